@@ -1,0 +1,1 @@
+//! The Firn catalog service.

@@ -1,0 +1,1 @@
+//! What Apache Iceberg means, apart from any server.

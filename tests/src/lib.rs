@@ -1,0 +1,1 @@
+//! A running Firn, for suites and measurements.
