@@ -1,1 +1,7 @@
-//! What Apache Iceberg means, apart from any server.
+//! What Apache Iceberg means, apart from any server: documents, commits and locations as pure functions.
+//!
+//! Nothing here reads a clock, draws a random number, or performs I/O; time and UUIDs are parameters.
+
+pub mod commit;
+pub mod location;
+pub mod metadata;

@@ -1,0 +1,167 @@
+//! The end of a commit: what follows from all updates together.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use crate::metadata::partition::PartitionSpec;
+use crate::metadata::properties;
+use crate::metadata::schema_index::SchemaIndex;
+use crate::metadata::snapshot::{MetadataLogEntry, Snapshot};
+use crate::metadata::sort::SortOrder;
+use crate::metadata::table::TableMetadata;
+
+use super::super::judge::{self, Unknown};
+use super::super::{Applied, CommitError};
+use super::Builder;
+
+/// How many previous metadata files the log keeps unless the table says otherwise.
+const PREVIOUS_VERSIONS_DEFAULT: i64 = 100;
+
+impl Builder {
+    pub(in crate::commit) fn finish_change(
+        mut self,
+        base: &TableMetadata,
+        base_location: &str,
+    ) -> Result<Applied, CommitError> {
+        self.settle_snapshots();
+        self.correct_snapshot_log();
+        if !self.next.differs_from(base) {
+            return Ok(Applied {
+                metadata: base.clone(),
+                changed: false,
+                expired_metadata_files: Vec::new(),
+            });
+        }
+        self.check_removed_schemas()?;
+        self.check_layout(Some(base))?;
+
+        // Never backwards: readers refuse documents that are older than what they log.
+        self.next.last_updated_ms = self.next.last_updated_ms.max(self.now_ms);
+        self.log_previous_file(base, base_location);
+        let expired_metadata_files = self.expired_files(base);
+        self.next.mark_changes(Some(base));
+        self.next.check()?;
+        Ok(Applied { metadata: self.next, changed: true, expired_metadata_files })
+    }
+
+    pub(in crate::commit) fn finish_new(mut self, uuid: Uuid) -> Result<TableMetadata, CommitError> {
+        self.settle_snapshots();
+        self.correct_snapshot_log();
+        if self.next.schemas.is_empty() {
+            return Err(CommitError::invalid(
+                "a table needs a schema; send `add-schema` and `set-current-schema`",
+            ));
+        }
+        if self.next.location.is_empty() {
+            return Err(CommitError::invalid("a table needs a location; send `set-location`"));
+        }
+        if self.next.partition_specs.is_empty() {
+            self.next.partition_specs.push(PartitionSpec::unpartitioned());
+        }
+        if self.next.sort_orders.is_empty() {
+            self.next.sort_orders.push(SortOrder::unsorted());
+        }
+        self.next.uuid.get_or_insert(uuid);
+        self.check_removed_schemas()?;
+        self.check_layout(None)?;
+        self.next.last_updated_ms = self.next.last_updated_ms.max(self.now_ms);
+        self.next.mark_changes(None);
+        self.next.check()?;
+        Ok(self.next)
+    }
+
+    /// Drops what never was, or is no longer, the history of `main`.
+    fn correct_snapshot_log(&mut self) {
+        let current = self.next.current_snapshot_id;
+        // A transaction of several steps moves `main` along; nobody ever saw the steps between.
+        let intermediate: HashSet<i64> = self.was_main.drain(..).filter(|id| Some(*id) != current).collect();
+        if intermediate.is_empty() && self.removed_snapshots.is_empty() {
+            return;
+        }
+        let mut kept = Vec::with_capacity(self.next.snapshot_log.len());
+        for entry in self.next.snapshot_log.drain(..) {
+            if self.snapshot_ids.contains(&entry.snapshot_id) {
+                if !intermediate.contains(&entry.snapshot_id) {
+                    kept.push(entry);
+                }
+            } else if !self.removed_snapshots.is_empty() {
+                // With a gap in it, the log would say that the snapshot before the gap was current during the gap.
+                kept.clear();
+            }
+        }
+        self.next.snapshot_log = kept;
+    }
+
+    /// A schema is in use while a snapshot was written with it.
+    fn check_removed_schemas(&self) -> Result<(), CommitError> {
+        let uses_removed =
+            |snapshot: &&Snapshot| snapshot.schema_id().is_some_and(|id| self.removed_schemas.contains(&id));
+        if self.removed_schemas.is_empty() {
+            return Ok(());
+        }
+        match self.next.snapshots.iter().find(uses_removed) {
+            None => Ok(()),
+            Some(snapshot) => Err(CommitError::invalid(format!(
+                "the schema {} cannot be removed: the snapshot {} was written with it",
+                snapshot.schema_id().unwrap_or_default(),
+                snapshot.id()
+            ))),
+        }
+    }
+
+    /// Checks that the default spec and the default order can be used with the current schema, as far as this
+    /// commit changes any of the three.
+    fn check_layout(&self, base: Option<&TableMetadata>) -> Result<(), CommitError> {
+        let is_kept = |id: fn(&TableMetadata) -> i32| base.is_some_and(|base| id(base) == id(&self.next));
+        let keeps_schema = is_kept(TableMetadata::current_schema_id);
+        // What is not chosen by this commit may be something we do not know.
+        let unknown = |is_kept: bool| if is_kept { Unknown::Carried } else { Unknown::Refused };
+        let (keeps_spec, keeps_order) =
+            (is_kept(TableMetadata::default_spec_id), is_kept(TableMetadata::default_sort_order_id));
+        if keeps_schema && keeps_spec && keeps_order {
+            return Ok(());
+        }
+
+        let index = SchemaIndex::new(self.next.current_schema()?.columns()?)?;
+        if !(keeps_schema && keeps_spec) {
+            let id = self.next.default_spec_id;
+            let spec = self.next.default_spec();
+            let spec = spec.ok_or_else(|| {
+                CommitError::invalid(format!("the default partition spec {id} does not exist"))
+            })?;
+            judge::check_spec_sources(spec, &index, unknown(keeps_spec))?;
+        }
+        if !(keeps_schema && keeps_order) {
+            let id = self.next.default_sort_order_id;
+            let order = self.next.default_sort_order();
+            let order = order
+                .ok_or_else(|| CommitError::invalid(format!("the default sort order {id} does not exist")))?;
+            judge::check_order(order, &index, unknown(keeps_order))?;
+        }
+        Ok(())
+    }
+
+    fn log_previous_file(&mut self, base: &TableMetadata, base_location: &str) {
+        let max = properties::number(
+            &self.next.properties,
+            properties::PREVIOUS_VERSIONS_MAX,
+            PREVIOUS_VERSIONS_DEFAULT,
+        );
+        let max = usize::try_from(max.max(1)).unwrap_or(usize::MAX);
+        let log = &mut self.next.metadata_log;
+        let excess = (log.len() + 1).saturating_sub(max);
+        log.drain(..excess.min(log.len()));
+        log.push(MetadataLogEntry::new(base.last_updated_ms, base_location));
+    }
+
+    fn expired_files(&self, base: &TableMetadata) -> Vec<String> {
+        if !properties::switch(&self.next.properties, properties::DELETE_AFTER_COMMIT) {
+            return Vec::new();
+        }
+        let kept: HashSet<&str> =
+            self.next.metadata_log.iter().map(|entry| entry.metadata_file.as_str()).collect();
+        let before = base.metadata_log.iter().map(|entry| &entry.metadata_file);
+        before.filter(|file| !kept.contains(file.as_str())).cloned().collect()
+    }
+}

@@ -1,0 +1,198 @@
+//! Updates of snapshots and of the references to them.
+
+use std::collections::BTreeMap;
+
+use crate::metadata::snapshot::{MAIN_BRANCH, RefKind, Snapshot, SnapshotLogEntry, SnapshotRef};
+use crate::metadata::statistics::StatisticsFile;
+
+use super::super::CommitError;
+use super::Builder;
+
+impl Builder {
+    pub(super) fn add_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), CommitError> {
+        let (id, version) = (snapshot.id(), self.next.format_version);
+        if self.next.schemas.is_empty() {
+            return Err(CommitError::invalid("add a schema before a snapshot"));
+        }
+        if self.snapshot_ids.contains(&id) {
+            return Err(CommitError::invalid(format!("Snapshot already exists for id: {id}")));
+        }
+        if self.removed_snapshots.contains(&id) {
+            return Err(CommitError::invalid(format!(
+                "the snapshot {id} cannot be removed and added in one commit"
+            )));
+        }
+        if id < 0 {
+            return Err(CommitError::invalid(format!("the snapshot id {id} is negative")));
+        }
+        if snapshot.parent_id() == Some(id) {
+            return Err(CommitError::invalid(format!("the snapshot {id} names itself as its parent")));
+        }
+        let has_list = snapshot.manifest_list().map_err(|error| CommitError::malformed(&error))?.is_some();
+        let has_manifests =
+            version == 1 && snapshot.manifests().map_err(|error| CommitError::malformed(&error))?.is_some();
+        if !has_list && !has_manifests {
+            return Err(CommitError::invalid(format!("the snapshot {id} has no `manifest-list`")));
+        }
+        self.check_sequence_number(snapshot)?;
+        if version >= 3 {
+            self.next.next_row_id = self.next_row_id_after(snapshot)?;
+        }
+
+        self.next.last_sequence_number = self.next.last_sequence_number.max(snapshot.sequence_number());
+        self.next.snapshots.push(snapshot.clone());
+        self.snapshot_ids.insert(id);
+        self.added_snapshots.insert(id, snapshot.timestamp_ms());
+        Ok(())
+    }
+
+    fn check_sequence_number(&self, snapshot: &Snapshot) -> Result<(), CommitError> {
+        let (number, last) = (snapshot.sequence_number(), self.next.last_sequence_number);
+        if self.next.format_version == 1 {
+            if number != 0 {
+                return Err(CommitError::invalid(format!("Sequence number must be 0 in v1: {number}")));
+            }
+            return Ok(());
+        }
+        // A snapshot without a parent starts a history of its own and may share the last number.
+        let is_possible = number > last || (number == last && snapshot.parent_id().is_none());
+        if is_possible {
+            return Ok(());
+        }
+        Err(CommitError::Stale(format!(
+            "Cannot add snapshot with sequence number {number} older than last sequence number {last}; refresh and \
+             commit again"
+        )))
+    }
+
+    /// The table's next row id once the rows of `snapshot` have theirs.
+    fn next_row_id_after(&self, snapshot: &Snapshot) -> Result<i64, CommitError> {
+        let Some(first) = snapshot.first_row_id() else {
+            return Err(CommitError::invalid("Cannot add a snapshot: first-row-id is null"));
+        };
+        let Some(added) = snapshot.added_rows() else {
+            return Err(CommitError::invalid("Cannot add a snapshot: added-rows is null"));
+        };
+        let next = self.next.next_row_id;
+        if first < next {
+            return Err(CommitError::Stale(format!(
+                "Cannot add a snapshot, first-row-id is behind table next-row-id: {first} < {next}"
+            )));
+        }
+        if added < 0 {
+            return Err(CommitError::invalid(format!(
+                "Cannot add a snapshot: added-rows is negative: {added}"
+            )));
+        }
+        // Counting from the snapshot's own first id, not the table's, so that a gap it left stays unused.
+        first.checked_add(added).ok_or_else(|| CommitError::invalid("all row ids are used up"))
+    }
+
+    pub(super) fn set_ref(&mut self, name: &str, reference: &SnapshotRef) -> Result<(), CommitError> {
+        check_ref(name, reference)?;
+        let id = reference.snapshot_id;
+        if !self.snapshot_ids.contains(&id) {
+            return Err(CommitError::invalid(format!("Cannot set {name} to unknown snapshot: {id}")));
+        }
+        // One whose snapshot was removed before in this commit is gone already.
+        let existing =
+            self.next.refs.get(name).filter(|existing| self.snapshot_ids.contains(&existing.snapshot_id));
+        let reference = match existing.filter(|existing| existing.kind == reference.kind) {
+            // Most writers move a branch without repeating its retention, and mean to keep it. Who wants to
+            // lose it removes the reference first.
+            Some(existing) => reference.over(existing)?,
+            None => reference.clone(),
+        };
+        if existing.is_some_and(|existing| existing.is_same(&reference)) {
+            return Ok(());
+        }
+        if name == MAIN_BRANCH {
+            self.next.current_snapshot_id = Some(id);
+            self.log_main(id);
+        }
+        self.next.refs.set(name, reference);
+        Ok(())
+    }
+
+    fn log_main(&mut self, id: i64) {
+        let made_ms = self.added_snapshots.get(&id).copied();
+        // Readers demand a sorted log; a client whose clock is slow must not break it.
+        let previous_ms = self.next.snapshot_log.last().map_or(i64::MIN, |entry| entry.timestamp_ms);
+        let since_ms = made_ms.unwrap_or(self.now_ms).max(previous_ms);
+        self.next.snapshot_log.push(SnapshotLogEntry::new(since_ms, id));
+        self.next.last_updated_ms = self.next.last_updated_ms.max(since_ms);
+        if made_ms.is_some() {
+            self.was_main.push(id);
+        }
+    }
+
+    pub(super) fn remove_ref(&mut self, name: &str) {
+        if name == MAIN_BRANCH {
+            self.next.current_snapshot_id = None;
+        }
+        self.next.refs.remove(name);
+    }
+
+    pub(super) fn remove_snapshots(&mut self, ids: &[i64]) {
+        for id in ids {
+            if self.snapshot_ids.remove(id) {
+                self.removed_snapshots.insert(*id);
+                self.statistics.insert(*id, None);
+                self.partition_statistics.insert(*id, None);
+            }
+        }
+    }
+
+    /// Takes out the snapshots removed, and what points at them.
+    ///
+    /// Done once for all updates: old clients send one removal per snapshot, and each pass costs as much as the
+    /// table has snapshots.
+    pub(super) fn settle_snapshots(&mut self) {
+        let (next, removed, ids) = (&mut self.next, &self.removed_snapshots, &self.snapshot_ids);
+        if !removed.is_empty() {
+            next.snapshots.retain(|snapshot| !removed.contains(&snapshot.id()));
+            next.refs.retain(|reference| ids.contains(&reference.snapshot_id));
+            next.current_snapshot_id = next.current_snapshot_id.filter(|id| ids.contains(id));
+        }
+        settle_files(&mut next.statistics, std::mem::take(&mut self.statistics));
+        settle_files(&mut next.partition_statistics, std::mem::take(&mut self.partition_statistics));
+    }
+}
+
+/// Makes the files of every snapshot in `changes` be what it says: one file, in the place of the first one there
+/// was, or none.
+fn settle_files(files: &mut Vec<StatisticsFile>, mut changes: BTreeMap<i64, Option<StatisticsFile>>) {
+    if changes.is_empty() {
+        return;
+    }
+    let mut settled = Vec::with_capacity(files.len());
+    for file in files.drain(..) {
+        match changes.get_mut(&file.snapshot_id()) {
+            None => settled.push(file),
+            Some(change) => settled.extend(change.take()),
+        }
+    }
+    settled.extend(changes.into_values().flatten());
+    *files = settled;
+}
+
+fn check_ref(name: &str, reference: &SnapshotRef) -> Result<(), CommitError> {
+    let refuse =
+        |reason: &str| Err(CommitError::invalid(format!("the reference `{name}` is not possible: {reason}")));
+    if name.is_empty() {
+        return refuse("its name is empty");
+    }
+    let is_tag = reference.kind == RefKind::Tag;
+    if is_tag && name == MAIN_BRANCH {
+        return refuse("`main` is always a branch");
+    }
+    if is_tag && (reference.min_snapshots_to_keep.is_some() || reference.max_snapshot_age_ms.is_some()) {
+        return refuse("tags do not support `min-snapshots-to-keep` and `max-snapshot-age-ms`");
+    }
+    let retention =
+        [reference.min_snapshots_to_keep, reference.max_snapshot_age_ms, reference.max_ref_age_ms];
+    if retention.into_iter().flatten().any(|value| value <= 0) {
+        return refuse("its retention must be greater than 0");
+    }
+    Ok(())
+}

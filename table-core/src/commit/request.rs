@@ -1,0 +1,127 @@
+//! The bodies of commit requests.
+
+use crate::metadata::json::{Fields, Raw};
+
+use super::CommitError;
+use super::requirement::{TableRequirement, ViewRequirement};
+use super::update::{TableUpdate, ViewUpdate};
+
+/// The name of a table or view in a request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TableIdentifier {
+    /// The levels of the namespace.
+    pub namespace: Vec<String>,
+    /// The name in it.
+    pub name: String,
+}
+
+/// A commit to one table.
+#[derive(Debug, Clone)]
+pub struct TableCommit {
+    /// The table, where the body names it.
+    pub identifier: Option<TableIdentifier>,
+    /// What must hold for the current document.
+    pub requirements: Vec<TableRequirement>,
+    /// What to change, in order.
+    pub updates: Vec<TableUpdate>,
+}
+
+/// A commit to several tables at once.
+#[derive(Debug, Clone)]
+pub struct TransactionCommit {
+    /// The changes, each with its table.
+    pub table_changes: Vec<(TableIdentifier, TableCommit)>,
+}
+
+/// A commit to one view.
+#[derive(Debug, Clone)]
+pub struct ViewCommit {
+    /// The view, where the body names it.
+    pub identifier: Option<TableIdentifier>,
+    /// What must hold for the current document.
+    pub requirements: Vec<ViewRequirement>,
+    /// What to change, in order.
+    pub updates: Vec<ViewUpdate>,
+}
+
+impl TableCommit {
+    /// Reads the body of a commit to a table.
+    pub fn parse(body: &[u8]) -> Result<TableCommit, CommitError> {
+        TableCommit::read(&body_fields(body)?)
+    }
+
+    /// Whether this is a create transaction: see [`super::build`].
+    pub fn is_create(&self) -> bool {
+        self.requirements.contains(&TableRequirement::AssertCreate)
+    }
+
+    fn read(fields: &Fields<'_>) -> Result<TableCommit, CommitError> {
+        Ok(TableCommit {
+            identifier: read_identifier(fields)?,
+            requirements: read_list(fields, "requirements", TableRequirement::parse)?,
+            updates: read_list(fields, "updates", TableUpdate::parse)?,
+        })
+    }
+}
+
+impl TransactionCommit {
+    /// Reads the body of a commit to several tables.
+    pub fn parse(body: &[u8]) -> Result<TransactionCommit, CommitError> {
+        let fields = body_fields(body)?;
+        let table_changes = read_list(&fields, "table-changes", |change| {
+            let fields = change.fields("table change").map_err(|error| CommitError::malformed(&error))?;
+            let commit = TableCommit::read(&fields)?;
+            let identifier = commit.identifier.clone();
+            let identifier =
+                identifier.ok_or_else(|| CommitError::malformed(&fields.missing("identifier")))?;
+            Ok((identifier, commit))
+        })?;
+        Ok(TransactionCommit { table_changes })
+    }
+}
+
+impl ViewCommit {
+    /// Reads the body of a commit to a view.
+    pub fn parse(body: &[u8]) -> Result<ViewCommit, CommitError> {
+        let fields = body_fields(body)?;
+        Ok(ViewCommit {
+            identifier: read_identifier(&fields)?,
+            requirements: read_list(&fields, "requirements", ViewRequirement::parse)?,
+            updates: read_list(&fields, "updates", ViewUpdate::parse)?,
+        })
+    }
+}
+
+fn body_fields(body: &[u8]) -> Result<Fields<'_>, CommitError> {
+    let text = std::str::from_utf8(body)
+        .map_err(|_| CommitError::Malformed("the request is not UTF-8 text".to_owned()))?;
+    Fields::parse(text, "request").map_err(|error| CommitError::malformed(&error))
+}
+
+fn read_identifier(fields: &Fields<'_>) -> Result<Option<TableIdentifier>, CommitError> {
+    let Some(identifier) = fields.present("identifier") else { return Ok(None) };
+    let read = || {
+        let fields = Fields::parse(identifier.get(), "identifier")?;
+        Ok(TableIdentifier { namespace: fields.required("namespace")?, name: fields.required("name")? })
+    };
+    read().map(Some).map_err(|error| CommitError::malformed(&error))
+}
+
+/// Reads a list; one that is absent is empty, because clients leave empty lists out.
+fn read_list<T>(
+    fields: &Fields<'_>,
+    key: &str,
+    read: impl Fn(&Raw) -> Result<T, CommitError>,
+) -> Result<Vec<T>, CommitError> {
+    let elements = fields.list(key, Ok).map_err(|error| CommitError::malformed(&error))?;
+    let numbered = elements.unwrap_or_default().into_iter().enumerate();
+    let read_numbered = |(position, element): (usize, Raw)| {
+        read(&element).map_err(|error| match error {
+            CommitError::Malformed(reason) => {
+                CommitError::Malformed(format!("`{key}` [{position}]: {reason}"))
+            }
+            other => other,
+        })
+    };
+    numbered.map(read_numbered).collect()
+}

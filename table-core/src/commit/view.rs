@@ -1,0 +1,322 @@
+//! Creation and change of views.
+
+use std::collections::HashSet;
+
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::metadata::json::{Object, Raw};
+use crate::metadata::properties;
+use crate::metadata::schema::Schema;
+use crate::metadata::schema_index::SchemaIndex;
+use crate::metadata::view::{Representation, VersionLogEntry, ViewMetadata, ViewVersion};
+
+use super::CommitError;
+use super::update::{LAST_ADDED, ViewUpdate};
+
+/// The only format version of views.
+const VIEW_FORMAT_VERSION: i32 = 1;
+
+/// How many versions are kept unless the view says otherwise.
+const VERSION_HISTORY_DEFAULT: i64 = 10;
+
+/// A request to create a view.
+#[derive(Debug, Clone)]
+pub struct CreateView<'a> {
+    /// The schema. Its field ids stay: they are those of the columns that the view selects.
+    pub schema: &'a RawValue,
+    /// The first version. Its ids are given anew.
+    pub view_version: &'a RawValue,
+    /// The location.
+    pub location: String,
+    /// The properties.
+    pub properties: Vec<(String, String)>,
+}
+
+/// What a commit to a view leads to.
+#[derive(Debug, Clone)]
+pub struct AppliedView {
+    /// The next document; the current one if nothing changed.
+    pub metadata: ViewMetadata,
+    /// Whether there is anything to store.
+    pub changed: bool,
+}
+
+/// Creates the first document of a view.
+pub fn create_view(request: &CreateView<'_>, uuid: Uuid, now_ms: i64) -> Result<ViewMetadata, CommitError> {
+    let schema = Schema::parse(Raw::from(request.schema)).map_err(|error| CommitError::malformed(&error))?;
+    let columns = schema.columns().map_err(|error| CommitError::malformed(&error))?;
+    SchemaIndex::new(columns).map_err(|error| CommitError::invalid_part(&error))?;
+    let version = first_version(request.view_version)?;
+
+    let mut builder = ViewBuilder::new(ViewMetadata::empty(uuid), now_ms);
+    for (name, value) in &request.properties {
+        builder.next.properties.set(name, value.clone());
+    }
+    builder.set_location(&request.location)?;
+    builder.add_schema(&schema)?;
+    builder.add_version(&version)?;
+    builder.set_current_version(LAST_ADDED)?;
+    builder.finish()?;
+    builder.next.mark_changes(None);
+    builder.next.check()?;
+    Ok(builder.next)
+}
+
+/// Applies updates to a view. `now_ms` is the server's clock.
+pub fn apply_view(
+    base: &ViewMetadata,
+    updates: &[ViewUpdate],
+    now_ms: i64,
+) -> Result<AppliedView, CommitError> {
+    let mut builder = ViewBuilder::new(base.clone(), now_ms);
+    updates.iter().try_for_each(|update| builder.apply(update))?;
+    if builder.history_entry.is_none() && !builder.next.differs_from(base) {
+        return Ok(AppliedView { metadata: base.clone(), changed: false });
+    }
+    builder.finish()?;
+    builder.check_dialects(base)?;
+    builder.next.mark_changes(Some(base));
+    builder.next.check()?;
+    Ok(AppliedView { metadata: builder.next, changed: true })
+}
+
+/// The version of a creation request: version 1 of schema 0, whatever the client numbered them.
+fn first_version(version: &RawValue) -> Result<ViewVersion, CommitError> {
+    let mut object =
+        Object::parse(version.get(), "view version").map_err(|error| CommitError::malformed(&error))?;
+    object.set("version-id", Raw::number(1));
+    object.set("schema-id", Raw::number(0));
+    let version = ViewVersion::parse(object.to_raw()).map_err(|error| CommitError::malformed(&error))?;
+    if version.representations().is_empty() {
+        return Err(CommitError::invalid("Cannot create view without specifying a query"));
+    }
+    for representation in version.representations() {
+        if let Representation::Other { kind } = representation {
+            return Err(CommitError::Unsupported(format!(
+                "Found unsupported view representations: [{kind}]"
+            )));
+        }
+    }
+    Ok(version)
+}
+
+struct ViewBuilder {
+    next: ViewMetadata,
+    now_ms: i64,
+    last_added_schema: Option<i32>,
+    last_added_version: Option<i32>,
+    added_versions: HashSet<i32>,
+    /// The one entry a commit adds to the version log, however often it moves the current version.
+    history_entry: Option<VersionLogEntry>,
+}
+
+impl ViewBuilder {
+    fn new(next: ViewMetadata, now_ms: i64) -> ViewBuilder {
+        ViewBuilder {
+            next,
+            now_ms,
+            last_added_schema: None,
+            last_added_version: None,
+            added_versions: HashSet::new(),
+            history_entry: None,
+        }
+    }
+
+    fn apply(&mut self, update: &ViewUpdate) -> Result<(), CommitError> {
+        match update {
+            ViewUpdate::AssignUuid { uuid } if *uuid != self.next.uuid => Err(CommitError::invalid(format!(
+                "Cannot reassign uuid: the view is `{}`, not `{uuid}`",
+                self.next.uuid
+            ))),
+            ViewUpdate::AssignUuid { .. } => Ok(()),
+            ViewUpdate::UpgradeFormatVersion { format_version } => self.upgrade(*format_version),
+            ViewUpdate::AddSchema { schema } => self.add_schema(schema),
+            ViewUpdate::SetLocation { location } => self.set_location(location),
+            ViewUpdate::SetProperties { updates } => {
+                self.next.properties.set_all(updates);
+                Ok(())
+            }
+            ViewUpdate::RemoveProperties { removals } => {
+                self.next.properties.remove_all(removals);
+                Ok(())
+            }
+            ViewUpdate::AddViewVersion { version } => self.add_version(version),
+            ViewUpdate::SetCurrentViewVersion { version_id } => self.set_current_version(*version_id),
+        }
+    }
+
+    fn upgrade(&mut self, version: i32) -> Result<(), CommitError> {
+        let current = self.next.format_version;
+        if version == current {
+            return Ok(());
+        }
+        if version < current {
+            return Err(CommitError::invalid(format!("Cannot downgrade v{current} view to v{version}")));
+        }
+        Err(CommitError::invalid(format!(
+            "Unsupported format version: {version} (supported: {VIEW_FORMAT_VERSION})"
+        )))
+    }
+
+    fn set_location(&mut self, location: &str) -> Result<(), CommitError> {
+        let location = location.trim_end_matches('/');
+        if location.is_empty() {
+            return Err(CommitError::invalid("a view needs a location"));
+        }
+        if location != self.next.location() {
+            location.clone_into(&mut self.next.location);
+        }
+        Ok(())
+    }
+
+    fn add_schema(&mut self, schema: &Schema) -> Result<(), CommitError> {
+        self.check_understood()?;
+        let columns = schema.columns().map_err(|error| CommitError::malformed(&error))?;
+        SchemaIndex::new(columns).map_err(|error| CommitError::invalid_part(&error))?;
+        let same = self.next.schemas.iter().find(|existing| existing.columns().is_ok_and(|it| it == columns));
+        if let Some(existing) = same {
+            self.last_added_schema = Some(existing.id());
+            return Ok(());
+        }
+        let highest = self.next.schemas.iter().map(Schema::id).max();
+        let id = highest.map_or(Some(0), |highest| highest.checked_add(1));
+        let id = id.ok_or_else(|| CommitError::invalid("all schema ids are used up"))?;
+        self.next.schemas.push(schema.with_id(id)?);
+        self.last_added_schema = Some(id);
+        Ok(())
+    }
+
+    fn add_version(&mut self, version: &ViewVersion) -> Result<(), CommitError> {
+        self.check_understood()?;
+        let schema_id = match version.schema_id() {
+            LAST_ADDED => self.last_added_schema.ok_or_else(|| {
+                CommitError::invalid("Cannot set last added schema: no schema has been added")
+            })?,
+            id => id,
+        };
+        if !self.next.schemas.iter().any(|schema| schema.id() == schema_id) {
+            return Err(CommitError::invalid(format!("Cannot add version with unknown schema: {schema_id}")));
+        }
+        check_distinct_dialects(version)?;
+
+        let highest = self.next.versions.iter().map(ViewVersion::id).max();
+        let next = highest
+            .map_or(Some(version.id()), |highest| highest.checked_add(1).map(|id| id.max(version.id())));
+        // Negative ids mean something else in requests.
+        let id = next.ok_or_else(|| CommitError::invalid("all version ids are used up"))?.max(1);
+        let version = version.with_ids(id, schema_id)?;
+        let content = version.content().map_err(|error| CommitError::malformed(&error))?;
+        for existing in &self.next.versions {
+            if existing.content().is_ok_and(|existing| existing == content) {
+                self.last_added_version = Some(existing.id());
+                return Ok(());
+            }
+        }
+        self.next.versions.push(version);
+        self.added_versions.insert(id);
+        self.last_added_version = Some(id);
+        Ok(())
+    }
+
+    fn set_current_version(&mut self, id: i32) -> Result<(), CommitError> {
+        self.check_understood()?;
+        let id = match id {
+            LAST_ADDED => self.last_added_version.ok_or_else(|| {
+                CommitError::invalid("Cannot set last version id: no current version id has been set")
+            })?,
+            id => id,
+        };
+        if id == self.next.current_version_id {
+            return Ok(());
+        }
+        let Some(version) = self.next.versions.iter().find(|version| version.id() == id) else {
+            return Err(CommitError::invalid(format!("Cannot set current version to unknown version: {id}")));
+        };
+        // A version of long ago becomes current now, not when it was made.
+        let since_ms = if self.added_versions.contains(&id) { version.timestamp_ms() } else { self.now_ms };
+        self.history_entry = Some(VersionLogEntry::new(since_ms, id));
+        self.next.current_version_id = id;
+        Ok(())
+    }
+
+    fn check_understood(&self) -> Result<(), CommitError> {
+        let version = self.next.format_version;
+        if version <= VIEW_FORMAT_VERSION {
+            return Ok(());
+        }
+        Err(CommitError::Unsupported(format!(
+            "this view has the format version {version}, and this server knows the rules of version {VIEW_FORMAT_VERSION}"
+        )))
+    }
+
+    /// What follows from all updates together.
+    fn finish(&mut self) -> Result<(), CommitError> {
+        self.next.version_log.extend(self.history_entry.take());
+        let (drop, append) = (properties::REPLACE_DROP_DIALECT, properties::REPLACE_APPEND_DIALECT);
+        if properties::switch(&self.next.properties, drop)
+            && properties::switch(&self.next.properties, append)
+        {
+            return Err(CommitError::invalid(format!("Cannot set both {drop} and {append} to true")));
+        }
+        let name = properties::VERSION_HISTORY_SIZE;
+        let history = properties::number(&self.next.properties, name, VERSION_HISTORY_DEFAULT);
+        if history <= 0 {
+            return Err(CommitError::invalid(format!("{name} must be positive but was {history}")));
+        }
+        self.expire_versions(usize::try_from(history).unwrap_or(usize::MAX));
+        Ok(())
+    }
+
+    /// Drops the oldest versions beyond `history`, but never one of this commit nor the current one.
+    fn expire_versions(&mut self, history: usize) {
+        let current = self.next.current_version_id;
+        let in_use = self.added_versions.len() + usize::from(!self.added_versions.contains(&current));
+        let keep = history.max(in_use);
+        if self.next.versions.len() <= keep {
+            return;
+        }
+        let mut ids: Vec<i32> =
+            self.next.versions.iter().map(ViewVersion::id).filter(|id| *id != current).collect();
+        ids.sort_unstable_by(|left, right| right.cmp(left));
+        let kept: HashSet<i32> = ids.into_iter().take(keep - 1).chain([current]).collect();
+        self.next.versions.retain(|version| kept.contains(&version.id()));
+        // With a gap in it, the log would name the wrong version for the time of the gap.
+        let log = &mut self.next.version_log;
+        let gap = log.iter().rposition(|entry| !kept.contains(&entry.version_id));
+        log.drain(..gap.map_or(0, |gap| gap + 1));
+    }
+
+    fn check_dialects(&self, base: &ViewMetadata) -> Result<(), CommitError> {
+        let allowed = properties::REPLACE_DROP_DIALECT;
+        if properties::switch(&self.next.properties, allowed) {
+            return Ok(());
+        }
+        let (before, after) = (base.current_version()?.dialects(), self.next.current_version()?.dialects());
+        if before.is_subset(&after) {
+            return Ok(());
+        }
+        let list = |dialects: std::collections::BTreeSet<String>| {
+            dialects.into_iter().collect::<Vec<_>>().join(", ")
+        };
+        Err(CommitError::invalid(format!(
+            "Cannot replace view due to loss of view dialects ({allowed}=false):\nPrevious dialects: [{}]\nNew dialects: [{}]",
+            list(before),
+            list(after)
+        )))
+    }
+}
+
+fn check_distinct_dialects(version: &ViewVersion) -> Result<(), CommitError> {
+    let mut seen = HashSet::new();
+    for representation in version.representations() {
+        let Representation::Sql { dialect, .. } = representation else { continue };
+        let dialect = dialect.to_lowercase();
+        if seen.contains(&dialect) {
+            let message = format!("Invalid view version: Cannot add multiple queries for dialect {dialect}");
+            return Err(CommitError::invalid(message));
+        }
+        seen.insert(dialect);
+    }
+    Ok(())
+}

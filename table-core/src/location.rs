@@ -1,0 +1,236 @@
+//! Locations: the addresses of tables and files, in a form in which they can be compared. Not their content.
+
+use std::fmt;
+
+/// Longer locations are refused: object stores stop at 1,024 bytes of key, and databases must index them.
+pub const LOCATION_BYTES_MAX: usize = 2000;
+
+/// A location that is safe to compare with others.
+///
+/// Two spellings of one place (`s3a://b/x/`, `s3://b/x`; `file:/x`, `file:///x`, `/x`; `%41`, `A`) have the same
+/// [`Location::normal`] form. Equality and containment are decided on it.
+#[derive(Debug, Clone)]
+pub struct Location {
+    original: String,
+    normal: String,
+}
+
+/// Why a text is not a location we accept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{location}` is not an acceptable location: {reason}")]
+pub struct LocationError {
+    location: String,
+    reason: &'static str,
+}
+
+impl Location {
+    /// Reads a location.
+    ///
+    /// Whatever two parties could understand differently is refused: relative paths, `.` and `..`, empty
+    /// segments, encoded separators and control characters, queries, fragments, user names.
+    pub fn parse(text: &str) -> Result<Location, LocationError> {
+        match normalize(text) {
+            Ok(normal) => Ok(Location { original: text.to_owned(), normal }),
+            Err(reason) => {
+                let location = text.chars().take(200).collect();
+                Err(LocationError { location, reason })
+            }
+        }
+    }
+
+    /// The text as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.original
+    }
+
+    /// The form for comparing: scheme and bucket in their usual spelling, nothing percent-encoded, no slash at
+    /// the end. It is no address: a `%` in it is the character itself.
+    pub fn normal(&self) -> &str {
+        &self.normal
+    }
+
+    /// The normal form and a slash: what the normal form of everything inside starts with.
+    pub fn prefix(&self) -> String {
+        format!("{}/", self.normal)
+    }
+
+    /// Whether `other` is this place or inside it. `…/orders` does not contain `…/orders2`.
+    pub fn contains(&self, other: &Location) -> bool {
+        other.normal.strip_prefix(&self.normal).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Whether one of the two contains the other.
+    pub fn overlaps(&self, other: &Location) -> bool {
+        self.contains(other) || other.contains(self)
+    }
+
+    /// The prefixes of this place and of everything above it, from the root down, each ending in a slash. A
+    /// stored prefix that overlaps with this place is one of them, or starts with the last of them.
+    pub fn ancestors(&self) -> Vec<String> {
+        let start = self.normal.find("://").map_or(0, |at| at + "://".len());
+        let slashes = self.normal.match_indices('/').map(|(at, _)| at).filter(|at| *at >= start);
+        let above = slashes.filter_map(|at| self.normal.get(..=at)).map(str::to_owned);
+        above.chain([self.prefix()]).collect()
+    }
+}
+
+impl PartialEq for Location {
+    fn eq(&self, other: &Self) -> bool {
+        self.normal == other.normal
+    }
+}
+
+impl Eq for Location {}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.original)
+    }
+}
+
+fn normalize(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() {
+        return Err("it is empty");
+    }
+    if text.len() > LOCATION_BYTES_MAX {
+        return Err("it is longer than 2,000 bytes");
+    }
+    if text.chars().any(|c| c.is_control() || c == '\\') {
+        return Err("it contains a control character or a backslash");
+    }
+    if text.contains(['?', '#']) {
+        return Err("it contains a query or a fragment");
+    }
+    let (scheme, rest) = split_scheme(text)?;
+    if scheme == "file" {
+        let path = file_path(rest)?;
+        return Ok(format!("file://{}", normal_path(path)?));
+    }
+    let rest = rest.strip_prefix("//").ok_or("there is no `//` after the scheme")?;
+    let (authority, path) = match rest.split_once('/') {
+        Some((authority, path)) => (authority, path),
+        None => (rest, ""),
+    };
+    let authority = normal_authority(&scheme, authority)?;
+    Ok(format!("{scheme}://{authority}{}", normal_path(path)?))
+}
+
+fn split_scheme(text: &str) -> Result<(String, &str), &'static str> {
+    if text.starts_with('/') {
+        return Ok(("file".to_owned(), text));
+    }
+    let (scheme, rest) =
+        text.split_once(':').ok_or("it is relative; start it with a scheme such as `s3://`")?;
+    let mut letters = scheme.chars();
+    let is_scheme = letters.next().is_some_and(|c| c.is_ascii_alphabetic())
+        && letters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    if !is_scheme {
+        return Err("it does not start with a scheme such as `s3://`");
+    }
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "s3a" | "s3n" => "s3".to_owned(),
+        // The clear and the encrypted form name the same container.
+        "abfs" => "abfss".to_owned(),
+        "wasb" => "wasbs".to_owned(),
+        other => other.to_owned(),
+    };
+    Ok((scheme, rest))
+}
+
+/// The path of a local file without its leading slash.
+fn file_path(rest: &str) -> Result<&str, &'static str> {
+    if let Some(after) = rest.strip_prefix("//") {
+        if let Some(path) = after.strip_prefix('/') {
+            return Ok(path);
+        }
+        let (host, path) = after.split_once('/').ok_or("it has no path")?;
+        if !host.eq_ignore_ascii_case("localhost") {
+            return Err("it names a host; local files have none");
+        }
+        return Ok(path);
+    }
+    rest.strip_prefix('/').ok_or("it is relative")
+}
+
+fn normal_authority(scheme: &str, authority: &str) -> Result<String, &'static str> {
+    if authority.is_empty() {
+        return Err("it names no bucket");
+    }
+    if authority.contains('%') || authority.chars().any(char::is_whitespace) {
+        return Err("its bucket contains an encoded character or a space");
+    }
+    if matches!(authority, "." | "..") {
+        return Err("its bucket is `.` or `..`");
+    }
+    // In Azure's schemes the part before the `@` is the container; elsewhere it would be a user.
+    let is_azure = matches!(scheme, "abfss" | "wasbs");
+    match authority.split_once('@') {
+        Some((container, account))
+            if is_azure
+                && !container.is_empty()
+                && !account.is_empty()
+                && !account.contains('@')
+                && !container.contains(':') =>
+        {
+            Ok(format!("{container}@{}", account.to_ascii_lowercase()))
+        }
+        Some(_) => Err("it contains a user name"),
+        None => Ok(authority.to_owned()),
+    }
+}
+
+/// The decoded segments of a path, each with a slash in front.
+fn normal_path(path: &str) -> Result<String, &'static str> {
+    let mut out = String::with_capacity(path.len() + 1);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if path.is_empty() {
+        return Ok(out);
+    }
+    for segment in path.split('/') {
+        if segment.is_empty() {
+            return Err("it contains `//` inside its path");
+        }
+        let segment = percent_decoded(segment)?;
+        if matches!(segment.as_str(), "." | "..") {
+            return Err("it contains `.` or `..`");
+        }
+        out.push('/');
+        out.push_str(&segment);
+    }
+    Ok(out)
+}
+
+fn percent_decoded(segment: &str) -> Result<String, &'static str> {
+    if !segment.contains('%') {
+        return Ok(segment.to_owned());
+    }
+    let mut decoded = Vec::with_capacity(segment.len());
+    let mut bytes = segment.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
+        let (Some(high), Some(low)) = (digit(bytes.next()), digit(bytes.next())) else {
+            return Err("it contains a `%` that encodes nothing");
+        };
+        decoded.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
+    }
+    let decoded = String::from_utf8(decoded).map_err(|_| "its encoded characters are not UTF-8")?;
+    if decoded.chars().any(|c| c.is_control() || matches!(c, '/' | '\\' | '?' | '#')) {
+        return Err("it contains an encoded separator or control character");
+    }
+    // `%252e%252e` would become `..` for whoever decodes once more.
+    if percent_decoded_again_is_dots(&decoded) {
+        return Err("it contains `.` or `..`, encoded twice");
+    }
+    Ok(decoded)
+}
+
+fn percent_decoded_again_is_dots(segment: &str) -> bool {
+    matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..") || {
+        let lower = segment.to_ascii_lowercase();
+        lower.contains("%2f") || lower.contains("%5c")
+    }
+}

@@ -1,0 +1,147 @@
+//! Schemas: the text of one, and its columns when somebody needs to judge them.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value;
+
+use super::error::MetadataError;
+use super::json::{Fields, Object, Raw, decode, nesting};
+use super::types::{StructType, TYPE_DEPTH_MAX, Type, decode_struct, decode_type};
+
+/// One schema of a table or view. Cloning is cheap, and clones share the decoded columns.
+#[derive(Debug, Clone)]
+pub struct Schema {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    raw: Raw,
+    id: i32,
+    // A table has many schemas and most commits look at none of them, so columns are read on first use.
+    columns: OnceLock<Result<Columns, MetadataError>>,
+}
+
+/// The decoded content of a schema.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Columns {
+    /// The top-level columns, and attributes of the schema that we do not know.
+    pub root: StructType,
+    /// Ids of the fields that identify a row.
+    pub identifier_field_ids: BTreeSet<i32>,
+}
+
+/// A column, a field of a struct, or the element of a list or map.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field {
+    /// The field id, unique in the table for all time.
+    pub id: i32,
+    /// The name; `element`, `key` or `value` in lists and maps.
+    pub name: String,
+    /// Whether null is impossible.
+    pub required: bool,
+    /// The type.
+    pub field_type: Type,
+    /// The comment.
+    pub doc: Option<String>,
+    /// The value of rows written before the column existed.
+    pub initial_default: Option<Value>,
+    /// The value of rows written without the column.
+    pub write_default: Option<Value>,
+    /// Attributes we do not know, sorted by name.
+    pub other: Vec<(String, Value)>,
+}
+
+impl Schema {
+    /// Keeps the text of a schema. Its columns are read on first use, so an error in them comes from
+    /// [`Schema::columns`].
+    pub fn parse(raw: Raw) -> Result<Schema, MetadataError> {
+        let id = {
+            let fields = raw.fields("schema")?;
+            if fields.present("fields").is_none() {
+                return Err(fields.missing("fields"));
+            }
+            fields.optional("schema-id")?.unwrap_or(0)
+        };
+        Ok(Schema { inner: Arc::new(Inner { raw, id, columns: OnceLock::new() }) })
+    }
+
+    /// The schema id; 0 if the document does not say.
+    pub fn id(&self) -> i32 {
+        self.inner.id
+    }
+
+    /// The text as it was read.
+    pub fn raw(&self) -> &Raw {
+        &self.inner.raw
+    }
+
+    /// The columns.
+    pub fn columns(&self) -> Result<&Columns, MetadataError> {
+        self.inner.columns.get_or_init(|| decode_columns(&self.inner.raw)).as_ref().map_err(Clone::clone)
+    }
+
+    /// The same schema under another id.
+    pub(crate) fn with_id(&self, id: i32) -> Result<Schema, MetadataError> {
+        if id == self.id() && self.raw().fields("schema")?.present("schema-id").is_some() {
+            return Ok(self.clone());
+        }
+        let mut object = Object::parse(self.raw().as_str(), "schema")?;
+        object.set("schema-id", Raw::number(i64::from(id)));
+        Schema::parse(object.to_raw())
+    }
+}
+
+impl PartialEq for Schema {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner) || self.raw() == other.raw()
+    }
+}
+
+/// How deep the JSON of a schema may nest: three levels for each level of types, and room for default values.
+/// Each level of types reads the text inside it once more, so hopeless text is turned away first.
+const SCHEMA_NESTING_MAX: usize = 3 * TYPE_DEPTH_MAX + 128;
+
+fn decode_columns(raw: &Raw) -> Result<Columns, MetadataError> {
+    if nesting(raw.as_str()) > SCHEMA_NESTING_MAX {
+        return Err(MetadataError::malformed(format!("types nest deeper than {TYPE_DEPTH_MAX} levels")));
+    }
+    let fields = raw.fields("schema")?;
+    let kind = fields.required::<String>("type")?;
+    if kind != "struct" {
+        return Err(MetadataError::malformed(format!("the schema is a `{kind}`, not a `struct`")));
+    }
+    let identifier_field_ids = fields.optional::<BTreeSet<i32>>("identifier-field-ids")?.unwrap_or_default();
+    let mut root = decode_struct(&fields, 0)?;
+    root.other.retain(|(name, _)| name != "schema-id" && name != "identifier-field-ids");
+    Ok(Columns { root, identifier_field_ids })
+}
+
+pub(crate) fn decode_field(text: &str, depth: usize) -> Result<Field, MetadataError> {
+    let fields = Fields::parse(text, "field")?;
+    let name: String = fields.required("name")?;
+    let field_type = fields.raw("type").ok_or_else(|| fields.missing("type"))?;
+    Ok(Field {
+        id: fields.required("id")?,
+        required: fields.required("required")?,
+        field_type: decode_type(field_type.get(), depth + 1)?,
+        doc: fields.optional("doc")?,
+        initial_default: fields.optional("initial-default")?,
+        write_default: fields.optional("write-default")?,
+        other: rest(&fields, &["id", "name", "required", "type", "doc", "initial-default", "write-default"])?,
+        name,
+    })
+}
+
+/// The attributes that are not among the `known` ones, sorted by name.
+pub(crate) fn rest(fields: &Fields<'_>, known: &[&str]) -> Result<Vec<(String, Value)>, MetadataError> {
+    let mut rest = Vec::new();
+    for (name, value) in &fields.entries {
+        if !known.contains(&name.as_ref()) {
+            rest.push((name.to_string(), decode(value.get(), name)?));
+        }
+    }
+    rest.sort_by(|left: &(String, Value), right| left.0.cmp(&right.0));
+    Ok(rest)
+}
