@@ -1,0 +1,176 @@
+//! Who owns the files under a prefix. No two owners may hold the same prefix, nor one a prefix
+//! inside another's: a vended credential, an orphan removal or a purge reaches what it should and
+//! nothing else.
+//!
+//! Prefixes come in normal form and end in `/`; so `orders/` is no ancestor of `orders2/`.
+//!
+//! On PostgreSQL two transactions could each claim one of two nested prefixes without seeing the
+//! other. So a claim first takes an advisory lock on the hash of its prefix, and shares one on each
+//! of its ancestors, until the transaction ends: of two nested claims one then waits for the other,
+//! while claims beside each other do not meet.
+
+use sqlx::{query, query_as, query_scalar};
+use uuid::Uuid;
+
+use super::db::{Db, DbKind};
+use super::error::StoreError;
+use super::ids::WarehouseId;
+use super::tx::Tx;
+
+/// What came of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The owner holds all prefixes.
+    Claimed,
+    /// Another owner holds `prefix`, which is, contains or lies inside one of those asked for. The
+    /// transaction may hold some of the others and must be dropped.
+    Overlaps {
+        /// What the other owner holds.
+        prefix: String,
+        /// The other owner.
+        owner_id: Uuid,
+    },
+}
+
+/// Who holds an ancestor of a prefix, itself included, or something inside it.
+pub const OVERLAPPING: &str = "
+    SELECT prefix, owner_id FROM locations
+    WHERE warehouse_id = $1 AND owner_id <> $2 AND prefix IN (SELECT value FROM json_each($3))
+    UNION ALL
+    SELECT prefix, owner_id FROM locations
+    WHERE warehouse_id = $1 AND owner_id <> $2 AND prefix >= $4 AND prefix < $5
+    LIMIT 1";
+/// The same for PostgreSQL.
+pub const OVERLAPPING_POSTGRES: &str = r#"
+    SELECT prefix, owner_id FROM locations
+    WHERE warehouse_id = $1 AND owner_id <> $2
+        AND prefix COLLATE "C" IN (SELECT json_array_elements_text($3::json))
+    UNION ALL
+    SELECT prefix, owner_id FROM locations
+    WHERE warehouse_id = $1 AND owner_id <> $2 AND prefix >= $4 AND prefix < $5
+    LIMIT 1"#;
+
+/// Who holds one of some folders.
+pub const HOLDING: &str = "
+    SELECT prefix FROM locations
+    WHERE warehouse_id = $1 AND owner_id <> $2 AND prefix IN (SELECT value FROM json_each($3)) LIMIT 1";
+/// The same for PostgreSQL.
+pub const HOLDING_POSTGRES: &str = r#"
+    SELECT prefix FROM locations
+    WHERE warehouse_id = $1 AND owner_id <> $2
+        AND prefix COLLATE "C" IN (SELECT json_array_elements_text($3::json)) LIMIT 1"#;
+
+/// Claims `prefixes` for `owner_id`, which may hold some of them already. Costs the same however
+/// many siblings a prefix has.
+pub async fn claim(
+    tx: &mut Tx,
+    warehouse_id: WarehouseId,
+    prefixes: &[&str],
+    owner_id: Uuid,
+) -> Result<Claim, StoreError> {
+    const INSERT: &str = "
+        INSERT INTO locations (warehouse_id, prefix, owner_id) VALUES ($1, $2, $3)
+        ON CONFLICT (warehouse_id, prefix) DO NOTHING";
+
+    if tx.kind() == DbKind::Postgres {
+        lock_paths(tx, warehouse_id, prefixes).await?;
+    }
+    for prefix in prefixes {
+        if let Some((prefix, owner_id)) = find_overlap(tx, warehouse_id, prefix, owner_id).await? {
+            return Ok(Claim::Overlaps { prefix, owner_id });
+        }
+        execute!(tx, query(INSERT).bind(warehouse_id).bind(*prefix).bind(owner_id))?;
+    }
+    Ok(Claim::Claimed)
+}
+
+/// Gives up everything `owner_id` holds.
+pub async fn release(tx: &mut Tx, owner_id: Uuid) -> Result<(), StoreError> {
+    const SQL: &str = "DELETE FROM locations WHERE owner_id = $1";
+
+    execute!(tx, query(SQL).bind(owner_id)).map(drop)
+}
+
+/// Hands everything `from` holds to `to`: a purge keeps others out until the files are gone.
+pub async fn transfer(tx: &mut Tx, from: Uuid, to: Uuid) -> Result<(), StoreError> {
+    const SQL: &str = "UPDATE locations SET owner_id = $2 WHERE owner_id = $1";
+
+    execute!(tx, query(SQL).bind(from).bind(to)).map(drop)
+}
+
+/// Who, besides `owner_id`, holds the folder that `prefix` lies in: the prefix held.
+pub async fn find_holder(
+    db: &Db,
+    warehouse_id: WarehouseId,
+    prefix: &str,
+    owner_id: Uuid,
+) -> Result<Option<String>, StoreError> {
+    let sql = if db.kind() == DbKind::Postgres { HOLDING_POSTGRES } else { HOLDING };
+    let mut folders: Vec<&str> = ancestors(prefix).collect();
+    folders.push(prefix);
+    let folders = to_json(&folders);
+    fetch_optional!(db, query_scalar::<_, String>(sql).bind(warehouse_id).bind(owner_id).bind(&folders))
+}
+
+/// What `owner_id` holds.
+pub async fn list(db: &Db, owner_id: Uuid) -> Result<Vec<String>, StoreError> {
+    const SQL: &str = "SELECT prefix FROM locations WHERE owner_id = $1 ORDER BY prefix";
+
+    fetch_all!(db, query_scalar::<_, String>(SQL).bind(owner_id))
+}
+
+/// One exclusive lock per prefix and one shared per ancestor, in the order of their hashes, so that
+/// two claims never wait for each other in a circle.
+async fn lock_paths(tx: &mut Tx, warehouse_id: WarehouseId, prefixes: &[&str]) -> Result<(), StoreError> {
+    const SQL: &str = "
+        SELECT CASE WHEN own THEN pg_advisory_xact_lock(hash) ELSE pg_advisory_xact_lock_shared(hash) END
+        FROM (
+            SELECT hashtextextended($1 || e.prefix, 0) AS hash, bool_or(e.own) AS own
+            FROM (
+                SELECT json_array_elements_text($2::json) AS prefix, true AS own
+                UNION ALL
+                SELECT json_array_elements_text($3::json), false
+            ) AS e
+            GROUP BY 1 ORDER BY 1
+        ) AS locks";
+
+    let above: Vec<&str> = prefixes.iter().flat_map(|prefix| ancestors(prefix)).collect();
+    let (own, above) = (to_json(prefixes), to_json(&above));
+    execute!(tx, query(SQL).bind(warehouse_id.to_string()).bind(&own).bind(&above)).map(drop)
+}
+
+async fn find_overlap(
+    tx: &mut Tx,
+    warehouse_id: WarehouseId,
+    prefix: &str,
+    owner_id: Uuid,
+) -> Result<Option<(String, Uuid)>, StoreError> {
+    let sql = if tx.kind() == DbKind::Postgres { OVERLAPPING_POSTGRES } else { OVERLAPPING };
+    let above: Vec<&str> = ancestors(prefix).collect();
+    let above = to_json(&above);
+    let end = successor(prefix);
+    fetch_optional!(
+        tx,
+        query_as::<_, (String, Uuid)>(sql)
+            .bind(warehouse_id)
+            .bind(owner_id)
+            .bind(&above)
+            .bind(prefix)
+            .bind(&end)
+    )
+}
+
+/// The prefixes that contain `prefix`, without itself.
+fn ancestors(prefix: &str) -> impl Iterator<Item = &str> {
+    let inner = prefix.len().saturating_sub(1);
+    prefix.match_indices('/').map(move |(at, _)| &prefix[..=at]).take_while(move |it| it.len() <= inner)
+}
+
+/// The first text after everything that starts with `prefix`: `0` is the byte after `/`.
+fn successor(prefix: &str) -> String {
+    format!("{}0", prefix.strip_suffix('/').unwrap_or(prefix))
+}
+
+fn to_json(prefixes: &[&str]) -> String {
+    serde_json::json!(prefixes).to_string()
+}

@@ -1,0 +1,122 @@
+//! PostgreSQL: any number of processes, each with a pool of connections.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool, Transaction, query_as, query_scalar};
+
+use super::db::{DbOptions, bounded};
+use super::error::StoreError;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Every write transaction holds this advisory lock shared; settling takes it alone.
+const WRITERS_LOCK: i64 = 0x6669_726e_7772_6974;
+
+/// A connection idle for longer is asked for a sign of life before it is used: the server may have
+/// been restarted meanwhile. A busier one fails with an error that says to try again.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long a transaction may wait between two statements before the server ends it, and with it
+/// the locks of a process that hangs.
+const IDLE_IN_TRANSACTION_MS: &str = "60000";
+
+/// The server's clock in milliseconds.
+const NOW_MS: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+pub(super) struct Postgres {
+    pub(super) pool: PgPool,
+}
+
+impl Postgres {
+    pub(super) async fn open(url: &str, options: &DbOptions) -> Result<Self, StoreError> {
+        let timeout_ms = options.statement_timeout.as_millis().to_string();
+        let server = PgConnectOptions::from_str(url)
+            .map_err(|error| StoreError::Unsupported(format!("the database URL is not valid: {error}")))?
+            .application_name("firn")
+            .options([
+                ("statement_timeout", timeout_ms.as_str()),
+                ("lock_timeout", timeout_ms.as_str()),
+                ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS),
+            ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections)
+            .acquire_timeout(options.acquire_timeout)
+            .test_before_acquire(false)
+            .before_acquire(|connection, seen| {
+                Box::pin(async move {
+                    if seen.idle_for > FRESH {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_with(server)
+            .await?;
+        require_supported(&pool).await?;
+        Ok(Self { pool })
+    }
+
+    /// Migrates over a connection of its own: a migration may rightly take longer than any
+    /// statement of the catalog, and closing the connection releases the lock whatever happened.
+    pub(super) async fn migrate(&self) -> Result<(), StoreError> {
+        let server = (*self.pool.connect_options()).clone().options([
+            ("statement_timeout", "0"),
+            ("lock_timeout", "0"),
+            ("idle_in_transaction_session_timeout", "0"),
+        ]);
+        let mut connection = PgConnection::connect_with(&server).await?;
+        let migrated = MIGRATIONS.run(&mut connection).await;
+        if let Err(error) = connection.close().await {
+            tracing::debug!(%error, "closing the migration's connection failed");
+        }
+        Ok(migrated?)
+    }
+
+    pub(super) async fn begin(&self) -> Result<(Transaction<'static, sqlx::Postgres>, i64), StoreError> {
+        // The clock is read once the lock is held: whoever settles after this waits for us, and
+        // whoever settled before saw an earlier time.
+        const SQL: &str = "
+            SELECT pg_advisory_xact_lock_shared($1), floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+        // Stated, because every statement here counts on seeing what was committed while it waited.
+        let mut transaction = bounded(self.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")).await?;
+        let ((), at_ms) =
+            bounded(query_as::<_, ((), i64)>(SQL).bind(WRITERS_LOCK).fetch_one(&mut *transaction)).await?;
+        Ok((transaction, at_ms))
+    }
+
+    pub(super) async fn settle(&self) -> Result<i64, StoreError> {
+        const SQL: &str = "
+            SELECT pg_advisory_xact_lock($1), floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+        let ((), now_ms) =
+            bounded(query_as::<_, ((), i64)>(SQL).bind(WRITERS_LOCK).fetch_one(&self.pool)).await?;
+        Ok(now_ms)
+    }
+
+    pub(super) async fn now_ms(&self) -> Result<i64, StoreError> {
+        Ok(bounded(query_scalar(NOW_MS).fetch_one(&self.pool)).await?)
+    }
+}
+
+async fn require_supported(pool: &PgPool) -> Result<(), StoreError> {
+    const SQL: &str = "
+        SELECT current_setting('server_version_num')::bigint, current_setting('server_version'),
+               current_setting('server_encoding')";
+
+    let (number, version, encoding): (i64, String, String) = bounded(query_as(SQL).fetch_one(pool)).await?;
+    if number < 150_000 {
+        return Err(StoreError::Unsupported(format!(
+            "PostgreSQL {version} is too old; firn needs version 15 or newer"
+        )));
+    }
+    if encoding != "UTF8" {
+        return Err(StoreError::Unsupported(format!(
+            "the database's encoding is `{encoding}`; firn needs one created with ENCODING 'UTF8'"
+        )));
+    }
+    Ok(())
+}
