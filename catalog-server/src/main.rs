@@ -1,3 +1,158 @@
-//! The `firn` command.
+//! The `firn` command: reads flags, sets up logging, runs the server.
 
-fn main() {}
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use catalog_server::clock::Clock;
+use catalog_server::config::{Config, Flags, Log, LogFormat};
+use catalog_server::server::Server;
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+mod snippets;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// An Apache Iceberg REST catalog in one binary.
+#[derive(Parser)]
+#[command(
+    version,
+    about,
+    after_help = "Without a command, firn serves with its defaults: try `firn serve --help`."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the catalog
+    Serve(Serve),
+}
+
+/// Serve the catalog over HTTP.
+///
+/// The first start creates everything it needs: a SQLite database and the warehouse `main` on local files, both
+/// in the data directory. Engines connect to the server's root, such as <http://127.0.0.1:8181>, as an Iceberg REST
+/// catalog.
+#[derive(Args, Default)]
+#[command(after_long_help = HELP)]
+struct Serve {
+    /// TOML file with settings; see below
+    #[arg(long, env = "FIRN_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of the default database and warehouse [default: ./firn-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Address to listen on; port 0 picks a free one [default: 127.0.0.1:8181]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// `postgres://user:password@host/database` (15 or newer) or `sqlite:///path/file.db` [default: a SQLite
+    /// file in the data directory]
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+}
+
+const HELP: &str = "\
+Settings come from the file, then from FIRN_* variables, then from flags; later ones win, unknown ones are an error.
+A file with every default:
+
+    data-dir = \"./firn-data\"
+    listen = \"127.0.0.1:8181\"
+    # database-url = \"postgres://firn:secret@db.example/firn\"
+    database-connections = 16
+
+    [warehouse]
+    name = \"main\"
+    # location = \"file:///srv/warehouse\"     # a folder in the data directory if absent
+
+    [limits]
+    body-bytes = 33554432                    # largest request
+    request-ms = 60000                       # longest request
+    header-ms = 10000                        # longest wait for a request's headers
+    drain-ms = 30000                         # longest wait for requests in flight on shutdown
+    page-entries = 10000                     # largest page of a list
+    metadata-bytes = 268435456               # largest metadata file
+
+    [cache]
+    metadata-bytes = 268435456               # memory for metadata documents
+
+    [retention]
+    idempotency-minutes = 1440               # how long an Idempotency-Key is remembered
+    outbox-days = 7                          # how long published events are kept
+    reports-per-table = 100                  # metrics reports kept for each table
+
+    [log]
+    level = \"info\"                           # or e.g. \"info,sqlx=debug\"
+    format = \"text\"                          # or \"json\"
+
+The variable for a setting joins its parts: FIRN_DATA_DIR, FIRN_LIMITS__BODY_BYTES, FIRN_LOG__FORMAT.
+
+Examples:
+    firn serve                                                  everything below ./firn-data
+    firn serve --data-dir /srv/firn --listen 127.0.0.1:9000
+    firn serve --database-url postgres://firn@localhost/firn    as many replicas as wanted
+";
+
+fn main() -> ExitCode {
+    let serve = match Cli::parse().command {
+        Some(Command::Serve(serve)) => serve,
+        None => Serve::default(),
+    };
+    match run(serve) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("firn: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(serve: Serve) -> anyhow::Result<()> {
+    let flags = Flags { data_dir: serve.data_dir, listen: serve.listen, database_url: serve.database_url };
+    let config = Config::load(serve.config.as_deref(), &flags)?;
+    start_logging(&config.log)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let server = Server::open(&config, Clock::system()).await?;
+        // Before anybody is told that it is ready: a signal that comes then must find its handler.
+        let shutdown = shutdown_signal()?;
+        let address = server.address()?;
+        let mut out = std::io::stdout().lock();
+        out.write_all(snippets::banner(address, &config, server.warehouse()).as_bytes())?;
+        out.flush()?;
+        drop(out);
+        server.run(shutdown).await;
+        Ok(())
+    })
+}
+
+fn start_logging(log: &Log) -> anyhow::Result<()> {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_new(&log.level)
+        .map_err(|error| anyhow::anyhow!("`log.level` is `{}`: {error}; try `info`", log.level))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match log.format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// Resolves at SIGTERM or SIGINT.
+fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

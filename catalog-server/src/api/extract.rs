@@ -1,0 +1,236 @@
+//! What handlers take out of a request, with every refusal in Iceberg's error form.
+
+use std::time::Duration;
+
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::catalog::context::{Caller, Context};
+use crate::catalog::names::{Identifier, Namespace};
+use crate::catalog::warehouses::Warehouse;
+
+use super::App;
+use super::error::ApiError;
+
+/// The name of the header that makes a request safe to repeat.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The id that every request gets, in logs, in the audit trail and in the `x-request-id` header.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestId(pub Uuid);
+
+/// The warehouse of the path's prefix.
+pub struct InWarehouse {
+    /// Where the request goes.
+    pub warehouse: Warehouse,
+}
+
+/// A namespace of the path.
+pub struct AtNamespace {
+    /// Where the request goes.
+    pub warehouse: Warehouse,
+    /// The namespace that the path names.
+    pub namespace: Namespace,
+}
+
+/// A table or view of the path.
+pub struct AtObject {
+    /// Where the request goes.
+    pub warehouse: Warehouse,
+    /// The table or view that the path names.
+    pub identifier: Identifier,
+}
+
+/// The decoded names of a path `/v1/{prefix}/namespaces/{namespace}/tables/{table}`, or of a part of it.
+struct Names<'a> {
+    segments: std::str::Split<'a, char>,
+}
+
+impl<'a> Names<'a> {
+    /// Positioned at the prefix.
+    fn of(uri: &'a Uri) -> Self {
+        let mut segments = uri.path().split('/');
+        // Nothing stands before the first slash; then comes `v1`.
+        segments.nth(1);
+        Self { segments }
+    }
+
+    /// The next name, and past the fixed word that follows it.
+    fn next(&mut self) -> Result<String, ApiError> {
+        let segment = self.segments.next().unwrap_or_default();
+        self.segments.next();
+        decode(segment)
+    }
+}
+
+/// Decodes a segment of a path. Java's client encodes names as a form does, a space as `+`; a plus sign comes as
+/// `%2B` from every client.
+fn decode(segment: &str) -> Result<String, ApiError> {
+    let spaced = segment.replace('+', " ");
+    match percent_decode_str(&spaced).decode_utf8() {
+        Ok(name) => Ok(name.into_owned()),
+        Err(_) => {
+            Err(ApiError::bad_request(format!("Invalid path: `{segment}` is not UTF-8 once it is decoded")))
+        }
+    }
+}
+
+impl FromRequestParts<App> for InWarehouse {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let prefix = Names::of(&parts.uri).next()?;
+        Ok(Self { warehouse: app.catalog.find_warehouse(&prefix).await? })
+    }
+}
+
+impl FromRequestParts<App> for AtNamespace {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let mut names = Names::of(&parts.uri);
+        let warehouse = app.catalog.find_warehouse(&names.next()?).await?;
+        Ok(Self { warehouse, namespace: Namespace::from_path(&names.next()?)? })
+    }
+}
+
+impl FromRequestParts<App> for AtObject {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let mut names = Names::of(&parts.uri);
+        let warehouse = app.catalog.find_warehouse(&names.next()?).await?;
+        let namespace = Namespace::from_path(&names.next()?)?;
+        Ok(Self { warehouse, identifier: Identifier::new(namespace, names.next()?)? })
+    }
+}
+
+/// Query parameters.
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        match Query::<T>::from_request_parts(parts, app).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => Err(ApiError::bad_request(format!("Invalid query: {}", rejection.body_text()))),
+        }
+    }
+}
+
+/// A request that changes something: its facts and its body, read under the limits of size and time.
+pub struct Change {
+    /// `POST`, `DELETE`.
+    pub method: String,
+    /// Path and query as they were sent.
+    pub resource: String,
+    /// The body, empty if there is none.
+    pub body: Bytes,
+    /// The client's key against doing it twice.
+    pub idempotency_key: Option<Uuid>,
+    /// The request's id.
+    pub request_id: Uuid,
+}
+
+impl Change {
+    /// Reads the body as JSON.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        serde_json::from_slice(&self.body)
+            .map_err(|error| ApiError::bad_request(format!("Malformed request body: {error}")))
+    }
+}
+
+impl FromRequest<App> for Change {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let limit_bytes = app.limits.body_bytes;
+        // Half of the request's time is for the body, the rest for the work.
+        let patience = Duration::from_millis(app.limits.request_ms / 2);
+        let collected = tokio::time::timeout(patience, Limited::new(body, limit_bytes).collect()).await;
+        let body = match collected {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                return Err(ApiError::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "BadRequestException",
+                    format!(
+                        "the request body exceeds {limit_bytes} bytes; raise `limits.body-bytes` if it is meant"
+                    ),
+                ));
+            }
+            Ok(Err(error)) => {
+                return Err(ApiError::bad_request(format!("cannot read the request body: {error}")));
+            }
+            Err(_) => {
+                return Err(ApiError::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "BadRequestException",
+                    format!("the request body did not arrive within {} ms", patience.as_millis()),
+                ));
+            }
+        };
+        let is_json = parts.headers.get(header::CONTENT_TYPE).is_some_and(|value| {
+            let value = value.to_str().unwrap_or_default();
+            value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+        });
+        if !body.is_empty() && !is_json {
+            return Err(ApiError::bad_request(
+                "a request body must be sent as `Content-Type: application/json`",
+            ));
+        }
+        let resource = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+        Ok(Self {
+            method: parts.method.to_string(),
+            resource,
+            body,
+            idempotency_key: idempotency_key(&parts.headers)?,
+            request_id: request_id(&parts),
+        })
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, ApiError> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    match value.to_str().ok().and_then(|text| Uuid::try_parse(text).ok()) {
+        Some(key) => Ok(Some(key)),
+        None => {
+            Err(ApiError::bad_request("Invalid Idempotency-Key: it must be a UUID such as one of version 7"))
+        }
+    }
+}
+
+fn request_id(parts: &Parts) -> Uuid {
+    parts.extensions.get::<RequestId>().map_or(Uuid::nil(), |id| id.0)
+}
+
+/// The context of a request, without a key: reads, and changes before their key is known to be new.
+pub fn context(request_id: Uuid) -> Context {
+    Context { caller: Caller::LocalAdministrator, request_id, idempotency: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_arrive_whatever_they_contain() {
+        let uri = Uri::from_static("/v1/main/namespaces/a+b%1Fc%2Fd/tables/100%25%2B%20%F0%9F%98%80.%2E");
+        let mut names = Names::of(&uri);
+        assert_eq!(names.next().unwrap(), "main");
+        assert_eq!(names.next().unwrap(), "a b\u{1f}c/d");
+        assert_eq!(names.next().unwrap(), "100%+ 😀..");
+        assert_eq!(names.next().unwrap(), "");
+        assert!(decode("%FF").is_err());
+    }
+}

@@ -1,0 +1,47 @@
+//! `GET /v1/config`: which warehouse, which endpoints.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::App;
+use crate::api::error::{ApiError, CommonErrors};
+use crate::api::extract::Params;
+
+use super::wire::CatalogConfig;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(get_config))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ConfigParams {
+    /// The warehouse's name, or `name@instant` for a read-only view of the catalog as it was at that instant
+    /// (RFC 3339, or milliseconds since 1970). May be left away when there is only one warehouse.
+    #[param(example = "main@2026-11-20T10:00:00Z")]
+    warehouse: Option<String>,
+}
+
+/// Tells a client the prefix of its warehouse and the endpoints that are served.
+#[utoipa::path(get, path = "/v1/config", tag = "Configuration", operation_id = "getConfig",
+    params(ConfigParams), responses((status = 200, body = CatalogConfig), CommonErrors))]
+async fn get_config(
+    State(app): State<App>,
+    Params(params): Params<ConfigParams>,
+) -> Result<axum::Json<CatalogConfig>, ApiError> {
+    let warehouse = match params.warehouse.as_deref() {
+        None | Some("") => app.catalog.only_warehouse().await?,
+        Some(name) => app.catalog.find_warehouse(name).await?,
+    };
+    Ok(axum::Json(CatalogConfig {
+        defaults: BTreeMap::new(),
+        overrides: BTreeMap::from([("prefix".to_owned(), warehouse.prefix())]),
+        endpoints: app.endpoints.clone(),
+        idempotency_key_lifetime: format!("PT{}M", app.retention.idempotency_minutes),
+    }))
+}

@@ -1,0 +1,23 @@
+//! The Iceberg REST catalog protocol, one file for each group of endpoints.
+
+mod config;
+mod namespaces;
+mod reports;
+mod tables;
+mod transactions;
+mod views;
+mod wire;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use super::App;
+
+/// Every endpoint of the protocol that is served.
+pub fn routes() -> OpenApiRouter<App> {
+    config::routes()
+        .merge(namespaces::routes())
+        .merge(tables::routes())
+        .merge(transactions::routes())
+        .merge(views::routes())
+        .merge(reports::routes())
+}

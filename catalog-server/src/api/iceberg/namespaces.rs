@@ -1,0 +1,142 @@
+//! Namespaces: list, create, load, drop, and their properties.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::error::{ApiError, CommonErrors, MutationErrors};
+use crate::api::extract::{AtNamespace, Change, InWarehouse, Params};
+use crate::api::page::PageParams;
+use crate::api::{App, idempotent};
+use crate::catalog::names::Namespace;
+
+use super::wire::{
+    CreateNamespaceRequest, ListNamespacesResponse, NamespaceResponse, UpdateNamespacePropertiesRequest,
+    UpdateNamespacePropertiesResponse,
+};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list_namespaces, create_namespace))
+        .routes(routes!(load_namespace, namespace_exists, drop_namespace))
+        .routes(routes!(update_properties))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ParentParams {
+    /// The namespace to list below, its levels separated by 0x1F; the top level if absent.
+    parent: Option<String>,
+}
+
+/// Lists the namespaces directly below one.
+#[utoipa::path(get, path = "/v1/{prefix}/namespaces", tag = "Namespaces", operation_id = "listNamespaces",
+    params(("prefix" = String, Path), ParentParams, PageParams),
+    responses((status = 200, body = ListNamespacesResponse), CommonErrors))]
+async fn list_namespaces(
+    State(app): State<App>,
+    InWarehouse { warehouse }: InWarehouse,
+    Params(parent): Params<ParentParams>,
+    Params(page): Params<PageParams>,
+) -> Result<axum::Json<ListNamespacesResponse>, ApiError> {
+    let parent = match parent.parent.as_deref() {
+        None | Some("") => None,
+        Some(path) => Some(Namespace::from_path(path)?),
+    };
+    let page = page.decode(app.limits.page_entries)?;
+    let mut paths = app
+        .catalog
+        .list_namespaces(&warehouse, parent.as_ref(), page.after.as_deref(), page.fetch_limit())
+        .await?;
+    let next_page_token = page.cut(&mut paths, String::as_str);
+    let namespaces = paths.iter().map(|path| path.split('\u{1f}').map(str::to_owned).collect()).collect();
+    Ok(axum::Json(ListNamespacesResponse { next_page_token, namespaces }))
+}
+
+/// Creates a namespace.
+#[utoipa::path(post, path = "/v1/{prefix}/namespaces", tag = "Namespaces", operation_id = "createNamespace",
+    params(("prefix" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = CreateNamespaceRequest,
+    responses((status = 200, body = NamespaceResponse), CommonErrors, MutationErrors))]
+async fn create_namespace(
+    State(app): State<App>,
+    InWarehouse { warehouse }: InWarehouse,
+    change: Change,
+) -> Result<Response, ApiError> {
+    let request: CreateNamespaceRequest = change.json()?;
+    let namespace = Namespace::new(request.namespace)?;
+    let properties = request.properties.unwrap_or_default();
+    let catalog = app.catalog.clone();
+    idempotent::run(&app, &change, async move |context| {
+        catalog.create_namespace(&context, &warehouse, &namespace, properties).await
+    })
+    .await
+}
+
+/// Loads a namespace's properties.
+#[utoipa::path(get, path = "/v1/{prefix}/namespaces/{namespace}", tag = "Namespaces",
+    operation_id = "loadNamespaceMetadata",
+    params(("prefix" = String, Path), ("namespace" = String, Path)),
+    responses((status = 200, body = NamespaceResponse), CommonErrors))]
+async fn load_namespace(
+    State(app): State<App>,
+    AtNamespace { warehouse, namespace }: AtNamespace,
+) -> Result<axum::Json<NamespaceResponse>, ApiError> {
+    let properties = app.catalog.load_namespace(&warehouse, &namespace).await?;
+    Ok(axum::Json(NamespaceResponse { namespace: namespace.levels().to_vec(), properties }))
+}
+
+/// Tells whether a namespace exists.
+#[utoipa::path(head, path = "/v1/{prefix}/namespaces/{namespace}", tag = "Namespaces",
+    operation_id = "namespaceExists",
+    params(("prefix" = String, Path), ("namespace" = String, Path)),
+    responses((status = 204), CommonErrors))]
+async fn namespace_exists(
+    State(app): State<App>,
+    AtNamespace { warehouse, namespace }: AtNamespace,
+) -> Result<StatusCode, ApiError> {
+    app.catalog.load_namespace(&warehouse, &namespace).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Drops a namespace, which must be empty.
+#[utoipa::path(delete, path = "/v1/{prefix}/namespaces/{namespace}", tag = "Namespaces",
+    operation_id = "dropNamespace",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 204), CommonErrors, MutationErrors))]
+async fn drop_namespace(
+    State(app): State<App>,
+    AtNamespace { warehouse, namespace }: AtNamespace,
+    change: Change,
+) -> Result<Response, ApiError> {
+    let catalog = app.catalog.clone();
+    idempotent::run(&app, &change, async move |context| {
+        catalog.drop_namespace(&context, &warehouse, &namespace).await
+    })
+    .await
+}
+
+/// Sets and removes properties of a namespace.
+#[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/properties", tag = "Namespaces",
+    operation_id = "updateProperties",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = UpdateNamespacePropertiesRequest,
+    responses((status = 200, body = UpdateNamespacePropertiesResponse), CommonErrors, MutationErrors))]
+async fn update_properties(
+    State(app): State<App>,
+    AtNamespace { warehouse, namespace }: AtNamespace,
+    change: Change,
+) -> Result<Response, ApiError> {
+    let request: UpdateNamespacePropertiesRequest = change.json()?;
+    let removals = request.removals.unwrap_or_default();
+    let updates = request.updates.unwrap_or_default();
+    let catalog = app.catalog.clone();
+    idempotent::run(&app, &change, async move |context| {
+        catalog.update_namespace(&context, &warehouse, &namespace, removals, updates).await
+    })
+    .await
+}

@@ -1,0 +1,31 @@
+//! Metrics reports that engines send after scans and commits.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::value::RawValue;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::App;
+use crate::api::error::{ApiError, CommonErrors};
+use crate::api::extract::{AtObject, Change};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(report_metrics))
+}
+
+/// Takes a scan or commit report; the newest of each table are kept.
+#[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics", tag = "Tables",
+    operation_id = "reportMetrics",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path)),
+    request_body = Object,
+    responses((status = 204), CommonErrors))]
+async fn report_metrics(
+    State(app): State<App>,
+    AtObject { warehouse, identifier }: AtObject,
+    change: Change,
+) -> Result<StatusCode, ApiError> {
+    let report: Box<RawValue> = change.json()?;
+    app.catalog.report_metrics(&warehouse, &identifier, &report).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,283 @@
+//! Tables: list, create, load, commit, drop, register, unregister, rename.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::error::{ApiError, CommonErrors, MutationErrors};
+use crate::api::extract::{AtNamespace, AtObject, Change, InWarehouse, Params};
+use crate::api::page::PageParams;
+use crate::api::{App, idempotent};
+use crate::catalog::commit::NewTable;
+use crate::catalog::names::{Identifier, Namespace};
+use crate::catalog::tables::Snapshots;
+use crate::store::tabulars::TabularKind;
+
+use super::wire::{
+    CommitTableRequest, CreateTableRequest, ListTablesResponse, LoadTableResult, RegisterTableRequest,
+    RenameTableRequest, TableIdentifier,
+};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list_tables, create_table))
+        .routes(routes!(load_table, table_exists, commit_table, drop_table))
+        .routes(routes!(register_table))
+        .routes(routes!(unregister_table))
+        .routes(routes!(rename_table))
+}
+
+/// Lists the tables in a namespace.
+#[utoipa::path(get, path = "/v1/{prefix}/namespaces/{namespace}/tables", tag = "Tables",
+    operation_id = "listTables",
+    params(("prefix" = String, Path), ("namespace" = String, Path), PageParams),
+    responses((status = 200, body = ListTablesResponse), CommonErrors))]
+async fn list_tables(
+    State(app): State<App>,
+    at: AtNamespace,
+    Params(page): Params<PageParams>,
+) -> Result<axum::Json<ListTablesResponse>, ApiError> {
+    list(&app, &at, TabularKind::Table, &page).await
+}
+
+/// Answers a page of tables or of views.
+pub(super) async fn list(
+    app: &App,
+    at: &AtNamespace,
+    kind: TabularKind,
+    page: &PageParams,
+) -> Result<axum::Json<ListTablesResponse>, ApiError> {
+    let page = page.decode(app.limits.page_entries)?;
+    let mut names = app
+        .catalog
+        .list_objects(&at.warehouse, &at.namespace, kind, page.after.as_deref(), page.fetch_limit())
+        .await?;
+    let next_page_token = page.cut(&mut names, String::as_str);
+    let in_namespace = |name| TableIdentifier { namespace: at.namespace.levels().to_vec(), name };
+    let identifiers = names.into_iter().map(in_namespace).collect();
+    Ok(axum::Json(ListTablesResponse { next_page_token, identifiers }))
+}
+
+/// Creates a table, or prepares one that a commit then creates.
+#[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/tables", tag = "Tables",
+    operation_id = "createTable",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = CreateTableRequest,
+    responses((status = 200, body = LoadTableResult), CommonErrors, MutationErrors))]
+async fn create_table(
+    State(app): State<App>,
+    AtNamespace { warehouse, namespace }: AtNamespace,
+    change: Change,
+) -> Result<Response, ApiError> {
+    let request: CreateTableRequest = change.json()?;
+    let identifier = Identifier::new(namespace, request.name)?;
+    let is_staged = request.stage_create.unwrap_or_default();
+    let new = NewTable {
+        location: request.location,
+        schema: request.schema,
+        partition_spec: request.partition_spec,
+        write_order: request.write_order,
+        properties: request.properties.unwrap_or_default().into_iter().collect(),
+    };
+    let catalog = app.catalog.clone();
+    idempotent::run(&app, &change, async move |context| {
+        if is_staged {
+            catalog.stage_table(&context, &warehouse, &identifier, new).await
+        } else {
+            catalog.create_table(&context, &warehouse, &identifier, new).await
+        }
+    })
+    .await
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct LoadParams {
+    /// `all` snapshots, or only those that branches and tags point to (`refs`).
+    #[param(example = "all")]
+    snapshots: Option<String>,
+}
+
+/// Loads a table's metadata.
+#[utoipa::path(get, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}", tag = "Tables",
+    operation_id = "loadTable",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path), LoadParams,
+        ("If-None-Match" = Option<String>, Header)),
+    responses((status = 200, body = LoadTableResult), (status = 304), CommonErrors))]
+async fn load_table(
+    State(app): State<App>,
+    AtObject { warehouse, identifier }: AtObject,
+    Params(params): Params<LoadParams>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let snapshots = match params.snapshots.as_deref() {
+        None | Some("" | "all" | "ALL") => Snapshots::All,
+        Some("refs" | "REFS") => Snapshots::Refs,
+        Some(other) => {
+            return Err(ApiError::bad_request(format!(
+                "Invalid snapshots `{other}`: it must be `all` or `refs`"
+            )));
+        }
+    };
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    match app.catalog.load_table(&warehouse, &identifier, snapshots, known).await? {
+        Some(served) => Ok(idempotent::document(&served)),
+        None => Ok(StatusCode::NOT_MODIFIED.into_response()),
+    }
+}
+
+/// Tells whether a table exists.
+#[utoipa::path(head, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}", tag = "Tables",
+    operation_id = "tableExists",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path)),
+    responses((status = 204), CommonErrors))]
+async fn table_exists(
+    State(app): State<App>,
+    AtObject { warehouse, identifier }: AtObject,
+) -> Result<StatusCode, ApiError> {
+    app.catalog.require_object(&warehouse, &identifier, TabularKind::Table).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Commits changes to a table.
+#[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}", tag = "Tables",
+    operation_id = "updateTable",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header)),
+    request_body = CommitTableRequest,
+    responses((status = 200, body = LoadTableResult), CommonErrors, MutationErrors))]
+async fn commit_table(
+    State(app): State<App>,
+    AtObject { warehouse, identifier }: AtObject,
+    change: Change,
+) -> Result<Response, ApiError> {
+    let catalog = app.catalog.clone();
+    let body = change.body.clone();
+    idempotent::run(&app, &change, async move |context| {
+        catalog.commit_table(&context, &warehouse, &identifier, &body).await
+    })
+    .await
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct DropParams {
+    /// Whether to delete the table's files, too.
+    #[param(value_type = Option<bool>)]
+    purge_requested: Option<String>,
+}
+
+/// Drops a table; with `purgeRequested=true` its files are deleted afterwards.
+#[utoipa::path(delete, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}", tag = "Tables",
+    operation_id = "dropTable",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path), DropParams,
+        ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 204), CommonErrors, MutationErrors))]
+async fn drop_table(
+    State(app): State<App>,
+    AtObject { warehouse, identifier }: AtObject,
+    Params(params): Params<DropParams>,
+    change: Change,
+) -> Result<Response, ApiError> {
+    // Python clients send `True`.
+    let is_purge = match params.purge_requested.unwrap_or_default().to_ascii_lowercase().as_str() {
+        "" | "false" => false,
+        "true" => true,
+        other => {
+            return Err(ApiError::bad_request(format!(
+                "Invalid purgeRequested `{other}`: it must be true or false"
+            )));
+        }
+    };
+    let catalog = app.catalog.clone();
+    idempotent::run(&app, &change, async move |context| {
+        if is_purge {
+            catalog.purge_table(&context, &warehouse, &identifier).await
+        } else {
+            catalog.drop_table(&context, &warehouse, &identifier).await
+        }
+    })
+    .await
+}
+
+/// Takes an existing metadata file into the catalog as a table.
+#[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/register", tag = "Tables",
+    operation_id = "registerTable",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = RegisterTableRequest,
+    responses((status = 200, body = LoadTableResult), CommonErrors, MutationErrors))]
+async fn register_table(
+    State(app): State<App>,
+    AtNamespace { warehouse, namespace }: AtNamespace,
+    change: Change,
+) -> Result<Response, ApiError> {
+    let request: RegisterTableRequest = change.json()?;
+    let identifier = Identifier::new(namespace, request.name)?;
+    let catalog = app.catalog.clone();
+    idempotent::run(&app, &change, async move |context| {
+        let location = &request.metadata_location;
+        if request.overwrite.unwrap_or_default() {
+            catalog.overwrite_table(&context, &warehouse, &identifier, location).await
+        } else {
+            catalog.register_table(&context, &warehouse, &identifier, location).await
+        }
+    })
+    .await
+}
+
+/// Takes a table out of the catalog and leaves all of its files in place.
+#[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}/unregister", tag = "Tables",
+    operation_id = "unregisterTable",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 200, body = LoadTableResult), CommonErrors, MutationErrors))]
+async fn unregister_table(
+    State(app): State<App>,
+    AtObject { warehouse, identifier }: AtObject,
+    change: Change,
+) -> Result<Response, ApiError> {
+    let catalog = app.catalog.clone();
+    idempotent::run(&app, &change, async move |context| {
+        catalog.unregister_table(&context, &warehouse, &identifier).await
+    })
+    .await
+}
+
+/// Gives a table another name, in the same namespace or in another one.
+#[utoipa::path(post, path = "/v1/{prefix}/tables/rename", tag = "Tables", operation_id = "renameTable",
+    params(("prefix" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = RenameTableRequest,
+    responses((status = 204), CommonErrors, MutationErrors))]
+async fn rename_table(
+    State(app): State<App>,
+    in_warehouse: InWarehouse,
+    change: Change,
+) -> Result<Response, ApiError> {
+    rename(&app, in_warehouse, &change, TabularKind::Table).await
+}
+
+/// Renames a table or a view.
+pub(super) async fn rename(
+    app: &App,
+    InWarehouse { warehouse }: InWarehouse,
+    change: &Change,
+    kind: TabularKind,
+) -> Result<Response, ApiError> {
+    let request: RenameTableRequest = change.json()?;
+    let source = identifier(request.source)?;
+    let destination = identifier(request.destination)?;
+    let catalog = app.catalog.clone();
+    idempotent::run(app, change, async move |context| {
+        catalog.rename_object(&context, &warehouse, kind, &source, &destination).await
+    })
+    .await
+}
+
+fn identifier(wire: TableIdentifier) -> Result<Identifier, ApiError> {
+    Ok(Identifier::new(Namespace::new(wire.namespace)?, wire.name)?)
+}

@@ -1,0 +1,35 @@
+//! Commits to several tables at once.
+
+use axum::extract::State;
+use axum::response::Response;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::error::{ApiError, CommonErrors, MutationErrors};
+use crate::api::extract::{Change, InWarehouse};
+use crate::api::{App, idempotent};
+
+use super::wire::CommitTransactionRequest;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(commit_transaction))
+}
+
+/// Commits changes to several tables, all of them or none.
+#[utoipa::path(post, path = "/v1/{prefix}/transactions/commit", tag = "Transactions",
+    operation_id = "commitTransaction",
+    params(("prefix" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = CommitTransactionRequest,
+    responses((status = 204), CommonErrors, MutationErrors))]
+async fn commit_transaction(
+    State(app): State<App>,
+    InWarehouse { warehouse }: InWarehouse,
+    change: Change,
+) -> Result<Response, ApiError> {
+    let catalog = app.catalog.clone();
+    let body = change.body.clone();
+    idempotent::run(&app, &change, async move |context| {
+        catalog.commit_transaction(&context, &warehouse, &body).await
+    })
+    .await
+}

@@ -1,0 +1,163 @@
+//! Views: list, create, load, replace, drop, register, rename.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::error::{ApiError, CommonErrors, MutationErrors};
+use crate::api::extract::{AtNamespace, AtObject, Change, InWarehouse, Params};
+use crate::api::page::PageParams;
+use crate::api::{App, idempotent};
+use crate::catalog::names::Identifier;
+use crate::catalog::views::NewView;
+use crate::store::tabulars::TabularKind;
+
+use super::tables::{list, rename};
+use super::wire::{
+    CommitViewRequest, CreateViewRequest, ListTablesResponse, LoadViewResult, RegisterViewRequest,
+    RenameTableRequest,
+};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list_views, create_view))
+        .routes(routes!(load_view, view_exists, replace_view, drop_view))
+        .routes(routes!(register_view))
+        .routes(routes!(rename_view))
+}
+
+/// Lists the views in a namespace.
+#[utoipa::path(get, path = "/v1/{prefix}/namespaces/{namespace}/views", tag = "Views", operation_id = "listViews",
+    params(("prefix" = String, Path), ("namespace" = String, Path), PageParams),
+    responses((status = 200, body = ListTablesResponse), CommonErrors))]
+async fn list_views(
+    State(app): State<App>,
+    at: AtNamespace,
+    Params(page): Params<PageParams>,
+) -> Result<axum::Json<ListTablesResponse>, ApiError> {
+    list(&app, &at, TabularKind::View, &page).await
+}
+
+/// Creates a view.
+#[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/views", tag = "Views",
+    operation_id = "createView",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = CreateViewRequest,
+    responses((status = 200, body = LoadViewResult), CommonErrors, MutationErrors))]
+async fn create_view(
+    State(app): State<App>,
+    AtNamespace { warehouse, namespace }: AtNamespace,
+    change: Change,
+) -> Result<Response, ApiError> {
+    let request: CreateViewRequest = change.json()?;
+    let identifier = Identifier::new(namespace, request.name)?;
+    let new = NewView {
+        location: request.location,
+        schema: request.schema,
+        version: request.view_version,
+        properties: request.properties.into_iter().collect(),
+    };
+    let catalog = app.catalog.clone();
+    idempotent::run(&app, &change, async move |context| {
+        catalog.create_view(&context, &warehouse, &identifier, new).await
+    })
+    .await
+}
+
+/// Loads a view's metadata.
+#[utoipa::path(get, path = "/v1/{prefix}/namespaces/{namespace}/views/{view}", tag = "Views",
+    operation_id = "loadView",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("view" = String, Path)),
+    responses((status = 200, body = LoadViewResult), CommonErrors))]
+async fn load_view(
+    State(app): State<App>,
+    AtObject { warehouse, identifier }: AtObject,
+) -> Result<Response, ApiError> {
+    Ok(idempotent::document(&app.catalog.load_view(&warehouse, &identifier).await?))
+}
+
+/// Tells whether a view exists.
+#[utoipa::path(head, path = "/v1/{prefix}/namespaces/{namespace}/views/{view}", tag = "Views",
+    operation_id = "viewExists",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("view" = String, Path)),
+    responses((status = 204), CommonErrors))]
+async fn view_exists(
+    State(app): State<App>,
+    AtObject { warehouse, identifier }: AtObject,
+) -> Result<StatusCode, ApiError> {
+    app.catalog.require_object(&warehouse, &identifier, TabularKind::View).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Commits changes to a view.
+#[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/views/{view}", tag = "Views",
+    operation_id = "replaceView",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("view" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header)),
+    request_body = CommitViewRequest,
+    responses((status = 200, body = LoadViewResult), CommonErrors, MutationErrors))]
+async fn replace_view(
+    State(app): State<App>,
+    AtObject { warehouse, identifier }: AtObject,
+    change: Change,
+) -> Result<Response, ApiError> {
+    let catalog = app.catalog.clone();
+    let body = change.body.clone();
+    idempotent::run(&app, &change, async move |context| {
+        catalog.commit_view(&context, &warehouse, &identifier, &body).await
+    })
+    .await
+}
+
+/// Drops a view.
+#[utoipa::path(delete, path = "/v1/{prefix}/namespaces/{namespace}/views/{view}", tag = "Views",
+    operation_id = "dropView",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("view" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 204), CommonErrors, MutationErrors))]
+async fn drop_view(
+    State(app): State<App>,
+    AtObject { warehouse, identifier }: AtObject,
+    change: Change,
+) -> Result<Response, ApiError> {
+    let catalog = app.catalog.clone();
+    idempotent::run(&app, &change, async move |context| {
+        catalog.drop_view(&context, &warehouse, &identifier).await
+    })
+    .await
+}
+
+/// Takes an existing metadata file into the catalog as a view.
+#[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/register-view", tag = "Views",
+    operation_id = "registerView",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = RegisterViewRequest,
+    responses((status = 200, body = LoadViewResult), CommonErrors, MutationErrors))]
+async fn register_view(
+    State(app): State<App>,
+    AtNamespace { warehouse, namespace }: AtNamespace,
+    change: Change,
+) -> Result<Response, ApiError> {
+    let request: RegisterViewRequest = change.json()?;
+    let identifier = Identifier::new(namespace, request.name)?;
+    let catalog = app.catalog.clone();
+    idempotent::run(&app, &change, async move |context| {
+        catalog.register_view(&context, &warehouse, &identifier, &request.metadata_location).await
+    })
+    .await
+}
+
+/// Gives a view another name, in the same namespace or in another one.
+#[utoipa::path(post, path = "/v1/{prefix}/views/rename", tag = "Views", operation_id = "renameView",
+    params(("prefix" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = RenameTableRequest,
+    responses((status = 204), CommonErrors, MutationErrors))]
+async fn rename_view(
+    State(app): State<App>,
+    in_warehouse: InWarehouse,
+    change: Change,
+) -> Result<Response, ApiError> {
+    rename(&app, in_warehouse, &change, TabularKind::View).await
+}

@@ -1,0 +1,102 @@
+//! Changes: run to their end even if the client goes away, and at most once for an `Idempotency-Key`.
+//!
+//! A success is recorded by the use case, in the transaction that makes the change; a refusal is recorded here,
+//! since it changed nothing.
+
+use std::future::Future;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use crate::catalog::conclude::{Answer, Recalled};
+use crate::catalog::context::{Context, IdempotencyKey};
+use crate::catalog::error::CatalogError;
+use crate::storage::documents::Served;
+
+use super::error::ApiError;
+use super::extract::{Change, context};
+use super::{App, json};
+
+/// Runs `work` for `change` and writes down what it answered.
+pub async fn run<W, F>(app: &App, change: &Change, work: W) -> Result<Response, ApiError>
+where
+    W: FnOnce(Context) -> F + Send + 'static,
+    F: Future<Output = Result<Answer, CatalogError>> + Send + 'static,
+{
+    let mut context = context(change.request_id);
+    let Some(key) = change.idempotency_key else {
+        return Ok(answer(&detached(app, context, work).await?));
+    };
+    context.idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(change) });
+    if let Some(response) = recall(app, &context).await? {
+        return Ok(response);
+    }
+    match detached(app, context.clone(), work).await {
+        Ok(done) => Ok(answer(&done)),
+        Err(CatalogError::Replayed) => {
+            let response = recall(app, &context).await?;
+            response.ok_or_else(|| CatalogError::Internal("a recorded answer is gone".to_owned()).into())
+        }
+        Err(error) => {
+            let error = ApiError::from(error);
+            if !error.is_final() {
+                return Err(error);
+            }
+            let (status, body) = (error.status().as_u16(), error.body());
+            if app.catalog.remember_refusal(&context, status, &body).await? {
+                return Err(error);
+            }
+            // The same request was done meanwhile, and this one was refused because of it.
+            Ok(recall(app, &context).await?.unwrap_or_else(|| error.into_response()))
+        }
+    }
+}
+
+async fn detached<W, F>(app: &App, context: Context, work: W) -> Result<Answer, CatalogError>
+where
+    W: FnOnce(Context) -> F + Send + 'static,
+    F: Future<Output = Result<Answer, CatalogError>> + Send + 'static,
+{
+    match app.changes.spawn(work(context)).await {
+        Ok(result) => result,
+        Err(error) => Err(CatalogError::Internal(format!("the server failed in an unexpected way: {error}"))),
+    }
+}
+
+async fn recall(app: &App, context: &Context) -> Result<Option<Response>, ApiError> {
+    match app.catalog.recall(context).await? {
+        None => Ok(None),
+        Some(Recalled::Answer(done)) => Ok(Some(answer(&done))),
+        Some(Recalled::Refusal { status, body }) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            Ok(Some((status, json(body)).into_response()))
+        }
+    }
+}
+
+fn answer(answer: &Answer) -> Response {
+    match answer {
+        Answer::Nothing => StatusCode::NO_CONTENT.into_response(),
+        Answer::Body(body) => json(body.clone()),
+        Answer::Document(served) => document(served),
+    }
+}
+
+/// The response that carries a metadata document.
+pub fn document(served: &Served) -> Response {
+    let mut response = json(served.body.clone());
+    if let Ok(etag) = HeaderValue::from_str(&served.etag) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}
+
+fn fingerprint(change: &Change) -> String {
+    let mut hash = Sha256::new();
+    for part in [change.method.as_bytes(), change.resource.as_bytes(), &change.body] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    format!("{:x}", hash.finalize())
+}

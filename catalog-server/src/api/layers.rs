@@ -1,0 +1,192 @@
+//! What happens to every request: an id, a log line, measurements, the guard of local mode, a time limit.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use uuid::Uuid;
+
+use crate::clock::Stopwatch;
+use crate::id;
+
+use super::App;
+use super::error::ApiError;
+use super::extract::RequestId;
+
+const REQUEST_ID: &str = "x-request-id";
+
+/// Gives the request an id, measures and logs it, and turns a panic into an error that leaks nothing.
+pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let stopwatch = Stopwatch::start();
+    let request_id = incoming_id(request.headers()).unwrap_or_else(id::ordered);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    request.extensions_mut().insert(RequestId(request_id));
+    app.in_flight.increment(1.0);
+
+    let mut response = match guard(request.method(), request.uri(), request.headers()) {
+        Ok(()) => run(&app, &method, request_id, request, next).await,
+        Err(error) => error.into_response(),
+    };
+
+    app.in_flight.decrement(1.0);
+    let status = response.status();
+    let elapsed = stopwatch.elapsed();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    App::measure(&method, route, status, elapsed);
+    log(&method, route, status, elapsed, request_id);
+    if let Ok(value) = HeaderValue::from_str(&request_id.to_string()) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+async fn run(app: &App, method: &Method, request_id: Uuid, request: Request, next: Next) -> Response {
+    let limit = Duration::from_millis(app.limits.request_ms);
+    let work = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(limit, work).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_panic)) => {
+            tracing::error!(request.id = %request_id, "a request handler panicked; this is a defect of the server");
+            let message =
+                format!("the server failed in an unexpected way; its log has request id {request_id}");
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message).into_response()
+        }
+        Err(_elapsed) => timed_out(method, limit).into_response(),
+    }
+}
+
+fn timed_out(method: &Method, limit: Duration) -> ApiError {
+    let message = format!("the request took longer than {} ms", limit.as_millis());
+    if method.is_safe() {
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", message)
+    } else {
+        let message =
+            format!("{message}; its change may or may not have been made, load the object to see which");
+        ApiError::new(StatusCode::GATEWAY_TIMEOUT, "CommitStateUnknownException", message)
+    }
+}
+
+/// Local mode trusts whoever reaches the loopback address, and a browser on the same machine reaches it, too,
+/// for any page it shows. Such a page can neither forge `Host` (DNS rebinding changes the name, not the header)
+/// nor leave `Origin` away nor send JSON across origins unasked.
+fn guard(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    if headers.get_all(header::HOST).iter().nth(1).is_some() {
+        return Err(ApiError::bad_request("the request names more than one `Host`"));
+    }
+    // A request line with a whole URL names a host of its own, and goes before the header.
+    let named = uri.authority().map(Authority::as_str);
+    let header = headers.get(header::HOST).map(|value| value.to_str().unwrap_or_default());
+    let hosts = [named, header];
+    let foreign = hosts.into_iter().flatten().find(|host| !is_local(host));
+    if let Some(host) = foreign.or(if hosts == [None, None] { Some("") } else { None }) {
+        return Err(ApiError::forbidden(format!(
+            "this server only answers requests for the local machine, not for host `{host}`"
+        )));
+    }
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        let origin = origin.to_str().unwrap_or_default();
+        let host = origin.split_once("://").map_or("", |(_, host)| host);
+        if !is_local(host) {
+            return Err(ApiError::forbidden(format!(
+                "pages of `{origin}` may not use the catalog on this machine"
+            )));
+        }
+    }
+    if *method == Method::POST && !has_json_type(headers) && has_body(headers) {
+        return Err(ApiError::bad_request("a request body must be sent as `Content-Type: application/json`"));
+    }
+    Ok(())
+}
+
+fn is_local(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => return rest.split_once(']').is_some_and(|(ip, port)| ip == "::1" && is_port(port)),
+        None => host.split_once(':'),
+    };
+    let (name, port) = name.map_or((host, ""), |(name, _)| (name, &host[name.len()..]));
+    let is_loopback_ip = name.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
+    is_port(port) && (is_loopback_ip || name.eq_ignore_ascii_case("localhost"))
+}
+
+fn is_port(text: &str) -> bool {
+    text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
+}
+
+fn has_json_type(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+    })
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
+}
+
+fn incoming_id(headers: &HeaderMap) -> Option<Uuid> {
+    headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).and_then(|text| Uuid::try_parse(text).ok())
+}
+
+fn log(method: &Method, route: &str, status: StatusCode, elapsed: Duration, request_id: Uuid) {
+    let duration_ms = elapsed.as_secs_f64() * 1_000.0;
+    let status = status.as_u16();
+    if status >= 500 {
+        tracing::warn!(request.id = %request_id, %method, route, status, duration_ms, "request failed");
+    } else if method.is_safe() {
+        tracing::debug!(request.id = %request_id, %method, route, status, duration_ms, "request answered");
+    } else {
+        tracing::info!(request.id = %request_id, %method, route, status, duration_ms, "request answered");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(method: &Method, headers: &[(&'static str, &'static str)], expected: Result<(), u16>) {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, HeaderValue::from_static(value));
+        }
+        let result = guard(method, &Uri::from_static("/v1/config"), &map);
+        assert_eq!(result.map_err(|error| error.status().as_u16()), expected, "{headers:?}");
+    }
+
+    #[test]
+    fn only_local_hosts_are_answered() {
+        for host in ["localhost", "LOCALHOST:8181", "127.0.0.1", "127.9.9.9:80", "[::1]", "[::1]:8181"] {
+            check(&Method::GET, &[("host", host)], Ok(()));
+        }
+        for host in
+            ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::2]"]
+        {
+            check(&Method::GET, &[("host", host)], Err(403));
+        }
+        for host in ["localhost:evil", "[::1]evil", "[::1", "127.0.0.1:80:80"] {
+            check(&Method::GET, &[("host", host)], Err(403));
+        }
+        check(&Method::GET, &[], Err(403));
+    }
+
+    #[test]
+    fn a_page_of_another_origin_cannot_drive_the_catalog() {
+        let local = ("host", "localhost:8181");
+        check(&Method::POST, &[local, ("origin", "https://evil.example")], Err(403));
+        check(&Method::DELETE, &[local, ("origin", "null")], Err(403));
+        check(&Method::POST, &[local, ("origin", "http://localhost:3000")], Ok(()));
+        check(&Method::POST, &[local, ("content-length", "2"), ("content-type", "text/plain")], Err(400));
+        check(&Method::POST, &[local, ("transfer-encoding", "chunked")], Err(400));
+        check(
+            &Method::POST,
+            &[local, ("content-length", "2"), ("content-type", "application/json; charset=utf-8")],
+            Ok(()),
+        );
+        check(&Method::POST, &[local, ("content-length", "0")], Ok(()));
+    }
+}

@@ -1,0 +1,142 @@
+//! The HTTP surface, and the only module that knows HTTP: routes, what they take in, what they answer.
+//!
+//! It decides nothing about tables; it hands each request to a use case and writes down the answer.
+
+pub mod error;
+mod extract;
+mod health;
+mod iceberg;
+mod idempotent;
+mod layers;
+mod page;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::catalog::Catalog;
+use crate::config::{Limits, Retention};
+
+use error::ApiError;
+
+/// What handlers work with.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// See [`App`].
+pub struct Parts {
+    /// The use cases.
+    pub catalog: Arc<Catalog>,
+    /// What a request may cost.
+    pub limits: Limits,
+    /// How long idempotency keys live.
+    pub retention: Retention,
+    /// Renders measurements.
+    pub prometheus: PrometheusHandle,
+    /// Cancelled when the server starts to shut down.
+    pub draining: CancellationToken,
+    /// Changes that go on although their client has gone; shutdown waits for them.
+    pub changes: TaskTracker,
+    /// Requests being answered now.
+    pub in_flight: metrics::Gauge,
+    /// `GET /v1/{prefix}/namespaces` and so on: what `/v1/config` advertises.
+    pub endpoints: Vec<String>,
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    fn measure(method: &Method, route: &str, status: StatusCode, elapsed: Duration) {
+        let method = metrics::SharedString::from_shared(Arc::from(method.as_str()));
+        let route = metrics::SharedString::from_shared(Arc::from(route));
+        let status = metrics::SharedString::from_shared(Arc::from(status.as_str()));
+        metrics::counter!("firn_http_requests_total", "method" => method.clone(), "route" => route.clone(), "status" => status)
+            .increment(1);
+        metrics::histogram!("firn_http_request_seconds", "method" => method, "route" => route)
+            .record(elapsed.as_secs_f64());
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Firn",
+        description = "An Apache Iceberg REST catalog.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    components(schemas(error::IcebergErrorResponse, error::ErrorModel))
+)]
+struct Document;
+
+/// Builds the router from what is served, so that `/v1/config` and `/openapi.json` cannot say anything else.
+pub fn router(parts: Parts) -> Router {
+    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .merge(iceberg::routes())
+        .merge(health::routes())
+        .split_for_parts();
+    let endpoints = endpoints(&document);
+    // The document always serialises; an empty answer would fail the test that reads it.
+    let document = Bytes::from(document.to_json().unwrap_or_default());
+    let app = App(Arc::new(Parts { endpoints, ..parts }));
+    router
+        .route("/openapi.json", get(move || async move { json(document) }))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(axum::middleware::from_fn_with_state(app.clone(), layers::observe))
+        .with_state(app)
+}
+
+/// What an Iceberg client may call, in the form that `/v1/config` lists it.
+fn endpoints(document: &utoipa::openapi::OpenApi) -> Vec<String> {
+    let mut endpoints = Vec::new();
+    for (path, item) in document.paths.paths.iter().filter(|(path, _)| path.starts_with("/v1/{prefix}/")) {
+        let methods =
+            [("GET", &item.get), ("HEAD", &item.head), ("POST", &item.post), ("DELETE", &item.delete)];
+        for (method, _) in methods.iter().filter(|(_, operation)| operation.is_some()) {
+            endpoints.push(format!("{method} {path}"));
+        }
+    }
+    endpoints
+}
+
+/// A JSON response of bytes that are JSON already.
+fn json(body: impl Into<Bytes>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
+}
+
+async fn unknown_route(uri: axum::http::Uri) -> ApiError {
+    let hint = if uri.path().starts_with("/v1/") || uri.path() == "/v1" {
+        "ask `GET /v1/config` for the prefix and the endpoints"
+    } else {
+        "Iceberg REST is served below `/v1/`; `/openapi.json` lists everything"
+    };
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "NotFoundException",
+        format!("no such route: {}; {hint}", uri.path()),
+    )
+}
+
+async fn unknown_method(method: Method, uri: axum::http::Uri) -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "UnsupportedOperationException",
+        format!("{method} is not supported on {}; `/openapi.json` lists what is", uri.path()),
+    )
+}

@@ -1,0 +1,111 @@
+//! Opaque page tokens over the key of the last entry.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::error::ApiError;
+
+/// Which part of a list is wanted.
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub struct PageParams {
+    /// The `next-page-token` of the page before; empty for the first page. Without it, all is returned at once.
+    page_token: Option<String>,
+    /// Entries wanted at the most.
+    #[param(minimum = 1)]
+    page_size: Option<String>,
+}
+
+/// A decoded request for a part of a list.
+pub struct Page {
+    /// List what sorts after this key.
+    pub after: Option<String>,
+    /// At most this many entries; all when `None`.
+    pub limit: Option<u32>,
+}
+
+/// Names the list that a token belongs to, so that it cannot be used to read on in another one.
+const VERSION: u8 = 1;
+
+impl PageParams {
+    /// Checks the parameters; `entries_max` bounds and defaults the page's size.
+    pub fn decode(&self, entries_max: u32) -> Result<Page, ApiError> {
+        let size = match self.page_size.as_deref() {
+            None | Some("") => None,
+            Some(text) => match text.parse::<u64>() {
+                Ok(size) if size >= 1 => Some(u32::try_from(size).unwrap_or(u32::MAX).min(entries_max)),
+                _ => {
+                    return Err(ApiError::bad_request(format!(
+                        "Invalid pageSize `{text}`: it must be a number of at least 1"
+                    )));
+                }
+            },
+        };
+        match self.page_token.as_deref() {
+            None => Ok(Page { after: None, limit: size }),
+            Some("") => Ok(Page { after: None, limit: Some(size.unwrap_or(entries_max)) }),
+            Some(token) => Ok(Page { after: Some(decode(token)?), limit: Some(size.unwrap_or(entries_max)) }),
+        }
+    }
+}
+
+impl Page {
+    /// How many entries to read: one more than the page tells whether there is another.
+    pub fn fetch_limit(&self) -> u32 {
+        self.limit.map_or(u32::MAX, |limit| limit.saturating_add(1))
+    }
+
+    /// Cuts `entries` to the page; returns the token of the next one, if there is one.
+    pub fn cut<T>(&self, entries: &mut Vec<T>, key: impl Fn(&T) -> &str) -> Option<String> {
+        let limit = usize::try_from(self.limit?).unwrap_or(usize::MAX);
+        if entries.len() <= limit {
+            return None;
+        }
+        entries.truncate(limit);
+        entries.last().map(|entry| encode(key(entry)))
+    }
+}
+
+fn encode(key: &str) -> String {
+    let mut bytes = vec![VERSION];
+    bytes.extend_from_slice(key.as_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn decode(token: &str) -> Result<String, ApiError> {
+    let invalid = || {
+        ApiError::bad_request("Invalid pageToken: send the `next-page-token` of an earlier page unchanged")
+    };
+    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
+    match bytes.split_first() {
+        // No name holds a zero, and PostgreSQL fails on one.
+        Some((&VERSION, key)) if !key.contains(&0) => String::from_utf8(key.to_vec()).map_err(|_| invalid()),
+        _ => Err(invalid()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_carries_any_key_and_nothing_else_decodes() {
+        for key in ["", "a", "ä/😀\u{1f}x"] {
+            assert_eq!(decode(&encode(key)).unwrap(), key);
+        }
+        for token in ["x", "!!!", "AA", "Av8", "AQA"] {
+            assert!(decode(token).is_err(), "{token}");
+        }
+    }
+
+    #[test]
+    fn the_last_page_has_no_token() {
+        let page = Page { after: None, limit: Some(2) };
+        let mut entries = vec!["a", "b", "c"];
+        assert_eq!(page.cut(&mut entries, |entry| entry), Some(encode("b")));
+        assert_eq!(page.cut(&mut entries, |entry| entry), None);
+    }
+}

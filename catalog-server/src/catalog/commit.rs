@@ -1,0 +1,227 @@
+//! Creating tables and committing to them, one or several at once.
+//!
+//! The order is always the same: take turns in process, work out what the updates mean ([`super::draft`]), write the
+//! new metadata files and swap the pointers in one short transaction ([`super::write`]).
+
+use serde_json::value::RawValue;
+use table_core::commit::request::{TableCommit, TransactionCommit};
+use table_core::commit::requirement::TableRequirement;
+
+use crate::id;
+use crate::storage::documents::Served;
+use crate::store::ids::TabularId;
+use crate::store::tabulars::{self, Tabular};
+
+use super::conclude::{Answer, Record};
+use super::context::Context;
+use super::draft::Draft;
+use super::error::CatalogError;
+use super::locations::Folders;
+use super::names::{Identifier, Namespace};
+use super::warehouses::Warehouse;
+use super::{ATTEMPTS_MAX, Catalog};
+
+/// Most tables that one transaction may change.
+const TRANSACTION_TABLES_MAX: usize = 1_000;
+
+/// What a client says of a new table.
+pub struct NewTable {
+    /// Where its files go; chosen by the server if `None`.
+    pub location: Option<String>,
+    /// The schema as JSON.
+    pub schema: Box<RawValue>,
+    /// The partition spec as JSON.
+    pub partition_spec: Option<Box<RawValue>>,
+    /// The sort order as JSON.
+    pub write_order: Option<Box<RawValue>>,
+    /// Table properties, in order.
+    pub properties: Vec<(String, String)>,
+}
+
+/// How a table that is there already is reported to whoever wants to create it.
+#[derive(Clone, Copy)]
+pub(super) enum Origin {
+    /// `POST …/tables`.
+    Request,
+    /// A commit that requires that there is no table.
+    Commit,
+    /// The same as a part of a transaction, which answers nothing.
+    Transaction,
+}
+
+impl Catalog {
+    /// Creates a table.
+    pub async fn create_table(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        new: NewTable,
+    ) -> Result<Answer, CatalogError> {
+        let (namespace, metadata) = self.new_metadata(warehouse, identifier, new).await?;
+        let namespace_id = namespace.namespace_id;
+        let next = self.next(warehouse, identifier, metadata, None).await?;
+        self.files.create_table_folders(next.metadata.location()).await?;
+        let draft = Draft::Create { tabular_id: TabularId(id::ordered()), namespace_id, next };
+        let mut served = self.retrying_write(context, warehouse, vec![draft], Origin::Request).await?;
+        Ok(served.pop().map_or(Answer::Nothing, Answer::Document))
+    }
+
+    /// Works out the metadata of a table that a later commit creates; nothing is kept.
+    pub async fn stage_table(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        new: NewTable,
+    ) -> Result<Answer, CatalogError> {
+        let (_, metadata) = self.new_metadata(warehouse, identifier, new).await?;
+        self.check_free(warehouse, &Folders::by_table(warehouse, &metadata)?).await?;
+        self.files.create_table_folders(metadata.location()).await?;
+        let body = crate::storage::documents::staged(&metadata.to_bytes());
+        if context.idempotency.is_some() {
+            let tx = self.db.write(self.clock.now_ms()).await?;
+            self.conclude(tx, context, Record::Body(&body)).await?;
+        }
+        Ok(Answer::Body(body))
+    }
+
+    /// Commits to one table.
+    pub async fn commit_table(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        body: &[u8],
+    ) -> Result<Answer, CatalogError> {
+        let commit = TableCommit::parse(body)?;
+        if let Some(named) = &commit.identifier
+            && (named.namespace != identifier.namespace.levels() || named.name != identifier.name)
+        {
+            return Err(CatalogError::Invalid(format!(
+                "the body names table `{}`, the path names `{identifier}`; send the commit to the table it is for",
+                named.name
+            )));
+        }
+        let mut served =
+            self.commit(context, warehouse, &[(identifier.clone(), commit)], Origin::Commit).await?;
+        Ok(served.pop().map_or(Answer::Nothing, Answer::Document))
+    }
+
+    /// Commits to several tables, all or none.
+    pub async fn commit_transaction(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        body: &[u8],
+    ) -> Result<Answer, CatalogError> {
+        let transaction = TransactionCommit::parse(body)?;
+        if transaction.table_changes.len() > TRANSACTION_TABLES_MAX {
+            return Err(CatalogError::Invalid(format!(
+                "the transaction changes {} tables, at most {TRANSACTION_TABLES_MAX} are allowed",
+                transaction.table_changes.len()
+            )));
+        }
+        let mut commits: Vec<(Identifier, TableCommit)> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        for (named, commit) in transaction.table_changes {
+            let identifier = Identifier::new(Namespace::new(named.namespace)?, named.name)?;
+            if !seen.insert(identifier.clone()) {
+                return Err(CatalogError::Invalid(format!(
+                    "table `{identifier}` appears twice in the transaction; put its updates into one change"
+                )));
+            }
+            commits.push((identifier, commit));
+        }
+        self.commit(context, warehouse, &commits, Origin::Transaction).await?;
+        Ok(Answer::Nothing)
+    }
+
+    async fn commit(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        commits: &[(Identifier, TableCommit)],
+        origin: Origin,
+    ) -> Result<Vec<Served>, CatalogError> {
+        let result = self.commit_in_turn(context, warehouse, commits, origin).await;
+        let outcome = if result.is_ok() { "done" } else { "failed" };
+        metrics::counter!("firn_commits_total", "outcome" => outcome).increment(1);
+        result
+    }
+
+    async fn commit_in_turn(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        commits: &[(Identifier, TableCommit)],
+        origin: Origin,
+    ) -> Result<Vec<Served>, CatalogError> {
+        warehouse.require_writable()?;
+        for attempt in 0..ATTEMPTS_MAX {
+            let mut rows = self.find_all(warehouse, commits).await?;
+            let ids = rows.iter().flatten().map(|row| row.tabular_id.0).collect();
+            let turns = self.locks.take(ids).await;
+            if turns.waited {
+                rows = self.find_all(warehouse, commits).await?;
+            }
+            let mut drafts = Vec::with_capacity(commits.len());
+            for ((identifier, commit), row) in commits.iter().zip(rows) {
+                drafts.push(self.draft(warehouse, identifier, commit, row).await?);
+            }
+            match self.write(context, warehouse, drafts, origin).await {
+                Err(error) if error.is_lost_race() => {
+                    metrics::counter!("firn_commit_races_lost_total").increment(1);
+                    tracing::debug!(
+                        attempt,
+                        tables = commits.len(),
+                        "lost the race for a table; trying again"
+                    );
+                }
+                result => return result,
+            }
+        }
+        let names: Vec<_> = commits.iter().map(|(identifier, _)| identifier.to_string()).collect();
+        Err(CatalogError::CommitFailed(format!(
+            "Commit failed: others were faster {ATTEMPTS_MAX} times in a row on {}; try again",
+            names.join(", ")
+        )))
+    }
+
+    async fn find_all(
+        &self,
+        warehouse: &Warehouse,
+        commits: &[(Identifier, TableCommit)],
+    ) -> Result<Vec<Option<Tabular>>, CatalogError> {
+        if let [(identifier, _)] = commits {
+            return Ok(vec![self.find_object(warehouse, identifier).await?]);
+        }
+        let wanted: Vec<_> = commits
+            .iter()
+            .map(|(identifier, _)| (identifier.namespace.path(), identifier.name.as_str()))
+            .collect();
+        Ok(tabulars::find_many(&self.db, warehouse.id, &wanted).await?)
+    }
+
+    async fn retrying_write(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        drafts: Vec<Draft>,
+        origin: Origin,
+    ) -> Result<Vec<Served>, CatalogError> {
+        // A creation has no base that could be old: if it gives way to another transaction, the client is told
+        // what that one did when it asks again.
+        match self.write(context, warehouse, drafts, origin).await {
+            Err(error) if error.is_lost_race() => Err(CatalogError::CommitFailed(
+                "Commit failed: another transaction was faster; try again".to_owned(),
+            )),
+            result => result,
+        }
+    }
+}
+
+/// Whether a commit is meant for a table that is not there yet.
+pub(super) fn creates(commit: &TableCommit) -> bool {
+    commit.requirements.iter().any(|requirement| matches!(requirement, TableRequirement::AssertCreate))
+}

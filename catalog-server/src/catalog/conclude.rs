@@ -1,0 +1,178 @@
+//! The end of every change: audit, event and the client's idempotency key, in the change's own transaction.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::id;
+use crate::storage::documents::Served;
+use crate::store::audit::{self, NewAuditEntry};
+use crate::store::idempotency::{self, NewAnswer};
+use crate::store::tx::Tx;
+
+use super::Catalog;
+use super::context::Context;
+use super::error::CatalogError;
+
+/// The status under which a success is recorded; what it was is told by what is recorded with it.
+const SUCCEEDED: u16 = 200;
+
+/// What a change answers.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Nothing but that it is done.
+    Nothing,
+    /// A small JSON body.
+    Body(Bytes),
+    /// A table's or view's metadata.
+    Document(Served),
+}
+
+/// What was answered to an earlier request with the same key.
+#[derive(Debug)]
+pub enum Recalled {
+    /// It succeeded.
+    Answer(Answer),
+    /// It was refused, with this status and body.
+    Refusal {
+        /// The status as the API numbers it.
+        status: u16,
+        /// The error's body.
+        body: String,
+    },
+}
+
+/// What is kept of an answer, to be given again.
+#[derive(Clone, Copy)]
+pub(super) enum Record<'a> {
+    /// [`Answer::Nothing`].
+    Nothing,
+    /// [`Answer::Body`].
+    Body(&'a Bytes),
+    /// [`Answer::Document`], by its immutable location.
+    Location(&'a str),
+}
+
+/// What was changed, for the audit trail and for whoever listens.
+pub(super) struct Change<'a> {
+    /// What was done, such as `create-table`.
+    pub action: &'static str,
+    /// What it was done to: `namespace`, `table`, `view`.
+    pub kind: &'static str,
+    /// The object's name, for people.
+    pub name: String,
+    /// The object's id.
+    pub id: uuid::Uuid,
+    /// The warehouse's name.
+    pub warehouse: &'a str,
+    /// What else there is to say, such as the new metadata location.
+    pub detail: Value,
+}
+
+impl Catalog {
+    /// Records one change in the audit trail; the database puts it into the outbox with that.
+    pub(super) async fn record(
+        &self,
+        tx: &mut Tx,
+        context: &Context,
+        change: Change<'_>,
+    ) -> Result<(), CatalogError> {
+        let entry = NewAuditEntry {
+            audit_id: id::ordered(),
+            request_id: &context.request_id.to_string(),
+            caller: context.caller.id(),
+            action: change.action,
+            object_kind: change.kind,
+            object_name: &format!("{}/{}", change.warehouse, change.name),
+            object_id: Some(change.id),
+            outcome: "done",
+            detail: &change.detail.to_string(),
+        };
+        Ok(audit::record(tx, &entry).await?)
+    }
+
+    /// Records the answer under the client's key, if there is one, and commits.
+    pub(super) async fn conclude(
+        &self,
+        mut tx: Tx,
+        context: &Context,
+        record: Record<'_>,
+    ) -> Result<(), CatalogError> {
+        if context.idempotency.is_some() {
+            let (body, metadata_location) = match record {
+                Record::Nothing => (None, None),
+                Record::Body(body) => (Some(String::from_utf8_lossy(body)), None),
+                Record::Location(location) => (None, Some(location)),
+            };
+            if !remember(&mut tx, context, SUCCEEDED, body.as_deref(), metadata_location).await? {
+                // Dropping the transaction takes the change back: another request has made it.
+                return Err(CatalogError::Replayed);
+            }
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// What was answered before under the key of `context`.
+    pub async fn recall(&self, context: &Context) -> Result<Option<Recalled>, CatalogError> {
+        let Some(key) = &context.idempotency else {
+            return Ok(None);
+        };
+        let Some(found) = idempotency::find(&self.db, context.caller.id(), &key.key.to_string()).await?
+        else {
+            return Ok(None);
+        };
+        if found.fingerprint != key.fingerprint {
+            return Err(CatalogError::Unprocessable(format!(
+                "Idempotency-Key {} was used for another request; make a new key for every new operation",
+                key.key
+            )));
+        }
+        if found.status != i64::from(SUCCEEDED) {
+            let status = u16::try_from(found.status).unwrap_or_default();
+            return Ok(Some(Recalled::Refusal { status, body: found.body.unwrap_or_default() }));
+        }
+        let answer = match (found.body, found.metadata_location) {
+            (Some(body), _) => Answer::Body(Bytes::from(body)),
+            (None, Some(location)) => {
+                Answer::Document(self.documents.table(&location).await?.served().clone())
+            }
+            (None, None) => Answer::Nothing,
+        };
+        Ok(Some(Recalled::Answer(answer)))
+    }
+
+    /// Keeps a refusal, so that the same key gets it again. Returns `false`, keeping nothing, if another answer
+    /// was recorded under the key meanwhile.
+    pub async fn remember_refusal(
+        &self,
+        context: &Context,
+        status: u16,
+        body: &str,
+    ) -> Result<bool, CatalogError> {
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        let is_new = remember(&mut tx, context, status, Some(body), None).await?;
+        tx.commit().await?;
+        Ok(is_new)
+    }
+}
+
+/// Returns whether the key was new.
+async fn remember(
+    tx: &mut Tx,
+    context: &Context,
+    status: u16,
+    body: Option<&str>,
+    metadata_location: Option<&str>,
+) -> Result<bool, CatalogError> {
+    let Some(key) = &context.idempotency else {
+        return Ok(true);
+    };
+    let answer = NewAnswer {
+        caller: context.caller.id(),
+        key: &key.key.to_string(),
+        fingerprint: &key.fingerprint,
+        status,
+        body,
+        metadata_location,
+    };
+    Ok(idempotency::record(tx, &answer).await?)
+}

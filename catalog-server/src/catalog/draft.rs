@@ -1,0 +1,245 @@
+//! What a request means for a table as it is now: new metadata, worked out but not written.
+
+use std::sync::Arc;
+
+use table_core::commit;
+use table_core::commit::create::{CreateTable, create};
+use table_core::commit::request::TableCommit;
+use table_core::commit::requirement::check_requirements;
+use table_core::commit::update::TableUpdate;
+use table_core::metadata::file_name;
+use table_core::metadata::table::TableMetadata;
+
+use crate::id;
+use crate::storage::documents::Document;
+use crate::store::ids::{NamespaceId, TabularId};
+use crate::store::namespaces::Namespace as NamespaceRow;
+use crate::store::tabulars::{Tabular, TabularKind};
+
+use super::commit::{NewTable, creates};
+use super::error::CatalogError;
+use super::locations::{self, Folders};
+use super::names::Identifier;
+use super::objects::name_taken;
+use super::warehouses::Warehouse;
+use super::{Catalog, namespaces};
+
+/// Documents above this size are worked on away from the request threads: a megabyte takes milliseconds.
+const INLINE_BYTES_MAX: usize = 64 << 10;
+
+/// A change that was worked out and is ready to be written.
+pub(super) enum Draft {
+    /// The updates change nothing.
+    Unchanged(Arc<Document<TableMetadata>>),
+    /// A table that is there gets new metadata.
+    Update { found: Tabular, next: Next, expired: Vec<String> },
+    /// A table comes into being.
+    Create { tabular_id: TabularId, namespace_id: NamespaceId, next: Next },
+}
+
+/// Metadata to be written.
+pub(super) struct Next {
+    pub(super) identifier: Identifier,
+    pub(super) document: Arc<Document<TableMetadata>>,
+    pub(super) metadata: Arc<TableMetadata>,
+    /// What the table owns, and whether that has to be claimed.
+    pub(super) folders: Folders,
+    pub(super) claims: bool,
+}
+
+impl Catalog {
+    /// Works out what a commit means for the table as it is now.
+    pub(super) async fn draft(
+        &self,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        commit: &TableCommit,
+        row: Option<Tabular>,
+    ) -> Result<Draft, CatalogError> {
+        let Some(found) = row else {
+            return self.draft_create(warehouse, identifier, commit).await;
+        };
+        if found.kind == TabularKind::View {
+            return Err(if creates(commit) {
+                name_taken(TabularKind::Table, TabularKind::View, identifier)
+            } else {
+                CatalogError::NoSuchTable(identifier.clone())
+            });
+        }
+        let document = self.documents.table(&found.metadata_location).await?;
+        let base = document.parsed().await?;
+        check_requirements(Some(&base), &commit.requirements)?;
+        let now_ms = self.clock.now_ms();
+        let updates = commit.updates.clone();
+        let base_location = found.metadata_location.clone();
+        let worked_on = base.clone();
+        let applied = off_thread(document.json().len(), move || {
+            let applied = commit::apply(&worked_on, &base_location, &updates, now_ms)?;
+            let json = if applied.changed { applied.metadata.to_bytes() } else { Vec::new() };
+            Ok::<_, CatalogError>((applied, json))
+        });
+        let (applied, json) = applied.await?;
+        let (metadata, expired) = (Arc::new(applied.metadata), applied.expired_metadata_files);
+        if !applied.changed {
+            return Ok(Draft::Unchanged(document));
+        }
+        let (folders, claims) = folders_after(warehouse, &base, &metadata)?;
+        self.check_new_snapshots(warehouse, Some(found.tabular_id), &folders, &commit.updates).await?;
+        let location = file_name::next_location(
+            &found.metadata_location,
+            metadata.location(),
+            metadata.properties(),
+            id::random(),
+        );
+        let document = Document::made(&location, &json, metadata.clone());
+        let next = Next { identifier: identifier.clone(), document, metadata, folders, claims };
+        Ok(Draft::Update { found, next, expired })
+    }
+
+    async fn draft_create(
+        &self,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        commit: &TableCommit,
+    ) -> Result<Draft, CatalogError> {
+        if !creates(commit) {
+            return Err(CatalogError::NoSuchTable(identifier.clone()));
+        }
+        check_requirements(None, &commit.requirements)?;
+        let namespace = self.require_namespace(warehouse, &identifier.namespace).await?;
+        let mut updates = commit.updates.clone();
+        if !updates.iter().any(|update| matches!(update, TableUpdate::SetLocation { .. })) {
+            let location = base_location(warehouse, &namespace, identifier)?;
+            updates.push(TableUpdate::SetLocation { location });
+        }
+        let metadata = commit::build(&updates, id::random(), self.clock.now_ms())?;
+        let next = self.next(warehouse, identifier, metadata, Some(&commit.updates)).await?;
+        let namespace_id = namespace.namespace_id;
+        Ok(Draft::Create { tabular_id: TabularId(id::ordered()), namespace_id, next })
+    }
+
+    /// The metadata of a table that is to be created by a request.
+    pub(super) async fn new_metadata(
+        &self,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        new: NewTable,
+    ) -> Result<(NamespaceRow, TableMetadata), CatalogError> {
+        warehouse.require_writable()?;
+        let namespace = self.require_namespace(warehouse, &identifier.namespace).await?;
+        if let Some(found) = self.find_object(warehouse, identifier).await? {
+            return Err(name_taken(TabularKind::Table, found.kind, identifier));
+        }
+        let location = match new.location {
+            Some(location) => location,
+            None => base_location(warehouse, &namespace, identifier)?,
+        };
+        let request = CreateTable {
+            schema: &new.schema,
+            partition_spec: new.partition_spec.as_deref(),
+            write_order: new.write_order.as_deref(),
+            location,
+            properties: new.properties,
+        };
+        let metadata = create(&request, id::random(), self.clock.now_ms())?;
+        Ok((namespace, metadata))
+    }
+
+    /// The first metadata file of a new table.
+    pub(super) async fn next(
+        &self,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        metadata: TableMetadata,
+        updates: Option<&[TableUpdate]>,
+    ) -> Result<Next, CatalogError> {
+        let folders = Folders::by_table(warehouse, &metadata)?;
+        self.check_free(warehouse, &folders).await?;
+        if let Some(updates) = updates {
+            self.check_new_snapshots(warehouse, None, &folders, updates).await?;
+        }
+        let location = file_name::first_location(metadata.location(), metadata.properties(), id::random());
+        let metadata = Arc::new(metadata);
+        let document = Document::made(&location, &metadata.to_bytes(), metadata.clone());
+        Ok(Next { identifier: identifier.clone(), document, metadata, folders, claims: true })
+    }
+
+    /// A snapshot's manifest list must not lie in another table's folder, or purging that table would break
+    /// this one.
+    async fn check_new_snapshots(
+        &self,
+        warehouse: &Warehouse,
+        owner: Option<TabularId>,
+        folders: &Folders,
+        updates: &[TableUpdate],
+    ) -> Result<(), CatalogError> {
+        for update in updates {
+            if let TableUpdate::AddSnapshot { snapshot } = update {
+                let location =
+                    snapshot.manifest_list().map_err(|error| CatalogError::Invalid(error.to_string()))?;
+                if let Some(location) = location {
+                    self.check_file(warehouse, owner, folders, "manifest list", &location).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Draft {
+    pub(super) fn next(&self) -> Option<&Next> {
+        match self {
+            Self::Unchanged(_) => None,
+            Self::Update { next, .. } | Self::Create { next, .. } => Some(next),
+        }
+    }
+
+    pub(super) fn updated_id(&self) -> Option<TabularId> {
+        match self {
+            Self::Update { found, .. } => Some(found.tabular_id),
+            Self::Unchanged(_) | Self::Create { .. } => None,
+        }
+    }
+}
+
+/// What a table owns after a change, and whether that is more than before.
+fn folders_after(
+    warehouse: &Warehouse,
+    base: &TableMetadata,
+    next: &TableMetadata,
+) -> Result<(Folders, bool), CatalogError> {
+    let is_same = base.location() == next.location() && base.path_properties().eq(next.path_properties());
+    let folders = Folders::by_table(warehouse, next)?;
+    // What a table owned before was claimed before, and stays so.
+    let claims = !is_same && !Folders::by_table(warehouse, base).is_ok_and(|before| before.covers(&folders));
+    Ok((folders, claims))
+}
+
+/// The server's choice for a new table: below the namespace's `location`, or below the warehouse's.
+pub(super) fn base_location(
+    warehouse: &Warehouse,
+    namespace: &NamespaceRow,
+    identifier: &Identifier,
+) -> Result<String, CatalogError> {
+    let properties = namespaces::decode(&identifier.namespace, &namespace.properties)?;
+    match properties.get("location") {
+        Some(base) => {
+            locations::inside(warehouse, "namespace property `location`", base)?;
+            Ok(locations::own_folder(base, &identifier.name, id::random()))
+        }
+        None => Ok(locations::default_location(&warehouse.location.to_string(), identifier, id::random())),
+    }
+}
+
+async fn off_thread<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> Result<T, CatalogError> + Send + 'static,
+) -> Result<T, CatalogError> {
+    if bytes <= INLINE_BYTES_MAX {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(CatalogError::Internal(error.to_string())),
+    }
+}

@@ -1,0 +1,151 @@
+//! Why a use case did not do what was asked.
+
+use table_core::commit::CommitError;
+
+use crate::storage::FileError;
+use crate::storage::documents::DocumentError;
+use crate::store::error::StoreError;
+use crate::store::tabulars::TabularKind;
+
+use super::names::{Identifier, Namespace};
+
+/// What a caller is told; the API gives each its status and its Iceberg error type.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The warehouse is not known.
+    #[error("Warehouse does not exist: {0}")]
+    NoSuchWarehouse(String),
+    /// The namespace is not known.
+    #[error("Namespace does not exist: {0}")]
+    NoSuchNamespace(Namespace),
+    /// A namespace of this name is there already.
+    #[error("Namespace already exists: {0}")]
+    NamespaceExists(Namespace),
+    /// The namespace still holds something.
+    #[error("Namespace is not empty: {0}. Drop its tables, views and child namespaces first")]
+    NamespaceNotEmpty(Namespace),
+    /// The table is not known.
+    #[error("Table does not exist: {0}")]
+    NoSuchTable(Identifier),
+    /// The view is not known.
+    #[error("View does not exist: {0}")]
+    NoSuchView(Identifier),
+    /// The name is taken.
+    #[error("{text}")]
+    NameTaken {
+        /// By what.
+        holder: TabularKind,
+        /// What could not be done because of it.
+        text: String,
+    },
+    /// The request is not what the protocol describes.
+    #[error("{0}")]
+    Malformed(String),
+    /// The request is understood, and cannot be carried out as it stands.
+    #[error("{0}")]
+    Invalid(String),
+    /// The request contradicts itself, or a key is used for two requests.
+    #[error("{0}")]
+    Unprocessable(String),
+    /// The request is understood but not supported for this object.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The caller may not do this here.
+    #[error("{0}")]
+    Forbidden(String),
+    /// A requirement does not hold, or the race for the table was lost too often.
+    #[error("{0}")]
+    CommitFailed(String),
+    /// Another change came first, so that this one has to be worked out anew.
+    #[error("Commit failed: {0} was changed by others meanwhile; try again")]
+    LostRace(Identifier),
+    /// A file that the catalog points to is gone.
+    #[error("Failed to open input stream for file: {0}")]
+    FileMissing(String),
+    /// The database did not say whether the change was made.
+    #[error(
+        "the database did not confirm the change, so it may or may not have been made; load the object again \
+         to see which ({0})"
+    )]
+    OutcomeUnknown(#[source] StoreError),
+    /// The same `Idempotency-Key` was recorded meanwhile; its answer is to be given instead.
+    #[error("a request with this Idempotency-Key was answered already")]
+    Replayed,
+    /// The database failed.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The file system failed.
+    #[error(transparent)]
+    File(FileError),
+    /// A metadata file cannot be used.
+    #[error(transparent)]
+    Document(DocumentError),
+    /// A defect, or a machine out of order.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl CatalogError {
+    /// The error of a document that the caller has named: what is wrong with it is wrong with the request.
+    pub(super) fn foreign(error: DocumentError) -> Self {
+        let is_callers = match &error {
+            DocumentError::Malformed { .. } => true,
+            DocumentError::File(file) => {
+                matches!(**file, FileError::TooLarge { .. } | FileError::UnsupportedScheme(_))
+            }
+        };
+        if is_callers { Self::Invalid(error.to_string()) } else { error.into() }
+    }
+
+    /// Whether working the change out anew, from its first read, may succeed at once.
+    pub(super) fn is_lost_race(&self) -> bool {
+        match self {
+            Self::LostRace(_) => true,
+            Self::Store(error) => error.is_retryable(),
+            _ => false,
+        }
+    }
+}
+
+impl From<CommitError> for CatalogError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::RequirementFailed(_) => Self::CommitFailed(error.to_string()),
+            CommitError::Stale(_) => Self::CommitFailed(format!("Commit failed: {error}")),
+            CommitError::Malformed(_) => Self::Malformed(error.to_string()),
+            CommitError::Invalid(_) | CommitError::Unsupported(_) => Self::Invalid(error.to_string()),
+            CommitError::Metadata(_) => Self::Unprocessable(error.to_string()),
+        }
+    }
+}
+
+impl From<DocumentError> for CatalogError {
+    fn from(error: DocumentError) -> Self {
+        match &error {
+            DocumentError::File(file) => match &**file {
+                FileError::NotFound(location) => Self::FileMissing(location.clone()),
+                _ => Self::Document(error),
+            },
+            DocumentError::Malformed { .. } => Self::Document(error),
+        }
+    }
+}
+
+impl From<StoreError> for CatalogError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::OutcomeUnknown(_) => Self::OutcomeUnknown(error),
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl From<FileError> for CatalogError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::NotFound(location) => Self::FileMissing(location),
+            FileError::UnsupportedScheme(_) | FileError::TooLarge { .. } => Self::Invalid(error.to_string()),
+            other => Self::File(other),
+        }
+    }
+}

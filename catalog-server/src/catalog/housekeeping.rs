@@ -1,0 +1,48 @@
+//! Forgetting what need not be kept: old idempotency keys and published events.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::store::error::StoreError;
+use crate::store::{idempotency, outbox};
+
+use super::Catalog;
+
+/// How often records are looked through.
+const INTERVAL: Duration = Duration::from_mins(1);
+/// Rows deleted in one transaction, so that nobody waits long for the write lock.
+const BATCH_ROWS: u32 = 1_000;
+const MINUTE_MS: i64 = 60_000;
+const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
+
+impl Catalog {
+    /// Forgets old records until `stop`.
+    pub async fn run_housekeeping(&self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            if let Err(error) = self.forget_old_records().await {
+                tracing::warn!(%error, "cannot delete old records; trying again");
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+    }
+
+    async fn forget_old_records(&self) -> Result<(), StoreError> {
+        let now_ms = self.clock.now_ms();
+        // Twice the advertised time: clocks differ, and a client may send its last retry late.
+        let keys_before_ms = now_ms - 2 * MINUTE_MS * i64::from(self.retention.idempotency_minutes);
+        let events_before_ms = now_ms - DAY_MS * i64::from(self.retention.outbox_days);
+        loop {
+            let mut tx = self.db.write(now_ms).await?;
+            let keys = idempotency::prune(&mut tx, keys_before_ms, BATCH_ROWS).await?;
+            let events = outbox::prune_older(&mut tx, events_before_ms, BATCH_ROWS).await?;
+            tx.commit().await?;
+            if keys < u64::from(BATCH_ROWS) && events < u64::from(BATCH_ROWS) {
+                return Ok(());
+            }
+        }
+    }
+}

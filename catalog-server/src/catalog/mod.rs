@@ -1,0 +1,93 @@
+//! Use cases on warehouses, namespaces, tables and views: what a request means, whoever sent it.
+//!
+//! It knows neither HTTP nor SQL. Files are written before a transaction opens; between opening a write
+//! transaction and its commit nothing is awaited but the store.
+
+/// Works a change out anew, from its first read, while others are faster. (A function would take an async
+/// closure, whose futures cannot be shown to be `Send` yet.)
+macro_rules! retrying {
+    ($attempt:expr) => {{
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match $attempt.await {
+                Err(error) if error.is_lost_race() && attempts < $crate::catalog::ATTEMPTS_MAX => {}
+                result => break result,
+            }
+        }
+    }};
+}
+
+pub mod commit;
+pub mod conclude;
+pub mod context;
+mod draft;
+pub mod error;
+mod housekeeping;
+mod locations;
+mod locks;
+pub mod names;
+mod namespaces;
+mod objects;
+mod purge;
+mod reports;
+pub mod tables;
+pub mod views;
+pub mod warehouses;
+mod write;
+
+use std::collections::HashMap;
+use std::sync::RwLock;
+
+use self::warehouses::Warehouse;
+use crate::clock::Clock;
+use crate::config::Retention;
+use crate::storage::Files;
+use crate::storage::documents::Documents;
+use crate::store::db::Db;
+use crate::store::error::StoreError;
+
+/// How often a change is worked out anew because others were faster.
+const ATTEMPTS_MAX: usize = 32;
+
+/// The catalog: every use case is a method of it.
+pub struct Catalog {
+    db: Db,
+    files: Files,
+    documents: Documents,
+    clock: Clock,
+    retention: Retention,
+    locks: locks::Locks,
+    warehouses: RwLock<HashMap<String, Warehouse>>,
+    purge_wanted: tokio::sync::Notify,
+}
+
+impl Catalog {
+    /// A catalog over an open database and its files.
+    pub fn new(db: Db, files: Files, documents: Documents, clock: Clock, retention: Retention) -> Self {
+        Self {
+            db,
+            files,
+            documents,
+            clock,
+            retention,
+            locks: locks::Locks::default(),
+            warehouses: RwLock::default(),
+            purge_wanted: tokio::sync::Notify::new(),
+        }
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.db.ping().await
+    }
+
+    /// Measures what has no event: sizes of caches and pools.
+    pub fn record_gauges(&self) {
+        #[expect(clippy::cast_precision_loss, reason = "a measurement")]
+        metrics::gauge!("firn_metadata_cache_bytes").set(self.documents.held_bytes() as f64);
+        let pool = self.db.pool_stats();
+        metrics::gauge!("firn_database_connections", "state" => "open").set(f64::from(pool.open));
+        metrics::gauge!("firn_database_connections", "state" => "idle").set(f64::from(pool.idle));
+    }
+}

@@ -1,0 +1,149 @@
+//! Names of namespaces, tables and views, checked once where they come in.
+
+use std::fmt;
+
+use super::error::CatalogError;
+
+/// Separates the levels of a namespace in URLs and in the database.
+pub const LEVEL_SEPARATOR: char = '\u{1f}';
+/// Longest name, in bytes of UTF-8.
+const NAME_BYTES_MAX: usize = 512;
+/// Longest namespace, all levels together: PostgreSQL cannot index more than 2,704 bytes.
+const NAMESPACE_BYTES_MAX: usize = 2_048;
+/// Deepest namespace.
+const LEVELS_MAX: usize = 32;
+
+/// A namespace of one or more levels.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Namespace {
+    levels: Vec<String>,
+    path: String,
+}
+
+/// A table or a view in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identifier {
+    /// Where it is.
+    pub namespace: Namespace,
+    /// What it is called.
+    pub name: String,
+}
+
+impl Namespace {
+    /// Checks the levels of a namespace.
+    pub fn new(levels: Vec<String>) -> Result<Self, CatalogError> {
+        if levels.is_empty() {
+            return Err(CatalogError::Invalid(
+                "Invalid namespace: it must have at least one level".to_owned(),
+            ));
+        }
+        if levels.len() > LEVELS_MAX {
+            return Err(CatalogError::Invalid(format!(
+                "Invalid namespace: it has {} levels, at most {LEVELS_MAX} are allowed",
+                levels.len()
+            )));
+        }
+        for level in &levels {
+            check_name("namespace level", level)?;
+            if level.contains(LEVEL_SEPARATOR) {
+                return Err(CatalogError::Invalid(
+                    "Invalid namespace level: it contains the character 0x1F, which separates levels"
+                        .to_owned(),
+                ));
+            }
+        }
+        let path = levels.join("\u{1f}");
+        if path.len() > NAMESPACE_BYTES_MAX {
+            return Err(CatalogError::Invalid(format!(
+                "Invalid namespace: all levels together are {} bytes, at most {NAMESPACE_BYTES_MAX} are allowed",
+                path.len()
+            )));
+        }
+        Ok(Self { levels, path })
+    }
+
+    /// Reads a namespace from a decoded URL segment, its levels separated by 0x1F.
+    pub fn from_path(path: &str) -> Result<Self, CatalogError> {
+        Self::new(path.split(LEVEL_SEPARATOR).map(str::to_owned).collect())
+    }
+
+    /// The levels, outermost first.
+    pub fn levels(&self) -> &[String] {
+        &self.levels
+    }
+
+    /// The levels joined by 0x1F, as the database keeps them.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The namespace that holds this one, if it is not at the top.
+    pub fn parent_path(&self) -> Option<&str> {
+        self.path.rsplit_once(LEVEL_SEPARATOR).map(|(parent, _)| parent)
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.levels.join("."))
+    }
+}
+
+impl Identifier {
+    /// Checks a name in a namespace.
+    pub fn new(namespace: Namespace, name: String) -> Result<Self, CatalogError> {
+        check_name("name", &name)?;
+        Ok(Self { namespace, name })
+    }
+}
+
+impl fmt::Display for Identifier {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.namespace, self.name)
+    }
+}
+
+fn check_name(what: &str, name: &str) -> Result<(), CatalogError> {
+    let problem = if name.is_empty() {
+        "it is empty".to_owned()
+    } else if name.len() > NAME_BYTES_MAX {
+        format!("it is {} bytes long, at most {NAME_BYTES_MAX} are allowed", name.len())
+    } else if name.contains('\0') {
+        "it contains the character 0x00".to_owned()
+    } else if name == "." || name == ".." {
+        // Clients and proxies resolve these away, so nobody could reach what bears such a name.
+        format!("`{name}` cannot be part of a URL")
+    } else {
+        return Ok(());
+    };
+    Err(CatalogError::Invalid(format!("Invalid {what}: {problem}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn levels(levels: &[&str]) -> Result<Namespace, CatalogError> {
+        Namespace::new(levels.iter().map(|&level| level.to_owned()).collect())
+    }
+
+    #[test]
+    fn any_unicode_dots_slashes_and_percent_signs_are_names() {
+        for name in ["a.b", "a/b", "100%", " ", "ü", "数据", "…", "😀", "\u{1}"] {
+            let namespace = levels(&["ns", name]).unwrap();
+            assert_eq!(Namespace::from_path(namespace.path()).unwrap(), namespace);
+            assert_eq!(namespace.parent_path(), Some("ns"));
+        }
+    }
+
+    #[test]
+    fn what_no_client_could_address_is_refused() {
+        let long = "x".repeat(513);
+        for name in ["", "\0", "a\u{1f}b", ".", "..", &long] {
+            assert!(levels(&[name]).is_err(), "{name:?}");
+        }
+        assert!(levels(&[]).is_err());
+        assert!(levels(&["x"; 33]).is_err());
+        assert!(levels(&[long.get(..500).unwrap(); 5]).is_err());
+    }
+}

@@ -1,0 +1,213 @@
+//! Namespaces and their properties.
+
+use bytes::Bytes;
+use indexmap::IndexMap;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::id;
+use crate::store::as_of::{self, PageAsOf};
+use crate::store::ids::NamespaceId;
+use crate::store::namespaces::{
+    self, CreateNamespace, DropNamespace, Namespace as NamespaceRow, NewNamespace,
+};
+
+use super::Catalog;
+use super::conclude::{Answer, Change, Record};
+use super::context::Context;
+use super::error::CatalogError;
+use super::names::Namespace;
+use super::warehouses::Warehouse;
+
+/// Tries to change properties that others change, too, before giving up.
+const ATTEMPTS_MAX: usize = 16;
+/// Largest set of properties of one namespace, in bytes of JSON.
+const PROPERTIES_BYTES_MAX: usize = 1 << 20;
+
+type Properties = IndexMap<String, String>;
+
+impl Catalog {
+    /// The namespace, or the error that it is not there.
+    pub(super) async fn require_namespace(
+        &self,
+        warehouse: &Warehouse,
+        namespace: &Namespace,
+    ) -> Result<NamespaceRow, CatalogError> {
+        let found = match warehouse.at_ms {
+            None => namespaces::find(&self.db, warehouse.id, namespace.path()).await?,
+            Some(at_ms) => as_of::find_namespace(&self.db, warehouse.id, namespace.path(), at_ms).await?,
+        };
+        found.ok_or_else(|| CatalogError::NoSuchNamespace(namespace.clone()))
+    }
+
+    /// Lists the paths of up to `limit` namespaces directly below `parent`, after the path `after`.
+    pub async fn list_namespaces(
+        &self,
+        warehouse: &Warehouse,
+        parent: Option<&Namespace>,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<String>, CatalogError> {
+        if let Some(parent) = parent {
+            self.require_namespace(warehouse, parent).await?;
+        }
+        let parent = parent.map(Namespace::path);
+        let rows = match warehouse.at_ms {
+            None => namespaces::list_children(&self.db, warehouse.id, parent, after, limit).await?,
+            Some(at_ms) => {
+                let page = PageAsOf { after, limit, at_ms };
+                as_of::list_children(&self.db, warehouse.id, parent, page).await?
+            }
+        };
+        Ok(rows.into_iter().map(|row| row.path).collect())
+    }
+
+    /// A namespace's properties as a JSON object.
+    pub async fn load_namespace(
+        &self,
+        warehouse: &Warehouse,
+        namespace: &Namespace,
+    ) -> Result<Box<RawValue>, CatalogError> {
+        let row = self.require_namespace(warehouse, namespace).await?;
+        RawValue::from_string(row.properties)
+            .map_err(|error| CatalogError::Internal(format!("stored properties of `{namespace}`: {error}")))
+    }
+
+    /// Creates a namespace, whose parent must exist.
+    pub async fn create_namespace(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        namespace: &Namespace,
+        properties: Properties,
+    ) -> Result<Answer, CatalogError> {
+        warehouse.require_writable()?;
+        let text = encode(&properties)?;
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        let new = NewNamespace {
+            namespace_id: NamespaceId(id::ordered()),
+            warehouse_id: warehouse.id,
+            path: namespace.path(),
+            properties: &text,
+        };
+        match namespaces::create(&mut tx, &new).await? {
+            CreateNamespace::Created => {}
+            CreateNamespace::AlreadyExists => return Err(CatalogError::NamespaceExists(namespace.clone())),
+            CreateNamespace::ParentMissing => {
+                let parent = Namespace::from_path(namespace.parent_path().unwrap_or_default())?;
+                return Err(CatalogError::NoSuchNamespace(parent));
+            }
+        }
+        let change = change(
+            "create-namespace",
+            warehouse,
+            namespace,
+            new.namespace_id,
+            json!({ "properties": properties }),
+        );
+        self.record(&mut tx, context, change).await?;
+        let body = json!({ "namespace": namespace.levels(), "properties": properties });
+        let body = Bytes::from(body.to_string());
+        self.conclude(tx, context, Record::Body(&body)).await?;
+        Ok(Answer::Body(body))
+    }
+
+    /// Drops an empty namespace.
+    pub async fn drop_namespace(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        namespace: &Namespace,
+    ) -> Result<Answer, CatalogError> {
+        warehouse.require_writable()?;
+        let row = self.require_namespace(warehouse, namespace).await?;
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        match namespaces::drop(&mut tx, row.namespace_id).await? {
+            DropNamespace::Dropped => {}
+            DropNamespace::NotEmpty => return Err(CatalogError::NamespaceNotEmpty(namespace.clone())),
+            DropNamespace::Missing => return Err(CatalogError::NoSuchNamespace(namespace.clone())),
+        }
+        let change = change("drop-namespace", warehouse, namespace, row.namespace_id, json!({}));
+        self.record(&mut tx, context, change).await?;
+        self.conclude(tx, context, Record::Nothing).await?;
+        Ok(Answer::Nothing)
+    }
+
+    /// Sets and removes properties of a namespace.
+    pub async fn update_namespace(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        namespace: &Namespace,
+        removals: Vec<String>,
+        updates: Properties,
+    ) -> Result<Answer, CatalogError> {
+        warehouse.require_writable()?;
+        if let Some(key) = removals.iter().find(|key| updates.contains_key(*key)) {
+            return Err(CatalogError::Unprocessable(format!(
+                "property `{key}` is both set and removed; name it in one of `updates` and `removals`"
+            )));
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            let row = self.require_namespace(warehouse, namespace).await?;
+            let mut properties = decode(namespace, &row.properties)?;
+            let (removed, missing): (Vec<_>, Vec<_>) =
+                removals.iter().partition(|key| properties.contains_key(*key));
+            for key in &removed {
+                properties.shift_remove(*key);
+            }
+            properties.extend(updates.clone());
+            let text = encode(&properties)?;
+            let mut tx = self.db.write(self.clock.now_ms()).await?;
+            if !namespaces::replace_properties(&mut tx, row.namespace_id, &row.properties, &text).await? {
+                continue;
+            }
+            let answer = json!({ "updated": updates.keys().collect::<Vec<_>>(), "removed": removed, "missing": missing });
+            let change = change("update-namespace", warehouse, namespace, row.namespace_id, answer.clone());
+            self.record(&mut tx, context, change).await?;
+            let body = Bytes::from(answer.to_string());
+            self.conclude(tx, context, Record::Body(&body)).await?;
+            return Ok(Answer::Body(body));
+        }
+        Err(CatalogError::CommitFailed(format!(
+            "properties of `{namespace}` are changed by others all the time; try again"
+        )))
+    }
+}
+
+fn change<'a>(
+    action: &'static str,
+    warehouse: &'a Warehouse,
+    namespace: &Namespace,
+    id: NamespaceId,
+    detail: serde_json::Value,
+) -> Change<'a> {
+    Change {
+        action,
+        kind: "namespace",
+        name: namespace.to_string(),
+        id: id.0,
+        warehouse: &warehouse.name,
+        detail,
+    }
+}
+
+fn encode(properties: &Properties) -> Result<String, CatalogError> {
+    let text = serde_json::to_string(properties).map_err(|error| CatalogError::Invalid(error.to_string()))?;
+    if text.len() > PROPERTIES_BYTES_MAX {
+        return Err(CatalogError::Invalid(format!(
+            "the namespace's properties are {} bytes together, at most {PROPERTIES_BYTES_MAX} are allowed",
+            text.len()
+        )));
+    }
+    // PostgreSQL's text holds any character but this one.
+    if text.contains("\\u0000") {
+        return Err(CatalogError::Invalid("a property contains the character 0x00; remove it".to_owned()));
+    }
+    Ok(text)
+}
+
+pub(super) fn decode(namespace: &Namespace, text: &str) -> Result<Properties, CatalogError> {
+    serde_json::from_str(text)
+        .map_err(|error| CatalogError::Internal(format!("stored properties of `{namespace}`: {error}")))
+}

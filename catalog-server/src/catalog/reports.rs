@@ -1,0 +1,130 @@
+//! Metrics reports of engines: checked, and the newest of each table kept.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::id;
+use crate::store::reports::{self, NewReport};
+use crate::store::tabulars::TabularKind;
+
+use super::Catalog;
+use super::error::CatalogError;
+use super::names::Identifier;
+use super::warehouses::Warehouse;
+
+/// Largest report; a scan report of 1,000 projected columns is about 30 KB.
+const REPORT_BYTES_MAX: usize = 256 << 10;
+
+/// The fields that both kinds of report must have; what else there is stays as it came.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Report {
+    #[serde(rename = "report-type")]
+    kind: String,
+    table_name: Option<String>,
+    snapshot_id: Option<i64>,
+    metrics: Option<serde_json::Map<String, Value>>,
+    // Of a scan.
+    filter: Option<Value>,
+    schema_id: Option<i64>,
+    projected_field_ids: Option<Vec<i64>>,
+    projected_field_names: Option<Vec<String>>,
+    // Of a commit.
+    sequence_number: Option<i64>,
+    operation: Option<String>,
+}
+
+impl Catalog {
+    /// Keeps a report about a table.
+    pub async fn report_metrics(
+        &self,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        report: &RawValue,
+    ) -> Result<(), CatalogError> {
+        let body = report.get();
+        let (kind, snapshot_id) = check(body)?;
+        let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
+        // An engine that reads the past reports as ever; there is nothing to keep of a table that is gone.
+        if warehouse.at_ms.is_some() {
+            return Ok(());
+        }
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        let new = NewReport {
+            report_id: id::ordered(),
+            tabular_id: found.tabular_id,
+            kind,
+            snapshot_id: Some(snapshot_id),
+            body,
+        };
+        reports::insert(&mut tx, &new, self.retention.reports_per_table).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+fn check(body: &str) -> Result<(&'static str, i64), CatalogError> {
+    let invalid = |problem: String| CatalogError::Invalid(format!("Invalid metrics report: {problem}"));
+    if body.len() > REPORT_BYTES_MAX {
+        return Err(invalid(format!("it is {} bytes, at most {REPORT_BYTES_MAX} are kept", body.len())));
+    }
+    let report: Report = serde_json::from_str(body).map_err(|error| invalid(error.to_string()))?;
+    // Java writes `scan-report` and `commit-report`.
+    let (kind, missing) = match report.kind.as_str() {
+        "scan-report" => (
+            "scan",
+            [
+                ("filter", report.filter.is_none()),
+                ("schema-id", report.schema_id.is_none()),
+                ("projected-field-ids", report.projected_field_ids.is_none()),
+                ("projected-field-names", report.projected_field_names.is_none()),
+            ],
+        ),
+        "commit-report" => (
+            "commit",
+            [
+                ("sequence-number", report.sequence_number.is_none()),
+                ("operation", report.operation.is_none()),
+                ("table-name", report.table_name.is_none()),
+                ("metrics", report.metrics.is_none()),
+            ],
+        ),
+        other => {
+            return Err(invalid(format!(
+                "its `report-type` is `{other}`, not `scan-report` or `commit-report`"
+            )));
+        }
+    };
+    let missing = missing.iter().find(|(_, is_missing)| *is_missing).map(|(name, _)| *name);
+    let missing = missing.or(report.table_name.is_none().then_some("table-name"));
+    let missing = missing.or(report.metrics.is_none().then_some("metrics"));
+    match (missing, report.snapshot_id) {
+        (Some(name), _) => Err(invalid(format!("`{name}` is missing"))),
+        (None, None) => Err(invalid("`snapshot-id` is missing".to_owned())),
+        (None, Some(snapshot_id)) => Ok((kind, snapshot_id)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_without_a_required_field_is_refused_and_the_field_named() {
+        let scan = r#"{"report-type":"scan-report","table-name":"t","snapshot-id":1,"filter":true,"schema-id":0,
+            "projected-field-ids":[1],"projected-field-names":["a"],"metrics":{}}"#;
+        let commit = r#"{"report-type":"commit-report","table-name":"t","snapshot-id":1,"sequence-number":1,
+            "operation":"append","metrics":{},"unknown":[1]}"#;
+        for (text, kind) in [(scan, "scan"), (commit, "commit")] {
+            assert_eq!(check(text).unwrap(), (kind, 1));
+            let fields: serde_json::Map<String, Value> = serde_json::from_str(text).unwrap();
+            for name in fields.keys().filter(|name| *name != "unknown") {
+                let mut fewer = fields.clone();
+                fewer.remove(name);
+                let error = check(&Value::Object(fewer).to_string()).unwrap_err().to_string();
+                assert!(error.contains(name), "{error}");
+            }
+        }
+        assert!(check(r#"{"report-type":"other"}"#).is_err());
+    }
+}

@@ -1,0 +1,273 @@
+//! Tables: load, drop, purge, register, unregister. Creating and committing are in [`super::commit`].
+
+use serde_json::json;
+use table_core::metadata::table::TableMetadata;
+
+use crate::id;
+use crate::storage::documents::{self, Served};
+use crate::store::ids::TabularId;
+use crate::store::locations as store_locations;
+use crate::store::tabulars::{self, Place, TabularKind};
+
+use super::conclude::{Answer, Record};
+use super::context::Context;
+use super::error::CatalogError;
+use super::locations::Folders;
+use super::names::Identifier;
+use super::objects::{change, missing, name_taken};
+use super::warehouses::Warehouse;
+use super::{Catalog, write};
+
+/// Which snapshots a client wants to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Snapshots {
+    /// All of them.
+    All,
+    /// Those that branches and tags point to.
+    Refs,
+}
+
+impl Catalog {
+    /// Loads a table; `None` if the client's entity tag `known` is still right.
+    pub async fn load_table(
+        &self,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        snapshots: Snapshots,
+        known: Option<&str>,
+    ) -> Result<Option<Served>, CatalogError> {
+        let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
+        if let Some(known) = known {
+            let form = match snapshots {
+                Snapshots::All => "all",
+                Snapshots::Refs => "refs",
+            };
+            if is_known(known, &documents::etag(&found.metadata_location, form)) {
+                return Ok(None);
+            }
+        }
+        let document = self.documents.table(&found.metadata_location).await?;
+        Ok(Some(match snapshots {
+            Snapshots::All => document.served().clone(),
+            Snapshots::Refs => document.served_refs_only().await?,
+        }))
+    }
+
+    /// Drops a table and leaves its files.
+    pub async fn drop_table(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+    ) -> Result<Answer, CatalogError> {
+        self.take_out(context, warehouse, identifier, TabularKind::Table, "drop-table").await?;
+        Ok(Answer::Nothing)
+    }
+
+    /// Drops a table or view, and gives up what it owned.
+    pub(super) async fn take_out(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        kind: TabularKind,
+        action: &'static str,
+    ) -> Result<(), CatalogError> {
+        warehouse.require_writable()?;
+        retrying!(async {
+            let found = self.require_object(warehouse, identifier, kind).await?;
+            let mut tx = self.db.write(self.clock.now_ms()).await?;
+            self.remove(&mut tx, context, warehouse, identifier, &found, action).await?;
+            store_locations::release(&mut tx, found.tabular_id.0).await?;
+            self.conclude(tx, context, Record::Nothing).await
+        })
+    }
+
+    /// Takes a table out of the catalog and answers its last metadata; all files stay.
+    pub async fn unregister_table(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+    ) -> Result<Answer, CatalogError> {
+        warehouse.require_writable()?;
+        retrying!(async {
+            let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
+            let document = self.documents.table(&found.metadata_location).await?;
+            let mut tx = self.db.write(self.clock.now_ms()).await?;
+            // Only if it is still the version that is answered: a commit after it would be lost.
+            if !tabulars::drop(&mut tx, found.tabular_id, Some(&found.metadata_location)).await? {
+                return Err(CatalogError::LostRace(identifier.clone()));
+            }
+            let detail = json!({ "metadata-location": found.metadata_location });
+            let change = change("unregister-table", warehouse, identifier, &found, detail);
+            self.record(&mut tx, context, change).await?;
+            store_locations::release(&mut tx, found.tabular_id.0).await?;
+            self.conclude(tx, context, Record::Location(&found.metadata_location)).await?;
+            Ok(Answer::Document(document.served().clone()))
+        })
+    }
+
+    /// Takes an existing metadata file into the catalog as a new table.
+    pub async fn register_table(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        metadata_location: &str,
+    ) -> Result<Answer, CatalogError> {
+        warehouse.require_writable()?;
+        let namespace = self.require_namespace(warehouse, &identifier.namespace).await?;
+        if let Some(found) = self.find_object(warehouse, identifier).await? {
+            return Err(name_taken(TabularKind::Table, found.kind, identifier));
+        }
+        let (metadata, served) = self.read_foreign(warehouse, metadata_location).await?;
+        let folders = Folders::by_table(warehouse, &metadata)?;
+        self.check_files(warehouse, None, &folders, metadata_location, &metadata).await?;
+        retrying!(async {
+            let place = Place { namespace_id: namespace.namespace_id, name: &identifier.name };
+            let new = write::new_tabular(TabularId(id::ordered()), place, metadata_location, &metadata)?;
+            let mut tx = self.db.write(self.clock.now_ms()).await?;
+            self.insert(&mut tx, context, warehouse, identifier, &new, &folders, "register-table").await?;
+            self.conclude(tx, context, Record::Location(metadata_location)).await
+        })?;
+        Ok(Answer::Document(served))
+    }
+
+    /// Points a table at another metadata file; creates it if it is not there.
+    pub async fn overwrite_table(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        metadata_location: &str,
+    ) -> Result<Answer, CatalogError> {
+        warehouse.require_writable()?;
+        let found = match self.find_object(warehouse, identifier).await? {
+            Some(found) if found.kind == TabularKind::Table => found,
+            Some(found) => return Err(name_taken(TabularKind::Table, found.kind, identifier)),
+            None => return self.register_table(context, warehouse, identifier, metadata_location).await,
+        };
+        let (metadata, served) = self.read_foreign(warehouse, metadata_location).await?;
+        let folders = Folders::by_table(warehouse, &metadata)?;
+        self.check_files(warehouse, Some(found.tabular_id), &folders, metadata_location, &metadata).await?;
+        let _turns = self.locks.take(vec![found.tabular_id.0]).await;
+        retrying!(async {
+            let mut tx = self.db.write(self.clock.now_ms()).await?;
+            let locked = tabulars::lock(&mut tx, &[found.tabular_id]).await?;
+            let Some(current) = locked.first() else {
+                return Err(missing(TabularKind::Table, identifier));
+            };
+            let pointer = write::pointer(metadata_location, &metadata)?;
+            if !tabulars::swap_pointer(&mut tx, found.tabular_id, &current.metadata_location, &pointer)
+                .await?
+            {
+                return Err(CatalogError::LostRace(identifier.clone()));
+            }
+            self.claim(&mut tx, warehouse, found.tabular_id, &folders).await?;
+            let detail =
+                json!({ "metadata-location": metadata_location, "previous": current.metadata_location });
+            let change = change("register-table", warehouse, identifier, &found, detail);
+            self.record(&mut tx, context, change).await?;
+            self.conclude(tx, context, Record::Location(metadata_location)).await
+        })?;
+        Ok(Answer::Document(served))
+    }
+
+    /// Reads a metadata file that somebody else wrote.
+    async fn read_foreign(
+        &self,
+        warehouse: &Warehouse,
+        metadata_location: &str,
+    ) -> Result<(std::sync::Arc<TableMetadata>, Served), CatalogError> {
+        super::locations::inside(warehouse, "metadata location", metadata_location)?;
+        let document = self.documents.table(metadata_location).await.map_err(CatalogError::foreign)?;
+        let metadata = document.parsed().await.map_err(CatalogError::foreign)?;
+        if metadata.uuid().is_none() {
+            return Err(CatalogError::Invalid(format!(
+                "the metadata file `{metadata_location}` has no `table-uuid`; rewrite it with a current engine first"
+            )));
+        }
+        Ok((metadata, document.served().clone()))
+    }
+
+    /// Checks that the metadata file and every manifest list lie where the table may have files.
+    async fn check_files(
+        &self,
+        warehouse: &Warehouse,
+        owner: Option<TabularId>,
+        folders: &Folders,
+        metadata_location: &str,
+        metadata: &TableMetadata,
+    ) -> Result<(), CatalogError> {
+        self.check_file(warehouse, owner, folders, "metadata location", metadata_location).await?;
+        for manifest_list in metadata.manifest_lists() {
+            let manifest_list = manifest_list.map_err(|error| CatalogError::Invalid(error.to_string()))?;
+            self.check_file(warehouse, owner, folders, "manifest list", &manifest_list).await?;
+        }
+        Ok(())
+    }
+
+    /// Drops a table and queues its files for deletion.
+    pub async fn purge_table(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+    ) -> Result<Answer, CatalogError> {
+        warehouse.require_writable()?;
+        let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
+        let Some(spelled) = self.folders_to_delete(warehouse, &found.metadata_location).await? else {
+            return self.drop_table(context, warehouse, identifier).await;
+        };
+        let mut prefixes = store_locations::list(&self.db, found.tabular_id.0).await?;
+        prefixes.extend(spelled);
+        retrying!(async {
+            let mut tx = self.db.write(self.clock.now_ms()).await?;
+            self.remove(&mut tx, context, warehouse, identifier, &found, "purge-table").await?;
+            self.enqueue_purge(&mut tx, warehouse, identifier, found.tabular_id, prefixes.clone()).await?;
+            self.conclude(tx, context, Record::Nothing).await
+        })?;
+        self.purge_wanted.notify_one();
+        Ok(Answer::Nothing)
+    }
+
+    /// The folders of a table whose address is not their normal form, which a purge has to empty as well; `None`
+    /// if `gc.enabled=false` says that the table's files may belong to others.
+    async fn folders_to_delete(
+        &self,
+        warehouse: &Warehouse,
+        metadata_location: &str,
+    ) -> Result<Option<Vec<String>>, CatalogError> {
+        let document = match self.documents.table(metadata_location).await.map_err(CatalogError::from) {
+            // Somebody has begun to delete the table by hand; its folders are its own all the same.
+            Err(CatalogError::FileMissing(_)) => return Ok(Some(Vec::new())),
+            document => document?,
+        };
+        let metadata = document.parsed().await?;
+        if metadata.property("gc.enabled") == Some("false") {
+            return Ok(None);
+        }
+        Ok(Some(Folders::by_table(warehouse, &metadata)?.spelled_otherwise()))
+    }
+}
+
+/// Whether `If-None-Match` names `etag`: a list of tags, weak ones included, or `*`.
+fn is_known(header: &str, etag: &str) -> bool {
+    header.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn if_none_match_knows_lists_and_weak_tags() {
+        for header in ["\"a\"", "W/\"a\"", "\"b\", \"a\"", "*"] {
+            assert!(is_known(header, "\"a\""), "{header}");
+        }
+        for header in ["", "a", "\"b\"", "\"aa\""] {
+            assert!(!is_known(header, "\"a\""), "{header}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Views: create, load, replace, drop, register.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use serde_json::value::RawValue;
+use table_core::commit::request::ViewCommit;
+use table_core::commit::requirement::check_view_requirements;
+use table_core::commit::view::{CreateView, apply_view, create_view};
+use table_core::metadata::file_name;
+use table_core::metadata::view::ViewMetadata;
+
+use crate::id;
+use crate::storage::documents::{Document, Served};
+use crate::store::ids::TabularId;
+use crate::store::tabulars::{self, NewTabular, Place, Pointer, Tabular, TabularKind};
+
+use super::Catalog;
+use super::conclude::{Answer, Record};
+use super::context::Context;
+use super::draft::base_location;
+use super::error::CatalogError;
+use super::locations::Folders;
+use super::names::Identifier;
+use super::objects::{change, name_taken};
+use super::warehouses::Warehouse;
+
+/// What a client says of a new view.
+pub struct NewView {
+    /// Where its metadata goes; chosen by the server if `None`.
+    pub location: Option<String>,
+    /// The schema of its result as JSON.
+    pub schema: Box<RawValue>,
+    /// Its first version as JSON.
+    pub version: Box<RawValue>,
+    /// View properties, in order.
+    pub properties: Vec<(String, String)>,
+}
+
+impl Catalog {
+    /// Loads a view.
+    pub async fn load_view(
+        &self,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+    ) -> Result<Served, CatalogError> {
+        let found = self.require_object(warehouse, identifier, TabularKind::View).await?;
+        Ok(self.documents.view(&found.metadata_location).await?.served().clone())
+    }
+
+    /// Creates a view.
+    pub async fn create_view(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        new: NewView,
+    ) -> Result<Answer, CatalogError> {
+        warehouse.require_writable()?;
+        let namespace = self.require_namespace(warehouse, &identifier.namespace).await?;
+        if let Some(found) = self.find_object(warehouse, identifier).await? {
+            return Err(name_taken(TabularKind::View, found.kind, identifier));
+        }
+        let location = match new.location {
+            Some(location) => location,
+            None => base_location(warehouse, &namespace, identifier)?,
+        };
+        let request = CreateView {
+            schema: &new.schema,
+            view_version: &new.version,
+            location,
+            properties: new.properties,
+        };
+        let metadata = create_view(&request, id::random(), self.clock.now_ms())?;
+        let folders = Folders::by_view(warehouse, &metadata)?;
+        let location = file_name::first_location(metadata.location(), metadata.properties(), id::random());
+        let metadata = Arc::new(metadata);
+        let document = Document::made(&location, &metadata.to_bytes(), metadata.clone());
+        self.write_file(&document).await?;
+        let place = Place { namespace_id: namespace.namespace_id, name: &identifier.name };
+        let inserted = self
+            .insert_view(context, warehouse, identifier, place, &location, &metadata, &folders, "create-view")
+            .await;
+        self.keep_written(document, inserted).await
+    }
+
+    /// Takes an existing metadata file into the catalog as a view.
+    pub async fn register_view(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        metadata_location: &str,
+    ) -> Result<Answer, CatalogError> {
+        warehouse.require_writable()?;
+        let namespace = self.require_namespace(warehouse, &identifier.namespace).await?;
+        if let Some(found) = self.find_object(warehouse, identifier).await? {
+            return Err(name_taken(TabularKind::View, found.kind, identifier));
+        }
+        super::locations::inside(warehouse, "metadata location", metadata_location)?;
+        let document = self.documents.view(metadata_location).await.map_err(CatalogError::foreign)?;
+        let metadata = document.parsed().await.map_err(CatalogError::foreign)?;
+        let folders = Folders::by_view(warehouse, &metadata)?;
+        self.check_file(warehouse, None, &folders, "metadata location", metadata_location).await?;
+        let place = Place { namespace_id: namespace.namespace_id, name: &identifier.name };
+        self.insert_view(
+            context,
+            warehouse,
+            identifier,
+            place,
+            metadata_location,
+            &metadata,
+            &folders,
+            "register-view",
+        )
+        .await?;
+        Ok(Answer::Document(document.served().clone()))
+    }
+
+    /// Commits to a view. What a concurrent commit changed is replaced, unless it made another view of it.
+    pub async fn commit_view(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        body: &[u8],
+    ) -> Result<Answer, CatalogError> {
+        warehouse.require_writable()?;
+        let commit = ViewCommit::parse(body)?;
+        retrying!(async {
+            let found = self.require_object(warehouse, identifier, TabularKind::View).await?;
+            let turns = self.locks.take(vec![found.tabular_id.0]).await;
+            if turns.waited {
+                // What was read before the wait is old by now.
+                let found = self.require_object(warehouse, identifier, TabularKind::View).await?;
+                return self.try_commit_view(context, warehouse, identifier, &commit, found).await;
+            }
+            self.try_commit_view(context, warehouse, identifier, &commit, found).await
+        })
+    }
+
+    async fn try_commit_view(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        commit: &ViewCommit,
+        found: Tabular,
+    ) -> Result<Answer, CatalogError> {
+        let document = self.documents.view(&found.metadata_location).await?;
+        let base = document.parsed().await?;
+        check_view_requirements(&base, &commit.requirements)?;
+        let applied = apply_view(&base, &commit.updates, self.clock.now_ms())?;
+        if !applied.changed {
+            let tx = self.db.write(self.clock.now_ms()).await?;
+            self.conclude(tx, context, Record::Location(&found.metadata_location)).await?;
+            return Ok(Answer::Document(document.served().clone()));
+        }
+        let metadata = applied.metadata;
+        let folders = Folders::by_view(warehouse, &metadata)?;
+        let location = file_name::next_location(
+            &found.metadata_location,
+            metadata.location(),
+            metadata.properties(),
+            id::random(),
+        );
+        let metadata = Arc::new(metadata);
+        let document = Document::made(&location, &metadata.to_bytes(), metadata.clone());
+        self.write_file(&document).await?;
+        let swapped =
+            self.swap_view(context, warehouse, identifier, &found, &location, &metadata, &folders).await;
+        self.keep_written(document, swapped).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one transaction, told everything it records")]
+    async fn swap_view(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        found: &Tabular,
+        location: &str,
+        metadata: &ViewMetadata,
+        folders: &Folders,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        let pointer = pointer(location, metadata);
+        if !tabulars::swap_pointer(&mut tx, found.tabular_id, &found.metadata_location, &pointer).await? {
+            return Err(CatalogError::LostRace(identifier.clone()));
+        }
+        self.claim(&mut tx, warehouse, found.tabular_id, folders).await?;
+        let detail = json!({ "metadata-location": location, "previous": found.metadata_location });
+        let change = change("commit-view", warehouse, identifier, found, detail);
+        self.record(&mut tx, context, change).await?;
+        self.conclude(tx, context, Record::Location(location)).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one transaction, told everything it records")]
+    async fn insert_view(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        place: Place<'_>,
+        location: &str,
+        metadata: &ViewMetadata,
+        folders: &Folders,
+        action: &'static str,
+    ) -> Result<(), CatalogError> {
+        retrying!(async {
+            let tabular_id = TabularId(id::ordered());
+            let pointer = pointer(location, metadata);
+            let new = NewTabular { tabular_id, kind: TabularKind::View, place, pointer };
+            let mut tx = self.db.write(self.clock.now_ms()).await?;
+            self.insert(&mut tx, context, warehouse, identifier, &new, folders, action).await?;
+            self.conclude(tx, context, Record::Location(location)).await
+        })
+    }
+
+    /// Drops a view.
+    pub async fn drop_view(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+    ) -> Result<Answer, CatalogError> {
+        self.take_out(context, warehouse, identifier, TabularKind::View, "drop-view").await?;
+        Ok(Answer::Nothing)
+    }
+
+    async fn keep_written(
+        &self,
+        document: Arc<Document<ViewMetadata>>,
+        outcome: Result<(), CatalogError>,
+    ) -> Result<Answer, CatalogError> {
+        if let Err(error) = outcome {
+            self.discard_file(document.location(), &error).await;
+            return Err(error);
+        }
+        let served = document.served().clone();
+        self.documents.keep_view(document).await;
+        Ok(Answer::Document(served))
+    }
+}
+
+fn pointer<'a>(metadata_location: &'a str, metadata: &'a ViewMetadata) -> Pointer<'a> {
+    Pointer { metadata_location, table_uuid: metadata.uuid(), location: metadata.location() }
+}

@@ -1,0 +1,211 @@
+//! Warehouses, and views of them as they were at an instant.
+
+use std::sync::{Arc, PoisonError};
+
+use table_core::location::Location;
+
+use crate::config;
+use crate::id;
+use crate::store::ids::WarehouseId;
+use crate::store::warehouses::{self, NewWarehouse, Warehouse as WarehouseRow};
+
+use super::Catalog;
+use super::error::CatalogError;
+
+/// An instant less than this old may still be written to by a transaction that has begun, or lie in the future
+/// by the database's clock.
+const SETTLED_AFTER_MS: i64 = 60_000;
+
+/// A warehouse that a request works on.
+#[derive(Clone, Debug)]
+pub struct Warehouse {
+    /// Its id.
+    pub id: WarehouseId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// The folder below which all of its tables live.
+    pub location: Arc<Location>,
+    /// Set for a read-only view of the catalog as it was at this instant, in milliseconds since 1970.
+    pub at_ms: Option<i64>,
+}
+
+impl Warehouse {
+    /// The path segment by which clients reach it.
+    pub fn prefix(&self) -> String {
+        match self.at_ms {
+            Some(at_ms) => format!("{}@{at_ms}", self.name),
+            None => self.name.to_string(),
+        }
+    }
+
+    /// Refuses changes to a view of the past.
+    pub(super) fn require_writable(&self) -> Result<(), CatalogError> {
+        match self.at_ms {
+            None => Ok(()),
+            Some(_) => Err(CatalogError::Forbidden(format!(
+                "`{}` is a read-only view of warehouse `{}` at an instant; connect to `{}` to change anything",
+                self.prefix(),
+                self.name,
+                self.name
+            ))),
+        }
+    }
+}
+
+impl Catalog {
+    /// Creates the configured warehouse if it is not there yet, and makes sure that its folder can be written.
+    pub async fn ensure_warehouse(
+        &self,
+        wanted: &config::Warehouse,
+        default_location: &str,
+    ) -> Result<Warehouse, CatalogError> {
+        if let Some(row) = warehouses::find(&self.db, &wanted.name).await? {
+            let warehouse = self.remember(row)?;
+            check_configured(&warehouse, wanted)?;
+            self.files.prepare_folder(&warehouse.location.to_string()).await?;
+            return Ok(warehouse);
+        }
+        let location = wanted.location.as_deref().unwrap_or(default_location);
+        let location = Location::parse(location).map_err(|error| CatalogError::Invalid(error.to_string()))?;
+        self.files.prepare_folder(&location.to_string()).await?;
+        let now_ms = self.clock.now_ms();
+        let text = location.to_string();
+        let new = NewWarehouse {
+            warehouse_id: WarehouseId(id::ordered()),
+            name: &wanted.name,
+            location: &text,
+            properties: "{}",
+        };
+        let mut tx = self.db.write(now_ms).await?;
+        // Another replica may have been faster; its row is as good.
+        warehouses::create(&mut tx, &new).await?;
+        tx.commit().await?;
+        match warehouses::find(&self.db, &wanted.name).await? {
+            Some(row) => self.remember(row),
+            None => Err(CatalogError::Internal(format!("warehouse `{}` was not created", wanted.name))),
+        }
+    }
+
+    /// The warehouse that `name` means: its name, or `name@instant`.
+    pub async fn find_warehouse(&self, name: &str) -> Result<Warehouse, CatalogError> {
+        let Some((base, instant)) = name.split_once('@') else {
+            return self.find_live(name).await;
+        };
+        let warehouse = self.find_live(base).await?;
+        let at_ms = parse_instant(instant)?;
+        if at_ms > self.clock.now_ms() - SETTLED_AFTER_MS {
+            self.require_settled(name, at_ms).await?;
+        }
+        Ok(Warehouse { at_ms: Some(at_ms), ..warehouse })
+    }
+
+    /// The warehouse of a client that names none.
+    pub async fn only_warehouse(&self) -> Result<Warehouse, CatalogError> {
+        // Two tell that there is not just one.
+        let mut rows = warehouses::list(&self.db, None, 2).await?;
+        match rows.len() {
+            1 => self.remember(rows.remove(0)),
+            0 => Err(CatalogError::NoSuchWarehouse("(none was created yet)".to_owned())),
+            _ => Err(CatalogError::Invalid(
+                "there is more than one warehouse; name one of them by the `warehouse` parameter".to_owned(),
+            )),
+        }
+    }
+
+    /// Makes sure that nothing can be written to the instant any more.
+    async fn require_settled(&self, name: &str, at_ms: i64) -> Result<(), CatalogError> {
+        let settled_ms = self.db.settle(self.clock.now_ms()).await?;
+        if at_ms < settled_ms {
+            return Ok(());
+        }
+        if at_ms == settled_ms {
+            // A client that asks for right now is worth the millisecond until right now is over.
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            if at_ms < self.db.settle(self.clock.now_ms()).await? {
+                return Ok(());
+            }
+        }
+        Err(CatalogError::Invalid(format!(
+            "Invalid warehouse `{name}`: the instant lies in the future; nobody knows the catalog of then"
+        )))
+    }
+
+    async fn find_live(&self, name: &str) -> Result<Warehouse, CatalogError> {
+        let known = self.warehouses.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        if let Some(warehouse) = known {
+            return Ok(warehouse);
+        }
+        // PostgreSQL fails on the one character that no text of its may hold.
+        if name.contains('\0') {
+            return Err(CatalogError::NoSuchWarehouse(name.to_owned()));
+        }
+        match warehouses::find(&self.db, name).await? {
+            Some(row) => self.remember(row),
+            None => Err(CatalogError::NoSuchWarehouse(name.to_owned())),
+        }
+    }
+
+    /// A warehouse's id, name and location never change, so they are read once.
+    fn remember(&self, row: WarehouseRow) -> Result<Warehouse, CatalogError> {
+        let location = Location::parse(&row.location)
+            .map_err(|error| CatalogError::Internal(format!("warehouse `{}`: {error}", row.name)))?;
+        let warehouse = Warehouse {
+            id: row.warehouse_id,
+            name: row.name.clone().into(),
+            location: Arc::new(location),
+            at_ms: None,
+        };
+        let mut known = self.warehouses.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(row.name, warehouse.clone());
+        Ok(warehouse)
+    }
+}
+
+fn check_configured(warehouse: &Warehouse, wanted: &config::Warehouse) -> Result<(), CatalogError> {
+    let Some(location) = &wanted.location else {
+        return Ok(());
+    };
+    let location = Location::parse(location).map_err(|error| CatalogError::Invalid(error.to_string()))?;
+    if location.normal() == warehouse.location.normal() {
+        return Ok(());
+    }
+    Err(CatalogError::Invalid(format!(
+        "warehouse `{}` lives at `{}`, but the configuration says `{location}`; a warehouse cannot move: \
+         restore the old location or configure a new warehouse name",
+        warehouse.name, warehouse.location
+    )))
+}
+
+fn parse_instant(text: &str) -> Result<i64, CatalogError> {
+    if let Ok(at_ms) = text.parse::<i64>() {
+        return Ok(at_ms);
+    }
+    // A `+` that a client did not escape arrives as a space.
+    match text.replace(' ', "+").parse::<jiff::Timestamp>() {
+        Ok(instant) => Ok(instant.as_millisecond()),
+        Err(error) => Err(CatalogError::Invalid(format!(
+            "Invalid instant `{text}`: write an RFC 3339 timestamp as in `main@2026-11-20T10:00:00Z` ({error})"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_rfc_3339_or_milliseconds() {
+        let expected = 1_795_168_800_000;
+        for text in [
+            "2026-11-20T10:00:00Z",
+            "2026-11-20T11:00:00+01:00",
+            "2026-11-20T11:00:00 01:00",
+            "1795168800000",
+        ] {
+            assert_eq!(parse_instant(text).unwrap(), expected, "{text}");
+        }
+        for text in ["", "yesterday", "2026-11-20", "2026-11-20T10:00:00"] {
+            assert!(parse_instant(text).is_err(), "{text}");
+        }
+    }
+}

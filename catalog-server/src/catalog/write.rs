@@ -1,0 +1,257 @@
+//! Drafts made true: files first, then the pointers in one short transaction.
+//!
+//! A file is only deleted again when it is certain that no pointer names it; a COMMIT that failed is not certain.
+
+use futures::future::try_join_all;
+use serde_json::json;
+use table_core::location::Location;
+use table_core::metadata::table::TableMetadata;
+
+use crate::storage::documents::{Document, Served};
+use crate::store::ids::TabularId;
+use crate::store::tabulars::{self, CreateTabular, NewTabular, Place, Pointer, Tabular, TabularKind};
+use crate::store::tx::Tx;
+
+use super::Catalog;
+use super::commit::Origin;
+use super::conclude::Record;
+use super::context::Context;
+use super::draft::{Draft, Next};
+use super::error::CatalogError;
+use super::locations::Folders;
+use super::names::Identifier;
+use super::objects::{change, name_taken};
+use super::warehouses::Warehouse;
+
+impl Catalog {
+    /// Writes the files, swaps the pointers, and keeps the new documents.
+    pub(super) async fn write(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        drafts: Vec<Draft>,
+        origin: Origin,
+    ) -> Result<Vec<Served>, CatalogError> {
+        let written =
+            try_join_all(drafts.iter().filter_map(Draft::next).map(|next| self.write_file(&next.document)))
+                .await;
+        let swapped = match written {
+            Ok(_) => self.swap(context, warehouse, &drafts, origin).await,
+            Err(error) => Err(error),
+        };
+        match swapped {
+            Ok(()) => {
+                self.restore(&drafts).await?;
+                Ok(self.keep(drafts).await)
+            }
+            Err(error) => {
+                for next in drafts.iter().filter_map(Draft::next) {
+                    self.discard_file(next.document.location(), &error).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes a new table's file again if a purge of the folder's last owner took it, between the look whether
+    /// the folder is free and the claim. From the claim on nobody else deletes there.
+    async fn restore(&self, drafts: &[Draft]) -> Result<(), CatalogError> {
+        for draft in drafts {
+            if let Draft::Create { next, .. } = draft
+                && self.files.is_gone(next.document.location())
+            {
+                self.write_file(&next.document).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a document's file.
+    pub(super) async fn write_file<T: Send + Sync + 'static>(
+        &self,
+        document: &Document<T>,
+    ) -> Result<(), CatalogError> {
+        Ok(self.files.write_new(document.location(), document.file_content()?).await?)
+    }
+
+    /// Deletes a file that was written for nothing; keeps it when nobody knows.
+    pub(super) async fn discard_file(&self, location: &str, because: &CatalogError) {
+        if matches!(because, CatalogError::OutcomeUnknown(_)) {
+            return;
+        }
+        if let Err(error) = self.files.delete(location).await {
+            tracing::warn!(location, %error, "an unused metadata file stays behind");
+        }
+    }
+
+    async fn swap(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        drafts: &[Draft],
+        origin: Origin,
+    ) -> Result<(), CatalogError> {
+        let is_noop = drafts.iter().all(|draft| matches!(draft, Draft::Unchanged(_)));
+        if is_noop && context.idempotency.is_none() {
+            return Ok(());
+        }
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        let ids: Vec<_> = drafts.iter().filter_map(Draft::updated_id).collect();
+        if drafts.len() > 1 {
+            tabulars::lock(&mut tx, &ids).await?;
+        }
+        for draft in drafts {
+            match draft {
+                Draft::Unchanged(_) => {}
+                Draft::Update { found, next, .. } => {
+                    self.swap_one(&mut tx, context, warehouse, found, next).await?;
+                }
+                Draft::Create { tabular_id, namespace_id, next } => {
+                    let place = Place { namespace_id: *namespace_id, name: &next.identifier.name };
+                    let new = new_tabular(*tabular_id, place, next.document.location(), &next.metadata)?;
+                    let inserted = self.insert(
+                        &mut tx,
+                        context,
+                        warehouse,
+                        &next.identifier,
+                        &new,
+                        &next.folders,
+                        "create-table",
+                    );
+                    inserted.await.map_err(|error| origin.explain(error))?;
+                }
+            }
+        }
+        let location = match drafts {
+            [Draft::Unchanged(document)] => document.location(),
+            [Draft::Update { next, .. } | Draft::Create { next, .. }] => next.document.location(),
+            _ => "",
+        };
+        let record = match origin {
+            Origin::Request | Origin::Commit => Record::Location(location),
+            Origin::Transaction => Record::Nothing,
+        };
+        self.conclude(tx, context, record).await
+    }
+
+    async fn swap_one(
+        &self,
+        tx: &mut Tx,
+        context: &Context,
+        warehouse: &Warehouse,
+        found: &Tabular,
+        next: &Next,
+    ) -> Result<(), CatalogError> {
+        let pointer = pointer(next.document.location(), &next.metadata)?;
+        if !tabulars::swap_pointer(tx, found.tabular_id, &found.metadata_location, &pointer).await? {
+            return Err(CatalogError::LostRace(next.identifier.clone()));
+        }
+        if next.claims {
+            self.claim(tx, warehouse, found.tabular_id, &next.folders).await?;
+        }
+        let detail = json!({
+            "metadata-location": next.document.location(), "previous": found.metadata_location,
+            "snapshot-id": next.metadata.current_snapshot_id(),
+        });
+        self.record(tx, context, change("commit-table", warehouse, &next.identifier, found, detail)).await
+    }
+
+    /// Puts a new table or view into the catalog within `tx`.
+    #[expect(clippy::too_many_arguments, reason = "one insertion, told everything it records")]
+    pub(super) async fn insert(
+        &self,
+        tx: &mut Tx,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        new: &NewTabular<'_>,
+        folders: &Folders,
+        action: &'static str,
+    ) -> Result<(), CatalogError> {
+        match tabulars::create(tx, new).await? {
+            CreateTabular::Created => {}
+            CreateTabular::NameTaken(holder) => return Err(name_taken(new.kind, holder, identifier)),
+            CreateTabular::NamespaceMissing => {
+                return Err(CatalogError::NoSuchNamespace(identifier.namespace.clone()));
+            }
+        }
+        self.claim(tx, warehouse, new.tabular_id, folders).await?;
+        let change = super::conclude::Change {
+            action,
+            kind: new.kind.as_str(),
+            name: identifier.to_string(),
+            id: new.tabular_id.0,
+            warehouse: &warehouse.name,
+            detail: json!({ "metadata-location": new.pointer.metadata_location }),
+        };
+        self.record(tx, context, change).await
+    }
+
+    /// Keeps what was committed in memory, and deletes the metadata files that the table wants to be rid of.
+    async fn keep(&self, drafts: Vec<Draft>) -> Vec<Served> {
+        let mut all_served = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let (next, expired) = match draft {
+                Draft::Unchanged(document) => {
+                    all_served.push(document.served().clone());
+                    continue;
+                }
+                Draft::Update { next, expired, .. } => (next, expired),
+                Draft::Create { next, .. } => (next, Vec::new()),
+            };
+            for location in expired {
+                self.delete_expired(&next.folders, &location).await;
+            }
+            all_served.push(next.document.served().clone());
+            self.documents.keep_table(next.document).await;
+        }
+        all_served
+    }
+
+    /// A metadata log is written by clients; only what lies in the table's own folders is deleted.
+    async fn delete_expired(&self, folders: &Folders, location: &str) {
+        let is_own = Location::parse(location).is_ok_and(|location| folders.contains(&location));
+        if !is_own {
+            tracing::warn!(location, "an old metadata file outside of its table's folders is not deleted");
+        } else if let Err(error) = self.files.delete(location).await {
+            tracing::warn!(location, %error, "an old metadata file stays behind");
+        }
+    }
+}
+
+impl Origin {
+    /// A commit that required that there is no table lost its requirement, nothing more.
+    fn explain(self, error: CatalogError) -> CatalogError {
+        match (self, error) {
+            (
+                Self::Commit | Self::Transaction,
+                CatalogError::NameTaken { holder: TabularKind::Table, .. },
+            ) => CatalogError::CommitFailed("Requirement failed: table already exists".to_owned()),
+            (_, error) => error,
+        }
+    }
+}
+
+/// The row of a new table.
+pub(super) fn new_tabular<'a>(
+    tabular_id: TabularId,
+    place: Place<'a>,
+    metadata_location: &'a str,
+    metadata: &'a TableMetadata,
+) -> Result<NewTabular<'a>, CatalogError> {
+    let pointer = pointer(metadata_location, metadata)?;
+    Ok(NewTabular { tabular_id, kind: TabularKind::Table, place, pointer })
+}
+
+/// What a table points to.
+pub(super) fn pointer<'a>(
+    metadata_location: &'a str,
+    metadata: &'a TableMetadata,
+) -> Result<Pointer<'a>, CatalogError> {
+    let Some(table_uuid) = metadata.uuid() else {
+        return Err(CatalogError::Invalid(format!(
+            "the metadata `{metadata_location}` has no `table-uuid`; rewrite it with a current engine first"
+        )));
+    };
+    Ok(Pointer { metadata_location, table_uuid, location: metadata.location() })
+}

@@ -1,0 +1,192 @@
+//! What an operator can set: defaults, overridden by a TOML file, then by `FIRN_*` variables, then by flags.
+//!
+//! It reads and checks settings; it opens nothing.
+
+mod limits;
+mod log;
+mod warehouse;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+pub use limits::{Cache, Limits, Retention};
+pub use log::{Log, LogFormat};
+pub use warehouse::Warehouse;
+
+/// Everything `firn serve` can be told.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Config {
+    /// Folder of the default database and the default warehouse.
+    pub data_dir: PathBuf,
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+    /// `sqlite:///path/file.db` or `postgres://…`; a SQLite file inside `data_dir` when absent.
+    pub database_url: Option<String>,
+    /// Connections to PostgreSQL held at the most.
+    pub database_connections: u32,
+    /// The warehouse that the first start creates.
+    pub warehouse: Warehouse,
+    /// What a request may cost.
+    pub limits: Limits,
+    /// How much memory caches may take.
+    pub cache: Cache,
+    /// How long records are kept.
+    pub retention: Retention,
+    /// Where log lines go and how they look.
+    pub log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("./firn-data"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8181)),
+            database_url: None,
+            database_connections: 16,
+            warehouse: Warehouse::default(),
+            limits: Limits::default(),
+            cache: Cache::default(),
+            retention: Retention::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+/// Flags of the command line; each overrides what file and environment say.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Flags {
+    /// See [`Config::data_dir`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// See [`Config::listen`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// See [`Config::database_url`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_url: Option<String>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value is missing, of the wrong type, or of an unknown name.
+    #[error(transparent)]
+    Invalid(#[from] Box<figment::Error>),
+    /// The file named by `--config` is not there.
+    #[error("configuration file `{0}` does not exist; create it or leave `--config` away")]
+    NoFile(PathBuf),
+    /// Values that are well formed but cannot hold.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Config {
+    /// Merges defaults, `file`, the environment's `FIRN_*` and `flags`, in that order, and checks the result.
+    pub fn load(file: Option<&Path>, flags: &Flags) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(path) = file {
+            if !path.is_file() {
+                return Err(ConfigError::NoFile(path.to_owned()));
+            }
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        // FIRN_LIMITS__BODY_BYTES sets `body-bytes` in `[limits]`. FIRN_CONFIG names the file itself.
+        let environment = Env::prefixed("FIRN_")
+            .ignore(&["config"])
+            .map(|key| key.as_str().to_lowercase().replace("__", ".").replace('_', "-").into());
+        let config: Self = figment
+            .merge(environment)
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .map_err(|error| ConfigError::Invalid(Box::new(error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The database's URL, with the default filled in.
+    pub fn database_url(&self) -> String {
+        match &self.database_url {
+            Some(url) => url.clone(),
+            None => format!("sqlite://{}", self.data_dir.join("firn.db").display()),
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        if !is_loopback(self.listen.ip()) {
+            return Err(ConfigError::Refused(format!(
+                "refusing to listen on `{}`: nothing authenticates callers yet, so anyone who reaches this \
+                 address would own the catalog; listen on 127.0.0.1 or [::1] and put an authenticating proxy \
+                 on the same machine in front",
+                self.listen
+            )));
+        }
+        self.warehouse.check()?;
+        self.limits.check()
+    }
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_toml(text: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("firn.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(Some(&path), &Flags::default())
+    }
+
+    #[test]
+    fn an_empty_file_gives_the_defaults() {
+        let config = load_toml("").unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8181");
+        assert_eq!(config.database_url(), "sqlite://./firn-data/firn.db");
+        assert_eq!(config.warehouse.name, "main");
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        for text in ["lisen = '127.0.0.1:1'", "[limits]\nbody-bites = 3"] {
+            let error = load_toml(text).unwrap_err().to_string();
+            assert!(error.contains("unknown field"), "{error}");
+            assert!(error.contains("lisen") || error.contains("body-bites"), "{error}");
+        }
+    }
+
+    #[test]
+    fn flags_override_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("firn.toml");
+        std::fs::write(&path, "listen = '127.0.0.1:1'\ndatabase-url = 'postgres://file/x'").unwrap();
+        let flags = Flags { listen: Some("127.0.0.1:2".parse().unwrap()), ..Flags::default() };
+        let config = Config::load(Some(&path), &flags).unwrap();
+        assert_eq!(config.listen.port(), 2);
+        assert_eq!(config.database_url(), "postgres://file/x");
+    }
+
+    #[test]
+    fn listening_beyond_loopback_without_authentication_is_refused() {
+        for address in ["0.0.0.0:8181", "[::]:8181", "192.168.1.4:80"] {
+            let error = load_toml(&format!("listen = '{address}'")).unwrap_err().to_string();
+            assert!(error.contains("refusing to listen"), "{error}");
+        }
+        assert!(load_toml("listen = '[::1]:0'").is_ok());
+        assert!(load_toml("listen = '[::ffff:127.0.0.1]:0'").is_ok());
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Config::load(Some(Path::new("/no/such/firn.toml")), &Flags::default()).unwrap_err();
+        assert!(error.to_string().contains("/no/such/firn.toml"));
+    }
+}

@@ -1,0 +1,38 @@
+//! The warehouse that the first start creates.
+
+use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
+
+/// Longest name of a warehouse, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+
+/// A warehouse: a name, and the place below which its tables live.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Warehouse {
+    /// Name by which clients ask for it.
+    pub name: String,
+    /// A `file:` URI or an absolute path; a folder inside the data directory when absent.
+    pub location: Option<String>,
+}
+
+impl Default for Warehouse {
+    fn default() -> Self {
+        Self { name: "main".to_owned(), location: None }
+    }
+}
+
+impl Warehouse {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        // The name is a segment of every URL, and `@` separates it from an instant.
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if self.name.is_empty() || self.name.len() > NAME_BYTES_MAX || !self.name.bytes().all(fits) {
+            return Err(ConfigError::Refused(format!(
+                "warehouse name `{}` must be 1 to {NAME_BYTES_MAX} letters, digits, `-` or `_`",
+                self.name
+            )));
+        }
+        Ok(())
+    }
+}

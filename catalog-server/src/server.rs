@@ -1,0 +1,174 @@
+//! The only place where the parts are put together: opens the database, starts the background work, serves
+//! connections, and stops all of it in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api;
+use crate::catalog::Catalog;
+use crate::catalog::warehouses::Warehouse;
+use crate::clock::Clock;
+use crate::config::{Config, Limits};
+use crate::storage::Files;
+use crate::storage::documents::Documents;
+use crate::store::db::{Db, DbOptions};
+
+/// A server that has opened everything and listens, but does not answer yet.
+pub struct Server {
+    listener: TcpListener,
+    router: Router,
+    catalog: Arc<Catalog>,
+    db: Db,
+    warehouse: Warehouse,
+    limits: Limits,
+    stop: CancellationToken,
+    changes: TaskTracker,
+    prometheus: PrometheusHandle,
+}
+
+impl Server {
+    /// Opens and migrates the database, prepares the warehouse and binds the port.
+    pub async fn open(config: &Config, clock: Clock) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&config.data_dir)
+            .with_context(|| format!("cannot create the data directory `{}`", config.data_dir.display()))?;
+        let data_dir = std::path::absolute(&config.data_dir)?;
+        let prometheus = PrometheusBuilder::new().install_recorder().context("cannot start measuring")?;
+
+        let options = DbOptions { connections: config.database_connections, ..DbOptions::default() };
+        let db = Db::connect(&config.database_url(), &options).await?;
+        db.migrate().await?;
+
+        let files = Files;
+        let documents =
+            Documents::new(files.clone(), config.cache.metadata_bytes, config.limits.metadata_bytes);
+        let catalog = Arc::new(Catalog::new(db.clone(), files, documents, clock, config.retention.clone()));
+        let default_location = format!("file://{}/warehouse", data_dir.display());
+        let warehouse = catalog.ensure_warehouse(&config.warehouse, &default_location).await?;
+
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("cannot listen on `{}`; is another firn running?", config.listen))?;
+        let stop = CancellationToken::new();
+        let changes = TaskTracker::new();
+        let router = api::router(api::Parts {
+            catalog: catalog.clone(),
+            limits: config.limits.clone(),
+            retention: config.retention.clone(),
+            prometheus: prometheus.clone(),
+            draining: stop.clone(),
+            changes: changes.clone(),
+            in_flight: metrics::gauge!("firn_http_requests_in_flight"),
+            endpoints: Vec::new(),
+        });
+        let limits = config.limits.clone();
+        Ok(Self { listener, router, catalog, db, warehouse, limits, stop, changes, prometheus })
+    }
+
+    /// Where it listens; tells the port if the configuration left it open.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.listener.local_addr()?)
+    }
+
+    /// The warehouse that the configuration names.
+    pub fn warehouse(&self) -> &Warehouse {
+        &self.warehouse
+    }
+
+    /// Serves until `signal`, then finishes what is in flight and closes the database.
+    pub async fn run(self, signal: impl Future<Output = ()>) {
+        let background = TaskTracker::new();
+        let (purges, housekeeping) = (self.catalog.clone(), self.catalog.clone());
+        let (stop_purges, stop_housekeeping) = (self.stop.clone(), self.stop.clone());
+        background.spawn(async move { purges.run_purges(stop_purges).await });
+        background.spawn(async move { housekeeping.run_housekeeping(stop_housekeeping).await });
+        background.spawn(upkeep(self.prometheus, self.stop.clone()));
+        background.close();
+
+        accept(self.listener, self.router, &self.limits, signal, &self.stop).await;
+
+        let patience = Duration::from_millis(self.limits.drain_ms);
+        self.changes.close();
+        let rest = async {
+            self.changes.wait().await;
+            background.wait().await;
+        };
+        if tokio::time::timeout(patience, rest).await.is_err() {
+            tracing::warn!(
+                "some work did not finish in time and is cut off; it is resumed at the next start"
+            );
+        }
+        self.db.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Accepts connections until `signal`, then waits for the requests in flight.
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    limits: &Limits,
+    signal: impl Future<Output = ()>,
+    stop: &CancellationToken,
+) {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let header_timeout = Duration::from_millis(limits.header_ms);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(20)));
+    let graceful = GracefulShutdown::new();
+    let mut signal = std::pin::pin!(signal);
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Too many open files, mostly: the next connection may do better.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            () = &mut signal => break,
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot switch off Nagle's algorithm");
+        }
+        let service = TowerToHyperService::new(router.clone());
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    tracing::info!("shutting down: finishing requests in flight");
+    stop.cancel();
+    drop(listener);
+    let patience = Duration::from_millis(limits.drain_ms);
+    if tokio::time::timeout(patience, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not finish in time");
+    }
+}
+
+/// Keeps the memory of measurements bounded between scrapes.
+async fn upkeep(prometheus: PrometheusHandle, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        prometheus.run_upkeep();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+        }
+    }
+}
