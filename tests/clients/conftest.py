@@ -1,0 +1,52 @@
+"""What every test of this directory gets: a namespace of its own in the catalog at FIRN_URI, and three engines."""
+
+import contextlib
+import functools
+import uuid
+
+import harness
+import pytest
+from pyiceberg.exceptions import NoSuchNamespaceError
+
+
+def pytest_configure(config):
+    if not (harness.URI and harness.WAREHOUSE):
+        raise pytest.UsageError("set FIRN_URI and FIRN_WAREHOUSE, or use tests/clients/run URI WAREHOUSE")
+
+
+@pytest.fixture(scope="session")
+def catalog():
+    return harness.open_pyiceberg()
+
+
+@pytest.fixture(scope="session")
+def engines(catalog, tmp_path_factory):
+    """The three engines, each started by the first test that uses it."""
+    scratch = tmp_path_factory.mktemp("spark")
+    opened = {"pyiceberg": lambda: catalog}
+
+    opened["duckdb"] = functools.cache(harness.open_duckdb)
+    opened["spark"] = functools.cache(lambda: harness.open_spark(scratch))
+    yield opened
+    if opened["spark"].cache_info().currsize:
+        opened["spark"]().stop()
+
+
+@pytest.fixture
+def place(engines, catalog):
+    """A namespace of the test's own, emptied and dropped afterwards."""
+    name = f"clients_{uuid.uuid4().hex[:12]}"
+    catalog.create_namespace(name)
+    yield harness.Place(name, engines["pyiceberg"], engines["duckdb"], engines["spark"])
+    empty(catalog, (name,))
+
+
+def empty(catalog, namespace):
+    for child in catalog.list_namespaces(namespace):
+        with contextlib.suppress(NoSuchNamespaceError):  # The reference server lists a child whose own row is gone.
+            empty(catalog, child)
+    for view in catalog.list_views(namespace):
+        catalog.drop_view(view)
+    for table in catalog.list_tables(namespace):
+        catalog.drop_table(table)
+    catalog.drop_namespace(namespace)

@@ -1,0 +1,21 @@
+"""Random histories of one table: the catalog's metadata against Java's and PyIceberg's (see differential.py)."""
+
+import os
+import random
+
+import differential
+import harness
+import pytest
+from harness import REFERENCE
+
+SEED = int(os.environ.get("FIRN_SEED", random.SystemRandom().randrange(2**32)))
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("offset", range(2))
+def test_the_catalog_changes_metadata_as_the_libraries_do(version, offset):
+    """FIRN_SEED repeats a run. The reference server answers 500 where its library raises what it did not expect."""
+    problems = differential.run(harness.URI, harness.WAREHOUSE, SEED + offset, 100, version=version)
+    if REFERENCE:
+        problems = [problem for problem in problems if problem["status"] != 500]
+    assert not problems, f"seed {SEED + offset}, version {version}: {problems[:3]}"
