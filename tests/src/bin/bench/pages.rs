@@ -1,0 +1,85 @@
+//! A page of many tables against a page of few.
+
+use serde_json::json;
+use sqlx::{PgPool, SqlitePool};
+use tests::process::{Backend, Firn};
+use tokio::time::Instant;
+
+use super::report::{Line, median, print};
+use super::{Options, load};
+
+const PAGE: u32 = 1_000;
+/// Pages read in each turn.
+const READS: u32 = 20;
+
+/// Measures the first page of a large namespace and one from its middle.
+pub async fn run(options: &Options, backend: Backend, firn: &Firn) -> anyhow::Result<()> {
+    for (namespace, count) in [("few", PAGE), ("many", options.tables)] {
+        firn.post("namespaces", &json!({ "namespace": [namespace] })).await.expect(200);
+        fill(backend, &firn.setup().database_url(), namespace, count).await?;
+    }
+    let middle = {
+        // Tokens are opaque: the page before the middle one has to be asked for it.
+        let mut token = String::new();
+        for _ in 0..(options.tables / PAGE / 2).min(50) {
+            let page = firn.get(&format!("namespaces/many/tables?pageSize=10000&pageToken={token}")).await;
+            let page = page.expect(200).json();
+            page["next-page-token"].as_str().unwrap_or_default().clone_into(&mut token);
+        }
+        token
+    };
+    let few = format!("/v1/main/namespaces/few/tables?pageSize={PAGE}&pageToken=");
+    let many = format!("/v1/main/namespaces/many/tables?pageSize={PAGE}&pageToken=");
+    for (name, path) in [("first", many.clone()), ("middle", format!("{many}{middle}"))] {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..options.turns {
+            theirs.push(read(firn, &few).await?);
+            ours.push(read(firn, &path).await?);
+        }
+        let line = format!("page of {PAGE}, {name} of {}, against of {PAGE}", options.tables);
+        print(&Line::cost(&line, median(ours), median(theirs), "ms", 2.0));
+    }
+    Ok(())
+}
+
+async fn read(firn: &Firn, path: &str) -> anyhow::Result<f64> {
+    let mut connection = load::Connection::open(load::address(firn.root())?).await?;
+    let request = load::get(path);
+    let start = Instant::now();
+    for _ in 0..READS {
+        let (status, _) = connection.send(&request).await?;
+        anyhow::ensure!(status == 200, "status {status}");
+    }
+    Ok(start.elapsed().as_secs_f64() * 1_000.0 / f64::from(READS))
+}
+
+/// Fills a namespace past the server: a million requests would take longer than all measurements.
+async fn fill(backend: Backend, url: &str, namespace: &str, count: u32) -> anyhow::Result<()> {
+    const SQLITE: &str = "
+        WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $2)
+        INSERT INTO tabulars (tabular_id, warehouse_id, namespace_id, kind, name, metadata_location, table_uuid,
+                              location, created_ms, updated_ms)
+        SELECT randomblob(16), warehouse_id, namespace_id, 'table', printf('table_%07d', n),
+               'file:///none/metadata/0.metadata.json', randomblob(16), 'file:///none', 0, 0
+        FROM namespaces, numbers WHERE path = $1";
+    const POSTGRES: &str = "
+        INSERT INTO tabulars (tabular_id, warehouse_id, namespace_id, kind, name, metadata_location, table_uuid,
+                              location, created_ms, updated_ms)
+        SELECT gen_random_uuid(), warehouse_id, namespace_id, 'table', 'table_' || lpad(n::text, 7, '0'),
+               'file:///none/metadata/0.metadata.json', gen_random_uuid(), 'file:///none', 0, 0
+        FROM namespaces, generate_series(1, $2) AS n WHERE path = $1";
+    match backend {
+        Backend::Sqlite => {
+            let pool = SqlitePool::connect(url).await?;
+            sqlx::query(SQLITE).bind(namespace).bind(count).execute(&pool).await?;
+            pool.close().await;
+        }
+        Backend::Postgres => {
+            let pool = PgPool::connect(url).await?;
+            sqlx::query(POSTGRES).bind(namespace).bind(i64::from(count)).execute(&pool).await?;
+            sqlx::query("ANALYZE tabulars").execute(&pool).await?;
+            pool.close().await;
+        }
+    }
+    Ok(())
+}

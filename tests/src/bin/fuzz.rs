@@ -1,0 +1,41 @@
+//! Sends nonsense to a server of its own for a while: `cargo run -p tests --bin fuzz -- --seconds 60`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tests::process::{self, Backend, Firn};
+use tests::{fixture, fuzz};
+
+/// Sends nonsense to a server of its own, and fails if the server does.
+#[derive(Parser)]
+struct Options {
+    /// How long
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// `sqlite` or `postgres`
+    #[arg(long, default_value = "sqlite")]
+    backend: Backend,
+    /// Repeats an earlier run
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let mut outcome = ExitCode::SUCCESS;
+    process::run(async {
+        let firn = Firn::new(options.backend).await;
+        let seed = options.seed.unwrap_or_else(fixture::seed);
+        println!("seed {seed}");
+        let mut random = rand::SeedableRng::seed_from_u64(seed);
+        match fuzz::run(&firn, &mut random, Duration::from_secs(options.seconds)).await {
+            Ok(counts) => println!("{counts:#?}"),
+            Err(violation) => {
+                eprintln!("{violation}\nrepeat with --seed {seed}");
+                outcome = ExitCode::FAILURE;
+            }
+        }
+    });
+    outcome
+}

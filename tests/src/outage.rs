@@ -1,0 +1,185 @@
+//! Ways for a database to go away: a wire that can be cut, and a server that can be stopped and started.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::keeper;
+use crate::postgres::Postgres;
+use crate::process::signal;
+
+/// The name of PostgreSQL's socket in its folder.
+const SOCKET: &str = ".s.PGSQL.5432";
+
+/// What the wire does to bytes that come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// Passes them on.
+    Whole,
+    /// Closes every connection, and refuses new ones.
+    Cut,
+    /// Passes on what the client says, and closes the connection at `COMMIT` instead of passing on the answer.
+    CutAfterCommit,
+}
+
+/// A socket that stands before a PostgreSQL server's.
+pub struct Proxy {
+    folder: PathBuf,
+    state: watch::Sender<Wire>,
+    accepting: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// A wire to the server of this URL, which is one that [`Postgres::url`] gives.
+    pub fn to(url: &str) -> Self {
+        let target = socket_folder(url).join(SOCKET);
+        let folder = keeper::folder("wire");
+        let listener = UnixListener::bind(folder.join(SOCKET)).expect("a socket");
+        let (state, watching) = watch::channel(Wire::Whole);
+        let accepting = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(carry(client, target.clone(), watching.clone()));
+            }
+        });
+        Self { folder, state, accepting }
+    }
+
+    /// The URL of the same database through the wire.
+    pub fn url(&self, url: &str) -> String {
+        url.replace(&*socket_folder(url).to_string_lossy(), &self.folder.to_string_lossy())
+    }
+
+    /// Changes what becomes of bytes from now on.
+    pub fn set(&self, wire: Wire) {
+        self.state.send_replace(wire);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn carry(mut client: UnixStream, target: PathBuf, mut state: watch::Receiver<Wire>) {
+    if *state.borrow() == Wire::Cut {
+        return;
+    }
+    let Ok(mut server) = UnixStream::connect(target).await else { return };
+    let (mut up, mut down) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+    let mut is_doomed = false;
+    loop {
+        tokio::select! {
+            changed = state.changed() => {
+                if changed.is_err() || *state.borrow() == Wire::Cut {
+                    return;
+                }
+            }
+            read = client.read(&mut up) => {
+                let Ok(1..) = read else { return };
+                let sent = &up[..read.unwrap_or_default()];
+                if *state.borrow() == Wire::CutAfterCommit && sent.windows(7).any(|word| word == b"COMMIT\0") {
+                    is_doomed = true;
+                }
+                if server.write_all(sent).await.is_err() {
+                    return;
+                }
+            }
+            read = server.read(&mut down) => {
+                let Ok(1..) = read else { return };
+                if is_doomed || client.write_all(&down[..read.unwrap_or_default()]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A PostgreSQL server that can be stopped and started again on the same data.
+pub struct Stoppable {
+    // Owns the folder; the processes that come later are ours.
+    _first: Arc<Postgres>,
+    folder: PathBuf,
+    binary: PathBuf,
+    user: (String, String),
+    again: Option<Child>,
+}
+
+impl Stoppable {
+    /// Takes over a server that nobody else uses, by the URL of one of its databases.
+    pub fn new(server: Arc<Postgres>, url: &str) -> Self {
+        let folder = socket_folder(url);
+        let pid = main_pid(&folder);
+        let binary = std::fs::read_link(format!("/proc/{pid}/exe")).expect("the server's binary");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the server's status");
+        let id = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).expect("an id");
+            line.split_whitespace().nth(1).expect("a number").to_owned()
+        };
+        let user = (id("Uid:"), id("Gid:"));
+        Self { _first: server, folder, binary, user, again: None }
+    }
+
+    /// Stops it at once, as in a crash (`QUIT`), or as an administrator does (`INT`).
+    pub async fn stop(&mut self, how: &str) {
+        signal(how, main_pid(&self.folder));
+        if let Some(mut child) = self.again.take() {
+            keeper::forget(child.id());
+            child.wait().expect("the server's status");
+        }
+        // Its first process is another one's child: it has gone when its socket refuses.
+        while UnixStream::connect(self.folder.join(SOCKET)).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        while self.folder.join("data/postmaster.pid").exists() && how != "QUIT" {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Starts it; it may not answer yet.
+    pub fn start(&mut self) {
+        let is_root = std::fs::metadata("/proc/self")
+            .is_ok_and(|folder| std::os::unix::fs::MetadataExt::uid(&folder) == 0);
+        let mut command = if is_root {
+            let mut command = Command::new("setpriv");
+            let (uid, gid) = &self.user;
+            command
+                .args([&format!("--reuid={uid}"), &format!("--regid={gid}"), "--clear-groups", "--"])
+                .arg(&self.binary);
+            command
+        } else {
+            Command::new(&self.binary)
+        };
+        command.arg("-D").arg(self.folder.join("data")).arg("-k").arg(&self.folder);
+        command.args(["-c", "listen_addresses=", "-c", "max_connections=400"]).current_dir(&self.folder);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = child.expect("the server's process");
+        keeper::keep(child.id());
+        self.again = Some(child);
+    }
+}
+
+impl Drop for Stoppable {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.again.take() {
+            keeper::forget(child.id());
+            let _ = Command::new("kill").args(["-QUIT", &child.id().to_string()]).status();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn main_pid(folder: &Path) -> u32 {
+    let text = std::fs::read_to_string(folder.join("data/postmaster.pid")).expect("a running server");
+    text.lines().next().and_then(|line| line.trim().parse().ok()).expect("a process id")
+}
+
+fn socket_folder(url: &str) -> PathBuf {
+    let (_, rest) = url.split_once("host=").expect("a URL of a socket");
+    PathBuf::from(rest.split('&').next().unwrap_or_default())
+}

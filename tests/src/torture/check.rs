@@ -1,0 +1,228 @@
+//! Whether the promises were kept: read at the end, and from the past.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use serde_json::Value;
+use table_core::metadata::table::TableMetadata;
+
+use crate::fixture::{local, table_path, tables};
+use crate::http::{Client, encode, try_send};
+
+use super::ledger::{Change, Kind, Ledger, Outcome};
+use super::{Arena, HOT, NAMESPACE, PAIR};
+
+/// What the catalog looked like at an instant, when somebody looked soon after it.
+#[derive(Clone, Debug)]
+pub(super) struct Observation {
+    at_ms: i64,
+    seen: Seen,
+}
+
+/// What can be seen of the changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    appends: BTreeSet<String>,
+    properties: BTreeSet<String>,
+    pair: [BTreeSet<String>; 2],
+    tables: BTreeSet<String>,
+}
+
+/// Looks at the catalog as it was just now, again and again, until the arena closes.
+pub(super) async fn observe(
+    arena: Arc<Arena>,
+    seed: u64,
+    instants_max: usize,
+) -> Result<Vec<Observation>, String> {
+    let mut random = StdRng::seed_from_u64(seed ^ 0x0B5);
+    let mut observations = Vec::new();
+    while !arena.is_over() {
+        let at_ms = arena.clock.now_ms();
+        let past = arena.client(&mut random).at(&format!("main@{at_ms}"));
+        if let Some(seen) = look(&past).await? {
+            observations.push(Observation { at_ms, seen });
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let step = observations.len().div_ceil(instants_max.max(1)).max(1);
+    Ok(observations.into_iter().step_by(step).collect())
+}
+
+/// Everything that a client sees; `None` if no server answered all of it.
+async fn look(client: &Client) -> Result<Option<Seen>, String> {
+    let mut loaded = Vec::new();
+    for name in [HOT, PAIR[0], PAIR[1]] {
+        match read(client, &table_path(NAMESPACE, name)).await? {
+            Some(body) => loaded.push(body),
+            None => return Ok(None),
+        }
+    }
+    let Some(listed) = read(client, &tables(NAMESPACE)).await? else { return Ok(None) };
+    let names = listed["identifiers"].as_array().into_iter().flatten();
+    let names = names.filter_map(|identifier| identifier["name"].as_str().map(str::to_owned));
+    let properties = |body: &Value| {
+        let keys =
+            body["metadata"]["properties"].as_object().into_iter().flat_map(|fields| fields.keys().cloned());
+        keys.filter(|key| key.starts_with('w') && !key.contains('.')).collect::<BTreeSet<_>>()
+    };
+    let snapshots = loaded[0]["metadata"]["snapshots"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut appends = BTreeSet::new();
+    for snapshot in snapshots {
+        let marker = snapshot["summary"]["marker"].as_str().unwrap_or_default().to_owned();
+        if !appends.insert(marker.clone()) {
+            return Err(format!("the append `{marker}` is there twice"));
+        }
+    }
+    Ok(Some(Seen {
+        appends,
+        properties: properties(&loaded[0]),
+        pair: [properties(&loaded[1]), properties(&loaded[2])],
+        tables: names.filter(|name| name.contains('-')).collect(),
+    }))
+}
+
+async fn read(client: &Client, path: &str) -> Result<Option<Value>, String> {
+    match try_send("GET", &client.url(path), None, &[]).await {
+        Ok(reply) if reply.status == 200 => Ok(Some(reply.json())),
+        Ok(reply) if reply.status == 503 => Ok(None),
+        // The past may be asked for a moment before the clock of the database gets there.
+        Ok(reply) if reply.status == 400 && reply.text().contains("lies in the future") => Ok(None),
+        Ok(reply) => Err(format!("{path} was answered {}: {}", reply.status, reply.text())),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Checks all promises against one server.
+pub(super) async fn check(
+    client: &Client,
+    ledger: &Ledger,
+    observations: &[Observation],
+) -> Result<Vec<(String, u64)>, String> {
+    let seen = look(client).await?.ok_or("the server does not answer at the end")?;
+    check_seen(&seen, ledger, None)?;
+    for observation in observations {
+        let past = client.at(&format!("main@{}", observation.at_ms));
+        let again = look(&past).await?.ok_or("the server does not answer for the past")?;
+        let at = observation.at_ms;
+        if again != observation.seen {
+            return Err(format!("the past at {at} has changed:\nthen {:?}\nnow {again:?}", observation.seen));
+        }
+        check_seen(&again, ledger, Some(at)).map_err(|violation| format!("at {at}: {violation}"))?;
+    }
+    let mut files = 0;
+    for name in &seen.tables {
+        files += check_chain(client, name).await?;
+    }
+    for name in [HOT, PAIR[0], PAIR[1]] {
+        files += check_chain(client, name).await?;
+    }
+    Ok(vec![
+        (
+            format!("instants checked on {}", client.root()),
+            u64::try_from(observations.len()).unwrap_or(u64::MAX),
+        ),
+        (format!("metadata files checked on {}", client.root()), files),
+    ])
+}
+
+/// Whether a change must be there, must not, or may, at an instant or now.
+fn must_be(change: Change, at_ms: Option<i64>) -> Option<bool> {
+    match (change.outcome, at_ms) {
+        (Outcome::Refused, _) => Some(false),
+        (_, Some(at_ms)) if change.begun_ms > at_ms => Some(false),
+        (Outcome::Acknowledged, Some(at_ms)) if change.ended_ms >= at_ms => None,
+        (Outcome::Acknowledged, _) => Some(true),
+        (Outcome::Unknown, _) => None,
+    }
+}
+
+fn check_seen(seen: &Seen, ledger: &Ledger, at_ms: Option<i64>) -> Result<(), String> {
+    if seen.pair[0] != seen.pair[1] {
+        let half: Vec<_> = seen.pair[0].symmetric_difference(&seen.pair[1]).collect();
+        return Err(format!("transactions are half visible: {half:?}"));
+    }
+    for (kind, present) in [
+        (Kind::Append, &seen.appends),
+        (Kind::Property, &seen.properties),
+        (Kind::Transaction, &seen.pair[0]),
+    ] {
+        for (marker, change) in ledger.of(kind) {
+            let is_there = present.contains(marker);
+            if must_be(*change, at_ms).is_some_and(|must| must != is_there) {
+                return Err(format!("{kind:?} `{marker}` is there: {is_there}, but: {change:?}"));
+            }
+        }
+        if let Some(stranger) = present.iter().find(|marker| ledger.find(kind, marker).is_none()) {
+            return Err(format!("{kind:?} `{stranger}` is there, but nobody made it"));
+        }
+    }
+    for (marker, created) in ledger.of(Kind::Create) {
+        check_table(seen, ledger, marker, *created, at_ms)?;
+    }
+    Ok(())
+}
+
+/// A table is under its first name, or under its second, or gone; never under both.
+fn check_table(
+    seen: &Seen,
+    ledger: &Ledger,
+    marker: &str,
+    created: Change,
+    at_ms: Option<i64>,
+) -> Result<(), String> {
+    let (first, second) = (seen.tables.contains(marker), seen.tables.contains(&format!("renamed-{marker}")));
+    let is_renamed = ledger.find(Kind::Rename, marker).map_or(Some(false), |change| must_be(change, at_ms));
+    let is_dropped = ledger.find(Kind::Drop, marker).map_or(Some(false), |change| must_be(change, at_ms));
+    let is_wrong = match (must_be(created, at_ms), is_renamed, is_dropped) {
+        _ if first && second => true,
+        (Some(false), _, _) | (_, _, Some(true)) => first || second,
+        (Some(true), Some(false), _) => !first || second,
+        (Some(true), Some(true), Some(false)) => first || !second,
+        (Some(true), None, Some(false)) => !(first || second),
+        _ => false,
+    };
+    if !is_wrong {
+        return Ok(());
+    }
+    Err(format!(
+        "table `{marker}` is there: {first}, renamed: {second}, but it was created: {created:?}, renamed: {:?}, dropped: {:?}",
+        ledger.find(Kind::Rename, marker),
+        ledger.find(Kind::Drop, marker)
+    ))
+}
+
+/// Every version of a table is there, follows on the one before, and can be read. Gives their number.
+async fn check_chain(client: &Client, name: &str) -> Result<u64, String> {
+    let path = format!("{}/{}", tables(NAMESPACE), encode(name));
+    let body = read(client, &path).await?.ok_or_else(|| format!("`{name}` does not answer"))?;
+    let current = body["metadata-location"].as_str().unwrap_or_default().to_owned();
+    let mut files: Vec<_> = logged(&body["metadata"]);
+    files.push(current);
+    let mut before: Vec<String> = Vec::new();
+    for (number, file) in files.iter().enumerate() {
+        let path = Path::new(local(file));
+        let bytes =
+            std::fs::read(path).map_err(|error| format!("version {number} of `{name}`, {file}: {error}"))?;
+        let metadata =
+            TableMetadata::parse(&bytes).map_err(|error| format!("{file} cannot be read: {error}"))?;
+        let document: Value =
+            serde_json::from_slice(&metadata.to_bytes()).map_err(|error| format!("{file}: {error}"))?;
+        if logged(&document) != before {
+            return Err(format!("version {number} of `{name}`, {file}, does not follow on the one before"));
+        }
+        let counted = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split('-').next());
+        if counted.and_then(|number| number.parse::<usize>().ok()) != Some(number) {
+            return Err(format!("version {number} of `{name}` is named {file}"));
+        }
+        before.push(file.clone());
+    }
+    Ok(u64::try_from(files.len()).unwrap_or(u64::MAX))
+}
+
+fn logged(metadata: &Value) -> Vec<String> {
+    let entries = metadata["metadata-log"].as_array().map(Vec::as_slice).unwrap_or_default();
+    entries.iter().filter_map(|entry| entry["metadata-file"].as_str().map(str::to_owned)).collect()
+}

@@ -1,0 +1,77 @@
+//! Clients that we did not write, against the real server: each suite is a program of its own under
+//! `tests/clients` and `tests/rck`, started here with the address of a server that nobody else uses.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tests::on_both_databases;
+use tests::process::{Backend, Firn, Setup, run};
+use tokio::sync::Mutex;
+
+/// A Java virtual machine or two at a time are as much as a small machine can take.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+on_both_databases!(icebergs_compatibility_kit_passes, pyicebergs_own_catalog_tests_pass,);
+
+async fn icebergs_compatibility_kit_passes(backend: Backend) {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    // The kit asks for tables below `file:/tmp`.
+    let firn = Firn::start(Setup::new(backend).await.with("FIRN_WAREHOUSE__LOCATION", "file:///tmp"));
+    pass(&firn, "rck/run", &[firn.root(), "main"]);
+}
+
+async fn pyicebergs_own_catalog_tests_pass(backend: Backend) {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let firn = Firn::new(backend).await;
+    pass(&firn, "clients/run-pyiceberg", &[firn.root()]);
+}
+
+#[test]
+fn engines_read_what_the_others_wrote() {
+    run(async {
+        let _turn = ONE_AT_A_TIME.lock().await;
+        let firn = Firn::new(Backend::Sqlite).await;
+        pass(&firn, "clients/run", &[firn.root(), "main"]);
+    });
+}
+
+#[test]
+fn schemathesis_finds_no_failure_and_no_undocumented_answer() {
+    run(async {
+        let _turn = ONE_AT_A_TIME.lock().await;
+        let firn = Firn::new(Backend::Sqlite).await;
+        let document = format!("{}/openapi.json", firn.root());
+        pass(&firn, "clients/run-schemathesis", &[&document, firn.root()]);
+    });
+}
+
+#[test]
+fn the_printed_snippets_work_as_printed() {
+    run(async {
+        let firn = Firn::new(Backend::Sqlite).await;
+        let text = firn.setup().data_dir.with_extension("banner");
+        std::fs::write(&text, firn.banner()).expect("the banner's text");
+        pass(&firn, "clients/run-snippets", &[text.to_str().expect("a plain path")]);
+    });
+}
+
+/// Runs a suite, whose output is shown when it fails; a server that panicked fails it, too.
+#[track_caller]
+fn pass(firn: &Firn, suite: &str, arguments: &[&str]) {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(suite);
+    let output = Command::new(&program).args(arguments).output().expect("the suite's program");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    keep(suite, &format!("{out}\n{err}"));
+    assert!(output.status.success(), "{suite} failed with {}\n{out}\n{err}", output.status);
+    // What ran and what was left out, for whoever runs with `--nocapture`.
+    println!("{suite}: {}", out.lines().last().unwrap_or_default());
+    firn.check_no_panic();
+}
+
+/// Leaves the output where it can be read after a run.
+fn keep(suite: &str, text: &str) {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    // It is a convenience: the assertion that follows is the test.
+    drop(std::fs::write(folder.join(format!("{}.log", suite.replace('/', "-"))), text));
+}

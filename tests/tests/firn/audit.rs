@@ -1,0 +1,83 @@
+//! The audit trail: one line for every change, none for what changed nothing.
+
+use catalog_server::store::audit::{self, AuditEntry, AuditFilter};
+use catalog_server::store::db::{Db, DbOptions};
+use serde_json::json;
+use tests::fixture;
+use tests::process::{Backend, Firn};
+
+use crate::endpoints;
+
+async fn lines(firn: &Firn) -> Vec<AuditEntry> {
+    let db = Db::connect(&firn.setup().database_url(), &DbOptions::default()).await.unwrap();
+    let all = AuditFilter { object_id: None, from_ms: 0, before: None };
+    let lines = audit::list(&db, all, 10_000).await.unwrap();
+    db.close().await;
+    lines
+}
+
+async fn every_change_leaves_exactly_one_line(backend: Backend) {
+    let mut firn = Firn::new(backend).await;
+    let endpoints = endpoints::all(&firn).await;
+    let mut expected = Vec::new();
+    for endpoint in &endpoints {
+        let request_id = catalog_server::id::random().to_string();
+        let reply = endpoints::send(&firn, endpoint, &[("x-request-id", &request_id)]).await;
+        assert_eq!(reply.status, endpoint.status, "{}: {}", endpoint.route, reply.text());
+        assert_eq!(reply.header("x-request-id"), request_id, "{}", endpoint.route);
+        expected.push((endpoint, request_id));
+    }
+    firn.stop();
+    let lines = lines(&firn).await;
+    for (endpoint, request_id) in expected {
+        let found: Vec<_> = lines.iter().filter(|line| line.request_id == request_id).collect();
+        let actions: Vec<_> = found.iter().map(|line| line.action.as_str()).collect();
+        assert_eq!(actions, endpoint.action.into_iter().collect::<Vec<_>>(), "{}", endpoint.route);
+        for line in found {
+            assert_eq!((line.caller.as_str(), line.outcome.as_str()), ("local-administrator", "done"));
+            assert!(line.object_name.starts_with("main/") && line.object_id.is_some(), "{line:?}");
+        }
+    }
+}
+
+async fn a_transaction_leaves_one_line_for_each_table(backend: Backend) {
+    let mut firn = Firn::new(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    fixture::create_table(&firn, &ns, "a").await;
+    fixture::create_table(&firn, &ns, "b").await;
+    let set = [fixture::set_property("k", "v")];
+    let changes = json!({ "table-changes": [fixture::change(&ns, "a", &[], &set), fixture::change(&ns, "b", &[], &set)] });
+    let request_id = catalog_server::id::random().to_string();
+    let headers = [("x-request-id", request_id.as_str())];
+    firn.send("POST", "transactions/commit", Some(changes.to_string()), &headers).await.expect(204);
+    firn.stop();
+    let lines = lines(&firn).await;
+    let mut names: Vec<_> =
+        lines.iter().filter(|line| line.request_id == request_id).map(|line| &line.object_name).collect();
+    names.sort();
+    assert_eq!(names, [&format!("main/{ns}.a"), &format!("main/{ns}.b")]);
+}
+
+async fn what_is_refused_or_repeated_leaves_no_line(backend: Backend) {
+    let mut firn = Firn::new(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    fixture::create_table(&firn, &ns, "t").await;
+    let key = catalog_server::id::random().to_string();
+    let headers = [("idempotency-key", key.as_str())];
+    let set = fixture::commit(&[], &[fixture::set_property("k", "v")]).to_string();
+    for _ in 0..3 {
+        firn.send("POST", &fixture::table_path(&ns, "t"), Some(set.clone()), &headers).await.expect(200);
+    }
+    firn.post(&fixture::tables(&ns), &fixture::table("t")).await.expect(409);
+    firn.delete(&fixture::namespace_path(&ns)).await.expect(409);
+    firn.delete(&fixture::table_path(&ns, "none")).await.expect(404);
+    firn.stop();
+    let actions: Vec<_> = lines(&firn).await.into_iter().rev().map(|line| line.action).collect();
+    assert_eq!(actions, ["create-namespace", "create-table", "commit-table"]);
+}
+
+tests::on_both_databases!(
+    every_change_leaves_exactly_one_line,
+    a_transaction_leaves_one_line_for_each_table,
+    what_is_refused_or_repeated_leaves_no_line,
+);

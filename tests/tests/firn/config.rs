@@ -1,0 +1,211 @@
+//! `GET /v1/config`, and what the server itself can be told.
+
+use serde_json::Value;
+use tests::http::encode;
+use tests::keeper;
+use tests::process::{self, Backend, Firn, Setup, clean};
+
+use crate::endpoints;
+
+async fn the_only_warehouse_need_not_be_named(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let unnamed = firn.request("GET", "/v1/config", None, &[]).await.expect(200).json();
+    for path in ["/v1/config?warehouse=main", "/v1/config?warehouse=", "/v1/config?warehouse=main&unknown=1"]
+    {
+        assert_eq!(firn.request("GET", path, None, &[]).await.expect(200).json(), unnamed, "{path}");
+    }
+    assert_eq!(unnamed["overrides"]["prefix"], "main");
+    assert_eq!(unnamed["idempotency-key-lifetime"], "PT1440M");
+}
+
+async fn it_advertises_what_is_served_and_nothing_else(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let config = firn.request("GET", "/v1/config", None, &[]).await.expect(200).json();
+    let mut advertised: Vec<_> =
+        config["endpoints"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    advertised.sort_unstable();
+    let mut expected = endpoints::iceberg();
+    expected.sort_unstable();
+    assert_eq!(advertised, expected);
+}
+
+async fn an_unknown_warehouse_is_404(backend: Backend) {
+    let firn = process::shared(backend).await;
+    for name in ["other", "MAIN", "main ", "😀", "../main", "main%2F", "\u{0}"] {
+        let path = format!("/v1/config?warehouse={}", encode(name));
+        let reply = firn.request("GET", &path, None, &[]).await;
+        reply.refused(404, "NoSuchWarehouseException", "Warehouse does not exist: ");
+        firn.at(name).get("namespaces").await.refused(404, "NoSuchWarehouseException", "does not exist");
+    }
+}
+
+async fn an_instant_is_part_of_the_prefix(backend: Backend) {
+    let firn = process::shared(backend).await;
+    for (instant, prefix) in
+        [("2020-01-01T00:00:00Z", "main@1577836800000"), ("1577836800000", "main@1577836800000")]
+    {
+        let path = format!("/v1/config?warehouse=main@{instant}");
+        let config = firn.request("GET", &path, None, &[]).await.expect(200).json();
+        assert_eq!(config["overrides"]["prefix"], prefix);
+    }
+    // An offset's `+`, escaped and not.
+    for instant in ["2020-01-01T01:00:00%2B01:00", "2020-01-01T01:00:00+01:00"] {
+        let path = format!("/v1/config?warehouse=main@{instant}");
+        let config = firn.request("GET", &path, None, &[]).await.expect(200).json();
+        assert_eq!(config["overrides"]["prefix"], "main@1577836800000");
+    }
+    for instant in [
+        "",
+        "yesterday",
+        "2020-01-01",
+        "9223372036854775807",
+        "-9223372036854775808x",
+        "99999999999999999999",
+    ] {
+        let path = format!("/v1/config?warehouse=main@{instant}");
+        let reply = firn.request("GET", &path, None, &[]).await;
+        reply.refused(400, "IllegalArgumentException", "Invalid");
+    }
+}
+
+tests::on_both_databases!(
+    the_only_warehouse_need_not_be_named,
+    it_advertises_what_is_served_and_nothing_else,
+    an_unknown_warehouse_is_404,
+    an_instant_is_part_of_the_prefix,
+);
+
+/// What `firn serve` says when it refuses to start so.
+fn refusal(arguments: &[&str], env: &[(&str, &str)]) -> String {
+    let folder = keeper::folder("refused");
+    let mut command = clean(process::binary().to_str().unwrap());
+    command.current_dir(&folder).args(arguments).envs(env.iter().copied());
+    let output = command.output().unwrap();
+    assert!(!output.status.success(), "{arguments:?} {env:?} was accepted");
+    assert!(std::fs::read_dir(&folder).unwrap().next().is_none(), "a refused start left something behind");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn an_unknown_variable_flag_or_command_is_an_error_that_names_it() {
+    for (arguments, env, name) in [
+        (&["serve"][..], &[("FIRN_LISEN", "127.0.0.1:0")][..], "lisen"),
+        (&["serve"], &[("FIRN_LIMITS__BODY_BITES", "1")], "body-bites"),
+        (&["serve"], &[("FIRN_LIMITS__BODY_BYTES", "many")], "body"),
+        (&["serve", "--lisen", "127.0.0.1:0"], &[], "--lisen"),
+        (&["server"], &[], "server"),
+        (&["serve", "--config", "no.toml"], &[], "no.toml"),
+        (&["serve", "--listen", "localhost"], &[], "localhost"),
+        (&["serve"], &[("FIRN_WAREHOUSE__NAME", "a/b")], "a/b"),
+        (&["serve"], &[("FIRN_LIMITS__PAGE_ENTRIES", "0")], "page-entries"),
+        (&["serve"], &[("FIRN_LOG__LEVEL", "in=fo=x")], "log.level"),
+    ] {
+        let said = refusal(arguments, env);
+        assert!(said.to_lowercase().contains(name), "{arguments:?} {env:?}: {said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+#[test]
+fn an_unknown_key_in_the_file_is_an_error_that_names_it() {
+    let folder = keeper::folder("config");
+    let file = folder.join("firn.toml");
+    for (text, name) in
+        [("lisen = 'x'", "lisen"), ("[limits]\nbody-bites = 1", "body-bites"), ("listen = ", "firn.toml")]
+    {
+        std::fs::write(&file, text).unwrap();
+        let said = refusal(&["serve", "--config", file.to_str().unwrap()], &[]);
+        assert!(said.contains(name), "{text}: {said}");
+    }
+}
+
+#[test]
+fn listening_beyond_the_machine_is_refused_with_a_hint() {
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80"] {
+        let said = refusal(&["serve", "--listen", address], &[]);
+        assert!(said.contains(address) && said.contains("refusing to listen"), "{said}");
+        assert!(said.contains("authenticat") && said.contains("127.0.0.1"), "no hint: {said}");
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_used_is_named_without_its_password() {
+    let said = refusal(&["serve", "--database-url", "mysql://u:geheim@h/d", "--data-dir", "."], &[]);
+    assert!(said.contains("sqlite://") && said.contains("postgres://"), "{said}");
+    assert!(!said.contains("geheim"), "{said}");
+    let said =
+        refusal(&["serve", "--database-url", "postgres://u:geheim@127.0.0.1:1/d", "--data-dir", "."], &[]);
+    assert!(!said.contains("geheim") && !said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn later_sources_override_earlier_ones() {
+    process::run(async {
+        let setup = Setup::new(Backend::Sqlite).await;
+        let file = setup.data_dir.with_extension("toml");
+        std::fs::write(&file, "listen = '0.0.0.0:1'\n[limits]\npage-entries = 7\nbody-bytes = 1000\n")
+            .unwrap();
+        // The flag `--listen` overrides the file, the variable overrides the file.
+        let setup = setup.with("FIRN_CONFIG", file.to_str().unwrap()).with("FIRN_LIMITS__PAGE_ENTRIES", "2");
+        let firn = Firn::start(setup);
+        for name in ["a", "b", "c"] {
+            firn.post("namespaces", &serde_json::json!({ "namespace": [name] })).await.expect(200);
+        }
+        let page = firn.get("namespaces?pageSize=9").await.expect(200).json();
+        assert_eq!(page["namespaces"].as_array().unwrap().len(), 2);
+        let long = "x".repeat(1000);
+        let reply = firn.post("namespaces", &serde_json::json!({ "namespace": [long] })).await;
+        reply.refused(413, "BadRequestException", "1000 bytes");
+    });
+}
+
+#[test]
+fn a_second_server_on_the_same_data_is_refused_and_the_first_goes_on() {
+    process::run(async {
+        let firn = Firn::new(Backend::Sqlite).await;
+        let Err(said) = Firn::try_start(firn.setup().clone()) else { panic!("a second server started") };
+        assert!(said.contains("another firn uses the data directory"), "{said}");
+        firn.get("namespaces").await.expect(200);
+    });
+}
+
+#[test]
+fn a_warehouse_cannot_be_moved_by_its_configuration() {
+    process::run(async {
+        let mut firn = Firn::new(Backend::Sqlite).await;
+        firn.stop();
+        let elsewhere = keeper::folder("elsewhere");
+        let setup = firn.setup().clone().with("FIRN_WAREHOUSE__LOCATION", elsewhere.to_str().unwrap());
+        let Err(said) = Firn::try_start(setup) else { panic!("the warehouse moved") };
+        assert!(said.contains("a warehouse cannot move"), "{said}");
+    });
+}
+
+#[test]
+fn help_teaches_every_setting() {
+    let output = clean(process::binary().to_str().unwrap()).args(["serve", "--help"]).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    for name in [
+        "--data-dir",
+        "--listen",
+        "--database-url",
+        "--config",
+        "127.0.0.1:8181",
+        "body-bytes",
+        "request-ms",
+        "header-ms",
+        "drain-ms",
+        "page-entries",
+        "metadata-bytes",
+        "idempotency-minutes",
+        "outbox-days",
+        "reports-per-table",
+        "level",
+        "format",
+        "database-connections",
+        "FIRN_",
+        "location",
+    ] {
+        assert!(help.contains(name), "`{name}` is not explained");
+    }
+}

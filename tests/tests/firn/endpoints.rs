@@ -1,0 +1,204 @@
+//! Every endpoint, with a request that succeeds: what tests walk that must hold for all of them.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tests::fixture::{self, change, commit, rename, schema, set_property, view, view_version};
+use tests::http::Client;
+
+/// One endpoint, and a request to it that succeeds once.
+pub(crate) struct Endpoint {
+    /// As `/v1/config` lists it; operator endpoints likewise.
+    pub(crate) route: &'static str,
+    /// The path in the warehouse; a server's path starts with `/`.
+    pub(crate) path: String,
+    /// The body.
+    pub(crate) body: Option<Value>,
+    /// What the answer's status is.
+    pub(crate) status: u16,
+    /// What the audit trail calls it, where it changes the catalog.
+    pub(crate) action: Option<&'static str>,
+}
+
+impl Endpoint {
+    /// `GET`, `HEAD`, `POST`, `DELETE`.
+    pub(crate) fn method(&self) -> &'static str {
+        self.route.split_once(' ').unwrap().0
+    }
+}
+
+/// What `/v1/config` must advertise.
+pub(crate) fn iceberg() -> Vec<&'static str> {
+    // The configuration itself is asked for before anything is known.
+    ROUTES.into_iter().filter(|route| *route != "GET /v1/config").collect()
+}
+
+const ROUTES: [&str; 26] = [
+    "GET /v1/{prefix}/namespaces",
+    "POST /v1/{prefix}/namespaces",
+    "GET /v1/{prefix}/namespaces/{namespace}",
+    "HEAD /v1/{prefix}/namespaces/{namespace}",
+    "DELETE /v1/{prefix}/namespaces/{namespace}",
+    "POST /v1/{prefix}/namespaces/{namespace}/properties",
+    "GET /v1/{prefix}/namespaces/{namespace}/tables",
+    "POST /v1/{prefix}/namespaces/{namespace}/tables",
+    "GET /v1/{prefix}/namespaces/{namespace}/tables/{table}",
+    "HEAD /v1/{prefix}/namespaces/{namespace}/tables/{table}",
+    "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}",
+    "DELETE /v1/{prefix}/namespaces/{namespace}/tables/{table}",
+    "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics",
+    "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/unregister",
+    "POST /v1/{prefix}/namespaces/{namespace}/register",
+    "POST /v1/{prefix}/tables/rename",
+    "POST /v1/{prefix}/transactions/commit",
+    "GET /v1/{prefix}/namespaces/{namespace}/views",
+    "POST /v1/{prefix}/namespaces/{namespace}/views",
+    "GET /v1/{prefix}/namespaces/{namespace}/views/{view}",
+    "HEAD /v1/{prefix}/namespaces/{namespace}/views/{view}",
+    "POST /v1/{prefix}/namespaces/{namespace}/views/{view}",
+    "DELETE /v1/{prefix}/namespaces/{namespace}/views/{view}",
+    "POST /v1/{prefix}/views/rename",
+    "POST /v1/{prefix}/namespaces/{namespace}/register-view",
+    "GET /v1/config",
+];
+
+/// What operators ask.
+pub(crate) const OPERATOR: [&str; 4] = ["/health/live", "/health/ready", "/metrics", "/openapi.json"];
+
+/// A metrics report about a commit.
+pub(crate) fn report() -> Value {
+    json!({
+        "report-type": "commit-report", "table-name": "t", "snapshot-id": 1, "sequence-number": 1,
+        "operation": "append", "metrics": {},
+    })
+}
+
+/// Prepares what the endpoints need in a new namespace, and gives one request for every endpoint; any order works.
+#[expect(clippy::too_many_lines, reason = "a table, one entry for each endpoint")]
+pub(crate) async fn all(client: &Client) -> Vec<Endpoint> {
+    let ns = fixture::namespace(client).await;
+    let empty = fixture::namespace(client).await;
+    let at = |rest: &str| format!("{}{rest}", fixture::namespace_path(&ns));
+    for name in ["stay", "drop", "purge", "unregister", "rename", "transact"] {
+        fixture::create_table(client, &ns, name).await;
+    }
+    for name in ["v_stay", "v_drop", "v_rename"] {
+        client.post(&at("/views"), &view(name, "select 1")).await.expect(200);
+    }
+    let table_file = dropped(client, &at("/tables"), &fixture::table("gone")).await;
+    let view_file = dropped(client, &at("/views"), &view("v_gone", "select 1")).await;
+    let version = json!([
+        { "action": "add-view-version", "view-version": view_version(2, "select 2") },
+        { "action": "set-current-view-version", "view-version-id": -1 },
+    ]);
+    let set = [set_property("k", "v")];
+    let new = fixture::unique("new");
+    let endpoint = |route: &'static str, path: String, status: u16| {
+        let route = *ROUTES.iter().find(|known| **known == route).unwrap();
+        Endpoint { route, path, body: None, status, action: None }
+    };
+    let read = |suffix: &'static str, path: String, status: u16| endpoint(suffix, path, status);
+    let write =
+        |route: &'static str, path: String, status: u16, body: Option<Value>, action: &'static str| {
+            Endpoint { body, action: Some(action), ..endpoint(route, path, status) }
+        };
+    let purge = write(ROUTES[11], at("/tables/purge?purgeRequested=true"), 204, None, "purge-table");
+    let staged = json!({ "name": "staged", "schema": schema(), "stage-create": true });
+    let overwrite = json!({ "name": "registered", "metadata-location": table_file, "overwrite": true });
+    vec![
+        read(ROUTES[0], "namespaces".to_owned(), 200),
+        write(
+            ROUTES[1],
+            "namespaces".to_owned(),
+            200,
+            Some(json!({ "namespace": [new] })),
+            "create-namespace",
+        ),
+        read(ROUTES[2], at(""), 200),
+        read(ROUTES[3], at(""), 204),
+        write(ROUTES[4], fixture::namespace_path(&empty), 204, None, "drop-namespace"),
+        write(
+            ROUTES[5],
+            at("/properties"),
+            200,
+            Some(json!({ "updates": { "a": "b" } })),
+            "update-namespace",
+        ),
+        read(ROUTES[6], at("/tables"), 200),
+        write(ROUTES[7], at("/tables"), 200, Some(fixture::table("new")), "create-table"),
+        Endpoint { body: Some(staged), ..read(ROUTES[7], at("/tables"), 200) },
+        read(ROUTES[8], at("/tables/stay"), 200),
+        read(ROUTES[9], at("/tables/stay"), 204),
+        write(ROUTES[10], at("/tables/stay"), 200, Some(commit(&[], &set)), "commit-table"),
+        write(ROUTES[11], at("/tables/drop"), 204, None, "drop-table"),
+        purge,
+        Endpoint { body: Some(report()), ..read(ROUTES[12], at("/tables/stay/metrics"), 204) },
+        write(ROUTES[13], at("/tables/unregister/unregister"), 200, None, "unregister-table"),
+        write(ROUTES[14], at("/register"), 200, Some(overwrite), "register-table"),
+        write(
+            ROUTES[15],
+            "tables/rename".to_owned(),
+            204,
+            Some(rename(&ns, "rename", "renamed")),
+            "rename-table",
+        ),
+        write(
+            ROUTES[16],
+            "transactions/commit".to_owned(),
+            204,
+            Some(json!({ "table-changes": [change(&ns, "transact", &[], &set)] })),
+            "commit-table",
+        ),
+        read(ROUTES[17], at("/views"), 200),
+        write(ROUTES[18], at("/views"), 200, Some(view("v_new", "select 1")), "create-view"),
+        read(ROUTES[19], at("/views/v_stay"), 200),
+        read(ROUTES[20], at("/views/v_stay"), 204),
+        write(
+            ROUTES[21],
+            at("/views/v_stay"),
+            200,
+            Some(json!({ "requirements": [], "updates": version })),
+            "commit-view",
+        ),
+        write(ROUTES[22], at("/views/v_drop"), 204, None, "drop-view"),
+        write(
+            ROUTES[23],
+            "views/rename".to_owned(),
+            204,
+            Some(rename(&ns, "v_rename", "v_renamed")),
+            "rename-view",
+        ),
+        write(
+            ROUTES[24],
+            at("/register-view"),
+            200,
+            Some(json!({ "name": "v_registered", "metadata-location": view_file })),
+            "register-view",
+        ),
+        Endpoint { path: "/v1/config".to_owned(), ..read(ROUTES[25], String::new(), 200) },
+    ]
+}
+
+/// Sends an endpoint's request with more headers.
+pub(crate) async fn send(
+    client: &Client,
+    endpoint: &Endpoint,
+    headers: &[(&str, &str)],
+) -> tests::http::Reply {
+    let body = endpoint.body.as_ref().map(Value::to_string);
+    if endpoint.path.starts_with('/') {
+        client.request(endpoint.method(), &endpoint.path, body, headers).await
+    } else {
+        client.send(endpoint.method(), &endpoint.path, body, headers).await
+    }
+}
+
+/// The metadata file of something that was created and dropped again.
+async fn dropped(client: &Client, folder: &str, body: &Value) -> String {
+    let created = client.post(folder, body).await.expect(200).json();
+    let name = body["name"].as_str().unwrap();
+    client.delete(&format!("{folder}/{name}")).await.expect(204);
+    let location = created["metadata-location"].as_str().unwrap().to_owned();
+    assert!(Path::new(fixture::local(&location)).is_file(), "{location}");
+    location
+}

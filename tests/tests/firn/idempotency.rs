@@ -1,0 +1,172 @@
+//! `Idempotency-Key`: the same request is answered the same and done once; another one under the key is refused.
+
+use serde_json::json;
+use tests::fixture::{self, commit, set_property, table_path};
+use tests::http::Reply;
+use tests::process::{self, Backend, Firn};
+
+use crate::endpoints::{self, Endpoint};
+
+fn key() -> String {
+    catalog_server::id::random().to_string()
+}
+
+async fn send(firn: &Firn, endpoint: &Endpoint, key: &str) -> Reply {
+    endpoints::send(firn, endpoint, &[("idempotency-key", key)]).await
+}
+
+fn is_change(endpoint: &Endpoint) -> bool {
+    // A report is one more report, every time.
+    !matches!(endpoint.method(), "GET" | "HEAD") && !endpoint.route.ends_with("/metrics")
+}
+
+async fn every_change_is_answered_the_same_again_even_after_a_crash(backend: Backend) {
+    let mut firn = Firn::new(backend).await;
+    let endpoints = endpoints::all(&firn).await;
+    let mut done = Vec::new();
+    for endpoint in endpoints.into_iter().filter(is_change) {
+        let key = key();
+        let first = send(&firn, &endpoint, &key).await;
+        assert_eq!(first.status, endpoint.status, "{}: {}", endpoint.route, first.text());
+        done.push((endpoint, key, first));
+    }
+    for round in 0..2 {
+        for (endpoint, key, first) in &done {
+            let again = send(&firn, endpoint, key).await;
+            assert_eq!(
+                (again.status, again.text()),
+                (first.status, first.text()),
+                "{} round {round}",
+                endpoint.route
+            );
+            assert_eq!(again.header("etag"), first.header("etag"), "{}", endpoint.route);
+        }
+        firn.restart();
+    }
+}
+
+async fn a_key_used_for_another_request_is_422(backend: Backend) {
+    let firn = Firn::new(backend).await;
+    let all = endpoints::all(&firn).await;
+    let used = key();
+    let namespace = json!({ "namespace": [fixture::unique("keyed")] }).to_string();
+    firn.send("POST", "namespaces", Some(namespace), &[("idempotency-key", &used)]).await.expect(200);
+    for endpoint in all.iter().filter(|endpoint| is_change(endpoint)) {
+        let reply = send(&firn, endpoint, &used).await;
+        assert_eq!(reply.status, 422, "{}: {}", endpoint.route, reply.text());
+        reply.refused(422, "UnprocessableEntityException", "Idempotency-Key");
+    }
+    // None of it was done: with keys of their own all of them succeed.
+    for endpoint in all.iter().filter(|endpoint| is_change(endpoint)) {
+        send(&firn, endpoint, &key()).await.expect(endpoint.status);
+    }
+}
+
+async fn the_same_key_with_another_body_or_query_is_422(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    fixture::create_table(firn, &ns, "t").await;
+    let path = table_path(&ns, "t");
+    let key = key();
+    let headers = [("idempotency-key", key.as_str())];
+    firn.send("DELETE", &path, None, &headers).await.expect(204);
+    fixture::create_table(firn, &ns, "t").await;
+    let other = firn.send("DELETE", &format!("{path}?purgeRequested=true"), None, &headers).await;
+    other.refused(422, "UnprocessableEntityException", "Idempotency-Key");
+    // The first one again: answered, and the new table stays.
+    firn.send("DELETE", &path, None, &headers).await.expect(204);
+    assert_eq!(firn.head(&path).await, 204);
+}
+
+async fn a_refusal_is_remembered(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let key = key();
+    let headers = [("idempotency-key", key.as_str())];
+    let path = table_path(&ns, "t");
+    let body = commit(&[], &[set_property("a", "b")]).to_string();
+    let first = firn.send("POST", &path, Some(body.clone()), &headers).await;
+    first.refused(404, "NoSuchTableException", "Table does not exist");
+    fixture::create_table(firn, &ns, "t").await;
+    let again = firn.send("POST", &path, Some(body), &headers).await;
+    assert_eq!((again.status, again.body), (404, first.body));
+}
+
+async fn concurrent_duplicates_have_one_effect(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let created = fixture::create_table(firn, &ns, "t").await;
+    let path = table_path(&ns, "t");
+    for (round, body) in [
+        commit(&[], &[set_property("a", "b")]),
+        commit(&[], &fixture::append(&created["metadata"], 77, "once")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let key = key();
+        let requests: Vec<_> = (0..8)
+            .map(|_| {
+                tokio::spawn({
+                    let (client, path, body, key) =
+                        ((**firn).clone(), path.clone(), body.to_string(), key.clone());
+                    async move { client.send("POST", &path, Some(body), &[("idempotency-key", &key)]).await }
+                })
+            })
+            .collect();
+        let mut bodies = Vec::new();
+        for request in requests {
+            bodies.push(request.await.unwrap().expect(200).text());
+        }
+        bodies.dedup();
+        assert_eq!(bodies.len(), 1, "round {round}: duplicates were answered differently");
+        let metadata = firn.get(&path).await.json()["metadata"].clone();
+        assert_eq!(metadata["metadata-log"].as_array().unwrap().len(), round + 1);
+    }
+    let key = key();
+    let requests: Vec<_> = (0..8)
+        .map(|_| {
+            tokio::spawn({
+                let (client, path, key) = ((**firn).clone(), fixture::tables(&ns), key.clone());
+                async move {
+                    client
+                        .send(
+                            "POST",
+                            &path,
+                            Some(fixture::table("new").to_string()),
+                            &[("idempotency-key", &key)],
+                        )
+                        .await
+                }
+            })
+        })
+        .collect();
+    let mut uuids = Vec::new();
+    for request in requests {
+        uuids.push(request.await.unwrap().expect(200).json()["metadata"]["table-uuid"].clone());
+    }
+    uuids.dedup();
+    assert_eq!(uuids.len(), 1);
+}
+
+async fn a_malformed_key_is_400(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let all = endpoints::all(firn).await;
+    for endpoint in all.iter().filter(|endpoint| is_change(endpoint)) {
+        for key in ["", "x", "123e4567-e89b-12d3-a456-42661417400", "123e4567-e89b-12d3-a456-4266141740000"] {
+            send(firn, endpoint, key).await.refused(400, "BadRequestException", "Invalid Idempotency-Key");
+        }
+    }
+    for endpoint in all.iter().filter(|endpoint| is_change(endpoint)) {
+        send(firn, endpoint, &key()).await.expect(endpoint.status);
+    }
+}
+
+tests::on_both_databases!(
+    every_change_is_answered_the_same_again_even_after_a_crash,
+    a_key_used_for_another_request_is_422,
+    the_same_key_with_another_body_or_query_is_422,
+    a_refusal_is_remembered,
+    concurrent_duplicates_have_one_effect,
+    a_malformed_key_is_400,
+);

@@ -1,0 +1,29 @@
+//! The real server seen from outside, as clients and operators see it; modules follow the URLs.
+//!
+//! Tests that only need namespaces of their own share a server for each database.
+
+#![expect(clippy::unwrap_used, reason = "a case fails where what it counts on does not hold")]
+
+mod audit;
+mod config;
+mod endpoints;
+mod errors;
+mod etag;
+mod fuzz;
+mod idempotency;
+mod limits;
+mod locations;
+mod metrics_reports;
+mod namespaces;
+mod openapi;
+mod operations;
+mod outages;
+mod pagination;
+mod purge;
+mod security;
+mod tables;
+mod tidy;
+mod time_travel;
+mod torture;
+mod transactions;
+mod views;

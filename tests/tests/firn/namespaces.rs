@@ -1,0 +1,243 @@
+//! Namespaces: create, list, load, drop, properties.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tests::fixture::{self, ODD_NAMES, namespace_path, unique};
+use tests::http::{Client, encode};
+use tests::process::{self, Backend};
+
+async fn create(client: &Client, levels: &[&str]) -> tests::http::Reply {
+    client.post("namespaces", &json!({ "namespace": levels })).await
+}
+
+async fn children(client: &Client, parent: &str) -> BTreeSet<Vec<String>> {
+    let listed = client.get(&format!("namespaces?parent={parent}")).await.expect(200).json();
+    serde_json::from_value(listed["namespaces"].clone()).unwrap()
+}
+
+async fn what_was_created_is_listed_loaded_and_dropped(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let name = unique("ns");
+    let body = json!({ "namespace": [name], "properties": { "owner": "ada", "": "", "ü": "数" } });
+    assert_eq!(firn.post("namespaces", &body).await.expect(200).json(), body);
+    let path = namespace_path(&name);
+    assert_eq!(firn.get(&path).await.expect(200).json(), body);
+    assert_eq!(firn.head(&path).await, 204);
+    assert!(children(firn, "").await.contains(&vec![name.clone()]));
+    let dropped = firn.delete(&path).await.expect(204);
+    assert!(dropped.body.is_empty());
+    assert_eq!(firn.head(&path).await, 404);
+    assert!(!children(firn, "").await.contains(&vec![name.clone()]));
+    firn.get(&path).await.refused(
+        404,
+        "NoSuchNamespaceException",
+        &format!("Namespace does not exist: {name}"),
+    );
+    firn.delete(&path).await.refused(
+        404,
+        "NoSuchNamespaceException",
+        &format!("Namespace does not exist: {name}"),
+    );
+}
+
+async fn any_name_goes_through_every_endpoint(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let root = unique("odd");
+    create(firn, &[&root]).await.expect(200);
+    for name in ODD_NAMES {
+        let levels = [root.as_str(), name];
+        create(firn, &levels).await.expect(200);
+        let path = format!("namespaces/{}%1F{}", encode(&root), encode(name));
+        let loaded = firn.get(&path).await.expect(200).json();
+        assert_eq!(loaded["namespace"], json!(levels));
+        let properties = json!({ "updates": { name: name } });
+        let updated = firn.post(&format!("{path}/properties"), &properties).await.expect(200).json();
+        assert_eq!(updated, json!({ "updated": [name], "removed": [], "missing": [] }));
+        assert_eq!(firn.get(&path).await.expect(200).json()["properties"], json!({ name: name }));
+        // A child below it, found through the `parent` parameter.
+        create(firn, &[&root, name, name]).await.expect(200);
+        let parent = format!("{}%1F{}", encode(&root), encode(name));
+        assert_eq!(
+            children(firn, &parent).await,
+            [vec![root.clone(), name.to_owned(), name.to_owned()]].into()
+        );
+        firn.delete(&path).await.refused(409, "NamespaceNotEmptyException", "not empty");
+        firn.delete(&format!("{path}%1F{}", encode(name))).await.expect(204);
+        assert_eq!(firn.head(&path).await, 204);
+        firn.delete(&path).await.expect(204);
+    }
+    assert!(children(firn, &encode(&root)).await.is_empty());
+}
+
+async fn levels_nest_and_a_parent_must_exist(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let root = unique("nest");
+    create(firn, &[&root, "a"]).await.refused(
+        404,
+        "NoSuchNamespaceException",
+        &format!("Namespace does not exist: {root}"),
+    );
+    create(firn, &[&root]).await.expect(200);
+    create(firn, &[&root, "a"]).await.expect(200);
+    create(firn, &[&root, "a", "b"]).await.expect(200);
+    assert_eq!(children(firn, &root).await.len(), 1);
+    let missing = firn.get("namespaces?parent=no_such_parent").await;
+    missing.refused(404, "NoSuchNamespaceException", "Namespace does not exist: no_such_parent");
+    // `a.b` as one level is not `a`, `b`.
+    firn.get(&namespace_path(&format!("{root}.a"))).await.refused(404, "NoSuchNamespaceException", "");
+}
+
+async fn a_name_is_given_once(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let name = unique("once");
+    let creations = (0..8).map(|_| {
+        tokio::spawn({
+            let (client, name) = ((**firn).clone(), name.clone());
+            async move { create(&client, &[&name]).await }
+        })
+    });
+    let mut statuses = Vec::new();
+    for creation in creations {
+        let reply = creation.await.unwrap();
+        if reply.status != 200 {
+            reply.refused(409, "AlreadyExistsException", &format!("Namespace already exists: {name}"));
+        }
+        statuses.push(reply.status);
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+}
+
+async fn of_two_clients_that_drop_one_namespace_one_does(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let path = namespace_path(&fixture::namespace(firn).await);
+    let (first, second) = tokio::join!(firn.delete(&path), firn.delete(&path));
+    let mut statuses = [first.status, second.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 404]);
+}
+
+async fn a_namespace_that_holds_something_stays(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let path = namespace_path(&ns);
+    fixture::create_table(firn, &ns, "t").await;
+    firn.delete(&path).await.refused(
+        409,
+        "NamespaceNotEmptyException",
+        &format!("Namespace is not empty: {ns}"),
+    );
+    firn.delete(&fixture::table_path(&ns, "t")).await.expect(204);
+    firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
+    firn.delete(&path).await.refused(409, "NamespaceNotEmptyException", "");
+    firn.delete(&fixture::view_path(&ns, "v")).await.expect(204);
+    firn.delete(&path).await.expect(204);
+}
+
+async fn a_drop_and_a_creation_at_once_leave_no_table_without_its_namespace(backend: Backend) {
+    let firn = process::shared(backend).await;
+    for _ in 0..15 {
+        let ns = fixture::namespace(firn).await;
+        let path = namespace_path(&ns);
+        let (tables, views, body) = (fixture::tables(&ns), fixture::views(&ns), fixture::table("t"));
+        let view = fixture::view("v", "select 1");
+        let (dropped, created, viewed) =
+            tokio::join!(firn.delete(&path), firn.post(&tables, &body), firn.post(&views, &view));
+        let is_held = created.status == 200 || viewed.status == 200;
+        for reply in [&created, &viewed] {
+            match reply.status {
+                200 => {}
+                409 => drop(reply.error_message(409, "CommitFailedException")),
+                _ => reply.refused(404, "NoSuchNamespaceException", "Namespace does not exist"),
+            }
+        }
+        match dropped.status {
+            204 => assert!(!is_held, "a table was created in a namespace that is gone"),
+            _ => dropped.refused(409, "NamespaceNotEmptyException", "not empty"),
+        }
+        assert_eq!(firn.head(&path).await, if dropped.status == 204 { 404 } else { 204 });
+    }
+}
+
+async fn properties_are_set_and_removed_and_the_rest_stays(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let path = format!("{}/properties", namespace_path(&ns));
+    firn.post(&path, &json!({ "updates": { "a": "1", "b": "2" } })).await.expect(200);
+    let answer =
+        firn.post(&path, &json!({ "removals": ["a", "z"], "updates": { "c": "3" } })).await.expect(200);
+    assert_eq!(answer.json(), json!({ "updated": ["c"], "removed": ["a"], "missing": ["z"] }));
+    let loaded = firn.get(&namespace_path(&ns)).await.json();
+    assert_eq!(loaded["properties"], json!({ "b": "2", "c": "3" }));
+    let both = firn.post(&path, &json!({ "removals": ["b"], "updates": { "b": "4" } })).await;
+    both.refused(422, "UnprocessableEntityException", "`b` is both set and removed");
+    assert_eq!(firn.get(&namespace_path(&ns)).await.json(), loaded);
+    let missing = firn.post("namespaces/no_such_namespace/properties", &json!({ "updates": {} })).await;
+    missing.refused(404, "NoSuchNamespaceException", "Namespace does not exist: no_such_namespace");
+}
+
+async fn concurrent_property_changes_lose_nothing(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let path = format!("{}/properties", namespace_path(&ns));
+    let changes: Vec<_> = (0..12)
+        .map(|number| {
+            tokio::spawn({
+                let (client, path) = ((**firn).clone(), path.clone());
+                async move {
+                    let body = json!({ "updates": { format!("k{number}"): "v" } });
+                    client.post(&path, &body).await
+                }
+            })
+        })
+        .collect();
+    let mut accepted = BTreeSet::new();
+    for (number, change) in changes.into_iter().enumerate() {
+        let reply = change.await.unwrap();
+        match reply.status {
+            200 => drop(accepted.insert(format!("k{number}"))),
+            _ => reply.refused(409, "CommitFailedException", "try again"),
+        }
+    }
+    let loaded = firn.get(&namespace_path(&ns)).await.json();
+    let present: BTreeSet<_> = loaded["properties"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(present, accepted);
+    assert!(!accepted.is_empty());
+}
+
+async fn what_cannot_be_a_namespace_is_refused(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let long = "x".repeat(513);
+    let many = vec!["x"; 33];
+    for levels in [&[][..], &[""], &["a", ""], &["."], &[".."], &["a\u{1f}b"], &["\0"], &[&long], &many] {
+        create(firn, levels).await.refused(400, "IllegalArgumentException", "Invalid namespace");
+    }
+    for body in [
+        Value::Null,
+        json!([]),
+        json!({}),
+        json!({ "namespace": "a" }),
+        json!({ "namespace": [1] }),
+        json!({ "namespace": ["a"], "properties": { "a": 1 } }),
+        json!({ "namespace": ["a"], "properties": [] }),
+    ] {
+        firn.post("namespaces", &body).await.refused(400, "BadRequestException", "Malformed request body");
+    }
+    for path in ["namespaces/", "namespaces/%1F", "namespaces/a%1F", "namespaces/%00"] {
+        assert!(matches!(firn.get(path).await.status, 400 | 404), "{path}");
+    }
+    firn.get("namespaces/%FF").await.refused(400, "BadRequestException", "Invalid path");
+}
+
+tests::on_both_databases!(
+    what_was_created_is_listed_loaded_and_dropped,
+    any_name_goes_through_every_endpoint,
+    levels_nest_and_a_parent_must_exist,
+    a_name_is_given_once,
+    of_two_clients_that_drop_one_namespace_one_does,
+    a_namespace_that_holds_something_stays,
+    a_drop_and_a_creation_at_once_leave_no_table_without_its_namespace,
+    properties_are_set_and_removed_and_the_rest_stays,
+    concurrent_property_changes_lose_nothing,
+    what_cannot_be_a_namespace_is_refused,
+);

@@ -1,0 +1,249 @@
+//! When the database or the disk goes away: clear errors, nothing half done, and no restart needed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::fixture::{self, commit, create_table, set_property, table_path};
+use tests::http::Reply;
+use tests::outage::{Proxy, Stoppable, Wire};
+use tests::postgres::Postgres;
+use tests::process::{self, Backend, Firn, Setup};
+
+/// An answer while the database is away: done, or an error that says to try again or that nobody knows.
+fn check_answer(reply: &Reply) {
+    match reply.status {
+        200 | 204 => {}
+        503 => drop(reply.error_message(503, "ServiceUnavailableException")),
+        500 => drop(reply.error_message(500, "CommitStateUnknownException")),
+        status => panic!("{status}: {}", reply.text()),
+    }
+}
+
+/// Waits until the server says that it can serve again.
+async fn until_ready(firn: &Firn) {
+    for _ in 0..3_000 {
+        if firn.request("GET", "/health/ready", None, &[]).await.status == 200 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the server does not recover: {}", firn.setup().log());
+}
+
+/// Writers that count on nothing; gives the markers they were told are done.
+fn write_until(
+    stop: &Arc<AtomicBool>,
+    firn: &Firn,
+    path: &str,
+    writers: u32,
+) -> Vec<tokio::task::JoinHandle<Vec<String>>> {
+    let spawn = |writer: u32| {
+        let (client, path, stop) = ((**firn).clone(), path.to_owned(), stop.clone());
+        tokio::spawn(async move {
+            let mut done = Vec::new();
+            let mut round = 0;
+            while !stop.load(Ordering::SeqCst) {
+                let marker = format!("w{writer}-{round}");
+                let reply = client.post(&path, &commit(&[], &[set_property(&marker, "x")])).await;
+                check_answer(&reply);
+                if reply.status == 200 {
+                    done.push(marker);
+                }
+                check_answer(&client.get(&path).await);
+                round += 1;
+            }
+            done
+        })
+    };
+    (0..writers).map(spawn).collect()
+}
+
+async fn check_all_there(firn: &Firn, path: &str, writers: Vec<tokio::task::JoinHandle<Vec<String>>>) {
+    let properties = async { firn.get(path).await.expect(200).json()["metadata"]["properties"].clone() };
+    let mut done = Vec::new();
+    for writer in writers {
+        done.extend(writer.await.unwrap());
+    }
+    let properties = properties.await;
+    let missing: Vec<_> = done.iter().filter(|marker| properties.get(marker).is_none()).collect();
+    assert!(missing.is_empty(), "acknowledged and lost: {missing:?}");
+    assert!(!done.is_empty());
+    firn.check_no_panic();
+}
+
+#[test]
+fn postgresql_stopped_and_started_under_load_costs_nothing_but_time() {
+    process::run(async {
+        let server = Arc::new(Postgres::start(&[]).await.unwrap());
+        let url = server.create_database().await.unwrap();
+        let mut stoppable = Stoppable::new(server, &url);
+        let mut setup = Setup::new(Backend::Sqlite).await;
+        setup.database_url = Some(url);
+        let firn = Firn::start(setup);
+        let ns = fixture::namespace(&firn).await;
+        create_table(&firn, &ns, "t").await;
+        let path = table_path(&ns, "t");
+        let stop = Arc::new(AtomicBool::new(false));
+        let writers = write_until(&stop, &firn, &path, 4);
+        for how in ["INT", "QUIT", "INT"] {
+            stoppable.stop(how).await;
+            let ready = firn.request("GET", "/health/ready", None, &[]).await;
+            assert_eq!(ready.status, 503, "{}", ready.text());
+            firn.request("GET", "/health/live", None, &[]).await.expect(200);
+            let reply = firn.post(&path, &commit(&[], &[set_property("while", "away")])).await;
+            check_answer(&reply);
+            assert!(reply.status >= 500);
+            stoppable.start();
+            until_ready(&firn).await;
+            firn.post(&path, &commit(&[], &[set_property("back", how)])).await.expect(200);
+        }
+        stop.store(true, Ordering::SeqCst);
+        check_all_there(&firn, &path, writers).await;
+        drop(firn);
+    });
+}
+
+#[test]
+fn a_cut_wire_is_unavailable_and_heals() {
+    process::run(async {
+        let direct = Setup::new(Backend::Postgres).await;
+        let proxy = Proxy::to(&direct.database_url());
+        let mut setup = direct.clone();
+        setup.database_url = Some(proxy.url(&direct.database_url()));
+        let firn = Firn::start(setup);
+        let ns = fixture::namespace(&firn).await;
+        create_table(&firn, &ns, "t").await;
+        let path = table_path(&ns, "t");
+        let stop = Arc::new(AtomicBool::new(false));
+        let writers = write_until(&stop, &firn, &path, 4);
+        for _ in 0..5 {
+            proxy.set(Wire::Cut);
+            check_answer(&firn.get(&path).await);
+            firn.get("namespaces").await.refused(503, "ServiceUnavailableException", "database");
+            proxy.set(Wire::Whole);
+            until_ready(&firn).await;
+            firn.get(&path).await.expect(200);
+        }
+        stop.store(true, Ordering::SeqCst);
+        check_all_there(&firn, &path, writers).await;
+    });
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_of_unknown_outcome_and_keeps_its_file() {
+    process::run(async {
+        let direct = Setup::new(Backend::Postgres).await;
+        let proxy = Proxy::to(&direct.database_url());
+        let mut setup = direct.clone();
+        setup.database_url = Some(proxy.url(&direct.database_url()));
+        let firn = Firn::start(setup);
+        let ns = fixture::namespace(&firn).await;
+        create_table(&firn, &ns, "t").await;
+        let path = table_path(&ns, "t");
+        proxy.set(Wire::CutAfterCommit);
+        let key = catalog_server::id::random().to_string();
+        let body = commit(&[], &[set_property("k", "v")]).to_string();
+        let headers = [("idempotency-key", key.as_str())];
+        let reply = firn.send("POST", &path, Some(body.clone()), &headers).await;
+        reply.refused(500, "CommitStateUnknownException", "may or may not have been made");
+        proxy.set(Wire::Whole);
+        until_ready(&firn).await;
+        // The database had it; the file it points to was not deleted; the key gives the answer that was lost.
+        let again = firn.send("POST", &path, Some(body), &headers).await.expect(200).json();
+        assert_eq!(again["metadata"]["properties"]["k"], "v");
+        let loaded = firn.get(&path).await.expect(200).json();
+        assert_eq!(loaded, again);
+        assert_eq!(
+            loaded["metadata"]["metadata-log"].as_array().unwrap().len(),
+            1,
+            "the commit was made twice"
+        );
+        let file = fixture::local(loaded["metadata-location"].as_str().unwrap());
+        let stored: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        assert_eq!(stored, loaded["metadata"]);
+    });
+}
+
+/// A command that runs another one with a small disk of its own at the data directory.
+fn with_small_disk(setup: &mut Setup) {
+    let mount = "mount -t tmpfs -o size=16m tmpfs \"$0\" && exec \"$@\"";
+    let works = |flags: &str| {
+        let mut probe = std::process::Command::new("unshare");
+        probe.args([flags, "sh", "-c", "mount -t tmpfs tmpfs /mnt"]).stderr(std::process::Stdio::null());
+        probe.status().is_ok_and(|status| status.success())
+    };
+    let flags = ["-m", "-rm"].into_iter().find(|flags| works(flags));
+    let flags = flags.expect("this test mounts a small disk: run it as root, or allow user namespaces");
+    setup.wrapper =
+        ["unshare", flags, "sh", "-c", mount, setup.data_dir.to_str().unwrap()].map(str::to_owned).to_vec();
+}
+
+#[test]
+fn a_full_disk_is_a_clear_error_and_nothing_is_half_done() {
+    process::run(async {
+        let mut setup = Setup::new(Backend::Sqlite).await;
+        with_small_disk(&mut setup);
+        let firn = Firn::start(setup);
+        // What the server sees at its data directory.
+        let disk =
+            std::path::PathBuf::from(format!("/proc/{}/root{}", firn.pid(), firn.setup().data_dir.display()));
+        let ns = fixture::namespace(&firn).await;
+        create_table(&firn, &ns, "t").await;
+        let path = table_path(&ns, "t");
+        let before = firn.get(&path).await.expect(200).json();
+        let filler = disk.join("filler");
+        let mut written = std::fs::File::create(&filler).unwrap();
+        while std::io::Write::write_all(&mut written, &[0; 4096]).is_ok() {}
+        let big = set_property("big", &"x".repeat(200_000));
+        for (path, body) in [
+            (path.clone(), commit(&[], std::slice::from_ref(&big))),
+            (fixture::tables(&ns), fixture::table("new")),
+            (
+                "namespaces".to_owned(),
+                json!({ "namespace": ["new"], "properties": { "big": "x".repeat(100_000) } }),
+            ),
+        ] {
+            let reply = firn.post(&path, &body).await;
+            assert!(reply.status == 500 || reply.status == 503, "{path}: {} {}", reply.status, reply.text());
+            let error = reply.json()["error"].clone();
+            assert!(error["message"].as_str().unwrap().len() > 15, "{error}");
+        }
+        assert_eq!(firn.get(&path).await.expect(200).json(), before);
+        assert_eq!(firn.head(&table_path(&ns, "new")).await, 404);
+        assert_eq!(firn.head("namespaces/new").await, 404);
+        let metadata =
+            format!("{}/metadata", fixture::local(before["metadata"]["location"].as_str().unwrap()));
+        let inside = format!("/proc/{}/root{metadata}", firn.pid());
+        assert_eq!(std::fs::read_dir(inside).unwrap().count(), 1, "half a file stays behind");
+        drop(written);
+        std::fs::remove_file(&filler).unwrap();
+        let done = firn.post(&path, &commit(&[], &[big])).await.expect(200).json();
+        assert_eq!(firn.get(&path).await.json(), done);
+        create_table(&firn, &ns, "new").await;
+        firn.check_no_panic();
+    });
+}
+
+#[test]
+fn a_file_that_may_not_grow_is_a_clear_error() {
+    process::run(async {
+        let mut setup = Setup::new(Backend::Postgres).await;
+        // In blocks of 512 bytes. The signal would end the process.
+        let limited = "trap '' XFSZ; ulimit -f 400; exec \"$@\"";
+        setup.wrapper = ["sh", "-c", limited, "sh"].map(str::to_owned).to_vec();
+        let firn = Firn::start(setup);
+        let ns = fixture::namespace(&firn).await;
+        create_table(&firn, &ns, "t").await;
+        let path = table_path(&ns, "t");
+        let before = firn.get(&path).await.expect(200).json();
+        let reply = firn.post(&path, &commit(&[], &[set_property("big", &"x".repeat(1 << 20))])).await;
+        reply.refused(500, "InternalServerError", "cannot write");
+        assert_eq!(firn.get(&path).await.json(), before);
+        let metadata =
+            format!("{}/metadata", fixture::local(before["metadata"]["location"].as_str().unwrap()));
+        assert_eq!(std::fs::read_dir(metadata).unwrap().count(), 1, "half a file stays behind");
+        firn.post(&path, &commit(&[], &[set_property("small", "x")])).await.expect(200);
+    });
+}

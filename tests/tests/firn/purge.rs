@@ -1,0 +1,215 @@
+//! Purging: a dropped table's files go, in the end, whatever happens on the way; nobody else's do.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::fixture::{self, commit, local, namespace_path, set_property, table_at, table_path, tables};
+use tests::process::{self, Backend, Firn};
+
+fn folder(created: &Value) -> PathBuf {
+    PathBuf::from(local(created["metadata"]["location"].as_str().unwrap()))
+}
+
+fn files(folder: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries.flatten().map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()
+}
+
+fn write_files(folder: &Path, count: usize) {
+    let data = folder.join("data");
+    fs::create_dir_all(&data).unwrap();
+    for number in 0..count {
+        fs::write(data.join(format!("{number}.parquet")), "x").unwrap();
+    }
+}
+
+/// The purge runs after its request was answered; looks until it is done.
+async fn until_gone(folder: &Path) {
+    for _ in 0..6_000 {
+        if !folder.exists() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} is still there, {} files in it", folder.display(), files(folder));
+}
+
+async fn purge(firn: &Firn, ns: &str, name: &str) {
+    firn.delete(&format!("{}?purgeRequested=true", table_path(ns, name))).await.expect(204);
+}
+
+async fn a_purged_tables_files_go_and_a_dropped_ones_stay(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let (purged, dropped) =
+        (fixture::create_table(firn, &ns, "p").await, fixture::create_table(firn, &ns, "d").await);
+    for table in [&purged, &dropped] {
+        write_files(&folder(table), 10);
+    }
+    let data = format!("file://{}/{}", firn.warehouse().display(), fixture::unique("data"));
+    firn.post(&table_path(&ns, "p"), &commit(&[], &[set_property("write.data.path", &data)]))
+        .await
+        .expect(200);
+    write_files(Path::new(local(&data)), 3);
+    purge(firn, &ns, "p").await;
+    firn.delete(&table_path(&ns, "d")).await.expect(204);
+    assert_eq!(firn.head(&table_path(&ns, "p")).await, 404);
+    until_gone(&folder(&purged)).await;
+    until_gone(Path::new(local(&data))).await;
+    assert_eq!(files(&folder(&dropped)), 11);
+}
+
+async fn odd_locations_are_purged_too(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    for (number, part) in ["a b", "a%20b", "ü", "100%25", "%E6%95%B0", "'quoted'"].iter().enumerate() {
+        let location = format!("file://{}/{}/{part}", firn.warehouse().display(), fixture::unique("odd"));
+        let name = format!("t{number}");
+        let created = firn.post(&tables(&ns), &table_at(&name, &location)).await.expect(200).json();
+        write_files(&folder(&created), 2);
+        purge(firn, &ns, &name).await;
+        until_gone(&folder(&created)).await;
+    }
+}
+
+async fn a_purge_goes_on_after_a_crash(backend: Backend) {
+    let mut firn = Firn::new(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    let neighbour = fixture::create_table(&firn, &ns, "neighbour").await;
+    let created = fixture::create_table(&firn, &ns, "big").await;
+    write_files(&folder(&created), 20_000);
+    let before = files(&folder(&created));
+    purge(&firn, &ns, "big").await;
+    let mut crashes = 0;
+    while folder(&created).exists() && crashes < 5 {
+        // In the middle: some files have gone.
+        let left = files(&folder(&created));
+        if left < before {
+            firn.kill();
+            crashes += 1;
+            let frozen = files(&folder(&created));
+            // What is being purged is still claimed: nobody may move in.
+            firn.restart();
+            if frozen > 0 && folder(&created).exists() {
+                let location = created["metadata"]["location"].as_str().unwrap();
+                let reply = firn.post(&tables(&ns), &table_at("squatter", location)).await;
+                if reply.status == 200 {
+                    let is_empty = files(&folder(&created).join("data")) == 0;
+                    assert!(is_empty, "a folder was given away before it was empty");
+                } else {
+                    reply.refused(400, "IllegalArgumentException", "belongs to another table");
+                }
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(crashes > 0, "the purge was over before it could be interrupted");
+    // The lease of the crashed worker runs out after a minute.
+    until_data_gone(&folder(&created)).await;
+    assert_eq!(files(&folder(&neighbour)), 1);
+    firn.get(&table_path(&ns, "neighbour")).await.expect(200);
+}
+
+async fn until_data_gone(folder: &Path) {
+    for _ in 0..18_000 {
+        if files(&folder.join("data")) == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} files are left", files(folder));
+}
+
+async fn a_folder_is_free_again_once_it_is_empty(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let location = format!("file://{}/{}", firn.warehouse().display(), fixture::unique("again"));
+    for _ in 0..3 {
+        let created = loop {
+            let reply = firn.post(&tables(&ns), &table_at("t", &location)).await;
+            match reply.status {
+                200 => break reply.json(),
+                _ => reply.refused(400, "IllegalArgumentException", "belongs to another table"),
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(files(&folder(&created)), 1, "a new table found old files");
+        write_files(&folder(&created), 50);
+        purge(firn, &ns, "t").await;
+    }
+}
+
+async fn gc_enabled_false_keeps_the_files(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let created = fixture::create_table(firn, &ns, "t").await;
+    firn.post(&table_path(&ns, "t"), &commit(&[], &[set_property("gc.enabled", "false")])).await.expect(200);
+    purge(firn, &ns, "t").await;
+    // A purge that comes after it is done; by then this one would be, too.
+    let other = fixture::create_table(firn, &ns, "other").await;
+    purge(firn, &ns, "other").await;
+    until_gone(&folder(&other)).await;
+    assert_eq!(files(&folder(&created)), 2);
+}
+
+async fn what_was_registered_again_is_not_deleted(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let created = fixture::create_table(firn, &ns, "t").await;
+    write_files(&folder(&created), 5);
+    let out = firn
+        .send("POST", &format!("{}/unregister", table_path(&ns, "t")), None, &[])
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(out["metadata-location"], created["metadata-location"]);
+    assert_eq!(files(&folder(&created)), 6);
+    let body = json!({ "name": "u", "metadata-location": created["metadata-location"] });
+    firn.post(&format!("{}/register", namespace_path(&ns)), &body).await.expect(200);
+    let other = fixture::create_table(firn, &ns, "other").await;
+    purge(firn, &ns, "other").await;
+    until_gone(&folder(&other)).await;
+    assert_eq!(files(&folder(&created)), 6);
+    firn.get(&table_path(&ns, "u")).await.expect(200);
+}
+
+async fn a_metadata_file_of_a_folder_being_purged_cannot_be_registered(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let created = fixture::create_table(firn, &ns, "t").await;
+    write_files(&folder(&created), 5_000);
+    purge(firn, &ns, "t").await;
+    let body = json!({ "name": "u", "metadata-location": created["metadata-location"] });
+    let reply = firn.post(&format!("{}/register", namespace_path(&ns)), &body).await;
+    match reply.status {
+        400 => reply.refused(400, "IllegalArgumentException", "belongs to another table"),
+        _ => reply.refused(404, "NotFoundException", "Failed to open"),
+    }
+    until_gone(&folder(&created)).await;
+}
+
+async fn old_metadata_files_go_when_the_table_says_so(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let properties = json!({ "write.metadata.delete-after-commit.enabled": "true", "write.metadata.previous-versions-max": "2" });
+    let body = json!({ "name": "t", "schema": fixture::schema(), "properties": properties });
+    let created = firn.post(&tables(&ns), &body).await.expect(200).json();
+    for round in 0..6 {
+        let set = commit(&[], &[set_property("round", &round.to_string())]);
+        firn.post(&table_path(&ns, "t"), &set).await.expect(200);
+    }
+    assert_eq!(files(&folder(&created).join("metadata")), 3);
+}
+
+tests::on_both_databases!(
+    a_purged_tables_files_go_and_a_dropped_ones_stay,
+    odd_locations_are_purged_too,
+    a_purge_goes_on_after_a_crash,
+    a_folder_is_free_again_once_it_is_empty,
+    gc_enabled_false_keeps_the_files,
+    what_was_registered_again_is_not_deleted,
+    a_metadata_file_of_a_folder_being_purged_cannot_be_registered,
+    old_metadata_files_go_when_the_table_says_so,
+);

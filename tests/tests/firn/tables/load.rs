@@ -1,0 +1,76 @@
+//! Loading tables: what was written comes back, to the last unknown field.
+
+use serde_json::{Value, json};
+use tests::fixture::{self, commit, namespace_path, set_property, table_path};
+use tests::process::{self, Backend, Firn};
+
+/// Puts a document into the warehouse as somebody else's table, and gives its file's location.
+pub(super) fn place(firn: &Firn, mut document: Value) -> String {
+    let location = format!("file://{}/{}", firn.warehouse().display(), fixture::unique("foreign"));
+    let original = document["location"].as_str().unwrap().to_owned();
+    let text = document.to_string().replace(&original, &location);
+    document = serde_json::from_str(&text).unwrap();
+    document["table-uuid"] = json!(catalog_server::id::random().to_string());
+    document["location"] = json!(location);
+    let file = format!("{location}/metadata/00004-x.metadata.json");
+    std::fs::create_dir_all(format!("{}/metadata", fixture::local(&location))).unwrap();
+    std::fs::write(fixture::local(&file), document.to_string()).unwrap();
+    file
+}
+
+pub(super) fn fixtures() -> Vec<Value> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../table-core/fixtures");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        let document: Value = match std::fs::read(entry.path()) {
+            Ok(bytes) if name.ends_with(".metadata.json") => serde_json::from_slice(&bytes).unwrap(),
+            _ => continue,
+        };
+        let is_table = document.get("last-column-id").is_some() && document.get("table-uuid").is_some();
+        if is_table {
+            found.push(document);
+        }
+    }
+    assert!(found.len() >= 2, "the fixtures are not in {folder}");
+    found
+}
+
+async fn unknown_fields_survive_registration_and_commits(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    for (number, document) in fixtures().into_iter().enumerate() {
+        let file = place(firn, document);
+        let stored: Value = serde_json::from_slice(&std::fs::read(fixture::local(&file)).unwrap()).unwrap();
+        let name = format!("t{number}");
+        let body = json!({ "name": name, "metadata-location": file });
+        firn.post(&format!("{}/register", namespace_path(&ns)), &body).await.expect(200);
+        let path = table_path(&ns, &name);
+        assert_eq!(firn.get(&path).await.expect(200).json()["metadata"], stored);
+        let changed = firn.post(&path, &commit(&[], &[set_property("new", "1")])).await.expect(200).json();
+        let (mut before, mut after) = (stored, changed["metadata"].clone());
+        assert_eq!(after["properties"]["new"], "1");
+        for document in [&mut before, &mut after] {
+            for field in ["last-updated-ms", "metadata-log", "properties"] {
+                document.as_object_mut().unwrap().remove(field);
+            }
+        }
+        assert_eq!(after, before);
+    }
+}
+
+async fn a_load_answers_the_location_and_the_document(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    fixture::create_table(firn, &ns, "t").await;
+    let reply = firn.get(&table_path(&ns, "t")).await.expect(200);
+    assert_eq!(reply.header("content-type"), "application/json");
+    let body = reply.json();
+    let fields: Vec<_> = body.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["metadata-location", "metadata", "config"]);
+}
+
+tests::on_both_databases!(
+    unknown_fields_survive_registration_and_commits,
+    a_load_answers_the_location_and_the_document,
+);

@@ -1,0 +1,9 @@
+//! Tables, one file for each thing that is done to them.
+
+mod commit;
+mod create;
+mod drop;
+mod load;
+mod register;
+mod rename;
+mod unregister;

@@ -1,0 +1,140 @@
+//! Registering metadata files that somebody else wrote.
+
+use serde_json::json;
+use tests::fixture::{self, commit, create_table, local, namespace_path, set_property, table_path};
+use tests::http::Reply;
+use tests::process::{self, Backend, Firn};
+
+use super::load::{fixtures, place};
+
+async fn register(firn: &Firn, ns: &str, name: &str, file: &str, overwrite: bool) -> Reply {
+    let body = json!({ "name": name, "metadata-location": file, "overwrite": overwrite });
+    firn.post(&format!("{}/register", namespace_path(ns)), &body).await
+}
+
+async fn a_registered_table_is_a_table_like_any_other(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let file = place(firn, fixtures().remove(0));
+    let registered = register(firn, &ns, "t", &file, false).await.expect(200).json();
+    assert_eq!(registered["metadata-location"], json!(file));
+    assert_eq!(firn.get(&table_path(&ns, "t")).await.expect(200).json(), registered);
+    register(firn, &ns, "t", &file, false).await.refused(
+        409,
+        "AlreadyExistsException",
+        "Table already exists",
+    );
+    // Another name for the same files: two tables would own one folder.
+    register(firn, &ns, "u", &file, false).await.refused(
+        400,
+        "IllegalArgumentException",
+        "belongs to another table",
+    );
+    firn.post(&table_path(&ns, "t"), &commit(&[], &[set_property("a", "b")])).await.expect(200);
+}
+
+async fn overwrite_takes_a_table_back_to_a_file(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let created = create_table(firn, &ns, "t").await;
+    let first = created["metadata-location"].as_str().unwrap().to_owned();
+    firn.post(&table_path(&ns, "t"), &commit(&[], &[set_property("a", "b")])).await.expect(200);
+    register(firn, &ns, "t", &first, true).await.expect(200);
+    assert_eq!(firn.get(&table_path(&ns, "t")).await.expect(200).json(), created);
+    // Where there is nothing to overwrite it is a registration.
+    let file = place(firn, fixtures().remove(0));
+    register(firn, &ns, "new", &file, true).await.expect(200);
+    firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
+    let other = place(firn, fixtures().remove(1));
+    register(firn, &ns, "v", &other, true).await.refused(
+        409,
+        "AlreadyExistsException",
+        "View with same name already exists",
+    );
+}
+
+async fn what_is_not_metadata_is_refused(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let folder = firn.warehouse().join(fixture::unique("broken"));
+    std::fs::create_dir_all(folder.join("sub")).unwrap();
+    let missing = format!("file://{}/none.metadata.json", folder.display());
+    register(firn, &ns, "t", &missing, false).await.refused(
+        404,
+        "NotFoundException",
+        "Failed to open input stream for file",
+    );
+    let is_folder = format!("file://{}/sub", folder.display());
+    register(firn, &ns, "t", &is_folder, false).await.refused(
+        404,
+        "NotFoundException",
+        "Failed to open input stream",
+    );
+    let mut no_location = fixtures().remove(0);
+    no_location.as_object_mut().unwrap().remove("location");
+    let mut future = fixtures().remove(0);
+    future["format-version"] = json!(99);
+    let contents = [
+        String::new(),
+        "{".to_owned(),
+        "[]".to_owned(),
+        "\0\0".to_owned(),
+        "{}".to_owned(),
+        no_location.to_string(),
+        future.to_string(),
+        "x".repeat(1 << 20),
+    ];
+    for (number, content) in contents.iter().enumerate() {
+        for suffix in ["metadata.json", "gz.metadata.json", "metadata.json.gz"] {
+            let file = folder.join(format!("{number}.{suffix}"));
+            std::fs::write(&file, content).unwrap();
+            let reply = register(firn, &ns, "t", &format!("file://{}", file.display()), false).await;
+            assert!(
+                (400..500).contains(&reply.status),
+                "{suffix} {number}: {} {}",
+                reply.status,
+                reply.text()
+            );
+        }
+    }
+    assert_eq!(firn.head(&table_path(&ns, "t")).await, 404);
+    firn.check_no_panic();
+}
+
+async fn a_document_of_elsewhere_is_refused(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let victim = create_table(firn, &ns, "victim").await;
+    let theirs = victim["metadata"]["location"].as_str().unwrap();
+    for (field, value) in [("location", "file:///etc"), ("location", theirs)] {
+        let file = place(firn, fixtures().remove(0));
+        let mut document: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(local(&file)).unwrap()).unwrap();
+        document[field] = json!(value);
+        std::fs::write(local(&file), document.to_string()).unwrap();
+        register(firn, &ns, "t", &file, false).await.refused(400, "IllegalArgumentException", "nvalid");
+    }
+    for (key, value) in [("write.data.path", "file:///etc"), ("write.metadata.path", theirs)] {
+        let file = place(firn, fixtures().remove(0));
+        let mut document: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(local(&file)).unwrap()).unwrap();
+        document["properties"][key] = json!(value);
+        std::fs::write(local(&file), document.to_string()).unwrap();
+        register(firn, &ns, "t", &file, false).await.refused(400, "IllegalArgumentException", "nvalid");
+    }
+    let mut document = fixtures().into_iter().find(|document| document["format-version"] == 2).unwrap();
+    document["snapshots"][0]["manifest-list"] = json!(format!("{theirs}/metadata/snap-1.avro"));
+    let file = place(firn, document);
+    register(firn, &ns, "t", &file, false).await.refused(
+        400,
+        "IllegalArgumentException",
+        "belongs to another table",
+    );
+}
+
+tests::on_both_databases!(
+    a_registered_table_is_a_table_like_any_other,
+    overwrite_takes_a_table_back_to_a_file,
+    what_is_not_metadata_is_refused,
+    a_document_of_elsewhere_is_refused,
+);

@@ -1,0 +1,189 @@
+//! What must hold for the sources themselves: who knows what, and what no file may contain.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A source file: its path from the repository's root, its text, and the text before its tests.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn product(&self) -> &str {
+        self.text.split("#[cfg(test)]").next().unwrap_or_default()
+    }
+
+    /// The lines of the product that are code and contain `word`.
+    fn lines_with(&self, word: &str) -> impl Iterator<Item = String> {
+        let lines = self.product().lines().enumerate();
+        let code = lines.filter(move |(_, line)| !line.trim_start().starts_with("//") && line.contains(word));
+        code.map(|(number, line)| format!("{}:{}: {}", self.path, number + 1, line.trim()))
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        let name = entry.file_name();
+        if path.is_dir() && name != "target" && !name.to_string_lossy().starts_with('.') {
+            files(&path, found);
+        } else if path.is_file() {
+            found.push(path);
+        }
+    }
+}
+
+/// The Rust sources below some folders.
+fn sources(folders: &[&str]) -> Vec<Source> {
+    let mut found = Vec::new();
+    for folder in folders {
+        files(&root().join(folder), &mut found);
+    }
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    assert!(!found.is_empty(), "nothing below {folders:?}");
+    let read = |path: PathBuf| Source {
+        text: fs::read_to_string(&path).unwrap(),
+        path: path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned(),
+    };
+    found.into_iter().map(read).collect()
+}
+
+/// Fails if `words` stand anywhere in `folders` but in the files that `allowed` names.
+fn check_only_in(folders: &[&str], words: &[&str], allowed: &[&str]) {
+    let mut wrong = Vec::new();
+    let mut right = 0;
+    for source in sources(folders) {
+        let is_allowed = allowed.iter().any(|prefix| source.path.starts_with(prefix));
+        for word in words {
+            let lines: Vec<_> = source.lines_with(word).collect();
+            if is_allowed {
+                right += lines.len();
+            } else {
+                wrong.extend(lines);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{words:?} belong in {allowed:?} only:\n{}", wrong.join("\n"));
+    assert!(allowed.is_empty() || right > 0, "{words:?} are nowhere: the rule checks nothing");
+}
+
+#[test]
+fn sql_is_in_the_store_only() {
+    check_only_in(&["catalog-server/src", "table-core/src"], &["sqlx::"], &["catalog-server/src/store/"]);
+}
+
+#[test]
+fn http_is_in_the_api_only() {
+    let allowed = ["catalog-server/src/api/", "catalog-server/src/server.rs"];
+    check_only_in(&["catalog-server/src", "table-core/src"], &["axum::", "StatusCode", "utoipa"], &allowed);
+}
+
+#[test]
+fn the_clock_is_read_in_one_place() {
+    let words = ["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now"];
+    check_only_in(&["catalog-server/src", "table-core/src"], &words, &["catalog-server/src/clock.rs"]);
+}
+
+#[test]
+fn ids_are_made_in_one_place() {
+    let words = ["new_v4", "now_v7", "new_v7", "new_v1"];
+    check_only_in(&["catalog-server/src", "table-core/src"], &words, &["catalog-server/src/id.rs"]);
+}
+
+#[test]
+fn use_cases_do_not_know_the_file_system() {
+    let allowed = [
+        "catalog-server/src/storage/",
+        "catalog-server/src/store/sqlite.rs",
+        "catalog-server/src/server.rs",
+        "catalog-server/src/main.rs",
+    ];
+    check_only_in(
+        &["catalog-server/src", "table-core/src"],
+        &["std::fs", "tokio::fs", "File::open"],
+        &allowed,
+    );
+}
+
+#[test]
+fn table_core_knows_neither_network_nor_database_nor_time() {
+    check_only_in(
+        &["table-core/src"],
+        &["axum", "sqlx", "tokio", "reqwest", "hyper", "async fn", "std::net"],
+        &[],
+    );
+    let manifest = fs::read_to_string(root().join("table-core/Cargo.toml")).unwrap();
+    let product = manifest.split("[dev-dependencies]").next().unwrap();
+    for name in ["axum", "sqlx", "tokio", "catalog-server"] {
+        assert!(!product.lines().any(|line| line.starts_with(name)), "table-core depends on {name}");
+    }
+}
+
+#[test]
+fn modules_to_the_right_do_not_know_those_to_the_left() {
+    for (folder, left) in [
+        ("catalog-server/src/catalog", &["crate::api", "crate::server"][..]),
+        ("catalog-server/src/storage", &["crate::api", "crate::server", "crate::catalog", "crate::store"]),
+        ("catalog-server/src/store", &["crate::api", "crate::server", "crate::catalog", "crate::storage"]),
+        (
+            "catalog-server/src/config",
+            &["crate::api", "crate::server", "crate::catalog", "crate::store", "crate::storage"],
+        ),
+        ("catalog-server/src/api", &["crate::server", "crate::store::db", "crate::store::tx"]),
+    ] {
+        check_only_in(&[folder], left, &[]);
+    }
+}
+
+#[test]
+fn errors_are_handled_and_nothing_is_left_to_do() {
+    let words = [".unwrap()", "todo!", "unimplemented!", "dbg!", "println!", "process::exit"];
+    check_only_in(&["catalog-server/src", "table-core/src"], &words, &["catalog-server/src/main.rs"]);
+}
+
+#[test]
+fn no_test_is_ignored() {
+    // In two pieces, or this file would be found.
+    let word = concat!("#[", "ignore");
+    for source in sources(&["catalog-server", "table-core", "tests"]) {
+        assert!(!source.text.contains(word), "{} ignores a test", source.path);
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_and_is_short_enough_to_read() {
+    for source in sources(&["catalog-server/src", "table-core/src", "tests/src", "tests/tests"]) {
+        assert!(source.text.starts_with("//!"), "{} does not start with `//!`", source.path);
+        let lines = source.text.lines().count();
+        assert!(lines <= 700, "{} has {lines} lines, at most 700 are read by anybody", source.path);
+    }
+}
+
+#[test]
+fn both_databases_have_the_same_migrations() {
+    let names = |database: &str| -> BTreeSet<String> {
+        let folder = root().join("catalog-server/migrations").join(database);
+        fs::read_dir(folder)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .collect()
+    };
+    assert_eq!(names("sqlite"), names("postgres"));
+    assert!(!names("sqlite").is_empty());
+}
+
+#[test]
+fn no_file_tells_of_the_machine_it_was_written_on() {
+    for source in sources(&["catalog-server", "table-core", "tests"]) {
+        for word in [concat!("/wo", "rk/"), concat!("/ro", "ot/")] {
+            assert!(!source.text.contains(word), "{} names `{word}`", source.path);
+        }
+    }
+}

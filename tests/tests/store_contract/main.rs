@@ -1,0 +1,37 @@
+//! What the store promises, held to on both databases: every case below runs once on SQLite and
+//! once on PostgreSQL.
+
+#![expect(clippy::unwrap_used, reason = "a case fails where what it counts on does not hold")]
+
+/// Runs each case on a database of its own, of either kind.
+macro_rules! on_both_databases {
+    ($($case:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(&crate::fixture::Fixture::sqlite().await).await;
+            })*
+        }
+
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(&crate::fixture::Fixture::postgres().await).await;
+            })*
+        }
+    };
+}
+
+mod connections;
+mod events;
+mod fixture;
+mod history;
+mod idempotency;
+mod locations;
+mod namespaces;
+mod plans;
+mod pointers;
+mod queue;
+mod tabulars;
+mod transactions;
+mod warehouses;
