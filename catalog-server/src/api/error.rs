@@ -137,7 +137,10 @@ impl From<CatalogError> for ApiError {
             E::Unprocessable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException"),
             E::Unsupported(_) => (StatusCode::NOT_ACCEPTABLE, "UnsupportedOperationException"),
             E::Forbidden(_) => (StatusCode::FORBIDDEN, "ForbiddenException"),
-            E::OutcomeUnknown(_) => (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException"),
+            // Nothing else keeps a client from taking back what it has done.
+            E::OutcomeUnknown(_) | E::AnswerGone(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException")
+            }
             E::Store(error) if error.is_unavailable() => {
                 (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
             }

@@ -132,9 +132,11 @@ impl Catalog {
         }
         let answer = match (found.body, found.metadata_location) {
             (Some(body), _) => Answer::Body(Bytes::from(body)),
-            (None, Some(location)) => {
-                Answer::Document(self.documents.table(&location).await?.served().clone())
-            }
+            (None, Some(location)) => match self.documents.table(&location).await.map_err(CatalogError::from)
+            {
+                Err(CatalogError::FileMissing(location)) => return Err(CatalogError::AnswerGone(location)),
+                document => Answer::Document(document?.served().clone()),
+            },
             (None, None) => Answer::Nothing,
         };
         Ok(Some(Recalled::Answer(answer)))

@@ -68,6 +68,12 @@ pub enum CatalogError {
          to see which ({0})"
     )]
     OutcomeUnknown(#[source] StoreError),
+    /// The request was carried out before, and the file that its answer was made from is gone since.
+    #[error(
+        "the request with this Idempotency-Key was carried out, but the metadata file it wrote, `{0}`, has been deleted \
+         since; load the object to see what it is now"
+    )]
+    AnswerGone(String),
     /// The same `Idempotency-Key` was recorded meanwhile; its answer is to be given instead.
     #[error("a request with this Idempotency-Key was answered already")]
     Replayed,

@@ -73,6 +73,10 @@ impl Catalog {
         retrying!(async {
             let found = self.require_object(warehouse, source, kind).await?;
             if source == destination {
+                if context.idempotency.is_some() {
+                    let tx = self.db.write(self.clock.now_ms()).await?;
+                    self.conclude(tx, context, Record::Nothing).await?;
+                }
                 return Ok(Answer::Nothing);
             }
             let target = self.require_namespace(warehouse, &destination.namespace).await?;

@@ -78,6 +78,40 @@ async fn the_same_key_with_another_body_or_query_is_422(backend: Backend) {
     assert_eq!(firn.head(&path).await, 204);
 }
 
+async fn a_success_whose_file_is_gone_is_never_answered_as_a_failure(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    fixture::create_table(firn, &ns, "t").await;
+    let key = key();
+    let headers = [("idempotency-key", key.as_str())];
+    let path = table_path(&ns, "t");
+    let body = commit(&[], &[set_property("a", "1")]).to_string();
+    let done = firn.send("POST", &path, Some(body.clone()), &headers).await.expect(200).json();
+    firn.post(&path, &commit(&[], &[set_property("a", "2")])).await.expect(200);
+    let location = done["metadata-location"].as_str().unwrap();
+    std::fs::remove_file(location.trim_start_matches("file://")).unwrap();
+    // A 404 would make the client delete the files that it committed.
+    let again = firn.send("POST", &path, Some(body), &headers).await;
+    again.refused(500, "CommitStateUnknownException", "was carried out");
+}
+
+async fn a_rename_to_the_same_name_uses_up_its_key(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    fixture::create_table(firn, &ns, "t").await;
+    let key = key();
+    let headers = [("idempotency-key", key.as_str())];
+    let rename = |to: &str| {
+        let (source, destination) =
+            (json!({ "namespace": [ns], "name": "t" }), json!({ "namespace": [ns], "name": to }));
+        Some(json!({ "source": source, "destination": destination }).to_string())
+    };
+    firn.send("POST", "tables/rename", rename("t"), &headers).await.expect(204);
+    firn.send("POST", "tables/rename", rename("t"), &headers).await.expect(204);
+    let other = firn.send("POST", "tables/rename", rename("u"), &headers).await;
+    other.refused(422, "UnprocessableEntityException", "Idempotency-Key");
+}
+
 async fn a_refusal_is_remembered(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
@@ -167,6 +201,8 @@ tests::on_both_databases!(
     a_key_used_for_another_request_is_422,
     the_same_key_with_another_body_or_query_is_422,
     a_refusal_is_remembered,
+    a_rename_to_the_same_name_uses_up_its_key,
+    a_success_whose_file_is_gone_is_never_answered_as_a_failure,
     concurrent_duplicates_have_one_effect,
     a_malformed_key_is_400,
 );
