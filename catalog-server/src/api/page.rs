@@ -27,7 +27,7 @@ pub struct Page {
     pub limit: Option<u32>,
 }
 
-/// Names the list that a token belongs to, so that it cannot be used to read on in another one.
+/// The form of a token, so that a later form can be told from this one.
 const VERSION: u8 = 1;
 
 impl PageParams {
