@@ -23,8 +23,8 @@ pub enum Wire {
     Whole,
     /// Closes every connection, and refuses new ones.
     Cut,
-    /// Passes on what the client says, and closes the connection at `COMMIT` instead of passing on the answer.
-    CutAfterCommit,
+    /// Passes on what the client says, and once it says this, closes the connection instead of passing on the answer.
+    CutAfter(&'static str),
 }
 
 /// A socket that stands before a PostgreSQL server's.
@@ -83,8 +83,8 @@ async fn carry(mut client: UnixStream, target: PathBuf, mut state: watch::Receiv
             read = client.read(&mut up) => {
                 let Ok(1..) = read else { return };
                 let sent = &up[..read.unwrap_or_default()];
-                if *state.borrow() == Wire::CutAfterCommit && sent.windows(7).any(|word| word == b"COMMIT\0") {
-                    is_doomed = true;
+                if let Wire::CutAfter(word) = *state.borrow() {
+                    is_doomed |= sent.windows(word.len()).any(|said| said == word.as_bytes());
                 }
                 if server.write_all(sent).await.is_err() {
                     return;

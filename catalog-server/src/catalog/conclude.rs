@@ -6,12 +6,15 @@ use serde_json::Value;
 use crate::id;
 use crate::storage::documents::Served;
 use crate::store::audit::{self, NewAuditEntry};
+use crate::store::commits::{self, Commit, Committed};
 use crate::store::idempotency::{self, NewAnswer};
+use crate::store::tabulars::{Pointer, Tabular};
 use crate::store::tx::Tx;
 
 use super::Catalog;
 use super::context::Context;
 use super::error::CatalogError;
+use super::names::Identifier;
 
 /// The status under which a success is recorded; what it was is told by what is recorded with it.
 const SUCCEEDED: u16 = 200;
@@ -68,6 +71,49 @@ pub(super) struct Change<'a> {
     pub detail: Value,
 }
 
+/// A change in the audit trail's words.
+struct Described {
+    audit_id: uuid::Uuid,
+    request_id: String,
+    caller: String,
+    action: &'static str,
+    object_kind: &'static str,
+    object_name: String,
+    object_id: uuid::Uuid,
+    detail: String,
+}
+
+impl Change<'_> {
+    fn described(&self, context: &Context) -> Described {
+        Described {
+            audit_id: id::ordered(),
+            request_id: context.request_id.to_string(),
+            caller: context.caller.id().to_owned(),
+            action: self.action,
+            object_kind: self.kind,
+            object_name: format!("{}/{}", self.warehouse, self.name),
+            object_id: self.id,
+            detail: self.detail.to_string(),
+        }
+    }
+}
+
+impl Described {
+    fn entry(&self) -> NewAuditEntry<'_> {
+        NewAuditEntry {
+            audit_id: self.audit_id,
+            request_id: &self.request_id,
+            caller: &self.caller,
+            action: self.action,
+            object_kind: self.object_kind,
+            object_name: &self.object_name,
+            object_id: Some(self.object_id),
+            outcome: "done",
+            detail: &self.detail,
+        }
+    }
+}
+
 impl Catalog {
     /// Records one change in the audit trail; the database puts it into the outbox with that.
     pub(super) async fn record(
@@ -76,18 +122,40 @@ impl Catalog {
         context: &Context,
         change: Change<'_>,
     ) -> Result<(), CatalogError> {
-        let entry = NewAuditEntry {
-            audit_id: id::ordered(),
-            request_id: &context.request_id.to_string(),
+        Ok(audit::record(tx, &change.described(context).entry()).await?)
+    }
+
+    /// Moves a pointer and records it, when that is all there is to do.
+    pub(super) async fn move_pointer(
+        &self,
+        context: &Context,
+        identifier: &Identifier,
+        found: &Tabular,
+        next: Pointer<'_>,
+        change: Change<'_>,
+    ) -> Result<(), CatalogError> {
+        let described = change.described(context);
+        let key = context.idempotency.as_ref().map(|key| key.key.to_string());
+        let answer = key.as_deref().zip(context.idempotency.as_ref()).map(|(key, sent)| NewAnswer {
             caller: context.caller.id(),
-            action: change.action,
-            object_kind: change.kind,
-            object_name: &format!("{}/{}", change.warehouse, change.name),
-            object_id: Some(change.id),
-            outcome: "done",
-            detail: &change.detail.to_string(),
+            key,
+            fingerprint: &sent.fingerprint,
+            status: SUCCEEDED,
+            body: None,
+            metadata_location: Some(next.metadata_location),
+        });
+        let commit = Commit {
+            tabular_id: found.tabular_id,
+            previous: &found.metadata_location,
+            next,
+            audit: described.entry(),
+            answer,
         };
-        Ok(audit::record(tx, &entry).await?)
+        match commits::commit(&self.db, self.clock.now_ms(), &commit).await? {
+            Committed::Moved => Ok(()),
+            Committed::Lost => Err(CatalogError::LostRace(identifier.clone())),
+            Committed::Answered => Err(CatalogError::Replayed),
+        }
     }
 
     /// Records the answer under the client's key, if there is one, and commits.

@@ -14,7 +14,7 @@ use crate::store::tx::Tx;
 
 use super::Catalog;
 use super::commit::Origin;
-use super::conclude::Record;
+use super::conclude::{Change, Record};
 use super::context::Context;
 use super::draft::{Draft, Next};
 use super::error::CatalogError;
@@ -95,6 +95,13 @@ impl Catalog {
         if is_noop && context.idempotency.is_none() {
             return Ok(());
         }
+        if let ([Draft::Update { found, next, .. }], Origin::Commit) = (drafts, origin)
+            && !next.claims
+        {
+            let pointer = pointer(next.document.location(), &next.metadata)?;
+            let change = commit_change(warehouse, found, next);
+            return self.move_pointer(context, &next.identifier, found, pointer, change).await;
+        }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         let ids: Vec<_> = drafts.iter().filter_map(Draft::updated_id).collect();
         if drafts.len() > 1 {
@@ -149,11 +156,7 @@ impl Catalog {
         if next.claims {
             self.claim(tx, warehouse, found.tabular_id, &next.folders).await?;
         }
-        let detail = json!({
-            "metadata-location": next.document.location(), "previous": found.metadata_location,
-            "snapshot-id": next.metadata.current_snapshot_id(),
-        });
-        self.record(tx, context, change("commit-table", warehouse, &next.identifier, found, detail)).await
+        self.record(tx, context, commit_change(warehouse, found, next)).await
     }
 
     /// Puts a new table or view into the catalog within `tx`.
@@ -176,7 +179,7 @@ impl Catalog {
             }
         }
         self.claim(tx, warehouse, new.tabular_id, folders).await?;
-        let change = super::conclude::Change {
+        let change = Change {
             action,
             kind: new.kind.as_str(),
             name: identifier.to_string(),
@@ -230,6 +233,14 @@ impl Origin {
             (_, error) => error,
         }
     }
+}
+
+fn commit_change<'a>(warehouse: &'a Warehouse, found: &Tabular, next: &Next) -> Change<'a> {
+    let detail = json!({
+        "metadata-location": next.document.location(), "previous": found.metadata_location,
+        "snapshot-id": next.metadata.current_snapshot_id(),
+    });
+    change("commit-table", warehouse, &next.identifier, found, detail)
 }
 
 /// The row of a new table.

@@ -2,9 +2,9 @@
 //! It makes no ids, reads no clock of its own and decides no policy.
 //!
 //! [`db::Db`] is the open database. A function that reads with one statement takes `&Db`; one that
-//! writes takes `&mut Tx`, a write transaction begun by [`db::Db::write`]. Every function that changes
-//! a namespace, a table or a view also writes its history, so that a past instant can be read back
-//! through [`as_of`].
+//! writes takes `&mut Tx`, a write transaction begun by [`db::Db::write`]; only [`commits`] is a whole
+//! transaction by itself. Every function that changes a namespace, a table or a view also writes its
+//! history, so that a past instant can be read back through [`as_of`].
 //!
 //! One SQL text runs on both databases: `$1` placeholders, `ON CONFLICT`, `RETURNING`, keyset
 //! pages. Where the two must differ, both full statements stand side by side.
@@ -57,6 +57,7 @@ macro_rules! fetch_all {
 pub mod as_of;
 pub mod audit;
 pub mod cleanup;
+pub mod commits;
 pub mod db;
 pub mod error;
 pub mod history;

@@ -5,21 +5,27 @@
 //! remembers the tick at which its reader *began* to read; a commit remembers, for each table it
 //! touched, its own tick. An entry counts if its tick is not before the table's: its reader began
 //! after the commit was in place. No lock is held and no order between the two is needed.
+//!
+//! A commit that only moved a pointer replaces the entry that counted until then, so that the next
+//! commit or load need not read what this process has just written.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use moka::sync::Cache;
+use uuid::Uuid;
 
 use super::ids::{TabularId, WarehouseId};
-use super::tabulars::Tabular;
+use super::tabulars::{Pointer, Tabular};
 
 /// Tables share a slot with about one in as many others; sharing costs a needless read, no more.
 const SLOTS: usize = 4096;
 
 pub(super) struct PointerCache {
     entries: Cache<Key, Arc<Entry>>,
+    /// Under which name an entry was remembered last.
+    names: Cache<TabularId, Key>,
     clock: AtomicU64,
     /// The tick of the last commit that touched a table hashed here.
     slots: Vec<AtomicU64>,
@@ -43,10 +49,50 @@ struct Entry {
     tabular: Tabular,
 }
 
+/// A table or view that a transaction changed.
+pub(super) struct Touched {
+    pub(super) tabular_id: TabularId,
+    /// What became of its pointer, if nothing else of it changed.
+    pub(super) moved: Option<Moved>,
+}
+
+/// A pointer that moved.
+pub(super) struct Moved {
+    previous: String,
+    metadata_location: String,
+    table_uuid: Uuid,
+    location: String,
+    updated_ms: i64,
+}
+
+impl Moved {
+    pub(super) fn new(previous: &str, next: &Pointer<'_>, updated_ms: i64) -> Self {
+        Self {
+            previous: previous.to_owned(),
+            metadata_location: next.metadata_location.to_owned(),
+            table_uuid: next.table_uuid,
+            location: next.location.to_owned(),
+            updated_ms,
+        }
+    }
+
+    /// What `tabular` is after the move; `None` if it is not what moved.
+    fn applied(&self, tabular: &Tabular) -> Option<Tabular> {
+        (tabular.metadata_location == self.previous).then(|| Tabular {
+            metadata_location: self.metadata_location.clone(),
+            table_uuid: self.table_uuid,
+            location: self.location.clone(),
+            updated_ms: self.updated_ms,
+            ..tabular.clone()
+        })
+    }
+}
+
 impl PointerCache {
     pub(super) fn new(entries: u64) -> Self {
         Self {
             entries: Cache::new(entries),
+            names: Cache::new(entries),
             clock: AtomicU64::new(0),
             slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             hasher: RandomState::new(),
@@ -65,17 +111,33 @@ impl PointerCache {
 
     /// Remembers what a reader found that began at `tick`.
     pub(super) fn remember(&self, key: Key, tick: Tick, tabular: &Tabular) {
+        self.names.insert(tabular.tabular_id, key.clone());
         self.entries.insert(key, Arc::new(Entry { tick, tabular: tabular.clone() }));
     }
 
     /// To be called after COMMIT and before it is answered.
-    pub(super) fn forget(&self, touched: &[TabularId]) {
-        if touched.is_empty() {
-            return;
+    pub(super) fn update(&self, touched: &[Touched]) {
+        for Touched { tabular_id, moved } in touched {
+            let tick = Tick(self.clock.fetch_add(1, Ordering::SeqCst) + 1);
+            let before = Tick(self.slot(*tabular_id).fetch_max(tick.0, Ordering::SeqCst));
+            if let Some(moved) = moved {
+                self.replace(*tabular_id, moved, before, tick);
+            }
         }
-        let tick = self.clock.fetch_add(1, Ordering::SeqCst) + 1;
-        for tabular_id in touched {
-            self.slot(*tabular_id).fetch_max(tick, Ordering::SeqCst);
+    }
+
+    /// Replaces the entry that counted until this commit, made at `tick`. Where another commit on the table came
+    /// between, perhaps one that renamed it, there is none.
+    fn replace(&self, tabular_id: TabularId, moved: &Moved, before: Tick, tick: Tick) {
+        let Some(key) = self.names.get(&tabular_id) else {
+            return;
+        };
+        let known = self
+            .entries
+            .get(&key)
+            .filter(|entry| entry.tabular.tabular_id == tabular_id && entry.tick >= before && before < tick);
+        if let Some(tabular) = known.and_then(|entry| moved.applied(&entry.tabular)) {
+            self.entries.insert(key, Arc::new(Entry { tick, tabular }));
         }
     }
 
@@ -126,22 +188,69 @@ mod tests {
         assert_eq!(pointers.find(&key()), Ok(tabular("v0")));
     }
 
-    #[test]
-    fn a_commit_makes_it_forgotten() {
+    fn touched() -> Touched {
+        Touched { tabular_id: tabular("v0").tabular_id, moved: None }
+    }
+
+    fn moved(previous: &str, next: &str) -> Touched {
+        let next =
+            Pointer { metadata_location: next, table_uuid: tabular("v0").table_uuid, location: "file:///t" };
+        Touched { tabular_id: tabular("v0").tabular_id, moved: Some(Moved::new(previous, &next, 0)) }
+    }
+
+    /// A cache that remembers `v0`.
+    fn remembering() -> PointerCache {
         let pointers = PointerCache::new(10);
         let tick = pointers.find(&key()).unwrap_err();
         pointers.remember(key(), tick, &tabular("v0"));
-        pointers.forget(&[tabular("v0").tabular_id]);
+        pointers
+    }
+
+    #[test]
+    fn a_change_makes_it_forgotten() {
+        let pointers = remembering();
+        pointers.update(&[touched()]);
         let tick = pointers.find(&key()).unwrap_err();
         pointers.remember(key(), tick, &tabular("v1"));
         assert_eq!(pointers.find(&key()), Ok(tabular("v1")));
     }
 
     #[test]
+    fn where_a_commit_moves_a_pointer_is_known_without_reading() {
+        let pointers = remembering();
+        pointers.update(&[moved("v0", "v1")]);
+        pointers.update(&[moved("v1", "v2")]);
+        assert_eq!(pointers.find(&key()), Ok(tabular("v2")));
+    }
+
+    #[test]
+    fn a_move_from_elsewhere_is_not_applied() {
+        let pointers = remembering();
+        pointers.update(&[moved("v7", "v8")]);
+        assert!(pointers.find(&key()).is_err());
+    }
+
+    #[test]
+    fn a_move_after_a_rename_does_not_revive_the_old_name() {
+        let pointers = remembering();
+        pointers.update(&[touched()]);
+        pointers.update(&[moved("v0", "v1")]);
+        assert!(pointers.find(&key()).is_err());
+    }
+
+    #[test]
+    fn a_table_touched_twice_in_one_transaction_is_forgotten() {
+        let pointers = remembering();
+        pointers.update(&[moved("v0", "v1"), touched()]);
+        pointers.update(&[touched(), moved("v0", "v1")]);
+        assert!(pointers.find(&key()).is_err());
+    }
+
+    #[test]
     fn a_reader_slower_than_a_commit_is_not_believed() {
         let pointers = PointerCache::new(10);
         let tick = pointers.find(&key()).unwrap_err();
-        pointers.forget(&[tabular("v0").tabular_id]);
+        pointers.update(&[touched()]);
         pointers.remember(key(), tick, &tabular("v0"));
         assert!(pointers.find(&key()).is_err());
     }

@@ -13,7 +13,7 @@ use super::error::StoreError;
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Every write transaction holds this advisory lock shared; settling takes it alone.
-const WRITERS_LOCK: i64 = 0x6669_726e_7772_6974;
+pub(super) const WRITERS_LOCK: i64 = 0x6669_726e_7772_6974;
 
 /// A connection idle for longer is asked for a sign of life before it is used: the server may have
 /// been restarted meanwhile. A busier one fails with an error that says to try again.

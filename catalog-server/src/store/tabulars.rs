@@ -6,7 +6,7 @@ use sqlx::{query, query_as, query_scalar};
 use super::db::{Db, DbKind};
 use super::error::StoreError;
 use super::ids::{NamespaceId, TabularId, WarehouseId};
-use super::pointer_cache::Key;
+use super::pointer_cache::{Key, Moved};
 use super::tx::Tx;
 use super::{history, namespaces};
 
@@ -301,7 +301,9 @@ pub async fn swap_pointer(
         return Ok(false);
     };
     tx.advance_to(moved_ms);
-    tx.touch(tabular_id);
+    if tx.remembers_pointers() {
+        tx.touch_moved(tabular_id, Moved::new(previous, next, moved_ms));
+    }
     Ok(true)
 }
 

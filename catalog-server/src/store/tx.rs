@@ -5,6 +5,7 @@ use sqlx::{Transaction, query_scalar};
 use super::db::{ConnectionTarget, Db, DbKind, Target, bounded};
 use super::error::StoreError;
 use super::ids::TabularId;
+use super::pointer_cache::{Moved, Touched};
 
 /// A write transaction; rolled back when dropped.
 ///
@@ -14,7 +15,7 @@ pub struct Tx {
     transaction: Open,
     at_ms: i64,
     /// Tables and views whose remembered pointers stop being true at COMMIT.
-    touched: Vec<TabularId>,
+    touched: Vec<Touched>,
     db: Db,
 }
 
@@ -74,9 +75,19 @@ impl Tx {
         }
     }
 
+    /// Whether anybody wants to know what became of a pointer.
+    pub(super) fn remembers_pointers(&self) -> bool {
+        self.db.pointer_cache().is_some()
+    }
+
     /// Says that a table or view is not what readers remember of it.
     pub(super) fn touch(&mut self, tabular_id: TabularId) {
-        self.touched.push(tabular_id);
+        self.touched.push(Touched { tabular_id, moved: None });
+    }
+
+    /// Says that a table's or view's pointer moved, and nothing else of it changed.
+    pub(super) fn touch_moved(&mut self, tabular_id: TabularId, moved: Moved) {
+        self.touched.push(Touched { tabular_id, moved: Some(moved) });
     }
 
     /// Moves the transaction's time to `at_ms` unless it is already later.
@@ -103,12 +114,12 @@ impl Tx {
 async fn commit_sqlite(
     db: Db,
     transaction: Transaction<'static, sqlx::Sqlite>,
-    touched: Vec<TabularId>,
+    touched: Vec<Touched>,
 ) -> Result<(), StoreError> {
     let committing = tokio::spawn(async move {
         let committed = transaction.commit().await;
         if let Some(pointers) = db.pointer_cache() {
-            pointers.forget(&touched);
+            pointers.update(&touched);
         }
         committed
     });

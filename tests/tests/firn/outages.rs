@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::fixture::{self, commit, create_table, set_property, table_path};
+use tests::fixture::{self, change, commit, create_table, set_property, table_path};
 use tests::http::Reply;
 use tests::outage::{Proxy, Stoppable, Wire};
 use tests::postgres::Postgres;
@@ -131,39 +131,57 @@ fn a_cut_wire_is_unavailable_and_heals() {
     });
 }
 
+/// Sends a commit of property `k` whose answer is lost once the server has said `word` to the database.
+async fn lose_the_answer(word: &'static str, is_transaction: bool) {
+    let direct = Setup::new(Backend::Postgres).await;
+    let proxy = Proxy::to(&direct.database_url());
+    let mut setup = direct.clone();
+    setup.database_url = Some(proxy.url(&direct.database_url()));
+    let firn = Firn::start(setup);
+    let ns = fixture::namespace(&firn).await;
+    for name in ["t", "u"] {
+        create_table(&firn, &ns, name).await;
+    }
+    let path = table_path(&ns, "t");
+    let updates = [set_property("k", "v")];
+    let (target, body) = if is_transaction {
+        let changes = ["t", "u"].map(|name| change(&ns, name, &[], &updates));
+        ("transactions/commit".to_owned(), json!({ "table-changes": changes }))
+    } else {
+        (path.clone(), commit(&[], &updates))
+    };
+    let key = catalog_server::id::random().to_string();
+    let headers = [("idempotency-key", key.as_str())];
+    proxy.set(Wire::CutAfter(word));
+    let reply = firn.send("POST", &target, Some(body.to_string()), &headers).await;
+    reply.refused(500, "CommitStateUnknownException", "may or may not have been made");
+    proxy.set(Wire::Whole);
+    until_ready(&firn).await;
+    // The database had it; the file it points to was not deleted; the key gives the answer that was lost.
+    let again = firn.send("POST", &target, Some(body.to_string()), &headers).await;
+    let loaded = firn.get(&path).await.expect(200).json();
+    if is_transaction {
+        again.expect(204);
+    } else {
+        assert_eq!(again.expect(200).json(), loaded);
+    }
+    assert_eq!(loaded["metadata"]["properties"]["k"], "v");
+    let log = loaded["metadata"]["metadata-log"].as_array().unwrap();
+    assert_eq!(log.len(), 1, "the commit was made twice");
+    let file = fixture::local(loaded["metadata-location"].as_str().unwrap());
+    let stored: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!(stored, loaded["metadata"]);
+}
+
 #[test]
 fn a_commit_whose_answer_is_lost_is_of_unknown_outcome_and_keeps_its_file() {
-    process::run(async {
-        let direct = Setup::new(Backend::Postgres).await;
-        let proxy = Proxy::to(&direct.database_url());
-        let mut setup = direct.clone();
-        setup.database_url = Some(proxy.url(&direct.database_url()));
-        let firn = Firn::start(setup);
-        let ns = fixture::namespace(&firn).await;
-        create_table(&firn, &ns, "t").await;
-        let path = table_path(&ns, "t");
-        proxy.set(Wire::CutAfterCommit);
-        let key = catalog_server::id::random().to_string();
-        let body = commit(&[], &[set_property("k", "v")]).to_string();
-        let headers = [("idempotency-key", key.as_str())];
-        let reply = firn.send("POST", &path, Some(body.clone()), &headers).await;
-        reply.refused(500, "CommitStateUnknownException", "may or may not have been made");
-        proxy.set(Wire::Whole);
-        until_ready(&firn).await;
-        // The database had it; the file it points to was not deleted; the key gives the answer that was lost.
-        let again = firn.send("POST", &path, Some(body), &headers).await.expect(200).json();
-        assert_eq!(again["metadata"]["properties"]["k"], "v");
-        let loaded = firn.get(&path).await.expect(200).json();
-        assert_eq!(loaded, again);
-        assert_eq!(
-            loaded["metadata"]["metadata-log"].as_array().unwrap().len(),
-            1,
-            "the commit was made twice"
-        );
-        let file = fixture::local(loaded["metadata-location"].as_str().unwrap());
-        let stored: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-        assert_eq!(stored, loaded["metadata"]);
-    });
+    // The one statement of a commit to one table says what it records.
+    process::run(lose_the_answer("commit-table", false));
+}
+
+#[test]
+fn a_transaction_whose_answer_is_lost_is_of_unknown_outcome_and_keeps_its_files() {
+    process::run(lose_the_answer("COMMIT\0", true));
 }
 
 /// A command that runs another one with a small disk of its own at the data directory.

@@ -22,6 +22,7 @@ macro_rules! on_both_databases {
     };
 }
 
+mod commits;
 mod connections;
 mod events;
 mod fixture;
