@@ -3,5 +3,6 @@
 //! Nothing here reads a clock, draws a random number, or performs I/O; time and UUIDs are parameters.
 
 pub mod commit;
+pub mod expr;
 pub mod location;
 pub mod metadata;

@@ -1,0 +1,294 @@
+//! Binding: finding the columns of an expression in a schema, and giving its literals their types. As Java's `Binder`
+//! after `RewriteNot`, with its simplifications.
+
+use super::bound::{Bound, Column, RowFilter};
+use super::convert::convert;
+use super::decimal::Fit;
+use super::error::ExpressionError;
+use super::expression::{Expression, Predicate, Reference, Term, Test};
+use super::single_value::example;
+use super::value::Value;
+use crate::metadata::schema::Field;
+use crate::metadata::transform::Transform;
+use crate::metadata::types::{Primitive, StructType, Type};
+
+/// How names in an expression are compared with those of the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameMatching {
+    /// Names have to be the same.
+    CaseSensitive,
+    /// Names have to be the same in lower case. Two columns that differ only in case cannot be told apart, and neither can
+    /// be named.
+    IgnoreCase,
+}
+
+/// Binds an expression to a schema. The result has no `not`, and is simplified.
+///
+/// A comparison with a literal beyond the range of the column's type becomes constant, except that it still is false for
+/// null. A literal between two values of the type is compared with the lower one.
+///
+/// Fails with [`ExpressionError::UnknownColumn`] if a column is not there, and with
+/// [`ExpressionError::Unsupported`] if it is in a list or map, if it cannot be tested so, or if a literal is not of a fitting
+/// type.
+pub fn bind(
+    expression: &Expression,
+    schema: &StructType,
+    names: NameMatching,
+) -> Result<RowFilter, ExpressionError> {
+    Binder { schema, names }.bind(expression, Polarity::Positive)
+}
+
+struct Binder<'a> {
+    schema: &'a StructType,
+    names: NameMatching,
+}
+
+/// Whether an odd number of `not` is around an expression.
+#[derive(Clone, Copy, PartialEq)]
+enum Polarity {
+    Positive,
+    Negative,
+}
+
+/// A field, and whether a struct around it is optional.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    field: &'a Field,
+    inside_optional: bool,
+}
+
+impl Binder<'_> {
+    fn bind(&self, expression: &Expression, polarity: Polarity) -> Result<RowFilter, ExpressionError> {
+        let all = |parts: &[Expression]| -> Result<Vec<RowFilter>, ExpressionError> {
+            parts.iter().map(|part| self.bind(part, polarity)).collect()
+        };
+        Ok(match (expression, polarity) {
+            (Expression::True, Polarity::Positive) | (Expression::False, Polarity::Negative) => Bound::True,
+            (Expression::False, Polarity::Positive) | (Expression::True, Polarity::Negative) => Bound::False,
+            (Expression::And(parts), Polarity::Positive) | (Expression::Or(parts), Polarity::Negative) => {
+                Bound::and(all(parts)?)
+            }
+            (Expression::Or(parts), Polarity::Positive) | (Expression::And(parts), Polarity::Negative) => {
+                Bound::or(all(parts)?)
+            }
+            (Expression::Not(child), Polarity::Positive) => self.bind(child, Polarity::Negative)?,
+            (Expression::Not(child), Polarity::Negative) => self.bind(child, Polarity::Positive)?,
+            (Expression::Predicate(predicate), Polarity::Positive) => self.predicate(predicate.clone())?,
+            (Expression::Predicate(Predicate { term, test }), Polarity::Negative) => {
+                self.predicate(Predicate { term: term.clone(), test: test.clone().negated() })?
+            }
+        })
+    }
+
+    fn predicate(&self, predicate: Predicate) -> Result<RowFilter, ExpressionError> {
+        let column = self.column(&predicate.term)?;
+        match predicate.test {
+            Test::IsNull | Test::NotNull => Ok(null_test(column, predicate.test)),
+            Test::IsNan | Test::NotNan => match column.result {
+                Primitive::Float | Primitive::Double => Ok(Bound::predicate(column, predicate.test)),
+                _ => Err(ExpressionError::unsupported(format!(
+                    "`{}` on `{}`, which is of type `{}`; only `float` and `double` have NaN",
+                    predicate.test.name(),
+                    column.name,
+                    column.result
+                ))),
+            },
+            Test::StartsWith(_) | Test::NotStartsWith(_) => prefix_test(column, predicate.test),
+            Test::In(values) => Ok(match Test::one_of(exact(&column, &values)?) {
+                Some(test) => Bound::predicate(column, test),
+                None => Bound::False,
+            }),
+            Test::NotIn(values) => Ok(match Test::none_of(exact(&column, &values)?) {
+                Some(test) => Bound::predicate(column, test),
+                None => Bound::True,
+            }),
+            Test::Lt(_) | Test::LtEq(_) | Test::Gt(_) | Test::GtEq(_) | Test::Eq(_) | Test::NotEq(_) => {
+                comparison(column, predicate.test)
+            }
+        }
+    }
+
+    fn column(&self, term: &Term) -> Result<Column, ExpressionError> {
+        let (found, name) = match &term.reference {
+            Reference::Name(name) => self.by_name(name)?,
+            Reference::Id(id) => {
+                let mut path = Vec::new();
+                let found = find_id(self.schema, *id, &mut path).ok_or_else(|| {
+                    ExpressionError::UnknownColumn(format!(
+                        "no column outside lists and maps has the id {id}; use the ids of the table's schema"
+                    ))
+                })?;
+                (found, path.join("."))
+            }
+        };
+        let source = match &found.field.field_type {
+            Type::Primitive(primitive) => primitive.clone(),
+            other => Primitive::Other(other.to_string()),
+        };
+        let result = match &term.transform {
+            Transform::Identity => source.clone(),
+            transform => transform.result_type(&source).filter(|_| *transform != Transform::Void).ok_or_else(
+                || {
+                    ExpressionError::unsupported(format!(
+                        "the transform `{transform}` of `{name}`, which is of type `{source}`; test the column itself"
+                    ))
+                },
+            )?,
+        };
+        Ok(Column {
+            id: found.field.id,
+            name,
+            transform: term.transform.clone(),
+            source,
+            result,
+            nullable: found.inside_optional || !found.field.required,
+            inside_optional: found.inside_optional,
+        })
+    }
+
+    fn by_name(&self, name: &str) -> Result<(Found<'_>, String), ExpressionError> {
+        let mut search = Search { names: self.names, path: Vec::new(), hits: Vec::new() };
+        let wanted = match self.names {
+            NameMatching::CaseSensitive => name.to_owned(),
+            NameMatching::IgnoreCase => name.to_lowercase(),
+        };
+        search.visit(self.schema, &wanted, Optionality::Required);
+        let mut hits = search.hits.into_iter();
+        match (hits.next(), hits.next()) {
+            (Some(hit), None) => Ok(hit),
+            (Some((_, first)), Some((_, second))) => Err(ExpressionError::UnknownColumn(format!(
+                "`{name}` could be `{first}` or `{second}`; use case-sensitive names"
+            ))),
+            (None, _) => Err(ExpressionError::UnknownColumn(format!(
+                "no column is named `{name}`, unless it is inside a list or map, where it cannot be tested; name one of \
+                 the table's columns, and fields of structs as `struct.field`"
+            ))),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Optionality {
+    Required,
+    Optional,
+}
+
+/// The search for a full name. Names may contain dots, so every split that the schema allows is tried; each field of the
+/// schema is visited at most once.
+struct Search<'a> {
+    names: NameMatching,
+    path: Vec<&'a str>,
+    hits: Vec<(Found<'a>, String)>,
+}
+
+impl<'a> Search<'a> {
+    fn visit(&mut self, parts: &'a StructType, wanted: &str, around: Optionality) {
+        for field in &parts.fields {
+            let rest = match self.names {
+                NameMatching::CaseSensitive => wanted.strip_prefix(field.name.as_str()),
+                NameMatching::IgnoreCase => wanted.strip_prefix(field.name.to_lowercase().as_str()),
+            };
+            let Some(rest) = rest else { continue };
+            self.path.push(&field.name);
+            if rest.is_empty() {
+                let found = Found { field, inside_optional: around == Optionality::Optional };
+                self.hits.push((found, self.path.join(".")));
+            } else if let (Some(rest), Type::Struct(inner)) = (rest.strip_prefix('.'), &field.field_type) {
+                let around = if field.required { around } else { Optionality::Optional };
+                self.visit(inner, rest, around);
+            }
+            self.path.pop();
+        }
+    }
+}
+
+fn find_id<'a>(parts: &'a StructType, id: i32, path: &mut Vec<&'a str>) -> Option<Found<'a>> {
+    for field in &parts.fields {
+        path.push(&field.name);
+        if field.id == id {
+            return Some(Found { field, inside_optional: false });
+        }
+        if let Type::Struct(inner) = &field.field_type
+            && let Some(found) = find_id(inner, id, path)
+        {
+            return Some(Found { inside_optional: found.inside_optional || !field.required, ..found });
+        }
+        path.pop();
+    }
+    None
+}
+
+fn null_test(column: Column, test: Test) -> RowFilter {
+    let is_null = test == Test::IsNull;
+    if !column.nullable {
+        return if is_null { Bound::False } else { Bound::True };
+    }
+    if column.source == Primitive::Unknown {
+        return if is_null { Bound::True } else { Bound::False };
+    }
+    Bound::predicate(column, test)
+}
+
+fn prefix_test(column: Column, test: Test) -> Result<RowFilter, ExpressionError> {
+    let is_text = column.result == Primitive::String && matches!(test.literals(), [Value::String(_)]);
+    if is_text {
+        return Ok(Bound::predicate(column, test));
+    }
+    Err(ExpressionError::unsupported(format!(
+        "`{}` on `{}`, which is of type `{}`; it needs a `string` and a prefix in quotes",
+        test.name(),
+        column.name,
+        column.result
+    )))
+}
+
+/// The literals that are values of the type; the others equal none of them.
+fn exact(column: &Column, values: &[Value]) -> Result<Vec<Value>, ExpressionError> {
+    let mut kept = Vec::with_capacity(values.len());
+    for value in values {
+        if let Fit::Exact(value) = fit(column, value)? {
+            kept.push(value);
+        }
+    }
+    Ok(kept)
+}
+
+fn fit(column: &Column, value: &Value) -> Result<Fit<Value>, ExpressionError> {
+    if value.is_nan() {
+        return Err(ExpressionError::unsupported(format!(
+            "`{}` is compared with NaN; use `is-nan` or `not-nan`",
+            column.name
+        )));
+    }
+    convert(value, &column.result).ok_or_else(|| {
+        ExpressionError::unsupported(format!(
+            "`{}` cannot be compared with {}, because it is of type `{}`; write {}",
+            column.name,
+            value.to_json(),
+            column.result,
+            example(&column.result)
+        ))
+    })
+}
+
+fn comparison(column: Column, test: Test) -> Result<RowFilter, ExpressionError> {
+    let [literal] = test.literals() else { return Ok(Bound::True) };
+    let test = match (fit(&column, literal)?, test) {
+        (Fit::Exact(value), test) => match test {
+            Test::Lt(_) => Test::Lt(value),
+            Test::LtEq(_) => Test::LtEq(value),
+            Test::Gt(_) => Test::Gt(value),
+            Test::GtEq(_) => Test::GtEq(value),
+            Test::NotEq(_) => Test::NotEq(value),
+            _ => Test::Eq(value),
+        },
+        (Fit::Above(value), Test::Lt(_) | Test::LtEq(_)) => Test::LtEq(value),
+        (Fit::Above(value), Test::Gt(_) | Test::GtEq(_)) => Test::Gt(value),
+        (Fit::AboveMax, Test::Lt(_) | Test::LtEq(_)) | (Fit::BelowMin, Test::Gt(_) | Test::GtEq(_)) => {
+            return Ok(null_test(column, Test::NotNull));
+        }
+        (_, Test::NotEq(_)) => return Ok(Bound::True),
+        _ => return Ok(Bound::False),
+    };
+    Ok(Bound::predicate(column, test))
+}

@@ -1,0 +1,163 @@
+//! Bound expressions: no `not`, columns by id, values of the column's type. Making them is in [`super::bind`] and
+//! [`super::project`], judging them in the evaluators.
+
+use std::sync::Arc;
+
+use super::expression::{Expression, Predicate, Reference, Term, Test};
+use super::value::Value;
+use crate::metadata::transform::Transform;
+use crate::metadata::types::Primitive;
+
+/// A bound expression on rows (`T` is [`Column`]) or on partitions (`T` is [`PartitionColumn`]).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Bound<T> {
+    /// Always.
+    True,
+    /// Never.
+    False,
+    /// All of these; at least two, none of them constant or itself `And`.
+    And(Vec<Bound<T>>),
+    /// One of these; at least two, none of them constant or itself `Or`.
+    Or(Vec<Bound<T>>),
+    /// A test. Shared, because residuals repeat it for every file.
+    Predicate(Arc<BoundPredicate<T>>),
+}
+
+/// A bound expression on rows.
+pub type RowFilter = Bound<Column>;
+
+/// A bound expression on partition tuples.
+pub type PartitionFilter = Bound<PartitionColumn>;
+
+/// A test of a term, with values of the term's type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BoundPredicate<T> {
+    /// What is tested.
+    pub term: T,
+    /// The test.
+    pub test: Test,
+}
+
+/// A column of a schema, or a transform of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// The field id.
+    pub id: i32,
+    /// The full name in the schema.
+    pub name: String,
+    /// What is done to it; [`Transform::Identity`] for the column itself.
+    pub transform: Transform,
+    /// The type of the column. A struct, list, map or unknown type is [`Primitive::Other`]; it is only tested for null.
+    pub source: Primitive,
+    /// The type of the term.
+    pub result: Primitive,
+    /// Whether the term may be null, because the column or a struct around it is optional.
+    pub nullable: bool,
+    /// Whether a struct around the column is optional, so that files may count fewer values than rows.
+    pub inside_optional: bool,
+}
+
+/// A field of a partition tuple.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartitionColumn {
+    /// Its place in the partition spec, counted from 0.
+    pub position: usize,
+    /// Its type: the result type of the field's transform.
+    pub result: Primitive,
+}
+
+impl<T> Bound<T> {
+    /// A single test.
+    pub fn predicate(term: T, test: Test) -> Bound<T> {
+        Bound::Predicate(Arc::new(BoundPredicate { term, test }))
+    }
+
+    /// All of these, simplified.
+    pub fn and(parts: impl IntoIterator<Item = Bound<T>>) -> Bound<T> {
+        let mut kept = Vec::new();
+        for part in parts {
+            match part {
+                Bound::True => {}
+                Bound::False => return Bound::False,
+                Bound::And(inner) => kept.extend(inner),
+                Bound::Or(_) | Bound::Predicate(_) => kept.push(part),
+            }
+        }
+        match kept.len() {
+            0 => Bound::True,
+            1 => kept.pop().unwrap_or(Bound::True),
+            _ => Bound::And(kept),
+        }
+    }
+
+    /// One of these, simplified.
+    pub fn or(parts: impl IntoIterator<Item = Bound<T>>) -> Bound<T> {
+        let mut kept = Vec::new();
+        for part in parts {
+            match part {
+                Bound::False => {}
+                Bound::True => return Bound::True,
+                Bound::Or(inner) => kept.extend(inner),
+                Bound::And(_) | Bound::Predicate(_) => kept.push(part),
+            }
+        }
+        match kept.len() {
+            0 => Bound::False,
+            1 => kept.pop().unwrap_or(Bound::False),
+            _ => Bound::Or(kept),
+        }
+    }
+
+    /// The answer, given that of each predicate. Stops as soon as it is known.
+    pub fn evaluate(&self, answer: &mut impl FnMut(&BoundPredicate<T>) -> bool) -> bool {
+        match self {
+            Bound::True => true,
+            Bound::False => false,
+            Bound::And(parts) => parts.iter().all(|part| part.evaluate(answer)),
+            Bound::Or(parts) => parts.iter().any(|part| part.evaluate(answer)),
+            Bound::Predicate(predicate) => answer(predicate),
+        }
+    }
+
+    /// The expression with every predicate replaced.
+    pub fn rewrite<U>(&self, replace: &mut impl FnMut(&Arc<BoundPredicate<T>>) -> Bound<U>) -> Bound<U> {
+        match self {
+            Bound::True => Bound::True,
+            Bound::False => Bound::False,
+            Bound::And(parts) => Bound::and(parts.iter().map(|part| part.rewrite(replace))),
+            Bound::Or(parts) => Bound::or(parts.iter().map(|part| part.rewrite(replace))),
+            Bound::Predicate(predicate) => replace(predicate),
+        }
+    }
+}
+
+impl<T> Bound<T> {
+    /// Whether the order of UUIDs matters to the answer.
+    pub(crate) fn compares_uuids(&self) -> bool {
+        match self {
+            Bound::True | Bound::False => false,
+            Bound::And(parts) | Bound::Or(parts) => parts.iter().any(Bound::compares_uuids),
+            Bound::Predicate(predicate) => matches!(predicate.test.literals(), [Value::Uuid(_), ..]),
+        }
+    }
+}
+
+impl RowFilter {
+    /// The expression with columns by name again, to be sent to a client.
+    pub fn to_expression(&self) -> Expression {
+        let all = |parts: &[RowFilter]| parts.iter().map(RowFilter::to_expression).collect();
+        match self {
+            Bound::True => Expression::True,
+            Bound::False => Expression::False,
+            Bound::And(parts) => Expression::And(all(parts)),
+            Bound::Or(parts) => Expression::Or(all(parts)),
+            Bound::Predicate(predicate) => Expression::Predicate(Predicate {
+                term: Term {
+                    reference: Reference::Name(predicate.term.name.clone()),
+                    transform: predicate.term.transform.clone(),
+                },
+                test: predicate.test.clone(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Converting a literal to the type of a column, as Java's `Literal.to(Type)` does. What that means for a comparison is
+//! in [`super::bind`].
+//!
+//! Java rounds down what does not fit; here it is [`Fit::Above`] the value below it, so that no comparison changes its
+//! answer. Doubles for `float` and decimal columns are rounded to the nearest, as in Java, because they are how JSON
+//! says `0.1`.
+
+use super::civil::{DAY_NANOS, parse_date, parse_time, parse_timestamp, parse_timestamptz};
+use super::decimal::{Decimal, Fit, Number};
+use super::single_value::{parse_hex, parse_uuid};
+use super::value::Value;
+use crate::metadata::types::Primitive;
+
+const DAY_MICROS: i64 = DAY_NANOS / 1000;
+
+/// Converts a literal; `None` if that is not possible.
+pub(crate) fn convert(literal: &Value, target: &Primitive) -> Option<Fit<Value>> {
+    if literal.is_of(target) {
+        return Some(Fit::Exact(literal.clone()));
+    }
+    match literal {
+        Value::Int(value) => from_int(i64::from(*value), target),
+        Value::Long(value) => from_long(*value, target),
+        Value::Float(value) => from_double(f64::from(*value), target),
+        Value::Double(value) => from_double(*value, target),
+        Value::Decimal(value) => match target {
+            Primitive::Decimal { scale, .. } => Some(decimal(value.fit(*scale), *scale)),
+            _ => None,
+        },
+        Value::Timestamp(micros) | Value::Timestamptz(micros) => {
+            from_nanos(i128::from(*micros) * 1000, target)
+        }
+        Value::TimestampNs(nanos) | Value::TimestamptzNs(nanos) => from_nanos(i128::from(*nanos), target),
+        Value::String(text) => from_text(text, target),
+        Value::Fixed(bytes) | Value::Binary(bytes) => from_bytes(bytes.clone(), target),
+        Value::Boolean(_) | Value::Date(_) | Value::Time(_) | Value::Uuid(_) => None,
+    }
+}
+
+/// From a number that is not microseconds.
+#[expect(clippy::cast_precision_loss, reason = "rounding to the nearest is what Java does")]
+fn from_int(value: i64, target: &Primitive) -> Option<Fit<Value>> {
+    Some(match target {
+        Primitive::Int => ranged(i128::from(value), Value::Int),
+        Primitive::Long => Fit::Exact(Value::Long(value)),
+        Primitive::Float => Fit::Exact(Value::Float(value as f32)),
+        Primitive::Double => Fit::Exact(Value::Double(value as f64)),
+        Primitive::Date => ranged(i128::from(value), Value::Date),
+        Primitive::Decimal { scale, .. } => {
+            decimal(Decimal { unscaled: i128::from(value), scale: 0 }.fit(*scale), *scale)
+        }
+        _ => return None,
+    })
+}
+
+fn from_long(value: i64, target: &Primitive) -> Option<Fit<Value>> {
+    match target {
+        Primitive::Time => Some(Fit::Exact(Value::Time(value))),
+        Primitive::Timestamp | Primitive::Timestamptz | Primitive::TimestampNs | Primitive::TimestamptzNs => {
+            from_nanos(i128::from(value) * 1000, target)
+        }
+        _ => from_int(value, target),
+    }
+}
+
+fn from_double(value: f64, target: &Primitive) -> Option<Fit<Value>> {
+    match target {
+        Primitive::Float => Some(float(value)),
+        Primitive::Double => Some(Fit::Exact(Value::Double(value))),
+        Primitive::Decimal { scale, .. } if value.is_finite() => {
+            // The shortest text that means this double, which is what Java rounds as well.
+            Some(decimal(Number::parse(&format!("{value:e}"))?.round(*scale), *scale))
+        }
+        _ => None,
+    }
+}
+
+fn float(value: f64) -> Fit<Value> {
+    match super::single_value::narrow(value) {
+        Some(narrow) => Fit::Exact(Value::Float(narrow)),
+        None if value > 0.0 => Fit::Above(Value::Float(f32::MAX)),
+        None => Fit::Above(Value::Float(f32::NEG_INFINITY)),
+    }
+}
+
+fn from_nanos(nanos: i128, target: &Primitive) -> Option<Fit<Value>> {
+    Some(match target {
+        Primitive::Timestamp => divided(nanos, 1000, Value::Timestamp),
+        Primitive::Timestamptz => divided(nanos, 1000, Value::Timestamptz),
+        Primitive::TimestampNs => divided(nanos, 1, Value::TimestampNs),
+        Primitive::TimestamptzNs => divided(nanos, 1, Value::TimestamptzNs),
+        Primitive::Date => divided(nanos, DAY_MICROS * 1000, Value::Date),
+        _ => return None,
+    })
+}
+
+fn from_text(text: &str, target: &Primitive) -> Option<Fit<Value>> {
+    Some(match target {
+        Primitive::Date => ranged(i128::from(parse_date(text)?), Value::Date),
+        Primitive::Time => divided(i128::from(parse_time(text)?), 1000, Value::Time),
+        Primitive::Timestamp | Primitive::TimestampNs => from_nanos(parse_timestamp(text)?, target)?,
+        Primitive::Timestamptz | Primitive::TimestamptzNs => from_nanos(parse_timestamptz(text)?, target)?,
+        Primitive::Uuid => Fit::Exact(Value::Uuid(parse_uuid(text)?)),
+        Primitive::Decimal { scale, .. } => decimal(Number::parse(text)?.fit(*scale), *scale),
+        // Java does this only where it reads the JSON with a schema at hand.
+        Primitive::Fixed(_) | Primitive::Binary => from_bytes(parse_hex(text)?, target)?,
+        _ => return None,
+    })
+}
+
+fn from_bytes(bytes: Vec<u8>, target: &Primitive) -> Option<Fit<Value>> {
+    match target {
+        Primitive::Binary => Some(Fit::Exact(Value::Binary(bytes))),
+        Primitive::Fixed(length) if u64::try_from(bytes.len()) == Ok(*length) => {
+            Some(Fit::Exact(Value::Fixed(bytes)))
+        }
+        _ => None,
+    }
+}
+
+fn decimal(fit: Fit<i128>, scale: u32) -> Fit<Value> {
+    fit.map(|unscaled| Value::Decimal(Decimal { unscaled, scale }))
+}
+
+/// A number in the range of a type.
+fn ranged<N: TryFrom<i128>>(value: i128, make: fn(N) -> Value) -> Fit<Value> {
+    match N::try_from(value) {
+        Ok(value) => Fit::Exact(make(value)),
+        Err(_) if value > 0 => Fit::AboveMax,
+        Err(_) => Fit::BelowMin,
+    }
+}
+
+/// A number in the units and range of a type.
+fn divided<N: TryFrom<i128>>(value: i128, unit: i64, make: fn(N) -> Value) -> Fit<Value> {
+    let unit = i128::from(unit);
+    match ranged(value.div_euclid(unit), make) {
+        Fit::Exact(value_below) if value.rem_euclid(unit) != 0 => Fit::Above(value_below),
+        fit => fit,
+    }
+}

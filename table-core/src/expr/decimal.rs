@@ -1,0 +1,229 @@
+//! Decimals: exact numbers of up to 38 digits, their text, and how a number fits a scale. No arithmetic beyond that.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+/// A decimal: `unscaled / 10^scale`. Ordered and compared as a number: `1.0` equals `1.00`.
+#[derive(Debug, Clone, Copy)]
+pub struct Decimal {
+    /// The digits as a whole number.
+    pub unscaled: i128,
+    /// How many of the digits are behind the point.
+    pub scale: u32,
+}
+
+/// How a number fits a type that cannot hold every number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fit<T> {
+    /// It is this value.
+    Exact(T),
+    /// It is greater than this value, and less than the next one that the type has.
+    Above(T),
+    /// It is greater than every value.
+    AboveMax,
+    /// It is less than every value.
+    BelowMin,
+}
+
+impl<T> Fit<T> {
+    /// The same fit of another representation.
+    pub(crate) fn map<U>(self, to: impl FnOnce(T) -> U) -> Fit<U> {
+        match self {
+            Fit::Exact(value) => Fit::Exact(to(value)),
+            Fit::Above(value) => Fit::Above(to(value)),
+            Fit::AboveMax => Fit::AboveMax,
+            Fit::BelowMin => Fit::BelowMin,
+        }
+    }
+}
+
+impl Decimal {
+    /// Reads a number that fits the scale exactly, such as `-12.50` or `2E+20`.
+    pub fn parse(text: &str, scale: u32) -> Option<Decimal> {
+        match Number::parse(text)?.fit(scale) {
+            Fit::Exact(unscaled) => Some(Decimal { unscaled, scale }),
+            Fit::Above(_) | Fit::AboveMax | Fit::BelowMin => None,
+        }
+    }
+
+    /// How it fits another scale.
+    pub(crate) fn fit(self, scale: u32) -> Fit<i128> {
+        if self.scale == scale {
+            return Fit::Exact(self.unscaled);
+        }
+        let digits = self.unscaled.unsigned_abs().to_string();
+        Number { negative: self.unscaled < 0, digits, exponent: -i64::from(self.scale) }.fit(scale)
+    }
+
+    /// Big-endian two's complement in as few bytes as possible, as the specification stores and hashes decimals.
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        let bytes = self.unscaled.to_be_bytes();
+        let fill = if self.unscaled < 0 { 0xff } else { 0 };
+        let mut start = 0;
+        while let Some([first, second]) = bytes.get(start..start + 2) {
+            // A leading byte says nothing if it only repeats the sign of the next one.
+            if *first != fill || (*second ^ fill) & 0x80 != 0 {
+                break;
+            }
+            start += 1;
+        }
+        bytes.get(start..).unwrap_or_default().to_vec()
+    }
+
+    /// Reads what [`Decimal::to_bytes`] wrote; longer than necessary is accepted, as files may hold that.
+    pub(crate) fn from_bytes(bytes: &[u8], scale: u32) -> Option<Decimal> {
+        let fill = if *bytes.first()? & 0x80 == 0 { 0 } else { 0xff };
+        let start = bytes.len().saturating_sub(16);
+        let (extra, kept) = bytes.split_at_checked(start)?;
+        if extra.iter().any(|byte| *byte != fill) {
+            return None;
+        }
+        let mut wide = [fill; 16];
+        wide.get_mut(16 - kept.len()..)?.copy_from_slice(kept);
+        // The sign must not have been in the bytes that were cut.
+        ((wide[0] ^ fill) & 0x80 == 0).then(|| Decimal { unscaled: i128::from_be_bytes(wide), scale })
+    }
+}
+
+impl Ord for Decimal {
+    fn cmp(&self, other: &Decimal) -> Ordering {
+        match self.scale.cmp(&other.scale) {
+            Ordering::Equal => self.unscaled.cmp(&other.unscaled),
+            Ordering::Less => compare_raised(self.unscaled, other.scale - self.scale, other.unscaled),
+            Ordering::Greater => {
+                compare_raised(other.unscaled, self.scale - other.scale, self.unscaled).reverse()
+            }
+        }
+    }
+}
+
+impl PartialOrd for Decimal {
+    fn partial_cmp(&self, other: &Decimal) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Decimal {
+    fn eq(&self, other: &Decimal) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Decimal {}
+
+/// Compares `low * 10^digits` with `high`.
+fn compare_raised(low: i128, digits: u32, high: i128) -> Ordering {
+    match 10_i128.checked_pow(digits).and_then(|factor| low.checked_mul(factor)) {
+        Some(raised) => raised.cmp(&high),
+        // Too large for the type, so larger in magnitude than what is in the type.
+        None => low.cmp(&0),
+    }
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.unscaled < 0 { "-" } else { "" };
+        let scale = usize::try_from(self.scale).unwrap_or(usize::MAX);
+        let digits = format!("{:0>width$}", self.unscaled.unsigned_abs(), width = scale.saturating_add(1));
+        match digits.split_at_checked(digits.len().saturating_sub(scale)) {
+            Some((whole, fraction)) if !fraction.is_empty() => write!(f, "{sign}{whole}.{fraction}"),
+            _ => write!(f, "{sign}{digits}"),
+        }
+    }
+}
+
+/// A number of any size: `digits * 10^exponent`.
+#[derive(Debug)]
+pub(crate) struct Number {
+    negative: bool,
+    digits: String,
+    exponent: i64,
+}
+
+/// The digits of a number as they fall before and behind the point of a scale.
+struct Cut {
+    /// The magnitude before the point; `None` if it is too large.
+    whole: Option<i128>,
+    /// The first digit behind the point.
+    next: u8,
+    /// Whether anything but zeros is behind the point.
+    inexact: bool,
+}
+
+impl Number {
+    /// Reads a number as Java's `BigDecimal` does: a sign, digits with at most one point, an exponent.
+    pub(crate) fn parse(text: &str) -> Option<Number> {
+        let (negative, unsigned) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
+        };
+        let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+            None => (unsigned, 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = format!("{whole}{fraction}");
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let behind = i64::try_from(fraction.len()).ok()?;
+        Some(Number { negative, digits, exponent: i64::from(exponent) - behind })
+    }
+
+    /// The unscaled value at a scale.
+    pub(crate) fn fit(&self, scale: u32) -> Fit<i128> {
+        let cut = self.cut(scale);
+        match (cut.whole, self.negative) {
+            (None, false) => Fit::AboveMax,
+            (None, true) => Fit::BelowMin,
+            (Some(whole), false) if cut.inexact => Fit::Above(whole),
+            (Some(whole), true) if cut.inexact => Fit::Above(-whole - 1),
+            (Some(whole), false) => Fit::Exact(whole),
+            (Some(whole), true) => Fit::Exact(-whole),
+        }
+    }
+
+    /// The unscaled value at a scale, rounded half away from zero.
+    pub(crate) fn round(&self, scale: u32) -> Fit<i128> {
+        let cut = self.cut(scale);
+        match (cut.whole, self.negative) {
+            (None, false) => Fit::AboveMax,
+            (None, true) => Fit::BelowMin,
+            (Some(whole), negative) => {
+                let rounded = whole + i128::from(cut.next >= 5);
+                Fit::Exact(if negative { -rounded } else { rounded })
+            }
+        }
+    }
+
+    fn cut(&self, scale: u32) -> Cut {
+        // Leaves room for the one that rounding adds.
+        const WHOLE_MAX: i128 = i128::MAX - 1;
+
+        let digits = self.digits.trim_start_matches('0');
+        if digits.is_empty() {
+            return Cut { whole: Some(0), next: 0, inexact: false };
+        }
+        let shift = self.exponent + i64::from(scale);
+        if let Ok(zeros) = u32::try_from(shift) {
+            let raised = digits.parse::<i128>().ok().zip(10_i128.checked_pow(zeros));
+            let whole = raised.and_then(|(digits, factor)| digits.checked_mul(factor));
+            return Cut { whole: whole.filter(|whole| *whole <= WHOLE_MAX), next: 0, inexact: false };
+        }
+        if shift > 0 {
+            return Cut { whole: None, next: 0, inexact: false };
+        }
+        let behind = usize::try_from(-shift).unwrap_or(usize::MAX);
+        let Some(point) = digits.len().checked_sub(behind) else {
+            // Smaller than one unit, with zeros right behind the point.
+            return Cut { whole: Some(0), next: 0, inexact: true };
+        };
+        let (whole, fraction) = digits.split_at_checked(point).unwrap_or((digits, ""));
+        let whole = if whole.is_empty() { Some(0) } else { whole.parse().ok() };
+        Cut {
+            whole: whole.filter(|whole| *whole <= WHOLE_MAX),
+            next: fraction.bytes().next().map_or(0, |digit| digit - b'0'),
+            inexact: fraction.bytes().any(|digit| digit != b'0'),
+        }
+    }
+}

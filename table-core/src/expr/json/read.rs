@@ -1,0 +1,188 @@
+//! Reading expressions. Terms and literals are in [`super::operand`].
+
+use serde_json::value::RawValue;
+
+use super::operand::{Operand, literal, old_term, operand, operand_term, values};
+use super::{EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX, start};
+use crate::expr::error::ExpressionError;
+use crate::expr::expression::{Expression, Predicate, Test};
+use crate::expr::value::Value;
+use crate::metadata::json::{Fields, decode};
+
+/// How much text is read in all. Each level reads the text inside it once more, so deep nesting of long text is
+/// turned away; this much takes a fraction of a second.
+const READ_BYTES_MAX: usize = 256 << 20;
+
+impl Expression {
+    /// Reads an expression.
+    ///
+    /// Accepts a bare `true` or `false`; operations in either case, with `-` or `_`; operands as `term`/`value` or as
+    /// `child`/`left`/`right`, the literal on either side; literals bare or as `{"type":"literal",…}`, with or without a
+    /// data type; references by name or id; and transforms as `{"type":"transform",…}` or as the functions of the
+    /// expressions specification.
+    ///
+    /// Fails with [`ExpressionError::TooLarge`] over the limits of this module, and with
+    /// [`ExpressionError::Malformed`] for anything else that is not such an expression.
+    pub fn parse(text: &str) -> Result<Expression, ExpressionError> {
+        if text.len() > EXPRESSION_BYTES_MAX {
+            return Err(ExpressionError::TooLarge(format!(
+                "the expression has {} bytes, and at most {EXPRESSION_BYTES_MAX} are read; shorten its lists",
+                text.len()
+            )));
+        }
+        let raw: &RawValue = decode(text, "expression")?;
+        Reader { left: READ_BYTES_MAX }.expression(raw.get(), 0)
+    }
+}
+
+struct Reader {
+    /// How many bytes may still be read.
+    left: usize,
+}
+
+/// Which operation joins a chain.
+#[derive(Clone, Copy, PartialEq)]
+enum Chain {
+    And,
+    Or,
+}
+
+impl Reader {
+    fn fields<'a>(&mut self, text: &'a str) -> Result<Fields<'a>, ExpressionError> {
+        self.left = self.left.checked_sub(text.len()).ok_or_else(|| {
+            let advice = "the expression is too long for its depth; use `in` instead of chains of `or`";
+            ExpressionError::TooLarge(advice.to_owned())
+        })?;
+        Ok(Fields::parse(text, "expression")?)
+    }
+
+    fn expression(&mut self, text: &str, depth: usize) -> Result<Expression, ExpressionError> {
+        if depth > EXPRESSION_DEPTH_MAX {
+            return Err(ExpressionError::TooLarge(format!(
+                "the expression alternates `and`, `or` and `not` over {EXPRESSION_DEPTH_MAX} levels deep; flatten it"
+            )));
+        }
+        match text {
+            "true" => return Ok(Expression::True),
+            "false" => return Ok(Expression::False),
+            _ if !text.starts_with('{') => {
+                let message = format!("an expression is an object, `true` or `false`, not `{}`", start(text));
+                return Err(ExpressionError::malformed(message));
+            }
+            _ => {}
+        }
+        let fields = self.fields(text)?;
+        match operation(&fields)?.as_str() {
+            "true" => Ok(Expression::True),
+            "false" => Ok(Expression::False),
+            "literal" => {
+                if fields.required("value")? {
+                    Ok(Expression::True)
+                } else {
+                    Ok(Expression::False)
+                }
+            }
+            "not" => {
+                let child = required(&fields, "child")?;
+                Ok(Expression::Not(Box::new(self.expression(child, depth + 1)?)))
+            }
+            "and" => Ok(Expression::And(self.chain(&fields, Chain::And, depth)?)),
+            "or" => Ok(Expression::Or(self.chain(&fields, Chain::Or, depth)?)),
+            name => Ok(Expression::Predicate(predicate(&fields, name)?)),
+        }
+    }
+
+    /// The parts of a chain, whichever way it nests, without recursion.
+    fn chain(
+        &mut self,
+        first: &Fields<'_>,
+        chain: Chain,
+        depth: usize,
+    ) -> Result<Vec<Expression>, ExpressionError> {
+        let mut waiting = vec![required(first, "right")?, required(first, "left")?];
+        let mut parts = Vec::new();
+        while let Some(text) = waiting.pop() {
+            if text.starts_with('{') {
+                let fields = self.fields(text)?;
+                let next = match operation(&fields)?.as_str() {
+                    "and" => Some(Chain::And),
+                    "or" => Some(Chain::Or),
+                    _ => None,
+                };
+                if next == Some(chain) {
+                    waiting.push(required(&fields, "right")?);
+                    waiting.push(required(&fields, "left")?);
+                    continue;
+                }
+            }
+            parts.push(self.expression(text, depth + 1)?);
+        }
+        Ok(parts)
+    }
+}
+
+/// The `type`, in lower case and with dashes; Java reads it in any case and with underscores too.
+pub(super) fn operation(fields: &Fields<'_>) -> Result<String, ExpressionError> {
+    let name: String = fields.required("type")?;
+    Ok(name.to_ascii_lowercase().replace('_', "-"))
+}
+
+pub(super) fn required<'a>(fields: &Fields<'a>, key: &str) -> Result<&'a str, ExpressionError> {
+    fields.present(key).map(RawValue::get).ok_or_else(|| fields.missing(key).into())
+}
+
+fn predicate(fields: &Fields<'_>, name: &str) -> Result<Predicate, ExpressionError> {
+    let unary = |test| Ok(Predicate { term: operand_term(fields)?, test });
+    let compare: fn(Value) -> Test = match name {
+        "is-null" => return unary(Test::IsNull),
+        "not-null" => return unary(Test::NotNull),
+        "is-nan" => return unary(Test::IsNan),
+        "not-nan" => return unary(Test::NotNan),
+        "in" => return Ok(Predicate { term: operand_term(fields)?, test: Test::In(values(fields)?) }),
+        "not-in" => return Ok(Predicate { term: operand_term(fields)?, test: Test::NotIn(values(fields)?) }),
+        "lt" => Test::Lt,
+        "lt-eq" => Test::LtEq,
+        "gt" => Test::Gt,
+        "gt-eq" => Test::GtEq,
+        "eq" => Test::Eq,
+        "not-eq" => Test::NotEq,
+        "starts-with" => Test::StartsWith,
+        "not-starts-with" => Test::NotStartsWith,
+        _ => {
+            let message = format!("`{name}` is no operation; use one of those in the REST specification");
+            return Err(ExpressionError::malformed(message));
+        }
+    };
+    if let Some(term) = fields.present("term") {
+        let value = literal(required(fields, "value")?)?;
+        return Ok(Predicate { term: old_term(term.get())?, test: compare(value) });
+    }
+    match (operand(required(fields, "left")?)?, operand(required(fields, "right")?)?) {
+        (Operand::Term(term), Operand::Literal(value)) => Ok(Predicate { term, test: compare(value) }),
+        (Operand::Literal(value), Operand::Term(term)) => {
+            Ok(Predicate { term, test: mirrored(compare(value))? })
+        }
+        (Operand::Term(_), Operand::Term(_)) => Err(ExpressionError::unsupported(format!(
+            "`{name}` compares two columns; compare a column with a literal instead"
+        ))),
+        (Operand::Literal(_), Operand::Literal(_)) => Err(ExpressionError::malformed(format!(
+            "`{name}` compares two literals; write a column as `{{\"type\":\"reference\",\"name\":…}}`"
+        ))),
+    }
+}
+
+/// The test that says the same with its sides exchanged.
+fn mirrored(test: Test) -> Result<Test, ExpressionError> {
+    Ok(match test {
+        Test::Lt(value) => Test::Gt(value),
+        Test::LtEq(value) => Test::GtEq(value),
+        Test::Gt(value) => Test::Lt(value),
+        Test::GtEq(value) => Test::LtEq(value),
+        Test::Eq(_) | Test::NotEq(_) => test,
+        _ => {
+            let message =
+                format!("`{}` needs the column on its left and the prefix on its right", test.name());
+            return Err(ExpressionError::unsupported(message));
+        }
+    })
+}

@@ -1,0 +1,40 @@
+//! Expressions: row filters as clients send them, bound to a schema, projected onto partitions, and judged against
+//! the statistics of manifests and files. Pure decisions; reading manifests and planning scans happen elsewhere.
+//!
+//! # What an expression means
+//!
+//! Expressions have two values, true and false (Iceberg's expressions specification, "Predicates"). For null, only
+//! `is-null`, `not-nan`, `not-eq`, `not-in` and `not-starts-with` are true; for NaN, only `not-null`, `is-nan`,
+//! `not-eq` and `not-in`. `not` is pushed down to the predicates first, as Java does, so that `not (a < 5)` is
+//! `a >= 5`, which is false for null.
+//!
+//! Engines disagree on whether `-0.0` equals `0.0`. Nothing here decides it: what is kept is kept for both answers,
+//! and what is promised is true for both.
+//!
+//! # The promise
+//!
+//! An inclusive answer of `false` means that no row matches; a strict answer of `true` that every row does. Whatever is
+//! missing, unknown or cannot be decoded leads to the other answer.
+
+pub mod binary;
+pub mod bind;
+pub mod bound;
+pub mod civil;
+pub mod decimal;
+pub mod error;
+pub mod expression;
+pub mod inclusive_metrics;
+pub mod json;
+pub mod manifest_evaluator;
+pub mod metrics;
+pub mod partition;
+pub mod project;
+pub mod residual;
+pub mod single_value;
+pub mod strict_metrics;
+pub mod transform;
+pub mod value;
+
+mod convert;
+mod hash;
+mod range;

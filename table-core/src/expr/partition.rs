@@ -1,0 +1,81 @@
+//! Evaluating a projected filter on one partition tuple. Null and NaN are as [`super`] says, not as in Java's
+//! `Evaluator`, for which null is less than everything.
+
+use super::bound::{BoundPredicate, PartitionColumn, PartitionFilter};
+use super::expression::Test;
+use super::value::{Value, ValueRef};
+
+/// The partition values of one file, by their place in the partition spec. Each is of the result type that its field has
+/// for the current type of the source column.
+pub trait PartitionTuple {
+    /// The value at a place; `None` if it is null.
+    fn value(&self, position: usize) -> Option<ValueRef<'_>>;
+}
+
+impl PartitionTuple for [Option<Value>] {
+    fn value(&self, position: usize) -> Option<ValueRef<'_>> {
+        self.get(position)?.as_ref().map(Value::as_ref)
+    }
+}
+
+/// Whether the partition may match. The answer for a value that is not of the field's type is `true`.
+pub fn might_match<P: PartitionTuple + ?Sized>(filter: &PartitionFilter, tuple: &P) -> bool {
+    filter.evaluate(&mut |predicate| answer(predicate, tuple).unwrap_or(true))
+}
+
+/// Whether the partition certainly matches. The answer for a value that is not of the field's type is `false`.
+pub fn must_match<P: PartitionTuple + ?Sized>(filter: &PartitionFilter, tuple: &P) -> bool {
+    filter.evaluate(&mut |predicate| answer(predicate, tuple).unwrap_or(false))
+}
+
+fn answer<P: PartitionTuple + ?Sized>(
+    predicate: &BoundPredicate<PartitionColumn>,
+    tuple: &P,
+) -> Option<bool> {
+    predicate.test.matches(tuple.value(predicate.term.position))
+}
+
+impl Test {
+    /// Whether a value passes; `None` if it is not of the type of the literals. Zeros are told apart, `-0.0` being the
+    /// lesser.
+    pub fn matches(&self, value: Option<ValueRef<'_>>) -> Option<bool> {
+        let Some(value) = value else {
+            return Some(matches!(
+                self,
+                Test::IsNull | Test::NotNan | Test::NotEq(_) | Test::NotIn(_) | Test::NotStartsWith(_)
+            ));
+        };
+        let is_comparable = self.literals().iter().all(|literal| literal.as_ref().is_comparable(value));
+        if !is_comparable {
+            return None;
+        }
+        let is_nan = value.is_nan();
+        Some(match self {
+            Test::IsNull => false,
+            Test::NotNull => true,
+            Test::IsNan => is_nan,
+            Test::NotNan => !is_nan,
+            Test::Lt(literal) => !is_nan && value < literal.as_ref(),
+            Test::LtEq(literal) => !is_nan && value <= literal.as_ref(),
+            Test::Gt(literal) => !is_nan && value > literal.as_ref(),
+            Test::GtEq(literal) => !is_nan && value >= literal.as_ref(),
+            Test::Eq(literal) => value == literal.as_ref(),
+            Test::NotEq(literal) => value != literal.as_ref(),
+            Test::In(literals) => is_among(value, literals),
+            Test::NotIn(literals) => !is_among(value, literals),
+            Test::StartsWith(prefix) => begins(value, prefix)?,
+            Test::NotStartsWith(prefix) => !begins(value, prefix)?,
+        })
+    }
+}
+
+fn is_among(value: ValueRef<'_>, sorted: &[Value]) -> bool {
+    sorted.binary_search_by(|literal| literal.as_ref().cmp(&value)).is_ok()
+}
+
+fn begins(value: ValueRef<'_>, prefix: &Value) -> Option<bool> {
+    match (value, prefix) {
+        (ValueRef::String(bytes), Value::String(prefix)) => Some(bytes.starts_with(prefix.as_bytes())),
+        _ => None,
+    }
+}

@@ -1,0 +1,161 @@
+//! What bounds say about the values between them. Nulls and NaN are not among these; the evaluators look after them.
+
+use std::cmp::Ordering;
+
+use super::expression::Test;
+use super::value::{Value, ValueRef};
+
+/// How the writer of bounds ordered UUIDs.
+///
+/// Java compared them as two signed halves before it followed the specification, and bounds do not tell. So an answer has
+/// to hold for both, as in Java now; one writer used one order, so that all bounds of a file are taken in the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UuidOrder {
+    /// As the specification says.
+    Unsigned,
+    /// As Java's `UUID.compareTo`.
+    Signed,
+}
+
+/// Values that are neither less than `lower` nor greater than `upper`, as far as these are known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Range<'a> {
+    lower: Option<ValueRef<'a>>,
+    upper: Option<ValueRef<'a>>,
+    order: UuidOrder,
+}
+
+/// Whether a test is meant as it is, or negated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sense {
+    AsIs,
+    Negated,
+}
+
+impl<'a> Range<'a> {
+    /// A range. Bounds that are NaN mean nothing, as ORC writes them whenever NaN comes first. Bounds that are zero reach
+    /// to the other zero, because writers and engines differ in whether they are one.
+    pub(crate) fn new(
+        lower: Option<ValueRef<'a>>,
+        upper: Option<ValueRef<'a>>,
+        order: UuidOrder,
+    ) -> Range<'a> {
+        let lower = lower.filter(|lower| !lower.is_nan()).map(|lower| match lower {
+            ValueRef::Float(0.0) => ValueRef::Float(-0.0),
+            ValueRef::Double(0.0) => ValueRef::Double(-0.0),
+            other => other,
+        });
+        let upper = upper.filter(|upper| !upper.is_nan()).map(|upper| match upper {
+            ValueRef::Float(0.0) => ValueRef::Float(0.0),
+            ValueRef::Double(0.0) => ValueRef::Double(0.0),
+            other => other,
+        });
+        Range { lower, upper, order }
+    }
+
+    /// Whether a value in the range may pass the test.
+    pub(crate) fn might_match(&self, test: &Test) -> bool {
+        self.might(test, Sense::AsIs)
+    }
+
+    /// Whether every value in the range passes the test.
+    pub(crate) fn must_match(&self, test: &Test) -> bool {
+        !self.might(test, Sense::Negated)
+    }
+
+    fn might(&self, test: &Test, sense: Sense) -> bool {
+        match (test, sense) {
+            (Test::Lt(value), Sense::AsIs) | (Test::GtEq(value), Sense::Negated) => {
+                self.lower_to(value).is_none_or(Ordering::is_lt)
+            }
+            (Test::LtEq(value), Sense::AsIs) | (Test::Gt(value), Sense::Negated) => {
+                self.lower_to(value).is_none_or(Ordering::is_le)
+            }
+            (Test::Gt(value), Sense::AsIs) | (Test::LtEq(value), Sense::Negated) => {
+                self.upper_to(value).is_none_or(Ordering::is_gt)
+            }
+            (Test::GtEq(value), Sense::AsIs) | (Test::Lt(value), Sense::Negated) => {
+                self.upper_to(value).is_none_or(Ordering::is_ge)
+            }
+            (Test::Eq(value), Sense::AsIs) | (Test::NotEq(value), Sense::Negated) => self.contains(value),
+            (Test::NotEq(value), Sense::AsIs) | (Test::Eq(value), Sense::Negated) => !self.is_only(value),
+            (Test::In(values), Sense::AsIs) | (Test::NotIn(values), Sense::Negated) => {
+                self.contains_one_of(values)
+            }
+            (Test::NotIn(values), Sense::AsIs) | (Test::In(values), Sense::Negated) => {
+                !self.is_only_one_of(values)
+            }
+            (Test::StartsWith(prefix), Sense::AsIs) | (Test::NotStartsWith(prefix), Sense::Negated) => {
+                self.reaches_prefix(prefix)
+            }
+            (Test::NotStartsWith(prefix), Sense::AsIs) | (Test::StartsWith(prefix), Sense::Negated) => {
+                !self.is_within_prefix(prefix)
+            }
+            (Test::IsNull | Test::NotNull | Test::IsNan | Test::NotNan, _) => true,
+        }
+    }
+
+    /// How the lower bound compares with a value; `None` if unknown.
+    fn lower_to(&self, value: &Value) -> Option<Ordering> {
+        self.compare(self.lower?, value)
+    }
+
+    fn upper_to(&self, value: &Value) -> Option<Ordering> {
+        self.compare(self.upper?, value)
+    }
+
+    fn compare(&self, bound: ValueRef<'_>, value: &Value) -> Option<Ordering> {
+        let value = value.as_ref();
+        if let (ValueRef::Uuid(left), ValueRef::Uuid(right), UuidOrder::Signed) = (bound, value, self.order) {
+            return Some(signed_halves(left.as_u64_pair()).cmp(&signed_halves(right.as_u64_pair())));
+        }
+        bound.is_comparable(value).then(|| bound.cmp(&value))
+    }
+
+    fn contains(&self, value: &Value) -> bool {
+        self.lower_to(value).is_none_or(Ordering::is_le) && self.upper_to(value).is_none_or(Ordering::is_ge)
+    }
+
+    /// Whether the value is all there is in the range.
+    fn is_only(&self, value: &Value) -> bool {
+        self.lower_to(value).is_some_and(Ordering::is_eq) && self.upper_to(value).is_some_and(Ordering::is_eq)
+    }
+
+    fn contains_one_of(&self, values: &[Value]) -> bool {
+        if self.order == UuidOrder::Signed {
+            // The values are not sorted in this order.
+            return values.iter().any(|value| self.contains(value));
+        }
+        let first = values.partition_point(|value| self.lower_to(value).is_some_and(Ordering::is_gt));
+        values.get(first).is_some_and(|value| self.contains(value))
+    }
+
+    fn is_only_one_of(&self, values: &[Value]) -> bool {
+        let (Some(lower), Some(upper)) = (self.lower, self.upper) else { return false };
+        // Equal in one order of UUIDs is equal in the other.
+        lower == upper && values.binary_search_by(|value| value.as_ref().cmp(&lower)).is_ok()
+    }
+
+    /// Whether a string in the range may begin with the prefix. Bytes are compared, because bounds may be cut in the middle
+    /// of a character.
+    fn reaches_prefix(&self, prefix: &Value) -> bool {
+        let Value::String(prefix) = prefix else { return true };
+        let cut = |bound: Option<ValueRef<'a>>| match bound {
+            Some(ValueRef::String(bytes)) => Some(bytes.get(..prefix.len()).unwrap_or(bytes)),
+            _ => None,
+        };
+        cut(self.lower).is_none_or(|lower| lower <= prefix.as_bytes())
+            && cut(self.upper).is_none_or(|upper| upper >= prefix.as_bytes())
+    }
+
+    /// Whether every string in the range begins with the prefix.
+    fn is_within_prefix(&self, prefix: &Value) -> bool {
+        let Value::String(prefix) = prefix else { return false };
+        let begins = |bound: Option<ValueRef<'a>>| matches!(bound, Some(ValueRef::String(bytes)) if bytes.starts_with(prefix.as_bytes()));
+        begins(self.lower) && begins(self.upper)
+    }
+}
+
+fn signed_halves((high, low): (u64, u64)) -> (i64, i64) {
+    (high.cast_signed(), low.cast_signed())
+}

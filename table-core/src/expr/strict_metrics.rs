@@ -1,0 +1,44 @@
+//! Whether every row of a file matches: `true` only if it is certain. As Java's `StrictMetricsEvaluator`, but for what
+//! [`super::metrics`] and [`super::range`] say, and with missing counts never taken for zero.
+
+use super::bound::{Bound, BoundPredicate, Column, RowFilter};
+use super::expression::Test;
+use super::metrics::{Facts, FileMetrics, ask_range};
+use super::range::UuidOrder;
+
+/// Whether every row of a file with these metrics matches the filter. True of a file without rows.
+pub fn must_match<M: FileMetrics>(filter: &RowFilter, file: &M) -> bool {
+    match file.record_count() {
+        0 => return true,
+        // Unknown, and the other metrics with it.
+        ..0 => return *filter == Bound::True,
+        _ => {}
+    }
+    let ask = |order| filter.evaluate(&mut |predicate| must_match_predicate(predicate, file, order));
+    ask(UuidOrder::Unsigned) && (!filter.compares_uuids() || ask(UuidOrder::Signed))
+}
+
+fn must_match_predicate<M: FileMetrics>(
+    predicate: &BoundPredicate<Column>,
+    file: &M,
+    order: UuidOrder,
+) -> bool {
+    let (column, test) = (&predicate.term, &predicate.test);
+    let facts = Facts::of(column, file);
+    let in_range = || ask_range(column, file, order, |range| range.must_match(test));
+    match test {
+        Test::IsNull => facts.only_nulls,
+        Test::NotNull => facts.no_nulls,
+        Test::IsNan => facts.only_nans,
+        Test::NotNan => facts.no_nans,
+        // True for null and NaN.
+        Test::NotEq(_) | Test::NotIn(_) | Test::NotStartsWith(_) => facts.nothing_else || in_range(),
+        Test::Lt(_)
+        | Test::LtEq(_)
+        | Test::Gt(_)
+        | Test::GtEq(_)
+        | Test::Eq(_)
+        | Test::In(_)
+        | Test::StartsWith(_) => facts.no_nulls && facts.no_nans && in_range(),
+    }
+}
