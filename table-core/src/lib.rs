@@ -5,4 +5,5 @@
 pub mod commit;
 pub mod expr;
 pub mod location;
+pub mod manifest;
 pub mod metadata;

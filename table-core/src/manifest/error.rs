@@ -1,0 +1,22 @@
+//! Why a manifest or manifest list cannot be read.
+
+/// What is wrong with a file. Who knows its location adds it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// The file is damaged, or was never one.
+    #[error("it is damaged: {0}")]
+    Malformed(String),
+    /// The file is whole, but uses something this reader does not know.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The file holds more than the reader may use memory for.
+    #[error("it holds more than {limit_bytes} bytes when decompressed; raise the limit to read it")]
+    TooLarge {
+        /// The limit it exceeds.
+        limit_bytes: usize,
+    },
+}
+
+pub(super) fn malformed(what: impl Into<String>) -> ManifestError {
+    ManifestError::Malformed(what.into())
+}

@@ -1,0 +1,448 @@
+//! A manifest: its entries, decoded as far as every scan needs them.
+
+use std::collections::HashMap;
+
+use super::avro::{Container, Cursor};
+use super::entry::{Content, Entry, File, Span, Status};
+use super::error::{ManifestError, malformed};
+use super::list::ManifestFile;
+use super::metrics::{PairShape, PairValue};
+use super::partition::{PartitionReader, PartitionTuple, PartitionType};
+use super::shape::{Shape, ShapeField};
+
+/// A manifest that was read. Its entries inherit from the manifest list, which may tell the same manifest differently
+/// in another snapshot; so they are seen through [`Manifest::file`].
+pub struct Manifest {
+    pub(super) bytes: Vec<u8>,
+    pub(super) shapes: Shapes,
+    entries: Vec<Entry>,
+    /// The distinct partition tuples, as they are written.
+    partitions: Vec<Span>,
+    partition: Shape,
+}
+
+/// How the maps of metrics are written.
+#[derive(Clone, Copy)]
+pub(super) struct Shapes {
+    pub(super) column_sizes: PairShape,
+    pub(super) value_counts: PairShape,
+    pub(super) null_value_counts: PairShape,
+    pub(super) nan_value_counts: PairShape,
+    pub(super) lower_bounds: PairShape,
+    pub(super) upper_bounds: PairShape,
+}
+
+impl Manifest {
+    /// Decodes the file's bytes, all entries of it. Uses up to `limit_bytes` of memory for what it decompresses.
+    pub fn decode(file: &[u8], limit_bytes: usize) -> Result<Manifest, ManifestError> {
+        let limit_bytes = limit_bytes.min(u32::MAX as usize);
+        let mut container = Container::open(file)?;
+        let layout = Layout::of(&Shape::parse(&container.schema)?)?;
+        let mut bytes = Vec::new();
+        let mut entries = Vec::new();
+        let mut partitions = Partitions::default();
+        let mut rows_before = 0_i64;
+        loop {
+            let start = bytes.len();
+            let Some(count) = container.next_block(&mut bytes, limit_bytes)? else { break };
+            let mut cursor = Cursor::at(&bytes, start);
+            for _ in 0..count {
+                let before = cursor.position();
+                let mut entry = layout.read_entry(&mut cursor, &bytes, &mut partitions)?;
+                if cursor.position() == before {
+                    return Err(malformed("its entries hold nothing"));
+                }
+                entry.rows_before = rows_before;
+                if entry.first_row_id.is_none() && entry.status != Status::Deleted {
+                    rows_before = rows_before.saturating_add(entry.record_count.max(0));
+                }
+                entries.push(entry);
+            }
+            if !cursor.is_at_end() {
+                return Err(malformed("a block holds more than its entries"));
+            }
+        }
+        entries.shrink_to_fit();
+        bytes.shrink_to_fit();
+        Ok(Manifest {
+            bytes,
+            shapes: layout.shapes,
+            entries,
+            partitions: partitions.spans,
+            partition: layout.partition,
+        })
+    }
+
+    /// How many entries there are, the deleted ones included.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The files, as the manifest list at hand tells them.
+    pub fn files<'a>(&'a self, listed: &'a ManifestFile) -> impl ExactSizeIterator<Item = File<'a>> {
+        self.entries.iter().map(move |entry| File { manifest: self, entry, listed })
+    }
+
+    /// The distinct partition tuples by their number, with values of these types.
+    pub fn partitions(&self, types: &PartitionType) -> Result<Vec<PartitionTuple>, ManifestError> {
+        let reader = PartitionReader::new(&self.partition, types)?;
+        self.partitions.iter().map(|span| reader.read(self.slice(*span))).collect()
+    }
+
+    /// Memory it holds, about.
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.capacity()
+            + self.entries.capacity() * size_of::<Entry>()
+            + self.partitions.capacity() * size_of::<Span>()
+            + size_of::<Self>()
+    }
+
+    pub(super) fn slice(&self, span: Span) -> &[u8] {
+        self.bytes.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+}
+
+/// Distinct partition tuples so far.
+#[derive(Default)]
+struct Partitions {
+    spans: Vec<Span>,
+    numbers: HashMap<Vec<u8>, u32>,
+}
+
+impl Partitions {
+    fn number(&mut self, span: Span, tuple: &[u8]) -> u32 {
+        // Neighbours are mostly of one partition.
+        if let Some(number) = self.numbers.get(tuple) {
+            return *number;
+        }
+        let number = u32::try_from(self.spans.len()).unwrap_or(u32::MAX);
+        self.spans.push(span);
+        self.numbers.insert(tuple.to_vec(), number);
+        number
+    }
+}
+
+/// Where the fields of an entry are in its record.
+struct Layout {
+    entry: Vec<(EntryField, Shape)>,
+    file: Vec<(FileField, Shape)>,
+    partition: Shape,
+    shapes: Shapes,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum EntryField {
+    Status,
+    SnapshotId,
+    SequenceNumber,
+    FileSequenceNumber,
+    File,
+    Other,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum FileField {
+    Content,
+    Path,
+    Format,
+    Partition,
+    RecordCount,
+    Size,
+    ColumnSizes,
+    ValueCounts,
+    NullValueCounts,
+    NanValueCounts,
+    LowerBounds,
+    UpperBounds,
+    KeyMetadata,
+    SplitOffsets,
+    EqualityIds,
+    SortOrderId,
+    FirstRowId,
+    ReferencedDataFile,
+    ContentOffset,
+    ContentSize,
+    Other,
+}
+
+/// The ids of the specification, section "Manifests", and the names they have had, for files without ids.
+const ENTRY_FIELDS: [(i32, &str, EntryField); 5] = [
+    (0, "status", EntryField::Status),
+    (1, "snapshot_id", EntryField::SnapshotId),
+    (3, "sequence_number", EntryField::SequenceNumber),
+    (4, "file_sequence_number", EntryField::FileSequenceNumber),
+    (2, "data_file", EntryField::File),
+];
+
+const FILE_FIELDS: [(i32, &str, FileField); 20] = [
+    (134, "content", FileField::Content),
+    (100, "file_path", FileField::Path),
+    (101, "file_format", FileField::Format),
+    (102, "partition", FileField::Partition),
+    (103, "record_count", FileField::RecordCount),
+    (104, "file_size_in_bytes", FileField::Size),
+    (108, "column_sizes", FileField::ColumnSizes),
+    (109, "value_counts", FileField::ValueCounts),
+    (110, "null_value_counts", FileField::NullValueCounts),
+    (137, "nan_value_counts", FileField::NanValueCounts),
+    (125, "lower_bounds", FileField::LowerBounds),
+    (128, "upper_bounds", FileField::UpperBounds),
+    (131, "key_metadata", FileField::KeyMetadata),
+    (132, "split_offsets", FileField::SplitOffsets),
+    (135, "equality_ids", FileField::EqualityIds),
+    (140, "sort_order_id", FileField::SortOrderId),
+    (142, "first_row_id", FileField::FirstRowId),
+    (143, "referenced_data_file", FileField::ReferencedDataFile),
+    (144, "content_offset", FileField::ContentOffset),
+    (145, "content_size_in_bytes", FileField::ContentSize),
+];
+
+/// The id of the keys in the maps of metrics.
+const KEY_IDS: [(FileField, i32, PairValue); 6] = [
+    (FileField::ColumnSizes, 117, PairValue::Count),
+    (FileField::ValueCounts, 119, PairValue::Count),
+    (FileField::NullValueCounts, 121, PairValue::Count),
+    (FileField::NanValueCounts, 138, PairValue::Count),
+    (FileField::LowerBounds, 126, PairValue::Bound),
+    (FileField::UpperBounds, 129, PairValue::Bound),
+];
+
+impl Layout {
+    fn of(schema: &Shape) -> Result<Layout, ManifestError> {
+        let entry = identify(schema.fields()?, &ENTRY_FIELDS, EntryField::Other);
+        let shape_of = |wanted| entry.iter().find(|(field, _)| *field == wanted).map(|(_, shape)| shape);
+        if shape_of(EntryField::Status).is_none() {
+            return Err(malformed("its entries have no status"));
+        }
+        let file = shape_of(EntryField::File).ok_or_else(|| malformed("its entries have no file"))?;
+        let file = identify(file.fields()?, &FILE_FIELDS, FileField::Other);
+        let shape_of = |wanted| file.iter().find(|(field, _)| *field == wanted).map(|(_, shape)| shape);
+        for (field, name) in [
+            (FileField::Path, "path"),
+            (FileField::Format, "format"),
+            (FileField::RecordCount, "record count"),
+        ] {
+            if shape_of(field).is_none() {
+                return Err(malformed(format!("its files have no {name}")));
+            }
+        }
+        let partition = shape_of(FileField::Partition).cloned().unwrap_or(Shape::Record([].into()));
+        let pair = |number: usize| {
+            let (field, key_id, value) = KEY_IDS[number];
+            shape_of(field).map_or(Ok(PairShape::KeyFirst), |shape| {
+                let (shape, _) = shape.optional().unwrap_or((shape, 0));
+                PairShape::of(shape, value, key_id)
+            })
+        };
+        let shapes = Shapes {
+            column_sizes: pair(0)?,
+            value_counts: pair(1)?,
+            null_value_counts: pair(2)?,
+            nan_value_counts: pair(3)?,
+            lower_bounds: pair(4)?,
+            upper_bounds: pair(5)?,
+        };
+        for field in [FileField::SplitOffsets, FileField::EqualityIds] {
+            let shape = shape_of(field).map(|shape| shape.optional().map_or(shape, |(shape, _)| shape));
+            if shape
+                .is_some_and(|shape| !matches!(shape, Shape::Array(item) if matches!(**item, Shape::Long)))
+            {
+                return Err(malformed(
+                    "its schema has a list of offsets or ids in a form that is not Iceberg's",
+                ));
+            }
+        }
+        Ok(Layout { entry, file, partition, shapes })
+    }
+
+    fn read_entry(
+        &self,
+        cursor: &mut Cursor<'_>,
+        bytes: &[u8],
+        partitions: &mut Partitions,
+    ) -> Result<Entry, ManifestError> {
+        let mut entry = Entry::empty();
+        for (field, shape) in &self.entry {
+            if *field == EntryField::File {
+                self.read_file(&mut entry, cursor, bytes, partitions)?;
+                continue;
+            }
+            let Some(shape) = shape.enter(cursor)? else { continue };
+            match field {
+                EntryField::Status => entry.status = status(number(shape, cursor)?)?,
+                EntryField::SnapshotId => entry.snapshot_id = Some(number(shape, cursor)?),
+                EntryField::SequenceNumber => entry.sequence_number = Some(number(shape, cursor)?),
+                EntryField::FileSequenceNumber => entry.file_sequence_number = Some(number(shape, cursor)?),
+                EntryField::File | EntryField::Other => shape.skip(cursor)?,
+            }
+        }
+        Ok(entry)
+    }
+
+    fn read_file(
+        &self,
+        entry: &mut Entry,
+        cursor: &mut Cursor<'_>,
+        bytes: &[u8],
+        partitions: &mut Partitions,
+    ) -> Result<(), ManifestError> {
+        let mut partition = None;
+        for (field, shape) in &self.file {
+            let Some(shape) = shape.enter(cursor)? else { continue };
+            match field {
+                FileField::Content => entry.content = content(number(shape, cursor)?)?,
+                FileField::Path => entry.path = text(shape, cursor)?,
+                FileField::Format => entry.format = text(shape, cursor)?,
+                FileField::Partition => {
+                    let span = skipped(shape, cursor)?;
+                    let tuple = bytes.get(span.start as usize..span.end as usize).unwrap_or_default();
+                    partition = Some(partitions.number(span, tuple));
+                }
+                FileField::RecordCount => entry.record_count = number(shape, cursor)?,
+                FileField::Size => entry.size_bytes = number(shape, cursor)?,
+                FileField::SortOrderId => entry.sort_order_id = i32::try_from(number(shape, cursor)?).ok(),
+                FileField::FirstRowId => entry.first_row_id = Some(number(shape, cursor)?),
+                FileField::ContentOffset => entry.content_offset = Some(number(shape, cursor)?),
+                FileField::ContentSize => entry.content_size_bytes = Some(number(shape, cursor)?),
+                FileField::ReferencedDataFile => entry.referenced_data_file = Some(text(shape, cursor)?),
+                FileField::KeyMetadata => entry.key_metadata = Some(blob(shape, cursor)?),
+                FileField::SplitOffsets => entry.split_offsets = Some(begun(shape, cursor)?),
+                FileField::EqualityIds => entry.equality_ids = Some(begun(shape, cursor)?),
+                FileField::ColumnSizes => entry.column_sizes = Some(begun(shape, cursor)?),
+                FileField::ValueCounts => entry.value_counts = Some(begun(shape, cursor)?),
+                FileField::NullValueCounts => entry.null_value_counts = Some(begun(shape, cursor)?),
+                FileField::NanValueCounts => entry.nan_value_counts = Some(begun(shape, cursor)?),
+                FileField::LowerBounds => entry.lower_bounds = Some(begun(shape, cursor)?),
+                FileField::UpperBounds => entry.upper_bounds = Some(begun(shape, cursor)?),
+                FileField::Other => shape.skip(cursor)?,
+            }
+        }
+        if entry.path.start == entry.path.end {
+            return Err(malformed("an entry has no path"));
+        }
+        entry.partition = match partition {
+            Some(number) => number,
+            None if self.partition.fields()?.is_empty() => partitions.number(Span::default(), &[]),
+            None => return Err(malformed("an entry has no partition")),
+        };
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// What an entry says that says nothing.
+    fn empty() -> Entry {
+        Entry {
+            status: Status::Existing,
+            content: Content::Data,
+            partition: 0,
+            snapshot_id: None,
+            sequence_number: None,
+            file_sequence_number: None,
+            record_count: -1,
+            size_bytes: 0,
+            sort_order_id: None,
+            first_row_id: None,
+            rows_before: 0,
+            content_offset: None,
+            content_size_bytes: None,
+            path: Span::default(),
+            format: Span::default(),
+            referenced_data_file: None,
+            key_metadata: None,
+            split_offsets: None,
+            equality_ids: None,
+            column_sizes: None,
+            value_counts: None,
+            null_value_counts: None,
+            nan_value_counts: None,
+            lower_bounds: None,
+            upper_bounds: None,
+        }
+    }
+}
+
+/// What each field of a record is, in the writer's order: by its id, or where there is none by its name.
+pub(super) fn identify<T: Copy>(
+    fields: &[ShapeField],
+    known: &[(i32, &str, T)],
+    other: T,
+) -> Vec<(T, Shape)> {
+    let meaning = |field: &ShapeField| {
+        known
+            .iter()
+            .find(|(id, name, _)| field.id.map_or(field.name == *name, |given| given == *id))
+            .map_or(other, |(_, _, meaning)| *meaning)
+    };
+    fields.iter().map(|field| (meaning(field), field.shape.clone())).collect()
+}
+
+pub(super) fn number(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<i64, ManifestError> {
+    match shape {
+        Shape::Long => cursor.long(),
+        _ => Err(malformed("its schema has something else where a number belongs")),
+    }
+}
+
+fn text(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Span, ManifestError> {
+    if !matches!(shape, Shape::String) {
+        return Err(malformed("its schema has something else where a text belongs"));
+    }
+    let length = cursor.string()?.len();
+    behind(cursor, length)
+}
+
+fn blob(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Span, ManifestError> {
+    if !matches!(shape, Shape::Bytes) {
+        return Err(malformed("its schema has something else where bytes belong"));
+    }
+    let length = cursor.bytes()?.len();
+    behind(cursor, length)
+}
+
+/// The `length` bytes before the cursor.
+fn behind(cursor: &Cursor<'_>, length: usize) -> Result<Span, ManifestError> {
+    let end = cursor.position();
+    span(end - length, end)
+}
+
+fn skipped(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Span, ManifestError> {
+    let start = cursor.position();
+    shape.skip(cursor)?;
+    span(start, cursor.position())
+}
+
+/// Where a value begins that is read later, if at all.
+fn begun(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<u32, ManifestError> {
+    Ok(skipped(shape, cursor)?.start)
+}
+
+fn span(start: usize, end: usize) -> Result<Span, ManifestError> {
+    let far = || malformed("it is larger than 4 GiB");
+    Ok(Span { start: u32::try_from(start).map_err(|_| far())?, end: u32::try_from(end).map_err(|_| far())? })
+}
+
+fn status(number: i64) -> Result<Status, ManifestError> {
+    match number {
+        0 => Ok(Status::Existing),
+        1 => Ok(Status::Added),
+        2 => Ok(Status::Deleted),
+        _ => Err(malformed(format!("an entry has the status {number}"))),
+    }
+}
+
+fn content(number: i64) -> Result<Content, ManifestError> {
+    match number {
+        0 => Ok(Content::Data),
+        1 => Ok(Content::PositionDeletes),
+        2 => Ok(Content::EqualityDeletes),
+        _ => Err(ManifestError::Unsupported(format!(
+            "it lists a file with content {number}, which is unknown"
+        ))),
+    }
+}

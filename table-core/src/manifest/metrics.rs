@@ -1,0 +1,168 @@
+//! The arrays and maps of an entry, read where they stand. Their shape was checked, and their bytes walked over, when
+//! the manifest was decoded; so what cannot be read here any more is simply the end.
+
+use super::avro::Cursor;
+use super::error::{ManifestError, malformed};
+use super::shape::Shape;
+
+/// How the map of a metric is written: as an array of records of a key and a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PairShape {
+    /// The column's id first.
+    KeyFirst,
+    /// The value first.
+    ValueFirst,
+}
+
+/// What the values of a map are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PairValue {
+    /// Numbers.
+    Count,
+    /// Bytes.
+    Bound,
+}
+
+impl PairShape {
+    /// The shape of a map from column ids, and that its values are of the kind wanted.
+    pub(super) fn of(shape: &Shape, value: PairValue, key_id: i32) -> Result<PairShape, ManifestError> {
+        let unexpected = || malformed("its schema has a map of metrics in a form that is not Iceberg's");
+        let Shape::Array(item) = shape else { return Err(unexpected()) };
+        let Shape::Record(fields) = &**item else { return Err(unexpected()) };
+        let [first, second] = &fields[..] else { return Err(unexpected()) };
+        let is_key = |id: Option<i32>, name: &str| id.map_or(name == "key", |id| id == key_id);
+        let (order, key, held) = if is_key(second.id, &second.name) {
+            (PairShape::ValueFirst, &second.shape, &first.shape)
+        } else {
+            (PairShape::KeyFirst, &first.shape, &second.shape)
+        };
+        match (key, held, value) {
+            (Shape::Long, Shape::Long, PairValue::Count) | (Shape::Long, Shape::Bytes, PairValue::Bound) => {
+                Ok(order)
+            }
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+/// Counts by column id.
+#[derive(Clone)]
+pub struct Counts<'a> {
+    items: Items<'a>,
+    shape: PairShape,
+}
+
+/// Bounds by column id.
+#[derive(Clone)]
+pub struct Bounds<'a> {
+    items: Items<'a>,
+    shape: PairShape,
+}
+
+/// A list of numbers.
+#[derive(Clone)]
+pub struct Longs<'a> {
+    items: Items<'a>,
+}
+
+impl<'a> Counts<'a> {
+    pub(super) fn new(cursor: Cursor<'a>, shape: PairShape) -> Self {
+        Self { items: Items::new(cursor), shape }
+    }
+
+    /// The count of a column.
+    pub fn find(mut self, field_id: i32) -> Option<i64> {
+        self.find_map(|(id, count)| (id == field_id).then_some(count))
+    }
+}
+
+impl Iterator for Counts<'_> {
+    type Item = (i32, i64);
+
+    fn next(&mut self) -> Option<(i32, i64)> {
+        let shape = self.shape;
+        self.items.next(|cursor| {
+            Ok(match shape {
+                PairShape::KeyFirst => (cursor.int()?, cursor.long()?),
+                PairShape::ValueFirst => {
+                    let count = cursor.long()?;
+                    (cursor.int()?, count)
+                }
+            })
+        })
+    }
+}
+
+impl<'a> Bounds<'a> {
+    pub(super) fn new(cursor: Cursor<'a>, shape: PairShape) -> Self {
+        Self { items: Items::new(cursor), shape }
+    }
+
+    /// The bound of a column.
+    pub fn find(mut self, field_id: i32) -> Option<&'a [u8]> {
+        self.find_map(|(id, bound)| (id == field_id).then_some(bound))
+    }
+}
+
+impl<'a> Iterator for Bounds<'a> {
+    type Item = (i32, &'a [u8]);
+
+    fn next(&mut self) -> Option<(i32, &'a [u8])> {
+        let shape = self.shape;
+        self.items.next(|cursor| {
+            Ok(match shape {
+                PairShape::KeyFirst => (cursor.int()?, cursor.bytes()?),
+                PairShape::ValueFirst => {
+                    let bound = cursor.bytes()?;
+                    (cursor.int()?, bound)
+                }
+            })
+        })
+    }
+}
+
+impl<'a> Longs<'a> {
+    pub(super) fn new(cursor: Cursor<'a>) -> Self {
+        Self { items: Items::new(cursor) }
+    }
+}
+
+impl Iterator for Longs<'_> {
+    type Item = i64;
+
+    fn next(&mut self) -> Option<i64> {
+        self.items.next(Cursor::long)
+    }
+}
+
+/// The items of an array, block by block.
+#[derive(Clone)]
+struct Items<'a> {
+    cursor: Cursor<'a>,
+    left: u64,
+    is_over: bool,
+}
+
+impl<'a> Items<'a> {
+    fn new(cursor: Cursor<'a>) -> Self {
+        Self { cursor, left: 0, is_over: false }
+    }
+
+    #[inline]
+    fn next<T>(&mut self, read: impl FnOnce(&mut Cursor<'a>) -> Result<T, ManifestError>) -> Option<T> {
+        if self.is_over {
+            return None;
+        }
+        if self.left == 0 {
+            self.left = self.cursor.block_count().ok().flatten().unwrap_or(0);
+            if self.left == 0 {
+                self.is_over = true;
+                return None;
+            }
+        }
+        self.left -= 1;
+        let item = read(&mut self.cursor).ok();
+        self.is_over = item.is_none();
+        item
+    }
+}

@@ -1,0 +1,132 @@
+//! Partition tuples: from the writer's record to the values of a partition spec's fields.
+
+use uuid::Uuid;
+
+use super::avro::Cursor;
+use super::error::{ManifestError, malformed};
+use super::shape::Shape;
+use crate::expr::decimal::Decimal;
+use crate::expr::value::Value;
+use crate::metadata::types::Primitive;
+
+/// The values of a partition spec's fields, in its order; `None` is null.
+pub type PartitionTuple = Vec<Option<Value>>;
+
+/// The fields of a partition spec: their ids and the types of their values. A type that is not known is read as it is
+/// written.
+pub type PartitionType = Vec<(i32, Option<Primitive>)>;
+
+/// Reads tuples that one writer wrote.
+pub(super) struct PartitionReader<'a> {
+    steps: Vec<Step<'a>>,
+    width: usize,
+}
+
+struct Step<'a> {
+    shape: &'a Shape,
+    /// Where in the tuple it goes, and as what; `None` if the spec has no such field.
+    place: Option<(usize, Option<&'a Primitive>)>,
+}
+
+impl<'a> PartitionReader<'a> {
+    /// Matches the writer's fields with the spec's by their ids; where a writer left them out, by their order.
+    pub(super) fn new(partition: &'a Shape, types: &'a PartitionType) -> Result<Self, ManifestError> {
+        let fields = partition.fields()?;
+        let has_ids = fields.iter().all(|field| field.id.is_some());
+        let mut steps = Vec::with_capacity(fields.len());
+        for (order, field) in fields.iter().enumerate() {
+            let place = match field.id.filter(|_| has_ids) {
+                Some(id) => types.iter().position(|(known, _)| *known == id),
+                None => Some(order).filter(|order| *order < types.len()),
+            };
+            let place = place.map(|place| (place, types[place].1.as_ref()));
+            steps.push(Step { shape: &field.shape, place });
+        }
+        let width = types.len();
+        let found =
+            |place: usize| steps.iter().any(|step| step.place.is_some_and(|(known, _)| known == place));
+        if let Some(missing) = (0..width).find(|place| !found(*place)) {
+            let id = types[missing].0;
+            return Err(malformed(format!(
+                "its files do not tell partition field {id} of their partition spec"
+            )));
+        }
+        Ok(Self { steps, width })
+    }
+
+    pub(super) fn read(&self, tuple: &[u8]) -> Result<PartitionTuple, ManifestError> {
+        let mut cursor = Cursor::new(tuple);
+        let mut values = vec![None; self.width];
+        for step in &self.steps {
+            let Some(shape) = step.shape.enter(&mut cursor)? else { continue };
+            match step.place {
+                Some((place, value_type)) => values[place] = Some(value(shape, value_type, &mut cursor)?),
+                None => shape.skip(&mut cursor)?,
+            }
+        }
+        Ok(values)
+    }
+}
+
+fn value(
+    shape: &Shape,
+    value_type: Option<&Primitive>,
+    cursor: &mut Cursor<'_>,
+) -> Result<Value, ManifestError> {
+    let Some(value_type) = value_type else { return as_written(shape, cursor) };
+    Ok(match (value_type, shape) {
+        (Primitive::Boolean, Shape::Boolean) => Value::Boolean(cursor.boolean()?),
+        (Primitive::Int, Shape::Long) => Value::Int(cursor.int()?),
+        (Primitive::Long, Shape::Long) => Value::Long(cursor.long()?),
+        (Primitive::Float, Shape::Float) => Value::Float(f32::from_le_bytes(array(cursor)?)),
+        // Written before the column became a double.
+        (Primitive::Double, Shape::Float) => Value::Double(f64::from(f32::from_le_bytes(array(cursor)?))),
+        (Primitive::Double, Shape::Double) => Value::Double(f64::from_le_bytes(array(cursor)?)),
+        (Primitive::Decimal { scale, .. }, Shape::Bytes) => Value::Decimal(decimal(cursor.bytes()?, *scale)?),
+        (Primitive::Decimal { scale, .. }, Shape::Fixed(size)) => {
+            Value::Decimal(decimal(cursor.take(*size)?, *scale)?)
+        }
+        (Primitive::Date, Shape::Long) => Value::Date(cursor.int()?),
+        (Primitive::Time, Shape::Long) => Value::Time(cursor.long()?),
+        (Primitive::Timestamp, Shape::Long) => Value::Timestamp(cursor.long()?),
+        (Primitive::Timestamptz, Shape::Long) => Value::Timestamptz(cursor.long()?),
+        (Primitive::TimestampNs, Shape::Long) => Value::TimestampNs(cursor.long()?),
+        (Primitive::TimestamptzNs, Shape::Long) => Value::TimestamptzNs(cursor.long()?),
+        (Primitive::String, Shape::String) => Value::String(cursor.string()?.to_owned()),
+        (Primitive::Uuid, Shape::Fixed(16)) => Value::Uuid(Uuid::from_bytes(array(cursor)?)),
+        (Primitive::Uuid, Shape::String) => {
+            let text = cursor.string()?;
+            Value::Uuid(Uuid::parse_str(text).map_err(|_| malformed(format!("`{text}` is not a UUID")))?)
+        }
+        (Primitive::Fixed(_), Shape::Fixed(size)) => Value::Fixed(cursor.take(*size)?.to_vec()),
+        (Primitive::Fixed(_), Shape::Bytes) => Value::Fixed(cursor.bytes()?.to_vec()),
+        (Primitive::Binary, Shape::Bytes) => Value::Binary(cursor.bytes()?.to_vec()),
+        (Primitive::Binary, Shape::Fixed(size)) => Value::Binary(cursor.take(*size)?.to_vec()),
+        (other, _) => {
+            return Err(malformed(format!("a partition value of type `{other}` is written as another type")));
+        }
+    })
+}
+
+/// For fields whose type nobody knows, such as those of an unknown transform.
+fn as_written(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Value, ManifestError> {
+    Ok(match shape {
+        Shape::Boolean => Value::Boolean(cursor.boolean()?),
+        Shape::Long => Value::Long(cursor.long()?),
+        Shape::Float => Value::Float(f32::from_le_bytes(array(cursor)?)),
+        Shape::Double => Value::Double(f64::from_le_bytes(array(cursor)?)),
+        Shape::String => Value::String(cursor.string()?.to_owned()),
+        Shape::Bytes => Value::Binary(cursor.bytes()?.to_vec()),
+        Shape::Fixed(size) => Value::Fixed(cursor.take(*size)?.to_vec()),
+        _ => return Err(malformed("a partition value is not of a primitive type")),
+    })
+}
+
+fn array<const N: usize>(cursor: &mut Cursor<'_>) -> Result<[u8; N], ManifestError> {
+    cursor.take(N)?.try_into().map_err(|_| malformed("it ends in the middle of a value"))
+}
+
+/// Big-endian two's complement, of any length that fits.
+fn decimal(bytes: &[u8], scale: u32) -> Result<Decimal, ManifestError> {
+    Decimal::from_bytes(bytes, scale).ok_or_else(|| malformed("a decimal partition value is too long"))
+}

@@ -1,0 +1,248 @@
+//! The shape of records as their writer declared it: what to skip, and where a field with an id is.
+//!
+//! Iceberg's readers go by field ids, so names are kept only for what carries none.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::avro::Cursor;
+use super::error::{ManifestError, malformed};
+
+/// How deep declarations may nest; Iceberg's own are four deep.
+const DEPTH_MAX: usize = 32;
+
+/// How many parts a shape may have when every reference to a name is followed. A manifest has about 60, and two more
+/// for every partition field.
+const PARTS_MAX: usize = 20_000;
+
+/// Items of an array that take no bytes are not bounded by the size of the file, so they are by this.
+const EMPTY_ITEMS_MAX: u64 = 1_000;
+
+/// A declared type.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names are those of the Avro specification")]
+pub enum Shape {
+    Null,
+    Boolean,
+    /// `int`, `long` and `enum` are written alike.
+    Long,
+    Float,
+    Double,
+    Bytes,
+    String,
+    Fixed(usize),
+    Array(Arc<Shape>),
+    /// Its keys are strings.
+    Map(Arc<Shape>),
+    Union(Arc<[Shape]>),
+    Record(Arc<[ShapeField]>),
+}
+
+/// A field of a record.
+#[derive(Clone, Debug)]
+pub struct ShapeField {
+    /// Its Iceberg field id.
+    pub id: Option<i32>,
+    /// Its name in the file.
+    pub name: String,
+    /// Its type.
+    pub shape: Shape,
+}
+
+impl Shape {
+    /// Reads a schema's declaration.
+    pub fn parse(schema: &Value) -> Result<Shape, ManifestError> {
+        let mut reader = Declarations { named: HashMap::new() };
+        let (shape, _) = reader.read(schema, DEPTH_MAX)?;
+        Ok(shape)
+    }
+
+    /// The fields of a record.
+    pub fn fields(&self) -> Result<&[ShapeField], ManifestError> {
+        match self {
+            Shape::Record(fields) => Ok(fields),
+            _ => Err(malformed("its schema has something else where a record belongs")),
+        }
+    }
+
+    /// The type itself where it may also be null, and which branch of the union is the null.
+    pub fn optional(&self) -> Option<(&Shape, i64)> {
+        match self {
+            Shape::Union(branches) => match &branches[..] {
+                [Shape::Null, shape] => Some((shape, 0)),
+                [shape, Shape::Null] => Some((shape, 1)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Reads whether a value is there, where it may be null. Positions the cursor at the value.
+    pub fn enter<'s>(&'s self, cursor: &mut Cursor<'_>) -> Result<Option<&'s Shape>, ManifestError> {
+        let Shape::Union(branches) = self else {
+            return Ok(Some(self));
+        };
+        let branch = usize::try_from(cursor.long()?).ok().and_then(|branch| branches.get(branch));
+        match branch {
+            Some(Shape::Null) => Ok(None),
+            Some(shape) => Ok(Some(shape)),
+            None => Err(malformed("a value is of a type its union does not have")),
+        }
+    }
+
+    /// Goes past a value.
+    pub fn skip(&self, cursor: &mut Cursor<'_>) -> Result<(), ManifestError> {
+        match self {
+            Shape::Null => Ok(()),
+            Shape::Boolean => cursor.take(1).map(drop),
+            Shape::Long => cursor.long().map(drop),
+            Shape::Float => cursor.take(4).map(drop),
+            Shape::Double => cursor.take(8).map(drop),
+            Shape::Bytes | Shape::String => cursor.bytes().map(drop),
+            Shape::Fixed(size) => cursor.take(*size).map(drop),
+            Shape::Array(item) => skip_items(cursor, |cursor| item.skip(cursor)),
+            Shape::Map(value) => skip_items(cursor, |cursor| {
+                cursor.bytes()?;
+                value.skip(cursor)
+            }),
+            Shape::Union(_) => match self.enter(cursor)? {
+                Some(shape) => shape.skip(cursor),
+                None => Ok(()),
+            },
+            Shape::Record(fields) => fields.iter().try_for_each(|field| field.shape.skip(cursor)),
+        }
+    }
+}
+
+fn skip_items<'a>(
+    cursor: &mut Cursor<'a>,
+    skip: impl Fn(&mut Cursor<'a>) -> Result<(), ManifestError>,
+) -> Result<(), ManifestError> {
+    while let Some(count) = cursor.block_count()? {
+        let start = cursor.position();
+        for number in 0..count {
+            skip(cursor)?;
+            if number >= EMPTY_ITEMS_MAX && cursor.position() == start {
+                return Err(malformed("an array has too many items that hold nothing"));
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Declarations {
+    /// Types declared so far by name, and how many parts they have.
+    named: HashMap<String, (Shape, usize)>,
+}
+
+impl Declarations {
+    /// The type and how many parts it has.
+    fn read(&mut self, schema: &Value, depth: usize) -> Result<(Shape, usize), ManifestError> {
+        if depth == 0 {
+            return Err(malformed(format!("its schema nests deeper than {DEPTH_MAX} types")));
+        }
+        let (shape, parts) = match schema {
+            Value::String(name) => self.named(name)?,
+            Value::Array(branches) => {
+                let (shapes, parts) = self.read_all(branches, depth - 1)?;
+                (Shape::Union(shapes.into()), parts + 1)
+            }
+            Value::Object(declared) => {
+                let kind =
+                    declared.get("type").ok_or_else(|| malformed("its schema has a type without `type`"))?;
+                match kind.as_str() {
+                    Some("record" | "error") => self.record(schema, depth)?,
+                    Some("array") => {
+                        let (item, parts) = self.read(part(schema, "items")?, depth - 1)?;
+                        (Shape::Array(Arc::new(item)), parts + 1)
+                    }
+                    Some("map") => {
+                        let (value, parts) = self.read(part(schema, "values")?, depth - 1)?;
+                        (Shape::Map(Arc::new(value)), parts + 1)
+                    }
+                    Some("enum") => self.declare(schema, Shape::Long, 1),
+                    Some("fixed") => {
+                        let size = part(schema, "size")?.as_u64().and_then(|size| usize::try_from(size).ok());
+                        let size =
+                            size.ok_or_else(|| malformed("its schema has a fixed type without a size"))?;
+                        self.declare(schema, Shape::Fixed(size), 1)
+                    }
+                    _ => self.read(kind, depth - 1)?,
+                }
+            }
+            _ => return Err(malformed("its schema is not an Avro schema")),
+        };
+        if parts > PARTS_MAX {
+            return Err(malformed(format!("its schema has more than {PARTS_MAX} parts")));
+        }
+        Ok((shape, parts))
+    }
+
+    fn read_all(&mut self, schemas: &[Value], depth: usize) -> Result<(Vec<Shape>, usize), ManifestError> {
+        let mut shapes = Vec::with_capacity(schemas.len());
+        let mut total = 0;
+        for schema in schemas {
+            let (shape, parts) = self.read(schema, depth)?;
+            shapes.push(shape);
+            total += parts;
+        }
+        Ok((shapes, total))
+    }
+
+    fn named(&self, name: &str) -> Result<(Shape, usize), ManifestError> {
+        Ok(match name {
+            "null" => (Shape::Null, 1),
+            "boolean" => (Shape::Boolean, 1),
+            "int" | "long" => (Shape::Long, 1),
+            "float" => (Shape::Float, 1),
+            "double" => (Shape::Double, 1),
+            "bytes" => (Shape::Bytes, 1),
+            "string" => (Shape::String, 1),
+            _ => {
+                let found = self.named.get(name).or_else(|| self.named.get(last_part(name)));
+                found.cloned().ok_or_else(|| {
+                    malformed(format!("its schema uses `{name}` before, or without, declaring it"))
+                })?
+            }
+        })
+    }
+
+    fn record(&mut self, schema: &Value, depth: usize) -> Result<(Shape, usize), ManifestError> {
+        let declared = part(schema, "fields")?.as_array();
+        let declared =
+            declared.ok_or_else(|| malformed("its schema has a record whose fields are no list"))?;
+        let mut fields = Vec::with_capacity(declared.len());
+        let mut total = 1;
+        for field in declared {
+            let (shape, parts) = self.read(part(field, "type")?, depth - 1)?;
+            let id = field.get("field-id").and_then(Value::as_i64).and_then(|id| i32::try_from(id).ok());
+            let name = field.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+            fields.push(ShapeField { id, name, shape });
+            total += parts + 1;
+        }
+        Ok(self.declare(schema, Shape::Record(fields.into()), total))
+    }
+
+    /// Remembers a type by its name, in full and without its namespace.
+    fn declare(&mut self, schema: &Value, shape: Shape, parts: usize) -> (Shape, usize) {
+        if let Some(name) = schema.get("name").and_then(Value::as_str) {
+            let namespace = schema.get("namespace").and_then(Value::as_str);
+            if let Some(namespace) = namespace.filter(|_| !name.contains('.')) {
+                self.named.insert(format!("{namespace}.{name}"), (shape.clone(), parts));
+            }
+            self.named.insert(last_part(name).to_owned(), (shape.clone(), parts));
+            self.named.insert(name.to_owned(), (shape.clone(), parts));
+        }
+        (shape, parts)
+    }
+}
+
+fn part<'a>(schema: &'a Value, name: &str) -> Result<&'a Value, ManifestError> {
+    schema.get(name).ok_or_else(|| malformed(format!("its schema has a type without `{name}`")))
+}
+
+fn last_part(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(_, last)| last)
+}
