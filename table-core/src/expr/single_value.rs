@@ -13,6 +13,7 @@ use super::civil::{
 use super::decimal::Decimal;
 use super::error::ExpressionError;
 use super::value::Value;
+use crate::metadata::json::decode;
 use crate::metadata::types::Primitive;
 
 impl Value {
@@ -27,6 +28,17 @@ impl Value {
                 example(value_type)
             ))
         })
+    }
+
+    /// As [`Value::from_json`], from the text of the JSON. Numbers of a float type are read to the last bit, which
+    /// `serde_json` does not do.
+    pub fn from_json_text(text: &str, value_type: &Primitive) -> Result<Value, ExpressionError> {
+        if matches!(value_type, Primitive::Float | Primitive::Double)
+            && let Some(number) = parse_number(text).and_then(Number::from_f64)
+        {
+            return Value::from_json(&Json::Number(number), value_type);
+        }
+        Value::from_json(&decode(text, "value")?, value_type)
     }
 
     /// The value as JSON, in the form of the REST document: fractions of seconds in full, hexadecimal in upper case.
@@ -115,6 +127,12 @@ pub(crate) fn example(value_type: &Primitive) -> &'static str {
         | Primitive::Geography(_)
         | Primitive::Other(_) => "nothing: values of the type have no form in JSON",
     }
+}
+
+/// Reads the text of a JSON number; `None` for other JSON.
+pub(crate) fn parse_number(text: &str) -> Option<f64> {
+    let starts = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    starts.then(|| text.parse().ok()).flatten()
 }
 
 /// Reads a UUID in the form with dashes, in either case.

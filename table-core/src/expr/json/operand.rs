@@ -8,6 +8,7 @@ use super::start;
 use crate::expr::decimal::Decimal;
 use crate::expr::error::ExpressionError;
 use crate::expr::expression::{Reference, Term};
+use crate::expr::single_value::parse_number;
 use crate::expr::value::Value;
 use crate::metadata::json::{Fields, decode};
 use crate::metadata::transform::Transform;
@@ -179,8 +180,7 @@ pub(super) fn literal(text: &str) -> Result<Value, ExpressionError> {
 }
 
 fn typed(text: &str, type_name: &str) -> Result<Value, ExpressionError> {
-    let json: Json = decode(text, "literal")?;
-    Value::from_json(&json, &Primitive::parse(type_name))
+    Value::from_json_text(text, &Primitive::parse(type_name))
 }
 
 /// A literal without a type, which the column will give it.
@@ -192,14 +192,16 @@ fn bare(text: &str) -> Result<Value, ExpressionError> {
     if let Ok(unscaled) = text.parse::<i128>() {
         return Ok(Value::Decimal(Decimal { unscaled, scale: 0 }));
     }
+    // To the last bit, which `serde_json` does not do.
+    if let Some(number) = parse_number(text) {
+        return Some(number)
+            .filter(|number| number.is_finite())
+            .map(Value::Double)
+            .ok_or_else(|| ExpressionError::malformed(format!("the number `{}` is too large", start(text))));
+    }
     match decode(text, "literal")? {
         Json::Bool(value) => Ok(Value::Boolean(value)),
         Json::String(value) => Ok(Value::String(value)),
-        Json::Number(value) => {
-            value.as_f64().filter(|value| value.is_finite()).map(Value::Double).ok_or_else(|| {
-                ExpressionError::malformed(format!("the number `{}` is too large", start(text)))
-            })
-        }
         _ => Err(ExpressionError::malformed(format!(
             "`{}` is not a literal; write a number, a string or a boolean, and test for null with `is-null`",
             start(text)
