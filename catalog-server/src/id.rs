@@ -8,6 +8,16 @@ pub fn random() -> Uuid {
     Uuid::new_v4()
 }
 
+/// Random bytes that nobody can guess, to sign with: as much randomness as SHA-256 has bits, less the twelve that mark
+/// the two as UUIDs.
+pub fn secret() -> [u8; 32] {
+    let mut secret = [0; 32];
+    let (one, two) = secret.split_at_mut(16);
+    one.copy_from_slice(random().as_bytes());
+    two.copy_from_slice(random().as_bytes());
+    secret
+}
+
 /// An identifier that sorts by the time it was made, for rows that are read in that order.
 #[expect(clippy::disallowed_methods, reason = "the one caller of UUID constructors")]
 pub fn ordered() -> Uuid {

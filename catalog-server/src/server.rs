@@ -18,11 +18,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::api;
 use crate::catalog::Catalog;
+use crate::catalog::scans::Scans;
 use crate::catalog::warehouses::Warehouse;
 use crate::clock::Clock;
 use crate::config::{Config, Limits};
 use crate::storage::Files;
 use crate::storage::documents::Documents;
+use crate::storage::manifests::Manifests;
 use crate::store::db::{Db, DbOptions};
 
 /// A server that has opened everything and listens, but does not answer yet.
@@ -53,7 +55,11 @@ impl Server {
         let files = Files;
         let documents =
             Documents::new(files.clone(), config.cache.metadata_bytes, config.limits.metadata_bytes);
-        let catalog = Arc::new(Catalog::new(db.clone(), files, documents, clock, config.retention.clone()));
+        let manifests =
+            Manifests::new(files.clone(), config.cache.manifest_bytes, config.limits.metadata_bytes);
+        let scans = Scans::new(manifests, config.planning.clone());
+        let catalog =
+            Arc::new(Catalog::new(db.clone(), files, documents, scans, clock, config.retention.clone()));
         let default_location = format!("file://{}/warehouse", data_dir.display());
         let warehouse = catalog.ensure_warehouse(&config.warehouse, &default_location).await?;
 

@@ -7,3 +7,4 @@ pub mod expr;
 pub mod location;
 pub mod manifest;
 pub mod metadata;
+pub mod scan;

@@ -127,6 +127,8 @@ impl From<CatalogError> for ApiError {
             E::NoSuchNamespace(_) => (StatusCode::NOT_FOUND, "NoSuchNamespaceException"),
             E::NoSuchTable(_) => (StatusCode::NOT_FOUND, "NoSuchTableException"),
             E::NoSuchView(_) => (StatusCode::NOT_FOUND, "NoSuchViewException"),
+            E::NoSuchPlanId(_) => (StatusCode::NOT_FOUND, "NoSuchPlanIdException"),
+            E::NoSuchPlanTask(_) => (StatusCode::NOT_FOUND, "NoSuchPlanTaskException"),
             E::FileMissing(_) => (StatusCode::NOT_FOUND, "NotFoundException"),
             E::NamespaceExists(_) | E::NameTaken { .. } => (StatusCode::CONFLICT, "AlreadyExistsException"),
             E::NamespaceNotEmpty(_) => (StatusCode::CONFLICT, "NamespaceNotEmptyException"),
@@ -144,7 +146,7 @@ impl From<CatalogError> for ApiError {
             E::Store(error) if error.is_unavailable() => {
                 (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
             }
-            E::Store(_) | E::File(_) | E::Document(_) | E::Internal(_) | E::Replayed => {
+            E::Store(_) | E::File(_) | E::Document(_) | E::Damaged(_) | E::Internal(_) | E::Replayed => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError")
             }
         };

@@ -47,6 +47,18 @@ pub struct AtObject {
     pub identifier: Identifier,
 }
 
+/// A scan plan of the path.
+pub struct AtPlan {
+    /// Where the request goes.
+    pub warehouse: Warehouse,
+    /// The table that the path names.
+    pub identifier: Identifier,
+    /// The plan that the path names.
+    pub plan_id: String,
+    /// The request's id.
+    pub request_id: Uuid,
+}
+
 /// The decoded names of a path `/v1/{prefix}/namespaces/{namespace}/tables/{table}`, or of a part of it.
 struct Names<'a> {
     segments: std::str::Split<'a, char>,
@@ -108,6 +120,18 @@ impl FromRequestParts<App> for AtObject {
         let warehouse = app.catalog.find_warehouse(&names.next()?).await?;
         let namespace = Namespace::from_path(&names.next()?)?;
         Ok(Self { warehouse, identifier: Identifier::new(namespace, names.next()?)? })
+    }
+}
+
+impl FromRequestParts<App> for AtPlan {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let mut names = Names::of(&parts.uri);
+        let warehouse = app.catalog.find_warehouse(&names.next()?).await?;
+        let namespace = Namespace::from_path(&names.next()?)?;
+        let identifier = Identifier::new(namespace, names.next()?)?;
+        Ok(Self { warehouse, identifier, plan_id: names.next()?, request_id: request_id(parts) })
     }
 }
 

@@ -10,6 +10,7 @@ use table_core::commit::update::TableUpdate;
 use table_core::metadata::file_name;
 use table_core::metadata::table::TableMetadata;
 
+use crate::config::ScanPlanningMode;
 use crate::id;
 use crate::storage::documents::Document;
 use crate::store::ids::{NamespaceId, TabularId};
@@ -23,6 +24,9 @@ use super::names::Identifier;
 use super::objects::name_taken;
 use super::warehouses::Warehouse;
 use super::{Catalog, namespaces};
+
+/// The table property by which a table asks to be planned here or there.
+const MODE: &str = ScanPlanningMode::TABLE_PROPERTY;
 
 /// Documents above this size are worked on away from the request threads: a megabyte takes milliseconds.
 const INLINE_BYTES_MAX: usize = 64 << 10;
@@ -82,6 +86,9 @@ impl Catalog {
         let (metadata, expired) = (Arc::new(applied.metadata), applied.expired_metadata_files);
         if !applied.changed {
             return Ok(Draft::Unchanged(document));
+        }
+        if metadata.property(MODE) != base.property(MODE) {
+            check_planning_mode(&metadata)?;
         }
         let (folders, claims) = folders_after(warehouse, &base, &metadata)?;
         self.check_new_snapshots(warehouse, Some(found.tabular_id), &folders, &commit.updates).await?;
@@ -153,6 +160,7 @@ impl Catalog {
         metadata: TableMetadata,
         updates: Option<&[TableUpdate]>,
     ) -> Result<Next, CatalogError> {
+        check_planning_mode(&metadata)?;
         let folders = Folders::by_table(warehouse, &metadata)?;
         self.check_free(warehouse, &folders).await?;
         if let Some(updates) = updates {
@@ -199,6 +207,16 @@ impl Draft {
             Self::Update { found, .. } => Some(found.tabular_id),
             Self::Unchanged(_) | Self::Create { .. } => None,
         }
+    }
+}
+
+/// A mistyped mode would silently have no effect.
+fn check_planning_mode(metadata: &TableMetadata) -> Result<(), CatalogError> {
+    match metadata.property(MODE) {
+        Some(word) if ScanPlanningMode::parse(word).is_none() => Err(CatalogError::Invalid(format!(
+            "table property `{MODE}` is `{word}`; set it to `client` or `server`, or remove it"
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Why a use case did not do what was asked.
 
 use table_core::commit::CommitError;
+use table_core::scan::error::ScanError;
 
 use crate::storage::FileError;
 use crate::storage::documents::DocumentError;
@@ -30,6 +31,12 @@ pub enum CatalogError {
     /// The view is not known.
     #[error("View does not exist: {0}")]
     NoSuchView(Identifier),
+    /// The plan is not known, or not any more.
+    #[error("Plan does not exist: {0}. It may have expired; plan the scan again")]
+    NoSuchPlanId(String),
+    /// The plan task is not known, or not any more.
+    #[error("Plan task does not exist: {0}")]
+    NoSuchPlanTask(String),
     /// The name is taken.
     #[error("{text}")]
     NameTaken {
@@ -86,6 +93,9 @@ pub enum CatalogError {
     /// A metadata file cannot be used.
     #[error(transparent)]
     Document(DocumentError),
+    /// A table's files contradict each other.
+    #[error("{0}")]
+    Damaged(String),
     /// A defect, or a machine out of order.
     #[error("{0}")]
     Internal(String),
@@ -121,6 +131,17 @@ impl From<CommitError> for CatalogError {
             CommitError::Malformed(_) => Self::Malformed(error.to_string()),
             CommitError::Invalid(_) | CommitError::Unsupported(_) => Self::Invalid(error.to_string()),
             CommitError::Metadata(_) => Self::Unprocessable(error.to_string()),
+        }
+    }
+}
+
+impl From<ScanError> for CatalogError {
+    fn from(error: ScanError) -> Self {
+        match error {
+            ScanError::Invalid(_) | ScanError::Filter(_) => Self::Invalid(error.to_string()),
+            ScanError::Metadata(_) | ScanError::Manifest { .. } | ScanError::Damaged(_) => {
+                Self::Damaged(error.to_string())
+            }
         }
     }
 }

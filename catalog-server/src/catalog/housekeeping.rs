@@ -1,11 +1,11 @@
-//! Forgetting what need not be kept: old idempotency keys and published events.
+//! Forgetting what need not be kept: old idempotency keys, published events and scan plans.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::store::error::StoreError;
-use crate::store::{idempotency, outbox};
+use crate::store::{idempotency, outbox, plans};
 
 use super::Catalog;
 
@@ -35,12 +35,14 @@ impl Catalog {
         // Twice the advertised time: clocks differ, and a client may send its last retry late.
         let keys_before_ms = now_ms - 2 * MINUTE_MS * i64::from(self.retention.idempotency_minutes);
         let events_before_ms = now_ms - DAY_MS * i64::from(self.retention.outbox_days);
+        let plans_before_ms = now_ms - self.scans.expiry_ms();
         loop {
             let mut tx = self.db.write(now_ms).await?;
             let keys = idempotency::prune(&mut tx, keys_before_ms, BATCH_ROWS).await?;
             let events = outbox::prune_older(&mut tx, events_before_ms, BATCH_ROWS).await?;
+            let plans = plans::prune(&mut tx, plans_before_ms, BATCH_ROWS).await?;
             tx.commit().await?;
-            if keys < u64::from(BATCH_ROWS) && events < u64::from(BATCH_ROWS) {
+            if [keys, events, plans].iter().all(|deleted| *deleted < u64::from(BATCH_ROWS)) {
                 return Ok(());
             }
         }

@@ -29,8 +29,10 @@ mod locks;
 pub mod names;
 mod namespaces;
 mod objects;
+mod plan_task;
 mod purge;
 mod reports;
+pub mod scans;
 pub mod tables;
 pub mod views;
 pub mod warehouses;
@@ -57,6 +59,7 @@ pub struct Catalog {
     documents: Documents,
     clock: Clock,
     retention: Retention,
+    scans: scans::Scans,
     locks: locks::Locks,
     warehouses: RwLock<HashMap<String, Warehouse>>,
     purge_wanted: tokio::sync::Notify,
@@ -64,13 +67,21 @@ pub struct Catalog {
 
 impl Catalog {
     /// A catalog over an open database and its files.
-    pub fn new(db: Db, files: Files, documents: Documents, clock: Clock, retention: Retention) -> Self {
+    pub fn new(
+        db: Db,
+        files: Files,
+        documents: Documents,
+        scans: scans::Scans,
+        clock: Clock,
+        retention: Retention,
+    ) -> Self {
         Self {
             db,
             files,
             documents,
             clock,
             retention,
+            scans,
             locks: locks::Locks::default(),
             warehouses: RwLock::default(),
             purge_wanted: tokio::sync::Notify::new(),
@@ -86,6 +97,8 @@ impl Catalog {
     pub fn record_gauges(&self) {
         #[expect(clippy::cast_precision_loss, reason = "a measurement")]
         metrics::gauge!("firn_metadata_cache_bytes").set(self.documents.held_bytes() as f64);
+        #[expect(clippy::cast_precision_loss, reason = "a measurement")]
+        metrics::gauge!("firn_manifest_cache_bytes").set(self.scans.held_bytes() as f64);
         let pool = self.db.pool_stats();
         metrics::gauge!("firn_database_connections", "state" => "open").set(f64::from(pool.open));
         metrics::gauge!("firn_database_connections", "state" => "idle").set(f64::from(pool.idle));

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use table_core::location::Location;
 
-use crate::config;
+use crate::config::{self, ScanPlanningMode};
 use crate::id;
 use crate::store::ids::WarehouseId;
 use crate::store::warehouses::{self, NewWarehouse, Warehouse as WarehouseRow};
@@ -25,6 +25,8 @@ pub struct Warehouse {
     pub name: Arc<str>,
     /// The folder below which all of its tables live.
     pub location: Arc<Location>,
+    /// Where clients are told to plan scans of its tables.
+    pub planning: ScanPlanningMode,
     /// Set for a read-only view of the catalog as it was at this instant, in milliseconds since 1970.
     pub at_ms: Option<i64>,
 }
@@ -60,7 +62,7 @@ impl Catalog {
         default_location: &str,
     ) -> Result<Warehouse, CatalogError> {
         if let Some(row) = warehouses::find(&self.db, &wanted.name).await? {
-            let warehouse = self.remember(row)?;
+            let warehouse = self.remember(row, wanted.scan_planning_mode)?;
             check_configured(&warehouse, wanted)?;
             self.files.prepare_folder(&warehouse.location.to_string()).await?;
             return Ok(warehouse);
@@ -81,7 +83,7 @@ impl Catalog {
         warehouses::create(&mut tx, &new).await?;
         tx.commit().await?;
         match warehouses::find(&self.db, &wanted.name).await? {
-            Some(row) => self.remember(row),
+            Some(row) => self.remember(row, wanted.scan_planning_mode),
             None => Err(CatalogError::Internal(format!("warehouse `{}` was not created", wanted.name))),
         }
     }
@@ -104,7 +106,7 @@ impl Catalog {
         // Two tell that there is not just one.
         let mut rows = warehouses::list(&self.db, None, 2).await?;
         match rows.len() {
-            1 => self.remember(rows.remove(0)),
+            1 => self.remember(rows.remove(0), ScanPlanningMode::Unset),
             0 => Err(CatalogError::NoSuchWarehouse("(none was created yet)".to_owned())),
             _ => Err(CatalogError::Invalid(
                 "there is more than one warehouse; name one of them by the `warehouse` parameter".to_owned(),
@@ -140,24 +142,25 @@ impl Catalog {
             return Err(CatalogError::NoSuchWarehouse(name.to_owned()));
         }
         match warehouses::find(&self.db, name).await? {
-            Some(row) => self.remember(row),
+            Some(row) => self.remember(row, ScanPlanningMode::Unset),
             None => Err(CatalogError::NoSuchWarehouse(name.to_owned())),
         }
     }
 
-    /// A warehouse's id, name and location never change, so they are read once.
-    fn remember(&self, row: WarehouseRow) -> Result<Warehouse, CatalogError> {
+    /// A warehouse's id, name and location never change, so they are read once. The mode counts the first time: the
+    /// configured warehouse is remembered before any other.
+    fn remember(&self, row: WarehouseRow, planning: ScanPlanningMode) -> Result<Warehouse, CatalogError> {
         let location = Location::parse(&row.location)
             .map_err(|error| CatalogError::Internal(format!("warehouse `{}`: {error}", row.name)))?;
         let warehouse = Warehouse {
             id: row.warehouse_id,
             name: row.name.clone().into(),
             location: Arc::new(location),
+            planning,
             at_ms: None,
         };
         let mut known = self.warehouses.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(row.name, warehouse.clone());
-        Ok(warehouse)
+        Ok(known.entry(row.name).or_insert(warehouse).clone())
     }
 }
 

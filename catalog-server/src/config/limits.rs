@@ -59,11 +59,13 @@ impl Limits {
 pub struct Cache {
     /// Memory for metadata documents, in bytes.
     pub metadata_bytes: u64,
+    /// Memory for decoded manifests, in bytes.
+    pub manifest_bytes: u64,
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { metadata_bytes: 256 << 20 }
+        Self { metadata_bytes: 256 << 20, manifest_bytes: 128 << 20 }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod limits;
 mod log;
+mod planning;
 mod warehouse;
 
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use limits::{Cache, Limits, Retention};
 pub use log::{Log, LogFormat};
+pub use planning::{Planning, ScanPlanningMode};
 pub use warehouse::Warehouse;
 
 /// Everything `firn serve` can be told.
@@ -35,6 +37,8 @@ pub struct Config {
     pub limits: Limits,
     /// How much memory caches may take.
     pub cache: Cache,
+    /// Bounds on scan plans.
+    pub planning: Planning,
     /// How long records are kept.
     pub retention: Retention,
     /// Where log lines go and how they look.
@@ -51,6 +55,7 @@ impl Default for Config {
             warehouse: Warehouse::default(),
             limits: Limits::default(),
             cache: Cache::default(),
+            planning: Planning::default(),
             retention: Retention::default(),
             log: Log::default(),
         }
@@ -127,7 +132,8 @@ impl Config {
             )));
         }
         self.warehouse.check()?;
-        self.limits.check()
+        self.limits.check()?;
+        self.planning.check()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use super::{ConfigError, ScanPlanningMode};
 
 /// Longest name of a warehouse, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -15,11 +15,13 @@ pub struct Warehouse {
     pub name: String,
     /// A `file:` URI or an absolute path; a folder inside the data directory when absent.
     pub location: Option<String>,
+    /// Where clients are told to plan scans of its tables, unless a table's property says otherwise.
+    pub scan_planning_mode: ScanPlanningMode,
 }
 
 impl Default for Warehouse {
     fn default() -> Self {
-        Self { name: "main".to_owned(), location: None }
+        Self { name: "main".to_owned(), location: None, scan_planning_mode: ScanPlanningMode::Unset }
     }
 }
 

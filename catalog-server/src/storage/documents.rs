@@ -11,6 +11,8 @@ use table_core::metadata::file_name;
 use table_core::metadata::table::TableMetadata;
 use table_core::metadata::view::ViewMetadata;
 
+use crate::config::ScanPlanningMode;
+
 use super::{FileError, Files};
 
 /// Documents above this many bytes are parsed away from the request threads (a megabyte takes about 5 ms).
@@ -262,14 +264,33 @@ fn decode(location: &str, bytes: &Bytes, limit_bytes: usize) -> Result<Vec<u8>, 
     })
 }
 
+/// Settings for clients of a table: where its property tells them to plan their scans.
+fn config_of(json: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Properties {
+        #[serde(default)]
+        properties: std::collections::HashMap<String, String>,
+    }
+
+    let property = ScanPlanningMode::TABLE_PROPERTY;
+    // Almost no table has it, and looking for its name costs less than reading the document.
+    let mode = memchr::memmem::find(json, property.as_bytes())
+        .and_then(|_| serde_json::from_slice::<Properties>(json).ok())
+        .and_then(|document| ScanPlanningMode::parse(document.properties.get(property)?)?.word());
+    match mode {
+        Some(word) => format!("{{\"scan-planning-mode\":\"{word}\"}}"),
+        None => "{}".to_owned(),
+    }
+}
+
 fn splice(location: Option<&str>, json: &[u8]) -> (Bytes, usize, usize) {
     // A string always serialises.
     let location = serde_json::to_string(&location).unwrap_or_default();
     let head = format!("{{\"metadata-location\":{location},\"metadata\":");
-    let tail = b",\"config\":{}}";
+    let tail = format!(",\"config\":{}}}", config_of(json));
     let mut body = Vec::with_capacity(head.len() + json.len() + tail.len());
     body.extend_from_slice(head.as_bytes());
     body.extend_from_slice(json);
-    body.extend_from_slice(tail);
+    body.extend_from_slice(tail.as_bytes());
     (Bytes::from(body), head.len(), head.len() + json.len())
 }

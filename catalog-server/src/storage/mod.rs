@@ -4,6 +4,7 @@
 
 pub mod documents;
 mod local;
+pub mod manifests;
 
 use std::path::PathBuf;
 

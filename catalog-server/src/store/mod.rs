@@ -66,6 +66,7 @@ pub mod ids;
 pub mod locations;
 pub mod namespaces;
 pub mod outbox;
+pub mod plans;
 mod pointer_cache;
 mod postgres;
 pub mod reports;

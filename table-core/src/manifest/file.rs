@@ -19,6 +19,7 @@ pub struct Manifest {
     /// The distinct partition tuples, as they are written.
     partitions: Vec<Span>,
     partition: Shape,
+    spec_id: Option<i32>,
 }
 
 /// How the maps of metrics are written.
@@ -38,6 +39,8 @@ impl Manifest {
         let limit_bytes = limit_bytes.min(u32::MAX as usize);
         let mut container = Container::open(file)?;
         let layout = Layout::of(&Shape::parse(&container.schema)?)?;
+        let spec_id = container.metadata.iter().find(|(name, _)| name == "partition-spec-id");
+        let spec_id = spec_id.and_then(|(_, id)| std::str::from_utf8(id).ok()?.parse().ok());
         let mut bytes = Vec::new();
         let mut entries = Vec::new();
         let mut partitions = Partitions::default();
@@ -70,6 +73,7 @@ impl Manifest {
             entries,
             partitions: partitions.spans,
             partition: layout.partition,
+            spec_id,
         })
     }
 
@@ -86,6 +90,16 @@ impl Manifest {
     /// The files, as the manifest list at hand tells them.
     pub fn files<'a>(&'a self, listed: &'a ManifestFile) -> impl ExactSizeIterator<Item = File<'a>> {
         self.entries.iter().map(move |entry| File { manifest: self, entry, listed })
+    }
+
+    /// The partition spec it was written with, if it says.
+    pub fn spec_id(&self) -> Option<i32> {
+        self.spec_id
+    }
+
+    /// The file of an entry by its number, from 0.
+    pub fn file<'a>(&'a self, number: usize, listed: &'a ManifestFile) -> Option<File<'a>> {
+        self.entries.get(number).map(|entry| File { manifest: self, entry, listed })
     }
 
     /// The distinct partition tuples by their number, with values of these types.

@@ -229,7 +229,7 @@ fn summaries(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Vec<PartitionSumm
                 let Some(shape) = shape.enter(cursor)? else { continue };
                 match (field, shape) {
                     (SummaryField::ContainsNull, Shape::Boolean) => {
-                        summary.contains_null = cursor.boolean()?
+                        summary.contains_null = cursor.boolean()?;
                     }
                     (SummaryField::ContainsNan, Shape::Boolean) => {
                         summary.contains_nan = Some(cursor.boolean()?);

@@ -81,8 +81,10 @@ impl Shape {
 
     /// Reads whether a value is there, where it may be null. Positions the cursor at the value.
     pub fn enter<'s>(&'s self, cursor: &mut Cursor<'_>) -> Result<Option<&'s Shape>, ManifestError> {
-        let Shape::Union(branches) = self else {
-            return Ok(Some(self));
+        let branches = match self {
+            Shape::Union(branches) => branches,
+            Shape::Null => return Ok(None),
+            _ => return Ok(Some(self)),
         };
         let branch = usize::try_from(cursor.long()?).ok().and_then(|branch| branches.get(branch));
         match branch {

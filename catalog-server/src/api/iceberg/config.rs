@@ -38,8 +38,9 @@ async fn get_config(
         None | Some("") => app.catalog.only_warehouse().await?,
         Some(name) => app.catalog.find_warehouse(name).await?,
     };
+    let mode = warehouse.planning.word();
     Ok(axum::Json(CatalogConfig {
-        defaults: BTreeMap::new(),
+        defaults: mode.map(|word| ("scan-planning-mode".to_owned(), word.to_owned())).into_iter().collect(),
         overrides: BTreeMap::from([("prefix".to_owned(), warehouse.prefix())]),
         endpoints: app.endpoints.clone(),
         idempotency_key_lifetime: format!("PT{}M", app.retention.idempotency_minutes),

@@ -3,6 +3,7 @@
 mod config;
 mod namespaces;
 mod reports;
+mod scans;
 mod tables;
 mod transactions;
 mod views;
@@ -20,4 +21,5 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(transactions::routes())
         .merge(views::routes())
         .merge(reports::routes())
+        .merge(scans::routes())
 }

@@ -240,3 +240,66 @@ pub struct LoadViewResult {
     /// Settings for clients of this view.
     pub config: BTreeMap<String, String>,
 }
+
+/// Asks which files a scan has to read.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+#[expect(dead_code, reason = "documentation; `table-core` reads the body")]
+pub struct PlanTableScanRequest {
+    /// The snapshot to scan; the current one of the main branch if absent.
+    pub snapshot_id: Option<i64>,
+    /// The columns to be read. Has no effect on the plan.
+    pub select: Option<Vec<String>>,
+    /// An expression that rows have to match.
+    #[schema(value_type = Option<Object>)]
+    pub filter: Option<Box<RawValue>>,
+    /// Rows after which the client stops reading.
+    #[schema(minimum = 0)]
+    pub min_rows_requested: Option<i64>,
+    /// Whether names have to match in case as well; they do if absent.
+    pub case_sensitive: Option<bool>,
+    /// Whether names are those of the schema that the snapshot was written with.
+    pub use_snapshot_schema: Option<bool>,
+    /// For an incremental scan, the snapshot after which it starts.
+    pub start_snapshot_id: Option<i64>,
+    /// For an incremental scan, the last snapshot of it.
+    pub end_snapshot_id: Option<i64>,
+    /// Columns whose metrics are wanted.
+    pub stats_fields: Option<Vec<String>>,
+}
+
+/// A scan plan, a part of it, or where it is.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+#[expect(dead_code, reason = "documentation; `table-core` writes the body")]
+pub struct PlanningResult {
+    /// `completed`, `submitted`, `cancelled` or `failed`.
+    pub status: String,
+    /// By what a submitted plan is asked for.
+    pub plan_id: Option<String>,
+    /// Why the plan failed.
+    pub error: Option<crate::api::error::ErrorModel>,
+    /// Parts of the plan that are still to be fetched.
+    pub plan_tasks: Option<Vec<String>>,
+    /// The files to read.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub file_scan_tasks: Option<Vec<Box<RawValue>>>,
+    /// The delete files they refer to.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub delete_files: Option<Vec<Box<RawValue>>>,
+}
+
+/// A part of a scan plan.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+#[expect(dead_code, reason = "documentation; `table-core` writes the body")]
+pub struct FetchScanTasksResult {
+    /// Parts of the plan that are still to be fetched.
+    pub plan_tasks: Vec<String>,
+    /// The files to read.
+    #[schema(value_type = Vec<Object>)]
+    pub file_scan_tasks: Vec<Box<RawValue>>,
+    /// The delete files they refer to.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub delete_files: Option<Vec<Box<RawValue>>>,
+}

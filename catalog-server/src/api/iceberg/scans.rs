@@ -1,0 +1,113 @@
+//! Server-side scan planning: submit, poll, cancel, fetch tasks.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::error::{ApiError, CommonErrors, MutationErrors};
+use crate::api::extract::{AtObject, AtPlan, Change, context};
+use crate::api::{App, json};
+use crate::catalog::scans::Planned;
+
+use super::wire::{FetchScanTasksResult, PlanTableScanRequest, PlanningResult};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(plan_table_scan))
+        .routes(routes!(fetch_planning_result, cancel_planning))
+        .routes(routes!(fetch_scan_tasks))
+}
+
+/// Plans a scan: which files to read, with which deletes.
+#[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}/plan", tag = "Scans",
+    operation_id = "planTableScan",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header)),
+    request_body = PlanTableScanRequest,
+    responses((status = 200, body = PlanningResult), CommonErrors, MutationErrors))]
+async fn plan_table_scan(
+    State(app): State<App>,
+    AtObject { warehouse, identifier }: AtObject,
+    change: Change,
+) -> Result<Response, ApiError> {
+    let context = context(change.request_id);
+    let planned = app.catalog.plan_scan(&context, &warehouse, &identifier, &change.body).await?;
+    answer(planned)
+}
+
+/// Asks for a plan that was not ready when it was submitted.
+#[utoipa::path(get, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}/plan/{plan-id}", tag = "Scans",
+    operation_id = "fetchPlanningResult",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path),
+        ("plan-id" = String, Path)),
+    responses((status = 200, body = PlanningResult), CommonErrors))]
+async fn fetch_planning_result(
+    State(app): State<App>,
+    AtPlan { warehouse, identifier, plan_id, request_id }: AtPlan,
+) -> Result<Response, ApiError> {
+    answer(app.catalog.find_plan(&context(request_id), &warehouse, &identifier, &plan_id).await?)
+}
+
+/// Tells that a plan is not wanted any more.
+#[utoipa::path(delete, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}/plan/{plan-id}", tag = "Scans",
+    operation_id = "cancelPlanning",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path),
+        ("plan-id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 204), CommonErrors, MutationErrors))]
+async fn cancel_planning(
+    State(app): State<App>,
+    AtPlan { warehouse, identifier, plan_id, request_id }: AtPlan,
+) -> Result<StatusCode, ApiError> {
+    app.catalog.cancel_plan(&context(request_id), &warehouse, &identifier, &plan_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Asks for the file scan tasks of one of a plan's tasks.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct FetchScanTasksRequest {
+    /// The plan task, as the plan gave it.
+    pub plan_task: String,
+}
+
+/// Fetches a part of a plan.
+#[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}/tasks", tag = "Scans",
+    operation_id = "fetchScanTasks",
+    params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header)),
+    request_body = FetchScanTasksRequest,
+    responses((status = 200, body = FetchScanTasksResult), CommonErrors, MutationErrors))]
+async fn fetch_scan_tasks(
+    State(app): State<App>,
+    AtObject { warehouse, identifier }: AtObject,
+    change: Change,
+) -> Result<Response, ApiError> {
+    let request: FetchScanTasksRequest = change.json()?;
+    let context = context(change.request_id);
+    let tasks = app.catalog.fetch_scan_tasks(&context, &warehouse, &identifier, &request.plan_task).await?;
+    Ok(json(tasks))
+}
+
+fn answer(planned: Planned) -> Result<Response, ApiError> {
+    match planned {
+        Planned::Completed(plan) => Ok(json(plan)),
+        Planned::Submitted(plan_id) => {
+            Ok(json(format!("{{\"status\":\"submitted\",\"plan-id\":\"{plan_id}\"}}")))
+        }
+        Planned::Cancelled => Ok(json("{\"status\":\"cancelled\"}")),
+        Planned::Failed(error) => {
+            let error = ApiError::from(error);
+            // Trying again may help where the database or a file system is away for now.
+            if !error.is_final() {
+                return Err(error);
+            }
+            let body = error.body();
+            let inner = body.strip_prefix('{').unwrap_or_default();
+            Ok(json(format!("{{\"status\":\"failed\",{inner}")))
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! The delete files of a scan, and which of them apply to a data file. As the specification's "Scan Planning" and
+//! Java's `DeleteFileIndex`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::error::ScanError;
+use super::json;
+use super::table_scan::{Scan, ScanColumn};
+use crate::expr::inclusive_metrics;
+use crate::expr::metrics::FileMetrics;
+use crate::expr::partition;
+use crate::expr::value::{Value, ValueRef};
+use crate::manifest::entry::{Content, File};
+use crate::manifest::file::Manifest;
+use crate::manifest::list::ManifestFile;
+use crate::manifest::partition::PartitionTuple;
+use crate::metadata::types::Primitive;
+
+/// The reserved field id of a position delete's `file_path` (specification, "Reserved Field IDs").
+const DELETE_FILE_PATH_ID: i32 = i32::MAX - 101;
+
+/// The delete files that matter to a scan.
+#[derive(Default)]
+pub struct DeleteIndex {
+    manifests: Vec<(Arc<Manifest>, ManifestFile)>,
+    files: Vec<Indexed>,
+    /// Partition tuples as they are told.
+    partitions: Vec<String>,
+    /// Equality deletes of unpartitioned specs apply everywhere.
+    global_equality: Vec<usize>,
+    by_partition: BTreeMap<(i32, PartitionTuple), PartitionDeletes>,
+    positions_by_path: HashMap<String, Vec<usize>>,
+    vectors_by_path: HashMap<String, usize>,
+}
+
+/// Deletes for the files of one partition. Numbers of files, by sequence number.
+#[derive(Default)]
+pub(super) struct PartitionDeletes {
+    equality: Vec<usize>,
+    positions: Vec<usize>,
+}
+
+/// A delete file: where it is listed, and what comparing it with a data file needs.
+struct Indexed {
+    manifest: usize,
+    entry: usize,
+    /// Its partition in the form that is told, by its number.
+    partition: usize,
+    sequence_number: i64,
+    /// For equality deletes, the columns they compare.
+    keys: Vec<Key>,
+}
+
+/// What an equality delete file says about one of its columns.
+struct Key {
+    id: i32,
+    primitive: Option<Primitive>,
+    required: bool,
+    null_count: Option<i64>,
+    value_count: Option<i64>,
+    lower: Option<Value>,
+    upper: Option<Value>,
+}
+
+impl DeleteIndex {
+    /// Indexes the delete files of manifests, those that the scan's filter rules out left aside.
+    ///
+    /// Fails with [`ScanError::Damaged`] if two deletion vectors are for one data file.
+    pub fn build(
+        scan: &Scan,
+        manifests: Vec<(Arc<Manifest>, ManifestFile)>,
+    ) -> Result<DeleteIndex, ScanError> {
+        let mut index = DeleteIndex::default();
+        for (number, (manifest, listed)) in manifests.iter().enumerate() {
+            index.add_manifest(scan, number, manifest, listed)?;
+        }
+        index.manifests = manifests;
+        let files = &index.files;
+        let by_sequence =
+            |numbers: &mut Vec<usize>| numbers.sort_by_key(|number| files[*number].sequence_number);
+        by_sequence(&mut index.global_equality);
+        for deletes in index.by_partition.values_mut() {
+            by_sequence(&mut deletes.equality);
+            by_sequence(&mut deletes.positions);
+        }
+        index.positions_by_path.values_mut().for_each(by_sequence);
+        Ok(index)
+    }
+
+    /// How many delete files there are.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// The delete file of a number.
+    pub(super) fn file(&self, number: usize) -> Option<File<'_>> {
+        let indexed = self.files.get(number)?;
+        let (manifest, listed) = self.manifests.get(indexed.manifest)?;
+        manifest.file(indexed.entry, listed)
+    }
+
+    /// The partition of the delete file of a number, as it is told.
+    pub(super) fn partition_json(&self, number: usize) -> &str {
+        let partition = self.files.get(number).and_then(|file| self.partitions.get(file.partition));
+        partition.map_or("[]", String::as_str)
+    }
+
+    /// The deletes for the files of a partition only.
+    pub(super) fn of_partition(&self, spec_id: i32, tuple: &PartitionTuple) -> Option<&PartitionDeletes> {
+        if self.by_partition.is_empty() {
+            return None;
+        }
+        self.by_partition.get(&(spec_id, tuple.clone()))
+    }
+
+    /// Appends the numbers of the deletes that apply to a data file, whose partition's deletes the caller has found.
+    pub(super) fn find(
+        &self,
+        file: &File<'_>,
+        of_partition: Option<&PartitionDeletes>,
+        found: &mut Vec<usize>,
+    ) -> Result<(), ScanError> {
+        if self.files.is_empty() {
+            return Ok(());
+        }
+        let sequence_number = sequence_number(file)?;
+        let newer = |numbers: &[usize], least: i64| {
+            numbers.partition_point(|number| self.files[*number].sequence_number < least)
+        };
+        let equality = [Some(&self.global_equality), of_partition.map(|deletes| &deletes.equality)];
+        for numbers in equality.into_iter().flatten() {
+            // An equality delete is for older rows only, not for those of its own commit.
+            let from = newer(numbers, sequence_number.saturating_add(1));
+            found.extend(numbers[from..].iter().filter(|number| self.may_delete_from(**number, file)));
+        }
+        if let Some(vector) = self.vectors_by_path.get(file.path()) {
+            let vector_number = self.files[*vector].sequence_number;
+            if vector_number < sequence_number {
+                return Err(ScanError::Damaged(format!(
+                    "the deletion vector of `{}` has sequence number {vector_number}, and is so older than the file \
+                     with {sequence_number}",
+                    file.path()
+                )));
+            }
+            // A deletion vector holds all positions: older position deletes were merged into it.
+            found.push(*vector);
+            return Ok(());
+        }
+        let positions =
+            [of_partition.map(|deletes| &deletes.positions), self.positions_by_path.get(file.path())];
+        for numbers in positions.into_iter().flatten() {
+            found.extend(&numbers[newer(numbers, sequence_number)..]);
+        }
+        Ok(())
+    }
+
+    /// Whether values of an equality delete file may be in a data file, by the metrics of both.
+    fn may_delete_from(&self, number: usize, file: &File<'_>) -> bool {
+        self.files[number].keys.iter().all(|key| key.may_be_in(file))
+    }
+
+    fn add_manifest(
+        &mut self,
+        scan: &Scan,
+        manifest_number: usize,
+        manifest: &Manifest,
+        listed: &ManifestFile,
+    ) -> Result<(), ScanError> {
+        let spec = scan.spec(listed)?;
+        let tuples = scan.tuples(manifest, listed)?;
+        let matches: Vec<_> =
+            tuples.iter().map(|tuple| partition::might_match(&spec.partitions, tuple.as_slice())).collect();
+        let first_partition = self.partitions.len();
+        self.partitions.extend(tuples.iter().map(json::partition));
+        for (entry, file) in manifest.files(listed).enumerate() {
+            let partition = file.partition_number();
+            if !file.is_live() || !matches.get(partition).is_some_and(|matches| *matches) {
+                continue;
+            }
+            let indexed = Indexed {
+                manifest: manifest_number,
+                entry,
+                partition: first_partition + partition,
+                sequence_number: sequence_number(&file)?,
+                keys: Vec::new(),
+            };
+            let tuple = || tuples.get(partition).cloned().unwrap_or_default();
+            match file.content() {
+                Content::Data => {
+                    return Err(ScanError::Damaged(format!(
+                        "the manifest `{}` of delete files lists the data file `{}`",
+                        listed.path,
+                        file.path()
+                    )));
+                }
+                Content::PositionDeletes => self.add_positions(indexed, &file, tuple),
+                Content::EqualityDeletes => {
+                    self.add_equality(scan, indexed, &file, tuple, spec.types.is_empty())
+                }
+            }?;
+        }
+        Ok(())
+    }
+
+    fn add_positions(
+        &mut self,
+        indexed: Indexed,
+        file: &File<'_>,
+        tuple: impl FnOnce() -> PartitionTuple,
+    ) -> Result<(), ScanError> {
+        let number = self.files.len();
+        let of_one = of_one_file(file);
+        if file.format().eq_ignore_ascii_case("puffin") {
+            let path = of_one.ok_or_else(|| {
+                ScanError::Damaged(format!(
+                    "the deletion vector in `{}` does not say which file it is for",
+                    file.path()
+                ))
+            })?;
+            if self.vectors_by_path.insert(path.to_owned(), number).is_some() {
+                return Err(ScanError::Damaged(format!("`{path}` has two deletion vectors")));
+            }
+        } else if let Some(path) = of_one {
+            self.positions_by_path.entry(path.to_owned()).or_default().push(number);
+        } else {
+            let key = (file.spec_id(), tuple());
+            self.by_partition.entry(key).or_default().positions.push(number);
+        }
+        self.files.push(indexed);
+        Ok(())
+    }
+
+    fn add_equality(
+        &mut self,
+        scan: &Scan,
+        mut indexed: Indexed,
+        file: &File<'_>,
+        tuple: impl FnOnce() -> PartitionTuple,
+        is_global: bool,
+    ) -> Result<(), ScanError> {
+        let ids: Vec<_> =
+            file.equality_ids().into_iter().flatten().filter_map(|id| i32::try_from(id).ok()).collect();
+        if ids.is_empty() {
+            return Err(ScanError::Damaged(format!(
+                "the equality delete file `{}` does not say which columns it compares",
+                file.path()
+            )));
+        }
+        // Only the columns it compares say which rows it deletes; others may differ from those rows' own values.
+        if !inclusive_metrics::might_match(&scan.filter, &Only { file, ids: &ids }) {
+            return Ok(());
+        }
+        indexed.keys = ids.iter().map(|id| Key::new(file, *id, scan.columns.get(id))).collect();
+        let number = self.files.len();
+        if is_global {
+            self.global_equality.push(number);
+        } else {
+            let key = (file.spec_id(), tuple());
+            self.by_partition.entry(key).or_default().equality.push(number);
+        }
+        self.files.push(indexed);
+        Ok(())
+    }
+}
+
+impl Key {
+    fn new(file: &File<'_>, id: i32, column: Option<&ScanColumn>) -> Key {
+        let primitive = column.and_then(|column| column.primitive.as_ref());
+        let bound =
+            |bytes: Option<&[u8]>| primitive.zip(bytes).and_then(|(kind, bytes)| Value::decode(bytes, kind));
+        Key {
+            id,
+            primitive: primitive.cloned(),
+            required: column.is_some_and(|column| column.required),
+            null_count: file.null_count(id),
+            value_count: file.value_count(id),
+            lower: bound(file.lower(id)),
+            upper: bound(file.upper(id)),
+        }
+    }
+
+    /// Whether a data file may hold one of the values, null among them.
+    fn may_be_in(&self, file: &File<'_>) -> bool {
+        let (data_nulls, data_values) = (file.null_count(self.id), file.value_count(self.id));
+        let may_have_nulls = |nulls: Option<i64>| !self.required && nulls.is_none_or(|nulls| nulls > 0);
+        let has_only_nulls =
+            |nulls: Option<i64>, values: Option<i64>| !self.required && nulls.is_some() && nulls == values;
+        if may_have_nulls(data_nulls) && may_have_nulls(self.null_count) {
+            return true;
+        }
+        if has_only_nulls(data_nulls, data_values) && !may_have_nulls(self.null_count) {
+            return false;
+        }
+        if has_only_nulls(self.null_count, self.value_count) && !may_have_nulls(data_nulls) {
+            return false;
+        }
+        self.ranges_overlap(file).unwrap_or(true)
+    }
+
+    /// Whether the ranges of both have a value in common; `None` if one is not known.
+    fn ranges_overlap(&self, file: &File<'_>) -> Option<bool> {
+        let primitive = self.primitive.as_ref()?;
+        // Java orders UUIDs by signed halves, other writers by bytes: ranges of one and the other say nothing together.
+        if *primitive == Primitive::Uuid {
+            return None;
+        }
+        let (lower, upper) = (self.lower.as_ref()?.as_ref(), self.upper.as_ref()?.as_ref());
+        let data_lower = ValueRef::decode(file.lower_bounds()?.find(self.id)?, primitive)?;
+        let data_upper = ValueRef::decode(file.upper_bounds()?.find(self.id)?, primitive)?;
+        if [lower, upper, data_lower, data_upper].iter().any(|bound| bound.is_nan()) {
+            return None;
+        }
+        Some(data_lower <= upper && lower <= data_upper)
+    }
+}
+
+/// The one data file that position deletes are for: as written, or because both bounds of the path are the same.
+fn of_one_file<'a>(file: &File<'a>) -> Option<&'a str> {
+    if let Some(path) = file.referenced_data_file() {
+        return Some(path);
+    }
+    let lower = file.lower_bounds()?.find(DELETE_FILE_PATH_ID)?;
+    let upper = file.upper_bounds()?.find(DELETE_FILE_PATH_ID)?;
+    if lower == upper { std::str::from_utf8(lower).ok() } else { None }
+}
+
+fn sequence_number(file: &File<'_>) -> Result<i64, ScanError> {
+    file.sequence_number().ok_or_else(|| {
+        ScanError::Damaged(format!("the file `{}` was carried over without its sequence number", file.path()))
+    })
+}
+
+/// The metrics of some columns.
+struct Only<'a, 'b> {
+    file: &'a File<'b>,
+    ids: &'a [i32],
+}
+
+impl Only<'_, '_> {
+    fn knows(&self, id: i32) -> Option<&File<'_>> {
+        self.ids.contains(&id).then_some(self.file)
+    }
+}
+
+impl FileMetrics for Only<'_, '_> {
+    fn record_count(&self) -> i64 {
+        self.file.record_count()
+    }
+
+    fn value_count(&self, field_id: i32) -> Option<i64> {
+        self.knows(field_id)?.value_count(field_id)
+    }
+
+    fn null_count(&self, field_id: i32) -> Option<i64> {
+        self.knows(field_id)?.null_count(field_id)
+    }
+
+    fn nan_count(&self, field_id: i32) -> Option<i64> {
+        self.knows(field_id)?.nan_count(field_id)
+    }
+
+    fn lower(&self, field_id: i32) -> Option<&[u8]> {
+        self.knows(field_id)?.lower(field_id)
+    }
+
+    fn upper(&self, field_id: i32) -> Option<&[u8]> {
+        self.knows(field_id)?.upper(field_id)
+    }
+}

@@ -1,0 +1,136 @@
+//! Files and partitions as JSON: the specification's appendix "Content File Serialization", and the REST document.
+//!
+//! Written straight into the response: a plan may tell of a hundred thousand files.
+
+use std::io::Write;
+
+use crate::expr::value::Value;
+use crate::manifest::entry::{Content, File};
+use crate::manifest::metrics::{Bounds, Counts};
+use crate::manifest::partition::PartitionTuple;
+
+/// A partition tuple: values in the order of the spec's fields.
+pub(super) fn partition(tuple: &PartitionTuple) -> String {
+    let values = tuple.iter().map(|value| value.as_ref().map_or(serde_json::Value::Null, Value::to_json));
+    serde_json::Value::Array(values.collect()).to_string()
+}
+
+pub(super) fn push_strings(out: &mut Vec<u8>, strings: &[String]) {
+    out.push(b'[');
+    for (number, text) in strings.iter().enumerate() {
+        if number > 0 {
+            out.push(b',');
+        }
+        push_string(out, text);
+    }
+    out.push(b']');
+}
+
+pub(super) fn push_number(out: &mut Vec<u8>, number: impl std::fmt::Display) {
+    // Writing to memory does not fail.
+    drop(write!(out, "{number}"));
+}
+
+/// A data or delete file, with the metrics of some columns.
+pub(super) fn push_file(out: &mut Vec<u8>, file: &File<'_>, partition: &str, stats_ids: &[i32]) {
+    out.extend_from_slice(match file.content() {
+        Content::Data => b"{\"content\":\"data\",\"file-path\":".as_slice(),
+        Content::PositionDeletes => b"{\"content\":\"position-deletes\",\"file-path\":",
+        Content::EqualityDeletes => b"{\"content\":\"equality-deletes\",\"file-path\":",
+    });
+    push_string(out, file.path());
+    out.extend_from_slice(b",\"file-format\":");
+    push_string(out, &file.format().to_ascii_lowercase());
+    push_field(out, "spec-id", Some(file.spec_id()));
+    out.extend_from_slice(b",\"partition\":");
+    out.extend_from_slice(partition.as_bytes());
+    push_field(out, "file-size-in-bytes", Some(file.size_bytes()));
+    push_field(out, "record-count", Some(file.record_count()));
+    push_field(out, "sort-order-id", file.sort_order_id());
+    push_list(out, "split-offsets", file.split_offsets());
+    match file.content() {
+        Content::Data => push_field(out, "first-row-id", file.first_row_id()),
+        Content::PositionDeletes => {
+            if let Some(path) = file.referenced_data_file() {
+                out.extend_from_slice(b",\"referenced-data-file\":");
+                push_string(out, path);
+            }
+            push_field(out, "content-offset", file.content_offset());
+            push_field(out, "content-size-in-bytes", file.content_size_bytes());
+        }
+        Content::EqualityDeletes => push_list(out, "equality-ids", file.equality_ids()),
+    }
+    if let Some(key) = file.key_metadata() {
+        out.extend_from_slice(b",\"key-metadata\":");
+        push_hex(out, key);
+    }
+    if file.content() == Content::Data && !stats_ids.is_empty() {
+        push_stats(out, file, stats_ids);
+    }
+    out.push(b'}');
+}
+
+fn push_stats(out: &mut Vec<u8>, file: &File<'_>, ids: &[i32]) {
+    push_counts(out, "column-sizes", file.column_sizes(), ids);
+    push_counts(out, "value-counts", file.value_counts(), ids);
+    push_counts(out, "null-value-counts", file.null_value_counts(), ids);
+    push_counts(out, "nan-value-counts", file.nan_value_counts(), ids);
+    push_bounds(out, "lower-bounds", file.lower_bounds(), ids);
+    push_bounds(out, "upper-bounds", file.upper_bounds(), ids);
+}
+
+fn push_counts(out: &mut Vec<u8>, name: &str, counts: Option<Counts<'_>>, ids: &[i32]) {
+    let Some(counts) = counts else { return };
+    let counts: Vec<_> = counts.filter(|(id, _)| ids.contains(id)).collect();
+    push_map(out, name, &counts, push_number);
+}
+
+/// Bounds go as the hexadecimal of their binary form, which is how clients read them.
+fn push_bounds(out: &mut Vec<u8>, name: &str, bounds: Option<Bounds<'_>>, ids: &[i32]) {
+    let Some(bounds) = bounds else { return };
+    let bounds: Vec<_> = bounds.filter(|(id, _)| ids.contains(id)).collect();
+    push_map(out, name, &bounds, push_hex);
+}
+
+fn push_map<T: Copy>(out: &mut Vec<u8>, name: &str, items: &[(i32, T)], push: impl Fn(&mut Vec<u8>, T)) {
+    drop(write!(out, ",\"{name}\":{{\"keys\":["));
+    for (number, (id, _)) in items.iter().enumerate() {
+        drop(write!(out, "{}{id}", if number > 0 { "," } else { "" }));
+    }
+    out.extend_from_slice(b"],\"values\":[");
+    for (number, (_, value)) in items.iter().enumerate() {
+        if number > 0 {
+            out.push(b',');
+        }
+        push(out, *value);
+    }
+    out.extend_from_slice(b"]}");
+}
+
+fn push_field(out: &mut Vec<u8>, name: &str, value: Option<impl std::fmt::Display>) {
+    if let Some(value) = value {
+        drop(write!(out, ",\"{name}\":{value}"));
+    }
+}
+
+fn push_list(out: &mut Vec<u8>, name: &str, items: Option<impl Iterator<Item = i64>>) {
+    let Some(items) = items else { return };
+    drop(write!(out, ",\"{name}\":["));
+    for (number, item) in items.enumerate() {
+        drop(write!(out, "{}{item}", if number > 0 { "," } else { "" }));
+    }
+    out.push(b']');
+}
+
+fn push_string(out: &mut Vec<u8>, text: &str) {
+    // A string always serialises, and writing to memory does not fail.
+    drop(serde_json::to_writer(out, text));
+}
+
+fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    for byte in bytes {
+        drop(write!(out, "{byte:02X}"));
+    }
+    out.push(b'"');
+}

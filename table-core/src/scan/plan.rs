@@ -1,0 +1,191 @@
+//! Going through data manifests: pruning their files, finding the deletes of those that are left, telling both.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::deletes::{DeleteIndex, PartitionDeletes};
+use super::error::ScanError;
+use super::json;
+use super::table_scan::{Scan, SpecScan};
+use crate::expr::bound::Bound;
+use crate::expr::{inclusive_metrics, partition};
+use crate::manifest::entry::{Content, File, Status};
+use crate::manifest::file::Manifest;
+use crate::manifest::list::ManifestFile;
+use crate::manifest::partition::PartitionTuple;
+
+/// Part of a plan: file scan tasks with the delete files they refer to, as the JSON that is sent.
+#[derive(Default)]
+pub struct Page {
+    tasks: Vec<u8>,
+    tasks_count: usize,
+    delete_files: Vec<u8>,
+    /// By their number in the index, where they are in the page.
+    references: HashMap<usize, usize>,
+    /// Rows of files that nothing filters or deletes from.
+    rows: i64,
+}
+
+/// What is the same for all files of one partition in a manifest.
+struct OfPartition<'a> {
+    deletes: Option<&'a PartitionDeletes>,
+    partition: String,
+    residual: String,
+}
+
+impl Page {
+    /// Adds the files that a scan needs from some entries of a data manifest.
+    pub fn add(
+        &mut self,
+        scan: &Scan,
+        deletes: &DeleteIndex,
+        manifest: &Manifest,
+        listed: &ManifestFile,
+        entries: Range<usize>,
+    ) -> Result<(), ScanError> {
+        let spec = scan.spec(listed)?;
+        let tuples = scan.tuples(manifest, listed)?;
+        // Filled as partitions come up; a manifest has few compared with its files.
+        let mut partitions: Vec<Option<Option<OfPartition<'_>>>> = Vec::new();
+        partitions.resize_with(tuples.len(), || None);
+        let mut found = Vec::new();
+        for number in entries.start..entries.end.min(manifest.len()) {
+            let Some(file) = manifest.file(number, listed) else { break };
+            if !scan.is_wanted(&file) {
+                continue;
+            }
+            let number = file.partition_number();
+            let (Some(known), Some(tuple)) = (partitions.get_mut(number), tuples.get(number)) else {
+                continue;
+            };
+            let known = known.get_or_insert_with(|| spec.judge_partition(deletes, listed.spec_id, tuple));
+            let Some(of_partition) = known else { continue };
+            if !inclusive_metrics::might_match(&scan.filter, &file) {
+                continue;
+            }
+            if file.content() != Content::Data {
+                return Err(ScanError::Damaged(format!(
+                    "the manifest `{}` of data files lists the delete file `{}`",
+                    listed.path,
+                    file.path()
+                )));
+            }
+            found.clear();
+            deletes.find(&file, of_partition.deletes, &mut found)?;
+            if found.is_empty() {
+                self.rows = self.rows.saturating_add(file.record_count().max(0));
+            }
+            self.add_task(scan, deletes, &file, of_partition, &found);
+            if self.is_satisfied(scan) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the client has said that it needs no more rows than are planned by now.
+    pub fn is_satisfied(&self, scan: &Scan) -> bool {
+        // Rows that a filter or a delete may take away do not count.
+        matches!(scan.filter, Bound::True) && scan.rows_min.is_some_and(|rows| self.rows >= rows)
+    }
+
+    /// How many file scan tasks there are.
+    pub fn tasks(&self) -> usize {
+        self.tasks_count
+    }
+
+    /// The page as a JSON object: `head` first, such as `"status":"completed",`, then the tasks.
+    pub fn into_json(self, head: &str, plan_tasks: &[String]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(head.len() + self.tasks.len() + self.delete_files.len() + 64);
+        out.push(b'{');
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(b"\"plan-tasks\":");
+        json::push_strings(&mut out, plan_tasks);
+        // Clients refuse delete files where there is no task for them.
+        if self.tasks_count > 0 && !self.references.is_empty() {
+            out.extend_from_slice(b",\"delete-files\":[");
+            out.extend_from_slice(&self.delete_files);
+            out.push(b']');
+        }
+        out.extend_from_slice(b",\"file-scan-tasks\":[");
+        out.extend_from_slice(&self.tasks);
+        out.extend_from_slice(b"]}");
+        out
+    }
+
+    fn add_task(
+        &mut self,
+        scan: &Scan,
+        deletes: &DeleteIndex,
+        file: &File<'_>,
+        of_partition: &OfPartition<'_>,
+        found: &[usize],
+    ) {
+        if self.tasks_count > 0 {
+            self.tasks.push(b',');
+        }
+        self.tasks_count += 1;
+        self.tasks.extend_from_slice(b"{\"data-file\":");
+        json::push_file(&mut self.tasks, file, &of_partition.partition, &scan.stats_ids);
+        let mut separator: &[u8] = b",\"delete-file-references\":[";
+        for number in found {
+            self.tasks.extend_from_slice(separator);
+            separator = b",";
+            let reference = self.reference(scan, deletes, *number);
+            json::push_number(&mut self.tasks, reference);
+        }
+        if !found.is_empty() {
+            self.tasks.push(b']');
+        }
+        // Always there: clients take a missing one for `true`, or fail on it.
+        self.tasks.extend_from_slice(b",\"residual-filter\":");
+        self.tasks.extend_from_slice(of_partition.residual.as_bytes());
+        self.tasks.push(b'}');
+    }
+
+    fn reference(&mut self, scan: &Scan, deletes: &DeleteIndex, number: usize) -> usize {
+        let next = self.references.len();
+        let reference = *self.references.entry(number).or_insert(next);
+        if reference == next
+            && let Some(file) = deletes.file(number)
+        {
+            if next > 0 {
+                self.delete_files.push(b',');
+            }
+            json::push_file(&mut self.delete_files, &file, deletes.partition_json(number), &scan.stats_ids);
+        }
+        reference
+    }
+}
+
+impl Scan {
+    fn is_wanted(&self, file: &File<'_>) -> bool {
+        match &self.appended {
+            Some(snapshots) => file.status() == Status::Added && snapshots.contains(&file.snapshot_id()),
+            None => file.is_live(),
+        }
+    }
+}
+
+impl SpecScan {
+    /// What is told of a partition's files; `None` if no row of it can match.
+    fn judge_partition<'a>(
+        &self,
+        deletes: &'a DeleteIndex,
+        spec_id: i32,
+        tuple: &PartitionTuple,
+    ) -> Option<OfPartition<'a>> {
+        if !partition::might_match(&self.partitions, tuple.as_slice()) {
+            return None;
+        }
+        let residual = self.residuals.of(tuple.as_slice());
+        if residual == Bound::False {
+            return None;
+        }
+        Some(OfPartition {
+            deletes: deletes.of_partition(spec_id, tuple),
+            partition: json::partition(tuple),
+            residual: residual.to_expression().to_json().to_string(),
+        })
+    }
+}

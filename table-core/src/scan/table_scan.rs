@@ -1,0 +1,278 @@
+//! A scan of one table: the request, bound to the table's schema, specs and snapshots.
+
+use std::collections::{HashMap, HashSet};
+
+use super::error::ScanError;
+use super::request::{ScanRequest, SchemaChoice, SnapshotRange};
+use crate::expr::bind::{NameMatching, bind};
+use crate::expr::bound::{PartitionFilter, RowFilter};
+use crate::expr::manifest_evaluator::{self, FieldSummary};
+use crate::expr::project;
+use crate::expr::residual::Residuals;
+use crate::manifest::file::Manifest;
+use crate::manifest::list::{ManifestContent, ManifestFile};
+use crate::manifest::partition::{PartitionTuple, PartitionType};
+use crate::metadata::partition::{PARTITION_ID_START, PartitionSpec};
+use crate::metadata::schema::Schema;
+use crate::metadata::schema_index::SchemaIndex;
+use crate::metadata::snapshot::Snapshot;
+use crate::metadata::table::TableMetadata;
+use crate::metadata::types::{Primitive, Type};
+
+/// A scan, ready to judge manifests and files.
+pub struct Scan {
+    pub(super) filter: RowFilter,
+    pub(super) specs: HashMap<i32, SpecScan>,
+    pub(super) columns: HashMap<i32, ScanColumn>,
+    /// Columns whose metrics are told.
+    pub(super) stats_ids: Vec<i32>,
+    /// For an incremental scan, the snapshots whose appended files are wanted.
+    pub(super) appended: Option<HashSet<i64>>,
+    pub(super) rows_min: Option<i64>,
+}
+
+/// A scan of the files of one partition spec.
+pub(super) struct SpecScan {
+    pub(super) types: PartitionType,
+    pub(super) partitions: PartitionFilter,
+    pub(super) residuals: Residuals,
+}
+
+/// What is known of a column in all schemas of a table.
+pub(super) struct ScanColumn {
+    /// Its type; `None` if it has parts.
+    pub(super) primitive: Option<Primitive>,
+    /// Whether null was impossible in every schema, the structs around the column included.
+    pub(super) required: bool,
+}
+
+/// Which snapshots' manifests a scan reads.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// None: the table is empty, or nothing was appended.
+    Nothing,
+    /// All that this snapshot consists of.
+    Snapshot(Snapshot),
+    /// What each of these added, oldest last.
+    Appends(Vec<Snapshot>),
+}
+
+impl Scan {
+    /// Finds out what a request means for a table.
+    ///
+    /// Fails with [`ScanError::Invalid`] if a snapshot or column does not exist, and with [`ScanError::Filter`] if the
+    /// filter does not fit the schema.
+    pub fn new(metadata: &TableMetadata, request: &ScanRequest) -> Result<(Scan, Source), ScanError> {
+        let source = source(metadata, request.range)?;
+        let schema = schema(metadata, &source, request.schema)?;
+        let columns = schema.columns()?;
+        let filter = bind(&request.filter, &columns.root, request.names)?;
+        let stats_ids = stats_ids(&SchemaIndex::new(columns)?, &request.stats_fields, request.names)?;
+        let columns = columns_of(metadata, schema)?;
+        let specs = metadata
+            .partition_specs()
+            .iter()
+            .map(|spec| (spec.id(), SpecScan::new(spec, &filter, &columns)))
+            .collect();
+        let appended = match &source {
+            Source::Appends(snapshots) => Some(snapshots.iter().map(Snapshot::id).collect()),
+            Source::Nothing | Source::Snapshot(_) => None,
+        };
+        let scan = Scan { filter, specs, columns, stats_ids, appended, rows_min: request.rows_min };
+        Ok((scan, source))
+    }
+
+    /// Whether a manifest may list a file that the scan needs.
+    pub fn wants(&self, listed: &ManifestFile) -> Result<bool, ScanError> {
+        if let Some(appended) = &self.appended {
+            // Appends have no deletes, and what another snapshot added is listed where it was added.
+            return Ok(listed.content == ManifestContent::Data
+                && listed.added_files != Some(0)
+                && appended.contains(&listed.added_snapshot_id)
+                && self.partitions_match(listed)?);
+        }
+        Ok(listed.may_have_live_files() && self.partitions_match(listed)?)
+    }
+
+    fn partitions_match(&self, listed: &ManifestFile) -> Result<bool, ScanError> {
+        let summaries: Vec<_> = listed
+            .partitions
+            .iter()
+            .flatten()
+            .map(|summary| FieldSummary {
+                contains_null: summary.contains_null,
+                contains_nan: summary.contains_nan,
+                lower: summary.lower_bound.as_deref(),
+                upper: summary.upper_bound.as_deref(),
+            })
+            .collect();
+        Ok(manifest_evaluator::might_match(&self.spec(listed)?.partitions, &summaries))
+    }
+
+    /// The partition tuples of a manifest, by their number in it.
+    pub(super) fn tuples(
+        &self,
+        manifest: &Manifest,
+        listed: &ManifestFile,
+    ) -> Result<Vec<PartitionTuple>, ScanError> {
+        manifest
+            .partitions(&self.spec(listed)?.types)
+            .map_err(|reason| ScanError::Manifest { path: listed.path.clone(), reason })
+    }
+
+    pub(super) fn spec(&self, listed: &ManifestFile) -> Result<&SpecScan, ScanError> {
+        self.specs.get(&listed.spec_id).ok_or_else(|| {
+            ScanError::Damaged(format!(
+                "the manifest `{}` is of partition spec {}, which the table does not have",
+                listed.path, listed.spec_id
+            ))
+        })
+    }
+}
+
+impl SpecScan {
+    fn new(spec: &PartitionSpec, filter: &RowFilter, columns: &HashMap<i32, ScanColumn>) -> SpecScan {
+        let types = (PARTITION_ID_START..)
+            .zip(spec.fields())
+            .map(|(default_id, field)| {
+                let source = match &field.source_ids[..] {
+                    [source_id] => columns.get(source_id).and_then(|column| column.primitive.as_ref()),
+                    _ => None,
+                };
+                let result = source.and_then(|source| field.transform.result_type(source));
+                (field.field_id.unwrap_or(default_id), result)
+            })
+            .collect();
+        SpecScan {
+            types,
+            partitions: project::inclusive(filter, spec),
+            residuals: Residuals::new(filter, spec),
+        }
+    }
+}
+
+fn source(metadata: &TableMetadata, range: SnapshotRange) -> Result<Source, ScanError> {
+    match range {
+        SnapshotRange::Current => {
+            Ok(metadata.current_snapshot().cloned().map_or(Source::Nothing, Source::Snapshot))
+        }
+        SnapshotRange::At(id) => Ok(Source::Snapshot(require_snapshot(metadata, id)?.clone())),
+        SnapshotRange::Appended { after, up_to } => {
+            let appends = appends(metadata, after, up_to)?;
+            Ok(if appends.is_empty() { Source::Nothing } else { Source::Appends(appends) })
+        }
+    }
+}
+
+fn require_snapshot(metadata: &TableMetadata, id: i64) -> Result<&Snapshot, ScanError> {
+    metadata.snapshot(id).ok_or_else(|| {
+        ScanError::Invalid(format!(
+            "the table has no snapshot {id}; it may have expired: load the table again to see those it has"
+        ))
+    })
+}
+
+/// The snapshots after one and up to another that appended files. Others, such as compactions, are passed over, as in
+/// Java's incremental append scan.
+fn appends(metadata: &TableMetadata, after: Option<i64>, up_to: i64) -> Result<Vec<Snapshot>, ScanError> {
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    let mut next = Some(up_to);
+    while let Some(id) = next {
+        if Some(id) == after {
+            return Ok(found);
+        }
+        let snapshot = match metadata.snapshot(id) {
+            Some(snapshot) => snapshot,
+            // The history before it has expired, which only matters if the start lies there.
+            None if after.is_none() && id != up_to => return Ok(found),
+            None => {
+                require_snapshot(metadata, up_to)?;
+                break;
+            }
+        };
+        if !seen.insert(id) {
+            return Err(ScanError::Damaged(format!("snapshot {id} is its own ancestor")));
+        }
+        let summary = snapshot.summary()?;
+        if summary.iter().any(|(key, value)| key == "operation" && value == "append") {
+            found.push(snapshot.clone());
+        }
+        next = snapshot.parent_id();
+    }
+    match after {
+        None => Ok(found),
+        Some(after) => Err(ScanError::Invalid(format!(
+            "snapshot {after} is not an ancestor of snapshot {up_to}, so there is nothing between them; start from \
+             an ancestor that has not expired"
+        ))),
+    }
+}
+
+fn schema<'a>(
+    metadata: &'a TableMetadata,
+    source: &Source,
+    choice: SchemaChoice,
+) -> Result<&'a Schema, ScanError> {
+    let written_with = match (choice, source) {
+        (SchemaChoice::Snapshot, Source::Snapshot(snapshot)) => snapshot.schema_id(),
+        (SchemaChoice::Snapshot, Source::Appends(snapshots)) => {
+            snapshots.first().and_then(Snapshot::schema_id)
+        }
+        _ => None,
+    };
+    let found = written_with.and_then(|id| metadata.schemas().iter().find(|schema| schema.id() == id));
+    match found {
+        Some(schema) => Ok(schema),
+        None => Ok(metadata.current_schema()?),
+    }
+}
+
+fn stats_ids(
+    index: &SchemaIndex<'_>,
+    names: &[String],
+    matching: NameMatching,
+) -> Result<Vec<i32>, ScanError> {
+    let find = |name: &String| match matching {
+        NameMatching::CaseSensitive => index.id_of(name),
+        NameMatching::IgnoreCase => {
+            let lower = name.to_lowercase();
+            let field = index.iter().find(|field| field.full_name.to_lowercase() == lower);
+            field.map(|field| field.field.id)
+        }
+    };
+    let mut ids = Vec::with_capacity(names.len());
+    for name in names {
+        ids.push(find(name).ok_or_else(|| {
+            ScanError::Invalid(format!(
+                "`stats-fields` names the column `{name}`, which the schema does not have"
+            ))
+        })?);
+    }
+    Ok(ids)
+}
+
+/// The columns of all schemas, with the type that `preferred` has for them, or else the newest schema that has them.
+fn columns_of(metadata: &TableMetadata, preferred: &Schema) -> Result<HashMap<i32, ScanColumn>, ScanError> {
+    let mut columns: HashMap<i32, ScanColumn> = HashMap::new();
+    for schema in std::iter::once(preferred).chain(metadata.schemas().iter().rev()) {
+        let index = SchemaIndex::new(schema.columns()?)?;
+        for field in index.iter() {
+            let mut required = field.field.required;
+            let mut parent = field.parent;
+            while let Some(around) = parent.and_then(|id| index.get(id)) {
+                required &= around.field.required;
+                parent = around.parent;
+            }
+            let primitive = match &field.field.field_type {
+                Type::Primitive(primitive) => Some(primitive.clone()),
+                _ => None,
+            };
+            columns
+                .entry(field.field.id)
+                .and_modify(|column| column.required &= required)
+                .or_insert(ScanColumn { primitive, required });
+        }
+    }
+    Ok(columns)
+}
