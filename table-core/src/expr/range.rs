@@ -2,13 +2,16 @@
 
 use std::cmp::Ordering;
 
+use uuid::Uuid;
+
 use super::expression::Test;
 use super::value::{Value, ValueRef};
 
 /// How the writer of bounds ordered UUIDs.
 ///
 /// Java compared them as two signed halves before it followed the specification, and bounds do not tell. So an answer has
-/// to hold for both, as in Java now; one writer used one order, so that all bounds of a file are taken in the same.
+/// to hold for both, as in Java now; one writer used one order, so that all bounds of a file are taken in the same. Tests
+/// always are in the order of the specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UuidOrder {
     /// As the specification says.
@@ -95,30 +98,46 @@ impl<'a> Range<'a> {
         }
     }
 
-    /// How the lower bound compares with a value; `None` if unknown.
+    /// How the lower bound compares with a value, in the order of tests; `None` if unknown.
     fn lower_to(&self, value: &Value) -> Option<Ordering> {
-        self.compare(self.lower?, value)
+        self.in_order_of_tests(self.lower?, value)
     }
 
     fn upper_to(&self, value: &Value) -> Option<Ordering> {
-        self.compare(self.upper?, value)
+        self.in_order_of_tests(self.upper?, value)
     }
 
-    fn compare(&self, bound: ValueRef<'_>, value: &Value) -> Option<Ordering> {
+    fn in_order_of_tests(&self, bound: ValueRef<'_>, value: &Value) -> Option<Ordering> {
+        let (ValueRef::Uuid(bound), Value::Uuid(value), UuidOrder::Signed) = (bound, value, self.order)
+        else {
+            return self.in_order_of_bounds(bound, value);
+        };
+        // Between bounds of one sign, the first halves are in the same order in both ways. The rest is not known.
+        let (Some(ValueRef::Uuid(lower)), Some(ValueRef::Uuid(upper))) = (self.lower, self.upper) else {
+            return None;
+        };
+        let half = |uuid: Uuid| uuid.as_u64_pair().0;
+        let is_one_sign = (half(lower) ^ half(upper)) >> 63 == 0;
+        is_one_sign.then(|| half(bound).cmp(&half(*value))).filter(|order| order.is_ne())
+    }
+
+    /// How a bound compares with a value, in the order in which it was written.
+    fn in_order_of_bounds(&self, bound: ValueRef<'_>, value: &Value) -> Option<Ordering> {
         let value = value.as_ref();
         if let (ValueRef::Uuid(left), ValueRef::Uuid(right), UuidOrder::Signed) = (bound, value, self.order) {
-            return Some(signed_halves(left.as_u64_pair()).cmp(&signed_halves(right.as_u64_pair())));
+            return Some(signed_halves(left).cmp(&signed_halves(right)));
         }
         bound.is_comparable(value).then(|| bound.cmp(&value))
     }
 
     fn contains(&self, value: &Value) -> bool {
-        self.lower_to(value).is_none_or(Ordering::is_le) && self.upper_to(value).is_none_or(Ordering::is_ge)
+        let compare = |bound: Option<ValueRef<'_>>| self.in_order_of_bounds(bound?, value);
+        compare(self.lower).is_none_or(Ordering::is_le) && compare(self.upper).is_none_or(Ordering::is_ge)
     }
 
     /// Whether the value is all there is in the range.
     fn is_only(&self, value: &Value) -> bool {
-        self.lower_to(value).is_some_and(Ordering::is_eq) && self.upper_to(value).is_some_and(Ordering::is_eq)
+        self.lower == Some(value.as_ref()) && self.upper == Some(value.as_ref())
     }
 
     fn contains_one_of(&self, values: &[Value]) -> bool {
@@ -156,6 +175,7 @@ impl<'a> Range<'a> {
     }
 }
 
-fn signed_halves((high, low): (u64, u64)) -> (i64, i64) {
+fn signed_halves(uuid: Uuid) -> (i64, i64) {
+    let (high, low) = uuid.as_u64_pair();
     (high.cast_signed(), low.cast_signed())
 }
