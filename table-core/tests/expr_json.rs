@@ -122,6 +122,15 @@ fn other_forms_mean_the_same() {
 }
 
 #[test]
+fn white_space_means_nothing() {
+    let json = json!({"type": "or", "left": {"type": "not", "child": true}, "right": {"type": "in", "term": {
+        "type": "transform", "transform": "day", "term": "a"}, "values": [1, {"type": "literal", "value": -2.5}]}});
+    let pretty = format!("\n {} \t", serde_json::to_string_pretty(&json).unwrap().replace(':', " : "));
+    assert_eq!(Expression::parse(&pretty), Expression::parse(&json.to_string()));
+    assert!(Expression::parse(&pretty).is_ok());
+}
+
+#[test]
 fn a_reference_by_id_has_the_new_form_only() {
     let reference = json!({"type": "reference", "id": 3});
     check_same(&json!({"type": "is-null", "child": reference}));

@@ -1,7 +1,5 @@
 //! Single values: their order, bytes and JSON.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::cmp::Ordering;
 
 use proptest::prelude::*;

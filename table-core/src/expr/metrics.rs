@@ -46,7 +46,12 @@ impl Facts {
         // Some writers do not count the rows whose parent is null, which are null as well.
         let covers_all_rows =
             !column.inside_optional || values.is_some_and(|values| values >= file.record_count());
-        let no_nulls = !column.nullable || (nulls == Some(0) && covers_all_rows);
+        // A required column may have been optional, if somebody insisted.
+        let no_nulls = match nulls {
+            Some(0) => !column.nullable || covers_all_rows,
+            Some(_) => false,
+            None => !column.nullable,
+        };
         // All of nothing says nothing: a writer without metrics may put zeros.
         let is_all = |count: Option<i64>| count.is_some_and(|count| count > 0) && count == values;
         let only_nulls = is_all(nulls);

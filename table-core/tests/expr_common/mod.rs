@@ -11,6 +11,7 @@ use table_core::expr::value::Value;
 use table_core::metadata::json::Raw;
 use table_core::metadata::partition::PartitionSpec;
 use table_core::metadata::schema::Schema;
+use table_core::metadata::types::Primitive;
 
 /// One column of every type, `id` from 1 in this order, and some structs.
 pub(crate) fn schema() -> Schema {
@@ -118,6 +119,11 @@ pub(crate) fn spec(fields: &str) -> PartitionSpec {
         })
         .collect();
     PartitionSpec::parse(Raw::parse(&json!({"spec-id": 0, "fields": fields}).to_string()).unwrap()).unwrap()
+}
+
+/// The binary form of a value given as JSON.
+pub(crate) fn bytes(type_name: &str, json: &Json) -> Vec<u8> {
+    Value::from_json(json, &Primitive::parse(type_name)).unwrap().encode()
 }
 
 pub(crate) fn show(filter: &RowFilter) -> String {
