@@ -1,5 +1,5 @@
 //! Whether a file may contain a row that matches: `false` only if none does. As Java's `InclusiveMetricsEvaluator`, but
-//! for what [`super::metrics`] and [`super::range`] say.
+//! for what [`super::metrics`] and `range.rs` say.
 
 use super::bound::{Bound, BoundPredicate, Column, RowFilter};
 use super::expression::Test;

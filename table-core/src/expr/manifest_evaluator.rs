@@ -1,5 +1,5 @@
 //! Whether a manifest may list a file of a matching partition: `false` only if it does not. As Java's
-//! `ManifestEvaluator`, but for what [`super::range`] says.
+//! `ManifestEvaluator`, but for what `range.rs` says.
 
 use super::bound::{BoundPredicate, PartitionColumn, PartitionFilter};
 use super::expression::Test;

@@ -1,5 +1,5 @@
 //! Whether every row of a file matches: `true` only if it is certain. As Java's `StrictMetricsEvaluator`, but for what
-//! [`super::metrics`] and [`super::range`] say, and with missing counts never taken for zero.
+//! [`super::metrics`] and `range.rs` say, and with missing counts never taken for zero.
 
 use super::bound::{Bound, BoundPredicate, Column, RowFilter};
 use super::expression::Test;
