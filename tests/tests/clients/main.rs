@@ -11,7 +11,11 @@ use tokio::sync::Mutex;
 /// A Java virtual machine or two at a time are as much as a small machine can take.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
-on_both_databases!(icebergs_compatibility_kit_passes, pyicebergs_own_catalog_tests_pass,);
+on_both_databases!(
+    icebergs_compatibility_kit_passes,
+    pyicebergs_own_catalog_tests_pass,
+    engines_read_what_the_others_wrote,
+);
 
 async fn icebergs_compatibility_kit_passes(backend: Backend) {
     let _turn = ONE_AT_A_TIME.lock().await;
@@ -26,13 +30,10 @@ async fn pyicebergs_own_catalog_tests_pass(backend: Backend) {
     pass(&firn, "clients/run-pyiceberg", &[firn.root()]);
 }
 
-#[test]
-fn engines_read_what_the_others_wrote() {
-    run(async {
-        let _turn = ONE_AT_A_TIME.lock().await;
-        let firn = Firn::new(Backend::Sqlite).await;
-        pass(&firn, "clients/run", &[firn.root(), "main"]);
-    });
+async fn engines_read_what_the_others_wrote(backend: Backend) {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let firn = Firn::new(backend).await;
+    pass(&firn, "clients/run", &[firn.root(), "main"]);
 }
 
 #[test]
