@@ -22,6 +22,7 @@ use crate::catalog::scans::Scans;
 use crate::catalog::warehouses::Warehouse;
 use crate::clock::Clock;
 use crate::config::{Config, Limits};
+use crate::folders;
 use crate::storage::Files;
 use crate::storage::documents::Documents;
 use crate::storage::manifests::Manifests;
@@ -43,7 +44,7 @@ pub struct Server {
 impl Server {
     /// Opens and migrates the database, prepares the warehouse and binds the port.
     pub async fn open(config: &Config, clock: Clock) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&config.data_dir)
+        folders::create(&config.data_dir)
             .with_context(|| format!("cannot create the data directory `{}`", config.data_dir.display()))?;
         let data_dir = std::path::absolute(&config.data_dir)?;
         let prometheus = PrometheusBuilder::new().install_recorder().context("cannot start measuring")?;

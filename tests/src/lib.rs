@@ -9,6 +9,7 @@ pub mod http;
 pub mod keeper;
 pub mod outage;
 pub mod postgres;
+pub mod power_cut;
 pub mod process;
 pub mod torture;
 

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use crate::folders;
+
 use super::FileError;
 
 /// How often a file's folder is made anew when somebody removes it meanwhile.
@@ -37,7 +39,7 @@ pub(super) fn write_new(path: &Path, location: &str, content: &[u8]) -> Result<(
         return Err(FileError::UnsupportedScheme(location.to_owned()));
     };
     let mut file = create_new_in(folder, path).map_err(failed)?;
-    let written = file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| sync_folder(folder));
+    let written = file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| folders::sync(folder));
     if let Err(error) = written {
         // Half a file under a name that nothing points to: only space is lost if this fails, too.
         drop(fs::remove_file(path));
@@ -63,17 +65,17 @@ pub(super) fn delete_below(path: &Path, location: &str, files_max: usize) -> Res
 
 pub(super) fn prepare_folder(path: &Path, location: &str) -> Result<(), FileError> {
     let failed = |source| failed("create the folder", location, source);
-    create_folders(path).map_err(failed)?;
+    folders::create(path).map_err(failed)?;
     let probe = path.join(format!(".firn-probe-{}", std::process::id()));
     File::create(&probe).map_err(failed)?;
     fs::remove_file(&probe).map_err(failed)
 }
 
 pub(super) fn create_table_folders(path: &Path, location: &str) -> Result<(), FileError> {
-    // Not synced: an engine that finds them gone after a power cut has nothing in them to lose.
-    ["data", "metadata"]
-        .iter()
-        .try_for_each(|folder| fs::create_dir_all(path.join(folder)))
+    // A metadata file that is there later is lost with its folder. `data` need not be synced: an engine that finds it
+    // gone after a power cut has nothing in it to lose.
+    folders::create(&path.join("metadata"))
+        .and_then(|()| fs::create_dir_all(path.join("data")))
         .map_err(|source| failed("create the folders of", location, source))
 }
 
@@ -82,7 +84,7 @@ pub(super) fn create_table_folders(path: &Path, location: &str) -> Result<(), Fi
 fn create_new_in(folder: &Path, path: &Path) -> std::io::Result<File> {
     for _ in 0..FOLDER_ATTEMPTS_MAX {
         match create_new(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => create_folders(folder)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => folders::create(folder)?,
             result => return result,
         }
     }
@@ -91,27 +93,6 @@ fn create_new_in(folder: &Path, path: &Path) -> std::io::Result<File> {
 
 fn create_new(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
-}
-
-/// Creates missing folders from the top, syncing the parent of each, since a folder whose entry is lost takes
-/// its files with it.
-fn create_folders(folder: &Path) -> std::io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = folder.parent() {
-        create_folders(parent)?;
-        match fs::create_dir(folder) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        sync_folder(parent)?;
-    }
-    Ok(())
-}
-
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 /// Returns whether `folder` was emptied and removed. Links are removed, never followed.

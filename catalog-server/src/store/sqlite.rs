@@ -9,6 +9,8 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqlitePool, Transaction, query_scalar};
 
+use crate::folders;
+
 use super::db::DbOptions;
 use super::error::StoreError;
 use super::history::FOREVER_MS;
@@ -115,7 +117,7 @@ fn lock_directory(database: &Path) -> Result<File, StoreError> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let opened = std::fs::create_dir_all(directory).and_then(|()| {
+    let opened = folders::create(directory).and_then(|()| {
         File::options().create(true).truncate(false).write(true).open(directory.join("firn.lock"))
     });
     let file = opened.map_err(|error| {

@@ -6,6 +6,7 @@
 
 mod audit;
 mod config;
+mod durability;
 mod endpoints;
 mod errors;
 mod etag;

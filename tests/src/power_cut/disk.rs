@@ -1,0 +1,209 @@
+//! A disk that forgets, at a power cut, all that was not synced: a file is what it was when it was synced last,
+//! a folder has the entries that it had when it was synced last. Real disks keep more.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::trace::Event;
+
+/// The files below one folder.
+pub(super) struct Disk {
+    root: PathBuf,
+    nodes: Vec<Node>,
+    /// Where the next `write` to a descriptor goes.
+    positions: HashMap<String, usize>,
+    /// What each thread's sync will have made durable once it has ended.
+    syncing: HashMap<String, (usize, Content)>,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    File(Vec<u8>),
+    Folder(BTreeMap<String, usize>),
+}
+
+struct Node {
+    now: Content,
+    durable: Content,
+}
+
+impl Node {
+    fn folder() -> Self {
+        Self { now: Content::Folder(BTreeMap::new()), durable: Content::Folder(BTreeMap::new()) }
+    }
+
+    fn file() -> Self {
+        Self { now: Content::File(Vec::new()), durable: Content::File(Vec::new()) }
+    }
+}
+
+impl Disk {
+    /// An empty folder whose own entry is durable.
+    pub(super) fn new(root: &Path) -> Self {
+        let (positions, syncing) = (HashMap::new(), HashMap::new());
+        Self { root: root.to_owned(), nodes: vec![Node::folder()], positions, syncing }
+    }
+
+    /// Puts what is durable in the folder's place.
+    pub(super) fn write_durable(&self) {
+        if self.root.exists() {
+            fs::remove_dir_all(&self.root).expect("the folder can be emptied");
+        }
+        self.write(0, &self.root);
+    }
+
+    fn write(&self, node: usize, path: &Path) {
+        match &self.nodes[node].durable {
+            Content::File(bytes) => fs::write(path, bytes).expect("a file can be written"),
+            Content::Folder(entries) => {
+                fs::create_dir(path).expect("a folder can be made");
+                for (name, node) in entries {
+                    self.write(*node, &path.join(name));
+                }
+            }
+        }
+    }
+
+    /// Does what a call did. Syncs hold for what was there when they began, all else for when it ended.
+    pub(super) fn apply(&mut self, event: &Event<'_>) {
+        if event.result.is_none() {
+            if matches!(event.name, "fsync" | "fdatasync")
+                && let Some(node) = self.descriptor(event)
+            {
+                self.syncing.insert(event.thread.to_owned(), (node, self.nodes[node].now.clone()));
+            }
+            return;
+        }
+        let syncing = self.syncing.remove(event.thread);
+        let Some(result) = event.success() else { return };
+        match event.name {
+            "fsync" | "fdatasync" => {
+                if let Some((node, content)) = syncing {
+                    self.nodes[node].durable = content;
+                }
+            }
+            "openat" => self.open(event, result),
+            "write" | "pwrite64" => self.write_bytes(event),
+            "ftruncate" => {
+                if let Some(node) = self.descriptor(event) {
+                    let size = usize::try_from(event.number(1)).expect("a size");
+                    self.file(node).resize(size, 0);
+                }
+            }
+            "mkdir" => self.add(&event.path(0), Node::folder()),
+            "unlink" | "rmdir" => drop(self.take(&event.path(0))),
+            "unlinkat" => drop(self.take(&event.path(1))),
+            "rename" => {
+                if let Some(node) = self.take(&event.path(0)) {
+                    self.link(&event.path(1), node);
+                }
+            }
+            // What a process maps for itself, and SQLite's index of its log, which it makes anew after a crash.
+            "mmap" if !is_shared_for_writing(event) => {}
+            name => assert!(!self.concerns(event), "the model of the disk does not know `{name}`: {event:?}"),
+        }
+    }
+
+    fn open(&mut self, event: &Event<'_>, descriptor: u64) {
+        let (path, flags) = (event.path(1), event.arguments[2].as_str());
+        if self.relative(&path).is_none() {
+            return;
+        }
+        if self.find(&path).is_none() {
+            assert!(flags.contains("O_CREAT"), "opened, but never made: {path}");
+            self.add(&path, Node::file());
+        }
+        let node = self.find(&path).expect("a node that was just found or made");
+        if flags.contains("O_TRUNC") {
+            self.file(node).clear();
+        }
+        assert!(!flags.contains("O_APPEND"), "the model of the disk does not know O_APPEND: {path}");
+        self.positions.insert(descriptor.to_string(), 0);
+    }
+
+    fn write_bytes(&mut self, event: &Event<'_>) {
+        let Some(node) = self.descriptor(event) else { return };
+        let mut bytes = event.bytes(1);
+        bytes.truncate(usize::try_from(event.success().unwrap_or(0)).expect("a size"));
+        let number = event.arguments[0].split('<').next().unwrap_or_default().to_owned();
+        let start = match event.name {
+            "write" => self.positions.get(&number).copied().expect("a descriptor that was opened"),
+            _ => usize::try_from(event.number(3)).expect("an offset"),
+        };
+        let end = start + bytes.len();
+        let content = self.file(node);
+        content.resize(content.len().max(end), 0);
+        content[start..end].copy_from_slice(&bytes);
+        if event.name == "write" {
+            self.positions.insert(number, end);
+        }
+    }
+
+    /// Whether a call may change something below the folder.
+    fn concerns(&self, event: &Event<'_>) -> bool {
+        let paths =
+            |position: usize| [event.path(position), Event::descriptor_path(&event.arguments[position])];
+        let is_certain = matches!(event.name, "sync" | "syncfs" | "io_uring_setup");
+        is_certain || (0..event.arguments.len()).flat_map(paths).any(|path| self.relative(&path).is_some())
+    }
+
+    /// The node of the descriptor that is a call's first argument, unless its file is deleted.
+    fn descriptor(&self, event: &Event<'_>) -> Option<usize> {
+        self.find(&Event::descriptor_path(event.arguments.first()?))
+    }
+
+    fn relative<'a>(&self, path: &'a str) -> Option<&'a Path> {
+        Path::new(path).strip_prefix(&self.root).ok()
+    }
+
+    fn find(&self, path: &str) -> Option<usize> {
+        let names = self.relative(path)?.iter();
+        names.map(|name| name.to_str().expect("a plain name")).try_fold(0, |node, name| {
+            match &self.nodes[node].now {
+                Content::Folder(entries) => entries.get(name).copied(),
+                Content::File(_) => None,
+            }
+        })
+    }
+
+    fn add(&mut self, path: &str, node: Node) {
+        if self.relative(path).is_some() {
+            self.nodes.push(node);
+            self.link(path, self.nodes.len() - 1);
+        }
+    }
+
+    fn link(&mut self, path: &str, node: usize) {
+        let (folder, name) = self.parent(path);
+        folder.insert(name, node);
+    }
+
+    fn take(&mut self, path: &str) -> Option<usize> {
+        self.relative(path)?;
+        let (folder, name) = self.parent(path);
+        folder.remove(&name)
+    }
+
+    fn parent(&mut self, path: &str) -> (&mut BTreeMap<String, usize>, String) {
+        let (folder, name) = path.rsplit_once('/').expect("an absolute path");
+        let node = self.find(folder).unwrap_or_else(|| panic!("no such folder: {folder}"));
+        match &mut self.nodes[node].now {
+            Content::Folder(entries) => (entries, name.to_owned()),
+            Content::File(_) => panic!("not a folder: {folder}"),
+        }
+    }
+
+    fn file(&mut self, node: usize) -> &mut Vec<u8> {
+        match &mut self.nodes[node].now {
+            Content::File(bytes) => bytes,
+            Content::Folder(_) => panic!("a folder cannot be written"),
+        }
+    }
+}
+
+fn is_shared_for_writing(event: &Event<'_>) -> bool {
+    let has = |position: usize, flag: &str| event.arguments[position].contains(flag);
+    let is_index = Event::descriptor_path(&event.arguments[4]).ends_with("-shm");
+    has(2, "PROT_WRITE") && has(3, "MAP_SHARED") && !is_index
+}

@@ -1,0 +1,149 @@
+//! What was acknowledged survives a power cut, even on a disk that keeps nothing but what was synced.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tests::fixture::{
+    append, change, commit, create_table, creation, namespace_path, rename, schema, set_property, table,
+    table_path, tables, view, view_path, view_version, views,
+};
+use tests::http::{Client, Reply};
+use tests::power_cut::Recording;
+use tests::process::{Backend, Firn, Setup};
+
+/// Everything that the changes below touch, at one time or another.
+const OBJECTS: [&str; 7] = ["t", "staged", "renamed", "dropped", "v", "w", "other"];
+
+/// What a client sees: the answer to every question about the objects.
+type Seen = BTreeMap<String, (u16, Value)>;
+
+/// A client that counts answers and keeps what was seen after each change.
+struct Witness<'a> {
+    client: &'a Client,
+    answers: usize,
+    seen: Vec<(usize, String, Seen)>,
+}
+
+impl Witness<'_> {
+    /// Makes a change that must be acknowledged.
+    async fn send(&mut self, method: &str, path: &str, body: Option<Value>) -> Reply {
+        let reply = self.client.send(method, path, body.map(|body| body.to_string()), &[]).await;
+        assert!(matches!(reply.status, 200 | 204), "{method} {path}: {} {}", reply.status, reply.text());
+        self.answers += 1;
+        reply
+    }
+
+    /// The same, and keeps what is seen after it.
+    async fn change(&mut self, method: &str, path: &str, body: Option<Value>) -> Reply {
+        let reply = self.send(method, path, body).await;
+        let seen = look(self.client).await;
+        self.seen.push((self.answers, format!("{method} {path}"), seen));
+        self.answers += questions().len();
+        reply
+    }
+
+    async fn post(&mut self, path: &str, body: Value) -> Value {
+        let reply = self.change("POST", path, Some(body)).await;
+        if reply.body.is_empty() { Value::Null } else { reply.json() }
+    }
+}
+
+fn questions() -> Vec<String> {
+    let lists =
+        ["namespaces".to_owned(), namespace_path("ns"), namespace_path("ns2"), tables("ns"), views("ns")];
+    lists
+        .into_iter()
+        .chain(OBJECTS.iter().flat_map(|name| [table_path("ns", name), view_path("ns", name)]))
+        .collect()
+}
+
+async fn look(client: &Client) -> Seen {
+    let mut seen = Seen::new();
+    for question in questions() {
+        let reply = client.get(&question).await;
+        seen.insert(question, (reply.status, reply.json()));
+    }
+    seen
+}
+
+/// Every kind of change, and enough of them that SQLite moves its log into the database once.
+async fn make_changes(firn: &Firn, witness: &mut Witness<'_>) {
+    witness.post("namespaces", json!({ "namespace": ["ns"] })).await;
+    witness.post("namespaces", json!({ "namespace": ["ns2"], "properties": { "a": "b" } })).await;
+    let properties = json!({ "updates": { "a": "c" }, "removals": [] });
+    witness.post(&format!("{}/properties", namespace_path("ns2")), properties).await;
+    let created = witness.post(&tables("ns"), table("t")).await;
+    witness.post(&tables("ns"), table("dropped")).await;
+    let path = table_path("ns", "t");
+    witness.post(&path, commit(&[], &append(&created["metadata"], 1, "first"))).await;
+
+    let staged = json!({ "name": "staged", "schema": schema(), "stage-create": true });
+    let location = witness.post(&tables("ns"), staged).await["metadata"]["location"].clone();
+    let create = [json!({ "type": "assert-create" })];
+    let chosen = format!("file://{}/chosen/by/the/client", firn.warehouse().display());
+    let changes = [
+        change("ns", "staged", &create, &creation(location.as_str().unwrap())),
+        change("ns", "other", &create, &creation(&chosen)),
+        change("ns", "t", &[], &[set_property("transaction", "1")]),
+    ];
+    witness.post("transactions/commit", json!({ "table-changes": changes })).await;
+
+    witness.post(&views("ns"), view("v", "SELECT 1")).await;
+    let replaced = [
+        json!({ "action": "add-view-version", "view-version": view_version(2, "SELECT 2") }),
+        json!({ "action": "set-current-view-version", "view-version-id": -1 }),
+    ];
+    witness.post(&view_path("ns", "v"), json!({ "requirements": [], "updates": replaced })).await;
+    witness.post("views/rename", rename("ns", "v", "w")).await;
+    witness.post("tables/rename", rename("ns", "staged", "renamed")).await;
+    witness.change("DELETE", &table_path("ns", "dropped"), None).await;
+    for round in 0..COMMITS {
+        let body = commit(&[], &[set_property("round", &round.to_string())]);
+        match round % 10 {
+            0 => drop(witness.post(&path, body).await),
+            _ => drop(witness.send("POST", &path, Some(body)).await),
+        }
+    }
+    witness.change("DELETE", &namespace_path("ns2"), None).await;
+}
+
+/// SQLite moves its log into the database after 1,000 pages; a commit writes about thirty.
+const COMMITS: u32 = 50;
+
+async fn an_acknowledged_change_survives_a_power_cut(backend: Backend) {
+    let mut setup = Setup::new(backend).await;
+    if backend == Backend::Sqlite {
+        // In folders that the server has to make, like that of the warehouse.
+        setup.database_url = Some(format!("sqlite://{}/made/by/firn.db", setup.data_dir.display()));
+    }
+    let recording = Recording::of(&mut setup);
+    let mut firn = Firn::start(setup);
+    let (server, client) = (firn.pid(), (*firn).clone());
+    let mut witness = Witness { client: &client, answers: 0, seen: Vec::new() };
+    make_changes(&firn, &mut witness).await;
+    let mut changes = witness.seen;
+    firn.kill();
+    if backend == Backend::Postgres {
+        // The database is where the power stays on, and has moved on: only its files are cut, and only at the end.
+        changes.drain(..changes.len() - 1);
+    }
+    let answers: Vec<_> = changes.iter().map(|(answer, ..)| *answer).collect();
+    let mut changes = changes.into_iter();
+    recording
+        .replay(server, &answers, async |_| {
+            let (_, change, expected) = changes.next().unwrap();
+            firn.restart_with(|setup| setup.wrapper.clear());
+            let seen = look(&firn).await;
+            for (question, expected) in &expected {
+                assert_eq!(&seen[question], expected, "{question} after {change} and a power cut");
+            }
+            // What was left can be written on, too.
+            create_table(&firn, "ns", "after").await;
+            firn.check_no_panic();
+            firn.kill();
+        })
+        .await;
+    assert_eq!(changes.len(), 0);
+}
+
+tests::on_both_databases!(an_acknowledged_change_survives_a_power_cut);
