@@ -49,6 +49,7 @@ fn schemathesis_finds_no_failure_and_no_undocumented_answer() {
 #[test]
 fn the_printed_snippets_work_as_printed() {
     run(async {
+        let _turn = ONE_AT_A_TIME.lock().await;
         let firn = Firn::new(Backend::Sqlite).await;
         let text = firn.setup().data_dir.with_extension("banner");
         std::fs::write(&text, firn.banner()).expect("the banner's text");
