@@ -1,0 +1,239 @@
+"""Plans of the same scan by the catalog, by Java and by PyIceberg, and what the tables hold."""
+
+import json
+import os
+import random
+import subprocess
+import time
+from pathlib import Path
+
+import differential
+import harness
+import plan_filters
+
+ORACLE = Path(__file__).resolve().parent.parent / "rck" / "plan-oracle"
+
+
+class Refused(Exception):
+    """The planner did not accept the scan."""
+
+
+class Java:
+    """Iceberg's Java library, see PlanOracle.java."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [ORACLE, harness.URI, harness.WAREHOUSE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+
+    def ask(self, op, table, **arguments):
+        self.process.stdin.write(json.dumps({"op": op, "table": list(table), **arguments}) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        if error := answer.get("error"):
+            raise Refused(f"{error['type']}: {error['message']}")
+        return answer
+
+    def plan(self, table, scan, remote=False):
+        """Deletes by data file, and residuals by data file. A file may be planned once only."""
+        tasks = self.ask("plan", table, remote=remote, **scan)["tasks"]
+        deletes = {task["path"]: sorted(map(tuple, task["deletes"]), key=repr) for task in tasks}
+        assert len(deletes) == len(tasks), f"a file is planned twice: {tasks}"
+        return deletes, {task["path"]: task["residual"] for task in tasks}
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=10)
+
+
+class Place(harness.Place):
+    """A place in which Java writes equality deletes, too."""
+
+    java = None
+
+    def delete_equal(self, table, columns, rows, spec=None, partition=None):
+        request = {"columns": columns, "rows": rows}
+        if spec is not None:
+            request["spec-id"] = spec
+        if partition is not None:
+            request["partition"] = partition
+        self.java.ask("delete", self.identifier(table), **request)
+
+
+# --- The catalog ------------------------------------------------------------
+
+
+class Planner(differential.Catalog):
+    """Plans over plain HTTP, so that everything that the server says is seen."""
+
+    def __init__(self):
+        super().__init__(harness.URI, harness.WAREHOUSE)
+        self.pages = self.polls = 0
+
+    def path(self, table):
+        quoted = [differential.urllib.parse.quote(level, safe="") for level in table]
+        return f"{self.base}/namespaces/{'%1F'.join(quoted[:-1])}/tables/{quoted[-1]}"
+
+    def submit(self, table, request):
+        status, answer = self.call("POST", f"{self.path(table)}/plan", request)
+        if status == 400:
+            raise Refused(answer["error"]["message"])
+        assert status == 200, f"{status} for {request}: {answer}"
+        return answer
+
+    def fetch(self, table, plan_id):
+        return self.call("GET", f"{self.path(table)}/plan/{differential.urllib.parse.quote(plan_id, safe='')}")
+
+    def cancel(self, table, plan_id):
+        return self.call("DELETE", f"{self.path(table)}/plan/{differential.urllib.parse.quote(plan_id, safe='')}")
+
+    def tasks(self, table, plan_task):
+        return self.call("POST", f"{self.path(table)}/tasks", {"plan-task": plan_task})
+
+    def wait(self, table, answer):
+        """What a plan comes to; polls one that was submitted."""
+        plan_id, patience = answer.get("plan-id"), time.monotonic() + 60
+        while answer["status"] == "submitted":
+            assert time.monotonic() < patience, f"plan {plan_id} does not end"
+            self.polls += 1
+            time.sleep(0.02)
+            status, answer = self.fetch(table, plan_id)
+            assert status == 200, answer
+        return answer
+
+    def responses(self, table, request):
+        """The completed response and one for every plan task, in the order they were asked for."""
+        answer = self.wait(table, self.submit(table, request))
+        assert answer["status"] == "completed", answer
+        yield answer
+        rest = list(answer.get("plan-tasks", []))
+        while rest:
+            self.pages += 1
+            status, answer = self.tasks(table, rest.pop(0))
+            assert status == 200, answer
+            yield answer
+            rest += answer.get("plan-tasks", [])
+
+    def plan(self, table, request):
+        """As `Java.plan`."""
+        deletes, residuals = {}, {}
+        for answer in self.responses(table, request):
+            files = answer.get("delete-files", [])
+            for task in answer.get("file-scan-tasks", []):
+                path = task["data-file"]["file-path"]
+                assert path not in deletes, f"{path} is planned twice"
+                used = (files[index] for index in task.get("delete-file-references", []))
+                deletes[path] = sorted(((file["file-path"], file.get("content-offset")) for file in used), key=repr)
+                residuals[path] = task["residual-filter"]
+        return deletes, residuals
+
+
+def as_request(scan):
+    """A scan of Java's as the request of the protocol: a tag or a snapshot is read with its own schema, a branch is not."""
+    request = {key: value for key, value in scan.items() if key not in ("ref", "branch-snapshot-id")}
+    if "ref" in scan:
+        request |= {"snapshot-id": scan["branch-snapshot-id"], "use-snapshot-schema": False}
+    elif "snapshot-id" in scan:
+        request["use-snapshot-schema"] = True
+    return request
+
+
+# --- Comparison -------------------------------------------------------------
+
+
+class Tally:
+    """Counts of what was compared, and the disagreements, each a dict that can be read alone."""
+
+    def __init__(self):
+        self.counts, self.problems = {}, []
+
+    def count(self, what, by=1):
+        self.counts[what] = self.counts.get(what, 0) + by
+
+    def problem(self, what, **facts):
+        self.count(f"PROBLEM {what}")
+        self.problems.append({"problem": what, **facts})
+
+
+def attempt(plan, *arguments, **options):
+    try:
+        return plan(*arguments, **options), None
+    except Refused as error:
+        return None, str(error)
+
+
+def compare(tally, java, table, scan, planner=None, remote=False):
+    """Plans the scan by Java, and by the catalog if there is a planner or Java is to ask it; what Java refuses, all refuse."""
+    tally.count("scans")
+    (theirs, java_says) = attempt(java.plan, table, scan)
+    if planner is None and not remote:
+        ours, we_say = theirs, java_says
+    elif remote:
+        ours, we_say = attempt(java.plan, table, scan, remote=True)
+    else:
+        ours, we_say = attempt(planner.plan, table, as_request(scan))
+    facts = {"table": table[-1], "scan": scan}
+    if theirs is None or ours is None:
+        tally.count("refused")
+        if (theirs is None) != (ours is None):
+            tally.problem("one refuses", java=java_says, catalog=we_say, **facts)
+        return None
+    (their_deletes, _), (our_deletes, our_residuals) = theirs, ours
+    tally.count("files", len(their_deletes))
+    if more := our_deletes.keys() - their_deletes.keys():
+        tally.problem("more files than Java plans", files=sorted(more), **facts)
+    if different := [path for path in our_deletes.keys() & their_deletes.keys() if our_deletes[path] != their_deletes[path]]:
+        pairs = {path: {"catalog": our_deletes[path], "java": their_deletes[path]} for path in different}
+        tally.problem("other deletes", deletes=pairs, **facts)
+    tally.count("deletes", sum(map(len, their_deletes.values())))
+    if "start-snapshot-id" in scan:
+        if fewer := their_deletes.keys() - our_deletes.keys():
+            tally.problem("fewer files than Java plans", files=sorted(fewer), **facts)
+        return None
+    truth = java.ask("match", table, **scan, residuals=our_residuals)
+    if lost := [path for path, rows in truth["rows"].items() if rows and path not in our_deletes]:
+        tally.problem("rows lost", files=lost, rows=truth["rows"], java_loses=[p for p in lost if p not in their_deletes], **facts)
+    tally.count("files pruned that Java plans", len(their_deletes.keys() - our_deletes.keys()))
+    tally.count("files planned without a row", sum(not truth["rows"].get(path) for path in our_deletes))
+    if truth["wrong-residuals"]:
+        wrong = {path: our_residuals[path] for path in truth["wrong-residuals"]}
+        tally.problem("wrong residual", residuals=wrong, **facts)
+    return our_deletes, truth["rows"]
+
+
+def compare_pyiceberg(tally, table, scan, expression, ours, rows):
+    """PyIceberg's own plan against one that is known to be right."""
+    arguments = {"row_filter": expression, "case_sensitive": scan.get("case-sensitive", True)}
+    if "snapshot-id" in scan:
+        arguments["snapshot_id"] = scan["snapshot-id"]
+    try:
+        tasks = list(table.scan(**arguments).plan_files())
+    except Exception as error:  # Whatever it raises, it is the client's.
+        tally.count(f"PyIceberg raises {type(error).__name__}")
+        return {"pyiceberg": f"{type(error).__name__}: {error}"}
+    tally.count("compared with PyIceberg")
+    theirs = {task.file.file_path: sorted(file.file_path for file in task.delete_files) for task in tasks}
+    tally.count("files PyIceberg plans for nothing", len(theirs.keys() - ours.keys()))
+    found = {}
+    if lost := [path for path, count in rows.items() if count and path not in theirs]:
+        tally.count("PyIceberg loses rows")
+        found["lost"] = lost
+    both = theirs.keys() & ours.keys()
+    if different := [path for path in both if theirs[path] != sorted({delete[0] for delete in ours[path]})]:
+        tally.count("PyIceberg reads other deletes")
+        found["deletes"] = {path: {"pyiceberg": theirs[path], "right": ours[path]} for path in different}
+    return found
+
+
+# --- Runs -------------------------------------------------------------------
+
+SEED = int(os.environ.get("FIRN_SEED", random.SystemRandom().randrange(2**32)))
+FILTERS = int(os.environ.get("FIRN_FILTERS", "8"))
+
+
+def filters_for(java, table, name, count=FILTERS, scan=None):
+    """The same filters for the same seed, whichever tables there are beside."""
+    described = java.ask("columns", table, **(scan or {}))
+    source = plan_filters.Filters(random.Random(f"{SEED}/{name}/{scan and 1}"), described["columns"], described["partition-fields"])
+    types = {column["name"]: column["type"] for column in described["columns"]}
+    return [True, *(source.next() for _ in range(count))], types
