@@ -5,8 +5,12 @@ import functools
 import uuid
 
 import harness
+import plans
 import pytest
 from pyiceberg.exceptions import NoSuchNamespaceError
+
+
+TALLY = pytest.StashKey()
 
 
 def pytest_configure(config):
@@ -39,6 +43,24 @@ def place(engines, catalog):
     catalog.create_namespace(name)
     yield harness.Place(name, engines["pyiceberg"], engines["duckdb"], engines["spark"])
     empty(catalog, (name,))
+
+
+@pytest.fixture(scope="session")
+def planning(engines, catalog, pytestconfig):
+    """The tables of plan_tables.py, made once for all tests on plans, and who plans on them."""
+    name = f"plans_{uuid.uuid4().hex[:12]}"
+    catalog.create_namespace(name)
+    made = plans.Planning(name, engines)
+    pytestconfig.stash[TALLY] = made.tally
+    yield made
+    made.java.close()
+    empty(catalog, (name,))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """What was compared, for whoever wants to know how much a run was worth."""
+    if tally := config.stash.get(TALLY, None):
+        terminalreporter.write_line(f"plans: seed {plans.SEED}, {tally.counts}")
 
 
 def empty(catalog, namespace):

@@ -5,13 +5,14 @@ Values come from the columns themselves: those that are there, their neighbours,
 
 import re
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from pyiceberg import expressions
 
 NUMBERS = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
 ORDERED = ("lt", "lt-eq", "gt", "gt-eq", "eq", "not-eq")
 EPOCH = datetime(1970, 1, 1)
+WIDE = Context(prec=60)
 
 
 def is_decimal(kind):
@@ -116,8 +117,8 @@ class Filters:
         if is_decimal(kind):
             scale = scale_of(kind)
             unit = Decimal(1).scaleb(-scale)
-            number = Decimal(seed if seed is not None else self.random.choice([0, 1, -1])).quantize(unit) if scale <= 10 else Decimal(seed or 0)
-            number += step * unit
+            number = Decimal(self.random.choice([0, 1, -1]) if seed is None else seed)
+            number = WIDE.add(number, step * unit).quantize(unit, context=WIDE)
             form = self.random.random()
             if form < 0.1 and abs(number) < 10**15 and number == number.to_integral_value():
                 return int(number)
@@ -236,7 +237,7 @@ def for_pyiceberg(filter, types):
 
 def typed(value, kind):
     if is_decimal(kind):
-        return Decimal(str(value)).quantize(Decimal(1).scaleb(-scale_of(kind)))
+        return Decimal(str(value)).quantize(Decimal(1).scaleb(-scale_of(kind)), context=WIDE)
     if kind == "binary" or kind.startswith("fixed"):
         return bytes.fromhex(value)
     if kind in ("float", "double"):

@@ -10,6 +10,7 @@ from pathlib import Path
 import differential
 import harness
 import plan_filters
+import plan_tables
 
 ORACLE = Path(__file__).resolve().parent.parent / "rck" / "plan-oracle"
 
@@ -145,7 +146,7 @@ class Tally:
     """Counts of what was compared, and the disagreements, each a dict that can be read alone."""
 
     def __init__(self):
-        self.counts, self.problems = {}, []
+        self.counts, self.problems, self.java_loses = {}, [], []
 
     def count(self, what, by=1):
         self.counts[what] = self.counts.get(what, 0) + by
@@ -180,22 +181,29 @@ def compare(tally, java, table, scan, planner=None, remote=False):
         return None
     (their_deletes, _), (our_deletes, our_residuals) = theirs, ours
     tally.count("files", len(their_deletes))
-    if more := our_deletes.keys() - their_deletes.keys():
-        tally.problem("more files than Java plans", files=sorted(more), **facts)
     if different := [path for path in our_deletes.keys() & their_deletes.keys() if our_deletes[path] != their_deletes[path]]:
         pairs = {path: {"catalog": our_deletes[path], "java": their_deletes[path]} for path in different}
         tally.problem("other deletes", deletes=pairs, **facts)
     tally.count("deletes", sum(map(len, their_deletes.values())))
+    more, fewer = our_deletes.keys() - their_deletes.keys(), their_deletes.keys() - our_deletes.keys()
     if "start-snapshot-id" in scan:
-        if fewer := their_deletes.keys() - our_deletes.keys():
-            tally.problem("fewer files than Java plans", files=sorted(fewer), **facts)
+        if more or fewer:
+            tally.problem("other files", catalog_only=sorted(more), java_only=sorted(fewer), **facts)
         return None
     truth = java.ask("match", table, **scan, residuals=our_residuals)
-    if lost := [path for path, rows in truth["rows"].items() if rows and path not in our_deletes]:
-        tally.problem("rows lost", files=lost, rows=truth["rows"], java_loses=[p for p in lost if p not in their_deletes], **facts)
-    tally.count("files pruned that Java plans", len(their_deletes.keys() - our_deletes.keys()))
+    with_rows = {path for path, rows in truth["rows"].items() if rows}
+    if lost := fewer & with_rows:
+        tally.problem("rows lost", files=sorted(lost), **facts)
+    if more - with_rows:
+        tally.problem("more files than Java plans", files=sorted(more - with_rows), **facts)
+    tally.count("files pruned that Java plans", len(fewer - with_rows))
+    if lost := with_rows - their_deletes.keys():
+        tally.count("files with rows that Java does not plan", len(lost))
+        tally.count("files with rows that neither plans", len(lost - our_deletes.keys()))
+        tally.java_loses.append({"files": sorted(lost), **facts})
     tally.count("files planned without a row", sum(not truth["rows"].get(path) for path in our_deletes))
-    if truth["wrong-residuals"]:
+    # Asked by Java, the residuals are what it makes of the catalog's.
+    if truth["wrong-residuals"] and planner is not None:
         wrong = {path: our_residuals[path] for path in truth["wrong-residuals"]}
         tally.problem("wrong residual", residuals=wrong, **facts)
     return our_deletes, truth["rows"]
@@ -231,9 +239,27 @@ SEED = int(os.environ.get("FIRN_SEED", random.SystemRandom().randrange(2**32)))
 FILTERS = int(os.environ.get("FIRN_FILTERS", "8"))
 
 
-def filters_for(java, table, name, count=FILTERS, scan=None):
-    """The same filters for the same seed, whichever tables there are beside."""
-    described = java.ask("columns", table, **(scan or {}))
-    source = plan_filters.Filters(random.Random(f"{SEED}/{name}/{scan and 1}"), described["columns"], described["partition-fields"])
-    types = {column["name"]: column["type"] for column in described["columns"]}
-    return [True, *(source.next() for _ in range(count))], types
+class Planning:
+    """The tables, and everyone who plans on them. FIRN_SEED repeats a run, FIRN_FILTERS is how many filters a table gets."""
+
+    def __init__(self, namespace, engines):
+        self.java, self.planner, self.tally = Java(), Planner(), Tally()
+        self.place = Place(namespace, engines["pyiceberg"], engines["duckdb"], engines["spark"])
+        self.place.java = self.java
+        plan_tables.build(self.place)
+
+    def filters(self, name, count=FILTERS, **scan):
+        """A table's filters, the same for the same seed, and its columns' types by name."""
+        described = self.java.ask("columns", self.place.identifier(name), **scan)
+        source = plan_filters.Filters(random.Random(f"{SEED}/{name}/{count}"), described["columns"], described["partition-fields"])
+        types = {column["name"]: column["type"] for column in described["columns"]}
+        return [True, *(source.next() for _ in range(count))], types
+
+    def compare(self, name, scan, remote=False):
+        planner = None if remote else self.planner
+        return compare(self.tally, self.java, self.place.identifier(name), scan, planner, remote)
+
+    def check(self, facts):
+        """Fails with the problems since the last check."""
+        found, self.tally.problems = self.tally.problems, []
+        assert not found, f"seed {SEED}, {facts}: {json.dumps(found[:3])}"

@@ -233,9 +233,13 @@ public final class PlanOracle {
     TreeSet<String> wrong = new TreeSet<>();
     for (int row = 0; row < all.paths.size(); row += 1) {
       String path = all.paths.get(row);
-      boolean matches = new Matcher(all.values.get(row)).test(wanted);
-      counts.merge(path, matches ? 1 : 0, Integer::sum);
-      if (residuals.containsKey(path) && matches != new Matcher(all.values.get(row)).test(residuals.get(path))) {
+      Matcher signed = new Matcher(all.values.get(row), false);
+      Matcher flipped = new Matcher(all.values.get(row), true);
+      counts.merge(path, signed.test(wanted) && flipped.test(wanted) ? 1 : 0, Integer::sum);
+      Expression residual = residuals.get(path);
+      if (residual != null
+          && signed.test(wanted) != signed.test(residual)
+          && flipped.test(wanted) != flipped.test(residual)) {
         wrong.add(path);
       }
     }
@@ -253,13 +257,17 @@ public final class PlanOracle {
    * Whether a row passes a bound filter without {@code not}.
    *
    * <p>As planning sees it: a null passes {@code not-eq}, {@code not-in} and {@code not-starts-with}, and no other
-   * comparison; a NaN is neither less nor greater than anything.
+   * comparison; a NaN is neither less nor greater than anything. The library puts -0.0 before 0.0 where SQL has them
+   * equal, so a row counts only if it passes with either sign. UUIDs are ordered by their bytes, as in Parquet's bounds;
+   * the library compares them as two signed numbers.
    */
   private static final class Matcher extends ExpressionVisitors.ExpressionVisitor<Boolean> {
     private final StructLike row;
+    private final boolean flipsZeros;
 
-    private Matcher(StructLike row) {
+    private Matcher(StructLike row, boolean flipsZeros) {
       this.row = row;
+      this.flipsZeros = flipsZeros;
     }
 
     private boolean test(Expression filter) {
@@ -288,7 +296,7 @@ public final class PlanOracle {
 
     @Override
     public <T> Boolean predicate(BoundPredicate<T> predicate) {
-      T value = predicate.term().eval(row);
+      T value = flipsZeros ? flipZero(predicate.term().eval(row)) : predicate.term().eval(row);
       switch (predicate.op()) {
         case NOT_EQ:
         case NOT_IN:
@@ -299,6 +307,9 @@ public final class PlanOracle {
         case LT_EQ:
         case GT:
         case GT_EQ:
+          if (value instanceof UUID) {
+            return compareBytes((UUID) value, (UUID) predicate.asLiteralPredicate().literal().value(), predicate.op());
+          }
           return value != null && !isNaN(value) && predicate.test(value);
         case IS_NULL:
         case NOT_NULL:
@@ -307,6 +318,32 @@ public final class PlanOracle {
           return value != null && predicate.test(value);
       }
     }
+  }
+
+  private static boolean compareBytes(UUID value, UUID literal, Expression.Operation op) {
+    int high = Long.compareUnsigned(value.getMostSignificantBits(), literal.getMostSignificantBits());
+    int order = high != 0 ? high : Long.compareUnsigned(value.getLeastSignificantBits(), literal.getLeastSignificantBits());
+    switch (op) {
+      case LT:
+        return order < 0;
+      case LT_EQ:
+        return order <= 0;
+      case GT:
+        return order > 0;
+      default:
+        return order >= 0;
+    }
+  }
+
+  @SuppressWarnings("unchecked")
+  private static <T> T flipZero(T value) {
+    if (value instanceof Double && (Double) value == 0) {
+      return (T) (Double) (-(Double) value);
+    }
+    if (value instanceof Float && (Float) value == 0) {
+      return (T) (Float) (-(Float) value);
+    }
+    return value;
   }
 
   private static boolean isNaN(Object value) {

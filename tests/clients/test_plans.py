@@ -1,0 +1,283 @@
+"""Plans by the catalog are Java's plans, over every table of plan_tables.py and random filters."""
+
+import harness
+import plan_filters
+import plan_tables
+import plans
+import pytest
+
+# The tables are made by the first test that asks for them.
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.mark.parametrize("name", plan_tables.TABLES)
+def test_every_file_with_a_row_is_planned_with_its_deletes(planning, name):
+    filters, _ = planning.filters(name)
+    for filter in filters:
+        planning.compare(name, {"filter": filter})
+    planning.check(name)
+
+
+@pytest.mark.parametrize("name", plan_tables.TABLES)
+def test_javas_client_reads_the_plans(planning, name):
+    """Every value of a response goes through its parsers: partitions, residuals, deletes."""
+    filters, _ = planning.filters(name, count=plans.FILTERS // 2)
+    for filter in filters:
+        planning.compare(name, {"filter": filter}, remote=True)
+    planning.check(name)
+
+
+# Where PyIceberg is known to err, and how it shows.
+PYICEBERG = {
+    "compares a null partition value": lambda name, found: "'NoneType' and" in found.get("pyiceberg", ""),
+    "has no equality deletes": lambda name, found: "support equality deletes" in found.get("pyiceberg", ""),
+    "has no filters on nanoseconds": lambda name, found: "into timestamp_ns" in found.get("pyiceberg", ""),
+    "cannot compare uuid partitions": lambda name, found: "'UUID' and 'bytes'" in found.get("pyiceberg", ""),
+    "has no dates before year 1 or after 9999": lambda name, found: "OverflowError" in found.get("pyiceberg", ""),
+    "takes -0.0 for 0.0, which sorts after it": lambda name, found: "lost" in found and name in ZEROS,
+    "believes DuckDB's partition summaries": lambda name, found: "lost" in found and name.startswith("identity_in_duckdb"),
+    "takes all deletion vectors of a partition": lambda name, found: "lost" not in found and name in VECTORS,
+}
+ZEROS = ("identity_float", "v2_primitives")
+VECTORS = ("deletion_vectors", "deletion_vectors_of_duckdb", "upgraded_from_v1_to_v3")
+
+
+@pytest.mark.parametrize("name", plan_tables.TABLES)
+def test_pyiceberg_plans_the_same_but_for_known_errors(planning, name):
+    table = planning.place.table(name)
+    filters, types = planning.filters(name)
+    unknown = []
+    for filter in filters:
+        scan = {"filter": filter}
+        try:
+            expression = plan_filters.for_pyiceberg(filter, types)
+        except plan_filters.NoCounterpart:
+            continue
+        compared = planning.compare(name, scan)
+        if compared is None:
+            continue
+        found = plans.compare_pyiceberg(planning.tally, table, scan, expression, *compared)
+        reasons = [reason for reason, applies in PYICEBERG.items() if found and applies(name, found)]
+        if found and not reasons:
+            unknown.append({"filter": filter, **found})
+        for reason in reasons:
+            planning.tally.count(f"PyIceberg {reason}")
+    planning.check(name)
+    assert not unknown, f"seed {plans.SEED}: {unknown[:3]}"
+
+
+# --- Which snapshot ---------------------------------------------------------
+
+HISTORIES = (
+    "evolved_schema", "evolved_in_pyiceberg", "three_specs", "dropped_partition_source", "position_deletes", "deletion_vectors",
+    "upgraded_from_v1_to_v3", "compacted", "equality_deletes_after_evolution", "branched", "overwritten_partitions",
+    "widened_partition_source", "defaults_for_older_files",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_a_snapshot_is_planned_with_its_schema(planning, name):
+    for snapshot in planning.place.table(name).metadata.snapshots:
+        filters, _ = planning.filters(name, 4, **{"snapshot-id": snapshot.snapshot_id})
+        for filter in filters:
+            planning.compare(name, {"filter": filter, "snapshot-id": snapshot.snapshot_id})
+    planning.check(name)
+
+
+def test_a_branch_is_planned_with_the_tables_schema(planning):
+    """And a tag with its snapshot's; `as_request` says both in the protocol's words."""
+    refs = planning.place.table("branched").metadata.refs
+    for ref in ("side", "main"):
+        scan = {"ref": ref, "branch-snapshot-id": refs[ref].snapshot_id}
+        filters, _ = planning.filters("branched", 30, ref=ref)
+        for filter in filters:
+            planning.compare("branched", {"filter": filter, **scan})
+    old_name = {"type": "eq", "term": "id", "value": 5}
+    planning.compare("branched", {"filter": old_name, "ref": "side", "branch-snapshot-id": refs["side"].snapshot_id})
+    with pytest.raises(plans.Refused):
+        planning.planner.plan(planning.place.identifier("branched"), {"filter": old_name})
+    planning.compare("branched", {"filter": old_name, "snapshot-id": refs["first"].snapshot_id})
+    planning.check("branched")
+
+
+@pytest.mark.parametrize("name", ["many_small_manifests", "rewritten_manifests", "three_specs", "evolved_schema", "position_deletes", "branched", "compacted"])  # fmt: skip
+@pytest.mark.xfail(harness.REFERENCE, reason="reference server: takes the start for inclusive", strict=False)
+def test_appends_between_snapshots(planning, name):
+    """Without deletes: an incremental scan has only files that were appended."""
+    ids = [snapshot.snapshot_id for snapshot in planning.place.table(name).metadata.snapshots]
+    pairs = {(ids[0], ids[-1]), (ids[0], ids[1]), (ids[-2], ids[-1]), (ids[len(ids) // 2], ids[-1]), (ids[-1], ids[0]), (ids[1], ids[1])}
+    filters, _ = planning.filters(name, 4)
+    for start, end in sorted(pairs):
+        for filter in filters:
+            planning.compare(name, {"filter": filter, "start-snapshot-id": start, "end-snapshot-id": end})
+    planning.check(name)
+
+
+# --- Names ------------------------------------------------------------------
+
+
+def swapped(filter):
+    """The filter with the case of its names changed."""
+    if not isinstance(filter, dict):
+        return filter
+    return {
+        key: value.swapcase() if key == "term" and isinstance(value, str) else swapped(value) if isinstance(value, dict) else value
+        for key, value in filter.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["v2_primitives", "three_specs", "buckets", "evolved_in_pyiceberg", "nested_lists_and_maps", "partitioned_by_nested", "odd_names"])  # fmt: skip
+def test_names_match_in_any_case_on_request(planning, name):
+    filters, _ = planning.filters(name)
+    for filter in filters:
+        planning.compare(name, {"filter": swapped(filter), "case-sensitive": False})
+        planning.compare(name, {"filter": swapped(filter)})
+    planning.check(name)
+
+
+# --- The request ------------------------------------------------------------
+
+NONSENSE = [
+    {"type": "eq", "term": "nowhere", "value": 1},
+    {"type": "eq", "term": "id"},
+    {"type": "eq", "term": "id", "value": "not a number"},
+    {"type": "eq", "term": "id", "value": None},
+    {"type": "eq", "term": "id", "value": 1.5},
+    {"type": "eq", "term": "id", "values": [1]},
+    {"type": "in", "term": "id", "value": 1},
+    {"type": "is-null", "term": "id", "value": 1},
+    {"type": "starts-with", "term": "id", "value": "1"},
+    {"type": "is-nan", "term": "id"},
+    {"type": "and", "left": True},
+    {"type": "not"},
+    {"type": "like", "term": "s", "value": "a%"},
+    {"type": "eq", "term": {"type": "transform", "transform": "day", "term": "id"}, "value": 1},
+    {"type": "eq", "term": {"type": "transform", "transform": "magic", "term": "id"}, "value": 1},
+    "id = 1",
+    7,
+    [],
+]
+
+
+@pytest.mark.parametrize("filter", NONSENSE, ids=str)
+@pytest.mark.xfail(harness.REFERENCE, reason="reference server: answers 500 or takes it", strict=False)
+def test_a_filter_that_java_refuses_is_refused(planning, filter):
+    planning.compare("three_specs", {"filter": filter})
+    planning.check("three_specs")
+
+
+@pytest.mark.parametrize("literal", [
+    {"filter": {"type": "literal", "value": True}},
+    {"filter": {"type": "EQ", "term": "id", "value": {"type": "literal", "value": 1}}},
+    {"filter": {"type": "not-in", "term": {"type": "reference", "term": "s"}, "values": [{"type": "literal", "value": "a"}]}},
+    {"filter": {"type": "lt", "term": "id", "value": 3000000000}},
+    {"filter": {"type": "gt", "term": "id", "value": -3000000000}},
+    {"filter": {"type": "in", "term": "id", "values": [3000000000, 1]}},
+    {"filter": {"type": "in", "term": "id", "values": []}},
+    {"filter": {"type": "not-in", "term": "id", "values": []}},
+    {},
+], ids=str)  # fmt: skip
+def test_other_ways_to_say_it(planning, literal):
+    planning.compare("three_specs", literal)
+    planning.check("three_specs")
+
+
+@pytest.mark.parametrize("name, literal", [
+    ("identity_timestamptz", {"type": "eq", "term": "p", "value": "2024-02-29T23:59:59.999999"}),
+    ("identity_timestamptz", {"type": "gt", "term": "p", "value": "2024-02-29T00:00:00"}),
+])  # fmt: skip
+@pytest.mark.xfail(harness.REFERENCE, reason="reference server: wants an offset", strict=True)
+def test_timestamps_with_time_zone_may_come_without_one(planning, name, literal):
+    """PyIceberg writes them so and means UTC; Java refuses them."""
+    deletes, _ = planning.planner.plan(planning.place.identifier(name), {"filter": literal})
+    assert len(deletes) == 2
+
+
+@pytest.mark.parametrize("select", [["id"], ["id", "_file", "_pos", "nowhere"], []], ids=str)
+def test_a_selection_changes_no_plan(planning, select):
+    """Java's client names metadata columns and what is inside of lists, too."""
+    table = planning.place.identifier("position_deletes")
+    assert planning.planner.plan(table, {"select": select})[0] == planning.planner.plan(table, {})[0]
+
+
+def test_statistics_are_sent_for_the_fields_asked_for(planning):
+    table = planning.place.identifier("v2_primitives")
+    schema = planning.place.table("v2_primitives").schema()
+    wanted = {schema.find_field(name).field_id for name in ("i", "d")}
+    for answer in planning.planner.responses(table, {"stats-fields": ["i", "d"]}):
+        for task in answer["file-scan-tasks"]:
+            file = task["data-file"]
+            assert wanted <= set(file["value-counts"]["keys"])
+            for counts in ("value-counts", "null-value-counts", "lower-bounds", "upper-bounds"):
+                assert len(file.get(counts, {}).get("keys", [])) == len(file.get(counts, {}).get("values", []))
+
+
+@pytest.mark.parametrize("name", ["many_small_manifests", "position_deletes", "equality_deletes", "deletion_vectors"])
+@pytest.mark.parametrize("rows", [0, 1, 7, 1000])
+@pytest.mark.xfail(harness.REFERENCE, reason="reference server: counts files as rows", strict=False)
+def test_a_plan_holds_as_many_rows_as_are_requested(planning, name, rows):
+    """If there are as many: deleted rows do not count."""
+    table = planning.place.identifier(name)
+    held = planning.java.ask("match", table)["rows"]
+    planned = planning.planner.plan(table, {"min-rows-requested": rows})[0]
+    assert sum(held.get(path, 0) for path in planned) >= min(rows, sum(held.values()))
+
+
+@pytest.mark.parametrize("request_body", [
+    {"snapshot-id": 1},
+    {"start-snapshot-id": 1},
+    {"end-snapshot-id": 1},
+    {"start-snapshot-id": 1, "end-snapshot-id": 2},
+    {"snapshot-id": 1, "start-snapshot-id": 1, "end-snapshot-id": 2},
+    {"min-rows-requested": -1},
+    {"case-sensitive": "yes"},
+], ids=str)  # fmt: skip
+@pytest.mark.xfail(harness.REFERENCE, reason="reference server: takes some of them", strict=False)
+def test_a_request_that_makes_no_sense_is_refused(planning, request_body):
+    status, answer = planning.planner.call("POST", f"{planning.planner.path(planning.place.identifier('three_specs'))}/plan", request_body)
+    assert status in (400, 404) and answer["error"]["type"], answer
+
+
+def test_a_table_that_is_not_there_is_not_planned(planning):
+    status, answer = planning.planner.call("POST", f"{planning.planner.path(planning.place.identifier('nowhere'))}/plan", {})
+    assert (status, answer["error"]["type"]) == (404, "NoSuchTableException")
+
+
+# --- Responses --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", plan_tables.TABLES)
+def test_every_file_is_told_in_the_protocols_form(planning, name):
+    """What Java's and PyIceberg's parsers insist on, and what neither looks at but the protocol says."""
+    metadata = planning.place.table(name).metadata
+    specs = {spec.spec_id: len(spec.fields) for spec in metadata.partition_specs}
+    for answer in planning.planner.responses(planning.place.identifier(name), {}):
+        assert None not in answer.values()
+        deletes, tasks = answer.get("delete-files", []), answer.get("file-scan-tasks", [])
+        assert tasks or not deletes
+        used = {index for task in tasks for index in task.get("delete-file-references", [])}
+        assert used == set(range(len(deletes))), "a delete file that no task names"
+        for task in tasks:
+            assert "residual-filter" in task
+            assert task["data-file"]["content"] == "data"
+        for file in [*deletes, *(task["data-file"] for task in tasks)]:
+            assert None not in file.values()
+            assert len(file["partition"]) == specs[file["spec-id"]]
+            assert file["file-format"] == file["file-format"].lower()
+            assert file["record-count"] >= 0 and file["file-size-in-bytes"] > 0
+            if file["content"] == "equality-deletes":
+                assert file["equality-ids"]
+            if file["file-format"] == "puffin":
+                assert file["content"] == "position-deletes"
+                assert {"referenced-data-file", "content-offset", "content-size-in-bytes"} <= file.keys()
+        if metadata.format_version >= 3:
+            assert all("first-row-id" in task["data-file"] for task in tasks)
+
+
+def test_enough_was_compared(planning):
+    """Last: a run that compared little would have found little. Run alone, or with -k, it has nothing to say."""
+    counts = planning.tally.counts
+    if counts.get("scans", 0) < 500:
+        pytest.skip("not the whole file was run")
+    assert counts["files"] > 1000 and counts["deletes"] > 100 and counts["compared with PyIceberg"] > 200
+    assert counts.get("refused", 0) < counts["scans"] / 5
