@@ -243,3 +243,67 @@ def typed(value, kind):
     if kind in ("float", "double"):
         return float(value)
     return value
+
+
+# --- Spark ------------------------------------------------------------------
+
+COMPARISONS = {"lt": "<", "lt-eq": "<=", "gt": ">", "gt-eq": ">=", "eq": "=", "not-eq": "<>"}
+TESTS = {"is-null": "{} IS NULL", "not-null": "{} IS NOT NULL", "is-nan": "isnan({})", "not-nan": "NOT isnan({})"}
+
+
+def for_spark(filter, types):
+    """The filter as Spark's SQL, whose comparisons with null and NaN are its own."""
+    if isinstance(filter, bool):
+        return str(filter).lower()
+    match filter["type"]:
+        case "not":
+            return f"NOT ({for_spark(filter['child'], types)})"
+        case "and" | "or" as operator:
+            return f"({for_spark(filter['left'], types)}) {operator.upper()} ({for_spark(filter['right'], types)})"
+    term = filter["term"]
+    if isinstance(term, dict):
+        if term["type"] == "transform":
+            raise NoCounterpart("a transform in a filter")
+        term = term["term"]
+    column, kind, operation = spark_column(term, types), types[term], filter["type"]
+    if operation in TESTS:
+        return TESTS[operation].format(column)
+    if "values" in filter:
+        values = ", ".join(spark_literal(value, kind) for value in filter["values"])
+        return f"{column} {'NOT ' if operation == 'not-in' else ''}IN ({values})"
+    value = spark_literal(filter["value"], kind)
+    if operation.endswith("starts-with"):
+        return f"{'NOT ' if operation.startswith('not') else ''}startswith({column}, {value})"
+    return f"{column} {COMPARISONS[operation]} {value}"
+
+
+def spark_column(name, types):
+    """`a`.`b` for a field of a struct, `a.b` for a column of that name."""
+    for struct in (other for other, kind in types.items() if kind.startswith("struct<")):
+        if name.startswith(f"{struct}."):
+            field = name.removeprefix(f"{struct}.")
+            if not any(field.startswith(f"{inner.removeprefix(struct + '.')}.") for inner in types if inner.startswith(f"{struct}.")):
+                return f"{spark_column(struct, types)}.`{field}`"
+    return f"`{name.replace('`', '``')}`"
+
+
+def spark_literal(value, kind):
+    if kind == "boolean":
+        return str(value).lower()
+    if kind in NUMBERS:
+        return f"CAST('{value}' AS BIGINT)"
+    if kind in ("float", "double"):
+        return f"CAST('{float(value)!r}' AS DOUBLE)"
+    if is_decimal(kind):
+        return f"{value}BD"
+    if kind == "date":
+        return f"DATE '{value if isinstance(value, str) else (EPOCH + timedelta(days=value)).date().isoformat()}'"
+    if kind in ("timestamp", "timestamptz"):
+        text = value if isinstance(value, str) else timestamp(value, kind)
+        if text is None:
+            raise NoCounterpart("a year that Python has not")
+        return f"{'TIMESTAMP' if kind == 'timestamptz' else 'TIMESTAMP_NTZ'} '{text}'"
+    if kind == "binary" or kind.startswith("fixed"):
+        return f"X'{value if len(value) % 2 == 0 else value[1:]}'"
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

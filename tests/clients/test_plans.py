@@ -1,16 +1,32 @@
 """Plans by the catalog are Java's plans, over every table of plan_tables.py and random filters."""
 
+import os
+
 import harness
 import plan_filters
 import plan_tables
 import plans
+import pyarrow as pa
 import pytest
 
 # The tables are made by the first test that asks for them.
 pytestmark = pytest.mark.timeout(900)
 
 
-@pytest.mark.parametrize("name", plan_tables.TABLES)
+def tables(*gaps, names=plan_tables.TABLES):
+    """Names of tables; on some of them Iceberg's reference server answers wrongly, for the reasons given here.
+
+    It takes all deletion vectors of a Puffin file for one, and cannot write the value of a partition field whose column is
+    gone.
+    """
+    gap = pytest.mark.xfail(harness.REFERENCE, reason="reference server: see `tables`", strict=False)
+    return [pytest.param(name, marks=gap) if name in gaps else name for name in names]
+
+
+VECTORS = ("deletion_vectors", "deletion_vectors_of_duckdb", "upgraded_from_v1_to_v3")
+
+
+@pytest.mark.parametrize("name", tables(*VECTORS))
 def test_every_file_with_a_row_is_planned_with_its_deletes(planning, name):
     filters, _ = planning.filters(name)
     for filter in filters:
@@ -18,12 +34,20 @@ def test_every_file_with_a_row_is_planned_with_its_deletes(planning, name):
     planning.check(name)
 
 
-@pytest.mark.parametrize("name", plan_tables.TABLES)
+# Java's client cannot read a partition value that is NaN or infinite, whichever way it is written.
+NOT_FINITE = ("identity_float", "identity_double")
+
+
+@pytest.mark.parametrize("name", tables(*VECTORS, "nested_lists_and_maps"))
 def test_javas_client_reads_the_plans(planning, name):
     """Every value of a response goes through its parsers: partitions, residuals, deletes."""
     filters, _ = planning.filters(name, count=plans.FILTERS // 2)
     for filter in filters:
         planning.compare(name, {"filter": filter}, remote=True)
+    if name in NOT_FINITE:
+        found = planning.tally.problems
+        planning.tally.problems = [problem for problem in found if "Cannot parse default as a" not in problem.get("catalog", "")]
+        assert len(planning.tally.problems) < len(found), "Java reads them by now"
     planning.check(name)
 
 
@@ -39,10 +63,9 @@ PYICEBERG = {
     "takes all deletion vectors of a partition": lambda name, found: "lost" not in found and name in VECTORS,
 }
 ZEROS = ("identity_float", "v2_primitives")
-VECTORS = ("deletion_vectors", "deletion_vectors_of_duckdb", "upgraded_from_v1_to_v3")
 
 
-@pytest.mark.parametrize("name", plan_tables.TABLES)
+@pytest.mark.parametrize("name", tables(*VECTORS))
 def test_pyiceberg_plans_the_same_but_for_known_errors(planning, name):
     table = planning.place.table(name)
     filters, types = planning.filters(name)
@@ -75,7 +98,7 @@ HISTORIES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", HISTORIES)
+@pytest.mark.parametrize("name", tables(*VECTORS, names=HISTORIES))
 def test_a_snapshot_is_planned_with_its_schema(planning, name):
     for snapshot in planning.place.table(name).metadata.snapshots:
         filters, _ = planning.filters(name, 4, **{"snapshot-id": snapshot.snapshot_id})
@@ -84,6 +107,7 @@ def test_a_snapshot_is_planned_with_its_schema(planning, name):
     planning.check(name)
 
 
+@harness.reference_gap("reads every snapshot with that snapshot's schema")
 def test_a_branch_is_planned_with_the_tables_schema(planning):
     """And a tag with its snapshot's; `as_request` says both in the protocol's words."""
     refs = planning.place.table("branched").metadata.refs
@@ -214,7 +238,6 @@ def test_statistics_are_sent_for_the_fields_asked_for(planning):
 
 @pytest.mark.parametrize("name", ["many_small_manifests", "position_deletes", "equality_deletes", "deletion_vectors"])
 @pytest.mark.parametrize("rows", [0, 1, 7, 1000])
-@pytest.mark.xfail(harness.REFERENCE, reason="reference server: counts files as rows", strict=False)
 def test_a_plan_holds_as_many_rows_as_are_requested(planning, name, rows):
     """If there are as many: deleted rows do not count."""
     table = planning.place.identifier(name)
@@ -246,7 +269,7 @@ def test_a_table_that_is_not_there_is_not_planned(planning):
 # --- Responses --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", plan_tables.TABLES)
+@pytest.mark.parametrize("name", tables(*VECTORS, "void_after_dropping_a_field_of_v1", "dropped_partition_source"))
 def test_every_file_is_told_in_the_protocols_form(planning, name):
     """What Java's and PyIceberg's parsers insist on, and what neither looks at but the protocol says."""
     metadata = planning.place.table(name).metadata
@@ -272,6 +295,82 @@ def test_every_file_is_told_in_the_protocols_form(planning, name):
                 assert {"referenced-data-file", "content-offset", "content-size-in-bytes"} <= file.keys()
         if metadata.format_version >= 3:
             assert all("first-row-id" in task["data-file"] for task in tasks)
+
+
+# --- Plans that take several requests ----------------------------------------
+
+# How the server was told to plan: `async` answers every plan with `submitted`, `paged` puts few files into a response.
+PLANNING = os.environ.get("FIRN_PLANNING", "")
+
+is_async = pytest.mark.skipif(PLANNING != "async", reason="the server plans at once: FIRN_PLANNING=async")
+is_paged = pytest.mark.skipif(PLANNING != "paged", reason="the server sends whole plans: FIRN_PLANNING=paged")
+
+
+@is_async
+def test_a_submitted_plan_comes_to_its_end(planning):
+    table = planning.place.identifier("many_small_manifests")
+    first = planning.planner.submit(table, {})
+    assert first["status"] == "submitted" and first["plan-id"]
+    assert not first.keys() & {"file-scan-tasks", "delete-files", "plan-tasks", "error"}
+    last = planning.planner.wait(table, first)
+    assert last["status"] == "completed"
+    assert planning.planner.fetch(table, first["plan-id"])[1]["status"] == "completed", "it can be fetched again"
+
+
+@is_async
+def test_a_cancelled_plan_is_cancelled(planning):
+    """A plan may have ended before; afterwards it is cancelled or forgotten."""
+    table = planning.place.identifier("many_small_manifests")
+    plan_id = planning.planner.submit(table, {})["plan-id"]
+    assert planning.planner.cancel(table, plan_id)[0] == 204
+    status, answer = planning.planner.fetch(table, plan_id)
+    assert (status, answer.get("status")) == (200, "cancelled") or answer["error"]["type"] == "NoSuchPlanIdException"
+
+
+@is_paged
+def test_the_tasks_of_a_plan_can_be_fetched_in_any_order(planning):
+    table = planning.place.identifier("many_small_manifests")
+    first = planning.planner.wait(table, planning.planner.submit(table, {}))
+    tokens, seen = list(first["plan-tasks"]), [task["data-file"]["file-path"] for task in first.get("file-scan-tasks", [])]
+    while tokens:
+        status, answer = planning.planner.tasks(table, tokens.pop())
+        assert status == 200 and ("file-scan-tasks" in answer or "plan-tasks" in answer)
+        seen += [task["data-file"]["file-path"] for task in answer.get("file-scan-tasks", [])]
+        tokens += answer.get("plan-tasks", [])
+    assert planning.planner.pages or len(first["plan-tasks"]) > 1, "one page is no test"
+    assert sorted(seen) == sorted(planning.java.plan(table, {})[0])
+
+
+@is_paged
+def test_a_plan_goes_on_from_its_snapshot(place):
+    """Whatever is committed between two of its requests."""
+    planner = plans.Planner()
+    schema = pa.schema([("id", pa.int64())])
+    table = place.create("t", schema)
+    for key in range(6):
+        table.append(harness.arrow([(key,)], schema))
+    responses = planner.responses(place.identifier("t"), {})
+    seen = [task["data-file"]["file-path"] for task in next(responses).get("file-scan-tasks", [])]
+    place.table("t").delete("id < 3")
+    for answer in responses:
+        seen += [task["data-file"]["file-path"] for task in answer.get("file-scan-tasks", [])]
+    assert len(seen) == 6
+
+
+@is_paged
+def test_a_task_of_one_table_is_none_of_another(planning):
+    first = planning.planner.submit(planning.place.identifier("many_small_manifests"), {})
+    status, answer = planning.planner.tasks(planning.place.identifier("three_specs"), first["plan-tasks"][0])
+    assert (status, answer["error"]["type"]) == (404, "NoSuchPlanTaskException")
+
+
+def test_plans_and_tasks_that_nobody_made(planning):
+    table = planning.place.identifier("three_specs")
+    status, answer = planning.planner.fetch(table, "no such plan/%")
+    assert (status, answer["error"]["type"]) == (404, "NoSuchPlanIdException")
+    assert planning.planner.cancel(table, "no such plan")[0] in (204, 404)
+    status, answer = planning.planner.tasks(table, "no such task")
+    assert (status, answer["error"]["type"]) == (404, "NoSuchPlanTaskException")
 
 
 def test_enough_was_compared(planning):

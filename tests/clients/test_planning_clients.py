@@ -1,0 +1,199 @@
+"""Engines that let the catalog plan read the same rows as when they plan themselves.
+
+Spark and PyIceberg can; DuckDB 1.5 has no such client.
+"""
+
+import re
+import urllib.request
+
+import harness
+import plan_filters
+import plan_tables
+import plans
+import pytest
+from harness import REFERENCE, arrow_rows, exact_rows
+from pydantic import ValidationError
+from pyiceberg.catalog.rest import RestCatalog
+
+pytestmark = pytest.mark.timeout(900)
+
+SERVER = {"scan-planning-mode": "server"}
+FILTERS = max(2, plans.FILTERS // 4)
+
+
+def plans_made():
+    """How many plans the server was asked for, by its own count."""
+    with urllib.request.urlopen(f"{harness.URI}/metrics") as response:
+        text = response.read().decode()
+    pattern = r'^firn_http_requests_total\{method="POST",route="[^"]*/plan",status="200"\} (\d+)$'
+    return sum(int(count) for count in re.findall(pattern, text, re.MULTILINE))
+
+
+@pytest.fixture
+def planned_by_the_server():
+    """Fails a test during which the server made no plan. The reference server does not count."""
+    if REFERENCE:
+        yield
+        return
+    before = plans_made()
+    yield
+    assert plans_made() > before, "the client planned by itself"
+
+
+# --- Spark ------------------------------------------------------------------
+
+# Types that Spark has not, and a name of two columns that differ by case, which Spark does not tell apart.
+BEYOND_SPARK = ("identity_in_duckdb_time", "nanoseconds", "decimals_and_times", "odd_names")
+
+
+@pytest.fixture(scope="session")
+def spark_planned(planning, engines):
+    """The place of the tables in a second catalog of the same session, in which the server plans."""
+    spark = engines["spark"]()
+    for key, value in harness.spark_catalog_settings("planned").items():
+        spark.conf.set(key, value)
+    spark.conf.set("spark.sql.catalog.planned.scan-planning-mode", "server")
+    return harness.Place(planning.place.name, engines["pyiceberg"], engines["duckdb"], engines["spark"], "planned")
+
+
+def check_spark(planning, spark_planned, sql):
+    try:
+        wanted = exact_rows(arrow_rows(planning.place.spark(sql)))
+    except Exception as error:
+        # On its own plan, where Java's residuals meet a partition value that is null; there is nothing to compare with.
+        if "ResidualEvaluator" in str(error) and "NullPointerException" in str(error):
+            planning.tally.count("Spark breaks on its own plan")
+            return
+        raise
+    seen = exact_rows(arrow_rows(spark_planned.spark(sql)))
+    missing, extra = harness.difference(wanted, seen), harness.difference(seen, wanted)
+    assert not missing and not extra, f"seed {plans.SEED}, {sql}: planned by the server, Spark does not read {missing}, but {extra}"
+
+
+def spark_tables():
+    """Java's client cannot read a partition value that is not finite; the reference server knows one vector a file."""
+    gaps = {"deletion_vectors", "deletion_vectors_of_duckdb", "upgraded_from_v1_to_v3", "void_after_dropping_a_field_of_v1",
+            "dropped_partition_source", "nested_lists_and_maps"}  # fmt: skip
+    for name in plan_tables.TABLES:
+        if name in ("identity_float", "identity_double"):
+            yield pytest.param(name, marks=pytest.mark.xfail(reason="Java: a partition value that is not finite", strict=True))
+        elif name in gaps:
+            yield pytest.param(name, marks=pytest.mark.xfail(REFERENCE, reason="reference server", strict=False))
+        elif name not in BEYOND_SPARK:
+            yield name
+
+
+@pytest.mark.parametrize("name", spark_tables())
+def test_spark_reads_the_same_rows(planning, spark_planned, planned_by_the_server, name):
+    filters, types = planning.filters(name, FILTERS)
+    for filter in filters:
+        try:
+            condition = plan_filters.for_spark(filter, types)
+        except plan_filters.NoCounterpart:
+            continue
+        check_spark(planning, spark_planned, f"SELECT * FROM @{{{name}}} WHERE {condition}")
+
+
+@pytest.mark.parametrize("name", ["v2_primitives", "three_specs", "evolved_schema", "position_deletes", "equality_deletes", "many_small_manifests"])  # fmt: skip
+def test_spark_aggregates_the_same(planning, spark_planned, planned_by_the_server, name):
+    """It takes minima and maxima from a plan's statistics, if there are any."""
+    columns = [field.name for field in planning.place.table(name).schema().fields if field.field_type.is_primitive]
+    terms = ", ".join(f"{function}(`{column}`)" for column in columns for function in ("min", "max", "count"))
+    check_spark(planning, spark_planned, f"SELECT count(*), {terms} FROM @{name}")
+    check_spark(planning, spark_planned, f"SELECT count(*) FROM @{name}")
+
+
+@pytest.mark.parametrize("name", ["evolved_schema", "three_specs", "branched", "position_deletes"])
+@pytest.mark.xfail(REFERENCE, reason="reference server: reads every snapshot with that snapshot's schema", strict=False)
+def test_spark_travels_in_time(planning, spark_planned, planned_by_the_server, name):
+    metadata = planning.place.table(name).metadata
+    for snapshot in metadata.snapshots:
+        check_spark(planning, spark_planned, f"SELECT * FROM @{name} VERSION AS OF {snapshot.snapshot_id} WHERE id > 1")
+    for ref in metadata.refs:
+        check_spark(planning, spark_planned, f"SELECT * FROM @{name} VERSION AS OF '{ref}'")
+
+
+@pytest.mark.parametrize("name", ["many_small_manifests", "position_deletes", "equality_deletes", "rewritten_manifests"])
+def test_spark_stops_at_a_limit(planning, spark_planned, planned_by_the_server, name):
+    for limit in (1, 3, 10_000):
+        seen = len(arrow_rows(spark_planned.spark(f"SELECT * FROM @{name} LIMIT {limit}")))
+        assert seen == len(arrow_rows(planning.place.spark(f"SELECT * FROM @{name} LIMIT {limit}")))
+
+
+@pytest.mark.parametrize("name", ["three_specs", "position_deletes", "v1_overwritten", "deletion_vectors"])
+def test_spark_reads_metadata_columns(planning, spark_planned, planned_by_the_server, name):
+    lineage = ", _row_id" if name == "deletion_vectors" else ""
+    check_spark(planning, spark_planned, f"SELECT id, _file, _pos, _spec_id, _partition{lineage} FROM @{name} WHERE id > 2")
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("mode", ["copy-on-write", "merge-on-read"])
+@pytest.mark.xfail(REFERENCE, reason="reference server: knows one vector a file", strict=False)
+def test_spark_writes_what_it_planned_by_the_server(place, engines, spark_planned, planned_by_the_server, version, mode):
+    """DELETE, UPDATE and MERGE plan before they write, a DELETE of whole files by the statistics of the plan."""
+    planned = harness.Place(place.name, engines["pyiceberg"], engines["duckdb"], engines["spark"], "planned")
+    modes = ", ".join(f"'write.{kind}.mode' = '{mode}'" for kind in ("delete", "update", "merge"))
+    planned.spark(f"CREATE TABLE @t (id INT, s STRING) PARTITIONED BY (s) TBLPROPERTIES ('format-version' = '{version}', {modes})")
+    planned.spark("INSERT INTO @t SELECT CAST(id AS INT), concat('s', id % 3) FROM range(12) AS r(id)")
+    planned.spark("DELETE FROM @t WHERE s = 's0'")
+    planned.spark("DELETE FROM @t WHERE id = 1")
+    planned.spark("UPDATE @t SET id = id + 100 WHERE s = 's2' AND id > 4")
+    planned.spark("""
+        MERGE INTO @t AS target USING (SELECT 4 AS id UNION ALL SELECT 50) AS source ON target.id = source.id
+        WHEN MATCHED THEN UPDATE SET s = 'merged' WHEN NOT MATCHED THEN INSERT (id, s) VALUES (source.id, 'new')""")
+    expected = [(4, "merged"), (7, "s1"), (10, "s1"), (2, "s2"), (105, "s2"), (108, "s2"), (111, "s2"), (50, "new")]
+    place.check("t", expected)
+    assert exact_rows(planned.rows("spark", "t")) == exact_rows(expected)
+
+
+# --- PyIceberg --------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def pyiceberg_planned():
+    return RestCatalog("firn", uri=harness.URI, warehouse=harness.WAREHOUSE, **SERVER)
+
+
+@pytest.mark.parametrize("name", plan_tables.TABLES)
+@pytest.mark.xfail(REFERENCE, reason="reference server: writes file references that it does not send", strict=False)
+def test_pyiceberg_reads_the_same_rows(planning, pyiceberg_planned, planned_by_the_server, name):
+    """PyIceberg refuses a plan in which a partition value is null, and one with equality deletes; then it must say so."""
+    identifier = planning.place.identifier(name)
+    by_server, by_client = pyiceberg_planned.load_table(identifier), planning.place.table(name)
+    filters, types = planning.filters(name, FILTERS)
+    for filter in filters:
+        try:
+            expression = plan_filters.for_pyiceberg(filter, types)
+            wanted = exact_rows(arrow_rows(by_client.scan(expression).to_arrow()))
+        except plan_filters.NoCounterpart:
+            continue
+        except (TypeError, OverflowError, ValueError) as error:  # Its own planning errs: see test_plans.py.
+            wanted = error
+        expected = None
+        for answer in planning.planner.responses(identifier, {"filter": filter}):
+            if any(None in task["data-file"]["partition"] for task in answer.get("file-scan-tasks", [])):
+                expected = ValidationError
+            elif any(file["content"] == "equality-deletes" for file in answer.get("delete-files", [])):
+                expected = expected or NotImplementedError
+        if expected:
+            with pytest.raises(expected):
+                by_server.scan(expression).to_arrow()
+        elif not isinstance(wanted, Exception):
+            scan = by_server.scan(expression)
+            assert exact_rows(arrow_rows(scan.to_arrow())) == wanted, f"seed {plans.SEED}, {filter}"
+            assert scan.count() == len(wanted), f"seed {plans.SEED}, {filter}"
+
+
+@pytest.mark.parametrize("name", ["evolved_in_pyiceberg", "deletion_vectors", "position_deletes"])
+def test_pyiceberg_reads_a_snapshot(planning, pyiceberg_planned, planned_by_the_server, name):
+    table = pyiceberg_planned.load_table(planning.place.identifier(name))
+    for snapshot in table.metadata.snapshots:
+        rows = [arrow_rows(each.scan(snapshot_id=snapshot.snapshot_id).to_arrow()) for each in (table, planning.place.table(name))]
+        assert exact_rows(rows[0]) == exact_rows(rows[1])
+
+
+def test_pyiceberg_selects_columns_in_any_case(planning, pyiceberg_planned, planned_by_the_server):
+    for catalog in (pyiceberg_planned, planning.place.catalog()):
+        table = catalog.load_table(planning.place.identifier("nested_lists_and_maps"))
+        scan = table.scan("PERSON.name = 'Ada'", selected_fields=("ID", "Tags"), case_sensitive=False)
+        assert arrow_rows(scan.to_arrow()) == [(1, ["a", None])]
