@@ -75,8 +75,8 @@ class Place(harness.Place):
 class Planner(differential.Catalog):
     """Plans over plain HTTP, so that everything that the server says is seen."""
 
-    def __init__(self):
-        super().__init__(harness.URI, harness.WAREHOUSE)
+    def __init__(self, warehouse=harness.WAREHOUSE):
+        super().__init__(harness.URI, warehouse)
         self.pages = self.polls = 0
 
     def path(self, table):
@@ -90,7 +90,7 @@ class Planner(differential.Catalog):
             raise Broken(str(error)) from error
         if status >= 500 and harness.REFERENCE:
             raise Broken(answer["error"]["message"])
-        if status == 400:
+        if status == 400 or (status == 404 and any("snapshot" in key for key in request)):
             raise Refused(answer["error"]["message"])
         assert status == 200, f"{status} for {request}: {answer}"
         return answer
@@ -216,8 +216,10 @@ def compare(tally, java, table, scan, planner=None, remote=False):
     lost = with_rows - our_deletes.keys() if isinstance(java_says, Broken) else fewer & with_rows
     if lost:
         tally.problem("rows lost", files=sorted(lost), **facts)
-    if more - with_rows:
-        tally.problem("more files than Java plans", files=sorted(more - with_rows), **facts)
+    # Java compares UUIDs as signed numbers; its plans of such ranges are no measure.
+    unneeded = {path for path in more if not truth["possible"].get(path)}
+    if unneeded and "uuid" not in table[-1]:
+        tally.problem("more files than Java plans", files=sorted(unneeded), **facts)
     tally.count("files pruned that Java plans", len(fewer - with_rows))
     if lost := with_rows - their_deletes.keys():
         tally.count("files with rows that Java does not plan", len(lost))

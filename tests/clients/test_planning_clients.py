@@ -30,14 +30,16 @@ def plans_made():
 
 
 @pytest.fixture
-def planned_by_the_server():
-    """Fails a test during which the server made no plan. The reference server does not count."""
-    if REFERENCE:
-        yield
-        return
-    before = plans_made()
+def planned_by_the_server(request):
+    """Fails a test during which the server made no plan. The reference server does not count.
+
+    Spark does not plan a table without a snapshot.
+    """
+    counts = not REFERENCE and "empty_without_snapshot" not in request.node.name
+    before = plans_made() if counts else 0
     yield
-    assert plans_made() > before, "the client planned by itself"
+    if counts:
+        assert plans_made() > before, "the client planned by itself"
 
 
 # --- Spark ------------------------------------------------------------------

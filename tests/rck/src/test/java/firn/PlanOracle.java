@@ -65,8 +65,9 @@ import org.apache.iceberg.types.Types;
  *   <li>{@code plan}: the tasks of a scan, planned here, or by the server with {@code "remote": true}. Takes {@code
  *       filter}, {@code case-sensitive}, {@code snapshot-id} (read with the snapshot's schema), {@code ref}, {@code
  *       start-snapshot-id} (exclusive) with {@code end-snapshot-id}.
- *   <li>{@code match}: how many rows of each data file pass {@code filter}, and which of the {@code residuals}, by data
- *       file, are not equal to the filter on the file's rows. Deleted rows do not count.
+ *   <li>{@code match}: how many {@code rows} of each data file pass {@code filter}, how many are {@code possible} in some
+ *       reading of it, and which of the {@code residuals}, by data file, are not equal to the filter on the file's rows.
+ *       Deleted rows do not count.
  *   <li>{@code columns}: names, types and values of the columns that a filter may name, and the partition fields.
  *   <li>{@code delete}: commits an equality delete file for {@code rows} of {@code columns}, in {@code partition} of
  *       {@code spec-id}.
@@ -230,21 +231,28 @@ public final class PlanOracle {
                 residuals.put(
                     path, bind(ExpressionParser.fromJson(given.get(path).toString()), all.schema, isCaseSensitive(request))));
     Map<String, Integer> counts = new TreeMap<>();
+    Map<String, Integer> possible = new TreeMap<>();
     TreeSet<String> wrong = new TreeSet<>();
     for (int row = 0; row < all.paths.size(); row += 1) {
       String path = all.paths.get(row);
-      Matcher signed = new Matcher(all.values.get(row), false);
-      Matcher flipped = new Matcher(all.values.get(row), true);
-      counts.merge(path, signed.test(wanted) && flipped.test(wanted) ? 1 : 0, Integer::sum);
       Expression residual = residuals.get(path);
-      if (residual != null
-          && signed.test(wanted) != signed.test(residual)
-          && flipped.test(wanted) != flipped.test(residual)) {
+      int passes = 0;
+      boolean differs = residual != null;
+      for (Matcher matcher : Matcher.readings(all.values.get(row))) {
+        boolean matches = matcher.test(wanted);
+        passes += matches ? 1 : 0;
+        differs = differs && matches != matcher.test(residual);
+      }
+      counts.merge(path, passes == Matcher.READINGS ? 1 : 0, Integer::sum);
+      possible.merge(path, passes > 0 ? 1 : 0, Integer::sum);
+      if (differs) {
         wrong.add(path);
       }
     }
     ObjectNode rowCounts = answer.putObject("rows");
     counts.forEach(rowCounts::put);
+    ObjectNode possibleCounts = answer.putObject("possible");
+    possible.forEach(possibleCounts::put);
     ArrayNode residualsThatDiffer = answer.putArray("wrong-residuals");
     wrong.forEach(residualsThatDiffer::add);
   }
@@ -256,18 +264,30 @@ public final class PlanOracle {
   /**
    * Whether a row passes a bound filter without {@code not}.
    *
-   * <p>As planning sees it: a null passes {@code not-eq}, {@code not-in} and {@code not-starts-with}, and no other
-   * comparison; a NaN is neither less nor greater than anything. The library puts -0.0 before 0.0 where SQL has them
-   * equal, so a row counts only if it passes with either sign. UUIDs are ordered by their bytes, as in Parquet's bounds;
-   * the library compares them as two signed numbers.
+   * <p>As planning sees it, a null passes {@code not-eq}, {@code not-in} and {@code not-starts-with}, and no other
+   * comparison. The order of floats has several readings: -0.0 is less than 0.0 to the library and equal to SQL; a NaN is
+   * beyond all order to the library's planning and greater than everything to Spark. UUIDs are ordered by their bytes, as
+   * in Parquet's bounds; the library compares them as two signed numbers.
    */
   private static final class Matcher extends ExpressionVisitors.ExpressionVisitor<Boolean> {
     private final StructLike row;
     private final boolean flipsZeros;
+    private final boolean ordersNaN;
 
-    private Matcher(StructLike row, boolean flipsZeros) {
+    private Matcher(StructLike row, boolean flipsZeros, boolean ordersNaN) {
       this.row = row;
       this.flipsZeros = flipsZeros;
+      this.ordersNaN = ordersNaN;
+    }
+
+    private static final int READINGS = 4;
+
+    private static List<Matcher> readings(StructLike row) {
+      return List.of(
+          new Matcher(row, false, false),
+          new Matcher(row, true, false),
+          new Matcher(row, false, true),
+          new Matcher(row, true, true));
     }
 
     private boolean test(Expression filter) {
@@ -310,7 +330,7 @@ public final class PlanOracle {
           if (value instanceof UUID) {
             return compareBytes((UUID) value, (UUID) predicate.asLiteralPredicate().literal().value(), predicate.op());
           }
-          return value != null && !isNaN(value) && predicate.test(value);
+          return value != null && (ordersNaN || !isNaN(value)) && predicate.test(value);
         case IS_NULL:
         case NOT_NULL:
           return predicate.test(value);
