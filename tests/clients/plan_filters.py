@@ -282,7 +282,8 @@ def spark_column(name, types):
     for struct in (other for other, kind in types.items() if kind.startswith("struct<")):
         if name.startswith(f"{struct}."):
             field = name.removeprefix(f"{struct}.")
-            if not any(field.startswith(f"{inner.removeprefix(struct + '.')}.") for inner in types if inner.startswith(f"{struct}.")):
+            inner = (other.removeprefix(f"{struct}.") for other in types if other.startswith(f"{struct}."))
+            if not any(field.startswith(f"{other}.") for other in inner):
                 return f"{spark_column(struct, types)}.`{field}`"
     return f"`{name.replace('`', '``')}`"
 

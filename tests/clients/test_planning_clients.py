@@ -95,7 +95,10 @@ def test_spark_reads_the_same_rows(planning, spark_planned, planned_by_the_serve
         check_spark(planning, spark_planned, f"SELECT * FROM @{{{name}}} WHERE {condition}")
 
 
-@pytest.mark.parametrize("name", ["v2_primitives", "three_specs", "evolved_schema", "position_deletes", "equality_deletes", "many_small_manifests"])  # fmt: skip
+AGGREGATED = ("v2_primitives", "three_specs", "evolved_schema", "position_deletes", "equality_deletes", "many_small_manifests")
+
+
+@pytest.mark.parametrize("name", AGGREGATED)
 def test_spark_aggregates_the_same(planning, spark_planned, planned_by_the_server, name):
     """It takes minima and maxima from a plan's statistics, if there are any."""
     columns = [field.name for field in planning.place.table(name).schema().fields if field.field_type.is_primitive]

@@ -62,6 +62,7 @@ PYICEBERG = {
     "cannot compare uuid partitions": lambda name, found: "'UUID' and 'bytes'" in found.get("pyiceberg", ""),
     "has no dates before year 1 or after 9999": lambda name, found: "OverflowError" in found.get("pyiceberg", ""),
     "takes -0.0 for 0.0, which sorts after it": lambda name, found: "lost" in found and name in ZEROS,
+    "reads double partition values as floats": lambda name, found: "lost" in found and name == "identity_double",
     "believes DuckDB's partition summaries": lambda name, found: "lost" in found and name.startswith("identity_in_duckdb"),
     "takes all deletion vectors of a partition": lambda name, found: "lost" not in found and name in VECTORS,
 }
@@ -127,12 +128,18 @@ def test_a_branch_is_planned_with_the_tables_schema(planning):
     planning.check("branched")
 
 
-@pytest.mark.parametrize("name", ["many_small_manifests", "rewritten_manifests", "three_specs", "evolved_schema", "position_deletes", "branched", "compacted"])  # fmt: skip
+APPENDED_TO = (
+    "many_small_manifests", "rewritten_manifests", "three_specs", "evolved_schema", "position_deletes", "branched", "compacted",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", APPENDED_TO)
 @pytest.mark.xfail(harness.REFERENCE, reason="reference server: takes the start for inclusive", strict=False)
 def test_appends_between_snapshots(planning, name):
     """Without deletes: an incremental scan has only files that were appended."""
     ids = [snapshot.snapshot_id for snapshot in planning.place.table(name).metadata.snapshots]
-    pairs = {(ids[0], ids[-1]), (ids[0], ids[1]), (ids[-2], ids[-1]), (ids[len(ids) // 2], ids[-1]), (ids[-1], ids[0]), (ids[1], ids[1])}
+    pairs = {(ids[0], ids[-1]), (ids[0], ids[1]), (ids[-2], ids[-1]), (ids[len(ids) // 2], ids[-1])}
+    pairs |= {(ids[-1], ids[0]), (ids[1], ids[1])}
     filters, _ = planning.filters(name, 4)
     for start, end in sorted(pairs):
         for filter in filters:
@@ -153,7 +160,10 @@ def swapped(filter):
     }
 
 
-@pytest.mark.parametrize("name", ["v2_primitives", "three_specs", "buckets", "evolved_in_pyiceberg", "nested_lists_and_maps", "partitioned_by_nested"])  # fmt: skip
+NAMED = ("v2_primitives", "three_specs", "buckets", "evolved_in_pyiceberg", "nested_lists_and_maps", "partitioned_by_nested")
+
+
+@pytest.mark.parametrize("name", NAMED)
 def test_names_match_in_any_case_on_request(planning, name):
     filters, _ = planning.filters(name)
     for filter in filters:
@@ -292,12 +302,14 @@ def test_a_plan_holds_as_many_rows_as_are_requested(planning, name, rows):
 ], ids=str)  # fmt: skip
 @pytest.mark.xfail(harness.REFERENCE, reason="reference server: takes some of them", strict=False)
 def test_a_request_that_makes_no_sense_is_refused(planning, request_body):
-    status, answer = planning.planner.call("POST", f"{planning.planner.path(planning.place.identifier('three_specs'))}/plan", request_body)
+    path = planning.planner.path(planning.place.identifier("three_specs"))
+    status, answer = planning.planner.call("POST", f"{path}/plan", request_body)
     assert status in (400, 404) and answer["error"]["type"], answer
 
 
 def test_a_table_that_is_not_there_is_not_planned(planning):
-    status, answer = planning.planner.call("POST", f"{planning.planner.path(planning.place.identifier('nowhere'))}/plan", {})
+    path = planning.planner.path(planning.place.identifier("nowhere"))
+    status, answer = planning.planner.call("POST", f"{path}/plan", {})
     assert (status, answer["error"]["type"]) == (404, "NoSuchTableException")
 
 
@@ -432,7 +444,8 @@ SPOILT = {
 @pytest.mark.parametrize("problem", SPOILT)
 def test_the_comparison_sees(planning, problem):
     tally = plans.Tally()
-    plans.compare(tally, planning.java, planning.place.identifier("position_deletes"), {"filter": True}, Wrong(planning.java, SPOILT[problem]))
+    table, wrong = planning.place.identifier("position_deletes"), Wrong(planning.java, SPOILT[problem])
+    plans.compare(tally, planning.java, table, {"filter": True}, wrong)
     assert [found["problem"] for found in tally.problems] == [problem]
 
 
