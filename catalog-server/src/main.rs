@@ -69,6 +69,7 @@ A file with every default:
     [warehouse]
     name = \"main\"
     # location = \"file:///srv/warehouse\"     # a folder in the data directory if absent
+    scan-planning-mode = \"unset\"             # where clients plan scans: \"client\", \"server\", or as they like
 
     [limits]
     body-bytes = 33554432                    # largest request
@@ -80,6 +81,14 @@ A file with every default:
 
     [cache]
     metadata-bytes = 268435456               # memory for metadata documents
+    manifest-bytes = 134217728               # memory for decoded manifests
+
+    [planning]
+    inline-files = 2000                      # up to so many files, a scan plan is one answer
+    task-files = 5000                        # files in each plan task of a larger one
+    submit-after-ms = 10000                  # longest wait for a plan; after it the client polls
+    expiry-minutes = 60                      # how long plans and plan tasks can be fetched
+    parallel-manifests = 4                   # manifests read at once for one request
 
     [retention]
     idempotency-minutes = 1440               # how long an Idempotency-Key is remembered

@@ -17,7 +17,6 @@ use table_core::scan::plan::Page;
 use table_core::scan::request::ScanRequest;
 use table_core::scan::table_scan::{Scan, Source};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
@@ -72,6 +71,15 @@ pub enum Planned {
     Cancelled,
     /// It cannot be made.
     Failed(CatalogError),
+}
+
+/// How long a client waits for its plan before it is told where to ask for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// As the server is set up.
+    Configured,
+    /// Not at all.
+    None,
 }
 
 /// A scan that is to be planned.
@@ -137,6 +145,7 @@ impl Catalog {
         warehouse: &Warehouse,
         identifier: &Identifier,
         body: &[u8],
+        patience: Patience,
     ) -> Result<Planned, CatalogError> {
         let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
         let expires_ms = self.clock.now_ms() + self.scans.expiry_ms();
@@ -148,7 +157,10 @@ impl Catalog {
         let job = Job { warehouse: warehouse.clone(), task };
         let mut work = self.start_plan(job.clone());
 
-        let patience = Duration::from_millis(self.scans.settings.submit_after_ms);
+        let patience = match patience {
+            Patience::Configured => Duration::from_millis(self.scans.settings.submit_after_ms),
+            Patience::None => Duration::ZERO,
+        };
         if !patience.is_zero()
             && let Ok(done) = tokio::time::timeout(patience, &mut work).await
         {
@@ -178,7 +190,22 @@ impl Catalog {
         identifier: &Identifier,
         plan_id: &str,
     ) -> Result<Planned, CatalogError> {
-        let deadline = Instant::now() + POLL_WAIT_MAX;
+        let waiting = self.await_plan(context, warehouse, identifier, plan_id);
+        match tokio::time::timeout(POLL_WAIT_MAX, waiting).await {
+            Ok(planned) => planned,
+            Err(_) => Ok(Planned::Submitted(
+                self.require_plan(context, warehouse, identifier, plan_id).await?.plan_id,
+            )),
+        }
+    }
+
+    async fn await_plan(
+        self: &Arc<Self>,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        plan_id: &str,
+    ) -> Result<Planned, CatalogError> {
         loop {
             let finished = self.scans.finished.notified();
             let plan = self.require_plan(context, warehouse, identifier, plan_id).await?;
@@ -187,26 +214,23 @@ impl Catalog {
                 (PlanOutcome::Cancelled, _) => return Ok(Planned::Cancelled),
                 (PlanOutcome::Submitted | PlanOutcome::Completed, _) => {}
             }
-            if self.scans.begin(plan.plan_id) {
-                let expires_ms = plan.created_ms + self.scans.expiry_ms();
-                let task = PlanTask::new(
-                    plan.tabular_id.0,
-                    &plan.caller,
-                    expires_ms,
-                    &plan.metadata_location,
-                    &plan.request,
-                );
-                let job = Job { warehouse: warehouse.clone(), task };
-                let work = self.finish_plan(plan.plan_id, self.start_plan(job));
-                match tokio::time::timeout_at(deadline, work).await {
-                    Ok(Ok(Ok(()))) => continue,
-                    Ok(Ok(Err(error))) => return Ok(Planned::Failed(error)),
-                    Ok(Err(error)) => return Ok(Planned::Failed(unexpected(&error))),
-                    Err(_) => return Ok(Planned::Submitted(plan.plan_id)),
-                }
+            if !self.scans.begin(plan.plan_id) {
+                finished.await;
+                continue;
             }
-            if tokio::time::timeout_at(deadline, finished).await.is_err() {
-                return Ok(Planned::Submitted(plan.plan_id));
+            let expires_ms = plan.created_ms + self.scans.expiry_ms();
+            let task = PlanTask::new(
+                plan.tabular_id.0,
+                &plan.caller,
+                expires_ms,
+                &plan.metadata_location,
+                &plan.request,
+            );
+            let job = Job { warehouse: warehouse.clone(), task };
+            let work = self.finish_plan(plan.plan_id, self.start_plan(job));
+            match work.await.map_err(|error| unexpected(&error)) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) | Err(error) => return Ok(Planned::Failed(error)),
             }
         }
     }

@@ -21,6 +21,12 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
+    /// Whether it leaves the catalog as it is. Planning a scan does, by whatever method.
+    pub(crate) fn is_read(&self) -> bool {
+        let plans = ["/plan", "/plan/{plan-id}", "/tasks"];
+        matches!(self.method(), "GET" | "HEAD") || plans.iter().any(|end| self.route.ends_with(end))
+    }
+
     /// `GET`, `HEAD`, `POST`, `DELETE`.
     pub(crate) fn method(&self) -> &'static str {
         self.route.split_once(' ').unwrap().0
@@ -33,7 +39,7 @@ pub(crate) fn iceberg() -> Vec<&'static str> {
     ROUTES.into_iter().filter(|route| *route != "GET /v1/config").collect()
 }
 
-const ROUTES: [&str; 26] = [
+const ROUTES: [&str; 30] = [
     "GET /v1/{prefix}/namespaces",
     "POST /v1/{prefix}/namespaces",
     "GET /v1/{prefix}/namespaces/{namespace}",
@@ -60,6 +66,10 @@ const ROUTES: [&str; 26] = [
     "POST /v1/{prefix}/views/rename",
     "POST /v1/{prefix}/namespaces/{namespace}/register-view",
     "GET /v1/config",
+    "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/plan",
+    "GET /v1/{prefix}/namespaces/{namespace}/tables/{table}/plan/{plan-id}",
+    "DELETE /v1/{prefix}/namespaces/{namespace}/tables/{table}/plan/{plan-id}",
+    "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/tasks",
 ];
 
 /// What operators ask.
@@ -91,6 +101,12 @@ pub(crate) async fn all(client: &Client) -> Vec<Endpoint> {
         { "action": "add-view-version", "view-version": view_version(2, "select 2") },
         { "action": "set-current-view-version", "view-version-id": -1 },
     ]);
+    let submitted = client
+        .send("POST", &at("/tables/stay/plan"), Some("{}".to_owned()), &[("prefer", "respond-async")])
+        .await
+        .expect(200)
+        .json();
+    let plan_id = submitted["plan-id"].as_str().unwrap().to_owned();
     let set = [set_property("k", "v")];
     let new = fixture::unique("new");
     let endpoint = |route: &'static str, path: String, status: u16| {
@@ -176,6 +192,14 @@ pub(crate) async fn all(client: &Client) -> Vec<Endpoint> {
             "register-view",
         ),
         Endpoint { path: "/v1/config".to_owned(), ..read(ROUTES[25], String::new(), 200) },
+        Endpoint { body: Some(json!({})), ..read(ROUTES[26], at("/tables/stay/plan"), 200) },
+        read(ROUTES[27], at(&format!("/tables/stay/plan/{plan_id}")), 200),
+        read(ROUTES[28], at(&format!("/tables/stay/plan/{plan_id}")), 204),
+        // Only a table of very many files has plan tasks.
+        Endpoint {
+            body: Some(json!({ "plan-task": "x" })),
+            ..read(ROUTES[29], at("/tables/stay/tasks"), 404)
+        },
     ]
 }
 

@@ -17,7 +17,7 @@ async fn send(firn: &Firn, endpoint: &Endpoint, key: &str) -> Reply {
 
 fn is_change(endpoint: &Endpoint) -> bool {
     // A report is one more report, every time.
-    !matches!(endpoint.method(), "GET" | "HEAD") && !endpoint.route.ends_with("/metrics")
+    !endpoint.is_read() && !endpoint.route.ends_with("/metrics")
 }
 
 async fn every_change_is_answered_the_same_again_even_after_a_crash(backend: Backend) {

@@ -31,6 +31,7 @@ mod idempotency;
 mod locations;
 mod namespaces;
 mod plans;
+mod plans_kept;
 mod pointers;
 mod queue;
 mod tabulars;

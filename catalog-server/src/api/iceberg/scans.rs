@@ -1,7 +1,7 @@
 //! Server-side scan planning: submit, poll, cancel, fetch tasks.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
 use crate::api::extract::{AtObject, AtPlan, Change, context};
 use crate::api::{App, json};
-use crate::catalog::scans::Planned;
+use crate::catalog::scans::{Patience, Planned};
 
 use super::wire::{FetchScanTasksResult, PlanTableScanRequest, PlanningResult};
 
@@ -26,16 +26,19 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}/plan", tag = "Scans",
     operation_id = "planTableScan",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path),
+        ("Prefer" = Option<String>, Header, description = "`respond-async` to be told at once where to ask for the plan"),
         ("Idempotency-Key" = Option<String>, Header)),
     request_body = PlanTableScanRequest,
     responses((status = 200, body = PlanningResult), CommonErrors, MutationErrors))]
 async fn plan_table_scan(
     State(app): State<App>,
     AtObject { warehouse, identifier }: AtObject,
+    headers: HeaderMap,
     change: Change,
 ) -> Result<Response, ApiError> {
     let context = context(change.request_id);
-    let planned = app.catalog.plan_scan(&context, &warehouse, &identifier, &change.body).await?;
+    let patience = if prefers_async(&headers) { Patience::None } else { Patience::Configured };
+    let planned = app.catalog.plan_scan(&context, &warehouse, &identifier, &change.body, patience).await?;
     answer(planned)
 }
 
@@ -90,6 +93,12 @@ async fn fetch_scan_tasks(
     let context = context(change.request_id);
     let tasks = app.catalog.fetch_scan_tasks(&context, &warehouse, &identifier, &request.plan_task).await?;
     Ok(json(tasks))
+}
+
+/// RFC 7240, section 4.1.
+fn prefers_async(headers: &HeaderMap) -> bool {
+    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    preferences.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case("respond-async"))
 }
 
 fn answer(planned: Planned) -> Result<Response, ApiError> {
