@@ -153,7 +153,14 @@ impl From<CatalogError> for ApiError {
         if status.is_server_error() {
             tracing::error!(error = %with_causes(&error), "request failed");
         }
-        Self::new(status, kind, error.to_string())
+        let message = match status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                "the catalog's database cannot be reached or is too busy; nothing was changed, try again in a moment"
+                    .to_owned()
+            }
+            _ => error.to_string(),
+        };
+        Self::new(status, kind, message)
     }
 }
 
