@@ -38,6 +38,7 @@ fn literals_take_the_type_of_the_column() {
     check("ts lt \"2020-01-02T00:00:00\"", "ts lt \"2020-01-02T00:00:00.000000\"");
     check("ts lt -1", "ts lt \"1969-12-31T23:59:59.999999\"");
     check("tz lt \"2020-01-02T01:00:00+01:00\"", "tz lt \"2020-01-02T00:00:00.000000+00:00\"");
+    check("tz lt \"2020-01-02T01:00:00\"", "tz lt \"2020-01-02T01:00:00.000000+00:00\"");
     check("tsn lt -1", "tsn lt \"1969-12-31T23:59:59.999999000\"");
     check("tzn lt \"2020-01-02T00:00:00.000000001Z\"", "tzn lt \"2020-01-02T00:00:00.000000001+00:00\"");
     check("str eq \"5\"", "str eq \"5\"");
@@ -96,30 +97,35 @@ fn typed_literals_convert_as_their_type_does() {
 
 #[test]
 fn literals_that_the_type_does_not_have_keep_the_answer() {
-    check("int lt 3000000000", "int not-null");
-    check("int lt-eq 3000000000", "int not-null");
+    check("int lt 3000000000", "true");
+    check("int lt-eq 3000000000", "true");
     check("int gt 3000000000", "false");
     check("int gt-eq 3000000000", "false");
     check("int eq 3000000000", "false");
     check("int not-eq 3000000000", "true");
-    check("int gt -3000000000", "int not-null");
+    check("int gt -3000000000", "true");
     check("int lt -3000000000", "false");
     check("req lt 3000000000", "true");
-    check("date gt-eq -3000000000", "date not-null");
-    check("tsn lt 9223372036854775807", "tsn not-null");
-    check("dec lt \"1e50\"", "dec not-null");
+    check("date gt-eq -3000000000", "true");
+    check("tsn lt 9223372036854775807", "true");
+    check("dec lt \"1e50\"", "true");
     check("dec gt \"1e-50\"", "dec gt \"0.00\"");
     check("dec gt-eq \"-1e-50\"", "dec gt \"-0.01\"");
     check("dec eq \"1.005\"", "false");
     check("dec not-eq \"1.005\"", "true");
     check("dec gt-eq \"1.005\"", "dec gt \"1.00\"");
-    check("dec lt 12345678901234567890123456789012345678", "dec not-null");
+    check("dec lt 12345678901234567890123456789012345678", "true");
     // A double is rounded, as in Java: it is how JSON says a decimal.
     check("dec eq 1.005", "dec eq \"1.01\"");
     check("dec eq -1.005", "dec eq \"-1.01\"");
     check("dec eq 0.30000000000000004", "dec eq \"0.30\"");
-    check("float lt 1e300", "float lt-eq 3.4028235e+38");
-    check("float gt-eq -1e300", "float gt \"-Infinity\"");
+    check("float lt 1e300", "true");
+    check("float lt 3.40282347e38", "true");
+    check("float lt 3.4028233e38", "float lt 3.4028233e+38");
+    check("float lt 3.4028234e38", "float lt 3.4028234663852886e+38");
+    check("float gt 1e300", "float gt 3.4028234663852886e+38");
+    check("float gt-eq -1e300", "true");
+    check("float lt-eq -1e300", "float lt -3.4028234663852886e+38");
     check("int in [1, 3000000000, 2, 1]", "int in [1,2]");
     check("int in [3000000000]", "false");
     check("int not-in [3000000000]", "true");
@@ -225,7 +231,7 @@ fn what_has_no_answer_is_refused_with_a_hint() {
     refuse("bool eq 1", "write `true` or `false`");
     refuse("date eq \"01/02/2020\"", "write a date such as");
     refuse("ts eq \"2020-01-01T00:00:00Z\"", "without a zone");
-    refuse("tz eq \"2020-01-01T00:00:00\"", "with an offset");
+    refuse("tz eq \"2020-01-01 00:00:00\"", "with an offset");
     refuse("fixed eq \"0A\"", "hexadecimal");
     refuse("double eq \"1\"", "write a number");
     refuse("int in [1, \"x\"]", "write a whole number");

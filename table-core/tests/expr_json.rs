@@ -198,6 +198,17 @@ fn what_is_no_expression_is_refused_with_a_hint() {
 }
 
 #[test]
+fn a_value_that_an_operation_does_not_have_is_refused() {
+    refuse(&json!({"type": "is-null", "term": "a", "value": 1}), "`is-null` has no `value`; leave it out");
+    refuse(
+        &json!({"type": "not-nan", "child": {"type": "reference", "id": 1}, "values": [1]}),
+        "has no `values`",
+    );
+    refuse(&json!({"type": "in", "term": "a", "values": [1], "value": 1}), "`in` has no `value`");
+    refuse(&json!({"type": "eq", "term": "a", "value": 1, "values": [1]}), "`eq` has no `values`");
+}
+
+#[test]
 fn not_json_is_refused() {
     for text in
         ["", "{", "true false", r#"{"type":"eq","type":"eq"}"#, r#"{"type":"is-null","term":"\ud800"}"#]

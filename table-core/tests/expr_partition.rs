@@ -160,6 +160,23 @@ fn summaries_of_other_types_are_understood() {
             ("uuid eq \"10000000-0000-0000-0000-000000000000\"", false),
         ],
     );
+    check_manifest(
+        "identity(9)",
+        "timestamp",
+        (false, None, json!("2020-01-01T01:00:00"), json!("2020-01-02T01:00:00")),
+        &[
+            ("day(ts) eq \"2020-01-02\"", true),
+            ("day(ts) eq \"2020-01-03\"", false),
+            ("year(ts) lt 50", false),
+            ("year(ts) is-null", false),
+        ],
+    );
+    check_manifest(
+        "identity(2)",
+        "int",
+        (true, None, json!(5), json!(7)),
+        &[("bucket[4](int) eq 1", true), ("truncate[5](int) eq 5", true), ("truncate[5](int) eq 10", false)],
+    );
     // An `int` partition of a column that is a `long` now.
     check_manifest(
         "identity(3)",
@@ -216,4 +233,12 @@ fn residuals_keep_what_the_partition_does_not_decide() {
     check("void(2)", "int eq 34", &[None], "int eq 34");
     check("", "int eq 34", &[], "int eq 34");
     check("truncate[2](13)", "str starts-with \"ab\"", &[Some(Value::String("ab".into()))], "true");
+    // 34 is in bucket 3 of 16.
+    let bucket = "bucket[16](long) eq 3 & int eq 1";
+    check("identity(3)", bucket, &[Some(Value::Long(34))], "int eq 1");
+    check("identity(3)", bucket, &[Some(Value::Long(35))], "false");
+    check("identity(3)", bucket, &[None], "false");
+    check("identity(3)", "bucket[16](long) not-eq 3", &[None], "true");
+    check("identity(9)", "day(ts) lt-eq \"1969-12-31\"", &[Some(Value::Timestamp(-1))], "true");
+    check("identity(9)", "day(ts) lt-eq \"1969-12-31\"", &[Some(Value::Timestamp(0))], "false");
 }

@@ -29,6 +29,25 @@ fn identity_keeps_the_test() {
 }
 
 #[test]
+fn identity_decides_transforms_of_its_value() {
+    check("identity(3)", "bucket[8](long) eq 4", "bucket[8](p0) eq 4", "bucket[8](p0) eq 4");
+    check(
+        "identity(3)",
+        "bucket[8](long) not-in [4,5]",
+        "bucket[8](p0) not-in [4,5]",
+        "bucket[8](p0) not-in [4,5]",
+    );
+    check(
+        "identity(9)",
+        "day(ts) lt \"1969-12-31\"",
+        "day(p0) lt \"1969-12-31\"",
+        "day(p0) lt \"1969-12-31\"",
+    );
+    check("identity(13)", "truncate[2](str) is-null", "truncate[2](p0) is-null", "truncate[2](p0) is-null");
+    check("day(9)", "month(ts) eq 1", "true", "false");
+}
+
+#[test]
 fn zeros_of_floats_are_taken_for_one_and_for_two() {
     check("identity(5)", "double eq 0.0", "p0 in [-0.0,0.0]", "p0 eq 0.0");
     check("identity(5)", "double lt 0.0", "p0 lt 0.0", "p0 lt -0.0");
@@ -50,7 +69,6 @@ fn buckets_know_equality_only() {
     check("bucket[16](3)", "long is-null", "p0 is-null", "p0 is-null");
     check("bucket[16](3)", "bucket[16](long) lt 4", "p0 lt 4", "p0 lt 4");
     check("bucket[16](3)", "bucket[8](long) eq 4", "true", "false");
-    check("identity(3)", "bucket[8](long) eq 4", "true", "false");
 }
 
 #[test]

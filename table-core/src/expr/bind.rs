@@ -24,8 +24,8 @@ pub enum NameMatching {
 
 /// Binds an expression to a schema. The result has no `not`, and is simplified.
 ///
-/// A comparison with a literal beyond the range of the column's type becomes constant, except that it still is false for
-/// null. A literal between two values of the type is compared with the lower one.
+/// A comparison with a literal beyond the range of the column's type becomes constant, as [`super`] says. A literal between
+/// two values of the type is compared with the lower one.
 ///
 /// Fails with [`ExpressionError::UnknownColumn`] if a column is not there, and with
 /// [`ExpressionError::Unsupported`] if it is in a list or map, if it cannot be tested so, or if a literal is not of a fitting
@@ -282,12 +282,15 @@ fn comparison(column: Column, test: Test) -> Result<RowFilter, ExpressionError> 
             Test::NotEq(_) => Test::NotEq(value),
             _ => Test::Eq(value),
         },
+        (Fit::AboveMax | Fit::Above(Value::Float(f32::MAX)), Test::Lt(_) | Test::LtEq(_))
+        | (Fit::BelowMin | Fit::Above(Value::Float(f32::NEG_INFINITY)), Test::Gt(_) | Test::GtEq(_))
+        | (_, Test::NotEq(_)) => return Ok(Bound::True),
+        // Clients cannot read infinity in a number's place.
+        (Fit::Above(Value::Float(f32::NEG_INFINITY)), Test::Lt(_) | Test::LtEq(_)) => {
+            Test::Lt(Value::Float(f32::MIN))
+        }
         (Fit::Above(value), Test::Lt(_) | Test::LtEq(_)) => Test::LtEq(value),
         (Fit::Above(value), Test::Gt(_) | Test::GtEq(_)) => Test::Gt(value),
-        (Fit::AboveMax, Test::Lt(_) | Test::LtEq(_)) | (Fit::BelowMin, Test::Gt(_) | Test::GtEq(_)) => {
-            return Ok(null_test(column, Test::NotNull));
-        }
-        (_, Test::NotEq(_)) => return Ok(Bound::True),
         _ => return Ok(Bound::False),
     };
     Ok(Bound::predicate(column, test))

@@ -57,12 +57,16 @@ pub struct Column {
     pub inside_optional: bool,
 }
 
-/// A field of a partition tuple.
+/// A field of a partition tuple, or a transform of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartitionColumn {
     /// Its place in the partition spec, counted from 0.
     pub position: usize,
-    /// Its type: the result type of the field's transform.
+    /// What is done to it; [`Transform::Identity`] for the field itself.
+    pub transform: Transform,
+    /// The type of the field: the result type of its own transform.
+    pub source: Primitive,
+    /// The type of the term.
     pub result: Primitive,
 }
 

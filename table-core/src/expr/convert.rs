@@ -75,11 +75,13 @@ fn from_double(value: f64, target: &Primitive) -> Option<Fit<Value>> {
     }
 }
 
+/// Beyond the range of finite values are the infinite ones still.
 fn float(value: f64) -> Fit<Value> {
+    let most = f64::from(f32::MAX);
     match super::single_value::narrow(value) {
-        Some(narrow) => Fit::Exact(Value::Float(narrow)),
-        None if value > 0.0 => Fit::Above(Value::Float(f32::MAX)),
-        None => Fit::Above(Value::Float(f32::NEG_INFINITY)),
+        Some(narrow) if !value.is_finite() || value.abs() <= most => Fit::Exact(Value::Float(narrow)),
+        _ if value > 0.0 => Fit::Above(Value::Float(f32::MAX)),
+        _ => Fit::Above(Value::Float(f32::NEG_INFINITY)),
     }
 }
 
@@ -99,7 +101,10 @@ fn from_text(text: &str, target: &Primitive) -> Option<Fit<Value>> {
         Primitive::Date => ranged(i128::from(parse_date(text)?), Value::Date),
         Primitive::Time => divided(i128::from(parse_time(text)?), 1000, Value::Time),
         Primitive::Timestamp | Primitive::TimestampNs => from_nanos(parse_timestamp(text)?, target)?,
-        Primitive::Timestamptz | Primitive::TimestamptzNs => from_nanos(parse_timestamptz(text)?, target)?,
+        // PyIceberg leaves the offset out, and means UTC.
+        Primitive::Timestamptz | Primitive::TimestamptzNs => {
+            from_nanos(parse_timestamptz(text).or_else(|| parse_timestamp(text))?, target)?
+        }
         Primitive::Uuid => Fit::Exact(Value::Uuid(parse_uuid(text)?)),
         Primitive::Decimal { scale, .. } => decimal(Number::parse(text)?.fit(*scale), *scale),
         // Java does this only where it reads the JSON with a schema at hand.

@@ -3,7 +3,7 @@
 
 use super::bound::{Bound, BoundPredicate, Column, RowFilter};
 use super::expression::Test;
-use super::metrics::{Facts, FileMetrics, ask_range};
+use super::metrics::{Ends, Facts, FileMetrics, ask_range};
 use super::range::UuidOrder;
 
 /// Whether a file with these metrics may contain a row that matches the filter.
@@ -27,7 +27,10 @@ fn might_match_predicate<M: FileMetrics>(
 ) -> bool {
     let (column, test) = (&predicate.term, &predicate.test);
     let facts = Facts::of(column, file);
-    let in_range = || ask_range(column, file, order, |range| range.might_match(test));
+    let in_range = || {
+        let ends = Ends { lower: file.lower(column.id), upper: file.upper(column.id) };
+        ask_range(&column.transform, &column.source, ends, order, |range| range.might_match(test))
+    };
     match test {
         Test::IsNull => !facts.no_nulls,
         Test::NotNull => !facts.only_nulls,

@@ -3,8 +3,8 @@
 
 use super::bound::{BoundPredicate, PartitionColumn, PartitionFilter};
 use super::expression::Test;
-use super::range::{Range, UuidOrder};
-use super::value::ValueRef;
+use super::metrics::{Ends, ask_range};
+use super::range::UuidOrder;
 use crate::metadata::types::Primitive;
 
 /// What a manifest list says about one field of a manifest's partitions (specification, `field_summary`).
@@ -37,15 +37,14 @@ fn might_match_predicate(
     let Some(summary) = summaries.get(column.position) else { return true };
     let has_nulls = summary.contains_null;
     let may_have_nans =
-        matches!(column.result, Primitive::Float | Primitive::Double) && summary.contains_nan != Some(false);
+        matches!(column.source, Primitive::Float | Primitive::Double) && summary.contains_nan != Some(false);
     let has_nans = may_have_nans && summary.contains_nan == Some(true);
     let has_no_bounds = summary.lower.is_none() && summary.upper.is_none();
     // Without nulls and NaN, missing bounds are missing, and do not say that there are no values.
     let nothing_else = has_no_bounds && (has_nulls || has_nans);
     let in_range = || {
-        let decode = |bytes| ValueRef::decode(bytes, &column.result);
-        let range = Range::new(summary.lower.and_then(decode), summary.upper.and_then(decode), order);
-        range.might_match(test)
+        let ends = Ends { lower: summary.lower, upper: summary.upper };
+        ask_range(&column.transform, &column.source, ends, order, |range| range.might_match(test))
     };
     match test {
         Test::IsNull => has_nulls,

@@ -70,27 +70,35 @@ impl Facts {
     }
 }
 
-/// Answers a question about the range of a column's values.
-pub(crate) fn ask_range<M: FileMetrics>(
-    column: &Column,
-    file: &M,
+/// The binary forms of the ends of a range, as far as they are known.
+#[derive(Clone, Copy)]
+pub(crate) struct Ends<'a> {
+    pub(crate) lower: Option<&'a [u8]>,
+    pub(crate) upper: Option<&'a [u8]>,
+}
+
+/// Answers a question about the range of a transform's results, given the range of values of a type.
+pub(crate) fn ask_range(
+    transform: &Transform,
+    source: &Primitive,
+    ends: Ends<'_>,
     order: UuidOrder,
     ask: impl FnOnce(&Range<'_>) -> bool,
 ) -> bool {
-    let lower = file.lower(column.id).and_then(|bytes| ValueRef::decode(bytes, &column.source));
-    let upper = file.upper(column.id).and_then(|bytes| ValueRef::decode(bytes, &column.source));
-    if column.transform == Transform::Identity {
+    let lower = ends.lower.and_then(|bytes| ValueRef::decode(bytes, source));
+    let upper = ends.upper.and_then(|bytes| ValueRef::decode(bytes, source));
+    if *transform == Transform::Identity {
         return ask(&Range::new(lower, upper, order));
     }
-    if !column.transform.preserves_order() {
+    if !transform.preserves_order() {
         return ask(&Range::new(None, None, order));
     }
-    let transformed = |bound: Option<ValueRef<'_>>| column.transform.apply(&bound?.to_value()?);
+    let transformed = |bound: Option<ValueRef<'_>>| transform.apply(&bound?.to_value()?);
     let (from, to) = (transformed(lower), transformed(upper));
     let (from, to) = (from.as_ref().map(Value::as_ref), to.as_ref().map(Value::as_ref));
     // Truncating wraps around below the first multiple of the width, where small values have great results; so a lower
     // bound has to show that there are none.
-    if matches!(column.source, Primitive::Int | Primitive::Long) && (from.is_none() || from > lower) {
+    if matches!(source, Primitive::Int | Primitive::Long) && (from.is_none() || from > lower) {
         return ask(&Range::new(None, None, order));
     }
     ask(&Range::new(from, to, order))

@@ -8,6 +8,11 @@
 //! `not-eq` and `not-in`. `not` is pushed down to the predicates first, as Java does, so that `not (a < 5)` is
 //! `a >= 5`, which is false for null.
 //!
+//! A literal beyond the range of a column's type is compared as Java does: `int_column < 3000000000` is always true, for
+//! null as well, and readers with Java's semantics return those rows; `int_column > 3000000000` never is. A reader to
+//! which null is no number has some files to read in vain. Infinity lies beyond the range of `float`'s literals, too, and
+//! is found there, which Java does not look for.
+//!
 //! Engines disagree on whether `-0.0` equals `0.0`. Nothing here decides it: what is kept is kept for both answers,
 //! and what is promised is true for both.
 //!

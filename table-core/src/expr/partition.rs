@@ -4,6 +4,7 @@
 use super::bound::{BoundPredicate, PartitionColumn, PartitionFilter};
 use super::expression::Test;
 use super::value::{Value, ValueRef};
+use crate::metadata::transform::Transform;
 
 /// The partition values of one file, by their place in the partition spec. Each is of the result type that its field has
 /// for the current type of the source column.
@@ -32,7 +33,14 @@ fn answer<P: PartitionTuple + ?Sized>(
     predicate: &BoundPredicate<PartitionColumn>,
     tuple: &P,
 ) -> Option<bool> {
-    predicate.test.matches(tuple.value(predicate.term.position))
+    let value = tuple.value(predicate.term.position);
+    match (&predicate.term.transform, value) {
+        (Transform::Identity, _) | (_, None) => predicate.test.matches(value),
+        (transform, Some(value)) => {
+            let result = transform.apply(&value.to_value()?)?;
+            predicate.test.matches(Some(result.as_ref()))
+        }
+    }
 }
 
 impl Test {

@@ -48,7 +48,7 @@ impl Value {
             Value::Int(value) => Json::from(*value),
             Value::Long(value) => Json::from(*value),
             // By way of its text, because the nearest double has more digits than the float.
-            Value::Float(value) => number(value.to_string().parse().unwrap_or(f64::from(*value))),
+            Value::Float(value) => number(digits(*value)),
             Value::Double(value) => number(*value),
             Value::Decimal(value) => Json::from(value.to_string()),
             Value::Date(days) => Json::from(format_date(i64::from(*days))),
@@ -175,6 +175,13 @@ fn read_float(json: &Json) -> Option<f64> {
 pub(crate) fn narrow(value: f64) -> Option<f32> {
     let narrow = value as f32;
     (narrow.is_finite() || !value.is_finite()).then_some(narrow)
+}
+
+/// The double with the fewest digits that means a float. Those of the greatest float are beyond it, where Java finds no
+/// float any more; so it is written exactly.
+fn digits(value: f32) -> f64 {
+    let exact = f64::from(value);
+    value.to_string().parse().ok().filter(|_| value.abs() < f32::MAX).unwrap_or(exact)
 }
 
 fn number(value: f64) -> Json {

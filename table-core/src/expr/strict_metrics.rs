@@ -3,7 +3,7 @@
 
 use super::bound::{Bound, BoundPredicate, Column, RowFilter};
 use super::expression::Test;
-use super::metrics::{Facts, FileMetrics, ask_range};
+use super::metrics::{Ends, Facts, FileMetrics, ask_range};
 use super::range::UuidOrder;
 
 /// Whether every row of a file with these metrics matches the filter. True of a file without rows.
@@ -25,7 +25,10 @@ fn must_match_predicate<M: FileMetrics>(
 ) -> bool {
     let (column, test) = (&predicate.term, &predicate.test);
     let facts = Facts::of(column, file);
-    let in_range = || ask_range(column, file, order, |range| range.must_match(test));
+    let in_range = || {
+        let ends = Ends { lower: file.lower(column.id), upper: file.upper(column.id) };
+        ask_range(&column.transform, &column.source, ends, order, |range| range.must_match(test))
+    };
     match test {
         Test::IsNull => facts.only_nulls,
         Test::NotNull => facts.no_nulls,

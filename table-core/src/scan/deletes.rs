@@ -177,7 +177,7 @@ impl DeleteIndex {
         let matches: Vec<_> =
             tuples.iter().map(|tuple| partition::might_match(&spec.partitions, tuple.as_slice())).collect();
         let first_partition = self.partitions.len();
-        self.partitions.extend(tuples.iter().map(json::partition));
+        self.partitions.extend(tuples.iter().map(|tuple| json::partition(tuple, &spec.told)));
         for (entry, file) in manifest.files(listed).enumerate() {
             let partition = file.partition_number();
             if !file.is_live() || !matches.get(partition).is_some_and(|matches| *matches) {

@@ -4,14 +4,16 @@
 
 use std::io::Write;
 
-use crate::expr::value::Value;
 use crate::manifest::entry::{Content, File};
 use crate::manifest::metrics::{Bounds, Counts};
 use crate::manifest::partition::PartitionTuple;
 
-/// A partition tuple: values in the order of the spec's fields.
-pub(super) fn partition(tuple: &PartitionTuple) -> String {
-    let values = tuple.iter().map(|value| value.as_ref().map_or(serde_json::Value::Null, Value::to_json));
+/// A partition tuple: values in the order of the spec's fields, those that are not `told` as null.
+pub(super) fn partition(tuple: &PartitionTuple, told: &[bool]) -> String {
+    let values = tuple.iter().zip(told).map(|(value, is_told)| match value {
+        Some(value) if *is_told => value.to_json(),
+        _ => serde_json::Value::Null,
+    });
     serde_json::Value::Array(values.collect()).to_string()
 }
 

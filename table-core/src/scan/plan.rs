@@ -7,7 +7,7 @@ use super::deletes::{DeleteIndex, PartitionDeletes};
 use super::error::ScanError;
 use super::json;
 use super::table_scan::{Scan, SpecScan};
-use crate::expr::bound::Bound;
+use crate::expr::bound::{Bound, RowFilter};
 use crate::expr::{inclusive_metrics, partition};
 use crate::manifest::entry::{Content, File, Status};
 use crate::manifest::file::Manifest;
@@ -30,6 +30,8 @@ pub struct Page {
 struct OfPartition<'a> {
     deletes: Option<&'a PartitionDeletes>,
     partition: String,
+    /// What is left of the filter, to be judged by the files' metrics.
+    filter: RowFilter,
     residual: String,
 }
 
@@ -60,7 +62,7 @@ impl Page {
             };
             let known = known.get_or_insert_with(|| spec.judge_partition(deletes, listed.spec_id, tuple));
             let Some(of_partition) = known else { continue };
-            if !inclusive_metrics::might_match(&scan.filter, &file) {
+            if !inclusive_metrics::might_match(&of_partition.filter, &file) {
                 continue;
             }
             if file.content() != Content::Data {
@@ -184,8 +186,9 @@ impl SpecScan {
         }
         Some(OfPartition {
             deletes: deletes.of_partition(spec_id, tuple),
-            partition: json::partition(tuple),
+            partition: json::partition(tuple, &self.told),
             residual: residual.to_expression().to_json().to_string(),
+            filter: residual,
         })
     }
 }

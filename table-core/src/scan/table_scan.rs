@@ -34,6 +34,8 @@ pub struct Scan {
 /// A scan of the files of one partition spec.
 pub(super) struct SpecScan {
     pub(super) types: PartitionType,
+    /// By field, whether clients know its type: Java reads a value only if its source is in the table's current schema.
+    pub(super) told: Vec<bool>,
     pub(super) partitions: PartitionFilter,
     pub(super) residuals: Residuals,
 }
@@ -69,10 +71,11 @@ impl Scan {
         let filter = bind(&request.filter, &columns.root, request.names)?;
         let stats_ids = stats_ids(&SchemaIndex::new(columns)?, &request.stats_fields, request.names)?;
         let columns = columns_of(metadata, schema)?;
+        let current = SchemaIndex::new(metadata.current_schema()?.columns()?)?;
         let specs = metadata
             .partition_specs()
             .iter()
-            .map(|spec| (spec.id(), SpecScan::new(spec, &filter, &columns)))
+            .map(|spec| (spec.id(), SpecScan::new(spec, &filter, &columns, &current)))
             .collect();
         let appended = match &source {
             Source::Appends(snapshots) => Some(snapshots.iter().map(Snapshot::id).collect()),
@@ -131,7 +134,12 @@ impl Scan {
 }
 
 impl SpecScan {
-    fn new(spec: &PartitionSpec, filter: &RowFilter, columns: &HashMap<i32, ScanColumn>) -> SpecScan {
+    fn new(
+        spec: &PartitionSpec,
+        filter: &RowFilter,
+        columns: &HashMap<i32, ScanColumn>,
+        current: &SchemaIndex<'_>,
+    ) -> SpecScan {
         let types = (PARTITION_ID_START..)
             .zip(spec.fields())
             .map(|(default_id, field)| {
@@ -143,8 +151,14 @@ impl SpecScan {
                 (field.field_id.unwrap_or(default_id), result)
             })
             .collect();
+        let told = spec
+            .fields()
+            .iter()
+            .map(|field| field.source_ids.iter().all(|source_id| current.get(*source_id).is_some()))
+            .collect();
         SpecScan {
             types,
+            told,
             partitions: project::inclusive(filter, spec),
             residuals: Residuals::new(filter, spec),
         }
@@ -175,6 +189,12 @@ fn require_snapshot(metadata: &TableMetadata, id: i64) -> Result<&Snapshot, Scan
 /// The snapshots after one and up to another that appended files. Others, such as compactions, are passed over, as in
 /// Java's incremental append scan.
 fn appends(metadata: &TableMetadata, after: Option<i64>, up_to: i64) -> Result<Vec<Snapshot>, ScanError> {
+    if after == Some(up_to) {
+        return Err(ScanError::Invalid(format!(
+            "`start-snapshot-id` and `end-snapshot-id` are both {up_to}, so there is nothing between them; the start is \
+             not part of the scan: send the parent of the first snapshot that is wanted"
+        )));
+    }
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     let mut next = Some(up_to);

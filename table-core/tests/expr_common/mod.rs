@@ -134,7 +134,10 @@ pub(crate) fn show(filter: &RowFilter) -> String {
 }
 
 pub(crate) fn show_partition(filter: &PartitionFilter) -> String {
-    show_with(filter, &|column| format!("p{}", column.position))
+    show_with(filter, &|column| match column.transform.to_string().as_str() {
+        "identity" => format!("p{}", column.position),
+        transform => format!("{transform}(p{})", column.position),
+    })
 }
 
 fn show_with<T>(filter: &Bound<T>, name: &dyn Fn(&T) -> String) -> String {

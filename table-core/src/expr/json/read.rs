@@ -132,14 +132,21 @@ pub(super) fn required<'a>(fields: &Fields<'a>, key: &str) -> Result<&'a str, Ex
 }
 
 fn predicate(fields: &Fields<'_>, name: &str) -> Result<Predicate, ExpressionError> {
-    let unary = |test| Ok(Predicate { term: operand_term(fields)?, test });
+    let unary = |test| {
+        allow_no(fields, name, &["value", "values"])?;
+        Ok(Predicate { term: operand_term(fields)?, test })
+    };
+    let list = |test: fn(Vec<Value>) -> Test| {
+        allow_no(fields, name, &["value"])?;
+        Ok(Predicate { term: operand_term(fields)?, test: test(values(fields)?) })
+    };
     let compare: fn(Value) -> Test = match name {
         "is-null" => return unary(Test::IsNull),
         "not-null" => return unary(Test::NotNull),
         "is-nan" => return unary(Test::IsNan),
         "not-nan" => return unary(Test::NotNan),
-        "in" => return Ok(Predicate { term: operand_term(fields)?, test: Test::In(values(fields)?) }),
-        "not-in" => return Ok(Predicate { term: operand_term(fields)?, test: Test::NotIn(values(fields)?) }),
+        "in" => return list(Test::In),
+        "not-in" => return list(Test::NotIn),
         "lt" => Test::Lt,
         "lt-eq" => Test::LtEq,
         "gt" => Test::Gt,
@@ -153,6 +160,7 @@ fn predicate(fields: &Fields<'_>, name: &str) -> Result<Predicate, ExpressionErr
             return Err(ExpressionError::malformed(message));
         }
     };
+    allow_no(fields, name, &["values"])?;
     if let Some(term) = fields.present("term") {
         let value = literal(required(fields, "value")?)?;
         return Ok(Predicate { term: old_term(term.get())?, test: compare(value) });
@@ -168,6 +176,14 @@ fn predicate(fields: &Fields<'_>, name: &str) -> Result<Predicate, ExpressionErr
         (Operand::Literal(_), Operand::Literal(_)) => Err(ExpressionError::malformed(format!(
             "`{name}` compares two literals; write a column as `{{\"type\":\"reference\",\"name\":…}}`"
         ))),
+    }
+}
+
+/// As in Java: a value that an operation does not have was meant for another.
+fn allow_no(fields: &Fields<'_>, name: &str, keys: &[&str]) -> Result<(), ExpressionError> {
+    match keys.iter().find(|key| fields.present(key).is_some()) {
+        None => Ok(()),
+        Some(key) => Err(ExpressionError::malformed(format!("`{name}` has no `{key}`; leave it out"))),
     }
 }
 

@@ -53,7 +53,8 @@ struct Target<'a> {
     source: &'a Primitive,
     /// The field's transform.
     written: &'a Transform,
-    /// What leads from the term to the partition: nothing, if the term is the field's own transform.
+    /// What leads from the term to the partition: nothing, if the term is the field's own transform, or can be made from
+    /// the partition.
     transform: &'a Transform,
     column: PartitionColumn,
 }
@@ -64,21 +65,22 @@ impl<'a> Target<'a> {
         if field.source_ids != [column.id] || field.transform == Transform::Void {
             return None;
         }
-        let result = field.transform.result_type(&column.source)?;
+        let source = field.transform.result_type(&column.source)?;
+        let mut of_field =
+            PartitionColumn { position, transform: Transform::Identity, result: source.clone(), source };
         let transform = if column.transform == Transform::Identity {
             &field.transform
         } else if column.transform == field.transform {
             &Transform::Identity
+        } else if field.transform == Transform::Identity {
+            // The partition has the column's own value.
+            of_field.transform = column.transform.clone();
+            of_field.result = column.result.clone();
+            &Transform::Identity
         } else {
             return None;
         };
-        let written = &field.transform;
-        Some(Target {
-            source: &column.source,
-            written,
-            transform,
-            column: PartitionColumn { position, result },
-        })
+        Some(Target { source: &column.source, written: &field.transform, transform, column: of_field })
     }
 
     fn test(&self, test: Test) -> PartitionFilter {
