@@ -9,8 +9,10 @@ use catalog_server::clock::Clock;
 use catalog_server::config::{Config, Flags, Log, LogFormat};
 use catalog_server::server::Server;
 use clap::{Args, Parser, Subcommand};
+use inspect::Inspect;
 use tokio::signal::unix::{SignalKind, signal};
 
+mod inspect;
 mod snippets;
 
 #[global_allocator]
@@ -32,6 +34,8 @@ struct Cli {
 enum Command {
     /// Serve the catalog
     Serve(Serve),
+    /// Look at what a catalog holds, this one or any other
+    Inspect(Inspect),
 }
 
 /// Serve the catalog over HTTP.
@@ -108,11 +112,12 @@ Examples:
 ";
 
 fn main() -> ExitCode {
-    let serve = match Cli::parse().command {
-        Some(Command::Serve(serve)) => serve,
-        None => Serve::default(),
+    let done = match Cli::parse().command {
+        Some(Command::Serve(serve)) => run(serve),
+        Some(Command::Inspect(inspect)) => inspect.run(),
+        None => run(Serve::default()),
     };
-    match run(serve) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("firn: {error:#}");

@@ -223,7 +223,7 @@ fn percent_decoded(segment: &str) -> Result<String, &'static str> {
     }
     // `%252e%252e` would become `..` for whoever decodes once more.
     if percent_decoded_again_is_dots(&decoded) {
-        return Err("it contains `.`, `..` or a separator, encoded twice");
+        return Err("it contains `.` or `..`, or a separator, encoded twice");
     }
     Ok(decoded)
 }

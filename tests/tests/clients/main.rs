@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tests::on_both_databases;
-use tests::process::{Backend, Firn, Setup, run};
+use tests::process::{Backend, Firn, Setup, binary, run};
 use tokio::sync::Mutex;
 
 /// A Java virtual machine or two at a time are as much as a small machine can take.
@@ -61,7 +61,8 @@ fn the_printed_snippets_work_as_printed() {
 #[track_caller]
 fn pass(firn: &Firn, suite: &str, arguments: &[&str]) {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(suite);
-    let output = Command::new(&program).args(arguments).output().expect("the suite's program");
+    let mut command = Command::new(&program);
+    let output = command.args(arguments).env("FIRN_BINARY", binary()).output().expect("the suite's program");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     keep(suite, &format!("{out}\n{err}"));

@@ -1,0 +1,246 @@
+//! The files of a snapshot, counted by partition and size.
+
+use std::collections::{BTreeMap, HashSet};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use catalog_server::storage::Files;
+use serde::Serialize;
+use serde_json::{Value, json};
+use table_core::manifest::entry::{Content, File};
+use table_core::manifest::file::Manifest;
+use table_core::manifest::list::{self, ManifestFile};
+use table_core::metadata::partition::PartitionSpec;
+use table_core::metadata::table::TableMetadata;
+
+use super::client::{Client, TableName};
+
+/// Upper ends of the classes of the histogram, in bytes: powers of four from 64 KiB.
+const CLASSES: [u64; 9] =
+    [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20, 256 << 20, 1 << 30, u64::MAX];
+
+/// Memory that one manifest may take.
+const MANIFEST_BYTES_MAX: usize = 1 << 30;
+
+/// What a snapshot consists of.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FileCounts {
+    /// All data files together.
+    pub data: Sum,
+    /// Data files that some delete file applies to.
+    pub data_files_with_deletes: u64,
+    /// Delete files by kind: `position-deletes`, `equality-deletes`, `deletion-vectors`.
+    pub deletes: BTreeMap<&'static str, Sum>,
+    /// By partition spec and partition.
+    pub partitions: Vec<Partition>,
+    /// Data files by size: each class up to its end.
+    pub histogram: Vec<Class>,
+    #[serde(skip)]
+    by_partition: BTreeMap<(i64, String), Partition>,
+    #[serde(skip)]
+    seen: HashSet<(String, i64)>,
+}
+
+/// Files, rows and bytes.
+#[derive(Clone, Copy, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Sum {
+    /// How many files.
+    pub files: u64,
+    /// Their rows, or their deletes.
+    pub records: u64,
+    /// Their sizes.
+    pub bytes: u64,
+}
+
+/// One partition.
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Partition {
+    /// The partition spec.
+    pub spec_id: i64,
+    /// The values of its fields, by name.
+    #[serde(rename = "partition")]
+    pub values: Value,
+    /// Its data files.
+    pub data: Sum,
+    /// Those of them that some delete file applies to.
+    pub data_files_with_deletes: u64,
+}
+
+/// A class of the histogram.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Class {
+    /// The largest size in it, in bytes; `null` for the last one.
+    pub up_to_bytes: Option<u64>,
+    /// How many files are in it.
+    pub files: u64,
+    /// Their sizes.
+    pub bytes: u64,
+}
+
+/// Counts the files of a snapshot.
+pub async fn count(
+    client: &Client,
+    name: &TableName,
+    metadata: &TableMetadata,
+    snapshot_id: i64,
+) -> anyhow::Result<FileCounts> {
+    let mut files = FileCounts {
+        histogram: CLASSES
+            .iter()
+            .map(|end| Class { up_to_bytes: Some(*end).filter(|end| *end < u64::MAX), files: 0, bytes: 0 })
+            .collect(),
+        ..FileCounts::default()
+    };
+    if client.plans {
+        client
+            .plan(name, snapshot_id, |part| {
+                files.add_plan(&part, metadata);
+                Ok(())
+            })
+            .await?;
+    } else {
+        files.add_local(metadata, snapshot_id).await?;
+    }
+    files.partitions = std::mem::take(&mut files.by_partition).into_values().collect();
+    files.partitions.sort_by_key(|partition| std::cmp::Reverse(partition.data.bytes));
+    Ok(files)
+}
+
+impl FileCounts {
+    /// How many data files there are below a size.
+    pub fn below(&self, bytes: u64) -> u64 {
+        let small = self.histogram.iter().filter(|class| class.up_to_bytes.is_some_and(|end| end <= bytes));
+        small.map(|class| class.files).sum()
+    }
+
+    fn add_plan(&mut self, part: &Value, metadata: &TableMetadata) {
+        for task in part["file-scan-tasks"].as_array().into_iter().flatten() {
+            let file = &task["data-file"];
+            let has_deletes = task["delete-file-references"].as_array().is_some_and(|all| !all.is_empty());
+            let spec_id = file["spec-id"].as_i64().unwrap_or(0);
+            let sum = Sum {
+                files: 1,
+                records: file["record-count"].as_u64().unwrap_or(0),
+                bytes: file["file-size-in-bytes"].as_u64().unwrap_or(0),
+            };
+            self.add_data(spec_id, &named(metadata, spec_id, &file["partition"]), sum, has_deletes);
+        }
+        for file in part["delete-files"].as_array().into_iter().flatten() {
+            let place = (
+                file["file-path"].as_str().unwrap_or_default().to_owned(),
+                file["content-offset"].as_i64().unwrap_or(-1),
+            );
+            // Several parts of a plan may refer to one delete file.
+            if !self.seen.insert(place) {
+                continue;
+            }
+            let is_vector =
+                file["file-format"].as_str().is_some_and(|format| format.eq_ignore_ascii_case("puffin"));
+            let kind = match file["content"].as_str() {
+                Some("equality-deletes") => "equality-deletes",
+                _ if is_vector => "deletion-vectors",
+                _ => "position-deletes",
+            };
+            let size = if is_vector { &file["content-size-in-bytes"] } else { &file["file-size-in-bytes"] };
+            let sum = Sum {
+                files: 1,
+                records: file["record-count"].as_u64().unwrap_or(0),
+                bytes: size.as_u64().unwrap_or(0),
+            };
+            self.deletes.entry(kind).or_default().add(sum);
+        }
+    }
+
+    /// Reads the manifests of a catalog that plans no scans, where they are local files.
+    async fn add_local(&mut self, metadata: &TableMetadata, snapshot_id: i64) -> anyhow::Result<()> {
+        let snapshot = metadata.snapshot(snapshot_id).context("the snapshot is gone")?;
+        let location = snapshot.manifest_list()?.context("the snapshot has no manifest list")?;
+        for listed in list::decode(&read(&location).await?, MANIFEST_BYTES_MAX)? {
+            let manifest = Manifest::decode(&read(&listed.path).await?, MANIFEST_BYTES_MAX)
+                .with_context(|| format!("cannot use the manifest `{}`", listed.path))?;
+            self.add_manifest(metadata, &manifest, &listed)?;
+        }
+        Ok(())
+    }
+
+    fn add_manifest(
+        &mut self,
+        metadata: &TableMetadata,
+        manifest: &Manifest,
+        listed: &ManifestFile,
+    ) -> anyhow::Result<()> {
+        let spec_id = i64::from(listed.spec_id);
+        let spec = metadata.partition_specs().iter().find(|spec| spec.id() == listed.spec_id);
+        let ids =
+            spec.map(|spec| spec.fields().iter().filter_map(|field| field.field_id).collect::<Vec<_>>());
+        let types = ids.unwrap_or_default().into_iter().map(|id| (id, None)).collect();
+        let tuples = manifest.partitions(&types)?;
+        for file in manifest.files(listed).filter(File::is_live) {
+            let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
+            let sum =
+                Sum { files: 1, records: unsigned(file.record_count()), bytes: unsigned(file.size_bytes()) };
+            let kind = match file.content() {
+                Content::Data => {
+                    let tuple = tuples.get(file.partition_number());
+                    let values = tuple.into_iter().flatten();
+                    let values: Value = values
+                        .map(|value| json!(value.as_ref().map(table_core::expr::value::Value::to_json)))
+                        .collect();
+                    self.add_data(spec_id, &named(metadata, spec_id, &values), sum, false);
+                    continue;
+                }
+                Content::EqualityDeletes => "equality-deletes",
+                Content::PositionDeletes if file.format().eq_ignore_ascii_case("puffin") => {
+                    "deletion-vectors"
+                }
+                Content::PositionDeletes => "position-deletes",
+            };
+            self.deletes.entry(kind).or_default().add(sum);
+        }
+        Ok(())
+    }
+
+    fn add_data(&mut self, spec_id: i64, partition: &Value, sum: Sum, has_deletes: bool) {
+        self.data.add(sum);
+        self.data_files_with_deletes += u64::from(has_deletes);
+        if let Some(class) =
+            self.histogram.iter_mut().find(|class| class.up_to_bytes.is_none_or(|end| sum.bytes <= end))
+        {
+            class.files += 1;
+            class.bytes += sum.bytes;
+        }
+        let entry = self.by_partition.entry((spec_id, partition.to_string()));
+        let of_partition = entry.or_insert_with(|| Partition {
+            spec_id,
+            values: partition.clone(),
+            data: Sum::default(),
+            data_files_with_deletes: 0,
+        });
+        of_partition.data.add(sum);
+        of_partition.data_files_with_deletes += u64::from(has_deletes);
+    }
+}
+
+impl Sum {
+    fn add(&mut self, other: Sum) {
+        self.files += other.files;
+        self.records += other.records;
+        self.bytes += other.bytes;
+    }
+}
+
+/// A partition tuple with the names of its fields.
+fn named(metadata: &TableMetadata, spec_id: i64, values: &Value) -> Value {
+    let spec = metadata.partition_specs().iter().find(|spec| i64::from(spec.id()) == spec_id);
+    let names = spec.into_iter().flat_map(PartitionSpec::fields).map(|field| field.name.clone());
+    Value::Object(names.zip(values.as_array().cloned().unwrap_or_default()).collect())
+}
+
+async fn read(location: &str) -> anyhow::Result<Bytes> {
+    let reading = Files.read(location, MANIFEST_BYTES_MAX).await;
+    reading.context("the catalog does not plan scans, so its manifests have to be read from here")
+}
