@@ -10,6 +10,7 @@ import harness
 import plan_filters
 import plan_tables
 import plans
+import pyarrow as pa
 import pytest
 from harness import REFERENCE, arrow_rows, exact_rows
 from pydantic import ValidationError
@@ -153,6 +154,10 @@ def test_spark_writes_what_it_planned_by_the_server(place, engines, spark_planne
 
 # --- PyIceberg --------------------------------------------------------------
 
+# Its zeros, its doubles in partitions and its trust in DuckDB's partition summaries, see test_plans.py.
+LOSSY_IN_PYICEBERG = {"identity_float", "v2_primitives", "identity_double"}
+LOSSY_IN_PYICEBERG |= {name for name in plan_tables.TABLES if name.startswith("identity_in_duckdb")}
+
 
 @pytest.fixture(scope="session")
 def pyiceberg_planned():
@@ -162,7 +167,10 @@ def pyiceberg_planned():
 @pytest.mark.parametrize("name", plan_tables.TABLES)
 @pytest.mark.xfail(REFERENCE, reason="reference server: writes file references that it does not send", strict=False)
 def test_pyiceberg_reads_the_same_rows(planning, pyiceberg_planned, planned_by_the_server, name):
-    """PyIceberg refuses a plan in which a partition value is null, and one with equality deletes; then it must say so."""
+    """PyIceberg refuses a plan in which a partition value is null, and one with equality deletes; then it must say so.
+
+    Where its own planning loses rows, there are as many as Java counts.
+    """
     identifier = planning.place.identifier(name)
     by_server, by_client = pyiceberg_planned.load_table(identifier), planning.place.table(name)
     filters, types = planning.filters(name, FILTERS)
@@ -172,8 +180,8 @@ def test_pyiceberg_reads_the_same_rows(planning, pyiceberg_planned, planned_by_t
             wanted = exact_rows(arrow_rows(by_client.scan(expression).to_arrow()))
         except plan_filters.NoCounterpart:
             continue
-        except (TypeError, OverflowError, ValueError) as error:  # Its own planning errs: see test_plans.py.
-            wanted = error
+        except (TypeError, OverflowError, ValueError, pa.ArrowNotImplementedError) as error:
+            wanted = error  # Its own planning errs, see test_plans.py; pyarrow does not order UUIDs.
         expected = None
         for answer in planning.planner.responses(identifier, {"filter": filter}):
             if any(None in task["data-file"]["partition"] for task in answer.get("file-scan-tasks", [])):
@@ -185,7 +193,14 @@ def test_pyiceberg_reads_the_same_rows(planning, pyiceberg_planned, planned_by_t
                 by_server.scan(expression).to_arrow()
         elif not isinstance(wanted, Exception):
             scan = by_server.scan(expression)
-            assert exact_rows(arrow_rows(scan.to_arrow())) == wanted, f"seed {plans.SEED}, {filter}"
+            seen = exact_rows(arrow_rows(scan.to_arrow()))
+            if seen != wanted and name in LOSSY_IN_PYICEBERG:
+                truth = planning.java.ask("match", identifier, filter=filter)
+                assert not harness.difference(wanted, seen), f"seed {plans.SEED}, {filter}"
+                assert sum(truth["rows"].values()) <= len(seen) <= sum(truth["possible"].values()), f"seed {plans.SEED}, {filter}"
+                planning.tally.count("PyIceberg loses rows by itself")
+                continue
+            assert seen == wanted, f"seed {plans.SEED}, {filter}"
             assert scan.count() == len(wanted), f"seed {plans.SEED}, {filter}"
 
 

@@ -13,6 +13,9 @@ use super::error::{ManifestError, malformed};
 const MAGIC: &[u8] = b"Obj\x01";
 const SYNC_BYTES: usize = 16;
 
+/// Writers put about six things into a header.
+const METADATA_MAX: usize = 1_000;
+
 /// An object file, read up to the end of its header.
 pub struct Container<'a> {
     /// The schema its writer used.
@@ -42,6 +45,9 @@ impl<'a> Container<'a> {
         let mut metadata = Vec::new();
         while let Some(count) = cursor.block_count()? {
             for _ in 0..count {
+                if metadata.len() == METADATA_MAX {
+                    return Err(malformed(format!("its header has more than {METADATA_MAX} entries")));
+                }
                 let key = cursor.string()?.to_owned();
                 metadata.push((key, cursor.bytes()?));
             }

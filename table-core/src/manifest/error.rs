@@ -9,8 +9,8 @@ pub enum ManifestError {
     /// The file is whole, but uses something this reader does not know.
     #[error("{0}")]
     Unsupported(String),
-    /// The file holds more than the reader may use memory for.
-    #[error("it holds more than {limit_bytes} bytes when decompressed; raise the limit to read it")]
+    /// What the file holds takes more memory than the reader may use.
+    #[error("it takes more than {limit_bytes} bytes of memory; raise the limit to read it")]
     TooLarge {
         /// The limit it exceeds.
         limit_bytes: usize,

@@ -34,7 +34,8 @@ pub(super) struct Shapes {
 }
 
 impl Manifest {
-    /// Decodes the file's bytes, all entries of it. Uses up to `limit_bytes` of memory for what it decompresses.
+    /// Decodes the file's bytes, all entries of it. Keeps no more than `limit_bytes` in memory: what it decompresses, and
+    /// what it makes of it.
     pub fn decode(file: &[u8], limit_bytes: usize) -> Result<Manifest, ManifestError> {
         let limit_bytes = limit_bytes.min(u32::MAX as usize);
         let mut container = Container::open(file)?;
@@ -60,6 +61,10 @@ impl Manifest {
                     rows_before = rows_before.saturating_add(entry.record_count.max(0));
                 }
                 entries.push(entry);
+                let decoded = entries.len() * size_of::<Entry>() + partitions.held_bytes;
+                if bytes.len() + decoded > limit_bytes {
+                    return Err(ManifestError::TooLarge { limit_bytes });
+                }
             }
             if !cursor.is_at_end() {
                 return Err(malformed("a block holds more than its entries"));
@@ -126,6 +131,7 @@ impl Manifest {
 struct Partitions {
     spans: Vec<Span>,
     numbers: HashMap<Vec<u8>, u32>,
+    held_bytes: usize,
 }
 
 impl Partitions {
@@ -135,6 +141,7 @@ impl Partitions {
             return *number;
         }
         let number = u32::try_from(self.spans.len()).unwrap_or(u32::MAX);
+        self.held_bytes += size_of::<Span>() + size_of::<(Vec<u8>, u32)>() + tuple.len();
         self.spans.push(span);
         self.numbers.insert(tuple.to_vec(), number);
         number

@@ -95,7 +95,8 @@ impl ManifestFile {
     }
 }
 
-/// Decodes a manifest list's bytes. Uses up to `limit_bytes` of memory for what it decompresses.
+/// Decodes a manifest list's bytes. Keeps no more than `limit_bytes` in memory: what it decompresses at a time, and what it
+/// makes of it all.
 pub fn decode(file: &[u8], limit_bytes: usize) -> Result<Vec<ManifestFile>, ManifestError> {
     let mut container = Container::open(file)?;
     let schema = Shape::parse(&container.schema)?;
@@ -105,10 +106,11 @@ pub fn decode(file: &[u8], limit_bytes: usize) -> Result<Vec<ManifestFile>, Mani
     }
     let mut bytes = Vec::new();
     let mut manifests = Vec::new();
+    let mut room = Room { left_bytes: limit_bytes, limit_bytes };
     while let Some(count) = container.next_block(&mut bytes, limit_bytes)? {
         let mut cursor = Cursor::new(&bytes);
         for _ in 0..count {
-            manifests.push(read(&fields, &mut cursor)?);
+            manifests.push(read(&fields, &mut cursor, &mut room)?);
         }
         if !cursor.is_at_end() {
             return Err(malformed("a block holds more than its manifests"));
@@ -173,7 +175,26 @@ const SUMMARY_FIELDS: [(i32, &str, SummaryField); 4] = [
     (511, "upper_bound", SummaryField::UpperBound),
 ];
 
-fn read(fields: &[(ListField, Shape)], cursor: &mut Cursor<'_>) -> Result<ManifestFile, ManifestError> {
+/// Memory that is left for what is decoded.
+struct Room {
+    left_bytes: usize,
+    limit_bytes: usize,
+}
+
+impl Room {
+    fn take(&mut self, bytes: usize) -> Result<(), ManifestError> {
+        let too_large = ManifestError::TooLarge { limit_bytes: self.limit_bytes };
+        self.left_bytes = self.left_bytes.checked_sub(bytes).ok_or(too_large)?;
+        Ok(())
+    }
+}
+
+fn read(
+    fields: &[(ListField, Shape)],
+    cursor: &mut Cursor<'_>,
+    room: &mut Room,
+) -> Result<ManifestFile, ManifestError> {
+    let before = cursor.position();
     let mut manifest = ManifestFile::embedded(String::new(), 0, 0);
     for (field, shape) in fields {
         let Some(shape) = shape.enter(cursor)? else { continue };
@@ -203,7 +224,7 @@ fn read(fields: &[(ListField, Shape)], cursor: &mut Cursor<'_>) -> Result<Manife
             ListField::DeletedFiles => manifest.deleted_files = Some(number(shape, cursor)?),
             ListField::AddedRows => manifest.added_rows = Some(number(shape, cursor)?),
             ListField::ExistingRows => manifest.existing_rows = Some(number(shape, cursor)?),
-            ListField::Partitions => manifest.partitions = Some(summaries(shape, cursor)?),
+            ListField::Partitions => manifest.partitions = Some(summaries(shape, cursor, room)?),
             ListField::KeyMetadata => manifest.key_metadata = Some(blob(shape, cursor)?),
             ListField::FirstRowId => manifest.first_row_id = Some(number(shape, cursor)?),
             ListField::Other => shape.skip(cursor)?,
@@ -212,10 +233,16 @@ fn read(fields: &[(ListField, Shape)], cursor: &mut Cursor<'_>) -> Result<Manife
     if manifest.path.is_empty() {
         return Err(malformed("a manifest has no path"));
     }
+    // Texts and bounds take what they take in the file.
+    room.take(size_of::<ManifestFile>() + cursor.position() - before)?;
     Ok(manifest)
 }
 
-fn summaries(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Vec<PartitionSummary>, ManifestError> {
+fn summaries(
+    shape: &Shape,
+    cursor: &mut Cursor<'_>,
+    room: &mut Room,
+) -> Result<Vec<PartitionSummary>, ManifestError> {
     let Shape::Array(item) = shape else {
         return Err(malformed("its schema has something else where partition summaries belong"));
     };
@@ -242,6 +269,7 @@ fn summaries(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Vec<PartitionSumm
             if cursor.position() == before {
                 return Err(malformed("its partition summaries hold nothing"));
             }
+            room.take(size_of::<PartitionSummary>())?;
             summaries.push(summary);
         }
     }
