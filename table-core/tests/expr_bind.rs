@@ -108,6 +108,9 @@ fn literals_that_the_type_does_not_have_keep_the_answer() {
     check("req lt 3000000000", "true");
     check("date gt-eq -3000000000", "true");
     check("tsn lt 9223372036854775807", "true");
+    check("time lt 86400000000", "time lt-eq \"23:59:59.999999\"");
+    check("time eq 86400000000", "false");
+    check("time gt-eq -1", "true");
     check("dec lt \"1e50\"", "true");
     check("dec gt \"1e-50\"", "dec gt \"0.00\"");
     check("dec gt-eq \"-1e-50\"", "dec gt \"-0.01\"");

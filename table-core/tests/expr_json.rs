@@ -198,6 +198,18 @@ fn what_is_no_expression_is_refused_with_a_hint() {
 }
 
 #[test]
+fn constants_decide_what_is_around_them() {
+    let a = json!({"type": "eq", "term": "a", "value": 5});
+    let join = |kind: &str, left: &Json, right: &Json| json!({"type": kind, "left": left, "right": right});
+    check(&join("and", &a, &json!(false)), &json!(false));
+    check(&join("and", &json!(true), &a), &a);
+    check(&join("or", &a, &json!(true)), &json!(true));
+    check(&join("or", &a, &join("or", &json!(false), &a)), &join("or", &a, &a));
+    check(&join("and", &json!(true), &json!(true)), &json!(true));
+    check(&json!({"type": "not", "child": join("or", &a, &json!(true))}), &json!(false));
+}
+
+#[test]
 fn a_value_that_an_operation_does_not_have_is_refused() {
     refuse(&json!({"type": "is-null", "term": "a", "value": 1}), "`is-null` has no `value`; leave it out");
     refuse(

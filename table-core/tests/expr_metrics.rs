@@ -334,6 +334,11 @@ fn transforms_that_keep_the_order_keep_the_bounds() {
     check(&metrics, "truncate[10](int) gt 100", "some");
     let metrics = file(2, "int", [10, 0, -1], Json::Null, json!(5));
     check(&metrics, "truncate[10](int) gt 100", "some");
+    let metrics = file(2, "int", [10, 0, -1], json!(i32::MIN), json!(i32::MIN + 1));
+    check(&metrics, "truncate[10](int) eq 2147483646", "all");
+    check(&metrics, "truncate[10](int) eq 2147483640", "no");
+    let metrics = file(2, "int", [10, 0, -1], json!(i32::MIN), Json::Null);
+    check(&metrics, "truncate[10](int) lt 100", "some");
 }
 
 #[test]

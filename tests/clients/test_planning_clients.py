@@ -59,7 +59,7 @@ def spark_planned(planning, engines):
     return harness.Place(planning.place.name, engines["pyiceberg"], engines["duckdb"], engines["spark"], "planned")
 
 
-def check_spark(planning, spark_planned, sql):
+def check_spark(planning, spark_planned, sql, may_lose=False):
     try:
         wanted = exact_rows(arrow_rows(planning.place.spark(sql)))
     except Exception:
@@ -69,6 +69,9 @@ def check_spark(planning, spark_planned, sql):
         return
     seen = exact_rows(arrow_rows(spark_planned.spark(sql)))
     missing, extra = harness.difference(wanted, seen), harness.difference(seen, wanted)
+    if extra and may_lose:
+        planning.tally.count("Spark loses rows by itself")
+        extra = []
     assert not missing and not extra, f"seed {plans.SEED}, {sql}: planned by the server, Spark does not read {missing}, but {extra}"
 
 
@@ -93,7 +96,9 @@ def test_spark_reads_the_same_rows(planning, spark_planned, planned_by_the_serve
             condition = plan_filters.for_spark(filter, types)
         except plan_filters.NoCounterpart:
             continue
-        check_spark(planning, spark_planned, f"SELECT * FROM @{{{name}}} WHERE {condition}")
+        # Java believes DuckDB's partition summaries, see plan_tables.py. Spark looks at every row that it reads.
+        may_lose = name.startswith("identity_in_duckdb")
+        check_spark(planning, spark_planned, f"SELECT * FROM @{{{name}}} WHERE {condition}", may_lose)
 
 
 AGGREGATED = ("v2_primitives", "three_specs", "evolved_schema", "position_deletes", "equality_deletes", "many_small_manifests")

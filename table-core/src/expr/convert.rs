@@ -55,7 +55,12 @@ fn from_int(value: i64, target: &Primitive) -> Option<Fit<Value>> {
 
 fn from_long(value: i64, target: &Primitive) -> Option<Fit<Value>> {
     match target {
-        Primitive::Time => Some(Fit::Exact(Value::Time(value))),
+        // Java keeps what is no time of day, and cannot read it as text.
+        Primitive::Time => Some(match value {
+            ..0 => Fit::BelowMin,
+            DAY_MICROS.. => Fit::Above(Value::Time(DAY_MICROS - 1)),
+            _ => Fit::Exact(Value::Time(value)),
+        }),
         Primitive::Timestamp | Primitive::Timestamptz | Primitive::TimestampNs | Primitive::TimestamptzNs => {
             from_nanos(i128::from(value) * 1000, target)
         }

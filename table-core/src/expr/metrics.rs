@@ -96,9 +96,10 @@ pub(crate) fn ask_range(
     let transformed = |bound: Option<ValueRef<'_>>| transform.apply(&bound?.to_value()?);
     let (from, to) = (transformed(lower), transformed(upper));
     let (from, to) = (from.as_ref().map(Value::as_ref), to.as_ref().map(Value::as_ref));
-    // Truncating wraps around below the first multiple of the width, where small values have great results; so a lower
-    // bound has to show that there are none.
-    if matches!(source, Primitive::Int | Primitive::Long) && (from.is_none() || from > lower) {
+    // Truncating wraps around below the first multiple of the width, where small values have one great result; so the bounds
+    // have to show that there are none, or nothing else.
+    if matches!(source, Primitive::Int | Primitive::Long) && (from.is_none() || (from > lower && to <= upper))
+    {
         return ask(&Range::new(None, None, order));
     }
     ask(&Range::new(from, to, order))

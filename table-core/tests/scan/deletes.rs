@@ -9,7 +9,8 @@ use crate::writer::{entry, manifest, optional};
 
 /// Plans files such as `x/a 1`: a data file `a` of partition `x` with sequence number 1, which may be `?`. Behind it may
 /// stand `equality`, `positions` or `vector`, and `of a`: the file it references; `between a b`: the bounds of its paths;
-/// `id=1..3`: bounds of the column `id`, and `nulls=2`: how many of its ten values are null; `gone`: the entry is deleted.
+/// `id=1..3`: bounds of the column `id`, and `nulls=2`: how many of its ten values are null; `gone`: the entry is deleted;
+/// `plain`: the columns compared are not told.
 fn plan_of(files: &str) -> Result<Json, ScanError> {
     let metadata = table(&[json!([]), json!([field(2, 1000, "s", "identity")])]);
     let mut manifests = Vec::new();
@@ -65,8 +66,6 @@ fn parse(text: &str) -> Listed {
         }
         Some(first) => {
             content = ManifestContent::Data;
-            words = text.split(' ');
-            assert!(words.by_ref().any(|word| word == first));
             say(&mut file, &mut outer, first, &mut words);
         }
     }
@@ -86,25 +85,21 @@ fn say<'a>(file: &mut Json, outer: &mut Json, word: &str, words: &mut impl Itera
             file["upper_bounds"] = json!({"2147483546": next()});
         }
         "gone" => outer["status"] = json!(2),
-        "plain" => {
-            file["equality_ids"] = Json::Null;
-        }
+        "plain" => file["equality_ids"] = Json::Null,
         _ => {
             let (key, value) = word.split_once('=').unwrap();
-            match (key, value.split_once("..")) {
-                ("id", Some((lower, upper))) => {
-                    let bound = |text: &str| json!(text.parse::<i32>().unwrap().to_le_bytes());
-                    file["lower_bounds"] = json!({"1": bound(lower)});
-                    file["upper_bounds"] = json!({"1": bound(upper)});
-                    file["value_counts"] = json!({"1": 10});
-                    if file["null_value_counts"].is_null() {
-                        file["null_value_counts"] = json!({"1": 0});
-                    }
-                }
-                _ => {
-                    file["value_counts"] = json!({"1": 10});
-                    file["null_value_counts"] = json!({"1": value.parse::<i64>().unwrap()});
-                }
+            file["value_counts"] = json!({"1": 10});
+            if key == "nulls" {
+                file["null_value_counts"] = json!({"1": value.parse::<i64>().unwrap()});
+                return;
+            }
+            assert_eq!(key, "id", "{word}");
+            let (lower, upper) = value.split_once("..").unwrap();
+            let bound = |text: &str| json!(text.parse::<i32>().unwrap().to_le_bytes());
+            file["lower_bounds"] = json!({"1": bound(lower)});
+            file["upper_bounds"] = json!({"1": bound(upper)});
+            if file["null_value_counts"].is_null() {
+                file["null_value_counts"] = json!({"1": 0});
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Decoding manifests and manifest lists: what is inherited, every codec, other writers' ways.
 
+use apache_avro::types::Value;
+use apache_avro::{Schema, Writer};
 use serde_json::{Value as Json, json};
 use table_core::manifest::error::ManifestError;
 use table_core::manifest::file::Manifest;
@@ -189,15 +191,14 @@ fn fields_are_found_by_their_ids() {
         optional(9005, "score", "double"),
         required(0, "what", "int"),
     ]});
-    let parsed = apache_avro::Schema::parse(&schema).unwrap();
-    let mut writer = apache_avro::Writer::new(&parsed, Vec::new());
-    let text = |text: &str| apache_avro::types::Value::String(text.to_owned());
-    let union = |branch, value| apache_avro::types::Value::Union(branch, Box::new(value));
-    let record = |fields: Vec<(&str, apache_avro::types::Value)>| {
+    let parsed = Schema::parse(&schema).unwrap();
+    let mut writer = Writer::new(&parsed, Vec::new());
+    let text = |text: &str| Value::String(text.to_owned());
+    let union = |branch, value| Value::Union(branch, Box::new(value));
+    let record = |fields: Vec<(&str, Value)>| {
         let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
-        apache_avro::types::Value::Record(fields.collect())
+        Value::Record(fields.collect())
     };
-    use apache_avro::types::Value;
     let more = record(vec![
         ("kind", Value::Enum(1, "B".to_owned())),
         ("digest", Value::Fixed(3, vec![1, 2, 3])),

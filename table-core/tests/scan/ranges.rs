@@ -66,7 +66,7 @@ fn an_incremental_scan_starts_from_an_ancestor() {
 
 /// Files such as `a=5`, with so many rows; with deletes for those that have an exclamation mark.
 #[track_caller]
-fn check_rows(files: &str, request: Json, expected: &str) {
+fn check_rows(files: &str, request: &Json, expected: &str) {
     let mut deletes = Vec::new();
     let entries: Vec<_> = files
         .split(' ')
@@ -82,25 +82,25 @@ fn check_rows(files: &str, request: Json, expected: &str) {
         (listed(0, ManifestContent::Data), manifest(&[], &entries)),
         (listed(0, ManifestContent::Deletes), manifest(&[], &deletes)),
     ];
-    let plan = plan(&table(&[json!([])]), &request, manifests).unwrap();
+    let plan = plan(&table(&[json!([])]), request, manifests).unwrap();
     assert_eq!(show(&plan), expected, "{files} {request}");
 }
 
 #[test]
 fn a_plan_ends_when_it_has_as_many_rows_as_are_wanted() {
     let rows = |rows: i64| json!({"min-rows-requested": rows});
-    check_rows("a=5 b=5 c=5", rows(1), "a");
-    check_rows("a=5 b=5 c=5", rows(5), "a");
-    check_rows("a=5 b=5 c=5", rows(6), "a; b");
-    check_rows("a=5 b=5 c=5", rows(100), "a; b; c");
-    check_rows("a=0 b=5 c=5", rows(1), "b");
+    check_rows("a=5 b=5 c=5", &rows(1), "a");
+    check_rows("a=5 b=5 c=5", &rows(5), "a");
+    check_rows("a=5 b=5 c=5", &rows(6), "a; b");
+    check_rows("a=5 b=5 c=5", &rows(100), "a; b; c");
+    check_rows("a=0 b=5 c=5", &rows(1), "b");
 }
 
 #[test]
 fn rows_that_may_not_be_read_do_not_count() {
-    check_rows("a=5! b=5 c=5", json!({"min-rows-requested": 1}), "a: p; b");
+    check_rows("a=5! b=5 c=5", &json!({"min-rows-requested": 1}), "a: p; b");
     let filter = json!({"type": "eq", "term": "id", "value": 1});
-    check_rows("a=5 b=5 c=5", json!({"min-rows-requested": 1, "filter": filter}), "a; b; c");
+    check_rows("a=5 b=5 c=5", &json!({"min-rows-requested": 1, "filter": filter}), "a; b; c");
     // Nobody knows how many there are.
-    check_rows("a=-1 b=5 c=5", json!({"min-rows-requested": 1}), "a; b");
+    check_rows("a=-1 b=5 c=5", &json!({"min-rows-requested": 1}), "a; b");
 }

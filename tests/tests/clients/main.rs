@@ -37,6 +37,32 @@ async fn engines_read_what_the_others_wrote(backend: Backend) {
 }
 
 #[test]
+fn plans_that_are_made_in_the_background_are_the_same() {
+    run(async {
+        let setup = Setup::new(Backend::Postgres).await.with("FIRN_PLANNING__SUBMIT_AFTER_MS", "0");
+        check_plans(setup, "async").await;
+    });
+}
+
+#[test]
+fn plans_that_are_fetched_in_parts_are_the_same() {
+    run(async {
+        let setup = Setup::new(Backend::Sqlite).await;
+        let setup = setup.with("FIRN_PLANNING__INLINE_FILES", "0").with("FIRN_PLANNING__TASK_FILES", "2");
+        check_plans(setup, "paged").await;
+    });
+}
+
+/// `engines_read_what_the_others_wrote` has compared every table with many filters; how a plan is sent matters to few.
+async fn check_plans(setup: Setup, mode: &str) {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let firn = Firn::start(setup);
+    let mut suite = Command::new(program("clients/run"));
+    suite.args([firn.root(), "main", "test_plans.py"]).env("FIRN_PLANNING", mode).env("FIRN_FILTERS", "2");
+    pass_as(&firn, &format!("clients/run-{mode}"), suite);
+}
+
+#[test]
 fn schemathesis_finds_no_failure_and_no_undocumented_answer() {
     run(async {
         let _turn = ONE_AT_A_TIME.lock().await;
@@ -57,12 +83,22 @@ fn the_printed_snippets_work_as_printed() {
     });
 }
 
-/// Runs a suite, whose output is shown when it fails; a server that panicked fails it, too.
+/// Runs a suite.
 #[track_caller]
 fn pass(firn: &Firn, suite: &str, arguments: &[&str]) {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(suite);
-    let mut command = Command::new(&program);
-    let output = command.args(arguments).env("FIRN_BINARY", binary()).output().expect("the suite's program");
+    let mut command = Command::new(program(suite));
+    command.args(arguments);
+    pass_as(firn, suite, command);
+}
+
+fn program(suite: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(suite)
+}
+
+/// Runs a suite under a name; its output is shown when it fails, and a server that panicked fails it, too.
+#[track_caller]
+fn pass_as(firn: &Firn, suite: &str, mut command: Command) {
+    let output = command.env("FIRN_BINARY", binary()).output().expect("the suite's program");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     keep(suite, &format!("{out}\n{err}"));

@@ -82,12 +82,19 @@ impl Reader {
                     Ok(Expression::False)
                 }
             }
-            "not" => {
-                let child = required(&fields, "child")?;
-                Ok(Expression::Not(Box::new(self.expression(child, depth + 1)?)))
+            "not" => Ok(match self.expression(required(&fields, "child")?, depth + 1)? {
+                Expression::True => Expression::False,
+                Expression::False => Expression::True,
+                child => Expression::Not(Box::new(child)),
+            }),
+            "and" => {
+                let parts = self.chain(&fields, Chain::And, depth)?;
+                Ok(joined(parts, Expression::And, &Expression::True, Expression::False))
             }
-            "and" => Ok(Expression::And(self.chain(&fields, Chain::And, depth)?)),
-            "or" => Ok(Expression::Or(self.chain(&fields, Chain::Or, depth)?)),
+            "or" => {
+                let parts = self.chain(&fields, Chain::Or, depth)?;
+                Ok(joined(parts, Expression::Or, &Expression::False, Expression::True))
+            }
             name => Ok(Expression::Predicate(predicate(&fields, name)?)),
         }
     }
@@ -118,6 +125,24 @@ impl Reader {
             parts.push(self.expression(text, depth + 1)?);
         }
         Ok(parts)
+    }
+}
+
+/// A chain without what changes nothing, or what decides it. As in Java, columns beside a decision need not exist.
+fn joined(
+    mut parts: Vec<Expression>,
+    join: fn(Vec<Expression>) -> Expression,
+    neutral: &Expression,
+    decided: Expression,
+) -> Expression {
+    if parts.contains(&decided) {
+        return decided;
+    }
+    parts.retain(|part| part != neutral);
+    match parts.len() {
+        0 => neutral.clone(),
+        1 => parts.pop().unwrap_or(decided),
+        _ => join(parts),
     }
 }
 
