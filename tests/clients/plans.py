@@ -115,7 +115,7 @@ class Planner(differential.Catalog):
         return self.call("POST", f"{self.path(table)}/tasks", {"plan-task": plan_task})
 
     def wait(self, table, answer):
-        """What a plan comes to; polls one that was submitted."""
+        """What a plan comes to; polls one that was submitted, whose mistakes are told then."""
         plan_id, patience = answer.get("plan-id"), time.monotonic() + 60
         while answer["status"] == "submitted":
             assert time.monotonic() < patience, f"plan {plan_id} does not end"
@@ -123,6 +123,8 @@ class Planner(differential.Catalog):
             time.sleep(0.02)
             status, answer = self.fetch(table, plan_id)
             assert status == 200, answer
+        if answer["status"] == "failed" and answer["error"]["code"] == 400:
+            raise Refused(answer["error"]["message"])
         return answer
 
     def responses(self, table, request):

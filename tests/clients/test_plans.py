@@ -37,8 +37,10 @@ def test_every_file_with_a_row_is_planned_with_its_deletes(planning, name):
     planning.check(name)
 
 
-# Java's client cannot read a partition value that is NaN or infinite, whichever way it is written.
+# Java's client cannot read a partition value that is NaN or infinite, whichever way it is written; the second is what it says
+# when it meets one in a plan task.
 NOT_FINITE = ("identity_float", "identity_double")
+NOT_FINITE_ERRORS = ("Cannot parse default as a", "Worker failed processing planTask")
 
 
 @pytest.mark.parametrize("name", tables(*VECTORS, "nested_lists_and_maps"))
@@ -49,7 +51,8 @@ def test_javas_client_reads_the_plans(planning, name):
         planning.compare(name, {"filter": filter}, remote=True)
     if name in NOT_FINITE:
         found = planning.tally.problems
-        planning.tally.problems = [problem for problem in found if "Cannot parse default as a" not in problem.get("catalog", "")]
+        is_known = lambda problem: any(error in problem.get("catalog", "") for error in NOT_FINITE_ERRORS)
+        planning.tally.problems = [problem for problem in found if not is_known(problem)]
         assert len(planning.tally.problems) < len(found), "Java reads them by now"
     planning.check(name)
 
@@ -302,9 +305,13 @@ def test_a_plan_holds_as_many_rows_as_are_requested(planning, name, rows):
 ], ids=str)  # fmt: skip
 @pytest.mark.xfail(harness.REFERENCE, reason="reference server: takes some of them", strict=False)
 def test_a_request_that_makes_no_sense_is_refused(planning, request_body):
-    path = planning.planner.path(planning.place.identifier("three_specs"))
-    status, answer = planning.planner.call("POST", f"{path}/plan", request_body)
-    assert status in (400, 404) and answer["error"]["type"], answer
+    table = planning.place.identifier("three_specs")
+    status, answer = planning.planner.call("POST", f"{planning.planner.path(table)}/plan", request_body)
+    if (status, answer.get("status")) == (200, "submitted"):
+        with pytest.raises(plans.Refused):
+            planning.planner.wait(table, answer)
+    else:
+        assert status in (400, 404) and answer["error"]["type"], answer
 
 
 def test_a_table_that_is_not_there_is_not_planned(planning):
@@ -346,11 +353,12 @@ def test_every_file_is_told_in_the_protocols_form(planning, name):
 
 # --- Plans that take several requests ----------------------------------------
 
-# How the server was told to plan: `async` answers every plan with `submitted`, `paged` puts few files into a response.
-PLANNING = os.environ.get("FIRN_PLANNING", "")
+# How the server was told to plan: `async` answers every plan with `submitted`, `paged` puts few files into a response; both
+# may be, with a comma.
+PLANNING = os.environ.get("FIRN_PLANNING", "").split(",")
 
-is_async = pytest.mark.skipif(PLANNING != "async", reason="the server plans at once: FIRN_PLANNING=async")
-is_paged = pytest.mark.skipif(PLANNING != "paged", reason="the server sends whole plans: FIRN_PLANNING=paged")
+is_async = pytest.mark.skipif("async" not in PLANNING, reason="the server plans at once: FIRN_PLANNING=async")
+is_paged = pytest.mark.skipif("paged" not in PLANNING, reason="the server sends whole plans: FIRN_PLANNING=paged")
 
 
 @is_async
@@ -406,7 +414,8 @@ def test_a_plan_goes_on_from_its_snapshot(place):
 
 @is_paged
 def test_a_task_of_one_table_is_none_of_another(planning):
-    first = planning.planner.submit(planning.place.identifier("many_small_manifests"), {})
+    table = planning.place.identifier("many_small_manifests")
+    first = planning.planner.wait(table, planning.planner.submit(table, {}))
     status, answer = planning.planner.tasks(planning.place.identifier("three_specs"), first["plan-tasks"][0])
     assert (status, answer["error"]["type"]) == (404, "NoSuchPlanTaskException")
 
@@ -454,5 +463,5 @@ def test_enough_was_compared(planning):
     counts = planning.tally.counts
     if counts.get("scans", 0) < 500:
         pytest.skip("not the whole file was run")
-    assert counts["files"] > 1000 and counts["deletes"] > 100 and counts["compared with PyIceberg"] > 200
+    assert counts["files"] > 1000 and counts["deletes"] > 100 and counts["compared with PyIceberg"] > 25 * plans.FILTERS
     assert counts.get("refused", 0) < counts["scans"] / 5
