@@ -7,6 +7,7 @@ pub mod fixture;
 pub mod fuzz;
 pub mod http;
 pub mod keeper;
+pub mod manifests;
 pub mod outage;
 pub mod postgres;
 pub mod power_cut;

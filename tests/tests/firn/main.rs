@@ -21,6 +21,7 @@ mod operations;
 mod outages;
 mod pagination;
 mod purge;
+mod scans;
 mod security;
 mod tables;
 mod tidy;

@@ -1,0 +1,302 @@
+//! Scans planned on the server: at once, in tasks, later; by whichever replica is there; and what is refused.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tests::fixture::{self, commit, create_table, set_property, table_path};
+use tests::http::{Client, Reply};
+use tests::manifests;
+use tests::process::{self, Backend, Firn, Setup};
+
+/// A server that cuts plans of more than ten files into tasks of ten.
+async fn cutting(backend: Backend) -> Setup {
+    Setup::new(backend)
+        .await
+        .with("FIRN_PLANNING__INLINE_FILES", "10")
+        .with("FIRN_PLANNING__TASK_FILES", "10")
+}
+
+/// A new table with a snapshot of these files; gives its path.
+async fn table(client: &Client, files: &[u32]) -> String {
+    let ns = fixture::namespace(client).await;
+    create_table(client, &ns, "t").await;
+    let path = table_path(&ns, "t");
+    manifests::append(client, &path, 1, files).await;
+    path
+}
+
+async fn plan(client: &Client, path: &str, request: &Value) -> Value {
+    client.post(&format!("{path}/plan"), request).await.expect(200).json()
+}
+
+async fn submit(client: &Client, path: &str) -> String {
+    let prefer = [("prefer", "respond-async")];
+    let reply = client.send("POST", &format!("{path}/plan"), Some("{}".to_owned()), &prefer).await;
+    let submitted = reply.expect(200).json();
+    assert_eq!(submitted["status"], "submitted");
+    submitted["plan-id"].as_str().unwrap().to_owned()
+}
+
+async fn fetch(client: &Client, path: &str, task: &Value) -> Reply {
+    client.post(&format!("{path}/tasks"), &json!({ "plan-task": task })).await
+}
+
+/// The last part of the paths of the files in an answer.
+fn names(answer: &Value) -> Vec<String> {
+    let tasks = answer["file-scan-tasks"].as_array().unwrap().iter();
+    let path = |task: &Value| task["data-file"]["file-path"].as_str().unwrap().to_owned();
+    tasks.map(|task| path(task).rsplit_once('/').unwrap().1.to_owned()).collect()
+}
+
+async fn a_small_plan_is_one_answer(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let path = table(firn, &[2, 1]).await;
+    let planned = plan(firn, &path, &json!({ "filter": { "type": "gt", "term": "id", "value": 15 } })).await;
+    assert_eq!(planned["status"], "completed");
+    assert_eq!(planned["plan-tasks"], json!([]));
+    assert_eq!(planned["plan-id"], Value::Null);
+    assert_eq!(names(&planned), ["0-1.parquet"]);
+    let task = &planned["file-scan-tasks"][0];
+    assert_eq!(task["residual-filter"], json!({ "type": "gt", "term": "id", "value": 15 }));
+    let file = &task["data-file"];
+    assert_eq!((&file["record-count"], &file["file-format"]), (&json!(10), &json!("parquet")));
+    assert_eq!((&file["partition"], &file["lower-bounds"]), (&json!([]), &Value::Null));
+
+    let with_stats = plan(firn, &path, &json!({ "stats-fields": ["id"] })).await;
+    let bounds = &with_stats["file-scan-tasks"][1]["data-file"]["lower-bounds"];
+    assert_eq!(bounds, &json!({ "keys": [1], "values": ["0A00000000000000"] }));
+    let few = plan(firn, &path, &json!({ "min-rows-requested": 11 })).await;
+    assert_eq!(names(&few), ["0-0.parquet", "0-1.parquet"]);
+}
+
+async fn a_large_plan_is_cut_into_tasks(backend: Backend) {
+    let firn = Firn::start(cutting(backend).await);
+    // A run of small manifests, a large one that is cut itself, and one more.
+    let path = table(&firn, &[4, 5, 3, 25, 2]).await;
+    let planned = plan(&firn, &path, &json!({})).await;
+    assert_eq!((names(&planned).len(), &planned["status"]), (0, &json!("completed")));
+    let tasks = planned["plan-tasks"].as_array().unwrap();
+    let mut sizes = Vec::new();
+    let mut seen = BTreeSet::new();
+    for task in tasks {
+        let fetched = fetch(&firn, &path, task).await.expect(200).json();
+        assert_eq!(fetched["plan-tasks"], json!([]));
+        sizes.push(names(&fetched).len());
+        seen.extend(names(&fetched));
+        // The same task gives the same again, as often as it is asked for.
+        assert_eq!(fetch(&firn, &path, task).await.expect(200).json(), fetched);
+    }
+    assert_eq!(sizes, [9, 3, 10, 10, 5, 2]);
+    assert_eq!(seen.len(), 39);
+}
+
+async fn a_submitted_plan_is_asked_for(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let path = table(firn, &[3]).await;
+    let id = submit(firn, &path).await;
+    let planned = firn.get(&format!("{path}/plan/{id}")).await.expect(200).json();
+    assert_eq!((&planned["status"], names(&planned).len()), (&json!("completed"), 3));
+
+    let cancelled = submit(firn, &path).await;
+    for _ in 0..2 {
+        firn.delete(&format!("{path}/plan/{cancelled}")).await.expect(204);
+    }
+    let answer = firn.get(&format!("{path}/plan/{cancelled}")).await.expect(200).json();
+    assert_eq!(answer, json!({ "status": "cancelled" }));
+}
+
+async fn a_submitted_plan_that_fails_says_why(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    create_table(firn, &ns, "t").await;
+    let path = table_path(&ns, "t");
+    let (_, list) = manifests::append(firn, &path, 1, &[3]).await;
+    std::fs::remove_file(fixture::local(&list)).unwrap();
+    let id = submit(firn, &path).await;
+    let failed = firn.get(&format!("{path}/plan/{id}")).await.expect(200).json();
+    assert_eq!(failed["status"], "failed");
+    assert_eq!(failed["error"]["type"], "NotFoundException");
+    assert!(failed["error"]["message"].as_str().unwrap().contains(&list), "{failed}");
+}
+
+async fn what_is_not_a_plan_of_this_table_is_404(backend: Backend) {
+    let firn = Firn::start(cutting(backend).await);
+    let (path, other) = (table(&firn, &[11]).await, table(&firn, &[11]).await);
+    let id = submit(&firn, &path).await;
+    let unknown = catalog_server::id::random().to_string();
+    for (path, id) in [(&other, &id), (&path, &unknown), (&path, &"x".to_owned())] {
+        for method in ["GET", "DELETE"] {
+            let reply = firn.send(method, &format!("{path}/plan/{id}"), None, &[]).await;
+            reply.refused(404, "NoSuchPlanIdException", "plan the scan again");
+        }
+    }
+    let planned = plan(&firn, &path, &json!({})).await;
+    let token = planned["plan-tasks"][0].as_str().unwrap();
+    fetch(&firn, &other, &json!(token)).await.refused(404, "NoSuchPlanTaskException", "not one of table");
+    let middle = token.len() / 2;
+    let changed = if &token[middle..=middle] == "A" { "B" } else { "A" };
+    let tampered = format!("{}{changed}{}", &token[..middle], &token[middle + 1..]);
+    for token in [tampered.as_str(), "", "x", &token[1..], &format!("{token}A")] {
+        fetch(&firn, &path, &json!(token)).await.refused(
+            404,
+            "NoSuchPlanTaskException",
+            "Plan task does not exist",
+        );
+    }
+    fetch(&firn, &path, &json!(token)).await.expect(200);
+    // A table of the same name is another table.
+    firn.delete(&path).await.expect(204);
+    let (tables, name) = path.rsplit_once('/').unwrap();
+    firn.post(tables, &fixture::table(name)).await.expect(200);
+    fetch(&firn, &path, &json!(token)).await.refused(404, "NoSuchPlanTaskException", "not one of table");
+}
+
+async fn bad_requests_are_refused_with_a_hint(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let path = table(firn, &[1]).await;
+    for (request, told) in [
+        (json!({ "filter": { "type": "eq", "term": "nope", "value": 1 } }), "nope"),
+        (json!({ "filter": { "type": "eq", "term": "ID", "value": 1 } }), "ID"),
+        (json!({ "filter": { "type": "eq", "term": "id", "value": "x" } }), "because it is of type `long`"),
+        (json!({ "filter": { "type": "like", "term": "id", "value": "x" } }), "no operation"),
+        (json!({ "filter": 7 }), "filter"),
+        (json!({ "snapshot-id": 99 }), "no snapshot 99"),
+        (json!({ "snapshot-id": "x" }), "`snapshot-id` has to be a whole number"),
+        (json!({ "snapshot-id": 1, "end-snapshot-id": 1 }), "send one or the other"),
+        (json!({ "start-snapshot-id": 1 }), "needs an `end-snapshot-id`"),
+        (json!({ "start-snapshot-id": 98, "end-snapshot-id": 1 }), "not an ancestor"),
+        (json!({ "stats-fields": ["nope"] }), "nope"),
+        (json!({ "select": "id" }), "`select` has to be a list"),
+        (json!({ "case-sensitive": "no" }), "true or false"),
+        (json!({ "min-rows-requested": -1 }), "0 or more"),
+        (json!([]), "not a scan"),
+    ] {
+        let reply = firn.post(&format!("{path}/plan"), &request).await;
+        reply.refused(400, "IllegalArgumentException", told);
+    }
+    let nothing = path.replace("/tables/t", "/tables/nothing");
+    firn.post(&format!("{nothing}/plan"), &json!({})).await.refused(404, "NoSuchTableException", "nothing");
+    let found = plan(
+        firn,
+        &path,
+        &json!({ "case-sensitive": false, "select": ["ID", "_file"],
+        "filter": { "type": "eq", "term": "ID", "value": 1 } }),
+    )
+    .await;
+    assert_eq!(names(&found).len(), 1);
+}
+
+async fn damaged_files_are_told_and_harm_nobody(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let broken = async |name: &str, damage: fn(&str)| {
+        create_table(firn, &ns, name).await;
+        let path = table_path(&ns, name);
+        let (_, list) = manifests::append(firn, &path, 1, &[50]).await;
+        damage(fixture::local(&list));
+        firn.post(&format!("{path}/plan"), &json!({})).await
+    };
+    let gone = broken("list_gone", |list| std::fs::remove_file(list).unwrap()).await;
+    gone.refused(404, "NotFoundException", "snap-1.avro");
+    let gone =
+        broken("manifest_gone", |list| std::fs::remove_file(list.replace("snap-1", "1-m0")).unwrap()).await;
+    gone.refused(404, "NotFoundException", "1-m0.avro");
+    let cut = broken("manifest_cut", |list| {
+        let path = list.replace("snap-1", "1-m0");
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(path, &bytes[..bytes.len() - 100]).unwrap();
+    });
+    cut.await.refused(500, "InternalServerError", "it is damaged");
+    let other = broken("list_replaced", |list| std::fs::write(list, "no Avro at all").unwrap()).await;
+    other.refused(500, "InternalServerError", "does not begin as an Avro object file does");
+    // A list may name any file; only those of the warehouse are read.
+    create_table(firn, &ns, "outside").await;
+    let path = table_path(&ns, "outside");
+    let (_, list) = manifests::append(firn, &path, 1, &[1]).await;
+    let list = fixture::local(&list);
+    let inside = list.replace("snap-1.avro", "1-m0.avro");
+    // The length of a text stands before it, so the other path has to be as long.
+    let outside = format!("{:x<1$}", "/tmp/", inside.len());
+    let mut bytes = std::fs::read(list).unwrap();
+    let position = bytes.windows(inside.len()).position(|window| window == inside.as_bytes()).unwrap();
+    bytes[position..position + inside.len()].copy_from_slice(outside.as_bytes());
+    std::fs::write(list, bytes).unwrap();
+    let reply = firn.post(&format!("{path}/plan"), &json!({})).await;
+    reply.refused(400, "IllegalArgumentException", "manifest");
+    firn.check_no_panic();
+    firn.request("GET", "/health/ready", None, &[]).await.expect(200);
+}
+
+async fn clients_are_told_where_to_plan(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let path = table(firn, &[1]).await;
+    let config = async || firn.get(&path).await.expect(200).json()["config"].clone();
+    assert_eq!(config().await, json!({}));
+    let set = async |mode: &str| {
+        firn.post(&path, &commit(&[], &[set_property("firn.scan-planning-mode", mode)])).await
+    };
+    set("sometimes").await.refused(400, "IllegalArgumentException", "set it to `client` or `server`");
+    for mode in ["server", "client"] {
+        let committed = set(mode).await.expect(200).json();
+        assert_eq!(committed["config"], json!({ "scan-planning-mode": mode }));
+        assert_eq!(config().await, json!({ "scan-planning-mode": mode }));
+    }
+    let asked = async |firn: &Firn| firn.request("GET", "/v1/config", None, &[]).await.expect(200).json();
+    assert_eq!(asked(firn).await["defaults"], json!({}));
+    let setup = Setup::new(backend).await.with("FIRN_WAREHOUSE__SCAN_PLANNING_MODE", "server");
+    let firn = Firn::start(setup);
+    assert_eq!(asked(&firn).await["defaults"], json!({ "scan-planning-mode": "server" }));
+}
+
+async fn a_plan_is_of_the_table_as_it_was(backend: Backend) {
+    let firn = Firn::start(cutting(backend).await);
+    let path = table(&firn, &[11]).await;
+    let planned = plan(&firn, &path, &json!({})).await;
+    manifests::append(&firn, &path, 2, &[1]).await;
+    let tasks = planned["plan-tasks"].as_array().unwrap();
+    let mut found = 0;
+    for task in tasks {
+        found += names(&fetch(&firn, &path, task).await.expect(200).json()).len();
+    }
+    assert_eq!(found, 11);
+    assert_eq!(names(&plan(&firn, &path, &json!({})).await).len(), 1);
+    let both = json!({ "start-snapshot-id": 1, "end-snapshot-id": 2 });
+    assert_eq!(names(&plan(&firn, &path, &both).await).len(), 1);
+}
+
+tests::on_both_databases!(
+    a_small_plan_is_one_answer,
+    a_large_plan_is_cut_into_tasks,
+    a_submitted_plan_is_asked_for,
+    a_submitted_plan_that_fails_says_why,
+    what_is_not_a_plan_of_this_table_is_404,
+    bad_requests_are_refused_with_a_hint,
+    damaged_files_are_told_and_harm_nobody,
+    clients_are_told_where_to_plan,
+    a_plan_is_of_the_table_as_it_was,
+);
+
+#[test]
+fn any_replica_goes_on_with_a_plan_when_another_one_dies() {
+    process::run(async {
+        let setup = cutting(Backend::Postgres).await;
+        let mut first = Firn::start(setup.clone());
+        let second = Firn::start(setup);
+        let path = table(&first, &[8, 8, 8]).await;
+        let planned = plan(&first, &path, &json!({})).await;
+        let submitted = submit(&first, &path).await;
+        first.kill();
+        let mut seen = BTreeSet::new();
+        for task in planned["plan-tasks"].as_array().unwrap() {
+            seen.extend(names(&fetch(&second, &path, task).await.expect(200).json()));
+        }
+        assert_eq!(seen.len(), 24);
+        let finished = second.get(&format!("{path}/plan/{submitted}")).await.expect(200).json();
+        assert_eq!(finished["status"], "completed");
+        let mut again = BTreeSet::new();
+        for task in finished["plan-tasks"].as_array().unwrap() {
+            again.extend(names(&fetch(&second, &path, task).await.expect(200).json()));
+        }
+        assert_eq!(again, seen);
+    });
+}
