@@ -1,6 +1,5 @@
 """Plans by the catalog are Java's plans, over every table of plan_tables.py and random filters."""
 
-import os
 import time
 from datetime import datetime, timezone
 
@@ -51,8 +50,9 @@ def test_javas_client_reads_the_plans(planning, name):
         planning.compare(name, {"filter": filter}, remote=True)
     if name in NOT_FINITE:
         found = planning.tally.problems
-        is_known = lambda problem: any(error in problem.get("catalog", "") for error in NOT_FINITE_ERRORS)
-        planning.tally.problems = [problem for problem in found if not is_known(problem)]
+        planning.tally.problems = [
+            problem for problem in found if not any(error in problem.get("catalog", "") for error in NOT_FINITE_ERRORS)
+        ]
         assert len(planning.tally.problems) < len(found), "Java reads them by now"
     planning.check(name)
 
@@ -353,12 +353,8 @@ def test_every_file_is_told_in_the_protocols_form(planning, name):
 
 # --- Plans that take several requests ----------------------------------------
 
-# How the server was told to plan: `async` answers every plan with `submitted`, `paged` puts few files into a response; both
-# may be, with a comma.
-PLANNING = os.environ.get("FIRN_PLANNING", "").split(",")
-
-is_async = pytest.mark.skipif("async" not in PLANNING, reason="the server plans at once: FIRN_PLANNING=async")
-is_paged = pytest.mark.skipif("paged" not in PLANNING, reason="the server sends whole plans: FIRN_PLANNING=paged")
+is_async = pytest.mark.skipif("async" not in plans.PLANNING, reason="the server plans at once: FIRN_PLANNING=async")
+is_paged = pytest.mark.skipif("paged" not in plans.PLANNING, reason="the server sends whole plans: FIRN_PLANNING=paged")
 
 
 @is_async
