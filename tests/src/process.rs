@@ -245,8 +245,17 @@ impl Firn {
 
     /// Memory in use, in bytes.
     pub fn resident_bytes(&self) -> u64 {
+        self.memory_bytes("VmRSS:")
+    }
+
+    /// The most memory that was in use since the start, in bytes.
+    pub fn peak_resident_bytes(&self) -> u64 {
+        self.memory_bytes("VmHWM:")
+    }
+
+    fn memory_bytes(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a running process");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line about memory");
+        let line = status.lines().find(|line| line.starts_with(name)).expect("a line about memory");
         let kib: u64 =
             line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number");
         kib * 1024

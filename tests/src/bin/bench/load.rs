@@ -29,22 +29,8 @@ impl Connection {
 
     /// Sends a request and reads the answer; returns its status and the length of its body.
     pub async fn send(&mut self, request: &[u8]) -> anyhow::Result<(u16, usize)> {
-        self.stream.write_all(request).await?;
-        self.buffer.clear();
-        let head_end = loop {
-            ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the server closed the connection");
-            if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
-                break at + 4;
-            }
-        };
-        let head = std::str::from_utf8(&self.buffer[..head_end])?.to_ascii_lowercase();
-        let status = head.get(9..12).context("a status line")?.parse()?;
-        let length: usize = match head.split("content-length: ").nth(1) {
-            Some(rest) => rest.split("\r\n").next().unwrap_or_default().parse()?,
-            None if status == 204 => 0,
-            None => bail!("an answer without a length: {head}"),
-        };
-        let mut missing = (head_end + length).saturating_sub(self.buffer.len());
+        let (status, body, length) = self.begin(request).await?;
+        let mut missing = (body + length).saturating_sub(self.buffer.len());
         // Large bodies are read over one another: nobody looks at them.
         while missing > 0 {
             self.buffer.clear();
@@ -53,6 +39,37 @@ impl Connection {
             missing = missing.saturating_sub(read);
         }
         Ok((status, length))
+    }
+
+    /// Sends a request and reads the answer; returns its status and its body.
+    pub async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<(u16, &[u8])> {
+        let (status, body, length) = self.begin(request).await?;
+        self.buffer.reserve((body + length).saturating_sub(self.buffer.len()));
+        while self.buffer.len() < body + length {
+            ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the server closed the connection");
+        }
+        Ok((status, &self.buffer[body..]))
+    }
+
+    /// Sends a request and reads the answer's head, and what comes with it. Returns the status, where in the buffer the
+    /// body begins, and its length.
+    async fn begin(&mut self, request: &[u8]) -> anyhow::Result<(u16, usize, usize)> {
+        self.stream.write_all(request).await?;
+        self.buffer.clear();
+        let body = loop {
+            ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the server closed the connection");
+            if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
+                break at + 4;
+            }
+        };
+        let head = std::str::from_utf8(&self.buffer[..body])?.to_ascii_lowercase();
+        let status = head.get(9..12).context("a status line")?.parse()?;
+        let length = match head.split("content-length: ").nth(1) {
+            Some(rest) => rest.split("\r\n").next().unwrap_or_default().parse()?,
+            None if status == 204 => 0,
+            None => bail!("an answer without a length: {head}"),
+        };
+        Ok((status, body, length))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Measures Firn against references in the same run: `cargo run --release -p tests --bin bench -- catalog`.
+//! Measures Firn against references in the same run: `cargo run --release -p tests --bin bench -- catalog`, or `planning`.
 //!
 //! Machines differ and are noisy, so every number that counts is a ratio: Firn's rate over the rate of the least
 //! that any server would have to do, measured in turns. Absolute numbers stand beside it to be read with care.
@@ -8,6 +8,7 @@ mod commits;
 mod floor;
 mod load;
 mod pages;
+mod planning;
 mod report;
 
 use std::time::Duration;
@@ -26,6 +27,8 @@ struct Cli {
 enum Command {
     /// Loads, commits, pages, memory and start of the catalog
     Catalog(Options),
+    /// Plans of scans of a large table: time against Iceberg's libraries, and memory
+    Planning(planning::Options),
     /// A reference server; started by the measurements themselves
     #[command(hide = true)]
     Floor(floor::Options),
@@ -76,6 +79,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match Cli::parse().command {
         Command::Catalog(options) => runtime.block_on(catalog::run(&options)),
+        Command::Planning(options) => runtime.block_on(planning::run(&options)),
         Command::Floor(options) => runtime.block_on(floor::serve(options)),
     }
 }

@@ -65,6 +65,8 @@ import org.apache.iceberg.types.Types;
  *   <li>{@code plan}: the tasks of a scan, planned here, or by the server with {@code "remote": true}. Takes {@code
  *       filter}, {@code case-sensitive}, {@code snapshot-id} (read with the snapshot's schema), {@code ref}, {@code
  *       start-snapshot-id} (exclusive) with {@code end-snapshot-id}.
+ *   <li>{@code count}: how many {@code files} the same tasks are, planned here, and the milliseconds {@code ms} that
+ *       planning them took once the table was loaded.
  *   <li>{@code match}: how many {@code rows} of each data file pass {@code filter}, how many are {@code possible} in some
  *       reading of it, and which of the {@code residuals}, by data file, are not equal to the filter on the file's rows.
  *       Deleted rows do not count.
@@ -114,6 +116,9 @@ public final class PlanOracle {
     switch (request.get("op").textValue()) {
       case "plan":
         plan(request, answer.putArray("tasks"));
+        break;
+      case "count":
+        count(request, answer);
         break;
       case "match":
         match(request, answer);
@@ -166,6 +171,19 @@ public final class PlanOracle {
     } else {
       write(scan(table, request).caseSensitive(isCaseSensitive(request)).filter(filter(request)), tasks);
     }
+  }
+
+  private void count(JsonNode request, ObjectNode answer) throws IOException {
+    Table table = load(local, request);
+    TableScan scan = scan(table, request).caseSensitive(isCaseSensitive(request)).filter(filter(request));
+    long files = 0;
+    long start = System.nanoTime();
+    try (CloseableIterable<FileScanTask> planned = scan.planFiles()) {
+      for (FileScanTask task : planned) {
+        files += 1;
+      }
+    }
+    answer.put("ms", (System.nanoTime() - start) / 1e6).put("files", files);
   }
 
   private static void write(Scan<?, FileScanTask, ?> scan, ArrayNode tasks) throws IOException {

@@ -1,0 +1,50 @@
+//! Iceberg's libraries, planning on their own: processes that answer a line of JSON with another.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use tests::process::Firn;
+
+/// A library's process, ended when dropped.
+pub struct Library {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Library {
+    /// Starts a script below `tests`, which takes the catalog's URI and a warehouse.
+    pub fn start(script: &str, firn: &Firn) -> anyhow::Result<Library> {
+        let mut child = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(script))
+            .args([firn.root(), "main"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot run {script}"))?;
+        let input = child.stdin.take().context("an input")?;
+        let output = BufReader::new(child.stdout.take().context("an output")?);
+        Ok(Library { child, input, output })
+    }
+
+    /// Plans once; returns how many files there are, and milliseconds.
+    pub fn count(&mut self, request: &Value) -> anyhow::Result<(usize, f64)> {
+        writeln!(self.input, "{request}")?;
+        self.input.flush()?;
+        let mut line = String::new();
+        ensure!(self.output.read_line(&mut line)? > 0, "the library's process ended");
+        let answer: Value = serde_json::from_str(&line)?;
+        let files = answer["files"].as_u64().with_context(|| format!("no count: {answer}"))?;
+        Ok((usize::try_from(files)?, answer["ms"].as_f64().context("milliseconds")?))
+    }
+}
+
+impl Drop for Library {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
