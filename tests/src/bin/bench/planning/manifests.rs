@@ -1,5 +1,7 @@
 //! Writes manifests and manifest lists as Iceberg's libraries do: deflated Avro with field ids.
 
+#![expect(clippy::needless_pass_by_value, reason = "schemas are put together from parts that end in them")]
+
 use std::fs;
 
 use apache_avro::{Codec, DeflateSettings, Schema, Writer};
