@@ -189,7 +189,7 @@ impl Search {
         }
     }
 
-    /// The filter as PyIceberg parses it; empty where there is none.
+    /// The filter as `PyIceberg` parses it; empty where there is none.
     pub fn text(self, files: u32) -> String {
         match self {
             Search::Full => String::new(),
