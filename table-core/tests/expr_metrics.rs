@@ -241,6 +241,9 @@ fn zeros_may_be_one_or_two() {
         check(zero, "double gt-eq -0.0", "all");
         check(zero, "double gt 0.0", "no");
         check(zero, "double lt -0.0", "no");
+        check(zero, "double in [0.0, -0.0]", "all");
+        check(zero, "double not-in [0.0, -0.0, 1.0]", "no");
+        check(zero, "double not-in [0.0, 1.0]", "some");
     }
 }
 

@@ -151,8 +151,13 @@ impl<'a> Range<'a> {
 
     fn is_only_one_of(&self, values: &[Value]) -> bool {
         let (Some(lower), Some(upper)) = (self.lower, self.upper) else { return false };
+        let are_zeros = matches!(
+            (lower, upper),
+            (ValueRef::Float(0.0), ValueRef::Float(0.0)) | (ValueRef::Double(0.0), ValueRef::Double(0.0))
+        );
+        let is_one = |bound| values.binary_search_by(|value| value.as_ref().cmp(&bound)).is_ok();
         // Equal in one order of UUIDs is equal in the other.
-        lower == upper && values.binary_search_by(|value| value.as_ref().cmp(&lower)).is_ok()
+        (lower == upper || are_zeros) && is_one(lower) && is_one(upper)
     }
 
     /// Whether a string in the range may begin with the prefix. Bytes are compared, because bounds may be cut in the middle
