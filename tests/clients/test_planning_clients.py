@@ -96,8 +96,9 @@ def test_spark_reads_the_same_rows(planning, spark_planned, planned_by_the_serve
             condition = plan_filters.for_spark(filter, types)
         except plan_filters.NoCounterpart:
             continue
-        # Java believes DuckDB's partition summaries, see plan_tables.py. Spark looks at every row that it reads.
-        may_lose = name.startswith("identity_in_duckdb")
+        # Java believes DuckDB's partition summaries, see plan_tables.py, and tells the zeros apart that are one to Spark. Spark
+        # looks at every row that it reads.
+        may_lose = name.startswith("identity_in_duckdb") or name in ("v2_primitives", "identity_float", "identity_double")
         check_spark(planning, spark_planned, f"SELECT * FROM @{{{name}}} WHERE {condition}", may_lose)
 
 
