@@ -92,8 +92,9 @@ struct Job {
 /// A scan with the manifests it reads.
 struct Prepared {
     scan: Scan,
-    /// Data manifests by their number in the scan.
-    manifests: Vec<ManifestFile>,
+    /// Data manifests, each with its number among all manifests of the scan's snapshots. Plan tasks go by these numbers,
+    /// which do not depend on what is pruned, so that replicas of different versions mean the same.
+    manifests: Vec<(usize, ManifestFile)>,
     deletes: DeleteIndex,
     held_bytes: usize,
 }
@@ -276,9 +277,13 @@ impl Catalog {
             }
             prepared => prepared?,
         };
-        let (manifests, entries) = (job.task.manifests, job.task.entries);
-        let page = self.page(&prepared, manifests.0..manifests.1, entries.0..entries.1).await?;
-        Ok(page.into_json("", &[]))
+        let (from, to) = job.task.manifests;
+        let numbers = prepared.manifests.iter().map(|(number, _)| *number);
+        let start = numbers.clone().filter(|number| *number < from).count();
+        let end = numbers.filter(|number| *number < to).count();
+        let part = Part { manifests: start..end.max(start), entries: job.task.entries.0..job.task.entries.1 };
+        let (page, rest) = self.page(&prepared, part).await?;
+        Ok(page.into_json("", &self.plan_tasks(&job, &prepared, rest).await?))
     }
 
     async fn require_plan(
@@ -337,22 +342,31 @@ impl Catalog {
     async fn plan(&self, job: &Job) -> Result<Vec<u8>, CatalogError> {
         const COMPLETED: &str = "\"status\":\"completed\",";
         let prepared = self.prepare(job).await?;
-        let files = prepared.manifests.iter().map(files_of).sum::<u64>();
+        let files = prepared.manifests.iter().map(|(_, file)| files_of(file)).sum::<u64>();
         if files <= self.scans.settings.inline_files {
-            let page = self.page(&prepared, 0..prepared.manifests.len(), 0..usize::MAX).await?;
-            return Ok(page.into_json(COMPLETED, &[]));
+            let (page, rest) = self.page(&prepared, Part::of(0..prepared.manifests.len())).await?;
+            return Ok(page.into_json(COMPLETED, &self.plan_tasks(job, &prepared, rest).await?));
         }
+        let parts = split(&prepared.manifests, self.scans.settings.task_files);
+        Ok(Page::default().into_json(COMPLETED, &self.plan_tasks(job, &prepared, parts).await?))
+    }
+
+    /// The tasks for parts of a scan.
+    async fn plan_tasks(
+        &self,
+        job: &Job,
+        prepared: &Prepared,
+        parts: Vec<Part>,
+    ) -> Result<Vec<String>, CatalogError> {
+        let number = |index: usize| prepared.manifests.get(index).map_or(usize::MAX, |(number, _)| *number);
         let key = self.plan_key().await?;
-        let tasks: Vec<_> = split(&prepared.manifests, self.scans.settings.task_files)
-            .into_iter()
-            .map(|(manifests, entries)| {
-                let mut task = job.task.clone();
-                task.manifests = (manifests.start, manifests.end);
-                task.entries = (entries.start, entries.end);
-                task.seal(key)
-            })
-            .collect();
-        Ok(Page::default().into_json(COMPLETED, &tasks))
+        let tasks = parts.into_iter().map(|part| {
+            let mut task = job.task.clone();
+            task.manifests = (number(part.manifests.start), number(part.manifests.end));
+            task.entries = (part.entries.start, part.entries.end);
+            task.seal(key)
+        });
+        Ok(tasks.collect())
     }
 
     /// The scan of a job with its delete files indexed; shared by the tasks of one plan.
@@ -388,24 +402,24 @@ impl Catalog {
         };
         let mut seen = HashSet::new();
         let mut kept = Vec::new();
-        for file in listed.drain(..) {
+        for (number, file) in listed.drain(..).enumerate() {
             if scan.wants(&file)? && seen.insert(file.path.clone()) {
                 // A manifest list is written by clients: nothing outside of the warehouse is read for it.
                 locations::inside(&job.warehouse, "manifest", &file.path)?;
-                kept.push(file);
+                kept.push((number, file));
             }
         }
         let (manifests, deletes): (Vec<_>, Vec<_>) =
-            kept.into_iter().partition(|file| file.content == ManifestContent::Data);
+            kept.into_iter().partition(|(_, file)| file.content == ManifestContent::Data);
         let decoded: Vec<_> = stream::iter(deletes)
-            .map(|file| async move {
+            .map(|(_, file)| async move {
                 Ok::<_, CatalogError>((self.scans.manifests.manifest(&file.path).await?, file))
             })
             .buffered(self.scans.settings.parallel_manifests)
             .try_collect()
             .await?;
         let held_bytes = decoded.iter().map(|(manifest, _)| 2 * manifest.held_bytes()).sum::<usize>()
-            + manifests.iter().map(|file| 256 + file.path.len()).sum::<usize>()
+            + manifests.iter().map(|(_, file)| 256 + file.path.len()).sum::<usize>()
             + 4096;
         let (scan, deletes) = blocking(move || {
             let deletes = DeleteIndex::build(&scan, decoded)?;
@@ -436,32 +450,40 @@ impl Catalog {
         Ok(manifests)
     }
 
-    /// Plans the files of some manifests, reading ahead a few and holding no more.
-    async fn page(
-        &self,
-        prepared: &Arc<Prepared>,
-        manifests: Range<usize>,
-        entries: Range<usize>,
-    ) -> Result<Page, CatalogError> {
-        let listed = prepared.manifests.get(manifests).unwrap_or_default();
-        let mut decoded = stream::iter(listed.iter().cloned())
+    /// Plans the files of a part, reading ahead a few manifests and holding no more. What did not fit into the page is
+    /// given back.
+    async fn page(&self, prepared: &Arc<Prepared>, part: Part) -> Result<(Page, Vec<Part>), CatalogError> {
+        let listed = prepared.manifests.get(part.manifests.clone()).unwrap_or_default();
+        let listed: Vec<_> = listed.iter().map(|(_, file)| file.clone()).collect();
+        let mut decoded = stream::iter(listed)
             .map(|file| async move {
                 Ok::<_, CatalogError>((self.scans.manifests.manifest(&file.path).await?, file))
             })
             .buffered(self.scans.settings.parallel_manifests);
         let mut page = Page::default();
+        let mut index = part.manifests.start;
         while let Some((manifest, file)) = decoded.try_next().await? {
-            let (shared, entries) = (prepared.clone(), entries.clone());
-            page = blocking(move || {
-                page.add(&shared.scan, &shared.deletes, &manifest, &file, entries)?;
-                Ok(page)
+            let (shared, entries) = (prepared.clone(), part.entries.clone());
+            let next;
+            (page, next) = blocking(move || {
+                let next = page.add(&shared.scan, &shared.deletes, &manifest, &file, entries)?;
+                Ok((page, next))
             })
             .await?;
+            index += 1;
             if page.is_satisfied(&prepared.scan) {
                 break;
             }
+            if let Some(next) = next {
+                let rest = Part { manifests: index - 1..index, entries: next..part.entries.end };
+                let others = Part { manifests: index..part.manifests.end, entries: part.entries };
+                return Ok((
+                    page,
+                    [rest, others].into_iter().filter(|part| !part.manifests.is_empty()).collect(),
+                ));
+            }
         }
-        Ok(page)
+        Ok((page, Vec::new()))
     }
 
     async fn plan_key(&self) -> Result<&[u8], CatalogError> {
@@ -488,33 +510,50 @@ fn files_of(file: &ManifestFile) -> u64 {
     file.live_files().and_then(|files| u64::try_from(files).ok()).unwrap_or(FILES_UNKNOWN)
 }
 
+/// A part of a scan: a run of the manifests it reads, and which entries of each.
+#[derive(Debug, PartialEq, Eq)]
+struct Part {
+    manifests: Range<usize>,
+    entries: Range<usize>,
+}
+
+impl Part {
+    /// All entries of some manifests.
+    fn of(manifests: Range<usize>) -> Part {
+        Part { manifests, entries: 0..usize::MAX }
+    }
+}
+
 /// Cuts manifests into runs of about `task_files` files; one that has more is cut itself.
-fn split(manifests: &[ManifestFile], task_files: u64) -> Vec<(Range<usize>, Range<usize>)> {
-    let mut tasks = Vec::new();
+fn split(manifests: &[(usize, ManifestFile)], task_files: u64) -> Vec<Part> {
+    let mut parts = Vec::new();
     let (mut start, mut held) = (0, 0);
-    for (number, file) in manifests.iter().enumerate() {
+    for (index, (_, file)) in manifests.iter().enumerate() {
         let files = files_of(file);
         if held > 0 && held + files > task_files {
-            tasks.push((start..number, 0..usize::MAX));
-            (start, held) = (number, 0);
+            parts.push(Part::of(start..index));
+            (start, held) = (index, 0);
         }
         if files <= task_files {
             held += files;
             continue;
         }
+        if start < index {
+            parts.push(Part::of(start..index));
+        }
         // Entries count deleted files as well, so the last part is open.
         let step = usize::try_from(task_files).unwrap_or(usize::MAX);
-        let parts = usize::try_from(files.div_ceil(task_files)).unwrap_or(usize::MAX);
-        for part in 0..parts {
-            let end = if part + 1 == parts { usize::MAX } else { (part + 1) * step };
-            tasks.push((number..number + 1, part * step..end));
+        let count = usize::try_from(files.div_ceil(task_files)).unwrap_or(usize::MAX);
+        for number in 0..count {
+            let end = if number + 1 == count { usize::MAX } else { (number + 1) * step };
+            parts.push(Part { manifests: index..index + 1, entries: number * step..end });
         }
-        (start, held) = (number + 1, 0);
+        (start, held) = (index + 1, 0);
     }
     if start < manifests.len() {
-        tasks.push((start..manifests.len(), 0..usize::MAX));
+        parts.push(Part::of(start..manifests.len()));
     }
-    tasks
+    parts
 }
 
 async fn blocking<T: Send + 'static>(
@@ -539,12 +578,13 @@ mod tests {
                 existing_files: Some(0),
                 ..ManifestFile::embedded("m".to_owned(), 0, 0)
             })
+            .enumerate()
             .collect();
-        let tasks = split(&manifests, 10).into_iter().map(|(manifests, entries)| {
+        let parts = split(&manifests, 10).into_iter().map(|Part { manifests, entries }| {
             let end = if entries.end == usize::MAX { String::new() } else { entries.end.to_string() };
             format!("{}-{}[{}..{end}]", manifests.start, manifests.end, entries.start)
         });
-        assert_eq!(tasks.collect::<Vec<_>>().join(" "), expected, "{files:?}");
+        assert_eq!(parts.collect::<Vec<_>>().join(" "), expected, "{files:?}");
     }
 
     #[test]
@@ -560,5 +600,6 @@ mod tests {
     fn a_large_manifest_is_cut_itself() {
         check(&[25], "0-1[0..10] 0-1[10..20] 0-1[20..]");
         check(&[3, 11, 4], "0-1[0..] 1-2[0..10] 1-2[10..] 2-3[0..]");
+        check(&[0, 11], "0-1[0..] 1-2[0..10] 1-2[10..]");
     }
 }

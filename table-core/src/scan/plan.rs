@@ -14,6 +14,9 @@ use crate::manifest::file::Manifest;
 use crate::manifest::list::ManifestFile;
 use crate::manifest::partition::PartitionTuple;
 
+/// A page takes no more files once it has reached this size: thirty thousand files with a short filter.
+const PAGE_BYTES: usize = 16 << 20;
+
 /// Part of a plan: file scan tasks with the delete files they refer to, as the JSON that is sent.
 #[derive(Default)]
 pub struct Page {
@@ -36,7 +39,8 @@ struct OfPartition<'a> {
 }
 
 impl Page {
-    /// Adds the files that a scan needs from some entries of a data manifest.
+    /// Adds the files that a scan needs from some entries of a data manifest, until the page is full: then it gives the
+    /// number of the first entry that was not looked at.
     pub fn add(
         &mut self,
         scan: &Scan,
@@ -44,7 +48,7 @@ impl Page {
         manifest: &Manifest,
         listed: &ManifestFile,
         entries: Range<usize>,
-    ) -> Result<(), ScanError> {
+    ) -> Result<Option<usize>, ScanError> {
         let spec = scan.spec(listed)?;
         let tuples = scan.tuples(manifest, listed)?;
         // Filled as partitions come up; a manifest has few compared with its files.
@@ -52,6 +56,9 @@ impl Page {
         partitions.resize_with(tuples.len(), || None);
         let mut found = Vec::new();
         for number in entries.start..entries.end.min(manifest.len()) {
+            if self.is_full() {
+                return Ok(Some(number));
+            }
             let Some(file) = manifest.file(number, listed) else { break };
             if !scan.is_wanted(&file) {
                 continue;
@@ -82,7 +89,13 @@ impl Page {
                 break;
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Whether it is so large that the rest is better told in another one. A long filter is repeated for every file, so
+    /// the number of files alone bounds nothing.
+    pub fn is_full(&self) -> bool {
+        self.tasks.len() + self.delete_files.len() >= PAGE_BYTES
     }
 
     /// Whether the client has said that it needs no more rows than are planned by now.

@@ -90,6 +90,29 @@ async fn a_large_plan_is_cut_into_tasks(backend: Backend) {
     assert_eq!(seen.len(), 39);
 }
 
+/// Every file's task repeats the filter, so twenty files with a filter of two megabytes come in several answers.
+async fn a_long_filter_makes_no_huge_answer(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let path = table(firn, &[12, 8]).await;
+    let names_wanted: Vec<_> = (0..20_000).map(|number| format!("{number:0100}")).collect();
+    let filter = json!({ "type": "in", "term": "name", "values": names_wanted });
+    let mut waiting = vec![plan(firn, &path, &json!({ "filter": filter })).await];
+    let mut seen = Vec::new();
+    let mut answers = 0;
+    while let Some(answer) = waiting.pop() {
+        assert!(answer.to_string().len() < 20 << 20);
+        answers += 1;
+        seen.extend(names(&answer));
+        for task in answer["plan-tasks"].as_array().unwrap() {
+            waiting.push(fetch(firn, &path, task).await.expect(200).json());
+        }
+    }
+    assert!(answers > 2, "{answers} answers");
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 20);
+}
+
 async fn a_submitted_plan_is_asked_for(backend: Backend) {
     let firn = process::shared(backend).await;
     let path = table(firn, &[3]).await;
@@ -267,6 +290,7 @@ async fn a_plan_is_of_the_table_as_it_was(backend: Backend) {
 tests::on_both_databases!(
     a_small_plan_is_one_answer,
     a_large_plan_is_cut_into_tasks,
+    a_long_filter_makes_no_huge_answer,
     a_submitted_plan_is_asked_for,
     a_submitted_plan_that_fails_says_why,
     what_is_not_a_plan_of_this_table_is_404,
