@@ -5,13 +5,17 @@
 
 use std::io::Read;
 
-use flate2::bufread::DeflateDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 use serde_json::Value;
 
 use super::error::{ManifestError, malformed};
 
 const MAGIC: &[u8] = b"Obj\x01";
 const SYNC_BYTES: usize = 16;
+/// The longest encoding of a number.
+const LONG_BYTES_MAX: usize = 10;
+/// The least room that is made for what a block decompresses to.
+const INFLATED_MIN: usize = 1 << 10;
 
 /// Writers put about six things into a header.
 const METADATA_MAX: usize = 1_000;
@@ -27,10 +31,10 @@ pub struct Container<'a> {
     blocks: Cursor<'a>,
 }
 
-#[derive(Clone, Copy)]
 enum Codec {
     Null,
-    Deflate,
+    /// Its state is some 40 KB, so one is used for all blocks.
+    Deflate(Decompress),
     Snappy,
     Zstandard,
 }
@@ -60,7 +64,7 @@ impl<'a> Container<'a> {
             .map_err(|error| malformed(format!("the schema in its header is not JSON: {error}")))?;
         let codec = match find("avro.codec") {
             None | Some(b"null" | b"") => Codec::Null,
-            Some(b"deflate") => Codec::Deflate,
+            Some(b"deflate") => Codec::Deflate(Decompress::new(false)),
             Some(b"snappy") => Codec::Snappy,
             Some(b"zstandard") => Codec::Zstandard,
             Some(other) => {
@@ -92,22 +96,60 @@ impl<'a> Container<'a> {
         }
         let room = limit_bytes.saturating_sub(records.len());
         let too_large = ManifestError::TooLarge { limit_bytes };
-        match self.codec {
+        match &mut self.codec {
             Codec::Null if block.len() > room => return Err(too_large),
             Codec::Null => records.extend_from_slice(block),
-            Codec::Deflate => inflate(DeflateDecoder::new(block), records, room, too_large)?,
+            Codec::Deflate(state) => inflate(state, block, records, room, too_large)?,
             Codec::Snappy => unsnap(block, records, room, too_large)?,
             Codec::Zstandard => {
                 let decoder = zstd::stream::read::Decoder::with_buffer(block)
                     .map_err(|error| malformed(format!("a block does not decompress: {error}")))?;
-                inflate(decoder, records, room, too_large)?;
+                read_all(decoder, records, room, too_large)?;
             }
         }
         Ok(Some(count))
     }
+
+    /// How many bytes of the file are left to read.
+    pub fn left_bytes(&self) -> usize {
+        self.blocks.bytes.len().saturating_sub(self.blocks.at)
+    }
 }
 
+/// Decompresses into the free room of `records`, which is not zeroed first.
 fn inflate(
+    state: &mut Decompress,
+    block: &[u8],
+    records: &mut Vec<u8>,
+    room: usize,
+    too_large: ManifestError,
+) -> Result<(), ManifestError> {
+    state.reset(false);
+    let end = records.len().saturating_add(room);
+    let mut rest = block;
+    loop {
+        if records.len() == records.capacity() {
+            // One byte more than allowed tells what is too large.
+            let left = end.saturating_add(1).saturating_sub(records.len());
+            records.reserve((4 * block.len()).max(INFLATED_MIN).min(left.max(1)));
+        }
+        let before = state.total_in();
+        let status = state
+            .decompress_vec(rest, records, FlushDecompress::Finish)
+            .map_err(|error| malformed(format!("a block does not decompress: {error}")))?;
+        if records.len() > end {
+            return Err(too_large);
+        }
+        let read = usize::try_from(state.total_in() - before).unwrap_or(usize::MAX);
+        rest = rest.get(read..).unwrap_or_default();
+        // With room left, there was nothing more to read.
+        if status == Status::StreamEnd || records.len() < records.capacity() {
+            return Ok(());
+        }
+    }
+}
+
+fn read_all(
     decoder: impl Read,
     records: &mut Vec<u8>,
     room: usize,
@@ -185,6 +227,11 @@ impl<'a> Cursor<'a> {
     /// An `int` or `long`: zig-zag, seven bits a byte, least significant first.
     #[inline]
     pub fn long(&mut self) -> Result<i64, ManifestError> {
+        // Most numbers are small: lengths, ids, branches of unions.
+        if let Some(byte) = self.bytes.get(self.at).filter(|byte| **byte < 0x80) {
+            self.at += 1;
+            return Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1));
+        }
         let mut encoded = 0_u64;
         for shift in (0..64).step_by(7) {
             let Some(byte) = self.bytes.get(self.at) else {
@@ -197,6 +244,17 @@ impl<'a> Cursor<'a> {
             }
         }
         Err(malformed("a number is longer than ten bytes"))
+    }
+
+    /// Goes past an `int` or `long`.
+    #[inline]
+    pub fn skip_long(&mut self) -> Result<(), ManifestError> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let Some(last) = rest.iter().take(LONG_BYTES_MAX).position(|byte| byte & 0x80 == 0) else {
+            return Err(malformed("a number has no end"));
+        };
+        self.at += last + 1;
+        Ok(())
     }
 
     /// An `int`.

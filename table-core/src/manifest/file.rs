@@ -6,7 +6,7 @@ use super::avro::{Container, Cursor};
 use super::entry::{Content, Entry, File, Span, Status};
 use super::error::{ManifestError, malformed};
 use super::list::ManifestFile;
-use super::metrics::{PairShape, PairValue};
+use super::metrics::{PairShape, PairValue, skip_bounds, skip_counts};
 use super::partition::{PartitionReader, PartitionTuple, PartitionType};
 use super::shape::{Shape, ShapeField};
 
@@ -46,9 +46,16 @@ impl Manifest {
         let mut entries = Vec::new();
         let mut partitions = Partitions::default();
         let mut rows_before = 0_i64;
+        let compressed_bytes = container.left_bytes();
         loop {
             let start = bytes.len();
             let Some(count) = container.next_block(&mut bytes, limit_bytes)? else { break };
+            if start == 0 {
+                // The other blocks will be compressed about as well as the first, so that all is allocated at once.
+                let left = container.left_bytes();
+                let ratio = bytes.len() / (compressed_bytes - left).max(1) + 1;
+                bytes.reserve(left.saturating_mul(ratio).min(limit_bytes.saturating_sub(bytes.len())));
+            }
             let mut cursor = Cursor::at(&bytes, start);
             for _ in 0..count {
                 let before = cursor.position();
@@ -334,12 +341,16 @@ impl Layout {
                 FileField::KeyMetadata => entry.key_metadata = Some(blob(shape, cursor)?),
                 FileField::SplitOffsets => entry.split_offsets = Some(begun(shape, cursor)?),
                 FileField::EqualityIds => entry.equality_ids = Some(begun(shape, cursor)?),
-                FileField::ColumnSizes => entry.column_sizes = Some(begun(shape, cursor)?),
-                FileField::ValueCounts => entry.value_counts = Some(begun(shape, cursor)?),
-                FileField::NullValueCounts => entry.null_value_counts = Some(begun(shape, cursor)?),
-                FileField::NanValueCounts => entry.nan_value_counts = Some(begun(shape, cursor)?),
-                FileField::LowerBounds => entry.lower_bounds = Some(begun(shape, cursor)?),
-                FileField::UpperBounds => entry.upper_bounds = Some(begun(shape, cursor)?),
+                FileField::ColumnSizes => entry.column_sizes = Some(counts(cursor)?),
+                FileField::ValueCounts => entry.value_counts = Some(counts(cursor)?),
+                FileField::NullValueCounts => entry.null_value_counts = Some(counts(cursor)?),
+                FileField::NanValueCounts => entry.nan_value_counts = Some(counts(cursor)?),
+                FileField::LowerBounds => {
+                    entry.lower_bounds = Some(bounds(cursor, self.shapes.lower_bounds)?)
+                }
+                FileField::UpperBounds => {
+                    entry.upper_bounds = Some(bounds(cursor, self.shapes.upper_bounds)?)
+                }
                 FileField::Other => shape.skip(cursor)?,
             }
         }
@@ -441,6 +452,20 @@ fn skipped(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Span, ManifestError
 /// Where a value begins that is read later, if at all.
 fn begun(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<u32, ManifestError> {
     Ok(skipped(shape, cursor)?.start)
+}
+
+/// The same, for a map of counts, whose shape is known.
+fn counts(cursor: &mut Cursor<'_>) -> Result<u32, ManifestError> {
+    let start = cursor.position();
+    skip_counts(cursor)?;
+    Ok(span(start, cursor.position())?.start)
+}
+
+/// The same, for a map of bounds.
+fn bounds(cursor: &mut Cursor<'_>, shape: PairShape) -> Result<u32, ManifestError> {
+    let start = cursor.position();
+    skip_bounds(cursor, shape)?;
+    Ok(span(start, cursor.position())?.start)
 }
 
 fn span(start: usize, end: usize) -> Result<Span, ManifestError> {

@@ -45,6 +45,36 @@ impl PairShape {
     }
 }
 
+/// Goes past a map of counts.
+pub(super) fn skip_counts(cursor: &mut Cursor<'_>) -> Result<(), ManifestError> {
+    while let Some(count) = cursor.block_count()? {
+        for _ in 0..count {
+            cursor.skip_long()?;
+            cursor.skip_long()?;
+        }
+    }
+    Ok(())
+}
+
+/// Goes past a map of bounds.
+pub(super) fn skip_bounds(cursor: &mut Cursor<'_>, shape: PairShape) -> Result<(), ManifestError> {
+    while let Some(count) = cursor.block_count()? {
+        for _ in 0..count {
+            match shape {
+                PairShape::KeyFirst => {
+                    cursor.skip_long()?;
+                    cursor.bytes()?;
+                }
+                PairShape::ValueFirst => {
+                    cursor.bytes()?;
+                    cursor.skip_long()?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Counts by column id.
 #[derive(Clone)]
 pub struct Counts<'a> {

@@ -99,7 +99,7 @@ impl Shape {
         match self {
             Shape::Null => Ok(()),
             Shape::Boolean => cursor.take(1).map(drop),
-            Shape::Long => cursor.long().map(drop),
+            Shape::Long => cursor.skip_long(),
             Shape::Float => cursor.take(4).map(drop),
             Shape::Double => cursor.take(8).map(drop),
             Shape::Bytes | Shape::String => cursor.bytes().map(drop),

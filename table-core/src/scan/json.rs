@@ -2,11 +2,13 @@
 //!
 //! Written straight into the response: a plan may tell of a hundred thousand files.
 
-use std::io::Write;
+use serde::Serialize;
 
 use crate::manifest::entry::{Content, File};
 use crate::manifest::metrics::{Bounds, Counts};
 use crate::manifest::partition::PartitionTuple;
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// A partition tuple: values in the order of the spec's fields, those that are not `told` as null.
 pub(super) fn partition(tuple: &PartitionTuple, told: &[bool]) -> String {
@@ -28,9 +30,9 @@ pub(super) fn push_strings(out: &mut Vec<u8>, strings: &[String]) {
     out.push(b']');
 }
 
-pub(super) fn push_number(out: &mut Vec<u8>, number: impl std::fmt::Display) {
-    // Writing to memory does not fail.
-    drop(write!(out, "{number}"));
+pub(super) fn push_number(out: &mut Vec<u8>, number: impl Serialize) {
+    // A number always serialises, and writing to memory does not fail. It is faster than `write!`.
+    drop(serde_json::to_writer(out, &number));
 }
 
 /// A data or delete file, with the metrics of some columns.
@@ -95,9 +97,13 @@ fn push_bounds(out: &mut Vec<u8>, name: &str, bounds: Option<Bounds<'_>>, ids: &
 }
 
 fn push_map<T: Copy>(out: &mut Vec<u8>, name: &str, items: &[(i32, T)], push: impl Fn(&mut Vec<u8>, T)) {
-    drop(write!(out, ",\"{name}\":{{\"keys\":["));
+    push_name(out, name);
+    out.extend_from_slice(b"{\"keys\":[");
     for (number, (id, _)) in items.iter().enumerate() {
-        drop(write!(out, "{}{id}", if number > 0 { "," } else { "" }));
+        if number > 0 {
+            out.push(b',');
+        }
+        push_number(out, id);
     }
     out.extend_from_slice(b"],\"values\":[");
     for (number, (_, value)) in items.iter().enumerate() {
@@ -109,19 +115,31 @@ fn push_map<T: Copy>(out: &mut Vec<u8>, name: &str, items: &[(i32, T)], push: im
     out.extend_from_slice(b"]}");
 }
 
-fn push_field(out: &mut Vec<u8>, name: &str, value: Option<impl std::fmt::Display>) {
+fn push_field(out: &mut Vec<u8>, name: &str, value: Option<impl Serialize>) {
     if let Some(value) = value {
-        drop(write!(out, ",\"{name}\":{value}"));
+        push_name(out, name);
+        push_number(out, value);
     }
 }
 
 fn push_list(out: &mut Vec<u8>, name: &str, items: Option<impl Iterator<Item = i64>>) {
     let Some(items) = items else { return };
-    drop(write!(out, ",\"{name}\":["));
+    push_name(out, name);
+    out.push(b'[');
     for (number, item) in items.enumerate() {
-        drop(write!(out, "{}{item}", if number > 0 { "," } else { "" }));
+        if number > 0 {
+            out.push(b',');
+        }
+        push_number(out, item);
     }
     out.push(b']');
+}
+
+/// The name of a field that is not the first.
+fn push_name(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
 }
 
 fn push_string(out: &mut Vec<u8>, text: &str) {
@@ -132,7 +150,8 @@ fn push_string(out: &mut Vec<u8>, text: &str) {
 fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
     for byte in bytes {
-        drop(write!(out, "{byte:02X}"));
+        let digit = |half: u8| HEX[usize::from(half & 0xf)];
+        out.extend_from_slice(&[digit(byte >> 4), digit(*byte)]);
     }
     out.push(b'"');
 }
