@@ -158,7 +158,7 @@ fn read_all(
     let before = records.len();
     // One byte more than allowed tells what is too large.
     decoder
-        .take(room as u64 + 1)
+        .take((room as u64).saturating_add(1))
         .read_to_end(records)
         .map_err(|error| malformed(format!("a block does not decompress: {error}")))?;
     if records.len() - before > room { Err(too_large) } else { Ok(()) }
