@@ -346,10 +346,10 @@ impl Layout {
                 FileField::NullValueCounts => entry.null_value_counts = Some(counts(cursor)?),
                 FileField::NanValueCounts => entry.nan_value_counts = Some(counts(cursor)?),
                 FileField::LowerBounds => {
-                    entry.lower_bounds = Some(bounds(cursor, self.shapes.lower_bounds)?)
+                    entry.lower_bounds = Some(bounds(cursor, self.shapes.lower_bounds)?);
                 }
                 FileField::UpperBounds => {
-                    entry.upper_bounds = Some(bounds(cursor, self.shapes.upper_bounds)?)
+                    entry.upper_bounds = Some(bounds(cursor, self.shapes.upper_bounds)?);
                 }
                 FileField::Other => shape.skip(cursor)?,
             }
