@@ -7,6 +7,7 @@ engine puts in its own qualified, quoted name.
 import glob
 import math
 import os
+import random
 import re
 import uuid
 from datetime import date, datetime, time, timezone
@@ -27,6 +28,12 @@ CACHE = Path(os.environ.get("FIRN_TEST_CACHE") or os.environ.get("XDG_CACHE_HOME
 REFERENCE = os.environ.get("FIRN_REFERENCE") == "1"
 
 ENGINES = ("pyiceberg", "duckdb", "spark")
+
+
+def seed():
+    """The seed of everything random: the same one each time, so that a failure comes from a change; FIRN_SEED is another one."""
+    given = os.environ.get("FIRN_SEED", "1")
+    return random.SystemRandom().randrange(2**32) if given == "random" else int(given)
 
 
 # --- Rows -------------------------------------------------------------------

@@ -223,11 +223,11 @@ def compare(tally, java, table, scan, planner=None, remote=False):
     more, fewer = our_deletes.keys() - their_deletes.keys(), their_deletes.keys() - our_deletes.keys()
     if "start-snapshot-id" in scan:
         if more or fewer:
-            # Java does not look into long lists. Files that are gone by now have to be the same.
+            # Java does not look into long lists, nor behind transforms.
             question = {key: scan[key] for key in ("filter", "case-sensitive") if key in scan}
-            truth = java.ask("match", table, **question)
+            truth = java.ask("match", table, appended=True, **question)
             more = {path for path in more if not truth["possible"].get(path)}
-            fewer = {path for path in fewer if truth["rows"].get(path, 1)}
+            fewer = {path for path in fewer if truth["rows"].get(path)}
         if more or fewer:
             tally.problem("other files", catalog_only=sorted(more), java_only=sorted(fewer), **facts)
         return None
@@ -280,7 +280,7 @@ def compare_pyiceberg(tally, table, scan, expression, ours, rows):
 
 # --- Runs -------------------------------------------------------------------
 
-SEED = int(os.environ.get("FIRN_SEED", random.SystemRandom().randrange(2**32)))
+SEED = harness.seed()
 FILTERS = int(os.environ.get("FIRN_FILTERS", "8"))
 
 # How the server was told to plan: `async` answers every plan with `submitted`, `paged` puts few files into a response; both

@@ -113,6 +113,7 @@ def test_a_transaction_over_two_tables_is_seen_whole_or_not_at_all(place, as_of)
     for table in ("a", "b"):
         place.create(table, COLUMNS)
     before = now()
+    time.sleep(0.03)  # The tables are older than all the moments that are looked at.
     place.duckdb("BEGIN")
     place.duckdb("INSERT INTO @a VALUES (1)")
     place.duckdb("INSERT INTO @b VALUES (1)")

@@ -1,14 +1,11 @@
 """Random histories of one table: the catalog's metadata against Java's and PyIceberg's (see differential.py)."""
 
-import os
-import random
-
 import differential
 import harness
 import pytest
 from harness import REFERENCE
 
-SEED = int(os.environ.get("FIRN_SEED", random.SystemRandom().randrange(2**32)))
+SEED = harness.seed()
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])

@@ -153,17 +153,18 @@ pub fn local(location: &str) -> &str {
     path.strip_prefix("//").unwrap_or(path)
 }
 
-/// A random number generator; prints its seed, and takes one from `FIRN_TEST_SEED`.
+/// A random number generator; prints its seed.
 pub fn random(what: &str) -> rand::rngs::StdRng {
     let seed = seed();
-    eprintln!("{what}: FIRN_TEST_SEED={seed}");
+    eprintln!("{what}: FIRN_SEED={seed}");
     rand::SeedableRng::seed_from_u64(seed)
 }
 
-/// The seed of this process' random tests.
+/// The seed of random tests: the same one each time, so that a failure comes from a change. `FIRN_SEED` is another one, or `random`.
 pub fn seed() -> u64 {
-    match std::env::var("FIRN_TEST_SEED") {
-        Ok(text) => text.parse().expect("FIRN_TEST_SEED is a number"),
-        Err(_) => rand::random(),
+    match std::env::var("FIRN_SEED").as_deref() {
+        Ok("random") => rand::random(),
+        Ok(text) => text.parse().expect("FIRN_SEED is a number, or `random`"),
+        Err(_) => 1,
     }
 }

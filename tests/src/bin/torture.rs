@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use tests::process::{self, Backend};
+use tests::torture;
 use tests::torture::Options;
-use tests::{fixture, torture};
 
 /// Lets writers loose on servers that are killed at random, and checks that every acknowledged commit is there
 /// exactly once, none is half visible, every version's file exists, and the past stays as it was.
@@ -38,7 +38,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let seed = arguments.seed.unwrap_or_else(fixture::seed);
+    let seed = arguments.seed.unwrap_or_else(rand::random);
     let backends =
         arguments.backend.map_or(vec![Backend::Sqlite, Backend::Postgres], |backend| vec![backend]);
     let mut outcome = ExitCode::SUCCESS;

@@ -8,7 +8,7 @@ use tests::{fixture, torture};
 
 async fn what_was_acknowledged_survives_kills_exactly_once(backend: Backend) {
     let seed = fixture::seed();
-    eprintln!("what_was_acknowledged_survives_kills_exactly_once: FIRN_TEST_SEED={seed}");
+    eprintln!("what_was_acknowledged_survives_kills_exactly_once: FIRN_SEED={seed}");
     let time = Duration::from_secs(6);
     let options = Options { backend, writers: 16, kills: 10, time, seed, replicas: 2, instants: 10 };
     match torture::run(&options).await {

@@ -8,8 +8,8 @@ use catalog_server::store::ids::NamespaceId;
 use catalog_server::store::namespaces::{self, DropNamespace, Namespace};
 use catalog_server::store::tabulars::{self, Place, RenameTabular, Tabular, TabularKind};
 use catalog_server::store::tx::Tx;
+use rand::RngExt;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 
 use crate::fixture::{Fixture, create_namespace, create_tabular, new_id, pointer};
 
@@ -31,9 +31,7 @@ struct Model {
 }
 
 async fn the_past_is_what_the_present_was(fixture: &Fixture) {
-    let seed = std::env::var("FIRN_SEED").ok().map_or_else(rand::random, |seed| seed.parse().unwrap());
-    println!("FIRN_SEED={seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = tests::fixture::random("the_past_is_what_the_present_was");
     let mut model = Model::default();
     let mut past: BTreeMap<i64, Model> = BTreeMap::new();
     let mut now_ms = 1_000_000;

@@ -12,8 +12,10 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.UUID;
@@ -29,6 +31,7 @@ import org.apache.iceberg.PartitionSpec;
 import org.apache.iceberg.Scan;
 import org.apache.iceberg.Schema;
 import org.apache.iceberg.SingleValueParser;
+import org.apache.iceberg.Snapshot;
 import org.apache.iceberg.StructLike;
 import org.apache.iceberg.Table;
 import org.apache.iceberg.TableScan;
@@ -69,7 +72,8 @@ import org.apache.iceberg.types.Types;
  *       planning them took once the table was loaded.
  *   <li>{@code match}: how many {@code rows} of each data file pass {@code filter}, how many are {@code possible} in some
  *       reading of it, and which of the {@code residuals}, by data file, are not equal to the filter on the file's rows.
- *       Deleted rows do not count.
+ *       Deleted rows do not count. With {@code "appended": true}, the rows of every data file that the table ever had,
+ *       as they were when it came, in the table's schema.
  *   <li>{@code columns}: names, types and values of the columns that a filter may name, and the partition fields.
  *   <li>{@code delete}: commits an equality delete file for {@code rows} of {@code columns}, in {@code partition} of
  *       {@code spec-id}.
@@ -214,11 +218,26 @@ public final class PlanOracle {
 
   private Rows rows(Table table, JsonNode request) throws IOException {
     TableScan scan = scan(table, request);
-    if (scan.snapshot() == null) {
-      return new Rows(scan.schema());
+    return scan.snapshot() == null ? new Rows(scan.schema()) : rows(table, scan.schema(), scan.snapshot().snapshotId());
+  }
+
+  private Rows appendedRows(Table table) throws IOException {
+    Rows all = new Rows(table.schema());
+    Set<String> seen = new HashSet<>();
+    for (Snapshot snapshot : table.snapshots()) {
+      Rows then = rows(table, table.schema(), snapshot.snapshotId());
+      for (int row = 0; row < then.paths.size(); row += 1) {
+        if (!seen.contains(then.paths.get(row))) {
+          all.paths.add(then.paths.get(row));
+          all.values.add(then.values.get(row));
+        }
+      }
+      seen.addAll(then.paths);
     }
-    Schema schema = scan.schema();
-    long snapshot = scan.snapshot().snapshotId();
+    return all;
+  }
+
+  private Rows rows(Table table, Schema schema, long snapshot) throws IOException {
     String key = table.uuid() + "/" + snapshot + "/" + schema.schemaId();
     Rows known = rows.get(key);
     if (known != null) {
@@ -238,7 +257,8 @@ public final class PlanOracle {
   }
 
   private void match(JsonNode request, ObjectNode answer) throws IOException {
-    Rows all = rows(load(local, request), request);
+    Table table = load(local, request);
+    Rows all = request.path("appended").asBoolean(false) ? appendedRows(table) : rows(table, request);
     Expression wanted = bind(filter(request), all.schema, isCaseSensitive(request));
     Map<String, Expression> residuals = new HashMap<>();
     JsonNode given = request.path("residuals");
