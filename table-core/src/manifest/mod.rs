@@ -5,6 +5,7 @@
 //! position in the decompressed bytes, checked while walking, until somebody asks for it. No file is read here.
 
 pub mod avro;
+pub mod data_file;
 pub mod entry;
 pub mod error;
 pub mod file;
