@@ -91,7 +91,7 @@ A file with every default:
     inline-files = 2000                      # up to so many files, a scan plan is one answer
     task-files = 5000                        # files in each plan task of a larger one
     submit-after-ms = 10000                  # longest wait for a plan; after it the client polls
-    expiry-minutes = 60                      # how long plans and plan tasks can be fetched
+    expiry-seconds = 3600                    # how long plans and plan tasks can be fetched
     parallel-manifests = 4                   # manifests read at once for one request
 
     [retention]

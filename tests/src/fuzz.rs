@@ -1,5 +1,5 @@
-//! Requests that no client would send: broken JSON, mutated JSON, raw bytes on the wire. The server must refuse
-//! them, and neither fail nor grow.
+//! Requests that no client would send: broken JSON, mutated JSON, raw bytes on the wire; and scans of tables whose manifests
+//! are damaged. The server must refuse them, and neither fail nor grow.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,6 +14,7 @@ use table_core::metadata::view::ViewMetadata;
 
 use crate::fixture;
 use crate::http::Reply;
+use crate::manifests;
 use crate::process::Firn;
 
 /// More memory than this is a leak, or an answer to a request that should have been refused.
@@ -30,6 +31,10 @@ pub struct Counts {
     pub bodies: u64,
     /// Raw requests sent.
     pub raw: u64,
+    /// Damaged manifests and manifest lists planned on.
+    pub manifests: u64,
+    /// Those that were seen to be damaged.
+    pub damaged: u64,
     /// Answers of success.
     pub accepted: u64,
     /// Refusals.
@@ -64,6 +69,7 @@ pub async fn run(firn: &Firn, random: &mut StdRng, time: Duration) -> Result<Cou
         }
         raw(firn, random)?;
         counts.raw += 1;
+        plan_damaged(firn, random, &namespace, round, &mut counts).await?;
     }
     counts.resident_bytes = firn.resident_bytes();
     if counts.resident_bytes > RESIDENT_BYTES_MAX {
@@ -74,6 +80,55 @@ pub async fn run(firn: &Firn, random: &mut StdRng, time: Duration) -> Result<Cou
     }
     firn.get("namespaces").await.expect(200);
     Ok(counts)
+}
+
+/// Plans scans of a table with a damaged manifest, or manifest list. That it is damaged is all that may be wrong.
+async fn plan_damaged(
+    firn: &Firn,
+    random: &mut StdRng,
+    namespace: &str,
+    round: u64,
+    counts: &mut Counts,
+) -> Result<(), String> {
+    let name = format!("m{round}");
+    fixture::create_table(firn, namespace, &name).await;
+    let path = fixture::table_path(namespace, &name);
+    let (_, list) = manifests::append(firn, &path, 1, &[4, 30]).await;
+    let list = fixture::local(&list).to_owned();
+    let file = match random.random_range(0..3) {
+        0 => list,
+        number => list.replace("snap-1", &format!("1-m{}", number - 1)),
+    };
+    let mut bytes = std::fs::read(&file).expect("a manifest");
+    damage(random, &mut bytes);
+    std::fs::write(&file, bytes).expect("a manifest");
+    counts.manifests += 1;
+    let filter = json!({ "type": "eq", "term": "id", "value": random.random_range(-5..300) });
+    for request in [json!({}), json!({ "filter": filter, "stats-fields": ["id"] })] {
+        let reply = firn.post(&format!("{path}/plan"), &request).await;
+        if reply.status == 500 && reply.text().contains("cannot be used: ") {
+            counts.damaged += 1;
+        } else {
+            judge(&reply, counts, || format!("a plan on the damaged {file}"))?;
+        }
+    }
+    firn.delete(&path).await.expect(204);
+    Ok(())
+}
+
+/// Changes a few bytes, takes some out, repeats some, or cuts the end off.
+fn damage(random: &mut StdRng, bytes: &mut Vec<u8>) {
+    for _ in 0..random.random_range(1..6) {
+        let at = random.random_range(0..bytes.len().max(1));
+        let end = (at + random.random_range(1..40)).min(bytes.len());
+        match random.random_range(0..10) {
+            0 => bytes.truncate(at),
+            1 => drop(bytes.drain(at..end)),
+            2 => bytes.splice(at..at, bytes[at..end].to_vec()).for_each(drop),
+            _ if at < bytes.len() => bytes[at] = random.random(),
+            _ => {}
+        }
+    }
 }
 
 fn judge(reply: &Reply, counts: &mut Counts, what: impl Fn() -> String) -> Result<(), String> {

@@ -47,8 +47,6 @@ const POLL_WAIT_MAX: Duration = Duration::from_secs(10);
 /// A manifest whose line does not say how many files it has is taken for this many.
 const FILES_UNKNOWN: u64 = 1_000;
 
-const MINUTE_MS: i64 = 60_000;
-
 /// What planning needs and keeps.
 pub struct Scans {
     manifests: Manifests,
@@ -134,7 +132,7 @@ impl Scans {
 
     /// How long plans are kept, in milliseconds.
     pub fn expiry_ms(&self) -> i64 {
-        MINUTE_MS * i64::from(self.settings.expiry_minutes)
+        1000 * i64::from(self.settings.expiry_seconds)
     }
 }
 
@@ -151,7 +149,6 @@ impl Catalog {
         let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
         let expires_ms = self.clock.now_ms() + self.scans.expiry_ms();
         let (table, caller) = (found.tabular_id, context.caller.id());
-        // A mistake in the request is told now, not to whoever polls.
         ScanRequest::parse(body)?;
         let request = essential(body)?;
         let task = PlanTask::new(table.0, caller, expires_ms, &found.metadata_location, &request);
@@ -167,6 +164,8 @@ impl Catalog {
         {
             return Ok(Planned::Completed(done.map_err(|error| unexpected(&error))??));
         }
+        // A mistake in the request is told now, not to whoever polls.
+        self.bind(&job).await?;
         let plan_id = id::random();
         let new = NewPlan {
             plan_id,
@@ -386,9 +385,7 @@ impl Catalog {
     }
 
     async fn prepare_anew(&self, job: &Job) -> Result<Prepared, CatalogError> {
-        let request = ScanRequest::parse(job.task.request.as_bytes())?;
-        let metadata = self.documents.table(&job.task.metadata_location).await?.parsed().await?;
-        let (scan, source) = blocking(move || Ok(Scan::new(&metadata, &request)?)).await?;
+        let (scan, source) = self.bind(job).await?;
         let mut listed = match source {
             Source::Nothing => Vec::new(),
             Source::Snapshot(snapshot) => self.manifests_of(&job.warehouse, &snapshot).await?,
@@ -427,6 +424,13 @@ impl Catalog {
         })
         .await?;
         Ok(Prepared { scan, manifests, deletes, held_bytes })
+    }
+
+    /// What the request means for the table.
+    async fn bind(&self, job: &Job) -> Result<(Scan, Source), CatalogError> {
+        let request = ScanRequest::parse(job.task.request.as_bytes())?;
+        let metadata = self.documents.table(&job.task.metadata_location).await?.parsed().await?;
+        blocking(move || Ok(Scan::new(&metadata, &request)?)).await
     }
 
     async fn manifests_of(

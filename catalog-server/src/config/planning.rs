@@ -50,8 +50,8 @@ pub struct Planning {
     pub task_files: u64,
     /// How long a request waits for its plan before it is told to ask again, in milliseconds.
     pub submit_after_ms: u64,
-    /// How long plans and plan tasks may be fetched, in minutes.
-    pub expiry_minutes: u32,
+    /// How long plans and plan tasks may be fetched, in seconds.
+    pub expiry_seconds: u32,
     /// How many manifests are read at once for one request.
     pub parallel_manifests: usize,
 }
@@ -63,7 +63,7 @@ impl Default for Planning {
             // About 2 MB of answer.
             task_files: 5_000,
             submit_after_ms: 10_000,
-            expiry_minutes: 60,
+            expiry_seconds: 3_600,
             parallel_manifests: 4,
         }
     }
@@ -73,7 +73,7 @@ impl Planning {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let zeros = [
             ("planning.task-files", self.task_files == 0),
-            ("planning.expiry-minutes", self.expiry_minutes == 0),
+            ("planning.expiry-seconds", self.expiry_seconds == 0),
             ("planning.parallel-manifests", self.parallel_manifests == 0),
         ];
         match zeros.iter().find(|(_, is_zero)| *is_zero) {

@@ -29,10 +29,13 @@ async fn plan(client: &Client, path: &str, request: &Value) -> Value {
     client.post(&format!("{path}/plan"), request).await.expect(200).json()
 }
 
-async fn submit(client: &Client, path: &str) -> String {
+async fn request_later(client: &Client, path: &str, request: &Value) -> Reply {
     let prefer = [("prefer", "respond-async")];
-    let reply = client.send("POST", &format!("{path}/plan"), Some("{}".to_owned()), &prefer).await;
-    let submitted = reply.expect(200).json();
+    client.send("POST", &format!("{path}/plan"), Some(request.to_string()), &prefer).await
+}
+
+async fn submit(client: &Client, path: &str) -> String {
+    let submitted = request_later(client, path, &json!({})).await.expect(200).json();
     assert_eq!(submitted["status"], "submitted");
     submitted["plan-id"].as_str().unwrap().to_owned()
 }
@@ -142,6 +145,24 @@ async fn a_submitted_plan_that_fails_says_why(backend: Backend) {
     assert!(failed["error"]["message"].as_str().unwrap().contains(&list), "{failed}");
 }
 
+async fn plans_and_plan_tasks_expire(backend: Backend) {
+    let firn = Firn::start(cutting(backend).await.with("FIRN_PLANNING__EXPIRY_SECONDS", "1"));
+    let path = table(&firn, &[8, 8]).await;
+    let planned = plan(&firn, &path, &json!({})).await;
+    let task = &planned["plan-tasks"][0];
+    let id = submit(&firn, &path).await;
+    let submitted = format!("{path}/plan/{id}");
+    fetch(&firn, &path, task).await.expect(200);
+    firn.get(&submitted).await.expect(200);
+
+    while firn.get(&submitted).await.status == 200 {}
+    firn.get(&submitted).await.refused(404, "NoSuchPlanIdException", &id);
+    firn.delete(&submitted).await.refused(404, "NoSuchPlanIdException", &id);
+    fetch(&firn, &path, task).await.refused(404, "NoSuchPlanTaskException", "expired; plan the scan again");
+    // Another one is as good as ever.
+    fetch(&firn, &path, &plan(&firn, &path, &json!({})).await["plan-tasks"][0]).await.expect(200);
+}
+
 async fn what_is_not_a_plan_of_this_table_is_404(backend: Backend) {
     let firn = Firn::start(cutting(backend).await);
     let (path, other) = (table(&firn, &[11]).await, table(&firn, &[11]).await);
@@ -196,6 +217,8 @@ async fn bad_requests_are_refused_with_a_hint(backend: Backend) {
     ] {
         let reply = firn.post(&format!("{path}/plan"), &request).await;
         reply.refused(400, "IllegalArgumentException", told);
+        // Not only to whoever asks for the plan later.
+        request_later(firn, &path, &request).await.refused(400, "IllegalArgumentException", told);
     }
     let nothing = path.replace("/tables/t", "/tables/nothing");
     firn.post(&format!("{nothing}/plan"), &json!({})).await.refused(404, "NoSuchTableException", "nothing");
@@ -293,6 +316,7 @@ tests::on_both_databases!(
     a_long_filter_makes_no_huge_answer,
     a_submitted_plan_is_asked_for,
     a_submitted_plan_that_fails_says_why,
+    plans_and_plan_tasks_expire,
     what_is_not_a_plan_of_this_table_is_404,
     bad_requests_are_refused_with_a_hint,
     damaged_files_are_told_and_harm_nobody,
