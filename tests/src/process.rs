@@ -336,7 +336,8 @@ pub fn signal(name: &str, pid: u32) {
     assert!(sent.success(), "cannot send {name} to {pid}");
 }
 
-fn end(child: &mut Child) {
+/// Ends a process that the keeper knows.
+pub fn end(child: &mut Child) {
     keeper::forget(child.id());
     // It may have ended already.
     let _ = child.kill();

@@ -1,11 +1,14 @@
 //! Clients that we did not write, against the real server: each suite is a program of its own under
 //! `tests/clients` and `tests/rck`, started here with the address of a server that nobody else uses.
 
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use tests::on_both_databases;
-use tests::process::{Backend, Firn, Setup, binary, run};
+use catalog_server::clock::Stopwatch;
+use tests::process::{self, Backend, Firn, Setup, binary, run};
+use tests::{keeper, on_both_databases};
 use tokio::sync::Mutex;
 
 /// A Java virtual machine or two at a time are as much as a small machine can take.
@@ -55,6 +58,18 @@ fn plans_that_are_made_in_the_background_and_fetched_in_parts_are_the_same() {
     });
 }
 
+/// It speaks the protocol only, so that any catalog will do.
+#[test]
+fn inspect_tells_of_the_tables_of_another_catalog() {
+    run(async {
+        let _turn = ONE_AT_A_TIME.lock().await;
+        let reference = Reference::start();
+        let mut suite = Command::new(program("clients/run"));
+        suite.args([&reference.root, "rck", "test_inspect.py"]).env("FIRN_REFERENCE", "1");
+        pass_suite("clients/run-inspect", suite);
+    });
+}
+
 #[test]
 fn schemathesis_finds_no_failure_and_no_undocumented_answer() {
     run(async {
@@ -90,7 +105,13 @@ fn program(suite: &str) -> PathBuf {
 
 /// Runs a suite under a name; its output is shown when it fails, and a server that panicked fails it, too.
 #[track_caller]
-fn pass_as(firn: &Firn, suite: &str, mut command: Command) {
+fn pass_as(firn: &Firn, suite: &str, command: Command) {
+    pass_suite(suite, command);
+    firn.check_no_panic();
+}
+
+#[track_caller]
+fn pass_suite(suite: &str, mut command: Command) {
     let output = command.env("FIRN_BINARY", binary()).output().expect("the suite's program");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
@@ -98,7 +119,40 @@ fn pass_as(firn: &Firn, suite: &str, mut command: Command) {
     assert!(output.status.success(), "{suite} failed with {}\n{out}\n{err}", output.status);
     // What ran and what was left out, for whoever runs with `--nocapture`.
     println!("{suite}: {}", out.lines().last().unwrap_or_default());
-    firn.check_no_panic();
+}
+
+/// Iceberg's reference server, for as long as the value lives.
+struct Reference {
+    server: Child,
+    root: String,
+}
+
+impl Reference {
+    fn start() -> Reference {
+        // It cannot choose a port itself. Between this and its start somebody else could take it; then the test fails.
+        let free =
+            TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+        let server = Command::new(program("rck/serve"))
+            .arg(free.port().to_string())
+            .arg(keeper::folder("reference"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the reference server");
+        keeper::keep(server.id());
+        let stopwatch = Stopwatch::start();
+        while TcpStream::connect(free).is_err() {
+            assert!(stopwatch.elapsed() < Duration::from_mins(1), "the reference server does not start");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Reference { server, root: format!("http://{free}") }
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        process::end(&mut self.server);
+    }
 }
 
 /// Leaves the output where it can be read after a run.
