@@ -1,0 +1,317 @@
+//! Maintenance jobs: the queue, its leases and what a worker leaves behind.
+
+use std::collections::BTreeSet;
+
+use catalog_server::store::error::StoreError;
+use catalog_server::store::ids::TabularId;
+use catalog_server::store::jobs::{
+    self, CancelJob, Job, JobFilter, JobLease, JobState, LeaseTerms, NewJob, Outcome,
+};
+use tokio::join;
+use uuid::Uuid;
+
+use crate::fixture::{Fixture, new_id};
+
+on_both_databases!(
+    the_same_work_is_not_queued_twice,
+    most_gain_comes_first_and_nothing_before_it_is_due,
+    no_two_jobs_of_a_table_run_at_once,
+    a_job_of_a_worker_that_died_is_taken_over,
+    a_job_that_kills_its_workers_is_given_up,
+    an_earlier_attempt_is_refused,
+    progress_is_kept_and_a_wish_to_cancel_is_told,
+    a_cancelled_job_that_nobody_works_on_ends,
+    a_job_that_is_given_back_waits,
+    ended_jobs_are_listed_and_pruned,
+    outputs_of_earlier_attempts_are_told,
+    no_job_is_leased_twice,
+);
+
+const TERMS: LeaseTerms = LeaseTerms { lease_ms: 60_000, attempts_max: 3 };
+const EXPIRES_AT_ONCE: LeaseTerms = LeaseTerms { lease_ms: 0, attempts_max: 3 };
+
+struct Wanted {
+    table: TabularId,
+    action: &'static str,
+    rank: i64,
+    due_ms: i64,
+}
+
+fn compact(table: TabularId) -> Wanted {
+    Wanted { table, action: "compact", rank: 0, due_ms: 0 }
+}
+
+fn table() -> TabularId {
+    TabularId(new_id())
+}
+
+/// The job's id, if it was queued.
+async fn enqueue(fixture: &Fixture, wanted: &Wanted) -> Option<Uuid> {
+    let new = NewJob {
+        job_id: new_id(),
+        warehouse_id: fixture.warehouse_id,
+        tabular_id: wanted.table,
+        table_name: "main.ns.t",
+        action: wanted.action,
+        options: r#"{"target-bytes":1}"#,
+        reason: "many small files",
+        requested_by: "alice",
+        rank: wanted.rank,
+        due_ms: wanted.due_ms,
+    };
+    let mut tx = fixture.write().await;
+    let queued = jobs::enqueue(&mut tx, &new).await.unwrap();
+    tx.commit().await.unwrap();
+    queued.then_some(new.job_id)
+}
+
+async fn lease(fixture: &Fixture, worker: &str, terms: LeaseTerms) -> Option<Job> {
+    let mut tx = fixture.write().await;
+    let job = jobs::lease(&mut tx, worker, terms).await.unwrap();
+    tx.commit().await.unwrap();
+    job
+}
+
+async fn finish(fixture: &Fixture, lease: JobLease<'_>, outcome: Outcome<'_>) -> bool {
+    let mut tx = fixture.write().await;
+    let finished = jobs::finish(&mut tx, lease, outcome).await.unwrap();
+    tx.commit().await.unwrap();
+    finished
+}
+
+async fn cancel(fixture: &Fixture, job_id: Uuid) -> CancelJob {
+    let mut tx = fixture.write().await;
+    let cancelled = jobs::cancel(&mut tx, job_id).await.unwrap();
+    tx.commit().await.unwrap();
+    cancelled
+}
+
+async fn find(fixture: &Fixture, job_id: Uuid) -> Job {
+    jobs::find(&fixture.db, job_id).await.unwrap().unwrap()
+}
+
+fn held<'a>(job: &Job, worker: &'a str) -> JobLease<'a> {
+    JobLease { job_id: job.job_id, worker, attempt: job.attempt }
+}
+
+async fn the_same_work_is_not_queued_twice(fixture: &Fixture) {
+    let table = table();
+    let first = enqueue(fixture, &compact(table)).await.unwrap();
+    assert_eq!(enqueue(fixture, &compact(table)).await, None);
+    assert!(enqueue(fixture, &Wanted { action: "expire-snapshots", ..compact(table) }).await.is_some());
+    assert!(enqueue(fixture, &compact(TabularId(new_id()))).await.is_some());
+
+    let job = find(fixture, first).await;
+    assert_eq!((job.state, job.attempt, job.tabular_id), (JobState::Queued, 0, table));
+    assert_eq!((job.table_name.as_str(), job.action.as_str()), ("main.ns.t", "compact"));
+    assert_eq!((job.options.as_str(), job.reason.as_str()), (r#"{"target-bytes":1}"#, "many small files"));
+    assert_eq!((job.requested_by.as_str(), job.worker), ("alice", None));
+
+    // Not even while it runs; but again once it is over.
+    let job = lease(fixture, "w", TERMS).await.unwrap();
+    assert_eq!(job.job_id, first);
+    assert_eq!(enqueue(fixture, &compact(table)).await, None);
+    assert!(finish(fixture, held(&job, "w"), Outcome::Succeeded("{}")).await);
+    assert!(enqueue(fixture, &compact(table)).await.is_some());
+}
+
+async fn most_gain_comes_first_and_nothing_before_it_is_due(fixture: &Fixture) {
+    let small = enqueue(fixture, &compact(table())).await.unwrap();
+    let large = enqueue(fixture, &Wanted { rank: 9, ..compact(table()) }).await.unwrap();
+    enqueue(fixture, &Wanted { rank: 99, due_ms: i64::MAX, ..compact(table()) }).await.unwrap();
+    assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, large);
+    assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, small);
+    assert_eq!(lease(fixture, "w", TERMS).await, None);
+}
+
+async fn no_two_jobs_of_a_table_run_at_once(fixture: &Fixture) {
+    let table = table();
+    let first = enqueue(fixture, &compact(table)).await.unwrap();
+    let second = enqueue(fixture, &Wanted { action: "expire-snapshots", ..compact(table) }).await.unwrap();
+    let job = lease(fixture, "one", TERMS).await.unwrap();
+    assert_eq!(job.job_id, first);
+    assert_eq!(lease(fixture, "two", TERMS).await, None);
+    assert!(finish(fixture, held(&job, "one"), Outcome::Failed("broken")).await);
+    assert_eq!(lease(fixture, "two", TERMS).await.unwrap().job_id, second);
+}
+
+async fn a_job_of_a_worker_that_died_is_taken_over(fixture: &Fixture) {
+    let job_id = enqueue(fixture, &compact(table())).await.unwrap();
+    enqueue(fixture, &Wanted { rank: 99, due_ms: i64::MAX, ..compact(table()) }).await.unwrap();
+    let first = lease(fixture, "one", EXPIRES_AT_ONCE).await.unwrap();
+    let second = lease(fixture, "two", TERMS).await.unwrap();
+    assert_eq!((second.job_id, second.attempt, second.worker.as_deref()), (job_id, 2, Some("two")));
+    assert_eq!(second.started_ms, first.started_ms);
+}
+
+async fn a_job_that_kills_its_workers_is_given_up(fixture: &Fixture) {
+    let job_id = enqueue(fixture, &compact(table())).await.unwrap();
+    for attempt in 1..=3 {
+        assert_eq!(lease(fixture, "w", EXPIRES_AT_ONCE).await.unwrap().attempt, attempt);
+    }
+    assert_eq!(lease(fixture, "w", EXPIRES_AT_ONCE).await, None);
+    let job = find(fixture, job_id).await;
+    assert_eq!(job.state, JobState::Failed);
+    assert_eq!(job.error.as_deref(), Some("its workers died 3 times, the last one was w"));
+    assert!(job.finished_ms.is_some());
+}
+
+async fn an_earlier_attempt_is_refused(fixture: &Fixture) {
+    let job_id = enqueue(fixture, &compact(table())).await.unwrap();
+    let first = lease(fixture, "w", EXPIRES_AT_ONCE).await.unwrap();
+    // The same worker, restarted: its name alone does not make the old attempt good.
+    let second = lease(fixture, "w", TERMS).await.unwrap();
+    let before = find(fixture, job_id).await;
+
+    let stale = held(&first, "w");
+    let mut tx = fixture.write().await;
+    assert_eq!(jobs::extend(&mut tx, stale, 60_000, Some("{}")).await.unwrap(), None);
+    assert!(!jobs::give_back(&mut tx, stale, 0, "broken").await.unwrap());
+    assert!(!jobs::finish(&mut tx, stale, Outcome::Succeeded("{}")).await.unwrap());
+    assert!(!jobs::add_outputs(&mut tx, stale, &["a".to_owned()]).await.unwrap());
+    assert!(!jobs::finish(&mut tx, held(&second, "other"), Outcome::Cancelled).await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(find(fixture, job_id).await, before);
+
+    assert!(finish(fixture, held(&second, "w"), Outcome::Succeeded(r#"{"files":3}"#)).await);
+    let job = find(fixture, job_id).await;
+    assert_eq!((job.state, job.result.as_deref()), (JobState::Succeeded, Some(r#"{"files":3}"#)));
+    // Once is enough.
+    assert!(!finish(fixture, held(&second, "w"), Outcome::Failed("x")).await);
+}
+
+async fn progress_is_kept_and_a_wish_to_cancel_is_told(fixture: &Fixture) {
+    let job_id = enqueue(fixture, &compact(table())).await.unwrap();
+    let job = lease(fixture, "w", TERMS).await.unwrap();
+    let lease = held(&job, "w");
+    let extend = async |progress| {
+        let mut tx = fixture.write().await;
+        let told = jobs::extend(&mut tx, lease, 60_000, progress).await.unwrap();
+        tx.commit().await.unwrap();
+        told
+    };
+    assert_eq!(extend(Some(r#"{"done":1}"#)).await, Some(false));
+    assert_eq!(extend(None).await, Some(false));
+    assert_eq!(find(fixture, job_id).await.progress.as_deref(), Some(r#"{"done":1}"#));
+
+    assert_eq!(cancel(fixture, job_id).await, CancelJob::Wanted);
+    assert_eq!(extend(None).await, Some(true));
+    assert!(finish(fixture, lease, Outcome::Cancelled).await);
+    assert_eq!(find(fixture, job_id).await.state, JobState::Cancelled);
+    assert_eq!(cancel(fixture, job_id).await, CancelJob::Over);
+    assert_eq!(cancel(fixture, new_id()).await, CancelJob::Missing);
+}
+
+async fn a_cancelled_job_that_nobody_works_on_ends(fixture: &Fixture) {
+    let queued = enqueue(fixture, &compact(table())).await.unwrap();
+    assert_eq!(cancel(fixture, queued).await, CancelJob::Cancelled);
+    let abandoned = enqueue(fixture, &compact(table())).await.unwrap();
+    lease(fixture, "w", EXPIRES_AT_ONCE).await.unwrap();
+    assert_eq!(cancel(fixture, abandoned).await, CancelJob::Wanted);
+    assert_eq!(lease(fixture, "w", TERMS).await, None);
+    for job_id in [queued, abandoned] {
+        let job = find(fixture, job_id).await;
+        assert_eq!((job.state, job.error), (JobState::Cancelled, None));
+        assert!(job.finished_ms.is_some());
+    }
+}
+
+async fn a_job_that_is_given_back_waits(fixture: &Fixture) {
+    let job_id = enqueue(fixture, &compact(table())).await.unwrap();
+    let job = lease(fixture, "w", TERMS).await.unwrap();
+    let mut tx = fixture.write().await;
+    assert!(jobs::give_back(&mut tx, held(&job, "w"), i64::MAX, "no disk left").await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(lease(fixture, "w", TERMS).await, None);
+    let job = find(fixture, job_id).await;
+    assert_eq!((job.state, job.error.as_deref()), (JobState::Queued, Some("no disk left")));
+}
+
+async fn ended_jobs_are_listed_and_pruned(fixture: &Fixture) {
+    let (one, other) = (table(), table());
+    let mut ids = Vec::new();
+    for wanted in [compact(one), compact(other), Wanted { action: "expire-snapshots", ..compact(one) }] {
+        ids.push(enqueue(fixture, &wanted).await.unwrap());
+    }
+    let list = async |filter| {
+        let jobs = jobs::list(&fixture.db, filter, 2).await.unwrap();
+        jobs.iter().map(|job| job.job_id).collect::<Vec<_>>()
+    };
+    let all = JobFilter::default();
+    assert_eq!(list(all).await, [ids[2], ids[1]]);
+    assert_eq!(list(JobFilter { before: Some(ids[1]), ..all }).await, [ids[0]]);
+    assert_eq!(list(JobFilter { tabular_id: Some(one), ..all }).await, [ids[2], ids[0]]);
+    let job = lease(fixture, "w", TERMS).await.unwrap();
+    assert_eq!(list(JobFilter { state: Some(JobState::Running), ..all }).await, [job.job_id]);
+    assert_eq!(
+        list(JobFilter { state: Some(JobState::Queued), tabular_id: Some(other), ..all }).await,
+        [ids[1]]
+    );
+
+    let mut tx = fixture.write().await;
+    assert!(jobs::add_outputs(&mut tx, held(&job, "w"), &["a".to_owned()]).await.unwrap());
+    assert!(jobs::finish(&mut tx, held(&job, "w"), Outcome::Failed("x")).await.unwrap());
+    tx.commit().await.unwrap();
+    // Files of it may still lie about.
+    let prune = async |before_ms| {
+        let mut tx = fixture.write().await;
+        let pruned = jobs::prune(&mut tx, before_ms, 10).await.unwrap();
+        tx.commit().await.unwrap();
+        pruned
+    };
+    assert_eq!(prune(i64::MAX).await, 0);
+    let mut tx = fixture.write().await;
+    jobs::forget_outputs(&mut tx, job.job_id, &["a".to_owned()]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(prune(0).await, 0);
+    assert_eq!(prune(i64::MAX).await, 1);
+    assert_eq!(jobs::find(&fixture.db, job.job_id).await.unwrap(), None);
+}
+
+async fn outputs_of_earlier_attempts_are_told(fixture: &Fixture) {
+    let job_id = enqueue(fixture, &compact(table())).await.unwrap();
+    let first = lease(fixture, "one", EXPIRES_AT_ONCE).await.unwrap();
+    let add = async |job: &Job, worker, paths: &[&str]| {
+        let paths: Vec<_> = paths.iter().map(|path| (*path).to_owned()).collect();
+        let mut tx = fixture.write().await;
+        assert!(jobs::add_outputs(&mut tx, held(job, worker), &paths).await.unwrap());
+        tx.commit().await.unwrap();
+    };
+    add(&first, "one", &["b", "a", "😀"]).await;
+    add(&first, "one", &["a"]).await;
+    let second = lease(fixture, "two", TERMS).await.unwrap();
+    add(&second, "two", &["c"]).await;
+    let list = async |after, limit| jobs::list_outputs(&fixture.db, job_id, 2, after, limit).await.unwrap();
+    assert_eq!(list("", 2).await, ["a", "b"]);
+    assert_eq!(list("b", 2).await, ["😀"]);
+    assert_eq!(jobs::list_outputs(&fixture.db, job_id, 3, "", 9).await.unwrap(), ["a", "b", "c", "😀"]);
+}
+
+async fn no_job_is_leased_twice(fixture: &Fixture) {
+    let tables: Vec<_> = (0..8).map(|_| table()).collect();
+    for action in ["compact", "expire-snapshots"] {
+        for table in &tables {
+            enqueue(fixture, &Wanted { action, ..compact(*table) }).await.unwrap();
+        }
+    }
+    let drain = async |worker: &'static str| {
+        let mut leased = Vec::new();
+        loop {
+            let mut tx = fixture.write().await;
+            match jobs::lease(&mut tx, worker, TERMS).await {
+                Ok(Some(job)) => {
+                    tx.commit().await.unwrap();
+                    leased.push(job);
+                }
+                Ok(None) => return leased,
+                // Both saw another job of the same table.
+                Err(StoreError::Serialization(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let (one, two) = join!(drain("one"), drain("two"));
+    let leased: Vec<_> = one.iter().chain(&two).collect();
+    let distinct: BTreeSet<_> = leased.iter().map(|job| job.tabular_id).collect();
+    assert_eq!((leased.len(), distinct.len()), (8, 8));
+}
