@@ -7,4 +7,5 @@ pub mod expr;
 pub mod location;
 pub mod manifest;
 pub mod metadata;
+pub mod rewrite;
 pub mod scan;

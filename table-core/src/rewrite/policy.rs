@@ -1,0 +1,290 @@
+//! What is wanted of maintenance: settings for a warehouse, a namespace or a table, where the most specific wins, setting by
+//! setting. It decides nothing about any table.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// Settings; what is missing is inherited. In JSON `{"compact": {"target-bytes": 134217728}}`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Policy {
+    /// Merging small files, and applying deletes.
+    #[serde(skip_serializing_if = "is_default")]
+    pub compact: CompactPolicy,
+    /// Forgetting old snapshots, with the files that only they need.
+    #[serde(skip_serializing_if = "is_default")]
+    pub expire_snapshots: ExpirePolicy,
+    /// Merging small manifests.
+    #[serde(skip_serializing_if = "is_default")]
+    pub rewrite_manifests: ManifestsPolicy,
+    /// Keeping table metadata small.
+    #[serde(skip_serializing_if = "is_default")]
+    pub metadata_log: MetadataLogPolicy,
+}
+
+/// See [`Policy::compact`].
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct CompactPolicy {
+    /// Whether it is done at all (yes).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Size of the files to be, in bytes (512 MiB, 128 MiB for tables under 10 GiB). The table's property
+    /// `write.target-file-size-bytes` comes first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_bytes: Option<u64>,
+    /// Files smaller than this part of the target are merged (0.75).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub small_ratio: Option<f64>,
+    /// Files larger than this many times the target are split (1.8).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub large_ratio: Option<f64>,
+    /// Files with this part of their rows deleted are rewritten (0.3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_ratio: Option<f64>,
+    /// So many small files of a partition are worth merging (5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inputs_min: Option<u32>,
+    /// No more than this is rewritten in one commit, in bytes (100 GiB).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_bytes_max: Option<u64>,
+    /// Partitions written to in the last minutes are left alone (10).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settle_minutes: Option<u32>,
+}
+
+/// See [`Policy::expire_snapshots`]. The table's `history.expire.*` properties come first.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct ExpirePolicy {
+    /// Whether it is done at all (yes).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Snapshots older than this go, in milliseconds (5 days).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_age_max_ms: Option<u64>,
+    /// So many snapshots of a branch stay however old they are (1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshots_min: Option<u32>,
+    /// Branches and tags older than this go, but for `main`, in milliseconds (never).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ref_age_max_ms: Option<u64>,
+}
+
+/// See [`Policy::rewrite_manifests`].
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct ManifestsPolicy {
+    /// Whether it is done at all (yes).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Size of the manifests to be, in bytes (8 MiB). The table's property `commit.manifest.target-size-bytes` comes first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_bytes: Option<u64>,
+    /// So many small manifests are worth merging (100).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifests_min: Option<u32>,
+}
+
+/// See [`Policy::metadata_log`].
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct MetadataLogPolicy {
+    /// Whether it is done at all (yes).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// So many former metadata files are kept (100). The table's property `write.metadata.previous-versions-max` comes first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_versions_max: Option<u32>,
+}
+
+/// Why a policy cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// It is not a policy.
+    #[error("this is not a maintenance policy: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// A number that cannot be.
+    #[error("`{name}` is {value}, but has to be {wanted}")]
+    Impossible {
+        /// Such as `compact.target-bytes`.
+        name: &'static str,
+        /// What was sent.
+        value: String,
+        /// What would do.
+        wanted: &'static str,
+    },
+}
+
+/// A setting that holds, and where it comes from.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Setting<S> {
+    /// Such as `compact.target-bytes`.
+    pub name: String,
+    /// Its value.
+    pub value: Value,
+    /// The policy that says so.
+    pub source: S,
+}
+
+impl Policy {
+    /// Reads and checks a policy.
+    pub fn parse(json: &[u8]) -> Result<Policy, PolicyError> {
+        let sections: BTreeMap<String, serde_json::Map<String, Value>> = serde_json::from_slice(json)?;
+        let sections = sections.into_iter().map(|(name, settings)| (name, Value::Object(settings)));
+        let policy: Policy = serde_json::from_value(Value::Object(sections.collect()))?;
+        policy.check()?;
+        Ok(policy)
+    }
+
+    /// The policy that holds where none is set. Sizes that depend on the table are left out.
+    pub fn defaults() -> Policy {
+        Policy {
+            compact: CompactPolicy {
+                enabled: Some(true),
+                target_bytes: None,
+                small_ratio: Some(0.75),
+                large_ratio: Some(1.8),
+                delete_ratio: Some(0.3),
+                inputs_min: Some(5),
+                group_bytes_max: Some(100 * GIB),
+                settle_minutes: Some(10),
+            },
+            expire_snapshots: ExpirePolicy {
+                enabled: Some(true),
+                // Java's defaults.
+                snapshot_age_max_ms: Some(5 * 24 * 60 * 60 * 1000),
+                snapshots_min: Some(1),
+                ref_age_max_ms: None,
+            },
+            rewrite_manifests: ManifestsPolicy {
+                enabled: Some(true),
+                target_bytes: Some(8 * MIB),
+                manifests_min: Some(100),
+            },
+            metadata_log: MetadataLogPolicy { enabled: Some(true), previous_versions_max: Some(100) },
+        }
+    }
+
+    /// This policy, and where it says nothing, the more general one.
+    pub fn over(self, general: Policy) -> Policy {
+        Policy {
+            compact: CompactPolicy {
+                enabled: self.compact.enabled.or(general.compact.enabled),
+                target_bytes: self.compact.target_bytes.or(general.compact.target_bytes),
+                small_ratio: self.compact.small_ratio.or(general.compact.small_ratio),
+                large_ratio: self.compact.large_ratio.or(general.compact.large_ratio),
+                delete_ratio: self.compact.delete_ratio.or(general.compact.delete_ratio),
+                inputs_min: self.compact.inputs_min.or(general.compact.inputs_min),
+                group_bytes_max: self.compact.group_bytes_max.or(general.compact.group_bytes_max),
+                settle_minutes: self.compact.settle_minutes.or(general.compact.settle_minutes),
+            },
+            expire_snapshots: ExpirePolicy {
+                enabled: self.expire_snapshots.enabled.or(general.expire_snapshots.enabled),
+                snapshot_age_max_ms: self
+                    .expire_snapshots
+                    .snapshot_age_max_ms
+                    .or(general.expire_snapshots.snapshot_age_max_ms),
+                snapshots_min: self.expire_snapshots.snapshots_min.or(general.expire_snapshots.snapshots_min),
+                ref_age_max_ms: self
+                    .expire_snapshots
+                    .ref_age_max_ms
+                    .or(general.expire_snapshots.ref_age_max_ms),
+            },
+            rewrite_manifests: ManifestsPolicy {
+                enabled: self.rewrite_manifests.enabled.or(general.rewrite_manifests.enabled),
+                target_bytes: self.rewrite_manifests.target_bytes.or(general.rewrite_manifests.target_bytes),
+                manifests_min: self
+                    .rewrite_manifests
+                    .manifests_min
+                    .or(general.rewrite_manifests.manifests_min),
+            },
+            metadata_log: MetadataLogPolicy {
+                enabled: self.metadata_log.enabled.or(general.metadata_log.enabled),
+                previous_versions_max: self
+                    .metadata_log
+                    .previous_versions_max
+                    .or(general.metadata_log.previous_versions_max),
+            },
+        }
+    }
+
+    /// Every setting that some policy of a chain makes, from the most specific policy to the most general, with the policy that
+    /// makes it; by name.
+    pub fn settings<S: Clone>(chain: &[(S, Policy)]) -> Vec<Setting<S>> {
+        let mut found: Vec<Setting<S>> = Vec::new();
+        for (source, policy) in chain {
+            // Numbers, booleans and names always serialise.
+            let Ok(Value::Object(sections)) = serde_json::to_value(policy) else { continue };
+            for (section, settings) in sections {
+                for (name, value) in settings.as_object().into_iter().flatten() {
+                    let name = format!("{section}.{name}");
+                    if found.iter().all(|setting| setting.name != name) {
+                        found.push(Setting { name, value: value.clone(), source: source.clone() });
+                    }
+                }
+            }
+        }
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        found
+    }
+
+    fn check(&self) -> Result<(), PolicyError> {
+        let CompactPolicy { target_bytes, small_ratio, large_ratio, delete_ratio, inputs_min, .. } =
+            self.compact;
+        within("compact.target-bytes", target_bytes, MIB..=16 * GIB, "from 1 MiB to 16 GiB, in bytes")?;
+        within("compact.small-ratio", small_ratio, 0.01..=0.99, "from 0.01 to 0.99")?;
+        within("compact.large-ratio", large_ratio, 1.1..=100.0, "from 1.1 to 100")?;
+        within("compact.delete-ratio", delete_ratio, 0.0..=1.0, "from 0 to 1")?;
+        within("compact.inputs-min", inputs_min, 2..=100_000, "from 2 to 100000")?;
+        let group_bytes_max = self.compact.group_bytes_max;
+        within(
+            "compact.group-bytes-max",
+            group_bytes_max,
+            16 * MIB..=1024 * GIB,
+            "from 16 MiB to 1 TiB, in bytes",
+        )?;
+        within("compact.settle-minutes", self.compact.settle_minutes, 0..=527_040, "at most a year")?;
+        let ExpirePolicy { snapshot_age_max_ms, snapshots_min, ref_age_max_ms, .. } = self.expire_snapshots;
+        within("expire-snapshots.snapshot-age-max-ms", snapshot_age_max_ms, 60_000..=AGE_MAX_MS, AGE)?;
+        within("expire-snapshots.snapshots-min", snapshots_min, 1..=i32::MAX as u32, "at least 1")?;
+        within("expire-snapshots.ref-age-max-ms", ref_age_max_ms, 60_000..=AGE_MAX_MS, AGE)?;
+        let ManifestsPolicy { target_bytes, manifests_min, .. } = self.rewrite_manifests;
+        within(
+            "rewrite-manifests.target-bytes",
+            target_bytes,
+            64 * 1024..=GIB,
+            "from 64 KiB to 1 GiB, in bytes",
+        )?;
+        within("rewrite-manifests.manifests-min", manifests_min, 2..=100_000, "from 2 to 100000")?;
+        let previous = self.metadata_log.previous_versions_max;
+        within("metadata-log.previous-versions-max", previous, 1..=100_000, "from 1 to 100000")
+    }
+}
+
+/// A thousand years.
+const AGE_MAX_MS: u64 = 1_000 * 366 * 24 * 60 * 60 * 1_000;
+const AGE: &str = "from a minute to a thousand years, in milliseconds";
+
+fn within<T: PartialOrd + std::fmt::Display>(
+    name: &'static str,
+    value: Option<T>,
+    range: std::ops::RangeInclusive<T>,
+    wanted: &'static str,
+) -> Result<(), PolicyError> {
+    match value {
+        Some(value) if !range.contains(&value) => {
+            Err(PolicyError::Impossible { name, value: value.to_string(), wanted })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
