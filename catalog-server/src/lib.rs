@@ -1,7 +1,7 @@
 //! The Firn catalog: an Apache Iceberg REST service over SQLite or PostgreSQL.
 //!
 //! Modules to the left may use modules to the right, never the other way:
-//! `server → api → catalog → { storage, store } → { clock, id, folders, config }`.
+//! `server → api → schedule → catalog → { storage, store } → { clock, id, folders, config }`.
 
 pub mod api;
 pub mod catalog;
@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod folders;
 pub mod id;
+pub mod schedule;
 pub mod server;
 pub mod storage;
 pub mod store;

@@ -94,6 +94,11 @@ A file with every default:
     expiry-seconds = 3600                    # how long plans and plan tasks can be fetched
     parallel-manifests = 4                   # manifests read at once for one request
 
+    [maintenance]
+    lease-ms = 60000                         # how long a silent worker keeps a job
+    attempts-max = 5                         # how many workers may die over a job
+    history-days = 90                        # how long ended jobs are remembered
+
     [retention]
     idempotency-minutes = 1440               # how long an Idempotency-Key is remembered
     outbox-days = 7                          # how long published events are kept

@@ -23,6 +23,7 @@ use crate::catalog::warehouses::Warehouse;
 use crate::clock::Clock;
 use crate::config::{Config, Limits};
 use crate::folders;
+use crate::schedule::Schedule;
 use crate::storage::Files;
 use crate::storage::documents::Documents;
 use crate::storage::manifests::Manifests;
@@ -33,6 +34,7 @@ pub struct Server {
     listener: TcpListener,
     router: Router,
     catalog: Arc<Catalog>,
+    schedule: Arc<Schedule>,
     db: Db,
     warehouse: Warehouse,
     limits: Limits,
@@ -59,10 +61,19 @@ impl Server {
         let manifests =
             Manifests::new(files.clone(), config.cache.manifest_bytes, config.limits.metadata_bytes);
         let scans = Scans::new(manifests, config.planning.clone());
-        let catalog =
-            Arc::new(Catalog::new(db.clone(), files, documents, scans, clock, config.retention.clone()));
+        let catalog = Arc::new(Catalog::new(
+            db.clone(),
+            files,
+            documents,
+            scans,
+            clock.clone(),
+            config.retention.clone(),
+        ));
         let default_location = format!("file://{}/warehouse", data_dir.display());
         let warehouse = catalog.ensure_warehouse(&config.warehouse, &default_location).await?;
+
+        let schedule =
+            Arc::new(Schedule::new(catalog.clone(), db.clone(), clock, config.maintenance.clone()));
 
         let listener = TcpListener::bind(config.listen)
             .await
@@ -71,6 +82,7 @@ impl Server {
         let changes = TaskTracker::new();
         let router = api::router(api::Parts {
             catalog: catalog.clone(),
+            schedule: schedule.clone(),
             limits: config.limits.clone(),
             retention: config.retention.clone(),
             prometheus: prometheus.clone(),
@@ -80,7 +92,7 @@ impl Server {
             endpoints: Vec::new(),
         });
         let limits = config.limits.clone();
-        Ok(Self { listener, router, catalog, db, warehouse, limits, stop, changes, prometheus })
+        Ok(Self { listener, router, catalog, schedule, db, warehouse, limits, stop, changes, prometheus })
     }
 
     /// Where it listens; tells the port if the configuration left it open.
@@ -100,6 +112,8 @@ impl Server {
         let (stop_purges, stop_housekeeping) = (self.stop.clone(), self.stop.clone());
         background.spawn(async move { purges.run_purges(stop_purges).await });
         background.spawn(async move { housekeeping.run_housekeeping(stop_housekeeping).await });
+        let (schedule, stop_schedule) = (self.schedule, self.stop.clone());
+        background.spawn(async move { schedule.run_housekeeping(stop_schedule).await });
         background.spawn(upkeep(self.prometheus, self.stop.clone()));
         background.close();
 

@@ -8,7 +8,7 @@ fn parse(json: &serde_json::Value) -> Result<Policy, PolicyError> {
 }
 
 fn check_refused(json: &serde_json::Value, told: &str) {
-    let error = parse(json).unwrap_err().to_string();
+    let error = parse(json).expect_err("a refusal").to_string();
     assert!(error.contains(told), "{error}");
 }
 
@@ -57,7 +57,7 @@ fn impossible_numbers_are_refused_by_name() {
 fn the_most_specific_policy_wins_setting_by_setting() {
     let table = parse(&json!({ "compact": { "enabled": false } })).unwrap();
     let namespace = parse(&json!({ "compact": { "enabled": true, "inputs-min": 9 } })).unwrap();
-    let found = table.clone().over(namespace.clone()).over(Policy::defaults());
+    let found = table.clone().over(&namespace).over(&Policy::defaults());
     assert_eq!((found.compact.enabled, found.compact.inputs_min), (Some(false), Some(9)));
     assert_eq!(found.compact.delete_ratio, Some(0.3));
 

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::catalog::context::{Caller, Context};
+use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouses::Warehouse;
 
@@ -58,6 +59,9 @@ pub struct AtPlan {
     /// The request's id.
     pub request_id: Uuid,
 }
+
+/// A maintenance job of the path `/governance/v1/maintenance/jobs/{job-id}`.
+pub struct AtJob(pub Uuid);
 
 /// The decoded names of a path `/v1/{prefix}/namespaces/{namespace}/tables/{table}`, or of a part of it.
 struct Names<'a> {
@@ -132,6 +136,18 @@ impl FromRequestParts<App> for AtPlan {
         let namespace = Namespace::from_path(&names.next()?)?;
         let identifier = Identifier::new(namespace, names.next()?)?;
         Ok(Self { warehouse, identifier, plan_id: names.next()?, request_id: request_id(parts) })
+    }
+}
+
+impl FromRequestParts<App> for AtJob {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        let segment = parts.uri.path().split('/').nth(5).unwrap_or_default();
+        match Uuid::try_parse(segment) {
+            Ok(job_id) => Ok(Self(job_id)),
+            Err(_) => Err(CatalogError::NoSuchJob(decode(segment)?).into()),
+        }
     }
 }
 

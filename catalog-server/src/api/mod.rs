@@ -4,6 +4,7 @@
 
 pub mod error;
 mod extract;
+mod governance;
 mod health;
 mod iceberg;
 mod idempotent;
@@ -26,6 +27,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::catalog::Catalog;
 use crate::config::{Limits, Retention};
+use crate::schedule::Schedule;
 
 use error::ApiError;
 
@@ -37,6 +39,8 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// The use cases.
     pub catalog: Arc<Catalog>,
+    /// Maintenance: policies and jobs.
+    pub schedule: Arc<Schedule>,
     /// What a request may cost.
     pub limits: Limits,
     /// How long idempotency keys live.
@@ -88,6 +92,7 @@ struct Document;
 pub fn router(parts: Parts) -> Router {
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(iceberg::routes())
+        .merge(governance::routes())
         .merge(health::routes())
         .split_for_parts();
     let endpoints = endpoints(&document);

@@ -56,7 +56,7 @@ pub(super) enum Record<'a> {
 }
 
 /// What was changed, for the audit trail and for whoever listens.
-pub(super) struct Change<'a> {
+pub struct Change<'a> {
     /// What was done, such as `create-table`.
     pub action: &'static str,
     /// What it was done to: `namespace`, `table`, `view`.
@@ -116,7 +116,7 @@ impl Described {
 
 impl Catalog {
     /// Records one change in the audit trail; the database puts it into the outbox with that.
-    pub(super) async fn record(
+    pub async fn record(
         &self,
         tx: &mut Tx,
         context: &Context,

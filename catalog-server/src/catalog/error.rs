@@ -37,6 +37,17 @@ pub enum CatalogError {
     /// The plan task is not known, or not any more.
     #[error("Plan task does not exist: {0}")]
     NoSuchPlanTask(String),
+    /// There is no maintenance policy.
+    #[error(
+        "No maintenance policy is set for the {0} itself; ask for the applicable policy of a table to see what holds"
+    )]
+    NoSuchPolicy(String),
+    /// The maintenance job is not known, or not any more.
+    #[error("Maintenance job does not exist: {0}")]
+    NoSuchJob(String),
+    /// Something is in a state in which this cannot be done.
+    #[error("{0}")]
+    Conflict(String),
     /// The name is taken.
     #[error("{text}")]
     NameTaken {

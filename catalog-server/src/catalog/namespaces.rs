@@ -28,7 +28,7 @@ type Properties = IndexMap<String, String>;
 
 impl Catalog {
     /// The namespace, or the error that it is not there.
-    pub(super) async fn require_namespace(
+    pub async fn require_namespace(
         &self,
         warehouse: &Warehouse,
         namespace: &Namespace,

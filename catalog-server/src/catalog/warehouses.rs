@@ -41,7 +41,7 @@ impl Warehouse {
     }
 
     /// Refuses changes to a view of the past.
-    pub(super) fn require_writable(&self) -> Result<(), CatalogError> {
+    pub fn require_writable(&self) -> Result<(), CatalogError> {
         match self.at_ms {
             None => Ok(()),
             Some(_) => Err(CatalogError::Forbidden(format!(

@@ -4,6 +4,7 @@
 
 mod limits;
 mod log;
+mod maintenance;
 mod planning;
 mod warehouse;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use limits::{Cache, Limits, Retention};
 pub use log::{Log, LogFormat};
+pub use maintenance::Maintenance;
 pub use planning::{Planning, ScanPlanningMode};
 pub use warehouse::Warehouse;
 
@@ -39,6 +41,8 @@ pub struct Config {
     pub cache: Cache,
     /// Bounds on scan plans.
     pub planning: Planning,
+    /// Terms for maintenance workers.
+    pub maintenance: Maintenance,
     /// How long records are kept.
     pub retention: Retention,
     /// Where log lines go and how they look.
@@ -56,6 +60,7 @@ impl Default for Config {
             limits: Limits::default(),
             cache: Cache::default(),
             planning: Planning::default(),
+            maintenance: Maintenance::default(),
             retention: Retention::default(),
             log: Log::default(),
         }
@@ -133,7 +138,8 @@ impl Config {
         }
         self.warehouse.check()?;
         self.limits.check()?;
-        self.planning.check()
+        self.planning.check()?;
+        self.maintenance.check()
     }
 }
 

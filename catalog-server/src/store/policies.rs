@@ -28,7 +28,8 @@ impl Scope {
         }
     }
 
-    fn id(self) -> Uuid {
+    /// The id of what it is.
+    pub fn id(self) -> Uuid {
         match self {
             Self::Warehouse(WarehouseId(id))
             | Self::Namespace(NamespaceId(id))

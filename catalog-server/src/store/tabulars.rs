@@ -394,6 +394,29 @@ pub async fn find_many(
     Ok(found)
 }
 
+/// What a table or view is called.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct QualifiedName {
+    /// The warehouse.
+    pub warehouse: String,
+    /// The namespace's levels, joined by 0x1F.
+    pub namespace_path: String,
+    /// The name.
+    pub name: String,
+}
+
+/// What a table or view is called now; `None` if it is gone.
+pub async fn find_name(db: &Db, tabular_id: TabularId) -> Result<Option<QualifiedName>, StoreError> {
+    const SQL: &str = "
+        SELECT w.name AS warehouse, n.path AS namespace_path, t.name
+        FROM tabulars t
+        JOIN namespaces n ON n.namespace_id = t.namespace_id
+        JOIN warehouses w ON w.warehouse_id = t.warehouse_id
+        WHERE t.tabular_id = $1";
+
+    fetch_optional!(db, query_as::<_, QualifiedName>(SQL).bind(tabular_id))
+}
+
 /// Whether the table or view with this id still exists.
 pub async fn exists(db: &Db, tabular_id: TabularId) -> Result<bool, StoreError> {
     const SQL: &str = "SELECT 1 FROM tabulars WHERE tabular_id = $1";

@@ -172,7 +172,7 @@ impl Policy {
     }
 
     /// This policy, and where it says nothing, the more general one.
-    pub fn over(self, general: Policy) -> Policy {
+    pub fn over(self, general: &Policy) -> Policy {
         Policy {
             compact: CompactPolicy {
                 enabled: self.compact.enabled.or(general.compact.enabled),

@@ -18,7 +18,8 @@ async fn lines(firn: &Firn) -> Vec<AuditEntry> {
 
 async fn every_change_leaves_exactly_one_line(backend: Backend) {
     let mut firn = Firn::new(backend).await;
-    let endpoints = endpoints::all(&firn).await;
+    let mut endpoints = endpoints::all(&firn).await;
+    endpoints.extend(endpoints::governance(&firn).await);
     let mut expected = Vec::new();
     for endpoint in &endpoints {
         let request_id = catalog_server::id::random().to_string();

@@ -72,6 +72,24 @@ const ROUTES: [&str; 30] = [
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/tasks",
 ];
 
+/// What administrators and maintenance workers ask.
+pub(crate) const GOVERNANCE: [&str; 14] = [
+    "GET /governance/v1/maintenance/policy",
+    "PUT /governance/v1/maintenance/policy",
+    "DELETE /governance/v1/maintenance/policy",
+    "GET /governance/v1/maintenance/applicable-policy",
+    "POST /governance/v1/maintenance/pause",
+    "POST /governance/v1/maintenance/resume",
+    "GET /governance/v1/maintenance/jobs",
+    "POST /governance/v1/maintenance/jobs",
+    "GET /governance/v1/maintenance/jobs/{job-id}",
+    "POST /governance/v1/maintenance/jobs/{job-id}/cancel",
+    "POST /governance/v1/maintenance/jobs/lease",
+    "POST /governance/v1/maintenance/jobs/{job-id}/heartbeat",
+    "POST /governance/v1/maintenance/jobs/{job-id}/outputs",
+    "POST /governance/v1/maintenance/jobs/{job-id}/finish",
+];
+
 /// What operators ask.
 pub(crate) const OPERATOR: [&str; 4] = ["/health/live", "/health/ready", "/metrics", "/openapi.json"];
 
@@ -200,6 +218,61 @@ pub(crate) async fn all(client: &Client) -> Vec<Endpoint> {
             body: Some(json!({ "plan-task": "x" })),
             ..read(ROUTES[29], at("/tables/stay/tasks"), 404)
         },
+    ]
+}
+
+/// One request for every endpoint of the governance API, on tables of a new namespace; any order works.
+pub(crate) async fn governance(client: &Client) -> Vec<Endpoint> {
+    let ns = fixture::namespace(client).await;
+    for name in ["one", "other"] {
+        fixture::create_table(client, &ns, name).await;
+    }
+    let table = |name: &str| json!({ "warehouse": "main", "namespace": [ns], "table": name });
+    let scope = |name: &str| format!("warehouse=main&namespace={ns}&table={name}");
+    let at = |rest: &str| format!("/governance/v1/maintenance/{rest}");
+    let put = json!({ "compact": { "enabled": false } });
+    let send = async |method: &str, path: String, body: &Value| {
+        client.request(method, &path, Some(body.to_string()), &[]).await.expect(200).json()
+    };
+    send("PUT", at(&format!("policy?{}", scope("other"))), &put).await;
+    let queued = send("POST", at("jobs"), &json!({ "table": table("other"), "action": "evaluate" })).await;
+    let job = at(&format!("jobs/{}", queued["job-id"].as_str().unwrap()));
+    let pause = json!({ "table": table("other"), "reason": "a test" });
+    client.request("POST", &at("pause"), Some(pause.to_string()), &[]).await.expect(204);
+
+    let read = |number: usize, path: String, status: u16, body: Option<Value>| Endpoint {
+        route: GOVERNANCE[number],
+        path,
+        body,
+        status,
+        action: None,
+    };
+    let write = |number: usize, path: String, status: u16, body: Option<Value>, action: &'static str| {
+        Endpoint { action: Some(action), ..read(number, path, status, body) }
+    };
+    let held = json!({ "worker": "w", "attempt": 0 });
+    let new_job = json!({ "table": table("one"), "action": "compact" });
+    vec![
+        read(0, at(&format!("policy?{}", scope("other"))), 200, None),
+        write(1, at(&format!("policy?{}", scope("one"))), 200, Some(put), "put-policy"),
+        write(2, at(&format!("policy?{}", scope("other"))), 204, None, "delete-policy"),
+        read(3, at(&format!("applicable-policy?{}", scope("one"))), 200, None),
+        write(4, at("pause"), 204, Some(json!({ "table": table("one"), "reason": "a test" })), "pause"),
+        write(5, at("resume"), 204, Some(json!({ "table": table("other") })), "resume"),
+        read(6, at("jobs"), 200, None),
+        write(7, at("jobs"), 200, Some(new_job), "queue-job"),
+        read(8, job.clone(), 200, None),
+        write(9, format!("{job}/cancel"), 200, Some(json!({})), "cancel-job"),
+        // A worker's word counts for a job that it holds; what it says is the job's own history.
+        read(10, at("jobs/lease"), 200, Some(json!({ "worker": "w" }))),
+        read(11, format!("{job}/heartbeat"), 409, Some(json!({ "held": held }))),
+        read(12, format!("{job}/outputs"), 409, Some(json!({ "held": held, "add": ["a"] }))),
+        read(
+            13,
+            format!("{job}/finish"),
+            409,
+            Some(json!({ "held": held, "outcome": { "outcome": "cancelled" } })),
+        ),
     ]
 }
 

@@ -14,6 +14,7 @@ mod fuzz;
 mod idempotency;
 mod limits;
 mod locations;
+mod maintenance;
 mod metrics_reports;
 mod namespaces;
 mod openapi;

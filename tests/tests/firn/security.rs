@@ -21,7 +21,8 @@ async fn check_refused(firn: &Firn, endpoint: &Endpoint, headers: &[(&str, &str)
 
 async fn every_endpoint_refuses_a_page_of_another_site(backend: Backend) {
     let firn = process::shared(backend).await;
-    let all = endpoints::all(firn).await;
+    let mut all = endpoints::all(firn).await;
+    all.extend(endpoints::governance(firn).await);
     for endpoint in &all {
         for host in [
             "evil.example",

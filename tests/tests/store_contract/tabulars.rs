@@ -20,6 +20,7 @@ on_both_databases!(
     one_of_two_concurrent_creators_wins,
     a_rename_says_why_not,
     a_rename_keeps_the_id,
+    a_name_is_found_by_the_id,
     one_of_two_concurrent_renames_to_one_name_wins,
     a_drop_is_refused_if_the_pointer_moved,
     a_locked_table_changes_only_after_the_transaction,
@@ -211,6 +212,17 @@ async fn a_rename_keeps_the_id(fixture: &Fixture) {
     assert_eq!(find(fixture, "a", "t").await, None);
     let found = find(fixture, "b", "u").await.unwrap();
     assert_eq!((found.tabular_id, found.namespace_id), (tabular_id, to.namespace_id));
+}
+
+async fn a_name_is_found_by_the_id(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("a\u{1f}b").await;
+    let tabular_id = fixture.table(namespace_id, "😀").await;
+    let name = tabulars::find_name(&fixture.db, tabular_id).await.unwrap().unwrap();
+    assert_eq!(
+        (name.warehouse.as_str(), name.namespace_path.as_str(), name.name.as_str()),
+        ("main", "a\u{1f}b", "😀")
+    );
+    assert_eq!(tabulars::find_name(&fixture.db, TabularId(new_id())).await.unwrap(), None);
 }
 
 async fn one_of_two_concurrent_renames_to_one_name_wins(fixture: &Fixture) {

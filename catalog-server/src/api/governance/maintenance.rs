@@ -1,0 +1,351 @@
+//! Maintenance: policies for those who administer tables, jobs for those who watch, leases for workers.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use openapi::maintenance::{
+    ApplicablePolicy, ApplicableSetting, Finish, FinishOutcome, Heartbeat, HeartbeatAnswer, Held, Job,
+    JobPage, JobQuery, LeaseAnswer, LeaseRequest, NewJob, Outputs, PauseRequest, Paused, PolicyAnswer,
+    ResumeRequest, ScopeName, TableName,
+};
+use serde_json::Value;
+use table_core::rewrite::policy::Policy;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::api::App;
+use crate::api::error::{ApiError, CommonErrors, MutationErrors};
+use crate::api::extract::{AtJob, Change, Params, context};
+use crate::catalog::names::{Identifier, Namespace};
+use crate::catalog::warehouses::Warehouse;
+use crate::schedule::jobs::Finished;
+use crate::schedule::policies::Target;
+use crate::store::jobs::{Job as JobRow, JobLease, JobState};
+use crate::store::policies::Policy as PolicyRow;
+
+const PAGE_JOBS: u32 = 100;
+const PAGE_JOBS_MAX: u32 = 1_000;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(get_policy, put_policy, delete_policy))
+        .routes(routes!(applicable_policy))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .routes(routes!(list_jobs, queue_job))
+        .routes(routes!(get_job))
+        .routes(routes!(cancel_job))
+        .routes(routes!(lease_job))
+        .routes(routes!(heartbeat))
+        .routes(routes!(note_outputs))
+        .routes(routes!(finish_job))
+}
+
+/// The policy of a warehouse, namespace or table itself.
+#[utoipa::path(get, path = "/governance/v1/maintenance/policy", tag = "Maintenance", operation_id = "getMaintenancePolicy",
+    params(ScopeName), responses((status = 200, body = PolicyAnswer), CommonErrors))]
+async fn get_policy(
+    State(app): State<App>,
+    Params(scope): Params<ScopeName>,
+) -> Result<Json<PolicyAnswer>, ApiError> {
+    let target = target(&app, scope).await?;
+    Ok(Json(policy_answer(app.schedule.require_policy(&target).await?)))
+}
+
+/// Sets the policy of a warehouse, namespace or table. What it leaves out is inherited.
+#[utoipa::path(put, path = "/governance/v1/maintenance/policy", tag = "Maintenance", operation_id = "putMaintenancePolicy",
+    params(ScopeName), request_body = Object,
+    responses((status = 200, body = PolicyAnswer), CommonErrors, MutationErrors))]
+async fn put_policy(
+    State(app): State<App>,
+    Params(scope): Params<ScopeName>,
+    change: Change,
+) -> Result<Json<PolicyAnswer>, ApiError> {
+    let target = target(&app, scope).await?;
+    let put = app.schedule.put_policy(&context(change.request_id), &target, &change.body).await?;
+    Ok(Json(policy_answer(put)))
+}
+
+/// Removes the policy of a warehouse, namespace or table; what it inherits holds again.
+#[utoipa::path(delete, path = "/governance/v1/maintenance/policy", tag = "Maintenance",
+    operation_id = "deleteMaintenancePolicy", params(ScopeName),
+    responses((status = 204), CommonErrors, MutationErrors))]
+async fn delete_policy(
+    State(app): State<App>,
+    Params(scope): Params<ScopeName>,
+    change: Change,
+) -> Result<StatusCode, ApiError> {
+    let target = target(&app, scope).await?;
+    app.schedule.delete_policy(&context(change.request_id), &target).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What holds for a table, each setting with the policy that makes it.
+#[utoipa::path(get, path = "/governance/v1/maintenance/applicable-policy", tag = "Maintenance",
+    operation_id = "getApplicableMaintenancePolicy", params(ScopeName),
+    responses((status = 200, body = ApplicablePolicy), CommonErrors))]
+async fn applicable_policy(
+    State(app): State<App>,
+    Params(scope): Params<ScopeName>,
+) -> Result<Json<ApplicablePolicy>, ApiError> {
+    let Target::Table(warehouse, identifier) = target(&app, scope).await? else {
+        return Err(ApiError::bad_request("Invalid query: `namespace` and `table` are needed"));
+    };
+    let applicable = app.schedule.applicable_policy(&warehouse, &identifier, None).await?;
+    let setting = |setting: table_core::rewrite::policy::Setting<String>| ApplicableSetting {
+        name: setting.name,
+        value: setting.value,
+        source: setting.source,
+    };
+    Ok(Json(ApplicablePolicy {
+        policy: serde_json::to_value(applicable.policy).unwrap_or_default(),
+        settings: applicable.settings.into_iter().map(setting).collect(),
+        paused: applicable.pause.map(|pause| Paused {
+            reason: pause.reason,
+            since_ms: pause.since_ms,
+            paused_by: pause.paused_by,
+        }),
+    }))
+}
+
+/// Leaves a table alone until it is resumed.
+#[utoipa::path(post, path = "/governance/v1/maintenance/pause", tag = "Maintenance", operation_id = "pauseMaintenance",
+    request_body = PauseRequest, responses((status = 204), CommonErrors, MutationErrors))]
+async fn pause(State(app): State<App>, change: Change) -> Result<StatusCode, ApiError> {
+    let PauseRequest { table, reason } = change.json()?;
+    let (warehouse, identifier) = find_table(&app, table).await?;
+    app.schedule.pause(&context(change.request_id), &warehouse, &identifier, &reason).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends a pause.
+#[utoipa::path(post, path = "/governance/v1/maintenance/resume", tag = "Maintenance", operation_id = "resumeMaintenance",
+    request_body = ResumeRequest, responses((status = 204), CommonErrors, MutationErrors))]
+async fn resume(State(app): State<App>, change: Change) -> Result<StatusCode, ApiError> {
+    let ResumeRequest { table } = change.json()?;
+    let (warehouse, identifier) = find_table(&app, table).await?;
+    app.schedule.resume(&context(change.request_id), &warehouse, &identifier).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Jobs, newest first: those under way, those to come, and those that ended.
+#[utoipa::path(get, path = "/governance/v1/maintenance/jobs", tag = "Maintenance", operation_id = "listMaintenanceJobs",
+    params(JobQuery), responses((status = 200, body = JobPage), CommonErrors))]
+async fn list_jobs(
+    State(app): State<App>,
+    Params(query): Params<JobQuery>,
+) -> Result<Json<JobPage>, ApiError> {
+    let state = match query.state {
+        Some(text) => {
+            Some(JobState::try_from(text).map_err(|error| ApiError::bad_request(error.to_string()))?)
+        }
+        None => None,
+    };
+    let table = match (query.warehouse, query.namespace, query.table) {
+        (None, None, None) => None,
+        (Some(warehouse), Some(namespace), Some(table)) => {
+            let scope = ScopeName { warehouse, namespace: Some(namespace), table: Some(table) };
+            match target(&app, scope).await? {
+                Target::Table(warehouse, identifier) => Some((warehouse, identifier)),
+                Target::Warehouse(_) | Target::Namespace(..) => None,
+            }
+        }
+        _ => {
+            return Err(ApiError::bad_request(
+                "Invalid query: send `warehouse`, `namespace` and `table`, or none of them",
+            ));
+        }
+    };
+    let before = match query.page_token.as_deref() {
+        None | Some("") => None,
+        Some(token) => Some(Uuid::try_parse(token).map_err(|_| {
+            ApiError::bad_request(
+                "Invalid page-token: send the `next-page-token` of an earlier page unchanged",
+            )
+        })?),
+    };
+    let limit = query.page_size.unwrap_or(PAGE_JOBS).clamp(1, PAGE_JOBS_MAX);
+    let table = table.as_ref().map(|(warehouse, identifier)| (warehouse, identifier));
+    let mut rows = app.schedule.list_jobs(table, state, before, limit + 1).await?;
+    let has_more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let next_page_token = rows.last().filter(|_| has_more).map(|row| row.job_id.to_string());
+    Ok(Json(JobPage { jobs: rows.into_iter().map(job).collect(), next_page_token }))
+}
+
+/// Makes a job that is done as soon as a worker is free.
+#[utoipa::path(post, path = "/governance/v1/maintenance/jobs", tag = "Maintenance", operation_id = "queueMaintenanceJob",
+    request_body = NewJob, responses((status = 200, body = Job), CommonErrors, MutationErrors))]
+async fn queue_job(State(app): State<App>, change: Change) -> Result<Json<Job>, ApiError> {
+    let NewJob { table, action, policy } = change.json()?;
+    let once = match policy {
+        Some(policy) => Some(
+            Policy::parse(policy.to_string().as_bytes())
+                .map_err(|error| ApiError::bad_request(error.to_string()))?,
+        ),
+        None => None,
+    };
+    let (warehouse, identifier) = find_table(&app, table).await?;
+    let context = context(change.request_id);
+    let queued = app.schedule.queue_job(&context, &warehouse, &identifier, action.as_str(), once).await?;
+    Ok(Json(job(queued)))
+}
+
+/// A job: how far it is, or what came of it.
+#[utoipa::path(get, path = "/governance/v1/maintenance/jobs/{job-id}", tag = "Maintenance",
+    operation_id = "getMaintenanceJob", params(("job-id" = String, Path)),
+    responses((status = 200, body = Job), CommonErrors))]
+async fn get_job(State(app): State<App>, AtJob(job_id): AtJob) -> Result<Json<Job>, ApiError> {
+    Ok(Json(job(app.schedule.require_job(job_id).await?)))
+}
+
+/// Cancels a job, or asks its worker to stop.
+#[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/cancel", tag = "Maintenance",
+    operation_id = "cancelMaintenanceJob", params(("job-id" = String, Path)),
+    responses((status = 200, body = Job), CommonErrors, MutationErrors))]
+async fn cancel_job(
+    State(app): State<App>,
+    AtJob(job_id): AtJob,
+    change: Change,
+) -> Result<Json<Job>, ApiError> {
+    Ok(Json(job(app.schedule.cancel_job(&context(change.request_id), job_id).await?)))
+}
+
+/// Gives a worker the job that is next, if there is one.
+#[utoipa::path(post, path = "/governance/v1/maintenance/jobs/lease", tag = "Maintenance workers",
+    operation_id = "leaseMaintenanceJob", request_body = LeaseRequest,
+    responses((status = 200, body = LeaseAnswer), CommonErrors, MutationErrors))]
+async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseAnswer>, ApiError> {
+    let LeaseRequest { worker } = change.json()?;
+    if worker.is_empty() || worker.len() > 200 || worker.contains('\0') {
+        return Err(ApiError::bad_request("a worker's name has 1 to 200 bytes, none of them zero"));
+    }
+    let lease_ms = app.schedule.lease_ms();
+    let Some(leased) = app.schedule.lease_job(&worker).await? else {
+        return Ok(Json(LeaseAnswer { job: None, table: None, lease_ms, leftovers: Vec::new() }));
+    };
+    let table = TableName {
+        warehouse: leased.table.warehouse,
+        namespace: leased.table.identifier.namespace.levels().to_vec(),
+        table: leased.table.identifier.name,
+    };
+    Ok(Json(LeaseAnswer {
+        job: Some(job(leased.job)),
+        table: Some(table),
+        lease_ms,
+        leftovers: leased.leftovers,
+    }))
+}
+
+/// Says that a worker is still at a job, and how far.
+#[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/heartbeat", tag = "Maintenance workers",
+    operation_id = "heartbeatMaintenanceJob", params(("job-id" = String, Path)), request_body = Heartbeat,
+    responses((status = 200, body = HeartbeatAnswer), CommonErrors, MutationErrors))]
+async fn heartbeat(
+    State(app): State<App>,
+    AtJob(job_id): AtJob,
+    change: Change,
+) -> Result<Json<HeartbeatAnswer>, ApiError> {
+    let Heartbeat { held, progress } = change.json()?;
+    let progress = progress.map(|progress| progress.to_string());
+    let cancel = app.schedule.heartbeat(lease(job_id, &held), progress.as_deref()).await?;
+    Ok(Json(HeartbeatAnswer { cancel }))
+}
+
+/// Tells which files a worker is about to write, so that nothing is left of it if it dies.
+#[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/outputs", tag = "Maintenance workers",
+    operation_id = "noteMaintenanceOutputs", params(("job-id" = String, Path)), request_body = Outputs,
+    responses((status = 204), CommonErrors, MutationErrors))]
+async fn note_outputs(
+    State(app): State<App>,
+    AtJob(job_id): AtJob,
+    change: Change,
+) -> Result<StatusCode, ApiError> {
+    let Outputs { held, add, forget } = change.json()?;
+    app.schedule.note_outputs(lease(job_id, &held), &add, &forget).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends a job.
+#[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/finish", tag = "Maintenance workers",
+    operation_id = "finishMaintenanceJob", params(("job-id" = String, Path)), request_body = Finish,
+    responses((status = 204), CommonErrors, MutationErrors))]
+async fn finish_job(
+    State(app): State<App>,
+    AtJob(job_id): AtJob,
+    change: Change,
+) -> Result<StatusCode, ApiError> {
+    let Finish { held, outcome } = change.json()?;
+    let finished = match outcome {
+        FinishOutcome::Succeeded { result } => Finished::Succeeded(result.to_string()),
+        FinishOutcome::Failed { error } => Finished::Failed(error),
+        FinishOutcome::Retry { error, after_ms } => {
+            Finished::Retry(error, i64::try_from(after_ms).unwrap_or(i64::MAX))
+        }
+        FinishOutcome::Cancelled {} => Finished::Cancelled,
+    };
+    app.schedule.finish_job(lease(job_id, &held), finished).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn target(app: &App, scope: ScopeName) -> Result<Target, ApiError> {
+    let warehouse = app.catalog.find_warehouse(&scope.warehouse).await?;
+    Ok(match (scope.namespace, scope.table) {
+        (None, None) => Target::Warehouse(warehouse),
+        (Some(namespace), None) => Target::Namespace(warehouse, Namespace::from_path(&namespace)?),
+        (Some(namespace), Some(table)) => {
+            Target::Table(warehouse, Identifier::new(Namespace::from_path(&namespace)?, table)?)
+        }
+        (None, Some(_)) => {
+            return Err(ApiError::bad_request(
+                "Invalid query: `table` needs `namespace`, its levels joined by %1F",
+            ));
+        }
+    })
+}
+
+async fn find_table(app: &App, name: TableName) -> Result<(Warehouse, Identifier), ApiError> {
+    let warehouse = app.catalog.find_warehouse(&name.warehouse).await?;
+    Ok((warehouse, Identifier::new(Namespace::new(name.namespace)?, name.table)?))
+}
+
+fn lease(job_id: Uuid, held: &Held) -> JobLease<'_> {
+    JobLease { job_id, worker: &held.worker, attempt: held.attempt }
+}
+
+fn policy_answer(row: PolicyRow) -> PolicyAnswer {
+    PolicyAnswer {
+        policy: parsed(&row.document),
+        version: row.version,
+        updated_ms: row.updated_ms,
+        updated_by: row.updated_by,
+    }
+}
+
+fn job(row: JobRow) -> Job {
+    Job {
+        job_id: row.job_id,
+        table: row.table_name,
+        action: row.action,
+        state: row.state.as_str().to_owned(),
+        policy: parsed(&row.options),
+        reason: row.reason,
+        requested_by: row.requested_by,
+        attempt: row.attempt,
+        worker: row.worker,
+        cancel_wanted: row.cancel_wanted,
+        progress: row.progress.as_deref().map(parsed),
+        result: row.result.as_deref().map(parsed),
+        error: row.error,
+        created_ms: row.created_ms,
+        due_ms: row.due_ms,
+        started_ms: row.started_ms,
+        finished_ms: row.finished_ms,
+    }
+}
+
+/// JSON that was written by this server.
+fn parsed(json: &str) -> Value {
+    serde_json::from_str(json).unwrap_or_default()
+}

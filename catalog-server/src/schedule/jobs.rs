@@ -1,0 +1,282 @@
+//! Jobs: made by whoever wants something done, handed out to workers, watched and ended.
+
+use std::time::Duration;
+
+use serde_json::json;
+use table_core::rewrite::policy::Policy;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::catalog::conclude::Change;
+use crate::catalog::context::Context;
+use crate::catalog::error::CatalogError;
+use crate::catalog::names::{Identifier, Namespace};
+use crate::catalog::warehouses::Warehouse;
+use crate::id;
+use crate::store::error::StoreError;
+use crate::store::ids::TabularId;
+use crate::store::jobs::{self, CancelJob, Job, JobFilter, JobLease, JobState, LeaseTerms, NewJob, Outcome};
+use crate::store::tabulars;
+
+use super::Schedule;
+
+/// What somebody asks for by hand is done before all else.
+const RANK_BY_HAND: i64 = i64::MAX;
+/// Others may have leased a job of the same table at the same moment; then the next one is looked for.
+const LEASE_TRIES: usize = 8;
+/// How many jobs are forgotten in one transaction.
+const FORGOTTEN_MAX: u64 = 1_000;
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+/// How many left-over files a worker is told of at a time.
+const LEFTOVERS_MAX: u32 = 10_000;
+
+/// Work that was handed out.
+#[derive(Debug)]
+pub struct Leased {
+    /// The job.
+    pub job: Job,
+    /// What its table is called now.
+    pub table: TableName,
+    /// Files that former attempts were about to write.
+    pub leftovers: Vec<String>,
+}
+
+/// A table's name, with its warehouse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName {
+    /// The warehouse's name.
+    pub warehouse: String,
+    /// Where it is, and what it is called.
+    pub identifier: Identifier,
+}
+
+/// How a worker says that a job ended.
+#[derive(Clone, Debug)]
+pub enum Finished {
+    /// It is done; what came of it, as JSON.
+    Succeeded(String),
+    /// It cannot be done.
+    Failed(String),
+    /// It may be done later: why, and in how many milliseconds.
+    Retry(String, i64),
+    /// It was to stop.
+    Cancelled,
+}
+
+impl Schedule {
+    /// Makes a job that is done as soon as a worker is free.
+    pub async fn queue_job(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        action: &str,
+        once: Option<Policy>,
+    ) -> Result<Job, CatalogError> {
+        self.writable_table(warehouse, identifier).await?;
+        let applicable = self.applicable_policy(warehouse, identifier, once).await?;
+        // Numbers and names always serialise.
+        let options = serde_json::to_string(&applicable.policy).unwrap_or_default();
+        let table_name = format!("{}/{identifier}", warehouse.name);
+        let new = NewJob {
+            job_id: id::ordered(),
+            warehouse_id: warehouse.id,
+            tabular_id: applicable.tabular_id,
+            table_name: &table_name,
+            action,
+            options: &options,
+            reason: "asked for",
+            requested_by: context.caller.id(),
+            rank: RANK_BY_HAND,
+            due_ms: 0,
+        };
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        if !jobs::enqueue(&mut tx, &new).await? {
+            return Err(CatalogError::Conflict(format!(
+                "a job `{action}` of `{identifier}` is queued or running already"
+            )));
+        }
+        let change = job_change("queue-job", new.table_name, applicable.tabular_id, (new.job_id, action));
+        self.catalog.record(&mut tx, context, change).await?;
+        tx.commit().await?;
+        self.require_job(new.job_id).await
+    }
+
+    /// A job.
+    pub async fn require_job(&self, job_id: Uuid) -> Result<Job, CatalogError> {
+        jobs::find(&self.db, job_id).await?.ok_or_else(|| CatalogError::NoSuchJob(job_id.to_string()))
+    }
+
+    /// Up to `limit` jobs, newest first.
+    pub async fn list_jobs(
+        &self,
+        table: Option<(&Warehouse, &Identifier)>,
+        state: Option<JobState>,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<Job>, CatalogError> {
+        let tabular_id = match table {
+            Some((warehouse, identifier)) => {
+                let kind = tabulars::TabularKind::Table;
+                Some(self.catalog.require_object(warehouse, identifier, kind).await?.tabular_id)
+            }
+            None => None,
+        };
+        Ok(jobs::list(&self.db, JobFilter { tabular_id, state, before }, limit).await?)
+    }
+
+    /// Cancels a job, or asks its worker to stop.
+    pub async fn cancel_job(&self, context: &Context, job_id: Uuid) -> Result<Job, CatalogError> {
+        let job = self.require_job(job_id).await?;
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        match jobs::cancel(&mut tx, job_id).await? {
+            CancelJob::Cancelled | CancelJob::Wanted => {}
+            CancelJob::Over => {
+                return Err(CatalogError::Conflict(format!(
+                    "job {job_id} has ended: {}",
+                    job.state.as_str()
+                )));
+            }
+            CancelJob::Missing => return Err(CatalogError::NoSuchJob(job_id.to_string())),
+        }
+        let change = job_change("cancel-job", &job.table_name, job.tabular_id, (job_id, &job.action));
+        self.catalog.record(&mut tx, context, change).await?;
+        tx.commit().await?;
+        self.require_job(job_id).await
+    }
+
+    /// Hands out the job that is next.
+    pub async fn lease_job(&self, worker: &str) -> Result<Option<Leased>, CatalogError> {
+        for _ in 0..LEASE_TRIES {
+            let Some(job) = self.try_lease(worker).await? else { return Ok(None) };
+            let leftovers = jobs::list_outputs(&self.db, job.job_id, job.attempt, "", LEFTOVERS_MAX).await?;
+            if let Some(table) = self.name_of(&job).await? {
+                return Ok(Some(Leased { job, table, leftovers }));
+            }
+            let gone = Finished::Failed("its table was dropped".to_owned());
+            self.finish_job(held(&job, worker), gone).await?;
+        }
+        Ok(None)
+    }
+
+    async fn try_lease(&self, worker: &str) -> Result<Option<Job>, CatalogError> {
+        let terms = LeaseTerms {
+            lease_ms: i64::from(self.settings.lease_ms),
+            attempts_max: i64::from(self.settings.attempts_max),
+        };
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut tx = self.db.write(self.clock.now_ms()).await?;
+            match jobs::lease(&mut tx, worker, terms).await {
+                Ok(job) => {
+                    tx.commit().await?;
+                    return Ok(job);
+                }
+                Err(error) if error.is_retryable() && tries < LEASE_TRIES => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// How long a job is a worker's without a heartbeat, in milliseconds.
+    pub fn lease_ms(&self) -> i64 {
+        i64::from(self.settings.lease_ms)
+    }
+
+    /// Prolongs a lease, and tells whether the job is to stop.
+    pub async fn heartbeat(&self, lease: JobLease<'_>, progress: Option<&str>) -> Result<bool, CatalogError> {
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        let cancel = jobs::extend(&mut tx, lease, self.lease_ms(), progress).await?;
+        tx.commit().await?;
+        cancel.ok_or_else(|| lost(lease))
+    }
+
+    /// Keeps and forgets files of a job.
+    pub async fn note_outputs(
+        &self,
+        lease: JobLease<'_>,
+        add: &[String],
+        forget: &[String],
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        // Also when there is nothing to add: whether the job is still the worker's is found out here.
+        if !jobs::add_outputs(&mut tx, lease, add).await? {
+            return Err(lost(lease));
+        }
+        jobs::forget_outputs(&mut tx, lease.job_id, forget).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Ends a job.
+    pub async fn finish_job(&self, lease: JobLease<'_>, finished: Finished) -> Result<(), CatalogError> {
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        let done = match &finished {
+            Finished::Succeeded(result) => jobs::finish(&mut tx, lease, Outcome::Succeeded(result)).await?,
+            Finished::Failed(error) => jobs::finish(&mut tx, lease, Outcome::Failed(error)).await?,
+            Finished::Cancelled => jobs::finish(&mut tx, lease, Outcome::Cancelled).await?,
+            Finished::Retry(error, after_ms) => {
+                let due_ms = tx.at_ms().saturating_add((*after_ms).max(0));
+                jobs::give_back(&mut tx, lease, due_ms, error).await?
+            }
+        };
+        tx.commit().await?;
+        if done { Ok(()) } else { Err(lost(lease)) }
+    }
+
+    /// Forgets jobs that ended long ago, until `stop`.
+    pub async fn run_housekeeping(&self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.forget_old_jobs().await {
+                Ok(FORGOTTEN_MAX) => continue,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "cannot delete old maintenance jobs; trying again"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(HOUSEKEEPING_INTERVAL) => {}
+            }
+        }
+    }
+
+    async fn forget_old_jobs(&self) -> Result<u64, StoreError> {
+        let now_ms = self.clock.now_ms();
+        let before_ms = now_ms - DAY_MS * i64::from(self.settings.history_days);
+        let mut tx = self.db.write(now_ms).await?;
+        let pruned =
+            jobs::prune(&mut tx, before_ms, u32::try_from(FORGOTTEN_MAX).unwrap_or(u32::MAX)).await?;
+        tx.commit().await?;
+        Ok(pruned)
+    }
+
+    async fn name_of(&self, job: &Job) -> Result<Option<TableName>, CatalogError> {
+        let Some(name) = tabulars::find_name(&self.db, job.tabular_id).await? else { return Ok(None) };
+        let namespace = Namespace::from_path(&name.namespace_path)?;
+        Ok(Some(TableName { warehouse: name.warehouse, identifier: Identifier::new(namespace, name.name)? }))
+    }
+}
+
+/// A line of the audit trail about a job; `table` begins with its warehouse.
+fn job_change<'a>(
+    action: &'static str,
+    table: &'a str,
+    tabular_id: TabularId,
+    (job_id, what): (Uuid, &str),
+) -> Change<'a> {
+    let (warehouse, name) = table.split_once('/').unwrap_or(("", table));
+    let detail = json!({ "job-id": job_id, "action": what });
+    Change { action, kind: "table", name: name.to_owned(), id: tabular_id.0, warehouse, detail }
+}
+
+/// What a worker holds of a job.
+fn held<'a>(job: &Job, worker: &'a str) -> JobLease<'a> {
+    JobLease { job_id: job.job_id, worker, attempt: job.attempt }
+}
+
+fn lost(lease: JobLease<'_>) -> CatalogError {
+    CatalogError::Conflict(format!(
+        "job {} is not attempt {} of worker `{}` any more; stop, and delete what was written for it",
+        lease.job_id, lease.attempt, lease.worker
+    ))
+}

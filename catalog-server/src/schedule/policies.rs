@@ -1,0 +1,222 @@
+//! Policies: set for a warehouse, a namespace or a table, and inherited downwards.
+
+use serde_json::json;
+use table_core::rewrite::policy::{Policy, Setting};
+
+use crate::catalog::conclude::Change;
+use crate::catalog::context::Context;
+use crate::catalog::error::CatalogError;
+use crate::catalog::names::{Identifier, LEVEL_SEPARATOR, Namespace};
+use crate::catalog::warehouses::Warehouse;
+use crate::store::ids::TabularId;
+use crate::store::policies::{self, Pause, Policy as PolicyRow, Scope};
+use crate::store::tabulars::TabularKind;
+
+use super::Schedule;
+
+/// What a policy is for, by name.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// Everything in a warehouse.
+    Warehouse(Warehouse),
+    /// Everything in a namespace and those below.
+    Namespace(Warehouse, Namespace),
+    /// One table.
+    Table(Warehouse, Identifier),
+}
+
+/// What holds for a table.
+#[derive(Debug)]
+pub struct Applicable {
+    /// The table.
+    pub tabular_id: TabularId,
+    /// All settings together.
+    pub policy: Policy,
+    /// Each with its source: `table`, `namespace a.b`, `warehouse`, `default`.
+    pub settings: Vec<Setting<String>>,
+    /// Set while the table is left alone.
+    pub pause: Option<Pause>,
+}
+
+impl Target {
+    fn warehouse(&self) -> &Warehouse {
+        match self {
+            Self::Warehouse(warehouse) | Self::Namespace(warehouse, _) | Self::Table(warehouse, _) => {
+                warehouse
+            }
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Warehouse(_) => "warehouse",
+            Self::Namespace(..) => "namespace",
+            Self::Table(..) => "table",
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Warehouse(_) => String::new(),
+            Self::Namespace(_, namespace) => namespace.to_string(),
+            Self::Table(_, identifier) => identifier.to_string(),
+        }
+    }
+}
+
+impl Schedule {
+    /// Sets a policy, and gives it as it is now.
+    pub async fn put_policy(
+        &self,
+        context: &Context,
+        target: &Target,
+        document: &[u8],
+    ) -> Result<PolicyRow, CatalogError> {
+        target.warehouse().require_writable()?;
+        let policy = Policy::parse(document).map_err(|error| CatalogError::Invalid(error.to_string()))?;
+        // As it is understood, so that equal policies are equal text. Numbers and names always serialise.
+        let document = serde_json::to_string(&policy).unwrap_or_default();
+        let scope = self.scope(target).await?;
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        let by = context.caller.id();
+        let version = policies::put(&mut tx, target.warehouse().id, scope, &document, by).await?;
+        let detail = json!({ "policy": policy, "version": version });
+        self.catalog.record(&mut tx, context, change("put-policy", target, scope, detail)).await?;
+        let updated_ms = tx.at_ms();
+        tx.commit().await?;
+        Ok(PolicyRow { document, version, updated_ms, updated_by: by.to_owned() })
+    }
+
+    /// The policy of a warehouse, namespace or table itself.
+    pub async fn require_policy(&self, target: &Target) -> Result<PolicyRow, CatalogError> {
+        let found = policies::find(&self.db, self.scope(target).await?).await?;
+        found.ok_or_else(|| missing(target))
+    }
+
+    /// Removes a policy; what it inherits holds again.
+    pub async fn delete_policy(&self, context: &Context, target: &Target) -> Result<(), CatalogError> {
+        target.warehouse().require_writable()?;
+        let scope = self.scope(target).await?;
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        if !policies::delete(&mut tx, scope).await? {
+            return Err(missing(target));
+        }
+        self.catalog.record(&mut tx, context, change("delete-policy", target, scope, json!({}))).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// What holds for a table, `once` over all else.
+    pub async fn applicable_policy(
+        &self,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        once: Option<Policy>,
+    ) -> Result<Applicable, CatalogError> {
+        let found = self.catalog.require_object(warehouse, identifier, TabularKind::Table).await?;
+        let mut chain: Vec<(String, Policy)> =
+            once.into_iter().map(|policy| ("this once".to_owned(), policy)).collect();
+        self.extend(&mut chain, "table", Scope::Table(found.tabular_id)).await?;
+        let mut path = Some(identifier.namespace.path());
+        while let Some(levels) = path {
+            let namespace = Namespace::from_path(levels)?;
+            let id = self.catalog.require_namespace(warehouse, &namespace).await?.namespace_id;
+            self.extend(&mut chain, &format!("namespace {namespace}"), Scope::Namespace(id)).await?;
+            path = levels.rsplit_once(LEVEL_SEPARATOR).map(|(parent, _)| parent);
+        }
+        self.extend(&mut chain, "warehouse", Scope::Warehouse(warehouse.id)).await?;
+        chain.push(("default".to_owned(), Policy::defaults()));
+        let policy = chain.iter().fold(Policy::default(), |all, (_, policy)| all.over(policy));
+        Ok(Applicable {
+            tabular_id: found.tabular_id,
+            policy,
+            settings: Policy::settings(&chain),
+            pause: policies::find_pause(&self.db, found.tabular_id).await?,
+        })
+    }
+
+    /// Leaves a table alone until it is resumed.
+    pub async fn pause(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        reason: &str,
+    ) -> Result<(), CatalogError> {
+        let target = Target::Table(warehouse.clone(), identifier.clone());
+        let tabular_id = self.writable_table(warehouse, identifier).await?;
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        policies::pause(&mut tx, tabular_id, reason, context.caller.id()).await?;
+        let change = change("pause", &target, Scope::Table(tabular_id), json!({ "reason": reason }));
+        self.catalog.record(&mut tx, context, change).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Ends a pause, if there is one.
+    pub async fn resume(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+    ) -> Result<(), CatalogError> {
+        let target = Target::Table(warehouse.clone(), identifier.clone());
+        let tabular_id = self.writable_table(warehouse, identifier).await?;
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        if policies::resume(&mut tx, tabular_id).await? {
+            let change = change("resume", &target, Scope::Table(tabular_id), json!({}));
+            self.catalog.record(&mut tx, context, change).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// A table that is not one of the past.
+    pub(super) async fn writable_table(
+        &self,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+    ) -> Result<TabularId, CatalogError> {
+        warehouse.require_writable()?;
+        Ok(self.catalog.require_object(warehouse, identifier, TabularKind::Table).await?.tabular_id)
+    }
+
+    async fn scope(&self, target: &Target) -> Result<Scope, CatalogError> {
+        Ok(match target {
+            Target::Warehouse(warehouse) => Scope::Warehouse(warehouse.id),
+            Target::Namespace(warehouse, namespace) => {
+                Scope::Namespace(self.catalog.require_namespace(warehouse, namespace).await?.namespace_id)
+            }
+            Target::Table(warehouse, identifier) => {
+                let found = self.catalog.require_object(warehouse, identifier, TabularKind::Table).await?;
+                Scope::Table(found.tabular_id)
+            }
+        })
+    }
+
+    async fn extend(
+        &self,
+        chain: &mut Vec<(String, Policy)>,
+        source: &str,
+        scope: Scope,
+    ) -> Result<(), CatalogError> {
+        if let Some(row) = policies::find(&self.db, scope).await? {
+            let policy = Policy::parse(row.document.as_bytes())
+                .map_err(|error| CatalogError::Internal(format!("the stored policy of {source}: {error}")))?;
+            chain.push((source.to_owned(), policy));
+        }
+        Ok(())
+    }
+}
+
+fn missing(target: &Target) -> CatalogError {
+    let name = format!("{} {}", target.kind(), target.name());
+    CatalogError::NoSuchPolicy(name.trim_end().to_owned())
+}
+
+fn change<'a>(
+    action: &'static str,
+    target: &'a Target,
+    scope: Scope,
+    detail: serde_json::Value,
+) -> Change<'a> {
+    let warehouse = &target.warehouse().name;
+    Change { action, kind: target.kind(), name: target.name(), id: scope.id(), warehouse, detail }
+}

@@ -1,0 +1,3 @@
+//! What the governance API and its clients say to each other, as types. It knows nothing else of Firn.
+
+pub mod maintenance;

@@ -1,0 +1,344 @@
+//! Maintenance: policies, jobs, and what workers tell. Instants are milliseconds since 1970.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+/// A table.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TableName {
+    /// The warehouse.
+    #[schema(example = "main")]
+    pub warehouse: String,
+    /// The levels of the namespace.
+    pub namespace: Vec<String>,
+    /// The name.
+    #[schema(example = "flights")]
+    pub table: String,
+}
+
+/// A warehouse, a namespace of it, or a table.
+#[derive(Clone, Debug, Deserialize, IntoParams, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ScopeName {
+    /// The warehouse.
+    pub warehouse: String,
+    /// The levels of the namespace, separated by the character 0x1F; the warehouse itself if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The table; the namespace itself if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+}
+
+/// The policy of a warehouse, namespace or table itself.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct PolicyAnswer {
+    /// Its settings.
+    #[schema(value_type = Object)]
+    pub policy: Value,
+    /// Counts its changes.
+    pub version: i64,
+    /// When it was changed last.
+    pub updated_ms: i64,
+    /// By whom.
+    pub updated_by: String,
+}
+
+/// What holds for a table, and why.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct ApplicablePolicy {
+    /// All settings that hold.
+    #[schema(value_type = Object)]
+    pub policy: Value,
+    /// Each with the policy that makes it.
+    pub settings: Vec<ApplicableSetting>,
+    /// Set while the table is left alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Paused>,
+}
+
+/// A setting, and where it comes from.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct ApplicableSetting {
+    /// Such as `compact.target-bytes`.
+    pub name: String,
+    /// Its value.
+    #[schema(value_type = Object)]
+    pub value: Value,
+    /// `table`, `namespace a.b`, `warehouse`, or `default`.
+    pub source: String,
+}
+
+/// Why a table is left alone.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Paused {
+    /// In somebody's words.
+    pub reason: String,
+    /// Since when.
+    pub since_ms: i64,
+    /// Who wanted it.
+    pub paused_by: String,
+}
+
+/// A table that is to be left alone.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PauseRequest {
+    /// The table.
+    pub table: TableName,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// A table that is not to be left alone any more.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ResumeRequest {
+    /// The table.
+    pub table: TableName,
+}
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Looks at the table and finds out what else there is to do.
+    Evaluate,
+    /// Merges small files and applies deletes.
+    Compact,
+    /// Forgets old snapshots, and deletes files that only they needed.
+    ExpireSnapshots,
+    /// Merges small manifests.
+    RewriteManifests,
+}
+
+impl Action {
+    /// All of them.
+    pub const ALL: [Action; 4] =
+        [Self::Evaluate, Self::Compact, Self::ExpireSnapshots, Self::RewriteManifests];
+
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Evaluate => "evaluate",
+            Self::Compact => "compact",
+            Self::ExpireSnapshots => "expire-snapshots",
+            Self::RewriteManifests => "rewrite-manifests",
+        }
+    }
+}
+
+/// Work that somebody wants done now.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NewJob {
+    /// The table.
+    pub table: TableName,
+    /// What is to be done.
+    pub action: Action,
+    /// Settings for this once, over the policy's.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub policy: Option<Value>,
+}
+
+/// A job.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Job {
+    /// Its id; later jobs have greater ones.
+    #[schema(value_type = String, example = "01a1fcb7-95d6-756a-b092-5ff42fe10bb8")]
+    pub job_id: Uuid,
+    /// What the table was called when the job was made.
+    #[schema(example = "main/nyc.flights")]
+    pub table: String,
+    /// What is to be done.
+    pub action: String,
+    /// `queued`, `running`, `succeeded`, `failed`, `cancelled`.
+    pub state: String,
+    /// The settings that held when the job was made.
+    #[schema(value_type = Object)]
+    pub policy: Value,
+    /// Why it was made.
+    pub reason: String,
+    /// Who wanted it.
+    pub requested_by: String,
+    /// How many workers have had it.
+    pub attempt: i64,
+    /// The worker that has it, or had it last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    /// Whether somebody wants it to stop.
+    pub cancel_wanted: bool,
+    /// How far the worker is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub progress: Option<Value>,
+    /// What came of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub result: Option<Value>,
+    /// Why the last attempt failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// When it was made.
+    pub created_ms: i64,
+    /// Not before then.
+    pub due_ms: i64,
+    /// When a worker began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_ms: Option<i64>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_ms: Option<i64>,
+}
+
+/// Jobs, newest first.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct JobPage {
+    /// The jobs.
+    pub jobs: Vec<Job>,
+    /// To be sent as `page-token` for more; missing on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_page_token: Option<String>,
+}
+
+/// Which jobs are wanted.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct JobQuery {
+    /// Only those of a table; then `namespace` and `table` have to be there, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warehouse: Option<String>,
+    /// The levels of the table's namespace, separated by the character 0x1F.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// Only those in a state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Where the page before ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_token: Option<String>,
+    /// How many (100, at most 1,000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_size: Option<u32>,
+}
+
+/// A worker that wants work.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LeaseRequest {
+    /// The worker's name, for people; one that no other worker has.
+    pub worker: String,
+}
+
+/// Work for a worker, if there is any.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct LeaseAnswer {
+    /// The job; it is the worker's as long as it tells so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<Job>,
+    /// What its table is called now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableName>,
+    /// How long it is the worker's without a heartbeat.
+    pub lease_ms: i64,
+    /// Files that former attempts were about to write, to be deleted where they are no part of the table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<String>,
+}
+
+/// What a worker has to show to say anything about a job.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Held {
+    /// The worker's name.
+    pub worker: String,
+    /// The attempt that it was given.
+    pub attempt: i64,
+}
+
+/// A sign of life.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Heartbeat {
+    /// Who says so.
+    pub held: Held,
+    /// How far the job is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub progress: Option<Value>,
+}
+
+/// What a worker is told in return.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct HeartbeatAnswer {
+    /// Whether somebody wants the job to stop.
+    pub cancel: bool,
+}
+
+/// Files that a worker is about to write, or has dealt with.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Outputs {
+    /// Who says so.
+    pub held: Held,
+    /// About to be written.
+    #[serde(default)]
+    pub add: Vec<String>,
+    /// Part of the table by now, or deleted.
+    #[serde(default)]
+    pub forget: Vec<String>,
+}
+
+/// The end of a job.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Finish {
+    /// Who says so.
+    pub held: Held,
+    /// How it ended.
+    pub outcome: FinishOutcome,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(tag = "outcome", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum FinishOutcome {
+    /// It is done.
+    Succeeded {
+        /// What came of it.
+        #[schema(value_type = Object)]
+        result: Value,
+    },
+    /// It cannot be done.
+    Failed {
+        /// Why.
+        error: String,
+    },
+    /// It may be done later.
+    Retry {
+        /// Why not now.
+        error: String,
+        /// In how many milliseconds.
+        #[serde(rename = "after-ms")]
+        after_ms: u64,
+    },
+    /// It was to stop.
+    Cancelled {},
+}

@@ -1,0 +1,279 @@
+//! Maintenance seen from outside: policies and where they hold, jobs and who is at them.
+
+use serde_json::{Value, json};
+use tests::fixture::{self, create_table};
+use tests::http::{Client, Reply};
+use tests::process::{self, Backend, Firn, Setup};
+
+async fn call(client: &Client, method: &str, path: &str, body: Option<&Value>) -> Reply {
+    let path = format!("/governance/v1/maintenance/{path}");
+    client.request(method, &path, body.map(Value::to_string), &[]).await
+}
+
+async fn get(client: &Client, path: &str) -> Value {
+    call(client, "GET", path, None).await.expect(200).json()
+}
+
+async fn post(client: &Client, path: &str, body: &Value) -> Reply {
+    call(client, "POST", path, Some(body)).await
+}
+
+fn table(ns: &str, name: &str) -> Value {
+    json!({ "warehouse": "main", "namespace": ns.split('\u{1f}').collect::<Vec<_>>(), "table": name })
+}
+
+fn scope(ns: &str, name: &str) -> String {
+    format!("warehouse=main&namespace={}&table={name}", ns.replace('\u{1f}', "%1F"))
+}
+
+async fn queue(client: &Client, ns: &str, name: &str, action: &str) -> Value {
+    let queued = post(client, "jobs", &json!({ "table": table(ns, name), "action": action })).await;
+    queued.expect(200).json()
+}
+
+async fn lease(client: &Client, worker: &str) -> Value {
+    post(client, "jobs/lease", &json!({ "worker": worker })).await.expect(200).json()
+}
+
+fn held(leased: &Value) -> Value {
+    json!({ "worker": leased["job"]["worker"], "attempt": leased["job"]["attempt"] })
+}
+
+fn at_job(leased: &Value, what: &str) -> String {
+    format!("jobs/{}/{what}", leased["job"]["job-id"].as_str().unwrap())
+}
+
+async fn the_most_specific_policy_holds_and_says_so(backend: Backend) {
+    let firn = Firn::new(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    let child = format!("{ns}\u{1f}child");
+    firn.post("namespaces", &json!({ "namespace": [ns, "child"] })).await.expect(200);
+    create_table(&firn, &child, "t").await;
+    let scope = scope(&child, "t");
+    let sources = async || {
+        let applicable = get(&firn, &format!("applicable-policy?{scope}")).await;
+        let settings = applicable["settings"].as_array().unwrap().clone();
+        let of = |name: &str| {
+            let setting = settings.iter().find(|setting| setting["name"] == name).unwrap();
+            (setting["value"].clone(), setting["source"].as_str().unwrap().to_owned())
+        };
+        [of("compact.enabled"), of("compact.inputs-min"), of("compact.delete-ratio")]
+    };
+    let default = |value: Value| (value, "default".to_owned());
+    assert_eq!(sources().await, [default(json!(true)), default(json!(5)), default(json!(0.3))]);
+
+    let encoded = child.replace('\u{1f}', "%1F");
+    for (at, policy) in [
+        (
+            "warehouse=main".to_owned(),
+            json!({ "compact": { "enabled": false, "inputs-min": 7, "delete-ratio": 0.5 } }),
+        ),
+        (
+            format!("warehouse=main&namespace={ns}"),
+            json!({ "compact": { "inputs-min": 8, "delete-ratio": 0.6 } }),
+        ),
+        (format!("warehouse=main&namespace={encoded}"), json!({ "compact": { "inputs-min": 9 } })),
+        (scope.clone(), json!({ "compact": { "enabled": true } })),
+    ] {
+        let path = format!("policy?{at}");
+        call(&firn, "GET", &path, None).await.refused(404, "NoSuchPolicyException", "itself");
+        let put = call(&firn, "PUT", &path, Some(&policy)).await.expect(200).json();
+        assert_eq!((&put["policy"], &put["version"]), (&policy, &json!(1)));
+        assert_eq!(get(&firn, &path).await, put);
+    }
+    let parent = format!("namespace {ns}");
+    let of_child = format!("namespace {ns}.child");
+    assert_eq!(
+        sources().await,
+        [(json!(true), "table".to_owned()), (json!(9), of_child), (json!(0.6), parent)]
+    );
+    call(&firn, "DELETE", &format!("policy?{scope}"), None).await.expect(204);
+    call(&firn, "DELETE", &format!("policy?{scope}"), None).await.refused(
+        404,
+        "NoSuchPolicyException",
+        "table",
+    );
+    assert_eq!(sources().await[0], (json!(false), "warehouse".to_owned()));
+}
+
+async fn bad_policies_are_refused_by_name(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    create_table(firn, &ns, "t").await;
+    let path = format!("policy?{}", scope(&ns, "t"));
+    for (policy, told) in [
+        (
+            json!({ "compact": { "target-bytes": 1 } }),
+            "`compact.target-bytes` is 1, but has to be from 1 MiB",
+        ),
+        (json!({ "compact": { "taget-bytes": 1 } }), "unknown field `taget-bytes`"),
+        (json!([1]), "not a maintenance policy"),
+    ] {
+        call(firn, "PUT", &path, Some(&policy)).await.refused(400, "IllegalArgumentException", told);
+    }
+    call(firn, "GET", &path, None).await.expect(404);
+    for (scope, status, kind) in [
+        (scope(&ns, "none"), 404, "NoSuchTableException"),
+        ("warehouse=main&namespace=none_such".to_owned(), 404, "NoSuchNamespaceException"),
+        ("warehouse=none".to_owned(), 404, "NoSuchWarehouseException"),
+        ("warehouse=main&table=t".to_owned(), 400, "BadRequestException"),
+        ("warehouse=main&tabel=t".to_owned(), 400, "BadRequestException"),
+        (String::new(), 400, "BadRequestException"),
+    ] {
+        let reply = call(firn, "PUT", &format!("policy?{scope}"), Some(&json!({}))).await;
+        assert_eq!((reply.status, reply.json()["error"]["type"].as_str()), (status, Some(kind)), "{scope}");
+    }
+    let once = json!({ "table": table(&ns, "t"), "action": "compact", "policy": { "compact": { "inputs-min": 0 } } });
+    post(firn, "jobs", &once).await.refused(400, "BadRequestException", "`compact.inputs-min` is 0");
+    let unknown = json!({ "table": table(&ns, "t"), "action": "polish" });
+    post(firn, "jobs", &unknown).await.refused(400, "BadRequestException", "unknown variant `polish`");
+}
+
+async fn a_job_goes_from_hand_to_hand(backend: Backend) {
+    let firn = Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__LEASE_MS", "1"));
+    let ns = fixture::namespace(&firn).await;
+    create_table(&firn, &ns, "t").await;
+    assert_eq!(lease(&firn, "one").await["job"], Value::Null);
+    let queued = queue(&firn, &ns, "t", "compact").await;
+    assert_eq!((&queued["state"], &queued["table"]), (&json!("queued"), &json!(format!("main/{ns}.t"))));
+    assert_eq!((&queued["requested-by"], &queued["attempt"]), (&json!("local-administrator"), &json!(0)));
+    assert_eq!(queued["policy"]["compact"]["inputs-min"], 5);
+    let again = post(&firn, "jobs", &json!({ "table": table(&ns, "t"), "action": "compact" })).await;
+    again.refused(409, "ConflictException", "queued or running already");
+
+    let first = lease(&firn, "one").await;
+    assert_eq!((&first["job"]["job-id"], &first["table"]), (&queued["job-id"], &table(&ns, "t")));
+    let outputs = json!({ "held": held(&first), "add": ["file:///a", "file:///b"] });
+    post(&firn, &at_job(&first, "outputs"), &outputs).await.expect(204);
+    // A millisecond later the worker is taken for dead.
+    let mut second = lease(&firn, "two").await;
+    while second["job"] == Value::Null {
+        second = lease(&firn, "two").await;
+    }
+    assert_eq!((&second["job"]["attempt"], &second["job"]["worker"]), (&json!(2), &json!("two")));
+    assert_eq!(second["leftovers"], json!(["file:///a", "file:///b"]));
+    for (what, body) in [
+        ("heartbeat", json!({ "held": held(&first) })),
+        ("outputs", json!({ "held": held(&first), "add": ["file:///c"] })),
+        ("finish", json!({ "held": held(&first), "outcome": { "outcome": "succeeded", "result": {} } })),
+    ] {
+        let refused = post(&firn, &at_job(&first, what), &body).await;
+        refused.refused(409, "ConflictException", "is not attempt 1 of worker `one` any more");
+    }
+    let beat = json!({ "held": held(&second), "progress": { "files": 3 } });
+    let told = post(&firn, &at_job(&second, "heartbeat"), &beat).await.expect(200).json();
+    assert_eq!(told, json!({ "cancel": false }));
+    let watched = get(&firn, &format!("jobs/{}", queued["job-id"].as_str().unwrap())).await;
+    assert_eq!((&watched["state"], &watched["progress"]), (&json!("running"), &json!({ "files": 3 })));
+
+    let forget = json!({ "held": held(&second), "forget": ["file:///a", "file:///b"] });
+    post(&firn, &at_job(&second, "outputs"), &forget).await.expect(204);
+    let done =
+        json!({ "held": held(&second), "outcome": { "outcome": "succeeded", "result": { "files": 1 } } });
+    post(&firn, &at_job(&second, "finish"), &done).await.expect(204);
+    let ended = get(&firn, &format!("jobs?{}", scope(&ns, "t"))).await;
+    assert_eq!(
+        (&ended["jobs"][0]["state"], &ended["jobs"][0]["result"]),
+        (&json!("succeeded"), &json!({ "files": 1 }))
+    );
+    queue(&firn, &ns, "t", "compact").await;
+}
+
+async fn a_worker_is_told_of_renames_cancels_and_drops(backend: Backend) {
+    let firn = Firn::new(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    for name in ["renamed", "dropped", "cancelled", "later"] {
+        create_table(&firn, &ns, name).await;
+    }
+    queue(&firn, &ns, "dropped", "compact").await;
+    firn.delete(&fixture::table_path(&ns, "dropped")).await.expect(204);
+    queue(&firn, &ns, "renamed", "compact").await;
+    firn.post("tables/rename", &fixture::rename(&ns, "renamed", "new name")).await.expect(204);
+    let leased = lease(&firn, "w").await;
+    assert_eq!(leased["table"], table(&ns, "new name"));
+    let dropped = get(&firn, "jobs?state=failed").await;
+    assert_eq!(dropped["jobs"][0]["error"], "its table was dropped");
+
+    let id = leased["job"]["job-id"].as_str().unwrap();
+    let wanted = post(&firn, &format!("jobs/{id}/cancel"), &json!({})).await.expect(200).json();
+    assert_eq!((&wanted["state"], &wanted["cancel-wanted"]), (&json!("running"), &json!(true)));
+    let beat = post(&firn, &at_job(&leased, "heartbeat"), &json!({ "held": held(&leased) })).await;
+    assert_eq!(beat.expect(200).json(), json!({ "cancel": true }));
+    let ended = json!({ "held": held(&leased), "outcome": { "outcome": "cancelled" } });
+    post(&firn, &at_job(&leased, "finish"), &ended).await.expect(204);
+    post(&firn, &format!("jobs/{id}/cancel"), &json!({})).await.refused(
+        409,
+        "ConflictException",
+        "has ended",
+    );
+
+    let queued = queue(&firn, &ns, "cancelled", "expire-snapshots").await;
+    let id = queued["job-id"].as_str().unwrap();
+    let cancelled = post(&firn, &format!("jobs/{id}/cancel"), &json!({})).await.expect(200).json();
+    assert_eq!(cancelled["state"], "cancelled");
+
+    queue(&firn, &ns, "later", "compact").await;
+    let leased = lease(&firn, "w").await;
+    let retry = json!({ "outcome": "retry", "error": "no disk left", "after-ms": 3_600_000 });
+    let body = json!({ "held": held(&leased), "outcome": retry });
+    post(&firn, &at_job(&leased, "finish"), &body).await.expect(204);
+    assert_eq!(lease(&firn, "w").await["job"], Value::Null);
+    let waiting = get(&firn, "jobs?state=queued").await;
+    assert_eq!(
+        (&waiting["jobs"][0]["error"], waiting["jobs"].as_array().unwrap().len()),
+        (&json!("no disk left"), 1)
+    );
+    for path in ["jobs/nothing", "jobs/00000000-0000-0000-0000-000000000000"] {
+        call(&firn, "GET", path, None).await.refused(404, "NoSuchJobException", "does not exist");
+    }
+    call(&firn, "GET", "jobs?state=tired", None).await.refused(400, "BadRequestException", "tired");
+    call(&firn, "GET", "jobs?table=t", None).await.refused(400, "BadRequestException", "`namespace`");
+}
+
+async fn jobs_are_listed_in_pages(backend: Backend) {
+    let firn = Firn::new(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        create_table(&firn, &ns, &format!("t{number}")).await;
+        ids.insert(0, queue(&firn, &ns, &format!("t{number}"), "evaluate").await["job-id"].clone());
+    }
+    let mut seen = Vec::new();
+    let mut token = String::new();
+    loop {
+        let page = get(&firn, &format!("jobs?page-size=2&page-token={token}")).await;
+        seen.extend(page["jobs"].as_array().unwrap().iter().map(|job| job["job-id"].clone()));
+        match page["next-page-token"].as_str() {
+            Some(next) => token = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ids);
+    call(&firn, "GET", "jobs?page-token=x", None).await.refused(400, "BadRequestException", "page-token");
+}
+
+async fn a_paused_table_says_why(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    create_table(firn, &ns, "t").await;
+    let paused =
+        async || get(firn, &format!("applicable-policy?{}", scope(&ns, "t"))).await["paused"].clone();
+    assert_eq!(paused().await, Value::Null);
+    let pause = json!({ "table": table(&ns, "t"), "reason": "a migration" });
+    post(firn, "pause", &pause).await.expect(204);
+    let told = paused().await;
+    assert_eq!((&told["reason"], &told["paused-by"]), (&json!("a migration"), &json!("local-administrator")));
+    post(firn, "resume", &json!({ "table": table(&ns, "t") })).await.expect(204);
+    assert_eq!(paused().await, Value::Null);
+    let missing = json!({ "table": table(&ns, "none"), "reason": "x" });
+    post(firn, "pause", &missing).await.refused(404, "NoSuchTableException", "none");
+}
+
+tests::on_both_databases!(
+    the_most_specific_policy_holds_and_says_so,
+    bad_policies_are_refused_by_name,
+    a_job_goes_from_hand_to_hand,
+    a_worker_is_told_of_renames_cancels_and_drops,
+    jobs_are_listed_in_pages,
+    a_paused_table_says_why,
+);
