@@ -244,7 +244,7 @@ async fn jobs_are_listed_in_pages(backend: Backend) {
         let page = get(&firn, &format!("jobs?page-size=2&page-token={token}")).await;
         seen.extend(page["jobs"].as_array().unwrap().iter().map(|job| job["job-id"].clone()));
         match page["next-page-token"].as_str() {
-            Some(next) => token = next.to_owned(),
+            Some(next) => next.clone_into(&mut token),
             None => break,
         }
     }
