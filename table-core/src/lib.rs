@@ -8,3 +8,4 @@ pub mod location;
 pub mod manifest;
 pub mod metadata;
 pub mod scan;
+pub mod snapshot;

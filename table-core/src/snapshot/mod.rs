@@ -1,0 +1,22 @@
+//! Snapshots in the making: what to write so that a table has other files, and what may be deleted once snapshots are gone.
+//!
+//! Everything here is a plan: it says which manifest lists and manifests it has to see, is given them one by one, and ends
+//! in bytes to write and a commit to send, or in files to delete. Reading, writing and committing is the caller's. Where the
+//! specification is silent, the behaviour is that of Iceberg's Java library; where it is stricter, the text says so.
+//!
+//! A change of files is a [`change::Change`], planned by a [`plan::Plan`].
+
+pub mod change;
+
+pub mod commit;
+pub mod error;
+
+pub mod plan;
+
+mod conflicts;
+mod history;
+mod output;
+mod partitions;
+mod removal;
+mod row_match;
+mod summary;
