@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::change::{Change, DeleteKey, Kind, vector_of};
 use super::error::{Conflict, NewDelete, SnapshotError};
-use super::history;
+use super::history::{History, operation};
 use super::output::Output;
 use super::partitions::may_be_same;
 use super::row_match::RowMatch;
@@ -89,8 +89,8 @@ impl<'a> Conflicts<'a> {
         let looks = Looks::of(change);
         let mut snapshots = HashMap::new();
         if let Some(head) = head.filter(|_| looks.data() || looks.deletes()) {
-            for snapshot in history::since(metadata, head.id(), checks.since)? {
-                snapshots.insert(snapshot.id(), (snapshot, history::operation(snapshot)?));
+            for snapshot in History::new(metadata).since(head.id(), checks.since)? {
+                snapshots.insert(snapshot.id(), (snapshot, operation(snapshot)?));
             }
         } else if let (None, Some(since)) = (head, checks.since) {
             return Err(Conflict::HistoryGone { since }.into());

@@ -4,14 +4,14 @@
 //! in bytes to write and a commit to send, or in files to delete. Reading, writing and committing is the caller's. Where the
 //! specification is silent, the behaviour is that of Iceberg's Java library; where it is stricter, the text says so.
 //!
-//! A change of files is a [`change::Change`], planned by a [`plan::Plan`].
+//! A change of files is a [`change::Change`], planned by a [`plan::Plan`]; manifests without a change of files are rewritten
+//! by a [`rewrite::Rewrite`].
 
 pub mod change;
-
 pub mod commit;
 pub mod error;
-
 pub mod plan;
+pub mod rewrite;
 
 mod conflicts;
 mod history;

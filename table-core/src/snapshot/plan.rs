@@ -252,7 +252,10 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn parent<'a>(metadata: &'a TableMetadata, context: &Context) -> Result<Option<&'a Snapshot>, SnapshotError> {
+pub(super) fn parent<'a>(
+    metadata: &'a TableMetadata,
+    context: &Context,
+) -> Result<Option<&'a Snapshot>, SnapshotError> {
     if metadata.snapshot(context.snapshot_id).is_some() || context.snapshot_id <= 0 {
         let id = context.snapshot_id;
         return Err(SnapshotError::Invalid(format!("the snapshot id {id} is taken, or not positive")));
@@ -271,7 +274,7 @@ fn parent<'a>(metadata: &'a TableMetadata, context: &Context) -> Result<Option<&
     }
 }
 
-fn embedded(snapshot: &Snapshot) -> Result<Vec<ManifestFile>, SnapshotError> {
+pub(super) fn embedded(snapshot: &Snapshot) -> Result<Vec<ManifestFile>, SnapshotError> {
     let paths = snapshot.manifests()?.unwrap_or_default();
     Ok(paths.into_iter().map(|path| ManifestFile::embedded(path, 0, snapshot.id())).collect())
 }

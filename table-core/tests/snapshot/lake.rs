@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 use table_core::commit::apply;
+use table_core::commit::request::TableCommit;
 use table_core::commit::requirement::check_requirements;
 use table_core::expr::expression::Expression;
 use table_core::expr::value::Value;
@@ -18,6 +19,7 @@ use table_core::snapshot::change::{AddedDelete, Change, Checks, DeleteKey, Kind}
 use table_core::snapshot::commit::{Context, NewSnapshot};
 use table_core::snapshot::error::SnapshotError;
 use table_core::snapshot::plan::{Plan, Wanted};
+use table_core::snapshot::rewrite::{Clustering, Rewrite};
 use uuid::Uuid;
 
 const LIMIT_BYTES: usize = 1 << 26;
@@ -27,7 +29,7 @@ pub(crate) struct Lake {
     pub(crate) metadata: TableMetadata,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     pub(crate) branch: &'static str,
-    next_id: i64,
+    pub(crate) next_id: i64,
 }
 
 /// An entry of a manifest with what it inherits.
@@ -114,6 +116,49 @@ impl Lake {
         self.metadata =
             apply(&self.metadata, "file:///t/m.json", &new.commit.updates, now_ms).unwrap().metadata;
         self.next_id += 1;
+    }
+
+    /// Plans and commits a rewrite of manifests; `None` if there is nothing to rewrite.
+    pub(crate) fn rewrite(
+        &mut self,
+        choice: impl Fn(&ManifestFile) -> bool,
+        clustering: Clustering,
+    ) -> Option<NewSnapshot> {
+        let metadata = self.metadata.clone();
+        let mut rewrite = Rewrite::new(&metadata, self.context(), Box::new(choice), clustering).unwrap();
+        loop {
+            match rewrite.wanted() {
+                Wanted::Lists(paths) => {
+                    for path in paths {
+                        rewrite.give_list(&path, list::decode(&self.files[&path], LIMIT_BYTES).unwrap());
+                    }
+                }
+                Wanted::Manifests(lines) => {
+                    for line in lines {
+                        rewrite.give_manifest(&line.path, &self.manifest(&line.path)).unwrap();
+                    }
+                }
+                Wanted::Nothing => break,
+            }
+        }
+        let new = rewrite.finish().unwrap()?;
+        self.apply(&new);
+        Some(new)
+    }
+
+    /// Commits updates that make no snapshot.
+    pub(crate) fn update(&mut self, commit: &TableCommit) {
+        check_requirements(Some(&self.metadata), &commit.requirements).unwrap();
+        self.metadata =
+            apply(&self.metadata, "file:///t/m.json", &commit.updates, 9_000_000).unwrap().metadata;
+    }
+
+    /// Points a branch or tag at a snapshot.
+    pub(crate) fn point(&mut self, name: &str, kind: &str, snapshot_id: i64) {
+        let update =
+            json!({"action": "set-snapshot-ref", "ref-name": name, "type": kind, "snapshot-id": snapshot_id});
+        let commit = json!({"requirements": [], "updates": [update]});
+        self.update(&TableCommit::parse(commit.to_string().as_bytes()).unwrap());
     }
 
     pub(crate) fn head(&self) -> i64 {

@@ -4,6 +4,7 @@
 
 mod conflicts;
 mod lake;
+mod manifests;
 mod operations;
 mod random;
 mod row_ids;
