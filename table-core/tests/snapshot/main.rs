@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cleanup;
 mod conflicts;
+mod expire;
 mod lake;
 mod manifests;
 mod operations;
