@@ -9,3 +9,4 @@ pub mod manifest;
 pub mod metadata;
 pub mod rewrite;
 pub mod scan;
+pub mod snapshot;

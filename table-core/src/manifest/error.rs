@@ -1,4 +1,4 @@
-//! Why a manifest or manifest list cannot be read.
+//! Why a manifest or manifest list cannot be read or written.
 
 /// What is wrong with a file. Who knows its location adds it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,8 +15,15 @@ pub enum ManifestError {
         /// The limit it exceeds.
         limit_bytes: usize,
     },
+    /// What is to be written does not go into a file of this kind: the caller has to hand in something else.
+    #[error("it cannot be written: {0}")]
+    Unwritable(String),
 }
 
 pub(super) fn malformed(what: impl Into<String>) -> ManifestError {
     ManifestError::Malformed(what.into())
+}
+
+pub(super) fn unwritable(what: impl Into<String>) -> ManifestError {
+    ManifestError::Unwritable(what.into())
 }

@@ -114,6 +114,30 @@ impl Manifest {
         self.entries.get(number).map(|entry| File { manifest: self, entry, listed })
     }
 
+    /// The same line with its files and rows counted, where it does not say: lists of version 1 may leave that out.
+    pub fn counted(&self, listed: &ManifestFile) -> ManifestFile {
+        let mut counts = [(0_i64, 0_i64); 3];
+        for entry in &self.entries {
+            let (files, rows) = match entry.status {
+                Status::Added => &mut counts[0],
+                Status::Existing => &mut counts[1],
+                Status::Deleted => &mut counts[2],
+            };
+            *files += 1;
+            *rows = rows.saturating_add(entry.record_count.max(0));
+        }
+        let [added, existing, deleted] = counts;
+        ManifestFile {
+            added_files: listed.added_files.or(Some(added.0)),
+            existing_files: listed.existing_files.or(Some(existing.0)),
+            deleted_files: listed.deleted_files.or(Some(deleted.0)),
+            added_rows: listed.added_rows.or(Some(added.1)),
+            existing_rows: listed.existing_rows.or(Some(existing.1)),
+            deleted_rows: listed.deleted_rows.or(Some(deleted.1)),
+            ..listed.clone()
+        }
+    }
+
     /// The distinct partition tuples by their number, with values of these types.
     pub fn partitions(&self, types: &PartitionType) -> Result<Vec<PartitionTuple>, ManifestError> {
         let reader = PartitionReader::new(&self.partition, types)?;

@@ -41,6 +41,8 @@ pub struct ManifestFile {
     pub added_rows: Option<i64>,
     /// Rows of the files carried over.
     pub existing_rows: Option<i64>,
+    /// Rows of the files removed.
+    pub deleted_rows: Option<i64>,
     /// A summary of the partitions for each field of the spec, in its order; may be missing in version 1.
     pub partitions: Option<Vec<PartitionSummary>>,
     /// The first row id for files that were given none, from version 3 on.
@@ -78,6 +80,7 @@ impl ManifestFile {
             deleted_files: None,
             added_rows: None,
             existing_rows: None,
+            deleted_rows: None,
             partitions: None,
             first_row_id: None,
             key_metadata: None,
@@ -134,6 +137,7 @@ enum ListField {
     DeletedFiles,
     AddedRows,
     ExistingRows,
+    DeletedRows,
     Partitions,
     KeyMetadata,
     FirstRowId,
@@ -141,7 +145,7 @@ enum ListField {
 }
 
 /// The ids of the specification, section "Manifest Lists", and the names for files without ids.
-const FIELDS: [(i32, &str, ListField); 15] = [
+const FIELDS: [(i32, &str, ListField); 16] = [
     (500, "manifest_path", ListField::Path),
     (501, "manifest_length", ListField::Length),
     (502, "partition_spec_id", ListField::SpecId),
@@ -154,6 +158,7 @@ const FIELDS: [(i32, &str, ListField); 15] = [
     (506, "deleted_files_count", ListField::DeletedFiles),
     (512, "added_rows_count", ListField::AddedRows),
     (513, "existing_rows_count", ListField::ExistingRows),
+    (514, "deleted_rows_count", ListField::DeletedRows),
     (507, "partitions", ListField::Partitions),
     (519, "key_metadata", ListField::KeyMetadata),
     (520, "first_row_id", ListField::FirstRowId),
@@ -224,6 +229,7 @@ fn read(
             ListField::DeletedFiles => manifest.deleted_files = Some(number(shape, cursor)?),
             ListField::AddedRows => manifest.added_rows = Some(number(shape, cursor)?),
             ListField::ExistingRows => manifest.existing_rows = Some(number(shape, cursor)?),
+            ListField::DeletedRows => manifest.deleted_rows = Some(number(shape, cursor)?),
             ListField::Partitions => manifest.partitions = Some(summaries(shape, cursor, room)?),
             ListField::KeyMetadata => manifest.key_metadata = Some(blob(shape, cursor)?),
             ListField::FirstRowId => manifest.first_row_id = Some(number(shape, cursor)?),

@@ -1,0 +1,213 @@
+//! Writing Avro's object files: the encoding of primitive types, blocks, codecs. The counterpart of [`super::avro`]; what
+//! the records mean is not known here either.
+//!
+//! Source: the Avro 1.12 specification, sections "Object Container Files" and "Binary Encoding".
+
+use flate2::{Compress, Compression, FlushCompress, Status};
+
+use super::error::ManifestError;
+
+/// How many bytes of records make a block: what Avro's Java library writes.
+const BLOCK_BYTES: usize = 64_000;
+const SYNC_BYTES: usize = 16;
+
+/// How blocks are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// Not at all.
+    Null,
+    /// Deflate at a level of 0 to 9; what Iceberg calls `gzip`.
+    Deflate(u32),
+    /// Zstandard at a level of 1 to 22.
+    Zstandard(i32),
+}
+
+impl Codec {
+    /// The codec that a table's properties name for manifests (`write.manifest.compression-codec`), as Java: `gzip` if they
+    /// say nothing. `None` for what cannot be written here.
+    pub fn of_property(name: Option<&str>, level: Option<i32>) -> Option<Codec> {
+        // The levels that Java takes where none is given.
+        match name.unwrap_or("gzip").to_ascii_lowercase().as_str() {
+            "uncompressed" => Some(Codec::Null),
+            "gzip" => Some(Codec::Deflate(u32::try_from(level.unwrap_or(9)).unwrap_or(9).min(9))),
+            "zstd" => Some(Codec::Zstandard(level.unwrap_or(1).clamp(1, 22))),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Codec::Null => "null",
+            Codec::Deflate(_) => "deflate",
+            Codec::Zstandard(_) => "zstandard",
+        }
+    }
+}
+
+/// Encoded values, one behind the other.
+#[derive(Default)]
+pub(super) struct Encoder {
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Encoder {
+    /// An `int` or `long`: zig-zag, seven bits a byte, least significant first.
+    #[inline]
+    pub(super) fn long(&mut self, value: i64) {
+        let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
+        while rest >= 0x80 {
+            self.bytes.push(rest.to_le_bytes()[0] | 0x80);
+            rest >>= 7;
+        }
+        self.bytes.push(rest.to_le_bytes()[0]);
+    }
+
+    pub(super) fn boolean(&mut self, value: bool) {
+        self.bytes.push(u8::from(value));
+    }
+
+    pub(super) fn bytes(&mut self, value: &[u8]) {
+        self.length(value.len());
+        self.fixed(value);
+    }
+
+    pub(super) fn string(&mut self, value: &str) {
+        self.bytes(value.as_bytes());
+    }
+
+    pub(super) fn fixed(&mut self, value: &[u8]) {
+        self.bytes.extend_from_slice(value);
+    }
+
+    /// The second branch of a union with null, whose value follows; or null.
+    pub(super) fn is_present(&mut self, value: bool) {
+        self.long(i64::from(value));
+    }
+
+    pub(super) fn optional_long(&mut self, value: Option<i64>) {
+        self.is_present(value.is_some());
+        if let Some(value) = value {
+            self.long(value);
+        }
+    }
+
+    pub(super) fn optional_bytes(&mut self, value: Option<&[u8]>) {
+        self.is_present(value.is_some());
+        if let Some(value) = value {
+            self.bytes(value);
+        }
+    }
+
+    /// An array in one block, null if it is empty.
+    pub(super) fn optional_array<T>(
+        &mut self,
+        items: impl ExactSizeIterator<Item = T>,
+        write: impl FnMut(&mut Self, T),
+    ) {
+        self.is_present(items.len() > 0);
+        if items.len() > 0 {
+            self.array(items, write);
+        }
+    }
+
+    /// An array in one block.
+    pub(super) fn array<T>(
+        &mut self,
+        items: impl ExactSizeIterator<Item = T>,
+        mut write: impl FnMut(&mut Self, T),
+    ) {
+        if items.len() > 0 {
+            self.length(items.len());
+            items.for_each(|item| write(self, item));
+        }
+        self.long(0);
+    }
+
+    fn length(&mut self, length: usize) {
+        self.long(i64::try_from(length).unwrap_or(i64::MAX));
+    }
+}
+
+/// An object file that is being written.
+pub(super) struct ContainerWriter {
+    /// The records of the block at hand. Call [`ContainerWriter::end_record`] after each.
+    pub(super) record: Encoder,
+    file: Encoder,
+    records: i64,
+    codec: Codec,
+    deflate: Option<Compress>,
+    sync: [u8; SYNC_BYTES],
+}
+
+impl ContainerWriter {
+    /// Writes the header. `sync` ends every block; it should not occur in the file by chance.
+    pub(super) fn new(schema: &str, metadata: &[(&str, &str)], codec: Codec, sync: [u8; SYNC_BYTES]) -> Self {
+        let mut file = Encoder { bytes: b"Obj\x01".to_vec() };
+        let own = [("avro.schema", schema), ("avro.codec", codec.name())];
+        let entries: Vec<_> = own.iter().chain(metadata).collect();
+        file.array(entries.into_iter(), |file, (key, value)| {
+            file.string(key);
+            file.string(value);
+        });
+        file.fixed(&sync);
+        let deflate = match codec {
+            Codec::Deflate(level) => Some(Compress::new(Compression::new(level), false)),
+            Codec::Null | Codec::Zstandard(_) => None,
+        };
+        Self { record: Encoder::default(), file, records: 0, codec, deflate, sync }
+    }
+
+    /// How large the file is by now; what is not compressed yet is counted in full.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.file.bytes.len() + self.record.bytes.len()
+    }
+
+    pub(super) fn end_record(&mut self) -> Result<(), ManifestError> {
+        self.records += 1;
+        if self.record.bytes.len() < BLOCK_BYTES { Ok(()) } else { self.end_block() }
+    }
+
+    /// The file.
+    pub(super) fn finish(mut self) -> Result<Vec<u8>, ManifestError> {
+        self.end_block()?;
+        Ok(self.file.bytes)
+    }
+
+    fn end_block(&mut self) -> Result<(), ManifestError> {
+        if self.records == 0 {
+            return Ok(());
+        }
+        self.file.long(self.records);
+        let records = &self.record.bytes;
+        match (self.codec, &mut self.deflate) {
+            (Codec::Zstandard(level), _) => {
+                let compressed = zstd::stream::encode_all(records.as_slice(), level).map_err(|error| {
+                    ManifestError::Unwritable(format!("a block cannot be compressed: {error}"))
+                })?;
+                self.file.bytes(&compressed);
+            }
+            (_, Some(state)) => self.file.bytes(&deflated(state, records)?),
+            (_, None) => self.file.bytes(records),
+        }
+        self.file.fixed(&self.sync);
+        self.record.bytes.clear();
+        self.records = 0;
+        Ok(())
+    }
+}
+
+fn deflated(state: &mut Compress, block: &[u8]) -> Result<Vec<u8>, ManifestError> {
+    state.reset();
+    let mut compressed = Vec::with_capacity(block.len() / 2 + 64);
+    loop {
+        let read = usize::try_from(state.total_in()).unwrap_or(usize::MAX);
+        let rest = block.get(read..).unwrap_or_default();
+        let status = state
+            .compress_vec(rest, &mut compressed, FlushCompress::Finish)
+            .map_err(|error| ManifestError::Unwritable(format!("a block cannot be compressed: {error}")))?;
+        if status == Status::StreamEnd {
+            return Ok(compressed);
+        }
+        compressed.reserve(block.len() / 2 + 64);
+    }
+}

@@ -1,0 +1,75 @@
+//! The header of a manifest: what all of its files have in common.
+
+use super::error::{ManifestError, unwritable};
+use super::list::ManifestContent;
+use super::partition_fields::PartitionFields;
+use crate::metadata::error::MetadataError;
+use crate::metadata::partition::PartitionSpec;
+use crate::metadata::schema::Schema;
+
+/// What the files of a manifest have in common, which its header says.
+#[derive(Debug, Clone)]
+pub struct ManifestHeader {
+    pub(super) format_version: i32,
+    pub(super) spec_id: i32,
+    pub(super) content: ManifestContent,
+    pub(super) fields: PartitionFields,
+    schema_id: String,
+    schema: String,
+    spec: String,
+}
+
+impl ManifestHeader {
+    /// What manifests of a partition spec say. `schemas` begin with the one that is written into the header; the others are
+    /// asked for the types of columns it does not have, as [`PartitionFields::of`] says.
+    ///
+    /// Fails with [`ManifestError::Unsupported`] for a format version other than 1 to 3, and for deletes in version 1.
+    pub fn new<'a>(
+        format_version: i32,
+        content: ManifestContent,
+        spec: &PartitionSpec,
+        schemas: impl Iterator<Item = &'a Schema> + Clone,
+    ) -> Result<ManifestHeader, ManifestError> {
+        if !(1..=3).contains(&format_version) {
+            return Err(ManifestError::Unsupported(format!(
+                "manifests of format version {format_version} cannot be written; versions 1 to 3 can"
+            )));
+        }
+        if format_version == 1 && content == ManifestContent::Deletes {
+            return Err(ManifestError::Unsupported("tables of format version 1 have no deletes".to_owned()));
+        }
+        let of_table = |error: MetadataError| unwritable(error.to_string());
+        let schema = schemas.clone().next().ok_or_else(|| unwritable("there is no schema"))?;
+        Ok(ManifestHeader {
+            format_version,
+            spec_id: spec.id(),
+            content,
+            fields: PartitionFields::of(spec, schemas).map_err(of_table)?,
+            schema_id: schema.id().to_string(),
+            schema: schema.raw().as_str().to_owned(),
+            spec: spec.numbered().map_err(of_table)?.fields_raw().as_str().to_owned(),
+        })
+    }
+
+    /// The fields of the partition spec.
+    pub fn fields(&self) -> &PartitionFields {
+        &self.fields
+    }
+
+    pub(super) fn metadata(&self) -> Vec<(&'static str, String)> {
+        let mut metadata = vec![
+            ("schema", self.schema.clone()),
+            ("schema-id", self.schema_id.clone()),
+            ("partition-spec", self.spec.clone()),
+            ("partition-spec-id", self.spec_id.to_string()),
+            ("format-version", self.format_version.to_string()),
+        ];
+        // Version 1 knows no other content.
+        match self.content {
+            _ if self.format_version == 1 => {}
+            ManifestContent::Data => metadata.push(("content", "data".to_owned())),
+            ManifestContent::Deletes => metadata.push(("content", "deletes".to_owned())),
+        }
+        metadata
+    }
+}

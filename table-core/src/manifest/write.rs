@@ -1,0 +1,263 @@
+//! Writing a manifest: entries in, bytes and the manifest's line for a manifest list out. Which entries there should be is
+//! decided elsewhere.
+
+use super::avro_write::{Codec, ContainerWriter, Encoder};
+use super::data_file::DataFile;
+use super::entry::{Content, Status};
+use super::error::{ManifestError, unwritable};
+use super::header::ManifestHeader;
+use super::list::{ManifestContent, ManifestFile};
+use super::partition_fields::{PartitionFields, Summaries};
+use super::schema;
+
+/// Stands for a sequence number that the commit will give, in lines of manifests that are not in a manifest list yet. As
+/// Java's `ManifestWriter.UNASSIGNED_SEQ`.
+pub const UNASSIGNED_SEQUENCE_NUMBER: i64 = -1;
+
+/// What version 1 wants to know and nobody reads: Java's `DEFAULT_BLOCK_SIZE`.
+const BLOCK_SIZE_BYTES: i64 = 64 << 20;
+
+/// A manifest that is being written.
+pub struct ManifestWriter {
+    container: ContainerWriter,
+    format_version: i32,
+    fields: PartitionFields,
+    summaries: Summaries,
+    line: ManifestFile,
+}
+
+/// A manifest that was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WrittenManifest {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// What a manifest list says of it. Its sequence number is [`UNASSIGNED_SEQUENCE_NUMBER`], and so is the lowest one if
+    /// every live file takes the commit's; it has no first row id.
+    pub line: ManifestFile,
+}
+
+/// What an entry of a file says that was added before: it is told in full, because nothing is inherited any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The snapshot that added the file.
+    pub snapshot_id: i64,
+    /// Its data sequence number.
+    pub sequence_number: Option<i64>,
+    /// The sequence number of the snapshot that added it.
+    pub file_sequence_number: Option<i64>,
+}
+
+impl ManifestWriter {
+    /// Begins a manifest that will be at `path`, in the snapshot `snapshot_id`. `sync` marks the ends of blocks: 16 bytes that
+    /// differ from file to file, such as a UUID's.
+    pub fn new(
+        header: &ManifestHeader,
+        path: String,
+        snapshot_id: i64,
+        codec: Codec,
+        sync: [u8; 16],
+    ) -> ManifestWriter {
+        let schema = schema::entries(header.format_version, &header.fields.declarations()).to_string();
+        let metadata = header.metadata();
+        let metadata: Vec<_> = metadata.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let mut line = ManifestFile::embedded(path, header.spec_id, snapshot_id);
+        line.content = header.content;
+        line.sequence_number = UNASSIGNED_SEQUENCE_NUMBER;
+        line.min_sequence_number = UNASSIGNED_SEQUENCE_NUMBER;
+        let zero = || Some(0);
+        (line.added_files, line.existing_files, line.deleted_files) = (zero(), zero(), zero());
+        (line.added_rows, line.existing_rows, line.deleted_rows) = (zero(), zero(), zero());
+        ManifestWriter {
+            container: ContainerWriter::new(&schema, &metadata, codec, sync),
+            format_version: header.format_version,
+            fields: header.fields.clone(),
+            summaries: Summaries::new(&header.fields),
+            line,
+        }
+    }
+
+    /// Adds a file that this snapshot adds. It takes the snapshot's sequence number, unless another is given: a rewrite keeps
+    /// the one up to which its deletes are applied. Its first row id is left to be given by the manifest list.
+    pub fn added(&mut self, file: &DataFile, sequence_number: Option<i64>) -> Result<(), ManifestError> {
+        let snapshot_id = self.line.added_snapshot_id;
+        let origin = Origin { snapshot_id, sequence_number, file_sequence_number: None };
+        self.entry(Status::Added, file, None, origin)
+    }
+
+    /// Adds a file that an older snapshot added. Its numbers have to be known, the first row id too from version 3 on if it
+    /// ever was given one.
+    pub fn existing(&mut self, file: &DataFile, origin: Origin) -> Result<(), ManifestError> {
+        if self.format_version > 1 && origin.sequence_number.is_none() {
+            return Err(unwritable(format!("the sequence number of `{}` is not known", file.path)));
+        }
+        self.entry(Status::Existing, file, file.first_row_id, origin)
+    }
+
+    /// Adds a file that this snapshot removes. `origin` is that of the file; its snapshot does not matter.
+    pub fn deleted(&mut self, file: &DataFile, origin: Origin) -> Result<(), ManifestError> {
+        let origin = Origin { snapshot_id: self.line.added_snapshot_id, ..origin };
+        self.entry(Status::Deleted, file, file.first_row_id, origin)
+    }
+
+    /// How large the file is by now. The last 64 KB are counted as if they were not compressed.
+    pub fn size_bytes(&self) -> usize {
+        self.container.size_bytes()
+    }
+
+    /// How many entries there are by now.
+    pub fn len(&self) -> usize {
+        let counts = [self.line.added_files, self.line.existing_files, self.line.deleted_files];
+        usize::try_from(counts.into_iter().flatten().sum::<i64>()).unwrap_or(usize::MAX)
+    }
+
+    /// Whether there is no entry yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The file and its line.
+    pub fn finish(self) -> Result<WrittenManifest, ManifestError> {
+        let bytes = self.container.finish()?;
+        let length_bytes = i64::try_from(bytes.len()).map_err(|_| unwritable("it is too large"))?;
+        let partitions = Some(self.summaries.finish());
+        Ok(WrittenManifest { bytes, line: ManifestFile { length_bytes, partitions, ..self.line } })
+    }
+
+    fn entry(
+        &mut self,
+        status: Status,
+        file: &DataFile,
+        first_row_id: Option<i64>,
+        origin: Origin,
+    ) -> Result<(), ManifestError> {
+        self.check(file)?;
+        let out = &mut self.container.record;
+        let before = out.bytes.len();
+        out.long(status_number(status));
+        out.optional_long(Some(origin.snapshot_id));
+        if self.format_version > 1 {
+            out.optional_long(origin.sequence_number);
+            out.optional_long(origin.file_sequence_number);
+        }
+        if let Err(error) = write_file(out, self.format_version, &self.fields, file, first_row_id) {
+            out.bytes.truncate(before);
+            return Err(error);
+        }
+        self.count(status, file, origin.sequence_number);
+        self.summaries.add(&file.partition);
+        self.container.end_record()
+    }
+
+    fn check(&self, file: &DataFile) -> Result<(), ManifestError> {
+        let content = match file.content {
+            Content::Data => ManifestContent::Data,
+            Content::PositionDeletes | Content::EqualityDeletes => ManifestContent::Deletes,
+        };
+        if content != self.line.content {
+            return Err(unwritable(format!("`{}` belongs into a manifest of other content", file.path)));
+        }
+        if file.spec_id != self.line.spec_id {
+            return Err(unwritable(format!(
+                "`{}` is of partition spec {}, the manifest of {}",
+                file.path, file.spec_id, self.line.spec_id
+            )));
+        }
+        if file.path.is_empty() {
+            return Err(unwritable("a file has no path"));
+        }
+        if self.format_version == 2 && file.content_offset.is_some() {
+            return Err(unwritable(format!(
+                "`{}` has a deletion vector, which tables have from version 3 on",
+                file.path
+            )));
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, status: Status, file: &DataFile, sequence_number: Option<i64>) {
+        let line = &mut self.line;
+        let (files, rows) = match status {
+            Status::Added => (&mut line.added_files, &mut line.added_rows),
+            Status::Existing => (&mut line.existing_files, &mut line.existing_rows),
+            Status::Deleted => (&mut line.deleted_files, &mut line.deleted_rows),
+        };
+        *files = files.map(|files| files + 1);
+        *rows = rows.map(|rows| rows.saturating_add(file.record_count.max(0)));
+        if let Some(number) = sequence_number.filter(|_| status != Status::Deleted) {
+            let min = &mut line.min_sequence_number;
+            *min = if *min == UNASSIGNED_SEQUENCE_NUMBER { number } else { number.min(*min) };
+        }
+    }
+}
+
+fn write_file(
+    out: &mut Encoder,
+    format_version: i32,
+    fields: &PartitionFields,
+    file: &DataFile,
+    first_row_id: Option<i64>,
+) -> Result<(), ManifestError> {
+    if format_version > 1 {
+        out.long(content_number(file.content));
+    }
+    out.string(&file.path);
+    out.string(&file.format);
+    fields.write(out, &file.partition)?;
+    out.long(file.record_count);
+    out.long(file.size_bytes);
+    if format_version == 1 {
+        out.long(BLOCK_SIZE_BYTES);
+    }
+    write_metrics(out, file);
+    out.optional_bytes(file.key_metadata.as_deref());
+    out.optional_array(file.split_offsets.iter(), |out, offset| out.long(*offset));
+    if format_version > 1 {
+        out.optional_array(file.equality_ids.iter(), |out, id| out.long(i64::from(*id)));
+    }
+    out.optional_long(file.sort_order_id.map(i64::from));
+    if format_version > 2 {
+        out.optional_long(first_row_id.filter(|_| file.content == Content::Data));
+    }
+    if format_version > 1 {
+        out.optional_bytes(file.referenced_data_file.as_deref().map(str::as_bytes));
+    }
+    if format_version > 2 {
+        out.optional_long(file.content_offset);
+        out.optional_long(file.content_size_bytes);
+    }
+    Ok(())
+}
+
+fn write_metrics(out: &mut Encoder, file: &DataFile) {
+    let metrics = &file.metrics;
+    for counts in
+        [&metrics.column_sizes, &metrics.value_counts, &metrics.null_value_counts, &metrics.nan_value_counts]
+    {
+        out.optional_array(counts.iter(), |out, (id, count)| {
+            out.long(i64::from(*id));
+            out.long(*count);
+        });
+    }
+    for bounds in [&metrics.lower_bounds, &metrics.upper_bounds] {
+        out.optional_array(bounds.iter(), |out, (id, bound)| {
+            out.long(i64::from(*id));
+            out.bytes(bound);
+        });
+    }
+}
+
+fn status_number(status: Status) -> i64 {
+    match status {
+        Status::Existing => 0,
+        Status::Added => 1,
+        Status::Deleted => 2,
+    }
+}
+
+fn content_number(content: Content) -> i64 {
+    match content {
+        Content::Data => 0,
+        Content::PositionDeletes => 1,
+        Content::EqualityDeletes => 2,
+    }
+}

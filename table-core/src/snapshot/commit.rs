@@ -1,0 +1,188 @@
+//! From manifests to a commit: the manifest list, the snapshot, and the request that adds it to the table.
+
+use uuid::Uuid;
+
+use super::error::SnapshotError;
+use super::output::Output;
+use crate::commit::CommitError;
+use crate::commit::request::TableCommit;
+use crate::manifest::list::ManifestFile;
+use crate::manifest::list_write::{self, ListHeader, WrittenList};
+use crate::metadata::error::MetadataError;
+use crate::metadata::json::{Object, Raw, push_array};
+use crate::metadata::snapshot::Snapshot;
+
+/// What a commit takes from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    /// The branch to commit to; it is made if it does not exist.
+    pub branch: String,
+    /// The new snapshot's id: positive, and not one that the table has.
+    pub snapshot_id: i64,
+    /// Makes the names of files unique.
+    pub commit_uuid: Uuid,
+    /// Counts the attempts to commit the same change, from 1.
+    pub attempt: u32,
+    /// The time of the snapshot, in milliseconds since 1970.
+    pub now_ms: i64,
+}
+
+/// A snapshot that only has to be written and committed.
+#[derive(Debug, Clone)]
+pub struct NewSnapshot {
+    /// Where files go, and their bytes: new manifests first, the manifest list last. All have to be there before the commit.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// The commit: the snapshot is added and the branch moved to it, provided that it is the same table and that the branch
+    /// did not move.
+    pub commit: TableCommit,
+    /// The same as the body of a request.
+    pub body: Raw,
+    /// The manifests of the snapshot.
+    pub manifests: Vec<ManifestFile>,
+}
+
+/// What is known of a snapshot but its manifests' list.
+pub(super) struct Draft {
+    pub(super) parent_id: Option<i64>,
+    pub(super) operation: &'static str,
+    pub(super) summary: Vec<(String, String)>,
+}
+
+/// Writes the manifest list, and puts the commit together.
+pub(super) fn finish(
+    mut output: Output<'_>,
+    draft: &Draft,
+    lines: Vec<ManifestFile>,
+) -> Result<NewSnapshot, SnapshotError> {
+    let metadata = output.metadata;
+    let header = ListHeader {
+        format_version: metadata.format_version(),
+        snapshot_id: output.context.snapshot_id,
+        parent_id: draft.parent_id,
+        sequence_number: next_sequence_number(&output),
+        next_row_id: metadata.next_row_id(),
+    };
+    let path = output.list_path();
+    let list = list_write::write(&header, lines, output.codec, output.sync(0))
+        .map_err(SnapshotError::manifest(&path))?;
+    let snapshot = snapshot_json(&output, draft, &header, &list, &path);
+    output.files.push((path, list.bytes));
+    let body = request_json(&output, draft, &snapshot);
+    let commit = TableCommit::parse(body.as_str().as_bytes()).map_err(|error| match error {
+        CommitError::Metadata(error) => SnapshotError::Metadata(error),
+        other => SnapshotError::Invalid(other.to_string()),
+    })?;
+    let snapshot = Snapshot::parse(snapshot)?;
+    Ok(NewSnapshot { files: output.files, snapshot, commit, body, manifests: list.lines })
+}
+
+/// The sequence number that the snapshot has if it is the next one of its table.
+pub(super) fn next_sequence_number(output: &Output<'_>) -> i64 {
+    match output.metadata.format_version() {
+        1 => 0,
+        _ => output.metadata.last_sequence_number() + 1,
+    }
+}
+
+/// The snapshot, its fields in Java's order.
+fn snapshot_json(
+    output: &Output<'_>,
+    draft: &Draft,
+    header: &ListHeader,
+    list: &WrittenList,
+    list_path: &str,
+) -> Raw {
+    let mut snapshot = Object::default();
+    if header.sequence_number > 0 {
+        snapshot.set("sequence-number", Raw::number(header.sequence_number));
+    }
+    snapshot.set("snapshot-id", Raw::number(header.snapshot_id));
+    if let Some(parent_id) = draft.parent_id {
+        snapshot.set("parent-snapshot-id", Raw::number(parent_id));
+    }
+    snapshot.set("timestamp-ms", Raw::number(output.context.now_ms));
+    let mut summary = Object::default();
+    summary.set("operation", Raw::string(draft.operation));
+    for (name, value) in &draft.summary {
+        if name != "operation" {
+            summary.set(name, Raw::string(value));
+        }
+    }
+    snapshot.set("summary", summary.to_raw());
+    snapshot.set("manifest-list", Raw::string(list_path));
+    snapshot.set("schema-id", Raw::number(i64::from(output.metadata.current_schema_id())));
+    if header.format_version > 2 {
+        snapshot.set("first-row-id", Raw::number(header.next_row_id));
+        snapshot.set("added-rows", Raw::number(list.assigned_rows));
+    }
+    snapshot.to_raw()
+}
+
+fn request_json(output: &Output<'_>, draft: &Draft, snapshot: &Raw) -> Raw {
+    let context = &output.context;
+    let mut add = Object::default();
+    add.set("action", Raw::string("add-snapshot"));
+    add.set("snapshot", snapshot.clone());
+    let mut point = Object::default();
+    point.set("action", Raw::string("set-snapshot-ref"));
+    point.set("ref-name", Raw::string(&context.branch));
+    point.set("type", Raw::string("branch"));
+    point.set("snapshot-id", Raw::number(context.snapshot_id));
+    let mut same_head = Object::default();
+    same_head.set("type", Raw::string("assert-ref-snapshot-id"));
+    same_head.set("ref", Raw::string(&context.branch));
+    let head = draft.head(output);
+    same_head.set("snapshot-id", head.map_or_else(|| Raw::joined("null".to_owned()), Raw::number));
+    request(output.metadata.uuid(), &[same_head.to_raw()], &[add.to_raw(), point.to_raw()])
+}
+
+/// The body of a commit to the table with this identity.
+pub(super) fn request(uuid: Option<Uuid>, requirements: &[Raw], updates: &[Raw]) -> Raw {
+    let mut same_table = Object::default();
+    if let Some(uuid) = uuid {
+        same_table.set("type", Raw::string("assert-table-uuid"));
+        same_table.set("uuid", Raw::string(&uuid.to_string()));
+    }
+    let same_table = uuid.map(|_| same_table.to_raw());
+    let array = |elements: &mut dyn Iterator<Item = &Raw>| {
+        let mut text = String::new();
+        push_array(&mut text, elements.map(Raw::as_str));
+        Raw::joined(text)
+    };
+    let mut body = Object::default();
+    body.set("requirements", array(&mut same_table.iter().chain(requirements)));
+    body.set("updates", array(&mut updates.iter()));
+    body.to_raw()
+}
+
+impl Draft {
+    /// Where the branch is, which is nowhere if it is new and begins at the head of `main`.
+    fn head(&self, output: &Output<'_>) -> Option<i64> {
+        output.metadata.refs().get(&output.context.branch).and(self.parent_id)
+    }
+}
+
+/// The summary of a snapshot; `None` if there is no snapshot.
+pub(super) fn summary_of(
+    snapshot: Option<&Snapshot>,
+) -> Result<Option<Vec<(String, String)>>, MetadataError> {
+    snapshot.map(Snapshot::summary).transpose()
+}
+
+/// What a summary says of manifests.
+pub(super) fn manifest_counts(
+    output: &Output<'_>,
+    lines: &[ManifestFile],
+    replaced: usize,
+) -> [(String, String); 3] {
+    let id = output.context.snapshot_id;
+    let created = lines.iter().filter(|line| line.added_snapshot_id == id).count();
+    let counts = [
+        ("manifests-created", created),
+        ("manifests-kept", lines.len() - created),
+        ("manifests-replaced", replaced),
+    ];
+    counts.map(|(name, count)| (name.to_owned(), count.to_string()))
+}

@@ -1,0 +1,264 @@
+//! What other commits did since a change was computed, and whether the change still holds. As the validations of Java's
+//! `MergingSnapshotProducer`, stricter in one thing: deletes that a rewrite added count like those of any other commit.
+
+use std::collections::{HashMap, HashSet};
+
+use super::change::{Change, DeleteKey, Kind, vector_of};
+use super::error::{Conflict, NewDelete, SnapshotError};
+use super::history::{History, operation};
+use super::output::Output;
+use super::partitions::may_be_same;
+use super::row_match::RowMatch;
+use crate::expr::expression::Expression;
+use crate::manifest::data_file::DataFile;
+use crate::manifest::entry::{Content, File, Status};
+use crate::manifest::file::Manifest;
+use crate::manifest::list::{ManifestContent, ManifestFile};
+use crate::manifest::partition::PartitionTuple;
+use crate::metadata::partition::PartitionSpec;
+use crate::metadata::snapshot::Snapshot;
+use crate::metadata::table::TableMetadata;
+
+/// Which conflicts are looked for.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a check of its own")]
+struct Looks {
+    new_data: bool,
+    new_deletes: bool,
+    data_removed: bool,
+    deletes_of_removed: bool,
+    references: bool,
+    vectors: bool,
+}
+
+/// The commits since, and what was found in them.
+pub(super) struct Conflicts<'a> {
+    change: &'a Change,
+    looks: Looks,
+    filter: Option<RowMatch>,
+    /// The snapshots since, by id, with their operations.
+    snapshots: HashMap<i64, (&'a Snapshot, Option<String>)>,
+    /// Deletes with a greater number are new.
+    since_number: i64,
+    /// Specs without fields: their equality deletes are for all files.
+    global_specs: HashSet<i32>,
+    targets: HashSet<&'a str>,
+    translated: HashSet<&'a DeleteKey>,
+    references: HashSet<&'a str>,
+    gone: Vec<String>,
+    data: Vec<String>,
+    delete_files: Vec<String>,
+    removed: Vec<String>,
+    of_removed: Vec<NewDelete>,
+    vectors: Vec<String>,
+}
+
+impl Looks {
+    fn of(change: &Change) -> Looks {
+        let checks = &change.checks;
+        let removes_known = !change.removed_data.is_empty() || !change.removed_paths.is_empty();
+        let by_rows = change.removed_rows.is_some();
+        let is_delta = change.kind == Kind::RowDelta;
+        Looks {
+            new_data: checks.no_new_data,
+            new_deletes: checks.no_new_deletes && (is_delta || by_rows),
+            data_removed: checks.no_new_deletes && by_rows,
+            deletes_of_removed: removes_known && (change.kind == Kind::Replace || checks.no_new_deletes),
+            references: !checks.referenced_files.is_empty(),
+            vectors: change.added_deletes.iter().any(|added| vector_of(&added.file).is_some()),
+        }
+    }
+
+    fn data(self) -> bool {
+        self.new_data || self.data_removed || self.references
+    }
+
+    fn deletes(self) -> bool {
+        self.new_deletes || self.deletes_of_removed || self.vectors
+    }
+}
+
+impl<'a> Conflicts<'a> {
+    /// Finds out which snapshots there are since, up to the branch's head.
+    pub(super) fn new(
+        metadata: &'a TableMetadata,
+        change: &'a Change,
+        head: Option<&Snapshot>,
+    ) -> Result<Conflicts<'a>, SnapshotError> {
+        let checks = &change.checks;
+        let looks = Looks::of(change);
+        let mut snapshots = HashMap::new();
+        if let Some(head) = head.filter(|_| looks.data() || looks.deletes()) {
+            for snapshot in History::new(metadata).since(head.id(), checks.since)? {
+                snapshots.insert(snapshot.id(), (snapshot, operation(snapshot)?));
+            }
+        } else if let (None, Some(since)) = (head, checks.since) {
+            return Err(Conflict::HistoryGone { since }.into());
+        }
+        let filter = filter_of(change).map(|filter| RowMatch::new(metadata, filter)).transpose()?;
+        let since = checks.since.and_then(|id| metadata.snapshot(id));
+        let unpartitioned = metadata.partition_specs().iter().filter(|spec| spec.fields().is_empty());
+        Ok(Conflicts {
+            change,
+            looks,
+            filter,
+            snapshots,
+            since_number: since.map_or(0, Snapshot::sequence_number),
+            global_specs: unpartitioned.map(PartitionSpec::id).collect(),
+            targets: change.added_deletes.iter().filter_map(|added| vector_of(&added.file)).collect(),
+            translated: checks.translated.iter().collect(),
+            references: checks.referenced_files.iter().map(String::as_str).collect(),
+            gone: Vec::new(),
+            data: Vec::new(),
+            delete_files: Vec::new(),
+            removed: Vec::new(),
+            of_removed: Vec::new(),
+            vectors: Vec::new(),
+        })
+    }
+
+    /// The snapshots whose manifest lists have to be looked at.
+    pub(super) fn snapshots(&self) -> impl Iterator<Item = &'a Snapshot> {
+        self.snapshots.values().map(|(snapshot, _)| *snapshot)
+    }
+
+    /// Whether a manifest, as the list of a snapshot has it, has to be looked at.
+    pub(super) fn wants(&self, listed_by: i64, line: &ManifestFile) -> bool {
+        let added_there = line.added_snapshot_id == listed_by && self.snapshots.contains_key(&listed_by);
+        added_there
+            && match line.content {
+                ManifestContent::Data => self.looks.data(),
+                ManifestContent::Deletes => self.looks.deletes(),
+            }
+    }
+
+    /// Looks at a manifest.
+    pub(super) fn look(
+        &mut self,
+        output: &mut Output<'_>,
+        line: &ManifestFile,
+        manifest: &Manifest,
+    ) -> Result<(), SnapshotError> {
+        let types = output.types(line.spec_id)?;
+        let tuples = manifest.partitions(&types).map_err(SnapshotError::manifest(&line.path))?;
+        let empty = PartitionTuple::new();
+        for file in manifest.files(line) {
+            let Some((_, operation)) = self.snapshots.get(&file.snapshot_id()) else { continue };
+            let operation = operation.clone();
+            let tuple = tuples.get(file.partition_number()).unwrap_or(&empty);
+            match line.content {
+                ManifestContent::Data => self.look_at_data(&file, tuple, operation.as_deref()),
+                ManifestContent::Deletes if file.is_live() => self.look_at_delete(&file, tuple),
+                ManifestContent::Deletes => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails with the first conflict that was found, in the order in which they matter to callers.
+    pub(super) fn check(&self) -> Result<(), SnapshotError> {
+        let paths = |paths: &[String], conflict: fn(Vec<String>) -> Conflict| {
+            let mut paths = paths.to_vec();
+            paths.sort();
+            if paths.is_empty() { Ok(()) } else { Err(conflict(paths)) }
+        };
+        paths(&self.gone, Conflict::FilesGone)?;
+        paths(&self.data, Conflict::NewData)?;
+        if !self.of_removed.is_empty() {
+            return Err(Conflict::NewDeletes(self.of_removed.clone()).into());
+        }
+        paths(&self.delete_files, Conflict::NewDeleteFiles)?;
+        paths(&self.removed, Conflict::DataRemoved)?;
+        paths(&self.vectors, Conflict::NewVectors)?;
+        Ok(())
+    }
+
+    fn look_at_data(&mut self, file: &File<'_>, tuple: &PartitionTuple, operation: Option<&str>) {
+        // An operation that is not known may have done anything.
+        let did = |operations: &[&str]| operation.is_none_or(|operation| operations.contains(&operation));
+        let matches = |conflicts: &Self| {
+            let filter = conflicts.filter.as_ref();
+            filter.is_none_or(|filter| filter.might_match(file.spec_id(), tuple, file))
+        };
+        match file.status() {
+            Status::Added if self.looks.new_data && did(&["append", "overwrite"]) && matches(self) => {
+                self.data.push(file.path().to_owned());
+            }
+            Status::Deleted if did(&["overwrite", "replace", "delete"]) => {
+                let is_ignored = self.change.checks.ignores_deletions && operation == Some("delete");
+                if self.references.contains(file.path()) && !is_ignored {
+                    self.gone.push(file.path().to_owned());
+                }
+                if self.looks.data_removed && matches(self) {
+                    self.removed.push(file.path().to_owned());
+                }
+            }
+            Status::Added | Status::Deleted | Status::Existing => {}
+        }
+    }
+
+    fn look_at_delete(&mut self, file: &File<'_>, tuple: &PartitionTuple) {
+        if self.looks.vectors
+            && file.format().eq_ignore_ascii_case("puffin")
+            && let Some(target) = file.referenced_data_file().filter(|path| self.targets.contains(path))
+        {
+            self.vectors.push(target.to_owned());
+        }
+        let is_older = file.sequence_number().is_some_and(|number| number <= self.since_number);
+        if is_older || self.translated.contains(&DeleteKey::read(file)) {
+            return;
+        }
+        let matches = |filter: &RowMatch| filter.might_match_partition(file.spec_id(), tuple);
+        if !self.filter.as_ref().is_none_or(matches) {
+            return;
+        }
+        if self.looks.new_deletes {
+            self.delete_files.push(file.path().to_owned());
+        }
+        if self.looks.deletes_of_removed && !self.still_applies(file) {
+            self.look_at_removed(file, tuple);
+        }
+    }
+
+    /// Whether a delete goes on to apply to the files added: it is by value, and they keep a number that is not newer than
+    /// what the change has seen.
+    fn still_applies(&self, delete: &File<'_>) -> bool {
+        let keeps_number = self.change.data_sequence_number.is_some_and(|number| number <= self.since_number);
+        delete.content() == Content::EqualityDeletes && keeps_number
+    }
+
+    fn look_at_removed(&mut self, delete: &File<'_>, tuple: &PartitionTuple) {
+        let is_global =
+            delete.content() == Content::EqualityDeletes && self.global_specs.contains(&delete.spec_id());
+        let applies =
+            |path: &str, partition: Option<(i32, &PartitionTuple)>| match delete.referenced_data_file() {
+                Some(target) => target == path,
+                None => {
+                    is_global
+                        || partition.is_none_or(|(spec_id, other)| {
+                            spec_id == delete.spec_id() && may_be_same(other, tuple)
+                        })
+                }
+            };
+        let known = self.change.removed_data.iter();
+        let known = known.map(|file| (&file.path, Some((file.spec_id, &file.partition))));
+        let unknown = self.change.removed_paths.iter().map(|path| (path, None));
+        let hit: Vec<_> =
+            known.chain(unknown).filter(|(path, partition)| applies(path, *partition)).collect();
+        for (path, _) in hit {
+            self.of_removed.push(NewDelete {
+                data_file: path.clone(),
+                delete: DataFile::read(delete, tuple.clone()),
+                sequence_number: delete.sequence_number().unwrap_or(self.since_number + 1),
+            });
+        }
+    }
+}
+
+/// The rows that conflicts are looked for among: those that the caller names, or else those that it removes, if it removes
+/// nothing but these.
+fn filter_of(change: &Change) -> Option<&Expression> {
+    let only_rows = change.removed_data.is_empty() && change.removed_paths.is_empty();
+    let removed = change.removed_rows.as_ref().filter(|_| only_rows);
+    change.checks.filter.as_ref().or(removed)
+}

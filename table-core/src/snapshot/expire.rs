@@ -1,0 +1,203 @@
+//! Which snapshots and references of a table are due, and the commit that removes them. As Java's `RemoveSnapshots`. What
+//! becomes unreachable by it is found by [`super::cleanup`].
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::commit::request;
+use super::error::SnapshotError;
+use super::history::History;
+use crate::commit::request::TableCommit;
+use crate::metadata::json::{Object, Raw, push_array};
+use crate::metadata::properties;
+use crate::metadata::snapshot::{MAIN_BRANCH, RefKind, Snapshot, SnapshotRef};
+use crate::metadata::table::TableMetadata;
+
+/// `history.expire.max-snapshot-age-ms`: five days.
+const SNAPSHOT_AGE_MS_DEFAULT: i64 = 5 * 24 * 60 * 60 * 1000;
+/// `history.expire.min-snapshots-to-keep`.
+const SNAPSHOTS_MIN_DEFAULT: i64 = 1;
+/// `history.expire.max-ref-age-ms`: for ever.
+const REF_AGE_MS_DEFAULT: i64 = i64::MAX;
+
+/// What to expire, where it is not what the table's properties say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Snapshots made before this are due, in milliseconds since 1970; in place of `history.expire.max-snapshot-age-ms`.
+    pub older_than_ms: Option<i64>,
+    /// How many snapshots of a branch are kept in any case; in place of `history.expire.min-snapshots-to-keep`.
+    pub retain_last: Option<i64>,
+    /// Snapshots that are due whatever their age. One that a reference names is refused.
+    pub snapshot_ids: Vec<i64>,
+    /// Snapshots that running jobs began from. They are kept, with everything between them and the heads of branches: a job
+    /// has to see what happened since.
+    pub pinned: Vec<i64>,
+}
+
+/// What is due.
+#[derive(Debug, Clone)]
+pub struct Expiry {
+    /// Snapshots, in the order of the document.
+    pub snapshot_ids: Vec<i64>,
+    /// Branches and tags.
+    pub references: Vec<String>,
+    /// The commit that removes them, provided that it is the same table and that no reference moved: a branch may have been
+    /// set back to a snapshot that is due.
+    pub commit: TableCommit,
+    /// The same as the body of a request.
+    pub body: Raw,
+}
+
+/// Finds out what is due at a time, in milliseconds since 1970; `None` if nothing is.
+///
+/// Branches and tags have their own settings before the table's. `main` is never removed, and a reference never outlives its
+/// snapshot. Snapshots that no reference leads to are due by age alone.
+///
+/// Fails with [`SnapshotError::Invalid`] if the table does not allow it (`gc.enabled`), or if a snapshot that is to go is
+/// named by a reference that stays.
+pub fn plan(metadata: &TableMetadata, now_ms: i64, policy: &Policy) -> Result<Option<Expiry>, SnapshotError> {
+    check_allowed(metadata)?;
+    let retention = Retention::new(metadata, now_ms, policy);
+    let staying = retention.references();
+    let named = |id: i64| staying.iter().find(|(_, reference)| reference.snapshot_id == id);
+    if let Some((id, (name, _))) = policy.snapshot_ids.iter().find_map(|id| Some((id, named(*id)?))) {
+        return Err(SnapshotError::Invalid(format!(
+            "snapshot {id} cannot expire: `{name}` names it; remove the reference first"
+        )));
+    }
+    let mut kept = retention.snapshots(&staying);
+    for id in &policy.snapshot_ids {
+        kept.remove(id);
+    }
+    kept.extend(retention.pinned(&staying, &policy.pinned));
+    let all = metadata.snapshots().iter().map(Snapshot::id);
+    let snapshot_ids: Vec<_> = all.filter(|id| !kept.contains(id)).collect();
+    let leaving = metadata.refs().iter().map(|(name, _)| name).filter(|name| !staying.contains_key(name));
+    let references: Vec<_> = leaving.map(str::to_owned).collect();
+    if snapshot_ids.is_empty() && references.is_empty() {
+        return Ok(None);
+    }
+    let request = request_json(metadata, &snapshot_ids, &references);
+    let commit = TableCommit::parse(request.as_str().as_bytes())
+        .map_err(|error| SnapshotError::Invalid(error.to_string()))?;
+    Ok(Some(Expiry { snapshot_ids, references, commit, body: request }))
+}
+
+/// Whether files of the table may be deleted at all.
+pub(super) fn check_allowed(metadata: &TableMetadata) -> Result<(), SnapshotError> {
+    let is_off = metadata.property("gc.enabled").is_some_and(|value| value.eq_ignore_ascii_case("false"));
+    if is_off {
+        return Err(SnapshotError::invalid(
+            "snapshots of this table do not expire: `gc.enabled` is false, because other tables may have its files",
+        ));
+    }
+    Ok(())
+}
+
+type References<'a> = BTreeMap<&'a str, &'a SnapshotRef>;
+
+/// The settings that hold where a reference has none of its own.
+struct Retention<'a> {
+    metadata: &'a TableMetadata,
+    history: History<'a>,
+    now_ms: i64,
+    older_than_ms: i64,
+    snapshots_min: i64,
+    ref_age_ms: i64,
+}
+
+impl<'a> Retention<'a> {
+    fn new(metadata: &'a TableMetadata, now_ms: i64, policy: &Policy) -> Retention<'a> {
+        let number = |name: &str, default: i64| properties::number(metadata.properties(), name, default);
+        let age_ms = number("history.expire.max-snapshot-age-ms", SNAPSHOT_AGE_MS_DEFAULT);
+        let snapshots_min = number("history.expire.min-snapshots-to-keep", SNAPSHOTS_MIN_DEFAULT);
+        Retention {
+            metadata,
+            history: History::new(metadata),
+            now_ms,
+            older_than_ms: policy.older_than_ms.unwrap_or(now_ms.saturating_sub(age_ms)),
+            snapshots_min: policy.retain_last.unwrap_or(snapshots_min),
+            ref_age_ms: number("history.expire.max-ref-age-ms", REF_AGE_MS_DEFAULT),
+        }
+    }
+
+    /// The references that stay.
+    fn references(&self) -> References<'a> {
+        let stays = |name: &str, reference: &SnapshotRef| {
+            let is_young = |snapshot: &Snapshot| {
+                let age_ms = self.now_ms.saturating_sub(snapshot.timestamp_ms());
+                age_ms <= reference.max_ref_age_ms.unwrap_or(self.ref_age_ms)
+            };
+            name == MAIN_BRANCH || self.history.get(reference.snapshot_id).is_some_and(is_young)
+        };
+        self.metadata.refs().iter().filter(|(name, reference)| stays(name, reference)).collect()
+    }
+
+    /// The snapshots that stay, given the references that do.
+    fn snapshots(&self, references: &References<'_>) -> HashSet<i64> {
+        let mut kept: HashSet<i64> = references.values().map(|reference| reference.snapshot_id).collect();
+        let mut reached = kept.clone();
+        for branch in references.values().filter(|reference| reference.kind == RefKind::Branch) {
+            kept.extend(self.of_branch(branch));
+            reached.extend(self.history.ancestors(branch.snapshot_id).map(Snapshot::id));
+        }
+        let young = self.metadata.snapshots().iter().filter(|snapshot| {
+            !reached.contains(&snapshot.id()) && snapshot.timestamp_ms() >= self.older_than_ms
+        });
+        kept.extend(young.map(Snapshot::id));
+        kept
+    }
+
+    /// The pinned snapshots, and what leads from them to the heads of branches.
+    fn pinned(&self, references: &References<'_>, pins: &[i64]) -> HashSet<i64> {
+        let mut kept: HashSet<i64> = pins.iter().copied().collect();
+        for reference in references.values() {
+            let line: Vec<_> = self.history.ancestors(reference.snapshot_id).map(Snapshot::id).collect();
+            let oldest = line.iter().rposition(|id| pins.contains(id));
+            kept.extend(line.iter().take(oldest.map_or(0, |oldest| oldest + 1)));
+        }
+        kept
+    }
+
+    /// The newest snapshots of a branch: as many as are kept in any case, and those behind them that are young, up to the
+    /// first that is not.
+    fn of_branch(&self, branch: &SnapshotRef) -> Vec<i64> {
+        let older_than_ms = branch
+            .max_snapshot_age_ms
+            .map_or(self.older_than_ms, |age_ms| self.now_ms.saturating_sub(age_ms));
+        let least = branch.min_snapshots_to_keep.unwrap_or(self.snapshots_min);
+        let least = usize::try_from(least).unwrap_or(0);
+        self.history
+            .ancestors(branch.snapshot_id)
+            .enumerate()
+            .take_while(|(place, snapshot)| *place < least || snapshot.timestamp_ms() >= older_than_ms)
+            .map(|(_, snapshot)| snapshot.id())
+            .collect()
+    }
+}
+
+fn request_json(metadata: &TableMetadata, snapshot_ids: &[i64], references: &[String]) -> Raw {
+    let same = metadata.refs().iter().map(|(name, reference)| {
+        let mut requirement = Object::default();
+        requirement.set("type", Raw::string("assert-ref-snapshot-id"));
+        requirement.set("ref", Raw::string(name));
+        requirement.set("snapshot-id", Raw::number(reference.snapshot_id));
+        requirement.to_raw()
+    });
+    let mut updates = Vec::new();
+    for name in references {
+        let mut update = Object::default();
+        update.set("action", Raw::string("remove-snapshot-ref"));
+        update.set("ref-name", Raw::string(name));
+        updates.push(update.to_raw());
+    }
+    if !snapshot_ids.is_empty() {
+        let ids: Vec<_> = snapshot_ids.iter().map(i64::to_string).collect();
+        let mut array = String::new();
+        push_array(&mut array, ids.iter().map(String::as_str));
+        let mut update = Object::default();
+        update.set("action", Raw::string("remove-snapshots"));
+        update.set("snapshot-ids", Raw::joined(array));
+        updates.push(update.to_raw());
+    }
+    request(metadata.uuid(), &same.collect::<Vec<_>>(), &updates)
+}

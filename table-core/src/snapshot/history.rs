@@ -1,0 +1,59 @@
+//! Walking from a snapshot to its ancestors.
+
+use std::collections::{HashMap, HashSet};
+
+use super::error::{Conflict, SnapshotError};
+use crate::metadata::error::MetadataError;
+use crate::metadata::snapshot::Snapshot;
+use crate::metadata::table::TableMetadata;
+
+/// A table's snapshots by id.
+pub(super) struct History<'a> {
+    snapshots: HashMap<i64, &'a Snapshot>,
+}
+
+impl<'a> History<'a> {
+    pub(super) fn new(metadata: &'a TableMetadata) -> History<'a> {
+        let snapshots = metadata.snapshots().iter();
+        History { snapshots: snapshots.map(|snapshot| (snapshot.id(), snapshot)).collect() }
+    }
+
+    pub(super) fn get(&self, id: i64) -> Option<&'a Snapshot> {
+        self.snapshots.get(&id).copied()
+    }
+
+    /// A snapshot and its ancestors as far as they are known, newest first. A circle ends it.
+    pub(super) fn ancestors(&self, id: i64) -> impl Iterator<Item = &'a Snapshot> {
+        let mut seen = HashSet::new();
+        let mut next = self.get(id);
+        std::iter::from_fn(move || {
+            let snapshot = next.take().filter(|snapshot| seen.insert(snapshot.id()))?;
+            next = snapshot.parent_id().and_then(|parent| self.get(parent));
+            Some(snapshot)
+        })
+    }
+
+    /// The snapshots after `since` up to `head`, newest first.
+    ///
+    /// Fails if `since` is not among the ancestors, or if there is no beginning where `since` is none.
+    pub(super) fn since(&self, head: i64, since: Option<i64>) -> Result<Vec<&'a Snapshot>, SnapshotError> {
+        let after: Vec<_> =
+            self.ancestors(head).take_while(|snapshot| Some(snapshot.id()) != since).collect();
+        let reached = after.last().map_or(Some(head), |oldest| oldest.parent_id());
+        if reached == since {
+            return Ok(after);
+        }
+        Err(match since {
+            Some(since) => Conflict::HistoryGone { since }.into(),
+            None => SnapshotError::invalid(
+                "the history of the branch has no beginning any more; say from which snapshot the change was computed",
+            ),
+        })
+    }
+}
+
+/// A snapshot's operation; `None` if it does not say.
+pub(super) fn operation(snapshot: &Snapshot) -> Result<Option<String>, MetadataError> {
+    let entry = snapshot.summary()?.into_iter().find(|(key, _)| key == "operation");
+    Ok(entry.map(|(_, value)| value))
+}

@@ -1,0 +1,191 @@
+//! Taking files out of manifests: which of a manifest's files go, and the manifest without them. As Java's
+//! `ManifestFilterManager`.
+
+use std::collections::HashSet;
+
+use super::change::{Change, DeleteKey};
+use super::error::{Conflict, SnapshotError};
+use super::output::Output;
+use super::partitions::may_contain;
+use super::row_match::RowMatch;
+use super::summary::Summary;
+use crate::manifest::data_file::DataFile;
+use crate::manifest::entry::{Content, File};
+use crate::manifest::file::Manifest;
+use crate::manifest::list::{ManifestContent, ManifestFile};
+use crate::manifest::partition::{PartitionTuple, PartitionType};
+use crate::manifest::write::{Origin, UNASSIGNED_SEQUENCE_NUMBER};
+
+/// What a change removes, and what of it was found.
+pub(super) struct Removal {
+    paths: HashSet<String>,
+    deletes: HashSet<DeleteKey>,
+    rows: Option<RowMatch>,
+    /// The partitions of the files to remove, unless some are not known.
+    partitions: Option<Vec<(i32, PartitionTuple)>>,
+    /// Data files that were found and removed.
+    gone: HashSet<String>,
+    gone_deletes: HashSet<DeleteKey>,
+    /// Delete files with a lesser number apply to nothing.
+    sequence_number_min: i64,
+}
+
+impl Removal {
+    pub(super) fn new(change: &Change, rows: Option<RowMatch>) -> Removal {
+        let known = change.removed_data.iter().map(|file| &file.path);
+        let partitions = change.removed_data.iter().map(|file| (file.spec_id, file.partition.clone()));
+        Removal {
+            paths: known.chain(&change.removed_paths).cloned().collect(),
+            deletes: change.removed_deletes.iter().cloned().collect(),
+            partitions: change.removed_paths.is_empty().then(|| {
+                let mut partitions: Vec<_> = partitions.collect();
+                partitions.sort();
+                partitions.dedup();
+                partitions
+            }),
+            rows,
+            gone: HashSet::new(),
+            gone_deletes: HashSet::new(),
+            sequence_number_min: 0,
+        }
+    }
+
+    /// Whether a data manifest may list a file that goes.
+    pub(super) fn wants_data(&self, line: &ManifestFile, types: &PartitionType) -> bool {
+        let may_list_path = || match &self.partitions {
+            Some(partitions) => partitions
+                .iter()
+                .any(|(spec_id, tuple)| *spec_id == line.spec_id && may_contain(line, types, tuple)),
+            None => true,
+        };
+        line.may_have_live_files()
+            && ((!self.paths.is_empty() && may_list_path())
+                || self.rows.as_ref().is_some_and(|rows| rows.may_list(line)))
+    }
+
+    /// Whether a delete manifest may list a file that goes. Data files have been looked for before.
+    pub(super) fn wants_deletes(&self, line: &ManifestFile) -> bool {
+        line.may_have_live_files()
+            && (!self.deletes.is_empty()
+                || !self.gone.is_empty()
+                || self.rows.as_ref().is_some_and(|rows| rows.may_list(line)))
+    }
+
+    /// Lets deletes go that are older than every data file: those of the manifests that stay, and the files added. Java
+    /// forgets the latter, which may be given an older number.
+    pub(super) fn forget_deletes_before(&mut self, sequence_number: i64) {
+        self.sequence_number_min = sequence_number;
+    }
+
+    /// Writes the manifest without the files that go, and gives its new line; `None` if none goes.
+    pub(super) fn apply(
+        &mut self,
+        output: &mut Output<'_>,
+        summary: &mut Summary,
+        line: &ManifestFile,
+        manifest: &Manifest,
+    ) -> Result<Option<ManifestFile>, SnapshotError> {
+        let damaged = |reason| SnapshotError::manifest(&line.path)(reason);
+        let tuples = manifest.partitions(&output.types(line.spec_id)?).map_err(damaged)?;
+        let empty = PartitionTuple::new();
+        let tuple = |file: &File<'_>| tuples.get(file.partition_number()).unwrap_or(&empty);
+        let mut goes = Vec::with_capacity(manifest.len());
+        for file in manifest.files(line) {
+            goes.push(file.is_live() && self.goes(&file, tuple(&file))?);
+        }
+        if !goes.contains(&true) {
+            return Ok(None);
+        }
+        let spec = output.spec(line.spec_id)?;
+        let mut writer = output.writer(line.spec_id, line.content)?;
+        for (file, goes) in manifest.files(line).zip(goes) {
+            if !file.is_live() {
+                continue;
+            }
+            let (origin, owned) = (origin_of(&file), DataFile::read(&file, tuple(&file).clone()));
+            if !goes {
+                writer.existing(&owned, origin).map_err(damaged)?;
+                continue;
+            }
+            writer.deleted(&owned, origin).map_err(damaged)?;
+            if self.is_first(&owned) {
+                summary.remove(spec, &owned);
+            } else {
+                summary.remove_duplicate();
+            }
+        }
+        output.finish(writer).map(Some)
+    }
+
+    /// Fails if something that should have been removed was not there.
+    pub(super) fn check_found(&self) -> Result<(), SnapshotError> {
+        let paths = self.paths.difference(&self.gone).cloned();
+        let deletes = self.deletes.difference(&self.gone_deletes).map(|key| key.path.clone());
+        let mut missing: Vec<_> = paths.chain(deletes).collect();
+        missing.sort();
+        if missing.is_empty() { Ok(()) } else { Err(Conflict::FilesGone(missing).into()) }
+    }
+
+    fn is_first(&mut self, file: &DataFile) -> bool {
+        match file.content {
+            Content::Data => self.gone.insert(file.path.clone()),
+            Content::PositionDeletes | Content::EqualityDeletes => {
+                self.gone_deletes.insert(DeleteKey::of(file))
+            }
+        }
+    }
+
+    fn goes(&self, file: &File<'_>, tuple: &PartitionTuple) -> Result<bool, SnapshotError> {
+        let is_data = file.content() == Content::Data;
+        let is_named = if is_data {
+            self.paths.contains(file.path())
+        } else {
+            self.deletes.contains(&DeleteKey::read(file)) || self.is_dangling(file)
+        };
+        if is_named {
+            return Ok(true);
+        }
+        let Some(rows) = &self.rows else { return Ok(false) };
+        // What a delete file says of columns is about the rows it deletes, if anything; only its partition is certain.
+        if !is_data {
+            return Ok(rows.is_whole_partition(file.spec_id(), tuple));
+        }
+        if !rows.might_match(file.spec_id(), tuple, file) {
+            return Ok(false);
+        }
+        if rows.must_match(file.spec_id(), tuple, file) {
+            return Ok(true);
+        }
+        Err(SnapshotError::Invalid(format!(
+            "some rows of `{}` match the filter and others may not, so that the file cannot be removed as a whole",
+            file.path()
+        )))
+    }
+
+    /// Whether a delete file applies to nothing any more.
+    fn is_dangling(&self, file: &File<'_>) -> bool {
+        let number = file.sequence_number().unwrap_or(0);
+        let is_old = number > 0 && number < self.sequence_number_min;
+        is_old || file.referenced_data_file().is_some_and(|path| self.gone.contains(path))
+    }
+}
+
+/// What an entry says of where its file came from.
+pub(super) fn origin_of(file: &File<'_>) -> Origin {
+    Origin {
+        snapshot_id: file.snapshot_id(),
+        sequence_number: file.sequence_number(),
+        file_sequence_number: file.file_sequence_number(),
+    }
+}
+
+/// The lowest data sequence number of the live files of data manifests, new ones taking the commit's.
+pub(super) fn sequence_number_min<'l>(lines: impl Iterator<Item = &'l ManifestFile>, next: i64) -> i64 {
+    lines
+        .filter(|line| line.content == ManifestContent::Data && line.may_have_live_files())
+        .map(|line| match line.min_sequence_number {
+            UNASSIGNED_SEQUENCE_NUMBER => next,
+            number => number,
+        })
+        .fold(next, i64::min)
+}

@@ -1,0 +1,250 @@
+//! Which concurrent commits a change goes with.
+
+use table_core::manifest::data_file::DataFile;
+use table_core::snapshot::change::{Change, Checks, DeleteKey, Kind};
+use table_core::snapshot::error::{Conflict, SnapshotError};
+
+use super::lake::{
+    Lake, added_deletes, append, data, delete, equality, keys, p_is, positions, replace, row_delta,
+    unpartitioned, vector,
+};
+
+/// A table of version 2 or 3 with the files `a` and `b` in the partition `x` and `c` in `y`; and a commit after that.
+fn after(version: i32, commit: &Change) -> Lake {
+    let mut lake = Lake::new(version);
+    lake.commit(&append(&[data("a", "x"), data("b", "x"), data("c", "y")]));
+    lake.commit(commit);
+    lake
+}
+
+fn rewrite_a() -> Change {
+    replace(&[data("a", "x")], &[data("n", "x")], 1)
+}
+
+fn conflict(lake: &Lake, change: &Change) -> Conflict {
+    match lake.plan(change) {
+        Err(SnapshotError::Conflict(conflict)) => conflict,
+        other => panic!("a conflict, not {other:?}"),
+    }
+}
+
+fn fine(lake: &Lake, change: &Change) {
+    lake.plan(change).unwrap();
+}
+
+/// The data files whose new deletes are told.
+fn deleted_from(conflict: Conflict) -> Vec<(String, String)> {
+    let Conflict::NewDeletes(found) = conflict else { panic!("new deletes, not {conflict:?}") };
+    found.into_iter().map(|found| (found.data_file, found.delete.path)).collect()
+}
+
+fn pair(data: &str, delete: &str) -> (String, String) {
+    (data.to_owned(), delete.to_owned())
+}
+
+#[test]
+fn a_concurrent_append_is_fine_for_a_rewrite() {
+    fine(&after(2, &append(&[data("d", "x")])), &rewrite_a());
+}
+
+#[test]
+fn a_removed_input_fails_a_rewrite() {
+    let lake = after(2, &delete(&["a"]));
+    assert_eq!(conflict(&lake, &rewrite_a()), Conflict::FilesGone(vec!["a".to_owned()]));
+    let lake = after(2, &replace(&[data("a", "x")], &[data("m", "x")], 1));
+    assert_eq!(conflict(&lake, &rewrite_a()), Conflict::FilesGone(vec!["a".to_owned()]));
+}
+
+#[test]
+fn a_new_position_delete_on_an_input_fails_a_rewrite_and_is_told() {
+    let of_a = DataFile { referenced_data_file: Some("a".to_owned()), ..positions("p", "x") };
+    let lake = after(2, &row_delta(&[], std::slice::from_ref(&of_a)));
+    assert_eq!(deleted_from(conflict(&lake, &rewrite_a())), [pair("a", "p")]);
+    let keeps = Change { data_sequence_number: Some(1), ..rewrite_a() };
+    assert_eq!(
+        deleted_from(conflict(&lake, &keeps)),
+        [pair("a", "p")],
+        "positions do not outlive their file"
+    );
+    let lake = after(2, &row_delta(&[], &[positions("q", "x")]));
+    assert_eq!(deleted_from(conflict(&lake, &rewrite_a())), [pair("a", "q")]);
+}
+
+#[test]
+fn a_new_deletion_vector_on_an_input_fails_a_rewrite_and_is_told() {
+    let lake = after(3, &row_delta(&[], &[vector("v", 4, "a", "x"), vector("v", 50, "b", "x")]));
+    let Conflict::NewDeletes(found) = conflict(&lake, &rewrite_a()) else { panic!("new deletes") };
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].data_file.as_str(), found[0].delete.content_offset), ("a", Some(4)));
+    assert_eq!(found[0].sequence_number, 2);
+}
+
+#[test]
+fn new_position_deletes_of_other_files_are_fine_for_a_rewrite() {
+    let of_b = DataFile { referenced_data_file: Some("b".to_owned()), ..positions("p", "x") };
+    fine(&after(2, &row_delta(&[], &[of_b, positions("q", "y")])), &rewrite_a());
+    fine(&after(3, &row_delta(&[], &[vector("v", 4, "b", "x")])), &rewrite_a());
+}
+
+#[test]
+fn a_new_equality_delete_is_fine_only_if_new_files_keep_the_starting_number() {
+    let lake = after(2, &row_delta(&[], &[equality("e", "x")]));
+    assert_eq!(deleted_from(conflict(&lake, &rewrite_a())), [pair("a", "e")]);
+    fine(&lake, &Change { data_sequence_number: Some(1), ..rewrite_a() });
+    // A number that is newer than what was seen would hide rows from the delete.
+    let too_new = Change { data_sequence_number: Some(2), ..rewrite_a() };
+    assert_eq!(deleted_from(conflict(&lake, &too_new)), [pair("a", "e")]);
+}
+
+#[test]
+fn an_equality_delete_without_partition_is_for_every_file() {
+    let lake = after(2, &row_delta(&[], &[unpartitioned(equality("e", ""))]));
+    assert_eq!(deleted_from(conflict(&lake, &rewrite_a())), [pair("a", "e")]);
+    fine(&after(2, &row_delta(&[], &[equality("e", "y")])), &rewrite_a());
+}
+
+#[test]
+fn a_delete_that_the_rewrite_translated_is_fine() {
+    let mut lake = after(3, &row_delta(&[], &[vector("v", 4, "a", "x")]));
+    let translated = Checks {
+        since: Some(1),
+        translated: vec![DeleteKey { path: "v".to_owned(), content_offset: Some(4) }],
+        ..Checks::default()
+    };
+    let change = Change {
+        added_deletes: added_deletes(&[vector("w", 4, "n", "x")]),
+        checks: translated,
+        ..rewrite_a()
+    };
+    lake.commit(&change);
+    assert_eq!(lake.show(), "b@1 c@1 n@3 w@3");
+}
+
+#[test]
+fn deletes_that_a_rewrite_saw_are_no_conflict() {
+    let mut lake = after(2, &row_delta(&[], &[equality("e", "x"), positions("p", "x")]));
+    lake.commit(&append(&[data("d", "x")]));
+    fine(&lake, &replace(&[data("a", "x")], &[data("n", "x")], 2));
+}
+
+#[test]
+fn deletes_that_a_concurrent_rewrite_added_count() {
+    let mut lake = after(3, &row_delta(&[], &[equality("e", "x")]));
+    // Equality deletes turned into vectors: an operation that Java does not look at.
+    let converted = Change {
+        removed_deletes: keys(&[equality("e", "x")]),
+        added_deletes: added_deletes(&[vector("v", 4, "a", "x")]),
+        checks: Checks { since: Some(2), ..Checks::default() },
+        ..Change::new(Kind::Replace)
+    };
+    lake.commit(&converted);
+    let change = Change { data_sequence_number: Some(2), ..replace(&[data("a", "x")], &[data("n", "x")], 2) };
+    assert_eq!(deleted_from(conflict(&lake, &change)), [pair("a", "v")]);
+}
+
+#[test]
+fn new_data_is_a_conflict_only_under_serializable_isolation() {
+    let lake = after(2, &append(&[data("d", "x")]));
+    let delta = |checks| Change { checks, ..row_delta(&[data("n", "x")], &[positions("p", "x")]) };
+    fine(&lake, &delta(Checks::snapshot(Some(1), p_is("x"))));
+    let found = conflict(&lake, &delta(Checks::serializable(Some(1), p_is("x"))));
+    assert_eq!(found, Conflict::NewData(vec!["d".to_owned()]));
+    fine(&lake, &delta(Checks::serializable(Some(1), p_is("y"))));
+    fine(&lake, &delta(Checks::serializable(Some(2), p_is("x"))));
+}
+
+#[test]
+fn new_deletes_are_a_conflict_under_both_isolations() {
+    let lake = after(2, &row_delta(&[], &[equality("e", "x")]));
+    let delta = |checks| Change { checks, ..row_delta(&[data("n", "x")], &[positions("p", "x")]) };
+    for checks in [Checks::snapshot(Some(1), p_is("x")), Checks::serializable(Some(1), p_is("x"))] {
+        assert_eq!(conflict(&lake, &delta(checks)), Conflict::NewDeleteFiles(vec!["e".to_owned()]));
+    }
+    fine(&lake, &delta(Checks::snapshot(Some(1), p_is("y"))));
+    fine(&lake, &delta(Checks { since: Some(1), ..Checks::default() }));
+}
+
+#[test]
+fn a_file_that_new_deletes_refer_to_has_to_be_there() {
+    let delta = |ignores_deletions| Change {
+        checks: Checks {
+            since: Some(1),
+            referenced_files: vec!["a".to_owned()],
+            ignores_deletions,
+            ..Checks::default()
+        },
+        ..row_delta(&[], &[positions("p", "x")])
+    };
+    let gone = Conflict::FilesGone(vec!["a".to_owned()]);
+    let deleted = after(2, &delete(&["a"]));
+    assert_eq!(conflict(&deleted, &delta(false)), gone);
+    fine(&deleted, &delta(true));
+    let rewritten = after(2, &rewrite_a());
+    assert_eq!(conflict(&rewritten, &delta(true)), gone);
+    fine(&after(2, &delete(&["b"])), &delta(false));
+}
+
+#[test]
+fn two_commits_cannot_give_one_file_a_deletion_vector() {
+    let lake = after(3, &row_delta(&[], &[vector("v", 4, "a", "x")]));
+    let delta = |of: &str| Change {
+        checks: Checks { since: Some(1), ..Checks::default() },
+        ..row_delta(&[], &[vector("w", 4, of, "x")])
+    };
+    assert_eq!(conflict(&lake, &delta("a")), Conflict::NewVectors(vec!["a".to_owned()]));
+    fine(&lake, &delta("b"));
+}
+
+#[test]
+fn an_overwrite_by_rows_conflicts_with_what_happened_to_such_rows() {
+    let overwrite = |checks| Change {
+        removed_rows: p_is("x"),
+        added_data: vec![data("n", "x")],
+        checks,
+        ..Change::new(Kind::Overwrite)
+    };
+    let serializable = || Checks::serializable(Some(1), None);
+    let snapshot = || Checks::snapshot(Some(1), None);
+    let appended = after(2, &append(&[data("d", "x"), data("e", "y")]));
+    assert_eq!(conflict(&appended, &overwrite(serializable())), Conflict::NewData(vec!["d".to_owned()]));
+    fine(&appended, &overwrite(snapshot()));
+    fine(&after(2, &append(&[data("e", "y")])), &overwrite(serializable()));
+    let deleted = after(2, &row_delta(&[], &[equality("e", "x")]));
+    assert_eq!(conflict(&deleted, &overwrite(snapshot())), Conflict::NewDeleteFiles(vec!["e".to_owned()]));
+    let removed = after(2, &delete(&["a"]));
+    assert_eq!(conflict(&removed, &overwrite(snapshot())), Conflict::DataRemoved(vec!["a".to_owned()]));
+    fine(&after(2, &delete(&["c"])), &overwrite(snapshot()));
+}
+
+#[test]
+fn an_overwrite_of_files_conflicts_with_new_deletes_of_them() {
+    let overwrite = Change {
+        removed_data: vec![data("a", "x")],
+        added_data: vec![data("n", "x")],
+        checks: Checks::snapshot(Some(1), None),
+        must_exist: true,
+        ..Change::new(Kind::Overwrite)
+    };
+    let lake = after(2, &row_delta(&[], &[positions("p", "x")]));
+    assert_eq!(deleted_from(conflict(&lake, &overwrite)), [pair("a", "p")]);
+    fine(&after(2, &row_delta(&[], &[positions("p", "y")])), &overwrite);
+    let unknown = Change { removed_data: Vec::new(), removed_paths: vec!["a".to_owned()], ..overwrite };
+    let lake = after(2, &row_delta(&[], &[positions("p", "y")]));
+    assert_eq!(deleted_from(conflict(&lake, &unknown)), [pair("a", "p")], "its partition is not known");
+}
+
+#[test]
+fn the_start_has_to_be_an_ancestor() {
+    let lake = after(2, &append(&[data("d", "x")]));
+    let change = Change { checks: Checks { since: Some(9), ..Checks::default() }, ..rewrite_a() };
+    assert_eq!(conflict(&lake, &change), Conflict::HistoryGone { since: 9 });
+    let empty = Lake::new(2);
+    assert_eq!(conflict(&empty, &rewrite_a()), Conflict::HistoryGone { since: 1 });
+}
+
+#[test]
+fn all_of_the_history_counts_where_no_start_is_given() {
+    let lake = after(2, &row_delta(&[], &[positions("p", "x")]));
+    let change = Change { checks: Checks::default(), ..rewrite_a() };
+    assert_eq!(deleted_from(conflict(&lake, &change)), [pair("a", "p")]);
+}

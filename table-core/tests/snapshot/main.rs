@@ -1,0 +1,13 @@
+//! Snapshots that are planned, written to memory, committed, and read again.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cleanup;
+mod conflicts;
+mod expire;
+mod lake;
+mod manifests;
+mod operations;
+mod random;
+mod row_ids;
+mod summary;
