@@ -5,6 +5,7 @@
 
 pub mod arrow_schema;
 pub mod error;
+pub mod parquet_reader;
 pub mod parquet_schema;
 pub mod parquet_writer;
 pub mod reserved;
