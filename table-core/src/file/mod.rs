@@ -4,8 +4,10 @@
 //! fetched, a row group at a time, or from what Parquet calls a `ChunkReader`, such as a file that is in memory.
 
 pub mod arrow_schema;
+pub mod equality_deletes;
 pub mod error;
 pub mod parquet_reader;
 pub mod parquet_schema;
 pub mod parquet_writer;
+pub mod position_deletes;
 pub mod reserved;
