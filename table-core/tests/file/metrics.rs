@@ -131,14 +131,14 @@ fn wide_tables_keep_metrics_of_the_first_columns() {
 }
 
 #[test]
-fn parts_of_lists_and_maps_have_counts_only() {
+fn parts_of_lists_and_maps_have_sizes_only() {
     let schema = schema(&json!([{"id": 1, "name": "l", "required": true, "type":
         {"type": "list", "element-id": 2, "element-required": false, "element": "double"}}]));
     let double = |value| Cell::Value(Value::Double(value));
     let rows = [vec![double(1.0), Cell::Null], vec![], vec![double(f64::NAN)]]
         .map(|list| Row::from([(1, Cell::List(list))]));
     let metrics = write(&schema, &options(&json!({}), &schema), &[&rows]).unwrap().1.metrics;
-    assert_eq!((metrics.value_counts[&2], metrics.null_value_counts[&2]), (4, 2));
+    assert!(metrics.value_counts.is_empty() && metrics.null_value_counts.is_empty());
     assert!(metrics.column_sizes[&2] > 0);
     assert!(
         metrics.lower_bounds.is_empty()

@@ -262,7 +262,9 @@ impl Maker {
                 for _ in 0..count {
                     let key = self.cell(&map.key.field_type);
                     let value = self.row(std::slice::from_ref(&map.value))[&map.value.id].clone();
-                    entries.push((key, value));
+                    if entries.iter().all(|(other, _)| *other != key) {
+                        entries.push((key, value));
+                    }
                 }
                 Cell::Map(entries)
             }

@@ -30,7 +30,8 @@ pub(super) struct Statistics {
 enum Node {
     Leaf(Leaf),
     Struct(Vec<Node>),
-    /// A list or a map: its parts have sizes and counts only, which the file tells.
+    /// A list or a map: as in Java, its parts have no counts and no bounds. They would be of elements, where readers take
+    /// them for those of rows.
     Repeated,
 }
 
@@ -70,12 +71,6 @@ impl Statistics {
                     continue;
                 }
                 *metrics.column_sizes.entry(*id).or_default() += chunk.compressed_size();
-                // Overwritten below for the columns that were looked at.
-                let nulls =
-                    chunk.statistics().and_then(parquet::file::statistics::Statistics::null_count_opt);
-                *metrics.value_counts.entry(*id).or_default() += chunk.num_values();
-                *metrics.null_value_counts.entry(*id).or_default() +=
-                    nulls.and_then(|nulls| i64::try_from(nulls).ok()).unwrap_or(0);
             }
         }
         self.roots.into_iter().for_each(|root| finish(root, &mut metrics));
