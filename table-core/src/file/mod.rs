@@ -1,0 +1,13 @@
+//! The Parquet files of a table: reading them by field id, writing them with metrics that hold, and the deletes in them.
+//!
+//! No file is opened here. What is written goes to any [`std::io::Write`]; what is read comes as bytes that the caller
+//! fetched, a row group at a time, or from what Parquet calls a `ChunkReader`, such as a file that is in memory.
+
+pub mod arrow_schema;
+pub mod equality_deletes;
+pub mod error;
+pub mod parquet_reader;
+pub mod parquet_schema;
+pub mod parquet_writer;
+pub mod position_deletes;
+pub mod reserved;

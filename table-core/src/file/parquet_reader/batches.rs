@@ -1,0 +1,137 @@
+//! The rows of one row group, batch by batch, without those that are deleted.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
+use arrow_select::filter::filter_record_batch;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+
+use super::FileContext;
+use super::adapt::{Source, misfit};
+use super::plan::{Origin, Plan};
+use crate::file::error::{FileError, guarded};
+
+/// The batches of one row group, none of them empty.
+pub struct Batches {
+    pub(super) plan: Arc<Plan>,
+    pub(super) context: Arc<FileContext>,
+    /// `None` after the last row, and after an error.
+    pub(super) decoder: Option<ParquetRecordBatchReader>,
+    /// The position in the file of the next row.
+    pub(super) position: u64,
+    /// The position behind the last row.
+    pub(super) end: u64,
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, FileError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.next_batch();
+        if next.is_err() {
+            self.decoder = None;
+        }
+        next.transpose()
+    }
+}
+
+impl Batches {
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>, FileError> {
+        while let Some((batch, start)) = self.decode()? {
+            if let Some(batch) = self.batch(&batch, start)? {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next rows as the file has them, and the position of the first.
+    fn decode(&mut self) -> Result<Option<(RecordBatch, u64)>, FileError> {
+        let Some(decoder) = &mut self.decoder else { return Ok(None) };
+        let undecodable = |error| FileError::malformed(format!("the file cannot be decoded: {error}"));
+        let Some(batch) = guarded(|| decoder.next().transpose().map_err(undecodable))? else {
+            self.decoder = None;
+            return match self.end - self.position {
+                0 => Ok(None),
+                lacking => {
+                    Err(FileError::malformed(format!("the file lacks {lacking} of the rows it tells of")))
+                }
+            };
+        };
+        let start = self.position;
+        self.position += batch.num_rows() as u64;
+        if self.position > self.end {
+            return Err(FileError::malformed("the file has more rows than it tells of"));
+        }
+        Ok(Some((batch, start)))
+    }
+
+    /// What is left of a batch that begins at a position; `None` if nothing is.
+    fn batch(&self, batch: &RecordBatch, start: u64) -> Result<Option<RecordBatch>, FileError> {
+        let end = start + batch.num_rows() as u64;
+        let deleted = self.context.deleted.range_cardinality(start..end);
+        if deleted == 0 {
+            return self.shape(batch, (start..end).collect()).map(Some);
+        }
+        let positions: Vec<u64> =
+            (start..end).filter(|position| !self.context.deleted.contains(*position)).collect();
+        if positions.is_empty() {
+            return Ok(None);
+        }
+        let is_kept = (start..end).map(|position| Some(!self.context.deleted.contains(position)));
+        let kept = filter_record_batch(batch, &is_kept.collect::<BooleanArray>());
+        let kept = kept.map_err(|error| misfit(&error))?;
+        self.shape(&kept, positions).map(Some)
+    }
+
+    /// The wanted columns of rows at these positions.
+    fn shape(&self, batch: &RecordBatch, positions: Vec<u64>) -> Result<RecordBatch, FileError> {
+        let rows = positions.len();
+        let positions: Int64Array =
+            positions.into_iter().map(|position| i64::try_from(position).unwrap_or(i64::MAX)).collect();
+        let mut columns = Vec::with_capacity(self.plan.columns.len());
+        for origin in &self.plan.columns {
+            columns.push(self.column(origin, batch.columns(), &positions)?);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(self.plan.schema.clone(), columns, &options)
+            .map_err(|error| misfit(&error))
+    }
+
+    fn column(
+        &self,
+        origin: &Origin,
+        siblings: &[ArrayRef],
+        positions: &Int64Array,
+    ) -> Result<ArrayRef, FileError> {
+        let rows = positions.len();
+        let own =
+            |source: &Option<Source>| source.as_ref().map(|source| source.take(siblings, rows)).transpose();
+        Ok(match origin {
+            Origin::Column(source) => source.take(siblings, rows)?,
+            Origin::Path => {
+                Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&self.context.path, rows)))
+            }
+            Origin::Position => Arc::new(positions.clone()),
+            Origin::RowId(source) => {
+                let first = self.context.first_row_id;
+                fill(own(source)?.as_ref(), rows, |row| first?.checked_add(positions.value(row)))
+            }
+            Origin::LastUpdated(source) => {
+                fill(own(source)?.as_ref(), rows, |_| self.context.sequence_number)
+            }
+        })
+    }
+}
+
+/// The numbers of a column, and others where it has none.
+fn fill(own: Option<&ArrayRef>, rows: usize, other: impl Fn(usize) -> Option<i64>) -> ArrayRef {
+    let own = own.and_then(|own| own.as_primitive_opt::<Int64Type>());
+    let value = |row: usize| match own {
+        Some(own) if own.is_valid(row) => Some(own.value(row)),
+        _ => other(row),
+    };
+    Arc::new((0..rows).map(value).collect::<Int64Array>())
+}

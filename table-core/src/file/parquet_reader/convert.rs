@@ -1,0 +1,180 @@
+//! How values as a file holds them become values of a column's type: promotions of the specification, and the many forms in
+//! which writers store one and the same thing. What is not certain to keep its meaning is refused.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, Int64Array};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{ArrowError, DataType, TimeUnit};
+
+use super::file_columns::Leaf;
+use crate::file::arrow_schema::primitive_to_arrow;
+use crate::file::error::FileError;
+use crate::metadata::types::Primitive;
+
+const DAY_MICROS: i64 = 86_400_000_000;
+const DAY_NANOS: i64 = DAY_MICROS * 1000;
+
+/// What is done to the values of a column.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Conversion {
+    /// Nothing.
+    None,
+    /// A conversion that fails for a value that the type does not have.
+    Cast(DataType),
+    /// Bytes of one length are taken for bytes of any before they are cast.
+    Bytes(DataType),
+    /// Times of a coarser unit are multiplied.
+    Multiply(i64, DataType),
+    /// Times of a finer unit are divided, rounding down.
+    Divide(i64, DataType),
+    /// Whatever is there, the column is null.
+    Null,
+}
+
+impl Conversion {
+    /// How values of a file become values of `wanted`; `None` if they do not.
+    pub(super) fn find(leaf: &Leaf, wanted: &Primitive) -> Option<Conversion> {
+        let target = primitive_to_arrow(wanted)?;
+        let held = decoded(leaf, wanted);
+        if *wanted == Primitive::Unknown || held == DataType::Null {
+            return Some(Conversion::Null);
+        }
+        if held == target {
+            return Some(Conversion::None);
+        }
+        match wanted {
+            Primitive::Int | Primitive::Long => is_whole(&held, wanted).then_some(Conversion::Cast(target)),
+            Primitive::Float => (held == DataType::Float16).then_some(Conversion::Cast(target)),
+            Primitive::Double => {
+                matches!(held, DataType::Float16 | DataType::Float32).then_some(Conversion::Cast(target))
+            }
+            Primitive::Decimal { scale, .. } => {
+                let is_scaled = |found: i8| i64::from(found) == i64::from(*scale);
+                match held {
+                    DataType::Decimal128(_, found) | DataType::Decimal256(_, found) if is_scaled(found) => {
+                        Some(Conversion::Cast(target))
+                    }
+                    _ => None,
+                }
+            }
+            Primitive::Date => (held == DataType::Int32).then_some(Conversion::Cast(target)),
+            Primitive::Time
+            | Primitive::Timestamp
+            | Primitive::Timestamptz
+            | Primitive::TimestampNs
+            | Primitive::TimestamptzNs => time(&held, wanted, target),
+            Primitive::String | Primitive::Fixed(_) | Primitive::Uuid | Primitive::Binary => {
+                bytes(&held, target)
+            }
+            _ => None,
+        }
+    }
+
+    /// Converts an array.
+    pub(super) fn apply(&self, array: ArrayRef) -> Result<ArrayRef, FileError> {
+        let converted = match self {
+            Conversion::None => return Ok(array),
+            Conversion::Cast(target) => cast(&array, target),
+            Conversion::Bytes(target) => {
+                cast(&array, &DataType::Binary).and_then(|bytes| cast(&bytes, target))
+            }
+            Conversion::Multiply(factor, target) => scale(&array, target, |value| value.checked_mul(*factor)),
+            Conversion::Divide(divisor, target) => {
+                scale(&array, target, |value| value.checked_div_euclid(*divisor))
+            }
+            Conversion::Null => Ok(arrow_array::new_null_array(&DataType::Null, array.len())),
+        };
+        converted.map_err(|error| FileError::malformed(format!("a value cannot be converted: {error}")))
+    }
+}
+
+/// What the decoder gives, which depends on what is wanted of INT96 only.
+fn decoded(leaf: &Leaf, wanted: &Primitive) -> DataType {
+    match (&leaf.data_type, wanted) {
+        (DataType::Timestamp(..), Primitive::TimestampNs | Primitive::TimestamptzNs) => {
+            leaf.data_type.clone()
+        }
+        (DataType::Timestamp(_, zone), _) if leaf.is_int96 => {
+            DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+        }
+        (other, _) => other.clone(),
+    }
+}
+
+/// Whether whole numbers of this kind are read as `int` or `long`. The greatest unsigned ones fail when they are met.
+fn is_whole(held: &DataType, wanted: &Primitive) -> bool {
+    match held {
+        DataType::Int8 | DataType::Int16 | DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => true,
+        DataType::Int32 | DataType::UInt64 => *wanted == Primitive::Long,
+        _ => false,
+    }
+}
+
+fn time(held: &DataType, wanted: &Primitive, target: DataType) -> Option<Conversion> {
+    let is_nanos = matches!(wanted, Primitive::TimestampNs | Primitive::TimestamptzNs);
+    let is_zoned = matches!(wanted, Primitive::Timestamptz | Primitive::TimestamptzNs);
+    let per_second = match held {
+        DataType::Int64 => return Some(Conversion::Multiply(1, target)),
+        DataType::Date32 if *wanted != Primitive::Time && !is_zoned => {
+            let units = if is_nanos { DAY_NANOS } else { DAY_MICROS };
+            return Some(Conversion::Multiply(units, target));
+        }
+        DataType::Time32(unit) | DataType::Time64(unit) if *wanted == Primitive::Time => units(*unit),
+        DataType::Timestamp(unit, _) if *wanted != Primitive::Time => units(*unit),
+        _ => return None,
+    };
+    let wanted = if is_nanos { 1_000_000_000 } else { 1_000_000 };
+    Some(if per_second > wanted {
+        Conversion::Divide(per_second / wanted, target)
+    } else {
+        Conversion::Multiply(wanted / per_second, target)
+    })
+}
+
+fn units(unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Millisecond => 1000,
+        TimeUnit::Microsecond => 1_000_000,
+        TimeUnit::Nanosecond => 1_000_000_000,
+    }
+}
+
+fn bytes(held: &DataType, target: DataType) -> Option<Conversion> {
+    match held {
+        DataType::FixedSizeBinary(_) => Some(match target {
+            DataType::FixedSizeBinary(_) => return None,
+            DataType::Binary => Conversion::Cast(target),
+            _ => Conversion::Bytes(target),
+        }),
+        DataType::Binary => Some(Conversion::Cast(target)),
+        DataType::Utf8 if target == DataType::Binary => Some(Conversion::Cast(target)),
+        _ => None,
+    }
+}
+
+fn cast(array: &ArrayRef, target: &DataType) -> Result<ArrayRef, ArrowError> {
+    cast_with_options(array, target, &CastOptions { safe: false, ..CastOptions::default() })
+}
+
+/// Converts times by way of whole numbers, and says which would be beyond them.
+fn scale(
+    array: &ArrayRef,
+    target: &DataType,
+    convert: impl Fn(i64) -> Option<i64>,
+) -> Result<ArrayRef, ArrowError> {
+    // By way of 32 bits where there are no more, because Arrow has no direct way.
+    let numbers = match array.data_type() {
+        DataType::Date32 | DataType::Time32(_) => cast(&cast(array, &DataType::Int32)?, &DataType::Int64)?,
+        _ => cast(array, &DataType::Int64)?,
+    };
+    let numbers: &Int64Array = numbers
+        .as_primitive_opt::<Int64Type>()
+        .ok_or_else(|| ArrowError::CastError(format!("{} is no time", array.data_type())))?;
+    let beyond = |value| ArrowError::ComputeError(format!("the time {value} is beyond those of {target}"));
+    let scaled: Int64Array = numbers.try_unary(|value| convert(value).ok_or_else(|| beyond(value)))?;
+    cast(&(Arc::new(scaled) as ArrayRef), target)
+}

@@ -1,0 +1,183 @@
+//! The columns of a file as they are found in it, each with the field id it goes by. What is made of them is in
+//! [`super::plan`].
+//!
+//! The ids are the file's own. A file without any gets them from the table's name mapping; without one, from the order of
+//! its columns, as Java does for files that were written before ids were, and only at the top level.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field as ArrowField, FieldRef, Fields, TimeUnit};
+use parquet::arrow::parquet_to_arrow_schema;
+use parquet::basic::Type as Physical;
+use parquet::schema::types::SchemaDescriptor;
+
+use super::name_mapping::NameMapping;
+use crate::file::arrow_schema::field_id;
+use crate::file::error::FileError;
+
+/// A column of a file, or a part of one.
+#[derive(Debug)]
+pub(super) struct FileColumn {
+    /// The field id it goes by; `None` if it is no column of the table.
+    pub(super) id: Option<i32>,
+    pub(super) name: String,
+    pub(super) shape: Shape,
+    /// The columns without parts that it consists of, as Parquet numbers them.
+    pub(super) leaves: Range<usize>,
+}
+
+#[derive(Debug)]
+pub(super) enum Shape {
+    Leaf(Leaf),
+    Struct(Vec<FileColumn>),
+    List(Box<FileColumn>),
+    Map(Box<(FileColumn, FileColumn)>),
+    /// A column that is not read, and why.
+    Unreadable(String),
+}
+
+/// How the values of a column without parts are held.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Leaf {
+    /// As the decoder gives them.
+    pub(super) data_type: DataType,
+    /// Whether they are nanoseconds with a day, as Spark and Hive used to write timestamps, which the decoder gives in the
+    /// unit it is told to.
+    pub(super) is_int96: bool,
+}
+
+/// The columns of a file.
+pub(super) fn read(
+    schema: &SchemaDescriptor,
+    mapping: Option<&NameMapping>,
+) -> Result<Vec<FileColumn>, FileError> {
+    let arrow = parquet_to_arrow_schema(schema, None).map_err(FileError::reading)?;
+    let mut next = 0;
+    let int96 = |leaf: usize| is_int96(schema, leaf);
+    let fields = arrow.fields().iter();
+    let mut columns: Vec<FileColumn> = fields.map(|field| column(field, &int96, &mut next)).collect();
+    if next != schema.num_columns() {
+        return Err(FileError::malformed("the columns of the file cannot be told from each other"));
+    }
+    if !columns.iter().any(has_id) {
+        match mapping {
+            Some(mapping) => columns.iter_mut().for_each(|column| assign(column, Some(mapping))),
+            None => {
+                for (id, column) in (1..).zip(&mut columns) {
+                    column.id = Some(id);
+                    refuse_parts(column);
+                }
+            }
+        }
+    }
+    Ok(columns)
+}
+
+fn column(field: &FieldRef, is_int96: &impl Fn(usize) -> bool, next: &mut usize) -> FileColumn {
+    let start = *next;
+    let shape = match field.data_type() {
+        DataType::Struct(parts) => {
+            Shape::Struct(parts.iter().map(|part| column(part, is_int96, next)).collect())
+        }
+        DataType::List(element) => Shape::List(Box::new(column(element, is_int96, next))),
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(parts) if parts.len() == 2 => {
+                let key = column(&parts[0], is_int96, next);
+                Shape::Map(Box::new((key, column(&parts[1], is_int96, next))))
+            }
+            _ => Shape::Unreadable("a map without keys and values".to_owned()),
+        },
+        data_type => {
+            *next += 1;
+            Shape::Leaf(Leaf { data_type: data_type.clone(), is_int96: is_int96(start) })
+        }
+    };
+    FileColumn { id: field_id(field), name: field.name().clone(), shape, leaves: start..*next }
+}
+
+fn is_int96(schema: &SchemaDescriptor, leaf: usize) -> bool {
+    leaf < schema.num_columns() && schema.column(leaf).physical_type() == Physical::INT96
+}
+
+fn has_id(column: &FileColumn) -> bool {
+    column.id.is_some()
+        || match &column.shape {
+            Shape::Leaf(_) | Shape::Unreadable(_) => false,
+            Shape::Struct(parts) => parts.iter().any(has_id),
+            Shape::List(element) => has_id(element),
+            Shape::Map(parts) => has_id(&parts.0) || has_id(&parts.1),
+        }
+}
+
+/// The parts of structs cannot be told from each other without ids. Java reads them as null, which a file that is
+/// rewritten must not become.
+fn refuse_parts(column: &mut FileColumn) {
+    match &mut column.shape {
+        Shape::Struct(_) => {
+            let reason = "its parts have no field ids, and the table has no `schema.name-mapping.default`";
+            column.shape = Shape::Unreadable(reason.to_owned());
+        }
+        Shape::List(element) => refuse_parts(element),
+        Shape::Map(parts) => {
+            refuse_parts(&mut parts.0);
+            refuse_parts(&mut parts.1);
+        }
+        Shape::Leaf(_) | Shape::Unreadable(_) => {}
+    }
+}
+
+fn assign(column: &mut FileColumn, mapping: Option<&NameMapping>) {
+    let name = column.name.clone();
+    assign_as(column, mapping, &name);
+}
+
+/// Gives a column the id of a name; the parts of lists and maps go by their own names, whatever the file calls them.
+fn assign_as(column: &mut FileColumn, mapping: Option<&NameMapping>, name: &str) {
+    let found = mapping.and_then(|mapping| mapping.find(name));
+    column.id = found.and_then(|field| field.id);
+    let parts = found.map(|field| &field.parts);
+    match &mut column.shape {
+        Shape::Leaf(_) | Shape::Unreadable(_) => {}
+        Shape::Struct(fields) => fields.iter_mut().for_each(|field| assign(field, parts)),
+        Shape::List(element) => assign_as(element, parts, "element"),
+        Shape::Map(entry) => {
+            assign_as(&mut entry.0, parts, "key");
+            assign_as(&mut entry.1, parts, "value");
+        }
+    }
+}
+
+/// The Arrow fields by which the decoder is told to give INT96 as microseconds, which do not end in the year 2262;
+/// `nanos` are the columns that are wanted to the nanosecond.
+pub(super) fn hint(schema: &SchemaDescriptor, nanos: &BTreeSet<usize>) -> Option<Fields> {
+    if !(0..schema.num_columns()).any(|leaf| is_int96(schema, leaf)) {
+        return None;
+    }
+    let arrow = parquet_to_arrow_schema(schema, None).ok()?;
+    let is_micros = |leaf: usize| is_int96(schema, leaf) && !nanos.contains(&leaf);
+    let mut next = 0;
+    Some(arrow.fields().iter().map(|field| hinted(field, &mut next, &is_micros)).collect())
+}
+
+fn hinted(field: &FieldRef, next: &mut usize, is_micros: &impl Fn(usize) -> bool) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Struct(parts) => {
+            DataType::Struct(parts.iter().map(|part| hinted(part, next, is_micros)).collect())
+        }
+        DataType::List(element) => DataType::List(hinted(element, next, is_micros)),
+        DataType::Map(entries, sorted) => DataType::Map(hinted(entries, next, is_micros), *sorted),
+        other => {
+            let leaf = *next;
+            *next += 1;
+            match other {
+                DataType::Timestamp(_, zone) if is_micros(leaf) => {
+                    DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+                }
+                other => other.clone(),
+            }
+        }
+    };
+    Arc::new(ArrowField::clone(field).with_data_type(data_type))
+}

@@ -1,0 +1,241 @@
+//! How the columns of one file become the columns that are wanted: matched by field id, at every level (specification,
+//! "Column Projection"). A pure decision, made once a file; [`super::adapt`] carries it out.
+
+use std::collections::{BTreeSet, HashMap};
+
+use arrow_schema::{DataType, FieldRef, Fields, SchemaRef};
+use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels};
+use parquet::schema::types::SchemaDescriptor;
+
+use super::FileContext;
+use super::absent::absent;
+use super::adapt::{Adapt, Source};
+use super::convert::Conversion;
+use super::file_columns::{self, FileColumn, Shape};
+use crate::file::arrow_schema::to_arrow;
+use crate::file::error::FileError;
+use crate::file::reserved;
+use crate::metadata::schema::Field;
+use crate::metadata::types::{Primitive, StructType, Type};
+
+/// How a file is read.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// What the rows look like.
+    pub(super) schema: SchemaRef,
+    /// Where each column comes from.
+    pub(super) columns: Vec<Origin>,
+    /// The columns without parts that are read, as Parquet numbers them.
+    pub(super) leaves: BTreeSet<usize>,
+    /// The same, as the decoder wants to know it.
+    pub(super) levels: FieldLevels,
+}
+
+/// Where the values of a column come from.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// From the file, or from what is known of all its rows.
+    Column(Source),
+    /// The path of the file.
+    Path,
+    /// The position in the file.
+    Position,
+    /// The row's id: the file's, or the one it has by its position.
+    RowId(Option<Source>),
+    /// The commit that last changed the row: as the file says, or the one that added the file.
+    LastUpdated(Option<Source>),
+}
+
+impl Plan {
+    /// Plans to read `wanted` from a file with this Parquet schema.
+    pub(super) fn new(
+        schema: &SchemaDescriptor,
+        wanted: &StructType,
+        context: &FileContext,
+    ) -> Result<Plan, FileError> {
+        let columns = file_columns::read(schema, context.name_mapping.as_ref())?;
+        let mut planner = Planner { context, leaves: BTreeSet::new(), nanos: BTreeSet::new() };
+        planner.need_fields(&columns, &wanted.fields);
+        let arrow = to_arrow(wanted)?;
+        let origins = planner.origins(&columns, &wanted.fields, arrow.fields())?;
+        let mask = ProjectionMask::leaves(schema, planner.leaves.iter().copied());
+        let hint = file_columns::hint(schema, &planner.nanos);
+        let levels =
+            parquet_to_arrow_field_levels(schema, mask, hint.as_ref()).map_err(FileError::reading)?;
+        Ok(Plan { schema: arrow, columns: origins, leaves: planner.leaves, levels })
+    }
+}
+
+struct Planner<'a> {
+    context: &'a FileContext,
+    /// What has to be read.
+    leaves: BTreeSet<usize>,
+    /// What has to be read to the nanosecond.
+    nanos: BTreeSet<usize>,
+}
+
+impl Planner<'_> {
+    fn need_fields(&mut self, columns: &[FileColumn], wanted: &[Field]) {
+        let by_id = by_id(columns);
+        for field in wanted.iter().filter(|field| !is_unknown(&field.field_type)) {
+            if let Some(column) = by_id.get(&field.id).and_then(|place| columns.get(*place)) {
+                self.need(column, &field.field_type);
+            }
+        }
+    }
+
+    fn need(&mut self, column: &FileColumn, wanted: &Type) {
+        match (&column.shape, wanted) {
+            (Shape::Struct(parts), Type::Struct(fields)) => {
+                self.need_fields(parts, &fields.fields);
+                if !self.is_needed(column) {
+                    // Whether the struct itself is null is known from any of its parts.
+                    self.need_any(column);
+                }
+            }
+            (Shape::List(element), Type::List(list)) => self.need(element, &list.element.field_type),
+            (Shape::Map(parts), Type::Map(map)) => {
+                self.need(&parts.0, &map.key.field_type);
+                self.need(&parts.1, &map.value.field_type);
+            }
+            (Shape::Leaf(_), Type::Primitive(primitive)) => {
+                self.leaves.insert(column.leaves.start);
+                if matches!(primitive, Primitive::TimestampNs | Primitive::TimestamptzNs) {
+                    self.nanos.insert(column.leaves.start);
+                }
+            }
+            // Refused when it is planned.
+            _ => {}
+        }
+    }
+
+    /// Reads as little of a column as there can be of it.
+    fn need_any(&mut self, column: &FileColumn) {
+        match &column.shape {
+            Shape::Leaf(_) | Shape::Unreadable(_) => {
+                self.leaves.insert(column.leaves.start);
+            }
+            Shape::Struct(parts) => {
+                let plain = parts.iter().find(|part| matches!(part.shape, Shape::Leaf(_)));
+                if let Some(part) = plain.or(parts.first()) {
+                    self.need_any(part);
+                }
+            }
+            Shape::List(element) => self.need_any(element),
+            // The decoder gives no map without both.
+            Shape::Map(parts) => {
+                self.need_any(&parts.0);
+                self.need_any(&parts.1);
+            }
+        }
+    }
+
+    fn is_needed(&self, column: &FileColumn) -> bool {
+        self.leaves.range(column.leaves.clone()).next().is_some()
+    }
+
+    fn origins(
+        &self,
+        columns: &[FileColumn],
+        wanted: &[Field],
+        targets: &Fields,
+    ) -> Result<Vec<Origin>, FileError> {
+        let level = Level::new(self, columns);
+        let is_in_file = |field: &Field| level.by_id.contains_key(&field.id);
+        let lineage = |field: &Field, target: &FieldRef| -> Result<Option<Source>, FileError> {
+            is_in_file(field).then(|| self.source(&level, field, target)).transpose()
+        };
+        let origin = |(field, target): (&Field, &FieldRef)| {
+            Ok(match field.id {
+                reserved::FILE_PATH => Origin::Path,
+                reserved::POSITION => Origin::Position,
+                reserved::ROW_ID => Origin::RowId(lineage(field, target)?),
+                reserved::LAST_UPDATED_SEQUENCE_NUMBER => Origin::LastUpdated(lineage(field, target)?),
+                _ => Origin::Column(self.source(&level, field, target)?),
+            })
+        };
+        wanted.iter().zip(targets).map(origin).collect()
+    }
+
+    /// Where a column comes from that is wanted of a level of the file.
+    fn source(&self, level: &Level<'_>, field: &Field, target: &FieldRef) -> Result<Source, FileError> {
+        let place = level.by_id.get(&field.id).copied();
+        match place.and_then(|place| Some((level.columns.get(place)?, level.positions.get(place)?))) {
+            Some((column, position)) if !is_unknown(&field.field_type) => {
+                Ok(Source::File(*position, self.adapt(column, field, target.data_type())?))
+            }
+            _ => absent(field, target, &self.context.constants).map(Source::Constant),
+        }
+    }
+
+    fn adapt(&self, column: &FileColumn, field: &Field, target: &DataType) -> Result<Adapt, FileError> {
+        match (&column.shape, &field.field_type, target) {
+            (Shape::Struct(parts), Type::Struct(fields), DataType::Struct(targets)) => {
+                let level = Level::new(self, parts);
+                let source = |(field, target)| self.source(&level, field, target);
+                let sources = fields.fields.iter().zip(targets).map(source).collect::<Result<_, _>>()?;
+                Ok(Adapt::Struct(targets.clone(), sources))
+            }
+            (Shape::List(element), Type::List(list), DataType::List(target)) => {
+                let adapt = self.adapt(element, &list.element, target.data_type())?;
+                Ok(Adapt::List(target.clone(), Box::new(adapt)))
+            }
+            (Shape::Map(parts), Type::Map(map), DataType::Map(entries, _)) => match entries.data_type() {
+                DataType::Struct(targets) if targets.len() == 2 => {
+                    let key = self.adapt(&parts.0, &map.key, targets[0].data_type())?;
+                    let value = self.adapt(&parts.1, &map.value, targets[1].data_type())?;
+                    Ok(Adapt::Map(entries.clone(), Box::new((key, value))))
+                }
+                _ => Err(mismatch(column, field)),
+            },
+            (Shape::Leaf(leaf), Type::Primitive(primitive), _) => {
+                Conversion::find(leaf, primitive).map(Adapt::Leaf).ok_or_else(|| mismatch(column, field))
+            }
+            _ => Err(mismatch(column, field)),
+        }
+    }
+}
+
+/// Columns of a file that are beside each other.
+struct Level<'a> {
+    columns: &'a [FileColumn],
+    by_id: HashMap<i32, usize>,
+    /// Where each is among those that are read.
+    positions: Vec<usize>,
+}
+
+impl<'a> Level<'a> {
+    fn new(planner: &Planner<'_>, columns: &'a [FileColumn]) -> Level<'a> {
+        let mut next = 0;
+        let position = |column: &FileColumn| {
+            let position = next;
+            next += usize::from(planner.is_needed(column));
+            position
+        };
+        Level { columns, by_id: by_id(columns), positions: columns.iter().map(position).collect() }
+    }
+}
+
+/// Where each id is. Of two columns with one id the first counts.
+fn by_id(columns: &[FileColumn]) -> HashMap<i32, usize> {
+    let ids = columns.iter().enumerate().rev();
+    ids.filter_map(|(place, column)| Some((column.id?, place))).collect()
+}
+
+fn is_unknown(field_type: &Type) -> bool {
+    *field_type == Type::Primitive(Primitive::Unknown)
+}
+
+fn mismatch(column: &FileColumn, field: &Field) -> FileError {
+    let held = match &column.shape {
+        Shape::Leaf(leaf) => leaf.data_type.to_string(),
+        Shape::Struct(_) => "a struct".to_owned(),
+        Shape::List(_) => "a list".to_owned(),
+        Shape::Map(_) => "a map".to_owned(),
+        Shape::Unreadable(reason) => format!("what cannot be read ({reason})"),
+    };
+    let (name, wanted) = (&field.name, &field.field_type);
+    FileError::unsupported(format!(
+        "the file holds {held} in `{name}`, which is of type `{wanted}` in the table"
+    ))
+}

@@ -1,0 +1,134 @@
+//! Which metrics are kept of which column: `write.metadata.metrics.*`, as Java's `MetricsConfig` reads it. Not how they are
+//! measured; see [`super::statistics`].
+
+use std::collections::BTreeMap;
+
+use crate::metadata::properties::{Properties, number};
+use crate::metadata::schema::{Columns, Field};
+use crate::metadata::schema_index::SchemaIndex;
+use crate::metadata::types::Type;
+
+const DEFAULT_MODE: &str = "write.metadata.metrics.default";
+const COLUMN_MODE: &str = "write.metadata.metrics.column.";
+const INFERRED_COLUMNS_MAX: &str = "write.metadata.metrics.max-inferred-column-defaults";
+const INFERRED_COLUMNS: i64 = 100;
+const TRUNCATED: MetricsMode = MetricsMode::Truncate(16);
+
+/// What is kept of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsMode {
+    /// Nothing.
+    None,
+    /// Sizes and counts.
+    Counts,
+    /// Also bounds, of strings and bytes only so many characters or bytes.
+    Truncate(usize),
+    /// Also bounds.
+    Full,
+}
+
+/// What is kept of each column.
+#[derive(Debug, Clone)]
+pub struct MetricsModes {
+    default: MetricsMode,
+    columns: BTreeMap<i32, MetricsMode>,
+}
+
+impl MetricsModes {
+    /// Reads a table's properties. The columns in `sorted` keep bounds, whatever the default; a column's own property wins.
+    /// A mode that cannot be understood is the default.
+    pub fn new(properties: &Properties, columns: &Columns, sorted: &[i32]) -> MetricsModes {
+        let mut modes = match properties.get(DEFAULT_MODE) {
+            Some(mode) => MetricsModes::all(MetricsMode::parse(mode).unwrap_or(TRUNCATED)),
+            None => MetricsModes::inferred(properties, &columns.root.fields),
+        };
+        if matches!(modes.default, MetricsMode::None | MetricsMode::Counts) {
+            modes.columns.extend(sorted.iter().map(|id| (*id, TRUNCATED)));
+        } else {
+            modes.columns.extend(sorted.iter().map(|id| (*id, modes.default)));
+        }
+        let chosen =
+            properties.iter().filter_map(|(name, mode)| Some((name.strip_prefix(COLUMN_MODE)?, mode)));
+        let Ok(index) = SchemaIndex::new(columns) else { return modes };
+        for (name, mode) in chosen {
+            if let Some(id) = index.id_of(name) {
+                modes.columns.insert(id, MetricsMode::parse(mode).unwrap_or(modes.default));
+            }
+        }
+        modes
+    }
+
+    /// Everything of every column.
+    pub fn full() -> MetricsModes {
+        MetricsModes::all(MetricsMode::Full)
+    }
+
+    /// What is kept of a column.
+    pub fn of(&self, field_id: i32) -> MetricsMode {
+        self.columns.get(&field_id).copied().unwrap_or(self.default)
+    }
+
+    fn all(default: MetricsMode) -> MetricsModes {
+        MetricsModes { default, columns: BTreeMap::new() }
+    }
+
+    /// Wide tables keep metrics of the first columns only.
+    fn inferred(properties: &Properties, fields: &[Field]) -> MetricsModes {
+        let limit = number(properties, INFERRED_COLUMNS_MAX, INFERRED_COLUMNS);
+        let limit = usize::try_from(limit).unwrap_or(INFERRED_COLUMNS.unsigned_abs().try_into().unwrap_or(0));
+        if count(fields) <= limit {
+            return MetricsModes::all(TRUNCATED);
+        }
+        let mut first = Vec::new();
+        take_first(fields, limit, &mut first);
+        let columns = first.into_iter().map(|id| (id, TRUNCATED)).collect();
+        MetricsModes { default: MetricsMode::None, columns }
+    }
+}
+
+impl MetricsMode {
+    fn parse(text: &str) -> Option<MetricsMode> {
+        let text = text.trim().to_ascii_lowercase();
+        match text.as_str() {
+            "none" => Some(MetricsMode::None),
+            "counts" => Some(MetricsMode::Counts),
+            "full" => Some(MetricsMode::Full),
+            _ => {
+                let length = text.strip_prefix("truncate(")?.strip_suffix(')')?.parse().ok()?;
+                (length > 0).then_some(MetricsMode::Truncate(length))
+            }
+        }
+    }
+}
+
+/// The parts of a type, if it has any.
+fn parts(field_type: &Type) -> Vec<&Field> {
+    match field_type {
+        Type::Primitive(_) | Type::Other(_) => Vec::new(),
+        Type::Struct(parts) => parts.fields.iter().collect(),
+        Type::List(list) => vec![&list.element],
+        Type::Map(map) => vec![&map.key, &map.value],
+    }
+}
+
+/// How many columns Java counts: those without parts, and structs.
+fn count<'a>(fields: impl IntoIterator<Item = &'a Field>) -> usize {
+    let one = |field: &'a Field| {
+        let is_counted = !matches!(field.field_type, Type::List(_) | Type::Map(_));
+        usize::from(is_counted) + count(parts(&field.field_type))
+    };
+    fields.into_iter().map(one).sum()
+}
+
+/// The first columns without parts: those of a struct before those of the structs in it.
+fn take_first<'a>(fields: impl IntoIterator<Item = &'a Field>, limit: usize, taken: &mut Vec<i32>) {
+    let fields: Vec<&Field> = fields.into_iter().collect();
+    for field in &fields {
+        if matches!(field.field_type, Type::Primitive(_)) && taken.len() < limit {
+            taken.push(field.id);
+        }
+    }
+    for field in fields {
+        take_first(parts(&field.field_type), limit, taken);
+    }
+}

@@ -1,0 +1,134 @@
+//! Position and equality deletes: what is written is read, and what is deleted is what the values say.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use roaring::RoaringTreemap;
+use serde_json::json;
+use table_core::expr::value::Value;
+use table_core::file::equality_deletes::EqualityDeletes;
+use table_core::file::parquet_reader::{FileContext, FileReader};
+use table_core::file::parquet_writer::WrittenFile;
+use table_core::file::parquet_writer::options::WriterOptions;
+use table_core::file::position_deletes::PositionDeletes;
+use table_core::file::reserved;
+use table_core::metadata::schema::Field;
+use table_core::metadata::types::{StructType, Type};
+
+use crate::common::{columns, full, properties, read, refuse, schema, schema_of, write};
+use crate::model::{Cell, Row, to_batch};
+use crate::random::Maker;
+
+fn deletes(files: &[(&str, &[u64])]) -> PositionDeletes {
+    let by_path =
+        files.iter().map(|(path, positions)| ((*path).to_owned(), positions.iter().copied().collect()));
+    PositionDeletes { by_path: by_path.collect() }
+}
+
+fn written(deletes: &PositionDeletes) -> (Bytes, WrittenFile) {
+    let options = WriterOptions::of_position_deletes(&properties(&json!({})));
+    let (bytes, file) = deletes.write(Vec::new(), &options).unwrap();
+    (bytes.into(), file)
+}
+
+#[test]
+fn position_deletes_are_written_in_order_with_full_bounds() {
+    let long = format!("s3://bucket/{}", "x".repeat(200));
+    let all = deletes(&[("s3://b/b", &[7, 5_000_000_000]), (&long, &[0, 3])]);
+    let (bytes, file) = written(&all);
+    assert_eq!(file.record_count, 4);
+    let (path, position) = (reserved::DELETE_FILE_PATH, reserved::DELETE_POSITION);
+    assert_eq!(file.metrics.lower_bounds[&path], b"s3://b/b");
+    assert_eq!(file.metrics.upper_bounds[&path], long.as_bytes());
+    assert_eq!(file.metrics.lower_bounds[&position], 0_i64.to_le_bytes());
+    assert_eq!(file.metrics.upper_bounds[&position], 5_000_000_000_i64.to_le_bytes());
+    let rows = read(&bytes, &PositionDeletes::columns()).unwrap();
+    let positions = rows.iter().map(|row| row[&position].clone()).collect::<Vec<_>>();
+    assert_eq!(positions, [7, 5_000_000_000, 0, 3].map(|value| Cell::Value(Value::Long(value))));
+    let mut again = PositionDeletes::default();
+    again.read(&bytes).unwrap();
+    assert_eq!(again, all);
+}
+
+#[test]
+fn deletes_of_other_files_are_left_alone() {
+    let (bytes, _) = written(&deletes(&[("a", &[1]), ("b", &[2]), ("c", &[3])]));
+    let reader = FileReader::open(&bytes, &PositionDeletes::columns(), FileContext::new("")).unwrap();
+    let mut found = deletes(&[("b", &[9])]);
+    for batch in reader.read(&bytes) {
+        found.add(&batch.unwrap(), |path| path == "b").unwrap();
+    }
+    assert_eq!(found, deletes(&[("b", &[2, 9])]));
+}
+
+#[test]
+fn a_position_below_zero_is_refused() {
+    let schema = schema_of(&PositionDeletes::columns());
+    let row = Row::from([
+        (reserved::DELETE_FILE_PATH, Cell::Value(Value::String("a".to_owned()))),
+        (reserved::DELETE_POSITION, Cell::Value(Value::Long(-1))),
+    ]);
+    let (bytes, _) = write(&schema, &full(&schema), &[&[row]]).unwrap();
+    refuse(PositionDeletes::default().read(&bytes), "-1 is not a position");
+}
+
+#[test]
+fn row_groups_without_rows_are_not_read() {
+    let schema = schema(&json!([{"id": 1, "name": "c", "required": true, "type": "long"}]));
+    let rows: Vec<Row> = (0..100).map(|value| Row::from([(1, Cell::Value(Value::Long(value)))])).collect();
+    let options = WriterOptions { row_group_bytes: 1, ..full(&schema) };
+    let halves: Vec<&[Row]> = rows.chunks(10).collect();
+    let (bytes, file) = write(&schema, &options, &halves).unwrap();
+    assert_eq!(file.split_offsets.len(), 10);
+    assert_eq!(file.split_offsets[0], 4);
+    let context = FileContext { deleted: (10..95).collect::<RoaringTreemap>(), ..FileContext::new("") };
+    let reader = FileReader::open(&bytes, &schema.columns().unwrap().root, context).unwrap();
+    assert_eq!(reader.row_groups().collect::<Vec<_>>(), [0, 9]);
+    assert_eq!(reader.read(&bytes).map(|batch| batch.unwrap().num_rows()).collect::<Vec<_>>(), [10, 5]);
+}
+
+fn is_deletable(field: &Field) -> bool {
+    matches!(field.field_type, Type::Primitive(_))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn rows_are_deleted_by_their_values(seed in any::<u64>()) {
+        let mut maker = Maker::new(seed);
+        let columns = maker.columns();
+        let rows = maker.rows(&columns, 40);
+        let keys: Vec<Field> = columns.fields.iter().filter(|field| is_deletable(field)).cloned().collect();
+        let keys = StructType { fields: keys[maker.random.below(keys.len())..].to_vec(), other: Vec::new() };
+        let ids: Vec<i32> = keys.fields.iter().map(|field| field.id).collect();
+        let key = |row: &Row| ids.iter().map(|id| row[id].clone()).collect::<Vec<_>>();
+        let gone: Vec<Row> = maker.rows(&keys, 3).into_iter().chain(rows.iter().take(3).cloned()).collect();
+        let gone: Vec<Row> = gone.iter().map(|row| ids.iter().map(|id| (*id, row[id].clone())).collect()).collect();
+        let mut deletes = EqualityDeletes::new(ids.clone());
+        deletes.add(&to_batch(&gone, &keys)).unwrap();
+        let kept = deletes.keep(&to_batch(&rows, &columns)).unwrap();
+        let expected: Vec<bool> = rows.iter().map(|row| !gone.iter().any(|gone| key(gone) == key(row))).collect();
+        prop_assert_eq!(kept.values().iter().collect::<Vec<_>>(), expected);
+        let distinct: Vec<&Row> = gone.iter().enumerate().filter(|(at, row)| !gone[..*at].contains(row)).map(|(_, row)| row).collect();
+        prop_assert_eq!(deletes.len(), distinct.len());
+    }
+}
+
+#[test]
+fn rows_are_deleted_by_parts_of_structs_but_not_of_lists() {
+    let columns = columns(&json!([
+        {"id": 1, "name": "s", "required": false, "type": {"type": "struct", "fields": [
+            {"id": 2, "name": "x", "required": false, "type": "string"}]}},
+        {"id": 3, "name": "l", "required": false, "type": {"type": "list", "element-id": 4, "element-required": false, "element": "int"}},
+    ]));
+    let text = |text: &str| Cell::Value(Value::String(text.to_owned()));
+    let part = |cell| Cell::Struct(Row::from([(2, cell)]));
+    let row = |cell| Row::from([(1, cell), (3, Cell::Null)]);
+    let rows = [row(part(text("a"))), row(part(Cell::Null)), row(Cell::Null), row(part(text("b")))];
+    let mut deletes = EqualityDeletes::new(vec![2]);
+    deletes.add(&to_batch(&rows[..2], &columns)).unwrap();
+    let kept = deletes.keep(&to_batch(&rows, &columns)).unwrap();
+    assert_eq!(kept.values().iter().collect::<Vec<_>>(), [false, false, false, true]);
+    refuse(EqualityDeletes::new(vec![4]).keep(&to_batch(&rows, &columns)), "no column with the id 4");
+    refuse(EqualityDeletes::new(vec![3]).keep(&to_batch(&rows, &columns)), "cannot be deleted by `l`");
+}

@@ -1,0 +1,382 @@
+//! Files that others wrote: without ids, with old list layouts, and with the same values in many physical forms.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parquet::data_type::{ByteArray, FixedLenByteArray, Int96};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
+use serde_json::{Value as Json, json};
+use table_core::expr::value::Value;
+use table_core::file::error::FileError;
+use table_core::file::parquet_reader::FileContext;
+use table_core::file::parquet_reader::name_mapping::NameMapping;
+use table_core::file::reserved;
+use table_core::metadata::types::{Primitive, StructType, Type};
+
+use crate::common::{columns, read, read_with, refuse};
+use crate::model::{Cell, Row};
+
+/// The values of one column, and its levels.
+enum Values {
+    Int32(Vec<i32>),
+    Int64(Vec<i64>),
+    Int96(Vec<Int96>),
+    Float(Vec<f32>),
+    Bytes(Vec<&'static [u8]>),
+    Fixed(Vec<&'static [u8]>),
+}
+
+struct Column(Values, Option<Vec<i16>>, Option<Vec<i16>>);
+
+fn required(values: Values) -> Column {
+    Column(values, None, None)
+}
+
+fn file(message: &str, columns: Vec<Column>) -> Bytes {
+    let schema = Arc::new(parse_message_type(message).unwrap());
+    let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for Column(values, definition, repetition) in columns {
+        let (definition, repetition) = (definition.as_deref(), repetition.as_deref());
+        let mut column = group.next_column().unwrap().unwrap();
+        macro_rules! put {
+            ($kind:ident, $values:expr) => {
+                column
+                    .typed::<parquet::data_type::$kind>()
+                    .write_batch($values, definition, repetition)
+                    .map(|_| ())
+                    .unwrap()
+            };
+        }
+        match &values {
+            Values::Int32(values) => put!(Int32Type, values),
+            Values::Int64(values) => put!(Int64Type, values),
+            Values::Int96(values) => put!(Int96Type, values),
+            Values::Float(values) => put!(FloatType, values),
+            Values::Bytes(values) => {
+                put!(
+                    ByteArrayType,
+                    &values.iter().map(|value| ByteArray::from(value.to_vec())).collect::<Vec<_>>()
+                );
+            }
+            Values::Fixed(values) => {
+                let fixed = |value: &&[u8]| FixedLenByteArray::from(value.to_vec());
+                put!(FixedLenByteArrayType, &values.iter().map(fixed).collect::<Vec<_>>());
+            }
+        }
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.into_inner().unwrap().into()
+}
+
+fn wanted(name: &str, kind: &str) -> StructType {
+    columns(&json!([{"id": 1, "name": name, "required": false, "type": kind}]))
+}
+
+/// Reads one column, `c`, of a file as a type.
+fn read_as(declaration: &str, values: Values, kind: &str) -> Result<Vec<Json>, FileError> {
+    let file = file(&format!("message m {{ required {declaration}; }}"), vec![required(values)]);
+    let rows = read(&file, &wanted("c", kind))?;
+    Ok(rows.iter().map(|row| to_json(&row[&1])).collect())
+}
+
+fn check(declaration: &str, values: Values, kind: &str, expected: &Json) {
+    let found = read_as(declaration, values, kind).unwrap();
+    assert_eq!(&Json::from(found), expected, "{declaration} as {kind}");
+}
+
+fn to_json(cell: &Cell) -> Json {
+    match cell {
+        Cell::Null => Json::Null,
+        Cell::Value(value) => value.to_json(),
+        Cell::Struct(parts) => parts.iter().map(|(id, cell)| (id.to_string(), to_json(cell))).collect(),
+        Cell::List(elements) => elements.iter().map(to_json).collect(),
+        Cell::Map(entries) => {
+            entries.iter().map(|(key, value)| json!([to_json(key), to_json(value)])).collect()
+        }
+    }
+}
+
+fn int96(julian_day: u32, nanos: u64) -> Int96 {
+    let mut value = Int96::new();
+    value.set_data(
+        u32::try_from(nanos & 0xffff_ffff).unwrap(),
+        u32::try_from(nanos >> 32).unwrap(),
+        julian_day,
+    );
+    value
+}
+
+#[test]
+fn old_timestamps_of_any_year_are_read() {
+    let values =
+        || Values::Int96(vec![int96(2_440_588, 1_234_567_891), int96(5_373_484, 0), int96(1_721_426, 1000)]);
+    let expected = json!([
+        "1970-01-01T00:00:01.234567+00:00",
+        "9999-12-31T00:00:00.000000+00:00",
+        "0001-01-01T00:00:00.000001+00:00",
+    ]);
+    check("int96 c = 1", values(), "timestamptz", &expected);
+    let first = Values::Int96(vec![int96(2_440_588, 1_234_567_891)]);
+    check("int96 c = 1", first, "timestamp_ns", &json!(["1970-01-01T00:00:01.234567891"]));
+}
+
+#[test]
+fn times_of_any_unit_are_read() {
+    let longs = |value| Values::Int64(vec![value]);
+    check(
+        "int64 c (TIMESTAMP(MILLIS,true)) = 1",
+        longs(-1),
+        "timestamptz",
+        &json!(["1969-12-31T23:59:59.999000+00:00"]),
+    );
+    check("int64 c (TIMESTAMP_MILLIS) = 1", longs(1), "timestamp", &json!(["1970-01-01T00:00:00.001000"]));
+    check(
+        "int64 c (TIMESTAMP(NANOS,false)) = 1",
+        longs(-1),
+        "timestamp",
+        &json!(["1969-12-31T23:59:59.999999"]),
+    );
+    check(
+        "int64 c (TIMESTAMP(MICROS,false)) = 1",
+        longs(-1),
+        "timestamp_ns",
+        &json!(["1969-12-31T23:59:59.999999000"]),
+    );
+    check("int64 c (TIME(NANOS,false)) = 1", longs(1999), "time", &json!(["00:00:00.000001"]));
+    check("int32 c (TIME_MILLIS) = 1", Values::Int32(vec![1]), "time", &json!(["00:00:00.001000"]));
+    check("int32 c = 1", Values::Int32(vec![1]), "date", &json!(["1970-01-02"]));
+    check("int32 c (DATE) = 1", Values::Int32(vec![-1]), "timestamp", &json!(["1969-12-31T00:00:00.000000"]));
+    check("int64 c = 1", longs(1), "timestamp", &json!(["1970-01-01T00:00:00.000001"]));
+    let late = read_as("int64 c (TIMESTAMP(MILLIS,true)) = 1", longs(i64::MAX), "timestamptz");
+    refuse(late, "beyond");
+    let date = Values::Int32(vec![1]);
+    refuse(read_as("int32 c (DATE) = 1", date, "timestamptz"), "holds Date32");
+}
+
+#[test]
+fn unsigned_and_short_numbers_are_read_unless_they_are_too_large() {
+    for kind in ["INT_8", "INT_16", "UINT_8", "UINT_16", "UINT_32"] {
+        check(&format!("int32 c ({kind}) = 1"), Values::Int32(vec![7]), "int", &json!([7]));
+        check(&format!("int32 c ({kind}) = 1"), Values::Int32(vec![7]), "long", &json!([7]));
+    }
+    check("int32 c (UINT_32) = 1", Values::Int32(vec![-1]), "long", &json!([4_294_967_295_u32]));
+    refuse(read_as("int32 c (UINT_32) = 1", Values::Int32(vec![-1]), "int"), "convert");
+    check("int64 c (UINT_64) = 1", Values::Int64(vec![7]), "long", &json!([7]));
+    refuse(read_as("int64 c (UINT_64) = 1", Values::Int64(vec![-1]), "long"), "convert");
+    refuse(read_as("int64 c = 1", Values::Int64(vec![1]), "int"), "the file holds Int64 in `c`");
+    check("float c = 1", Values::Float(vec![0.1]), "double", &json!([f64::from(0.1_f32)]));
+}
+
+#[test]
+fn decimals_of_any_form_are_read() {
+    let expected = json!(["-1.23"]);
+    check("int32 c (DECIMAL(9,2)) = 1", Values::Int32(vec![-123]), "decimal(9,2)", &expected);
+    check("int64 c (DECIMAL(9,2)) = 1", Values::Int64(vec![-123]), "decimal(20,2)", &expected);
+    let bytes: Vec<&[u8]> = vec![&[0xff, 0xff, 0x85]];
+    check("binary c (DECIMAL(9,2)) = 1", Values::Bytes(bytes.clone()), "decimal(9,2)", &expected);
+    check("fixed_len_byte_array(3) c (DECIMAL(6,2)) = 1", Values::Fixed(bytes), "decimal(9,2)", &expected);
+    let wide: &[u8; 20] = &[0xff; 20];
+    check(
+        "fixed_len_byte_array(20) c (DECIMAL(38,2)) = 1",
+        Values::Fixed(vec![wide]),
+        "decimal(38,2)",
+        &json!(["-0.01"]),
+    );
+    refuse(read_as("int32 c (DECIMAL(9,3)) = 1", Values::Int32(vec![1]), "decimal(9,2)"), "Decimal128(9, 3)");
+    let large = Values::Int64(vec![12_345]);
+    refuse(read_as("int64 c (DECIMAL(9,2)) = 1", large, "decimal(4,2)"), "convert");
+}
+
+#[test]
+fn strings_without_an_annotation_are_read_if_they_are_strings() {
+    let text: Vec<&[u8]> = vec!["äh".as_bytes()];
+    check("binary c = 1", Values::Bytes(text.clone()), "string", &json!(["äh"]));
+    check("binary c (ENUM) = 1", Values::Bytes(text.clone()), "string", &json!(["äh"]));
+    check("binary c (JSON) = 1", Values::Bytes(text.clone()), "string", &json!(["äh"]));
+    check("fixed_len_byte_array(3) c = 1", Values::Fixed(text.clone()), "string", &json!(["äh"]));
+    check("binary c (UTF8) = 1", Values::Bytes(text.clone()), "binary", &json!(["C3A468"]));
+    check("fixed_len_byte_array(3) c = 1", Values::Fixed(text.clone()), "binary", &json!(["C3A468"]));
+    check("binary c = 1", Values::Bytes(text.clone()), "fixed[3]", &json!(["C3A468"]));
+    refuse(read_as("binary c = 1", Values::Bytes(text), "fixed[4]"), "convert");
+    refuse(read_as("binary c = 1", Values::Bytes(vec![&[0xff]]), "string"), "convert");
+    refuse(read_as("binary c (UTF8) = 1", Values::Bytes(vec![&[0xff]]), "string"), "UTF-8");
+}
+
+const LISTS: [&str; 4] = [
+    "optional group c (LIST) = 1 { repeated int32 array; }",
+    "optional group c (LIST) = 1 { repeated group bag { required int32 array_element; } }",
+    "optional group c (LIST) = 1 { repeated group list { required int32 item; } }",
+    "required group c (LIST) = 1 { repeated group list { required int32 element; } }",
+];
+
+#[test]
+fn lists_of_any_layout_are_read() {
+    let list = json!([{"id": 1, "name": "c", "required": false, "type":
+        {"type": "list", "element-id": 2, "element-required": false, "element": "int"}}]);
+    for layout in LISTS {
+        let depth = if layout.starts_with("optional") { 2 } else { 1 };
+        let levels = Column(
+            Values::Int32(vec![1, 2, 3]),
+            Some(vec![depth, depth, depth - 1, depth]),
+            Some(vec![0, 1, 0, 0]),
+        );
+        let rows = read(&file(&format!("message m {{ {layout} }}"), vec![levels]), &columns(&list)).unwrap();
+        let rows: Vec<Json> = rows.iter().map(|row| to_json(&row[&1])).collect();
+        assert_eq!(rows, [json!([1, 2]), json!([]), json!([3])], "{layout}");
+    }
+}
+
+#[test]
+fn maps_of_hive_are_read() {
+    let map = json!([{"id": 1, "name": "c", "required": false, "type":
+        {"type": "map", "key-id": 2, "key": "string", "value-id": 3, "value-required": false, "value": "int"}}]);
+    let layout = "optional group c (MAP) = 1 { repeated group map (MAP_KEY_VALUE) { required binary key (UTF8); optional int32 value; } }";
+    let keys = Column(Values::Bytes(vec![b"a", b"b"]), Some(vec![2, 2, 0]), Some(vec![0, 1, 0]));
+    let values = Column(Values::Int32(vec![1]), Some(vec![3, 2, 0]), Some(vec![0, 1, 0]));
+    let rows = read(&file(&format!("message m {{ {layout} }}"), vec![keys, values]), &columns(&map)).unwrap();
+    let rows: Vec<Json> = rows.iter().map(|row| to_json(&row[&1])).collect();
+    assert_eq!(rows, [json!([["a", 1], ["b", null]]), Json::Null]);
+}
+
+#[test]
+fn columns_of_one_type_are_never_taken_for_each_other() {
+    let two = file(
+        "message m { required int32 a = 1; required int32 b = 2; }",
+        vec![required(Values::Int32(vec![1])), required(Values::Int32(vec![2]))],
+    );
+    let swapped = columns(&json!([
+        {"id": 2, "name": "a", "required": false, "type": "int"},
+        {"id": 3, "name": "b", "required": false, "type": "int"},
+        {"id": 1, "name": "c", "required": false, "type": "int"},
+    ]));
+    let row = read(&two, &swapped).unwrap().remove(0);
+    assert_eq!([2, 3, 1].map(|id| to_json(&row[&id])), [json!(2), Json::Null, json!(1)]);
+}
+
+fn nested_without_ids() -> Bytes {
+    file(
+        "message m { required int32 a; required group s { required int32 x; required int32 y; }
+        optional group l (LIST) { repeated group list { required int32 odd; } } }",
+        vec![
+            required(Values::Int32(vec![1])),
+            required(Values::Int32(vec![2])),
+            required(Values::Int32(vec![3])),
+            Column(Values::Int32(vec![4]), Some(vec![2]), Some(vec![0])),
+        ],
+    )
+}
+
+fn nested_columns() -> StructType {
+    columns(&json!([
+        {"id": 7, "name": "l", "required": false, "type": {"type": "list", "element-id": 8, "element-required": false, "element": "int"}},
+        {"id": 2, "name": "s", "required": false, "type": {"type": "struct", "fields": [
+            {"id": 5, "name": "renamed", "required": false, "type": "int"},
+            {"id": 4, "name": "x", "required": false, "type": "int"}]}},
+        {"id": 1, "name": "a", "required": false, "type": "int"},
+    ]))
+}
+
+#[test]
+fn a_struct_is_told_from_null_by_parts_that_are_no_longer_wanted() {
+    let message = "message m { optional group s = 1 { required group old (MAP) = 2 {
+        repeated group key_value { required int32 key = 3; required int32 value = 4; } } } }";
+    let entry = || Column(Values::Int32(vec![7]), Some(vec![2, 0, 1]), Some(vec![0, 0, 0]));
+    let wanted = columns(&json!([{"id": 1, "name": "s", "required": false, "type":
+        {"type": "struct", "fields": [{"id": 5, "name": "new", "required": false, "type": "int"}]}}]));
+    let rows = read(&file(message, vec![entry(), entry()]), &wanted).unwrap();
+    let rows: Vec<Json> = rows.iter().map(|row| to_json(&row[&1])).collect();
+    assert_eq!(rows, [json!({"5": null}), Json::Null, json!({"5": null})]);
+}
+
+#[test]
+fn names_are_mapped_where_there_are_no_ids() {
+    let mapping = NameMapping::parse(r#"[
+        {"field-id": 1, "names": ["a", "b"]},
+        {"field-id": 2, "names": ["s"], "fields": [{"field-id": 4, "names": ["x"]}, {"field-id": 5, "names": ["renamed", "y"]}]},
+        {"field-id": 7, "names": ["l"], "fields": [{"field-id": 8, "names": ["element"]}]}]"#).unwrap();
+    let context = FileContext { name_mapping: Some(mapping), ..FileContext::new("") };
+    let row = read_with(&nested_without_ids(), &nested_columns(), context).unwrap().remove(0);
+    let found: Json = row.iter().map(|(id, cell)| (id.to_string(), to_json(cell))).collect();
+    assert_eq!(found, json!({"1": 1, "2": {"4": 2, "5": 3}, "7": [4]}));
+    assert!(
+        NameMapping::parse(r#"[{"field-id": 1, "names": ["a"]}, {"field-id": 2, "names": ["a"]}]"#).is_err()
+    );
+}
+
+#[test]
+fn without_ids_and_mapping_the_order_counts_at_the_top_only() {
+    let rows = read(&nested_without_ids(), &wanted("any", "int")).unwrap();
+    assert_eq!(to_json(&rows[0][&1]), json!(1));
+    refuse(read(&nested_without_ids(), &nested_columns()), "schema.name-mapping.default");
+}
+
+#[test]
+fn a_column_that_the_file_lacks_is_what_is_known_of_it() {
+    let one = file("message m { required int32 a = 1; }", vec![required(Values::Int32(vec![1, 2]))]);
+    let field = |kind: Json, default: Json| {
+        columns(
+            &json!([{"id": 9, "name": "new", "required": true, "type": kind, "initial-default": default}]),
+        )
+    };
+    let cell = |wanted: &StructType, context| to_json(&read_with(&one, wanted, context).unwrap()[1][&9]);
+    let none = || FileContext::new("");
+    assert_eq!(cell(&field(json!("string"), json!("x")), none()), json!("x"));
+    let known = FileContext { constants: BTreeMap::from([(9, Some(Value::Int(5)))]), ..none() };
+    assert_eq!(cell(&field(json!("long"), json!(7)), known.clone()), json!(5));
+    refuse(read_with(&one, &field(json!("string"), json!("x")), known), "partition");
+    let parts = json!({"type": "struct", "fields": [
+        {"id": 10, "name": "p", "required": false, "type": "int", "initial-default": 3},
+        {"id": 11, "name": "q", "required": false, "type": "int"}]});
+    assert_eq!(cell(&field(parts, json!({})), none()), json!({"10": 3, "11": null}));
+    refuse(read(&one, &field(json!("int"), Json::Null)), "required column `new`");
+    // What the file has counts more than the partition.
+    let other = FileContext { constants: BTreeMap::from([(1, Some(Value::Int(5)))]), ..none() };
+    assert_eq!(to_json(&read_with(&one, &wanted("a", "int"), other).unwrap()[1][&1]), json!(2));
+}
+
+#[test]
+fn lineage_is_the_files_own_where_it_has_it() {
+    let (row_id, sequence) = (reserved::ROW_ID, reserved::LAST_UPDATED_SEQUENCE_NUMBER);
+    let own = file(
+        &format!(
+            "message m {{ required int32 a = 1; optional int64 _row_id = {row_id};
+        optional int64 _last_updated_sequence_number = {sequence}; }}"
+        ),
+        vec![
+            required(Values::Int32(vec![1, 2])),
+            Column(Values::Int64(vec![50]), Some(vec![1, 0]), None),
+            Column(Values::Int64(vec![9]), Some(vec![0, 1]), None),
+        ],
+    );
+    let wanted = StructType {
+        fields: vec![reserved::row_id(), reserved::last_updated_sequence_number(), reserved::file_path()],
+        other: Vec::new(),
+    };
+    let context = FileContext { first_row_id: Some(100), sequence_number: Some(3), ..FileContext::new("f") };
+    let rows = read_with(&own, &wanted, context.clone()).unwrap();
+    let found = |row: &Row| [row_id, sequence, reserved::FILE_PATH].map(|id| to_json(&row[&id]));
+    assert_eq!(found(&rows[0]), [json!(50), json!(3), json!("f")]);
+    assert_eq!(found(&rows[1]), [json!(101), json!(9), json!("f")]);
+    let plain = file("message m { required int32 a = 1; }", vec![required(Values::Int32(vec![1, 2]))]);
+    let rows = read_with(&plain, &wanted, context).unwrap();
+    assert_eq!(found(&rows[1]), [json!(101), json!(3), json!("f")]);
+}
+
+#[test]
+fn types_that_cannot_be_rewritten_are_refused_by_name() {
+    let one = file("message m { required int32 a = 1; }", vec![required(Values::Int32(vec![1]))]);
+    for kind in [
+        Primitive::Variant,
+        Primitive::Geometry(String::new()),
+        Primitive::Geography(String::new()),
+        Primitive::Other("odd".to_owned()),
+    ] {
+        let mut wanted = wanted("v", "int");
+        wanted.fields[0].field_type = Type::Primitive(kind);
+        refuse(read(&one, &wanted), "cannot be rewritten");
+    }
+}

@@ -1,0 +1,177 @@
+//! What a file that we write looks like from inside, and which rows are refused.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Decimal128Array, Int32Array, RecordBatch};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::schema::printer::print_schema;
+use serde_json::json;
+use table_core::expr::value::Value;
+use table_core::file::parquet_writer::FileWriter;
+use table_core::metadata::schema::Schema;
+
+use crate::common::{full, options, refuse, schema, write};
+use crate::model::{Cell, Row};
+
+fn metadata(schema: &Schema, table: &serde_json::Value, rows: &[Row]) -> ParquetMetaData {
+    let (bytes, _) = write(schema, &options(table, schema), &[rows]).unwrap();
+    ParquetMetaDataReader::new().parse_and_finish(&bytes).unwrap()
+}
+
+/// As Java's `TypeToMessageType` converts it.
+const EXPECTED: &str = "message table {
+  REQUIRED BOOLEAN b [1];
+  OPTIONAL INT32 i [2];
+  OPTIONAL INT64 a_x2Eb [3];
+  OPTIONAL INT32 _1st [4] (DECIMAL(9,2));
+  OPTIONAL INT64 d18 [5] (DECIMAL(18,2));
+  OPTIONAL FIXED_LEN_BYTE_ARRAY (9) d19 [6] (DECIMAL(19,2));
+  OPTIONAL FIXED_LEN_BYTE_ARRAY (16) d38 [7] (DECIMAL(38,0));
+  OPTIONAL INT32 date [8] (DATE);
+  OPTIONAL INT64 time [9] (TIME(MICROS,false));
+  OPTIONAL INT64 ts [10] (TIMESTAMP(MICROS,false));
+  OPTIONAL INT64 tstz [11] (TIMESTAMP(MICROS,true));
+  OPTIONAL INT64 tsns [12] (TIMESTAMP(NANOS,false));
+  OPTIONAL INT64 tstzns [13] (TIMESTAMP(NANOS,true));
+  OPTIONAL BYTE_ARRAY ü_xD83E_xDD80 [14] (STRING);
+  OPTIONAL FIXED_LEN_BYTE_ARRAY (16) u [15] (UUID);
+  OPTIONAL FIXED_LEN_BYTE_ARRAY (3) f [16];
+  OPTIONAL BYTE_ARRAY bin [17];
+  OPTIONAL group l [19] (LIST) {
+    REPEATED group list {
+      OPTIONAL INT32 element [20];
+    }
+  }
+  OPTIONAL group m [21] (MAP) {
+    REPEATED group key_value {
+      REQUIRED BYTE_ARRAY key [22] (STRING);
+      OPTIONAL group value [23] {
+        REQUIRED INT32 x [24];
+      }
+    }
+  }
+}
+";
+
+#[test]
+fn files_have_the_schema_that_java_gives_them() {
+    let names = [
+        "b", "i", "a.b", "1st", "d18", "d19", "d38", "date", "time", "ts", "tstz", "tsns", "tstzns", "ü🦀",
+        "u", "f", "bin", "unknown",
+    ];
+    let types = [
+        "boolean",
+        "int",
+        "long",
+        "decimal(9, 2)",
+        "decimal(18, 2)",
+        "decimal(19, 2)",
+        "decimal(38, 0)",
+        "date",
+        "time",
+        "timestamp",
+        "timestamptz",
+        "timestamp_ns",
+        "timestamptz_ns",
+        "string",
+        "uuid",
+        "fixed[3]",
+        "binary",
+        "unknown",
+    ];
+    let mut fields: Vec<serde_json::Value> = (1..)
+        .zip(names.iter().zip(types))
+        .map(|(id, (name, kind))| json!({"id": id, "name": name, "required": id == 1, "type": kind}))
+        .collect();
+    fields.push(json!({"id": 19, "name": "l", "required": false, "type":
+        {"type": "list", "element-id": 20, "element-required": false, "element": "int"}}));
+    fields.push(json!({"id": 21, "name": "m", "required": false, "type":
+        {"type": "map", "key-id": 22, "key": "string", "value-id": 23, "value-required": false, "value":
+            {"type": "struct", "fields": [{"id": 24, "name": "x", "required": true, "type": "int"},
+                {"id": 25, "name": "y", "required": false, "type": "unknown"}]}}}));
+    let schema = schema(&json!(fields));
+    let found = metadata(&schema, &json!({}), &[]);
+    let mut text = Vec::new();
+    print_schema(&mut text, found.file_metadata().schema());
+    assert_eq!(String::from_utf8(text).unwrap(), EXPECTED);
+    let entries = found.file_metadata().key_value_metadata().unwrap();
+    assert_eq!(entries.len(), 1);
+    assert_eq!(
+        (entries[0].key.as_str(), entries[0].value.as_deref()),
+        ("iceberg.schema", Some(schema.raw().as_str()))
+    );
+}
+
+#[test]
+fn properties_say_how_files_are_written() {
+    let schema = schema(&json!([
+        {"id": 1, "name": "c.d", "required": true, "type": "int"},
+        {"id": 2, "name": "e", "required": true, "type": "int"}]));
+    let rows: Vec<Row> =
+        (0..1000).map(|value| Row::from([1, 2].map(|id| (id, Cell::Value(Value::Int(value)))))).collect();
+    let codec = |table: serde_json::Value| {
+        metadata(&schema, &table, &rows).row_group(0).column(0).compression().to_string()
+    };
+    assert!(codec(json!({})).starts_with("ZSTD"));
+    assert_eq!(codec(json!({"write.parquet.compression-codec": "SNAPPY"})), "SNAPPY");
+    assert!(codec(json!({"write.parquet.compression-codec": "nonsense"})).starts_with("ZSTD"));
+    let table = json!({"write.parquet.bloom-filter-enabled.column.c.d": "true", "write.parquet.row-group-size-bytes": "1000"});
+    let found = metadata(&schema, &table, &rows);
+    assert!(found.num_row_groups() > 1 || found.row_group(0).num_rows() == 1000);
+    assert!(found.row_group(0).column(0).bloom_filter_offset().is_some());
+    assert!(found.row_group(0).column(1).bloom_filter_offset().is_none());
+}
+
+#[test]
+fn the_size_is_known_while_writing() {
+    let schema = schema(&json!([{"id": 1, "name": "c", "required": true, "type": "long"}]));
+    let mut writer = FileWriter::new(Vec::new(), &schema, &full(&schema)).unwrap();
+    let mut last = writer.size_bytes();
+    for round in 0..20_i64 {
+        let rows: Vec<Row> = (0..1000)
+            .map(|value| {
+                Row::from([(1, Cell::Value(Value::Long((value * 7919 + round * 31) % 1_000_003 * round)))])
+            })
+            .collect();
+        writer.write(&crate::model::to_batch(&rows, &schema.columns().unwrap().root)).unwrap();
+        assert!(writer.size_bytes() >= last);
+        last = writer.size_bytes();
+    }
+    let (bytes, file) = writer.finish().unwrap();
+    assert_eq!(i64::try_from(bytes.len()).unwrap(), file.size_bytes);
+    assert!(last > bytes.len() / 3, "{last} of {}", bytes.len());
+}
+
+fn batch(columns: Vec<ArrayRef>) -> RecordBatch {
+    RecordBatch::try_from_iter((0..).zip(columns).map(|(name, array): (i32, _)| (name.to_string(), array)))
+        .unwrap()
+}
+
+#[test]
+fn rows_that_do_not_fit_are_refused() {
+    let schema = schema(&json!([
+        {"id": 1, "name": "c", "required": true, "type": "int"},
+        {"id": 2, "name": "d", "required": false, "type": "decimal(4, 2)"}]));
+    let write = |columns: Vec<ArrayRef>| {
+        FileWriter::new(Vec::new(), &schema, &full(&schema)).unwrap().write(&batch(columns))
+    };
+    let decimal = |value: i128| -> ArrayRef {
+        Arc::new(Decimal128Array::from(vec![value]).with_precision_and_scale(4, 2).unwrap())
+    };
+    let int = |value: Option<i32>| -> ArrayRef { Arc::new(Int32Array::from(vec![value])) };
+    write(vec![int(Some(1)), decimal(9999)]).unwrap();
+    refuse(write(vec![int(None), decimal(1)]), "non-nullable");
+    refuse(write(vec![int(Some(1)), decimal(10_000)]), "`d`");
+    refuse(write(vec![int(Some(1)), int(Some(1))]), "hold Int32 in `d`");
+    refuse(write(vec![int(Some(1))]), "1 columns where the schema has 2");
+}
+
+#[test]
+fn a_file_needs_something_to_hold() {
+    let unknown = schema(&json!([{"id": 1, "name": "c", "required": false, "type": "unknown"}]));
+    refuse(FileWriter::new(Vec::new(), &unknown, &full(&unknown)).map(|_| ()), "at least one column");
+    for kind in ["variant", "geometry", "geography(srid:4326)", "odd"] {
+        let schema = schema(&json!([{"id": 1, "name": "c", "required": false, "type": kind}]));
+        refuse(FileWriter::new(Vec::new(), &schema, &full(&schema)).map(|_| ()), "`c`");
+    }
+}
