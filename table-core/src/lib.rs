@@ -4,6 +4,7 @@
 
 pub mod commit;
 pub mod expr;
+pub mod file;
 pub mod location;
 pub mod manifest;
 pub mod metadata;
