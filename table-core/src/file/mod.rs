@@ -1,13 +1,16 @@
-//! The Parquet files of a table: reading them by field id, writing them with metrics that hold, and the deletes in them.
+//! The files that tables are made of: Parquet, read by field id and written with metrics that hold, Puffin, and the deletes in
+//! either.
 //!
-//! No file is opened here. What is written goes to any [`std::io::Write`]; what is read comes as bytes that the caller
-//! fetched, a row group at a time, or from what Parquet calls a `ChunkReader`, such as a file that is in memory.
+//! No file is opened here. What is written goes to any [`std::io::Write`] or into memory; what is read comes as bytes that the
+//! caller fetched, a row group at a time, or from what Parquet calls a `ChunkReader`, such as a file that is in memory.
 
 pub mod arrow_schema;
+pub mod deletion_vector;
 pub mod equality_deletes;
 pub mod error;
 pub mod parquet_reader;
 pub mod parquet_schema;
 pub mod parquet_writer;
 pub mod position_deletes;
+pub mod puffin;
 pub mod reserved;
