@@ -8,4 +8,5 @@ pub mod file;
 pub mod location;
 pub mod manifest;
 pub mod metadata;
+pub mod rewrite;
 pub mod scan;

@@ -1,0 +1,12 @@
+//! What is worth rewriting in a table, and what has to be kept right while it is: plans, which somebody else carries out.
+//!
+//! [`live`] collects the files of a snapshot with their deletes. [`compact`] groups data files, [`manifests`] manifests,
+//! [`dangling`] finds deletes that are for nothing any more, [`remap`] moves deletes along with the rows they are for, and
+//! [`health`] says what is next. Plans are data that can be sent as JSON.
+
+pub mod compact;
+pub mod live;
+pub mod pack;
+pub mod plan;
+pub mod policy;
+pub mod sizes;
