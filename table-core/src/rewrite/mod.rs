@@ -5,6 +5,7 @@
 //! [`health`] says what is next. Plans are data that can be sent as JSON.
 
 pub mod compact;
+pub mod dangling;
 pub mod live;
 pub mod pack;
 pub mod plan;
