@@ -10,4 +10,5 @@ pub mod live;
 pub mod pack;
 pub mod plan;
 pub mod policy;
+pub mod remap;
 pub mod sizes;
