@@ -7,6 +7,7 @@
 pub mod compact;
 pub mod dangling;
 pub mod live;
+pub mod manifests;
 pub mod pack;
 pub mod plan;
 pub mod policy;
