@@ -6,6 +6,7 @@
 
 pub mod compact;
 pub mod dangling;
+pub mod health;
 pub mod live;
 pub mod manifests;
 pub mod pack;
