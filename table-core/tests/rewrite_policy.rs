@@ -33,7 +33,7 @@ fn impossible_numbers_are_refused_by_name() {
     check_refused(&json!({ "compact": { "target-bytes": -5 } }), "invalid value");
     check_refused(&json!({ "compact": { "small-ratio": 1.0 } }), "`compact.small-ratio` is 1");
     check_refused(&json!({ "compact": { "large-ratio": 0.5 } }), "`compact.large-ratio`");
-    check_refused(&json!({ "compact": { "delete-ratio": 1.5 } }), "from 0 to 1");
+    check_refused(&json!({ "compact": { "delete-ratio": 1.5 } }), "from 0.001 to 1");
     check_refused(&json!({ "compact": { "inputs-min": 1 } }), "`compact.inputs-min` is 1");
     check_refused(&json!({ "compact": { "group-bytes-max": 0 } }), "`compact.group-bytes-max`");
     check_refused(&json!({ "compact": { "settle-minutes": 4_000_000 } }), "at most a year");
@@ -46,6 +46,14 @@ fn impossible_numbers_are_refused_by_name() {
     );
     check_refused(&json!({ "rewrite-manifests": { "target-bytes": 1 } }), "64 KiB");
     check_refused(&json!({ "metadata-log": { "previous-versions-max": 0 } }), "from 1 to");
+    check_refused(
+        &json!({ "compact": { "small-ratio": 0.9, "large-ratio": 1.2 } }),
+        "twice the `small-ratio`",
+    );
+    check_refused(
+        &json!({ "compact": { "target-bytes": 8_000_000_000_u64, "group-bytes-max": 16_777_216 } }),
+        "at least twice the target",
+    );
     check_refused(&json!({ "compcat": {} }), "unknown field `compcat`");
     check_refused(&json!({ "compact": { "target": 1 } }), "unknown field `target`");
     check_refused(&json!([]), "not a maintenance policy");

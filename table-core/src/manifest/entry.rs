@@ -1,5 +1,7 @@
 //! One line of a manifest, and the file it tells of.
 
+use serde::{Deserialize, Serialize};
+
 use super::avro::Cursor;
 use super::file::Manifest;
 use super::list::ManifestFile;
@@ -17,8 +19,9 @@ pub enum Status {
     Deleted,
 }
 
-/// What a file holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What a file holds. As JSON, in the words of the REST document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Content {
     /// Rows.
     Data,

@@ -1,3 +1,17 @@
-//! What maintenance does to a table, decided and not done: pure planners over facts that somebody else has gathered.
+//! What is worth rewriting in a table, and what has to be kept right while it is: plans, which somebody else carries out.
+//!
+//! [`policy`] is what is wanted, for a table or for many. [`live`] collects the files of a snapshot with their deletes.
+//! [`compact`] groups data files, [`manifests`] manifests, [`dangling`] finds deletes that are for nothing any more, [`remap`]
+//! moves deletes along with the rows they are for, and [`health`] says what is next. Plans are data that can be sent as JSON.
 
+pub mod compact;
+pub mod dangling;
+pub mod health;
+pub mod live;
+pub mod manifests;
+pub mod options;
+pub mod pack;
+pub mod plan;
 pub mod policy;
+pub mod remap;
+pub mod sizes;

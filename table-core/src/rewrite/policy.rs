@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::options::{CompactOptions, OptionsError};
+
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
@@ -109,6 +111,9 @@ pub enum PolicyError {
     /// It is not a policy.
     #[error("this is not a maintenance policy: {0}")]
     Malformed(#[from] serde_json::Error),
+    /// Numbers that contradict each other.
+    #[error(transparent)]
+    Contradictory(#[from] OptionsError),
     /// A number that cannot be.
     #[error("`{name}` is {value}, but has to be {wanted}")]
     Impossible {
@@ -234,13 +239,36 @@ impl Policy {
         found
     }
 
+    /// How data files are compacted; what is missing is as by default. `target_bytes` is what the table itself asks for.
+    ///
+    /// Fails if sizes contradict each other, as those of several policies may.
+    pub fn compact_options(&self, target_bytes: Option<u64>) -> Result<CompactOptions, OptionsError> {
+        let defaults = CompactOptions::default();
+        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let compact = &self.compact;
+        let options = CompactOptions {
+            target_file_size_bytes: target_bytes.or(compact.target_bytes).map(bytes),
+            small_ratio: compact.small_ratio.unwrap_or(defaults.small_ratio),
+            large_ratio: compact.large_ratio.unwrap_or(defaults.large_ratio),
+            delete_ratio: compact.delete_ratio.unwrap_or(defaults.delete_ratio),
+            min_input_files: compact.inputs_min.map_or(defaults.min_input_files, |count| count as usize),
+            max_file_group_size_bytes: compact
+                .group_bytes_max
+                .map_or(defaults.max_file_group_size_bytes, bytes),
+        };
+        // Whether the table is small or large.
+        options.sizes(0)?;
+        options.sizes(i64::MAX)?;
+        Ok(options)
+    }
+
     fn check(&self) -> Result<(), PolicyError> {
         let CompactPolicy { target_bytes, small_ratio, large_ratio, delete_ratio, inputs_min, .. } =
             self.compact;
         within("compact.target-bytes", target_bytes, MIB..=16 * GIB, "from 1 MiB to 16 GiB, in bytes")?;
         within("compact.small-ratio", small_ratio, 0.01..=0.99, "from 0.01 to 0.99")?;
         within("compact.large-ratio", large_ratio, 1.1..=100.0, "from 1.1 to 100")?;
-        within("compact.delete-ratio", delete_ratio, 0.0..=1.0, "from 0 to 1")?;
+        within("compact.delete-ratio", delete_ratio, 0.001..=1.0, "from 0.001 to 1")?;
         within("compact.inputs-min", inputs_min, 2..=100_000, "from 2 to 100000")?;
         let group_bytes_max = self.compact.group_bytes_max;
         within(
@@ -263,7 +291,9 @@ impl Policy {
         )?;
         within("rewrite-manifests.manifests-min", manifests_min, 2..=100_000, "from 2 to 100000")?;
         let previous = self.metadata_log.previous_versions_max;
-        within("metadata-log.previous-versions-max", previous, 1..=100_000, "from 1 to 100000")
+        within("metadata-log.previous-versions-max", previous, 1..=100_000, "from 1 to 100000")?;
+        self.compact_options(None)?;
+        Ok(())
     }
 }
 

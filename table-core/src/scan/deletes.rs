@@ -36,7 +36,7 @@ pub struct DeleteIndex {
 
 /// Deletes for the files of one partition. Numbers of files, by sequence number.
 #[derive(Default)]
-pub(super) struct PartitionDeletes {
+pub(crate) struct PartitionDeletes {
     equality: Vec<usize>,
     positions: Vec<usize>,
 }
@@ -99,10 +99,15 @@ impl DeleteIndex {
     }
 
     /// The delete file of a number.
-    pub(super) fn file(&self, number: usize) -> Option<File<'_>> {
+    pub(crate) fn file(&self, number: usize) -> Option<File<'_>> {
         let indexed = self.files.get(number)?;
         let (manifest, listed) = self.manifests.get(indexed.manifest)?;
         manifest.file(indexed.entry, listed)
+    }
+
+    /// The manifests it was built from, and by number the one of a delete file.
+    pub(crate) fn manifests(&self) -> (&[(Arc<Manifest>, ManifestFile)], impl Iterator<Item = usize>) {
+        (&self.manifests, self.files.iter().map(|file| file.manifest))
     }
 
     /// The partition of the delete file of a number, as it is told.
@@ -112,7 +117,7 @@ impl DeleteIndex {
     }
 
     /// The deletes for the files of a partition only.
-    pub(super) fn of_partition(&self, spec_id: i32, tuple: &PartitionTuple) -> Option<&PartitionDeletes> {
+    pub(crate) fn of_partition(&self, spec_id: i32, tuple: &PartitionTuple) -> Option<&PartitionDeletes> {
         if self.by_partition.is_empty() {
             return None;
         }
@@ -120,7 +125,7 @@ impl DeleteIndex {
     }
 
     /// Appends the numbers of the deletes that apply to a data file, whose partition's deletes the caller has found.
-    pub(super) fn find(
+    pub(crate) fn find(
         &self,
         file: &File<'_>,
         of_partition: Option<&PartitionDeletes>,
@@ -321,7 +326,7 @@ impl Key {
 }
 
 /// The one data file that position deletes are for: as written, or because both bounds of the path are the same.
-fn of_one_file<'a>(file: &File<'a>) -> Option<&'a str> {
+pub(crate) fn of_one_file<'a>(file: &File<'a>) -> Option<&'a str> {
     if let Some(path) = file.referenced_data_file() {
         return Some(path);
     }
@@ -330,7 +335,7 @@ fn of_one_file<'a>(file: &File<'a>) -> Option<&'a str> {
     if lower == upper { std::str::from_utf8(lower).ok() } else { None }
 }
 
-fn sequence_number(file: &File<'_>) -> Result<i64, ScanError> {
+pub(crate) fn sequence_number(file: &File<'_>) -> Result<i64, ScanError> {
     file.sequence_number().ok_or_else(|| {
         ScanError::Damaged(format!("the file `{}` was carried over without its sequence number", file.path()))
     })

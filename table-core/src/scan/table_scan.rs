@@ -5,10 +5,13 @@ use std::collections::{HashMap, HashSet};
 use super::error::ScanError;
 use super::request::{ScanRequest, SchemaChoice, SnapshotRange};
 use crate::expr::bind::{NameMatching, bind};
-use crate::expr::bound::{PartitionFilter, RowFilter};
+use crate::expr::bound::{Bound, PartitionFilter, RowFilter};
+use crate::expr::inclusive_metrics;
 use crate::expr::manifest_evaluator::{self, FieldSummary};
+use crate::expr::partition;
 use crate::expr::project;
 use crate::expr::residual::Residuals;
+use crate::manifest::entry::File;
 use crate::manifest::file::Manifest;
 use crate::manifest::list::{ManifestContent, ManifestFile};
 use crate::manifest::partition::{PartitionTuple, PartitionType};
@@ -32,7 +35,7 @@ pub struct Scan {
 }
 
 /// A scan of the files of one partition spec.
-pub(super) struct SpecScan {
+pub(crate) struct SpecScan {
     pub(super) types: PartitionType,
     /// By field, whether clients know its type: Java reads a value only if its source is in the table's current schema.
     pub(super) told: Vec<bool>,
@@ -112,8 +115,19 @@ impl Scan {
         Ok(manifest_evaluator::might_match(&self.spec(listed)?.partitions, &summaries))
     }
 
+    /// Whether it has no filter, so that it wants everything.
+    pub(crate) fn is_unfiltered(&self) -> bool {
+        matches!(self.filter, Bound::True)
+    }
+
+    /// Whether a file of a partition may hold a matching row.
+    pub(crate) fn might_match(&self, file: &File<'_>, spec: &SpecScan, tuple: &PartitionTuple) -> bool {
+        partition::might_match(&spec.partitions, tuple.as_slice())
+            && inclusive_metrics::might_match(&self.filter, file)
+    }
+
     /// The partition tuples of a manifest, by their number in it.
-    pub(super) fn tuples(
+    pub(crate) fn tuples(
         &self,
         manifest: &Manifest,
         listed: &ManifestFile,
@@ -123,7 +137,7 @@ impl Scan {
             .map_err(|reason| ScanError::Manifest { path: listed.path.clone(), reason })
     }
 
-    pub(super) fn spec(&self, listed: &ManifestFile) -> Result<&SpecScan, ScanError> {
+    pub(crate) fn spec(&self, listed: &ManifestFile) -> Result<&SpecScan, ScanError> {
         self.specs.get(&listed.spec_id).ok_or_else(|| {
             ScanError::Damaged(format!(
                 "the manifest `{}` is of partition spec {}, which the table does not have",

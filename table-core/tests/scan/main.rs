@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod deletes;
+mod live;
 mod manifests;
 mod partitions;
 mod random;

@@ -1,0 +1,281 @@
+//! Planning compaction: which data files are rewritten together, as Java's `BinPackRewriteFilePlanner` with what it lacks: a
+//! plan that was carried out leaves nothing to plan.
+//!
+//! # Why it comes to an end
+//!
+//! Packing goes by what a file will come to ([`Planner::output_bytes`]), in bins one after the other. A bin is closed by a
+//! file that does not fit, and no file that is packed takes more than half a bin, so a closed bin holds more than half of
+//! one: enough for outputs of the right size ([`Sizes::parts`]), which are no candidates. Only the last bin of a partition
+//! may be left, or come out as a single small file; and what it held is less than it takes to be worth a rewrite.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::live::{Live, LiveDelete, LiveFile, partition_to_json};
+use super::options::{CompactOptions, OptionsError};
+use super::pack::pack;
+use super::plan::{Delete, Group, Input, Left, Plan, Reason, Tally};
+use super::sizes::Sizes;
+use crate::manifest::partition::PartitionTuple;
+
+/// What opening a file costs a scan, in bytes it could have read instead: Iceberg's default of
+/// `read.split.open-file-cost`.
+const OPEN_FILE_BYTES: i64 = 4 << 20;
+
+/// Row groups below this are worth merging.
+const ROW_GROUP_BYTES_MIN: i64 = 8 << 20;
+
+/// What a plan has to know of the table beside its files.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// The snapshot whose files these are.
+    pub snapshot_id: i64,
+    /// That snapshot's sequence number.
+    pub sequence_number: i64,
+    /// What all data files of the table take, those that are not looked at included.
+    pub bytes: i64,
+    /// The partition spec that files are rewritten to: the table's default one.
+    pub output_spec_id: i32,
+    /// The partitions, by spec, that were committed to so lately that they are left alone.
+    pub hot: BTreeMap<i32, BTreeSet<PartitionTuple>>,
+}
+
+/// Judges and groups the files of one snapshot.
+pub struct Planner<'a> {
+    live: &'a Live,
+    table: &'a Table,
+    options: &'a CompactOptions,
+    sizes: Sizes,
+}
+
+/// A file worth rewriting.
+struct Candidate<'a> {
+    file: &'a LiveFile,
+    reason: Reason,
+    output_bytes: i64,
+}
+
+impl<'a> Planner<'a> {
+    /// Fails if the options cannot be followed.
+    pub fn new(
+        live: &'a Live,
+        table: &'a Table,
+        options: &'a CompactOptions,
+    ) -> Result<Planner<'a>, OptionsError> {
+        Ok(Planner { live, table, options, sizes: options.sizes(table.bytes)? })
+    }
+
+    /// Whether a file is worth rewriting, looked at alone.
+    pub fn judge(&self, file: &LiveFile) -> Result<Reason, Left> {
+        if file.format != "PARQUET" {
+            return Err(Left::Format);
+        }
+        if file.is_encrypted {
+            return Err(Left::Encrypted);
+        }
+        if self.table.hot.get(&file.spec_id).is_some_and(|hot| hot.contains(&file.partition)) {
+            return Err(Left::Hot);
+        }
+        let deleted_rows = self.deleted_rows(file);
+        let limit_ratio = self.options.delete_ratio;
+        if deleted_rows > 0 && ratio(deleted_rows, file.record_count) >= limit_ratio {
+            return Ok(Reason::Deletes { deleted_rows, limit_ratio });
+        }
+        if self.sizes.is_small(file.size_bytes) {
+            return Ok(Reason::Small { limit_bytes: self.sizes.small_bytes() });
+        }
+        if self.sizes.is_large(file.size_bytes) {
+            return Ok(Reason::Large { limit_bytes: self.sizes.large_bytes() });
+        }
+        Err(Left::Good)
+    }
+
+    /// How many rows of a file are known to be deleted. As in Java, only deletes that are for this one file count: how many
+    /// rows others take from it is not known before they are read.
+    pub fn deleted_rows(&self, file: &LiveFile) -> i64 {
+        let deletes = file.deletes.iter().filter_map(|number| self.live.deletes.get(*number));
+        let of_it_alone = deletes.filter(|delete| delete.data_file.is_some());
+        let rows = total(of_it_alone.map(|delete| delete.record_count));
+        rows.min(file.record_count)
+    }
+
+    /// About how large a file would be without its deleted rows, as far as these are known.
+    pub fn output_bytes(&self, file: &LiveFile) -> i64 {
+        if file.record_count == 0 {
+            return 0;
+        }
+        let live_rows = file.record_count - self.deleted_rows(file);
+        let bytes = i128::from(file.size_bytes) * i128::from(live_rows) / i128::from(file.record_count);
+        i64::try_from(bytes).unwrap_or(i64::MAX)
+    }
+
+    /// Which files are rewritten together.
+    pub fn plan(&self) -> Plan {
+        let mut left = BTreeMap::new();
+        // Files of other specs are together, because their rows may go anywhere; as in Java.
+        let mut partitions: BTreeMap<Option<&PartitionTuple>, Vec<Candidate<'a>>> = BTreeMap::new();
+        for file in &self.live.files {
+            match self.judge(file) {
+                Err(why) => tally(&mut left, why, file),
+                Ok(reason) => {
+                    let partition = Some(&file.partition).filter(|_| self.stays(file));
+                    let output_bytes = self.output_bytes(file);
+                    partitions.entry(partition).or_default().push(Candidate { file, reason, output_bytes });
+                }
+            }
+        }
+        let mut groups = Vec::new();
+        for (partition, candidates) in partitions {
+            for bin in self.bins(candidates) {
+                match self.why_not(&bin) {
+                    Some(why) => bin.iter().for_each(|candidate| tally(&mut left, why, candidate.file)),
+                    None => groups.push(self.group(partition, &bin)),
+                }
+            }
+        }
+        // Sorted by a ratio of whole numbers; groups that are worth the same stay in the order of their partitions.
+        groups.sort_by_key(|group| {
+            Reverse(i128::from(group.benefit_bytes) * (1 << 40) / i128::from(group.cost_bytes.max(1)))
+        });
+        Plan {
+            snapshot_id: self.table.snapshot_id,
+            sequence_number: self.table.sequence_number,
+            output_spec_id: self.table.output_spec_id,
+            sizes: self.sizes,
+            groups,
+            left,
+        }
+    }
+
+    fn stays(&self, file: &LiveFile) -> bool {
+        file.spec_id == self.table.output_spec_id
+    }
+
+    /// Candidates in bins, neighbours together. What takes more than half a bin has one of its own.
+    fn bins(&self, candidates: Vec<Candidate<'a>>) -> Vec<Vec<Candidate<'a>>> {
+        let limit = self.options.max_file_group_size_bytes;
+        let (fitting, giants): (Vec<_>, Vec<_>) =
+            candidates.into_iter().partition(|candidate| candidate.output_bytes <= limit / 2);
+        let mut bins = pack(fitting, limit, |candidate| candidate.output_bytes);
+        bins.extend(giants.into_iter().map(|giant| vec![giant]));
+        bins
+    }
+
+    /// Why a bin is not worth rewriting.
+    fn why_not(&self, bin: &[Candidate<'_>]) -> Option<Left> {
+        if bin.iter().any(|candidate| matches!(candidate.reason, Reason::Deletes { .. })) {
+            return None;
+        }
+        if bin.len() < 2 {
+            return Some(Left::Alone);
+        }
+        let output_bytes = total(bin.iter().map(|candidate| candidate.output_bytes));
+        let is_enough = bin.len() >= self.options.min_input_files || output_bytes > self.sizes.target_bytes();
+        (!is_enough).then_some(Left::TooLittle)
+    }
+
+    fn group(&self, partition: Option<&PartitionTuple>, bin: &[Candidate<'_>]) -> Group {
+        let (deletes, numbers) = self.deletes_of(bin);
+        let inputs: Vec<_> = bin.iter().map(|candidate| candidate.input(&numbers)).collect();
+        let input_bytes = total(bin.iter().map(|candidate| candidate.file.size_bytes));
+        let output_bytes = total(bin.iter().map(|candidate| candidate.output_bytes));
+        let has_rows =
+            bin.iter().any(|candidate| candidate.file.record_count > self.deleted_rows(candidate.file));
+        let outputs = if has_rows { self.sizes.parts(output_bytes).max(1) } else { 0 };
+        let row_groups: usize = bin.iter().map(|candidate| candidate.file.row_groups).sum();
+        let has_row_groups = bin.iter().all(|candidate| candidate.file.row_groups > 0);
+        let row_group_bytes = input_bytes / i64::try_from(row_groups.max(1)).unwrap_or(i64::MAX);
+        let opened: usize = bin.iter().map(|candidate| 1 + candidate.file.deletes.len()).sum();
+        let saved = i64::try_from(opened).unwrap_or(i64::MAX).saturating_sub(outputs).max(0);
+        let delete_bytes = total(deletes.iter().map(delete_bytes));
+        Group {
+            partition: partition.map(partition_to_json),
+            may_splice: deletes.is_empty()
+                && partition.is_some()
+                && has_row_groups
+                && row_group_bytes >= ROW_GROUP_BYTES_MIN,
+            inputs,
+            deletes,
+            input_bytes,
+            output_bytes,
+            outputs,
+            split_bytes: split_bytes(output_bytes, outputs),
+            keeps_order: partition.is_some(),
+            benefit_bytes: saved.saturating_mul(OPEN_FILE_BYTES).saturating_add(input_bytes - output_bytes),
+            cost_bytes: input_bytes.saturating_add(output_bytes).saturating_add(delete_bytes),
+        }
+    }
+
+    /// The deletes of a bin, each once, and where among them a number has come to be.
+    fn deletes_of(&self, bin: &[Candidate<'_>]) -> (Vec<Delete>, HashMap<usize, usize>) {
+        let mut numbers = HashMap::new();
+        let mut deletes = Vec::new();
+        for number in bin.iter().flat_map(|candidate| &candidate.file.deletes) {
+            if let Some(delete) = self.live.deletes.get(*number)
+                && !numbers.contains_key(number)
+            {
+                numbers.insert(*number, deletes.len());
+                deletes.push(told(delete));
+            }
+        }
+        (deletes, numbers)
+    }
+}
+
+impl Candidate<'_> {
+    fn input(&self, numbers: &HashMap<usize, usize>) -> Input {
+        let file = self.file;
+        Input {
+            path: file.path.clone(),
+            size_bytes: file.size_bytes,
+            record_count: file.record_count,
+            spec_id: file.spec_id,
+            partition: partition_to_json(&file.partition),
+            sequence_number: file.sequence_number,
+            first_row_id: file.first_row_id,
+            deletes: file.deletes.iter().filter_map(|number| numbers.get(number).copied()).collect(),
+            reason: self.reason,
+        }
+    }
+}
+
+fn told(delete: &LiveDelete) -> Delete {
+    Delete {
+        content: delete.content,
+        path: delete.path.clone(),
+        format: delete.format.clone(),
+        size_bytes: delete.size_bytes,
+        record_count: delete.record_count,
+        sequence_number: delete.sequence_number,
+        data_file: delete.data_file.clone(),
+        content_offset: delete.content_offset,
+        content_size_bytes: delete.content_size_bytes,
+        equality_ids: delete.equality_ids.clone(),
+    }
+}
+
+/// What reading a delete takes: of a deletion vector, only its own part of the file.
+fn delete_bytes(delete: &Delete) -> i64 {
+    delete.content_size_bytes.unwrap_or(delete.size_bytes)
+}
+
+/// Even parts, rounded up.
+fn split_bytes(bytes: i64, parts: i64) -> i64 {
+    if parts == 0 { 0 } else { bytes / parts + i64::from(bytes % parts != 0) }
+}
+
+/// What a damaged manifest tells may be more than can be counted.
+fn total(numbers: impl Iterator<Item = i64>) -> i64 {
+    numbers.fold(0, i64::saturating_add)
+}
+
+fn tally(left: &mut BTreeMap<Left, Tally>, why: Left, file: &LiveFile) {
+    let tally = left.entry(why).or_default();
+    tally.files += 1;
+    tally.bytes = tally.bytes.saturating_add(file.size_bytes);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "thresholds are not exact")]
+fn ratio(part: i64, whole: i64) -> f64 {
+    part as f64 / whole as f64
+}

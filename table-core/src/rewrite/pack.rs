@@ -1,0 +1,21 @@
+//! Packing things into bins, in order, so that neighbours stay together.
+
+/// Packs items of `weigh`ed weight into bins of at most `limit`, one bin after the other: an item that does not fit closes the
+/// bin. An item that is heavier than `limit` has a bin of its own.
+///
+/// This is Java's `BinPacking.ListPacker` with a look-back of 1, as its planner of rewrites uses it.
+pub fn pack<T>(items: impl IntoIterator<Item = T>, limit: i64, weigh: impl Fn(&T) -> i64) -> Vec<Vec<T>> {
+    let mut bins: Vec<Vec<T>> = Vec::new();
+    let mut left = 0;
+    for item in items {
+        let weight = weigh(&item).max(0);
+        if let Some(bin) = bins.last_mut().filter(|_| weight <= left) {
+            bin.push(item);
+            left -= weight;
+        } else {
+            bins.push(vec![item]);
+            left = limit.saturating_sub(weight);
+        }
+    }
+    bins
+}

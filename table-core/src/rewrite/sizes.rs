@@ -1,0 +1,97 @@
+//! How large files should be, and into how many a number of bytes is best divided. Used for data files and for manifests.
+
+use serde::{Deserialize, Serialize};
+
+/// The size to aim at, and the sizes that are good enough to be left alone.
+///
+/// `0 < small <= target <= large` and `2 * small <= large`, so that whatever is at least `small` can be divided evenly into
+/// parts that are neither too small nor too large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Told", into = "Told")]
+pub struct Sizes {
+    target: i64,
+    small: i64,
+    large: i64,
+}
+
+/// Sizes as JSON, checked when they are read.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(clippy::struct_field_names, reason = "a size says its unit")]
+struct Told {
+    target_bytes: i64,
+    small_bytes: i64,
+    large_bytes: i64,
+}
+
+impl TryFrom<Told> for Sizes {
+    type Error = &'static str;
+
+    fn try_from(told: Told) -> Result<Sizes, Self::Error> {
+        let sizes = Sizes::new(told.target_bytes, told.small_bytes, told.large_bytes);
+        sizes.ok_or("sizes are told from small to large, and large is at least twice small")
+    }
+}
+
+impl From<Sizes> for Told {
+    fn from(sizes: Sizes) -> Told {
+        Told { target_bytes: sizes.target, small_bytes: sizes.small, large_bytes: sizes.large }
+    }
+}
+
+impl Sizes {
+    /// Checks sizes. `None` if they are not as described above.
+    pub fn new(target_bytes: i64, small_bytes: i64, large_bytes: i64) -> Option<Sizes> {
+        let is_ordered = 0 < small_bytes && small_bytes <= target_bytes && target_bytes <= large_bytes;
+        let is_wide = small_bytes.checked_mul(2).is_some_and(|twice| twice <= large_bytes);
+        (is_ordered && is_wide).then_some(Sizes {
+            target: target_bytes,
+            small: small_bytes,
+            large: large_bytes,
+        })
+    }
+
+    /// The size to aim at.
+    pub fn target_bytes(&self) -> i64 {
+        self.target
+    }
+
+    /// What is less is too small.
+    pub fn small_bytes(&self) -> i64 {
+        self.small
+    }
+
+    /// What is more is too large.
+    pub fn large_bytes(&self) -> i64 {
+        self.large
+    }
+
+    /// Whether a file of this size is too small.
+    pub fn is_small(&self, size_bytes: i64) -> bool {
+        size_bytes < self.small
+    }
+
+    /// Whether a file of this size is too large.
+    pub fn is_large(&self, size_bytes: i64) -> bool {
+        size_bytes > self.large
+    }
+
+    /// Into how many even parts so many bytes are best divided. No part is too large, and none is too small unless all
+    /// bytes together are. None for no bytes.
+    ///
+    /// Parts come near the target. Where that would make them nearly too small, there are fewer and larger ones, because
+    /// what is written never has exactly the size that was expected. (Java fills files up to the target and is left with a
+    /// small one, which it rewrites the next time.)
+    pub fn parts(&self, bytes: i64) -> i64 {
+        if bytes <= 0 {
+            return 0;
+        }
+        // A quarter of the way from small to the target, as far as large allows it.
+        let comfortable = self.small + (self.target - self.small) / 4;
+        let comfortable = comfortable.min(self.large / 2).max(1);
+        let most = (bytes / comfortable).max(1);
+        let least = bytes / self.large + i64::from(bytes % self.large != 0);
+        let nearest = bytes / self.target + i64::from(bytes % self.target > self.target / 2);
+        nearest.min(most).max(least)
+    }
+}
