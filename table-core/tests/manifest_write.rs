@@ -18,6 +18,7 @@ use table_core::manifest::error::ManifestError;
 use table_core::manifest::file::Manifest;
 use table_core::manifest::header::ManifestHeader;
 use table_core::manifest::list::{ManifestContent, ManifestFile};
+use table_core::manifest::list_write::{self, ListHeader};
 use table_core::manifest::write::{ManifestWriter, Origin, UNASSIGNED_SEQUENCE_NUMBER, WrittenManifest};
 use written::{
     LIMIT_BYTES, SNAPSHOT, all_values, codecs, data_file, delete_file, every_type, header, vector, writer,
@@ -97,6 +98,77 @@ fn another_library_reads_every_partition_type() {
         assert_eq!(partition.as_object().unwrap().len(), every_type().len());
         assert_eq!(records[0]["data_file"]["file_path"], json!("a"));
     }
+}
+
+/// Three files in the partition `f = "fixed", i = 7` of spec 5, written by Java's library 1.11.0. It declares `f` as an Avro
+/// `fixed` and writes it as `bytes`.
+const JAVA_FIXED: &[u8] = include_bytes!("../fixtures/manifests/java-1.11-fixed-partition.avro");
+
+#[test]
+fn fixed_partitions_are_read_as_java_writes_them() {
+    let columns = [("f", "fixed[5]"), ("i", "int")];
+    let types = written::header_of(2, ManifestContent::Data, &columns).fields().types();
+    let manifest = Manifest::decode(JAVA_FIXED, LIMIT_BYTES).unwrap();
+    assert_eq!(manifest.len(), 3);
+    let expected = vec![Some(Value::Fixed(b"fixed".to_vec())), Some(Value::Int(7))];
+    assert_eq!(manifest.partitions(&types).unwrap(), [expected]);
+}
+
+/// The schemas in the headers of manifests and manifest lists that Java's library 1.11.0 wrote, of versions 1 to 3, for
+/// partitions by all types but `fixed` and by names that Avro does not allow.
+const JAVA_MANIFESTS: [&str; 3] = [
+    include_str!("../fixtures/manifests/java-1.11-v1-data.json"),
+    include_str!("../fixtures/manifests/java-1.11-v2-data.json"),
+    include_str!("../fixtures/manifests/java-1.11-v3-data.json"),
+];
+const JAVA_LISTS: [&str; 3] = [
+    include_str!("../fixtures/manifests/java-1.11-v1-list.json"),
+    include_str!("../fixtures/manifests/java-1.11-v2-list.json"),
+    include_str!("../fixtures/manifests/java-1.11-v3-list.json"),
+];
+
+#[test]
+fn schemas_are_those_of_java_to_the_letter() {
+    let is_plain = |(name, _): &(&str, &str)| !name.ends_with("_again") && *name != "fixed";
+    let odd = [("odd name.x", "string"), ("9-lives", "string")];
+    let columns: Vec<_> = every_type().into_iter().filter(is_plain).chain(odd).collect();
+    for (version, (manifest, list)) in (1..).zip(JAVA_MANIFESTS.iter().zip(JAVA_LISTS)) {
+        for content in [ManifestContent::Data, ManifestContent::Deletes] {
+            if version == 1 && content == ManifestContent::Deletes {
+                continue;
+            }
+            let header = written::header_of(version, content, &columns);
+            let writer = ManifestWriter::new(&header, "m".to_owned(), SNAPSHOT, Codec::Null, [7; 16]);
+            assert_eq!(schema_text(&writer.finish().unwrap().bytes), manifest.trim(), "version {version}");
+        }
+        let header = ListHeader {
+            format_version: version,
+            snapshot_id: SNAPSHOT,
+            parent_id: None,
+            sequence_number: 0,
+            next_row_id: 0,
+        };
+        let bytes = list_write::write(&header, Vec::new(), Codec::Null, [7; 16]).unwrap().bytes;
+        assert_eq!(schema_text(&bytes), list.trim(), "version {version}");
+    }
+}
+
+fn schema_text(bytes: &[u8]) -> String {
+    let container = Container::open(bytes).unwrap();
+    let (_, schema) = container.metadata.iter().find(|(key, _)| key == "avro.schema").unwrap();
+    String::from_utf8(schema.to_vec()).unwrap()
+}
+
+#[test]
+fn fixed_partitions_are_declared_as_they_are_written() {
+    let header = written::header_of(2, ManifestContent::Data, &[("f", "fixed[5]")]);
+    let writer = ManifestWriter::new(&header, "m".to_owned(), SNAPSHOT, Codec::Null, [7; 16]);
+    let bytes = writer.finish().unwrap().bytes;
+    let schema = Container::open(&bytes).unwrap().schema.to_string();
+    assert!(
+        schema.contains(r#"{"name":"f","type":["null","bytes"],"default":null,"field-id":1000}"#),
+        "{schema}"
+    );
 }
 
 #[test]

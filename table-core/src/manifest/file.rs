@@ -8,7 +8,7 @@ use super::error::{ManifestError, malformed};
 use super::list::ManifestFile;
 use super::metrics::{PairShape, PairValue, skip_bounds, skip_counts};
 use super::partition::{PartitionReader, PartitionTuple, PartitionType};
-use super::shape::{Shape, ShapeField};
+use super::shape::{PlainFixed, Shape, ShapeField};
 
 /// A manifest that was read. Its entries inherit from the manifest list, which may tell the same manifest differently
 /// in another snapshot; so they are seen through [`Manifest::file`].
@@ -37,9 +37,24 @@ impl Manifest {
     /// Decodes the file's bytes, all entries of it. Keeps no more than `limit_bytes` in memory: what it decompresses, and
     /// what it makes of it.
     pub fn decode(file: &[u8], limit_bytes: usize) -> Result<Manifest, ManifestError> {
+        let decoded = Manifest::decode_with(file, limit_bytes, PlainFixed::Fixed);
+        match decoded {
+            // Perhaps it is Java's, which does not write what it declares.
+            Err(ManifestError::Malformed(_)) => {
+                Manifest::decode_with(file, limit_bytes, PlainFixed::Bytes).or(decoded)
+            }
+            _ => decoded,
+        }
+    }
+
+    fn decode_with(
+        file: &[u8],
+        limit_bytes: usize,
+        plain_fixed: PlainFixed,
+    ) -> Result<Manifest, ManifestError> {
         let limit_bytes = limit_bytes.min(u32::MAX as usize);
         let mut container = Container::open(file)?;
-        let layout = Layout::of(&Shape::parse(&container.schema)?)?;
+        let layout = Layout::of(&Shape::parse_with(&container.schema, plain_fixed)?)?;
         let spec_id = container.metadata.iter().find(|(name, _)| name == "partition-spec-id");
         let spec_id = spec_id.and_then(|(_, id)| std::str::from_utf8(id).ok()?.parse().ok());
         let mut bytes = Vec::new();

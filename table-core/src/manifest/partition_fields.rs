@@ -166,8 +166,7 @@ fn write_value(out: &mut Encoder, value: &Value, value_type: &Primitive) -> Opti
         }
         Value::String(value) => out.string(value),
         Value::Uuid(value) => out.fixed(value.as_bytes()),
-        Value::Fixed(value) => out.fixed(value),
-        Value::Binary(value) => out.bytes(value),
+        Value::Fixed(value) | Value::Binary(value) => out.bytes(value),
     }
     Some(())
 }
@@ -187,7 +186,7 @@ fn decimal_bytes(precision: u32) -> usize {
     Decimal { unscaled: largest, scale: 0 }.to_bytes().len()
 }
 
-/// As Java's `TypeToSchema`.
+/// As Java's `TypeToSchema`, but for `fixed`.
 fn avro_type(value_type: &Primitive) -> Json {
     let timestamp = |unit: &str, utc: bool| json!({"type": "long", "logicalType": format!("timestamp-{unit}"), "adjust-to-utc": utc});
     match value_type {
@@ -204,10 +203,9 @@ fn avro_type(value_type: &Primitive) -> Json {
         Primitive::TimestamptzNs => timestamp("nanos", true),
         Primitive::String => json!("string"),
         Primitive::Uuid => json!({"type": "fixed", "name": "uuid_fixed", "size": 16, "logicalType": "uuid"}),
-        Primitive::Fixed(length) => {
-            json!({"type": "fixed", "name": format!("fixed_{length}"), "size": length})
-        }
-        Primitive::Binary => json!("bytes"),
+        // Java declares `fixed`, and writes and reads `bytes` all the same (1.11; see `Shape::parse_with`). Declared as what
+        // it is, everybody reads it.
+        Primitive::Fixed(_) | Primitive::Binary => json!("bytes"),
         Primitive::Decimal { precision, scale } => json!({
             "type": "fixed", "name": format!("decimal_{precision}_{scale}"), "size": decimal_bytes(*precision),
             "logicalType": "decimal", "precision": precision, "scale": scale,

@@ -40,6 +40,15 @@ pub enum Shape {
     Record(Arc<[ShapeField]>),
 }
 
+/// How values of `fixed` types without a logical type are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlainFixed {
+    /// As declared.
+    Fixed,
+    /// With their length before them: so does Java's library, up to 1.11 at least (`ValueWriters.FixedByteBufferWriter`).
+    Bytes,
+}
+
 /// A field of a record.
 #[derive(Clone, Debug)]
 pub struct ShapeField {
@@ -54,7 +63,12 @@ pub struct ShapeField {
 impl Shape {
     /// Reads a schema's declaration.
     pub fn parse(schema: &Value) -> Result<Shape, ManifestError> {
-        let mut reader = Declarations { named: HashMap::new() };
+        Shape::parse_with(schema, PlainFixed::Fixed)
+    }
+
+    /// As [`Shape::parse`], with a choice of what is believed of plain `fixed` types.
+    pub fn parse_with(schema: &Value, plain_fixed: PlainFixed) -> Result<Shape, ManifestError> {
+        let mut reader = Declarations { named: HashMap::new(), plain_fixed };
         let (shape, _) = reader.read(schema, DEPTH_MAX)?;
         Ok(shape)
     }
@@ -137,6 +151,7 @@ fn skip_items<'a>(
 struct Declarations {
     /// Types declared so far by name, and how many parts they have.
     named: HashMap<String, (Shape, usize)>,
+    plain_fixed: PlainFixed,
 }
 
 impl Declarations {
@@ -169,7 +184,12 @@ impl Declarations {
                         let size = part(schema, "size")?.as_u64().and_then(|size| usize::try_from(size).ok());
                         let size =
                             size.ok_or_else(|| malformed("its schema has a fixed type without a size"))?;
-                        self.declare(schema, Shape::Fixed(size), 1)
+                        let is_plain = declared.get("logicalType").is_none();
+                        if is_plain && self.plain_fixed == PlainFixed::Bytes {
+                            self.declare(schema, Shape::Bytes, 1)
+                        } else {
+                            self.declare(schema, Shape::Fixed(size), 1)
+                        }
                     }
                     _ => self.read(kind, depth - 1)?,
                 }

@@ -228,18 +228,21 @@ fn write_file(
     Ok(())
 }
 
+/// Maps that say nothing are written empty: null would mean the same, and `PyIceberg` trips over it.
 fn write_metrics(out: &mut Encoder, file: &DataFile) {
     let metrics = &file.metrics;
     for counts in
         [&metrics.column_sizes, &metrics.value_counts, &metrics.null_value_counts, &metrics.nan_value_counts]
     {
-        out.optional_array(counts.iter(), |out, (id, count)| {
+        out.is_present(true);
+        out.array(counts.iter(), |out, (id, count)| {
             out.long(i64::from(*id));
             out.long(*count);
         });
     }
     for bounds in [&metrics.lower_bounds, &metrics.upper_bounds] {
-        out.optional_array(bounds.iter(), |out, (id, bound)| {
+        out.is_present(true);
+        out.array(bounds.iter(), |out, (id, bound)| {
             out.long(i64::from(*id));
             out.bytes(bound);
         });

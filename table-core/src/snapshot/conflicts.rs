@@ -159,7 +159,9 @@ impl<'a> Conflicts<'a> {
     pub(super) fn check(&self) -> Result<(), SnapshotError> {
         let paths = |paths: &[String], conflict: fn(Vec<String>) -> Conflict| {
             let mut paths = paths.to_vec();
+            // A later commit may carry over what an earlier one added, so that it is seen twice.
             paths.sort();
+            paths.dedup();
             if paths.is_empty() { Ok(()) } else { Err(conflict(paths)) }
         };
         paths(&self.gone, Conflict::FilesGone)?;
@@ -245,7 +247,13 @@ impl<'a> Conflicts<'a> {
         let unknown = self.change.removed_paths.iter().map(|path| (path, None));
         let hit: Vec<_> =
             known.chain(unknown).filter(|(path, partition)| applies(path, *partition)).collect();
+        let key = DeleteKey::read(delete);
         for (path, _) in hit {
+            let is_known =
+                |found: &NewDelete| found.data_file == *path && DeleteKey::of(&found.delete) == key;
+            if self.of_removed.iter().any(is_known) {
+                continue;
+            }
             self.of_removed.push(NewDelete {
                 data_file: path.clone(),
                 delete: DataFile::read(delete, tuple.clone()),

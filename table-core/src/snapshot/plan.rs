@@ -28,7 +28,8 @@ pub enum Wanted {
 
 /// A change of a table's files in the making.
 ///
-/// Give it what it wants until it wants nothing, then finish it. It holds the parent's manifest list and the manifests that
+/// Give it what it wants until it wants nothing, then finish it; ask what it wants once all of that was given, because the
+/// answer is as long as what is left. It holds the parent's manifest list and the manifests that
 /// are written, compressed; never one that is read.
 pub struct Plan<'a> {
     output: Output<'a>,

@@ -80,6 +80,15 @@ fn a_new_deletion_vector_on_an_input_fails_a_rewrite_and_is_told() {
 }
 
 #[test]
+fn a_new_delete_is_told_once_even_if_a_later_commit_carried_it_over() {
+    let mut lake = after(3, &row_delta(&[], &[vector("v", 4, "a", "x"), vector("v", 50, "b", "x")]));
+    let remove =
+        Change { removed_deletes: keys(&[vector("v", 50, "b", "x")]), ..Change::new(Kind::RowDelta) };
+    lake.commit(&remove);
+    assert_eq!(deleted_from(conflict(&lake, &rewrite_a())), [pair("a", "v")]);
+}
+
+#[test]
 fn new_position_deletes_of_other_files_are_fine_for_a_rewrite() {
     let of_b = DataFile { referenced_data_file: Some("b".to_owned()), ..positions("p", "x") };
     fine(&after(2, &row_delta(&[], &[of_b, positions("q", "y")])), &rewrite_a());

@@ -195,6 +195,28 @@ fn the_commit_fails_if_a_branch_was_moved() {
     assert!(check_requirements(Some(&rolled_back), &requirements).is_err());
 }
 
+/// Random tables, and what Java's library 1.11.0 removes from them (`RemoveSnapshots`): snapshots as in [`table`], references,
+/// properties, and the snapshots and references that go. The snapshots are half a day older than they say.
+const JAVA: &str = include_str!("../../fixtures/snapshots/java-1.11-expire.txt");
+
+#[test]
+fn the_same_is_due_as_with_java() {
+    for line in JAVA.lines() {
+        let parts: Vec<_> = line.split(" | ").collect();
+        let [snapshots, refs, properties, expected] = parts[..] else { panic!("four parts in {line}") };
+        let json = |text: &str| serde_json::from_str::<Json>(text).unwrap();
+        let metadata = table(snapshots, &json(refs), &json(properties));
+        let expiry = plan(&metadata, NOW_MS + DAY_MS / 2, &default()).unwrap().unwrap();
+        let ids = expiry.snapshot_ids.iter().map(i64::to_string);
+        let mut due: Vec<_> = ids.chain(expiry.references).collect();
+        let mut expected: Vec<_> = expected.split_whitespace().collect();
+        due.sort();
+        expected.sort_unstable();
+        assert_eq!(due, expected, "{line}");
+    }
+    assert_eq!(JAVA.lines().count(), 120);
+}
+
 #[test]
 fn an_empty_table_has_nothing_to_expire() {
     check("", &json!({}), &default(), "");

@@ -5,6 +5,7 @@
 mod cleanup;
 mod conflicts;
 mod expire;
+mod java;
 mod lake;
 mod manifests;
 mod operations;
