@@ -11,3 +11,4 @@ pub mod parquet_schema;
 pub mod parquet_writer;
 pub mod position_deletes;
 pub mod reserved;
+pub mod splice;

@@ -62,7 +62,7 @@ impl WriterOptions {
     }
 
     /// The encoder's settings; `paths` are the columns of the file by their full names in the table.
-    pub(super) fn properties(&self, paths: &BTreeMap<String, ColumnPath>) -> WriterProperties {
+    pub(crate) fn properties(&self, paths: &BTreeMap<String, ColumnPath>) -> WriterProperties {
         let mut builder = WriterProperties::builder()
             .set_compression(self.compression)
             .set_max_row_group_row_count(None)
