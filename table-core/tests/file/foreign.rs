@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use bytes::Bytes;
+use parquet::basic::{LogicalType, Repetition, Type as Physical};
 use parquet::data_type::{ByteArray, FixedLenByteArray, Int96};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::{GroupTypeBuilder, PrimitiveTypeBuilder};
 use serde_json::{Value as Json, json};
 use table_core::expr::value::Value;
 use table_core::file::error::FileError;
@@ -392,6 +394,27 @@ fn a_dictionary_at_the_beginning_of_the_file_is_none() {
         let reader = FileReader::new(metadata, &wanted("c", "int"), FileContext::new("")).unwrap();
         let batches: Vec<RecordBatch> = reader.read(&file).map(Result::unwrap).collect();
         assert_eq!(from_batch(&batches[0], &wanted("c", "int")).len(), 3);
+    }
+}
+
+#[test]
+fn a_column_that_is_always_null_is_null_in_any_type() {
+    let always = PrimitiveTypeBuilder::new("c", Physical::INT32)
+        .with_repetition(Repetition::OPTIONAL)
+        .with_logical_type(Some(LogicalType::Unknown))
+        .with_id(Some(1));
+    let always = always.build().unwrap();
+    let root = GroupTypeBuilder::new("m").with_fields(vec![Arc::new(always)]).build().unwrap();
+    let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(root), Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<parquet::data_type::Int32Type>().write_batch(&[], Some(&[0, 0]), None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    let file = Bytes::from(writer.into_inner().unwrap());
+    for kind in ["string", "int", "decimal(9,2)", "timestamptz", "unknown", "uuid"] {
+        let rows = read(&file, &wanted("c", kind)).unwrap();
+        assert_eq!(rows, [Row::from([(1, Cell::Null)]), Row::from([(1, Cell::Null)])], "{kind}");
     }
 }
 
