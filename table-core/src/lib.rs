@@ -1,4 +1,4 @@
-//! What Apache Iceberg means, apart from any server: documents, commits and locations as pure functions.
+//! What Apache Iceberg means, apart from any server: documents, commits, locations and the bytes of files as pure functions.
 //!
 //! Nothing here reads a clock, draws a random number, or performs I/O; time and UUIDs are parameters.
 

@@ -23,12 +23,13 @@ pub struct EqualityDeletes {
     /// The ids of the columns, all of them without parts, and not in a list or map.
     field_ids: Vec<i32>,
     rows: HashSet<Box<[u8]>>,
+    key_bytes: usize,
 }
 
 impl EqualityDeletes {
     /// No deletes yet, by the columns with these ids.
     pub fn new(field_ids: Vec<i32>) -> EqualityDeletes {
-        EqualityDeletes { field_ids, rows: HashSet::new() }
+        EqualityDeletes { field_ids, rows: HashSet::new(), key_bytes: 0 }
     }
 
     /// How many different rows are deleted.
@@ -41,6 +42,11 @@ impl EqualityDeletes {
         self.rows.is_empty()
     }
 
+    /// How much memory they take, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.key_bytes + self.rows.capacity() * size_of::<Box<[u8]>>()
+    }
+
     /// Adds the rows of a batch of an equality delete file, read with the types that the table has.
     pub fn add(&mut self, batch: &RecordBatch) -> Result<(), FileError> {
         let columns = self.columns(batch)?;
@@ -49,6 +55,7 @@ impl EqualityDeletes {
             push_row(&columns, row, &mut key);
             if !self.rows.contains(key.as_slice()) {
                 self.rows.insert(key.as_slice().into());
+                self.key_bytes += key.len();
             }
         }
         Ok(())

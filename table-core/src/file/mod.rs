@@ -14,3 +14,4 @@ pub mod parquet_writer;
 pub mod position_deletes;
 pub mod puffin;
 pub mod reserved;
+pub mod splice;

@@ -65,7 +65,7 @@ pub(crate) fn properties(properties: &Json) -> Properties {
 }
 
 pub(crate) fn options(table: &Json, schema: &Schema) -> WriterOptions {
-    WriterOptions::of_data(&properties(table), schema.columns().unwrap(), &[])
+    WriterOptions::of_data(&properties(table), schema.columns().unwrap(), None)
 }
 
 pub(crate) fn full(schema: &Schema) -> WriterOptions {

@@ -3,20 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use bytes::Bytes;
+use parquet::basic::{LogicalType, Repetition, Type as Physical};
 use parquet::data_type::{ByteArray, FixedLenByteArray, Int96};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::{GroupTypeBuilder, PrimitiveTypeBuilder};
 use serde_json::{Value as Json, json};
 use table_core::expr::value::Value;
 use table_core::file::error::FileError;
-use table_core::file::parquet_reader::FileContext;
 use table_core::file::parquet_reader::name_mapping::NameMapping;
+use table_core::file::parquet_reader::{FileContext, FileReader};
 use table_core::file::reserved;
 use table_core::metadata::types::{Primitive, StructType, Type};
 
 use crate::common::{columns, read, read_with, refuse};
-use crate::model::{Cell, Row};
+use crate::model::{Cell, Row, from_batch};
 
 /// The values of one column, and its levels.
 enum Values {
@@ -364,6 +369,72 @@ fn lineage_is_the_files_own_where_it_has_it() {
     let plain = file("message m { required int32 a = 1; }", vec![required(Values::Int32(vec![1, 2]))]);
     let rows = read_with(&plain, &wanted, context).unwrap();
     assert_eq!(found(&rows[1]), [json!(101), json!(3), json!("f")]);
+}
+
+#[test]
+fn a_dictionary_at_the_beginning_of_the_file_is_none() {
+    let one = file("message m { required int32 c = 1; }", vec![required(Values::Int32(vec![1, 2, 1]))]);
+    let plain = WriterProperties::builder().set_dictionary_enabled(false).build();
+    let schema = Arc::new(parse_message_type("message m { required int32 c = 1; }").unwrap());
+    let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(plain)).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<parquet::data_type::Int32Type>().write_batch(&[1, 2, 1], None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    let without = Bytes::from(writer.into_inner().unwrap());
+    for file in [one, without] {
+        let metadata = ParquetMetaDataReader::new().parse_and_finish(&file).unwrap();
+        let mut group = metadata.row_group(0).clone().into_builder();
+        let column = group.take_columns().remove(0);
+        let dictionary = column.dictionary_page_offset().unwrap_or(0);
+        let column = column.into_builder().set_dictionary_page_offset(Some(dictionary)).build().unwrap();
+        let group = group.set_column_metadata(vec![column]).build().unwrap();
+        let metadata = Arc::new(ParquetMetaData::new(metadata.file_metadata().clone(), vec![group]));
+        let reader = FileReader::new(metadata, &wanted("c", "int"), FileContext::new("")).unwrap();
+        let batches: Vec<RecordBatch> = reader.read(&file).map(Result::unwrap).collect();
+        assert_eq!(from_batch(&batches[0], &wanted("c", "int")).len(), 3);
+    }
+}
+
+#[test]
+fn a_column_that_is_always_null_is_null_in_any_type() {
+    let always = PrimitiveTypeBuilder::new("c", Physical::INT32)
+        .with_repetition(Repetition::OPTIONAL)
+        .with_logical_type(Some(LogicalType::Unknown))
+        .with_id(Some(1));
+    let always = always.build().unwrap();
+    let root = GroupTypeBuilder::new("m").with_fields(vec![Arc::new(always)]).build().unwrap();
+    let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(root), Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<parquet::data_type::Int32Type>().write_batch(&[], Some(&[0, 0]), None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    let file = Bytes::from(writer.into_inner().unwrap());
+    for kind in ["string", "int", "decimal(9,2)", "timestamptz", "unknown", "uuid"] {
+        let rows = read(&file, &wanted("c", kind)).unwrap();
+        assert_eq!(rows, [Row::from([(1, Cell::Null)]), Row::from([(1, Cell::Null)])], "{kind}");
+    }
+}
+
+#[test]
+fn long_rows_make_short_batches() {
+    static LONG: [u8; 1 << 20] = [b'x'; 1 << 20];
+    let rows = file(
+        "message m { required binary c (UTF8) = 1; required int32 d = 2; }",
+        vec![
+            required(Values::Bytes((0..100).map(|row| &LONG[row..]).collect())),
+            required(Values::Int32((0..100).collect())),
+        ],
+    );
+    let lengths = |columns: &StructType| {
+        let reader = FileReader::open(&rows, columns, FileContext::new("")).unwrap();
+        reader.read(&rows).map(|batch| batch.unwrap().num_rows()).collect::<Vec<_>>()
+    };
+    assert_eq!(lengths(&wanted("c", "string")), [64, 36]);
+    let short = json!([{"id": 2, "name": "d", "required": false, "type": "int"}]);
+    assert_eq!(lengths(&columns(&short)), [100]);
 }
 
 #[test]

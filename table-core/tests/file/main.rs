@@ -10,4 +10,5 @@ mod metrics;
 mod model;
 mod random;
 mod rounds;
+mod splice;
 mod writer;

@@ -3,7 +3,9 @@
 use serde_json::{Value as Json, json};
 use table_core::expr::value::Value;
 use table_core::file::parquet_writer::WrittenFile;
+use table_core::metadata::json::Raw;
 use table_core::metadata::schema::Schema;
+use table_core::metadata::sort::SortOrder;
 use table_core::metadata::types::{Primitive, Type};
 
 use crate::common::{options, schema, write};
@@ -114,19 +116,28 @@ fn wide_tables_keep_metrics_of_the_first_columns() {
     ]));
     let int = |value| Cell::Value(Value::Int(value));
     let row = Row::from([(1, Cell::Struct(Row::from([(2, int(1)), (3, int(2))]))), (4, int(3))]);
-    let kept = |limit: &str, sorted: &[i32]| {
+    let kept = |limit: &str, transforms: &[&str]| {
         let table = json!({"write.metadata.metrics.max-inferred-column-defaults": limit});
+        let sorted: Vec<Json> = transforms
+            .iter()
+            .map(|transform| {
+                json!({"source-id": 3, "transform": transform, "direction": "asc", "null-order": "nulls-first"})
+            })
+            .collect();
+        let order = json!({"order-id": 1, "fields": sorted}).to_string();
+        let order = SortOrder::parse(Raw::parse(&order).unwrap()).unwrap();
         let mut options = options(&table, &schema);
         options.metrics = table_core::file::parquet_writer::modes::MetricsModes::new(
             &crate::common::properties(&table),
             schema.columns().unwrap(),
-            sorted,
+            Some(&order),
         );
         let metrics = write(&schema, &options, &[std::slice::from_ref(&row)]).unwrap().1.metrics;
         metrics.lower_bounds.keys().copied().collect::<Vec<_>>()
     };
     assert_eq!(kept("2", &[]), [2, 4]);
-    assert_eq!(kept("2", &[3]), [2, 3, 4]);
+    assert_eq!(kept("2", &["bucket[4]", "truncate[2]"]), [2, 3, 4]);
+    assert_eq!(kept("2", &["bucket[4]"]), [2, 4]);
     assert_eq!(kept("4", &[]), [2, 3, 4]);
 }
 

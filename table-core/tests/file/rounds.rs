@@ -115,7 +115,7 @@ fn small(maker: &mut Maker, options: WriterOptions) -> WriterOptions {
     let properties = crate::common::properties(&table);
     let empty = schema_of(&StructType { fields: Vec::new(), other: Vec::new() });
     WriterOptions {
-        compression: WriterOptions::of_data(&properties, empty.columns().unwrap(), &[]).compression,
+        compression: WriterOptions::of_data(&properties, empty.columns().unwrap(), None).compression,
         row_group_bytes: 1 + maker.random.below(5000),
         page_bytes: 1 + maker.random.below(500),
         page_rows: 1 + maker.random.below(20),

@@ -8,10 +8,12 @@ use parquet::schema::printer::print_schema;
 use serde_json::json;
 use table_core::expr::value::Value;
 use table_core::file::parquet_writer::FileWriter;
+use table_core::manifest::data_file::ColumnMetrics;
 use table_core::metadata::schema::Schema;
 
-use crate::common::{full, options, refuse, schema, write};
-use crate::model::{Cell, Row};
+use crate::common::{full, options, read, refuse, schema, schema_of, write};
+use crate::model::{Cell, Row, to_batch};
+use crate::random::Maker;
 
 fn metadata(schema: &Schema, table: &serde_json::Value, rows: &[Row]) -> ParquetMetaData {
     let (bytes, _) = write(schema, &options(table, schema), &[rows]).unwrap();
@@ -123,6 +125,44 @@ fn properties_say_how_files_are_written() {
 }
 
 #[test]
+fn names_that_become_one_are_told_apart() {
+    let parts = |kind: &str| {
+        json!([
+        {"id": 1, "name": "a.b", "required": true, "type": "int"},
+        {"id": 2, "name": "a_x2Eb", "required": true, "type": kind},
+        {"id": 3, "name": "", "required": true, "type": "int"},
+        {"id": 4, "name": "_", "required": true, "type": "int"}])
+    };
+    let schema = schema(&parts("int"));
+    let row: Row = (1..=4).map(|id| (id, Cell::Value(Value::Int(id)))).collect();
+    let (file, _) = write(&schema, &full(&schema), &[std::slice::from_ref(&row)]).unwrap();
+    assert_eq!(read(&file, &schema.columns().unwrap().root).unwrap(), [row]);
+    let names = metadata(&schema, &json!({}), &[]);
+    let names = names.file_metadata().schema_descr().columns().iter().map(|column| column.name().to_owned());
+    assert_eq!(names.collect::<Vec<_>>(), ["a_x2Eb", "a_x2Eb_2", "_", "__4"]);
+}
+
+#[test]
+fn slices_are_written_as_what_they_show() {
+    for seed in 0..100 {
+        let mut maker = Maker::new(seed);
+        let columns = maker.columns();
+        let rows = maker.rows(&columns, 20);
+        let schema = schema_of(&columns);
+        let mut writer = FileWriter::new(Vec::new(), &schema, &full(&schema)).unwrap();
+        let whole = to_batch(&rows, &columns);
+        writer.write(&whole.slice(3, 5)).unwrap();
+        writer.write(&whole.slice(10, 9)).unwrap();
+        let (bytes, file) = writer.finish().unwrap();
+        let shown: Vec<Row> = rows[3..8].iter().chain(&rows[10..19]).cloned().collect();
+        assert_eq!(read(&bytes.into(), &columns).unwrap(), shown);
+        let metrics = write(&schema, &full(&schema), &[&shown]).unwrap().1.metrics;
+        let sizes = file.metrics.column_sizes.clone();
+        assert_eq!(file.metrics, ColumnMetrics { column_sizes: sizes, ..metrics });
+    }
+}
+
+#[test]
 fn the_size_is_known_while_writing() {
     let schema = schema(&json!([{"id": 1, "name": "c", "required": true, "type": "long"}]));
     let mut writer = FileWriter::new(Vec::new(), &schema, &full(&schema)).unwrap();
@@ -133,7 +173,7 @@ fn the_size_is_known_while_writing() {
                 Row::from([(1, Cell::Value(Value::Long((value * 7919 + round * 31) % 1_000_003 * round)))])
             })
             .collect();
-        writer.write(&crate::model::to_batch(&rows, &schema.columns().unwrap().root)).unwrap();
+        writer.write(&to_batch(&rows, &schema.columns().unwrap().root)).unwrap();
         assert!(writer.size_bytes() >= last);
         last = writer.size_bytes();
     }
@@ -170,7 +210,7 @@ fn rows_that_do_not_fit_are_refused() {
 fn a_file_needs_something_to_hold() {
     let unknown = schema(&json!([{"id": 1, "name": "c", "required": false, "type": "unknown"}]));
     refuse(FileWriter::new(Vec::new(), &unknown, &full(&unknown)).map(|_| ()), "at least one column");
-    for kind in ["variant", "geometry", "geography(srid:4326)", "odd"] {
+    for kind in ["variant", "geometry", "geography(srid:4326)", "odd", "fixed[3000000000]"] {
         let schema = schema(&json!([{"id": 1, "name": "c", "required": false, "type": kind}]));
         refuse(FileWriter::new(Vec::new(), &schema, &full(&schema)).map(|_| ()), "`c`");
     }

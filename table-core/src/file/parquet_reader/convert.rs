@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{ArrayRef, Int64Array};
+use arrow_array::{ArrayRef, Int64Array, new_null_array};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 
@@ -30,8 +30,8 @@ pub(super) enum Conversion {
     Multiply(i64, DataType),
     /// Times of a finer unit are divided, rounding down.
     Divide(i64, DataType),
-    /// Whatever is there, the column is null.
-    Null,
+    /// The file says that there is nothing but null.
+    Null(DataType),
 }
 
 impl Conversion {
@@ -40,7 +40,7 @@ impl Conversion {
         let target = primitive_to_arrow(wanted)?;
         let held = decoded(leaf, wanted);
         if *wanted == Primitive::Unknown || held == DataType::Null {
-            return Some(Conversion::Null);
+            return Some(Conversion::Null(target));
         }
         if held == target {
             return Some(Conversion::None);
@@ -85,7 +85,7 @@ impl Conversion {
             Conversion::Divide(divisor, target) => {
                 scale(&array, target, |value| value.checked_div_euclid(*divisor))
             }
-            Conversion::Null => Ok(arrow_array::new_null_array(&DataType::Null, array.len())),
+            Conversion::Null(target) => Ok(new_null_array(target, array.len())),
         };
         converted.map_err(|error| FileError::malformed(format!("a value cannot be converted: {error}")))
     }

@@ -12,7 +12,7 @@ mod convert;
 mod file_columns;
 pub mod name_mapping;
 mod plan;
-mod row_group;
+pub(crate) mod row_group;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -37,6 +37,9 @@ use crate::metadata::types::StructType;
 /// How many rows a batch has unless another number is asked for: enough to make the work on columns worth it, few enough
 /// to keep long strings in memory.
 pub const BATCH_ROWS: usize = 8192;
+
+/// How large a batch is about: fewer rows make it when they are long.
+const BATCH_BYTES: u64 = 64 << 20;
 
 /// What is known of a file from elsewhere.
 #[derive(Debug, Clone)]
@@ -151,7 +154,7 @@ impl FileReader {
             }
         }
         let group = RowGroup { metadata: self.metadata.clone(), index: row_group, chunks: placed };
-        let batch_rows = self.context.batch_rows.max(1);
+        let batch_rows = self.batch_rows(row_group);
         let levels = &self.plan.levels;
         let decoder = guarded(|| {
             ParquetRecordBatchReader::try_new_with_row_groups(levels, &group, batch_rows, None)
@@ -190,6 +193,17 @@ impl FileReader {
             source.get_bytes(range.start, length).map_err(FileError::reading)
         };
         self.ranges(group)?.into_iter().map(fetch).collect()
+    }
+
+    /// How many rows of a row group make a batch.
+    fn batch_rows(&self, row_group: usize) -> usize {
+        let group = self.metadata.row_group(row_group);
+        let columns = self.plan.leaves.iter().filter_map(|leaf| group.columns().get(*leaf));
+        let sizes = columns.map(|column| u64::try_from(column.uncompressed_size()).unwrap_or(0));
+        let bytes = sizes.fold(0_u64, u64::saturating_add);
+        let rows = u64::try_from(group.num_rows()).unwrap_or(0).max(1);
+        let fitting = BATCH_BYTES / (bytes / rows).max(1);
+        usize::try_from(fitting).unwrap_or(usize::MAX).min(self.context.batch_rows).max(1)
     }
 
     /// The positions of a row group's rows.

@@ -21,22 +21,28 @@ pub(super) struct RowGroup {
 }
 
 /// The bytes of a column, and where in the file they begin.
-pub(super) struct Chunk {
-    pub(super) start: u64,
-    pub(super) bytes: Bytes,
+pub(crate) struct Chunk {
+    pub(crate) start: u64,
+    pub(crate) bytes: Bytes,
 }
 
 /// Where a column of a row group is, checked: the metadata comes from the file, and may say anything.
-pub(super) fn range_of(column: &ColumnChunkMetaData) -> Result<std::ops::Range<u64>, FileError> {
+pub(crate) fn range_of(column: &ColumnChunkMetaData) -> Result<std::ops::Range<u64>, FileError> {
     let wrong = || FileError::malformed("the metadata of the file names impossible positions");
-    let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+    let start = dictionary_of(column).unwrap_or_else(|| column.data_page_offset());
     let start = u64::try_from(start).map_err(|_| wrong())?;
     let length = u64::try_from(column.compressed_size()).map_err(|_| wrong())?;
     Ok(start..start.checked_add(length).ok_or_else(wrong)?)
 }
 
+/// Where the dictionary of a column is. Some writers say 0 where there is none.
+pub(crate) fn dictionary_of(column: &ColumnChunkMetaData) -> Option<i64> {
+    let before_data = |offset: &i64| *offset > 0 && *offset < column.data_page_offset();
+    column.dictionary_page_offset().filter(before_data)
+}
+
 /// How many rows a row group has.
-pub(super) fn rows_of(group: &RowGroupMetaData) -> Result<u64, FileError> {
+pub(crate) fn rows_of(group: &RowGroupMetaData) -> Result<u64, FileError> {
     let rows = u64::try_from(group.num_rows());
     rows.map_err(|_| FileError::malformed("the metadata of the file has a negative number of rows"))
 }
@@ -55,8 +61,10 @@ impl RowGroups for RowGroup {
     fn column_chunks(&self, column: usize) -> Result<Box<dyn PageIterator>, ParquetError> {
         let chunk = self.chunks.get(column).and_then(Clone::clone);
         let chunk = chunk.ok_or_else(|| ParquetError::General(format!("column {column} is not read")))?;
-        let metadata = self.group().column(column);
-        let reader = SerializedPageReader::new(chunk, metadata, self.num_rows(), None)?;
+        let metadata = self.group().column(column).clone().into_builder();
+        let dictionary = dictionary_of(self.group().column(column));
+        let metadata = metadata.set_dictionary_page_offset(dictionary).build()?;
+        let reader = SerializedPageReader::new(chunk, &metadata, self.num_rows(), None)?;
         Ok(Box::new(Pages(Some(Box::new(reader)))))
     }
 

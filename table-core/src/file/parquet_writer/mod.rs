@@ -22,13 +22,14 @@ use self::options::WriterOptions;
 use self::statistics::Statistics;
 use super::arrow_schema::to_arrow;
 use super::error::FileError;
+use super::parquet_reader::row_group::dictionary_of;
 use super::parquet_schema::to_parquet;
 use crate::manifest::data_file::ColumnMetrics;
 use crate::metadata::schema::{Columns, Field, Schema};
 use crate::metadata::schema_index::SchemaIndex;
 
 /// The key under which a file holds the schema it was written with.
-const SCHEMA_KEY: &str = "iceberg.schema";
+pub(crate) const SCHEMA_KEY: &str = "iceberg.schema";
 
 /// A Parquet file that is being written.
 pub struct FileWriter<W: Write + Send> {
@@ -65,7 +66,7 @@ impl<W: Write + Send> FileWriter<W> {
             .with_properties(options.properties(&paths))
             .with_skip_arrow_metadata(true)
             .with_parquet_schema(parquet_schema);
-        let output = Output(Some(output));
+        let output = Output::new(output);
         let writer = ArrowWriter::try_new_with_options(output, file_schema.clone(), arrow_options)
             .map_err(FileError::writing)?;
         let mut writer = FileWriter {
@@ -118,13 +119,22 @@ impl<W: Write + Send> FileWriter<W> {
             split_offsets: split_offsets(&metadata),
             metrics: self.statistics.finish(metadata.row_groups()),
         };
-        let output = self.writer.inner_mut().0.take();
-        Ok((output.ok_or_else(|| FileError::Io("the file has no output".to_owned()))?, file))
+        Ok((self.writer.inner_mut().take()?, file))
     }
 }
 
 /// The output, until the file is finished: the encoder does not give it back.
-struct Output<W>(Option<W>);
+pub(crate) struct Output<W>(Option<W>);
+
+impl<W> Output<W> {
+    pub(crate) fn new(output: W) -> Output<W> {
+        Output(Some(output))
+    }
+
+    pub(crate) fn take(&mut self) -> Result<W, FileError> {
+        self.0.take().ok_or_else(|| FileError::Io("the file has no output".to_owned()))
+    }
+}
 
 impl<W: Write> Write for Output<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -145,8 +155,7 @@ pub(crate) fn split_offsets(metadata: &ParquetMetaData) -> Vec<i64> {
 
 fn start_of(group: &RowGroupMetaData) -> Option<i64> {
     let first = group.columns().first()?;
-    let data = first.data_page_offset();
-    Some(first.dictionary_page_offset().map_or(data, |dictionary| dictionary.min(data)))
+    Some(dictionary_of(first).unwrap_or_else(|| first.data_page_offset()))
 }
 
 /// The columns of a file by their full names in the table. Both are in the same order.

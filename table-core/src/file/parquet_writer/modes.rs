@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use crate::metadata::properties::{Properties, number};
 use crate::metadata::schema::{Columns, Field};
 use crate::metadata::schema_index::SchemaIndex;
+use crate::metadata::sort::SortOrder;
+use crate::metadata::transform::Transform;
 use crate::metadata::types::Type;
 
 const DEFAULT_MODE: &str = "write.metadata.metrics.default";
@@ -35,18 +37,18 @@ pub struct MetricsModes {
 }
 
 impl MetricsModes {
-    /// Reads a table's properties. The columns in `sorted` keep bounds, whatever the default; a column's own property wins.
-    /// A mode that cannot be understood is the default.
-    pub fn new(properties: &Properties, columns: &Columns, sorted: &[i32]) -> MetricsModes {
+    /// Reads a table's properties. The columns of its sort order keep bounds, whatever the default; a column's own property
+    /// wins. A mode that cannot be understood is the default.
+    pub fn new(properties: &Properties, columns: &Columns, order: Option<&SortOrder>) -> MetricsModes {
         let mut modes = match properties.get(DEFAULT_MODE) {
             Some(mode) => MetricsModes::all(MetricsMode::parse(mode).unwrap_or(TRUNCATED)),
             None => MetricsModes::inferred(properties, &columns.root.fields),
         };
-        if matches!(modes.default, MetricsMode::None | MetricsMode::Counts) {
-            modes.columns.extend(sorted.iter().map(|id| (*id, TRUNCATED)));
-        } else {
-            modes.columns.extend(sorted.iter().map(|id| (*id, modes.default)));
-        }
+        let sorted = match modes.default {
+            MetricsMode::None | MetricsMode::Counts => TRUNCATED,
+            kept => kept,
+        };
+        modes.columns.extend(sorted_columns(order).map(|id| (id, sorted)));
         let chosen =
             properties.iter().filter_map(|(name, mode)| Some((name.strip_prefix(COLUMN_MODE)?, mode)));
         let Ok(index) = SchemaIndex::new(columns) else { return modes };
@@ -99,6 +101,21 @@ impl MetricsMode {
             }
         }
     }
+}
+
+/// The columns whose own order an order follows.
+fn sorted_columns(order: Option<&SortOrder>) -> impl Iterator<Item = i32> {
+    let is_kept = |transform: &Transform| match transform {
+        Transform::Identity
+        | Transform::Truncate(_)
+        | Transform::Year
+        | Transform::Month
+        | Transform::Day
+        | Transform::Hour => true,
+        Transform::Bucket(_) | Transform::Void | Transform::Other(_) => false,
+    };
+    let fields = order.into_iter().flat_map(SortOrder::fields);
+    fields.filter(move |field| is_kept(&field.transform)).flat_map(|field| field.source_ids.iter().copied())
 }
 
 /// The parts of a type, if it has any.

@@ -12,6 +12,7 @@ use parquet::schema::types::ColumnPath;
 use super::modes::MetricsModes;
 use crate::metadata::properties::{Properties, number};
 use crate::metadata::schema::Columns;
+use crate::metadata::sort::SortOrder;
 
 /// Prefix of the properties of data files.
 const DATA: &str = "write.parquet.";
@@ -46,14 +47,14 @@ pub struct WriterOptions {
 }
 
 impl WriterOptions {
-    /// How a table's data files are written; `sorted` are the columns by whose values the table is sorted.
-    pub fn of_data(properties: &Properties, columns: &Columns, sorted: &[i32]) -> WriterOptions {
-        read(&[DATA], properties, MetricsModes::new(properties, columns, sorted))
+    /// How a table's data files are written.
+    pub fn of_data(properties: &Properties, columns: &Columns, order: Option<&SortOrder>) -> WriterOptions {
+        read(&[DATA], properties, MetricsModes::new(properties, columns, order))
     }
 
     /// How a table's equality delete files are written.
     pub fn of_equality_deletes(properties: &Properties, columns: &Columns) -> WriterOptions {
-        read(&[DELETES, DATA], properties, MetricsModes::new(properties, columns, &[]))
+        read(&[DELETES, DATA], properties, MetricsModes::new(properties, columns, None))
     }
 
     /// How a table's position delete files are written: with full bounds, because readers find a file's deletes by them.
@@ -62,7 +63,7 @@ impl WriterOptions {
     }
 
     /// The encoder's settings; `paths` are the columns of the file by their full names in the table.
-    pub(super) fn properties(&self, paths: &BTreeMap<String, ColumnPath>) -> WriterProperties {
+    pub(crate) fn properties(&self, paths: &BTreeMap<String, ColumnPath>) -> WriterProperties {
         let mut builder = WriterProperties::builder()
             .set_compression(self.compression)
             .set_max_row_group_row_count(None)
@@ -135,7 +136,8 @@ fn compression(codec: Option<&str>, level: Option<i32>) -> Compression {
 
 fn bloom_filters(prefixes: &[&str], properties: &Properties) -> BTreeMap<String, f64> {
     let mut filters = BTreeMap::new();
-    for prefix in prefixes {
+    // The first prefix has the last word.
+    for prefix in prefixes.iter().rev() {
         let enabled = format!("{prefix}bloom-filter-enabled.column.");
         for (name, value) in properties.iter() {
             let Some(column) = name.strip_prefix(&enabled) else { continue };

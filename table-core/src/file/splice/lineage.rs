@@ -1,0 +1,87 @@
+//! The columns of lineage of a row group that is moved: the only ones that are encoded, because the rows of the new file begin
+//! elsewhere (specification, "Row Lineage").
+
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow_array::Int64Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use bytes::Bytes;
+use parquet::basic::{Repetition, Type as Physical};
+use parquet::data_type::Int64Type as ParquetLong;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::writer::SerializedRowGroupWriter;
+use parquet::schema::types::{PrimitiveTypeBuilder, TypePtr};
+
+use crate::file::error::FileError;
+use crate::file::parquet_reader::{FileContext, FileReader};
+use crate::file::reserved;
+use crate::metadata::schema::Field;
+use crate::metadata::types::StructType;
+
+/// `_row_id` and `_last_updated_sequence_number` of the rows of a row group.
+#[derive(Default)]
+pub(super) struct RowLineage {
+    columns: [Vec<Option<i64>>; 2],
+}
+
+fn fields() -> [Field; 2] {
+    [reserved::row_id(), reserved::last_updated_sequence_number()]
+}
+
+/// The columns as a file has them.
+pub(super) fn columns() -> Result<Vec<TypePtr>, ParquetError> {
+    let column = |field: Field| {
+        let column = PrimitiveTypeBuilder::new(&field.name, Physical::INT64)
+            .with_repetition(Repetition::OPTIONAL)
+            .with_id(Some(field.id));
+        column.build().map(Arc::new)
+    };
+    fields().into_iter().map(column).collect()
+}
+
+/// Reads the lineage of a row group whose bytes begin at a position of its file.
+pub(super) fn read(
+    metadata: &Arc<ParquetMetaData>,
+    row_group: usize,
+    bytes: &Bytes,
+    start: u64,
+    context: &FileContext,
+) -> Result<RowLineage, FileError> {
+    let wanted = StructType { fields: fields().to_vec(), other: Vec::new() };
+    let reader = FileReader::new(metadata.clone(), &wanted, context.clone())?;
+    let outside = || FileError::malformed("a column is outside its row group");
+    let slice = |range: std::ops::Range<u64>| {
+        let place = |position: u64| position.checked_sub(start).and_then(|place| usize::try_from(place).ok());
+        let (start, end) = place(range.start).zip(place(range.end)).ok_or_else(outside)?;
+        if end > bytes.len() || start > end { Err(outside()) } else { Ok(bytes.slice(start..end)) }
+    };
+    let chunks = reader.ranges(row_group)?.into_iter().map(slice).collect::<Result<Vec<_>, _>>()?;
+    let mut lineage = RowLineage::default();
+    for batch in reader.batches(row_group, chunks)? {
+        let batch = batch?;
+        for (values, array) in lineage.columns.iter_mut().zip(batch.columns()) {
+            values.extend(array.as_primitive_opt::<Int64Type>().into_iter().flat_map(Int64Array::iter));
+        }
+    }
+    Ok(lineage)
+}
+
+impl RowLineage {
+    /// Writes the last columns of a row group.
+    pub(super) fn write<W: Write + Send>(
+        &self,
+        output: &mut SerializedRowGroupWriter<'_, W>,
+    ) -> Result<(), ParquetError> {
+        for column in &self.columns {
+            let values: Vec<i64> = column.iter().flatten().copied().collect();
+            let levels: Vec<i16> = column.iter().map(|value| i16::from(value.is_some())).collect();
+            let Some(mut writer) = output.next_column()? else { break };
+            writer.typed::<ParquetLong>().write_batch(&values, Some(&levels), None)?;
+            writer.close()?;
+        }
+        Ok(())
+    }
+}
