@@ -10,9 +10,11 @@ use catalog_server::config::{Config, Flags, Log, LogFormat};
 use catalog_server::server::Server;
 use clap::{Args, Parser, Subcommand};
 use inspect::Inspect;
+use maintain::Maintain;
 use tokio::signal::unix::{SignalKind, signal};
 
 mod inspect;
+mod maintain;
 mod snippets;
 
 #[global_allocator]
@@ -36,6 +38,8 @@ enum Command {
     Serve(Serve),
     /// Look at what a catalog holds, this one or any other
     Inspect(Inspect),
+    /// Maintain a table of a catalog, this one or any other
+    Maintain(Maintain),
 }
 
 /// Serve the catalog over HTTP.
@@ -120,6 +124,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Some(Command::Serve(serve)) => run(serve),
         Some(Command::Inspect(inspect)) => inspect.run(),
+        Some(Command::Maintain(maintain)) => maintain.run(),
         None => run(Serve::default()),
     };
     match done {

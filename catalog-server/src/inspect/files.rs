@@ -13,7 +13,7 @@ use table_core::manifest::list::{self, ManifestFile};
 use table_core::metadata::partition::PartitionSpec;
 use table_core::metadata::table::TableMetadata;
 
-use super::client::{Client, TableName};
+use maintenance::client::{Client, TableName};
 
 /// Upper ends of the classes of the histogram, in bytes: powers of four from 64 KiB.
 const CLASSES: [u64; 9] =
@@ -96,12 +96,7 @@ pub async fn count(
         ..FileCounts::default()
     };
     if client.plans {
-        client
-            .plan(name, snapshot_id, |part| {
-                files.add_plan(&part, metadata);
-                Ok(())
-            })
-            .await?;
+        client.plan(name, snapshot_id, |part| files.add_plan(&part, metadata)).await?;
     } else {
         files.add_local(metadata, snapshot_id).await?;
     }

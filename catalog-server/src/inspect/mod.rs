@@ -1,6 +1,5 @@
 //! `firn inspect`: what a table looks like, asked of any Iceberg REST catalog. It knows nothing of the server here.
 
-mod client;
 mod files;
 mod report;
 mod text;
@@ -10,7 +9,7 @@ use std::io::Write as _;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use client::{Client, TableName};
+use maintenance::client::{Client, TableName};
 
 /// Look at what a catalog holds
 #[derive(Args)]

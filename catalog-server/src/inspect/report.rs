@@ -7,8 +7,8 @@ use table_core::metadata::schema::Schema;
 use table_core::metadata::table::TableMetadata;
 use table_core::metadata::types::{StructType, Type};
 
-use super::client::Loaded;
 use super::files::FileCounts;
+use maintenance::client::Loaded;
 
 /// What there is to say about a table.
 #[derive(Serialize)]

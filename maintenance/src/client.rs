@@ -1,6 +1,5 @@
-//! A small client of the Iceberg REST protocol: configuration, tables, plans.
+//! A small client of the Iceberg REST protocol: configuration, tables, plans, commits.
 
-use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, header};
@@ -19,6 +18,39 @@ const POLLS_MAX: usize = 600;
 
 const PLAN: &str = "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/plan";
 
+/// Why a catalog did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// It said no.
+    #[error("{message} ({status})")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        message: String,
+    },
+    /// It did not answer, or broke off.
+    #[error("{0}")]
+    Unreachable(String),
+    /// Its answer is not what the protocol says.
+    #[error("{0}")]
+    Unexpected(String),
+    /// A name that cannot be one.
+    #[error("{0}")]
+    Name(String),
+}
+
+/// What became of a commit.
+#[derive(Debug)]
+pub enum Committed {
+    /// It was made.
+    Done(Loaded),
+    /// A requirement did not hold: others were faster.
+    Lost(ClientError),
+    /// Nobody knows.
+    Unknown(ClientError),
+}
+
 /// A connection to a catalog.
 pub struct Client {
     http: hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -30,6 +62,7 @@ pub struct Client {
 }
 
 /// A table's name, level by level.
+#[derive(Debug, Clone)]
 pub struct TableName {
     /// The warehouse.
     pub warehouse: String,
@@ -38,7 +71,7 @@ pub struct TableName {
 }
 
 /// A table as the catalog gives it.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Loaded {
     /// Its current metadata file.
@@ -50,7 +83,7 @@ pub struct Loaded {
 
 impl TableName {
     /// Reads `warehouse.namespace.table`; levels may stand in double quotes, a quote in them doubled.
-    pub fn parse(text: &str) -> anyhow::Result<TableName> {
+    pub fn parse(text: &str) -> Result<TableName, ClientError> {
         let mut levels = vec![String::new()];
         let mut quoted = false;
         let mut rest = text.chars().peekable();
@@ -67,12 +100,12 @@ impl TableName {
             }
         }
         if quoted {
-            bail!("`{text}` has a double quote without its end");
+            return Err(ClientError::Name(format!("`{text}` has a double quote without its end")));
         }
         if levels.len() < 3 || levels.iter().any(String::is_empty) {
-            bail!(
+            return Err(ClientError::Name(format!(
                 "`{text}` is not a table's name; write `warehouse.namespace.table`, as in `main.sales.orders`"
-            );
+            )));
         }
         let table = levels.pop().unwrap_or_default();
         Ok(TableName { warehouse: levels.remove(0), namespace: levels, table })
@@ -81,11 +114,11 @@ impl TableName {
 
 impl Client {
     /// Asks a catalog for its configuration.
-    pub async fn connect(uri: &str, token: Option<&str>, warehouse: &str) -> anyhow::Result<Client> {
+    pub async fn connect(uri: &str, token: Option<&str>, warehouse: &str) -> Result<Client, ClientError> {
         let provider = rustls::crypto::ring::default_provider();
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_webpki_roots(provider)
-            .context("cannot set up TLS")?
+            .map_err(|error| ClientError::Unreachable(format!("cannot set up TLS: {error}")))?
             .https_or_http()
             .enable_http1()
             .build();
@@ -95,8 +128,7 @@ impl Client {
         let mut client = Client { http, root, token, prefix: String::new(), plans: false };
         let config =
             client.send(Method::GET, &format!("config?warehouse={}", encode(warehouse)), None).await?;
-        let config: Value =
-            serde_json::from_slice(&config).context("the catalog's configuration is not JSON")?;
+        let config: Value = decode(&config, "the catalog's configuration is not JSON")?;
         let setting = |name: &str| {
             let found = config["overrides"].get(name).or_else(|| config["defaults"].get(name));
             found.and_then(Value::as_str).map(str::to_owned)
@@ -109,9 +141,24 @@ impl Client {
     }
 
     /// Loads a table.
-    pub async fn load(&self, name: &TableName) -> anyhow::Result<Loaded> {
+    pub async fn load(&self, name: &TableName) -> Result<Loaded, ClientError> {
         let answer = self.send(Method::GET, &self.path(name, ""), None).await?;
-        serde_json::from_slice(&answer).context("the catalog's answer is not a table")
+        decode(&answer, "the catalog's answer is not a table")
+    }
+
+    /// Commits to a table.
+    ///
+    /// Fails only if the commit was certainly not made, for another reason than that others were faster.
+    pub async fn commit(&self, name: &TableName, body: String) -> Result<Committed, ClientError> {
+        match self.send(Method::POST, &self.path(name, ""), Some(body)).await {
+            Ok(answer) => match decode(&answer, "the catalog's answer is not a table") {
+                Ok(loaded) => Ok(Committed::Done(loaded)),
+                Err(error) => Ok(Committed::Unknown(error)),
+            },
+            Err(error @ ClientError::Refused { status: 409, .. }) => Ok(Committed::Lost(error)),
+            Err(error @ ClientError::Refused { status: 400..=499, .. }) => Err(error),
+            Err(error) => Ok(Committed::Unknown(error)),
+        }
     }
 
     /// Plans a scan of all files of a snapshot, and hands over each part of the plan.
@@ -119,25 +166,27 @@ impl Client {
         &self,
         name: &TableName,
         snapshot_id: i64,
-        mut take: impl FnMut(Value) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+        mut take: impl FnMut(Value),
+    ) -> Result<(), ClientError> {
         let mut plan = self.post(name, "/plan", &json!({ "snapshot-id": snapshot_id })).await?;
         let mut polls = 0;
         while plan["status"] == "submitted" {
-            let id = plan["plan-id"].as_str().context("a submitted plan has no id")?.to_owned();
+            let id = plan["plan-id"].as_str().ok_or_else(|| unexpected("a submitted plan has no id"))?;
+            let id = id.to_owned();
             polls += 1;
             if polls > POLLS_MAX {
-                bail!("the catalog has not finished the plan after {POLLS_MAX} seconds");
+                let told = format!("the catalog has not finished the plan after {POLLS_MAX} seconds");
+                return Err(ClientError::Unexpected(told));
             }
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             let path = self.path(name, &format!("/plan/{}", encode(&id)));
-            plan = serde_json::from_slice(&self.send(Method::GET, &path, None).await?)?;
+            plan = decode(&self.send(Method::GET, &path, None).await?, "the catalog's plan is not JSON")?;
             if plan.get("plan-id").is_none() {
                 plan["plan-id"] = id.into();
             }
         }
         if plan["status"] != "completed" {
-            bail!("the catalog did not plan the scan: {plan}");
+            return Err(ClientError::Unexpected(format!("the catalog did not plan the scan: {plan}")));
         }
         let mut waiting = vec![plan];
         while let Some(part) = waiting.pop() {
@@ -147,17 +196,17 @@ impl Client {
                 if fetched["plan-tasks"].as_array().is_some_and(|tasks| !tasks.is_empty()) {
                     waiting.push(fetched);
                 } else {
-                    take(fetched)?;
+                    take(fetched);
                 }
             }
-            take(part)?;
+            take(part);
         }
         Ok(())
     }
 
-    async fn post(&self, name: &TableName, rest: &str, body: &Value) -> anyhow::Result<Value> {
-        let answer = self.send(Method::POST, &self.path(name, rest), Some(body)).await?;
-        serde_json::from_slice(&answer).context("the catalog's answer is not JSON")
+    async fn post(&self, name: &TableName, rest: &str, body: &Value) -> Result<Value, ClientError> {
+        let answer = self.send(Method::POST, &self.path(name, rest), Some(body.to_string())).await?;
+        decode(&answer, "the catalog's answer is not JSON")
     }
 
     fn path(&self, name: &TableName, rest: &str) -> String {
@@ -165,7 +214,7 @@ impl Client {
         format!("{}namespaces/{namespace}/tables/{}{rest}", self.prefix, encode(&name.table))
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Bytes> {
+    async fn send(&self, method: Method, path: &str, body: Option<String>) -> Result<Bytes, ClientError> {
         let url = format!("{}/v1/{path}", self.root);
         let mut request = Request::builder().method(method).uri(&url);
         if let Some(token) = &self.token {
@@ -174,28 +223,43 @@ impl Client {
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        let body = body.map(ToString::to_string).unwrap_or_default();
         let request = request
-            .body(Full::from(body))
-            .with_context(|| format!("`{}` is not a catalog's address", self.root))?;
+            .body(Full::from(body.unwrap_or_default()))
+            .map_err(|_| ClientError::Name(format!("`{}` is not a catalog's address", self.root)))?;
         let answer = async {
             let response = self.http.request(request).await?;
             let status = response.status();
-            Ok::<_, anyhow::Error>((status, response.into_body().collect().await?.to_bytes()))
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((
+                status,
+                response.into_body().collect().await?.to_bytes(),
+            ))
         };
         let (status, body) = tokio::time::timeout(ANSWER_TIMEOUT, answer)
             .await
-            .map_err(|_| anyhow!("`{}` did not answer within {} s", self.root, ANSWER_TIMEOUT.as_secs()))?
-            .with_context(|| {
-                format!("cannot reach a catalog at `{}`; is it running? See `--uri`", self.root)
+            .map_err(|_| {
+                let seconds = ANSWER_TIMEOUT.as_secs();
+                ClientError::Unreachable(format!("`{}` did not answer within {seconds} s", self.root))
+            })?
+            .map_err(|error| {
+                let told = format!("cannot reach a catalog at `{}`; is it running? See `--uri`", self.root);
+                ClientError::Unreachable(format!("{told}: {error}"))
             })?;
         if status.is_success() {
             return Ok(body);
         }
         let told = serde_json::from_slice::<Value>(&body).ok();
         let message = told.as_ref().and_then(|told| told["error"]["message"].as_str());
-        bail!("{} ({status})", message.unwrap_or("the catalog refused the request without a reason"));
+        let message = message.unwrap_or("the catalog refused the request without a reason").to_owned();
+        Err(ClientError::Refused { status: status.as_u16(), message })
     }
+}
+
+fn decode<'a, T: Deserialize<'a>>(answer: &'a [u8], otherwise: &str) -> Result<T, ClientError> {
+    serde_json::from_slice(answer).map_err(|error| ClientError::Unexpected(format!("{otherwise}: {error}")))
+}
+
+fn unexpected(what: &str) -> ClientError {
+    ClientError::Unexpected(what.to_owned())
 }
 
 fn encode(text: &str) -> String {

@@ -1,0 +1,94 @@
+//! Why a job could not be done.
+
+use table_core::file::error::FileError;
+use table_core::file::puffin::PuffinError;
+use table_core::manifest::error::ManifestError;
+use table_core::metadata::error::MetadataError;
+use table_core::rewrite::options::OptionsError;
+use table_core::scan::error::ScanError;
+use table_core::snapshot::error::SnapshotError;
+
+use crate::client::ClientError;
+
+/// What was in the way.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The catalog refused, or could not be reached.
+    #[error(transparent)]
+    Catalog(#[from] ClientError),
+    /// A file could not be read, written or deleted.
+    #[error("cannot {action} `{location}`: {source}")]
+    Storage {
+        /// What was attempted.
+        action: &'static str,
+        /// Where.
+        location: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A location that nothing here can reach.
+    #[error("`{0}` is not a local file; only tables on local files (`file:`) can be maintained so far")]
+    Scheme(String),
+    /// A data or delete file cannot be used.
+    #[error("the file `{location}` cannot be used: {reason}")]
+    File {
+        /// Which one.
+        location: String,
+        /// What is wrong with it.
+        reason: FileError,
+    },
+    /// A deletion vector cannot be used.
+    #[error("the deletion vector in `{location}` cannot be used: {reason}")]
+    Vector {
+        /// In which file.
+        location: String,
+        /// What is wrong with it.
+        reason: PuffinError,
+    },
+    /// A manifest cannot be used.
+    #[error("the manifest `{location}` cannot be used: {reason}")]
+    Manifest {
+        /// Which one.
+        location: String,
+        /// What is wrong with it.
+        reason: ManifestError,
+    },
+    /// The table's metadata is damaged.
+    #[error("the table's metadata cannot be used: {0}")]
+    Metadata(#[from] MetadataError),
+    /// The files of a snapshot cannot be told.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// The commit cannot be made, or others were in the way.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// What is wanted cannot be.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// What was written is not what was read. Nothing was committed.
+    #[error("{0}; nothing was committed")]
+    Verification(String),
+    /// Others committed again and again.
+    #[error("others were faster {0} times; nothing was committed")]
+    LostRaces(u32),
+    /// Nobody knows whether the commit was made.
+    #[error(
+        "it is not known whether the catalog made the commit ({0}); no file was deleted, look at the table"
+    )]
+    OutcomeUnknown(ClientError),
+    /// A thread of ours ended in an unexpected way.
+    #[error("the work ended in an unexpected way: {0}")]
+    Internal(String),
+}
+
+impl JobError {
+    /// For what is wrong with a data or delete file.
+    pub fn file(location: &str) -> impl FnOnce(FileError) -> JobError {
+        move |reason| JobError::File { location: location.to_owned(), reason }
+    }
+
+    /// For what the file system says.
+    pub fn storage(action: &'static str, location: &str) -> impl FnOnce(std::io::Error) -> JobError {
+        move |source| JobError::Storage { action, location: location.to_owned(), source }
+    }
+}

@@ -1,0 +1,12 @@
+//! Keeps tables fast, from outside: reads them as any engine does, writes new files, and commits through an Iceberg REST
+//! catalog with the requirements that keep writers safe. It knows no catalog from within.
+//!
+//! `once → jobs → { execute, table } → { client, files } → table_core`.
+
+pub mod client;
+pub mod error;
+mod execute;
+pub mod files;
+pub mod jobs;
+pub mod once;
+pub mod table;
