@@ -8,7 +8,7 @@ use super::error::{Conflict, NewDelete, SnapshotError};
 use super::history::{History, operation};
 use super::output::Output;
 use super::removed::Removed;
-use super::row_match::RowMatch;
+use super::row_match::{PartitionMatch, RowMatch};
 use crate::expr::expression::Expression;
 use crate::manifest::data_file::DataFile;
 use crate::manifest::entry::{Content, File, Status};
@@ -141,14 +141,19 @@ impl<'a> Conflicts<'a> {
     ) -> Result<(), SnapshotError> {
         let types = output.types(line.spec_id)?;
         let tuples = manifest.partitions(&types).map_err(SnapshotError::manifest(&line.path))?;
+        let in_partition = |tuple: &PartitionTuple| {
+            self.filter.as_ref().map(|filter| filter.in_partition(line.spec_id, tuple))
+        };
+        let filters: Vec<_> = tuples.iter().map(in_partition).collect();
         let empty = PartitionTuple::new();
         for file in manifest.files(line) {
             let Some((_, operation)) = self.snapshots.get(&file.snapshot_id()) else { continue };
             let operation = operation.clone();
             let tuple = tuples.get(file.partition_number()).unwrap_or(&empty);
+            let filter = filters.get(file.partition_number()).and_then(Option::as_ref);
             match line.content {
-                ManifestContent::Data => self.look_at_data(&file, tuple, operation.as_deref()),
-                ManifestContent::Deletes if file.is_live() => self.look_at_delete(&file, tuple),
+                ManifestContent::Data => self.look_at_data(&file, filter, operation.as_deref()),
+                ManifestContent::Deletes if file.is_live() => self.look_at_delete(&file, tuple, filter),
                 ManifestContent::Deletes => {}
             }
         }
@@ -174,15 +179,12 @@ impl<'a> Conflicts<'a> {
         Ok(())
     }
 
-    fn look_at_data(&mut self, file: &File<'_>, tuple: &PartitionTuple, operation: Option<&str>) {
+    fn look_at_data(&mut self, file: &File<'_>, filter: Option<&PartitionMatch>, operation: Option<&str>) {
         // An operation that is not known may have done anything.
         let did = |operations: &[&str]| operation.is_none_or(|operation| operations.contains(&operation));
-        let matches = |conflicts: &Self| {
-            let filter = conflicts.filter.as_ref();
-            filter.is_none_or(|filter| filter.might_match(file.spec_id(), tuple, file))
-        };
+        let matches = || filter.is_none_or(|filter| filter.might_match(file));
         match file.status() {
-            Status::Added if self.looks.new_data && did(&["append", "overwrite"]) && matches(self) => {
+            Status::Added if self.looks.new_data && did(&["append", "overwrite"]) && matches() => {
                 self.data.push(file.path().to_owned());
             }
             Status::Deleted if did(&["overwrite", "replace", "delete"]) => {
@@ -190,7 +192,7 @@ impl<'a> Conflicts<'a> {
                 if self.references.contains(file.path()) && !is_ignored {
                     self.gone.push(file.path().to_owned());
                 }
-                if self.looks.data_removed && matches(self) {
+                if self.looks.data_removed && matches() {
                     self.removed.push(file.path().to_owned());
                 }
             }
@@ -198,7 +200,7 @@ impl<'a> Conflicts<'a> {
         }
     }
 
-    fn look_at_delete(&mut self, file: &File<'_>, tuple: &PartitionTuple) {
+    fn look_at_delete(&mut self, file: &File<'_>, tuple: &PartitionTuple, filter: Option<&PartitionMatch>) {
         if self.looks.vectors
             && file.format().eq_ignore_ascii_case("puffin")
             && let Some(target) = file.referenced_data_file().filter(|path| self.targets.contains(path))
@@ -209,8 +211,8 @@ impl<'a> Conflicts<'a> {
         if is_older || self.translated.contains(&DeleteKey::read(file)) {
             return;
         }
-        let matches = |filter: &RowMatch| filter.might_match_partition(file.spec_id(), tuple);
-        if !self.filter.as_ref().is_none_or(matches) {
+        // What it says of columns is about the rows it deletes, if anything; only its partition is certain.
+        if !filter.is_none_or(PartitionMatch::is_possible) {
             return;
         }
         if self.looks.new_deletes {
