@@ -1,7 +1,7 @@
 //! Which concurrent commits a change goes with.
 
 use table_core::manifest::data_file::DataFile;
-use table_core::snapshot::change::{Change, Checks, DeleteKey, Kind};
+use table_core::snapshot::change::{AddedDelete, Change, Checks, DeleteKey, Kind};
 use table_core::snapshot::error::{Conflict, SnapshotError};
 
 use super::lake::{
@@ -138,6 +138,20 @@ fn deletes_that_a_rewrite_saw_are_no_conflict() {
     let mut lake = after(2, &row_delta(&[], &[equality("e", "x"), positions("p", "x")]));
     lake.commit(&append(&[data("d", "x")]));
     fine(&lake, &replace(&[data("a", "x")], &[data("n", "x")], 2));
+}
+
+#[test]
+fn deletes_that_were_seen_and_then_rewritten_with_their_number_are_no_conflict() {
+    let mut lake = after(2, &row_delta(&[], &[positions("p", "x"), positions("q", "x")]));
+    let merged = AddedDelete { file: positions("pq", "x"), sequence_number: Some(2) };
+    let merge = Change {
+        removed_deletes: keys(&[positions("p", "x"), positions("q", "x")]),
+        added_deletes: vec![merged],
+        ..Change::new(Kind::Replace)
+    };
+    lake.commit(&merge);
+    fine(&lake, &replace(&[data("a", "x")], &[data("n", "x")], 2));
+    assert_eq!(deleted_from(conflict(&lake, &rewrite_a())).len(), 3, "none of them was seen at 1");
 }
 
 #[test]

@@ -228,6 +228,25 @@ fn deletes_older_than_every_file_go_with_a_rewrite() {
 }
 
 #[test]
+fn deletes_as_old_as_the_oldest_file_stay() {
+    let mut lake = Lake::new(2);
+    lake.commit(&append(&[data("a", "x")]));
+    // Positions may be deleted from files of the same commit.
+    lake.commit(&row_delta(&[data("b", "x")], &[positions("p", "x"), equality("e", "x")]));
+    lake.commit(&delete(&["a"]));
+    assert_eq!(lake.show(), "b@2 e@2 p@2");
+}
+
+#[test]
+fn a_file_whose_partition_is_null_is_found() {
+    let mut lake = Lake::new(2);
+    let null = DataFile { partition: vec![None], ..data("a", "") };
+    lake.commit(&append(&[null.clone(), data("b", "x")]));
+    lake.commit(&replace(&[null], &[data("c", "x")], 1));
+    assert_eq!(lake.show(), "b@1 c@2");
+}
+
+#[test]
 fn deletes_newer_than_the_number_that_new_files_keep_stay() {
     let mut lake = Lake::new(2);
     lake.commit(&append(&[data("a", "x")]));
