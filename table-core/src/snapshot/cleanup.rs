@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::error::SnapshotError;
 use super::expire::check_allowed;
-use super::plan::{Wanted, embedded};
+use super::history::embedded;
+use super::plan::Wanted;
 use crate::manifest::entry::File;
 use crate::manifest::file::Manifest;
 use crate::manifest::list::ManifestFile;

@@ -89,14 +89,7 @@ impl Removal {
         let tuples = manifest.partitions(&output.types(line.spec_id)?).map_err(damaged)?;
         let empty = PartitionTuple::new();
         let tuple = |file: &File<'_>| tuples.get(file.partition_number()).unwrap_or(&empty);
-        let in_partition =
-            |tuple: &PartitionTuple| self.rows.as_ref().map(|rows| rows.in_partition(line.spec_id, tuple));
-        let rows: Vec<_> = tuples.iter().map(in_partition).collect();
-        let mut goes = Vec::with_capacity(manifest.len());
-        for file in manifest.files(line) {
-            let rows = rows.get(file.partition_number()).and_then(Option::as_ref);
-            goes.push(file.is_live() && self.goes(&file, rows)?);
-        }
+        let goes = self.which_go(line, manifest, &tuples)?;
         if !goes.contains(&true) {
             return Ok(None);
         }
@@ -128,6 +121,23 @@ impl Removal {
         let mut missing: Vec<_> = paths.chain(deletes).collect();
         missing.sort();
         if missing.is_empty() { Ok(()) } else { Err(Conflict::FilesGone(missing).into()) }
+    }
+
+    /// For each entry of a manifest, whether its file goes.
+    fn which_go(
+        &self,
+        line: &ManifestFile,
+        manifest: &Manifest,
+        tuples: &[PartitionTuple],
+    ) -> Result<Vec<bool>, SnapshotError> {
+        let in_partition =
+            |tuple: &PartitionTuple| self.rows.as_ref().map(|rows| rows.in_partition(line.spec_id, tuple));
+        let rows: Vec<_> = tuples.iter().map(in_partition).collect();
+        let goes = manifest.files(line).map(|file| {
+            let rows = rows.get(file.partition_number()).and_then(Option::as_ref);
+            Ok(file.is_live() && self.goes(&file, rows)?)
+        });
+        goes.collect()
     }
 
     fn is_first(&mut self, file: &DataFile) -> bool {
