@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::error::SnapshotError;
 use super::expire::check_allowed;
-use super::plan::{Wanted, embedded};
+use super::history::embedded;
+use super::plan::Wanted;
 use crate::manifest::entry::File;
 use crate::manifest::file::Manifest;
 use crate::manifest::list::ManifestFile;
@@ -127,8 +128,9 @@ impl Cleanup {
     pub fn wanted(&self) -> Wanted {
         let manifests =
             |lines: &BTreeMap<String, ManifestFile>| Wanted::Manifests(lines.values().cloned().collect());
-        if !self.gone_lists.is_empty() || !self.kept_lists.is_empty() {
-            return Wanted::Lists(self.gone_lists.union(&self.kept_lists).cloned().collect());
+        let lists = [&self.gone_lists, &self.kept_lists].into_iter().find(|lists| !lists.is_empty());
+        if let Some(lists) = lists {
+            return Wanted::Lists(lists.iter().cloned().collect());
         }
         if !self.unread.is_empty() {
             return manifests(&self.unread);
@@ -141,6 +143,7 @@ impl Cleanup {
         let (is_gone, is_kept) = (self.gone_lists.remove(path), self.kept_lists.remove(path));
         if is_kept {
             for line in lines {
+                self.gone.remove(&line.path);
                 self.keep_manifest(line);
             }
         } else if is_gone {
@@ -236,9 +239,15 @@ impl Cleanup {
     fn go_on(&mut self) {
         loop {
             match self.step {
-                Step::Lists if self.gone_lists.is_empty() && self.kept_lists.is_empty() => {
+                Step::Lists if self.gone_lists.is_empty() => {
                     let kept = &self.kept_paths;
                     self.gone.retain(|path, _| !kept.contains(path));
+                    if self.gone.is_empty() {
+                        // Every manifest is needed, so nothing more has to be known.
+                        self.kept_lists.clear();
+                    } else if !self.kept_lists.is_empty() {
+                        return;
+                    }
                     self.begin_batch();
                 }
                 Step::Reading if self.unread.is_empty() => {

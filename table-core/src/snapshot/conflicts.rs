@@ -1,14 +1,14 @@
 //! What other commits did since a change was computed, and whether the change still holds. As the validations of Java's
 //! `MergingSnapshotProducer`, stricter in one thing: deletes that a rewrite added count like those of any other commit.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::change::{Change, DeleteKey, Kind, vector_of};
 use super::error::{Conflict, NewDelete, SnapshotError};
 use super::history::{History, operation};
 use super::output::Output;
-use super::partitions::may_be_same;
-use super::row_match::RowMatch;
+use super::removed::Removed;
+use super::row_match::{PartitionMatch, RowMatch};
 use crate::expr::expression::Expression;
 use crate::manifest::data_file::DataFile;
 use crate::manifest::entry::{Content, File, Status};
@@ -40,8 +40,8 @@ pub(super) struct Conflicts<'a> {
     snapshots: HashMap<i64, (&'a Snapshot, Option<String>)>,
     /// Deletes with a greater number are new.
     since_number: i64,
-    /// Specs without fields: their equality deletes are for all files.
-    global_specs: HashSet<i32>,
+    /// The data files to remove.
+    files: Removed<'a>,
     targets: HashSet<&'a str>,
     translated: HashSet<&'a DeleteKey>,
     references: HashSet<&'a str>,
@@ -49,7 +49,7 @@ pub(super) struct Conflicts<'a> {
     data: Vec<String>,
     delete_files: Vec<String>,
     removed: Vec<String>,
-    of_removed: Vec<NewDelete>,
+    of_removed: BTreeMap<DeleteKey, NewDelete>,
     vectors: Vec<String>,
 }
 
@@ -104,7 +104,7 @@ impl<'a> Conflicts<'a> {
             filter,
             snapshots,
             since_number: since.map_or(0, Snapshot::sequence_number),
-            global_specs: unpartitioned.map(PartitionSpec::id).collect(),
+            files: Removed::new(change, unpartitioned.map(PartitionSpec::id).collect()),
             targets: change.added_deletes.iter().filter_map(|added| vector_of(&added.file)).collect(),
             translated: checks.translated.iter().collect(),
             references: checks.referenced_files.iter().map(String::as_str).collect(),
@@ -112,7 +112,7 @@ impl<'a> Conflicts<'a> {
             data: Vec::new(),
             delete_files: Vec::new(),
             removed: Vec::new(),
-            of_removed: Vec::new(),
+            of_removed: BTreeMap::new(),
             vectors: Vec::new(),
         })
     }
@@ -141,14 +141,19 @@ impl<'a> Conflicts<'a> {
     ) -> Result<(), SnapshotError> {
         let types = output.types(line.spec_id)?;
         let tuples = manifest.partitions(&types).map_err(SnapshotError::manifest(&line.path))?;
+        let in_partition = |tuple: &PartitionTuple| {
+            self.filter.as_ref().map(|filter| filter.in_partition(line.spec_id, tuple))
+        };
+        let filters: Vec<_> = tuples.iter().map(in_partition).collect();
         let empty = PartitionTuple::new();
         for file in manifest.files(line) {
             let Some((_, operation)) = self.snapshots.get(&file.snapshot_id()) else { continue };
             let operation = operation.clone();
             let tuple = tuples.get(file.partition_number()).unwrap_or(&empty);
+            let filter = filters.get(file.partition_number()).and_then(Option::as_ref);
             match line.content {
-                ManifestContent::Data => self.look_at_data(&file, tuple, operation.as_deref()),
-                ManifestContent::Deletes if file.is_live() => self.look_at_delete(&file, tuple),
+                ManifestContent::Data => self.look_at_data(&file, filter, operation.as_deref()),
+                ManifestContent::Deletes if file.is_live() => self.look_at_delete(&file, tuple, filter),
                 ManifestContent::Deletes => {}
             }
         }
@@ -159,7 +164,6 @@ impl<'a> Conflicts<'a> {
     pub(super) fn check(&self) -> Result<(), SnapshotError> {
         let paths = |paths: &[String], conflict: fn(Vec<String>) -> Conflict| {
             let mut paths = paths.to_vec();
-            // A later commit may carry over what an earlier one added, so that it is seen twice.
             paths.sort();
             paths.dedup();
             if paths.is_empty() { Ok(()) } else { Err(conflict(paths)) }
@@ -167,7 +171,7 @@ impl<'a> Conflicts<'a> {
         paths(&self.gone, Conflict::FilesGone)?;
         paths(&self.data, Conflict::NewData)?;
         if !self.of_removed.is_empty() {
-            return Err(Conflict::NewDeletes(self.of_removed.clone()).into());
+            return Err(Conflict::NewDeletes(self.of_removed.values().cloned().collect()).into());
         }
         paths(&self.delete_files, Conflict::NewDeleteFiles)?;
         paths(&self.removed, Conflict::DataRemoved)?;
@@ -175,15 +179,12 @@ impl<'a> Conflicts<'a> {
         Ok(())
     }
 
-    fn look_at_data(&mut self, file: &File<'_>, tuple: &PartitionTuple, operation: Option<&str>) {
+    fn look_at_data(&mut self, file: &File<'_>, filter: Option<&PartitionMatch>, operation: Option<&str>) {
         // An operation that is not known may have done anything.
         let did = |operations: &[&str]| operation.is_none_or(|operation| operations.contains(&operation));
-        let matches = |conflicts: &Self| {
-            let filter = conflicts.filter.as_ref();
-            filter.is_none_or(|filter| filter.might_match(file.spec_id(), tuple, file))
-        };
+        let matches = || filter.is_none_or(|filter| filter.might_match(file));
         match file.status() {
-            Status::Added if self.looks.new_data && did(&["append", "overwrite"]) && matches(self) => {
+            Status::Added if self.looks.new_data && did(&["append", "overwrite"]) && matches() => {
                 self.data.push(file.path().to_owned());
             }
             Status::Deleted if did(&["overwrite", "replace", "delete"]) => {
@@ -191,7 +192,7 @@ impl<'a> Conflicts<'a> {
                 if self.references.contains(file.path()) && !is_ignored {
                     self.gone.push(file.path().to_owned());
                 }
-                if self.looks.data_removed && matches(self) {
+                if self.looks.data_removed && matches() {
                     self.removed.push(file.path().to_owned());
                 }
             }
@@ -199,7 +200,7 @@ impl<'a> Conflicts<'a> {
         }
     }
 
-    fn look_at_delete(&mut self, file: &File<'_>, tuple: &PartitionTuple) {
+    fn look_at_delete(&mut self, file: &File<'_>, tuple: &PartitionTuple, filter: Option<&PartitionMatch>) {
         if self.looks.vectors
             && file.format().eq_ignore_ascii_case("puffin")
             && let Some(target) = file.referenced_data_file().filter(|path| self.targets.contains(path))
@@ -210,8 +211,8 @@ impl<'a> Conflicts<'a> {
         if is_older || self.translated.contains(&DeleteKey::read(file)) {
             return;
         }
-        let matches = |filter: &RowMatch| filter.might_match_partition(file.spec_id(), tuple);
-        if !self.filter.as_ref().is_none_or(matches) {
+        // What it says of columns is about the rows it deletes, if anything; only its partition is certain.
+        if !filter.is_none_or(PartitionMatch::is_possible) {
             return;
         }
         if self.looks.new_deletes {
@@ -230,36 +231,16 @@ impl<'a> Conflicts<'a> {
     }
 
     fn look_at_removed(&mut self, delete: &File<'_>, tuple: &PartitionTuple) {
-        let is_global =
-            delete.content() == Content::EqualityDeletes && self.global_specs.contains(&delete.spec_id());
-        let applies =
-            |path: &str, partition: Option<(i32, &PartitionTuple)>| match delete.referenced_data_file() {
-                Some(target) => target == path,
-                None => {
-                    is_global
-                        || partition.is_none_or(|(spec_id, other)| {
-                            spec_id == delete.spec_id() && may_be_same(other, tuple)
-                        })
-                }
-            };
-        let known = self.change.removed_data.iter();
-        let known = known.map(|file| (&file.path, Some((file.spec_id, &file.partition))));
-        let unknown = self.change.removed_paths.iter().map(|path| (path, None));
-        let hit: Vec<_> =
-            known.chain(unknown).filter(|(path, partition)| applies(path, *partition)).collect();
-        let key = DeleteKey::read(delete);
-        for (path, _) in hit {
-            let is_known =
-                |found: &NewDelete| found.data_file == *path && DeleteKey::of(&found.delete) == key;
-            if self.of_removed.iter().any(is_known) {
-                continue;
-            }
-            self.of_removed.push(NewDelete {
-                data_file: path.clone(),
-                delete: DataFile::read(delete, tuple.clone()),
-                sequence_number: delete.sequence_number().unwrap_or(self.since_number + 1),
-            });
+        let hit = self.files.hit_by(delete, tuple);
+        if hit.is_empty() {
+            return;
         }
+        // A later commit may carry over what an earlier one added, so that it is seen twice.
+        self.of_removed.entry(DeleteKey::read(delete)).or_insert_with(|| NewDelete {
+            data_files: hit.into_iter().map(str::to_owned).collect(),
+            delete: DataFile::read(delete, tuple.clone()),
+            sequence_number: delete.sequence_number().unwrap_or(self.since_number + 1),
+        });
     }
 }
 

@@ -34,22 +34,22 @@ pub enum SnapshotError {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Conflict {
     /// Files that the change removes or refers to are not there any more.
-    #[error("files are gone that the change is about: {}", .0.join(", "))]
+    #[error("files are gone that the change is about: {}", some(.0))]
     FilesGone(Vec<String>),
     /// Rows were deleted from files that the change removes, and would come back with what replaces them.
-    #[error("rows were deleted since from files that the change removes: {}", .0.iter().map(|found| &*found.data_file).collect::<Vec<_>>().join(", "))]
+    #[error("rows were deleted since from files that the change removes: {}", some(.0.iter().flat_map(|found| &found.data_files)))]
     NewDeletes(Vec<NewDelete>),
     /// Data files were added that may hold rows the change should have seen.
-    #[error("data files were added since that the change did not see: {}", .0.join(", "))]
+    #[error("data files were added since that the change did not see: {}", some(.0))]
     NewData(Vec<String>),
     /// Delete files were added that may delete rows the change is about.
-    #[error("delete files were added since that the change did not see: {}", .0.join(", "))]
+    #[error("delete files were added since that the change did not see: {}", some(.0))]
     NewDeleteFiles(Vec<String>),
     /// Data files were removed that may have held rows the change is about.
-    #[error("data files were removed since that the change is about: {}", .0.join(", "))]
+    #[error("data files were removed since that the change is about: {}", some(.0))]
     DataRemoved(Vec<String>),
     /// Data files that the change adds deletion vectors for got others since.
-    #[error("data files got other deletion vectors since: {}", .0.join(", "))]
+    #[error("data files got other deletion vectors since: {}", some(.0))]
     NewVectors(Vec<String>),
     /// The snapshot that the change was computed from is not an ancestor of the branch's head, or the history between is
     /// gone.
@@ -60,15 +60,27 @@ pub enum Conflict {
     },
 }
 
-/// A delete that another commit added, for a file that the change removes.
+/// A delete that another commit added, for files that the change removes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewDelete {
-    /// The data file.
-    pub data_file: String,
-    /// The delete file or deletion vector. One for a whole partition may delete nothing from the data file.
+    /// The data files. A delete for a whole partition may delete nothing from some of them, or from any.
+    pub data_files: Vec<String>,
+    /// The delete file or deletion vector.
     pub delete: DataFile,
     /// Its data sequence number.
     pub sequence_number: i64,
+}
+
+/// The first of these paths, and how many more there are.
+fn some<'p>(paths: impl IntoIterator<Item = &'p String>) -> String {
+    const SHOWN_MAX: usize = 10;
+
+    let paths: Vec<_> = paths.into_iter().map(String::as_str).collect();
+    let shown = paths.get(..SHOWN_MAX).unwrap_or(&paths).join("`, `");
+    match paths.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0) {
+        Some(more) => format!("`{shown}` and {more} more"),
+        None => format!("`{shown}`"),
+    }
 }
 
 impl SnapshotError {

@@ -1,10 +1,12 @@
-//! Walking from a snapshot to its ancestors.
+//! Where a commit begins: the branch's head, its ancestors, its manifests if it names them itself.
 
 use std::collections::{HashMap, HashSet};
 
+use super::commit::Context;
 use super::error::{Conflict, SnapshotError};
+use crate::manifest::list::ManifestFile;
 use crate::metadata::error::MetadataError;
-use crate::metadata::snapshot::Snapshot;
+use crate::metadata::snapshot::{MAIN_BRANCH, RefKind, Snapshot};
 use crate::metadata::table::TableMetadata;
 
 /// A table's snapshots by id.
@@ -56,4 +58,33 @@ impl<'a> History<'a> {
 pub(super) fn operation(snapshot: &Snapshot) -> Result<Option<String>, MetadataError> {
     let entry = snapshot.summary()?.into_iter().find(|(key, _)| key == "operation");
     Ok(entry.map(|(_, value)| value))
+}
+
+/// The snapshot that a commit to a branch is made from.
+pub(super) fn parent<'a>(
+    metadata: &'a TableMetadata,
+    context: &Context,
+) -> Result<Option<&'a Snapshot>, SnapshotError> {
+    if metadata.snapshot(context.snapshot_id).is_some() || context.snapshot_id <= 0 {
+        let id = context.snapshot_id;
+        return Err(SnapshotError::Invalid(format!("the snapshot id {id} is taken, or not positive")));
+    }
+    match metadata.refs().get(&context.branch) {
+        Some(reference) if reference.kind == RefKind::Tag => {
+            Err(SnapshotError::Invalid(format!("`{}` is a tag, which does not move", context.branch)))
+        }
+        Some(reference) => match metadata.snapshot(reference.snapshot_id) {
+            Some(head) => Ok(Some(head)),
+            None => Err(Conflict::HistoryGone { since: reference.snapshot_id }.into()),
+        },
+        // A new branch begins where `main` is.
+        None if context.branch == MAIN_BRANCH => Ok(None),
+        None => Ok(metadata.current_snapshot()),
+    }
+}
+
+/// The manifests of a snapshot that names them itself, as the oldest do.
+pub(super) fn embedded(snapshot: &Snapshot) -> Result<Vec<ManifestFile>, SnapshotError> {
+    let paths = snapshot.manifests()?.unwrap_or_default();
+    Ok(paths.into_iter().map(|path| ManifestFile::embedded(path, 0, snapshot.id())).collect())
 }

@@ -20,5 +20,6 @@ mod history;
 mod output;
 mod partitions;
 mod removal;
+mod removed;
 mod row_match;
 mod summary;

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::change::{Change, Kind};
 use super::commit::{self, Context, Draft, NewSnapshot};
 use super::conflicts::Conflicts;
-use super::error::{Conflict, SnapshotError};
+use super::error::SnapshotError;
+use super::history;
 use super::output::Output;
 use super::removal::{Removal, sequence_number_min};
 use super::row_match::RowMatch;
 use super::summary::Summary;
 use crate::manifest::file::Manifest;
 use crate::manifest::list::{ManifestContent, ManifestFile};
-use crate::metadata::snapshot::{MAIN_BRANCH, RefKind, Snapshot};
+use crate::metadata::snapshot::Snapshot;
 use crate::metadata::table::TableMetadata;
 
 /// What a plan has to see next.
@@ -63,7 +64,7 @@ struct Reasons {
 impl<'a> Plan<'a> {
     /// Begins a plan for a table as it is now.
     ///
-    /// Fails with [`SnapshotError::Invalid`] if the change makes no sense for the table, and with [`Conflict::HistoryGone`] if
+    /// Fails with [`SnapshotError::Invalid`] if the change makes no sense for the table, and with [`super::error::Conflict::HistoryGone`] if
     /// the snapshot that it was computed from is not in the branch's history.
     pub fn new(
         metadata: &'a TableMetadata,
@@ -71,7 +72,7 @@ impl<'a> Plan<'a> {
         context: Context,
     ) -> Result<Plan<'a>, SnapshotError> {
         change.check(metadata.format_version())?;
-        let parent = parent(metadata, &context)?;
+        let parent = history::parent(metadata, &context)?;
         let rows = change.removed_rows.as_ref();
         let rows = rows.map(|rows| RowMatch::new(metadata, rows)).transpose()?;
         let mut plan = Plan {
@@ -95,7 +96,7 @@ impl<'a> Plan<'a> {
                     plan.lists.entry(path).or_default().insert(snapshot.id());
                 }
                 // The oldest snapshots name their manifests themselves.
-                None => plan.see_lines(&[snapshot.id()].into(), embedded(snapshot)?)?,
+                None => plan.see_lines(&[snapshot.id()].into(), history::embedded(snapshot)?)?,
             }
         }
         plan.go_on();
@@ -251,33 +252,6 @@ impl<'a> Plan<'a> {
     fn reasons(&mut self, path: &str) -> &mut Reasons {
         self.manifests.entry(path.to_owned()).or_default()
     }
-}
-
-pub(super) fn parent<'a>(
-    metadata: &'a TableMetadata,
-    context: &Context,
-) -> Result<Option<&'a Snapshot>, SnapshotError> {
-    if metadata.snapshot(context.snapshot_id).is_some() || context.snapshot_id <= 0 {
-        let id = context.snapshot_id;
-        return Err(SnapshotError::Invalid(format!("the snapshot id {id} is taken, or not positive")));
-    }
-    match metadata.refs().get(&context.branch) {
-        Some(reference) if reference.kind == RefKind::Tag => {
-            Err(SnapshotError::Invalid(format!("`{}` is a tag, which does not move", context.branch)))
-        }
-        Some(reference) => match metadata.snapshot(reference.snapshot_id) {
-            Some(head) => Ok(Some(head)),
-            None => Err(Conflict::HistoryGone { since: reference.snapshot_id }.into()),
-        },
-        // A new branch begins where `main` is.
-        None if context.branch == MAIN_BRANCH => Ok(None),
-        None => Ok(metadata.current_snapshot()),
-    }
-}
-
-pub(super) fn embedded(snapshot: &Snapshot) -> Result<Vec<ManifestFile>, SnapshotError> {
-    let paths = snapshot.manifests()?.unwrap_or_default();
-    Ok(paths.into_iter().map(|path| ManifestFile::embedded(path, 0, snapshot.id())).collect())
 }
 
 fn add_data(

@@ -7,7 +7,7 @@ use super::change::{Change, DeleteKey};
 use super::error::{Conflict, SnapshotError};
 use super::output::Output;
 use super::partitions::may_contain;
-use super::row_match::RowMatch;
+use super::row_match::{PartitionMatch, RowMatch};
 use super::summary::Summary;
 use crate::manifest::data_file::DataFile;
 use crate::manifest::entry::{Content, File};
@@ -89,10 +89,7 @@ impl Removal {
         let tuples = manifest.partitions(&output.types(line.spec_id)?).map_err(damaged)?;
         let empty = PartitionTuple::new();
         let tuple = |file: &File<'_>| tuples.get(file.partition_number()).unwrap_or(&empty);
-        let mut goes = Vec::with_capacity(manifest.len());
-        for file in manifest.files(line) {
-            goes.push(file.is_live() && self.goes(&file, tuple(&file))?);
-        }
+        let goes = self.which_go(line, manifest, &tuples)?;
         if !goes.contains(&true) {
             return Ok(None);
         }
@@ -126,6 +123,23 @@ impl Removal {
         if missing.is_empty() { Ok(()) } else { Err(Conflict::FilesGone(missing).into()) }
     }
 
+    /// For each entry of a manifest, whether its file goes.
+    fn which_go(
+        &self,
+        line: &ManifestFile,
+        manifest: &Manifest,
+        tuples: &[PartitionTuple],
+    ) -> Result<Vec<bool>, SnapshotError> {
+        let in_partition =
+            |tuple: &PartitionTuple| self.rows.as_ref().map(|rows| rows.in_partition(line.spec_id, tuple));
+        let rows: Vec<_> = tuples.iter().map(in_partition).collect();
+        let goes = manifest.files(line).map(|file| {
+            let rows = rows.get(file.partition_number()).and_then(Option::as_ref);
+            Ok(file.is_live() && self.goes(&file, rows)?)
+        });
+        goes.collect()
+    }
+
     fn is_first(&mut self, file: &DataFile) -> bool {
         match file.content {
             Content::Data => self.gone.insert(file.path.clone()),
@@ -135,7 +149,7 @@ impl Removal {
         }
     }
 
-    fn goes(&self, file: &File<'_>, tuple: &PartitionTuple) -> Result<bool, SnapshotError> {
+    fn goes(&self, file: &File<'_>, rows: Option<&PartitionMatch>) -> Result<bool, SnapshotError> {
         let is_data = file.content() == Content::Data;
         let is_named = if is_data {
             self.paths.contains(file.path())
@@ -145,15 +159,15 @@ impl Removal {
         if is_named {
             return Ok(true);
         }
-        let Some(rows) = &self.rows else { return Ok(false) };
+        let Some(rows) = rows else { return Ok(false) };
         // What a delete file says of columns is about the rows it deletes, if anything; only its partition is certain.
         if !is_data {
-            return Ok(rows.is_whole_partition(file.spec_id(), tuple));
+            return Ok(rows.is_certain());
         }
-        if !rows.might_match(file.spec_id(), tuple, file) {
+        if !rows.might_match(file) {
             return Ok(false);
         }
-        if rows.must_match(file.spec_id(), tuple, file) {
+        if rows.must_match(file) {
             return Ok(true);
         }
         Err(SnapshotError::Invalid(format!(

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use super::commit::{self, Context, Draft, NewSnapshot};
 use super::error::SnapshotError;
+use super::history;
 use super::output::Output;
-use super::plan::{self, Wanted};
+use super::plan::Wanted;
 use super::removal::origin_of;
 use super::summary::Summary;
 use crate::manifest::data_file::DataFile;
@@ -33,7 +34,7 @@ pub enum Clustering {
 /// Manifests of one content and partition spec.
 type Group = (bool, i32);
 
-/// A rewrite of manifests in the making. Driven as a [`plan::Plan`] is.
+/// A rewrite of manifests in the making. Driven as a [`super::plan::Plan`] is.
 pub struct Rewrite<'a> {
     output: Output<'a>,
     parent: Option<&'a Snapshot>,
@@ -60,7 +61,7 @@ impl<'a> Rewrite<'a> {
         choice: Choice<'a>,
         clustering: Clustering,
     ) -> Result<Rewrite<'a>, SnapshotError> {
-        let parent = plan::parent(metadata, &context)?;
+        let parent = history::parent(metadata, &context)?;
         let mut rewrite = Rewrite {
             output: Output::new(metadata, context)?,
             parent,
@@ -77,7 +78,7 @@ impl<'a> Rewrite<'a> {
             entries: 0,
         };
         if let (None, Some(parent)) = (&rewrite.list, parent) {
-            rewrite.see_lines(plan::embedded(parent)?);
+            rewrite.see_lines(history::embedded(parent)?);
         }
         Ok(rewrite)
     }

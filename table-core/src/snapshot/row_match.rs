@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::error::SnapshotError;
 use crate::expr::bind::{NameMatching, bind};
-use crate::expr::bound::{Bound, PartitionFilter};
+use crate::expr::bound::{Bound, PartitionFilter, RowFilter};
 use crate::expr::expression::Expression;
 use crate::expr::manifest_evaluator::{self, FieldSummary};
 use crate::expr::metrics::FileMetrics;
@@ -47,27 +47,37 @@ impl RowMatch {
         manifest_evaluator::might_match(partitions, &summaries)
     }
 
-    /// Whether a file may hold such a row.
-    pub(super) fn might_match(&self, spec_id: i32, tuple: &PartitionTuple, file: &impl FileMetrics) -> bool {
-        let Some((_, residuals)) = self.specs.get(&spec_id) else { return true };
-        inclusive_metrics::might_match(&residuals.of(tuple.as_slice()), file)
+    /// What is left of the filter in a partition. Work it out once for all files of it.
+    pub(super) fn in_partition(&self, spec_id: i32, tuple: &PartitionTuple) -> PartitionMatch {
+        let residuals = self.specs.get(&spec_id).map(|(_, residuals)| residuals);
+        PartitionMatch { residual: residuals.map(|residuals| residuals.of(tuple.as_slice())) }
+    }
+}
+
+/// A filter in one partition.
+pub(super) struct PartitionMatch {
+    /// `None` if nothing is known.
+    residual: Option<RowFilter>,
+}
+
+impl PartitionMatch {
+    /// Whether a file of the partition may hold such a row.
+    pub(super) fn might_match(&self, file: &impl FileMetrics) -> bool {
+        self.residual.as_ref().is_none_or(|residual| inclusive_metrics::might_match(residual, file))
     }
 
-    /// Whether a file holds no other rows.
-    pub(super) fn must_match(&self, spec_id: i32, tuple: &PartitionTuple, file: &impl FileMetrics) -> bool {
-        let Some((_, residuals)) = self.specs.get(&spec_id) else { return false };
-        strict_metrics::must_match(&residuals.of(tuple.as_slice()), file)
+    /// Whether a file of the partition holds no other rows.
+    pub(super) fn must_match(&self, file: &impl FileMetrics) -> bool {
+        self.residual.as_ref().is_some_and(|residual| strict_metrics::must_match(residual, file))
     }
 
-    /// Whether files of a partition may hold such a row, whatever else is known of them.
-    pub(super) fn might_match_partition(&self, spec_id: i32, tuple: &PartitionTuple) -> bool {
-        let Some((_, residuals)) = self.specs.get(&spec_id) else { return true };
-        residuals.of(tuple.as_slice()) != Bound::False
+    /// Whether the partition may hold such a row, whatever is known of its files.
+    pub(super) fn is_possible(&self) -> bool {
+        self.residual != Some(Bound::False)
     }
 
-    /// Whether all rows of a partition are such rows.
-    pub(super) fn is_whole_partition(&self, spec_id: i32, tuple: &PartitionTuple) -> bool {
-        let Some((_, residuals)) = self.specs.get(&spec_id) else { return false };
-        residuals.of(tuple.as_slice()) == Bound::True
+    /// Whether all rows of the partition are such rows.
+    pub(super) fn is_certain(&self) -> bool {
+        self.residual == Some(Bound::True)
     }
 }

@@ -180,6 +180,26 @@ fn nothing_is_wanted_if_nothing_is_gone() {
 }
 
 #[test]
+fn nothing_more_is_wanted_once_every_manifest_is_needed() {
+    let mut lake = Lake::new(2);
+    for path in ["a", "b", "c", "d"] {
+        lake.commit(&append(&[data(path, "x")]));
+    }
+    let policy = Policy { older_than_ms: Some(3000), ..Policy::default() };
+    let before = expire(&mut lake, &policy);
+    assert_eq!(lake.metadata.snapshots().len(), 2);
+    let mut cleanup = Cleanup::new(&before, &lake.metadata, 100).unwrap();
+    let mut lists_given = 0;
+    while let Wanted::Lists(paths) = cleanup.wanted() {
+        cleanup.give_list(&paths[0], list::decode(&lake.files[&paths[0]], LIMIT_BYTES).unwrap());
+        lists_given += 1;
+    }
+    assert_eq!(cleanup.wanted(), Wanted::Nothing);
+    assert_eq!(lists_given, 3, "two that go, and one of the two that stay");
+    assert_eq!(cleanup.take_found().len(), 2);
+}
+
+#[test]
 fn a_search_that_was_cut_short_is_taken_up_again() {
     let mut lake = Lake::new(2);
     lake.commit(&append(&[data("a", "x")]));

@@ -1,7 +1,7 @@
 //! Which concurrent commits a change goes with.
 
 use table_core::manifest::data_file::DataFile;
-use table_core::snapshot::change::{Change, Checks, DeleteKey, Kind};
+use table_core::snapshot::change::{AddedDelete, Change, Checks, DeleteKey, Kind};
 use table_core::snapshot::error::{Conflict, SnapshotError};
 
 use super::lake::{
@@ -35,7 +35,11 @@ fn fine(lake: &Lake, change: &Change) {
 /// The data files whose new deletes are told.
 fn deleted_from(conflict: Conflict) -> Vec<(String, String)> {
     let Conflict::NewDeletes(found) = conflict else { panic!("new deletes, not {conflict:?}") };
-    found.into_iter().map(|found| (found.data_file, found.delete.path)).collect()
+    let pairs = found.into_iter().flat_map(|found| {
+        let path = found.delete.path;
+        found.data_files.into_iter().map(move |data| (data, path.clone()))
+    });
+    pairs.collect()
 }
 
 fn pair(data: &str, delete: &str) -> (String, String) {
@@ -75,7 +79,7 @@ fn a_new_deletion_vector_on_an_input_fails_a_rewrite_and_is_told() {
     let lake = after(3, &row_delta(&[], &[vector("v", 4, "a", "x"), vector("v", 50, "b", "x")]));
     let Conflict::NewDeletes(found) = conflict(&lake, &rewrite_a()) else { panic!("new deletes") };
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].data_file.as_str(), found[0].delete.content_offset), ("a", Some(4)));
+    assert_eq!((&found[0].data_files[..], found[0].delete.content_offset), (&["a".to_owned()][..], Some(4)));
     assert_eq!(found[0].sequence_number, 2);
 }
 
@@ -134,6 +138,20 @@ fn deletes_that_a_rewrite_saw_are_no_conflict() {
     let mut lake = after(2, &row_delta(&[], &[equality("e", "x"), positions("p", "x")]));
     lake.commit(&append(&[data("d", "x")]));
     fine(&lake, &replace(&[data("a", "x")], &[data("n", "x")], 2));
+}
+
+#[test]
+fn deletes_that_were_seen_and_then_rewritten_with_their_number_are_no_conflict() {
+    let mut lake = after(2, &row_delta(&[], &[positions("p", "x"), positions("q", "x")]));
+    let merged = AddedDelete { file: positions("pq", "x"), sequence_number: Some(2) };
+    let merge = Change {
+        removed_deletes: keys(&[positions("p", "x"), positions("q", "x")]),
+        added_deletes: vec![merged],
+        ..Change::new(Kind::Replace)
+    };
+    lake.commit(&merge);
+    fine(&lake, &replace(&[data("a", "x")], &[data("n", "x")], 2));
+    assert_eq!(deleted_from(conflict(&lake, &rewrite_a())).len(), 3, "none of them was seen at 1");
 }
 
 #[test]
@@ -240,6 +258,22 @@ fn an_overwrite_of_files_conflicts_with_new_deletes_of_them() {
     let unknown = Change { removed_data: Vec::new(), removed_paths: vec!["a".to_owned()], ..overwrite };
     let lake = after(2, &row_delta(&[], &[positions("p", "y")]));
     assert_eq!(deleted_from(conflict(&lake, &unknown)), [pair("a", "p")], "its partition is not known");
+}
+
+#[test]
+fn a_delete_for_a_partition_is_told_with_all_of_its_files() {
+    let change = replace(&[data("a", "x"), data("b", "x"), data("c", "y")], &[data("n", "x")], 1);
+    let lake = after(2, &row_delta(&[], &[positions("p", "x")]));
+    assert_eq!(deleted_from(conflict(&lake, &change)), [pair("a", "p"), pair("b", "p")]);
+}
+
+#[test]
+fn a_conflict_names_a_few_files() {
+    let names: Vec<_> = (0..12).map(|number| format!("f{number}")).collect();
+    let text = Conflict::FilesGone(names).to_string();
+    assert!(text.ends_with("`f8`, `f9` and 2 more"), "{text}");
+    let text = Conflict::FilesGone(vec!["a".to_owned()]).to_string();
+    assert!(text.ends_with(": `a`"), "{text}");
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub(crate) struct Listed {
     pub(crate) status: Status,
     pub(crate) snapshot_id: i64,
     pub(crate) sequence_number: Option<i64>,
+    pub(crate) file_sequence_number: Option<i64>,
     pub(crate) file: DataFile,
 }
 
@@ -194,6 +195,7 @@ impl Lake {
                     status: file.status(),
                     snapshot_id: file.snapshot_id(),
                     sequence_number: file.sequence_number(),
+                    file_sequence_number: file.file_sequence_number(),
                     file: DataFile::read(&file, tuples[file.partition_number()].clone()),
                 });
             }

@@ -1,10 +1,12 @@
 //! What the operations leave in the table.
 
+use table_core::manifest::data_file::DataFile;
 use table_core::manifest::entry::Status;
 use table_core::manifest::list::ManifestContent;
 use table_core::snapshot::change::{AddedDelete, Change, Checks, DeleteKey, Kind};
 use table_core::snapshot::error::{Conflict, SnapshotError};
 use table_core::snapshot::plan::{Plan, Wanted};
+use table_core::snapshot::rewrite::Clustering;
 
 use super::lake::{
     Lake, added_deletes, append, data, delete, equality, keys, p_is, positions, replace, row_delta,
@@ -194,6 +196,28 @@ fn a_rewrite_keeps_the_sequence_number_it_is_given() {
 }
 
 #[test]
+fn a_file_keeps_both_of_its_numbers_wherever_it_is_carried() {
+    let mut lake = Lake::new(2);
+    lake.commit(&append(&[data("a", "x")]));
+    let added = [data("n", "x"), data("m", "x")].map(|file| DataFile { record_count: 5, ..file });
+    lake.commit(&Change { data_sequence_number: Some(1), ..replace(&[data("a", "x")], &added, 1) });
+    let numbers = |lake: &Lake| {
+        let kept = lake.live().into_iter().find(|entry| entry.file.path == "n").unwrap();
+        (kept.snapshot_id, kept.sequence_number, kept.file_sequence_number)
+    };
+    assert_eq!(numbers(&lake), (2, Some(1), Some(2)));
+    lake.rewrite(|_| true, Clustering::AsRead).unwrap();
+    assert_eq!(numbers(&lake), (2, Some(1), Some(2)));
+    lake.commit(&delete(&["m"]));
+    assert_eq!(numbers(&lake), (2, Some(1), Some(2)));
+    let removed = lake.entries(4).into_iter().find(|entry| entry.file.path == "m").unwrap();
+    assert_eq!(
+        (removed.snapshot_id, removed.sequence_number, removed.file_sequence_number),
+        (4, Some(1), Some(2))
+    );
+}
+
+#[test]
 fn deletes_older_than_every_file_go_with_a_rewrite() {
     let mut lake = Lake::new(2);
     lake.commit(&append(&[data("a", "x")]));
@@ -201,6 +225,25 @@ fn deletes_older_than_every_file_go_with_a_rewrite() {
     lake.commit(&replace(&[data("a", "x")], &[data("b", "x")], 2));
     assert_eq!(lake.show(), "b@3");
     assert_eq!(lake.summary("removed-delete-files").as_deref(), Some("1"));
+}
+
+#[test]
+fn deletes_as_old_as_the_oldest_file_stay() {
+    let mut lake = Lake::new(2);
+    lake.commit(&append(&[data("a", "x")]));
+    // Positions may be deleted from files of the same commit.
+    lake.commit(&row_delta(&[data("b", "x")], &[positions("p", "x"), equality("e", "x")]));
+    lake.commit(&delete(&["a"]));
+    assert_eq!(lake.show(), "b@2 e@2 p@2");
+}
+
+#[test]
+fn a_file_whose_partition_is_null_is_found() {
+    let mut lake = Lake::new(2);
+    let null = DataFile { partition: vec![None], ..data("a", "") };
+    lake.commit(&append(&[null.clone(), data("b", "x")]));
+    lake.commit(&replace(&[null], &[data("c", "x")], 1));
+    assert_eq!(lake.show(), "b@1 c@2");
 }
 
 #[test]

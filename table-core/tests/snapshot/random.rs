@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use table_core::manifest::data_file::DataFile;
+use table_core::manifest::list::ManifestFile;
 use table_core::snapshot::change::{Change, Checks, Kind};
+use table_core::snapshot::rewrite::Clustering;
 
 use super::lake::{Lake, append, data, equality, replace, row_delta};
 
@@ -14,6 +16,7 @@ enum Step {
     Delete(u8),
     Rewrite(u8),
     Equality(u8),
+    Manifests(u8),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -22,6 +25,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         any::<u8>().prop_map(Step::Delete),
         any::<u8>().prop_map(Step::Rewrite),
         any::<u8>().prop_map(Step::Equality),
+        any::<u8>().prop_map(Step::Manifests),
     ];
     prop::collection::vec(step, 1..14)
 }
@@ -78,6 +82,7 @@ fn change(lake: &Lake, model: &mut Model, step: &Step, round: usize) -> Option<C
             let change = replace(&inputs, &[output], lake.head());
             Some(Change { data_sequence_number: keeps.then_some(number), ..change })
         }
+        Step::Manifests(_) => None,
         Step::Equality(seed) => {
             let checks = Checks { since: None, ..Checks::default() };
             (version > 1).then(|| Change {
@@ -152,8 +157,13 @@ proptest! {
         model.insert("first".to_owned(), (i64::from(version > 1), "x"));
         let mut row_ids = BTreeMap::new();
         for (round, step) in steps.iter().enumerate() {
-            let Some(change) = change(&lake, &mut model, step, round) else { continue };
-            lake.commit(&change);
+            if let Step::Manifests(seed) = step {
+                let clustering = [Clustering::AsRead, Clustering::ByPartition][usize::from(seed % 2)];
+                let is_chosen = |line: &ManifestFile| seed % 3 > 0 || line.added_files == Some(1);
+                lake.rewrite(is_chosen, clustering);
+            } else if let Some(change) = change(&lake, &mut model, step, round) {
+                lake.commit(&change);
+            }
             check(&lake, &model)?;
             if version > 2 {
                 check_row_ids(&lake, &mut row_ids)?;

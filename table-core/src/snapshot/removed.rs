@@ -1,0 +1,51 @@
+//! The data files that a change removes, found by the deletes that apply to them.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::change::Change;
+use super::partitions::may_be_same;
+use crate::manifest::entry::{Content, File};
+use crate::manifest::partition::PartitionTuple;
+
+/// The data files that a change removes by name.
+pub(super) struct Removed<'a> {
+    paths: HashSet<&'a str>,
+    by_partition: BTreeMap<(i32, &'a PartitionTuple), Vec<&'a str>>,
+    /// Files of which only the path is known: they may be in any partition.
+    anywhere: Vec<&'a str>,
+    /// Specs without fields: their equality deletes are for all files.
+    global_specs: HashSet<i32>,
+}
+
+impl<'a> Removed<'a> {
+    pub(super) fn new(change: &'a Change, global_specs: HashSet<i32>) -> Removed<'a> {
+        let mut by_partition: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for file in &change.removed_data {
+            by_partition.entry((file.spec_id, &file.partition)).or_default().push(file.path.as_str());
+        }
+        let known = change.removed_data.iter().map(|file| file.path.as_str());
+        let anywhere: Vec<_> = change.removed_paths.iter().map(String::as_str).collect();
+        Removed {
+            paths: known.chain(anywhere.iter().copied()).collect(),
+            by_partition,
+            anywhere,
+            global_specs,
+        }
+    }
+
+    /// The files that a delete may delete rows from, going by the partition it is for and by the one file that it names, if
+    /// it does.
+    pub(super) fn hit_by(&self, delete: &File<'_>, tuple: &PartitionTuple) -> Vec<&'a str> {
+        if let Some(target) = delete.referenced_data_file() {
+            return self.paths.get(target).copied().into_iter().collect();
+        }
+        let spec_id = delete.spec_id();
+        let is_global = delete.content() == Content::EqualityDeletes && self.global_specs.contains(&spec_id);
+        let in_partition = self
+            .by_partition
+            .iter()
+            .filter(|((known, other), _)| is_global || (*known == spec_id && may_be_same(other, tuple)))
+            .flat_map(|(_, paths)| paths);
+        in_partition.chain(&self.anywhere).copied().collect()
+    }
+}
