@@ -70,6 +70,8 @@ proptest! {
         prop_assert_eq!(&read(&file, &columns).unwrap(), &rows);
         let entries = |file| metadata(file).file_metadata().key_value_metadata().cloned();
         prop_assert_eq!(entries(&file), entries(&files[0].0));
+        let mut pages = files.iter().flat_map(|(file, _)| metadata(file).column_index().cloned().unwrap());
+        prop_assert!(metadata(&file).column_index().unwrap().iter().cloned().eq(pages.by_ref()));
         // As if all rows had been written to one file, but for its size.
         let merged = merge(&parts.iter().collect::<Vec<_>>(), schema.columns().unwrap()).unwrap();
         let whole = write(&schema, &full(&schema), &[&rows]).unwrap().1.metrics;
