@@ -8,6 +8,7 @@ pub mod arrow_schema;
 pub mod deletion_vector;
 pub mod equality_deletes;
 pub mod error;
+pub mod footer;
 pub mod parquet_reader;
 pub mod parquet_schema;
 pub mod parquet_writer;

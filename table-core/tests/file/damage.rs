@@ -4,6 +4,7 @@ use std::panic::catch_unwind;
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use table_core::file::footer;
 use table_core::file::parquet_reader::{FileContext, FileReader};
 use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::metadata::types::StructType;
@@ -57,4 +58,38 @@ fn files_that_end_early_are_refused() {
     assert!(reader.batches(0, short).and_then(|mut batches| batches.next().unwrap()).is_err());
     assert!(reader.batches(0, Vec::new()).is_err());
     assert!(reader.batches(1, Vec::new()).is_err());
+}
+
+/// The metadata of a file whose columns nest so deep.
+fn nested(depth: usize) -> Vec<u8> {
+    let varint = |number: usize| {
+        let mut rest = number;
+        let mut bytes = Vec::new();
+        while rest > 0x7f {
+            bytes.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
+            rest >>= 7;
+        }
+        bytes.push(u8::try_from(rest).unwrap());
+        bytes
+    };
+    // A version, a list of elements, no rows, no row groups.
+    let mut metadata = vec![0x15, 2, 0x19, 0xfc];
+    metadata.extend(varint(depth + 2));
+    metadata.extend([0x48, 1, b'm', 0x15, 2, 0]);
+    for _ in 0..depth {
+        metadata.extend([0x35, 2, 0x18, 1, b'a', 0x15, 2, 0]);
+    }
+    metadata.extend([0x15, 2, 0x25, 2, 0x18, 1, b'x', 0]);
+    metadata.extend([0x16, 0, 0x19, 0x0c, 0]);
+    metadata
+}
+
+#[test]
+fn columns_that_nest_deeper_than_the_stack_are_refused() {
+    assert_eq!(footer::decode(&nested(100)).unwrap().file_metadata().schema_descr().num_columns(), 1);
+    refuse(footer::decode(&nested(100_000)), "nest deeper");
+    refuse(footer::decode(&nested(10)[..40]), "no schema");
+    refuse(footer::decode(&[]), "no schema");
+    refuse(footer::length(*b"\x01\0\0\0PARE"), "encrypted");
+    refuse(footer::length(*b"\x01\0\0\0PAR2"), "does not end as");
 }

@@ -1,8 +1,14 @@
 //! Which metrics are kept, and how bounds are cut: the cases in which Java's rules are easily got wrong.
 
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float64Array, RecordBatch, StructArray};
+use arrow_buffer::NullBuffer;
+use arrow_schema::DataType;
 use serde_json::{Value as Json, json};
 use table_core::expr::value::Value;
-use table_core::file::parquet_writer::WrittenFile;
+use table_core::file::equality_deletes::EqualityDeletes;
+use table_core::file::parquet_writer::{FileWriter, WrittenFile};
 use table_core::metadata::json::Raw;
 use table_core::metadata::schema::Schema;
 use table_core::metadata::sort::SortOrder;
@@ -156,4 +162,30 @@ fn parts_of_lists_and_maps_have_sizes_only() {
             && metrics.upper_bounds.is_empty()
             && metrics.nan_value_counts.is_empty()
     );
+}
+
+#[test]
+fn what_is_in_a_null_struct_is_no_value() {
+    let schema = schema(&json!([{"id": 1, "name": "s", "required": false, "type":
+        {"type": "struct", "fields": [{"id": 2, "name": "x", "required": true, "type": "double"}]}}]));
+    let mut writer = FileWriter::new(Vec::new(), &schema, &options(&json!({}), &schema)).unwrap();
+    let batch_schema = writer.schema().clone();
+    let DataType::Struct(fields) = batch_schema.field(0).data_type() else { unreachable!() };
+    let values: ArrayRef = Arc::new(Float64Array::from(vec![1.0, 99.0, f64::NAN, 2.0]));
+    let nulls = NullBuffer::from(vec![true, false, false, true]);
+    let array = StructArray::new(fields.clone(), vec![values], Some(nulls));
+    let batch = RecordBatch::try_new(batch_schema, vec![Arc::new(array)]).unwrap();
+    writer.write(&batch).unwrap();
+    let metrics = writer.finish().unwrap().1.metrics;
+    assert_eq!(
+        (metrics.value_counts[&2], metrics.null_value_counts[&2], metrics.nan_value_counts[&2]),
+        (4, 2, 0)
+    );
+    assert_eq!(metrics.lower_bounds[&2], 1.0_f64.to_le_bytes());
+    assert_eq!(metrics.upper_bounds[&2], 2.0_f64.to_le_bytes());
+    // Nor does it delete anything, or is deleted by it.
+    let mut deletes = EqualityDeletes::new(vec![2]);
+    deletes.add(&batch.slice(1, 1)).unwrap();
+    let kept = deletes.keep(&batch).unwrap();
+    assert_eq!(kept.values().iter().collect::<Vec<_>>(), [true, false, false, true]);
 }

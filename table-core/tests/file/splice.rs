@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::ParquetMetaData;
 use proptest::prelude::*;
 use serde_json::json;
 use table_core::expr::value::Value;
 use table_core::file::error::FileError;
+use table_core::file::footer;
 use table_core::file::parquet_reader::FileContext;
 use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::file::reserved;
@@ -22,8 +23,7 @@ use crate::model::{Cell, Row};
 use crate::random::Maker;
 
 fn metadata(file: &Bytes) -> Arc<ParquetMetaData> {
-    let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
-    Arc::new(reader.parse_and_finish(file).unwrap())
+    Arc::new(footer::with_page_index(footer::read(file).unwrap(), file).unwrap())
 }
 
 fn splice(files: &[(Bytes, FileContext)], lineage: Lineage) -> Result<(Bytes, SplicedFile), FileError> {
@@ -70,6 +70,8 @@ proptest! {
         prop_assert_eq!(&read(&file, &columns).unwrap(), &rows);
         let entries = |file| metadata(file).file_metadata().key_value_metadata().cloned();
         prop_assert_eq!(entries(&file), entries(&files[0].0));
+        let mut pages = files.iter().flat_map(|(file, _)| metadata(file).column_index().cloned().unwrap());
+        prop_assert!(metadata(&file).column_index().unwrap().iter().cloned().eq(pages.by_ref()));
         // As if all rows had been written to one file, but for its size.
         let merged = merge(&parts.iter().collect::<Vec<_>>(), schema.columns().unwrap()).unwrap();
         let whole = write(&schema, &full(&schema), &[&rows]).unwrap().1.metrics;
@@ -132,7 +134,7 @@ fn files_with_and_without_an_index_of_their_pages_are_kept_apart() {
     let int = |value| Row::from([(1, Cell::Value(Value::Int(value)))]);
     let (file, _) = write(&numbers(), &full(&numbers()), &[&[int(1)]]).unwrap();
     let indexed = metadata(&file);
-    let bare = Arc::new(ParquetMetaDataReader::new().parse_and_finish(&file).unwrap());
+    let bare = Arc::new(footer::read(&file).unwrap());
     assert!(!is_alike(&indexed, &bare));
     let range = range(&bare, 0).unwrap();
     let bytes = file.slice(usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap());

@@ -38,7 +38,7 @@ impl Conversion {
     /// How values of a file become values of `wanted`; `None` if they do not.
     pub(super) fn find(leaf: &Leaf, wanted: &Primitive) -> Option<Conversion> {
         let target = primitive_to_arrow(wanted)?;
-        let held = decoded(leaf, wanted);
+        let held = leaf.data_type.clone();
         if *wanted == Primitive::Unknown || held == DataType::Null {
             return Some(Conversion::Null(target));
         }
@@ -61,6 +61,8 @@ impl Conversion {
                 }
             }
             Primitive::Date => (held == DataType::Int32).then_some(Conversion::Cast(target)),
+            // Whole nanoseconds end in the year 2262, which the decoder does not notice.
+            Primitive::TimestampNs | Primitive::TimestamptzNs if leaf.is_int96 => None,
             Primitive::Time
             | Primitive::Timestamp
             | Primitive::Timestamptz
@@ -88,19 +90,6 @@ impl Conversion {
             Conversion::Null(target) => Ok(new_null_array(target, array.len())),
         };
         converted.map_err(|error| FileError::malformed(format!("a value cannot be converted: {error}")))
-    }
-}
-
-/// What the decoder gives, which depends on what is wanted of INT96 only.
-fn decoded(leaf: &Leaf, wanted: &Primitive) -> DataType {
-    match (&leaf.data_type, wanted) {
-        (DataType::Timestamp(..), Primitive::TimestampNs | Primitive::TimestamptzNs) => {
-            leaf.data_type.clone()
-        }
-        (DataType::Timestamp(_, zone), _) if leaf.is_int96 => {
-            DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
-        }
-        (other, _) => other.clone(),
     }
 }
 

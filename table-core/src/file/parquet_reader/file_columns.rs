@@ -4,7 +4,6 @@
 //! The ids are the file's own. A file without any gets them from the table's name mapping; without one, from the order of
 //! its columns, as Java does for files that were written before ids were, and only at the top level.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -43,8 +42,7 @@ pub(super) enum Shape {
 pub(super) struct Leaf {
     /// As the decoder gives them.
     pub(super) data_type: DataType,
-    /// Whether they are nanoseconds with a day, as Spark and Hive used to write timestamps, which the decoder gives in the
-    /// unit it is told to.
+    /// Whether they are nanoseconds with a day, as Spark and Hive used to write timestamps.
     pub(super) is_int96: bool,
 }
 
@@ -53,10 +51,10 @@ pub(super) fn read(
     schema: &SchemaDescriptor,
     mapping: Option<&NameMapping>,
 ) -> Result<Vec<FileColumn>, FileError> {
-    let arrow = parquet_to_arrow_schema(schema, None).map_err(FileError::reading)?;
+    let arrow = decoded(schema)?;
     let mut next = 0;
     let int96 = |leaf: usize| is_int96(schema, leaf);
-    let fields = arrow.fields().iter();
+    let fields = arrow.iter();
     let mut columns: Vec<FileColumn> = fields.map(|field| column(field, &int96, &mut next)).collect();
     if next != schema.num_columns() {
         return Err(FileError::malformed("the columns of the file cannot be told from each other"));
@@ -149,30 +147,32 @@ fn assign_as(column: &mut FileColumn, mapping: Option<&NameMapping>, name: &str)
     }
 }
 
-/// The Arrow fields by which the decoder is told to give INT96 as microseconds, which do not end in the year 2262;
-/// `nanos` are the columns that are wanted to the nanosecond.
-pub(super) fn hint(schema: &SchemaDescriptor, nanos: &BTreeSet<usize>) -> Option<Fields> {
-    if !(0..schema.num_columns()).any(|leaf| is_int96(schema, leaf)) {
-        return None;
-    }
-    let arrow = parquet_to_arrow_schema(schema, None).ok()?;
-    let is_micros = |leaf: usize| is_int96(schema, leaf) && !nanos.contains(&leaf);
+/// What the decoder makes of a schema: INT96 becomes microseconds, which do not end in the year 2262.
+fn decoded(schema: &SchemaDescriptor) -> Result<Fields, FileError> {
+    let arrow = parquet_to_arrow_schema(schema, None).map_err(FileError::reading)?;
     let mut next = 0;
-    Some(arrow.fields().iter().map(|field| hinted(field, &mut next, &is_micros)).collect())
+    let fields = arrow.fields().iter();
+    Ok(fields.map(|field| hinted(field, &mut next, &|leaf| is_int96(schema, leaf))).collect())
 }
 
-fn hinted(field: &FieldRef, next: &mut usize, is_micros: &impl Fn(usize) -> bool) -> FieldRef {
+/// What the decoder has to be told; nothing if it comes to [`decoded`] by itself.
+pub(super) fn hint(schema: &SchemaDescriptor) -> Result<Option<Fields>, FileError> {
+    let has_int96 = (0..schema.num_columns()).any(|leaf| is_int96(schema, leaf));
+    has_int96.then(|| decoded(schema)).transpose()
+}
+
+fn hinted(field: &FieldRef, next: &mut usize, is_int96: &impl Fn(usize) -> bool) -> FieldRef {
     let data_type = match field.data_type() {
         DataType::Struct(parts) => {
-            DataType::Struct(parts.iter().map(|part| hinted(part, next, is_micros)).collect())
+            DataType::Struct(parts.iter().map(|part| hinted(part, next, is_int96)).collect())
         }
-        DataType::List(element) => DataType::List(hinted(element, next, is_micros)),
-        DataType::Map(entries, sorted) => DataType::Map(hinted(entries, next, is_micros), *sorted),
+        DataType::List(element) => DataType::List(hinted(element, next, is_int96)),
+        DataType::Map(entries, sorted) => DataType::Map(hinted(entries, next, is_int96), *sorted),
         other => {
             let leaf = *next;
             *next += 1;
             match other {
-                DataType::Timestamp(_, zone) if is_micros(leaf) => {
+                DataType::Timestamp(_, zone) if is_int96(leaf) => {
                     DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
                 }
                 other => other.clone(),

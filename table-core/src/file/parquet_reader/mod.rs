@@ -22,7 +22,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::ChunkReader;
 use roaring::RoaringTreemap;
 
@@ -31,6 +31,7 @@ use self::name_mapping::NameMapping;
 use self::plan::Plan;
 use self::row_group::{Chunk, RowGroup, range_of, rows_of};
 use super::error::{FileError, guarded};
+use super::footer;
 use crate::expr::value::Value;
 use crate::metadata::types::StructType;
 
@@ -86,7 +87,7 @@ impl FileContext {
 }
 
 impl FileReader {
-    /// Plans to read `wanted` from a file with this metadata. The columns of [`super::reserved`] may be among the wanted
+    /// Plans to read `wanted` from a file with this metadata, as [`super::footer`] gives it. The columns of [`super::reserved`] may be among the wanted
     /// ones.
     ///
     /// Fails if the file holds in a column what cannot be read as its type, and if it lacks a required one.
@@ -115,9 +116,7 @@ impl FileReader {
         wanted: &StructType,
         context: FileContext,
     ) -> Result<FileReader, FileError> {
-        let metadata =
-            guarded(|| ParquetMetaDataReader::new().parse_and_finish(source).map_err(FileError::reading))?;
-        FileReader::new(Arc::new(metadata), wanted, context)
+        FileReader::new(Arc::new(footer::read(source)?), wanted, context)
     }
 
     /// What the rows look like.

@@ -54,12 +54,12 @@ impl Plan {
         context: &FileContext,
     ) -> Result<Plan, FileError> {
         let columns = file_columns::read(schema, context.name_mapping.as_ref())?;
-        let mut planner = Planner { context, leaves: BTreeSet::new(), nanos: BTreeSet::new() };
+        let mut planner = Planner { context, leaves: BTreeSet::new() };
         planner.need_fields(&columns, &wanted.fields);
         let arrow = to_arrow(wanted)?;
         let origins = planner.origins(&columns, &wanted.fields, arrow.fields())?;
         let mask = ProjectionMask::leaves(schema, planner.leaves.iter().copied());
-        let hint = file_columns::hint(schema, &planner.nanos);
+        let hint = file_columns::hint(schema)?;
         let levels =
             parquet_to_arrow_field_levels(schema, mask, hint.as_ref()).map_err(FileError::reading)?;
         Ok(Plan { schema: arrow, columns: origins, leaves: planner.leaves, levels })
@@ -70,8 +70,6 @@ struct Planner<'a> {
     context: &'a FileContext,
     /// What has to be read.
     leaves: BTreeSet<usize>,
-    /// What has to be read to the nanosecond.
-    nanos: BTreeSet<usize>,
 }
 
 impl Planner<'_> {
@@ -98,11 +96,8 @@ impl Planner<'_> {
                 self.need(&parts.0, &map.key.field_type);
                 self.need(&parts.1, &map.value.field_type);
             }
-            (Shape::Leaf(_), Type::Primitive(primitive)) => {
+            (Shape::Leaf(_), Type::Primitive(_)) => {
                 self.leaves.insert(column.leaves.start);
-                if matches!(primitive, Primitive::TimestampNs | Primitive::TimestamptzNs) {
-                    self.nanos.insert(column.leaves.start);
-                }
             }
             // Refused when it is planned.
             _ => {}
