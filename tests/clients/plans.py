@@ -296,6 +296,8 @@ class Planning:
         self.place = Place(namespace, engines["pyiceberg"], engines["duckdb"], engines["spark"])
         self.place.java = self.java
         plan_tables.build(self.place)
+        # What became of the tables once they are done with.
+        self.rewrites = []
 
     def filters(self, name, count=FILTERS, **scan):
         """A table's filters, the same for the same seed, and its columns' types by name."""

@@ -58,8 +58,7 @@ pub fn rewrite(
     let mapping = metadata.property(NAME_MAPPING).map(NameMapping::parse).transpose()?;
     let mut deletes = GroupDeletes::new(metadata, group)?;
     let mut done = Rewritten::default();
-    let mut output =
-        Output { columns: &columns, options: &options, split_bytes: group.split_bytes, open: None };
+    let mut output = Output { columns: &columns, options: &options, file_rows: file_rows(group), open: None };
     for input in &group.inputs {
         let positions = deletes.positions(input)?;
         let sets = deletes.values(input)?;
@@ -117,8 +116,14 @@ fn finish(done: &mut Rewritten, spec_id: i32, partition: &PartitionTuple) -> Res
 struct Output<'a> {
     columns: &'a RewriteColumns,
     options: &'a WriterOptions,
-    split_bytes: i64,
-    open: Option<(String, FileWriter<File>)>,
+    file_rows: usize,
+    open: Option<Open>,
+}
+
+struct Open {
+    location: String,
+    writer: FileWriter<File>,
+    rows: usize,
 }
 
 impl Output<'_> {
@@ -129,26 +134,37 @@ impl Output<'_> {
         next: &mut NextLocation<'_>,
         announce: &mut Announce<'_>,
     ) -> Result<(), JobError> {
-        if self.open.is_none() {
-            let location = next();
-            announce(&location)?;
-            let file = files::create(&location)?;
-            let writer = FileWriter::new(file, &self.columns.written, self.options)
-                .map_err(JobError::file(&location))?;
-            self.open = Some((location, writer));
-        }
-        let Some((location, writer)) = &mut self.open else { return Ok(()) };
         let wanted: Vec<usize> = (0..self.columns.written_count).collect();
-        let written = batch.project(&wanted).map_err(|error| JobError::Internal(error.to_string()))?;
-        writer.write(&written).map_err(JobError::file(location))?;
-        if i64::try_from(writer.size_bytes()).unwrap_or(i64::MAX) >= self.split_bytes {
-            self.finish(done)?;
+        let batch = batch.project(&wanted).map_err(|error| JobError::Internal(error.to_string()))?;
+        let mut start = 0;
+        while start < batch.num_rows() {
+            let mut open = match self.open.take() {
+                Some(open) => open,
+                None => self.begin(next(), announce)?,
+            };
+            let rows = (batch.num_rows() - start).min(self.file_rows - open.rows);
+            open.writer.write(&batch.slice(start, rows)).map_err(JobError::file(&open.location))?;
+            open.rows += rows;
+            start += rows;
+            let is_full = open.rows == self.file_rows;
+            self.open = Some(open);
+            if is_full {
+                self.finish(done)?;
+            }
         }
         Ok(())
     }
 
+    fn begin(&self, location: String, announce: &mut Announce<'_>) -> Result<Open, JobError> {
+        announce(&location)?;
+        let file = files::create(&location)?;
+        let writer =
+            FileWriter::new(file, &self.columns.written, self.options).map_err(JobError::file(&location))?;
+        Ok(Open { location, writer, rows: 0 })
+    }
+
     fn finish(&mut self, done: &mut Rewritten) -> Result<(), JobError> {
-        let Some((location, writer)) = self.open.take() else { return Ok(()) };
+        let Some(Open { location, writer, .. }) = self.open.take() else { return Ok(()) };
         let (file, written) = writer.finish().map_err(JobError::file(&location))?;
         files::sync(&file, &location)?;
         done.rows_written += written.record_count;
@@ -172,6 +188,16 @@ impl Output<'_> {
         });
         Ok(())
     }
+}
+
+/// After how many rows a new file is begun: all files get equally many of those that are likely to be left. How many bytes they
+/// come to is known too late, when a row group was compressed.
+fn file_rows(group: &Group) -> usize {
+    let rows: i128 = group.inputs.iter().map(|input| i128::from(input.record_count)).sum();
+    let left = rows * i128::from(group.output_bytes) / i128::from(group.input_bytes.max(1));
+    let outputs = i128::from(group.outputs.max(1));
+    let each = if outputs == 1 { rows } else { (left + outputs - 1) / outputs };
+    usize::try_from(each).unwrap_or(usize::MAX).max(1)
 }
 
 fn check_rows(reader: &FileReader, input: &Input) -> Result<(), JobError> {

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Where the sources are that are shipped.
+const PRODUCT: [&str; 4] = ["catalog-server/src", "maintenance/src", "openapi/src", "table-core/src"];
+
 /// A source file: its path from the repository's root, its text, and the text before its tests.
 struct Source {
     path: String,
@@ -75,29 +78,25 @@ fn check_only_in(folders: &[&str], words: &[&str], allowed: &[&str]) {
 
 #[test]
 fn sql_is_in_the_store_only() {
-    check_only_in(&["catalog-server/src", "table-core/src"], &["sqlx::"], &["catalog-server/src/store/"]);
+    check_only_in(&PRODUCT, &["sqlx::"], &["catalog-server/src/store/"]);
 }
 
 #[test]
 fn http_is_in_the_api_only() {
-    let allowed = ["catalog-server/src/api/", "catalog-server/src/server.rs"];
-    check_only_in(
-        &["catalog-server/src", "table-core/src"],
-        &["axum::", "StatusCode", "utoipa", "openapi::"],
-        &allowed,
-    );
+    let allowed = ["catalog-server/src/api/", "catalog-server/src/server.rs", "openapi/src/"];
+    check_only_in(&PRODUCT, &["axum::", "StatusCode", "utoipa", "openapi::"], &allowed);
 }
 
 #[test]
 fn the_clock_is_read_in_one_place() {
     let words = ["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now"];
-    check_only_in(&["catalog-server/src", "table-core/src"], &words, &["catalog-server/src/clock.rs"]);
+    check_only_in(&PRODUCT, &words, &["catalog-server/src/clock.rs"]);
 }
 
 #[test]
 fn ids_are_made_in_one_place() {
     let words = ["new_v4", "now_v7", "new_v7", "new_v1"];
-    check_only_in(&["catalog-server/src", "table-core/src"], &words, &["catalog-server/src/id.rs"]);
+    check_only_in(&PRODUCT, &words, &["catalog-server/src/id.rs"]);
 }
 
 #[test]
@@ -108,12 +107,9 @@ fn use_cases_do_not_know_the_file_system() {
         "catalog-server/src/store/sqlite.rs",
         "catalog-server/src/server.rs",
         "catalog-server/src/main.rs",
+        "maintenance/src/files.rs",
     ];
-    check_only_in(
-        &["catalog-server/src", "table-core/src"],
-        &["std::fs", "tokio::fs", "File::open", "folders::"],
-        &allowed,
-    );
+    check_only_in(&PRODUCT, &["std::fs", "tokio::fs", "File::open", "folders::"], &allowed);
 }
 
 #[test]
@@ -128,6 +124,13 @@ fn table_core_knows_neither_network_nor_database_nor_time() {
     for name in ["axum", "sqlx", "tokio", "catalog-server"] {
         assert!(!product.lines().any(|line| line.starts_with(name)), "table-core depends on {name}");
     }
+}
+
+#[test]
+fn maintenance_knows_catalogs_by_their_protocol_only() {
+    check_only_in(&["maintenance/src"], &["catalog_server", "axum", "sqlx"], &[]);
+    let manifest = fs::read_to_string(root().join("maintenance/Cargo.toml")).unwrap();
+    assert!(!manifest.contains("catalog-server"));
 }
 
 #[test]
@@ -150,21 +153,21 @@ fn modules_to_the_right_do_not_know_those_to_the_left() {
 #[test]
 fn errors_are_handled_and_nothing_is_left_to_do() {
     let words = [".unwrap()", "todo!", "unimplemented!", "dbg!", "println!", "process::exit"];
-    check_only_in(&["catalog-server/src", "table-core/src"], &words, &["catalog-server/src/main.rs"]);
+    check_only_in(&PRODUCT, &words, &["catalog-server/src/main.rs"]);
 }
 
 #[test]
 fn no_test_is_ignored() {
     // In two pieces, or this file would be found.
     let word = concat!("#[", "ignore");
-    for source in sources(&["catalog-server", "table-core", "tests"]) {
+    for source in sources(&["catalog-server", "maintenance", "openapi", "table-core", "tests"]) {
         assert!(!source.text.contains(word), "{} ignores a test", source.path);
     }
 }
 
 #[test]
 fn every_file_says_what_it_is_and_is_short_enough_to_read() {
-    for source in sources(&["catalog-server/src", "table-core/src", "tests/src", "tests/tests"]) {
+    for source in sources(&[&PRODUCT[..], &["tests/src", "tests/tests"]].concat()) {
         assert!(source.text.starts_with("//!"), "{} does not start with `//!`", source.path);
         let lines = source.text.lines().count();
         assert!(lines <= 700, "{} has {lines} lines, at most 700 are read by anybody", source.path);
@@ -187,7 +190,7 @@ fn both_databases_have_the_same_migrations() {
 
 #[test]
 fn no_file_tells_of_the_machine_it_was_written_on() {
-    for source in sources(&["catalog-server", "table-core", "tests"]) {
+    for source in sources(&["catalog-server", "maintenance", "openapi", "table-core", "tests"]) {
         for word in [concat!("/wo", "rk/"), concat!("/ro", "ot/")] {
             assert!(!source.text.contains(word), "{} names `{word}`", source.path);
         }

@@ -1,0 +1,157 @@
+"""`firn maintain` merges files, applies deletes and forgets snapshots, and no engine sees a difference in the rows."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import harness
+import plan_tables
+import pytest
+
+
+def maintain(table, *flags, policy=None):
+    # Nothing of the suite's own settings may reach the command.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FIRN_")}
+    command = [os.environ["FIRN_BINARY"], "maintain", "--once", "--table", table, "--uri", harness.URI, "--json", *flags]
+    if policy is not None:
+        command += ["--policy", json.dumps(policy)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def compact(place, table, **settings):
+    [report] = maintain(f"{harness.WAREHOUSE}.{place.name}.{table}", "--action", "compact", policy={"compact": {"inputs-min": 2, **settings}})
+    return report
+
+
+def read(place, engine, table, columns="*"):
+    """Rows that can be compared; what the engine says if it cannot read the table."""
+    try:
+        if engine == "pyiceberg":
+            found = place.table(table).scan().to_arrow()
+        else:
+            found = getattr(place, engine)(f"SELECT {columns} FROM @{{{table}}}")
+        return harness.exact_rows(harness.arrow_rows(found))
+    except Exception as error:  # Whatever it raises, it is the engine's.
+        return f"{type(error).__name__}"
+
+
+def create(place, table, version):
+    place.spark(f"CREATE TABLE @{table} (id BIGINT, region STRING, price DOUBLE) TBLPROPERTIES ('format-version' = '{version}')")
+
+
+def append(place, table, start, count):
+    columns = "id, element_at(array('eu', NULL, 'us'), CAST(id % 3 AS INT) + 1), IF(id % 5 = 0, NULL, id / 7)"
+    place.spark(f"INSERT INTO @{table} SELECT {columns} FROM range({start}, {start + count}, 1, 1)")
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_small_files_become_one_with_the_same_rows(place, version):
+    create(place, "t", version)
+    for number in range(6):
+        append(place, "t", number * 100, 100)
+    before = {engine: read(place, engine, "t") for engine in harness.ENGINES}
+    report = compact(place, "t")
+    assert report["committed"] and report["numbers"]["files-rewritten"] == 6
+    assert {engine: read(place, engine, "t") for engine in harness.ENGINES} == before
+    summary = place.table("t").current_snapshot().summary
+    assert (summary["total-data-files"], summary["total-records"], summary.operation.value) == ("1", "600", "replace")
+    # Nothing is left to do.
+    assert not compact(place, "t")["committed"]
+    # And what filters prune by is still right.
+    for condition, count in [("id = 5", 1), ("id >= 595", 5), ("price IS NULL AND id < 40", 8), ("id > 599", 0)]:
+        for engine in ("duckdb", "spark"):
+            [found] = getattr(place, engine)(f"SELECT count(*) AS n FROM @t WHERE {condition}").to_pylist()
+            assert found == {"n": count}, f"{engine}: {condition}"
+
+
+def files_below(place, table):
+    folder = place.table(table).location().removeprefix("file://")
+    return {path.name for path in Path(folder, "data").rglob("*.parquet")}
+
+
+def test_old_snapshots_go_with_what_only_they_needed(place):
+    create(place, "t", 2)
+    for number in range(4):
+        append(place, "t", number * 10, 10)
+    place.spark("ALTER TABLE @t CREATE TAG kept AS OF VERSION " + str(place.table("t").metadata.snapshots[1].snapshot_id))
+    compact(place, "t")
+    place.spark("ALTER TABLE @t SET TBLPROPERTIES ('history.expire.max-snapshot-age-ms' = '1')")
+    before = {engine: read(place, engine, "t") for engine in harness.ENGINES}
+    tagged = harness.exact_rows(harness.arrow_rows(place.spark("SELECT * FROM @t VERSION AS OF 'kept'")))
+    table = f"{harness.WAREHOUSE}.{place.name}.t"
+    planned = maintain(table, "--action", "expire-snapshots", "--dry-run")["expire-snapshots"]
+    assert len(planned["snapshot-ids"]) == 3 and len(place.table("t").metadata.snapshots) == 5
+    assert len(files_below(place, "t")) == 5
+    [report] = maintain(table, "--action", "expire-snapshots")
+    assert report["numbers"]["snapshots-expired"] == 3
+    # The compacted file, and the two that the tag needs.
+    assert len(place.table("t").metadata.snapshots) == 2 and len(files_below(place, "t")) == 3
+    assert {engine: read(place, engine, "t") for engine in harness.ENGINES} == before
+    assert harness.exact_rows(harness.arrow_rows(place.spark("SELECT * FROM @t VERSION AS OF 'kept'"))) == tagged
+    [again] = maintain(table, "--action", "expire-snapshots")
+    assert not again["committed"]
+
+
+@pytest.mark.parametrize("flags, told", [
+    (["--table", "{place}.none"], "Table does not exist"),
+    (["--table", "none"], "is not a table's name"),
+    (["--table", "{place}.t", "--policy", '{{"compact": {{"inputs-min": 0}}}}'], "`compact.inputs-min` is 0"),
+    (["--table", "{place}.t", "--uri", "http://127.0.0.1:9"], "is it running?"),
+])  # fmt: skip
+def test_mistakes_are_told(place, flags, told):
+    create(place, "t", 2)
+    flags = [flag.format(place=f"{harness.WAREHOUSE}.{place.name}") for flag in flags]
+    if "--uri" not in flags:
+        flags += ["--uri", harness.URI]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FIRN_")}
+    done = subprocess.run([os.environ["FIRN_BINARY"], "maintain", "--once", *flags], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and told in done.stderr, done.stderr
+
+
+def test_a_damaged_file_fails_the_job_and_leaves_the_table(place):
+    create(place, "t", 2)
+    for number in range(5):
+        append(place, "t", number * 10, 10)
+    victim = place.table("t").inspect.data_files().to_pylist()[2]["file_path"].removeprefix("file://")
+    content = Path(victim).read_bytes()
+    files, snapshot = files_below(place, "t"), place.table("t").current_snapshot()
+    for damaged in (content[: len(content) // 2], None):
+        Path(victim).unlink()
+        if damaged is not None:
+            Path(victim).write_bytes(damaged)
+        command = [os.environ["FIRN_BINARY"], "maintain", "--once", "--uri", harness.URI, "--table", f"{harness.WAREHOUSE}.{place.name}.t"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 1 and victim in done.stderr, done.stderr
+        assert place.table("t").current_snapshot() == snapshot
+        assert files_below(place, "t") <= files
+        Path(victim).write_bytes(content)
+
+
+@pytest.mark.parametrize("name", plan_tables.TABLES)
+def test_no_row_is_lost_or_changed_by_a_rewrite(planning, name):
+    """Tables of every kind that engines write: versions, specs, deletes, nested columns, odd names."""
+    place = planning.place
+    before = {engine: read(place, engine, name) for engine in harness.ENGINES}
+    lineage = "_row_id, _last_updated_sequence_number, *"
+    ids = read(place, "spark", name, lineage) if place.table(name).format_version == 3 else None
+    table = ".".join([harness.WAREHOUSE, place.name, '"' + name.replace('"', '""') + '"'])
+    policy = {"compact": {"inputs-min": 2, "delete-ratio": 0.001}}
+    [report] = maintain(table, "--action", "compact", policy=policy)
+    planning.rewrites.append((name, report))
+    for engine, seen in before.items():
+        if not isinstance(seen, str):  # Not every engine reads every table.
+            after = read(place, engine, name)
+            assert after == seen, f"{engine}: {harness.difference(seen, after)} became {harness.difference(after, seen)}"
+    if ids is not None:
+        assert read(place, "spark", name, lineage) == ids
+    [again] = maintain(table, "--action", "compact", policy=policy)
+    assert not again["committed"], again
+
+
+def test_most_tables_were_rewritten(planning):
+    """Or the test before shows little."""
+    done = {name for name, report in planning.rewrites if report["committed"]}
+    assert len(done) > len(plan_tables.TABLES) // 3, sorted(done)
