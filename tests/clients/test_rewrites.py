@@ -115,7 +115,8 @@ def test_a_damaged_file_fails_the_job_and_leaves_the_table(place):
     create(place, "t", 2)
     for number in range(5):
         append(place, "t", number * 10, 10)
-    victim = place.table("t").inspect.data_files().to_pylist()[2]["file_path"].removeprefix("file://")
+    victim = place.table("t").inspect.data_files().to_pylist()[2]["file_path"]
+    victim = "/" + victim.removeprefix("file:").lstrip("/")
     content = Path(victim).read_bytes()
     files, snapshot = files_below(place, "t"), place.table("t").current_snapshot()
     for damaged in (content[: len(content) // 2], None):
