@@ -340,7 +340,7 @@ impl Catalog {
 
     /// Makes a plan: all of it, or the tasks it falls into.
     async fn plan(&self, job: &Job) -> Result<Vec<u8>, CatalogError> {
-        const COMPLETED: &str = "\"status\":\"completed\",";
+        const COMPLETED: &str = ",\"status\":\"completed\"";
         let prepared = self.prepare(job).await?;
         let files = prepared.manifests.iter().map(|(_, file)| files_of(file)).sum::<u64>();
         if files <= self.scans.settings.inline_files {
