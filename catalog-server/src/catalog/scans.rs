@@ -4,6 +4,7 @@
 //! it is asked to. What is kept in memory is a cache.
 
 use std::collections::HashSet;
+use std::num::NonZero;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub struct Scans {
     settings: Planning,
     prepared: moka::future::Cache<[u8; 32], Arc<Prepared>>,
     key: tokio::sync::OnceCell<Vec<u8>>,
+    /// Turns at making a page, which takes memory and all of a core.
+    turns: tokio::sync::Semaphore,
     /// Submitted plans that this process works on.
     running: Mutex<HashSet<Uuid>>,
     finished: tokio::sync::Notify,
@@ -110,6 +113,7 @@ impl Scans {
             settings,
             prepared,
             key: tokio::sync::OnceCell::new(),
+            turns: tokio::sync::Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)),
             running: Mutex::default(),
             finished: tokio::sync::Notify::new(),
         }
@@ -339,7 +343,7 @@ impl Catalog {
 
     /// Makes a plan: all of it, or the tasks it falls into.
     async fn plan(&self, job: &Job) -> Result<Vec<u8>, CatalogError> {
-        const COMPLETED: &str = "\"status\":\"completed\",";
+        const COMPLETED: &str = ",\"status\":\"completed\"";
         let prepared = self.prepare(job).await?;
         let files = prepared.manifests.iter().map(|(_, file)| files_of(file)).sum::<u64>();
         if files <= self.scans.settings.inline_files {
@@ -357,6 +361,9 @@ impl Catalog {
         prepared: &Prepared,
         parts: Vec<Part>,
     ) -> Result<Vec<String>, CatalogError> {
+        if parts.is_empty() {
+            return Ok(Vec::new());
+        }
         let number = |index: usize| prepared.manifests.get(index).map_or(usize::MAX, |(number, _)| *number);
         let key = self.plan_key().await?;
         let tasks = parts.into_iter().map(|part| {
@@ -418,6 +425,9 @@ impl Catalog {
         let held_bytes = decoded.iter().map(|(manifest, _)| 2 * manifest.held_bytes()).sum::<usize>()
             + manifests.iter().map(|(_, file)| 256 + file.path.len()).sum::<usize>()
             + 4096;
+        if decoded.is_empty() {
+            return Ok(Prepared { scan, manifests, deletes: DeleteIndex::default(), held_bytes });
+        }
         let (scan, deletes) = blocking(move || {
             let deletes = DeleteIndex::build(&scan, decoded)?;
             Ok((scan, deletes))
@@ -454,9 +464,11 @@ impl Catalog {
         Ok(manifests)
     }
 
-    /// Plans the files of a part, reading ahead a few manifests and holding no more. What did not fit into the page is
-    /// given back.
+    /// Plans the files of a part when it is its turn, reading ahead a few manifests and holding no more. What did not fit
+    /// into the page is given back.
     async fn page(&self, prepared: &Arc<Prepared>, part: Part) -> Result<(Page, Vec<Part>), CatalogError> {
+        let turn = self.scans.turns.acquire().await;
+        let _turn = turn.map_err(|error| CatalogError::Internal(error.to_string()))?;
         let listed = prepared.manifests.get(part.manifests.clone()).unwrap_or_default();
         let listed: Vec<_> = listed.iter().map(|(_, file)| file.clone()).collect();
         let mut decoded = stream::iter(listed)

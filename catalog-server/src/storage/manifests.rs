@@ -13,9 +13,12 @@ use super::{FileError, Files};
 pub struct Manifests {
     files: Files,
     limit_bytes: usize,
-    decoded: moka::future::Cache<String, Arc<Manifest>>,
-    lists: moka::future::Cache<String, Arc<Vec<ManifestFile>>>,
+    decoded: Cache<Manifest>,
+    lists: Cache<Vec<ManifestFile>>,
 }
+
+type Cache<T> = moka::future::Cache<String, Arc<T>>;
+type Decode<T> = fn(&[u8], usize) -> Result<T, ManifestError>;
 
 impl Manifests {
     /// Keeps at most `cache_bytes` of what was decoded; files above `limit_bytes`, before or after decompression, are
@@ -42,8 +45,7 @@ impl Manifests {
             return Ok(manifest);
         }
         metrics::counter!("firn_manifest_cache_misses_total").increment(1);
-        let read = self.decoded.try_get_with_by_ref(location, self.read(location, Manifest::decode));
-        read.await.map_err(|error| (*error).clone())
+        self.find(&self.decoded, location, Manifest::decode).await
     }
 
     /// The manifests of the manifest list at `location`.
@@ -51,8 +53,7 @@ impl Manifests {
         if let Some(list) = self.lists.get(location).await {
             return Ok(list);
         }
-        let read = self.lists.try_get_with_by_ref(location, self.read(location, list::decode));
-        read.await.map_err(|error| (*error).clone())
+        self.find(&self.lists, location, list::decode).await
     }
 
     /// Bytes held by the caches, about.
@@ -60,24 +61,35 @@ impl Manifests {
         self.decoded.weighted_size() + self.lists.weighted_size()
     }
 
+    async fn find<T: Send + Sync + 'static>(
+        &self,
+        cache: &Cache<T>,
+        location: &str,
+        decode: Decode<T>,
+    ) -> Result<Arc<T>, DocumentError> {
+        let read = cache.try_get_with_by_ref(location, self.read(location, decode));
+        let found = read.await.map_err(|error| (*error).clone())?;
+        // By itself, the cache makes room only after 64 entries or 300 ms, and manifests are large and many.
+        cache.run_pending_tasks().await;
+        Ok(found)
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         location: &str,
-        decode: fn(&[u8], usize) -> Result<T, ManifestError>,
+        decode: Decode<T>,
     ) -> Result<Arc<T>, DocumentError> {
         let limit_bytes = self.limit_bytes;
-        let bytes = self.files.read(location, limit_bytes).await.map_err(Arc::new)?;
-        let malformed = |reason: String| DocumentError::Malformed { location: location.to_owned(), reason };
-        match tokio::task::spawn_blocking(move || decode(&bytes, limit_bytes)).await {
-            Ok(Ok(decoded)) => Ok(Arc::new(decoded)),
-            Ok(Err(ManifestError::TooLarge { .. })) => {
-                Err(DocumentError::File(Arc::new(FileError::TooLarge {
-                    location: location.to_owned(),
-                    limit_bytes,
-                })))
+        let decoded = self.files.read_as(location, limit_bytes, move |bytes| decode(&bytes, limit_bytes));
+        match decoded.await.map_err(Arc::new)? {
+            Ok(decoded) => Ok(Arc::new(decoded)),
+            Err(ManifestError::TooLarge { .. }) => Err(DocumentError::File(Arc::new(FileError::TooLarge {
+                location: location.to_owned(),
+                limit_bytes,
+            }))),
+            Err(error) => {
+                Err(DocumentError::Malformed { location: location.to_owned(), reason: error.to_string() })
             }
-            Ok(Err(error)) => Err(malformed(error.to_string())),
-            Err(error) => Err(malformed(error.to_string())),
         }
     }
 }
@@ -92,4 +104,52 @@ fn held_bytes(list: &[ManifestFile]) -> usize {
         size_of::<ManifestFile>() + file.path.len() + bounds.sum::<usize>()
     };
     list.iter().map(one).sum::<usize>() + 64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A manifest without entries.
+    fn empty_manifest() -> Vec<u8> {
+        let field = |id: i32, name: &str, kind: &str| {
+            format!("{{\"name\":\"{name}\",\"field-id\":{id},\"type\":{kind}}}")
+        };
+        let record = |name: &str, fields: &[String]| {
+            format!("{{\"type\":\"record\",\"name\":\"{name}\",\"fields\":[{}]}}", fields.join(","))
+        };
+        let text = "\"string\"";
+        let file = [
+            field(100, "p", text),
+            field(101, "f", text),
+            field(103, "n", "\"long\""),
+            field(104, "s", "\"long\""),
+        ];
+        let schema = record("e", &[field(0, "status", "\"int\""), field(2, "d", &record("r2", &file))]);
+        let mut header = b"Obj\x01\x02\x16avro.schema".to_vec();
+        // Twice the length, seven bits a byte.
+        let length = 2 * u16::try_from(schema.len()).unwrap();
+        header.extend([length & 0x7f | 0x80, length >> 7].map(|byte| u8::try_from(byte).unwrap()));
+        header.extend_from_slice(schema.as_bytes());
+        header.extend_from_slice(&[0; 1 + 16]);
+        header
+    }
+
+    #[tokio::test]
+    async fn room_is_made_before_the_next_manifest_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifests = Manifests::new(Files, 800, 1 << 20);
+        let weight = |path: &str, manifest: &Manifest| path.len() + manifest.held_bytes();
+        let mut read = 0;
+        for number in 0..50 {
+            let path = folder.path().join(format!("{number}.avro"));
+            std::fs::write(&path, empty_manifest()).unwrap();
+            let path = path.to_str().unwrap();
+            read += weight(path, &manifests.manifest(path).await.unwrap());
+            let held =
+                manifests.decoded.iter().map(|(path, manifest)| weight(&path, &manifest)).sum::<usize>();
+            assert!(held <= 700, "{held} bytes are held after manifest {number}");
+        }
+        assert!(read > 2_000, "{read} bytes might have been held without making room");
+    }
 }

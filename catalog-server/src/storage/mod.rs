@@ -49,9 +49,19 @@ pub enum FileError {
 impl Files {
     /// Reads the file at `location`, of at most `limit_bytes`.
     pub async fn read(&self, location: &str, limit_bytes: usize) -> Result<Bytes, FileError> {
+        self.read_as(location, limit_bytes, |content| content).await
+    }
+
+    /// Reads the file at `location` as [`Files::read`] does and makes something of it, both away from the request threads.
+    pub async fn read_as<T: Send + 'static>(
+        &self,
+        location: &str,
+        limit_bytes: usize,
+        make: impl FnOnce(Bytes) -> T + Send + 'static,
+    ) -> Result<T, FileError> {
         let path = local_path(location)?;
         let location = location.to_owned();
-        blocking(move || local::read(&path, &location, limit_bytes)).await
+        blocking(move || local::read(&path, &location, limit_bytes).map(make)).await
     }
 
     /// Whether a file that was there is known to be gone.

@@ -66,10 +66,15 @@ impl Manifest {
             let start = bytes.len();
             let Some(count) = container.next_block(&mut bytes, limit_bytes)? else { break };
             if start == 0 {
-                // The other blocks will be compressed about as well as the first, so that all is allocated at once.
+                // The other blocks will be much like the first, so that all is allocated at once. Some more than that,
+                // since what grows doubles.
                 let left = container.left_bytes();
-                let ratio = bytes.len() / (compressed_bytes - left).max(1) + 1;
-                bytes.reserve(left.saturating_mul(ratio).min(limit_bytes.saturating_sub(bytes.len())));
+                let read = (compressed_bytes - left).max(1);
+                let rest = |of_first: usize| left.saturating_add(left / 32).saturating_mul(of_first) / read;
+                let room = limit_bytes.saturating_sub(bytes.len());
+                bytes.reserve_exact(rest(bytes.len()).min(room));
+                let count = usize::try_from(count).unwrap_or(usize::MAX);
+                entries.reserve_exact(count.saturating_add(rest(count)).min(room / size_of::<Entry>()));
             }
             let mut cursor = Cursor::at(&bytes, start);
             for _ in 0..count {

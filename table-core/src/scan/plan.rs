@@ -17,9 +17,13 @@ use crate::manifest::partition::PartitionTuple;
 /// A page takes no more files once it has reached this size: thirty thousand files with a short filter.
 const PAGE_BYTES: usize = 16 << 20;
 
+/// How a page's JSON begins.
+const TASKS: &[u8] = b"{\"file-scan-tasks\":[";
+
 /// Part of a plan: file scan tasks with the delete files they refer to, as the JSON that is sent.
 #[derive(Default)]
 pub struct Page {
+    /// From the opening brace of the page on, if there is a task.
     tasks: Vec<u8>,
     tasks_count: usize,
     delete_files: Vec<u8>,
@@ -55,7 +59,9 @@ impl Page {
         let mut partitions: Vec<Option<Option<OfPartition<'_>>>> = Vec::new();
         partitions.resize_with(tuples.len(), || None);
         let mut found = Vec::new();
-        for number in entries.start..entries.end.min(manifest.len()) {
+        let mut is_first = true;
+        let end = entries.end.min(manifest.len());
+        for number in entries.start..end {
             if self.is_full() {
                 return Ok(Some(number));
             }
@@ -63,8 +69,8 @@ impl Page {
             if !scan.is_wanted(&file) {
                 continue;
             }
-            let number = file.partition_number();
-            let (Some(known), Some(tuple)) = (partitions.get_mut(number), tuples.get(number)) else {
+            let partition = file.partition_number();
+            let (Some(known), Some(tuple)) = (partitions.get_mut(partition), tuples.get(partition)) else {
                 continue;
             };
             let known = known.get_or_insert_with(|| spec.judge_partition(deletes, listed.spec_id, tuple));
@@ -84,7 +90,15 @@ impl Page {
             if found.is_empty() {
                 self.rows = self.rows.saturating_add(file.record_count().max(0));
             }
+            let before = self.tasks.len();
             self.add_task(scan, deletes, &file, of_partition, &found);
+            if is_first {
+                is_first = false;
+                // The others will be much like it. What grows bit by bit is copied time and again.
+                let task_bytes = self.tasks.len() - before + 16;
+                let room = PAGE_BYTES.saturating_sub(self.tasks.len());
+                self.tasks.reserve(task_bytes.saturating_mul(end - number).min(room));
+            }
             if self.is_satisfied(scan) {
                 break;
             }
@@ -109,22 +123,26 @@ impl Page {
         self.tasks_count
     }
 
-    /// The page as a JSON object: `head` first, such as `"status":"completed",`, then the tasks.
-    pub fn into_json(self, head: &str, plan_tasks: &[String]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(head.len() + self.tasks.len() + self.delete_files.len() + 64);
-        out.push(b'{');
-        out.extend_from_slice(head.as_bytes());
-        out.extend_from_slice(b"\"plan-tasks\":");
-        json::push_strings(&mut out, plan_tasks);
+    /// The page as a JSON object: the tasks, then `tail`, such as `,"status":"completed"`.
+    ///
+    /// The tasks come first because they are there already, and large: they are not copied.
+    pub fn into_json(self, tail: &str, plan_tasks: &[String]) -> Vec<u8> {
+        let mut out = self.tasks;
+        if self.tasks_count == 0 {
+            out.extend_from_slice(TASKS);
+        }
+        // What grows doubles, which would be for very little here.
+        let names_bytes = plan_tasks.iter().map(|task| task.len() + 3).sum::<usize>();
+        out.reserve_exact(self.delete_files.len() + names_bytes + tail.len() + 64);
         // Clients refuse delete files where there is no task for them.
         if self.tasks_count > 0 && !self.references.is_empty() {
-            out.extend_from_slice(b",\"delete-files\":[");
+            out.extend_from_slice(b"],\"delete-files\":[");
             out.extend_from_slice(&self.delete_files);
-            out.push(b']');
         }
-        out.extend_from_slice(b",\"file-scan-tasks\":[");
-        out.extend_from_slice(&self.tasks);
-        out.extend_from_slice(b"]}");
+        out.extend_from_slice(b"],\"plan-tasks\":");
+        json::push_strings(&mut out, plan_tasks);
+        out.extend_from_slice(tail.as_bytes());
+        out.push(b'}');
         out
     }
 
@@ -136,9 +154,7 @@ impl Page {
         of_partition: &OfPartition<'_>,
         found: &[usize],
     ) {
-        if self.tasks_count > 0 {
-            self.tasks.push(b',');
-        }
+        self.tasks.extend_from_slice(if self.tasks_count == 0 { TASKS } else { b"," });
         self.tasks_count += 1;
         self.tasks.extend_from_slice(b"{\"data-file\":");
         json::push_file(&mut self.tasks, file, &of_partition.partition, &scan.stats_ids);
