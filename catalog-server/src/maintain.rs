@@ -121,14 +121,11 @@ fn as_json(action: Action, report: &Report) -> Value {
 
 fn as_text(action: Action, report: &Report) -> String {
     let outcome = if report.committed { "done" } else { "nothing to do" };
-    let mut text = format!("{}: {outcome}\n", action.as_str());
+    let mut lines = vec![format!("{}: {outcome}", action.as_str())];
     if report.committed {
-        for (name, number) in &report.numbers {
-            text += &format!("    {:<22} {number}\n", name.replace('-', " "));
-        }
+        let line = |(name, number): &(&str, i64)| format!("    {:<22} {number}", name.replace('-', " "));
+        lines.extend(report.numbers.iter().map(line));
     }
-    for left in &report.left {
-        text += &format!("    left: {left}\n");
-    }
-    text
+    lines.extend(report.left.iter().map(|left| format!("    left: {left}")));
+    lines.join("\n") + "\n"
 }
