@@ -71,6 +71,11 @@ impl PartitionSpec {
         &self.fields
     }
 
+    /// Whether all files are in one partition: there are no fields, or only such as remain of dropped ones, which are null.
+    pub fn is_unpartitioned(&self) -> bool {
+        self.fields.iter().all(|field| field.transform == Transform::Void)
+    }
+
     /// The fields as the array that version 1 keeps beside the specs.
     pub(crate) fn fields_raw(&self) -> Raw {
         let mut text = String::new();

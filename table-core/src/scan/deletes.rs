@@ -206,7 +206,7 @@ impl DeleteIndex {
                 }
                 Content::PositionDeletes => self.add_positions(indexed, &file, tuple),
                 Content::EqualityDeletes => {
-                    self.add_equality(scan, indexed, &file, tuple, spec.types.is_empty())
+                    self.add_equality(scan, indexed, &file, tuple, spec.is_unpartitioned)
                 }
             }?;
         }

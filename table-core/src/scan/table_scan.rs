@@ -37,6 +37,8 @@ pub struct Scan {
 /// A scan of the files of one partition spec.
 pub(crate) struct SpecScan {
     pub(super) types: PartitionType,
+    /// Whether all its files are in one partition, so that equality deletes are for all files of the table.
+    pub(super) is_unpartitioned: bool,
     /// By field, whether clients know its type: Java reads a value only if its source is in the table's current schema.
     pub(super) told: Vec<bool>,
     pub(super) partitions: PartitionFilter,
@@ -172,6 +174,7 @@ impl SpecScan {
             .collect();
         SpecScan {
             types,
+            is_unpartitioned: spec.is_unpartitioned(),
             told,
             partitions: project::inclusive(filter, spec),
             residuals: Residuals::new(filter, spec),

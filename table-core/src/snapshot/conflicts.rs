@@ -97,7 +97,7 @@ impl<'a> Conflicts<'a> {
         }
         let filter = filter_of(change).map(|filter| RowMatch::new(metadata, filter)).transpose()?;
         let since = checks.since.and_then(|id| metadata.snapshot(id));
-        let unpartitioned = metadata.partition_specs().iter().filter(|spec| spec.fields().is_empty());
+        let unpartitioned = metadata.partition_specs().iter().filter(|spec| spec.is_unpartitioned());
         Ok(Conflicts {
             change,
             looks,

@@ -133,6 +133,23 @@ fn equality_deletes_without_a_partition_are_for_all() {
     check("a 1, x/b 1, null/c 1, e 2 equality", "a: e; b: e; c: e");
 }
 
+/// As in Java: where all partition fields were dropped, a file is in no partition.
+#[test]
+fn equality_deletes_with_dropped_partition_fields_only_are_for_all() {
+    let metadata =
+        table(&[json!([field(2, 1000, "s", "identity")]), json!([field(2, 1001, "s_void", "void")])]);
+    let at = |number: i64| json!({"status": 0, "sequence_number": number, "file_sequence_number": number});
+    let data = entry(json!({"entry": at(1), "file_path": "a", "partition": {"s": "x"}}));
+    let delete = json!({"entry": at(2), "file_path": "e", "content": 2, "equality_ids": [1]});
+    let mut delete = entry(delete);
+    delete["data_file"]["partition"] = json!({"s_void": null});
+    let manifests = vec![
+        (listed(0, ManifestContent::Data), manifest(&[optional(1000, "s", "string")], &[data])),
+        (listed(1, ManifestContent::Deletes), manifest(&[optional(1001, "s_void", "string")], &[delete])),
+    ];
+    assert_eq!(show(&plan(&metadata, &json!({}), manifests).unwrap()), "a: e");
+}
+
 #[test]
 fn other_deletes_are_for_their_partition() {
     check("a 1, x/b 1, y/c 1, null/d 1, x/e 2 equality", "a; b: e; c; d");
