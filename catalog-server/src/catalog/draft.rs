@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use table_core::commit;
 use table_core::commit::create::{CreateTable, create};
 use table_core::commit::request::TableCommit;
@@ -36,7 +37,8 @@ pub(super) enum Draft {
     /// The updates change nothing.
     Unchanged(Arc<Document<TableMetadata>>),
     /// A table that is there gets new metadata.
-    Update { found: Tabular, next: Next, expired: Vec<String> },
+    /// With the manifest list of an append that was put on top of others, to be written like the metadata.
+    Update { found: Tabular, next: Next, expired: Vec<String>, list: Option<Box<(String, Bytes)>> },
     /// A table comes into being.
     Create { tabular_id: TabularId, namespace_id: NamespaceId, next: Next },
 }
@@ -72,9 +74,17 @@ impl Catalog {
         }
         let document = self.documents.table(&found.metadata_location).await?;
         let base = document.parsed().await?;
-        check_requirements(Some(&base), &commit.requirements)?;
+        let mut updates = commit.updates.clone();
+        let mut list = None;
+        if let Err(refusal) = check_requirements(Some(&base), &commit.requirements) {
+            let Some(rebased) = self.rebase(warehouse, &base, commit).await else {
+                return Err(refusal.into());
+            };
+            updates = rebased.commit.updates;
+            list = Some(Box::new((rebased.list.0, Bytes::from(rebased.list.1))));
+        }
         let now_ms = self.clock.now_ms();
-        let updates = commit.updates.clone();
+        let added = updates.clone();
         let base_location = found.metadata_location.clone();
         let worked_on = base.clone();
         let applied = off_thread(document.json().len(), move || {
@@ -91,7 +101,7 @@ impl Catalog {
             check_planning_mode(&metadata)?;
         }
         let (folders, claims) = folders_after(warehouse, &base, &metadata)?;
-        self.check_new_snapshots(warehouse, Some(found.tabular_id), &folders, &commit.updates).await?;
+        self.check_new_snapshots(warehouse, Some(found.tabular_id), &folders, &added).await?;
         let location = file_name::next_location(
             &found.metadata_location,
             metadata.location(),
@@ -100,7 +110,7 @@ impl Catalog {
         );
         let document = Document::made(&location, &json, metadata.clone());
         let next = Next { identifier: identifier.clone(), document, metadata, folders, claims };
-        Ok(Draft::Update { found, next, expired })
+        Ok(Draft::Update { found, next, expired, list })
     }
 
     async fn draft_create(
@@ -199,6 +209,14 @@ impl Draft {
         match self {
             Self::Unchanged(_) => None,
             Self::Update { next, .. } | Self::Create { next, .. } => Some(next),
+        }
+    }
+
+    /// A file that is written beside the metadata.
+    pub(super) fn list(&self) -> Option<&(String, Bytes)> {
+        match self {
+            Self::Update { list, .. } => list.as_deref(),
+            Self::Unchanged(_) | Self::Create { .. } => None,
         }
     }
 

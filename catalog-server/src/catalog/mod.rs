@@ -31,6 +31,7 @@ mod namespaces;
 mod objects;
 mod plan_task;
 mod purge;
+mod rebase;
 mod reports;
 pub mod scans;
 pub mod tables;

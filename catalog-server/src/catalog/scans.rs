@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
+use table_core::manifest::file::Manifest;
 use table_core::manifest::list::{ManifestContent, ManifestFile};
 use table_core::metadata::snapshot::Snapshot;
 use table_core::scan::deletes::DeleteIndex;
@@ -117,6 +118,16 @@ impl Scans {
             running: Mutex::default(),
             finished: tokio::sync::Notify::new(),
         }
+    }
+
+    /// A decoded manifest.
+    pub(super) async fn manifest(&self, location: &str) -> Result<Arc<Manifest>, CatalogError> {
+        Ok(self.manifests.manifest(location).await?)
+    }
+
+    /// The lines of a manifest list.
+    pub(super) async fn manifest_list(&self, location: &str) -> Result<Arc<Vec<ManifestFile>>, CatalogError> {
+        Ok(self.manifests.list(location).await?)
     }
 
     /// Bytes held by the cache of manifests, about.

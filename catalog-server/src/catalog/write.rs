@@ -35,7 +35,10 @@ impl Catalog {
         let written =
             try_join_all(drafts.iter().filter_map(Draft::next).map(|next| self.write_file(&next.document)))
                 .await;
-        let swapped = match written {
+        let lists = drafts.iter().filter_map(Draft::list);
+        let listed =
+            try_join_all(lists.map(|(path, content)| self.files.write_new(path, content.clone()))).await;
+        let swapped = match written.and(listed.map_err(CatalogError::from)) {
             Ok(_) => self.swap(context, warehouse, &drafts, origin).await,
             Err(error) => Err(error),
         };
@@ -47,6 +50,9 @@ impl Catalog {
             Err(error) => {
                 for next in drafts.iter().filter_map(Draft::next) {
                     self.discard_file(next.document.location(), &error).await;
+                }
+                for (path, _) in drafts.iter().filter_map(Draft::list) {
+                    self.discard_file(path, &error).await;
                 }
                 Err(error)
             }

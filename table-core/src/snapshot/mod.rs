@@ -5,7 +5,8 @@
 //! specification is silent, the behaviour is that of Iceberg's Java library; where it is stricter, the text says so.
 //!
 //! A change of files is a [`change::Change`], planned by a [`plan::Plan`]; manifests without a change of files are rewritten
-//! by a [`rewrite::Rewrite`]. [`expire`] says which snapshots are due, and a [`cleanup::Cleanup`] what only they needed.
+//! by a [`rewrite::Rewrite`]. [`rebase`] puts an
+//! append on top of what others committed. [`expire`] says which snapshots are due, and a [`cleanup::Cleanup`] what only they needed.
 
 pub mod change;
 pub mod cleanup;
@@ -13,6 +14,7 @@ pub mod commit;
 pub mod error;
 pub mod expire;
 pub mod plan;
+pub mod rebase;
 pub mod rewrite;
 
 mod conflicts;

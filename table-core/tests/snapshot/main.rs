@@ -10,5 +10,6 @@ mod lake;
 mod manifests;
 mod operations;
 mod random;
+mod rebase;
 mod row_ids;
 mod summary;

@@ -1,0 +1,77 @@
+//! Appends that lost only the race for their branch, on tables that ask for it: see [`table_core::snapshot::rebase`].
+
+use std::sync::Arc;
+
+use table_core::commit::request::TableCommit;
+use table_core::manifest::list::ManifestFile;
+use table_core::metadata::table::TableMetadata;
+use table_core::snapshot::error::SnapshotError;
+use table_core::snapshot::rebase::{Rebase, Rebased};
+
+use crate::id;
+
+use super::error::CatalogError;
+use super::warehouses::Warehouse;
+use super::{Catalog, locations};
+
+impl Catalog {
+    /// The commit on top of what others have committed since, if it is an append that may be put there. If its files cannot be
+    /// looked at, it is refused as it would be otherwise.
+    pub(super) async fn rebase(
+        &self,
+        warehouse: &Warehouse,
+        base: &TableMetadata,
+        commit: &TableCommit,
+    ) -> Option<Rebased> {
+        match self.try_rebase(warehouse, base, commit).await {
+            Ok(rebased) => rebased,
+            Err(error) => {
+                tracing::warn!(%error, "an append cannot be put on top of others");
+                None
+            }
+        }
+    }
+
+    async fn try_rebase(
+        &self,
+        warehouse: &Warehouse,
+        base: &TableMetadata,
+        commit: &TableCommit,
+    ) -> Result<Option<Rebased>, CatalogError> {
+        let Some(rebase) = Rebase::of(base, commit) else { return Ok(None) };
+        let Some((own, head, base)) = rebase.lists().map_err(damaged)? else { return Ok(None) };
+        let own = self.list_in(warehouse, &own).await?;
+        let head = self.list_in(warehouse, &head).await?;
+        let base = match base {
+            Some(base) => self.list_in(warehouse, &base).await?,
+            None => Arc::default(),
+        };
+        let Some(fresh) = rebase.fresh(&own, &head, &base) else { return Ok(None) };
+        let mut manifests = Vec::with_capacity(fresh.manifests.len());
+        for line in &fresh.manifests {
+            locations::inside(warehouse, "manifest", &line.path)?;
+            manifests.push((self.scans.manifest(&line.path).await?, line.clone()));
+        }
+        let seen: Vec<_> = manifests.iter().map(|(manifest, line)| (&**manifest, line)).collect();
+        let rebased = fresh.finish(&seen, id::random()).map_err(damaged)?;
+        if rebased.is_some() {
+            metrics::counter!("firn_appends_rebased_total").increment(1);
+        }
+        Ok(rebased)
+    }
+
+    /// A manifest list is named by clients: nothing outside of the warehouse is read for it.
+    async fn list_in(
+        &self,
+        warehouse: &Warehouse,
+        location: &str,
+    ) -> Result<Arc<Vec<ManifestFile>>, CatalogError> {
+        locations::inside(warehouse, "manifest list", location)?;
+        self.scans.manifest_list(location).await
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "maps errors")]
+fn damaged(error: SnapshotError) -> CatalogError {
+    CatalogError::Damaged(error.to_string())
+}

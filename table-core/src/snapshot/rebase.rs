@@ -1,0 +1,264 @@
+//! An append that lost only the race for its branch: the same new manifests, on top of what the others committed.
+//!
+//! Only sound where the client has seen nothing but its own rows: its manifests hold nothing but added files, which take all
+//! their numbers from the commit. A table has to ask for it, because a sink that promises to write once relies on the lost
+//! race to find out that somebody else has taken over.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use super::error::SnapshotError;
+use super::history::{History, operation};
+use crate::commit::request::TableCommit;
+use crate::commit::requirement::{TableRequirement, check_requirements};
+use crate::commit::update::TableUpdate;
+use crate::manifest::avro_write::Codec;
+use crate::manifest::entry::{Content, Status};
+use crate::manifest::file::Manifest;
+use crate::manifest::list::{ManifestContent, ManifestFile};
+use crate::manifest::list_write::{self, ListHeader, WrittenList};
+use crate::manifest::write::UNASSIGNED_SEQUENCE_NUMBER;
+use crate::metadata::json::{Object, Raw};
+use crate::metadata::snapshot::{MAIN_BRANCH, RefKind, Snapshot};
+use crate::metadata::table::TableMetadata;
+
+/// The table property that asks for it: `true`.
+pub const PROPERTY: &str = "firn.rebase-appends";
+
+/// Numbers that no table reaches: what a file of the manifest takes from it is at least this.
+const INHERITED: i64 = 1 << 61;
+
+/// An append that may be put on top of what was committed before it.
+pub struct Rebase<'a> {
+    metadata: &'a TableMetadata,
+    commit: &'a TableCommit,
+    appended: &'a Snapshot,
+    /// The snapshot that the client took for the head; `None` if there was none.
+    base: Option<&'a Snapshot>,
+    /// The snapshot that is.
+    head: &'a Snapshot,
+}
+
+/// The same, its manifest list seen.
+pub struct Fresh<'a> {
+    rebase: Rebase<'a>,
+    head_lines: Vec<ManifestFile>,
+    /// The manifests that it adds, to be seen next.
+    pub manifests: Vec<ManifestFile>,
+}
+
+/// An append on top of what was committed before it.
+#[derive(Debug, Clone)]
+pub struct Rebased {
+    /// Where its new manifest list goes, and what it says.
+    pub list: (String, Vec<u8>),
+    /// The commit, whose requirements hold now.
+    pub commit: TableCommit,
+}
+
+impl<'a> Rebase<'a> {
+    /// The append that a refused commit is; `None` if the table does not ask for this, if the commit is anything else, or if
+    /// it would be refused for another reason, too.
+    pub fn of(metadata: &'a TableMetadata, commit: &'a TableCommit) -> Option<Rebase<'a>> {
+        metadata.property(PROPERTY).filter(|value| value.eq_ignore_ascii_case("true"))?;
+        let [TableUpdate::AddSnapshot { snapshot }, TableUpdate::SetSnapshotRef { name, reference }] =
+            &commit.updates[..]
+        else {
+            return None;
+        };
+        let moves = reference.kind == RefKind::Branch && reference.snapshot_id == snapshot.id();
+        let is_new = metadata.snapshot(snapshot.id()).is_none();
+        if !moves || !is_new || operation(snapshot).ok()?.as_deref() != Some("append") {
+            return None;
+        }
+        let (of_head, others): (Vec<_>, Vec<_>) = commit.requirements.iter().cloned().partition(
+            |requirement| matches!(requirement, TableRequirement::AssertRefSnapshotId { name: asserted, .. } if asserted == name),
+        );
+        let [TableRequirement::AssertRefSnapshotId { snapshot_id: base, .. }] = of_head[..] else {
+            return None;
+        };
+        check_requirements(Some(metadata), &others).ok()?;
+        let branch = metadata.refs().get(name).filter(|branch| branch.kind == RefKind::Branch)?;
+        let head = metadata.snapshot(branch.snapshot_id)?;
+        // Only what is newer than the client's base was missed by it; after a rollback it is about something else.
+        let base = match base {
+            Some(base) => {
+                Some(History::new(metadata).ancestors(head.id()).find(|ancestor| ancestor.id() == base)?)
+            }
+            None if name == MAIN_BRANCH => None,
+            None => return None,
+        };
+        let is_on_base = snapshot.parent_id() == base.map(Snapshot::id);
+        is_on_base.then_some(Rebase { metadata, commit, appended: snapshot, base, head })
+    }
+
+    /// The manifest lists that have to be seen: the append's own, the head's, and the base's if there is one.
+    pub fn lists(&self) -> Result<Option<(String, String, Option<String>)>, SnapshotError> {
+        let base = match self.base {
+            Some(base) => match base.manifest_list()? {
+                Some(list) => Some(list),
+                // The oldest snapshots have none.
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        Ok(self
+            .appended
+            .manifest_list()?
+            .zip(self.head.manifest_list()?)
+            .map(|(own, head)| (own, head, base)))
+    }
+
+    /// The append, if its list is that of its base with new manifests of added data files.
+    pub fn fresh(
+        self,
+        own: &[ManifestFile],
+        head: &[ManifestFile],
+        base: &[ManifestFile],
+    ) -> Option<Fresh<'a>> {
+        let known: HashSet<&str> = base.iter().map(|line| line.path.as_str()).collect();
+        let (carried, manifests): (Vec<_>, Vec<_>) =
+            own.iter().cloned().partition(|line| known.contains(line.path.as_str()));
+        let carried: HashSet<&str> = carried.iter().map(|line| line.path.as_str()).collect();
+        let carries_all =
+            base.iter().all(|line| !line.may_have_live_files() || carried.contains(line.path.as_str()));
+        let id = self.appended.id();
+        let only_adds = |line: &ManifestFile| {
+            line.content == ManifestContent::Data
+                && line.added_snapshot_id == id
+                && line.existing_files == Some(0)
+                && line.deleted_files == Some(0)
+        };
+        let is_pure = carries_all && !manifests.is_empty() && manifests.iter().all(only_adds);
+        is_pure.then(|| Fresh { rebase: self, head_lines: head.to_vec(), manifests })
+    }
+}
+
+impl Fresh<'_> {
+    /// Puts the append on top of the head, if all of its files take their numbers from the commit. `uuid` makes the name of
+    /// the list unique.
+    ///
+    /// Fails if the list of the head cannot be carried on.
+    pub fn finish(
+        self,
+        manifests: &[(&Manifest, &ManifestFile)],
+        uuid: Uuid,
+    ) -> Result<Option<Rebased>, SnapshotError> {
+        if !manifests.iter().all(|(manifest, line)| takes_all_numbers(manifest, line)) {
+            return Ok(None);
+        }
+        let Rebase { metadata, appended, head, .. } = self.rebase;
+        let Some(own_path) = appended.manifest_list()? else { return Ok(None) };
+        let folder = own_path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let path = format!("{folder}/snap-{}-rebased-{uuid}.avro", appended.id());
+        let header = ListHeader {
+            format_version: metadata.format_version(),
+            snapshot_id: appended.id(),
+            parent_id: Some(head.id()),
+            sequence_number: if metadata.format_version() > 1 {
+                metadata.last_sequence_number() + 1
+            } else {
+                0
+            },
+            next_row_id: metadata.next_row_id(),
+        };
+        let fresh = self.manifests.into_iter().map(|line| ManifestFile {
+            sequence_number: UNASSIGNED_SEQUENCE_NUMBER,
+            min_sequence_number: UNASSIGNED_SEQUENCE_NUMBER,
+            first_row_id: None,
+            ..line
+        });
+        let lines = fresh.chain(self.head_lines).collect();
+        let list = list_write::write(&header, lines, Codec::Deflate(6), uuid.into_bytes())
+            .map_err(SnapshotError::manifest(&path))?;
+        let snapshot = rebased_snapshot(appended, head, &header, &list, &path)?;
+        let commit = rebased_commit(self.rebase.commit, &snapshot, head.id());
+        Ok(Some(Rebased { list: (path, list.bytes), commit }))
+    }
+}
+
+/// Whether the files of a manifest are all added, and have neither sequence number nor row ids of their own.
+fn takes_all_numbers(manifest: &Manifest, line: &ManifestFile) -> bool {
+    let far = ManifestFile { sequence_number: INHERITED, first_row_id: Some(INHERITED), ..line.clone() };
+    manifest.files(&far).all(|file| {
+        file.status() == Status::Added
+            && file.content() == Content::Data
+            && file.snapshot_id() == line.added_snapshot_id
+            && file.sequence_number() == Some(INHERITED)
+            && file.file_sequence_number() == Some(INHERITED)
+            && file.first_row_id().is_some_and(|id| id >= INHERITED)
+    })
+}
+
+/// The snapshot with another parent, and what follows from that.
+fn rebased_snapshot(
+    appended: &Snapshot,
+    head: &Snapshot,
+    header: &ListHeader,
+    list: &WrittenList,
+    path: &str,
+) -> Result<Snapshot, SnapshotError> {
+    let mut object = Object::parse(appended.raw().as_str(), "snapshot")?;
+    object.set("parent-snapshot-id", Raw::number(head.id()));
+    if header.format_version > 1 {
+        object.set("sequence-number", Raw::number(header.sequence_number));
+    }
+    // Branches go forward in time.
+    object.set("timestamp-ms", Raw::number(appended.timestamp_ms().max(head.timestamp_ms())));
+    object.set("manifest-list", Raw::string(path));
+    if header.format_version > 2 {
+        object.set("first-row-id", Raw::number(header.next_row_id));
+        object.set("added-rows", Raw::number(list.assigned_rows));
+    }
+    let before = head.summary()?;
+    let mut summary = Object::default();
+    for (name, value) in with_totals(appended.summary()?, &before) {
+        summary.set(&name, Raw::string(&value));
+    }
+    object.set("summary", summary.to_raw());
+    Ok(Snapshot::parse(object.to_raw())?)
+}
+
+/// Totals are those of the head and what is added. One that is not known is left out.
+fn with_totals(own: Vec<(String, String)>, before: &[(String, String)]) -> Vec<(String, String)> {
+    const TOTALS: [(&str, Option<&str>); 6] = [
+        ("total-records", Some("added-records")),
+        ("total-files-size", Some("added-files-size")),
+        ("total-data-files", Some("added-data-files")),
+        ("total-delete-files", None),
+        ("total-position-deletes", None),
+        ("total-equality-deletes", None),
+    ];
+    let number = |entries: &[(String, String)], name: &str| {
+        let entry = entries.iter().find(|(key, _)| key == name)?;
+        entry.1.parse::<i64>().ok()
+    };
+    let totals: Vec<_> = TOTALS
+        .iter()
+        .filter_map(|(total, added)| {
+            let added = added.map_or(0, |added| number(&own, added).unwrap_or(0));
+            Some(((*total).to_owned(), number(before, total)?.checked_add(added)?.to_string()))
+        })
+        .collect();
+    let others = own.into_iter().filter(|(name, _)| !name.starts_with("total-"));
+    others.chain(totals).collect()
+}
+
+fn rebased_commit(commit: &TableCommit, snapshot: &Snapshot, head: i64) -> TableCommit {
+    let requirements = commit.requirements.iter().cloned().map(|requirement| match requirement {
+        TableRequirement::AssertRefSnapshotId { name, .. } => {
+            TableRequirement::AssertRefSnapshotId { name, snapshot_id: Some(head) }
+        }
+        other => other,
+    });
+    let updates = commit.updates.iter().cloned().map(|update| match update {
+        TableUpdate::AddSnapshot { .. } => TableUpdate::AddSnapshot { snapshot: snapshot.clone() },
+        other => other,
+    });
+    TableCommit {
+        identifier: commit.identifier.clone(),
+        requirements: requirements.collect(),
+        updates: updates.collect(),
+    }
+}

@@ -1,0 +1,188 @@
+//! Appends that lost the race for their branch, put on top of what won it.
+
+use serde_json::json;
+use table_core::commit::request::TableCommit;
+use table_core::manifest::list;
+use table_core::snapshot::change::Change;
+use table_core::snapshot::commit::NewSnapshot;
+use table_core::snapshot::rebase::{PROPERTY, Rebase, Rebased};
+use uuid::Uuid;
+
+use super::lake::{Lake, append, data, delete, equality, replace, row_delta};
+
+const LIMIT_BYTES: usize = 1 << 26;
+
+/// The id of the snapshot that loses.
+const LATE: i64 = 50;
+
+fn lake(version: i32) -> Lake {
+    Lake::with(version, &json!({ PROPERTY: "true" }))
+}
+
+/// A change that was planned on the table as it is, but comes late.
+fn late(lake: &mut Lake, change: &Change) -> NewSnapshot {
+    let next_id = std::mem::replace(&mut lake.next_id, LATE);
+    let planned = lake.plan(change).unwrap();
+    lake.next_id = next_id;
+    lake.files.extend(planned.files.iter().cloned());
+    planned
+}
+
+fn rebase(lake: &Lake, commit: &TableCommit) -> Option<Rebased> {
+    let rebase = Rebase::of(&lake.metadata, commit)?;
+    let (own, head, base) = rebase.lists().unwrap()?;
+    let lines = |path: &str| list::decode(&lake.files[path], LIMIT_BYTES).unwrap();
+    let base = base.map(|base| lines(&base)).unwrap_or_default();
+    let fresh = rebase.fresh(&lines(&own), &lines(&head), &base)?;
+    let lines = fresh.manifests.clone();
+    let manifests: Vec<_> = lines.iter().map(|line| (lake.manifest(&line.path), line)).collect();
+    let seen: Vec<_> = manifests.iter().map(|(manifest, line)| (manifest, *line)).collect();
+    fresh.finish(&seen, Uuid::from_u128(77)).unwrap()
+}
+
+/// Commits what was put on top, and gives what a plan made after all others would have come to: it has to be the same.
+fn check(version: i32, first: &[Change], meanwhile: &[Change]) {
+    let mut lake = lake(version);
+    first.iter().for_each(|change| drop(lake.commit(change)));
+    let change = append(&[data("late", "x"), data("later", "y")]);
+    let late = late(&mut lake, &change);
+    meanwhile.iter().for_each(|change| drop(lake.commit(change)));
+    let rebased = rebase(&lake, &late.commit).unwrap();
+
+    let mut fresh =
+        Lake { metadata: lake.metadata.clone(), files: lake.files.clone(), branch: "main", next_id: LATE };
+    fresh.files.retain(|path, _| !late.files.iter().any(|(written, _)| written == path));
+    let wanted = fresh.commit(&change);
+    let mut lake = Lake { next_id: LATE, ..lake };
+    lake.apply(&NewSnapshot { files: vec![rebased.list], commit: rebased.commit, ..late });
+    let told = |lake: &Lake| {
+        let entries = lake.entries(LATE).into_iter();
+        let mut told: Vec<_> = entries
+            .map(|entry| (entry.file.path, entry.status, entry.sequence_number, entry.file.first_row_id))
+            .collect();
+        told.sort_by(|one, other| one.0.cmp(&other.0));
+        told
+    };
+    assert_eq!(told(&lake), told(&fresh));
+    let (done, wanted) = (lake.metadata.snapshot(LATE).unwrap(), &wanted.snapshot);
+    assert_eq!(done.parent_id(), wanted.parent_id());
+    assert_eq!(done.sequence_number(), wanted.sequence_number());
+    assert_eq!((done.first_row_id(), done.added_rows()), (wanted.first_row_id(), wanted.added_rows()));
+    assert_eq!(lake.metadata.next_row_id(), fresh.metadata.next_row_id());
+    let totals = |summary: Vec<(String, String)>| {
+        let mut totals: Vec<_> =
+            summary.into_iter().filter(|(name, _)| !name.starts_with("manifests-")).collect();
+        totals.sort();
+        totals
+    };
+    assert_eq!(totals(done.summary().unwrap()), totals(wanted.summary().unwrap()));
+}
+
+#[test]
+fn an_append_on_top_of_others_is_as_if_it_had_come_later() {
+    for version in [1, 2, 3] {
+        let first = [append(&[data("a", "x"), data("b", "y")])];
+        check(version, &first, &[append(&[data("c", "x")])]);
+        check(version, &first, &[append(&[data("c", "x")]), delete(&["a"]), append(&[data("d", "z")])]);
+        check(version, &first, &[replace(&[data("a", "x"), data("b", "y")], &[data("ab", "x")], 1)]);
+        // Nothing was there when it was planned.
+        check(version, &[], &[append(&[data("c", "x")])]);
+    }
+    for version in [2, 3] {
+        // A delete of its neighbours is older than it is now.
+        check(version, &[append(&[data("a", "x")])], &[row_delta(&[], &[equality("e", "x")])]);
+    }
+}
+
+/// Whether a stale commit is saved.
+fn is_saved(lake: &Lake, commit: &TableCommit) -> bool {
+    rebase(lake, commit).is_some()
+}
+
+#[test]
+fn only_tables_that_ask_for_it_get_it() {
+    for (value, saved) in [("true", true), ("TRUE", true), ("false", false), ("yes", false)] {
+        let mut lake = Lake::with(2, &json!({ PROPERTY: value }));
+        lake.commit(&append(&[data("a", "x")]));
+        let late = late(&mut lake, &append(&[data("b", "x")]));
+        lake.commit(&append(&[data("c", "x")]));
+        assert_eq!(is_saved(&lake, &late.commit), saved, "{value}");
+    }
+    let mut lake = Lake::new(2);
+    lake.commit(&append(&[data("a", "x")]));
+    let late = late(&mut lake, &append(&[data("b", "x")]));
+    lake.commit(&append(&[data("c", "x")]));
+    assert!(!is_saved(&lake, &late.commit));
+}
+
+#[test]
+fn nothing_but_an_append_is_saved() {
+    let changes = [
+        delete(&["a"]),
+        replace(&[data("a", "x")], &[data("b", "x")], 1),
+        row_delta(&[data("b", "x")], &[equality("e", "x")]),
+    ];
+    for change in changes {
+        let mut lake = lake(2);
+        lake.commit(&append(&[data("a", "x"), data("z", "x")]));
+        let late = late(&mut lake, &change);
+        lake.commit(&append(&[data("c", "x")]));
+        assert!(!is_saved(&lake, &late.commit), "{change:?}");
+    }
+}
+
+#[test]
+fn an_append_with_more_in_its_commit_is_not_saved() {
+    let mut lake = lake(2);
+    lake.commit(&append(&[data("a", "x")]));
+    let late = late(&mut lake, &append(&[data("b", "x")]));
+    lake.commit(&append(&[data("c", "x")]));
+    assert!(is_saved(&lake, &late.commit));
+    let with = |requirement: serde_json::Value, update: Option<serde_json::Value>| {
+        let mut body: serde_json::Value = serde_json::from_str(late.body.as_str()).unwrap();
+        body["requirements"].as_array_mut().unwrap().push(requirement);
+        body["updates"].as_array_mut().unwrap().extend(update);
+        TableCommit::parse(body.to_string().as_bytes()).unwrap()
+    };
+    let held = json!({"type": "assert-current-schema-id", "current-schema-id": 0});
+    assert!(is_saved(&lake, &with(held.clone(), None)));
+    let broken = json!({"type": "assert-current-schema-id", "current-schema-id": 7});
+    assert!(!is_saved(&lake, &with(broken, None)));
+    let twice = json!({"type": "assert-ref-snapshot-id", "ref": "main", "snapshot-id": 9});
+    assert!(!is_saved(&lake, &with(twice, None)));
+    let update = json!({"action": "set-properties", "updates": {"offset": "5"}});
+    assert!(!is_saved(&lake, &with(held, Some(update))));
+}
+
+#[test]
+fn an_append_to_what_was_rolled_back_is_not_saved() {
+    let mut lake = lake(2);
+    lake.commit(&append(&[data("a", "x")]));
+    let before = lake.head();
+    lake.commit(&append(&[data("gone", "x")]));
+    let late = late(&mut lake, &append(&[data("b", "x")]));
+    lake.point("main", "branch", before);
+    assert!(!is_saved(&lake, &late.commit));
+    lake.commit(&append(&[data("c", "x")]));
+    assert!(!is_saved(&lake, &late.commit));
+}
+
+#[test]
+fn an_append_that_was_made_is_not_made_again() {
+    let mut lake = lake(2);
+    lake.commit(&append(&[data("a", "x")]));
+    let new = lake.commit(&append(&[data("b", "x")]));
+    lake.commit(&append(&[data("c", "x")]));
+    assert!(!is_saved(&lake, &new.commit));
+}
+
+#[test]
+fn files_with_numbers_of_their_own_are_not_put_elsewhere() {
+    let mut lake = lake(2);
+    lake.commit(&append(&[data("a", "x")]));
+    let mut change = append(&[data("b", "x")]);
+    change.data_sequence_number = Some(1);
+    let late = late(&mut lake, &change);
+    lake.commit(&append(&[data("c", "x")]));
+    assert!(!is_saved(&lake, &late.commit));
+}
