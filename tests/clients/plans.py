@@ -297,7 +297,7 @@ class Planning:
         self.place.java = self.java
         plan_tables.build(self.place)
         # What became of the tables once they are done with.
-        self.rewrites = []
+        self.rewrites, self.unread = [], []
 
     def filters(self, name, count=FILTERS, **scan):
         """A table's filters, the same for the same seed, and its columns' types by name."""

@@ -5,6 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import duckdb
 import harness
 import plan_tables
 import pytest
@@ -26,16 +27,37 @@ def compact(place, table, **settings):
     return report
 
 
+class DuckDB:
+    """A connection of its own: some tables make it fall over for good."""
+
+    connection = None
+
+    def rows(self, place, sql):
+        self.connection = self.connection or harness.open_duckdb()
+        try:
+            return self.connection.execute(place.sql_for("duckdb", sql)).to_arrow_table()
+        except duckdb.FatalException:
+            self.connection = None
+            raise
+
+
+DUCKDB = DuckDB()
+
+
 def read(place, engine, table, columns="*"):
     """Rows that can be compared; what the engine says if it cannot read the table."""
+    sql = f"SELECT {columns} FROM @{{{table}}}"
     try:
-        if engine == "pyiceberg":
-            found = place.table(table).scan().to_arrow()
-        else:
-            found = getattr(place, engine)(f"SELECT {columns} FROM @{{{table}}}")
+        match engine:
+            case "pyiceberg":
+                found = place.table(table).scan().to_arrow()
+            case "duckdb":
+                found = DUCKDB.rows(place, sql)
+            case "spark":
+                found = place.spark(sql)
         return harness.exact_rows(harness.arrow_rows(found))
     except Exception as error:  # Whatever it raises, it is the engine's.
-        return f"{type(error).__name__}"
+        return f"{type(error).__name__}: {error}"
 
 
 def create(place, table, version):
@@ -142,6 +164,7 @@ def test_no_row_is_lost_or_changed_by_a_rewrite(planning, name):
     policy = {"compact": {"inputs-min": 2, "delete-ratio": 0.001}}
     [report] = maintain(table, "--action", "compact", policy=policy)
     planning.rewrites.append((name, report))
+    planning.unread += [(name, engine, seen) for engine, seen in before.items() if isinstance(seen, str)]
     for engine, seen in before.items():
         if not isinstance(seen, str):  # Not every engine reads every table.
             after = read(place, engine, name)
@@ -152,7 +175,11 @@ def test_no_row_is_lost_or_changed_by_a_rewrite(planning, name):
     assert not again["committed"], again
 
 
-def test_most_tables_were_rewritten(planning):
+def test_most_tables_were_rewritten_and_read(planning):
     """Or the test before shows little."""
     done = {name for name, report in planning.rewrites if report["committed"]}
-    assert len(done) > len(plan_tables.TABLES) // 3, sorted(done)
+    assert len(done) > len(plan_tables.TABLES) // 2, sorted(done)
+    for engine, count in (("spark", 4), ("duckdb", 10), ("pyiceberg", 10)):
+        unread = [(name, why) for name, by, why in planning.unread if by == engine]
+        # Spark has neither times nor nanoseconds.
+        assert len(unread) < count, f"{engine} could not read {len(unread)} of {len(plan_tables.TABLES)}: {unread}"

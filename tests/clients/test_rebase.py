@@ -1,0 +1,86 @@
+"""Appends of writers that do not know of each other: with `firn.rebase-appends` none loses, without it the later one does."""
+
+import pyarrow as pa
+import pytest
+from pyiceberg.exceptions import CommitFailedException
+
+COLUMNS = pa.schema([("id", pa.int64())])
+# PyIceberg tries again by itself, on the table as it is by then.
+ONCE = {"commit.retry.num-retries": "0"}
+
+
+def rows(*ids):
+    return pa.table([list(ids)], schema=COLUMNS)
+
+
+def create(place, **properties):
+    return place.create("t", COLUMNS, properties={"format-version": "2", **ONCE, **properties})
+
+
+def check(place, *ids):
+    place.check("t", [(id,) for id in ids])
+
+
+def test_the_later_append_loses_unless_the_table_asks_otherwise(place):
+    """A sink that promises to write once finds out by this that another one has taken over: a zombie's append is refused."""
+    create(place).append(rows(1))
+    writer, zombie = place.table("t"), place.table("t")
+    writer.append(rows(2))
+    with pytest.raises(CommitFailedException, match="branch main has changed"):
+        zombie.append(rows(3))
+    check(place, 1, 2)
+
+
+def test_appends_on_top_of_each_other_all_succeed(place):
+    create(place, **{"firn.rebase-appends": "true"}).append(rows(1))
+    writers = [place.table("t") for _ in range(4)]
+    for id, writer in enumerate(writers, start=2):
+        writer.append(rows(id))
+    check(place, 1, 2, 3, 4, 5)
+    metadata = place.table("t").metadata
+    assert [snapshot.sequence_number for snapshot in metadata.snapshots] == [1, 2, 3, 4, 5]
+    assert [snapshot.parent_snapshot_id for snapshot in metadata.snapshots[1:]] == [
+        snapshot.snapshot_id for snapshot in metadata.snapshots[:-1]
+    ]
+    assert metadata.snapshots[-1].summary["total-records"] == "5"
+    assert metadata.snapshots[-1].summary["total-data-files"] == "5"
+
+
+def test_appends_to_an_empty_table_all_succeed(place):
+    create(place, **{"firn.rebase-appends": "true"})
+    one, other = place.table("t"), place.table("t")
+    one.append(rows(1))
+    other.append(rows(2))
+    check(place, 1, 2)
+
+
+def test_an_append_survives_deletes_and_rewrites_that_it_has_not_seen(place):
+    """A delete between is older than the rows it has not seen."""
+    create(place, **{"firn.rebase-appends": "true"}).append(rows(1, 2, 3))
+    place.spark("ALTER TABLE @t SET TBLPROPERTIES ('write.delete.mode' = 'merge-on-read')")
+    late, later = place.table("t"), place.table("t")
+    place.spark("DELETE FROM @t WHERE id = 2")
+    late.append(rows(2, 4))
+    check(place, 1, 2, 3, 4)
+    place.spark_call("rewrite_data_files", f"table => '{place.name}.t', options => map('min-input-files', '2')")
+    later.append(rows(5))
+    check(place, 1, 2, 3, 4, 5)
+
+
+def test_only_appends_are_put_on_top_of_others(place):
+    create(place, **{"firn.rebase-appends": "true"}).append(rows(1))
+    stale, other = place.table("t"), place.table("t")
+    other.append(rows(2))
+    with pytest.raises(CommitFailedException, match="branch main has changed"):
+        stale.overwrite(rows(9))
+    check(place, 1, 2)
+
+
+def test_spark_and_duckdb_append_at_once(place):
+    create(place, **{"firn.rebase-appends": "true"}).append(rows(0))
+    stale = [place.table("t") for _ in range(3)]
+    for number, writer in enumerate(stale):
+        place.spark(f"INSERT INTO @t VALUES ({10 + number})")
+        place.duckdb(f"INSERT INTO @t VALUES ({20 + number})")
+        writer.append(rows(30 + number))
+    check(place, 0, 10, 11, 12, 20, 21, 22, 30, 31, 32)
