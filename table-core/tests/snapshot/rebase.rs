@@ -20,7 +20,7 @@ fn lake(version: i32) -> Lake {
 }
 
 /// A change that was planned on the table as it is, but comes late.
-fn late(lake: &mut Lake, change: &Change) -> NewSnapshot {
+fn stale(lake: &mut Lake, change: &Change) -> NewSnapshot {
     let next_id = std::mem::replace(&mut lake.next_id, LATE);
     let planned = lake.plan(change).unwrap();
     lake.next_id = next_id;
@@ -43,18 +43,22 @@ fn rebase(lake: &Lake, commit: &TableCommit) -> Option<Rebased> {
 /// Commits what was put on top, and gives what a plan made after all others would have come to: it has to be the same.
 fn check(version: i32, first: &[Change], meanwhile: &[Change]) {
     let mut lake = lake(version);
-    first.iter().for_each(|change| drop(lake.commit(change)));
+    for change in first {
+        lake.commit(change);
+    }
     let change = append(&[data("late", "x"), data("later", "y")]);
-    let late = late(&mut lake, &change);
-    meanwhile.iter().for_each(|change| drop(lake.commit(change)));
-    let rebased = rebase(&lake, &late.commit).unwrap();
+    let missed = stale(&mut lake, &change);
+    for change in meanwhile {
+        lake.commit(change);
+    }
+    let rebased = rebase(&lake, &missed.commit).unwrap();
 
     let mut fresh =
         Lake { metadata: lake.metadata.clone(), files: lake.files.clone(), branch: "main", next_id: LATE };
-    fresh.files.retain(|path, _| !late.files.iter().any(|(written, _)| written == path));
+    fresh.files.retain(|path, _| !missed.files.iter().any(|(written, _)| written == path));
     let wanted = fresh.commit(&change);
     let mut lake = Lake { next_id: LATE, ..lake };
-    lake.apply(&NewSnapshot { files: vec![rebased.list], commit: rebased.commit, ..late });
+    lake.apply(&NewSnapshot { files: vec![rebased.list], commit: rebased.commit, ..missed });
     let told = |lake: &Lake| {
         let entries = lake.entries(LATE).into_iter();
         let mut told: Vec<_> = entries
@@ -104,15 +108,15 @@ fn only_tables_that_ask_for_it_get_it() {
     for (value, saved) in [("true", true), ("TRUE", true), ("false", false), ("yes", false)] {
         let mut lake = Lake::with(2, &json!({ PROPERTY: value }));
         lake.commit(&append(&[data("a", "x")]));
-        let late = late(&mut lake, &append(&[data("b", "x")]));
+        let missed = stale(&mut lake, &append(&[data("b", "x")]));
         lake.commit(&append(&[data("c", "x")]));
-        assert_eq!(is_saved(&lake, &late.commit), saved, "{value}");
+        assert_eq!(is_saved(&lake, &missed.commit), saved, "{value}");
     }
     let mut lake = Lake::new(2);
     lake.commit(&append(&[data("a", "x")]));
-    let late = late(&mut lake, &append(&[data("b", "x")]));
+    let missed = stale(&mut lake, &append(&[data("b", "x")]));
     lake.commit(&append(&[data("c", "x")]));
-    assert!(!is_saved(&lake, &late.commit));
+    assert!(!is_saved(&lake, &missed.commit));
 }
 
 #[test]
@@ -125,9 +129,9 @@ fn nothing_but_an_append_is_saved() {
     for change in changes {
         let mut lake = lake(2);
         lake.commit(&append(&[data("a", "x"), data("z", "x")]));
-        let late = late(&mut lake, &change);
+        let missed = stale(&mut lake, &change);
         lake.commit(&append(&[data("c", "x")]));
-        assert!(!is_saved(&lake, &late.commit), "{change:?}");
+        assert!(!is_saved(&lake, &missed.commit), "{change:?}");
     }
 }
 
@@ -135,11 +139,11 @@ fn nothing_but_an_append_is_saved() {
 fn an_append_with_more_in_its_commit_is_not_saved() {
     let mut lake = lake(2);
     lake.commit(&append(&[data("a", "x")]));
-    let late = late(&mut lake, &append(&[data("b", "x")]));
+    let missed = stale(&mut lake, &append(&[data("b", "x")]));
     lake.commit(&append(&[data("c", "x")]));
-    assert!(is_saved(&lake, &late.commit));
+    assert!(is_saved(&lake, &missed.commit));
     let with = |requirement: serde_json::Value, update: Option<serde_json::Value>| {
-        let mut body: serde_json::Value = serde_json::from_str(late.body.as_str()).unwrap();
+        let mut body: serde_json::Value = serde_json::from_str(missed.body.as_str()).unwrap();
         body["requirements"].as_array_mut().unwrap().push(requirement);
         body["updates"].as_array_mut().unwrap().extend(update);
         TableCommit::parse(body.to_string().as_bytes()).unwrap()
@@ -160,11 +164,11 @@ fn an_append_to_what_was_rolled_back_is_not_saved() {
     lake.commit(&append(&[data("a", "x")]));
     let before = lake.head();
     lake.commit(&append(&[data("gone", "x")]));
-    let late = late(&mut lake, &append(&[data("b", "x")]));
+    let missed = stale(&mut lake, &append(&[data("b", "x")]));
     lake.point("main", "branch", before);
-    assert!(!is_saved(&lake, &late.commit));
+    assert!(!is_saved(&lake, &missed.commit));
     lake.commit(&append(&[data("c", "x")]));
-    assert!(!is_saved(&lake, &late.commit));
+    assert!(!is_saved(&lake, &missed.commit));
 }
 
 #[test]
@@ -182,7 +186,7 @@ fn files_with_numbers_of_their_own_are_not_put_elsewhere() {
     lake.commit(&append(&[data("a", "x")]));
     let mut change = append(&[data("b", "x")]);
     change.data_sequence_number = Some(1);
-    let late = late(&mut lake, &change);
+    let missed = stale(&mut lake, &change);
     lake.commit(&append(&[data("c", "x")]));
-    assert!(!is_saved(&lake, &late.commit));
+    assert!(!is_saved(&lake, &missed.commit));
 }
