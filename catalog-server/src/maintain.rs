@@ -98,7 +98,8 @@ impl Maintain {
         }
         let tell = |text: &str| {
             if !self.json {
-                eprintln!("{text}");
+                // Whoever does not listen is told at the end.
+                drop(writeln!(std::io::stderr(), "{text}"));
             }
         };
         let reports = once::run(&client, &name, &policy, &actions, outside, tell).await?;

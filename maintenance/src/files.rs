@@ -1,7 +1,7 @@
 //! Files of tables, by their location: on local disks so far. What is written survives a power cut before anybody is told of it.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -31,8 +31,35 @@ pub fn open(location: &str) -> Result<File, JobError> {
     File::open(path(location)?).map_err(JobError::storage("read", location))
 }
 
-/// Creates a file, with its folder, to be written and then handed to [`sync`].
-pub fn create(location: &str) -> Result<File, JobError> {
+/// A new file that is being written.
+pub struct NewFile {
+    file: File,
+    location: String,
+}
+
+impl NewFile {
+    /// Makes the file survive a power cut, with the entry in its folder.
+    pub fn sync(&self) -> Result<(), JobError> {
+        let path = path(&self.location)?;
+        self.file
+            .sync_all()
+            .and_then(|()| path.parent().map_or(Ok(()), sync_folder))
+            .map_err(JobError::storage("write", &self.location))
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Creates a file, with its folder, to be written and then synced.
+pub fn create(location: &str) -> Result<NewFile, JobError> {
     let path = path(location)?;
     let create = || File::options().write(true).create_new(true).open(&path);
     let created = match create() {
@@ -41,22 +68,15 @@ pub fn create(location: &str) -> Result<File, JobError> {
         }
         created => created,
     };
-    created.map_err(JobError::storage("write", location))
-}
-
-/// Makes a file survive a power cut, with the entry in its folder.
-pub fn sync(file: &File, location: &str) -> Result<(), JobError> {
-    let path = path(location)?;
-    file.sync_all()
-        .and_then(|()| path.parent().map_or(Ok(()), sync_folder))
-        .map_err(JobError::storage("write", location))
+    let file = created.map_err(JobError::storage("write", location))?;
+    Ok(NewFile { file, location: location.to_owned() })
 }
 
 /// Writes a whole new file.
 pub fn write(location: &str, content: &[u8]) -> Result<(), JobError> {
     let mut file = create(location)?;
     file.write_all(content).map_err(JobError::storage("write", location))?;
-    sync(&file, location)
+    file.sync()
 }
 
 /// Deletes a file. One that is gone is no error.

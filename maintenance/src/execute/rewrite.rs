@@ -1,7 +1,6 @@
 //! Rewrites a group: reads its files in order without their deleted rows, writes what is left, and counts both.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 
 use table_core::expr::value::Value;
 use table_core::file::parquet_reader::name_mapping::{NAME_MAPPING, NameMapping};
@@ -20,7 +19,7 @@ use table_core::rewrite::plan::{Group, Input};
 use super::columns::RewriteColumns;
 use super::deletes::{GroupDeletes, keep};
 use crate::error::JobError;
-use crate::files;
+use crate::files::{self, NewFile};
 
 /// What came of a group.
 #[derive(Debug, Default)]
@@ -122,7 +121,7 @@ struct Output<'a> {
 
 struct Open {
     location: String,
-    writer: FileWriter<File>,
+    writer: FileWriter<NewFile>,
     rows: usize,
 }
 
@@ -166,7 +165,7 @@ impl Output<'_> {
     fn finish(&mut self, done: &mut Rewritten) -> Result<(), JobError> {
         let Some(Open { location, writer, .. }) = self.open.take() else { return Ok(()) };
         let (file, written) = writer.finish().map_err(JobError::file(&location))?;
-        files::sync(&file, &location)?;
+        file.sync()?;
         done.rows_written += written.record_count;
         done.files.push(DataFile {
             content: Content::Data,

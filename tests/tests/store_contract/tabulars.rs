@@ -215,6 +215,7 @@ async fn a_rename_keeps_the_id(fixture: &Fixture) {
 }
 
 async fn a_name_is_found_by_the_id(fixture: &Fixture) {
+    fixture.namespace("a").await;
     let namespace_id = fixture.namespace("a\u{1f}b").await;
     let tabular_id = fixture.table(namespace_id, "😀").await;
     let name = tabulars::find_name(&fixture.db, tabular_id).await.unwrap().unwrap();

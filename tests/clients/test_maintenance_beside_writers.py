@@ -1,0 +1,102 @@
+"""Writers and compactions at once, against a model that knows which rows there are."""
+
+import json
+import os
+import random
+import subprocess
+import threading
+import time
+
+import duckdb
+import harness
+import pyarrow as pa
+import pytest
+from pyiceberg.exceptions import CommitFailedException
+
+COLUMNS = pa.schema([("id", pa.int64())])
+SECONDS = float(os.environ.get("FIRN_SECONDS", "20"))
+
+pytestmark = pytest.mark.timeout(SECONDS + 120)
+
+
+class Beside:
+    """One table, its rows, and threads that change both until the time is over."""
+
+    def __init__(self, place):
+        self.place, self.rows, self.lock = place, set(), threading.Lock()
+        self.until, self.errors = time.monotonic() + SECONDS, []
+        self.counts = {"appends": 0, "deletes": 0, "deletes that lost": 0, "compactions": 0, "groups left": 0}
+
+    def goes_on(self):
+        return time.monotonic() < self.until and not self.errors
+
+    def append(self):
+        number = 0
+        while self.goes_on():
+            ids = range(number * 10, number * 10 + 10)
+            try:
+                self.place.table("t").append(pa.table([list(ids)], schema=COLUMNS))
+            except CommitFailedException:
+                continue
+            with self.lock:
+                self.rows.update(ids)
+                self.counts["appends"] += 1
+            number += 1
+            time.sleep(0.2)
+
+    def delete(self):
+        source, connection = random.Random(harness.seed()), harness.open_duckdb()
+        while self.goes_on():
+            time.sleep(0.3)
+            with self.lock:
+                victims = source.sample(sorted(self.rows), min(3, len(self.rows)))
+            if not victims:
+                continue
+            sql = self.place.sql_for("duckdb", f"DELETE FROM @t WHERE id IN ({', '.join(map(str, victims))})")
+            try:
+                connection.execute(sql)
+            except duckdb.TransactionException as error:
+                assert "409" in str(error), error
+                self.counts["deletes that lost"] += 1
+                connection = harness.open_duckdb()
+                continue
+            with self.lock:
+                self.rows.difference_update(victims)
+                self.counts["deletes"] += 1
+
+    def compact(self):
+        policy = {"compact": {"inputs-min": 2, "delete-ratio": 0.01}}
+        command = [os.environ["FIRN_BINARY"], "maintain", "--once", "--json", "--action", "compact", "--uri", harness.URI]
+        command += ["--table", f"{harness.WAREHOUSE}.{self.place.name}.t", "--policy", json.dumps(policy)]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("FIRN_")}
+        while self.goes_on():
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+            assert done.returncode == 0, done.stderr
+            [report] = json.loads(done.stdout)
+            self.counts["compactions"] += len(report["snapshot-ids"])
+            self.counts["groups left"] += len(report["left"])
+
+    def guarded(self, work):
+        try:
+            work()
+        except Exception as error:  # Told by the test, not lost with the thread.
+            self.errors.append(error)
+
+    def run(self):
+        threads = [threading.Thread(target=self.guarded, args=(work,)) for work in (self.append, self.delete, self.compact)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self.errors:
+            raise self.errors[0]
+
+
+def test_nothing_is_lost_or_comes_back(place):
+    """Deletes that come between a compaction's look and its commit apply to the new file, or the compaction gives way."""
+    place.create("t", COLUMNS, properties={"format-version": "2"})
+    beside = Beside(place)
+    beside.run()
+    print(beside.counts)
+    assert min(beside.counts[what] for what in ("appends", "deletes", "compactions")) > 3, beside.counts
+    place.check("t", [(id,) for id in sorted(beside.rows)])
