@@ -17,7 +17,7 @@ use table_core::rewrite::policy::Policy;
 #[command(after_long_help = EXAMPLES)]
 pub struct Maintain {
     /// Do what is due for one table, and end
-    #[arg(long, required = true)]
+    #[arg(long)]
     once: bool,
     /// The table as `warehouse.namespace.table`; put a name that contains dots in double quotes
     #[arg(long, value_name = "NAME")]
@@ -86,7 +86,11 @@ impl Maintain {
                 Action::ExpireSnapshots => Job::ExpireSnapshots,
                 Action::Compact => Job::Compact,
             };
-            self.action.is_empty() || self.action.contains(&job)
+            let is_enabled = match action {
+                Action::ExpireSnapshots => policy.expire_snapshots.enabled,
+                Action::Compact => policy.compact.enabled,
+            };
+            is_enabled != Some(false) && (self.action.is_empty() || self.action.contains(&job))
         };
         let actions: Vec<_> = Action::ALL.into_iter().filter(wanted).collect();
         let name = TableName::parse(&self.table)?;

@@ -82,6 +82,7 @@ def test_small_files_become_one_with_the_same_rows(place, version):
     assert (summary["total-data-files"], summary["total-records"], summary.operation.value) == ("1", "600", "replace")
     # Nothing is left to do.
     assert not compact(place, "t")["committed"]
+    assert maintain(f"{harness.WAREHOUSE}.{place.name}.t", policy={"compact": {"enabled": False}, "expire-snapshots": {"enabled": False}}) == []
     # And what filters prune by is still right.
     for condition, count in [("id = 5", 1), ("id >= 595", 5), ("price IS NULL AND id < 40", 8), ("id > 599", 0)]:
         for engine in ("duckdb", "spark"):

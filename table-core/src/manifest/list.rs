@@ -4,6 +4,7 @@ use super::avro::{Container, Cursor};
 use super::error::{ManifestError, malformed};
 use super::file::{identify, number};
 use super::shape::Shape;
+use crate::expr::manifest_evaluator::FieldSummary;
 
 /// What the manifests of a list hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,6 +86,17 @@ impl ManifestFile {
             first_row_id: None,
             key_metadata: None,
         }
+    }
+
+    /// Its partitions as a filter judges them.
+    pub(crate) fn summaries(&self) -> Vec<FieldSummary<'_>> {
+        let summaries = self.partitions.iter().flatten().map(|summary| FieldSummary {
+            contains_null: summary.contains_null,
+            contains_nan: summary.contains_nan,
+            lower: summary.lower_bound.as_deref(),
+            upper: summary.upper_bound.as_deref(),
+        });
+        summaries.collect()
     }
 
     /// Whether it may have files that are part of the snapshot.

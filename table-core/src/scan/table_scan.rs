@@ -7,7 +7,7 @@ use super::request::{ScanRequest, SchemaChoice, SnapshotRange};
 use crate::expr::bind::{NameMatching, bind};
 use crate::expr::bound::{Bound, PartitionFilter, RowFilter};
 use crate::expr::inclusive_metrics;
-use crate::expr::manifest_evaluator::{self, FieldSummary};
+use crate::expr::manifest_evaluator;
 use crate::expr::partition;
 use crate::expr::project;
 use crate::expr::residual::Residuals;
@@ -103,18 +103,7 @@ impl Scan {
     }
 
     fn partitions_match(&self, listed: &ManifestFile) -> Result<bool, ScanError> {
-        let summaries: Vec<_> = listed
-            .partitions
-            .iter()
-            .flatten()
-            .map(|summary| FieldSummary {
-                contains_null: summary.contains_null,
-                contains_nan: summary.contains_nan,
-                lower: summary.lower_bound.as_deref(),
-                upper: summary.upper_bound.as_deref(),
-            })
-            .collect();
-        Ok(manifest_evaluator::might_match(&self.spec(listed)?.partitions, &summaries))
+        Ok(manifest_evaluator::might_match(&self.spec(listed)?.partitions, &listed.summaries()))
     }
 
     /// Whether it has no filter, so that it wants everything.

@@ -6,7 +6,7 @@ use super::error::SnapshotError;
 use crate::expr::bind::{NameMatching, bind};
 use crate::expr::bound::{Bound, PartitionFilter, RowFilter};
 use crate::expr::expression::Expression;
-use crate::expr::manifest_evaluator::{self, FieldSummary};
+use crate::expr::manifest_evaluator;
 use crate::expr::metrics::FileMetrics;
 use crate::expr::residual::Residuals;
 use crate::expr::{inclusive_metrics, project, strict_metrics};
@@ -33,18 +33,7 @@ impl RowMatch {
     /// Whether a manifest may list a file with such a row.
     pub(super) fn may_list(&self, line: &ManifestFile) -> bool {
         let Some((partitions, _)) = self.specs.get(&line.spec_id) else { return true };
-        let summaries: Vec<_> = line
-            .partitions
-            .iter()
-            .flatten()
-            .map(|summary| FieldSummary {
-                contains_null: summary.contains_null,
-                contains_nan: summary.contains_nan,
-                lower: summary.lower_bound.as_deref(),
-                upper: summary.upper_bound.as_deref(),
-            })
-            .collect();
-        manifest_evaluator::might_match(partitions, &summaries)
+        manifest_evaluator::might_match(partitions, &line.summaries())
     }
 
     /// What is left of the filter in a partition. Work it out once for all files of it.
