@@ -322,9 +322,12 @@ pub struct Finish {
 pub enum FinishOutcome {
     /// It is done.
     Succeeded {
-        /// What came of it.
+        /// What came of it: an [`Evaluation`] if that was the job, else numbers for people.
         #[schema(value_type = Object)]
         result: Value,
+        /// What is to be done next, if the job was to find that out.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        next: Vec<NextJob>,
     },
     /// It cannot be done.
     Failed {
@@ -341,4 +344,92 @@ pub enum FinishOutcome {
     },
     /// It was to stop.
     Cancelled {},
+}
+
+/// Work that an evaluation found. It is queued unless the same is queued or running already.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NextJob {
+    /// What is to be done.
+    pub action: Action,
+    /// Why, for people.
+    pub reason: String,
+    /// Jobs with a greater rank are done first: what is gained for what it costs.
+    pub rank: i64,
+}
+
+/// What was found out about a table.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Evaluation {
+    /// The snapshot that was looked at; none if the table has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_id: Option<i64>,
+    /// 0 to 100, best last.
+    pub health: u32,
+    /// What took points from it, most first.
+    pub deductions: Vec<Deduction>,
+    /// The numbers it was judged by: files, bytes, rows, manifests, snapshots.
+    #[schema(value_type = Object)]
+    pub facts: Value,
+    /// What could be done, and whether it is worth it.
+    pub actions: Vec<Judged>,
+}
+
+/// Points that a fault takes from a table's health.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Deduction {
+    /// Such as `small-files`.
+    pub fault: String,
+    /// How many points.
+    pub points: u32,
+    /// The numbers, in a sentence.
+    pub why: String,
+}
+
+/// Whether something is to be done to a table.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Judged {
+    /// What could be done.
+    pub action: Action,
+    /// Whether it is to be done.
+    pub due: bool,
+    /// Why, or why not.
+    pub why: String,
+}
+
+/// Why a table is maintained as it is.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Explanation {
+    /// The table.
+    pub table: TableName,
+    /// Set while the table is left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Paused>,
+    /// When the table was looked at last; none if it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluated_ms: Option<i64>,
+    /// What was found then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<Evaluation>,
+    /// Every action: where it stands, why, and when it was done last.
+    pub actions: Vec<ExplainedAction>,
+}
+
+/// Where an action stands.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct ExplainedAction {
+    /// What could be done.
+    pub action: Action,
+    /// `queued`, `running`, `not-due`, `disabled` by policy, `paused`, or `unknown` before the table was looked at.
+    pub state: String,
+    /// Why, in a sentence.
+    pub why: String,
+    /// The job that is queued or running, else the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Job>,
 }

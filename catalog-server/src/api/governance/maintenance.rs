@@ -278,7 +278,7 @@ async fn finish_job(
 ) -> Result<StatusCode, ApiError> {
     let Finish { held, outcome } = change.json()?;
     let finished = match outcome {
-        FinishOutcome::Succeeded { result } => Finished::Succeeded(result.to_string()),
+        FinishOutcome::Succeeded { result, next: _ } => Finished::Succeeded(result.to_string()),
         FinishOutcome::Failed { error } => Finished::Failed(error),
         FinishOutcome::Retry { error, after_ms } => {
             Finished::Retry(error, i64::try_from(after_ms).unwrap_or(i64::MAX))
