@@ -51,7 +51,22 @@ pub enum Committed {
     Unknown(ClientError),
 }
 
+/// What a worker shows with a commit, so that it fails once the job is another's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence(String);
+
+/// The header that tells the job and its attempt.
+const FENCE: &str = "firn-job";
+
+impl Fence {
+    /// An attempt at a job.
+    pub fn new(job_id: uuid::Uuid, attempt: i64) -> Fence {
+        Fence(format!("{job_id}/{attempt}"))
+    }
+}
+
 /// A connection to a catalog.
+#[derive(Clone)]
 pub struct Client {
     http: hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     root: String,
@@ -82,6 +97,11 @@ pub struct Loaded {
 }
 
 impl TableName {
+    /// A table of a warehouse, in a namespace of these levels.
+    pub fn new(warehouse: String, namespace: Vec<String>, table: String) -> TableName {
+        TableName { warehouse, namespace, table }
+    }
+
     /// Reads `warehouse.namespace.table`; levels may stand in double quotes, a quote in them doubled.
     pub fn parse(text: &str) -> Result<TableName, ClientError> {
         let mut levels = vec![String::new()];
@@ -115,6 +135,11 @@ impl TableName {
 impl Client {
     /// Asks a catalog for its configuration.
     pub async fn connect(uri: &str, token: Option<&str>, warehouse: &str) -> Result<Client, ClientError> {
+        Client::new(uri, token)?.of_warehouse(warehouse).await
+    }
+
+    /// A client of no warehouse, which has not said anything yet.
+    pub fn new(uri: &str, token: Option<&str>) -> Result<Client, ClientError> {
         let provider = rustls::crypto::ring::default_provider();
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_webpki_roots(provider)
@@ -125,9 +150,14 @@ impl Client {
         let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
         let root = uri.trim_end_matches('/').trim_end_matches("/v1").to_owned();
         let token = token.map(str::to_owned);
-        let mut client = Client { http, root, token, prefix: String::new(), plans: false };
-        let config =
-            client.send(Method::GET, &format!("config?warehouse={}", encode(warehouse)), None).await?;
+        Ok(Client { http, root, token, prefix: String::new(), plans: false })
+    }
+
+    /// The same connection, for the tables of a warehouse: asks the catalog for its configuration.
+    pub async fn of_warehouse(&self, warehouse: &str) -> Result<Client, ClientError> {
+        let mut client = self.clone();
+        let path = format!("v1/config?warehouse={}", encode(warehouse));
+        let config = client.send(Method::GET, &path, None, None).await?;
         let config: Value = decode(&config, "the catalog's configuration is not JSON")?;
         let setting = |name: &str| {
             let found = config["overrides"].get(name).or_else(|| config["defaults"].get(name));
@@ -142,15 +172,20 @@ impl Client {
 
     /// Loads a table.
     pub async fn load(&self, name: &TableName) -> Result<Loaded, ClientError> {
-        let answer = self.send(Method::GET, &self.path(name, ""), None).await?;
+        let answer = self.send(Method::GET, &self.path(name, ""), None, None).await?;
         decode(&answer, "the catalog's answer is not a table")
     }
 
     /// Commits to a table.
     ///
     /// Fails only if the commit was certainly not made, for another reason than that others were faster.
-    pub async fn commit(&self, name: &TableName, body: String) -> Result<Committed, ClientError> {
-        match self.send(Method::POST, &self.path(name, ""), Some(body)).await {
+    pub async fn commit(
+        &self,
+        name: &TableName,
+        body: String,
+        fence: Option<&Fence>,
+    ) -> Result<Committed, ClientError> {
+        match self.send(Method::POST, &self.path(name, ""), Some(body), fence).await {
             Ok(answer) => match decode(&answer, "the catalog's answer is not a table") {
                 Ok(loaded) => Ok(Committed::Done(loaded)),
                 Err(error) => Ok(Committed::Unknown(error)),
@@ -180,7 +215,7 @@ impl Client {
             }
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             let path = self.path(name, &format!("/plan/{}", encode(&id)));
-            plan = decode(&self.send(Method::GET, &path, None).await?, "the catalog's plan is not JSON")?;
+            plan = decode(&self.send(Method::GET, &path, None, None).await?, "the catalog's plan is not JSON")?;
             if plan.get("plan-id").is_none() {
                 plan["plan-id"] = id.into();
             }
@@ -205,20 +240,40 @@ impl Client {
     }
 
     async fn post(&self, name: &TableName, rest: &str, body: &Value) -> Result<Value, ClientError> {
-        let answer = self.send(Method::POST, &self.path(name, rest), Some(body.to_string())).await?;
+        let answer = self.send(Method::POST, &self.path(name, rest), Some(body.to_string()), None).await?;
         decode(&answer, "the catalog's answer is not JSON")
     }
 
     fn path(&self, name: &TableName, rest: &str) -> String {
         let namespace = encode(&name.namespace.join("\u{1f}"));
-        format!("{}namespaces/{namespace}/tables/{}{rest}", self.prefix, encode(&name.table))
+        format!("v1/{}namespaces/{namespace}/tables/{}{rest}", self.prefix, encode(&name.table))
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<String>) -> Result<Bytes, ClientError> {
-        let url = format!("{}/v1/{path}", self.root);
+    /// Sends JSON to a path below the catalog's root, and gives the answer, which may be empty.
+    pub(crate) async fn call(&self, path: &str, body: &impl serde::Serialize) -> Result<Bytes, ClientError> {
+        let body = serde_json::to_string(body).map_err(|error| ClientError::Unexpected(error.to_string()))?;
+        self.send(Method::POST, path, Some(body), None).await
+    }
+
+    /// Asks for what is at a path below the catalog's root.
+    pub(crate) async fn get(&self, path: &str) -> Result<Bytes, ClientError> {
+        self.send(Method::GET, path, None, None).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+        fence: Option<&Fence>,
+    ) -> Result<Bytes, ClientError> {
+        let url = format!("{}/{path}", self.root);
         let mut request = Request::builder().method(method).uri(&url);
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if let Some(Fence(fence)) = fence {
+            request = request.header(FENCE, fence);
         }
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
@@ -254,7 +309,7 @@ impl Client {
     }
 }
 
-fn decode<'a, T: Deserialize<'a>>(answer: &'a [u8], otherwise: &str) -> Result<T, ClientError> {
+pub(crate) fn decode<'a, T: Deserialize<'a>>(answer: &'a [u8], otherwise: &str) -> Result<T, ClientError> {
     serde_json::from_slice(answer).map_err(|error| ClientError::Unexpected(format!("{otherwise}: {error}")))
 }
 
@@ -262,7 +317,7 @@ fn unexpected(what: &str) -> ClientError {
     ClientError::Unexpected(what.to_owned())
 }
 
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 

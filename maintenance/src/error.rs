@@ -26,9 +26,6 @@ pub enum JobError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A location that nothing here can reach.
-    #[error("`{0}` is not a local file; only tables on local files (`file:`) can be maintained so far")]
-    Scheme(String),
     /// A data or delete file cannot be used.
     #[error("the file `{location}` cannot be used: {reason}")]
     File {
@@ -76,12 +73,47 @@ pub enum JobError {
         "it is not known whether the catalog made the commit ({0}); no file was deleted, look at the table"
     )]
     OutcomeUnknown(ClientError),
+    /// Somebody wants the job to stop.
+    #[error("the job was cancelled")]
+    Cancelled,
+    /// The worker is about to end.
+    #[error("the worker is shutting down; the job goes on elsewhere")]
+    Stopped,
+    /// The job is another worker's by now.
+    #[error("the job was taken over by another worker: {0}")]
+    LeaseLost(String),
+    /// There is more than the budget allows.
+    #[error("{what} would take {wanted_bytes} bytes, but the budget allows {allowed_bytes}; raise `{setting}`")]
+    Budget {
+        /// What is too large.
+        what: String,
+        /// How much it takes.
+        wanted_bytes: u64,
+        /// How much there may be.
+        allowed_bytes: u64,
+        /// The setting that says so.
+        setting: &'static str,
+    },
     /// A thread of ours ended in an unexpected way.
     #[error("the work ended in an unexpected way: {0}")]
     Internal(String),
 }
 
 impl JobError {
+    /// Whether it is about some files alone, so that others may go on.
+    pub fn is_of_files(&self) -> bool {
+        match self {
+            JobError::File { .. } | JobError::Vector { .. } | JobError::Verification(_) => true,
+            JobError::Storage { action, .. } => *action == "read",
+            _ => false,
+        }
+    }
+
+    /// Whether it says that a file is not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, JobError::Storage { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    }
+
     /// For what is wrong with a data or delete file.
     pub fn file(location: &str) -> impl FnOnce(FileError) -> JobError {
         move |reason| JobError::File { location: location.to_owned(), reason }

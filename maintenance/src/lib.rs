@@ -3,10 +3,13 @@
 //!
 //! `once → jobs → { execute, table } → { client, files } → table_core`.
 
+pub mod budget;
+pub mod catalog;
 pub mod client;
 pub mod error;
 mod execute;
 pub mod files;
+pub mod host;
 pub mod jobs;
 pub mod once;
 pub mod table;

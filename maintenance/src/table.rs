@@ -1,11 +1,15 @@
-//! A table as it is now: its metadata from the catalog, its manifests from its files. It decides nothing.
+//! A table as it is now: what its manifests tell. It decides nothing.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use table_core::expr::bind::NameMatching;
 use table_core::expr::expression::Expression;
+use table_core::manifest::data_file::{ColumnMetrics, DataFile};
+use table_core::manifest::entry::File;
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list::{self, ManifestContent, ManifestFile};
+use table_core::manifest::partition::PartitionTuple;
 use table_core::metadata::snapshot::Snapshot;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::live::{Collector, Live};
@@ -13,21 +17,14 @@ use table_core::scan::request::{ScanRequest, SchemaChoice, SnapshotRange};
 use table_core::scan::table_scan::Scan;
 use table_core::snapshot::plan::Wanted;
 
-use crate::client::{Client, TableName};
 use crate::error::JobError;
-use crate::files;
+use crate::files::Files;
 
 /// Memory that one manifest may take.
 const MANIFEST_BYTES_MAX: usize = 1 << 30;
 
-/// Loads a table's metadata.
-pub async fn load(client: &Client, name: &TableName) -> Result<TableMetadata, JobError> {
-    let loaded = client.load(name).await?;
-    Ok(TableMetadata::parse(loaded.metadata.get().as_bytes())?)
-}
-
 /// The live files of a snapshot, with their deletes.
-pub fn live(metadata: &TableMetadata, snapshot: &Snapshot) -> Result<Live, JobError> {
+pub fn live(files: &Files, metadata: &TableMetadata, snapshot: &Snapshot) -> Result<Live, JobError> {
     let request = ScanRequest {
         range: SnapshotRange::At(snapshot.id()),
         filter: Expression::True,
@@ -38,32 +35,57 @@ pub fn live(metadata: &TableMetadata, snapshot: &Snapshot) -> Result<Live, JobEr
     };
     let (all, _) = Scan::new(metadata, &request)?;
     let lines: Vec<_> =
-        manifests_of(snapshot)?.into_iter().filter(ManifestFile::may_have_live_files).collect();
+        manifests_of(files, snapshot)?.into_iter().filter(ManifestFile::may_have_live_files).collect();
     let (data, deletes): (Vec<_>, Vec<_>) =
         lines.into_iter().partition(|line| line.content == ManifestContent::Data);
-    let deletes = deletes.into_iter().map(|line| Ok((Arc::new(manifest(&line.path)?), line)));
+    let deletes = deletes.into_iter().map(|line| Ok((Arc::new(manifest(files, &line.path)?), line)));
     let mut collector = Collector::new(&all, deletes.collect::<Result<_, JobError>>()?)?;
     for line in data {
-        collector.add(&all, &manifest(&line.path)?, &line)?;
+        collector.add(&all, &manifest(files, &line.path)?, &line)?;
     }
     Ok(collector.finish())
 }
 
 /// The manifests of a snapshot.
-pub fn manifests_of(snapshot: &Snapshot) -> Result<Vec<ManifestFile>, JobError> {
+pub fn manifests_of(files: &Files, snapshot: &Snapshot) -> Result<Vec<ManifestFile>, JobError> {
     if let Some(location) = snapshot.manifest_list()? {
-        return manifest_list(&location);
+        return manifest_list(files, &location);
     }
     // Format version 1 may list the manifests in the snapshot itself. Their partition specs stand in their files.
     let embedded = snapshot.manifests()?.unwrap_or_default().into_iter().map(|path| {
-        let spec_id = manifest(&path)?.spec_id().unwrap_or(0);
+        let spec_id = manifest(files, &path)?.spec_id().unwrap_or(0);
         Ok(ManifestFile::embedded(path, spec_id, snapshot.id()))
     });
     embedded.collect()
 }
 
+/// What the manifests of a snapshot tell of the columns of some data files, by path.
+pub fn metrics_of(
+    files: &Files,
+    snapshot: &Snapshot,
+    paths: &HashSet<&str>,
+) -> Result<HashMap<String, ColumnMetrics>, JobError> {
+    let mut found = HashMap::with_capacity(paths.len());
+    for line in manifests_of(files, snapshot)? {
+        if line.content != ManifestContent::Data || !line.may_have_live_files() {
+            continue;
+        }
+        if found.len() == paths.len() {
+            break;
+        }
+        for file in manifest(files, &line.path)?.files(&line).filter(File::is_live) {
+            if paths.contains(file.path()) {
+                let metrics = DataFile::read(&file, PartitionTuple::new()).metrics;
+                found.insert(file.path().to_owned(), metrics);
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// Shows a plan what it wants, step by step, until it wants nothing.
 pub fn show<P>(
+    files: &Files,
     plan: &mut P,
     wanted: impl Fn(&P) -> Wanted,
     mut give: impl FnMut(&mut P, Shown<'_>) -> Result<(), JobError>,
@@ -73,12 +95,12 @@ pub fn show<P>(
             Wanted::Nothing => return Ok(()),
             Wanted::Lists(paths) => {
                 for path in paths {
-                    give(plan, Shown::List(&path, manifest_list(&path)))?;
+                    give(plan, Shown::List(&path, manifest_list(files, &path)))?;
                 }
             }
             Wanted::Manifests(lines) => {
                 for line in lines {
-                    give(plan, Shown::Manifest(&line.path, manifest(&line.path)))?;
+                    give(plan, Shown::Manifest(&line.path, manifest(files, &line.path)))?;
                 }
             }
         }
@@ -93,12 +115,12 @@ pub enum Shown<'a> {
     Manifest(&'a str, Result<Manifest, JobError>),
 }
 
-fn manifest_list(location: &str) -> Result<Vec<ManifestFile>, JobError> {
-    list::decode(&files::read(location)?, MANIFEST_BYTES_MAX)
+fn manifest_list(files: &Files, location: &str) -> Result<Vec<ManifestFile>, JobError> {
+    list::decode(&files.read(location)?, MANIFEST_BYTES_MAX)
         .map_err(|reason| JobError::Manifest { location: location.to_owned(), reason })
 }
 
-fn manifest(location: &str) -> Result<Manifest, JobError> {
-    Manifest::decode(&files::read(location)?, MANIFEST_BYTES_MAX)
+pub(crate) fn manifest(files: &Files, location: &str) -> Result<Manifest, JobError> {
+    Manifest::decode(&files.read(location)?, MANIFEST_BYTES_MAX)
         .map_err(|reason| JobError::Manifest { location: location.to_owned(), reason })
 }

@@ -356,6 +356,9 @@ pub struct NextJob {
     pub reason: String,
     /// Jobs with a greater rank are done first: what is gained for what it costs.
     pub rank: i64,
+    /// Not before so many milliseconds from now.
+    #[serde(default)]
+    pub after_ms: u64,
 }
 
 /// What was found out about a table.

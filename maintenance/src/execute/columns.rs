@@ -1,4 +1,4 @@
-//! Which columns are read, and which of them are written.
+//! Which columns are read and written.
 
 use table_core::file::reserved;
 use table_core::metadata::error::MetadataError;
@@ -12,37 +12,10 @@ use serde_json::{Value, json};
 /// The first format version whose rows have ids.
 const LINEAGE_VERSION: i32 = 3;
 
-/// The columns of a rewrite.
-pub(super) struct RewriteColumns {
-    /// What is written: the table's columns, and from version 3 on what rows are known by.
-    pub(super) written: Schema,
-    /// What is read: the same, and then the columns that deletes compare and the table has lost.
-    pub(super) read: StructType,
-    /// How many columns are written.
-    pub(super) written_count: usize,
-}
-
-impl RewriteColumns {
-    /// For rows that deletes by the columns `compared` apply to.
-    pub(super) fn new(metadata: &TableMetadata, compared: &[i32]) -> Result<RewriteColumns, MetadataError> {
-        let schema = metadata.current_schema()?;
-        let mut read = schema.columns()?.root.clone();
-        let written = if metadata.format_version() < LINEAGE_VERSION {
-            schema.clone()
-        } else {
-            read.fields.extend([reserved::row_id(), reserved::last_updated_sequence_number()]);
-            with_lineage(schema)?
-        };
-        let written_count = read.fields.len();
-        for id in compared {
-            if !holds(&read.fields, *id)
-                && let Some(lost) = top_level(metadata, *id)?
-            {
-                read.fields.push(Field { required: false, initial_default: None, ..lost });
-            }
-        }
-        Ok(RewriteColumns { written, read, written_count })
-    }
+/// The columns that are read and written: the table's, and from version 3 on what rows are known by.
+pub(super) fn rewritten(metadata: &TableMetadata) -> Result<Schema, MetadataError> {
+    let schema = metadata.current_schema()?;
+    if metadata.format_version() < LINEAGE_VERSION { Ok(schema.clone()) } else { with_lineage(schema) }
 }
 
 /// The columns with these ids alone, structs around them kept.
@@ -58,13 +31,18 @@ pub(super) fn select(metadata: &TableMetadata, ids: &[i32]) -> Result<StructType
     Ok(StructType { fields, other: Vec::new() })
 }
 
-/// The column that is, or holds, the one with this id; in the current schema, or the last that had it.
+/// The column that is, or holds, the one with this id; in the current schema, or the last that had it. A column that the table
+/// has lost may be missing from files.
 fn top_level(metadata: &TableMetadata, id: i32) -> Result<Option<Field>, MetadataError> {
-    let current = std::iter::once(metadata.current_schema()?);
-    for schema in current.chain(metadata.schemas().iter().rev()) {
-        let fields = &schema.columns()?.root.fields;
-        if let Some(field) = fields.iter().find(|field| is_or_holds(field, id)) {
-            return Ok(Some(field.clone()));
+    let find = |schema: &Schema| -> Result<Option<Field>, MetadataError> {
+        Ok(schema.columns()?.root.fields.iter().find(|field| is_or_holds(field, id)).cloned())
+    };
+    if let Some(field) = find(metadata.current_schema()?)? {
+        return Ok(Some(field));
+    }
+    for schema in metadata.schemas().iter().rev() {
+        if let Some(lost) = find(schema)? {
+            return Ok(Some(Field { required: false, initial_default: None, ..lost }));
         }
     }
     Ok(None)

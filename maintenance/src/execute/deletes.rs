@@ -1,131 +1,94 @@
-//! The deletes that apply to the files of a group, loaded once each.
+//! Which rows of a group's files are deleted: by position files, by deletion vectors, by value.
+//!
+//! What deletes by value is found by reading the columns it compares alone, before the rows themselves are read. The values are
+//! held as fingerprints with the age of the delete, so that files of every age are judged in one pass; if there are more than
+//! the memory takes, there are as many passes as it asks for, each for a part of the fingerprints.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::collections::{BTreeMap, HashMap};
 
-use arrow_array::{BooleanArray, RecordBatch};
-use arrow_select::filter::filter_record_batch;
 use roaring::RoaringTreemap;
+use table_core::file::deleted_keys::{DeletedKeys, Part};
 use table_core::file::deletion_vector::DeletionVector;
-use table_core::file::equality_deletes::EqualityDeletes;
-use table_core::file::error::FileError;
-use table_core::file::parquet_reader::{FileContext, FileReader};
 use table_core::file::position_deletes::PositionDeletes;
 use table_core::manifest::entry::Content;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::plan::{Delete, Group, Input};
 
 use super::columns;
+use super::input::{OpenFile, open_data, open_delete};
 use crate::error::JobError;
-use crate::files;
+use crate::files::Files;
+use crate::jobs::Work;
 
 const VECTORS: &str = "PUFFIN";
 
-/// The deletes of a group.
-pub(super) struct GroupDeletes<'a> {
-    metadata: &'a TableMetadata,
-    group: &'a Group,
-    /// Positions by data file, from position delete files by their place in the group.
-    positions: BTreeMap<usize, PositionDeletes>,
-    /// Sets of values by the delete files they are from: files of one age have the same.
-    values: BTreeMap<Vec<usize>, Rc<Vec<EqualityDeletes>>>,
+/// The deleted positions of each input of a group, in their order.
+pub(super) fn deleted_positions(
+    work: &Work<'_>,
+    metadata: &TableMetadata,
+    group: &Group,
+) -> Result<Vec<RoaringTreemap>, JobError> {
+    let mut deleted = vec![RoaringTreemap::new(); group.inputs.len()];
+    by_position(work, group, &mut deleted)?;
+    for inputs in alike(group) {
+        by_value(work, metadata, group, &inputs, &mut deleted)?;
+    }
+    Ok(deleted)
 }
 
-impl<'a> GroupDeletes<'a> {
-    /// Reads the position deletes of a group; values are read when a file needs them.
-    pub(super) fn new(metadata: &'a TableMetadata, group: &'a Group) -> Result<GroupDeletes<'a>, JobError> {
-        let mut positions = BTreeMap::new();
-        let inputs: BTreeSet<&str> = group.inputs.iter().map(|input| input.path.as_str()).collect();
-        let is_file = |delete: &Delete| {
-            delete.content == Content::PositionDeletes && !delete.format.eq_ignore_ascii_case(VECTORS)
-        };
-        for (number, delete) in group.deletes.iter().enumerate().filter(|(_, delete)| is_file(delete)) {
-            check_parquet(delete)?;
-            let mut read = PositionDeletes::default();
-            let file = files::open(&delete.path)?;
-            let columns = PositionDeletes::columns();
-            let reader = FileReader::open(&file, &columns, FileContext::new(&*delete.path))
-                .map_err(JobError::file(&delete.path))?;
-            for batch in reader.read(&file) {
-                batch
-                    .and_then(|batch| read.add(&batch, |path| inputs.contains(path)))
-                    .map_err(JobError::file(&delete.path))?;
-            }
-            positions.insert(number, read);
+fn by_position(work: &Work<'_>, group: &Group, deleted: &mut [RoaringTreemap]) -> Result<(), JobError> {
+    let inputs: HashMap<&str, usize> =
+        group.inputs.iter().enumerate().map(|(number, input)| (input.path.as_str(), number)).collect();
+    for (number, delete) in group.deletes.iter().enumerate() {
+        if delete.content != Content::PositionDeletes {
+            continue;
         }
-        Ok(GroupDeletes { metadata, group, positions, values: BTreeMap::new() })
-    }
-
-    /// The columns that some delete of the group compares.
-    pub(super) fn compared(group: &Group) -> Vec<i32> {
-        let mut ids: Vec<i32> =
-            group.deletes.iter().flat_map(|delete| delete.equality_ids.iter().copied()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids
-    }
-
-    /// The deleted positions of a file.
-    pub(super) fn positions(&self, input: &Input) -> Result<RoaringTreemap, JobError> {
-        let mut deleted = RoaringTreemap::new();
-        for number in &input.deletes {
-            let Some(delete) = self.group.deletes.get(*number) else { continue };
-            if delete.content == Content::PositionDeletes && delete.format.eq_ignore_ascii_case(VECTORS) {
-                deleted.extend(vector(delete)?.iter());
-            } else if let Some(read) = self.positions.get(number)
-                && let Some(positions) = read.by_path.get(&input.path)
-            {
-                deleted |= positions;
+        work.host.check()?;
+        let mut found = BTreeMap::new();
+        if is_vector(delete) {
+            let target = delete.data_file.clone().unwrap_or_default();
+            found.insert(target, vector(work.files, delete)?.iter().collect());
+        } else {
+            found = positions(work.files, delete, |path| inputs.contains_key(path))?;
+        }
+        for (path, positions) in found {
+            // Only what the plan says: a delete may name a file that is newer than itself.
+            let applies =
+                |input: &&usize| group.inputs.get(**input).is_some_and(|input| input.deletes.contains(&number));
+            let input = inputs.get(path.as_str()).filter(applies);
+            if let Some(all) = input.and_then(|input| deleted.get_mut(*input)) {
+                *all |= positions;
             }
         }
-        Ok(deleted)
     }
-
-    /// The values that delete rows of a file.
-    pub(super) fn values(&mut self, input: &Input) -> Result<Rc<Vec<EqualityDeletes>>, JobError> {
-        let is_equality = |number: &usize| {
-            let delete = self.group.deletes.get(*number);
-            delete.is_some_and(|delete| delete.content == Content::EqualityDeletes)
-        };
-        let numbers: Vec<usize> = input.deletes.iter().copied().filter(is_equality).collect();
-        if let Some(known) = self.values.get(&numbers) {
-            return Ok(known.clone());
-        }
-        let mut by_columns: BTreeMap<Vec<i32>, EqualityDeletes> = BTreeMap::new();
-        for delete in numbers.iter().filter_map(|number| self.group.deletes.get(*number)) {
-            let set = by_columns
-                .entry(delete.equality_ids.clone())
-                .or_insert_with(|| EqualityDeletes::new(delete.equality_ids.clone()));
-            read_values(self.metadata, delete, set)?;
-        }
-        let sets = Rc::new(by_columns.into_values().collect::<Vec<_>>());
-        // Files come from old to new, so that sets become smaller and former ones are not asked for again.
-        self.values.clear();
-        self.values.insert(numbers, sets.clone());
-        Ok(sets)
-    }
+    Ok(())
 }
 
-/// The rows of a batch that no value deletes.
-pub(super) fn keep(batch: RecordBatch, sets: &[EqualityDeletes]) -> Result<RecordBatch, FileError> {
-    let mut batch = batch;
-    for set in sets.iter().filter(|set| !set.is_empty()) {
-        let kept: BooleanArray = set.keep(&batch)?;
-        batch =
-            filter_record_batch(&batch, &kept).map_err(|error| FileError::Malformed(error.to_string()))?;
+/// The positions that a position delete file names, by path, for the files that are wanted.
+pub fn positions(
+    files: &Files,
+    delete: &Delete,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<BTreeMap<String, RoaringTreemap>, JobError> {
+    let mut read = PositionDeletes::default();
+    let file = open_delete(files, delete, &PositionDeletes::columns())?;
+    for batch in file.reader.read(&file.source) {
+        batch.and_then(|batch| read.add(&batch, &is_wanted)).map_err(JobError::file(&delete.path))?;
     }
-    Ok(batch)
+    Ok(read.by_path)
 }
 
-fn vector(delete: &Delete) -> Result<DeletionVector, JobError> {
-    let (Some(offset), Some(length)) = (delete.content_offset, delete.content_size_bytes) else {
+/// Reads a deletion vector.
+pub fn vector(files: &Files, delete: &Delete) -> Result<DeletionVector, JobError> {
+    let place = delete.content_offset.zip(delete.content_size_bytes);
+    let place = place.and_then(|(offset, length)| Some((u64::try_from(offset).ok()?, u64::try_from(length).ok()?)));
+    let Some((offset, length)) = place else {
         return Err(JobError::Verification(format!(
             "the deletion vector in `{}` does not say where it is",
             delete.path
         )));
     };
-    let (offset, length) = (u64::try_from(offset).unwrap_or(u64::MAX), usize::try_from(length).unwrap_or(0));
-    let blob = files::read_range(&delete.path, offset, length)?;
+    let blob = files.read_range(&delete.path, offset..offset.saturating_add(length))?;
     let broken = |reason| JobError::Vector { location: delete.path.clone(), reason };
     let vector = DeletionVector::decode(&blob).map_err(broken)?;
     if i64::try_from(vector.cardinality()).ok() != Some(delete.record_count) {
@@ -139,22 +102,105 @@ fn vector(delete: &Delete) -> Result<DeletionVector, JobError> {
     Ok(vector)
 }
 
-fn read_values(metadata: &TableMetadata, delete: &Delete, set: &mut EqualityDeletes) -> Result<(), JobError> {
-    check_parquet(delete)?;
-    let columns = columns::select(metadata, &delete.equality_ids)?;
-    let file = files::open(&delete.path)?;
-    let reader = FileReader::open(&file, &columns, FileContext::new(&*delete.path))
-        .map_err(JobError::file(&delete.path))?;
-    for batch in reader.read(&file) {
-        batch.and_then(|batch| set.add(&batch)).map_err(JobError::file(&delete.path))?;
+/// Whether it is a deletion vector, rather than a position delete file.
+pub fn is_vector(delete: &Delete) -> bool {
+    delete.format.eq_ignore_ascii_case(VECTORS)
+}
+
+/// Inputs of one partition: what deletes by value from one of them does so from all that are old enough.
+fn alike(group: &Group) -> Vec<Vec<usize>> {
+    let mut alike: BTreeMap<(i32, String), Vec<usize>> = BTreeMap::new();
+    for (number, input) in group.inputs.iter().enumerate() {
+        let partition = serde_json::Value::from(input.partition.clone()).to_string();
+        alike.entry((input.spec_id, partition)).or_default().push(number);
+    }
+    alike.into_values().collect()
+}
+
+fn by_value(
+    work: &Work<'_>,
+    metadata: &TableMetadata,
+    group: &Group,
+    inputs: &[usize],
+    deleted: &mut [RoaringTreemap],
+) -> Result<(), JobError> {
+    let of_inputs = inputs.iter().filter_map(|input| group.inputs.get(*input));
+    let mut numbers: Vec<usize> = of_inputs.flat_map(|input| input.deletes.iter().copied()).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let mut by_columns: BTreeMap<&[i32], Vec<&Delete>> = BTreeMap::new();
+    for delete in numbers.iter().filter_map(|number| group.deletes.get(*number)) {
+        if delete.content == Content::EqualityDeletes {
+            by_columns.entry(&delete.equality_ids).or_default().push(delete);
+        }
+    }
+    for (ids, deletes) in by_columns {
+        let keys = deletes.iter().map(|delete| u64::try_from(delete.record_count).unwrap_or(0)).sum();
+        // The rest is for the rows that are compared.
+        let count = Part::count(keys, work.budget.memory_bytes / 2);
+        for number in 0..count {
+            let part = Part { number, count };
+            let found = Pass { work, metadata, group, ids, deletes: &deletes }.run(inputs, part)?;
+            for (input, positions) in found {
+                if let Some(all) = deleted.get_mut(input) {
+                    *all |= positions;
+                }
+            }
+        }
     }
     Ok(())
 }
 
-fn check_parquet(delete: &Delete) -> Result<(), JobError> {
-    if delete.format.eq_ignore_ascii_case("PARQUET") {
-        return Ok(());
+/// One pass over the files of a partition, for some of the values that are deleted by the same columns.
+struct Pass<'a> {
+    work: &'a Work<'a>,
+    metadata: &'a TableMetadata,
+    group: &'a Group,
+    ids: &'a [i32],
+    deletes: &'a [&'a Delete],
+}
+
+impl Pass<'_> {
+    fn run(&self, inputs: &[usize], part: Part) -> Result<Vec<(usize, RoaringTreemap)>, JobError> {
+        let columns = columns::select(self.metadata, self.ids)?;
+        let (high, low) = (self.work.outside.uuid)().as_u64_pair();
+        let mut keys = DeletedKeys::new(self.ids.to_vec(), (high, low), part);
+        for delete in self.deletes {
+            self.work.host.check()?;
+            let file = open_delete(self.work.files, delete, &columns)?;
+            for batch in file.reader.read(&file.source) {
+                batch
+                    .and_then(|batch| keys.add(&batch, delete.sequence_number))
+                    .map_err(JobError::file(&delete.path))?;
+            }
+        }
+        let mut found = Vec::new();
+        let newest = self.deletes.iter().map(|delete| delete.sequence_number).max().unwrap_or(0);
+        for number in inputs {
+            let Some(input) = self.group.inputs.get(*number) else { continue };
+            if input.sequence_number < newest {
+                self.work.host.check()?;
+                let file =
+                    open_data(self.work.files, self.metadata, input, &columns, RoaringTreemap::new())?;
+                found.push((*number, rows(&file, input, &keys).map_err(JobError::file(&input.path))?));
+            }
+        }
+        Ok(found)
     }
-    let told = format!("deletes of the format {} cannot be read; only Parquet and Puffin can", delete.format);
-    Err(JobError::file(&delete.path)(FileError::Unsupported(told)))
+}
+
+fn rows(
+    file: &OpenFile,
+    input: &Input,
+    keys: &DeletedKeys,
+) -> Result<RoaringTreemap, table_core::file::error::FileError> {
+    let mut deleted = RoaringTreemap::new();
+    let mut start = 0_u64;
+    for batch in file.reader.read(&file.source) {
+        let batch = batch?;
+        let is_deleted = keys.deleted(&batch, input.sequence_number)?;
+        deleted.extend(is_deleted.values().set_indices().map(|row| start + row as u64));
+        start += batch.num_rows() as u64;
+    }
+    Ok(deleted)
 }

@@ -1,25 +1,28 @@
-//! Rewrites a group: reads its files in order without their deleted rows, writes what is left, and counts both.
+//! Rewrites a group: finds what is deleted, chooses the cheapest way that keeps everything right, and checks what came of it.
 
-use std::collections::BTreeMap;
-
-use table_core::expr::value::Value;
-use table_core::file::parquet_reader::name_mapping::{NAME_MAPPING, NameMapping};
-use table_core::file::parquet_reader::{FileContext, FileReader};
-use table_core::file::parquet_writer::FileWriter;
+use arrow_array::RecordBatch;
+use roaring::RoaringTreemap;
+use table_core::file::checksum::{Order, RowChecksum};
+use table_core::file::deletion_vector::DeletionVector;
 use table_core::file::parquet_writer::options::WriterOptions;
+use table_core::file::sort_rows::RowOrder;
 use table_core::manifest::data_file::DataFile;
-use table_core::manifest::entry::Content;
-use table_core::manifest::partition::{PartitionTuple, PartitionType};
-use table_core::manifest::partition_fields::PartitionFields;
+use table_core::manifest::partition::PartitionTuple;
+use table_core::metadata::schema::Schema;
 use table_core::metadata::table::TableMetadata;
-use table_core::metadata::transform::Transform;
+use table_core::metadata::types::StructType;
 use table_core::rewrite::live::partition_from_json;
 use table_core::rewrite::plan::{Group, Input};
+use table_core::rewrite::remap::{InputRows, OutputRows, RemapError, RowMap};
 
-use super::columns::RewriteColumns;
-use super::deletes::{GroupDeletes, keep};
+use super::deletes::deleted_positions;
+use super::input::{open_data, types_of};
+use super::output::{Form, Locations, Writer};
+use super::shuffle::Shuffle;
+use super::{columns, copy, splice, verify};
 use crate::error::JobError;
-use crate::files::{self, NewFile};
+use crate::host::{Outputs, Progress};
+use crate::jobs::Work;
 
 /// What came of a group.
 #[derive(Debug, Default)]
@@ -32,209 +35,223 @@ pub struct Rewritten {
     pub rows_deleted: i64,
     /// Rows written.
     pub rows_written: i64,
+    /// Whether row groups were copied without decoding them.
+    pub is_spliced: bool,
+    /// Where rows came from, if they kept their order.
+    inputs: Option<Vec<InputRows>>,
 }
 
-/// Says where the next file goes.
-pub type NextLocation<'a> = dyn FnMut() -> String + 'a;
+/// What all groups of a job have in common.
+pub struct Rewriter<'a> {
+    work: &'a Work<'a>,
+    metadata: &'a TableMetadata,
+    spec_id: i32,
+    schema: Schema,
+    columns: StructType,
+    options: WriterOptions,
+    /// The order that rows are brought into, and its id; `None` if they stay as they are.
+    order: Option<(RowOrder, i32)>,
+}
 
-/// Hears of every location before there is a file, and may refuse.
-pub type Announce<'a> = dyn FnMut(&str) -> Result<(), JobError> + 'a;
+/// A group that is being rewritten.
+pub(super) struct Rewriting<'a> {
+    pub(super) work: &'a Work<'a>,
+    metadata: &'a TableMetadata,
+    group: &'a Group,
+    columns: &'a StructType,
+}
 
-/// Rewrites one group into the partition it is for.
-///
-/// Fails if the rows do not add up, with nothing but files that nobody names: `announce` was told of each.
-pub fn rewrite(
-    metadata: &TableMetadata,
-    group: &Group,
-    output_spec_id: i32,
-    next: &mut NextLocation<'_>,
-    announce: &mut Announce<'_>,
-) -> Result<Rewritten, JobError> {
-    let partition = partition_of(metadata, group, output_spec_id)?;
-    let columns = RewriteColumns::new(metadata, &GroupDeletes::compared(group))?;
-    let table_columns = metadata.current_schema()?.columns()?;
-    let options = WriterOptions::of_data(metadata.properties(), table_columns, metadata.default_sort_order());
-    let mapping = metadata.property(NAME_MAPPING).map(NameMapping::parse).transpose()?;
-    let mut deletes = GroupDeletes::new(metadata, group)?;
-    let mut done = Rewritten::default();
-    let mut output = Output { columns: &columns, options: &options, file_rows: file_rows(group), open: None };
-    for input in &group.inputs {
-        let positions = deletes.positions(input)?;
-        let sets = deletes.values(input)?;
-        let mut context = FileContext::new(&*input.path);
-        context.name_mapping.clone_from(&mapping);
-        context.constants = constants(metadata, input)?;
-        context.first_row_id = input.first_row_id;
-        context.sequence_number = Some(input.sequence_number);
-        let by_position = i64::try_from(positions.len()).unwrap_or(i64::MAX);
-        context.deleted = positions;
-        let file = files::open(&input.path)?;
-        let reader = FileReader::open(&file, &columns.read, context).map_err(JobError::file(&input.path))?;
-        check_rows(&reader, input)?;
-        let mut seen = 0_i64;
-        for batch in reader.read(&file) {
-            let batch = batch.map_err(JobError::file(&input.path))?;
-            let before = batch.num_rows();
-            seen += i64::try_from(before).unwrap_or(i64::MAX);
-            let kept = keep(batch, &sets).map_err(JobError::file(&input.path))?;
-            done.rows_deleted += i64::try_from(before - kept.num_rows()).unwrap_or(i64::MAX);
-            if kept.num_rows() > 0 {
-                output.write(&kept, &mut done, next, announce)?;
-            }
-        }
-        if seen + by_position != input.record_count {
-            return Err(JobError::Verification(format!(
-                "`{}` has {} rows, of which {by_position} are deleted by position, but {seen} were read",
-                input.path, input.record_count
-            )));
-        }
-        done.rows_deleted += by_position;
-        done.rows_read += input.record_count;
+impl Rewritten {
+    /// Where the rows have gone; `None` if they did not keep their order.
+    pub fn row_map(&self) -> Option<Result<RowMap, RemapError>> {
+        let outputs = self.files.iter().map(|file| OutputRows {
+            path: file.path.clone(),
+            rows: u64::try_from(file.record_count).unwrap_or(0),
+        });
+        Some(RowMap::new(self.inputs.clone()?, outputs.collect()))
     }
-    output.finish(&mut done)?;
-    finish(&mut done, output_spec_id, &partition)?;
-    Ok(done)
 }
 
-/// The rows add up, and the files say what they are.
-fn finish(done: &mut Rewritten, spec_id: i32, partition: &PartitionTuple) -> Result<(), JobError> {
+impl<'a> Rewriter<'a> {
+    /// For the groups of a plan that write to a partition spec; `sorted` says whether rows are brought into the table's order.
+    pub fn new(
+        work: &'a Work<'a>,
+        metadata: &'a TableMetadata,
+        spec_id: i32,
+        sorted: bool,
+    ) -> Result<Rewriter<'a>, JobError> {
+        let schema = columns::rewritten(metadata)?;
+        let table_columns = metadata.current_schema()?.columns()?;
+        let declared = metadata.default_sort_order();
+        let columns = schema.columns()?.root.clone();
+        let order = declared.filter(|order| sorted && !order.fields().is_empty());
+        let order = order.and_then(|order| match RowOrder::new(&columns, order) {
+            Ok(rows) => Some((rows, order.id())),
+            // Rows are not the worse for staying as they are.
+            Err(error) => {
+                tracing::warn!(%error, "the table's sort order cannot be followed; rows stay in their order");
+                None
+            }
+        });
+        Ok(Rewriter {
+            work,
+            metadata,
+            spec_id,
+            columns,
+            schema,
+            options: WriterOptions::of_data(metadata.properties(), table_columns, declared),
+            order,
+        })
+    }
+
+    /// Rewrites one group.
+    ///
+    /// Fails if the rows do not add up, or are not the same when the new files are read again.
+    pub fn rewrite(&self, group: &Group, outputs: &Outputs<'_>) -> Result<Rewritten, JobError> {
+        let job = (self.work.outside.uuid)();
+        let mut locations = Locations::new(self.metadata, self.spec_id, outputs, job, group.outputs)?;
+        if self.order.is_none()
+            && let Some(splicing) = splice::find(self.work, self.metadata, group)?
+        {
+            let partition = self.partition(group)?;
+            let files = splicing.run(self.spec_id, &partition, &self.options, &mut locations)?;
+            let deleted = vec![RoaringTreemap::new(); group.inputs.len()];
+            return Ok(Rewritten { is_spliced: true, ..finish(group, &deleted, files, true)? });
+        }
+        let deleted = deleted_positions(self.work, self.metadata, group)?;
+        let keeps_order = self.order.is_none() && group.keeps_order;
+        let order = if keeps_order { Order::Kept } else { Order::Any };
+        let mut seen = RowChecksum::new(order);
+        let mut writer = Writer::new(self.form(group), locations);
+        let rewriting = Rewriting {
+            work: self.work,
+            metadata: self.metadata,
+            group,
+            columns: &self.columns,
+        };
+        if keeps_order {
+            copy::copy(&rewriting, &deleted, &self.partition(group)?, &mut writer, &mut seen)?;
+        } else {
+            let spec = self.metadata.partition_specs().iter().find(|spec| spec.id() == self.spec_id);
+            let to = group.partition.is_some().then(|| self.partition(group)).transpose()?;
+            let order_of_rows = self.order.as_ref().map(|(order, _)| order);
+            let mut shuffle = Shuffle::new(self.work, &self.columns, spec.filter(|_| to.is_none()), order_of_rows)?;
+            rewriting.each_batch(&deleted, |batch| {
+                seen.add(&batch).map_err(|error| JobError::Internal(error.to_string()))?;
+                shuffle.add(to.as_ref(), &batch)
+            })?;
+            shuffle.finish(|partition, batch| writer.write(partition, &batch))?;
+        }
+        let files = writer.finish()?;
+        let done = finish(group, &deleted, files, keeps_order)?;
+        verify::check(self.work, &done.files, &self.columns, &seen, RowChecksum::new(order))?;
+        Ok(done)
+    }
+
+    fn form(&self, group: &Group) -> Form<'_> {
+        Form {
+            files: self.work.files,
+            schema: &self.schema,
+            options: &self.options,
+            spec_id: self.spec_id,
+            sort_order_id: self.order.as_ref().map(|(_, id)| *id),
+            rows_max: file_rows(group),
+        }
+    }
+
+    /// The partition that a group stays in.
+    fn partition(&self, group: &Group) -> Result<PartitionTuple, JobError> {
+        let values = group.partition.as_deref().unwrap_or_default();
+        partition_from_json(values, &types_of(self.metadata, self.spec_id)?).ok_or_else(|| {
+            JobError::Internal(format!("the partition {values:?} does not fit spec {}", self.spec_id))
+        })
+    }
+}
+
+impl Rewriting<'_> {
+    /// Hands over what is left of the rows of all inputs, one after the other.
+    pub(super) fn each_batch(
+        &self,
+        deleted: &[RoaringTreemap],
+        mut take: impl FnMut(RecordBatch) -> Result<(), JobError>,
+    ) -> Result<(), JobError> {
+        let mut bytes_done = 0_u64;
+        for (input, deleted) in self.group.inputs.iter().zip(deleted) {
+            let left = self.each_batch_of(input, deleted.clone(), &mut take)?;
+            let expected = input.record_count - rows_of(deleted);
+            if left != expected {
+                return Err(JobError::Verification(format!(
+                    "`{}` should have {expected} rows that are not deleted, but {left} were read",
+                    input.path
+                )));
+            }
+            bytes_done += u64::try_from(input.size_bytes).unwrap_or(0);
+            self.work.host.progress(Progress {
+                doing: "rewriting".to_owned(),
+                done: bytes_done,
+                total: u64::try_from(self.group.input_bytes).unwrap_or(0),
+                unit: "bytes",
+            });
+        }
+        Ok(())
+    }
+
+    fn each_batch_of(
+        &self,
+        input: &Input,
+        deleted: RoaringTreemap,
+        take: &mut impl FnMut(RecordBatch) -> Result<(), JobError>,
+    ) -> Result<i64, JobError> {
+        let file = open_data(self.work.files, self.metadata, input, self.columns, deleted)?;
+        let mut left = 0_i64;
+        for batch in file.reader.read(&file.source) {
+            self.work.host.check()?;
+            let batch = batch.map_err(JobError::file(&input.path))?;
+            left += i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
+            take(batch)?;
+        }
+        Ok(left)
+    }
+}
+
+/// The rows add up.
+fn finish(
+    group: &Group,
+    deleted: &[RoaringTreemap],
+    files: Vec<DataFile>,
+    keeps_order: bool,
+) -> Result<Rewritten, JobError> {
+    let mut done = Rewritten { files, ..Rewritten::default() };
+    done.rows_read = group.inputs.iter().map(|input| input.record_count).sum();
+    done.rows_deleted = deleted.iter().map(rows_of).sum();
+    done.rows_written = done.files.iter().map(|file| file.record_count).sum();
     if done.rows_read - done.rows_deleted != done.rows_written {
         return Err(JobError::Verification(format!(
             "{} rows were read, of which {} are deleted, but {} were written",
             done.rows_read, done.rows_deleted, done.rows_written
         )));
     }
-    for file in &mut done.files {
-        file.spec_id = spec_id;
-        file.partition.clone_from(partition);
+    if keeps_order {
+        let rows = |(input, deleted): (&Input, &RoaringTreemap)| {
+            let vector = DeletionVector::from_sorted(deleted.iter());
+            let deleted = vector.map_err(|reason| JobError::Vector { location: input.path.clone(), reason })?;
+            let rows = u64::try_from(input.record_count).unwrap_or(0);
+            Ok(InputRows { path: input.path.clone(), rows, deleted })
+        };
+        done.inputs = Some(group.inputs.iter().zip(deleted).map(rows).collect::<Result<_, JobError>>()?);
     }
-    Ok(())
+    Ok(done)
 }
 
-/// Files being written, one at a time.
-struct Output<'a> {
-    columns: &'a RewriteColumns,
-    options: &'a WriterOptions,
-    file_rows: usize,
-    open: Option<Open>,
+fn rows_of(positions: &RoaringTreemap) -> i64 {
+    i64::try_from(positions.len()).unwrap_or(i64::MAX)
 }
 
-struct Open {
-    location: String,
-    writer: FileWriter<NewFile>,
-    rows: usize,
-}
-
-impl Output<'_> {
-    fn write(
-        &mut self,
-        batch: &arrow_array::RecordBatch,
-        done: &mut Rewritten,
-        next: &mut NextLocation<'_>,
-        announce: &mut Announce<'_>,
-    ) -> Result<(), JobError> {
-        let wanted: Vec<usize> = (0..self.columns.written_count).collect();
-        let batch = batch.project(&wanted).map_err(|error| JobError::Internal(error.to_string()))?;
-        let mut start = 0;
-        while start < batch.num_rows() {
-            let mut open = match self.open.take() {
-                Some(open) => open,
-                None => self.begin(next(), announce)?,
-            };
-            let rows = (batch.num_rows() - start).min(self.file_rows - open.rows);
-            open.writer.write(&batch.slice(start, rows)).map_err(JobError::file(&open.location))?;
-            open.rows += rows;
-            start += rows;
-            let is_full = open.rows == self.file_rows;
-            self.open = Some(open);
-            if is_full {
-                self.finish(done)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn begin(&self, location: String, announce: &mut Announce<'_>) -> Result<Open, JobError> {
-        announce(&location)?;
-        let file = files::create(&location)?;
-        let writer =
-            FileWriter::new(file, &self.columns.written, self.options).map_err(JobError::file(&location))?;
-        Ok(Open { location, writer, rows: 0 })
-    }
-
-    fn finish(&mut self, done: &mut Rewritten) -> Result<(), JobError> {
-        let Some(Open { location, writer, .. }) = self.open.take() else { return Ok(()) };
-        let (file, written) = writer.finish().map_err(JobError::file(&location))?;
-        file.sync()?;
-        done.rows_written += written.record_count;
-        done.files.push(DataFile {
-            content: Content::Data,
-            path: location,
-            format: "PARQUET".to_owned(),
-            spec_id: 0,
-            partition: PartitionTuple::new(),
-            record_count: written.record_count,
-            size_bytes: written.size_bytes,
-            metrics: written.metrics,
-            split_offsets: written.split_offsets,
-            equality_ids: Vec::new(),
-            sort_order_id: None,
-            first_row_id: None,
-            referenced_data_file: None,
-            content_offset: None,
-            content_size_bytes: None,
-            key_metadata: None,
-        });
-        Ok(())
-    }
-}
-
-/// After how many rows a new file is begun: all files get equally many of those that are likely to be left. How many bytes they
-/// come to is known too late, when a row group was compressed.
+/// After how many rows a new file is begun: all files get equally many of those that are likely to be left.
 fn file_rows(group: &Group) -> usize {
     let rows: i128 = group.inputs.iter().map(|input| i128::from(input.record_count)).sum();
     let left = rows * i128::from(group.output_bytes) / i128::from(group.input_bytes.max(1));
     let outputs = i128::from(group.outputs.max(1));
     let each = if outputs == 1 { rows } else { (left + outputs - 1) / outputs };
     usize::try_from(each).unwrap_or(usize::MAX).max(1)
-}
-
-fn check_rows(reader: &FileReader, input: &Input) -> Result<(), JobError> {
-    let rows = reader.metadata().file_metadata().num_rows();
-    if rows == input.record_count {
-        return Ok(());
-    }
-    Err(JobError::Verification(format!(
-        "`{}` holds {rows} rows, but its manifest says {}",
-        input.path, input.record_count
-    )))
-}
-
-fn partition_of(metadata: &TableMetadata, group: &Group, spec_id: i32) -> Result<PartitionTuple, JobError> {
-    let values = group.partition.as_deref().unwrap_or_default();
-    partition_from_json(values, &types_of(metadata, spec_id)?)
-        .ok_or_else(|| JobError::Internal(format!("the partition {values:?} does not fit spec {spec_id}")))
-}
-
-fn types_of(metadata: &TableMetadata, spec_id: i32) -> Result<PartitionType, JobError> {
-    let Some(spec) = metadata.partition_specs().iter().find(|spec| spec.id() == spec_id) else {
-        return Err(JobError::Internal(format!("the table has no partition spec {spec_id}")));
-    };
-    let current = std::iter::once(metadata.current_schema()?);
-    let schemas = current.chain(metadata.schemas().iter().rev());
-    Ok(PartitionFields::of(spec, schemas)?.types())
-}
-
-/// The values of columns that a file may lack because its partition says them.
-fn constants(metadata: &TableMetadata, input: &Input) -> Result<BTreeMap<i32, Option<Value>>, JobError> {
-    let Some(spec) = metadata.partition_specs().iter().find(|spec| spec.id() == input.spec_id) else {
-        return Ok(BTreeMap::new());
-    };
-    let types = types_of(metadata, input.spec_id)?;
-    let Some(tuple) = partition_from_json(&input.partition, &types) else { return Ok(BTreeMap::new()) };
-    let identities = spec.fields().iter().zip(tuple).filter_map(|(field, value)| {
-        let [source] = field.source_ids[..] else { return None };
-        (field.transform == Transform::Identity).then_some((source, value))
-    });
-    Ok(identities.collect())
 }

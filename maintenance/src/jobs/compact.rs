@@ -1,217 +1,348 @@
-//! Merging small files and applying deletes: plan, rewrite group by group, commit each group by itself.
+//! Merging small files and applying deletes: plan, rewrite group by group, commit some groups at a time.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::{Value as Json, json};
 use table_core::metadata::properties;
-use table_core::metadata::snapshot::MAIN_BRANCH;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::compact::{Planner, Table};
-use table_core::rewrite::plan::{Group, Plan};
+use table_core::rewrite::dangling::{DataFileKey, Finder};
+use table_core::rewrite::health::Facts;
+use table_core::rewrite::hot;
+use table_core::rewrite::live::Live;
+use table_core::rewrite::plan::{Group, Left, Plan, Reason};
 use table_core::rewrite::policy::Policy;
 use table_core::snapshot::change::{Change, DeleteKey, Kind};
-use table_core::snapshot::commit::Context;
-use table_core::snapshot::error::SnapshotError;
+use table_core::snapshot::commit::NewSnapshot;
+use table_core::snapshot::error::{Conflict, SnapshotError};
 use table_core::snapshot::plan::Plan as SnapshotPlan;
 
-use super::{ATTEMPTS_MAX, Attempt, Outside, Report, commit, delete_all, snapshot_id};
-use crate::client::{Client, TableName};
+use super::{ATTEMPTS_MAX, Attempt, Report, Work, remap};
 use crate::error::JobError;
-use crate::execute::rewrite::{Rewritten, rewrite};
+use crate::execute::rewrite::{Rewriter, Rewritten};
+use crate::files::Files;
+use crate::host::{Outputs, Progress};
 use crate::table::{self, Shown, show};
 
-/// Properties by which a table says how large its files should be, and where they go.
+/// The property by which a table says how large its files should be.
 const TARGET_BYTES: &str = "write.target-file-size-bytes";
-const DATA_PATH: &str = "write.data.path";
+const MINUTE_MS: i64 = 60_000;
+/// So much is committed at a time: enough that a table with many partitions does not get a snapshot for each, and not so much
+/// that a conflict costs hours.
+const BATCH_BYTES: i64 = 16 << 30;
+const BATCH_GROUPS: usize = 500;
+/// How often a commit is planned anew on the same table because of deletes that came meanwhile.
+const REMAPS_MAX: usize = 3;
 
-/// What would be done; `None` if the table has no snapshot.
-pub fn plan(metadata: &TableMetadata, policy: &Policy) -> Result<Option<Plan>, JobError> {
+/// What would be done, and the files of the snapshot; `None` if the table has no snapshot.
+pub fn plan(
+    files: &Files,
+    metadata: &TableMetadata,
+    policy: &Policy,
+    now_ms: i64,
+) -> Result<Option<(Plan, Live)>, JobError> {
     let Some(snapshot) = metadata.current_snapshot() else { return Ok(None) };
-    let live = table::live(metadata, snapshot)?;
+    let live = table::live(files, metadata, snapshot)?;
     let target_bytes = u64::try_from(properties::number(metadata.properties(), TARGET_BYTES, 0)).ok();
     let options = policy.compact_options(target_bytes.filter(|bytes| *bytes > 0))?;
+    let settle_ms = i64::from(policy.compact.settle_minutes.unwrap_or(0)) * MINUTE_MS;
     let facts = Table {
         snapshot_id: snapshot.id(),
         sequence_number: snapshot.sequence_number(),
-        bytes: live.files.iter().map(|file| file.size_bytes).sum(),
+        bytes: live.files.iter().map(|file| file.size_bytes).fold(0, i64::saturating_add),
         output_spec_id: metadata.default_spec_id(),
-        hot: std::collections::BTreeMap::new(),
+        hot: hot::partitions(metadata, &live, now_ms.saturating_sub(settle_ms))?,
     };
-    Ok(Some(Planner::new(&live, &facts, &options)?.plan()))
+    let plan = Planner::new(&live, &facts, &options)?.plan();
+    Ok(Some((plan, live)))
 }
 
-/// Compacts a table. `tell` hears how far it is.
-pub async fn run(
-    client: &Client,
-    name: &TableName,
-    policy: &Policy,
-    outside: Outside,
-    mut tell: impl FnMut(&str),
-) -> Result<Report, JobError> {
-    let mut report = Report::default();
-    let metadata = table::load(client, name).await?;
-    let Some(plan) = plan(&metadata, policy)? else { return Ok(report) };
-    let (groups, others): (Vec<_>, Vec<_>) = plan.groups.iter().partition(|group| group.partition.is_some());
-    if !others.is_empty() {
-        let files: usize = others.iter().map(|group| group.inputs.len()).sum();
-        report.left.push(format!(
-            "{files} files of other partition specs: their rows would have to be sorted into partitions"
-        ));
-    }
-    let mut totals = Totals::default();
-    for (number, group) in groups.iter().enumerate() {
-        tell(&format!(
-            "group {} of {}: {} files, {} bytes",
-            number + 1,
-            groups.len(),
-            group.inputs.len(),
-            group.input_bytes
-        ));
-        let rewritten = rewrite_group(&metadata, &plan, group, outside)?;
-        match commit_group(client, name, &plan, group, &rewritten, outside).await {
-            Ok(snapshot_id) => {
-                totals.add(group, &rewritten);
-                report.committed = true;
-                report.snapshot_ids.push(snapshot_id);
-            }
-            Err(error) => {
-                if !matches!(error, JobError::OutcomeUnknown(_)) {
-                    delete_all(rewritten.files.iter().map(|file| file.path.as_str()));
-                }
-                // Another writer was at these files; the next run plans anew.
-                if let JobError::Snapshot(SnapshotError::Conflict(conflict)) = &error {
-                    report.left.push(format!("group {}: {conflict}", number + 1));
-                    continue;
-                }
-                return Err(error);
-            }
+/// Counts what a table consists of.
+pub fn count(plan: &Plan, live: &Live, facts: &mut Facts) {
+    let number = |number: i64| u64::try_from(number).unwrap_or(0);
+    let mut partitions = BTreeSet::new();
+    for file in &live.files {
+        facts.files += 1;
+        facts.bytes += number(file.size_bytes);
+        facts.rows += number(file.record_count);
+        if plan.sizes.is_small(file.size_bytes) {
+            facts.small_files += 1;
+            partitions.insert((file.spec_id, &file.partition));
         }
     }
-    report.numbers = totals.numbers();
-    Ok(report)
-}
-
-/// Rewrites a group. What is left of a failure is deleted: nobody has heard of it.
-fn rewrite_group(
-    metadata: &TableMetadata,
-    plan: &Plan,
-    group: &Group,
-    outside: Outside,
-) -> Result<Rewritten, JobError> {
-    let folder = match metadata.property(DATA_PATH) {
-        Some(path) => path.trim_end_matches('/').to_owned(),
-        None => format!("{}/data", metadata.location().trim_end_matches('/')),
-    };
-    let mut written = Vec::new();
-    let mut count = 0;
-    let job = (outside.uuid)();
-    let mut next = || {
-        count += 1;
-        format!("{folder}/{count:05}-{job}.parquet")
-    };
-    let mut announce = |location: &str| {
-        written.push(location.to_owned());
-        Ok(())
-    };
-    let rewritten = rewrite(metadata, group, plan.output_spec_id, &mut next, &mut announce);
-    if rewritten.is_err() {
-        delete_all(written.iter().map(String::as_str));
-    }
-    rewritten
-}
-
-/// Commits a group to the table as it is by then; gives the snapshot.
-async fn commit_group(
-    client: &Client,
-    name: &TableName,
-    plan: &Plan,
-    group: &Group,
-    rewritten: &Rewritten,
-    outside: Outside,
-) -> Result<i64, JobError> {
-    let change = change(plan, group, rewritten);
-    let commit_uuid = (outside.uuid)();
-    for attempt in 1..=ATTEMPTS_MAX {
-        let metadata = table::load(client, name).await?;
-        let context = Context {
-            branch: MAIN_BRANCH.to_owned(),
-            snapshot_id: snapshot_id((outside.uuid)()),
-            commit_uuid,
-            attempt,
-            now_ms: (outside.now_ms)(),
-        };
-        let mut snapshot = SnapshotPlan::new(&metadata, &change, context)?;
-        show(&mut snapshot, SnapshotPlan::wanted, |snapshot, shown| {
-            match shown {
-                Shown::List(path, lines) => snapshot.give_list(path, lines?)?,
-                Shown::Manifest(path, manifest) => snapshot.give_manifest(path, &manifest?)?,
-            }
-            Ok(())
-        })?;
-        let new = snapshot.finish()?;
-        if let Attempt::Done = commit(client, name, &new).await? {
-            return Ok(new.snapshot.id());
+    facts.small_files_merged = partitions.len() as u64;
+    for delete in &live.deletes {
+        if delete.content == table_core::manifest::entry::Content::EqualityDeletes {
+            facts.equality_delete_files += 1;
+        } else {
+            facts.deleted_rows += number(delete.record_count);
         }
     }
-    Err(JobError::LostRaces(ATTEMPTS_MAX))
 }
 
-/// The same rows in other files. New files take the age of the snapshot that was read, so that deletes which came since still
-/// apply; deletes of single files go with them.
-fn change(plan: &Plan, group: &Group, rewritten: &Rewritten) -> Change {
-    let mut change = Change::new(Kind::Replace);
-    change.added_data.clone_from(&rewritten.files);
-    change.data_sequence_number = Some(plan.sequence_number);
-    change.removed_paths = group.inputs.iter().map(|input| input.path.clone()).collect();
-    let removed = |path: &String| change.removed_paths.contains(path);
-    change.removed_deletes = group
-        .deletes
-        .iter()
-        .filter(|delete| delete.data_file.as_ref().is_some_and(removed))
-        .map(|delete| DeleteKey { path: delete.path.clone(), content_offset: delete.content_offset })
-        .collect();
-    change.checks.since = Some(plan.snapshot_id);
-    change
+/// Compacts a table.
+pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
+    work.host.progress(Progress { doing: "planning".to_owned(), ..Progress::default() });
+    let metadata = work.catalog.load()?.metadata;
+    let Some((plan, live)) = plan(work.files, &metadata, work.policy, (work.outside.now_ms)())? else {
+        return Ok(Report::default());
+    };
+    let outputs = Outputs::new(work.host, work.files);
+    let mut compaction =
+        Compaction { work, plan: &plan, live: &live, outputs: &outputs, report: Report::default() };
+    let done = compaction.run(&metadata);
+    let report = compaction.report;
+    // Whatever was written and not committed.
+    outputs.discard_all();
+    done.map(|()| report)
 }
 
-/// The numbers of a run.
-#[derive(Default)]
-struct Totals {
-    files_read: i64,
-    files_written: i64,
-    bytes_read: i64,
-    bytes_written: i64,
-    rows_written: i64,
-    rows_deleted: i64,
+/// A compaction that is going on.
+struct Compaction<'a> {
+    work: &'a Work<'a>,
+    plan: &'a Plan,
+    live: &'a Live,
+    outputs: &'a Outputs<'a>,
+    report: Report,
 }
 
-impl Totals {
-    fn add(&mut self, group: &Group, rewritten: &Rewritten) {
-        self.files_read += i64::try_from(group.inputs.len()).unwrap_or(i64::MAX);
-        self.files_written += i64::try_from(rewritten.files.len()).unwrap_or(i64::MAX);
-        self.bytes_read += group.input_bytes;
-        self.bytes_written += rewritten.files.iter().map(|file| file.size_bytes).sum::<i64>();
-        self.rows_written += rewritten.rows_written;
-        self.rows_deleted += rewritten.rows_deleted;
+/// A group whose files are written.
+struct Done<'a> {
+    number: usize,
+    group: &'a Group,
+    rewritten: Rewritten,
+}
+
+impl<'a> Compaction<'a> {
+    fn run(&mut self, metadata: &TableMetadata) -> Result<(), JobError> {
+        let sorted = self.work.policy.compact.sort != Some(false);
+        let rewriter = Rewriter::new(self.work, metadata, self.plan.output_spec_id, sorted)?;
+        let mut broken = None;
+        let mut batch = Vec::new();
+        let mut batch_bytes = 0_i64;
+        let count = self.plan.groups.len();
+        for (number, group) in self.plan.groups.iter().enumerate() {
+            self.work.host.progress(Progress {
+                doing: format!("group {} of {count}: {} files", number + 1, group.inputs.len()),
+                done: number as u64,
+                total: count as u64,
+                unit: "groups",
+            });
+            match rewriter.rewrite(group, self.outputs) {
+                Ok(rewritten) => batch.push(Done { number, group, rewritten }),
+                // Others may be fine.
+                Err(error) if error.is_of_files() => {
+                    self.report.left.push(format!("group {}: {error}", number + 1));
+                    broken.get_or_insert(error);
+                }
+                Err(error @ (JobError::Stopped | JobError::Cancelled)) => {
+                    self.commit(batch)?;
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
+            }
+            batch_bytes = batch_bytes.saturating_add(group.input_bytes);
+            if batch_bytes >= BATCH_BYTES || batch.len() >= BATCH_GROUPS {
+                self.commit(std::mem::take(&mut batch))?;
+                batch_bytes = 0;
+            }
+        }
+        self.commit(batch)?;
+        broken.map_or(Ok(()), Err)
     }
 
-    fn numbers(&self) -> Vec<(&'static str, i64)> {
-        vec![
-            ("files-rewritten", self.files_read),
-            ("files-written", self.files_written),
-            ("bytes-read", self.bytes_read),
-            ("bytes-written", self.bytes_written),
-            ("rows-written", self.rows_written),
-            ("deleted-rows-removed", self.rows_deleted),
-        ]
+    /// Commits groups to the table as it is by then. Those that others were in the way of are left for the next time.
+    fn commit(&mut self, mut batch: Vec<Done<'a>>) -> Result<(), JobError> {
+        let commit_uuid = (self.work.outside.uuid)();
+        for attempt in 1..=ATTEMPTS_MAX {
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let metadata = self.work.catalog.load()?.metadata;
+            let Some(new) = self.new_snapshot(&metadata, &mut batch, commit_uuid, attempt)? else { continue };
+            let written: Vec<String> = paths(&batch).cloned().collect();
+            let attempt = self.work.commit(self.outputs, &new.snapshot).inspect_err(|error| {
+                if matches!(error, JobError::OutcomeUnknown(_)) {
+                    self.outputs.leave(&written);
+                    self.outputs.leave(&new.deletes);
+                }
+            })?;
+            match attempt {
+                Attempt::Done => {
+                    self.outputs.settle(written.iter().chain(&new.deletes));
+                    self.count(&batch, new.snapshot.snapshot.id());
+                    return Ok(());
+                }
+                Attempt::Lost => self.outputs.discard(&new.deletes),
+            }
+        }
+        Err(JobError::LostRaces(ATTEMPTS_MAX))
     }
+
+    /// Plans the commit on the table as it is; `None` if there is a conflict, which then is dealt with in the batch.
+    fn new_snapshot(
+        &mut self,
+        metadata: &TableMetadata,
+        batch: &mut Vec<Done<'a>>,
+        commit_uuid: uuid::Uuid,
+        attempt: u32,
+    ) -> Result<Option<New>, JobError> {
+        let mut moved = remap::Moved::default();
+        // What is for nothing any more is known from the snapshot that was read; later rewrites by others may need it again.
+        let mut with_dangling = metadata.current_snapshot().map(|head| head.id()) == Some(self.plan.snapshot_id);
+        for _ in 0..REMAPS_MAX {
+            let change = self.change(batch, with_dangling, &moved);
+            let context = self.work.context(commit_uuid, attempt);
+            let planned = SnapshotPlan::new(metadata, &change, context).map_err(JobError::from).and_then(|mut plan| {
+                show(self.work.files, &mut plan, SnapshotPlan::wanted, |plan, shown| {
+                    match shown {
+                        Shown::List(path, lines) => plan.give_list(path, lines?)?,
+                        Shown::Manifest(path, manifest) => plan.give_manifest(path, &manifest?)?,
+                    }
+                    Ok(())
+                })?;
+                Ok(plan.finish()?)
+            });
+            let conflict = match planned {
+                Ok(snapshot) => return Ok(Some(New { snapshot, deletes: moved.locations })),
+                Err(JobError::Snapshot(SnapshotError::Conflict(conflict))) => conflict,
+                Err(error) => return Err(error),
+            };
+            self.outputs.discard(&moved.locations);
+            moved.locations.clear();
+            match conflict {
+                Conflict::NewDeletes(found) => {
+                    moved.found.extend(found);
+                    let rewritten: Vec<&Rewritten> = batch.iter().map(|done| &done.rewritten).collect();
+                    let why = "rows were deleted meanwhile, and their order was not kept";
+                    match remap::translate(self.work, metadata, &rewritten, moved.found, self.outputs)? {
+                        remap::Outcome::Moved(all) => moved = all,
+                        remap::Outcome::Impossible(files) => {
+                            self.drop_groups(batch, &files, why);
+                            return Ok(None);
+                        }
+                    }
+                }
+                Conflict::FilesGone(gone) => {
+                    let gone: HashSet<String> = gone.into_iter().collect();
+                    let before = batch.len();
+                    self.drop_groups(batch, &gone, "files were replaced or removed meanwhile");
+                    if batch.len() == before {
+                        with_dangling = false;
+                    }
+                    if batch.is_empty() {
+                        return Ok(None);
+                    }
+                }
+                other => {
+                    let all: HashSet<String> =
+                        batch.iter().flat_map(|done| &done.group.inputs).map(|input| input.path.clone()).collect();
+                    self.drop_groups(batch, &all, &other.to_string());
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Leaves groups with some files for the next time.
+    fn drop_groups(&mut self, batch: &mut Vec<Done<'a>>, files: &HashSet<String>, why: &str) {
+        let (dropped, kept): (Vec<_>, Vec<_>) = std::mem::take(batch)
+            .into_iter()
+            .partition(|done| done.group.inputs.iter().any(|input| files.contains(&input.path)));
+        *batch = kept;
+        for done in &dropped {
+            self.report.left.push(format!("group {}: {why}", done.number + 1));
+        }
+        self.outputs.discard(paths(&dropped));
+    }
+
+    /// The same rows in other files. New files take the age of the snapshot that was read, so that deletes which came since
+    /// still apply; deletes that are for nothing any more go in the same commit.
+    fn change(&self, batch: &[Done<'_>], with_dangling: bool, moved: &remap::Moved) -> Change {
+        let mut change = Change::new(Kind::Replace);
+        let files = batch.iter().flat_map(|done| &done.rewritten.files);
+        change.added_data = files.cloned().collect();
+        change.data_sequence_number = Some(self.plan.sequence_number);
+        let inputs = batch.iter().flat_map(|done| &done.group.inputs);
+        change.removed_paths = inputs.map(|input| input.path.clone()).collect();
+        if with_dangling {
+            change.removed_deletes = self.dangling(&change);
+        }
+        change.added_deletes.clone_from(&moved.deletes);
+        change.checks.translated = moved.found.iter().map(|found| DeleteKey::of(&found.delete)).collect();
+        change.checks.since = Some(self.plan.snapshot_id);
+        change
+    }
+
+    /// Deletes that are for no file any more once the change is made.
+    fn dangling(&self, change: &Change) -> Vec<DeleteKey> {
+        let removed: HashSet<&str> = change.removed_paths.iter().map(String::as_str).collect();
+        let mut finder = Finder::new(&self.live.deletes);
+        let kept = self.live.files.iter().filter(|file| !removed.contains(file.path.as_str()));
+        for file in kept {
+            finder.see(DataFileKey {
+                path: &file.path,
+                spec_id: file.spec_id,
+                partition: &file.partition,
+                sequence_number: file.sequence_number,
+            });
+        }
+        for file in &change.added_data {
+            finder.see(DataFileKey {
+                path: &file.path,
+                spec_id: file.spec_id,
+                partition: &file.partition,
+                sequence_number: self.plan.sequence_number,
+            });
+        }
+        let dangling = finder.finish().into_iter();
+        dangling.map(|found| DeleteKey { path: found.path, content_offset: found.content_offset }).collect()
+    }
+
+    fn count(&mut self, batch: &[Done<'_>], snapshot_id: i64) {
+        let report = &mut self.report;
+        report.committed = true;
+        report.snapshot_ids.push(snapshot_id);
+        for Done { group, rewritten, .. } in batch {
+            report.add("files-rewritten", group.inputs.len());
+            report.add("files-written", rewritten.files.len());
+            report.add("bytes-before", group.input_bytes);
+            report.add("bytes-after", rewritten.files.iter().map(|file| file.size_bytes).sum::<i64>());
+            report.add("rows-written", rewritten.rows_written);
+            report.add("deleted-rows-removed", rewritten.rows_deleted);
+            report.add("groups-copied-undecoded", i64::from(rewritten.is_spliced));
+        }
+    }
+}
+
+/// A snapshot to be committed, and the delete files that it needs beside.
+struct New {
+    snapshot: NewSnapshot,
+    deletes: Vec<String>,
+}
+
+fn paths<'d>(batch: &'d [Done<'_>]) -> impl Iterator<Item = &'d String> {
+    batch.iter().flat_map(|done| &done.rewritten.files).map(|file| &file.path)
 }
 
 /// A plan in short, for people.
 pub fn summary(plan: &Plan) -> Json {
     let groups = plan.groups.iter().map(|group| {
+        let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+        for input in &group.inputs {
+            let reason = match input.reason {
+                Reason::Deletes { .. } => "deletes",
+                Reason::Small { .. } => "small",
+                Reason::Large { .. } => "large",
+            };
+            *reasons.entry(reason).or_default() += 1;
+        }
         json!({
             "partition": group.partition, "files": group.inputs.len(), "deletes": group.deletes.len(),
-            "input-bytes": group.input_bytes, "outputs": group.outputs,
+            "input-bytes": group.input_bytes, "outputs": group.outputs, "reasons": reasons,
         })
     });
-    json!({ "snapshot-id": plan.snapshot_id, "groups": groups.collect::<Vec<_>>(), "left": plan.left })
+    let left: BTreeMap<&Left, _> = plan.left.iter().collect();
+    json!({ "snapshot-id": plan.snapshot_id, "groups": groups.collect::<Vec<_>>(), "left": left })
 }

@@ -1,18 +1,26 @@
 //! Forgetting old snapshots, and deleting the files that only they needed.
+//!
+//! A clean-up that was broken off can be taken up: before the commit, the job notes what the table was; whoever takes it over
+//! looks again for what only the snapshots needed that are gone since.
 
-use table_core::metadata::properties;
+use serde_json::{Value as Json, json};
+use table_core::metadata::{file_name, properties};
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::policy::Policy;
 use table_core::snapshot::cleanup::Cleanup;
 use table_core::snapshot::expire::{self, Expiry};
 
-use super::{ATTEMPTS_MAX, Outside, Report, delete_all};
-use crate::client::{Client, Committed, TableName};
+use super::{ATTEMPTS_MAX, Report, Work};
+use crate::catalog::Table;
+use crate::client::Committed;
 use crate::error::JobError;
-use crate::table::{self, Shown, show};
+use crate::host::{Progress, delete};
+use crate::table::{Shown, show};
 
 /// How many paths are held at a time.
 const PATHS_MAX: u64 = 1_000_000;
+/// How large a metadata document may be.
+const DOCUMENT_BYTES_MAX: usize = 1 << 30;
 
 const SNAPSHOT_AGE_MAX_MS: &str = "history.expire.max-snapshot-age-ms";
 const SNAPSHOTS_MIN: &str = "history.expire.min-snapshots-to-keep";
@@ -35,59 +43,72 @@ fn settings(metadata: &TableMetadata, policy: &Policy, now_ms: i64) -> expire::P
     }
 }
 
-/// Expires a table's snapshots. `tell` hears how far it is.
-pub async fn run(
-    client: &Client,
-    name: &TableName,
-    policy: &Policy,
-    outside: Outside,
-    mut tell: impl FnMut(&str),
-) -> Result<Report, JobError> {
+/// Expires a table's snapshots.
+pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
     let mut report = Report::default();
+    if let Some(before) = noted(work)? {
+        report.add("files-deleted", clean_up(work, &before, &work.catalog.load()?.metadata)?);
+    }
     for _ in 0..ATTEMPTS_MAX {
-        let before = table::load(client, name).await?;
-        let Some(due) = plan(&before, policy, (outside.now_ms)())? else { return Ok(report) };
-        tell(&format!(
-            "{} snapshots and {} references are due",
-            due.snapshot_ids.len(),
-            due.references.len()
-        ));
-        let after = match client.commit(name, due.body.as_str().to_owned()).await? {
+        work.host.check()?;
+        let Table { metadata: before, location, .. } = work.catalog.load()?;
+        let Some(due) = plan(&before, work.policy, (work.outside.now_ms)())? else { return Ok(report) };
+        work.host.progress(Progress {
+            doing: format!(
+                "{} snapshots and {} references are due",
+                due.snapshot_ids.len(),
+                due.references.len()
+            ),
+            unit: "files deleted",
+            ..Progress::default()
+        });
+        work.host.note(&json!({ "metadata-location": location }))?;
+        let after = match work.catalog.commit(due.body.as_str())? {
             Committed::Done(loaded) => TableMetadata::parse(loaded.metadata.get().as_bytes())?,
             Committed::Lost(_) => continue,
             Committed::Unknown(error) => return Err(JobError::OutcomeUnknown(error)),
         };
-        let deleted = clean_up(&before, &after, &mut tell)?;
         report.committed = true;
-        report.numbers = vec![
-            ("snapshots-expired", i64::try_from(due.snapshot_ids.len()).unwrap_or(i64::MAX)),
-            ("references-expired", i64::try_from(due.references.len()).unwrap_or(i64::MAX)),
-            ("files-deleted", deleted),
-        ];
+        report.add("snapshots-expired", due.snapshot_ids.len());
+        report.add("references-expired", due.references.len());
+        report.add("files-deleted", clean_up(work, &before, &after)?);
         return Ok(report);
     }
     Err(JobError::LostRaces(ATTEMPTS_MAX))
 }
 
+/// The table as it was before a former attempt's commit.
+fn noted(work: &Work<'_>) -> Result<Option<TableMetadata>, JobError> {
+    let location = work.note.as_ref().and_then(|note| note["metadata-location"].as_str());
+    let Some(location) = location else { return Ok(None) };
+    let document = work.files.read(location)?;
+    let document = file_name::decode(location, &document, DOCUMENT_BYTES_MAX)?;
+    Ok(Some(TableMetadata::parse(&document)?))
+}
+
 /// Deletes what only the snapshots needed that are gone.
-fn clean_up(
-    before: &TableMetadata,
-    after: &TableMetadata,
-    tell: &mut impl FnMut(&str),
-) -> Result<i64, JobError> {
+fn clean_up(work: &Work<'_>, before: &TableMetadata, after: &TableMetadata) -> Result<i64, JobError> {
     let mut cleanup = Cleanup::new(before, after, PATHS_MAX)?;
     let mut deleted = 0;
     let mut take = |cleanup: &mut Cleanup| {
         let found = cleanup.take_found();
-        deleted += delete_all(found.iter().map(|found| found.path.as_str()));
+        for found in &found {
+            deleted += i64::from(delete(work.files, &found.path));
+        }
+        if !found.is_empty() {
+            let done = u64::try_from(deleted).unwrap_or(0);
+            let doing = "deleting files that only old snapshots needed".to_owned();
+            work.host.progress(Progress { doing, done, total: 0, unit: "files deleted" });
+        }
     };
-    show(&mut cleanup, Cleanup::wanted, |cleanup, shown| {
+    show(work.files, &mut cleanup, Cleanup::wanted, |cleanup, shown| {
+        work.host.check()?;
         match shown {
             Shown::List(path, Ok(lines)) => cleanup.give_list(path, lines),
             Shown::Manifest(path, Ok(manifest)) => cleanup.give_manifest(path, &manifest),
             // What is gone already needs no cleaning; what stays has to be readable.
             Shown::List(path, Err(error)) | Shown::Manifest(path, Err(error)) => {
-                if !is_missing(&error) {
+                if !error.is_missing() {
                     return Err(error);
                 }
                 cleanup.give_missing(path)?;
@@ -97,10 +118,10 @@ fn clean_up(
         Ok(())
     })?;
     take(&mut cleanup);
-    tell(&format!("{deleted} files deleted"));
     Ok(deleted)
 }
 
-fn is_missing(error: &JobError) -> bool {
-    matches!(error, JobError::Storage { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+/// What is due, for people and programs.
+pub fn summary(due: Option<&Expiry>) -> Json {
+    due.map_or(Json::Null, |due| json!({ "snapshot-ids": due.snapshot_ids, "references": due.references }))
 }

@@ -1,23 +1,55 @@
 //! What is done to a table, one file a job. A job plans, does the work, and commits; it does not know who wanted it.
+//!
+//! A job is a plain function that runs on a thread of its own, from the start to the end.
 
 pub mod compact;
+pub mod evaluate;
 pub mod expire;
+pub mod manifests;
+mod remap;
+
+use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
-use table_core::snapshot::commit::NewSnapshot;
+use serde_json::Value as Json;
+use table_core::metadata::snapshot::MAIN_BRANCH;
+use table_core::rewrite::policy::Policy;
+use table_core::snapshot::commit::{Context, NewSnapshot};
 use uuid::Uuid;
 
-use crate::client::{Client, Committed, TableName};
+use crate::budget::Budget;
+use crate::catalog::Catalog;
+use crate::client::{ClientError, Committed};
 use crate::error::JobError;
-use crate::files;
+use crate::files::Files;
+use crate::host::{Host, Outputs};
 
 /// Where time and identifiers come from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct Outside {
     /// Milliseconds since 1970.
-    pub now_ms: fn() -> i64,
+    pub now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// A new random identifier.
-    pub uuid: fn() -> Uuid,
+    pub uuid: Arc<dyn Fn() -> Uuid + Send + Sync>,
+}
+
+/// All that a job works with.
+pub struct Work<'a> {
+    /// The table.
+    pub catalog: &'a Catalog,
+    /// What is wanted for it.
+    pub policy: &'a Policy,
+    /// Its files.
+    pub files: &'a Files,
+    /// What it may take.
+    pub budget: &'a Budget,
+    /// Time and identifiers.
+    pub outside: &'a Outside,
+    /// Whoever wants it done.
+    pub host: &'a dyn Host,
+    /// What a former attempt noted.
+    pub note: Option<Json>,
 }
 
 /// How often a commit is tried again because others were faster.
@@ -43,47 +75,75 @@ enum Attempt {
     Lost,
 }
 
-/// Writes a snapshot's files and commits it. The files of a lost race are deleted again.
-async fn commit(client: &Client, name: &TableName, new: &NewSnapshot) -> Result<Attempt, JobError> {
-    for (location, content) in &new.files {
-        files::write(location, content)?;
+impl fmt::Debug for Outside {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Outside").finish_non_exhaustive()
     }
-    let outcome = client.commit(name, new.body.as_str().to_owned()).await;
-    match outcome {
-        Ok(Committed::Done(_)) => Ok(Attempt::Done),
-        Ok(Committed::Unknown(error)) => {
-            // The answer was lost; what the table says now is the answer, if it says yes.
-            let metadata = crate::table::load(client, name).await;
-            match metadata {
-                Ok(metadata) if metadata.snapshot(new.snapshot.id()).is_some() => Ok(Attempt::Done),
-                _ => Err(JobError::OutcomeUnknown(error)),
+}
+
+impl Work<'_> {
+    /// What a snapshot of `main` takes from outside.
+    fn context(&self, commit_uuid: Uuid, attempt: u32) -> Context {
+        Context {
+            branch: MAIN_BRANCH.to_owned(),
+            snapshot_id: snapshot_id((self.outside.uuid)()),
+            commit_uuid,
+            attempt,
+            now_ms: (self.outside.now_ms)(),
+        }
+    }
+
+    /// Writes a snapshot's files and commits it. The files of a lost race are deleted again.
+    fn commit(&self, outputs: &Outputs<'_>, new: &NewSnapshot) -> Result<Attempt, JobError> {
+        let locations: Vec<String> = new.files.iter().map(|(location, _)| location.clone()).collect();
+        outputs.announce(&locations)?;
+        for (location, content) in &new.files {
+            self.files.write(location, content)?;
+        }
+        match self.catalog.commit(new.body.as_str()) {
+            Ok(Committed::Done(_)) => outputs.settle(&locations),
+            Ok(Committed::Unknown(error)) => {
+                // The answer was lost; what the table says now is the answer, if it says yes.
+                match self.catalog.load() {
+                    Ok(table) if table.metadata.snapshot(new.snapshot.id()).is_some() => {
+                        outputs.settle(&locations);
+                    }
+                    _ => {
+                        outputs.leave(&locations);
+                        return Err(JobError::OutcomeUnknown(error));
+                    }
+                }
             }
+            Ok(Committed::Lost(_)) => {
+                outputs.discard(&locations);
+                return Ok(Attempt::Lost);
+            }
+            Err(JobError::Catalog(ClientError::Refused { status: 412, message })) => {
+                return Err(JobError::LeaseLost(message));
+            }
+            Err(error) => return Err(error),
         }
-        Ok(Committed::Lost(_)) => {
-            discard(new);
-            Ok(Attempt::Lost)
-        }
-        Err(error) => {
-            discard(new);
-            Err(error.into())
-        }
+        Ok(Attempt::Done)
     }
 }
 
-fn discard(new: &NewSnapshot) {
-    delete_all(new.files.iter().map(|(location, _)| location.as_str()));
-}
-
-/// Deletes files that nothing names; one that stays is only told of.
-fn delete_all<'a>(locations: impl Iterator<Item = &'a str>) -> i64 {
-    let mut deleted = 0;
-    for location in locations {
-        match files::delete(location) {
-            Ok(()) => deleted += 1,
-            Err(error) => tracing::warn!(location, %error, "a file that is not needed stays behind"),
+impl Report {
+    fn add(&mut self, name: &'static str, number: impl TryInto<i64>) {
+        let number = number.try_into().unwrap_or(i64::MAX);
+        match self.numbers.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum = sum.saturating_add(number),
+            None => self.numbers.push((name, number)),
         }
     }
-    deleted
+
+    /// As JSON, with the numbers by name.
+    pub fn to_json(&self) -> Json {
+        let numbers: serde_json::Map<String, Json> =
+            self.numbers.iter().map(|(name, number)| ((*name).to_owned(), (*number).into())).collect();
+        serde_json::json!({
+            "committed": self.committed, "snapshot-ids": self.snapshot_ids, "numbers": numbers, "left": self.left,
+        })
+    }
 }
 
 /// A positive number that the table does not have yet.

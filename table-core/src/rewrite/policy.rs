@@ -55,9 +55,12 @@ pub struct CompactPolicy {
     /// No more than this is rewritten in one commit, in bytes (100 GiB).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_bytes_max: Option<u64>,
-    /// Partitions written to in the last minutes are left alone (10).
+    /// Partitions are left alone in which rows were changed in the last minutes (10).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settle_minutes: Option<u32>,
+    /// Whether rows are brought into the table's sort order, if it has one (yes).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<bool>,
 }
 
 /// See [`Policy::expire_snapshots`]. The table's `history.expire.*` properties come first.
@@ -159,6 +162,7 @@ impl Policy {
                 inputs_min: Some(5),
                 group_bytes_max: Some(100 * GIB),
                 settle_minutes: Some(10),
+                sort: Some(true),
             },
             expire_snapshots: ExpirePolicy {
                 enabled: Some(true),
@@ -188,6 +192,7 @@ impl Policy {
                 inputs_min: self.compact.inputs_min.or(general.compact.inputs_min),
                 group_bytes_max: self.compact.group_bytes_max.or(general.compact.group_bytes_max),
                 settle_minutes: self.compact.settle_minutes.or(general.compact.settle_minutes),
+                sort: self.compact.sort.or(general.compact.sort),
             },
             expire_snapshots: ExpirePolicy {
                 enabled: self.expire_snapshots.enabled.or(general.expire_snapshots.enabled),

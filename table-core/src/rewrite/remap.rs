@@ -100,6 +100,11 @@ impl RowMap {
         Ok(RowMap { inputs: by_path, outputs: in_order })
     }
 
+    /// Whether a file is among the inputs.
+    pub fn holds(&self, path: &str) -> bool {
+        self.inputs.contains_key(path)
+    }
+
     /// Where deletes of one input have to go: for each output that is affected, its path and the positions in it.
     ///
     /// Positions that were deleted when the input was read are not in any output, and are passed over; so a deletion vector

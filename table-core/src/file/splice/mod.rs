@@ -89,6 +89,13 @@ pub fn range(metadata: &ParquetMetaData, row_group: usize) -> Result<Range<u64>,
     Ok(start..ranges.iter().map(|range| range.end).max().unwrap_or(0))
 }
 
+/// Where in its file the columns of a row group are that are copied, in their order.
+pub fn columns(metadata: &ParquetMetaData, row_group: usize) -> Result<Vec<Range<u64>>, FileError> {
+    let group = metadata.row_groups().get(row_group);
+    let group = group.ok_or_else(|| FileError::malformed("there is no such row group"))?;
+    leaves(metadata).filter_map(|leaf| group.columns().get(leaf)).map(range_of).collect()
+}
+
 impl<W: Write + Send> Splice<W> {
     /// Begins a file with the columns of a first one.
     pub fn new(

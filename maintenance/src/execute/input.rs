@@ -1,0 +1,97 @@
+//! A data or delete file that is read.
+
+use std::collections::BTreeMap;
+
+use roaring::RoaringTreemap;
+use table_core::expr::value::Value;
+use table_core::file::error::FileError;
+use table_core::file::parquet_reader::name_mapping::{NAME_MAPPING, NameMapping};
+use table_core::file::parquet_reader::{FileContext, FileReader};
+use table_core::manifest::partition::PartitionType;
+use table_core::manifest::partition_fields::PartitionFields;
+use table_core::metadata::table::TableMetadata;
+use table_core::metadata::transform::Transform;
+use table_core::metadata::types::StructType;
+use table_core::rewrite::live::partition_from_json;
+use table_core::rewrite::plan::{Delete, Input};
+
+use crate::error::JobError;
+use crate::files::Files;
+use crate::files::source::Source;
+
+/// A file that is open, and how it is read.
+pub(super) struct OpenFile {
+    pub(super) source: Source,
+    pub(super) reader: FileReader,
+}
+
+/// Opens a data file for some columns, without the rows at the positions `deleted`.
+///
+/// Fails if it does not hold as many rows as its manifest says.
+pub(super) fn open_data(
+    files: &Files,
+    metadata: &TableMetadata,
+    input: &Input,
+    wanted: &StructType,
+    deleted: RoaringTreemap,
+) -> Result<OpenFile, JobError> {
+    let mut context = context(metadata, input)?;
+    context.deleted = deleted;
+    let source = files.open(&input.path, input.size_bytes)?;
+    let reader = FileReader::open(&source, wanted, context).map_err(JobError::file(&input.path))?;
+    let rows = reader.metadata().file_metadata().num_rows();
+    if rows != input.record_count {
+        return Err(JobError::Verification(format!(
+            "`{}` holds {rows} rows, but its manifest says {}",
+            input.path, input.record_count
+        )));
+    }
+    Ok(OpenFile { source, reader })
+}
+
+/// Opens a delete file for some columns.
+pub(super) fn open_delete(files: &Files, delete: &Delete, wanted: &StructType) -> Result<OpenFile, JobError> {
+    if !delete.format.eq_ignore_ascii_case("PARQUET") {
+        let told =
+            format!("deletes of the format {} cannot be read; only Parquet and Puffin can", delete.format);
+        return Err(JobError::file(&delete.path)(FileError::Unsupported(told)));
+    }
+    let source = files.open(&delete.path, delete.size_bytes)?;
+    let reader = FileReader::open(&source, wanted, FileContext::new(&*delete.path))
+        .map_err(JobError::file(&delete.path))?;
+    Ok(OpenFile { source, reader })
+}
+
+/// What is known of a data file from its manifest and its table.
+pub(super) fn context(metadata: &TableMetadata, input: &Input) -> Result<FileContext, JobError> {
+    let mut context = FileContext::new(&*input.path);
+    context.name_mapping = metadata.property(NAME_MAPPING).map(NameMapping::parse).transpose()?;
+    context.constants = constants(metadata, input)?;
+    context.first_row_id = input.first_row_id;
+    context.sequence_number = Some(input.sequence_number);
+    Ok(context)
+}
+
+/// The types of a spec's partition values.
+pub(super) fn types_of(metadata: &TableMetadata, spec_id: i32) -> Result<PartitionType, JobError> {
+    let Some(spec) = metadata.partition_specs().iter().find(|spec| spec.id() == spec_id) else {
+        return Err(JobError::Internal(format!("the table has no partition spec {spec_id}")));
+    };
+    let current = std::iter::once(metadata.current_schema()?);
+    let schemas = current.chain(metadata.schemas().iter().rev());
+    Ok(PartitionFields::of(spec, schemas)?.types())
+}
+
+/// The values of columns that a file may lack because its partition says them.
+fn constants(metadata: &TableMetadata, input: &Input) -> Result<BTreeMap<i32, Option<Value>>, JobError> {
+    let Some(spec) = metadata.partition_specs().iter().find(|spec| spec.id() == input.spec_id) else {
+        return Ok(BTreeMap::new());
+    };
+    let types = types_of(metadata, input.spec_id)?;
+    let Some(tuple) = partition_from_json(&input.partition, &types) else { return Ok(BTreeMap::new()) };
+    let identities = spec.fields().iter().zip(tuple).filter_map(|(field, value)| {
+        let [source] = field.source_ids[..] else { return None };
+        (field.transform == Transform::Identity).then_some((source, value))
+    });
+    Ok(identities.collect())
+}

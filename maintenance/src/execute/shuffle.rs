@@ -1,0 +1,233 @@
+//! Rows that are brought into partitions, into the table's order, or both. What does not fit into memory goes to disk, sorted
+//! as far as it is there, and is merged in the end.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use arrow_array::{RecordBatch, UInt32Array};
+use arrow_row::{OwnedRow, Rows};
+use arrow_schema::ArrowError;
+use arrow_select::concat::concat_batches;
+use arrow_select::interleave::interleave_record_batch;
+use arrow_select::take::take_record_batch;
+use table_core::file::error::FileError;
+use table_core::file::partition_rows::Partitioner;
+use table_core::file::sort_rows::RowOrder;
+use table_core::manifest::partition::PartitionTuple;
+use table_core::metadata::partition::PartitionSpec;
+use table_core::metadata::types::StructType;
+
+use super::spill::{Run, Spill};
+use crate::error::JobError;
+use crate::jobs::Work;
+
+/// How many rows are handed on at a time.
+const BATCH_ROWS: usize = 8192;
+/// Sorting takes rows, their keys, and the rows anew.
+const COPIES: u64 = 4;
+
+/// Rows on their way.
+pub(super) struct Shuffle<'a> {
+    partitioner: Option<Partitioner>,
+    order: Option<&'a RowOrder>,
+    spill: Spill<'a>,
+    buckets: BTreeMap<PartitionTuple, Bucket>,
+    held_bytes: u64,
+    held_bytes_max: u64,
+}
+
+/// The rows of a partition.
+#[derive(Default)]
+struct Bucket {
+    batches: Vec<RecordBatch>,
+    bytes: u64,
+    runs: Vec<Run>,
+}
+
+impl<'a> Shuffle<'a> {
+    /// Rows of these columns: into the partitions of `spec`, or in one; sorted, or as they come.
+    pub(super) fn new(
+        work: &Work<'a>,
+        columns: &StructType,
+        spec: Option<&PartitionSpec>,
+        order: Option<&'a RowOrder>,
+    ) -> Result<Shuffle<'a>, JobError> {
+        let partitioner = spec.map(|spec| Partitioner::new(columns, spec)).transpose().map_err(internal)?;
+        Ok(Shuffle {
+            partitioner,
+            order,
+            spill: Spill::new(work.budget),
+            buckets: BTreeMap::new(),
+            held_bytes: 0,
+            held_bytes_max: work.budget.memory_bytes / COPIES,
+        })
+    }
+
+    /// Takes rows: of one partition, or to be brought into theirs.
+    pub(super) fn add(&mut self, to: Option<&PartitionTuple>, batch: &RecordBatch) -> Result<(), JobError> {
+        match (to, &self.partitioner) {
+            (None, Some(partitioner)) => {
+                for (partition, rows) in partitioner.split(batch).map_err(internal)? {
+                    let rows = take_record_batch(batch, &UInt32Array::from(rows)).map_err(|error| arrow(&error))?;
+                    self.hold(partition, rows);
+                }
+            }
+            (to, _) => self.hold(to.cloned().unwrap_or_default(), batch.clone()),
+        }
+        while self.held_bytes > self.held_bytes_max {
+            self.spill_largest()?;
+        }
+        Ok(())
+    }
+
+    /// Hands on all rows, partition by partition.
+    pub(super) fn finish(
+        mut self,
+        mut take: impl FnMut(&PartitionTuple, RecordBatch) -> Result<(), JobError>,
+    ) -> Result<(), JobError> {
+        while let Some((partition, bucket)) = self.buckets.pop_first() {
+            let mut take = |batch| take(&partition, batch);
+            let Bucket { batches, runs, .. } = bucket;
+            let rest = self.sorted(&batches)?;
+            drop(batches);
+            let mut sources: Vec<Source> = Vec::with_capacity(runs.len() + 1);
+            for run in runs {
+                sources.push(Box::new(run.rows()?));
+            }
+            sources.push(Box::new(rest.into_iter().map(Ok)));
+            match self.order {
+                Some(order) if sources.len() > 1 => Merge::new(order, sources)?.run(&mut take)?,
+                _ => sources.into_iter().flatten().try_for_each(|batch| take(batch?))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, partition: PartitionTuple, batch: RecordBatch) {
+        let bytes = batch.get_array_memory_size() as u64;
+        let bucket = self.buckets.entry(partition).or_default();
+        bucket.batches.push(batch);
+        bucket.bytes += bytes;
+        self.held_bytes += bytes;
+    }
+
+    fn spill_largest(&mut self) -> Result<(), JobError> {
+        let largest = self.buckets.iter().max_by_key(|(_, bucket)| bucket.bytes);
+        let Some(partition) = largest.map(|(partition, _)| partition.clone()) else { return Ok(()) };
+        let Some(bucket) = self.buckets.get_mut(&partition) else { return Ok(()) };
+        let batches = std::mem::take(&mut bucket.batches);
+        self.held_bytes -= std::mem::take(&mut bucket.bytes);
+        let run = self.spill.write(&self.sorted(&batches)?)?;
+        if let Some(bucket) = self.buckets.get_mut(&partition) {
+            bucket.runs.push(run);
+        }
+        Ok(())
+    }
+
+    /// The rows of some batches in order, in batches of a handy size.
+    fn sorted(&self, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, JobError> {
+        let (Some(order), Some(first)) = (self.order, batches.first()) else { return Ok(batches.to_vec()) };
+        let all = concat_batches(&first.schema(), batches).map_err(|error| arrow(&error))?;
+        let keys = order.keys(&all).map_err(internal)?;
+        let count = u32::try_from(all.num_rows())
+            .map_err(|_| JobError::Internal("there are too many rows to be sorted at once".to_owned()))?;
+        let mut rows: Vec<u32> = (0..count).collect();
+        rows.sort_by(|one, other| keys.row(*one as usize).cmp(&keys.row(*other as usize)));
+        let chunks = rows.chunks(BATCH_ROWS).map(|chunk| {
+            take_record_batch(&all, &UInt32Array::from(chunk.to_vec())).map_err(|error| arrow(&error))
+        });
+        chunks.collect()
+    }
+}
+
+type Source = Box<dyn Iterator<Item = Result<RecordBatch, JobError>>>;
+
+/// Sorted rows of several sources, brought together. Equal rows keep the order of their sources.
+struct Merge<'a> {
+    order: &'a RowOrder,
+    sources: Vec<Source>,
+    /// The batch at hand of each source, with its keys and the next row.
+    heads: Vec<Option<(RecordBatch, Rows, usize)>>,
+    next: BinaryHeap<Reverse<(OwnedRow, usize)>>,
+}
+
+impl<'a> Merge<'a> {
+    fn new(order: &'a RowOrder, sources: Vec<Source>) -> Result<Merge<'a>, JobError> {
+        let heads = sources.iter().map(|_| None).collect();
+        let mut merge = Merge { order, sources, heads, next: BinaryHeap::new() };
+        for source in 0..merge.sources.len() {
+            merge.fill(source)?;
+        }
+        Ok(merge)
+    }
+
+    fn run(
+        mut self,
+        take: &mut impl FnMut(RecordBatch) -> Result<(), JobError>,
+    ) -> Result<(), JobError> {
+        let mut chosen: Vec<(usize, usize)> = Vec::with_capacity(BATCH_ROWS);
+        while let Some(Reverse((_, source))) = self.next.pop() {
+            let Some(Some((batch, keys, row))) = self.heads.get_mut(source) else { continue };
+            chosen.push((source, *row));
+            *row += 1;
+            let is_last = *row == batch.num_rows();
+            if !is_last {
+                self.next.push(Reverse((keys.row(*row).owned(), source)));
+            }
+            // A batch that is done makes room for the next one only once its rows were handed on.
+            if is_last || chosen.len() == BATCH_ROWS {
+                take(self.gather(&chosen)?)?;
+                chosen.clear();
+            }
+            if is_last {
+                self.fill(source)?;
+            }
+        }
+        if chosen.is_empty() { Ok(()) } else { take(self.gather(&chosen)?) }
+    }
+
+    /// Takes the next batch of a source, if there is one.
+    fn fill(&mut self, source: usize) -> Result<(), JobError> {
+        let next = loop {
+            match self.sources.get_mut(source).and_then(Iterator::next).transpose()? {
+                Some(batch) if batch.num_rows() == 0 => {}
+                next => break next,
+            }
+        };
+        let head = match next {
+            None => None,
+            Some(batch) => {
+                let keys = self.order.keys(&batch).map_err(internal)?;
+                self.next.push(Reverse((keys.row(0).owned(), source)));
+                Some((batch, keys, 0))
+            }
+        };
+        if let Some(place) = self.heads.get_mut(source) {
+            *place = head;
+        }
+        Ok(())
+    }
+
+    fn gather(&self, chosen: &[(usize, usize)]) -> Result<RecordBatch, JobError> {
+        // Sources that are at their end have nothing to be chosen from.
+        let mut places = vec![0; self.heads.len()];
+        let mut batches = Vec::with_capacity(self.heads.len());
+        for (place, head) in places.iter_mut().zip(&self.heads) {
+            if let Some((batch, _, _)) = head {
+                *place = batches.len();
+                batches.push(batch);
+            }
+        }
+        let rows: Vec<_> =
+            chosen.iter().map(|(source, row)| (places.get(*source).copied().unwrap_or(0), *row)).collect();
+        interleave_record_batch(&batches, &rows).map_err(|error| arrow(&error))
+    }
+}
+
+fn internal(error: FileError) -> JobError {
+    JobError::Internal(error.to_string())
+}
+
+fn arrow(error: &ArrowError) -> JobError {
+    JobError::Internal(error.to_string())
+}

@@ -1,0 +1,83 @@
+//! Rows that do not fit into memory: written to files that nobody else sees, and that are gone with the process.
+
+use std::cell::Cell;
+use std::io::{BufReader, BufWriter, Seek as _, Write as _};
+
+use arrow_array::RecordBatch;
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::StreamWriter;
+
+use crate::budget::Budget;
+use crate::error::JobError;
+use crate::files::local::{self, ScratchFile};
+
+/// Room on disk for a job's rows.
+pub(super) struct Spill<'a> {
+    budget: &'a Budget,
+    used_bytes: Cell<u64>,
+}
+
+/// Rows on disk, in order.
+pub(super) struct Run(ScratchFile);
+
+/// The rows of a run, read once.
+pub(super) struct RunRows(StreamReader<BufReader<ScratchFile>>);
+
+impl<'a> Spill<'a> {
+    pub(super) fn new(budget: &'a Budget) -> Spill<'a> {
+        Spill { budget, used_bytes: Cell::new(0) }
+    }
+
+    /// Writes rows. Fails if there is more than the budget allows.
+    pub(super) fn write(&self, batches: &[RecordBatch]) -> Result<Run, JobError> {
+        let folder = self.budget.spill_folder.display().to_string();
+        let failed = |error: &dyn std::fmt::Display| {
+            JobError::storage("write", &folder)(std::io::Error::other(error.to_string()))
+        };
+        let file = local::scratch(&self.budget.spill_folder).map_err(JobError::storage("write", &folder))?;
+        let Some(first) = batches.first() else { return Ok(Run(file)) };
+        let mut writer = StreamWriter::try_new(BufWriter::new(file), &first.schema())
+            .map_err(|error| failed(&error))?;
+        for batch in batches {
+            writer.write(batch).map_err(|error| failed(&error))?;
+        }
+        writer.finish().map_err(|error| failed(&error))?;
+        let mut buffered = writer.into_inner().map_err(|error| failed(&error))?;
+        buffered.flush().map_err(|error| failed(&error))?;
+        let mut file = buffered.into_inner().map_err(|error| failed(&error))?;
+        let bytes = file.stream_position().map_err(|error| failed(&error))?;
+        let used_bytes = self.used_bytes.get().saturating_add(bytes);
+        self.used_bytes.set(used_bytes);
+        if used_bytes > self.budget.spill_bytes {
+            return Err(JobError::Budget {
+                what: "sorting the rows of one group on disk".to_owned(),
+                wanted_bytes: used_bytes,
+                allowed_bytes: self.budget.spill_bytes,
+                setting: "spill-bytes",
+            });
+        }
+        Ok(Run(file))
+    }
+}
+
+impl Run {
+    /// Reads the rows from the first on.
+    pub(super) fn rows(mut self) -> Result<RunRows, JobError> {
+        let broken = |error: &dyn std::fmt::Display| {
+            JobError::Internal(format!("rows on disk cannot be read again: {error}"))
+        };
+        self.0.rewind().map_err(|error| broken(&error))?;
+        StreamReader::try_new(BufReader::new(self.0), None).map(RunRows).map_err(|error| broken(&error))
+    }
+}
+
+impl Iterator for RunRows {
+    type Item = Result<RecordBatch, JobError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.0.next()?;
+        Some(next.map_err(|error| {
+            JobError::Internal(format!("rows on disk cannot be read again: {error}"))
+        }))
+    }
+}

@@ -1,0 +1,103 @@
+//! Whoever wants a job done: hears how far it is, keeps a record of its files, and may stop it.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::error::JobError;
+use crate::files::Files;
+
+/// How far a job is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Progress {
+    /// What it is at, for people.
+    pub doing: String,
+    /// How much is done, and how much there is to do.
+    pub done: u64,
+    /// See [`Progress::done`].
+    pub total: u64,
+    /// What is counted.
+    pub unit: &'static str,
+}
+
+/// Whoever wants a job done. Called from the job's own thread.
+pub trait Host {
+    /// Hears how far it is.
+    fn progress(&self, progress: Progress);
+
+    /// Fails if the job is to stop.
+    fn check(&self) -> Result<(), JobError>;
+
+    /// Hears which files are about to be written, before any of them is.
+    fn announce(&self, locations: &[String]) -> Result<(), JobError>;
+
+    /// Hears that files are part of the table by now, or deleted.
+    fn settle(&self, locations: &[String]) -> Result<(), JobError>;
+
+    /// Keeps a note for whoever takes the job over, should this worker die; it is safe when this returns.
+    fn note(&self, note: &serde_json::Value) -> Result<(), JobError>;
+}
+
+/// The files that a job has begun, until it is known what becomes of them.
+pub struct Outputs<'a> {
+    host: &'a dyn Host,
+    files: &'a Files,
+    open: RefCell<BTreeSet<String>>,
+}
+
+impl<'a> Outputs<'a> {
+    /// None so far.
+    pub fn new(host: &'a dyn Host, files: &'a Files) -> Outputs<'a> {
+        Outputs { host, files, open: RefCell::default() }
+    }
+
+    /// Tells of files before they are written. Not every one of them has to be.
+    pub fn announce(&self, locations: &[String]) -> Result<(), JobError> {
+        self.host.announce(locations)?;
+        self.open.borrow_mut().extend(locations.iter().cloned());
+        Ok(())
+    }
+
+    /// These are part of the table: they were committed. If nobody can be told, the next worker finds out.
+    pub fn settle<'l>(&self, locations: impl IntoIterator<Item = &'l String>) {
+        let locations: Vec<String> = locations.into_iter().cloned().collect();
+        self.leave(&locations);
+        if let Err(error) = self.host.settle(&locations) {
+            tracing::warn!(%error, "cannot tell that files are part of their table; the next worker looks them up");
+        }
+    }
+
+    /// Nobody knows whether these are part of the table: they stay as they are, and so does the record of them.
+    pub fn leave<'l>(&self, locations: impl IntoIterator<Item = &'l String>) {
+        let mut open = self.open.borrow_mut();
+        for location in locations {
+            open.remove(location);
+        }
+    }
+
+    /// Deletes files that nothing names.
+    pub fn discard<'l>(&self, locations: impl IntoIterator<Item = &'l String>) {
+        let locations: Vec<String> = locations.into_iter().cloned().collect();
+        let (deleted, kept): (Vec<_>, Vec<_>) =
+            locations.into_iter().partition(|location| delete(self.files, location));
+        self.leave(&kept);
+        self.settle(&deleted);
+    }
+
+    /// Deletes whatever is still open.
+    pub fn discard_all(&self) {
+        let open = std::mem::take(&mut *self.open.borrow_mut());
+        self.discard(&open);
+    }
+}
+
+/// Deletes a file that is not needed; one that stays is only told of.
+pub(crate) fn delete(files: &Files, location: &str) -> bool {
+    let deleted = files.delete(location);
+    if let Err(error) = &deleted {
+        tracing::warn!(location, %error, "a file that is not needed stays behind");
+    }
+    deleted.is_ok()
+}

@@ -1,0 +1,168 @@
+//! Looking at a table: how healthy it is, and what is worth doing to it. It changes nothing.
+
+use openapi::maintenance::{Action, Deduction, Evaluation, Judged, NextJob};
+use table_core::metadata::table::TableMetadata;
+use table_core::rewrite::health::{Facts, Health};
+use table_core::rewrite::live::Live;
+use table_core::rewrite::manifests::ManifestGroup;
+use table_core::rewrite::plan::{Left, Plan};
+use table_core::rewrite::policy::Policy;
+
+use super::{Work, compact, expire, manifests};
+use crate::catalog::Table;
+use crate::error::JobError;
+use crate::host::Progress;
+use crate::table;
+
+/// Opening a file costs a scan as much as reading so many bytes.
+const OPEN_FILE_BYTES: i64 = 4 << 20;
+/// Ranks are thousandths of what is gained for what it costs.
+const RANK_SCALE: i64 = 1_000;
+/// Forgetting snapshots comes first: what is forgotten need not be compacted.
+const RANK_EXPIRE: i64 = 1 << 40;
+const MINUTE_MS: u64 = 60_000;
+
+/// What was found out.
+pub struct Found {
+    /// For people.
+    pub evaluation: Evaluation,
+    /// What is to be done next.
+    pub next: Vec<NextJob>,
+}
+
+/// Looks at a table.
+pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
+    work.host.progress(Progress { doing: "reading manifests".to_owned(), ..Progress::default() });
+    let Table { metadata, document_bytes, .. } = work.catalog.load()?;
+    let now_ms = (work.outside.now_ms)();
+    let planned = compact::plan(work.files, &metadata, work.policy, now_ms)?;
+    let mut found = Vec::new();
+    found.push(judge_expiry(&metadata, work.policy, now_ms));
+    found.push(planned.as_ref().map_or_else(no_snapshot, |(plan, _)| judge_compaction(plan)));
+    let groups = manifests::plan(work.files, &metadata, work.policy)?;
+    found.push(judge_manifests(&groups));
+    let facts = facts(work, &metadata, document_bytes, planned.as_ref())?;
+    let health = Health::of(&facts);
+    let deduction = |deduction: table_core::rewrite::health::Deduction| Deduction {
+        fault: name(&deduction.fault),
+        points: deduction.points,
+        why: deduction.why,
+    };
+    let mut next: Vec<NextJob> = found.iter().filter_map(|(judged, rank)| next(judged, *rank)).collect();
+    next.extend(planned.as_ref().and_then(|(plan, _)| look_again(plan, work.policy)));
+    Ok(Found {
+        evaluation: Evaluation {
+            snapshot_id: metadata.current_snapshot().map(table_core::metadata::snapshot::Snapshot::id),
+            health: health.score,
+            deductions: health.deductions.into_iter().map(deduction).collect(),
+            facts: serde_json::to_value(facts).unwrap_or_default(),
+            actions: found.into_iter().map(|(judged, _)| judged).collect(),
+        },
+        next,
+    })
+}
+
+fn next(judged: &Judged, rank: i64) -> Option<NextJob> {
+    judged.due.then(|| NextJob { action: judged.action, reason: judged.why.clone(), rank, after_ms: 0 })
+}
+
+/// Partitions that are left alone because they are being written to are looked at again, even if nobody commits any more.
+fn look_again(plan: &Plan, policy: &Policy) -> Option<NextJob> {
+    let hot = plan.left.get(&Left::Hot)?;
+    let minutes = u64::from(policy.compact.settle_minutes.unwrap_or(0));
+    let reason = format!("{} files were in partitions that were being written to", hot.files);
+    Some(NextJob { action: Action::Evaluate, reason, rank: 0, after_ms: minutes * MINUTE_MS })
+}
+
+fn judge_expiry(metadata: &TableMetadata, policy: &Policy, now_ms: i64) -> (Judged, i64) {
+    let (due, why) = match expire::plan(metadata, policy, now_ms) {
+        Ok(Some(due)) => {
+            let (snapshots, references) = (due.snapshot_ids.len(), due.references.len());
+            (true, format!("{snapshots} snapshots and {references} references are older than they are kept"))
+        }
+        Ok(None) => {
+            (false, format!("none of {} snapshots is older than it is kept", metadata.snapshots().len()))
+        }
+        // Such as a table that does not allow it.
+        Err(error) => (false, error.to_string()),
+    };
+    (Judged { action: Action::ExpireSnapshots, due, why }, RANK_EXPIRE)
+}
+
+fn no_snapshot() -> (Judged, i64) {
+    let why = "the table has no snapshot".to_owned();
+    (Judged { action: Action::Compact, due: false, why }, 0)
+}
+
+fn judge_compaction(plan: &Plan) -> (Judged, i64) {
+    let files: usize = plan.groups.iter().map(|group| group.inputs.len()).sum();
+    let sum = |number: fn(&table_core::rewrite::plan::Group) -> i64| {
+        plan.groups.iter().map(number).fold(0, i64::saturating_add)
+    };
+    let (benefit, cost) = (sum(|group| group.benefit_bytes), sum(|group| group.cost_bytes));
+    let why = if files > 0 {
+        let outputs = sum(|group| group.outputs);
+        format!("{files} files in {} groups would become about {outputs}", plan.groups.len())
+    } else if plan.left.is_empty() {
+        "the table has no data files".to_owned()
+    } else {
+        let told = plan.left.iter().map(|(why, tally)| format!("{} {}", tally.files, told(*why)));
+        format!("nothing is worth it: {}", told.collect::<Vec<_>>().join(", "))
+    };
+    let rank = benefit.saturating_mul(RANK_SCALE) / cost.max(1);
+    (Judged { action: Action::Compact, due: files > 0, why }, rank)
+}
+
+fn told(why: Left) -> &'static str {
+    match why {
+        Left::Good => "files are of the right size",
+        Left::Hot => "files are in partitions that are being changed",
+        Left::Alone => "files have nothing beside them to be merged with",
+        Left::TooLittle => "files are too few to be worth it yet",
+        Left::Format => "files are not Parquet",
+        Left::Encrypted => "files are encrypted",
+    }
+}
+
+fn judge_manifests(groups: &[ManifestGroup]) -> (Judged, i64) {
+    let manifests: usize = groups.iter().map(|group| group.paths.len()).sum();
+    let bytes = groups.iter().map(|group| group.input_bytes).fold(0, i64::saturating_add);
+    let outputs: i64 = groups.iter().map(|group| group.outputs).sum();
+    let why = match manifests {
+        0 => "manifests are few, or of the right size".to_owned(),
+        manifests => format!("{manifests} manifests would become about {outputs}"),
+    };
+    let saved = i64::try_from(manifests).unwrap_or(i64::MAX).saturating_sub(outputs).max(0);
+    let rank =
+        saved.saturating_mul(OPEN_FILE_BYTES).saturating_mul(RANK_SCALE) / bytes.saturating_mul(2).max(1);
+    (Judged { action: Action::RewriteManifests, due: manifests > 0, why }, rank)
+}
+
+fn facts(
+    work: &Work<'_>,
+    metadata: &TableMetadata,
+    document_bytes: u64,
+    planned: Option<&(Plan, Live)>,
+) -> Result<Facts, JobError> {
+    let mut facts = Facts {
+        snapshots: metadata.snapshots().len() as u64,
+        metadata_bytes: document_bytes,
+        ..Facts::default()
+    };
+    if let Some((plan, live)) = planned {
+        compact::count(plan, live, &mut facts);
+    }
+    if let Some(snapshot) = metadata.current_snapshot() {
+        let lines = table::manifests_of(work.files, snapshot)?;
+        facts.manifests = lines.len() as u64;
+        let bytes = lines.iter().map(|line| u64::try_from(line.length_bytes).unwrap_or(0));
+        facts.manifest_bytes = bytes.sum();
+    }
+    Ok(facts)
+}
+
+/// The word for something, as in JSON.
+fn name(thing: &impl serde::Serialize) -> String {
+    let word = serde_json::to_value(thing).unwrap_or_default();
+    word.as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,91 @@
+//! Merging small manifests, so that planning a scan reads fewer files.
+
+use std::collections::HashSet;
+
+use serde_json::{Value as Json, json};
+use table_core::metadata::properties;
+use table_core::metadata::table::TableMetadata;
+use table_core::rewrite::manifests::{self, ManifestGroup, ManifestPolicy};
+use table_core::rewrite::policy::Policy;
+use table_core::snapshot::rewrite::{Clustering, Rewrite};
+
+use super::{ATTEMPTS_MAX, Attempt, Report, Work};
+use crate::error::JobError;
+use crate::files::Files;
+use crate::host::{Outputs, Progress};
+use crate::table::{self, Shown, show};
+
+const TARGET_BYTES: &str = "commit.manifest.target-size-bytes";
+
+/// Which manifests are worth merging.
+pub fn plan(files: &Files, metadata: &TableMetadata, policy: &Policy) -> Result<Vec<ManifestGroup>, JobError> {
+    let Some(snapshot) = metadata.current_snapshot() else { return Ok(Vec::new()) };
+    Ok(manifests::plan(&table::manifests_of(files, snapshot)?, &settings(metadata, policy)))
+}
+
+/// The table's own size comes first.
+fn settings(metadata: &TableMetadata, policy: &Policy) -> ManifestPolicy {
+    let defaults = ManifestPolicy::default();
+    let wanted = &policy.rewrite_manifests;
+    let bytes = wanted.target_bytes.and_then(|bytes| i64::try_from(bytes).ok());
+    let own = properties::number(metadata.properties(), TARGET_BYTES, 0);
+    ManifestPolicy {
+        target_size_bytes: Some(own).filter(|own| *own > 0).or(bytes).unwrap_or(defaults.target_size_bytes),
+        min_count_to_merge: wanted.manifests_min.map_or(defaults.min_count_to_merge, |count| count as usize),
+    }
+}
+
+/// Merges a table's manifests.
+pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
+    let mut report = Report::default();
+    let commit_uuid = (work.outside.uuid)();
+    for attempt in 1..=ATTEMPTS_MAX {
+        work.host.check()?;
+        let metadata = work.catalog.load()?.metadata;
+        let groups = plan(work.files, &metadata, work.policy)?;
+        let chosen: HashSet<&String> = groups.iter().flat_map(|group| &group.paths).collect();
+        if chosen.is_empty() {
+            return Ok(report);
+        }
+        work.host.progress(Progress {
+            doing: format!("merging {} manifests", chosen.len()),
+            done: 0,
+            total: chosen.len() as u64,
+            unit: "manifests",
+        });
+        let outputs = Outputs::new(work.host, work.files);
+        let context = work.context(commit_uuid, attempt);
+        let choice = Box::new(|line: &table_core::manifest::list::ManifestFile| chosen.contains(&line.path));
+        let mut rewrite = Rewrite::new(&metadata, context, choice, Clustering::ByPartition)?;
+        show(work.files, &mut rewrite, Rewrite::wanted, |rewrite, shown| {
+            work.host.check()?;
+            match shown {
+                Shown::List(path, lines) => rewrite.give_list(path, lines?),
+                Shown::Manifest(path, manifest) => rewrite.give_manifest(path, &manifest?)?,
+            }
+            Ok(())
+        })?;
+        let Some(new) = rewrite.finish()? else { return Ok(report) };
+        let committed = work.commit(&outputs, &new);
+        outputs.discard_all();
+        if let Attempt::Done = committed? {
+            report.committed = true;
+            report.snapshot_ids.push(new.snapshot.id());
+            report.add("manifests-rewritten", chosen.len());
+            report.add("manifests-written", new.files.len().saturating_sub(1));
+            return Ok(report);
+        }
+    }
+    Err(JobError::LostRaces(ATTEMPTS_MAX))
+}
+
+/// A plan in short, for people.
+pub fn summary(groups: &[ManifestGroup]) -> Json {
+    let groups = groups.iter().map(|group| {
+        json!({
+            "spec-id": group.spec_id, "deletes": group.is_of_deletes, "manifests": group.paths.len(),
+            "input-bytes": group.input_bytes, "outputs": group.outputs,
+        })
+    });
+    Json::Array(groups.collect())
+}
