@@ -6,6 +6,7 @@ mod common;
 mod damage;
 mod deletes;
 mod foreign;
+mod locations;
 mod metrics;
 mod model;
 mod random;
