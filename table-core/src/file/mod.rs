@@ -14,7 +14,10 @@ pub mod parquet_reader;
 pub mod parquet_schema;
 pub mod parquet_writer;
 pub mod partition_path;
+pub mod partition_rows;
 pub mod position_deletes;
 pub mod puffin;
 pub mod reserved;
 pub mod splice;
+
+mod transformed;

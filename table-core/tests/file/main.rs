@@ -9,6 +9,7 @@ mod foreign;
 mod locations;
 mod metrics;
 mod model;
+mod partitions;
 mod random;
 mod rounds;
 mod splice;
