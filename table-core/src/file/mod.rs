@@ -18,6 +18,7 @@ pub mod partition_rows;
 pub mod position_deletes;
 pub mod puffin;
 pub mod reserved;
+pub mod sort_rows;
 pub mod splice;
 
 mod transformed;

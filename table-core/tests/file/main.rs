@@ -12,5 +12,6 @@ mod model;
 mod partitions;
 mod random;
 mod rounds;
+mod sorting;
 mod splice;
 mod writer;
