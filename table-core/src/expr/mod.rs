@@ -40,6 +40,7 @@ pub mod strict_metrics;
 pub mod transform;
 pub mod value;
 
+pub(crate) mod hash;
+
 mod convert;
-mod hash;
 mod range;

@@ -5,6 +5,7 @@
 //! caller fetched, a row group at a time, or from what Parquet calls a `ChunkReader`, such as a file that is in memory.
 
 pub mod arrow_schema;
+pub mod data_location;
 pub mod deletion_vector;
 pub mod equality_deletes;
 pub mod error;
@@ -12,7 +13,12 @@ pub mod footer;
 pub mod parquet_reader;
 pub mod parquet_schema;
 pub mod parquet_writer;
+pub mod partition_path;
+pub mod partition_rows;
 pub mod position_deletes;
 pub mod puffin;
 pub mod reserved;
+pub mod sort_rows;
 pub mod splice;
+
+mod transformed;
