@@ -5,6 +5,7 @@
 //! caller fetched, a row group at a time, or from what Parquet calls a `ChunkReader`, such as a file that is in memory.
 
 pub mod arrow_schema;
+pub mod deleted_keys;
 pub mod deletion_vector;
 pub mod equality_deletes;
 pub mod error;
@@ -15,4 +16,5 @@ pub mod parquet_writer;
 pub mod position_deletes;
 pub mod puffin;
 pub mod reserved;
+mod row_keys;
 pub mod splice;

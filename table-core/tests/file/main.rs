@@ -4,6 +4,7 @@
 
 mod common;
 mod damage;
+mod deleted_keys;
 mod deletes;
 mod foreign;
 mod metrics;
