@@ -5,6 +5,7 @@
 //! caller fetched, a row group at a time, or from what Parquet calls a `ChunkReader`, such as a file that is in memory.
 
 pub mod arrow_schema;
+pub mod checksum;
 pub mod deleted_keys;
 pub mod deletion_vector;
 pub mod equality_deletes;

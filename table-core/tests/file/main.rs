@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod checksum;
 mod common;
 mod damage;
 mod deleted_keys;
