@@ -38,8 +38,7 @@ fn settings(metadata: &TableMetadata, policy: &Policy, now_ms: i64) -> expire::P
     expire::Policy {
         older_than_ms: age_ms.map(|age_ms| now_ms.saturating_sub(i64::try_from(age_ms).unwrap_or(i64::MAX))),
         retain_last: wanted.snapshots_min.filter(|_| !own(SNAPSHOTS_MIN)).map(i64::from),
-        snapshot_ids: Vec::new(),
-        pinned: Vec::new(),
+        ..expire::Policy::default()
     }
 }
 

@@ -6,6 +6,8 @@
 
 pub mod arrow_schema;
 pub mod data_location;
+pub mod checksum;
+pub mod deleted_keys;
 pub mod deletion_vector;
 pub mod equality_deletes;
 pub mod error;
@@ -19,6 +21,7 @@ pub mod position_deletes;
 pub mod puffin;
 pub mod reserved;
 pub mod sort_rows;
+mod row_keys;
 pub mod splice;
 
 mod transformed;

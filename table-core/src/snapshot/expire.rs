@@ -1,11 +1,12 @@
 //! Which snapshots and references of a table are due, and the commit that removes them. As Java's `RemoveSnapshots`. What
 //! becomes unreachable by it is found by [`super::cleanup`].
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::commit::request;
 use super::error::SnapshotError;
 use super::history::History;
+use super::unused;
 use crate::commit::request::TableCommit;
 use crate::metadata::json::{Object, Raw, push_array};
 use crate::metadata::properties;
@@ -26,11 +27,18 @@ pub struct Policy {
     pub older_than_ms: Option<i64>,
     /// How many snapshots of a branch are kept in any case; in place of `history.expire.min-snapshots-to-keep`.
     pub retain_last: Option<i64>,
+    /// Branches and tags whose snapshot is older than this, in milliseconds, are due; in place of
+    /// `history.expire.max-ref-age-ms`.
+    pub ref_age_ms: Option<i64>,
     /// Snapshots that are due whatever their age. One that a reference names is refused.
     pub snapshot_ids: Vec<i64>,
     /// Snapshots that running jobs began from. They are kept, with everything between them and the heads of branches: a job
     /// has to see what happened since.
     pub pinned: Vec<i64>,
+    /// Whether schemas are due as well that nothing needs any more, and partition specs if it is known which are in use.
+    pub clean_metadata: bool,
+    /// The partition specs of all manifests of all snapshots; `None` if nobody looked, and then no spec is due.
+    pub specs_in_use: Option<BTreeSet<i32>>,
 }
 
 /// What is due.
@@ -40,8 +48,12 @@ pub struct Expiry {
     pub snapshot_ids: Vec<i64>,
     /// Branches and tags.
     pub references: Vec<String>,
+    /// Schemas, in the order of the document.
+    pub schema_ids: Vec<i32>,
+    /// Partition specs, in the order of the document.
+    pub spec_ids: Vec<i32>,
     /// The commit that removes them, provided that it is the same table and that no reference moved: a branch may have been
-    /// set back to a snapshot that is due.
+    /// set back to a snapshot that is due. If schemas or specs go, the current schema or the default spec must be the same too.
     pub commit: TableCommit,
     /// The same as the body of a request.
     pub body: Raw,
@@ -50,7 +62,8 @@ pub struct Expiry {
 /// Finds out what is due at a time, in milliseconds since 1970; `None` if nothing is.
 ///
 /// Branches and tags have their own settings before the table's. `main` is never removed, and a reference never outlives its
-/// snapshot. Snapshots that no reference leads to are due by age alone.
+/// snapshot. Snapshots that no reference leads to are due by age alone. Schemas and partition specs can be due where no snapshot
+/// is.
 ///
 /// Fails with [`SnapshotError::Invalid`] if the table does not allow it (`gc.enabled`), or if a snapshot that is to go is
 /// named by a reference that stays.
@@ -73,13 +86,21 @@ pub fn plan(metadata: &TableMetadata, now_ms: i64, policy: &Policy) -> Result<Op
     let snapshot_ids: Vec<_> = all.filter(|id| !kept.contains(id)).collect();
     let leaving = metadata.refs().iter().map(|(name, _)| name).filter(|name| !staying.contains_key(name));
     let references: Vec<_> = leaving.map(str::to_owned).collect();
-    if snapshot_ids.is_empty() && references.is_empty() {
+    let (mut schema_ids, mut spec_ids) = (Vec::new(), Vec::new());
+    if policy.clean_metadata {
+        schema_ids = unused::schemas(metadata, |snapshot| kept.contains(&snapshot.id()));
+        spec_ids =
+            policy.specs_in_use.as_ref().map(|in_use| unused::specs(metadata, in_use)).unwrap_or_default();
+    }
+    let due = Due { snapshot_ids, references, schema_ids, spec_ids };
+    if due.is_empty() {
         return Ok(None);
     }
-    let request = request_json(metadata, &snapshot_ids, &references);
-    let commit = TableCommit::parse(request.as_str().as_bytes())
+    let body = due.request(metadata);
+    let commit = TableCommit::parse(body.as_str().as_bytes())
         .map_err(|error| SnapshotError::Invalid(error.to_string()))?;
-    Ok(Some(Expiry { snapshot_ids, references, commit, body: request }))
+    let Due { snapshot_ids, references, schema_ids, spec_ids } = due;
+    Ok(Some(Expiry { snapshot_ids, references, schema_ids, spec_ids, commit, body }))
 }
 
 /// Whether files of the table may be deleted at all.
@@ -110,13 +131,14 @@ impl<'a> Retention<'a> {
         let number = |name: &str, default: i64| properties::number(metadata.properties(), name, default);
         let age_ms = number("history.expire.max-snapshot-age-ms", SNAPSHOT_AGE_MS_DEFAULT);
         let snapshots_min = number("history.expire.min-snapshots-to-keep", SNAPSHOTS_MIN_DEFAULT);
+        let ref_age_ms = number("history.expire.max-ref-age-ms", REF_AGE_MS_DEFAULT);
         Retention {
             metadata,
             history: History::new(metadata),
             now_ms,
             older_than_ms: policy.older_than_ms.unwrap_or(now_ms.saturating_sub(age_ms)),
             snapshots_min: policy.retain_last.unwrap_or(snapshots_min),
-            ref_age_ms: number("history.expire.max-ref-age-ms", REF_AGE_MS_DEFAULT),
+            ref_age_ms: policy.ref_age_ms.unwrap_or(ref_age_ms),
         }
     }
 
@@ -175,29 +197,77 @@ impl<'a> Retention<'a> {
     }
 }
 
-fn request_json(metadata: &TableMetadata, snapshot_ids: &[i64], references: &[String]) -> Raw {
-    let same = metadata.refs().iter().map(|(name, reference)| {
-        let mut requirement = Object::default();
-        requirement.set("type", Raw::string("assert-ref-snapshot-id"));
-        requirement.set("ref", Raw::string(name));
-        requirement.set("snapshot-id", Raw::number(reference.snapshot_id));
-        requirement.to_raw()
-    });
-    let mut updates = Vec::new();
-    for name in references {
-        let mut update = Object::default();
-        update.set("action", Raw::string("remove-snapshot-ref"));
-        update.set("ref-name", Raw::string(name));
-        updates.push(update.to_raw());
+/// What goes.
+struct Due {
+    snapshot_ids: Vec<i64>,
+    references: Vec<String>,
+    schema_ids: Vec<i32>,
+    spec_ids: Vec<i32>,
+}
+
+impl Due {
+    fn is_empty(&self) -> bool {
+        self.snapshot_ids.is_empty()
+            && self.references.is_empty()
+            && self.schema_ids.is_empty()
+            && self.spec_ids.is_empty()
     }
-    if !snapshot_ids.is_empty() {
-        let ids: Vec<_> = snapshot_ids.iter().map(i64::to_string).collect();
-        let mut array = String::new();
-        push_array(&mut array, ids.iter().map(String::as_str));
-        let mut update = Object::default();
-        update.set("action", Raw::string("remove-snapshots"));
-        update.set("snapshot-ids", Raw::joined(array));
-        updates.push(update.to_raw());
+
+    fn request(&self, metadata: &TableMetadata) -> Raw {
+        request(metadata.uuid(), &self.requirements(metadata), &self.updates())
     }
-    request(metadata.uuid(), &same.collect::<Vec<_>>(), &updates)
+
+    /// What must not have changed. For schemas and specs it is what Java requires, and that no `main` was made: whoever writes
+    /// to a branch may do so with what was current when the writing began.
+    fn requirements(&self, metadata: &TableMetadata) -> Vec<Raw> {
+        let same = |name: &str, id: Raw| {
+            tagged("type", "assert-ref-snapshot-id", [("ref", Raw::string(name)), ("snapshot-id", id)])
+        };
+        let heads = metadata.refs().iter();
+        let mut requirements: Vec<_> =
+            heads.map(|(name, reference)| same(name, Raw::number(reference.snapshot_id))).collect();
+        let number = |id: i32| Raw::number(i64::from(id));
+        if !self.schema_ids.is_empty() {
+            let id = number(metadata.current_schema_id());
+            requirements.push(tagged("type", "assert-current-schema-id", [("current-schema-id", id)]));
+        }
+        if !self.spec_ids.is_empty() {
+            let id = number(metadata.default_spec_id());
+            requirements.push(tagged("type", "assert-default-spec-id", [("default-spec-id", id)]));
+        }
+        let is_clean_up = !self.schema_ids.is_empty() || !self.spec_ids.is_empty();
+        if is_clean_up && metadata.refs().get(MAIN_BRANCH).is_none() {
+            requirements.push(same(MAIN_BRANCH, Raw::joined("null".to_owned())));
+        }
+        requirements
+    }
+
+    /// Schemas and specs go after the snapshots that need them.
+    fn updates(&self) -> Vec<Raw> {
+        let remove_reference =
+            |name: &String| tagged("action", "remove-snapshot-ref", [("ref-name", Raw::string(name))]);
+        let mut updates: Vec<_> = self.references.iter().map(remove_reference).collect();
+        let mut remove = |action: &str, key: &str, ids: Vec<String>| {
+            if !ids.is_empty() {
+                let mut array = String::new();
+                push_array(&mut array, ids.iter().map(String::as_str));
+                updates.push(tagged("action", action, [(key, Raw::joined(array))]));
+            }
+        };
+        let texts = |ids: &[i32]| ids.iter().map(i32::to_string).collect();
+        remove("remove-snapshots", "snapshot-ids", self.snapshot_ids.iter().map(i64::to_string).collect());
+        remove("remove-partition-specs", "spec-ids", texts(&self.spec_ids));
+        remove("remove-schemas", "schema-ids", texts(&self.schema_ids));
+        updates
+    }
+}
+
+/// A requirement or update: what it is under `key`, then its parts.
+fn tagged<const N: usize>(key: &str, tag: &str, parts: [(&str, Raw); N]) -> Raw {
+    let mut object = Object::default();
+    object.set(key, Raw::string(tag));
+    for (name, value) in parts {
+        object.set(name, value);
+    }
+    object.to_raw()
 }

@@ -25,3 +25,4 @@ mod removal;
 mod removed;
 mod row_match;
 mod summary;
+mod unused;

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod checksum;
 mod common;
 mod damage;
+mod deleted_keys;
 mod deletes;
 mod foreign;
 mod locations;

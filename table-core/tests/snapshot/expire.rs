@@ -141,6 +141,18 @@ fn references_are_kept_for_ever_unless_a_property_says_otherwise() {
 }
 
 #[test]
+fn the_age_of_references_can_be_said_in_place_of_the_property() {
+    let refs = json!({
+        "main": branch(3), "tag": tag(1), "branch": branch(2), "kept": with(tag(1), "max-ref-age-ms", 999 * DAY_MS),
+    });
+    let young = Policy { ref_age_ms: Some(5 * DAY_MS), ..default() };
+    check("1@9 2<1@8 3<2@1", &refs, &young, "2 tag branch");
+    let never = Policy { ref_age_ms: Some(i64::MAX), ..default() };
+    let properties = json!({"history.expire.max-ref-age-ms": (5 * DAY_MS).to_string()});
+    assert_eq!(due(&table("1@9 2<1@8 3<2@1", &refs, &properties), &never), "");
+}
+
+#[test]
 fn a_tag_keeps_its_snapshot_and_not_the_ancestors() {
     check("1@9 2<1@8 3<2@1", &json!({"main": branch(3), "tag": tag(2)}), &default(), "1");
 }

@@ -13,3 +13,4 @@ mod random;
 mod rebase;
 mod row_ids;
 mod summary;
+mod unused;
