@@ -1,38 +1,54 @@
-//! `firn maintain`: maintenance of a table through any Iceberg REST catalog. It knows nothing of the server here.
+//! `firn maintain`: maintenance through any Iceberg REST catalog, or as a worker of this one. It knows nothing of the server
+//! here.
 
+use std::cell::{Cell, RefCell};
 use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use catalog_server::clock::Clock;
+use catalog_server::config::Log;
 use catalog_server::id;
 use clap::{Args, ValueEnum};
+use maintenance::budget::Budget;
+use maintenance::catalog::Catalog;
 use maintenance::client::{Client, TableName};
-use maintenance::jobs::{Outside, Report};
-use maintenance::once::{self, Action};
+use maintenance::daemon::{self, Settings};
+use maintenance::error::JobError;
+use maintenance::files::Files;
+use maintenance::files::local::LocalDisk;
+use maintenance::host::{Host, Progress};
+use maintenance::jobs::{Outside, Report, Work};
+use maintenance::once::Action;
 use serde_json::{Value, json};
-use table_core::rewrite::policy::Policy;
+use table_core::rewrite::policy::{CompactPolicy, Policy};
+use tokio_util::sync::CancellationToken;
 
-/// Keep a table fast: merge small files, apply deletes, forget old snapshots
+/// Keep tables fast: merge small files, apply deletes, forget old snapshots.
+///
+/// Without `--once` it is a worker: it takes jobs from the queue of a Firn catalog until it is stopped. As many may run on as
+/// many machines as wanted; each has to reach the tables' files. SIGTERM lets it finish what it can.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Maintain {
     /// Do what is due for one table, and end
-    #[arg(long)]
+    #[arg(long, requires = "table")]
     once: bool,
     /// The table as `warehouse.namespace.table`; put a name that contains dots in double quotes
-    #[arg(long, value_name = "NAME")]
-    table: String,
+    #[arg(long, value_name = "NAME", requires = "once")]
+    table: Option<String>,
     /// Only this; may be given more than once. In any case old snapshots go first
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, requires = "once")]
     action: Vec<Job>,
     /// Print what would be done, and change nothing
-    #[arg(long)]
+    #[arg(long, requires = "once")]
     dry_run: bool,
     /// Settings over the defaults, as JSON such as '{"compact": {"inputs-min": 2}}'
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", requires = "once")]
     policy: Option<String>,
     /// Print JSON, complete and for programs
-    #[arg(long)]
+    #[arg(long, requires = "once")]
     json: bool,
     /// The catalog: the `uri` that engines use
     #[arg(long, env = "FIRN_URI", value_name = "URL", default_value = "http://127.0.0.1:8181")]
@@ -40,7 +56,30 @@ pub struct Maintain {
     /// Bearer token, where the catalog asks for one
     #[arg(long, env = "FIRN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// How many jobs to do at once
+    #[arg(long, value_name = "COUNT", default_value_t = 1, conflicts_with = "once",
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    workers: u32,
+    /// Memory for rows that each job may take, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = Budget::default().memory_bytes,
+        value_parser = clap::value_parser!(u64).range(MEMORY_BYTES_MIN..))]
+    memory_bytes: u64,
+    /// Room on disk for rows that do not fit into that, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = Budget::default().spill_bytes)]
+    spill_bytes: u64,
+    /// Where that is [default: the system's folder for temporary files]
+    #[arg(long, value_name = "DIR")]
+    spill_dir: Option<PathBuf>,
+    /// At most so many files, or parts of files, are read and written in a second
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    requests_per_second: Option<u32>,
+    /// How much other processes come first: 0 to 19
+    #[arg(long, value_name = "LEVEL", default_value_t = 10, value_parser = clap::value_parser!(i32).range(0..=19))]
+    nice: i32,
 }
+
+/// Less than this is not enough for one batch of rows and its keys.
+const MEMORY_BYTES_MIN: u64 = 16 << 20;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Job {
@@ -48,89 +87,208 @@ enum Job {
     ExpireSnapshots,
     /// Merge small files, and apply deletes
     Compact,
+    /// Merge small manifests
+    RewriteManifests,
 }
 
 const EXAMPLES: &str = "\
 Examples:
+    firn maintain --uri http://catalog.example:8181 --workers 4
     firn maintain --once --table main.nyc.flights --dry-run
     firn maintain --once --table main.nyc.flights
     firn maintain --once --table main.nyc.flights --action compact --policy '{\"compact\": {\"inputs-min\": 2}}'
     firn maintain --once --table prod.sales.orders --uri https://catalog.example/iceberg --token \"$TOKEN\"
 
 Snapshots are kept as the table's `history.expire.*` properties say, else for five days; files are made as large as
-`write.target-file-size-bytes` says. The command reads and writes tables on local files only. It is safe beside writers:
-what they change meanwhile is noticed, and what it cannot do then is left for the next time.
+`write.target-file-size-bytes` says, and sorted if the table has a sort order. The command reads and writes tables on local
+files only. It is safe beside writers: rows that they delete meanwhile stay deleted, and what cannot be done because of them is
+left for the next time. Workers leave partitions alone in which rows were changed in the last minutes; `--once` does not,
+unless `compact.settle-minutes` says so.
 ";
 
 impl Maintain {
     /// Does it, and prints what was done.
-    pub fn run(&self) -> anyhow::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let told = runtime.block_on(self.maintain())?;
+    pub fn run(self) -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let Some(table) = self.table.clone() else { return runtime.block_on(self.work()) };
+        let told = runtime.block_on(self.once(&table))?;
         // Whoever pipes this into `head` closes the pipe early, which is no failure.
         drop(std::io::stdout().write_all(told.as_bytes()));
         Ok(())
     }
 
-    async fn maintain(&self) -> anyhow::Result<String> {
-        if !self.once {
-            bail!("there is no daemon yet; use `--once`");
-        }
-        let policy = match &self.policy {
+    /// Takes jobs from a catalog's queue until SIGTERM.
+    async fn work(self) -> anyhow::Result<()> {
+        crate::start_logging(&Log::default())?;
+        let shutdown = crate::shutdown_signal()?;
+        let outside = outside();
+        let settings = Settings {
+            name: format!("{}-{}", std::env::var("HOSTNAME").unwrap_or_else(|_| "worker".to_owned()), id::random()),
+            uri: self.uri.clone(),
+            token: self.token.clone(),
+            workers: self.workers,
+            budget: self.budget(),
+            nice: self.nice,
+            files: self.files(&outside),
+            outside,
+        };
+        let stop = CancellationToken::new();
+        let daemon = daemon::run(settings, stop.clone());
+        tracing::info!(uri = self.uri, workers = self.workers, "asking for maintenance jobs");
+        let signal = async {
+            shutdown.await;
+            tracing::info!("shutting down: finishing what can be committed");
+            stop.cancel();
+        };
+        let (done, ()) = tokio::join!(daemon, signal);
+        tracing::info!("stopped");
+        Ok(done?)
+    }
+
+    async fn once(self, table: &str) -> anyhow::Result<String> {
+        let once = match &self.policy {
             Some(json) => Policy::parse(json.as_bytes()).context("`--policy` cannot be used")?,
             None => Policy::default(),
         };
-        let policy = policy.over(&Policy::defaults());
-        let wanted = |action: &Action| {
-            let job = match action {
-                Action::ExpireSnapshots => Job::ExpireSnapshots,
-                Action::Compact => Job::Compact,
-            };
-            let is_enabled = match action {
-                Action::ExpireSnapshots => policy.expire_snapshots.enabled,
-                Action::Compact => policy.compact.enabled,
-            };
-            is_enabled != Some(false) && (self.action.is_empty() || self.action.contains(&job))
-        };
-        let actions: Vec<_> = Action::ALL.into_iter().filter(wanted).collect();
-        let name = TableName::parse(&self.table)?;
+        // Whoever asks for it now does not want to wait.
+        let now = CompactPolicy { settle_minutes: Some(0), ..CompactPolicy::default() };
+        let policy = once.over(&Policy { compact: now, ..Policy::default() }).over(&Policy::defaults());
+        let actions: Vec<_> =
+            Action::ALL.into_iter().filter(|action| self.wants(*action, &policy)).collect();
+        let name = TableName::parse(table)?;
         let client = Client::connect(&self.uri, self.token.as_deref(), &name.warehouse).await?;
-        let outside = Outside { now_ms: || Clock::system().now_ms(), uuid: id::random };
-        if self.dry_run {
-            let plan = once::dry_run(&client, &name, &policy, &actions, outside).await?;
-            return Ok(serde_json::to_string_pretty(&plan)? + "\n");
-        }
-        let tell = |text: &str| {
-            if !self.json {
-                // Whoever does not listen is told at the end.
-                drop(writeln!(std::io::stderr(), "{text}"));
-            }
+        let catalog = Catalog::new(client, name, tokio::runtime::Handle::current(), None);
+        let done = tokio::task::spawn_blocking(move || self.do_now(&catalog, &policy, &actions));
+        done.await?
+    }
+
+    fn wants(&self, action: Action, policy: &Policy) -> bool {
+        let (job, is_enabled) = match action {
+            Action::ExpireSnapshots => (Job::ExpireSnapshots, policy.expire_snapshots.enabled),
+            Action::Compact => (Job::Compact, policy.compact.enabled),
+            Action::RewriteManifests => (Job::RewriteManifests, policy.rewrite_manifests.enabled),
         };
-        let reports = once::run(&client, &name, &policy, &actions, outside, tell).await?;
-        if self.json {
-            let all: Vec<Value> = reports.iter().map(|(action, report)| as_json(*action, report)).collect();
-            return Ok(serde_json::to_string_pretty(&all)? + "\n");
+        is_enabled != Some(false) && (self.action.is_empty() || self.action.contains(&job))
+    }
+
+    fn do_now(&self, catalog: &Catalog, policy: &Policy, actions: &[Action]) -> anyhow::Result<String> {
+        let outside = outside();
+        let files = self.files(&outside);
+        let (budget, host) = (self.budget(), Terminal::new(self.json, outside.clone()));
+        let mut plans = serde_json::Map::new();
+        let mut told = Vec::new();
+        let mut text = String::new();
+        for action in actions {
+            let files = files.counted_anew();
+            host.begin(*action);
+            let work = Work {
+                catalog,
+                policy,
+                files: &files,
+                budget: &budget,
+                outside: &outside,
+                host: &host,
+                note: None,
+            };
+            if self.dry_run {
+                plans.insert(action.as_str().to_owned(), action.plan(&work)?);
+                continue;
+            }
+            let mut report = action.run(&work)?;
+            if report.committed {
+                report.add_usage(files.usage());
+            }
+            text += &as_text(*action, &report);
+            let mut json = report.to_json();
+            json["action"] = json!(action.as_str());
+            told.push(json);
         }
-        Ok(reports.iter().map(|(action, report)| as_text(*action, report)).collect())
+        if self.dry_run {
+            return Ok(serde_json::to_string_pretty(&Value::Object(plans))? + "\n");
+        }
+        Ok(if self.json { serde_json::to_string_pretty(&told)? + "\n" } else { text })
+    }
+
+    fn budget(&self) -> Budget {
+        let defaults = Budget::default();
+        Budget {
+            memory_bytes: self.memory_bytes,
+            spill_bytes: self.spill_bytes,
+            spill_folder: self.spill_dir.clone().unwrap_or(defaults.spill_folder),
+        }
+    }
+
+    fn files(&self, outside: &Outside) -> Files {
+        Files::new(Arc::new(LocalDisk), self.requests_per_second, outside.now_ms.clone())
     }
 }
 
-fn as_json(action: Action, report: &Report) -> Value {
-    let numbers: serde_json::Map<String, Value> =
-        report.numbers.iter().map(|(name, number)| ((*name).to_owned(), json!(number))).collect();
-    json!({
-        "action": action.as_str(), "committed": report.committed, "snapshot-ids": report.snapshot_ids,
-        "numbers": numbers, "left": report.left,
-    })
+fn outside() -> Outside {
+    let clock = Clock::system();
+    Outside { now_ms: Arc::new(move || clock.now_ms()), uuid: Arc::new(id::random) }
+}
+
+/// Somebody who waits in front of a terminal. Whoever does not listen is told at the end.
+struct Terminal {
+    is_quiet: bool,
+    outside: Outside,
+    action: Cell<&'static str>,
+    told: RefCell<String>,
+    told_ms: Cell<i64>,
+}
+
+/// What goes on is told again once a second.
+const TELL_MS: i64 = 1_000;
+
+impl Terminal {
+    fn new(is_quiet: bool, outside: Outside) -> Terminal {
+        Terminal { is_quiet, outside, action: Cell::new(""), told: RefCell::default(), told_ms: Cell::new(0) }
+    }
+
+    fn begin(&self, action: Action) {
+        self.action.set(action.as_str());
+    }
+}
+
+impl Host for Terminal {
+    fn progress(&self, progress: Progress) {
+        let now_ms = (self.outside.now_ms)();
+        let is_new = *self.told.borrow() != progress.doing;
+        if self.is_quiet || (!is_new && now_ms - self.told_ms.get() < TELL_MS) {
+            return;
+        }
+        let how_far = match (progress.done, progress.total) {
+            (0, 0) => String::new(),
+            (done, 0) => format!(" ({done} {})", progress.unit),
+            (done, total) => format!(" ({done} of {total} {})", progress.unit),
+        };
+        drop(writeln!(std::io::stderr(), "{}: {}{how_far}", self.action.get(), progress.doing));
+        self.told_ms.set(now_ms);
+        *self.told.borrow_mut() = progress.doing;
+    }
+
+    fn check(&self) -> Result<(), JobError> {
+        Ok(())
+    }
+
+    fn announce(&self, _: &[String]) -> Result<(), JobError> {
+        Ok(())
+    }
+
+    fn settle(&self, _: &[String]) -> Result<(), JobError> {
+        Ok(())
+    }
+
+    fn note(&self, _: &Value) -> Result<(), JobError> {
+        Ok(())
+    }
 }
 
 fn as_text(action: Action, report: &Report) -> String {
     let outcome = if report.committed { "done" } else { "nothing to do" };
     let mut lines = vec![format!("{}: {outcome}", action.as_str())];
-    if report.committed {
-        let line = |(name, number): &(&str, i64)| format!("    {:<22} {number}", name.replace('-', " "));
-        lines.extend(report.numbers.iter().map(line));
-    }
+    let line = |(name, number): &(&str, i64)| format!("    {:<24} {number}", name.replace('-', " "));
+    lines.extend(report.numbers.iter().map(line));
     lines.extend(report.left.iter().map(|left| format!("    left: {left}")));
     lines.join("\n") + "\n"
 }

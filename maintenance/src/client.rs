@@ -255,11 +255,6 @@ impl Client {
         self.send(Method::POST, path, Some(body), None).await
     }
 
-    /// Asks for what is at a path below the catalog's root.
-    pub(crate) async fn get(&self, path: &str) -> Result<Bytes, ClientError> {
-        self.send(Method::GET, path, None, None).await
-    }
-
     async fn send(
         &self,
         method: Method,

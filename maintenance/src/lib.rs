@@ -6,10 +6,13 @@
 pub mod budget;
 pub mod catalog;
 pub mod client;
+pub mod daemon;
 pub mod error;
 mod execute;
 pub mod files;
 pub mod host;
 pub mod jobs;
 pub mod once;
+pub mod queue;
 pub mod table;
+mod worker;

@@ -1,12 +1,9 @@
 //! One table, now, for scripts: what is due is done in the right order, and then told.
 
-use serde_json::{Value as Json, json};
-use table_core::rewrite::policy::Policy;
+use serde_json::Value as Json;
 
-use crate::client::{Client, TableName};
 use crate::error::JobError;
-use crate::jobs::{Outside, Report, compact, expire};
-use crate::table;
+use crate::jobs::{Report, Work, compact, expire, manifests};
 
 /// What can be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,63 +12,43 @@ pub enum Action {
     ExpireSnapshots,
     /// Small files are merged, deletes applied.
     Compact,
+    /// Small manifests are merged.
+    RewriteManifests,
 }
 
 impl Action {
     /// All of them, in the order in which they are done: what is forgotten need not be compacted.
-    pub const ALL: [Action; 2] = [Action::ExpireSnapshots, Action::Compact];
+    pub const ALL: [Action; 3] = [Action::ExpireSnapshots, Action::Compact, Action::RewriteManifests];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
             Action::ExpireSnapshots => "expire-snapshots",
             Action::Compact => "compact",
+            Action::RewriteManifests => "rewrite-manifests",
         }
     }
-}
 
-/// What would be done, without doing it.
-pub async fn dry_run(
-    client: &Client,
-    name: &TableName,
-    policy: &Policy,
-    actions: &[Action],
-    outside: Outside,
-) -> Result<Json, JobError> {
-    let metadata = table::load(client, name).await?;
-    let mut plans = serde_json::Map::new();
-    for action in actions {
-        let plan = match action {
-            Action::ExpireSnapshots => match expire::plan(&metadata, policy, (outside.now_ms)())? {
-                Some(due) => json!({ "snapshot-ids": due.snapshot_ids, "references": due.references }),
-                None => Json::Null,
-            },
-            Action::Compact => {
-                compact::plan(&metadata, policy)?.map_or(Json::Null, |plan| compact::summary(&plan))
+    /// Does it.
+    pub fn run(self, work: &Work<'_>) -> Result<Report, JobError> {
+        match self {
+            Action::ExpireSnapshots => expire::run(work),
+            Action::Compact => compact::run(work),
+            Action::RewriteManifests => manifests::run(work),
+        }
+    }
+
+    /// What would be done, without doing it.
+    pub fn plan(self, work: &Work<'_>) -> Result<Json, JobError> {
+        let metadata = work.catalog.load()?.metadata;
+        let now_ms = (work.outside.now_ms)();
+        Ok(match self {
+            Action::ExpireSnapshots => expire::summary(expire::plan(&metadata, work.policy, now_ms)?.as_ref()),
+            Action::Compact => compact::plan(work.files, &metadata, work.policy, now_ms)?
+                .map_or(Json::Null, |(plan, _)| compact::summary(&plan)),
+            Action::RewriteManifests => {
+                manifests::summary(&manifests::plan(work.files, &metadata, work.policy)?)
             }
-        };
-        plans.insert(action.as_str().to_owned(), plan);
+        })
     }
-    Ok(Json::Object(plans))
-}
-
-/// Does what is due. `tell` hears how far it is.
-pub async fn run(
-    client: &Client,
-    name: &TableName,
-    policy: &Policy,
-    actions: &[Action],
-    outside: Outside,
-    mut tell: impl FnMut(&str),
-) -> Result<Vec<(Action, Report)>, JobError> {
-    let mut reports = Vec::new();
-    for action in actions {
-        let tell = |text: &str| tell(&format!("{}: {text}", action.as_str()));
-        let report = match action {
-            Action::ExpireSnapshots => expire::run(client, name, policy, outside, tell).await?,
-            Action::Compact => compact::run(client, name, policy, outside, tell).await?,
-        };
-        reports.push((*action, report));
-    }
-    Ok(reports)
 }

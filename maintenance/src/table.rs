@@ -83,6 +83,32 @@ pub fn metrics_of(
     Ok(found)
 }
 
+/// Leaves of some locations only those that no snapshot of a table names: as a list, a manifest, or a file in one.
+pub fn retain_unreferenced(
+    files: &Files,
+    metadata: &TableMetadata,
+    locations: &mut HashSet<String>,
+) -> Result<(), JobError> {
+    let mut seen = HashSet::new();
+    for snapshot in metadata.snapshots() {
+        if locations.is_empty() {
+            return Ok(());
+        }
+        if let Some(list) = snapshot.manifest_list()? {
+            locations.remove(&list);
+        }
+        for line in manifests_of(files, snapshot)? {
+            locations.remove(&line.path);
+            if seen.insert(line.path.clone()) && !locations.is_empty() {
+                for file in manifest(files, &line.path)?.files(&line) {
+                    locations.remove(file.path());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Shows a plan what it wants, step by step, until it wants nothing.
 pub fn show<P>(
     files: &Files,

@@ -23,6 +23,7 @@ const PATHS_MAX: u64 = 1_000_000;
 const DOCUMENT_BYTES_MAX: usize = 1 << 30;
 
 const SNAPSHOT_AGE_MAX_MS: &str = "history.expire.max-snapshot-age-ms";
+const REF_AGE_MAX_MS: &str = "history.expire.max-ref-age-ms";
 const SNAPSHOTS_MIN: &str = "history.expire.min-snapshots-to-keep";
 
 /// What is due; `None` if nothing is.
@@ -38,6 +39,8 @@ fn settings(metadata: &TableMetadata, policy: &Policy, now_ms: i64) -> expire::P
     expire::Policy {
         older_than_ms: age_ms.map(|age_ms| now_ms.saturating_sub(i64::try_from(age_ms).unwrap_or(i64::MAX))),
         retain_last: wanted.snapshots_min.filter(|_| !own(SNAPSHOTS_MIN)).map(i64::from),
+        ref_age_ms: wanted.ref_age_max_ms.filter(|_| !own(REF_AGE_MAX_MS)).and_then(|age| age.try_into().ok()),
+        clean_metadata: policy.metadata_log.enabled != Some(false),
         ..expire::Policy::default()
     }
 }

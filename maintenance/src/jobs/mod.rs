@@ -22,7 +22,7 @@ use crate::budget::Budget;
 use crate::catalog::Catalog;
 use crate::client::{ClientError, Committed};
 use crate::error::JobError;
-use crate::files::Files;
+use crate::files::{Files, Usage};
 use crate::host::{Host, Outputs};
 
 /// Where time and identifiers come from.
@@ -134,6 +134,13 @@ impl Report {
             Some((_, sum)) => *sum = sum.saturating_add(number),
             None => self.numbers.push((name, number)),
         }
+    }
+
+    /// Adds what it took.
+    pub fn add_usage(&mut self, usage: Usage) {
+        self.add("requests", usage.requests);
+        self.add("bytes-read", usage.bytes_read);
+        self.add("bytes-written", usage.bytes_written);
     }
 
     /// As JSON, with the numbers by name.

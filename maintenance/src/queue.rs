@@ -1,0 +1,74 @@
+//! The catalog's queue of jobs, as a worker speaks to it.
+
+use openapi::maintenance::{
+    Finish, FinishOutcome, Heartbeat, HeartbeatAnswer, Held, LeaseAnswer, LeaseRequest, Outputs,
+};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::client::{Client, ClientError, decode};
+
+/// How many paths are told at a time.
+const PATHS_MAX: usize = 5_000;
+
+/// The queue.
+#[derive(Clone)]
+pub struct Queue {
+    client: Client,
+    worker: String,
+}
+
+impl Queue {
+    /// For a worker with a name that no other has.
+    pub fn new(client: Client, worker: String) -> Queue {
+        Queue { client, worker }
+    }
+
+    /// Asks for work.
+    pub async fn lease(&self) -> Result<LeaseAnswer, ClientError> {
+        let request = LeaseRequest { worker: self.worker.clone() };
+        let answer = self.client.call("governance/v1/maintenance/jobs/lease", &request).await?;
+        decode(&answer, "the catalog's answer is not a lease")
+    }
+
+    /// What shows that a job is this worker's.
+    pub fn held(&self, attempt: i64) -> Held {
+        Held { worker: self.worker.clone(), attempt }
+    }
+
+    /// Says that the worker is still at it; the answer tells whether it is to stop.
+    pub async fn heartbeat(&self, id: Uuid, held: &Held, progress: Json) -> Result<bool, ClientError> {
+        let request = Heartbeat { held: held.clone(), progress: Some(progress) };
+        let answer = self.client.call(&path(id, "heartbeat"), &request).await?;
+        let HeartbeatAnswer { cancel } = decode(&answer, "the catalog's answer is not one to a heartbeat")?;
+        Ok(cancel)
+    }
+
+    /// Tells which files are about to be written.
+    pub async fn announce(&self, id: Uuid, held: &Held, locations: &[String]) -> Result<(), ClientError> {
+        for some in locations.chunks(PATHS_MAX) {
+            let request = Outputs { held: held.clone(), add: some.to_vec(), forget: Vec::new() };
+            self.client.call(&path(id, "outputs"), &request).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells which files are dealt with.
+    pub async fn settle(&self, id: Uuid, held: &Held, locations: &[String]) -> Result<(), ClientError> {
+        for some in locations.chunks(PATHS_MAX) {
+            let request = Outputs { held: held.clone(), add: Vec::new(), forget: some.to_vec() };
+            self.client.call(&path(id, "outputs"), &request).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends a job.
+    pub async fn finish(&self, id: Uuid, held: &Held, outcome: FinishOutcome) -> Result<(), ClientError> {
+        let request = Finish { held: held.clone(), outcome };
+        self.client.call(&path(id, "finish"), &request).await.map(drop)
+    }
+}
+
+fn path(id: Uuid, what: &str) -> String {
+    format!("governance/v1/maintenance/jobs/{id}/{what}")
+}

@@ -1,0 +1,334 @@
+//! One job of the queue, from its lease to its end: the job on a thread of its own, the heartbeat beside it.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use openapi::maintenance::{FinishOutcome, Held, Job, LeaseAnswer};
+use serde_json::{Value as Json, json};
+use table_core::rewrite::policy::Policy;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::catalog::Catalog;
+use crate::client::{Client, ClientError, Fence, TableName};
+use crate::daemon::Settings;
+use crate::error::JobError;
+use crate::files::Files;
+use crate::host::{Host, Progress, delete};
+use crate::jobs::{Work, compact, evaluate, expire, manifests};
+use crate::queue::Queue;
+use crate::table;
+
+/// A lease lasts so many heartbeats.
+const HEARTBEATS: u32 = 6;
+/// How long the end of a job is told again if the catalog does not answer.
+const FINISH_TRIES: u32 = 10;
+const FINISH_PAUSE: Duration = Duration::from_secs(1);
+/// How long a job waits that could not be done now.
+const SOON_MS: u64 = 10_000;
+const LATER_MS: u64 = 60_000;
+/// After so many workers have tried, it is not tried again.
+const ATTEMPTS_MAX: i64 = 20;
+
+/// What a job and its heartbeat tell each other.
+#[derive(Default)]
+struct Shared {
+    progress: Mutex<Progress>,
+    note: Mutex<Option<Json>>,
+    cancel: AtomicBool,
+    stop: AtomicBool,
+    lost: Mutex<Option<String>>,
+}
+
+/// What a job sees of the queue.
+struct JobHost {
+    queue: Queue,
+    id: Uuid,
+    held: Held,
+    runtime: Handle,
+    shared: Arc<Shared>,
+}
+
+/// Does a job that was leased, and tells the catalog how it ended.
+pub(crate) async fn run(settings: &Settings, queue: &Queue, lease: LeaseAnswer, stop: &CancellationToken) {
+    let LeaseAnswer { job: Some(job), table: Some(table), lease_ms, leftovers } = lease else { return };
+    let held = queue.held(job.attempt);
+    let id = job.job_id;
+    let name = job.table.clone();
+    tracing::info!(job.id = %id, action = job.action, table = name, attempt = job.attempt, "a maintenance job begins");
+    let shared = Arc::new(Shared::default());
+    *lock(&shared.note) = job.progress.as_ref().map(|progress| progress["note"].clone()).filter(|note| !note.is_null());
+    let task = Task {
+        settings: settings.clone(),
+        job,
+        table: TableName::new(table.warehouse, table.namespace, table.table),
+        leftovers,
+        host: JobHost {
+            queue: queue.clone(),
+            id,
+            held: held.clone(),
+            runtime: Handle::current(),
+            shared: shared.clone(),
+        },
+    };
+    let (done, mut outcome) = tokio::sync::oneshot::channel();
+    let nice = settings.nice;
+    let thread = std::thread::Builder::new().name("firn-maintenance".to_owned()).spawn(move || {
+        be_nice(nice);
+        // Whoever waits for it may have gone.
+        drop(done.send(task.run()));
+    });
+    if let Err(error) = thread {
+        let error = format!("cannot start a thread: {error}");
+        return finish(queue, id, &held, FinishOutcome::Retry { error, after_ms: LATER_MS }).await;
+    }
+    let outcome = tokio::select! {
+        outcome = &mut outcome => outcome,
+        () = keep_alive(queue, id, &held, lease_ms, &shared, stop) => outcome.await,
+    };
+    let outcome = outcome.unwrap_or_else(|_| Ended::failed("the job ended in an unexpected way"));
+    match outcome {
+        Ended::Lost(why) => tracing::warn!(job.id = %id, table = name, why, "a maintenance job went to another worker"),
+        Ended::Told(outcome) => {
+            log(id, &name, &outcome);
+            finish(queue, id, &held, outcome).await;
+        }
+    }
+}
+
+/// How a job ended, for the catalog.
+enum Ended {
+    Told(FinishOutcome),
+    /// The catalog knows better.
+    Lost(String),
+}
+
+impl Ended {
+    fn failed(why: &str) -> Ended {
+        Ended::Told(FinishOutcome::Failed { error: why.to_owned() })
+    }
+}
+
+/// A job for its thread.
+struct Task {
+    settings: Settings,
+    job: Job,
+    table: TableName,
+    leftovers: Vec<String>,
+    host: JobHost,
+}
+
+impl Task {
+    fn run(self) -> Ended {
+        match self.work() {
+            Ok(outcome) => Ended::Told(outcome),
+            Err(JobError::LeaseLost(why)) => Ended::Lost(why),
+            Err(JobError::Cancelled) => Ended::Told(FinishOutcome::Cancelled {}),
+            Err(error) => Ended::Told(self.retry(&error).unwrap_or(FinishOutcome::Failed { error: error.to_string() })),
+        }
+    }
+
+    /// Whether it may be done later.
+    fn retry(&self, error: &JobError) -> Option<FinishOutcome> {
+        let after_ms = match error {
+            JobError::Stopped => 0,
+            JobError::OutcomeUnknown(_) => SOON_MS,
+            JobError::LostRaces(_) => LATER_MS,
+            JobError::Catalog(ClientError::Unreachable(_) | ClientError::Refused { status: 500.., .. }) => SOON_MS,
+            _ => return None,
+        };
+        let is_worth_it = matches!(error, JobError::Stopped) || self.job.attempt < ATTEMPTS_MAX;
+        is_worth_it.then(|| FinishOutcome::Retry { error: error.to_string(), after_ms })
+    }
+
+    fn work(&self) -> Result<FinishOutcome, JobError> {
+        let Settings { files, budget, outside, uri, token, .. } = &self.settings;
+        let files = files.counted_anew();
+        let runtime = self.host.runtime.clone();
+        let client = Client::new(uri, token.as_deref())?;
+        let client = runtime.block_on(client.of_warehouse(&self.table.warehouse))?;
+        let fence = Fence::new(self.job.job_id, self.job.attempt);
+        let catalog = Catalog::new(client, self.table.clone(), runtime, Some(fence));
+        let policy = serde_json::to_vec(&self.job.policy).unwrap_or_default();
+        let policy = Policy::parse(&policy).map_err(|error| JobError::Internal(error.to_string()))?;
+        self.clear_up(&catalog, &files)?;
+        let note = lock(&self.host.shared.note).clone();
+        let work = Work { catalog: &catalog, policy: &policy, files: &files, budget, outside, host: &self.host, note };
+        let mut report = match self.job.action.as_str() {
+            "evaluate" => {
+                let found = evaluate::run(&work)?;
+                let result = serde_json::to_value(&found.evaluation).unwrap_or_default();
+                return Ok(FinishOutcome::Succeeded { result, next: found.next });
+            }
+            "compact" => compact::run(&work)?,
+            "expire-snapshots" => expire::run(&work)?,
+            "rewrite-manifests" => manifests::run(&work)?,
+            other => {
+                let told = format!("this worker does not know the action `{other}`; is it older than the catalog?");
+                return Ok(FinishOutcome::Failed { error: told });
+            }
+        };
+        report.add_usage(files.usage());
+        Ok(FinishOutcome::Succeeded { result: report.to_json(), next: Vec::new() })
+    }
+
+    /// Deletes what former attempts were about to write, but for what has become part of the table.
+    fn clear_up(&self, catalog: &Catalog, files: &Files) -> Result<(), JobError> {
+        if self.leftovers.is_empty() {
+            return Ok(());
+        }
+        self.host.progress(Progress { doing: "clearing up after a former attempt".to_owned(), ..Progress::default() });
+        let mut unneeded: HashSet<String> = self.leftovers.iter().cloned().collect();
+        table::retain_unreferenced(files, &catalog.load()?.metadata, &mut unneeded)?;
+        let stays = |location: &&String| unneeded.contains(*location) && !delete(files, location);
+        let stays: HashSet<&String> = self.leftovers.iter().filter(stays).collect();
+        let gone: Vec<String> =
+            self.leftovers.iter().filter(|location| !stays.contains(location)).cloned().collect();
+        self.host.settle(&gone)
+    }
+}
+
+impl JobHost {
+    /// Waits for an answer of the queue.
+    fn wait<T>(&self, answer: impl Future<Output = Result<T, ClientError>>) -> Result<T, JobError> {
+        self.runtime.block_on(answer).map_err(|error| match error {
+            ClientError::Refused { status: 404 | 409, message } => {
+                lock(&self.shared.lost).get_or_insert(message.clone());
+                JobError::LeaseLost(message)
+            }
+            other => other.into(),
+        })
+    }
+}
+
+impl Host for JobHost {
+    fn progress(&self, progress: Progress) {
+        *lock(&self.shared.progress) = progress;
+    }
+
+    fn check(&self) -> Result<(), JobError> {
+        if let Some(why) = &*lock(&self.shared.lost) {
+            return Err(JobError::LeaseLost(why.clone()));
+        }
+        if self.shared.cancel.load(Ordering::Relaxed) {
+            return Err(JobError::Cancelled);
+        }
+        if self.shared.stop.load(Ordering::Relaxed) {
+            return Err(JobError::Stopped);
+        }
+        Ok(())
+    }
+
+    fn announce(&self, locations: &[String]) -> Result<(), JobError> {
+        self.wait(self.queue.announce(self.id, &self.held, locations))
+    }
+
+    fn settle(&self, locations: &[String]) -> Result<(), JobError> {
+        if locations.is_empty() {
+            return Ok(());
+        }
+        self.wait(self.queue.settle(self.id, &self.held, locations))
+    }
+
+    fn note(&self, note: &Json) -> Result<(), JobError> {
+        *lock(&self.shared.note) = Some(note.clone());
+        let cancel = self.wait(self.queue.heartbeat(self.id, &self.held, self.shared.told()))?;
+        self.shared.cancel.fetch_or(cancel, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Progress, as the catalog keeps it.
+    fn told(&self) -> Json {
+        let mut told = json!(*lock(&self.progress));
+        if let Some(note) = &*lock(&self.note) {
+            told["note"] = note.clone();
+        }
+        told
+    }
+}
+
+/// Says again and again that the worker is at it, until the lease is lost.
+async fn keep_alive(
+    queue: &Queue,
+    id: Uuid,
+    held: &Held,
+    lease_ms: i64,
+    shared: &Shared,
+    stop: &CancellationToken,
+) {
+    let lease = Duration::from_millis(u64::try_from(lease_ms).unwrap_or(0));
+    let pause = lease / HEARTBEATS;
+    let mut heard = Instant::now();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled(), if !shared.stop.load(Ordering::Relaxed) => {
+                shared.stop.store(true, Ordering::Relaxed);
+                continue;
+            }
+        }
+        match queue.heartbeat(id, held, shared.told()).await {
+            Ok(cancel) => {
+                heard = Instant::now();
+                shared.cancel.fetch_or(cancel, Ordering::Relaxed);
+            }
+            Err(ClientError::Refused { status: 404 | 409, message }) => {
+                *lock(&shared.lost) = Some(message);
+                return;
+            }
+            Err(error) if heard.elapsed() >= lease => {
+                *lock(&shared.lost) = Some(format!("the catalog did not hear of it for {} s: {error}", lease.as_secs()));
+                return;
+            }
+            Err(error) => tracing::debug!(job.id = %id, %error, "a heartbeat did not get through"),
+        }
+    }
+}
+
+/// Tells how a job ended, as often as it takes within reason; after that, its lease runs out.
+async fn finish(queue: &Queue, id: Uuid, held: &Held, outcome: FinishOutcome) {
+    for _ in 0..FINISH_TRIES {
+        match queue.finish(id, held, outcome.clone()).await {
+            Ok(()) => return,
+            Err(ClientError::Refused { status: 400..=499, message }) => {
+                tracing::warn!(job.id = %id, message, "the catalog did not take a job's end");
+                return;
+            }
+            Err(error) => {
+                tracing::debug!(job.id = %id, %error, "cannot tell how a job ended; trying again");
+                tokio::time::sleep(FINISH_PAUSE).await;
+            }
+        }
+    }
+    tracing::warn!(job.id = %id, "cannot tell the catalog how a job ended; another worker will look at it");
+}
+
+fn log(id: Uuid, table: &str, outcome: &FinishOutcome) {
+    match outcome {
+        FinishOutcome::Succeeded { .. } => tracing::info!(job.id = %id, table, "a maintenance job is done"),
+        FinishOutcome::Failed { error } => tracing::warn!(job.id = %id, table, error, "a maintenance job failed"),
+        FinishOutcome::Retry { error, .. } => {
+            tracing::info!(job.id = %id, table, error, "a maintenance job is put off");
+        }
+        FinishOutcome::Cancelled {} => tracing::info!(job.id = %id, table, "a maintenance job was cancelled"),
+    }
+}
+
+/// Others come first, if the system lets us say so.
+fn be_nice(nice: i32) {
+    let this_thread = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(this_thread), nice) {
+        tracing::debug!(%error, "cannot lower the priority of maintenance");
+    }
+}
+
+/// What a thread that panicked has left is as good as any other.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
