@@ -171,8 +171,7 @@ fn with_specs() -> Json {
 #[test]
 fn specs_are_due_only_if_somebody_knows_which_are_in_use() {
     let metadata = parse(&with_specs());
-    let known =
-        |ids: &[i32]| Policy { specs_in_use: Some(BTreeSet::from_iter(ids.iter().copied())), ..clean() };
+    let known = |ids: &[i32]| Policy { specs_in_use: Some(ids.iter().copied().collect()), ..clean() };
     assert!(due(&metadata, &clean()).is_none());
     assert_eq!(due(&metadata, &known(&[])).unwrap().spec_ids, [0, 1]);
     assert_eq!(due(&metadata, &known(&[1])).unwrap().spec_ids, [0]);
