@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use catalog_server::clock::Clock;
 use catalog_server::config::Log;
 use catalog_server::id;

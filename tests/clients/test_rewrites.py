@@ -82,7 +82,7 @@ def test_small_files_become_one_with_the_same_rows(place, version):
     assert (summary["total-data-files"], summary["total-records"], summary.operation.value) == ("1", "600", "replace")
     # Nothing is left to do.
     assert not compact(place, "t")["committed"]
-    assert maintain(f"{harness.WAREHOUSE}.{place.name}.t", policy={"compact": {"enabled": False}, "expire-snapshots": {"enabled": False}}) == []
+    assert maintain(f"{harness.WAREHOUSE}.{place.name}.t", policy={"compact": {"enabled": False}, "expire-snapshots": {"enabled": False}, "rewrite-manifests": {"enabled": False}}) == []
     # And what filters prune by is still right.
     for condition, count in [("id = 5", 1), ("id >= 595", 5), ("price IS NULL AND id < 40", 8), ("id > 599", 0)]:
         for engine in ("duckdb", "spark"):
@@ -163,17 +163,23 @@ def test_no_row_is_lost_or_changed_by_a_rewrite(planning, name):
     ids = read(place, "spark", name, lineage) if place.table(name).format_version == 3 else None
     table = ".".join([harness.WAREHOUSE, place.name, '"' + name.replace('"', '""') + '"'])
     policy = {"compact": {"inputs-min": 2, "delete-ratio": 0.001}}
-    [report] = maintain(table, "--action", "compact", policy=policy)
-    planning.rewrites.append((name, report))
     planning.unread += [(name, engine, seen) for engine, seen in before.items() if isinstance(seen, str)]
-    for engine, seen in before.items():
-        if not isinstance(seen, str):  # Not every engine reads every table.
-            after = read(place, engine, name)
-            assert after == seen, f"{engine}: {harness.difference(seen, after)} became {harness.difference(after, seen)}"
-    if ids is not None:
-        assert read(place, "spark", name, lineage) == ids
-    [again] = maintain(table, "--action", "compact", policy=policy)
-    assert not again["committed"], again
+    # Rows of former partition specs come to lie beside others, with which a second run merges them.
+    for run in range(3):
+        [report] = maintain(table, "--action", "compact", policy=policy)
+        if run == 0:
+            planning.rewrites.append((name, report))
+        if not report["committed"]:
+            break
+        for engine, seen in before.items():
+            if not isinstance(seen, str):  # Not every engine reads every table.
+                after = read(place, engine, name)
+                assert after == seen, f"{engine}: {harness.difference(seen, after)} became {harness.difference(after, seen)}"
+        if ids is not None:
+            assert read(place, "spark", name, lineage) == ids
+    assert not report["committed"], report
+    specs = {file["spec_id"] for file in place.table(name).inspect.data_files().to_pylist() if file["file_format"] == "PARQUET"}
+    assert specs <= {place.table(name).spec().spec_id}, specs
 
 
 def test_most_tables_were_rewritten_and_read(planning):

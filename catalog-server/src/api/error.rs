@@ -131,6 +131,8 @@ impl From<CatalogError> for ApiError {
             E::NoSuchPlanTask(_) => (StatusCode::NOT_FOUND, "NoSuchPlanTaskException"),
             E::NoSuchPolicy(_) => (StatusCode::NOT_FOUND, "NoSuchPolicyException"),
             E::NoSuchJob(_) => (StatusCode::NOT_FOUND, "NoSuchJobException"),
+            // Not 409, which says that trying again may help.
+            E::JobLost { .. } => (StatusCode::PRECONDITION_FAILED, "CommitFailedException"),
             E::Conflict(_) => (StatusCode::CONFLICT, "ConflictException"),
             E::FileMissing(_) => (StatusCode::NOT_FOUND, "NotFoundException"),
             E::NamespaceExists(_) | E::NameTaken { .. } => (StatusCode::CONFLICT, "AlreadyExistsException"),

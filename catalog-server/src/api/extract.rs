@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::catalog::context::{Caller, Context};
+use crate::catalog::context::{Caller, Context, JobAttempt};
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouses::Warehouse;
@@ -21,6 +21,8 @@ use super::error::ApiError;
 
 /// The name of the header that makes a request safe to repeat.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Tells for which maintenance job, and which attempt at it, a worker commits.
+const JOB: &str = "firn-job";
 
 /// The id that every request gets, in logs, in the audit trail and in the `x-request-id` header.
 #[derive(Clone, Copy, Debug)]
@@ -175,6 +177,8 @@ pub struct Change {
     pub body: Bytes,
     /// The client's key against doing it twice.
     pub idempotency_key: Option<Uuid>,
+    /// The maintenance job that a worker does this for.
+    pub job: Option<JobAttempt>,
     /// The request's id.
     pub request_id: Uuid,
 }
@@ -233,6 +237,7 @@ impl FromRequest<App> for Change {
             resource,
             body,
             idempotency_key: idempotency_key(&parts.headers)?,
+            job: job(&parts.headers)?,
             request_id: request_id(&parts),
         })
     }
@@ -250,13 +255,25 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, ApiError> {
     }
 }
 
+fn job(headers: &HeaderMap) -> Result<Option<JobAttempt>, ApiError> {
+    let Some(value) = headers.get(JOB) else { return Ok(None) };
+    let parse = |text: &str| {
+        let (job_id, attempt) = text.split_once('/')?;
+        Some(JobAttempt { job_id: Uuid::try_parse(job_id).ok()?, attempt: attempt.parse().ok()? })
+    };
+    let job = value.to_str().ok().and_then(parse);
+    job.map(Some).ok_or_else(|| {
+        ApiError::bad_request("Invalid Firn-Job: it must be a job's id and its attempt, separated by a slash")
+    })
+}
+
 fn request_id(parts: &Parts) -> Uuid {
     parts.extensions.get::<RequestId>().map_or(Uuid::nil(), |id| id.0)
 }
 
 /// The context of a request, without a key: reads, and changes before their key is known to be new.
 pub fn context(request_id: Uuid) -> Context {
-    Context { caller: Caller::LocalAdministrator, request_id, idempotency: None }
+    Context { caller: Caller::LocalAdministrator, request_id, idempotency: None, job: None }
 }
 
 #[cfg(test)]

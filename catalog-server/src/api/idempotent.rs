@@ -24,7 +24,7 @@ where
     W: FnOnce(Context) -> F + Send + 'static,
     F: Future<Output = Result<Answer, CatalogError>> + Send + 'static,
 {
-    let mut context = context(change.request_id);
+    let mut context = Context { job: change.job, ..context(change.request_id) };
     let Some(key) = change.idempotency_key else {
         return Ok(answer(&detached(app, context, work).await?));
     };

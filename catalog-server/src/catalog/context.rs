@@ -30,6 +30,17 @@ pub struct Context {
     pub request_id: Uuid,
     /// Present when the client sent an `Idempotency-Key`.
     pub idempotency: Option<IdempotencyKey>,
+    /// Present when a maintenance worker commits: nothing is done unless the job is still this attempt's.
+    pub job: Option<JobAttempt>,
+}
+
+/// A worker's attempt at a maintenance job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobAttempt {
+    /// The job.
+    pub job_id: Uuid,
+    /// Counts the workers that have had it.
+    pub attempt: i64,
 }
 
 /// A client's key, and what it was used for.

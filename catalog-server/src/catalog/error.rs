@@ -45,6 +45,14 @@ pub enum CatalogError {
     /// The maintenance job is not known, or not any more.
     #[error("Maintenance job does not exist: {0}")]
     NoSuchJob(String),
+    /// A worker commits for a job that is another one's by now, or has ended.
+    #[error("Nothing was committed: maintenance job {job_id} is not attempt {attempt} any more; stop, and delete what was written for it")]
+    JobLost {
+        /// The job.
+        job_id: uuid::Uuid,
+        /// The attempt that it is not.
+        attempt: i64,
+    },
     /// Something is in a state in which this cannot be done.
     #[error("{0}")]
     Conflict(String),

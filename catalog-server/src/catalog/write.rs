@@ -9,13 +9,14 @@ use table_core::metadata::table::TableMetadata;
 
 use crate::storage::documents::{Document, Served};
 use crate::store::ids::TabularId;
+use crate::store::jobs;
 use crate::store::tabulars::{self, CreateTabular, NewTabular, Place, Pointer, Tabular, TabularKind};
 use crate::store::tx::Tx;
 
 use super::Catalog;
 use super::commit::Origin;
 use super::conclude::{Change, Record};
-use super::context::Context;
+use super::context::{Context, JobAttempt};
 use super::draft::{Draft, Next};
 use super::error::CatalogError;
 use super::locations::Folders;
@@ -103,12 +104,18 @@ impl Catalog {
         }
         if let ([Draft::Update { found, next, .. }], Origin::Commit) = (drafts, origin)
             && !next.claims
+            && context.job.is_none()
         {
             let pointer = pointer(next.document.location(), &next.metadata)?;
             let change = commit_change(warehouse, found, next);
             return self.move_pointer(context, &next.identifier, found, pointer, change).await;
         }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
+        if let Some(JobAttempt { job_id, attempt }) = context.job
+            && !jobs::hold(&mut tx, job_id, attempt).await?
+        {
+            return Err(CatalogError::JobLost { job_id, attempt });
+        }
         let ids: Vec<_> = drafts.iter().filter_map(Draft::updated_id).collect();
         if drafts.len() > 1 {
             tabulars::lock(&mut tx, &ids).await?;

@@ -29,7 +29,7 @@ const FORGOTTEN_MAX: u64 = 1_000;
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// How many left-over files a worker is told of at a time.
-const LEFTOVERS_MAX: u32 = 10_000;
+const LEFTOVERS_MAX: u32 = 100_000;
 
 /// Work that was handed out.
 #[derive(Debug)]

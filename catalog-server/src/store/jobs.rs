@@ -418,6 +418,17 @@ pub async fn add_outputs(tx: &mut Tx, lease: JobLease<'_>, paths: &[String]) -> 
     Ok(held)
 }
 
+/// Sees to it that no other worker gets a job before the transaction ends.
+///
+/// Returns `false` if the job is not this attempt's any more.
+pub async fn hold(tx: &mut Tx, job_id: Uuid, attempt: i64) -> Result<bool, StoreError> {
+    const SQL: &str = "
+        UPDATE maintenance_jobs SET attempt = attempt
+        WHERE job_id = $1 AND attempt = $2 AND state = 'running'";
+
+    Ok(execute!(tx, query(SQL).bind(job_id).bind(attempt))? == 1)
+}
+
 /// Up to `limit` files that attempts of a job before `attempt` were about to write, by path, after `after`.
 pub async fn list_outputs(
     db: &Db,

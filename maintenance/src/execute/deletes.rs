@@ -138,9 +138,11 @@ fn by_value(
         let keys = deletes.iter().map(|delete| u64::try_from(delete.record_count).unwrap_or(0)).sum();
         // The rest is for the rows that are compared.
         let count = Part::count(keys, work.budget.memory_bytes / 2);
+        // One for all parts: it decides which part a value falls into.
+        let hash_key = (work.outside.uuid)().as_u64_pair();
         for number in 0..count {
             let part = Part { number, count };
-            let found = Pass { work, metadata, group, ids, deletes: &deletes }.run(inputs, part)?;
+            let found = Pass { work, metadata, group, ids, deletes: &deletes, hash_key }.run(inputs, part)?;
             for (input, positions) in found {
                 if let Some(all) = deleted.get_mut(input) {
                     *all |= positions;
@@ -158,13 +160,13 @@ struct Pass<'a> {
     group: &'a Group,
     ids: &'a [i32],
     deletes: &'a [&'a Delete],
+    hash_key: (u64, u64),
 }
 
 impl Pass<'_> {
     fn run(&self, inputs: &[usize], part: Part) -> Result<Vec<(usize, RoaringTreemap)>, JobError> {
         let columns = columns::select(self.metadata, self.ids)?;
-        let (high, low) = (self.work.outside.uuid)().as_u64_pair();
-        let mut keys = DeletedKeys::new(self.ids.to_vec(), (high, low), part);
+        let mut keys = DeletedKeys::new(self.ids.to_vec(), self.hash_key, part);
         for delete in self.deletes {
             self.work.host.check()?;
             let file = open_delete(self.work.files, delete, &columns)?;

@@ -77,8 +77,7 @@ fn look_again(plan: &Plan, policy: &Policy) -> Option<NextJob> {
 fn judge_expiry(metadata: &TableMetadata, policy: &Policy, now_ms: i64) -> (Judged, i64) {
     let (due, why) = match expire::plan(metadata, policy, now_ms) {
         Ok(Some(due)) => {
-            let (snapshots, references) = (due.snapshot_ids.len(), due.references.len());
-            (true, format!("{snapshots} snapshots and {references} references are older than they are kept"))
+            (true, format!("{} are older than they are kept, or used by nothing", expire::told(&due)))
         }
         Ok(None) => {
             (false, format!("none of {} snapshots is older than it is kept", metadata.snapshots().len()))

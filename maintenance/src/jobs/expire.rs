@@ -56,11 +56,7 @@ pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
         let Table { metadata: before, location, .. } = work.catalog.load()?;
         let Some(due) = plan(&before, work.policy, (work.outside.now_ms)())? else { return Ok(report) };
         work.host.progress(Progress {
-            doing: format!(
-                "{} snapshots and {} references are due",
-                due.snapshot_ids.len(),
-                due.references.len()
-            ),
+            doing: format!("{} are due", told(&due)),
             unit: "files deleted",
             ..Progress::default()
         });
@@ -73,6 +69,7 @@ pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
         report.committed = true;
         report.add("snapshots-expired", due.snapshot_ids.len());
         report.add("references-expired", due.references.len());
+        report.add("schemas-removed", due.schema_ids.len());
         report.add("files-deleted", clean_up(work, &before, &after)?);
         return Ok(report);
     }
@@ -125,5 +122,13 @@ fn clean_up(work: &Work<'_>, before: &TableMetadata, after: &TableMetadata) -> R
 
 /// What is due, for people and programs.
 pub fn summary(due: Option<&Expiry>) -> Json {
-    due.map_or(Json::Null, |due| json!({ "snapshot-ids": due.snapshot_ids, "references": due.references }))
+    due.map_or(Json::Null, |due| {
+        json!({ "snapshot-ids": due.snapshot_ids, "references": due.references, "schema-ids": due.schema_ids })
+    })
+}
+
+/// What is due, in a few words.
+pub fn told(due: &Expiry) -> String {
+    let (snapshots, references) = (due.snapshot_ids.len(), due.references.len());
+    format!("{snapshots} snapshots, {references} references and {} schemas", due.schema_ids.len())
 }
