@@ -102,6 +102,8 @@ A file with every default:
     lease-ms = 60000                         # how long a silent worker keeps a job
     attempts-max = 5                         # how many workers may die over a job
     history-days = 90                        # how long ended jobs are remembered
+    debounce-ms = 60000                      # how long after a change a table is looked at
+    sweep-minutes = 1440                     # how long after that it is looked at again anyway
 
     [retention]
     idempotency-minutes = 1440               # how long an Idempotency-Key is remembered

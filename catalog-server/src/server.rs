@@ -74,6 +74,8 @@ impl Server {
 
         let schedule =
             Arc::new(Schedule::new(catalog.clone(), db.clone(), clock, config.maintenance.clone()));
+        // Before the first change can come.
+        schedule.begin_watch().await?;
 
         let listener = TcpListener::bind(config.listen)
             .await
@@ -112,7 +114,11 @@ impl Server {
         let (stop_purges, stop_housekeeping) = (self.stop.clone(), self.stop.clone());
         background.spawn(async move { purges.run_purges(stop_purges).await });
         background.spawn(async move { housekeeping.run_housekeeping(stop_housekeeping).await });
-        let (schedule, stop_schedule) = (self.schedule, self.stop.clone());
+        let (watch, sweep, schedule) = (self.schedule.clone(), self.schedule.clone(), self.schedule);
+        let (stop_watch, stop_sweep, stop_schedule) =
+            (self.stop.clone(), self.stop.clone(), self.stop.clone());
+        background.spawn(async move { watch.run_watch(stop_watch).await });
+        background.spawn(async move { sweep.run_sweep(stop_sweep).await });
         background.spawn(async move { schedule.run_housekeeping(stop_schedule).await });
         background.spawn(upkeep(self.prometheus, self.stop.clone()));
         background.close();

@@ -1,4 +1,4 @@
-//! Jobs: made by whoever wants something done, handed out to workers, watched and ended.
+//! Jobs: made by whoever wants something done, handed out to workers, watched and forgotten.
 
 use std::time::Duration;
 
@@ -15,10 +15,12 @@ use crate::catalog::warehouses::Warehouse;
 use crate::id;
 use crate::store::error::StoreError;
 use crate::store::ids::TabularId;
-use crate::store::jobs::{self, CancelJob, Job, JobFilter, JobLease, JobState, LeaseTerms, NewJob, Outcome};
+use crate::store::jobs::{self, CancelJob, Job, JobFilter, JobLease, JobState, LeaseTerms, NewJob};
 use crate::store::tabulars;
 
 use super::Schedule;
+use super::automatic::MAINTENANCE;
+use super::finish::Finished;
 
 /// What somebody asks for by hand is done before all else.
 const RANK_BY_HAND: i64 = i64::MAX;
@@ -51,21 +53,9 @@ pub struct TableName {
     pub identifier: Identifier,
 }
 
-/// How a worker says that a job ended.
-#[derive(Clone, Debug)]
-pub enum Finished {
-    /// It is done; what came of it, as JSON.
-    Succeeded(String),
-    /// It cannot be done.
-    Failed(String),
-    /// It may be done later: why, and in how many milliseconds.
-    Retry(String, i64),
-    /// It was to stop.
-    Cancelled,
-}
-
 impl Schedule {
-    /// Makes a job that is done as soon as a worker is free.
+    /// Makes a job that is done as soon as a worker is free, or as soon as its table's pause ends. One that waits already because
+    /// the catalog made it is done sooner.
     pub async fn queue_job(
         &self,
         context: &Context,
@@ -92,15 +82,19 @@ impl Schedule {
             due_ms: 0,
         };
         let mut tx = self.db.write(self.clock.now_ms()).await?;
-        if !jobs::enqueue(&mut tx, &new).await? {
+        let job_id = if jobs::enqueue(&mut tx, &new).await? {
+            new.job_id
+        } else if let Some(job_id) = jobs::take_over(&mut tx, &new, MAINTENANCE).await? {
+            job_id
+        } else {
             return Err(CatalogError::Conflict(format!(
                 "a job `{action}` of `{identifier}` is queued or running already"
             )));
-        }
-        let change = job_change("queue-job", new.table_name, applicable.tabular_id, (new.job_id, action));
+        };
+        let change = job_change("queue-job", new.table_name, applicable.tabular_id, (job_id, action));
         self.catalog.record(&mut tx, context, change).await?;
         tx.commit().await?;
-        self.require_job(new.job_id).await
+        self.require_job(job_id).await
     }
 
     /// A job.
@@ -146,7 +140,7 @@ impl Schedule {
         self.require_job(job_id).await
     }
 
-    /// Hands out the job that is next.
+    /// Hands out the job that is next, of a table that is not paused.
     pub async fn lease_job(&self, worker: &str) -> Result<Option<Leased>, CatalogError> {
         for _ in 0..LEASE_TRIES {
             let Some(job) = self.try_lease(worker).await? else { return Ok(None) };
@@ -209,22 +203,6 @@ impl Schedule {
         Ok(tx.commit().await?)
     }
 
-    /// Ends a job.
-    pub async fn finish_job(&self, lease: JobLease<'_>, finished: Finished) -> Result<(), CatalogError> {
-        let mut tx = self.db.write(self.clock.now_ms()).await?;
-        let done = match &finished {
-            Finished::Succeeded(result) => jobs::finish(&mut tx, lease, Outcome::Succeeded(result)).await?,
-            Finished::Failed(error) => jobs::finish(&mut tx, lease, Outcome::Failed(error)).await?,
-            Finished::Cancelled => jobs::finish(&mut tx, lease, Outcome::Cancelled).await?,
-            Finished::Retry(error, after_ms) => {
-                let due_ms = tx.at_ms().saturating_add((*after_ms).max(0));
-                jobs::give_back(&mut tx, lease, due_ms, error).await?
-            }
-        };
-        tx.commit().await?;
-        if done { Ok(()) } else { Err(lost(lease)) }
-    }
-
     /// Forgets jobs that ended long ago, until `stop`.
     pub async fn run_housekeeping(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
@@ -274,7 +252,7 @@ fn held<'a>(job: &Job, worker: &'a str) -> JobLease<'a> {
     JobLease { job_id: job.job_id, worker, attempt: job.attempt }
 }
 
-fn lost(lease: JobLease<'_>) -> CatalogError {
+pub(super) fn lost(lease: JobLease<'_>) -> CatalogError {
     CatalogError::Conflict(format!(
         "job {} is not attempt {} of worker `{}` any more; stop, and delete what was written for it",
         lease.job_id, lease.attempt, lease.worker

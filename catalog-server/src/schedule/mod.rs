@@ -1,8 +1,13 @@
 //! Maintenance as the catalog knows it: what is wanted for which table, and who is at it. The work itself is done by workers,
 //! which ask for it; nothing here reads or writes a table.
 
+mod automatic;
+pub mod explain;
+pub mod finish;
 pub mod jobs;
 pub mod policies;
+mod sweep;
+mod watch;
 
 use std::sync::Arc;
 

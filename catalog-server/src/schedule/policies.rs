@@ -64,6 +64,15 @@ impl Target {
     }
 }
 
+impl Applicable {
+    /// The policy that switches an action off, if one does.
+    pub fn disabled_by(&self, action: &str) -> Option<&str> {
+        let name = format!("{action}.enabled");
+        let setting = self.settings.iter().find(|setting| setting.name == name)?;
+        (setting.value == json!(false)).then_some(setting.source.as_str())
+    }
+}
+
 impl Schedule {
     /// Sets a policy, and gives it as it is now.
     pub async fn put_policy(
@@ -113,10 +122,21 @@ impl Schedule {
         once: Option<Policy>,
     ) -> Result<Applicable, CatalogError> {
         let found = self.catalog.require_object(warehouse, identifier, TabularKind::Table).await?;
+        self.applicable_to(warehouse, &identifier.namespace, found.tabular_id, once).await
+    }
+
+    /// What holds for a table that is in this namespace.
+    pub(super) async fn applicable_to(
+        &self,
+        warehouse: &Warehouse,
+        namespace: &Namespace,
+        tabular_id: TabularId,
+        once: Option<Policy>,
+    ) -> Result<Applicable, CatalogError> {
         let mut chain: Vec<(String, Policy)> =
             once.into_iter().map(|policy| ("this once".to_owned(), policy)).collect();
-        self.extend(&mut chain, "table", Scope::Table(found.tabular_id)).await?;
-        let mut path = Some(identifier.namespace.path());
+        self.extend(&mut chain, "table", Scope::Table(tabular_id)).await?;
+        let mut path = Some(namespace.path());
         while let Some(levels) = path {
             let namespace = Namespace::from_path(levels)?;
             let id = self.catalog.require_namespace(warehouse, &namespace).await?.namespace_id;
@@ -127,10 +147,10 @@ impl Schedule {
         chain.push(("default".to_owned(), Policy::defaults()));
         let policy = chain.iter().fold(Policy::default(), |all, (_, policy)| all.over(policy));
         Ok(Applicable {
-            tabular_id: found.tabular_id,
+            tabular_id,
             policy,
             settings: Policy::settings(&chain),
-            pause: policies::find_pause(&self.db, found.tabular_id).await?,
+            pause: policies::find_pause(&self.db, tabular_id).await?,
         })
     }
 

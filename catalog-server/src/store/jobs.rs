@@ -2,7 +2,7 @@
 //! at it, and finishes it; if it dies, the lease ends and another worker takes over.
 //!
 //! The attempt number fences: what an earlier attempt says about a job is refused. At most one job of a table runs at a time,
-//! and the same action is not queued twice for one table.
+//! and the same action is not queued twice for one table. While a table is paused, none of its jobs is handed out.
 
 use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
@@ -158,6 +158,20 @@ pub enum Outcome<'a> {
     Cancelled,
 }
 
+/// How a job ended, and how long it took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct End {
+    /// [`JobState::Succeeded`] or [`JobState::Failed`].
+    #[sqlx(try_from = "String")]
+    pub state: JobState,
+    /// How many times it was leased.
+    pub attempt: i64,
+    /// When it was first leased.
+    pub started_ms: Option<i64>,
+    /// When it ended.
+    pub finished_ms: Option<i64>,
+}
+
 /// What became of the wish to cancel a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelJob {
@@ -190,15 +204,40 @@ macro_rules! columns {
     };
 }
 
-/// The job that is next: one whose worker has gone, else the queued one with the most to gain of a table that no job runs on.
+/// The statement of [`list_open`].
+pub const LIST_OPEN: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM maintenance_jobs WHERE tabular_id = $1 AND state IN ('queued', 'running')"
+);
+
+/// The statement of [`find_last`].
+pub const FIND_LAST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM maintenance_jobs
+      WHERE tabular_id = $1 AND action = $2 AND (CAST($3 AS TEXT) IS NULL OR state = $3)
+      ORDER BY job_id DESC LIMIT 1"
+);
+
+/// The statement of [`list_ends`].
+pub const LIST_ENDS: &str = "
+    SELECT state, attempt, started_ms, finished_ms FROM maintenance_jobs
+    WHERE tabular_id = $1 AND action = $2 AND state IN ('succeeded', 'failed')
+    ORDER BY job_id DESC LIMIT $3";
+
+/// The job that is next: one whose worker has gone, else the queued one with the most to gain of a table that no job runs on;
+/// never one of a table that is paused.
 macro_rules! next {
     ($lock:literal) => {
         concat!(
             "UPDATE maintenance_jobs
              SET state = 'running', attempt = attempt + 1, worker = $1, lease_until_ms = $2 + $3,
-                 started_ms = coalesce(started_ms, $2)
+                 started_ms = coalesce(started_ms, $2), changed_ms = NULL
              WHERE job_id = coalesce(
-                (SELECT job_id FROM maintenance_jobs WHERE state = 'running' AND lease_until_ms <= $2
+                (SELECT job_id FROM maintenance_jobs silent
+                 WHERE state = 'running' AND lease_until_ms <= $2 AND NOT EXISTS (
+                    SELECT 1 FROM maintenance_pauses pauses WHERE pauses.tabular_id = silent.tabular_id)
                  ORDER BY lease_until_ms LIMIT 1 ",
             $lock,
             "),
@@ -206,6 +245,8 @@ macro_rules! next {
                  WHERE state = 'queued' AND due_ms <= $2 AND NOT EXISTS (
                     SELECT 1 FROM maintenance_jobs other
                     WHERE other.tabular_id = queued.tabular_id AND other.state = 'running')
+                 AND NOT EXISTS (
+                    SELECT 1 FROM maintenance_pauses pauses WHERE pauses.tabular_id = queued.tabular_id)
                  ORDER BY rank DESC, job_id LIMIT 1 ",
             $lock,
             "))
@@ -225,10 +266,26 @@ pub async fn enqueue(tx: &mut Tx, new: &NewJob<'_>) -> Result<bool, StoreError> 
         VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, $8, $9, 0, FALSE, $10, $11)
         ON CONFLICT (tabular_id, action) WHERE state IN ('queued', 'running') DO NOTHING";
 
+    insert(tx, SQL, new).await
+}
+
+/// Queues a job as [`enqueue`] does, unless the table is paused.
+pub async fn enqueue_unless_paused(tx: &mut Tx, new: &NewJob<'_>) -> Result<bool, StoreError> {
+    const SQL: &str = "
+        INSERT INTO maintenance_jobs (job_id, warehouse_id, tabular_id, table_name, action, state, options, reason,
+                                      requested_by, rank, attempt, cancel_wanted, created_ms, due_ms)
+        SELECT $1, $2, $3, $4, $5, 'queued', $6, $7, $8, $9, 0, FALSE, $10, $11
+        WHERE NOT EXISTS (SELECT 1 FROM maintenance_pauses WHERE tabular_id = $3)
+        ON CONFLICT (tabular_id, action) WHERE state IN ('queued', 'running') DO NOTHING";
+
+    insert(tx, SQL, new).await
+}
+
+async fn insert(tx: &mut Tx, sql: &'static str, new: &NewJob<'_>) -> Result<bool, StoreError> {
     let at_ms = tx.at_ms();
     let inserted = execute!(
         tx,
-        query(SQL)
+        query(sql)
             .bind(new.job_id)
             .bind(new.warehouse_id)
             .bind(new.tabular_id)
@@ -242,6 +299,33 @@ pub async fn enqueue(tx: &mut Tx, new: &NewJob<'_>) -> Result<bool, StoreError> 
             .bind(new.due_ms)
     )?;
     Ok(inserted == 1)
+}
+
+/// Makes a queued job what `new` is, if `requested_by` wanted it and nobody has it yet, and gives its id, which it keeps.
+pub async fn take_over(
+    tx: &mut Tx,
+    new: &NewJob<'_>,
+    requested_by: &str,
+) -> Result<Option<Uuid>, StoreError> {
+    const SQL: &str = "
+        UPDATE maintenance_jobs
+        SET table_name = $4, options = $5, reason = $6, requested_by = $7, rank = $8, due_ms = $9
+        WHERE tabular_id = $1 AND action = $2 AND requested_by = $3 AND state = 'queued'
+        RETURNING job_id";
+
+    fetch_optional!(
+        tx,
+        query_scalar::<_, Uuid>(SQL)
+            .bind(new.tabular_id)
+            .bind(new.action)
+            .bind(requested_by)
+            .bind(new.table_name)
+            .bind(new.options)
+            .bind(new.reason)
+            .bind(new.requested_by)
+            .bind(new.rank)
+            .bind(new.due_ms)
+    )
 }
 
 /// Gives `worker` the job that is next, from [`Tx::at_ms`] on. Gives up, beforehand, what too many workers have died over, and
@@ -340,6 +424,36 @@ pub async fn finish(tx: &mut Tx, lease: JobLease<'_>, outcome: Outcome<'_>) -> R
     Ok(changed == 1)
 }
 
+/// Keeps with the job that is running that its table was changed at `changed_ms`, unless an earlier change since its lease is known.
+/// A job that is queued will see the change.
+///
+/// Returns `false`, changing nothing, if no job of the action is queued or running for the table.
+pub async fn note_change(
+    tx: &mut Tx,
+    tabular_id: TabularId,
+    action: &str,
+    changed_ms: i64,
+) -> Result<bool, StoreError> {
+    const SQL: &str = "
+        UPDATE maintenance_jobs SET changed_ms = $3
+        WHERE tabular_id = $1 AND action = $2 AND state = 'running' AND changed_ms IS NULL";
+    const IS_OPEN: &str = "
+        SELECT 1 FROM maintenance_jobs
+        WHERE tabular_id = $1 AND action = $2 AND state IN ('queued', 'running')";
+
+    if execute!(tx, query(SQL).bind(tabular_id).bind(action).bind(changed_ms))? == 1 {
+        return Ok(true);
+    }
+    Ok(fetch_optional!(tx, query_scalar::<_, i32>(IS_OPEN).bind(tabular_id).bind(action))?.is_some())
+}
+
+/// When the table of a job was first changed since the job was leased, as far as [`note_change`] was told.
+pub async fn find_change(tx: &mut Tx, job_id: Uuid) -> Result<Option<i64>, StoreError> {
+    const SQL: &str = "SELECT changed_ms FROM maintenance_jobs WHERE job_id = $1";
+
+    Ok(fetch_optional!(tx, query_scalar::<_, Option<i64>>(SQL).bind(job_id))?.flatten())
+}
+
 /// Cancels a job that has not begun, or asks the worker of one that has.
 pub async fn cancel(tx: &mut Tx, job_id: Uuid) -> Result<CancelJob, StoreError> {
     const SQL: &str = "
@@ -368,6 +482,32 @@ pub async fn find(db: &Db, job_id: Uuid) -> Result<Option<Job>, StoreError> {
     const SQL: &str = concat!("SELECT ", columns!(), " FROM maintenance_jobs WHERE job_id = $1");
 
     fetch_optional!(db, query_as::<_, Job>(SQL).bind(job_id))
+}
+
+/// The jobs of a table that are queued or running, one of an action at the most.
+pub async fn list_open(db: &Db, tabular_id: TabularId) -> Result<Vec<Job>, StoreError> {
+    fetch_all!(db, query_as::<_, Job>(LIST_OPEN).bind(tabular_id))
+}
+
+/// The last job of an action of a table, of those in `state` if one is given.
+pub async fn find_last(
+    db: &Db,
+    tabular_id: TabularId,
+    action: &str,
+    state: Option<JobState>,
+) -> Result<Option<Job>, StoreError> {
+    let state = state.map(JobState::as_str);
+    fetch_optional!(db, query_as::<_, Job>(FIND_LAST).bind(tabular_id).bind(action).bind(state))
+}
+
+/// How up to `limit` jobs of an action of a table ended, newest first; without those that were cancelled.
+pub async fn list_ends(
+    db: &Db,
+    tabular_id: TabularId,
+    action: &str,
+    limit: u32,
+) -> Result<Vec<End>, StoreError> {
+    fetch_all!(db, query_as::<_, End>(LIST_ENDS).bind(tabular_id).bind(action).bind(i64::from(limit)))
 }
 
 /// Up to `limit` jobs, newest first.
@@ -467,4 +607,21 @@ pub async fn prune(tx: &mut Tx, before_ms: i64, limit: u32) -> Result<u64, Store
             ORDER BY finished_ms LIMIT $2)";
 
     execute!(tx, query(SQL).bind(before_ms).bind(i64::from(limit)))
+}
+
+/// Deletes what succeeded of an action of a table, but for the last `keep` jobs; up to a hundred at a time.
+pub async fn prune_succeeded(
+    tx: &mut Tx,
+    tabular_id: TabularId,
+    action: &str,
+    keep: u32,
+) -> Result<(), StoreError> {
+    const SQL: &str = "
+        DELETE FROM maintenance_jobs WHERE job_id IN (
+            SELECT job_id FROM maintenance_jobs jobs
+            WHERE tabular_id = $1 AND action = $2 AND state = 'succeeded' AND NOT EXISTS (
+                SELECT 1 FROM maintenance_outputs outputs WHERE outputs.job_id = jobs.job_id)
+            ORDER BY job_id DESC LIMIT 100 OFFSET $3)";
+
+    execute!(tx, query(SQL).bind(tabular_id).bind(action).bind(i64::from(keep))).map(drop)
 }

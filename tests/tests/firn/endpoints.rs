@@ -73,7 +73,7 @@ const ROUTES: [&str; 30] = [
 ];
 
 /// What administrators and maintenance workers ask.
-pub(crate) const GOVERNANCE: [&str; 14] = [
+pub(crate) const GOVERNANCE: [&str; 15] = [
     "GET /governance/v1/maintenance/policy",
     "PUT /governance/v1/maintenance/policy",
     "DELETE /governance/v1/maintenance/policy",
@@ -88,6 +88,7 @@ pub(crate) const GOVERNANCE: [&str; 14] = [
     "POST /governance/v1/maintenance/jobs/{job-id}/heartbeat",
     "POST /governance/v1/maintenance/jobs/{job-id}/outputs",
     "POST /governance/v1/maintenance/jobs/{job-id}/finish",
+    "GET /governance/v1/maintenance/explain",
 ];
 
 /// What operators ask.
@@ -273,6 +274,7 @@ pub(crate) async fn governance(client: &Client) -> Vec<Endpoint> {
             409,
             Some(json!({ "held": held, "outcome": { "outcome": "cancelled" } })),
         ),
+        read(14, at(&format!("explain?{}", scope("one"))), 200, None),
     ]
 }
 

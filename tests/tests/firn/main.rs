@@ -29,4 +29,5 @@ mod tidy;
 mod time_travel;
 mod torture;
 mod transactions;
+mod upkeep;
 mod views;

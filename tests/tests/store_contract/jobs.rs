@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use catalog_server::store::error::StoreError;
 use catalog_server::store::ids::TabularId;
 use catalog_server::store::jobs::{
-    self, CancelJob, Job, JobFilter, JobLease, JobState, LeaseTerms, NewJob, Outcome,
+    self, CancelJob, End, Job, JobFilter, JobLease, JobState, LeaseTerms, NewJob, Outcome,
 };
+use catalog_server::store::policies;
 use tokio::join;
 use uuid::Uuid;
 
@@ -25,6 +26,11 @@ on_both_databases!(
     ended_jobs_are_listed_and_pruned,
     outputs_of_earlier_attempts_are_told,
     no_job_is_leased_twice,
+    no_job_of_a_paused_table_is_handed_out,
+    what_is_asked_for_takes_over_what_waits_by_itself,
+    the_last_jobs_of_an_action_are_known,
+    a_change_is_kept_with_the_job_that_runs,
+    only_the_last_successes_are_kept,
 );
 
 const TERMS: LeaseTerms = LeaseTerms { lease_ms: 60_000, attempts_max: 3 };
@@ -314,4 +320,157 @@ async fn no_job_is_leased_twice(fixture: &Fixture) {
     let leased: Vec<_> = one.iter().chain(&two).collect();
     let distinct: BTreeSet<_> = leased.iter().map(|job| job.tabular_id).collect();
     assert_eq!((leased.len(), distinct.len()), (8, 8));
+}
+
+async fn no_job_of_a_paused_table_is_handed_out(fixture: &Fixture) {
+    let (paused, silent) = (table(), table());
+    enqueue(fixture, &Wanted { rank: 9, ..compact(silent) }).await.unwrap();
+    let abandoned = lease(fixture, "gone", EXPIRES_AT_ONCE).await.unwrap();
+    let waiting = enqueue(fixture, &Wanted { rank: 9, ..compact(paused) }).await.unwrap();
+    let other = enqueue(fixture, &compact(table())).await.unwrap();
+    let mut tx = fixture.write().await;
+    for table in [paused, silent] {
+        policies::pause(&mut tx, table, "a migration", "alice").await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    // Neither the one that waits nor the one whose worker has gone, though both come first.
+    assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, other);
+    assert_eq!(lease(fixture, "w", TERMS).await, None);
+    assert_eq!(find(fixture, waiting).await.state, JobState::Queued);
+
+    let mut tx = fixture.write().await;
+    for table in [paused, silent] {
+        assert!(policies::resume(&mut tx, table).await.unwrap());
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, abandoned.job_id);
+    assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, waiting);
+}
+
+async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
+    let table = table();
+    let first = enqueue(fixture, &Wanted { due_ms: i64::MAX, ..compact(table) }).await.unwrap();
+    let new = NewJob {
+        job_id: new_id(),
+        warehouse_id: fixture.warehouse_id,
+        tabular_id: table,
+        table_name: "main/new.name",
+        action: "compact",
+        options: "{}",
+        reason: "asked for",
+        requested_by: "bob",
+        rank: 7,
+        due_ms: 1,
+    };
+    let take_over = async |new: &NewJob<'_>, from| {
+        let mut tx = fixture.write().await;
+        let taken = jobs::take_over(&mut tx, new, from).await.unwrap();
+        tx.commit().await.unwrap();
+        taken
+    };
+    assert_eq!(take_over(&new, "somebody else").await, None);
+    assert_eq!(take_over(&NewJob { action: "evaluate", ..new }, "alice").await, None);
+    assert_eq!(take_over(&new, "alice").await, Some(first));
+    let job = lease(fixture, "w", TERMS).await.unwrap();
+    assert_eq!((job.job_id, job.table_name.as_str(), job.rank, job.due_ms), (first, "main/new.name", 7, 1));
+    assert_eq!(
+        (job.options.as_str(), job.reason.as_str(), job.requested_by.as_str()),
+        ("{}", "asked for", "bob")
+    );
+    // A worker has it by now.
+    assert_eq!(take_over(&new, "bob").await, None);
+}
+
+async fn the_last_jobs_of_an_action_are_known(fixture: &Fixture) {
+    let (table, other) = (table(), table());
+    let mut ids = Vec::new();
+    for outcome in [Outcome::Succeeded("{}"), Outcome::Cancelled, Outcome::Failed("broken")] {
+        ids.push(enqueue(fixture, &compact(table)).await.unwrap());
+        let job = lease(fixture, "w", TERMS).await.unwrap();
+        assert!(finish(fixture, held(&job, "w"), outcome).await);
+    }
+    let last = async |table, action, state| {
+        let found = jobs::find_last(&fixture.db, table, action, state).await.unwrap();
+        found.map(|job| job.job_id)
+    };
+    assert_eq!(last(table, "compact", None).await, Some(ids[2]));
+    assert_eq!(last(table, "compact", Some(JobState::Succeeded)).await, Some(ids[0]));
+    assert_eq!(last(table, "compact", Some(JobState::Running)).await, None);
+    assert_eq!(last(table, "evaluate", None).await, None);
+    assert_eq!(last(other, "compact", None).await, None);
+
+    let ends = async |limit| jobs::list_ends(&fixture.db, table, "compact", limit).await.unwrap();
+    let jobs = [find(fixture, ids[2]).await, find(fixture, ids[0]).await];
+    let told = jobs.map(|Job { state, attempt, started_ms, finished_ms, .. }| End {
+        state,
+        attempt,
+        started_ms,
+        finished_ms,
+    });
+    assert_eq!(ends(9).await, told);
+    assert_eq!(ends(1).await, told[..1]);
+    assert_eq!(told[0].state, JobState::Failed);
+
+    let evaluate = enqueue(fixture, &Wanted { action: "evaluate", ..compact(table) }).await.unwrap();
+    let again = enqueue(fixture, &compact(table)).await.unwrap();
+    enqueue(fixture, &compact(other)).await.unwrap();
+    assert_eq!(ends(9).await, told);
+    lease(fixture, "w", TERMS).await.unwrap();
+    let open = jobs::list_open(&fixture.db, table).await.unwrap();
+    let open: BTreeSet<_> = open.iter().map(|job| (job.job_id, job.state.as_str())).collect();
+    assert_eq!(open, BTreeSet::from([(evaluate, "running"), (again, "queued")]));
+}
+
+async fn a_change_is_kept_with_the_job_that_runs(fixture: &Fixture) {
+    let table = table();
+    let note = async |action, changed_ms| {
+        let mut tx = fixture.write().await;
+        let noted = jobs::note_change(&mut tx, table, action, changed_ms).await.unwrap();
+        tx.commit().await.unwrap();
+        noted
+    };
+    let known = async |job_id| {
+        let mut tx = fixture.write().await;
+        jobs::find_change(&mut tx, job_id).await.unwrap()
+    };
+    assert!(!note("compact", 1).await);
+    let job_id = enqueue(fixture, &compact(table)).await.unwrap();
+    assert!(note("compact", 2).await);
+    assert_eq!(known(job_id).await, None);
+    let first = lease(fixture, "w", EXPIRES_AT_ONCE).await.unwrap();
+    assert_eq!(first.job_id, job_id);
+    for changed_ms in [3, 4] {
+        assert!(note("compact", changed_ms).await);
+    }
+    assert!(!note("evaluate", 5).await);
+    assert_eq!(known(job_id).await, Some(3));
+    // Whoever begins anew sees the change.
+    let second = lease(fixture, "w", TERMS).await.unwrap();
+    assert_eq!(known(job_id).await, None);
+    assert!(finish(fixture, held(&second, "w"), Outcome::Cancelled).await);
+    assert!(!note("compact", 6).await);
+}
+
+async fn only_the_last_successes_are_kept(fixture: &Fixture) {
+    let (one, other) = (table(), table());
+    let mut ids = Vec::new();
+    for wanted in [compact(one), Wanted { action: "evaluate", ..compact(one) }, compact(other)] {
+        for outcome in [
+            Outcome::Succeeded("{}"),
+            Outcome::Failed("x"),
+            Outcome::Succeeded("{}"),
+            Outcome::Succeeded("{}"),
+        ] {
+            ids.push(enqueue(fixture, &wanted).await.unwrap());
+            let job = lease(fixture, "w", TERMS).await.unwrap();
+            assert!(finish(fixture, held(&job, "w"), outcome).await);
+        }
+    }
+    let mut tx = fixture.write().await;
+    jobs::prune_succeeded(&mut tx, one, "compact", 1).await.unwrap();
+    tx.commit().await.unwrap();
+    for (number, job_id) in ids.into_iter().enumerate() {
+        let is_kept = jobs::find(&fixture.db, job_id).await.unwrap().is_some();
+        assert_eq!(is_kept, ![0, 2].contains(&number), "job {number}");
+    }
 }

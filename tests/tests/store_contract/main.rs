@@ -36,6 +36,8 @@ mod plans_kept;
 mod pointers;
 mod policies;
 mod queue;
+mod sweep;
 mod tabulars;
 mod transactions;
+mod upkeep;
 mod warehouses;

@@ -1,13 +1,13 @@
 //! How the databases would run the statements whose cost must not grow with the catalog: straight
 //! to the rows, through the index made for them and in its order.
 
-use catalog_server::store::{as_of, audit, history, locations, namespaces, outbox, tabulars};
+use catalog_server::store::{as_of, audit, history, jobs, locations, namespaces, outbox, tabulars, upkeep};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
 
 use crate::fixture::Fixture;
 
 /// Each statement with the indexes it must use. The unique constraint of a table is `unique`.
-const STATEMENTS: [(&str, &str, &[&str]); 13] = [
+const STATEMENTS: [(&str, &str, &[&str]); 17] = [
     ("namespaces::LIST_CHILDREN", namespaces::LIST_CHILDREN, &["namespaces_by_parent"]),
     ("tabulars::FIND", tabulars::FIND, &["unique", "unique"]),
     ("tabulars::LIST", tabulars::LIST, &["tabulars_by_kind"]),
@@ -21,6 +21,10 @@ const STATEMENTS: [(&str, &str, &[&str]); 13] = [
     ("audit::LIST", audit::LIST, &["primary"]),
     ("audit::LIST_OF_OBJECT", audit::LIST_OF_OBJECT, &["audit_by_object"]),
     ("outbox::LIST", outbox::LIST, &["primary", "primary"]),
+    ("jobs::LIST_OPEN", jobs::LIST_OPEN, &["maintenance_jobs_open"]),
+    ("jobs::FIND_LAST", jobs::FIND_LAST, &["maintenance_jobs_by_action"]),
+    ("jobs::LIST_ENDS", jobs::LIST_ENDS, &["maintenance_jobs_by_action"]),
+    ("upkeep::LIST", upkeep::LIST, &["maintenance_jobs_open", "maintenance_jobs_by_action"]),
 ];
 
 #[tokio::test]

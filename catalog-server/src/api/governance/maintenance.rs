@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use openapi::maintenance::{
-    ApplicablePolicy, ApplicableSetting, Finish, FinishOutcome, Heartbeat, HeartbeatAnswer, Held, Job,
-    JobPage, JobQuery, LeaseAnswer, LeaseRequest, NewJob, Outputs, PauseRequest, Paused, PolicyAnswer,
-    ResumeRequest, ScopeName, TableName,
+    Action, ApplicablePolicy, ApplicableSetting, ExplainedAction, Explanation, Finish, FinishOutcome,
+    Heartbeat, HeartbeatAnswer, Held, Job, JobPage, JobQuery, LeaseAnswer, LeaseRequest, NewJob, Outputs,
+    PauseRequest, Paused, PolicyAnswer, ResumeRequest, ScopeName, TableName,
 };
 use serde_json::Value;
 use table_core::rewrite::policy::Policy;
@@ -19,10 +19,10 @@ use crate::api::error::{ApiError, CommonErrors, MutationErrors};
 use crate::api::extract::{AtJob, Change, Params, context};
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouses::Warehouse;
-use crate::schedule::jobs::Finished;
+use crate::schedule::finish::{Finished, Next};
 use crate::schedule::policies::Target;
 use crate::store::jobs::{Job as JobRow, JobLease, JobState};
-use crate::store::policies::Policy as PolicyRow;
+use crate::store::policies::{Pause as PauseRow, Policy as PolicyRow};
 
 const PAGE_JOBS: u32 = 100;
 const PAGE_JOBS_MAX: u32 = 1_000;
@@ -31,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(get_policy, put_policy, delete_policy))
         .routes(routes!(applicable_policy))
+        .routes(routes!(explain))
         .routes(routes!(pause))
         .routes(routes!(resume))
         .routes(routes!(list_jobs, queue_job))
@@ -101,15 +102,46 @@ async fn applicable_policy(
     Ok(Json(ApplicablePolicy {
         policy: serde_json::to_value(applicable.policy).unwrap_or_default(),
         settings: applicable.settings.into_iter().map(setting).collect(),
-        paused: applicable.pause.map(|pause| Paused {
-            reason: pause.reason,
-            since_ms: pause.since_ms,
-            paused_by: pause.paused_by,
-        }),
+        paused: applicable.pause.map(paused),
     }))
 }
 
-/// Leaves a table alone until it is resumed.
+/// Why a table is maintained as it is: what was found when it was looked at last, and for every action where it stands and why.
+#[utoipa::path(get, path = "/governance/v1/maintenance/explain", tag = "Maintenance", operation_id = "explainMaintenance",
+    params(ScopeName), responses((status = 200, body = Explanation), CommonErrors))]
+async fn explain(
+    State(app): State<App>,
+    Params(scope): Params<ScopeName>,
+) -> Result<Json<Explanation>, ApiError> {
+    let Target::Table(warehouse, identifier) = target(&app, scope).await? else {
+        return Err(ApiError::bad_request("Invalid query: `namespace` and `table` are needed"));
+    };
+    let words = Action::ALL.map(Action::as_str);
+    let explained = app.schedule.explain(&warehouse, &identifier, &words).await?;
+    let result = explained.evaluation.as_ref().and_then(|job| job.result.as_deref());
+    let actions = Action::ALL.into_iter().zip(explained.actions);
+    let actions = actions.map(|(action, explained)| ExplainedAction {
+        action,
+        state: explained.state.as_str().to_owned(),
+        why: explained.why,
+        job: explained.job.map(job),
+    });
+    Ok(Json(Explanation {
+        table: TableName {
+            warehouse: warehouse.prefix(),
+            namespace: identifier.namespace.levels().to_vec(),
+            table: identifier.name,
+        },
+        paused: explained.pause.map(paused),
+        // A worker may send what this server does not know.
+        evaluation: result.and_then(|result| serde_json::from_str(result).ok()),
+        evaluated_ms: explained.evaluation.and_then(|job| job.finished_ms),
+        actions: actions.collect(),
+    }))
+}
+
+/// Leaves a table alone until it is resumed: none of its jobs is handed out to a worker, whoever asked for it. A job that a worker
+/// has goes on; it can be cancelled.
 #[utoipa::path(post, path = "/governance/v1/maintenance/pause", tag = "Maintenance", operation_id = "pauseMaintenance",
     request_body = PauseRequest, responses((status = 204), CommonErrors, MutationErrors))]
 async fn pause(State(app): State<App>, change: Change) -> Result<StatusCode, ApiError> {
@@ -119,7 +151,7 @@ async fn pause(State(app): State<App>, change: Change) -> Result<StatusCode, Api
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends a pause.
+/// Ends a pause. Jobs that waited are handed out again, and the table is looked at.
 #[utoipa::path(post, path = "/governance/v1/maintenance/resume", tag = "Maintenance", operation_id = "resumeMaintenance",
     request_body = ResumeRequest, responses((status = 204), CommonErrors, MutationErrors))]
 async fn resume(State(app): State<App>, change: Change) -> Result<StatusCode, ApiError> {
@@ -174,7 +206,8 @@ async fn list_jobs(
     Ok(Json(JobPage { jobs: rows.into_iter().map(job).collect(), next_page_token }))
 }
 
-/// Makes a job that is done as soon as a worker is free.
+/// Makes a job that is done as soon as a worker is free; if its table is paused, as soon as the pause ends. A job that the catalog
+/// queued by itself for later is done at once instead, and keeps its id.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs", tag = "Maintenance", operation_id = "queueMaintenanceJob",
     request_body = NewJob, responses((status = 200, body = Job), CommonErrors, MutationErrors))]
 async fn queue_job(State(app): State<App>, change: Change) -> Result<Json<Job>, ApiError> {
@@ -212,7 +245,7 @@ async fn cancel_job(
     Ok(Json(job(app.schedule.cancel_job(&context(change.request_id), job_id).await?)))
 }
 
-/// Gives a worker the job that is next, if there is one.
+/// Gives a worker the job that is next, if there is one. Tables that are paused have none.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/lease", tag = "Maintenance workers",
     operation_id = "leaseMaintenanceJob", request_body = LeaseRequest,
     responses((status = 200, body = LeaseAnswer), CommonErrors, MutationErrors))]
@@ -267,7 +300,8 @@ async fn note_outputs(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends a job.
+/// Ends a job. What it found is queued for the same table, unless the same is queued or running already, the table is paused, or its
+/// policy switches it off. What failed before is done later: a minute after the first failure, twice as long after each further one.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/finish", tag = "Maintenance workers",
     operation_id = "finishMaintenanceJob", params(("job-id" = String, Path)), request_body = Finish,
     responses((status = 204), CommonErrors, MutationErrors))]
@@ -278,10 +312,17 @@ async fn finish_job(
 ) -> Result<StatusCode, ApiError> {
     let Finish { held, outcome } = change.json()?;
     let finished = match outcome {
-        FinishOutcome::Succeeded { result, next: _ } => Finished::Succeeded(result.to_string()),
-        FinishOutcome::Failed { error } => Finished::Failed(error),
+        FinishOutcome::Succeeded { result, next } => {
+            let next = next.into_iter().map(|next| Next {
+                action: next.action.as_str(),
+                reason: storable(&next.reason),
+                rank: next.rank,
+            });
+            Finished::Succeeded { result: result.to_string(), next: next.collect() }
+        }
+        FinishOutcome::Failed { error } => Finished::Failed(storable(&error)),
         FinishOutcome::Retry { error, after_ms } => {
-            Finished::Retry(error, i64::try_from(after_ms).unwrap_or(i64::MAX))
+            Finished::Retry(storable(&error), i64::try_from(after_ms).unwrap_or(i64::MAX))
         }
         FinishOutcome::Cancelled {} => Finished::Cancelled,
     };
@@ -312,6 +353,15 @@ async fn find_table(app: &App, name: TableName) -> Result<(Warehouse, Identifier
 
 fn lease(job_id: Uuid, held: &Held) -> JobLease<'_> {
     JobLease { job_id, worker: &held.worker, attempt: held.attempt }
+}
+
+/// A worker's words without the one character that PostgreSQL cannot keep: they may stem from a file that is damaged.
+fn storable(text: &str) -> String {
+    text.replace('\0', "")
+}
+
+fn paused(pause: PauseRow) -> Paused {
+    Paused { reason: pause.reason, since_ms: pause.since_ms, paused_by: pause.paused_by }
 }
 
 fn policy_answer(row: PolicyRow) -> PolicyAnswer {

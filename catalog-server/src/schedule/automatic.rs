@@ -1,0 +1,187 @@
+//! Jobs that nobody asked for: for which tables, under which policy, and not before when.
+
+use crate::catalog::error::CatalogError;
+use crate::catalog::names::{Identifier, Namespace};
+use crate::id;
+use crate::store::error::StoreError;
+use crate::store::ids::TabularId;
+use crate::store::jobs::{self, End, JobState, NewJob};
+use crate::store::tx::Tx;
+use crate::store::upkeep::Candidate;
+
+use super::Schedule;
+use super::policies::Applicable;
+
+/// Who wants what nobody asked for.
+pub(super) const MAINTENANCE: &str = "maintenance";
+/// The action that looks at a table and finds out what else there is to do.
+pub(super) const EVALUATE: &str = "evaluate";
+/// Work that an evaluation ranks above zero is done before more tables are looked at.
+pub(super) const RANK_EVALUATE: i64 = 0;
+
+const MINUTE_MS: i64 = 60_000;
+/// What fails for a long time is tried once a day.
+const RETRY_MAX_MS: i64 = 24 * 60 * MINUTE_MS;
+/// As many failures in a row as it takes to wait [`RETRY_MAX_MS`]: a minute doubled eleven times is more than a day.
+const ENDS: u32 = 12;
+/// A table is left alone for so many times as long as it took to look at: a worker spends a twentieth on it at the most.
+const REST_FACTOR: i64 = 20;
+
+/// A table that jobs are made for, and what holds for it.
+pub(super) struct Subject {
+    candidate: Candidate,
+    table_name: String,
+    applicable: Applicable,
+}
+
+/// A job to be, and the earliest instant at which it may be done.
+pub(super) struct Automatic<'a> {
+    pub(super) subject: &'a Subject,
+    pub(super) action: &'a str,
+    pub(super) reason: &'a str,
+    pub(super) rank: i64,
+    pub(super) earliest_ms: i64,
+}
+
+impl Subject {
+    /// Whether a policy switches an action off.
+    pub(super) fn is_disabled(&self, action: &str) -> bool {
+        self.applicable.disabled_by(action).is_some()
+    }
+}
+
+impl Automatic<'_> {
+    /// Queues the job, for `wanted_ms` or later. Returns `false`, changing nothing, if the table is paused or the same action is
+    /// queued or running.
+    pub(super) async fn enqueue(&self, tx: &mut Tx, wanted_ms: i64) -> Result<bool, StoreError> {
+        let candidate = &self.subject.candidate;
+        // Numbers and names always serialise.
+        let options = serde_json::to_string(&self.subject.applicable.policy).unwrap_or_default();
+        let new = NewJob {
+            job_id: id::ordered(),
+            warehouse_id: candidate.warehouse_id,
+            tabular_id: candidate.tabular_id,
+            table_name: &self.subject.table_name,
+            action: self.action,
+            options: &options,
+            reason: self.reason,
+            requested_by: MAINTENANCE,
+            rank: self.rank,
+            due_ms: wanted_ms.max(self.earliest_ms),
+        };
+        jobs::enqueue_unless_paused(tx, &new).await
+    }
+}
+
+impl Schedule {
+    /// What holds for a table. `None` if that cannot be found out, which must not keep others from being maintained.
+    pub(super) async fn subject(&self, candidate: Candidate) -> Result<Option<Subject>, CatalogError> {
+        match self.try_subject(&candidate).await {
+            Ok((table_name, applicable)) => Ok(Some(Subject { candidate, table_name, applicable })),
+            Err(error @ (CatalogError::Store(_) | CatalogError::OutcomeUnknown(_))) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, table.id = %candidate.tabular_id, "a table cannot be maintained");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn try_subject(&self, candidate: &Candidate) -> Result<(String, Applicable), CatalogError> {
+        let warehouse = self.catalog.find_warehouse(&candidate.warehouse).await?;
+        let namespace = Namespace::from_path(&candidate.namespace_path)?;
+        let applicable = self.applicable_to(&warehouse, &namespace, candidate.tabular_id, None).await?;
+        let identifier = Identifier::new(namespace, candidate.name.clone())?;
+        Ok((format!("{}/{identifier}", candidate.warehouse), applicable))
+    }
+
+    /// How the last jobs of an action of a table ended, newest first.
+    pub(super) async fn ends(&self, subject: &Subject, action: &str) -> Result<Vec<End>, StoreError> {
+        self.ends_of(subject.candidate.tabular_id, action).await
+    }
+
+    /// The same, for a table by its id.
+    pub(super) async fn ends_of(&self, tabular_id: TabularId, action: &str) -> Result<Vec<End>, StoreError> {
+        jobs::list_ends(&self.db, tabular_id, action, ENDS).await
+    }
+
+    /// Not before when an action may be done again that ended so before, newest first.
+    pub(super) fn earliest_ms(&self, action: &str, ends: &[End]) -> i64 {
+        let sweep_ms = i64::from(self.settings.sweep_minutes) * MINUTE_MS;
+        let rested_ms = if action == EVALUATE { rested_ms(ends, sweep_ms) } else { 0 };
+        retry_ms(ends).max(rested_ms)
+    }
+}
+
+/// When what failed may be tried again: a minute after the first failure, and twice as long after each further one in a row.
+fn retry_ms(ends: &[End]) -> i64 {
+    let failures = ends.iter().take_while(|end| end.state == JobState::Failed).count();
+    let Some(last_ms) = ends.first().filter(|_| failures > 0).and_then(|end| end.finished_ms) else {
+        return 0;
+    };
+    let doublings = u32::try_from(failures - 1).unwrap_or(ENDS).min(ENDS);
+    last_ms.saturating_add((MINUTE_MS << doublings).min(RETRY_MAX_MS))
+}
+
+/// When a table may be looked at again that took a while to look at: after [`REST_FACTOR`] times that, and at most `longest_ms`.
+fn rested_ms(ends: &[End], longest_ms: i64) -> i64 {
+    // With more than one attempt nobody knows how long the last one took.
+    let Some(&End { attempt: 1, started_ms: Some(started_ms), finished_ms: Some(finished_ms), .. }) =
+        ends.first()
+    else {
+        return 0;
+    };
+    let took_ms = finished_ms.saturating_sub(started_ms).max(0);
+    finished_ms.saturating_add(took_ms.saturating_mul(REST_FACTOR).min(longest_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
+
+    fn end(state: JobState, started_ms: i64, finished_ms: i64) -> End {
+        End { state, attempt: 1, started_ms: Some(started_ms), finished_ms: Some(finished_ms) }
+    }
+
+    fn failures(count: usize) -> Vec<End> {
+        let mut ends = vec![end(JobState::Failed, 0, 1_000); count];
+        ends.push(end(JobState::Succeeded, 0, 500));
+        ends.push(end(JobState::Failed, 0, 400));
+        ends
+    }
+
+    #[test]
+    fn each_failure_in_a_row_doubles_the_wait_up_to_a_day() {
+        for (count, wait_ms) in [
+            (1, MINUTE_MS),
+            (2, 2 * MINUTE_MS),
+            (5, 16 * MINUTE_MS),
+            (11, 1_024 * MINUTE_MS),
+            (12, DAY_MS),
+            (80, DAY_MS),
+        ] {
+            assert_eq!(retry_ms(&failures(count)), 1_000 + wait_ms, "{count} failures");
+        }
+    }
+
+    #[test]
+    fn a_success_ends_the_wait() {
+        assert_eq!(retry_ms(&failures(0)), 0);
+        assert_eq!(retry_ms(&[]), 0);
+    }
+
+    #[test]
+    fn a_table_rests_twenty_times_as_long_as_it_took_but_not_for_ever() {
+        assert_eq!(rested_ms(&[end(JobState::Succeeded, 1_000, 1_500)], DAY_MS), 1_500 + 20 * 500);
+        assert_eq!(rested_ms(&[end(JobState::Succeeded, 0, DAY_MS)], DAY_MS), 2 * DAY_MS);
+        assert_eq!(rested_ms(&[end(JobState::Succeeded, 5, 1)], DAY_MS), 1);
+        assert_eq!(rested_ms(&[], DAY_MS), 0);
+    }
+
+    #[test]
+    fn how_long_a_retried_job_took_is_not_known() {
+        let retried = End { attempt: 2, ..end(JobState::Succeeded, 0, 1_000) };
+        assert_eq!(rested_ms(&[retried], DAY_MS), 0);
+    }
+}

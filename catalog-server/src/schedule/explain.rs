@@ -1,0 +1,260 @@
+//! Why a table is maintained as it is: for each action where it stands, in a sentence. It only reads.
+
+use serde::Deserialize;
+
+use crate::catalog::error::CatalogError;
+use crate::catalog::names::Identifier;
+use crate::catalog::warehouses::Warehouse;
+use crate::store::jobs::{self, End, Job, JobState};
+use crate::store::policies::Pause;
+
+use super::Schedule;
+use super::automatic::EVALUATE;
+use super::policies::Applicable;
+
+/// What is known of a table.
+#[derive(Debug)]
+pub struct Explained {
+    /// Set while the table is left alone.
+    pub pause: Option<Pause>,
+    /// The last evaluation that succeeded.
+    pub evaluation: Option<Job>,
+    /// The actions that were asked for, in that order.
+    pub actions: Vec<ExplainedAction>,
+}
+
+/// Where an action stands.
+#[derive(Debug)]
+pub struct ExplainedAction {
+    /// What could be done.
+    pub action: &'static str,
+    /// Where it stands.
+    pub state: ActionState,
+    /// Why, in a sentence.
+    pub why: String,
+    /// The job that is queued or running, else the last one.
+    pub job: Option<Job>,
+}
+
+/// Where an action stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionState {
+    /// A worker is at it.
+    Running,
+    /// The table is left alone.
+    Paused,
+    /// It waits for its time, or for a worker.
+    Queued,
+    /// A policy switches it off.
+    Disabled,
+    /// There is nothing to gain at the moment.
+    NotDue,
+    /// Nobody has found out yet.
+    Unknown,
+}
+
+/// The part of an evaluation's result that is about actions.
+#[derive(Default, Deserialize)]
+struct Found {
+    #[serde(default)]
+    actions: Vec<Judged>,
+}
+
+/// What an evaluation says about an action.
+#[derive(Deserialize)]
+struct Judged {
+    action: String,
+    due: bool,
+    why: String,
+}
+
+/// All that the explanation of an action is made of.
+struct Facts<'a> {
+    action: &'static str,
+    now_ms: i64,
+    sweep_minutes: u32,
+    applicable: &'a Applicable,
+    open: &'a [Job],
+    evaluation: Option<&'a Job>,
+    /// The last job of the action.
+    last: Option<&'a Job>,
+    /// How many jobs of the action failed in a row, up to now.
+    failures: usize,
+}
+
+impl ActionState {
+    /// The word in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Queued => "queued",
+            Self::Disabled => "disabled",
+            Self::NotDue => "not-due",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Schedule {
+    /// Explains some actions of a table.
+    pub async fn explain(
+        &self,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        actions: &[&'static str],
+    ) -> Result<Explained, CatalogError> {
+        let applicable = self.applicable_policy(warehouse, identifier, None).await?;
+        let table = applicable.tabular_id;
+        let open = jobs::list_open(&self.db, table).await?;
+        let evaluation = jobs::find_last(&self.db, table, EVALUATE, Some(JobState::Succeeded)).await?;
+        let now_ms = self.db.now_ms(self.clock.now_ms()).await?;
+        let mut explained = Vec::new();
+        for action in actions.iter().copied() {
+            let job = match open.iter().find(|job| job.action == action) {
+                Some(job) => Some(job.clone()),
+                None => jobs::find_last(&self.db, table, action, None).await?,
+            };
+            let ends = self.ends_of(table, action).await?;
+            let facts = Facts {
+                action,
+                now_ms,
+                sweep_minutes: self.settings.sweep_minutes,
+                applicable: &applicable,
+                open: &open,
+                evaluation: evaluation.as_ref(),
+                last: job.as_ref(),
+                failures: failures(&ends),
+            };
+            let (state, why) = facts.explain();
+            explained.push(ExplainedAction { action, state, why, job });
+        }
+        Ok(Explained { pause: applicable.pause, evaluation, actions: explained })
+    }
+}
+
+impl Facts<'_> {
+    fn explain(&self) -> (ActionState, String) {
+        let open = self.open.iter().find(|job| job.action == self.action);
+        if let Some(job) = open.filter(|job| job.state == JobState::Running) {
+            return (ActionState::Running, self.running(job));
+        }
+        if let Some(pause) = &self.applicable.pause {
+            let waiting = if open.is_some() { "; what is queued waits" } else { "" };
+            let why = format!("`{}` paused the table: {}{waiting}", pause.paused_by, pause.reason);
+            return (ActionState::Paused, why);
+        }
+        if let Some(job) = open {
+            return (ActionState::Queued, self.queued(job));
+        }
+        if let Some(source) = self.applicable.disabled_by(self.action) {
+            let why = match source {
+                "default" => "it is switched off by default".to_owned(),
+                source => format!("the policy of {} switches it off", scope(source)),
+            };
+            return (ActionState::Disabled, why);
+        }
+        self.at_rest()
+    }
+
+    fn running(&self, job: &Job) -> String {
+        let worker = job.worker.as_deref().unwrap_or("a worker");
+        let silent = job.lease_until_ms.is_some_and(|until_ms| until_ms <= self.now_ms);
+        let (reason, attempt) = (&job.reason, job.attempt);
+        if silent {
+            format!("{reason}; worker `{worker}` has fallen silent, and the next one takes over")
+        } else {
+            format!("{reason}; worker `{worker}` is at it, attempt {attempt}")
+        }
+    }
+
+    fn queued(&self, job: &Job) -> String {
+        let mut why = vec![job.reason.clone()];
+        if job.due_ms > self.now_ms {
+            let after = match self.failures {
+                0 => String::new(),
+                1 => ", after a failure".to_owned(),
+                count => format!(", after {count} failures in a row"),
+            };
+            why.push(format!("it waits until {}{after}", instant(job.due_ms)));
+        } else if let Some(other) = self.open.iter().find(|other| other.state == JobState::Running) {
+            why.push(format!("it waits for the job `{}` of the same table", other.action));
+        } else {
+            why.push("it waits for a worker".to_owned());
+        }
+        if let Some(error) = &job.error {
+            why.push(format!("the last attempt ended: {error}"));
+        }
+        why.join("; ")
+    }
+
+    /// Nothing is under way, and nothing stands against it.
+    fn at_rest(&self) -> (ActionState, String) {
+        if self.action == EVALUATE {
+            return self.at_rest_evaluation();
+        }
+        let Some(evaluation) = self.evaluation else {
+            return (ActionState::Unknown, "the table was not looked at yet".to_owned());
+        };
+        let evaluated_ms = evaluation.finished_ms.unwrap_or_default();
+        let found: Found = evaluation
+            .result
+            .as_deref()
+            .and_then(|result| serde_json::from_str(result).ok())
+            .unwrap_or_default();
+        let Some(judged) = found.actions.into_iter().find(|judged| judged.action == self.action) else {
+            let why = format!("nothing was found out about it at {}", instant(evaluated_ms));
+            return (ActionState::Unknown, why);
+        };
+        let since = self.last.filter(|job| job.finished_ms.is_some_and(|ended_ms| ended_ms >= evaluated_ms));
+        match since {
+            _ if !judged.due => (ActionState::NotDue, judged.why),
+            Some(job) => (ActionState::NotDue, format!("{}; {} since then", judged.why, ended(job))),
+            None => {
+                let why = format!("{}; it was not queued then, and the next look decides", judged.why);
+                (ActionState::Unknown, why)
+            }
+        }
+    }
+
+    fn at_rest_evaluation(&self) -> (ActionState, String) {
+        let Some(last) = self.last else {
+            return (ActionState::Unknown, "the table was not looked at yet".to_owned());
+        };
+        let next_ms = last.created_ms + i64::from(self.sweep_minutes) * 60_000;
+        let why =
+            format!("{}; it is looked at again after its next change, or {}", ended(last), instant(next_ms));
+        (ActionState::NotDue, why)
+    }
+}
+
+/// How a job ended, in a few words.
+fn ended(job: &Job) -> String {
+    let at = instant(job.finished_ms.unwrap_or(job.created_ms));
+    match (job.state, &job.error) {
+        (JobState::Succeeded, _) => format!("it was done at {at}"),
+        (JobState::Cancelled, _) => format!("it was cancelled at {at}"),
+        (_, Some(error)) => format!("it failed at {at}: {error}"),
+        (_, None) => format!("it failed at {at}"),
+    }
+}
+
+/// What sources of settings are called in a sentence.
+fn scope(source: &str) -> String {
+    match source.split_once(' ') {
+        Some((kind, name)) => format!("{kind} `{name}`"),
+        None => format!("the {source}"),
+    }
+}
+
+fn failures(ends: &[End]) -> usize {
+    ends.iter().take_while(|end| end.state == JobState::Failed).count()
+}
+
+/// An instant for people, in UTC and whole seconds.
+fn instant(at_ms: i64) -> String {
+    match jiff::Timestamp::from_second(at_ms.div_euclid(1_000)) {
+        Ok(instant) => instant.to_string(),
+        Err(_) => format!("{at_ms} ms"),
+    }
+}

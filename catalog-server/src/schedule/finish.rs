@@ -1,0 +1,149 @@
+//! The end of a job, and what follows from it: work that an evaluation found, and another look at a table that was changed while
+//! it was looked at.
+
+use uuid::Uuid;
+
+use crate::catalog::error::CatalogError;
+use crate::store::error::StoreError;
+use crate::store::jobs::{self, End, Job, JobLease, JobState, Outcome};
+use crate::store::tx::Tx;
+use crate::store::upkeep;
+
+use super::Schedule;
+use super::automatic::{Automatic, EVALUATE, RANK_EVALUATE, Subject};
+use super::jobs::lost;
+
+/// A table that is written to all the time is looked at every minute; so many of these looks are remembered.
+const EVALUATIONS_KEPT: u32 = 20;
+
+/// How a worker says that a job ended.
+#[derive(Clone, Debug)]
+pub enum Finished {
+    /// It is done.
+    Succeeded {
+        /// What came of it, as JSON.
+        result: String,
+        /// What is to be done next.
+        next: Vec<Next>,
+    },
+    /// It cannot be done.
+    Failed(String),
+    /// It may be done later: why, and in how many milliseconds.
+    Retry(String, i64),
+    /// It was to stop.
+    Cancelled,
+}
+
+/// Work that a job found.
+#[derive(Clone, Debug)]
+pub struct Next {
+    /// What is to be done.
+    pub action: &'static str,
+    /// Why, for people.
+    pub reason: String,
+    /// Greater is done first.
+    pub rank: i64,
+}
+
+/// What follows from the end of a job, as far as it can be told beforehand.
+struct FollowUp {
+    job: Job,
+    subject: Subject,
+    /// Each with the earliest instant at which it may be done.
+    next: Vec<(Next, i64)>,
+    /// How evaluations ended before, if this is one.
+    evaluations: Option<Vec<End>>,
+}
+
+impl Schedule {
+    /// Ends a job, and queues what follows from it: what it found, unless that is queued or running already, or the table is paused,
+    /// or its policy does not want it.
+    pub async fn finish_job(&self, lease: JobLease<'_>, finished: Finished) -> Result<(), CatalogError> {
+        let follow_up = match &finished {
+            Finished::Succeeded { next, .. } => self.follow_up(lease.job_id, next).await?,
+            Finished::Failed(_) | Finished::Cancelled => self.follow_up(lease.job_id, &[]).await?,
+            // The job itself is done again.
+            Finished::Retry(..) => None,
+        };
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        let (done, state) = match &finished {
+            Finished::Succeeded { result, .. } => {
+                (jobs::finish(&mut tx, lease, Outcome::Succeeded(result)).await?, JobState::Succeeded)
+            }
+            Finished::Failed(error) => {
+                (jobs::finish(&mut tx, lease, Outcome::Failed(error)).await?, JobState::Failed)
+            }
+            Finished::Cancelled => {
+                (jobs::finish(&mut tx, lease, Outcome::Cancelled).await?, JobState::Cancelled)
+            }
+            Finished::Retry(error, after_ms) => {
+                let due_ms = tx.at_ms().saturating_add((*after_ms).max(0));
+                (jobs::give_back(&mut tx, lease, due_ms, error).await?, JobState::Queued)
+            }
+        };
+        if !done {
+            return Err(lost(lease));
+        }
+        if let Some(follow_up) = follow_up {
+            self.queue_follow_up(&mut tx, follow_up, state).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Reads what it takes to queue what follows. `None` if nothing does, or the table is gone.
+    async fn follow_up(&self, job_id: Uuid, next: &[Next]) -> Result<Option<FollowUp>, CatalogError> {
+        let Some(job) = jobs::find(&self.db, job_id).await? else { return Ok(None) };
+        let is_evaluation = job.action == EVALUATE;
+        if next.is_empty() && !is_evaluation {
+            return Ok(None);
+        }
+        let Some(candidate) = upkeep::find(&self.db, job.tabular_id, EVALUATE).await? else {
+            return Ok(None);
+        };
+        let Some(subject) = self.subject(candidate).await? else { return Ok(None) };
+        let mut wanted: Vec<(Next, i64)> = Vec::new();
+        for next in next {
+            // Once is enough, however often a worker says so.
+            let is_new = wanted.iter().all(|(other, _)| other.action != next.action);
+            if is_new && !subject.is_disabled(next.action) {
+                let ends = self.ends(&subject, next.action).await?;
+                wanted.push((next.clone(), self.earliest_ms(next.action, &ends)));
+            }
+        }
+        let evaluations = if is_evaluation { Some(self.ends(&subject, EVALUATE).await?) } else { None };
+        Ok(Some(FollowUp { job, subject, next: wanted, evaluations }))
+    }
+
+    async fn queue_follow_up(
+        &self,
+        tx: &mut Tx,
+        follow_up: FollowUp,
+        state: JobState,
+    ) -> Result<(), StoreError> {
+        let FollowUp { job, subject, next, evaluations } = follow_up;
+        let at_ms = tx.at_ms();
+        for (next, earliest_ms) in &next {
+            let Next { action, reason, rank } = next;
+            let new = Automatic { subject: &subject, action, reason, rank: *rank, earliest_ms: *earliest_ms };
+            new.enqueue(tx, at_ms).await?;
+        }
+        let Some(mut evaluations) = evaluations else { return Ok(()) };
+        jobs::prune_succeeded(tx, job.tabular_id, EVALUATE, EVALUATIONS_KEPT).await?;
+        // A change that came while the job ran made no other one, since this one was there.
+        if let Some(changed_ms) = jobs::find_change(tx, job.job_id).await? {
+            if state != JobState::Cancelled {
+                let (attempt, started_ms) = (job.attempt, job.started_ms);
+                evaluations.insert(0, End { state, attempt, started_ms, finished_ms: Some(at_ms) });
+            }
+            let again = Automatic {
+                subject: &subject,
+                action: EVALUATE,
+                reason: "it was changed while it was looked at",
+                rank: RANK_EVALUATE,
+                earliest_ms: self.earliest_ms(EVALUATE, &evaluations),
+            };
+            again.enqueue(tx, changed_ms + i64::from(self.settings.debounce_ms)).await?;
+        }
+        Ok(())
+    }
+}

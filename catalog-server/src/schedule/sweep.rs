@@ -1,0 +1,108 @@
+//! Has tables looked at that nobody writes to: their snapshots grow old, too. It walks through all tables again and again, a few at
+//! a time.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::catalog::error::CatalogError;
+use crate::store::cursors::{self, Cursor};
+use crate::store::ids::TabularId;
+use crate::store::tabulars::TabularKind;
+use crate::store::upkeep::{self, Candidate};
+
+use super::Schedule;
+use super::automatic::{Automatic, EVALUATE, RANK_EVALUATE};
+
+/// A start has other things to do first.
+const FIRST: Duration = Duration::from_mins(1);
+const INTERVAL: Duration = Duration::from_mins(10);
+/// Tables in one transaction.
+const PAGE_TABLES: u32 = 200;
+/// Pages each time: more than a million tables in a day.
+const PAGES: u32 = 50;
+/// The name of the cursor.
+const TABLES: &str = "tables";
+const MINUTE_MS: i64 = 60_000;
+
+impl Schedule {
+    /// Has tables looked at until `stop`.
+    pub async fn run_sweep(&self, stop: CancellationToken) {
+        let mut wait = FIRST;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = INTERVAL;
+            let swept = tokio::select! {
+                () = stop.cancelled() => return,
+                swept = self.sweep() => swept,
+            };
+            if let Err(error) = swept {
+                tracing::warn!(%error, "cannot find out which tables are due; trying again");
+            }
+        }
+    }
+
+    /// Queues an evaluation of each table that was not to be looked at for long, from where the last sweep ended: of some thousand
+    /// tables at the most.
+    pub async fn sweep(&self) -> Result<(), CatalogError> {
+        for _ in 0..PAGES {
+            if !self.sweep_page().await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether there are tables left.
+    async fn sweep_page(&self) -> Result<bool, CatalogError> {
+        let Some(from) = cursors::find(&self.db, TABLES).await? else {
+            let mut tx = self.db.write(self.clock.now_ms()).await?;
+            let start = Cursor { at_ms: tx.at_ms(), id: Uuid::nil() };
+            cursors::create(&mut tx, TABLES, start).await?;
+            tx.commit().await?;
+            return Ok(true);
+        };
+        let page = upkeep::list(&self.db, EVALUATE, TabularId(from.id), PAGE_TABLES).await?;
+        // After the last table comes the first one.
+        let end = page.last().filter(|_| page.len() == PAGE_TABLES as usize).map(|last| last.tabular_id.0);
+        let now_ms = self.db.now_ms(self.clock.now_ms()).await?;
+        let before_ms = now_ms - i64::from(self.settings.sweep_minutes) * MINUTE_MS;
+        let mut subjects = Vec::new();
+        for candidate in page.into_iter().filter(|candidate| is_due(candidate, before_ms)) {
+            let Some(subject) = self.subject(candidate).await? else { continue };
+            let earliest_ms = self.earliest_ms(EVALUATE, &self.ends(&subject, EVALUATE).await?);
+            subjects.push((subject, earliest_ms));
+        }
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        let at_ms = tx.at_ms();
+        let to = Cursor { at_ms, id: end.unwrap_or_default() };
+        if !cursors::advance(&mut tx, TABLES, from, to).await? {
+            // Another replica is on its way; two would only do the same.
+            return Ok(false);
+        }
+        for (subject, earliest_ms) in &subjects {
+            let new = Automatic {
+                subject,
+                action: EVALUATE,
+                reason: "it was not looked at for long",
+                rank: RANK_EVALUATE,
+                earliest_ms: *earliest_ms,
+            };
+            new.enqueue(&mut tx, at_ms).await?;
+        }
+        tx.commit().await?;
+        Ok(end.is_some())
+    }
+}
+
+/// Whether a table was last to be looked at before an instant, or never.
+fn is_due(candidate: &Candidate, before_ms: i64) -> bool {
+    candidate.kind == TabularKind::Table
+        && !candidate.is_paused
+        && !candidate.is_open
+        && candidate.made_ms.is_none_or(|made_ms| made_ms < before_ms)
+}

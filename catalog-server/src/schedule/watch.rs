@@ -1,0 +1,175 @@
+//! Notices which tables were changed, by the outbox, and has them looked at. It reads no table.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::catalog::error::CatalogError;
+use crate::store::audit::AuditEntry;
+use crate::store::cursors::{self, Cursor};
+use crate::store::ids::TabularId;
+use crate::store::tabulars::TabularKind;
+use crate::store::{jobs, outbox, upkeep};
+
+use super::Schedule;
+use super::automatic::{Automatic, EVALUATE, RANK_EVALUATE};
+
+/// How often the outbox is looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Events in one transaction, and so the most jobs that it makes.
+const BATCH_EVENTS: u32 = 200;
+/// The name of the cursor.
+const CHANGES: &str = "changes";
+/// What can make a table due: commits, and whatever changes how it is to be maintained.
+const ACTIONS: [&str; 6] =
+    ["create-table", "register-table", "commit-table", "resume", "put-policy", "delete-policy"];
+
+impl Schedule {
+    /// Starts to notice changes: those from now on. Does nothing if that was begun before.
+    pub async fn begin_watch(&self) -> Result<(), CatalogError> {
+        if cursors::find(&self.db, CHANGES).await?.is_some() {
+            return Ok(());
+        }
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        let now = Cursor { at_ms: tx.at_ms(), id: Uuid::nil() };
+        cursors::create(&mut tx, CHANGES, now).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Notices changes until `stop`.
+    pub async fn run_watch(&self, stop: CancellationToken) {
+        let mut is_failing = false;
+        while !stop.is_cancelled() {
+            match self.notice_changes().await {
+                Ok(has_more) => {
+                    is_failing = false;
+                    if has_more {
+                        continue;
+                    }
+                }
+                Err(error) if is_failing => tracing::debug!(%error, "changes still cannot be read"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot find out which tables were changed; trying again");
+                    is_failing = true;
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+    }
+
+    /// Queues an evaluation of each table that was changed, as far as one transaction goes. Returns whether there is more to do at
+    /// once.
+    pub async fn notice_changes(&self) -> Result<bool, CatalogError> {
+        let Some(from) = cursors::find(&self.db, CHANGES).await? else {
+            self.begin_watch().await?;
+            return Ok(true);
+        };
+        let after = Some((from.at_ms, from.id));
+        // Settling makes writers wait for each other, so it is done only if there is something to read.
+        if outbox::list(&self.db, after, i64::MAX, 1).await?.is_empty() {
+            return Ok(false);
+        }
+        let settled_ms = self.db.settle(self.clock.now_ms()).await?;
+        let events = outbox::list(&self.db, after, settled_ms, BATCH_EVENTS).await?;
+        let Some(last) = events.last() else { return Ok(false) };
+        let to = Cursor { at_ms: last.at_ms, id: last.audit_id };
+
+        let mut due = Vec::new();
+        for (tabular_id, changed_ms) in changed(&events) {
+            let Some(candidate) = upkeep::find(&self.db, tabular_id, EVALUATE).await? else { continue };
+            if candidate.kind != TabularKind::Table {
+                continue;
+            }
+            if candidate.is_open {
+                due.push((tabular_id, changed_ms, None));
+            } else if !candidate.is_paused
+                && let Some(subject) = self.subject(candidate).await?
+            {
+                let earliest_ms = self.earliest_ms(EVALUATE, &self.ends(&subject, EVALUATE).await?);
+                due.push((tabular_id, changed_ms, Some((subject, earliest_ms))));
+            }
+        }
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        if !cursors::advance(&mut tx, CHANGES, from, to).await? {
+            // Another replica was faster, and does the rest, too.
+            return Ok(false);
+        }
+        for (tabular_id, changed_ms, found) in &due {
+            let Some((subject, earliest_ms)) = found else {
+                if jobs::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await? {
+                    continue;
+                }
+                // The job ended meanwhile and knew nothing of the change: all of this is read anew.
+                return Ok(true);
+            };
+            let new = Automatic {
+                subject,
+                action: EVALUATE,
+                reason: "it was changed",
+                rank: RANK_EVALUATE,
+                earliest_ms: *earliest_ms,
+            };
+            if !new.enqueue(&mut tx, changed_ms + i64::from(self.settings.debounce_ms)).await? {
+                // Somebody asked for one meanwhile, and it may run already.
+                jobs::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(events.len() == BATCH_EVENTS as usize)
+    }
+}
+
+/// The tables that events tell of, each with the first instant. In the order of their ids, so that two transactions that make jobs
+/// for the same tables never wait for each other in a circle.
+fn changed(events: &[AuditEntry]) -> BTreeMap<TabularId, i64> {
+    let mut changed = BTreeMap::new();
+    for event in events {
+        let counts = event.object_kind == "table" && ACTIONS.contains(&event.action.as_str());
+        if let Some(id) = event.object_id.filter(|_| counts) {
+            changed.entry(TabularId(id)).or_insert(event.at_ms);
+        }
+    }
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(action: &str, object_kind: &str, table: u128, at_ms: i64) -> AuditEntry {
+        AuditEntry {
+            audit_id: Uuid::nil(),
+            at_ms,
+            request_id: String::new(),
+            caller: String::new(),
+            action: action.to_owned(),
+            object_kind: object_kind.to_owned(),
+            object_name: String::new(),
+            object_id: Some(Uuid::from_u128(table)),
+            outcome: "done".to_owned(),
+            detail: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_first_change_of_each_table_counts() {
+        let events = [
+            event("commit-table", "table", 2, 10),
+            event("create-table", "table", 1, 11),
+            event("commit-table", "table", 2, 12),
+            event("rename-table", "table", 3, 13),
+            event("drop-table", "table", 4, 14),
+            event("create-view", "view", 5, 15),
+            event("put-policy", "warehouse", 6, 16),
+            event("queue-job", "table", 7, 17),
+            event("resume", "table", 8, 18),
+        ];
+        let found: Vec<_> = changed(&events).into_iter().map(|(id, at_ms)| (id.0.as_u128(), at_ms)).collect();
+        assert_eq!(found, [(1, 11), (2, 10), (8, 18)]);
+    }
+}

@@ -1,0 +1,393 @@
+//! What the catalog notices by itself: which tables are due, what follows from a job, and how it explains that. The tests play the
+//! worker.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::fixture::{self, create_table, set_property};
+use tests::http::Client;
+use tests::process::{Backend, Firn, Setup};
+
+use crate::maintenance::{at_job, call, get, held, lease, post, queue, scope, table};
+
+/// A server that has tables looked at milliseconds after they were changed.
+async fn eager(backend: Backend) -> Firn {
+    Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__DEBOUNCE_MS", "5"))
+}
+
+/// Asks until there is something to be told; the catalog looks about every second.
+async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..3_000 {
+        if let Some(told) = ask().await {
+            return told;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{what} did not come about within a minute");
+}
+
+/// Commits something to a table.
+async fn change(client: &Client, ns: &str, name: &str) {
+    let commit = fixture::commit(&[], &[set_property("k", "v")]);
+    client.post(&fixture::table_path(ns, name), &commit).await.expect(200);
+}
+
+/// The jobs of an action of a table, newest first.
+async fn jobs(client: &Client, ns: &str, name: &str, action: &str) -> Vec<Value> {
+    let page = get(client, &format!("jobs?{}", scope(ns, name))).await;
+    let jobs = page["jobs"].as_array().unwrap().iter();
+    jobs.filter(|job| job["action"] == action).cloned().collect()
+}
+
+/// Waits until a worker is given this action of a table, and fails if it is given anything else.
+async fn lease_next(client: &Client, name: &str, action: &str) -> Value {
+    let leased = eventually("a job", async || {
+        let leased = lease(client, "w").await;
+        (leased["job"] != Value::Null).then_some(leased)
+    });
+    let leased = leased.await;
+    assert_eq!((&leased["table"]["table"], &leased["job"]["action"]), (&json!(name), &json!(action)));
+    leased
+}
+
+async fn finish(client: &Client, leased: &Value, outcome: &Value) {
+    let body = json!({ "held": held(leased), "outcome": outcome });
+    post(client, &at_job(leased, "finish"), &body).await.expect(204);
+}
+
+fn succeeded(next: &Value) -> Value {
+    json!({ "outcome": "succeeded", "result": {}, "next": next })
+}
+
+fn failed() -> Value {
+    json!({ "outcome": "failed", "error": "broken\u{0}" })
+}
+
+fn next(action: &str, rank: i64) -> Value {
+    json!({ "action": action, "reason": format!("{action} is worth it"), "rank": rank })
+}
+
+/// Waits until everything that happened up to now was noticed. The table that tells so is looked at once.
+async fn noticed(client: &Client, ns: &str) {
+    let name = fixture::unique("marker");
+    create_table(client, ns, &name).await;
+    eventually("an evaluation", async || jobs(client, ns, &name, "evaluate").await.pop()).await;
+    // Nobody is given it.
+    let job = jobs(client, ns, &name, "evaluate").await.remove(0);
+    let id = job["job-id"].as_str().unwrap();
+    post(client, &format!("jobs/{id}/cancel"), &json!({})).await.expect(200);
+}
+
+async fn a_changed_table_is_looked_at_once_however_often_it_was_changed(backend: Backend) {
+    let firn = Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__DEBOUNCE_MS", "3600000"));
+    let ns = fixture::namespace(&firn).await;
+    let created = create_table(&firn, &ns, "t").await;
+    firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
+    for _ in 0..5 {
+        change(&firn, &ns, "t").await;
+    }
+    noticed(&firn, &ns).await;
+    let made = jobs(&firn, &ns, "t", "evaluate").await;
+    assert_eq!(made.len(), 1, "{made:?}");
+    let job = &made[0];
+    assert_eq!((&job["state"], &job["requested-by"]), (&json!("queued"), &json!("maintenance")));
+    assert_eq!((&job["reason"], &job["table"]), (&json!("it was changed"), &json!(format!("main/{ns}.t"))));
+    assert_eq!(job["policy"]["compact"]["inputs-min"], 5);
+    // Not before the time has passed since the first change.
+    let (due_ms, made_ms) = (job["due-ms"].as_i64().unwrap(), job["created-ms"].as_i64().unwrap());
+    let changed_ms = created["metadata"]["last-updated-ms"].as_i64().unwrap();
+    assert!(due_ms - 3_600_000 <= made_ms && due_ms - 3_600_000 >= changed_ms - 1_000, "{job}");
+    assert_eq!(lease(&firn, "w").await["job"], Value::Null);
+    // The marker, the table, and nothing for the view.
+    assert_eq!(get(&firn, "jobs").await["jobs"].as_array().unwrap().len(), 2);
+
+    // Somebody who does not want to wait gets the same job at once.
+    let asked = queue(&firn, &ns, "t", "evaluate").await;
+    assert_eq!((&asked["job-id"], &asked["reason"]), (&job["job-id"], &json!("asked for")));
+    assert_eq!(asked["requested-by"], "local-administrator");
+    lease_next(&firn, "t", "evaluate").await;
+    let again = post(&firn, "jobs", &json!({ "table": table(&ns, "t"), "action": "evaluate" })).await;
+    again.refused(409, "ConflictException", "queued or running already");
+}
+
+async fn a_change_while_a_table_is_looked_at_is_not_lost(backend: Backend) {
+    let firn = eager(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    create_table(&firn, &ns, "t").await;
+    let first = lease_next(&firn, "t", "evaluate").await;
+    change(&firn, &ns, "t").await;
+    noticed(&firn, &ns).await;
+    assert_eq!(jobs(&firn, &ns, "t", "evaluate").await.len(), 1);
+    finish(&firn, &first, &succeeded(&json!([]))).await;
+    let [again, ended] = <[Value; 2]>::try_from(jobs(&firn, &ns, "t", "evaluate").await).unwrap();
+    assert_eq!((&again["state"], &ended["state"]), (&json!("queued"), &json!("succeeded")));
+    assert_eq!(again["reason"], "it was changed while it was looked at");
+    // A worker spends a twentieth of its time on a table at the most.
+    let ms = |name: &str| ended[name].as_i64().unwrap();
+    let rested_ms = ms("finished-ms") + 20 * (ms("finished-ms") - ms("started-ms"));
+    assert_eq!(again["due-ms"], rested_ms);
+
+    // It saw all that there is: nothing follows.
+    queue(&firn, &ns, "t", "evaluate").await;
+    let second = lease_next(&firn, "t", "evaluate").await;
+    assert_eq!(second["job"]["job-id"], again["job-id"]);
+    finish(&firn, &second, &succeeded(&json!([]))).await;
+    noticed(&firn, &ns).await;
+    assert_eq!(jobs(&firn, &ns, "t", "evaluate").await.len(), 2);
+}
+
+async fn what_was_found_is_queued_once_and_as_policies_say(backend: Backend) {
+    let firn = eager(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    let policy = json!({ "rewrite-manifests": { "enabled": false }, "compact": { "inputs-min": 9 } });
+    let path = format!("policy?warehouse=main&namespace={ns}");
+    call(&firn, "PUT", &path, Some(&policy)).await.expect(200);
+    create_table(&firn, &ns, "t").await;
+    let evaluation = lease_next(&firn, "t", "evaluate").await;
+    assert_eq!(evaluation["job"]["policy"]["compact"]["inputs-min"], 9);
+    let asked = queue(&firn, &ns, "t", "expire-snapshots").await;
+    let found = json!([
+        next("compact", 3),
+        next("rewrite-manifests", 9),
+        next("compact", 8),
+        next("expire-snapshots", 7)
+    ]);
+    finish(&firn, &evaluation, &succeeded(&found)).await;
+
+    let compact = jobs(&firn, &ns, "t", "compact").await;
+    assert_eq!(compact.len(), 1);
+    assert_eq!(
+        (&compact[0]["reason"], &compact[0]["state"]),
+        (&json!("compact is worth it"), &json!("queued"))
+    );
+    assert_eq!(
+        (&compact[0]["requested-by"], &compact[0]["policy"]["compact"]["inputs-min"]),
+        (&json!("maintenance"), &json!(9))
+    );
+    assert_eq!(jobs(&firn, &ns, "t", "expire-snapshots").await, [asked]);
+    assert_eq!(jobs(&firn, &ns, "t", "rewrite-manifests").await, [] as [Value; 0]);
+    // What somebody asked for comes first.
+    let expiry = lease_next(&firn, "t", "expire-snapshots").await;
+    finish(&firn, &expiry, &succeeded(&json!([next("expire-snapshots", 1)]))).await;
+    lease_next(&firn, "t", "compact").await;
+    assert_eq!(jobs(&firn, &ns, "t", "expire-snapshots").await.len(), 2);
+}
+
+async fn greater_gains_come_first(backend: Backend) {
+    let firn = eager(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    let mut evaluations = Vec::new();
+    for name in ["small", "large"] {
+        create_table(&firn, &ns, name).await;
+        evaluations.push(lease_next(&firn, name, "evaluate").await);
+    }
+    finish(&firn, &evaluations[0], &succeeded(&json!([next("compact", 1)]))).await;
+    finish(&firn, &evaluations[1], &succeeded(&json!([next("compact", 2)]))).await;
+    lease_next(&firn, "large", "compact").await;
+    lease_next(&firn, "small", "compact").await;
+}
+
+async fn a_refused_worker_queues_nothing(backend: Backend) {
+    let firn = eager(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    create_table(&firn, &ns, "t").await;
+    let leased = lease_next(&firn, "t", "evaluate").await;
+    let body = json!({ "held": { "worker": "w", "attempt": 7 }, "outcome": succeeded(&json!([next("compact", 1)])) });
+    post(&firn, &at_job(&leased, "finish"), &body).await.refused(409, "ConflictException", "attempt 7");
+    assert_eq!(jobs(&firn, &ns, "t", "compact").await, [] as [Value; 0]);
+    // Nor does a job whose table is gone.
+    firn.delete(&fixture::table_path(&ns, "t")).await.expect(204);
+    finish(&firn, &leased, &succeeded(&json!([next("compact", 1)]))).await;
+    assert_eq!(get(&firn, "jobs?state=queued").await["jobs"], json!([]));
+}
+
+async fn a_paused_table_is_left_alone_until_it_is_resumed(backend: Backend) {
+    let firn = eager(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    create_table(&firn, &ns, "t").await;
+    let leased = lease_next(&firn, "t", "evaluate").await;
+    post(&firn, "pause", &json!({ "table": table(&ns, "t"), "reason": "a migration" })).await.expect(204);
+    // Who has a job may end it, but nothing follows.
+    change(&firn, &ns, "t").await;
+    noticed(&firn, &ns).await;
+    finish(&firn, &leased, &succeeded(&json!([next("compact", 1)]))).await;
+    assert_eq!(jobs(&firn, &ns, "t", "compact").await, [] as [Value; 0]);
+    change(&firn, &ns, "t").await;
+    noticed(&firn, &ns).await;
+    assert_eq!(jobs(&firn, &ns, "t", "evaluate").await.len(), 1);
+    // What is asked for by hand waits, too.
+    queue(&firn, &ns, "t", "expire-snapshots").await;
+    assert_eq!(lease(&firn, "w").await["job"], Value::Null);
+
+    post(&firn, "resume", &json!({ "table": table(&ns, "t") })).await.expect(204);
+    let asked = lease_next(&firn, "t", "expire-snapshots").await;
+    finish(&firn, &asked, &succeeded(&json!([]))).await;
+    noticed(&firn, &ns).await;
+    assert_eq!(jobs(&firn, &ns, "t", "evaluate").await.len(), 2);
+}
+
+async fn what_fails_again_and_again_is_tried_ever_later(backend: Backend) {
+    let firn = eager(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    create_table(&firn, &ns, "t").await;
+    let first = lease_next(&firn, "t", "evaluate").await;
+    finish(&firn, &first, &succeeded(&json!([next("compact", 1)]))).await;
+    for wait_ms in [60_000, 120_000, 240_000] {
+        let compaction = lease_next(&firn, "t", "compact").await;
+        finish(&firn, &compaction, &failed()).await;
+        queue(&firn, &ns, "t", "evaluate").await;
+        let evaluation = lease_next(&firn, "t", "evaluate").await;
+        finish(&firn, &evaluation, &succeeded(&json!([next("compact", 1)]))).await;
+        let made = jobs(&firn, &ns, "t", "compact").await;
+        let failed_ms = made[1]["finished-ms"].as_i64().unwrap();
+        assert_eq!((&made[1]["state"], &made[1]["error"]), (&json!("failed"), &json!("broken")));
+        assert_eq!((&made[0]["state"], &made[0]["due-ms"]), (&json!("queued"), &json!(failed_ms + wait_ms)));
+        assert_eq!(lease(&firn, "w").await["job"], Value::Null);
+        queue(&firn, &ns, "t", "compact").await;
+    }
+    let compaction = lease_next(&firn, "t", "compact").await;
+    finish(&firn, &compaction, &succeeded(&json!([next("compact", 1)]))).await;
+    lease_next(&firn, "t", "compact").await;
+}
+
+/// State and reason of each action, and whether there is a job.
+async fn explained(client: &Client, ns: &str) -> BTreeMap<String, (String, String, bool)> {
+    let explanation = get(client, &format!("explain?{}", scope(ns, "t"))).await;
+    assert_eq!(explanation["table"], table(ns, "t"));
+    let actions = explanation["actions"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let entry =
+        |it: &Value| (text(&it["action"]), (text(&it["state"]), text(&it["why"]), it.get("job").is_some()));
+    let found: BTreeMap<_, _> = actions.map(entry).collect();
+    assert_eq!(found.len(), 4, "{explanation}");
+    found
+}
+
+/// Fails unless the action stands so, and the reason tells this.
+#[track_caller]
+fn check(
+    found: &BTreeMap<String, (String, String, bool)>,
+    action: &str,
+    state: &str,
+    why: &str,
+    has_job: bool,
+) {
+    let told = &found[action];
+    assert_eq!((told.0.as_str(), told.2), (state, has_job), "{action}: {told:?}");
+    assert!(told.1.contains(why), "{action}: {told:?}");
+}
+
+async fn every_state_is_explained(backend: Backend) {
+    let firn = eager(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    create_table(&firn, &ns, "t").await;
+    check(&explained(&firn, &ns).await, "compact", "unknown", "was not looked at yet", false);
+    noticed(&firn, &ns).await;
+    let found = explained(&firn, &ns).await;
+    check(&found, "evaluate", "queued", "it was changed; it waits for a worker", true);
+
+    let evaluation = lease_next(&firn, "t", "evaluate").await;
+    queue(&firn, &ns, "t", "compact").await;
+    let found = explained(&firn, &ns).await;
+    check(&found, "evaluate", "running", "worker `w` is at it, attempt 1", true);
+    check(&found, "compact", "queued", "it waits for the job `evaluate` of the same table", true);
+    check(&found, "expire-snapshots", "unknown", "was not looked at yet", false);
+
+    let result = json!({
+        "snapshot-id": 3, "health": 60, "facts": { "files": 900 },
+        "deductions": [{ "fault": "small-files", "points": 40, "why": "900 files of 1 KiB" }],
+        "actions": [
+            { "action": "compact", "due": false, "why": "too few files" },
+            { "action": "expire-snapshots", "due": true, "why": "3 snapshots are old" },
+        ],
+    });
+    let done = json!({ "outcome": "succeeded", "result": result, "next": [next("expire-snapshots", 1)] });
+    finish(&firn, &evaluation, &done).await;
+    let compaction = lease_next(&firn, "t", "compact").await;
+    finish(&firn, &compaction, &succeeded(&json!([]))).await;
+    let found = explained(&firn, &ns).await;
+    check(&found, "evaluate", "not-due", "it is looked at again after its next change, or 2", true);
+    check(&found, "compact", "not-due", "too few files", true);
+    check(&found, "expire-snapshots", "queued", "expire-snapshots is worth it; it waits for a worker", true);
+    check(&found, "rewrite-manifests", "unknown", "nothing was found out about it", false);
+    let explanation = get(&firn, &format!("explain?{}", scope(&ns, "t"))).await;
+    assert_eq!(explanation["evaluation"], result);
+    let ended = jobs(&firn, &ns, "t", "evaluate").await;
+    assert_eq!(explanation["evaluated-ms"], ended[0]["finished-ms"]);
+
+    let expiry = lease_next(&firn, "t", "expire-snapshots").await;
+    finish(&firn, &expiry, &failed()).await;
+    check(
+        &explained(&firn, &ns).await,
+        "expire-snapshots",
+        "not-due",
+        "3 snapshots are old; it failed at 2",
+        true,
+    );
+    queue(&firn, &ns, "t", "evaluate").await;
+    let evaluation = lease_next(&firn, "t", "evaluate").await;
+    finish(&firn, &evaluation, &done).await;
+    let found = explained(&firn, &ns).await;
+    check(&found, "expire-snapshots", "queued", "Z, after a failure", true);
+
+    let path = format!("policy?warehouse=main&namespace={ns}");
+    call(&firn, "PUT", &path, Some(&json!({ "compact": { "enabled": false } }))).await.expect(200);
+    let found = explained(&firn, &ns).await;
+    check(&found, "compact", "disabled", &format!("the policy of namespace `{ns}` switches it off"), true);
+
+    post(&firn, "pause", &json!({ "table": table(&ns, "t"), "reason": "a migration" })).await.expect(204);
+    let found = explained(&firn, &ns).await;
+    for (action, has_job) in [("evaluate", true), ("compact", true), ("rewrite-manifests", false)] {
+        check(&found, action, "paused", "`local-administrator` paused the table: a migration", has_job);
+    }
+    check(&found, "expire-snapshots", "paused", "a migration; what is queued waits", true);
+    let explanation = get(&firn, &format!("explain?{}", scope(&ns, "t"))).await;
+    assert_eq!(explanation["paused"]["reason"], "a migration");
+
+    for (query, status) in [(scope(&ns, "none"), 404), (format!("warehouse=main&namespace={ns}"), 400)] {
+        call(&firn, "GET", &format!("explain?{query}"), None).await.expect(status);
+    }
+}
+
+tests::on_both_databases!(
+    a_changed_table_is_looked_at_once_however_often_it_was_changed,
+    a_change_while_a_table_is_looked_at_is_not_lost,
+    what_was_found_is_queued_once_and_as_policies_say,
+    greater_gains_come_first,
+    a_refused_worker_queues_nothing,
+    a_paused_table_is_left_alone_until_it_is_resumed,
+    what_fails_again_and_again_is_tried_ever_later,
+    every_state_is_explained,
+);
+
+#[test]
+fn replicas_notice_a_change_once_between_them() {
+    tests::process::run(async {
+        let one = eager(Backend::Postgres).await;
+        let mut setup = Setup::new(Backend::Postgres).await.with("FIRN_MAINTENANCE__DEBOUNCE_MS", "0");
+        setup.database_url.clone_from(&one.setup().database_url);
+        let other = Firn::start(setup);
+        let ns = fixture::namespace(&one).await;
+        let names: Vec<_> = (0..24).map(|number| format!("t{number}")).collect();
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for (number, name) in names.iter().enumerate() {
+            create_table(if number % 2 == 0 { &one } else { &other }, &ns, name).await;
+        }
+        // Each job ends at once, so that a change that is noticed again makes another one.
+        while seen.len() < names.len() {
+            let leased = eventually("a job", async || {
+                let leased = lease(&other, "w").await;
+                (leased["job"] != Value::Null).then_some(leased)
+            });
+            let leased = leased.await;
+            *seen.entry(leased["table"]["table"].as_str().unwrap().to_owned()).or_default() += 1;
+            finish(&one, &leased, &succeeded(&json!([]))).await;
+        }
+        noticed(&one, &ns).await;
+        noticed(&other, &ns).await;
+        for name in &names {
+            assert_eq!(jobs(&one, &ns, name, "evaluate").await.len(), 1, "{name}");
+        }
+    });
+}
