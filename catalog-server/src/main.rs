@@ -104,6 +104,12 @@ A file with every default:
     history-days = 90                        # how long ended jobs are remembered
     debounce-ms = 60000                      # how long after a change a table is looked at
     sweep-minutes = 1440                     # how long after that it is looked at again anyway
+    workers = 1                              # jobs that this server does at once; 0 leaves them to `firn maintain`
+    memory-bytes = 1073741824                # memory for rows that each of them may take
+    spill-bytes = 107374182400               # room on disk for rows that do not fit into that
+    # spill-dir = \"/var/tmp\"                 # where that is; the system's folder for temporary files if absent
+    requests-per-second = 0                  # most files and parts of files to touch; 0 for no limit
+    nice = 10                                # how much everything else comes first, 0 to 19
 
     [retention]
     idempotency-minutes = 1440               # how long an Idempotency-Key is remembered

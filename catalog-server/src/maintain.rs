@@ -22,7 +22,7 @@ use maintenance::host::{Host, Progress};
 use maintenance::jobs::{Outside, Report, Work};
 use maintenance::once::Action;
 use serde_json::{Value, json};
-use table_core::rewrite::policy::{CompactPolicy, Policy};
+use table_core::rewrite::policy::Policy;
 use tokio_util::sync::CancellationToken;
 
 /// Keep tables fast: merge small files, apply deletes, forget old snapshots.
@@ -123,7 +123,11 @@ impl Maintain {
         let shutdown = crate::shutdown_signal()?;
         let outside = outside();
         let settings = Settings {
-            name: format!("{}-{}", std::env::var("HOSTNAME").unwrap_or_else(|_| "worker".to_owned()), id::random()),
+            name: format!(
+                "{}-{}",
+                std::env::var("HOSTNAME").unwrap_or_else(|_| "worker".to_owned()),
+                id::random()
+            ),
             uri: self.uri.clone(),
             token: self.token.clone(),
             workers: self.workers,
@@ -150,11 +154,8 @@ impl Maintain {
             Some(json) => Policy::parse(json.as_bytes()).context("`--policy` cannot be used")?,
             None => Policy::default(),
         };
-        // Whoever asks for it now does not want to wait.
-        let now = CompactPolicy { settle_minutes: Some(0), ..CompactPolicy::default() };
-        let policy = once.over(&Policy { compact: now, ..Policy::default() }).over(&Policy::defaults());
-        let actions: Vec<_> =
-            Action::ALL.into_iter().filter(|action| self.wants(*action, &policy)).collect();
+        let policy = once.over(&Policy::by_hand()).over(&Policy::defaults());
+        let actions: Vec<_> = Action::ALL.into_iter().filter(|action| self.wants(*action, &policy)).collect();
         let name = TableName::parse(table)?;
         let client = Client::connect(&self.uri, self.token.as_deref(), &name.warehouse).await?;
         let catalog = Catalog::new(client, name, tokio::runtime::Handle::current(), None);

@@ -1,7 +1,7 @@
 //! The only place where the parts are put together: opens the database, starts the background work, serves
 //! connections, and stops all of it in order.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use maintenance::budget::Budget;
+use maintenance::daemon::{self, Settings};
+use maintenance::files::local::LocalDisk;
+use maintenance::jobs::Outside;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -21,8 +25,9 @@ use crate::catalog::Catalog;
 use crate::catalog::scans::Scans;
 use crate::catalog::warehouses::Warehouse;
 use crate::clock::Clock;
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, Maintenance};
 use crate::folders;
+use crate::id;
 use crate::schedule::Schedule;
 use crate::storage::Files;
 use crate::storage::documents::Documents;
@@ -38,6 +43,7 @@ pub struct Server {
     db: Db,
     warehouse: Warehouse,
     limits: Limits,
+    maintenance: Maintenance,
     stop: CancellationToken,
     changes: TaskTracker,
     prometheus: PrometheusHandle,
@@ -93,8 +99,19 @@ impl Server {
             in_flight: metrics::gauge!("firn_http_requests_in_flight"),
             endpoints: Vec::new(),
         });
-        let limits = config.limits.clone();
-        Ok(Self { listener, router, catalog, schedule, db, warehouse, limits, stop, changes, prometheus })
+        Ok(Self {
+            listener,
+            router,
+            catalog,
+            schedule,
+            db,
+            warehouse,
+            limits: config.limits.clone(),
+            maintenance: config.maintenance.clone(),
+            stop,
+            changes,
+            prometheus,
+        })
     }
 
     /// Where it listens; tells the port if the configuration left it open.
@@ -109,6 +126,7 @@ impl Server {
 
     /// Serves until `signal`, then finishes what is in flight and closes the database.
     pub async fn run(self, signal: impl Future<Output = ()>) {
+        let settings = self.address().map(|address| daemon_settings(address, &self.maintenance));
         let background = TaskTracker::new();
         let (purges, housekeeping) = (self.catalog.clone(), self.catalog.clone());
         let (stop_purges, stop_housekeeping) = (self.stop.clone(), self.stop.clone());
@@ -123,6 +141,7 @@ impl Server {
         background.spawn(upkeep(self.prometheus, self.stop.clone()));
         background.close();
 
+        let signal = maintain_until(signal, settings, Duration::from_millis(self.limits.drain_ms / 2));
         accept(self.listener, self.router, &self.limits, signal, &self.stop).await;
 
         let patience = Duration::from_millis(self.limits.drain_ms);
@@ -138,6 +157,60 @@ impl Server {
         }
         self.db.close().await;
         tracing::info!("stopped");
+    }
+}
+
+/// Lets workers of this process do maintenance until `signal`, and resolves when they have stopped. They use the server as any
+/// other worker does, so it has to go on answering until then.
+async fn maintain_until(
+    signal: impl Future<Output = ()>,
+    settings: anyhow::Result<Settings>,
+    patience: Duration,
+) {
+    let stop = CancellationToken::new();
+    let workers = match settings {
+        Ok(settings) => tokio::spawn(daemon::run(settings, stop.clone())),
+        Err(error) => {
+            tracing::error!(%error, "this server does no maintenance");
+            return signal.await;
+        }
+    };
+    signal.await;
+    stop.cancel();
+    match tokio::time::timeout(patience, workers).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::error!(%error, "this server did no maintenance"),
+        Ok(Err(error)) => tracing::error!(%error, "maintenance ended in an unexpected way"),
+        Err(_) => tracing::warn!("maintenance did not stop in time; another worker goes on with it"),
+    }
+}
+
+/// How this process does maintenance.
+fn daemon_settings(mut address: SocketAddr, settings: &Maintenance) -> Settings {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    let clock = Clock::system();
+    let outside = Outside { now_ms: Arc::new(move || clock.now_ms()), uuid: Arc::new(id::random) };
+    let requests = Some(settings.requests_per_second).filter(|requests| *requests > 0);
+    let defaults = Budget::default();
+    Settings {
+        uri: format!("http://{address}"),
+        token: None,
+        name: format!("embedded-{}", id::random()),
+        workers: settings.workers,
+        budget: Budget {
+            memory_bytes: settings.memory_bytes,
+            spill_bytes: settings.spill_bytes,
+            spill_folder: settings.spill_dir.clone().unwrap_or(defaults.spill_folder),
+        },
+        nice: i32::try_from(settings.nice).unwrap_or(0),
+        files: maintenance::files::Files::new(Arc::new(LocalDisk), requests, outside.now_ms.clone()),
+        outside,
     }
 }
 

@@ -215,7 +215,8 @@ impl Client {
             }
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             let path = self.path(name, &format!("/plan/{}", encode(&id)));
-            plan = decode(&self.send(Method::GET, &path, None, None).await?, "the catalog's plan is not JSON")?;
+            plan =
+                decode(&self.send(Method::GET, &path, None, None).await?, "the catalog's plan is not JSON")?;
             if plan.get("plan-id").is_none() {
                 plan["plan-id"] = id.into();
             }

@@ -43,7 +43,8 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Clie
     let workers = TaskTracker::new();
     for number in 1..=settings.workers {
         let client = Client::new(&settings.uri, settings.token.as_deref())?;
-        let name = if settings.workers == 1 { settings.name.clone() } else { format!("{}-{number}", settings.name) };
+        let name =
+            if settings.workers == 1 { settings.name.clone() } else { format!("{}-{number}", settings.name) };
         let queue = Queue::new(client, name);
         let (settings, stop) = (settings.clone(), stop.clone());
         workers.spawn(async move { work(&settings, &queue, &stop).await });

@@ -83,7 +83,9 @@ pub enum JobError {
     #[error("the job was taken over by another worker: {0}")]
     LeaseLost(String),
     /// There is more than the budget allows.
-    #[error("{what} would take {wanted_bytes} bytes, but the budget allows {allowed_bytes}; raise `{setting}`")]
+    #[error(
+        "{what} would take {wanted_bytes} bytes, but the budget allows {allowed_bytes}; raise `{setting}`"
+    )]
     Budget {
         /// What is too large.
         what: String,

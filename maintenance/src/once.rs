@@ -43,7 +43,9 @@ impl Action {
         let metadata = work.catalog.load()?.metadata;
         let now_ms = (work.outside.now_ms)();
         Ok(match self {
-            Action::ExpireSnapshots => expire::summary(expire::plan(&metadata, work.policy, now_ms)?.as_ref()),
+            Action::ExpireSnapshots => {
+                expire::summary(expire::plan(&metadata, work.policy, now_ms)?.as_ref())
+            }
             Action::Compact => compact::plan(work.files, &metadata, work.policy, now_ms)?
                 .map_or(Json::Null, |(plan, _)| compact::summary(&plan)),
             Action::RewriteManifests => {

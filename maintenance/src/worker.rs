@@ -61,7 +61,8 @@ pub(crate) async fn run(settings: &Settings, queue: &Queue, lease: LeaseAnswer, 
     let name = job.table.clone();
     tracing::info!(job.id = %id, action = job.action, table = name, attempt = job.attempt, "a maintenance job begins");
     let shared = Arc::new(Shared::default());
-    *lock(&shared.note) = job.progress.as_ref().map(|progress| progress["note"].clone()).filter(|note| !note.is_null());
+    *lock(&shared.note) =
+        job.progress.as_ref().map(|progress| progress["note"].clone()).filter(|note| !note.is_null());
     let task = Task {
         settings: settings.clone(),
         job,
@@ -92,7 +93,9 @@ pub(crate) async fn run(settings: &Settings, queue: &Queue, lease: LeaseAnswer, 
     };
     let outcome = outcome.unwrap_or_else(|_| Ended::failed("the job ended in an unexpected way"));
     match outcome {
-        Ended::Lost(why) => tracing::warn!(job.id = %id, table = name, why, "a maintenance job went to another worker"),
+        Ended::Lost(why) => {
+            tracing::warn!(job.id = %id, table = name, why, "a maintenance job went to another worker")
+        }
         Ended::Told(outcome) => {
             log(id, &name, &outcome);
             finish(queue, id, &held, outcome).await;
@@ -128,7 +131,9 @@ impl Task {
             Ok(outcome) => Ended::Told(outcome),
             Err(JobError::LeaseLost(why)) => Ended::Lost(why),
             Err(JobError::Cancelled) => Ended::Told(FinishOutcome::Cancelled {}),
-            Err(error) => Ended::Told(self.retry(&error).unwrap_or(FinishOutcome::Failed { error: error.to_string() })),
+            Err(error) => {
+                Ended::Told(self.retry(&error).unwrap_or(FinishOutcome::Failed { error: error.to_string() }))
+            }
         }
     }
 
@@ -138,7 +143,9 @@ impl Task {
             JobError::Stopped => 0,
             JobError::OutcomeUnknown(_) => SOON_MS,
             JobError::LostRaces(_) => LATER_MS,
-            JobError::Catalog(ClientError::Unreachable(_) | ClientError::Refused { status: 500.., .. }) => SOON_MS,
+            JobError::Catalog(ClientError::Unreachable(_) | ClientError::Refused { status: 500.., .. }) => {
+                SOON_MS
+            }
             _ => return None,
         };
         let is_worth_it = matches!(error, JobError::Stopped) || self.job.attempt < ATTEMPTS_MAX;
@@ -157,7 +164,15 @@ impl Task {
         let policy = Policy::parse(&policy).map_err(|error| JobError::Internal(error.to_string()))?;
         self.clear_up(&catalog, &files)?;
         let note = lock(&self.host.shared.note).clone();
-        let work = Work { catalog: &catalog, policy: &policy, files: &files, budget, outside, host: &self.host, note };
+        let work = Work {
+            catalog: &catalog,
+            policy: &policy,
+            files: &files,
+            budget,
+            outside,
+            host: &self.host,
+            note,
+        };
         let mut report = match self.job.action.as_str() {
             "evaluate" => {
                 let found = evaluate::run(&work)?;
@@ -168,7 +183,8 @@ impl Task {
             "expire-snapshots" => expire::run(&work)?,
             "rewrite-manifests" => manifests::run(&work)?,
             other => {
-                let told = format!("this worker does not know the action `{other}`; is it older than the catalog?");
+                let told =
+                    format!("this worker does not know the action `{other}`; is it older than the catalog?");
                 return Ok(FinishOutcome::Failed { error: told });
             }
         };
@@ -181,7 +197,10 @@ impl Task {
         if self.leftovers.is_empty() {
             return Ok(());
         }
-        self.host.progress(Progress { doing: "clearing up after a former attempt".to_owned(), ..Progress::default() });
+        self.host.progress(Progress {
+            doing: "clearing up after a former attempt".to_owned(),
+            ..Progress::default()
+        });
         let mut unneeded: HashSet<String> = self.leftovers.iter().cloned().collect();
         table::retain_unreferenced(files, &catalog.load()?.metadata, &mut unneeded)?;
         let stays = |location: &&String| unneeded.contains(*location) && !delete(files, location);
@@ -283,7 +302,8 @@ async fn keep_alive(
                 return;
             }
             Err(error) if heard.elapsed() >= lease => {
-                *lock(&shared.lost) = Some(format!("the catalog did not hear of it for {} s: {error}", lease.as_secs()));
+                *lock(&shared.lost) =
+                    Some(format!("the catalog did not hear of it for {} s: {error}", lease.as_secs()));
                 return;
             }
             Err(error) => tracing::debug!(job.id = %id, %error, "a heartbeat did not get through"),
@@ -312,7 +332,9 @@ async fn finish(queue: &Queue, id: Uuid, held: &Held, outcome: FinishOutcome) {
 fn log(id: Uuid, table: &str, outcome: &FinishOutcome) {
     match outcome {
         FinishOutcome::Succeeded { .. } => tracing::info!(job.id = %id, table, "a maintenance job is done"),
-        FinishOutcome::Failed { error } => tracing::warn!(job.id = %id, table, error, "a maintenance job failed"),
+        FinishOutcome::Failed { error } => {
+            tracing::warn!(job.id = %id, table, error, "a maintenance job failed")
+        }
         FinishOutcome::Retry { error, .. } => {
             tracing::info!(job.id = %id, table, error, "a maintenance job is put off");
         }

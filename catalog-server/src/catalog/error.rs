@@ -46,7 +46,9 @@ pub enum CatalogError {
     #[error("Maintenance job does not exist: {0}")]
     NoSuchJob(String),
     /// A worker commits for a job that is another one's by now, or has ended.
-    #[error("Nothing was committed: maintenance job {job_id} is not attempt {attempt} any more; stop, and delete what was written for it")]
+    #[error(
+        "Nothing was committed: maintenance job {job_id} is not attempt {attempt} any more; stop, and delete what was written for it"
+    )]
     JobLost {
         /// The job.
         job_id: uuid::Uuid,

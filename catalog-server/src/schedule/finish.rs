@@ -43,6 +43,8 @@ pub struct Next {
     pub reason: String,
     /// Greater is done first.
     pub rank: i64,
+    /// Not before so many milliseconds from now.
+    pub after_ms: i64,
 }
 
 /// What follows from the end of a job, as far as it can be told beforehand.
@@ -123,9 +125,9 @@ impl Schedule {
         let FollowUp { job, subject, next, evaluations } = follow_up;
         let at_ms = tx.at_ms();
         for (next, earliest_ms) in &next {
-            let Next { action, reason, rank } = next;
+            let Next { action, reason, rank, after_ms } = next;
             let new = Automatic { subject: &subject, action, reason, rank: *rank, earliest_ms: *earliest_ms };
-            new.enqueue(tx, at_ms).await?;
+            new.enqueue(tx, at_ms.saturating_add(*after_ms)).await?;
         }
         let Some(mut evaluations) = evaluations else { return Ok(()) };
         jobs::prune_succeeded(tx, job.tabular_id, EVALUATE, EVALUATIONS_KEPT).await?;

@@ -65,7 +65,8 @@ impl Schedule {
         once: Option<Policy>,
     ) -> Result<Job, CatalogError> {
         self.writable_table(warehouse, identifier).await?;
-        let applicable = self.applicable_policy(warehouse, identifier, once).await?;
+        let once = once.unwrap_or_default().over(&Policy::by_hand());
+        let applicable = self.applicable_policy(warehouse, identifier, Some(once)).await?;
         // Numbers and names always serialise.
         let options = serde_json::to_string(&applicable.policy).unwrap_or_default();
         let table_name = format!("{}/{identifier}", warehouse.name);

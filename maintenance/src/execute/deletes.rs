@@ -53,8 +53,9 @@ fn by_position(work: &Work<'_>, group: &Group, deleted: &mut [RoaringTreemap]) -
         }
         for (path, positions) in found {
             // Only what the plan says: a delete may name a file that is newer than itself.
-            let applies =
-                |input: &&usize| group.inputs.get(**input).is_some_and(|input| input.deletes.contains(&number));
+            let applies = |input: &&usize| {
+                group.inputs.get(**input).is_some_and(|input| input.deletes.contains(&number))
+            };
             let input = inputs.get(path.as_str()).filter(applies);
             if let Some(all) = input.and_then(|input| deleted.get_mut(*input)) {
                 *all |= positions;
@@ -81,7 +82,8 @@ pub fn positions(
 /// Reads a deletion vector.
 pub fn vector(files: &Files, delete: &Delete) -> Result<DeletionVector, JobError> {
     let place = delete.content_offset.zip(delete.content_size_bytes);
-    let place = place.and_then(|(offset, length)| Some((u64::try_from(offset).ok()?, u64::try_from(length).ok()?)));
+    let place =
+        place.and_then(|(offset, length)| Some((u64::try_from(offset).ok()?, u64::try_from(length).ok()?)));
     let Some((offset, length)) = place else {
         return Err(JobError::Verification(format!(
             "the deletion vector in `{}` does not say where it is",
@@ -182,8 +184,7 @@ impl Pass<'_> {
             let Some(input) = self.group.inputs.get(*number) else { continue };
             if input.sequence_number < newest {
                 self.work.host.check()?;
-                let file =
-                    open_data(self.work.files, self.metadata, input, &columns, RoaringTreemap::new())?;
+                let file = open_data(self.work.files, self.metadata, input, &columns, RoaringTreemap::new())?;
                 found.push((*number, rows(&file, input, &keys).map_err(JobError::file(&input.path))?));
             }
         }

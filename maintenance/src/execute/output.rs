@@ -132,8 +132,8 @@ impl<'a> Writer<'a> {
     fn begin_file(&mut self, partition: &PartitionTuple) -> Result<Open, JobError> {
         let location = self.locations.next(partition)?;
         let file = self.form.files.create(&location)?;
-        let writer = FileWriter::new(file, self.form.schema, self.form.options)
-            .map_err(JobError::file(&location))?;
+        let writer =
+            FileWriter::new(file, self.form.schema, self.form.options).map_err(JobError::file(&location))?;
         Ok(Open { partition: partition.clone(), location, writer, rows: 0 })
     }
 

@@ -123,19 +123,15 @@ impl<'a> Rewriter<'a> {
         let order = if keeps_order { Order::Kept } else { Order::Any };
         let mut seen = RowChecksum::new(order);
         let mut writer = Writer::new(self.form(group), locations);
-        let rewriting = Rewriting {
-            work: self.work,
-            metadata: self.metadata,
-            group,
-            columns: &self.columns,
-        };
+        let rewriting = Rewriting { work: self.work, metadata: self.metadata, group, columns: &self.columns };
         if keeps_order {
             copy::copy(&rewriting, &deleted, &self.partition(group)?, &mut writer, &mut seen)?;
         } else {
             let spec = self.metadata.partition_specs().iter().find(|spec| spec.id() == self.spec_id);
             let to = group.partition.is_some().then(|| self.partition(group)).transpose()?;
             let order_of_rows = self.order.as_ref().map(|(order, _)| order);
-            let mut shuffle = Shuffle::new(self.work, &self.columns, spec.filter(|_| to.is_none()), order_of_rows)?;
+            let mut shuffle =
+                Shuffle::new(self.work, &self.columns, spec.filter(|_| to.is_none()), order_of_rows)?;
             rewriting.each_batch(&deleted, |batch| {
                 seen.add(&batch).map_err(|error| JobError::Internal(error.to_string()))?;
                 shuffle.add(to.as_ref(), &batch)
@@ -234,7 +230,8 @@ fn finish(
     if keeps_order {
         let rows = |(input, deleted): (&Input, &RoaringTreemap)| {
             let vector = DeletionVector::from_sorted(deleted.iter());
-            let deleted = vector.map_err(|reason| JobError::Vector { location: input.path.clone(), reason })?;
+            let deleted =
+                vector.map_err(|reason| JobError::Vector { location: input.path.clone(), reason })?;
             let rows = u64::try_from(input.record_count).unwrap_or(0);
             Ok(InputRows { path: input.path.clone(), rows, deleted })
         };

@@ -68,7 +68,8 @@ impl<'a> Shuffle<'a> {
         match (to, &self.partitioner) {
             (None, Some(partitioner)) => {
                 for (partition, rows) in partitioner.split(batch).map_err(internal)? {
-                    let rows = take_record_batch(batch, &UInt32Array::from(rows)).map_err(|error| arrow(&error))?;
+                    let rows =
+                        take_record_batch(batch, &UInt32Array::from(rows)).map_err(|error| arrow(&error))?;
                     self.hold(partition, rows);
                 }
             }
@@ -161,10 +162,7 @@ impl<'a> Merge<'a> {
         Ok(merge)
     }
 
-    fn run(
-        mut self,
-        take: &mut impl FnMut(RecordBatch) -> Result<(), JobError>,
-    ) -> Result<(), JobError> {
+    fn run(mut self, take: &mut impl FnMut(RecordBatch) -> Result<(), JobError>) -> Result<(), JobError> {
         let mut chosen: Vec<(usize, usize)> = Vec::with_capacity(BATCH_ROWS);
         while let Some(Reverse((_, source))) = self.next.pop() {
             let Some(Some((batch, keys, row))) = self.heads.get_mut(source) else { continue };

@@ -36,8 +36,8 @@ impl<'a> Spill<'a> {
         };
         let file = local::scratch(&self.budget.spill_folder).map_err(JobError::storage("write", &folder))?;
         let Some(first) = batches.first() else { return Ok(Run(file)) };
-        let mut writer = StreamWriter::try_new(BufWriter::new(file), &first.schema())
-            .map_err(|error| failed(&error))?;
+        let mut writer =
+            StreamWriter::try_new(BufWriter::new(file), &first.schema()).map_err(|error| failed(&error))?;
         for batch in batches {
             writer.write(batch).map_err(|error| failed(&error))?;
         }
@@ -76,8 +76,6 @@ impl Iterator for RunRows {
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.0.next()?;
-        Some(next.map_err(|error| {
-            JobError::Internal(format!("rows on disk cannot be read again: {error}"))
-        }))
+        Some(next.map_err(|error| JobError::Internal(format!("rows on disk cannot be read again: {error}"))))
     }
 }

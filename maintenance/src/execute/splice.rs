@@ -103,7 +103,9 @@ impl Splicing<'_> {
         let mut bytes_done = 0_u64;
         for (input, footer) in self.group.inputs.iter().zip(&self.footers) {
             self.work.host.check()?;
-            if let Some(full) = open.take_if(|open| open.bytes + input.size_bytes / 2 > self.group.split_bytes) {
+            if let Some(full) =
+                open.take_if(|open| open.bytes + input.size_bytes / 2 > self.group.split_bytes)
+            {
                 done.push(self.end(full, spec_id, partition)?);
             }
             let mut current = match open.take() {

@@ -189,20 +189,22 @@ impl<'a> Compaction<'a> {
     ) -> Result<Option<New>, JobError> {
         let mut moved = remap::Moved::default();
         // What is for nothing any more is known from the snapshot that was read; later rewrites by others may need it again.
-        let mut with_dangling = metadata.current_snapshot().map(|head| head.id()) == Some(self.plan.snapshot_id);
+        let mut with_dangling =
+            metadata.current_snapshot().map(|head| head.id()) == Some(self.plan.snapshot_id);
         for _ in 0..REMAPS_MAX {
             let change = self.change(batch, with_dangling, &moved);
             let context = self.work.context(commit_uuid, attempt);
-            let planned = SnapshotPlan::new(metadata, &change, context).map_err(JobError::from).and_then(|mut plan| {
-                show(self.work.files, &mut plan, SnapshotPlan::wanted, |plan, shown| {
-                    match shown {
-                        Shown::List(path, lines) => plan.give_list(path, lines?)?,
-                        Shown::Manifest(path, manifest) => plan.give_manifest(path, &manifest?)?,
-                    }
-                    Ok(())
-                })?;
-                Ok(plan.finish()?)
-            });
+            let planned =
+                SnapshotPlan::new(metadata, &change, context).map_err(JobError::from).and_then(|mut plan| {
+                    show(self.work.files, &mut plan, SnapshotPlan::wanted, |plan, shown| {
+                        match shown {
+                            Shown::List(path, lines) => plan.give_list(path, lines?)?,
+                            Shown::Manifest(path, manifest) => plan.give_manifest(path, &manifest?)?,
+                        }
+                        Ok(())
+                    })?;
+                    Ok(plan.finish()?)
+                });
             let conflict = match planned {
                 Ok(snapshot) => return Ok(Some(New { snapshot, deletes: moved.locations })),
                 Err(JobError::Snapshot(SnapshotError::Conflict(conflict))) => conflict,
@@ -235,8 +237,11 @@ impl<'a> Compaction<'a> {
                     }
                 }
                 other => {
-                    let all: HashSet<String> =
-                        batch.iter().flat_map(|done| &done.group.inputs).map(|input| input.path.clone()).collect();
+                    let all: HashSet<String> = batch
+                        .iter()
+                        .flat_map(|done| &done.group.inputs)
+                        .map(|input| input.path.clone())
+                        .collect();
                     self.drop_groups(batch, &all, &other.to_string());
                     return Ok(None);
                 }

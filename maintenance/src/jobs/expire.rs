@@ -4,8 +4,8 @@
 //! looks again for what only the snapshots needed that are gone since.
 
 use serde_json::{Value as Json, json};
-use table_core::metadata::{file_name, properties};
 use table_core::metadata::table::TableMetadata;
+use table_core::metadata::{file_name, properties};
 use table_core::rewrite::policy::Policy;
 use table_core::snapshot::cleanup::Cleanup;
 use table_core::snapshot::expire::{self, Expiry};
@@ -39,7 +39,10 @@ fn settings(metadata: &TableMetadata, policy: &Policy, now_ms: i64) -> expire::P
     expire::Policy {
         older_than_ms: age_ms.map(|age_ms| now_ms.saturating_sub(i64::try_from(age_ms).unwrap_or(i64::MAX))),
         retain_last: wanted.snapshots_min.filter(|_| !own(SNAPSHOTS_MIN)).map(i64::from),
-        ref_age_ms: wanted.ref_age_max_ms.filter(|_| !own(REF_AGE_MAX_MS)).and_then(|age| age.try_into().ok()),
+        ref_age_ms: wanted
+            .ref_age_max_ms
+            .filter(|_| !own(REF_AGE_MAX_MS))
+            .and_then(|age| age.try_into().ok()),
         clean_metadata: policy.metadata_log.enabled != Some(false),
         ..expire::Policy::default()
     }

@@ -18,7 +18,11 @@ use crate::table::{self, Shown, show};
 const TARGET_BYTES: &str = "commit.manifest.target-size-bytes";
 
 /// Which manifests are worth merging.
-pub fn plan(files: &Files, metadata: &TableMetadata, policy: &Policy) -> Result<Vec<ManifestGroup>, JobError> {
+pub fn plan(
+    files: &Files,
+    metadata: &TableMetadata,
+    policy: &Policy,
+) -> Result<Vec<ManifestGroup>, JobError> {
     let Some(snapshot) = metadata.current_snapshot() else { return Ok(Vec::new()) };
     Ok(manifests::plan(&table::manifests_of(files, snapshot)?, &settings(metadata, policy)))
 }

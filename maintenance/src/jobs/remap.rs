@@ -90,8 +90,11 @@ pub(super) fn translate(
     let moved = moved.into_iter().filter(|(_, vector)| !vector.is_empty());
     let moved = moved.filter_map(|(path, vector)| Some((*files.get(path.as_str())?, vector))).collect();
     let writer = Writer { work, metadata, outputs };
-    let (deletes, locations) =
-        if metadata.format_version() < VECTORS_VERSION { writer.files(moved)? } else { writer.vectors(moved)? };
+    let (deletes, locations) = if metadata.format_version() < VECTORS_VERSION {
+        writer.files(moved)?
+    } else {
+        writer.vectors(moved)?
+    };
     let deletes = deletes.into_iter().map(|file| AddedDelete { file, sequence_number: None }).collect();
     Ok(Outcome::Moved(Moved { found, deletes, locations }))
 }

@@ -5,8 +5,8 @@
 //! caller fetched, a row group at a time, or from what Parquet calls a `ChunkReader`, such as a file that is in memory.
 
 pub mod arrow_schema;
-pub mod data_location;
 pub mod checksum;
+pub mod data_location;
 pub mod deleted_keys;
 pub mod deletion_vector;
 pub mod equality_deletes;
@@ -20,8 +20,8 @@ pub mod partition_rows;
 pub mod position_deletes;
 pub mod puffin;
 pub mod reserved;
-pub mod sort_rows;
 mod row_keys;
+pub mod sort_rows;
 pub mod splice;
 
 mod transformed;

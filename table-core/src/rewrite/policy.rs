@@ -180,6 +180,12 @@ impl Policy {
         }
     }
 
+    /// What holds for somebody who asks by hand, where they do not say otherwise: they do not want to wait.
+    pub fn by_hand() -> Policy {
+        let compact = CompactPolicy { settle_minutes: Some(0), ..CompactPolicy::default() };
+        Policy { compact, ..Policy::default() }
+    }
+
     /// This policy, and where it says nothing, the more general one.
     pub fn over(self, general: &Policy) -> Policy {
         Policy {

@@ -317,6 +317,7 @@ async fn finish_job(
                 action: next.action.as_str(),
                 reason: storable(&next.reason),
                 rank: next.rank,
+                after_ms: i64::try_from(next.after_ms).unwrap_or(i64::MAX),
             });
             Finished::Succeeded { result: result.to_string(), next: next.collect() }
         }
