@@ -1,10 +1,11 @@
-//! Measures Firn against references in the same run: `cargo run --release -p tests --bin bench -- catalog`, or `planning`.
+//! Measures Firn against references in the same run: `cargo run --release -p tests --bin bench -- catalog`, `planning` or `compaction`.
 //!
 //! Machines differ and are noisy, so every number that counts is a ratio: Firn's rate over the rate of the least
 //! that any server would have to do, measured in turns. Absolute numbers stand beside it to be read with care.
 
 mod catalog;
 mod commits;
+mod compaction;
 mod floor;
 mod load;
 mod pages;
@@ -29,6 +30,8 @@ enum Command {
     Catalog(Options),
     /// Plans of scans of a large table: time against Iceberg's libraries, and memory
     Planning(planning::Options),
+    /// Compaction and expiry of tables: CPU time, memory and time against Spark, DuckDB and copying
+    Compaction(compaction::Options),
     /// A reference server; started by the measurements themselves
     #[command(hide = true)]
     Floor(floor::Options),
@@ -80,6 +83,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Catalog(options) => runtime.block_on(catalog::run(&options)),
         Command::Planning(options) => runtime.block_on(planning::run(&options)),
+        Command::Compaction(options) => runtime.block_on(compaction::run(&options)),
         Command::Floor(options) => runtime.block_on(floor::serve(options)),
     }
 }

@@ -1,0 +1,145 @@
+//! Who compacts: Firn and the references, as commands.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use table_core::manifest::data_file::DataFile;
+use tests::fixture;
+use tests::process::{self, Firn};
+
+use super::files::{Files, Left};
+use super::measure::{self, Cost, Limits, Outcome};
+use super::rows::Rows;
+use super::table::{TARGET_BYTES, Table};
+
+/// What is done to a table.
+#[derive(Clone, Copy)]
+pub enum Action {
+    /// Small files are merged, and deletes applied.
+    Compact,
+    /// All snapshots but the last one go, with the files that only they needed.
+    Expire,
+}
+
+impl Action {
+    /// What `firn maintain` calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Action::Compact => "compact",
+            Action::Expire => "expire-snapshots",
+        }
+    }
+
+    fn procedure(self, table: &Table) -> String {
+        let name = table.qualified();
+        match self {
+            Action::Compact => format!("CALL firn.system.rewrite_data_files(table => '{name}')"),
+            // All snapshots are older, so that the age of none of them has to be made up.
+            Action::Expire => format!(
+                "CALL firn.system.expire_snapshots(table => '{name}', older_than => TIMESTAMP '2100-01-01 00:00:00', \
+                 retain_last => 1)"
+            ),
+        }
+    }
+}
+
+/// `firn maintain --once`.
+pub fn firn(firn: &Firn, table: &Table, action: Action, limits: &Limits) -> anyhow::Result<Outcome> {
+    let binary = process::binary().to_str().context("a plain path")?;
+    let name = format!("main.{}", table.qualified());
+    let words =
+        ["maintain", "--once", "--json", "--table", &name, "--action", action.name(), "--uri", firn.root()];
+    let command: Vec<_> = std::iter::once(binary).chain(words).map(str::to_owned).collect();
+    let outcome = measure::run(&command, limits)?;
+    if let Outcome::Done(cost) = &outcome {
+        let reports: Value = serde_json::from_str(&cost.output)?;
+        ensure!(reports[0]["committed"] == true, "nothing was committed: {reports}");
+        let left = reports[0]["left"].as_array().is_some_and(|left| !left.is_empty());
+        ensure!(!left, "something was left: {reports}");
+    }
+    Ok(outcome)
+}
+
+/// A number of what `firn maintain` reports; none if it does not tell.
+pub fn reported(cost: &Cost, name: &str) -> Option<u64> {
+    serde_json::from_str::<Value>(&cost.output).ok()?[0]["numbers"][name].as_u64()
+}
+
+/// Iceberg's procedure in a Spark session of two cores; a session that does nothing if there is no table.
+pub fn spark(
+    firn: &Firn,
+    work: Option<(&Table, Action)>,
+    memory_mib: u32,
+    limits: &Limits,
+) -> anyhow::Result<Outcome> {
+    let scratch = limits.scratch.join("spark");
+    fs::create_dir_all(&scratch)?;
+    let mut command = vec!["python".to_owned(), script("bench_spark.py")];
+    command.extend([firn.root().to_owned(), "main".to_owned(), scratch.display().to_string()]);
+    command.push(format!("{memory_mib}m"));
+    command.extend(work.map(|(table, action)| action.procedure(table)));
+    let outcome = measure::run(&command, limits)?;
+    fs::remove_dir_all(&scratch)?;
+    Ok(outcome)
+}
+
+/// DuckDB, which reads the files, leaves out what is deleted, and writes the rest.
+pub fn duckdb(
+    files: &Files,
+    output: &Path,
+    memory_mib: Option<u32>,
+    limits: &Limits,
+) -> anyhow::Result<Outcome> {
+    let paths = |files: &[DataFile]| -> Vec<_> {
+        files.iter().map(|file| fixture::local(&file.path).to_owned()).collect()
+    };
+    let job = json!({
+        "data": paths(&files.data), "positions": paths(&files.positions), "equality": paths(&files.equality),
+        "keys": Rows::KEYS.map(|(_, name)| name), "output": output, "target-bytes": TARGET_BYTES,
+        "memory": memory_mib.map(|mib| format!("{mib}MiB")), "threads": 2,
+    });
+    let path = limits.scratch.join("job.json");
+    fs::write(&path, job.to_string())?;
+    let command = ["python".to_owned(), script("bench_duckdb.py"), path.display().to_string()];
+    measure::run(&command, limits)
+}
+
+/// The bytes of all files copied and synced: what the disk alone takes.
+pub fn copy(files: &Files, output: &Path, limits: &Limits) -> anyhow::Result<Outcome> {
+    let copy = "cp -r --reflink=never \"$1\" \"$2\" && find \"$2\" -type f -exec sync {} +";
+    let places = [&files.folder, &output.to_owned()].map(|path: &PathBuf| path.display().to_string());
+    let command: Vec<_> = ["sh", "-c", copy, "sh"].map(str::to_owned).into_iter().chain(places).collect();
+    measure::run(&command, limits)
+}
+
+/// Fails unless DuckDB reads these rows in a table, or in the Parquet files of a folder.
+pub fn check(firn: &Firn, source: &Source<'_>, rows: Rows, left: Left) -> anyhow::Result<()> {
+    let mut command =
+        std::process::Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/bench-python"));
+    command.args(["bench_check.py", rows.summed()]);
+    match source {
+        Source::Table(table) => command.arg(table.qualified()),
+        Source::Folder(folder) => command.arg("--files").arg(folder.join("*.parquet")),
+    };
+    command.env("FIRN_URI", firn.root()).env("FIRN_WAREHOUSE", "main");
+    let answer = command.output().context("cannot run clients/bench-python")?;
+    ensure!(answer.status.success(), "cannot check: {}", String::from_utf8_lossy(&answer.stderr));
+    let found: Value = serde_json::from_slice(&answer.stdout)?;
+    let wanted = json!({ "rows": left.rows, "sum": left.sum.to_string() });
+    ensure!(found == wanted, "there should be {wanted}, but there is {found}");
+    Ok(())
+}
+
+/// Where rows are.
+pub enum Source<'a> {
+    /// In a table of the catalog.
+    Table(&'a Table),
+    /// In Parquet files.
+    Folder(&'a Path),
+}
+
+fn script(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(name).display().to_string()
+}

@@ -1,0 +1,52 @@
+//! A table with a long history: small appends, every fiftieth snapshot a compaction of those before it, as a stream leaves it.
+
+use catalog_server::clock::Clock;
+use serde_json::{Value, json};
+use table_core::commit::apply;
+use table_core::snapshot::change::{Change, Kind};
+use tests::process::Firn;
+
+use super::files::{self, Left};
+use super::rows::Rows;
+use super::table::{self, Table};
+
+/// Appends before they are compacted.
+const APPENDS: u32 = 49;
+/// Rows of an append.
+const ROWS: u64 = 10;
+
+/// Makes such a table. Gives what is in its last snapshot, and how many data files that has.
+pub async fn create(firn: &Firn, name: &str, snapshots: u32) -> anyhow::Result<(Table, Left, u64)> {
+    let rows = Rows::Keyed;
+    let (table, mut metadata) = Table::create(firn, name, rows).await?;
+    let (mut next, mut small, mut live) = (0, Vec::new(), 0);
+    let mut updates = Vec::new();
+    for snapshot in 1..=snapshots {
+        let path = table.folder.join(format!("data/{snapshot:05}.parquet"));
+        let mut change;
+        if snapshot % (APPENDS + 1) == 0 {
+            change = Change::new(Kind::Replace);
+            change.checks.since = metadata.current_snapshot_id();
+            let first = next - ROWS * u64::from(APPENDS);
+            change.added_data = vec![files::write_data(&path, rows, first..next)?];
+            live -= small.len() as u64;
+            change.removed_paths = std::mem::take(&mut small);
+        } else {
+            change = Change::new(Kind::Append);
+            change.added_data = vec![files::write_data(&path, rows, next..next + ROWS)?];
+            next += ROWS;
+            small.push(files::location(&path));
+        }
+        live += 1;
+        let new = table::plan(&metadata, &change, i64::from(snapshot))?;
+        table::write(&new)?;
+        metadata = apply(&metadata, "file:///none", &new.commit.updates, Clock::system().now_ms())?.metadata;
+        let mut request: Value = serde_json::from_str(new.body.as_str())?;
+        updates.push(request["updates"][0].take());
+    }
+    // One commit for all of them: one for each would write gigabytes of metadata files, which is not what is measured.
+    updates.push(json!({ "action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": snapshots }));
+    table.post(firn, json!({ "requirements": [], "updates": updates }).to_string()).await?;
+    let sum = (0..next).map(|number| i128::from(rows.summand(number))).sum();
+    Ok((table, Left { rows: next, sum }, live))
+}

@@ -1,0 +1,275 @@
+//! Compaction and expiry of tables: `firn maintain` against Spark, DuckDB and copying, each on the same files.
+
+mod cases;
+mod contenders;
+mod files;
+mod history;
+mod lines;
+mod measure;
+mod rows;
+mod table;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::ensure;
+use clap::Args;
+use serde_json::json;
+use tests::keeper;
+use tests::process::{Backend, Firn, Setup};
+
+use self::cases::{Case, scaled};
+use self::contenders::{Action, Source, check};
+use self::files::{Files, Left};
+use self::lines::{Extra, heading, print};
+use self::measure::{Cost, Limits, Outcome};
+use self::rows::Rows;
+use self::table::{NAMESPACE, Table, parquet_below};
+
+/// What `--short` makes of the sizes.
+const SHORT: f64 = 0.01;
+/// Snapshots of the table whose history is expired.
+const SNAPSHOTS: u32 = 10_000;
+/// The case that expires.
+const HISTORY: &str = "m7";
+
+/// Which cases, and how large.
+#[derive(Args, Clone)]
+#[command(after_long_help = HELP)]
+pub struct Options {
+    /// Only these cases
+    #[arg(long, value_delimiter = ',', value_parser = ["m1", "m2", "m3", "m6", "m7"])]
+    only: Vec<String>,
+    /// Only these references, beside Firn
+    #[arg(long, value_delimiter = ',', value_parser = ["spark", "duckdb", "cp"], default_value = "spark,duckdb,cp")]
+    against: Vec<String>,
+    /// Sizes, as a part of the full ones
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// A few minutes on two cores: sizes of a hundredth
+    #[arg(long, conflicts_with = "scale")]
+    short: bool,
+    /// The cap on the memory of every process in m2 and m3, in MiB
+    #[arg(long, default_value_t = 4_096)]
+    memory_mib: u32,
+    /// Spark's heap and DuckDB's limit, in MiB; has to leave room below the cap
+    #[arg(long, default_value_t = 3_072)]
+    heap_mib: u32,
+    /// How long a contender may take, in seconds
+    #[arg(long, default_value_t = 3_600)]
+    patience: u32,
+}
+
+const HELP: &str = "\
+Cases:
+    m1  1,085 data files of 11 MB, 12 GB in all, no deletes
+    m2  1,250 data, 1,250 position delete and 1,250 equality delete files, with little memory
+    m3  1.25 GB of equality deletes, with little memory
+    m6  5 data files of 315 KB in all; not scaled
+    m7  a table with 10,000 snapshots, of which the last one is kept
+
+All contenders get the same files, which are not deleted by what compacts; in m7 each gets a table of its own. What comes
+out is counted and added up by DuckDB; the run fails if it is not what it has to be. Files lie in the temporary folder
+(TMPDIR), which needs 25 GB for m1, and are deleted as soon as they are not needed.
+
+Examples:
+    bench compaction --short
+    bench compaction --only m1 --scale 0.1 --against spark
+";
+
+/// What a run goes by.
+struct Bench {
+    options: Options,
+    firn: Firn,
+    folder: PathBuf,
+}
+
+/// Runs all measurements.
+pub async fn run(options: &Options) -> anyhow::Result<()> {
+    let mut options = options.clone();
+    if options.short {
+        options.scale = SHORT;
+    }
+    ensure!(options.scale > 0.0, "`--scale` has to be more than 0");
+    let firn = Firn::start(Setup::new(Backend::Sqlite).await);
+    firn.post("namespaces", &json!({ "namespace": [NAMESPACE] })).await.expect(200);
+    let bench = Bench { options, firn, folder: keeper::folder("compaction") };
+    println!(
+        "Everything that a contender starts counts; `×` is its cost over Firn's, so that more than 1 is worse."
+    );
+    if bench.options.against.iter().any(|name| name == "spark") {
+        heading("Spark alone");
+        let limits = bench.limits(false);
+        let outcome = contenders::spark(&bench.firn, None, bench.options.heap_mib, &limits)?;
+        print("start and end of a session", &outcome, &Extra::default(), None);
+    }
+    for case in Case::all(bench.options.scale) {
+        if bench.wants(case.id) {
+            bench.compact(&case).await?;
+        }
+    }
+    if bench.wants(HISTORY) {
+        bench.expire().await?;
+    }
+    Ok(())
+}
+
+impl Bench {
+    fn wants(&self, id: &str) -> bool {
+        self.options.only.is_empty() || self.options.only.iter().any(|wanted| wanted == id)
+    }
+
+    fn is_against(&self, name: &str) -> bool {
+        self.options.against.iter().any(|wanted| wanted == name)
+    }
+
+    fn limits(&self, is_capped: bool) -> Limits {
+        Limits {
+            memory_bytes: is_capped.then(|| u64::from(self.options.memory_mib) << 20),
+            patience_seconds: self.options.patience,
+            scratch: self.folder.clone(),
+        }
+    }
+
+    async fn compact(&self, case: &Case) -> anyhow::Result<()> {
+        let folder = self.folder.join(case.id);
+        let files = Files::write(case, folder.clone())?;
+        let cap = if case.is_capped {
+            format!(", with {} MiB of memory (RLIMIT_DATA)", self.options.memory_mib)
+        } else {
+            String::new()
+        };
+        heading(&format!("{}: {}, {:.1} MB{cap}", case.id, case.title, megabytes(files.bytes())));
+        let limits = self.limits(case.is_capped);
+
+        let table = Table::of_files(&self.firn, &format!("{}_firn", case.id), case.rows, &files).await?;
+        check(&self.firn, &Source::Table(&table), case.rows, files.left)?;
+        let outcome = contenders::firn(&self.firn, &table, Action::Compact, &limits)?;
+        let extra = self.extra_of_firn(&outcome, &table)?;
+        self.check_done(&outcome, &Source::Table(&table), case.rows, files.left)?;
+        table.remove(&self.firn).await?;
+        let ours = cost_of(&outcome);
+        print("Firn", &outcome, &extra, ours);
+
+        if self.is_against("spark") {
+            let table = Table::of_files(&self.firn, &format!("{}_spark", case.id), case.rows, &files).await?;
+            let work = Some((&table, Action::Compact));
+            let outcome = contenders::spark(&self.firn, work, self.options.heap_mib, &limits)?;
+            let extra = written(&table.folder.join("data"), &outcome)?;
+            self.check_done(&outcome, &Source::Table(&table), case.rows, files.left)?;
+            table.remove(&self.firn).await?;
+            print("Spark, with its start", &outcome, &extra, ours);
+        }
+        if self.is_against("duckdb") {
+            let output = self.folder.join("duckdb");
+            let memory_mib = case.is_capped.then_some(self.options.heap_mib);
+            let outcome = contenders::duckdb(&files, &output, memory_mib, &limits)?;
+            let extra = written(&output, &outcome)?;
+            self.check_done(&outcome, &Source::Folder(&output), case.rows, files.left)?;
+            remove(&output)?;
+            print("DuckDB, COPY", &outcome, &extra, ours);
+        }
+        if self.is_against("cp") {
+            let output = self.folder.join("copy");
+            let outcome = contenders::copy(&files, &output, &limits)?;
+            let extra = written(&output, &outcome)?;
+            remove(&output)?;
+            print("cp and sync", &outcome, &extra, ours);
+        }
+        remove(&folder)
+    }
+
+    async fn expire(&self) -> anyhow::Result<()> {
+        let snapshots = scaled(SNAPSHOTS, self.options.scale, 100);
+        heading(&format!("{HISTORY}: {snapshots} snapshots, the last one kept"));
+        let limits = self.limits(false);
+        let (table, left, live) = history::create(&self.firn, "m7_firn", snapshots).await?;
+        let outcome = contenders::firn(&self.firn, &table, Action::Expire, &limits)?;
+        self.check_expired(&outcome, &table, left, live).await?;
+        table.remove(&self.firn).await?;
+        let ours = cost_of(&outcome);
+        print("Firn", &outcome, &Extra::default(), ours);
+        if self.is_against("spark") {
+            let (table, left, live) = history::create(&self.firn, "m7_spark", snapshots).await?;
+            let work = Some((&table, Action::Expire));
+            let outcome = contenders::spark(&self.firn, work, self.options.heap_mib, &limits)?;
+            self.check_expired(&outcome, &table, left, live).await?;
+            table.remove(&self.firn).await?;
+            print("Spark, with its start", &outcome, &Extra::default(), ours);
+        }
+        Ok(())
+    }
+
+    /// One snapshot is left with its rows, and of the data files those that it needs.
+    async fn check_expired(
+        &self,
+        outcome: &Outcome,
+        table: &Table,
+        left: Left,
+        live: u64,
+    ) -> anyhow::Result<()> {
+        if cost_of(outcome).is_none() {
+            return Ok(());
+        }
+        let metadata = table.metadata(&self.firn).await;
+        let snapshots = metadata["snapshots"].as_array().map_or(0, Vec::len);
+        ensure!(snapshots == 1, "{snapshots} snapshots are left of {}", table.name);
+        let (files, _) = parquet_below(&table.folder.join("data"))?;
+        ensure!(files == live, "{files} data files are left of {}, but {live} are needed", table.name);
+        check(&self.firn, &Source::Table(table), Rows::Keyed, left)
+    }
+
+    fn check_done(
+        &self,
+        outcome: &Outcome,
+        source: &Source<'_>,
+        rows: Rows,
+        left: Left,
+    ) -> anyhow::Result<()> {
+        match outcome {
+            Outcome::Done(_) => check(&self.firn, source, rows, left),
+            Outcome::OutOfMemory | Outcome::Late => Ok(()),
+        }
+    }
+
+    fn extra_of_firn(&self, outcome: &Outcome, table: &Table) -> anyhow::Result<Extra> {
+        let mut extra = written(&table.folder.join("data"), outcome)?;
+        if let Some(cost) = cost_of(outcome) {
+            extra.requests = contenders::reported(cost, "requests");
+            extra.read = contenders::reported(cost, "bytes-read");
+            extra.written = contenders::reported(cost, "bytes-written").or(extra.written);
+        }
+        Ok(extra)
+    }
+}
+
+fn cost_of(outcome: &Outcome) -> Option<&Cost> {
+    match outcome {
+        Outcome::Done(cost) => Some(cost),
+        Outcome::OutOfMemory | Outcome::Late => None,
+    }
+}
+
+/// What is in the folder that a contender wrote to.
+fn written(folder: &Path, outcome: &Outcome) -> anyhow::Result<Extra> {
+    if cost_of(outcome).is_none() {
+        return Ok(Extra::default());
+    }
+    let (files, bytes) = parquet_below(folder)?;
+    Ok(Extra { files: Some(files), written: Some(bytes), ..Extra::default() })
+}
+
+/// Removes a folder, if there is one: who ran out of memory may not have come that far.
+fn remove(folder: &Path) -> anyhow::Result<()> {
+    for folder in [folder.to_owned(), folder.with_extension("spill")] {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a measurement")]
+fn megabytes(bytes: i64) -> f64 {
+    bytes as f64 / 1e6
+}

@@ -1,0 +1,152 @@
+//! A table in the catalog: made, committed to with table-core's own plans, looked at.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use catalog_server::clock::Clock;
+use serde_json::{Value, json};
+use table_core::manifest::file::Manifest;
+use table_core::manifest::list;
+use table_core::metadata::table::TableMetadata;
+use table_core::snapshot::change::{AddedDelete, Change, Kind};
+use table_core::snapshot::commit::{Context, NewSnapshot};
+use table_core::snapshot::plan::{Plan, Wanted};
+use tests::fixture;
+use tests::process::Firn;
+use uuid::Uuid;
+
+use super::files::Files;
+use super::rows::Rows;
+
+/// The namespace of the tables.
+pub const NAMESPACE: &str = "bench";
+/// What tables aim at, for everyone who compacts them: the default of Iceberg's libraries.
+pub const TARGET_BYTES: u64 = 512 << 20;
+/// More than a manifest has.
+const LIMIT_BYTES: usize = 1 << 30;
+
+/// A table.
+pub struct Table {
+    /// Its name in the namespace.
+    pub name: String,
+    /// Where its folder is.
+    pub folder: PathBuf,
+}
+
+impl Table {
+    /// Makes an empty table.
+    pub async fn create(firn: &Firn, name: &str, rows: Rows) -> anyhow::Result<(Table, TableMetadata)> {
+        let properties = json!({
+            "write.target-file-size-bytes": TARGET_BYTES.to_string(),
+            "history.expire.max-snapshot-age-ms": "1",
+            "history.expire.min-snapshots-to-keep": "1",
+        });
+        let request = json!({ "name": name, "schema": rows.schema(), "properties": properties });
+        let created = firn.post(&fixture::tables(NAMESPACE), &request).await.expect(200).json();
+        let location = created["metadata"]["location"].as_str().context("a location")?;
+        let folder = PathBuf::from(fixture::local(location));
+        fs::create_dir_all(folder.join("metadata"))?;
+        fs::create_dir_all(folder.join("data"))?;
+        let metadata = TableMetadata::parse(created["metadata"].to_string().as_bytes())?;
+        Ok((Table { name: name.to_owned(), folder }, metadata))
+    }
+
+    /// Makes a table of files that are there: first the data, then all deletes, so that these apply.
+    pub async fn of_files(firn: &Firn, name: &str, rows: Rows, files: &Files) -> anyhow::Result<Table> {
+        let (table, metadata) = Table::create(firn, name, rows).await?;
+        let mut append = Change::new(Kind::Append);
+        append.added_data.clone_from(&files.data);
+        let metadata = table.commit(firn, &plan(&metadata, &append, 1)?).await?;
+        if !files.positions.is_empty() || !files.equality.is_empty() {
+            let mut delta = Change::new(Kind::RowDelta);
+            let deletes = files.positions.iter().chain(&files.equality);
+            delta.added_deletes =
+                deletes.map(|file| AddedDelete { file: file.clone(), sequence_number: None }).collect();
+            table.commit(firn, &plan(&metadata, &delta, 2)?).await?;
+        }
+        Ok(table)
+    }
+
+    async fn commit(&self, firn: &Firn, new: &NewSnapshot) -> anyhow::Result<TableMetadata> {
+        write(new)?;
+        self.post(firn, new.body.as_str().to_owned()).await
+    }
+
+    /// Commits the body of a request.
+    pub async fn post(&self, firn: &Firn, body: String) -> anyhow::Result<TableMetadata> {
+        let path = fixture::table_path(NAMESPACE, &self.name);
+        let answer = firn.send("POST", &path, Some(body), &[]).await.expect(200).json();
+        Ok(TableMetadata::parse(answer["metadata"].to_string().as_bytes())?)
+    }
+
+    /// The metadata as it is now.
+    pub async fn metadata(&self, firn: &Firn) -> Value {
+        firn.get(&fixture::table_path(NAMESPACE, &self.name)).await.expect(200).json()["metadata"].take()
+    }
+
+    /// The name in the warehouse.
+    pub fn qualified(&self) -> String {
+        format!("{NAMESPACE}.{}", self.name)
+    }
+
+    /// Drops it with all files of its own.
+    pub async fn remove(self, firn: &Firn) -> anyhow::Result<()> {
+        firn.delete(&fixture::table_path(NAMESPACE, &self.name)).await;
+        Ok(fs::remove_dir_all(self.folder)?)
+    }
+}
+
+/// Plans a change of a table as it is in `metadata`. The snapshot gets the id given.
+pub fn plan(metadata: &TableMetadata, change: &Change, snapshot_id: i64) -> anyhow::Result<NewSnapshot> {
+    let context = Context {
+        branch: "main".to_owned(),
+        snapshot_id,
+        commit_uuid: Uuid::from_u128(u128::from(snapshot_id.unsigned_abs())),
+        attempt: 1,
+        now_ms: Clock::system().now_ms(),
+    };
+    let mut plan = Plan::new(metadata, change, context)?;
+    loop {
+        match plan.wanted() {
+            Wanted::Nothing => return Ok(plan.finish()?),
+            Wanted::Lists(paths) => {
+                for path in paths {
+                    plan.give_list(&path, list::decode(&fs::read(fixture::local(&path))?, LIMIT_BYTES)?)?;
+                }
+            }
+            Wanted::Manifests(lines) => {
+                for line in lines {
+                    let manifest = Manifest::decode(&fs::read(fixture::local(&line.path))?, LIMIT_BYTES)?;
+                    plan.give_manifest(&line.path, &manifest)?;
+                }
+            }
+        }
+    }
+}
+
+/// Writes a snapshot's files.
+pub fn write(new: &NewSnapshot) -> anyhow::Result<()> {
+    for (location, bytes) in &new.files {
+        fs::write(fixture::local(location), bytes).with_context(|| format!("cannot write {location}"))?;
+    }
+    Ok(())
+}
+
+/// The Parquet files below a folder: how many, and their bytes.
+pub fn parquet_below(folder: &Path) -> anyhow::Result<(u64, u64)> {
+    let (mut files, mut bytes) = (0, 0);
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            let (more, larger) = parquet_below(&entry.path())?;
+            files += more;
+            bytes += larger;
+        } else if kind.is_file() && entry.path().extension().is_some_and(|extension| extension == "parquet") {
+            files += 1;
+            bytes += entry.metadata()?.len();
+        }
+    }
+    Ok((files, bytes))
+}
