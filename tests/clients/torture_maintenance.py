@@ -4,9 +4,9 @@ Appends, upserts by equality deletes, DELETE, UPDATE and MERGE of Spark and DELE
 all tables; maintenance that is killed at random moments; between rounds, everything is read and compared. A key belongs to
 one writer at a time, so that what comes of it does not depend on who was faster.
 
-    python torture_maintenance.py [--seconds N] [--mode once|daemon] [--restarts]
+    python torture_maintenance.py [--seconds N] [--mode once|daemon]
 
-starts a server of its own; FIRN_BINARY is the binary, FIRN_SEED the seed. Mode `once` runs `firn maintain --once` in a loop,
+starts a server of its own, which is killed now and then from the second round on; FIRN_BINARY is the binary, FIRN_SEED the seed. Mode `once` runs `firn maintain --once` in a loop,
 `daemon` leaves maintenance to the server and to workers of its queue, which are killed and started again.
 """
 
@@ -222,6 +222,7 @@ class Writer:
         torture = self.torture
         first_line = next(iter(str(error).splitlines()), "")
         torture.unknown.append(f"{kind}: {type(error).__name__}: {first_line[:200]}")
+        # In the first round nothing but expiry keeps anybody from an answer.
         if not (torture.has_restarts or any(told in str(error) for told in EXPIRED)):
             raise error
         wait_for(torture.uri)
@@ -253,7 +254,10 @@ def lost(error):
 class Once:
     """`firn maintain --once` in a loop, killed now and then."""
 
-    kill_ratio = 0.25
+    # Settings of a server that leaves it to others.
+    SERVER = {}
+    # One of so many is killed.
+    KILLED_OF = 3
 
     def __init__(self, torture, number):
         self.torture, self.random = torture, random.Random(f"{torture.seed} once {number}")
@@ -262,8 +266,10 @@ class Once:
         self.seconds = 0.5
 
     def run(self):
-        while self.torture.goes_on():
-            self.maintain(self.random.choice(self.tables), is_killed=self.random.random() < self.kill_ratio)
+        for number in itertools.count():
+            if not self.torture.goes_on():
+                return
+            self.maintain(self.random.choice(self.tables), is_killed=number % self.KILLED_OF == 0)
             # A statement of Spark begins anew whenever its files were rewritten, and has to come to an end.
             time.sleep(self.random.uniform(0, 1.5))
 
@@ -302,6 +308,7 @@ class Once:
 class Daemon:
     """The server's own maintenance, and a worker beside it that is killed and started again."""
 
+    # Two workers together, one of them in the server.
     SERVER = {"FIRN_MAINTENANCE__WORKERS": "1", "FIRN_MAINTENANCE__DEBOUNCE_MS": "200"}
 
     def __init__(self, torture, number):
@@ -360,17 +367,17 @@ class Torture:
     # Threads of maintenance.
     jobs = 1
 
-    def __init__(self, uri, warehouse, spark, seconds, mode="once", server=None, tables=TABLES):
-        self.uri, self.warehouse, self.seconds, self.server = uri, warehouse, seconds, server
+    def __init__(self, server, spark, seconds, mode="once"):
+        self.server, self.uri, self.warehouse, self.seconds = server, server.uri, "main", seconds
         self.seed, self.versions, self.counts = harness.seed(), itertools.count(1), Counter()
         self.unknown, self.errors, self.until = [], [], 0
-        self.has_restarts = server is not None
-        catalog = RestCatalog("torture", uri=uri, warehouse=warehouse)
+        self.has_restarts = False
+        catalog = RestCatalog("torture", uri=self.uri, warehouse=self.warehouse)
         name = f"torture_{uuid.uuid4().hex[:12]}"
         catalog.create_namespace(name)
-        self.place = keyed.Keyed(name, uri, warehouse, spark)
+        self.place = keyed.Keyed(name, self.uri, self.warehouse, spark)
         self.models = {}
-        for table, (version, partitioned, properties) in tables.items():
+        for table, (version, partitioned, properties) in TABLES.items():
             own = {"history.expire.max-snapshot-age-ms": SNAPSHOT_AGE_MS, **properties}
             self.place.create_keyed(table, version, partitioned, own)
             self.models[table] = Model(table, version)
@@ -402,6 +409,7 @@ class Torture:
             thread.join()
         if self.errors:
             raise self.errors[0]
+        wait_for(self.uri)
 
     def restart(self):
         source = random.Random(f"{self.seed} restarts")
@@ -422,7 +430,7 @@ class Torture:
         return call()
 
     def run(self):
-        """Two rounds, or more if there is time, and the end; what is found is raised."""
+        """Two rounds, or more if there is time, and the end; what is found is raised. The server lives through the first."""
         print(f"seed {self.seed}, {self.seconds} s, mode {self.mode}, namespace {self.place.name}", file=sys.stderr)
         rounds = max(2, int(self.seconds // 60))
         for number in range(rounds):
@@ -430,6 +438,7 @@ class Torture:
             self.check()
             if number == 0:
                 self.evolve()
+            self.has_restarts = True
         for job in self.maintenance[:1]:
             job.finish()
         self.check(is_last=True)
@@ -484,11 +493,6 @@ class Torture:
                 self.counts["row ids compared"] += 1
         model.seen = found
 
-    def close(self):
-        for table in self.models:
-            self.place.catalog().drop_table(self.place.identifier(table))
-        self.place.catalog().drop_namespace(self.place.name)
-
 
 def wait_for(uri):
     """Until a server is ready."""
@@ -505,11 +509,12 @@ def wait_for(uri):
 class Server:
     """A server of the torture's own, which can be killed and comes back at its address."""
 
-    def __init__(self, folder, settings):
+    def __init__(self, folder, mode):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        self.uri, self.folder, self.settings, self.process = f"http://{self.address}", Path(folder), settings, None
+        self.uri, self.folder = f"http://{self.address}", Path(folder)
+        self.settings = MODES[mode].SERVER
         self.start()
 
     def start(self):
@@ -531,16 +536,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=float(os.environ.get("FIRN_SECONDS", "60")))
     parser.add_argument("--mode", choices=MODES, default="once")
-    parser.add_argument("--restarts", action="store_true", help="kill the server now and then")
     arguments = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="torture_"))
     print(f"all of it is in {scratch}, which stays there if it fails", file=sys.stderr)
-    server = Server(scratch, Daemon.SERVER if arguments.mode == "daemon" else {})
+    server = Server(scratch, arguments.mode)
     try:
         spark = harness.open_spark(scratch)
         wait_for(server.uri)
-        is_restarted = arguments.restarts or arguments.mode == "daemon"
-        torture = Torture(server.uri, "main", spark, arguments.seconds, arguments.mode, server if is_restarted else None)
+        torture = Torture(server, spark, arguments.seconds, arguments.mode)
         try:
             torture.run()
         finally:
