@@ -1,0 +1,97 @@
+"""A gate before a catalog: requests pass through it, and a test may act while a certain one waits there."""
+
+import http.client
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+# Kept from one side to the other; the rest is between neighbours.
+HEADERS = ("accept", "authorization", "content-type", "idempotency-key", "x-iceberg-access-delegation", "if-none-match", "etag")
+
+
+class Gate:
+    """Forwards to the catalog at `target`. What counts is a GET that loads a table, and a POST that commits to it."""
+
+    def __init__(self, target):
+        self.target = urlsplit(target)
+        self.acts, self.seen, self.errors, self.lock = {}, {"GET": 0, "POST": 0}, [], threading.Lock()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
+        self.server.daemon_threads = True
+        self.uri = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def before(self, method, number, act):
+        """Does something when the request with that number, counted from one, has come and is not yet passed on."""
+        self.acts[method, number, "before"] = act
+
+    def after(self, method, number, act):
+        """Does something when that request was answered, and nobody knows yet. If this gives `False`, nobody ever will."""
+        self.acts[method, number, "after"] = act
+
+    def pending(self):
+        """What was to be done and was not, because the request never came."""
+        return sorted(self.acts)
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+        if self.errors:
+            raise self.errors[0]
+
+    def act(self, method, number, when):
+        act = self.acts.pop((method, number, when), None)
+        if act is None:
+            return True
+        try:
+            return act() is not False
+        except BaseException as error:  # The test is told of it, not the client.
+            self.errors.append(error)
+            return True
+
+    def number(self, method, path):
+        levels = urlsplit(path).path.split("/")
+        is_transaction = levels[-2:] == ["transactions", "commit"]
+        if method not in self.seen or not (levels[-2:-1] == ["tables"] or is_transaction):
+            return None
+        with self.lock:
+            self.seen[method] += 1
+            return self.seen[method]
+
+    def handler(self):
+        gate = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do(self):
+                number = gate.number(self.command, self.path)
+                body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                gate.act(self.command, number, "before")
+                onward = http.client.HTTPConnection(gate.target.hostname, gate.target.port, timeout=60)
+                headers = {name: value for name, value in self.headers.items() if name.lower() in HEADERS}
+                onward.request(self.command, self.path, body or None, headers)
+                answer = onward.getresponse()
+                content = answer.read()
+                onward.close()
+                if not gate.act(self.command, number, "after"):
+                    self.close_connection = True
+                    return
+                self.send_response(answer.status)
+                for name, value in answer.getheaders():
+                    if name.lower() in HEADERS:
+                        self.send_header(name, value)
+                if answer.status not in (204, 304):
+                    self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(content)
+
+            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do
+
+        return Handler

@@ -1,0 +1,390 @@
+"""A writer comes at a certain moment of a compaction, or a compaction at a certain moment of a writer.
+
+A gate before the catalog holds the one while the other is at it, so that no interleaving is left to chance; the snapshots
+then say once more in which order they came.
+"""
+
+import functools
+import itertools
+import signal
+import subprocess
+import uuid
+
+import duckdb
+import harness
+import keyed
+import pytest
+from gate import Gate
+from keyed import ids, row, values
+from pyiceberg.exceptions import CommitFailedException
+
+POLICY = {"compact": {"inputs-min": 2, "delete-ratio": 0.001}}
+EXPIRE_ALL = {"compact": {"enabled": False}, "expire-snapshots": {"snapshots-min": 1}}
+# The table's own word comes before that of a policy, which may not be this short.
+AT_ONCE = {"history.expire.max-snapshot-age-ms": 1}
+
+
+@pytest.fixture(scope="module")
+def here(engines, catalog):
+    """One namespace for all tests, and connections that stay open: a table a test."""
+    name = f"interleaved_{uuid.uuid4().hex[:12]}"
+    catalog.create_namespace(name)
+    yield keyed.Keyed(name, harness.URI, harness.WAREHOUSE, engines["spark"]())
+    for table in catalog.list_tables(name):
+        catalog.drop_table(table)
+    catalog.drop_namespace(name)
+
+
+NUMBERS = itertools.count()
+
+
+def prepare(here, version, partitioned=""):
+    """A table with 30 rows in some files, two of them already deleted by value; gives its name and its rows."""
+    table = f"t{next(NUMBERS)}"
+    here.create_keyed(table, version, partitioned, AT_ONCE)
+    for start in (0, 10, 20):
+        here.sink.append(table, [row(key, 0) for key in range(start, start + 10)])
+    here.sink.upsert(table, [row(5, 1), row(15, 1)], [row(6, 0), row(16, 0)])
+    rows = {key: row(key, 0) for key in range(30) if key not in (6, 16)} | {key: row(key, 1) for key in (5, 15)}
+    return table, rows
+
+
+def name_of(here, table):
+    return f"{here.warehouse}.{here.name}.{table}"
+
+
+def compact(here, table, uri=None):
+    [report] = keyed.maintain(uri or here.uri, name_of(here, table), "--action", "compact", policy=POLICY)
+    return report
+
+
+def check(here, table, expected, before=None):
+    """Spark and DuckDB read what is expected; rows that nobody touched kept their ids."""
+    found = here.rows_by_key(table)
+    assert {key: row for key, (row, _, _) in found.items()} == expected
+    if before is not None and here.version(table) == 3:
+        for key in found.keys() & before.keys():
+            if found[key][0] == before[key][0]:
+                assert found[key] == before[key], f"the row of {key} is taken for another one"
+        assert len({row_id for _, row_id, _ in found.values()}) == len(found)
+    in_duckdb = harness.exact_rows(harness.arrow_rows(here.duckdb(f"SELECT * FROM @{table}")))
+    assert in_duckdb == harness.exact_rows(expected.values())
+    # PyIceberg reads no equality deletes.
+    if not keyed.has_equality_deletes(here.table(table)):
+        assert harness.exact_rows(here.rows("pyiceberg", table)) == in_duckdb
+
+
+# --- Writers ----------------------------------------------------------------
+
+# Each changes rows 1, 11 and 21, one a file, and gives what it changed: `None` for a row that is gone.
+KEYS = (1, 11, 21)
+GONE = dict.fromkeys(KEYS)
+
+
+def append(here, table):
+    here.sink.append(table, [row(100, 0), row(101, 0)])
+    return {100: row(100, 0), 101: row(101, 0)}
+
+
+def append_by_pyiceberg(here, table):
+    """It writes no tables of version 3."""
+    here.table(table).append(keyed.arrow([row(100, 0)]))
+    return {100: row(100, 0)}
+
+
+def delete_by_value(here, table):
+    here.sink.upsert(table, [], [row(key, 0) for key in KEYS])
+    return GONE
+
+
+def upsert(here, table):
+    rows = [row(key, 2) for key in (*KEYS, 6)]
+    here.sink.upsert(table, rows)
+    return dict(zip((*KEYS, 6), rows, strict=True))
+
+
+def delete_by_position(here, table):
+    here.spark(f"DELETE FROM @{table} WHERE id IN ({ids(KEYS)})")
+    return GONE
+
+
+def update(here, table):
+    here.spark(f"UPDATE @{table} SET v = 7, s = 'new' WHERE id IN ({ids(KEYS)})")
+    return {key: (*row(key, 0)[:1], 7, row(key, 0)[2], "new", row(key, 0)[4]) for key in KEYS}
+
+
+def merge(here, table):
+    """Changes, deletes and adds."""
+    source = f"VALUES {values([row(1, 3), row(11, -1), row(16, 3), row(200, 3)])} AS s (id, v, day, s, n)"
+    here.spark(f"""
+        MERGE INTO @{table} AS t USING (SELECT * FROM {source}) AS s ON t.id = s.id
+        WHEN MATCHED AND s.v = -1 THEN DELETE WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *""")
+    return {1: row(1, 3), 11: None, 16: row(16, 3), 200: row(200, 3)}
+
+
+def replace_files(here, table):
+    """By a MERGE that copies on write."""
+    here.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('write.merge.mode' = 'copy-on-write')")
+    return merge(here, table)
+
+
+def delete_in_duckdb(here, table):
+    here.duckdb(f"DELETE FROM @{table} WHERE id IN ({ids(KEYS)})")
+    return GONE
+
+
+def delete_twice(here, table):
+    """Position deletes or vectors, then deletes by value of the same and other rows, then one of them comes back."""
+    here.spark(f"DELETE FROM @{table} WHERE id IN ({ids((1, 11))})")
+    here.sink.upsert(table, [row(1, 9)], [row(11, 0), row(21, 0)])
+    return {1: row(1, 9), 11: None, 21: None}
+
+
+def expire(here, table):
+    """All that can go, so that the snapshot the compaction began at is no more, with its files."""
+    here.sink.append(table, [row(100, 0)])
+    [report] = keyed.maintain(here.uri, name_of(here, table), policy=EXPIRE_ALL)
+    assert report["committed"]
+    return {100: row(100, 0)}
+
+
+def delete_and_expire(here, table):
+    """The delete's own snapshot is not to be found any more either."""
+    here.spark(f"DELETE FROM @{table} WHERE id IN ({ids(KEYS)})")
+    return expire(here, table) | GONE
+
+
+def compact_too(here, table):
+    assert compact(here, table)["committed"]
+    return {}
+
+
+def compact_too_and_delete(here, table):
+    return compact_too(here, table) | delete_by_position(here, table)
+
+
+def roll_back(here, table):
+    """The upsert of before is undone."""
+    first = here.table(table).metadata.snapshots[2]
+    here.spark_call("rollback_to_snapshot", f"'{here.name}.{table}', {first.snapshot_id}")
+    return {key: row(key, 0) for key in (5, 6, 15, 16)}
+
+
+def change_partitions(here, table):
+    """A delete by value comes with the new partitions."""
+    here.spark(f"ALTER TABLE @{table} ADD PARTITION FIELD bucket(2, id)")
+    return delete_by_value(here, table)
+
+
+def change_partitions_and_delete_by_old_ones(here, table):
+    """By a sink that does not know yet."""
+    here.spark(f"ALTER TABLE @{table} ADD PARTITION FIELD day")
+    return delete_by_old_partitions(here, table)
+
+
+def delete_by_old_partitions(here, table):
+    here.sink.upsert(table, [], [row(key, 0) for key in KEYS], spec_ids=[0])
+    return GONE
+
+
+# Whether the compaction has to succeed: nothing that it did is wrong by what the writer did.
+APPLY_STILL = {append, append_by_pyiceberg, delete_by_value, upsert, change_partitions, change_partitions_and_delete_by_old_ones}
+# Whether it must not: what it read is not the table's past, or its files are others.
+MUST_NOT = {replace_files, compact_too, compact_too_and_delete, roll_back}
+# It may translate the deletes, or leave the files for the next time.
+BETWEEN = [
+    append, delete_by_value, upsert, delete_by_position, update, merge, replace_files, delete_in_duckdb, delete_twice, expire,
+    delete_and_expire, compact_too, compact_too_and_delete, roll_back, change_partitions,
+]  # fmt: skip
+WHILE = [append, delete_by_value, upsert, delete_by_position, update, merge, replace_files, delete_in_duckdb]
+
+# Where the compaction is held: before it looks at the table again to commit, or with the commit on its way.
+MOMENTS = {"work": ("GET", 2), "commit": ("POST", 1)}
+
+
+def cases(writers, moments):
+    """Every writer in both versions, at one moment in the one and at another in the other."""
+    return [
+        pytest.param(writer, version, moments[(number + version) % len(moments)], id=f"{writer.__name__}-v{version}")
+        for number, writer in enumerate(writers)
+        for version in (2, 3)
+    ]
+
+
+def with_name(writer):
+    return getattr(writer, "__name__", str(writer))
+
+
+def since(here, table, start):
+    """The snapshots that came after one which was current, as far as they are known still, in their order."""
+    metadata = here.table(table).metadata
+    parents = {snapshot.snapshot_id: snapshot.parent_snapshot_id for snapshot in metadata.snapshots}
+    found, at = [], metadata.current_snapshot_id
+    while at in parents and at != start:
+        found.append(at)
+        at = parents[at]
+    return found[::-1]
+
+
+def interleave(here, writer, version, moment, partitioned=""):
+    table, expected = prepare(here, version, partitioned)
+    before, start, changed, made = here.rows_by_key(table), here.table(table).metadata.current_snapshot_id, [], []
+
+    def act():
+        changed.append(writer(here, table))
+        made.extend(since(here, table, start))
+
+    with Gate(here.uri) as gate:
+        gate.before(*MOMENTS[moment], act)
+        report = compact(here, table, gate.uri)
+        assert not gate.pending(), "the compaction was over before the writer came"
+    for key, after in changed[0].items():
+        expected[key] = after
+        if after is None:
+            del expected[key]
+    check(here, table, expected, before)
+    if writer in APPLY_STILL:
+        assert report["committed"] and not report["left"], report
+    elif writer in MUST_NOT:
+        assert not report["committed"], report
+    if report["committed"]:
+        # One commit a partition, all of them after the writer's.
+        assert made and since(here, table, start) == [*made, *map(int, report["snapshot-ids"])]
+    else:
+        assert report["left"], report
+    # What was left is done the next time, and again no row changes.
+    compact(here, table)
+    check(here, table, expected, before)
+
+
+@pytest.mark.parametrize("writer, version, moment", cases(BETWEEN, ["work", "commit"]))
+def test_a_writer_between_the_plan_of_a_compaction_and_its_commit(here, writer, version, moment):
+    interleave(here, writer, version, moment)
+
+
+@pytest.mark.parametrize("writer", [change_partitions_and_delete_by_old_ones, delete_by_value, delete_by_position], ids=with_name)
+def test_a_writer_between_in_a_table_with_partitions(here, writer):
+    interleave(here, writer, 2, "work", "PARTITIONED BY (bucket(2, id))")
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_deletes_by_value_for_partitions_that_a_compaction_leaves(here, version):
+    """They are for files of the old partitions only: files that move to new ones have to be without these rows already."""
+    table, expected = prepare(here, version, "PARTITIONED BY (bucket(2, id))")
+    before, done = here.rows_by_key(table), []
+    here.spark(f"ALTER TABLE @{table} DROP PARTITION FIELD bucket(2, id)")
+    with Gate(here.uri) as gate:
+        gate.before(*MOMENTS["work"], lambda: done.append(delete_by_old_partitions(here, table)))
+        report = compact(here, table, gate.uri)
+    if not done:
+        # It had nothing to commit.
+        assert report["left"] and not report["committed"]
+        delete_by_old_partitions(here, table)
+    expected = {key: row for key, row in expected.items() if key not in KEYS}
+    check(here, table, expected, before)
+    compact(here, table)
+    check(here, table, expected, before)
+
+
+@pytest.mark.parametrize("writer, version, moment", cases(WHILE, [None]))
+def test_a_compaction_between_the_look_of_a_writer_and_its_commit(here, writer, version, moment):
+    """Engines have to find out from our snapshots that the files are gone which they delete from."""
+    table, expected = prepare(here, version)
+    before = here.rows_by_key(table)
+    if writer is replace_files:
+        here.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('write.merge.mode' = 'copy-on-write')")
+    done = []
+    with Gate(here.uri) as gate:
+        gated = here.beside(gate.uri)
+        gate.before("POST", 1, lambda: done.append(compact(here, table)))
+        try:
+            changed = (merge if writer is replace_files else writer)(gated, table)
+        except (duckdb.TransactionException, CommitFailedException) as error:
+            assert "409" in str(error) or "Conflict" in str(error), error
+            changed = {}
+        except Exception as error:  # Spark's have no common class.
+            assert "ValidationException" in str(error) or "CommitFailedException" in str(error), error
+            changed = {}
+        assert not gate.pending()
+    assert done[0]["committed"] and len(done[0]["snapshot-ids"]) == 1
+    if writer in (append, delete_by_value, upsert):
+        assert changed, "what does not depend on files has no reason to fail"
+    for key, after in changed.items():
+        expected[key] = after
+        if after is None:
+            del expected[key]
+    check(here, table, expected, before)
+    history = here.table(table).metadata
+    order = [snapshot.snapshot_id for snapshot in history.snapshots]
+    assert order.index(int(done[0]["snapshot-ids"][0])) == len(order) - (2 if changed else 1)
+    compact(here, table)
+    check(here, table, expected, before)
+
+
+# --- Ends -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method, number, when", [("GET", 2, "before"), ("POST", 1, "before"), ("POST", 1, "after")])
+@pytest.mark.parametrize("action", ["compact", "expire-snapshots"])
+def test_a_job_that_is_killed_changes_no_row(here, action, method, number, when):
+    """Before it commits, while the commit is on its way, and before it hears of it."""
+    if (action, method) == ("expire-snapshots", "GET"):
+        number = 1
+    table, expected = prepare(here, 3)
+    before = here.rows_by_key(table)
+    policy = POLICY if action == "compact" else EXPIRE_ALL
+    snapshots = {snapshot.snapshot_id for snapshot in here.table(table).metadata.snapshots}
+    with Gate(here.uri) as gate:
+        command, environment = keyed.maintain_command(gate.uri, name_of(here, table), "--action", action, policy=policy)
+        job = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        getattr(gate, when)(method, number, functools.partial(kill, job))
+        assert job.wait(timeout=60) == -signal.SIGKILL and not gate.pending()
+        # A killed job's request may be on its way still.
+        check(here, table, expected, before)
+    after = {snapshot.snapshot_id for snapshot in here.table(table).metadata.snapshots}
+    assert (after == snapshots) == (method == "GET")
+    keyed.maintain(here.uri, name_of(here, table), policy={**POLICY, **EXPIRE_ALL, "compact": POLICY["compact"]})
+    check(here, table, expected, before)
+
+
+def kill(job):
+    job.kill()
+    job.wait()
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_answer_that_is_lost_is_asked_for(here, version):
+    table, expected = prepare(here, version)
+    before = here.rows_by_key(table)
+    with Gate(here.uri) as gate:
+        gate.after("POST", 1, lambda: False)
+        report = compact(here, table, gate.uri)
+        assert not gate.pending()
+    assert report["committed"] and here.table(table).metadata.current_snapshot_id == int(report["snapshot-ids"][0])
+    check(here, table, expected, before)
+
+
+@pytest.mark.parametrize("writer", [append, upsert, delete_by_position, compact_too], ids=with_name)
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_writer_between_the_plan_of_an_expiry_and_its_commit(here, writer, version):
+    """Files that the new snapshot brought are not deleted, nor those of a tag that came meanwhile."""
+    table, expected = prepare(here, version)
+    before, changed = here.rows_by_key(table), []
+    tagged = here.table(table).metadata.snapshots[1].snapshot_id
+
+    def act():
+        changed.append(writer(here, table))
+        here.spark(f"ALTER TABLE @{table} CREATE TAG kept AS OF VERSION {tagged}")
+
+    with Gate(here.uri) as gate:
+        gate.before("POST", 1, act)
+        [report] = keyed.maintain(gate.uri, name_of(here, table), policy=EXPIRE_ALL)
+        assert not gate.pending()
+    for key, after in changed[0].items():
+        expected[key] = after
+        if after is None:
+            del expected[key]
+    check(here, table, expected, before)
+    assert report["committed"]
+    kept = here.spark(f"SELECT count(*) AS n FROM @{table} VERSION AS OF 'kept'").to_pylist()
+    assert kept == [{"n": 20}]
