@@ -10,10 +10,12 @@ use catalog_server::config::{Config, Flags, Log, LogFormat};
 use catalog_server::server::Server;
 use clap::{Args, Parser, Subcommand};
 use inspect::Inspect;
+use jobs::{Explain, Jobs};
 use maintain::Maintain;
 use tokio::signal::unix::{SignalKind, signal};
 
 mod inspect;
+mod jobs;
 mod maintain;
 mod snippets;
 
@@ -38,8 +40,12 @@ enum Command {
     Serve(Serve),
     /// Look at what a catalog holds, this one or any other
     Inspect(Inspect),
-    /// Maintain a table of a catalog, this one or any other
+    /// Maintain a table of a catalog, this one or any other; or take jobs from this one's queue
     Maintain(Maintain),
+    /// Watch maintenance: what is queued, what runs and how far it is, what came of it
+    Jobs(Jobs),
+    /// Tell how healthy a table is, and why it is maintained as it is
+    Explain(Explain),
 }
 
 /// Serve the catalog over HTTP.
@@ -133,6 +139,8 @@ fn main() -> ExitCode {
         Some(Command::Serve(serve)) => run(serve),
         Some(Command::Inspect(inspect)) => inspect.run(),
         Some(Command::Maintain(maintain)) => maintain.run(),
+        Some(Command::Jobs(jobs)) => jobs.run(),
+        Some(Command::Explain(explain)) => explain.run(),
         None => run(Serve::default()),
     };
     match done {

@@ -102,6 +102,12 @@ impl TableName {
         TableName { warehouse, namespace, table }
     }
 
+    /// As the governance API wants it in a query.
+    pub(crate) fn query(&self) -> String {
+        let (warehouse, table) = (encode(&self.warehouse), encode(&self.table));
+        format!("warehouse={warehouse}&namespace={}&table={table}", encode(&self.namespace.join("\u{1f}")))
+    }
+
     /// Reads `warehouse.namespace.table`; levels may stand in double quotes, a quote in them doubled.
     pub fn parse(text: &str) -> Result<TableName, ClientError> {
         let mut levels = vec![String::new()];
@@ -254,6 +260,11 @@ impl Client {
     pub(crate) async fn call(&self, path: &str, body: &impl serde::Serialize) -> Result<Bytes, ClientError> {
         let body = serde_json::to_string(body).map_err(|error| ClientError::Unexpected(error.to_string()))?;
         self.send(Method::POST, path, Some(body), None).await
+    }
+
+    /// Asks for what is at a path below the catalog's root.
+    pub(crate) async fn get(&self, path: &str) -> Result<Bytes, ClientError> {
+        self.send(Method::GET, path, None, None).await
     }
 
     async fn send(

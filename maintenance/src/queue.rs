@@ -1,12 +1,37 @@
 //! The catalog's queue of jobs, as a worker speaks to it.
 
 use openapi::maintenance::{
-    Finish, FinishOutcome, Heartbeat, HeartbeatAnswer, Held, LeaseAnswer, LeaseRequest, Outputs,
+    Explanation, Finish, FinishOutcome, Heartbeat, HeartbeatAnswer, Held, Job, JobPage, LeaseAnswer,
+    LeaseRequest, Outputs,
 };
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use crate::client::{Client, ClientError, decode};
+use crate::client::{Client, ClientError, TableName, decode};
+
+/// The newest jobs, of one table or of all, in one state or in any.
+pub async fn list_jobs(
+    client: &Client,
+    table: Option<&TableName>,
+    state: Option<&str>,
+    count: u32,
+) -> Result<Vec<Job>, ClientError> {
+    let mut path = format!("governance/v1/maintenance/jobs?page-size={count}");
+    if let Some(table) = table {
+        path = format!("{path}&{}", table.query());
+    }
+    if let Some(state) = state {
+        path = format!("{path}&state={state}");
+    }
+    let JobPage { jobs, .. } = decode(&client.get(&path).await?, "the catalog's answer is no list of jobs")?;
+    Ok(jobs)
+}
+
+/// Why a table is maintained as it is.
+pub async fn explain(client: &Client, table: &TableName) -> Result<Explanation, ClientError> {
+    let answer = client.get(&format!("governance/v1/maintenance/explain?{}", table.query())).await?;
+    decode(&answer, "the catalog's answer is no explanation")
+}
 
 /// How many paths are told at a time.
 const PATHS_MAX: usize = 5_000;

@@ -142,11 +142,11 @@ pub enum Shown<'a> {
 }
 
 fn manifest_list(files: &Files, location: &str) -> Result<Vec<ManifestFile>, JobError> {
-    list::decode(&files.read(location)?, MANIFEST_BYTES_MAX)
+    list::decode(&files.read_manifest(location)?, MANIFEST_BYTES_MAX)
         .map_err(|reason| JobError::Manifest { location: location.to_owned(), reason })
 }
 
 pub(crate) fn manifest(files: &Files, location: &str) -> Result<Manifest, JobError> {
-    Manifest::decode(&files.read(location)?, MANIFEST_BYTES_MAX)
+    Manifest::decode(&files.read_manifest(location)?, MANIFEST_BYTES_MAX)
         .map_err(|reason| JobError::Manifest { location: location.to_owned(), reason })
 }

@@ -133,12 +133,19 @@ fn incoming_id(headers: &HeaderMap) -> Option<Uuid> {
     headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).and_then(|text| Uuid::try_parse(text).ok())
 }
 
+/// What workers say all the time.
+const FREQUENT: [&str; 3] = [
+    "/governance/v1/maintenance/jobs/lease",
+    "/governance/v1/maintenance/jobs/{job-id}/heartbeat",
+    "/governance/v1/maintenance/jobs/{job-id}/outputs",
+];
+
 fn log(method: &Method, route: &str, status: StatusCode, elapsed: Duration, request_id: Uuid) {
     let duration_ms = elapsed.as_secs_f64() * 1_000.0;
     let status = status.as_u16();
     if status >= 500 {
         tracing::warn!(request.id = %request_id, %method, route, status, duration_ms, "request failed");
-    } else if method.is_safe() {
+    } else if method.is_safe() || (status < 400 && FREQUENT.contains(&route)) {
         tracing::debug!(request.id = %request_id, %method, route, status, duration_ms, "request answered");
     } else {
         tracing::info!(request.id = %request_id, %method, route, status, duration_ms, "request answered");

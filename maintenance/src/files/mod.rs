@@ -4,11 +4,12 @@
 pub mod local;
 pub mod source;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -53,7 +54,18 @@ pub struct Files {
     disk: Arc<dyn Disk>,
     counts: Arc<Counts>,
     pace: Option<Arc<Pace>>,
+    kept: Arc<Mutex<Kept>>,
 }
+
+/// Manifests and their lists, which never change: a plan reads them, and the commit soon after it once more.
+#[derive(Default)]
+struct Kept {
+    by_location: HashMap<String, Bytes>,
+    bytes: usize,
+}
+
+/// How much of them is kept.
+const KEPT_BYTES_MAX: usize = 64 << 20;
 
 #[derive(Default)]
 struct Counts {
@@ -81,13 +93,18 @@ impl Files {
             let distance_us = 1_000_000 / i64::from(requests.max(1));
             Arc::new(Pace { now_ms, distance_us, next_us: AtomicI64::new(0) })
         });
-        Files { disk, counts: Arc::default(), pace }
+        Files { disk, counts: Arc::default(), pace, kept: Arc::default() }
     }
 
-    /// The same disk, counted anew.
+    /// The same disk for another job: counted anew, nothing kept.
     #[must_use]
     pub fn counted_anew(&self) -> Files {
-        Files { disk: self.disk.clone(), counts: Arc::default(), pace: self.pace.clone() }
+        Files {
+            disk: self.disk.clone(),
+            counts: Arc::default(),
+            pace: self.pace.clone(),
+            kept: Arc::default(),
+        }
     }
 
     /// What was asked of the disk so far.
@@ -102,6 +119,22 @@ impl Files {
     /// Reads a whole file.
     pub fn read(&self, location: &str) -> Result<Bytes, JobError> {
         self.read_part(location, None)
+    }
+
+    /// Reads a whole manifest or list of manifests, unless it was read before.
+    pub fn read_manifest(&self, location: &str) -> Result<Bytes, JobError> {
+        // What a thread that panicked has left is as good as any other.
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = kept().by_location.get(location) {
+            return Ok(bytes.clone());
+        }
+        let bytes = self.read(location)?;
+        let mut kept = kept();
+        if kept.bytes + bytes.len() <= KEPT_BYTES_MAX {
+            kept.bytes += bytes.len();
+            kept.by_location.insert(location.to_owned(), bytes.clone());
+        }
+        Ok(bytes)
     }
 
     /// Reads a part of a file.

@@ -79,6 +79,10 @@ fn judge_expiry(metadata: &TableMetadata, policy: &Policy, now_ms: i64) -> (Judg
         Ok(Some(due)) => {
             (true, format!("{} are older than they are kept, or used by nothing", expire::told(&due)))
         }
+        Ok(None) if expire::log_limit(metadata, policy).is_some() => (
+            true,
+            format!("it names {} former metadata files, more than wanted", metadata.metadata_log().len()),
+        ),
         Ok(None) => {
             (false, format!("none of {} snapshots is older than it is kept", metadata.snapshots().len()))
         }

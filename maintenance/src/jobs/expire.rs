@@ -48,9 +48,38 @@ fn settings(metadata: &TableMetadata, policy: &Policy, now_ms: i64) -> expire::P
     }
 }
 
-/// Expires a table's snapshots.
+/// How many former metadata files the document is to name, if it names more and the table does not say itself.
+pub fn log_limit(metadata: &TableMetadata, policy: &Policy) -> Option<u32> {
+    let wanted = &policy.metadata_log;
+    let limit = wanted.previous_versions_max.filter(|_| wanted.enabled != Some(false))?;
+    let is_own = metadata.property(properties::PREVIOUS_VERSIONS_MAX).is_some();
+    (!is_own && metadata.metadata_log().len() > limit as usize).then_some(limit)
+}
+
+/// Lets the table say so itself, because it is the catalog that goes by it with every commit.
+fn limit_log(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
+    let metadata = work.catalog.load()?.metadata;
+    let Some(limit) = log_limit(&metadata, work.policy) else { return Ok(()) };
+    let properties = json!({ properties::PREVIOUS_VERSIONS_MAX: limit.to_string() });
+    let body = json!({
+        "requirements": [{ "type": "assert-table-uuid", "uuid": metadata.uuid() }],
+        "updates": [{ "action": "set-properties", "updates": properties }],
+    });
+    match work.catalog.commit(&body.to_string())? {
+        Committed::Done(_) => {
+            report.committed = true;
+            report.add("former-metadata-files-named", limit);
+            Ok(())
+        }
+        Committed::Lost(error) => Err(error.into()),
+        Committed::Unknown(error) => Err(JobError::OutcomeUnknown(error)),
+    }
+}
+
+/// Expires a table's snapshots, and keeps its metadata small.
 pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
     let mut report = Report::default();
+    limit_log(work, &mut report)?;
     if let Some(before) = noted(work)? {
         report.add("files-deleted", clean_up(work, &before, &work.catalog.load()?.metadata)?);
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use roaring::RoaringTreemap;
+use table_core::file::data_location::DataLocations;
 use table_core::file::deletion_vector::{self, DeletionVector, VectorOf};
 use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::file::position_deletes::PositionDeletes;
@@ -139,10 +140,8 @@ type Written = (Vec<DataFile>, Vec<String>);
 impl Writer<'_> {
     /// As deletion vectors, all in one file.
     fn vectors(&self, moved: Vec<(&DataFile, DeletionVector)>) -> Result<Written, JobError> {
-        if moved.is_empty() {
-            return Ok(Written::default());
-        }
-        let location = self.location("puffin")?;
+        let Some((first, _)) = moved.first() else { return Ok(Written::default()) };
+        let location = self.location(first, "puffin")?;
         let vectors: Vec<_> = moved
             .into_iter()
             .map(|(file, vector)| VectorOf {
@@ -160,15 +159,16 @@ impl Writer<'_> {
 
     /// As position delete files, one for each partition.
     fn files(&self, moved: Vec<(&DataFile, DeletionVector)>) -> Result<Written, JobError> {
-        let mut partitions: BTreeMap<(i32, &PartitionTuple), PositionDeletes> = BTreeMap::new();
+        let mut partitions: BTreeMap<(i32, &PartitionTuple), (&DataFile, PositionDeletes)> = BTreeMap::new();
         for (file, vector) in moved {
-            let deletes = partitions.entry((file.spec_id, &file.partition)).or_default();
+            let of_partition = partitions.entry((file.spec_id, &file.partition));
+            let (_, deletes) = of_partition.or_insert_with(|| (file, PositionDeletes::default()));
             deletes.by_path.insert(file.path.clone(), vector.iter().collect::<RoaringTreemap>());
         }
         let options = WriterOptions::of_position_deletes(self.metadata.properties());
         let mut written = Written::default();
-        for ((spec_id, partition), deletes) in partitions {
-            let location = self.location("parquet")?;
+        for ((spec_id, partition), (first, deletes)) in partitions {
+            let location = self.location(first, "parquet")?;
             let output = self.work.files.create(&location)?;
             let (output, file) = deletes.write(output, &options).map_err(JobError::file(&location))?;
             output.finish()?;
@@ -185,12 +185,15 @@ impl Writer<'_> {
         Ok(written)
     }
 
-    fn location(&self, ending: &str) -> Result<String, JobError> {
-        let folder = match self.metadata.property("write.data.path") {
-            Some(path) => path.trim_end_matches('/').to_owned(),
-            None => format!("{}/data", self.metadata.location().trim_end_matches('/')),
-        };
-        let location = format!("{folder}/{}-deletes.{ending}", (self.work.outside.uuid)());
+    /// Deletes lie beside the files that they are for.
+    fn location(&self, of: &DataFile, ending: &str) -> Result<String, JobError> {
+        let specs = self.metadata.partition_specs();
+        let spec = specs.iter().find(|spec| spec.id() == of.spec_id);
+        let spec = spec.ok_or_else(|| JobError::Internal(format!("there is no spec {}", of.spec_id)))?;
+        let locations =
+            DataLocations::new(self.metadata).map_err(JobError::file(self.metadata.location()))?;
+        let name = format!("{}-deletes.{ending}", (self.work.outside.uuid)());
+        let location = locations.file(spec, &of.partition, &name);
         self.outputs.announce(std::slice::from_ref(&location))?;
         Ok(location)
     }

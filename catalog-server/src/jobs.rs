@@ -1,0 +1,205 @@
+//! `firn jobs` and `firn explain`: what maintenance does, for people. They are clients of a catalog, and know nothing of the server
+//! here.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use catalog_server::clock::Clock;
+use clap::Args;
+use maintenance::client::{Client, TableName};
+use maintenance::queue;
+use openapi::maintenance::{Explanation, Job};
+use serde_json::Value;
+
+/// How often a watch looks again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Clears a terminal and begins at its top.
+const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
+const SECOND_MS: i64 = 1_000;
+const MINUTE_MS: i64 = 60 * SECOND_MS;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// Watch maintenance: what is queued, what runs and how far it is, what came of it
+#[derive(Args)]
+#[command(after_long_help = JOBS_EXAMPLES)]
+pub struct Jobs {
+    /// Only those of one table, as `warehouse.namespace.table`
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
+    /// Only those that are `queued`, `running`, `succeeded`, `failed` or `cancelled`
+    #[arg(long, value_name = "STATE")]
+    state: Option<String>,
+    /// How many, newest first
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    count: u32,
+    /// Go on looking, once a second, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+    /// Print JSON, complete and for programs
+    #[arg(long, conflicts_with = "watch")]
+    json: bool,
+    #[command(flatten)]
+    catalog: CatalogAddress,
+}
+
+/// Tell how healthy a table is, and why it is maintained as it is
+#[derive(Args)]
+#[command(after_long_help = EXPLAIN_EXAMPLES)]
+pub struct Explain {
+    /// The table as `warehouse.namespace.table`; put a name that contains dots in double quotes
+    #[arg(long, value_name = "NAME")]
+    table: String,
+    /// Print JSON, complete and for programs
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    catalog: CatalogAddress,
+}
+
+/// Where the catalog is.
+#[derive(Args)]
+struct CatalogAddress {
+    /// The catalog: the `uri` that engines use
+    #[arg(long, env = "FIRN_URI", value_name = "URL", default_value = "http://127.0.0.1:8181")]
+    uri: String,
+    /// Bearer token, where the catalog asks for one
+    #[arg(long, env = "FIRN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+const JOBS_EXAMPLES: &str = "\
+Examples:
+    firn jobs
+    firn jobs --watch
+    firn jobs --state failed --json
+    firn jobs --table main.nyc.flights
+";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Example:
+    firn explain --table main.nyc.flights
+
+A table is healthy at 100. What takes points is told with its numbers, and for every action why it is or is not to be done.
+";
+
+impl Jobs {
+    /// Prints them.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let table = self.table.as_deref().map(TableName::parse).transpose()?;
+            let client = self.catalog.client()?;
+            loop {
+                let jobs =
+                    queue::list_jobs(&client, table.as_ref(), self.state.as_deref(), self.count).await?;
+                let text = if self.json { serde_json::to_string_pretty(&jobs)? + "\n" } else { list(&jobs) };
+                let clear = if self.watch && std::io::stdout().is_terminal() { CLEAR } else { "" };
+                let written = write!(std::io::stdout(), "{clear}{text}");
+                // Whoever pipes this into `head` closes the pipe early, which is no failure.
+                if written.is_err() || !self.watch {
+                    return Ok(());
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        })
+    }
+}
+
+impl Explain {
+    /// Prints it.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let name = TableName::parse(&self.table)?;
+        let client = self.catalog.client()?;
+        let explanation = runtime.block_on(queue::explain(&client, &name))?;
+        let text = if self.json {
+            serde_json::to_string_pretty(&explanation)? + "\n"
+        } else {
+            explained(&self.table, &explanation)
+        };
+        drop(std::io::stdout().write_all(text.as_bytes()));
+        Ok(())
+    }
+}
+
+impl CatalogAddress {
+    fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client::new(&self.uri, self.token.as_deref())?)
+    }
+}
+
+fn list(jobs: &[Job]) -> String {
+    if jobs.is_empty() {
+        return "no jobs\n".to_owned();
+    }
+    let now_ms = Clock::system().now_ms();
+    let mut rows = vec![["TABLE", "ACTION", "STATE", "WHEN", "HOW FAR"].map(str::to_owned)];
+    rows.extend(jobs.iter().map(|job| {
+        let since_ms = job.finished_ms.or(job.started_ms).unwrap_or(job.created_ms);
+        [job.table.clone(), job.action.clone(), job.state.clone(), ago(now_ms - since_ms), how_far(job)]
+    }));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let (table, action, state, when) = (width(0), width(1), width(2), width(3));
+    let lines = rows.iter().map(|[of, what, is, since, far]| {
+        format!("{of:table$}  {what:action$}  {is:state$}  {since:when$}  {far}").trim_end().to_owned() + "\n"
+    });
+    lines.collect()
+}
+
+/// What a job is at, or what came of it.
+fn how_far(job: &Job) -> String {
+    if let Some(error) = &job.error {
+        return error.clone();
+    }
+    match (&job.result, &job.progress) {
+        (Some(result), _) if result["health"].is_number() => format!("health {} of 100", result["health"]),
+        (Some(result), _) => numbers(&result["numbers"]),
+        (None, Some(progress)) => {
+            let (done, total) =
+                (progress["done"].as_u64().unwrap_or(0), progress["total"].as_u64().unwrap_or(0));
+            let doing = progress["doing"].as_str().unwrap_or_default();
+            let percent = (done.saturating_mul(100)).checked_div(total);
+            percent.map_or_else(|| doing.to_owned(), |percent| format!("{doing}: {percent} %"))
+        }
+        (None, None) => job.reason.clone(),
+    }
+}
+
+/// The first numbers of a result.
+fn numbers(numbers: &Value) -> String {
+    const SHOWN: usize = 4;
+    let all = numbers.as_object().into_iter().flatten().take(SHOWN);
+    let told: Vec<_> = all.map(|(name, number)| format!("{} {number}", name.replace('-', " "))).collect();
+    if told.is_empty() { "nothing to do".to_owned() } else { told.join(", ") }
+}
+
+fn explained(name: &str, explanation: &Explanation) -> String {
+    let mut lines = Vec::new();
+    match (&explanation.evaluation, explanation.evaluated_ms) {
+        (Some(evaluation), Some(at_ms)) => {
+            let ago = ago(Clock::system().now_ms() - at_ms);
+            lines.push(format!("{name}: health {} of 100, looked at {ago}", evaluation.health));
+            lines.extend(
+                evaluation.deductions.iter().map(|taken| format!("    -{:<3} {}", taken.points, taken.why)),
+            );
+        }
+        _ => lines.push(format!("{name}: not looked at yet")),
+    }
+    if let Some(paused) = &explanation.paused {
+        lines.push(format!("paused by {}: {}", paused.paused_by, paused.reason));
+    }
+    for action in &explanation.actions {
+        lines.push(format!("{:<18} {:<9} {}", action.action.as_str(), action.state, action.why));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn ago(ms: i64) -> String {
+    match ms.max(0) {
+        ms if ms < MINUTE_MS => format!("{} s ago", ms / SECOND_MS),
+        ms if ms < HOUR_MS => format!("{} min ago", ms / MINUTE_MS),
+        ms if ms < DAY_MS => format!("{} h ago", ms / HOUR_MS),
+        ms => format!("{} days ago", ms / DAY_MS),
+    }
+}
