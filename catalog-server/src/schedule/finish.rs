@@ -51,8 +51,8 @@ pub struct Next {
 struct FollowUp {
     job: Job,
     subject: Subject,
-    /// Each with the earliest instant at which it may be done.
-    next: Vec<(Next, i64)>,
+    /// Each with how jobs of that action ended before.
+    next: Vec<(Next, Vec<End>)>,
     /// How evaluations ended before, if this is one.
     evaluations: Option<Vec<End>>,
 }
@@ -103,13 +103,12 @@ impl Schedule {
             return Ok(None);
         };
         let Some(subject) = self.subject(candidate).await? else { return Ok(None) };
-        let mut wanted: Vec<(Next, i64)> = Vec::new();
+        let mut wanted: Vec<(Next, Vec<End>)> = Vec::new();
         for next in next {
             // Once is enough, however often a worker says so.
             let is_new = wanted.iter().all(|(other, _)| other.action != next.action);
             if is_new && !subject.is_disabled(next.action) {
-                let ends = self.ends(&subject, next.action).await?;
-                wanted.push((next.clone(), self.earliest_ms(next.action, &ends)));
+                wanted.push((next.clone(), self.ends(&subject, next.action).await?));
             }
         }
         let evaluations = if is_evaluation { Some(self.ends(&subject, EVALUATE).await?) } else { None };
@@ -124,25 +123,29 @@ impl Schedule {
     ) -> Result<(), StoreError> {
         let FollowUp { job, subject, next, evaluations } = follow_up;
         let at_ms = tx.at_ms();
-        for (next, earliest_ms) in &next {
-            let Next { action, reason, rank, after_ms } = next;
-            let new = Automatic { subject: &subject, action, reason, rank: *rank, earliest_ms: *earliest_ms };
-            new.enqueue(tx, at_ms.saturating_add(*after_ms)).await?;
+        let (attempt, started_ms) = (job.attempt, job.started_ms);
+        let this = End { state, attempt, started_ms, finished_ms: Some(at_ms) };
+        let earliest_ms = |action: &str, mut ends: Vec<End>| {
+            if action == job.action && state != JobState::Cancelled {
+                ends.insert(0, this);
+            }
+            self.earliest_ms(action, &ends)
+        };
+        for (Next { action, reason, rank, after_ms }, ends) in next {
+            let earliest_ms = earliest_ms(action, ends);
+            let new = Automatic { subject: &subject, action, reason: &reason, rank, earliest_ms };
+            new.enqueue(tx, at_ms.saturating_add(after_ms)).await?;
         }
-        let Some(mut evaluations) = evaluations else { return Ok(()) };
+        let Some(evaluations) = evaluations else { return Ok(()) };
         jobs::prune_succeeded(tx, job.tabular_id, EVALUATE, EVALUATIONS_KEPT).await?;
         // A change that came while the job ran made no other one, since this one was there.
         if let Some(changed_ms) = jobs::find_change(tx, job.job_id).await? {
-            if state != JobState::Cancelled {
-                let (attempt, started_ms) = (job.attempt, job.started_ms);
-                evaluations.insert(0, End { state, attempt, started_ms, finished_ms: Some(at_ms) });
-            }
             let again = Automatic {
                 subject: &subject,
                 action: EVALUATE,
                 reason: "it was changed while it was looked at",
                 rank: RANK_EVALUATE,
-                earliest_ms: self.earliest_ms(EVALUATE, &evaluations),
+                earliest_ms: earliest_ms(EVALUATE, evaluations),
             };
             again.enqueue(tx, changed_ms + i64::from(self.settings.debounce_ms)).await?;
         }

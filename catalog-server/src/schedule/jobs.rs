@@ -22,6 +22,8 @@ use super::Schedule;
 use super::automatic::MAINTENANCE;
 use super::finish::Finished;
 
+/// What becomes of a job whose table is gone.
+pub(super) const TABLE_DROPPED: &str = "its table was dropped";
 /// What somebody asks for by hand is done before all else.
 const RANK_BY_HAND: i64 = i64::MAX;
 /// Others may have leased a job of the same table at the same moment; then the next one is looked for.
@@ -149,7 +151,7 @@ impl Schedule {
             if let Some(table) = self.name_of(&job).await? {
                 return Ok(Some(Leased { job, table, leftovers }));
             }
-            let gone = Finished::Failed("its table was dropped".to_owned());
+            let gone = Finished::Failed(TABLE_DROPPED.to_owned());
             self.finish_job(held(&job, worker), gone).await?;
         }
         Ok(None)

@@ -14,17 +14,39 @@ use crate::store::tabulars::TabularKind;
 use crate::store::{jobs, outbox, upkeep};
 
 use super::Schedule;
-use super::automatic::{Automatic, EVALUATE, RANK_EVALUATE};
+use super::automatic::{Automatic, EVALUATE, RANK_EVALUATE, Subject};
+use super::jobs::TABLE_DROPPED;
 
 /// How often the outbox is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Events are left to gather for a quarter of the time that a table has anyway, and for so long at the most.
+const PATIENCE_MAX_MS: i64 = 5_000;
 /// Events in one transaction, and so the most jobs that it makes.
 const BATCH_EVENTS: u32 = 200;
 /// The name of the cursor.
 const CHANGES: &str = "changes";
-/// What can make a table due: commits, and whatever changes how it is to be maintained.
-const ACTIONS: [&str; 6] =
-    ["create-table", "register-table", "commit-table", "resume", "put-policy", "delete-policy"];
+/// What can make a table due, commits and whatever changes how it is to be maintained, and what ends that for ever.
+const ACTIONS: [&str; 9] = [
+    "create-table",
+    "register-table",
+    "commit-table",
+    "resume",
+    "put-policy",
+    "delete-policy",
+    "drop-table",
+    "purge-table",
+    "unregister-table",
+];
+
+/// A table that was changed.
+enum Noticed {
+    /// It is not there any more.
+    Gone,
+    /// An evaluation of it is queued or running.
+    Open,
+    /// It is to be looked at, not before an instant.
+    Due(Subject, i64),
+}
 
 impl Schedule {
     /// Starts to notice changes: those from now on. Does nothing if that was begun before.
@@ -70,8 +92,11 @@ impl Schedule {
             return Ok(true);
         };
         let after = Some((from.at_ms, from.id));
-        // Settling makes writers wait for each other, so it is done only if there is something to read.
-        if outbox::list(&self.db, after, i64::MAX, 1).await?.is_empty() {
+        // Settling makes writers wait for each other, so it is done only if there is something to read, and no more often than need be.
+        let first = outbox::list(&self.db, after, i64::MAX, 1).await?;
+        let patience_ms = (i64::from(self.settings.debounce_ms) / 4).min(PATIENCE_MAX_MS);
+        let ripe_ms = self.db.now_ms(self.clock.now_ms()).await? - patience_ms;
+        if first.first().is_none_or(|event| event.at_ms > ripe_ms) {
             return Ok(false);
         }
         let settled_ms = self.db.settle(self.clock.now_ms()).await?;
@@ -79,19 +104,10 @@ impl Schedule {
         let Some(last) = events.last() else { return Ok(false) };
         let to = Cursor { at_ms: last.at_ms, id: last.audit_id };
 
-        let mut due = Vec::new();
+        let mut found = Vec::new();
         for (tabular_id, changed_ms) in changed(&events) {
-            let Some(candidate) = upkeep::find(&self.db, tabular_id, EVALUATE).await? else { continue };
-            if candidate.kind != TabularKind::Table {
-                continue;
-            }
-            if candidate.is_open {
-                due.push((tabular_id, changed_ms, None));
-            } else if !candidate.is_paused
-                && let Some(subject) = self.subject(candidate).await?
-            {
-                let earliest_ms = self.earliest_ms(EVALUATE, &self.ends(&subject, EVALUATE).await?);
-                due.push((tabular_id, changed_ms, Some((subject, earliest_ms))));
+            if let Some(noticed) = self.look_up(tabular_id).await? {
+                found.push((tabular_id, changed_ms, noticed));
             }
         }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
@@ -99,28 +115,51 @@ impl Schedule {
             // Another replica was faster, and does the rest, too.
             return Ok(false);
         }
-        for (tabular_id, changed_ms, found) in &due {
-            let Some((subject, earliest_ms)) = found else {
-                if jobs::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await? {
-                    continue;
+        for (tabular_id, changed_ms, noticed) in &found {
+            match noticed {
+                Noticed::Gone => jobs::fail_queued(&mut tx, *tabular_id, TABLE_DROPPED).await?,
+                Noticed::Open => {
+                    if !jobs::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await? {
+                        // The job ended meanwhile and knew nothing of the change: all of this is read anew.
+                        return Ok(true);
+                    }
                 }
-                // The job ended meanwhile and knew nothing of the change: all of this is read anew.
-                return Ok(true);
-            };
-            let new = Automatic {
-                subject,
-                action: EVALUATE,
-                reason: "it was changed",
-                rank: RANK_EVALUATE,
-                earliest_ms: *earliest_ms,
-            };
-            if !new.enqueue(&mut tx, changed_ms + i64::from(self.settings.debounce_ms)).await? {
-                // Somebody asked for one meanwhile, and it may run already.
-                jobs::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await?;
+                Noticed::Due(subject, earliest_ms) => {
+                    let new = Automatic {
+                        subject,
+                        action: EVALUATE,
+                        reason: "it was changed",
+                        rank: RANK_EVALUATE,
+                        earliest_ms: *earliest_ms,
+                    };
+                    if !new.enqueue(&mut tx, changed_ms + i64::from(self.settings.debounce_ms)).await? {
+                        // Somebody asked for one meanwhile, and it may run already.
+                        jobs::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await?;
+                    }
+                }
             }
         }
         tx.commit().await?;
         Ok(events.len() == BATCH_EVENTS as usize)
+    }
+
+    /// How it stands about something that was changed. `None` if that makes nothing due.
+    async fn look_up(&self, tabular_id: TabularId) -> Result<Option<Noticed>, CatalogError> {
+        let Some(candidate) = upkeep::find(&self.db, tabular_id, EVALUATE).await? else {
+            return Ok(Some(Noticed::Gone));
+        };
+        if candidate.kind != TabularKind::Table {
+            return Ok(None);
+        }
+        if candidate.is_open {
+            return Ok(Some(Noticed::Open));
+        }
+        if candidate.is_paused {
+            return Ok(None);
+        }
+        let Some(subject) = self.subject(candidate).await? else { return Ok(None) };
+        let earliest_ms = self.earliest_ms(EVALUATE, &self.ends(&subject, EVALUATE).await?);
+        Ok(Some(Noticed::Due(subject, earliest_ms)))
     }
 }
 
@@ -170,6 +209,6 @@ mod tests {
             event("resume", "table", 8, 18),
         ];
         let found: Vec<_> = changed(&events).into_iter().map(|(id, at_ms)| (id.0.as_u128(), at_ms)).collect();
-        assert_eq!(found, [(1, 11), (2, 10), (8, 18)]);
+        assert_eq!(found, [(1, 11), (2, 10), (4, 14), (8, 18)]);
     }
 }

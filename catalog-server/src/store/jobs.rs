@@ -424,6 +424,16 @@ pub async fn finish(tx: &mut Tx, lease: JobLease<'_>, outcome: Outcome<'_>) -> R
     Ok(changed == 1)
 }
 
+/// Gives up, at [`Tx::at_ms`], whatever is queued for a table.
+pub async fn fail_queued(tx: &mut Tx, tabular_id: TabularId, error: &str) -> Result<(), StoreError> {
+    const SQL: &str = "
+        UPDATE maintenance_jobs SET state = 'failed', error = $2, finished_ms = $3
+        WHERE tabular_id = $1 AND state = 'queued'";
+
+    let at_ms = tx.at_ms();
+    execute!(tx, query(SQL).bind(tabular_id).bind(error).bind(at_ms)).map(drop)
+}
+
 /// Keeps with the job that is running that its table was changed at `changed_ms`, unless an earlier change since its lease is known.
 /// A job that is queued will see the change.
 ///

@@ -227,6 +227,22 @@ async fn a_paused_table_is_left_alone_until_it_is_resumed(backend: Backend) {
     assert_eq!(jobs(&firn, &ns, "t", "evaluate").await.len(), 2);
 }
 
+async fn jobs_of_a_dropped_table_are_given_up(backend: Backend) {
+    let firn = eager(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    create_table(&firn, &ns, "t").await;
+    let queued = eventually("an evaluation", async || jobs(&firn, &ns, "t", "evaluate").await.pop()).await;
+    firn.delete(&fixture::table_path(&ns, "t")).await.expect(204);
+    // No worker has to ask for it first.
+    let path = format!("jobs/{}", queued["job-id"].as_str().unwrap());
+    let ended = eventually("its end", async || {
+        let job = get(&firn, &path).await;
+        (job["state"] != "queued").then_some(job)
+    });
+    let ended = ended.await;
+    assert_eq!((&ended["state"], &ended["error"]), (&json!("failed"), &json!("its table was dropped")));
+}
+
 async fn what_fails_again_and_again_is_tried_ever_later(backend: Backend) {
     let firn = eager(backend).await;
     let ns = fixture::namespace(&firn).await;
@@ -357,6 +373,7 @@ tests::on_both_databases!(
     greater_gains_come_first,
     a_refused_worker_queues_nothing,
     a_paused_table_is_left_alone_until_it_is_resumed,
+    jobs_of_a_dropped_table_are_given_up,
     what_fails_again_and_again_is_tried_ever_later,
     every_state_is_explained,
 );

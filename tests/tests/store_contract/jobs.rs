@@ -31,6 +31,7 @@ on_both_databases!(
     the_last_jobs_of_an_action_are_known,
     a_change_is_kept_with_the_job_that_runs,
     only_the_last_successes_are_kept,
+    what_is_queued_for_a_table_can_be_given_up,
 );
 
 const TERMS: LeaseTerms = LeaseTerms { lease_ms: 60_000, attempts_max: 3 };
@@ -473,4 +474,20 @@ async fn only_the_last_successes_are_kept(fixture: &Fixture) {
         let is_kept = jobs::find(&fixture.db, job_id).await.unwrap().is_some();
         assert_eq!(is_kept, ![0, 2].contains(&number), "job {number}");
     }
+}
+
+async fn what_is_queued_for_a_table_can_be_given_up(fixture: &Fixture) {
+    let (one, other) = (table(), table());
+    let running = enqueue(fixture, &Wanted { rank: 9, ..compact(one) }).await.unwrap();
+    lease(fixture, "w", TERMS).await.unwrap();
+    let queued = enqueue(fixture, &Wanted { action: "evaluate", ..compact(one) }).await.unwrap();
+    let of_other = enqueue(fixture, &compact(other)).await.unwrap();
+    let mut tx = fixture.write().await;
+    jobs::fail_queued(&mut tx, one, "its table was dropped").await.unwrap();
+    tx.commit().await.unwrap();
+    let failed = find(fixture, queued).await;
+    assert_eq!((failed.state, failed.error.as_deref()), (JobState::Failed, Some("its table was dropped")));
+    assert!(failed.finished_ms.is_some());
+    assert_eq!(find(fixture, running).await.state, JobState::Running);
+    assert_eq!(find(fixture, of_other).await.state, JobState::Queued);
 }

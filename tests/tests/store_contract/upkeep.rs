@@ -90,6 +90,7 @@ async fn of_two_who_move_a_cursor_one_does(fixture: &Fixture) {
 }
 
 async fn a_candidate_tells_what_is_under_way(fixture: &Fixture) {
+    fixture.namespace("a").await;
     let namespace_id = fixture.namespace("a\u{1f}b").await;
     let table = fixture.table(namespace_id, "t").await;
     let view = fixture.tabular(TabularKind::View, namespace_id, "v").await;
