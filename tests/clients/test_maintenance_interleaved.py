@@ -39,14 +39,15 @@ NUMBERS = itertools.count()
 
 
 def prepare(here, version, partitioned=""):
-    """A table with 30 rows in some files, two of them already deleted by value; gives its name and its rows."""
+    """A table of some files, with rows that are deleted by value already; gives its name, its rows, and what Spark says of these."""
     table = f"t{next(NUMBERS)}"
     here.create_keyed(table, version, partitioned, AT_ONCE)
-    for start in (0, 10, 20):
-        here.sink.append(table, [row(key, 0) for key in range(start, start + 10)])
+    keys = [key for start in (0, 10, 20) for key in range(start, start + 7)]
+    for start in (0, 7, 14):
+        here.sink.append(table, [row(key, 0) for key in keys[start : start + 7]])
     here.sink.upsert(table, [row(5, 1), row(15, 1)], [row(6, 0), row(16, 0)])
-    rows = {key: row(key, 0) for key in range(30) if key not in (6, 16)} | {key: row(key, 1) for key in (5, 15)}
-    return table, rows
+    rows = {key: row(key, 0) for key in keys if key not in (6, 16)} | {key: row(key, 1) for key in (5, 15)}
+    return table, rows, here.rows_by_key(table) if version == 3 else {}
 
 
 def name_of(here, table):
@@ -58,11 +59,11 @@ def compact(here, table, uri=None):
     return report
 
 
-def check(here, table, expected, before=None):
+def check(here, table, expected, before):
     """Spark and DuckDB read what is expected; rows that nobody touched kept their ids."""
     found = here.rows_by_key(table)
     assert {key: row for key, (row, _, _) in found.items()} == expected
-    if before is not None and here.version(table) == 3:
+    if here.version(table) == 3:
         for key in found.keys() & before.keys():
             if found[key][0] == before[key][0]:
                 assert found[key] == before[key], f"the row of {key} is taken for another one"
@@ -86,12 +87,6 @@ def append(here, table):
     return {100: row(100, 0), 101: row(101, 0)}
 
 
-def append_by_pyiceberg(here, table):
-    """It writes no tables of version 3."""
-    here.table(table).append(keyed.arrow([row(100, 0)]))
-    return {100: row(100, 0)}
-
-
 def delete_by_value(here, table):
     here.sink.upsert(table, [], [row(key, 0) for key in KEYS])
     return GONE
@@ -106,6 +101,12 @@ def upsert(here, table):
 def delete_by_position(here, table):
     here.spark(f"DELETE FROM @{table} WHERE id IN ({ids(KEYS)})")
     return GONE
+
+
+def delete_by_position_in_one_file(here, table):
+    """One delete file for the whole partition; in version 3 there are vectors nevertheless."""
+    here.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('write.delete.granularity' = 'partition')")
+    return delete_by_position(here, table)
 
 
 def update(here, table):
@@ -188,13 +189,13 @@ def delete_by_old_partitions(here, table):
 
 
 # Whether the compaction has to succeed: nothing that it did is wrong by what the writer did.
-APPLY_STILL = {append, append_by_pyiceberg, delete_by_value, upsert, change_partitions, change_partitions_and_delete_by_old_ones}
+APPLY_STILL = {append, delete_by_value, upsert, change_partitions, change_partitions_and_delete_by_old_ones}
 # Whether it must not: what it read is not the table's past, or its files are others.
 MUST_NOT = {replace_files, compact_too, compact_too_and_delete, roll_back}
 # It may translate the deletes, or leave the files for the next time.
 BETWEEN = [
-    append, delete_by_value, upsert, delete_by_position, update, merge, replace_files, delete_in_duckdb, delete_twice, expire,
-    delete_and_expire, compact_too, compact_too_and_delete, roll_back, change_partitions,
+    append, delete_by_value, upsert, delete_by_position, delete_by_position_in_one_file, update, merge, replace_files,
+    delete_in_duckdb, delete_twice, expire, delete_and_expire, compact_too, compact_too_and_delete, roll_back, change_partitions,
 ]  # fmt: skip
 WHILE = [append, delete_by_value, upsert, delete_by_position, update, merge, replace_files, delete_in_duckdb]
 
@@ -202,10 +203,10 @@ WHILE = [append, delete_by_value, upsert, delete_by_position, update, merge, rep
 MOMENTS = {"work": ("GET", 2), "commit": ("POST", 1)}
 
 
-def cases(writers, moments):
+def cases(writers, *moments):
     """Every writer in both versions, at one moment in the one and at another in the other."""
     return [
-        pytest.param(writer, version, moments[(number + version) % len(moments)], id=f"{writer.__name__}-v{version}")
+        pytest.param(writer, version, *moments[(number + version) % 2 :][:1], id=f"{writer.__name__}-v{version}")
         for number, writer in enumerate(writers)
         for version in (2, 3)
     ]
@@ -227,8 +228,8 @@ def since(here, table, start):
 
 
 def interleave(here, writer, version, moment, partitioned=""):
-    table, expected = prepare(here, version, partitioned)
-    before, start, changed, made = here.rows_by_key(table), here.table(table).metadata.current_snapshot_id, [], []
+    table, expected, before = prepare(here, version, partitioned)
+    start, changed, made = here.table(table).metadata.current_snapshot_id, [], []
 
     def act():
         changed.append(writer(here, table))
@@ -257,7 +258,7 @@ def interleave(here, writer, version, moment, partitioned=""):
     check(here, table, expected, before)
 
 
-@pytest.mark.parametrize("writer, version, moment", cases(BETWEEN, ["work", "commit"]))
+@pytest.mark.parametrize("writer, version, moment", cases(BETWEEN, "work", "commit"))
 def test_a_writer_between_the_plan_of_a_compaction_and_its_commit(here, writer, version, moment):
     interleave(here, writer, version, moment)
 
@@ -270,8 +271,8 @@ def test_a_writer_between_in_a_table_with_partitions(here, writer):
 @pytest.mark.parametrize("version", [2, 3])
 def test_deletes_by_value_for_partitions_that_a_compaction_leaves(here, version):
     """They are for files of the old partitions only: files that move to new ones have to be without these rows already."""
-    table, expected = prepare(here, version, "PARTITIONED BY (bucket(2, id))")
-    before, done = here.rows_by_key(table), []
+    table, expected, before = prepare(here, version, "PARTITIONED BY (bucket(2, id))")
+    done = []
     here.spark(f"ALTER TABLE @{table} DROP PARTITION FIELD bucket(2, id)")
     with Gate(here.uri) as gate:
         gate.before(*MOMENTS["work"], lambda: done.append(delete_by_old_partitions(here, table)))
@@ -286,11 +287,10 @@ def test_deletes_by_value_for_partitions_that_a_compaction_leaves(here, version)
     check(here, table, expected, before)
 
 
-@pytest.mark.parametrize("writer, version, moment", cases(WHILE, [None]))
-def test_a_compaction_between_the_look_of_a_writer_and_its_commit(here, writer, version, moment):
+@pytest.mark.parametrize("writer, version", cases(WHILE))
+def test_a_compaction_between_the_look_of_a_writer_and_its_commit(here, writer, version):
     """Engines have to find out from our snapshots that the files are gone which they delete from."""
-    table, expected = prepare(here, version)
-    before = here.rows_by_key(table)
+    table, expected, before = prepare(here, version)
     if writer is replace_files:
         here.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('write.merge.mode' = 'copy-on-write')")
     done = []
@@ -330,8 +330,7 @@ def test_a_job_that_is_killed_changes_no_row(here, action, method, number, when)
     """Before it commits, while the commit is on its way, and before it hears of it."""
     if (action, method) == ("expire-snapshots", "GET"):
         number = 1
-    table, expected = prepare(here, 3)
-    before = here.rows_by_key(table)
+    table, expected, before = prepare(here, 3)
     policy = POLICY if action == "compact" else EXPIRE_ALL
     snapshots = {snapshot.snapshot_id for snapshot in here.table(table).metadata.snapshots}
     with Gate(here.uri) as gate:
@@ -354,8 +353,7 @@ def kill(job):
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_an_answer_that_is_lost_is_asked_for(here, version):
-    table, expected = prepare(here, version)
-    before = here.rows_by_key(table)
+    table, expected, before = prepare(here, version)
     with Gate(here.uri) as gate:
         gate.after("POST", 1, lambda: False)
         report = compact(here, table, gate.uri)
@@ -364,12 +362,11 @@ def test_an_answer_that_is_lost_is_asked_for(here, version):
     check(here, table, expected, before)
 
 
-@pytest.mark.parametrize("writer", [append, upsert, delete_by_position, compact_too], ids=with_name)
-@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("writer, version", [(append, 2), (upsert, 3), (delete_by_position, 3), (compact_too, 2)])
 def test_a_writer_between_the_plan_of_an_expiry_and_its_commit(here, writer, version):
     """Files that the new snapshot brought are not deleted, nor those of a tag that came meanwhile."""
-    table, expected = prepare(here, version)
-    before, changed = here.rows_by_key(table), []
+    table, expected, before = prepare(here, version)
+    changed = []
     tagged = here.table(table).metadata.snapshots[1].snapshot_id
 
     def act():
@@ -387,4 +384,4 @@ def test_a_writer_between_the_plan_of_an_expiry_and_its_commit(here, writer, ver
     check(here, table, expected, before)
     assert report["committed"]
     kept = here.spark(f"SELECT count(*) AS n FROM @{table} VERSION AS OF 'kept'").to_pylist()
-    assert kept == [{"n": 20}]
+    assert kept == [{"n": 14}]

@@ -53,7 +53,7 @@ EXPIRED = ("NotFoundException", "FileNotFoundException", "No such file", "Cannot
 # Version, partitions, how MERGE writes. The last one changes its partitions and columns midway.
 TABLES = {
     "plain_v2": (2, "", keyed.COPY_ON_WRITE_MERGE),
-    "days_v2": (2, "PARTITIONED BY (day)", {}),
+    "days_v2": (2, "PARTITIONED BY (day)", {"write.delete.granularity": "partition"}),
     "buckets_v3": (3, "PARTITIONED BY (bucket(2, id))", {}),
     "evolving_v3": (3, "PARTITIONED BY (bucket(2, id))", keyed.COPY_ON_WRITE_MERGE),
 }
