@@ -17,7 +17,9 @@ def main():
     jars = glob.glob(str(Path(os.environ["FIRN_TEST_CACHE"]) / "spark-jars" / "*.jar"))
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     # Read before the virtual machine starts, and so not from the session's settings.
-    os.environ["PYSPARK_SUBMIT_ARGS"] = f"--driver-memory {memory} pyspark-shell"
+    # And it says so when it runs out of memory, rather than end in one of many ways.
+    exits = "--driver-java-options -XX:+ExitOnOutOfMemoryError"
+    os.environ["PYSPARK_SUBMIT_ARGS"] = f"--driver-memory {memory} {exits} pyspark-shell"
     settings = {
         "spark.jars": ",".join(jars),
         "spark.ui.enabled": "false",

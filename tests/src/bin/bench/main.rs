@@ -30,7 +30,7 @@ enum Command {
     Catalog(Options),
     /// Plans of scans of a large table: time against Iceberg's libraries, and memory
     Planning(planning::Options),
-    /// Compaction and expiry of tables: CPU time, memory and time against Spark, DuckDB and copying
+    /// Compaction and expiry of tables: CPU time, memory and time against engines and copying
     Compaction(compaction::Options),
     /// A reference server; started by the measurements themselves
     #[command(hide = true)]

@@ -85,7 +85,7 @@ pub fn spark(
     Ok(outcome)
 }
 
-/// DuckDB, which reads the files, leaves out what is deleted, and writes the rest.
+/// `DuckDB`, which reads the files, leaves out what is deleted, and writes the rest.
 pub fn duckdb(
     files: &Files,
     output: &Path,
@@ -114,7 +114,8 @@ pub fn copy(files: &Files, output: &Path, limits: &Limits) -> anyhow::Result<Out
     measure::run(&command, limits)
 }
 
-/// Fails unless DuckDB reads these rows in a table, or in the Parquet files of a folder.
+/// Fails unless `PyIceberg` and `DuckDB` find these rows in a table, or in the Parquet files of a folder, with nothing deleted
+/// from them.
 pub fn check(firn: &Firn, source: &Source<'_>, rows: Rows, left: Left) -> anyhow::Result<()> {
     let mut command =
         std::process::Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/bench-python"));

@@ -10,13 +10,14 @@ use serde_json::Value;
 use tests::keeper;
 
 /// What allocators say when they get no more.
-const OUT_OF_MEMORY: [&str; 6] = [
+const OUT_OF_MEMORY: [&str; 7] = [
     "OutOfMemory",
     "memory allocation of",
     "Out of Memory",
     "bad_alloc",
     "MemoryError",
     "Cannot allocate memory",
+    "insufficient memory",
 ];
 /// Lines of a failure that are shown.
 const LINES: usize = 20;
@@ -62,6 +63,8 @@ pub fn run(command: &[String], limits: &Limits) -> anyhow::Result<Outcome> {
     let mut measure = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/bench-measure"));
     measure.arg(&result).arg(limits.memory_bytes.unwrap_or(0).to_string());
     measure.arg(limits.patience_seconds.to_string()).args(command);
+    // Java virtual machines that run out of memory leave a report where they were started.
+    measure.current_dir(&limits.scratch);
     // A group of its own, so that it can be ended with what it has started.
     measure.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = measure.spawn().context("cannot run clients/bench-measure")?;

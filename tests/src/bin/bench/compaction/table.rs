@@ -92,7 +92,7 @@ impl Table {
 
     /// Drops it with all files of its own.
     pub async fn remove(self, firn: &Firn) -> anyhow::Result<()> {
-        firn.delete(&fixture::table_path(NAMESPACE, &self.name)).await;
+        firn.delete(&fixture::table_path(NAMESPACE, &self.name)).await.expect(204);
         Ok(fs::remove_dir_all(self.folder)?)
     }
 }
