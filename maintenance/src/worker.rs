@@ -9,7 +9,6 @@ use openapi::maintenance::{FinishOutcome, Held, Job, LeaseAnswer};
 use serde_json::{Value as Json, json};
 use table_core::rewrite::policy::Policy;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -283,7 +282,7 @@ async fn keep_alive(
 ) {
     let lease = Duration::from_millis(u64::try_from(lease_ms).unwrap_or(0));
     let pause = lease / HEARTBEATS;
-    let mut heard = Instant::now();
+    let mut unheard = 0;
     loop {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -294,19 +293,21 @@ async fn keep_alive(
         }
         match queue.heartbeat(id, held, shared.told()).await {
             Ok(cancel) => {
-                heard = Instant::now();
+                unheard = 0;
                 shared.cancel.fetch_or(cancel, Ordering::Relaxed);
             }
             Err(ClientError::Refused { status: 404 | 409, message }) => {
                 *lock(&shared.lost) = Some(message);
                 return;
             }
-            Err(error) if heard.elapsed() >= lease => {
-                *lock(&shared.lost) =
-                    Some(format!("the catalog did not hear of it for {} s: {error}", lease.as_secs()));
+            Err(error) if unheard >= HEARTBEATS => {
+                *lock(&shared.lost) = Some(format!("the catalog did not hear of it for {lease:?}: {error}"));
                 return;
             }
-            Err(error) => tracing::debug!(job.id = %id, %error, "a heartbeat did not get through"),
+            Err(error) => {
+                unheard += 1;
+                tracing::debug!(job.id = %id, %error, "a heartbeat did not get through");
+            }
         }
     }
 }

@@ -309,7 +309,7 @@ class Daemon:
     """The server's own maintenance, and a worker beside it that is killed and started again."""
 
     # Two workers together, one of them in the server.
-    SERVER = {"FIRN_MAINTENANCE__WORKERS": "1", "FIRN_MAINTENANCE__DEBOUNCE_MS": "200"}
+    SERVER = {"FIRN_MAINTENANCE__WORKERS": "1", "FIRN_MAINTENANCE__DEBOUNCE_MS": "200", "FIRN_MAINTENANCE__LEASE_MS": "3000"}
 
     def __init__(self, torture, number):
         self.torture, self.random = torture, random.Random(f"{torture.seed} daemon {number}")
@@ -342,13 +342,15 @@ class Daemon:
 
     def finish(self):
         """Until the queue is empty."""
-        url = f"{self.torture.uri}/governance/v1/maintenance/jobs?warehouse={self.torture.warehouse}"
+        url = f"{self.torture.uri}/governance/v1/maintenance/jobs?page-size=1000"
         until = time.monotonic() + PATIENCE + 60
         while True:
             with urllib.request.urlopen(url, timeout=30) as answer:
                 jobs = json.load(answer)["jobs"]
             states = Counter(job["state"] for job in jobs)
-            if not states.keys() & {"queued", "leased", "running"}:
+            # What failed is tried again later and later.
+            soon_ms = time.time() * 1000 + 10_000
+            if not any(job["state"] == "running" or job["state"] == "queued" and job["due-ms"] < soon_ms for job in jobs):
                 self.torture.counts.update({f"jobs {state}": count for state, count in states.items()})
                 return
             assert time.monotonic() < until, states
@@ -509,12 +511,14 @@ def wait_for(uri):
 class Server:
     """A server of the torture's own, which can be killed and comes back at its address."""
 
-    def __init__(self, folder, mode):
+    def __init__(self, folder, mode, database_url=None):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
         self.uri, self.folder = f"http://{self.address}", Path(folder)
-        self.settings = MODES[mode].SERVER
+        self.settings = dict(MODES[mode].SERVER)
+        if database_url:
+            self.settings["FIRN_DATABASE_URL"] = database_url
         self.start()
 
     def start(self):
@@ -535,11 +539,12 @@ class Server:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=float(os.environ.get("FIRN_SECONDS", "60")))
-    parser.add_argument("--mode", choices=MODES, default="once")
+    parser.add_argument("--mode", choices=MODES, default="daemon")
+    parser.add_argument("--database-url", help="an empty PostgreSQL database; SQLite if there is none")
     arguments = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="torture_"))
     print(f"all of it is in {scratch}, which stays there if it fails", file=sys.stderr)
-    server = Server(scratch, arguments.mode)
+    server = Server(scratch, arguments.mode, arguments.database_url)
     try:
         spark = harness.open_spark(scratch)
         wait_for(server.uri)
