@@ -45,7 +45,7 @@ enum Noticed {
     /// An evaluation of it is queued or running.
     Open,
     /// It is to be looked at, not before an instant.
-    Due(Subject, i64),
+    Due(Box<Subject>, i64),
 }
 
 impl Schedule {
@@ -159,7 +159,7 @@ impl Schedule {
         }
         let Some(subject) = self.subject(candidate).await? else { return Ok(None) };
         let earliest_ms = self.earliest_ms(EVALUATE, &self.ends(&subject, EVALUATE).await?);
-        Ok(Some(Noticed::Due(subject, earliest_ms)))
+        Ok(Some(Noticed::Due(Box::new(subject), earliest_ms)))
     }
 }
 
