@@ -5,12 +5,14 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, header};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+/// Servers close connections that nobody has used for a while; a request that meets the end of one is lost.
+const IDLE_MAX: std::time::Duration = std::time::Duration::from_secs(2);
 /// How long one answer is waited for.
 const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(120);
 /// How often a submitted plan is asked for, a second apart.
@@ -153,7 +155,10 @@ impl Client {
             .https_or_http()
             .enable_http1()
             .build();
-        let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+        let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE_MAX)
+            .pool_timer(TokioTimer::new())
+            .build(connector);
         let root = uri.trim_end_matches('/').trim_end_matches("/v1").to_owned();
         let token = token.map(str::to_owned);
         Ok(Client { http, root, token, prefix: String::new(), plans: false })

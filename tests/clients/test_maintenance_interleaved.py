@@ -19,7 +19,7 @@ from keyed import ids, row, values
 from pyiceberg.exceptions import CommitFailedException
 
 POLICY = {"compact": {"inputs-min": 2, "delete-ratio": 0.001}}
-EXPIRE_ALL = {"compact": {"enabled": False}, "expire-snapshots": {"snapshots-min": 1}}
+EXPIRE_ALL = {"compact": {"enabled": False}, "rewrite-manifests": {"enabled": False}, "expire-snapshots": {"snapshots-min": 1}}
 # The table's own word comes before that of a policy, which may not be this short.
 AT_ONCE = {"history.expire.max-snapshot-age-ms": 1}
 

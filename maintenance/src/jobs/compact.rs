@@ -121,13 +121,21 @@ impl<'a> Compaction<'a> {
         let mut batch = Vec::new();
         let mut batch_bytes = 0_i64;
         let count = self.plan.groups.len();
-        for (number, group) in self.plan.groups.iter().enumerate() {
+        // What moves to another partition spec comes last, because it is committed apart.
+        let mut groups: Vec<&Group> = self.plan.groups.iter().collect();
+        groups.sort_by_key(|group| group.partition.is_none());
+        for (number, group) in groups.into_iter().enumerate() {
             self.work.host.progress(Progress {
                 doing: format!("group {} of {count}: {} files", number + 1, group.inputs.len()),
                 done: number as u64,
                 total: count as u64,
                 unit: "groups",
             });
+            let moves = batch.first().is_some_and(|done: &Done<'_>| done.group.partition.is_none());
+            if moves != group.partition.is_none() {
+                self.commit(std::mem::take(&mut batch))?;
+                batch_bytes = 0;
+            }
             match rewriter.rewrite(group, self.outputs) {
                 Ok(rewritten) => batch.push(Done { number, group, rewritten }),
                 // Others may be fine.
@@ -264,11 +272,16 @@ impl<'a> Compaction<'a> {
 
     /// The same rows in other files. New files take the age of the snapshot that was read, so that deletes which came since
     /// still apply; deletes that are for nothing any more go in the same commit.
+    ///
+    /// Rows that move to another partition spec are as old as the commit: deletes by value which came since are for the spec that
+    /// they come from or for the one that they go to, and would apply to too few of them or to too many. All groups move, or
+    /// none does.
     fn change(&self, batch: &[Done<'_>], with_dangling: bool, moved: &remap::Moved) -> Change {
         let mut change = Change::new(Kind::Replace);
         let files = batch.iter().flat_map(|done| &done.rewritten.files);
         change.added_data = files.cloned().collect();
-        change.data_sequence_number = Some(self.plan.sequence_number);
+        let moves = batch.iter().any(|done| done.group.partition.is_none());
+        change.data_sequence_number = (!moves).then_some(self.plan.sequence_number);
         let inputs = batch.iter().flat_map(|done| &done.group.inputs);
         change.removed_paths = inputs.map(|input| input.path.clone()).collect();
         if with_dangling {

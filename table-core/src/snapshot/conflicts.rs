@@ -42,6 +42,8 @@ pub(super) struct Conflicts<'a> {
     since_number: i64,
     /// The data files to remove.
     files: Removed<'a>,
+    /// Specs whose deletes by value are for the files of all.
+    unpartitioned: HashSet<i32>,
     targets: HashSet<&'a str>,
     translated: HashSet<&'a DeleteKey>,
     references: HashSet<&'a str>,
@@ -98,13 +100,15 @@ impl<'a> Conflicts<'a> {
         let filter = filter_of(change).map(|filter| RowMatch::new(metadata, filter)).transpose()?;
         let since = checks.since.and_then(|id| metadata.snapshot(id));
         let unpartitioned = metadata.partition_specs().iter().filter(|spec| spec.is_unpartitioned());
+        let unpartitioned: HashSet<i32> = unpartitioned.map(PartitionSpec::id).collect();
         Ok(Conflicts {
             change,
             looks,
             filter,
             snapshots,
             since_number: since.map_or(0, Snapshot::sequence_number),
-            files: Removed::new(change, unpartitioned.map(PartitionSpec::id).collect()),
+            files: Removed::new(change, unpartitioned.iter().copied().collect()),
+            unpartitioned,
             targets: change.added_deletes.iter().filter_map(|added| vector_of(&added.file)).collect(),
             translated: checks.translated.iter().collect(),
             references: checks.referenced_files.iter().map(String::as_str).collect(),
@@ -223,11 +227,14 @@ impl<'a> Conflicts<'a> {
         }
     }
 
-    /// Whether a delete goes on to apply to the files added: it is by value, and they keep a number that is not newer than
-    /// what the change has seen.
+    /// Whether a delete goes on to apply to the files added: it is by value, they keep a number that is not newer than what the
+    /// change has seen, and it does not end with the partition spec that rows are moved out of.
     fn still_applies(&self, delete: &File<'_>) -> bool {
         let keeps_number = self.change.data_sequence_number.is_some_and(|number| number <= self.since_number);
-        delete.content() == Content::EqualityDeletes && keeps_number
+        let stays = |file: &DataFile| file.spec_id == delete.spec_id();
+        delete.content() == Content::EqualityDeletes
+            && keeps_number
+            && (self.unpartitioned.contains(&delete.spec_id()) || self.change.added_data.iter().all(stays))
     }
 
     fn look_at_removed(&mut self, delete: &File<'_>, tuple: &PartitionTuple) {

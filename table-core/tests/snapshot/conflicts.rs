@@ -110,6 +110,17 @@ fn a_new_equality_delete_is_fine_only_if_new_files_keep_the_starting_number() {
 }
 
 #[test]
+fn a_new_equality_delete_does_not_follow_rows_to_another_spec() {
+    let moves = Change {
+        data_sequence_number: Some(1),
+        ..replace(&[data("a", "x")], &[unpartitioned(data("n", ""))], 1)
+    };
+    let lake = after(2, &row_delta(&[], &[equality("e", "x")]));
+    assert_eq!(deleted_from(conflict(&lake, &moves)), [pair("a", "e")]);
+    fine(&after(2, &row_delta(&[], &[unpartitioned(equality("e", ""))])), &moves);
+}
+
+#[test]
 fn an_equality_delete_without_partition_is_for_every_file() {
     let lake = after(2, &row_delta(&[], &[unpartitioned(equality("e", ""))]));
     assert_eq!(deleted_from(conflict(&lake, &rewrite_a())), [pair("a", "e")]);
