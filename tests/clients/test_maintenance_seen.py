@@ -1,0 +1,80 @@
+"""`firn jobs` and `firn explain`: what people see of maintenance, before, while and after a worker of the queue does it."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+
+import harness
+import pytest
+
+BINARY = os.environ.get("FIRN_BINARY")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("FIRN_")}
+
+
+def firn(*words):
+    done = subprocess.run([BINARY, *words, "--uri", harness.URI], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def queue(place, table, action):
+    name = {"warehouse": harness.WAREHOUSE, "namespace": [place.name], "table": table}
+    body = json.dumps({"table": name, "action": action}).encode()
+    request = urllib.request.Request(f"{harness.URI}/governance/v1/maintenance/jobs", body, {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def job_of(name, action):
+    jobs = json.loads(firn("jobs", "--table", name, "--json"))
+    return next(job for job in jobs if job["action"] == action)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_people_see_what_a_worker_does(place, version):
+    place.spark(f"CREATE TABLE @t (id BIGINT, region STRING) TBLPROPERTIES ('format-version' = '{version}')")
+    for number in range(6):
+        place.spark(f"INSERT INTO @t SELECT id, 'eu' FROM range({number * 100}, {number * 100 + 100}, 1, 1)")
+    rows = harness.exact_rows(harness.arrow_rows(place.spark("SELECT * FROM @t")))
+    name = f"{harness.WAREHOUSE}.{place.name}.t"
+    queue(place, "t", "evaluate")
+    assert "evaluate" in firn("jobs", "--table", name) and "queued" in firn("jobs", "--table", name)
+    assert "not looked at yet" in firn("explain", "--table", name)
+
+    worker = subprocess.Popen([BINARY, "maintain", "--uri", harness.URI], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    try:
+        until = time.monotonic() + 60
+        while "succeeded" not in [job["state"] for job in json.loads(firn("jobs", "--table", name, "--json")) if job["action"] == "compact"]:
+            assert time.monotonic() < until, firn("jobs", "--table", name)
+            time.sleep(0.2)
+        worker.send_signal(signal.SIGTERM)
+        _, log = worker.communicate(timeout=30)
+        assert worker.returncode == 0 and "stopped" in log, log
+    finally:
+        worker.kill()
+
+    compacted = job_of(name, "compact")
+    assert compacted["result"]["numbers"]["files-rewritten"] == 6 and compacted["result"]["numbers"]["requests"] > 0
+    assert "files rewritten 6, files written 1" in firn("jobs", "--table", name)
+    explained = json.loads(firn("explain", "--table", name, "--json"))
+    [why] = [action["why"] for action in explained["evaluation"]["actions"] if action["action"] == "compact"]
+    assert "6 files in 1 groups would become about 1" in why
+    text = firn("explain", "--table", name)
+    assert "health" in text and "of 6 data files are small" in text and "rewrite-manifests" in text
+    assert harness.exact_rows(harness.arrow_rows(place.spark("SELECT * FROM @t"))) == rows
+    assert place.table("t").current_snapshot().summary["total-data-files"] == "1"
+
+
+@pytest.mark.parametrize("words, told", [
+    (["explain", "--table", "{place}.none"], "Table does not exist"),
+    (["jobs", "--table", "none"], "is not a table's name"),
+    (["jobs", "--state", "asleep"], "asleep"),
+    (["jobs", "--count", "0"], "--count"),
+])  # fmt: skip
+def test_mistakes_are_told(place, words, told):
+    words = [word.format(place=f"{harness.WAREHOUSE}.{place.name}") for word in words]
+    done = subprocess.run([BINARY, *words, "--uri", harness.URI], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and told in done.stderr, done.stderr
