@@ -7,6 +7,8 @@ use table_core::expr::value::Value;
 use table_core::file::error::FileError;
 use table_core::file::parquet_reader::name_mapping::{NAME_MAPPING, NameMapping};
 use table_core::file::parquet_reader::{FileContext, FileReader};
+use table_core::file::parquet_writer::WrittenFile;
+use table_core::manifest::data_file::{ColumnMetrics, DataFile};
 use table_core::manifest::partition::PartitionType;
 use table_core::manifest::partition_fields::PartitionFields;
 use table_core::metadata::table::TableMetadata;
@@ -15,6 +17,7 @@ use table_core::metadata::types::StructType;
 use table_core::rewrite::live::partition_from_json;
 use table_core::rewrite::plan::{Delete, Input};
 
+use super::output::data_file;
 use crate::error::JobError;
 use crate::files::Files;
 use crate::files::source::Source;
@@ -60,6 +63,21 @@ pub(super) fn open_delete(files: &Files, delete: &Delete, wanted: &StructType) -
     let reader = FileReader::open(&source, wanted, FileContext::new(&*delete.path))
         .map_err(JobError::file(&delete.path))?;
     Ok(OpenFile { source, reader })
+}
+
+/// A data file, as far as a change that removes it has to know it: where it is, and in which partition.
+pub fn removed(metadata: &TableMetadata, input: &Input) -> Result<DataFile, JobError> {
+    let partition = partition_from_json(&input.partition, &types_of(metadata, input.spec_id)?);
+    let partition = partition.ok_or_else(|| {
+        JobError::Internal(format!("the partition of `{}` does not fit spec {}", input.path, input.spec_id))
+    })?;
+    let known = WrittenFile {
+        record_count: input.record_count,
+        size_bytes: input.size_bytes,
+        split_offsets: Vec::new(),
+        metrics: ColumnMetrics::default(),
+    };
+    Ok(data_file(input.path.clone(), input.spec_id, partition, known))
 }
 
 /// What is known of a data file from its manifest and its table.

@@ -19,6 +19,7 @@ use table_core::snapshot::plan::Plan as SnapshotPlan;
 
 use super::{ATTEMPTS_MAX, Attempt, Report, Work, remap};
 use crate::error::JobError;
+use crate::execute::input::removed;
 use crate::execute::rewrite::{Rewriter, Rewritten};
 use crate::files::Files;
 use crate::host::{Outputs, Progress};
@@ -200,7 +201,7 @@ impl<'a> Compaction<'a> {
         let mut with_dangling =
             metadata.current_snapshot().map(|head| head.id()) == Some(self.plan.snapshot_id);
         for _ in 0..REMAPS_MAX {
-            let change = self.change(batch, with_dangling, &moved);
+            let change = self.change(metadata, batch, with_dangling, &moved)?;
             let context = self.work.context(commit_uuid, attempt);
             let planned =
                 SnapshotPlan::new(metadata, &change, context).map_err(JobError::from).and_then(|mut plan| {
@@ -276,26 +277,32 @@ impl<'a> Compaction<'a> {
     /// Rows that move to another partition spec are as old as the commit: deletes by value which came since are for the spec that
     /// they come from or for the one that they go to, and would apply to too few of them or to too many. All groups move, or
     /// none does.
-    fn change(&self, batch: &[Done<'_>], with_dangling: bool, moved: &remap::Moved) -> Change {
+    fn change(
+        &self,
+        metadata: &TableMetadata,
+        batch: &[Done<'_>],
+        with_dangling: bool,
+        moved: &remap::Moved,
+    ) -> Result<Change, JobError> {
         let mut change = Change::new(Kind::Replace);
         let files = batch.iter().flat_map(|done| &done.rewritten.files);
         change.added_data = files.cloned().collect();
         let moves = batch.iter().any(|done| done.group.partition.is_none());
         change.data_sequence_number = (!moves).then_some(self.plan.sequence_number);
         let inputs = batch.iter().flat_map(|done| &done.group.inputs);
-        change.removed_paths = inputs.map(|input| input.path.clone()).collect();
+        change.removed_data = inputs.map(|input| removed(metadata, input)).collect::<Result<_, _>>()?;
         if with_dangling {
             change.removed_deletes = self.dangling(&change);
         }
         change.added_deletes.clone_from(&moved.deletes);
         change.checks.translated = moved.found.iter().map(|found| DeleteKey::of(&found.delete)).collect();
         change.checks.since = Some(self.plan.snapshot_id);
-        change
+        Ok(change)
     }
 
     /// Deletes that are for no file any more once the change is made.
     fn dangling(&self, change: &Change) -> Vec<DeleteKey> {
-        let removed: HashSet<&str> = change.removed_paths.iter().map(String::as_str).collect();
+        let removed: HashSet<&str> = change.removed_data.iter().map(|file| file.path.as_str()).collect();
         let mut finder = Finder::new(&self.live.deletes);
         let kept = self.live.files.iter().filter(|file| !removed.contains(file.path.as_str()));
         for file in kept {
