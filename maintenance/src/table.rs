@@ -60,7 +60,7 @@ pub fn manifests_of(files: &Files, snapshot: &Snapshot) -> Result<Vec<ManifestFi
 }
 
 /// What the manifests of a snapshot tell of the columns of some data files, by path.
-pub fn metrics_of(
+pub(crate) fn metrics_of(
     files: &Files,
     snapshot: &Snapshot,
     paths: &HashSet<&str>,
@@ -84,7 +84,7 @@ pub fn metrics_of(
 }
 
 /// Leaves of some locations only those that no snapshot of a table names: as a list, a manifest, or a file in one.
-pub fn retain_unreferenced(
+pub(crate) fn retain_unreferenced(
     files: &Files,
     metadata: &TableMetadata,
     locations: &mut HashSet<String>,

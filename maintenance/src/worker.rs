@@ -93,7 +93,7 @@ pub(crate) async fn run(settings: &Settings, queue: &Queue, lease: LeaseAnswer, 
     let outcome = outcome.unwrap_or_else(|_| Ended::failed("the job ended in an unexpected way"));
     match outcome {
         Ended::Lost(why) => {
-            tracing::warn!(job.id = %id, table = name, why, "a maintenance job went to another worker")
+            tracing::warn!(job.id = %id, table = name, why, "a maintenance job went to another worker");
         }
         Ended::Told(outcome) => {
             log(id, &name, &outcome);
@@ -334,7 +334,7 @@ fn log(id: Uuid, table: &str, outcome: &FinishOutcome) {
     match outcome {
         FinishOutcome::Succeeded { .. } => tracing::info!(job.id = %id, table, "a maintenance job is done"),
         FinishOutcome::Failed { error } => {
-            tracing::warn!(job.id = %id, table, error, "a maintenance job failed")
+            tracing::warn!(job.id = %id, table, error, "a maintenance job failed");
         }
         FinishOutcome::Retry { error, .. } => {
             tracing::info!(job.id = %id, table, error, "a maintenance job is put off");

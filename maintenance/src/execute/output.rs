@@ -23,7 +23,7 @@ const AHEAD_MAX: i64 = 100;
 
 /// Where new files of a group go. Each location is told of before there is a file.
 pub(super) struct Locations<'a> {
-    locations: DataLocations,
+    places: DataLocations,
     spec: &'a PartitionSpec,
     outputs: &'a Outputs<'a>,
     job: Uuid,
@@ -44,9 +44,9 @@ impl<'a> Locations<'a> {
         let spec = metadata.partition_specs().iter().find(|spec| spec.id() == spec_id);
         let spec =
             spec.ok_or_else(|| JobError::Internal(format!("the table has no partition spec {spec_id}")))?;
-        let locations = DataLocations::new(metadata).map_err(JobError::file(metadata.location()))?;
+        let places = DataLocations::new(metadata).map_err(JobError::file(metadata.location()))?;
         let ahead = ahead.clamp(1, AHEAD_MAX);
-        Ok(Locations { locations, spec, outputs, job, count: 0, ahead, told: BTreeMap::new() })
+        Ok(Locations { places, spec, outputs, job, count: 0, ahead, told: BTreeMap::new() })
     }
 
     /// The location of the next file of a partition.
@@ -58,7 +58,7 @@ impl<'a> Locations<'a> {
         for _ in 0..self.ahead {
             self.count += 1;
             let name = format!("{:05}-{}.parquet", self.count, self.job);
-            new.push(self.locations.file(self.spec, partition, &name));
+            new.push(self.places.file(self.spec, partition, &name));
         }
         self.outputs.announce(&new)?;
         new.reverse();

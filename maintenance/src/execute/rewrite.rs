@@ -19,7 +19,7 @@ use super::deletes::deleted_positions;
 use super::input::{open_data, types_of};
 use super::output::{Form, Locations, Writer};
 use super::shuffle::Shuffle;
-use super::{columns, copy, splice, verify};
+use super::{columns, splice, verify};
 use crate::error::JobError;
 use crate::host::{Outputs, Progress};
 use crate::jobs::Work;
@@ -125,7 +125,11 @@ impl<'a> Rewriter<'a> {
         let mut writer = Writer::new(self.form(group), locations);
         let rewriting = Rewriting { work: self.work, metadata: self.metadata, group, columns: &self.columns };
         if keeps_order {
-            copy::copy(&rewriting, &deleted, &self.partition(group)?, &mut writer, &mut seen)?;
+            let partition = self.partition(group)?;
+            rewriting.each_batch(&deleted, |batch| {
+                seen.add(&batch).map_err(|error| JobError::Internal(error.to_string()))?;
+                writer.write(&partition, &batch)
+            })?;
         } else {
             let spec = self.metadata.partition_specs().iter().find(|spec| spec.id() == self.spec_id);
             let to = group.partition.is_some().then(|| self.partition(group)).transpose()?;

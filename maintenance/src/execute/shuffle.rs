@@ -52,7 +52,8 @@ impl<'a> Shuffle<'a> {
         spec: Option<&PartitionSpec>,
         order: Option<&'a RowOrder>,
     ) -> Result<Shuffle<'a>, JobError> {
-        let partitioner = spec.map(|spec| Partitioner::new(columns, spec)).transpose().map_err(internal)?;
+        let partitioner =
+            spec.map(|spec| Partitioner::new(columns, spec)).transpose().map_err(|error| internal(&error))?;
         Ok(Shuffle {
             partitioner,
             order,
@@ -67,7 +68,7 @@ impl<'a> Shuffle<'a> {
     pub(super) fn add(&mut self, to: Option<&PartitionTuple>, batch: &RecordBatch) -> Result<(), JobError> {
         match (to, &self.partitioner) {
             (None, Some(partitioner)) => {
-                for (partition, rows) in partitioner.split(batch).map_err(internal)? {
+                for (partition, rows) in partitioner.split(batch).map_err(|error| internal(&error))? {
                     let rows =
                         take_record_batch(batch, &UInt32Array::from(rows)).map_err(|error| arrow(&error))?;
                     self.hold(partition, rows);
@@ -129,7 +130,7 @@ impl<'a> Shuffle<'a> {
     fn sorted(&self, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, JobError> {
         let (Some(order), Some(first)) = (self.order, batches.first()) else { return Ok(batches.to_vec()) };
         let all = concat_batches(&first.schema(), batches).map_err(|error| arrow(&error))?;
-        let keys = order.keys(&all).map_err(internal)?;
+        let keys = order.keys(&all).map_err(|error| internal(&error))?;
         let count = u32::try_from(all.num_rows())
             .map_err(|_| JobError::Internal("there are too many rows to be sorted at once".to_owned()))?;
         let mut rows: Vec<u32> = (0..count).collect();
@@ -195,7 +196,7 @@ impl<'a> Merge<'a> {
         let head = match next {
             None => None,
             Some(batch) => {
-                let keys = self.order.keys(&batch).map_err(internal)?;
+                let keys = self.order.keys(&batch).map_err(|error| internal(&error))?;
                 self.next.push(Reverse((keys.row(0).owned(), source)));
                 Some((batch, keys, 0))
             }
@@ -222,7 +223,7 @@ impl<'a> Merge<'a> {
     }
 }
 
-fn internal(error: FileError) -> JobError {
+fn internal(error: &FileError) -> JobError {
     JobError::Internal(error.to_string())
 }
 

@@ -128,7 +128,7 @@ mod tests {
         files.write(&location, &content).unwrap();
         let files = files.counted_anew();
         let source = files.open(&location, 20 << 20).unwrap();
-        let mut check = |start: usize, end: usize, requests: u64| {
+        let check = |start: usize, end: usize, requests: u64| {
             let got = source.get_bytes(start as u64, end - start).unwrap();
             assert!(got == content[start..end], "{start}..{end}");
             assert_eq!(files.usage().requests, requests, "{start}..{end}");

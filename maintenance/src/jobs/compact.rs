@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::{Value as Json, json};
 use table_core::metadata::properties;
+use table_core::metadata::snapshot::Snapshot;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::compact::{Planner, Table};
 use table_core::rewrite::dangling::{DataFileKey, Finder};
@@ -198,8 +199,7 @@ impl<'a> Compaction<'a> {
     ) -> Result<Option<New>, JobError> {
         let mut moved = remap::Moved::default();
         // What is for nothing any more is known from the snapshot that was read; later rewrites by others may need it again.
-        let mut with_dangling =
-            metadata.current_snapshot().map(|head| head.id()) == Some(self.plan.snapshot_id);
+        let mut with_dangling = metadata.current_snapshot().map(Snapshot::id) == Some(self.plan.snapshot_id);
         for _ in 0..REMAPS_MAX {
             let change = self.change(metadata, batch, with_dangling, &moved)?;
             let context = self.work.context(commit_uuid, attempt);
@@ -287,8 +287,8 @@ impl<'a> Compaction<'a> {
         let mut change = Change::new(Kind::Replace);
         let files = batch.iter().flat_map(|done| &done.rewritten.files);
         change.added_data = files.cloned().collect();
-        let moves = batch.iter().any(|done| done.group.partition.is_none());
-        change.data_sequence_number = (!moves).then_some(self.plan.sequence_number);
+        let is_moving = batch.iter().any(|done| done.group.partition.is_none());
+        change.data_sequence_number = (!is_moving).then_some(self.plan.sequence_number);
         let inputs = batch.iter().flat_map(|done| &done.group.inputs);
         change.removed_data = inputs.map(|input| removed(metadata, input)).collect::<Result<_, _>>()?;
         if with_dangling {

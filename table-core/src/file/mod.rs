@@ -9,7 +9,6 @@ pub mod checksum;
 pub mod data_location;
 pub mod deleted_keys;
 pub mod deletion_vector;
-pub mod equality_deletes;
 pub mod error;
 pub mod footer;
 pub mod parquet_reader;

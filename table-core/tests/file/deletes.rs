@@ -1,22 +1,17 @@
-//! Position and equality deletes: what is written is read, and what is deleted is what the values say.
+//! Position deletes: what is written is read. Deletes by value are [`super::deleted_keys`].
 
 use bytes::Bytes;
-use proptest::prelude::*;
 use roaring::RoaringTreemap;
 use serde_json::json;
 use table_core::expr::value::Value;
-use table_core::file::equality_deletes::EqualityDeletes;
 use table_core::file::parquet_reader::{FileContext, FileReader};
 use table_core::file::parquet_writer::WrittenFile;
 use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::file::position_deletes::PositionDeletes;
 use table_core::file::reserved;
-use table_core::metadata::schema::Field;
-use table_core::metadata::types::{StructType, Type};
 
-use crate::common::{columns, full, properties, read, refuse, schema, schema_of, write};
-use crate::model::{Cell, Row, to_batch};
-use crate::random::Maker;
+use crate::common::{full, properties, read, refuse, schema, schema_of, write};
+use crate::model::{Cell, Row};
 
 fn deletes(files: &[(&str, &[u64])]) -> PositionDeletes {
     let by_path =
@@ -84,51 +79,4 @@ fn row_groups_without_rows_are_not_read() {
     let reader = FileReader::open(&bytes, &schema.columns().unwrap().root, context).unwrap();
     assert_eq!(reader.row_groups().collect::<Vec<_>>(), [0, 9]);
     assert_eq!(reader.read(&bytes).map(|batch| batch.unwrap().num_rows()).collect::<Vec<_>>(), [10, 5]);
-}
-
-fn is_deletable(field: &Field) -> bool {
-    matches!(field.field_type, Type::Primitive(_))
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn rows_are_deleted_by_their_values(seed in any::<u64>()) {
-        let mut maker = Maker::new(seed);
-        let columns = maker.columns();
-        let rows = maker.rows(&columns, 40);
-        let keys: Vec<Field> = columns.fields.iter().filter(|field| is_deletable(field)).cloned().collect();
-        let keys = StructType { fields: keys[maker.random.below(keys.len())..].to_vec(), other: Vec::new() };
-        let ids: Vec<i32> = keys.fields.iter().map(|field| field.id).collect();
-        let key = |row: &Row| ids.iter().map(|id| row[id].clone()).collect::<Vec<_>>();
-        let gone: Vec<Row> = maker.rows(&keys, 3).into_iter().chain(rows.iter().take(3).cloned()).collect();
-        let gone: Vec<Row> = gone.iter().map(|row| ids.iter().map(|id| (*id, row[id].clone())).collect()).collect();
-        let mut deletes = EqualityDeletes::new(ids.clone());
-        deletes.add(&to_batch(&gone, &keys)).unwrap();
-        let kept = deletes.keep(&to_batch(&rows, &columns)).unwrap();
-        let expected: Vec<bool> = rows.iter().map(|row| !gone.iter().any(|gone| key(gone) == key(row))).collect();
-        prop_assert_eq!(kept.values().iter().collect::<Vec<_>>(), expected);
-        let distinct: Vec<&Row> = gone.iter().enumerate().filter(|(at, row)| !gone[..*at].contains(row)).map(|(_, row)| row).collect();
-        prop_assert_eq!(deletes.len(), distinct.len());
-    }
-}
-
-#[test]
-fn rows_are_deleted_by_parts_of_structs_but_not_of_lists() {
-    let columns = columns(&json!([
-        {"id": 1, "name": "s", "required": false, "type": {"type": "struct", "fields": [
-            {"id": 2, "name": "x", "required": false, "type": "string"}]}},
-        {"id": 3, "name": "l", "required": false, "type": {"type": "list", "element-id": 4, "element-required": false, "element": "int"}},
-    ]));
-    let text = |text: &str| Cell::Value(Value::String(text.to_owned()));
-    let part = |cell| Cell::Struct(Row::from([(2, cell)]));
-    let row = |cell| Row::from([(1, cell), (3, Cell::Null)]);
-    let rows = [row(part(text("a"))), row(part(Cell::Null)), row(Cell::Null), row(part(text("b")))];
-    let mut deletes = EqualityDeletes::new(vec![2]);
-    deletes.add(&to_batch(&rows[..2], &columns)).unwrap();
-    let kept = deletes.keep(&to_batch(&rows, &columns)).unwrap();
-    assert_eq!(kept.values().iter().collect::<Vec<_>>(), [false, false, false, true]);
-    refuse(EqualityDeletes::new(vec![4]).keep(&to_batch(&rows, &columns)), "no column with the id 4");
-    refuse(EqualityDeletes::new(vec![3]).keep(&to_batch(&rows, &columns)), "cannot be deleted by `l`");
 }
