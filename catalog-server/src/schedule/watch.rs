@@ -85,13 +85,13 @@ impl Schedule {
             if candidate.kind != TabularKind::Table {
                 continue;
             }
-            if candidate.is_open {
-                due.push((tabular_id, changed_ms, None));
-            } else if !candidate.is_paused
-                && let Some(subject) = self.subject(candidate).await?
-            {
+            let is_open = candidate.is_open;
+            let subject = if candidate.is_paused { None } else { self.subject(candidate).await? };
+            if let Some(subject) = subject {
                 let earliest_ms = self.earliest_ms(EVALUATE, &self.ends(&subject, EVALUATE).await?);
                 due.push((tabular_id, changed_ms, Some((subject, earliest_ms))));
+            } else if is_open {
+                due.push((tabular_id, changed_ms, None));
             }
         }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
@@ -114,9 +114,11 @@ impl Schedule {
                 rank: RANK_EVALUATE,
                 earliest_ms: *earliest_ms,
             };
-            if !new.enqueue(&mut tx, changed_ms + i64::from(self.settings.debounce_ms)).await? {
-                // Somebody asked for one meanwhile, and it may run already.
+            let wanted_ms = changed_ms + i64::from(self.settings.debounce_ms);
+            if !new.enqueue(&mut tx, wanted_ms).await? {
+                // There is one, which may run already, or wait for something that has nothing to do with this change.
                 jobs::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await?;
+                new.renew(&mut tx, wanted_ms).await?;
             }
         }
         tx.commit().await?;
