@@ -5,7 +5,7 @@
 mod columns;
 mod copy;
 pub mod deletes;
-mod input;
+pub(crate) mod input;
 pub mod output;
 pub mod rewrite;
 mod shuffle;
