@@ -26,9 +26,6 @@ use table_core::rewrite::policy::Policy;
 use tokio_util::sync::CancellationToken;
 
 /// Keep tables fast: merge small files, apply deletes, forget old snapshots.
-///
-/// Without `--once` it is a worker: it takes jobs from the queue of a Firn catalog until it is stopped. As many may run on as
-/// many machines as wanted; each has to reach the tables' files. SIGTERM lets it finish what it can.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Maintain {
@@ -99,6 +96,10 @@ Examples:
     firn maintain --once --table main.nyc.flights --action compact --policy '{\"compact\": {\"inputs-min\": 2}}'
     firn maintain --once --table prod.sales.orders --uri https://catalog.example/iceberg --token \"$TOKEN\"
 
+Without `--once` it is a worker: it takes jobs from the queue of a Firn catalog until it is stopped. As many may run on as many
+machines as wanted; each has to reach the tables' files. SIGTERM lets a worker commit what it has done, and leaves the rest to
+the next one.
+
 Snapshots are kept as the table's `history.expire.*` properties say, else for five days; files are made as large as
 `write.target-file-size-bytes` says, and sorted if the table has a sort order. The command reads and writes tables on local
 files only. It is safe beside writers: rows that they delete meanwhile stay deleted, and what cannot be done because of them is
@@ -137,16 +138,18 @@ impl Maintain {
             outside,
         };
         let stop = CancellationToken::new();
-        let daemon = daemon::run(settings, stop.clone());
         tracing::info!(uri = self.uri, workers = self.workers, "asking for maintenance jobs");
-        let signal = async {
-            shutdown.await;
-            tracing::info!("shutting down: finishing what can be committed");
-            stop.cancel();
-        };
-        let (done, ()) = tokio::join!(daemon, signal);
+        let mut daemon = std::pin::pin!(daemon::run(settings, stop.clone()));
+        tokio::select! {
+            // Before it was told to: it could not begin.
+            done = &mut daemon => return Ok(done?),
+            () = shutdown => {}
+        }
+        tracing::info!("shutting down: finishing what can be committed");
+        stop.cancel();
+        daemon.await?;
         tracing::info!("stopped");
-        Ok(done?)
+        Ok(())
     }
 
     async fn once(self, table: &str) -> anyhow::Result<String> {

@@ -1,7 +1,10 @@
 //! The catalog as a job sees it: one table, one call at a time. A job runs on a thread of its own and waits for each answer.
 
+use std::sync::OnceLock;
+
 use table_core::metadata::table::TableMetadata;
 use tokio::runtime::Handle;
+use uuid::Uuid;
 
 use crate::client::{Client, Committed, Fence, TableName};
 use crate::error::JobError;
@@ -13,6 +16,8 @@ pub struct Catalog {
     runtime: Handle,
     /// Lets the catalog refuse commits of a job that is another worker's by now.
     fence: Option<Fence>,
+    /// Which table it was when it was loaded first.
+    uuid: OnceLock<Option<Uuid>>,
 }
 
 /// The table as it is now.
@@ -28,18 +33,18 @@ pub struct Table {
 impl Catalog {
     /// A table, spoken of over a client that `runtime` drives.
     pub fn new(client: Client, name: TableName, runtime: Handle, fence: Option<Fence>) -> Catalog {
-        Catalog { client, name, runtime, fence }
+        Catalog { client, name, runtime, fence, uuid: OnceLock::new() }
     }
 
-    /// Loads the table.
+    /// Loads the table. Fails if it is not the one that was loaded before.
     pub fn load(&self) -> Result<Table, JobError> {
         let loaded = self.runtime.block_on(self.client.load(&self.name))?;
         let document = loaded.metadata.get().as_bytes();
-        Ok(Table {
-            metadata: TableMetadata::parse(document)?,
-            location: loaded.metadata_location,
-            document_bytes: document.len() as u64,
-        })
+        let metadata = TableMetadata::parse(document)?;
+        if *self.uuid.get_or_init(|| metadata.uuid()) != metadata.uuid() {
+            return Err(JobError::Replaced);
+        }
+        Ok(Table { metadata, location: loaded.metadata_location, document_bytes: document.len() as u64 })
     }
 
     /// Commits to the table.

@@ -146,8 +146,17 @@ impl Client {
         Client::new(uri, token)?.of_warehouse(warehouse).await
     }
 
-    /// A client of no warehouse, which has not said anything yet.
+    /// A client of no warehouse, which has not said anything yet. Fails if there can be no catalog at the address.
     pub fn new(uri: &str, token: Option<&str>) -> Result<Client, ClientError> {
+        let is_address = uri.parse::<hyper::Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.host().is_some_and(|host| !host.is_empty())
+        });
+        if !is_address {
+            let told =
+                format!("`{uri}` is not a catalog's address; write one such as `http://127.0.0.1:8181`");
+            return Err(ClientError::Name(told));
+        }
         let provider = rustls::crypto::ring::default_provider();
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_webpki_roots(provider)

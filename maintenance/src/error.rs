@@ -73,6 +73,9 @@ pub enum JobError {
         "it is not known whether the catalog made the commit ({0}); no file was deleted, look at the table"
     )]
     OutcomeUnknown(ClientError),
+    /// It is another table that has the name by now.
+    #[error("the table was dropped or renamed, and its name is another table's now")]
+    Replaced,
     /// Somebody wants the job to stop.
     #[error("the job was cancelled")]
     Cancelled,

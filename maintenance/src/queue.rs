@@ -36,6 +36,9 @@ pub async fn explain(client: &Client, table: &TableName) -> Result<Explanation, 
 /// How many paths are told at a time.
 const PATHS_MAX: usize = 5_000;
 
+const NO_QUEUE: &str = "it has no queue of maintenance jobs, which only a Firn of this age has; tables of other catalogs are \
+                        maintained one by one, with `--once`";
+
 /// The queue.
 #[derive(Clone)]
 pub struct Queue {
@@ -52,7 +55,11 @@ impl Queue {
     /// Asks for work.
     pub async fn lease(&self) -> Result<LeaseAnswer, ClientError> {
         let request = LeaseRequest { worker: self.worker.clone() };
-        let answer = self.client.call("governance/v1/maintenance/jobs/lease", &request).await?;
+        let answer = self.client.call("governance/v1/maintenance/jobs/lease", &request).await;
+        let answer = answer.map_err(|error| match error {
+            ClientError::Refused { status: 404 | 405, .. } => ClientError::Unexpected(NO_QUEUE.to_owned()),
+            other => other,
+        })?;
         decode(&answer, "the catalog's answer is not a lease")
     }
 

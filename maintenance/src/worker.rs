@@ -140,6 +140,8 @@ impl Task {
     fn retry(&self, error: &JobError) -> Option<FinishOutcome> {
         let after_ms = match error {
             JobError::Stopped => 0,
+            // Renamed or dropped; the catalog knows which.
+            JobError::Replaced | JobError::Catalog(ClientError::Refused { status: 404, .. }) => 0,
             JobError::OutcomeUnknown(_) => SOON_MS,
             JobError::LostRaces(_) => LATER_MS,
             JobError::Catalog(ClientError::Unreachable(_) | ClientError::Refused { status: 500.., .. }) => {
@@ -159,8 +161,9 @@ impl Task {
         let client = runtime.block_on(client.of_warehouse(&self.table.warehouse))?;
         let fence = Fence::new(self.job.job_id, self.job.attempt);
         let catalog = Catalog::new(client, self.table.clone(), runtime, Some(fence));
-        let policy = serde_json::to_vec(&self.job.policy).unwrap_or_default();
-        let policy = Policy::parse(&policy).map_err(|error| JobError::Internal(error.to_string()))?;
+        // Settings of several policies may contradict each other; whoever needs them says so.
+        let policy: Policy = serde_json::from_value(self.job.policy.clone())
+            .map_err(|error| JobError::Internal(format!("the job's policy cannot be used: {error}")))?;
         self.clear_up(&catalog, &files)?;
         let note = lock(&self.host.shared.note).clone();
         let work = Work {

@@ -12,7 +12,9 @@ pub mod outage;
 pub mod postgres;
 pub mod power_cut;
 pub mod process;
+pub mod tables;
 pub mod torture;
+pub mod worker;
 
 /// Makes two tests of each case, one for each database. A case takes a [`process::Backend`].
 #[macro_export]
@@ -29,6 +31,19 @@ macro_rules! on_both_databases {
             $(#[test]
             fn $case() {
                 tests::process::run(super::$case(tests::process::Backend::Postgres));
+            })*
+        }
+    };
+}
+
+/// Makes a test of each case, for what has nothing to do with the database.
+#[macro_export]
+macro_rules! on_sqlite {
+    ($($case:ident),* $(,)?) => {
+        mod one_database {
+            $(#[test]
+            fn $case() {
+                tests::process::run(super::$case(tests::process::Backend::Sqlite));
             })*
         }
     };

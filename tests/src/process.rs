@@ -46,6 +46,8 @@ pub struct Setup {
     pub env: BTreeMap<String, String>,
     /// A command that runs the server, such as `prlimit --fsize=…`.
     pub wrapper: Vec<String>,
+    /// The port that it listens on; 0 for any.
+    pub port: u16,
 }
 
 /// A running server, killed when dropped.
@@ -90,7 +92,7 @@ impl Setup {
         };
         // Tests say themselves when a table is changed by somebody else.
         let env = BTreeMap::from([("FIRN_MAINTENANCE__WORKERS".to_owned(), "0".to_owned())]);
-        Self { data_dir: folder.join("data"), database_url, env, wrapper: Vec::new() }
+        Self { data_dir: folder.join("data"), database_url, env, wrapper: Vec::new(), port: 0 }
     }
 
     /// Sets a `FIRN_*` variable.
@@ -123,7 +125,8 @@ impl Setup {
         let mut command = clean(&words.next().expect("at least the binary"));
         let _ = fs::create_dir_all(&self.data_dir);
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a log file");
-        command.args(words).args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data_dir);
+        let listen = format!("127.0.0.1:{}", self.port);
+        command.args(words).args(["serve", "--listen", &listen, "--data-dir"]).arg(&self.data_dir);
         if let Some(url) = &self.database_url {
             command.args(["--database-url", url]);
         }

@@ -54,22 +54,35 @@ impl Automatic<'_> {
     /// Queues the job, for `wanted_ms` or later. Returns `false`, changing nothing, if the table is paused or the same action is
     /// queued or running.
     pub(super) async fn enqueue(&self, tx: &mut Tx, wanted_ms: i64) -> Result<bool, StoreError> {
-        let candidate = &self.subject.candidate;
+        let options = self.options();
+        jobs::enqueue_unless_paused(tx, &self.job(&options, wanted_ms)).await
+    }
+
+    /// Lets a job that waits already, and that nobody asked for, know of what holds by now, and wait no longer than this one would.
+    pub(super) async fn renew(&self, tx: &mut Tx, wanted_ms: i64) -> Result<(), StoreError> {
+        let options = self.options();
+        jobs::renew(tx, &self.job(&options, wanted_ms), MAINTENANCE).await
+    }
+
+    fn options(&self) -> String {
         // Numbers and names always serialise.
-        let options = serde_json::to_string(&self.subject.applicable.policy).unwrap_or_default();
-        let new = NewJob {
+        serde_json::to_string(&self.subject.applicable.policy).unwrap_or_default()
+    }
+
+    fn job<'j>(&'j self, options: &'j str, wanted_ms: i64) -> NewJob<'j> {
+        let candidate = &self.subject.candidate;
+        NewJob {
             job_id: id::ordered(),
             warehouse_id: candidate.warehouse_id,
             tabular_id: candidate.tabular_id,
             table_name: &self.subject.table_name,
             action: self.action,
-            options: &options,
+            options,
             reason: self.reason,
             requested_by: MAINTENANCE,
             rank: self.rank,
             due_ms: wanted_ms.max(self.earliest_ms),
-        };
-        jobs::enqueue_unless_paused(tx, &new).await
+        }
     }
 }
 

@@ -42,7 +42,7 @@ const ACTIONS: [&str; 9] = [
 enum Noticed {
     /// It is not there any more.
     Gone,
-    /// An evaluation of it is queued or running.
+    /// It is paused, and an evaluation of it is queued or running.
     Open,
     /// It is to be looked at, not before an instant.
     Due(Box<Subject>, i64),
@@ -132,9 +132,14 @@ impl Schedule {
                         rank: RANK_EVALUATE,
                         earliest_ms: *earliest_ms,
                     };
-                    if !new.enqueue(&mut tx, changed_ms + i64::from(self.settings.debounce_ms)).await? {
-                        // Somebody asked for one meanwhile, and it may run already.
-                        jobs::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await?;
+                    let wanted_ms = changed_ms + i64::from(self.settings.debounce_ms);
+                    if !new.enqueue(&mut tx, wanted_ms).await? {
+                        // There is one, which may run already, or wait for something that has nothing to do with this change.
+                        if !jobs::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await? {
+                            // Or it ended meanwhile and knew nothing of the change: all of this is read anew.
+                            return Ok(true);
+                        }
+                        new.renew(&mut tx, wanted_ms).await?;
                     }
                 }
             }
@@ -151,11 +156,8 @@ impl Schedule {
         if candidate.kind != TabularKind::Table {
             return Ok(None);
         }
-        if candidate.is_open {
-            return Ok(Some(Noticed::Open));
-        }
         if candidate.is_paused {
-            return Ok(None);
+            return Ok(candidate.is_open.then_some(Noticed::Open));
         }
         let Some(subject) = self.subject(candidate).await? else { return Ok(None) };
         let earliest_ms = self.earliest_ms(EVALUATE, &self.ends(&subject, EVALUATE).await?);

@@ -328,6 +328,27 @@ pub async fn take_over(
     )
 }
 
+/// Brings a queued job up to date that `requested_by` wanted, and that nobody has: it has the options and the reason of `new`, and
+/// waits no longer than that. Does nothing if there is none.
+pub async fn renew(tx: &mut Tx, new: &NewJob<'_>, requested_by: &str) -> Result<(), StoreError> {
+    const SQL: &str = "
+        UPDATE maintenance_jobs
+        SET options = $4, reason = $5, due_ms = CASE WHEN due_ms > $6 THEN $6 ELSE due_ms END
+        WHERE tabular_id = $1 AND action = $2 AND requested_by = $3 AND state = 'queued'";
+
+    execute!(
+        tx,
+        query(SQL)
+            .bind(new.tabular_id)
+            .bind(new.action)
+            .bind(requested_by)
+            .bind(new.options)
+            .bind(new.reason)
+            .bind(new.due_ms)
+    )?;
+    Ok(())
+}
+
 /// Gives `worker` the job that is next, from [`Tx::at_ms`] on. Gives up, beforehand, what too many workers have died over, and
 /// what nobody wants and no worker has any more.
 ///

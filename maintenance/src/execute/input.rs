@@ -91,7 +91,7 @@ pub(super) fn context(metadata: &TableMetadata, input: &Input) -> Result<FileCon
 }
 
 /// The types of a spec's partition values.
-pub(super) fn types_of(metadata: &TableMetadata, spec_id: i32) -> Result<PartitionType, JobError> {
+pub(crate) fn types_of(metadata: &TableMetadata, spec_id: i32) -> Result<PartitionType, JobError> {
     let Some(spec) = metadata.partition_specs().iter().find(|spec| spec.id() == spec_id) else {
         return Err(JobError::Internal(format!("the table has no partition spec {spec_id}")));
     };

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::{Value as Json, json};
+use table_core::manifest::data_file::DataFile;
 use table_core::metadata::properties;
 use table_core::metadata::snapshot::Snapshot;
 use table_core::metadata::table::TableMetadata;
@@ -10,7 +11,7 @@ use table_core::rewrite::compact::{Planner, Table};
 use table_core::rewrite::dangling::{DataFileKey, Finder};
 use table_core::rewrite::health::Facts;
 use table_core::rewrite::hot;
-use table_core::rewrite::live::Live;
+use table_core::rewrite::live::{Live, partition_from_json, partition_to_json};
 use table_core::rewrite::plan::{Group, Left, Plan, Reason};
 use table_core::rewrite::policy::Policy;
 use table_core::snapshot::change::{Change, DeleteKey, Kind};
@@ -20,7 +21,7 @@ use table_core::snapshot::plan::Plan as SnapshotPlan;
 
 use super::{ATTEMPTS_MAX, Attempt, Report, Work, remap};
 use crate::error::JobError;
-use crate::execute::input::removed;
+use crate::execute::input::{removed, types_of};
 use crate::execute::rewrite::{Rewriter, Rewritten};
 use crate::files::Files;
 use crate::host::{Outputs, Progress};
@@ -90,8 +91,14 @@ pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
         return Ok(Report::default());
     };
     let outputs = Outputs::new(work.host, work.files);
-    let mut compaction =
-        Compaction { work, plan: &plan, live: &live, outputs: &outputs, report: Report::default() };
+    let mut compaction = Compaction {
+        work,
+        plan: &plan,
+        live: &live,
+        outputs: &outputs,
+        report: Report::default(),
+        schema_id: metadata.current_schema_id(),
+    };
     let done = compaction.run(&metadata);
     let report = compaction.report;
     // Whatever was written and not committed.
@@ -106,6 +113,8 @@ struct Compaction<'a> {
     live: &'a Live,
     outputs: &'a Outputs<'a>,
     report: Report,
+    /// The schema that files are written with.
+    schema_id: i32,
 }
 
 /// A group whose files are written.
@@ -197,6 +206,12 @@ impl<'a> Compaction<'a> {
         commit_uuid: uuid::Uuid,
         attempt: u32,
     ) -> Result<Option<New>, JobError> {
+        if metadata.current_schema_id() != self.schema_id {
+            batch
+                .iter_mut()
+                .flat_map(|done| &mut done.rewritten.files)
+                .try_for_each(|file| fit(metadata, file))?;
+        }
         let mut moved = remap::Moved::default();
         // What is for nothing any more is known from the snapshot that was read; later rewrites by others may need it again.
         let mut with_dangling = metadata.current_snapshot().map(Snapshot::id) == Some(self.plan.snapshot_id);
@@ -339,6 +354,15 @@ impl<'a> Compaction<'a> {
             report.add("groups-copied-undecoded", i64::from(rewritten.is_spliced));
         }
     }
+}
+
+/// Gives a file's partition the types that it has by now: a column may have been promoted while the file was written.
+fn fit(metadata: &TableMetadata, file: &mut DataFile) -> Result<(), JobError> {
+    let types = types_of(metadata, file.spec_id)?;
+    if let Some(partition) = partition_from_json(&partition_to_json(&file.partition), &types) {
+        file.partition = partition;
+    }
+    Ok(())
 }
 
 /// A snapshot to be committed, and the delete files that it needs beside.

@@ -5,6 +5,7 @@ use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::health::{Facts, Health};
 use table_core::rewrite::live::Live;
 use table_core::rewrite::manifests::ManifestGroup;
+use table_core::rewrite::options::OptionsError;
 use table_core::rewrite::plan::{Left, Plan};
 use table_core::rewrite::policy::Policy;
 
@@ -35,10 +36,14 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
     work.host.progress(Progress { doing: "reading manifests".to_owned(), ..Progress::default() });
     let Table { metadata, document_bytes, .. } = work.catalog.load()?;
     let now_ms = (work.outside.now_ms)();
-    let planned = compact::plan(work.files, &metadata, work.policy, now_ms)?;
+    let (planned, contradiction) = plan(work, &metadata, now_ms)?;
     let mut found = Vec::new();
     found.push(judge_expiry(&metadata, work.policy, now_ms));
-    found.push(planned.as_ref().map_or_else(no_snapshot, |(plan, _)| judge_compaction(plan)));
+    found.push(match (&planned, &contradiction) {
+        (_, Some(error)) => no_compaction(error.to_string()),
+        (Some((plan, _)), None) => judge_compaction(plan),
+        (None, None) => no_compaction("the table has no snapshot".to_owned()),
+    });
     let groups = manifests::plan(work.files, &metadata, work.policy)?;
     found.push(judge_manifests(&groups));
     let facts = facts(work, &metadata, document_bytes, planned.as_ref())?;
@@ -49,7 +54,9 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
         why: deduction.why,
     };
     let mut next: Vec<NextJob> = found.iter().filter_map(|(judged, rank)| next(judged, *rank)).collect();
-    next.extend(planned.as_ref().and_then(|(plan, _)| look_again(plan, work.policy)));
+    if contradiction.is_none() {
+        next.extend(planned.as_ref().and_then(|(plan, _)| look_again(plan, work.policy)));
+    }
     Ok(Found {
         evaluation: Evaluation {
             snapshot_id: metadata.current_snapshot().map(table_core::metadata::snapshot::Snapshot::id),
@@ -60,6 +67,23 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
         },
         next,
     })
+}
+
+/// What a compaction would do. Settings of several policies may contradict each other, which must not keep the table from being
+/// looked at: then it is judged by the defaults, as far as the table itself allows.
+fn plan(
+    work: &Work<'_>,
+    metadata: &TableMetadata,
+    now_ms: i64,
+) -> Result<(Option<(Plan, Live)>, Option<OptionsError>), JobError> {
+    let contradiction = match compact::plan(work.files, metadata, work.policy, now_ms) {
+        Err(JobError::Options(contradiction)) => contradiction,
+        planned => return Ok((planned?, None)),
+    };
+    match compact::plan(work.files, metadata, &Policy::defaults(), now_ms) {
+        Err(JobError::Options(_)) => Ok((None, Some(contradiction))),
+        planned => Ok((planned?, Some(contradiction))),
+    }
 }
 
 fn next(judged: &Judged, rank: i64) -> Option<NextJob> {
@@ -92,8 +116,7 @@ fn judge_expiry(metadata: &TableMetadata, policy: &Policy, now_ms: i64) -> (Judg
     (Judged { action: Action::ExpireSnapshots, due, why }, RANK_EXPIRE)
 }
 
-fn no_snapshot() -> (Judged, i64) {
-    let why = "the table has no snapshot".to_owned();
+fn no_compaction(why: String) -> (Judged, i64) {
     (Judged { action: Action::Compact, due: false, why }, 0)
 }
 

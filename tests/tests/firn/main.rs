@@ -31,3 +31,4 @@ mod torture;
 mod transactions;
 mod upkeep;
 mod views;
+mod workers;

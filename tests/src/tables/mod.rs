@@ -1,0 +1,390 @@
+//! Tables whose files are really there: written as an engine would, and read back without the reader that maintenance uses.
+//! It knows nothing of maintenance.
+//!
+//! Rows have an `id`, a `name` and a `part`; a partitioned table has a partition for each `part`.
+
+pub mod seen;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
+use catalog_server::clock::Clock;
+use catalog_server::id;
+use serde_json::{Value, json};
+use table_core::expr::value::Value as Single;
+use table_core::file::data_location::DataLocations;
+use table_core::file::deletion_vector::{self, DeletionVector, VectorOf};
+use table_core::file::parquet_writer::options::WriterOptions;
+use table_core::file::parquet_writer::{FileWriter, WrittenFile};
+use table_core::file::position_deletes::PositionDeletes;
+use table_core::manifest::data_file::DataFile;
+use table_core::manifest::entry::Content;
+use table_core::manifest::file::Manifest;
+use table_core::manifest::list;
+use table_core::manifest::partition::PartitionTuple;
+use table_core::metadata::json::Raw;
+use table_core::metadata::schema::Schema;
+use table_core::metadata::table::TableMetadata;
+use table_core::snapshot::change::{AddedDelete, Change, Kind};
+use table_core::snapshot::commit::{Context, NewSnapshot};
+use table_core::snapshot::plan::{Plan, Wanted};
+
+use self::seen::{Entry, SeenRow};
+use crate::fixture::{self, local};
+use crate::http::{Client, Reply};
+
+/// Manifests of tests are small.
+const MANIFEST_BYTES_MAX: usize = 64 << 20;
+
+/// A row to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Unlike that of any other row.
+    pub id: i64,
+    /// Anything.
+    pub name: String,
+    /// Alike for all rows of a file of a partitioned table.
+    pub part: i32,
+}
+
+/// How a table is made.
+#[derive(Clone, Debug)]
+pub struct Form {
+    /// 2 or 3.
+    pub format_version: i32,
+    /// Whether there is a partition for each `part`.
+    pub is_partitioned: bool,
+    /// Whether rows are sorted by `id`.
+    pub is_sorted: bool,
+}
+
+/// A table.
+#[derive(Clone, Debug)]
+pub struct Table {
+    client: Client,
+    /// The namespace, of one level.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Self { format_version: 2, is_partitioned: false, is_sorted: false }
+    }
+}
+
+/// Rows with the ids of a range, in one partition.
+pub fn rows(ids: std::ops::Range<i64>, part: i32) -> Vec<Row> {
+    ids.map(|id| Row { id, name: format!("row {id}"), part }).collect()
+}
+
+impl Table {
+    /// Makes a table in a namespace of its own.
+    pub async fn create(client: &Client, form: &Form) -> Self {
+        let namespace = fixture::namespace(client).await;
+        let spec = if form.is_partitioned {
+            json!({ "spec-id": 0, "fields": [partition_field()] })
+        } else {
+            json!({ "spec-id": 0, "fields": [] })
+        };
+        let field = json!({ "source-id": 1, "transform": "identity", "direction": "asc", "null-order": "nulls-first" });
+        let order = if form.is_sorted {
+            json!({ "order-id": 1, "fields": [field] })
+        } else {
+            json!({ "order-id": 0, "fields": [] })
+        };
+        let body = json!({
+            "name": "t", "schema": schema(), "partition-spec": spec, "write-order": order,
+            "properties": { "format-version": form.format_version.to_string() },
+        });
+        client.post(&fixture::tables(&namespace), &body).await.expect(200);
+        Self { client: client.clone(), namespace, name: "t".to_owned() }
+    }
+
+    /// The same table, asked for over another connection or by another name.
+    #[must_use]
+    pub fn over(&self, client: &Client, name: &str) -> Self {
+        Self { client: client.clone(), namespace: self.namespace.clone(), name: name.to_owned() }
+    }
+
+    /// Its path in the warehouse.
+    pub fn path(&self) -> String {
+        fixture::table_path(&self.namespace, &self.name)
+    }
+
+    /// Loads it.
+    pub async fn load(&self) -> Value {
+        self.client.get(&self.path()).await.expect(200).json()
+    }
+
+    /// Its folder.
+    pub async fn folder(&self) -> PathBuf {
+        PathBuf::from(local(self.load().await["metadata"]["location"].as_str().expect("a location")))
+    }
+
+    /// The snapshot that `main` is on; 0 if there is none.
+    pub async fn snapshot_id(&self) -> i64 {
+        fixture::current_snapshot(&self.load().await["metadata"]).unwrap_or_default()
+    }
+
+    /// Commits updates to the document; fails the test if they are refused.
+    pub async fn update(&self, updates: &[Value]) -> Value {
+        self.client.post(&self.path(), &fixture::commit(&[], updates)).await.expect(200).json()
+    }
+
+    /// Appends rows, one file for each list of them, in one commit; gives the paths.
+    pub async fn append(&self, files: &[Vec<Row>]) -> Vec<String> {
+        let metadata = self.metadata().await;
+        let mut change = Change::new(Kind::Append);
+        change.added_data = files.iter().map(|rows| write_rows(&metadata, rows)).collect();
+        self.commit(&metadata, &change).await.expect(200);
+        change.added_data.into_iter().map(|file| file.path).collect()
+    }
+
+    /// Puts rows into a new file in place of some files, as an overwrite does.
+    pub async fn replace(&self, paths: &[String], rows: &[Row]) {
+        let metadata = self.metadata().await;
+        let mut change = Change::new(Kind::Overwrite);
+        change.removed_paths = paths.to_vec();
+        change.added_data = vec![write_rows(&metadata, rows)];
+        self.commit(&metadata, &change).await.expect(200);
+    }
+
+    /// Deletes rows by their positions in files: by position deletes, or vectors from version 3 on. Rows that take their place go
+    /// with the same commit, as in an update.
+    pub async fn update_rows(&self, deleted: &[(String, Vec<u64>)], added: &[Row]) {
+        let metadata = self.metadata().await;
+        let entries = self.entries().await;
+        let of = |path: &str| entries.iter().find(|entry| entry.path == path).expect("a file of the table");
+        let mut change = Change::new(Kind::RowDelta);
+        for (path, positions) in deleted {
+            let file = write_deletes(&metadata, of(path), positions);
+            change.added_deletes.push(AddedDelete { file, sequence_number: None });
+        }
+        if !added.is_empty() {
+            change.added_data = vec![write_rows(&metadata, added)];
+        }
+        self.commit(&metadata, &change).await.expect(200);
+    }
+
+    /// Deletes rows by their ids, in one partition.
+    pub async fn delete_ids(&self, ids: &[i64], part: i32) {
+        let metadata = self.metadata().await;
+        let mut change = Change::new(Kind::RowDelta);
+        let file = write_ids(&metadata, ids, part);
+        change.added_deletes = vec![AddedDelete { file, sequence_number: None }];
+        self.commit(&metadata, &change).await.expect(200);
+    }
+
+    /// All rows, as the current schema has them, in their order.
+    pub async fn rows(&self) -> Vec<Vec<Value>> {
+        let mut rows: Vec<_> = self.seen_rows().await.into_iter().map(|row| row.values).collect();
+        rows.sort_by_key(|row| (row[0].as_i64(), Value::from(row.clone()).to_string()));
+        rows
+    }
+
+    /// All rows, each with where it is and what it is known by.
+    pub async fn seen_rows(&self) -> Vec<SeenRow> {
+        seen::rows(&self.load().await["metadata"])
+    }
+
+    /// The live files of the current snapshot.
+    pub async fn entries(&self) -> Vec<Entry> {
+        seen::entries(&self.load().await["metadata"])
+    }
+
+    /// The live data files of the current snapshot.
+    pub async fn data_files(&self) -> Vec<String> {
+        let data = self.entries().await.into_iter().filter(|entry| entry.content == 0);
+        data.map(|entry| entry.path).collect()
+    }
+
+    /// The files in the table's folder that nothing in its metadata leads to.
+    pub async fn strays(&self) -> Vec<PathBuf> {
+        let known = seen::known(&self.load().await);
+        let mut found = files_below(&self.folder().await);
+        found.retain(|path| !known.contains(path));
+        found
+    }
+
+    async fn metadata(&self) -> TableMetadata {
+        let loaded = self.load().await;
+        TableMetadata::parse(loaded["metadata"].to_string().as_bytes()).expect("metadata")
+    }
+
+    async fn commit(&self, metadata: &TableMetadata, change: &Change) -> Reply {
+        let new = plan(metadata, change);
+        for (location, content) in &new.files {
+            fs::write(local(location), content).expect("a metadata file");
+        }
+        self.client.send("POST", &self.path(), Some(new.body.as_str().to_owned()), &[]).await
+    }
+}
+
+/// All files in a folder and those below.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The columns of a new table.
+pub fn schema() -> Value {
+    json!({ "type": "struct", "schema-id": 0, "fields": [
+        { "id": 1, "name": "id", "required": true, "type": "long" },
+        { "id": 2, "name": "name", "required": false, "type": "string" },
+        { "id": 3, "name": "part", "required": false, "type": "int" },
+    ] })
+}
+
+/// A partition for each `part`.
+pub fn partition_field() -> Value {
+    json!({ "source-id": 3, "field-id": 1000, "name": "part", "transform": "identity" })
+}
+
+fn plan(metadata: &TableMetadata, change: &Change) -> NewSnapshot {
+    let context = Context {
+        branch: "main".to_owned(),
+        snapshot_id: i64::try_from(id::random().as_u128() >> 66).expect("63 bits"),
+        commit_uuid: id::random(),
+        attempt: 1,
+        now_ms: Clock::system().now_ms(),
+    };
+    let mut plan = Plan::new(metadata, change, context).expect("a plan");
+    loop {
+        match plan.wanted() {
+            Wanted::Nothing => return plan.finish().expect("a snapshot"),
+            Wanted::Lists(paths) => {
+                for path in paths {
+                    let lines = list::decode(&read(&path), MANIFEST_BYTES_MAX).expect("a manifest list");
+                    plan.give_list(&path, lines).expect("a list that fits");
+                }
+            }
+            Wanted::Manifests(lines) => {
+                for line in lines {
+                    let manifest =
+                        Manifest::decode(&read(&line.path), MANIFEST_BYTES_MAX).expect("a manifest");
+                    plan.give_manifest(&line.path, &manifest).expect("a manifest that fits");
+                }
+            }
+        }
+    }
+}
+
+pub(crate) fn read(location: &str) -> Vec<u8> {
+    fs::read(local(location)).unwrap_or_else(|error| panic!("cannot read {location}: {error}"))
+}
+
+/// Where a new file of a partition goes.
+fn new_location(metadata: &TableMetadata, partition: &PartitionTuple, ending: &str) -> String {
+    let spec = metadata.default_spec().expect("a partition spec");
+    let name = format!("{}.{ending}", id::random());
+    let location = DataLocations::new(metadata).expect("locations").file(spec, partition, &name);
+    let folder = Path::new(local(&location)).parent().expect("a folder").to_owned();
+    fs::create_dir_all(folder).expect("a folder for data");
+    location
+}
+
+fn partition_of(metadata: &TableMetadata, part: i32) -> PartitionTuple {
+    match metadata.default_spec() {
+        Some(spec) if !spec.is_unpartitioned() => vec![Some(Single::Int(part))],
+        _ => Vec::new(),
+    }
+}
+
+fn write_rows(metadata: &TableMetadata, rows: &[Row]) -> DataFile {
+    let schema = metadata.current_schema().expect("a schema");
+    let columns = schema.columns().expect("columns");
+    let options = WriterOptions::of_data(metadata.properties(), columns, metadata.default_sort_order());
+    let partition = partition_of(metadata, rows.first().map_or(0, |row| row.part));
+    let location = new_location(metadata, &partition, "parquet");
+    let file = fs::File::create(local(&location)).expect("a data file");
+    let mut writer = FileWriter::new(file, schema, &options).expect("a writer");
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(rows.iter().map(|row| Some(row.id)).collect::<Int64Array>()),
+        Arc::new(rows.iter().map(|row| Some(&row.name)).collect::<StringArray>()),
+        Arc::new(rows.iter().map(|row| Some(row.part)).collect::<Int32Array>()),
+    ];
+    let batch =
+        RecordBatch::try_new(writer.schema().clone(), columns).expect("rows of the table's first schema");
+    writer.write(&batch).expect("rows");
+    let (_, written) = writer.finish().expect("a whole file");
+    entry(Content::Data, location, metadata.default_spec_id(), partition, written)
+}
+
+fn write_deletes(metadata: &TableMetadata, target: &Entry, positions: &[u64]) -> DataFile {
+    let partition: PartitionTuple = target.partition.iter().map(|part| Some(Single::Int(*part))).collect();
+    let spec_id = target.spec_id;
+    if metadata.format_version() >= 3 {
+        let location = new_location(metadata, &partition, "puffin");
+        let vector = DeletionVector::from_sorted(positions.iter().copied()).expect("ascending positions");
+        let of = VectorOf { data_file: target.path.clone(), spec_id, partition, vector };
+        let (bytes, mut entries) = deletion_vector::write(&location, "tests", &[of]).expect("a vector");
+        fs::write(local(&location), bytes).expect("a Puffin file");
+        return entries.remove(0);
+    }
+    let location = new_location(metadata, &partition, "parquet");
+    let mut deletes = PositionDeletes::default();
+    deletes.by_path.insert(target.path.clone(), positions.iter().copied().collect());
+    let file = fs::File::create(local(&location)).expect("a delete file");
+    let options = WriterOptions::of_position_deletes(metadata.properties());
+    let (_, written) = deletes.write(file, &options).expect("deletes");
+    let written = entry(Content::PositionDeletes, location, spec_id, partition, written);
+    DataFile { referenced_data_file: Some(target.path.clone()), ..written }
+}
+
+fn write_ids(metadata: &TableMetadata, ids: &[i64], part: i32) -> DataFile {
+    let mut only = schema();
+    only["fields"].as_array_mut().expect("fields").truncate(1);
+    let only = Schema::parse(Raw::parse(&only.to_string()).expect("JSON")).expect("a schema");
+    let columns = only.columns().expect("columns");
+    let options = WriterOptions::of_equality_deletes(metadata.properties(), columns);
+    let partition = partition_of(metadata, part);
+    let location = new_location(metadata, &partition, "parquet");
+    let file = fs::File::create(local(&location)).expect("a delete file");
+    let mut writer = FileWriter::new(file, &only, &options).expect("a writer");
+    let column: ArrayRef = Arc::new(ids.iter().copied().collect::<Int64Array>());
+    let batch = RecordBatch::try_new(writer.schema().clone(), vec![column]).expect("ids");
+    writer.write(&batch).expect("ids");
+    let (_, written) = writer.finish().expect("a whole file");
+    let written = entry(Content::EqualityDeletes, location, metadata.default_spec_id(), partition, written);
+    DataFile { equality_ids: vec![1], ..written }
+}
+
+fn entry(
+    content: Content,
+    path: String,
+    spec_id: i32,
+    partition: PartitionTuple,
+    written: WrittenFile,
+) -> DataFile {
+    DataFile {
+        content,
+        path,
+        format: "PARQUET".to_owned(),
+        spec_id,
+        partition,
+        record_count: written.record_count,
+        size_bytes: written.size_bytes,
+        metrics: written.metrics,
+        split_offsets: written.split_offsets,
+        equality_ids: Vec::new(),
+        sort_order_id: None,
+        first_row_id: None,
+        referenced_data_file: None,
+        content_offset: None,
+        content_size_bytes: None,
+        key_metadata: None,
+    }
+}

@@ -1,0 +1,196 @@
+//! What the server's own worker does when nobody asks, and what it leaves alone.
+
+use serde_json::{Value, json};
+use tests::process::{Backend, Firn, Setup};
+use tests::tables::{Form, Table, rows};
+
+use super::{check_compacted, check_tidy, compact, done, eventually, job, jobs, number, scattered};
+use crate::maintenance::{call, get, post, scope, table};
+
+/// A server that maintains its tables milliseconds after they were changed.
+async fn eager(backend: Backend) -> Firn {
+    let setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1");
+    Firn::start(setup.with("FIRN_MAINTENANCE__DEBOUNCE_MS", "50"))
+}
+
+/// Waits until a table was looked at on the snapshot that it has now; gives what was found.
+async fn looked_at(firn: &Firn, of: &Table) -> Value {
+    let snapshot_id = of.snapshot_id().await;
+    eventually("an evaluation", async || {
+        let explained = get(firn, &format!("explain?{}", scope(&of.namespace, &of.name))).await;
+        (explained["evaluation"]["snapshot-id"] == snapshot_id).then_some(explained)
+    })
+    .await
+}
+
+fn action<'a>(explained: &'a Value, name: &str) -> &'a Value {
+    explained["actions"].as_array().unwrap().iter().find(|action| action["action"] == name).unwrap()
+}
+
+async fn a_table_of_small_files_is_compacted_without_anybody_asking(backend: Backend) {
+    let firn = eager(backend).await;
+    let of = Table::create(&firn, &Form::default()).await;
+    let files: Vec<_> = (0..6).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
+    of.append(&files).await;
+    let (before, first) = (of.rows().await, of.snapshot_id().await);
+    eventually("one file", async || (of.data_files().await.len() == 1).then_some(())).await;
+    check_compacted(&of, &before, 1).await;
+
+    let explained = looked_at(&firn, &of).await;
+    let compaction = action(&explained, "compact");
+    assert_eq!(compaction["state"], "not-due", "{compaction}");
+    assert_eq!(explained["evaluation"]["facts"]["files"], 1, "{explained}");
+    let compaction = &compaction["job"];
+    assert_eq!(
+        (&compaction["state"], &compaction["requested-by"]),
+        (&json!("succeeded"), &json!("maintenance"))
+    );
+    let told = ["files-rewritten", "files-written", "rows-written", "deleted-rows-removed"];
+    assert_eq!(told.map(|name| number(compaction, name)), [6, 1, 60, 0]);
+    // A list, a manifest and six files are read, and something is written, too.
+    assert!(number(compaction, "requests") > 10, "{compaction}");
+    for name in ["bytes-before", "bytes-after", "bytes-read", "bytes-written"] {
+        assert!(number(compaction, name) > 0, "{name}: {compaction}");
+    }
+    assert_eq!(compaction["result"]["snapshot-ids"], json!([of.snapshot_id().await]));
+
+    let looks = jobs(&firn, &of, "evaluate").await;
+    let look = looks.iter().find(|look| look["result"]["snapshot-id"] == first).expect("a look before");
+    let (health, was) = (&explained["evaluation"]["health"], &look["result"]["health"]);
+    assert!(health.as_i64() > was.as_i64(), "{was} before, {health} after");
+}
+
+async fn row_ids_survive_the_servers_own_worker(backend: Backend) {
+    let firn = eager(backend).await;
+    let of = Table::create(&firn, &Form { format_version: 3, ..Form::default() }).await;
+    let policy = json!({ "compact": { "settle-minutes": 0, "enabled": false } });
+    let path = format!("policy?{}", scope(&of.namespace, "t"));
+    call(&firn, "PUT", &path, Some(&policy)).await.expect(200);
+    let files: Vec<_> = (0..5).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
+    let paths = of.append(&files).await;
+    // Rows 0 and 1 are written anew, under ids of their own.
+    of.update_rows(&[(paths[0].clone(), vec![0, 1])], &rows(100..102, 0)).await;
+    let lineage = async || {
+        let mut seen: Vec<_> =
+            of.seen_rows().await.into_iter().map(|row| (row.values[0].as_i64(), row.lineage)).collect();
+        seen.sort_unstable();
+        seen
+    };
+    let before = lineage().await;
+    assert!(before.iter().all(|(_, (row_id, _))| row_id.is_some()), "{before:?}");
+    assert_eq!(before.len(), 50);
+    call(&firn, "PUT", &path, Some(&json!({ "compact": { "settle-minutes": 0 } }))).await.expect(200);
+    eventually("one file", async || (of.entries().await.len() == 1).then_some(())).await;
+    assert_eq!(lineage().await, before);
+    check_tidy(&of).await;
+}
+
+async fn a_partition_whose_rows_are_changed_is_left_alone_for_a_while(backend: Backend) {
+    let firn = eager(backend).await;
+    let (of, _) = scattered(&firn, 2, 2).await;
+    let policy = json!({ "compact": { "inputs-min": 3, "enabled": false } });
+    let path = format!("policy?{}", scope(&of.namespace, "t"));
+    call(&firn, "PUT", &path, Some(&policy)).await.expect(200);
+    let in_part = async |part: i32| {
+        let entries = of.entries().await.into_iter();
+        entries.filter(|entry| entry.partition == [part] && entry.content == 0).collect::<Vec<_>>()
+    };
+    let target = in_part(1).await.remove(0).path;
+    of.update_rows(&[(target, vec![0])], &rows(500..501, 1)).await;
+    let before = of.rows().await;
+    call(&firn, "PUT", &path, Some(&json!({ "compact": { "inputs-min": 3 } }))).await.expect(200);
+    // What was only appended to is not left alone.
+    eventually("one file", async || (in_part(0).await.len() == 1).then_some(())).await;
+    let explained = looked_at(&firn, &of).await;
+    assert_eq!(in_part(1).await.len(), 4);
+    assert_eq!(of.rows().await, before);
+    let why = action(&explained, "compact")["why"].as_str().unwrap();
+    assert!(why.contains("being changed"), "{why}");
+    // It is looked at again when it may have settled.
+    let looks = jobs(&firn, &of, "evaluate").await;
+    let again = looks.iter().find(|look| look["state"] == "queued").expect("another look");
+    let wait_ms = again["due-ms"].as_i64().unwrap() - again["created-ms"].as_i64().unwrap();
+    assert!((590_000..=610_000).contains(&wait_ms), "{again}");
+    assert!(again["reason"].as_str().unwrap().contains("being written to"), "{again}");
+    // Whoever asks by hand does not want to wait.
+    let asked = compact(&firn, &of).await;
+    let asked = done(&firn, &asked).await;
+    assert_eq!(asked["policy"]["compact"]["settle-minutes"], 0);
+    check_compacted(&of, &before, 2).await;
+}
+
+async fn a_change_is_noticed_while_a_partition_is_left_alone(backend: Backend) {
+    let firn = eager(backend).await;
+    let (of, _) = scattered(&firn, 2, 1).await;
+    let target = of.data_files().await.remove(0);
+    of.update_rows(&[(target, vec![0])], &[]).await;
+    looked_at(&firn, &of).await;
+    eventually("a look in ten minutes", async || {
+        let look = jobs(&firn, &of, "evaluate").await.into_iter().find(|look| look["state"] == "queued")?;
+        look["reason"].as_str()?.contains("being written to").then_some(())
+    })
+    .await;
+    // Another partition has nothing to do with that one.
+    let files: Vec<_> = (100..105).map(|file| rows(file * 10..file * 10 + 10, 7)).collect();
+    of.append(&files).await;
+    let before = of.rows().await;
+    eventually("one file", async || {
+        let entries = of.entries().await;
+        (entries.iter().filter(|entry| entry.partition == [7]).count() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(of.rows().await, before);
+}
+
+async fn a_paused_table_waits_while_others_are_maintained(backend: Backend) {
+    let setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1");
+    let firn = Firn::start(setup);
+    let (paused, before) = scattered(&firn, 2, 1).await;
+    let (other, others) = scattered(&firn, 2, 1).await;
+    let pause = json!({ "table": table(&paused.namespace, "t"), "reason": "a migration" });
+    post(&firn, "pause", &pause).await.expect(204);
+    let waiting = compact(&firn, &paused).await;
+    let second = compact(&firn, &other).await;
+    done(&firn, &second).await;
+    check_compacted(&other, &others, 1).await;
+    assert_eq!(job(&firn, &waiting).await["state"], "queued");
+    assert_eq!(paused.data_files().await.len(), 3);
+    post(&firn, "resume", &json!({ "table": table(&paused.namespace, "t") })).await.expect(204);
+    done(&firn, &waiting).await;
+    check_compacted(&paused, &before, 1).await;
+}
+
+async fn policies_that_contradict_each_other_say_so(backend: Backend) {
+    let firn = eager(backend).await;
+    let of = Table::create(&firn, &Form::default()).await;
+    let put =
+        async |at: &str, policy: Value| call(&firn, "PUT", &format!("policy?{at}"), Some(&policy)).await;
+    let of_table = scope(&of.namespace, "t");
+    let impossible = put(&of_table, json!({ "compact": { "large-ratio": 1.2, "small-ratio": 0.9 } })).await;
+    impossible.refused(400, "IllegalArgumentException", "`large-ratio` is at least 1 and twice");
+    // Each is possible alone.
+    let of_namespace = format!("warehouse=main&namespace={}", of.namespace);
+    put(&of_namespace, json!({ "compact": { "target-bytes": 1 << 30 } })).await.expect(200);
+    put(&of_table, json!({ "compact": { "group-bytes-max": 1 << 30 } })).await.expect(200);
+    let files: Vec<_> = (0..6).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
+    of.append(&files).await;
+    let explained = looked_at(&firn, &of).await;
+    let compaction = action(&explained, "compact");
+    assert_eq!(compaction["state"], "not-due", "{compaction}");
+    assert!(compaction["why"].as_str().unwrap().contains("at least twice the target size"), "{compaction}");
+    // What has nothing to do with it is judged all the same.
+    assert_eq!(action(&explained, "expire-snapshots")["state"], "not-due", "{explained}");
+    assert_eq!(of.data_files().await.len(), 6);
+}
+
+tests::on_both_databases!(
+    a_table_of_small_files_is_compacted_without_anybody_asking,
+    a_change_is_noticed_while_a_partition_is_left_alone,
+);
+
+tests::on_sqlite!(
+    row_ids_survive_the_servers_own_worker,
+    a_partition_whose_rows_are_changed_is_left_alone_for_a_while,
+    a_paused_table_waits_while_others_are_maintained,
+    policies_that_contradict_each_other_say_so,
+);

@@ -1,0 +1,112 @@
+//! `firn maintain` as a command: what it says when it is used wrongly, and when its catalog is not there.
+
+use std::net::TcpListener;
+use std::process::Output;
+use std::time::Duration;
+
+use tests::process::{Backend, Firn, Setup, binary, clean};
+use tests::worker::Worker;
+
+use super::{check_compacted, compact, done, eventually, scattered};
+
+fn maintain(arguments: &[&str]) -> Output {
+    let mut command = clean(binary().to_str().unwrap());
+    command.arg("maintain").args(arguments).output().unwrap()
+}
+
+/// What it writes to standard error when it refuses its arguments.
+fn refused(arguments: &[&str]) -> String {
+    let output = maintain(arguments);
+    assert!(!output.status.success(), "{arguments:?} were taken");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn help_says_what_it_does_and_how() {
+    let output = maintain(&["--help"]);
+    assert!(output.status.success());
+    // Lines are as long as the terminal is wide.
+    let help = String::from_utf8(output.stdout).unwrap();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for told in
+        ["takes jobs from the queue", "--workers", "--memory-bytes", "--spill-dir", "SIGTERM", "Examples"]
+    {
+        assert!(help.contains(told), "no `{told}` in {help}");
+    }
+}
+
+#[test]
+fn wrong_arguments_are_refused_by_name() {
+    for (arguments, told) in [
+        (&["--workers", "0"][..], "--workers"),
+        (&["--workers", "2", "--once", "--table", "main.a.t"], "--workers"),
+        (&["--memory-bytes", "1000"], "16777216"),
+        (&["--nice", "20"], "--nice"),
+        (&["--requests-per-second", "0"], "--requests-per-second"),
+        (&["--table", "main.a.t"], "--once"),
+        (&["--dry-run"], "--once"),
+        (&["--once"], "--table"),
+        (&["--once", "--table", "t"], "main.sales.orders"),
+        (&["--once", "--table", "main.a.t", "--policy", "{\"compact\": 1}"], "--policy"),
+        (&["--uri", "not a url"], "not a url"),
+    ] {
+        let said = refused(arguments);
+        assert!(said.contains(told), "{arguments:?}: no `{told}` in {said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+/// A port that nobody listens on.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+async fn a_worker_waits_for_its_catalog(backend: Backend) {
+    let port = free_port();
+    let uri = format!("http://127.0.0.1:{port}");
+    let mut worker = Worker::start(&uri, &[]);
+    eventually("a warning", async || worker.log().contains("cannot ask the catalog for work").then_some(()))
+        .await;
+    assert!(worker.log().contains(&uri), "{}", worker.log());
+    // Once, not again and again.
+    assert_eq!(worker.log().matches("WARN").count(), 1, "{}", worker.log());
+
+    let mut firn = Firn::start(Setup { port, ..Setup::new(backend).await });
+    let (of, rows) = scattered(&firn, 2, 1).await;
+    let id = compact(&firn, &of).await;
+    done(&firn, &id).await;
+    check_compacted(&of, &rows, 1).await;
+    // It does not mind a restart either.
+    firn.restart();
+    let (of, rows) = scattered(&firn, 2, 1).await;
+    let id = compact(&firn, &of).await;
+    done(&firn, &id).await;
+    check_compacted(&of, &rows, 1).await;
+    assert!(worker.stop().await.success());
+}
+
+async fn a_catalog_without_a_queue_is_told_apart(_: Backend) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            answer_404(stream);
+        }
+    });
+    let mut worker = Worker::start(&uri, &[]);
+    eventually("a warning", async || worker.log().contains("WARN").then_some(())).await;
+    let log = worker.log();
+    assert!(log.contains("no queue of maintenance jobs") && log.contains("--once"), "{log}");
+    let stopped = tokio::time::timeout(Duration::from_secs(5), worker.stop()).await;
+    assert!(stopped.expect("an end at once").success());
+}
+
+fn answer_404(mut stream: std::net::TcpStream) {
+    use std::io::{Read as _, Write as _};
+    let mut request = [0_u8; 4096];
+    // Whoever asked may be gone.
+    drop(stream.read(&mut request));
+    drop(stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
+}
+
+tests::on_sqlite!(a_worker_waits_for_its_catalog, a_catalog_without_a_queue_is_told_apart);

@@ -1,0 +1,149 @@
+//! Workers that end, or seem to, in the middle of a job: nothing is lost, and the next one leaves nothing behind.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tests::process::{Backend, Firn, Setup};
+use tests::worker::Worker;
+
+use super::{
+    FILES, begun, catalog, check_compacted, check_tidy, compact, done, ended, error_of, eventually, job,
+    scattered,
+};
+use crate::maintenance::post;
+
+/// A compaction of eight partitions takes a worker of this pace some seconds.
+const SLOW: [&str; 2] = ["--requests-per-second", "12"];
+const PARTS: i32 = 8;
+
+async fn a_worker_that_is_told_to_end_commits_what_is_done(backend: Backend) {
+    let firn = catalog(backend, 60_000).await;
+    let (of, rows) = scattered(&firn, 2, PARTS).await;
+    let id = compact(&firn, &of).await;
+    let mut worker = Worker::start(firn.root(), &SLOW);
+    begun(&of, 3).await;
+    let status = tokio::time::timeout(Duration::from_secs(20), worker.stop()).await;
+    assert!(status.expect("an end within seconds").success(), "{}", worker.log());
+    assert!(worker.log().contains("stopped"), "{}", worker.log());
+
+    let waiting = job(&firn, &id).await;
+    assert_eq!((&waiting["state"], &waiting["attempt"]), (&json!("queued"), &json!(1)), "{waiting}");
+    assert!(error_of(&waiting).contains("shutting down"), "{waiting}");
+    assert!(waiting["due-ms"].as_i64() <= waiting["started-ms"].as_i64().map(|ms| ms + 60_000), "{waiting}");
+    // Two groups at least were done, and not all of them.
+    let files = i64::try_from(of.data_files().await.len()).unwrap();
+    assert!((i64::from(PARTS)..=i64::from(PARTS) * FILES - 4).contains(&files), "{files} files");
+    assert_eq!(of.rows().await, rows);
+    check_tidy(&of).await;
+
+    let _worker = Worker::start(firn.root(), &[]);
+    assert_eq!(done(&firn, &id).await["attempt"], 2);
+    check_compacted(&of, &rows, 8).await;
+}
+
+async fn a_server_that_is_told_to_end_leaves_its_job_to_the_next(backend: Backend) {
+    let setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1");
+    let mut firn = Firn::start(setup.with("FIRN_MAINTENANCE__REQUESTS_PER_SECOND", "12"));
+    let (of, rows) = scattered(&firn, 2, PARTS).await;
+    let id = compact(&firn, &of).await;
+    begun(&of, 3).await;
+    let began_ms = catalog_server::clock::Clock::system().now_ms();
+    firn.stop();
+    let took_ms = catalog_server::clock::Clock::system().now_ms() - began_ms;
+    assert!(took_ms < 20_000, "it took {took_ms} ms");
+
+    firn.restart_with(|setup| {
+        setup.env.insert("FIRN_MAINTENANCE__REQUESTS_PER_SECOND".to_owned(), "0".to_owned());
+    });
+    let of = of.over(&firn, "t");
+    assert_eq!(done(&firn, &id).await["attempt"], 2);
+    check_compacted(&of, &rows, 8).await;
+    firn.check_no_panic();
+}
+
+async fn what_a_killed_worker_left_is_deleted_by_the_next(backend: Backend) {
+    let firn = catalog(backend, 1_500).await;
+    let (of, rows) = scattered(&firn, 2, PARTS).await;
+    let id = compact(&firn, &of).await;
+    let mut worker = Worker::start(firn.root(), &SLOW);
+    begun(&of, 3).await;
+    worker.kill();
+    assert!(!of.strays().await.is_empty());
+    assert_eq!(of.rows().await, rows);
+
+    let next = Worker::start(firn.root(), &[]);
+    assert_eq!(done(&firn, &id).await["attempt"], 2, "{}", next.log());
+    check_compacted(&of, &rows, 8).await;
+}
+
+async fn a_server_that_was_killed_goes_on_with_its_job(backend: Backend) {
+    let setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1");
+    let setup = setup.with("FIRN_MAINTENANCE__LEASE_MS", "1500");
+    let mut firn = Firn::start(setup.with("FIRN_MAINTENANCE__REQUESTS_PER_SECOND", "12"));
+    let (of, rows) = scattered(&firn, 2, PARTS).await;
+    let id = compact(&firn, &of).await;
+    begun(&of, 3).await;
+    firn.restart_with(|setup| {
+        setup.env.insert("FIRN_MAINTENANCE__REQUESTS_PER_SECOND".to_owned(), "0".to_owned());
+    });
+    let of = of.over(&firn, "t");
+    assert_eq!(done(&firn, &id).await["attempt"], 2);
+    check_compacted(&of, &rows, 8).await;
+}
+
+async fn a_worker_that_was_away_leaves_the_job_to_its_successor(backend: Backend) {
+    let firn = catalog(backend, 1_500).await;
+    let (of, rows) = scattered(&firn, 2, PARTS).await;
+    let id = compact(&firn, &of).await;
+    let mut away = Worker::start(firn.root(), &SLOW);
+    begun(&of, 3).await;
+    away.signal("STOP");
+    let mut successor = Worker::start(firn.root(), &[]);
+    assert_eq!(done(&firn, &id).await["attempt"], 2);
+    successor.kill();
+    check_compacted(&of, &rows, 8).await;
+    let committed = of.snapshot_id().await;
+
+    away.signal("CONT");
+    eventually("the end of the first attempt", async || {
+        away.log().contains("went to another worker").then_some(())
+    })
+    .await;
+    assert_eq!(of.snapshot_id().await, committed);
+    check_compacted(&of, &rows, 8).await;
+    assert_eq!(job(&firn, &id).await["state"], "succeeded");
+    // It is as good as new.
+    let (other, rows) = scattered(&firn, 2, 1).await;
+    let id = compact(&firn, &other).await;
+    done(&firn, &id).await;
+    check_compacted(&other, &rows, 1).await;
+    assert!(away.stop().await.success());
+    assert!(!away.log().contains("panicked"), "{}", away.log());
+}
+
+async fn a_job_that_is_cancelled_ends_soon_and_keeps_what_is_done(backend: Backend) {
+    let firn = catalog(backend, 3_000).await;
+    let (of, rows) = scattered(&firn, 2, PARTS).await;
+    let id = compact(&firn, &of).await;
+    let _worker = Worker::start(firn.root(), &SLOW);
+    begun(&of, 3).await;
+    post(&firn, &format!("jobs/{id}/cancel"), &json!({})).await.expect(200);
+    let cancelled = tokio::time::timeout(Duration::from_secs(10), ended(&firn, &id)).await;
+    assert_eq!(cancelled.expect("an end within seconds")["state"], "cancelled");
+    let files = of.data_files().await.len();
+    assert!((8..24).contains(&files), "{files} files");
+    assert_eq!(of.rows().await, rows);
+    check_tidy(&of).await;
+}
+
+tests::on_both_databases!(
+    a_worker_that_is_told_to_end_commits_what_is_done,
+    what_a_killed_worker_left_is_deleted_by_the_next,
+    a_worker_that_was_away_leaves_the_job_to_its_successor,
+);
+
+tests::on_sqlite!(
+    a_server_that_is_told_to_end_leaves_its_job_to_the_next,
+    a_server_that_was_killed_goes_on_with_its_job,
+    a_job_that_is_cancelled_ends_soon_and_keeps_what_is_done,
+);

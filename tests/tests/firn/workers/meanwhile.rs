@@ -1,0 +1,245 @@
+//! What others do to a table while it is compacted: the table stays as they want it, and the job's history says what was in the way.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use tests::fixture::{self, current_snapshot, local};
+use tests::process::{Backend, Firn};
+use tests::tables::{Table, files_below, schema};
+use tests::worker::Worker;
+
+use super::{
+    begun, catalog, check_compacted, check_tidy, compact, done, ended, error_of, eventually, job, jobs,
+    scattered,
+};
+
+/// Two groups take a worker of this pace more than a second.
+const SLOW: [&str; 2] = ["--requests-per-second", "8"];
+const PARTS: i32 = 3;
+
+/// A table with a compaction of which one group is done.
+struct Begun {
+    firn: Firn,
+    of: Table,
+    rows: Vec<Vec<Value>>,
+    id: String,
+    worker: Worker,
+}
+
+async fn begin(backend: Backend, format_version: i32) -> Begun {
+    let firn = catalog(backend, 3_000).await;
+    let (of, rows) = scattered(&firn, format_version, PARTS).await;
+    let id = compact(&firn, &of).await;
+    let worker = Worker::start(firn.root(), &SLOW);
+    begun(&of, 2).await;
+    assert_eq!(job(&firn, &id).await["state"], "running");
+    Begun { firn, of, rows, id, worker }
+}
+
+/// The rows that a column was taken from, or given to.
+fn with_columns(rows: &[Vec<Value>], change: impl Fn(&mut Vec<Value>)) -> Vec<Vec<Value>> {
+    let mut rows = rows.to_vec();
+    rows.iter_mut().for_each(change);
+    rows
+}
+
+/// Replaces the table's schema.
+async fn evolve(of: &Table, change: impl FnOnce(&mut Vec<Value>)) {
+    let mut new = schema();
+    change(new["fields"].as_array_mut().unwrap());
+    of.update(&[
+        json!({ "action": "add-schema", "schema": new, "last-column-id": 4 }),
+        json!({ "action": "set-current-schema", "schema-id": -1 }),
+    ])
+    .await;
+}
+
+async fn a_missing_file_fails_its_group_alone(backend: Backend) {
+    let firn = catalog(backend, 3_000).await;
+    let (of, _) = scattered(&firn, 2, PARTS).await;
+    let lost = of.entries().await.into_iter().find(|entry| entry.partition == [1]).unwrap().path;
+    let content = fs::read(local(&lost)).unwrap();
+    fs::remove_file(local(&lost)).unwrap();
+    let id = compact(&firn, &of).await;
+    let _worker = Worker::start(firn.root(), &[]);
+    let failed = ended(&firn, &id).await;
+    assert_eq!(failed["state"], "failed", "{failed}");
+    assert!(error_of(&failed).contains(&lost) && error_of(&failed).contains("No such file"), "{failed}");
+    check_tidy(&of).await;
+    // Two groups were rewritten; the third is as it was.
+    assert_eq!(of.data_files().await.len(), 5);
+    fs::write(local(&lost), content).unwrap();
+    assert_eq!(of.rows().await.len(), 90);
+}
+
+async fn a_truncated_file_fails_its_group_alone(backend: Backend) {
+    let firn = catalog(backend, 3_000).await;
+    let (of, rows) = scattered(&firn, 2, PARTS).await;
+    let cut = of.entries().await.into_iter().find(|entry| entry.partition == [1]).unwrap().path;
+    let content = fs::read(local(&cut)).unwrap();
+    fs::write(local(&cut), &content[..content.len() / 2]).unwrap();
+    let id = compact(&firn, &of).await;
+    let _worker = Worker::start(firn.root(), &[]);
+    let failed = ended(&firn, &id).await;
+    assert_eq!(failed["state"], "failed", "{failed}");
+    assert!(error_of(&failed).contains(&cut), "{failed}");
+    check_tidy(&of).await;
+    assert_eq!(of.data_files().await.len(), 5);
+    fs::write(local(&cut), content).unwrap();
+    assert_eq!(of.rows().await, rows);
+}
+
+async fn a_dropped_table_ends_its_job(backend: Backend) {
+    let Begun { firn, of, rows, id, worker } = begin(backend, 2).await;
+    let folder = of.folder().await;
+    let location = of.load().await["metadata-location"].clone();
+    firn.delete(&of.path()).await.expect(204);
+    let failed = ended(&firn, &id).await;
+    assert_eq!((&failed["state"], &failed["error"]), (&json!("failed"), &json!("its table was dropped")));
+    // It can be had back as it was.
+    let register = json!({ "name": "t", "metadata-location": location });
+    firn.post(&format!("namespaces/{}/register", of.namespace), &register).await.expect(200);
+    assert_eq!(of.rows().await, rows);
+    assert_eq!(of.folder().await, folder);
+    check_tidy(&of).await;
+    assert!(!worker.log().contains("panicked"), "{}", worker.log());
+}
+
+async fn a_purged_table_leaves_nothing_behind(backend: Backend) {
+    let Begun { firn, of, id, worker, .. } = begin(backend, 2).await;
+    let folder = of.folder().await;
+    firn.delete(&format!("{}?purgeRequested=true", of.path())).await.expect(204);
+    let failed = ended(&firn, &id).await;
+    assert_eq!(failed["state"], "failed", "{failed}");
+    assert!(error_of(&failed).contains("dropped"), "{failed}");
+    eventually("an empty folder", async || files_below(&folder).is_empty().then_some(())).await;
+    assert!(!worker.log().contains("panicked"), "{}", worker.log());
+}
+
+async fn a_renamed_table_is_compacted_under_its_new_name(backend: Backend) {
+    let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
+    firn.post("tables/rename", &fixture::rename(&of.namespace, "t", "renamed")).await.expect(204);
+    // Another table takes the name, and has nothing to do with the job.
+    let namesake = fixture::create_table(&firn, &of.namespace, "t").await;
+    let of = of.over(&firn, "renamed");
+    done(&firn, &id).await;
+    check_compacted(&of, &rows, 3).await;
+    let loaded = firn.get(&fixture::table_path(&of.namespace, "t")).await.expect(200).json();
+    assert_eq!(loaded["metadata-location"], namesake["metadata-location"]);
+}
+
+async fn a_column_that_is_added_meanwhile_is_empty_in_old_rows(backend: Backend) {
+    let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
+    let column = json!({ "id": 4, "name": "more", "required": false, "type": "string" });
+    evolve(&of, |fields| fields.push(column)).await;
+    done(&firn, &id).await;
+    check_compacted(&of, &with_columns(&rows, |row| row.push(Value::Null)), 3).await;
+}
+
+async fn a_column_that_is_dropped_meanwhile_is_gone(backend: Backend) {
+    let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
+    evolve(&of, |fields| drop(fields.remove(1))).await;
+    done(&firn, &id).await;
+    check_compacted(&of, &with_columns(&rows, |row| drop(row.remove(1))), 3).await;
+}
+
+async fn a_column_that_is_renamed_meanwhile_keeps_its_values(backend: Backend) {
+    let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
+    evolve(&of, |fields| fields[1]["name"] = json!("title")).await;
+    done(&firn, &id).await;
+    check_compacted(&of, &rows, 3).await;
+}
+
+async fn a_column_that_is_promoted_meanwhile_keeps_its_values(backend: Backend) {
+    let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
+    evolve(&of, |fields| fields[2]["type"] = json!("long")).await;
+    done(&firn, &id).await;
+    check_compacted(&of, &rows, 3).await;
+}
+
+async fn a_partition_spec_that_changes_meanwhile_is_for_what_comes_later(backend: Backend) {
+    let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
+    let field = json!({ "source-id": 1, "field-id": 1001, "name": "bucket", "transform": "bucket[4]" });
+    of.update(&[
+        json!({ "action": "add-spec", "spec": { "spec-id": 1, "fields": [field] } }),
+        json!({ "action": "set-default-spec", "spec-id": -1 }),
+    ])
+    .await;
+    done(&firn, &id).await;
+    assert_eq!(of.entries().await.iter().map(|entry| entry.spec_id).collect::<Vec<_>>(), [0, 0, 0]);
+    check_compacted(&of, &rows, 3).await;
+}
+
+async fn a_writer_that_replaces_files_of_a_group_comes_first(backend: Backend) {
+    let Begun { firn, of, mut rows, id, worker: _worker } = begin(backend, 2).await;
+    let replaced: Vec<_> = of
+        .entries()
+        .await
+        .into_iter()
+        .filter(|entry| entry.partition == [1])
+        .map(|entry| entry.path)
+        .collect();
+    of.replace(&replaced, &tests::tables::rows(500..510, 1)).await;
+    rows.retain(|row| row[2] != 1);
+    rows.extend((500..510).map(|id| vec![json!(id), json!(format!("row {id}")), json!(1)]));
+    let job = done(&firn, &id).await;
+    assert!(job["result"]["left"].to_string().contains("replaced or removed meanwhile"), "{job}");
+    check_compacted(&of, &rows, 3).await;
+}
+
+async fn rows_that_are_deleted_meanwhile_stay_deleted(backend: Backend) {
+    for format_version in [2, 3] {
+        let Begun { firn, of, mut rows, id, worker: _worker } = begin(backend, format_version).await;
+        let target = of.data_files().await;
+        let deleted = [(target[1].clone(), vec![3]), (target[8].clone(), vec![0, 9])];
+        of.update_rows(&deleted, &tests::tables::rows(500..501, 1)).await;
+        of.delete_ids(&[45], 1).await;
+        let after = of.rows().await;
+        assert_eq!(after.len(), rows.len() - 4 + 1);
+        rows.clone_from(&after);
+        done(&firn, &id).await;
+        assert_eq!(of.rows().await, rows);
+        assert!(of.data_files().await.len() < 10);
+        check_tidy(&of).await;
+    }
+}
+
+async fn a_rollback_is_not_undone(backend: Backend) {
+    let firn = catalog(backend, 3_000).await;
+    let (of, rows) = scattered(&firn, 2, PARTS).await;
+    let first = of.snapshot_id().await;
+    of.append(&[tests::tables::rows(900..910, 0)]).await;
+    let id = compact(&firn, &of).await;
+    let _worker = Worker::start(firn.root(), &SLOW);
+    begun(&of, 2).await;
+    let back =
+        json!({ "action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": first });
+    of.update(&[back]).await;
+    let job = done(&firn, &id).await;
+    assert_eq!((&job["result"]["committed"], of.snapshot_id().await), (&json!(false), first), "{job}");
+    let left = job["result"]["left"].to_string();
+    assert!(left.contains("ancestor of the branch"), "{job}");
+    assert_eq!(current_snapshot(&of.load().await["metadata"]), Some(first));
+    assert_eq!(of.rows().await, rows);
+    check_tidy(&of).await;
+    assert_eq!(jobs(&firn, &of, "compact").await.len(), 1);
+}
+
+tests::on_both_databases!(
+    a_dropped_table_ends_its_job,
+    a_renamed_table_is_compacted_under_its_new_name,
+    a_writer_that_replaces_files_of_a_group_comes_first,
+);
+
+tests::on_sqlite!(
+    a_missing_file_fails_its_group_alone,
+    a_truncated_file_fails_its_group_alone,
+    a_purged_table_leaves_nothing_behind,
+    a_column_that_is_added_meanwhile_is_empty_in_old_rows,
+    a_column_that_is_dropped_meanwhile_is_gone,
+    a_column_that_is_renamed_meanwhile_keeps_its_values,
+    a_column_that_is_promoted_meanwhile_keeps_its_values,
+    a_partition_spec_that_changes_meanwhile_is_for_what_comes_later,
+    rows_that_are_deleted_meanwhile_stay_deleted,
+    a_rollback_is_not_undone,
+);

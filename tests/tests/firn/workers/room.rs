@@ -1,0 +1,148 @@
+//! Workers that have little room: memory, disk for rows, disk for tables.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::{Value, json};
+use tests::keeper;
+use tests::process::Backend;
+use tests::tables::{Form, Row, Table, partition_field, rows};
+use tests::worker::Worker;
+
+use super::{catalog, check_tidy, compact, done, ended, error_of};
+
+/// The least memory there may be, as arguments.
+const LITTLE: [&str; 2] = ["--memory-bytes", "16777216"];
+const SMALL_FILES: i64 = 6;
+const ROWS_EACH: i64 = 20_000;
+
+/// Runs a command that can write no file longer than some bytes, and is told so instead of being ended.
+fn with_files_up_to(bytes: &'static str) -> [&'static str; 5] {
+    const SCRIPT: &str = "trap '' XFSZ; size=$1; shift; exec prlimit --fsize=$size \"$@\"";
+    ["sh", "-c", SCRIPT, "sh", bytes]
+}
+
+/// More than 20 MB in memory, in no order, in two parts.
+fn unsorted(file: i64) -> Vec<Row> {
+    let row = |number: i64| {
+        // Numbers without a common factor: each comes up once.
+        let id = (number * SMALL_FILES + file) * 7_919 % (ROWS_EACH * SMALL_FILES);
+        Row { id, name: format!("{id:0180}"), part: i32::try_from(id % 2).unwrap() }
+    };
+    (0..ROWS_EACH).map(row).collect()
+}
+
+/// A sorted table with more rows than the least memory holds.
+async fn large(client: &tests::http::Client) -> Table {
+    let of = Table::create(client, &Form { is_sorted: true, ..Form::default() }).await;
+    let files: Vec<_> = (0..SMALL_FILES).map(unsorted).collect();
+    of.append(&files).await;
+    of
+}
+
+/// Fails unless all rows of [`large`] are there, in each file in their order; gives the parts in each file.
+async fn check_sorted(of: &Table) -> BTreeMap<String, Vec<Value>> {
+    let mut seen = vec![false; usize::try_from(SMALL_FILES * ROWS_EACH).unwrap()];
+    let mut files: BTreeMap<String, (i64, Vec<Value>)> = BTreeMap::new();
+    for row in of.seen_rows().await {
+        let id = row.values[0].as_i64().unwrap();
+        assert_eq!(row.values[1], format!("{id:0180}"));
+        assert_eq!(row.values[2], id % 2);
+        let place = &mut seen[usize::try_from(id).unwrap()];
+        assert!(!*place, "row {id} is there twice");
+        *place = true;
+        let (last, parts) = files.entry(row.path).or_insert((-1, Vec::new()));
+        assert!(*last < id, "row {id} comes after row {last}");
+        *last = id;
+        if !parts.contains(&row.values[2]) {
+            parts.push(row.values[2].clone());
+        }
+    }
+    assert!(seen.iter().all(|is_there| *is_there), "rows are missing");
+    files.into_iter().map(|(path, (_, parts))| (path, parts)).collect()
+}
+
+async fn more_rows_than_memory_are_sorted_on_disk(backend: Backend) {
+    let firn = catalog(backend, 60_000).await;
+    let of = large(&firn).await;
+    let spill = keeper::folder("spill");
+    let arguments = [&LITTLE[..], &["--spill-dir", spill.to_str().unwrap()]].concat();
+    let _worker = Worker::start(firn.root(), &arguments);
+    let id = compact(&firn, &of).await;
+    done(&firn, &id).await;
+    assert_eq!(check_sorted(&of).await.len(), 1);
+    check_tidy(&of).await;
+    assert_eq!(fs::read_dir(&spill).unwrap().count(), 0);
+
+    // The files of another table are of a partition spec that is not the table's any more.
+    let of = large(&firn).await;
+    let spec = json!({ "spec-id": 1, "fields": [partition_field()] });
+    of.update(&[
+        json!({ "action": "add-spec", "spec": spec }),
+        json!({ "action": "set-default-spec", "spec-id": -1 }),
+    ])
+    .await;
+    let id = compact(&firn, &of).await;
+    done(&firn, &id).await;
+    let files = check_sorted(&of).await;
+    assert!(files.len() == 2 && files.values().all(|parts| parts.len() == 1), "{files:?}");
+    check_tidy(&of).await;
+}
+
+async fn too_little_room_for_sorting_names_the_setting(backend: Backend) {
+    let firn = catalog(backend, 60_000).await;
+    let of = large(&firn).await;
+    let before = of.data_files().await;
+    for (wrapper, arguments, told) in [
+        (&[][..], &["--spill-bytes", "1000000"][..], "spill-bytes"),
+        (&with_files_up_to("1000000")[..], &["--spill-dir", "/tmp"][..], "/tmp"),
+        (&[][..], &["--spill-dir", "/proc/none"][..], "/proc/none"),
+    ] {
+        let worker = Worker::start_in(wrapper, firn.root(), &[&LITTLE[..], arguments].concat());
+        let id = compact(&firn, &of).await;
+        let failed = ended(&firn, &id).await;
+        assert_eq!(failed["state"], "failed", "{failed}");
+        assert!(error_of(&failed).contains(told), "{failed}");
+        assert!(!worker.log().contains("panicked"), "{}", worker.log());
+        assert_eq!(of.data_files().await, before);
+        check_tidy(&of).await;
+    }
+}
+
+async fn a_full_disk_fails_a_job_and_leaves_nothing(backend: Backend) {
+    let firn = catalog(backend, 60_000).await;
+    let of = Table::create(&firn, &Form { is_partitioned: true, ..Form::default() }).await;
+    // Ids in no order do not get smaller.
+    let large = |file: i64| {
+        let row = |id: i64| Row {
+            id,
+            name: format!("{}", id.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed())),
+            part: 1,
+        };
+        (file * 2_000..(file + 1) * 2_000).map(row).collect::<Vec<_>>()
+    };
+    let small = |file: i64| rows(100_000 + file * 10..100_010 + file * 10, 0);
+    of.append(&[small(0), small(1), large(0), large(1), large(2)]).await;
+    let before = of.rows().await;
+    let worker = Worker::start_in(&with_files_up_to("80000"), firn.root(), &[]);
+    let id = compact(&firn, &of).await;
+    let failed = ended(&firn, &id).await;
+    assert_eq!(failed["state"], "failed", "{failed}");
+    assert!(error_of(&failed).contains("File too large"), "{failed}");
+    assert!(!worker.log().contains("panicked"), "{}", worker.log());
+    assert_eq!(of.rows().await, before);
+    check_tidy(&of).await;
+    drop(worker);
+    // With room again, it is done.
+    let _worker = Worker::start(firn.root(), &[]);
+    let id = compact(&firn, &of).await;
+    done(&firn, &id).await;
+    assert_eq!((of.rows().await, of.data_files().await.len()), (before, 2));
+    check_tidy(&of).await;
+}
+
+tests::on_sqlite!(
+    more_rows_than_memory_are_sorted_on_disk,
+    too_little_room_for_sorting_names_the_setting,
+    a_full_disk_fails_a_job_and_leaves_nothing,
+);
