@@ -12,6 +12,7 @@ pub mod outage;
 pub mod postgres;
 pub mod power_cut;
 pub mod process;
+pub mod simulation;
 pub mod torture;
 
 /// Makes two tests of each case, one for each database. A case takes a [`process::Backend`].
