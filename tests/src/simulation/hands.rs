@@ -47,7 +47,7 @@ enum Event {
     Forth,
     /// The clock is set back by minutes.
     Back,
-    /// The worker was silent for so long that another one does the job, to its end.
+    /// The worker was silent for so long that another one does the job, to its end or as far as it gets.
     TakenOver,
     /// Somebody cancels the job.
     Cancel,
@@ -159,7 +159,12 @@ impl Hands {
                     return Ok(());
                 }
                 self.world.outlast_leases().await;
-                steps::work(&self.world, Luck::Good).await.map(drop)?;
+                let luck = match self.world.below(4) {
+                    0 => Luck::Bad { faults: 6, events: 0 },
+                    1 => Luck::Bad { faults: 0, events: 12 },
+                    _ => Luck::Good,
+                };
+                steps::work(&self.world, luck).await.map(drop)?;
                 if self.world.below(2) == 0 {
                     steps::write(&self.world).await?;
                 }

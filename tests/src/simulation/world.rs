@@ -51,6 +51,7 @@ pub(super) struct World {
     violation: Mutex<Option<String>>,
     workers: Mutex<HashMap<String, Arc<Hands>>>,
     left_behind: Mutex<BTreeSet<String>>,
+    unfinished: Mutex<BTreeSet<String>>,
     serving: JoinHandle<()>,
 }
 
@@ -99,6 +100,7 @@ impl World {
                 violation: Mutex::default(),
                 workers: Mutex::default(),
                 left_behind: Mutex::default(),
+                unfinished: Mutex::default(),
                 serving: tokio::spawn(serve(listener, router)),
             }
         });
@@ -206,8 +208,22 @@ impl World {
     pub(super) async fn job(&self, job_id: Uuid) -> String {
         let path = format!("/governance/v1/maintenance/jobs/{job_id}");
         let job = self.client.request("GET", &path, None, &[]).await.json();
+        let (action, state) = (job["action"].as_str().unwrap_or_default(), job["state"].as_str().unwrap_or_default());
+        if action == "expire-snapshots" && matches!(state, "failed" | "cancelled") {
+            let table = job["table"].as_str().unwrap_or_default();
+            lock(&self.unfinished).insert(table.rsplit('.').next().unwrap_or_default().to_owned());
+        }
         let error = job["error"].as_str().map(short).unwrap_or_default();
-        format!("{} {error} {}", job["state"], job["result"]["numbers"]).replace("null", "")
+        // How many bytes there are depends on how well random names are compressed.
+        let numbers = job["result"]["numbers"].as_object().into_iter().flatten();
+        let numbers = numbers.filter(|(name, _)| !name.starts_with("bytes"));
+        let numbers: Vec<_> = numbers.map(|(name, number)| format!("{name} {number}")).collect();
+        format!("{state} {error} {}", numbers.join(", "))
+    }
+
+    /// Whether an expiry of a table was given up, or cancelled: what it had not deleted by then, nobody deletes.
+    pub(super) fn has_unfinished(&self, kind: Kind) -> bool {
+        lock(&self.unfinished).contains(kind.name)
     }
 
     /// A disk refused to delete this.
