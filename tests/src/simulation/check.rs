@@ -105,10 +105,10 @@ pub(super) async fn end(world: &Arc<World>) -> Result<(), String> {
     drain(world).await?;
     for kind in kinds {
         steps::untag(world, kind).await?;
-        for action in ["compact", "expire-snapshots", "rewrite-manifests", "expire-snapshots"] {
-            steps::ask(world, kind, action).await?;
-            drain(world).await?;
-        }
+        steps::ask(world, kind, "compact").await?;
+        drain(world).await?;
+        steps::ask(world, kind, "expire-snapshots").await?;
+        drain(world).await?;
     }
     all(world).await?;
     nothing_is_left(world).await

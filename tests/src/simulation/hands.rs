@@ -66,7 +66,11 @@ pub(super) struct Hands {
     /// Set when the worker is no more.
     pub(super) crashed: CancellationToken,
     strikes: AtomicU32,
+    /// So many more requests do not get through.
+    outage: AtomicU32,
     job: Mutex<Option<(Uuid, Pulse)>>,
+    /// The job's table.
+    table: Mutex<String>,
     taken_over: Mutex<bool>,
 }
 
@@ -79,7 +83,9 @@ impl Hands {
             runtime: Handle::current(),
             crashed: CancellationToken::new(),
             strikes: AtomicU32::new(0),
+            outage: AtomicU32::new(0),
             job: Mutex::default(),
+            table: Mutex::default(),
             taken_over: Mutex::default(),
         });
         world.employ(hands.clone());
@@ -87,8 +93,9 @@ impl Hands {
     }
 
     /// The worker has a job.
-    pub(super) fn take(&self, job_id: Uuid, pulse: Pulse) {
+    pub(super) fn take(&self, job_id: Uuid, table: &str, pulse: Pulse) {
         *lock(&self.job) = Some((job_id, pulse));
+        table.clone_into(&mut lock(&self.table));
     }
 
     /// Before a request; `false` if it does not get through.
@@ -97,7 +104,7 @@ impl Hands {
             return !self.has_crashed();
         }
         self.meet(what).await;
-        !self.has_crashed() && !self.fails(what)
+        !self.has_crashed() && !self.is_cut_off(what)
     }
 
     /// After a request; `false` if the answer is lost.
@@ -106,7 +113,21 @@ impl Hands {
             return !self.has_crashed();
         }
         self.meet(&format!("the answer to {what}")).await;
-        !self.has_crashed() && !self.fails(&format!("the answer to {what}"))
+        !self.has_crashed() && !self.is_cut_off(&format!("the answer to {what}"))
+    }
+
+    /// Whether a request or an answer is lost, as some of the next ones may be.
+    fn is_cut_off(&self, what: &str) -> bool {
+        let left = self.outage.load(Ordering::Relaxed);
+        if left > 0 && !what.ends_with("finish") {
+            self.outage.store(left - 1, Ordering::Relaxed);
+            return true;
+        }
+        let fails = self.fails(what);
+        if fails {
+            self.outage.store(u32::try_from(self.world.below(4)).unwrap_or(0), Ordering::Relaxed);
+        }
+        fails
     }
 
     fn has_crashed(&self) -> bool {
@@ -139,10 +160,11 @@ impl Hands {
 
     async fn happen(&self, event: Event) -> Result<(), String> {
         let job = lock(&self.job).clone();
+        let table = lock(&self.table).clone();
         match event {
             Event::Write => {
-                for _ in 0..=self.world.below(3) {
-                    steps::write(&self.world).await?;
+                for _ in 0..=self.world.below(4) {
+                    steps::write_to(&self.world, &table).await?;
                 }
                 Ok(())
             }
@@ -160,13 +182,13 @@ impl Hands {
                 }
                 self.world.outlast_leases().await;
                 let luck = match self.world.below(4) {
-                    0 => Luck::Bad { faults: 6, events: 0 },
-                    1 => Luck::Bad { faults: 0, events: 12 },
+                    0 | 1 => Luck::Bad { faults: 6, events: 0 },
+                    2 => Luck::Bad { faults: 0, events: 12 },
                     _ => Luck::Good,
                 };
                 steps::work(&self.world, luck).await.map(drop)?;
                 if self.world.below(2) == 0 {
-                    steps::write(&self.world).await?;
+                    steps::write_to(&self.world, &table).await?;
                 }
                 Ok(())
             }
@@ -225,10 +247,10 @@ async fn beat(pulse: Pulse) {
 
 fn choose(random: &mut StdRng) -> Event {
     match random.random_range(0..20) {
-        0..9 => Event::Write,
-        9 => Event::Forth,
-        10 => Event::Back,
-        11..15 => Event::TakenOver,
+        0..8 => Event::Write,
+        8 => Event::Forth,
+        9 => Event::Back,
+        10..15 => Event::TakenOver,
         15 => Event::Cancel,
         16 => Event::Beat,
         _ => Event::Crash,

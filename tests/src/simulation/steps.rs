@@ -27,30 +27,41 @@ pub(super) const ACTIONS: [&str; 4] = ["evaluate", "compact", "expire-snapshots"
 /// A step that a seed chooses.
 pub(super) async fn any(world: &Arc<World>) -> Result<(), String> {
     match world.below(20) {
-        0..9 => write(world).await,
-        9 => {
+        0..8 => write(world).await,
+        8 => {
             go_forth(world);
             Ok(())
         }
-        10 => {
+        9 => {
             go_back(world);
             Ok(())
         }
-        11 => tag(world).await,
+        10 => tag(world).await,
         _ => maintain(world).await,
     }
 }
 
 /// A writer's step: a whole commit, or half of one.
-pub(super) async fn write(world: &World) -> Result<(), String> {
+async fn write(world: &World) -> Result<(), String> {
     let mut lake = world.lake.lock().await;
-    let Lake { tables, reader } = &mut *lake;
-    let number = world.below(tables.len());
+    let number = world.below(lake.tables.len());
+    write_one(world, &mut lake, number).await
+}
+
+/// A writer's step on a table.
+pub(super) async fn write_to(world: &World, table: &str) -> Result<(), String> {
+    let mut lake = world.lake.lock().await;
+    let number = lake.tables.iter().position(|known| known.kind.name == table).unwrap_or(0);
+    write_one(world, &mut lake, number).await
+}
+
+async fn write_one(world: &World, lake: &mut Lake, number: usize) -> Result<(), String> {
+    let Lake { tables, reader } = lake;
     let table = &mut tables[number];
     let kind = table.kind;
     if let Some(pending) = table.pending.take() {
         world.note(&format!("  {}: commit what was computed before", kind.name));
-        return finish(world, &mut lake, number, pending).await;
+        return finish(world, lake, number, pending).await;
     }
     let write = world.with_random(writer::choose);
     let is_slow = world.below(5) == 0;
@@ -63,7 +74,7 @@ pub(super) async fn write(world: &World) -> Result<(), String> {
         table.pending = Some(pending);
         return Ok(());
     }
-    finish(world, &mut lake, number, pending).await
+    finish(world, lake, number, pending).await
 }
 
 async fn finish(world: &World, lake: &mut Lake, number: usize, pending: Pending) -> Result<(), String> {
@@ -123,15 +134,14 @@ async fn maintain(world: &Arc<World>) -> Result<(), String> {
         let lake = world.lake.lock().await;
         lake.tables[world.below(lake.tables.len())].kind
     };
-    let action = ACTIONS[[0, 1, 1, 1, 2, 2, 3][world.below(7)]];
+    let action = ACTIONS[[0, 1, 1, 1, 1, 2, 2, 3][world.below(8)]];
     ask(world, kind, action).await?;
     let luck = match world.below(8) {
         0 => Luck::Good,
-        1 => Luck::Bad { faults: 12, events: 0 },
-        2 => Luck::Bad { faults: 40, events: 0 },
-        3 => Luck::Bad { faults: 0, events: 8 },
-        4 | 5 => Luck::Bad { faults: 0, events: 25 },
-        6 => Luck::Bad { faults: 0, events: 60 },
+        1 => Luck::Bad { faults: 30, events: 0 },
+        2 => Luck::Bad { faults: 0, events: 8 },
+        3..6 => Luck::Bad { faults: 0, events: 20 },
+        6 => Luck::Bad { faults: 0, events: 40 },
         _ => Luck::Bad { faults: 20, events: 20 },
     };
     work(world, luck).await.map(drop)
@@ -182,7 +192,7 @@ pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<bool, String>
         outside,
     };
     let beside = |pulse| {
-        hands.take(job_id, pulse);
+        hands.take(job_id, table.rsplit('.').next().unwrap_or_default(), pulse);
         std::future::pending()
     };
     tokio::select! {

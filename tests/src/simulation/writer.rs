@@ -71,10 +71,10 @@ struct Job<'a> {
 /// Chooses what to do.
 pub(super) fn choose(random: &mut StdRng) -> Write {
     match random.random_range(0..10) {
-        0..3 => Write::Append,
-        3..6 => Write::DeletePositions,
-        6 => Write::DeleteKeys,
-        7 | 8 => Write::Upsert,
+        0..2 => Write::Append,
+        2..5 => Write::DeletePositions,
+        5 => Write::DeleteKeys,
+        6 | 7 => Write::Upsert,
         _ => Write::Overwrite,
     }
 }
