@@ -55,7 +55,7 @@ impl Server {
         folders::create(&config.data_dir)
             .with_context(|| format!("cannot create the data directory `{}`", config.data_dir.display()))?;
         let data_dir = std::path::absolute(&config.data_dir)?;
-        let prometheus = PrometheusBuilder::new().install_recorder().context("cannot start measuring")?;
+        let prometheus = measure();
 
         let options = DbOptions { connections: config.database_connections, ..DbOptions::default() };
         let db = Db::connect(&config.database_url(), &options).await?;
@@ -124,6 +124,11 @@ impl Server {
         &self.warehouse
     }
 
+    /// What answers requests, for whoever serves them itself instead of calling [`Server::run`].
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     /// Serves until `signal`, then finishes what is in flight and closes the database.
     pub async fn run(self, signal: impl Future<Output = ()>) {
         let settings = self.address().map(|address| daemon_settings(address, &self.maintenance));
@@ -158,6 +163,14 @@ impl Server {
         self.db.close().await;
         tracing::info!("stopped");
     }
+}
+
+/// Starts to measure. A process has one place where measurements go: the first server's. Another one beside it reports none.
+fn measure() -> PrometheusHandle {
+    PrometheusBuilder::new().install_recorder().unwrap_or_else(|error| {
+        tracing::warn!(%error, "another server of this process measures; this one does not");
+        PrometheusBuilder::new().build_recorder().handle()
+    })
 }
 
 /// Lets workers of this process do maintenance until `signal`, and resolves when they have stopped. They use the server as any

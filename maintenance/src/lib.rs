@@ -15,4 +15,4 @@ pub mod jobs;
 pub mod once;
 pub mod queue;
 pub mod table;
-mod worker;
+pub mod worker;

@@ -1,4 +1,4 @@
-//! One job of the queue, from its lease to its end: the job on a thread of its own, the heartbeat beside it.
+//! One job of the queue, from its lease to its end: the job on a thread of its own, signs of life beside it.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,18 +43,36 @@ struct Shared {
     lost: Mutex<Option<String>>,
 }
 
-/// What a job sees of the queue.
-struct JobHost {
+/// A job in a worker's hands.
+#[derive(Clone)]
+pub struct Pulse {
     queue: Queue,
     id: Uuid,
     held: Held,
-    runtime: Handle,
     shared: Arc<Shared>,
 }
 
-/// Does a job that was leased, and tells the catalog how it ended.
+/// What a job sees of the queue.
+struct JobHost {
+    pulse: Pulse,
+    runtime: Handle,
+}
+
+/// Does a job that was leased, says every few seconds that it is at it, and tells the catalog how it ended.
 pub(crate) async fn run(settings: &Settings, queue: &Queue, lease: LeaseAnswer, stop: &CancellationToken) {
-    let LeaseAnswer { job: Some(job), table: Some(table), lease_ms, leftovers } = lease else { return };
+    let lease_ms = lease.lease_ms;
+    run_beside(settings, queue, lease, |pulse| async move { keep_alive(&pulse, lease_ms, stop).await }).await;
+}
+
+/// Does a job that was leased, and tells the catalog how it ended. Signs of life are the business of what runs beside it, which
+/// may end before the job and is dropped with it.
+pub async fn run_beside<B: Future<Output = ()>>(
+    settings: &Settings,
+    queue: &Queue,
+    lease: LeaseAnswer,
+    beside: impl FnOnce(Pulse) -> B,
+) {
+    let LeaseAnswer { job: Some(job), table: Some(table), leftovers, .. } = lease else { return };
     let held = queue.held(job.attempt);
     let id = job.job_id;
     let name = job.table.clone();
@@ -62,18 +80,13 @@ pub(crate) async fn run(settings: &Settings, queue: &Queue, lease: LeaseAnswer, 
     let shared = Arc::new(Shared::default());
     *lock(&shared.note) =
         job.progress.as_ref().map(|progress| progress["note"].clone()).filter(|note| !note.is_null());
+    let pulse = Pulse { queue: queue.clone(), id, held: held.clone(), shared };
     let task = Task {
         settings: settings.clone(),
         job,
         table: TableName::new(table.warehouse, table.namespace, table.table),
         leftovers,
-        host: JobHost {
-            queue: queue.clone(),
-            id,
-            held: held.clone(),
-            runtime: Handle::current(),
-            shared: shared.clone(),
-        },
+        host: JobHost { pulse: pulse.clone(), runtime: Handle::current() },
     };
     let (done, mut outcome) = tokio::sync::oneshot::channel();
     let nice = settings.nice;
@@ -88,7 +101,7 @@ pub(crate) async fn run(settings: &Settings, queue: &Queue, lease: LeaseAnswer, 
     }
     let outcome = tokio::select! {
         outcome = &mut outcome => outcome,
-        () = keep_alive(queue, id, &held, lease_ms, &shared, stop) => outcome.await,
+        () = beside(pulse) => outcome.await,
     };
     let outcome = outcome.unwrap_or_else(|_| Ended::failed("the job ended in an unexpected way"));
     match outcome {
@@ -139,9 +152,10 @@ impl Task {
     /// Whether it may be done later.
     fn retry(&self, error: &JobError) -> Option<FinishOutcome> {
         let after_ms = match error {
-            JobError::Stopped => 0,
-            // Renamed or dropped; the catalog knows which.
-            JobError::Replaced | JobError::Catalog(ClientError::Refused { status: 404, .. }) => 0,
+            // A table that is not there was renamed or dropped; the catalog knows which.
+            JobError::Stopped
+            | JobError::Replaced
+            | JobError::Catalog(ClientError::Refused { status: 404, .. }) => 0,
             JobError::OutcomeUnknown(_) => SOON_MS,
             JobError::LostRaces(_) => LATER_MS,
             JobError::Catalog(ClientError::Unreachable(_) | ClientError::Refused { status: 500.., .. }) => {
@@ -165,7 +179,7 @@ impl Task {
         let policy: Policy = serde_json::from_value(self.job.policy.clone())
             .map_err(|error| JobError::Internal(format!("the job's policy cannot be used: {error}")))?;
         self.clear_up(&catalog, &files)?;
-        let note = lock(&self.host.shared.note).clone();
+        let note = lock(&self.host.pulse.shared.note).clone();
         let work = Work {
             catalog: &catalog,
             policy: &policy,
@@ -213,12 +227,24 @@ impl Task {
     }
 }
 
+impl Pulse {
+    /// Says that the worker is at it. The job hears of what the catalog answers: that it is to stop, or another's by now.
+    pub async fn beat(&self) -> Result<(), ClientError> {
+        let beat = self.queue.heartbeat(self.id, &self.held, self.shared.told()).await;
+        if let Err(ClientError::Refused { status: 404 | 409, message }) = &beat {
+            lock(&self.shared.lost).get_or_insert_with(|| message.clone());
+        }
+        self.shared.cancel.fetch_or(beat?, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
 impl JobHost {
     /// Waits for an answer of the queue.
     fn wait<T>(&self, answer: impl Future<Output = Result<T, ClientError>>) -> Result<T, JobError> {
         self.runtime.block_on(answer).map_err(|error| match error {
             ClientError::Refused { status: 404 | 409, message } => {
-                lock(&self.shared.lost).get_or_insert(message.clone());
+                lock(&self.pulse.shared.lost).get_or_insert(message.clone());
                 JobError::LeaseLost(message)
             }
             other => other.into(),
@@ -228,38 +254,36 @@ impl JobHost {
 
 impl Host for JobHost {
     fn progress(&self, progress: Progress) {
-        *lock(&self.shared.progress) = progress;
+        *lock(&self.pulse.shared.progress) = progress;
     }
 
     fn check(&self) -> Result<(), JobError> {
-        if let Some(why) = &*lock(&self.shared.lost) {
+        if let Some(why) = &*lock(&self.pulse.shared.lost) {
             return Err(JobError::LeaseLost(why.clone()));
         }
-        if self.shared.cancel.load(Ordering::Relaxed) {
+        if self.pulse.shared.cancel.load(Ordering::Relaxed) {
             return Err(JobError::Cancelled);
         }
-        if self.shared.stop.load(Ordering::Relaxed) {
+        if self.pulse.shared.stop.load(Ordering::Relaxed) {
             return Err(JobError::Stopped);
         }
         Ok(())
     }
 
     fn announce(&self, locations: &[String]) -> Result<(), JobError> {
-        self.wait(self.queue.announce(self.id, &self.held, locations))
+        self.wait(self.pulse.queue.announce(self.pulse.id, &self.pulse.held, locations))
     }
 
     fn settle(&self, locations: &[String]) -> Result<(), JobError> {
         if locations.is_empty() {
             return Ok(());
         }
-        self.wait(self.queue.settle(self.id, &self.held, locations))
+        self.wait(self.pulse.queue.settle(self.pulse.id, &self.pulse.held, locations))
     }
 
     fn note(&self, note: &Json) -> Result<(), JobError> {
-        *lock(&self.shared.note) = Some(note.clone());
-        let cancel = self.wait(self.queue.heartbeat(self.id, &self.held, self.shared.told()))?;
-        self.shared.cancel.fetch_or(cancel, Ordering::Relaxed);
-        Ok(())
+        *lock(&self.pulse.shared.note) = Some(note.clone());
+        self.wait(self.pulse.beat())
     }
 }
 
@@ -275,14 +299,8 @@ impl Shared {
 }
 
 /// Says again and again that the worker is at it, until the lease is lost.
-async fn keep_alive(
-    queue: &Queue,
-    id: Uuid,
-    held: &Held,
-    lease_ms: i64,
-    shared: &Shared,
-    stop: &CancellationToken,
-) {
+async fn keep_alive(pulse: &Pulse, lease_ms: i64, stop: &CancellationToken) {
+    let shared = &pulse.shared;
     let lease = Duration::from_millis(u64::try_from(lease_ms).unwrap_or(0));
     let pause = lease / HEARTBEATS;
     let mut unheard = 0;
@@ -294,22 +312,16 @@ async fn keep_alive(
                 continue;
             }
         }
-        match queue.heartbeat(id, held, shared.told()).await {
-            Ok(cancel) => {
-                unheard = 0;
-                shared.cancel.fetch_or(cancel, Ordering::Relaxed);
-            }
-            Err(ClientError::Refused { status: 404 | 409, message }) => {
-                *lock(&shared.lost) = Some(message);
-                return;
-            }
+        match pulse.beat().await {
+            Ok(()) => unheard = 0,
+            Err(ClientError::Refused { status: 404 | 409, .. }) => return,
             Err(error) if unheard >= HEARTBEATS => {
                 *lock(&shared.lost) = Some(format!("the catalog did not hear of it for {lease:?}: {error}"));
                 return;
             }
             Err(error) => {
                 unheard += 1;
-                tracing::debug!(job.id = %id, %error, "a heartbeat did not get through");
+                tracing::debug!(job.id = %pulse.id, %error, "a heartbeat did not get through");
             }
         }
     }

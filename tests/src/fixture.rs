@@ -168,3 +168,8 @@ pub fn seed() -> u64 {
         Err(_) => 1,
     }
 }
+
+/// How many seeds a simulation takes, one after the other: `FIRN_SEEDS`, or `usually`.
+pub fn seeds(usually: u64) -> u64 {
+    std::env::var("FIRN_SEEDS").map_or(usually, |text| text.parse().expect("FIRN_SEEDS is a number"))
+}

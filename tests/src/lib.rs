@@ -12,6 +12,7 @@ pub mod outage;
 pub mod postgres;
 pub mod power_cut;
 pub mod process;
+pub mod simulation;
 pub mod tables;
 pub mod torture;
 pub mod worker;

@@ -235,13 +235,14 @@ impl<'a> Compaction<'a> {
                 Err(error) => return Err(error),
             };
             self.outputs.discard(&moved.locations);
-            moved.locations.clear();
+            // What was moved is for this plan alone: the next one may be without some of its groups.
+            let before = std::mem::take(&mut moved).found;
             match conflict {
                 Conflict::NewDeletes(found) => {
-                    moved.found.extend(found);
+                    let found = before.into_iter().chain(found).collect();
                     let rewritten: Vec<&Rewritten> = batch.iter().map(|done| &done.rewritten).collect();
                     let why = "rows were deleted meanwhile, and their order was not kept";
-                    match remap::translate(self.work, metadata, &rewritten, moved.found, self.outputs)? {
+                    match remap::translate(self.work, metadata, &rewritten, found, self.outputs)? {
                         remap::Outcome::Moved(all) => moved = all,
                         remap::Outcome::Impossible(files) => {
                             self.drop_groups(batch, &files, why);

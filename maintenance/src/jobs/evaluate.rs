@@ -23,6 +23,9 @@ const RANK_SCALE: i64 = 1_000;
 const RANK_EXPIRE: i64 = 1 << 40;
 const MINUTE_MS: u64 = 60_000;
 
+/// What a compaction would do, and the files of the table.
+type Planned = (Plan, Live);
+
 /// What was found out.
 pub struct Found {
     /// For people.
@@ -75,7 +78,7 @@ fn plan(
     work: &Work<'_>,
     metadata: &TableMetadata,
     now_ms: i64,
-) -> Result<(Option<(Plan, Live)>, Option<OptionsError>), JobError> {
+) -> Result<(Option<Planned>, Option<OptionsError>), JobError> {
     let contradiction = match compact::plan(work.files, metadata, work.policy, now_ms) {
         Err(JobError::Options(contradiction)) => contradiction,
         planned => return Ok((planned?, None)),

@@ -24,6 +24,7 @@ mod pagination;
 mod purge;
 mod scans;
 mod security;
+mod simulation;
 mod tables;
 mod tidy;
 mod time_travel;

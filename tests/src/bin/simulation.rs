@@ -1,0 +1,47 @@
+//! Lets everything happen to maintenance that may happen, and checks that no row is lost:
+//! `cargo run -p tests --bin simulation -- --seeds 1000`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tests::process::{self, Backend};
+use tests::simulation;
+
+/// Runs writers and workers on a catalog step by step, while disks fail, requests get lost, workers are taken over, cancelled or die,
+/// and the clock jumps. A failure prints its seed and its steps; the same seed takes the same steps.
+#[derive(Parser)]
+struct Arguments {
+    /// `sqlite` or `postgres`; both if absent
+    #[arg(long)]
+    backend: Option<Backend>,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many there are
+    #[arg(long, default_value_t = 200)]
+    seeds: u64,
+    /// Goes on after a failure
+    #[arg(long)]
+    all: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let backends =
+        arguments.backend.map_or(vec![Backend::Sqlite, Backend::Postgres], |backend| vec![backend]);
+    let mut outcome = ExitCode::SUCCESS;
+    for backend in backends {
+        process::run(async {
+            for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
+                let Err(violation) = simulation::run(backend, seed).await else { continue };
+                eprintln!("{violation}");
+                outcome = ExitCode::FAILURE;
+                if !arguments.all {
+                    return;
+                }
+            }
+            println!("{backend:?}: {} seeds from {}", arguments.seeds, arguments.seed);
+        });
+    }
+    outcome
+}

@@ -1,0 +1,163 @@
+//! What must hold at every moment: each snapshot that is there can be read, and holds what writers committed; a row that nobody
+//! touched keeps its id. And at the end: no file is left that nothing needs.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::hands::Luck;
+use super::model::Rows;
+use super::reader::{Contents, by_id};
+use super::steps;
+use super::world::{Lake, World};
+use super::writer;
+use crate::fixture::local;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+/// Far more than it takes.
+const ROUNDS_MAX: usize = 60;
+
+/// Checks all tables.
+pub(super) async fn all(world: &World) -> Result<(), String> {
+    let mut lake = world.lake.lock().await;
+    for number in 0..lake.tables.len() {
+        table(world, &mut lake, number).await?;
+    }
+    Ok(())
+}
+
+/// Checks a table.
+pub(super) async fn table(world: &World, lake: &mut Lake, number: usize) -> Result<(), String> {
+    let Lake { tables, reader } = lake;
+    let table = &mut tables[number];
+    let document = world.load(table.kind).await?;
+    let told = |what: String| format!("{}: {what}", table.kind.name);
+    let mut snapshots: Vec<&Json> = document["snapshots"].as_array().into_iter().flatten().collect();
+    snapshots.sort_by_key(|snapshot| snapshot["sequence-number"].as_i64());
+    let head = writer::current(&document).and_then(|snapshot| snapshot["snapshot-id"].as_i64());
+    for snapshot in snapshots {
+        let id = snapshot["snapshot-id"].as_i64().unwrap_or(0);
+        let operation = &snapshot["summary"]["operation"];
+        let which =
+            |what: String| told(format!("snapshot {} ({operation}): {what}", snapshot["sequence-number"]));
+        let contents = reader.read(snapshot).map_err(which)?;
+        let rows = by_id(&contents.rows).map_err(which)?;
+        // What maintenance makes holds what it was made from.
+        let parent = snapshot["parent-snapshot-id"].as_i64();
+        let expected = table.expected.get(&id).or_else(|| table.expected.get(&parent?)).cloned();
+        let expected = expected.or_else(|| (head == Some(id)).then(|| table.rows.clone()));
+        if let Some(expected) = &expected {
+            compare(&rows, expected).map_err(which)?;
+        }
+        table.expected.insert(id, rows.clone());
+        table.known.extend(contents.locations.iter().map(|location| local(location).to_owned()));
+        if head == Some(id) {
+            compare(&rows, &table.rows).map_err(which)?;
+            check_lineage(&mut table.lineage, &contents).map_err(which)?;
+        }
+    }
+    if head.is_none() && !table.rows.is_empty() {
+        return Err(told("there is no snapshot any more".to_owned()));
+    }
+    Ok(())
+}
+
+fn compare(found: &Rows, expected: &Rows) -> Result<(), String> {
+    if found == expected {
+        return Ok(());
+    }
+    let lost: Vec<_> = expected.iter().filter(|(id, version)| found.get(id) != Some(version)).collect();
+    let wrong: Vec<_> = found.iter().filter(|(id, version)| expected.get(id) != Some(version)).collect();
+    Err(format!("these rows are lost: {lost:?}; these should not be there: {wrong:?}"))
+}
+
+fn check_lineage(known: &mut HashMap<(i64, i64), (i64, i64)>, contents: &Contents) -> Result<(), String> {
+    let mut seen = HashSet::new();
+    for row in &contents.rows {
+        let Some(lineage) = row.lineage else { continue };
+        if !seen.insert(lineage.0) {
+            return Err(format!("two rows have the id {}", lineage.0));
+        }
+        let before = *known.entry((row.id, row.version)).or_insert(lineage);
+        if before != lineage {
+            return Err(format!("the lineage of row {} was {before:?} and is {lineage:?}", row.id));
+        }
+    }
+    Ok(())
+}
+
+/// Brings everything to its end: jobs by workers whom nothing happens to, tables compacted and expired. Then checks that nothing is
+/// left behind.
+pub(super) async fn end(world: &Arc<World>) -> Result<(), String> {
+    world.note("the end");
+    let mut kinds = Vec::new();
+    for table in &mut world.lake.lock().await.tables {
+        if let Some(pending) = table.pending.take() {
+            writer::discard(&pending);
+        }
+        kinds.push(table.kind);
+    }
+    drain(world).await?;
+    for kind in kinds {
+        steps::untag(world, kind).await?;
+        steps::ask(world, kind, "compact").await?;
+        drain(world).await?;
+        steps::ask(world, kind, "expire-snapshots").await?;
+        drain(world).await?;
+    }
+    all(world).await?;
+    nothing_is_left(world).await
+}
+
+/// Lets workers do whatever there is to do.
+async fn drain(world: &Arc<World>) -> Result<(), String> {
+    for _ in 0..ROUNDS_MAX {
+        world.outlast_leases().await;
+        world.jump(2 * DAY_MS);
+        if !steps::work(world, Luck::Good).await? {
+            return Ok(());
+        }
+    }
+    Err("there is always something left to do".to_owned())
+}
+
+/// Checks that files are there only if a table needs them, or the catalog remembers that a job was about to write them, or a disk
+/// refused to delete them.
+async fn nothing_is_left(world: &World) -> Result<(), String> {
+    let mut lake = world.lake.lock().await;
+    let mut needed = world.ledger().await;
+    needed.extend(world.all_left_behind());
+    for number in 0..lake.tables.len() {
+        let kind = lake.tables[number].kind;
+        let whole = world.load_whole(kind).await?;
+        let document = &whole["metadata"];
+        let log = document["metadata-log"].as_array().into_iter().flatten();
+        let metadata = log.map(|entry| &entry["metadata-file"]).chain([&whole["metadata-location"]]);
+        needed.extend(metadata.filter_map(Json::as_str).map(|location| local(location).to_owned()));
+        for snapshot in document["snapshots"].as_array().into_iter().flatten() {
+            let contents = lake.reader.read(snapshot)?;
+            needed.extend(contents.locations.iter().map(|location| local(location).to_owned()));
+        }
+        if world.has_unfinished(kind) {
+            needed.append(&mut lake.tables[number].known);
+        }
+    }
+    let mut found = Vec::new();
+    files(&world.warehouse, &mut found);
+    found.retain(|path| !needed.contains(path));
+    if found.is_empty() { Ok(()) } else { Err(format!("nothing needs these files: {found:#?}")) }
+}
+
+fn files(folder: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found.push(path.to_string_lossy().into_owned());
+        }
+    }
+}

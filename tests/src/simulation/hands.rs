@@ -1,0 +1,357 @@
+//! A worker's hands: every file and every request of a job goes through them, and at each the seed may decide that it fails, that
+//! something else happens first, or that the worker is no more.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use maintenance::files::local::LocalDisk;
+use maintenance::files::{Disk, Upload};
+use maintenance::worker::Pulse;
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use serde_json::json;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::steps;
+use super::world::World;
+
+/// How much happens to a worker at the most.
+const STRIKES_MAX: u32 = 4;
+
+/// How a job goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Luck {
+    /// Nothing happens.
+    Good,
+    /// Something happens at one operation in so many.
+    Bad {
+        /// Requests and files fail.
+        faults: u32,
+        /// Others do things, time goes by, the worker dies.
+        events: u32,
+    },
+}
+
+/// What may happen at an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    /// A writer commits.
+    Write,
+    /// Days go by.
+    Forth,
+    /// The clock is set back by minutes.
+    Back,
+    /// The worker was silent for so long that another one does the job, to its end or as far as it gets.
+    TakenOver,
+    /// Somebody cancels the job.
+    Cancel,
+    /// The worker gives a sign of life.
+    Beat,
+    /// The worker is no more.
+    Crash,
+}
+
+/// The hands of one worker, for one job.
+pub(super) struct Hands {
+    world: Arc<World>,
+    pub(super) name: String,
+    luck: Luck,
+    runtime: Handle,
+    /// Set when the worker is no more.
+    pub(super) crashed: CancellationToken,
+    strikes: AtomicU32,
+    /// So many more requests do not get through.
+    outage: AtomicU32,
+    job: Mutex<Option<(Uuid, Pulse)>>,
+    /// The job's table.
+    table: Mutex<String>,
+    taken_over: Mutex<bool>,
+}
+
+impl Hands {
+    pub(super) fn new(world: &Arc<World>, name: String, luck: Luck) -> Arc<Hands> {
+        let hands = Arc::new(Hands {
+            world: world.clone(),
+            name,
+            luck,
+            runtime: Handle::current(),
+            crashed: CancellationToken::new(),
+            strikes: AtomicU32::new(0),
+            outage: AtomicU32::new(0),
+            job: Mutex::default(),
+            table: Mutex::default(),
+            taken_over: Mutex::default(),
+        });
+        world.employ(hands.clone());
+        hands
+    }
+
+    /// The worker has a job.
+    pub(super) fn take(&self, job_id: Uuid, table: &str, pulse: Pulse) {
+        *lock(&self.job) = Some((job_id, pulse));
+        table.clone_into(&mut lock(&self.table));
+    }
+
+    /// Before a request; `false` if it does not get through.
+    pub(super) async fn asks(&self, what: &str) -> bool {
+        if self.has_crashed() || !is_of_job(what) {
+            return !self.has_crashed();
+        }
+        self.meet(what).await;
+        !self.has_crashed() && !self.is_cut_off(what)
+    }
+
+    /// After a request; `false` if the answer is lost.
+    pub(super) async fn is_answered(&self, what: &str) -> bool {
+        if self.has_crashed() || !is_of_job(what) {
+            return !self.has_crashed();
+        }
+        self.meet(&format!("the answer to {what}")).await;
+        !self.has_crashed() && !self.is_cut_off(&format!("the answer to {what}"))
+    }
+
+    /// Whether a request or an answer is lost, as some of the next ones may be.
+    fn is_cut_off(&self, what: &str) -> bool {
+        let left = self.outage.load(Ordering::Relaxed);
+        if left > 0 && !what.ends_with("finish") {
+            self.outage.store(left - 1, Ordering::Relaxed);
+            return true;
+        }
+        let fails = self.fails(what);
+        if fails {
+            self.outage.store(u32::try_from(self.world.below(4)).unwrap_or(0), Ordering::Relaxed);
+        }
+        fails
+    }
+
+    fn has_crashed(&self) -> bool {
+        self.crashed.is_cancelled()
+    }
+
+    /// Whether an operation fails.
+    fn fails(&self, what: &str) -> bool {
+        let Luck::Bad { faults, .. } = self.luck else { return false };
+        // The end of a job is told again a second later, which takes a second.
+        if faults == 0 || what.ends_with("finish") || !self.strikes(faults) {
+            return false;
+        }
+        self.note(what, "fails");
+        true
+    }
+
+    /// Lets something happen before, or after, an operation.
+    async fn meet(&self, what: &str) {
+        let Luck::Bad { events, .. } = self.luck else { return };
+        if events == 0 || !self.strikes(events) {
+            return;
+        }
+        let event = self.world.with_random(choose);
+        self.note(what, &format!("{event:?}"));
+        if let Err(violation) = Box::pin(self.happen(event)).await {
+            self.world.violated(violation);
+        }
+    }
+
+    async fn happen(&self, event: Event) -> Result<(), String> {
+        let job = lock(&self.job).clone();
+        let table = lock(&self.table).clone();
+        match event {
+            Event::Write => {
+                for _ in 0..=self.world.below(4) {
+                    steps::write_to(&self.world, &table).await?;
+                }
+                Ok(())
+            }
+            Event::Forth => {
+                steps::go_forth(&self.world);
+                Ok(())
+            }
+            Event::Back => {
+                steps::go_back(&self.world);
+                Ok(())
+            }
+            Event::TakenOver => {
+                if std::mem::replace(&mut *lock(&self.taken_over), true) {
+                    return Ok(());
+                }
+                self.world.outlast_leases().await;
+                let luck = match self.world.below(4) {
+                    0 | 1 => Luck::Bad { faults: 6, events: 0 },
+                    2 => Luck::Bad { faults: 0, events: 12 },
+                    _ => Luck::Good,
+                };
+                steps::work(&self.world, luck).await.map(drop)?;
+                if self.world.below(2) == 0 {
+                    steps::write_to(&self.world, &table).await?;
+                }
+                Ok(())
+            }
+            Event::Cancel => {
+                let Some((job_id, pulse)) = job else { return Ok(()) };
+                self.world.maintenance(&format!("jobs/{job_id}/cancel"), &json!({})).await;
+                if self.world.below(2) == 0 {
+                    beat(pulse).await;
+                }
+                Ok(())
+            }
+            Event::Beat => {
+                if let Some((_, pulse)) = job {
+                    beat(pulse).await;
+                }
+                Ok(())
+            }
+            Event::Crash => {
+                self.crashed.cancel();
+                Ok(())
+            }
+        }
+    }
+
+    fn strikes(&self, rate: u32) -> bool {
+        self.strikes.load(Ordering::Relaxed) < STRIKES_MAX
+            && self.world.with_random(|random| random.random_range(0..rate)) == 0
+            && self.strikes.fetch_add(1, Ordering::Relaxed) < STRIKES_MAX
+    }
+
+    fn note(&self, what: &str, event: &str) {
+        self.world.note(&format!("    {}, {what}: {event}", self.name));
+    }
+
+    /// An operation on a file: what happens before, and whether it fails.
+    fn touch(&self, what: &str) -> io::Result<()> {
+        self.end_if_crashed();
+        self.runtime.block_on(self.meet(what));
+        self.end_if_crashed();
+        if self.fails(what) { Err(broken()) } else { Ok(()) }
+    }
+
+    /// A worker that is no more does nothing, not even tidy up.
+    fn end_if_crashed(&self) {
+        if self.has_crashed() {
+            std::panic::resume_unwind(Box::new("the worker is no more"));
+        }
+    }
+}
+
+/// Its own sign of life meets no fate.
+async fn beat(pulse: Pulse) {
+    // Whatever the catalog answers, the job hears of it.
+    let _ = pulse.beat().await;
+}
+
+fn choose(random: &mut StdRng) -> Event {
+    match random.random_range(0..20) {
+        0..8 => Event::Write,
+        8 => Event::Forth,
+        9 => Event::Back,
+        10..15 => Event::TakenOver,
+        15 => Event::Cancel,
+        16 => Event::Beat,
+        _ => Event::Crash,
+    }
+}
+
+/// What is asked for while there is a job.
+fn is_of_job(what: &str) -> bool {
+    !what.ends_with("lease") && !what.ends_with("heartbeat")
+}
+
+fn broken() -> io::Error {
+    io::Error::other("the disk of the simulation fails")
+}
+
+/// The disk in a worker's hands.
+pub(super) struct HandsDisk(pub(super) Arc<Hands>);
+
+/// A new file in a worker's hands.
+struct HandsUpload {
+    file: Box<dyn Upload>,
+    /// After so many bytes the disk fails.
+    left: Option<usize>,
+    hands: Arc<Hands>,
+    what: String,
+}
+
+impl Disk for HandsDisk {
+    fn read(&self, location: &str, range: Option<Range<u64>>) -> io::Result<Bytes> {
+        self.0.touch(&format!("read {}", kind(location)))?;
+        LocalDisk.read(location, range)
+    }
+
+    fn create(&self, location: &str) -> io::Result<Box<dyn Upload>> {
+        let what = kind(location);
+        self.0.touch(&format!("create {what}"))?;
+        let torn = self.0.fails(&format!("write {what}"));
+        let left = torn.then(|| self.0.world.below(2_000));
+        let file = LocalDisk.create(location)?;
+        Ok(Box::new(HandsUpload { file, left, hands: self.0.clone(), what: format!("end {what}") }))
+    }
+
+    fn delete(&self, location: &str) -> io::Result<()> {
+        let what = format!("delete {}", kind(location));
+        let touched = self.0.touch(&what);
+        if touched.is_err() {
+            self.0.world.left_behind(location);
+        }
+        touched?;
+        LocalDisk.delete(location)
+    }
+}
+
+impl Write for HandsUpload {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.hands.has_crashed() {
+            return Err(broken());
+        }
+        let Some(left) = &mut self.left else { return self.file.write(bytes) };
+        if *left == 0 {
+            return Err(broken());
+        }
+        let written = self.file.write(&bytes[..bytes.len().min(*left)])?;
+        *left -= written;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Upload for HandsUpload {
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        if self.left.is_some() {
+            return Err(broken());
+        }
+        self.file.finish()?;
+        self.hands.touch(&self.what)
+    }
+}
+
+impl fmt::Debug for HandsDisk {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("HandsDisk").field(&self.0.name).finish()
+    }
+}
+
+/// What a file is, by its name.
+fn kind(location: &str) -> &'static str {
+    let name = location.rsplit('/').next().unwrap_or_default();
+    match name.rsplit('.').next().unwrap_or_default() {
+        "parquet" if name.contains("deletes") => "deletes",
+        "parquet" => "data",
+        "puffin" => "vectors",
+        "avro" if name.starts_with("snap-") => "list",
+        "avro" => "manifest",
+        _ => "metadata",
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,157 @@
+//! What the tables should hold: kept from what writers committed, never from what the product says.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::{Value as Json, json};
+
+use super::writer::Pending;
+
+/// Rows by id, with their versions.
+pub(super) type Rows = BTreeMap<i64, i64>;
+
+/// How a table is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    pub(super) format_version: i64,
+    pub(super) is_partitioned: bool,
+    pub(super) is_sorted: bool,
+    /// Whether old metadata files go with the commits.
+    pub(super) forgets_metadata: bool,
+}
+
+/// All kinds.
+pub(super) const KINDS: [Kind; 5] = [
+    Kind {
+        name: "plain_v2",
+        format_version: 2,
+        is_partitioned: false,
+        is_sorted: false,
+        forgets_metadata: false,
+    },
+    Kind {
+        name: "plain_v3",
+        format_version: 3,
+        is_partitioned: false,
+        is_sorted: false,
+        forgets_metadata: false,
+    },
+    Kind {
+        name: "parted_v2",
+        format_version: 2,
+        is_partitioned: true,
+        is_sorted: false,
+        forgets_metadata: true,
+    },
+    Kind {
+        name: "parted_v3",
+        format_version: 3,
+        is_partitioned: true,
+        is_sorted: false,
+        forgets_metadata: false,
+    },
+    Kind {
+        name: "sorted_v3",
+        format_version: 3,
+        is_partitioned: true,
+        is_sorted: true,
+        forgets_metadata: false,
+    },
+];
+
+/// A table as it should be.
+pub(super) struct Table {
+    pub(super) kind: Kind,
+    /// Its rows now.
+    pub(super) rows: Rows,
+    /// What each snapshot should hold, as far as it is known.
+    pub(super) expected: HashMap<i64, Rows>,
+    /// Row id and sequence number of the last change, by id and version: they do not change as long as no writer says so.
+    pub(super) lineage: HashMap<(i64, i64), (i64, i64)>,
+    pub(super) next_id: i64,
+    /// A change that was computed and is not committed yet.
+    pub(super) pending: Option<Pending>,
+    /// Every file that was part of it at some time.
+    pub(super) known: BTreeSet<String>,
+    /// Tags that hold snapshots.
+    pub(super) tags: BTreeSet<String>,
+}
+
+/// What a commit does to rows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Effect {
+    /// Rows that go, whatever their version.
+    pub(super) keys: Vec<i64>,
+    /// Rows that go if they still have these versions.
+    pub(super) rows: Vec<(i64, i64)>,
+    /// Rows that come.
+    pub(super) added: Vec<(i64, i64)>,
+}
+
+impl Table {
+    pub(super) fn new(kind: Kind) -> Table {
+        Table {
+            kind,
+            rows: Rows::new(),
+            expected: HashMap::new(),
+            lineage: HashMap::new(),
+            next_id: 0,
+            pending: None,
+            known: BTreeSet::new(),
+            tags: BTreeSet::new(),
+        }
+    }
+
+    /// A commit was made, whose snapshot is this.
+    pub(super) fn committed(&mut self, snapshot_id: i64, effect: &Effect) {
+        for id in &effect.keys {
+            self.rows.remove(id);
+        }
+        for (id, version) in &effect.rows {
+            if self.rows.get(id) == Some(version) {
+                self.rows.remove(id);
+            }
+            self.lineage.remove(&(*id, *version));
+        }
+        self.rows.extend(effect.added.iter().copied());
+        self.expected.insert(snapshot_id, self.rows.clone());
+    }
+}
+
+impl Kind {
+    /// The partition of a row.
+    pub(super) fn partition(&self, id: i64) -> Option<String> {
+        self.is_partitioned.then(|| ["a", "b", "c"][usize::try_from(id % 3).unwrap_or(0)].to_owned())
+    }
+
+    /// Asks for such a table.
+    pub(super) fn request(&self, target_bytes: Option<u32>) -> Json {
+        let by_p = json!([{ "source-id": 3, "field-id": 1000, "name": "p", "transform": "identity" }]);
+        let by_version = json!([{
+            "source-id": 2, "transform": "identity", "direction": "desc", "null-order": "nulls-last",
+        }]);
+        let mut properties = json!({ "format-version": self.format_version.to_string() });
+        if let Some(bytes) = target_bytes {
+            properties["write.target-file-size-bytes"] = json!(bytes.to_string());
+        }
+        if self.forgets_metadata {
+            properties["write.metadata.delete-after-commit.enabled"] = json!("true");
+            properties["write.metadata.previous-versions-max"] = json!("4");
+        }
+        let mut request = json!({
+            "name": self.name, "properties": properties,
+            "schema": { "type": "struct", "schema-id": 0, "fields": [
+                { "id": 1, "name": "id", "required": true, "type": "long" },
+                { "id": 2, "name": "version", "required": true, "type": "long" },
+                { "id": 3, "name": "p", "required": false, "type": "string" },
+            ] },
+        });
+        if self.is_partitioned {
+            request["partition-spec"] = json!({ "spec-id": 0, "fields": by_p });
+        }
+        if self.is_sorted {
+            request["write-order"] = json!({ "order-id": 1, "fields": by_version });
+        }
+        request
+    }
+}

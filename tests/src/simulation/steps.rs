@@ -1,0 +1,209 @@
+//! What can happen next: writers, workers, and the clock.
+
+use std::sync::Arc;
+
+use maintenance::budget::Budget;
+use maintenance::client::Client;
+use maintenance::daemon::Settings;
+use maintenance::files::Files;
+use maintenance::jobs::Outside;
+use maintenance::queue::Queue;
+use maintenance::worker;
+use rand::RngExt as _;
+use serde_json::json;
+
+use super::check;
+use super::hands::{Hands, HandsDisk, Luck};
+use super::model::Kind;
+use super::world::{Lake, NAMESPACE, World};
+use super::writer::{self, Pending};
+
+const MINUTE_MS: i64 = 60_000;
+const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
+
+/// What a worker can be asked for.
+pub(super) const ACTIONS: [&str; 4] = ["evaluate", "compact", "expire-snapshots", "rewrite-manifests"];
+
+/// A step that a seed chooses.
+pub(super) async fn any(world: &Arc<World>) -> Result<(), String> {
+    match world.below(20) {
+        0..8 => write(world).await,
+        8 => {
+            go_forth(world);
+            Ok(())
+        }
+        9 => {
+            go_back(world);
+            Ok(())
+        }
+        10 => tag(world).await,
+        _ => maintain(world).await,
+    }
+}
+
+/// A writer's step: a whole commit, or half of one.
+async fn write(world: &World) -> Result<(), String> {
+    let mut lake = world.lake.lock().await;
+    let number = world.below(lake.tables.len());
+    write_one(world, &mut lake, number).await
+}
+
+/// A writer's step on a table.
+pub(super) async fn write_to(world: &World, table: &str) -> Result<(), String> {
+    let mut lake = world.lake.lock().await;
+    let number = lake.tables.iter().position(|known| known.kind.name == table).unwrap_or(0);
+    write_one(world, &mut lake, number).await
+}
+
+async fn write_one(world: &World, lake: &mut Lake, number: usize) -> Result<(), String> {
+    let Lake { tables, reader } = lake;
+    let table = &mut tables[number];
+    let kind = table.kind;
+    if let Some(pending) = table.pending.take() {
+        world.note(&format!("  {}: commit what was computed before", kind.name));
+        return finish(world, lake, number, pending).await;
+    }
+    let write = world.with_random(writer::choose);
+    let is_slow = world.below(5) == 0;
+    let told = if is_slow { "compute" } else { "commit" };
+    world.note(&format!("  {}: {told} {write:?}", kind.name));
+    let next_id = table.next_id;
+    table.next_id += 100;
+    let Some(pending) = writer::compute(world, kind, next_id, reader, write).await? else { return Ok(()) };
+    if is_slow {
+        table.pending = Some(pending);
+        return Ok(());
+    }
+    finish(world, lake, number, pending).await
+}
+
+async fn finish(world: &World, lake: &mut Lake, number: usize, pending: Pending) -> Result<(), String> {
+    let table = &mut lake.tables[number];
+    if let Some((snapshot_id, effect)) = writer::commit(world, table.kind, pending).await? {
+        table.committed(snapshot_id, &effect);
+    }
+    check::table(world, lake, number).await
+}
+
+/// Days go by.
+pub(super) fn go_forth(world: &World) {
+    let by_ms = world.with_random(|random| random.random_range(MINUTE_MS..3 * DAY_MS));
+    world.note(&format!("  clock +{} min", by_ms / MINUTE_MS));
+    world.jump(by_ms);
+}
+
+/// The clock is set back.
+pub(super) fn go_back(world: &World) {
+    let by_ms = world.with_random(|random| random.random_range(1_000..30 * MINUTE_MS));
+    world.note(&format!("  clock -{} s", by_ms / 1_000));
+    world.jump(-by_ms);
+}
+
+/// Gives the current snapshot a name that holds it, or takes one away.
+async fn tag(world: &World) -> Result<(), String> {
+    let mut lake = world.lake.lock().await;
+    let number = world.below(lake.tables.len());
+    let table = &mut lake.tables[number];
+    let document = world.load(table.kind).await?;
+    let update = if let Some(name) = table.tags.pop_first() {
+        json!({ "action": "remove-snapshot-ref", "ref-name": name })
+    } else if let Some(snapshot) = writer::current(&document) {
+        table.tags.insert("kept".to_owned());
+        let id = &snapshot["snapshot-id"];
+        json!({ "action": "set-snapshot-ref", "ref-name": "kept", "type": "tag", "snapshot-id": id })
+    } else {
+        return Ok(());
+    };
+    world.note(&format!("  {}: {} `kept`", table.kind.name, update["action"]));
+    let body = json!({ "requirements": [], "updates": [update] });
+    let reply = world.client.post(&World::path(table.kind), &body).await;
+    if reply.status == 200 { Ok(()) } else { Err(format!("a tag was refused: {}", reply.text())) }
+}
+
+/// Takes the names away that hold snapshots.
+pub(super) async fn untag(world: &World, kind: Kind) -> Result<(), String> {
+    let update = json!({ "action": "remove-snapshot-ref", "ref-name": "kept" });
+    let body = json!({ "requirements": [], "updates": [update] });
+    let reply = world.client.post(&World::path(kind), &body).await;
+    if reply.status == 200 { Ok(()) } else { Err(format!("a tag cannot be removed: {}", reply.text())) }
+}
+
+/// Asks for a job, and lets a worker do the next one.
+async fn maintain(world: &Arc<World>) -> Result<(), String> {
+    let kind = {
+        let lake = world.lake.lock().await;
+        lake.tables[world.below(lake.tables.len())].kind
+    };
+    let action = ACTIONS[[0, 1, 1, 1, 1, 2, 2, 3][world.below(8)]];
+    ask(world, kind, action).await?;
+    let luck = match world.below(8) {
+        0 => Luck::Good,
+        1 => Luck::Bad { faults: 30, events: 0 },
+        2 => Luck::Bad { faults: 0, events: 8 },
+        3..6 => Luck::Bad { faults: 0, events: 20 },
+        6 => Luck::Bad { faults: 0, events: 40 },
+        _ => Luck::Bad { faults: 20, events: 20 },
+    };
+    work(world, luck).await.map(drop)
+}
+
+/// Asks for a job; there may be one.
+pub(super) async fn ask(world: &World, kind: Kind, action: &str) -> Result<(), String> {
+    let table = json!({ "warehouse": "main", "namespace": [NAMESPACE], "table": kind.name });
+    let status = world.maintenance("jobs", &json!({ "table": table, "action": action })).await;
+    world.note(&format!("  {}: ask for {action} ({status})", kind.name));
+    if matches!(status, 200 | 409) { Ok(()) } else { Err(format!("a job was refused: {status}")) }
+}
+
+/// A worker does the job that is next; `false` if there is none.
+pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<bool, String> {
+    let name = format!("w{}", world.next_worker());
+    let hands = Hands::new(world, name.clone(), luck);
+    let clock = world.clock.clone();
+    let ids = Arc::downgrade(world);
+    let outside = Outside {
+        now_ms: Arc::new(move || clock.now_ms()),
+        uuid: Arc::new(move || ids.upgrade().map(|world| world.uuid()).unwrap_or_default()),
+    };
+    let root = world.client.root().to_owned();
+    let client = Client::new(&root, Some(&name)).map_err(|error| error.to_string())?;
+    let queue = Queue::new(client, name.clone());
+    world.outlast_waits().await;
+    let lease = queue.lease().await.map_err(|error| format!("no lease: {error}"))?;
+    let Some(job) = &lease.job else {
+        world.note(&format!("  {name} finds nothing to do"));
+        return Ok(false);
+    };
+    let (job_id, table) = (job.job_id, job.table.clone());
+    world.note(&format!(
+        "  {name} leases {} of {table}, attempt {}, {} left over, {luck:?}",
+        job.action,
+        job.attempt,
+        lease.leftovers.len()
+    ));
+    let settings = Settings {
+        uri: root,
+        token: Some(name.clone()),
+        name: name.clone(),
+        workers: 1,
+        budget: Budget::default(),
+        nice: 0,
+        files: Files::new(Arc::new(HandsDisk(hands.clone())), None, outside.now_ms.clone()),
+        outside,
+    };
+    let beside = |pulse| {
+        hands.take(job_id, table.rsplit('.').next().unwrap_or_default(), pulse);
+        std::future::pending()
+    };
+    tokio::select! {
+        biased;
+        () = hands.crashed.cancelled() => world.note(&format!("  {name} is no more")),
+        () = worker::run_beside(&settings, &queue, lease, beside) => {
+            let ended = world.job(job_id).await;
+            world.note(&format!("  {name} is done: {ended}"));
+        }
+    }
+    world.check()?;
+    check::all(world).await?;
+    Ok(true)
+}

@@ -1,0 +1,311 @@
+//! One catalog, its clock, its tables, and all that happens: a step at a time, chosen by one source of randomness.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use catalog_server::clock::Clock;
+use catalog_server::config::Config;
+use catalog_server::server::Server;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::{Value as Json, json};
+use sqlx::{Connection as _, PgConnection, SqliteConnection};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::hands::Hands;
+use super::model::{KINDS, Kind, Table};
+use super::reader::Reader;
+use super::writer::short;
+use crate::fixture::{self, local};
+use crate::http::Client;
+use crate::process::{Backend, Setup};
+
+/// The namespace of all tables.
+pub(super) const NAMESPACE: &str = "simulation";
+/// When it begins.
+const START_MS: i64 = 1_800_000_000_000;
+/// Far longer than any job takes: signs of life are given when the simulation says so.
+pub(super) const LEASE_MS: u32 = 3_600_000;
+
+/// A catalog in this process, and all that is known of it.
+pub(super) struct World {
+    pub(super) backend: Backend,
+    pub(super) clock: Clock,
+    pub(super) client: Client,
+    pub(super) database_url: String,
+    pub(super) warehouse: PathBuf,
+    pub(super) lake: tokio::sync::Mutex<Lake>,
+    random: Mutex<StdRng>,
+    ids: Mutex<StdRng>,
+    history: Mutex<Vec<String>>,
+    violation: Mutex<Option<String>>,
+    workers: Mutex<HashMap<String, Arc<Hands>>>,
+    left_behind: Mutex<BTreeSet<String>>,
+    unfinished: Mutex<BTreeSet<String>>,
+    serving: JoinHandle<()>,
+}
+
+/// The tables as they should be, and a reader that sees how they are.
+pub(super) struct Lake {
+    pub(super) tables: Vec<Table>,
+    pub(super) reader: Reader,
+}
+
+impl World {
+    /// Opens a catalog on new data.
+    pub(super) async fn open(backend: Backend, seed: u64) -> (Arc<World>, Server) {
+        let setup = Setup::new(backend).await;
+        let clock = Clock::fixed(START_MS);
+        let mut config = Config {
+            data_dir: setup.data_dir.clone(),
+            listen: ([127, 0, 0, 1], 0).into(),
+            database_url: setup.database_url.clone(),
+            database_connections: 4,
+            ..Config::default()
+        };
+        config.maintenance.workers = 0;
+        config.maintenance.lease_ms = LEASE_MS;
+        config.maintenance.attempts_max = 100;
+        let server = Server::open(&config, clock.clone()).await.expect("a server");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let root = format!("http://{}", listener.local_addr().expect("an address"));
+        let mut random = StdRng::seed_from_u64(seed);
+        let ids = StdRng::seed_from_u64(random.random());
+        let mut kinds = KINDS.to_vec();
+        // One at which everything happens, as a rule; with two, jobs have to be told apart.
+        let count = if random.random_range(0..4) == 0 { 2 } else { 1 };
+        let tables =
+            (0..count).map(|_| Table::new(kinds.remove(random.random_range(0..kinds.len())))).collect();
+        let router = server.router();
+        let world = Arc::new_cyclic(|world: &std::sync::Weak<World>| {
+            let router = router.layer(middleware::from_fn_with_state(world.clone(), intercept));
+            World {
+                backend,
+                clock,
+                client: Client::new(&root, "main"),
+                database_url: setup.database_url(),
+                warehouse: setup.data_dir.join("warehouse"),
+                lake: tokio::sync::Mutex::new(Lake { tables, reader: Reader::default() }),
+                random: Mutex::new(random),
+                ids: Mutex::new(ids),
+                history: Mutex::default(),
+                violation: Mutex::default(),
+                workers: Mutex::default(),
+                left_behind: Mutex::default(),
+                unfinished: Mutex::default(),
+                serving: tokio::spawn(serve(listener, router)),
+            }
+        });
+        world.prepare().await;
+        (world, server)
+    }
+
+    async fn prepare(&self) {
+        self.client.post("namespaces", &json!({ "namespace": [NAMESPACE] })).await.expect(200);
+        let policy = json!({
+            "compact": { "inputs-min": 2, "delete-ratio": 0.1, "settle-minutes": 0 },
+            "expire-snapshots": { "snapshot-age-max-ms": 3_600_000, "snapshots-min": self.below(3) + 1 },
+            "rewrite-manifests": { "manifests-min": 2 },
+        });
+        let path = "/governance/v1/maintenance/policy?warehouse=main";
+        self.client.request("PUT", path, Some(policy.to_string()), &[]).await.expect(200);
+        for table in &self.lake.lock().await.tables {
+            let target_bytes = [None, Some(2_500), Some(6_000)][self.below(3)];
+            let request = table.kind.request(target_bytes);
+            self.client.post(&fixture::tables(NAMESPACE), &request).await.expect(200);
+            self.note(&format!("table {} {target_bytes:?}", table.kind.name));
+        }
+    }
+
+    /// Lets the catalog go.
+    pub(super) fn close(&self) {
+        self.serving.abort();
+    }
+
+    /// The path of a table.
+    pub(super) fn path(kind: Kind) -> String {
+        fixture::table_path(NAMESPACE, kind.name)
+    }
+
+    /// The metadata of a table.
+    pub(super) async fn load(&self, kind: Kind) -> Result<Json, String> {
+        Ok(self.load_whole(kind).await?["metadata"].take())
+    }
+
+    /// A table with its metadata's location.
+    pub(super) async fn load_whole(&self, kind: Kind) -> Result<Json, String> {
+        let reply = self.client.get(&World::path(kind)).await;
+        if reply.status == 200 { Ok(reply.json()) } else { Err(format!("cannot load: {}", reply.text())) }
+    }
+
+    /// Any request about maintenance.
+    pub(super) async fn maintenance(&self, path: &str, body: &Json) -> u16 {
+        let path = format!("/governance/v1/maintenance/{path}");
+        self.client.request("POST", &path, Some(body.to_string()), &[]).await.status
+    }
+
+    /// A number below another one.
+    pub(super) fn below(&self, end: usize) -> usize {
+        self.with_random(|random| random.random_range(0..end))
+    }
+
+    pub(super) fn with_random<T>(&self, choose: impl FnOnce(&mut StdRng) -> T) -> T {
+        choose(&mut lock(&self.random))
+    }
+
+    /// An identifier that the seed decides.
+    pub(super) fn uuid(&self) -> Uuid {
+        uuid::Builder::from_random_bytes(lock(&self.ids).random()).into_uuid()
+    }
+
+    /// A positive number for a snapshot.
+    pub(super) fn snapshot_id(&self) -> i64 {
+        lock(&self.ids).random_range(1..i64::MAX)
+    }
+
+    /// Keeps a step for whoever has to understand a failure.
+    pub(super) fn note(&self, step: &str) {
+        if std::env::var_os("FIRN_SIMULATION_TRACE").is_some() {
+            eprintln!("{step}");
+        }
+        lock(&self.history).push(step.to_owned());
+    }
+
+    /// All steps so far.
+    pub(super) fn history(&self) -> Vec<String> {
+        lock(&self.history).clone()
+    }
+
+    /// Keeps what was broken where nobody can be told; the first counts.
+    pub(super) fn violated(&self, what: String) {
+        lock(&self.violation).get_or_insert(what);
+    }
+
+    /// Fails if something was broken.
+    pub(super) fn check(&self) -> Result<(), String> {
+        lock(&self.violation).clone().map_or(Ok(()), Err)
+    }
+
+    /// A worker by what it shows to the catalog.
+    pub(super) fn employ(&self, hands: Arc<Hands>) {
+        lock(&self.workers).insert(hands.name.clone(), hands);
+    }
+
+    /// A number for the next worker.
+    pub(super) fn next_worker(&self) -> usize {
+        lock(&self.workers).len() + 1
+    }
+
+    /// A job, in short.
+    pub(super) async fn job(&self, job_id: Uuid) -> String {
+        let path = format!("/governance/v1/maintenance/jobs/{job_id}");
+        let job = self.client.request("GET", &path, None, &[]).await.json();
+        let (action, state) =
+            (job["action"].as_str().unwrap_or_default(), job["state"].as_str().unwrap_or_default());
+        if action == "expire-snapshots" && matches!(state, "failed" | "cancelled") {
+            let table = job["table"].as_str().unwrap_or_default();
+            lock(&self.unfinished).insert(table.rsplit('.').next().unwrap_or_default().to_owned());
+        }
+        let error = job["error"].as_str().map(short).unwrap_or_default();
+        // How many bytes there are depends on how well random names are compressed.
+        let numbers = job["result"]["numbers"].as_object().into_iter().flatten();
+        let numbers = numbers.filter(|(name, _)| !name.starts_with("bytes"));
+        let numbers: Vec<_> = numbers.map(|(name, number)| format!("{name} {number}")).collect();
+        format!("{state} {error} {}", numbers.join(", "))
+    }
+
+    /// Whether an expiry of a table was given up, or cancelled: what it had not deleted by then, nobody deletes.
+    pub(super) fn has_unfinished(&self, kind: Kind) -> bool {
+        lock(&self.unfinished).contains(kind.name)
+    }
+
+    /// A disk refused to delete this.
+    pub(super) fn left_behind(&self, location: &str) {
+        lock(&self.left_behind).insert(local(location).to_owned());
+    }
+
+    /// What disks refused to delete.
+    pub(super) fn all_left_behind(&self) -> BTreeSet<String> {
+        lock(&self.left_behind).clone()
+    }
+
+    /// Files that some job was about to write, and nobody said what became of them.
+    pub(super) async fn ledger(&self) -> BTreeSet<String> {
+        const SQL: &str = "SELECT path FROM maintenance_outputs";
+        let paths: Vec<String> = match self.backend {
+            Backend::Sqlite => {
+                let mut connection =
+                    SqliteConnection::connect(&self.database_url).await.expect("a connection");
+                sqlx::query_scalar(SQL).fetch_all(&mut connection).await.expect("paths")
+            }
+            Backend::Postgres => {
+                let mut connection = PgConnection::connect(&self.database_url).await.expect("a connection");
+                sqlx::query_scalar(SQL).fetch_all(&mut connection).await.expect("paths")
+            }
+        };
+        paths.iter().map(|path| local(path).to_owned()).collect()
+    }
+
+    /// The clock jumps.
+    pub(super) fn jump(&self, by_ms: i64) {
+        self.clock.set(self.clock.now_ms() + by_ms);
+    }
+
+    /// So much time goes by that every lease has run out, and whatever waits is due. PostgreSQL goes by its own clock, where it is
+    /// the jobs that grow old.
+    pub(super) async fn outlast_leases(&self) {
+        self.jump(i64::from(LEASE_MS) + 1_000);
+        if self.backend == Backend::Postgres {
+            self.execute("UPDATE maintenance_jobs SET lease_until_ms = 0 WHERE state = 'running'").await;
+        }
+    }
+
+    /// On PostgreSQL, whatever waits is due: how long it takes there is nothing that a seed decides.
+    pub(super) async fn outlast_waits(&self) {
+        if self.backend == Backend::Postgres {
+            self.execute("UPDATE maintenance_jobs SET due_ms = 0 WHERE state = 'queued'").await;
+        }
+    }
+
+    async fn execute(&self, sql: &'static str) {
+        let mut connection = PgConnection::connect(&self.database_url).await.expect("a connection");
+        sqlx::query(sql).execute(&mut connection).await.expect("a statement");
+        connection.close().await.expect("an end");
+    }
+}
+
+async fn serve(listener: TcpListener, router: Router) {
+    // Ends with the world.
+    let _ = axum::serve(listener, router).await;
+}
+
+/// Lets a worker's requests meet its fate. Others show nothing, and go through.
+async fn intercept(State(world): State<std::sync::Weak<World>>, request: Request, next: Next) -> Response {
+    let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let name = shown.and_then(|shown| shown.strip_prefix("Bearer ")).unwrap_or_default();
+    let hands = world.upgrade().and_then(|world| lock(&world.workers).get(name).cloned());
+    let Some(hands) = hands else { return next.run(request).await };
+    let what = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+    let what = format!("{} {what}", request.method());
+    if !hands.asks(&what).await {
+        return unavailable();
+    }
+    let response = next.run(request).await;
+    if hands.is_answered(&what).await { response } else { unavailable() }
+}
+
+fn unavailable() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "{}").into_response()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
