@@ -140,9 +140,10 @@ impl Task {
     /// Whether it may be done later.
     fn retry(&self, error: &JobError) -> Option<FinishOutcome> {
         let after_ms = match error {
-            JobError::Stopped => 0,
-            // Renamed or dropped; the catalog knows which.
-            JobError::Replaced | JobError::Catalog(ClientError::Refused { status: 404, .. }) => 0,
+            // Without its name, the table was renamed or dropped; the catalog knows which.
+            JobError::Stopped
+            | JobError::Replaced
+            | JobError::Catalog(ClientError::Refused { status: 404, .. }) => 0,
             JobError::OutcomeUnknown(_) => SOON_MS,
             JobError::LostRaces(_) => LATER_MS,
             JobError::Catalog(ClientError::Unreachable(_) | ClientError::Refused { status: 500.., .. }) => {

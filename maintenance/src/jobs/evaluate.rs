@@ -36,7 +36,7 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
     work.host.progress(Progress { doing: "reading manifests".to_owned(), ..Progress::default() });
     let Table { metadata, document_bytes, .. } = work.catalog.load()?;
     let now_ms = (work.outside.now_ms)();
-    let (planned, contradiction) = plan(work, &metadata, now_ms)?;
+    let Planned { planned, contradiction } = plan(work, &metadata, now_ms)?;
     let mut found = Vec::new();
     found.push(judge_expiry(&metadata, work.policy, now_ms));
     found.push(match (&planned, &contradiction) {
@@ -69,20 +69,22 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
     })
 }
 
+/// What a compaction would do, and why it cannot be done as it is wanted.
+struct Planned {
+    planned: Option<(Plan, Live)>,
+    contradiction: Option<OptionsError>,
+}
+
 /// What a compaction would do. Settings of several policies may contradict each other, which must not keep the table from being
 /// looked at: then it is judged by the defaults, as far as the table itself allows.
-fn plan(
-    work: &Work<'_>,
-    metadata: &TableMetadata,
-    now_ms: i64,
-) -> Result<(Option<(Plan, Live)>, Option<OptionsError>), JobError> {
+fn plan(work: &Work<'_>, metadata: &TableMetadata, now_ms: i64) -> Result<Planned, JobError> {
     let contradiction = match compact::plan(work.files, metadata, work.policy, now_ms) {
         Err(JobError::Options(contradiction)) => contradiction,
-        planned => return Ok((planned?, None)),
+        planned => return Ok(Planned { planned: planned?, contradiction: None }),
     };
     match compact::plan(work.files, metadata, &Policy::defaults(), now_ms) {
-        Err(JobError::Options(_)) => Ok((None, Some(contradiction))),
-        planned => Ok((planned?, Some(contradiction))),
+        Err(JobError::Options(_)) => Ok(Planned { planned: None, contradiction: Some(contradiction) }),
+        planned => Ok(Planned { planned: planned?, contradiction: Some(contradiction) }),
     }
 }
 
