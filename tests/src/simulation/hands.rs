@@ -24,6 +24,14 @@ use super::world::World;
 /// How much happens to a worker at the most.
 const STRIKES_MAX: u32 = 4;
 
+/// Operations that there are many of, and that matter little.
+const DULL: [&str; 5] = ["read manifest", "read list", "GET config", "POST finish", "delete manifest"];
+/// Less happens there.
+const DULL_RATE: u32 = 6;
+/// Operations by which everything is decided, at which more happens: commits, and before them.
+const CRUCIAL: [&str; 4] = ["commit", "POST outputs", "end list", "create manifest"];
+const CRUCIAL_RATE: u32 = 3;
+
 /// How a job goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Luck {
@@ -71,7 +79,8 @@ pub(super) struct Hands {
     job: Mutex<Option<(Uuid, Pulse)>>,
     /// The job's table.
     table: Mutex<String>,
-    taken_over: Mutex<bool>,
+    /// Set once others may have the job; then, the files that were begun since.
+    begun_since: Mutex<Option<Vec<String>>>,
 }
 
 impl Hands {
@@ -86,7 +95,7 @@ impl Hands {
             outage: AtomicU32::new(0),
             job: Mutex::default(),
             table: Mutex::default(),
-            taken_over: Mutex::default(),
+            begun_since: Mutex::default(),
         });
         world.employ(hands.clone());
         hands
@@ -138,7 +147,7 @@ impl Hands {
     fn fails(&self, what: &str) -> bool {
         let Luck::Bad { faults, .. } = self.luck else { return false };
         // The end of a job is told again a second later, which takes a second.
-        if faults == 0 || what.ends_with("finish") || !self.strikes(faults) {
+        if faults == 0 || what.ends_with("finish") || !self.strikes(what, faults) {
             return false;
         }
         self.note(what, "fails");
@@ -148,7 +157,7 @@ impl Hands {
     /// Lets something happen before, or after, an operation.
     async fn meet(&self, what: &str) {
         let Luck::Bad { events, .. } = self.luck else { return };
-        if events == 0 || !self.strikes(events) {
+        if events == 0 || !self.strikes(what, events) {
             return;
         }
         let event = self.world.with_random(choose);
@@ -163,7 +172,7 @@ impl Hands {
         let table = lock(&self.table).clone();
         match event {
             Event::Write => {
-                for _ in 0..=self.world.below(4) {
+                for _ in 0..=self.world.below(6) {
                     steps::write_to(&self.world, &table).await?;
                 }
                 Ok(())
@@ -177,9 +186,10 @@ impl Hands {
                 Ok(())
             }
             Event::TakenOver => {
-                if std::mem::replace(&mut *lock(&self.taken_over), true) {
+                if lock(&self.begun_since).is_some() {
                     return Ok(());
                 }
+                *lock(&self.begun_since) = Some(Vec::new());
                 self.world.outlast_leases().await;
                 let luck = match self.world.below(4) {
                     0 | 1 => Luck::Bad { faults: 6, events: 0 },
@@ -208,12 +218,19 @@ impl Hands {
             }
             Event::Crash => {
                 self.crashed.cancel();
+                // Whoever took the job over looked for these before they were there.
+                for location in lock(&self.begun_since).iter().flatten() {
+                    self.world.left_behind(location);
+                }
                 Ok(())
             }
         }
     }
 
-    fn strikes(&self, rate: u32) -> bool {
+    fn strikes(&self, what: &str, rate: u32) -> bool {
+        let is = |some: &[&str]| some.iter().any(|some| what.ends_with(some));
+        let rate = if is(&DULL) { rate * DULL_RATE } else { rate };
+        let rate = if is(&CRUCIAL) { rate.div_ceil(CRUCIAL_RATE) } else { rate };
         self.strikes.load(Ordering::Relaxed) < STRIKES_MAX
             && self.world.with_random(|random| random.random_range(0..rate)) == 0
             && self.strikes.fetch_add(1, Ordering::Relaxed) < STRIKES_MAX
@@ -290,6 +307,9 @@ impl Disk for HandsDisk {
         let torn = self.0.fails(&format!("write {what}"));
         let left = torn.then(|| self.0.world.below(2_000));
         let file = LocalDisk.create(location)?;
+        if let Some(begun) = &mut *lock(&self.0.begun_since) {
+            begun.push(location.to_owned());
+        }
         Ok(Box::new(HandsUpload { file, left, hands: self.0.clone(), what: format!("end {what}") }))
     }
 

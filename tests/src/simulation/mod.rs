@@ -18,7 +18,7 @@ use crate::process::Backend;
 use self::world::World;
 
 /// Steps of a seed.
-const STEPS: usize = 40;
+const STEPS: usize = 30;
 
 /// Takes the steps of a seed. Gives what happened; an error tells what was broken, too.
 pub async fn run(backend: Backend, seed: u64) -> Result<Vec<String>, String> {

@@ -137,6 +137,9 @@ impl Kind {
         if self.forgets_metadata {
             properties["write.metadata.delete-after-commit.enabled"] = json!("true");
             properties["write.metadata.previous-versions-max"] = json!("4");
+        } else {
+            // What the log forgets otherwise is left to others.
+            properties["write.metadata.previous-versions-max"] = json!("1000");
         }
         let mut request = json!({
             "name": self.name, "properties": properties,

@@ -24,6 +24,8 @@ pub(super) struct Reader {
     positions: HashMap<String, Arc<HashSet<(String, u64)>>>,
     vectors: HashMap<(String, u64), Arc<RoaringTreemap>>,
     keys: HashMap<String, Arc<HashSet<i64>>>,
+    /// Snapshots, by their lists.
+    snapshots: HashMap<String, Arc<Contents>>,
 }
 
 /// A row as a file has it.
@@ -97,8 +99,22 @@ impl Entry {
 
 impl Reader {
     /// Reads a snapshot. Fails if something is not there, or breaks a rule of the specification.
-    pub(super) fn read(&mut self, snapshot: &Json) -> Result<Contents, String> {
+    pub(super) fn read(&mut self, snapshot: &Json) -> Result<Arc<Contents>, String> {
         let list = snapshot["manifest-list"].as_str().ok_or("a snapshot has no manifest list")?;
+        let contents = match self.snapshots.get(list) {
+            Some(known) => known.clone(),
+            None => Arc::new(self.read_new(list)?),
+        };
+        for location in &contents.locations {
+            if !fs::exists(local(location)).unwrap_or(false) {
+                return Err(format!("`{location}` is not there"));
+            }
+        }
+        self.snapshots.insert(list.to_owned(), contents.clone());
+        Ok(contents)
+    }
+
+    fn read_new(&mut self, list: &str) -> Result<Contents, String> {
         let mut contents = Contents::default();
         contents.locations.insert(list.to_owned());
         for line in self.records(list)?.iter() {
@@ -112,12 +128,7 @@ impl Reader {
                 files.push(entry);
             }
         }
-        for location in &contents.locations {
-            if !fs::exists(local(location)).unwrap_or(false) {
-                return Err(format!("`{location}` is not there"));
-            }
-        }
-        self.check_once(&contents)?;
+        Reader::check_once(&contents)?;
         for (number, file) in contents.data.iter().enumerate() {
             let deleted = self.deletes_of(file, &contents.deletes)?;
             let stored = self.data(&file.path)?;
@@ -161,7 +172,7 @@ impl Reader {
     }
 
     /// No data file is listed twice, and none has two deletion vectors.
-    fn check_once(&self, contents: &Contents) -> Result<(), String> {
+    fn check_once(contents: &Contents) -> Result<(), String> {
         let mut seen = BTreeSet::new();
         if let Some(twice) = contents.data.iter().find(|file| !seen.insert(&file.path)) {
             return Err(format!("the data file `{}` is listed twice", twice.path));

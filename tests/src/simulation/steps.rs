@@ -26,17 +26,17 @@ pub(super) const ACTIONS: [&str; 4] = ["evaluate", "compact", "expire-snapshots"
 
 /// A step that a seed chooses.
 pub(super) async fn any(world: &Arc<World>) -> Result<(), String> {
-    match world.below(20) {
-        0..8 => write(world).await,
-        8 => {
+    match world.below(16) {
+        0..4 => write(world).await,
+        4 => {
             go_forth(world);
             Ok(())
         }
-        9 => {
+        5 => {
             go_back(world);
             Ok(())
         }
-        10 => tag(world).await,
+        6 => tag(world).await,
         _ => maintain(world).await,
     }
 }
@@ -135,14 +135,20 @@ async fn maintain(world: &Arc<World>) -> Result<(), String> {
         lake.tables[world.below(lake.tables.len())].kind
     };
     let action = ACTIONS[[0, 1, 1, 1, 1, 2, 2, 3][world.below(8)]];
+    // So that there is something to do.
+    for _ in 0..world.below(4) {
+        write_to(world, kind.name).await?;
+    }
+    // What was put off is due.
+    world.jump(2 * MINUTE_MS);
     ask(world, kind, action).await?;
     let luck = match world.below(8) {
         0 => Luck::Good,
-        1 => Luck::Bad { faults: 30, events: 0 },
-        2 => Luck::Bad { faults: 0, events: 8 },
-        3..6 => Luck::Bad { faults: 0, events: 20 },
-        6 => Luck::Bad { faults: 0, events: 40 },
-        _ => Luck::Bad { faults: 20, events: 20 },
+        1 => Luck::Bad { faults: 20, events: 0 },
+        2 => Luck::Bad { faults: 0, events: 5 },
+        3..6 => Luck::Bad { faults: 0, events: 12 },
+        6 => Luck::Bad { faults: 0, events: 25 },
+        _ => Luck::Bad { faults: 15, events: 15 },
     };
     work(world, luck).await.map(drop)
 }

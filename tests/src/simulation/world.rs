@@ -293,8 +293,12 @@ async fn intercept(State(world): State<std::sync::Weak<World>>, request: Request
     let name = shown.and_then(|shown| shown.strip_prefix("Bearer ")).unwrap_or_default();
     let hands = world.upgrade().and_then(|world| lock(&world.workers).get(name).cloned());
     let Some(hands) = hands else { return next.run(request).await };
-    let what = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
-    let what = format!("{} {what}", request.method());
+    let path = request.uri().path();
+    let what = match request.method().as_str() {
+        "POST" if path.contains("/tables/") => "commit".to_owned(),
+        "GET" if path.contains("/tables/") => "load".to_owned(),
+        method => format!("{method} {}", path.rsplit('/').next().unwrap_or_default()),
+    };
     if !hands.asks(&what).await {
         return unavailable();
     }

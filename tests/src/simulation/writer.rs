@@ -63,7 +63,7 @@ struct Job<'a> {
     kind: Kind,
     metadata: TableMetadata,
     reader: &'a mut Reader,
-    contents: Contents,
+    contents: Arc<Contents>,
     random: StdRng,
     files: Vec<String>,
 }
@@ -91,7 +91,7 @@ pub(super) async fn compute(
     let metadata = parse(&document)?;
     let contents = match current(&document) {
         Some(snapshot) => reader.read(snapshot)?,
-        None => Contents::default(),
+        None => Arc::default(),
     };
     let random = world.with_random(|random| rand::SeedableRng::seed_from_u64(random.random()));
     let mut job = Job { world, kind, metadata, reader, contents, random, files: Vec::new() };
@@ -203,7 +203,7 @@ impl Job<'_> {
         let columns = schema.columns().map_err(|error| error.to_string())?;
         let options = WriterOptions::of_equality_deletes(self.metadata.properties(), columns);
         for (partition, keys) in partitions {
-            let (location, file) = self.parquet(&schema, &options, &keys, &partition)?;
+            let (location, file) = self.parquet(&schema, &options, &keys, partition.as_deref())?;
             let entry = data_file(&location, partition, file);
             let file = DataFile { content: Content::EqualityDeletes, equality_ids: vec![1], ..entry };
             change.added_deletes.push(AddedDelete { file, sequence_number: None });
@@ -267,7 +267,7 @@ impl Job<'_> {
         let options = WriterOptions::of_data(self.metadata.properties(), columns, None);
         let mut files = Vec::new();
         for (partition, rows) in partitions {
-            let (location, file) = self.parquet(&schema, &options, &rows, &partition)?;
+            let (location, file) = self.parquet(&schema, &options, &rows, partition.as_deref())?;
             files.push(data_file(&location, partition, file));
         }
         Ok(files)
@@ -279,14 +279,14 @@ impl Job<'_> {
         schema: &Schema,
         options: &WriterOptions,
         rows: &[(i64, i64)],
-        partition: &Option<String>,
+        partition: Option<&str>,
     ) -> Result<(String, WrittenFile), String> {
         let columns = schema.columns().map_err(|error| error.to_string())?;
         let arrow = to_arrow(&columns.root).map_err(|error| error.to_string())?;
         let all: [ArrayRef; 3] = [
             Arc::new(Int64Array::from_iter_values(rows.iter().map(|(id, _)| *id))),
             Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, version)| *version))),
-            Arc::new(StringArray::from_iter(rows.iter().map(|_| partition.as_deref()))),
+            Arc::new(rows.iter().map(|_| partition).collect::<StringArray>()),
         ];
         let batch = RecordBatch::try_new(arrow.clone(), all[..arrow.fields().len()].to_vec());
         let batch = batch.map_err(|error| error.to_string())?;
