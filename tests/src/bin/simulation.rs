@@ -20,6 +20,9 @@ struct Arguments {
     /// How many there are
     #[arg(long, default_value_t = 200)]
     seeds: u64,
+    /// Instead of what seeds choose, everything at each operation of a job: `compact`, `expire-snapshots`, `rewrite-manifests`
+    #[arg(long)]
+    sweep: Option<String>,
     /// Goes on after a failure
     #[arg(long)]
     all: bool,
@@ -33,7 +36,11 @@ fn main() -> ExitCode {
     for backend in backends {
         process::run(async {
             for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
-                let Err(violation) = simulation::run(backend, seed).await else { continue };
+                let done = match &arguments.sweep {
+                    Some(action) => simulation::sweep(backend, seed, action, 1).await,
+                    None => simulation::run(backend, seed).await,
+                };
+                let Err(violation) = done else { continue };
                 eprintln!("{violation}");
                 outcome = ExitCode::FAILURE;
                 if !arguments.all {

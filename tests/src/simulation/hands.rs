@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::steps;
 use super::world::World;
+use super::writer::Write as Step;
 
 /// How much happens to a worker at the most.
 const STRIKES_MAX: u32 = 4;
@@ -29,8 +30,8 @@ const DULL: [&str; 5] = ["read manifest", "read list", "GET config", "POST finis
 /// Less happens there.
 const DULL_RATE: u32 = 6;
 /// Operations by which everything is decided, at which more happens: commits, and before them.
-const CRUCIAL: [&str; 4] = ["commit", "POST outputs", "end list", "create manifest"];
-const CRUCIAL_RATE: u32 = 3;
+const CRUCIAL: [&str; 2] = ["commit", "end list"];
+const CRUCIAL_RATE: u32 = 5;
 
 /// How a job goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +45,13 @@ pub(super) enum Luck {
         /// Others do things, time goes by, the worker dies.
         events: u32,
     },
+    /// One thing happens, at the operation of this number.
+    At(u32, Event),
 }
 
 /// What may happen at an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Event {
+pub(super) enum Event {
     /// A writer commits.
     Write,
     /// Days go by.
@@ -63,7 +66,14 @@ enum Event {
     Beat,
     /// The worker is no more.
     Crash,
+    /// Writers delete rows of some of the table's files, and replace others.
+    Clash,
+    /// The next requests do not get through, or their answers.
+    CutOff,
 }
+
+/// What is tried at every operation of a job.
+pub(super) const SWEPT: [Event; 4] = [Event::Crash, Event::TakenOver, Event::CutOff, Event::Clash];
 
 /// The hands of one worker, for one job.
 pub(super) struct Hands {
@@ -74,6 +84,8 @@ pub(super) struct Hands {
     /// Set when the worker is no more.
     pub(super) crashed: CancellationToken,
     strikes: AtomicU32,
+    /// Operations so far, of those that are swept.
+    operations: AtomicU32,
     /// So many more requests do not get through.
     outage: AtomicU32,
     job: Mutex<Option<(Uuid, Pulse)>>,
@@ -92,6 +104,7 @@ impl Hands {
             runtime: Handle::current(),
             crashed: CancellationToken::new(),
             strikes: AtomicU32::new(0),
+            operations: AtomicU32::new(0),
             outage: AtomicU32::new(0),
             job: Mutex::default(),
             table: Mutex::default(),
@@ -139,6 +152,11 @@ impl Hands {
         fails
     }
 
+    /// Operations so far, of those that are swept.
+    pub(super) fn operations(&self) -> u32 {
+        self.operations.load(Ordering::Relaxed)
+    }
+
     fn has_crashed(&self) -> bool {
         self.crashed.is_cancelled()
     }
@@ -156,11 +174,17 @@ impl Hands {
 
     /// Lets something happen before, or after, an operation.
     async fn meet(&self, what: &str) {
-        let Luck::Bad { events, .. } = self.luck else { return };
-        if events == 0 || !self.strikes(what, events) {
-            return;
-        }
-        let event = self.world.with_random(choose);
+        let event = match self.luck {
+            Luck::Bad { events, .. } if events > 0 && self.strikes(what, events) => {
+                self.world.with_random(choose)
+            }
+            Luck::At(number, event)
+                if is_swept(what) && self.operations.fetch_add(1, Ordering::Relaxed) == number =>
+            {
+                event
+            }
+            _ => return,
+        };
         self.note(what, &format!("{event:?}"));
         if let Err(violation) = Box::pin(self.happen(event)).await {
             self.world.violated(violation);
@@ -172,8 +196,14 @@ impl Hands {
         let table = lock(&self.table).clone();
         match event {
             Event::Write => {
-                for _ in 0..=self.world.below(6) {
+                for _ in 0..=self.world.below(3) {
                     steps::write_to(&self.world, &table).await?;
+                }
+                Ok(())
+            }
+            Event::Clash => {
+                for write in [Step::DeletePositions, Step::Overwrite] {
+                    steps::write_so(&self.world, &table, Some(write)).await?;
                 }
                 Ok(())
             }
@@ -216,6 +246,11 @@ impl Hands {
                 }
                 Ok(())
             }
+            Event::CutOff => {
+                // The commit, and whoever looks what became of it.
+                self.outage.store(4, Ordering::Relaxed);
+                Ok(())
+            }
             Event::Crash => {
                 self.crashed.cancel();
                 // Whoever took the job over looked for these before they were there.
@@ -228,9 +263,8 @@ impl Hands {
     }
 
     fn strikes(&self, what: &str, rate: u32) -> bool {
-        let is = |some: &[&str]| some.iter().any(|some| what.ends_with(some));
-        let rate = if is(&DULL) { rate * DULL_RATE } else { rate };
-        let rate = if is(&CRUCIAL) { rate.div_ceil(CRUCIAL_RATE) } else { rate };
+        let rate = if is_one_of(what, &DULL) { rate * DULL_RATE } else { rate };
+        let rate = if is_one_of(what, &CRUCIAL) { rate.div_ceil(CRUCIAL_RATE) } else { rate };
         self.strikes.load(Ordering::Relaxed) < STRIKES_MAX
             && self.world.with_random(|random| random.random_range(0..rate)) == 0
             && self.strikes.fetch_add(1, Ordering::Relaxed) < STRIKES_MAX
@@ -256,6 +290,16 @@ impl Hands {
     }
 }
 
+/// Whatever is changed; what is read in between is the same wherever it happens.
+fn is_swept(what: &str) -> bool {
+    let reads = ["read ", "GET ", "load", "the answer to GET", "the answer to load"];
+    !reads.iter().any(|reads| what.starts_with(reads))
+}
+
+fn is_one_of(what: &str, some: &[&str]) -> bool {
+    some.iter().any(|one| what.ends_with(one))
+}
+
 /// Its own sign of life meets no fate.
 async fn beat(pulse: Pulse) {
     // Whatever the catalog answers, the job hears of it.
@@ -267,7 +311,8 @@ fn choose(random: &mut StdRng) -> Event {
         0..8 => Event::Write,
         8 => Event::Forth,
         9 => Event::Back,
-        10..15 => Event::TakenOver,
+        10..14 => Event::TakenOver,
+        14 => Event::Clash,
         15 => Event::Cancel,
         16 => Event::Beat,
         _ => Event::Crash,

@@ -138,8 +138,8 @@ impl Kind {
             properties["write.metadata.delete-after-commit.enabled"] = json!("true");
             properties["write.metadata.previous-versions-max"] = json!("4");
         } else {
-            // What the log forgets otherwise is left to others.
-            properties["write.metadata.previous-versions-max"] = json!("1000");
+            // Or else each step takes longer than the one before.
+            properties["write.metadata.previous-versions-max"] = json!("20");
         }
         let mut request = json!({
             "name": self.name, "properties": properties,

@@ -13,10 +13,10 @@ use rand::RngExt as _;
 use serde_json::json;
 
 use super::check;
-use super::hands::{Hands, HandsDisk, Luck};
+use super::hands::{Hands, HandsDisk, Luck, SWEPT};
 use super::model::Kind;
 use super::world::{Lake, NAMESPACE, World};
-use super::writer::{self, Pending};
+use super::writer::{self, Pending, Write};
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
@@ -45,17 +45,27 @@ pub(super) async fn any(world: &Arc<World>) -> Result<(), String> {
 async fn write(world: &World) -> Result<(), String> {
     let mut lake = world.lake.lock().await;
     let number = world.below(lake.tables.len());
-    write_one(world, &mut lake, number).await
+    write_one(world, &mut lake, number, None).await
 }
 
 /// A writer's step on a table.
 pub(super) async fn write_to(world: &World, table: &str) -> Result<(), String> {
-    let mut lake = world.lake.lock().await;
-    let number = lake.tables.iter().position(|known| known.kind.name == table).unwrap_or(0);
-    write_one(world, &mut lake, number).await
+    write_so(world, table, None).await
 }
 
-async fn write_one(world: &World, lake: &mut Lake, number: usize) -> Result<(), String> {
+/// A certain step of a writer on a table, or any.
+pub(super) async fn write_so(world: &World, table: &str, write: Option<Write>) -> Result<(), String> {
+    let mut lake = world.lake.lock().await;
+    let number = lake.tables.iter().position(|known| known.kind.name == table).unwrap_or(0);
+    write_one(world, &mut lake, number, write).await
+}
+
+async fn write_one(
+    world: &World,
+    lake: &mut Lake,
+    number: usize,
+    write: Option<Write>,
+) -> Result<(), String> {
     let Lake { tables, reader } = lake;
     let table = &mut tables[number];
     let kind = table.kind;
@@ -63,8 +73,8 @@ async fn write_one(world: &World, lake: &mut Lake, number: usize) -> Result<(), 
         world.note(&format!("  {}: commit what was computed before", kind.name));
         return finish(world, lake, number, pending).await;
     }
-    let write = world.with_random(writer::choose);
-    let is_slow = world.below(5) == 0;
+    let is_slow = write.is_none() && world.below(6) == 0;
+    let write = write.unwrap_or_else(|| world.with_random(writer::choose));
     let told = if is_slow { "compute" } else { "commit" };
     world.note(&format!("  {}: {told} {write:?}", kind.name));
     let next_id = table.next_id;
@@ -136,7 +146,8 @@ async fn maintain(world: &Arc<World>) -> Result<(), String> {
     };
     let action = ACTIONS[[0, 1, 1, 1, 1, 2, 2, 3][world.below(8)]];
     // So that there is something to do.
-    for _ in 0..world.below(4) {
+    write_so(world, kind.name, Some(Write::Append)).await?;
+    for _ in 0..world.below(3) {
         write_to(world, kind.name).await?;
     }
     // What was put off is due.
@@ -144,13 +155,41 @@ async fn maintain(world: &Arc<World>) -> Result<(), String> {
     ask(world, kind, action).await?;
     let luck = match world.below(8) {
         0 => Luck::Good,
-        1 => Luck::Bad { faults: 20, events: 0 },
+        1 => Luck::Bad { faults: 15, events: 0 },
         2 => Luck::Bad { faults: 0, events: 5 },
-        3..6 => Luck::Bad { faults: 0, events: 12 },
-        6 => Luck::Bad { faults: 0, events: 25 },
-        _ => Luck::Bad { faults: 15, events: 15 },
+        3..6 => Luck::Bad { faults: 0, events: 10 },
+        6 => Luck::Bad { faults: 0, events: 20 },
+        _ => Luck::Bad { faults: 12, events: 12 },
     };
     work(world, luck).await.map(drop)
+}
+
+/// Has everything happen once at each operation of a job, or at one of so many, one after the other.
+pub(super) async fn sweep(world: &Arc<World>, kind: Kind, action: &str, stride: usize) -> Result<(), String> {
+    for event in SWEPT {
+        for number in (0_u32..).step_by(stride) {
+            for write in [Write::Append, Write::Append, Write::DeletePositions] {
+                write_so(world, kind.name, Some(write)).await?;
+            }
+            if world.below(2) == 0 {
+                write_to(world, kind.name).await?;
+            }
+            ask(world, kind, action).await?;
+            let operations = work(world, Luck::At(number, event)).await?;
+            check::drain(world).await?;
+            if world.below(3) == 0 {
+                // So that there is not more to do, and to look at, each time.
+                for action in ["compact", "expire-snapshots"] {
+                    ask(world, kind, action).await?;
+                    check::drain(world).await?;
+                }
+            }
+            if operations.is_none_or(|operations| operations <= number) {
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Asks for a job; there may be one.
@@ -161,8 +200,8 @@ pub(super) async fn ask(world: &World, kind: Kind, action: &str) -> Result<(), S
     if matches!(status, 200 | 409) { Ok(()) } else { Err(format!("a job was refused: {status}")) }
 }
 
-/// A worker does the job that is next; `false` if there is none.
-pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<bool, String> {
+/// A worker does the job that is next, if there is one; gives how many operations that took.
+pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<Option<u32>, String> {
     let name = format!("w{}", world.next_worker());
     let hands = Hands::new(world, name.clone(), luck);
     let clock = world.clock.clone();
@@ -178,7 +217,7 @@ pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<bool, String>
     let lease = queue.lease().await.map_err(|error| format!("no lease: {error}"))?;
     let Some(job) = &lease.job else {
         world.note(&format!("  {name} finds nothing to do"));
-        return Ok(false);
+        return Ok(None);
     };
     let (job_id, table) = (job.job_id, job.table.clone());
     world.note(&format!(
@@ -211,5 +250,5 @@ pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<bool, String>
     }
     world.check()?;
     check::all(world).await?;
-    Ok(true)
+    Ok(Some(hands.operations()))
 }

@@ -61,7 +61,7 @@ pub(super) struct Lake {
 
 impl World {
     /// Opens a catalog on new data.
-    pub(super) async fn open(backend: Backend, seed: u64) -> (Arc<World>, Server) {
+    pub(super) async fn open(backend: Backend, seed: u64, kind: Option<Kind>) -> (Arc<World>, Server) {
         let setup = Setup::new(backend).await;
         let clock = Clock::fixed(START_MS);
         let mut config = Config {
@@ -79,9 +79,9 @@ impl World {
         let root = format!("http://{}", listener.local_addr().expect("an address"));
         let mut random = StdRng::seed_from_u64(seed);
         let ids = StdRng::seed_from_u64(random.random());
-        let mut kinds = KINDS.to_vec();
+        let mut kinds = kind.map_or(KINDS.to_vec(), |kind| vec![kind]);
         // One at which everything happens, as a rule; with two, jobs have to be told apart.
-        let count = if random.random_range(0..4) == 0 { 2 } else { 1 };
+        let count = if kind.is_none() && random.random_range(0..4) == 0 { 2 } else { 1 };
         let tables =
             (0..count).map(|_| Table::new(kinds.remove(random.random_range(0..kinds.len())))).collect();
         let router = server.router();

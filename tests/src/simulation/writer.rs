@@ -72,9 +72,9 @@ struct Job<'a> {
 pub(super) fn choose(random: &mut StdRng) -> Write {
     match random.random_range(0..10) {
         0..2 => Write::Append,
-        2..5 => Write::DeletePositions,
-        5 => Write::DeleteKeys,
-        6 | 7 => Write::Upsert,
+        2..6 => Write::DeletePositions,
+        6 => Write::DeleteKeys,
+        7 | 8 => Write::Upsert,
         _ => Write::Overwrite,
     }
 }
