@@ -283,6 +283,10 @@ impl Host for Terminal {
         Ok(())
     }
 
+    fn has_successors(&self) -> bool {
+        false
+    }
+
     fn note(&self, _: &Value) -> Result<(), JobError> {
         Ok(())
     }

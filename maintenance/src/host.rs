@@ -36,7 +36,10 @@ pub trait Host {
     /// Hears that files are part of the table by now, or deleted.
     fn settle(&self, locations: &[String]) -> Result<(), JobError>;
 
-    /// Keeps a note for whoever takes the job over, should this worker die; it is safe when this returns.
+    /// Whether there is somebody to take over a job that is broken off.
+    fn has_successors(&self) -> bool;
+
+    /// Keeps a note for whoever takes the job over, should it be broken off; it is safe when this returns.
     fn note(&self, note: &serde_json::Value) -> Result<(), JobError>;
 }
 

@@ -281,6 +281,10 @@ impl Host for JobHost {
         self.wait(self.pulse.queue.settle(self.pulse.id, &self.pulse.held, locations))
     }
 
+    fn has_successors(&self) -> bool {
+        true
+    }
+
     fn note(&self, note: &Json) -> Result<(), JobError> {
         *lock(&self.pulse.shared.note) = Some(note.clone());
         self.wait(self.pulse.beat())

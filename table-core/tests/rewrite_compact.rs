@@ -307,6 +307,7 @@ fn any_policy() -> impl Strategy<Value = CompactOptions> {
             delete_ratio: f64::from(delete) / 10.0,
             min_input_files,
             max_file_group_size_bytes,
+            ..CompactOptions::default()
         },
     )
 }

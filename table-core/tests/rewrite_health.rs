@@ -1,7 +1,7 @@
-//! How healthy a table is, and what is next.
+//! How healthy a table is.
 
 use proptest::prelude::*;
-use table_core::rewrite::health::{Action, Facts, Fault, Health};
+use table_core::rewrite::health::{Facts, Health};
 
 /// A table that nothing is wrong with.
 fn healthy() -> Facts {
@@ -17,14 +17,13 @@ fn healthy() -> Facts {
     }
 }
 
-/// The score, what was deducted, and what is next.
+/// The score, and what was deducted.
 #[track_caller]
 fn check(facts: Facts, expected: &str) {
     let health = Health::of(&facts);
     let deductions = health.deductions.iter().map(|of| format!("{:?}-{}", of.fault, of.points));
     let shown: Vec<_> = std::iter::once(health.score.to_string()).chain(deductions).collect();
-    let next = health.next_action().map(|(action, points)| format!(", {action:?} +{points}"));
-    assert_eq!(shown.join(" ") + &next.unwrap_or_default(), expected, "{facts:?}");
+    assert_eq!(shown.join(" "), expected, "{facts:?}");
 }
 
 #[test]
@@ -35,33 +34,27 @@ fn a_healthy_table_has_all_points() {
 
 #[test]
 fn each_fault_takes_its_points() {
-    check(Facts { small_files: 200, small_files_merged: 1, ..healthy() }, "60 SmallFiles-40, Compact +40");
-    check(Facts { small_files: 100, small_files_merged: 50, ..healthy() }, "95 SmallFiles-5, Compact +5");
-    check(Facts { deleted_rows: 300_000, ..healthy() }, "70 DeletedRows-30, Compact +30");
-    check(Facts { deleted_rows: 100_000, ..healthy() }, "90 DeletedRows-10, Compact +10");
-    check(
-        Facts { equality_delete_files: 50, ..healthy() },
-        "90 EqualityDeletes-10, ConvertEqualityDeletes +10",
-    );
-    check(Facts { manifests: 52, ..healthy() }, "95 Manifests-5, RewriteManifests +5");
-    check(Facts { snapshots: 550, ..healthy() }, "95 Snapshots-5, ExpireSnapshots +5");
-    check(Facts { metadata_bytes: 6 << 20, ..healthy() }, "95 Metadata-5, ExpireSnapshots +5");
+    check(Facts { small_files: 200, small_files_merged: 1, ..healthy() }, "60 SmallFiles-40");
+    check(Facts { small_files: 100, small_files_merged: 50, ..healthy() }, "95 SmallFiles-5");
+    check(Facts { deleted_rows: 300_000, ..healthy() }, "70 DeletedRows-30");
+    check(Facts { deleted_rows: 100_000, ..healthy() }, "90 DeletedRows-10");
+    check(Facts { equality_delete_files: 50, ..healthy() }, "90 EqualityDeletes-10");
+    check(Facts { manifests: 52, ..healthy() }, "95 Manifests-5");
+    check(Facts { snapshots: 550, ..healthy() }, "95 Snapshots-5");
+    check(Facts { metadata_bytes: 6 << 20, ..healthy() }, "95 Metadata-5");
 }
 
 #[test]
 fn small_files_that_cannot_be_saved_are_no_fault() {
     check(Facts { small_files: 200, small_files_merged: 200, ..healthy() }, "100");
     // A table with five files is none the worse for it.
-    check(
-        Facts { files: 5, small_files: 5, small_files_merged: 1, ..healthy() },
-        "99 SmallFiles-1, Compact +1",
-    );
+    check(Facts { files: 5, small_files: 5, small_files_merged: 1, ..healthy() }, "99 SmallFiles-1");
 }
 
 #[test]
-fn the_next_action_gives_back_most_points() {
+fn what_takes_most_comes_first() {
     let facts = Facts { deleted_rows: 60_000, equality_delete_files: 35, snapshots: 700, ..healthy() };
-    check(facts, "80 EqualityDeletes-7 Snapshots-7 DeletedRows-6, ExpireSnapshots +7");
+    check(facts, "80 EqualityDeletes-7 Snapshots-7 DeletedRows-6");
     let facts = Facts {
         small_files: 20,
         small_files_merged: 0,
@@ -69,9 +62,9 @@ fn the_next_action_gives_back_most_points() {
         equality_delete_files: 32,
         ..healthy()
     };
-    check(facts, "87 DeletedRows-6 EqualityDeletes-6 SmallFiles-1, Compact +7");
+    check(facts, "87 DeletedRows-6 EqualityDeletes-6 SmallFiles-1");
     let facts = Facts { metadata_bytes: 5 << 20, snapshots: 550, equality_delete_files: 40, ..healthy() };
-    check(facts, "83 EqualityDeletes-8 Snapshots-5 Metadata-4, ExpireSnapshots +9");
+    check(facts, "83 EqualityDeletes-8 Snapshots-5 Metadata-4");
 }
 
 #[test]
@@ -83,7 +76,6 @@ fn a_deduction_says_why() {
     );
     let told = serde_json::to_value(&health).unwrap();
     assert_eq!(told["deductions"][0]["fault"], "small-files");
-    assert_eq!(told["deductions"][0]["action"], "compact");
 }
 
 proptest! {
@@ -102,11 +94,6 @@ proptest! {
         prop_assert_eq!(health.score, 100_u32.saturating_sub(lost));
         for deduction in &health.deductions {
             prop_assert!(deduction.points > 0 && deduction.points <= deduction.fault.points_max());
-        }
-        let faults: Vec<Fault> = health.deductions.iter().map(|deduction| deduction.fault).collect();
-        prop_assert_eq!(health.next_action().is_none(), faults.is_empty());
-        if let Some((action, _)) = health.next_action() {
-            prop_assert!(faults.iter().any(|fault| fault.action() == action) && action <= Action::RewriteManifests);
         }
     }
 }

@@ -20,6 +20,8 @@ from keyed import ids, row, values
 from pyiceberg.exceptions import CommitFailedException
 
 POLICY = {"compact": {"inputs-min": 2, "delete-ratio": 0.001}}
+# Files stay as they are, and equality deletes become positions.
+CONVERT = {"compact": {"inputs-min": 1_000, "delete-ratio": 1, "equality-deletes-min": 1}}
 EXPIRE_ALL = {"compact": {"enabled": False}, "rewrite-manifests": {"enabled": False}, "expire-snapshots": {"snapshots-min": 1}}
 # The table's own word comes before that of a policy, which may not be this short.
 AT_ONCE = {"history.expire.max-snapshot-age-ms": 1}
@@ -55,9 +57,13 @@ def name_of(here, table):
     return f"{here.warehouse}.{here.name}.{table}"
 
 
-def compact(here, table, uri=None):
-    [report] = keyed.maintain(uri or here.uri, name_of(here, table), "--action", "compact", policy=POLICY)
+def compact(here, table, uri=None, policy=POLICY):
+    [report] = keyed.maintain(uri or here.uri, name_of(here, table), "--action", "compact", policy=policy)
     return report
+
+
+def convert(here, table, uri=None):
+    return compact(here, table, uri, CONVERT)
 
 
 def check(here, table, expected, before):
@@ -193,11 +199,15 @@ def delete_by_old_partitions(here, table):
 APPLY_STILL = {append, delete_by_value, upsert, change_partitions, change_partitions_and_delete_by_old_ones}
 # Whether it must not: what it read is not the table's past, or its files are others.
 MUST_NOT = {replace_files, compact_too, compact_too_and_delete, roll_back}
+# There is nothing left to convert; where a writer replaced the files, equality deletes go that are for nothing.
+MUST_NOT_CONVERT = {compact_too, roll_back}
 # It may translate the deletes, or leave the files for the next time.
 BETWEEN = [
     append, delete_by_value, upsert, delete_by_position, delete_by_position_in_one_file, update, merge, replace_files,
     delete_in_duckdb, delete_twice, expire, delete_and_expire, compact_too, compact_too_and_delete, roll_back, change_partitions,
 ]  # fmt: skip
+# As for a compaction; one that only converts does not mind which files others remove, if there is anything left to convert.
+BETWEEN_CONVERTING = [append, upsert, delete_by_position, merge, replace_files, delete_in_duckdb, delete_twice, expire, compact_too, roll_back]
 WHILE = [append, delete_by_value, upsert, delete_by_position, update, merge, replace_files, delete_in_duckdb]
 
 # Where the compaction is held: before it looks at the table again to commit, or with the commit on its way.
@@ -229,7 +239,7 @@ def since(here, table, start):
     return found[::-1]
 
 
-def interleave(here, writer, version, moment, partitioned=""):
+def interleave(here, writer, version, moment, partitioned="", job=compact):
     table, expected, before = prepare(here, version, partitioned)
     start, changed, made = here.table(table).metadata.current_snapshot_id, [], []
 
@@ -239,8 +249,8 @@ def interleave(here, writer, version, moment, partitioned=""):
 
     with Gate(here.uri) as gate:
         gate.before(*MOMENTS[moment], act)
-        report = compact(here, table, gate.uri)
-        assert not gate.pending(), "the compaction was over before the writer came"
+        report = job(here, table, gate.uri)
+        assert not gate.pending(), "the job was over before the writer came"
     for key, after in changed[0].items():
         expected[key] = after
         if after is None:
@@ -248,7 +258,7 @@ def interleave(here, writer, version, moment, partitioned=""):
     check(here, table, expected, before)
     if writer in APPLY_STILL:
         assert report["committed"] and not report["left"], report
-    elif writer in MUST_NOT:
+    elif writer in (MUST_NOT if job is compact else MUST_NOT_CONVERT):
         assert not report["committed"], report
     if report["committed"]:
         # One commit a partition, all of them after the writer's.
@@ -256,13 +266,20 @@ def interleave(here, writer, version, moment, partitioned=""):
     else:
         assert report["left"], report
     # What was left is done the next time, and again no row changes.
-    compact(here, table)
+    job(here, table)
     check(here, table, expected, before)
+    return table
 
 
 @pytest.mark.parametrize("writer, version, moment", cases(BETWEEN, "work", "commit"))
 def test_a_writer_between_the_plan_of_a_compaction_and_its_commit(here, writer, version, moment):
     interleave(here, writer, version, moment)
+
+
+@pytest.mark.parametrize("writer, version, moment", cases(BETWEEN_CONVERTING, "work", "commit"))
+def test_a_writer_between_the_look_at_equality_deletes_and_their_conversion(here, writer, version, moment):
+    table = interleave(here, writer, version, moment, job=convert)
+    assert not keyed.has_equality_deletes(here.table(table))
 
 
 @pytest.mark.parametrize("writer", [change_partitions_and_delete_by_old_ones, delete_by_value, delete_by_position], ids=with_name)
@@ -289,16 +306,26 @@ def test_deletes_by_value_for_partitions_that_a_compaction_leaves(here, version)
     check(here, table, expected, before)
 
 
+@pytest.mark.parametrize("writer, version", cases([upsert, delete_by_position, merge, delete_in_duckdb]))
+def test_a_conversion_between_the_look_of_a_writer_and_its_commit(here, writer, version):
+    """In version 3 both want to give a file its one deletion vector."""
+    between(here, writer, version, convert)
+
+
 @pytest.mark.parametrize("writer, version", cases(WHILE))
 def test_a_compaction_between_the_look_of_a_writer_and_its_commit(here, writer, version):
     """Engines have to find out from our snapshots that the files are gone which they delete from."""
+    between(here, writer, version, compact)
+
+
+def between(here, writer, version, job):
     table, expected, before = prepare(here, version)
     if writer is replace_files:
         here.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('write.merge.mode' = 'copy-on-write')")
     done = []
     with Gate(here.uri) as gate:
         gated = here.beside(gate.uri)
-        gate.before("POST", 1, lambda: done.append(compact(here, table)))
+        gate.before("POST", 1, lambda: done.append(job(here, table)))
         try:
             changed = (merge if writer is replace_files else writer)(gated, table)
         except (duckdb.TransactionException, CommitFailedException) as error:

@@ -154,6 +154,10 @@ def test_a_damaged_file_fails_the_job_and_leaves_the_table(place):
         Path(victim).write_bytes(content)
 
 
+# Files stay as they are, and what equality deletes take from them is deleted by position instead.
+CONVERT = {"compact": {"inputs-min": 100_000, "delete-ratio": 1, "equality-deletes-min": 1}}
+
+
 @pytest.mark.parametrize("name", plan_tables.TABLES)
 def test_no_row_is_lost_or_changed_by_a_rewrite(planning, name):
     """Tables of every kind that engines write: versions, specs, deletes, nested columns, odd names."""
@@ -162,14 +166,17 @@ def test_no_row_is_lost_or_changed_by_a_rewrite(planning, name):
     lineage = "_row_id, _last_updated_sequence_number, *"
     ids = read(place, "spark", name, lineage) if place.table(name).format_version == 3 else None
     table = ".".join([harness.WAREHOUSE, place.name, '"' + name.replace('"', '""') + '"'])
-    policy = {"compact": {"inputs-min": 2, "delete-ratio": 0.001}}
+    merge = {"compact": {"inputs-min": 2, "delete-ratio": 0.001}}
+    # Beside PostgreSQL, equality deletes are positions by the time files are rewritten.
+    policies = [merge] * 3 if "FIRN_DATABASE_URL" not in os.environ else [CONVERT, merge, merge, merge]
     planning.unread += [(name, engine, seen) for engine, seen in before.items() if isinstance(seen, str)]
     # Rows of former partition specs come to lie beside others, with which a second run merges them.
-    for run in range(3):
+    for policy in policies:
         [report] = maintain(table, "--action", "compact", policy=policy)
-        if run == 0:
-            planning.rewrites.append((name, report))
+        planning.rewrites.append((name, report))
         if not report["committed"]:
+            if policy is CONVERT:
+                continue
             break
         for engine, seen in before.items():
             if not isinstance(seen, str):  # Not every engine reads every table.
@@ -184,6 +191,8 @@ def test_most_tables_were_rewritten_and_read(planning):
     """Or the test before shows little."""
     done = {name for name, report in planning.rewrites if report["committed"]}
     assert len(done) > len(plan_tables.TABLES) // 2, sorted(done)
+    converted = {name for name, report in planning.rewrites if "equality-deletes-converted" in report["numbers"]}
+    assert len(converted) >= 4 or "FIRN_DATABASE_URL" not in os.environ, sorted(converted)
     for engine, count in (("spark", 4), ("duckdb", 10), ("pyiceberg", 10)):
         unread = [(name, why) for name, by, why in planning.unread if by == engine]
         # Spark has neither times nor nanoseconds.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use table_core::rewrite::policy::Policy;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -17,11 +17,14 @@ use crate::store::error::StoreError;
 use crate::store::ids::TabularId;
 use crate::store::jobs::{self, CancelJob, Job, JobFilter, JobLease, JobState, LeaseTerms, NewJob};
 use crate::store::tabulars;
+use crate::store::tx::Tx;
 
 use super::Schedule;
 use super::automatic::MAINTENANCE;
 use super::finish::Finished;
 
+/// What workers tell of how far they are may have a note for whoever goes on.
+const NOTE: &str = "note";
 /// What becomes of a job whose table is gone.
 pub(super) const TABLE_DROPPED: &str = "its table was dropped";
 /// What somebody asks for by hand is done before all else.
@@ -168,6 +171,10 @@ impl Schedule {
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             match jobs::lease(&mut tx, worker, terms).await {
                 Ok(job) => {
+                    let job = match job {
+                        Some(job) if job.attempt == 1 => Some(self.with_note(&mut tx, job, worker).await?),
+                        job => job,
+                    };
                     tx.commit().await?;
                     return Ok(job);
                 }
@@ -175,6 +182,16 @@ impl Schedule {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// A job that was just leased for the first time, with the note that the last one of its kind left if it was broken off.
+    async fn with_note(&self, tx: &mut Tx, job: Job, worker: &str) -> Result<Job, CatalogError> {
+        let told = jobs::find_unfinished(tx, &job).await?;
+        let told = told.and_then(|told| serde_json::from_str::<Value>(&told).ok());
+        let Some(note) = told.as_ref().and_then(|told| told.get(NOTE)) else { return Ok(job) };
+        let progress = json!({ NOTE: note }).to_string();
+        jobs::extend(tx, held(&job, worker), self.lease_ms(), Some(&progress)).await?;
+        Ok(Job { progress: Some(progress), ..job })
     }
 
     /// How long a job is a worker's without a heartbeat, in milliseconds.

@@ -226,6 +226,12 @@ pub const LIST_ENDS: &str = "
     WHERE tabular_id = $1 AND action = $2 AND state IN ('succeeded', 'failed')
     ORDER BY job_id DESC LIMIT $3";
 
+/// The statement of [`find_unfinished`].
+pub const LAST_BEGUN: &str = "
+    SELECT state, progress FROM maintenance_jobs
+    WHERE tabular_id = $1 AND action = $2 AND job_id < $3 AND started_ms IS NOT NULL AND finished_ms IS NOT NULL
+    ORDER BY job_id DESC LIMIT 1";
+
 /// The job that is next: one whose worker has gone, else the queued one with the most to gain of a table that no job runs on;
 /// never one of a table that is paused.
 macro_rules! next {
@@ -368,6 +374,19 @@ pub async fn lease(tx: &mut Tx, worker: &str, terms: LeaseTerms) -> Result<Optio
     let at_ms = tx.at_ms();
     execute!(tx, query(GIVE_UP).bind(at_ms).bind(terms.attempts_max))?;
     fetch_optional!(tx, query_as::<_, Job>(sql).bind(worker).bind(at_ms).bind(terms.lease_ms))
+}
+
+/// What the job of the same action of the table that ended last told of how far it was, if it was not done then.
+pub async fn find_unfinished(tx: &mut Tx, job: &Job) -> Result<Option<String>, StoreError> {
+    let last = fetch_optional!(
+        tx,
+        query_as::<_, (String, Option<String>)>(LAST_BEGUN)
+            .bind(job.tabular_id)
+            .bind(&job.action)
+            .bind(job.job_id)
+    )?;
+    let unfinished = last.filter(|(state, _)| state != JobState::Succeeded.as_str());
+    Ok(unfinished.and_then(|(_, progress)| progress))
 }
 
 /// Prolongs a lease to `lease_ms` from [`Tx::at_ms`] on and keeps how far the worker is.

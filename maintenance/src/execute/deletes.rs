@@ -1,4 +1,4 @@
-//! Which rows of a group's files are deleted: by position files, by deletion vectors, by value.
+//! Which rows of files are deleted: by position files, by deletion vectors, by value.
 //!
 //! What deletes by value is found by reading the columns it compares alone, before the rows themselves are read. The values are
 //! held as fingerprints with the age of the delete, so that files of every age are judged in one pass; if there are more than
@@ -12,7 +12,7 @@ use table_core::file::deletion_vector::DeletionVector;
 use table_core::file::position_deletes::PositionDeletes;
 use table_core::manifest::entry::Content;
 use table_core::metadata::table::TableMetadata;
-use table_core::rewrite::plan::{Delete, Group, Input};
+use table_core::rewrite::plan::{Delete, Input};
 
 use super::columns;
 use super::input::{OpenFile, open_data, open_delete};
@@ -22,24 +22,37 @@ use crate::jobs::Work;
 
 const VECTORS: &str = "PUFFIN";
 
-/// The deleted positions of each input of a group, in their order.
-pub(super) fn deleted_positions(
+/// Data files with deletes, which they name by their place.
+#[derive(Clone, Copy)]
+pub struct Targets<'a> {
+    /// Data files.
+    pub inputs: &'a [Input],
+    /// What deletes rows of them.
+    pub deletes: &'a [Delete],
+}
+
+/// The deleted positions of each file, in their order.
+pub fn deleted_positions(
     work: &Work<'_>,
     metadata: &TableMetadata,
-    group: &Group,
+    targets: Targets<'_>,
 ) -> Result<Vec<RoaringTreemap>, JobError> {
-    let mut deleted = vec![RoaringTreemap::new(); group.inputs.len()];
-    by_position(work, group, &mut deleted)?;
-    for inputs in alike(group) {
-        by_value(work, metadata, group, &inputs, &mut deleted)?;
+    let mut deleted = vec![RoaringTreemap::new(); targets.inputs.len()];
+    by_position(work, targets, &mut deleted)?;
+    for inputs in alike(targets.inputs) {
+        by_value(work, metadata, targets, &inputs, &mut deleted)?;
     }
     Ok(deleted)
 }
 
-fn by_position(work: &Work<'_>, group: &Group, deleted: &mut [RoaringTreemap]) -> Result<(), JobError> {
+fn by_position(
+    work: &Work<'_>,
+    targets: Targets<'_>,
+    deleted: &mut [RoaringTreemap],
+) -> Result<(), JobError> {
     let inputs: HashMap<&str, usize> =
-        group.inputs.iter().enumerate().map(|(number, input)| (input.path.as_str(), number)).collect();
-    for (number, delete) in group.deletes.iter().enumerate() {
+        targets.inputs.iter().enumerate().map(|(number, input)| (input.path.as_str(), number)).collect();
+    for (number, delete) in targets.deletes.iter().enumerate() {
         if delete.content != Content::PositionDeletes {
             continue;
         }
@@ -54,7 +67,7 @@ fn by_position(work: &Work<'_>, group: &Group, deleted: &mut [RoaringTreemap]) -
         for (path, positions) in found {
             // Only what the plan says: a delete may name a file that is newer than itself.
             let applies = |input: &&usize| {
-                group.inputs.get(**input).is_some_and(|input| input.deletes.contains(&number))
+                targets.inputs.get(**input).is_some_and(|input| input.deletes.contains(&number))
             };
             let input = inputs.get(path.as_str()).filter(applies);
             if let Some(all) = input.and_then(|input| deleted.get_mut(*input)) {
@@ -110,9 +123,9 @@ pub fn is_vector(delete: &Delete) -> bool {
 }
 
 /// Inputs of one partition: what deletes by value from one of them does so from all that are old enough.
-fn alike(group: &Group) -> Vec<Vec<usize>> {
+fn alike(inputs: &[Input]) -> Vec<Vec<usize>> {
     let mut alike: BTreeMap<(i32, String), Vec<usize>> = BTreeMap::new();
-    for (number, input) in group.inputs.iter().enumerate() {
+    for (number, input) in inputs.iter().enumerate() {
         let partition = serde_json::Value::from(input.partition.clone()).to_string();
         alike.entry((input.spec_id, partition)).or_default().push(number);
     }
@@ -122,16 +135,16 @@ fn alike(group: &Group) -> Vec<Vec<usize>> {
 fn by_value(
     work: &Work<'_>,
     metadata: &TableMetadata,
-    group: &Group,
+    targets: Targets<'_>,
     inputs: &[usize],
     deleted: &mut [RoaringTreemap],
 ) -> Result<(), JobError> {
-    let of_inputs = inputs.iter().filter_map(|input| group.inputs.get(*input));
+    let of_inputs = inputs.iter().filter_map(|input| targets.inputs.get(*input));
     let mut numbers: Vec<usize> = of_inputs.flat_map(|input| input.deletes.iter().copied()).collect();
     numbers.sort_unstable();
     numbers.dedup();
     let mut by_columns: BTreeMap<&[i32], Vec<&Delete>> = BTreeMap::new();
-    for delete in numbers.iter().filter_map(|number| group.deletes.get(*number)) {
+    for delete in numbers.iter().filter_map(|number| targets.deletes.get(*number)) {
         if delete.content == Content::EqualityDeletes {
             by_columns.entry(&delete.equality_ids).or_default().push(delete);
         }
@@ -144,7 +157,8 @@ fn by_value(
         let hash_key = (work.outside.uuid)().as_u64_pair();
         for number in 0..count {
             let part = Part { number, count };
-            let found = Pass { work, metadata, group, ids, deletes: &deletes, hash_key }.run(inputs, part)?;
+            let found = Pass { work, metadata, inputs: targets.inputs, ids, deletes: &deletes, hash_key }
+                .run(inputs, part)?;
             for (input, positions) in found {
                 if let Some(all) = deleted.get_mut(input) {
                     *all |= positions;
@@ -159,14 +173,14 @@ fn by_value(
 struct Pass<'a> {
     work: &'a Work<'a>,
     metadata: &'a TableMetadata,
-    group: &'a Group,
+    inputs: &'a [Input],
     ids: &'a [i32],
     deletes: &'a [&'a Delete],
     hash_key: (u64, u64),
 }
 
 impl Pass<'_> {
-    fn run(&self, inputs: &[usize], part: Part) -> Result<Vec<(usize, RoaringTreemap)>, JobError> {
+    fn run(&self, numbers: &[usize], part: Part) -> Result<Vec<(usize, RoaringTreemap)>, JobError> {
         let columns = columns::select(self.metadata, self.ids)?;
         let mut keys = DeletedKeys::new(self.ids.to_vec(), self.hash_key, part);
         for delete in self.deletes {
@@ -180,8 +194,8 @@ impl Pass<'_> {
         }
         let mut found = Vec::new();
         let newest = self.deletes.iter().map(|delete| delete.sequence_number).max().unwrap_or(0);
-        for number in inputs {
-            let Some(input) = self.group.inputs.get(*number) else { continue };
+        for number in numbers {
+            let Some(input) = self.inputs.get(*number) else { continue };
             if input.sequence_number < newest {
                 self.work.host.check()?;
                 let file = open_data(self.work.files, self.metadata, input, &columns, RoaringTreemap::new())?;

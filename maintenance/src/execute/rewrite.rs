@@ -15,7 +15,7 @@ use table_core::rewrite::live::partition_from_json;
 use table_core::rewrite::plan::{Group, Input};
 use table_core::rewrite::remap::{InputRows, OutputRows, RemapError, RowMap};
 
-use super::deletes::deleted_positions;
+use super::deletes::{Targets, deleted_positions};
 use super::input::{open_data, types_of};
 use super::output::{Form, Locations, Writer};
 use super::shuffle::Shuffle;
@@ -118,7 +118,8 @@ impl<'a> Rewriter<'a> {
             let deleted = vec![RoaringTreemap::new(); group.inputs.len()];
             return Ok(Rewritten { is_spliced: true, ..finish(group, &deleted, files, true)? });
         }
-        let deleted = deleted_positions(self.work, self.metadata, group)?;
+        let targets = Targets { inputs: &group.inputs, deletes: &group.deletes };
+        let deleted = deleted_positions(self.work, self.metadata, targets)?;
         let keeps_order = self.order.is_none() && group.keeps_order;
         let order = if keeps_order { Order::Kept } else { Order::Any };
         let mut seen = RowChecksum::new(order);

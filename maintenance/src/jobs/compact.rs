@@ -1,11 +1,12 @@
-//! Merging small files and applying deletes: plan, rewrite group by group, commit some groups at a time.
+//! Merging small files and applying deletes: plan, rewrite group by group, commit some groups at a time; at last equality deletes
+//! of files that stay as they are ([`convert`]).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::{Value as Json, json};
 use table_core::manifest::data_file::DataFile;
 use table_core::metadata::properties;
-use table_core::metadata::snapshot::Snapshot;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::compact::{Planner, Table};
 use table_core::rewrite::dangling::{DataFileKey, Finder};
@@ -17,15 +18,14 @@ use table_core::rewrite::policy::Policy;
 use table_core::snapshot::change::{Change, DeleteKey, Kind};
 use table_core::snapshot::commit::NewSnapshot;
 use table_core::snapshot::error::{Conflict, SnapshotError};
-use table_core::snapshot::plan::Plan as SnapshotPlan;
 
-use super::{ATTEMPTS_MAX, Attempt, Report, Work, remap};
+use super::{ATTEMPTS_MAX, Attempt, Report, Work, convert, remap};
 use crate::error::JobError;
 use crate::execute::input::{removed, types_of};
 use crate::execute::rewrite::{Rewriter, Rewritten};
 use crate::files::Files;
 use crate::host::{Outputs, Progress};
-use crate::table::{self, Shown, show};
+use crate::table;
 
 /// The property by which a table says how large its files should be.
 const TARGET_BYTES: &str = "write.target-file-size-bytes";
@@ -99,7 +99,9 @@ pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
         report: Report::default(),
         schema_id: metadata.current_schema_id(),
     };
-    let done = compaction.run(&metadata);
+    let done = compaction
+        .run(&metadata)
+        .and_then(|()| convert::run(work, &metadata, &plan, &outputs, &mut compaction.report));
     let report = compaction.report;
     // Whatever was written and not committed.
     outputs.discard_all();
@@ -213,28 +215,16 @@ impl<'a> Compaction<'a> {
                 .try_for_each(|file| fit(metadata, file))?;
         }
         let mut moved = remap::Moved::default();
-        // What is for nothing any more is known from the snapshot that was read; later rewrites by others may need it again.
-        let mut with_dangling = metadata.current_snapshot().map(Snapshot::id) == Some(self.plan.snapshot_id);
+        let mut live = self.live_at(metadata, attempt)?;
         for _ in 0..REMAPS_MAX {
-            let change = self.change(metadata, batch, with_dangling, &moved)?;
-            let context = self.work.context(commit_uuid, attempt);
-            let planned =
-                SnapshotPlan::new(metadata, &change, context).map_err(JobError::from).and_then(|mut plan| {
-                    show(self.work.files, &mut plan, SnapshotPlan::wanted, |plan, shown| {
-                        match shown {
-                            Shown::List(path, lines) => plan.give_list(path, lines?)?,
-                            Shown::Manifest(path, manifest) => plan.give_manifest(path, &manifest?)?,
-                        }
-                        Ok(())
-                    })?;
-                    Ok(plan.finish()?)
-                });
+            let change = self.change(metadata, batch, live.as_deref(), &moved)?;
+            let planned = self.work.plan(metadata, &change, self.work.context(commit_uuid, attempt));
             let conflict = match planned {
-                Ok(snapshot) => return Ok(Some(New { snapshot, deletes: moved.locations })),
+                Ok(snapshot) => return Ok(Some(New { snapshot, deletes: moved.written.locations })),
                 Err(JobError::Snapshot(SnapshotError::Conflict(conflict))) => conflict,
                 Err(error) => return Err(error),
             };
-            self.outputs.discard(&moved.locations);
+            self.outputs.discard(&moved.written.locations);
             // What was moved is for this plan alone: the next one may be without some of its groups.
             let before = std::mem::take(&mut moved).found;
             match conflict {
@@ -255,7 +245,7 @@ impl<'a> Compaction<'a> {
                     let before = batch.len();
                     self.drop_groups(batch, &gone, "files were replaced or removed meanwhile");
                     if batch.len() == before {
-                        with_dangling = false;
+                        live = None;
                     }
                     if batch.is_empty() {
                         return Ok(None);
@@ -297,7 +287,7 @@ impl<'a> Compaction<'a> {
         &self,
         metadata: &TableMetadata,
         batch: &[Done<'_>],
-        with_dangling: bool,
+        live: Option<&Live>,
         moved: &remap::Moved,
     ) -> Result<Change, JobError> {
         let mut change = Change::new(Kind::Replace);
@@ -307,20 +297,33 @@ impl<'a> Compaction<'a> {
         change.data_sequence_number = (!is_moving).then_some(self.plan.sequence_number);
         let inputs = batch.iter().flat_map(|done| &done.group.inputs);
         change.removed_data = inputs.map(|input| removed(metadata, input)).collect::<Result<_, _>>()?;
-        if with_dangling {
-            change.removed_deletes = self.dangling(&change);
+        if let Some(live) = live {
+            change.removed_deletes = self.dangling(live, &change);
         }
-        change.added_deletes.clone_from(&moved.deletes);
+        change.added_deletes.clone_from(&moved.written.deletes);
         change.checks.translated = moved.found.iter().map(|found| DeleteKey::of(&found.delete)).collect();
         change.checks.since = Some(self.plan.snapshot_id);
         Ok(change)
     }
 
+    /// The live files of the table as it is, to find out what is for nothing any more. `None` if others committed so often
+    /// meanwhile that it is more important to be fast.
+    fn live_at(&self, metadata: &TableMetadata, attempt: u32) -> Result<Option<Cow<'a, Live>>, JobError> {
+        let Some(head) = metadata.current_snapshot() else { return Ok(None) };
+        if head.id() == self.plan.snapshot_id {
+            return Ok(Some(Cow::Borrowed(self.live)));
+        }
+        if attempt > ATTEMPTS_MAX / 2 {
+            return Ok(None);
+        }
+        Ok(Some(Cow::Owned(table::live(self.work.files, metadata, head)?)))
+    }
+
     /// Deletes that are for no file any more once the change is made.
-    fn dangling(&self, change: &Change) -> Vec<DeleteKey> {
+    fn dangling(&self, live: &Live, change: &Change) -> Vec<DeleteKey> {
         let removed: HashSet<&str> = change.removed_data.iter().map(|file| file.path.as_str()).collect();
-        let mut finder = Finder::new(&self.live.deletes);
-        let kept = self.live.files.iter().filter(|file| !removed.contains(file.path.as_str()));
+        let mut finder = Finder::new(&live.deletes);
+        let kept = live.files.iter().filter(|file| !removed.contains(file.path.as_str()));
         for file in kept {
             finder.see(DataFileKey {
                 path: &file.path,
@@ -385,6 +388,7 @@ pub fn summary(plan: &Plan) -> Json {
                 Reason::Deletes { .. } => "deletes",
                 Reason::Small { .. } => "small",
                 Reason::Large { .. } => "large",
+                Reason::EqualityDeletes { .. } => "equality-deletes",
             };
             *reasons.entry(reason).or_default() += 1;
         }
@@ -393,6 +397,15 @@ pub fn summary(plan: &Plan) -> Json {
             "input-bytes": group.input_bytes, "outputs": group.outputs, "reasons": reasons,
         })
     });
+    let conversions = plan.conversions.iter().map(|conversion| {
+        json!({
+            "files": conversion.inputs.len(), "equality-deletes": conversion.deletes.len(),
+            "input-bytes": conversion.input_bytes,
+        })
+    });
     let left: BTreeMap<&Left, _> = plan.left.iter().collect();
-    json!({ "snapshot-id": plan.snapshot_id, "groups": groups.collect::<Vec<_>>(), "left": left })
+    json!({
+        "snapshot-id": plan.snapshot_id, "groups": groups.collect::<Vec<_>>(),
+        "conversions": conversions.collect::<Vec<_>>(), "dangling-deletes": plan.dangling, "left": left,
+    })
 }

@@ -125,13 +125,26 @@ fn no_compaction(why: String) -> (Judged, i64) {
 
 fn judge_compaction(plan: &Plan) -> (Judged, i64) {
     let files: usize = plan.groups.iter().map(|group| group.inputs.len()).sum();
-    let sum = |number: fn(&table_core::rewrite::plan::Group) -> i64| {
-        plan.groups.iter().map(number).fold(0, i64::saturating_add)
-    };
-    let (benefit, cost) = (sum(|group| group.benefit_bytes), sum(|group| group.cost_bytes));
-    let why = if files > 0 {
-        let outputs = sum(|group| group.outputs);
-        format!("{files} files in {} groups would become about {outputs}", plan.groups.len())
+    let groups = plan.groups.iter().map(|group| (group.benefit_bytes, group.cost_bytes));
+    let conversions = plan.conversions.iter().map(|found| (found.benefit_bytes, found.cost_bytes));
+    let (benefit, cost) =
+        groups.chain(conversions).fold((0_i64, 0_i64), |(benefit, cost), (more, for_it)| {
+            (benefit.saturating_add(more), cost.saturating_add(for_it))
+        });
+    let deletes: usize = plan.conversions.iter().map(|conversion| conversion.deletes.len()).sum();
+    let mut due = Vec::new();
+    if files > 0 {
+        let outputs = plan.groups.iter().map(|group| group.outputs).fold(0, i64::saturating_add);
+        due.push(format!("{files} files in {} groups would become about {outputs}", plan.groups.len()));
+    }
+    if deletes > 0 {
+        due.push(format!("what {deletes} files of equality deletes take would be deleted by position"));
+    }
+    if plan.dangling > 0 {
+        due.push(format!("{} deletes that are for nothing would be removed", plan.dangling));
+    }
+    let why = if !due.is_empty() {
+        due.join("; ")
     } else if plan.left.is_empty() {
         "the table has no data files".to_owned()
     } else {
@@ -139,7 +152,7 @@ fn judge_compaction(plan: &Plan) -> (Judged, i64) {
         format!("nothing is worth it: {}", told.collect::<Vec<_>>().join(", "))
     };
     let rank = benefit.saturating_mul(RANK_SCALE) / cost.max(1);
-    (Judged { action: Action::Compact, due: files > 0, why }, rank)
+    (Judged { action: Action::Compact, due: !due.is_empty(), why }, rank)
 }
 
 fn told(why: Left) -> &'static str {

@@ -1,7 +1,7 @@
 //! Forgetting old snapshots, and deleting the files that only they needed.
 //!
-//! A clean-up that was broken off can be taken up: before the commit, the job notes what the table was; whoever takes it over
-//! looks again for what only the snapshots needed that are gone since.
+//! A clean-up that was broken off can be taken up: before the commit, the job copies the table's metadata and notes where; whoever
+//! takes it over, or is asked for the next expiry, looks again for what only the snapshots needed that are gone since.
 
 use serde_json::{Value as Json, json};
 use table_core::metadata::table::TableMetadata;
@@ -14,13 +14,16 @@ use super::{ATTEMPTS_MAX, Report, Work};
 use crate::catalog::Table;
 use crate::client::Committed;
 use crate::error::JobError;
-use crate::host::{Progress, delete};
+use crate::host::{Outputs, Progress, delete};
 use crate::table::{Shown, show};
 
 /// How many paths are held at a time.
 const PATHS_MAX: u64 = 1_000_000;
 /// How large a metadata document may be.
 const DOCUMENT_BYTES_MAX: usize = 1 << 30;
+
+/// What a note calls the copy of the table's metadata.
+const COPY: &str = "expiring";
 
 const SNAPSHOT_AGE_MAX_MS: &str = "history.expire.max-snapshot-age-ms";
 const REF_AGE_MAX_MS: &str = "history.expire.max-ref-age-ms";
@@ -80,22 +83,36 @@ fn limit_log(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
 pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
     let mut report = Report::default();
     limit_log(work, &mut report)?;
-    if let Some(before) = noted(work)? {
-        report.add("files-deleted", clean_up(work, &before, &work.catalog.load()?.metadata)?);
+    if let Some(copy) = work.note.as_ref().and_then(|note| note[COPY].as_str()) {
+        take_up(work, copy, &mut report)?;
     }
+    let outputs = Outputs::new(work.host, work.files);
+    let done = expire(work, &outputs, &mut report);
+    // What nobody was told of.
+    outputs.discard_all();
+    done.map(|()| report)
+}
+
+fn expire(work: &Work<'_>, outputs: &Outputs<'_>, report: &mut Report) -> Result<(), JobError> {
     for _ in 0..ATTEMPTS_MAX {
         work.host.check()?;
         let Table { metadata: before, location, .. } = work.catalog.load()?;
-        let Some(due) = plan(&before, work.policy, (work.outside.now_ms)())? else { return Ok(report) };
+        let Some(due) = plan(&before, work.policy, (work.outside.now_ms)())? else { return Ok(()) };
         work.host.progress(Progress {
             doing: format!("{} are due", told(&due)),
             unit: "files deleted",
             ..Progress::default()
         });
-        work.host.note(&json!({ "metadata-location": location }))?;
+        let copy = match &location {
+            Some(location) if work.host.has_successors() => Some(copy(work, outputs, location)?),
+            _ => None,
+        };
         let after = match work.catalog.commit(due.body.as_str())? {
             Committed::Done(loaded) => TableMetadata::parse(loaded.metadata.get().as_bytes())?,
-            Committed::Lost(_) => continue,
+            Committed::Lost(_) => {
+                outputs.discard(&copy);
+                continue;
+            }
             Committed::Unknown(error) => return Err(JobError::OutcomeUnknown(error)),
         };
         report.committed = true;
@@ -103,18 +120,35 @@ pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
         report.add("references-expired", due.references.len());
         report.add("schemas-removed", due.schema_ids.len());
         report.add("files-deleted", clean_up(work, &before, &after)?);
-        return Ok(report);
+        outputs.discard(&copy);
+        return Ok(());
     }
     Err(JobError::LostRaces(ATTEMPTS_MAX))
 }
 
-/// The table as it was before a former attempt's commit.
-fn noted(work: &Work<'_>) -> Result<Option<TableMetadata>, JobError> {
-    let location = work.note.as_ref().and_then(|note| note["metadata-location"].as_str());
-    let Some(location) = location else { return Ok(None) };
+/// Copies a metadata file, and notes it. The table may be asked to delete its own soon.
+fn copy(work: &Work<'_>, outputs: &Outputs<'_>, location: &str) -> Result<String, JobError> {
     let document = work.files.read(location)?;
     let document = file_name::decode(location, &document, DOCUMENT_BYTES_MAX)?;
-    Ok(Some(TableMetadata::parse(&document)?))
+    let folder = location.rsplit_once('/').map_or(location, |(folder, _)| folder);
+    let copy = format!("{folder}/expiring-{}.json", (work.outside.uuid)());
+    outputs.announce(std::slice::from_ref(&copy))?;
+    work.files.write(&copy, &document)?;
+    work.host.note(&json!({ COPY: copy }))?;
+    // It outlives this worker, if need be.
+    outputs.settle([&copy]);
+    Ok(copy)
+}
+
+/// Ends what another job began. Without the copy, it had come to an end.
+fn take_up(work: &Work<'_>, copy: &str, report: &mut Report) -> Result<(), JobError> {
+    let document = match work.files.read(copy) {
+        Err(error) if error.is_missing() => return Ok(()),
+        document => document?,
+    };
+    let before = TableMetadata::parse(&document)?;
+    report.add("files-deleted", clean_up(work, &before, &work.catalog.load()?.metadata)?);
+    work.files.delete(copy)
 }
 
 /// Deletes what only the snapshots needed that are gone.

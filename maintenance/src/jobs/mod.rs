@@ -3,6 +3,7 @@
 //! A job is a plain function that runs on a thread of its own, from the start to the end.
 
 pub mod compact;
+mod convert;
 pub mod evaluate;
 pub mod expire;
 pub mod manifests;
@@ -14,8 +15,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value as Json;
 use table_core::metadata::snapshot::MAIN_BRANCH;
+use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::policy::Policy;
+use table_core::snapshot::change::Change;
 use table_core::snapshot::commit::{Context, NewSnapshot};
+use table_core::snapshot::plan::Plan;
 use uuid::Uuid;
 
 use crate::budget::Budget;
@@ -24,6 +28,7 @@ use crate::client::{ClientError, Committed};
 use crate::error::JobError;
 use crate::files::{Files, Usage};
 use crate::host::{Host, Outputs};
+use crate::table::{Shown, show};
 
 /// Where time and identifiers come from.
 #[derive(Clone)]
@@ -91,6 +96,24 @@ impl Work<'_> {
             attempt,
             now_ms: (self.outside.now_ms)(),
         }
+    }
+
+    /// Plans a snapshot that makes a change to the table as it is.
+    fn plan(
+        &self,
+        metadata: &TableMetadata,
+        change: &Change,
+        context: Context,
+    ) -> Result<NewSnapshot, JobError> {
+        let mut plan = Plan::new(metadata, change, context)?;
+        show(self.files, &mut plan, Plan::wanted, |plan, shown| {
+            match shown {
+                Shown::List(path, lines) => plan.give_list(path, lines?)?,
+                Shown::Manifest(path, manifest) => plan.give_manifest(path, &manifest?)?,
+            }
+            Ok(())
+        })?;
+        Ok(plan.finish()?)
     }
 
     /// Writes a snapshot's files and commits it. The files of a lost race are deleted again.

@@ -2,30 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use roaring::RoaringTreemap;
-use table_core::file::data_location::DataLocations;
-use table_core::file::deletion_vector::{self, DeletionVector, VectorOf};
-use table_core::file::parquet_writer::options::WriterOptions;
-use table_core::file::position_deletes::PositionDeletes;
+use table_core::file::deletion_vector::{DeletionVector, VectorOf};
 use table_core::manifest::data_file::DataFile;
 use table_core::manifest::entry::Content;
-use table_core::manifest::partition::PartitionTuple;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::plan::Delete;
 use table_core::rewrite::remap::RowMap;
-use table_core::snapshot::change::AddedDelete;
 use table_core::snapshot::error::NewDelete;
 
 use super::Work;
 use crate::error::JobError;
 use crate::execute::deletes::{is_vector, positions, vector};
-use crate::execute::output::data_file;
+use crate::execute::new_deletes::{self, NewDeletes};
 use crate::execute::rewrite::Rewritten;
 use crate::host::Outputs;
-
-/// From this format version on, positions are deleted by deletion vectors.
-const VECTORS_VERSION: i32 = 3;
-const CREATED_BY: &str = concat!("Firn ", env!("CARGO_PKG_VERSION"));
 
 /// Deletes that were moved.
 #[derive(Default)]
@@ -33,9 +23,7 @@ pub(super) struct Moved {
     /// What was found.
     pub(super) found: Vec<NewDelete>,
     /// What takes its place.
-    pub(super) deletes: Vec<AddedDelete>,
-    /// The files of those.
-    pub(super) locations: Vec<String>,
+    pub(super) written: NewDeletes,
 }
 
 /// What became of deletes.
@@ -89,15 +77,9 @@ pub(super) fn translate(
     let files: HashMap<&str, &DataFile> =
         rewritten.iter().flat_map(|done| &done.files).map(|file| (file.path.as_str(), file)).collect();
     let moved = moved.into_iter().filter(|(_, vector)| !vector.is_empty());
-    let moved = moved.filter_map(|(path, vector)| Some((*files.get(path.as_str())?, vector))).collect();
-    let writer = Writer { work, metadata, outputs };
-    let (deletes, locations) = if metadata.format_version() < VECTORS_VERSION {
-        writer.files(moved)?
-    } else {
-        writer.vectors(moved)?
-    };
-    let deletes = deletes.into_iter().map(|file| AddedDelete { file, sequence_number: None }).collect();
-    Ok(Outcome::Moved(Moved { found, deletes, locations }))
+    let moved = moved.filter_map(|(path, vector)| Some(positions_of(files.get(path.as_str())?, vector)));
+    let written = new_deletes::write(work, metadata, outputs, moved.collect())?;
+    Ok(Outcome::Moved(Moved { found, written }))
 }
 
 /// What a delete deletes, by data file.
@@ -128,73 +110,11 @@ fn read(work: &Work<'_>, new: &NewDelete) -> Result<Vec<(String, DeletionVector)
     vectors.collect()
 }
 
-/// Writes deletes of new files.
-struct Writer<'a> {
-    work: &'a Work<'a>,
-    metadata: &'a TableMetadata,
-    outputs: &'a Outputs<'a>,
-}
-
-type Written = (Vec<DataFile>, Vec<String>);
-
-impl Writer<'_> {
-    /// As deletion vectors, all in one file.
-    fn vectors(&self, moved: Vec<(&DataFile, DeletionVector)>) -> Result<Written, JobError> {
-        let Some((first, _)) = moved.first() else { return Ok(Written::default()) };
-        let location = self.location(first, "puffin")?;
-        let vectors: Vec<_> = moved
-            .into_iter()
-            .map(|(file, vector)| VectorOf {
-                data_file: file.path.clone(),
-                spec_id: file.spec_id,
-                partition: file.partition.clone(),
-                vector,
-            })
-            .collect();
-        let broken = |reason| JobError::Vector { location: location.clone(), reason };
-        let (bytes, entries) = deletion_vector::write(&location, CREATED_BY, &vectors).map_err(broken)?;
-        self.work.files.write(&location, &bytes)?;
-        Ok((entries, vec![location]))
-    }
-
-    /// As position delete files, one for each partition.
-    fn files(&self, moved: Vec<(&DataFile, DeletionVector)>) -> Result<Written, JobError> {
-        let mut partitions: BTreeMap<(i32, &PartitionTuple), (&DataFile, PositionDeletes)> = BTreeMap::new();
-        for (file, vector) in moved {
-            let of_partition = partitions.entry((file.spec_id, &file.partition));
-            let (_, deletes) = of_partition.or_insert_with(|| (file, PositionDeletes::default()));
-            deletes.by_path.insert(file.path.clone(), vector.iter().collect::<RoaringTreemap>());
-        }
-        let options = WriterOptions::of_position_deletes(self.metadata.properties());
-        let mut written = Written::default();
-        for ((spec_id, partition), (first, deletes)) in partitions {
-            let location = self.location(first, "parquet")?;
-            let output = self.work.files.create(&location)?;
-            let (output, file) = deletes.write(output, &options).map_err(JobError::file(&location))?;
-            output.finish()?;
-            let mut paths = deletes.by_path.into_keys();
-            let only = paths.next().filter(|_| paths.next().is_none());
-            let entry = data_file(location.clone(), spec_id, partition.clone(), file);
-            written.0.push(DataFile {
-                content: Content::PositionDeletes,
-                referenced_data_file: only,
-                ..entry
-            });
-            written.1.push(location);
-        }
-        Ok(written)
-    }
-
-    /// Deletes lie beside the files that they are for.
-    fn location(&self, of: &DataFile, ending: &str) -> Result<String, JobError> {
-        let specs = self.metadata.partition_specs();
-        let spec = specs.iter().find(|spec| spec.id() == of.spec_id);
-        let spec = spec.ok_or_else(|| JobError::Internal(format!("there is no spec {}", of.spec_id)))?;
-        let locations =
-            DataLocations::new(self.metadata).map_err(JobError::file(self.metadata.location()))?;
-        let name = format!("{}-deletes.{ending}", (self.work.outside.uuid)());
-        let location = locations.file(spec, &of.partition, &name);
-        self.outputs.announce(std::slice::from_ref(&location))?;
-        Ok(location)
+fn positions_of(file: &DataFile, vector: DeletionVector) -> VectorOf {
+    VectorOf {
+        data_file: file.path.clone(),
+        spec_id: file.spec_id,
+        partition: file.partition.clone(),
+        vector,
     }
 }

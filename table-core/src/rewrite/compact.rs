@@ -9,18 +9,19 @@
 //! may be left, or come out as a single small file; and what it held is less than it takes to be worth a rewrite.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::live::{Live, LiveDelete, LiveFile, partition_to_json};
+use super::convert;
+use super::live::{Live, LiveFile, partition_to_json};
 use super::options::{CompactOptions, OptionsError};
 use super::pack::pack;
-use super::plan::{Delete, Group, Input, Left, Plan, Reason, Tally};
+use super::plan::{Conversion, Delete, Group, Input, Left, Plan, Reason, Tally};
 use super::sizes::Sizes;
 use crate::manifest::partition::PartitionTuple;
 
 /// What opening a file costs a scan, in bytes it could have read instead: Iceberg's default of
 /// `read.split.open-file-cost`.
-const OPEN_FILE_BYTES: i64 = 4 << 20;
+pub(super) const OPEN_FILE_BYTES: i64 = 4 << 20;
 
 /// Row groups below this are worth merging.
 const ROW_GROUP_BYTES_MIN: i64 = 8 << 20;
@@ -133,18 +134,39 @@ impl<'a> Planner<'a> {
                 }
             }
         }
-        // Sorted by a ratio of whole numbers; groups that are worth the same stay in the order of their partitions.
-        groups.sort_by_key(|group| {
-            Reverse(i128::from(group.benefit_bytes) * (1 << 40) / i128::from(group.cost_bytes.max(1)))
-        });
+        // Groups that are worth the same stay in the order of their partitions.
+        groups.sort_by_key(|group| worth(group.benefit_bytes, group.cost_bytes));
+        let conversions = self.conversions(&groups);
         Plan {
             snapshot_id: self.table.snapshot_id,
             sequence_number: self.table.sequence_number,
             output_spec_id: self.table.output_spec_id,
             sizes: self.sizes,
             groups,
+            conversions,
+            dangling: Some(convert::dangling(self.live))
+                .filter(|count| *count >= self.options.min_equality_deletes)
+                .unwrap_or(0),
             left,
         }
+    }
+
+    /// Of which files that stay equality deletes are turned into positions.
+    fn conversions(&self, groups: &[Group]) -> Vec<Conversion> {
+        let rewritten = groups.iter().flat_map(|group| &group.inputs).map(|input| input.path.as_str());
+        let rewritten: HashSet<&str> = rewritten.collect();
+        let of_file = |file: &LiveFile| {
+            if rewritten.contains(file.path.as_str()) {
+                convert::Becomes::Rewritten
+            } else if matches!(self.judge(file), Err(Left::Hot | Left::Format | Left::Encrypted)) {
+                convert::Becomes::Untouched
+            } else {
+                convert::Becomes::Convertible
+            }
+        };
+        let mut conversions = convert::plan(self.live, of_file, self.options.min_equality_deletes);
+        conversions.sort_by_key(|found| worth(found.benefit_bytes, found.cost_bytes));
+        conversions
     }
 
     fn stays(&self, file: &LiveFile) -> bool {
@@ -215,7 +237,7 @@ impl<'a> Planner<'a> {
                 && !numbers.contains_key(number)
             {
                 numbers.insert(*number, deletes.len());
-                deletes.push(told(delete));
+                deletes.push(Delete::of(delete));
             }
         }
         (deletes, numbers)
@@ -224,33 +246,8 @@ impl<'a> Planner<'a> {
 
 impl Candidate<'_> {
     fn input(&self, numbers: &HashMap<usize, usize>) -> Input {
-        let file = self.file;
-        Input {
-            path: file.path.clone(),
-            size_bytes: file.size_bytes,
-            record_count: file.record_count,
-            spec_id: file.spec_id,
-            partition: partition_to_json(&file.partition),
-            sequence_number: file.sequence_number,
-            first_row_id: file.first_row_id,
-            deletes: file.deletes.iter().filter_map(|number| numbers.get(number).copied()).collect(),
-            reason: self.reason,
-        }
-    }
-}
-
-fn told(delete: &LiveDelete) -> Delete {
-    Delete {
-        content: delete.content,
-        path: delete.path.clone(),
-        format: delete.format.clone(),
-        size_bytes: delete.size_bytes,
-        record_count: delete.record_count,
-        sequence_number: delete.sequence_number,
-        data_file: delete.data_file.clone(),
-        content_offset: delete.content_offset,
-        content_size_bytes: delete.content_size_bytes,
-        equality_ids: delete.equality_ids.clone(),
+        let deletes = self.file.deletes.iter().filter_map(|number| numbers.get(number).copied());
+        Input::of(self.file, deletes.collect(), self.reason)
     }
 }
 
@@ -259,13 +256,18 @@ fn delete_bytes(delete: &Delete) -> i64 {
     delete.content_size_bytes.unwrap_or(delete.size_bytes)
 }
 
+/// Sorts what is worth most for its cost first, by a ratio of whole numbers.
+fn worth(benefit_bytes: i64, cost_bytes: i64) -> Reverse<i128> {
+    Reverse(i128::from(benefit_bytes) * (1 << 40) / i128::from(cost_bytes.max(1)))
+}
+
 /// Even parts, rounded up.
 fn split_bytes(bytes: i64, parts: i64) -> i64 {
     if parts == 0 { 0 } else { bytes / parts + i64::from(bytes % parts != 0) }
 }
 
 /// What a damaged manifest tells may be more than can be counted.
-fn total(numbers: impl Iterator<Item = i64>) -> i64 {
+pub(super) fn total(numbers: impl Iterator<Item = i64>) -> i64 {
     numbers.fold(0, i64::saturating_add)
 }
 

@@ -1,4 +1,4 @@
-//! How healthy a table is, as one number that explains itself, and what to do about it first.
+//! How healthy a table is, as one number that explains itself.
 //!
 //! # The formula
 //!
@@ -76,20 +76,6 @@ pub enum Fault {
     Metadata,
 }
 
-/// What helps against a fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    /// Expire snapshots, which makes the metadata smaller too.
-    ExpireSnapshots,
-    /// Turn equality deletes into deleted positions.
-    ConvertEqualityDeletes,
-    /// Rewrite data files.
-    Compact,
-    /// Rewrite manifests.
-    RewriteManifests,
-}
-
 /// Points that a fault takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -100,8 +86,6 @@ pub struct Deduction {
     pub points: u32,
     /// The numbers, in a sentence.
     pub why: String,
-    /// What helps.
-    pub action: Action,
 }
 
 /// How healthy a table is.
@@ -124,16 +108,6 @@ impl Fault {
             Fault::Manifests | Fault::Snapshots | Fault::Metadata => 10,
         }
     }
-
-    /// What helps against it.
-    pub fn action(self) -> Action {
-        match self {
-            Fault::SmallFiles | Fault::DeletedRows => Action::Compact,
-            Fault::EqualityDeletes => Action::ConvertEqualityDeletes,
-            Fault::Manifests => Action::RewriteManifests,
-            Fault::Snapshots | Fault::Metadata => Action::ExpireSnapshots,
-        }
-    }
 }
 
 impl Health {
@@ -149,25 +123,12 @@ impl Health {
         ];
         let deductions = judged.into_iter().filter_map(|(fault, (share, why))| {
             let points = points(share, fault.points_max());
-            (points > 0).then(|| Deduction { fault, points, why, action: fault.action() })
+            (points > 0).then_some(Deduction { fault, points, why })
         });
         let mut deductions: Vec<_> = deductions.collect();
         deductions.sort_by_key(|deduction| std::cmp::Reverse(deduction.points));
         let lost: u32 = deductions.iter().map(|deduction| deduction.points).sum();
         Health { score: 100_u32.saturating_sub(lost), deductions }
-    }
-
-    /// What to do first: what gives back most points. Among equals what comes first in a run of maintenance, so that nothing is
-    /// rewritten which could have been dropped. `None` if nothing helps by a point.
-    pub fn next_action(&self) -> Option<(Action, u32)> {
-        let mut actions: Vec<(Action, u32)> = Vec::new();
-        for deduction in &self.deductions {
-            match actions.iter_mut().find(|(action, _)| *action == deduction.action) {
-                Some((_, points)) => *points += deduction.points,
-                None => actions.push((deduction.action, deduction.points)),
-            }
-        }
-        actions.into_iter().min_by_key(|(action, points)| (std::cmp::Reverse(*points), *action))
     }
 }
 

@@ -6,6 +6,7 @@
 //! moves deletes along with the rows they are for, and [`health`] says what is next. Plans are data that can be sent as JSON.
 
 pub mod compact;
+pub mod convert;
 pub mod dangling;
 pub mod health;
 pub mod hot;

@@ -31,6 +31,9 @@ pub struct CompactOptions {
     pub min_input_files: usize,
     /// A group writes no more than this.
     pub max_file_group_size_bytes: i64,
+    /// From so many files of equality deletes on, those for a file that is not rewritten are turned into positions; and from so many
+    /// deletes on that are for nothing, they are removed.
+    pub min_equality_deletes: usize,
 }
 
 /// Why options cannot be followed.
@@ -47,6 +50,7 @@ impl Default for CompactOptions {
             delete_ratio: 0.3,
             min_input_files: 5,
             max_file_group_size_bytes: 100 << 30,
+            min_equality_deletes: 10,
         }
     }
 }

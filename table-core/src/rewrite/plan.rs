@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::live::{LiveDelete, LiveFile, partition_to_json};
 use super::sizes::Sizes;
 use crate::manifest::entry::Content;
 
@@ -25,7 +26,12 @@ pub struct Plan {
     pub sizes: Sizes,
     /// What is rewritten, what saves most for its cost first.
     pub groups: Vec<Group>,
-    /// What is not, by reason.
+    /// Of which files equality deletes are turned into positions, what saves most for its cost first. Done after the groups: some
+    /// of those deletes are for files of theirs too.
+    pub conversions: Vec<Conversion>,
+    /// How many deletes are for no file of the snapshot, if there are enough to be worth a commit. They go with any other, too.
+    pub dangling: usize,
+    /// What is not rewritten, by reason.
     pub left: BTreeMap<Left, Tally>,
 }
 
@@ -58,7 +64,24 @@ pub struct Group {
     pub cost_bytes: i64,
 }
 
-/// A data file to be rewritten.
+/// Files that stay as they are, but for the rows that equality deletes take from them: these are deleted by their positions from
+/// then on, so that no scan has to compare values any more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Conversion {
+    /// The files, each with those of the deletes that apply to it.
+    pub inputs: Vec<Input>,
+    /// The equality deletes, all of which can be removed then.
+    pub deletes: Vec<Delete>,
+    /// What is read at most. Of the files, only the columns that are compared.
+    pub input_bytes: i64,
+    /// What a later scan of all files saves, in bytes that it need not read.
+    pub benefit_bytes: i64,
+    /// What is read and written to get there, at most.
+    pub cost_bytes: i64,
+}
+
+/// A data file to be rewritten, or to be read for what is deleted from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Input {
@@ -76,9 +99,9 @@ pub struct Input {
     pub sequence_number: i64,
     /// The id of its first row, from format version 3 on.
     pub first_row_id: Option<i64>,
-    /// The deletes that apply to it, by their place in [`Group::deletes`].
+    /// The deletes that apply to it, by their place in [`Group::deletes`] or [`Conversion::deletes`].
     pub deletes: Vec<usize>,
-    /// Why it is rewritten.
+    /// Why it is looked at.
     pub reason: Reason,
 }
 
@@ -130,6 +153,11 @@ pub enum Reason {
         /// Above which size it is.
         limit_bytes: i64,
     },
+    /// Its rows have to be compared with many deleted values, or those of files that share some of these deletes have.
+    EqualityDeletes {
+        /// How many files of them there are for it.
+        files: i64,
+    },
 }
 
 /// Why a file is left as it is.
@@ -158,4 +186,39 @@ pub struct Tally {
     pub files: i64,
     /// Their bytes.
     pub bytes: i64,
+}
+
+impl Input {
+    /// A live file, with the deletes that it names by their place in a group.
+    pub(super) fn of(file: &LiveFile, deletes: Vec<usize>, reason: Reason) -> Input {
+        Input {
+            path: file.path.clone(),
+            size_bytes: file.size_bytes,
+            record_count: file.record_count,
+            spec_id: file.spec_id,
+            partition: partition_to_json(&file.partition),
+            sequence_number: file.sequence_number,
+            first_row_id: file.first_row_id,
+            deletes,
+            reason,
+        }
+    }
+}
+
+impl Delete {
+    /// A live delete.
+    pub fn of(delete: &LiveDelete) -> Delete {
+        Delete {
+            content: delete.content,
+            path: delete.path.clone(),
+            format: delete.format.clone(),
+            size_bytes: delete.size_bytes,
+            record_count: delete.record_count,
+            sequence_number: delete.sequence_number,
+            data_file: delete.data_file.clone(),
+            content_offset: delete.content_offset,
+            content_size_bytes: delete.content_size_bytes,
+            equality_ids: delete.equality_ids.clone(),
+        }
+    }
 }

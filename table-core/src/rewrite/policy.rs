@@ -55,6 +55,9 @@ pub struct CompactPolicy {
     /// No more than this is rewritten in one commit, in bytes (100 GiB).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_bytes_max: Option<u64>,
+    /// So many files of equality deletes are turned into deleted positions, where they are for files that are not rewritten (10).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub equality_deletes_min: Option<u32>,
     /// Partitions are left alone in which rows were changed in the last minutes (10).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settle_minutes: Option<u32>,
@@ -161,6 +164,7 @@ impl Policy {
                 delete_ratio: Some(0.3),
                 inputs_min: Some(5),
                 group_bytes_max: Some(100 * GIB),
+                equality_deletes_min: Some(10),
                 settle_minutes: Some(10),
                 sort: Some(true),
             },
@@ -197,6 +201,10 @@ impl Policy {
                 delete_ratio: self.compact.delete_ratio.or(general.compact.delete_ratio),
                 inputs_min: self.compact.inputs_min.or(general.compact.inputs_min),
                 group_bytes_max: self.compact.group_bytes_max.or(general.compact.group_bytes_max),
+                equality_deletes_min: self
+                    .compact
+                    .equality_deletes_min
+                    .or(general.compact.equality_deletes_min),
                 settle_minutes: self.compact.settle_minutes.or(general.compact.settle_minutes),
                 sort: self.compact.sort.or(general.compact.sort),
             },
@@ -266,6 +274,9 @@ impl Policy {
             max_file_group_size_bytes: compact
                 .group_bytes_max
                 .map_or(defaults.max_file_group_size_bytes, bytes),
+            min_equality_deletes: compact
+                .equality_deletes_min
+                .map_or(defaults.min_equality_deletes, |count| count as usize),
         };
         // Whether the table is small or large.
         options.sizes(0)?;
@@ -288,6 +299,8 @@ impl Policy {
             16 * MIB..=1024 * GIB,
             "from 16 MiB to 1 TiB, in bytes",
         )?;
+        let equality_deletes_min = self.compact.equality_deletes_min;
+        within("compact.equality-deletes-min", equality_deletes_min, 1..=100_000, "from 1 to 100000")?;
         within("compact.settle-minutes", self.compact.settle_minutes, 0..=527_040, "at most a year")?;
         let ExpirePolicy { snapshot_age_max_ms, snapshots_min, ref_age_max_ms, .. } = self.expire_snapshots;
         within("expire-snapshots.snapshot-age-max-ms", snapshot_age_max_ms, 60_000..=AGE_MAX_MS, AGE)?;

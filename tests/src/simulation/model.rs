@@ -71,8 +71,6 @@ pub(super) struct Table {
     pub(super) next_id: i64,
     /// A change that was computed and is not committed yet.
     pub(super) pending: Option<Pending>,
-    /// Every file that was part of it at some time.
-    pub(super) known: BTreeSet<String>,
     /// Tags that hold snapshots.
     pub(super) tags: BTreeSet<String>,
 }
@@ -97,7 +95,6 @@ impl Table {
             lineage: HashMap::new(),
             next_id: 0,
             pending: None,
-            known: BTreeSet::new(),
             tags: BTreeSet::new(),
         }
     }

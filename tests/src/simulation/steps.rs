@@ -242,7 +242,10 @@ pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<Option<u32>, 
     };
     tokio::select! {
         biased;
-        () = hands.crashed.cancelled() => world.note(&format!("  {name} is no more")),
+        () = hands.crashed.cancelled() => {
+            let now = world.job(job_id).await;
+            world.note(&format!("  {name} is no more: {now}"));
+        }
         () = worker::run_beside(&settings, &queue, lease, beside) => {
             let ended = world.job(job_id).await;
             world.note(&format!("  {name} is done: {ended}"));

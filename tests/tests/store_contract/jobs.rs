@@ -32,6 +32,8 @@ on_both_databases!(
     a_change_is_kept_with_the_job_that_runs,
     only_the_last_successes_are_kept,
     what_is_queued_for_a_table_can_be_given_up,
+    what_a_job_left_unfinished_is_told_to_the_next,
+    what_waits_by_itself_is_brought_up_to_date,
 );
 
 const TERMS: LeaseTerms = LeaseTerms { lease_ms: 60_000, attempts_max: 3 };
@@ -490,4 +492,71 @@ async fn what_is_queued_for_a_table_can_be_given_up(fixture: &Fixture) {
     assert!(failed.finished_ms.is_some());
     assert_eq!(find(fixture, running).await.state, JobState::Running);
     assert_eq!(find(fixture, of_other).await.state, JobState::Queued);
+}
+
+async fn what_a_job_left_unfinished_is_told_to_the_next(fixture: &Fixture) {
+    const TOLD: &str = r#"{"note":"x"}"#;
+    let table = table();
+    let next = async |outcome: Option<Outcome<'_>>, told: Option<&str>| {
+        enqueue(fixture, &compact(table)).await.unwrap();
+        let job = lease(fixture, "w", TERMS).await.unwrap();
+        let mut tx = fixture.write().await;
+        let unfinished = jobs::find_unfinished(&mut tx, &job).await.unwrap();
+        jobs::extend(&mut tx, held(&job, "w"), 1_000, told).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        match outcome {
+            Some(outcome) => assert!(finish(fixture, held(&job, "w"), outcome).await),
+            None => assert_eq!(cancel(fixture, job.job_id).await, CancelJob::Wanted),
+        }
+        unfinished
+    };
+    assert_eq!(next(Some(Outcome::Failed("x")), Some(TOLD)).await, None);
+    // One that never began does not count, nor does one of another action, or of another table.
+    let queued = enqueue(fixture, &compact(table)).await.unwrap();
+    assert_eq!(cancel(fixture, queued).await, CancelJob::Cancelled);
+    for other in [Wanted { action: "evaluate", ..compact(table) }, compact(self::table())] {
+        enqueue(fixture, &other).await.unwrap();
+        let job = lease(fixture, "w", TERMS).await.unwrap();
+        assert!(finish(fixture, held(&job, "w"), Outcome::Succeeded("{}")).await);
+    }
+    assert_eq!(next(Some(Outcome::Cancelled), Some(TOLD)).await.as_deref(), Some(TOLD));
+    assert_eq!(next(Some(Outcome::Succeeded("{}")), Some(TOLD)).await.as_deref(), Some(TOLD));
+    assert_eq!(next(None, Some(TOLD)).await, None);
+}
+
+async fn what_waits_by_itself_is_brought_up_to_date(fixture: &Fixture) {
+    let table = table();
+    let wanted = Wanted { due_ms: 5_000, ..compact(table) };
+    let job_id = enqueue(fixture, &wanted).await.unwrap();
+    let new = |due_ms| NewJob {
+        job_id: new_id(),
+        warehouse_id: fixture.warehouse_id,
+        tabular_id: table,
+        table_name: "main.ns.t",
+        action: "compact",
+        options: "{}",
+        reason: "even more small files",
+        requested_by: "bob",
+        rank: 7,
+        due_ms,
+    };
+    let renew = async |due_ms: i64, requested_by: &str| {
+        let mut tx = fixture.write().await;
+        jobs::renew(&mut tx, &new(due_ms), requested_by).await.unwrap();
+        tx.commit().await.unwrap();
+        find(fixture, job_id).await
+    };
+    // What somebody else wanted stays as it is.
+    let job = renew(1_000, "bob").await;
+    assert_eq!((job.reason.as_str(), job.due_ms), ("many small files", 5_000));
+    // It never waits for longer than it did.
+    let job = renew(9_000, "alice").await;
+    assert_eq!(
+        (job.reason.as_str(), job.options.as_str(), job.due_ms, job.requested_by.as_str()),
+        ("even more small files", "{}", 5_000, "alice")
+    );
+    assert_eq!(renew(1_000, "alice").await.due_ms, 1_000);
+    // Nor is one that a worker has.
+    lease(fixture, "w", TERMS).await.unwrap();
+    assert_eq!(renew(500, "alice").await.due_ms, 1_000);
 }

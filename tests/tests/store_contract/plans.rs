@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
 use crate::fixture::Fixture;
 
 /// Each statement with the indexes it must use. The unique constraint of a table is `unique`.
-const STATEMENTS: [(&str, &str, &[&str]); 17] = [
+const STATEMENTS: [(&str, &str, &[&str]); 18] = [
     ("namespaces::LIST_CHILDREN", namespaces::LIST_CHILDREN, &["namespaces_by_parent"]),
     ("tabulars::FIND", tabulars::FIND, &["unique", "unique"]),
     ("tabulars::LIST", tabulars::LIST, &["tabulars_by_kind"]),
@@ -23,6 +23,7 @@ const STATEMENTS: [(&str, &str, &[&str]); 17] = [
     ("outbox::LIST", outbox::LIST, &["primary", "primary"]),
     ("jobs::LIST_OPEN", jobs::LIST_OPEN, &["maintenance_jobs_open"]),
     ("jobs::FIND_LAST", jobs::FIND_LAST, &["maintenance_jobs_by_action"]),
+    ("jobs::LAST_BEGUN", jobs::LAST_BEGUN, &["maintenance_jobs_by_action"]),
     ("jobs::LIST_ENDS", jobs::LIST_ENDS, &["maintenance_jobs_by_action"]),
     ("upkeep::LIST", upkeep::LIST, &["maintenance_jobs_open", "maintenance_jobs_by_action"]),
 ];

@@ -4,6 +4,7 @@
 
 mod alone;
 mod command;
+mod convert;
 mod ends;
 mod meanwhile;
 mod room;

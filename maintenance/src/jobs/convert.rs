@@ -1,0 +1,259 @@
+//! Turning equality deletes into deleted positions, so that scans need not compare values any more, without rewriting data; and
+//! removing deletes that are for nothing.
+//!
+//! Which rows of a data file some equality deletes take never changes: neither file does. So it is found out once, reading only
+//! the columns that are compared, however the table changes meanwhile; and what follows from it, which deletes are removed and
+//! with which vectors the positions are merged, is worked out from the table as it is at the commit. Nothing that others
+//! commit in between has to be looked for.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use roaring::RoaringTreemap;
+use table_core::file::deletion_vector::{DeletionVector, VectorOf};
+use table_core::manifest::data_file::DataFile;
+use table_core::manifest::entry::Content;
+use table_core::metadata::table::TableMetadata;
+use table_core::rewrite::live::{Live, LiveDelete, LiveFile};
+use table_core::rewrite::plan::{Conversion, Delete, Input, Plan};
+use table_core::snapshot::change::{Change, DeleteKey, Kind};
+
+use super::{ATTEMPTS_MAX, Attempt, Report, Work};
+use crate::error::JobError;
+use crate::execute::deletes::{Targets, deleted_positions};
+use crate::execute::input::removed;
+use crate::execute::new_deletes::{self, NewDeletes};
+use crate::host::{Outputs, Progress};
+use crate::table;
+
+/// From so many files on, what was found is committed.
+const BATCH_FILES: usize = 10_000;
+
+/// Carries out what a plan says of deletes.
+pub(super) fn run(
+    work: &Work<'_>,
+    metadata: &TableMetadata,
+    plan: &Plan,
+    outputs: &Outputs<'_>,
+    report: &mut Report,
+) -> Result<(), JobError> {
+    if plan.conversions.is_empty() && plan.dangling == 0 {
+        return Ok(());
+    }
+    let mut converter = Converter { work, outputs, report };
+    let mut found = Vec::new();
+    let mut broken = None;
+    for (number, conversion) in plan.conversions.iter().enumerate() {
+        work.host.progress(Progress {
+            doing: format!("looking up what {} equality deletes take", conversion.deletes.len()),
+            done: number as u64,
+            total: plan.conversions.len() as u64,
+            unit: "conversions",
+        });
+        let targets = Targets { inputs: &conversion.inputs, deletes: &conversion.deletes };
+        match deleted_positions(work, metadata, targets) {
+            Ok(positions) => found.extend(Found::all(conversion, positions)),
+            // Others may be fine.
+            Err(error) if error.is_of_files() => {
+                converter.report.left.push(format!("equality deletes: {error}"));
+                broken.get_or_insert(error);
+            }
+            Err(error @ (JobError::Stopped | JobError::Cancelled)) => {
+                converter.commit(&found)?;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        }
+        if found.len() >= BATCH_FILES {
+            converter.commit(&std::mem::take(&mut found))?;
+        }
+    }
+    converter.commit(&found)?;
+    broken.map_or(Ok(()), Err)
+}
+
+/// What is known of a data file, whatever becomes of the table.
+struct Found<'a> {
+    input: &'a Input,
+    /// Deletes by value.
+    deletes: Vec<DeleteKey>,
+    /// The rows that these take.
+    positions: RoaringTreemap,
+}
+
+impl<'a> Found<'a> {
+    fn all(conversion: &'a Conversion, positions: Vec<RoaringTreemap>) -> impl Iterator<Item = Found<'a>> {
+        conversion.inputs.iter().zip(positions).map(|(input, positions)| {
+            let deletes = input.deletes.iter().filter_map(|number| conversion.deletes.get(*number));
+            Found { input, deletes: deletes.map(key_of_file).collect(), positions }
+        })
+    }
+}
+
+struct Converter<'a> {
+    work: &'a Work<'a>,
+    outputs: &'a Outputs<'a>,
+    report: &'a mut Report,
+}
+
+/// What is done to the table as it is.
+struct New {
+    change: Change,
+    written: NewDeletes,
+    /// How many equality deletes are positions from then on, and of how many rows.
+    converted: usize,
+    rows: u64,
+    /// How many deletes go that were for nothing.
+    dangling: usize,
+}
+
+impl Converter<'_> {
+    fn commit(&mut self, found: &[Found<'_>]) -> Result<(), JobError> {
+        let commit_uuid = (self.work.outside.uuid)();
+        for attempt in 1..=ATTEMPTS_MAX {
+            let metadata = self.work.catalog.load()?.metadata;
+            let Some(new) = self.change(&metadata, found)? else {
+                if !found.is_empty() {
+                    self.report.left.push("equality deletes: their files were changed meanwhile".to_owned());
+                }
+                return Ok(());
+            };
+            let New { change, written, .. } = &new;
+            let snapshot = self.work.plan(&metadata, change, self.work.context(commit_uuid, attempt))?;
+            let committed = self.work.commit(self.outputs, &snapshot).inspect_err(|error| {
+                if matches!(error, JobError::OutcomeUnknown(_)) {
+                    self.outputs.leave(&written.locations);
+                }
+            })?;
+            match committed {
+                Attempt::Done => {
+                    self.outputs.settle(&written.locations);
+                    self.report.committed = true;
+                    self.report.snapshot_ids.push(snapshot.snapshot.id());
+                    self.report.add("equality-deletes-converted", new.converted);
+                    self.report.add("rows-deleted-by-position", new.rows);
+                    self.report.add("dangling-deletes-removed", new.dangling);
+                    return Ok(());
+                }
+                Attempt::Lost => self.outputs.discard(&written.locations),
+            }
+        }
+        Err(JobError::LostRaces(ATTEMPTS_MAX))
+    }
+
+    /// Positions instead of values, on the table as it is; `None` if no delete could be removed.
+    fn change(&self, metadata: &TableMetadata, found: &[Found<'_>]) -> Result<Option<New>, JobError> {
+        let Some(head) = metadata.current_snapshot() else { return Ok(None) };
+        let live = table::live(self.work.files, metadata, head)?;
+        let files: HashMap<&str, &LiveFile> =
+            live.files.iter().map(|file| (file.path.as_str(), file)).collect();
+        let mut still = Vec::new();
+        for found in found {
+            if let Some(file) = files.get(found.input.path.as_str())
+                && found.still_holds(&live, file)
+            {
+                still.push((found, *file));
+            }
+        }
+        let removable = removable(&live, &still);
+        if removable.is_empty() {
+            return Ok(None);
+        }
+        still.retain(|(found, _)| found.deletes.iter().any(|delete| removable.contains(delete)));
+        let known: HashSet<&DeleteKey> = still.iter().flat_map(|(found, _)| &found.deletes).collect();
+        let converted = removable.iter().filter(|delete| known.contains(delete)).count();
+        let dangling = removable.len() - converted;
+        let mut change = Change::new(Kind::Replace);
+        change.removed_deletes = removable.into_iter().collect();
+        change.removed_deletes.sort_unstable();
+        change.checks.since = Some(head.id());
+        let mut rows = 0;
+        let mut new = Vec::new();
+        for ((found, file), known) in still.iter().zip(self.by_position(metadata, &live, &still)?) {
+            let more = &found.positions - &known;
+            if more.is_empty() {
+                continue;
+            }
+            rows += more.len();
+            let positions = if new_deletes::are_vectors(metadata) {
+                // A file has one vector, beside which no position delete counts.
+                change.removed_deletes.extend(of_it_alone(&live, file).map(key));
+                more | known
+            } else {
+                more
+            };
+            let broken = |reason| JobError::Vector { location: file.path.clone(), reason };
+            let vector = DeletionVector::from_sorted(positions.iter()).map_err(broken)?;
+            let DataFile { path, spec_id, partition, .. } = removed(metadata, found.input)?;
+            new.push(VectorOf { data_file: path, spec_id, partition, vector });
+        }
+        let written = new_deletes::write(self.work, metadata, self.outputs, new)?;
+        change.added_deletes.clone_from(&written.deletes);
+        Ok(Some(New { change, written, converted, rows, dangling }))
+    }
+
+    /// Which rows of files are deleted by their positions already.
+    fn by_position(
+        &self,
+        metadata: &TableMetadata,
+        live: &Live,
+        still: &[(&Found<'_>, &LiveFile)],
+    ) -> Result<Vec<RoaringTreemap>, JobError> {
+        let mut numbers: Vec<usize> =
+            still.iter().flat_map(|(_, file)| file.deletes.iter().copied()).collect();
+        numbers.retain(|number| {
+            live.deletes.get(*number).is_some_and(|delete| delete.content == Content::PositionDeletes)
+        });
+        numbers.sort_unstable();
+        numbers.dedup();
+        let deletes: Vec<Delete> =
+            numbers.iter().filter_map(|number| live.deletes.get(*number)).map(Delete::of).collect();
+        let inputs = still.iter().map(|(found, file)| {
+            let deletes = file.deletes.iter().filter_map(|number| numbers.binary_search(number).ok());
+            Input { deletes: deletes.collect(), ..found.input.clone() }
+        });
+        let inputs: Vec<Input> = inputs.collect();
+        deleted_positions(self.work, metadata, Targets { inputs: &inputs, deletes: &deletes })
+    }
+}
+
+impl Found<'_> {
+    /// Whether the file is in the table as it was, and its deletes as well: not so if the table was set back meanwhile, or if
+    /// others converted them.
+    fn still_holds(&self, live: &Live, file: &LiveFile) -> bool {
+        let applied: HashSet<DeleteKey> =
+            file.deletes.iter().filter_map(|number| live.deletes.get(*number)).map(key).collect();
+        file.sequence_number == self.input.sequence_number
+            && self.deletes.iter().all(|delete| applied.contains(delete))
+    }
+}
+
+/// The deletes that nothing needs once the positions are known of what these take.
+fn removable(live: &Live, still: &[(&Found<'_>, &LiveFile)]) -> HashSet<DeleteKey> {
+    let known: HashMap<&str, HashSet<&DeleteKey>> =
+        still.iter().map(|(found, file)| (file.path.as_str(), found.deletes.iter().collect())).collect();
+    let mut unneeded: BTreeMap<usize, DeleteKey> = live.deletes.iter().map(key).enumerate().collect();
+    for file in &live.files {
+        let known = known.get(file.path.as_str());
+        for number in &file.deletes {
+            let is_known = unneeded.get(number).is_some_and(|key| known.is_some_and(|all| all.contains(key)));
+            if !is_known {
+                unneeded.remove(number);
+            }
+        }
+    }
+    unneeded.into_values().collect()
+}
+
+/// Position deletes that are for a file and for no other.
+fn of_it_alone<'l>(live: &'l Live, file: &'l LiveFile) -> impl Iterator<Item = &'l LiveDelete> {
+    let deletes = file.deletes.iter().filter_map(|number| live.deletes.get(*number));
+    deletes.filter(|delete| delete.data_file.as_deref() == Some(&file.path))
+}
+
+fn key(delete: &LiveDelete) -> DeleteKey {
+    DeleteKey { path: delete.path.clone(), content_offset: delete.content_offset }
+}
+
+fn key_of_file(delete: &Delete) -> DeleteKey {
+    DeleteKey { path: delete.path.clone(), content_offset: delete.content_offset }
+}

@@ -1,0 +1,160 @@
+//! Equality deletes that become positions, while the files they are for stay as they are.
+
+use serde_json::{Value, json};
+use tests::http::Client;
+use tests::process::{Backend, Firn};
+use tests::tables::{Table, rows};
+use tests::worker::Worker;
+
+use super::{catalog, check_tidy, done, ended, error_of, eventually, number, post, scattered};
+use crate::maintenance::table;
+
+const POSITIONS: i64 = 1;
+const VALUES: i64 = 2;
+/// A job takes a worker of this pace some seconds.
+const SLOW: [&str; 2] = ["--requests-per-second", "8"];
+
+/// A table with two partitions whose rows are deleted in every way, and how it looks.
+async fn deleted_from(firn: &Firn, format_version: i32) -> (Table, Vec<Vec<Value>>) {
+    let (of, _) = scattered(firn, format_version, 2).await;
+    // Ids go on from 30 in the second partition. Row 2 is deleted twice.
+    of.update_rows(&[(path_of(&of, 2).await, vec![2]), (path_of(&of, 10).await, vec![0])], &[]).await;
+    for first in [0, 2, 4] {
+        of.delete_ids(&[first, first + 11], 0).await;
+    }
+    of.delete_ids(&[31], 1).await;
+    // What is written after a delete is not deleted by it, and this one is deleted by the last alone.
+    of.append(&[rows(0..3, 0)]).await;
+    of.delete_ids(&[1], 0).await;
+    let rows = of.rows().await;
+    assert_eq!(rows.len(), 60 + 3 - 2 - 5 - 1 - 2);
+    (of, rows)
+}
+
+/// The file that a row is in.
+async fn path_of(of: &Table, row: i64) -> String {
+    of.seen_rows().await.into_iter().find(|seen| seen.values[0] == row).expect("the row").path
+}
+
+/// Asks for a compaction for which nothing is worth a rewrite, but two equality deletes are too many.
+async fn convert(client: &Client, of: &Table) -> String {
+    let policy = json!({ "compact": { "inputs-min": 100, "delete-ratio": 1, "equality-deletes-min": 2 } });
+    let new = json!({ "table": table(&of.namespace, &of.name), "action": "compact", "policy": policy });
+    let job = post(client, "jobs", &new).await.expect(200).json();
+    job["job-id"].as_str().unwrap().to_owned()
+}
+
+/// How many live files of a content there are in a partition.
+async fn count(of: &Table, content: i64, part: i32) -> usize {
+    let entries = of.entries().await.into_iter();
+    entries.filter(|entry| entry.content == content && entry.partition == [part]).count()
+}
+
+async fn deletes_by_value_become_positions_of(format_version: i32, backend: Backend) {
+    let firn = catalog(backend, 3_000).await;
+    let (of, rows) = deleted_from(&firn, format_version).await;
+    let (files, lineage) = (of.data_files().await, of.seen_rows().await);
+    let id = convert(&firn, &of).await;
+    let _worker = Worker::start(firn.root(), &[]);
+    let job = done(&firn, &id).await;
+    assert_eq!(of.rows().await, rows);
+    assert_eq!(of.seen_rows().await.len(), lineage.len());
+    for row in of.seen_rows().await {
+        assert!(lineage.contains(&row), "{row:?} is another one");
+    }
+    assert_eq!(of.data_files().await, files);
+    // One is not too many.
+    assert_eq!((count(&of, VALUES, 0).await, count(&of, VALUES, 1).await), (0, 1));
+    // From version 3 on a file has one vector; before, there is a file beside each that was there.
+    let positions = count(&of, POSITIONS, 0).await;
+    assert_eq!(positions, if format_version == 3 { 3 } else { 5 });
+    assert_eq!(number(&job, "rows-deleted-by-position"), 7);
+    assert_eq!(number(&job, "equality-deletes-converted"), 4);
+    check_tidy(&of).await;
+    // There is nothing left to convert.
+    let id = convert(&firn, &of).await;
+    let job = done(&firn, &id).await;
+    assert_eq!(job["result"]["committed"], false, "{job}");
+}
+
+async fn deletes_by_value_become_position_deletes(backend: Backend) {
+    deletes_by_value_become_positions_of(2, backend).await;
+}
+
+async fn deletes_by_value_become_vectors(backend: Backend) {
+    deletes_by_value_become_positions_of(3, backend).await;
+}
+
+/// A conversion whose worker has read some file.
+async fn begin(firn: &Firn, of: &Table) -> (String, Worker) {
+    let id = convert(firn, of).await;
+    let worker = Worker::start(firn.root(), &SLOW);
+    eventually("a look at the deletes", async || {
+        let job = super::job(firn, &id).await;
+        job["progress"]["doing"]
+            .as_str()
+            .is_some_and(|doing| doing.contains("equality deletes"))
+            .then_some(())
+    })
+    .await;
+    (id, worker)
+}
+
+async fn what_is_deleted_meanwhile_stays_deleted(backend: Backend) {
+    for format_version in [2, 3] {
+        let firn = catalog(backend, 3_000).await;
+        let (of, _) = deleted_from(&firn, format_version).await;
+        let (changed, replaced) = (path_of(&of, 25).await, path_of(&of, 7).await);
+        let (id, _worker) = begin(&firn, &of).await;
+        of.delete_ids(&[14, 16], 0).await;
+        of.update_rows(&[(changed, vec![7])], &[]).await;
+        of.replace(&[replaced], &rows(100..105, 0)).await;
+        of.append(&[rows(0..2, 0)]).await;
+        let rows = of.rows().await;
+        done(&firn, &id).await;
+        assert_eq!(of.rows().await, rows, "version {format_version}");
+        // The one that came is not known to the job.
+        assert_eq!(count(&of, VALUES, 0).await, 1);
+        check_tidy(&of).await;
+    }
+}
+
+async fn a_table_that_was_set_back_meanwhile_gets_its_rows_back(backend: Backend) {
+    let firn = catalog(backend, 3_000).await;
+    let (of, _) = scattered(&firn, 3, 2).await;
+    let (before, rows) = (of.snapshot_id().await, of.rows().await);
+    of.delete_ids(&[1], 0).await;
+    of.delete_ids(&[2], 0).await;
+    let (id, _worker) = begin(&firn, &of).await;
+    let back =
+        json!({ "action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": before });
+    of.update(&[back]).await;
+    let job = done(&firn, &id).await;
+    assert!(job["result"]["left"].to_string().contains("were changed meanwhile"), "{job}");
+    assert_eq!((of.snapshot_id().await, of.rows().await), (before, rows));
+    check_tidy(&of).await;
+}
+
+async fn a_missing_delete_file_is_told(backend: Backend) {
+    let firn = catalog(backend, 3_000).await;
+    let (of, _) = deleted_from(&firn, 2).await;
+    let snapshot_id = of.snapshot_id().await;
+    let mut entries = of.entries().await.into_iter();
+    let lost = entries.rfind(|entry| entry.content == VALUES && entry.partition == [0]).unwrap().path;
+    std::fs::remove_file(tests::fixture::local(&lost)).unwrap();
+    let id = convert(&firn, &of).await;
+    let _worker = Worker::start(firn.root(), &[]);
+    let failed = ended(&firn, &id).await;
+    assert_eq!(failed["state"], "failed", "{failed}");
+    assert!(error_of(&failed).contains(&lost), "{failed}");
+    assert_eq!(of.snapshot_id().await, snapshot_id);
+}
+
+tests::on_both_databases!(deletes_by_value_become_vectors);
+
+tests::on_sqlite!(
+    deletes_by_value_become_position_deletes,
+    what_is_deleted_meanwhile_stays_deleted,
+    a_table_that_was_set_back_meanwhile_gets_its_rows_back,
+    a_missing_delete_file_is_told,
+);
