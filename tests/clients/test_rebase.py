@@ -1,4 +1,5 @@
-"""Appends of writers that do not know of each other: with `firn.rebase-appends` none loses, without it the later one does."""
+"""Appends of writers that do not know of each other: with `firn.rebase-appends` none loses, without it the later one does, unless
+others only rewrote files."""
 
 import pyarrow as pa
 import pytest
@@ -29,6 +30,25 @@ def test_the_later_append_loses_unless_the_table_asks_otherwise(place):
     with pytest.raises(CommitFailedException, match="branch main has changed"):
         zombie.append(rows(3))
     check(place, 1, 2)
+
+
+@pytest.mark.parametrize("wish, is_saved", [(None, True), ("false", False)])
+def test_who_only_rewrites_files_is_in_no_writers_way(place, wish, is_saved):
+    """No sink does that, so it says nothing of who has taken over."""
+    create(place, **({"firn.rebase-appends": wish} if wish else {})).append(rows(1))
+    place.table("t").append(rows(2))
+    stale, staler = place.table("t"), place.table("t")
+    place.spark_call("rewrite_data_files", f"table => '{place.name}.t', options => map('min-input-files', '2')")
+    if not is_saved:
+        with pytest.raises(CommitFailedException, match="branch main has changed"):
+            stale.append(rows(3))
+        return check(place, 1, 2)
+    stale.append(rows(3))
+    check(place, 1, 2, 3)
+    # By now there is a writer between.
+    with pytest.raises(CommitFailedException, match="branch main has changed"):
+        staler.append(rows(4))
+    check(place, 1, 2, 3)
 
 
 def test_appends_on_top_of_each_other_all_succeed(place):

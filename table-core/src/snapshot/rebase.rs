@@ -3,6 +3,10 @@
 //! Only sound where the client has seen nothing but its own rows: its manifests hold nothing but added files, which take all
 //! their numbers from the commit. A table has to ask for it, because a sink that promises to write once relies on the lost
 //! race to find out that somebody else has taken over.
+//!
+//! Not so where others only rewrote files, with the same rows in them: no sink does that. So whoever compacts a table is in no
+//! writer's way, unless the table says `false`; nor in that of upserts, whose equality deletes are for all rows that are older,
+//! whichever files these are in by then.
 
 use std::collections::HashSet;
 
@@ -23,8 +27,11 @@ use crate::metadata::json::{Object, Raw};
 use crate::metadata::snapshot::{MAIN_BRANCH, RefKind, Snapshot};
 use crate::metadata::table::TableMetadata;
 
-/// The table property that asks for it: `true`.
+/// The table property that asks for it whatever others committed: `true`; or never: `false`.
 pub const PROPERTY: &str = "firn.rebase-appends";
+
+/// What a snapshot's `operation` may be that brings rows and equality deletes, beside `append`.
+const UPSERTS: [&str; 2] = ["overwrite", "delete"];
 
 /// Numbers that no table reaches: what a file of the manifest takes from it is at least this.
 const INHERITED: i64 = 1 << 61;
@@ -58,10 +65,14 @@ pub struct Rebased {
 }
 
 impl<'a> Rebase<'a> {
-    /// The append that a refused commit is; `None` if the table does not ask for this, if the commit is anything else, or if
-    /// it would be refused for another reason, too.
+    /// The append that a refused commit is; `None` if the table does not want this over what others committed, if the commit is
+    /// anything else, or if it would be refused for another reason, too.
     pub fn of(metadata: &'a TableMetadata, commit: &'a TableCommit) -> Option<Rebase<'a>> {
-        metadata.property(PROPERTY).filter(|value| value.eq_ignore_ascii_case("true"))?;
+        let wish = metadata.property(PROPERTY);
+        let is_wanted = wish.is_some_and(|wish| wish.eq_ignore_ascii_case("true"));
+        if wish.is_some_and(|wish| wish.eq_ignore_ascii_case("false")) {
+            return None;
+        }
         let [TableUpdate::AddSnapshot { snapshot }, TableUpdate::SetSnapshotRef { name, reference }] =
             &commit.updates[..]
         else {
@@ -69,7 +80,9 @@ impl<'a> Rebase<'a> {
         };
         let moves = reference.kind == RefKind::Branch && reference.snapshot_id == snapshot.id();
         let is_new = metadata.snapshot(snapshot.id()).is_none();
-        if !moves || !is_new || operation(snapshot).ok()?.as_deref() != Some("append") {
+        let kind = operation(snapshot).ok()??;
+        let is_append = kind == "append";
+        if !moves || !is_new || !(is_append || UPSERTS.contains(&kind.as_str())) {
             return None;
         }
         let (of_head, others): (Vec<_>, Vec<_>) = commit.requirements.iter().cloned().partition(
@@ -82,13 +95,23 @@ impl<'a> Rebase<'a> {
         let branch = metadata.refs().get(name).filter(|branch| branch.kind == RefKind::Branch)?;
         let head = metadata.snapshot(branch.snapshot_id)?;
         // Only what is newer than the client's base was missed by it; after a rollback it is about something else.
-        let base = match base {
-            Some(base) => {
-                Some(History::new(metadata).ancestors(head.id()).find(|ancestor| ancestor.id() == base)?)
-            }
-            None if name == MAIN_BRANCH => None,
-            None => return None,
+        if base.is_none() && name != MAIN_BRANCH {
+            return None;
+        }
+        let is_rewrite =
+            |snapshot: &&Snapshot| operation(snapshot).is_ok_and(|kind| kind.as_deref() == Some("replace"));
+        let may_be = match History::new(metadata).since(head.id(), base) {
+            Ok(missed) => (is_wanted && is_append) || missed.iter().all(is_rewrite),
+            // What began the branch has expired.
+            Err(_) => is_wanted && is_append && base.is_none(),
         };
+        let base = match base {
+            Some(base) => Some(metadata.snapshot(base)?),
+            None => None,
+        };
+        if !may_be {
+            return None;
+        }
         let is_on_base = snapshot.parent_id() == base.map(Snapshot::id);
         is_on_base.then_some(Rebase { metadata, commit, appended: snapshot, base, head })
     }
@@ -124,13 +147,16 @@ impl<'a> Rebase<'a> {
         let carries_all =
             base.iter().all(|line| !line.may_have_live_files() || carried.contains(line.path.as_str()));
         let id = self.appended.id();
+        // Rewrites bring rows into the table's present spec, where deletes for another one would miss them.
+        let spec_id = self.metadata.default_spec_id();
+        let reaches_all =
+            |line: &ManifestFile| line.content == ManifestContent::Data || line.spec_id == spec_id;
         let only_adds = |line: &ManifestFile| {
-            line.content == ManifestContent::Data
-                && line.added_snapshot_id == id
-                && line.existing_files == Some(0)
-                && line.deleted_files == Some(0)
+            line.added_snapshot_id == id && line.existing_files == Some(0) && line.deleted_files == Some(0)
         };
-        let is_pure = carries_all && !manifests.is_empty() && manifests.iter().all(only_adds);
+        let is_pure = carries_all
+            && !manifests.is_empty()
+            && manifests.iter().all(|line| only_adds(line) && reaches_all(line));
         is_pure.then(|| Fresh { rebase: self, head_lines: head.to_vec(), manifests })
     }
 }
@@ -178,16 +204,19 @@ impl Fresh<'_> {
     }
 }
 
-/// Whether the files of a manifest are all added, and have neither sequence number nor row ids of their own.
+/// Whether the files of a manifest are all added, have neither sequence number nor row ids of their own, and depend on no other
+/// file: data, or values that are deleted.
 fn takes_all_numbers(manifest: &Manifest, line: &ManifestFile) -> bool {
+    let of_data = line.content == ManifestContent::Data;
+    let content = if of_data { Content::Data } else { Content::EqualityDeletes };
     let far = ManifestFile { sequence_number: INHERITED, first_row_id: Some(INHERITED), ..line.clone() };
     manifest.files(&far).all(|file| {
         file.status() == Status::Added
-            && file.content() == Content::Data
+            && file.content() == content
             && file.snapshot_id() == line.added_snapshot_id
             && file.sequence_number() == Some(INHERITED)
             && file.file_sequence_number() == Some(INHERITED)
-            && file.first_row_id().is_some_and(|id| id >= INHERITED)
+            && (!of_data || file.first_row_id().is_some_and(|id| id >= INHERITED))
     })
 }
 
@@ -226,9 +255,9 @@ fn with_totals(own: Vec<(String, String)>, before: &[(String, String)]) -> Vec<(
         ("total-records", Some("added-records")),
         ("total-files-size", Some("added-files-size")),
         ("total-data-files", Some("added-data-files")),
-        ("total-delete-files", None),
+        ("total-delete-files", Some("added-delete-files")),
         ("total-position-deletes", None),
-        ("total-equality-deletes", None),
+        ("total-equality-deletes", Some("added-equality-deletes")),
     ];
     let number = |entries: &[(String, String)], name: &str| {
         let entry = entries.iter().find(|(key, _)| key == name)?;

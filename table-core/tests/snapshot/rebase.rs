@@ -3,12 +3,12 @@
 use serde_json::json;
 use table_core::commit::request::TableCommit;
 use table_core::manifest::list;
-use table_core::snapshot::change::Change;
+use table_core::snapshot::change::{Change, Kind};
 use table_core::snapshot::commit::NewSnapshot;
 use table_core::snapshot::rebase::{PROPERTY, Rebase, Rebased};
 use uuid::Uuid;
 
-use super::lake::{Lake, append, data, delete, equality, replace, row_delta};
+use super::lake::{Lake, append, data, delete, equality, positions, replace, row_delta};
 
 const LIMIT_BYTES: usize = 1 << 26;
 
@@ -42,12 +42,15 @@ fn rebase(lake: &Lake, commit: &TableCommit) -> Option<Rebased> {
 
 /// Commits what was put on top, and gives what a plan made after all others would have come to: it has to be the same.
 fn check(version: i32, first: &[Change], meanwhile: &[Change]) {
+    check_change(version, first, &append(&[data("late", "x"), data("later", "y")]), meanwhile);
+}
+
+fn check_change(version: i32, first: &[Change], change: &Change, meanwhile: &[Change]) {
     let mut lake = lake(version);
     for change in first {
         lake.commit(change);
     }
-    let change = append(&[data("late", "x"), data("later", "y")]);
-    let missed = stale(&mut lake, &change);
+    let missed = stale(&mut lake, change);
     for change in meanwhile {
         lake.commit(change);
     }
@@ -56,7 +59,7 @@ fn check(version: i32, first: &[Change], meanwhile: &[Change]) {
     let mut fresh =
         Lake { metadata: lake.metadata.clone(), files: lake.files.clone(), branch: "main", next_id: LATE };
     fresh.files.retain(|path, _| !missed.files.iter().any(|(written, _)| written == path));
-    let wanted = fresh.commit(&change);
+    let wanted = fresh.commit(change);
     let mut lake = Lake { next_id: LATE, ..lake };
     lake.apply(&NewSnapshot { files: vec![rebased.list], commit: rebased.commit, ..missed });
     let told = |lake: &Lake| {
@@ -98,6 +101,40 @@ fn an_append_on_top_of_others_is_as_if_it_had_come_later() {
     }
 }
 
+#[test]
+fn an_upsert_on_top_of_a_rewrite_is_as_if_it_had_come_later() {
+    let rewrite = replace(&[data("a", "x")], &[data("b", "x")], 1);
+    for version in [2, 3] {
+        let first = [append(&[data("a", "x"), data("y", "y")])];
+        let upsert = row_delta(&[data("late", "x")], &[equality("e", "x"), equality("f", "y")]);
+        check_change(version, &first, &upsert, std::slice::from_ref(&rewrite));
+        let delete = row_delta(&[], &[equality("e", "x")]);
+        check_change(version, &first, &delete, std::slice::from_ref(&rewrite));
+    }
+}
+
+#[test]
+fn changes_that_depend_on_files_are_not_put_on_top_of_a_rewrite() {
+    let rewrite = replace(&[data("a", "x")], &[data("b", "x")], 1);
+    let changes = [
+        row_delta(&[data("late", "x")], &[positions("p", "x")]),
+        row_delta(&[], &[equality("e", "x"), positions("p", "x")]),
+        delete(&["z"]),
+        Change { removed_paths: vec!["z".to_owned()], ..append_as_overwrite() },
+    ];
+    for change in changes {
+        let mut lake = Lake::new(2);
+        lake.commit(&append(&[data("a", "x"), data("z", "x")]));
+        let missed = stale(&mut lake, &change);
+        lake.commit(&rewrite);
+        assert!(!is_saved(&lake, &missed.commit), "{change:?}");
+    }
+}
+
+fn append_as_overwrite() -> Change {
+    Change { added_data: vec![data("late", "x")], ..Change::new(Kind::Overwrite) }
+}
+
 /// Whether a stale commit is saved.
 fn is_saved(lake: &Lake, commit: &TableCommit) -> bool {
     rebase(lake, commit).is_some()
@@ -117,6 +154,29 @@ fn only_tables_that_ask_for_it_get_it() {
     let missed = stale(&mut lake, &append(&[data("b", "x")]));
     lake.commit(&append(&[data("c", "x")]));
     assert!(!is_saved(&lake, &missed.commit));
+}
+
+#[test]
+fn whoever_rewrites_files_is_in_no_appends_way() {
+    let rewrite = |from: &str, to: &str| replace(&[data(from, "x")], &[data(to, "x")], 1);
+    let others = append(&[data("c", "x")]);
+    let cases: [(Option<&str>, &[Change], bool); 6] = [
+        (None, &[rewrite("a", "b")], true),
+        (None, &[rewrite("a", "b"), rewrite("b", "d")], true),
+        (None, &[rewrite("a", "b"), others.clone()], false),
+        (None, &[others.clone(), rewrite("a", "b")], false),
+        (Some("false"), &[rewrite("a", "b")], false),
+        (Some("true"), &[others, rewrite("a", "b")], true),
+    ];
+    for (number, (value, meanwhile, saved)) in cases.into_iter().enumerate() {
+        let mut lake = value.map_or_else(|| Lake::new(2), |value| Lake::with(2, &json!({ PROPERTY: value })));
+        lake.commit(&append(&[data("a", "x")]));
+        let missed = stale(&mut lake, &append(&[data("late", "x")]));
+        for change in meanwhile {
+            lake.commit(change);
+        }
+        assert_eq!(is_saved(&lake, &missed.commit), saved, "case {number}");
+    }
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub struct Case {
     pub deletes: Deletes,
     /// Whether memory is capped.
     pub is_capped: bool,
+    /// Whether Firn does it once more with requests to the files that take [`SLOW_MS`] each, one after the other.
+    pub is_slowed: bool,
 }
 
 /// Which rows are deleted, and by what.
@@ -44,6 +46,9 @@ impl Deletes {
     /// One row of so many is deleted by its position, another one by its keys.
     pub const STEP: u64 = 100;
 }
+
+/// What an object store on the other side of a country takes for a request.
+pub const SLOW_MS: u32 = 50;
 
 /// Rows of a file of 11 MB.
 const M1_ROWS: u64 = 360_000;
@@ -69,6 +74,7 @@ impl Case {
                 rows_each: M1_ROWS,
                 deletes: Deletes::None,
                 is_capped: false,
+                is_slowed: false,
             },
             Case {
                 id: "m2",
@@ -78,6 +84,7 @@ impl Case {
                 rows_each: M2_ROWS,
                 deletes: Deletes::Both,
                 is_capped: true,
+                is_slowed: false,
             },
             Case {
                 id: "m3",
@@ -88,9 +95,8 @@ impl Case {
                 rows_each: M3_ROWS * u64::from(m3) / u64::from(m3.max(5)),
                 deletes: Deletes::Keys { files: m3, each: M3_ROWS },
                 is_capped: true,
+                is_slowed: false,
             },
-            // The variant in which every request takes 50 ms belongs here, once files can be reached by requests: the same
-            // case with a delay that is handed to the contenders in `contenders.rs`.
             Case {
                 id: "m6",
                 title: "5 files of 315 KB in all".to_owned(),
@@ -99,6 +105,7 @@ impl Case {
                 rows_each: M6_ROWS,
                 deletes: Deletes::None,
                 is_capped: false,
+                is_slowed: true,
             },
         ]
     }

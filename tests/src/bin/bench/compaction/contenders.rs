@@ -45,13 +45,22 @@ impl Action {
     }
 }
 
-/// `firn maintain --once`.
-pub fn firn(firn: &Firn, table: &Table, action: Action, limits: &Limits) -> anyhow::Result<Outcome> {
+/// `firn maintain --once`, held to so many requests to the files in a second if that is said.
+pub fn firn(
+    firn: &Firn,
+    table: &Table,
+    action: Action,
+    pace: Option<u32>,
+    limits: &Limits,
+) -> anyhow::Result<Outcome> {
     let binary = process::binary().to_str().context("a plain path")?;
     let name = format!("main.{}", table.qualified());
     let words =
         ["maintain", "--once", "--json", "--table", &name, "--action", action.name(), "--uri", firn.root()];
-    let command: Vec<_> = std::iter::once(binary).chain(words).map(str::to_owned).collect();
+    let mut command: Vec<_> = std::iter::once(binary).chain(words).map(str::to_owned).collect();
+    if let Some(requests) = pace {
+        command.extend(["--requests-per-second".to_owned(), requests.to_string()]);
+    }
     let outcome = measure::run(&command, limits)?;
     if let Outcome::Done(cost) = &outcome {
         let reports: Value = serde_json::from_str(&cost.output)?;

@@ -18,7 +18,7 @@ use serde_json::json;
 use tests::keeper;
 use tests::process::{Backend, Firn, Setup};
 
-use self::cases::{Case, scaled};
+use self::cases::{Case, SLOW_MS, scaled};
 use self::contenders::{Action, Source, check};
 use self::files::{Files, Left};
 use self::lines::{Extra, heading, print};
@@ -65,7 +65,7 @@ Cases:
     m1  1,085 data files of 11 MB, 12 GB in all, no deletes
     m2  1,250 data, 1,250 position delete and 1,250 equality delete files, with little memory
     m3  1.25 GB of equality deletes, with little memory
-    m6  5 data files of 315 KB in all; not scaled
+    m6  5 data files of 315 KB in all; once more with 50 ms for each request; not scaled
     m7  a table with 10,000 snapshots, of which the last one is kept
 
 All contenders get the same files, which are not deleted by what compacts; in m7 each gets a table of its own. What comes
@@ -143,12 +143,22 @@ impl Bench {
         let limits = self.limits(case.is_capped);
 
         let table = Table::of_files(&self.firn, &format!("{}_firn", case.id), case.rows, &files).await?;
-        let outcome = contenders::firn(&self.firn, &table, Action::Compact, &limits)?;
+        let outcome = contenders::firn(&self.firn, &table, Action::Compact, None, &limits)?;
         let extra = Self::extra_of_firn(&outcome, &table)?;
         self.check_done(&outcome, &Source::Table(&table), case.rows, files.left)?;
         table.remove(&self.firn).await?;
         let ours = cost_of(&outcome);
         print("Firn", &outcome, &extra, ours);
+
+        if case.is_slowed {
+            let table = Table::of_files(&self.firn, &format!("{}_slow", case.id), case.rows, &files).await?;
+            let pace = Some(1_000 / SLOW_MS);
+            let outcome = contenders::firn(&self.firn, &table, Action::Compact, pace, &limits)?;
+            let extra = Self::extra_of_firn(&outcome, &table)?;
+            self.check_done(&outcome, &Source::Table(&table), case.rows, files.left)?;
+            table.remove(&self.firn).await?;
+            print(&format!("Firn, {SLOW_MS} ms a request"), &outcome, &extra, ours);
+        }
 
         if self.is_against("spark") {
             let table = Table::of_files(&self.firn, &format!("{}_spark", case.id), case.rows, &files).await?;
@@ -183,7 +193,7 @@ impl Bench {
         heading(&format!("{HISTORY}: {snapshots} snapshots, the last one kept"));
         let limits = self.limits(false);
         let (table, left, live) = history::create(&self.firn, "m7_firn", snapshots).await?;
-        let outcome = contenders::firn(&self.firn, &table, Action::Expire, &limits)?;
+        let outcome = contenders::firn(&self.firn, &table, Action::Expire, None, &limits)?;
         self.check_expired(&outcome, &table, left, live).await?;
         table.remove(&self.firn).await?;
         let ours = cost_of(&outcome);
