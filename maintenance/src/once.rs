@@ -46,7 +46,7 @@ impl Action {
             Action::ExpireSnapshots => {
                 expire::summary(expire::plan(&metadata, work.policy, now_ms)?.as_ref())
             }
-            Action::Compact => compact::plan(work.files, &metadata, work.policy, now_ms)?
+            Action::Compact => compact::plan(work, &metadata, work.policy)?
                 .map_or(Json::Null, |(plan, _)| compact::summary(&plan)),
             Action::RewriteManifests => {
                 manifests::summary(&manifests::plan(work.files, &metadata, work.policy)?)

@@ -23,8 +23,13 @@ use crate::files::Files;
 /// Memory that one manifest may take.
 const MANIFEST_BYTES_MAX: usize = 1 << 30;
 
-/// The live files of a snapshot, with their deletes.
-pub fn live(files: &Files, metadata: &TableMetadata, snapshot: &Snapshot) -> Result<Live, JobError> {
+/// The live files of a snapshot, with their deletes. `check` is asked before each manifest whether to go on.
+pub fn live(
+    files: &Files,
+    metadata: &TableMetadata,
+    snapshot: &Snapshot,
+    check: impl Fn() -> Result<(), JobError>,
+) -> Result<Live, JobError> {
     let request = ScanRequest {
         range: SnapshotRange::At(snapshot.id()),
         filter: Expression::True,
@@ -38,9 +43,13 @@ pub fn live(files: &Files, metadata: &TableMetadata, snapshot: &Snapshot) -> Res
         manifests_of(files, snapshot)?.into_iter().filter(ManifestFile::may_have_live_files).collect();
     let (data, deletes): (Vec<_>, Vec<_>) =
         lines.into_iter().partition(|line| line.content == ManifestContent::Data);
-    let deletes = deletes.into_iter().map(|line| Ok((Arc::new(manifest(files, &line.path)?), line)));
+    let deletes = deletes.into_iter().map(|line| {
+        check()?;
+        Ok((Arc::new(manifest(files, &line.path)?), line))
+    });
     let mut collector = Collector::new(&all, deletes.collect::<Result<_, JobError>>()?)?;
     for line in data {
+        check()?;
         collector.add(&all, &manifest(files, &line.path)?, &line)?;
     }
     Ok(collector.finish())

@@ -206,7 +206,7 @@ fn policies_that_would_never_end_are_refused() {
     refuse(CompactOptions { small_ratio: f64::NAN, ..policy() }, "`small-ratio`");
     refuse(CompactOptions { delete_ratio: 0.0, ..policy() }, "`delete-ratio`");
     refuse(CompactOptions { target_file_size_bytes: Some(-5), ..policy() }, "`small-ratio`");
-    refuse(CompactOptions { max_file_group_size_bytes: 199, ..policy() }, "`max-file-group-size-bytes`");
+    refuse(CompactOptions { max_file_group_size_bytes: 199, ..policy() }, "`group-bytes-max`");
 }
 
 #[test]

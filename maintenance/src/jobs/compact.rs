@@ -23,7 +23,6 @@ use super::{ATTEMPTS_MAX, Attempt, Report, Work, convert, remap};
 use crate::error::JobError;
 use crate::execute::input::{removed, types_of};
 use crate::execute::rewrite::{Rewriter, Rewritten};
-use crate::files::Files;
 use crate::host::{Outputs, Progress};
 use crate::table;
 
@@ -39,13 +38,13 @@ const REMAPS_MAX: usize = 3;
 
 /// What would be done, and the files of the snapshot; `None` if the table has no snapshot.
 pub fn plan(
-    files: &Files,
+    work: &Work<'_>,
     metadata: &TableMetadata,
     policy: &Policy,
-    now_ms: i64,
 ) -> Result<Option<(Plan, Live)>, JobError> {
+    let now_ms = (work.outside.now_ms)();
     let Some(snapshot) = metadata.current_snapshot() else { return Ok(None) };
-    let live = table::live(files, metadata, snapshot)?;
+    let live = table::live(work.files, metadata, snapshot, || work.host.check())?;
     let target_bytes = u64::try_from(properties::number(metadata.properties(), TARGET_BYTES, 0)).ok();
     let options = policy.compact_options(target_bytes.filter(|bytes| *bytes > 0))?;
     let settle_ms = i64::from(policy.compact.settle_minutes.unwrap_or(0)) * MINUTE_MS;
@@ -87,7 +86,7 @@ pub fn count(plan: &Plan, live: &Live, facts: &mut Facts) {
 pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
     work.host.progress(Progress { doing: "planning".to_owned(), ..Progress::default() });
     let metadata = work.catalog.load()?.metadata;
-    let Some((plan, live)) = plan(work.files, &metadata, work.policy, (work.outside.now_ms)())? else {
+    let Some((plan, live)) = plan(work, &metadata, work.policy)? else {
         return Ok(Report::default());
     };
     let outputs = Outputs::new(work.host, work.files);
@@ -316,7 +315,8 @@ impl<'a> Compaction<'a> {
         if attempt > ATTEMPTS_MAX / 2 {
             return Ok(None);
         }
-        Ok(Some(Cow::Owned(table::live(self.work.files, metadata, head)?)))
+        // What is done is committed even if the job is to stop.
+        Ok(Some(Cow::Owned(table::live(self.work.files, metadata, head, || Ok(()))?)))
     }
 
     /// Deletes that are for no file any more once the change is made.

@@ -57,10 +57,7 @@ pub(super) fn run(
                 converter.report.left.push(format!("equality deletes: {error}"));
                 broken.get_or_insert(error);
             }
-            Err(error @ (JobError::Stopped | JobError::Cancelled)) => {
-                converter.commit(&found)?;
-                return Err(error);
-            }
+            // One that is stopped is begun anew: it took no more than reading.
             Err(error) => return Err(error),
         }
         if found.len() >= BATCH_FILES {
@@ -143,7 +140,7 @@ impl Converter<'_> {
     /// Positions instead of values, on the table as it is; `None` if no delete could be removed.
     fn change(&self, metadata: &TableMetadata, found: &[Found<'_>]) -> Result<Option<New>, JobError> {
         let Some(head) = metadata.current_snapshot() else { return Ok(None) };
-        let live = table::live(self.work.files, metadata, head)?;
+        let live = table::live(self.work.files, metadata, head, || self.work.host.check())?;
         let files: HashMap<&str, &LiveFile> =
             live.files.iter().map(|file| (file.path.as_str(), file)).collect();
         let mut still = Vec::new();

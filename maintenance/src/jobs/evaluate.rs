@@ -39,7 +39,7 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
     work.host.progress(Progress { doing: "reading manifests".to_owned(), ..Progress::default() });
     let Table { metadata, document_bytes, .. } = work.catalog.load()?;
     let now_ms = (work.outside.now_ms)();
-    let (planned, contradiction) = plan(work, &metadata, now_ms)?;
+    let (planned, contradiction) = plan(work, &metadata)?;
     let mut found = Vec::new();
     found.push(judge_expiry(&metadata, work.policy, now_ms));
     found.push(match (&planned, &contradiction) {
@@ -77,13 +77,12 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
 fn plan(
     work: &Work<'_>,
     metadata: &TableMetadata,
-    now_ms: i64,
 ) -> Result<(Option<Planned>, Option<OptionsError>), JobError> {
-    let contradiction = match compact::plan(work.files, metadata, work.policy, now_ms) {
+    let contradiction = match compact::plan(work, metadata, work.policy) {
         Err(JobError::Options(contradiction)) => contradiction,
         planned => return Ok((planned?, None)),
     };
-    match compact::plan(work.files, metadata, &Policy::defaults(), now_ms) {
+    match compact::plan(work, metadata, &Policy::defaults()) {
         Err(JobError::Options(_)) => Ok((None, Some(contradiction))),
         planned => Ok((planned?, Some(contradiction))),
     }

@@ -77,7 +77,7 @@ impl CompactOptions {
             );
         };
         if self.max_file_group_size_bytes / 2 < sizes.target_bytes() {
-            return refuse("`max-file-group-size-bytes` is at least twice the target size");
+            return refuse("a group (`group-bytes-max`) takes at least twice the target size");
         }
         Ok(sizes)
     }
