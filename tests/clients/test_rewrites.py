@@ -189,7 +189,7 @@ def test_no_row_is_lost_or_changed_by_a_rewrite(planning, name):
 
 def test_most_tables_were_rewritten_and_read(planning):
     """Or the test before shows little."""
-    done = {name for name, report in planning.rewrites if report["committed"]}
+    done = {name for name, report in planning.rewrites if "files-rewritten" in report["numbers"]}
     assert len(done) > len(plan_tables.TABLES) // 2, sorted(done)
     converted = {name for name, report in planning.rewrites if "equality-deletes-converted" in report["numbers"]}
     assert len(converted) >= 4 or "FIRN_DATABASE_URL" not in os.environ, sorted(converted)

@@ -1,4 +1,5 @@
-//! Appends that lost only the race for their branch, on tables that ask for it: see [`table_core::snapshot::rebase`].
+//! Commits that lost only the race for their branch: to rewrites, or to anything on tables that ask for it; see
+//! [`table_core::snapshot::rebase`].
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::{Value as Json, json};
 use table_core::manifest::data_file::DataFile;
+use table_core::manifest::list::{ManifestContent, ManifestFile};
 use table_core::metadata::properties;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::compact::{Planner, Table};
@@ -305,14 +306,17 @@ impl<'a> Compaction<'a> {
         Ok(change)
     }
 
-    /// The live files of the table as it is, to find out what is for nothing any more. `None` if others committed so often
-    /// meanwhile that it is more important to be fast.
+    /// The live files of the table as it is, to find out what is for nothing any more. `None` if it has no deletes, or if others
+    /// committed so often meanwhile that it is more important to be fast.
     fn live_at(&self, metadata: &TableMetadata, attempt: u32) -> Result<Option<Cow<'a, Live>>, JobError> {
         let Some(head) = metadata.current_snapshot() else { return Ok(None) };
         if head.id() == self.plan.snapshot_id {
             return Ok(Some(Cow::Borrowed(self.live)));
         }
-        if attempt > ATTEMPTS_MAX / 2 {
+        let has_deletes =
+            |line: &ManifestFile| line.content == ManifestContent::Deletes && line.may_have_live_files();
+        if attempt > ATTEMPTS_MAX / 2 || !table::manifests_of(self.work.files, head)?.iter().any(has_deletes)
+        {
             return Ok(None);
         }
         // What is done is committed even if the job is to stop.

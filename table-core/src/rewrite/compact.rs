@@ -17,6 +17,7 @@ use super::options::{CompactOptions, OptionsError};
 use super::pack::pack;
 use super::plan::{Conversion, Delete, Group, Input, Left, Plan, Reason, Tally};
 use super::sizes::Sizes;
+use crate::manifest::entry::Content;
 use crate::manifest::partition::PartitionTuple;
 
 /// What opening a file costs a scan, in bytes it could have read instead: Iceberg's default of
@@ -137,6 +138,7 @@ impl<'a> Planner<'a> {
         // Groups that are worth the same stay in the order of their partitions.
         groups.sort_by_key(|group| worth(group.benefit_bytes, group.cost_bytes));
         let conversions = self.conversions(&groups);
+        let dangling = convert::dangling(self.live);
         Plan {
             snapshot_id: self.table.snapshot_id,
             sequence_number: self.table.sequence_number,
@@ -144,15 +146,17 @@ impl<'a> Planner<'a> {
             sizes: self.sizes,
             groups,
             conversions,
-            dangling: Some(convert::dangling(self.live))
-                .filter(|count| *count >= self.options.min_equality_deletes)
-                .unwrap_or(0),
+            dangling: if dangling < self.options.min_equality_deletes { 0 } else { dangling },
             left,
         }
     }
 
     /// Of which files that stay equality deletes are turned into positions.
     fn conversions(&self, groups: &[Group]) -> Vec<Conversion> {
+        // Most tables have none, and then nothing has to be known of their files.
+        if self.live.deletes.iter().all(|delete| delete.content != Content::EqualityDeletes) {
+            return Vec::new();
+        }
         let rewritten = groups.iter().flat_map(|group| &group.inputs).map(|input| input.path.as_str());
         let rewritten: HashSet<&str> = rewritten.collect();
         let of_file = |file: &LiveFile| {

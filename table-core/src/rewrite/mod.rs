@@ -1,9 +1,9 @@
 //! What is worth rewriting in a table, and what has to be kept right while it is: plans, which somebody else carries out.
 //!
 //! [`policy`] is what is wanted, for a table or for many. [`live`] collects the files of a snapshot with their deletes.
-//! [`compact`] groups data files, [`manifests`] manifests, [`dangling`] finds deletes that are for nothing any more, [`hot`] says what is
-//! better left alone, [`remap`]
-//! moves deletes along with the rows they are for, and [`health`] says what is next. Plans are data that can be sent as JSON.
+//! [`compact`] groups data files, [`manifests`] manifests, [`convert`] chooses equality deletes to become positions, [`dangling`] finds
+//! deletes that are for nothing any more, [`hot`] says what is better left alone, [`remap`] moves deletes along with the rows they
+//! are for, and [`health`] says how much there is to do. Plans are data that can be sent as JSON.
 
 pub mod compact;
 pub mod convert;

@@ -1,4 +1,4 @@
-//! An append that lost only the race for its branch: the same new manifests, on top of what the others committed.
+//! An append, or an upsert, that lost only the race for its branch: the same new manifests, on top of what the others committed.
 //!
 //! Only sound where the client has seen nothing but its own rows: its manifests hold nothing but added files, which take all
 //! their numbers from the commit. A table has to ask for it, because a sink that promises to write once relies on the lost

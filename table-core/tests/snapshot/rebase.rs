@@ -8,7 +8,7 @@ use table_core::snapshot::commit::NewSnapshot;
 use table_core::snapshot::rebase::{PROPERTY, Rebase, Rebased};
 use uuid::Uuid;
 
-use super::lake::{Lake, append, data, delete, equality, positions, replace, row_delta};
+use super::lake::{Lake, append, data, delete, equality, positions, replace, row_delta, unpartitioned};
 
 const LIMIT_BYTES: usize = 1 << 26;
 
@@ -120,6 +120,8 @@ fn changes_that_depend_on_files_are_not_put_on_top_of_a_rewrite() {
         row_delta(&[data("late", "x")], &[positions("p", "x")]),
         row_delta(&[], &[equality("e", "x"), positions("p", "x")]),
         delete(&["z"]),
+        // Of another spec than the one that a rewrite may have brought its rows to.
+        row_delta(&[data("late", "x")], &[unpartitioned(equality("e", "x"))]),
         Change { removed_paths: vec!["z".to_owned()], ..append_as_overwrite() },
     ];
     for change in changes {

@@ -4,7 +4,7 @@ use tests::process::Backend;
 use tests::{fixture, simulation};
 
 /// Seeds for each database, unless `FIRN_SEEDS` says otherwise.
-const SEEDS: u64 = 5;
+const SEEDS: u64 = 10;
 /// At one of so many operations of a job, everything happens.
 const STRIDE: usize = 2;
 
