@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, HashMap};
 use roaring::RoaringTreemap;
 use table_core::file::deleted_keys::{DeletedKeys, Part};
 use table_core::file::deletion_vector::DeletionVector;
+use table_core::file::equality_columns;
 use table_core::file::position_deletes::PositionDeletes;
 use table_core::manifest::entry::Content;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::plan::{Delete, Input};
 
-use super::columns;
 use super::input::{OpenFile, open_data, open_delete};
 use crate::error::JobError;
 use crate::files::Files;
@@ -50,8 +50,11 @@ fn by_position(
     targets: Targets<'_>,
     deleted: &mut [RoaringTreemap],
 ) -> Result<(), JobError> {
-    let inputs: HashMap<&str, usize> =
-        targets.inputs.iter().enumerate().map(|(number, input)| (input.path.as_str(), number)).collect();
+    // A file that is listed several times is as many inputs.
+    let mut inputs: HashMap<&str, Vec<usize>> = HashMap::with_capacity(targets.inputs.len());
+    for (number, input) in targets.inputs.iter().enumerate() {
+        inputs.entry(&input.path).or_default().push(number);
+    }
     for (number, delete) in targets.deletes.iter().enumerate() {
         if delete.content != Content::PositionDeletes {
             continue;
@@ -66,12 +69,11 @@ fn by_position(
         }
         for (path, positions) in found {
             // Only what the plan says: a delete may name a file that is newer than itself.
-            let applies = |input: &&usize| {
-                targets.inputs.get(**input).is_some_and(|input| input.deletes.contains(&number))
-            };
-            let input = inputs.get(path.as_str()).filter(applies);
-            if let Some(all) = input.and_then(|input| deleted.get_mut(*input)) {
-                *all |= positions;
+            for input in inputs.get(path.as_str()).into_iter().flatten() {
+                let applies = targets.inputs.get(*input).is_some_and(|input| input.deletes.contains(&number));
+                if let Some(all) = deleted.get_mut(*input).filter(|_| applies) {
+                    *all |= &positions;
+                }
             }
         }
     }
@@ -181,7 +183,7 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     fn run(&self, numbers: &[usize], part: Part) -> Result<Vec<(usize, RoaringTreemap)>, JobError> {
-        let columns = columns::select(self.metadata, self.ids)?;
+        let columns = equality_columns::columns(self.metadata, self.ids)?;
         let mut keys = DeletedKeys::new(self.ids.to_vec(), self.hash_key, part);
         for delete in self.deletes {
             self.work.host.check()?;

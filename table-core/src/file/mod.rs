@@ -9,6 +9,7 @@ pub mod checksum;
 pub mod data_location;
 pub mod deleted_keys;
 pub mod deletion_vector;
+pub mod equality_columns;
 pub mod error;
 pub mod footer;
 pub mod parquet_reader;

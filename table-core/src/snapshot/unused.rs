@@ -4,10 +4,11 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::metadata::partition::PartitionSpec;
-use crate::metadata::schema::Schema;
+use crate::metadata::schema::{Field, Schema};
 use crate::metadata::schema_index::{IndexedField, SchemaIndex};
 use crate::metadata::snapshot::Snapshot;
 use crate::metadata::table::TableMetadata;
+use crate::metadata::types::Type;
 
 /// The schemas that neither the table nor one of the snapshots that `stays` was written with, in the order of the document.
 ///
@@ -28,12 +29,17 @@ pub(super) fn schemas(metadata: &TableMetadata, stays: impl Fn(&Snapshot) -> boo
         return Vec::new();
     }
     let mut told = Told::default();
-    for schema in staying {
+    for schema in &staying {
         told.add(schema);
     }
     // Where several say the same, the newest tells the type that columns have by now.
-    let mut unused: Vec<i32> =
-        others.iter().rev().filter(|schema| !told.add(schema)).map(|schema| schema.id()).collect();
+    let lost = Lost::new(metadata, &staying);
+    let mut unused: Vec<i32> = others
+        .iter()
+        .rev()
+        .filter(|schema| !told.add(schema) && !lost.is_last_told_by(schema))
+        .map(|schema| schema.id())
+        .collect();
     unused.reverse();
     unused
 }
@@ -42,6 +48,60 @@ pub(super) fn schemas(metadata: &TableMetadata, stays: impl Fn(&Snapshot) -> boo
 pub(super) fn specs(metadata: &TableMetadata, in_use: &BTreeSet<i32>) -> Vec<i32> {
     let ids = metadata.partition_specs().iter().map(PartitionSpec::id);
     ids.filter(|id| *id != metadata.default_spec_id() && !in_use.contains(id)).collect()
+}
+
+/// The fields of schemas by id, each as the newest schema has it, with that schema's id.
+type Definitions<'a> = HashMap<i32, (i32, &'a Field)>;
+
+/// The fields that the current schema does not have any more. What they meant in the end is what counts for deletes that compare
+/// them; an older schema that stays may tell a narrower type, or another default.
+struct Lost<'a> {
+    all: Definitions<'a>,
+    staying: Definitions<'a>,
+    current: Definitions<'a>,
+}
+
+impl<'a> Lost<'a> {
+    fn new(metadata: &'a TableMetadata, staying: &[&'a Schema]) -> Lost<'a> {
+        Lost {
+            all: newest(metadata.schemas()),
+            staying: newest(staying.iter().copied()),
+            current: newest(
+                staying.iter().copied().filter(|schema| schema.id() == metadata.current_schema_id()),
+            ),
+        }
+    }
+
+    /// Whether a schema is the last that has some lost field, and those that stay say something else of it.
+    fn is_last_told_by(&self, schema: &Schema) -> bool {
+        self.all.iter().any(|(id, (last, field))| {
+            let other = self.staying.get(id).filter(|_| !self.current.contains_key(id));
+            *last == schema.id() && other.is_some_and(|(_, other)| !means_the_same(field, other))
+        })
+    }
+}
+
+fn newest<'a>(schemas: impl IntoIterator<Item = &'a Schema>) -> Definitions<'a> {
+    let mut newest = Definitions::new();
+    for schema in schemas {
+        let Ok(index) = schema.columns().and_then(SchemaIndex::new) else { continue };
+        for field in index.iter() {
+            let (last, known) = newest.entry(field.field.id).or_insert((schema.id(), field.field));
+            if *last < schema.id() {
+                (*last, *known) = (schema.id(), field.field);
+            }
+        }
+    }
+    newest
+}
+
+fn means_the_same(one: &Field, other: &Field) -> bool {
+    let is_of_one_type = match (&one.field_type, &other.field_type) {
+        (Type::Primitive(one), Type::Primitive(other)) => one == other,
+        // Parts are fields of their own.
+        _ => true,
+    };
+    is_of_one_type && one.initial_default == other.initial_default
 }
 
 /// What is known from some schemas: their fields, and whether one of them lets a field be null.

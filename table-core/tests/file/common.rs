@@ -30,11 +30,16 @@ pub(crate) fn schema_of(columns: &StructType) -> Schema {
     schema(&fields_json(&columns.fields))
 }
 
-fn fields_json(fields: &[Field]) -> Json {
+pub(crate) fn fields_json(fields: &[Field]) -> Json {
     fields
         .iter()
         .map(|field| {
-            json!({"id": field.id, "name": field.name, "required": field.required, "type": type_json(&field.field_type)})
+            let mut told = json!({"id": field.id, "name": field.name, "required": field.required,
+                "type": type_json(&field.field_type)});
+            if let Some(default) = &field.initial_default {
+                told["initial-default"] = default.clone();
+            }
+            told
         })
         .collect()
 }

@@ -7,6 +7,7 @@ mod common;
 mod damage;
 mod deleted_keys;
 mod deletes;
+mod equality_columns;
 mod foreign;
 mod locations;
 mod metrics;

@@ -122,6 +122,22 @@ fn a_schema_that_alone_has_a_lost_column_stays() {
 }
 
 #[test]
+fn a_schema_that_says_what_a_lost_column_was_in_the_end_stays() {
+    let mut document = document(&["1 2?", "1 2?", "1"], "1@1#0 2@1#2");
+    let due = |document: &Json| due(&parse(document), &clean()).map(|expiry| expiry.schema_ids);
+    assert_eq!(due(&document), Some(vec![1]));
+    for (name, value) in [("type", json!("long")), ("initial-default", json!(7))] {
+        let before = document.clone();
+        document["schemas"][1]["fields"][1][name] = value;
+        assert_eq!(due(&document), None, "{name}");
+        document = before;
+    }
+    // Of a column that is there, the current schema tells it.
+    document["schemas"][1]["fields"][0]["type"] = json!("long");
+    assert_eq!(due(&document), Some(vec![1]));
+}
+
+#[test]
 fn a_schema_that_alone_allowed_nulls_stays() {
     check(&["1?", "1"], "1@9#0 2@1#1", &[]);
     check(&["1?", "1? 2?", "1 2?"], "1@9#0 2@1#2", &[0]);

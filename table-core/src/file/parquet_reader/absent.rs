@@ -51,7 +51,12 @@ fn of_default(
 ) -> Result<Constant, FileError> {
     match (&field.field_type, target.data_type()) {
         (Type::Primitive(primitive), data_type) => {
-            let value = Value::from_json(default, primitive)
+            // The default may be in the form of the type that the column had before it was promoted.
+            let value = Value::from_json(default, primitive).or_else(|error| {
+                let date = Value::from_json(default, &Primitive::Date).ok();
+                date.and_then(|date| promote(&date, primitive)).ok_or(error)
+            });
+            let value = value
                 .map_err(|error| FileError::unfit(format!("the default of `{}`: {error}", field.name)))?;
             Ok(Constant::Value(value, data_type.clone()))
         }
