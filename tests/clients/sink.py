@@ -37,12 +37,19 @@ class Sink:
             commit.appendFile(file)
         commit.commit()
 
-    def upsert(self, name, rows, gone=(), spec_ids=None):
-        """Rows that take the place of whatever has their keys, and keys of which no row is to remain."""
+    def upsert(self, name, rows, gone=(), spec_ids=None, superseded=()):
+        """Rows that take the place of whatever has their keys, and keys of which no row is to remain.
+
+        `superseded` are rows that the sink was sent in the same commit before others with the same keys: it has written them, and
+        deletes them by their positions in its own new files.
+        """
         table = self.load(name)
         commit = table.newRowDelta()
-        for file in self.write(table, table.spec(), rows):
+        counts = {}
+        for file in self.write(table, table.spec(), [*superseded, *rows], counts=counts, superseded=len(superseded)):
             commit.addRows(file)
+            for delete in self.delete_first(table, file, counts.get(file.location(), 0)):
+                commit.addDeletes(delete)
         # A delete is for the files of its own partition and spec only, and older files are of older specs.
         specs = [spec for spec in table.specs().values() if spec_ids is None or spec.specId() in spec_ids]
         for spec in specs:
@@ -50,8 +57,47 @@ class Sink:
                 commit.addDeletes(file)
         commit.commit()
 
-    def write(self, table, spec, rows, deletes=False):
-        """Files for rows, one a partition; or equality deletes for the keys of rows."""
+    def delete_by(self, name, column, values):
+        """Deletes rows of a table without partitions by the values of any column."""
+        table = self.load(name)
+        schema, parquet = table.schema(), self.iceberg.FileFormat.PARQUET
+        ids = self.new_array(self.jvm.int, 1)
+        ids[0] = schema.findField(column).fieldId()
+        keys = schema.select(self.strings(column))
+        factory = self.iceberg.data.GenericAppenderFactory(schema, table.spec(), ids, keys, None)
+        places = self.iceberg.io.OutputFileFactory.builderFor(table, 1, 3).format(parquet).build()
+        writer = factory.newEqDeleteWriter(places.newOutputFile(), parquet, None)
+        for value in values:
+            writer.write(self.record(keys, [value]))
+        writer.close()
+        table.newRowDelta().addDeletes(writer.toDeleteFile()).commit()
+
+    def delete_first(self, table, file, count):
+        """Deletes of the first rows of a new file: a file of positions, from version 3 on a vector."""
+        if not count:
+            return []
+        format_of, places = self.iceberg.FileFormat, self.iceberg.io.OutputFileFactory.builderFor(table, 1, 2)
+        if self.iceberg.TableUtil.formatVersion(table) > 2:
+            nothing = self.iceberg.relocated.com.google.common.base.Functions.constant(None)
+            writer = self.iceberg.deletes.BaseDVFileWriter(places.format(format_of.PUFFIN).build(), nothing)
+            for position in range(count):
+                writer.delete(file.location(), position, table.spec(), file.partition())
+            writer.close()
+            return list(writer.result().deleteFiles())
+        partition = file.partition() if table.spec().isPartitioned() else None
+        places = places.format(format_of.PARQUET).build()
+        place = places.newOutputFile(table.spec(), partition) if partition else places.newOutputFile()
+        factory = self.iceberg.data.GenericAppenderFactory(table.schema(), table.spec())
+        writer = factory.newPosDeleteWriter(place, format_of.PARQUET, partition)
+        delete = self.iceberg.deletes.PositionDelete.create()
+        for position in range(count):
+            writer.write(delete.set(file.location(), position))
+        writer.close()
+        return [writer.toDeleteFile()]
+
+    def write(self, table, spec, rows, deletes=False, counts=None, superseded=0):
+        """Files for rows, one a partition; or equality deletes for the keys of rows. How many of the first rows came into which
+        file is added to `counts`."""
         if not rows:
             return []
         schema, parquet = table.schema(), self.iceberg.FileFormat.PARQUET
@@ -63,17 +109,21 @@ class Sink:
         places = self.iceberg.io.OutputFileFactory.builderFor(table, 1, 1).format(parquet).build()
         wrapper = self.iceberg.data.InternalRecordWrapper(schema.asStruct())
         partition = self.iceberg.PartitionKey(spec, schema)
-        writers = {}
-        for row in rows:
+        writers, place_of = {}, {}
+        for number, row in enumerate(rows):
             record = self.record(schema, row)
             partition.partition(wrapper.wrap(record))
             writer = writers.get(partition.toPath())
             if writer is None:
                 own = partition.copy()
                 place = places.newOutputFile(spec, own) if spec.isPartitioned() else places.newOutputFile()
+                place_of[partition.toPath()] = place.encryptingOutputFile().location()
                 new = factory.newEqDeleteWriter if deletes else factory.newDataWriter
                 writer = writers[partition.toPath()] = new(place, parquet, own if spec.isPartitioned() else None)
             writer.write(self.record(keys, row[:1]) if deletes else record)
+            if number < superseded:
+                location = place_of[partition.toPath()]
+                counts[location] = counts.get(location, 0) + 1
         for writer in writers.values():
             writer.close()
         return [writer.toDeleteFile() if deletes else writer.toDataFile() for writer in writers.values()]

@@ -105,6 +105,13 @@ def upsert(here, table):
     return dict(zip((*KEYS, 6), rows, strict=True))
 
 
+def upsert_twice(here, table):
+    """The sink is sent two rows of each key in one commit, and deletes the first of them by its position."""
+    rows = [row(key, 2) for key in (*KEYS, 6)]
+    here.sink.upsert(table, rows, superseded=[row(key, 1) for key in (*KEYS, 6)])
+    return dict(zip((*KEYS, 6), rows, strict=True))
+
+
 def delete_by_position(here, table):
     here.spark(f"DELETE FROM @{table} WHERE id IN ({ids(KEYS)})")
     return GONE
@@ -196,19 +203,19 @@ def delete_by_old_partitions(here, table):
 
 
 # Whether the compaction has to succeed: nothing that it did is wrong by what the writer did.
-APPLY_STILL = {append, delete_by_value, upsert, change_partitions, change_partitions_and_delete_by_old_ones}
+APPLY_STILL = {append, delete_by_value, upsert, upsert_twice, change_partitions, change_partitions_and_delete_by_old_ones}
 # Whether it must not: what it read is not the table's past, or its files are others.
 MUST_NOT = {replace_files, compact_too, compact_too_and_delete, roll_back}
 # There is nothing left to convert; where a writer replaced the files, equality deletes go that are for nothing.
 MUST_NOT_CONVERT = {compact_too, roll_back}
 # It may translate the deletes, or leave the files for the next time.
 BETWEEN = [
-    append, delete_by_value, upsert, delete_by_position, delete_by_position_in_one_file, update, merge, replace_files,
+    append, delete_by_value, upsert, upsert_twice, delete_by_position, delete_by_position_in_one_file, update, merge, replace_files,
     delete_in_duckdb, delete_twice, expire, delete_and_expire, compact_too, compact_too_and_delete, roll_back, change_partitions,
 ]  # fmt: skip
 # As for a compaction; one that only converts does not mind which files others remove, if there is anything left to convert.
 BETWEEN_CONVERTING = [append, upsert, delete_by_position, merge, replace_files, delete_in_duckdb, delete_twice, expire, compact_too, roll_back]
-WHILE = [append, delete_by_value, upsert, delete_by_position, update, merge, replace_files, delete_in_duckdb]
+WHILE = [append, delete_by_value, upsert, upsert_twice, delete_by_position, update, merge, replace_files, delete_in_duckdb]
 
 # Where the compaction is held: before it looks at the table again to commit, or with the commit on its way.
 MOMENTS = {"work": ("GET", 2), "commit": ("POST", 1)}
@@ -336,7 +343,7 @@ def between(here, writer, version, job):
             changed = {}
         assert not gate.pending()
     assert done[0]["committed"] and len(done[0]["snapshot-ids"]) == 1
-    if writer in (append, delete_by_value, upsert):
+    if writer in (append, delete_by_value, upsert, upsert_twice):
         assert changed, "what does not depend on files has no reason to fail"
     for key, after in changed.items():
         expected[key] = after

@@ -7,6 +7,7 @@ use super::file::Manifest;
 use super::list::ManifestFile;
 use super::metrics::{Bounds, Counts, Longs};
 use crate::expr::metrics::FileMetrics;
+use crate::file::reserved;
 
 /// What happened to a file in the snapshot that wrote the entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,6 +165,24 @@ impl<'a> File<'a> {
     /// The one data file that all its deletes are for.
     pub fn referenced_data_file(&self) -> Option<&'a str> {
         self.entry.referenced_data_file.map(|span| self.text(span))
+    }
+
+    /// The one data file that position deletes are for: as written, or because both bounds of the column of paths are the
+    /// same. `None` for other files, and for deletes of several data files.
+    ///
+    /// Bounds of a path are of `file_path` by the specification; `DuckDB` gives them the id of `_file`. Bounds of other columns
+    /// say nothing: a delete file may hold the deleted rows, too, and a text in these may look like a path.
+    pub fn sole_data_file(&self) -> Option<&'a str> {
+        if self.content() != Content::PositionDeletes {
+            return None;
+        }
+        if let Some(path) = self.referenced_data_file() {
+            return Some(path);
+        }
+        let (lower, upper) = (self.lower_bounds()?, self.upper_bounds()?);
+        let bounds = |id| lower.clone().find(id).zip(upper.clone().find(id));
+        let (lower, upper) = bounds(reserved::DELETE_FILE_PATH).or_else(|| bounds(reserved::FILE_PATH))?;
+        if lower == upper { std::str::from_utf8(lower).ok() } else { None }
     }
 
     /// Where in the file a deletion vector begins, in bytes.

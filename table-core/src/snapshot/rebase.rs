@@ -6,7 +6,7 @@
 //!
 //! Not so where others only rewrote files, with the same rows in them: no sink does that. So whoever compacts a table is in no
 //! writer's way, unless the table says `false`; nor in that of upserts, whose equality deletes are for all rows that are older,
-//! whichever files these are in by then.
+//! whichever files these are in by then, and whose position deletes are for their own new files.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ use crate::commit::request::TableCommit;
 use crate::commit::requirement::{TableRequirement, check_requirements};
 use crate::commit::update::TableUpdate;
 use crate::manifest::avro_write::Codec;
-use crate::manifest::entry::{Content, Status};
+use crate::manifest::entry::{Content, File, Status};
 use crate::manifest::file::Manifest;
 use crate::manifest::list::{ManifestContent, ManifestFile};
 use crate::manifest::list_write::{self, ListHeader, WrittenList};
@@ -45,6 +45,8 @@ pub struct Rebase<'a> {
     base: Option<&'a Snapshot>,
     /// The snapshot that is.
     head: &'a Snapshot,
+    /// Whether nothing but rewrites was committed in between, so that deletes take the rows that the client meant.
+    may_delete: bool,
 }
 
 /// The same, its manifest list seen.
@@ -100,20 +102,22 @@ impl<'a> Rebase<'a> {
         }
         let is_rewrite =
             |snapshot: &&Snapshot| operation(snapshot).is_ok_and(|kind| kind.as_deref() == Some("replace"));
-        let may_be = match History::new(metadata).since(head.id(), base) {
-            Ok(missed) => (is_wanted && is_append) || missed.iter().all(is_rewrite),
+        let may_delete = match History::new(metadata).since(head.id(), base) {
+            Ok(missed) => missed.iter().all(is_rewrite),
             // What began the branch has expired.
-            Err(_) => is_wanted && is_append && base.is_none(),
+            Err(_) if is_wanted && is_append && base.is_none() => false,
+            Err(_) => return None,
         };
         let base = match base {
             Some(base) => Some(metadata.snapshot(base)?),
             None => None,
         };
-        if !may_be {
+        let may_append = is_wanted && is_append;
+        if !may_append && !may_delete {
             return None;
         }
         let is_on_base = snapshot.parent_id() == base.map(Snapshot::id);
-        is_on_base.then_some(Rebase { metadata, commit, appended: snapshot, base, head })
+        is_on_base.then_some(Rebase { metadata, commit, appended: snapshot, base, head, may_delete })
     }
 
     /// The manifest lists that have to be seen: the append's own, the head's, and the base's if there is one.
@@ -154,9 +158,10 @@ impl<'a> Rebase<'a> {
         let only_adds = |line: &ManifestFile| {
             line.added_snapshot_id == id && line.existing_files == Some(0) && line.deleted_files == Some(0)
         };
+        let may_be = |line: &ManifestFile| line.content == ManifestContent::Data || self.may_delete;
         let is_pure = carries_all
             && !manifests.is_empty()
-            && manifests.iter().all(|line| only_adds(line) && reaches_all(line));
+            && manifests.iter().all(|line| only_adds(line) && reaches_all(line) && may_be(line));
         is_pure.then(|| Fresh { rebase: self, head_lines: head.to_vec(), manifests })
     }
 }
@@ -171,7 +176,10 @@ impl Fresh<'_> {
         manifests: &[(&Manifest, &ManifestFile)],
         uuid: Uuid,
     ) -> Result<Option<Rebased>, SnapshotError> {
-        if !manifests.iter().all(|(manifest, line)| takes_all_numbers(manifest, line)) {
+        let of_data = manifests.iter().filter(|(_, line)| line.content == ManifestContent::Data);
+        let own: HashSet<&str> =
+            of_data.flat_map(|(manifest, line)| manifest.files(line).map(|file| file.path())).collect();
+        if !manifests.iter().all(|(manifest, line)| takes_all_numbers(manifest, line, &own)) {
             return Ok(None);
         }
         let Rebase { metadata, appended, head, .. } = self.rebase;
@@ -204,19 +212,22 @@ impl Fresh<'_> {
     }
 }
 
-/// Whether the files of a manifest are all added, have neither sequence number nor row ids of their own, and depend on no other
-/// file: data, or values that are deleted.
-fn takes_all_numbers(manifest: &Manifest, line: &ManifestFile) -> bool {
+/// Whether the files of a manifest are all added, have neither sequence number nor row ids of their own, and depend on no file
+/// that was there before: data, values that are deleted, or deleted positions of one of the `own` new files.
+fn takes_all_numbers(manifest: &Manifest, line: &ManifestFile, own: &HashSet<&str>) -> bool {
     let of_data = line.content == ManifestContent::Data;
-    let content = if of_data { Content::Data } else { Content::EqualityDeletes };
     let far = ManifestFile { sequence_number: INHERITED, first_row_id: Some(INHERITED), ..line.clone() };
+    let depends_on_none = |file: &File<'_>| match file.content() {
+        Content::Data => of_data && file.first_row_id().is_some_and(|id| id >= INHERITED),
+        Content::EqualityDeletes => !of_data,
+        Content::PositionDeletes => !of_data && file.sole_data_file().is_some_and(|path| own.contains(path)),
+    };
     manifest.files(&far).all(|file| {
         file.status() == Status::Added
-            && file.content() == content
             && file.snapshot_id() == line.added_snapshot_id
             && file.sequence_number() == Some(INHERITED)
             && file.file_sequence_number() == Some(INHERITED)
-            && (!of_data || file.first_row_id().is_some_and(|id| id >= INHERITED))
+            && depends_on_none(&file)
     })
 }
 
@@ -251,13 +262,13 @@ fn rebased_snapshot(
 
 /// Totals are those of the head and what is added. One that is not known is left out.
 fn with_totals(own: Vec<(String, String)>, before: &[(String, String)]) -> Vec<(String, String)> {
-    const TOTALS: [(&str, Option<&str>); 6] = [
-        ("total-records", Some("added-records")),
-        ("total-files-size", Some("added-files-size")),
-        ("total-data-files", Some("added-data-files")),
-        ("total-delete-files", Some("added-delete-files")),
-        ("total-position-deletes", None),
-        ("total-equality-deletes", Some("added-equality-deletes")),
+    const TOTALS: [(&str, &str); 6] = [
+        ("total-records", "added-records"),
+        ("total-files-size", "added-files-size"),
+        ("total-data-files", "added-data-files"),
+        ("total-delete-files", "added-delete-files"),
+        ("total-position-deletes", "added-position-deletes"),
+        ("total-equality-deletes", "added-equality-deletes"),
     ];
     let number = |entries: &[(String, String)], name: &str| {
         let entry = entries.iter().find(|(key, _)| key == name)?;
@@ -266,7 +277,7 @@ fn with_totals(own: Vec<(String, String)>, before: &[(String, String)]) -> Vec<(
     let totals: Vec<_> = TOTALS
         .iter()
         .filter_map(|(total, added)| {
-            let added = added.map_or(0, |added| number(&own, added).unwrap_or(0));
+            let added = number(&own, added).unwrap_or(0);
             Some(((*total).to_owned(), number(before, total)?.checked_add(added)?.to_string()))
         })
         .collect();

@@ -2,13 +2,16 @@
 
 use serde_json::json;
 use table_core::commit::request::TableCommit;
+use table_core::manifest::data_file::DataFile;
 use table_core::manifest::list;
 use table_core::snapshot::change::{Change, Kind};
 use table_core::snapshot::commit::NewSnapshot;
 use table_core::snapshot::rebase::{PROPERTY, Rebase, Rebased};
 use uuid::Uuid;
 
-use super::lake::{Lake, append, data, delete, equality, positions, replace, row_delta, unpartitioned};
+use super::lake::{
+    Lake, append, data, delete, equality, positions, replace, row_delta, unpartitioned, vector,
+};
 
 const LIMIT_BYTES: usize = 1 << 26;
 
@@ -113,12 +116,44 @@ fn an_upsert_on_top_of_a_rewrite_is_as_if_it_had_come_later() {
     }
 }
 
+/// A writer that is sent two rows of one key takes the first back by its position.
+#[test]
+fn positions_of_an_upserts_own_files_are_as_safe_as_its_rows() {
+    let rewrite = replace(&[data("a", "x")], &[data("b", "x")], 1);
+    let first = [append(&[data("a", "x"), data("y", "y")])];
+    let rows = [data("late", "x"), data("later", "y")];
+    let told = of("late", positions("p", "x"));
+    for own in [told, bounded(2_147_483_546, "late", "late"), bounded(2_147_483_646, "later", "later")] {
+        let upsert = row_delta(&rows, &[equality("e", "x"), own]);
+        check_change(2, &first, &upsert, std::slice::from_ref(&rewrite));
+    }
+    let upsert =
+        row_delta(&rows, &[equality("e", "x"), vector("v", 4, "late", "x"), vector("v", 50, "later", "y")]);
+    check_change(3, &first, &upsert, std::slice::from_ref(&rewrite));
+}
+
+fn of(path: &str, file: DataFile) -> DataFile {
+    DataFile { referenced_data_file: Some(path.to_owned()), ..file }
+}
+
+/// Position deletes with bounds of a column.
+fn bounded(id: i32, lower: &str, upper: &str) -> DataFile {
+    let mut file = positions("p", "x");
+    file.metrics.lower_bounds.insert(id, lower.as_bytes().to_vec());
+    file.metrics.upper_bounds.insert(id, upper.as_bytes().to_vec());
+    file
+}
+
 #[test]
 fn changes_that_depend_on_files_are_not_put_on_top_of_a_rewrite() {
     let rewrite = replace(&[data("a", "x")], &[data("b", "x")], 1);
     let changes = [
         row_delta(&[data("late", "x")], &[positions("p", "x")]),
         row_delta(&[], &[equality("e", "x"), positions("p", "x")]),
+        row_delta(&[data("late", "x")], &[equality("e", "x"), of("z", positions("p", "x"))]),
+        row_delta(&[data("late", "x")], &[of("late", positions("p", "x")), of("a", positions("q", "x"))]),
+        row_delta(&[data("late", "x"), data("z2", "x")], &[bounded(2_147_483_546, "late", "z2")]),
+        row_delta(&[data("late", "x")], &[bounded(2, "late", "late")]),
         delete(&["z"]),
         // Of another spec than the one that a rewrite may have brought its rows to.
         row_delta(&[data("late", "x")], &[unpartitioned(equality("e", "x"))]),
@@ -195,6 +230,25 @@ fn nothing_but_an_append_is_saved() {
         lake.commit(&append(&[data("c", "x")]));
         assert!(!is_saved(&lake, &missed.commit), "{change:?}");
     }
+}
+
+/// Whatever it calls itself: its deletes would take rows that it has not seen.
+#[test]
+fn an_append_with_deletes_is_put_on_top_of_nothing_but_rewrites() {
+    let mut lake = lake(2);
+    lake.commit(&append(&[data("a", "x")]));
+    let missed = stale(&mut lake, &row_delta(&[data("b", "x")], &[equality("e", "x")]));
+    let mut body: serde_json::Value = serde_json::from_str(missed.body.as_str()).unwrap();
+    for update in body["updates"].as_array_mut().unwrap() {
+        if let Some(operation) = update.pointer_mut("/snapshot/summary/operation") {
+            *operation = json!("append");
+        }
+    }
+    let commit = TableCommit::parse(body.to_string().as_bytes()).unwrap();
+    lake.commit(&replace(&[data("a", "x")], &[data("c", "x")], 1));
+    assert!(is_saved(&lake, &commit));
+    lake.commit(&append(&[data("d", "x")]));
+    assert!(!is_saved(&lake, &commit));
 }
 
 #[test]
