@@ -42,6 +42,11 @@ impl Action {
     pub fn plan(self, work: &Work<'_>) -> Result<Json, JobError> {
         let metadata = work.catalog.load()?.metadata;
         let now_ms = (work.outside.now_ms)();
+        if self != Action::ExpireSnapshots
+            && let Some(unpublished) = work.policy.unpublished(&metadata, now_ms)?
+        {
+            return Ok(serde_json::json!({ "left": [unpublished.explain()] }));
+        }
         Ok(match self {
             Action::ExpireSnapshots => {
                 expire::summary(expire::plan(&metadata, work.policy, now_ms)?.as_ref())

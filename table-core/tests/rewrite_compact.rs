@@ -24,7 +24,14 @@ fn policy() -> CompactOptions {
 
 fn table() -> Table {
     let hot = [(1, [partition("hot")].into())].into();
-    Table { snapshot_id: 7, sequence_number: 5, bytes: 1000, output_spec_id: 1, hot }
+    Table {
+        snapshot_id: 7,
+        sequence_number: 5,
+        bytes: 1000,
+        output_spec_id: 1,
+        settled_sequence_number: 1,
+        hot,
+    }
 }
 
 fn plan(live: &Live, policy: &CompactOptions) -> Plan {
@@ -121,6 +128,49 @@ fn files_of_older_specs_are_written_to_the_current_one() {
     assert_eq!((group.inputs[0].spec_id, &group.inputs[0].partition), (0, &vec![json!("old1")]));
     // One of the right size stays where it is.
     check_left("old1/a:100 old1/b:100", &[(Left::Good, 2)]);
+}
+
+#[test]
+fn a_file_is_read_as_often_as_it_is_listed() {
+    check("p/a:20 p/b:20 p/a:20 p/c:20 p/d:20", "p/a p/a p/b p/c p/d > 1");
+    check_left("p/a:20 p/a:20", &[(Left::TooLittle, 2)]);
+    check_left("p/a:100 p/a:100", &[(Left::Good, 2)]);
+    // Deletes of one entry alone are reason enough.
+    let plan = plan(&live("p/a:100 p/a:100-30"), &policy());
+    assert_eq!(shown(&plan), "p/a p/a > 2");
+    let deletes: Vec<_> = plan.groups[0].inputs.iter().map(|input| input.deletes.len()).collect();
+    assert_eq!(deletes, [0, 1]);
+    // Bins are not filled beyond their limit by what cannot be divided.
+    let files: Vec<_> = (0..20).map(|number| format!("p/{number:02}:70 p/{number:02}:70")).collect();
+    let groups = plan_of(&files.join(" ")).groups;
+    let mut inputs: Vec<_> = groups.iter().map(|group| group.inputs.len()).collect();
+    inputs.sort_unstable();
+    assert_eq!(inputs, [12, 14, 14]);
+}
+
+fn plan_of(files: &str) -> Plan {
+    plan(&live(files), &policy())
+}
+
+#[test]
+fn entries_of_a_file_go_one_way() {
+    let with = |change: &dyn Fn(&mut LiveFile)| {
+        let mut files = live("p/a:20 p/a:20 p/b:20 p/c:20 p/d:20 p/e:20 p/f:20");
+        change(&mut files.files[1]);
+        plan(&files, &policy())
+    };
+    // Where one is of another spec, all rows go wherever they belong to.
+    let plan = with(&|file| file.spec_id = 0);
+    assert_eq!(shown(&plan), "p/b p/c p/d p/e p/f > 1");
+    assert_eq!(plan.left[&Left::TooLittle].files, 2);
+    // One is in a partition that is being changed.
+    let plan = with(&|file| (file.spec_id, file.partition) = (1, partition("hot")));
+    assert_eq!(
+        (shown(&plan).as_str(), plan.left[&Left::Contradictory].files),
+        ("p/b p/c p/d p/e p/f > 1", 2)
+    );
+    let plan = with(&|file| file.is_encrypted = true);
+    assert_eq!((shown(&plan).as_str(), plan.left[&Left::Encrypted].files), ("p/b p/c p/d p/e p/f > 1", 2));
 }
 
 #[test]
@@ -381,6 +431,50 @@ proptest! {
         }
         let text = serde_json::to_string(&plan).unwrap();
         prop_assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    }
+
+    #[test]
+    fn a_file_that_is_listed_several_times_is_planned_as_a_whole(
+        files in any_files(),
+        again in prop::collection::vec((any::<prop::sample::Index>(), 0..4_usize), 0..10),
+        policy in any_policy(),
+    ) {
+        let mut live = live(&files);
+        for (which, partition_of) in again {
+            if live.files.is_empty() {
+                break;
+            }
+            let mut entry = which.get(&live.files).clone();
+            match partition_of {
+                0 => entry.partition = partition("elsewhere"),
+                1 => entry.spec_id = 1 - entry.spec_id,
+                2 => entry.deletes.clear(),
+                _ => {}
+            }
+            live.files.push(entry);
+        }
+        let first = plan(&live, &policy);
+        let count = |path: &str| live.files.iter().filter(|file| file.path == path).count();
+        let mut planned = 0;
+        for group in &first.groups {
+            planned += group.inputs.len();
+            for input in &group.inputs {
+                let read = group.inputs.iter().filter(|other| other.path == input.path).count();
+                prop_assert_eq!(read, count(&input.path), "{}", &input.path);
+                let stays = |file: &LiveFile| Some(partition_to_json(&file.partition)) == group.partition && file.spec_id == 1;
+                let mut entries = live.files.iter().filter(|file| file.path == input.path);
+                prop_assert!(group.partition.is_none() || entries.all(stays));
+            }
+        }
+        let left: i64 = first.left.values().map(|tally| tally.files).sum();
+        prop_assert_eq!(planned + usize::try_from(left).unwrap(), live.files.len());
+        for group in &first.groups {
+            let parts = group.outputs;
+            let even = (0..parts).map(|part| group.output_bytes / parts + i64::from(part < group.output_bytes % parts));
+            commit(&mut live, group, 0, even);
+        }
+        let second = plan(&live, &policy);
+        prop_assert!(second.groups.is_empty(), "{} and then {}", shown(&first), shown(&second));
     }
 
     #[test]

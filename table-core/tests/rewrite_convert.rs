@@ -31,7 +31,14 @@ fn live(data: &str, deletes: &str) -> Live {
 /// Files below 75 are too small; two equality deletes are too many.
 fn plan(live: &Live, min_equality_deletes: usize) -> Plan {
     let hot = [(1, [partition("hot")].into())].into();
-    let table = Table { snapshot_id: 7, sequence_number: 5, bytes: 1000, output_spec_id: 1, hot };
+    let table = Table {
+        snapshot_id: 7,
+        sequence_number: 5,
+        bytes: 1000,
+        output_spec_id: 1,
+        settled_sequence_number: 1,
+        hot,
+    };
     let options = CompactOptions {
         target_file_size_bytes: Some(100),
         max_file_group_size_bytes: 1000,
@@ -108,6 +115,44 @@ fn deletes_that_are_for_nothing_are_counted_if_there_are_enough() {
     assert_eq!(count("e1:p/a e2:"), 0);
     assert_eq!(count("e1:p/a e2: e3:"), 2);
     assert_eq!(count("e1:p/a e2:p/a d3:p/a"), 0);
+    // Listed twice, of which one entry is for a file.
+    assert_eq!(count("e1:p/a e1: e2: e2: e3:"), 2);
+    assert_eq!(count("e1:p/a e1: e2: e2:"), 0);
+}
+
+#[test]
+fn few_deletes_that_are_for_nothing_are_removed_once_they_are_old_or_name_a_file_that_is_gone() {
+    let count = |deletes: &str, sequence_number: i64| {
+        let mut live = live("p/a:100", deletes);
+        for delete in &mut live.deletes {
+            delete.sequence_number = sequence_number;
+        }
+        plan(&live, 10).dangling
+    };
+    assert_eq!((count("e1:", 2), count("e1:", 1)), (0, 1));
+    // They go along with a position delete of a file that is gone, too.
+    let gone = LiveDelete { data_file: Some("p/gone".to_owned()), ..delete("d1", Some("p/gone"), 5) };
+    let mut live = live("p/a:100", "e1: e2:p/a");
+    assert_eq!(plan(&live, 10).dangling, 0);
+    live.deletes.push(gone);
+    assert_eq!(plan(&live, 10).dangling, 2);
+}
+
+#[test]
+fn a_file_that_is_listed_twice_is_converted_if_both_entries_lose_the_same_rows() {
+    // Entries of `a` with these deletes.
+    let twice = |deletes: [&[usize]; 2]| {
+        let mut live = live("p/a:100 p/a:100 p/b:100", "e1:p/b e2:p/b e3:");
+        for (file, deletes) in live.files.iter_mut().zip(deletes) {
+            file.deletes = deletes.to_vec();
+        }
+        plan(&live, 2).conversions.iter().map(shown).collect::<Vec<_>>()
+    };
+    assert_eq!(twice([&[0, 1], &[0, 1]]), ["p/a(e1,e2) p/a(e1,e2) p/b(e1,e2) -e1,e2"]);
+    // The newer entry would lose what `e1` deletes; so `e1` stays, and is for `b`, too.
+    assert!(twice([&[0, 1], &[1]]).is_empty());
+    assert!(twice([&[0, 1], &[]]).is_empty());
+    assert_eq!(twice([&[2], &[]]), ["p/b(e1,e2) -e1,e2"]);
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 mod rewrite_common;
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use rewrite_common::{delete, partition};
 use table_core::manifest::entry::Content;
@@ -102,6 +104,17 @@ fn new_files_of_a_rewrite_keep_the_deletes_that_came_meanwhile() {
 }
 
 #[test]
+fn a_delete_that_is_listed_twice_stays_as_long_as_one_of_its_entries_applies() {
+    check("p/a 1", "p/d 1 equality, p/d 2 equality", "");
+    check("p/a 2", "p/d 1 equality, p/d 2 equality", "p/d");
+    check("p/a 1", "p/d 0 positions, p/d 1 positions, q/e 1 positions, q/e 2 positions", "q/e");
+    let one = LiveDelete { content_offset: Some(9), ..deletes("p/v 2 vector of p/gone").remove(0) };
+    let of_others = [deletes("p/v 2 vector of p/a"), vec![one]].concat();
+    let found = find("p/a 1", &of_others);
+    assert_eq!(found.iter().map(|found| found.content_offset).collect::<Vec<_>>(), [Some(9)]);
+}
+
+#[test]
 fn it_is_told_why() {
     let why = |data: &str| find(data, &deletes("p/d 2 equality"))[0].why;
     assert_eq!((why("q/a 1"), why("p/a 2")), (Why::NoDataFile, Why::NewerDataFiles));
@@ -124,14 +137,18 @@ proptest! {
     ) {
         let path = |number: usize| data.get(number).map_or("gone".to_owned(), |(place, _)| format!("{place}{number}"));
         let shown: Vec<_> = data.iter().enumerate().map(|(number, (_, sequence))| format!("{} {sequence}", path(number))).collect();
+        let mut needed = BTreeSet::new();
         let mut found = Vec::new();
         let deletes: Vec<_> = written.iter().enumerate().flat_map(|(number, (place, sequence, kind, of))| {
+            // Some are listed twice, with other numbers, of other partitions.
+            let name = number / 2;
             let text = match (kind, of) {
-                (0, _) => format!("{place}d{number} {sequence} equality"),
-                (_, Some(of)) => format!("{place}d{number} {sequence} vector of {}", path(*of)),
-                (_, None) => format!("{place}d{number} {sequence} positions"),
+                (0, _) => format!("{place}d {sequence} equality"),
+                (_, Some(of)) => format!("{place}d {sequence} vector of {}", path(*of)),
+                (_, None) => format!("{place}d {sequence} positions"),
             };
-            deletes(&text)
+            let read = deletes(&text);
+            read.into_iter().map(move |delete| LiveDelete { path: format!("d{name}"), content_offset: None, ..delete })
         }).collect();
         for delete in &deletes {
             let applies = data.iter().enumerate().any(|(number, (place_of, sequence))| {
@@ -145,7 +162,12 @@ proptest! {
                     (_, None) => *sequence <= delete.sequence_number && is_here,
                 }
             });
-            if !applies {
+            if applies {
+                needed.insert(&delete.path);
+            }
+        }
+        for delete in &deletes {
+            if !needed.contains(&delete.path) && !found.contains(&delete.path) {
                 found.push(delete.path.clone());
             }
         }

@@ -19,6 +19,7 @@ fn a_policy_is_written_as_it_was_read() {
         json!({ "compact": { "enabled": false } }),
         json!({ "compact": { "target-bytes": 1_048_576, "delete-ratio": 0.5 }, "metadata-log": { "previous-versions-max": 3 } }),
         json!({ "expire-snapshots": { "snapshot-age-max-ms": 60_000, "snapshots-min": 7 } }),
+        json!({ "write-audit-publish": { "wait-max-ms": 0 } }),
     ] {
         assert_eq!(serde_json::to_value(parse(&json).unwrap()).unwrap(), json);
     }

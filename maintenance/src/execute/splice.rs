@@ -84,6 +84,10 @@ pub(super) fn find<'a>(
         footers.push(footer);
     }
     let paths: HashSet<&str> = group.inputs.iter().map(|input| input.path.as_str()).collect();
+    // Where a file is listed several times, with metrics of several kinds, nobody knows which of them are right.
+    if paths.len() < group.inputs.len() {
+        return Ok(None);
+    }
     let Some(snapshot) = metadata.current_snapshot() else { return Ok(None) };
     let metrics = table::metrics_of(work.files, snapshot, &paths)?;
     Ok(Some(Splicing { work, metadata, group, footers, metrics }))

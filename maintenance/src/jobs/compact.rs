@@ -2,12 +2,13 @@
 //! of files that stay as they are ([`convert`]).
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Value as Json, json};
 use table_core::manifest::data_file::DataFile;
 use table_core::manifest::list::{ManifestContent, ManifestFile};
 use table_core::metadata::properties;
+use table_core::metadata::snapshot::Snapshot;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::compact::{Planner, Table};
 use table_core::rewrite::dangling::{DataFileKey, Finder};
@@ -30,6 +31,8 @@ use crate::table;
 /// The property by which a table says how large its files should be.
 const TARGET_BYTES: &str = "write.target-file-size-bytes";
 const MINUTE_MS: i64 = 60_000;
+/// Deletes that are for nothing wait so long for a commit that they can go with.
+const SETTLED_MS: i64 = 24 * 60 * MINUTE_MS;
 /// So much is committed at a time: enough that a table with many partitions does not get a snapshot for each, and not so much
 /// that a conflict costs hours.
 const BATCH_BYTES: i64 = 16 << 30;
@@ -54,10 +57,17 @@ pub fn plan(
         sequence_number: snapshot.sequence_number(),
         bytes: live.files.iter().map(|file| file.size_bytes).fold(0, i64::saturating_add),
         output_spec_id: metadata.default_spec_id(),
+        settled_sequence_number: sequence_number_at(metadata, now_ms.saturating_sub(SETTLED_MS)),
         hot: hot::partitions(metadata, &live, now_ms.saturating_sub(settle_ms))?,
     };
     let plan = Planner::new(&live, &facts, &options)?.plan();
     Ok(Some((plan, live)))
+}
+
+/// The greatest sequence number that the table had at an instant, as far as its snapshots say.
+fn sequence_number_at(metadata: &TableMetadata, at_ms: i64) -> i64 {
+    let before = metadata.snapshots().iter().filter(|snapshot| snapshot.timestamp_ms() <= at_ms);
+    before.map(Snapshot::sequence_number).max().unwrap_or(0)
 }
 
 /// Counts what a table consists of.
@@ -87,6 +97,9 @@ pub fn count(plan: &Plan, live: &Live, facts: &mut Facts) {
 pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
     work.host.progress(Progress { doing: "planning".to_owned(), ..Progress::default() });
     let metadata = work.catalog.load()?.metadata;
+    if let Some(unpublished) = work.unpublished(&metadata)? {
+        return Ok(Report { left: vec![unpublished.explain()], ..Report::default() });
+    }
     let Some((plan, live)) = plan(work, &metadata, work.policy)? else {
         return Ok(Report::default());
     };
@@ -180,6 +193,12 @@ impl<'a> Compaction<'a> {
                 return Ok(());
             }
             let metadata = self.work.catalog.load()?.metadata;
+            if let Some(unpublished) = self.work.unpublished(&metadata)? {
+                let all = batch.iter().flat_map(|done| &done.group.inputs).map(|input| input.path.clone());
+                let all = all.collect();
+                self.drop_groups(&mut batch, &all, &unpublished.explain());
+                return Ok(());
+            }
             let Some(new) = self.new_snapshot(&metadata, &mut batch, commit_uuid, attempt)? else { continue };
             let written: Vec<String> = paths(&batch).cloned().collect();
             let attempt = self.work.commit(self.outputs, &new.snapshot).inspect_err(|error| {
@@ -216,6 +235,13 @@ impl<'a> Compaction<'a> {
         }
         let mut moved = remap::Moved::default();
         let mut live = self.live_at(metadata, attempt)?;
+        if let Some(Cow::Owned(live)) = &live {
+            let changed = changed_entries(live, batch);
+            self.drop_groups(batch, &changed, "files were replaced, removed or added again meanwhile");
+            if batch.is_empty() {
+                return Ok(None);
+            }
+        }
         for _ in 0..REMAPS_MAX {
             let change = self.change(metadata, batch, live.as_deref(), &moved)?;
             let planned = self.work.plan(metadata, &change, self.work.context(commit_uuid, attempt));
@@ -240,10 +266,10 @@ impl<'a> Compaction<'a> {
                         }
                     }
                 }
-                Conflict::FilesGone(gone) => {
+                Conflict::FilesGone(gone) | Conflict::EntriesChanged(gone) => {
                     let gone: HashSet<String> = gone.into_iter().collect();
                     let before = batch.len();
-                    self.drop_groups(batch, &gone, "files were replaced or removed meanwhile");
+                    self.drop_groups(batch, &gone, "files were replaced, removed or added again meanwhile");
                     if batch.len() == before {
                         live = None;
                     }
@@ -362,6 +388,19 @@ impl<'a> Compaction<'a> {
             report.add("groups-copied-undecoded", i64::from(rewritten.is_spliced));
         }
     }
+}
+
+/// The files of a batch that the table lists more or less often than when they were read.
+fn changed_entries(live: &Live, batch: &[Done<'_>]) -> HashSet<String> {
+    let mut counts: HashMap<&str, i64> = HashMap::new();
+    for input in batch.iter().flat_map(|done| &done.group.inputs) {
+        *counts.entry(&input.path).or_default() += 1;
+    }
+    for file in &live.files {
+        counts.entry(&file.path).and_modify(|count| *count -= 1);
+    }
+    let changed = counts.into_iter().filter(|(_, count)| *count != 0);
+    changed.map(|(path, _)| path.to_owned()).collect()
 }
 
 /// Gives a file's partition the types that it has by now: a column may have been promoted while the file was written.

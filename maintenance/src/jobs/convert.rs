@@ -6,13 +6,14 @@
 //! with which vectors the positions are merged, is worked out from the table as it is at the commit. Nothing that others
 //! commit in between has to be looked for.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use roaring::RoaringTreemap;
 use table_core::file::deletion_vector::{DeletionVector, VectorOf};
 use table_core::manifest::data_file::DataFile;
 use table_core::manifest::entry::Content;
 use table_core::metadata::table::TableMetadata;
+use table_core::rewrite::listings::are_alike;
 use table_core::rewrite::live::{Live, LiveDelete, LiveFile};
 use table_core::rewrite::plan::{Conversion, Delete, Input, Plan};
 use table_core::snapshot::change::{Change, DeleteKey, Kind};
@@ -70,6 +71,7 @@ pub(super) fn run(
 
 /// What is known of a data file, whatever becomes of the table.
 struct Found<'a> {
+    /// The file; one entry of it, if it is listed several times.
     input: &'a Input,
     /// Deletes by value.
     deletes: Vec<DeleteKey>,
@@ -79,7 +81,11 @@ struct Found<'a> {
 
 impl<'a> Found<'a> {
     fn all(conversion: &'a Conversion, positions: Vec<RoaringTreemap>) -> impl Iterator<Item = Found<'a>> {
-        conversion.inputs.iter().zip(positions).map(|(input, positions)| {
+        let mut seen = HashSet::new();
+        // The entries of a file have the same deletes, and so the same positions.
+        let inputs =
+            conversion.inputs.iter().zip(positions).filter(move |(input, _)| seen.insert(&input.path));
+        inputs.map(|(input, positions)| {
             let deletes = input.deletes.iter().filter_map(|number| conversion.deletes.get(*number));
             Found { input, deletes: deletes.map(key_of_file).collect(), positions }
         })
@@ -108,6 +114,10 @@ impl Converter<'_> {
         let commit_uuid = (self.work.outside.uuid)();
         for attempt in 1..=ATTEMPTS_MAX {
             let metadata = self.work.catalog.load()?.metadata;
+            if let Some(unpublished) = self.work.unpublished(&metadata)? {
+                self.report.left.push(format!("equality deletes: {}", unpublished.explain()));
+                return Ok(());
+            }
             let Some(new) = self.change(&metadata, found)? else {
                 if !found.is_empty() {
                     self.report.left.push("equality deletes: their files were changed meanwhile".to_owned());
@@ -141,14 +151,19 @@ impl Converter<'_> {
     fn change(&self, metadata: &TableMetadata, found: &[Found<'_>]) -> Result<Option<New>, JobError> {
         let Some(head) = metadata.current_snapshot() else { return Ok(None) };
         let live = table::live(self.work.files, metadata, head, || self.work.host.check())?;
-        let files: HashMap<&str, &LiveFile> =
-            live.files.iter().map(|file| (file.path.as_str(), file)).collect();
+        let mut files: HashMap<&str, Vec<&LiveFile>> =
+            found.iter().map(|found| (found.input.path.as_str(), Vec::new())).collect();
+        for file in &live.files {
+            files.entry(&file.path).and_modify(|entries| entries.push(file));
+        }
         let mut still = Vec::new();
         for found in found {
-            if let Some(file) = files.get(found.input.path.as_str())
-                && found.still_holds(&live, file)
+            let entries = files.get(found.input.path.as_str()).map(Vec::as_slice).unwrap_or_default();
+            if let Some(first) = entries.first()
+                && are_alike(entries)
+                && entries.iter().all(|file| found.still_holds(&live, file))
             {
-                still.push((found, *file));
+                still.push((found, *first));
             }
         }
         let removable = removable(&live, &still);
@@ -214,31 +229,31 @@ impl Converter<'_> {
 }
 
 impl Found<'_> {
-    /// Whether the file is in the table as it was, and its deletes as well: not so if the table was set back meanwhile, or if
-    /// others converted them.
+    /// Whether the deletes apply to an entry of the file in the table as it is: not so if the table was set back meanwhile, if
+    /// others converted them, or if the file was added once more. If they do, they take the same rows from it.
     fn still_holds(&self, live: &Live, file: &LiveFile) -> bool {
         let applied: HashSet<DeleteKey> =
             file.deletes.iter().filter_map(|number| live.deletes.get(*number)).map(key).collect();
-        file.sequence_number == self.input.sequence_number
-            && self.deletes.iter().all(|delete| applied.contains(delete))
+        self.deletes.iter().all(|delete| applied.contains(delete))
     }
 }
 
-/// The deletes that nothing needs once the positions are known of what these take.
+/// The deletes that nothing needs once the positions are known of what these take. One that is listed several times is among
+/// them only if nothing needs any of its entries, because a commit removes all of them.
 fn removable(live: &Live, still: &[(&Found<'_>, &LiveFile)]) -> HashSet<DeleteKey> {
     let known: HashMap<&str, HashSet<&DeleteKey>> =
         still.iter().map(|(found, file)| (file.path.as_str(), found.deletes.iter().collect())).collect();
-    let mut unneeded: BTreeMap<usize, DeleteKey> = live.deletes.iter().map(key).enumerate().collect();
+    let keys: Vec<DeleteKey> = live.deletes.iter().map(key).collect();
+    let mut unneeded: HashSet<&DeleteKey> = keys.iter().collect();
     for file in &live.files {
         let known = known.get(file.path.as_str());
-        for number in &file.deletes {
-            let is_known = unneeded.get(number).is_some_and(|key| known.is_some_and(|all| all.contains(key)));
-            if !is_known {
-                unneeded.remove(number);
+        for delete in file.deletes.iter().filter_map(|number| keys.get(*number)) {
+            if known.is_none_or(|known| !known.contains(delete)) {
+                unneeded.remove(delete);
             }
         }
     }
-    unneeded.into_values().collect()
+    unneeded.into_iter().cloned().collect()
 }
 
 /// Position deletes that are for a file and for no other.

@@ -8,6 +8,7 @@ use table_core::rewrite::manifests::ManifestGroup;
 use table_core::rewrite::options::OptionsError;
 use table_core::rewrite::plan::{Left, Plan};
 use table_core::rewrite::policy::Policy;
+use table_core::rewrite::publish::Unpublished;
 
 use super::{Work, compact, expire, manifests};
 use crate::catalog::Table;
@@ -49,6 +50,10 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
     });
     let groups = manifests::plan(work.files, &metadata, work.policy)?;
     found.push(judge_manifests(&groups));
+    let unpublished = work.unpublished(&metadata)?;
+    if let Some(unpublished) = &unpublished {
+        wait_for(unpublished, &mut found);
+    }
     let facts = facts(work, &metadata, document_bytes, planned.as_ref())?;
     let health = Health::of(&facts);
     let deduction = |deduction: table_core::rewrite::health::Deduction| Deduction {
@@ -57,9 +62,15 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
         why: deduction.why,
     };
     let mut next: Vec<NextJob> = found.iter().filter_map(|(judged, rank)| next(judged, *rank)).collect();
-    if contradiction.is_none() {
-        next.extend(planned.as_ref().and_then(|(plan, _)| look_again(plan, work.policy)));
-    }
+    let settles = planned.as_ref().filter(|_| contradiction.is_none());
+    // The sooner of both; then both are looked at.
+    let again = settles.and_then(|(plan, _)| look_again(plan, work.policy));
+    next.extend(
+        again
+            .into_iter()
+            .chain(unpublished.map(|it| look_again_after(&it, now_ms)))
+            .min_by_key(|job| job.after_ms),
+    );
     Ok(Found {
         evaluation: Evaluation {
             snapshot_id: metadata.current_snapshot().map(table_core::metadata::snapshot::Snapshot::id),
@@ -88,6 +99,15 @@ fn plan(
     }
 }
 
+/// Puts off what would move the head of `main`.
+fn wait_for(unpublished: &Unpublished, found: &mut [(Judged, i64)]) {
+    let moves_main = |judged: &Judged| matches!(judged.action, Action::Compact | Action::RewriteManifests);
+    for (judged, _) in found.iter_mut().filter(|(judged, _)| judged.due && moves_main(judged)) {
+        judged.due = false;
+        judged.why = format!("{}; {}", unpublished.explain(), judged.why);
+    }
+}
+
 fn next(judged: &Judged, rank: i64) -> Option<NextJob> {
     judged.due.then(|| NextJob { action: judged.action, reason: judged.why.clone(), rank, after_ms: 0 })
 }
@@ -98,6 +118,14 @@ fn look_again(plan: &Plan, policy: &Policy) -> Option<NextJob> {
     let minutes = u64::from(policy.compact.settle_minutes.unwrap_or(0));
     let reason = format!("{} files were in partitions that were being written to", hot.files);
     Some(NextJob { action: Action::Evaluate, reason, rank: 0, after_ms: minutes * MINUTE_MS })
+}
+
+/// The same where something waited to be published, even if it never is.
+fn look_again_after(unpublished: &Unpublished, now_ms: i64) -> NextJob {
+    let after_ms = unpublished.until_ms.saturating_sub(now_ms);
+    let reason = format!("{} waited to be published", unpublished.what);
+    let after_ms = u64::try_from(after_ms).unwrap_or(0);
+    NextJob { action: Action::Evaluate, reason, rank: 0, after_ms }
 }
 
 fn judge_expiry(metadata: &TableMetadata, policy: &Policy, now_ms: i64) -> (Judged, i64) {
@@ -162,6 +190,7 @@ fn told(why: Left) -> &'static str {
         Left::TooLittle => "files are too few to be worth it yet",
         Left::Format => "files are not Parquet",
         Left::Encrypted => "files are encrypted",
+        Left::Contradictory => "files are listed in several partitions at once",
     }
 }
 

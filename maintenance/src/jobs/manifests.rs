@@ -46,6 +46,10 @@ pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
     for attempt in 1..=ATTEMPTS_MAX {
         work.host.check()?;
         let metadata = work.catalog.load()?.metadata;
+        if let Some(unpublished) = work.unpublished(&metadata)? {
+            report.left.push(unpublished.explain());
+            return Ok(report);
+        }
         let groups = plan(work.files, &metadata, work.policy)?;
         let chosen: HashSet<&String> = groups.iter().flat_map(|group| &group.paths).collect();
         if chosen.is_empty() {

@@ -17,6 +17,7 @@ use serde_json::Value as Json;
 use table_core::metadata::snapshot::MAIN_BRANCH;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::policy::Policy;
+use table_core::rewrite::publish::Unpublished;
 use table_core::snapshot::change::Change;
 use table_core::snapshot::commit::{Context, NewSnapshot};
 use table_core::snapshot::plan::Plan;
@@ -96,6 +97,11 @@ impl Work<'_> {
             attempt,
             now_ms: (self.outside.now_ms)(),
         }
+    }
+
+    /// Why `main` is not to be rewritten at the moment: commits beside it wait to be published. `None` if nothing speaks against it.
+    fn unpublished(&self, metadata: &TableMetadata) -> Result<Option<Unpublished>, JobError> {
+        Ok(self.policy.unpublished(metadata, (self.outside.now_ms)())?)
     }
 
     /// Plans a snapshot that makes a change to the table as it is.

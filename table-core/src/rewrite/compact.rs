@@ -11,11 +11,13 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::candidate::{Candidate, Unit};
 use super::convert;
-use super::live::{Live, LiveFile, partition_to_json};
+use super::listings::{self, Listings};
+use super::live::{Live, LiveDelete, LiveFile, partition_to_json};
 use super::options::{CompactOptions, OptionsError};
 use super::pack::pack;
-use super::plan::{Conversion, Delete, Group, Input, Left, Plan, Reason, Tally};
+use super::plan::{Conversion, Delete, Group, Left, Plan, Reason, Tally};
 use super::sizes::Sizes;
 use crate::manifest::entry::Content;
 use crate::manifest::partition::PartitionTuple;
@@ -38,6 +40,8 @@ pub struct Table {
     pub bytes: i64,
     /// The partition spec that files are rewritten to: the table's default one.
     pub output_spec_id: i32,
+    /// Deletes up to this sequence number that are for nothing are worth a commit of their own, however few they are.
+    pub settled_sequence_number: i64,
     /// The partitions, by spec, that were committed to so lately that they are left alone.
     pub hot: BTreeMap<i32, BTreeSet<PartitionTuple>>,
 }
@@ -48,13 +52,7 @@ pub struct Planner<'a> {
     table: &'a Table,
     options: &'a CompactOptions,
     sizes: Sizes,
-}
-
-/// A file worth rewriting.
-struct Candidate<'a> {
-    file: &'a LiveFile,
-    reason: Reason,
-    output_bytes: i64,
+    listings: Listings<'a>,
 }
 
 impl<'a> Planner<'a> {
@@ -64,7 +62,8 @@ impl<'a> Planner<'a> {
         table: &'a Table,
         options: &'a CompactOptions,
     ) -> Result<Planner<'a>, OptionsError> {
-        Ok(Planner { live, table, options, sizes: options.sizes(table.bytes)? })
+        let sizes = options.sizes(table.bytes)?;
+        Ok(Planner { live, table, options, sizes, listings: Listings::new(&live.files) })
     }
 
     /// Whether a file is worth rewriting, looked at alone.
@@ -115,20 +114,22 @@ impl<'a> Planner<'a> {
     pub fn plan(&self) -> Plan {
         let mut left = BTreeMap::new();
         // Files of other specs are together, because their rows may go anywhere; as in Java.
-        let mut partitions: BTreeMap<Option<&PartitionTuple>, Vec<Candidate<'a>>> = BTreeMap::new();
-        for file in &self.live.files {
-            match self.judge(file) {
-                Err(why) => tally(&mut left, why, file),
-                Ok(reason) => {
-                    let partition = Some(&file.partition).filter(|_| self.stays(file));
-                    let output_bytes = self.output_bytes(file);
-                    partitions.entry(partition).or_default().push(Candidate { file, reason, output_bytes });
-                }
+        let mut partitions: BTreeMap<Option<&PartitionTuple>, Vec<Unit<'a>>> = BTreeMap::new();
+        for (place, file) in self.live.files.iter().enumerate() {
+            if self.listings.is_repetition(place) {
+                continue;
+            }
+            let entries = self.listings.entries(&file.path).unwrap_or_default();
+            let judged = if entries.is_empty() { self.unit(file) } else { self.unit_of(&entries) };
+            match judged {
+                Ok((partition, unit)) => partitions.entry(partition).or_default().push(unit),
+                Err(why) if entries.is_empty() => tally(&mut left, why, file),
+                Err(why) => entries.iter().for_each(|entry| tally(&mut left, why, entry)),
             }
         }
         let mut groups = Vec::new();
-        for (partition, candidates) in partitions {
-            for bin in self.bins(candidates) {
+        for (partition, units) in partitions {
+            for bin in self.bins(units) {
                 match self.why_not(&bin) {
                     Some(why) => bin.iter().for_each(|candidate| tally(&mut left, why, candidate.file)),
                     None => groups.push(self.group(partition, &bin)),
@@ -139,6 +140,8 @@ impl<'a> Planner<'a> {
         groups.sort_by_key(|group| worth(group.benefit_bytes, group.cost_bytes));
         let conversions = self.conversions(&groups);
         let dangling = convert::dangling(self.live);
+        let is_due = dangling.len() >= self.options.min_equality_deletes
+            || dangling.iter().any(|delete| self.is_worth_removing(delete));
         Plan {
             snapshot_id: self.table.snapshot_id,
             sequence_number: self.table.sequence_number,
@@ -146,9 +149,46 @@ impl<'a> Planner<'a> {
             sizes: self.sizes,
             groups,
             conversions,
-            dangling: if dangling < self.options.min_equality_deletes { 0 } else { dangling },
+            dangling: if is_due { dangling.len() } else { 0 },
             left,
         }
+    }
+
+    /// Whether a delete that is for nothing is worth a commit of its own. Streams of upserts bring values that no file holds with
+    /// every commit, which is why those wait for others; but not for ever.
+    fn is_worth_removing(&self, delete: &LiveDelete) -> bool {
+        delete.content == Content::PositionDeletes
+            || delete.sequence_number <= self.table.settled_sequence_number
+    }
+
+    /// A file that is listed once, and the partition that its rows stay in, if they do.
+    fn unit(&self, file: &'a LiveFile) -> Result<(Option<&'a PartitionTuple>, Unit<'a>), Left> {
+        let first = Candidate { file, reason: self.judge(file)?, output_bytes: self.output_bytes(file) };
+        let partition = Some(&file.partition).filter(|_| self.stays(file));
+        Ok((partition, Unit { first, repetitions: Vec::new() }))
+    }
+
+    /// The same for all entries of a file. One that forbids a rewrite decides for all, then one that asks for it.
+    fn unit_of(&self, entries: &[&'a LiveFile]) -> Result<(Option<&'a PartitionTuple>, Unit<'a>), Left> {
+        if listings::contradict_each_other(entries) {
+            return Err(Left::Contradictory);
+        }
+        let judged: Vec<_> = entries.iter().map(|entry| self.judge(entry)).collect();
+        let forbids = |judged: &&Result<Reason, Left>| matches!(judged, Err(why) if *why != Left::Good);
+        if let Some(Err(why)) = judged.iter().find(forbids) {
+            return Err(*why);
+        }
+        let is_for_deletes = |reason: &&Reason| matches!(reason, Reason::Deletes { .. });
+        let mut reasons = judged.iter().flatten();
+        let reason = reasons.clone().find(is_for_deletes).or_else(|| reasons.next()).ok_or(Left::Good)?;
+        let mut candidates = entries.iter().zip(&judged).map(|(file, judged)| Candidate {
+            file,
+            reason: judged.unwrap_or(*reason),
+            output_bytes: self.output_bytes(file),
+        });
+        let first = candidates.next().ok_or(Left::Good)?;
+        let partition = entries.iter().all(|entry| self.stays(entry)).then_some(&first.file.partition);
+        Ok((partition, Unit { repetitions: candidates.collect(), first }))
     }
 
     /// Of which files that stay equality deletes are turned into positions.
@@ -162,7 +202,9 @@ impl<'a> Planner<'a> {
         let of_file = |file: &LiveFile| {
             if rewritten.contains(file.path.as_str()) {
                 convert::Becomes::Rewritten
-            } else if matches!(self.judge(file), Err(Left::Hot | Left::Format | Left::Encrypted)) {
+            } else if matches!(self.judge(file), Err(Left::Hot | Left::Format | Left::Encrypted))
+                || self.listings.entries(&file.path).is_some_and(|entries| !listings::are_alike(&entries))
+            {
                 convert::Becomes::Untouched
             } else {
                 convert::Becomes::Convertible
@@ -178,13 +220,13 @@ impl<'a> Planner<'a> {
     }
 
     /// Candidates in bins, neighbours together. What takes more than half a bin has one of its own.
-    fn bins(&self, candidates: Vec<Candidate<'a>>) -> Vec<Vec<Candidate<'a>>> {
+    fn bins(&self, units: Vec<Unit<'a>>) -> Vec<Vec<Candidate<'a>>> {
         let limit = self.options.max_file_group_size_bytes;
         let (fitting, giants): (Vec<_>, Vec<_>) =
-            candidates.into_iter().partition(|candidate| candidate.output_bytes <= limit / 2);
-        let mut bins = pack(fitting, limit, |candidate| candidate.output_bytes);
+            units.into_iter().partition(|unit| unit.output_bytes() <= limit / 2);
+        let mut bins = pack(fitting, limit, Unit::output_bytes);
         bins.extend(giants.into_iter().map(|giant| vec![giant]));
-        bins
+        bins.into_iter().map(|bin| bin.into_iter().flat_map(Unit::entries).collect()).collect()
     }
 
     /// Why a bin is not worth rewriting.
@@ -245,13 +287,6 @@ impl<'a> Planner<'a> {
             }
         }
         (deletes, numbers)
-    }
-}
-
-impl Candidate<'_> {
-    fn input(&self, numbers: &HashMap<usize, usize>) -> Input {
-        let deletes = self.file.deletes.iter().filter_map(|number| numbers.get(number).copied());
-        Input::of(self.file, deletes.collect(), self.reason)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Planning which equality deletes are turned into positions. What is turned can be removed afterwards, so a plan that was carried
 //! out leaves nothing to plan.
 
+use std::collections::HashSet;
+
 use super::compact::{OPEN_FILE_BYTES, total};
 use super::live::{Live, LiveDelete, LiveFile};
 use super::plan::{Conversion, Delete, Input, Reason};
@@ -48,16 +50,28 @@ pub fn plan(live: &Live, becomes: impl Fn(&LiveFile) -> Becomes, files_min: usiz
     conversions
 }
 
-/// How many deletes are for no file. What [`super::dangling`] finds is among them; but here it is known, too, which values a file
-/// may hold.
-pub fn dangling(live: &Live) -> usize {
+/// The deletes that are for no file, each once. What [`super::dangling`] finds is among them; but here it is known, too, which values
+/// a file may hold. A delete that is listed several times is among them if none of its entries is for a file.
+pub fn dangling(live: &Live) -> Vec<&LiveDelete> {
+    let key = |delete: &&LiveDelete| (delete.path.clone(), delete.content_offset);
     let mut is_needed = vec![false; live.deletes.len()];
     for number in live.files.iter().flat_map(|file| &file.deletes) {
         if let Some(is_needed) = is_needed.get_mut(*number) {
             *is_needed = true;
         }
     }
-    is_needed.into_iter().filter(|is_needed| !is_needed).count()
+    let unneeded: Vec<&LiveDelete> = live
+        .deletes
+        .iter()
+        .zip(&is_needed)
+        .filter_map(|(delete, is_needed)| (!is_needed).then_some(delete))
+        .collect();
+    if unneeded.is_empty() {
+        return unneeded;
+    }
+    let needed = live.deletes.iter().zip(&is_needed).filter(|(_, is_needed)| **is_needed);
+    let mut seen: HashSet<_> = needed.map(|(delete, _)| key(&delete)).collect();
+    unneeded.into_iter().filter(|delete| seen.insert(key(delete))).collect()
 }
 
 /// Files that share deletes, directly or through others.

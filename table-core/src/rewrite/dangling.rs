@@ -3,7 +3,7 @@
 //! What Java's `RemoveDanglingDeleteFiles` removes, except that it also removes equality deletes of an unpartitioned spec
 //! once no data file of that spec is left, although they are for the files of all specs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -87,13 +87,19 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// The deletes that are for none of them.
+    /// The deletes that are for none of them. A delete that is listed several times is one of these only if none of its
+    /// entries applies to a file: it is removed by its name, which removes all of its entries.
     pub fn finish(self) -> Vec<Dangling> {
-        let judged = self.deletes.iter().filter_map(|delete| {
-            let why = self.why(delete)?;
-            Some(Dangling { path: delete.path.clone(), content_offset: delete.content_offset, why })
+        let judged: Vec<_> = self.deletes.iter().map(|delete| (delete, self.why(delete))).collect();
+        let needed: HashSet<_> =
+            judged.iter().filter(|(_, why)| why.is_none()).map(|(delete, _)| key(delete)).collect();
+        let mut seen = HashSet::new();
+        let dangling = judged.into_iter().filter_map(|(delete, why)| {
+            let is_unneeded = !needed.contains(&key(delete)) && seen.insert(key(delete));
+            let (path, content_offset) = (delete.path.clone(), delete.content_offset);
+            why.filter(|_| is_unneeded).map(|why| Dangling { path, content_offset, why })
         });
-        judged.collect()
+        dangling.collect()
     }
 
     fn why(&self, delete: &LiveDelete) -> Option<Why> {
@@ -111,6 +117,11 @@ impl<'a> Finder<'a> {
         };
         is_for_none.then_some(Why::NewerDataFiles)
     }
+}
+
+/// What tells a delete from others, however often it is listed.
+fn key(delete: &LiveDelete) -> (&str, Option<i64>) {
+    (&delete.path, delete.content_offset)
 }
 
 /// Whether values are deleted from the files of all partitions and specs.

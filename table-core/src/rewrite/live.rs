@@ -9,7 +9,7 @@ use crate::manifest::entry::{Content, File};
 use crate::manifest::file::Manifest;
 use crate::manifest::list::ManifestFile;
 use crate::manifest::partition::{PartitionTuple, PartitionType};
-use crate::scan::deletes::{DeleteIndex, of_one_file, sequence_number};
+use crate::scan::deletes::{DeleteIndex, sequence_number};
 use crate::scan::error::ScanError;
 use crate::scan::table_scan::Scan;
 
@@ -157,7 +157,6 @@ impl LiveDelete {
     /// What an entry of a delete manifest tells, `partition` being its tuple.
     pub fn read(file: &File<'_>, partition: PartitionTuple) -> Result<LiveDelete, ScanError> {
         let ids = file.equality_ids().into_iter().flatten();
-        let data_file = (file.content() == Content::PositionDeletes).then(|| of_one_file(file)).flatten();
         Ok(LiveDelete {
             content: file.content(),
             path: file.path().to_owned(),
@@ -167,7 +166,7 @@ impl LiveDelete {
             spec_id: file.spec_id(),
             partition,
             sequence_number: sequence_number(file)?,
-            data_file: data_file.map(str::to_owned),
+            data_file: file.sole_data_file().map(str::to_owned),
             content_offset: file.content_offset(),
             content_size_bytes: file.content_size_bytes(),
             equality_ids: ids.filter_map(|id| id.try_into().ok()).collect(),

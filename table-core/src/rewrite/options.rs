@@ -32,7 +32,7 @@ pub struct CompactOptions {
     /// A group writes no more than this.
     pub max_file_group_size_bytes: i64,
     /// From so many files of equality deletes on, those for a file that is not rewritten are turned into positions; and from so many
-    /// deletes on that are for nothing, they are removed.
+    /// of them on that are for nothing, they are removed before they are old.
     pub min_equality_deletes: usize,
 }
 

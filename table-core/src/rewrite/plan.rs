@@ -176,6 +176,8 @@ pub enum Left {
     Format,
     /// It is encrypted.
     Encrypted,
+    /// The table lists it several times, in different partitions of one spec.
+    Contradictory,
 }
 
 /// How many files, and how many bytes of them.

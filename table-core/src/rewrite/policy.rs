@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::options::{CompactOptions, OptionsError};
+use super::publish::{self, Unpublished};
+use crate::metadata::error::MetadataError;
+use crate::metadata::table::TableMetadata;
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -27,6 +30,9 @@ pub struct Policy {
     /// Keeping table metadata small.
     #[serde(skip_serializing_if = "is_default")]
     pub metadata_log: MetadataLogPolicy,
+    /// Leaving `main` alone while commits beside it wait to be published.
+    #[serde(skip_serializing_if = "is_default")]
+    pub write_audit_publish: PublishPolicy,
 }
 
 /// See [`Policy::compact`].
@@ -111,6 +117,16 @@ pub struct MetadataLogPolicy {
     pub previous_versions_max: Option<u32>,
 }
 
+/// See [`Policy::write_audit_publish`].
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct PublishPolicy {
+    /// How long `main` is not rewritten after the last commit of a branch that may be fast-forwarded to, in milliseconds (a day);
+    /// 0 is not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_max_ms: Option<u64>,
+}
+
 /// Why a policy cannot be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
@@ -181,6 +197,7 @@ impl Policy {
                 manifests_min: Some(100),
             },
             metadata_log: MetadataLogPolicy { enabled: Some(true), previous_versions_max: Some(100) },
+            write_audit_publish: PublishPolicy { wait_max_ms: Some(publish::WAIT_MAX_MS.unsigned_abs()) },
         }
     }
 
@@ -235,6 +252,9 @@ impl Policy {
                     .previous_versions_max
                     .or(general.metadata_log.previous_versions_max),
             },
+            write_audit_publish: PublishPolicy {
+                wait_max_ms: self.write_audit_publish.wait_max_ms.or(general.write_audit_publish.wait_max_ms),
+            },
         }
     }
 
@@ -256,6 +276,20 @@ impl Policy {
         }
         found.sort_by(|one, other| one.name.cmp(&other.name));
         found
+    }
+
+    /// What keeps `main` from being rewritten at an instant, if anything does.
+    ///
+    /// Fails if the table's metadata cannot be read.
+    pub fn unpublished(
+        &self,
+        metadata: &TableMetadata,
+        now_ms: i64,
+    ) -> Result<Option<Unpublished>, MetadataError> {
+        let wait_max_ms = self.write_audit_publish.wait_max_ms;
+        let wait_max_ms =
+            wait_max_ms.map_or(publish::WAIT_MAX_MS, |wait| i64::try_from(wait).unwrap_or(i64::MAX));
+        publish::unpublished(metadata, wait_max_ms, now_ms)
     }
 
     /// How data files are compacted; what is missing is as by default. `target_bytes` is what the table itself asks for.
@@ -316,6 +350,8 @@ impl Policy {
         within("rewrite-manifests.manifests-min", manifests_min, 2..=100_000, "from 2 to 100000")?;
         let previous = self.metadata_log.previous_versions_max;
         within("metadata-log.previous-versions-max", previous, 1..=100_000, "from 1 to 100000")?;
+        let wait_max_ms = self.write_audit_publish.wait_max_ms;
+        within("write-audit-publish.wait-max-ms", wait_max_ms, 0..=AGE_MAX_MS, "at most a thousand years")?;
         self.compact_options(None)?;
         Ok(())
     }

@@ -32,8 +32,8 @@ pub struct OutputRows {
 /// The map from positions in the inputs to positions in the outputs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowMap {
-    /// By path, with the number of its first row that was kept.
-    inputs: HashMap<String, (u64, InputRows)>,
+    /// By path, with the number of its first row that was kept; several where a table lists a file more than once.
+    inputs: HashMap<String, Vec<(u64, InputRows)>>,
     /// In order, with the number of its first row.
     outputs: Vec<(u64, OutputRows)>,
 }
@@ -49,9 +49,6 @@ pub enum RemapError {
         /// Rows of the outputs.
         written: u64,
     },
-    /// A file is named twice.
-    #[error("the file `{0}` is rewritten twice")]
-    Twice(String),
     /// A file is not among the inputs.
     #[error("the file `{0}` was not rewritten")]
     Unknown(String),
@@ -71,21 +68,19 @@ pub enum RemapError {
 }
 
 impl RowMap {
-    /// The map of inputs to outputs, both in the order in which their rows were read and written.
+    /// The map of inputs to outputs, both in the order in which their rows were read and written. A file that a table lists
+    /// several times is an input as often.
     ///
     /// Fails unless the outputs hold as many rows as were kept, so that nothing was lost or doubled.
     pub fn new(inputs: Vec<InputRows>, outputs: Vec<OutputRows>) -> Result<RowMap, RemapError> {
         let mut kept = 0_u64;
-        let mut by_path = HashMap::with_capacity(inputs.len());
+        let mut by_path: HashMap<String, Vec<_>> = HashMap::with_capacity(inputs.len());
         for input in inputs {
             input.check(&input.deleted)?;
             let first = kept;
             let rows = input.rows - input.deleted.cardinality();
             kept = kept.checked_add(rows).ok_or(RemapError::TooMany)?;
-            let path = input.path.clone();
-            if by_path.insert(path.clone(), (first, input)).is_some() {
-                return Err(RemapError::Twice(path));
-            }
+            by_path.entry(input.path.clone()).or_default().push((first, input));
         }
         let mut written = 0_u64;
         let mut in_order = Vec::with_capacity(outputs.len());
@@ -105,21 +100,36 @@ impl RowMap {
         self.inputs.contains_key(path)
     }
 
-    /// Where deletes of one input have to go: for each output that is affected, its path and the positions in it.
+    /// Where deletes of one input file have to go: for each output that is affected, its path and the positions in it.
     ///
     /// Positions that were deleted when the input was read are not in any output, and are passed over; so a deletion vector
-    /// may be given as it is, with all that it held before.
+    /// may be given as it is, with all that it held before. Each time that the file was read has rows of its own.
+    ///
+    /// Fails if the file is not an input, or has no row at one of the positions.
     pub fn translate(
         &self,
         path: &str,
         deleted: &DeletionVector,
     ) -> Result<BTreeMap<&str, DeletionVector>, RemapError> {
-        let (first, input) = self.inputs.get(path).ok_or_else(|| RemapError::Unknown(path.to_owned()))?;
-        input.check(deleted)?;
+        let readings = self.inputs.get(path).ok_or_else(|| RemapError::Unknown(path.to_owned()))?;
         let mut moved: BTreeMap<&str, DeletionVector> = BTreeMap::new();
+        for (first, input) in readings {
+            self.translate_reading(*first, input, deleted, &mut moved)?;
+        }
+        Ok(moved)
+    }
+
+    fn translate_reading<'m>(
+        &'m self,
+        first: u64,
+        input: &InputRows,
+        deleted: &DeletionVector,
+        moved: &mut BTreeMap<&'m str, DeletionVector>,
+    ) -> Result<(), RemapError> {
+        input.check(deleted)?;
         let mut gone = input.deleted.iter().peekable();
         let mut gone_before = 0;
-        let mut output = self.output_of(*first);
+        let mut output = self.output_of(first);
         for position in deleted.iter() {
             while gone.next_if(|gone| *gone < position).is_some() {
                 gone_before += 1;
@@ -136,7 +146,7 @@ impl RowMap {
             let vector = moved.entry(output.path.as_str()).or_default();
             vector.insert(number - first_of_output).map_err(|_| RemapError::TooMany)?;
         }
-        Ok(moved)
+        Ok(())
     }
 
     /// As [`RowMap::translate`], for deletes of several inputs: what has to be added to each output's deletes.

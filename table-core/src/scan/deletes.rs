@@ -17,9 +17,6 @@ use crate::manifest::list::ManifestFile;
 use crate::manifest::partition::PartitionTuple;
 use crate::metadata::types::Primitive;
 
-/// The reserved field id of a position delete's `file_path` (specification, "Reserved Field IDs").
-const DELETE_FILE_PATH_ID: i32 = i32::MAX - 101;
-
 /// The delete files that matter to a scan.
 #[derive(Default)]
 pub struct DeleteIndex {
@@ -59,6 +56,7 @@ struct Key {
     required: bool,
     null_count: Option<i64>,
     value_count: Option<i64>,
+    nan_count: Option<i64>,
     lower: Option<Value>,
     upper: Option<Value>,
 }
@@ -66,16 +64,16 @@ struct Key {
 impl DeleteIndex {
     /// Indexes the delete files of manifests, those that the scan's filter rules out left aside.
     ///
-    /// Fails with [`ScanError::Damaged`] if two deletion vectors are for one data file.
+    /// Fails with [`ScanError::Damaged`] if two deletion vectors are for one data file, unless one vector is listed twice.
     pub fn build(
         scan: &Scan,
         manifests: Vec<(Arc<Manifest>, ManifestFile)>,
     ) -> Result<DeleteIndex, ScanError> {
         let mut index = DeleteIndex::default();
-        for (number, (manifest, listed)) in manifests.iter().enumerate() {
-            index.add_manifest(scan, number, manifest, listed)?;
+        for (number, (manifest, listed)) in manifests.into_iter().enumerate() {
+            index.manifests.push((Arc::clone(&manifest), listed.clone()));
+            index.add_manifest(scan, number, &manifest, &listed)?;
         }
-        index.manifests = manifests;
         let files = &index.files;
         let by_sequence =
             |numbers: &mut Vec<usize>| numbers.sort_by_key(|number| files[*number].sequence_number);
@@ -220,7 +218,7 @@ impl DeleteIndex {
         tuple: impl FnOnce() -> PartitionTuple,
     ) -> Result<(), ScanError> {
         let number = self.files.len();
-        let of_one = of_one_file(file);
+        let of_one = file.sole_data_file();
         if file.format().eq_ignore_ascii_case("puffin") {
             let path = of_one.ok_or_else(|| {
                 ScanError::Damaged(format!(
@@ -228,8 +226,18 @@ impl DeleteIndex {
                     file.path()
                 ))
             })?;
-            if self.vectors_by_path.insert(path.to_owned(), number).is_some() {
-                return Err(ScanError::Damaged(format!("`{path}` has two deletion vectors")));
+            match self.vectors_by_path.get(path).copied() {
+                None => {
+                    self.vectors_by_path.insert(path.to_owned(), number);
+                }
+                // One vector may be listed several times: then the newest entry is for all data files that others are for.
+                Some(before) if self.file(before).is_some_and(|before| is_same_vector(&before, file)) => {
+                    let is_older = |before: &Indexed| before.sequence_number < indexed.sequence_number;
+                    if self.files.get(before).is_some_and(is_older) {
+                        self.vectors_by_path.insert(path.to_owned(), number);
+                    }
+                }
+                Some(_) => return Err(ScanError::Damaged(format!("`{path}` has two deletion vectors"))),
             }
         } else if let Some(path) = of_one {
             self.positions_by_path.entry(path.to_owned()).or_default().push(number);
@@ -285,6 +293,7 @@ impl Key {
             required: column.is_some_and(|column| column.required),
             null_count: file.null_count(id),
             value_count: file.value_count(id),
+            nan_count: file.nan_count(id),
             lower: bound(file.lower(id)),
             upper: bound(file.upper(id)),
         }
@@ -297,6 +306,12 @@ impl Key {
         let has_only_nulls =
             |nulls: Option<i64>, values: Option<i64>| !self.required && nulls.is_some() && nulls == values;
         if may_have_nulls(data_nulls) && may_have_nulls(self.null_count) {
+            return true;
+        }
+        // Bounds do not tell of NaN. Java forgets it here.
+        let is_float = matches!(self.primitive, Some(Primitive::Float | Primitive::Double));
+        let may_have_nans = |nans: Option<i64>| is_float && nans.is_none_or(|nans| nans > 0);
+        if may_have_nans(file.nan_count(self.id)) && may_have_nans(self.nan_count) {
             return true;
         }
         if has_only_nulls(data_nulls, data_values) && !may_have_nulls(self.null_count) {
@@ -325,14 +340,9 @@ impl Key {
     }
 }
 
-/// The one data file that position deletes are for: as written, or because both bounds of the path are the same.
-pub(crate) fn of_one_file<'a>(file: &File<'a>) -> Option<&'a str> {
-    if let Some(path) = file.referenced_data_file() {
-        return Some(path);
-    }
-    let lower = file.lower_bounds()?.find(DELETE_FILE_PATH_ID)?;
-    let upper = file.upper_bounds()?.find(DELETE_FILE_PATH_ID)?;
-    if lower == upper { std::str::from_utf8(lower).ok() } else { None }
+fn is_same_vector(one: &File<'_>, other: &File<'_>) -> bool {
+    let place = |file: &File<'_>| (file.content_offset(), file.content_size_bytes());
+    one.path() == other.path() && place(one) == place(other)
 }
 
 pub(crate) fn sequence_number(file: &File<'_>) -> Result<i64, ScanError> {

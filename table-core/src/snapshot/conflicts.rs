@@ -207,7 +207,7 @@ impl<'a> Conflicts<'a> {
     fn look_at_delete(&mut self, file: &File<'_>, tuple: &PartitionTuple, filter: Option<&PartitionMatch>) {
         if self.looks.vectors
             && file.format().eq_ignore_ascii_case("puffin")
-            && let Some(target) = file.referenced_data_file().filter(|path| self.targets.contains(path))
+            && let Some(target) = file.sole_data_file().filter(|path| self.targets.contains(path))
         {
             self.vectors.push(target.to_owned());
         }
@@ -242,12 +242,16 @@ impl<'a> Conflicts<'a> {
         if hit.is_empty() {
             return;
         }
-        // A later commit may carry over what an earlier one added, so that it is seen twice.
-        self.of_removed.entry(DeleteKey::read(delete)).or_insert_with(|| NewDelete {
-            data_files: hit.into_iter().map(str::to_owned).collect(),
+        // A later commit may carry over what an earlier one added, so that it is seen twice; or it is listed twice, for the files
+        // of two partitions.
+        let found = self.of_removed.entry(DeleteKey::read(delete)).or_insert_with(|| NewDelete {
+            data_files: Vec::new(),
             delete: DataFile::read(delete, tuple.clone()),
             sequence_number: delete.sequence_number().unwrap_or(self.since_number + 1),
         });
+        found.data_files.extend(hit.into_iter().map(str::to_owned));
+        found.data_files.sort_unstable();
+        found.data_files.dedup();
     }
 }
 

@@ -36,6 +36,9 @@ pub enum Conflict {
     /// Files that the change removes or refers to are not there any more.
     #[error("files are gone that the change is about: {}", some(.0))]
     FilesGone(Vec<String>),
+    /// Files that a rewrite removes are listed more or less often than when it read them.
+    #[error("files are listed more or less often than before: {}", some(.0))]
+    EntriesChanged(Vec<String>),
     /// Rows were deleted from files that the change removes, and would come back with what replaces them.
     #[error("rows were deleted since from files that the change removes: {}", some(.0.iter().flat_map(|found| &found.data_files)))]
     NewDeletes(Vec<NewDelete>),

@@ -1,9 +1,9 @@
 //! Taking files out of manifests: which of a manifest's files go, and the manifest without them. As Java's
 //! `ManifestFilterManager`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::change::{Change, DeleteKey};
+use super::change::{Change, DeleteKey, Kind};
 use super::error::{Conflict, SnapshotError};
 use super::output::Output;
 use super::partitions::may_contain;
@@ -23,8 +23,10 @@ pub(super) struct Removal {
     rows: Option<RowMatch>,
     /// The partitions of the files to remove, unless some are not known.
     partitions: Option<Vec<(i32, PartitionTuple)>>,
-    /// Data files that were found and removed.
-    gone: HashSet<String>,
+    /// How often the data files that a rewrite has read are listed.
+    entries: HashMap<String, usize>,
+    /// Data files that were found and removed, with how often they were listed.
+    gone: HashMap<String, usize>,
     gone_deletes: HashSet<DeleteKey>,
     /// Delete files with a lesser number apply to nothing.
     sequence_number_min: i64,
@@ -34,6 +36,12 @@ impl Removal {
     pub(super) fn new(change: &Change, rows: Option<RowMatch>) -> Removal {
         let known = change.removed_data.iter().map(|file| &file.path);
         let partitions = change.removed_data.iter().map(|file| (file.spec_id, file.partition.clone()));
+        let mut entries: HashMap<String, usize> = HashMap::new();
+        if change.kind == Kind::Replace {
+            for file in &change.removed_data {
+                *entries.entry(file.path.clone()).or_default() += 1;
+            }
+        }
         Removal {
             paths: known.chain(&change.removed_paths).cloned().collect(),
             deletes: change.removed_deletes.iter().cloned().collect(),
@@ -44,7 +52,8 @@ impl Removal {
                 partitions
             }),
             rows,
-            gone: HashSet::new(),
+            entries,
+            gone: HashMap::new(),
             gone_deletes: HashSet::new(),
             sequence_number_min: 0,
         }
@@ -105,22 +114,28 @@ impl Removal {
                 continue;
             }
             writer.deleted(&owned, origin).map_err(damaged)?;
-            if self.is_first(&owned) {
-                summary.remove(spec, &owned);
-            } else {
-                summary.remove_duplicate();
+            summary.remove(spec, &owned);
+            if !self.is_first(&owned) {
+                summary.note_duplicate();
             }
         }
         output.finish(writer).map(Some)
     }
 
-    /// Fails if something that should have been removed was not there.
+    /// Fails if something that should have been removed was not there, or if a data file was listed more or less often than the
+    /// rewrite that removes it has read it.
     pub(super) fn check_found(&self) -> Result<(), SnapshotError> {
-        let paths = self.paths.difference(&self.gone).cloned();
+        let paths = self.paths.iter().filter(|path| !self.gone.contains_key(*path)).cloned();
         let deletes = self.deletes.difference(&self.gone_deletes).map(|key| key.path.clone());
         let mut missing: Vec<_> = paths.chain(deletes).collect();
         missing.sort();
-        if missing.is_empty() { Ok(()) } else { Err(Conflict::FilesGone(missing).into()) }
+        if !missing.is_empty() {
+            return Err(Conflict::FilesGone(missing).into());
+        }
+        let other = self.entries.iter().filter(|(path, count)| self.gone.get(*path) != Some(*count));
+        let mut other: Vec<_> = other.map(|(path, _)| path.clone()).collect();
+        other.sort();
+        if other.is_empty() { Ok(()) } else { Err(Conflict::EntriesChanged(other).into()) }
     }
 
     /// For each entry of a manifest, whether its file goes.
@@ -142,7 +157,11 @@ impl Removal {
 
     fn is_first(&mut self, file: &DataFile) -> bool {
         match file.content {
-            Content::Data => self.gone.insert(file.path.clone()),
+            Content::Data => {
+                let count = self.gone.entry(file.path.clone()).or_default();
+                *count += 1;
+                *count == 1
+            }
             Content::PositionDeletes | Content::EqualityDeletes => {
                 self.gone_deletes.insert(DeleteKey::of(file))
             }
@@ -180,7 +199,7 @@ impl Removal {
     fn is_dangling(&self, file: &File<'_>) -> bool {
         let number = file.sequence_number().unwrap_or(0);
         let is_old = number > 0 && number < self.sequence_number_min;
-        is_old || file.referenced_data_file().is_some_and(|path| self.gone.contains(path))
+        is_old || file.sole_data_file().is_some_and(|path| self.gone.contains_key(path))
     }
 }
 

@@ -36,7 +36,7 @@ impl<'a> Removed<'a> {
     /// The files that a delete may delete rows from, going by the partition it is for and by the one file that it names, if
     /// it does.
     pub(super) fn hit_by(&self, delete: &File<'_>, tuple: &PartitionTuple) -> Vec<&'a str> {
-        if let Some(target) = delete.referenced_data_file() {
+        if let Some(target) = delete.sole_data_file() {
             return self.paths.get(target).copied().into_iter().collect();
         }
         let spec_id = delete.spec_id();

@@ -73,8 +73,9 @@ impl Summary {
         self.partitions.insert(partition(spec, file));
     }
 
-    /// A file that is listed twice is removed twice, and counted once.
-    pub(super) fn remove_duplicate(&mut self) {
+    /// Notes that a removed file was listed more than once. Each of its entries counts as removed, because each was counted
+    /// when it was added; Java counts the first alone, and its totals are wrong from then on.
+    pub(super) fn note_duplicate(&mut self) {
         self.duplicates += 1;
     }
 

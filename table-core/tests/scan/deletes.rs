@@ -80,9 +80,15 @@ fn say<'a>(file: &mut Json, outer: &mut Json, word: &str, words: &mut impl Itera
     let mut next = || words.next().unwrap();
     match word {
         "of" => file["referenced_data_file"] = json!(next()),
-        "between" => {
-            file["lower_bounds"] = json!({"2147483546": next()});
-            file["upper_bounds"] = json!({"2147483546": next()});
+        // By the ids of `file_path`, `_file` and a column of the table.
+        "between" | "between_files" | "between_rows" => {
+            let id = match word {
+                "between" => "2147483546",
+                "between_files" => "2147483646",
+                _ => "2",
+            };
+            file["lower_bounds"] = json!({ id: next() });
+            file["upper_bounds"] = json!({ id: next() });
         }
         "gone" => outer["status"] = json!(2),
         "plain" => file["equality_ids"] = Json::Null,
@@ -166,6 +172,9 @@ fn position_deletes_may_be_for_one_file() {
     check("a 1, b 1, p 2 positions between a a", "a: p; b");
     check("a 1, b 1, c 1, p 2 positions between a b", "a: p; b: p; c: p");
     check("a 1, b 1, p 2 positions of b between a a", "a; b: p");
+    // As DuckDB writes it. What rows hold says nothing.
+    check("a 1, b 1, p 2 positions between_files a a", "a: p; b");
+    check("a 1, b 1, p 2 positions between_rows a a", "a: p; b: p");
     // Whatever partition they are listed in.
     check("x/a 1, p 2 positions of a", "a: p");
     check("a 3, p 2 positions of a", "a");
@@ -177,6 +186,21 @@ fn a_deletion_vector_takes_the_place_of_position_deletes() {
     check("a 1, e 3 equality, v 3 vector of a", "a: e v");
     check("a 2, v 2 vector of a", "a: v");
     check("a 1, v 2 vector of nowhere", "a");
+}
+
+#[test]
+fn each_entry_of_a_file_that_is_listed_twice_has_the_deletes_for_its_age() {
+    check("a 1, a 1, p 2 positions of a, e 2 equality", "a: e p; a: e p");
+    check("a 1, a 3, p 2 positions, q 4 positions of a, e 2 equality", "a: e p q; a: q");
+    check("x/a 1, y/a 1, x/e 2 equality", "a: e; a");
+    check("a 1, a 2, v 2 vector of a", "a: v; a: v");
+}
+
+#[test]
+fn a_delete_that_is_listed_twice_is_for_what_either_entry_is_for() {
+    check("a 1, b 2, e 2 equality, e 3 equality", "a: e e; b: e");
+    check("a 1, b 3, v 1 vector of a, v 2 vector of a", "a: v; b");
+    check("a 2, v 2 vector of a, v 1 vector of a", "a: v");
 }
 
 #[test]
@@ -194,6 +218,38 @@ fn equality_deletes_are_left_out_where_the_metrics_of_both_rule_them_out() {
     check("a 1 nulls=10, b 1 nulls=3 id=1..9, c 1 id=1..9, e 2 equality id=20..30", "a; b; c");
     check("a 1 nulls=10, b 1 nulls=3 id=1..9, c 1 id=1..9, e 2 equality nulls=10", "a: e; b: e; c");
     check("a 1 nulls=10, c 1 id=1..9, e 2 equality nulls=1 id=20..30", "a: e; c");
+}
+
+/// Bounds do not tell of NaN, which is equal to NaN.
+#[test]
+fn a_delete_of_nan_is_for_files_that_may_hold_it() {
+    let planned = |nans_of_data: Option<i64>, nans_of_delete: Option<i64>| {
+        let of = |path: &str, number: i64, value: f64, nans: Option<i64>| {
+            let bound = json!({"7": value.to_le_bytes()});
+            let mut file = json!({
+                "file_path": path, "lower_bounds": bound, "upper_bounds": bound, "value_counts": {"7": 10},
+                "null_value_counts": {"7": 0},
+                "entry": {"status": 0, "sequence_number": number, "file_sequence_number": number},
+            });
+            if let Some(nans) = nans {
+                file["nan_value_counts"] = json!({"7": nans});
+            }
+            file
+        };
+        let data = entry(of("a", 1, 5.0, nans_of_data));
+        let mut delete = of("e", 2, 1.0, nans_of_delete);
+        delete["content"] = json!(2);
+        delete["equality_ids"] = json!([7]);
+        let manifests = vec![
+            (listed(0, ManifestContent::Data), manifest(&[], &[data])),
+            (listed(0, ManifestContent::Deletes), manifest(&[], &[entry(delete)])),
+        ];
+        show(&plan(&table(&[json!([])]), &json!({}), manifests).unwrap())
+    };
+    assert_eq!(planned(Some(1), Some(1)), "a: e");
+    assert_eq!(planned(None, Some(1)), "a: e");
+    assert_eq!(planned(Some(0), Some(1)), "a");
+    assert_eq!(planned(Some(1), Some(0)), "a");
 }
 
 #[test]

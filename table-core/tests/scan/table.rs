@@ -24,6 +24,7 @@ pub(crate) fn table(specs: &[Json]) -> TableMetadata {
         (4, "d", "decimal(9, 2)"),
         (5, "f", "fixed[3]"),
         (6, "odd name.x", "string"),
+        (7, "x", "double"),
     ];
     let fields =
         columns.map(|(id, name, kind)| json!({"id": id, "name": name, "required": false, "type": kind}));
@@ -38,7 +39,7 @@ pub(crate) fn table(specs: &[Json]) -> TableMetadata {
     };
     let document = json!({
         "format-version": 2, "table-uuid": "0d2c1f6b-6a52-4d59-9c3e-6f3f8c4ad2a2", "location": "file:///t",
-        "last-sequence-number": 4, "last-updated-ms": 9, "last-column-id": 6, "current-schema-id": 0,
+        "last-sequence-number": 4, "last-updated-ms": 9, "last-column-id": 7, "current-schema-id": 0,
         "schemas": [{"type": "struct", "schema-id": 0, "fields": fields}],
         "default-spec-id": 0, "partition-specs": specs, "last-partition-id": 1999,
         "default-sort-order-id": 0, "sort-orders": [{"order-id": 0, "fields": []}], "properties": {},

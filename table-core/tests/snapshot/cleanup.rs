@@ -317,7 +317,9 @@ fn step(lake: &mut Lake, step: &Step, round: usize) -> Result<(), TestCaseError>
         Step::Replace(seed) => {
             if let Some(file) = pick(&files, *seed).filter(|_| has_head) {
                 let next = data(&format!("r{round}"), "x");
-                lake.commit(&replace(&[file], &[next], lake.head()));
+                let entries: Vec<_> = lake.live().into_iter().map(|entry| entry.file).collect();
+                let entries: Vec<_> = entries.into_iter().filter(|entry| entry.path == file.path).collect();
+                lake.commit(&replace(&entries, &[next], lake.head()));
             }
         }
         Step::Rewrite => drop(lake.rewrite(|_| true, Clustering::AsRead)),

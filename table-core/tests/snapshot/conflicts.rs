@@ -302,3 +302,35 @@ fn all_of_the_history_counts_where_no_start_is_given() {
     let change = Change { checks: Checks::default(), ..rewrite_a() };
     assert_eq!(deleted_from(conflict(&lake, &change)), [pair("a", "p")]);
 }
+
+#[test]
+fn a_rewrite_takes_all_entries_of_a_file_or_none() {
+    let mut lake = Lake::new(2);
+    lake.commit(&append(&[data("a", "x")]));
+    lake.commit(&append(&[data("a", "x")]));
+    let once = replace(&[data("a", "x")], &[data("b", "x")], 2);
+    let changed = Conflict::EntriesChanged(vec!["a".to_owned()]);
+    assert_eq!(conflict(&lake, &once), changed);
+    let twice = replace(&[data("a", "x"), data("a", "x")], &[data("b", "x"), data("c", "x")], 2);
+    // Added once more meanwhile: its rows would be lost.
+    let mut other = Lake { metadata: lake.metadata.clone(), files: lake.files.clone(), ..lake };
+    other.commit(&append(&[data("a", "x")]));
+    assert_eq!(conflict(&other, &twice), changed);
+    let mut lake = Lake::new(2);
+    lake.commit(&append(&[data("a", "x")]));
+    lake.commit(&append(&[data("a", "x")]));
+    lake.commit(&twice);
+    assert_eq!(lake.show(), "b@3 c@3");
+}
+
+/// A position delete file that is listed in two partitions is for the files of both.
+#[test]
+fn deletes_that_are_listed_twice_are_found_for_all_files_that_they_are_for() {
+    let mut lake = Lake::new(2);
+    lake.commit(&append(&[data("a", "x"), data("b", "y")]));
+    lake.commit(&row_delta(&[], &[positions("p", "x"), positions("p", "y")]));
+    let rewrite = replace(&[data("a", "x"), data("b", "y")], &[data("c", "x"), data("d", "y")], 1);
+    let Conflict::NewDeletes(found) = conflict(&lake, &rewrite) else { panic!("deletes") };
+    let files: Vec<_> = found.iter().flat_map(|found| &found.data_files).collect();
+    assert_eq!(files, ["a", "b"]);
+}

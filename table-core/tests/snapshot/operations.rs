@@ -269,6 +269,25 @@ fn deletes_of_one_file_go_with_it() {
     assert_eq!(lake.show(), "");
 }
 
+/// By its bounds, whichever reserved id of paths these carry.
+#[test]
+fn position_deletes_of_one_file_go_with_it() {
+    for id in [2_147_483_546, 2_147_483_646] {
+        let mut own = positions("p", "x");
+        own.metrics.lower_bounds.insert(id, b"a".to_vec());
+        own.metrics.upper_bounds.insert(id, b"a".to_vec());
+        let mut lake = Lake::new(2);
+        lake.commit(&append(&[data("a", "x")]));
+        // As an update: rows that are deleted and written anew.
+        lake.commit(&row_delta(&[data("b", "x")], &[own]));
+        lake.commit(&replace(&[data("a", "x")], &[data("c", "x")], 2));
+        assert_eq!(
+            (lake.show().as_str(), lake.summary("total-delete-files").as_deref()),
+            ("b@2 c@3", Some("0"))
+        );
+    }
+}
+
 #[test]
 fn deletes_are_rewritten_with_the_number_they_had() {
     let mut lake = Lake::new(2);

@@ -113,14 +113,35 @@ fn deletion_vectors_are_counted_by_their_own_size() {
     );
 }
 
+/// Java counts the first entry alone, and leaves a total of one file in an empty table.
 #[test]
-fn a_file_listed_twice_is_counted_once() {
+fn each_entry_of_a_file_that_is_listed_twice_counts() {
     let mut lake = Lake::new(2);
     lake.commit(&append(&[data("a", "x")]));
-    lake.commit(&append(&[data("a", "x")]));
+    lake.commit(&append(&[data("a", "x"), data("b", "x")]));
     lake.commit(&delete(&["a"]));
-    check(&lake, &[("deleted-data-files", Some("1")), ("deleted-duplicate-files", Some("1"))]);
-    assert_eq!(lake.show(), "");
+    check(
+        &lake,
+        &[
+            ("deleted-data-files", Some("2")),
+            ("deleted-records", Some("20")),
+            ("deleted-duplicate-files", Some("1")),
+            ("total-data-files", Some("1")),
+            ("total-records", Some("10")),
+        ],
+    );
+    assert_eq!(lake.show(), "b@2");
+}
+
+#[test]
+fn each_entry_of_a_delete_that_is_listed_twice_counts() {
+    let mut lake = Lake::new(2);
+    lake.commit(&append(&[data("a", "x")]));
+    lake.commit(&row_delta(&[], &[equality("e", "x")]));
+    lake.commit(&row_delta(&[], &[equality("e", "x")]));
+    let removed_deletes = keys(&[equality("e", "x")]);
+    lake.commit(&Change { removed_deletes, ..Change::new(Kind::Replace) });
+    check(&lake, &[("removed-delete-files", Some("2")), ("total-delete-files", Some("0"))]);
 }
 
 #[test]

@@ -144,6 +144,25 @@ impl Table {
         change.added_data.into_iter().map(|file| file.path).collect()
     }
 
+    /// Appends one file of rows several times, each time with a commit of its own, so that the table lists it as often; gives its
+    /// path.
+    pub async fn append_repeatedly(&self, rows: &[Row], times: usize) -> String {
+        let mut change = Change::new(Kind::Append);
+        change.added_data = vec![write_rows(&self.metadata().await, rows)];
+        for _ in 0..times {
+            self.commit(&self.metadata().await, &change).await.expect(200);
+        }
+        change.added_data.remove(0).path
+    }
+
+    /// Appends a file once more that the table lists already.
+    pub async fn append_entry_of(&self, path: &str) {
+        let metadata = self.metadata().await;
+        let mut change = Change::new(Kind::Append);
+        change.added_data = vec![listed(&metadata, path)];
+        self.commit(&metadata, &change).await.expect(200);
+    }
+
     /// Puts rows into a new file in place of some files, as an overwrite does.
     pub async fn replace(&self, paths: &[String], rows: &[Row]) {
         let metadata = self.metadata().await;
@@ -294,6 +313,19 @@ fn new_location(metadata: &TableMetadata, partition: &PartitionTuple, ending: &s
     let folder = Path::new(local(&location)).parent().expect("a folder").to_owned();
     fs::create_dir_all(folder).expect("a folder for data");
     location
+}
+
+/// A data file as the current snapshot lists it, in a table without partitions.
+fn listed(metadata: &TableMetadata, path: &str) -> DataFile {
+    let snapshot = metadata.current_snapshot().expect("a snapshot");
+    let list = snapshot.manifest_list().expect("a snapshot").expect("a manifest list");
+    for line in list::decode(&read(&list), MANIFEST_BYTES_MAX).expect("a manifest list") {
+        let manifest = Manifest::decode(&read(&line.path), MANIFEST_BYTES_MAX).expect("a manifest");
+        if let Some(file) = manifest.files(&line).find(|file| file.path() == path) {
+            return DataFile { first_row_id: None, ..DataFile::read(&file, PartitionTuple::new()) };
+        }
+    }
+    panic!("{path} is not listed");
 }
 
 fn partition_of(metadata: &TableMetadata, part: i32) -> PartitionTuple {

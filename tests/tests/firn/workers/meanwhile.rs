@@ -183,7 +183,10 @@ async fn a_writer_that_replaces_files_of_a_group_comes_first(backend: Backend) {
     rows.retain(|row| row[2] != 1);
     rows.extend((500..510).map(|id| vec![json!(id), json!(format!("row {id}")), json!(1)]));
     let job = done(&firn, &id).await;
-    assert!(job["result"]["left"].to_string().contains("replaced or removed meanwhile"), "{job}");
+    assert!(
+        job["result"]["left"].to_string().contains("replaced, removed or added again meanwhile"),
+        "{job}"
+    );
     check_compacted(&of, &rows, 3).await;
 }
 

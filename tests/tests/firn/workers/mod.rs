@@ -7,6 +7,8 @@ mod command;
 mod convert;
 mod ends;
 mod meanwhile;
+mod publish;
+mod repeated;
 mod room;
 
 use std::time::Duration;

@@ -1,0 +1,118 @@
+//! Write-audit-publish: commits beside `main` that become `main` by a fast-forward once they were looked at. The fast-forward
+//! fails as soon as `main` has moved, so whatever only rewrites files has to wait for it; but not for ever.
+//!
+//! Commits are on a branch that descends from the head of `main`, or staged (`wap.id`) without a branch. A staged append does not
+//! count: it is published by adding its files to `main` as it is by then.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::expr::value::Value;
+use crate::metadata::error::MetadataError;
+use crate::metadata::snapshot::{MAIN_BRANCH, RefKind, Snapshot};
+use crate::metadata::table::TableMetadata;
+
+/// How long `main` is left alone after the last commit that waits, where no policy says otherwise.
+pub const WAIT_MAX_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// The summary property of snapshots that are staged.
+const STAGED: &str = "wap.id";
+
+/// What waits to be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpublished {
+    /// Such as "the branch `audit`".
+    pub what: String,
+    /// Until when `main` is left alone, in milliseconds since 1970.
+    pub until_ms: i64,
+}
+
+/// What keeps `main` from being rewritten at an instant; of several, what does so for longest. A wait of 0 ms is none.
+///
+/// Fails if the summary of a snapshot cannot be read.
+pub fn unpublished(
+    metadata: &TableMetadata,
+    wait_max_ms: i64,
+    now_ms: i64,
+) -> Result<Option<Unpublished>, MetadataError> {
+    let Some(head) = metadata.current_snapshot() else { return Ok(None) };
+    // A clock that is ahead makes nobody wait for longer.
+    let until = |snapshot: &Snapshot| snapshot.timestamp_ms().min(now_ms).saturating_add(wait_max_ms);
+    let is_young = |snapshot: &Snapshot| until(snapshot) > now_ms;
+    let mut descent = Descent::new(metadata, head.id());
+    let mut found: Vec<Unpublished> = Vec::new();
+    let mut heads = HashSet::from([head.id()]);
+    for (name, reference) in metadata.refs().iter() {
+        let Some(snapshot) = metadata.snapshot(reference.snapshot_id) else { continue };
+        let is_other_branch = reference.kind == RefKind::Branch && name != MAIN_BRANCH;
+        heads.insert(snapshot.id());
+        if is_other_branch && is_young(snapshot) && descent.is_below(snapshot) {
+            let what = format!("the branch `{name}`");
+            found.push(Unpublished { what, until_ms: until(snapshot) });
+        }
+    }
+    for snapshot in metadata.snapshots().iter().filter(|snapshot| is_young(snapshot)) {
+        if !heads.contains(&snapshot.id())
+            && descent.is_below(snapshot)
+            && let Some(id) = staged(snapshot)?
+        {
+            let what = format!("the staged snapshot {} (`wap.id` {id})", snapshot.id());
+            found.push(Unpublished { what, until_ms: until(snapshot) });
+        }
+    }
+    Ok(found.into_iter().max_by_key(|unpublished| unpublished.until_ms))
+}
+
+impl Unpublished {
+    /// In a sentence.
+    pub fn explain(&self) -> String {
+        let instant =
+            Value::Timestamptz(self.until_ms.saturating_div(1000).saturating_mul(1_000_000)).to_json();
+        let instant = instant.as_str().unwrap_or_default().replace(".000000+00:00", "Z");
+        let what = &self.what;
+        format!(
+            "{what} descends from the head of `main` and waits to be published by a fast-forward; `main` is left alone until \
+             {instant}, or as `write-audit-publish.wait-max-ms` has it"
+        )
+    }
+}
+
+/// The id that a snapshot is staged by, if a fast-forward is the only sure way to publish it.
+fn staged(snapshot: &Snapshot) -> Result<Option<String>, MetadataError> {
+    let summary = snapshot.summary()?;
+    let find = |name: &str| summary.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    Ok(find(STAGED).filter(|_| find("operation").is_none_or(|kind| kind != "append")).cloned())
+}
+
+/// Which snapshots descend from one; each is looked at once.
+struct Descent<'a> {
+    snapshots: HashMap<i64, &'a Snapshot>,
+    known: HashMap<i64, bool>,
+}
+
+impl<'a> Descent<'a> {
+    fn new(metadata: &'a TableMetadata, from: i64) -> Descent<'a> {
+        let snapshots = metadata.snapshots().iter();
+        Descent {
+            snapshots: snapshots.map(|snapshot| (snapshot.id(), snapshot)).collect(),
+            known: HashMap::from([(from, true)]),
+        }
+    }
+
+    /// Whether a snapshot descends from that one, and is not the same.
+    fn is_below(&mut self, snapshot: &Snapshot) -> bool {
+        let mut passed = Vec::new();
+        let mut next = snapshot.parent_id();
+        let is_below = loop {
+            let Some(id) = next else { break false };
+            if let Some(known) = self.known.get(&id) {
+                break *known;
+            }
+            // A circle ends it, too.
+            self.known.insert(id, false);
+            passed.push(id);
+            next = self.snapshots.get(&id).and_then(|snapshot| snapshot.parent_id());
+        };
+        self.known.extend(passed.into_iter().map(|id| (id, is_below)));
+        is_below
+    }
+}

@@ -1,0 +1,73 @@
+"""Write-audit-publish beside maintenance: `main` does not move while commits beside it wait to be published."""
+
+import harness
+import keyed
+import pytest
+
+SMALL = {"compact": {"inputs-min": 2, "delete-ratio": 0.001}, "rewrite-manifests": {"manifests-min": 2}}
+
+
+def maintain(place, policy=SMALL):
+    """The reports on what would move `main`; expiry may go on."""
+    table = f"{harness.WAREHOUSE}.{place.name}.t"
+    flags = ["--action", "compact", "--action", "rewrite-manifests"]
+    return keyed.maintain(harness.URI, table, *flags, policy=policy)
+
+
+def is_left_alone(place):
+    head = place.table("t").current_snapshot().snapshot_id
+    reports = maintain(place)
+    assert place.table("t").current_snapshot().snapshot_id == head
+    return all(any("`main` is left alone until 2" in left for left in report["left"]) for report in reports)
+
+
+@pytest.fixture
+def audited(place):
+    place.spark("CREATE TABLE @t (id BIGINT) TBLPROPERTIES ('format-version' = '2', 'write.delete.mode' = 'merge-on-read')")
+    for number in range(4):
+        place.spark(f"INSERT INTO @t VALUES ({number})")
+    return place
+
+
+def test_a_branch_can_be_fast_forwarded_to_after_maintenance_ran(audited):
+    audited.spark("ALTER TABLE @t CREATE BRANCH audit")
+    audited.spark("INSERT INTO @t.branch_audit VALUES (10)")
+    assert is_left_alone(audited)
+    audited.spark_call("fast_forward", f"'{audited.name}.t', 'main', 'audit'")
+    expected = [(number,) for number in (0, 1, 2, 3, 10)]
+    audited.check("t", expected)
+    # Nothing waits any more.
+    assert maintain(audited)[0]["committed"]
+    audited.check("t", expected)
+
+
+def test_a_staged_delete_can_be_published_after_maintenance_ran(audited):
+    audited.spark("ALTER TABLE @t SET TBLPROPERTIES ('write.wap.enabled' = 'true')")
+    audited.spark("SET spark.wap.id = audit-7")
+    try:
+        audited.spark("DELETE FROM @t WHERE id = 2")
+    finally:
+        audited.spark("RESET spark.wap.id")
+    assert is_left_alone(audited)
+    audited.spark_call("publish_changes", f"'{audited.name}.t', 'audit-7'")
+    audited.check("t", [(0,), (1,), (3,)])
+    assert maintain(audited)[0]["committed"]
+    audited.check("t", [(0,), (1,), (3,)])
+
+
+def test_a_staged_append_holds_nothing_up_and_is_published_on_top(audited):
+    audited.spark("ALTER TABLE @t SET TBLPROPERTIES ('write.wap.enabled' = 'true')")
+    audited.spark("SET spark.wap.id = audit-8")
+    try:
+        audited.spark("INSERT INTO @t VALUES (10)")
+    finally:
+        audited.spark("RESET spark.wap.id")
+    assert maintain(audited)[0]["committed"]
+    audited.spark_call("publish_changes", f"'{audited.name}.t', 'audit-8'")
+    audited.check("t", [(number,) for number in (0, 1, 2, 3, 10)])
+
+
+def test_a_policy_may_not_want_to_wait(audited):
+    audited.spark("ALTER TABLE @t CREATE BRANCH audit")
+    audited.spark("INSERT INTO @t.branch_audit VALUES (10)")
+    assert maintain(audited, {**SMALL, "write-audit-publish": {"wait-max-ms": 0}})[0]["committed"]
