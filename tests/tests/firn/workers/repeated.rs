@@ -107,7 +107,14 @@ async fn what_is_deleted_meanwhile_is_deleted_from_each_entry(backend: Backend) 
         of.append(&[rows(20..29, 0), rows(30..39, 0)]).await;
         let id = compact(&firn, &of).await;
         let _worker = Worker::start(firn.root(), &SLOW);
-        super::begun(&of, 1).await;
+        eventually("a group at work", async || {
+            let doing = job(&firn, &id).await["progress"]["doing"].clone();
+            doing
+                .as_str()
+                .is_some_and(|doing| doing.contains("group") || doing.contains("rewriting"))
+                .then_some(())
+        })
+        .await;
         of.update_rows(&[(repeated, vec![0, 4])], &[]).await;
         assert_eq!(of.rows().await.len(), 3 * 7 + 18);
         let before = of.rows().await;
