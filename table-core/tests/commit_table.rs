@@ -152,7 +152,14 @@ fn the_metadata_log_keeps_as_many_files_as_the_table_says() {
     assert_eq!(applied.metadata.metadata_log().len(), 1);
     assert_eq!(applied.expired_metadata_files.len(), 3);
 
-    let applied = commit(V2, &updates(json!({"write.metadata.previous-versions-max": "many"}))).unwrap();
+    let many = json!({"write.metadata.previous-versions-max": "many"});
+    refuse(V2, &updates(many), "must be a whole number");
+    // A table that has it already can be changed.
+    let many = V2.replace(
+        "\"write.metadata.previous-versions-max\": \"3\"",
+        "\"write.metadata.previous-versions-max\": \"many\"",
+    );
+    let applied = commit(&many, &updates(json!({"a": "b"}))).unwrap();
     assert_eq!(applied.metadata.metadata_log().len(), 4);
 }
 
@@ -260,7 +267,7 @@ fn requests_that_cannot_be_read_name_the_place() {
             r#"{"updates": [{"action": "set-properties", "updates": {"a": "1", "a": "2"}}]}"#,
             "`a` occurs twice",
         ),
-        (r#"{"updates": [{"action": "add-snapshot", "snapshot": {}}]}"#, "missing field `snapshot-id`"),
+        (r#"{"updates": [{"action": "add-snapshot", "snapshot": {}}]}"#, "the snapshot has no `snapshot-id`"),
         (
             r#"{"updates": [{"action": "add-schema", "schema": {"type": "struct"}}]}"#,
             "the schema has no `fields`",

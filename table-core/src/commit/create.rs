@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::metadata::error::MetadataError;
+use crate::metadata::incoming::{self, Origin};
 use crate::metadata::json::{Object, Raw, push_array};
 use crate::metadata::partition::PartitionSpec;
 use crate::metadata::properties;
@@ -50,8 +51,9 @@ pub struct CreateTable<'a> {
 
 /// Creates the first document of a table.
 pub fn create(request: &CreateTable<'_>, uuid: Uuid, now_ms: i64) -> Result<TableMetadata, CommitError> {
-    let requested =
-        Schema::parse(Raw::from(request.schema)).map_err(|error| CommitError::malformed(&error))?;
+    check_text(request)?;
+    let requested = incoming::schema(Raw::from(request.schema), Origin::Request);
+    let requested = requested.map_err(|error| CommitError::malformed(&error))?;
     let columns = requested.columns().map_err(|error| CommitError::malformed(&error))?;
     let index = SchemaIndex::new(columns).map_err(|error| CommitError::invalid_part(&error))?;
     let (schema, fresh_ids) = with_fresh_ids(&requested)?;
@@ -77,6 +79,14 @@ pub fn create(request: &CreateTable<'_>, uuid: Uuid, now_ms: i64) -> Result<Tabl
     run(TableUpdate::SetLocation { location: request.location.clone() })?;
     run(TableUpdate::SetProperties { updates: stored_properties(&request.properties) })?;
     builder.finish_new(uuid)
+}
+
+/// Refuses text that Java's clients could not read.
+fn check_text(request: &CreateTable<'_>) -> Result<(), CommitError> {
+    let parts = [Some(request.schema), request.partition_spec, request.write_order];
+    let parts = parts.into_iter().flatten().try_for_each(|part| incoming::limits::check(part.get()));
+    let properties = request.properties.iter().try_for_each(|(name, _)| incoming::limits::check_name(name));
+    parts.and(properties).map_err(|error| CommitError::malformed(&error))
 }
 
 /// Refuses format versions we cannot write.
@@ -117,7 +127,7 @@ fn check_properties(properties: &[(String, String)], index: &SchemaIndex<'_>) ->
                 "Table property {name} must have non negative integer value"
             )));
         }
-        if let Some(column) = name.strip_prefix(METRICS_COLUMN).filter(|column| index.id_of(column).is_none())
+        if let Some(column) = name.strip_prefix(METRICS_COLUMN).filter(|column| index.find(column).is_none())
         {
             return Err(CommitError::invalid(format!(
                 "Invalid metrics config, could not find column {column} from table prop {name} in the schema"
@@ -128,7 +138,8 @@ fn check_properties(properties: &[(String, String)], index: &SchemaIndex<'_>) ->
 }
 
 fn rebound_spec(spec: &RawValue, fresh_ids: &HashMap<i32, i32>) -> Result<PartitionSpec, CommitError> {
-    let spec = PartitionSpec::parse(Raw::from(spec)).map_err(|error| CommitError::malformed(&error))?;
+    let spec = incoming::partition_spec(Raw::from(spec), Origin::Request)
+        .map_err(|error| CommitError::malformed(&error))?;
     let sources = spec.fields().iter().map(|field| {
         rebound_source(&format!("partition field: {}", field.name), &field.source_ids, fresh_ids)
     });
@@ -136,7 +147,8 @@ fn rebound_spec(spec: &RawValue, fresh_ids: &HashMap<i32, i32>) -> Result<Partit
 }
 
 fn rebound_order(order: &RawValue, fresh_ids: &HashMap<i32, i32>) -> Result<SortOrder, CommitError> {
-    let order = SortOrder::parse(Raw::from(order)).map_err(|error| CommitError::malformed(&error))?;
+    let order = incoming::sort_order(Raw::from(order), Origin::Request)
+        .map_err(|error| CommitError::malformed(&error))?;
     let sources =
         order.fields().iter().map(|field| rebound_source("sort field", &field.source_ids, fresh_ids));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;

@@ -1,8 +1,8 @@
 //! Judgements on schemas, partition specs and sort orders, shared by changes and creation.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use crate::metadata::partition::{PartitionSpec, nth_id};
+use crate::metadata::partition::{PartitionField, PartitionSpec, nth_id};
 use crate::metadata::schema::Columns;
 use crate::metadata::schema_index::{IndexedField, SchemaIndex};
 use crate::metadata::sort::SortOrder;
@@ -72,7 +72,7 @@ fn check_field(
     Ok(())
 }
 
-fn check_identifier(index: &SchemaIndex<'_>, id: i32) -> Result<(), CommitError> {
+pub(crate) fn check_identifier(index: &SchemaIndex<'_>, id: i32) -> Result<(), CommitError> {
     let Some(field) = index.get(id) else {
         return Err(CommitError::invalid(format!("the identifier field {id} does not exist in the schema")));
     };
@@ -117,14 +117,10 @@ pub(crate) fn check_spec_sources(
     Ok(())
 }
 
-/// Checks the names and ids of a new partition spec.
-pub(crate) fn check_new_spec(
-    spec: &PartitionSpec,
-    index: &SchemaIndex<'_>,
-    format_version: i32,
-) -> Result<(), CommitError> {
+/// Checks that every field of a partition spec has a name and an id of its own.
+pub(crate) fn check_distinct_fields(spec: &PartitionSpec) -> Result<(), CommitError> {
     let (mut names, mut ids) = (HashSet::new(), HashSet::new());
-    for (position, field) in spec.fields().iter().enumerate() {
+    for field in spec.fields() {
         let name = &field.name;
         if name.is_empty() {
             return Err(CommitError::invalid("a partition field has an empty name"));
@@ -134,16 +130,27 @@ pub(crate) fn check_new_spec(
                 "two partition fields are named `{name}`; rename one of them"
             )));
         }
-        // A void field has no values to confuse with those of a column; version 1 keeps them for dropped columns.
-        let is_void = field.transform == Transform::Void;
-        if !is_void && index.id_of(name).is_some_and(|column| !field.source_ids.contains(&column)) {
-            return Err(CommitError::invalid(format!(
-                "the partition field `{name}` has the name of a column it is not made from; rename it"
-            )));
-        }
         if field.field_id.is_some_and(|id| !ids.insert(id)) {
             return Err(CommitError::invalid(format!(
                 "the partition field `{name}` has an id that is used twice"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the names and ids of a new partition spec.
+pub(crate) fn check_new_spec(
+    spec: &PartitionSpec,
+    index: &SchemaIndex<'_>,
+    format_version: i32,
+) -> Result<(), CommitError> {
+    check_distinct_fields(spec)?;
+    for (position, field) in spec.fields().iter().enumerate() {
+        let name = &field.name;
+        if clashes_with_column(field, index) {
+            return Err(CommitError::invalid(format!(
+                "the partition field `{name}` has the name of a column it is not made from; rename it"
             )));
         }
         if format_version == 1 && field.field_id != Some(nth_id(position)) {
@@ -154,6 +161,85 @@ pub(crate) fn check_new_spec(
         }
     }
     check_spec_sources(spec, index, Unknown::Refused)
+}
+
+/// Checks that the ids of a new partition spec do not mean other fields in specs that the table has, apart from what is left
+/// of dropped ones: all partitions of a table together have one type, in which an id is one field.
+pub(crate) fn check_field_ids<'f>(
+    spec: &PartitionSpec,
+    known: impl Iterator<Item = &'f PartitionField>,
+) -> Result<(), CommitError> {
+    let known: HashMap<i32, &PartitionField> = known
+        .filter(|field| field.transform != Transform::Void)
+        .filter_map(|field| Some((field.field_id?, field)))
+        .collect();
+    for field in spec.fields().iter().filter(|field| field.transform != Transform::Void) {
+        let Some(other) = field.field_id.and_then(|id| known.get(&id)) else { continue };
+        if (&field.source_ids, &field.transform) != (&other.source_ids, &other.transform) {
+            return Err(CommitError::invalid(format!(
+                "the partition field `{}` has the id of `{}`, which is made otherwise; give it an id of its own",
+                field.name, other.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a partition field has the name of a column that it is not made from, while the one it is made from exists.
+///
+/// Java builds every spec of a table, former ones included, against the current schema, and refuses the table then.
+fn clashes_with_column(field: &PartitionField, index: &SchemaIndex<'_>) -> bool {
+    let has_source = field.source_ids.iter().any(|source| index.get(*source).is_some());
+    has_source && index.find(&field.name).is_some_and(|column| !field.source_ids.contains(&column))
+}
+
+/// The fields of partition specs that cannot be used beside a schema, as (spec id, name of the field) and the reason.
+///
+/// Only what would keep readers from loading the table at all: what a former spec partitioned by may be gone.
+pub(crate) fn unusable_fields<'s>(
+    specs: &'s [PartitionSpec],
+    index: &SchemaIndex<'_>,
+) -> Vec<((i32, &'s str), String)> {
+    let mut unusable = Vec::new();
+    for (spec, field) in specs.iter().flat_map(|spec| spec.fields().iter().map(move |field| (spec, field))) {
+        let name = &field.name;
+        let place = (spec.id(), name.as_str());
+        if clashes_with_column(field, index) {
+            let reason = format!(
+                "the column `{name}` has the name of a field of the partition spec {} that is not made from it, with which \
+                 Java's clients could not load the table; choose another name",
+                spec.id()
+            );
+            unusable.push((place, reason));
+        }
+        let sources = field.source_ids.iter().filter_map(|source| index.get(*source));
+        for source in sources.filter(|_| !matches!(field.transform, Transform::Void)) {
+            let accepted = match source.primitive() {
+                Some(primitive) => field.transform.accepts(primitive),
+                None => Some(field.transform == Transform::Identity),
+            };
+            if accepted == Some(false) {
+                let reason = format!(
+                    "`{}` cannot be of the type {}: the partition spec {} has {} of it",
+                    source.full_name,
+                    source.field.field_type,
+                    spec.id(),
+                    field.transform
+                );
+                unusable.push((place, reason));
+            }
+        }
+    }
+    unusable
+}
+
+/// Checks that a sort order has the id 0 if, and only if, it has no fields.
+pub(crate) fn check_order_id(order: &SortOrder) -> Result<(), CommitError> {
+    if order.fields().is_empty() == (order.id() == 0) {
+        return Ok(());
+    }
+    let message = "the sort order id 0 means unsorted: orders without fields have it, and no others";
+    Err(CommitError::invalid(message))
 }
 
 /// Checks that a sort order can be used with a schema.

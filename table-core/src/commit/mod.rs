@@ -5,6 +5,7 @@
 //! is that of Iceberg's Java library, which the other engines were written against.
 
 pub mod create;
+pub mod foreign;
 pub mod request;
 pub mod requirement;
 pub mod update;
@@ -77,16 +78,20 @@ pub struct Applied {
 /// Applies updates to a table.
 ///
 /// `base_location` is where `base` is stored; it becomes the newest entry of the metadata log. `now_ms` is the
-/// server's clock; clocks of clients are recorded where they always were but never judged.
+/// server's clock, by which everything is logged. A snapshot may say that it was made up to
+/// [`CLOCK_SKEW_MAX_MS`](crate::metadata::clock::CLOCK_SKEW_MAX_MS) later, and as long before as it likes.
 pub fn apply(
     base: &TableMetadata,
     base_location: &str,
     updates: &[TableUpdate],
     now_ms: i64,
 ) -> Result<Applied, CommitError> {
-    let mut builder = Builder::from_base(base, now_ms);
+    let brought_back = base.brought_back_to(now_ms);
+    let from = brought_back.as_ref().unwrap_or(base);
+    let mut builder = Builder::from_base(from, now_ms);
     updates.iter().try_for_each(|update| builder.apply(update))?;
-    builder.finish_change(base, base_location)
+    let applied = builder.finish_change(from, base_location)?;
+    Ok(if applied.changed { applied } else { Applied { metadata: base.clone(), ..applied } })
 }
 
 /// Builds a new table out of the updates of a create transaction.

@@ -1,5 +1,6 @@
 //! The bodies of commit requests.
 
+use crate::metadata::incoming;
 use crate::metadata::json::{Fields, Raw};
 
 use super::CommitError;
@@ -47,7 +48,9 @@ pub struct ViewCommit {
 impl TableCommit {
     /// Reads the body of a commit to a table.
     pub fn parse(body: &[u8]) -> Result<TableCommit, CommitError> {
-        TableCommit::read(&body_fields(body)?)
+        let commit = TableCommit::read(&body_fields(body)?)?;
+        check_text(body)?;
+        Ok(commit)
     }
 
     /// Whether this is a create transaction: see [`super::build`].
@@ -76,6 +79,7 @@ impl TransactionCommit {
                 identifier.ok_or_else(|| CommitError::malformed(&fields.missing("identifier")))?;
             Ok((identifier, commit))
         })?;
+        check_text(body)?;
         Ok(TransactionCommit { table_changes })
     }
 }
@@ -84,11 +88,13 @@ impl ViewCommit {
     /// Reads the body of a commit to a view.
     pub fn parse(body: &[u8]) -> Result<ViewCommit, CommitError> {
         let fields = body_fields(body)?;
-        Ok(ViewCommit {
+        let commit = ViewCommit {
             identifier: read_identifier(&fields)?,
             requirements: read_list(&fields, "requirements", ViewRequirement::parse)?,
             updates: read_list(&fields, "updates", ViewUpdate::parse)?,
-        })
+        };
+        check_text(body)?;
+        Ok(commit)
     }
 }
 
@@ -96,6 +102,12 @@ fn body_fields(body: &[u8]) -> Result<Fields<'_>, CommitError> {
     let text = std::str::from_utf8(body)
         .map_err(|_| CommitError::Malformed("the request is not UTF-8 text".to_owned()))?;
     Fields::parse(text, "request").map_err(|error| CommitError::malformed(&error))
+}
+
+/// Refuses text that Java's clients could not read once it is part of a document.
+fn check_text(body: &[u8]) -> Result<(), CommitError> {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    incoming::limits::check(text).map_err(|error| CommitError::malformed(&error))
 }
 
 fn read_identifier(fields: &Fields<'_>) -> Result<Option<TableIdentifier>, CommitError> {

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::metadata::error::MetadataError;
+use crate::metadata::incoming::{self, Origin};
 use crate::metadata::json::{Fields, Object, Raw};
 use crate::metadata::partition::PartitionSpec;
 use crate::metadata::properties::{self, Properties};
@@ -113,17 +114,19 @@ fn read_table_update(raw: &Raw) -> Result<TableUpdate, MetadataError> {
         }
         "add-schema" => TableUpdate::AddSchema { schema: read_schema(&fields)? },
         "set-current-schema" => TableUpdate::SetCurrentSchema { schema_id: fields.required("schema-id")? },
-        "add-spec" => TableUpdate::AddSpec { spec: PartitionSpec::parse(fields.required_raw("spec")?)? },
+        "add-spec" => TableUpdate::AddSpec {
+            spec: incoming::partition_spec(fields.required_raw("spec")?, Origin::Request)?,
+        },
         "set-default-spec" => TableUpdate::SetDefaultSpec { spec_id: fields.required("spec-id")? },
-        "add-sort-order" => {
-            TableUpdate::AddSortOrder { sort_order: SortOrder::parse(fields.required_raw("sort-order")?)? }
-        }
+        "add-sort-order" => TableUpdate::AddSortOrder {
+            sort_order: incoming::sort_order(fields.required_raw("sort-order")?, Origin::Request)?,
+        },
         "set-default-sort-order" => {
             TableUpdate::SetDefaultSortOrder { sort_order_id: fields.required("sort-order-id")? }
         }
-        "add-snapshot" => {
-            TableUpdate::AddSnapshot { snapshot: Snapshot::parse(fields.required_raw("snapshot")?)? }
-        }
+        "add-snapshot" => TableUpdate::AddSnapshot {
+            snapshot: incoming::snapshot(fields.required_raw("snapshot")?, Origin::Request)?,
+        },
         "set-snapshot-ref" => TableUpdate::SetSnapshotRef {
             name: fields.required("ref-name")?,
             reference: read_reference(raw)?,
@@ -134,13 +137,13 @@ fn read_table_update(raw: &Raw) -> Result<TableUpdate, MetadataError> {
         "set-properties" => TableUpdate::SetProperties { updates: read_properties(&fields)? },
         "remove-properties" => TableUpdate::RemoveProperties { removals: read_removals(&fields)? },
         "set-statistics" => TableUpdate::SetStatistics {
-            statistics: read_statistics(fields.required_raw("statistics")?, &STATISTICS_FIELDS)?,
+            statistics: incoming::statistics(fields.required_raw("statistics")?, Origin::Request)?,
         },
         "remove-statistics" => TableUpdate::RemoveStatistics { snapshot_id: fields.required("snapshot-id")? },
         "set-partition-statistics" => TableUpdate::SetPartitionStatistics {
-            statistics: read_statistics(
+            statistics: incoming::partition_statistics(
                 fields.required_raw("partition-statistics")?,
-                &["file-size-in-bytes"],
+                Origin::Request,
             )?,
         },
         "remove-partition-statistics" => {
@@ -150,9 +153,9 @@ fn read_table_update(raw: &Raw) -> Result<TableUpdate, MetadataError> {
             TableUpdate::RemovePartitionSpecs { spec_ids: fields.required("spec-ids")? }
         }
         "remove-schemas" => TableUpdate::RemoveSchemas { schema_ids: fields.required("schema-ids")? },
-        "add-encryption-key" => {
-            TableUpdate::AddEncryptionKey { key: read_key(fields.required_raw("encryption-key")?)? }
-        }
+        "add-encryption-key" => TableUpdate::AddEncryptionKey {
+            key: incoming::encryption_key(fields.required_raw("encryption-key")?, Origin::Request)?,
+        },
         "remove-encryption-key" => TableUpdate::RemoveEncryptionKey { key_id: fields.required("key-id")? },
         other => return Err(MetadataError::malformed(format!("there is no table update `{other}`"))),
     })
@@ -170,9 +173,9 @@ fn read_view_update(raw: &Raw) -> Result<ViewUpdate, MetadataError> {
         "set-location" => ViewUpdate::SetLocation { location: fields.required("location")? },
         "set-properties" => ViewUpdate::SetProperties { updates: read_properties(&fields)? },
         "remove-properties" => ViewUpdate::RemoveProperties { removals: read_removals(&fields)? },
-        "add-view-version" => {
-            ViewUpdate::AddViewVersion { version: ViewVersion::parse(fields.required_raw("view-version")?)? }
-        }
+        "add-view-version" => ViewUpdate::AddViewVersion {
+            version: incoming::view_version(fields.required_raw("view-version")?, Origin::Request)?,
+        },
         "set-current-view-version" => {
             ViewUpdate::SetCurrentViewVersion { version_id: fields.required("view-version-id")? }
         }
@@ -180,18 +183,13 @@ fn read_view_update(raw: &Raw) -> Result<ViewUpdate, MetadataError> {
     })
 }
 
-const STATISTICS_FIELDS: [&str; 3] = ["file-size-in-bytes", "file-footer-size-in-bytes", "blob-metadata"];
-
 fn read_uuid(fields: &Fields<'_>) -> Result<Uuid, MetadataError> {
     let text: String = fields.required("uuid")?;
     Uuid::parse_str(&text).map_err(|_| MetadataError::malformed(format!("`{text}` is not a UUID")))
 }
 
 fn read_schema(fields: &Fields<'_>) -> Result<Schema, MetadataError> {
-    let schema = Schema::parse(fields.required_raw("schema")?)?;
-    // A schema of a request is judged in any case, so an error in it should be one of the request.
-    schema.columns()?;
-    Ok(schema)
+    incoming::schema(fields.required_raw("schema")?, Origin::Request)
 }
 
 /// The reference inside a `set-snapshot-ref`: the update without what makes it an update.
@@ -204,10 +202,10 @@ fn read_reference(raw: &Raw) -> Result<SnapshotRef, MetadataError> {
             object.remove(retention);
         }
     }
-    let reference = SnapshotRef::parse(object.to_raw())?;
+    let reference = incoming::reference(object.to_raw(), Origin::Request)?;
     // Some readers know the kind only in lower case.
     object.set("type", Raw::string(reference.kind.as_str()));
-    SnapshotRef::parse(object.to_raw())
+    incoming::reference(object.to_raw(), Origin::Request)
 }
 
 fn read_properties(fields: &Fields<'_>) -> Result<Properties, MetadataError> {
@@ -227,17 +225,4 @@ fn read_removals(fields: &Fields<'_>) -> Result<Vec<String>, MetadataError> {
         Some(removals) => Ok(removals),
         None => Ok(fields.optional("removed")?.ok_or_else(|| fields.missing("removals"))?),
     }
-}
-
-fn read_statistics(raw: Raw, required: &[&str]) -> Result<StatisticsFile, MetadataError> {
-    let fields = raw.fields("statistics file")?;
-    if let Some(missing) = required.iter().find(|key| fields.present(key).is_none()) {
-        return Err(fields.missing(missing));
-    }
-    StatisticsFile::parse(raw)
-}
-
-fn read_key(raw: Raw) -> Result<EncryptionKey, MetadataError> {
-    raw.fields("encryption key")?.required::<String>("encrypted-key-metadata")?;
-    EncryptionKey::parse(raw)
 }

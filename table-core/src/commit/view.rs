@@ -5,17 +5,20 @@ use std::collections::HashSet;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use crate::metadata::error::MetadataError;
+use crate::metadata::incoming::{self, Origin};
 use crate::metadata::json::{Object, Raw};
 use crate::metadata::properties;
 use crate::metadata::schema::Schema;
-use crate::metadata::schema_index::SchemaIndex;
+use crate::metadata::schema_index::{IndexedField, SchemaIndex};
 use crate::metadata::view::{Representation, VersionLogEntry, ViewMetadata, ViewVersion};
 
-use super::CommitError;
+use super::judge;
 use super::update::{LAST_ADDED, ViewUpdate};
+use super::{CommitError, FORMAT_VERSION_MAX};
 
 /// The only format version of views.
-const VIEW_FORMAT_VERSION: i32 = 1;
+pub(super) const VIEW_FORMAT_VERSION: i32 = 1;
 
 /// How many versions are kept unless the view says otherwise.
 const VERSION_HISTORY_DEFAULT: i64 = 10;
@@ -44,7 +47,9 @@ pub struct AppliedView {
 
 /// Creates the first document of a view.
 pub fn create_view(request: &CreateView<'_>, uuid: Uuid, now_ms: i64) -> Result<ViewMetadata, CommitError> {
-    let schema = Schema::parse(Raw::from(request.schema)).map_err(|error| CommitError::malformed(&error))?;
+    check_text(request).map_err(|error| CommitError::malformed(&error))?;
+    let schema = incoming::schema(Raw::from(request.schema), Origin::Request)
+        .map_err(|error| CommitError::malformed(&error))?;
     let columns = schema.columns().map_err(|error| CommitError::malformed(&error))?;
     SchemaIndex::new(columns).map_err(|error| CommitError::invalid_part(&error))?;
     let version = first_version(request.view_version)?;
@@ -57,7 +62,7 @@ pub fn create_view(request: &CreateView<'_>, uuid: Uuid, now_ms: i64) -> Result<
     builder.add_schema(&schema)?;
     builder.add_version(&version)?;
     builder.set_current_version(LAST_ADDED)?;
-    builder.finish()?;
+    builder.finish(None)?;
     builder.next.mark_changes(None);
     builder.next.check()?;
     Ok(builder.next)
@@ -74,11 +79,18 @@ pub fn apply_view(
     if builder.history_entry.is_none() && !builder.next.differs_from(base) {
         return Ok(AppliedView { metadata: base.clone(), changed: false });
     }
-    builder.finish()?;
+    builder.finish(Some(base))?;
     builder.check_dialects(base)?;
     builder.next.mark_changes(Some(base));
     builder.next.check()?;
     Ok(AppliedView { metadata: builder.next, changed: true })
+}
+
+/// Refuses text that Java's clients could not read.
+fn check_text(request: &CreateView<'_>) -> Result<(), MetadataError> {
+    incoming::limits::check(request.schema.get())?;
+    incoming::limits::check(request.view_version.get())?;
+    request.properties.iter().try_for_each(|(name, _)| incoming::limits::check_name(name))
 }
 
 /// The version of a creation request: version 1 of schema 0, whatever the client numbered them.
@@ -87,7 +99,8 @@ fn first_version(version: &RawValue) -> Result<ViewVersion, CommitError> {
         Object::parse(version.get(), "view version").map_err(|error| CommitError::malformed(&error))?;
     object.set("version-id", Raw::number(1));
     object.set("schema-id", Raw::number(0));
-    let version = ViewVersion::parse(object.to_raw()).map_err(|error| CommitError::malformed(&error))?;
+    let version = incoming::view_version(object.to_raw(), Origin::Request)
+        .map_err(|error| CommitError::malformed(&error))?;
     if version.representations().is_empty() {
         return Err(CommitError::invalid("Cannot create view without specifying a query"));
     }
@@ -173,7 +186,8 @@ impl ViewBuilder {
     fn add_schema(&mut self, schema: &Schema) -> Result<(), CommitError> {
         self.check_understood()?;
         let columns = schema.columns().map_err(|error| CommitError::malformed(&error))?;
-        SchemaIndex::new(columns).map_err(|error| CommitError::invalid_part(&error))?;
+        let index = SchemaIndex::new(columns).map_err(|error| CommitError::invalid_part(&error))?;
+        judge::check_schema(columns, &index, FORMAT_VERSION_MAX, |field| self.has_type(field))?;
         let same = self.next.schemas.iter().find(|existing| existing.columns().is_ok_and(|it| it == columns));
         if let Some(existing) = same {
             self.last_added_schema = Some(existing.id());
@@ -185,6 +199,15 @@ impl ViewBuilder {
         self.next.schemas.push(schema.with_id(id)?);
         self.last_added_schema = Some(id);
         Ok(())
+    }
+
+    /// Whether a schema of the view has the field with the same type.
+    fn has_type(&self, field: &IndexedField<'_>) -> bool {
+        self.next.schemas.iter().filter_map(|schema| schema.columns().ok()).any(|columns| {
+            let known = SchemaIndex::new(columns).ok();
+            let known = known.as_ref().and_then(|index| index.get(field.field.id));
+            known.is_some_and(|known| known.field.field_type == field.field.field_type)
+        })
     }
 
     fn add_version(&mut self, version: &ViewVersion) -> Result<(), CommitError> {
@@ -251,7 +274,7 @@ impl ViewBuilder {
     }
 
     /// What follows from all updates together.
-    fn finish(&mut self) -> Result<(), CommitError> {
+    fn finish(&mut self, base: Option<&ViewMetadata>) -> Result<(), CommitError> {
         self.next.version_log.extend(self.history_entry.take());
         let (drop, append) = (properties::REPLACE_DROP_DIALECT, properties::REPLACE_APPEND_DIALECT);
         if properties::switch(&self.next.properties, drop)
@@ -261,6 +284,12 @@ impl ViewBuilder {
         }
         let name = properties::VERSION_HISTORY_SIZE;
         let history = properties::number(&self.next.properties, name, VERSION_HISTORY_DEFAULT);
+        let written = self.next.property(name).filter(|written| written.parse::<i32>().is_err());
+        if let Some(written) =
+            written.filter(|_| self.next.property(name) != base.and_then(|base| base.property(name)))
+        {
+            return Err(CommitError::invalid(format!("{name} must be a whole number but was {written}")));
+        }
         if history <= 0 {
             return Err(CommitError::invalid(format!("{name} must be positive but was {history}")));
         }
@@ -307,7 +336,7 @@ impl ViewBuilder {
     }
 }
 
-fn check_distinct_dialects(version: &ViewVersion) -> Result<(), CommitError> {
+pub(super) fn check_distinct_dialects(version: &ViewVersion) -> Result<(), CommitError> {
     let mut seen = HashSet::new();
     for representation in version.representations() {
         let Representation::Sql { dialect, .. } = representation else { continue };

@@ -22,6 +22,18 @@ impl Layout {
         Layout { entries: entries.collect() }
     }
 
+    /// Whether a field is absent or `null`.
+    pub(crate) fn lacks(&self, name: &str) -> bool {
+        let entry = self.entries.iter().find(|(existing, _)| &**existing == name);
+        entry.is_none_or(|(_, text)| text.as_ref().is_some_and(Raw::is_null))
+    }
+
+    /// Whether a field is there and `null`.
+    pub(crate) fn is_null(&self, name: &str) -> bool {
+        let is_null = |text: &Option<Raw>| text.as_ref().is_some_and(Raw::is_null);
+        self.entries.iter().any(|(existing, text)| &**existing == name && is_null(text))
+    }
+
     /// Marks a field to be made anew, at the end if it is not there yet.
     pub(crate) fn renew(&mut self, name: &str) {
         match self.entries.iter_mut().find(|(existing, _)| &**existing == name) {

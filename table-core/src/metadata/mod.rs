@@ -6,6 +6,7 @@
 //! snapshot, a reference, …) keeps the JSON it came from beside the few decoded values we decide on, so fields
 //! nobody here has heard of survive any number of commits.
 
+pub mod clock;
 pub mod error;
 pub mod file_name;
 pub mod json;
@@ -21,8 +22,10 @@ pub mod transform;
 pub mod types;
 pub mod view;
 
+pub(crate) mod incoming;
 pub(crate) mod schema_index;
 
+mod completion;
 mod layout;
 mod table_parse;
 mod table_write;

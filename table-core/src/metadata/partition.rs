@@ -89,9 +89,14 @@ impl PartitionSpec {
         ids.max().unwrap_or(PARTITION_ID_START - 1)
     }
 
+    /// Whether all ids are written out.
+    pub(crate) fn is_numbered(&self) -> bool {
+        self.fields.iter().all(|field| field.field_id.is_some())
+    }
+
     /// The same spec with all ids written out; documents of version 1 may leave them to be counted.
     pub(crate) fn numbered(&self) -> Result<PartitionSpec, MetadataError> {
-        if self.fields.iter().all(|field| field.field_id.is_some()) {
+        if self.is_numbered() {
             return Ok(self.clone());
         }
         self.with_ids(self.id, |position, field| field.id_at(position))

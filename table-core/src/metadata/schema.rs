@@ -101,7 +101,7 @@ impl PartialEq for Schema {
 
 /// How deep the JSON of a schema may nest: three levels for each level of types, and room for default values.
 /// Each level of types reads the text inside it once more, so hopeless text is turned away first.
-const SCHEMA_NESTING_MAX: usize = 3 * TYPE_DEPTH_MAX + 128;
+pub(crate) const SCHEMA_NESTING_MAX: usize = 3 * TYPE_DEPTH_MAX + 128;
 
 fn decode_columns(raw: &Raw) -> Result<Columns, MetadataError> {
     if nesting(raw.as_str()) > SCHEMA_NESTING_MAX {

@@ -15,6 +15,8 @@ const NAME_BYTES_MAX: usize = 16 << 20;
 pub(crate) struct SchemaIndex<'a> {
     by_id: HashMap<i32, IndexedField<'a>>,
     by_name: HashMap<String, i32>,
+    /// Fields by the names that leave out `element` and `value` before the fields of a struct, where they differ.
+    by_short_name: HashMap<String, i32>,
     name_bytes: usize,
     /// Field ids in the order of the document, parents first.
     pub(crate) order: Vec<i32>,
@@ -26,6 +28,8 @@ pub(crate) struct IndexedField<'a> {
     pub(crate) field: &'a Field,
     /// The names from the root, joined with dots.
     pub(crate) full_name: String,
+    /// The same without the lists and maps around, where the name is another one then: `a.x` for `a.element.x`.
+    short_name: Option<String>,
     /// The field it is part of.
     pub(crate) parent: Option<i32>,
 }
@@ -33,8 +37,13 @@ pub(crate) struct IndexedField<'a> {
 impl<'a> SchemaIndex<'a> {
     /// Indexes a schema, refusing ids or names that occur twice.
     pub(crate) fn new(columns: &'a Columns) -> Result<SchemaIndex<'a>, MetadataError> {
-        let mut index =
-            SchemaIndex { by_id: HashMap::new(), by_name: HashMap::new(), name_bytes: 0, order: Vec::new() };
+        let mut index = SchemaIndex {
+            by_id: HashMap::new(),
+            by_name: HashMap::new(),
+            by_short_name: HashMap::new(),
+            name_bytes: 0,
+            order: Vec::new(),
+        };
         index.add_struct(&columns.root, None)?;
         Ok(index)
     }
@@ -45,6 +54,11 @@ impl<'a> SchemaIndex<'a> {
 
     pub(crate) fn id_of(&self, full_name: &str) -> Option<i32> {
         self.by_name.get(full_name).copied()
+    }
+
+    /// The field that readers find under a name: a full name, or one without the lists and maps around.
+    pub(crate) fn find(&self, name: &str) -> Option<i32> {
+        self.id_of(name).or_else(|| self.by_short_name.get(name).copied())
     }
 
     pub(crate) fn highest_id(&self) -> i32 {
@@ -64,7 +78,9 @@ impl<'a> SchemaIndex<'a> {
             Some(parent) => format!("{}.{}", parent.full_name, field.name),
             None => field.name.clone(),
         };
-        self.name_bytes = self.name_bytes.saturating_add(full_name.len());
+        let short_name = self.short_name(field, parent).filter(|short| *short != full_name);
+        let short_bytes = short_name.as_ref().map_or(0, String::len);
+        self.name_bytes = self.name_bytes.saturating_add(full_name.len() + short_bytes);
         if self.name_bytes > NAME_BYTES_MAX {
             return Err(MetadataError::inconsistent(
                 "the names in the schema are too long; use shorter ones",
@@ -80,7 +96,10 @@ impl<'a> SchemaIndex<'a> {
                 other.full_name, field.id
             )));
         }
-        self.by_id.insert(field.id, IndexedField { field, full_name, parent });
+        if let Some(short_name) = &short_name {
+            self.by_short_name.insert(short_name.clone(), field.id);
+        }
+        self.by_id.insert(field.id, IndexedField { field, full_name, short_name, parent });
         self.order.push(field.id);
         match &field.field_type {
             Type::Struct(parts) => self.add_struct(parts, Some(field.id)),
@@ -91,6 +110,30 @@ impl<'a> SchemaIndex<'a> {
             }
             Type::Primitive(_) | Type::Other(_) => Ok(()),
         }
+    }
+}
+
+impl SchemaIndex<'_> {
+    fn short_name(&self, field: &Field, parent: Option<i32>) -> Option<String> {
+        let mut around = parent.and_then(|parent| self.by_id.get(&parent))?;
+        // A struct in a list or map is not told from the list or map itself.
+        while matches!(around.field.field_type, Type::Struct(_)) && self.is_element_or_value(around) {
+            match around.parent.and_then(|parent| self.by_id.get(&parent)) {
+                Some(next) => around = next,
+                None => break,
+            }
+        }
+        let prefix = around.short_name.as_ref().unwrap_or(&around.full_name);
+        Some(format!("{prefix}.{}", field.name))
+    }
+
+    fn is_element_or_value(&self, field: &IndexedField<'_>) -> bool {
+        let around = field.parent.and_then(|parent| self.by_id.get(&parent));
+        around.is_some_and(|around| match &around.field.field_type {
+            Type::List(_) => true,
+            Type::Map(map) => map.value.id == field.field.id,
+            _ => false,
+        })
     }
 }
 

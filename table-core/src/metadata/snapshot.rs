@@ -8,6 +8,9 @@ use super::json::{Fields, Object, Raw};
 /// The branch that is the table's current state.
 pub const MAIN_BRANCH: &str = "main";
 
+/// What old writers say for the current snapshot of a table without one; no snapshot can have this id.
+pub const NO_SNAPSHOT: i64 = -1;
+
 /// One snapshot. Only what commits are judged by is decoded; the rest is read from its text when asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {

@@ -13,7 +13,7 @@ use super::map::OrderedMap;
 use super::partition::PartitionSpec;
 use super::properties;
 use super::schema::Schema;
-use super::snapshot::{MAIN_BRANCH, MetadataLogEntry, Snapshot, SnapshotLogEntry, SnapshotRef};
+use super::snapshot::{MAIN_BRANCH, MetadataLogEntry, NO_SNAPSHOT, Snapshot, SnapshotLogEntry, SnapshotRef};
 use super::sort::SortOrder;
 use super::statistics::{EncryptionKey, StatisticsFile};
 use super::table::TableMetadata;
@@ -63,8 +63,7 @@ impl TableMetadata {
             default_sort_order_id,
             sort_orders,
             properties: properties::read(&fields, "properties")?,
-            // Old writers say -1 for none.
-            current_snapshot_id: fields.optional("current-snapshot-id")?.filter(|id| *id != -1),
+            current_snapshot_id: fields.optional("current-snapshot-id")?.filter(|id| *id != NO_SNAPSHOT),
             snapshots: fields.list("snapshots", Snapshot::parse)?.unwrap_or_default(),
             refs: OrderedMap::default(),
             snapshot_log: fields.list("snapshot-log", SnapshotLogEntry::parse)?.unwrap_or_default(),

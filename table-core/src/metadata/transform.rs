@@ -45,9 +45,10 @@ impl Transform {
                 .strip_prefix(name)?
                 .strip_prefix('[')?
                 .strip_suffix(']')?
-                .parse()
+                .parse::<i32>()
                 .ok()
-                .filter(|value| *value > 0)
+                .and_then(|value| u32::try_from(value).ok())
+                .filter(|value| *value > 0 && !lower.contains('+'))
         };
         if let Some(buckets) = parameter("bucket") {
             Transform::Bucket(buckets)
@@ -56,6 +57,19 @@ impl Transform {
         } else {
             Transform::Other(text.to_owned())
         }
+    }
+
+    /// Whether readers fail on the text instead of taking it for a transform that they do not know: a number in brackets
+    /// that they cannot read, or for which a known transform is impossible.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        let Transform::Other(text) = self else { return false };
+        let Some((name, number)) = text.strip_suffix(']').and_then(|text| text.split_once('[')) else {
+            return false;
+        };
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        is_number
+            && (number.parse::<i32>().is_err()
+                || matches!(name.to_ascii_lowercase().as_str(), "bucket" | "truncate"))
     }
 
     /// Whether a column of this type can be transformed; `None` if we cannot know.

@@ -146,6 +146,11 @@ impl ViewMetadata {
         }
     }
 
+    /// Which of the fields are absent or `null`.
+    pub(crate) fn absent_fields(&self, names: &[&'static str]) -> Vec<&'static str> {
+        names.iter().copied().filter(|name| self.layout.lacks(name)).collect()
+    }
+
     /// The identity of the view.
     pub fn uuid(&self) -> Uuid {
         self.uuid
@@ -301,7 +306,8 @@ impl ViewVersion {
 fn read_representation(raw: &Raw) -> Result<Representation, MetadataError> {
     let fields = raw.fields("view representation")?;
     let kind: String = fields.required("type")?;
-    if kind == "sql" {
+    // In any case, as Java reads it.
+    if kind.eq_ignore_ascii_case("sql") {
         return Ok(Representation::Sql {
             dialect: fields.required("dialect")?,
             sql: fields.required("sql")?,

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
+use crate::metadata::error::MetadataError;
 use crate::metadata::partition::PartitionSpec;
 use crate::metadata::properties;
 use crate::metadata::schema_index::SchemaIndex;
@@ -35,6 +36,7 @@ impl Builder {
         }
         self.check_removed_schemas()?;
         self.check_layout(Some(base))?;
+        self.check_numbers(Some(base))?;
 
         // Never backwards: readers refuse documents that are older than what they log.
         self.next.last_updated_ms = self.next.last_updated_ms.max(self.now_ms);
@@ -65,6 +67,7 @@ impl Builder {
         self.next.uuid.get_or_insert(uuid);
         self.check_removed_schemas()?;
         self.check_layout(None)?;
+        self.check_numbers(None)?;
         self.next.last_updated_ms = self.next.last_updated_ms.max(self.now_ms);
         self.next.mark_changes(None);
         self.next.check()?;
@@ -119,11 +122,13 @@ impl Builder {
         let unknown = |is_kept: bool| if is_kept { Unknown::Carried } else { Unknown::Refused };
         let (keeps_spec, keeps_order) =
             (is_kept(TableMetadata::default_spec_id), is_kept(TableMetadata::default_sort_order_id));
-        if keeps_schema && keeps_spec && keeps_order {
+        let keeps_specs = base.is_some_and(|base| base.partition_specs == self.next.partition_specs);
+        if keeps_schema && keeps_spec && keeps_order && keeps_specs {
             return Ok(());
         }
 
         let index = SchemaIndex::new(self.next.current_schema()?.columns()?)?;
+        self.check_all_specs(base, &index)?;
         if !(keeps_schema && keeps_spec) {
             let id = self.next.default_spec_id;
             let spec = self.next.default_spec();
@@ -140,6 +145,39 @@ impl Builder {
             judge::check_order(order, &index, unknown(keeps_order))?;
         }
         Ok(())
+    }
+
+    /// Checks that readers can build every partition spec, former ones included, against the current schema. What was
+    /// not possible before this commit does not stand in its way, so that it can be mended step by step.
+    fn check_all_specs(
+        &self,
+        base: Option<&TableMetadata>,
+        index: &SchemaIndex<'_>,
+    ) -> Result<(), CommitError> {
+        let unusable = judge::unusable_fields(&self.next.partition_specs, index);
+        if unusable.is_empty() {
+            return Ok(());
+        }
+        let before = base.map(|base| {
+            let index = SchemaIndex::new(base.current_schema()?.columns()?)?;
+            let unusable = judge::unusable_fields(&base.partition_specs, &index);
+            Ok::<HashSet<_>, MetadataError>(unusable.into_iter().map(|(place, _)| place).collect())
+        });
+        let before = before.and_then(Result::ok).unwrap_or_default();
+        match unusable.into_iter().find(|(place, _)| !before.contains(place)) {
+            None => Ok(()),
+            Some((_, reason)) => Err(CommitError::invalid(reason)),
+        }
+    }
+
+    /// A number that Java's clients parse whenever they commit must be one.
+    fn check_numbers(&self, base: Option<&TableMetadata>) -> Result<(), CommitError> {
+        let name = properties::PREVIOUS_VERSIONS_MAX;
+        let Some(value) = self.next.property(name) else { return Ok(()) };
+        if value.parse::<i32>().is_ok() || base.is_some_and(|base| base.property(name) == Some(value)) {
+            return Ok(());
+        }
+        Err(CommitError::invalid(format!("the property `{name}` is `{value}`; it must be a whole number")))
     }
 
     fn log_previous_file(&mut self, base: &TableMetadata, base_location: &str) {

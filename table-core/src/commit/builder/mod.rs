@@ -2,7 +2,7 @@
 
 mod finish;
 mod schemas;
-mod snapshots;
+pub(in crate::commit) mod snapshots;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

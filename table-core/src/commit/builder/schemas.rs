@@ -88,6 +88,8 @@ impl Builder {
             return Ok(());
         }
         self.check_against_current_schema(|index, version| judge::check_new_spec(&spec, index, version))?;
+        let known = self.next.partition_specs.iter().flat_map(PartitionSpec::fields);
+        judge::check_field_ids(&spec, known)?;
         let ids =
             self.next.partition_specs.iter().map(PartitionSpec::id).chain(self.removed_specs.iter().copied());
         let id = next_id(ids, 0)?;
@@ -150,10 +152,7 @@ impl Builder {
 
     pub(super) fn add_sort_order(&mut self, order: &SortOrder) -> Result<(), CommitError> {
         self.count_added()?;
-        if order.fields().is_empty() != (order.id() == 0) {
-            let message = "the sort order id 0 means unsorted: orders without fields have it, and no others";
-            return Err(CommitError::invalid(message));
-        }
+        judge::check_order_id(order)?;
         if let Some(existing) = self.next.sort_orders.iter().find(|existing| existing.is_same(order)) {
             self.last_added_order = Some(existing.id());
             return Ok(());

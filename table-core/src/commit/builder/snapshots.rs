@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::metadata::snapshot::{MAIN_BRANCH, RefKind, Snapshot, SnapshotLogEntry, SnapshotRef};
+use crate::metadata::clock::CLOCK_SKEW_MAX_MS;
+use crate::metadata::incoming;
+use crate::metadata::snapshot::{MAIN_BRANCH, NO_SNAPSHOT, RefKind, Snapshot, SnapshotLogEntry, SnapshotRef};
 use crate::metadata::statistics::StatisticsFile;
 
 use super::super::CommitError;
@@ -22,9 +24,12 @@ impl Builder {
                 "the snapshot {id} cannot be removed and added in one commit"
             )));
         }
-        if id < 0 {
-            return Err(CommitError::invalid(format!("the snapshot id {id} is negative")));
+        if id == NO_SNAPSHOT {
+            return Err(CommitError::invalid(format!(
+                "the snapshot id {id} means that there is no snapshot"
+            )));
         }
+        self.check_clock(snapshot)?;
         if snapshot.parent_id() == Some(id) {
             return Err(CommitError::invalid(format!("the snapshot {id} names itself as its parent")));
         }
@@ -38,12 +43,30 @@ impl Builder {
         if version >= 3 {
             self.next.next_row_id = self.next_row_id_after(snapshot)?;
         }
+        incoming::check_snapshot(snapshot).map_err(|error| CommitError::invalid_part(&error))?;
 
         self.next.last_sequence_number = self.next.last_sequence_number.max(snapshot.sequence_number());
         self.next.snapshots.push(snapshot.clone());
         self.snapshot_ids.insert(id);
         self.added_snapshots.insert(id, snapshot.timestamp_ms());
         Ok(())
+    }
+
+    /// Refuses a snapshot from the future: time travel, retention and statistics of every client would be wrong until
+    /// that time comes.
+    fn check_clock(&self, snapshot: &Snapshot) -> Result<(), CommitError> {
+        let ahead_ms = snapshot.timestamp_ms().saturating_sub(self.now_ms);
+        if ahead_ms <= CLOCK_SKEW_MAX_MS {
+            return Ok(());
+        }
+        Err(CommitError::invalid(format!(
+            "the snapshot {} was made at {}, {} seconds after now by the clock of this server ({}); set the clock of the \
+             client and commit again",
+            snapshot.id(),
+            snapshot.timestamp_ms(),
+            ahead_ms / 1000,
+            self.now_ms
+        )))
     }
 
     fn check_sequence_number(&self, snapshot: &Snapshot) -> Result<(), CommitError> {
@@ -116,9 +139,10 @@ impl Builder {
 
     fn log_main(&mut self, id: i64) {
         let made_ms = self.added_snapshots.get(&id).copied();
-        // Readers demand a sorted log; a client whose clock is slow must not break it.
+        // Readers demand a sorted log that does not end after `last-updated-ms`, whatever the clocks of clients say. As
+        // far as that allows, a snapshot became current when it was made: time travel to that instant finds it.
         let previous_ms = self.next.snapshot_log.last().map_or(i64::MIN, |entry| entry.timestamp_ms);
-        let since_ms = made_ms.unwrap_or(self.now_ms).max(previous_ms);
+        let since_ms = made_ms.unwrap_or(self.now_ms).min(self.now_ms).max(previous_ms);
         self.next.snapshot_log.push(SnapshotLogEntry::new(since_ms, id));
         self.next.last_updated_ms = self.next.last_updated_ms.max(since_ms);
         if made_ms.is_some() {
@@ -176,7 +200,7 @@ fn settle_files(files: &mut Vec<StatisticsFile>, mut changes: BTreeMap<i64, Opti
     *files = settled;
 }
 
-fn check_ref(name: &str, reference: &SnapshotRef) -> Result<(), CommitError> {
+pub(in crate::commit) fn check_ref(name: &str, reference: &SnapshotRef) -> Result<(), CommitError> {
     let refuse =
         |reason: &str| Err(CommitError::invalid(format!("the reference `{name}` is not possible: {reason}")));
     if name.is_empty() {

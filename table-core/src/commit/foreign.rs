@@ -1,0 +1,186 @@
+//! Documents that somebody else wrote and that are to become tables or views: whether every reader can load them.
+
+use std::collections::HashSet;
+
+use crate::metadata::clock::CLOCK_SKEW_MAX_MS;
+use crate::metadata::error::MetadataError;
+use crate::metadata::incoming::{self, Origin};
+use crate::metadata::partition::PartitionSpec;
+use crate::metadata::properties;
+use crate::metadata::schema::Schema;
+use crate::metadata::schema_index::SchemaIndex;
+use crate::metadata::sort::SortOrder;
+use crate::metadata::table::TableMetadata;
+use crate::metadata::types::Type;
+use crate::metadata::view::ViewMetadata;
+
+use super::builder::snapshots::check_ref;
+use super::judge::{self, Unknown};
+use super::view::{VIEW_FORMAT_VERSION, check_distinct_dialects};
+use super::{CommitError, FORMAT_VERSION_MAX};
+
+/// Checks that a document, read from `json`, can be loaded by all readers and be changed afterwards.
+///
+/// Fails with the first part that could not. Of documents newer than the newest known format version nothing is known,
+/// and nothing is refused.
+pub fn check_table(metadata: &TableMetadata, json: &[u8]) -> Result<(), CommitError> {
+    if metadata.format_version() > FORMAT_VERSION_MAX {
+        return Ok(());
+    }
+    check_parts(metadata, json).map_err(|error| CommitError::invalid_part(&error))?;
+    for schema in metadata.schemas() {
+        check_schema(schema)?;
+    }
+    for (name, reference) in metadata.refs().iter() {
+        check_ref(name, reference)?;
+    }
+    let index = SchemaIndex::new(metadata.current_schema()?.columns()?)?;
+    for spec in metadata.partition_specs() {
+        judge::check_distinct_fields(spec)?;
+    }
+    if let Some((_, reason)) = judge::unusable_fields(metadata.partition_specs(), &index).into_iter().next() {
+        return Err(CommitError::invalid(reason));
+    }
+    let (Some(spec), Some(order)) = (metadata.default_spec(), metadata.default_sort_order()) else {
+        return Err(CommitError::invalid("the default partition spec or sort order does not exist"));
+    };
+    check_transforms(metadata)?;
+    check_previous_versions(metadata)?;
+    judge::check_spec_sources(spec, &index, Unknown::Carried)?;
+    judge::check_order(order, &index, Unknown::Carried)?;
+    for order in metadata.sort_orders() {
+        judge::check_order_id(order)?;
+    }
+    check_logs(metadata)
+}
+
+/// Checks that a view's document, read from `json`, can be loaded by all readers and be changed afterwards.
+pub fn check_view(metadata: &ViewMetadata, json: &[u8]) -> Result<(), CommitError> {
+    let version = metadata.format_version();
+    if version != VIEW_FORMAT_VERSION {
+        return Err(CommitError::invalid(format!(
+            "Unsupported format version: {version} (supported: {VIEW_FORMAT_VERSION})"
+        )));
+    }
+    let check_parts = || {
+        check_text(json)?;
+        if let Some(name) = metadata.absent_fields(&["version-log"]).first() {
+            return Err(MetadataError::malformed(format!("the view metadata has no `{name}`")));
+        }
+        for version in metadata.versions() {
+            incoming::view_version(version.raw().clone(), Origin::Document)?;
+        }
+        Ok(())
+    };
+    check_parts().map_err(|error| CommitError::invalid_part(&error))?;
+    for schema in metadata.schemas() {
+        check_schema(schema)?;
+    }
+    metadata.versions().iter().try_for_each(check_distinct_dialects)?;
+    let name = properties::VERSION_HISTORY_SIZE;
+    match metadata.property(name).map(|size| (size, size.parse::<i32>())) {
+        None | Some((_, Ok(1..))) => Ok(()),
+        Some((size, _)) => Err(CommitError::invalid(format!("{name} must be positive but was {size}"))),
+    }
+}
+
+fn check_parts(metadata: &TableMetadata, json: &[u8]) -> Result<(), MetadataError> {
+    check_text(json)?;
+    for spec in metadata.partition_specs() {
+        incoming::partition_spec(spec.raw().clone(), Origin::Document)?;
+    }
+    for order in metadata.sort_orders() {
+        incoming::sort_order(order.raw().clone(), Origin::Document)?;
+    }
+    for snapshot in metadata.snapshots() {
+        incoming::snapshot(snapshot.raw().clone(), Origin::Document)?;
+        incoming::check_snapshot(snapshot)?;
+        if snapshot.manifest_list()?.is_none() && snapshot.manifests()?.is_none() {
+            let message = format!("the snapshot {} has no `manifest-list`", snapshot.id());
+            return Err(MetadataError::malformed(message));
+        }
+    }
+    for (_, reference) in metadata.refs().iter() {
+        incoming::reference(reference.raw().clone(), Origin::Document)?;
+    }
+    for file in metadata.statistics() {
+        incoming::statistics(file.raw().clone(), Origin::Document)?;
+    }
+    for file in metadata.partition_statistics() {
+        incoming::partition_statistics(file.raw().clone(), Origin::Document)?;
+    }
+    let mut keys = HashSet::new();
+    for key in metadata.encryption_keys() {
+        if !keys.insert(key.key_id()) {
+            let message = format!("the encryption key `{}` occurs twice", key.key_id());
+            return Err(MetadataError::inconsistent(message));
+        }
+        incoming::encryption_key(key.raw().clone(), Origin::Document)?;
+    }
+    Ok(())
+}
+
+fn check_text(json: &[u8]) -> Result<(), MetadataError> {
+    let text =
+        std::str::from_utf8(json).map_err(|_| MetadataError::malformed("the metadata is not UTF-8 text"))?;
+    incoming::limits::check(text)
+}
+
+fn check_schema(schema: &Schema) -> Result<(), CommitError> {
+    let invalid = |error: &MetadataError| CommitError::invalid_part(error);
+    let schema = incoming::schema(schema.raw().clone(), Origin::Document).map_err(|error| invalid(&error))?;
+    let columns = schema.columns().map_err(|error| invalid(&error))?;
+    let index = SchemaIndex::new(columns).map_err(|error| invalid(&error))?;
+    for field in index.iter() {
+        let is_known = match &field.field.field_type {
+            Type::Primitive(primitive) => primitive.since().is_some(),
+            Type::Other(_) => false,
+            Type::Struct(_) | Type::List(_) | Type::Map(_) => true,
+        };
+        if !is_known {
+            return Err(CommitError::Unsupported(format!(
+                "the column `{}` has the type `{}`, which this server does not know",
+                field.full_name, field.field.field_type
+            )));
+        }
+    }
+    columns.identifier_field_ids.iter().try_for_each(|id| judge::check_identifier(&index, *id))
+}
+
+fn check_transforms(metadata: &TableMetadata) -> Result<(), CommitError> {
+    let of_specs =
+        metadata.partition_specs().iter().flat_map(PartitionSpec::fields).map(|field| &field.transform);
+    let of_orders = metadata.sort_orders().iter().flat_map(SortOrder::fields).map(|field| &field.transform);
+    match of_specs.chain(of_orders).find(|transform| transform.is_unreadable()) {
+        None => Ok(()),
+        Some(transform) => Err(CommitError::invalid(format!("the transform `{transform}` cannot be read"))),
+    }
+}
+
+/// Checks the one property that Java's clients parse with every commit.
+fn check_previous_versions(metadata: &TableMetadata) -> Result<(), CommitError> {
+    let name = properties::PREVIOUS_VERSIONS_MAX;
+    match metadata.property(name).filter(|value| value.parse::<i32>().is_err()) {
+        None => Ok(()),
+        Some(value) => Err(CommitError::invalid(format!(
+            "the property `{name}` is `{value}`; it must be a whole number"
+        ))),
+    }
+}
+
+/// Checks that the logs are in order, and that nothing in them is after the last update.
+fn check_logs(metadata: &TableMetadata) -> Result<(), CommitError> {
+    let moved: Vec<i64> = metadata.snapshot_log().iter().map(|entry| entry.timestamp_ms).collect();
+    let written: Vec<i64> = metadata.metadata_log().iter().map(|entry| entry.timestamp_ms).collect();
+    for (what, times) in [("snapshot-log", moved), ("metadata-log", written)] {
+        let later = times.iter().skip(1).chain(std::iter::once(&metadata.last_updated_ms));
+        for (earlier, later) in times.iter().zip(later) {
+            if earlier.saturating_sub(*later) > CLOCK_SKEW_MAX_MS {
+                return Err(CommitError::invalid(format!(
+                    "the `{what}` is out of order: {earlier} comes before {later}"
+                )));
+            }
+        }
+    }
+    Ok(())
+}

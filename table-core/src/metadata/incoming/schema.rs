@@ -1,0 +1,208 @@
+//! New schemas: every field, type and default read as strictly as the strictest reader does.
+
+use serde_json::value::RawValue;
+
+use super::Origin;
+use super::default_value;
+use super::shape::{Member, Shape, conform};
+use super::type_name::{self, TypeName};
+use crate::metadata::error::MetadataError;
+use crate::metadata::json::{Object, Raw, decode, nesting, push_array};
+use crate::metadata::schema::SCHEMA_NESTING_MAX;
+use crate::metadata::types::{Primitive, TYPE_DEPTH_MAX};
+
+const SCHEMA: [Member; 3] = [
+    Member::required("type", Shape::Text),
+    Member::nullable("schema-id", Shape::Int),
+    Member::nullable("identifier-field-ids", Shape::List(&Shape::Int)),
+];
+
+/// A default that is `null` means none, which Java's parser does not know.
+const FIELD: [Member; 4] = [
+    Member::required("id", Shape::Int),
+    Member::required("name", Shape::Text),
+    Member::required("required", Shape::Boolean),
+    Member::nullable("doc", Shape::Text),
+];
+
+const DEFAULTS: [&str; 2] = ["initial-default", "write-default"];
+
+const LIST: [Member; 2] =
+    [Member::required("element-id", Shape::Int), Member::required("element-required", Shape::Boolean)];
+
+const MAP: [Member; 3] = [
+    Member::required("key-id", Shape::Int),
+    Member::required("value-id", Shape::Int),
+    Member::required("value-required", Shape::Boolean),
+];
+
+/// A type that was looked through.
+enum Checked {
+    Primitive(Primitive),
+    /// A struct, list or map.
+    Nested,
+    /// Something that is judged by what the table has.
+    Other,
+}
+
+/// Checks a schema, and gives its text with types under the names that all readers know.
+pub(super) fn normal(raw: Raw, origin: Origin) -> Result<Raw, MetadataError> {
+    if nesting(raw.as_str()) > SCHEMA_NESTING_MAX {
+        return Err(MetadataError::malformed(format!("types nest deeper than {TYPE_DEPTH_MAX} levels")));
+    }
+    let raw = conform(raw, "schema", &SCHEMA, origin)?;
+    Ok(normal_struct(raw.as_str(), 0, origin)?.unwrap_or(raw))
+}
+
+/// The text of a struct if it is to be another one.
+fn normal_struct(text: &str, depth: usize, origin: Origin) -> Result<Option<Raw>, MetadataError> {
+    let mut object = Object::parse(text, "struct")?;
+    let Some(list) = object.get("fields") else {
+        return Err(MetadataError::malformed("the schema has no `fields`"));
+    };
+    let elements: Vec<&RawValue> = list.decode("fields")?;
+    let mut is_changed = false;
+    let mut fields = Vec::with_capacity(elements.len());
+    for element in elements {
+        let field = normal_field(Raw::from(element), depth, origin)?;
+        is_changed |= field.as_str() != element.get();
+        fields.push(field);
+    }
+    if !is_changed {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    push_array(&mut text, fields.iter().map(Raw::as_str));
+    object.set("fields", Raw::joined(text));
+    Ok(Some(object.to_raw()))
+}
+
+fn normal_field(raw: Raw, depth: usize, origin: Origin) -> Result<Raw, MetadataError> {
+    let raw = conform(raw, "field", &FIELD, origin)?;
+    let mut object = Object::parse(raw.as_str(), "field")?;
+    let name: String = decode(object.get("name").map_or("null", Raw::as_str), "name")?;
+    let is_required = object.get("required").is_some_and(|required| required.as_str() == "true");
+    let Some(written) = object.get("type").cloned() else {
+        return Err(MetadataError::malformed(format!("the field `{name}` has no `type`")));
+    };
+    let (checked, changed) = normal_type(written.as_str(), &name, depth + 1, origin)?;
+    check_required(&checked, is_required, &name)?;
+    let mut is_changed = changed.is_some();
+    if let Some(changed) = changed {
+        object.set("type", changed);
+    }
+    for key in DEFAULTS {
+        match object.get(key) {
+            None => {}
+            Some(default) if default.is_null() && origin == Origin::Document => {
+                let message =
+                    format!("`{key}` of the field `{name}` is `null`; it must have a value or be absent");
+                return Err(MetadataError::malformed(message));
+            }
+            Some(default) if default.is_null() => {
+                object.remove(key);
+                is_changed = true;
+            }
+            Some(default) => check_default(&checked, default, key, &name)?,
+        }
+    }
+    Ok(if is_changed { object.to_raw() } else { raw })
+}
+
+fn check_default(checked: &Checked, default: &Raw, key: &str, name: &str) -> Result<(), MetadataError> {
+    let expected = match checked {
+        Checked::Primitive(primitive) => match default_value::check(default.as_str(), primitive) {
+            Ok(()) => return Ok(()),
+            Err(expected) => expected,
+        },
+        Checked::Nested => "`null`: structs, lists and maps have no default of their own",
+        Checked::Other => return Ok(()),
+    };
+    Err(MetadataError::malformed(format!("the `{key}` of the field `{name}` must be {expected}")))
+}
+
+/// A value of the type `unknown` is always null.
+fn check_required(checked: &Checked, is_required: bool, name: &str) -> Result<(), MetadataError> {
+    if is_required && matches!(checked, Checked::Primitive(Primitive::Unknown)) {
+        let message = format!("`{name}` is of the type `unknown`, which has only nulls; make it optional");
+        return Err(MetadataError::malformed(message));
+    }
+    Ok(())
+}
+
+/// What the type of the field `name` is, and its text if it is to be another one.
+fn normal_type(
+    text: &str,
+    name: &str,
+    depth: usize,
+    origin: Origin,
+) -> Result<(Checked, Option<Raw>), MetadataError> {
+    if depth > TYPE_DEPTH_MAX {
+        return Err(MetadataError::malformed(format!("types nest deeper than {TYPE_DEPTH_MAX} levels")));
+    }
+    if text.starts_with('"') {
+        let written: String = decode(text, "type")?;
+        return match type_name::read(&written) {
+            TypeName::Known(primitive, normal) => {
+                let changed = (normal != written).then(|| Raw::string(&normal));
+                Ok((Checked::Primitive(primitive), changed))
+            }
+            TypeName::Unknown => Ok((Checked::Other, None)),
+            TypeName::Misspelled(normal) => {
+                let advice = normal.map(|normal| format!("; write `{normal}`")).unwrap_or_default();
+                let message =
+                    format!("the type `{written}` of `{name}` cannot be read by all clients{advice}");
+                Err(MetadataError::malformed(message))
+            }
+        };
+    }
+    let object = Object::parse(text, "type")?;
+    let kind: String = decode(object.get("type").map_or("null", Raw::as_str), "type")?;
+    match kind.as_str() {
+        "struct" => Ok((Checked::Nested, normal_struct(text, depth, origin)?)),
+        "list" => {
+            let parts = [Part { key: "element", required: Some("element-required") }];
+            Ok((Checked::Nested, normal_parts(object, &LIST, &parts, depth, origin)?))
+        }
+        "map" => {
+            let parts = [
+                Part { key: "key", required: None },
+                Part { key: "value", required: Some("value-required") },
+            ];
+            Ok((Checked::Nested, normal_parts(object, &MAP, &parts, depth, origin)?))
+        }
+        _ => Ok((Checked::Other, None)),
+    }
+}
+
+/// A type inside a list or map.
+struct Part {
+    key: &'static str,
+    /// Where it says whether it is required; `None` if it always is.
+    required: Option<&'static str>,
+}
+
+fn normal_parts(
+    mut object: Object,
+    members: &[Member],
+    parts: &[Part],
+    depth: usize,
+    origin: Origin,
+) -> Result<Option<Raw>, MetadataError> {
+    conform(object.to_raw(), "type", members, origin)?;
+    let mut is_changed = false;
+    for part in parts {
+        let Some(written) = object.get(part.key).cloned() else {
+            return Err(MetadataError::malformed(format!("a type has no `{}`", part.key)));
+        };
+        let (checked, changed) = normal_type(written.as_str(), part.key, depth + 1, origin)?;
+        let is_required =
+            part.required.is_none_or(|key| object.get(key).is_some_and(|value| value.as_str() == "true"));
+        check_required(&checked, is_required, part.key)?;
+        if let Some(changed) = changed {
+            object.set(part.key, changed);
+            is_changed = true;
+        }
+    }
+    Ok(is_changed.then(|| object.to_raw()))
+}

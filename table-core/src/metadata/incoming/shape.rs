@@ -1,0 +1,181 @@
+//! Shapes of JSON objects: which members they have, of which types. Not what the values mean.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::Origin;
+use crate::metadata::error::MetadataError;
+use crate::metadata::json::{Fields, Object, Raw, push_array};
+
+/// What a value must be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shape {
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number of 32 bits.
+    Int,
+    /// A whole number of 64 bits.
+    Long,
+    /// A string.
+    Text,
+    /// An object whose values are strings.
+    Texts,
+    /// An array.
+    List(&'static Shape),
+    /// An object with these members, and its name in messages.
+    Object(&'static str, &'static [Member]),
+}
+
+/// A member of an object.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member {
+    name: &'static str,
+    shape: Shape,
+    presence: Presence,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Required,
+    /// May be absent, and Java's parser refuses `null`.
+    Optional,
+    /// May be absent, and Java's parser takes `null` for absent.
+    Nullable,
+}
+
+impl Member {
+    pub(super) const fn required(name: &'static str, shape: Shape) -> Member {
+        Member { name, shape, presence: Presence::Required }
+    }
+
+    pub(super) const fn optional(name: &'static str, shape: Shape) -> Member {
+        Member { name, shape, presence: Presence::Optional }
+    }
+
+    pub(super) const fn nullable(name: &'static str, shape: Shape) -> Member {
+        Member { name, shape, presence: Presence::Nullable }
+    }
+}
+
+/// Checks an object named `what` against its members. In a request, where clients write `null` for absent, that is left out. Text in which nothing has to be left out stays as it is.
+pub(super) fn conform(
+    raw: Raw,
+    what: &'static str,
+    members: &[Member],
+    origin: Origin,
+) -> Result<Raw, MetadataError> {
+    let changed = conform_object(raw.as_str(), what, members, origin)?;
+    Ok(changed.unwrap_or(raw))
+}
+
+fn conform_object(
+    text: &str,
+    what: &'static str,
+    members: &[Member],
+    origin: Origin,
+) -> Result<Option<Raw>, MetadataError> {
+    let fields = Fields::parse(text, what)?;
+    let mut changes: Vec<(&str, Option<Raw>)> = Vec::new();
+    for member in members {
+        match fields.raw(member.name).map(RawValue::get) {
+            None | Some("null") if member.presence == Presence::Required => {
+                return Err(fields.missing(member.name));
+            }
+            Some("null") => match (origin, member.presence) {
+                (Origin::Request, _) => changes.push((member.name, None)),
+                (Origin::Document, Presence::Nullable) => {}
+                (Origin::Document, _) => {
+                    let message = format!(
+                        "`{}` of the {what} is `null`; it must have a value or be absent",
+                        member.name
+                    );
+                    return Err(MetadataError::malformed(message));
+                }
+            },
+            None => {}
+            Some(value) => {
+                let conformed = conform_value(value, &member.shape, &fields, member.name, origin)?;
+                changes.extend(conformed.map(|value| (member.name, Some(value))));
+            }
+        }
+    }
+    if changes.is_empty() {
+        return Ok(None);
+    }
+    let mut object = Object::parse(text, what)?;
+    for (name, value) in changes {
+        match value {
+            Some(value) => object.set(name, value),
+            None => object.remove(name),
+        }
+    }
+    Ok(Some(object.to_raw()))
+}
+
+fn conform_value(
+    text: &str,
+    shape: &Shape,
+    fields: &Fields<'_>,
+    name: &str,
+    origin: Origin,
+) -> Result<Option<Raw>, MetadataError> {
+    match shape {
+        Shape::Boolean => fields.required::<bool>(name).map(|_| None),
+        Shape::Int => fields.required::<i32>(name).map(|_| None),
+        Shape::Long => fields.required::<i64>(name).map(|_| None),
+        // A name with an escape cannot be borrowed.
+        Shape::Text => fields.required::<Cow<'_, str>>(name).map(|_| None),
+        Shape::Texts => check_texts(text, name).map(|()| None),
+        Shape::List(shape) => {
+            let elements: Vec<&RawValue> = fields.required(name)?;
+            conform_list(&elements, shape, name, origin)
+        }
+        Shape::Object(what, members) => conform_object(text, what, members, origin),
+    }
+}
+
+fn conform_list(
+    elements: &[&RawValue],
+    shape: &Shape,
+    name: &str,
+    origin: Origin,
+) -> Result<Option<Raw>, MetadataError> {
+    let wrong = |error: serde_json::Error| {
+        MetadataError::malformed(format!("an element of `{name}` has a wrong value: {error}"))
+    };
+    let mut is_changed = false;
+    let mut conformed = Vec::with_capacity(elements.len());
+    for element in elements {
+        let text = element.get();
+        let changed = match shape {
+            Shape::Boolean => serde_json::from_str::<bool>(text).map(|_| None).map_err(wrong)?,
+            Shape::Int => serde_json::from_str::<i32>(text).map(|_| None).map_err(wrong)?,
+            Shape::Long => serde_json::from_str::<i64>(text).map(|_| None).map_err(wrong)?,
+            Shape::Text => serde_json::from_str::<Cow<'_, str>>(text).map(|_| None).map_err(wrong)?,
+            Shape::Texts => check_texts(text, name).map(|()| None)?,
+            Shape::List(shape) => {
+                let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(wrong)?;
+                conform_list(&elements, shape, name, origin)?
+            }
+            Shape::Object(what, members) => conform_object(text, what, members, origin)?,
+        };
+        is_changed |= changed.is_some();
+        conformed.push(changed.unwrap_or_else(|| Raw::from(*element)));
+    }
+    if !is_changed {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    push_array(&mut text, conformed.iter().map(Raw::as_str));
+    Ok(Some(Raw::joined(text)))
+}
+
+fn check_texts(text: &str, name: &str) -> Result<(), MetadataError> {
+    for (key, value) in Fields::parse(text, name.to_owned())?.entries {
+        if serde_json::from_str::<Cow<'_, str>>(value.get()).is_err() {
+            return Err(MetadataError::malformed(format!("`{key}` of `{name}` is not a string")));
+        }
+    }
+    Ok(())
+}
