@@ -62,8 +62,12 @@ impl Server {
         db.migrate().await?;
 
         let files = Files;
-        let documents =
-            Documents::new(files.clone(), config.cache.metadata_bytes, config.limits.metadata_bytes);
+        let documents = Documents::new(
+            files.clone(),
+            clock.clone(),
+            config.cache.metadata_bytes,
+            config.limits.metadata_bytes,
+        );
         let manifests =
             Manifests::new(files.clone(), config.cache.manifest_bytes, config.limits.metadata_bytes);
         let scans = Scans::new(manifests, config.planning.clone());

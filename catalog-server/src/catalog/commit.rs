@@ -60,7 +60,10 @@ impl Catalog {
     ) -> Result<Answer, CatalogError> {
         let (namespace, metadata) = self.new_metadata(warehouse, identifier, new).await?;
         let namespace_id = namespace.namespace_id;
-        let next = self.next(warehouse, identifier, metadata, None).await?;
+        let next = match self.next(warehouse, identifier, metadata, None).await {
+            Ok(next) => next,
+            Err(error) => return Err(self.unless_name_taken(warehouse, identifier, error).await),
+        };
         self.files.create_table_folders(next.metadata.location()).await?;
         let draft = Draft::Create { tabular_id: TabularId(id::ordered()), namespace_id, next };
         let mut served = self.retrying_write(context, warehouse, vec![draft], Origin::Request).await?;
@@ -76,7 +79,9 @@ impl Catalog {
         new: NewTable,
     ) -> Result<Answer, CatalogError> {
         let (_, metadata) = self.new_metadata(warehouse, identifier, new).await?;
-        self.check_free(warehouse, &Folders::by_table(warehouse, &metadata)?).await?;
+        if let Err(error) = self.check_free(warehouse, &Folders::by_table(warehouse, &metadata)?).await {
+            return Err(self.unless_name_taken(warehouse, identifier, error).await);
+        }
         self.files.create_table_folders(metadata.location()).await?;
         let body = crate::storage::documents::staged(&metadata.to_bytes());
         if context.idempotency.is_some() {

@@ -18,7 +18,7 @@ use crate::store::ids::{NamespaceId, TabularId};
 use crate::store::namespaces::Namespace as NamespaceRow;
 use crate::store::tabulars::{Tabular, TabularKind};
 
-use super::commit::{NewTable, creates};
+use super::commit::{NewTable, Origin, creates};
 use super::error::CatalogError;
 use super::locations::{self, Folders};
 use super::names::Identifier;
@@ -73,7 +73,7 @@ impl Catalog {
             });
         }
         let document = self.documents.table(&found.metadata_location).await?;
-        let base = document.parsed().await?;
+        let base = document.parsed().clone();
         let mut updates = commit.updates.clone();
         let mut list = None;
         if let Err(refusal) = check_requirements(Some(&base), &commit.requirements) {
@@ -130,7 +130,13 @@ impl Catalog {
             updates.push(TableUpdate::SetLocation { location });
         }
         let metadata = commit::build(&updates, id::random(), self.clock.now_ms())?;
-        let next = self.next(warehouse, identifier, metadata, Some(&commit.updates)).await?;
+        let next = match self.next(warehouse, identifier, metadata, Some(&commit.updates)).await {
+            Ok(next) => next,
+            Err(error) => {
+                let error = self.unless_name_taken(warehouse, identifier, error).await;
+                return Err(Origin::Commit.explain(error));
+            }
+        };
         let namespace_id = namespace.namespace_id;
         Ok(Draft::Create { tabular_id: TabularId(id::ordered()), namespace_id, next })
     }

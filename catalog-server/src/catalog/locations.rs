@@ -125,6 +125,20 @@ impl Catalog {
         Ok(())
     }
 
+    /// Checks that tables can be made below a location: it is in the warehouse, and no table or view owns it.
+    pub(super) async fn check_usable(
+        &self,
+        warehouse: &Warehouse,
+        what: &str,
+        text: &str,
+    ) -> Result<(), CatalogError> {
+        let location = inside(warehouse, what, text)?;
+        match locations::find_holder(&self.db, warehouse.id, &location.prefix(), Uuid::nil()).await? {
+            None => Ok(()),
+            Some(prefix) => Err(overlap(text, &prefix)),
+        }
+    }
+
     /// Checks that a file which is not in `folders` is in the warehouse and in nobody else's folder.
     pub(super) async fn check_file(
         &self,

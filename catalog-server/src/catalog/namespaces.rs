@@ -82,6 +82,7 @@ impl Catalog {
         properties: Properties,
     ) -> Result<Answer, CatalogError> {
         warehouse.require_writable()?;
+        self.check_namespace_location(warehouse, &properties).await?;
         let text = encode(&properties)?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         let new = NewNamespace {
@@ -110,6 +111,18 @@ impl Catalog {
         let body = Bytes::from(body.to_string());
         self.conclude(tx, context, Record::Body(&body)).await?;
         Ok(Answer::Body(body))
+    }
+
+    /// Checks that tables could be made below the `location` that is set for a namespace.
+    async fn check_namespace_location(
+        &self,
+        warehouse: &Warehouse,
+        properties: &Properties,
+    ) -> Result<(), CatalogError> {
+        match properties.get("location") {
+            Some(location) => self.check_usable(warehouse, "namespace property `location`", location).await,
+            None => Ok(()),
+        }
     }
 
     /// Drops an empty namespace.
@@ -148,6 +161,7 @@ impl Catalog {
                 "property `{key}` is both set and removed; name it in one of `updates` and `removals`"
             )));
         }
+        self.check_namespace_location(warehouse, &updates).await?;
         for _ in 0..ATTEMPTS_MAX {
             let row = self.require_namespace(warehouse, namespace).await?;
             let mut properties = decode(namespace, &row.properties)?;

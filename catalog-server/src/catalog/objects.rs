@@ -27,6 +27,23 @@ impl Catalog {
         })
     }
 
+    /// The error of a creation that failed with `error`: if its name was taken meanwhile, then that, because everything
+    /// else, such as that its folder is another table's, follows from it.
+    pub(super) async fn unless_name_taken(
+        &self,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        error: CatalogError,
+    ) -> CatalogError {
+        if !matches!(error, CatalogError::Invalid(_)) {
+            return error;
+        }
+        match self.find_object(warehouse, identifier).await {
+            Ok(Some(found)) => name_taken(TabularKind::Table, found.kind, identifier),
+            Ok(None) | Err(_) => error,
+        }
+    }
+
     /// The table or view, or the error that there is none of this kind.
     pub async fn require_object(
         &self,

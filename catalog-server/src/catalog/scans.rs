@@ -450,7 +450,7 @@ impl Catalog {
     /// What the request means for the table.
     async fn bind(&self, job: &Job) -> Result<(Scan, Source), CatalogError> {
         let request = ScanRequest::parse(job.task.request.as_bytes())?;
-        let metadata = self.documents.table(&job.task.metadata_location).await?.parsed().await?;
+        let metadata = self.documents.table(&job.task.metadata_location).await?.parsed().clone();
         blocking(move || Ok(Scan::new(&metadata, &request)?)).await
     }
 

@@ -1,6 +1,7 @@
 //! Tables: load, drop, purge, register, unregister. Creating and committing are in [`super::commit`].
 
 use serde_json::json;
+use table_core::commit::foreign;
 use table_core::metadata::table::TableMetadata;
 
 use crate::id;
@@ -49,7 +50,7 @@ impl Catalog {
         let document = self.documents.table(&found.metadata_location).await?;
         Ok(Some(match snapshots {
             Snapshots::All => document.served().clone(),
-            Snapshots::Refs => document.served_refs_only().await?,
+            Snapshots::Refs => document.served_refs_only(),
         }))
     }
 
@@ -123,7 +124,9 @@ impl Catalog {
         }
         let (metadata, served) = self.read_foreign(warehouse, metadata_location).await?;
         let folders = Folders::by_table(warehouse, &metadata)?;
-        self.check_files(warehouse, None, &folders, metadata_location, &metadata).await?;
+        if let Err(error) = self.check_files(warehouse, None, &folders, metadata_location, &metadata).await {
+            return Err(self.unless_name_taken(warehouse, identifier, error).await);
+        }
         retrying!(async {
             let place = Place { namespace_id: namespace.namespace_id, name: &identifier.name };
             let new = write::new_tabular(TabularId(id::ordered()), place, metadata_location, &metadata)?;
@@ -182,7 +185,10 @@ impl Catalog {
     ) -> Result<(std::sync::Arc<TableMetadata>, Served), CatalogError> {
         super::locations::inside(warehouse, "metadata location", metadata_location)?;
         let document = self.documents.table(metadata_location).await.map_err(CatalogError::foreign)?;
-        let metadata = document.parsed().await.map_err(CatalogError::foreign)?;
+        let metadata = document.parsed().clone();
+        foreign::check_table(&metadata, &document.json()).map_err(|error| {
+            CatalogError::Invalid(format!("the metadata file `{metadata_location}` cannot be used: {error}"))
+        })?;
         if metadata.uuid().is_none() {
             return Err(CatalogError::Invalid(format!(
                 "the metadata file `{metadata_location}` has no `table-uuid`; rewrite it with a current engine first"
@@ -244,11 +250,11 @@ impl Catalog {
             Err(CatalogError::FileMissing(_)) => return Ok(Some(Vec::new())),
             document => document?,
         };
-        let metadata = document.parsed().await?;
+        let metadata = document.parsed();
         if metadata.property("gc.enabled") == Some("false") {
             return Ok(None);
         }
-        Ok(Some(Folders::by_table(warehouse, &metadata)?.spelled_otherwise()))
+        Ok(Some(Folders::by_table(warehouse, metadata)?.spelled_otherwise()))
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use serde_json::value::RawValue;
+use table_core::commit::foreign;
 use table_core::commit::request::ViewCommit;
 use table_core::commit::requirement::check_view_requirements;
 use table_core::commit::view::{CreateView, apply_view, create_view};
@@ -99,8 +100,11 @@ impl Catalog {
         }
         super::locations::inside(warehouse, "metadata location", metadata_location)?;
         let document = self.documents.view(metadata_location).await.map_err(CatalogError::foreign)?;
-        let metadata = document.parsed().await.map_err(CatalogError::foreign)?;
-        let folders = Folders::by_view(warehouse, &metadata)?;
+        let metadata = document.parsed();
+        foreign::check_view(metadata, &document.json()).map_err(|error| {
+            CatalogError::Invalid(format!("the metadata file `{metadata_location}` cannot be used: {error}"))
+        })?;
+        let folders = Folders::by_view(warehouse, metadata)?;
         self.check_file(warehouse, None, &folders, "metadata location", metadata_location).await?;
         let place = Place { namespace_id: namespace.namespace_id, name: &identifier.name };
         self.insert_view(
@@ -109,7 +113,7 @@ impl Catalog {
             identifier,
             place,
             metadata_location,
-            &metadata,
+            metadata,
             &folders,
             "register-view",
         )
@@ -148,9 +152,9 @@ impl Catalog {
         found: Tabular,
     ) -> Result<Answer, CatalogError> {
         let document = self.documents.view(&found.metadata_location).await?;
-        let base = document.parsed().await?;
-        check_view_requirements(&base, &commit.requirements)?;
-        let applied = apply_view(&base, &commit.updates, self.clock.now_ms())?;
+        let base = document.parsed();
+        check_view_requirements(base, &commit.requirements)?;
+        let applied = apply_view(base, &commit.updates, self.clock.now_ms())?;
         if !applied.changed {
             let tx = self.db.write(self.clock.now_ms()).await?;
             self.conclude(tx, context, Record::Location(&found.metadata_location)).await?;

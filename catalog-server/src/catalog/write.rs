@@ -7,7 +7,7 @@ use serde_json::json;
 use table_core::location::Location;
 use table_core::metadata::table::TableMetadata;
 
-use crate::storage::documents::{Document, Served};
+use crate::storage::documents::{Content, Document, Served};
 use crate::store::ids::TabularId;
 use crate::store::jobs;
 use crate::store::tabulars::{self, CreateTabular, NewTabular, Place, Pointer, Tabular, TabularKind};
@@ -74,10 +74,7 @@ impl Catalog {
     }
 
     /// Writes a document's file.
-    pub(super) async fn write_file<T: Send + Sync + 'static>(
-        &self,
-        document: &Document<T>,
-    ) -> Result<(), CatalogError> {
+    pub(super) async fn write_file<T: Content>(&self, document: &Document<T>) -> Result<(), CatalogError> {
         Ok(self.files.write_new(document.location(), document.file_content()?).await?)
     }
 
@@ -237,7 +234,7 @@ impl Catalog {
 
 impl Origin {
     /// A commit that required that there is no table lost its requirement, nothing more.
-    fn explain(self, error: CatalogError) -> CatalogError {
+    pub(super) fn explain(self, error: CatalogError) -> CatalogError {
         match (self, error) {
             (
                 Self::Commit | Self::Transaction,

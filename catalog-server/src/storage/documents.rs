@@ -1,26 +1,29 @@
-//! Metadata documents by their immutable location: read once, parsed at most once, served as they are.
+//! Metadata documents by their immutable location: read and parsed once, served as they are.
 //!
-//! A metadata file never changes, so an entry never goes stale; it only makes room.
+//! A metadata file never changes, so an entry only makes room; a file that did change on disk is read again, and refused
+//! if it cannot be used any more. Old documents are completed as today's readers expect them, and times that are still
+//! to come are brought back to now (`table_core::metadata::completion`).
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use table_core::metadata::clock::CLOCK_SKEW_MAX_MS;
+use table_core::metadata::error::MetadataError;
 use table_core::metadata::file_name;
 use table_core::metadata::table::TableMetadata;
 use table_core::metadata::view::ViewMetadata;
 
+use crate::clock::Clock;
 use crate::config::ScanPlanningMode;
 
-use super::{FileError, Files};
-
-/// Documents above this many bytes are parsed away from the request threads (a megabyte takes about 5 ms).
-const PARSE_INLINE_BYTES_MAX: usize = 64 << 10;
+use super::{FileError, FileState, Files, Stamp};
 
 /// Reads and keeps the documents of tables and views.
 pub struct Documents {
     files: Files,
+    clock: Clock,
     limit_bytes: usize,
     tables: Cache<TableMetadata>,
     views: Cache<ViewMetadata>,
@@ -28,15 +31,57 @@ pub struct Documents {
 
 type Cache<T> = moka::future::Cache<String, Arc<Document<T>>>;
 
-/// A metadata file that was read: its bytes, and what they mean once somebody asked.
+/// A metadata file that was read: its bytes, and what they mean.
 pub struct Document<T> {
     location: String,
     served: Served,
     /// Where the document itself stands in the response's body.
     start: usize,
     end: usize,
-    parsed: OnceLock<Arc<T>>,
+    parsed: Arc<T>,
+    /// The latest time in the document, in milliseconds since 1970.
+    latest_ms: i64,
+    /// What the file was like when it was read or written.
+    stamp: OnceLock<Stamp>,
     refs_only: OnceLock<Served>,
+}
+
+/// What a document can be about.
+pub trait Content: Sized + Send + Sync + 'static {
+    /// Reads a document, with the text to serve in place of it if that is to be another one.
+    ///
+    /// Fails if the text is not a document of this kind.
+    fn read(json: &[u8], now_ms: i64) -> Result<(Self, Option<Vec<u8>>), MetadataError>;
+
+    /// The latest time in the document, by which its readers judge what comes after.
+    fn latest_ms(&self) -> i64;
+}
+
+impl Content for TableMetadata {
+    fn read(json: &[u8], now_ms: i64) -> Result<(Self, Option<Vec<u8>>), MetadataError> {
+        let metadata = TableMetadata::parse(json)?;
+        Ok(match metadata.completed(now_ms) {
+            Some(completed) => {
+                let json = completed.to_bytes();
+                (completed, Some(json))
+            }
+            None => (metadata, None),
+        })
+    }
+
+    fn latest_ms(&self) -> i64 {
+        TableMetadata::latest_ms(self)
+    }
+}
+
+impl Content for ViewMetadata {
+    fn read(json: &[u8], _now_ms: i64) -> Result<(Self, Option<Vec<u8>>), MetadataError> {
+        Ok((ViewMetadata::parse(json)?, None))
+    }
+
+    fn latest_ms(&self) -> i64 {
+        i64::MIN
+    }
 }
 
 /// The body of a response, ready to be sent, and its entity tag.
@@ -66,10 +111,11 @@ pub enum DocumentError {
 
 impl Documents {
     /// Caches documents of at most `cache_bytes` together; files above `limit_bytes` are refused.
-    pub fn new(files: Files, cache_bytes: u64, limit_bytes: usize) -> Self {
+    pub fn new(files: Files, clock: Clock, cache_bytes: u64, limit_bytes: usize) -> Self {
         // Tables are what is read and written all day; views are few and small.
         Self {
             files,
+            clock,
             limit_bytes,
             tables: cache(cache_bytes - cache_bytes / 8),
             views: cache(cache_bytes / 8),
@@ -88,12 +134,20 @@ impl Documents {
 
     /// Keeps a table document that was just written.
     pub async fn keep_table(&self, document: Arc<Document<TableMetadata>>) {
+        self.note_stamp(&document);
         self.tables.insert(document.location.clone(), document).await;
     }
 
     /// Keeps a view document that was just written.
     pub async fn keep_view(&self, document: Arc<Document<ViewMetadata>>) {
+        self.note_stamp(&document);
         self.views.insert(document.location.clone(), document).await;
+    }
+
+    fn note_stamp<T: Content>(&self, document: &Document<T>) {
+        if let FileState::Present(stamp) = self.files.state(&document.location) {
+            document.stamp.get_or_init(|| stamp);
+        }
     }
 
     /// Bytes held by the caches, about.
@@ -101,7 +155,7 @@ impl Documents {
         self.tables.weighted_size() + self.views.weighted_size()
     }
 
-    async fn find<T: Send + Sync + 'static>(
+    async fn find<T: Content>(
         &self,
         cache: &Cache<T>,
         location: &str,
@@ -109,15 +163,25 @@ impl Documents {
         let Some(document) = cache.get(location).await else {
             return self.read(cache, location).await;
         };
-        // Somebody who deletes a table's files by hand must hear of it from every load, not only from cold ones.
-        if self.files.is_gone(location) {
-            cache.invalidate(location).await;
-            return Err(DocumentError::File(Arc::new(FileError::NotFound(location.to_owned()))));
+        // Somebody who deletes or damages a table's files must hear of it from every load, not only from cold ones.
+        let is_current = match self.files.state(location) {
+            FileState::Unknown => true,
+            FileState::Present(stamp) => *document.stamp.get_or_init(|| stamp) == stamp,
+            FileState::Gone => {
+                cache.invalidate(location).await;
+                return Err(DocumentError::File(Arc::new(FileError::NotFound(location.to_owned()))));
+            }
+        };
+        // Only if this server's own clock was ahead and has been set back since.
+        let is_ahead = document.latest_ms.saturating_sub(self.clock.now_ms()) > CLOCK_SKEW_MAX_MS;
+        if is_current && !is_ahead {
+            return Ok(document);
         }
-        Ok(document)
+        cache.invalidate(location).await;
+        self.read(cache, location).await
     }
 
-    async fn read<T: Send + Sync + 'static>(
+    async fn read<T: Content>(
         &self,
         cache: &Cache<T>,
         location: &str,
@@ -125,9 +189,14 @@ impl Documents {
         metrics::counter!("firn_metadata_cache_misses_total").increment(1);
         // Requests for the same document wait for one read.
         let document = cache.try_get_with_by_ref(location, async {
-            let bytes = self.files.read(location, self.limit_bytes).await.map_err(Arc::new)?;
-            let json = decode(location, &bytes, self.limit_bytes)?;
-            Ok::<_, DocumentError>(Arc::new(Document::new(location, &json)))
+            let before = self.files.state(location);
+            let (limit_bytes, now_ms, name) = (self.limit_bytes, self.clock.now_ms(), location.to_owned());
+            let make = move |bytes: Bytes| Document::read(&name, &bytes, limit_bytes, now_ms);
+            let document = self.files.read_as(location, limit_bytes, make).await.map_err(Arc::new)??;
+            if let FileState::Present(stamp) = before {
+                document.stamp.get_or_init(|| stamp);
+            }
+            Ok::<_, DocumentError>(Arc::new(document))
         });
         document.await.map_err(|error| (*error).clone())
     }
@@ -140,45 +209,39 @@ impl From<Arc<FileError>> for DocumentError {
 }
 
 impl Document<TableMetadata> {
-    /// What the document means.
-    pub async fn parsed(self: &Arc<Self>) -> Result<Arc<TableMetadata>, DocumentError> {
-        self.parse_with(TableMetadata::parse).await
-    }
-
     /// The response with only those snapshots that branches and tags point to.
-    pub async fn served_refs_only(self: &Arc<Self>) -> Result<Served, DocumentError> {
-        if let Some(served) = self.refs_only.get() {
-            return Ok(served.clone());
-        }
-        let metadata = self.parsed().await?;
-        let json = metadata.to_bytes_refs_only();
-        let (body, _, _) = splice(Some(&self.location), &json);
-        let served = Served { body, etag: etag(&self.location, "refs") };
-        Ok(self.refs_only.get_or_init(|| served).clone())
+    pub fn served_refs_only(&self) -> Served {
+        let make = || {
+            let (body, _, _) = splice(Some(&self.location), &self.parsed.to_bytes_refs_only());
+            Served { body, etag: etag(&self.location, "refs") }
+        };
+        self.refs_only.get_or_init(make).clone()
     }
 }
 
-impl Document<ViewMetadata> {
-    /// What the document means.
-    pub async fn parsed(self: &Arc<Self>) -> Result<Arc<ViewMetadata>, DocumentError> {
-        self.parse_with(ViewMetadata::parse).await
-    }
-}
-
-impl<T: Send + Sync + 'static> Document<T> {
+impl<T: Content> Document<T> {
     /// A document that is about to be written to `location`.
     pub fn made(location: &str, json: &[u8], metadata: Arc<T>) -> Arc<Self> {
-        let document = Self::new(location, json);
-        // A fresh cell always takes its first value.
-        drop(document.parsed.set(metadata));
-        Arc::new(document)
+        Arc::new(Self::new(location, json, metadata))
     }
 
-    fn new(location: &str, json: &[u8]) -> Self {
+    fn read(location: &str, bytes: &Bytes, limit_bytes: usize, now_ms: i64) -> Result<Self, DocumentError> {
+        let json = decode(location, bytes, limit_bytes)?;
+        let (metadata, completed) = T::read(&json, now_ms).map_err(|error| malformed(location, &error))?;
+        Ok(Self::new(location, completed.as_deref().unwrap_or(&json), Arc::new(metadata)))
+    }
+
+    fn new(location: &str, json: &[u8], metadata: Arc<T>) -> Self {
         let (body, start, end) = splice(Some(location), json);
         let served = Served { body, etag: etag(location, "all") };
-        let location = location.to_owned();
-        Self { location, served, start, end, parsed: OnceLock::new(), refs_only: OnceLock::new() }
+        let (location, latest_ms) = (location.to_owned(), metadata.latest_ms());
+        let (stamp, refs_only) = (OnceLock::new(), OnceLock::new());
+        Self { location, served, start, end, parsed: metadata, latest_ms, stamp, refs_only }
+    }
+
+    /// What the document means.
+    pub fn parsed(&self) -> &Arc<T> {
+        &self.parsed
     }
 
     /// Where the document is.
@@ -201,38 +264,8 @@ impl<T: Send + Sync + 'static> Document<T> {
         match file_name::encode(&self.location, &self.json()) {
             Ok(Cow::Borrowed(_)) => Ok(self.json()),
             Ok(Cow::Owned(compressed)) => Ok(Bytes::from(compressed)),
-            Err(error) => {
-                Err(DocumentError::Malformed { location: self.location.clone(), reason: error.to_string() })
-            }
+            Err(error) => Err(malformed(&self.location, &error)),
         }
-    }
-
-    async fn parse_with<E: std::fmt::Display + 'static>(
-        self: &Arc<Self>,
-        parse: fn(&[u8]) -> Result<T, E>,
-    ) -> Result<Arc<T>, DocumentError> {
-        if let Some(parsed) = self.parsed.get() {
-            return Ok(parsed.clone());
-        }
-        let this = self.clone();
-        let work = move || {
-            parse(&this.json()).map(Arc::new).map_err(|error| DocumentError::Malformed {
-                location: this.location.clone(),
-                reason: error.to_string(),
-            })
-        };
-        let parsed = if self.end - self.start <= PARSE_INLINE_BYTES_MAX {
-            work()?
-        } else {
-            match tokio::task::spawn_blocking(work).await {
-                Ok(result) => result?,
-                Err(error) => {
-                    let location = self.location.clone();
-                    return Err(DocumentError::Malformed { location, reason: error.to_string() });
-                }
-            }
-        };
-        Ok(self.parsed.get_or_init(|| parsed).clone())
     }
 }
 
@@ -247,7 +280,7 @@ pub fn etag(location: &str, form: &str) -> String {
     format!("\"{hash:x}\"")
 }
 
-fn cache<T: Send + Sync + 'static>(bytes: u64) -> Cache<T> {
+fn cache<T: Content>(bytes: u64) -> Cache<T> {
     moka::future::Cache::builder()
         .max_capacity(bytes)
         // A parsed form keeps the text of its parts once more, and costs about as much again in structure.
@@ -258,10 +291,11 @@ fn cache<T: Send + Sync + 'static>(bytes: u64) -> Cache<T> {
 }
 
 fn decode(location: &str, bytes: &Bytes, limit_bytes: usize) -> Result<Vec<u8>, DocumentError> {
-    file_name::decode(location, bytes, limit_bytes).map_err(|error| DocumentError::Malformed {
-        location: location.to_owned(),
-        reason: error.to_string(),
-    })
+    file_name::decode(location, bytes, limit_bytes).map_err(|error| malformed(location, &error))
+}
+
+fn malformed(location: &str, error: &MetadataError) -> DocumentError {
+    DocumentError::Malformed { location: location.to_owned(), reason: error.to_string() }
 }
 
 /// Settings for clients of a table: where its property tells them to plan their scans.

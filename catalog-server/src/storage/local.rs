@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::folders;
 
-use super::FileError;
+use super::{FileError, FileState, Stamp};
 
 /// How often a file's folder is made anew when somebody removes it meanwhile.
 const FOLDER_ATTEMPTS_MAX: usize = 8;
@@ -31,6 +31,15 @@ pub(super) fn read(path: &Path, location: &str, limit_bytes: usize) -> Result<By
 
 pub(super) fn is_gone(path: &Path) -> bool {
     matches!(fs::symlink_metadata(path), Err(error) if error.kind() == ErrorKind::NotFound)
+}
+
+pub(super) fn state(path: &Path) -> FileState {
+    let found = fs::metadata(path).and_then(|found| Ok((found.len(), found.modified()?)));
+    match found {
+        Ok((size_bytes, modified)) => FileState::Present(Stamp { size_bytes, modified }),
+        Err(error) if error.kind() == ErrorKind::NotFound => FileState::Gone,
+        Err(_) => FileState::Unknown,
+    }
 }
 
 pub(super) fn write_new(path: &Path, location: &str, content: &[u8]) -> Result<(), FileError> {

@@ -14,6 +14,24 @@ use bytes::Bytes;
 #[derive(Clone, Debug, Default)]
 pub struct Files;
 
+/// What there is to see of a file without opening it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileState {
+    /// It is there.
+    Present(Stamp),
+    /// It is known not to be there.
+    Gone,
+    /// Nobody can tell without much effort.
+    Unknown,
+}
+
+/// What changes when a file is written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    size_bytes: u64,
+    modified: std::time::SystemTime,
+}
+
 /// Why a file could not be read, written or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -69,6 +87,11 @@ impl Files {
     /// Only where asking costs next to nothing: on local files, a microsecond for the kernel.
     pub fn is_gone(&self, location: &str) -> bool {
         local_path(location).is_ok_and(|path| local::is_gone(&path))
+    }
+
+    /// What is at a location, as far as asking costs next to nothing.
+    pub fn state(&self, location: &str) -> FileState {
+        local_path(location).map_or(FileState::Unknown, |path| local::state(&path))
     }
 
     /// Writes a new file and makes it survive a power cut before it returns.
