@@ -29,7 +29,7 @@ const MINUTE_MS: i64 = 60_000;
 
 fn schedule(fixture: &Fixture) -> Schedule {
     let clock = Clock::system();
-    let documents = Documents::new(Files, 1 << 20, 1 << 20);
+    let documents = Documents::new(Files, Clock::system(), 1 << 20, 1 << 20);
     let scans = Scans::new(Manifests::new(Files, 1 << 20, 1 << 20), Planning::default());
     let db = fixture.db.clone();
     let catalog = Catalog::new(db.clone(), Files, documents, scans, clock.clone(), Retention::default());

@@ -2,6 +2,7 @@
 
 mod commit;
 mod create;
+mod documents;
 mod drop;
 mod load;
 mod register;

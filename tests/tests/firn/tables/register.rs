@@ -132,7 +132,50 @@ async fn a_document_of_elsewhere_is_refused(backend: Backend) {
     );
 }
 
+/// The places in a document of version 2, and values there with which Java's library does not load it.
+fn unreadable() -> Vec<(&'static str, serde_json::Value)> {
+    vec![
+        ("/snapshots/0/parent-snapshot-id", json!(null)),
+        ("/snapshots/0/summary", json!({ "operation": "append", "files": 1 })),
+        ("/snapshots/0/first-row-id", json!(5)),
+        ("/refs/main/min-snapshots-to-keep", json!(1_i64 << 31)),
+        ("/last-updated-ms", json!(5)),
+        ("/statistics", json!([{ "snapshot-id": 1, "statistics-path": "x", "file-size-in-bytes": "5" }])),
+        ("/encryption-keys", json!([{ "key-id": "k", "encrypted-key-metadata": "???" }])),
+        ("/schemas/0/fields/0/type", json!("decimal (5,2)")),
+        ("/schemas/0/fields/0/initial-default", json!(null)),
+        ("/partition-specs/0/spec-id", json!(null)),
+        ("/sort-orders/0", json!({ "order-id": 7, "fields": [] })),
+        ("/default-sort-order-id", json!(99)),
+        ("/default-spec-id", json!(99)),
+    ]
+}
+
+async fn a_document_that_java_could_not_load_is_refused(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let document = fixtures().into_iter().find(|document| document["format-version"] == 2).unwrap();
+    for (pointer, value) in unreadable() {
+        let mut broken = document.clone();
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let parent = broken.pointer_mut(parent).unwrap();
+        match key.parse::<usize>() {
+            Ok(index) if parent.is_array() => parent[index] = value,
+            _ => parent[key] = value,
+        }
+        let file = place(firn, broken);
+        register(firn, &ns, "t", &file, false).await.refused(
+            400,
+            "IllegalArgumentException",
+            "cannot be used",
+        );
+    }
+    let file = place(firn, document);
+    register(firn, &ns, "t", &file, false).await.expect(200);
+}
+
 tests::on_both_databases!(
+    a_document_that_java_could_not_load_is_refused,
     a_registered_table_is_a_table_like_any_other,
     overwrite_takes_a_table_back_to_a_file,
     what_is_not_metadata_is_refused,
