@@ -119,6 +119,11 @@ impl DeletionVector {
         Ok(blob)
     }
 
+    /// The positions. Those of a range take next to no memory, so nobody should go through them one by one who need not.
+    pub fn into_positions(self) -> RoaringTreemap {
+        self.positions
+    }
+
     /// Reads a blob: exactly the bytes that a manifest's `content_offset` and `content_size_in_bytes` tell.
     ///
     /// Memory is some small multiple of the blob's size. The checksum is verified first.

@@ -1,24 +1,45 @@
 //! The footer of a Parquet file: where it is, and its metadata, decoded.
 //!
-//! The decoder descends into a schema as deep as it goes, and a few kilobytes can say that it goes deeper than any stack. So
-//! the depth is counted first, in the Thrift bytes themselves (the compact protocol, and `FileMetaData` and `SchemaElement`
-//! of Parquet's definition). Nothing else of them is looked at here.
+//! The decoder descends into a schema as deep as it goes, makes room for whatever is announced, and a process does not survive
+//! when either comes to an end. So the bytes are read by [`super::thrift`] first, which accepts nothing that the decoder could
+//! read differently, and the schema is measured on the way.
+
+use std::thread;
 
 use bytes::Bytes;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::ChunkReader;
 
 use super::error::{FileError, guarded};
+use super::parquet_reader::row_group::Chunk;
+use super::shapes::{COLUMN_INDEX, FILE_METADATA, OFFSET_INDEX, SCHEMA_ELEMENT, SCHEMA_ELEMENTS};
+use super::thrift::{Shape, Thrift, broken, code, without_odd_fields};
 use crate::metadata::types::TYPE_DEPTH_MAX;
 
 /// How many bytes at the end of a file say how long its metadata is.
 pub const TAIL_BYTES: usize = 8;
 
+/// The longest metadata, and the longest index of pages, that is decoded. A thousand columns in a thousand row groups take about
+/// as much; decoded it is some times larger, which has to fit into the memory of a job.
+const METADATA_BYTES_MAX: usize = 128 << 20;
+
 /// Every level of types is one or two of Parquet's, and the values of a map are a third.
 const DEPTH_MAX: usize = 3 * TYPE_DEPTH_MAX;
 
-/// How deep structures may nest that are skipped; Parquet's have three levels.
-const SKIPPED_DEPTH_MAX: usize = 16;
+/// Up to this depth a schema is decoded on the stack of the caller; deeper ones are rare, and get a stack of their own.
+const SHALLOW_DEPTH_MAX: usize = 16;
+
+/// More than enough to decode [`DEPTH_MAX`] levels: one takes some kilobytes.
+const STACK_BYTES: usize = 16 << 20;
+
+/// How many elements a schema has at most, the groups included.
+const ELEMENTS_MAX: usize = 200_000;
+
+/// The decoder writes down the full name of every column; all of them together may take so much.
+const NAMES_BYTES_MAX: usize = 256 << 20;
+
+/// What a part of a name takes beside its bytes.
+const NAME_BYTES: usize = 48;
 
 /// How long the metadata is that ends where the last [`TAIL_BYTES`] of a file begin.
 pub fn length(tail: [u8; TAIL_BYTES]) -> Result<usize, FileError> {
@@ -32,9 +53,25 @@ pub fn length(tail: [u8; TAIL_BYTES]) -> Result<usize, FileError> {
 }
 
 /// Decodes the metadata of a file.
+///
+/// Fails if it is damaged, or larger or deeper than what is read here.
 pub fn decode(metadata: &[u8]) -> Result<ParquetMetaData, FileError> {
-    check_depth(metadata)?;
-    guarded(|| ParquetMetaDataReader::decode_metadata(metadata).map_err(FileError::reading))
+    if metadata.len() > METADATA_BYTES_MAX {
+        return Err(too_large("the metadata of the file"));
+    }
+    match check(metadata)? {
+        Checked { is_odd: false, depth } => decode_checked(metadata, depth),
+        _ => {
+            let plain = without_odd_fields(metadata, &FILE_METADATA)?;
+            let Checked { depth, .. } = check(&plain)?;
+            decode_checked(&plain, depth)
+        }
+    }
+}
+
+fn decode_checked(metadata: &[u8], depth: usize) -> Result<ParquetMetaData, FileError> {
+    let decode = || guarded(|| ParquetMetaDataReader::decode_metadata(metadata).map_err(FileError::reading));
+    if depth <= SHALLOW_DEPTH_MAX { decode() } else { on_own_stack(decode)? }
 }
 
 /// Reads the metadata of a file that is at hand.
@@ -49,179 +86,158 @@ pub fn read<R: ChunkReader>(source: &R) -> Result<ParquetMetaData, FileError> {
 }
 
 /// Adds to the metadata of a file where its pages are and what is in them, if the file says so.
+///
+/// Fails if what it says is damaged, or larger than what is read here.
 pub fn with_page_index<R: ChunkReader>(
     metadata: ParquetMetaData,
     source: &R,
 ) -> Result<ParquetMetaData, FileError> {
+    let chunk = index_chunk(&metadata, source)?;
+    if chunk.bytes.is_empty() {
+        return Ok(metadata);
+    }
     guarded(|| {
         let mut reader = ParquetMetaDataReader::new_with_metadata(metadata)
             .with_page_index_policy(PageIndexPolicy::Optional);
-        reader.read_page_indexes(source).map_err(FileError::reading)?;
+        reader.read_page_indexes(&chunk).map_err(FileError::reading)?;
         reader.finish().map_err(FileError::reading)
     })
 }
 
-/// Fails if the schema in the metadata is too deep to be decoded, or cannot be found.
-fn check_depth(metadata: &[u8]) -> Result<(), FileError> {
-    let mut thrift = Thrift { rest: metadata };
-    let is_shallow = thrift
-        .find_field(2)
-        .and_then(|kind| (kind == LIST).then(|| thrift.list())?)
-        .and_then(|(kind, elements)| (kind == STRUCT).then(|| is_shallow(&mut thrift, elements))?);
-    match is_shallow {
-        Some(true) => Ok(()),
-        Some(false) => Err(FileError::unsupported(format!(
-            "the columns of the file nest deeper than {DEPTH_MAX} levels"
-        ))),
-        None => Err(FileError::malformed("the metadata of the file has no schema")),
+/// The bytes from the first index of pages to the last, checked.
+fn index_chunk<R: ChunkReader>(metadata: &ParquetMetaData, source: &R) -> Result<Chunk, FileError> {
+    let mut indexes: Vec<(u64, u64, &'static Shape)> = Vec::new();
+    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        let places = [
+            (column.offset_index_offset(), column.offset_index_length(), &OFFSET_INDEX),
+            (column.column_index_offset(), column.column_index_length(), &COLUMN_INDEX),
+        ];
+        for (offset, length, shape) in places {
+            let Some((offset, length)) = offset.zip(length) else { continue };
+            let start = u64::try_from(offset).map_err(|_| broken())?;
+            let end = start.saturating_add(u64::try_from(length).map_err(|_| broken())?);
+            // The metadata comes after it.
+            if end >= source.len() {
+                return Err(broken());
+            }
+            indexes.push((start, end, shape));
+        }
     }
+    let start = indexes.iter().map(|(start, _, _)| *start).min().unwrap_or(0);
+    let end = indexes.iter().map(|(_, end, _)| *end).max().unwrap_or(0);
+    let length = usize::try_from(end - start).unwrap_or(usize::MAX);
+    if length > METADATA_BYTES_MAX {
+        return Err(too_large("the index of the file's pages"));
+    }
+    let bytes = match length {
+        0 => Bytes::new(),
+        // The library wants something to follow.
+        length => source.get_bytes(start, length + 1).map_err(FileError::reading)?,
+    };
+    for (index_start, index_end, shape) in indexes {
+        let place = |position: u64| usize::try_from(position - start).unwrap_or(usize::MAX);
+        let index = bytes.get(place(index_start)..place(index_end)).ok_or_else(broken)?;
+        let mut thrift = Thrift::new(index);
+        thrift.structure(shape)?;
+        if thrift.is_odd() {
+            return Err(broken());
+        }
+    }
+    Ok(Chunk { start, bytes })
 }
 
-/// Whether the elements of a schema, each followed by its children, nest no deeper than they may.
-fn is_shallow(thrift: &mut Thrift<'_>, elements: u64) -> Option<bool> {
-    // How many children are still to come, of each element around the next one.
-    let mut open: Vec<u64> = Vec::new();
-    for _ in 0..elements {
-        let children = thrift.children()?;
-        while open.last() == Some(&0) {
+fn too_large(what: &str) -> FileError {
+    FileError::unsupported(format!("{what} is larger than {} MiB", METADATA_BYTES_MAX >> 20))
+}
+
+/// Does what may go deep where it is known how deep it can go.
+fn on_own_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, FileError> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
+        let thread = thread.map_err(|error| FileError::Io(format!("cannot start a thread: {error}")))?;
+        thread.join().map_err(|_| broken())
+    })
+}
+
+/// What is known of metadata that the decoder can be given.
+struct Checked {
+    /// How deep its schema is.
+    depth: usize,
+    /// Whether it has fields that the decoder must not see.
+    is_odd: bool,
+}
+
+/// Fails unless the decoder can be given the metadata of a file.
+fn check(metadata: &[u8]) -> Result<Checked, FileError> {
+    let mut thrift = Thrift::new(metadata);
+    let (mut last, mut depth) = (0, None);
+    while let Some((id, field_code)) = thrift.field(&mut last)? {
+        if id == 2 && field_code == code::LIST {
+            depth = Some(check_schema(&mut thrift)?);
+        } else {
+            thrift.field_of(&FILE_METADATA, id, field_code)?;
+        }
+    }
+    let depth = depth.ok_or_else(|| FileError::malformed("the metadata of the file has no schema"))?;
+    Ok(Checked { depth, is_odd: thrift.is_odd() })
+}
+
+/// An element of a schema that still has children to come.
+struct Group {
+    children: usize,
+    names_bytes: usize,
+}
+
+/// Goes past a schema: its elements, each followed by its children. Gives back how deep they nest.
+fn check_schema(thrift: &mut Thrift<'_>) -> Result<usize, FileError> {
+    let elements = thrift.list(&SCHEMA_ELEMENTS)?;
+    if elements > ELEMENTS_MAX {
+        return Err(FileError::unsupported(format!(
+            "the file has more than {ELEMENTS_MAX} columns and parts of columns"
+        )));
+    }
+    let mut open: Vec<Group> = Vec::new();
+    let (mut depth, mut names_bytes) = (0, 0_usize);
+    for number in 0..elements {
+        let (children, name_bytes) = check_element(thrift)?;
+        // An announced child takes room before it is looked for.
+        if children >= elements - number {
+            return Err(broken());
+        }
+        while open.last().is_some_and(|group| group.children == 0) {
             open.pop();
         }
-        if let Some(siblings) = open.last_mut() {
-            *siblings -= 1;
+        let parent = open.last_mut();
+        let own_bytes = name_bytes + NAME_BYTES + parent.as_ref().map_or(0, |group| group.names_bytes);
+        if let Some(parent) = parent {
+            parent.children -= 1;
+        }
+        names_bytes = names_bytes.saturating_add(own_bytes);
+        if names_bytes > NAMES_BYTES_MAX {
+            return Err(FileError::unsupported("the names of the file's columns are too long"));
         }
         if children > 0 {
-            open.push(children);
+            open.push(Group { children, names_bytes: own_bytes });
         }
-        if open.len() > DEPTH_MAX {
-            return Some(false);
+        depth = depth.max(open.len());
+        if depth > DEPTH_MAX {
+            return Err(FileError::unsupported(format!(
+                "the columns of the file nest deeper than {DEPTH_MAX} levels"
+            )));
         }
     }
-    Some(true)
+    Ok(depth)
 }
 
-const STOP: u8 = 0;
-const LIST: u8 = 9;
-const STRUCT: u8 = 12;
-
-/// Bytes in Thrift's compact protocol. Everything is `None` where they are not.
-struct Thrift<'a> {
-    rest: &'a [u8],
-}
-
-impl Thrift<'_> {
-    /// How many children an element of a schema has.
-    fn children(&mut self) -> Option<u64> {
-        let (mut id, mut children) = (0, 0);
-        loop {
-            let (next, kind) = self.field(id)?;
-            id = next;
-            match (id, kind) {
-                (_, STOP) => return Some(children),
-                // A whole number in zigzag form; a negative one has none.
-                (5, 5) => {
-                    let zigzag = self.varint()?;
-                    children = if zigzag & 1 == 0 { zigzag >> 1 } else { 0 };
-                }
-                _ => self.skip(kind, 0)?,
-            }
+/// Goes past an element of a schema. Gives back how many children it has, and how long its name is.
+fn check_element(thrift: &mut Thrift<'_>) -> Result<(usize, usize), FileError> {
+    let (mut last, mut children, mut name_bytes) = (0, 0, 0);
+    while let Some((id, field_code)) = thrift.field(&mut last)? {
+        match (id, field_code) {
+            (4, code::BINARY) => name_bytes = thrift.binary()?.len(),
+            (5, code::I32) => children = usize::try_from(thrift.i32()?).map_err(|_| broken())?,
+            _ => thrift.field_of(&SCHEMA_ELEMENT, id, field_code)?,
         }
     }
-
-    /// Goes to a field of the structure at hand, and gives back its kind.
-    fn find_field(&mut self, wanted: i64) -> Option<u8> {
-        let mut id = 0;
-        loop {
-            let (next, kind) = self.field(id)?;
-            id = next;
-            match kind {
-                STOP => return None,
-                kind if id == wanted => return Some(kind),
-                kind => self.skip(kind, 0)?,
-            }
-        }
-    }
-
-    /// The id and the kind of the field after the one with an id; the kind is [`STOP`] at the end of the structure.
-    fn field(&mut self, last: i64) -> Option<(i64, u8)> {
-        let head = self.byte()?;
-        match (head >> 4, head & 0x0f) {
-            (_, STOP) => Some((last, STOP)),
-            (0, kind) => {
-                let zigzag = self.varint()?;
-                Some(((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed(), kind))
-            }
-            (step, kind) => Some((last.checked_add(i64::from(step))?, kind)),
-        }
-    }
-
-    /// The kind and the number of a list's elements.
-    fn list(&mut self) -> Option<(u8, u64)> {
-        let head = self.byte()?;
-        let count = match head >> 4 {
-            15 => self.varint()?,
-            count => u64::from(count),
-        };
-        Some((head & 0x0f, count))
-    }
-
-    fn skip(&mut self, kind: u8, depth: usize) -> Option<()> {
-        if depth > SKIPPED_DEPTH_MAX {
-            return None;
-        }
-        match kind {
-            // Truth is in the kind.
-            1 | 2 => Some(()),
-            3 => self.advance(1),
-            4..=6 => self.varint().map(|_| ()),
-            7 => self.advance(8),
-            8 => {
-                let length = self.varint()?;
-                self.advance(length)
-            }
-            LIST | 10 => {
-                let (kind, count) = self.list()?;
-                (0..count).try_for_each(|_| self.skip_element(kind, depth))
-            }
-            STRUCT => {
-                let mut id = 0;
-                loop {
-                    let (next, kind) = self.field(id)?;
-                    id = next;
-                    if kind == STOP {
-                        return Some(());
-                    }
-                    self.skip(kind, depth + 1)?;
-                }
-            }
-            _ => None,
-        }
-    }
-
-    /// In a list, truth has a byte of its own.
-    fn skip_element(&mut self, kind: u8, depth: usize) -> Option<()> {
-        if matches!(kind, 1 | 2) { self.advance(1) } else { self.skip(kind, depth + 1) }
-    }
-
-    fn advance(&mut self, length: u64) -> Option<()> {
-        self.rest = self.rest.get(usize::try_from(length).ok()?..)?;
-        Some(())
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(*first)
-    }
-
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
-    }
+    Ok((children, name_bytes))
 }

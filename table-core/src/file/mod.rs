@@ -5,6 +5,7 @@
 //! caller fetched, a row group at a time, or from what Parquet calls a `ChunkReader`, such as a file that is in memory.
 
 pub mod arrow_schema;
+pub mod batch_bytes;
 pub mod checksum;
 pub mod data_location;
 pub mod deleted_keys;
@@ -12,6 +13,7 @@ pub mod deletion_vector;
 pub mod equality_columns;
 pub mod error;
 pub mod footer;
+mod pages;
 pub mod parquet_reader;
 pub mod parquet_schema;
 pub mod parquet_writer;
@@ -21,7 +23,8 @@ pub mod position_deletes;
 pub mod puffin;
 pub mod reserved;
 mod row_keys;
+mod shapes;
 pub mod sort_rows;
 pub mod splice;
-
+mod thrift;
 mod transformed;

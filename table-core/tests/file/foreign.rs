@@ -456,7 +456,7 @@ fn long_rows_make_short_batches() {
         let reader = FileReader::open(&rows, columns, FileContext::new("")).unwrap();
         reader.read(&rows).map(|batch| batch.unwrap().num_rows()).collect::<Vec<_>>()
     };
-    assert_eq!(lengths(&wanted("c", "string")), [64, 36]);
+    assert_eq!(lengths(&wanted("c", "string")), [63, 37]);
     let short = json!([{"id": 2, "name": "d", "required": false, "type": "int"}]);
     assert_eq!(lengths(&columns(&short)), [100]);
 }
@@ -473,5 +473,191 @@ fn types_that_cannot_be_rewritten_are_refused_by_name() {
         let mut wanted = wanted("v", "int");
         wanted.fields[0].field_type = Type::Primitive(kind);
         refuse(read(&one, &wanted), "cannot be rewritten");
+    }
+}
+
+/// What a writer may tell of the one column of a file.
+struct Told {
+    created_by: &'static str,
+    /// Where it says that the data begins, and the dictionary.
+    data: i64,
+    dictionary: Option<i64>,
+    length: i64,
+    /// A field that should be the length of a bloom filter, with its type.
+    bloom_filter_length: Option<(u8, Vec<u8>)>,
+}
+
+/// The bytes of a file with one required column, and metadata that tells of it as wanted.
+fn told(file: &Bytes, tell: impl Fn(&ParquetMetaData) -> Told) -> Bytes {
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(file).unwrap();
+    let column = metadata.row_group(0).column(0);
+    let zigzag = |number: i64| {
+        let mut rest = ((number << 1) ^ (number >> 63)).cast_unsigned();
+        let mut bytes = Vec::new();
+        while rest > 0x7f {
+            bytes.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
+            rest >>= 7;
+        }
+        bytes.push(u8::try_from(rest).unwrap());
+        bytes
+    };
+    let field = |step: u8, code: u8, value: &[u8]| [&[step << 4 | code], value].concat();
+    let number = |step: u8, code: u8, value: i64| field(step, code, &zigzag(value));
+    let Told { created_by, data, dictionary, length, bloom_filter_length } = tell(&metadata);
+    let kind = i64::from(column.column_type() as i32);
+    let name = [&[1][..], b"c"].concat();
+    let schema = [
+        field(4, 8, &[1, b'm']),
+        number(1, 5, 1),
+        vec![0],
+        number(1, 5, kind),
+        number(2, 5, 0),
+        field(1, 8, &name),
+        number(5, 5, 1),
+        vec![0],
+    ];
+    let mut of_column = vec![
+        number(1, 5, kind),
+        field(1, 9, &[0x25, 0, 4]),
+        field(1, 9, &[&[0x18][..], &name].concat()),
+        number(1, 5, 0),
+        number(1, 6, column.num_values()),
+        number(1, 6, column.uncompressed_size()),
+        number(1, 6, length),
+        number(2, 6, data),
+    ];
+    of_column.extend(dictionary.map(|place| number(2, 6, place)));
+    let last = if dictionary.is_some() { 11 } else { 9 };
+    of_column.extend(bloom_filter_length.map(|(code, value)| field(15 - last, code, &value)));
+    of_column.push(vec![0]);
+    let rows = metadata.file_metadata().num_rows();
+    let group = [
+        field(1, 9, &[0x1c]),
+        number(2, 6, 4),
+        field(1, 12, &of_column.concat()),
+        vec![0],
+        number(1, 6, column.uncompressed_size()),
+        number(1, 6, rows),
+        vec![0],
+    ];
+    let footer = [
+        number(1, 5, 1),
+        field(1, 9, &[0x2c]),
+        schema.concat(),
+        number(1, 6, rows),
+        field(1, 9, &[0x1c]),
+        group.concat(),
+        field(2, 8, &[&[u8::try_from(created_by.len()).unwrap()], created_by.as_bytes()].concat()),
+        vec![0],
+    ]
+    .concat();
+    let (start, bytes) = column.byte_range();
+    let end = usize::try_from(start + bytes).unwrap();
+    let length = u32::try_from(footer.len()).unwrap().to_le_bytes();
+    // As much as any column is followed by.
+    [&file[..end], &[0; 40], &footer, &length, b"PAR1"].concat().into()
+}
+
+fn plainly(metadata: &ParquetMetaData) -> Told {
+    let column = metadata.row_group(0).column(0);
+    Told {
+        created_by: "somebody",
+        data: column.data_page_offset(),
+        dictionary: column.dictionary_page_offset(),
+        length: column.compressed_size(),
+        bloom_filter_length: None,
+    }
+}
+
+/// Texts that are in a dictionary.
+fn texts() -> (Bytes, Vec<Row>) {
+    let texts = ["one", "two", "three"].map(str::as_bytes).repeat(7);
+    let one = file("message m { required binary c = 1; }", vec![required(Values::Bytes(texts))]);
+    let rows = read(&one, &wanted("c", "string")).unwrap();
+    assert_eq!(rows.len(), 21);
+    (one, rows)
+}
+
+#[test]
+fn a_field_of_another_type_is_skipped_as_thrift_does() {
+    let (one, rows) = texts();
+    let kinds = [(9, vec![0x1c, 0x15, 6, 0x1c, 0x15, 8, 0, 0]), (8, vec![2, 0x15, 0]), (1, vec![]), (5, vec![2])];
+    for (code, value) in kinds {
+        let odd = told(&one, |metadata| Told {
+            bloom_filter_length: Some((code, value.clone())),
+            ..plainly(metadata)
+        });
+        assert_eq!(read(&odd, &wanted("c", "string")).unwrap(), rows, "{code}");
+    }
+}
+
+#[test]
+fn a_dictionary_at_position_0_is_none() {
+    let values = Values::Int32((0..20).collect());
+    let message = "message m { required int32 c = 1; }";
+    let schema = Arc::new(parse_message_type(message).unwrap());
+    let properties = WriterProperties::builder().set_dictionary_enabled(false).build();
+    let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let Values::Int32(numbers) = &values else { unreachable!() };
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<parquet::data_type::Int32Type>().write_batch(numbers, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    let plain: Bytes = writer.into_inner().unwrap().into();
+    let odd = told(&plain, |metadata| Told { dictionary: Some(0), ..plainly(metadata) });
+    assert_eq!(read(&odd, &wanted("c", "int")).unwrap().len(), 20);
+}
+
+#[test]
+fn the_header_of_a_dictionary_may_be_missing_from_sizes() {
+    let (one, rows) = texts();
+    for created_by in ["parquet-mr", "parquet-mr version 1.2.8 (build x)", "parquet-mr version 1.0.0-t1"] {
+        // Old writers of Java's also said that the data begins where the dictionary does.
+        for dictionary in [false, true] {
+            let odd = told(&one, |metadata| {
+                let told = plainly(metadata);
+                let place = told.dictionary.unwrap();
+                let data = if dictionary { told.data } else { place };
+                Told { created_by, length: told.length - 15, data, dictionary: dictionary.then_some(place), ..told }
+            });
+            assert_eq!(read(&odd, &wanted("c", "string")).unwrap(), rows, "{created_by}");
+        }
+    }
+    let newer = told(&one, |metadata| {
+        let told = plainly(metadata);
+        Told { created_by: "parquet-mr version 1.12.0", length: told.length - 15, ..told }
+    });
+    refuse(read(&newer, &wanted("c", "string")), "");
+}
+
+#[test]
+fn a_column_of_nulls_alone_is_read_as_any_type() {
+    let (name, id) = ("c", Some(1));
+    let column = PrimitiveTypeBuilder::new(name, Physical::INT32)
+        .with_repetition(Repetition::OPTIONAL)
+        .with_logical_type(Some(LogicalType::Unknown))
+        .with_id(id);
+    let root = GroupTypeBuilder::new("m").with_fields(vec![Arc::new(column.build().unwrap())]).build().unwrap();
+    let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(root), Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<parquet::data_type::Int32Type>().write_batch(&[], Some(&[0; 5]), None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    let nulls: Bytes = writer.into_inner().unwrap().into();
+    for kind in ["int", "string", "timestamptz", "decimal(9, 2)", "uuid", "boolean", "unknown", "fixed[3]"] {
+        let rows = read(&nulls, &wanted("c", kind)).unwrap();
+        assert_eq!(rows.iter().map(|row| to_json(&row[&1])).collect::<Vec<_>>(), vec![Json::Null; 5], "{kind}");
+    }
+    let list = json!({"type": "list", "element-id": 2, "element-required": false, "element": "int"});
+    let parts = json!({"type": "struct", "fields": [{"id": 2, "name": "p", "required": false, "type": "int"}]});
+    let map = json!({
+        "type": "map", "key-id": 2, "key": "string", "value-id": 3, "value-required": false, "value": "int",
+    });
+    for kind in [list, parts, map] {
+        let wanted = columns(&json!([{"id": 1, "name": "c", "required": false, "type": kind}]));
+        let rows = read(&nulls, &wanted).unwrap();
+        assert_eq!(rows.iter().map(|row| to_json(&row[&1])).collect::<Vec<_>>(), vec![Json::Null; 5], "{wanted:?}");
     }
 }

@@ -10,6 +10,7 @@ mod deletes;
 mod equality_columns;
 mod foreign;
 mod locations;
+mod long_values;
 mod metrics;
 mod model;
 mod partitions;

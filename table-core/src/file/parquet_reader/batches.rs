@@ -11,7 +11,11 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use super::FileContext;
 use super::adapt::{Source, misfit};
 use super::plan::{Origin, Plan};
+use super::row_group::RowGroup;
 use crate::file::error::{FileError, guarded};
+
+/// A batch that cannot be decoded is tried again with so many times fewer rows, down to one: an array of text ends at 2 GiB.
+const SHRINK: usize = 8;
 
 /// The batches of one row group, none of them empty.
 pub struct Batches {
@@ -19,6 +23,11 @@ pub struct Batches {
     pub(super) context: Arc<FileContext>,
     /// `None` after the last row, and after an error.
     pub(super) decoder: Option<ParquetRecordBatchReader>,
+    pub(super) group: RowGroup,
+    /// How many rows the decoder gives at a time.
+    pub(super) batch_rows: usize,
+    /// The position in the file of the first row of the group.
+    pub(super) start: u64,
     /// The position in the file of the next row.
     pub(super) position: u64,
     /// The position behind the last row.
@@ -49,9 +58,15 @@ impl Batches {
 
     /// The next rows as the file has them, and the position of the first.
     fn decode(&mut self) -> Result<Option<(RecordBatch, u64)>, FileError> {
-        let Some(decoder) = &mut self.decoder else { return Ok(None) };
-        let undecodable = |error| FileError::malformed(format!("the file cannot be decoded: {error}"));
-        let Some(batch) = guarded(|| decoder.next().transpose().map_err(undecodable))? else {
+        let batch = loop {
+            let Some(decoder) = &mut self.decoder else { return Ok(None) };
+            let undecodable = |error| FileError::malformed(format!("the file cannot be decoded: {error}"));
+            match guarded(|| decoder.next().transpose().map_err(undecodable)) {
+                Err(_) if self.batch_rows > 1 && self.group.is_estimate() => self.shrink()?,
+                decoded => break decoded?,
+            }
+        };
+        let Some(batch) = batch else {
             self.decoder = None;
             return match self.end - self.position {
                 0 => Ok(None),
@@ -66,6 +81,14 @@ impl Batches {
             return Err(FileError::malformed("the file has more rows than it tells of"));
         }
         Ok(Some((batch, start)))
+    }
+
+    /// Goes on with fewer rows at a time.
+    fn shrink(&mut self) -> Result<(), FileError> {
+        self.batch_rows = (self.batch_rows / SHRINK).max(1);
+        let start = usize::try_from(self.position - self.start).unwrap_or(usize::MAX);
+        self.decoder = Some(self.group.decoder(&self.plan.levels, start, self.batch_rows)?);
+        Ok(())
     }
 
     /// What is left of a batch that begins at a position; `None` if nothing is.

@@ -9,10 +9,12 @@ mod adapt;
 pub mod batches;
 mod constant;
 mod convert;
+mod delta;
 mod file_columns;
 pub mod name_mapping;
 mod plan;
 pub(crate) mod row_group;
+mod value_sizes;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -21,7 +23,6 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::ChunkReader;
 use roaring::RoaringTreemap;
@@ -29,7 +30,7 @@ use roaring::RoaringTreemap;
 use self::batches::Batches;
 use self::name_mapping::NameMapping;
 use self::plan::Plan;
-use self::row_group::{Chunk, RowGroup, range_of, rows_of};
+use self::row_group::{Chunk, RowGroup, rows_of, wide_range_of};
 use super::error::{FileError, guarded};
 use super::footer;
 use crate::expr::value::Value;
@@ -38,9 +39,6 @@ use crate::metadata::types::StructType;
 /// How many rows a batch has unless another number is asked for: enough to make the work on columns worth it, few enough
 /// to keep long strings in memory.
 pub const BATCH_ROWS: usize = 8192;
-
-/// How large a batch is about: fewer rows make it when they are long.
-const BATCH_BYTES: u64 = 64 << 20;
 
 /// What is known of a file from elsewhere.
 #[derive(Debug, Clone)]
@@ -104,7 +102,8 @@ impl FileReader {
             starts.push(start.checked_add(rows_of(group)?).ok_or_else(too_many)?);
             for leaf in &plan.leaves {
                 let column = group.columns().get(*leaf);
-                range_of(column.ok_or_else(|| FileError::malformed("a row group lacks a column"))?)?;
+                let column = column.ok_or_else(|| FileError::malformed("a row group lacks a column"))?;
+                wide_range_of(&metadata, column)?;
             }
         }
         Ok(FileReader { metadata, plan: Arc::new(plan), context: Arc::new(context), starts })
@@ -140,30 +139,29 @@ impl FileReader {
     /// The bytes of the file that are needed to read a row group: one range a column, in the order of columns.
     pub fn ranges(&self, row_group: usize) -> Result<Vec<Range<u64>>, FileError> {
         let group = self.metadata.row_groups().get(row_group).ok_or_else(|| no_such(row_group))?;
-        self.plan.leaves.iter().filter_map(|leaf| group.columns().get(*leaf)).map(range_of).collect()
+        let columns = self.plan.leaves.iter().filter_map(|leaf| group.columns().get(*leaf));
+        columns.map(|column| wide_range_of(&self.metadata, column)).collect()
     }
 
     /// The rows of a row group; `chunks` are the bytes of its [`FileReader::ranges`].
     pub fn batches(&self, row_group: usize, chunks: Vec<Bytes>) -> Result<Batches, FileError> {
         let ranges = self.ranges(row_group)?;
-        let mut placed = vec![None; self.metadata.row_group(row_group).num_columns()];
-        for ((leaf, range), bytes) in self.plan.leaves.iter().zip(ranges).zip(chunks) {
-            if let Some(place) = placed.get_mut(*leaf) {
-                *place = Some(Arc::new(Chunk { start: range.start, bytes }));
-            }
+        if chunks.len() != ranges.len() {
+            return Err(FileError::malformed("the bytes are not those of the row group"));
         }
-        let group = RowGroup { metadata: self.metadata.clone(), index: row_group, chunks: placed };
-        let batch_rows = self.batch_rows(row_group);
-        let levels = &self.plan.levels;
-        let decoder = guarded(|| {
-            ParquetRecordBatchReader::try_new_with_row_groups(levels, &group, batch_rows, None)
-                .map_err(FileError::reading)
-        })?;
+        let placed = self.plan.leaves.iter().zip(ranges).zip(chunks);
+        let placed =
+            placed.map(|((leaf, range), bytes)| (*leaf, Chunk { start: range.start, bytes }));
+        let group = RowGroup::new(self.metadata.clone(), row_group, placed)?;
+        let batch_rows = group.batch_rows(self.context.batch_rows);
         let rows = self.rows_of(row_group);
         Ok(Batches {
             plan: self.plan.clone(),
             context: self.context.clone(),
-            decoder: Some(decoder),
+            decoder: Some(group.decoder(&self.plan.levels, 0, batch_rows)?),
+            group,
+            batch_rows,
+            start: rows.start,
             position: rows.start,
             end: rows.end,
         })
@@ -192,17 +190,6 @@ impl FileReader {
             source.get_bytes(range.start, length).map_err(FileError::reading)
         };
         self.ranges(group)?.into_iter().map(fetch).collect()
-    }
-
-    /// How many rows of a row group make a batch.
-    fn batch_rows(&self, row_group: usize) -> usize {
-        let group = self.metadata.row_group(row_group);
-        let columns = self.plan.leaves.iter().filter_map(|leaf| group.columns().get(*leaf));
-        let sizes = columns.map(|column| u64::try_from(column.uncompressed_size()).unwrap_or(0));
-        let bytes = sizes.fold(0_u64, u64::saturating_add);
-        let rows = u64::try_from(group.num_rows()).unwrap_or(0).max(1);
-        let fitting = BATCH_BYTES / (bytes / rows).max(1);
-        usize::try_from(fitting).unwrap_or(usize::MAX).min(self.context.batch_rows).max(1)
     }
 
     /// The positions of a row group's rows.

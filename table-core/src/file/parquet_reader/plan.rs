@@ -10,6 +10,7 @@ use parquet::schema::types::SchemaDescriptor;
 use super::FileContext;
 use super::absent::absent;
 use super::adapt::{Adapt, Source};
+use super::constant::Constant;
 use super::convert::Conversion;
 use super::file_columns::{self, FileColumn, Shape};
 use crate::file::arrow_schema::to_arrow;
@@ -156,6 +157,10 @@ impl Planner<'_> {
     fn source(&self, level: &Level<'_>, field: &Field, target: &FieldRef) -> Result<Source, FileError> {
         let place = level.by_id.get(&field.id).copied();
         match place.and_then(|place| Some((level.columns.get(place)?, level.positions.get(place)?))) {
+            // A column of nulls alone has no parts, whatever the table's has.
+            Some((column, _)) if is_null(column) && !field.required => {
+                Ok(Source::Constant(Constant::Null(target.data_type().clone())))
+            }
             Some((column, position)) if !is_unknown(&field.field_type) => {
                 Ok(Source::File(*position, self.adapt(column, field, target.data_type())?))
             }
@@ -215,6 +220,11 @@ impl<'a> Level<'a> {
 fn by_id(columns: &[FileColumn]) -> HashMap<i32, usize> {
     let ids = columns.iter().enumerate().rev();
     ids.filter_map(|(place, column)| Some((column.id?, place))).collect()
+}
+
+/// Whether a column says that it has no values at all.
+fn is_null(column: &FileColumn) -> bool {
+    matches!(&column.shape, Shape::Leaf(leaf) if leaf.data_type == DataType::Null)
 }
 
 fn is_unknown(field_type: &Type) -> bool {

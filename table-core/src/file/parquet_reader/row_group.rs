@@ -1,23 +1,47 @@
 //! One row group in memory: the bytes of the columns that are read, as the decoder wants to be given them.
+//!
+//! Before it gets them, their pages are looked at: whether they are those of their checksums, where the last of them ends, and how
+//! many rows make a batch of a handy size.
 
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
-use parquet::arrow::arrow_reader::RowGroups;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups, RowSelection, RowSelector};
+use parquet::arrow::FieldLevels;
+use parquet::basic::Type as Physical;
 use parquet::column::page::{PageIterator, PageReader};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use crate::file::error::FileError;
+use super::value_sizes::ValueSizes;
+use crate::file::error::{FileError, guarded};
+use crate::file::pages::Pages;
+
+/// How large a batch is about: fewer rows make it when they are long.
+const BATCH_BYTES: u64 = 64 << 20;
+
+/// No dictionary page has a longer header.
+const DICTIONARY_HEADER_BYTES: u64 = 40;
 
 /// The bytes of one row group.
 pub(super) struct RowGroup {
-    pub(super) metadata: Arc<ParquetMetaData>,
-    pub(super) index: usize,
-    /// The bytes of each column; `None` for those that are not read.
-    pub(super) chunks: Vec<Option<Arc<Chunk>>>,
+    metadata: Arc<ParquetMetaData>,
+    index: usize,
+    /// Each column; `None` for those that are not read.
+    columns: Vec<Option<Column>>,
+    /// How long a row is about, where rows are longest.
+    row_bytes: u64,
+    /// Whether a batch may be larger than that says.
+    is_estimate: bool,
+}
+
+/// A column that is read.
+struct Column {
+    chunk: Arc<Chunk>,
+    /// As the file tells of it, with mistakes corrected.
+    metadata: ColumnChunkMetaData,
 }
 
 /// The bytes of a column, and where in the file they begin.
@@ -35,6 +59,29 @@ pub(crate) fn range_of(column: &ColumnChunkMetaData) -> Result<std::ops::Range<u
     Ok(start..start.checked_add(length).ok_or_else(wrong)?)
 }
 
+/// Where the bytes of a column are that are read: [`range_of`], and what its writer did not count.
+pub(crate) fn wide_range_of(
+    file: &ParquetMetaData,
+    column: &ColumnChunkMetaData,
+) -> Result<std::ops::Range<u64>, FileError> {
+    let range = range_of(column)?;
+    let end = if has_uncounted_bytes(file) { DICTIONARY_HEADER_BYTES } else { 0 };
+    Ok(range.start..range.end.saturating_add(end))
+}
+
+/// Whether the sizes of columns may be without the header of their dictionaries, as those of Java's writer before 1.2.9
+/// (PARQUET-816). What follows a column, the last one too, is longer than such a header.
+pub(crate) fn has_uncounted_bytes(file: &ParquetMetaData) -> bool {
+    let writer = file.file_metadata().created_by().unwrap_or_default();
+    let Some(rest) = writer.strip_prefix("parquet-mr") else { return false };
+    // One that does not say its version is older than those that do.
+    let version = rest.strip_prefix(" version ").unwrap_or_default();
+    let version = version.split([' ', '-']).next().unwrap_or_default();
+    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0_u32));
+    let version = [(); 3].map(|()| numbers.next().unwrap_or(0));
+    version < [1, 2, 9]
+}
+
 /// Where the dictionary of a column is. Some writers say 0 where there is none.
 pub(crate) fn dictionary_of(column: &ColumnChunkMetaData) -> Option<i64> {
     let before_data = |offset: &i64| *offset > 0 && *offset < column.data_page_offset();
@@ -48,8 +95,98 @@ pub(crate) fn rows_of(group: &RowGroupMetaData) -> Result<u64, FileError> {
 }
 
 impl RowGroup {
+    /// Takes the bytes of the columns that are read, by their numbers.
+    ///
+    /// Fails if they are damaged, as far as that can be seen without decoding them.
+    pub(super) fn new(
+        metadata: Arc<ParquetMetaData>,
+        index: usize,
+        chunks: impl Iterator<Item = (usize, Chunk)>,
+    ) -> Result<RowGroup, FileError> {
+        let group = metadata.row_group(index);
+        let mut columns: Vec<Option<Column>> = group.columns().iter().map(|_| None).collect();
+        let rows = rows_of(group)?.max(1);
+        let (mut row_bytes, mut is_estimate) = (0_u64, false);
+        for (leaf, chunk) in chunks {
+            let Some(told) = group.columns().get(leaf) else { continue };
+            let column = Column::new(told, chunk)?;
+            let sizes = column.value_sizes()?;
+            let per_row = u64::try_from(told.num_values()).unwrap_or(0).div_ceil(rows);
+            row_bytes = row_bytes.saturating_add(sizes.value_bytes.saturating_mul(per_row));
+            // Some rows may have more values than others.
+            is_estimate |= sizes.is_estimate || told.column_descr().max_rep_level() > 0;
+            if let Some(place) = columns.get_mut(leaf) {
+                *place = Some(column);
+            }
+        }
+        Ok(RowGroup { metadata, index, columns, row_bytes, is_estimate })
+    }
+
+    /// How many rows make a batch, no more than `rows_max`.
+    pub(super) fn batch_rows(&self, rows_max: usize) -> usize {
+        let fitting = BATCH_BYTES / self.row_bytes.max(1);
+        usize::try_from(fitting).unwrap_or(usize::MAX).min(rows_max).max(1)
+    }
+
+    /// Whether batches may turn out larger than foreseen.
+    pub(super) fn is_estimate(&self) -> bool {
+        self.is_estimate
+    }
+
+    /// Decodes the rows from a place on, in batches of so many.
+    pub(super) fn decoder(
+        &self,
+        levels: &FieldLevels,
+        start: usize,
+        batch_rows: usize,
+    ) -> Result<ParquetRecordBatchReader, FileError> {
+        let rest = self.num_rows().saturating_sub(start);
+        let selection = (start > 0)
+            .then(|| RowSelection::from(vec![RowSelector::skip(start), RowSelector::select(rest)]));
+        guarded(|| {
+            ParquetRecordBatchReader::try_new_with_row_groups(levels, self, batch_rows, selection)
+                .map_err(FileError::reading)
+        })
+    }
+
     fn group(&self) -> &RowGroupMetaData {
         self.metadata.row_group(self.index)
+    }
+}
+
+impl Column {
+    /// Looks at the pages of a column, and corrects what the file tells of it.
+    fn new(told: &ColumnChunkMetaData, chunk: Chunk) -> Result<Column, FileError> {
+        let mut length = 0;
+        for page in Pages::new(&chunk.bytes, told) {
+            let page = page?;
+            page.verify()?;
+            length = page.end();
+        }
+        let metadata = told
+            .clone()
+            .into_builder()
+            .set_dictionary_page_offset(dictionary_of(told))
+            .set_total_compressed_size(i64::try_from(length).unwrap_or(i64::MAX))
+            .build()
+            .map_err(FileError::reading)?;
+        Ok(Column { chunk: Arc::new(chunk), metadata })
+    }
+
+    /// How long its values are.
+    fn value_sizes(&self) -> Result<ValueSizes, FileError> {
+        if self.metadata.column_type() != Physical::BYTE_ARRAY {
+            return Ok(ValueSizes::of_fixed(&self.metadata));
+        }
+        guarded(|| {
+            let pages = Pages::new(&self.chunk.bytes, &self.metadata);
+            ValueSizes::of_bytes(pages, self.metadata.column_descr(), || self.pages())
+        })
+    }
+
+    fn pages(&self) -> Result<SerializedPageReader<Chunk>, ParquetError> {
+        let values = usize::try_from(self.metadata.num_values()).unwrap_or(0);
+        SerializedPageReader::new(self.chunk.clone(), &self.metadata, values, None)
     }
 }
 
@@ -59,13 +196,11 @@ impl RowGroups for RowGroup {
     }
 
     fn column_chunks(&self, column: usize) -> Result<Box<dyn PageIterator>, ParquetError> {
-        let chunk = self.chunks.get(column).and_then(Clone::clone);
-        let chunk = chunk.ok_or_else(|| ParquetError::General(format!("column {column} is not read")))?;
-        let metadata = self.group().column(column).clone().into_builder();
-        let dictionary = dictionary_of(self.group().column(column));
-        let metadata = metadata.set_dictionary_page_offset(dictionary).build()?;
-        let reader = SerializedPageReader::new(chunk, &metadata, self.num_rows(), None)?;
-        Ok(Box::new(Pages(Some(Box::new(reader)))))
+        let found = self.columns.get(column).and_then(Option::as_ref);
+        let found = found.ok_or_else(|| ParquetError::General(format!("column {column} is not read")))?;
+        let reader =
+            SerializedPageReader::new(found.chunk.clone(), &found.metadata, self.num_rows(), None)?;
+        Ok(Box::new(OnePageReader(Some(Box::new(reader)))))
     }
 
     fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
@@ -109,9 +244,9 @@ impl Chunk {
 }
 
 /// The pages of one column of one row group.
-struct Pages(Option<Box<dyn PageReader>>);
+struct OnePageReader(Option<Box<dyn PageReader>>);
 
-impl Iterator for Pages {
+impl Iterator for OnePageReader {
     type Item = Result<Box<dyn PageReader>, ParquetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -119,4 +254,4 @@ impl Iterator for Pages {
     }
 }
 
-impl PageIterator for Pages {}
+impl PageIterator for OnePageReader {}

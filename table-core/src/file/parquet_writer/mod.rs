@@ -6,6 +6,7 @@ mod bound;
 mod extremes;
 pub mod modes;
 pub mod options;
+pub(crate) mod row_groups;
 mod statistics;
 
 use std::collections::BTreeMap;
@@ -13,12 +14,11 @@ use std::io::{self, Write};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::file::metadata::{KeyValue, ParquetMetaData, RowGroupMetaData};
 use parquet::schema::types::ColumnPath;
 
 use self::options::WriterOptions;
+use self::row_groups::RowGroups;
 use self::statistics::Statistics;
 use super::arrow_schema::to_arrow;
 use super::error::FileError;
@@ -33,7 +33,7 @@ pub(crate) const SCHEMA_KEY: &str = "iceberg.schema";
 
 /// A Parquet file that is being written.
 pub struct FileWriter<W: Write + Send> {
-    writer: ArrowWriter<Output<W>>,
+    row_groups: RowGroups<W>,
     fields: Vec<Field>,
     table_schema: SchemaRef,
     file_schema: SchemaRef,
@@ -62,15 +62,12 @@ impl<W: Write + Send> FileWriter<W> {
         let parquet_schema = to_parquet(&columns.root)?;
         let file_schema = align::file_schema(&fields)?;
         let paths = column_paths(columns, parquet_schema.columns().iter().map(|column| column.path()));
-        let arrow_options = ArrowWriterOptions::new()
-            .with_properties(options.properties(&paths))
-            .with_skip_arrow_metadata(true)
-            .with_parquet_schema(parquet_schema);
-        let output = Output::new(output);
-        let writer = ArrowWriter::try_new_with_options(output, file_schema.clone(), arrow_options)
-            .map_err(FileError::writing)?;
+        let (properties, row_group_bytes) = (options.properties(&paths), options.row_group_bytes);
+        let row_groups =
+            RowGroups::new(output, &parquet_schema, file_schema.clone(), properties, row_group_bytes)
+                .map_err(FileError::writing)?;
         let mut writer = FileWriter {
-            writer,
+            row_groups,
             statistics: Statistics::new(&fields, &options.metrics),
             fields,
             table_schema: to_arrow(&columns.root)?,
@@ -88,7 +85,7 @@ impl<W: Write + Send> FileWriter<W> {
 
     /// Adds an entry to the key-value metadata of the file.
     pub fn set_metadata(&mut self, key: &str, value: &str) {
-        self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value.to_owned()));
+        self.row_groups.set_metadata(KeyValue::new(key.to_owned(), value.to_owned()));
     }
 
     /// Adds rows. After an error the file is lost.
@@ -96,30 +93,29 @@ impl<W: Write + Send> FileWriter<W> {
         let batch = align::align(batch, &self.fields, &self.file_schema)?;
         self.statistics.add(&batch);
         self.record_count += i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
-        self.writer.write(&batch).map_err(FileError::writing)
+        self.row_groups.write(&batch)
     }
 
     /// How large the file is by now: what is written, and an estimate of what is not yet.
     pub fn size_bytes(&self) -> usize {
-        self.writer.bytes_written() + self.writer.in_progress_size()
+        self.row_groups.size_bytes()
     }
 
     /// How much memory the row group takes that is being written.
     pub fn memory_bytes(&self) -> usize {
-        self.writer.memory_size()
+        self.row_groups.memory_bytes()
     }
 
     /// Ends the file, and gives back its output.
-    pub fn finish(mut self) -> Result<(W, WrittenFile), FileError> {
-        let metadata = self.writer.finish().map_err(FileError::writing)?;
-        let size_bytes = i64::try_from(self.writer.bytes_written()).unwrap_or(i64::MAX);
+    pub fn finish(self) -> Result<(W, WrittenFile), FileError> {
+        let (output, size_bytes, metadata) = self.row_groups.finish()?;
         let file = WrittenFile {
             record_count: self.record_count,
-            size_bytes,
+            size_bytes: i64::try_from(size_bytes).unwrap_or(i64::MAX),
             split_offsets: split_offsets(&metadata),
             metrics: self.statistics.finish(metadata.row_groups()),
         };
-        Ok((self.writer.inner_mut().take()?, file))
+        Ok((output, file))
     }
 }
 

@@ -9,14 +9,17 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use bytes::Bytes;
 use parquet::basic::{Repetition, Type as Physical};
+use parquet::column::writer::{ColumnCloseResult, ColumnWriterImpl};
 use parquet::data_type::Int64Type as ParquetLong;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
-use parquet::file::writer::SerializedRowGroupWriter;
-use parquet::schema::types::{PrimitiveTypeBuilder, TypePtr};
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
+use parquet::schema::types::{ColumnDescPtr, PrimitiveTypeBuilder, SchemaDescriptor, TypePtr};
 
 use crate::file::error::FileError;
 use crate::file::parquet_reader::{FileContext, FileReader};
+use crate::file::parquet_writer::row_groups::append;
 use crate::file::reserved;
 use crate::metadata::schema::Field;
 use crate::metadata::types::StructType;
@@ -74,14 +77,30 @@ impl RowLineage {
     pub(super) fn write<W: Write + Send>(
         &self,
         output: &mut SerializedRowGroupWriter<'_, W>,
-    ) -> Result<(), ParquetError> {
-        for column in &self.columns {
-            let values: Vec<i64> = column.iter().flatten().copied().collect();
-            let levels: Vec<i16> = column.iter().map(|value| i16::from(value.is_some())).collect();
-            let Some(mut writer) = output.next_column()? else { break };
-            writer.typed::<ParquetLong>().write_batch(&values, Some(&levels), None)?;
-            writer.close()?;
+        schema: &SchemaDescriptor,
+        properties: &Arc<WriterProperties>,
+    ) -> Result<(), FileError> {
+        let first = schema.num_columns().saturating_sub(self.columns.len());
+        for (column, place) in self.columns.iter().zip(first..) {
+            let descriptor = schema.column(place);
+            let (bytes, close) = encode(column, descriptor, properties).map_err(FileError::writing)?;
+            append(output, &bytes, close)?;
         }
         Ok(())
     }
+}
+
+fn encode(
+    column: &[Option<i64>],
+    descriptor: ColumnDescPtr,
+    properties: &Arc<WriterProperties>,
+) -> Result<(Vec<u8>, ColumnCloseResult), ParquetError> {
+    let values: Vec<i64> = column.iter().flatten().copied().collect();
+    let levels: Vec<i16> = column.iter().map(|value| i16::from(value.is_some())).collect();
+    let mut output = TrackedWrite::new(Vec::new());
+    let pages = Box::new(SerializedPageWriter::new(&mut output));
+    let mut writer = ColumnWriterImpl::<ParquetLong>::new(descriptor, properties.clone(), pages);
+    writer.write_batch(&values, Some(&levels), None)?;
+    let close = writer.close()?;
+    Ok((output.into_inner()?, close))
 }

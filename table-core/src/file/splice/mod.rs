@@ -1,5 +1,6 @@
 //! The fast path of compaction: the row groups of several files in one, copied as they are. Nothing is decoded, so nothing can
-//! be changed: files with deletes, of different schemas or in another order are rewritten with a reader and a writer.
+//! be changed: files with deletes, of different schemas or in another order are rewritten with a reader and a writer. Pages are
+//! compared with their checksums, where their writer gave them any.
 //!
 //! As in [`super::parquet_reader`], nothing is fetched: the caller hands over the bytes of a row group.
 
@@ -17,12 +18,14 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::reader::ChunkReader;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{GroupTypeBuilder, TypePtr};
 
 use super::error::{FileError, guarded};
 use super::parquet_reader::FileContext;
-use super::parquet_reader::row_group::{Chunk, dictionary_of, range_of, rows_of};
+use super::pages;
+use super::parquet_reader::row_group::{Chunk, dictionary_of, has_uncounted_bytes, range_of, rows_of};
 use super::parquet_writer::options::WriterOptions;
 use super::parquet_writer::{Output, split_offsets};
 use super::reserved;
@@ -65,6 +68,9 @@ pub fn is_alike(left: &ParquetMetaData, right: &ParquetMetaData) -> bool {
 
 /// Fails with the reason if row groups of a file cannot be copied without losing something.
 pub fn check(metadata: &ParquetMetaData) -> Result<(), FileError> {
+    if has_uncounted_bytes(metadata) {
+        return Err(FileError::unsupported("the file does not tell where its columns end"));
+    }
     let columns = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
     for column in columns {
         if column.bloom_filter_offset().is_some() {
@@ -162,13 +168,16 @@ impl<W: Write + Send> Splice<W> {
             Lineage::Kept => Some(lineage::read(metadata, row_group, &bytes, range.start, context)?),
         };
         let chunk = Chunk { start: range.start, bytes };
+        let (schema, properties) =
+            (self.writer.schema_descr().clone(), self.writer.properties().clone());
         let mut output = self.writer.next_row_group().map_err(FileError::writing)?;
         for leaf in leaves(metadata) {
+            verify(&chunk, group.column(leaf))?;
             let close = close(metadata, row_group, leaf, self.is_indexed)?;
             output.append_column(&chunk, close).map_err(FileError::writing)?;
         }
         if let Some(lineage) = lineage {
-            lineage.write(&mut output).map_err(FileError::writing)?;
+            lineage.write(&mut output, &schema, &properties)?;
         }
         output.close().map_err(FileError::writing)?;
         self.record_count += group.num_rows();
@@ -237,6 +246,15 @@ fn properties(options: &WriterOptions, is_indexed: bool) -> Arc<WriterProperties
     }
     let builder = properties.into_builder().set_statistics_enabled(EnabledStatistics::Chunk);
     Arc::new(builder.set_offset_index_disabled(true).build())
+}
+
+/// Fails if the pages of a column are not those of their checksums, where they have any. Pages without stay without: a checksum
+/// would say of bytes that nobody has looked at that they are right.
+fn verify(row_group: &Chunk, column: &ColumnChunkMetaData) -> Result<(), FileError> {
+    let range = range_of(column)?;
+    let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    let bytes = row_group.get_bytes(range.start, length).map_err(FileError::reading)?;
+    pages::verify(&bytes, column)
 }
 
 /// What the writer of a column would have told of it.

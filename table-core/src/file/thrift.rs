@@ -1,0 +1,335 @@
+//! Thrift's compact protocol, read strictly. Nothing is built from it here, except for the few numbers that callers ask for.
+//!
+//! The decoder of the Parquet library believes what it reads: it ignores the types of fields, makes room for as many elements as a
+//! list announces, and descends as deep as a schema says. So everything that it is given passes through here first. What is
+//! accepted here, the library reads in the same way: ids have 16 bits and ascend, as every writer writes them; a field of a known
+//! id has the type of its definition; and lists hold as many elements as they announce.
+//!
+//! Thrift's own readers skip a field of another type than that of its definition, and some writers put their own there
+//! ([`Thrift::is_odd`]). The library is given what is left of such bytes without these fields ([`without_odd_fields`]).
+
+use super::error::FileError;
+
+/// How deep structures may nest that Parquet's definition does not have; Parquet's own have six levels.
+const UNKNOWN_DEPTH_MAX: usize = 16;
+
+/// A type of a field, as Parquet's definition has it.
+#[derive(Debug)]
+pub(super) enum Kind {
+    Bool,
+    Byte,
+    I16,
+    I32,
+    I64,
+    Double,
+    Binary,
+    List(&'static Kind),
+    Struct(&'static Shape),
+}
+
+/// The fields of a structure by their ids, in ascending order.
+#[derive(Debug)]
+pub(super) struct Shape {
+    pub(super) fields: &'static [(i16, Kind)],
+    /// How many bytes one takes at least if nothing that is required is missing.
+    pub(super) bytes_min: usize,
+}
+
+/// The codes of types in the bytes.
+pub(super) mod code {
+    pub(in super::super) const TRUE: u8 = 1;
+    pub(in super::super) const FALSE: u8 = 2;
+    pub(in super::super) const BYTE: u8 = 3;
+    pub(in super::super) const I16: u8 = 4;
+    pub(in super::super) const I32: u8 = 5;
+    pub(in super::super) const I64: u8 = 6;
+    pub(in super::super) const DOUBLE: u8 = 7;
+    pub(in super::super) const BINARY: u8 = 8;
+    pub(in super::super) const LIST: u8 = 9;
+    pub(in super::super) const STRUCT: u8 = 12;
+}
+
+/// A place in bytes of the compact protocol.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Thrift<'a> {
+    rest: &'a [u8],
+    is_odd: bool,
+}
+
+impl Kind {
+    /// Whether a field of this type may have a code.
+    fn is_coded(&self, field_code: u8) -> bool {
+        match self {
+            Kind::Bool => matches!(field_code, code::TRUE | code::FALSE),
+            Kind::Byte => field_code == code::BYTE,
+            Kind::I16 => field_code == code::I16,
+            Kind::I32 => field_code == code::I32,
+            Kind::I64 => field_code == code::I64,
+            Kind::Double => field_code == code::DOUBLE,
+            Kind::Binary => field_code == code::BINARY,
+            Kind::List(_) => field_code == code::LIST,
+            Kind::Struct(_) => field_code == code::STRUCT,
+        }
+    }
+
+    /// How many bytes a value takes at least.
+    fn bytes_min(&self) -> usize {
+        match self {
+            Kind::Struct(shape) => shape.bytes_min,
+            Kind::Double => 8,
+            _ => 1,
+        }
+    }
+}
+
+impl Shape {
+    fn kind(&self, id: i16) -> Option<&'static Kind> {
+        let place = self.fields.binary_search_by_key(&id, |(known, _)| *known).ok()?;
+        self.fields.get(place).map(|(_, kind)| kind)
+    }
+}
+
+impl<'a> Thrift<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Thrift<'a> {
+        Thrift { rest: bytes, is_odd: false }
+    }
+
+    /// Whether there was a field of another type than that of its definition.
+    pub(super) fn is_odd(&self) -> bool {
+        self.is_odd
+    }
+
+    /// How many bytes are left.
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// The id and the code of the field after `last`, which becomes its id; `None` at the end of the structure.
+    pub(super) fn field(&mut self, last: &mut i16) -> Result<Option<(i16, u8)>, FileError> {
+        let head = self.byte()?;
+        let (step, field_code) = (head >> 4, head & 0x0f);
+        if field_code == 0 {
+            return if step == 0 { Ok(None) } else { Err(broken()) };
+        }
+        let id = if step == 0 {
+            // The long form is for what the short one cannot say.
+            let id = i16::try_from(self.zigzag()?).map_err(|_| broken())?;
+            if i32::from(id) - i32::from(*last) <= 15 {
+                return Err(broken());
+            }
+            id
+        } else {
+            last.checked_add(i16::from(step)).ok_or_else(broken)?
+        };
+        *last = id;
+        Ok(Some((id, field_code)))
+    }
+
+    /// Goes past a structure of a known shape.
+    pub(super) fn structure(&mut self, shape: &'static Shape) -> Result<(), FileError> {
+        let mut last = 0;
+        while let Some((id, field_code)) = self.field(&mut last)? {
+            self.field_of(shape, id, field_code)?;
+        }
+        Ok(())
+    }
+
+    /// Goes past the value of a field in a structure of a known shape.
+    pub(super) fn field_of(
+        &mut self,
+        shape: &'static Shape,
+        id: i16,
+        field_code: u8,
+    ) -> Result<(), FileError> {
+        match shape.kind(id) {
+            None => self.unknown(field_code, 0),
+            // Truth is in the code.
+            Some(Kind::Bool) if Kind::Bool.is_coded(field_code) => Ok(()),
+            Some(kind) if kind.is_coded(field_code) => self.value(kind),
+            Some(_) => {
+                self.is_odd = true;
+                self.unknown(field_code, 0)
+            }
+        }
+    }
+
+    fn value(&mut self, kind: &'static Kind) -> Result<(), FileError> {
+        match kind {
+            Kind::Bool => match self.byte()? {
+                0..=2 => Ok(()),
+                _ => Err(broken()),
+            },
+            Kind::Byte => self.byte().map(drop),
+            Kind::I16 => i16::try_from(self.zigzag()?).map(drop).map_err(|_| broken()),
+            Kind::I32 => self.i32().map(drop),
+            Kind::I64 => self.varint().map(drop),
+            Kind::Double => self.advance(8).map(drop),
+            Kind::Binary => self.binary().map(drop),
+            Kind::List(element) => {
+                let count = self.list(element)?;
+                (0..count).try_for_each(|_| self.value(element))
+            }
+            Kind::Struct(shape) => self.structure(shape),
+        }
+    }
+
+    /// Begins a list of such elements, and gives back how many there are: no more than the bytes that are left can hold.
+    pub(super) fn list(&mut self, element: &'static Kind) -> Result<usize, FileError> {
+        let (element_code, count) = self.list_head()?;
+        if count == 0 {
+            return Ok(0);
+        }
+        let is_possible = count.checked_mul(element.bytes_min()).is_some_and(|bytes| bytes <= self.left());
+        if element.is_coded(element_code) && is_possible { Ok(count) } else { Err(broken()) }
+    }
+
+    fn list_head(&mut self) -> Result<(u8, usize), FileError> {
+        let head = self.byte()?;
+        let count = match head >> 4 {
+            15 => self.varint()?,
+            count => u64::from(count),
+        };
+        let count = i32::try_from(count).ok().and_then(|count| usize::try_from(count).ok());
+        Ok((head & 0x0f, count.ok_or_else(broken)?))
+    }
+
+    /// Goes past the value of a field that Parquet's definition does not have.
+    fn unknown(&mut self, field_code: u8, depth: usize) -> Result<(), FileError> {
+        if depth > UNKNOWN_DEPTH_MAX {
+            return Err(broken());
+        }
+        match field_code {
+            code::TRUE | code::FALSE => Ok(()),
+            code::BYTE => self.byte().map(drop),
+            code::I16..=code::I64 => self.varint().map(drop),
+            code::DOUBLE => self.advance(8).map(drop),
+            code::BINARY => self.binary().map(drop),
+            code::LIST => {
+                let (element_code, count) = self.list_head()?;
+                // The library does not read the bytes of truth values here.
+                if count > 0 && matches!(element_code, code::TRUE | code::FALSE) {
+                    return Err(broken());
+                }
+                (0..count).try_for_each(|_| self.unknown(element_code, depth + 1))
+            }
+            code::STRUCT => {
+                let mut last = 0;
+                while let Some((_, field_code)) = self.field(&mut last)? {
+                    self.unknown(field_code, depth + 1)?;
+                }
+                Ok(())
+            }
+            // Parquet has no sets or maps, and the library reads none.
+            _ => Err(broken()),
+        }
+    }
+
+    /// A number of 32 bits.
+    pub(super) fn i32(&mut self) -> Result<i32, FileError> {
+        i32::try_from(self.zigzag()?).map_err(|_| broken())
+    }
+
+    fn zigzag(&mut self) -> Result<i64, FileError> {
+        let zigzag = self.varint()?;
+        Ok((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
+    }
+
+    /// Bytes or text.
+    pub(super) fn binary(&mut self) -> Result<&'a [u8], FileError> {
+        let length = self.varint()?;
+        self.advance(usize::try_from(length).map_err(|_| broken())?)
+    }
+
+    fn advance(&mut self, length: usize) -> Result<&'a [u8], FileError> {
+        let (skipped, rest) = self.rest.split_at_checked(length).ok_or_else(broken)?;
+        self.rest = rest;
+        Ok(skipped)
+    }
+
+    fn byte(&mut self) -> Result<u8, FileError> {
+        let (first, rest) = self.rest.split_first().ok_or_else(broken)?;
+        self.rest = rest;
+        Ok(*first)
+    }
+
+    fn varint(&mut self) -> Result<u64, FileError> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(broken())
+    }
+}
+
+/// The bytes are not what the definition of Parquet says.
+pub(super) fn broken() -> FileError {
+    FileError::malformed("the metadata of the file is damaged: it is not what Parquet's definition says")
+}
+
+/// A structure of a known shape without the fields that have another type than that of their definition.
+pub(super) fn without_odd_fields(bytes: &[u8], shape: &'static Shape) -> Result<Vec<u8>, FileError> {
+    let mut out = Vec::with_capacity(bytes.len());
+    Thrift::new(bytes).copy(shape, &mut out)?;
+    Ok(out)
+}
+
+impl Thrift<'_> {
+    fn copy(&mut self, shape: &'static Shape, out: &mut Vec<u8>) -> Result<(), FileError> {
+        let (mut last, mut last_copied) = (0, 0);
+        while let Some((id, field_code)) = self.field(&mut last)? {
+            let kind = shape.kind(id);
+            if kind.is_some_and(|kind| !kind.is_coded(field_code)) {
+                self.unknown(field_code, 0)?;
+                continue;
+            }
+            push_head(out, id, last_copied, field_code);
+            last_copied = id;
+            match kind {
+                Some(Kind::Struct(shape)) => self.copy(shape, out)?,
+                Some(Kind::List(element @ Kind::Struct(shape))) => {
+                    let before = *self;
+                    let count = self.list(element)?;
+                    out.extend_from_slice(before.until(self));
+                    (0..count).try_for_each(|_| self.copy(shape, out))?;
+                }
+                _ => {
+                    let before = *self;
+                    self.field_of(shape, id, field_code)?;
+                    out.extend_from_slice(before.until(self));
+                }
+            }
+        }
+        out.push(0);
+        Ok(())
+    }
+
+    /// The bytes from here to a later place.
+    fn until(&self, later: &Thrift<'_>) -> &[u8] {
+        self.rest.get(..self.left().saturating_sub(later.left())).unwrap_or_default()
+    }
+}
+
+/// Writes the head of a field after one with the id `last`.
+fn push_head(out: &mut Vec<u8>, id: i16, last: i16, field_code: u8) {
+    match u8::try_from(i32::from(id) - i32::from(last)) {
+        Ok(step @ 1..=15) => out.push(step << 4 | field_code),
+        _ => {
+            out.push(field_code);
+            push_zigzag(out, i32::from(id));
+        }
+    }
+}
+
+/// Writes a number of 32 bits.
+pub(super) fn push_zigzag(out: &mut Vec<u8>, number: i32) {
+    let mut rest = ((number << 1) ^ (number >> 31)).cast_unsigned();
+    while rest > 0x7f {
+        out.push(u8::try_from(rest & 0x7f).unwrap_or(0) | 0x80);
+        rest >>= 7;
+    }
+    out.push(u8::try_from(rest).unwrap_or(0));
+}
