@@ -7,6 +7,7 @@ use table_core::expr::bind::NameMatching;
 use table_core::expr::expression::Expression;
 use table_core::manifest::data_file::{ColumnMetrics, DataFile};
 use table_core::manifest::entry::File;
+use table_core::manifest::error::ManifestError;
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list::{self, ManifestContent, ManifestFile};
 use table_core::manifest::partition::PartitionTuple;
@@ -20,8 +21,11 @@ use table_core::snapshot::plan::Wanted;
 use crate::error::JobError;
 use crate::files::Files;
 
-/// Memory that one manifest may take.
-const MANIFEST_BYTES_MAX: usize = 1 << 30;
+/// Memory that one manifest may take, as in the catalog.
+const MANIFEST_BYTES_MAX: usize = 256 << 20;
+
+/// Memory that all manifests of deletes of a snapshot may take: they are held together.
+const DELETE_MANIFESTS_BYTES_MAX: usize = 512 << 20;
 
 /// The live files of a snapshot, with their deletes. `check` is asked before each manifest whether to go on.
 pub fn live(
@@ -43,9 +47,16 @@ pub fn live(
         manifests_of(files, snapshot)?.into_iter().filter(ManifestFile::may_have_live_files).collect();
     let (data, deletes): (Vec<_>, Vec<_>) =
         lines.into_iter().partition(|line| line.content == ManifestContent::Data);
+    let mut held_bytes = 0_usize;
     let deletes = deletes.into_iter().map(|line| {
         check()?;
-        Ok((Arc::new(manifest(files, &line.path)?), line))
+        let manifest = manifest(files, &line.path)?;
+        held_bytes = held_bytes.saturating_add(manifest.held_bytes());
+        if held_bytes > DELETE_MANIFESTS_BYTES_MAX {
+            let reason = ManifestError::TooLarge { limit_bytes: DELETE_MANIFESTS_BYTES_MAX };
+            return Err(JobError::Manifest { location: line.path, reason });
+        }
+        Ok((Arc::new(manifest), line))
     });
     let mut collector = Collector::new(&all, deletes.collect::<Result<_, JobError>>()?)?;
     for line in data {

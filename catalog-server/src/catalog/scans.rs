@@ -43,6 +43,10 @@ const KEY_NAME: &str = "plan-tasks";
 const PREPARED_BYTES: u64 = 64 << 20;
 const PREPARED_IDLE: Duration = Duration::from_mins(2);
 
+/// The delete manifests of a scan are held together while they are indexed. Three thousand files of equality deletes take about
+/// 2 MiB, so whoever has more than this has made them to take memory.
+const DELETE_MANIFESTS_BYTES_MAX: usize = 512 << 20;
+
 /// A client polls again soon enough.
 const POLL_WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -426,13 +430,23 @@ impl Catalog {
         }
         let (manifests, deletes): (Vec<_>, Vec<_>) =
             kept.into_iter().partition(|(_, file)| file.content == ManifestContent::Data);
-        let decoded: Vec<_> = stream::iter(deletes)
+        let mut reading = stream::iter(deletes)
             .map(|(_, file)| async move {
                 Ok::<_, CatalogError>((self.scans.manifests.manifest(&file.path).await?, file))
             })
-            .buffered(self.scans.settings.parallel_manifests)
-            .try_collect()
-            .await?;
+            .buffered(self.scans.settings.parallel_manifests);
+        let (mut decoded, mut decoded_bytes) = (Vec::new(), 0_usize);
+        while let Some((manifest, file)) = reading.try_next().await? {
+            decoded_bytes = decoded_bytes.saturating_add(manifest.held_bytes());
+            if decoded_bytes > DELETE_MANIFESTS_BYTES_MAX {
+                return Err(CatalogError::Invalid(format!(
+                    "the manifests of the table's deletes take more than {} MiB of memory; compact the table",
+                    DELETE_MANIFESTS_BYTES_MAX >> 20
+                )));
+            }
+            decoded.push((manifest, file));
+        }
+        drop(reading);
         let held_bytes = decoded.iter().map(|(manifest, _)| 2 * manifest.held_bytes()).sum::<usize>()
             + manifests.iter().map(|(_, file)| 256 + file.path.len()).sum::<usize>()
             + 4096;

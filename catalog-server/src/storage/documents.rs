@@ -18,13 +18,18 @@ use table_core::metadata::view::ViewMetadata;
 use crate::clock::Clock;
 use crate::config::ScanPlanningMode;
 
+use super::turns::Turns;
 use super::{FileError, FileState, Files, Stamp};
+
+/// Documents above this many bytes, and compressed ones, are decoded in turns (a megabyte takes about 5 ms).
+const WITHOUT_TURN_BYTES_MAX: usize = 1 << 20;
 
 /// Reads and keeps the documents of tables and views.
 pub struct Documents {
     files: Files,
     clock: Clock,
     limit_bytes: usize,
+    turns: Turns,
     tables: Cache<TableMetadata>,
     views: Cache<ViewMetadata>,
 }
@@ -117,6 +122,7 @@ impl Documents {
             files,
             clock,
             limit_bytes,
+            turns: Turns::per_core(),
             tables: cache(cache_bytes - cache_bytes / 8),
             views: cache(cache_bytes / 8),
         }
@@ -190,15 +196,30 @@ impl Documents {
         // Requests for the same document wait for one read.
         let document = cache.try_get_with_by_ref(location, async {
             let before = self.files.state(location);
-            let (limit_bytes, now_ms, name) = (self.limit_bytes, self.clock.now_ms(), location.to_owned());
-            let make = move |bytes: Bytes| Document::read(&name, &bytes, limit_bytes, now_ms);
-            let document = self.files.read_as(location, limit_bytes, make).await.map_err(Arc::new)??;
+            let bytes = self.files.read(location, self.limit_bytes).await.map_err(Arc::new)?;
+            let document = self.decoded(location, bytes).await?;
             if let FileState::Present(stamp) = before {
                 document.stamp.get_or_init(|| stamp);
             }
             Ok::<_, DocumentError>(Arc::new(document))
         });
         document.await.map_err(|error| (*error).clone())
+    }
+}
+
+impl Documents {
+    /// The document in a file, decoded away from the request threads; a large one, or one that may become large, in its turn.
+    async fn decoded<T: Content>(&self, location: &str, bytes: Bytes) -> Result<Document<T>, DocumentError> {
+        let is_light = bytes.len() <= WITHOUT_TURN_BYTES_MAX && !file_name::is_compressed(location, &bytes);
+        let _turn = if is_light { None } else { self.turns.take().await };
+        let (limit_bytes, now_ms, name) = (self.limit_bytes, self.clock.now_ms(), location.to_owned());
+        match tokio::task::spawn_blocking(move || Document::read(&name, &bytes, limit_bytes, now_ms)).await {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                let location = location.to_owned();
+                Err(DocumentError::Malformed { location, reason: error.to_string() })
+            }
+        }
     }
 }
 

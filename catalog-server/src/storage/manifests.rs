@@ -7,6 +7,7 @@ use table_core::manifest::file::Manifest;
 use table_core::manifest::list::{self, ManifestFile};
 
 use super::documents::DocumentError;
+use super::turns::Turns;
 use super::{FileError, Files};
 
 /// Reads and keeps manifests and manifest lists.
@@ -15,6 +16,7 @@ pub struct Manifests {
     limit_bytes: usize,
     decoded: Cache<Manifest>,
     lists: Cache<Vec<ManifestFile>>,
+    turns: Turns,
 }
 
 type Cache<T> = moka::future::Cache<String, Arc<T>>;
@@ -36,7 +38,7 @@ impl Manifests {
                 u32::try_from(key.len() + held_bytes(list)).unwrap_or(u32::MAX)
             })
             .build();
-        Self { files, limit_bytes, decoded, lists }
+        Self { files, limit_bytes, decoded, lists, turns: Turns::per_core() }
     }
 
     /// The manifest at `location`.
@@ -79,6 +81,8 @@ impl Manifests {
         location: &str,
         decode: Decode<T>,
     ) -> Result<Arc<T>, DocumentError> {
+        // Decoding takes up to the limit, however small the file is.
+        let _turn = self.turns.take().await;
         let limit_bytes = self.limit_bytes;
         let decoded = self.files.read_as(location, limit_bytes, move |bytes| decode(&bytes, limit_bytes));
         match decoded.await.map_err(Arc::new)? {

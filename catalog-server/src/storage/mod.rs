@@ -5,6 +5,7 @@
 pub mod documents;
 mod local;
 pub mod manifests;
+mod turns;
 
 use std::path::PathBuf;
 

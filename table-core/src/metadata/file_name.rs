@@ -74,14 +74,18 @@ fn version_of(location: &str) -> Option<u64> {
     rest.starts_with(|c| separators.contains(c)).then(|| digits.parse().ok())?
 }
 
+/// Whether a metadata file is compressed: it may become much larger than it is.
+pub fn is_compressed(file_name: &str, bytes: &[u8]) -> bool {
+    // JSON can start with neither byte of the gzip signature.
+    bytes.starts_with(&[0x1f, 0x8b]) || Codec::of_file_name(file_name) == Codec::Gzip
+}
+
 /// The JSON in a metadata file. `file_name` may be a whole location.
 ///
 /// Files are recognised by their content as well as by their name: some writers compress without saying so.
 /// At most `limit_bytes` are produced, however far the file would expand.
 pub fn decode(file_name: &str, bytes: &[u8], limit_bytes: usize) -> Result<Vec<u8>, MetadataError> {
-    // JSON can start with neither byte of the gzip signature.
-    let is_gzip = bytes.starts_with(&[0x1f, 0x8b]) || Codec::of_file_name(file_name) == Codec::Gzip;
-    if !is_gzip {
+    if !is_compressed(file_name, bytes) {
         if bytes.len() > limit_bytes {
             return Err(MetadataError::TooLarge { limit_bytes });
         }

@@ -1,6 +1,7 @@
 //! Scans planned on the server: at once, in tasks, later; by whichever replica is there; and what is refused.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 
 use serde_json::{Value, json};
 use tests::fixture::{self, commit, create_table, set_property, table_path};
@@ -273,6 +274,59 @@ async fn damaged_files_are_told_and_harm_nobody(backend: Backend) {
     firn.request("GET", "/health/ready", None, &[]).await.expect(200);
 }
 
+/// Replaces the entries of a manifest by a block that decompresses to more than a manifest may.
+fn make_bomb(manifest: &str) {
+    let bytes = std::fs::read(manifest).unwrap();
+    let reader = apache_avro::Reader::new(&*bytes).unwrap();
+    let codec = apache_avro::Codec::Deflate(apache_avro::DeflateSettings::default());
+    let mut empty = apache_avro::Writer::with_codec(reader.writer_schema(), Vec::new(), codec);
+    empty.flush().unwrap();
+    let header = empty.into_inner().unwrap();
+    let sync = header[header.len() - 16..].to_vec();
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    for _ in 0..300 {
+        encoder.write_all(&vec![0; 1 << 20]).unwrap();
+    }
+    let block = encoder.finish().unwrap();
+    assert!(block.len() < 1 << 20, "{} bytes are no bomb", block.len());
+    let mut bomb = header;
+    for number in [i64::from(i32::MAX), i64::try_from(block.len()).unwrap()] {
+        let mut rest = (number << 1).cast_unsigned();
+        while rest > 0x7f {
+            bomb.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
+            rest >>= 7;
+        }
+        bomb.push(u8::try_from(rest).unwrap());
+    }
+    std::fs::write(manifest, [bomb, block, sync].concat()).unwrap();
+}
+
+async fn manifests_that_decompress_to_very_much_wait_for_their_turn(backend: Backend) {
+    const BOMBS: usize = 16;
+    let firn = Firn::start(Setup::new(backend).await);
+    let mut paths = Vec::new();
+    for _ in 0..BOMBS {
+        let ns = fixture::namespace(&firn).await;
+        create_table(&firn, &ns, "t").await;
+        let path = table_path(&ns, "t");
+        let (_, list) = manifests::append(&firn, &path, 1, &[5]).await;
+        make_bomb(&fixture::local(&list).replace("snap-1", "1-m0"));
+        paths.push(path);
+    }
+    let before = firn.resident_bytes();
+    let request = json!({});
+    let plans = paths.iter().map(async |path| firn.post(&format!("{path}/plan"), &request).await);
+    for reply in futures::future::join_all(plans).await {
+        reply.refused(400, "IllegalArgumentException", "is larger than");
+    }
+    // Each takes what a manifest may take, and as much again while its room grows.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
+    let taken = firn.peak_resident_bytes().saturating_sub(before);
+    assert!(taken < cores * 640 * (1 << 20), "{taken} bytes for {BOMBS} bombs on {cores} cores");
+    firn.check_no_panic();
+    firn.request("GET", "/health/ready", None, &[]).await.expect(200);
+}
+
 async fn clients_are_told_where_to_plan(backend: Backend) {
     let firn = process::shared(backend).await;
     let path = table(firn, &[1]).await;
@@ -320,6 +374,7 @@ tests::on_both_databases!(
     what_is_not_a_plan_of_this_table_is_404,
     bad_requests_are_refused_with_a_hint,
     damaged_files_are_told_and_harm_nobody,
+    manifests_that_decompress_to_very_much_wait_for_their_turn,
     clients_are_told_where_to_plan,
     a_plan_is_of_the_table_as_it_was,
 );
