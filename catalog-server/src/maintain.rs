@@ -193,16 +193,24 @@ impl Maintain {
                 outside: &outside,
                 host: &host,
                 note: None,
+                unreadable: Vec::new(),
             };
             if self.dry_run {
                 plans.insert(action.as_str().to_owned(), action.plan(&work)?);
                 continue;
             }
-            let mut report = action.run(&work)?;
+            let mut report = Report::default();
+            let done = action.run(&work, &mut report);
             if report.committed {
                 report.add_usage(files.usage());
             }
-            text += &as_text(*action, &report);
+            let told_of_it = as_text(*action, &report);
+            if let Err(error) = done {
+                // What was done before it failed is told whatever comes of the rest.
+                let so_far = if report.committed { text + &told_of_it } else { text };
+                return Err(anyhow::Error::new(error).context(format!("{so_far}{}: failed", action.as_str())));
+            }
+            text += &told_of_it;
             let mut json = report.to_json();
             json["action"] = json!(action.as_str());
             told.push(json);
@@ -295,7 +303,7 @@ impl Host for Terminal {
 fn as_text(action: Action, report: &Report) -> String {
     let outcome = if report.committed { "done" } else { "nothing to do" };
     let mut lines = vec![format!("{}: {outcome}", action.as_str())];
-    let line = |(name, number): &(&str, i64)| format!("    {:<24} {number}", name.replace('-', " "));
+    let line = |(name, number): &(String, i64)| format!("    {:<24} {number}", name.replace('-', " "));
     lines.extend(report.numbers.iter().map(line));
     lines.extend(report.left.iter().map(|left| format!("    left: {left}")));
     lines.join("\n") + "\n"

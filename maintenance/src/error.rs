@@ -114,6 +114,16 @@ impl JobError {
         }
     }
 
+    /// The file that it is about, if it is about one.
+    pub fn location(&self) -> Option<&str> {
+        match self {
+            JobError::File { location, .. }
+            | JobError::Vector { location, .. }
+            | JobError::Storage { location, .. } => Some(location),
+            _ => None,
+        }
+    }
+
     /// Whether it says that a file is not there.
     pub fn is_missing(&self) -> bool {
         matches!(self, JobError::Storage { source, .. } if source.kind() == std::io::ErrorKind::NotFound)

@@ -29,12 +29,12 @@ impl Action {
         }
     }
 
-    /// Does it.
-    pub fn run(self, work: &Work<'_>) -> Result<Report, JobError> {
+    /// Does it. What was done is in the report also if it fails.
+    pub fn run(self, work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
         match self {
-            Action::ExpireSnapshots => expire::run(work),
-            Action::Compact => compact::run(work),
-            Action::RewriteManifests => manifests::run(work),
+            Action::ExpireSnapshots => expire::run(work, report),
+            Action::Compact => compact::run(work, report),
+            Action::RewriteManifests => manifests::run(work, report),
         }
     }
 
@@ -51,7 +51,7 @@ impl Action {
             Action::ExpireSnapshots => {
                 expire::summary(expire::plan(&metadata, work.policy, now_ms)?.as_ref())
             }
-            Action::Compact => compact::plan(work, &metadata, work.policy)?
+            Action::Compact => compact::plan(work, &metadata, work.policy, &[])?
                 .map_or(Json::Null, |(plan, _)| compact::summary(&plan)),
             Action::RewriteManifests => {
                 manifests::summary(&manifests::plan(work.files, &metadata, work.policy)?)

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use openapi::maintenance::{FinishOutcome, Held, Job, LeaseAnswer};
+use openapi::maintenance::{FinishOutcome, Held, Job, LeaseAnswer, UnreadableFile};
 use serde_json::{Value as Json, json};
 use table_core::rewrite::policy::Policy;
 use tokio::runtime::Handle;
@@ -18,7 +18,7 @@ use crate::daemon::Settings;
 use crate::error::JobError;
 use crate::files::Files;
 use crate::host::{Host, Progress, delete};
-use crate::jobs::{Work, compact, evaluate, expire, manifests};
+use crate::jobs::{Report, Work, compact, evaluate, expire, manifests};
 use crate::queue::Queue;
 use crate::table;
 
@@ -72,7 +72,7 @@ pub async fn run_beside<B: Future<Output = ()>>(
     lease: LeaseAnswer,
     beside: impl FnOnce(Pulse) -> B,
 ) {
-    let LeaseAnswer { job: Some(job), table: Some(table), leftovers, .. } = lease else { return };
+    let LeaseAnswer { job: Some(job), table: Some(table), leftovers, unreadable, .. } = lease else { return };
     let held = queue.held(job.attempt);
     let id = job.job_id;
     let name = job.table.clone();
@@ -86,6 +86,7 @@ pub async fn run_beside<B: Future<Output = ()>>(
         job,
         table: TableName::new(table.warehouse, table.namespace, table.table),
         leftovers,
+        unreadable,
         host: JobHost { pulse: pulse.clone(), runtime: Handle::current() },
     };
     let (done, mut outcome) = tokio::sync::oneshot::channel();
@@ -97,7 +98,8 @@ pub async fn run_beside<B: Future<Output = ()>>(
     });
     if let Err(error) = thread {
         let error = format!("cannot start a thread: {error}");
-        return finish(queue, id, &held, FinishOutcome::Retry { error, after_ms: LATER_MS }).await;
+        let outcome = FinishOutcome::Retry { error, after_ms: LATER_MS, result: None };
+        return finish(queue, id, &held, outcome).await;
     }
     let outcome = tokio::select! {
         outcome = &mut outcome => outcome,
@@ -124,7 +126,7 @@ enum Ended {
 
 impl Ended {
     fn failed(why: &str) -> Ended {
-        Ended::Told(FinishOutcome::Failed { error: why.to_owned() })
+        Ended::Told(FinishOutcome::Failed { error: why.to_owned(), result: None })
     }
 }
 
@@ -134,23 +136,31 @@ struct Task {
     job: Job,
     table: TableName,
     leftovers: Vec<String>,
+    unreadable: Vec<UnreadableFile>,
     host: JobHost,
 }
 
 impl Task {
     fn run(self) -> Ended {
-        match self.work() {
+        let mut report = self.job.result.as_ref().map(Report::resume).unwrap_or_default();
+        let done = self.work(&mut report);
+        // What a job has done, it has done however it ends.
+        let result = || (report.committed || !report.left.is_empty()).then(|| report.to_json());
+        match done {
             Ok(outcome) => Ended::Told(outcome),
             Err(JobError::LeaseLost(why)) => Ended::Lost(why),
-            Err(JobError::Cancelled) => Ended::Told(FinishOutcome::Cancelled {}),
-            Err(error) => {
-                Ended::Told(self.retry(&error).unwrap_or(FinishOutcome::Failed { error: error.to_string() }))
-            }
+            Err(JobError::Cancelled) => Ended::Told(FinishOutcome::Cancelled { result: result() }),
+            Err(error) => Ended::Told(match self.retry_ms(&error) {
+                Some(after_ms) => {
+                    FinishOutcome::Retry { error: error.to_string(), after_ms, result: result() }
+                }
+                None => FinishOutcome::Failed { error: error.to_string(), result: result() },
+            }),
         }
     }
 
-    /// Whether it may be done later.
-    fn retry(&self, error: &JobError) -> Option<FinishOutcome> {
+    /// In how many milliseconds it may be done after all.
+    fn retry_ms(&self, error: &JobError) -> Option<u64> {
         let after_ms = match error {
             // A table that is not there was renamed or dropped; the catalog knows which.
             JobError::Stopped
@@ -164,10 +174,10 @@ impl Task {
             _ => return None,
         };
         let is_worth_it = matches!(error, JobError::Stopped) || self.job.attempt < ATTEMPTS_MAX;
-        is_worth_it.then(|| FinishOutcome::Retry { error: error.to_string(), after_ms })
+        is_worth_it.then_some(after_ms)
     }
 
-    fn work(&self) -> Result<FinishOutcome, JobError> {
+    fn work(&self, report: &mut Report) -> Result<FinishOutcome, JobError> {
         let Settings { files, budget, outside, uri, token, .. } = &self.settings;
         let files = files.counted_anew();
         let runtime = self.host.runtime.clone();
@@ -188,23 +198,25 @@ impl Task {
             outside,
             host: &self.host,
             note,
+            unreadable: self.unreadable.clone(),
         };
-        let mut report = match self.job.action.as_str() {
+        let done = match self.job.action.as_str() {
             "evaluate" => {
                 let found = evaluate::run(&work)?;
                 let result = serde_json::to_value(&found.evaluation).unwrap_or_default();
                 return Ok(FinishOutcome::Succeeded { result, next: found.next });
             }
-            "compact" => compact::run(&work)?,
-            "expire-snapshots" => expire::run(&work)?,
-            "rewrite-manifests" => manifests::run(&work)?,
+            "compact" => compact::run(&work, report),
+            "expire-snapshots" => expire::run(&work, report),
+            "rewrite-manifests" => manifests::run(&work, report),
             other => {
                 let told =
                     format!("this worker does not know the action `{other}`; is it older than the catalog?");
-                return Ok(FinishOutcome::Failed { error: told });
+                return Ok(FinishOutcome::Failed { error: told, result: None });
             }
         };
         report.add_usage(files.usage());
+        done?;
         Ok(FinishOutcome::Succeeded { result: report.to_json(), next: Vec::new() })
     }
 
@@ -352,13 +364,13 @@ async fn finish(queue: &Queue, id: Uuid, held: &Held, outcome: FinishOutcome) {
 fn log(id: Uuid, table: &str, outcome: &FinishOutcome) {
     match outcome {
         FinishOutcome::Succeeded { .. } => tracing::info!(job.id = %id, table, "a maintenance job is done"),
-        FinishOutcome::Failed { error } => {
+        FinishOutcome::Failed { error, .. } => {
             tracing::warn!(job.id = %id, table, error, "a maintenance job failed");
         }
         FinishOutcome::Retry { error, .. } => {
             tracing::info!(job.id = %id, table, error, "a maintenance job is put off");
         }
-        FinishOutcome::Cancelled {} => tracing::info!(job.id = %id, table, "a maintenance job was cancelled"),
+        FinishOutcome::Cancelled { .. } => tracing::info!(job.id = %id, table, "a maintenance job was cancelled"),
     }
 }
 

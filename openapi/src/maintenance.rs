@@ -260,6 +260,24 @@ pub struct LeaseAnswer {
     /// Files that former attempts were about to write, to be deleted where they are no part of the table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<String>,
+    /// Files of the table that its last compaction could not read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<UnreadableFile>,
+}
+
+/// A file that could not be read. It is left alone until it changes.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct UnreadableFile {
+    /// Where it is.
+    pub path: String,
+    /// What its storage goes by to tell it from a later file of that name; missing if it is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What is wrong with it.
+    pub why: String,
+    /// Since when that is known.
+    pub since_ms: i64,
 }
 
 /// What a worker has to show to say anything about a job.
@@ -333,6 +351,10 @@ pub enum FinishOutcome {
     Failed {
         /// Why.
         error: String,
+        /// What came of it before it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Object)]
+        result: Option<Value>,
     },
     /// It may be done later.
     Retry {
@@ -341,9 +363,18 @@ pub enum FinishOutcome {
         /// In how many milliseconds.
         #[serde(rename = "after-ms")]
         after_ms: u64,
+        /// What came of it so far. Whoever does it next goes on counting from there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Object)]
+        result: Option<Value>,
     },
     /// It was to stop.
-    Cancelled {},
+    Cancelled {
+        /// What came of it before it stopped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Object)]
+        result: Option<Value>,
+    },
 }
 
 /// Work that an evaluation found. It is queued unless the same is queued or running already.

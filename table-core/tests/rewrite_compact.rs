@@ -31,6 +31,7 @@ fn table() -> Table {
         output_spec_id: 1,
         settled_sequence_number: 1,
         hot,
+        unreadable: [].into(),
     }
 }
 
@@ -116,6 +117,15 @@ fn what_cannot_or_must_not_be_rewritten_is_left() {
     check_left(&several("hot/a"), &[(Left::Hot, 6)]);
     check_left(&several("p/orc-"), &[(Left::Format, 6)]);
     check_left(&several("p/encrypted-"), &[(Left::Encrypted, 6)]);
+}
+
+#[test]
+fn the_others_are_rewritten_without_a_file_that_cannot_be_read() {
+    let files = live("p/a:20 p/b:20 p/c:20 p/d:20 p/e:20 p/f:20");
+    let table = Table { unreadable: ["p/b".to_owned()].into(), ..table() };
+    let plan = Planner::new(&files, &table, &policy()).unwrap().plan();
+    assert_eq!(shown(&plan), "p/a p/c p/d p/e p/f > 1");
+    assert_eq!(plan.left[&Left::Unreadable].files, 1);
 }
 
 #[test]

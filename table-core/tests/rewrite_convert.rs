@@ -38,6 +38,7 @@ fn plan(live: &Live, min_equality_deletes: usize) -> Plan {
         output_spec_id: 1,
         settled_sequence_number: 1,
         hot,
+        unreadable: [].into(),
     };
     let options = CompactOptions {
         target_file_size_bytes: Some(100),

@@ -16,6 +16,8 @@ use super::policies::Applicable;
 pub(super) const MAINTENANCE: &str = "maintenance";
 /// The action that looks at a table and finds out what else there is to do.
 pub(super) const EVALUATE: &str = "evaluate";
+/// The action that rewrites data files.
+pub(super) const COMPACT: &str = "compact";
 /// Work that an evaluation ranks above zero is done before more tables are looked at.
 pub(super) const RANK_EVALUATE: i64 = 0;
 

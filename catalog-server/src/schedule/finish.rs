@@ -26,12 +26,12 @@ pub enum Finished {
         /// What is to be done next.
         next: Vec<Next>,
     },
-    /// It cannot be done.
-    Failed(String),
-    /// It may be done later: why, and in how many milliseconds.
-    Retry(String, i64),
-    /// It was to stop.
-    Cancelled,
+    /// It cannot be done: why, and what came of it until then, as JSON.
+    Failed(String, Option<String>),
+    /// It may be done later: why, in how many milliseconds, and what came of it so far.
+    Retry(String, i64, Option<String>),
+    /// It was to stop; what came of it until then.
+    Cancelled(Option<String>),
 }
 
 /// Work that a job found.
@@ -63,7 +63,7 @@ impl Schedule {
     pub async fn finish_job(&self, lease: JobLease<'_>, finished: Finished) -> Result<(), CatalogError> {
         let follow_up = match &finished {
             Finished::Succeeded { next, .. } => self.follow_up(lease.job_id, next).await?,
-            Finished::Failed(_) | Finished::Cancelled => self.follow_up(lease.job_id, &[]).await?,
+            Finished::Failed(..) | Finished::Cancelled(_) => self.follow_up(lease.job_id, &[]).await?,
             // The job itself is done again.
             Finished::Retry(..) => None,
         };
@@ -72,15 +72,18 @@ impl Schedule {
             Finished::Succeeded { result, .. } => {
                 (jobs::finish(&mut tx, lease, Outcome::Succeeded(result)).await?, JobState::Succeeded)
             }
-            Finished::Failed(error) => {
-                (jobs::finish(&mut tx, lease, Outcome::Failed(error)).await?, JobState::Failed)
+            Finished::Failed(error, result) => {
+                let outcome = Outcome::Failed(error, result.as_deref());
+                (jobs::finish(&mut tx, lease, outcome).await?, JobState::Failed)
             }
-            Finished::Cancelled => {
-                (jobs::finish(&mut tx, lease, Outcome::Cancelled).await?, JobState::Cancelled)
+            Finished::Cancelled(result) => {
+                let outcome = Outcome::Cancelled(result.as_deref());
+                (jobs::finish(&mut tx, lease, outcome).await?, JobState::Cancelled)
             }
-            Finished::Retry(error, after_ms) => {
+            Finished::Retry(error, after_ms, result) => {
                 let due_ms = tx.at_ms().saturating_add((*after_ms).max(0));
-                (jobs::give_back(&mut tx, lease, due_ms, error).await?, JobState::Queued)
+                let given_back = jobs::give_back(&mut tx, lease, due_ms, (error, result.as_deref()));
+                (given_back.await?, JobState::Queued)
             }
         };
         if !done {

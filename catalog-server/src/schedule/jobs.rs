@@ -20,11 +20,13 @@ use crate::store::tabulars;
 use crate::store::tx::Tx;
 
 use super::Schedule;
-use super::automatic::MAINTENANCE;
+use super::automatic::{COMPACT, MAINTENANCE};
 use super::finish::Finished;
 
 /// What workers tell of how far they are may have a note for whoever goes on.
 const NOTE: &str = "note";
+/// What came of a compaction may name files that could not be read.
+const UNREADABLE: &str = "unreadable";
 /// What becomes of a job whose table is gone.
 pub(super) const TABLE_DROPPED: &str = "its table was dropped";
 /// What somebody asks for by hand is done before all else.
@@ -47,6 +49,8 @@ pub struct Leased {
     pub table: TableName,
     /// Files that former attempts were about to write.
     pub leftovers: Vec<String>,
+    /// Files of the table that its last compaction could not read, as that told of them.
+    pub unreadable: Option<Value>,
 }
 
 /// A table's name, with its warehouse.
@@ -152,12 +156,23 @@ impl Schedule {
             let Some(job) = self.try_lease(worker).await? else { return Ok(None) };
             let leftovers = jobs::list_outputs(&self.db, job.job_id, job.attempt, "", LEFTOVERS_MAX).await?;
             if let Some(table) = self.name_of(&job).await? {
-                return Ok(Some(Leased { job, table, leftovers }));
+                let unreadable = self.unreadable(&job).await?;
+                return Ok(Some(Leased { job, table, leftovers, unreadable }));
             }
-            let gone = Finished::Failed(TABLE_DROPPED.to_owned());
+            let gone = Finished::Failed(TABLE_DROPPED.to_owned(), None);
             self.finish_job(held(&job, worker), gone).await?;
         }
         Ok(None)
+    }
+
+    /// What the last compaction of a job's table could not read. Whoever asks for a job wants all files to be tried.
+    async fn unreadable(&self, job: &Job) -> Result<Option<Value>, CatalogError> {
+        if job.requested_by != MAINTENANCE {
+            return Ok(None);
+        }
+        let told = jobs::find_last_result(&self.db, job.tabular_id, COMPACT).await?;
+        let told = told.and_then(|told| serde_json::from_str::<Value>(&told).ok());
+        Ok(told.and_then(|mut told| told.get_mut(UNREADABLE).map(Value::take)))
     }
 
     async fn try_lease(&self, worker: &str) -> Result<Option<Job>, CatalogError> {

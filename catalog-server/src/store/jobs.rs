@@ -152,10 +152,10 @@ pub struct LeaseTerms {
 pub enum Outcome<'a> {
     /// It is done; what came of it, as JSON.
     Succeeded(&'a str),
-    /// It cannot be done, and why.
-    Failed(&'a str),
-    /// Somebody wanted it to stop.
-    Cancelled,
+    /// It cannot be done: why, and what came of it until then, as JSON.
+    Failed(&'a str, Option<&'a str>),
+    /// Somebody wanted it to stop; what came of it until then.
+    Cancelled(Option<&'a str>),
 }
 
 /// How a job ended, and how long it took.
@@ -415,22 +415,29 @@ pub async fn extend(
     )
 }
 
-/// Puts a job back into the queue: not before `due_ms`, and with the reason. It does not count as an attempt.
+/// Puts a job back into the queue: not before `due_ms`, with the reason and what came of it so far. It does not count as an attempt.
 ///
 /// Returns `false`, changing nothing, if the job is not the worker's any more.
 pub async fn give_back(
     tx: &mut Tx,
     lease: JobLease<'_>,
     due_ms: i64,
-    error: &str,
+    (error, result): (&str, Option<&str>),
 ) -> Result<bool, StoreError> {
     const SQL: &str = "
-        UPDATE maintenance_jobs SET state = 'queued', due_ms = $4, error = $5, lease_until_ms = NULL
+        UPDATE maintenance_jobs
+        SET state = 'queued', due_ms = $4, error = $5, result = CAST($6 AS TEXT), lease_until_ms = NULL
         WHERE job_id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'";
 
     let changed = execute!(
         tx,
-        query(SQL).bind(lease.job_id).bind(lease.worker).bind(lease.attempt).bind(due_ms).bind(error)
+        query(SQL)
+            .bind(lease.job_id)
+            .bind(lease.worker)
+            .bind(lease.attempt)
+            .bind(due_ms)
+            .bind(error)
+            .bind(result)
     )?;
     Ok(changed == 1)
 }
@@ -446,8 +453,8 @@ pub async fn finish(tx: &mut Tx, lease: JobLease<'_>, outcome: Outcome<'_>) -> R
 
     let (state, result, error) = match outcome {
         Outcome::Succeeded(result) => (JobState::Succeeded, Some(result), None),
-        Outcome::Failed(error) => (JobState::Failed, None, Some(error)),
-        Outcome::Cancelled => (JobState::Cancelled, None, None),
+        Outcome::Failed(error, result) => (JobState::Failed, result, Some(error)),
+        Outcome::Cancelled(result) => (JobState::Cancelled, result, None),
     };
     let at_ms = tx.at_ms();
     let changed = execute!(
@@ -548,6 +555,21 @@ pub async fn find_last(
 ) -> Result<Option<Job>, StoreError> {
     let state = state.map(JobState::as_str);
     fetch_optional!(db, query_as::<_, Job>(FIND_LAST).bind(tabular_id).bind(action).bind(state))
+}
+
+/// What came of the last job of an action of a table that has ended and told of it, as JSON.
+pub async fn find_last_result(
+    db: &Db,
+    tabular_id: TabularId,
+    action: &str,
+) -> Result<Option<String>, StoreError> {
+    const SQL: &str = "
+        SELECT result FROM maintenance_jobs
+        WHERE tabular_id = $1 AND action = $2 AND result IS NOT NULL
+            AND state IN ('succeeded', 'failed', 'cancelled')
+        ORDER BY job_id DESC LIMIT 1";
+
+    fetch_optional!(db, query_scalar::<_, String>(SQL).bind(tabular_id).bind(action))
 }
 
 /// How up to `limit` jobs of an action of a table ended, newest first; without those that were cancelled.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 const LINEAGE_VERSION: i32 = 3;
 
 /// The columns that are read and written: the table's, and from version 3 on what rows are known by.
-pub(super) fn rewritten(metadata: &TableMetadata) -> Result<Schema, MetadataError> {
+pub fn rewritten(metadata: &TableMetadata) -> Result<Schema, MetadataError> {
     let schema = metadata.current_schema()?;
     if metadata.format_version() < LINEAGE_VERSION { Ok(schema.clone()) } else { with_lineage(schema) }
 }

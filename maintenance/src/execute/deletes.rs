@@ -10,6 +10,7 @@ use roaring::RoaringTreemap;
 use table_core::file::deleted_keys::{DeletedKeys, Part};
 use table_core::file::deletion_vector::DeletionVector;
 use table_core::file::equality_columns;
+use table_core::file::error::FileError;
 use table_core::file::position_deletes::PositionDeletes;
 use table_core::manifest::entry::Content;
 use table_core::metadata::table::TableMetadata;
@@ -42,6 +43,10 @@ pub fn deleted_positions(
     for inputs in alike(targets.inputs) {
         by_value(work, metadata, targets, &inputs, &mut deleted)?;
     }
+    // Positions behind the last row mean nothing, however many there are.
+    for (positions, input) in deleted.iter_mut().zip(targets.inputs) {
+        positions.remove_range(u64::try_from(input.record_count).unwrap_or(0)..);
+    }
     Ok(deleted)
 }
 
@@ -63,7 +68,7 @@ fn by_position(
         let mut found = BTreeMap::new();
         if is_vector(delete) {
             let target = delete.data_file.clone().unwrap_or_default();
-            found.insert(target, vector(work.files, delete)?.iter().collect());
+            found.insert(target, vector(work.files, delete)?.into_positions());
         } else {
             found = positions(work.files, delete, |path| inputs.contains_key(path))?;
         }
@@ -100,21 +105,16 @@ pub fn vector(files: &Files, delete: &Delete) -> Result<DeletionVector, JobError
     let place =
         place.and_then(|(offset, length)| Some((u64::try_from(offset).ok()?, u64::try_from(length).ok()?)));
     let Some((offset, length)) = place else {
-        return Err(JobError::Verification(format!(
-            "the deletion vector in `{}` does not say where it is",
-            delete.path
-        )));
+        let told = "its manifest does not say where in it the deletion vector is".to_owned();
+        return Err(JobError::file(&delete.path)(FileError::Malformed(told)));
     };
     let blob = files.read_range(&delete.path, offset..offset.saturating_add(length))?;
     let broken = |reason| JobError::Vector { location: delete.path.clone(), reason };
     let vector = DeletionVector::decode(&blob).map_err(broken)?;
     if i64::try_from(vector.cardinality()).ok() != Some(delete.record_count) {
-        return Err(JobError::Verification(format!(
-            "the deletion vector in `{}` deletes {} rows, but its manifest says {}",
-            delete.path,
-            vector.cardinality(),
-            delete.record_count
-        )));
+        let (rows, said) = (vector.cardinality(), delete.record_count);
+        let told = format!("a deletion vector in it deletes {rows} rows, but its manifest says {said}");
+        return Err(JobError::file(&delete.path)(FileError::Malformed(told)));
     }
     Ok(vector)
 }

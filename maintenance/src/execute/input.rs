@@ -23,15 +23,17 @@ use crate::files::Files;
 use crate::files::source::Source;
 
 /// A file that is open, and how it is read.
-pub(super) struct OpenFile {
-    pub(super) source: Source,
-    pub(super) reader: FileReader,
+pub struct OpenFile {
+    /// Its bytes.
+    pub source: Source,
+    /// What makes rows of them.
+    pub reader: FileReader,
 }
 
 /// Opens a data file for some columns, without the rows at the positions `deleted`.
 ///
 /// Fails if it does not hold as many rows as its manifest says.
-pub(super) fn open_data(
+pub fn open_data(
     files: &Files,
     metadata: &TableMetadata,
     input: &Input,
@@ -44,16 +46,19 @@ pub(super) fn open_data(
     let reader = FileReader::open(&source, wanted, context).map_err(JobError::file(&input.path))?;
     let rows = reader.metadata().file_metadata().num_rows();
     if rows != input.record_count {
-        return Err(JobError::Verification(format!(
-            "`{}` holds {rows} rows, but its manifest says {}",
-            input.path, input.record_count
-        )));
+        return Err(miscounted(input, rows));
     }
     Ok(OpenFile { source, reader })
 }
 
+/// For a file that holds another number of rows than its manifest says.
+pub(super) fn miscounted(input: &Input, rows: i64) -> JobError {
+    let told = format!("it holds {rows} rows, but its manifest says {}", input.record_count);
+    JobError::file(&input.path)(FileError::Malformed(told))
+}
+
 /// Opens a delete file for some columns.
-pub(super) fn open_delete(files: &Files, delete: &Delete, wanted: &StructType) -> Result<OpenFile, JobError> {
+pub fn open_delete(files: &Files, delete: &Delete, wanted: &StructType) -> Result<OpenFile, JobError> {
     if !delete.format.eq_ignore_ascii_case("PARQUET") {
         let told =
             format!("deletes of the format {} cannot be read; only Parquet and Puffin can", delete.format);

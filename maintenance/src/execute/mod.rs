@@ -2,7 +2,7 @@
 //!
 //! `rewrite → { splice, shuffle } → { input, output, verify }`, and `deletes` before all of them; `new_deletes` writes such.
 
-mod columns;
+pub mod columns;
 pub mod deletes;
 pub mod input;
 pub mod new_deletes;

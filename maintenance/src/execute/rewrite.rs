@@ -4,6 +4,7 @@ use arrow_array::RecordBatch;
 use roaring::RoaringTreemap;
 use table_core::file::checksum::{Order, RowChecksum};
 use table_core::file::deletion_vector::DeletionVector;
+use table_core::file::error::FileError;
 use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::file::sort_rows::RowOrder;
 use table_core::manifest::data_file::DataFile;
@@ -181,10 +182,8 @@ impl Rewriting<'_> {
             let left = self.each_batch_of(input, deleted.clone(), &mut take)?;
             let expected = input.record_count - rows_of(deleted);
             if left != expected {
-                return Err(JobError::Verification(format!(
-                    "`{}` should have {expected} rows that are not deleted, but {left} were read",
-                    input.path
-                )));
+                let told = format!("it should have {expected} rows that are not deleted, but {left} were read");
+                return Err(JobError::file(&input.path)(FileError::Malformed(told)));
             }
             bytes_done += u64::try_from(input.size_bytes).unwrap_or(0);
             self.work.host.progress(Progress {

@@ -10,6 +10,7 @@ use arrow_schema::ArrowError;
 use arrow_select::concat::concat_batches;
 use arrow_select::interleave::interleave_record_batch;
 use arrow_select::take::take_record_batch;
+use table_core::file::batch_bytes::{bytes_of, pieces};
 use table_core::file::error::FileError;
 use table_core::file::partition_rows::Partitioner;
 use table_core::file::sort_rows::RowOrder;
@@ -21,8 +22,13 @@ use super::spill::{Run, Spill};
 use crate::error::JobError;
 use crate::jobs::Work;
 
-/// How many rows are handed on at a time.
+/// How many rows are handed on at a time, and how many bytes of them.
 const BATCH_ROWS: usize = 8192;
+const BATCH_BYTES: u64 = 32 << 20;
+/// How many bytes are read at a time of what went to disk: rows of each part are in memory while all are merged.
+const SPILLED_BYTES: u64 = 1 << 20;
+/// Rows that are sorted at once are one array a column, and one of text ends at 2 GiB.
+const HELD_BYTES_MAX: u64 = 1 << 30;
 /// Sorting takes rows, their keys, and the rows anew.
 const COPIES: u64 = 4;
 
@@ -60,7 +66,7 @@ impl<'a> Shuffle<'a> {
             spill: Spill::new(work.budget),
             buckets: BTreeMap::new(),
             held_bytes: 0,
-            held_bytes_max: work.budget.memory_bytes / COPIES,
+            held_bytes_max: (work.budget.memory_bytes / COPIES).min(HELD_BYTES_MAX),
         })
     }
 
@@ -106,7 +112,7 @@ impl<'a> Shuffle<'a> {
     }
 
     fn hold(&mut self, partition: PartitionTuple, batch: RecordBatch) {
-        let bytes = batch.get_array_memory_size() as u64;
+        let bytes = bytes_of(&batch);
         let bucket = self.buckets.entry(partition).or_default();
         bucket.batches.push(batch);
         bucket.bytes += bytes;
@@ -119,7 +125,9 @@ impl<'a> Shuffle<'a> {
         let Some(bucket) = self.buckets.get_mut(&partition) else { return Ok(()) };
         let batches = std::mem::take(&mut bucket.batches);
         self.held_bytes -= std::mem::take(&mut bucket.bytes);
-        let run = self.spill.write(&self.sorted(&batches)?)?;
+        let sorted = self.sorted(&batches)?;
+        drop(batches);
+        let run = self.spill.write(sorted.iter().flat_map(|batch| pieces(batch, SPILLED_BYTES)))?;
         if let Some(bucket) = self.buckets.get_mut(&partition) {
             bucket.runs.push(run);
         }
@@ -138,7 +146,11 @@ impl<'a> Shuffle<'a> {
         let chunks = rows.chunks(BATCH_ROWS).map(|chunk| {
             take_record_batch(&all, &UInt32Array::from(chunk.to_vec())).map_err(|error| arrow(&error))
         });
-        chunks.collect()
+        let mut sorted = Vec::new();
+        for chunk in chunks {
+            sorted.extend(pieces(&chunk?, BATCH_BYTES));
+        }
+        Ok(sorted)
     }
 }
 
@@ -148,9 +160,18 @@ type Source = Box<dyn Iterator<Item = Result<RecordBatch, JobError>>>;
 struct Merge<'a> {
     order: &'a RowOrder,
     sources: Vec<Source>,
-    /// The batch at hand of each source, with its keys and the next row.
-    heads: Vec<Option<(RecordBatch, Rows, usize)>>,
+    /// The batch at hand of each source.
+    heads: Vec<Option<Head>>,
     next: BinaryHeap<Reverse<(OwnedRow, usize)>>,
+}
+
+/// A batch whose rows are being merged.
+struct Head {
+    batch: RecordBatch,
+    keys: Rows,
+    next: usize,
+    /// How long a row is on average.
+    row_bytes: u64,
 }
 
 impl<'a> Merge<'a> {
@@ -165,18 +186,21 @@ impl<'a> Merge<'a> {
 
     fn run(mut self, take: &mut impl FnMut(RecordBatch) -> Result<(), JobError>) -> Result<(), JobError> {
         let mut chosen: Vec<(usize, usize)> = Vec::with_capacity(BATCH_ROWS);
+        let mut chosen_bytes = 0;
         while let Some(Reverse((_, source))) = self.next.pop() {
-            let Some(Some((batch, keys, row))) = self.heads.get_mut(source) else { continue };
-            chosen.push((source, *row));
-            *row += 1;
-            let is_last = *row == batch.num_rows();
+            let Some(Some(head)) = self.heads.get_mut(source) else { continue };
+            chosen.push((source, head.next));
+            chosen_bytes += head.row_bytes;
+            head.next += 1;
+            let is_last = head.next == head.batch.num_rows();
             if !is_last {
-                self.next.push(Reverse((keys.row(*row).owned(), source)));
+                self.next.push(Reverse((head.keys.row(head.next).owned(), source)));
             }
             // A batch that is done makes room for the next one only once its rows were handed on.
-            if is_last || chosen.len() == BATCH_ROWS {
+            if is_last || chosen.len() == BATCH_ROWS || chosen_bytes >= BATCH_BYTES {
                 take(self.gather(&chosen)?)?;
                 chosen.clear();
+                chosen_bytes = 0;
             }
             if is_last {
                 self.fill(source)?;
@@ -198,7 +222,8 @@ impl<'a> Merge<'a> {
             Some(batch) => {
                 let keys = self.order.keys(&batch).map_err(|error| internal(&error))?;
                 self.next.push(Reverse((keys.row(0).owned(), source)));
-                Some((batch, keys, 0))
+                let row_bytes = bytes_of(&batch) / batch.num_rows() as u64;
+                Some(Head { batch, keys, next: 0, row_bytes })
             }
         };
         if let Some(place) = self.heads.get_mut(source) {
@@ -212,9 +237,9 @@ impl<'a> Merge<'a> {
         let mut places = vec![0; self.heads.len()];
         let mut batches = Vec::with_capacity(self.heads.len());
         for (place, head) in places.iter_mut().zip(&self.heads) {
-            if let Some((batch, _, _)) = head {
+            if let Some(head) = head {
                 *place = batches.len();
-                batches.push(batch);
+                batches.push(&head.batch);
             }
         }
         let rows: Vec<_> =

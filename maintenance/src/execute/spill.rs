@@ -29,17 +29,18 @@ impl<'a> Spill<'a> {
     }
 
     /// Writes rows. Fails if there is more than the budget allows.
-    pub(super) fn write(&self, batches: &[RecordBatch]) -> Result<Run, JobError> {
+    pub(super) fn write(&self, batches: impl IntoIterator<Item = RecordBatch>) -> Result<Run, JobError> {
         let folder = self.budget.spill_folder.display().to_string();
         let failed = |error: &dyn std::fmt::Display| {
             JobError::storage("write", &folder)(std::io::Error::other(error.to_string()))
         };
         let file = local::scratch(&self.budget.spill_folder).map_err(JobError::storage("write", &folder))?;
-        let Some(first) = batches.first() else { return Ok(Run(file)) };
+        let mut batches = batches.into_iter().peekable();
+        let Some(first) = batches.peek() else { return Ok(Run(file)) };
         let mut writer =
             StreamWriter::try_new(BufWriter::new(file), &first.schema()).map_err(|error| failed(&error))?;
         for batch in batches {
-            writer.write(batch).map_err(|error| failed(&error))?;
+            writer.write(&batch).map_err(|error| failed(&error))?;
         }
         writer.finish().map_err(|error| failed(&error))?;
         let mut buffered = writer.into_inner().map_err(|error| failed(&error))?;

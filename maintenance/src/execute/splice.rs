@@ -20,6 +20,7 @@ use table_core::rewrite::plan::{Group, Input};
 
 use super::input;
 use super::output::{Locations, data_file};
+use super::verify::unverified;
 use crate::error::JobError;
 use crate::files::NewFile;
 use crate::files::source::Source;
@@ -76,10 +77,7 @@ pub(super) fn find<'a>(
         }
         let rows = footer.file_metadata().num_rows();
         if rows != input.record_count {
-            return Err(JobError::Verification(format!(
-                "`{}` holds {rows} rows, but its manifest says {}",
-                input.path, input.record_count
-            )));
+            return Err(input::miscounted(input, rows));
         }
         footers.push(footer);
     }
@@ -168,16 +166,8 @@ impl Splicing<'_> {
         let broken = || JobError::file(&location);
         let (file, spliced) = splice.finish().map_err(broken())?;
         file.finish()?;
-        let source = self.work.files.open(&location, spliced.size_bytes)?;
-        let footer = read_footer(&source, &location)?;
-        let mut again = Vec::with_capacity(expected.len());
-        for row_group in 0..footer.num_row_groups() {
-            let range = splice::range(&footer, row_group).map_err(broken())?;
-            let columns = splice::columns(&footer, row_group).map_err(broken())?;
-            let bytes = source.range(range.clone())?;
-            again.extend(checksums(&bytes, range.start, &columns).map_err(broken())?);
-        }
-        if again != expected {
+        let again = self.checksums_again(&location, spliced.size_bytes);
+        if again.map_err(|error| unverified(&location, &error))? != expected {
             let told = format!("the columns of `{location}` are not those that were copied");
             return Err(JobError::Verification(told));
         }
@@ -191,6 +181,23 @@ impl Splicing<'_> {
             metrics,
         };
         Ok(data_file(location, spec_id, partition.clone(), written))
+    }
+}
+
+impl Splicing<'_> {
+    /// The checksums of the columns of a file that was written.
+    fn checksums_again(&self, location: &str, size_bytes: i64) -> Result<Vec<u32>, JobError> {
+        let broken = || JobError::file(location);
+        let source = self.work.files.open(location, size_bytes)?;
+        let footer = read_footer(&source, location)?;
+        let mut again = Vec::new();
+        for row_group in 0..footer.num_row_groups() {
+            let range = splice::range(&footer, row_group).map_err(broken())?;
+            let columns = splice::columns(&footer, row_group).map_err(broken())?;
+            let bytes = source.range(range.clone())?;
+            again.extend(checksums(&bytes, range.start, &columns).map_err(broken())?);
+        }
+        Ok(again)
     }
 }
 

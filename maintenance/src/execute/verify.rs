@@ -19,14 +19,7 @@ pub(super) fn check(
 ) -> Result<(), JobError> {
     for file in written {
         work.host.check()?;
-        let source = work.files.open(&file.path, file.size_bytes)?;
-        let mut context = FileContext::new(&*file.path);
-        context.deleted = RoaringTreemap::new();
-        let reader = FileReader::open(&source, columns, context).map_err(JobError::file(&file.path))?;
-        for batch in reader.read(&source) {
-            let batch = batch.map_err(JobError::file(&file.path))?;
-            again.add(&batch).map_err(|error| JobError::Internal(error.to_string()))?;
-        }
+        read(work, file, columns, &mut again).map_err(|error| unverified(&file.path, &error))?;
     }
     if *expected == again {
         return Ok(());
@@ -36,4 +29,26 @@ pub(super) fn check(
         "the rows of the new files are not those that were read: {}",
         paths.join(", ")
     )))
+}
+
+fn read(
+    work: &Work<'_>,
+    file: &DataFile,
+    columns: &StructType,
+    again: &mut RowChecksum,
+) -> Result<(), JobError> {
+    let source = work.files.open(&file.path, file.size_bytes)?;
+    let mut context = FileContext::new(&*file.path);
+    context.deleted = RoaringTreemap::new();
+    let reader = FileReader::open(&source, columns, context).map_err(JobError::file(&file.path))?;
+    for batch in reader.read(&source) {
+        let batch = batch.map_err(JobError::file(&file.path))?;
+        again.add(&batch).map_err(|error| JobError::Internal(error.to_string()))?;
+    }
+    Ok(())
+}
+
+/// For a new file that cannot be read again. It is the rewrite that failed, not a file of the table.
+pub(super) fn unverified(location: &str, error: &JobError) -> JobError {
+    JobError::Verification(format!("the new file `{location}` cannot be read again: {error}"))
 }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Error, ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -46,6 +47,12 @@ impl Disk for LocalDisk {
             created => created?,
         };
         Ok(Box::new(LocalFile { file, path }))
+    }
+
+    fn version(&self, location: &str) -> io::Result<String> {
+        let metadata = fs::metadata(path(location)?)?;
+        let (modified, nanos) = (metadata.mtime(), metadata.mtime_nsec());
+        Ok(format!("{} bytes of {modified}.{nanos:09}", metadata.len()))
     }
 
     fn delete(&self, location: &str) -> io::Result<()> {

@@ -26,6 +26,9 @@ pub trait Disk: Send + Sync {
     /// Begins a new file. Fails if there is one already.
     fn create(&self, location: &str) -> io::Result<Box<dyn Upload>>;
 
+    /// What tells a file from a later one of its name.
+    fn version(&self, location: &str) -> io::Result<String>;
+
     /// Deletes a file. One that is gone is an error of the kind [`ErrorKind::NotFound`].
     fn delete(&self, location: &str) -> io::Result<()>;
 }
@@ -159,6 +162,12 @@ impl Files {
         let mut file = self.create(location)?;
         file.write_all(content).map_err(JobError::storage("write", location))?;
         file.finish()
+    }
+
+    /// What tells a file from a later one of its name.
+    pub fn version(&self, location: &str) -> Result<String, JobError> {
+        self.ask();
+        self.disk.version(location).map_err(JobError::storage("read", location))
     }
 
     /// Deletes a file. One that is gone is no error.

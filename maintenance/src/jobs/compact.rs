@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use openapi::maintenance::UnreadableFile;
 use serde_json::{Value as Json, json};
 use table_core::manifest::data_file::DataFile;
 use table_core::manifest::list::{ManifestContent, ManifestFile};
@@ -21,8 +22,9 @@ use table_core::snapshot::change::{Change, DeleteKey, Kind};
 use table_core::snapshot::commit::NewSnapshot;
 use table_core::snapshot::error::{Conflict, SnapshotError};
 
-use super::{ATTEMPTS_MAX, Attempt, Report, Work, convert, remap};
+use super::{ATTEMPTS_MAX, Attempt, Report, Work, convert, remap, unreadable};
 use crate::error::JobError;
+use crate::execute::deletes::Targets;
 use crate::execute::input::{removed, types_of};
 use crate::execute::rewrite::{Rewriter, Rewritten};
 use crate::host::{Outputs, Progress};
@@ -40,11 +42,16 @@ const BATCH_GROUPS: usize = 500;
 /// How often a commit is planned anew on the same table because of deletes that came meanwhile.
 const REMAPS_MAX: usize = 3;
 
-/// What would be done, and the files of the snapshot; `None` if the table has no snapshot.
+/// How often the table is planned anew without files that could not be read. The first time finds all of a group; after that there
+/// are only those that change meanwhile.
+const PASSES_MAX: usize = 3;
+
+/// What would be done without files that cannot be read, and the files of the snapshot; `None` if the table has no snapshot.
 pub fn plan(
     work: &Work<'_>,
     metadata: &TableMetadata,
     policy: &Policy,
+    unreadable: &[UnreadableFile],
 ) -> Result<Option<(Plan, Live)>, JobError> {
     let now_ms = (work.outside.now_ms)();
     let Some(snapshot) = metadata.current_snapshot() else { return Ok(None) };
@@ -59,6 +66,7 @@ pub fn plan(
         output_spec_id: metadata.default_spec_id(),
         settled_sequence_number: sequence_number_at(metadata, now_ms.saturating_sub(SETTLED_MS)),
         hot: hot::partitions(metadata, &live, now_ms.saturating_sub(settle_ms))?,
+        unreadable: unreadable.iter().map(|file| file.path.clone()).collect(),
     };
     let plan = Planner::new(&live, &facts, &options)?.plan();
     Ok(Some((plan, live)))
@@ -93,32 +101,51 @@ pub fn count(plan: &Plan, live: &Live, facts: &mut Facts) {
     }
 }
 
-/// Compacts a table.
-pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
-    work.host.progress(Progress { doing: "planning".to_owned(), ..Progress::default() });
-    let metadata = work.catalog.load()?.metadata;
-    if let Some(unpublished) = work.unpublished(&metadata)? {
-        return Ok(Report { left: vec![unpublished.explain()], ..Report::default() });
-    }
-    let Some((plan, live)) = plan(work, &metadata, work.policy)? else {
-        return Ok(Report::default());
-    };
+/// Compacts a table. What was done is in the report also if it fails.
+///
+/// Files that cannot be read are left out, and the table is planned anew without them.
+pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
     let outputs = Outputs::new(work.host, work.files);
-    let mut compaction = Compaction {
-        work,
-        plan: &plan,
-        live: &live,
-        outputs: &outputs,
-        report: Report::default(),
-        schema_id: metadata.current_schema_id(),
-    };
-    let done = compaction
-        .run(&metadata)
-        .and_then(|()| convert::run(work, &metadata, &plan, &outputs, &mut compaction.report));
-    let report = compaction.report;
+    let mut left = unreadable::unchanged(work);
+    let done = (|| {
+        for _ in 0..PASSES_MAX {
+            work.host.progress(Progress { doing: "planning".to_owned(), ..Progress::default() });
+            let metadata = work.catalog.load()?.metadata;
+            if let Some(unpublished) = work.unpublished(&metadata)? {
+                report.left.push(unpublished.explain());
+                return Ok(());
+            }
+            let Some((plan, live)) = plan(work, &metadata, work.policy, &left)? else { return Ok(()) };
+            left = unreadable::of_snapshot(std::mem::take(&mut left), &live);
+            let mut compaction = Compaction {
+                work,
+                plan: &plan,
+                live: &live,
+                outputs: &outputs,
+                report: &mut *report,
+                schema_id: metadata.current_schema_id(),
+                found: Vec::new(),
+            };
+            compaction.run(&metadata)?;
+            let mut found = compaction.found;
+            convert::run(work, &metadata, &plan, &outputs, report, &mut found)?;
+            outputs.discard_all();
+            if found.is_empty() {
+                return Ok(());
+            }
+            unreadable::add(&mut left, found);
+            if left.len() > unreadable::UNREADABLE_MAX {
+                let told = unreadable::told(&left).unwrap_or_default();
+                return Err(JobError::Verification(told));
+            }
+        }
+        Ok(())
+    })();
     // Whatever was written and not committed.
     outputs.discard_all();
-    done.map(|()| report)
+    report.left.extend(unreadable::told(&left));
+    report.unreadable = left;
+    done
 }
 
 /// A compaction that is going on.
@@ -127,9 +154,11 @@ struct Compaction<'a> {
     plan: &'a Plan,
     live: &'a Live,
     outputs: &'a Outputs<'a>,
-    report: Report,
+    report: &'a mut Report,
     /// The schema that files are written with.
     schema_id: i32,
+    /// Files that could not be read.
+    found: Vec<UnreadableFile>,
 }
 
 /// A group whose files are written.
@@ -166,8 +195,19 @@ impl<'a> Compaction<'a> {
                 Ok(rewritten) => batch.push(Done { number, group, rewritten }),
                 // Others may be fine.
                 Err(error) if error.is_of_files() => {
-                    self.report.left.push(format!("group {}: {error}", number + 1));
-                    broken.get_or_insert(error);
+                    let targets = Targets { inputs: &group.inputs, deletes: &group.deletes };
+                    match unreadable::find(self.work, metadata, targets, error) {
+                        Ok(found) => self.found.extend(found),
+                        Err(error) if error.is_of_files() => {
+                            self.report.left.push(format!("group {}: {error}", number + 1));
+                            broken.get_or_insert(error);
+                        }
+                        Err(error @ (JobError::Stopped | JobError::Cancelled)) => {
+                            self.commit(batch)?;
+                            return Err(error);
+                        }
+                        Err(error) => return Err(error),
+                    }
                 }
                 Err(error @ (JobError::Stopped | JobError::Cancelled)) => {
                     self.commit(batch)?;
@@ -258,9 +298,17 @@ impl<'a> Compaction<'a> {
                     let found = before.into_iter().chain(found).collect();
                     let rewritten: Vec<&Rewritten> = batch.iter().map(|done| &done.rewritten).collect();
                     let why = "rows were deleted meanwhile, and their order was not kept";
-                    match remap::translate(self.work, metadata, &rewritten, found, self.outputs)? {
-                        remap::Outcome::Moved(all) => moved = all,
-                        remap::Outcome::Impossible(files) => {
+                    match remap::translate(self.work, metadata, &rewritten, found, self.outputs) {
+                        // A delete of somebody else: the next plan is without what it applies to.
+                        Err(error) if error.is_of_files() => {
+                            let all = batch.iter().flat_map(|done| &done.group.inputs);
+                            let all: HashSet<String> = all.map(|input| input.path.clone()).collect();
+                            self.drop_groups(batch, &all, &error.to_string());
+                            return Ok(None);
+                        }
+                        Err(error) => return Err(error),
+                        Ok(remap::Outcome::Moved(all)) => moved = all,
+                        Ok(remap::Outcome::Impossible(files)) => {
                             self.drop_groups(batch, &files, why);
                             return Ok(None);
                         }
@@ -375,7 +423,7 @@ impl<'a> Compaction<'a> {
     }
 
     fn count(&mut self, batch: &[Done<'_>], snapshot_id: i64) {
-        let report = &mut self.report;
+        let report = &mut *self.report;
         report.committed = true;
         report.snapshot_ids.push(snapshot_id);
         for Done { group, rewritten, .. } in batch {

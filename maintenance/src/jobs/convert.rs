@@ -8,6 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use openapi::maintenance::UnreadableFile;
 use roaring::RoaringTreemap;
 use table_core::file::deletion_vector::{DeletionVector, VectorOf};
 use table_core::manifest::data_file::DataFile;
@@ -18,7 +19,7 @@ use table_core::rewrite::live::{Live, LiveDelete, LiveFile};
 use table_core::rewrite::plan::{Conversion, Delete, Input, Plan};
 use table_core::snapshot::change::{Change, DeleteKey, Kind};
 
-use super::{ATTEMPTS_MAX, Attempt, Report, Work};
+use super::{ATTEMPTS_MAX, Attempt, Report, Work, unreadable};
 use crate::error::JobError;
 use crate::execute::deletes::{Targets, deleted_positions};
 use crate::execute::input::removed;
@@ -36,6 +37,7 @@ pub(super) fn run(
     plan: &Plan,
     outputs: &Outputs<'_>,
     report: &mut Report,
+    broken_files: &mut Vec<UnreadableFile>,
 ) -> Result<(), JobError> {
     if plan.conversions.is_empty() && plan.dangling == 0 {
         return Ok(());
@@ -54,10 +56,14 @@ pub(super) fn run(
         match deleted_positions(work, metadata, targets) {
             Ok(positions) => found.extend(Found::all(conversion, positions)),
             // Others may be fine.
-            Err(error) if error.is_of_files() => {
-                converter.report.left.push(format!("equality deletes: {error}"));
-                broken.get_or_insert(error);
-            }
+            Err(error) if error.is_of_files() => match unreadable::find(work, metadata, targets, error) {
+                Ok(more) => broken_files.extend(more),
+                Err(error) if error.is_of_files() => {
+                    converter.report.left.push(format!("equality deletes: {error}"));
+                    broken.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            },
             // One that is stopped is begun anew: it took no more than reading.
             Err(error) => return Err(error),
         }

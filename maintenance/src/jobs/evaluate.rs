@@ -1,6 +1,6 @@
 //! Looking at a table: how healthy it is, and what is worth doing to it. It changes nothing.
 
-use openapi::maintenance::{Action, Deduction, Evaluation, Judged, NextJob};
+use openapi::maintenance::{Action, Deduction, Evaluation, Judged, NextJob, UnreadableFile};
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::health::{Facts, Health};
 use table_core::rewrite::live::Live;
@@ -10,7 +10,7 @@ use table_core::rewrite::plan::{Left, Plan};
 use table_core::rewrite::policy::Policy;
 use table_core::rewrite::publish::Unpublished;
 
-use super::{Work, compact, expire, manifests};
+use super::{Work, compact, expire, manifests, unreadable};
 use crate::catalog::Table;
 use crate::error::JobError;
 use crate::host::Progress;
@@ -40,12 +40,16 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
     work.host.progress(Progress { doing: "reading manifests".to_owned(), ..Progress::default() });
     let Table { metadata, document_bytes, .. } = work.catalog.load()?;
     let now_ms = (work.outside.now_ms)();
-    let (planned, contradiction) = plan(work, &metadata)?;
+    let mut left = unreadable::unchanged(work);
+    let (planned, contradiction) = plan(work, &metadata, &left)?;
+    if let Some((_, live)) = &planned {
+        left = unreadable::of_snapshot(left, live);
+    }
     let mut found = Vec::new();
     found.push(judge_expiry(&metadata, work.policy, now_ms));
     found.push(match (&planned, &contradiction) {
         (_, Some(error)) => no_compaction(error.to_string()),
-        (Some((plan, _)), None) => judge_compaction(plan),
+        (Some((plan, _)), None) => judge_compaction(plan, &left),
         (None, None) => no_compaction("the table has no snapshot".to_owned()),
     });
     let groups = manifests::plan(work.files, &metadata, work.policy)?;
@@ -88,12 +92,13 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
 fn plan(
     work: &Work<'_>,
     metadata: &TableMetadata,
+    unreadable: &[UnreadableFile],
 ) -> Result<(Option<Planned>, Option<OptionsError>), JobError> {
-    let contradiction = match compact::plan(work, metadata, work.policy) {
+    let contradiction = match compact::plan(work, metadata, work.policy, unreadable) {
         Err(JobError::Options(contradiction)) => contradiction,
         planned => return Ok((planned?, None)),
     };
-    match compact::plan(work, metadata, &Policy::defaults()) {
+    match compact::plan(work, metadata, &Policy::defaults(), unreadable) {
         Err(JobError::Options(_)) => Ok((None, Some(contradiction))),
         planned => Ok((planned?, Some(contradiction))),
     }
@@ -150,7 +155,7 @@ fn no_compaction(why: String) -> (Judged, i64) {
     (Judged { action: Action::Compact, due: false, why }, 0)
 }
 
-fn judge_compaction(plan: &Plan) -> (Judged, i64) {
+fn judge_compaction(plan: &Plan, left: &[UnreadableFile]) -> (Judged, i64) {
     let files: usize = plan.groups.iter().map(|group| group.inputs.len()).sum();
     let groups = plan.groups.iter().map(|group| (group.benefit_bytes, group.cost_bytes));
     let conversions = plan.conversions.iter().map(|found| (found.benefit_bytes, found.cost_bytes));
@@ -178,6 +183,7 @@ fn judge_compaction(plan: &Plan) -> (Judged, i64) {
         let told = plan.left.iter().map(|(why, tally)| format!("{} {}", tally.files, told(*why)));
         format!("nothing is worth it: {}", told.collect::<Vec<_>>().join(", "))
     };
+    let why = std::iter::once(why).chain(unreadable::told(left)).collect::<Vec<_>>().join("; ");
     let rank = benefit.saturating_mul(RANK_SCALE) / cost.max(1);
     (Judged { action: Action::Compact, due: !due.is_empty(), why }, rank)
 }
@@ -191,6 +197,7 @@ fn told(why: Left) -> &'static str {
         Left::Format => "files are not Parquet",
         Left::Encrypted => "files are encrypted",
         Left::Contradictory => "files are listed in several partitions at once",
+        Left::Unreadable => "files cannot be read",
     }
 }
 

@@ -79,18 +79,17 @@ fn limit_log(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
     }
 }
 
-/// Expires a table's snapshots, and keeps its metadata small.
-pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
-    let mut report = Report::default();
-    limit_log(work, &mut report)?;
+/// Expires a table's snapshots, and keeps its metadata small. What was done is in the report also if it fails.
+pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
+    limit_log(work, report)?;
     if let Some(copy) = work.note.as_ref().and_then(|note| note[COPY].as_str()) {
-        take_up(work, copy, &mut report)?;
+        take_up(work, copy, report)?;
     }
     let outputs = Outputs::new(work.host, work.files);
-    let done = expire(work, &outputs, &mut report);
+    let done = expire(work, &outputs, report);
     // What nobody was told of.
     outputs.discard_all();
-    done.map(|()| report)
+    done
 }
 
 fn expire(work: &Work<'_>, outputs: &Outputs<'_>, report: &mut Report) -> Result<(), JobError> {

@@ -39,21 +39,20 @@ fn settings(metadata: &TableMetadata, policy: &Policy) -> ManifestPolicy {
     }
 }
 
-/// Merges a table's manifests.
-pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
-    let mut report = Report::default();
+/// Merges a table's manifests. What was done is in the report also if it fails.
+pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
     let commit_uuid = (work.outside.uuid)();
     for attempt in 1..=ATTEMPTS_MAX {
         work.host.check()?;
         let metadata = work.catalog.load()?.metadata;
         if let Some(unpublished) = work.unpublished(&metadata)? {
             report.left.push(unpublished.explain());
-            return Ok(report);
+            return Ok(());
         }
         let groups = plan(work.files, &metadata, work.policy)?;
         let chosen: HashSet<&String> = groups.iter().flat_map(|group| &group.paths).collect();
         if chosen.is_empty() {
-            return Ok(report);
+            return Ok(());
         }
         work.host.progress(Progress {
             doing: format!("merging {} manifests", chosen.len()),
@@ -73,7 +72,7 @@ pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
             }
             Ok(())
         })?;
-        let Some(new) = rewrite.finish()? else { return Ok(report) };
+        let Some(new) = rewrite.finish()? else { return Ok(()) };
         let committed = work.commit(&outputs, &new);
         outputs.discard_all();
         if let Attempt::Done = committed? {
@@ -81,7 +80,7 @@ pub fn run(work: &Work<'_>) -> Result<Report, JobError> {
             report.snapshot_ids.push(new.snapshot.id());
             report.add("manifests-rewritten", chosen.len());
             report.add("manifests-written", new.files.len().saturating_sub(1));
-            return Ok(report);
+            return Ok(());
         }
     }
     Err(JobError::LostRaces(ATTEMPTS_MAX))

@@ -8,11 +8,12 @@ pub mod evaluate;
 pub mod expire;
 pub mod manifests;
 mod remap;
+pub mod unreadable;
 
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use openapi::maintenance::UnreadableFile;
 use serde_json::Value as Json;
 use table_core::metadata::snapshot::MAIN_BRANCH;
 use table_core::metadata::table::TableMetadata;
@@ -56,23 +57,26 @@ pub struct Work<'a> {
     pub host: &'a dyn Host,
     /// What a former attempt noted.
     pub note: Option<Json>,
+    /// Files of the table that could not be read before.
+    pub unreadable: Vec<UnreadableFile>,
 }
 
 /// How often a commit is tried again because others were faster.
 const ATTEMPTS_MAX: u32 = 16;
 
 /// What a job did, for people and programs.
-#[derive(Debug, Default, Clone, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Default, Clone)]
 pub struct Report {
     /// Whether anything was committed.
     pub committed: bool,
     /// The snapshots that were made.
     pub snapshot_ids: Vec<i64>,
     /// Numbers such as `files-rewritten`, in the order they came up.
-    pub numbers: Vec<(&'static str, i64)>,
+    pub numbers: Vec<(String, i64)>,
     /// What was left alone, and why.
     pub left: Vec<String>,
+    /// Files of the table that could not be read.
+    pub unreadable: Vec<UnreadableFile>,
 }
 
 /// What became of a new snapshot.
@@ -157,11 +161,24 @@ impl Work<'_> {
 }
 
 impl Report {
-    fn add(&mut self, name: &'static str, number: impl TryInto<i64>) {
+    /// Goes on from what an attempt before told of itself, as [`Report::to_json`].
+    pub fn resume(told: &Json) -> Report {
+        let mut report = Report {
+            committed: told["committed"].as_bool().unwrap_or(false),
+            snapshot_ids: told["snapshot-ids"].as_array().into_iter().flatten().filter_map(Json::as_i64).collect(),
+            ..Report::default()
+        };
+        for (name, number) in told["numbers"].as_object().into_iter().flatten() {
+            report.add(name, number.as_i64().unwrap_or(0));
+        }
+        report
+    }
+
+    fn add(&mut self, name: &str, number: impl TryInto<i64>) {
         let number = number.try_into().unwrap_or(i64::MAX);
         match self.numbers.iter_mut().find(|(known, _)| *known == name) {
             Some((_, sum)) => *sum = sum.saturating_add(number),
-            None => self.numbers.push((name, number)),
+            None => self.numbers.push((name.to_owned(), number)),
         }
     }
 
@@ -175,10 +192,14 @@ impl Report {
     /// As JSON, with the numbers by name.
     pub fn to_json(&self) -> Json {
         let numbers: serde_json::Map<String, Json> =
-            self.numbers.iter().map(|(name, number)| ((*name).to_owned(), (*number).into())).collect();
-        serde_json::json!({
+            self.numbers.iter().map(|(name, number)| (name.clone(), (*number).into())).collect();
+        let mut json = serde_json::json!({
             "committed": self.committed, "snapshot-ids": self.snapshot_ids, "numbers": numbers, "left": self.left,
-        })
+        });
+        if !self.unreadable.is_empty() {
+            json["unreadable"] = serde_json::json!(self.unreadable);
+        }
+        json
     }
 }
 

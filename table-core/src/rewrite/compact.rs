@@ -44,6 +44,8 @@ pub struct Table {
     pub settled_sequence_number: i64,
     /// The partitions, by spec, that were committed to so lately that they are left alone.
     pub hot: BTreeMap<i32, BTreeSet<PartitionTuple>>,
+    /// Files, of data or of deletes, that could not be read before, and have not changed since.
+    pub unreadable: BTreeSet<String>,
 }
 
 /// Judges and groups the files of one snapshot.
@@ -74,6 +76,9 @@ impl<'a> Planner<'a> {
         if file.is_encrypted {
             return Err(Left::Encrypted);
         }
+        if self.is_unreadable(file) {
+            return Err(Left::Unreadable);
+        }
         if self.table.hot.get(&file.spec_id).is_some_and(|hot| hot.contains(&file.partition)) {
             return Err(Left::Hot);
         }
@@ -89,6 +94,13 @@ impl<'a> Planner<'a> {
             return Ok(Reason::Large { limit_bytes: self.sizes.large_bytes() });
         }
         Err(Left::Good)
+    }
+
+    fn is_unreadable(&self, file: &LiveFile) -> bool {
+        let unreadable = &self.table.unreadable;
+        let mut deletes = file.deletes.iter().filter_map(|number| self.live.deletes.get(*number));
+        !unreadable.is_empty()
+            && (unreadable.contains(&file.path) || deletes.any(|delete| unreadable.contains(&delete.path)))
     }
 
     /// How many rows of a file are known to be deleted. As in Java, only deletes that are for this one file count: how many
@@ -202,7 +214,7 @@ impl<'a> Planner<'a> {
         let of_file = |file: &LiveFile| {
             if rewritten.contains(file.path.as_str()) {
                 convert::Becomes::Rewritten
-            } else if matches!(self.judge(file), Err(Left::Hot | Left::Format | Left::Encrypted))
+            } else if matches!(self.judge(file), Err(Left::Hot | Left::Format | Left::Encrypted | Left::Unreadable))
                 || self.listings.entries(&file.path).is_some_and(|entries| !listings::are_alike(&entries))
             {
                 convert::Becomes::Untouched

@@ -178,6 +178,8 @@ pub enum Left {
     Encrypted,
     /// The table lists it several times, in different partitions of one spec.
     Contradictory,
+    /// It, or a delete that applies to it, could not be read before.
+    Unreadable,
 }
 
 /// How many files, and how many bytes of them.

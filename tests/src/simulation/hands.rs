@@ -358,6 +358,11 @@ impl Disk for HandsDisk {
         Ok(Box::new(HandsUpload { file, left, hands: self.0.clone(), what: format!("end {what}") }))
     }
 
+    fn version(&self, location: &str) -> io::Result<String> {
+        self.0.touch(&format!("look at {}", kind(location)))?;
+        LocalDisk.version(location)
+    }
+
     fn delete(&self, location: &str) -> io::Result<()> {
         let what = format!("delete {}", kind(location));
         let touched = self.0.touch(&what);

@@ -140,7 +140,7 @@ async fn no_two_jobs_of_a_table_run_at_once(fixture: &Fixture) {
     let job = lease(fixture, "one", TERMS).await.unwrap();
     assert_eq!(job.job_id, first);
     assert_eq!(lease(fixture, "two", TERMS).await, None);
-    assert!(finish(fixture, held(&job, "one"), Outcome::Failed("broken")).await);
+    assert!(finish(fixture, held(&job, "one"), Outcome::Failed("broken", None)).await);
     assert_eq!(lease(fixture, "two", TERMS).await.unwrap().job_id, second);
 }
 
@@ -175,10 +175,10 @@ async fn an_earlier_attempt_is_refused(fixture: &Fixture) {
     let stale = held(&first, "w");
     let mut tx = fixture.write().await;
     assert_eq!(jobs::extend(&mut tx, stale, 60_000, Some("{}")).await.unwrap(), None);
-    assert!(!jobs::give_back(&mut tx, stale, 0, "broken").await.unwrap());
+    assert!(!jobs::give_back(&mut tx, stale, 0, ("broken", None)).await.unwrap());
     assert!(!jobs::finish(&mut tx, stale, Outcome::Succeeded("{}")).await.unwrap());
     assert!(!jobs::add_outputs(&mut tx, stale, &["a".to_owned()]).await.unwrap());
-    assert!(!jobs::finish(&mut tx, held(&second, "other"), Outcome::Cancelled).await.unwrap());
+    assert!(!jobs::finish(&mut tx, held(&second, "other"), Outcome::Cancelled(None)).await.unwrap());
     tx.commit().await.unwrap();
     assert_eq!(find(fixture, job_id).await, before);
 
@@ -186,7 +186,7 @@ async fn an_earlier_attempt_is_refused(fixture: &Fixture) {
     let job = find(fixture, job_id).await;
     assert_eq!((job.state, job.result.as_deref()), (JobState::Succeeded, Some(r#"{"files":3}"#)));
     // Once is enough.
-    assert!(!finish(fixture, held(&second, "w"), Outcome::Failed("x")).await);
+    assert!(!finish(fixture, held(&second, "w"), Outcome::Failed("x", None)).await);
 }
 
 async fn progress_is_kept_and_a_wish_to_cancel_is_told(fixture: &Fixture) {
@@ -205,7 +205,7 @@ async fn progress_is_kept_and_a_wish_to_cancel_is_told(fixture: &Fixture) {
 
     assert_eq!(cancel(fixture, job_id).await, CancelJob::Wanted);
     assert_eq!(extend(None).await, Some(true));
-    assert!(finish(fixture, lease, Outcome::Cancelled).await);
+    assert!(finish(fixture, lease, Outcome::Cancelled(None)).await);
     assert_eq!(find(fixture, job_id).await.state, JobState::Cancelled);
     assert_eq!(cancel(fixture, job_id).await, CancelJob::Over);
     assert_eq!(cancel(fixture, new_id()).await, CancelJob::Missing);
@@ -229,7 +229,7 @@ async fn a_job_that_is_given_back_waits(fixture: &Fixture) {
     let job_id = enqueue(fixture, &compact(table())).await.unwrap();
     let job = lease(fixture, "w", TERMS).await.unwrap();
     let mut tx = fixture.write().await;
-    assert!(jobs::give_back(&mut tx, held(&job, "w"), i64::MAX, "no disk left").await.unwrap());
+    assert!(jobs::give_back(&mut tx, held(&job, "w"), i64::MAX, ("no disk left", None)).await.unwrap());
     tx.commit().await.unwrap();
     assert_eq!(lease(fixture, "w", TERMS).await, None);
     let job = find(fixture, job_id).await;
@@ -259,7 +259,7 @@ async fn ended_jobs_are_listed_and_pruned(fixture: &Fixture) {
 
     let mut tx = fixture.write().await;
     assert!(jobs::add_outputs(&mut tx, held(&job, "w"), &["a".to_owned()]).await.unwrap());
-    assert!(jobs::finish(&mut tx, held(&job, "w"), Outcome::Failed("x")).await.unwrap());
+    assert!(jobs::finish(&mut tx, held(&job, "w"), Outcome::Failed("x", None)).await.unwrap());
     tx.commit().await.unwrap();
     // Files of it may still lie about.
     let prune = async |before_ms| {
@@ -387,7 +387,7 @@ async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
 async fn the_last_jobs_of_an_action_are_known(fixture: &Fixture) {
     let (table, other) = (table(), table());
     let mut ids = Vec::new();
-    for outcome in [Outcome::Succeeded("{}"), Outcome::Cancelled, Outcome::Failed("broken")] {
+    for outcome in [Outcome::Succeeded("{}"), Outcome::Cancelled(None), Outcome::Failed("broken", None)] {
         ids.push(enqueue(fixture, &compact(table)).await.unwrap());
         let job = lease(fixture, "w", TERMS).await.unwrap();
         assert!(finish(fixture, held(&job, "w"), outcome).await);
@@ -450,7 +450,7 @@ async fn a_change_is_kept_with_the_job_that_runs(fixture: &Fixture) {
     // Whoever begins anew sees the change.
     let second = lease(fixture, "w", TERMS).await.unwrap();
     assert_eq!(known(job_id).await, None);
-    assert!(finish(fixture, held(&second, "w"), Outcome::Cancelled).await);
+    assert!(finish(fixture, held(&second, "w"), Outcome::Cancelled(None)).await);
     assert!(!note("compact", 6).await);
 }
 
@@ -460,7 +460,7 @@ async fn only_the_last_successes_are_kept(fixture: &Fixture) {
     for wanted in [compact(one), Wanted { action: "evaluate", ..compact(one) }, compact(other)] {
         for outcome in [
             Outcome::Succeeded("{}"),
-            Outcome::Failed("x"),
+            Outcome::Failed("x", None),
             Outcome::Succeeded("{}"),
             Outcome::Succeeded("{}"),
         ] {
@@ -510,7 +510,7 @@ async fn what_a_job_left_unfinished_is_told_to_the_next(fixture: &Fixture) {
         }
         unfinished
     };
-    assert_eq!(next(Some(Outcome::Failed("x")), Some(TOLD)).await, None);
+    assert_eq!(next(Some(Outcome::Failed("x", None)), Some(TOLD)).await, None);
     // One that never began does not count, nor does one of another action, or of another table.
     let queued = enqueue(fixture, &compact(table)).await.unwrap();
     assert_eq!(cancel(fixture, queued).await, CancelJob::Cancelled);
@@ -519,7 +519,7 @@ async fn what_a_job_left_unfinished_is_told_to_the_next(fixture: &Fixture) {
         let job = lease(fixture, "w", TERMS).await.unwrap();
         assert!(finish(fixture, held(&job, "w"), Outcome::Succeeded("{}")).await);
     }
-    assert_eq!(next(Some(Outcome::Cancelled), Some(TOLD)).await.as_deref(), Some(TOLD));
+    assert_eq!(next(Some(Outcome::Cancelled(None)), Some(TOLD)).await.as_deref(), Some(TOLD));
     assert_eq!(next(Some(Outcome::Succeeded("{}")), Some(TOLD)).await.as_deref(), Some(TOLD));
     assert_eq!(next(None, Some(TOLD)).await, None);
 }

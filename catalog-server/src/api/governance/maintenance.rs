@@ -256,7 +256,8 @@ async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseA
     }
     let lease_ms = app.schedule.lease_ms();
     let Some(leased) = app.schedule.lease_job(&worker).await? else {
-        return Ok(Json(LeaseAnswer { job: None, table: None, lease_ms, leftovers: Vec::new() }));
+        let (leftovers, unreadable) = (Vec::new(), Vec::new());
+        return Ok(Json(LeaseAnswer { job: None, table: None, lease_ms, leftovers, unreadable }));
     };
     let table = TableName {
         warehouse: leased.table.warehouse,
@@ -268,6 +269,7 @@ async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseA
         table: Some(table),
         lease_ms,
         leftovers: leased.leftovers,
+        unreadable: leased.unreadable.and_then(|files| serde_json::from_value(files).ok()).unwrap_or_default(),
     }))
 }
 
@@ -321,14 +323,19 @@ async fn finish_job(
             });
             Finished::Succeeded { result: result.to_string(), next: next.collect() }
         }
-        FinishOutcome::Failed { error } => Finished::Failed(storable(&error)),
-        FinishOutcome::Retry { error, after_ms } => {
-            Finished::Retry(storable(&error), i64::try_from(after_ms).unwrap_or(i64::MAX))
+        FinishOutcome::Failed { error, result } => Finished::Failed(storable(&error), text(result)),
+        FinishOutcome::Retry { error, after_ms, result } => {
+            let after_ms = i64::try_from(after_ms).unwrap_or(i64::MAX);
+            Finished::Retry(storable(&error), after_ms, text(result))
         }
-        FinishOutcome::Cancelled {} => Finished::Cancelled,
+        FinishOutcome::Cancelled { result } => Finished::Cancelled(text(result)),
     };
     app.schedule.finish_job(lease(job_id, &held), finished).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn text(json: Option<Value>) -> Option<String> {
+    json.map(|json| json.to_string())
 }
 
 async fn target(app: &App, scope: ScopeName) -> Result<Target, ApiError> {

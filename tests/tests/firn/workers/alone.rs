@@ -1,6 +1,7 @@
 //! What the server's own worker does when nobody asks, and what it leaves alone.
 
 use serde_json::{Value, json};
+use tests::fixture::local;
 use tests::process::{Backend, Firn, Setup};
 use tests::tables::{Form, Table, rows};
 
@@ -160,6 +161,44 @@ async fn a_paused_table_waits_while_others_are_maintained(backend: Backend) {
     check_compacted(&paused, &before, 1).await;
 }
 
+async fn a_file_that_cannot_be_read_is_remembered_until_it_changes(backend: Backend) {
+    let firn = eager(backend).await;
+    let of = Table::create(&firn, &Form::default()).await;
+    let name = json!({ "table": table(&of.namespace, &of.name) });
+    let pause = json!({ "table": name["table"], "reason": "a damage" });
+    post(&firn, "pause", &pause).await.expect(204);
+    let files: Vec<_> = (0..6).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
+    of.append(&files).await;
+    let before = of.rows().await;
+    let bad = of.data_files().await.remove(2);
+    let content = std::fs::read(local(&bad)).unwrap();
+    std::fs::write(local(&bad), &content[..content.len() / 2]).unwrap();
+    post(&firn, "resume", &name).await.expect(204);
+    // The other five are one.
+    eventually("two files", async || (of.data_files().await.len() == 2).then_some(())).await;
+    let explained = looked_at(&firn, &of).await;
+    let compaction = action(&explained, "compact");
+    assert_eq!(compaction["state"], "not-due", "{compaction}");
+    let why = compaction["why"].as_str().unwrap_or_default().to_owned() + &explained.to_string();
+    assert!(why.contains(&bad) && why.contains("1 file cannot be read"), "{explained}");
+
+    // It is not tried again while it stays as it is: five more files are merged without it.
+    let compactions = jobs(&firn, &of, "compact").await.len();
+    let more: Vec<_> = (6..11).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
+    of.append(&more).await;
+    eventually("two files", async || (of.data_files().await.len() == 2).then_some(())).await;
+    assert!(of.data_files().await.contains(&bad));
+    assert_eq!(jobs(&firn, &of, "compact").await.len(), compactions + 1);
+
+    // Once it is whole again, it is merged with the others.
+    std::fs::write(local(&bad), content).unwrap();
+    let more: Vec<_> = (11..16).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
+    of.append(&more).await;
+    eventually("one file", async || (of.data_files().await.len() == 1).then_some(())).await;
+    let after = of.rows().await;
+    assert_eq!((&after[..before.len()], after.len()), (&before[..], 160));
+}
+
 async fn policies_that_contradict_each_other_say_so(backend: Backend) {
     let firn = eager(backend).await;
     let of = Table::create(&firn, &Form::default()).await;
@@ -186,6 +225,7 @@ async fn policies_that_contradict_each_other_say_so(backend: Backend) {
 tests::on_both_databases!(
     a_table_of_small_files_is_compacted_without_anybody_asking,
     a_change_is_noticed_while_a_partition_is_left_alone,
+    a_file_that_cannot_be_read_is_remembered_until_it_changes,
 );
 
 tests::on_sqlite!(

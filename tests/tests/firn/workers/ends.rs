@@ -7,7 +7,7 @@ use tests::process::{Backend, Firn, Setup};
 use tests::worker::Worker;
 
 use super::{
-    FILES, begun, catalog, check_compacted, check_tidy, compact, done, ended, error_of, eventually, job,
+    FILES, begun, catalog, check_compacted, check_tidy, compact, done, ended, error_of, eventually, job, number,
     scattered,
 };
 use crate::maintenance::post;
@@ -33,11 +33,16 @@ async fn a_worker_that_is_told_to_end_commits_what_is_done(backend: Backend) {
     // Two groups at least were done, and not all of them.
     let files = i64::try_from(of.data_files().await.len()).unwrap();
     assert!((i64::from(PARTS)..=i64::from(PARTS) * FILES - 4).contains(&files), "{files} files");
+    // What is done is told already.
+    let rewritten = number(&waiting, "files-rewritten");
+    assert_eq!(files, i64::from(PARTS) * FILES - rewritten + number(&waiting, "files-written"));
     assert_eq!(of.rows().await, rows);
     check_tidy(&of).await;
 
     let _worker = Worker::start(firn.root(), &[]);
-    assert_eq!(done(&firn, &id).await["attempt"], 2);
+    let done = done(&firn, &id).await;
+    assert_eq!(done["attempt"], 2);
+    assert_eq!(number(&done, "files-rewritten"), i64::from(PARTS) * FILES, "{done}");
     check_compacted(&of, &rows, 8).await;
 }
 
@@ -129,9 +134,12 @@ async fn a_job_that_is_cancelled_ends_soon_and_keeps_what_is_done(backend: Backe
     begun(&of, 3).await;
     post(&firn, &format!("jobs/{id}/cancel"), &json!({})).await.expect(200);
     let cancelled = tokio::time::timeout(Duration::from_secs(10), ended(&firn, &id)).await;
-    assert_eq!(cancelled.expect("an end within seconds")["state"], "cancelled");
+    let cancelled = cancelled.expect("an end within seconds");
+    assert_eq!(cancelled["state"], "cancelled");
     let files = of.data_files().await.len();
     assert!((8..24).contains(&files), "{files} files");
+    let (rewritten, written) = (number(&cancelled, "files-rewritten"), number(&cancelled, "files-written"));
+    assert_eq!(i64::try_from(files).unwrap(), i64::from(PARTS) * FILES - rewritten + written, "{cancelled}");
     assert_eq!(of.rows().await, rows);
     check_tidy(&of).await;
 }

@@ -54,39 +54,52 @@ async fn evolve(of: &Table, change: impl FnOnce(&mut Vec<Value>)) {
     .await;
 }
 
-async fn a_missing_file_fails_its_group_alone(backend: Backend) {
-    let firn = catalog(backend, 3_000).await;
-    let (of, _) = scattered(&firn, 2, PARTS).await;
-    let lost = of.entries().await.into_iter().find(|entry| entry.partition == [1]).unwrap().path;
-    let content = fs::read(local(&lost)).unwrap();
-    fs::remove_file(local(&lost)).unwrap();
-    let id = compact(&firn, &of).await;
-    let _worker = Worker::start(firn.root(), &[]);
-    let failed = ended(&firn, &id).await;
-    assert_eq!(failed["state"], "failed", "{failed}");
-    assert!(error_of(&failed).contains(&lost) && error_of(&failed).contains("No such file"), "{failed}");
-    check_tidy(&of).await;
-    // Two groups were rewritten; the third is as it was.
-    assert_eq!(of.data_files().await.len(), 5);
-    fs::write(local(&lost), content).unwrap();
-    assert_eq!(of.rows().await.len(), 90);
-}
-
-async fn a_truncated_file_fails_its_group_alone(backend: Backend) {
+/// Compacts a table of which one file cannot be read: the others of its partition are merged, and the job says which one was left.
+async fn one_is_left_out(backend: Backend, spoil: impl Fn(&std::path::Path), why: &str) {
     let firn = catalog(backend, 3_000).await;
     let (of, rows) = scattered(&firn, 2, PARTS).await;
-    let cut = of.entries().await.into_iter().find(|entry| entry.partition == [1]).unwrap().path;
-    let content = fs::read(local(&cut)).unwrap();
-    fs::write(local(&cut), &content[..content.len() / 2]).unwrap();
+    let bad = of.entries().await.into_iter().find(|entry| entry.partition == [1]).unwrap().path;
+    let content = fs::read(local(&bad)).unwrap();
+    spoil(std::path::Path::new(local(&bad)));
     let id = compact(&firn, &of).await;
     let _worker = Worker::start(firn.root(), &[]);
-    let failed = ended(&firn, &id).await;
-    assert_eq!(failed["state"], "failed", "{failed}");
-    assert!(error_of(&failed).contains(&cut), "{failed}");
+    let ended = done(&firn, &id).await;
+    let unreadable = &ended["result"]["unreadable"];
+    assert_eq!((unreadable[0]["path"].as_str(), unreadable[1].is_null()), (Some(&*bad), true), "{ended}");
+    assert!(unreadable[0]["why"].as_str().unwrap().contains(why), "{ended}");
+    let left = ended["result"]["left"].to_string();
+    assert!(left.contains(&bad) && left.contains("1 file cannot be read"), "{left}");
     check_tidy(&of).await;
-    assert_eq!(of.data_files().await.len(), 5);
-    fs::write(local(&cut), content).unwrap();
+    // Of three partitions each is one file, and there is the one that was left.
+    assert_eq!(of.data_files().await.len(), 4);
+    assert!(of.data_files().await.contains(&bad));
+    fs::write(local(&bad), content).unwrap();
     assert_eq!(of.rows().await, rows);
+    // Whoever asks for it wants all files to be tried.
+    done(&firn, &compact(&firn, &of).await).await;
+    check_compacted(&of, &rows, 3).await;
+}
+
+async fn a_missing_file_is_left_out(backend: Backend) {
+    one_is_left_out(backend, |file| fs::remove_file(file).unwrap(), "No such file").await;
+}
+
+async fn a_truncated_file_is_left_out(backend: Backend) {
+    let cut = |file: &std::path::Path| {
+        let content = fs::read(file).unwrap();
+        fs::write(file, &content[..content.len() / 2]).unwrap();
+    };
+    one_is_left_out(backend, cut, "").await;
+}
+
+async fn a_file_with_a_damaged_page_is_left_out(backend: Backend) {
+    let damage = |file: &std::path::Path| {
+        let mut content = fs::read(file).unwrap();
+        // In the first pages.
+        content[30..90].iter_mut().for_each(|byte| *byte ^= 0x40);
+        fs::write(file, content).unwrap();
+    };
+    one_is_left_out(backend, damage, "").await;
 }
 
 async fn a_dropped_table_ends_its_job(backend: Backend) {
@@ -235,8 +248,9 @@ tests::on_both_databases!(
 );
 
 tests::on_sqlite!(
-    a_missing_file_fails_its_group_alone,
-    a_truncated_file_fails_its_group_alone,
+    a_missing_file_is_left_out,
+    a_truncated_file_is_left_out,
+    a_file_with_a_damaged_page_is_left_out,
     a_purged_table_leaves_nothing_behind,
     a_column_that_is_added_meanwhile_is_empty_in_old_rows,
     a_column_that_is_dropped_meanwhile_is_gone,

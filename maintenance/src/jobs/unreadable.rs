@@ -1,0 +1,138 @@
+//! Files that cannot be read: they are left out, so that the others can be rewritten, and left alone until they change.
+
+use std::collections::HashSet;
+
+use arrow_array::RecordBatch;
+use openapi::maintenance::UnreadableFile;
+use roaring::RoaringTreemap;
+use table_core::file::equality_columns;
+use table_core::file::position_deletes::PositionDeletes;
+use table_core::manifest::entry::Content;
+use table_core::metadata::table::TableMetadata;
+use table_core::rewrite::live::Live;
+
+use super::Work;
+use crate::error::JobError;
+use crate::execute::columns;
+use crate::execute::deletes::{Targets, is_vector, vector};
+use crate::execute::input::{OpenFile, open_data, open_delete};
+
+/// So many are remembered. A table with more of them has another trouble, and its compaction fails as a whole.
+pub const UNREADABLE_MAX: usize = 500;
+/// A file that has not changed is tried again after so long: what could not be read may be readable to a newer release.
+const RETRY_MS: i64 = 24 * 60 * 60 * 1_000;
+/// How much is told of a reason.
+const WHY_CHARS_MAX: usize = 300;
+/// How many are named to people.
+const NAMED_MAX: usize = 3;
+
+/// Those of the known files that are as they were when they could not be read.
+pub(super) fn unchanged(work: &Work<'_>) -> Vec<UnreadableFile> {
+    let now_ms = (work.outside.now_ms)();
+    let is_recent = |file: &&UnreadableFile| now_ms.saturating_sub(file.since_ms) < RETRY_MS;
+    let known = work.unreadable.iter().take(UNREADABLE_MAX).filter(is_recent);
+    known.filter(|file| work.files.version(&file.path).ok() == file.version).cloned().collect()
+}
+
+/// Those that are part of a snapshot, as data files or deletes.
+pub(super) fn of_snapshot(files: Vec<UnreadableFile>, live: &Live) -> Vec<UnreadableFile> {
+    if files.is_empty() {
+        return files;
+    }
+    let data = live.files.iter().map(|file| file.path.as_str());
+    let all: HashSet<&str> = data.chain(live.deletes.iter().map(|delete| delete.path.as_str())).collect();
+    files.into_iter().filter(|file| all.contains(file.path.as_str())).collect()
+}
+
+/// Finds out which files cannot be read, after one of them could not. They are read whole, without anything being written.
+///
+/// Gives back an error that is not about one of the files.
+pub(super) fn find(
+    work: &Work<'_>,
+    metadata: &TableMetadata,
+    targets: Targets<'_>,
+    error: JobError,
+) -> Result<Vec<UnreadableFile>, JobError> {
+    let mut found = Vec::new();
+    let mut keep = |result: Result<(), JobError>| match result {
+        Err(error) if error.is_of_files() && error.location().is_some() => {
+            found.extend(describe(work, &error));
+            Ok(())
+        }
+        other => other,
+    };
+    let rows = columns::rewritten(metadata)?.columns()?.root.clone();
+    for input in targets.inputs {
+        work.host.check()?;
+        let open = || open_data(work.files, metadata, input, &rows, RoaringTreemap::new());
+        keep(open().and_then(|file| read(&file, &input.path)))?;
+    }
+    for delete in targets.deletes {
+        work.host.check()?;
+        keep(if is_vector(delete) {
+            vector(work.files, delete).map(drop)
+        } else {
+            let columns = match delete.content {
+                Content::EqualityDeletes => equality_columns::columns(metadata, &delete.equality_ids)?,
+                _ => PositionDeletes::columns(),
+            };
+            open_delete(work.files, delete, &columns).and_then(|file| read(&file, &delete.path))
+        })?;
+    }
+    if found.is_empty() {
+        // It can be read by now, or fails in another way than by being read.
+        let paths = targets.inputs.iter().map(|input| &input.path);
+        let mut paths = paths.chain(targets.deletes.iter().map(|delete| &delete.path));
+        if !paths.any(|path| error.location() == Some(path)) {
+            return Err(error);
+        }
+        found.extend(describe(work, &error));
+    }
+    Ok(found)
+}
+
+/// The columns of a plan's files are wanted whole.
+fn read(file: &OpenFile, path: &str) -> Result<(), JobError> {
+    let take = |batch: RecordBatch| drop(batch);
+    file.reader.read(&file.source).try_for_each(|batch| batch.map(take)).map_err(JobError::file(path))
+}
+
+/// What is remembered of a file.
+fn describe(work: &Work<'_>, error: &JobError) -> Option<UnreadableFile> {
+    let path = error.location()?.to_owned();
+    let mut why = match error {
+        JobError::File { reason, .. } => reason.to_string(),
+        JobError::Vector { reason, .. } => reason.to_string(),
+        JobError::Storage { source, .. } => source.to_string(),
+        other => other.to_string(),
+    };
+    if let Some((end, _)) = why.char_indices().nth(WHY_CHARS_MAX) {
+        why.truncate(end);
+        why.push('…');
+    }
+    let version = work.files.version(&path).ok();
+    Some(UnreadableFile { path, version, why, since_ms: (work.outside.now_ms)() })
+}
+
+/// Adds files that are not known yet.
+pub(super) fn add(known: &mut Vec<UnreadableFile>, found: Vec<UnreadableFile>) {
+    for file in found {
+        if known.iter().all(|other| other.path != file.path) {
+            known.push(file);
+        }
+    }
+}
+
+/// The files, for people; `None` if there are none.
+pub(super) fn told(files: &[UnreadableFile]) -> Option<String> {
+    let named = files.iter().take(NAMED_MAX).map(|file| format!("`{}` ({})", file.path, file.why));
+    let named = named.collect::<Vec<_>>().join(", ");
+    match files.len() {
+        0 => None,
+        1 => Some(format!("1 file cannot be read and stays as it is: {named}")),
+        count if count <= NAMED_MAX => Some(format!("{count} files cannot be read and stay as they are: {named}")),
+        count => Some(format!(
+            "{count} files cannot be read and stay as they are, such as {named}; the last compaction names all of them"
+        )),
+    }
+}
