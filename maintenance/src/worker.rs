@@ -370,7 +370,9 @@ fn log(id: Uuid, table: &str, outcome: &FinishOutcome) {
         FinishOutcome::Retry { error, .. } => {
             tracing::info!(job.id = %id, table, error, "a maintenance job is put off");
         }
-        FinishOutcome::Cancelled { .. } => tracing::info!(job.id = %id, table, "a maintenance job was cancelled"),
+        FinishOutcome::Cancelled { .. } => {
+            tracing::info!(job.id = %id, table, "a maintenance job was cancelled")
+        }
     }
 }
 

@@ -182,7 +182,8 @@ impl Rewriting<'_> {
             let left = self.each_batch_of(input, deleted.clone(), &mut take)?;
             let expected = input.record_count - rows_of(deleted);
             if left != expected {
-                let told = format!("it should have {expected} rows that are not deleted, but {left} were read");
+                let told =
+                    format!("it should have {expected} rows that are not deleted, but {left} were read");
                 return Err(JobError::file(&input.path)(FileError::Malformed(told)));
             }
             bytes_done += u64::try_from(input.size_bytes).unwrap_or(0);

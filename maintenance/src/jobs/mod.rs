@@ -165,7 +165,12 @@ impl Report {
     pub fn resume(told: &Json) -> Report {
         let mut report = Report {
             committed: told["committed"].as_bool().unwrap_or(false),
-            snapshot_ids: told["snapshot-ids"].as_array().into_iter().flatten().filter_map(Json::as_i64).collect(),
+            snapshot_ids: told["snapshot-ids"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Json::as_i64)
+                .collect(),
             ..Report::default()
         };
         for (name, number) in told["numbers"].as_object().into_iter().flatten() {

@@ -130,7 +130,9 @@ pub(super) fn told(files: &[UnreadableFile]) -> Option<String> {
     match files.len() {
         0 => None,
         1 => Some(format!("1 file cannot be read and stays as it is: {named}")),
-        count if count <= NAMED_MAX => Some(format!("{count} files cannot be read and stay as they are: {named}")),
+        count if count <= NAMED_MAX => {
+            Some(format!("{count} files cannot be read and stay as they are: {named}"))
+        }
         count => Some(format!(
             "{count} files cannot be read and stay as they are, such as {named}; the last compaction names all of them"
         )),

@@ -214,8 +214,13 @@ impl<'a> Planner<'a> {
         let of_file = |file: &LiveFile| {
             if rewritten.contains(file.path.as_str()) {
                 convert::Becomes::Rewritten
-            } else if matches!(self.judge(file), Err(Left::Hot | Left::Format | Left::Encrypted | Left::Unreadable))
-                || self.listings.entries(&file.path).is_some_and(|entries| !listings::are_alike(&entries))
+            } else if matches!(
+                self.judge(file),
+                Err(Left::Hot | Left::Format | Left::Encrypted | Left::Unreadable)
+            ) || self
+                .listings
+                .entries(&file.path)
+                .is_some_and(|entries| !listings::are_alike(&entries))
             {
                 convert::Becomes::Untouched
             } else {

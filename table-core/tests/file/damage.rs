@@ -120,7 +120,10 @@ fn forged() -> Vec<(&'static str, Vec<u8>)> {
         ("an id below zero", nested_with(deep, &negative_id)),
         ("a field that comes twice", nested_with(deep, &twice)),
         // To a decoder the version is a number, whatever the type of the field: the schema is what follows.
-        ("a version that is text", [&[0x18][..], &hidden, schema, &flat[2..], &[0x16, 0, 0x19, 0x0c, 0]].concat()),
+        (
+            "a version that is text",
+            [&[0x18][..], &hidden, schema, &flat[2..], &[0x16, 0, 0x19, 0x0c, 0]].concat(),
+        ),
         ("elements that are numbers", {
             let mut metadata = honest.clone();
             metadata[3] = 0xf5;

@@ -581,7 +581,8 @@ fn texts() -> (Bytes, Vec<Row>) {
 #[test]
 fn a_field_of_another_type_is_skipped_as_thrift_does() {
     let (one, rows) = texts();
-    let kinds = [(9, vec![0x1c, 0x15, 6, 0x1c, 0x15, 8, 0, 0]), (8, vec![2, 0x15, 0]), (1, vec![]), (5, vec![2])];
+    let kinds =
+        [(9, vec![0x1c, 0x15, 6, 0x1c, 0x15, 8, 0, 0]), (8, vec![2, 0x15, 0]), (1, vec![]), (5, vec![2])];
     for (code, value) in kinds {
         let odd = told(&one, |metadata| Told {
             bloom_filter_length: Some((code, value.clone())),
@@ -619,7 +620,13 @@ fn the_header_of_a_dictionary_may_be_missing_from_sizes() {
                 let told = plainly(metadata);
                 let place = told.dictionary.unwrap();
                 let data = if dictionary { told.data } else { place };
-                Told { created_by, length: told.length - 15, data, dictionary: dictionary.then_some(place), ..told }
+                Told {
+                    created_by,
+                    length: told.length - 15,
+                    data,
+                    dictionary: dictionary.then_some(place),
+                    ..told
+                }
             });
             assert_eq!(read(&odd, &wanted("c", "string")).unwrap(), rows, "{created_by}");
         }
@@ -638,7 +645,8 @@ fn a_column_of_nulls_alone_is_read_as_any_type() {
         .with_repetition(Repetition::OPTIONAL)
         .with_logical_type(Some(LogicalType::Unknown))
         .with_id(id);
-    let root = GroupTypeBuilder::new("m").with_fields(vec![Arc::new(column.build().unwrap())]).build().unwrap();
+    let root =
+        GroupTypeBuilder::new("m").with_fields(vec![Arc::new(column.build().unwrap())]).build().unwrap();
     let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(root), Arc::default()).unwrap();
     let mut group = writer.next_row_group().unwrap();
     let mut column = group.next_column().unwrap().unwrap();
@@ -648,16 +656,25 @@ fn a_column_of_nulls_alone_is_read_as_any_type() {
     let nulls: Bytes = writer.into_inner().unwrap().into();
     for kind in ["int", "string", "timestamptz", "decimal(9, 2)", "uuid", "boolean", "unknown", "fixed[3]"] {
         let rows = read(&nulls, &wanted("c", kind)).unwrap();
-        assert_eq!(rows.iter().map(|row| to_json(&row[&1])).collect::<Vec<_>>(), vec![Json::Null; 5], "{kind}");
+        assert_eq!(
+            rows.iter().map(|row| to_json(&row[&1])).collect::<Vec<_>>(),
+            vec![Json::Null; 5],
+            "{kind}"
+        );
     }
     let list = json!({"type": "list", "element-id": 2, "element-required": false, "element": "int"});
-    let parts = json!({"type": "struct", "fields": [{"id": 2, "name": "p", "required": false, "type": "int"}]});
+    let parts =
+        json!({"type": "struct", "fields": [{"id": 2, "name": "p", "required": false, "type": "int"}]});
     let map = json!({
         "type": "map", "key-id": 2, "key": "string", "value-id": 3, "value-required": false, "value": "int",
     });
     for kind in [list, parts, map] {
         let wanted = columns(&json!([{"id": 1, "name": "c", "required": false, "type": kind}]));
         let rows = read(&nulls, &wanted).unwrap();
-        assert_eq!(rows.iter().map(|row| to_json(&row[&1])).collect::<Vec<_>>(), vec![Json::Null; 5], "{wanted:?}");
+        assert_eq!(
+            rows.iter().map(|row| to_json(&row[&1])).collect::<Vec<_>>(),
+            vec![Json::Null; 5],
+            "{wanted:?}"
+        );
     }
 }

@@ -95,7 +95,8 @@ fn rows_with_many_values_are_read_with_fewer_at_a_time() {
     let wanted = columns(&json!([{"id": 1, "name": "c", "required": false, "type": list}]));
     let mapping = r#"[{"field-id": 1, "names": ["c"], "fields": [{"field-id": 2, "names": ["element"]}]}]"#;
     let mut context = FileContext::new("");
-    context.name_mapping = Some(table_core::file::parquet_reader::name_mapping::NameMapping::parse(mapping).unwrap());
+    context.name_mapping =
+        Some(table_core::file::parquet_reader::name_mapping::NameMapping::parse(mapping).unwrap());
     let reader = FileReader::open(&file, &wanted, context).unwrap();
     let rows: usize = reader.read(&file).map(|batch| batch.unwrap().num_rows()).sum();
     assert_eq!(rows, 32);
@@ -104,13 +105,15 @@ fn rows_with_many_values_are_read_with_fewer_at_a_time() {
 #[test]
 fn a_batch_is_cut_into_pieces_of_a_size() {
     let texts: StringArray = (0..100).map(|row| Some("x".repeat(10 * row))).collect();
-    let schema = Schema::new(vec![Field::new("c", DataType::Utf8, true), Field::new("n", DataType::Int32, true)]);
+    let schema =
+        Schema::new(vec![Field::new("c", DataType::Utf8, true), Field::new("n", DataType::Int32, true)]);
     let numbers: ArrayRef = Arc::new(Int32Array::from_iter_values(0..100));
     let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(texts), numbers]).unwrap();
     assert!(bytes_of(&batch) > 49_500);
     let cut = pieces(&batch, 2_000);
     assert!(cut.iter().all(|piece| bytes_of(piece) <= 2_000 && piece.num_rows() > 0));
-    let rows: Vec<RecordBatch> = cut.iter().flat_map(|piece| (0..piece.num_rows()).map(|row| piece.slice(row, 1))).collect();
+    let rows: Vec<RecordBatch> =
+        cut.iter().flat_map(|piece| (0..piece.num_rows()).map(|row| piece.slice(row, 1))).collect();
     assert_eq!(rows, (0..100).map(|row| batch.slice(row, 1)).collect::<Vec<_>>());
     assert_eq!(pieces(&batch, 1).len(), 100);
     assert_eq!(pieces(&batch, u64::MAX).len(), 1);

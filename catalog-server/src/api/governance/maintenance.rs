@@ -269,7 +269,10 @@ async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseA
         table: Some(table),
         lease_ms,
         leftovers: leased.leftovers,
-        unreadable: leased.unreadable.and_then(|files| serde_json::from_value(files).ok()).unwrap_or_default(),
+        unreadable: leased
+            .unreadable
+            .and_then(|files| serde_json::from_value(files).ok())
+            .unwrap_or_default(),
     }))
 }
 

@@ -150,8 +150,7 @@ impl FileReader {
             return Err(FileError::malformed("the bytes are not those of the row group"));
         }
         let placed = self.plan.leaves.iter().zip(ranges).zip(chunks);
-        let placed =
-            placed.map(|((leaf, range), bytes)| (*leaf, Chunk { start: range.start, bytes }));
+        let placed = placed.map(|((leaf, range), bytes)| (*leaf, Chunk { start: range.start, bytes }));
         let group = RowGroup::new(self.metadata.clone(), row_group, placed)?;
         let batch_rows = group.batch_rows(self.context.batch_rows);
         let rows = self.rows_of(row_group);

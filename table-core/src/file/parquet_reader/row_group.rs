@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups, RowSelection, RowSelector};
 use parquet::arrow::FieldLevels;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups, RowSelection, RowSelector};
 use parquet::basic::Type as Physical;
 use parquet::column::page::{PageIterator, PageReader};
 use parquet::errors::ParquetError;
@@ -198,8 +198,7 @@ impl RowGroups for RowGroup {
     fn column_chunks(&self, column: usize) -> Result<Box<dyn PageIterator>, ParquetError> {
         let found = self.columns.get(column).and_then(Option::as_ref);
         let found = found.ok_or_else(|| ParquetError::General(format!("column {column} is not read")))?;
-        let reader =
-            SerializedPageReader::new(found.chunk.clone(), &found.metadata, self.num_rows(), None)?;
+        let reader = SerializedPageReader::new(found.chunk.clone(), &found.metadata, self.num_rows(), None)?;
         Ok(Box::new(OnePageReader(Some(Box::new(reader)))))
     }
 

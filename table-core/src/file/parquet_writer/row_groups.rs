@@ -15,9 +15,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter, TrackedWrite};
-use parquet::schema::types::{
-    GroupTypeBuilder, SchemaDescPtr, SchemaDescriptor, TypePtr,
-};
+use parquet::schema::types::{GroupTypeBuilder, SchemaDescPtr, SchemaDescriptor, TypePtr};
 
 use super::Output;
 use crate::file::batch_bytes::pieces;

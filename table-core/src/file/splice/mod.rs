@@ -23,8 +23,8 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{GroupTypeBuilder, TypePtr};
 
 use super::error::{FileError, guarded};
-use super::parquet_reader::FileContext;
 use super::pages;
+use super::parquet_reader::FileContext;
 use super::parquet_reader::row_group::{Chunk, dictionary_of, has_uncounted_bytes, range_of, rows_of};
 use super::parquet_writer::options::WriterOptions;
 use super::parquet_writer::{Output, split_offsets};
@@ -168,8 +168,7 @@ impl<W: Write + Send> Splice<W> {
             Lineage::Kept => Some(lineage::read(metadata, row_group, &bytes, range.start, context)?),
         };
         let chunk = Chunk { start: range.start, bytes };
-        let (schema, properties) =
-            (self.writer.schema_descr().clone(), self.writer.properties().clone());
+        let (schema, properties) = (self.writer.schema_descr().clone(), self.writer.properties().clone());
         let mut output = self.writer.next_row_group().map_err(FileError::writing)?;
         for leaf in leaves(metadata) {
             verify(&chunk, group.column(leaf))?;

@@ -7,8 +7,8 @@ use tests::process::{Backend, Firn, Setup};
 use tests::worker::Worker;
 
 use super::{
-    FILES, begun, catalog, check_compacted, check_tidy, compact, done, ended, error_of, eventually, job, number,
-    scattered,
+    FILES, begun, catalog, check_compacted, check_tidy, compact, done, ended, error_of, eventually, job,
+    number, scattered,
 };
 use crate::maintenance::post;
 
