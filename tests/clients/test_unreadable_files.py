@@ -1,0 +1,106 @@
+"""Files of others, as they are met in tables: some cannot be read and are left out, odd ones are read, and a damaged page is never
+written anew."""
+
+import pathlib
+import urllib.parse
+import uuid
+
+import harness
+import keyed
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyiceberg.schema import Schema
+from pyiceberg.types import IntegerType, LongType, NestedField, StringType
+
+MERGE = {"compact": {"inputs-min": 2}}
+SCHEMA = Schema(
+    NestedField(1, "id", LongType()),
+    NestedField(2, "name", StringType()),
+    NestedField(3, "number", IntegerType()),
+)
+ARROW = pa.schema([("id", pa.int64()), ("name", pa.string()), ("number", pa.int32())])
+
+
+@pytest.fixture
+def table(catalog):
+    name = f"files_{uuid.uuid4().hex[:12]}"
+    catalog.create_namespace(name)
+    yield catalog.create_table((name, "t"), SCHEMA)
+    catalog.drop_table((name, "t"))
+    catalog.drop_namespace(name)
+
+
+def append(table, ids, text="row"):
+    rows = {"id": list(ids), "name": [text for _ in ids], "number": [None for _ in ids]}
+    table.append(pa.table(rows, schema=ARROW))
+
+
+def compact(table):
+    namespace, name = table.name()
+    [report] = keyed.maintain(harness.URI, f"{harness.WAREHOUSE}.{namespace}.{name}", "--action", "compact", policy=MERGE)
+    table.refresh()
+    return report
+
+
+def paths(table):
+    return [task.file.file_path for task in table.scan().plan_files()]
+
+
+def local(path):
+    return pathlib.Path(urllib.parse.urlparse(path).path)
+
+
+def ids(table):
+    return sorted(table.scan(selected_fields=("id",)).to_arrow()["id"].to_pylist())
+
+
+def damage(path):
+    """Changes a byte in the middle of the first column."""
+    column = pq.ParquetFile(path).metadata.row_group(0).column(0)
+    content = bytearray(path.read_bytes())
+    start = column.dictionary_page_offset if column.has_dictionary_page else column.data_page_offset
+    content[start + column.total_compressed_size - 3] ^= 0x20
+    path.write_bytes(content)
+
+
+def test_one_bad_file_is_left_out_and_every_page_has_a_checksum(table):
+    for number in range(5):
+        append(table, range(number * 10, number * 10 + 10))
+    bad = local(paths(table)[2])
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[: len(whole) // 2])
+    report = compact(table)
+    assert [local(file["path"]) for file in report["unreadable"]] == [bad], report
+    assert len(paths(table)) == 2
+    bad.write_bytes(whole)
+    assert ids(table) == list(range(50))
+    report = compact(table)
+    assert "unreadable" not in report and len(paths(table)) == 1, report
+    [one] = [local(path) for path in paths(table)]
+    assert pq.read_table(one, page_checksum_verification=True).num_rows == 50
+    damage(one)
+    with pytest.raises(OSError, match="CRC"):
+        pq.read_table(one, page_checksum_verification=True)
+    # Firn sees it as well: the damaged file stays as it is.
+    append(table, range(100, 110))
+    append(table, range(110, 120))
+    report = compact(table)
+    assert [local(file["path"]) for file in report["unreadable"]] == [one], report
+    assert "checksum" in report["unreadable"][0]["why"], report
+
+
+def test_nulls_alone_and_long_texts_are_compacted(table):
+    folder = local(table.location()) / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    nulls = folder / "nulls.parquet"
+    pq.write_table(pa.table({"id": pa.array([1, 2, 3], pa.int64()), "name": pa.nulls(3), "number": pa.nulls(3)}), nulls)
+    table.add_files([f"file://{nulls}"], check_duplicate_files=False)
+    append(table, range(10, 10 + 2000), "firn" * 75_000)
+    append(table, range(10_000, 10_003))
+    before = ids(table)
+    report = compact(table)
+    assert "unreadable" not in report and len(paths(table)) == 1, report
+    assert ids(table) == before
+    found = table.scan(row_filter="id < 12").to_arrow().sort_by("id")
+    assert [len(name) if name else None for name in found["name"].to_pylist()] == [None, None, None, 300_000, 300_000]
