@@ -371,7 +371,7 @@ fn log(id: Uuid, table: &str, outcome: &FinishOutcome) {
             tracing::info!(job.id = %id, table, error, "a maintenance job is put off");
         }
         FinishOutcome::Cancelled { .. } => {
-            tracing::info!(job.id = %id, table, "a maintenance job was cancelled")
+            tracing::info!(job.id = %id, table, "a maintenance job was cancelled");
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::thread;
 
 use bytes::Bytes;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::reader::ChunkReader;
 
 use super::error::{FileError, guarded};
@@ -59,14 +59,13 @@ pub fn decode(metadata: &[u8]) -> Result<ParquetMetaData, FileError> {
     if metadata.len() > METADATA_BYTES_MAX {
         return Err(too_large("the metadata of the file"));
     }
-    match check(metadata)? {
-        Checked { is_odd: false, depth } => decode_checked(metadata, depth),
-        _ => {
-            let plain = without_odd_fields(metadata, &FILE_METADATA)?;
-            let Checked { depth, .. } = check(&plain)?;
-            decode_checked(&plain, depth)
-        }
+    let Checked { depth, is_odd } = check(metadata)?;
+    if !is_odd {
+        return decode_checked(metadata, depth);
     }
+    let plain = without_odd_fields(metadata, &FILE_METADATA)?;
+    let Checked { depth, .. } = check(&plain)?;
+    decode_checked(&plain, depth)
 }
 
 fn decode_checked(metadata: &[u8], depth: usize) -> Result<ParquetMetaData, FileError> {
@@ -107,7 +106,7 @@ pub fn with_page_index<R: ChunkReader>(
 /// The bytes from the first index of pages to the last, checked.
 fn index_chunk<R: ChunkReader>(metadata: &ParquetMetaData, source: &R) -> Result<Chunk, FileError> {
     let mut indexes: Vec<(u64, u64, &'static Shape)> = Vec::new();
-    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+    for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
         let places = [
             (column.offset_index_offset(), column.offset_index_length(), &OFFSET_INDEX),
             (column.column_index_offset(), column.column_index_length(), &COLUMN_INDEX),
@@ -199,7 +198,7 @@ fn check_schema(thrift: &mut Thrift<'_>) -> Result<usize, FileError> {
     let mut open: Vec<Group> = Vec::new();
     let (mut depth, mut names_bytes) = (0, 0_usize);
     for number in 0..elements {
-        let (children, name_bytes) = check_element(thrift)?;
+        let (children, own_name) = check_element(thrift)?;
         // An announced child takes room before it is looked for.
         if children >= elements - number {
             return Err(broken());
@@ -208,7 +207,7 @@ fn check_schema(thrift: &mut Thrift<'_>) -> Result<usize, FileError> {
             open.pop();
         }
         let parent = open.last_mut();
-        let own_bytes = name_bytes + NAME_BYTES + parent.as_ref().map_or(0, |group| group.names_bytes);
+        let own_bytes = own_name + NAME_BYTES + parent.as_ref().map_or(0, |group| group.names_bytes);
         if let Some(parent) = parent {
             parent.children -= 1;
         }

@@ -315,12 +315,11 @@ impl Thrift<'_> {
 
 /// Writes the head of a field after one with the id `last`.
 fn push_head(out: &mut Vec<u8>, id: i16, last: i16, field_code: u8) {
-    match u8::try_from(i32::from(id) - i32::from(last)) {
-        Ok(step @ 1..=15) => out.push(step << 4 | field_code),
-        _ => {
-            out.push(field_code);
-            push_zigzag(out, i32::from(id));
-        }
+    if let Ok(step @ 1..=15) = u8::try_from(i32::from(id) - i32::from(last)) {
+        out.push(step << 4 | field_code);
+    } else {
+        out.push(field_code);
+        push_zigzag(out, i32::from(id));
     }
 }
 

@@ -26,7 +26,7 @@ fn text(length: usize) -> String {
 }
 
 /// A file with a column `c` of these arrays.
-fn file(properties: WriterProperties, arrays: impl Iterator<Item = ArrayRef>) -> Bytes {
+fn file(properties: &WriterProperties, arrays: impl Iterator<Item = ArrayRef>) -> Bytes {
     let mut writer: Option<ArrowWriter<Vec<u8>>> = None;
     for array in arrays {
         let schema = Arc::new(Schema::new(vec![Field::new("c", array.data_type().clone(), true)]));
@@ -57,7 +57,7 @@ fn read(file: &Bytes, wanted: &StructType) -> (usize, u64) {
     (rows, largest)
 }
 
-fn check(properties: WriterProperties) {
+fn check(properties: &WriterProperties) {
     let file = file(properties, one_text());
     assert!(file.len() < 50 << 20, "{} bytes are not short", file.len());
     let wanted = columns(&json!([{"id": 1, "name": "c", "required": false, "type": "string"}]));
@@ -68,14 +68,14 @@ fn check(properties: WriterProperties) {
 
 #[test]
 fn a_dictionary_is_counted_as_often_as_it_is_used() {
-    check(WriterProperties::builder().set_dictionary_page_size_limit(4 << 20).build());
+    check(&WriterProperties::builder().set_dictionary_page_size_limit(4 << 20).build());
 }
 
 #[test]
 fn texts_that_begin_alike_are_counted_whole() {
     for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
         let builder = WriterProperties::builder().set_dictionary_enabled(false).set_writer_version(version);
-        check(builder.set_encoding(Encoding::DELTA_BYTE_ARRAY).build());
+        check(&builder.set_encoding(Encoding::DELTA_BYTE_ARRAY).build());
     }
 }
 
@@ -90,7 +90,7 @@ fn rows_with_many_values_are_read_with_fewer_at_a_time() {
         Arc::new(ListArray::new(item, offsets, Arc::new(values), None)) as ArrayRef
     };
     let properties = WriterProperties::builder().set_dictionary_page_size_limit(4 << 20).build();
-    let file = file(properties, (0..32).map(list));
+    let file = file(&properties, (0..32).map(list));
     let list = json!({"type": "list", "element-id": 2, "element-required": false, "element": "string"});
     let wanted = columns(&json!([{"id": 1, "name": "c", "required": false, "type": list}]));
     let mapping = r#"[{"field-id": 1, "names": ["c"], "fields": [{"field-id": 2, "names": ["element"]}]}]"#;

@@ -63,7 +63,7 @@ impl Batches {
             let undecodable = |error| FileError::malformed(format!("the file cannot be decoded: {error}"));
             match guarded(|| decoder.next().transpose().map_err(undecodable)) {
                 Err(_) if self.batch_rows > 1 && self.group.is_estimate() => self.shrink()?,
-                decoded => break decoded?,
+                next => break next?,
             }
         };
         let Some(batch) = batch else {
