@@ -10,6 +10,7 @@ use maintenance::client::{Client, TableName};
 use maintenance::queue;
 use openapi::maintenance::{Explanation, Job};
 use serde_json::Value;
+use table_core::text;
 
 /// How often a watch looks again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -137,7 +138,7 @@ fn list(jobs: &[Job]) -> String {
     let mut rows = vec![["TABLE", "ACTION", "STATE", "WHEN", "HOW FAR"].map(str::to_owned)];
     rows.extend(jobs.iter().map(|job| {
         let since_ms = job.finished_ms.or(job.started_ms).unwrap_or(job.created_ms);
-        [job.table.clone(), job.action.clone(), job.state.clone(), ago(now_ms - since_ms), how_far(job)]
+        [table_name(&job.table), job.action.clone(), job.state.clone(), ago(now_ms - since_ms), how_far(job)]
     }));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let (table, action, state, when) = (width(0), width(1), width(2), width(3));
@@ -145,6 +146,16 @@ fn list(jobs: &[Job]) -> String {
         format!("{of:table$}  {what:action$}  {is:state$}  {since:when$}  {far}").trim_end().to_owned() + "\n"
     });
     lines.collect()
+}
+
+/// A table as `--table` takes it. The catalog puts a slash behind the warehouse.
+fn table_name(table: &str) -> String {
+    let Some((warehouse, name)) = table.split_once('/') else { return table.to_owned() };
+    if warehouse.contains(['.', '"']) {
+        format!("\"{}\".{name}", warehouse.replace('"', "\"\""))
+    } else {
+        format!("{warehouse}.{name}")
+    }
 }
 
 /// What a job is at, or what came of it.
@@ -166,10 +177,10 @@ fn how_far(job: &Job) -> String {
     }
 }
 
-/// The first numbers of a result.
+/// The first numbers of a result that are not zero.
 fn numbers(numbers: &Value) -> String {
     const SHOWN: usize = 4;
-    let all = numbers.as_object().into_iter().flatten().take(SHOWN);
+    let all = numbers.as_object().into_iter().flatten().filter(|(_, number)| **number != 0).take(SHOWN);
     let told: Vec<_> = all.map(|(name, number)| format!("{} {number}", name.replace('-', " "))).collect();
     if told.is_empty() { "nothing to do".to_owned() } else { told.join(", ") }
 }
@@ -184,7 +195,13 @@ fn explained(name: &str, explanation: &Explanation) -> String {
                 evaluation.deductions.iter().map(|taken| format!("    -{:<3} {}", taken.points, taken.why)),
             );
         }
-        _ => lines.push(format!("{name}: not looked at yet")),
+        _ => lines.push(match explanation.maintained_ms {
+            Some(at_ms) => {
+                let ago = ago(Clock::system().now_ms() - at_ms);
+                format!("{name}: maintained {ago}, and not looked at since")
+            }
+            None => format!("{name}: not looked at yet"),
+        }),
     }
     if let Some(paused) = &explanation.paused {
         lines.push(format!("paused by {}: {}", paused.paused_by, paused.reason));
@@ -200,6 +217,6 @@ fn ago(ms: i64) -> String {
         ms if ms < MINUTE_MS => format!("{} s ago", ms / SECOND_MS),
         ms if ms < HOUR_MS => format!("{} min ago", ms / MINUTE_MS),
         ms if ms < DAY_MS => format!("{} h ago", ms / HOUR_MS),
-        ms => format!("{} days ago", ms / DAY_MS),
+        ms => format!("{} ago", text::count(ms.unsigned_abs() / DAY_MS.unsigned_abs(), "day", "days")),
     }
 }

@@ -72,7 +72,8 @@ struct Serve {
 }
 
 const HELP: &str = "\
-Settings come from the file, then from FIRN_* variables, then from flags; later ones win, unknown ones are an error.
+Settings come from the file, then from FIRN_* variables, then from flags; later ones win. Unknown ones are an error; variables
+that are no settings are ignored, with a warning.
 A file with every default:
 
     data-dir = \"./firn-data\"
@@ -121,6 +122,7 @@ A file with every default:
     idempotency-minutes = 1440               # how long an Idempotency-Key is remembered
     outbox-days = 7                          # how long published events are kept
     reports-per-table = 100                  # metrics reports kept for each table
+    time-travel-minutes = 7200               # how far back the catalog can be read as it was
 
     [log]
     level = \"info\"                           # or e.g. \"info,sqlx=debug\"
@@ -156,6 +158,9 @@ fn run(serve: Serve) -> anyhow::Result<()> {
     let flags = Flags { data_dir: serve.data_dir, listen: serve.listen, database_url: serve.database_url };
     let config = Config::load(serve.config.as_deref(), &flags)?;
     start_logging(&config.log)?;
+    for ignored in &config.ignored_variables {
+        tracing::warn!("{ignored}");
+    }
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let server = Server::open(&config, Clock::system()).await?;
         // Before anybody is told that it is ready: a signal that comes then must find its handler.

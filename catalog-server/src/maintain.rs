@@ -38,7 +38,7 @@ pub struct Maintain {
     /// Only this; may be given more than once. In any case old snapshots go first
     #[arg(long, value_enum, requires = "once")]
     action: Vec<Job>,
-    /// Print what would be done, and change nothing
+    /// Print what would be done and why, and change nothing
     #[arg(long, requires = "once")]
     dry_run: bool,
     /// Settings over the defaults, as JSON such as '{"compact": {"inputs-min": 2}}'
@@ -100,7 +100,9 @@ Without `--once` it is a worker: it takes jobs from the queue of a Firn catalog 
 machines as wanted; each has to reach the tables' files. SIGTERM lets a worker commit what it has done, and leaves the rest to
 the next one.
 
-Snapshots are kept as the table's `history.expire.*` properties say, else for five days; files are made as large as
+Snapshots stay as long as the table's `history.expire.*` properties say, else for five days, counted from when they stopped being the
+head of a branch; in a Firn also as long as the catalog can be read as it was, and what a table was registered with until somebody
+sets a policy, a `history.expire.*` property, or asks for `--action expire-snapshots`. Files are made as large as
 `write.target-file-size-bytes` says, and sorted if the table has a sort order. The command reads and writes tables on local
 files only. It is safe beside writers: rows that they delete meanwhile stay deleted, and what cannot be done because of them is
 left for the next time. Workers leave partitions alone in which rows were changed in the last minutes; `--once` does not,
@@ -157,6 +159,11 @@ impl Maintain {
             Some(json) => Policy::parse(json.as_bytes()).context("`--policy` cannot be used")?,
             None => Policy::default(),
         };
+        let mut once = once.with_inherited();
+        if self.action.contains(&Job::ExpireSnapshots) {
+            // Whoever asks for it means all snapshots.
+            once.expire_snapshots.inherited.get_or_insert(true);
+        }
         let policy = once.over(&Policy::by_hand()).over(&Policy::defaults());
         let actions: Vec<_> = Action::ALL.into_iter().filter(|action| self.wants(*action, &policy)).collect();
         let name = TableName::parse(table)?;
@@ -196,7 +203,10 @@ impl Maintain {
                 unreadable: Vec::new(),
             };
             if self.dry_run {
-                plans.insert(action.as_str().to_owned(), action.plan(&work)?);
+                let (judged, json) = action.plan(&work)?;
+                let nothing = if judged.due { "" } else { "nothing to do: " };
+                text += &[action.as_str(), ": ", nothing, &judged.why, "\n"].concat();
+                plans.insert(action.as_str().to_owned(), json);
                 continue;
             }
             let mut report = Report::default();
@@ -215,7 +225,7 @@ impl Maintain {
             json["action"] = json!(action.as_str());
             told.push(json);
         }
-        if self.dry_run {
+        if self.dry_run && self.json {
             return Ok(serde_json::to_string_pretty(&Value::Object(plans))? + "\n");
         }
         Ok(if self.json { serde_json::to_string_pretty(&told)? + "\n" } else { text })
@@ -304,7 +314,7 @@ fn as_text(action: Action, report: &Report) -> String {
     let outcome = if report.committed { "done" } else { "nothing to do" };
     let mut lines = vec![format!("{}: {outcome}", action.as_str())];
     let line = |(name, number): &(String, i64)| format!("    {:<24} {number}", name.replace('-', " "));
-    lines.extend(report.numbers.iter().map(line));
+    lines.extend(report.numbers.iter().filter(|(_, number)| *number != 0).map(line));
     lines.extend(report.left.iter().map(|left| format!("    left: {left}")));
     lines.join("\n") + "\n"
 }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use catalog_server::catalog::warehouses::Warehouse;
 use catalog_server::config::Config;
+use table_core::rewrite::policy::Policy;
+use table_core::text;
 
 /// The text for a server at `address`.
 pub fn banner(address: SocketAddr, config: &Config, warehouse: &Warehouse) -> String {
@@ -46,8 +48,41 @@ Spark
       --conf spark.sql.catalog.firn.type=rest \\
       --conf spark.sql.catalog.firn.uri=http://{address}
 
+{maintenance}
 The catalog as it was at an instant, read-only: warehouse '{name}@2026-11-20T10:00:00Z'
 ",
         version = env!("CARGO_PKG_VERSION"),
+        maintenance = maintenance(address, config, name),
+    )
+}
+
+/// What maintenance does if nobody says otherwise, and how to say otherwise.
+fn maintenance(address: SocketAddr, config: &Config, warehouse: &str) -> String {
+    let here = match config.maintenance.workers {
+        0 => format!("no worker here; elsewhere: firn maintain --uri http://{address}"),
+        workers => format!("{} here", text::count(workers, "worker", "workers")),
+    };
+    let horizon = match config.retention.time_travel_minutes {
+        0 => String::new(),
+        minutes => {
+            let horizon = text::span(u64::from(minutes) * 60_000);
+            format!(
+                "\n    What the catalog of the last {horizon} leads to is not deleted (retention.time-travel-minutes)."
+            )
+        }
+    };
+    let age = Policy::defaults().expire_snapshots.snapshot_age_max_ms.map_or_else(String::new, text::span);
+    format!(
+        "\
+Maintenance  {here}
+
+    Small files are merged and deletes applied. A snapshot, and files that only it needs, are deleted {age} after it stopped
+    being the head of a branch; those that a table is registered with stay until somebody says how long.{horizon}
+    Why, for one table: firn explain --uri http://{address} --table {warehouse}.demo.numbers
+    Off for everything: curl -X PUT 'http://{address}/governance/v1/maintenance/policy?warehouse={warehouse}' \\
+      -H 'content-type: application/json' -d '{{\"compact\":{{\"enabled\":false}},\"expire-snapshots\":{{\"enabled\":false}},\
+\"rewrite-manifests\":{{\"enabled\":false}}}}'
+    No worker in this server: FIRN_MAINTENANCE__WORKERS=0
+"
     )
 }

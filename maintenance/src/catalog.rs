@@ -6,8 +6,9 @@ use table_core::metadata::table::TableMetadata;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use crate::client::{Client, Committed, Fence, TableName};
+use crate::client::{Client, ClientError, Committed, Fence, TableName};
 use crate::error::JobError;
+use crate::history::History;
 
 /// A table of a catalog.
 pub struct Catalog {
@@ -45,6 +46,19 @@ impl Catalog {
             return Err(JobError::Replaced);
         }
         Ok(Table { metadata, location: loaded.metadata_location, document_bytes: document.len() as u64 })
+    }
+
+    /// What the catalog recorded of the table in the last `age_ms`, or for as long as readers of the past are promised. `None` of a
+    /// catalog that keeps no such record, which a job that a Firn handed out never meets.
+    ///
+    /// Fails if the catalog does not answer, or the name is another table's by now.
+    pub fn history(&self, metadata: &TableMetadata, age_ms: u64) -> Result<Option<History>, JobError> {
+        match self.runtime.block_on(History::load(&self.client, &self.name, metadata, age_ms)) {
+            Ok(history) if Some(history.table_uuid) != metadata.uuid() => Err(JobError::Replaced),
+            Ok(history) => Ok(Some(history)),
+            Err(ClientError::Refused { status: 400..=499, .. }) if self.fence.is_none() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Commits to the table.

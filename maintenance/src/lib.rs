@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod error;
 mod execute;
 pub mod files;
+pub mod history;
 pub mod host;
 pub mod jobs;
 pub mod once;

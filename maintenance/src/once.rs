@@ -1,9 +1,10 @@
 //! One table, now, for scripts: what is due is done in the right order, and then told.
 
+use openapi::maintenance::Judged;
 use serde_json::Value as Json;
 
 use crate::error::JobError;
-use crate::jobs::{Report, Work, compact, expire, manifests};
+use crate::jobs::{Report, Work, compact, evaluate, expire, manifests};
 
 /// What can be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,23 +39,32 @@ impl Action {
         }
     }
 
-    /// What would be done, without doing it.
-    pub fn plan(self, work: &Work<'_>) -> Result<Json, JobError> {
+    /// What would be done, without doing it: in a sentence for people, and for programs.
+    ///
+    /// Fails as doing it would while it is planned.
+    pub fn plan(self, work: &Work<'_>) -> Result<(Judged, Json), JobError> {
         let metadata = work.catalog.load()?.metadata;
         let now_ms = (work.outside.now_ms)();
         if self != Action::ExpireSnapshots
             && let Some(unpublished) = work.policy.unpublished(&metadata, now_ms)?
         {
-            return Ok(serde_json::json!({ "left": [unpublished.explain()] }));
+            let why = unpublished.explain();
+            let json = serde_json::json!({ "left": [&why] });
+            return Ok((evaluate::no_compaction(why).0, json));
         }
         Ok(match self {
             Action::ExpireSnapshots => {
-                expire::summary(expire::plan(&metadata, work.policy, now_ms)?.as_ref())
+                let due = expire::plan(work, &metadata)?;
+                let json = expire::summary(&due);
+                (evaluate::judge_expiry(&metadata, work.policy, Ok(due)).0, json)
             }
-            Action::Compact => compact::plan(work, &metadata, work.policy, &[])?
-                .map_or(Json::Null, |(plan, _)| compact::summary(&plan)),
+            Action::Compact => match compact::plan(work, &metadata, work.policy, &[])? {
+                Some((plan, _)) => (evaluate::judge_compaction(&plan, &[]).0, compact::summary(&plan)),
+                None => (evaluate::no_compaction("the table has no snapshot".to_owned()).0, Json::Null),
+            },
             Action::RewriteManifests => {
-                manifests::summary(&manifests::plan(work.files, &metadata, work.policy)?)
+                let groups = manifests::plan(work.files, &metadata, work.policy)?;
+                (evaluate::judge_manifests(&groups).0, manifests::summary(&groups))
             }
         })
     }

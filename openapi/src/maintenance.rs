@@ -34,6 +34,61 @@ pub struct ScopeName {
     pub table: Option<String>,
 }
 
+/// A table, and how far back its history is wanted.
+#[derive(Clone, Debug, Deserialize, IntoParams, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct HistoryQuery {
+    /// The warehouse.
+    pub warehouse: String,
+    /// The levels of the namespace, separated by the character 0x1F.
+    pub namespace: String,
+    /// The table.
+    pub table: String,
+    /// How far back, in milliseconds.
+    pub age_ms: u64,
+    /// Where the page before ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_token: Option<String>,
+}
+
+/// What went out of use in a table, newest first.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct TableHistory {
+    /// The table's UUID in its metadata: the name may be another table's by now.
+    #[schema(value_type = String)]
+    pub table_uuid: Uuid,
+    /// The time in the catalog now.
+    pub now_ms: i64,
+    /// How far back the catalog can be read as it was, in milliseconds, whatever maintenance does.
+    pub time_travel_ms: i64,
+    /// The snapshots that the table came with when it was registered or created.
+    pub inherited_snapshot_ids: Vec<i64>,
+    /// What went out of use, document by document; those where nothing did are left out.
+    pub documents: Vec<FormerDocument>,
+    /// Whatever is not told of went out of use then, or before. Later pages may set it back.
+    pub others_ms: i64,
+    /// Where the next page starts; there is none if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_page_token: Option<String>,
+}
+
+/// A former metadata document of a table.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct FormerDocument {
+    /// Its file.
+    pub metadata_location: String,
+    /// Until when it was the table's.
+    pub until_ms: i64,
+    /// Snapshots that a branch or tag named in it and none in its successor, and those that the successor added without naming
+    /// them.
+    pub snapshot_ids: Vec<i64>,
+    /// Schemas that stopped being the current one with it, or that its successor added without making them current.
+    pub schema_ids: Vec<i32>,
+}
+
 /// The policy of a warehouse, namespace or table itself.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -446,6 +501,9 @@ pub struct Explanation {
     /// When the table was looked at last; none if it never was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluated_ms: Option<i64>,
+    /// When the table was maintained last, if it was not looked at since; what was found before is not told then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintained_ms: Option<i64>,
     /// What was found then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<Evaluation>,

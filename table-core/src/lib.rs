@@ -11,3 +11,4 @@ pub mod metadata;
 pub mod rewrite;
 pub mod scan;
 pub mod snapshot;
+pub mod text;

@@ -10,6 +10,7 @@ use table_core::commit::requirement::check_requirements;
 use table_core::commit::update::TableUpdate;
 use table_core::metadata::file_name;
 use table_core::metadata::table::TableMetadata;
+use table_core::snapshot::superseded::Superseded;
 
 use crate::config::ScanPlanningMode;
 use crate::id;
@@ -48,6 +49,8 @@ pub(super) struct Next {
     pub(super) identifier: Identifier,
     pub(super) document: Arc<Document<TableMetadata>>,
     pub(super) metadata: Arc<TableMetadata>,
+    /// What goes out of use with it, as the history keeps it.
+    pub(super) superseded: String,
     /// What the table owns, and whether that has to be claimed.
     pub(super) folders: Folders,
     pub(super) claims: bool,
@@ -90,9 +93,10 @@ impl Catalog {
         let applied = off_thread(document.json().len(), move || {
             let applied = commit::apply(&worked_on, &base_location, &updates, now_ms)?;
             let json = if applied.changed { applied.metadata.to_bytes() } else { Vec::new() };
-            Ok::<_, CatalogError>((applied, json))
+            let superseded = Superseded::between(&worked_on, &applied.metadata).to_json();
+            Ok::<_, CatalogError>((applied, json, superseded))
         });
-        let (applied, json) = applied.await?;
+        let (applied, json, superseded) = applied.await?;
         let (metadata, expired) = (Arc::new(applied.metadata), applied.expired_metadata_files);
         if !applied.changed {
             return Ok(Draft::Unchanged(document));
@@ -109,7 +113,7 @@ impl Catalog {
             id::random(),
         );
         let document = Document::made(&location, &json, metadata.clone());
-        let next = Next { identifier: identifier.clone(), document, metadata, folders, claims };
+        let next = Next { identifier: identifier.clone(), document, metadata, superseded, folders, claims };
         Ok(Draft::Update { found, next, expired, list })
     }
 
@@ -185,7 +189,8 @@ impl Catalog {
         let location = file_name::first_location(metadata.location(), metadata.properties(), id::random());
         let metadata = Arc::new(metadata);
         let document = Document::made(&location, &metadata.to_bytes(), metadata.clone());
-        Ok(Next { identifier: identifier.clone(), document, metadata, folders, claims: true })
+        let superseded = Superseded::by_creation(&metadata, self.clock.now_ms()).to_json();
+        Ok(Next { identifier: identifier.clone(), document, metadata, superseded, folders, claims: true })
     }
 
     /// A snapshot's manifest list must not lie in another table's folder, or purging that table would break

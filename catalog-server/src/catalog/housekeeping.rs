@@ -31,13 +31,13 @@ impl Catalog {
     }
 
     async fn forget_old_records(&self) -> Result<(), StoreError> {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.db.now_ms(self.clock.now_ms()).await?;
         // Twice the advertised time: clocks differ, and a client may send its last retry late.
         let keys_before_ms = now_ms - 2 * MINUTE_MS * i64::from(self.retention.idempotency_minutes);
         let events_before_ms = now_ms - DAY_MS * i64::from(self.retention.outbox_days);
         let plans_before_ms = now_ms - self.scans.expiry_ms();
         loop {
-            let mut tx = self.db.write(now_ms).await?;
+            let mut tx = self.db.write(self.clock.now_ms()).await?;
             let keys = idempotency::prune(&mut tx, keys_before_ms, BATCH_ROWS).await?;
             let events = outbox::prune_older(&mut tx, events_before_ms, BATCH_ROWS).await?;
             let plans = plans::prune(&mut tx, plans_before_ms, BATCH_ROWS).await?;

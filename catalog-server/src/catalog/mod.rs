@@ -23,6 +23,7 @@ pub mod conclude;
 pub mod context;
 mod draft;
 pub mod error;
+mod former;
 mod housekeeping;
 mod locations;
 mod locks;

@@ -97,6 +97,18 @@ impl Identifier {
     }
 }
 
+impl Identifier {
+    /// The name with its warehouse, as `firn` takes it: levels with a dot or a quote in double quotes.
+    pub fn in_warehouse(&self, warehouse: &str) -> String {
+        let levels = self.namespace.levels().iter().chain([&self.name]).map(|level| quoted(level));
+        format!("{warehouse}/{}", levels.collect::<Vec<_>>().join("."))
+    }
+}
+
+fn quoted(level: &str) -> String {
+    if level.contains(['.', '"']) { format!("\"{}\"", level.replace('"', "\"\"")) } else { level.to_owned() }
+}
+
 impl fmt::Display for Identifier {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}.{}", self.namespace, self.name)

@@ -89,8 +89,7 @@ impl Catalog {
 
     /// Works on one task, if one is due. Returns whether there was one.
     async fn purge_next(&self, worker: &str, stop: &CancellationToken) -> Result<bool, StoreError> {
-        let now_ms = self.clock.now_ms();
-        let mut tx = self.db.write(now_ms).await?;
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
         let task = cleanup::lease(&mut tx, worker, LEASE_MS).await?;
         tx.commit().await?;
         let Some(task) = task else {
@@ -99,6 +98,7 @@ impl Catalog {
         let lease = Lease { task_id: task.task_id, worker, attempt: task.attempts };
         let outcome = self.purge(&task, lease, stop).await;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
+        let now_ms = tx.at_ms();
         match outcome {
             Ok(Some(deleted)) => {
                 tracing::info!(task.id = %task.task_id, files = deleted, "purged a table's files");

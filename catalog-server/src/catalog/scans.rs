@@ -317,7 +317,8 @@ impl Catalog {
             Ok(plan_id) => plans::find(&self.db, plan_id).await?.ok_or_else(missing)?,
             Err(_) => return Err(missing()),
         };
-        let is_expired = plan.created_ms + self.scans.expiry_ms() < self.clock.now_ms();
+        let now_ms = self.db.now_ms(self.clock.now_ms()).await?;
+        let is_expired = plan.created_ms + self.scans.expiry_ms() < now_ms;
         if is_expired || plan.tabular_id != found.tabular_id || plan.caller != context.caller.id() {
             return Err(missing());
         }

@@ -2,13 +2,15 @@
 
 use serde_json::json;
 use table_core::commit::foreign;
+use table_core::metadata::properties;
 use table_core::metadata::table::TableMetadata;
+use table_core::snapshot::superseded::Superseded;
 
 use crate::id;
 use crate::storage::documents::{self, Served};
 use crate::store::ids::TabularId;
 use crate::store::locations as store_locations;
-use crate::store::tabulars::{self, Place, TabularKind};
+use crate::store::tabulars::{self, NewTabular, Place, TabularKind};
 
 use super::conclude::{Answer, Record};
 use super::context::Context;
@@ -127,9 +129,12 @@ impl Catalog {
         if let Err(error) = self.check_files(warehouse, None, &folders, metadata_location, &metadata).await {
             return Err(self.unless_name_taken(warehouse, identifier, error).await);
         }
+        let superseded = Superseded::by_registration(&metadata).to_json();
         retrying!(async {
             let place = Place { namespace_id: namespace.namespace_id, name: &identifier.name };
-            let new = write::new_tabular(TabularId(id::ordered()), place, metadata_location, &metadata)?;
+            let pointer = write::pointer(metadata_location, &metadata, Some(&superseded))?;
+            let tabular_id = TabularId(id::ordered());
+            let new = NewTabular { tabular_id, kind: TabularKind::Table, place, pointer };
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             self.insert(&mut tx, context, warehouse, identifier, &new, &folders, "register-table").await?;
             self.conclude(tx, context, Record::Location(metadata_location)).await
@@ -156,12 +161,12 @@ impl Catalog {
         self.check_files(warehouse, Some(found.tabular_id), &folders, metadata_location, &metadata).await?;
         let _turns = self.locks.take(vec![found.tabular_id.0]).await;
         retrying!(async {
-            let mut tx = self.db.write(self.clock.now_ms()).await?;
-            let locked = tabulars::lock(&mut tx, &[found.tabular_id]).await?;
-            let Some(current) = locked.first() else {
+            let Some(current) = self.find_object(warehouse, identifier).await? else {
                 return Err(missing(TabularKind::Table, identifier));
             };
-            let pointer = write::pointer(metadata_location, &metadata)?;
+            let superseded = self.superseded_by(&current.metadata_location, &metadata).await;
+            let pointer = write::pointer(metadata_location, &metadata, superseded.as_deref())?;
+            let mut tx = self.db.write(self.clock.now_ms()).await?;
             if !tabulars::swap_pointer(&mut tx, found.tabular_id, &current.metadata_location, &pointer)
                 .await?
             {
@@ -175,6 +180,13 @@ impl Catalog {
             self.conclude(tx, context, Record::Location(metadata_location)).await
         })?;
         Ok(Answer::Document(served))
+    }
+
+    /// What goes out of use when a table is pointed at other metadata; `None` if the former file cannot be read, which may be
+    /// why.
+    async fn superseded_by(&self, former: &str, metadata: &TableMetadata) -> Option<String> {
+        let former = self.documents.table(former).await.ok()?;
+        Some(Superseded::between(former.parsed(), metadata).to_json())
     }
 
     /// Reads a metadata file that somebody else wrote.
@@ -251,7 +263,7 @@ impl Catalog {
             document => document?,
         };
         let metadata = document.parsed();
-        if metadata.property("gc.enabled") == Some("false") {
+        if !properties::allows_deletion(metadata.properties()) {
             return Ok(None);
         }
         Ok(Some(Folders::by_table(warehouse, metadata)?.spelled_otherwise()))

@@ -248,5 +248,10 @@ impl Catalog {
 }
 
 fn pointer<'a>(metadata_location: &'a str, metadata: &'a ViewMetadata) -> Pointer<'a> {
-    Pointer { metadata_location, table_uuid: metadata.uuid(), location: metadata.location() }
+    Pointer {
+        metadata_location,
+        table_uuid: metadata.uuid(),
+        location: metadata.location(),
+        superseded: None,
+    }
 }

@@ -27,15 +27,17 @@ pub struct Warehouse {
     pub location: Arc<Location>,
     /// Where clients are told to plan scans of its tables.
     pub planning: ScanPlanningMode,
-    /// Set for a read-only view of the catalog as it was at this instant, in milliseconds since 1970.
+    /// Set for a read-only view of the catalog as it was: the instant of its history.
     pub at_ms: Option<i64>,
+    /// The instant that the client named for it, in milliseconds since 1970.
+    instant_ms: Option<i64>,
 }
 
 impl Warehouse {
     /// The path segment by which clients reach it.
     pub fn prefix(&self) -> String {
-        match self.at_ms {
-            Some(at_ms) => format!("{}@{at_ms}", self.name),
+        match self.instant_ms {
+            Some(instant_ms) => format!("{}@{instant_ms}", self.name),
             None => self.name.to_string(),
         }
     }
@@ -94,11 +96,12 @@ impl Catalog {
             return self.find_live(name).await;
         };
         let warehouse = self.find_live(base).await?;
-        let at_ms = parse_instant(instant)?;
-        if at_ms > self.clock.now_ms() - SETTLED_AFTER_MS {
+        let instant_ms = parse_instant(instant)?;
+        let at_ms = self.db.history_ms(instant_ms);
+        if instant_ms > self.clock.now_ms() - SETTLED_AFTER_MS {
             self.require_settled(name, at_ms).await?;
         }
-        Ok(Warehouse { at_ms: Some(at_ms), ..warehouse })
+        Ok(Warehouse { at_ms: Some(at_ms), instant_ms: Some(instant_ms), ..warehouse })
     }
 
     /// The warehouse of a client that names none.
@@ -158,6 +161,7 @@ impl Catalog {
             location: Arc::new(location),
             planning,
             at_ms: None,
+            instant_ms: None,
         };
         let mut known = self.warehouses.write().unwrap_or_else(PoisonError::into_inner);
         Ok(known.entry(row.name).or_insert(warehouse).clone())

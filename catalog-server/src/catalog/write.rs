@@ -4,11 +4,9 @@
 
 use futures::future::try_join_all;
 use serde_json::json;
-use table_core::location::Location;
 use table_core::metadata::table::TableMetadata;
 
 use crate::storage::documents::{Content, Document, Served};
-use crate::store::ids::TabularId;
 use crate::store::jobs;
 use crate::store::tabulars::{self, CreateTabular, NewTabular, Place, Pointer, Tabular, TabularKind};
 use crate::store::tx::Tx;
@@ -103,7 +101,7 @@ impl Catalog {
             && !next.claims
             && context.job.is_none()
         {
-            let pointer = pointer(next.document.location(), &next.metadata)?;
+            let pointer = next.pointer()?;
             let change = commit_change(warehouse, found, next);
             return self.move_pointer(context, &next.identifier, found, pointer, change).await;
         }
@@ -125,7 +123,9 @@ impl Catalog {
                 }
                 Draft::Create { tabular_id, namespace_id, next } => {
                     let place = Place { namespace_id: *namespace_id, name: &next.identifier.name };
-                    let new = new_tabular(*tabular_id, place, next.document.location(), &next.metadata)?;
+                    let pointer = next.pointer()?;
+                    let new =
+                        NewTabular { tabular_id: *tabular_id, kind: TabularKind::Table, place, pointer };
                     let inserted = self.insert(
                         &mut tx,
                         context,
@@ -159,7 +159,7 @@ impl Catalog {
         found: &Tabular,
         next: &Next,
     ) -> Result<(), CatalogError> {
-        let pointer = pointer(next.document.location(), &next.metadata)?;
+        let pointer = next.pointer()?;
         if !tabulars::swap_pointer(tx, found.tabular_id, &found.metadata_location, &pointer).await? {
             return Err(CatalogError::LostRace(next.identifier.clone()));
         }
@@ -204,31 +204,21 @@ impl Catalog {
     async fn keep(&self, drafts: Vec<Draft>) -> Vec<Served> {
         let mut all_served = Vec::with_capacity(drafts.len());
         for draft in drafts {
-            let (next, expired) = match draft {
+            let next = match draft {
                 Draft::Unchanged(document) => {
                     all_served.push(document.served().clone());
                     continue;
                 }
-                Draft::Update { next, expired, .. } => (next, expired),
-                Draft::Create { next, .. } => (next, Vec::new()),
+                Draft::Update { next, expired, found, .. } => {
+                    self.delete_former(&found, &next, expired).await;
+                    next
+                }
+                Draft::Create { next, .. } => next,
             };
-            for location in expired {
-                self.delete_expired(&next.folders, &location).await;
-            }
             all_served.push(next.document.served().clone());
             self.documents.keep_table(next.document).await;
         }
         all_served
-    }
-
-    /// A metadata log is written by clients; only what lies in the table's own folders is deleted.
-    async fn delete_expired(&self, folders: &Folders, location: &str) {
-        let is_own = Location::parse(location).is_ok_and(|location| folders.contains(&location));
-        if !is_own {
-            tracing::warn!(location, "an old metadata file outside of its table's folders is not deleted");
-        } else if let Err(error) = self.files.delete(location).await {
-            tracing::warn!(location, %error, "an old metadata file stays behind");
-        }
     }
 }
 
@@ -253,26 +243,22 @@ fn commit_change<'a>(warehouse: &'a Warehouse, found: &Tabular, next: &Next) -> 
     change("commit-table", warehouse, &next.identifier, found, detail)
 }
 
-/// The row of a new table.
-pub(super) fn new_tabular<'a>(
-    tabular_id: TabularId,
-    place: Place<'a>,
-    metadata_location: &'a str,
-    metadata: &'a TableMetadata,
-) -> Result<NewTabular<'a>, CatalogError> {
-    let pointer = pointer(metadata_location, metadata)?;
-    Ok(NewTabular { tabular_id, kind: TabularKind::Table, place, pointer })
+impl Next {
+    fn pointer(&self) -> Result<Pointer<'_>, CatalogError> {
+        pointer(self.document.location(), &self.metadata, Some(&self.superseded))
+    }
 }
 
-/// What a table points to.
+/// What a table points to, and what goes out of use with it.
 pub(super) fn pointer<'a>(
     metadata_location: &'a str,
     metadata: &'a TableMetadata,
+    superseded: Option<&'a str>,
 ) -> Result<Pointer<'a>, CatalogError> {
     let Some(table_uuid) = metadata.uuid() else {
         return Err(CatalogError::Invalid(format!(
             "the metadata `{metadata_location}` has no `table-uuid`; rewrite it with a current engine first"
         )));
     };
-    Ok(Pointer { metadata_location, table_uuid, location: metadata.location() })
+    Ok(Pointer { metadata_location, table_uuid, location: metadata.location(), superseded })
 }

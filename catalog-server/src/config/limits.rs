@@ -79,10 +79,17 @@ pub struct Retention {
     pub outbox_days: u32,
     /// Metrics reports kept for each table.
     pub reports_per_table: u32,
+    /// How far back the catalog can be read as it was, whatever maintenance does, in minutes.
+    pub time_travel_minutes: u32,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { idempotency_minutes: 24 * 60, outbox_days: 7, reports_per_table: 100 }
+        Self {
+            idempotency_minutes: 24 * 60,
+            outbox_days: 7,
+            reports_per_table: 100,
+            time_travel_minutes: 5 * 24 * 60,
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It reads and checks settings; it opens nothing.
 
+mod environment;
 mod limits;
 mod log;
 mod maintenance;
@@ -47,6 +48,9 @@ pub struct Config {
     pub retention: Retention,
     /// Where log lines go and how they look.
     pub log: Log,
+    /// `FIRN_*` variables that are no settings, to be told once there is a log.
+    #[serde(skip)]
+    pub ignored_variables: Vec<String>,
 }
 
 impl Default for Config {
@@ -63,6 +67,7 @@ impl Default for Config {
             maintenance: Maintenance::default(),
             retention: Retention::default(),
             log: Log::default(),
+            ignored_variables: Vec::new(),
         }
     }
 }
@@ -106,15 +111,17 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(path));
         }
-        // FIRN_LIMITS__BODY_BYTES sets `body-bytes` in `[limits]`. FIRN_CONFIG names the file itself.
+        let (variables, ignored_variables) = environment::settings(&Self::default());
+        // Other variables may have anything in them, such as the addresses that Kubernetes sets for a service called `firn`.
         let environment = Env::prefixed("FIRN_")
-            .ignore(&["config"])
-            .map(|key| key.as_str().to_lowercase().replace("__", ".").replace('_', "-").into());
-        let config: Self = figment
+            .filter(move |key| variables.contains(&key.as_str().to_uppercase()))
+            .map(|key| environment::setting(key.as_str()).into());
+        let mut config: Self = figment
             .merge(environment)
             .merge(Serialized::defaults(flags))
             .extract()
             .map_err(|error| ConfigError::Invalid(Box::new(error)))?;
+        config.ignored_variables = ignored_variables;
         config.check()?;
         Ok(config)
     }

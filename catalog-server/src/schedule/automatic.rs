@@ -106,7 +106,7 @@ impl Schedule {
         let namespace = Namespace::from_path(&candidate.namespace_path)?;
         let applicable = self.applicable_to(&warehouse, &namespace, candidate.tabular_id, None).await?;
         let identifier = Identifier::new(namespace, candidate.name.clone())?;
-        Ok((format!("{}/{identifier}", candidate.warehouse), applicable))
+        Ok((identifier.in_warehouse(&candidate.warehouse), applicable))
     }
 
     /// How the last jobs of an action of a table ended, newest first.

@@ -10,6 +10,7 @@ use crate::store::policies::Pause;
 
 use super::Schedule;
 use super::automatic::EVALUATE;
+use super::finish::has_committed;
 use super::policies::Applicable;
 
 /// What is known of a table.
@@ -17,8 +18,10 @@ use super::policies::Applicable;
 pub struct Explained {
     /// Set while the table is left alone.
     pub pause: Option<Pause>,
-    /// The last evaluation that succeeded.
+    /// The last evaluation that succeeded, unless the table was maintained since.
     pub evaluation: Option<Job>,
+    /// When the table was maintained last, if it was not looked at since.
+    pub maintained_ms: Option<i64>,
     /// The actions that were asked for, in that order.
     pub actions: Vec<ExplainedAction>,
 }
@@ -76,6 +79,8 @@ struct Facts<'a> {
     applicable: &'a Applicable,
     open: &'a [Job],
     evaluation: Option<&'a Job>,
+    /// When the table was maintained, if that was after the evaluation.
+    maintained_ms: Option<i64>,
     /// The last job of the action.
     last: Option<&'a Job>,
     /// How many jobs of the action failed in a row, up to now.
@@ -107,14 +112,28 @@ impl Schedule {
         let applicable = self.applicable_policy(warehouse, identifier, None).await?;
         let table = applicable.tabular_id;
         let open = jobs::list_open(&self.db, table).await?;
+        let open: Vec<_> = open.into_iter().map(|job| self.by_the_clock(job)).collect();
         let evaluation = jobs::find_last(&self.db, table, EVALUATE, Some(JobState::Succeeded)).await?;
-        let now_ms = self.db.now_ms(self.clock.now_ms()).await?;
-        let mut explained = Vec::new();
+        let evaluation = evaluation.map(|job| self.by_the_clock(job));
+        let now_ms = self.db.clock_ms(self.db.now_ms(self.clock.now_ms()).await?);
+        let mut jobs_of = Vec::new();
         for action in actions.iter().copied() {
-            let job = match open.iter().find(|job| job.action == action) {
-                Some(job) => Some(job.clone()),
-                None => jobs::find_last(&self.db, table, action, None).await?,
+            let job = if let Some(job) = open.iter().find(|job| job.action == action) {
+                Some(job.clone())
+            } else {
+                let last = jobs::find_last(&self.db, table, action, None).await?;
+                last.map(|job| self.by_the_clock(job))
             };
+            let ended = jobs::find_last(&self.db, table, action, Some(JobState::Succeeded)).await?;
+            let ended = ended.map(|job| self.by_the_clock(job));
+            jobs_of.push((action, job, ended));
+        }
+        let evaluated_ms = evaluation.as_ref().and_then(|job| job.finished_ms);
+        let maintained_ms = jobs_of.iter().filter_map(|(.., ended)| committed_ms(ended.as_ref()?)).max();
+        let maintained_ms =
+            maintained_ms.filter(|at_ms| evaluated_ms.is_some_and(|looked_ms| looked_ms <= *at_ms));
+        let mut explained = Vec::new();
+        for (action, job, _) in jobs_of {
             let ends = self.ends_of(table, action).await?;
             let facts = Facts {
                 action,
@@ -123,13 +142,15 @@ impl Schedule {
                 applicable: &applicable,
                 open: &open,
                 evaluation: evaluation.as_ref(),
+                maintained_ms,
                 last: job.as_ref(),
                 failures: failures(&ends),
             };
             let (state, why) = facts.explain();
             explained.push(ExplainedAction { action, state, why, job });
         }
-        Ok(Explained { pause: applicable.pause, evaluation, actions: explained })
+        let evaluation = evaluation.filter(|_| maintained_ms.is_none());
+        Ok(Explained { pause: applicable.pause, evaluation, maintained_ms, actions: explained })
     }
 }
 
@@ -196,6 +217,17 @@ impl Facts<'_> {
         let Some(evaluation) = self.evaluation else {
             return (ActionState::Unknown, "the table was not looked at yet".to_owned());
         };
+        if let Some(maintained_ms) = self.maintained_ms {
+            let since = self.last.filter(|job| committed_ms(job).is_some_and(|at_ms| at_ms <= maintained_ms));
+            if let Some(job) = since.filter(|job| job.finished_ms >= evaluation.finished_ms) {
+                return (ActionState::NotDue, ended(job));
+            }
+            let at = instant(maintained_ms);
+            return (
+                ActionState::Unknown,
+                format!("the table was maintained at {at}, and not looked at since"),
+            );
+        }
         let evaluated_ms = evaluation.finished_ms.unwrap_or_default();
         let found: Found = evaluation
             .result
@@ -226,6 +258,12 @@ impl Facts<'_> {
             format!("{}; it is looked at again after its next change, or {}", ended(last), instant(next_ms));
         (ActionState::NotDue, why)
     }
+}
+
+/// When a job ended that changed its table.
+fn committed_ms(job: &Job) -> Option<i64> {
+    let has_changed = job.state == JobState::Succeeded && job.result.as_deref().is_some_and(has_committed);
+    job.finished_ms.filter(|_| has_changed)
 }
 
 /// How a job ended, in a few words.

@@ -155,3 +155,13 @@ impl Schedule {
         Ok(())
     }
 }
+
+/// Whether a job's result says that the table is another one now.
+pub(super) fn has_committed(result: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        #[serde(default)]
+        committed: bool,
+    }
+    serde_json::from_str::<Told>(result).is_ok_and(|told| told.committed)
+}

@@ -27,6 +27,7 @@ use super::finish::Finished;
 const NOTE: &str = "note";
 /// What came of a compaction may name files that could not be read.
 const UNREADABLE: &str = "unreadable";
+const EXPIRE_SNAPSHOTS: &str = "expire-snapshots";
 /// What becomes of a job whose table is gone.
 pub(super) const TABLE_DROPPED: &str = "its table was dropped";
 /// What somebody asks for by hand is done before all else.
@@ -74,11 +75,15 @@ impl Schedule {
         once: Option<Policy>,
     ) -> Result<Job, CatalogError> {
         self.writable_table(warehouse, identifier).await?;
-        let once = once.unwrap_or_default().over(&Policy::by_hand());
+        let mut once = once.unwrap_or_default().over(&Policy::by_hand());
+        if action == EXPIRE_SNAPSHOTS {
+            // Whoever asks for it means all snapshots.
+            once.expire_snapshots.inherited.get_or_insert(true);
+        }
         let applicable = self.applicable_policy(warehouse, identifier, Some(once)).await?;
         // Numbers and names always serialise.
         let options = serde_json::to_string(&applicable.policy).unwrap_or_default();
-        let table_name = format!("{}/{identifier}", warehouse.name);
+        let table_name = identifier.in_warehouse(&warehouse.name);
         let new = NewJob {
             job_id: id::ordered(),
             warehouse_id: warehouse.id,
@@ -109,7 +114,9 @@ impl Schedule {
 
     /// A job.
     pub async fn require_job(&self, job_id: Uuid) -> Result<Job, CatalogError> {
-        jobs::find(&self.db, job_id).await?.ok_or_else(|| CatalogError::NoSuchJob(job_id.to_string()))
+        let found = jobs::find(&self.db, job_id).await?;
+        let job = found.ok_or_else(|| CatalogError::NoSuchJob(job_id.to_string()))?;
+        Ok(self.by_the_clock(job))
     }
 
     /// Up to `limit` jobs, newest first.
@@ -127,7 +134,21 @@ impl Schedule {
             }
             None => None,
         };
-        Ok(jobs::list(&self.db, JobFilter { tabular_id, state, before }, limit).await?)
+        let jobs = jobs::list(&self.db, JobFilter { tabular_id, state, before }, limit).await?;
+        Ok(jobs.into_iter().map(|job| self.by_the_clock(job)).collect())
+    }
+
+    /// A job as people are shown it: its instants are the clock's.
+    pub(super) fn by_the_clock(&self, job: Job) -> Job {
+        let clock_ms = |at_ms| self.db.clock_ms(at_ms);
+        Job {
+            created_ms: clock_ms(job.created_ms),
+            due_ms: clock_ms(job.due_ms),
+            lease_until_ms: job.lease_until_ms.map(clock_ms),
+            started_ms: job.started_ms.map(clock_ms),
+            finished_ms: job.finished_ms.map(clock_ms),
+            ..job
+        }
     }
 
     /// Cancels a job, or asks its worker to stop.
@@ -254,9 +275,8 @@ impl Schedule {
     }
 
     async fn forget_old_jobs(&self) -> Result<u64, StoreError> {
-        let now_ms = self.clock.now_ms();
-        let before_ms = now_ms - DAY_MS * i64::from(self.settings.history_days);
-        let mut tx = self.db.write(now_ms).await?;
+        let mut tx = self.db.write(self.clock.now_ms()).await?;
+        let before_ms = tx.at_ms() - DAY_MS * i64::from(self.settings.history_days);
         let pruned =
             jobs::prune(&mut tx, before_ms, u32::try_from(FORGOTTEN_MAX).unwrap_or(u32::MAX)).await?;
         tx.commit().await?;

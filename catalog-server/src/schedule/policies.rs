@@ -144,6 +144,9 @@ impl Schedule {
             path = levels.rsplit_once(LEVEL_SEPARATOR).map(|(parent, _)| parent);
         }
         self.extend(&mut chain, "warehouse", Scope::Warehouse(warehouse.id)).await?;
+        if chain.iter().all(|(_, policy)| policy.expire_snapshots.inherited.is_none()) {
+            chain = chain.into_iter().map(|(source, policy)| (source, policy.with_inherited())).collect();
+        }
         chain.push(("default".to_owned(), Policy::defaults()));
         let policy = chain.iter().fold(Policy::default(), |all, (_, policy)| all.over(policy));
         Ok(Applicable {

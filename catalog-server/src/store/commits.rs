@@ -72,7 +72,7 @@ async fn in_one_statement(pool: &PgPool, commit: &Commit<'_>) -> Result<Committe
             SELECT pg_advisory_xact_lock_shared($1),
                    floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS at_ms
         ), moved AS (
-            UPDATE tabulars SET metadata_location = $4, table_uuid = $5, location = $6,
+            UPDATE tabulars SET metadata_location = $4, table_uuid = $5, location = $6, superseded = $22,
                                 updated_ms = greatest(updated_ms, writer.at_ms)
             FROM writer WHERE tabular_id = $2 AND metadata_location = $3
             RETURNING updated_ms
@@ -108,7 +108,8 @@ async fn in_one_statement(pool: &PgPool, commit: &Commit<'_>) -> Result<Committe
         .bind(answer.map(|answer| answer.fingerprint))
         .bind(answer.map(|answer| i64::from(answer.status)))
         .bind(answer.and_then(|answer| answer.body))
-        .bind(answer.and_then(|answer| answer.metadata_location));
+        .bind(answer.and_then(|answer| answer.metadata_location))
+        .bind(commit.next.superseded);
     // On its own, because a failure to get a connection has certainly changed nothing.
     let mut connection = bounded(pool.acquire()).await?;
     match bounded(statement.fetch_optional(&mut *connection)).await {

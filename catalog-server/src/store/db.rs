@@ -143,8 +143,25 @@ impl Db {
     /// or `process_now_ms`.
     pub async fn now_ms(&self, process_now_ms: i64) -> Result<i64, StoreError> {
         match &*self.backend {
-            Backend::Sqlite(sqlite) => Ok(sqlite.advance(process_now_ms)),
+            Backend::Sqlite(sqlite) => sqlite.now_ms(process_now_ms).await,
             Backend::Postgres(postgres) => postgres.now_ms().await,
+        }
+    }
+
+    /// The instant of the catalog's history that a reader means by an instant of the clock. They differ on SQLite once the
+    /// clock was set back.
+    pub fn history_ms(&self, clock_ms: i64) -> i64 {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.timeline.history_ms(clock_ms),
+            Backend::Postgres(_) => clock_ms,
+        }
+    }
+
+    /// What the clock said at an instant of the catalog's history: what people are shown.
+    pub fn clock_ms(&self, at_ms: i64) -> i64 {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.timeline.clock_ms(at_ms),
+            Backend::Postgres(_) => at_ms,
         }
     }
 

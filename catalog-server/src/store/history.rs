@@ -27,6 +27,8 @@ pub struct PastPointer {
     pub table_uuid: uuid::Uuid,
     /// The `location` of that file.
     pub location: String,
+    /// What went out of use with it: JSON. `None` if nobody found out.
+    pub superseded: Option<String>,
     /// When it came to be.
     pub valid_from_ms: i64,
     /// When it was replaced, or [`FOREVER_MS`]. The same instant if within one millisecond.
@@ -35,8 +37,17 @@ pub struct PastPointer {
 
 /// A page of the pointers of one table, newest first.
 pub const LIST_POINTERS: &str = "
-    SELECT history_id, metadata_location, table_uuid, location, valid_from_ms, valid_to_ms
+    SELECT history_id, metadata_location, table_uuid, location, superseded, valid_from_ms, valid_to_ms
     FROM pointer_history WHERE tabular_id = $1 AND history_id < $2 ORDER BY history_id DESC LIMIT $3";
+
+/// The statement of [`list_replaced`].
+pub const LIST_REPLACED: &str = "
+    SELECT metadata_location FROM pointer_history
+    WHERE tabular_id = $1 AND valid_to_ms >= $2 AND valid_to_ms < $3 ORDER BY valid_to_ms LIMIT $4";
+
+/// The statement of [`find_first`].
+pub const FIND_FIRST: &str = "
+    SELECT superseded FROM pointer_history WHERE tabular_id = $1 ORDER BY history_id LIMIT 1";
 
 /// When the last namespace at a path was dropped.
 pub const LAST_AT_PATH: &str = "
@@ -65,6 +76,28 @@ pub async fn list_pointers(
     )
 }
 
+/// What a table came with: [`PastPointer::superseded`] of its first pointer.
+pub async fn find_first(db: &Db, tabular_id: TabularId) -> Result<Option<String>, StoreError> {
+    Ok(fetch_optional!(db, query_scalar::<_, Option<String>>(FIND_FIRST).bind(tabular_id))?.flatten())
+}
+
+/// Up to `limit` metadata files of a table that were replaced in a span of time, the end excluded; oldest first.
+pub async fn list_replaced(
+    db: &Db,
+    tabular_id: TabularId,
+    span_ms: std::ops::Range<i64>,
+    limit: u32,
+) -> Result<Vec<String>, StoreError> {
+    fetch_all!(
+        db,
+        query_scalar::<_, String>(LIST_REPLACED)
+            .bind(tabular_id)
+            .bind(span_ms.start)
+            .bind(span_ms.end)
+            .bind(i64::from(limit))
+    )
+}
+
 pub(super) async fn open_namespace(tx: &mut Tx, namespace_id: NamespaceId) -> Result<(), StoreError> {
     const SQL: &str = "
         INSERT INTO namespace_history (namespace_id, warehouse_id, parent_path, path, properties, created_ms,
@@ -89,9 +122,9 @@ pub(super) async fn open_name(tx: &mut Tx, tabular_id: TabularId) -> Result<(), 
 
 pub(super) async fn open_pointer(tx: &mut Tx, tabular_id: TabularId) -> Result<(), StoreError> {
     const SQL: &str = "
-        INSERT INTO pointer_history (tabular_id, metadata_location, table_uuid, location, valid_from_ms,
-                                     valid_to_ms)
-        SELECT tabular_id, metadata_location, table_uuid, location, $2, $3
+        INSERT INTO pointer_history (tabular_id, metadata_location, table_uuid, location, superseded,
+                                     valid_from_ms, valid_to_ms)
+        SELECT tabular_id, metadata_location, table_uuid, location, superseded, $2, $3
         FROM tabulars WHERE tabular_id = $1";
 
     let at_ms = tx.at_ms();

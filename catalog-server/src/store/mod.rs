@@ -75,6 +75,7 @@ mod postgres;
 pub mod reports;
 mod sqlite;
 pub mod tabulars;
+mod timeline;
 pub mod tx;
 pub mod upkeep;
 pub mod warehouses;

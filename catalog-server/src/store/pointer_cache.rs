@@ -193,8 +193,12 @@ mod tests {
     }
 
     fn moved(previous: &str, next: &str) -> Touched {
-        let next =
-            Pointer { metadata_location: next, table_uuid: tabular("v0").table_uuid, location: "file:///t" };
+        let next = Pointer {
+            metadata_location: next,
+            table_uuid: tabular("v0").table_uuid,
+            location: "file:///t",
+            superseded: None,
+        };
         Touched { tabular_id: tabular("v0").tabular_id, moved: Some(Moved::new(previous, &next, 0)) }
     }
 

@@ -3,11 +3,10 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, SqlitePool, Transaction, query_scalar};
+use sqlx::{Connection, SqlitePool, Transaction, query, query_as, query_scalar};
 
 use crate::folders;
 
@@ -15,6 +14,7 @@ use super::db::DbOptions;
 use super::error::StoreError;
 use super::history::FOREVER_MS;
 use super::pointer_cache::PointerCache;
+use super::timeline::{Change, Correction, Timeline};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -23,9 +23,9 @@ pub(super) struct Sqlite {
     /// A pool of one: acquiring it is the write lock, and its queue is first come, first served.
     pub(super) write: SqlitePool,
     pub(super) pointers: PointerCache,
-    /// The time of the latest write transaction. Advanced under the write lock, so that the order
-    /// of commits is the order of their times even if the clock is set back.
-    last_at_ms: AtomicI64,
+    /// The time of transactions. Advanced under the write lock, so that the order of commits is the
+    /// order of their times even if the clock is set back.
+    pub(super) timeline: Box<Timeline>,
     /// Held locked for as long as the database is open; the system releases it with the process.
     _lock: File,
 }
@@ -67,13 +67,13 @@ impl Sqlite {
             read,
             write,
             pointers: PointerCache::new(options.pointer_cache_entries),
-            last_at_ms: AtomicI64::new(0),
+            timeline: Box::default(),
             _lock: lock,
         })
     }
 
     pub(super) async fn migrate(&self) -> Result<(), StoreError> {
-        // Both constants cover an index, so that this stays quick over a long history.
+        // Each constant covers an index, or a small table, so that this stays quick over a long history.
         const LATEST: &str = "
             SELECT coalesce(max(at_ms), 0) FROM (
                 SELECT max(max(valid_from_ms), coalesce(max(valid_to_ms) FILTER (WHERE valid_to_ms < $1), 0))
@@ -83,11 +83,18 @@ impl Sqlite {
                     FROM tabular_history
                 UNION ALL
                 SELECT max(max(valid_from_ms), coalesce(max(valid_to_ms) FILTER (WHERE valid_to_ms < $1), 0))
-                    FROM pointer_history)";
+                    FROM pointer_history
+                UNION ALL SELECT max(at_ms) FROM audit
+                UNION ALL SELECT max(at_ms) FROM maintenance_cursors)";
+        const CORRECTIONS: &str =
+            "SELECT clock_ms, at_ms, until_ms FROM clock_corrections ORDER BY correction_id";
+        const MARK: &str = "SELECT coalesce(max(at_ms), 0) FROM clock_marks";
 
         MIGRATIONS.run(&self.write).await?;
-        let latest: i64 = query_scalar(LATEST).bind(FOREVER_MS).fetch_one(&self.write).await?;
-        self.advance(latest);
+        let latest_ms: i64 = query_scalar(LATEST).bind(FOREVER_MS).fetch_one(&self.write).await?;
+        let corrections = query_as::<_, Correction>(CORRECTIONS).fetch_all(&self.write).await?;
+        let mark_ms: i64 = query_scalar(MARK).fetch_one(&self.write).await?;
+        self.timeline.restore(corrections, latest_ms, mark_ms);
         Ok(())
     }
 
@@ -95,18 +102,62 @@ impl Sqlite {
         &self,
         now_ms: i64,
     ) -> Result<(Transaction<'static, sqlx::Sqlite>, i64), StoreError> {
-        let transaction = self.write.begin_with("BEGIN IMMEDIATE").await?;
-        Ok((transaction, self.advance(now_ms)))
+        loop {
+            let transaction = self.write.begin_with("BEGIN IMMEDIATE").await?;
+            match self.timeline.due(now_ms) {
+                None => return Ok((transaction, self.timeline.advance(now_ms))),
+                Some(change) => self.keep_time(transaction, change).await?,
+            }
+        }
     }
 
     pub(super) async fn settle(&self, now_ms: i64) -> Result<i64, StoreError> {
-        let _write_lock = self.write.acquire().await?;
-        Ok(self.advance(now_ms))
+        let (transaction, at_ms) = self.begin(now_ms).await?;
+        transaction.rollback().await?;
+        Ok(at_ms)
     }
 
-    /// `now_ms`, or the latest time seen if the clock has gone back behind it.
-    pub(super) fn advance(&self, now_ms: i64) -> i64 {
-        self.last_at_ms.fetch_max(now_ms, Ordering::SeqCst).max(now_ms)
+    /// The instant by now. Waits for the write lock only when the clock has to be corrected.
+    pub(super) async fn now_ms(&self, now_ms: i64) -> Result<i64, StoreError> {
+        match self.timeline.due(now_ms) {
+            Some(Change::Correct(_)) => self.settle(now_ms).await,
+            _ => Ok(self.timeline.advance(now_ms)),
+        }
+    }
+
+    /// Stores what the next start has to know of the time, and goes by it.
+    async fn keep_time(
+        &self,
+        mut transaction: Transaction<'static, sqlx::Sqlite>,
+        change: Change,
+    ) -> Result<(), StoreError> {
+        const CORRECT: &str = "INSERT INTO clock_corrections (clock_ms, at_ms, until_ms) VALUES ($1, $2, $3)";
+        const MARK: &str = "
+            INSERT INTO clock_marks (mark_id, at_ms) VALUES (1, $1)
+            ON CONFLICT (mark_id) DO UPDATE SET at_ms = excluded.at_ms";
+
+        let stored = match change {
+            Change::Correct(Correction { clock_ms, at_ms, until_ms }) => {
+                query(CORRECT).bind(clock_ms).bind(at_ms).bind(until_ms)
+            }
+            Change::Mark(at_ms) => query(MARK).bind(at_ms),
+        };
+        stored.execute(&mut *transaction).await?;
+        transaction.commit().await.map_err(StoreError::from_commit)?;
+        self.timeline.apply(change);
+        if let Change::Correct(Correction { clock_ms, at_ms, .. }) = change {
+            let lead_ms = at_ms.saturating_sub(clock_ms);
+            if lead_ms > 0 {
+                tracing::warn!(
+                    lead_ms,
+                    "the system's clock is behind the catalog's latest change: it was ahead before, or was set back; the \
+                     catalog goes on from its latest change, and `warehouse@instant` means the clock's time from now on"
+                );
+            } else {
+                tracing::info!("the system's clock is as late as the catalog's latest change again");
+            }
+        }
+        Ok(())
     }
 }
 

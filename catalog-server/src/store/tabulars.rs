@@ -90,6 +90,8 @@ pub struct Pointer<'a> {
     pub table_uuid: uuid::Uuid,
     /// The `location` of that file.
     pub location: &'a str,
+    /// For a table, what goes out of use with it: JSON. `None` if nobody found out.
+    pub superseded: Option<&'a str>,
 }
 
 /// A name in a namespace.
@@ -155,8 +157,8 @@ pub async fn create(tx: &mut Tx, new: &NewTabular<'_>) -> Result<CreateTabular, 
     // Changes nothing on a conflict, but answers with, and locks, the row that has the name.
     const SQL: &str = "
         INSERT INTO tabulars (tabular_id, warehouse_id, namespace_id, kind, name, metadata_location,
-                              table_uuid, location, created_ms, updated_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+                              table_uuid, location, created_ms, updated_ms, superseded)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)
         ON CONFLICT (namespace_id, name) DO UPDATE SET name = excluded.name
         RETURNING tabular_id, kind";
 
@@ -176,6 +178,7 @@ pub async fn create(tx: &mut Tx, new: &NewTabular<'_>) -> Result<CreateTabular, 
             .bind(new.pointer.table_uuid)
             .bind(new.pointer.location)
             .bind(at_ms)
+            .bind(new.pointer.superseded)
     )?;
     if let Some(holder) = holder.filter(|holder| holder.tabular_id != new.tabular_id) {
         return Ok(CreateTabular::NameTaken(holder.kind));
@@ -281,7 +284,7 @@ pub async fn swap_pointer(
     next: &Pointer<'_>,
 ) -> Result<bool, StoreError> {
     const SQL: &str = "
-        UPDATE tabulars SET metadata_location = $3, table_uuid = $4, location = $5,
+        UPDATE tabulars SET metadata_location = $3, table_uuid = $4, location = $5, superseded = $7,
                             updated_ms = CASE WHEN updated_ms > $6 THEN updated_ms ELSE $6 END
         WHERE tabular_id = $1 AND metadata_location = $2
         RETURNING updated_ms";
@@ -296,6 +299,7 @@ pub async fn swap_pointer(
             .bind(next.table_uuid)
             .bind(next.location)
             .bind(at_ms)
+            .bind(next.superseded)
     )?;
     let Some(moved_ms) = moved_ms else {
         return Ok(false);

@@ -35,8 +35,8 @@ impl Tx {
 
     /// When, by the catalog's history, this transaction happens: milliseconds since 1970.
     ///
-    /// On SQLite the process' clock at the begin, or the time of the transaction before if the
-    /// clock was set back; on PostgreSQL the server's clock. The functions that change an object
+    /// On SQLite the process' clock at the begin, moved so that it never runs backwards
+    /// ([`super::timeline`]); on PostgreSQL the server's clock. The functions that change an object
     /// move it forward if the object was last changed later, so that no history runs backwards;
     /// read it after the changes it should describe.
     pub fn at_ms(&self) -> i64 {

@@ -59,13 +59,14 @@ pub fn plan(
     let target_bytes = u64::try_from(properties::number(metadata.properties(), TARGET_BYTES, 0)).ok();
     let options = policy.compact_options(target_bytes.filter(|bytes| *bytes > 0))?;
     let settle_ms = i64::from(policy.compact.settle_minutes.unwrap_or(0)) * MINUTE_MS;
+    let lately_ms = now_ms.saturating_sub(settle_ms).saturating_add(1)..=now_ms.saturating_add(settle_ms);
     let facts = Table {
         snapshot_id: snapshot.id(),
         sequence_number: snapshot.sequence_number(),
         bytes: live.files.iter().map(|file| file.size_bytes).fold(0, i64::saturating_add),
         output_spec_id: metadata.default_spec_id(),
         settled_sequence_number: sequence_number_at(metadata, now_ms.saturating_sub(SETTLED_MS)),
-        hot: hot::partitions(metadata, &live, now_ms.saturating_sub(settle_ms))?,
+        hot: hot::partitions(metadata, &live, lately_ms)?,
         unreadable: unreadable.iter().map(|file| file.path.clone()).collect(),
     };
     let plan = Planner::new(&live, &facts, &options)?.plan();

@@ -9,7 +9,9 @@ use table_core::rewrite::options::OptionsError;
 use table_core::rewrite::plan::{Left, Plan};
 use table_core::rewrite::policy::Policy;
 use table_core::rewrite::publish::Unpublished;
+use table_core::text::{self, count};
 
+use super::expire::Due;
 use super::{Work, compact, expire, manifests, unreadable};
 use crate::catalog::Table;
 use crate::error::JobError;
@@ -46,7 +48,10 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
         left = unreadable::of_snapshot(left, live);
     }
     let mut found = Vec::new();
-    found.push(judge_expiry(&metadata, work.policy, now_ms));
+    found.push(match expire::plan(work, &metadata) {
+        Err(error @ JobError::Catalog(_)) => return Err(error),
+        due => judge_expiry(&metadata, work.policy, due),
+    });
     found.push(match (&planned, &contradiction) {
         (_, Some(error)) => no_compaction(error.to_string()),
         (Some((plan, _)), None) => judge_compaction(plan, &left),
@@ -121,7 +126,8 @@ fn next(judged: &Judged, rank: i64) -> Option<NextJob> {
 fn look_again(plan: &Plan, policy: &Policy) -> Option<NextJob> {
     let hot = plan.left.get(&Left::Hot)?;
     let minutes = u64::from(policy.compact.settle_minutes.unwrap_or(0));
-    let reason = format!("{} files were in partitions that were being written to", hot.files);
+    let files = count(hot.files.unsigned_abs(), "file was", "files were");
+    let reason = format!("{files} in partitions that were being written to");
     Some(NextJob { action: Action::Evaluate, reason, rank: 0, after_ms: minutes * MINUTE_MS })
 }
 
@@ -133,29 +139,35 @@ fn look_again_after(unpublished: &Unpublished, now_ms: i64) -> NextJob {
     NextJob { action: Action::Evaluate, reason, rank: 0, after_ms }
 }
 
-fn judge_expiry(metadata: &TableMetadata, policy: &Policy, now_ms: i64) -> (Judged, i64) {
-    let (due, why) = match expire::plan(metadata, policy, now_ms) {
-        Ok(Some(due)) => {
-            (true, format!("{} are older than they are kept, or used by nothing", expire::told(&due)))
+/// Judges expiry. What keeps the catalog or a file from telling what is due does not keep the rest from being judged.
+pub fn judge_expiry(
+    metadata: &TableMetadata,
+    policy: &Policy,
+    found: Result<Due, JobError>,
+) -> (Judged, i64) {
+    let (due, why) = match found {
+        Ok(Due { refusal: Some(refusal), .. }) => (false, refusal),
+        Ok(found) => {
+            let log = expire::log_limit(metadata, policy).map(|_| {
+                let named = metadata.metadata_log().len() as u64;
+                let files = text::count(named, "former metadata file", "former metadata files");
+                format!("it names {files}, more than wanted")
+            });
+            let due = found.expiry.is_some() || log.is_some();
+            (due, expire::why(metadata, &found, log))
         }
-        Ok(None) if expire::log_limit(metadata, policy).is_some() => (
-            true,
-            format!("it names {} former metadata files, more than wanted", metadata.metadata_log().len()),
-        ),
-        Ok(None) => {
-            (false, format!("none of {} snapshots is older than it is kept", metadata.snapshots().len()))
-        }
-        // Such as a table that does not allow it.
         Err(error) => (false, error.to_string()),
     };
     (Judged { action: Action::ExpireSnapshots, due, why }, RANK_EXPIRE)
 }
 
-fn no_compaction(why: String) -> (Judged, i64) {
+/// Says why there is no compaction.
+pub fn no_compaction(why: String) -> (Judged, i64) {
     (Judged { action: Action::Compact, due: false, why }, 0)
 }
 
-fn judge_compaction(plan: &Plan, left: &[UnreadableFile]) -> (Judged, i64) {
+/// Judges compaction by its plan; `left` are files that could not be read.
+pub fn judge_compaction(plan: &Plan, left: &[UnreadableFile]) -> (Judged, i64) {
     let files: usize = plan.groups.iter().map(|group| group.inputs.len()).sum();
     let groups = plan.groups.iter().map(|group| (group.benefit_bytes, group.cost_bytes));
     let conversions = plan.conversions.iter().map(|found| (found.benefit_bytes, found.cost_bytes));
@@ -167,20 +179,28 @@ fn judge_compaction(plan: &Plan, left: &[UnreadableFile]) -> (Judged, i64) {
     let mut due = Vec::new();
     if files > 0 {
         let outputs = plan.groups.iter().map(|group| group.outputs).fold(0, i64::saturating_add);
-        due.push(format!("{files} files in {} groups would become about {outputs}", plan.groups.len()));
+        let groups = match plan.groups.len() {
+            1 => String::new(),
+            groups => format!(" in {groups} groups"),
+        };
+        let files = count(files as u64, "file", "files");
+        due.push(format!("{files}{groups} would become about {outputs}"));
     }
     if deletes > 0 {
-        due.push(format!("what {deletes} files of equality deletes take would be deleted by position"));
+        let deletes =
+            count(deletes as u64, "file of equality deletes takes", "files of equality deletes take");
+        due.push(format!("what {deletes} would be deleted by position"));
     }
     if plan.dangling > 0 {
-        due.push(format!("{} deletes that are for nothing would be removed", plan.dangling));
+        let deletes = count(plan.dangling as u64, "delete file that applies", "delete files that apply");
+        due.push(format!("{deletes} to nothing would be removed"));
     }
     let why = if !due.is_empty() {
         due.join("; ")
     } else if plan.left.is_empty() {
         "the table has no data files".to_owned()
     } else {
-        let told = plan.left.iter().map(|(why, tally)| format!("{} {}", tally.files, told(*why)));
+        let told = plan.left.iter().map(|(why, tally)| left_alone(*why, tally.files.unsigned_abs()));
         format!("nothing is worth it: {}", told.collect::<Vec<_>>().join(", "))
     };
     let why = std::iter::once(why).chain(unreadable::told(left)).collect::<Vec<_>>().join("; ");
@@ -188,26 +208,38 @@ fn judge_compaction(plan: &Plan, left: &[UnreadableFile]) -> (Judged, i64) {
     (Judged { action: Action::Compact, due: !due.is_empty(), why }, rank)
 }
 
-fn told(why: Left) -> &'static str {
-    match why {
-        Left::Good => "files are of the right size",
-        Left::Hot => "files are in partitions that are being changed",
-        Left::Alone => "files have nothing beside them to be merged with",
-        Left::TooLittle => "files are too few to be worth it yet",
-        Left::Format => "files are not Parquet",
-        Left::Encrypted => "files are encrypted",
-        Left::Contradictory => "files are listed in several partitions at once",
-        Left::Unreadable => "files cannot be read",
-    }
+fn left_alone(why: Left, files: u64) -> String {
+    let (one, many) = match why {
+        Left::Good => ("file is of the right size", "files are of the right size"),
+        Left::Hot => {
+            ("file is in a partition that is being changed", "files are in partitions that are being changed")
+        }
+        Left::Alone => (
+            "file has nothing beside it to be merged with",
+            "files have nothing beside them to be merged with",
+        ),
+        Left::TooLittle => ("file is too little to be worth it yet", "files are too few to be worth it yet"),
+        Left::Format => ("file is not Parquet", "files are not Parquet"),
+        Left::Encrypted => ("file is encrypted", "files are encrypted"),
+        Left::Unreadable => ("file cannot be read", "files cannot be read"),
+        Left::Contradictory => {
+            ("file is listed in several partitions at once", "files are listed in several partitions at once")
+        }
+    };
+    count(files, one, many)
 }
 
-fn judge_manifests(groups: &[ManifestGroup]) -> (Judged, i64) {
+/// Judges the rewrite of manifests by its plan.
+pub fn judge_manifests(groups: &[ManifestGroup]) -> (Judged, i64) {
     let manifests: usize = groups.iter().map(|group| group.paths.len()).sum();
     let bytes = groups.iter().map(|group| group.input_bytes).fold(0, i64::saturating_add);
     let outputs: i64 = groups.iter().map(|group| group.outputs).sum();
     let why = match manifests {
         0 => "manifests are few, or of the right size".to_owned(),
-        manifests => format!("{manifests} manifests would become about {outputs}"),
+        manifests => {
+            let manifests = count(manifests as u64, "manifest", "manifests");
+            format!("{manifests} would become about {outputs}")
+        }
     };
     let saved = i64::try_from(manifests).unwrap_or(i64::MAX).saturating_sub(outputs).max(0);
     let rank =

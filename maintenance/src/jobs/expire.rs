@@ -7,13 +7,16 @@ use serde_json::{Value as Json, json};
 use table_core::metadata::table::TableMetadata;
 use table_core::metadata::{file_name, properties};
 use table_core::rewrite::policy::Policy;
+use table_core::snapshot::age::AgeSource;
 use table_core::snapshot::cleanup::Cleanup;
 use table_core::snapshot::expire::{self, Expiry};
+use table_core::text;
 
 use super::{ATTEMPTS_MAX, Report, Work};
 use crate::catalog::Table;
 use crate::client::Committed;
 use crate::error::JobError;
+use crate::history::History;
 use crate::host::{Outputs, Progress, delete};
 use crate::table::{Shown, show};
 
@@ -29,18 +32,74 @@ const SNAPSHOT_AGE_MAX_MS: &str = "history.expire.max-snapshot-age-ms";
 const REF_AGE_MAX_MS: &str = "history.expire.max-ref-age-ms";
 const SNAPSHOTS_MIN: &str = "history.expire.min-snapshots-to-keep";
 
-/// What is due; `None` if nothing is.
-pub fn plan(metadata: &TableMetadata, policy: &Policy, now_ms: i64) -> Result<Option<Expiry>, JobError> {
-    Ok(expire::plan(metadata, now_ms, &settings(metadata, policy, now_ms))?)
+/// For how long after its last use the newest snapshot stays that tells how far a streaming writer was: a job that is down for a
+/// week finds out what it had committed.
+const SINK_PROGRESS_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+
+/// What is due, and what that was found out from.
+pub struct Due {
+    /// What goes; `None` if nothing does.
+    pub expiry: Option<Expiry>,
+    /// Why nothing may go at all.
+    pub refusal: Option<String>,
+    /// What the catalog recorded, if it does.
+    pub history: Option<History>,
+    /// How many snapshots stay because nobody has asked for those to go that the table came with.
+    pub inherited: usize,
+    /// How long a snapshot stays after it stopped being the head of a branch or tag, in milliseconds.
+    pub age_ms: u64,
+}
+
+/// What is due.
+pub fn plan(work: &Work<'_>, metadata: &TableMetadata) -> Result<Due, JobError> {
+    let policy = work.policy;
+    let age_ms = age_ms(metadata, policy);
+    let nothing = Due { expiry: None, refusal: None, history: None, inherited: 0, age_ms };
+    if let Err(error) = expire::check_allowed(metadata) {
+        return Ok(Due { refusal: Some(error.to_string()), ..nothing });
+    }
+    let own_ages = metadata.refs().iter().filter_map(|(_, reference)| reference.max_snapshot_age_ms);
+    let own_age_ms = own_ages.max().and_then(|age_ms| u64::try_from(age_ms).ok()).unwrap_or(0);
+    let history = work.catalog.history(metadata, age_ms.max(own_age_ms).max(SINK_PROGRESS_MS))?;
+    let now_ms = history.as_ref().map_or_else(|| (work.outside.now_ms)(), |history| history.now_ms);
+    let settings = settings(metadata, policy, history.as_ref(), now_ms);
+    let has = |id: &i64| metadata.snapshot(*id).is_some();
+    let inherited = settings.retained.iter().filter(|id| has(id)).count();
+    let expiry = expire::plan(metadata, now_ms, &settings)?;
+    Ok(Due { expiry, history, inherited, ..nothing })
+}
+
+/// How long a snapshot stays after it stopped being the head of a branch or tag. The table's own property comes first.
+fn age_ms(metadata: &TableMetadata, policy: &Policy) -> u64 {
+    let own = properties::number(metadata.properties(), SNAPSHOT_AGE_MAX_MS, -1);
+    let wanted = policy.expire_snapshots.snapshot_age_max_ms;
+    u64::try_from(own).ok().or(wanted).unwrap_or(expire::SNAPSHOT_AGE_MS_DEFAULT.unsigned_abs())
 }
 
 /// The table's own properties come first.
-fn settings(metadata: &TableMetadata, policy: &Policy, now_ms: i64) -> expire::Policy {
+fn settings(
+    metadata: &TableMetadata,
+    policy: &Policy,
+    history: Option<&History>,
+    now_ms: i64,
+) -> expire::Policy {
     let own = |name: &str| properties::number(metadata.properties(), name, -1) >= 0;
     let wanted = &policy.expire_snapshots;
-    let age_ms = wanted.snapshot_age_max_ms.filter(|_| !own(SNAPSHOT_AGE_MAX_MS));
+    let age_ms = i64::try_from(age_ms(metadata, policy)).unwrap_or(i64::MAX);
+    let has_own = [SNAPSHOT_AGE_MAX_MS, REF_AGE_MAX_MS, SNAPSHOTS_MIN].into_iter().any(own);
+    let keeps_inherited = wanted.inherited != Some(true) && !has_own;
     expire::Policy {
-        older_than_ms: age_ms.map(|age_ms| now_ms.saturating_sub(i64::try_from(age_ms).unwrap_or(i64::MAX))),
+        age_source: match history {
+            Some(history) => AgeSource::Catalog(history.last_use.clone()),
+            None => AgeSource::Document,
+        },
+        age_min_ms: history.map_or(0, |history| history.time_travel_ms),
+        retained: history
+            .filter(|_| keeps_inherited)
+            .map(|history| history.inherited.clone())
+            .unwrap_or_default(),
+        sink_progress_ms: i64::try_from(SINK_PROGRESS_MS).ok(),
+        older_than_ms: Some(now_ms.saturating_sub(age_ms)),
         retain_last: wanted.snapshots_min.filter(|_| !own(SNAPSHOTS_MIN)).map(i64::from),
         ref_age_ms: wanted
             .ref_age_max_ms
@@ -96,9 +155,11 @@ fn expire(work: &Work<'_>, outputs: &Outputs<'_>, report: &mut Report) -> Result
     for _ in 0..ATTEMPTS_MAX {
         work.host.check()?;
         let Table { metadata: before, location, .. } = work.catalog.load()?;
-        let Some(due) = plan(&before, work.policy, (work.outside.now_ms)())? else { return Ok(()) };
+        let found = plan(work, &before)?;
+        report.left.extend(found.refusal);
+        let Some(due) = found.expiry else { return Ok(()) };
         work.host.progress(Progress {
-            doing: format!("{} are due", told(&due)),
+            doing: format!("forgetting {}", told(&due)),
             unit: "files deleted",
             ..Progress::default()
         });
@@ -118,7 +179,7 @@ fn expire(work: &Work<'_>, outputs: &Outputs<'_>, report: &mut Report) -> Result
         report.add("snapshots-expired", due.snapshot_ids.len());
         report.add("references-expired", due.references.len());
         report.add("schemas-removed", due.schema_ids.len());
-        report.add("files-deleted", clean_up(work, &before, &after)?);
+        report.add("files-deleted", clean_up(work, &before, &after, found.history.as_ref())?);
         outputs.discard(&copy);
         return Ok(());
     }
@@ -146,13 +207,22 @@ fn take_up(work: &Work<'_>, copy: &str, report: &mut Report) -> Result<(), JobEr
         document => document?,
     };
     let before = TableMetadata::parse(&document)?;
-    report.add("files-deleted", clean_up(work, &before, &work.catalog.load()?.metadata)?);
+    let after = work.catalog.load()?.metadata;
+    // Whoever is promised to read the past is promised so by a catalog that records it.
+    let history = work.catalog.history(&after, 0)?;
+    report.add("files-deleted", clean_up(work, &before, &after, history.as_ref())?);
     work.files.delete(copy)
 }
 
 /// Deletes what only the snapshots needed that are gone.
-fn clean_up(work: &Work<'_>, before: &TableMetadata, after: &TableMetadata) -> Result<i64, JobError> {
-    let mut cleanup = Cleanup::new(before, after, PATHS_MAX)?;
+fn clean_up(
+    work: &Work<'_>,
+    before: &TableMetadata,
+    after: &TableMetadata,
+    history: Option<&History>,
+) -> Result<i64, JobError> {
+    let served = history.map(|history| history.served(work.files, before, after)).transpose()?;
+    let mut cleanup = Cleanup::new(before, after, &served.unwrap_or_default(), PATHS_MAX)?;
     let mut deleted = 0;
     let mut take = |cleanup: &mut Cleanup| {
         let found = cleanup.take_found();
@@ -185,15 +255,57 @@ fn clean_up(work: &Work<'_>, before: &TableMetadata, after: &TableMetadata) -> R
     Ok(deleted)
 }
 
-/// What is due, for people and programs.
-pub fn summary(due: Option<&Expiry>) -> Json {
-    due.map_or(Json::Null, |due| {
+/// What is due, for programs; why nothing may go at all, if so.
+pub fn summary(found: &Due) -> Json {
+    if let Some(refusal) = &found.refusal {
+        return json!({ "refused": refusal });
+    }
+    found.expiry.as_ref().map_or(Json::Null, |due| {
         json!({ "snapshot-ids": due.snapshot_ids, "references": due.references, "schema-ids": due.schema_ids })
     })
 }
 
 /// What is due, in a few words.
 pub fn told(due: &Expiry) -> String {
-    let (snapshots, references) = (due.snapshot_ids.len(), due.references.len());
-    format!("{snapshots} snapshots, {references} references and {} schemas", due.schema_ids.len())
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    text::counts(&[
+        (number(due.snapshot_ids.len()), "snapshot", "snapshots"),
+        (number(due.references.len()), "branch or tag", "branches and tags"),
+        (number(due.schema_ids.len()), "schema", "schemas"),
+    ])
+}
+
+/// Why something is due or nothing is, for people; `log` is what else there is to do.
+pub fn why(metadata: &TableMetadata, found: &Due, log: Option<String>) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    match &found.expiry {
+        Some(due) => {
+            parts.push(format!("{} would go, older than they are to stay or used by nothing", told(due)));
+        }
+        None if log.is_none() => {
+            let all = metadata.snapshots().len() as u64;
+            parts.push(match all {
+                0 => "the table has no snapshots".to_owned(),
+                1 => "the only snapshot stays".to_owned(),
+                all => format!("none of {all} snapshots is due"),
+            });
+        }
+        None => {}
+    }
+    parts.extend(log);
+    let age = text::span(found.age_ms);
+    parts.push(format!("a snapshot stays {age} after it stopped being the head of a branch or tag"));
+    if let Some(history) = found.history.as_ref().filter(|history| history.time_travel_ms > 0) {
+        let horizon = text::span(history.time_travel_ms.unsigned_abs());
+        parts.push(format!("the catalog can be read as it was for {horizon}, whatever goes"));
+    }
+    if found.inherited > 0 {
+        let came = text::count(
+            found.inherited as u64,
+            "snapshot that the table came with stays",
+            "snapshots that the table came with stay",
+        );
+        parts.push(format!("{came} until a policy or the table's `history.expire.*` says how long"));
+    }
+    parts.join("; ")
 }

@@ -23,6 +23,8 @@ pub const METADATA_COMPRESSION: &str = "write.metadata.compression-codec";
 pub const PREVIOUS_VERSIONS_MAX: &str = "write.metadata.previous-versions-max";
 /// Whether metadata files that leave the log are deleted after a commit.
 pub const DELETE_AFTER_COMMIT: &str = "write.metadata.delete-after-commit.enabled";
+/// Whether files of the table may be deleted; off where other tables have them, too.
+pub const GC_ENABLED: &str = "gc.enabled";
 /// How many versions of a view are kept.
 pub const VERSION_HISTORY_SIZE: &str = "version.history.num-entries";
 /// Whether replacing a view may lose a SQL dialect.
@@ -45,6 +47,11 @@ pub const RESERVED: [&str; 9] = [
 
 /// The properties that move files away from the table's location.
 pub const PATHS: [&str; 4] = [WRITE_DATA_PATH, WRITE_METADATA_PATH, OBJECT_STORE_PATH, FOLDER_STORAGE_PATH];
+
+/// Whether files of the table may be deleted: `gc.enabled`. As in Java, everything but `true` says no.
+pub fn allows_deletion(properties: &Properties) -> bool {
+    properties.get(GC_ENABLED).is_none_or(|value| value.eq_ignore_ascii_case("true"))
+}
 
 /// A property as a number, or `default` if it is not set or not a number.
 ///

@@ -5,6 +5,7 @@
 //! partitions are where small files come from.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::RangeInclusive;
 
 use super::live::Live;
 use crate::manifest::entry::Content;
@@ -13,14 +14,17 @@ use crate::metadata::error::MetadataError;
 use crate::metadata::snapshot::Snapshot;
 use crate::metadata::table::TableMetadata;
 
-/// The partitions, by spec, in which rows of existing files were changed after an instant, in milliseconds since 1970.
+/// The partitions, by spec, in which rows of existing files were changed in a span of time, in milliseconds since 1970. What a
+/// writer dates beyond its end was made by a clock that is ahead, so that nobody knows when; it holds nothing up.
 pub fn partitions(
     metadata: &TableMetadata,
     live: &Live,
-    since_ms: i64,
+    lately_ms: RangeInclusive<i64>,
 ) -> Result<BTreeMap<i32, BTreeSet<PartitionTuple>>, MetadataError> {
     let mut numbers = HashSet::new();
-    for snapshot in metadata.snapshots().iter().filter(|snapshot| snapshot.timestamp_ms() > since_ms) {
+    for snapshot in
+        metadata.snapshots().iter().filter(|snapshot| lately_ms.contains(&snapshot.timestamp_ms()))
+    {
         if changes_rows(snapshot)? {
             numbers.insert(snapshot.sequence_number());
         }

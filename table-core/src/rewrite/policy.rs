@@ -88,6 +88,10 @@ pub struct ExpirePolicy {
     /// Branches and tags older than this go, but for `main`, in milliseconds (never).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ref_age_max_ms: Option<u64>,
+    /// Whether snapshots go that the table came with when it was registered or created (no, unless another setting of this section
+    /// was made, or the table has a property `history.expire.*`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inherited: Option<bool>,
 }
 
 /// See [`Policy::rewrite_manifests`].
@@ -190,6 +194,7 @@ impl Policy {
                 snapshot_age_max_ms: Some(5 * 24 * 60 * 60 * 1000),
                 snapshots_min: Some(1),
                 ref_age_max_ms: None,
+                inherited: Some(false),
             },
             rewrite_manifests: ManifestsPolicy {
                 enabled: Some(true),
@@ -205,6 +210,22 @@ impl Policy {
     pub fn by_hand() -> Policy {
         let compact = CompactPolicy { settle_minutes: Some(0), ..CompactPolicy::default() };
         Policy { compact, ..Policy::default() }
+    }
+
+    /// Takes a policy that says how long snapshots stay for one that means all of them, those included that a table came with;
+    /// unless it says otherwise.
+    #[must_use]
+    pub fn with_inherited(mut self) -> Policy {
+        let ExpirePolicy { enabled, snapshot_age_max_ms, snapshots_min, ref_age_max_ms, inherited } =
+            &mut self.expire_snapshots;
+        let is_made = *enabled == Some(true)
+            || snapshot_age_max_ms.is_some()
+            || snapshots_min.is_some()
+            || ref_age_max_ms.is_some();
+        if is_made {
+            inherited.get_or_insert(true);
+        }
+        self
     }
 
     /// This policy, and where it says nothing, the more general one.
@@ -236,6 +257,7 @@ impl Policy {
                     .expire_snapshots
                     .ref_age_max_ms
                     .or(general.expire_snapshots.ref_age_max_ms),
+                inherited: self.expire_snapshots.inherited.or(general.expire_snapshots.inherited),
             },
             rewrite_manifests: ManifestsPolicy {
                 enabled: self.rewrite_manifests.enabled.or(general.rewrite_manifests.enabled),

@@ -79,13 +79,15 @@ enum Step {
 }
 
 impl Cleanup {
-    /// Begins a search, given the table before its snapshots were removed, and as it is now: all that is in the latter stays.
+    /// Begins a search, given the table before its snapshots were removed, and as it is now: all that is in the latter stays, and
+    /// all that the `served` snapshots lead to, which readers of the past may still be led to although the table is without them.
     ///
     /// Fails with [`SnapshotError::Invalid`] if the table does not allow it (`gc.enabled`), or if the two are not of one
     /// table.
     pub fn new(
         before: &TableMetadata,
         after: &TableMetadata,
+        served: &[Snapshot],
         files_max: u64,
     ) -> Result<Cleanup, SnapshotError> {
         check_allowed(before)?;
@@ -108,14 +110,14 @@ impl Cleanup {
             found: Vec::new(),
             step: Step::Lists,
         };
-        let stays: HashSet<_> = after.snapshots().iter().map(Snapshot::id).collect();
-        for snapshot in after.snapshots() {
+        let stays: HashSet<_> = after.snapshots().iter().chain(served).map(Snapshot::id).collect();
+        for snapshot in after.snapshots().iter().chain(served) {
             cleanup.keep(snapshot)?;
         }
         for snapshot in before.snapshots().iter().filter(|snapshot| !stays.contains(&snapshot.id())) {
             cleanup.drop_snapshot(snapshot)?;
         }
-        cleanup.drop_statistics(before, after);
+        cleanup.drop_statistics(before, after, served);
         if cleanup.gone_lists.is_empty() && cleanup.gone.is_empty() {
             // Nothing is gone, so nothing has to be known of what stays.
             cleanup.kept_lists.clear();
@@ -218,10 +220,12 @@ impl Cleanup {
         Ok(())
     }
 
-    fn drop_statistics(&mut self, before: &TableMetadata, after: &TableMetadata) {
+    fn drop_statistics(&mut self, before: &TableMetadata, after: &TableMetadata, served: &[Snapshot]) {
+        let is_served =
+            |file: &&StatisticsFile| served.iter().any(|snapshot| snapshot.id() == file.snapshot_id());
         let all = |metadata: &TableMetadata| -> BTreeSet<String> {
             let files = metadata.statistics().iter().chain(metadata.partition_statistics());
-            files.map(StatisticsFile::path).map(str::to_owned).collect()
+            files.filter(|file| !is_served(file)).map(StatisticsFile::path).map(str::to_owned).collect()
         };
         let (before, after) = (all(before), all(after));
         let gone = before.difference(&after).cloned();

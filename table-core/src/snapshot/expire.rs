@@ -1,20 +1,22 @@
-//! Which snapshots and references of a table are due, and the commit that removes them. As Java's `RemoveSnapshots`. What
-//! becomes unreachable by it is found by [`super::cleanup`].
+//! Which snapshots and references of a table are due, and the commit that removes them. As Java's `RemoveSnapshots`, but for the
+//! time from which age counts, see [`super::age`]. What becomes unreachable by it is found by [`super::cleanup`].
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use super::age::{AgeSource, Ages};
 use super::commit::request;
 use super::error::SnapshotError;
 use super::history::History;
-use super::unused;
+use super::{sinks, unused};
 use crate::commit::request::TableCommit;
 use crate::metadata::json::{Object, Raw, push_array};
 use crate::metadata::properties;
+use crate::metadata::schema::Schema;
 use crate::metadata::snapshot::{MAIN_BRANCH, RefKind, Snapshot, SnapshotRef};
 use crate::metadata::table::TableMetadata;
 
 /// `history.expire.max-snapshot-age-ms`: five days.
-const SNAPSHOT_AGE_MS_DEFAULT: i64 = 5 * 24 * 60 * 60 * 1000;
+pub const SNAPSHOT_AGE_MS_DEFAULT: i64 = 5 * 24 * 60 * 60 * 1000;
 /// `history.expire.min-snapshots-to-keep`.
 const SNAPSHOTS_MIN_DEFAULT: i64 = 1;
 /// `history.expire.max-ref-age-ms`: for ever.
@@ -23,7 +25,15 @@ const REF_AGE_MS_DEFAULT: i64 = i64::MAX;
 /// What to expire, where it is not what the table's properties say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// Snapshots made before this are due, in milliseconds since 1970; in place of `history.expire.max-snapshot-age-ms`.
+    /// From when the age of snapshots and schemas counts.
+    pub age_source: AgeSource,
+    /// Snapshots, schemas and the ends of references stay at least so long, in milliseconds, whatever the other settings say.
+    pub age_min_ms: i64,
+    /// Snapshots that stay whatever their age.
+    pub retained: HashSet<i64>,
+    /// How long the newest snapshot stays that tells how far a streaming writer was, in milliseconds; at least.
+    pub sink_progress_ms: Option<i64>,
+    /// Snapshots whose age counts from before this are due, in milliseconds since 1970; in place of `history.expire.max-snapshot-age-ms`.
     pub older_than_ms: Option<i64>,
     /// How many snapshots of a branch are kept in any case; in place of `history.expire.min-snapshots-to-keep`.
     pub retain_last: Option<i64>,
@@ -78,6 +88,7 @@ pub fn plan(metadata: &TableMetadata, now_ms: i64, policy: &Policy) -> Result<Op
         )));
     }
     let mut kept = retention.snapshots(&staying);
+    kept.extend(&policy.retained);
     for id in &policy.snapshot_ids {
         kept.remove(id);
     }
@@ -88,7 +99,8 @@ pub fn plan(metadata: &TableMetadata, now_ms: i64, policy: &Policy) -> Result<Op
     let references: Vec<_> = leaving.map(str::to_owned).collect();
     let (mut schema_ids, mut spec_ids) = (Vec::new(), Vec::new());
     if policy.clean_metadata {
-        schema_ids = unused::schemas(metadata, |snapshot| kept.contains(&snapshot.id()));
+        let is_old = |schema: &Schema| retention.ages.of_schema(schema) < retention.older_than_ms;
+        schema_ids = unused::schemas(metadata, |snapshot| kept.contains(&snapshot.id()), is_old);
         spec_ids =
             policy.specs_in_use.as_ref().map(|in_use| unused::specs(metadata, in_use)).unwrap_or_default();
     }
@@ -103,15 +115,14 @@ pub fn plan(metadata: &TableMetadata, now_ms: i64, policy: &Policy) -> Result<Op
     Ok(Some(Expiry { snapshot_ids, references, schema_ids, spec_ids, commit, body }))
 }
 
-/// Whether files of the table may be deleted at all.
-pub(super) fn check_allowed(metadata: &TableMetadata) -> Result<(), SnapshotError> {
-    let is_off = metadata.property("gc.enabled").is_some_and(|value| value.eq_ignore_ascii_case("false"));
-    if is_off {
-        return Err(SnapshotError::invalid(
-            "snapshots of this table do not expire: `gc.enabled` is false, because other tables may have its files",
-        ));
+/// Fails with [`SnapshotError::Invalid`] if no files of the table may be deleted at all (`gc.enabled`).
+pub fn check_allowed(metadata: &TableMetadata) -> Result<(), SnapshotError> {
+    if properties::allows_deletion(metadata.properties()) {
+        return Ok(());
     }
-    Ok(())
+    Err(SnapshotError::invalid(
+        "snapshots of this table do not expire: its property `gc.enabled` is not `true`, because other tables may have its files",
+    ))
 }
 
 type References<'a> = BTreeMap<&'a str, &'a SnapshotRef>;
@@ -120,14 +131,17 @@ type References<'a> = BTreeMap<&'a str, &'a SnapshotRef>;
 struct Retention<'a> {
     metadata: &'a TableMetadata,
     history: History<'a>,
+    ages: Ages<'a>,
     now_ms: i64,
+    age_min_ms: i64,
+    sink_progress_ms: Option<i64>,
     older_than_ms: i64,
     snapshots_min: i64,
     ref_age_ms: i64,
 }
 
 impl<'a> Retention<'a> {
-    fn new(metadata: &'a TableMetadata, now_ms: i64, policy: &Policy) -> Retention<'a> {
+    fn new(metadata: &'a TableMetadata, now_ms: i64, policy: &'a Policy) -> Retention<'a> {
         let number = |name: &str, default: i64| properties::number(metadata.properties(), name, default);
         let age_ms = number("history.expire.max-snapshot-age-ms", SNAPSHOT_AGE_MS_DEFAULT);
         let snapshots_min = number("history.expire.min-snapshots-to-keep", SNAPSHOTS_MIN_DEFAULT);
@@ -135,8 +149,14 @@ impl<'a> Retention<'a> {
         Retention {
             metadata,
             history: History::new(metadata),
+            ages: Ages::new(metadata, &policy.age_source),
             now_ms,
-            older_than_ms: policy.older_than_ms.unwrap_or(now_ms.saturating_sub(age_ms)),
+            age_min_ms: policy.age_min_ms,
+            sink_progress_ms: policy.sink_progress_ms,
+            older_than_ms: policy
+                .older_than_ms
+                .unwrap_or(now_ms.saturating_sub(age_ms))
+                .min(now_ms.saturating_sub(policy.age_min_ms)),
             snapshots_min: policy.retain_last.unwrap_or(snapshots_min),
             ref_age_ms: policy.ref_age_ms.unwrap_or(ref_age_ms),
         }
@@ -157,15 +177,32 @@ impl<'a> Retention<'a> {
     /// The snapshots that stay, given the references that do.
     fn snapshots(&self, references: &References<'_>) -> HashSet<i64> {
         let mut kept: HashSet<i64> = references.values().map(|reference| reference.snapshot_id).collect();
+        if matches!(self.ages.source(), AgeSource::Catalog(_)) {
+            // They stop being heads by this very commit, if they do not stay.
+            kept.extend(self.metadata.refs().iter().map(|(_, reference)| reference.snapshot_id));
+        }
         let mut reached = kept.clone();
         for branch in references.values().filter(|reference| reference.kind == RefKind::Branch) {
             kept.extend(self.of_branch(branch));
+            if let Some(progress_ms) = self.sink_progress_ms {
+                let since_ms = self.now_ms.saturating_sub(progress_ms);
+                let is_young = |snapshot: &Snapshot| {
+                    snapshot.id() == branch.snapshot_id || self.ages.of_snapshot(snapshot) >= since_ms
+                };
+                kept.extend(sinks::needed(&self.history, branch.snapshot_id, is_young));
+            }
             reached.extend(self.history.ancestors(branch.snapshot_id).map(Snapshot::id));
         }
         let young = self.metadata.snapshots().iter().filter(|snapshot| {
-            !reached.contains(&snapshot.id()) && snapshot.timestamp_ms() >= self.older_than_ms
+            !reached.contains(&snapshot.id()) && self.ages.of_snapshot(snapshot) >= self.older_than_ms
         });
         kept.extend(young.map(Snapshot::id));
+        // A branch that lets go of its snapshots early does not let go of what everybody is promised.
+        let promised_ms = self.now_ms.saturating_sub(self.age_min_ms);
+        let promised = self.metadata.snapshots().iter();
+        let promised =
+            promised.filter(|snapshot| self.age_min_ms > 0 && self.ages.of_snapshot(snapshot) >= promised_ms);
+        kept.extend(promised.map(Snapshot::id));
         kept
     }
 
@@ -191,7 +228,9 @@ impl<'a> Retention<'a> {
         self.history
             .ancestors(branch.snapshot_id)
             .enumerate()
-            .take_while(|(place, snapshot)| *place < least || snapshot.timestamp_ms() >= older_than_ms)
+            .take_while(|(place, snapshot)| {
+                *place < least || self.ages.of_snapshot(snapshot) >= older_than_ms
+            })
             .map(|(_, snapshot)| snapshot.id())
             .collect()
     }

@@ -8,6 +8,7 @@
 //! by a [`rewrite::Rewrite`]. [`rebase`] puts an
 //! append on top of what others committed. [`expire`] says which snapshots are due, and a [`cleanup::Cleanup`] what only they needed.
 
+pub mod age;
 pub mod change;
 pub mod cleanup;
 pub mod commit;
@@ -16,6 +17,7 @@ pub mod expire;
 pub mod plan;
 pub mod rebase;
 pub mod rewrite;
+pub mod superseded;
 
 mod conflicts;
 mod history;
@@ -24,5 +26,6 @@ mod partitions;
 mod removal;
 mod removed;
 mod row_match;
+mod sinks;
 mod summary;
 mod unused;

@@ -15,7 +15,14 @@ use crate::metadata::types::Type;
 /// Java removes all of them. Here one stays if it says what no other one does that stays: files live longer than the snapshots
 /// they came with, and old deletes compare columns that only an old schema has, as old partitions come from them. Nor is a
 /// column taken for one without nulls because of a schema that forbade them after files had some.
-pub(super) fn schemas(metadata: &TableMetadata, stays: impl Fn(&Snapshot) -> bool) -> Vec<i32> {
+///
+/// Those that are not `is_old` stay as well, since a change of columns may be taken back; and the one with the greatest id, so that
+/// no id is ever given to another schema.
+pub(super) fn schemas(
+    metadata: &TableMetadata,
+    stays: impl Fn(&Snapshot) -> bool,
+    is_old: impl Fn(&Schema) -> bool,
+) -> Vec<i32> {
     let mut used: BTreeSet<i32> = metadata
         .snapshots()
         .iter()
@@ -23,6 +30,8 @@ pub(super) fn schemas(metadata: &TableMetadata, stays: impl Fn(&Snapshot) -> boo
         .filter_map(Snapshot::schema_id)
         .collect();
     used.insert(metadata.current_schema_id());
+    used.extend(metadata.schemas().iter().filter(|schema| !is_old(schema)).map(Schema::id));
+    used.extend(metadata.schemas().iter().map(Schema::id).max());
     let (staying, others): (Vec<&Schema>, Vec<&Schema>) =
         metadata.schemas().iter().partition(|schema| used.contains(&schema.id()));
     if others.is_empty() {

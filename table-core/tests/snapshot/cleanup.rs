@@ -20,7 +20,7 @@ const LIMIT_BYTES: usize = 1 << 26;
 
 /// What is found, in the order in which it is found. Files that the lake does not have are told to be missing.
 fn find(lake: &Lake, before: &TableMetadata, files_max: u64) -> Result<Vec<Unreachable>, SnapshotError> {
-    let mut cleanup = Cleanup::new(before, &lake.metadata, files_max)?;
+    let mut cleanup = Cleanup::new(before, &lake.metadata, &[], files_max)?;
     let mut found = Vec::new();
     loop {
         found.extend(cleanup.take_found());
@@ -175,7 +175,7 @@ fn statistics_go_with_their_snapshots_unless_another_has_the_same_file() {
 fn nothing_is_wanted_if_nothing_is_gone() {
     let mut lake = Lake::new(2);
     lake.commit(&append(&[data("a", "x")]));
-    let cleanup = Cleanup::new(&lake.metadata, &lake.metadata, 100).unwrap();
+    let cleanup = Cleanup::new(&lake.metadata, &lake.metadata, &[], 100).unwrap();
     assert_eq!(cleanup.wanted(), Wanted::Nothing);
 }
 
@@ -188,7 +188,7 @@ fn nothing_more_is_wanted_once_every_manifest_is_needed() {
     let policy = Policy { older_than_ms: Some(3000), ..Policy::default() };
     let before = expire(&mut lake, &policy);
     assert_eq!(lake.metadata.snapshots().len(), 2);
-    let mut cleanup = Cleanup::new(&before, &lake.metadata, 100).unwrap();
+    let mut cleanup = Cleanup::new(&before, &lake.metadata, &[], 100).unwrap();
     let mut lists_given = 0;
     while let Wanted::Lists(paths) = cleanup.wanted() {
         cleanup.give_list(&paths[0], list::decode(&lake.files[&paths[0]], LIMIT_BYTES).unwrap());
@@ -236,7 +236,7 @@ fn nothing_is_found_if_something_needed_is_missing() {
 #[test]
 fn a_table_that_shares_its_files_loses_none() {
     let lake = Lake::with(2, &serde_json::json!({"gc.enabled": "false"}));
-    assert!(matches!(Cleanup::new(&lake.metadata, &lake.metadata, 1), Err(SnapshotError::Invalid(_))));
+    assert!(matches!(Cleanup::new(&lake.metadata, &lake.metadata, &[], 1), Err(SnapshotError::Invalid(_))));
 }
 
 /// Lists, manifests and live files that some snapshots lead to, found the simple way.

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 use table_core::commit::apply;
 use table_core::commit::requirement::check_requirements;
 use table_core::metadata::table::TableMetadata;
+use table_core::snapshot::age::{AgeSource, LastUse};
 use table_core::snapshot::error::SnapshotError;
 use table_core::snapshot::expire::{Policy, plan};
 
@@ -205,6 +206,57 @@ fn the_commit_fails_if_a_branch_was_moved() {
     let requirements = expiry.unwrap().unwrap().commit.requirements;
     let rolled_back = table(snapshots, &json!({"main": branch(1)}), &json!({}));
     assert!(check_requirements(Some(&rolled_back), &requirements).is_err());
+}
+
+/// By what the document itself tells.
+fn by_document() -> Policy {
+    Policy { age_source: AgeSource::Document, ..default() }
+}
+
+#[test]
+fn a_snapshot_counts_from_when_it_was_replaced() {
+    // The good one is ten days old and was overwritten a moment ago.
+    check("1@10 2<1@0", &json!({"main": branch(2)}), &default(), "1");
+    check("1@10 2<1@0", &json!({"main": branch(2)}), &by_document(), "");
+    check("1@10 2<1@6 3<2@0", &json!({"main": branch(3)}), &by_document(), "1");
+}
+
+#[test]
+fn the_snapshot_log_tells_of_a_rollback() {
+    let rolled_back = |days: i64| {
+        let mut document: Json =
+            serde_json::from_slice(&table("1@10 2<1@9", &json!({"main": branch(1)}), &json!({})).to_bytes())
+                .unwrap();
+        let entry = |id: i64, days: i64| json!({"snapshot-id": id, "timestamp-ms": NOW_MS - days * DAY_MS});
+        document["snapshot-log"] = json!([entry(1, 10), entry(2, 9), entry(1, days)]);
+        TableMetadata::parse(document.to_string().as_bytes()).unwrap()
+    };
+    assert_eq!(due(&rolled_back(1), &by_document()), "");
+    assert_eq!(due(&rolled_back(6), &by_document()), "2");
+}
+
+#[test]
+fn what_the_catalog_recorded_counts_and_no_timestamp() {
+    let recorded = |days: &[(i64, i64)]| {
+        let snapshots = days.iter().map(|(id, days)| (*id, NOW_MS - days * DAY_MS)).collect();
+        let others_ms = NOW_MS - 30 * DAY_MS;
+        let last_use = LastUse { snapshots, others_ms, ..LastUse::default() };
+        Policy { age_source: AgeSource::Catalog(last_use), ..default() }
+    };
+    let main = json!({"main": branch(3)});
+    check("1@0 2<1@0 3<2@0", &main, &recorded(&[]), "1 2");
+    check("1@90 2<1@90 3<2@90", &main, &recorded(&[(1, 1), (2, 0)]), "");
+    check("1@90 2<1@90 3<2@90", &main, &recorded(&[(1, 9), (2, 4)]), "1");
+    // A branch that lets go early does not let go of what everybody is promised.
+    let early = json!({"main": with(branch(3), "max-snapshot-age-ms", 1)});
+    check("1@90 2<1@90 3<2@90", &early, &recorded(&[(1, 9), (2, 4)]), "1 2");
+    let promised = Policy { age_min_ms: 5 * DAY_MS, ..recorded(&[(1, 9), (2, 4)]) };
+    check("1@90 2<1@90 3<2@90", &early, &promised, "1");
+    let retained = Policy { retained: [1].into(), ..recorded(&[]) };
+    check("1@0 2<1@0 3<2@0", &main, &retained, "2");
+    // The head of a branch that goes is one until then.
+    let leaving = json!({"main": branch(3), "b": with(branch(1), "max-ref-age-ms", 1)});
+    check("1@90 2<1@90 3<2@90", &leaving, &recorded(&[]), "2 b");
 }
 
 /// Random tables, and what Java's library 1.11.0 removes from them (`RemoveSnapshots`): snapshots as in [`table`], references,

@@ -13,4 +13,5 @@ mod random;
 mod rebase;
 mod row_ids;
 mod summary;
+mod superseded;
 mod unused;

@@ -73,6 +73,7 @@ impl World {
         config.maintenance.workers = 0;
         config.maintenance.lease_ms = LEASE_MS;
         config.maintenance.attempts_max = 100;
+        config.retention.time_travel_minutes = 0;
         let server = Server::open(&config, clock.clone()).await.expect("a server");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let root = format!("http://{}", listener.local_addr().expect("an address"));

@@ -75,6 +75,8 @@ tests::on_both_databases!(
     an_instant_is_part_of_the_prefix,
 );
 
+tests::on_sqlite!(variables_that_are_no_settings_do_not_keep_a_server_from_starting);
+
 /// What `firn serve` says when it refuses to start so.
 fn refusal(arguments: &[&str], env: &[(&str, &str)]) -> String {
     let folder = keeper::folder("refused");
@@ -86,11 +88,29 @@ fn refusal(arguments: &[&str], env: &[(&str, &str)]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
+async fn variables_that_are_no_settings_do_not_keep_a_server_from_starting(backend: Backend) {
+    let others = ["FIRN_BINARY", "FIRN_PORT_8181_TCP_ADDR", "FIRN_SERVICE_HOST", "FIRN_LISEN", "FIRN_URI"];
+    let setup =
+        others.into_iter().fold(Setup::new(backend).await, |setup, name| setup.with(name, "tcp://10.0.0.1"));
+    let firn = Firn::start(setup);
+    firn.request("GET", "/health/ready", None, &[]).await.expect(200);
+    let log = firn.setup().log();
+    assert!(log.contains("`FIRN_BINARY` is no setting and is ignored"), "{log}");
+    assert!(log.contains("`FIRN_LISEN` is no setting and is ignored; did you mean `FIRN_LISTEN`?"), "{log}");
+    assert_eq!(log.matches("is no setting").count(), 2, "{log}");
+    // Whoever starts it learns what it will do to tables, and how to keep it from that.
+    let banner = firn.banner();
+    for told in
+        ["deleted 5 days after", "retention.time-travel-minutes", "FIRN_MAINTENANCE__WORKERS=0", "enabled"]
+    {
+        assert!(banner.contains(told), "no `{told}` in {banner}");
+    }
+}
+
 #[test]
 fn an_unknown_variable_flag_or_command_is_an_error_that_names_it() {
     for (arguments, env, name) in [
-        (&["serve"][..], &[("FIRN_LISEN", "127.0.0.1:0")][..], "lisen"),
-        (&["serve"], &[("FIRN_LIMITS__BODY_BITES", "1")], "body-bites"),
+        (&["serve"][..], &[("FIRN_LIMITS__BODY_BITES", "1")][..], "body-bites"),
         (&["serve"], &[("FIRN_LIMITS__BODY_BYTES", "many")], "body"),
         (&["serve", "--lisen", "127.0.0.1:0"], &[], "--lisen"),
         (&["server"], &[], "server"),
@@ -200,6 +220,7 @@ fn help_teaches_every_setting() {
         "idempotency-minutes",
         "outbox-days",
         "reports-per-table",
+        "time-travel-minutes",
         "level",
         "format",
         "database-connections",

@@ -73,7 +73,7 @@ const ROUTES: [&str; 30] = [
 ];
 
 /// What administrators and maintenance workers ask.
-pub(crate) const GOVERNANCE: [&str; 15] = [
+pub(crate) const GOVERNANCE: [&str; 16] = [
     "GET /governance/v1/maintenance/policy",
     "PUT /governance/v1/maintenance/policy",
     "DELETE /governance/v1/maintenance/policy",
@@ -89,6 +89,7 @@ pub(crate) const GOVERNANCE: [&str; 15] = [
     "POST /governance/v1/maintenance/jobs/{job-id}/outputs",
     "POST /governance/v1/maintenance/jobs/{job-id}/finish",
     "GET /governance/v1/maintenance/explain",
+    "GET /governance/v1/maintenance/history",
 ];
 
 /// What operators ask.
@@ -275,6 +276,7 @@ pub(crate) async fn governance(client: &Client) -> Vec<Endpoint> {
             Some(json!({ "held": held, "outcome": { "outcome": "cancelled" } })),
         ),
         read(14, at(&format!("explain?{}", scope("one"))), 200, None),
+        read(15, at(&format!("history?{}&age-ms=0", scope("one"))), 200, None),
     ]
 }
 

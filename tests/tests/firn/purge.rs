@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::fixture::{self, commit, local, namespace_path, set_property, table_at, table_path, tables};
-use tests::process::{self, Backend, Firn};
+use tests::process::{self, Backend, Firn, Setup};
 
 fn folder(created: &Value) -> PathBuf {
     PathBuf::from(local(created["metadata"]["location"].as_str().unwrap()))
@@ -191,7 +191,7 @@ async fn a_metadata_file_of_a_folder_being_purged_cannot_be_registered(backend: 
 }
 
 async fn old_metadata_files_go_when_the_table_says_so(backend: Backend) {
-    let firn = process::shared(backend).await;
+    let firn = &Firn::start(Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0"));
     let ns = fixture::namespace(firn).await;
     let properties = json!({ "write.metadata.delete-after-commit.enabled": "true", "write.metadata.previous-versions-max": "2" });
     let body = json!({ "name": "t", "schema": fixture::schema(), "properties": properties });

@@ -53,6 +53,16 @@ impl Fixture {
         fixture
     }
 
+    /// The same database after a restart of the process; nothing else may have it open.
+    pub(crate) async fn reopened(self) -> Self {
+        let Self { db, url, warehouse_id, clock_ms, _directory: directory } = self;
+        db.close().await;
+        drop(db);
+        let db = Db::connect(&url, &DbOptions::default()).await.unwrap();
+        db.migrate().await.unwrap();
+        Self { db, url, warehouse_id, clock_ms, _directory: directory }
+    }
+
     /// A write transaction, a millisecond after the one before where the test keeps the clock.
     pub(crate) async fn write(&self) -> Tx {
         self.db.write(self.clock_ms.fetch_add(1, Ordering::SeqCst)).await.unwrap()
@@ -124,7 +134,12 @@ pub(crate) async fn create_tabular(
 
 /// A pointer to a metadata file.
 pub(crate) fn pointer(metadata_location: &str) -> Pointer<'_> {
-    Pointer { metadata_location, table_uuid: Uuid::from_u128(7), location: "file:///warehouse/t" }
+    Pointer {
+        metadata_location,
+        table_uuid: Uuid::from_u128(7),
+        location: "file:///warehouse/t",
+        superseded: None,
+    }
 }
 
 /// A line of the audit trail.

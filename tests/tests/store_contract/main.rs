@@ -22,6 +22,7 @@ macro_rules! on_both_databases {
     };
 }
 
+mod clock;
 mod commits;
 mod connections;
 mod events;

@@ -143,7 +143,8 @@ async fn a_register_may_overwrite_everything_about_a_pointer(fixture: &Fixture) 
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     let table_uuid = new_id();
-    let next = tabulars::Pointer { metadata_location: "x/v9", table_uuid, location: "file:///x" };
+    let next =
+        tabulars::Pointer { metadata_location: "x/v9", table_uuid, location: "file:///x", superseded: None };
     let mut tx = fixture.write().await;
     assert!(tabulars::swap_pointer(&mut tx, tabular_id, "t/v0", &next).await.unwrap());
     tx.commit().await.unwrap();

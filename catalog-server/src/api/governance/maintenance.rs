@@ -5,11 +5,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use openapi::maintenance::{
     Action, ApplicablePolicy, ApplicableSetting, ExplainedAction, Explanation, Finish, FinishOutcome,
-    Heartbeat, HeartbeatAnswer, Held, Job, JobPage, JobQuery, LeaseAnswer, LeaseRequest, NewJob, Outputs,
-    PauseRequest, Paused, PolicyAnswer, ResumeRequest, ScopeName, TableName,
+    FormerDocument, Heartbeat, HeartbeatAnswer, Held, HistoryQuery, Job, JobPage, JobQuery, LeaseAnswer,
+    LeaseRequest, NewJob, Outputs, PauseRequest, Paused, PolicyAnswer, ResumeRequest, ScopeName,
+    TableHistory, TableName,
 };
 use serde_json::Value;
 use table_core::rewrite::policy::Policy;
+use table_core::snapshot::superseded::Superseded;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -32,6 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get_policy, put_policy, delete_policy))
         .routes(routes!(applicable_policy))
         .routes(routes!(explain))
+        .routes(routes!(history))
         .routes(routes!(pause))
         .routes(routes!(resume))
         .routes(routes!(list_jobs, queue_job))
@@ -136,7 +139,44 @@ async fn explain(
         // A worker may send what this server does not know.
         evaluation: result.and_then(|result| serde_json::from_str(result).ok()),
         evaluated_ms: explained.evaluation.and_then(|job| job.finished_ms),
+        maintained_ms: explained.maintained_ms,
         actions: actions.collect(),
+    }))
+}
+
+/// Which snapshots and schemas of a table went out of use, and when: snapshots when they stopped being the head of a branch or tag.
+/// Expiry goes by it, so that a snapshot stays for its whole age after it was replaced, and as long as `warehouse@instant` may lead to
+/// it.
+#[utoipa::path(get, path = "/governance/v1/maintenance/history", tag = "Maintenance", operation_id = "getTableHistory",
+    params(HistoryQuery), responses((status = 200, body = TableHistory), CommonErrors))]
+async fn history(
+    State(app): State<App>,
+    Params(query): Params<HistoryQuery>,
+) -> Result<Json<TableHistory>, ApiError> {
+    let before = query.page_token.as_deref().map(str::parse::<i64>).transpose();
+    let before =
+        before.map_err(|_| ApiError::bad_request("Invalid `page-token`: it was not given out here"))?;
+    let scope =
+        ScopeName { warehouse: query.warehouse, namespace: Some(query.namespace), table: Some(query.table) };
+    let Target::Table(warehouse, identifier) = target(&app, scope).await? else {
+        return Err(ApiError::bad_request("Invalid query: `namespace` and `table` are needed"));
+    };
+    let age_ms = i64::try_from(query.age_ms).unwrap_or(i64::MAX);
+    let past = app.schedule.past(&warehouse, &identifier, age_ms, before).await?;
+    let former = |(metadata_location, until_ms, superseded): (String, i64, Superseded)| FormerDocument {
+        metadata_location,
+        until_ms,
+        snapshot_ids: superseded.snapshots,
+        schema_ids: superseded.schemas,
+    };
+    Ok(Json(TableHistory {
+        table_uuid: past.table_uuid,
+        now_ms: past.now_ms,
+        time_travel_ms: past.time_travel_ms,
+        inherited_snapshot_ids: past.inherited,
+        documents: past.documents.into_iter().map(former).collect(),
+        others_ms: past.others_ms,
+        next_page_token: past.next.map(|next| next.to_string()),
     }))
 }
 

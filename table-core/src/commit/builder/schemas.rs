@@ -61,10 +61,28 @@ impl Builder {
     pub(super) fn set_current_schema(&mut self, id: i32) -> Result<(), CommitError> {
         let id = last_added(id, self.last_added_schema, "schema")?;
         if !self.next.schemas.iter().any(|schema| schema.id() == id) {
+            self.check_not_cleaned_up("schema", id)?;
             return Err(CommitError::invalid(format!("Cannot set current schema to unknown schema: {id}")));
         }
         self.next.current_schema_id = id;
         Ok(())
+    }
+
+    /// Fails as a commit does that came too late if the table had a schema or partition spec of this id, which is not there any
+    /// more: a clean-up removed it as unused after the change was computed. Ids are given in order, and a clean-up leaves the
+    /// greatest.
+    pub(super) fn check_not_cleaned_up(&self, what: &str, id: i32) -> Result<(), CommitError> {
+        let (ids, removed): (Vec<i32>, _) = match what {
+            "schema" => (self.next.schemas.iter().map(Schema::id).collect(), &self.removed_schemas),
+            _ => (self.next.partition_specs.iter().map(PartitionSpec::id).collect(), &self.removed_specs),
+        };
+        let is_known = ids.contains(&id) || removed.contains(&id);
+        if is_known || id < 0 || ids.into_iter().max().is_none_or(|greatest| id > greatest) {
+            return Ok(());
+        }
+        Err(CommitError::Stale(format!(
+            "the {what} {id} was removed from the table, as nothing used it; refresh and commit again"
+        )))
     }
 
     pub(super) fn remove_schemas(&mut self, ids: &[i32]) -> Result<(), CommitError> {
@@ -130,6 +148,7 @@ impl Builder {
     pub(super) fn set_default_spec(&mut self, id: i32) -> Result<(), CommitError> {
         let id = last_added(id, self.last_added_spec, "partition spec")?;
         if !self.next.partition_specs.iter().any(|spec| spec.id() == id) {
+            self.check_not_cleaned_up("partition spec", id)?;
             return Err(CommitError::invalid(format!(
                 "Cannot set default partition spec to unknown spec: {id}"
             )));

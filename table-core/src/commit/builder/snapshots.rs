@@ -40,6 +40,9 @@ impl Builder {
             return Err(CommitError::invalid(format!("the snapshot {id} has no `manifest-list`")));
         }
         self.check_sequence_number(snapshot)?;
+        if let Some(schema_id) = snapshot.schema_id() {
+            self.check_not_cleaned_up("schema", schema_id)?;
+        }
         if version >= 3 {
             self.next.next_row_id = self.next_row_id_after(snapshot)?;
         }

@@ -4,8 +4,12 @@ use std::net::TcpListener;
 use std::process::Output;
 use std::time::Duration;
 
+use serde_json::json;
+use tests::fixture;
 use tests::process::{Backend, Firn, Setup, binary, clean};
 use tests::worker::Worker;
+
+use crate::maintenance::{post, table};
 
 use super::{check_compacted, compact, done, eventually, scattered};
 
@@ -109,4 +113,36 @@ fn answer_404(mut stream: std::net::TcpStream) {
     drop(stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
 }
 
-tests::on_sqlite!(a_worker_waits_for_its_catalog, a_catalog_without_a_queue_is_told_apart);
+/// What `firn jobs` lists: a line each, its columns two spaces apart.
+fn listed(arguments: &[&str]) -> Vec<Vec<String>> {
+    let mut command = clean(binary().to_str().unwrap());
+    let output = command.arg("jobs").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let columns = |line: &str| {
+        line.split("  ").map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    };
+    text.lines().skip(1).map(columns).collect()
+}
+
+async fn jobs_takes_the_names_that_it_prints(backend: Backend) {
+    let firn = Firn::start(Setup::new(backend).await);
+    let uri = firn.root().to_owned();
+    for (namespace, name) in [("plain", "t"), ("a.b", "t"), ("a", "b.t"), ("c/d", "x \"y\".z")] {
+        firn.post("namespaces", &json!({ "namespace": [namespace] })).await.expect(200);
+        fixture::create_table(&firn, namespace, name).await;
+        let new = json!({ "table": table(namespace, name), "action": "compact" });
+        post(&firn, "jobs", &new).await.expect(200);
+        let all = listed(&["--uri", &uri]);
+        let printed = &all[0][0];
+        let of_table = listed(&["--uri", &uri, "--table", printed]);
+        assert_eq!(of_table.len(), 1, "{printed}: {of_table:?}");
+        assert_eq!(&of_table[0][0], printed);
+    }
+}
+
+tests::on_sqlite!(
+    jobs_takes_the_names_that_it_prints,
+    a_worker_waits_for_its_catalog,
+    a_catalog_without_a_queue_is_told_apart
+);

@@ -1,0 +1,312 @@
+//! The past of tables, which stays as long as it is promised, whatever maintenance does. Where days have to pass, the server's clock
+//! is the test's.
+
+use std::collections::BTreeSet;
+
+use catalog_server::clock::Clock;
+use catalog_server::config::Config;
+use catalog_server::server::Server;
+use serde_json::{Value, json};
+use tests::fixture;
+use tests::http::Client;
+use tests::process::{Backend, Firn, Setup, binary, clean};
+use tests::tables::{Form, Table, files_below, rows};
+
+use crate::maintenance::{call, get, post, scope, table};
+
+use super::done;
+
+const MINUTE_MS: i64 = 60_000;
+const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
+
+/// A server in this process, at a time that the test sets.
+struct Timed {
+    client: Client,
+    clock: Clock,
+    start_ms: i64,
+}
+
+impl Timed {
+    async fn start(backend: Backend, change: impl FnOnce(&mut Config)) -> Self {
+        let setup = Setup::new(backend).await;
+        let mut config = Config {
+            data_dir: setup.data_dir.clone(),
+            listen: ([127, 0, 0, 1], 0).into(),
+            database_url: setup.database_url.clone(),
+            ..Config::default()
+        };
+        config.maintenance.workers = 0;
+        change(&mut config);
+        let start_ms = Clock::system().now_ms();
+        let clock = Clock::fixed(start_ms);
+        let server = Server::open(&config, clock.clone()).await.expect("a server");
+        let root = format!("http://{}", server.address().expect("an address"));
+        tokio::spawn(server.run(std::future::pending()));
+        Self { client: Client::new(&root, "main"), clock, start_ms }
+    }
+
+    /// Sets the clock to so many days, in hundredths, after the start.
+    fn day(&self, hundredths: i64) {
+        self.clock.set(self.start_ms + hundredths * DAY_MS / 100);
+    }
+
+    /// The table as it was so many days, in hundredths, after the start.
+    fn at(&self, of: &Table, hundredths: i64) -> Table {
+        let at_ms = self.start_ms + hundredths * DAY_MS / 100;
+        of.over(&self.client.at(&format!("main@{at_ms}")), &of.name)
+    }
+
+    /// Does what is due for a table; gives the reports.
+    async fn maintain(&self, of: &Table, flags: &[&str]) -> Vec<Value> {
+        let flags = [flags, &["--json"]].concat();
+        serde_json::from_str(&self.maintain_once(of, &flags).await).unwrap()
+    }
+
+    async fn maintain_once(&self, of: &Table, flags: &[&str]) -> String {
+        let mut command = clean(binary().to_str().unwrap());
+        let name = format!("main.{}.{}", of.namespace, of.name);
+        command.args(["maintain", "--once", "--uri", self.client.root(), "--table", &name]).args(flags);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Forgets snapshots, all of them as soon as they may go.
+    async fn expire(&self, of: &Table) -> Value {
+        let policy = r#"{"expire-snapshots": {"snapshot-age-max-ms": 60000}}"#;
+        self.maintain(of, &["--action", "expire-snapshots", "--policy", policy]).await.remove(0)
+    }
+}
+
+async fn snapshots(of: &Table) -> BTreeSet<i64> {
+    let loaded = of.load().await;
+    let all = loaded["metadata"]["snapshots"].as_array().cloned().unwrap_or_default();
+    all.iter().map(|snapshot| snapshot["snapshot-id"].as_i64().unwrap()).collect()
+}
+
+async fn schemas(of: &Table) -> Vec<i64> {
+    let loaded = of.load().await;
+    let all = loaded["metadata"]["schemas"].as_array().unwrap();
+    all.iter().map(|schema| schema["schema-id"].as_i64().unwrap()).collect()
+}
+
+fn point(name: &str, snapshot_id: i64) -> Value {
+    json!({ "action": "set-snapshot-ref", "ref-name": name, "type": "branch", "snapshot-id": snapshot_id })
+}
+
+async fn a_snapshot_that_was_replaced_by_mistake_stays_for_its_age(backend: Backend) {
+    let setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1");
+    let firn = Firn::start(setup);
+    let of = Table::create(&firn, &Form::default()).await;
+    let good = of.append_from_the_past(&rows(0..20, 0), 10 * DAY_MS, &[]).await;
+    let (kept, files) = (of.rows().await, of.data_files().await);
+    of.replace(&files, &rows(90..91, 0)).await;
+    let new = json!({ "table": table(&of.namespace, &of.name), "action": "expire-snapshots" });
+    let id = post(&firn, "jobs", &new).await.expect(200).json()["job-id"].as_str().unwrap().to_owned();
+    let job = done(&firn, &id).await;
+    assert_eq!(job["result"]["committed"], false, "{job}");
+    of.update(&[point("main", good)]).await;
+    assert_eq!(of.rows().await, kept);
+}
+
+async fn what_the_catalog_led_to_within_the_horizon_can_be_read(backend: Backend) {
+    let firn = Timed::start(backend, |_| {}).await;
+    let of = Table::create(&firn.client, &Form::default()).await;
+    let mut ids = Vec::new();
+    for number in 0..3 {
+        of.append(&[rows(number * 10..number * 10 + 10, 0)]).await;
+        ids.push(of.snapshot_id().await);
+    }
+    of.update(&[point("short", ids[0])]).await;
+    of.update(&[point("long", ids[1])]).await;
+    firn.day(20);
+    of.update(&[json!({ "action": "remove-snapshot-ref", "ref-name": "short" })]).await;
+    firn.day(100);
+    let kept = of.rows().await;
+    firn.day(101);
+    of.replace(&of.data_files().await, &rows(90..91, 0)).await;
+    firn.day(300);
+    of.update(&[json!({ "action": "remove-snapshot-ref", "ref-name": "long" })]).await;
+    firn.day(510);
+    assert_eq!(firn.expire(&of).await["committed"], false);
+    firn.day(530);
+    // The first one was last named by a branch, five days and more ago; the others were since.
+    let report = firn.expire(&of).await;
+    assert_eq!(report["numbers"]["snapshots-expired"], 1, "{report}");
+    let left = snapshots(&of).await;
+    assert!(!left.contains(&ids[0]) && ids[1..].iter().all(|id| left.contains(id)), "{left:?}");
+    assert_eq!(firn.at(&of, 100).rows().await, kept);
+    of.update(&[point("main", ids[2])]).await;
+    assert_eq!(of.rows().await, kept);
+}
+
+async fn files_of_a_snapshot_that_a_client_removed_stay_while_the_catalog_leads_to_it(backend: Backend) {
+    let firn = Timed::start(backend, |_| {}).await;
+    let of = Table::create(&firn.client, &Form::default()).await;
+    let mut ids = Vec::new();
+    for number in 0..3 {
+        of.append(&[rows(number * 10..number * 10 + 10, 0)]).await;
+        ids.push(of.snapshot_id().await);
+    }
+    firn.day(100);
+    let kept = of.rows().await;
+    firn.day(101);
+    of.replace(&of.data_files().await, &rows(90..91, 0)).await;
+    // As PyIceberg expires: without a look at files.
+    of.update(&[json!({ "action": "remove-snapshots", "snapshot-ids": [ids[2]] })]).await;
+    firn.day(530);
+    let report = firn.expire(&of).await;
+    assert_eq!(report["numbers"]["snapshots-expired"], 2, "{report}");
+    assert_eq!(firn.at(&of, 100).rows().await, kept);
+}
+
+async fn metadata_files_are_deleted_once_nobody_is_led_to_them(backend: Backend) {
+    let firn = Timed::start(backend, |_| {}).await;
+    let of = Table::create(&firn.client, &Form::default()).await;
+    let set = |name: &str, value: &str| fixture::set_property(name, value);
+    of.update(&[
+        set("write.metadata.delete-after-commit.enabled", "true"),
+        set("write.metadata.previous-versions-max", "1"),
+    ])
+    .await;
+    let folder = of.folder().await.join("metadata");
+    for day in [10, 20, 30, 300, 400] {
+        firn.day(day);
+        of.update(&[set("day", &day.to_string())]).await;
+    }
+    assert_eq!(files_below(&folder).len(), 7);
+    assert_eq!(firn.at(&of, 25).load().await["metadata"]["properties"]["day"], "20");
+    firn.day(523);
+    of.update(&[set("day", "523")]).await;
+    // Those that were replaced on the first day but for the last one of it, which was current for days.
+    assert_eq!(files_below(&folder).len(), 5);
+    assert_eq!(firn.at(&of, 25).load().await["metadata"]["properties"]["day"], "20");
+    assert_eq!(firn.at(&of, 299).load().await["metadata"]["properties"]["day"], "30");
+}
+
+async fn what_a_table_was_registered_with_stays_until_somebody_says_how_long(backend: Backend) {
+    let firn = Timed::start(backend, |_| {}).await;
+    let of = Table::create(&firn.client, &Form::default()).await;
+    for number in 0..3 {
+        of.append(&[rows(number * 10..number * 10 + 10, 0)]).await;
+    }
+    let location = of.load().await["metadata-location"].as_str().unwrap().to_owned();
+    let inherited = snapshots(&of).await;
+    firn.client.delete(&of.path()).await.expect(204);
+    let register = format!("{}/register", fixture::namespace_path(&of.namespace));
+    firn.client.post(&register, &json!({ "name": "t", "metadata-location": location })).await.expect(200);
+    of.append(&[rows(30..40, 0)]).await;
+    let own = of.snapshot_id().await;
+    of.replace(&of.data_files().await, &rows(90..91, 0)).await;
+    firn.day(10_000);
+    let reports = firn.maintain(&of, &[]).await;
+    assert_eq!(reports[0]["numbers"]["snapshots-expired"], 1, "{reports:?}");
+    let left = snapshots(&of).await;
+    assert!(inherited.is_subset(&left) && !left.contains(&own), "{left:?}");
+
+    let path = format!("policy?warehouse=main&namespace={}", of.namespace);
+    let policy = json!({ "expire-snapshots": { "snapshots-min": 1 } });
+    call(&firn.client, "PUT", &path, Some(&policy)).await.expect(200);
+    let applicable = get(&firn.client, &format!("applicable-policy?{}", scope(&of.namespace, "t"))).await;
+    let settings = applicable["settings"].as_array().unwrap();
+    let inherited = settings.iter().find(|setting| setting["name"] == "expire-snapshots.inherited").unwrap();
+    assert_eq!(inherited["value"], true, "{applicable}");
+    assert_eq!(firn.expire(&of).await["numbers"]["snapshots-expired"], 3);
+    assert_eq!(snapshots(&of).await.len(), 1);
+}
+
+/// The table's schema with the second column under another name.
+fn renamed(name: &str) -> Value {
+    let mut schema = tests::tables::schema();
+    schema["fields"][1]["name"] = name.into();
+    schema
+}
+
+async fn a_schema_can_be_gone_back_to(backend: Backend) {
+    let firn = Timed::start(backend, |config| config.retention.time_travel_minutes = 0).await;
+    let of = Table::create(&firn.client, &Form::default()).await;
+    for name in ["m", "n", "o"] {
+        of.update(&[
+            json!({ "action": "add-schema", "schema": renamed(name) }),
+            json!({ "action": "set-current-schema", "schema-id": -1 }),
+        ])
+        .await;
+    }
+    firn.day(100);
+    firn.maintain(&of, &["--action", "expire-snapshots"]).await;
+    assert_eq!(schemas(&of).await, [0, 1, 2, 3]);
+    of.update(&[json!({ "action": "set-current-schema", "schema-id": 2 })]).await;
+    firn.day(601);
+    firn.maintain(&of, &["--action", "expire-snapshots"]).await;
+    // The current one, and the last: no id is given twice.
+    assert_eq!(schemas(&of).await, [2, 3]);
+    let back = fixture::commit(&[], &[json!({ "action": "set-current-schema", "schema-id": 1 })]);
+    firn.client.post(&of.path(), &back).await.refused(
+        409,
+        "CommitFailedException",
+        "refresh and commit again",
+    );
+    let never = fixture::commit(&[], &[json!({ "action": "set-current-schema", "schema-id": 9 })]);
+    firn.client.post(&of.path(), &never).await.refused(400, "IllegalArgumentException", "unknown schema: 9");
+}
+
+async fn how_far_a_streaming_writer_was_is_known_for_a_week(backend: Backend) {
+    let firn = Timed::start(backend, |config| config.retention.time_travel_minutes = 0).await;
+    let summaries = [
+        &[("flink.job-id", "j"), ("flink.operator-id", "o"), ("flink.max-committed-checkpoint-id", "7")][..],
+        &[("kafka.connect.offsets.control.group", "{}"), ("kafka.connect.commit-id", "c")],
+        &[("spark.sql.streaming.queryId", "q"), ("spark.sql.streaming.epochId", "3")],
+    ];
+    let mut tables = Vec::new();
+    for summary in summaries {
+        let of = Table::create(&firn.client, &Form::default()).await;
+        let mut ids = Vec::new();
+        for number in 0..5 {
+            let told = if number == 1 || number == 2 { summary } else { &[] };
+            ids.push(of.append_from_the_past(&rows(number * 10..number * 10 + 10, 0), 0, told).await);
+        }
+        tables.push((of, ids));
+    }
+    firn.day(690);
+    for ((of, ids), summary) in tables.iter().zip(summaries) {
+        firn.expire(of).await;
+        // A writer goes from the head to its newest snapshot, so that all between stay.
+        assert_eq!(snapshots(of).await, ids[2..].iter().copied().collect(), "{summary:?}");
+    }
+    firn.day(710);
+    for ((of, _), summary) in tables.iter().zip(summaries) {
+        firn.expire(of).await;
+        assert_eq!(snapshots(of).await.len(), 1, "{summary:?}");
+    }
+}
+
+async fn a_table_whose_files_may_not_be_deleted_is_compacted_all_the_same(backend: Backend) {
+    let firn = Timed::start(backend, |_| {}).await;
+    let (of, before) = super::scattered(&firn.client, 2, 1).await;
+    of.update(&[fixture::set_property("gc.enabled", "FALSE")]).await;
+    let policy = r#"{"compact": {"inputs-min": 2}}"#;
+    firn.day(10_000);
+    let planned = firn.maintain_once(&of, &["--dry-run", "--policy", policy]).await;
+    assert!(planned.contains("compact: 3 files would become about 1\n"), "{planned}");
+    assert!(
+        planned.contains("expire-snapshots: nothing to do: ") && planned.contains("`gc.enabled`"),
+        "{planned}"
+    );
+    let reports = firn.maintain(&of, &["--policy", policy]).await;
+    assert!(reports[0]["left"][0].as_str().unwrap().contains("`gc.enabled`"), "{reports:?}");
+    assert_eq!((&reports[0]["committed"], &reports[1]["committed"]), (&json!(false), &json!(true)));
+    assert_eq!((of.rows().await, of.data_files().await.len()), (before, 1));
+}
+
+tests::on_both_databases!(a_snapshot_that_was_replaced_by_mistake_stays_for_its_age);
+
+// The clock of a PostgreSQL server is nobody's to set.
+tests::on_sqlite!(
+    what_the_catalog_led_to_within_the_horizon_can_be_read,
+    files_of_a_snapshot_that_a_client_removed_stay_while_the_catalog_leads_to_it,
+    metadata_files_are_deleted_once_nobody_is_led_to_them,
+    what_a_table_was_registered_with_stays_until_somebody_says_how_long,
+    a_schema_can_be_gone_back_to,
+    how_far_a_streaming_writer_was_is_known_for_a_week,
+    a_table_whose_files_may_not_be_deleted_is_compacted_all_the_same,
+);
