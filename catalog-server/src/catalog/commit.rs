@@ -10,7 +10,7 @@ use table_core::commit::requirement::TableRequirement;
 use crate::id;
 use crate::storage::documents::Served;
 use crate::store::ids::TabularId;
-use crate::store::tabulars::{self, Tabular};
+use crate::store::tabulars::{self, Tabular, TabularKind};
 
 use super::conclude::{Answer, Record};
 use super::context::Context;
@@ -62,7 +62,9 @@ impl Catalog {
         let namespace_id = namespace.namespace_id;
         let next = match self.next(warehouse, identifier, metadata, None).await {
             Ok(next) => next,
-            Err(error) => return Err(self.unless_name_taken(warehouse, identifier, error).await),
+            Err(error) => {
+                return Err(self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await);
+            }
         };
         self.files.create_table_folders(next.metadata.location()).await?;
         let draft = Draft::Create { tabular_id: TabularId(id::ordered()), namespace_id, next };
@@ -80,7 +82,7 @@ impl Catalog {
     ) -> Result<Answer, CatalogError> {
         let (_, metadata) = self.new_metadata(warehouse, identifier, new).await?;
         if let Err(error) = self.check_free(warehouse, &Folders::by_table(warehouse, &metadata)?).await {
-            return Err(self.unless_name_taken(warehouse, identifier, error).await);
+            return Err(self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await);
         }
         self.files.create_table_folders(metadata.location()).await?;
         let body = crate::storage::documents::staged(&metadata.to_bytes());

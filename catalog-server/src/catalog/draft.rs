@@ -137,7 +137,7 @@ impl Catalog {
         let next = match self.next(warehouse, identifier, metadata, Some(&commit.updates)).await {
             Ok(next) => next,
             Err(error) => {
-                let error = self.unless_name_taken(warehouse, identifier, error).await;
+                let error = self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await;
                 return Err(Origin::Commit.explain(error));
             }
         };

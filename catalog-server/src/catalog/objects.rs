@@ -33,13 +33,14 @@ impl Catalog {
         &self,
         warehouse: &Warehouse,
         identifier: &Identifier,
+        kind: TabularKind,
         error: CatalogError,
     ) -> CatalogError {
         if !matches!(error, CatalogError::Invalid(_)) {
             return error;
         }
         match self.find_object(warehouse, identifier).await {
-            Ok(Some(found)) => name_taken(TabularKind::Table, found.kind, identifier),
+            Ok(Some(found)) => name_taken(kind, found.kind, identifier),
             Ok(None) | Err(_) => error,
         }
     }

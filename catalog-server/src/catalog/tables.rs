@@ -127,7 +127,7 @@ impl Catalog {
         let (metadata, served) = self.read_foreign(warehouse, metadata_location).await?;
         let folders = Folders::by_table(warehouse, &metadata)?;
         if let Err(error) = self.check_files(warehouse, None, &folders, metadata_location, &metadata).await {
-            return Err(self.unless_name_taken(warehouse, identifier, error).await);
+            return Err(self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await);
         }
         let superseded = Superseded::by_registration(&metadata).to_json();
         retrying!(async {

@@ -105,7 +105,11 @@ impl Catalog {
             CatalogError::Invalid(format!("the metadata file `{metadata_location}` cannot be used: {error}"))
         })?;
         let folders = Folders::by_view(warehouse, metadata)?;
-        self.check_file(warehouse, None, &folders, "metadata location", metadata_location).await?;
+        let checked =
+            self.check_file(warehouse, None, &folders, "metadata location", metadata_location).await;
+        if let Err(error) = checked {
+            return Err(self.unless_name_taken(warehouse, identifier, TabularKind::View, error).await);
+        }
         let place = Place { namespace_id: namespace.namespace_id, name: &identifier.name };
         self.insert_view(
             context,
