@@ -78,8 +78,7 @@ class Sink:
             return []
         format_of, places = self.iceberg.FileFormat, self.iceberg.io.OutputFileFactory.builderFor(table, 1, 2)
         if self.iceberg.TableUtil.formatVersion(table) > 2:
-            nothing = self.iceberg.relocated.com.google.common.base.Functions.constant(None)
-            writer = self.iceberg.deletes.BaseDVFileWriter(places.format(format_of.PUFFIN).build(), nothing)
+            writer = self.iceberg.deletes.BaseDVFileWriter(places.format(format_of.PUFFIN).build(), self.nothing())
             for position in range(count):
                 writer.delete(file.location(), position, table.spec(), file.partition())
             writer.close()
@@ -94,6 +93,16 @@ class Sink:
             writer.write(delete.set(file.location(), position))
         writer.close()
         return [writer.toDeleteFile()]
+
+    def nothing(self):
+        """A function that has null for everything."""
+        java = self.jvm.java.lang
+        class_of = java.Class.forName
+        handles = java.invoke.MethodHandles
+        constant = handles.constant(class_of("java.lang.Object"), None)
+        any_argument = self.jvm.java.util.Collections.singletonList(class_of("java.lang.Object"))
+        target = handles.dropArguments(constant, 0, any_argument)
+        return java.invoke.MethodHandleProxies.asInterfaceInstance(class_of("java.util.function.Function"), target)
 
     def write(self, table, spec, rows, deletes=False, counts=None, superseded=0):
         """Files for rows, one a partition; or equality deletes for the keys of rows. How many of the first rows came into which
