@@ -167,21 +167,26 @@ impl<'a> File<'a> {
         self.entry.referenced_data_file.map(|span| self.text(span))
     }
 
-    /// The one data file that position deletes are for: as written, or because both bounds of the column of paths are the
-    /// same. `None` for other files, and for deletes of several data files.
-    ///
-    /// Bounds of a path are of `file_path` by the specification; `DuckDB` gives them the id of `_file`. Bounds of other columns
-    /// say nothing: a delete file may hold the deleted rows, too, and a text in these may look like a path.
-    pub fn sole_data_file(&self) -> Option<&'a str> {
+    /// The one data file that position deletes are for: as written, or because both bounds of `file_path` are the same, as Java has
+    /// it. `None` for other files, and for deletes of several data files.
+    pub fn deleted_file(&self) -> Option<&'a str> {
         if self.content() != Content::PositionDeletes {
             return None;
         }
-        if let Some(path) = self.referenced_data_file() {
-            return Some(path);
-        }
-        let (lower, upper) = (self.lower_bounds()?, self.upper_bounds()?);
-        let bounds = |id| lower.clone().find(id).zip(upper.clone().find(id));
-        let (lower, upper) = bounds(reserved::DELETE_FILE_PATH).or_else(|| bounds(reserved::FILE_PATH))?;
+        self.referenced_data_file().or_else(|| self.sole_path(reserved::DELETE_FILE_PATH))
+    }
+
+    /// The same, where bounds may also have the id of `_file`, as `DuckDB` writes them. Readers that do not know this have more
+    /// deletes to look at, and find the same rows.
+    ///
+    /// Bounds of other columns say nothing: a delete file may hold the deleted rows, too, and a text in these may look like a path.
+    pub fn sole_data_file(&self) -> Option<&'a str> {
+        let of_positions = self.content() == Content::PositionDeletes;
+        self.deleted_file().or_else(|| self.sole_path(reserved::FILE_PATH).filter(|_| of_positions))
+    }
+
+    fn sole_path(&self, id: i32) -> Option<&'a str> {
+        let (lower, upper) = (self.lower_bounds()?.find(id)?, self.upper_bounds()?.find(id)?);
         if lower == upper { std::str::from_utf8(lower).ok() } else { None }
     }
 

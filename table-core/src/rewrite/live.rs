@@ -94,7 +94,7 @@ impl Collector {
                 "deletes are collected without a filter, because files are rewritten as a whole".to_owned(),
             ));
         }
-        let index = DeleteIndex::build(all, deletes)?;
+        let index = DeleteIndex::build_to_rewrite(all, deletes)?;
         let (manifests, numbers) = index.manifests();
         let tuples = manifests.iter().map(|(manifest, listed)| all.tuples(manifest, listed));
         let tuples = tuples.collect::<Result<Vec<_>, _>>()?;

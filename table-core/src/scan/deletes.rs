@@ -29,6 +29,17 @@ pub struct DeleteIndex {
     by_partition: BTreeMap<(i32, PartitionTuple), PartitionDeletes>,
     positions_by_path: HashMap<String, Vec<usize>>,
     vectors_by_path: HashMap<String, usize>,
+    sole_data_file: SoleDataFile,
+}
+
+/// How the one data file is found out that position deletes are for.
+#[derive(Clone, Copy, Default)]
+enum SoleDataFile {
+    /// As Java does.
+    #[default]
+    AsSpecified,
+    /// As is known of other writers, too.
+    AsWritten,
 }
 
 /// Deletes for the files of one partition. Numbers of files, by sequence number.
@@ -69,7 +80,24 @@ impl DeleteIndex {
         scan: &Scan,
         manifests: Vec<(Arc<Manifest>, ManifestFile)>,
     ) -> Result<DeleteIndex, ScanError> {
-        let mut index = DeleteIndex::default();
+        DeleteIndex::default().fill(scan, manifests)
+    }
+
+    /// The same for whoever rewrites the files: it knows of more position deletes which one file they are for.
+    pub(crate) fn build_to_rewrite(
+        scan: &Scan,
+        manifests: Vec<(Arc<Manifest>, ManifestFile)>,
+    ) -> Result<DeleteIndex, ScanError> {
+        let index = DeleteIndex { sole_data_file: SoleDataFile::AsWritten, ..DeleteIndex::default() };
+        index.fill(scan, manifests)
+    }
+
+    fn fill(
+        self,
+        scan: &Scan,
+        manifests: Vec<(Arc<Manifest>, ManifestFile)>,
+    ) -> Result<DeleteIndex, ScanError> {
+        let mut index = self;
         for (number, (manifest, listed)) in manifests.into_iter().enumerate() {
             index.manifests.push((Arc::clone(&manifest), listed.clone()));
             index.add_manifest(scan, number, &manifest, &listed)?;
@@ -218,7 +246,10 @@ impl DeleteIndex {
         tuple: impl FnOnce() -> PartitionTuple,
     ) -> Result<(), ScanError> {
         let number = self.files.len();
-        let of_one = file.sole_data_file();
+        let of_one = match self.sole_data_file {
+            SoleDataFile::AsSpecified => file.deleted_file(),
+            SoleDataFile::AsWritten => file.sole_data_file(),
+        };
         if file.format().eq_ignore_ascii_case("puffin") {
             let path = of_one.ok_or_else(|| {
                 ScanError::Damaged(format!(

@@ -47,8 +47,8 @@ pub struct Plan<'a> {
     knows_deletes: bool,
     /// The manifests carried over, in the parent's order; rewritten ones in place of theirs.
     carried: Vec<ManifestFile>,
-    /// Where in it a manifest of the parent is.
-    places: HashMap<String, usize>,
+    /// Where in it a manifest of the parent is; in several places if the parent lists it more than once.
+    places: HashMap<String, Vec<usize>>,
     replaced: usize,
 }
 
@@ -128,8 +128,8 @@ impl<'a> Plan<'a> {
         if let Some(line) = reasons.look {
             self.conflicts.look(&mut self.output, &line, manifest)?;
         }
-        if let Some(line) = reasons.line {
-            self.carry(&line, manifest)?;
+        if reasons.line.is_some() {
+            self.carry(path, manifest)?;
         }
         self.go_on();
         Ok(())
@@ -194,7 +194,9 @@ impl<'a> Plan<'a> {
                 self.reasons(&line.path).line = Some(line.clone());
             }
         }
-        self.places = lines.iter().enumerate().map(|(place, line)| (line.path.clone(), place)).collect();
+        for (place, line) in lines.iter().enumerate() {
+            self.places.entry(line.path.clone()).or_default().push(place);
+        }
         self.carried = lines;
         Ok(())
     }
@@ -239,12 +241,12 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn carry(&mut self, line: &ManifestFile, manifest: &Manifest) -> Result<(), SnapshotError> {
-        let rewritten = self.removal.apply(&mut self.output, &mut self.summary, line, manifest)?;
-        self.replaced += usize::from(rewritten.is_some());
-        let next = rewritten.unwrap_or_else(|| manifest.counted(line));
-        if let Some(place) = self.places.get(&line.path).and_then(|place| self.carried.get_mut(*place)) {
-            *place = next;
+    fn carry(&mut self, path: &str, manifest: &Manifest) -> Result<(), SnapshotError> {
+        for place in self.places.get(path).into_iter().flatten() {
+            let Some(line) = self.carried.get_mut(*place) else { continue };
+            let rewritten = self.removal.apply(&mut self.output, &mut self.summary, line, manifest)?;
+            self.replaced += usize::from(rewritten.is_some());
+            *line = rewritten.unwrap_or_else(|| manifest.counted(line));
         }
         Ok(())
     }

@@ -43,9 +43,10 @@ pub struct Rewrite<'a> {
     list: Option<String>,
     kept: Vec<ManifestFile>,
     chosen: Vec<ManifestFile>,
-    /// Manifests whose partitions are still to be counted, then those whose entries are still to be moved.
-    uncounted: BTreeMap<String, ManifestFile>,
-    unmoved: BTreeMap<String, ManifestFile>,
+    /// Manifests whose partitions are still to be counted, then those whose entries are still to be moved; by path, as often as
+    /// the parent lists them.
+    uncounted: BTreeMap<String, Vec<ManifestFile>>,
+    unmoved: BTreeMap<String, Vec<ManifestFile>>,
     /// How many files a partition has, then the number of its writer.
     files: BTreeMap<(Group, PartitionTuple), u64>,
     writers: BTreeMap<(Group, u64), ManifestWriter>,
@@ -85,8 +86,9 @@ impl<'a> Rewrite<'a> {
 
     /// What has to be seen next.
     pub fn wanted(&self) -> Wanted {
-        let lines =
-            |lines: &BTreeMap<String, ManifestFile>| Wanted::Manifests(lines.values().cloned().collect());
+        let lines = |lines: &BTreeMap<String, Vec<ManifestFile>>| {
+            Wanted::Manifests(lines.values().filter_map(|lines| lines.first()).cloned().collect())
+        };
         match &self.list {
             Some(list) => Wanted::Lists(vec![list.clone()]),
             None if !self.uncounted.is_empty() => lines(&self.uncounted),
@@ -104,17 +106,15 @@ impl<'a> Rewrite<'a> {
 
     /// Shows it a manifest that it wants. One that it does not want is passed over.
     pub fn give_manifest(&mut self, path: &str, manifest: &Manifest) -> Result<(), SnapshotError> {
-        if let Some(line) = self.uncounted.remove(path) {
-            self.count(&line, manifest)?;
+        if let Some(lines) = self.uncounted.remove(path) {
+            lines.iter().try_for_each(|line| self.count(line, manifest))?;
             if self.uncounted.is_empty() {
                 self.number_partitions();
             }
             return Ok(());
         }
-        match self.unmoved.remove(path) {
-            Some(line) => self.move_entries(&line, manifest),
-            None => Ok(()),
-        }
+        let lines = self.unmoved.remove(path).unwrap_or_default();
+        lines.iter().try_for_each(|line| self.move_entries(line, manifest))
     }
 
     /// Puts the snapshot together; `None` if no manifest was chosen.
@@ -148,7 +148,9 @@ impl<'a> Rewrite<'a> {
         let choice = &self.choice;
         let (chosen, kept) = lines.into_iter().partition(|line| choice(line));
         (self.chosen, self.kept) = (chosen, kept);
-        self.unmoved = self.chosen.iter().map(|line| (line.path.clone(), line.clone())).collect();
+        for line in &self.chosen {
+            self.unmoved.entry(line.path.clone()).or_default().push(line.clone());
+        }
         if self.clustering == Clustering::ByPartition {
             self.uncounted = self.unmoved.clone();
         }

@@ -113,3 +113,30 @@ fn a_filter_chooses_files_but_not_their_deletes() {
     let message = collect(&json!({}), &filter).unwrap_err().to_string();
     assert!(message.contains("collected without a filter"), "{message}");
 }
+
+/// As `DuckDB` writes it: in bounds of `_file`.
+#[test]
+fn position_deletes_of_one_file_are_for_it_alone_whichever_id_its_bounds_have() {
+    let metadata = table(&[json!([])]);
+    let request = ScanRequest::parse(b"{}").unwrap();
+    let (all, _) = Scan::new(&metadata, &request).unwrap();
+    let at = |number: i64| json!({"status": 0, "sequence_number": number, "file_sequence_number": number});
+    let read = |content, entries: &[Json]| {
+        let manifest = Manifest::decode(&manifest(&[], entries), LIMIT_BYTES).unwrap();
+        (Arc::new(manifest), listed(0, content))
+    };
+    let data = ["a", "b"].map(|path| entry(json!({"file_path": path, "entry": at(1)})));
+    let deletes = [("2147483646", "a"), ("2147483546", "b"), ("2", "a")].map(|(id, path)| {
+        entry(json!({"file_path": format!("d{id}"), "content": 1, "entry": at(2), "lower_bounds": {id: path},
+            "upper_bounds": {id: path}}))
+    });
+    let (manifest, listed) = read(ManifestContent::Data, &data);
+    let mut collector = Collector::new(&all, vec![read(ManifestContent::Deletes, &deletes)]).unwrap();
+    collector.add(&all, &manifest, &listed).unwrap();
+    let live = collector.finish();
+    let found: Vec<Vec<usize>> =
+        live.files.iter().map(|file| file.deletes.iter().copied().rev().collect()).collect();
+    assert_eq!(found, [[0, 2], [1, 2]]);
+    let sole: Vec<_> = live.deletes.iter().map(|delete| delete.data_file.as_deref()).collect();
+    assert_eq!(sole, [Some("a"), Some("b"), None]);
+}

@@ -1,12 +1,14 @@
 //! Rewriting manifests without changing what the table consists of.
 
+use table_core::manifest::avro_write::Codec;
 use table_core::manifest::data_file::DataFile;
 use table_core::manifest::entry::Status;
 use table_core::manifest::list::ManifestContent;
+use table_core::manifest::list_write::{self, ListHeader};
 use table_core::snapshot::change::{Change, Kind};
 use table_core::snapshot::rewrite::Clustering;
 
-use super::lake::{Lake, append, data, delete, equality, row_delta, unpartitioned};
+use super::lake::{Lake, append, data, delete, equality, replace, row_delta, unpartitioned};
 
 /// A table with a manifest for each of these files, named as `path:partition`.
 fn with(version: i32, files: &[&str]) -> Lake {
@@ -162,4 +164,41 @@ fn a_concurrent_rewrite_of_manifests_does_not_disturb_a_rewrite_of_files() {
     lake.commit(&change);
     assert_eq!(lake.show(), "b@2 n@4");
     assert_eq!(Change::new(Kind::Replace).operation(), "replace");
+}
+
+/// A table whose first manifest, of the file `a`, is listed twice, and which has a file `b` of its own manifest.
+fn listed_twice() -> Lake {
+    let mut lake = Lake::new(2);
+    lake.commit(&append(&[data("a", "x")]));
+    lake.commit(&append(&[data("b", "x")]));
+    let mut lines = lake.lines(2);
+    lines.push(lines.iter().find(|line| line.added_snapshot_id == 1).unwrap().clone());
+    let header = ListHeader {
+        format_version: 2,
+        snapshot_id: 2,
+        parent_id: Some(1),
+        sequence_number: 2,
+        next_row_id: 0,
+    };
+    let list = list_write::write(&header, lines, Codec::Null, [7; 16]).unwrap();
+    let path = lake.metadata.snapshot(2).unwrap().manifest_list().unwrap().unwrap();
+    lake.files.insert(path, list.bytes);
+    assert_eq!(lake.show(), "a@1 a@1 b@2");
+    lake
+}
+
+#[test]
+fn a_manifest_that_is_listed_twice_has_its_files_twice() {
+    let mut lake = listed_twice();
+    lake.commit(&delete(&["a"]));
+    assert_eq!((lake.show().as_str(), lake.summary("deleted-data-files").as_deref()), ("b@2", Some("2")));
+    let mut lake = listed_twice();
+    let removed = [data("a", "x"), data("a", "x")];
+    lake.commit(&replace(&removed, &[data("aa", "x")], 2));
+    assert_eq!(lake.show(), "aa@3 b@2");
+    for clustering in [Clustering::AsRead, Clustering::ByPartition] {
+        let mut lake = listed_twice();
+        lake.rewrite(|_| true, clustering).unwrap();
+        assert_eq!((lake.show().as_str(), lake.lines(3).len()), ("a@1 a@1 b@2", 1));
+    }
 }
