@@ -1,7 +1,7 @@
 //! The Firn catalog: an Apache Iceberg REST service over SQLite or PostgreSQL.
 //!
 //! Modules to the left may use modules to the right, never the other way:
-//! `server → api → schedule → catalog → { storage, store } → { clock, id, folders, config }`.
+//! `server → api → schedule → catalog → { storage, store } → { clock, id, folders, work, config }`.
 
 pub mod api;
 pub mod catalog;
@@ -13,3 +13,4 @@ pub mod schedule;
 pub mod server;
 pub mod storage;
 pub mod store;
+pub mod work;

@@ -88,6 +88,7 @@ A file with every default:
 
     [limits]
     body-bytes = 33554432                    # largest request
+    bodies-bytes = 268435456                 # memory for the large requests of all clients together
     request-ms = 60000                       # longest request
     header-ms = 10000                        # longest wait for a request's headers
     drain-ms = 30000                         # longest wait for requests in flight on shutdown
@@ -103,6 +104,7 @@ A file with every default:
     task-files = 5000                        # files in each plan task of a larger one
     submit-after-ms = 10000                  # longest wait for a plan; after it the client polls
     expiry-seconds = 3600                    # how long plans and plan tasks can be fetched
+    memory-bytes = 268435456                 # memory for long filters that are being worked on
     parallel-manifests = 4                   # manifests read at once for one request
 
     [maintenance]

@@ -33,6 +33,7 @@ use crate::storage::Files;
 use crate::storage::documents::Documents;
 use crate::storage::manifests::Manifests;
 use crate::store::db::{Db, DbOptions};
+use crate::work::{Allowance, Turns};
 
 /// A server that has opened everything and listens, but does not answer yet.
 pub struct Server {
@@ -70,12 +71,14 @@ impl Server {
         );
         let manifests =
             Manifests::new(files.clone(), config.cache.manifest_bytes, config.limits.metadata_bytes);
-        let scans = Scans::new(manifests, config.planning.clone());
+        let turns = Turns::new();
+        let scans = Scans::new(manifests, config.planning.clone(), turns.clone());
         let catalog = Arc::new(Catalog::new(
             db.clone(),
             files,
             documents,
             scans,
+            turns.clone(),
             clock.clone(),
             config.retention.clone(),
         ));
@@ -100,6 +103,8 @@ impl Server {
             prometheus: prometheus.clone(),
             draining: stop.clone(),
             changes: changes.clone(),
+            turns,
+            bodies: Allowance::new(config.limits.bodies_bytes),
             in_flight: metrics::gauge!("firn_http_requests_in_flight"),
             endpoints: Vec::new(),
         });

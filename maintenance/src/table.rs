@@ -42,7 +42,7 @@ pub fn live(
         stats_fields: Vec::new(),
         rows_min: None,
     };
-    let (all, _) = Scan::new(metadata, &request)?;
+    let (all, _) = Scan::new(metadata, request)?;
     let lines: Vec<_> =
         manifests_of(files, snapshot)?.into_iter().filter(ManifestFile::may_have_live_files).collect();
     let (data, deletes): (Vec<_>, Vec<_>) =

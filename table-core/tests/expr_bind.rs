@@ -264,7 +264,9 @@ fn a_bound_expression_can_be_sent_back() {
         "dec in [\"1.00\", \"2.00\"] | str not-eq \"x\"",
     ] {
         let filter = bound(text).unwrap();
-        let sent = Expression::parse(&filter.to_expression().to_json().to_string()).unwrap();
+        let mut sent = Vec::new();
+        filter.push_json(&mut sent);
+        let sent = Expression::parse(str::from_utf8(&sent).unwrap()).unwrap();
         let again = bind(&sent, &schema().columns().unwrap().root, NameMatching::CaseSensitive).unwrap();
         assert_eq!(again, filter);
     }

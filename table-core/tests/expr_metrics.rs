@@ -201,7 +201,10 @@ fn nan_is_no_number() {
     let all_nan = file(5, "double", [10, 0, 10], Json::Null, Json::Null);
     check(&all_nan, "double is-nan", "all");
     check(&all_nan, "double not-nan", "no");
-    check(&all_nan, "double gt 5", "no");
+    check(&all_nan, "double lt 5", "no");
+    check(&all_nan, "double gt 5", "some");
+    check(&all_nan, "not double gt 5", "some");
+    check(&all_nan, "not not double lt 5", "no");
     check(&all_nan, "double not-eq 5", "all");
     check(&all_nan, "double in [1, 2]", "no");
     let nan_or_null = file(5, "double", [10, 4, 6], Json::Null, Json::Null);
@@ -210,7 +213,12 @@ fn nan_is_no_number() {
     check(&nan_or_null, "double not-in [1, 2]", "all");
     let some_nan = file(5, "double", [10, 0, 3], json!(1), json!(2));
     check(&some_nan, "double lt 3", "some");
-    check(&some_nan, "double gt 3", "no");
+    check(&some_nan, "double lt 1", "no");
+    check(&some_nan, "double eq 3", "no");
+    check(&some_nan, "double gt 3", "some");
+    check(&some_nan, "double gt-eq 3", "some");
+    check(&some_nan, "not double lt 3", "some");
+    check(&some_nan, "not double gt 0", "some");
     check(&some_nan, "double not-eq 3", "all");
     let none = file(5, "double", [10, 0, 0], json!(1), json!(2));
     check(&none, "double lt 3", "all");

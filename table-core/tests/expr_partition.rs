@@ -95,7 +95,9 @@ fn summaries_of_floats_may_hide_nan() {
             ("double is-nan", true),
             ("double not-nan", false),
             ("double not-null", true),
-            ("double gt 5", false),
+            ("double lt 5", false),
+            ("double gt 5", true),
+            ("not double gt 5", true),
             ("double not-eq 5", true),
         ],
     );
@@ -107,20 +109,21 @@ fn summaries_of_floats_may_hide_nan() {
             ("double is-nan", true),
             ("double not-null", true),
             ("double not-nan", true),
-            ("double gt 5", false),
+            ("double lt 5", false),
+            ("double gt 5", true),
         ],
     );
     check_manifest(
         "identity(5)",
         "double",
         (true, Some(false), none(), none()),
-        &[("double is-nan", false), ("double not-null", false)],
+        &[("double is-nan", false), ("double not-null", false), ("double gt 5", false)],
     );
     check_manifest(
         "identity(5)",
         "double",
         (false, None, json!(1), json!(1)),
-        &[("double not-eq 1", true), ("double gt 1", false)],
+        &[("double not-eq 1", true), ("double gt 1", true), ("double lt 1", false)],
     );
 }
 
@@ -195,7 +198,10 @@ fn partitions_are_judged_without_nulls_being_small() {
     check("double lt 5", Some(Value::Double(4.0)), true);
     check("double lt 5", None, false);
     check("double lt 5", Some(Value::Double(f64::NAN)), false);
-    check("double gt 5", Some(Value::Double(f64::NAN)), false);
+    check("double gt 5", Some(Value::Double(f64::NAN)), true);
+    check("double gt-eq 5", Some(Value::Double(f64::NAN)), true);
+    check("not double gt 5", Some(Value::Double(f64::NAN)), true);
+    check("double eq 5", Some(Value::Double(f64::NAN)), false);
     check("double not-eq 5", None, true);
     check("double not-eq 5", Some(Value::Double(f64::NAN)), true);
     check("double is-null", None, true);

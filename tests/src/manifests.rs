@@ -28,6 +28,37 @@ pub async fn append(client: &Client, path: &str, snapshot_id: i64, files: &[u32]
     (snapshot_id, list)
 }
 
+/// What a manifest says about one column of a file of two rows.
+pub struct Column {
+    /// Its id.
+    pub id: i32,
+    /// Its least value, in binary form.
+    pub lower: Vec<u8>,
+    /// Its greatest value.
+    pub upper: Vec<u8>,
+    /// How many values are NaN, if that was counted.
+    pub nans: Option<i64>,
+}
+
+/// Appends one manifest of files `data/<number>.parquet` to a table, of which the columns are known as told.
+pub async fn append_columns(client: &Client, path: &str, snapshot_id: i64, files: Vec<Column>) {
+    let loaded = client.get(path).await.expect(200).json();
+    let location = loaded["metadata"]["location"].as_str().expect("a location").to_owned();
+    let manifest = format!("{location}/metadata/{snapshot_id}-m.avro");
+    let count = u32::try_from(files.len()).expect("a few files");
+    let entries = files
+        .into_iter()
+        .enumerate()
+        .map(|(number, column)| file_entry(&format!("{location}/data/{number}.parquet"), 2, column));
+    let bytes = write(&entry_schema(), entries);
+    let lines = vec![line(&manifest, bytes.len(), snapshot_id, count)];
+    std::fs::write(fixture::local(&manifest), bytes).expect("a manifest");
+    let list = format!("{location}/metadata/snap-{snapshot_id}.avro");
+    std::fs::write(fixture::local(&list), write(&list_schema(), lines.into_iter())).expect("a manifest list");
+    let updates = fixture::append(&loaded["metadata"], snapshot_id, "files");
+    client.post(path, &fixture::commit(&[], &updates)).await.expect(200);
+}
+
 fn write(schema: &Value, records: impl Iterator<Item = Avro>) -> Vec<u8> {
     let schema = Schema::parse(schema).expect("an Avro schema");
     let mut writer = Writer::new(&schema, Vec::new());
@@ -58,6 +89,8 @@ fn entry_schema() -> Value {
         field(102, "partition", record("r102", &[])),
         field(103, "record_count", "long"),
         field(104, "file_size_in_bytes", "long"),
+        field(109, "value_counts", pairs(119, "long")),
+        field(137, "nan_value_counts", pairs(138, "long")),
         field(125, "lower_bounds", pairs(126, "bytes")),
         field(128, "upper_bounds", pairs(129, "bytes")),
     ];
@@ -71,20 +104,28 @@ fn entry_schema() -> Value {
 
 /// A file whose `id`s are its number times ten and the nine behind.
 fn entry(path: &str, number: u32) -> Avro {
-    let bound = |id: i64| {
-        let pair = [("key", Avro::Int(1)), ("value", Avro::Bytes(id.to_le_bytes().to_vec()))];
-        Avro::Array(vec![Avro::Record(named(pair))])
-    };
+    let bound = |id: i64| id.to_le_bytes().to_vec();
     let first = i64::from(number) * 10;
+    file_entry(path, 10, Column { id: 1, lower: bound(first), upper: bound(first + 9), nans: None })
+}
+
+fn file_entry(path: &str, rows: i64, column: Column) -> Avro {
+    let Column { id, lower, upper, nans } = column;
+    let pairs = |value: Option<Avro>| {
+        let pair = |value| Avro::Record(named([("key", Avro::Int(id)), ("value", value)]));
+        Avro::Array(value.map(pair).into_iter().collect())
+    };
     let file = named([
         ("content", Avro::Int(0)),
         ("file_path", Avro::String(path.to_owned())),
         ("file_format", Avro::String("PARQUET".to_owned())),
         ("partition", Avro::Record(Vec::new())),
-        ("record_count", Avro::Long(10)),
+        ("record_count", Avro::Long(rows)),
         ("file_size_in_bytes", Avro::Long(1_000)),
-        ("lower_bounds", bound(first)),
-        ("upper_bounds", bound(first + 9)),
+        ("value_counts", pairs(nans.map(|_| Avro::Long(rows)))),
+        ("nan_value_counts", pairs(nans.map(Avro::Long))),
+        ("lower_bounds", pairs(Some(Avro::Bytes(lower)))),
+        ("upper_bounds", pairs(Some(Avro::Bytes(upper)))),
     ]);
     let null = Avro::Union(0, Box::new(Avro::Null));
     Avro::Record(named([("status", Avro::Int(1)), ("snapshot_id", null), ("data_file", Avro::Record(file))]))

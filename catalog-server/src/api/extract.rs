@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
@@ -15,6 +16,7 @@ use crate::catalog::context::{Caller, Context, JobAttempt};
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouses::Warehouse;
+use crate::work::{Allowance, INLINE_BYTES_MAX, Share, Turns};
 
 use super::App;
 use super::error::ApiError;
@@ -181,14 +183,64 @@ pub struct Change {
     pub job: Option<JobAttempt>,
     /// The request's id.
     pub request_id: Uuid,
+    turns: Turns,
+    /// The memory that the body takes, as long as the request is worked on.
+    _memory: Share,
 }
 
 impl Change {
-    /// Reads the body as JSON.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        serde_json::from_slice(&self.body)
-            .map_err(|error| ApiError::bad_request(format!("Malformed request body: {error}")))
+    /// Reads the body as JSON, away from the request threads if it is large.
+    pub async fn json<T: DeserializeOwned + Send + 'static>(&self) -> Result<T, ApiError> {
+        let body = self.body.clone();
+        let read = self.turns.run(body.len(), move || serde_json::from_slice(&body)).await;
+        read.map_err(|error| ApiError::bad_request(format!("Malformed request body: {error}")))
     }
+
+    /// Does work that goes through the whole body, away from the request threads if it is large.
+    pub async fn read<T: Send + 'static>(&self, work: impl FnOnce(&[u8]) -> T + Send + 'static) -> T {
+        let body = self.body.clone();
+        self.turns.run(body.len(), move || work(&body)).await
+    }
+}
+
+/// Why a body could not be had.
+enum BodyError {
+    TooLarge,
+    /// There is no memory for it beside the bodies of others.
+    Busy,
+    Broken(String),
+}
+
+/// Collects a body. One that is large takes its part of the memory for such as it comes in.
+async fn collect(body: Body, limit_bytes: usize, memory: &Allowance) -> Result<(Bytes, Share), BodyError> {
+    let broken = |error: Box<dyn std::error::Error + Send + Sync>| {
+        if error.is::<LengthLimitError>() {
+            BodyError::TooLarge
+        } else {
+            BodyError::Broken(error.to_string())
+        }
+    };
+    let mut body = Limited::new(body, limit_bytes);
+    let (mut first, mut content, mut share) = (Bytes::new(), Vec::new(), Share::none());
+    let mut taken = INLINE_BYTES_MAX;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        // Most bodies come in one piece, and are not copied.
+        if first.is_empty() && content.is_empty() {
+            first = data;
+        } else {
+            if content.is_empty() {
+                content = std::mem::take(&mut first).into();
+            }
+            content.extend_from_slice(&data);
+        }
+        let bytes = first.len() + content.capacity();
+        if bytes > taken {
+            share.add(memory.try_take(bytes - taken).ok_or(BodyError::Busy)?);
+            taken = bytes;
+        }
+    }
+    Ok((if content.is_empty() { first } else { content.into() }, share))
 }
 
 impl FromRequest<App> for Change {
@@ -199,10 +251,10 @@ impl FromRequest<App> for Change {
         let limit_bytes = app.limits.body_bytes;
         // Half of the request's time is for the body, the rest for the work.
         let patience = Duration::from_millis(app.limits.request_ms / 2);
-        let collected = tokio::time::timeout(patience, Limited::new(body, limit_bytes).collect()).await;
-        let body = match collected {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+        let collected = tokio::time::timeout(patience, collect(body, limit_bytes, &app.bodies)).await;
+        let (body, memory) = match collected {
+            Ok(Ok(collected)) => collected,
+            Ok(Err(BodyError::TooLarge)) => {
                 return Err(ApiError::new(
                     StatusCode::PAYLOAD_TOO_LARGE,
                     "BadRequestException",
@@ -211,7 +263,15 @@ impl FromRequest<App> for Change {
                     ),
                 ));
             }
-            Ok(Err(error)) => {
+            Ok(Err(BodyError::Busy)) => {
+                return Err(ApiError::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "ServiceUnavailableException",
+                    "the server is busy with the large requests of others; nothing was changed, try again in a moment, or \
+                     raise `limits.bodies-bytes`",
+                ));
+            }
+            Ok(Err(BodyError::Broken(error))) => {
                 return Err(ApiError::bad_request(format!("cannot read the request body: {error}")));
             }
             Err(_) => {
@@ -239,6 +299,8 @@ impl FromRequest<App> for Change {
             idempotency_key: idempotency_key(&parts.headers)?,
             job: job(&parts.headers)?,
             request_id: request_id(&parts),
+            turns: app.turns.clone(),
+            _memory: memory,
         })
     }
 }

@@ -28,7 +28,7 @@ where
     let Some(key) = change.idempotency_key else {
         return Ok(answer(&detached(app, context, work).await?));
     };
-    context.idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(change) });
+    context.idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(change).await });
     if let Some(response) = recall(app, &context).await? {
         return Ok(response);
     }
@@ -92,11 +92,15 @@ pub fn document(served: &Served) -> Response {
     response
 }
 
-fn fingerprint(change: &Change) -> String {
-    let mut hash = Sha256::new();
-    for part in [change.method.as_bytes(), change.resource.as_bytes(), &change.body] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    format!("{:x}", hash.finalize())
+async fn fingerprint(change: &Change) -> String {
+    let (method, resource) = (change.method.clone(), change.resource.clone());
+    let hash = change.read(move |body| {
+        let mut hash = Sha256::new();
+        for part in [method.as_bytes(), resource.as_bytes(), body] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize()
+    });
+    format!("{:x}", hash.await)
 }

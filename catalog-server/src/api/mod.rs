@@ -28,6 +28,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::catalog::Catalog;
 use crate::config::{Limits, Retention};
 use crate::schedule::Schedule;
+use crate::work::{Allowance, Turns};
 
 use error::ApiError;
 
@@ -51,6 +52,10 @@ pub struct Parts {
     pub draining: CancellationToken,
     /// Changes that go on although their client has gone; shutdown waits for them.
     pub changes: TaskTracker,
+    /// Turns at work on large requests.
+    pub turns: Turns,
+    /// Memory for the bodies of large requests.
+    pub bodies: Allowance,
     /// Requests being answered now.
     pub in_flight: metrics::Gauge,
     /// `GET /v1/{prefix}/namespaces` and so on: what `/v1/config` advertises.

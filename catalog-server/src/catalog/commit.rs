@@ -3,6 +3,9 @@
 //! The order is always the same: take turns in process, work out what the updates mean ([`super::draft`]), write the
 //! new metadata files and swap the pointers in one short transaction ([`super::write`]).
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use serde_json::value::RawValue;
 use table_core::commit::request::{TableCommit, TransactionCommit};
 use table_core::commit::requirement::TableRequirement;
@@ -36,6 +39,8 @@ pub struct NewTable {
     pub write_order: Option<Box<RawValue>>,
     /// Table properties, in order.
     pub properties: Vec<(String, String)>,
+    /// How long the request is that says so.
+    pub size_bytes: usize,
 }
 
 /// How a table that is there already is reported to whoever wants to create it.
@@ -58,9 +63,10 @@ impl Catalog {
         identifier: &Identifier,
         new: NewTable,
     ) -> Result<Answer, CatalogError> {
+        let size_bytes = new.size_bytes;
         let (namespace, metadata) = self.new_metadata(warehouse, identifier, new).await?;
         let namespace_id = namespace.namespace_id;
-        let next = match self.next(warehouse, identifier, metadata, None).await {
+        let next = match self.next(warehouse, identifier, metadata, size_bytes, None).await {
             Ok(next) => next,
             Err(error) => {
                 return Err(self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await);
@@ -80,12 +86,14 @@ impl Catalog {
         identifier: &Identifier,
         new: NewTable,
     ) -> Result<Answer, CatalogError> {
+        let size_bytes = new.size_bytes;
         let (_, metadata) = self.new_metadata(warehouse, identifier, new).await?;
         if let Err(error) = self.check_free(warehouse, &Folders::by_table(warehouse, &metadata)?).await {
             return Err(self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await);
         }
         self.files.create_table_folders(metadata.location()).await?;
-        let body = crate::storage::documents::staged(&metadata.to_bytes());
+        let body =
+            self.turns.run(size_bytes, move || crate::storage::documents::staged(&metadata.to_bytes())).await;
         if context.idempotency.is_some() {
             let tx = self.db.write(self.clock.now_ms()).await?;
             self.conclude(tx, context, Record::Body(&body)).await?;
@@ -99,9 +107,9 @@ impl Catalog {
         context: &Context,
         warehouse: &Warehouse,
         identifier: &Identifier,
-        body: &[u8],
+        body: Bytes,
     ) -> Result<Answer, CatalogError> {
-        let commit = TableCommit::parse(body)?;
+        let commit = self.turns.run(body.len(), move || TableCommit::parse(&body)).await?;
         if let Some(named) = &commit.identifier
             && (named.namespace != identifier.namespace.levels() || named.name != identifier.name)
         {
@@ -110,8 +118,9 @@ impl Catalog {
                 named.name
             )));
         }
-        let mut served =
-            self.commit(context, warehouse, &[(identifier.clone(), commit)], Origin::Commit).await?;
+        let mut served = self
+            .commit(context, warehouse, &[(identifier.clone(), Arc::new(commit))], Origin::Commit)
+            .await?;
         Ok(served.pop().map_or(Answer::Nothing, Answer::Document))
     }
 
@@ -120,16 +129,16 @@ impl Catalog {
         &self,
         context: &Context,
         warehouse: &Warehouse,
-        body: &[u8],
+        body: Bytes,
     ) -> Result<Answer, CatalogError> {
-        let transaction = TransactionCommit::parse(body)?;
+        let transaction = self.turns.run(body.len(), move || TransactionCommit::parse(&body)).await?;
         if transaction.table_changes.len() > TRANSACTION_TABLES_MAX {
             return Err(CatalogError::Invalid(format!(
                 "the transaction changes {} tables, at most {TRANSACTION_TABLES_MAX} are allowed",
                 transaction.table_changes.len()
             )));
         }
-        let mut commits: Vec<(Identifier, TableCommit)> = Vec::new();
+        let mut commits: Vec<(Identifier, Arc<TableCommit>)> = Vec::new();
         let mut seen = std::collections::HashSet::new();
         for (named, commit) in transaction.table_changes {
             let identifier = Identifier::new(Namespace::new(named.namespace)?, named.name)?;
@@ -138,7 +147,7 @@ impl Catalog {
                     "table `{identifier}` appears twice in the transaction; put its updates into one change"
                 )));
             }
-            commits.push((identifier, commit));
+            commits.push((identifier, Arc::new(commit)));
         }
         self.commit(context, warehouse, &commits, Origin::Transaction).await?;
         Ok(Answer::Nothing)
@@ -148,7 +157,7 @@ impl Catalog {
         &self,
         context: &Context,
         warehouse: &Warehouse,
-        commits: &[(Identifier, TableCommit)],
+        commits: &[(Identifier, Arc<TableCommit>)],
         origin: Origin,
     ) -> Result<Vec<Served>, CatalogError> {
         let result = self.commit_in_turn(context, warehouse, commits, origin).await;
@@ -161,7 +170,7 @@ impl Catalog {
         &self,
         context: &Context,
         warehouse: &Warehouse,
-        commits: &[(Identifier, TableCommit)],
+        commits: &[(Identifier, Arc<TableCommit>)],
         origin: Origin,
     ) -> Result<Vec<Served>, CatalogError> {
         warehouse.require_writable()?;
@@ -198,7 +207,7 @@ impl Catalog {
     async fn find_all(
         &self,
         warehouse: &Warehouse,
-        commits: &[(Identifier, TableCommit)],
+        commits: &[(Identifier, Arc<TableCommit>)],
     ) -> Result<Vec<Option<Tabular>>, CatalogError> {
         if let [(identifier, _)] = commits {
             return Ok(vec![self.find_object(warehouse, identifier).await?]);

@@ -30,9 +30,6 @@ use super::{Catalog, namespaces};
 /// The table property by which a table asks to be planned here or there.
 const MODE: &str = ScanPlanningMode::TABLE_PROPERTY;
 
-/// Documents above this size are worked on away from the request threads: a megabyte takes milliseconds.
-const INLINE_BYTES_MAX: usize = 64 << 10;
-
 /// A change that was worked out and is ready to be written.
 pub(super) enum Draft {
     /// The updates change nothing.
@@ -62,7 +59,7 @@ impl Catalog {
         &self,
         warehouse: &Warehouse,
         identifier: &Identifier,
-        commit: &TableCommit,
+        commit: &Arc<TableCommit>,
         row: Option<Tabular>,
     ) -> Result<Draft, CatalogError> {
         let Some(found) = row else {
@@ -77,21 +74,20 @@ impl Catalog {
         }
         let document = self.documents.table(&found.metadata_location).await?;
         let base = document.parsed().clone();
-        let mut updates = commit.updates.clone();
+        let mut commit = commit.clone();
         let mut list = None;
         if let Err(refusal) = check_requirements(Some(&base), &commit.requirements) {
-            let Some(rebased) = self.rebase(warehouse, &base, commit).await else {
+            let Some(rebased) = self.rebase(warehouse, &base, &commit).await else {
                 return Err(refusal.into());
             };
-            updates = rebased.commit.updates;
+            commit = Arc::new(rebased.commit);
             list = Some(Box::new((rebased.list.0, Bytes::from(rebased.list.1))));
         }
         let now_ms = self.clock.now_ms();
-        let added = updates.clone();
         let base_location = found.metadata_location.clone();
-        let worked_on = base.clone();
-        let applied = off_thread(document.json().len(), move || {
-            let applied = commit::apply(&worked_on, &base_location, &updates, now_ms)?;
+        let (worked_on, updates) = (base.clone(), commit.clone());
+        let applied = self.turns.run(document.json().len() + commit.size_bytes, move || {
+            let applied = commit::apply(&worked_on, &base_location, &updates.updates, now_ms)?;
             let json = if applied.changed { applied.metadata.to_bytes() } else { Vec::new() };
             let superseded = Superseded::between(&worked_on, &applied.metadata).to_json();
             Ok::<_, CatalogError>((applied, json, superseded))
@@ -105,14 +101,15 @@ impl Catalog {
             check_planning_mode(&metadata)?;
         }
         let (folders, claims) = folders_after(warehouse, &base, &metadata)?;
-        self.check_new_snapshots(warehouse, Some(found.tabular_id), &folders, &added).await?;
+        self.check_new_snapshots(warehouse, Some(found.tabular_id), &folders, &commit.updates).await?;
         let location = file_name::next_location(
             &found.metadata_location,
             metadata.location(),
             metadata.properties(),
             id::random(),
         );
-        let document = Document::made(&location, &json, metadata.clone());
+        let (made, bytes) = (metadata.clone(), json.len());
+        let document = self.turns.run(bytes, move || Document::made(&location, &json, made)).await;
         let next = Next { identifier: identifier.clone(), document, metadata, superseded, folders, claims };
         Ok(Draft::Update { found, next, expired, list })
     }
@@ -121,20 +118,24 @@ impl Catalog {
         &self,
         warehouse: &Warehouse,
         identifier: &Identifier,
-        commit: &TableCommit,
+        commit: &Arc<TableCommit>,
     ) -> Result<Draft, CatalogError> {
         if !creates(commit) {
             return Err(CatalogError::NoSuchTable(identifier.clone()));
         }
         check_requirements(None, &commit.requirements)?;
         let namespace = self.require_namespace(warehouse, &identifier.namespace).await?;
-        let mut updates = commit.updates.clone();
-        if !updates.iter().any(|update| matches!(update, TableUpdate::SetLocation { .. })) {
-            let location = base_location(warehouse, &namespace, identifier)?;
-            updates.push(TableUpdate::SetLocation { location });
-        }
-        let metadata = commit::build(&updates, id::random(), self.clock.now_ms())?;
-        let next = match self.next(warehouse, identifier, metadata, Some(&commit.updates)).await {
+        let is_placed = commit.updates.iter().any(|update| matches!(update, TableUpdate::SetLocation { .. }));
+        let location = if is_placed { None } else { Some(base_location(warehouse, &namespace, identifier)?) };
+        let (updates, uuid, now_ms) = (commit.clone(), id::random(), self.clock.now_ms());
+        let metadata = self.turns.run(commit.size_bytes, move || {
+            let mut updates = updates.updates.clone();
+            updates.extend(location.map(|location| TableUpdate::SetLocation { location }));
+            commit::build(&updates, uuid, now_ms)
+        });
+        let metadata = metadata.await?;
+        let next = self.next(warehouse, identifier, metadata, commit.size_bytes, Some(&commit.updates)).await;
+        let next = match next {
             Ok(next) => next,
             Err(error) => {
                 let error = self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await;
@@ -161,15 +162,18 @@ impl Catalog {
             Some(location) => location,
             None => base_location(warehouse, &namespace, identifier)?,
         };
-        let request = CreateTable {
-            schema: &new.schema,
-            partition_spec: new.partition_spec.as_deref(),
-            write_order: new.write_order.as_deref(),
-            location,
-            properties: new.properties,
-        };
-        let metadata = create(&request, id::random(), self.clock.now_ms())?;
-        Ok((namespace, metadata))
+        let (uuid, now_ms) = (id::random(), self.clock.now_ms());
+        let metadata = self.turns.run(new.size_bytes, move || {
+            let request = CreateTable {
+                schema: &new.schema,
+                partition_spec: new.partition_spec.as_deref(),
+                write_order: new.write_order.as_deref(),
+                location,
+                properties: new.properties,
+            };
+            create(&request, uuid, now_ms)
+        });
+        Ok((namespace, metadata.await?))
     }
 
     /// The first metadata file of a new table.
@@ -178,6 +182,7 @@ impl Catalog {
         warehouse: &Warehouse,
         identifier: &Identifier,
         metadata: TableMetadata,
+        size_bytes: usize,
         updates: Option<&[TableUpdate]>,
     ) -> Result<Next, CatalogError> {
         check_planning_mode(&metadata)?;
@@ -188,7 +193,11 @@ impl Catalog {
         }
         let location = file_name::first_location(metadata.location(), metadata.properties(), id::random());
         let metadata = Arc::new(metadata);
-        let document = Document::made(&location, &metadata.to_bytes(), metadata.clone());
+        let made = metadata.clone();
+        let document = self
+            .turns
+            .run(size_bytes, move || Document::made(&location, &made.to_bytes(), made.clone()))
+            .await;
         let superseded = Superseded::by_creation(&metadata, self.clock.now_ms()).to_json();
         Ok(Next { identifier: identifier.clone(), document, metadata, superseded, folders, claims: true })
     }
@@ -275,18 +284,5 @@ pub(super) fn base_location(
             Ok(locations::own_folder(base, &identifier.name, id::random()))
         }
         None => Ok(locations::default_location(&warehouse.location.to_string(), identifier, id::random())),
-    }
-}
-
-async fn off_thread<T: Send + 'static>(
-    bytes: usize,
-    work: impl FnOnce() -> Result<T, CatalogError> + Send + 'static,
-) -> Result<T, CatalogError> {
-    if bytes <= INLINE_BYTES_MAX {
-        return work();
-    }
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(CatalogError::Internal(error.to_string())),
     }
 }

@@ -30,10 +30,12 @@ mod locks;
 pub mod names;
 mod namespaces;
 mod objects;
+mod plan_id;
 mod plan_task;
 mod purge;
 mod rebase;
 mod reports;
+mod scan_parts;
 pub mod scans;
 pub mod tables;
 pub mod views;
@@ -50,6 +52,7 @@ use crate::storage::Files;
 use crate::storage::documents::Documents;
 use crate::store::db::Db;
 use crate::store::error::StoreError;
+use crate::work::Turns;
 
 /// How often a change is worked out anew because others were faster.
 const ATTEMPTS_MAX: usize = 32;
@@ -62,6 +65,7 @@ pub struct Catalog {
     clock: Clock,
     retention: Retention,
     scans: scans::Scans,
+    turns: Turns,
     locks: locks::Locks,
     warehouses: RwLock<HashMap<String, Warehouse>>,
     purge_wanted: tokio::sync::Notify,
@@ -74,6 +78,7 @@ impl Catalog {
         files: Files,
         documents: Documents,
         scans: scans::Scans,
+        turns: Turns,
         clock: Clock,
         retention: Retention,
     ) -> Self {
@@ -84,6 +89,7 @@ impl Catalog {
             clock,
             retention,
             scans,
+            turns,
             locks: locks::Locks::default(),
             warehouses: RwLock::default(),
             purge_wanted: tokio::sync::Notify::new(),

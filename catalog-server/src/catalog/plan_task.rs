@@ -3,7 +3,8 @@
 //! A task says all that is needed to do it. It is signed, so that nobody can change it or make one, and bound to the
 //! table, the caller and a time.
 
-use std::io::{Read, Write};
+use std::borrow::Cow;
+use std::io::Read;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,73 +13,178 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
+use table_core::scan::error::ScanError;
+use table_core::scan::request::ScanRequest;
 use uuid::Uuid;
 
 /// Raised when the meaning of a task changes, so that an older one is refused instead of misunderstood.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const TAG_BYTES: usize = 32;
+/// The weight of a task's scan stands before its content, so that memory can be set aside before that is unpacked.
+const WEIGHT_BYTES: usize = 8;
+
+/// Requests up to this length are worked on without setting memory aside: there are as many as connections at most.
+const LIGHT_BYTES: usize = 16 << 10;
+/// Memory for each element of a list in a request: the value it becomes, twice for a moment.
+const ELEMENT_BYTES: usize = 64;
+/// Memory for each text in a request beside its characters: allocations of their own.
+const TEXT_BYTES: usize = 40;
+
+/// A scan as it was asked for, of a table as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ScanText {
+    /// The metadata file that says what the table was.
+    pub(super) metadata_location: String,
+    /// What was asked for: JSON in the client's own words.
+    pub(super) request: Box<str>,
+    key: [u8; 32],
+    weight_bytes: usize,
+}
+
+impl ScanText {
+    /// The scan of a request's body, without what has no effect on its plan.
+    ///
+    /// Fails if the body is not a JSON object.
+    pub(super) fn of_request(body: &[u8], metadata_location: &str) -> Result<ScanText, ScanError> {
+        let request = ScanRequest::essential(body)?.into_boxed_str();
+        Ok(ScanText::new(metadata_location.to_owned(), request))
+    }
+
+    /// The scan of a text that [`ScanRequest::essential`] made.
+    pub(super) fn new(metadata_location: String, request: Box<str>) -> ScanText {
+        let mut hash = Sha256::new();
+        hash.update((metadata_location.len() as u64).to_be_bytes());
+        hash.update(&metadata_location);
+        hash.update(&*request);
+        let weight_bytes = weight(request.as_bytes());
+        ScanText { metadata_location, request, key: hash.finalize().into(), weight_bytes }
+    }
+
+    /// What tells it from every other one.
+    pub(super) fn key(&self) -> &[u8; 32] {
+        &self.key
+    }
+
+    /// The memory that working on it takes, about; 0 if it is little.
+    pub(super) fn weight_bytes(&self) -> usize {
+        self.weight_bytes
+    }
+}
+
+/// A filter takes far more memory than its text, depending on what it is made of.
+fn weight(request: &[u8]) -> usize {
+    if request.len() <= LIGHT_BYTES {
+        return 0;
+    }
+    let elements = memchr::memchr_iter(b',', request).count();
+    let texts = memchr::memchr_iter(b'"', request).count() / 2;
+    3 * request.len() + ELEMENT_BYTES * elements + TEXT_BYTES * texts
+}
 
 /// A part of a scan to be planned.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PlanTask {
-    version: u32,
     /// The table it is for.
     pub(super) table: Uuid,
     /// Who asked for the scan.
     pub(super) caller: String,
     /// When it expires, in milliseconds since 1970.
     pub(super) expires_ms: i64,
-    /// The metadata file that says what the table was.
-    pub(super) metadata_location: String,
-    /// What was asked for: JSON.
-    pub(super) request: String,
+    /// What is to be planned.
+    pub(super) scan: ScanText,
     /// The manifests to go through, by their number in the scan: from the first to before the second.
     pub(super) manifests: (usize, usize),
     /// Which entries of them.
     pub(super) entries: (usize, usize),
 }
 
+/// A task as it is written down.
+#[derive(Deserialize, Serialize)]
+struct Content<'a> {
+    version: u32,
+    table: Uuid,
+    caller: Cow<'a, str>,
+    expires_ms: i64,
+    metadata_location: Cow<'a, str>,
+    request: Cow<'a, str>,
+    manifests: (usize, usize),
+    entries: (usize, usize),
+}
+
+/// A task that a client sent back, which is known to be one of ours.
+pub(super) struct SealedTask {
+    weight_bytes: usize,
+    content: Vec<u8>,
+}
+
 impl PlanTask {
-    pub(super) fn new(
-        table: Uuid,
-        caller: &str,
-        expires_ms: i64,
-        metadata_location: &str,
-        request: &str,
-    ) -> PlanTask {
+    pub(super) fn new(table: Uuid, caller: &str, expires_ms: i64, scan: ScanText) -> PlanTask {
         PlanTask {
-            version: VERSION,
             table,
             caller: caller.to_owned(),
             expires_ms,
-            metadata_location: metadata_location.to_owned(),
-            request: request.to_owned(),
+            scan,
             manifests: (0, 0),
             entries: (0, usize::MAX),
         }
     }
 
-    /// The task as a client carries it.
-    pub(super) fn seal(&self, key: &[u8]) -> String {
-        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+    /// The task for some manifests and entries of the scan, as a client carries it.
+    pub(super) fn seal(&self, key: &[u8], manifests: (usize, usize), entries: (usize, usize)) -> String {
+        let content = Content {
+            version: VERSION,
+            table: self.table,
+            caller: Cow::Borrowed(&self.caller),
+            expires_ms: self.expires_ms,
+            metadata_location: Cow::Borrowed(&self.scan.metadata_location),
+            request: Cow::Borrowed(&self.scan.request),
+            manifests,
+            entries,
+        };
+        let mut sealed = Vec::new();
+        sealed.extend_from_slice(&(self.scan.weight_bytes as u64).to_be_bytes());
+        let mut encoder = DeflateEncoder::new(sealed, Compression::fast());
         // A structure of strings and numbers always serialises, and memory takes all that is written.
-        drop(encoder.write_all(&serde_json::to_vec(self).unwrap_or_default()));
+        drop(serde_json::to_writer(&mut encoder, &content));
         let mut sealed = encoder.finish().unwrap_or_default();
         let tag = mac(key, &sealed).finalize().into_bytes();
         sealed.extend_from_slice(&tag);
         URL_SAFE_NO_PAD.encode(sealed)
     }
+}
 
-    /// The task that a client sent back; `None` if it is not one of ours.
-    pub(super) fn open(token: &str, key: &[u8]) -> Option<PlanTask> {
-        let sealed = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (content, tag) = sealed.split_at_checked(sealed.len().checked_sub(TAG_BYTES)?)?;
-        mac(key, content).verify_slice(tag).ok()?;
+impl SealedTask {
+    /// Checks the signature of a task; `None` if it is not one of ours.
+    pub(super) fn check(token: &str, key: &[u8]) -> Option<SealedTask> {
+        let mut content = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (signed, tag) = content.split_at_checked(content.len().checked_sub(TAG_BYTES)?)?;
+        mac(key, signed).verify_slice(tag).ok()?;
+        let weight = signed.first_chunk::<WEIGHT_BYTES>()?;
+        let weight_bytes = usize::try_from(u64::from_be_bytes(*weight)).ok()?;
+        content.truncate(content.len() - TAG_BYTES);
+        Some(SealedTask { weight_bytes, content })
+    }
+
+    /// As [`ScanText::weight_bytes`].
+    pub(super) fn weight_bytes(&self) -> usize {
+        self.weight_bytes
+    }
+
+    /// The task; `None` if it was made by another version.
+    pub(super) fn open(self) -> Option<PlanTask> {
         let mut json = Vec::new();
-        DeflateDecoder::new(content).read_to_end(&mut json).ok()?;
-        let task: PlanTask = serde_json::from_slice(&json).ok()?;
-        (task.version == VERSION).then_some(task)
+        DeflateDecoder::new(self.content.get(WEIGHT_BYTES..)?).read_to_end(&mut json).ok()?;
+        drop(self.content);
+        let task: Content<'_> = serde_json::from_slice(&json).ok()?;
+        (task.version == VERSION).then(|| PlanTask {
+            table: task.table,
+            caller: task.caller.into_owned(),
+            expires_ms: task.expires_ms,
+            scan: ScanText::new(task.metadata_location.into_owned(), task.request.into()),
+            manifests: task.manifests,
+            entries: task.entries,
+        })
     }
 }
 
@@ -95,26 +201,47 @@ mod tests {
     use super::*;
 
     fn task() -> PlanTask {
-        PlanTask::new(Uuid::from_u128(1), "alice", 5, "file:///t/1.metadata.json", "{\"filter\":true}")
+        let scan = ScanText::new("file:///t/1.metadata.json".to_owned(), "{\"filter\":true}".into());
+        PlanTask::new(Uuid::from_u128(1), "alice", 5, scan)
+    }
+
+    fn sealed() -> String {
+        task().seal(b"key", (2, 3), (4, 5))
+    }
+
+    fn open(token: &str, key: &[u8]) -> Option<PlanTask> {
+        SealedTask::check(token, key)?.open()
     }
 
     #[test]
     fn what_was_sealed_opens() {
-        assert_eq!(PlanTask::open(&task().seal(b"key"), b"key"), Some(task()));
+        let expected = PlanTask { manifests: (2, 3), entries: (4, 5), ..task() };
+        assert_eq!(open(&sealed(), b"key"), Some(expected));
     }
 
     #[test]
     fn nothing_else_opens() {
-        let sealed = task().seal(b"key");
-        assert_eq!(PlanTask::open(&sealed, b"other"), None);
+        let sealed = sealed();
+        assert_eq!(open(&sealed, b"other"), None);
         for position in 0..sealed.len() {
             let mut changed = sealed.clone().into_bytes();
             changed[position] = if changed[position] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(changed).unwrap();
-            assert_eq!(PlanTask::open(&changed, b"key"), None, "position {position}");
+            assert_eq!(open(&changed, b"key"), None, "position {position}");
         }
         for text in ["", "A", "!", &sealed[..sealed.len() - 1], &sealed[1..]] {
-            assert_eq!(PlanTask::open(text, b"key"), None, "{text}");
+            assert_eq!(open(text, b"key"), None, "{text}");
         }
+    }
+
+    #[test]
+    fn the_weight_of_a_scan_grows_with_what_its_text_becomes() {
+        let scan = |request: String| ScanText::new(String::new(), request.into());
+        assert_eq!(scan("1,".repeat(100)).weight_bytes(), 0);
+        let numbers = scan("1,".repeat(1 << 20));
+        assert!(numbers.weight_bytes() > 64 << 20);
+        let texts = scan("\"a\",".repeat(1 << 20));
+        assert!(texts.weight_bytes() > 100 << 20);
+        assert!(scan(" ".repeat(1 << 20)).weight_bytes() < 4 << 20);
     }
 }

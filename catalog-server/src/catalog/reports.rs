@@ -1,7 +1,7 @@
 //! Metrics reports of engines: checked, and the newest of each table kept.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::id;
@@ -16,7 +16,7 @@ use super::warehouses::Warehouse;
 /// Largest report; a scan report of 1,000 projected columns is about 30 KB.
 const REPORT_BYTES_MAX: usize = 256 << 10;
 
-/// The fields that both kinds of report must have; what else there is stays as it came.
+/// The fields that both kinds of report must have. What stands in them is passed over, however it nests.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Report {
@@ -24,9 +24,9 @@ struct Report {
     kind: String,
     table_name: Option<String>,
     snapshot_id: Option<i64>,
-    metrics: Option<serde_json::Map<String, Value>>,
+    metrics: Option<Box<RawValue>>,
     // Of a scan.
-    filter: Option<Value>,
+    filter: Option<IgnoredAny>,
     schema_id: Option<i64>,
     projected_field_ids: Option<Vec<i64>>,
     projected_field_names: Option<Vec<String>>,
@@ -95,6 +95,9 @@ fn check(body: &str) -> Result<(&'static str, i64), CatalogError> {
             )));
         }
     };
+    if report.metrics.as_ref().is_some_and(|metrics| !metrics.get().starts_with('{')) {
+        return Err(invalid("`metrics` is not an object".to_owned()));
+    }
     let missing = missing.iter().find(|(_, is_missing)| *is_missing).map(|(name, _)| *name);
     let missing = missing.or(report.table_name.is_none().then_some("table-name"));
     let missing = missing.or(report.metrics.is_none().then_some("metrics"));
@@ -107,6 +110,8 @@ fn check(body: &str) -> Result<(&'static str, i64), CatalogError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]

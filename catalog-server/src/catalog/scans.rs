@@ -5,12 +5,11 @@
 
 use std::collections::HashSet;
 use std::num::NonZero;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use sha2::{Digest as _, Sha256};
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list::{ManifestContent, ManifestFile};
 use table_core::metadata::snapshot::Snapshot;
@@ -27,13 +26,16 @@ use crate::id;
 use crate::storage::manifests::Manifests;
 use crate::store::plans::{self, NewPlan, Plan, PlanOutcome};
 use crate::store::tabulars::TabularKind;
+use crate::work::{Allowance, Share, Turns};
 
 use super::Catalog;
 use super::context::Context;
 use super::error::CatalogError;
 use super::locations;
 use super::names::Identifier;
-use super::plan_task::PlanTask;
+use super::plan_id;
+use super::plan_task::{PlanTask, ScanText, SealedTask};
+use super::scan_parts::{Part, files_of, split};
 use super::warehouses::Warehouse;
 
 /// The name of the key that plan tasks are signed with.
@@ -41,6 +43,8 @@ const KEY_NAME: &str = "plan-tasks";
 
 /// Memory for scans whose delete files are indexed, so that the tasks of one plan share the work.
 const PREPARED_BYTES: u64 = 64 << 20;
+/// What the cache takes for an entry beside what it holds: its key, counters, and places in queues.
+const ENTRY_BYTES: usize = 256;
 const PREPARED_IDLE: Duration = Duration::from_mins(2);
 
 /// The delete manifests of a scan are held together while they are indexed. Three thousand files of equality deletes take about
@@ -50,8 +54,8 @@ const DELETE_MANIFESTS_BYTES_MAX: usize = 512 << 20;
 /// A client polls again soon enough.
 const POLL_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// A manifest whose line does not say how many files it has is taken for this many.
-const FILES_UNKNOWN: u64 = 1_000;
+/// The requests that the plan tasks of one answer carry, together. If a request is long, its tasks are fewer and larger.
+const TASKS_TEXT_BYTES: usize = 32 << 20;
 
 /// What planning needs and keeps.
 pub struct Scans {
@@ -59,8 +63,12 @@ pub struct Scans {
     settings: Planning,
     prepared: moka::future::Cache<[u8; 32], Arc<Prepared>>,
     key: tokio::sync::OnceCell<Vec<u8>>,
+    /// Turns at work on requests.
+    turns: Turns,
+    /// Memory for scans that are being worked on.
+    memory: Allowance,
     /// Turns at making a page, which takes memory and all of a core.
-    turns: tokio::sync::Semaphore,
+    pages: tokio::sync::Semaphore,
     /// Submitted plans that this process works on.
     running: Mutex<HashSet<Uuid>>,
     finished: tokio::sync::Notify,
@@ -70,7 +78,12 @@ pub struct Scans {
 #[derive(Debug)]
 pub enum Planned {
     /// The plan, or its first part: JSON with the status in it.
-    Completed(Vec<u8>),
+    Completed {
+        /// The plan.
+        answer: Vec<u8>,
+        /// Its id, which is to be told with it.
+        plan_id: Uuid,
+    },
     /// It takes longer; to be asked for by this id.
     Submitted(Uuid),
     /// The client has cancelled it.
@@ -89,10 +102,19 @@ pub enum Patience {
 }
 
 /// A scan that is to be planned.
-#[derive(Clone)]
 struct Job {
     warehouse: Warehouse,
     task: PlanTask,
+    /// What is set aside for it as long as it is worked on.
+    _memory: Share,
+}
+
+/// How far a scan is that is to be planned.
+enum Start {
+    /// Somebody has prepared it before.
+    Prepared(Arc<Prepared>),
+    /// It is known what it means for the table.
+    Bound(Box<(Scan, Source)>),
 }
 
 /// A scan with the manifests it reads.
@@ -102,23 +124,33 @@ struct Prepared {
     /// which do not depend on what is pruned, so that replicas of different versions mean the same.
     manifests: Vec<(usize, ManifestFile)>,
     deletes: DeleteIndex,
-    held_bytes: usize,
+}
+
+impl Prepared {
+    fn held_bytes(&self) -> usize {
+        let manifests = self.manifests.iter().map(|(_, file)| size_of::<usize>() + file.held_bytes());
+        size_of::<Self>() + self.scan.held_bytes() + self.deletes.held_bytes() + manifests.sum::<usize>()
+    }
 }
 
 impl Scans {
     /// Planning over a cache of manifests.
-    pub fn new(manifests: Manifests, settings: Planning) -> Self {
+    pub fn new(manifests: Manifests, settings: Planning, turns: Turns) -> Self {
         let prepared = moka::future::Cache::builder()
             .max_capacity(PREPARED_BYTES)
-            .weigher(|_, prepared: &Arc<Prepared>| u32::try_from(prepared.held_bytes).unwrap_or(u32::MAX))
+            .weigher(|_, prepared: &Arc<Prepared>| {
+                u32::try_from(ENTRY_BYTES + prepared.held_bytes()).unwrap_or(u32::MAX)
+            })
             .time_to_idle(PREPARED_IDLE)
             .build();
         Self {
             manifests,
+            turns,
+            memory: Allowance::new(settings.memory_bytes),
             settings,
             prepared,
             key: tokio::sync::OnceCell::new(),
-            turns: tokio::sync::Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)),
+            pages: tokio::sync::Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)),
             running: Mutex::default(),
             finished: tokio::sync::Notify::new(),
         }
@@ -162,17 +194,20 @@ impl Catalog {
         context: &Context,
         warehouse: &Warehouse,
         identifier: &Identifier,
-        body: &[u8],
+        body: Bytes,
         patience: Patience,
     ) -> Result<Planned, CatalogError> {
         let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
         let expires_ms = self.clock.now_ms() + self.scans.expiry_ms();
         let (table, caller) = (found.tabular_id, context.caller.id());
-        ScanRequest::parse(body)?;
-        let request = essential(body)?;
-        let task = PlanTask::new(table.0, caller, expires_ms, &found.metadata_location, &request);
-        let job = Job { warehouse: warehouse.clone(), task };
-        let mut work = self.start_plan(job.clone());
+        let location = found.metadata_location;
+        let scan = self.scans.turns.run(body.len(), move || ScanText::of_request(&body, &location)).await?;
+        let memory = self.scans.memory.take(scan.weight_bytes()).await;
+        let task = PlanTask::new(table.0, caller, expires_ms, scan);
+        let job = Arc::new(Job { warehouse: warehouse.clone(), task, _memory: memory });
+        // A mistake in the request is told now, not to whoever polls.
+        let start = self.start(&job).await?;
+        let mut work = self.start_plan(job.clone(), start);
 
         let patience = match patience {
             Patience::Configured => Duration::from_millis(self.scans.settings.submit_after_ms),
@@ -181,17 +216,17 @@ impl Catalog {
         if !patience.is_zero()
             && let Ok(done) = tokio::time::timeout(patience, &mut work).await
         {
-            return Ok(Planned::Completed(done.map_err(|error| unexpected(&error))??));
+            let answer = done.map_err(|error| unexpected(&error))??;
+            let plan_id = plan_id::new(self.plan_key().await?, table.0, caller);
+            return Ok(Planned::Completed { answer, plan_id });
         }
-        // A mistake in the request is told now, not to whoever polls.
-        self.bind(&job).await?;
         let plan_id = id::random();
         let new = NewPlan {
             plan_id,
             tabular_id: table,
             caller,
-            metadata_location: &job.task.metadata_location,
-            request: &job.task.request,
+            metadata_location: &job.task.scan.metadata_location,
+            request: &job.task.scan.request,
         };
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         plans::submit(&mut tx, &new).await?;
@@ -228,25 +263,24 @@ impl Catalog {
         loop {
             let finished = self.scans.finished.notified();
             let plan = self.require_plan(context, warehouse, identifier, plan_id).await?;
-            match (plan.outcome, plan.answer) {
-                (PlanOutcome::Completed, Some(answer)) => return Ok(Planned::Completed(answer.into_bytes())),
-                (PlanOutcome::Cancelled, _) => return Ok(Planned::Cancelled),
-                (PlanOutcome::Submitted | PlanOutcome::Completed, _) => {}
+            match plan.outcome {
+                PlanOutcome::Completed => {
+                    if let Some(answer) = plans::find_answer(&self.db, plan.plan_id).await? {
+                        return Ok(Planned::Completed { answer: answer.into_bytes(), plan_id: plan.plan_id });
+                    }
+                }
+                PlanOutcome::Cancelled => return Ok(Planned::Cancelled),
+                PlanOutcome::Submitted => {}
             }
             if !self.scans.begin(plan.plan_id) {
                 finished.await;
                 continue;
             }
-            let expires_ms = plan.created_ms + self.scans.expiry_ms();
-            let task = PlanTask::new(
-                plan.tabular_id.0,
-                &plan.caller,
-                expires_ms,
-                &plan.metadata_location,
-                &plan.request,
-            );
-            let job = Job { warehouse: warehouse.clone(), task };
-            let work = self.finish_plan(plan.plan_id, self.start_plan(job));
+            let plan_id = plan.plan_id;
+            let catalog = self.clone();
+            let warehouse = warehouse.clone();
+            let again = tokio::spawn(async move { catalog.plan_again(&warehouse, plan).await });
+            let work = self.finish_plan(plan_id, AbortOnDropHandle::new(again));
             match work.await.map_err(|error| unexpected(&error)) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) | Err(error) => return Ok(Planned::Failed(error)),
@@ -262,10 +296,48 @@ impl Catalog {
         identifier: &Identifier,
         plan_id: &str,
     ) -> Result<(), CatalogError> {
+        if self.was_complete(context, warehouse, identifier, plan_id).await? {
+            return Ok(());
+        }
         let plan = self.require_plan(context, warehouse, identifier, plan_id).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         plans::cancel(&mut tx, plan.plan_id).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// Whether an id is that of a plan that was complete in its first answer, so that there is nothing to cancel.
+    async fn was_complete(
+        &self,
+        context: &Context,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        plan_id: &str,
+    ) -> Result<bool, CatalogError> {
+        let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
+        let Ok(plan_id) = Uuid::try_parse(plan_id) else { return Ok(false) };
+        if plan_id.get_version() != Some(uuid::Version::Custom) {
+            return Ok(false);
+        }
+        let (table, caller) = (found.tabular_id.0, context.caller.id());
+        Ok(plan_id::is_ours(self.plan_key().await?, table, caller, plan_id))
+    }
+
+    /// Works out a submitted plan whose replica has gone.
+    async fn plan_again(&self, warehouse: &Warehouse, plan: Plan) -> Result<Vec<u8>, CatalogError> {
+        let request = plans::find_request(&self.db, plan.plan_id).await?;
+        let request = request.ok_or_else(|| CatalogError::NoSuchPlanId(plan.plan_id.to_string()))?;
+        let location = plan.metadata_location;
+        let scan = self
+            .scans
+            .turns
+            .run(request.len(), move || ScanText::new(location, request.into_boxed_str()))
+            .await;
+        let memory = self.scans.memory.take(scan.weight_bytes()).await;
+        let expires_ms = plan.created_ms + self.scans.expiry_ms();
+        let task = PlanTask::new(plan.tabular_id.0, &plan.caller, expires_ms, scan);
+        let job = Arc::new(Job { warehouse: warehouse.clone(), task, _memory: memory });
+        let start = self.start(&job).await?;
+        self.plan(&job, start).await
     }
 
     /// The file scan tasks of a plan task.
@@ -274,21 +346,30 @@ impl Catalog {
         context: &Context,
         warehouse: &Warehouse,
         identifier: &Identifier,
-        token: &str,
+        token: String,
     ) -> Result<Vec<u8>, CatalogError> {
         let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
-        let task = PlanTask::open(token, self.plan_key().await?).ok_or_else(|| {
-            CatalogError::NoSuchPlanTask("it was not made here, or was changed on the way".to_owned())
-        })?;
+        let foreign =
+            || CatalogError::NoSuchPlanTask("it was not made here, or was changed on the way".to_owned());
+        let key = self.plan_key().await?.to_vec();
+        let sealed = self.scans.turns.run(token.len(), move || SealedTask::check(&token, &key)).await;
+        let sealed = sealed.ok_or_else(foreign)?;
+        let weight_bytes = sealed.weight_bytes();
+        let memory = self.scans.memory.take(weight_bytes).await;
+        let task = self.scans.turns.run(weight_bytes, move || sealed.open()).await.ok_or_else(foreign)?;
         if task.table != found.tabular_id.0 || task.caller != context.caller.id() {
             return Err(CatalogError::NoSuchPlanTask(format!("it is not one of table `{identifier}`")));
         }
         if task.expires_ms < self.clock.now_ms() {
             return Err(CatalogError::NoSuchPlanTask("it has expired; plan the scan again".to_owned()));
         }
-        let job = Job { warehouse: warehouse.clone(), task };
-        let prepared = match self.prepare(&job).await {
-            Err(CatalogError::FileMissing(location)) if location == job.task.metadata_location => {
+        let job = Arc::new(Job { warehouse: warehouse.clone(), task, _memory: memory });
+        let prepared = match self.start(&job).await {
+            Ok(start) => self.prepare(&job, start).await,
+            Err(error) => Err(error),
+        };
+        let prepared = match prepared {
+            Err(CatalogError::FileMissing(location)) if location == job.task.scan.metadata_location => {
                 return Err(CatalogError::NoSuchPlanTask(format!(
                     "the metadata file it was planned on, `{location}`, is gone; plan the scan again"
                 )));
@@ -301,7 +382,7 @@ impl Catalog {
         let end = numbers.filter(|number| *number < to).count();
         let part = Part { manifests: start..end.max(start), entries: job.task.entries.0..job.task.entries.1 };
         let (page, rest) = self.page(&prepared, part).await?;
-        Ok(page.into_json("", &self.plan_tasks(&job, &prepared, rest).await?))
+        self.answer(&job, &prepared, page, rest, "").await
     }
 
     async fn require_plan(
@@ -325,9 +406,13 @@ impl Catalog {
         Ok(plan)
     }
 
-    fn start_plan(self: &Arc<Self>, job: Job) -> AbortOnDropHandle<Result<Vec<u8>, CatalogError>> {
+    fn start_plan(
+        self: &Arc<Self>,
+        job: Arc<Job>,
+        start: Start,
+    ) -> AbortOnDropHandle<Result<Vec<u8>, CatalogError>> {
         let catalog = self.clone();
-        AbortOnDropHandle::new(tokio::spawn(async move { catalog.plan(&job).await }))
+        AbortOnDropHandle::new(tokio::spawn(async move { catalog.plan(&job, start).await }))
     }
 
     /// Waits for a submitted plan and keeps its answer. One that fails stays submitted: whoever asks for it finds out
@@ -358,57 +443,74 @@ impl Catalog {
     }
 
     /// Makes a plan: all of it, or the tasks it falls into.
-    async fn plan(&self, job: &Job) -> Result<Vec<u8>, CatalogError> {
+    async fn plan(&self, job: &Arc<Job>, start: Start) -> Result<Vec<u8>, CatalogError> {
         const COMPLETED: &str = ",\"status\":\"completed\"";
-        let prepared = self.prepare(job).await?;
+        let prepared = self.prepare(job, start).await?;
         let files = prepared.manifests.iter().map(|(_, file)| files_of(file)).sum::<u64>();
         if files <= self.scans.settings.inline_files {
             let (page, rest) = self.page(&prepared, Part::of(0..prepared.manifests.len())).await?;
-            return Ok(page.into_json(COMPLETED, &self.plan_tasks(job, &prepared, rest).await?));
+            return self.answer(job, &prepared, page, rest, COMPLETED).await;
         }
-        let parts = split(&prepared.manifests, self.scans.settings.task_files);
-        Ok(Page::default().into_json(COMPLETED, &self.plan_tasks(job, &prepared, parts).await?))
+        let tasks_max = (TASKS_TEXT_BYTES / job.task.scan.request.len().max(1)).max(1);
+        let task_files = files.div_ceil(u64::try_from(tasks_max).unwrap_or(u64::MAX));
+        let parts = split(&prepared.manifests, task_files.max(self.scans.settings.task_files));
+        self.answer(job, &prepared, Page::default(), parts, COMPLETED).await
     }
 
-    /// The tasks for parts of a scan.
-    async fn plan_tasks(
+    /// A page as JSON, with the tasks for the parts of the scan that are not in it.
+    async fn answer(
         &self,
-        job: &Job,
+        job: &Arc<Job>,
         prepared: &Prepared,
+        page: Page,
         parts: Vec<Part>,
-    ) -> Result<Vec<String>, CatalogError> {
+        tail: &'static str,
+    ) -> Result<Vec<u8>, CatalogError> {
         if parts.is_empty() {
-            return Ok(Vec::new());
+            return Ok(page.into_json(tail, &[]));
         }
         let number = |index: usize| prepared.manifests.get(index).map_or(usize::MAX, |(number, _)| *number);
-        let key = self.plan_key().await?;
-        let tasks = parts.into_iter().map(|part| {
-            let mut task = job.task.clone();
-            task.manifests = (number(part.manifests.start), number(part.manifests.end));
-            task.entries = (part.entries.start, part.entries.end);
-            task.seal(key)
+        let runs: Vec<_> = parts
+            .into_iter()
+            .map(|part| {
+                let manifests = (number(part.manifests.start), number(part.manifests.end));
+                (manifests, (part.entries.start, part.entries.end))
+            })
+            .collect();
+        let (job, key) = (job.clone(), self.plan_key().await?.to_vec());
+        let bytes = runs.len() * job.task.scan.request.len();
+        let answer = self.scans.turns.run(bytes, move || {
+            let tasks: Vec<_> = runs
+                .into_iter()
+                .map(|(manifests, entries)| job.task.seal(&key, manifests, entries))
+                .collect();
+            page.into_json(tail, &tasks)
         });
-        Ok(tasks.collect())
+        Ok(answer.await)
+    }
+
+    /// The scan of a job as far as it is known: prepared by somebody before, or bound to the table now.
+    async fn start(&self, job: &Arc<Job>) -> Result<Start, CatalogError> {
+        if let Some(prepared) = self.scans.prepared.get(job.task.scan.key()).await {
+            return Ok(Start::Prepared(prepared));
+        }
+        Ok(Start::Bound(Box::new(self.bind(job).await?)))
     }
 
     /// The scan of a job with its delete files indexed; shared by the tasks of one plan.
-    async fn prepare(&self, job: &Job) -> Result<Arc<Prepared>, CatalogError> {
-        let task = &job.task;
-        let mut hash = Sha256::new();
-        hash.update((task.metadata_location.len() as u64).to_be_bytes());
-        hash.update(&task.metadata_location);
-        hash.update(&task.request);
-        let key = hash.finalize().into();
-        if let Some(prepared) = self.scans.prepared.get(&key).await {
-            return Ok(prepared);
-        }
-        let prepared = Arc::new(self.prepare_anew(job).await?);
-        self.scans.prepared.insert(key, prepared.clone()).await;
+    async fn prepare(&self, job: &Job, start: Start) -> Result<Arc<Prepared>, CatalogError> {
+        let (scan, source) = match start {
+            Start::Prepared(prepared) => return Ok(prepared),
+            Start::Bound(bound) => *bound,
+        };
+        let prepared = Arc::new(self.prepare_anew(job, scan, source).await?);
+        self.scans.prepared.insert(*job.task.scan.key(), prepared.clone()).await;
+        // By itself, the cache makes room only after 64 entries or 300 ms, and one may take megabytes.
+        self.scans.prepared.run_pending_tasks().await;
         Ok(prepared)
     }
 
-    async fn prepare_anew(&self, job: &Job) -> Result<Prepared, CatalogError> {
-        let (scan, source) = self.bind(job).await?;
+    async fn prepare_anew(&self, job: &Job, scan: Scan, source: Source) -> Result<Prepared, CatalogError> {
         let mut listed = match source {
             Source::Nothing => Vec::new(),
             Source::Snapshot(snapshot) => self.manifests_of(&job.warehouse, &snapshot).await?,
@@ -448,25 +550,28 @@ impl Catalog {
             decoded.push((manifest, file));
         }
         drop(reading);
-        let held_bytes = decoded.iter().map(|(manifest, _)| 2 * manifest.held_bytes()).sum::<usize>()
-            + manifests.iter().map(|(_, file)| 256 + file.path.len()).sum::<usize>()
-            + 4096;
         if decoded.is_empty() {
-            return Ok(Prepared { scan, manifests, deletes: DeleteIndex::default(), held_bytes });
+            return Ok(Prepared { scan, manifests, deletes: DeleteIndex::default() });
         }
-        let (scan, deletes) = blocking(move || {
+        let bytes = decoded.iter().map(|(manifest, _)| manifest.held_bytes()).sum();
+        let indexed = self.scans.turns.run(bytes, move || {
             let deletes = DeleteIndex::build(&scan, decoded)?;
-            Ok((scan, deletes))
-        })
-        .await?;
-        Ok(Prepared { scan, manifests, deletes, held_bytes })
+            Ok::<_, CatalogError>((scan, deletes))
+        });
+        let (scan, deletes) = indexed.await?;
+        Ok(Prepared { scan, manifests, deletes })
     }
 
     /// What the request means for the table.
-    async fn bind(&self, job: &Job) -> Result<(Scan, Source), CatalogError> {
-        let request = ScanRequest::parse(job.task.request.as_bytes())?;
-        let metadata = self.documents.table(&job.task.metadata_location).await?.parsed().clone();
-        blocking(move || Ok(Scan::new(&metadata, &request)?)).await
+    async fn bind(&self, job: &Arc<Job>) -> Result<(Scan, Source), CatalogError> {
+        let document = self.documents.table(&job.task.scan.metadata_location).await?;
+        let bytes = document.json().len() + job.task.scan.request.len();
+        let job = job.clone();
+        let bound = self.scans.turns.run(bytes, move || {
+            let request = ScanRequest::parse(job.task.scan.request.as_bytes())?;
+            Scan::new(document.parsed(), request)
+        });
+        Ok(bound.await?)
     }
 
     async fn manifests_of(
@@ -493,7 +598,7 @@ impl Catalog {
     /// Plans the files of a part when it is its turn, reading ahead a few manifests and holding no more. What did not fit
     /// into the page is given back.
     async fn page(&self, prepared: &Arc<Prepared>, part: Part) -> Result<(Page, Vec<Part>), CatalogError> {
-        let turn = self.scans.turns.acquire().await;
+        let turn = self.scans.pages.acquire().await;
         let _turn = turn.map_err(|error| CatalogError::Internal(error.to_string()))?;
         let listed = prepared.manifests.get(part.manifests.clone()).unwrap_or_default();
         let listed: Vec<_> = listed.iter().map(|(_, file)| file.clone()).collect();
@@ -539,65 +644,6 @@ impl Catalog {
     }
 }
 
-/// The request without what has no effect on the plan, since every plan task carries it.
-fn essential(body: &[u8]) -> Result<String, CatalogError> {
-    let mut request: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(body).map_err(|error| CatalogError::Malformed(error.to_string()))?;
-    request.remove("select");
-    Ok(serde_json::Value::Object(request).to_string())
-}
-
-/// How many files a manifest may have for a scan.
-fn files_of(file: &ManifestFile) -> u64 {
-    file.live_files().and_then(|files| u64::try_from(files).ok()).unwrap_or(FILES_UNKNOWN)
-}
-
-/// A part of a scan: a run of the manifests it reads, and which entries of each.
-#[derive(Debug, PartialEq, Eq)]
-struct Part {
-    manifests: Range<usize>,
-    entries: Range<usize>,
-}
-
-impl Part {
-    /// All entries of some manifests.
-    fn of(manifests: Range<usize>) -> Part {
-        Part { manifests, entries: 0..usize::MAX }
-    }
-}
-
-/// Cuts manifests into runs of about `task_files` files; one that has more is cut itself.
-fn split(manifests: &[(usize, ManifestFile)], task_files: u64) -> Vec<Part> {
-    let mut parts = Vec::new();
-    let (mut start, mut held) = (0, 0);
-    for (index, (_, file)) in manifests.iter().enumerate() {
-        let files = files_of(file);
-        if held > 0 && held + files > task_files {
-            parts.push(Part::of(start..index));
-            (start, held) = (index, 0);
-        }
-        if files <= task_files {
-            held += files;
-            continue;
-        }
-        if start < index {
-            parts.push(Part::of(start..index));
-        }
-        // Entries count deleted files as well, so the last part is open.
-        let step = usize::try_from(task_files).unwrap_or(usize::MAX);
-        let count = usize::try_from(files.div_ceil(task_files)).unwrap_or(usize::MAX);
-        for number in 0..count {
-            let end = if number + 1 == count { usize::MAX } else { (number + 1) * step };
-            parts.push(Part { manifests: index..index + 1, entries: number * step..end });
-        }
-        (start, held) = (index + 1, 0);
-    }
-    if start < manifests.len() {
-        parts.push(Part::of(start..manifests.len()));
-    }
-    parts
-}
-
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, CatalogError> + Send + 'static,
 ) -> Result<T, CatalogError> {
@@ -606,42 +652,4 @@ async fn blocking<T: Send + 'static>(
 
 fn unexpected(error: &tokio::task::JoinError) -> CatalogError {
     CatalogError::Internal(format!("planning ended in an unexpected way: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(files: &[i64], expected: &str) {
-        let manifests: Vec<_> = files
-            .iter()
-            .map(|files| ManifestFile {
-                added_files: Some(*files),
-                existing_files: Some(0),
-                ..ManifestFile::embedded("m".to_owned(), 0, 0)
-            })
-            .enumerate()
-            .collect();
-        let parts = split(&manifests, 10).into_iter().map(|Part { manifests, entries }| {
-            let end = if entries.end == usize::MAX { String::new() } else { entries.end.to_string() };
-            format!("{}-{}[{}..{end}]", manifests.start, manifests.end, entries.start)
-        });
-        assert_eq!(parts.collect::<Vec<_>>().join(" "), expected, "{files:?}");
-    }
-
-    #[test]
-    fn manifests_are_cut_into_runs() {
-        check(&[], "");
-        check(&[3], "0-1[0..]");
-        check(&[3, 7], "0-2[0..]");
-        check(&[3, 8, 2], "0-1[0..] 1-3[0..]");
-        check(&[0, 0, 0], "0-3[0..]");
-    }
-
-    #[test]
-    fn a_large_manifest_is_cut_itself() {
-        check(&[25], "0-1[0..10] 0-1[10..20] 0-1[20..]");
-        check(&[3, 11, 4], "0-1[0..] 1-2[0..10] 1-2[10..] 2-3[0..]");
-        check(&[0, 11], "0-1[0..] 1-2[0..10] 1-2[10..]");
-    }
 }

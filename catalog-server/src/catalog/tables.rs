@@ -52,7 +52,9 @@ impl Catalog {
         let document = self.documents.table(&found.metadata_location).await?;
         Ok(Some(match snapshots {
             Snapshots::All => document.served().clone(),
-            Snapshots::Refs => document.served_refs_only(),
+            Snapshots::Refs => {
+                self.turns.run(document.json().len(), move || document.served_refs_only()).await
+            }
         }))
     }
 
@@ -198,7 +200,9 @@ impl Catalog {
         super::locations::inside(warehouse, "metadata location", metadata_location)?;
         let document = self.documents.table(metadata_location).await.map_err(CatalogError::foreign)?;
         let metadata = document.parsed().clone();
-        foreign::check_table(&metadata, &document.json()).map_err(|error| {
+        let (checked, json) = (metadata.clone(), document.json());
+        let check = move || foreign::check_table(&checked, &json);
+        self.turns.run(document.json().len(), check).await.map_err(|error| {
             CatalogError::Invalid(format!("the metadata file `{metadata_location}` cannot be used: {error}"))
         })?;
         if metadata.uuid().is_none() {

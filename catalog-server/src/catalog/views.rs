@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::json;
 use serde_json::value::RawValue;
 use table_core::commit::foreign;
@@ -36,6 +37,8 @@ pub struct NewView {
     pub version: Box<RawValue>,
     /// View properties, in order.
     pub properties: Vec<(String, String)>,
+    /// How long the request is that says so.
+    pub size_bytes: usize,
 }
 
 impl Catalog {
@@ -66,17 +69,21 @@ impl Catalog {
             Some(location) => location,
             None => base_location(warehouse, &namespace, identifier)?,
         };
-        let request = CreateView {
-            schema: &new.schema,
-            view_version: &new.version,
-            location,
-            properties: new.properties,
-        };
-        let metadata = create_view(&request, id::random(), self.clock.now_ms())?;
+        let (size_bytes, uuid, now_ms) = (new.size_bytes, id::random(), self.clock.now_ms());
+        let metadata = self.turns.run(size_bytes, move || {
+            let request = CreateView {
+                schema: &new.schema,
+                view_version: &new.version,
+                location,
+                properties: new.properties,
+            };
+            create_view(&request, uuid, now_ms)
+        });
+        let metadata = metadata.await?;
         let folders = Folders::by_view(warehouse, &metadata)?;
         let location = file_name::first_location(metadata.location(), metadata.properties(), id::random());
         let metadata = Arc::new(metadata);
-        let document = Document::made(&location, &metadata.to_bytes(), metadata.clone());
+        let document = self.made_view(size_bytes, &location, &metadata).await;
         self.write_file(&document).await?;
         let place = Place { namespace_id: namespace.namespace_id, name: &identifier.name };
         let inserted = self
@@ -101,7 +108,9 @@ impl Catalog {
         super::locations::inside(warehouse, "metadata location", metadata_location)?;
         let document = self.documents.view(metadata_location).await.map_err(CatalogError::foreign)?;
         let metadata = document.parsed();
-        foreign::check_view(metadata, &document.json()).map_err(|error| {
+        let (checked, json) = (metadata.clone(), document.json());
+        let check = move || foreign::check_view(&checked, &json);
+        self.turns.run(document.json().len(), check).await.map_err(|error| {
             CatalogError::Invalid(format!("the metadata file `{metadata_location}` cannot be used: {error}"))
         })?;
         let folders = Folders::by_view(warehouse, metadata)?;
@@ -131,10 +140,12 @@ impl Catalog {
         context: &Context,
         warehouse: &Warehouse,
         identifier: &Identifier,
-        body: &[u8],
+        body: Bytes,
     ) -> Result<Answer, CatalogError> {
         warehouse.require_writable()?;
-        let commit = ViewCommit::parse(body)?;
+        let size_bytes = body.len();
+        let commit = Arc::new(self.turns.run(size_bytes, move || ViewCommit::parse(&body)).await?);
+        let commit = (commit, size_bytes);
         retrying!(async {
             let found = self.require_object(warehouse, identifier, TabularKind::View).await?;
             let turns = self.locks.take(vec![found.tabular_id.0]).await;
@@ -152,13 +163,15 @@ impl Catalog {
         context: &Context,
         warehouse: &Warehouse,
         identifier: &Identifier,
-        commit: &ViewCommit,
+        (commit, size_bytes): &(Arc<ViewCommit>, usize),
         found: Tabular,
     ) -> Result<Answer, CatalogError> {
         let document = self.documents.view(&found.metadata_location).await?;
-        let base = document.parsed();
-        check_view_requirements(base, &commit.requirements)?;
-        let applied = apply_view(base, &commit.updates, self.clock.now_ms())?;
+        let base = document.parsed().clone();
+        check_view_requirements(&base, &commit.requirements)?;
+        let size_bytes = size_bytes + document.json().len();
+        let (commit, now_ms) = (commit.clone(), self.clock.now_ms());
+        let applied = self.turns.run(size_bytes, move || apply_view(&base, &commit.updates, now_ms)).await?;
         if !applied.changed {
             let tx = self.db.write(self.clock.now_ms()).await?;
             self.conclude(tx, context, Record::Location(&found.metadata_location)).await?;
@@ -173,7 +186,7 @@ impl Catalog {
             id::random(),
         );
         let metadata = Arc::new(metadata);
-        let document = Document::made(&location, &metadata.to_bytes(), metadata.clone());
+        let document = self.made_view(size_bytes, &location, &metadata).await;
         self.write_file(&document).await?;
         let swapped =
             self.swap_view(context, warehouse, identifier, &found, &location, &metadata, &folders).await;
@@ -234,6 +247,18 @@ impl Catalog {
     ) -> Result<Answer, CatalogError> {
         self.take_out(context, warehouse, identifier, TabularKind::View, "drop-view").await?;
         Ok(Answer::Nothing)
+    }
+
+    /// A view document that is about to be written, of about so many bytes.
+    async fn made_view(
+        &self,
+        size_bytes: usize,
+        location: &str,
+        metadata: &Arc<ViewMetadata>,
+    ) -> Arc<Document<ViewMetadata>> {
+        let (location, metadata) = (location.to_owned(), metadata.clone());
+        let make = move || Document::made(&location, &metadata.to_bytes(), metadata.clone());
+        self.turns.run(size_bytes, make).await
     }
 
     async fn keep_written(

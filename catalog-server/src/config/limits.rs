@@ -10,6 +10,9 @@ use super::ConfigError;
 pub struct Limits {
     /// Largest request body, in bytes.
     pub body_bytes: usize,
+    /// Memory for request bodies above 64 KiB that are being read or worked on, in bytes. Where there is none left, such
+    /// requests are told to try again.
+    pub bodies_bytes: usize,
     /// Longest time a request may take, in milliseconds.
     pub request_ms: u64,
     /// Longest time until a connection has sent its request's headers, in milliseconds.
@@ -27,6 +30,8 @@ impl Default for Limits {
         Self {
             // A commit of 10,000 columns is about 1 MB; clients that send more than this are in error.
             body_bytes: 32 << 20,
+            // Eight of the largest at once; what they become in memory is several times as much.
+            bodies_bytes: 256 << 20,
             request_ms: 60_000,
             header_ms: 10_000,
             drain_ms: 30_000,
@@ -41,6 +46,7 @@ impl Limits {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let zeros = [
             ("limits.body-bytes", self.body_bytes == 0),
+            ("limits.bodies-bytes", self.bodies_bytes == 0),
             ("limits.request-ms", self.request_ms == 0),
             ("limits.header-ms", self.header_ms == 0),
             ("limits.page-entries", self.page_entries == 0),

@@ -52,6 +52,9 @@ pub struct Planning {
     pub submit_after_ms: u64,
     /// How long plans and plan tasks may be fetched, in seconds.
     pub expiry_seconds: u32,
+    /// Memory for filters above 16 KiB that are being worked on, in bytes. Further ones wait; one that needs more is worked
+    /// on alone.
+    pub memory_bytes: usize,
     /// How many manifests are read at once for one request.
     pub parallel_manifests: usize,
 }
@@ -64,6 +67,8 @@ impl Default for Planning {
             task_files: 5_000,
             submit_after_ms: 10_000,
             expiry_seconds: 3_600,
+            // Four filters of a million numbers.
+            memory_bytes: 256 << 20,
             parallel_manifests: 4,
         }
     }
@@ -74,6 +79,7 @@ impl Planning {
         let zeros = [
             ("planning.task-files", self.task_files == 0),
             ("planning.expiry-seconds", self.expiry_seconds == 0),
+            ("planning.memory-bytes", self.memory_bytes == 0),
             ("planning.parallel-manifests", self.parallel_manifests == 0),
         ];
         match zeros.iter().find(|(_, is_zero)| *is_zero) {

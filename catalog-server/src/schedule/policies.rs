@@ -79,12 +79,11 @@ impl Schedule {
         &self,
         context: &Context,
         target: &Target,
-        document: &[u8],
+        policy: &Policy,
     ) -> Result<PolicyRow, CatalogError> {
         target.warehouse().require_writable()?;
-        let policy = Policy::parse(document).map_err(|error| CatalogError::Invalid(error.to_string()))?;
         // As it is understood, so that equal policies are equal text. Numbers and names always serialise.
-        let document = serde_json::to_string(&policy).unwrap_or_default();
+        let document = serde_json::to_string(policy).unwrap_or_default();
         let scope = self.scope(target).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         let by = context.caller.id();

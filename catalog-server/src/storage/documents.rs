@@ -19,7 +19,19 @@ use crate::clock::Clock;
 use crate::config::ScanPlanningMode;
 
 use super::turns::Turns;
-use super::{FileError, FileState, Files, Stamp};
+use super::{ENTRY_BYTES, FileError, FileState, Files, Stamp};
+
+/// What a document takes beside what grows with its text.
+const DOCUMENT_BYTES: usize = 1 << 10;
+/// How often a document's text may be in memory: as a response, in the parts of its parsed form, and in the response with few
+/// snapshots.
+const TEXTS: usize = 3;
+/// What a column takes once its schema is decoded.
+const COLUMN_BYTES: usize = 400;
+/// What stands in the JSON of every column, field, element and value.
+const COLUMN_MARK: &[u8] = b"required\"";
+/// Documents above this make room for themselves when they are kept.
+const LARGE_BYTES: usize = 1 << 20;
 
 /// Documents above this many bytes, and compressed ones, are decoded in turns (a megabyte takes about 5 ms).
 const WITHOUT_TURN_BYTES_MAX: usize = 1 << 20;
@@ -49,6 +61,7 @@ pub struct Document<T> {
     /// What the file was like when it was read or written.
     stamp: OnceLock<Stamp>,
     refs_only: OnceLock<Served>,
+    held_bytes: usize,
 }
 
 /// What a document can be about.
@@ -141,13 +154,13 @@ impl Documents {
     /// Keeps a table document that was just written.
     pub async fn keep_table(&self, document: Arc<Document<TableMetadata>>) {
         self.note_stamp(&document);
-        self.tables.insert(document.location.clone(), document).await;
+        keep(&self.tables, document).await;
     }
 
     /// Keeps a view document that was just written.
     pub async fn keep_view(&self, document: Arc<Document<ViewMetadata>>) {
         self.note_stamp(&document);
-        self.views.insert(document.location.clone(), document).await;
+        keep(&self.views, document).await;
     }
 
     fn note_stamp<T: Content>(&self, document: &Document<T>) {
@@ -203,7 +216,18 @@ impl Documents {
             }
             Ok::<_, DocumentError>(Arc::new(document))
         });
-        document.await.map_err(|error| (*error).clone())
+        let document = document.await.map_err(|error| (*error).clone())?;
+        cache.run_pending_tasks().await;
+        Ok(document)
+    }
+}
+
+async fn keep<T: Content>(cache: &Cache<T>, document: Arc<Document<T>>) {
+    let is_large = document.held_bytes > LARGE_BYTES;
+    cache.insert(document.location.clone(), document).await;
+    // By itself, the cache makes room only after 64 entries or 300 ms.
+    if is_large {
+        cache.run_pending_tasks().await;
     }
 }
 
@@ -257,7 +281,9 @@ impl<T: Content> Document<T> {
         let served = Served { body, etag: etag(location, "all") };
         let (location, latest_ms) = (location.to_owned(), metadata.latest_ms());
         let (stamp, refs_only) = (OnceLock::new(), OnceLock::new());
-        Self { location, served, start, end, parsed: metadata, latest_ms, stamp, refs_only }
+        let columns = memchr::memmem::find_iter(json, COLUMN_MARK).count();
+        let held_bytes = DOCUMENT_BYTES + TEXTS * served.body.len() + COLUMN_BYTES * columns;
+        Self { location, served, start, end, parsed: metadata, latest_ms, stamp, refs_only, held_bytes }
     }
 
     /// What the document means.
@@ -304,9 +330,8 @@ pub fn etag(location: &str, form: &str) -> String {
 fn cache<T: Content>(bytes: u64) -> Cache<T> {
     moka::future::Cache::builder()
         .max_capacity(bytes)
-        // A parsed form keeps the text of its parts once more, and costs about as much again in structure.
         .weigher(|key: &String, document: &Arc<Document<T>>| {
-            u32::try_from(key.len() + 3 * document.served.body.len() + 512).unwrap_or(u32::MAX)
+            u32::try_from(ENTRY_BYTES + key.len() + document.held_bytes).unwrap_or(u32::MAX)
         })
         .build()
 }

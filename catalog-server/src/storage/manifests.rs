@@ -6,6 +6,7 @@ use table_core::manifest::error::ManifestError;
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list::{self, ManifestFile};
 
+use super::ENTRY_BYTES;
 use super::documents::DocumentError;
 use super::turns::Turns;
 use super::{FileError, Files};
@@ -29,13 +30,13 @@ impl Manifests {
         let decoded = moka::future::Cache::builder()
             .max_capacity(cache_bytes - cache_bytes / 8)
             .weigher(|key: &String, manifest: &Arc<Manifest>| {
-                u32::try_from(key.len() + manifest.held_bytes()).unwrap_or(u32::MAX)
+                u32::try_from(ENTRY_BYTES + key.len() + manifest.held_bytes()).unwrap_or(u32::MAX)
             })
             .build();
         let lists = moka::future::Cache::builder()
             .max_capacity(cache_bytes / 8)
             .weigher(|key: &String, list: &Arc<Vec<ManifestFile>>| {
-                u32::try_from(key.len() + held_bytes(list)).unwrap_or(u32::MAX)
+                u32::try_from(ENTRY_BYTES + key.len() + held_bytes(list)).unwrap_or(u32::MAX)
             })
             .build();
         Self { files, limit_bytes, decoded, lists, turns: Turns::per_core() }
@@ -98,16 +99,9 @@ impl Manifests {
     }
 }
 
-fn held_bytes(list: &[ManifestFile]) -> usize {
-    let one = |file: &ManifestFile| {
-        let summaries = file.partitions.iter().flatten();
-        let bounds = summaries.map(|summary| {
-            64 + summary.lower_bound.as_ref().map_or(0, Vec::len)
-                + summary.upper_bound.as_ref().map_or(0, Vec::len)
-        });
-        size_of::<ManifestFile>() + file.path.len() + bounds.sum::<usize>()
-    };
-    list.iter().map(one).sum::<usize>() + 64
+fn held_bytes(list: &Vec<ManifestFile>) -> usize {
+    let spare = (list.capacity() - list.len()) * size_of::<ManifestFile>();
+    spare + list.iter().map(ManifestFile::held_bytes).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -142,8 +136,8 @@ mod tests {
     #[tokio::test]
     async fn room_is_made_before_the_next_manifest_comes() {
         let folder = tempfile::tempdir().unwrap();
-        let manifests = Manifests::new(Files, 800, 1 << 20);
-        let weight = |path: &str, manifest: &Manifest| path.len() + manifest.held_bytes();
+        let manifests = Manifests::new(Files, 8 << 10, 1 << 20);
+        let weight = |path: &str, manifest: &Manifest| ENTRY_BYTES + path.len() + manifest.held_bytes();
         let mut read = 0;
         for number in 0..50 {
             let path = folder.path().join(format!("{number}.avro"));
@@ -152,8 +146,8 @@ mod tests {
             read += weight(path, &manifests.manifest(path).await.unwrap());
             let held =
                 manifests.decoded.iter().map(|(path, manifest)| weight(&path, &manifest)).sum::<usize>();
-            assert!(held <= 700, "{held} bytes are held after manifest {number}");
+            assert!(held <= 7 << 10, "{held} bytes are held after manifest {number}");
         }
-        assert!(read > 2_000, "{read} bytes might have been held without making room");
+        assert!(read > 16 << 10, "{read} bytes might have been held without making room");
     }
 }

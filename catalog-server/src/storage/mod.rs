@@ -11,6 +11,9 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
+/// What a cache takes for an entry beside key and value: counters, places in queues, the hash table.
+const ENTRY_BYTES: usize = 320;
+
 /// Reads and writes whole files by their location. Only local files (`file:`) so far.
 #[derive(Clone, Debug, Default)]
 pub struct Files;

@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::ids::TabularId;
 use super::tx::Tx;
 
-/// A plan.
+/// A plan, without its request and answer, which may be long.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Plan {
     /// Its id.
@@ -19,13 +19,9 @@ pub struct Plan {
     pub caller: String,
     /// The metadata file that the table had then.
     pub metadata_location: String,
-    /// What was asked for: JSON.
-    pub request: String,
     /// What became of it.
     #[sqlx(try_from = "String")]
     pub outcome: PlanOutcome,
-    /// The answer of a completed plan: JSON.
-    pub answer: Option<String>,
     /// When it was asked for.
     pub created_ms: i64,
 }
@@ -97,10 +93,24 @@ pub async fn submit(tx: &mut Tx, new: &NewPlan<'_>) -> Result<(), StoreError> {
 /// The plan with this id.
 pub async fn find(db: &Db, plan_id: Uuid) -> Result<Option<Plan>, StoreError> {
     const SQL: &str = "
-        SELECT plan_id, tabular_id, caller, metadata_location, request, outcome, answer, created_ms
+        SELECT plan_id, tabular_id, caller, metadata_location, outcome, created_ms
         FROM plans WHERE plan_id = $1";
 
     fetch_optional!(db, query_as::<_, Plan>(SQL).bind(plan_id))
+}
+
+/// What a plan was asked for: JSON; `None` if it is gone.
+pub async fn find_request(db: &Db, plan_id: Uuid) -> Result<Option<String>, StoreError> {
+    const SQL: &str = "SELECT request FROM plans WHERE plan_id = $1";
+
+    fetch_optional!(db, query_scalar::<_, String>(SQL).bind(plan_id))
+}
+
+/// The answer of a plan: JSON; `None` if it is not completed, or gone.
+pub async fn find_answer(db: &Db, plan_id: Uuid) -> Result<Option<String>, StoreError> {
+    const SQL: &str = "SELECT answer FROM plans WHERE plan_id = $1";
+
+    Ok(fetch_optional!(db, query_scalar::<_, Option<String>>(SQL).bind(plan_id))?.flatten())
 }
 
 /// Keeps the answer of a submitted plan. Returns `false`, changing nothing, if it is not submitted any more.

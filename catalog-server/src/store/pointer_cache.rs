@@ -22,6 +22,9 @@ use super::tabulars::{Pointer, Tabular};
 /// Tables share a slot with about one in as many others; sharing costs a needless read, no more.
 const SLOTS: usize = 4096;
 
+/// What an entry of ordinary names takes, in bytes: its key, what the table is, and its places in two caches.
+const ENTRY_BYTES: u64 = 1 << 10;
+
 pub(super) struct PointerCache {
     entries: Cache<Key, Arc<Entry>>,
     /// Under which name an entry was remembered last.
@@ -47,6 +50,27 @@ pub(super) struct Tick(u64);
 struct Entry {
     tick: Tick,
     tabular: Tabular,
+}
+
+/// What a cache takes beside key and value.
+const CACHE_BYTES: usize = 320;
+
+fn weight(held_bytes: usize) -> u32 {
+    u32::try_from(CACHE_BYTES + held_bytes).unwrap_or(u32::MAX)
+}
+
+impl Key {
+    /// Both caches may hold texts of their own.
+    fn held_bytes(&self) -> usize {
+        size_of::<Self>() + self.namespace_path.capacity() + self.name.capacity()
+    }
+}
+
+impl Entry {
+    fn held_bytes(&self) -> usize {
+        let Tabular { name, metadata_location, location, .. } = &self.tabular;
+        size_of::<Self>() + name.capacity() + metadata_location.capacity() + location.capacity()
+    }
 }
 
 /// A table or view that a transaction changed.
@@ -89,10 +113,17 @@ impl Moved {
 }
 
 impl PointerCache {
+    /// A cache with room for so many tables of ordinary names; fewer if their names are long.
     pub(super) fn new(entries: u64) -> Self {
         Self {
-            entries: Cache::new(entries),
-            names: Cache::new(entries),
+            entries: Cache::builder()
+                .max_capacity(entries.saturating_mul(ENTRY_BYTES))
+                .weigher(|key: &Key, entry: &Arc<Entry>| weight(key.held_bytes() + entry.held_bytes()))
+                .build(),
+            names: Cache::builder()
+                .max_capacity(entries.saturating_mul(ENTRY_BYTES))
+                .weigher(|_, key: &Key| weight(key.held_bytes()))
+                .build(),
             clock: AtomicU64::new(0),
             slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             hasher: RandomState::new(),

@@ -25,6 +25,8 @@ pub struct TableCommit {
     pub requirements: Vec<TableRequirement>,
     /// What to change, in order.
     pub updates: Vec<TableUpdate>,
+    /// How long the text is that says so.
+    pub size_bytes: usize,
 }
 
 /// A commit to several tables at once.
@@ -48,7 +50,7 @@ pub struct ViewCommit {
 impl TableCommit {
     /// Reads the body of a commit to a table.
     pub fn parse(body: &[u8]) -> Result<TableCommit, CommitError> {
-        let commit = TableCommit::read(&body_fields(body)?)?;
+        let commit = TableCommit::read(&body_fields(body)?, body.len())?;
         check_text(body)?;
         Ok(commit)
     }
@@ -58,11 +60,12 @@ impl TableCommit {
         self.requirements.contains(&TableRequirement::AssertCreate)
     }
 
-    fn read(fields: &Fields<'_>) -> Result<TableCommit, CommitError> {
+    fn read(fields: &Fields<'_>, size_bytes: usize) -> Result<TableCommit, CommitError> {
         Ok(TableCommit {
             identifier: read_identifier(fields)?,
             requirements: read_list(fields, "requirements", TableRequirement::parse)?,
             updates: read_list(fields, "updates", TableUpdate::parse)?,
+            size_bytes,
         })
     }
 }
@@ -73,7 +76,7 @@ impl TransactionCommit {
         let fields = body_fields(body)?;
         let table_changes = read_list(&fields, "table-changes", |change| {
             let fields = change.fields("table change").map_err(|error| CommitError::malformed(&error))?;
-            let commit = TableCommit::read(&fields)?;
+            let commit = TableCommit::read(&fields, change.as_str().len())?;
             let identifier = commit.identifier.clone();
             let identifier =
                 identifier.ok_or_else(|| CommitError::malformed(&fields.missing("identifier")))?;

@@ -1,6 +1,8 @@
 //! Binding: finding the columns of an expression in a schema, and giving its literals their types. As Java's `Binder`
 //! after `RewriteNot`, with its simplifications.
 
+use std::sync::Arc;
+
 use super::bound::{Bound, Column, RowFilter};
 use super::convert::convert;
 use super::decimal::Fit;
@@ -35,7 +37,16 @@ pub fn bind(
     schema: &StructType,
     names: NameMatching,
 ) -> Result<RowFilter, ExpressionError> {
-    Binder { schema, names }.bind(expression, Polarity::Positive)
+    expression.clone().bind(schema, names)
+}
+
+impl Expression {
+    /// Binds the expression as [`bind`] does, and takes it apart, because its lists may be long.
+    ///
+    /// Fails as [`bind`] does.
+    pub fn bind(self, schema: &StructType, names: NameMatching) -> Result<RowFilter, ExpressionError> {
+        Binder { schema, names }.bind(self, Polarity::Positive)
+    }
 }
 
 struct Binder<'a> {
@@ -58,9 +69,9 @@ struct Found<'a> {
 }
 
 impl Binder<'_> {
-    fn bind(&self, expression: &Expression, polarity: Polarity) -> Result<RowFilter, ExpressionError> {
-        let all = |parts: &[Expression]| -> Result<Vec<RowFilter>, ExpressionError> {
-            parts.iter().map(|part| self.bind(part, polarity)).collect()
+    fn bind(&self, expression: Expression, polarity: Polarity) -> Result<RowFilter, ExpressionError> {
+        let all = |parts: Vec<Expression>| -> Result<Vec<RowFilter>, ExpressionError> {
+            parts.into_iter().map(|part| self.bind(part, polarity)).collect()
         };
         Ok(match (expression, polarity) {
             (Expression::True, Polarity::Positive) | (Expression::False, Polarity::Negative) => Bound::True,
@@ -71,40 +82,42 @@ impl Binder<'_> {
             (Expression::Or(parts), Polarity::Positive) | (Expression::And(parts), Polarity::Negative) => {
                 Bound::or(all(parts)?)
             }
-            (Expression::Not(child), Polarity::Positive) => self.bind(child, Polarity::Negative)?,
-            (Expression::Not(child), Polarity::Negative) => self.bind(child, Polarity::Positive)?,
-            (Expression::Predicate(predicate), Polarity::Positive) => self.predicate(predicate.clone())?,
-            (Expression::Predicate(Predicate { term, test }), Polarity::Negative) => {
-                self.predicate(Predicate { term: term.clone(), test: test.clone().negated() })?
+            (Expression::Not(child), Polarity::Positive) => self.bind(*child, Polarity::Negative)?,
+            (Expression::Not(child), Polarity::Negative) => self.bind(*child, Polarity::Positive)?,
+            (Expression::Predicate(Predicate { term, test }), polarity) => {
+                self.predicate(&term, test, polarity)?
             }
         })
     }
 
-    fn predicate(&self, predicate: Predicate) -> Result<RowFilter, ExpressionError> {
-        let column = self.column(&predicate.term)?;
-        match predicate.test {
-            Test::IsNull | Test::NotNull => Ok(null_test(column, predicate.test)),
+    fn predicate(&self, term: &Term, test: Test, polarity: Polarity) -> Result<RowFilter, ExpressionError> {
+        let mut column = self.column(term)?;
+        column.is_negated = polarity == Polarity::Negative;
+        let test = match polarity {
+            Polarity::Positive => test,
+            Polarity::Negative => test.negated(),
+        };
+        match test {
+            Test::In(values) => Ok(match Test::one_of(exact(&column, values)?) {
+                Some(test) => Bound::predicate(column, test),
+                None => Bound::False,
+            }),
+            Test::NotIn(values) => Ok(match Test::none_of(exact(&column, values)?) {
+                Some(test) => Bound::predicate(column, test),
+                None => Bound::True,
+            }),
+            Test::IsNull | Test::NotNull => Ok(null_test(column, test)),
             Test::IsNan | Test::NotNan => match column.result {
-                Primitive::Float | Primitive::Double => Ok(Bound::predicate(column, predicate.test)),
+                Primitive::Float | Primitive::Double => Ok(Bound::predicate(column, test)),
                 _ => Err(ExpressionError::unsupported(format!(
                     "`{}` on `{}`, which is of type `{}`; only `float` and `double` have NaN",
-                    predicate.test.name(),
+                    test.name(),
                     column.name,
                     column.result
                 ))),
             },
-            Test::StartsWith(_) | Test::NotStartsWith(_) => prefix_test(column, predicate.test),
-            Test::In(values) => Ok(match Test::one_of(exact(&column, &values)?) {
-                Some(test) => Bound::predicate(column, test),
-                None => Bound::False,
-            }),
-            Test::NotIn(values) => Ok(match Test::none_of(exact(&column, &values)?) {
-                Some(test) => Bound::predicate(column, test),
-                None => Bound::True,
-            }),
-            Test::Lt(_) | Test::LtEq(_) | Test::Gt(_) | Test::GtEq(_) | Test::Eq(_) | Test::NotEq(_) => {
-                comparison(column, predicate.test)
-            }
+            Test::StartsWith(_) | Test::NotStartsWith(_) => prefix_test(column, test),
+            _ => comparison(column, test),
         }
     }
 
@@ -143,6 +156,7 @@ impl Binder<'_> {
             result,
             nullable: found.inside_optional || !found.field.required,
             inside_optional: found.inside_optional,
+            is_negated: false,
         })
     }
 
@@ -242,15 +256,23 @@ fn prefix_test(column: Column, test: Test) -> Result<RowFilter, ExpressionError>
     )))
 }
 
-/// The literals that are values of the type; the others equal none of them.
-fn exact(column: &Column, values: &[Value]) -> Result<Vec<Value>, ExpressionError> {
-    let mut kept = Vec::with_capacity(values.len());
-    for value in values {
-        if let Fit::Exact(value) = fit(column, value)? {
-            kept.push(value);
+/// The literals that are values of the type; the others equal none of them. Converted where they are, for there may be
+/// millions.
+fn exact(column: &Column, values: Arc<Vec<Value>>) -> Result<Vec<Value>, ExpressionError> {
+    let mut values = Arc::unwrap_or_clone(values);
+    let mut refusal = None;
+    values.retain_mut(|value| match fit(column, value) {
+        Ok(Fit::Exact(exact)) => {
+            *value = exact;
+            true
         }
-    }
-    Ok(kept)
+        Ok(_) => false,
+        Err(error) => {
+            refusal.get_or_insert(error);
+            false
+        }
+    });
+    refusal.map_or(Ok(values), Err)
 }
 
 fn fit(column: &Column, value: &Value) -> Result<Fit<Value>, ExpressionError> {

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use super::expression::{Expression, Predicate, Reference, Term, Test};
+use super::expression::Test;
 use super::value::Value;
+use super::weight::Weight;
 use crate::metadata::transform::Transform;
 use crate::metadata::types::Primitive;
 
@@ -55,6 +56,8 @@ pub struct Column {
     pub nullable: bool,
     /// Whether a struct around the column is optional, so that files may count fewer values than rows.
     pub inside_optional: bool,
+    /// Whether the test was negated to take a `not` away that was around it; engines differ in what that does to NaN.
+    pub is_negated: bool,
 }
 
 /// A field of a partition tuple, or a transform of it.
@@ -68,6 +71,8 @@ pub struct PartitionColumn {
     pub source: Primitive,
     /// The type of the term.
     pub result: Primitive,
+    /// As [`Column::is_negated`].
+    pub is_negated: bool,
 }
 
 impl<T> Bound<T> {
@@ -135,6 +140,15 @@ impl<T> Bound<T> {
     }
 }
 
+impl RowFilter {
+    /// The memory of the filter beside its own size.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let mut weight = Weight::default();
+        weight.add_bound(self, Column::heap_bytes);
+        weight.bytes()
+    }
+}
+
 impl<T> Bound<T> {
     /// Whether the order of UUIDs matters to the answer.
     pub(crate) fn compares_uuids(&self) -> bool {
@@ -142,26 +156,6 @@ impl<T> Bound<T> {
             Bound::True | Bound::False => false,
             Bound::And(parts) | Bound::Or(parts) => parts.iter().any(Bound::compares_uuids),
             Bound::Predicate(predicate) => matches!(predicate.test.literals(), [Value::Uuid(_), ..]),
-        }
-    }
-}
-
-impl RowFilter {
-    /// The expression with columns by name again, to be sent to a client.
-    pub fn to_expression(&self) -> Expression {
-        let all = |parts: &[RowFilter]| parts.iter().map(RowFilter::to_expression).collect();
-        match self {
-            Bound::True => Expression::True,
-            Bound::False => Expression::False,
-            Bound::And(parts) => Expression::And(all(parts)),
-            Bound::Or(parts) => Expression::Or(all(parts)),
-            Bound::Predicate(predicate) => Expression::Predicate(Predicate {
-                term: Term {
-                    reference: Reference::Name(predicate.term.name.clone()),
-                    transform: predicate.term.transform.clone(),
-                },
-                test: predicate.test.clone(),
-            }),
         }
     }
 }

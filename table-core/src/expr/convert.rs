@@ -23,10 +23,7 @@ pub(crate) fn convert(literal: &Value, target: &Primitive) -> Option<Fit<Value>>
         Value::Long(value) => from_long(*value, target),
         Value::Float(value) => from_double(f64::from(*value), target),
         Value::Double(value) => from_double(*value, target),
-        Value::Decimal(value) => match target {
-            Primitive::Decimal { scale, .. } => Some(decimal(value.fit(*scale), *scale)),
-            _ => None,
-        },
+        Value::Decimal(value) => from_decimal(*value, target),
         Value::Timestamp(micros) | Value::Timestamptz(micros) => {
             from_nanos(i128::from(*micros) * 1000, target)
         }
@@ -65,6 +62,21 @@ fn from_long(value: i64, target: &Primitive) -> Option<Fit<Value>> {
             from_nanos(i128::from(value) * 1000, target)
         }
         _ => from_int(value, target),
+    }
+}
+
+/// From a number with more digits than a double, or a decimal of another scale.
+fn from_decimal(value: Decimal, target: &Primitive) -> Option<Fit<Value>> {
+    match target {
+        Primitive::Decimal { scale, .. } => Some(decimal(value.fit(*scale), *scale)),
+        Primitive::Float | Primitive::Double => from_double(value.to_string().parse().ok()?, target),
+        // Only what is beyond every whole number: a fraction is no more a literal of these types than a double is.
+        Primitive::Int | Primitive::Long if value.scale == 0 => match i64::try_from(value.unscaled) {
+            Ok(value) => from_int(value, target),
+            Err(_) if value.unscaled > 0 => Some(Fit::AboveMax),
+            Err(_) => Some(Fit::BelowMin),
+        },
+        _ => None,
     }
 }
 

@@ -132,6 +132,13 @@ impl fmt::Display for Decimal {
     }
 }
 
+/// How many digits a decimal has at most (specification, "Primitive Types").
+const DECIMAL_DIGITS_MAX: usize = 38;
+
+/// How many places behind the point the literal of a filter may have: those of 38 digits right behind as many zeros. What
+/// is smaller lies between two neighbours of every column.
+const LITERAL_SCALE_MAX: u32 = 76;
+
 /// A number of any size: `digits * 10^exponent`.
 #[derive(Debug)]
 pub(crate) struct Number {
@@ -168,6 +175,32 @@ impl Number {
         }
         let behind = i64::try_from(fraction.len()).ok()?;
         Some(Number { negative, digits, exponent: i64::from(exponent) - behind })
+    }
+
+    /// The digits without zeros around them, and the exponent that belongs to them.
+    fn significant(&self) -> (&str, i64) {
+        let digits = self.digits.trim_start_matches('0');
+        let short = digits.trim_end_matches('0');
+        let dropped = i64::try_from(digits.len() - short.len()).unwrap_or(i64::MAX);
+        (short, if short.is_empty() { 0 } else { self.exponent.saturating_add(dropped) })
+    }
+
+    /// Whether both are the same number, however they are written. Zero has no sign.
+    pub(crate) fn is_equal(&self, other: &Number) -> bool {
+        let significant = self.significant();
+        significant == other.significant() && (self.negative == other.negative || significant.0.is_empty())
+    }
+
+    /// The number as a decimal, rounded to the nearest with [`DECIMAL_DIGITS_MAX`] digits; `None` if no column of type
+    /// `decimal` has numbers so large, or so many places behind the point.
+    pub(crate) fn to_decimal(&self) -> Option<Decimal> {
+        let (digits, exponent) = self.significant();
+        let surplus = i64::try_from(digits.len().saturating_sub(DECIMAL_DIGITS_MAX)).ok()?;
+        let scale = u32::try_from((-exponent.saturating_add(surplus)).max(0)).ok()?;
+        match self.round(scale) {
+            Fit::Exact(unscaled) if scale <= LITERAL_SCALE_MAX => Some(Decimal { unscaled, scale }),
+            _ => None,
+        }
     }
 
     /// The unscaled value at a scale.

@@ -1,6 +1,8 @@
 //! Expressions as clients write them, by name and without types. Binding is in [`super::bind`], JSON in
 //! [`super::json`].
 
+use std::sync::Arc;
+
 use super::value::Value;
 use crate::metadata::transform::Transform;
 
@@ -71,10 +73,11 @@ pub enum Test {
     Eq(Value),
     /// Not equal.
     NotEq(Value),
-    /// Equal to one of these. In a bound expression they are sorted, at least two, and no two are equal.
-    In(Vec<Value>),
+    /// Equal to one of these. In a bound expression they are sorted, at least two, and no two are equal. Shared, because
+    /// there may be millions, and projections repeat them.
+    In(Arc<Vec<Value>>),
     /// Not equal to any of these, which are as in [`Test::In`].
-    NotIn(Vec<Value>),
+    NotIn(Arc<Vec<Value>>),
     /// A string that begins with this one.
     StartsWith(Value),
     /// Not a string that begins with this one.
@@ -138,11 +141,31 @@ impl Test {
         }
     }
 
+    /// Whether some engine finds NaN by this test of a float, `is_negated` if a `not` around it was pushed down to it.
+    ///
+    /// To Spark and `DuckDB` NaN is greater than every number. Where NaN is beyond all order, an engine that negates the
+    /// answer of `x > 5` instead of asking for `x <= 5` finds it as well.
+    pub(crate) fn may_find_nan(&self, is_negated: bool) -> bool {
+        match self {
+            Test::Gt(_) | Test::GtEq(_) | Test::NotNull | Test::IsNan | Test::NotEq(_) | Test::NotIn(_) => {
+                true
+            }
+            Test::Lt(_) | Test::LtEq(_) => is_negated,
+            Test::IsNull
+            | Test::NotNan
+            | Test::Eq(_)
+            | Test::In(_)
+            | Test::StartsWith(_)
+            | Test::NotStartsWith(_) => false,
+        }
+    }
+
     /// A test of being one of these values, which need not be sorted; `None` if there are none.
     pub(crate) fn one_of(values: Vec<Value>) -> Option<Test> {
         let mut values = sorted(values);
         if values.len() > 1 {
-            return Some(Test::In(values));
+            values.shrink_to_fit();
+            return Some(Test::In(Arc::new(values)));
         }
         values.pop().map(Test::Eq)
     }

@@ -45,6 +45,9 @@ fn might_match_predicate<M: FileMetrics>(
         | Test::GtEq(_)
         | Test::Eq(_)
         | Test::In(_)
-        | Test::StartsWith(_) => !facts.nothing_else && in_range(),
+        | Test::StartsWith(_) => {
+            let may_find_nan = !facts.no_nans && test.may_find_nan(column.is_negated);
+            may_find_nan || (!facts.nothing_else && in_range())
+        }
     }
 }

@@ -59,6 +59,9 @@ fn might_match_predicate(
         | Test::GtEq(_)
         | Test::Eq(_)
         | Test::In(_)
-        | Test::StartsWith(_) => !nothing_else && in_range(),
+        | Test::StartsWith(_) => {
+            let may_find_nan = may_have_nans && test.may_find_nan(column.is_negated);
+            may_find_nan || (!nothing_else && in_range())
+        }
     }
 }

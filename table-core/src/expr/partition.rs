@@ -19,9 +19,15 @@ impl PartitionTuple for [Option<Value>] {
     }
 }
 
-/// Whether the partition may match. The answer for a value that is not of the field's type is `true`.
+/// Whether the partition may match, in some engine's reading of NaN. The answer for a value that is not of the field's
+/// type is `true`.
 pub fn might_match<P: PartitionTuple + ?Sized>(filter: &PartitionFilter, tuple: &P) -> bool {
-    filter.evaluate(&mut |predicate| answer(predicate, tuple).unwrap_or(true))
+    filter.evaluate(&mut |predicate| {
+        answer(predicate, tuple).unwrap_or(true) || {
+            let PartitionColumn { position, is_negated, .. } = predicate.term;
+            tuple.value(position).is_some_and(ValueRef::is_nan) && predicate.test.may_find_nan(is_negated)
+        }
+    })
 }
 
 /// Whether the partition certainly matches. The answer for a value that is not of the field's type is `false`.

@@ -43,16 +43,8 @@ impl<'a> Range<'a> {
         upper: Option<ValueRef<'a>>,
         order: UuidOrder,
     ) -> Range<'a> {
-        let lower = lower.filter(|lower| !lower.is_nan()).map(|lower| match lower {
-            ValueRef::Float(0.0) => ValueRef::Float(-0.0),
-            ValueRef::Double(0.0) => ValueRef::Double(-0.0),
-            other => other,
-        });
-        let upper = upper.filter(|upper| !upper.is_nan()).map(|upper| match upper {
-            ValueRef::Float(0.0) => ValueRef::Float(0.0),
-            ValueRef::Double(0.0) => ValueRef::Double(0.0),
-            other => other,
-        });
+        let lower = lower.filter(|lower| !lower.is_nan()).map(ValueRef::with_lesser_zero);
+        let upper = upper.filter(|upper| !upper.is_nan()).map(ValueRef::with_greater_zero);
         Range { lower, upper, order }
     }
 

@@ -13,7 +13,7 @@ use super::civil::{
 use super::decimal::Decimal;
 use super::error::ExpressionError;
 use super::value::Value;
-use crate::metadata::json::decode;
+use crate::metadata::json::{decode, parse_number};
 use crate::metadata::types::Primitive;
 
 impl Value {
@@ -127,12 +127,6 @@ pub(crate) fn example(value_type: &Primitive) -> &'static str {
         | Primitive::Geography(_)
         | Primitive::Other(_) => "nothing: values of the type have no form in JSON",
     }
-}
-
-/// Reads the text of a JSON number; `None` for other JSON.
-pub(crate) fn parse_number(text: &str) -> Option<f64> {
-    let starts = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
-    starts.then(|| text.parse().ok()).flatten()
 }
 
 /// Reads a UUID in the form with dashes, in either case.

@@ -160,6 +160,24 @@ impl ValueRef<'_> {
         }
     }
 
+    /// The lesser of both zeros if this is one of them, so that a lower bound reaches to both.
+    pub(crate) fn with_lesser_zero(self) -> Self {
+        match self {
+            ValueRef::Float(0.0) => ValueRef::Float(-0.0),
+            ValueRef::Double(0.0) => ValueRef::Double(-0.0),
+            other => other,
+        }
+    }
+
+    /// The greater of both zeros if this is one of them, so that an upper bound reaches to both.
+    pub(crate) fn with_greater_zero(self) -> Self {
+        match self {
+            ValueRef::Float(0.0) => ValueRef::Float(0.0),
+            ValueRef::Double(0.0) => ValueRef::Double(0.0),
+            other => other,
+        }
+    }
+
     /// Whether both are of one type, so that their order means something.
     pub fn is_comparable(self, other: ValueRef<'_>) -> bool {
         self.rank() == other.rank()

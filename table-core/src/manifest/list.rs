@@ -5,6 +5,7 @@ use super::error::{ManifestError, malformed};
 use super::file::{identify, number};
 use super::shape::Shape;
 use crate::expr::manifest_evaluator::FieldSummary;
+use crate::expr::weight::ALLOCATION_BYTES;
 
 /// What the manifests of a list hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,6 +67,24 @@ pub struct PartitionSummary {
 }
 
 impl ManifestFile {
+    /// How much memory it takes, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        let text = |bytes: Option<&Vec<u8>>| bytes.map_or(0, |bytes| bytes.capacity() + ALLOCATION_BYTES);
+        let bounds = |summary: &PartitionSummary| {
+            text(summary.lower_bound.as_ref()) + text(summary.upper_bound.as_ref())
+        };
+        let summaries = self.partitions.as_ref().map_or(0, |summaries| {
+            summaries.capacity() * size_of::<PartitionSummary>()
+                + ALLOCATION_BYTES
+                + summaries.iter().map(bounds).sum::<usize>()
+        });
+        size_of::<Self>()
+            + self.path.capacity()
+            + ALLOCATION_BYTES
+            + summaries
+            + text(self.key_metadata.as_ref())
+    }
+
     /// A manifest of a snapshot of format version 1 that lists its manifests without a manifest list.
     pub fn embedded(path: String, spec_id: i32, snapshot_id: i64) -> ManifestFile {
         ManifestFile {

@@ -195,6 +195,12 @@ fn plain(error: &serde_json::Error) -> String {
     }
 }
 
+/// Reads the text of a JSON number to the last bit, which `serde_json` does not do; `None` for other JSON.
+pub(crate) fn parse_number(text: &str) -> Option<f64> {
+    let starts = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    starts.then(|| text.parse().ok()).flatten()
+}
+
 /// Appends the JSON string with this content.
 pub(crate) fn push_string(out: &mut String, content: &str) {
     // `Value`'s `Display` cannot fail, unlike `serde_json::to_string`.
@@ -277,7 +283,8 @@ impl<'de> Deserialize<'de> for Entries<'de> {
 /// Objects up to this size are compared name by name, which is faster than hashing.
 const SMALL_OBJECT: usize = 12;
 
-fn find_duplicate<'e>(entries: &'e [(Cow<'_, str>, &RawValue)]) -> Option<&'e str> {
+/// A name that occurs twice.
+pub(crate) fn find_duplicate<'e, T>(entries: &'e [(Cow<'_, str>, T)]) -> Option<&'e str> {
     if entries.len() <= SMALL_OBJECT {
         let mut later = entries;
         while let Some(((key, _), rest)) = later.split_first() {

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
-use serde_json::Value;
+use serde_json::value::RawValue;
+use serde_json::{Number, Value};
 
 use super::error::MetadataError;
-use super::json::{Fields, Object, Raw, decode, nesting};
+use super::json::{Fields, Object, Raw, decode, nesting, parse_number};
 use super::types::{StructType, TYPE_DEPTH_MAX, Type, decode_struct, decode_type};
 
 /// One schema of a table or view. Cloning is cheap, and clones share the decoded columns.
@@ -127,11 +128,20 @@ pub(crate) fn decode_field(text: &str, depth: usize) -> Result<Field, MetadataEr
         required: fields.required("required")?,
         field_type: decode_type(field_type.get(), depth + 1)?,
         doc: fields.optional("doc")?,
-        initial_default: fields.optional("initial-default")?,
-        write_default: fields.optional("write-default")?,
+        initial_default: default(&fields, "initial-default")?,
+        write_default: default(&fields, "write-default")?,
         other: rest(&fields, &["id", "name", "required", "type", "doc", "initial-default", "write-default"])?,
         name,
     })
+}
+
+/// A default value, a number to the last bit, which `serde_json` does not read by itself.
+fn default(fields: &Fields<'_>, key: &str) -> Result<Option<Value>, MetadataError> {
+    let number = fields.present(key).map(RawValue::get).filter(|text| text.parse::<i64>().is_err());
+    match number.and_then(parse_number).and_then(Number::from_f64) {
+        Some(number) => Ok(Some(Value::Number(number))),
+        None => fields.optional(key),
+    }
 }
 
 /// The attributes that are not among the `known` ones, sorted by name.

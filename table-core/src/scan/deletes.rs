@@ -11,6 +11,7 @@ use crate::expr::inclusive_metrics;
 use crate::expr::metrics::FileMetrics;
 use crate::expr::partition;
 use crate::expr::value::{Value, ValueRef};
+use crate::expr::weight::Weight;
 use crate::manifest::entry::{Content, File};
 use crate::manifest::file::Manifest;
 use crate::manifest::list::ManifestFile;
@@ -112,6 +113,45 @@ impl DeleteIndex {
         }
         index.positions_by_path.values_mut().for_each(by_sequence);
         Ok(index)
+    }
+
+    /// How much memory it takes, in bytes. Manifests count although others may have them as well.
+    pub fn held_bytes(&self) -> usize {
+        let mut weight = Weight::default();
+        weight.add(self.manifests.capacity() * size_of::<(Arc<Manifest>, ManifestFile)>());
+        for (manifest, listed) in &self.manifests {
+            weight.add(manifest.held_bytes() + listed.held_bytes());
+        }
+        weight.add(self.files.capacity() * size_of::<Indexed>());
+        for file in &self.files {
+            file.weigh(&mut weight);
+        }
+        weight.add(self.partitions.capacity() * size_of::<String>());
+        for text in &self.partitions {
+            weight.add(text.capacity());
+        }
+        weight.add(self.global_equality.capacity() * size_of::<usize>());
+        for ((_, tuple), deletes) in &self.by_partition {
+            // A node of the tree is two thirds full, mostly.
+            weight.add((size_of::<(i32, PartitionTuple)>() + size_of::<PartitionDeletes>()) * 3 / 2);
+            weight.add(tuple.capacity() * size_of::<Option<Value>>());
+            for value in tuple.iter().flatten() {
+                weight.add(value.heap_bytes());
+            }
+            weight.add(deletes.equality.capacity() * size_of::<usize>());
+            weight.add(deletes.positions.capacity() * size_of::<usize>());
+        }
+        // A table is at most seven eighths full, and has a byte beside each place.
+        weight.add(self.positions_by_path.capacity() * (size_of::<(String, Vec<usize>)>() + 1) * 8 / 7);
+        for (path, numbers) in &self.positions_by_path {
+            weight.add(path.capacity());
+            weight.add(numbers.capacity() * size_of::<usize>());
+        }
+        weight.add(self.vectors_by_path.capacity() * (size_of::<(String, usize)>() + 1) * 8 / 7);
+        for path in self.vectors_by_path.keys() {
+            weight.add(path.capacity());
+        }
+        weight.bytes()
     }
 
     /// How many delete files there are.
@@ -313,6 +353,15 @@ impl DeleteIndex {
     }
 }
 
+impl Indexed {
+    fn weigh(&self, weight: &mut Weight) {
+        weight.add(self.keys.capacity() * size_of::<Key>());
+        for value in self.keys.iter().flat_map(|key| [&key.lower, &key.upper]).flatten() {
+            weight.add(value.heap_bytes());
+        }
+    }
+}
+
 impl Key {
     fn new(file: &File<'_>, id: i32, column: Option<&ScanColumn>) -> Key {
         let primitive = column.and_then(|column| column.primitive.as_ref());
@@ -367,7 +416,9 @@ impl Key {
         if [lower, upper, data_lower, data_upper].iter().any(|bound| bound.is_nan()) {
             return None;
         }
-        Some(data_lower <= upper && lower <= data_upper)
+        let overlap = data_lower.with_lesser_zero() <= upper.with_greater_zero()
+            && lower.with_lesser_zero() <= data_upper.with_greater_zero();
+        Some(overlap)
     }
 }
 

@@ -17,6 +17,9 @@ use crate::manifest::partition::PartitionTuple;
 /// A page takes no more files once it has reached this size: thirty thousand files with a short filter.
 const PAGE_BYTES: usize = 16 << 20;
 
+/// Room for the names of fields, and for the id that is put behind a page.
+const ENVELOPE_BYTES: usize = 128;
+
 /// How a page's JSON begins.
 const TASKS: &[u8] = b"{\"file-scan-tasks\":[";
 
@@ -39,8 +42,15 @@ struct OfPartition<'a> {
     partition: String,
     /// What is left of the filter, to be judged by the files' metrics.
     filter: RowFilter,
-    residual: String,
+    /// The filter as JSON, unless it is so long that it is better written anew for every file.
+    residual: Option<Vec<u8>>,
 }
+
+/// Residuals that take less memory than this are short enough to be tried as text.
+const RESIDUAL_HEAP_BYTES: usize = 128 << 10;
+
+/// Residuals up to this length are kept as text: most are short, and many partitions may have one each.
+const RESIDUAL_TEXT_BYTES: usize = 16 << 10;
 
 impl Page {
     /// Adds the files that a scan needs from some entries of a data manifest, until the page is full: then it gives the
@@ -133,7 +143,7 @@ impl Page {
         }
         // What grows doubles, which would be for very little here.
         let names_bytes = plan_tasks.iter().map(|task| task.len() + 3).sum::<usize>();
-        out.reserve_exact(self.delete_files.len() + names_bytes + tail.len() + 64);
+        out.reserve_exact(self.delete_files.len() + names_bytes + tail.len() + ENVELOPE_BYTES);
         // Clients refuse delete files where there is no task for them.
         if self.tasks_count > 0 && !self.references.is_empty() {
             out.extend_from_slice(b"],\"delete-files\":[");
@@ -170,7 +180,10 @@ impl Page {
         }
         // Always there: clients take a missing one for `true`, or fail on it.
         self.tasks.extend_from_slice(b",\"residual-filter\":");
-        self.tasks.extend_from_slice(of_partition.residual.as_bytes());
+        match &of_partition.residual {
+            Some(text) => self.tasks.extend_from_slice(text),
+            None => of_partition.filter.push_json(&mut self.tasks),
+        }
         self.tasks.push(b'}');
     }
 
@@ -213,10 +226,14 @@ impl SpecScan {
         if residual == Bound::False {
             return None;
         }
+        let mut text = Vec::new();
+        if residual.heap_bytes() <= RESIDUAL_HEAP_BYTES {
+            residual.push_json(&mut text);
+        }
         Some(OfPartition {
             deletes: deletes.of_partition(spec_id, tuple),
             partition: json::partition(tuple, &self.told),
-            residual: residual.to_expression().to_json().to_string(),
+            residual: (1..=RESIDUAL_TEXT_BYTES).contains(&text.len()).then_some(text),
             filter: residual,
         })
     }

@@ -1,10 +1,9 @@
 //! What a client asks a scan for, as the REST specification's `PlanTableScanRequest`.
 
-use serde_json::{Map, Value};
-
 use super::error::ScanError;
 use crate::expr::bind::NameMatching;
 use crate::expr::expression::Expression;
+use crate::metadata::json::{Fields, push_object};
 
 /// A scan as it was asked for; nothing is checked against a table yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,74 +47,109 @@ pub enum SchemaChoice {
     Snapshot,
 }
 
+/// What has an effect on a plan. `select` has none: which files are read does not depend on it, and engines name metadata
+/// columns in it that no schema has.
+const FIELDS: [&str; 8] = [
+    "snapshot-id",
+    "start-snapshot-id",
+    "end-snapshot-id",
+    "filter",
+    "case-sensitive",
+    "use-snapshot-schema",
+    "stats-fields",
+    "min-rows-requested",
+];
+
 impl ScanRequest {
-    /// Reads a request's body. `select` is accepted and has no effect: which files are read does not depend on it, and
-    /// engines name metadata columns in it that no schema has.
+    /// Reads a request's body, whose filter goes to the parser of expressions as the client wrote it.
+    ///
+    /// Fails with [`ScanError::Invalid`] if it is no scan request, and with [`ScanError::Filter`] if its filter is no
+    /// expression.
     pub fn parse(body: &[u8]) -> Result<ScanRequest, ScanError> {
-        let invalid = |reason: String| ScanError::Invalid(format!("the request is not a scan: {reason}"));
-        let body: Map<String, Value> =
-            serde_json::from_slice(body).map_err(|error| invalid(error.to_string()))?;
-        let field = |name: &str| body.get(name).filter(|value| !value.is_null());
-        let number = |name: &str| match field(name) {
-            None => Ok(None),
-            Some(value) => value
-                .as_i64()
-                .map(Some)
-                .ok_or_else(|| invalid(format!("`{name}` has to be a whole number, not `{value}`"))),
-        };
-        let flag = |name: &str, default: bool| match field(name) {
-            None => Ok(default),
-            Some(value) => value
-                .as_bool()
-                .ok_or_else(|| invalid(format!("`{name}` has to be true or false, not `{value}`"))),
-        };
-        let names = |name: &str| match field(name) {
-            None => Ok(Vec::new()),
-            Some(value) => serde_json::from_value::<Vec<String>>(value.clone())
-                .map_err(|_| invalid(format!("`{name}` has to be a list of column names"))),
-        };
-        names("select")?;
-        let range = match (number("snapshot-id")?, number("start-snapshot-id")?, number("end-snapshot-id")?) {
-            (None, None, None) => SnapshotRange::Current,
-            (Some(id), None, None) => SnapshotRange::At(id),
-            (None, after, Some(up_to)) => SnapshotRange::Appended { after, up_to },
-            (None, Some(_), None) => {
-                return Err(ScanError::Invalid(
-                    "`start-snapshot-id` needs an `end-snapshot-id`: the last snapshot of the incremental scan"
-                        .to_owned(),
-                ));
-            }
-            (Some(_), _, _) => {
-                return Err(ScanError::Invalid(
-                    "`snapshot-id` asks for one point in time, `start-snapshot-id` and `end-snapshot-id` for what \
-                     was appended between two; send one or the other"
-                        .to_owned(),
-                ));
-            }
-        };
-        let filter = match field("filter") {
+        let fields = fields(body)?;
+        names(&fields, "select")?;
+        let range = range(&fields)?;
+        let filter = match fields.present("filter") {
             None => Expression::True,
-            Some(filter) => Expression::parse(&filter.to_string())?,
+            Some(filter) => Expression::parse(filter.get())?,
         };
-        let rows_min = number("min-rows-requested")?;
+        let rows_min = number(&fields, "min-rows-requested")?;
         if rows_min.is_some_and(|rows| rows < 0) {
-            return Err(invalid("`min-rows-requested` has to be 0 or more".to_owned()));
+            return Err(invalid("`min-rows-requested` has to be 0 or more"));
         }
         Ok(ScanRequest {
             range,
             filter,
-            names: if flag("case-sensitive", true)? {
+            names: if flag(&fields, "case-sensitive", true)? {
                 NameMatching::CaseSensitive
             } else {
                 NameMatching::IgnoreCase
             },
-            schema: if flag("use-snapshot-schema", false)? {
+            schema: if flag(&fields, "use-snapshot-schema", false)? {
                 SchemaChoice::Snapshot
             } else {
                 SchemaChoice::Table
             },
-            stats_fields: names("stats-fields")?,
+            stats_fields: names(&fields, "stats-fields")?,
             rows_min,
         })
+    }
+
+    /// The request with nothing but what has an effect on its plan, every value as the client wrote it.
+    ///
+    /// Fails with [`ScanError::Invalid`] if the body is not a JSON object, or if what is left out is not what it should be;
+    /// the rest is for [`ScanRequest::parse`] to judge.
+    pub fn essential(body: &[u8]) -> Result<String, ScanError> {
+        let fields = fields(body)?;
+        names(&fields, "select")?;
+        let present = FIELDS.iter().filter_map(|name| Some((*name, fields.present(name)?.get())));
+        let mut text = String::new();
+        push_object(&mut text, present);
+        Ok(text)
+    }
+}
+
+fn invalid(reason: impl std::fmt::Display) -> ScanError {
+    ScanError::Invalid(format!("the request is not a scan: {reason}"))
+}
+
+fn fields(body: &[u8]) -> Result<Fields<'_>, ScanError> {
+    let text = std::str::from_utf8(body).map_err(|_| invalid("it is not UTF-8 text"))?;
+    Fields::parse(text, "request").map_err(invalid)
+}
+
+fn number(fields: &Fields<'_>, name: &str) -> Result<Option<i64>, ScanError> {
+    let shown =
+        || fields.present(name).map(|value| crate::expr::transform::first_characters(value.get(), 60));
+    fields.optional(name).map_err(|_| {
+        invalid(format!("`{name}` has to be a whole number, not `{}`", shown().unwrap_or_default()))
+    })
+}
+
+fn flag(fields: &Fields<'_>, name: &str, default: bool) -> Result<bool, ScanError> {
+    let flag = fields.optional(name).map_err(|_| invalid(format!("`{name}` has to be true or false")))?;
+    Ok(flag.unwrap_or(default))
+}
+
+fn names(fields: &Fields<'_>, name: &str) -> Result<Vec<String>, ScanError> {
+    let names = fields.optional(name);
+    let names = names.map_err(|_| invalid(format!("`{name}` has to be a list of column names")))?;
+    Ok(names.unwrap_or_default())
+}
+
+fn range(fields: &Fields<'_>) -> Result<SnapshotRange, ScanError> {
+    let number = |name| number(fields, name);
+    match (number("snapshot-id")?, number("start-snapshot-id")?, number("end-snapshot-id")?) {
+        (None, None, None) => Ok(SnapshotRange::Current),
+        (Some(id), None, None) => Ok(SnapshotRange::At(id)),
+        (None, after, Some(up_to)) => Ok(SnapshotRange::Appended { after, up_to }),
+        (None, Some(_), None) => Err(ScanError::Invalid(
+            "`start-snapshot-id` needs an `end-snapshot-id`: the last snapshot of the incremental scan".to_owned(),
+        )),
+        (Some(_), _, _) => Err(ScanError::Invalid(
+            "`snapshot-id` asks for one point in time, `start-snapshot-id` and `end-snapshot-id` for what was \
+             appended between two; send one or the other"
+                .to_owned(),
+        )),
     }
 }

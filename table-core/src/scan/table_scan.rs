@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use super::error::ScanError;
 use super::request::{ScanRequest, SchemaChoice, SnapshotRange};
-use crate::expr::bind::{NameMatching, bind};
-use crate::expr::bound::{Bound, PartitionFilter, RowFilter};
+use crate::expr::bind::NameMatching;
+use crate::expr::bound::{Bound, Column, PartitionColumn, PartitionFilter, RowFilter};
 use crate::expr::inclusive_metrics;
 use crate::expr::manifest_evaluator;
 use crate::expr::partition;
-use crate::expr::project;
 use crate::expr::residual::Residuals;
+use crate::expr::weight::Weight;
 use crate::manifest::entry::File;
 use crate::manifest::file::Manifest;
 use crate::manifest::list::{ManifestContent, ManifestFile};
@@ -69,11 +69,11 @@ impl Scan {
     ///
     /// Fails with [`ScanError::Invalid`] if a snapshot or column does not exist, and with [`ScanError::Filter`] if the
     /// filter does not fit the schema.
-    pub fn new(metadata: &TableMetadata, request: &ScanRequest) -> Result<(Scan, Source), ScanError> {
+    pub fn new(metadata: &TableMetadata, request: ScanRequest) -> Result<(Scan, Source), ScanError> {
         let source = source(metadata, request.range)?;
         let schema = schema(metadata, &source, request.schema)?;
         let columns = schema.columns()?;
-        let filter = bind(&request.filter, &columns.root, request.names)?;
+        let filter = request.filter.bind(&columns.root, request.names)?;
         let stats_ids = stats_ids(&SchemaIndex::new(columns)?, &request.stats_fields, request.names)?;
         let columns = columns_of(metadata, schema)?;
         let current = SchemaIndex::new(metadata.current_schema()?.columns()?)?;
@@ -88,6 +88,23 @@ impl Scan {
         };
         let scan = Scan { filter, specs, columns, stats_ids, appended, rows_min: request.rows_min };
         Ok((scan, source))
+    }
+
+    /// How much memory the scan takes, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        let mut weight = Weight::default();
+        weight.add_bound(&self.filter, Column::heap_bytes);
+        weight.add(self.specs.capacity() * (size_of::<i32>() + size_of::<SpecScan>() + 1));
+        for spec in self.specs.values() {
+            weight.add(spec.types.capacity() * size_of::<(i32, Option<Primitive>)>());
+            weight.add(spec.told.capacity());
+            weight.add_bound(&spec.partitions, PartitionColumn::heap_bytes);
+            spec.residuals.weigh(&mut weight);
+        }
+        weight.add(self.columns.capacity() * (size_of::<i32>() + size_of::<ScanColumn>() + 1));
+        weight.add(self.stats_ids.capacity() * size_of::<i32>());
+        weight.add(self.appended.as_ref().map_or(0, HashSet::capacity) * (size_of::<i64>() + 1));
+        size_of::<Scan>() + weight.bytes()
     }
 
     /// Whether a manifest may list a file that the scan needs.
@@ -161,12 +178,13 @@ impl SpecScan {
             .iter()
             .map(|field| field.source_ids.iter().all(|source_id| current.get(*source_id).is_some()))
             .collect();
+        let residuals = Residuals::new(filter, spec);
         SpecScan {
             types,
             is_unpartitioned: spec.is_unpartitioned(),
             told,
-            partitions: project::inclusive(filter, spec),
-            residuals: Residuals::new(filter, spec),
+            partitions: residuals.inclusive(),
+            residuals,
         }
     }
 }

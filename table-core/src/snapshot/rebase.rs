@@ -300,5 +300,6 @@ fn rebased_commit(commit: &TableCommit, snapshot: &Snapshot, head: i64) -> Table
         identifier: commit.identifier.clone(),
         requirements: requirements.collect(),
         updates: updates.collect(),
+        size_bytes: commit.size_bytes,
     }
 }

@@ -1,7 +1,7 @@
 //! Random rows and filters, and which rows a filter matches: judged by a few lines of their own.
 
 use std::cmp::Ordering;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -170,8 +170,8 @@ pub(crate) fn make_test(kind: u8, values: Vec<Value>) -> Test {
         3 | 9 => Test::GtEq(value),
         10 => Test::Eq(value),
         11 => Test::NotEq(value),
-        12 | 13 => Test::In(values),
-        _ => Test::NotIn(values),
+        12 | 13 => Test::In(Arc::new(values)),
+        _ => Test::NotIn(Arc::new(values)),
     }
 }
 
@@ -180,7 +180,7 @@ pub(crate) fn bound(expression: &Expression) -> RowFilter {
 }
 
 /// Mostly predicates on one column, because most of what can go wrong concerns only one.
-pub(crate) fn filter_on(position: usize) -> impl Strategy<Value = RowFilter> {
+pub(crate) fn expression_on(position: usize) -> impl Strategy<Value = Expression> {
     let leaf = prop_oneof![9 => predicate_on(position).boxed(), 1 => any_predicate().boxed()];
     let nested = leaf.prop_recursive(2, 5, 3, |inner| {
         prop_oneof![
@@ -189,7 +189,16 @@ pub(crate) fn filter_on(position: usize) -> impl Strategy<Value = RowFilter> {
             inner.prop_map(|child| Expression::Not(Box::new(child))),
         ]
     });
-    prop_oneof![predicate_on(position).boxed(), nested.boxed()].prop_map(|expression| bound(&expression))
+    prop_oneof![predicate_on(position).boxed(), nested.boxed()]
+}
+
+pub(crate) fn filter_on(position: usize) -> impl Strategy<Value = RowFilter> {
+    expression_on(position).prop_map(|expression| bound(&expression))
+}
+
+/// An expression on floats, mostly.
+pub(crate) fn any_float_expression() -> impl Strategy<Value = Expression> {
+    select(vec![1_usize, 2]).prop_flat_map(expression_on)
 }
 
 pub(crate) fn any_filter() -> impl Strategy<Value = RowFilter> {

@@ -19,7 +19,7 @@ use crate::writer::{entry, manifest, optional};
 fn collect(filter: &Json, all: &Json) -> Result<Live, ScanError> {
     let metadata = table(&[json!([field(2, 1000, "s", "identity")])]);
     let scan =
-        |request: &Json| Scan::new(&metadata, &ScanRequest::parse(request.to_string().as_bytes()).unwrap());
+        |request: &Json| Scan::new(&metadata, ScanRequest::parse(request.to_string().as_bytes()).unwrap());
     let fields = [optional(1000, "s", "string")];
     let read = |sequence_number, content, entries: &[Json]| {
         let listed = ManifestFile { sequence_number, first_row_id: Some(100), ..listed(0, content) };
@@ -119,7 +119,7 @@ fn a_filter_chooses_files_but_not_their_deletes() {
 fn position_deletes_of_one_file_are_for_it_alone_whichever_id_its_bounds_have() {
     let metadata = table(&[json!([])]);
     let request = ScanRequest::parse(b"{}").unwrap();
-    let (all, _) = Scan::new(&metadata, &request).unwrap();
+    let (all, _) = Scan::new(&metadata, request).unwrap();
     let at = |number: i64| json!({"status": 0, "sequence_number": number, "file_sequence_number": number});
     let read = |content, entries: &[Json]| {
         let manifest = Manifest::decode(&manifest(&[], entries), LIMIT_BYTES).unwrap();

@@ -8,5 +8,6 @@ mod manifests;
 mod partitions;
 mod random;
 mod ranges;
+mod requests;
 mod table;
 mod writer;

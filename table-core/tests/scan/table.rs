@@ -66,7 +66,7 @@ pub(crate) fn plan(
     manifests: Vec<(ManifestFile, Vec<u8>)>,
 ) -> Result<Json, ScanError> {
     let request = ScanRequest::parse(request.to_string().as_bytes())?;
-    let (scan, source) = Scan::new(metadata, &request)?;
+    let (scan, source) = Scan::new(metadata, request)?;
     let (mut data, mut deletes) = (Vec::new(), Vec::new());
     for (listed, bytes) in manifests.into_iter().filter(|_| source != Source::Nothing) {
         if !scan.wants(&listed)? {

@@ -22,6 +22,7 @@ mod operations;
 mod outages;
 mod pagination;
 mod purge;
+mod scan_requests;
 mod scans;
 mod security;
 mod simulation;

@@ -58,7 +58,7 @@ async fn a_small_plan_is_one_answer(backend: Backend) {
     let planned = plan(firn, &path, &json!({ "filter": { "type": "gt", "term": "id", "value": 15 } })).await;
     assert_eq!(planned["status"], "completed");
     assert_eq!(planned["plan-tasks"], json!([]));
-    assert_eq!(planned["plan-id"], Value::Null);
+    assert!(planned["plan-id"].is_string());
     assert_eq!(names(&planned), ["0-1.parquet"]);
     let task = &planned["file-scan-tasks"][0];
     assert_eq!(task["residual-filter"], json!({ "type": "gt", "term": "id", "value": 15 }));

@@ -16,6 +16,7 @@ use catalog_server::store::db::Db;
 use catalog_server::store::ids::{TabularId, WarehouseId};
 use catalog_server::store::jobs::{self, Job, JobFilter, LeaseTerms, NewJob};
 use catalog_server::store::{as_of, tabulars};
+use catalog_server::work::Turns;
 
 use crate::fixture::{Fixture, entry, new_id, pointer};
 
@@ -66,8 +67,9 @@ async fn enqueue(fixture: &Fixture, table: TabularId, clock_ms: i64) {
 
 fn schedule(db: &Db, clock: &Clock) -> Schedule {
     let documents = Documents::new(Files, clock.clone(), 1 << 20, 1 << 20);
-    let scans = Scans::new(Manifests::new(Files, 1 << 20, 1 << 20), Planning::default());
-    let catalog = Catalog::new(db.clone(), Files, documents, scans, clock.clone(), Retention::default());
+    let scans = Scans::new(Manifests::new(Files, 1 << 20, 1 << 20), Planning::default(), Turns::new());
+    let catalog =
+        Catalog::new(db.clone(), Files, documents, scans, Turns::new(), clock.clone(), Retention::default());
     Schedule::new(Arc::new(catalog), db.clone(), clock.clone(), Maintenance::default())
 }
 

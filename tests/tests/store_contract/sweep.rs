@@ -18,6 +18,7 @@ use catalog_server::store::tabulars::TabularKind;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
 use crate::fixture::Fixture;
+use catalog_server::work::Turns;
 
 on_both_databases!(
     tables_that_were_not_looked_at_for_long_are_due,
@@ -30,9 +31,10 @@ const MINUTE_MS: i64 = 60_000;
 fn schedule(fixture: &Fixture) -> Schedule {
     let clock = Clock::system();
     let documents = Documents::new(Files, Clock::system(), 1 << 20, 1 << 20);
-    let scans = Scans::new(Manifests::new(Files, 1 << 20, 1 << 20), Planning::default());
+    let scans = Scans::new(Manifests::new(Files, 1 << 20, 1 << 20), Planning::default(), Turns::new());
     let db = fixture.db.clone();
-    let catalog = Catalog::new(db.clone(), Files, documents, scans, clock.clone(), Retention::default());
+    let catalog =
+        Catalog::new(db.clone(), Files, documents, scans, Turns::new(), clock.clone(), Retention::default());
     Schedule::new(Arc::new(catalog), db, clock, Maintenance { sweep_minutes: 5, ..Maintenance::default() })
 }
 

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::api::App;
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
 use crate::api::extract::{AtJob, Change, Params, context};
+use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouses::Warehouse;
 use crate::schedule::finish::{Finished, Next};
@@ -67,7 +68,9 @@ async fn put_policy(
     change: Change,
 ) -> Result<Json<PolicyAnswer>, ApiError> {
     let target = target(&app, scope).await?;
-    let put = app.schedule.put_policy(&context(change.request_id), &target, &change.body).await?;
+    let policy = change.read(Policy::parse).await;
+    let policy = policy.map_err(|error| CatalogError::Invalid(error.to_string()))?;
+    let put = app.schedule.put_policy(&context(change.request_id), &target, &policy).await?;
     Ok(Json(policy_answer(put)))
 }
 
@@ -185,7 +188,7 @@ async fn history(
 #[utoipa::path(post, path = "/governance/v1/maintenance/pause", tag = "Maintenance", operation_id = "pauseMaintenance",
     request_body = PauseRequest, responses((status = 204), CommonErrors, MutationErrors))]
 async fn pause(State(app): State<App>, change: Change) -> Result<StatusCode, ApiError> {
-    let PauseRequest { table, reason } = change.json()?;
+    let PauseRequest { table, reason } = change.json().await?;
     let (warehouse, identifier) = find_table(&app, table).await?;
     app.schedule.pause(&context(change.request_id), &warehouse, &identifier, &reason).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -195,7 +198,7 @@ async fn pause(State(app): State<App>, change: Change) -> Result<StatusCode, Api
 #[utoipa::path(post, path = "/governance/v1/maintenance/resume", tag = "Maintenance", operation_id = "resumeMaintenance",
     request_body = ResumeRequest, responses((status = 204), CommonErrors, MutationErrors))]
 async fn resume(State(app): State<App>, change: Change) -> Result<StatusCode, ApiError> {
-    let ResumeRequest { table } = change.json()?;
+    let ResumeRequest { table } = change.json().await?;
     let (warehouse, identifier) = find_table(&app, table).await?;
     app.schedule.resume(&context(change.request_id), &warehouse, &identifier).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -251,7 +254,7 @@ async fn list_jobs(
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs", tag = "Maintenance", operation_id = "queueMaintenanceJob",
     request_body = NewJob, responses((status = 200, body = Job), CommonErrors, MutationErrors))]
 async fn queue_job(State(app): State<App>, change: Change) -> Result<Json<Job>, ApiError> {
-    let NewJob { table, action, policy } = change.json()?;
+    let NewJob { table, action, policy } = change.json().await?;
     let once = match policy {
         Some(policy) => Some(
             Policy::parse(policy.to_string().as_bytes())
@@ -290,7 +293,7 @@ async fn cancel_job(
     operation_id = "leaseMaintenanceJob", request_body = LeaseRequest,
     responses((status = 200, body = LeaseAnswer), CommonErrors, MutationErrors))]
 async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseAnswer>, ApiError> {
-    let LeaseRequest { worker } = change.json()?;
+    let LeaseRequest { worker } = change.json().await?;
     if worker.is_empty() || worker.len() > 200 || worker.contains('\0') {
         return Err(ApiError::bad_request("a worker's name has 1 to 200 bytes, none of them zero"));
     }
@@ -325,7 +328,7 @@ async fn heartbeat(
     AtJob(job_id): AtJob,
     change: Change,
 ) -> Result<Json<HeartbeatAnswer>, ApiError> {
-    let Heartbeat { held, progress } = change.json()?;
+    let Heartbeat { held, progress } = change.json().await?;
     let progress = progress.map(|progress| progress.to_string());
     let cancel = app.schedule.heartbeat(lease(job_id, &held), progress.as_deref()).await?;
     Ok(Json(HeartbeatAnswer { cancel }))
@@ -340,7 +343,7 @@ async fn note_outputs(
     AtJob(job_id): AtJob,
     change: Change,
 ) -> Result<StatusCode, ApiError> {
-    let Outputs { held, add, forget } = change.json()?;
+    let Outputs { held, add, forget } = change.json().await?;
     app.schedule.note_outputs(lease(job_id, &held), &add, &forget).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -355,7 +358,7 @@ async fn finish_job(
     AtJob(job_id): AtJob,
     change: Change,
 ) -> Result<StatusCode, ApiError> {
-    let Finish { held, outcome } = change.json()?;
+    let Finish { held, outcome } = change.json().await?;
     let finished = match outcome {
         FinishOutcome::Succeeded { result, next } => {
             let next = next.into_iter().map(|next| Next {

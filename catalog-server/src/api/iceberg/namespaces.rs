@@ -67,7 +67,7 @@ async fn create_namespace(
     InWarehouse { warehouse }: InWarehouse,
     change: Change,
 ) -> Result<Response, ApiError> {
-    let request: CreateNamespaceRequest = change.json()?;
+    let request: CreateNamespaceRequest = change.json().await?;
     let namespace = Namespace::new(request.namespace)?;
     let properties = request.properties.unwrap_or_default();
     let catalog = app.catalog.clone();
@@ -131,7 +131,7 @@ async fn update_properties(
     AtNamespace { warehouse, namespace }: AtNamespace,
     change: Change,
 ) -> Result<Response, ApiError> {
-    let request: UpdateNamespacePropertiesRequest = change.json()?;
+    let request: UpdateNamespacePropertiesRequest = change.json().await?;
     let removals = request.removals.unwrap_or_default();
     let updates = request.updates.unwrap_or_default();
     let catalog = app.catalog.clone();

@@ -25,7 +25,7 @@ async fn report_metrics(
     AtObject { warehouse, identifier }: AtObject,
     change: Change,
 ) -> Result<StatusCode, ApiError> {
-    let report: Box<RawValue> = change.json()?;
+    let report: Box<RawValue> = change.json().await?;
     app.catalog.report_metrics(&warehouse, &identifier, &report).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
 use crate::api::extract::{AtObject, AtPlan, Change, context};
@@ -38,7 +39,7 @@ async fn plan_table_scan(
 ) -> Result<Response, ApiError> {
     let context = context(change.request_id);
     let patience = if prefers_async(&headers) { Patience::None } else { Patience::Configured };
-    let planned = app.catalog.plan_scan(&context, &warehouse, &identifier, &change.body, patience).await?;
+    let planned = app.catalog.plan_scan(&context, &warehouse, &identifier, change.body, patience).await?;
     answer(planned)
 }
 
@@ -89,9 +90,9 @@ async fn fetch_scan_tasks(
     AtObject { warehouse, identifier }: AtObject,
     change: Change,
 ) -> Result<Response, ApiError> {
-    let request: FetchScanTasksRequest = change.json()?;
+    let request: FetchScanTasksRequest = change.json().await?;
     let context = context(change.request_id);
-    let tasks = app.catalog.fetch_scan_tasks(&context, &warehouse, &identifier, &request.plan_task).await?;
+    let tasks = app.catalog.fetch_scan_tasks(&context, &warehouse, &identifier, request.plan_task).await?;
     Ok(json(tasks))
 }
 
@@ -101,9 +102,16 @@ fn prefers_async(headers: &HeaderMap) -> bool {
     preferences.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case("respond-async"))
 }
 
+/// The answer, which is a JSON object, with the id in it.
+fn with_plan_id(mut answer: Vec<u8>, plan_id: Uuid) -> Vec<u8> {
+    answer.truncate(answer.trim_ascii_end().len() - 1);
+    answer.extend_from_slice(format!(",\"plan-id\":\"{plan_id}\"}}").as_bytes());
+    answer
+}
+
 fn answer(planned: Planned) -> Result<Response, ApiError> {
     match planned {
-        Planned::Completed(plan) => Ok(json(plan)),
+        Planned::Completed { answer, plan_id } => Ok(json(with_plan_id(answer, plan_id))),
         Planned::Submitted(plan_id) => {
             Ok(json(format!("{{\"status\":\"submitted\",\"plan-id\":\"{plan_id}\"}}")))
         }

@@ -73,7 +73,7 @@ async fn create_table(
     AtNamespace { warehouse, namespace }: AtNamespace,
     change: Change,
 ) -> Result<Response, ApiError> {
-    let request: CreateTableRequest = change.json()?;
+    let request: CreateTableRequest = change.json().await?;
     let identifier = Identifier::new(namespace, request.name)?;
     let is_staged = request.stage_create.unwrap_or_default();
     let new = NewTable {
@@ -82,6 +82,7 @@ async fn create_table(
         partition_spec: request.partition_spec,
         write_order: request.write_order,
         properties: request.properties.unwrap_or_default().into_iter().collect(),
+        size_bytes: change.body.len(),
     };
     let catalog = app.catalog.clone();
     idempotent::run(&app, &change, async move |context| {
@@ -158,7 +159,7 @@ async fn commit_table(
     let catalog = app.catalog.clone();
     let body = change.body.clone();
     idempotent::run(&app, &change, async move |context| {
-        catalog.commit_table(&context, &warehouse, &identifier, &body).await
+        catalog.commit_table(&context, &warehouse, &identifier, body).await
     })
     .await
 }
@@ -216,7 +217,7 @@ async fn register_table(
     AtNamespace { warehouse, namespace }: AtNamespace,
     change: Change,
 ) -> Result<Response, ApiError> {
-    let request: RegisterTableRequest = change.json()?;
+    let request: RegisterTableRequest = change.json().await?;
     let identifier = Identifier::new(namespace, request.name)?;
     let catalog = app.catalog.clone();
     idempotent::run(&app, &change, async move |context| {
@@ -268,7 +269,7 @@ pub(super) async fn rename(
     change: &Change,
     kind: TabularKind,
 ) -> Result<Response, ApiError> {
-    let request: RenameTableRequest = change.json()?;
+    let request: RenameTableRequest = change.json().await?;
     let source = identifier(request.source)?;
     let destination = identifier(request.destination)?;
     let catalog = app.catalog.clone();

@@ -29,7 +29,7 @@ async fn commit_transaction(
     let catalog = app.catalog.clone();
     let body = change.body.clone();
     idempotent::run(&app, &change, async move |context| {
-        catalog.commit_transaction(&context, &warehouse, &body).await
+        catalog.commit_transaction(&context, &warehouse, body).await
     })
     .await
 }

@@ -51,13 +51,14 @@ async fn create_view(
     AtNamespace { warehouse, namespace }: AtNamespace,
     change: Change,
 ) -> Result<Response, ApiError> {
-    let request: CreateViewRequest = change.json()?;
+    let request: CreateViewRequest = change.json().await?;
     let identifier = Identifier::new(namespace, request.name)?;
     let new = NewView {
         location: request.location,
         schema: request.schema,
         version: request.view_version,
         properties: request.properties.into_iter().collect(),
+        size_bytes: change.body.len(),
     };
     let catalog = app.catalog.clone();
     idempotent::run(&app, &change, async move |context| {
@@ -106,7 +107,7 @@ async fn replace_view(
     let catalog = app.catalog.clone();
     let body = change.body.clone();
     idempotent::run(&app, &change, async move |context| {
-        catalog.commit_view(&context, &warehouse, &identifier, &body).await
+        catalog.commit_view(&context, &warehouse, &identifier, body).await
     })
     .await
 }
@@ -140,7 +141,7 @@ async fn register_view(
     AtNamespace { warehouse, namespace }: AtNamespace,
     change: Change,
 ) -> Result<Response, ApiError> {
-    let request: RegisterViewRequest = change.json()?;
+    let request: RegisterViewRequest = change.json().await?;
     let identifier = Identifier::new(namespace, request.name)?;
     let catalog = app.catalog.clone();
     idempotent::run(&app, &change, async move |context| {

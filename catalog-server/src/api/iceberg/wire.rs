@@ -275,7 +275,7 @@ pub struct PlanTableScanRequest {
 pub struct PlanningResult {
     /// `completed`, `submitted`, `cancelled` or `failed`.
     pub status: String,
-    /// By what a submitted plan is asked for.
+    /// The plan's id. A submitted plan is asked for by it; one that is completed may be cancelled, which does nothing.
     pub plan_id: Option<String>,
     /// Why the plan failed.
     pub error: Option<crate::api::error::ErrorModel>,

@@ -6,13 +6,14 @@
 
 mod operand;
 mod read;
+mod tree;
 mod write;
 
 /// How deep `and`, `or` and `not` may alternate. Functions on expressions recurse this far, so the limit protects the
 /// stack; chains of one operation are one level, however long.
 pub const EXPRESSION_DEPTH_MAX: usize = 100;
 
-/// The longest expression that is read. An `in` with a million numbers is shorter.
+/// The longest expression that is read, in bytes. An `in` with a million numbers is shorter.
 pub const EXPRESSION_BYTES_MAX: usize = 16 << 20;
 
 /// The beginning of a text, for messages.

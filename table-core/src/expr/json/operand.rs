@@ -1,16 +1,19 @@
 //! Reading the operands of predicates: terms, literals and lists of literals.
 
+use std::fmt;
+
+use serde::Deserializer as _;
+use serde::de::{SeqAccess, Visitor};
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use super::read::{operation, required};
 use super::start;
-use crate::expr::decimal::Decimal;
+use crate::expr::decimal::{Decimal, Number};
 use crate::expr::error::ExpressionError;
 use crate::expr::expression::{Reference, Term};
-use crate::expr::single_value::parse_number;
 use crate::expr::value::Value;
-use crate::metadata::json::{Fields, decode};
+use crate::metadata::json::{Fields, decode, parse_number};
 use crate::metadata::transform::Transform;
 use crate::metadata::types::Primitive;
 
@@ -146,20 +149,77 @@ fn function(text: &str) -> Result<String, ExpressionError> {
     }
 }
 
+/// The number with all of its digits, if the nearest double stands for other ones.
+fn digits_beyond(text: &str, double: f64) -> Option<Decimal> {
+    // So many digits are the same in every double that is not next to zero.
+    if double.is_normal() && text.len() <= 15 {
+        return None;
+    }
+    let number = Number::parse(text)?;
+    let is_same = double.is_finite()
+        && Number::parse(&format!("{double:e}")).is_some_and(|shortest| shortest.is_equal(&number));
+    if is_same { None } else { number.to_decimal() }
+}
+
 pub(super) fn values(fields: &Fields<'_>) -> Result<Vec<Value>, ExpressionError> {
     let text = required(fields, "values")?;
     if text.starts_with('[') {
-        let elements: Vec<&RawValue> = decode(text, "list of values")?;
-        return elements.into_iter().map(|element| literal(element.get())).collect();
+        return list(text, &literal);
     }
     let fields = Fields::parse(text, "list of values")?;
     if operation(&fields)? != "literals" {
         return Err(ExpressionError::malformed("`values` is an array, or an object of type `literals`"));
     }
-    let elements: Vec<&RawValue> = fields.required("values")?;
+    let text = required(&fields, "values")?;
     match fields.optional::<String>("data-type")? {
-        Some(name) => elements.into_iter().map(|element| typed(element.get(), &name)).collect(),
-        None => elements.into_iter().map(|element| literal(element.get())).collect(),
+        Some(name) => {
+            let value_type = Primitive::parse(&name);
+            list(text, &|element| Value::from_json_text(element, &value_type))
+        }
+        None => list(text, &literal),
+    }
+}
+
+/// The elements of an array, each read as it comes up: there may be millions.
+fn list(
+    text: &str,
+    read: &dyn Fn(&str) -> Result<Value, ExpressionError>,
+) -> Result<Vec<Value>, ExpressionError> {
+    let mut refusal = None;
+    let elements = Elements { read, refusal: &mut refusal };
+    let values = serde_json::Deserializer::from_str(text).deserialize_seq(elements);
+    if let Some(error) = refusal {
+        return Err(error);
+    }
+    let mut values = values.map_err(|_| ExpressionError::malformed("`values` is not a list"))?;
+    values.shrink_to_fit();
+    Ok(values)
+}
+
+struct Elements<'a> {
+    read: &'a dyn Fn(&str) -> Result<Value, ExpressionError>,
+    refusal: &'a mut Option<ExpressionError>,
+}
+
+impl<'de> Visitor<'de> for Elements<'_> {
+    type Value = Vec<Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(element) = elements.next_element::<&'de RawValue>()? {
+            match (self.read)(element.get()) {
+                Ok(value) => values.push(value),
+                Err(error) => {
+                    *self.refusal = Some(error);
+                    return Err(serde::de::Error::custom("an element was refused"));
+                }
+            }
+        }
+        Ok(values)
     }
 }
 
@@ -192,9 +252,12 @@ fn bare(text: &str) -> Result<Value, ExpressionError> {
     if let Ok(unscaled) = text.parse::<i128>() {
         return Ok(Value::Decimal(Decimal { unscaled, scale: 0 }));
     }
-    // To the last bit, which `serde_json` does not do.
-    if let Some(number) = parse_number(text) {
-        return Some(number)
+    if let Some(double) = parse_number(text) {
+        // A decimal column has digits that a double has not.
+        if let Some(decimal) = digits_beyond(text, double) {
+            return Ok(Value::Decimal(decimal));
+        }
+        return Some(double)
             .filter(|number| number.is_finite())
             .map(Value::Double)
             .ok_or_else(|| ExpressionError::malformed(format!("the number `{}` is too large", start(text))));

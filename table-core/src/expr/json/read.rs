@@ -1,17 +1,17 @@
 //! Reading expressions. Terms and literals are in [`super::operand`].
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use serde_json::value::RawValue;
 
 use super::operand::{Operand, literal, old_term, operand, operand_term, values};
+use super::tree::{Members, Tree};
 use super::{EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX, start};
 use crate::expr::error::ExpressionError;
 use crate::expr::expression::{Expression, Predicate, Test};
 use crate::expr::value::Value;
 use crate::metadata::json::{Fields, decode};
-
-/// How much text is read in all. Each level reads the text inside it once more, so deep nesting of long text is
-/// turned away; this much takes a fraction of a second.
-const READ_BYTES_MAX: usize = 256 << 20;
 
 impl Expression {
     /// Reads an expression.
@@ -31,13 +31,13 @@ impl Expression {
             )));
         }
         let raw: &RawValue = decode(text, "expression")?;
-        Reader { left: READ_BYTES_MAX }.expression(raw.get(), 0)
+        let tree = Tree::new(raw.get());
+        Reader { tree: &tree }.expression(&tree.whole(), 0)
     }
 }
 
-struct Reader {
-    /// How many bytes may still be read.
-    left: usize,
+struct Reader<'a> {
+    tree: &'a Tree<'a>,
 }
 
 /// Which operation joins a chain.
@@ -47,84 +47,98 @@ enum Chain {
     Or,
 }
 
-impl Reader {
-    fn fields<'a>(&mut self, text: &'a str) -> Result<Fields<'a>, ExpressionError> {
-        self.left = self.left.checked_sub(text.len()).ok_or_else(|| {
-            let advice = "the expression is too long for its depth; use `in` instead of chains of `or`";
-            ExpressionError::TooLarge(advice.to_owned())
-        })?;
-        Ok(Fields::parse(text, "expression")?)
+/// What an object of an expression is, as far as its `type` says.
+enum Node<'a> {
+    Not(Members<'a>),
+    Chain(Chain, Members<'a>),
+    Other,
+}
+
+impl<'a> Reader<'a> {
+    fn node(&self, place: &Range<usize>) -> Result<Node<'a>, ExpressionError> {
+        if !self.tree.text(place).starts_with('{') {
+            return Ok(Node::Other);
+        }
+        let members = self.tree.members(place)?;
+        let name = members.get("type").map(|name| self.tree.text(name));
+        let name = name.filter(|name| name.starts_with('"')).map(|name| decode::<String>(name, "`type`"));
+        Ok(match name.transpose()?.map(|name| plain(&name)).as_deref() {
+            Some("not") => Node::Not(members),
+            Some("and") => Node::Chain(Chain::And, members),
+            Some("or") => Node::Chain(Chain::Or, members),
+            _ => Node::Other,
+        })
     }
 
-    fn expression(&mut self, text: &str, depth: usize) -> Result<Expression, ExpressionError> {
+    fn expression(&self, place: &Range<usize>, depth: usize) -> Result<Expression, ExpressionError> {
         if depth > EXPRESSION_DEPTH_MAX {
             return Err(ExpressionError::TooLarge(format!(
                 "the expression alternates `and`, `or` and `not` over {EXPRESSION_DEPTH_MAX} levels deep; flatten it"
             )));
         }
-        match text {
-            "true" => return Ok(Expression::True),
-            "false" => return Ok(Expression::False),
-            _ if !text.starts_with('{') => {
-                let message = format!("an expression is an object, `true` or `false`, not `{}`", start(text));
-                return Err(ExpressionError::malformed(message));
+        match self.node(place)? {
+            Node::Not(members) => {
+                Ok(match self.expression(&self.required(&members, "child")?, depth + 1)? {
+                    Expression::True => Expression::False,
+                    Expression::False => Expression::True,
+                    child => Expression::Not(Box::new(child)),
+                })
             }
-            _ => {}
-        }
-        let fields = self.fields(text)?;
-        match operation(&fields)?.as_str() {
-            "true" => Ok(Expression::True),
-            "false" => Ok(Expression::False),
-            "literal" => {
-                if fields.required("value")? {
-                    Ok(Expression::True)
-                } else {
-                    Ok(Expression::False)
-                }
-            }
-            "not" => Ok(match self.expression(required(&fields, "child")?, depth + 1)? {
-                Expression::True => Expression::False,
-                Expression::False => Expression::True,
-                child => Expression::Not(Box::new(child)),
-            }),
-            "and" => {
-                let parts = self.chain(&fields, Chain::And, depth)?;
-                Ok(joined(parts, Expression::And, &Expression::True, Expression::False))
-            }
-            "or" => {
-                let parts = self.chain(&fields, Chain::Or, depth)?;
-                Ok(joined(parts, Expression::Or, &Expression::False, Expression::True))
-            }
-            name => Ok(Expression::Predicate(predicate(&fields, name)?)),
+            Node::Chain(chain, members) => self.chain(chain, &members, depth),
+            Node::Other => leaf(self.tree.text(place)),
         }
     }
 
-    /// The parts of a chain, whichever way it nests, without recursion.
+    /// A chain, whichever way it nests, without recursion.
     fn chain(
-        &mut self,
-        first: &Fields<'_>,
+        &self,
         chain: Chain,
+        members: &Members<'_>,
         depth: usize,
-    ) -> Result<Vec<Expression>, ExpressionError> {
-        let mut waiting = vec![required(first, "right")?, required(first, "left")?];
+    ) -> Result<Expression, ExpressionError> {
+        let mut waiting = vec![self.required(members, "right")?, self.required(members, "left")?];
         let mut parts = Vec::new();
-        while let Some(text) = waiting.pop() {
-            if text.starts_with('{') {
-                let fields = self.fields(text)?;
-                let next = match operation(&fields)?.as_str() {
-                    "and" => Some(Chain::And),
-                    "or" => Some(Chain::Or),
-                    _ => None,
-                };
-                if next == Some(chain) {
-                    waiting.push(required(&fields, "right")?);
-                    waiting.push(required(&fields, "left")?);
-                    continue;
+        while let Some(place) = waiting.pop() {
+            match self.node(&place)? {
+                Node::Chain(inner, members) if inner == chain => {
+                    waiting.push(self.required(&members, "right")?);
+                    waiting.push(self.required(&members, "left")?);
                 }
+                _ => parts.push(self.expression(&place, depth + 1)?),
             }
-            parts.push(self.expression(text, depth + 1)?);
         }
-        Ok(parts)
+        Ok(match chain {
+            Chain::And => joined(parts, Expression::And, &Expression::True, Expression::False),
+            Chain::Or => joined(parts, Expression::Or, &Expression::False, Expression::True),
+        })
+    }
+
+    fn required(&self, members: &Members<'_>, name: &str) -> Result<Range<usize>, ExpressionError> {
+        let present = members.get(name).filter(|value| self.tree.text(value) != "null");
+        present.cloned().ok_or_else(|| ExpressionError::malformed(format!("the expression has no `{name}`")))
+    }
+}
+
+/// An expression that has no other in it.
+fn leaf(text: &str) -> Result<Expression, ExpressionError> {
+    match text {
+        "true" => return Ok(Expression::True),
+        "false" => return Ok(Expression::False),
+        _ if !text.starts_with('{') => {
+            let message = format!("an expression is an object, `true` or `false`, not `{}`", start(text));
+            return Err(ExpressionError::malformed(message));
+        }
+        _ => {}
+    }
+    let fields = Fields::parse(text, "expression")?;
+    match operation(&fields)?.as_str() {
+        "true" => Ok(Expression::True),
+        "false" => Ok(Expression::False),
+        "literal" => {
+            let value = fields.required("value")?;
+            Ok(if value { Expression::True } else { Expression::False })
+        }
+        name => Ok(Expression::Predicate(predicate(&fields, name)?)),
     }
 }
 
@@ -148,8 +162,11 @@ fn joined(
 
 /// The `type`, in lower case and with dashes; Java reads it in any case and with underscores too.
 pub(super) fn operation(fields: &Fields<'_>) -> Result<String, ExpressionError> {
-    let name: String = fields.required("type")?;
-    Ok(name.to_ascii_lowercase().replace('_', "-"))
+    Ok(plain(&fields.required::<String>("type")?))
+}
+
+fn plain(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
 }
 
 pub(super) fn required<'a>(fields: &Fields<'a>, key: &str) -> Result<&'a str, ExpressionError> {
@@ -161,9 +178,9 @@ fn predicate(fields: &Fields<'_>, name: &str) -> Result<Predicate, ExpressionErr
         allow_no(fields, name, &["value", "values"])?;
         Ok(Predicate { term: operand_term(fields)?, test })
     };
-    let list = |test: fn(Vec<Value>) -> Test| {
+    let list = |test: fn(Arc<Vec<Value>>) -> Test| {
         allow_no(fields, name, &["value"])?;
-        Ok(Predicate { term: operand_term(fields)?, test: test(values(fields)?) })
+        Ok(Predicate { term: operand_term(fields)?, test: test(Arc::new(values(fields)?)) })
     };
     let compare: fn(Value) -> Test = match name {
         "is-null" => return unary(Test::IsNull),

@@ -1,82 +1,169 @@
-//! Writing expressions.
+//! Writing expressions, straight to text: a filter may be many megabytes long, and is written for every file.
 
-use serde_json::{Value as Json, json};
-
-use crate::expr::expression::{Expression, Predicate, Reference, Term, Test};
-use crate::expr::value::Value;
+use crate::expr::bound::{Bound, RowFilter};
+use crate::expr::expression::{Expression, Reference, Term, Test};
 use crate::metadata::transform::Transform;
 
 impl Expression {
-    /// The expression as JSON. Chains of `and` and `or` are written as balanced trees, because readers limit depth.
-    pub fn to_json(&self) -> Json {
+    /// The expression as JSON text. Chains of `and` and `or` are written as balanced trees, because readers limit depth.
+    pub fn to_json(&self) -> String {
+        let mut out = Vec::new();
+        push_expression(&mut out, self);
+        // What was pushed are texts and JSON.
+        String::from_utf8(out).unwrap_or_default()
+    }
+}
+
+impl RowFilter {
+    /// Appends the filter as JSON text, with columns by name, to be sent to a client. Chains are written as balanced trees.
+    pub fn push_json(&self, out: &mut Vec<u8>) {
         match self {
-            Expression::True => Json::Bool(true),
-            Expression::False => Json::Bool(false),
-            Expression::And(parts) => write_chain("and", parts, true),
-            Expression::Or(parts) => write_chain("or", parts, false),
-            Expression::Not(child) => json!({"type": "not", "child": child.to_json()}),
-            Expression::Predicate(predicate) => write_predicate(predicate),
+            Bound::True => push_constant(out, true),
+            Bound::False => push_constant(out, false),
+            Bound::And(parts) => push_chain(out, "and", parts, true, RowFilter::push_into),
+            Bound::Or(parts) => push_chain(out, "or", parts, false, RowFilter::push_into),
+            Bound::Predicate(predicate) => {
+                let column = &predicate.term;
+                push_predicate(out, &Named::Name(&column.name), &column.transform, &predicate.test);
+            }
+        }
+    }
+
+    fn push_into(out: &mut Vec<u8>, filter: &RowFilter) {
+        filter.push_json(out);
+    }
+}
+
+/// How a column is named.
+enum Named<'a> {
+    Name(&'a str),
+    Id(i32),
+}
+
+fn push_expression(out: &mut Vec<u8>, expression: &Expression) {
+    match expression {
+        Expression::True => push_constant(out, true),
+        Expression::False => push_constant(out, false),
+        Expression::And(parts) => push_chain(out, "and", parts, true, push_expression),
+        Expression::Or(parts) => push_chain(out, "or", parts, false, push_expression),
+        Expression::Not(child) => {
+            out.extend_from_slice(b"{\"type\":\"not\",\"child\":");
+            push_expression(out, child);
+            out.push(b'}');
+        }
+        Expression::Predicate(predicate) => {
+            let Term { reference, transform } = &predicate.term;
+            let named = match reference {
+                Reference::Name(name) => Named::Name(name),
+                Reference::Id(id) => Named::Id(*id),
+            };
+            push_predicate(out, &named, transform, &predicate.test);
         }
     }
 }
 
-fn write_chain(name: &str, parts: &[Expression], empty: bool) -> Json {
+fn push_constant(out: &mut Vec<u8>, value: bool) {
+    out.extend_from_slice(if value { b"true" } else { b"false" });
+}
+
+fn push_chain<T>(out: &mut Vec<u8>, name: &str, parts: &[T], empty: bool, push: fn(&mut Vec<u8>, &T)) {
     match parts {
-        [] => Json::Bool(empty),
-        [part] => part.to_json(),
+        [] => push_constant(out, empty),
+        [part] => push(out, part),
         _ => {
             let (left, right) = parts.split_at(parts.len() / 2);
-            json!({
-                "type": name,
-                "left": write_chain(name, left, empty),
-                "right": write_chain(name, right, empty),
-            })
+            push_type(out, name);
+            out.extend_from_slice(b",\"left\":");
+            push_chain(out, name, left, empty, push);
+            out.extend_from_slice(b",\"right\":");
+            push_chain(out, name, right, empty, push);
+            out.push(b'}');
         }
     }
 }
 
-fn write_predicate(predicate: &Predicate) -> Json {
-    let name = predicate.test.name();
-    let old = match (&predicate.term.reference, &predicate.term.transform) {
-        (Reference::Name(column), Transform::Identity) => Some(json!(column)),
-        (Reference::Name(column), transform) => {
-            Some(json!({"type": "transform", "transform": transform.to_string(), "term": column}))
+fn push_predicate(out: &mut Vec<u8>, named: &Named<'_>, transform: &Transform, test: &Test) {
+    push_type(out, test.name());
+    let is_list = matches!(test, Test::In(_) | Test::NotIn(_));
+    let values = test.literals();
+    // A reference by id has no older form, which more clients read.
+    let is_old = matches!(named, Named::Name(_));
+    out.extend_from_slice(match (is_old, is_list || values.is_empty()) {
+        (true, _) => b",\"term\":",
+        (false, true) => b",\"child\":",
+        (false, false) => b",\"left\":",
+    });
+    match named {
+        Named::Name(name) => push_old_term(out, name, transform),
+        Named::Id(id) => push_term(out, *id, transform),
+    }
+    match values {
+        [value] if !is_list => {
+            out.extend_from_slice(if is_old { b",\"value\":" } else { b",\"right\":" });
+            push_json(out, &value.to_json());
         }
-        (Reference::Id(_), _) => None,
+        values if is_list => {
+            out.extend_from_slice(b",\"values\":[");
+            for (number, value) in values.iter().enumerate() {
+                if number > 0 {
+                    out.push(b',');
+                }
+                push_json(out, &value.to_json());
+            }
+            out.push(b']');
+        }
+        _ => {}
+    }
+    out.push(b'}');
+}
+
+/// A column's name, or a transform of it, in the older form.
+fn push_old_term(out: &mut Vec<u8>, name: &str, transform: &Transform) {
+    if *transform == Transform::Identity {
+        return push_json(out, name);
+    }
+    push_type(out, "transform");
+    out.extend_from_slice(b",\"transform\":");
+    push_json(out, &transform.to_string());
+    out.extend_from_slice(b",\"term\":");
+    push_json(out, name);
+    out.push(b'}');
+}
+
+/// A reference by id, or a transform of it, in the newer form.
+fn push_term(out: &mut Vec<u8>, id: i32, transform: &Transform) {
+    let (function, parameter) = match transform {
+        Transform::Identity => return push_reference(out, id),
+        Transform::Bucket(parameter) => ("bucket".to_owned(), Some(parameter)),
+        Transform::Truncate(parameter) => ("truncate".to_owned(), Some(parameter)),
+        other => (other.to_string(), None),
     };
-    let is_list = matches!(predicate.test, Test::In(_) | Test::NotIn(_));
-    match (old, predicate.test.literals()) {
-        (Some(term), values) if is_list => json!({"type": name, "term": term, "values": list(values)}),
-        (Some(term), [value]) => json!({"type": name, "term": term, "value": value.to_json()}),
-        (Some(term), _) => json!({"type": name, "term": term}),
-        (None, values) if is_list => {
-            json!({"type": name, "child": write_term(&predicate.term), "values": list(values)})
-        }
-        (None, [value]) => {
-            json!({"type": name, "left": write_term(&predicate.term), "right": value.to_json()})
-        }
-        (None, _) => json!({"type": name, "child": write_term(&predicate.term)}),
+    push_type(out, "apply");
+    out.extend_from_slice(b",\"function\":");
+    push_json(out, &function);
+    out.extend_from_slice(b",\"arguments\":[");
+    if let Some(parameter) = parameter {
+        push_json(out, parameter);
+        out.push(b',');
     }
+    push_reference(out, id);
+    out.extend_from_slice(b"]}");
 }
 
-fn list(values: &[Value]) -> Json {
-    values.iter().map(Value::to_json).collect()
+fn push_reference(out: &mut Vec<u8>, id: i32) {
+    push_type(out, "reference");
+    out.extend_from_slice(b",\"id\":");
+    push_json(out, &id);
+    out.push(b'}');
 }
 
-/// A term in the newer form.
-fn write_term(term: &Term) -> Json {
-    let reference = match &term.reference {
-        Reference::Name(name) => json!({"type": "reference", "name": name}),
-        Reference::Id(id) => json!({"type": "reference", "id": id}),
-    };
-    match &term.transform {
-        Transform::Identity => reference,
-        Transform::Bucket(parameter) => {
-            json!({"type": "apply", "function": "bucket", "arguments": [parameter, reference]})
-        }
-        Transform::Truncate(parameter) => {
-            json!({"type": "apply", "function": "truncate", "arguments": [parameter, reference]})
-        }
-        other => json!({"type": "apply", "function": other.to_string(), "arguments": [reference]}),
-    }
+/// The beginning of an object.
+fn push_type(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b"{\"type\":");
+    push_json(out, name);
+}
+
+fn push_json(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
+    // Texts and numbers always serialise, and writing to memory does not fail.
+    drop(serde_json::to_writer(out, value));
 }

@@ -66,8 +66,13 @@ impl<'a> Target<'a> {
             return None;
         }
         let source = field.transform.result_type(&column.source)?;
-        let mut of_field =
-            PartitionColumn { position, transform: Transform::Identity, result: source.clone(), source };
+        let mut of_field = PartitionColumn {
+            position,
+            transform: Transform::Identity,
+            result: source.clone(),
+            source,
+            is_negated: column.is_negated,
+        };
         let transform = if column.transform == Transform::Identity {
             &field.transform
         } else if column.transform == field.transform {

@@ -1,13 +1,15 @@
 //! Tests of floats that hold whether `-0.0` and `0.0` are one value or two.
 
+use std::sync::Arc;
+
 use crate::expr::expression::Test;
 use crate::expr::value::Value;
 
 /// The test, widened so that it says the same of both zeros.
 pub(super) fn with_both_zeros(test: &Test) -> Test {
     match test {
-        Test::Eq(value) if is_zero(value) => Test::In(zeros(value).to_vec()),
-        Test::In(values) => {
+        Test::Eq(value) if is_zero(value) => Test::In(Arc::new(zeros(value).to_vec())),
+        Test::In(values) if values.iter().any(is_zero) => {
             let both = values.iter().filter(|value| is_zero(value)).flat_map(zeros);
             let values = values.iter().cloned().chain(both).collect();
             Test::one_of(values).unwrap_or_else(|| test.clone())
@@ -21,8 +23,8 @@ pub(super) fn with_both_zeros(test: &Test) -> Test {
 /// The test, narrowed so that it holds whether the zeros are one or two.
 pub(super) fn without_doubtful_zeros(test: &Test) -> Test {
     match test {
-        Test::NotEq(value) if is_zero(value) => Test::NotIn(zeros(value).to_vec()),
-        Test::NotIn(values) => {
+        Test::NotEq(value) if is_zero(value) => Test::NotIn(Arc::new(zeros(value).to_vec())),
+        Test::NotIn(values) if values.iter().any(is_zero) => {
             let both = values.iter().filter(|value| is_zero(value)).flat_map(zeros);
             let values = values.iter().cloned().chain(both).collect();
             Test::none_of(values).unwrap_or_else(|| test.clone())

@@ -1,0 +1,99 @@
+//! The parts that a large scan falls into, by what its manifests say of their files.
+
+use std::ops::Range;
+
+use table_core::manifest::list::ManifestFile;
+
+/// A manifest whose line does not say how many files it has is taken for this many.
+const FILES_UNKNOWN: u64 = 1_000;
+
+/// How many files a manifest may have for a scan.
+pub(super) fn files_of(file: &ManifestFile) -> u64 {
+    file.live_files().and_then(|files| u64::try_from(files).ok()).unwrap_or(FILES_UNKNOWN)
+}
+
+/// A part of a scan: a run of the manifests it reads, and which entries of each.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// By their place among the manifests of the scan.
+    pub(super) manifests: Range<usize>,
+    /// Of each of them.
+    pub(super) entries: Range<usize>,
+}
+
+impl Part {
+    /// All entries of some manifests.
+    pub(super) fn of(manifests: Range<usize>) -> Part {
+        Part { manifests, entries: 0..usize::MAX }
+    }
+}
+
+/// Cuts manifests into runs of about `task_files` files; one that has more is cut itself.
+pub(super) fn split(manifests: &[(usize, ManifestFile)], task_files: u64) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let (mut start, mut held) = (0, 0);
+    for (index, (_, file)) in manifests.iter().enumerate() {
+        let files = files_of(file);
+        if held > 0 && held + files > task_files {
+            parts.push(Part::of(start..index));
+            (start, held) = (index, 0);
+        }
+        if files <= task_files {
+            held += files;
+            continue;
+        }
+        if start < index {
+            parts.push(Part::of(start..index));
+        }
+        // Entries count deleted files as well, so the last part is open.
+        let step = usize::try_from(task_files).unwrap_or(usize::MAX);
+        let count = usize::try_from(files.div_ceil(task_files)).unwrap_or(usize::MAX);
+        for number in 0..count {
+            let end = if number + 1 == count { usize::MAX } else { (number + 1) * step };
+            parts.push(Part { manifests: index..index + 1, entries: number * step..end });
+        }
+        (start, held) = (index + 1, 0);
+    }
+    if start < manifests.len() {
+        parts.push(Part::of(start..manifests.len()));
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(files: &[i64], expected: &str) {
+        let manifests: Vec<_> = files
+            .iter()
+            .map(|files| ManifestFile {
+                added_files: Some(*files),
+                existing_files: Some(0),
+                ..ManifestFile::embedded("m".to_owned(), 0, 0)
+            })
+            .enumerate()
+            .collect();
+        let parts = split(&manifests, 10).into_iter().map(|Part { manifests, entries }| {
+            let end = if entries.end == usize::MAX { String::new() } else { entries.end.to_string() };
+            format!("{}-{}[{}..{end}]", manifests.start, manifests.end, entries.start)
+        });
+        assert_eq!(parts.collect::<Vec<_>>().join(" "), expected, "{files:?}");
+    }
+
+    #[test]
+    fn manifests_are_cut_into_runs() {
+        check(&[], "");
+        check(&[3], "0-1[0..]");
+        check(&[3, 7], "0-2[0..]");
+        check(&[3, 8, 2], "0-1[0..] 1-3[0..]");
+        check(&[0, 0, 0], "0-3[0..]");
+    }
+
+    #[test]
+    fn a_large_manifest_is_cut_itself() {
+        check(&[25], "0-1[0..10] 0-1[10..20] 0-1[20..]");
+        check(&[3, 11, 4], "0-1[0..] 1-2[0..10] 1-2[10..] 2-3[0..]");
+        check(&[0, 11], "0-1[0..] 1-2[0..10] 1-2[10..]");
+    }
+}

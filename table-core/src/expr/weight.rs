@@ -1,0 +1,113 @@
+//! How much memory expressions take, for caches that are bounded by it. What is shared counts once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::bound::{Bound, BoundPredicate, Column, PartitionColumn};
+use super::expression::Test;
+use super::value::Value;
+use crate::metadata::types::Primitive;
+
+/// What an allocation takes beside its content: the allocator's own header, and rounding.
+pub(crate) const ALLOCATION_BYTES: usize = 16;
+
+/// A sum of memory that knows what it has counted.
+#[derive(Default)]
+pub(crate) struct Weight {
+    bytes: usize,
+    /// Addresses of what is shared.
+    seen: HashSet<usize>,
+}
+
+impl Weight {
+    /// The sum, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds an allocation.
+    pub(crate) fn add(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.bytes += bytes + ALLOCATION_BYTES;
+        }
+    }
+
+    /// Adds a bound expression; `term_bytes` says what a term takes beside its own size.
+    pub(crate) fn add_bound<T>(&mut self, bound: &Bound<T>, term_bytes: fn(&T) -> usize) {
+        match bound {
+            Bound::True | Bound::False => {}
+            Bound::And(parts) | Bound::Or(parts) => {
+                self.add(parts.capacity() * size_of::<Bound<T>>());
+                for part in parts {
+                    self.add_bound(part, term_bytes);
+                }
+            }
+            Bound::Predicate(predicate) => self.add_predicate(predicate, term_bytes),
+        }
+    }
+
+    /// Adds a shared predicate.
+    pub(crate) fn add_predicate<T>(
+        &mut self,
+        predicate: &Arc<BoundPredicate<T>>,
+        term_bytes: fn(&T) -> usize,
+    ) {
+        if self.is_new(predicate) {
+            self.add(size_of::<BoundPredicate<T>>() + 2 * size_of::<usize>());
+            self.bytes += term_bytes(&predicate.term);
+            self.add_test(&predicate.test);
+        }
+    }
+
+    fn add_test(&mut self, test: &Test) {
+        match test {
+            Test::In(values) | Test::NotIn(values) => {
+                if self.is_new(values) {
+                    self.add(values.capacity() * size_of::<Value>() + 5 * size_of::<usize>());
+                    self.bytes += values.iter().map(Value::heap_bytes).sum::<usize>();
+                }
+            }
+            _ => self.bytes += test.literals().iter().map(Value::heap_bytes).sum::<usize>(),
+        }
+    }
+
+    fn is_new<T>(&mut self, shared: &Arc<T>) -> bool {
+        self.seen.insert(Arc::as_ptr(shared).addr())
+    }
+}
+
+impl Value {
+    /// The memory of the value beside its own size.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let capacity = match self {
+            Value::String(text) => text.capacity(),
+            Value::Fixed(bytes) | Value::Binary(bytes) => bytes.capacity(),
+            _ => 0,
+        };
+        if capacity == 0 { 0 } else { capacity + ALLOCATION_BYTES }
+    }
+}
+
+impl Column {
+    /// The memory of the column beside its own size.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.name.capacity() + ALLOCATION_BYTES + type_bytes(&self.source) + type_bytes(&self.result)
+    }
+}
+
+impl PartitionColumn {
+    /// The memory of the field beside its own size.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        type_bytes(&self.source) + type_bytes(&self.result)
+    }
+}
+
+/// The memory of a type beside its own size. Names of types that have no comparisons may be long.
+fn type_bytes(primitive: &Primitive) -> usize {
+    match primitive {
+        Primitive::Other(name) | Primitive::Geometry(name) | Primitive::Geography(name) => {
+            name.capacity() + ALLOCATION_BYTES
+        }
+        _ => 0,
+    }
+}
