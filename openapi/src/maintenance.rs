@@ -5,6 +5,8 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::text::{self, MESSAGE_BYTES_MAX, PROGRESS_BYTES_MAX, REASON_BYTES_MAX, WORKER_BYTES_MAX};
+
 /// A table.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -149,7 +151,9 @@ pub struct Paused {
 pub struct PauseRequest {
     /// The table.
     pub table: TableName,
-    /// Why, for people.
+    /// Why, for people: at most 1,000 bytes.
+    #[serde(deserialize_with = "text::bounded::<_, REASON_BYTES_MAX>")]
+    #[schema(max_length = 1000)]
     pub reason: String,
 }
 
@@ -296,7 +300,9 @@ pub struct JobQuery {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LeaseRequest {
-    /// The worker's name, for people; one that no other worker has.
+    /// The worker's name, for people; one that no other worker has. 1 to 200 bytes.
+    #[serde(deserialize_with = "text::bounded::<_, WORKER_BYTES_MAX>")]
+    #[schema(min_length = 1, max_length = 200)]
     pub worker: String,
 }
 
@@ -340,6 +346,7 @@ pub struct UnreadableFile {
 #[serde(rename_all = "kebab-case")]
 pub struct Held {
     /// The worker's name.
+    #[serde(deserialize_with = "text::bounded::<_, WORKER_BYTES_MAX>")]
     pub worker: String,
     /// The attempt that it was given.
     pub attempt: i64,
@@ -351,8 +358,12 @@ pub struct Held {
 pub struct Heartbeat {
     /// Who says so.
     pub held: Held,
-    /// How far the job is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// How far the job is: at most 16 KiB.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "text::json::<_, PROGRESS_BYTES_MAX>"
+    )]
     #[schema(value_type = Object)]
     pub progress: Option<Value>,
 }
@@ -371,11 +382,11 @@ pub struct HeartbeatAnswer {
 pub struct Outputs {
     /// Who says so.
     pub held: Held,
-    /// About to be written.
-    #[serde(default)]
+    /// About to be written: at most 10,000 at once.
+    #[serde(default, deserialize_with = "text::paths")]
     pub add: Vec<String>,
-    /// Part of the table by now, or deleted.
-    #[serde(default)]
+    /// Part of the table by now, or deleted: at most 10,000 at once.
+    #[serde(default, deserialize_with = "text::paths")]
     pub forget: Vec<String>,
 }
 
@@ -405,6 +416,7 @@ pub enum FinishOutcome {
     /// It cannot be done.
     Failed {
         /// Why.
+        #[serde(deserialize_with = "text::shortened::<_, MESSAGE_BYTES_MAX>")]
         error: String,
         /// What came of it before it failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -414,6 +426,7 @@ pub enum FinishOutcome {
     /// It may be done later.
     Retry {
         /// Why not now.
+        #[serde(deserialize_with = "text::shortened::<_, MESSAGE_BYTES_MAX>")]
         error: String,
         /// In how many milliseconds.
         #[serde(rename = "after-ms")]
@@ -439,6 +452,7 @@ pub struct NextJob {
     /// What is to be done.
     pub action: Action,
     /// Why, for people.
+    #[serde(deserialize_with = "text::shortened::<_, REASON_BYTES_MAX>")]
     pub reason: String,
     /// Jobs with a greater rank are done first: what is gained for what it costs.
     pub rank: i64,

@@ -1,11 +1,20 @@
 //! Errors as clients see them: the one place that knows status codes and Iceberg's error types.
 
+use std::borrow::Cow;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use openapi::text::shorten;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::catalog::error::CatalogError;
+
+/// Longest message of an error, in bytes. Messages name what clients sent, which may be of any length; they are sent
+/// back, recorded under idempotency keys, and logged.
+const MESSAGE_BYTES_MAX: usize = 4_096;
+/// Longest message of an error in the log, in bytes: with its causes.
+const LOGGED_BYTES_MAX: usize = 8_192;
 
 /// An error on its way to the client.
 #[derive(Debug)]
@@ -56,6 +65,12 @@ pub enum CommonErrors {
     /// The body is larger than allowed.
     #[response(status = 413)]
     PayloadTooLarge(IcebergErrorResponse),
+    /// The body is compressed.
+    #[response(status = 415)]
+    UnsupportedMediaType(IcebergErrorResponse),
+    /// The headers are larger than allowed.
+    #[response(status = 431)]
+    HeadersTooLarge(IcebergErrorResponse),
     /// The server failed; for a commit, its outcome is unknown if the type says so.
     #[response(status = 500)]
     Internal(IcebergErrorResponse),
@@ -84,7 +99,12 @@ pub enum MutationErrors {
 impl ApiError {
     /// An error of any kind.
     pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind, message: message.into() }
+        let message = message.into();
+        let message = match shorten(&message, MESSAGE_BYTES_MAX) {
+            Cow::Borrowed(_) => message,
+            Cow::Owned(shorter) => shorter,
+        };
+        Self { status, kind, message }
     }
 
     /// 400: the request is malformed.
@@ -156,7 +176,7 @@ impl From<CatalogError> for ApiError {
             }
         };
         if status.is_server_error() {
-            tracing::error!(error = %with_causes(&error), "request failed");
+            tracing::error!(error = %shorten(&with_causes(&error), LOGGED_BYTES_MAX), "request failed");
         }
         let message = match status {
             StatusCode::SERVICE_UNAVAILABLE => {

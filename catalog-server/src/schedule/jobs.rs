@@ -38,6 +38,8 @@ const LEASE_TRIES: usize = 8;
 const FORGOTTEN_MAX: u64 = 1_000;
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+/// How many files of a job may be announced and not settled: ten times what the largest compaction has under way.
+const OUTPUTS_MAX: i64 = 100_000;
 /// How many left-over files a worker is told of at a time.
 const LEFTOVERS_MAX: u32 = 100_000;
 
@@ -254,6 +256,12 @@ impl Schedule {
         // Also when there is nothing to add: whether the job is still the worker's is found out here.
         if !jobs::add_outputs(&mut tx, lease, add).await? {
             return Err(lost(lease));
+        }
+        if !add.is_empty() && jobs::count_outputs(&mut tx, lease.job_id).await? > OUTPUTS_MAX {
+            return Err(CatalogError::Conflict(format!(
+                "job {} has more than {OUTPUTS_MAX} files that are neither committed nor deleted; end it",
+                lease.job_id
+            )));
         }
         jobs::forget_outputs(&mut tx, lease.job_id, forget).await?;
         Ok(tx.commit().await?)

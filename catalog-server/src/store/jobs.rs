@@ -630,6 +630,13 @@ pub async fn add_outputs(tx: &mut Tx, lease: JobLease<'_>, paths: &[String]) -> 
     Ok(held)
 }
 
+/// How many files of a job are announced and not settled.
+pub async fn count_outputs(tx: &mut Tx, job_id: Uuid) -> Result<i64, StoreError> {
+    const SQL: &str = "SELECT count(*) FROM maintenance_outputs WHERE job_id = $1";
+
+    Ok(fetch_optional!(tx, query_scalar::<_, i64>(SQL).bind(job_id))?.unwrap_or_default())
+}
+
 /// Sees to it that no other worker gets a job before the transaction ends.
 ///
 /// Returns `false` if the job is not this attempt's any more.

@@ -9,7 +9,8 @@ use openapi::maintenance::{
     LeaseRequest, NewJob, Outputs, PauseRequest, Paused, PolicyAnswer, ResumeRequest, ScopeName,
     TableHistory, TableName,
 };
-use serde_json::Value;
+use openapi::text::{NEXT_MAX, RESULT_BYTES_MAX};
+use serde_json::{Value, json};
 use table_core::rewrite::policy::Policy;
 use table_core::snapshot::superseded::Superseded;
 use utoipa_axum::router::OpenApiRouter;
@@ -294,8 +295,8 @@ async fn cancel_job(
     responses((status = 200, body = LeaseAnswer), CommonErrors, MutationErrors))]
 async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseAnswer>, ApiError> {
     let LeaseRequest { worker } = change.json().await?;
-    if worker.is_empty() || worker.len() > 200 || worker.contains('\0') {
-        return Err(ApiError::bad_request("a worker's name has 1 to 200 bytes, none of them zero"));
+    if worker.is_empty() {
+        return Err(ApiError::bad_request("a worker's name has at least one byte"));
     }
     let lease_ms = app.schedule.lease_ms();
     let Some(leased) = app.schedule.lease_job(&worker).await? else {
@@ -361,18 +362,24 @@ async fn finish_job(
     let Finish { held, outcome } = change.json().await?;
     let finished = match outcome {
         FinishOutcome::Succeeded { result, next } => {
+            if next.len() > NEXT_MAX {
+                return Err(ApiError::bad_request(format!(
+                    "a job found {} pieces of work, at most {NEXT_MAX} are queued",
+                    next.len()
+                )));
+            }
             let next = next.into_iter().map(|next| Next {
                 action: next.action.as_str(),
-                reason: storable(&next.reason),
+                reason: next.reason,
                 rank: next.rank,
                 after_ms: i64::try_from(next.after_ms).unwrap_or(i64::MAX),
             });
-            Finished::Succeeded { result: result.to_string(), next: next.collect() }
+            Finished::Succeeded { result: stored_result(&result), next: next.collect() }
         }
-        FinishOutcome::Failed { error, result } => Finished::Failed(storable(&error), text(result)),
+        FinishOutcome::Failed { error, result } => Finished::Failed(error, text(result)),
         FinishOutcome::Retry { error, after_ms, result } => {
             let after_ms = i64::try_from(after_ms).unwrap_or(i64::MAX);
-            Finished::Retry(storable(&error), after_ms, text(result))
+            Finished::Retry(error, after_ms, text(result))
         }
         FinishOutcome::Cancelled { result } => Finished::Cancelled(text(result)),
     };
@@ -381,7 +388,7 @@ async fn finish_job(
 }
 
 fn text(json: Option<Value>) -> Option<String> {
-    json.map(|json| json.to_string())
+    json.map(|json| stored_result(&json))
 }
 
 async fn target(app: &App, scope: ScopeName) -> Result<Target, ApiError> {
@@ -409,9 +416,14 @@ fn lease(job_id: Uuid, held: &Held) -> JobLease<'_> {
     JobLease { job_id, worker: &held.worker, attempt: held.attempt }
 }
 
-/// A worker's words without the one character that PostgreSQL cannot keep: they may stem from a file that is damaged.
-fn storable(text: &str) -> String {
-    text.replace('\0', "")
+/// A job's result as it is stored. The work is done, so a result that is too long is left out instead of refused.
+fn stored_result(result: &Value) -> String {
+    let text = result.to_string();
+    if text.len() <= RESULT_BYTES_MAX {
+        return text;
+    }
+    json!({ "omitted": format!("the result has {} bytes, at most {RESULT_BYTES_MAX} are stored", text.len()) })
+        .to_string()
 }
 
 fn paused(pause: PauseRow) -> Paused {

@@ -1,0 +1,163 @@
+//! Bounds on texts. What is stored or sent back on somebody's word lies in a database that others share, so none of it
+//! may be of any length.
+//!
+//! A field is read in one of two ways: [`bounded`] refuses what is longer, where the sender can say it in fewer words;
+//! [`shortened`] cuts it, where the text is what a file, a library or an operating system said.
+
+use std::borrow::Cow;
+
+use serde::de::{Deserialize, Deserializer, Error};
+use serde_json::Value;
+
+/// Longest reason that a person gives, in bytes.
+pub const REASON_BYTES_MAX: usize = 1_000;
+/// Longest name of a worker, in bytes.
+pub const WORKER_BYTES_MAX: usize = 200;
+/// Longest message of a worker that is stored, in bytes: an error with its causes.
+pub const MESSAGE_BYTES_MAX: usize = 4_096;
+/// Longest progress of a job, in bytes of JSON. It is sent every few seconds.
+pub const PROGRESS_BYTES_MAX: usize = 16 << 10;
+/// Longest result of a job, in bytes of JSON: it may name files that were left out, a hundred bytes each.
+pub const RESULT_BYTES_MAX: usize = 256 << 10;
+/// Longest path of a file that a worker announces, in bytes; no location may be longer.
+pub const PATH_BYTES_MAX: usize = 2_048;
+/// Most paths of files in one announcement.
+pub const PATHS_MAX: usize = 10_000;
+/// Most work that one job may find.
+pub const NEXT_MAX: usize = 100;
+/// What stands for the part of a text that was cut.
+const ELLIPSIS: &str = "…";
+
+/// Reads a text of at most `BYTES_MAX` bytes of UTF-8.
+///
+/// Fails if it is longer, or contains the character 0x00, which PostgreSQL cannot store.
+pub fn bounded<'de, D: Deserializer<'de>, const BYTES_MAX: usize>(
+    deserializer: D,
+) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.len() > BYTES_MAX {
+        let bytes = text.len();
+        return Err(D::Error::custom(format!(
+            "a text of {bytes} bytes where at most {BYTES_MAX} bytes are stored"
+        )));
+    }
+    if text.contains('\0') {
+        return Err(D::Error::custom("a text that contains the character 0x00"));
+    }
+    Ok(text)
+}
+
+/// Reads a text, and cuts it to at most `BYTES_MAX` bytes of UTF-8 without the character 0x00.
+///
+/// Fails only if it is no text.
+pub fn shortened<'de, D: Deserializer<'de>, const BYTES_MAX: usize>(
+    deserializer: D,
+) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let text = if text.contains('\0') { text.replace('\0', "") } else { text };
+    Ok(shorten(&text, BYTES_MAX).into_owned())
+}
+
+/// Reads up to [`PATHS_MAX`] paths of files.
+///
+/// Fails if there are more of them, or one is longer than [`PATH_BYTES_MAX`] or contains the character 0x00.
+pub fn paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let paths = Vec::<String>::deserialize(deserializer)?;
+    if paths.len() > PATHS_MAX {
+        return Err(D::Error::custom(format!(
+            "{} paths where at most {PATHS_MAX} are taken at once",
+            paths.len()
+        )));
+    }
+    match paths.iter().find(|path| path.len() > PATH_BYTES_MAX || path.contains('\0')) {
+        None => Ok(paths),
+        Some(path) => Err(D::Error::custom(format!(
+            "a path of {} bytes; paths have at most {PATH_BYTES_MAX} bytes, none of them zero",
+            path.len()
+        ))),
+    }
+}
+
+/// Reads JSON whose text has at most `BYTES_MAX` bytes, or `null`.
+///
+/// Fails if it is longer.
+pub fn json<'de, D: Deserializer<'de>, const BYTES_MAX: usize>(
+    deserializer: D,
+) -> Result<Option<Value>, D::Error> {
+    let value = Option::<Value>::deserialize(deserializer)?;
+    let bytes = value.as_ref().map_or(0, |value| value.to_string().len());
+    if bytes > BYTES_MAX {
+        return Err(D::Error::custom(format!(
+            "JSON of {bytes} bytes where at most {BYTES_MAX} bytes are stored"
+        )));
+    }
+    Ok(value)
+}
+
+/// `text`, or as many whole characters of it as fit into `bytes_max` bytes together with an ellipsis.
+pub fn shorten(text: &str, bytes_max: usize) -> Cow<'_, str> {
+    if text.len() <= bytes_max {
+        return Cow::Borrowed(text);
+    }
+    let room = bytes_max.saturating_sub(ELLIPSIS.len());
+    let end = (0..=room).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    Cow::Owned(format!("{}{ELLIPSIS}", text.get(..end).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Texts {
+        #[serde(default, deserialize_with = "bounded::<_, 4>")]
+        reason: String,
+        #[serde(default, deserialize_with = "shortened::<_, 5>")]
+        error: String,
+        #[serde(default, deserialize_with = "json::<_, 10>")]
+        progress: Option<Value>,
+        #[serde(default, deserialize_with = "paths")]
+        add: Vec<String>,
+    }
+
+    fn read(json: &str) -> Result<Texts, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_cut_is_whole_characters_and_fits() {
+        for (text, bytes_max, expected) in [
+            ("", 5, ""),
+            ("abcde", 5, "abcde"),
+            ("abcdef", 5, "ab…"),
+            ("aüüü", 6, "aü…"),
+            ("😀😀😀", 9, "😀…"),
+            ("😀😀", 7, "😀…"),
+            ("😀😀", 6, "…"),
+        ] {
+            assert_eq!(shorten(text, bytes_max), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_sender_can_change_is_refused_with_its_bound() {
+        assert_eq!(read(r#"{"reason":"üü"}"#).unwrap().reason, "üü");
+        assert!(read(r#"{"reason":"12345"}"#).unwrap_err().contains("5 bytes where at most 4"));
+        assert!(read(r#"{"reason":"\u0000"}"#).unwrap_err().contains("0x00"));
+        assert!(read(r#"{"progress":{"a":[1,2]}}"#).unwrap_err().contains("11 bytes where at most 10"));
+        assert_eq!(read(r#"{"progress":null}"#).unwrap().progress, None);
+        let long = "x".repeat(PATH_BYTES_MAX + 1);
+        assert!(read(&format!(r#"{{"add":["{long}"]}}"#)).unwrap_err().contains("at most 2048"));
+        let many = format!("[{}\"\"]", r#""","#.repeat(PATHS_MAX));
+        assert!(read(&format!(r#"{{"add":{many}}}"#)).unwrap_err().contains("at most 10000"));
+        assert_eq!(read(r#"{"add":["a"]}"#).unwrap().add, ["a"]);
+    }
+
+    #[test]
+    fn what_a_library_said_is_cut() {
+        assert_eq!(read(r#"{"error":"a\u0000b"}"#).unwrap().error, "ab");
+        assert_eq!(read(r#"{"error":"abcdefgh"}"#).unwrap().error, "ab…");
+    }
+}

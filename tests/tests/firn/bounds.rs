@@ -1,0 +1,175 @@
+//! Every text that is stored or sent back has a bound: refused where its sender can say it in fewer words, cut where it is
+//! what a library said. A database does not grow by what is said of one job.
+
+use serde_json::{Value, json};
+use tests::fixture::{self, create_table};
+use tests::process::{self, Backend, Firn};
+
+use crate::maintenance::{at_job, call, get, held, lease, post, queue, table};
+
+const MB: usize = 1 << 20;
+
+/// A server with a job that a worker holds, as its lease says.
+async fn leased(backend: Backend) -> (Firn, Value) {
+    let firn = Firn::new(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    create_table(&firn, &ns, "t").await;
+    queue(&firn, &ns, "t", "compact").await;
+    let leased = lease(&firn, "w").await;
+    (firn, leased)
+}
+
+fn folder_bytes(firn: &Firn) -> u64 {
+    let files = std::fs::read_dir(&firn.setup().data_dir).unwrap().flatten();
+    files
+        .map(|file| file.metadata().map_or(0, |metadata| if metadata.is_file() { metadata.len() } else { 0 }))
+        .sum()
+}
+
+async fn heartbeats_of_any_size_leave_the_database_small(backend: Backend) {
+    let (firn, leased) = leased(backend).await;
+    let path = at_job(&leased, "heartbeat");
+    let beat = |doing: String| json!({ "held": held(&leased), "progress": { "doing": doing } });
+    let before = folder_bytes(&firn);
+    for _ in 0..25 {
+        let message =
+            post(&firn, &path, &beat("x".repeat(2 * MB))).await.error_message(400, "BadRequestException");
+        assert!(message.contains("16384") && message.len() < 1_000, "{message}");
+    }
+    for _ in 0..200 {
+        post(&firn, &path, &beat("y".repeat(16_000))).await.expect(200);
+    }
+    let grown = folder_bytes(&firn).saturating_sub(before);
+    assert!(grown < 16 * MB as u64, "{grown} bytes more after 25 refused heartbeats and 200 others");
+    let job = get(&firn, &format!("jobs/{}", leased["job"]["job-id"].as_str().unwrap())).await;
+    assert_eq!(job["progress"]["doing"].as_str().unwrap().len(), 16_000);
+}
+
+async fn paths_are_bounded_in_length_and_number(backend: Backend) {
+    let (firn, leased) = leased(backend).await;
+    let path = at_job(&leased, "outputs");
+    for (add, text) in [
+        (vec!["x".repeat(3_000)], "2048"),
+        (vec!["y".repeat(2 * MB)], "2048"),
+        (vec!["\0".to_owned()], "zero"),
+        ((0..10_001).map(|number| number.to_string()).collect(), "10000"),
+    ] {
+        for body in
+            [json!({ "held": held(&leased), "add": add }), json!({ "held": held(&leased), "forget": add })]
+        {
+            post(&firn, &path, &body).await.refused(400, "BadRequestException", text);
+        }
+    }
+    let location = leased["table"]["table"].as_str().unwrap();
+    assert_eq!(location, "t");
+}
+
+async fn what_a_worker_says_at_the_end_is_cut_and_what_it_could_shorten_is_refused(backend: Backend) {
+    let long = "ü".repeat(MB);
+    let (firn, leased) = leased(backend).await;
+    let id = leased["job"]["job-id"].as_str().unwrap().to_owned();
+    let finish = at_job(&leased, "finish");
+    let outcome = json!({ "outcome": "retry", "error": format!("\0{long}"), "after-ms": 0 });
+    post(&firn, &finish, &json!({ "held": held(&leased), "outcome": outcome })).await.expect(204);
+    let error = get(&firn, &format!("jobs/{id}")).await["error"].as_str().unwrap().to_owned();
+    assert!(
+        error.starts_with("üü") && error.ends_with("ü…") && error.len() <= 4_096,
+        "{} bytes",
+        error.len()
+    );
+
+    let again = lease(&firn, "w").await;
+    let finish = at_job(&again, "finish");
+    let next = |reason: &str| json!({ "action": "compact", "reason": reason, "rank": 1 });
+    let many = json!({ "outcome": "succeeded", "result": {}, "next": vec![next("r"); 101] });
+    post(&firn, &finish, &json!({ "held": held(&again), "outcome": many })).await.refused(
+        400,
+        "BadRequestException",
+        "at most 100",
+    );
+    let outcome = json!({ "outcome": "succeeded", "result": { "numbers": long }, "next": [next(&long)] });
+    post(&firn, &finish, &json!({ "held": held(&again), "outcome": outcome })).await.expect(204);
+    let job = get(&firn, &format!("jobs/{id}")).await;
+    assert_eq!(job["state"], "succeeded");
+    assert!(job["result"]["omitted"].as_str().unwrap().contains("262144"), "{}", job["result"]);
+    let jobs = get(&firn, "jobs").await;
+    assert!(jobs.to_string().len() < 100_000);
+}
+
+async fn reasons_names_and_policies_are_refused_with_their_bound(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    create_table(firn, &ns, "t").await;
+    let long = "x".repeat(MB);
+    let names = table(&ns, "t");
+    for (path, body, text) in [
+        ("pause", json!({ "table": names, "reason": long }), "1000"),
+        ("pause", json!({ "table": names, "reason": "a\0b" }), "0x00"),
+        ("jobs/lease", json!({ "worker": long }), "200"),
+        ("jobs/lease", json!({ "worker": "" }), "at least one"),
+        ("jobs/lease", json!({ "worker": "\0" }), "0x00"),
+        ("jobs", json!({ "table": names, "action": "compact", "policy": { &long: {} } }), ""),
+        ("jobs", json!({ "table": names, "action": long }), ""),
+        ("jobs", json!({ "table": table(&ns, &long), "action": "compact" }), "512"),
+    ] {
+        let reply = post(firn, path, &body).await;
+        assert_eq!(reply.status, 400, "{path}: {}", reply.text());
+        let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(
+            message.contains(text) && message.len() <= 4_096,
+            "{path}: {} bytes: {message:.200}",
+            message.len()
+        );
+    }
+    let scope = format!("policy?warehouse=main&namespace={ns}&table=t");
+    for policy in
+        [json!({ &long: {} }), json!({ "compact": { &long: 1 } }), json!({ "compact": { "sort": long } })]
+    {
+        let reply = call(firn, "PUT", &scope, Some(&policy)).await;
+        assert_eq!(reply.status, 400, "{}", reply.text());
+        assert!(reply.body.len() < 5_000, "{} bytes", reply.body.len());
+    }
+    firn.check_no_panic();
+}
+
+async fn no_message_gives_back_all_that_was_sent(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    create_table(firn, &ns, "t").await;
+    let long = "x".repeat(MB);
+    let path = fixture::table_path(&ns, "t");
+    let key = catalog_server::id::random().to_string();
+    for body in [
+        json!({ "requirements": [{ "type": long }], "updates": [] }),
+        json!({ "requirements": [{ "type": "assert-table-uuid", "uuid": long }], "updates": [] }),
+        json!({ "requirements": [], "updates": [{ "action": long }] }),
+        json!({ "requirements": [], "updates": [{ "action": "set-location", "location": long }] }),
+        json!({ "requirements": [], "updates": [{ "action": "set-snapshot-ref", "ref-name": long, "type": long, "snapshot-id": 1 }] }),
+        json!({ "requirements": [], "updates": [fixture::set_property("write.data.path", &long)] }),
+        json!({ "requirements": [], "updates": [{ "action": "remove-snapshots", "snapshot-ids": vec![1; 30_000] }] }),
+    ] {
+        let headers = [("idempotency-key", key.as_str())];
+        for headers in [&headers[..], &[]] {
+            let reply = firn.send("POST", &path, Some(body.to_string()), headers).await;
+            assert!(reply.status < 500, "{}", reply.status);
+            assert!(reply.status == 200 || reply.body.len() < 5_000, "{} bytes", reply.body.len());
+        }
+    }
+    for body in [
+        json!({ "name": long, "schema": fixture::schema() }),
+        json!({ "name": "n", "schema": { "type": long } }),
+        json!({ "name": "n", "schema": fixture::schema(), "location": long }),
+    ] {
+        let reply = firn.post(&fixture::tables(&ns), &body).await;
+        assert_eq!(reply.status, 400);
+        assert!(reply.body.len() < 5_000, "{} bytes", reply.body.len());
+    }
+}
+
+tests::on_both_databases!(
+    heartbeats_of_any_size_leave_the_database_small,
+    paths_are_bounded_in_length_and_number,
+    what_a_worker_says_at_the_end_is_cut_and_what_it_could_shorten_is_refused,
+    reasons_names_and_policies_are_refused_with_their_bound,
+    no_message_gives_back_all_that_was_sent,
+);
