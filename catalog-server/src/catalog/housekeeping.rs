@@ -43,7 +43,7 @@ impl Catalog {
             let plans = plans::prune(&mut tx, plans_before_ms, BATCH_ROWS).await?;
             tx.commit().await?;
             if [keys, events, plans].iter().all(|deleted| *deleted < u64::from(BATCH_ROWS)) {
-                return Ok(());
+                return self.db.reclaim().await;
             }
         }
     }

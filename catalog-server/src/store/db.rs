@@ -173,6 +173,16 @@ impl Db {
         }
     }
 
+    /// Gives room that is free back to the file system, some of it at a time. PostgreSQL does that by itself.
+    ///
+    /// Fails if the database does not answer.
+    pub async fn reclaim(&self) -> Result<(), StoreError> {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.reclaim().await,
+            Backend::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         fetch_optional!(self, query_scalar::<_, i32>("SELECT 1")).map(drop)

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool, Transaction, query_as, query_scalar};
@@ -26,6 +27,30 @@ const IDLE_IN_TRANSACTION_MS: &str = "60000";
 /// The server's clock in milliseconds.
 const NOW_MS: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
+/// The parameters of a URL that mean something; the library logs all others with their values, which may be misspelt
+/// passwords.
+const PARAMETERS: [&str; 17] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+];
+/// Likewise `options`, and `options[name]` for each of them.
+const OPTIONS: &str = "options";
+
 pub(super) struct Postgres {
     pub(super) pool: PgPool,
 }
@@ -33,7 +58,7 @@ pub(super) struct Postgres {
 impl Postgres {
     pub(super) async fn open(url: &str, options: &DbOptions) -> Result<Self, StoreError> {
         let timeout_ms = options.statement_timeout.as_millis().to_string();
-        let server = PgConnectOptions::from_str(url)
+        let server = PgConnectOptions::from_str(&known_parameters(url))
             .map_err(|error| StoreError::Unsupported(format!("the database URL is not valid: {error}")))?
             .application_name("firn")
             .options([
@@ -102,6 +127,24 @@ impl Postgres {
     }
 }
 
+/// A URL without the parameters that mean nothing. Their names are logged.
+fn known_parameters(url: &str) -> String {
+    let Some((address, parameters)) = url.split_once('?') else { return url.to_owned() };
+    let mut known = Vec::new();
+    for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
+        let name = parameter.split_once('=').map_or(parameter, |(name, _)| name);
+        let decoded = percent_decode_str(name).decode_utf8_lossy();
+        if PARAMETERS.contains(&&*decoded) || decoded.starts_with(OPTIONS) {
+            known.push(parameter);
+        } else if parameter.contains('=') {
+            tracing::warn!(parameter = ?decoded, "the database URL has a parameter that means nothing; it is ignored");
+        } else {
+            tracing::warn!("the database URL has a parameter without a value; it is ignored");
+        }
+    }
+    if known.is_empty() { address.to_owned() } else { format!("{address}?{}", known.join("&")) }
+}
+
 async fn require_supported(pool: &PgPool) -> Result<(), StoreError> {
     const SQL: &str = "
         SELECT current_setting('server_version_num')::bigint, current_setting('server_version'),
@@ -119,4 +162,25 @@ async fn require_supported(pool: &PgPool) -> Result<(), StoreError> {
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_parameters_that_mean_something_reach_the_library() {
+        for (url, expected) in [
+            ("postgres://u:p@h/d", "postgres://u:p@h/d"),
+            ("postgres://h/d?passwrod=geheim", "postgres://h/d"),
+            ("postgres://h/d?geheim", "postgres://h/d"),
+            (
+                "postgres://h/d?sslmode=disable&x=geheim&host=/run&options[a]=b&options=-c%20c=d",
+                "postgres://h/d?sslmode=disable&host=/run&options[a]=b&options=-c%20c=d",
+            ),
+            ("postgres://h/d?%68ost=/run", "postgres://h/d?%68ost=/run"),
+        ] {
+            assert_eq!(known_parameters(url), expected);
+        }
+    }
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::str::FromStr;
 
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{Connection, SqlitePool, Transaction, query, query_as, query_scalar};
 
 use crate::folders;
@@ -15,6 +17,16 @@ use super::error::StoreError;
 use super::history::FOREVER_MS;
 use super::pointer_cache::PointerCache;
 use super::timeline::{Change, Correction, Timeline};
+
+/// Size, in bytes, to which the write-ahead log is cut once it has been copied into the database. It grows as far as the
+/// largest transaction takes it, and would stay so.
+const LOG_BYTES_MAX: &str = "67108864";
+/// Free pages that stay in the file for what is written next: 8 MiB.
+const FREE_PAGES_MIN: i64 = 2_048;
+/// How many pages are given back in one transaction, which takes some milliseconds.
+const RECLAIM_PAGES: i64 = 1_024;
+/// How many such transactions are made in a row.
+const RECLAIMS_MAX: usize = 64;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -46,7 +58,10 @@ impl Sqlite {
         let write = file
             .clone()
             .create_if_missing(true)
+            // Of a new database only; an old one stays as large as it ever was until somebody runs `VACUUM`.
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
             .journal_mode(SqliteJournalMode::Wal)
+            .pragma("journal_size_limit", LOG_BYTES_MAX)
             // A commit that was answered survives a power cut.
             .synchronous(SqliteSynchronous::Full);
         let write_pool = pool.clone().max_connections(1).before_acquire(|connection, _| {
@@ -95,6 +110,26 @@ impl Sqlite {
         let corrections = query_as::<_, Correction>(CORRECTIONS).fetch_all(&self.write).await?;
         let mark_ms: i64 = query_scalar(MARK).fetch_one(&self.write).await?;
         self.timeline.restore(corrections, latest_ms, mark_ms);
+        Ok(())
+    }
+
+    /// Makes the file smaller, if much of it is free. Fails if the database does.
+    pub(super) async fn reclaim(&self) -> Result<(), StoreError> {
+        const FREE: &str = "PRAGMA freelist_count";
+        const MODE: &str = "PRAGMA auto_vacuum";
+        const INCREMENTAL: i64 = 2;
+        const RECLAIM: &str = "PRAGMA incremental_vacuum(1024)";
+
+        if query_scalar::<_, i64>(MODE).fetch_one(&self.write).await? != INCREMENTAL {
+            return Ok(());
+        }
+        for _ in 0..RECLAIMS_MAX {
+            let free: i64 = query_scalar(FREE).fetch_one(&self.write).await?;
+            if free < FREE_PAGES_MIN + RECLAIM_PAGES {
+                return Ok(());
+            }
+            query(RECLAIM).execute(&self.write).await?;
+        }
         Ok(())
     }
 
