@@ -25,6 +25,14 @@ pub async fn namespace(client: &Client) -> String {
     name
 }
 
+/// A namespace as it was answered, without the location that the server chose for it.
+#[must_use]
+pub fn without_location(mut namespace: Value) -> Value {
+    let properties = namespace["properties"].as_object_mut().expect("properties");
+    properties.remove("location").expect("a location");
+    namespace
+}
+
 /// Two columns.
 pub fn schema() -> Value {
     json!({ "type": "struct", "schema-id": 0, "fields": [

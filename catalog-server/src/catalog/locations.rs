@@ -14,7 +14,7 @@ use crate::store::tx::Tx;
 
 use super::Catalog;
 use super::error::CatalogError;
-use super::names::Identifier;
+use super::names::{Identifier, Namespace};
 use super::warehouses::Warehouse;
 
 /// Longest readable part of a default location, in bytes; the UUID behind it makes it unique.
@@ -66,10 +66,16 @@ impl Folders {
     }
 }
 
+/// The folder for the tables of a namespace that has no `location` property, in the warehouse at `base`. Namespaces with
+/// similar names may share one.
+pub(super) fn of_namespace(base: &str, namespace: &Namespace) -> String {
+    let levels: Vec<_> = namespace.levels().iter().map(|level| readable(level)).collect();
+    format!("{}/{}", base.trim_end_matches('/'), levels.join("/"))
+}
+
 /// A folder of its own for a new table or view: readable, and never used before.
 pub(super) fn default_location(base: &str, identifier: &Identifier, id: Uuid) -> String {
-    let namespace: Vec<_> = identifier.namespace.levels().iter().map(|level| readable(level)).collect();
-    own_folder(&format!("{}/{}", base.trim_end_matches('/'), namespace.join("/")), &identifier.name, id)
+    own_folder(&of_namespace(base, &identifier.namespace), &identifier.name, id)
 }
 
 /// A folder of its own below `base`.
@@ -177,7 +183,6 @@ fn readable(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::names::Namespace;
     use super::*;
 
     #[test]

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use indexmap::IndexMap;
 use serde_json::json;
-use serde_json::value::RawValue;
 
 use crate::id;
 use crate::store::as_of::{self, PageAsOf};
@@ -16,6 +15,7 @@ use super::Catalog;
 use super::conclude::{Answer, Change, Record};
 use super::context::Context;
 use super::error::CatalogError;
+use super::locations;
 use super::names::Namespace;
 use super::warehouses::Warehouse;
 
@@ -24,7 +24,12 @@ const ATTEMPTS_MAX: usize = 16;
 /// Largest set of properties of one namespace, in bytes of JSON.
 const PROPERTIES_BYTES_MAX: usize = 1 << 20;
 
-type Properties = IndexMap<String, String>;
+/// The property that says below which folder the tables of a namespace go. Trino, Sail and dbt create no table in a
+/// namespace that has none.
+const LOCATION: &str = "location";
+
+/// The properties of a namespace.
+pub type Properties = IndexMap<String, String>;
 
 impl Catalog {
     /// The namespace, or the error that it is not there.
@@ -62,15 +67,18 @@ impl Catalog {
         Ok(rows.into_iter().map(|row| row.path).collect())
     }
 
-    /// A namespace's properties as a JSON object.
+    /// A namespace's properties, with the [`LOCATION`] below which its tables go if no property says that.
+    ///
+    /// Fails if there is no such namespace.
     pub async fn load_namespace(
         &self,
         warehouse: &Warehouse,
         namespace: &Namespace,
-    ) -> Result<Box<RawValue>, CatalogError> {
+    ) -> Result<Properties, CatalogError> {
         let row = self.require_namespace(warehouse, namespace).await?;
-        RawValue::from_string(row.properties)
-            .map_err(|error| CatalogError::Internal(format!("stored properties of `{namespace}`: {error}")))
+        let mut properties = decode(namespace, &row.properties)?;
+        report_location(warehouse, namespace, &mut properties);
+        Ok(properties)
     }
 
     /// Creates a namespace, whose parent must exist.
@@ -79,7 +87,7 @@ impl Catalog {
         context: &Context,
         warehouse: &Warehouse,
         namespace: &Namespace,
-        properties: Properties,
+        mut properties: Properties,
     ) -> Result<Answer, CatalogError> {
         warehouse.require_writable()?;
         self.check_namespace_location(warehouse, &properties).await?;
@@ -107,6 +115,7 @@ impl Catalog {
             json!({ "properties": properties }),
         );
         self.record(&mut tx, context, change).await?;
+        report_location(warehouse, namespace, &mut properties);
         let body = json!({ "namespace": namespace.levels(), "properties": properties });
         let body = Bytes::from(body.to_string());
         self.conclude(tx, context, Record::Body(&body)).await?;
@@ -156,6 +165,13 @@ impl Catalog {
         updates: Properties,
     ) -> Result<Answer, CatalogError> {
         warehouse.require_writable()?;
+        let removals_bytes: usize = removals.iter().map(String::len).sum();
+        if removals_bytes > PROPERTIES_BYTES_MAX {
+            return Err(CatalogError::Invalid(format!(
+                "the properties to remove have {removals_bytes} bytes of names together, at most \
+                 {PROPERTIES_BYTES_MAX} are allowed"
+            )));
+        }
         if let Some(key) = removals.iter().find(|key| updates.contains_key(*key)) {
             return Err(CatalogError::Unprocessable(format!(
                 "property `{key}` is both set and removed; name it in one of `updates` and `removals`"
@@ -203,6 +219,15 @@ fn change<'a>(
         id: id.0,
         warehouse: &warehouse.name,
         detail,
+    }
+}
+
+/// Adds the location that the server chooses for tables of the namespace, unless the properties name one. It is worked
+/// out, never stored: it follows from the names.
+fn report_location(warehouse: &Warehouse, namespace: &Namespace, properties: &mut Properties) {
+    if !properties.contains_key(LOCATION) {
+        let location = locations::of_namespace(&warehouse.location.to_string(), namespace);
+        properties.insert(LOCATION.to_owned(), location);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tests::fixture::{self, ODD_NAMES, namespace_path, unique};
+use tests::fixture::{self, ODD_NAMES, namespace_path, unique, without_location};
 use tests::http::{Client, encode};
 use tests::process::{self, Backend};
 
@@ -20,9 +20,10 @@ async fn what_was_created_is_listed_loaded_and_dropped(backend: Backend) {
     let firn = process::shared(backend).await;
     let name = unique("ns");
     let body = json!({ "namespace": [name], "properties": { "owner": "ada", "": "", "ü": "数" } });
-    assert_eq!(firn.post("namespaces", &body).await.expect(200).json(), body);
+    let created = firn.post("namespaces", &body).await.expect(200).json();
+    assert_eq!(without_location(created.clone()), body);
     let path = namespace_path(&name);
-    assert_eq!(firn.get(&path).await.expect(200).json(), body);
+    assert_eq!(firn.get(&path).await.expect(200).json(), created);
     assert_eq!(firn.head(&path).await, 204);
     assert!(children(firn, "").await.contains(&vec![name.clone()]));
     let dropped = firn.delete(&path).await.expect(204);
@@ -54,7 +55,8 @@ async fn any_name_goes_through_every_endpoint(backend: Backend) {
         let properties = json!({ "updates": { name: name } });
         let updated = firn.post(&format!("{path}/properties"), &properties).await.expect(200).json();
         assert_eq!(updated, json!({ "updated": [name], "removed": [], "missing": [] }));
-        assert_eq!(firn.get(&path).await.expect(200).json()["properties"], json!({ name: name }));
+        let loaded = without_location(firn.get(&path).await.expect(200).json());
+        assert_eq!(loaded["properties"], json!({ name: name }));
         // A child below it, found through the `parent` parameter.
         create(firn, &[&root, name, name]).await.expect(200);
         let parent = format!("{}%1F{}", encode(&root), encode(name));
@@ -168,7 +170,7 @@ async fn properties_are_set_and_removed_and_the_rest_stays(backend: Backend) {
         firn.post(&path, &json!({ "removals": ["a", "z"], "updates": { "c": "3" } })).await.expect(200);
     assert_eq!(answer.json(), json!({ "updated": ["c"], "removed": ["a"], "missing": ["z"] }));
     let loaded = firn.get(&namespace_path(&ns)).await.json();
-    assert_eq!(loaded["properties"], json!({ "b": "2", "c": "3" }));
+    assert_eq!(without_location(loaded.clone())["properties"], json!({ "b": "2", "c": "3" }));
     let both = firn.post(&path, &json!({ "removals": ["b"], "updates": { "b": "4" } })).await;
     both.refused(422, "UnprocessableEntityException", "`b` is both set and removed");
     assert_eq!(firn.get(&namespace_path(&ns)).await.json(), loaded);
@@ -199,7 +201,7 @@ async fn concurrent_property_changes_lose_nothing(backend: Backend) {
             _ => reply.refused(409, "CommitFailedException", "try again"),
         }
     }
-    let loaded = firn.get(&namespace_path(&ns)).await.json();
+    let loaded = without_location(firn.get(&namespace_path(&ns)).await.json());
     let present: BTreeSet<_> = loaded["properties"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(present, accepted);
     assert!(!accepted.is_empty());
@@ -229,7 +231,81 @@ async fn what_cannot_be_a_namespace_is_refused(backend: Backend) {
     firn.get("namespaces/%FF").await.refused(400, "BadRequestException", "Invalid path");
 }
 
+/// What Trino, Sail and dbt do: they ask for the namespace's location and put tables below it.
+async fn every_namespace_has_a_location_that_its_tables_may_use(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let warehouse = firn.warehouse();
+    let outer = unique("with_location");
+    let nested = [outer.as_str(), "b c/%41", "ü"];
+    for depth in 1..=nested.len() {
+        let levels = &nested[..depth];
+        let created = create(firn, levels).await.expect(200).json();
+        let path = format!(
+            "namespaces/{}",
+            levels.iter().map(|level| encode(level)).collect::<Vec<_>>().join("%1F")
+        );
+        assert_eq!(firn.get(&path).await.expect(200).json(), created);
+        let location = created["properties"]["location"].as_str().unwrap();
+        assert!(location.starts_with(&format!("file://{}/{outer}", warehouse.display())), "{location}");
+        // `CREATE TABLE AS` of Trino: staged at a place of its own, then committed there.
+        let at = format!("{location}/t-{}", catalog_server::id::random().simple());
+        let tables = format!("{path}/tables");
+        let mut staged = fixture::table_at("t", &at);
+        staged["stage-create"] = json!(true);
+        let answer = firn.post(&tables, &staged).await.expect(200).json();
+        assert_eq!(answer["metadata"]["location"], json!(at));
+        let requirement = json!({ "type": "assert-create" });
+        let commit = fixture::commit(&[requirement], &fixture::creation(&at));
+        firn.post(&format!("{tables}/t"), &commit).await.expect(200);
+        // `CREATE TABLE` of Sail: right below; and one whose place the server chooses is below, too.
+        let plain = format!("{location}/plain");
+        firn.post(&tables, &fixture::table_at("plain", &plain)).await.expect(200);
+        let chosen = firn.post(&tables, &fixture::table("chosen")).await.expect(200).json();
+        let chosen = chosen["metadata"]["location"].as_str().unwrap().to_owned();
+        assert!(chosen.starts_with(&format!("{location}/")), "{chosen} is not in {location}");
+    }
+}
+
+async fn a_location_that_was_chosen_is_no_property(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let path = namespace_path(&ns);
+    let properties = format!("{path}/properties");
+    let chosen = firn.get(&path).await.expect(200).json()["properties"]["location"].clone();
+    let change = json!({ "removals": ["location"], "updates": { "a": "1" } });
+    let answer = firn.post(&properties, &change).await.expect(200).json();
+    assert_eq!(answer, json!({ "updated": ["a"], "removed": [], "missing": ["location"] }));
+    assert_eq!(firn.get(&path).await.json()["properties"], json!({ "a": "1", "location": chosen }));
+    let own = format!("{}/elsewhere", chosen.as_str().unwrap());
+    firn.post(&properties, &json!({ "updates": { "location": own } })).await.expect(200);
+    assert_eq!(firn.get(&path).await.json()["properties"]["location"], json!(own));
+    let answer = firn.post(&properties, &json!({ "removals": ["location"] })).await.expect(200).json();
+    assert_eq!(answer["removed"], json!(["location"]));
+    assert_eq!(firn.get(&path).await.json()["properties"]["location"], chosen);
+}
+
+async fn what_is_sent_to_a_namespace_is_bounded(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let path = format!("{}/properties", namespace_path(&ns));
+    let long = "x".repeat(2 << 20);
+    for change in [
+        json!({ "removals": [long] }),
+        json!({ "removals": vec!["y".repeat(1_000); 2_000] }),
+        json!({ "updates": { "k": long } }),
+        json!({ "updates": { &long: "v" } }),
+    ] {
+        let message = firn.post(&path, &change).await.error_message(400, "IllegalArgumentException");
+        assert!(message.contains("1048576") && message.len() < 1_000, "{message}");
+    }
+    let reply = create(firn, &[&long]).await;
+    assert!(reply.error_message(400, "IllegalArgumentException").len() < 1_000);
+}
+
 tests::on_both_databases!(
+    every_namespace_has_a_location_that_its_tables_may_use,
+    a_location_that_was_chosen_is_no_property,
+    what_is_sent_to_a_namespace_is_bounded,
     what_was_created_is_listed_loaded_and_dropped,
     any_name_goes_through_every_endpoint,
     levels_nest_and_a_parent_must_exist,

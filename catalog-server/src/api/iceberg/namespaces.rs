@@ -77,7 +77,7 @@ async fn create_namespace(
     .await
 }
 
-/// Loads a namespace's properties.
+/// Loads a namespace's properties. `location` is among them: as it was set, else as the server chooses it.
 #[utoipa::path(get, path = "/v1/{prefix}/namespaces/{namespace}", tag = "Namespaces",
     operation_id = "loadNamespaceMetadata",
     params(("prefix" = String, Path), ("namespace" = String, Path)),
@@ -99,7 +99,7 @@ async fn namespace_exists(
     State(app): State<App>,
     AtNamespace { warehouse, namespace }: AtNamespace,
 ) -> Result<StatusCode, ApiError> {
-    app.catalog.load_namespace(&warehouse, &namespace).await?;
+    app.catalog.require_namespace(&warehouse, &namespace).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -51,7 +51,7 @@ pub struct NamespaceResponse {
     pub namespace: Vec<String>,
     /// Its properties.
     #[schema(value_type = BTreeMap<String, String>)]
-    pub properties: Box<RawValue>,
+    pub properties: IndexMap<String, String>,
 }
 
 /// A part of the namespaces below one.
