@@ -6,6 +6,8 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
@@ -241,6 +243,30 @@ async fn collect(body: Body, limit_bytes: usize, memory: &Allowance) -> Result<(
         }
     }
     Ok((if content.is_empty() { first } else { content.into() }, share))
+}
+
+impl Change {
+    /// Refuses an `Idempotency-Key`, for endpoints that would do the same twice.
+    pub fn refuse_key(&self) -> Result<(), ApiError> {
+        match self.idempotency_key {
+            None => Ok(()),
+            Some(_) => Err(keyless()),
+        }
+    }
+}
+
+/// Refuses requests with an `Idempotency-Key`, where no endpoint of a router knows them.
+pub async fn refuse_keys(request: Request, next: Next) -> Result<Response, ApiError> {
+    if request.headers().contains_key(IDEMPOTENCY_KEY) {
+        return Err(keyless());
+    }
+    Ok(next.run(request).await)
+}
+
+fn keyless() -> ApiError {
+    ApiError::bad_request(
+        "this endpoint takes no Idempotency-Key: repeating the request does what it says once more; leave the header away",
+    )
 }
 
 impl FromRequest<App> for Change {

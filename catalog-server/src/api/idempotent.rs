@@ -53,6 +53,16 @@ where
     }
 }
 
+/// Checks the key of a request that changes nothing: it is carried out again for the same key, but the key is not good
+/// for another request.
+///
+/// Fails if it was used for one.
+pub async fn check(app: &App, change: &Change) -> Result<(), ApiError> {
+    let Some(key) = change.idempotency_key else { return Ok(()) };
+    let idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(change) });
+    Ok(app.catalog.claim_key(&Context { idempotency, ..context(change.request_id) }).await?)
+}
+
 async fn detached<W, F>(app: &App, context: Context, work: W) -> Result<Answer, CatalogError>
 where
     W: FnOnce(Context) -> F + Send + 'static,

@@ -1,7 +1,7 @@
 //! The end of every change: audit, event and the client's idempotency key, in the change's own transaction.
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::id;
 use crate::storage::documents::Served;
@@ -18,6 +18,9 @@ use super::names::Identifier;
 
 /// The status under which a success is recorded; what it was is told by what is recorded with it.
 const SUCCEEDED: u16 = 200;
+
+/// Longest detail of a line of the audit trail, in bytes of JSON. These lines are kept for ever.
+const DETAIL_BYTES_MAX: usize = 16 << 10;
 
 /// What a change answers.
 #[derive(Clone, Debug)]
@@ -93,7 +96,7 @@ impl Change<'_> {
             object_kind: self.kind,
             object_name: format!("{}/{}", self.warehouse, self.name),
             object_id: self.id,
-            detail: self.detail.to_string(),
+            detail: bounded(self.detail.to_string()),
         }
     }
 }
@@ -210,6 +213,22 @@ impl Catalog {
         Ok(Some(Recalled::Answer(answer)))
     }
 
+    /// Ties the key of `context` to a request that changes nothing, and may be carried out again as often as it is sent.
+    ///
+    /// Fails if the key was used for another request.
+    pub async fn claim_key(&self, context: &Context) -> Result<(), CatalogError> {
+        loop {
+            // Another request of the same key may come in between; it decides what the key is for.
+            if self.recall(context).await?.is_some() {
+                return Ok(());
+            }
+            let mut tx = self.db.write(self.clock.now_ms()).await?;
+            if remember(&mut tx, context, SUCCEEDED, None, None).await? {
+                return Ok(tx.commit().await?);
+            }
+        }
+    }
+
     /// Keeps a refusal, so that the same key gets it again. Returns `false`, keeping nothing, if another answer
     /// was recorded under the key meanwhile.
     pub async fn remember_refusal(
@@ -223,6 +242,13 @@ impl Catalog {
         tx.commit().await?;
         Ok(is_new)
     }
+}
+
+fn bounded(detail: String) -> String {
+    if detail.len() <= DETAIL_BYTES_MAX {
+        return detail;
+    }
+    json!({ "omitted": format!("{} bytes, at most {DETAIL_BYTES_MAX} are kept", detail.len()) }).to_string()
 }
 
 /// Returns whether the key was new.

@@ -196,7 +196,56 @@ async fn a_malformed_key_is_400(backend: Backend) {
     }
 }
 
+async fn a_key_of_a_read_is_for_that_read_only(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    fixture::create_table(firn, &ns, "t").await;
+    let path = table_path(&ns, "t");
+    let never = format!("{path}/plan/{}", key());
+    for (method, path, body, other) in [
+        ("POST", format!("{path}/plan"), Some("{}"), Some(r#"{"case-sensitive":false}"#)),
+        ("POST", format!("{path}/tasks"), Some(r#"{"plan-task":"a"}"#), Some(r#"{"plan-task":"b"}"#)),
+        ("DELETE", never, None, Some(r#"{"a":1}"#)),
+    ] {
+        let (key, text) = (key(), |body: Option<&str>| body.map(str::to_owned));
+        let headers = [("idempotency-key", key.as_str())];
+        let first = firn.send(method, &path, text(body), &headers).await;
+        let again = firn.send(method, &path, text(body), &headers).await;
+        assert_eq!((first.status, first.text()), (again.status, again.text()), "{method} {path}");
+        let reply = firn.send(method, &path, text(other), &headers).await;
+        reply.refused(422, "UnprocessableEntityException", "Idempotency-Key");
+    }
+}
+
+async fn where_no_key_is_known_it_is_refused(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    fixture::create_table(firn, &ns, "t").await;
+    let key = key();
+    let headers = [("idempotency-key", key.as_str())];
+    for route in endpoints::GOVERNANCE {
+        let (method, path) = route.split_once(' ').unwrap();
+        let path = path.replace("{job-id}", &key);
+        let body = (method != "GET").then(|| "{}".to_owned());
+        firn.request(method, &path, body, &headers).await.refused(
+            400,
+            "BadRequestException",
+            "takes no Idempotency-Key",
+        );
+    }
+    let path = format!("{}/metrics", table_path(&ns, "t"));
+    let report = Some(endpoints::report().to_string());
+    firn.send("POST", &path, report.clone(), &headers).await.refused(
+        400,
+        "BadRequestException",
+        "no Idempotency-Key",
+    );
+    firn.send("POST", &path, report, &[]).await.expect(204);
+}
+
 tests::on_both_databases!(
+    a_key_of_a_read_is_for_that_read_only,
+    where_no_key_is_known_it_is_refused,
     every_change_is_answered_the_same_again_even_after_a_crash,
     a_key_used_for_another_request_is_422,
     the_same_key_with_another_body_or_query_is_422,

@@ -2,11 +2,13 @@
 
 mod maintenance;
 
+use axum::middleware::from_fn;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::App;
+use super::extract::refuse_keys;
 
 /// Every endpoint of the governance API.
 pub fn routes() -> OpenApiRouter<App> {
-    maintenance::routes()
+    maintenance::routes().route_layer(from_fn(refuse_keys))
 }

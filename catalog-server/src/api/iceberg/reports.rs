@@ -25,6 +25,7 @@ async fn report_metrics(
     AtObject { warehouse, identifier }: AtObject,
     change: Change,
 ) -> Result<StatusCode, ApiError> {
+    change.refuse_key()?;
     let report: Box<RawValue> = change.json().await?;
     app.catalog.report_metrics(&warehouse, &identifier, &report).await?;
     Ok(StatusCode::NO_CONTENT)

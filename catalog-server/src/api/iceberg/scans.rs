@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
 use crate::api::extract::{AtObject, AtPlan, Change, context};
-use crate::api::{App, json};
+use crate::api::{App, idempotent, json};
 use crate::catalog::scans::{Patience, Planned};
 
 use super::wire::{FetchScanTasksResult, PlanTableScanRequest, PlanningResult};
@@ -37,6 +37,7 @@ async fn plan_table_scan(
     headers: HeaderMap,
     change: Change,
 ) -> Result<Response, ApiError> {
+    idempotent::check(&app, &change).await?;
     let context = context(change.request_id);
     let patience = if prefers_async(&headers) { Patience::None } else { Patience::Configured };
     let planned = app.catalog.plan_scan(&context, &warehouse, &identifier, change.body, patience).await?;
@@ -65,7 +66,9 @@ async fn fetch_planning_result(
 async fn cancel_planning(
     State(app): State<App>,
     AtPlan { warehouse, identifier, plan_id, request_id }: AtPlan,
+    change: Change,
 ) -> Result<StatusCode, ApiError> {
+    idempotent::check(&app, &change).await?;
     app.catalog.cancel_plan(&context(request_id), &warehouse, &identifier, &plan_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -90,6 +93,7 @@ async fn fetch_scan_tasks(
     AtObject { warehouse, identifier }: AtObject,
     change: Change,
 ) -> Result<Response, ApiError> {
+    idempotent::check(&app, &change).await?;
     let request: FetchScanTasksRequest = change.json().await?;
     let context = context(change.request_id);
     let tasks = app.catalog.fetch_scan_tasks(&context, &warehouse, &identifier, request.plan_task).await?;
