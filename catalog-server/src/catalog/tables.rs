@@ -21,6 +21,15 @@ use super::objects::{change, missing, name_taken};
 use super::warehouses::Warehouse;
 use super::{Catalog, write};
 
+/// What loading a table gives.
+#[derive(Clone, Debug)]
+pub enum Loaded {
+    /// The table's metadata.
+    Document(Served),
+    /// The client has it already; its entity tag.
+    Unchanged(String),
+}
+
 /// Which snapshots a client wants to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Snapshots {
@@ -31,26 +40,29 @@ pub enum Snapshots {
 }
 
 impl Catalog {
-    /// Loads a table; `None` if the client's entity tag `known` is still right.
+    /// Loads a table, unless the client's entity tag `known` is still right.
+    ///
+    /// Fails if there is no such table, or its metadata file cannot be read.
     pub async fn load_table(
         &self,
         warehouse: &Warehouse,
         identifier: &Identifier,
         snapshots: Snapshots,
         known: Option<&str>,
-    ) -> Result<Option<Served>, CatalogError> {
+    ) -> Result<Loaded, CatalogError> {
         let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
         if let Some(known) = known {
             let form = match snapshots {
                 Snapshots::All => "all",
                 Snapshots::Refs => "refs",
             };
-            if is_known(known, &documents::etag(&found.metadata_location, form)) {
-                return Ok(None);
+            let etag = documents::etag(&found.metadata_location, form);
+            if is_known(known, &etag) {
+                return Ok(Loaded::Unchanged(etag));
             }
         }
         let document = self.documents.table(&found.metadata_location).await?;
-        Ok(Some(match snapshots {
+        Ok(Loaded::Document(match snapshots {
             Snapshots::All => document.served().clone(),
             Snapshots::Refs => {
                 self.turns.run(document.json().len(), move || document.served_refs_only()).await

@@ -19,6 +19,7 @@ async fn a_known_tag_is_answered_304_without_a_body(backend: Backend) {
     for sent in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".to_owned()] {
         let reply = load(firn, &path, &sent).await.expect(304);
         assert!(reply.body.is_empty());
+        assert_eq!(reply.header("etag"), tag, "{sent}");
     }
     for sent in ["", "\"x\"", tag.trim_matches('"')] {
         load(firn, &path, sent).await.expect(200);

@@ -14,7 +14,7 @@ use crate::api::page::PageParams;
 use crate::api::{App, idempotent};
 use crate::catalog::commit::NewTable;
 use crate::catalog::names::{Identifier, Namespace};
-use crate::catalog::tables::Snapshots;
+use crate::catalog::tables::{Loaded, Snapshots};
 use crate::store::tabulars::TabularKind;
 
 use super::wire::{
@@ -126,8 +126,9 @@ async fn load_table(
     };
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     match app.catalog.load_table(&warehouse, &identifier, snapshots, known).await? {
-        Some(served) => Ok(idempotent::document(&served)),
-        None => Ok(StatusCode::NOT_MODIFIED.into_response()),
+        Loaded::Document(served) => Ok(idempotent::document(&served)),
+        // A cache may have more than one form of the table; the tag says which one is still right (RFC 9110, 15.4.5).
+        Loaded::Unchanged(etag) => Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response()),
     }
 }
 
