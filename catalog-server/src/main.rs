@@ -91,6 +91,9 @@ A file with every default:
     bodies-bytes = 268435456                 # memory for the large requests of all clients together
     request-ms = 60000                       # longest request
     header-ms = 10000                        # longest wait for a request's headers
+    idle-ms = 120000                         # longest wait for a connection's next request
+    stall-ms = 30000                         # longest wait for a client that does not read its answer
+    connections = 4096                       # most connections that may be open
     drain-ms = 30000                         # longest wait for requests in flight on shutdown
     page-entries = 10000                     # largest page of a list
     metadata-bytes = 268435456               # largest metadata file

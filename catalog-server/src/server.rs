@@ -7,10 +7,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use maintenance::budget::Budget;
 use maintenance::daemon::{self, Settings};
 use maintenance::files::local::LocalDisk;
@@ -26,6 +22,7 @@ use crate::catalog::scans::Scans;
 use crate::catalog::warehouses::Warehouse;
 use crate::clock::Clock;
 use crate::config::{Config, Limits, Maintenance};
+use crate::connections::Acceptor;
 use crate::folders;
 use crate::id;
 use crate::schedule::Schedule;
@@ -105,6 +102,7 @@ impl Server {
             changes: changes.clone(),
             turns,
             bodies: Allowance::new(config.limits.bodies_bytes),
+            default_warehouse: warehouse.name.clone(),
             in_flight: metrics::gauge!("firn_http_requests_in_flight"),
             endpoints: Vec::new(),
         });
@@ -156,7 +154,7 @@ impl Server {
         background.close();
 
         let signal = maintain_until(signal, settings, Duration::from_millis(self.limits.drain_ms / 2));
-        accept(self.listener, self.router, &self.limits, signal, &self.stop).await;
+        Acceptor::new(self.listener, self.router, &self.limits).run(signal, &self.stop).await;
 
         let patience = Duration::from_millis(self.limits.drain_ms);
         self.changes.close();
@@ -233,54 +231,6 @@ fn daemon_settings(mut address: SocketAddr, settings: &Maintenance) -> Settings 
         nice: i32::try_from(settings.nice).unwrap_or(0),
         files: maintenance::files::Files::new(Arc::new(LocalDisk), requests, outside.now_ms.clone()),
         outside,
-    }
-}
-
-/// Accepts connections until `signal`, then waits for the requests in flight.
-async fn accept(
-    listener: TcpListener,
-    router: Router,
-    limits: &Limits,
-    signal: impl Future<Output = ()>,
-    stop: &CancellationToken,
-) {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    let header_timeout = Duration::from_millis(limits.header_ms);
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(20)));
-    let graceful = GracefulShutdown::new();
-    let mut signal = std::pin::pin!(signal);
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    // Too many open files, mostly: the next connection may do better.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-            () = &mut signal => break,
-        };
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot switch off Nagle's algorithm");
-        }
-        let service = TowerToHyperService::new(router.clone());
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-        });
-    }
-    tracing::info!("shutting down: finishing requests in flight");
-    stop.cancel();
-    drop(listener);
-    let patience = Duration::from_millis(limits.drain_ms);
-    if tokio::time::timeout(patience, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests did not finish in time");
     }
 }
 

@@ -59,7 +59,7 @@ where
 /// Fails if it was used for one.
 pub async fn check(app: &App, change: &Change) -> Result<(), ApiError> {
     let Some(key) = change.idempotency_key else { return Ok(()) };
-    let idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(change) });
+    let idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(change).await });
     Ok(app.catalog.claim_key(&Context { idempotency, ..context(change.request_id) }).await?)
 }
 

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
+use openapi::text::shorten;
 use uuid::Uuid;
 
 use crate::clock::Stopwatch;
@@ -17,8 +18,8 @@ use crate::id;
 use super::App;
 use super::error::ApiError;
 use super::extract::RequestId;
-
-const REQUEST_ID: &str = "x-request-id";
+use super::refusal::{HEADERS_BYTES_MAX, REQUEST_ID, Refusal};
+use super::{measure, token};
 
 /// Gives the request an id, measures and logs it, and turns a panic into an error that leaks nothing.
 pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
@@ -37,8 +38,8 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     app.in_flight.decrement(1.0);
     let status = response.status();
     let elapsed = stopwatch.elapsed();
-    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    App::measure(&method, route, status, elapsed);
+    let route = measure::route_label(route.as_ref());
+    measure::record(measure::method_label(&method), route, status, elapsed);
     log(&method, route, status, elapsed, request_id);
     if let Ok(value) = HeaderValue::from_str(&request_id.to_string()) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -98,10 +99,39 @@ fn guard(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError
             )));
         }
     }
-    if *method == Method::POST && !has_json_type(headers) && has_body(headers) {
+    if headers_bytes(headers) > HEADERS_BYTES_MAX {
+        return Err(Refusal::HeadTooLarge.error());
+    }
+    if let Some(encoding) = headers.get_all(header::CONTENT_ENCODING).iter().find(|value| !is_identity(value))
+    {
+        return Err(encoded(encoding));
+    }
+    // Token requests are forms, and nothing comes of them.
+    if *method == Method::POST && uri.path() != token::PATH && !has_json_type(headers) && has_body(headers) {
         return Err(ApiError::bad_request("a request body must be sent as `Content-Type: application/json`"));
     }
     Ok(())
+}
+
+/// As HTTP/2 counts them, RFC 9113, section 6.5.2.
+fn headers_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+}
+
+fn is_identity(encoding: &HeaderValue) -> bool {
+    encoding.as_bytes().eq_ignore_ascii_case(b"identity") || encoding.is_empty()
+}
+
+/// No client of the protocol compresses what it sends, so nothing is gained by taking that, and a small body of it may
+/// be a large one to work on.
+fn encoded(encoding: &HeaderValue) -> ApiError {
+    let encoding = String::from_utf8_lossy(encoding.as_bytes());
+    let encoding = shorten(&encoding, 100);
+    ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "BadRequestException",
+        format!("request bodies are not taken as `Content-Encoding: {encoding}`; send them uncompressed"),
+    )
 }
 
 fn is_local(host: &str) -> bool {
@@ -142,13 +172,14 @@ const FREQUENT: [&str; 3] = [
 
 fn log(method: &Method, route: &str, status: StatusCode, elapsed: Duration, request_id: Uuid) {
     let duration_ms = elapsed.as_secs_f64() * 1_000.0;
-    let status = status.as_u16();
+    let is_safe = method.is_safe();
+    let (status, method) = (status.as_u16(), measure::method_label(method));
     if status >= 500 {
-        tracing::warn!(request.id = %request_id, %method, route, status, duration_ms, "request failed");
-    } else if method.is_safe() || (status < 400 && FREQUENT.contains(&route)) {
-        tracing::debug!(request.id = %request_id, %method, route, status, duration_ms, "request answered");
+        tracing::warn!(request.id = %request_id, method, route, status, duration_ms, "request failed");
+    } else if is_safe || (status < 400 && FREQUENT.contains(&route)) {
+        tracing::debug!(request.id = %request_id, method, route, status, duration_ms, "request answered");
     } else {
-        tracing::info!(request.id = %request_id, %method, route, status, duration_ms, "request answered");
+        tracing::info!(request.id = %request_id, method, route, status, duration_ms, "request answered");
     }
 }
 

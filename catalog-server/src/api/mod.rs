@@ -9,19 +9,24 @@ mod health;
 mod iceberg;
 mod idempotent;
 mod layers;
+mod measure;
 mod page;
+pub mod refusal;
+mod token;
+mod unprefixed;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceBuilder;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -56,6 +61,8 @@ pub struct Parts {
     pub turns: Turns,
     /// Memory for the bodies of large requests.
     pub bodies: Allowance,
+    /// The name of the warehouse that requests without a prefix mean.
+    pub default_warehouse: Arc<str>,
     /// Requests being answered now.
     pub in_flight: metrics::Gauge,
     /// `GET /v1/{prefix}/namespaces` and so on: what `/v1/config` advertises.
@@ -67,18 +74,6 @@ impl std::ops::Deref for App {
 
     fn deref(&self) -> &Parts {
         &self.0
-    }
-}
-
-impl App {
-    fn measure(method: &Method, route: &str, status: StatusCode, elapsed: Duration) {
-        let method = metrics::SharedString::from_shared(Arc::from(method.as_str()));
-        let route = metrics::SharedString::from_shared(Arc::from(route));
-        let status = metrics::SharedString::from_shared(Arc::from(status.as_str()));
-        metrics::counter!("firn_http_requests_total", "method" => method.clone(), "route" => route.clone(), "status" => status)
-            .increment(1);
-        metrics::histogram!("firn_http_request_seconds", "method" => method, "route" => route)
-            .record(elapsed.as_secs_f64());
     }
 }
 
@@ -104,12 +99,19 @@ pub fn router(parts: Parts) -> Router {
     // The document always serialises; an empty answer would fail the test that reads it.
     let document = Bytes::from(document.to_json().unwrap_or_default());
     let app = App(Arc::new(Parts { endpoints, ..parts }));
-    router
+    let default_warehouse = app.default_warehouse.clone();
+    let router = router
         .route("/openapi.json", get(move || async move { json(document) }))
+        .route(token::PATH, post(token::unsupported))
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(axum::middleware::from_fn_with_state(app.clone(), layers::observe))
-        .with_state(app)
+        .with_state(app);
+    // Around the router, which must find the prefix in place.
+    let prefixed = ServiceBuilder::new()
+        .map_request(move |request: Request| unprefixed::with_prefix(request, &default_warehouse))
+        .service(router);
+    Router::new().fallback_service(prefixed)
 }
 
 /// What an Iceberg client may call, in the form that `/v1/config` lists it.

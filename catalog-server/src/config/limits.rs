@@ -17,6 +17,12 @@ pub struct Limits {
     pub request_ms: u64,
     /// Longest time until a connection has sent its request's headers, in milliseconds.
     pub header_ms: u64,
+    /// Longest time that a connection is kept open without a request, in milliseconds.
+    pub idle_ms: u64,
+    /// Longest time that a client may take nothing of its answer, in milliseconds.
+    pub stall_ms: u64,
+    /// Connections that may be open; fewer if the process may not open as many files.
+    pub connections: u32,
     /// Longest time that requests in flight are waited for on shutdown, in milliseconds.
     pub drain_ms: u64,
     /// Largest page that a client may ask for, in entries.
@@ -34,6 +40,11 @@ impl Default for Limits {
             bodies_bytes: 256 << 20,
             request_ms: 60_000,
             header_ms: 10_000,
+            // Longer than clients keep connections for later: whoever closes one first should be the client.
+            idle_ms: 120_000,
+            stall_ms: 30_000,
+            // Each takes about 30 KB while it is idle, and a descriptor.
+            connections: 4_096,
             drain_ms: 30_000,
             page_entries: 10_000,
             // 100,000 snapshots are about 75 MB.
@@ -49,6 +60,9 @@ impl Limits {
             ("limits.bodies-bytes", self.bodies_bytes == 0),
             ("limits.request-ms", self.request_ms == 0),
             ("limits.header-ms", self.header_ms == 0),
+            ("limits.idle-ms", self.idle_ms == 0),
+            ("limits.stall-ms", self.stall_ms == 0),
+            ("limits.connections", self.connections == 0),
             ("limits.page-entries", self.page_entries == 0),
             ("limits.metadata-bytes", self.metadata_bytes == 0),
         ];

@@ -20,7 +20,7 @@ pub use limits::{Cache, Limits, Retention};
 pub use log::{Log, LogFormat};
 pub use maintenance::Maintenance;
 pub use planning::{Planning, ScanPlanningMode};
-pub use warehouse::Warehouse;
+pub use warehouse::{RESERVED_NAMES, Warehouse};
 
 /// Everything `firn serve` can be told.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -7,6 +7,9 @@ use super::{ConfigError, ScanPlanningMode};
 /// Longest name of a warehouse, in bytes.
 const NAME_BYTES_MAX: usize = 64;
 
+/// What follows `/v1/` in paths without a warehouse, now or in the protocol's future: `/v1/config`.
+pub const RESERVED_NAMES: [&str; 6] = ["namespaces", "tables", "views", "transactions", "config", "oauth"];
+
 /// A warehouse: a name, and the place below which its tables live.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
@@ -32,6 +35,12 @@ impl Warehouse {
         if self.name.is_empty() || self.name.len() > NAME_BYTES_MAX || !self.name.bytes().all(fits) {
             return Err(ConfigError::Refused(format!(
                 "warehouse name `{}` must be 1 to {NAME_BYTES_MAX} letters, digits, `-` or `_`",
+                self.name
+            )));
+        }
+        if RESERVED_NAMES.contains(&self.name.as_str()) {
+            return Err(ConfigError::Refused(format!(
+                "warehouse name `{}` is a word of the protocol's paths; choose another one",
                 self.name
             )));
         }

@@ -68,7 +68,37 @@ async fn an_instant_is_part_of_the_prefix(backend: Backend) {
     }
 }
 
+async fn every_endpoint_serves_the_default_warehouse_without_a_prefix(backend: Backend) {
+    let firn = Firn::new(backend).await;
+    for endpoint in endpoints::all(&firn).await.iter().filter(|endpoint| !endpoint.path.starts_with('/')) {
+        let body = endpoint.body.as_ref().map(Value::to_string);
+        let reply = firn.request(endpoint.method(), &format!("/v1/{}", endpoint.path), body, &[]).await;
+        assert_eq!(reply.status, endpoint.status, "{}: {}", endpoint.route, reply.text());
+    }
+    // As if the prefix had been sent: for measurements, and for the keys of repeated requests.
+    let metrics = firn.request("GET", "/metrics", None, &[]).await.expect(200).text();
+    let mut routes = metrics.lines().filter_map(|line| line.split_once("route=\"/v1/")?.1.split('"').next());
+    assert!(routes.all(|route| route.starts_with("{prefix}/") || route == "config"), "{metrics}");
+    let key = catalog_server::id::random().to_string();
+    let body = Some(serde_json::json!({ "namespace": ["twice"] }).to_string());
+    for path in ["/v1/namespaces", "/v1/main/namespaces"] {
+        firn.request("POST", path, body.clone(), &[("idempotency-key", &key)]).await.expect(200);
+    }
+    let odd = serde_json::json!({ "namespace": ["namespaces"] });
+    firn.post("namespaces", &odd).await.expect(200);
+    firn.request("GET", "/v1/namespaces/namespaces?x=%2F", None, &[]).await.expect(200);
+    firn.request("GET", "/v1/namespaces/nowhere", None, &[]).await.refused(
+        404,
+        "NoSuchNamespaceException",
+        "nowhere",
+    );
+    firn.request("GET", "/v1/nowhere", None, &[]).await.refused(404, "NotFoundException", "no such route");
+    let foreign = firn.request("GET", "/v1/namespaces", None, &[("host", "evil.example")]).await;
+    foreign.refused(403, "ForbiddenException", "evil.example");
+}
+
 tests::on_both_databases!(
+    every_endpoint_serves_the_default_warehouse_without_a_prefix,
     the_only_warehouse_need_not_be_named,
     it_advertises_what_is_served_and_nothing_else,
     an_unknown_warehouse_is_404,
@@ -117,6 +147,7 @@ fn an_unknown_variable_flag_or_command_is_an_error_that_names_it() {
         (&["serve", "--config", "no.toml"], &[], "no.toml"),
         (&["serve", "--listen", "localhost"], &[], "localhost"),
         (&["serve"], &[("FIRN_WAREHOUSE__NAME", "a/b")], "a/b"),
+        (&["serve"], &[("FIRN_WAREHOUSE__NAME", "namespaces")], "namespaces"),
         (&["serve"], &[("FIRN_LIMITS__PAGE_ENTRIES", "0")], "page-entries"),
         (&["serve"], &[("FIRN_LOG__LEVEL", "in=fo=x")], "log.level"),
     ] {
@@ -156,6 +187,9 @@ fn a_database_that_cannot_be_used_is_named_without_its_password() {
     let said =
         refusal(&["serve", "--database-url", "postgres://u:geheim@127.0.0.1:1/d", "--data-dir", "."], &[]);
     assert!(!said.contains("geheim") && !said.contains("panicked"), "{said}");
+    let url = "postgres://127.0.0.1:1/d?passwrod=geheim&geheim&x%67=geheim&sslmode=disable";
+    let said = refusal(&["serve", "--database-url", url, "--data-dir", "."], &[]);
+    assert!(said.contains("passwrod") && said.contains("xg") && !said.contains("geheim"), "{said}");
 }
 
 #[test]
@@ -214,6 +248,9 @@ fn help_teaches_every_setting() {
         "body-bytes",
         "request-ms",
         "header-ms",
+        "idle-ms",
+        "stall-ms",
+        "connections",
         "drain-ms",
         "page-entries",
         "metadata-bytes",

@@ -5,7 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "a case fails where what it counts on does not hold")]
 
 mod audit;
+mod bounds;
 mod config;
+mod connections;
 mod durability;
 mod endpoints;
 mod errors;

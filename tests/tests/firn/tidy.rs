@@ -83,7 +83,12 @@ fn sql_is_in_the_store_only() {
 
 #[test]
 fn http_is_in_the_api_only() {
-    let allowed = ["catalog-server/src/api/", "catalog-server/src/server.rs", "openapi/src/"];
+    let allowed = [
+        "catalog-server/src/api/",
+        "catalog-server/src/connections/",
+        "catalog-server/src/server.rs",
+        "openapi/src/",
+    ];
     check_only_in(&PRODUCT, &["axum::", "StatusCode", "utoipa"], &allowed);
     // What is sent is made where it is sent.
     let allowed =
@@ -106,6 +111,7 @@ fn ids_are_made_in_one_place() {
 #[test]
 fn use_cases_do_not_know_the_file_system() {
     let allowed = [
+        "catalog-server/src/connections/",
         "catalog-server/src/folders.rs",
         "catalog-server/src/storage/",
         "catalog-server/src/store/sqlite.rs",
@@ -148,7 +154,11 @@ fn modules_to_the_right_do_not_know_those_to_the_left() {
             "catalog-server/src/config",
             &["crate::api", "crate::server", "crate::catalog", "crate::store", "crate::storage"],
         ),
-        ("catalog-server/src/api", &["crate::server", "crate::store::db", "crate::store::tx"]),
+        ("catalog-server/src/connections", &["crate::server", "crate::catalog", "crate::store"]),
+        (
+            "catalog-server/src/api",
+            &["crate::server", "crate::connections", "crate::store::db", "crate::store::tx"],
+        ),
     ] {
         check_only_in(&[folder], left, &[]);
     }

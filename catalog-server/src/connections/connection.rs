@@ -1,0 +1,198 @@
+//! One connection: which protocol it speaks, its requests one after another, and its end.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::Service;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::refusal::{Refusal, count_refused};
+
+use super::Counted;
+use super::pulse::{Deadlines, Overdue, Pulse};
+use super::refusal;
+use super::wire::Wire;
+
+/// What a client of HTTP/2 says first.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How often it is looked whether the rest of a preface has come: twice as long after each time, from the first on.
+const PREFACE_LOOK: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(640));
+/// How long the client may take to read the last answer once the connection has ended.
+const LINGER: Duration = Duration::from_secs(1);
+/// Requests that one HTTP/2 connection may have under way.
+const STREAMS_MAX: u32 = 100;
+/// What the headers of a request over HTTP/2 may take before the library refuses them without a word; the API refuses
+/// fewer, with one.
+const HEADERS_BYTES_MAX: u32 = 256 << 10;
+/// Longest head of a request over HTTP/1, as it is sent.
+const HEAD_BYTES_MAX: usize = 128 << 10;
+/// How often a silent HTTP/2 client is asked whether it is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// A connection that was given a place.
+pub(super) struct Connection {
+    pub(super) router: Router,
+    pub(super) deadlines: Deadlines,
+    pub(super) stop: CancellationToken,
+    pub(super) _place: Counted,
+}
+
+/// The router, with every request shown by the pulse of its connection.
+#[derive(Clone)]
+struct Watched {
+    inner: TowerToHyperService<Router>,
+    pulse: Arc<Pulse>,
+}
+
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Service<Request<Incoming>> for Watched {
+    type Response = Response<Body>;
+    type Error = std::convert::Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (pulse, answer) = (Arc::clone(&self.pulse), self.inner.call(request));
+        Box::pin(async move {
+            let _running = pulse.begin();
+            answer.await
+        })
+    }
+}
+
+impl Connection {
+    /// Serves requests until the client closes the connection, a deadline passes, or the server stops.
+    pub(super) async fn serve(self, stream: TcpStream) {
+        let first = tokio::select! {
+            first = tokio::time::timeout(self.deadlines.head, protocol(&stream)) => first,
+            () = self.stop.cancelled() => return,
+        };
+        match first {
+            Ok(Ok(Some(Protocol::Http1))) => self.serve_http1(stream).await,
+            Ok(Ok(Some(Protocol::Http2))) => self.serve_http2(stream).await,
+            // It was closed, or nothing came.
+            Ok(Ok(None) | Err(_)) | Err(_) => {}
+        }
+    }
+
+    fn watched(&self, stream: TcpStream, is_http1: bool) -> (Arc<Pulse>, TokioIo<Wire>, Watched) {
+        let pulse = Arc::new(Pulse::default());
+        let wire = Wire::new(stream, Arc::clone(&pulse), is_http1);
+        let service =
+            Watched { inner: TowerToHyperService::new(self.router.clone()), pulse: Arc::clone(&pulse) };
+        (pulse, TokioIo::new(wire), service)
+    }
+
+    async fn serve_http1(self, stream: TcpStream) {
+        let (pulse, io, service) = self.watched(stream, true);
+        let mut builder = http1::Builder::new();
+        // The pulse has the deadlines.
+        builder.header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
+        let mut connection = builder.serve_connection(io, service);
+        let mut watch = std::pin::pin!(pulse.watch(self.deadlines, true));
+        let mut is_stopping = false;
+        let overdue = loop {
+            tokio::select! {
+                ended = &mut connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection ended early");
+                    }
+                    break None;
+                }
+                overdue = &mut watch => break Some(overdue),
+                () = self.stop.cancelled(), if !is_stopping => {
+                    is_stopping = true;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+        };
+        let parts = connection.into_parts();
+        let stream = parts.io.into_inner().into_stream();
+        match overdue {
+            None => refusal::linger(stream, LINGER).await,
+            Some(Overdue::Stalled) => abort(&stream),
+            Some(Overdue::Head | Overdue::Idle) if parts.read_buf.is_empty() => {}
+            // The beginning of a request came.
+            Some(Overdue::Head | Overdue::Idle) => {
+                count_refused(Refusal::HeadTimeout);
+                refusal::answer(stream, Refusal::HeadTimeout, LINGER).await;
+            }
+        }
+    }
+
+    async fn serve_http2(self, stream: TcpStream) {
+        let (pulse, io, service) = self.watched(stream, false);
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(Some(PING_INTERVAL))
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_header_list_size(HEADERS_BYTES_MAX);
+        let mut connection = std::pin::pin!(builder.serve_connection(io, service));
+        let mut watch = std::pin::pin!(pulse.watch(self.deadlines, false));
+        let mut is_stopping = false;
+        loop {
+            tokio::select! {
+                ended = &mut connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection ended early");
+                    }
+                    return;
+                }
+                overdue = &mut watch => {
+                    if overdue != Overdue::Stalled {
+                        // The client is told which of its requests were taken.
+                        connection.as_mut().graceful_shutdown();
+                        drop(tokio::time::timeout(LINGER, &mut connection).await);
+                    }
+                    return;
+                }
+                () = self.stop.cancelled(), if !is_stopping => {
+                    is_stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+}
+
+/// Which protocol the first bytes belong to, which stay unread; `None` if the client closes the connection instead.
+///
+/// Fails if the connection does.
+async fn protocol(stream: &TcpStream) -> io::Result<Option<Protocol>> {
+    let mut first = [0; PREFACE.len()];
+    let (mut pause, longest) = PREFACE_LOOK;
+    loop {
+        let count = stream.peek(&mut first).await?;
+        match first.get(..count) {
+            None | Some([]) => return Ok(None),
+            Some(first) if first == PREFACE => return Ok(Some(Protocol::Http2)),
+            Some(first) if PREFACE.starts_with(first) => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(longest);
+            }
+            Some(_) => return Ok(Some(Protocol::Http1)),
+        }
+    }
+}
+
+/// Closes a connection without waiting until the client has read what was sent.
+fn abort(stream: &TcpStream) {
+    if let Err(error) = stream.set_zero_linger() {
+        tracing::debug!(%error, "cannot abort a connection");
+    }
+}

@@ -1,0 +1,181 @@
+//! Connections: accepted up to a limit, watched while they last, ended in order at shutdown.
+//!
+//! `axum::serve` sets no deadline and no limit, so one client that opens connections and says nothing could take every
+//! descriptor of the process. What a request means is decided elsewhere; here only bytes and time count.
+
+mod connection;
+mod pulse;
+mod refusal;
+mod wire;
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::refusal::{Refusal, count_refused_connection};
+use crate::config::Limits;
+
+use connection::Connection;
+use pulse::Deadlines;
+
+/// Part of the process' descriptors that connections may take; the database, the files of tables and the reserve need
+/// the rest.
+const DESCRIPTORS_DIVISOR: u64 = 2;
+/// How many refused connections wait at once until their client has read why.
+const REFUSED_MAX: usize = 64;
+/// How long a refused client may take to read why.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
+/// How long accepting pauses when the process or the system has no descriptor left: some connection may end meanwhile.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts connections and counts them.
+pub struct Acceptor {
+    listener: TcpListener,
+    router: Router,
+    deadlines: Deadlines,
+    drain: Duration,
+    places: Arc<Semaphore>,
+    refused: Arc<Semaphore>,
+    connections: TaskTracker,
+    /// A descriptor that is given up to accept, and refuse, a connection when there is no other one.
+    reserve: Option<File>,
+}
+
+impl Acceptor {
+    /// Prepares to serve `router` at `listener`. Raises the process' limit of descriptors as far as the system allows.
+    pub fn new(listener: TcpListener, router: Router, limits: &Limits) -> Self {
+        let places = places(limits.connections);
+        Self {
+            listener,
+            router,
+            deadlines: Deadlines::new(limits),
+            drain: Duration::from_millis(limits.drain_ms),
+            places: Arc::new(Semaphore::new(places)),
+            refused: Arc::new(Semaphore::new(REFUSED_MAX)),
+            connections: TaskTracker::new(),
+            reserve: reserve(),
+        }
+    }
+
+    /// Accepts connections until `signal`, cancels `stop`, and waits for the requests in flight.
+    pub async fn run(mut self, signal: impl Future<Output = ()>, stop: &CancellationToken) {
+        let mut signal = std::pin::pin!(signal);
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = &mut signal => break,
+            };
+            match accepted {
+                Ok((stream, _)) => self.admit(stream, stop),
+                Err(error) if is_exhausted(&error) => self.refuse_with_reserve(&error).await,
+                // The client has gone again.
+                Err(error) => tracing::debug!(%error, "cannot accept a connection"),
+            }
+        }
+        tracing::info!("shutting down: finishing requests in flight");
+        stop.cancel();
+        drop(self.listener);
+        self.connections.close();
+        if tokio::time::timeout(self.drain, self.connections.wait()).await.is_err() {
+            tracing::warn!("some requests did not finish in time");
+        }
+    }
+
+    fn admit(&self, stream: TcpStream, stop: &CancellationToken) {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return self.refuse(stream);
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot switch off Nagle's algorithm");
+        }
+        let connection = Connection {
+            router: self.router.clone(),
+            deadlines: self.deadlines,
+            stop: stop.clone(),
+            _place: Counted::new(place),
+        };
+        self.connections.spawn(connection.serve(stream));
+    }
+
+    /// Tells a client that there are too many connections, without reading what it wants.
+    fn refuse(&self, stream: TcpStream) {
+        count_refused_connection(Refusal::Connections);
+        tracing::debug!("a connection was refused: `limits.connections` are open");
+        // Beyond these, a refused client sees its connection closed and nothing else.
+        if let Ok(permit) = Arc::clone(&self.refused).try_acquire_owned() {
+            self.connections.spawn(async move {
+                refusal::answer(stream, Refusal::Connections, REFUSAL_PATIENCE).await;
+                drop(permit);
+            });
+        }
+    }
+
+    /// Without a descriptor nothing can be accepted, and the listener reports the same connection for ever. So one is
+    /// kept for this: it is closed, takes the connection, and is opened again once that has been refused.
+    async fn refuse_with_reserve(&mut self, error: &io::Error) {
+        tracing::warn!(%error, "a connection is refused: no file descriptor is left; raise the process' limit (`ulimit -n`)");
+        drop(self.reserve.take());
+        let accepted = tokio::time::timeout(EXHAUSTED_PAUSE, self.listener.accept()).await;
+        if let Ok(Ok((stream, _))) = accepted {
+            count_refused_connection(Refusal::Descriptors);
+            refusal::answer(stream, Refusal::Descriptors, EXHAUSTED_PAUSE).await;
+        } else {
+            tokio::time::sleep(EXHAUSTED_PAUSE).await;
+        }
+        self.reserve = reserve();
+    }
+}
+
+/// A connection's place, shown by the gauge of open connections while it lasts.
+struct Counted {
+    _place: OwnedSemaphorePermit,
+    gauge: metrics::Gauge,
+}
+
+impl Counted {
+    fn new(place: OwnedSemaphorePermit) -> Self {
+        let gauge = metrics::gauge!("firn_connections");
+        gauge.increment(1.0);
+        Self { _place: place, gauge }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.gauge.decrement(1.0);
+    }
+}
+
+fn reserve() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+fn is_exhausted(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+}
+
+/// How many connections may be open: as many as are configured, unless the process has too few descriptors.
+fn places(configured: u32) -> usize {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // The lower limit is for programs that use `select`; this one does not.
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let descriptors = if raised.is_ok() { maximum } else { current };
+    let most = descriptors.map_or(u64::MAX, |descriptors| descriptors / DESCRIPTORS_DIVISOR);
+    if u64::from(configured) > most {
+        tracing::warn!(
+            "`limits.connections` is {configured}, but the process may have {most} connections: its limit of file \
+             descriptors (`ulimit -n`) is too low for more"
+        );
+    }
+    usize::try_from(most.min(u64::from(configured))).unwrap_or(Semaphore::MAX_PERMITS).max(1)
+}

@@ -1,0 +1,229 @@
+//! What a connection is doing, as far as its deadlines depend on it: bytes that moved, and requests being worked on.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::config::Limits;
+
+/// A client that reads less than this of its answer in the time of [`Deadlines::stall`] does not read: a modem of 1995
+/// was faster.
+const PROGRESS_BYTES_MIN: u64 = 16 << 10;
+/// Deadlines are looked at this many times while the shortest one passes.
+const LOOKS: u32 = 4;
+
+/// How long a connection may do nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadlines {
+    /// Until the head of a request is complete: the first one since the connection began, another one since its first
+    /// byte.
+    pub(super) head: Duration,
+    /// Between two requests.
+    pub(super) idle: Duration,
+    /// While there is something to be sent that the client does not take.
+    pub(super) stall: Duration,
+}
+
+/// Why a connection is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// No request, or only a part of one, came.
+    Head,
+    /// No further request came.
+    Idle,
+    /// The client does not read what it is sent.
+    Stalled,
+}
+
+/// What a connection is doing. Written by its parts, watched by [`Pulse::watch`].
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    running: AtomicUsize,
+    requests: AtomicU64,
+    written: AtomicU64,
+    is_head_begun: AtomicBool,
+    is_blocked: AtomicBool,
+}
+
+/// A request being worked on, until it is dropped.
+pub(super) struct Running<'a>(&'a Pulse);
+
+/// How long, in looks, each kind of silence has lasted.
+#[derive(Default)]
+struct Silence {
+    requests: u64,
+    written: u64,
+    idle: Duration,
+    head: Duration,
+    stall: Duration,
+    written_at_stall: u64,
+}
+
+impl Deadlines {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            head: Duration::from_millis(limits.header_ms),
+            idle: Duration::from_millis(limits.idle_ms),
+            stall: Duration::from_millis(limits.stall_ms),
+        }
+    }
+
+    fn look(&self) -> Duration {
+        (self.head.min(self.idle).min(self.stall) / LOOKS).max(Duration::from_millis(1))
+    }
+}
+
+impl Pulse {
+    /// Notes that the head of a request is complete.
+    pub(super) fn begin(&self) -> Running<'_> {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.is_head_begun.store(false, Ordering::Relaxed);
+        Running(self)
+    }
+
+    /// Notes that bytes arrived. Between requests they begin the next one.
+    pub(super) fn read(&self, bytes: usize) {
+        if bytes > 0 && self.running.load(Ordering::Relaxed) == 0 {
+            self.is_head_begun.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that bytes were taken to be sent.
+    pub(super) fn wrote(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.is_blocked.store(false, Ordering::Relaxed);
+    }
+
+    /// Notes that there is something to be sent, and no room for it.
+    pub(super) fn blocked(&self) {
+        self.is_blocked.store(true, Ordering::Relaxed);
+    }
+
+    /// Resolves when a deadline has passed. `counts_heads` is for protocols in which all bytes between requests belong
+    /// to the next one.
+    pub(super) async fn watch(&self, deadlines: Deadlines, counts_heads: bool) -> Overdue {
+        let look = deadlines.look();
+        let mut silence = Silence::default();
+        loop {
+            tokio::time::sleep(look).await;
+            if let Some(overdue) = self.judge(&mut silence, look, deadlines, counts_heads) {
+                return overdue;
+            }
+        }
+    }
+
+    fn judge(
+        &self,
+        silence: &mut Silence,
+        look: Duration,
+        deadlines: Deadlines,
+        counts_heads: bool,
+    ) -> Option<Overdue> {
+        let requests = self.requests.load(Ordering::Relaxed);
+        let written = self.written.load(Ordering::Relaxed);
+        let is_running = self.running.load(Ordering::Relaxed) > 0;
+        let has_moved = written - silence.written >= PROGRESS_BYTES_MIN;
+        let is_new = requests != silence.requests;
+        (silence.requests, silence.written) = (requests, written);
+        silence.idle = if is_running || is_new || has_moved { Duration::ZERO } else { silence.idle + look };
+        let is_head = counts_heads && !is_running && !is_new && self.is_head_begun.load(Ordering::Relaxed);
+        silence.head = if is_head { silence.head + look } else { Duration::ZERO };
+        if !self.is_blocked.load(Ordering::Relaxed)
+            || written - silence.written_at_stall >= PROGRESS_BYTES_MIN
+        {
+            silence.stall = Duration::ZERO;
+            silence.written_at_stall = written;
+        } else {
+            silence.stall += look;
+        }
+        if silence.stall >= deadlines.stall {
+            Some(Overdue::Stalled)
+        } else if silence.head >= deadlines.head || (requests == 0 && silence.idle >= deadlines.head) {
+            Some(Overdue::Head)
+        } else if silence.idle >= deadlines.idle {
+            Some(Overdue::Idle)
+        } else {
+            None
+        }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEADLINES: Deadlines = Deadlines {
+        head: Duration::from_millis(40),
+        idle: Duration::from_millis(80),
+        stall: Duration::from_millis(60),
+    };
+
+    /// After how many looks of 10 ms a pulse is overdue, if `act` is done before each.
+    fn check(act: impl Fn(&Pulse, u32), counts_heads: bool) -> (u32, Option<Overdue>) {
+        let (pulse, mut silence) = (Pulse::default(), Silence::default());
+        for look in 1..=40 {
+            act(&pulse, look);
+            let overdue = pulse.judge(&mut silence, Duration::from_millis(10), DEADLINES, counts_heads);
+            if overdue.is_some() {
+                return (look, overdue);
+            }
+        }
+        (0, None)
+    }
+
+    #[test]
+    fn silence_before_a_request_is_shorter_than_after_one() {
+        assert_eq!(check(|_, _| {}, true), (4, Some(Overdue::Head)));
+        assert_eq!(check(|pulse, _| pulse.read(1), true), (4, Some(Overdue::Head)));
+        assert_eq!(check(|pulse, _| pulse.read(1), false), (4, Some(Overdue::Head)));
+        let one = |pulse: &Pulse, look| {
+            if look == 1 {
+                drop(pulse.begin())
+            }
+        };
+        assert_eq!(check(one, true), (9, Some(Overdue::Idle)));
+        let begun = |pulse: &Pulse, look| {
+            one(pulse, look);
+            pulse.read(usize::from(look == 3));
+        };
+        assert_eq!(check(begun, true), (6, Some(Overdue::Head)));
+        assert_eq!(check(begun, false), (9, Some(Overdue::Idle)));
+    }
+
+    #[test]
+    fn requests_under_way_and_answers_under_way_are_no_silence() {
+        assert_eq!(check(|pulse, _| drop(pulse.begin()), true), (0, None));
+        let long = |pulse: &Pulse, look| {
+            if look == 1 {
+                std::mem::forget(pulse.begin())
+            }
+        };
+        assert_eq!(check(long, true), (0, None));
+        let slow = |pulse: &Pulse, look| {
+            if look == 1 {
+                drop(pulse.begin());
+            }
+            pulse.wrote(16 << 10);
+            pulse.blocked();
+        };
+        assert_eq!(check(slow, true), (0, None));
+    }
+
+    #[test]
+    fn a_client_that_reads_next_to_nothing_does_not_read() {
+        let trickle = |pulse: &Pulse, look| {
+            if look == 1 {
+                std::mem::forget(pulse.begin());
+            }
+            pulse.wrote(100);
+            pulse.blocked();
+        };
+        assert_eq!(check(trickle, true), (6, Some(Overdue::Stalled)));
+    }
+}

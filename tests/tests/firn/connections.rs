@@ -1,0 +1,352 @@
+//! Connections that say nothing, say it slowly, do not listen, or are too many: none of them keeps others from being
+//! answered, and what is refused is told why in the protocol's form.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::fixture::{self, commit, set_property, table_path};
+use tests::process::{self, Backend, Firn, Setup};
+
+/// What a client of HTTP/2 says first, with empty settings.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+/// Nothing here takes longer, except on a machine that is out of breath.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn connect(firn: &Firn) -> TcpStream {
+    let stream = TcpStream::connect(firn.root().trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// A connection that has sent this.
+fn sent(firn: &Firn, bytes: &[u8]) -> TcpStream {
+    let mut stream = connect(firn);
+    // The server may refuse before it has read all of it.
+    drop(stream.write_all(bytes));
+    stream
+}
+
+/// What arrives until the server closes the connection; fails if it does not.
+fn rest(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+        Err(error) => panic!("the connection was not closed: {error}"),
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Reads the answer to `GET /health/live`.
+fn check_alive(stream: &mut TcpStream) {
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"}") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{}", String::from_utf8_lossy(&answer));
+}
+
+/// Fails unless an answer is an error in the protocol's form.
+#[track_caller]
+fn check_refusal(answer: &str, status: u16, text: &str) {
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.to_lowercase().contains("content-type: application/json"), "{head}");
+    let body: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["error"]["code"], status, "{body}");
+    assert!(body["error"]["message"].as_str().unwrap().contains(text), "{body}");
+    assert!(body["error"]["type"].as_str().unwrap().ends_with("Exception"), "{body}");
+}
+
+async fn metrics(firn: &Firn) -> String {
+    firn.request("GET", "/metrics", None, &[]).await.expect(200).text()
+}
+
+fn value(metrics: &str, series: &str) -> Option<f64> {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+    Some(line.parse().unwrap())
+}
+
+/// Waits until no more than `count` connections are open, of which the question itself is one.
+async fn wait_for_connections(firn: &Firn, count: f64) {
+    for _ in 0..3_000 {
+        if value(&metrics(firn).await, "firn_connections").unwrap() <= count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("connections stay open: {}", metrics(firn).await);
+}
+
+async fn server(settings: &[(&str, &str)]) -> Firn {
+    let mut setup = Setup::new(Backend::Sqlite).await;
+    for (name, value) in settings {
+        setup = setup.with(&format!("FIRN_LIMITS__{name}"), value);
+    }
+    Firn::start(setup)
+}
+
+#[test]
+fn connections_that_say_nothing_or_half_of_it_are_closed() {
+    process::run(async {
+        let firn = server(&[("HEADER_MS", "400")]).await;
+        let mut silent = Vec::new();
+        for round in 0..300 {
+            let bytes: &[u8] = match round % 6 {
+                0 => b"",
+                1 => b"P",
+                2 => &PREFACE[..10],
+                3 => PREFACE,
+                4 => &PREFACE[..PREFACE.len() - 4],
+                _ => b"GET /v1/config HTTP/1.1\r\nHost: loc",
+            };
+            silent.push((round % 6, sent(&firn, bytes)));
+        }
+        firn.get("namespaces").await.expect(200);
+        for (kind, stream) in &mut silent {
+            let answer = rest(stream);
+            match kind {
+                5 => check_refusal(&answer, 408, "limits.header-ms"),
+                0..=2 => assert!(answer.is_empty(), "{answer}"),
+                // Settings, and the farewell of HTTP/2.
+                _ => assert!(!answer.starts_with("HTTP"), "{answer}"),
+            }
+        }
+        wait_for_connections(&firn, 2.0).await;
+        firn.check_no_panic();
+    });
+}
+
+#[test]
+fn a_connection_may_idle_between_requests_but_not_for_ever() {
+    process::run(async {
+        let firn = server(&[("HEADER_MS", "300"), ("IDLE_MS", "1500")]).await;
+        let request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let mut stream = sent(&firn, request);
+        for _ in 0..3 {
+            // Longer than the first request may take to come.
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            check_alive(&mut stream);
+            stream.write_all(request).unwrap();
+        }
+        rest(&mut stream);
+        // A second request that is begun and never ended takes no longer than a first one.
+        let mut stream = sent(&firn, &[&request[..], b"GET /health"].concat());
+        let answer = rest(&mut stream);
+        assert!(answer.contains("HTTP/1.1 408 "), "{answer}");
+        wait_for_connections(&firn, 2.0).await;
+    });
+}
+
+#[test]
+fn beyond_the_limit_a_connection_is_told_503_and_those_before_go_on() {
+    process::run(async {
+        let firn = server(&[("CONNECTIONS", "20")]).await;
+        let request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let mut open: Vec<_> = (0..20).map(|_| sent(&firn, request)).collect();
+        open.iter_mut().for_each(check_alive);
+        for bytes in [&b""[..], request, PREFACE] {
+            check_refusal(&rest(&mut sent(&firn, bytes)), 503, "limits.connections");
+        }
+        // Many at once: some only see their connection closed.
+        let mut many: Vec<_> = (0..200).map(|_| connect(&firn)).collect();
+        for stream in &mut many {
+            let answer = rest(stream);
+            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        }
+        open[0].write_all(request).unwrap();
+        check_alive(&mut open[0]);
+        open.truncate(1);
+        wait_for_connections(&firn, 20.0).await;
+        let metrics = metrics(&firn).await;
+        assert!(value(&metrics, r#"firn_connections_refused_total{reason="limit"}"#).unwrap() >= 203.0);
+    });
+}
+
+#[test]
+fn a_process_without_descriptors_answers_503_and_survives() {
+    process::run(async {
+        let firn = server(&[("CONNECTIONS", "400")]).await;
+        firn.get("namespaces").await.expect(200);
+        let pid = firn.pid().to_string();
+        let limit = |limit: &str| {
+            let done = Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={limit}")]).status();
+            assert!(done.unwrap().success());
+        };
+        limit("60:4096");
+        let mut open: Vec<_> = (0..60).map(|_| connect(&firn)).collect();
+        let request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let answer = rest(&mut sent(&firn, request));
+        check_refusal(&answer, 503, "file descriptor");
+        open.clear();
+        limit("1024:4096");
+        // Those that waited in the listener's queue are accepted and found closed, then all is as before.
+        let answer = rest(&mut sent(&firn, request));
+        assert!(answer.starts_with("HTTP/1.1 200 ") || answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        wait_for_connections(&firn, 3.0).await;
+        firn.get("namespaces").await.expect(200);
+        firn.check_no_panic();
+    });
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answers_is_dropped() {
+    process::run(async {
+        let firn = server(&[("STALL_MS", "800")]).await;
+        let ns = fixture::namespace(&firn).await;
+        fixture::create_table(&firn, &ns, "t").await;
+        let path = table_path(&ns, "t");
+        let large = commit(&[], &[set_property("k", &"x".repeat(8 << 20))]);
+        firn.post(&path, &large).await.expect(200);
+        let request = format!("GET /v1/main/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let mut deaf: Vec<_> = (0..5).map(|_| sent(&firn, request.repeat(4).as_bytes())).collect();
+        wait_for_connections(&firn, 2.0).await;
+        for stream in &mut deaf {
+            let answer = rest(stream);
+            assert!(answer.len() < 4 * (8 << 20), "all was sent");
+        }
+        // Whoever reads gets all of it.
+        assert!(firn.get(&path).await.expect(200).body.len() > 8 << 20);
+    });
+}
+
+#[test]
+fn what_never_becomes_a_request_is_refused_in_the_protocols_form_and_counted() {
+    process::run(async {
+        let firn = server(&[]).await;
+        let long = "x".repeat(1 << 20);
+        let headers = "a: b\r\n".repeat(1_000);
+        let get = "GET /v1/config HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+        for (bytes, status, text) in [
+            (format!("{get}X-Long: {long}\r\n\r\n"), 431, "headers"),
+            (format!("{get}{headers}\r\n"), 431, "headers"),
+            (format!("{get}X-Long: {}\r\n\r\n", &long[..100_000]), 431, "headers"),
+            (format!("GET /v1/config?{} HTTP/1.1\r\nHost: localhost\r\n\r\n", &long[..70_000]), 414, "path"),
+            ("\u{1}\u{2}\r\n\r\n".to_owned(), 400, "HTTP"),
+            ("GET /v1/config HTTP/1.1\r\nHost: a b\u{1}\r\nno colon\r\n\r\n".to_owned(), 400, "HTTP"),
+            ("GET /v1/config HTTP/9.9\r\n\r\n".to_owned(), 400, "HTTP"),
+        ] {
+            check_refusal(&rest(&mut sent(&firn, bytes.as_bytes())), status, text);
+        }
+        let metrics = metrics(&firn).await;
+        for (status, count) in [(431, 2.0), (414, 1.0), (400, 3.0)] {
+            let series =
+                format!(r#"firn_http_requests_total{{method="OTHER",route="unmatched",status="{status}"}}"#);
+            assert!(value(&metrics, &series).unwrap_or(0.0) >= count, "{series}:\n{metrics}");
+        }
+        assert!(!metrics.contains("no colon") && !metrics.contains("xxx"));
+    });
+}
+
+#[test]
+fn oversized_headers_over_http_2_have_a_body_too() {
+    /// A frame: its length, type, flags, stream, payload.
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
+    }
+    /// A header field as it is, RFC 7541, section 6.2.2, with the name of the static table's entry or a new one.
+    fn field(name: Result<u8, &str>, value: &str) -> Vec<u8> {
+        fn text(text: &str) -> Vec<u8> {
+            let mut encoded = Vec::new();
+            if text.len() < 127 {
+                encoded.push(u8::try_from(text.len()).unwrap());
+            } else {
+                encoded.push(127);
+                let mut rest = text.len() - 127;
+                while rest >= 128 {
+                    encoded.push(u8::try_from(rest % 128).unwrap() | 128);
+                    rest /= 128;
+                }
+                encoded.push(u8::try_from(rest).unwrap());
+            }
+            [encoded, text.as_bytes().to_vec()].concat()
+        }
+        match name {
+            Ok(index) => [vec![index], text(value)].concat(),
+            Err(name) => [vec![0], text(name), text(value)].concat(),
+        }
+    }
+    process::run(async {
+        let firn = server(&[]).await;
+        for (length, expected) in [(10, r#""overrides""#), (100_000, r#""code":431"#)] {
+            let mut block = vec![0x82, 0x86];
+            block.extend(field(Ok(4), "/v1/config"));
+            block.extend(field(Ok(1), "localhost"));
+            block.extend(field(Err("x-long"), &"x".repeat(length)));
+            let mut bytes = PREFACE.to_vec();
+            let pieces: Vec<_> = block.chunks(16_000).collect();
+            for (number, piece) in pieces.iter().enumerate() {
+                let is_last = u8::from(number + 1 == pieces.len()) * 4;
+                bytes.extend(if number == 0 {
+                    frame(1, is_last | 1, piece)
+                } else {
+                    frame(9, is_last, piece)
+                });
+            }
+            let mut stream = sent(&firn, &bytes);
+            let mut answer = String::new();
+            while !answer.contains(expected) {
+                let mut part = [0; 4096];
+                let count = stream.read(&mut part).unwrap();
+                assert!(count > 0, "no `{expected}` in {answer}");
+                answer.push_str(&String::from_utf8_lossy(&part[..count]));
+            }
+        }
+    });
+}
+
+#[test]
+fn made_up_methods_and_paths_make_no_series() {
+    process::run(async {
+        let firn = server(&[]).await;
+        let before = metrics(&firn).await.len();
+        for number in 0..500 {
+            let method = format!("M{number}");
+            firn.request(&method, &format!("/nowhere/{number}"), None, &[]).await.expect(404);
+            firn.request(&method, "/v1/config", None, &[]).await.expect(405);
+            let foreign = format!("host{number}.example");
+            firn.request(&method, "/v1/config", None, &[("host", &foreign)]).await.expect(403);
+            let warehouse = format!("/v1/w{number}/namespaces");
+            firn.request("GET", &warehouse, None, &[("user-agent", &foreign)]).await.expect(404);
+        }
+        let after = metrics(&firn).await;
+        assert!(after.len() < before + 20_000, "{after}");
+        for status in [403, 404, 405] {
+            let counted: f64 = after
+                .lines()
+                .filter(|line| {
+                    line.starts_with("firn_http_requests_total") && line.contains(r#"method="OTHER""#)
+                })
+                .filter(|line| line.contains(&format!(r#"status="{status}""#)))
+                .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+                .sum();
+            assert!((counted - 500.0).abs() < 0.5, "{status} was counted {counted} times:\n{after}");
+        }
+    });
+}
+
+#[test]
+fn bodies_are_taken_uncompressed_and_tokens_are_not_issued() {
+    process::run(async {
+        let firn = process::shared(Backend::Sqlite).await;
+        let name = fixture::unique("plain");
+        let body = json!({ "namespace": [name] }).to_string();
+        for encoding in ["gzip", "zstd", "br", "gzip, identity"] {
+            let headers = [("content-encoding", encoding)];
+            let reply = firn.send("POST", "namespaces", Some(body.clone()), &headers).await;
+            reply.refused(415, "BadRequestException", encoding);
+        }
+        firn.send("POST", "namespaces", Some(body), &[("content-encoding", "identity")]).await.expect(200);
+        let form = "grant_type=client_credentials&client_id=a&client_secret=b&scope=catalog".to_owned();
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let reply = firn.request("POST", "/v1/oauth/tokens", Some(form), &headers).await;
+        reply.refused(406, "UnsupportedOperationException", "`credential`");
+        assert!(!reply.text().contains("client_secret"));
+    });
+}
