@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use openapi::text::shorten;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoResponses, ToSchema};
 
@@ -171,6 +172,9 @@ impl From<CatalogError> for ApiError {
             E::Store(error) if error.is_unavailable() => {
                 (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
             }
+            E::File(_) | E::Document(_) if is_exhausted(&error) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
+            }
             E::Store(_) | E::File(_) | E::Document(_) | E::Damaged(_) | E::Internal(_) | E::Replayed => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError")
             }
@@ -178,8 +182,12 @@ impl From<CatalogError> for ApiError {
         if status.is_server_error() {
             tracing::error!(error = %shorten(&with_causes(&error), LOGGED_BYTES_MAX), "request failed");
         }
-        let message = match status {
-            StatusCode::SERVICE_UNAVAILABLE => {
+        let message = match (status, &error) {
+            (StatusCode::SERVICE_UNAVAILABLE, E::File(_) | E::Document(_)) => {
+                "the server has as many files open as it may have; try again in a moment, or raise its limit (`ulimit -n`)"
+                    .to_owned()
+            }
+            (StatusCode::SERVICE_UNAVAILABLE, _) => {
                 "the catalog's database cannot be reached or is too busy; nothing was changed, try again in a moment"
                     .to_owned()
             }
@@ -187,6 +195,19 @@ impl From<CatalogError> for ApiError {
         };
         Self::new(status, kind, message)
     }
+}
+
+/// Whether the process, or the system, can open no more files for now.
+fn is_exhausted(error: &CatalogError) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let code = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        if [Errno::MFILE, Errno::NFILE].iter().any(|errno| code == Some(errno.raw_os_error())) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// What went wrong and why, for the log: clients are not told of the database's inner life.

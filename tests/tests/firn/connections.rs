@@ -172,7 +172,9 @@ fn beyond_the_limit_a_connection_is_told_503_and_those_before_go_on() {
 fn a_process_without_descriptors_answers_503_and_survives() {
     process::run(async {
         let firn = server(&[("CONNECTIONS", "400")]).await;
-        firn.get("namespaces").await.expect(200);
+        let ns = fixture::namespace(&firn).await;
+        fixture::create_table(&firn, &ns, "t").await;
+        let path = table_path(&ns, "t");
         let pid = firn.pid().to_string();
         let limit = |limit: &str| {
             let done = Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={limit}")]).status();
@@ -183,13 +185,19 @@ fn a_process_without_descriptors_answers_503_and_survives() {
         let request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let answer = rest(&mut sent(&firn, request));
         check_refusal(&answer, 503, "file descriptor");
+        // Those that were accepted before are answered as far as no file is needed; what needs one says so.
+        let change = commit(&[], &[set_property("k", "v")]).to_string();
+        let head = "HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n";
+        let body = format!("POST /v1/main/{path} {head}Content-Length: {}\r\n\r\n{change}", change.len());
+        open[0].write_all(body.as_bytes()).unwrap();
+        check_refusal(&rest(&mut open[0]), 503, "files open");
         open.clear();
         limit("1024:4096");
         // Those that waited in the listener's queue are accepted and found closed, then all is as before.
         let answer = rest(&mut sent(&firn, request));
         assert!(answer.starts_with("HTTP/1.1 200 ") || answer.starts_with("HTTP/1.1 503 "), "{answer}");
         wait_for_connections(&firn, 3.0).await;
-        firn.get("namespaces").await.expect(200);
+        firn.post(&path, &commit(&[], &[set_property("k", "v")])).await.expect(200);
         firn.check_no_panic();
     });
 }
