@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(check(|pulse, _| pulse.read(1), false), (4, Some(Overdue::Head)));
         let one = |pulse: &Pulse, look| {
             if look == 1 {
-                drop(pulse.begin())
+                drop(pulse.begin());
             }
         };
         assert_eq!(check(one, true), (9, Some(Overdue::Idle)));
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(check(|pulse, _| drop(pulse.begin()), true), (0, None));
         let long = |pulse: &Pulse, look| {
             if look == 1 {
-                std::mem::forget(pulse.begin())
+                std::mem::forget(pulse.begin());
             }
         };
         assert_eq!(check(long, true), (0, None));

@@ -29,10 +29,9 @@ where
         stream.write_all(&response(refusal)).await?;
         stream.shutdown().await
     };
-    match tokio::time::timeout(patience, told).await {
-        Ok(Ok(())) => linger(stream, patience).await,
-        // The client has gone, or reads nothing.
-        Ok(Err(_)) | Err(_) => {}
+    // Otherwise the client has gone, or reads nothing.
+    if let Ok(Ok(())) = tokio::time::timeout(patience, told).await {
+        linger(stream, patience).await;
     }
 }
 

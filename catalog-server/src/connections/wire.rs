@@ -97,12 +97,9 @@ impl AsyncWrite for Wire {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_instead(context))?;
-        if self.is_http1
-            && let Some(first) = buffers.iter().find(|buffer| !buffer.is_empty())
-        {
-            if bare_refusal(first).is_some() {
-                return self.poll_write(context, first);
-            }
+        let first = buffers.iter().find(|buffer| !buffer.is_empty());
+        if let Some(first) = first.filter(|first| self.is_http1 && bare_refusal(first).is_some()) {
+            return self.poll_write(context, first);
         }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
         self.counted(written)
