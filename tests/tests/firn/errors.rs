@@ -12,7 +12,7 @@ async fn what_is_not_served_is_an_error_in_the_protocols_form(backend: Backend) 
         ("GET", "/v1/main"),
         ("POST", "/v2/config"),
         ("GET", "/v1/main/namespaces/a/functions"),
-        ("POST", "/v1/oauth/tokens"),
+        ("POST", "/v1/main/oauth/tokens"),
         ("GET", "/v1/main/namespaces/a/b"),
         ("GET", "//v1/config"),
         ("GET", "/v1/config/"),
