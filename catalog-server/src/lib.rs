@@ -1,14 +1,13 @@
 //! The Firn catalog: an Apache Iceberg REST service over SQLite or PostgreSQL.
 //!
 //! Modules to the left may use modules to the right, never the other way:
-//! `server → connections → api → schedule → catalog → { storage, store } → { clock, id, folders, work, config }`.
+//! `server → connections → api → schedule → catalog → { storage, store } → { clock, id, work, config }`.
 
 pub mod api;
 pub mod catalog;
 pub mod clock;
 pub mod config;
 pub mod connections;
-pub mod folders;
 pub mod id;
 pub mod schedule;
 pub mod server;

@@ -69,6 +69,9 @@ struct Serve {
     /// file in the data directory]
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
+    /// Begin an empty catalog although the warehouse's folder holds tables. Without this, a lost SQLite file is an error
+    #[arg(long)]
+    new_catalog: bool,
 }
 
 const HELP: &str = "\
@@ -80,6 +83,7 @@ A file with every default:
     listen = \"127.0.0.1:8181\"
     # database-url = \"postgres://firn:secret@db.example/firn\"
     database-connections = 16
+    new-catalog = false                      # begin an empty catalog although the warehouse's folder holds tables
 
     [warehouse]
     name = \"main\"
@@ -160,13 +164,19 @@ fn main() -> ExitCode {
 }
 
 fn run(serve: Serve) -> anyhow::Result<()> {
-    let flags = Flags { data_dir: serve.data_dir, listen: serve.listen, database_url: serve.database_url };
+    let flags = Flags {
+        data_dir: serve.data_dir,
+        listen: serve.listen,
+        database_url: serve.database_url,
+        new_catalog: serve.new_catalog.then_some(true),
+    };
     let config = Config::load(serve.config.as_deref(), &flags)?;
     start_logging(&config.log)?;
     for ignored in &config.ignored_variables {
         tracing::warn!("{ignored}");
     }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(async {
         let server = Server::open(&config, Clock::system()).await?;
         // Before anybody is told that it is ready: a signal that comes then must find its handler.
         let shutdown = shutdown_signal()?;
@@ -177,7 +187,10 @@ fn run(serve: Serve) -> anyhow::Result<()> {
         drop(out);
         server.run(shutdown).await;
         Ok(())
-    })
+    });
+    // A thread that works on something nobody waits for any more is not waited for either.
+    runtime.shutdown_background();
+    served
 }
 
 fn start_logging(log: &Log) -> anyhow::Result<()> {

@@ -16,8 +16,8 @@ use maintenance::catalog::Catalog;
 use maintenance::client::{Client, TableName};
 use maintenance::daemon::{self, Settings};
 use maintenance::error::JobError;
-use maintenance::files::Files;
 use maintenance::files::local::LocalDisk;
+use maintenance::files::{Files, scope_of};
 use maintenance::host::{Host, Progress};
 use maintenance::jobs::{Outside, Report, Work};
 use maintenance::once::Action;
@@ -75,6 +75,8 @@ pub struct Maintain {
     nice: i32,
 }
 
+/// How long jobs may take to stop.
+const STOP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 /// Less than this is not enough for one batch of rows and its keys.
 const MEMORY_BYTES_MIN: u64 = 16 << 20;
 
@@ -113,7 +115,11 @@ impl Maintain {
     /// Does it, and prints what was done.
     pub fn run(self) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let Some(table) = self.table.clone() else { return runtime.block_on(self.work()) };
+        let Some(table) = self.table.clone() else {
+            let worked = runtime.block_on(self.work());
+            runtime.shutdown_background();
+            return worked;
+        };
         let told = runtime.block_on(self.once(&table))?;
         // Whoever pipes this into `head` closes the pipe early, which is no failure.
         drop(std::io::stdout().write_all(told.as_bytes()));
@@ -149,7 +155,12 @@ impl Maintain {
         }
         tracing::info!("shutting down: finishing what can be committed");
         stop.cancel();
-        daemon.await?;
+        // A job that waits for a file system that does not answer is taken over by another worker.
+        if let Ok(done) = tokio::time::timeout(STOP_PATIENCE, daemon).await {
+            done?;
+        } else {
+            tracing::warn!("a job did not stop in time; another worker goes on with it");
+        }
         tracing::info!("stopped");
         Ok(())
     }
@@ -184,7 +195,7 @@ impl Maintain {
 
     fn do_now(&self, catalog: &Catalog, policy: &Policy, actions: &[Action]) -> anyhow::Result<String> {
         let outside = outside();
-        let files = self.files(&outside);
+        let files = self.files(&outside).within(scope_of(&catalog.load()?.metadata)?);
         let (budget, host) = (self.budget(), Terminal::new(self.json, outside.clone()));
         let mut plans = serde_json::Map::new();
         let mut told = Vec::new();
@@ -211,6 +222,7 @@ impl Maintain {
             }
             let mut report = Report::default();
             let done = action.run(&work, &mut report);
+            report.add_not_own(&files);
             if report.committed {
                 report.add_usage(files.usage());
             }
@@ -241,7 +253,7 @@ impl Maintain {
     }
 
     fn files(&self, outside: &Outside) -> Files {
-        Files::new(Arc::new(LocalDisk), self.requests_per_second, outside.now_ms.clone())
+        Files::new(Arc::new(LocalDisk::default()), self.requests_per_second, outside.now_ms.clone())
     }
 }
 

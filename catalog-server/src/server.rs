@@ -2,6 +2,7 @@
 //! connections, and stops all of it in order.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use maintenance::daemon::{self, Settings};
 use maintenance::files::local::LocalDisk;
 use maintenance::jobs::Outside;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use storage::folders;
+use table_core::location::Location;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,13 +26,12 @@ use crate::catalog::warehouses::Warehouse;
 use crate::clock::Clock;
 use crate::config::{Config, Limits, Maintenance};
 use crate::connections::Acceptor;
-use crate::folders;
 use crate::id;
 use crate::schedule::Schedule;
-use crate::storage::Files;
 use crate::storage::documents::Documents;
 use crate::storage::manifests::Manifests;
-use crate::store::db::{Db, DbOptions};
+use crate::storage::{DEADLINE, Files};
+use crate::store::db::{Db, DbKind, DbOptions};
 use crate::work::{Allowance, Turns};
 
 /// A server that has opened everything and listens, but does not answer yet.
@@ -59,7 +61,8 @@ impl Server {
         let db = Db::connect(&config.database_url(), &options).await?;
         db.migrate().await?;
 
-        let files = Files;
+        let files = Files::new(DEADLINE);
+        let known = files.clone();
         let documents = Documents::new(
             files.clone(),
             clock.clone(),
@@ -79,9 +82,11 @@ impl Server {
             clock.clone(),
             config.retention.clone(),
         ));
-        let default_location = format!("file://{}/warehouse", data_dir.display());
+        let default_location = default_location(config, &data_dir)?;
+        check_new(config, &db, &known, &catalog, &default_location).await?;
         let warehouse = catalog.ensure_warehouse(&config.warehouse, &default_location).await?;
 
+        catalog.respell_claims().await?;
         let schedule =
             Arc::new(Schedule::new(catalog.clone(), db.clone(), clock, config.maintenance.clone()));
         // Before the first change can come.
@@ -172,6 +177,50 @@ impl Server {
     }
 }
 
+/// Where the warehouse lies if nobody says so. Fails where clients would look for another folder.
+fn default_location(config: &Config, data_dir: &Path) -> anyhow::Result<String> {
+    let location = format!("file://{}/warehouse", data_dir.display());
+    if config.warehouse.location.is_none()
+        && (data_dir.to_str().is_none() || Location::parse(&location).is_err())
+    {
+        anyhow::bail!(
+            "the data directory `{}` cannot hold a warehouse: clients would take a part of its path for something else; \
+             choose one without `?`, `#`, backslashes and control characters, plain or encoded, or set `warehouse.location`",
+            data_dir.display()
+        );
+    }
+    Ok(location)
+}
+
+/// Refuses to begin an empty catalog where there are tables: the database was lost, and somebody has to look for it.
+async fn check_new(
+    config: &Config,
+    db: &Db,
+    files: &Files,
+    catalog: &Catalog,
+    default_location: &str,
+) -> anyhow::Result<()> {
+    let location = config.warehouse.location.as_deref().unwrap_or(default_location);
+    let Ok(root) = Location::parse(location) else { return Ok(()) };
+    if db.kind() == DbKind::Sqlite && files.holds(&root, db.file()).await {
+        anyhow::bail!(
+            "the warehouse `{location}` holds the catalog's own database; choose another folder for one of them: \
+             a table could be created in its place"
+        );
+    }
+    let is_lost = db.kind() == DbKind::Sqlite
+        && !config.new_catalog
+        && catalog.has_no_warehouse().await?
+        && files.has_tables(&root).await?;
+    if is_lost {
+        anyhow::bail!(
+            "the database holds no catalog, but there are tables in the warehouse `{location}`: was the SQLite file lost? \
+             Restore a backup of it, or begin an empty catalog with `--new-catalog` and register the tables"
+        );
+    }
+    Ok(())
+}
+
 /// Starts to measure. A process has one place where measurements go: the first server's. Another one beside it reports none.
 fn measure() -> PrometheusHandle {
     PrometheusBuilder::new().install_recorder().unwrap_or_else(|error| {
@@ -229,7 +278,11 @@ fn daemon_settings(mut address: SocketAddr, settings: &Maintenance) -> Settings 
             spill_folder: settings.spill_dir.clone().unwrap_or(defaults.spill_folder),
         },
         nice: i32::try_from(settings.nice).unwrap_or(0),
-        files: maintenance::files::Files::new(Arc::new(LocalDisk), requests, outside.now_ms.clone()),
+        files: maintenance::files::Files::new(
+            Arc::new(LocalDisk::default()),
+            requests,
+            outside.now_ms.clone(),
+        ),
         outside,
     }
 }

@@ -1,5 +1,6 @@
 //! Why a job could not be done.
 
+use storage::error::StorageError;
 use table_core::file::error::FileError;
 use table_core::file::puffin::PuffinError;
 use table_core::manifest::error::ManifestError;
@@ -26,6 +27,9 @@ pub enum JobError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A file may not be touched.
+    #[error(transparent)]
+    NotAllowed(#[from] StorageError),
     /// A data or delete file cannot be used.
     #[error("the file `{location}` cannot be used: {reason}")]
     File {
@@ -110,6 +114,7 @@ impl JobError {
         match self {
             JobError::File { .. } | JobError::Vector { .. } | JobError::Verification(_) => true,
             JobError::Storage { action, .. } => *action == "read",
+            JobError::NotAllowed(_) => self.is_not_readable(),
             _ => false,
         }
     }
@@ -119,9 +124,15 @@ impl JobError {
         match self {
             JobError::File { location, .. }
             | JobError::Vector { location, .. }
-            | JobError::Storage { location, .. } => Some(location),
+            | JobError::Storage { location, .. }
+            | JobError::NotAllowed(StorageError::NotReadable(location)) => Some(location),
             _ => None,
         }
+    }
+
+    /// Whether it says that a file may not be read, because of where it lies.
+    pub fn is_not_readable(&self) -> bool {
+        matches!(self, JobError::NotAllowed(StorageError::NotReadable(_) | StorageError::Location(_)))
     }
 
     /// Whether it says that a file is not there.

@@ -2,7 +2,7 @@
 
 use openapi::maintenance::{
     Explanation, Finish, FinishOutcome, Heartbeat, HeartbeatAnswer, Held, Job, JobPage, LeaseAnswer,
-    LeaseRequest, Outputs,
+    LeaseRequest, Outputs, ReadableAnswer, ReadableRequest,
 };
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -92,6 +92,19 @@ impl Queue {
             self.client.call(&path(id, "outputs"), &request).await?;
         }
         Ok(())
+    }
+
+    /// Asks whether a job may read a file that is not its table's own: with everything in which folder, if it may.
+    pub async fn readable(
+        &self,
+        id: Uuid,
+        held: &Held,
+        location: &str,
+    ) -> Result<Option<String>, ClientError> {
+        let request = ReadableRequest { held: held.clone(), location: location.to_owned() };
+        let answer = self.client.call(&path(id, "readable"), &request).await?;
+        let ReadableAnswer { folder } = decode(&answer, "the catalog's answer is no folder")?;
+        Ok(folder)
     }
 
     /// Ends a job.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use table_core::expr::bind::NameMatching;
 use table_core::expr::expression::Expression;
+use table_core::location::file_key;
 use table_core::manifest::data_file::{ColumnMetrics, DataFile};
 use table_core::manifest::entry::File;
 use table_core::manifest::error::ManifestError;
@@ -110,22 +111,26 @@ pub(crate) fn retain_unreferenced(
     locations: &mut HashSet<String>,
 ) -> Result<(), JobError> {
     let mut seen = HashSet::new();
+    // Whoever rewrites a manifest may spell its files otherwise.
+    let mut unnamed: HashMap<String, String> =
+        locations.drain().map(|location| (file_key(&location), location)).collect();
     for snapshot in metadata.snapshots() {
-        if locations.is_empty() {
+        if unnamed.is_empty() {
             return Ok(());
         }
         if let Some(list) = snapshot.manifest_list()? {
-            locations.remove(&list);
+            unnamed.remove(&file_key(&list));
         }
         for line in manifests_of(files, snapshot)? {
-            locations.remove(&line.path);
-            if seen.insert(line.path.clone()) && !locations.is_empty() {
+            unnamed.remove(&file_key(&line.path));
+            if seen.insert(line.path.clone()) && !unnamed.is_empty() {
                 for file in manifest(files, &line.path)?.files(&line) {
-                    locations.remove(file.path());
+                    unnamed.remove(&file_key(file.path()));
                 }
             }
         }
     }
+    locations.extend(unnamed.into_values());
     Ok(())
 }
 

@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use openapi::maintenance::{FinishOutcome, Held, Job, LeaseAnswer, UnreadableFile};
+use openapi::maintenance::{FinishOutcome, Held, Job, JobFolders, LeaseAnswer, UnreadableFile};
 use serde_json::{Value as Json, json};
+use storage::error::StorageError;
+use storage::scope::{Asked, Reads, Scope};
+use table_core::location::Location;
 use table_core::rewrite::policy::Policy;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -72,7 +75,9 @@ pub async fn run_beside<B: Future<Output = ()>>(
     lease: LeaseAnswer,
     beside: impl FnOnce(Pulse) -> B,
 ) {
-    let LeaseAnswer { job: Some(job), table: Some(table), leftovers, unreadable, .. } = lease else { return };
+    let LeaseAnswer { job: Some(job), table: Some(table), leftovers, unreadable, folders, .. } = lease else {
+        return;
+    };
     let held = queue.held(job.attempt);
     let id = job.job_id;
     let name = job.table.clone();
@@ -87,6 +92,7 @@ pub async fn run_beside<B: Future<Output = ()>>(
         table: TableName::new(table.warehouse, table.namespace, table.table),
         leftovers,
         unreadable,
+        folders,
         host: JobHost { pulse: pulse.clone(), runtime: Handle::current() },
     };
     let (done, mut outcome) = tokio::sync::oneshot::channel();
@@ -137,6 +143,7 @@ struct Task {
     table: TableName,
     leftovers: Vec<String>,
     unreadable: Vec<UnreadableFile>,
+    folders: Option<JobFolders>,
     host: JobHost,
 }
 
@@ -179,7 +186,7 @@ impl Task {
 
     fn work(&self, report: &mut Report) -> Result<FinishOutcome, JobError> {
         let Settings { files, budget, outside, uri, token, .. } = &self.settings;
-        let files = files.counted_anew();
+        let files = files.within(self.scope()?);
         let runtime = self.host.runtime.clone();
         let client = Client::new(uri, token.as_deref())?;
         let client = runtime.block_on(client.of_warehouse(&self.table.warehouse))?;
@@ -215,9 +222,35 @@ impl Task {
                 return Ok(FinishOutcome::Failed { error: told, result: None });
             }
         };
+        report.add_not_own(&files);
         report.add_usage(files.usage());
         done?;
         Ok(FinishOutcome::Succeeded { result: report.to_json(), next: Vec::new() })
+    }
+
+    /// What the catalog lets the job touch: nothing, if it does not say.
+    fn scope(&self) -> Result<Scope, JobError> {
+        let Some(JobFolders { warehouse, own }) = &self.folders else {
+            let why =
+                "the catalog does not say which folders are the table's own; is it older than this worker?";
+            return Err(JobError::Internal(why.to_owned()));
+        };
+        let parse = |text: &String| Location::parse_file(text).map_err(StorageError::from);
+        let own = own.iter().map(parse).collect::<Result<_, _>>()?;
+        let Pulse { queue, id, held, .. } = self.host.pulse.clone();
+        let runtime = self.host.runtime.clone();
+        let ask = move |file: &Location| {
+            let answer = runtime.block_on(queue.readable(id, &held, file.normal()));
+            let folder = answer.map_err(|error| {
+                StorageError::io(
+                    "ask whether it may read",
+                    file.normal(),
+                    std::io::Error::other(error.to_string()),
+                )
+            })?;
+            Ok(folder.map(|folder| Location::parse_file(&folder)).transpose()?)
+        };
+        Ok(Scope::new(vec![parse(warehouse)?], own, Reads::Asked(Asked::new(Arc::new(ask)))))
     }
 
     /// Deletes what former attempts were about to write, but for what has become part of the table.

@@ -324,6 +324,9 @@ pub struct LeaseAnswer {
     /// Files of the table that its last compaction could not read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<UnreadableFile>,
+    /// Which files the job may touch; with a job, always there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folders: Option<JobFolders>,
 }
 
 /// A file that could not be read. It is left alone until it changes.
@@ -339,6 +342,35 @@ pub struct UnreadableFile {
     pub why: String,
     /// Since when that is known.
     pub since_ms: i64,
+}
+
+/// Where the files are that a job may touch.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct JobFolders {
+    /// The warehouse's folder. No link below it is to be followed.
+    pub warehouse: String,
+    /// The folders that are the table's own: nothing else may be written or deleted.
+    pub own: Vec<String>,
+}
+
+/// A file that a worker wants to read although it is not in its table's own folders.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ReadableRequest {
+    /// Who asks.
+    pub held: Held,
+    /// Where the file is.
+    pub location: String,
+}
+
+/// Whether a worker may read a file.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReadableAnswer {
+    /// The folder around it of which everything may be read, or the file itself; missing if it may not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
 }
 
 /// What a worker has to show to say anything about a job.

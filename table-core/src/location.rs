@@ -7,8 +7,10 @@ pub const LOCATION_BYTES_MAX: usize = 2000;
 
 /// A location that is safe to compare with others.
 ///
-/// Two spellings of one place (`s3a://b/x/`, `s3://b/x`; `file:/x`, `file:///x`, `/x`; `%41`, `A`) have the same
-/// [`Location::normal`] form. Equality and containment are decided on it.
+/// Two spellings of one place (`s3a://b/x/`, `s3://b/x`; `file:/x`, `file:///x`, `/x`) have the same
+/// [`Location::normal`] form. Equality and containment are decided on it, and files are opened by it.
+///
+/// A percent sign stands for itself, as in the file systems of Java, Hadoop and Arrow: `%41` is not `A`.
 #[derive(Debug, Clone)]
 pub struct Location {
     original: String,
@@ -24,12 +26,25 @@ pub struct LocationError {
 }
 
 impl Location {
-    /// Reads a location.
+    /// Reads the location of a table, a folder, or a file that a request names.
     ///
     /// Whatever two parties could understand differently is refused: relative paths, `.` and `..`, empty
-    /// segments, encoded separators and control characters, queries, fragments, user names.
+    /// segments, queries, fragments, user names; also separators, dots and control characters that a program that
+    /// decodes percent signs would see.
     pub fn parse(text: &str) -> Result<Location, LocationError> {
-        match normalize(text) {
+        Location::read(text, Strictness::Folder)
+    }
+
+    /// Reads the location of a file that a table's metadata names.
+    ///
+    /// As [`Location::parse`], but anything may follow a percent sign, because engines encode partition values in
+    /// paths (`city=a%2Fb`), and an empty segment of a local path means nothing, as for the kernel.
+    pub fn parse_file(text: &str) -> Result<Location, LocationError> {
+        Location::read(text, Strictness::File)
+    }
+
+    fn read(text: &str, strictness: Strictness) -> Result<Location, LocationError> {
+        match normalize(text, strictness) {
             Ok(normal) => Ok(Location { original: text.to_owned(), normal }),
             Err(reason) => {
                 let location = text.chars().take(200).collect();
@@ -43,8 +58,7 @@ impl Location {
         &self.original
     }
 
-    /// The form for comparing: scheme and bucket in their usual spelling, nothing percent-encoded, no slash at
-    /// the end. It is no address: a `%` in it is the character itself.
+    /// The form for comparing and opening: scheme and bucket in their usual spelling, no slash at the end.
     pub fn normal(&self) -> &str {
         &self.normal
     }
@@ -52,6 +66,17 @@ impl Location {
     /// The normal form and a slash: what the normal form of everything inside starts with.
     pub fn prefix(&self) -> String {
         format!("{}/", self.normal)
+    }
+
+    /// The absolute path of a local file or folder, without a slash at the end; `None` if it is not a local one.
+    pub fn local_path(&self) -> Option<&str> {
+        self.normal.strip_prefix("file://")
+    }
+
+    /// The prefix under which older versions of this program knew the place, which decoded percent signs; `None` if that is the same.
+    pub fn decoded_prefix(&self) -> Option<String> {
+        let decoded = String::from_utf8(percent_decoded(self.normal.as_bytes())?).ok()?;
+        Some(format!("{decoded}/"))
     }
 
     /// Whether `other` is this place or inside it. `…/orders` does not contain `…/orders2`.
@@ -88,7 +113,20 @@ impl fmt::Display for Location {
     }
 }
 
-fn normalize(text: &str) -> Result<String, &'static str> {
+/// How much of what could be misunderstood is refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Strictness {
+    Folder,
+    File,
+}
+
+/// The location of a file as others spell it, in one spelling: for telling whether two texts name one file. A text that is no
+/// location stays as it is.
+pub fn file_key(text: &str) -> String {
+    Location::parse_file(text).map_or_else(|_| text.to_owned(), |location| location.normal)
+}
+
+fn normalize(text: &str, strictness: Strictness) -> Result<String, &'static str> {
     if text.is_empty() {
         return Err("it is empty");
     }
@@ -104,7 +142,7 @@ fn normalize(text: &str) -> Result<String, &'static str> {
     let (scheme, rest) = split_scheme(text)?;
     if scheme == "file" {
         let path = file_path(rest)?;
-        return Ok(format!("file://{}", normal_path(path)?));
+        return Ok(format!("file://{}", normal_path(path, strictness, EmptySegments::of_local(strictness))?));
     }
     let rest = rest.strip_prefix("//").ok_or("there is no `//` after the scheme")?;
     let (authority, path) = match rest.split_once('/') {
@@ -112,7 +150,7 @@ fn normalize(text: &str) -> Result<String, &'static str> {
         None => (rest, ""),
     };
     let authority = normal_authority(&scheme, authority)?;
-    Ok(format!("{scheme}://{authority}{}", normal_path(path)?))
+    Ok(format!("{scheme}://{authority}{}", normal_path(path, strictness, EmptySegments::Refused)?))
 }
 
 fn split_scheme(text: &str) -> Result<(String, &str), &'static str> {
@@ -179,8 +217,21 @@ fn normal_authority(scheme: &str, authority: &str) -> Result<String, &'static st
     }
 }
 
-/// The decoded segments of a path, each with a slash in front.
-fn normal_path(path: &str) -> Result<String, &'static str> {
+/// What becomes of an empty segment in a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EmptySegments {
+    Refused,
+    Dropped,
+}
+
+impl EmptySegments {
+    fn of_local(strictness: Strictness) -> EmptySegments {
+        if strictness == Strictness::File { EmptySegments::Dropped } else { EmptySegments::Refused }
+    }
+}
+
+/// The segments of a path, each with a slash in front.
+fn normal_path(path: &str, strictness: Strictness, empty: EmptySegments) -> Result<String, &'static str> {
     let mut out = String::with_capacity(path.len() + 1);
     let path = path.strip_suffix('/').unwrap_or(path);
     if path.is_empty() {
@@ -188,49 +239,55 @@ fn normal_path(path: &str) -> Result<String, &'static str> {
     }
     for segment in path.split('/') {
         if segment.is_empty() {
+            if empty == EmptySegments::Dropped {
+                continue;
+            }
             return Err("it contains `//` inside its path");
         }
-        let segment = percent_decoded(segment)?;
-        if matches!(segment.as_str(), "." | "..") {
+        if matches!(segment, "." | "..") {
             return Err("it contains `.` or `..`");
         }
+        if strictness == Strictness::Folder {
+            check_decoded(segment)?;
+        }
         out.push('/');
-        out.push_str(&segment);
+        out.push_str(segment);
     }
     Ok(out)
 }
 
-fn percent_decoded(segment: &str) -> Result<String, &'static str> {
-    if !segment.contains('%') {
-        return Ok(segment.to_owned());
-    }
-    let mut decoded = Vec::with_capacity(segment.len());
-    let mut bytes = segment.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
+/// A program that decodes a segment, however often, must find neither another path in it nor a character that is refused when it
+/// stands there plainly.
+fn check_decoded(segment: &str) -> Result<(), &'static str> {
+    let mut text = segment.as_bytes().to_vec();
+    // Every round is shorter than the one before it.
+    while let Some(decoded) = percent_decoded(&text) {
+        if matches!(decoded.as_slice(), b"." | b"..") {
+            return Err("it contains an encoded `.` or `..`");
         }
-        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-        let (Some(high), Some(low)) = (digit(bytes.next()), digit(bytes.next())) else {
-            return Err("it contains a `%` that encodes nothing");
-        };
-        decoded.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
+        if decoded.iter().any(|byte| byte.is_ascii_control() || matches!(byte, b'/' | b'\\' | b'?' | b'#')) {
+            return Err("it contains an encoded separator or control character");
+        }
+        text = decoded;
     }
-    let decoded = String::from_utf8(decoded).map_err(|_| "its encoded characters are not UTF-8")?;
-    if decoded.chars().any(|c| c.is_control() || matches!(c, '/' | '\\' | '?' | '#')) {
-        return Err("it contains an encoded separator or control character");
-    }
-    // `%252e%252e` would become `..` for whoever decodes once more.
-    if percent_decoded_again_is_dots(&decoded) {
-        return Err("it contains `.` or `..`, or a separator, encoded twice");
-    }
-    Ok(decoded)
+    Ok(())
 }
 
-fn percent_decoded_again_is_dots(segment: &str) -> bool {
-    matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..") || {
-        let lower = segment.to_ascii_lowercase();
-        lower.contains("%2f") || lower.contains("%5c")
+/// The bytes with every `%41` decoded; `None` if there is none.
+fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        if *byte == b'%'
+            && let (Some(high), Some(low)) = (digit(text.get(at + 1)), digit(text.get(at + 2)))
+        {
+            decoded.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
+            at += 3;
+        } else {
+            decoded.push(*byte);
+            at += 1;
+        }
     }
+    (decoded.len() < text.len()).then_some(decoded)
 }

@@ -172,6 +172,9 @@ impl From<CatalogError> for ApiError {
             E::Store(error) if error.is_unavailable() => {
                 (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
             }
+            _ if error.is_file_system_silent() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
+            }
             E::File(_) | E::Document(_) if is_exhausted(&error) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
             }
@@ -183,6 +186,9 @@ impl From<CatalogError> for ApiError {
             tracing::error!(error = %shorten(&with_causes(&error), LOGGED_BYTES_MAX), "request failed");
         }
         let message = match (status, &error) {
+            _ if error.is_file_system_silent() => {
+                "the file system of the warehouse does not answer; nothing was changed, try again in a moment".to_owned()
+            }
             (StatusCode::SERVICE_UNAVAILABLE, E::File(_) | E::Document(_)) => {
                 "the server has as many files open as it may have; try again in a moment, or raise its limit (`ulimit -n`)"
                     .to_owned()

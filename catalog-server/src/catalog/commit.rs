@@ -72,7 +72,7 @@ impl Catalog {
                 return Err(self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await);
             }
         };
-        self.files.create_table_folders(next.metadata.location()).await?;
+        self.own_files(&next.folders).create_table_folders(next.metadata.location()).await?;
         let draft = Draft::Create { tabular_id: TabularId(id::ordered()), namespace_id, next };
         let mut served = self.retrying_write(context, warehouse, vec![draft], Origin::Request).await?;
         Ok(served.pop().map_or(Answer::Nothing, Answer::Document))
@@ -88,10 +88,11 @@ impl Catalog {
     ) -> Result<Answer, CatalogError> {
         let size_bytes = new.size_bytes;
         let (_, metadata) = self.new_metadata(warehouse, identifier, new).await?;
-        if let Err(error) = self.check_free(warehouse, &Folders::by_table(warehouse, &metadata)?).await {
+        let folders = Folders::by_table(warehouse, &metadata)?;
+        if let Err(error) = self.check_free(warehouse, &folders).await {
             return Err(self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await);
         }
-        self.files.create_table_folders(metadata.location()).await?;
+        self.own_files(&folders).create_table_folders(metadata.location()).await?;
         let body =
             self.turns.run(size_bytes, move || crate::storage::documents::staged(&metadata.to_bytes())).await;
         if context.idempotency.is_some() {

@@ -77,7 +77,7 @@ impl Catalog {
         let mut commit = commit.clone();
         let mut list = None;
         if let Err(refusal) = check_requirements(Some(&base), &commit.requirements) {
-            let Some(rebased) = self.rebase(warehouse, &base, &commit).await else {
+            let Some(rebased) = self.rebase(warehouse, found.tabular_id, &base, &commit).await else {
                 return Err(refusal.into());
             };
             commit = Arc::new(rebased.commit);

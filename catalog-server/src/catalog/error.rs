@@ -1,9 +1,9 @@
 //! Why a use case did not do what was asked.
 
+use storage::error::StorageError;
 use table_core::commit::CommitError;
 use table_core::scan::error::ScanError;
 
-use crate::storage::FileError;
 use crate::storage::documents::DocumentError;
 use crate::store::error::StoreError;
 use crate::store::tabulars::TabularKind;
@@ -110,7 +110,7 @@ pub enum CatalogError {
     Store(StoreError),
     /// The file system failed.
     #[error(transparent)]
-    File(FileError),
+    File(StorageError),
     /// A metadata file cannot be used.
     #[error(transparent)]
     Document(DocumentError),
@@ -127,11 +127,18 @@ impl CatalogError {
     pub(super) fn foreign(error: DocumentError) -> Self {
         let is_callers = match &error {
             DocumentError::Malformed { .. } => true,
-            DocumentError::File(file) => {
-                matches!(**file, FileError::TooLarge { .. } | FileError::UnsupportedScheme(_))
-            }
+            DocumentError::File(file) => is_of_request(file),
         };
         if is_callers { Self::Invalid(error.to_string()) } else { error.into() }
+    }
+
+    /// Whether a file system does not answer, but may do so later.
+    pub fn is_file_system_silent(&self) -> bool {
+        match self {
+            Self::File(error) => error.is_unavailable(),
+            Self::Document(DocumentError::File(error)) => error.is_unavailable(),
+            _ => false,
+        }
     }
 
     /// Whether working the change out anew, from its first read, may succeed at once.
@@ -171,7 +178,7 @@ impl From<DocumentError> for CatalogError {
     fn from(error: DocumentError) -> Self {
         match &error {
             DocumentError::File(file) => match &**file {
-                FileError::NotFound(location) => Self::FileMissing(location.clone()),
+                StorageError::NotFound(location) => Self::FileMissing(location.clone()),
                 _ => Self::Document(error),
             },
             DocumentError::Malformed { .. } => Self::Document(error),
@@ -188,12 +195,26 @@ impl From<StoreError> for CatalogError {
     }
 }
 
-impl From<FileError> for CatalogError {
-    fn from(error: FileError) -> Self {
+impl From<StorageError> for CatalogError {
+    fn from(error: StorageError) -> Self {
         match error {
-            FileError::NotFound(location) => Self::FileMissing(location),
-            FileError::UnsupportedScheme(_) | FileError::TooLarge { .. } => Self::Invalid(error.to_string()),
+            StorageError::NotFound(location) => Self::FileMissing(location),
+            error if is_of_request(&error) => Self::Invalid(error.to_string()),
             other => Self::File(other),
         }
     }
+}
+
+/// Whether a file cannot be used because of where or what it is, and not because the file system fails.
+fn is_of_request(error: &StorageError) -> bool {
+    matches!(
+        error,
+        StorageError::UnsupportedScheme(_)
+            | StorageError::TooLarge { .. }
+            | StorageError::Location(_)
+            | StorageError::NotOwn(_)
+            | StorageError::NotReadable(_)
+            | StorageError::NotRegular(_)
+            | StorageError::Link(_)
+    )
 }

@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use table_core::location::Location;
 use table_core::metadata::properties;
 
 use crate::store::error::StoreError;
@@ -83,10 +82,7 @@ impl Catalog {
 
     /// A metadata log is written by clients; only what lies in the table's own folders is deleted.
     async fn delete_former_file(&self, folders: &Folders, location: &str) {
-        let is_own = Location::parse(location).is_ok_and(|location| folders.contains(&location));
-        if !is_own {
-            tracing::warn!(location, "an old metadata file outside of its table's folders is not deleted");
-        } else if let Err(error) = self.files.delete(location).await {
+        if let Err(error) = self.own_files(folders).delete(location).await {
             tracing::warn!(location, %error, "an old metadata file stays behind");
         }
     }

@@ -8,6 +8,7 @@ use table_core::metadata::table::TableMetadata;
 use table_core::metadata::view::ViewMetadata;
 use uuid::Uuid;
 
+use crate::store::cleanup;
 use crate::store::ids::TabularId;
 use crate::store::locations::{self, Claim};
 use crate::store::tx::Tx;
@@ -17,12 +18,14 @@ use super::error::CatalogError;
 use super::names::{Identifier, Namespace};
 use super::warehouses::Warehouse;
 
+/// Purges that are looked at when the server starts.
+const TASKS_MAX: u32 = 10_000;
 /// Longest readable part of a default location, in bytes; the UUID behind it makes it unique.
 const READABLE_BYTES_MAX: usize = 64;
 
 /// The folders a table or view owns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Folders(Vec<Location>);
+pub struct Folders(Vec<Location>);
 
 impl Folders {
     /// What a table with this metadata owns.
@@ -50,14 +53,13 @@ impl Folders {
     }
 
     /// Whether a file lies in one of the folders.
-    pub(super) fn contains(&self, location: &Location) -> bool {
+    pub fn contains(&self, location: &Location) -> bool {
         self.0.iter().any(|folder| folder.contains(location))
     }
 
-    /// The folders whose address is not their normal form: `a%20b` is claimed as `a b`, but lies at `a%20b`.
-    pub(super) fn spelled_otherwise(&self) -> Vec<String> {
-        let others = self.0.iter().filter(|folder| folder.as_str().trim_end_matches('/') != folder.normal());
-        others.map(|folder| folder.as_str().to_owned()).collect()
+    /// The folders themselves.
+    pub fn as_slice(&self) -> &[Location] {
+        &self.0
     }
 
     /// Whether `other` asks for nothing more.
@@ -111,7 +113,7 @@ impl Catalog {
         let wanted: Vec<_> = prefixes.iter().map(String::as_str).collect();
         match locations::claim(tx, warehouse.id, &wanted, owner.0).await? {
             Claim::Claimed => Ok(()),
-            Claim::Overlaps { prefix, .. } => Err(overlap(&wanted.join("`, `"), &prefix)),
+            Claim::Overlaps { .. } => Err(overlap(&wanted.join("`, `"))),
         }
     }
 
@@ -124,8 +126,8 @@ impl Catalog {
         for folder in &folders.0 {
             let holder =
                 locations::find_holder(&self.db, warehouse.id, &folder.prefix(), Uuid::nil()).await?;
-            if let Some(prefix) = holder {
-                return Err(overlap(folder.as_str(), &prefix));
+            if holder.is_some() {
+                return Err(overlap(folder.as_str()));
             }
         }
         Ok(())
@@ -141,8 +143,73 @@ impl Catalog {
         let location = inside(warehouse, what, text)?;
         match locations::find_holder(&self.db, warehouse.id, &location.prefix(), Uuid::nil()).await? {
             None => Ok(()),
-            Some(prefix) => Err(overlap(text, &prefix)),
+            Some(_) => Err(overlap(text)),
         }
+    }
+
+    /// Everything a table owns: what its metadata names, and what it owned before.
+    pub(super) async fn own_folders(
+        &self,
+        warehouse: &Warehouse,
+        owner: TabularId,
+        metadata: &TableMetadata,
+    ) -> Result<Folders, CatalogError> {
+        // A table that was registered elsewhere before may name what it never claimed here.
+        let mut folders = Folders::by_table(warehouse, metadata).unwrap_or_default();
+        folders.0.extend(self.claimed_folders(owner.0).await?.0);
+        Ok(folders)
+    }
+
+    /// Makes claims right that an older version kept with percent signs decoded, so that they name another folder than the one that
+    /// the table or the purge has.
+    pub async fn respell_claims(&self) -> Result<(), CatalogError> {
+        let mut wrong = locations::list_encoded(&self.db).await?;
+        for task in cleanup::list(&self.db, None, TASKS_MAX).await? {
+            let purge = serde_json::from_str::<serde_json::Value>(&task.payload).unwrap_or_default();
+            let prefixes = purge["prefixes"].as_array().into_iter().flatten();
+            wrong.extend(prefixes.filter_map(|prefix| Some((task.task_id, prefix.as_str()?.to_owned()))));
+        }
+        for (owner, text) in wrong {
+            let Ok(location) = Location::parse_file(&text) else { continue };
+            let Some(decoded) = location.decoded_prefix() else { continue };
+            let mut tx = self.db.write(self.clock.now_ms()).await?;
+            locations::respell(&mut tx, owner, &decoded, &location.prefix()).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// The folders that a table, a view or a purge has claimed.
+    pub async fn claimed_folders(&self, owner: Uuid) -> Result<Folders, CatalogError> {
+        let prefixes = locations::list(&self.db, owner).await?;
+        Ok(Folders(prefixes.iter().filter_map(|prefix| Location::parse_file(prefix).ok()).collect()))
+    }
+
+    /// The largest folder around a file that a table may read although it is not its own: one in the warehouse that no other
+    /// table or view has claimed, nor anything in it. `None` if another one owns the file, or it lies outside of the warehouse.
+    pub async fn free_folder(
+        &self,
+        warehouse: &Warehouse,
+        reader: TabularId,
+        file: &Location,
+    ) -> Result<Option<Location>, CatalogError> {
+        let root = &warehouse.location;
+        if !root.contains(file)
+            || locations::find_holder(&self.db, warehouse.id, &file.prefix(), reader.0).await?.is_some()
+        {
+            return Ok(None);
+        }
+        let inside = file.ancestors().into_iter().filter(|above| above.len() > root.prefix().len());
+        for above in inside {
+            if above == file.prefix() {
+                break;
+            }
+            if !locations::is_shared(&self.db, warehouse.id, &above, reader.0).await? {
+                return Ok(Location::parse_file(&above).ok());
+            }
+        }
+        // Others own folders beside it: the file alone.
+        Ok(Some(file.clone()))
     }
 
     /// Checks that a file which is not in `folders` is in the warehouse and in nobody else's folder.
@@ -161,15 +228,16 @@ impl Catalog {
         let owner = owner.map_or(Uuid::nil(), |owner| owner.0);
         match locations::find_holder(&self.db, warehouse.id, &location.prefix(), owner).await? {
             None => Ok(()),
-            Some(prefix) => Err(overlap(text, &prefix)),
+            Some(_) => Err(overlap(text)),
         }
     }
 }
 
-fn overlap(location: &str, other: &str) -> CatalogError {
+/// Says nothing of where the other one lies: whoever asks may not be allowed to see it.
+fn overlap(location: &str) -> CatalogError {
     CatalogError::Invalid(format!(
-        "Invalid location `{location}`: it overlaps `{other}`, which belongs to another table or view; choose a \
-         folder of its own, or leave the location away"
+        "Invalid location `{location}`: it overlaps with a folder that belongs to another table or view; choose a folder \
+         of its own, or leave the location away"
     ))
 }
 

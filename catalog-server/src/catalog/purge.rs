@@ -3,7 +3,7 @@
 //! A table's folders are its own, so everything below them goes. They stay claimed until they are empty: nobody
 //! can register or create a table there meanwhile.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::id;
@@ -29,12 +29,12 @@ const IDLE_MS: u64 = 30_000;
 const RETRY_MS: i64 = 1_000;
 
 /// What is to be deleted.
-#[derive(Deserialize, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Purge {
     /// The table's name when it was dropped, for people.
     table: String,
-    /// The folders to empty.
+    /// The folders to empty, for people: those that are claimed for the task count.
     prefixes: Vec<String>,
 }
 
@@ -127,12 +127,13 @@ impl Catalog {
         lease: Lease<'_>,
         stop: &CancellationToken,
     ) -> Result<Option<usize>, CatalogError> {
-        let purge: Purge = serde_json::from_str(&task.payload)
-            .map_err(|error| CatalogError::Internal(format!("the task cannot be read: {error}")))?;
+        // What is deleted is what the task has claimed, and not what it says.
+        let folders = self.claimed_folders(task.task_id).await?;
+        let files = self.own_files(&folders);
         let mut deleted = 0;
-        for prefix in &purge.prefixes {
+        for folder in folders.as_slice() {
             loop {
-                let batch = self.files.delete_below(prefix, BATCH_FILES).await?;
+                let batch = files.delete_below(folder.normal(), BATCH_FILES).await?;
                 deleted += batch;
                 if batch < BATCH_FILES {
                     break;

@@ -4,16 +4,18 @@
 use std::sync::Arc;
 
 use table_core::commit::request::TableCommit;
-use table_core::manifest::list::ManifestFile;
 use table_core::metadata::table::TableMetadata;
 use table_core::snapshot::error::SnapshotError;
 use table_core::snapshot::rebase::{Rebase, Rebased};
 
 use crate::id;
+use crate::store::ids::TabularId;
 
+use super::Catalog;
 use super::error::CatalogError;
+use super::locations::Folders;
+use super::scans::TableFiles;
 use super::warehouses::Warehouse;
-use super::{Catalog, locations};
 
 impl Catalog {
     /// The commit on top of what others have committed since, if it is an append that may be put there. If its files cannot be
@@ -21,10 +23,11 @@ impl Catalog {
     pub(super) async fn rebase(
         &self,
         warehouse: &Warehouse,
+        owner: TabularId,
         base: &TableMetadata,
         commit: &TableCommit,
     ) -> Option<Rebased> {
-        match self.try_rebase(warehouse, base, commit).await {
+        match self.try_rebase(warehouse, owner, base, commit).await {
             Ok(rebased) => rebased,
             Err(error) => {
                 tracing::warn!(%error, "an append cannot be put on top of others");
@@ -36,22 +39,24 @@ impl Catalog {
     async fn try_rebase(
         &self,
         warehouse: &Warehouse,
+        owner: TabularId,
         base: &TableMetadata,
         commit: &TableCommit,
     ) -> Result<Option<Rebased>, CatalogError> {
-        let Some(rebase) = Rebase::of(base, commit) else { return Ok(None) };
+        let table = base;
+        let Some(rebase) = Rebase::of(table, commit) else { return Ok(None) };
         let Some((own, head, base)) = rebase.lists().map_err(damaged)? else { return Ok(None) };
-        let own = self.list_in(warehouse, &own).await?;
-        let head = self.list_in(warehouse, &head).await?;
+        let files = TableFiles { warehouse, owner, folders: Folders::by_table(warehouse, table)? };
+        let own = self.list_in(&files, &own).await?;
+        let head = self.list_in(&files, &head).await?;
         let base = match base {
-            Some(base) => self.list_in(warehouse, &base).await?,
+            Some(base) => self.list_in(&files, &base).await?,
             None => Arc::default(),
         };
         let Some(fresh) = rebase.fresh(&own, &head, &base) else { return Ok(None) };
         let mut manifests = Vec::with_capacity(fresh.manifests.len());
         for line in &fresh.manifests {
-            locations::inside(warehouse, "manifest", &line.path)?;
-            manifests.push((self.scans.manifest(&line.path).await?, line.clone()));
+            manifests.push((self.manifest_in(&files, &line.path).await?, line.clone()));
         }
         let seen: Vec<_> = manifests.iter().map(|(manifest, line)| (&**manifest, line)).collect();
         let rebased = fresh.finish(&seen, id::random()).map_err(damaged)?;
@@ -59,16 +64,6 @@ impl Catalog {
             metrics::counter!("firn_appends_rebased_total").increment(1);
         }
         Ok(rebased)
-    }
-
-    /// A manifest list is named by clients: nothing outside of the warehouse is read for it.
-    async fn list_in(
-        &self,
-        warehouse: &Warehouse,
-        location: &str,
-    ) -> Result<Arc<Vec<ManifestFile>>, CatalogError> {
-        locations::inside(warehouse, "manifest list", location)?;
-        self.scans.manifest_list(location).await
     }
 }
 

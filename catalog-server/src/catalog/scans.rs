@@ -24,6 +24,7 @@ use uuid::Uuid;
 use crate::config::Planning;
 use crate::id;
 use crate::storage::manifests::Manifests;
+use crate::store::ids::TabularId;
 use crate::store::plans::{self, NewPlan, Plan, PlanOutcome};
 use crate::store::tabulars::TabularKind;
 use crate::work::{Allowance, Share, Turns};
@@ -31,7 +32,7 @@ use crate::work::{Allowance, Share, Turns};
 use super::Catalog;
 use super::context::Context;
 use super::error::CatalogError;
-use super::locations;
+use super::locations::Folders;
 use super::names::Identifier;
 use super::plan_id;
 use super::plan_task::{PlanTask, ScanText, SealedTask};
@@ -156,16 +157,6 @@ impl Scans {
         }
     }
 
-    /// A decoded manifest.
-    pub(super) async fn manifest(&self, location: &str) -> Result<Arc<Manifest>, CatalogError> {
-        Ok(self.manifests.manifest(location).await?)
-    }
-
-    /// The lines of a manifest list.
-    pub(super) async fn manifest_list(&self, location: &str) -> Result<Arc<Vec<ManifestFile>>, CatalogError> {
-        Ok(self.manifests.list(location).await?)
-    }
-
     /// Bytes held by the cache of manifests, about.
     pub fn held_bytes(&self) -> u64 {
         self.manifests.held_bytes()
@@ -187,7 +178,36 @@ impl Scans {
     }
 }
 
+/// Whose manifests are read.
+pub(super) struct TableFiles<'a> {
+    pub(super) warehouse: &'a Warehouse,
+    pub(super) owner: TabularId,
+    /// What is known to be the table's own.
+    pub(super) folders: Folders,
+}
+
 impl Catalog {
+    /// A manifest of a table. Clients write their locations: what lies in the folder of another table is not read.
+    pub(super) async fn manifest_in(
+        &self,
+        files: &TableFiles<'_>,
+        location: &str,
+    ) -> Result<Arc<Manifest>, CatalogError> {
+        self.check_file(files.warehouse, Some(files.owner), &files.folders, "manifest", location).await?;
+        Ok(self.scans.manifests.manifest(location).await?)
+    }
+
+    /// The lines of a manifest list of a table; see [`Catalog::manifest_in`].
+    pub(super) async fn list_in(
+        &self,
+        files: &TableFiles<'_>,
+        location: &str,
+    ) -> Result<Arc<Vec<ManifestFile>>, CatalogError> {
+        self.check_file(files.warehouse, Some(files.owner), &files.folders, "manifest list", location)
+            .await?;
+        Ok(self.scans.manifests.list(location).await?)
+    }
+
     /// Plans a scan of a table as it is now.
     pub async fn plan_scan(
         self: &Arc<Self>,
@@ -511,13 +531,17 @@ impl Catalog {
     }
 
     async fn prepare_anew(&self, job: &Job, scan: Scan, source: Source) -> Result<Prepared, CatalogError> {
+        let metadata = self.documents.table(&job.task.scan.metadata_location).await?.parsed().clone();
+        let owner = TabularId(job.task.table);
+        let folders = self.own_folders(&job.warehouse, owner, &metadata).await?;
+        let files = TableFiles { warehouse: &job.warehouse, owner, folders };
         let mut listed = match source {
             Source::Nothing => Vec::new(),
-            Source::Snapshot(snapshot) => self.manifests_of(&job.warehouse, &snapshot).await?,
+            Source::Snapshot(snapshot) => self.manifests_of(&files, &snapshot).await?,
             Source::Appends(snapshots) => {
                 let mut all = Vec::new();
                 for snapshot in &snapshots {
-                    all.extend(self.manifests_of(&job.warehouse, snapshot).await?);
+                    all.extend(self.manifests_of(&files, snapshot).await?);
                 }
                 all
             }
@@ -526,8 +550,8 @@ impl Catalog {
         let mut kept = Vec::new();
         for (number, file) in listed.drain(..).enumerate() {
             if scan.wants(&file)? && seen.insert(file.path.clone()) {
-                // A manifest list is written by clients: nothing outside of the warehouse is read for it.
-                locations::inside(&job.warehouse, "manifest", &file.path)?;
+                // Before anything of the plan is kept: its tasks read the manifests without asking again.
+                self.check_file(files.warehouse, Some(owner), &files.folders, "manifest", &file.path).await?;
                 kept.push((number, file));
             }
         }
@@ -576,20 +600,18 @@ impl Catalog {
 
     async fn manifests_of(
         &self,
-        warehouse: &Warehouse,
+        files: &TableFiles<'_>,
         snapshot: &Snapshot,
     ) -> Result<Vec<ManifestFile>, CatalogError> {
         let damaged =
             |error: table_core::metadata::error::MetadataError| CatalogError::Damaged(error.to_string());
         if let Some(location) = snapshot.manifest_list().map_err(damaged)? {
-            locations::inside(warehouse, "manifest list", &location)?;
-            return Ok(self.scans.manifests.list(&location).await?.to_vec());
+            return Ok(self.list_in(files, &location).await?.to_vec());
         }
         // Format version 1 may list the manifests in the snapshot itself. Their partition specs stand in their files.
         let mut manifests = Vec::new();
         for path in snapshot.manifests().map_err(damaged)?.unwrap_or_default() {
-            locations::inside(warehouse, "manifest", &path)?;
-            let spec_id = self.scans.manifests.manifest(&path).await?.spec_id().unwrap_or(0);
+            let spec_id = self.manifest_in(files, &path).await?.spec_id().unwrap_or(0);
             manifests.push(ManifestFile::embedded(path, spec_id, snapshot.id()));
         }
         Ok(manifests)

@@ -138,7 +138,13 @@ impl Catalog {
         if let Some(found) = self.find_object(warehouse, identifier).await? {
             return Err(name_taken(TabularKind::Table, found.kind, identifier));
         }
-        let (metadata, served) = self.read_foreign(warehouse, metadata_location).await?;
+        let foreign = self.read_foreign(warehouse, None, metadata_location).await;
+        let (metadata, served) = match foreign {
+            Err(error @ CatalogError::Invalid(_)) => {
+                return Err(self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await);
+            }
+            foreign => foreign?,
+        };
         let folders = Folders::by_table(warehouse, &metadata)?;
         if let Err(error) = self.check_files(warehouse, None, &folders, metadata_location, &metadata).await {
             return Err(self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await);
@@ -170,7 +176,8 @@ impl Catalog {
             Some(found) => return Err(name_taken(TabularKind::Table, found.kind, identifier)),
             None => return self.register_table(context, warehouse, identifier, metadata_location).await,
         };
-        let (metadata, served) = self.read_foreign(warehouse, metadata_location).await?;
+        let (metadata, served) =
+            self.read_foreign(warehouse, Some(found.tabular_id), metadata_location).await?;
         let folders = Folders::by_table(warehouse, &metadata)?;
         self.check_files(warehouse, Some(found.tabular_id), &folders, metadata_location, &metadata).await?;
         let _turns = self.locks.take(vec![found.tabular_id.0]).await;
@@ -207,9 +214,12 @@ impl Catalog {
     async fn read_foreign(
         &self,
         warehouse: &Warehouse,
+        owner: Option<TabularId>,
         metadata_location: &str,
     ) -> Result<(std::sync::Arc<TableMetadata>, Served), CatalogError> {
-        super::locations::inside(warehouse, "metadata location", metadata_location)?;
+        // Before it is read: what is wrong with another table's document is nobody's business.
+        self.check_file(warehouse, owner, &Folders::default(), "metadata location", metadata_location)
+            .await?;
         let document = self.documents.table(metadata_location).await.map_err(CatalogError::foreign)?;
         let metadata = document.parsed().clone();
         let (checked, json) = (metadata.clone(), document.json());
@@ -251,11 +261,10 @@ impl Catalog {
     ) -> Result<Answer, CatalogError> {
         warehouse.require_writable()?;
         let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
-        let Some(spelled) = self.folders_to_delete(warehouse, &found.metadata_location).await? else {
+        if !self.may_delete_files(&found.metadata_location).await? {
             return self.drop_table(context, warehouse, identifier).await;
-        };
-        let mut prefixes = store_locations::list(&self.db, found.tabular_id.0).await?;
-        prefixes.extend(spelled);
+        }
+        let prefixes = store_locations::list(&self.db, found.tabular_id.0).await?;
         retrying!(async {
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             self.remove(&mut tx, context, warehouse, identifier, &found, "purge-table").await?;
@@ -266,23 +275,14 @@ impl Catalog {
         Ok(Answer::Nothing)
     }
 
-    /// The folders of a table whose address is not their normal form, which a purge has to empty as well; `None`
-    /// if `gc.enabled=false` says that the table's files may belong to others.
-    async fn folders_to_delete(
-        &self,
-        warehouse: &Warehouse,
-        metadata_location: &str,
-    ) -> Result<Option<Vec<String>>, CatalogError> {
+    /// Whether a table's files are its own alone: `gc.enabled=false` says that they may belong to others.
+    async fn may_delete_files(&self, metadata_location: &str) -> Result<bool, CatalogError> {
         let document = match self.documents.table(metadata_location).await.map_err(CatalogError::from) {
             // Somebody has begun to delete the table by hand; its folders are its own all the same.
-            Err(CatalogError::FileMissing(_)) => return Ok(Some(Vec::new())),
+            Err(CatalogError::FileMissing(_)) => return Ok(true),
             document => document?,
         };
-        let metadata = document.parsed();
-        if !properties::allows_deletion(metadata.properties()) {
-            return Ok(None);
-        }
-        Ok(Some(Folders::by_table(warehouse, metadata)?.spelled_otherwise()))
+        Ok(properties::allows_deletion(document.parsed().properties()))
     }
 }
 

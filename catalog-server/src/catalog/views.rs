@@ -84,12 +84,12 @@ impl Catalog {
         let location = file_name::first_location(metadata.location(), metadata.properties(), id::random());
         let metadata = Arc::new(metadata);
         let document = self.made_view(size_bytes, &location, &metadata).await;
-        self.write_file(&document).await?;
+        self.write_file(&document, &folders).await?;
         let place = Place { namespace_id: namespace.namespace_id, name: &identifier.name };
         let inserted = self
             .insert_view(context, warehouse, identifier, place, &location, &metadata, &folders, "create-view")
             .await;
-        self.keep_written(document, inserted).await
+        self.keep_written(document, &folders, inserted).await
     }
 
     /// Takes an existing metadata file into the catalog as a view.
@@ -105,7 +105,12 @@ impl Catalog {
         if let Some(found) = self.find_object(warehouse, identifier).await? {
             return Err(name_taken(TabularKind::View, found.kind, identifier));
         }
-        super::locations::inside(warehouse, "metadata location", metadata_location)?;
+        let checked = self
+            .check_file(warehouse, None, &Folders::default(), "metadata location", metadata_location)
+            .await;
+        if let Err(error) = checked {
+            return Err(self.unless_name_taken(warehouse, identifier, TabularKind::View, error).await);
+        }
         let document = self.documents.view(metadata_location).await.map_err(CatalogError::foreign)?;
         let metadata = document.parsed();
         let (checked, json) = (metadata.clone(), document.json());
@@ -114,11 +119,6 @@ impl Catalog {
             CatalogError::Invalid(format!("the metadata file `{metadata_location}` cannot be used: {error}"))
         })?;
         let folders = Folders::by_view(warehouse, metadata)?;
-        let checked =
-            self.check_file(warehouse, None, &folders, "metadata location", metadata_location).await;
-        if let Err(error) = checked {
-            return Err(self.unless_name_taken(warehouse, identifier, TabularKind::View, error).await);
-        }
         let place = Place { namespace_id: namespace.namespace_id, name: &identifier.name };
         self.insert_view(
             context,
@@ -187,10 +187,10 @@ impl Catalog {
         );
         let metadata = Arc::new(metadata);
         let document = self.made_view(size_bytes, &location, &metadata).await;
-        self.write_file(&document).await?;
+        self.write_file(&document, &folders).await?;
         let swapped =
             self.swap_view(context, warehouse, identifier, &found, &location, &metadata, &folders).await;
-        self.keep_written(document, swapped).await
+        self.keep_written(document, &folders, swapped).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "one transaction, told everything it records")]
@@ -264,10 +264,11 @@ impl Catalog {
     async fn keep_written(
         &self,
         document: Arc<Document<ViewMetadata>>,
+        folders: &Folders,
         outcome: Result<(), CatalogError>,
     ) -> Result<Answer, CatalogError> {
         if let Err(error) = outcome {
-            self.discard_file(document.location(), &error).await;
+            self.discard_file(document.location(), folders, &error).await;
             return Err(error);
         }
         let served = document.served().clone();

@@ -66,12 +66,13 @@ impl Catalog {
         if let Some(row) = warehouses::find(&self.db, &wanted.name).await? {
             let warehouse = self.remember(row, wanted.scan_planning_mode)?;
             check_configured(&warehouse, wanted)?;
-            self.files.prepare_folder(&warehouse.location.to_string()).await?;
+            self.files.prepare_root(&warehouse.location).await?;
             return Ok(warehouse);
         }
         let location = wanted.location.as_deref().unwrap_or(default_location);
         let location = Location::parse(location).map_err(|error| CatalogError::Invalid(error.to_string()))?;
-        self.files.prepare_folder(&location.to_string()).await?;
+        self.files.add_root(&location);
+        self.files.prepare_root(&location).await?;
         let now_ms = self.clock.now_ms();
         let text = location.to_string();
         let new = NewWarehouse {
@@ -88,6 +89,11 @@ impl Catalog {
             Some(row) => self.remember(row, wanted.scan_planning_mode),
             None => Err(CatalogError::Internal(format!("warehouse `{}` was not created", wanted.name))),
         }
+    }
+
+    /// Whether the catalog is as good as new.
+    pub async fn has_no_warehouse(&self) -> Result<bool, CatalogError> {
+        Ok(warehouses::list(&self.db, None, 1).await?.is_empty())
     }
 
     /// The warehouse that `name` means: its name, or `name@instant`.
@@ -155,6 +161,7 @@ impl Catalog {
     fn remember(&self, row: WarehouseRow, planning: ScanPlanningMode) -> Result<Warehouse, CatalogError> {
         let location = Location::parse(&row.location)
             .map_err(|error| CatalogError::Internal(format!("warehouse `{}`: {error}", row.name)))?;
+        self.files.add_root(&location);
         let warehouse = Warehouse {
             id: row.warehouse_id,
             name: row.name.clone().into(),

@@ -4,8 +4,10 @@
 
 use futures::future::try_join_all;
 use serde_json::json;
+use storage::error::StorageError;
 use table_core::metadata::table::TableMetadata;
 
+use crate::storage::OwnFiles;
 use crate::storage::documents::{Content, Document, Served};
 use crate::store::jobs;
 use crate::store::tabulars::{self, CreateTabular, NewTabular, Place, Pointer, Tabular, TabularKind};
@@ -31,12 +33,15 @@ impl Catalog {
         drafts: Vec<Draft>,
         origin: Origin,
     ) -> Result<Vec<Served>, CatalogError> {
-        let written =
-            try_join_all(drafts.iter().filter_map(Draft::next).map(|next| self.write_file(&next.document)))
-                .await;
-        let lists = drafts.iter().filter_map(Draft::list);
-        let listed =
-            try_join_all(lists.map(|(path, content)| self.files.write_new(path, content.clone()))).await;
+        let written = try_join_all(
+            drafts.iter().filter_map(Draft::next).map(|next| self.write_file(&next.document, &next.folders)),
+        )
+        .await;
+        let lists = drafts.iter().filter_map(|draft| draft.next().zip(draft.list()));
+        let listed = try_join_all(lists.map(async |(next, (path, content))| {
+            self.own_files(&next.folders).write_new(path, content.clone()).await
+        }))
+        .await;
         let swapped = match written.and(listed.map_err(CatalogError::from)) {
             Ok(_) => self.swap(context, warehouse, &drafts, origin).await,
             Err(error) => Err(error),
@@ -47,11 +52,12 @@ impl Catalog {
                 Ok(self.keep(drafts).await)
             }
             Err(error) => {
-                for next in drafts.iter().filter_map(Draft::next) {
-                    self.discard_file(next.document.location(), &error).await;
-                }
-                for (path, _) in drafts.iter().filter_map(Draft::list) {
-                    self.discard_file(path, &error).await;
+                for draft in &drafts {
+                    let Some(next) = draft.next() else { continue };
+                    self.discard_file(next.document.location(), &next.folders, &error).await;
+                    if let Some((path, _)) = draft.list() {
+                        self.discard_file(path, &next.folders, &error).await;
+                    }
                 }
                 Err(error)
             }
@@ -63,25 +69,34 @@ impl Catalog {
     async fn restore(&self, drafts: &[Draft]) -> Result<(), CatalogError> {
         for draft in drafts {
             if let Draft::Create { next, .. } = draft
-                && self.files.is_gone(next.document.location())
+                && self.files.is_gone(next.document.location()).await
             {
-                self.write_file(&next.document).await?;
+                self.write_file(&next.document, &next.folders).await?;
             }
         }
         Ok(())
     }
 
     /// Writes a document's file.
-    pub(super) async fn write_file<T: Content>(&self, document: &Document<T>) -> Result<(), CatalogError> {
-        Ok(self.files.write_new(document.location(), document.file_content()?).await?)
+    pub(super) async fn write_file<T: Content>(
+        &self,
+        document: &Document<T>,
+        folders: &Folders,
+    ) -> Result<(), CatalogError> {
+        Ok(self.own_files(folders).write_new(document.location(), document.file_content()?).await?)
     }
 
     /// Deletes a file that was written for nothing; keeps it when nobody knows.
-    pub(super) async fn discard_file(&self, location: &str, because: &CatalogError) {
-        if matches!(because, CatalogError::OutcomeUnknown(_)) {
+    pub(super) async fn discard_file(&self, location: &str, folders: &Folders, because: &CatalogError) {
+        // A file system that does not answer would only be waited for once more; the next expiry finds the file.
+        if matches!(because, CatalogError::OutcomeUnknown(_)) || because.is_file_system_silent() {
             return;
         }
-        if let Err(error) = self.files.delete(location).await {
+        // The file of somebody else that was there before.
+        if matches!(because, CatalogError::File(StorageError::AlreadyExists(_))) {
+            return;
+        }
+        if let Err(error) = self.own_files(folders).delete(location).await {
             tracing::warn!(location, %error, "an unused metadata file stays behind");
         }
     }
@@ -219,6 +234,11 @@ impl Catalog {
             self.documents.keep_table(next.document).await;
         }
         all_served
+    }
+
+    /// The files in the folders of a table or view.
+    pub(super) fn own_files(&self, folders: &Folders) -> OwnFiles {
+        self.files.own(folders.as_slice())
     }
 }
 

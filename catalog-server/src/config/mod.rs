@@ -34,6 +34,8 @@ pub struct Config {
     pub database_url: Option<String>,
     /// Connections to PostgreSQL held at the most.
     pub database_connections: u32,
+    /// Whether an empty SQLite database is right although the warehouse's folder holds tables.
+    pub new_catalog: bool,
     /// The warehouse that the first start creates.
     pub warehouse: Warehouse,
     /// What a request may cost.
@@ -60,6 +62,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8181)),
             database_url: None,
             database_connections: 16,
+            new_catalog: false,
             warehouse: Warehouse::default(),
             limits: Limits::default(),
             cache: Cache::default(),
@@ -85,6 +88,9 @@ pub struct Flags {
     /// See [`Config::database_url`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_url: Option<String>,
+    /// See [`Config::new_catalog`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_catalog: Option<bool>,
 }
 
 /// Why a configuration cannot be used.
@@ -128,10 +134,13 @@ impl Config {
 
     /// The database's URL, with the default filled in.
     pub fn database_url(&self) -> String {
-        match &self.database_url {
-            Some(url) => url.clone(),
-            None => format!("sqlite://{}", self.data_dir.join("firn.db").display()),
+        if let Some(url) = &self.database_url {
+            return url.clone();
         }
+        // In a URL, these begin an encoded character, the parameters and the fragment.
+        let path = self.data_dir.join("firn.db").display().to_string();
+        let path = path.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+        format!("sqlite://{path}")
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -171,6 +180,12 @@ mod tests {
         assert_eq!(config.listen.to_string(), "127.0.0.1:8181");
         assert_eq!(config.database_url(), "sqlite://./firn-data/firn.db");
         assert_eq!(config.warehouse.name, "main");
+    }
+
+    #[test]
+    fn the_default_database_lies_in_the_data_directory_whatever_that_is_called() {
+        let config = Config { data_dir: PathBuf::from("/srv/100%/a?b#c d"), ..Config::default() };
+        assert_eq!(config.database_url(), "sqlite:///srv/100%25/a%3Fb%23c d/firn.db");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use catalog_server::storage::Files;
+use catalog_server::storage::{DEADLINE, Files};
 use serde::Serialize;
 use serde_json::{Value, json};
 use table_core::manifest::entry::{Content, File};
@@ -236,6 +236,6 @@ fn named(metadata: &TableMetadata, spec_id: i64, values: &Value) -> Value {
 }
 
 async fn read(location: &str) -> anyhow::Result<Bytes> {
-    let reading = Files.read(location, MANIFEST_BYTES_MAX).await;
+    let reading = Files::of_process(DEADLINE).read(location, MANIFEST_BYTES_MAX).await;
     reading.context("the catalog does not plan scans, so its manifests have to be read from here")
 }

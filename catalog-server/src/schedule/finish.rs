@@ -13,6 +13,8 @@ use super::Schedule;
 use super::automatic::{Automatic, EVALUATE, RANK_EVALUATE, Subject};
 use super::jobs::lost;
 
+/// The action after which unused metadata files are looked for.
+const EXPIRE: &str = "expire-snapshots";
 /// A table that is written to all the time is looked at every minute; so many of these looks are remembered.
 const EVALUATIONS_KEPT: u32 = 20;
 
@@ -92,7 +94,26 @@ impl Schedule {
         if let Some(follow_up) = follow_up {
             self.queue_follow_up(&mut tx, follow_up, state).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        if state == JobState::Succeeded {
+            self.after_success(lease.job_id).await;
+        }
+        Ok(())
+    }
+
+    /// What an expiry cannot do by itself, because only the catalog knows what it ever pointed to.
+    async fn after_success(&self, job_id: Uuid) {
+        let removed = async {
+            let job = self.require_job(job_id).await?;
+            let name = if job.action == EXPIRE { self.name_of(&job).await? } else { None };
+            let Some(table) = name else { return Ok(0) };
+            let warehouse = self.catalog.find_warehouse(&table.warehouse).await?;
+            self.catalog.remove_unused_metadata(&warehouse, &table.identifier).await
+        };
+        if let Err(error) = removed.await {
+            let error: CatalogError = error;
+            tracing::warn!(job.id = %job_id, %error, "cannot look for unused metadata files; the next expiry does");
+        }
     }
 
     /// Reads what it takes to queue what follows. `None` if nothing does, or the table is gone.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use table_core::location::Location;
 use table_core::rewrite::policy::Policy;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -10,6 +11,7 @@ use uuid::Uuid;
 use crate::catalog::conclude::Change;
 use crate::catalog::context::Context;
 use crate::catalog::error::CatalogError;
+use crate::catalog::locations::Folders;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouses::Warehouse;
 use crate::id;
@@ -28,6 +30,9 @@ const NOTE: &str = "note";
 /// What came of a compaction may name files that could not be read.
 const UNREADABLE: &str = "unreadable";
 const EXPIRE_SNAPSHOTS: &str = "expire-snapshots";
+/// What a note may name: a copy of the table's metadata from before an expiry, and how its name begins.
+const NOTED_COPY: &str = "expiring";
+const COPY_PREFIX: &str = "expiring-";
 /// What becomes of a job whose table is gone.
 pub(super) const TABLE_DROPPED: &str = "its table was dropped";
 /// What somebody asks for by hand is done before all else.
@@ -54,6 +59,10 @@ pub struct Leased {
     pub leftovers: Vec<String>,
     /// Files of the table that its last compaction could not read, as that told of them.
     pub unreadable: Option<Value>,
+    /// The folder of the table's warehouse.
+    pub warehouse_location: String,
+    /// The folders that are the table's own.
+    pub folders: Folders,
 }
 
 /// A table's name, with its warehouse.
@@ -177,10 +186,14 @@ impl Schedule {
     pub async fn lease_job(&self, worker: &str) -> Result<Option<Leased>, CatalogError> {
         for _ in 0..LEASE_TRIES {
             let Some(job) = self.try_lease(worker).await? else { return Ok(None) };
-            let leftovers = jobs::list_outputs(&self.db, job.job_id, job.attempt, "", LEFTOVERS_MAX).await?;
             if let Some(table) = self.name_of(&job).await? {
                 let unreadable = self.unreadable(&job).await?;
-                return Ok(Some(Leased { job, table, leftovers, unreadable }));
+                let folders = self.catalog.claimed_folders(job.tabular_id.0).await?;
+                let leftovers = self.leftovers(&job, &folders).await?;
+                let warehouse = self.catalog.find_warehouse(&table.warehouse).await?;
+                let job = without_foreign_note(job, &folders);
+                let warehouse_location = warehouse.location.normal().to_owned();
+                return Ok(Some(Leased { job, table, leftovers, unreadable, warehouse_location, folders }));
             }
             let gone = Finished::Failed(TABLE_DROPPED.to_owned(), None);
             self.finish_job(held(&job, worker), gone).await?;
@@ -232,13 +245,62 @@ impl Schedule {
         Ok(Job { progress: Some(progress), ..job })
     }
 
+    /// What former attempts were about to write in the table's own folders. The rest is forgotten: a table may have lost a folder
+    /// since it was told, or it was told by a server that did not look.
+    async fn leftovers(&self, job: &Job, folders: &Folders) -> Result<Vec<String>, CatalogError> {
+        let told = jobs::list_outputs(&self.db, job.job_id, job.attempt, "", LEFTOVERS_MAX).await?;
+        let (own, foreign): (Vec<_>, Vec<_>) = told.into_iter().partition(|path| is_own(folders, path));
+        if !foreign.is_empty() {
+            tracing::warn!(job.id = %job.job_id, count = foreign.len(), "files that are not the table's own stay as they are");
+            let mut tx = self.db.write(self.clock.now_ms()).await?;
+            jobs::forget_outputs(&mut tx, job.job_id, &foreign).await?;
+            tx.commit().await?;
+        }
+        Ok(own)
+    }
+
+    /// Which folder around a file a job may read although it is not its table's own; `None` if it may not read the file.
+    pub async fn readable_folder(
+        &self,
+        lease: JobLease<'_>,
+        file: &str,
+    ) -> Result<Option<String>, CatalogError> {
+        let file = Location::parse_file(file).map_err(|error| CatalogError::Invalid(error.to_string()))?;
+        let job = self.require_leased(lease).await?;
+        let Some(table) = self.name_of(&job).await? else { return Ok(None) };
+        let warehouse = self.catalog.find_warehouse(&table.warehouse).await?;
+        let folder = self.catalog.free_folder(&warehouse, job.tabular_id, &file).await?;
+        Ok(folder.map(|folder| folder.normal().to_owned()))
+    }
+
+    /// The job of a lease. Fails if it is not the worker's any more.
+    async fn require_leased(&self, lease: JobLease<'_>) -> Result<Job, CatalogError> {
+        let job = self.require_job(lease.job_id).await?;
+        let is_leased = job.state == JobState::Running
+            && job.attempt == lease.attempt
+            && job.worker.as_deref() == Some(lease.worker);
+        if is_leased { Ok(job) } else { Err(lost(lease)) }
+    }
+
     /// How long a job is a worker's without a heartbeat, in milliseconds.
     pub fn lease_ms(&self) -> i64 {
         i64::from(self.settings.lease_ms)
     }
 
     /// Prolongs a lease, and tells whether the job is to stop.
+    ///
+    /// Fails if the progress has a note that names a file outside of the table's folders: whoever takes the job over goes by it.
     pub async fn heartbeat(&self, lease: JobLease<'_>, progress: Option<&str>) -> Result<bool, CatalogError> {
+        if let Some(note) = progress.and_then(note_in) {
+            let job = self.require_leased(lease).await?;
+            let folders = self.catalog.claimed_folders(job.tabular_id.0).await?;
+            if !is_own_note(&folders, &note) {
+                return Err(CatalogError::Invalid(
+                    "Invalid note: it may only name a copy of the table's metadata in a folder that is the table's own"
+                        .to_owned(),
+                ));
+            }
+        }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         let cancel = jobs::extend(&mut tx, lease, self.lease_ms(), progress).await?;
         tx.commit().await?;
@@ -246,12 +308,23 @@ impl Schedule {
     }
 
     /// Keeps and forgets files of a job.
+    ///
+    /// Fails if a file to keep does not lie in the table's own folders: it may be deleted if the worker falls silent.
     pub async fn note_outputs(
         &self,
         lease: JobLease<'_>,
         add: &[String],
         forget: &[String],
     ) -> Result<(), CatalogError> {
+        if !add.is_empty() {
+            let job = self.require_leased(lease).await?;
+            let folders = self.catalog.claimed_folders(job.tabular_id.0).await?;
+            if let Some(foreign) = add.iter().find(|path| !is_own(&folders, path)) {
+                return Err(CatalogError::Invalid(format!(
+                    "Invalid output `{foreign}`: it does not lie in a folder that is the table's own"
+                )));
+            }
+        }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         // Also when there is nothing to add: whether the job is still the worker's is found out here.
         if !jobs::add_outputs(&mut tx, lease, add).await? {
@@ -291,11 +364,46 @@ impl Schedule {
         Ok(pruned)
     }
 
-    async fn name_of(&self, job: &Job) -> Result<Option<TableName>, CatalogError> {
+    pub(super) async fn name_of(&self, job: &Job) -> Result<Option<TableName>, CatalogError> {
         let Some(name) = tabulars::find_name(&self.db, job.tabular_id).await? else { return Ok(None) };
         let namespace = Namespace::from_path(&name.namespace_path)?;
         Ok(Some(TableName { warehouse: name.warehouse, identifier: Identifier::new(namespace, name.name)? }))
     }
+}
+
+/// Whether a file lies in one of some folders.
+fn is_own(folders: &Folders, path: &str) -> bool {
+    Location::parse_file(path).is_ok_and(|file| {
+        let is_inside = |folder: &Location| folder.contains(&file) && *folder != file;
+        folders.as_slice().iter().any(is_inside)
+    })
+}
+
+/// The note in what a worker tells of how far it is.
+fn note_in(progress: &str) -> Option<Value> {
+    let mut progress = serde_json::from_str::<Value>(progress).ok()?;
+    progress.get_mut(NOTE).map(Value::take).filter(|note| !note.is_null())
+}
+
+/// Whether a note names nothing but a copy of the table's metadata in the table's own folders.
+fn is_own_note(folders: &Folders, note: &Value) -> bool {
+    let is_copy = |path: &str| path.rsplit('/').next().is_some_and(|name| name.starts_with(COPY_PREFIX));
+    note.as_object().is_some_and(|note| {
+        note.iter().all(|(name, value)| {
+            name == NOTED_COPY && value.as_str().is_some_and(|path| is_copy(path) && is_own(folders, path))
+        })
+    })
+}
+
+/// The job without a note that names what is not its table's: a server that did not look may have kept it.
+fn without_foreign_note(job: Job, folders: &Folders) -> Job {
+    let is_foreign =
+        job.progress.as_deref().and_then(note_in).is_some_and(|note| !is_own_note(folders, &note));
+    if !is_foreign {
+        return job;
+    }
+    tracing::warn!(job.id = %job.job_id, "a former job's note names what is not the table's own; it is not passed on");
+    Job { progress: None, ..job }
 }
 
 /// A line of the audit trail about a job; `table` begins with its warehouse.

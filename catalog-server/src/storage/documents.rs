@@ -9,6 +9,8 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use storage::error::StorageError;
+use storage::local::{FileState, Stamp};
 use table_core::metadata::clock::CLOCK_SKEW_MAX_MS;
 use table_core::metadata::error::MetadataError;
 use table_core::metadata::file_name;
@@ -19,7 +21,7 @@ use crate::clock::Clock;
 use crate::config::ScanPlanningMode;
 
 use super::turns::Turns;
-use super::{ENTRY_BYTES, FileError, FileState, Files, Stamp};
+use super::{ENTRY_BYTES, Files};
 
 /// What a document takes beside what grows with its text.
 const DOCUMENT_BYTES: usize = 1 << 10;
@@ -116,7 +118,7 @@ pub struct Served {
 pub enum DocumentError {
     /// The file could not be read.
     #[error(transparent)]
-    File(Arc<FileError>),
+    File(Arc<StorageError>),
     /// The file is not a document that can be used.
     #[error("the metadata file `{location}` cannot be used: {reason}")]
     Malformed {
@@ -153,18 +155,18 @@ impl Documents {
 
     /// Keeps a table document that was just written.
     pub async fn keep_table(&self, document: Arc<Document<TableMetadata>>) {
-        self.note_stamp(&document);
+        self.note_stamp(&document).await;
         keep(&self.tables, document).await;
     }
 
     /// Keeps a view document that was just written.
     pub async fn keep_view(&self, document: Arc<Document<ViewMetadata>>) {
-        self.note_stamp(&document);
+        self.note_stamp(&document).await;
         keep(&self.views, document).await;
     }
 
-    fn note_stamp<T: Content>(&self, document: &Document<T>) {
-        if let FileState::Present(stamp) = self.files.state(&document.location) {
+    async fn note_stamp<T: Content>(&self, document: &Document<T>) {
+        if let FileState::Present(stamp) = self.files.state(&document.location).await {
             document.stamp.get_or_init(|| stamp);
         }
     }
@@ -183,12 +185,12 @@ impl Documents {
             return self.read(cache, location).await;
         };
         // Somebody who deletes or damages a table's files must hear of it from every load, not only from cold ones.
-        let is_current = match self.files.state(location) {
+        let is_current = match self.files.state(location).await {
             FileState::Unknown => true,
             FileState::Present(stamp) => *document.stamp.get_or_init(|| stamp) == stamp,
             FileState::Gone => {
                 cache.invalidate(location).await;
-                return Err(DocumentError::File(Arc::new(FileError::NotFound(location.to_owned()))));
+                return Err(DocumentError::File(Arc::new(StorageError::NotFound(location.to_owned()))));
             }
         };
         // Only if this server's own clock was ahead and has been set back since.
@@ -208,7 +210,7 @@ impl Documents {
         metrics::counter!("firn_metadata_cache_misses_total").increment(1);
         // Requests for the same document wait for one read.
         let document = cache.try_get_with_by_ref(location, async {
-            let before = self.files.state(location);
+            let before = self.files.state(location).await;
             let bytes = self.files.read(location, self.limit_bytes).await.map_err(Arc::new)?;
             let document = self.decoded(location, bytes).await?;
             if let FileState::Present(stamp) = before {
@@ -247,8 +249,8 @@ impl Documents {
     }
 }
 
-impl From<Arc<FileError>> for DocumentError {
-    fn from(error: Arc<FileError>) -> Self {
+impl From<Arc<StorageError>> for DocumentError {
+    fn from(error: Arc<StorageError>) -> Self {
         Self::File(error)
     }
 }

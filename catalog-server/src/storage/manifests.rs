@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use storage::error::StorageError;
 use table_core::manifest::error::ManifestError;
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list::{self, ManifestFile};
 
-use super::ENTRY_BYTES;
 use super::documents::DocumentError;
 use super::turns::Turns;
-use super::{FileError, Files};
+use super::{ENTRY_BYTES, Files};
 
 /// Reads and keeps manifests and manifest lists.
 pub struct Manifests {
@@ -88,10 +88,12 @@ impl Manifests {
         let decoded = self.files.read_as(location, limit_bytes, move |bytes| decode(&bytes, limit_bytes));
         match decoded.await.map_err(Arc::new)? {
             Ok(decoded) => Ok(Arc::new(decoded)),
-            Err(ManifestError::TooLarge { .. }) => Err(DocumentError::File(Arc::new(FileError::TooLarge {
-                location: location.to_owned(),
-                limit_bytes,
-            }))),
+            Err(ManifestError::TooLarge { .. }) => {
+                Err(DocumentError::File(Arc::new(StorageError::TooLarge {
+                    location: location.to_owned(),
+                    limit_bytes,
+                })))
+            }
             Err(error) => {
                 Err(DocumentError::Malformed { location: location.to_owned(), reason: error.to_string() })
             }
@@ -136,7 +138,8 @@ mod tests {
     #[tokio::test]
     async fn room_is_made_before_the_next_manifest_comes() {
         let folder = tempfile::tempdir().unwrap();
-        let manifests = Manifests::new(Files, 8 << 10, 1 << 20);
+        let files = Files::of_process(std::time::Duration::from_secs(60));
+        let manifests = Manifests::new(files, 8 << 10, 1 << 20);
         let weight = |path: &str, manifest: &Manifest| ENTRY_BYTES + path.len() + manifest.held_bytes();
         let mut read = 0;
         for number in 0..50 {

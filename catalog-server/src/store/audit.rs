@@ -1,6 +1,6 @@
 //! Who did what, when, and what came of it. Written in the transaction it tells of.
 
-use sqlx::{query, query_as};
+use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
 
 use super::db::Db;
@@ -101,6 +101,13 @@ pub async fn record(tx: &mut Tx, new: &NewAuditEntry<'_>) -> Result<(), StoreErr
             .bind(new.detail)
     )
     .map(drop)
+}
+
+/// What was done to an object first, such as `create-table`.
+pub async fn find_first_action(db: &Db, object_id: Uuid) -> Result<Option<String>, StoreError> {
+    const SQL: &str = "SELECT action FROM audit WHERE object_id = $1 ORDER BY at_ms, audit_id LIMIT 1";
+
+    fetch_optional!(db, query_scalar::<_, String>(SQL).bind(object_id))
 }
 
 /// Up to `limit` lines, newest first.

@@ -66,7 +66,7 @@ pub struct PoolStats {
 }
 
 pub(super) enum Backend {
-    Sqlite(Sqlite),
+    Sqlite(Box<Sqlite>),
     Postgres(Postgres),
 }
 
@@ -88,7 +88,7 @@ impl Db {
     /// [`StoreError::Unsupported`] for another scheme or a PostgreSQL older than 15.
     pub async fn connect(url: &str, options: &DbOptions) -> Result<Self, StoreError> {
         let backend = match url.split_once("://") {
-            Some(("sqlite", _)) => Backend::Sqlite(Sqlite::open(url, options).await?),
+            Some(("sqlite", _)) => Backend::Sqlite(Box::new(Sqlite::open(url, options).await?)),
             Some(("postgres" | "postgresql", _)) => Backend::Postgres(Postgres::open(url, options).await?),
             _ => {
                 return Err(StoreError::Unsupported(
@@ -180,6 +180,14 @@ impl Db {
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.reclaim().await,
             Backend::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// The file of a SQLite database.
+    pub fn file(&self) -> Option<&std::path::Path> {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => Some(&sqlite.path),
+            Backend::Postgres(_) => None,
         }
     }
 

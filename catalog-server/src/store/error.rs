@@ -40,6 +40,18 @@ pub enum StoreError {
         directory: PathBuf,
     },
 
+    /// The SQLite file is not what was written.
+    #[error(
+        "the database file `{}` is damaged ({reason}); restore a backup of it, and leave the warehouse's files as they are",
+        path.display()
+    )]
+    Damaged {
+        /// Where it is.
+        path: PathBuf,
+        /// What SQLite says.
+        reason: String,
+    },
+
     /// The database named cannot be used, and trying again will not help.
     #[error("{0}")]
     Unsupported(String),

@@ -59,6 +59,19 @@ pub const LAST_OF_NAME: &str = "
     SELECT MAX(valid_to_ms) FROM tabular_history
     WHERE namespace_id = $1 AND name = $2 AND valid_to_ms < $3";
 
+/// Whether a table or view ever pointed to a metadata file.
+pub async fn was_pointer(
+    db: &Db,
+    tabular_id: TabularId,
+    metadata_location: &str,
+) -> Result<bool, StoreError> {
+    const SQL: &str = "
+        SELECT 1 FROM pointer_history WHERE tabular_id = $1 AND metadata_location = $2 LIMIT 1";
+
+    let found = fetch_optional!(db, query_scalar::<_, i32>(SQL).bind(tabular_id).bind(metadata_location))?;
+    Ok(found.is_some())
+}
+
 /// Up to `limit` pointers a table or view has had, newest first, those older than the one numbered
 /// `before`. A dropped one keeps its history.
 pub async fn list_pointers(

@@ -112,6 +112,48 @@ pub async fn find_holder(
     fetch_optional!(db, query_scalar::<_, String>(sql).bind(warehouse_id).bind(owner_id).bind(&folders))
 }
 
+/// Whether somebody besides `owner_id` holds the folder, one around it, or one inside it.
+pub async fn is_shared(
+    db: &Db,
+    warehouse_id: WarehouseId,
+    prefix: &str,
+    owner_id: Uuid,
+) -> Result<bool, StoreError> {
+    let sql = if db.kind() == DbKind::Postgres { OVERLAPPING_POSTGRES } else { OVERLAPPING };
+    let above: Vec<&str> = ancestors(prefix).collect();
+    let above = to_json(&above);
+    let end = successor(prefix);
+    let found = fetch_optional!(
+        db,
+        query_as::<_, (String, Uuid)>(sql)
+            .bind(warehouse_id)
+            .bind(owner_id)
+            .bind(&above)
+            .bind(prefix)
+            .bind(&end)
+    )?;
+    Ok(found.is_some())
+}
+
+/// Changes how a folder that `owner_id` holds is spelled. Nothing happens if it does not hold `from`.
+pub async fn respell(tx: &mut Tx, owner_id: Uuid, from: &str, to: &str) -> Result<(), StoreError> {
+    const COPY: &str = "
+        INSERT INTO locations (warehouse_id, prefix, owner_id)
+        SELECT warehouse_id, $3, owner_id FROM locations WHERE owner_id = $1 AND prefix = $2
+        ON CONFLICT (warehouse_id, prefix) DO NOTHING";
+    const FORGET: &str = "DELETE FROM locations WHERE owner_id = $1 AND prefix = $2";
+
+    execute!(tx, query(COPY).bind(owner_id).bind(from).bind(to))?;
+    execute!(tx, query(FORGET).bind(owner_id).bind(from)).map(drop)
+}
+
+/// The tables and views whose location has a percent sign in it, with that location.
+pub async fn list_encoded(db: &Db) -> Result<Vec<(Uuid, String)>, StoreError> {
+    const SQL: &str = "SELECT tabular_id, location FROM tabulars WHERE location LIKE '%!%%' ESCAPE '!'";
+
+    fetch_all!(db, query_as::<_, (Uuid, String)>(SQL))
+}
+
 /// What `owner_id` holds.
 pub async fn list(db: &Db, owner_id: Uuid) -> Result<Vec<String>, StoreError> {
     const SQL: &str = "SELECT prefix FROM locations WHERE owner_id = $1 ORDER BY prefix";

@@ -1,7 +1,7 @@
 //! SQLite: one file, one process, one writer. Reads never wait for the writer (write-ahead log).
 
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use sqlx::migrate::Migrator;
@@ -10,7 +10,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection, SqlitePool, Transaction, query, query_as, query_scalar};
 
-use crate::folders;
+use storage::folders;
 
 use super::db::DbOptions;
 use super::error::StoreError;
@@ -38,6 +38,8 @@ pub(super) struct Sqlite {
     /// The time of transactions. Advanced under the write lock, so that the order of commits is the
     /// order of their times even if the clock is set back.
     pub(super) timeline: Box<Timeline>,
+    /// Where it lies.
+    pub(super) path: PathBuf,
     /// Held locked for as long as the database is open; the system releases it with the process.
     _lock: File,
 }
@@ -75,7 +77,17 @@ impl Sqlite {
                 Ok(!connection.is_in_transaction())
             })
         });
-        let write = write_pool.connect_with(write).await?;
+        let path = file.get_filename().to_owned();
+        let damaged =
+            |error: sqlx::Error| match error.as_database_error().and_then(sqlx::error::DatabaseError::code) {
+                // SQLITE_CORRUPT and SQLITE_NOTADB.
+                Some(code) if matches!(code.as_ref(), "11" | "26") => {
+                    StoreError::Damaged { path: path.clone(), reason: error.to_string() }
+                }
+                _ => StoreError::from(error),
+            };
+        let write = write_pool.connect_with(write).await.map_err(&damaged)?;
+        check_pages(&write, &path, damaged).await?;
         let read = pool.max_connections(options.connections).connect_with(file.read_only(true)).await?;
 
         Ok(Self {
@@ -83,6 +95,7 @@ impl Sqlite {
             write,
             pointers: PointerCache::new(options.pointer_cache_entries),
             timeline: Box::default(),
+            path,
             _lock: lock,
         })
     }
@@ -194,6 +207,26 @@ impl Sqlite {
         }
         Ok(())
     }
+}
+
+/// A larger database is not read as a whole at every start: that takes more than a second for each gigabyte.
+const CHECKED_BYTES_MAX: u64 = 256 << 20;
+
+/// Looks through all pages of the database, unless it is large.
+async fn check_pages(
+    pool: &SqlitePool,
+    path: &Path,
+    damaged: impl Fn(sqlx::Error) -> StoreError,
+) -> Result<(), StoreError> {
+    const SIZE: &str = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
+    const CHECK: &str = "PRAGMA quick_check(1)";
+
+    let size: i64 = query_scalar(SIZE).fetch_one(pool).await.map_err(&damaged)?;
+    if u64::try_from(size).unwrap_or(0) > CHECKED_BYTES_MAX {
+        return Ok(());
+    }
+    let found: String = query_scalar(CHECK).fetch_one(pool).await.map_err(&damaged)?;
+    if found == "ok" { Ok(()) } else { Err(StoreError::Damaged { path: path.to_owned(), reason: found }) }
 }
 
 /// Takes the lock file beside the database, creating the directory if need be. SQLite itself would

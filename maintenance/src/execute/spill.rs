@@ -30,11 +30,12 @@ impl<'a> Spill<'a> {
 
     /// Writes rows. Fails if there is more than the budget allows.
     pub(super) fn write(&self, batches: impl IntoIterator<Item = RecordBatch>) -> Result<Run, JobError> {
-        let folder = self.budget.spill_folder.display().to_string();
+        // Whoever reads the job need not know the folders of the machine.
+        let folder = "the folder for temporary files (`spill-dir`)";
         let failed = |error: &dyn std::fmt::Display| {
-            JobError::storage("write", &folder)(std::io::Error::other(error.to_string()))
+            JobError::storage("write", folder)(std::io::Error::other(error.to_string()))
         };
-        let file = local::scratch(&self.budget.spill_folder).map_err(JobError::storage("write", &folder))?;
+        let file = local::scratch(&self.budget.spill_folder).map_err(JobError::storage("write", folder))?;
         let mut batches = batches.into_iter().peekable();
         let Some(first) = batches.peek() else { return Ok(Run(file)) };
         let mut writer =

@@ -1,79 +1,129 @@
-//! Files on local disks. What is written survives a power cut before anybody is told of it.
+//! Files on local disks. No operation is waited for longer than a deadline.
 
 use std::fs::{self, File};
-use std::io::{self, Error, ErrorKind, Read as _, Seek as _, SeekFrom, Write};
+use std::io::{self, ErrorKind, Write};
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
+use storage::error::StorageError;
+use storage::local::{FileState, LocalFiles, NewFile};
+use storage::place::Place;
+use storage::threads::{About, Threads};
 
 use super::{Disk, Upload};
 
-/// The file systems of this machine, for locations such as `file:///srv/warehouse/…`.
-#[derive(Debug, Clone, Copy)]
-pub struct LocalDisk;
+/// How long one operation may take: a part of a file, or the end of a large one that has to reach the disk.
+const DEADLINE: Duration = Duration::from_secs(120);
+/// Threads that wait for the file system, for all jobs of this process.
+const THREADS_MAX: usize = 64;
+/// So much is given to the file system at a time.
+const BUFFER_BYTES: usize = 1 << 20;
 
-struct LocalFile {
-    file: File,
-    path: PathBuf,
+/// The file systems of this machine, for locations such as `file:///srv/warehouse/…`. Clones share their threads.
+#[derive(Debug, Clone)]
+pub struct LocalDisk {
+    local: LocalFiles,
+    threads: Threads,
+}
+
+struct LocalUpload {
+    disk: LocalDisk,
+    location: String,
+    /// Missing after a failure.
+    file: Option<NewFile>,
+    buffer: Vec<u8>,
+}
+
+impl Default for LocalDisk {
+    fn default() -> Self {
+        LocalDisk { local: LocalFiles::default(), threads: Threads::new(THREADS_MAX, DEADLINE) }
+    }
+}
+
+impl LocalDisk {
+    fn run<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        place: &Place,
+        work: impl FnOnce(&LocalFiles, &Place) -> Result<T, StorageError> + Send + 'static,
+    ) -> io::Result<T> {
+        let (local, of_work) = (self.local.clone(), place.clone());
+        let about = About { action, location: place.as_str() };
+        self.threads.run_blocking(about, move || work(&local, &of_work)).map_err(StorageError::into_io)
+    }
 }
 
 impl Disk for LocalDisk {
-    fn read(&self, location: &str, range: Option<Range<u64>>) -> io::Result<Bytes> {
-        let path = path(location)?;
-        let Some(range) = range else { return Ok(fs::read(path)?.into()) };
-        let mut file = File::open(path)?;
-        file.seek(SeekFrom::Start(range.start))?;
-        let length = range.end.saturating_sub(range.start);
-        // Not more at once than there is, whatever was asked for.
-        let there = file.metadata()?.len().saturating_sub(range.start).min(length);
-        let mut content = Vec::with_capacity(usize::try_from(there).unwrap_or(0));
-        file.take(length).read_to_end(&mut content)?;
-        if (content.len() as u64) < length {
-            return Err(ErrorKind::UnexpectedEof.into());
+    fn read(&self, place: &Place, limit_bytes: usize) -> io::Result<Bytes> {
+        self.run("read", place, move |local, place| local.read(place, limit_bytes))
+    }
+
+    fn read_range(&self, place: &Place, range: Range<u64>) -> io::Result<Bytes> {
+        self.run("read", place, move |local, place| local.read_range(place, range))
+    }
+
+    fn create(&self, place: &Place) -> io::Result<Box<dyn Upload>> {
+        let file = self.run("write", place, LocalFiles::create)?;
+        let location = place.as_str().to_owned();
+        Ok(Box::new(LocalUpload { disk: self.clone(), location, file: Some(file), buffer: Vec::new() }))
+    }
+
+    fn version(&self, place: &Place) -> io::Result<String> {
+        match self.run("look at", place, |local, place| Ok(local.state(place)))? {
+            FileState::Present(stamp) => Ok(stamp.to_string()),
+            FileState::Gone => Err(ErrorKind::NotFound.into()),
+            FileState::Unknown => Err(io::Error::other("it cannot be looked at")),
         }
-        Ok(content.into())
     }
 
-    fn create(&self, location: &str) -> io::Result<Box<dyn Upload>> {
-        let path = path(location)?;
-        let create = || File::options().write(true).create_new(true).open(&path);
-        let file = match create() {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                path.parent().map_or(Ok(()), fs::create_dir_all)?;
-                create()?
-            }
-            created => created?,
+    fn delete(&self, place: &Place) -> io::Result<()> {
+        self.run("delete", place, LocalFiles::delete)
+    }
+}
+
+impl LocalUpload {
+    /// Gives what is in the buffer to the file system, and then does something more with the file.
+    fn hand_over(
+        &mut self,
+        then: impl FnOnce(&NewFile) -> Result<(), StorageError> + Send + 'static,
+    ) -> io::Result<()> {
+        let Some(mut file) = self.file.take() else {
+            return Err(io::Error::new(ErrorKind::BrokenPipe, "an earlier write failed"));
         };
-        Ok(Box::new(LocalFile { file, path }))
-    }
-
-    fn version(&self, location: &str) -> io::Result<String> {
-        let metadata = fs::metadata(path(location)?)?;
-        let (modified, nanos) = (metadata.mtime(), metadata.mtime_nsec());
-        Ok(format!("{} bytes of {modified}.{nanos:09}", metadata.len()))
-    }
-
-    fn delete(&self, location: &str) -> io::Result<()> {
-        fs::remove_file(path(location)?)
-    }
-}
-
-impl Upload for LocalFile {
-    fn finish(self: Box<Self>) -> io::Result<()> {
-        self.file.sync_all()?;
-        self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let about = About { action: "write", location: &self.location };
+        let work = move || {
+            file.append(&buffer)?;
+            then(&file)?;
+            buffer.clear();
+            Ok((file, buffer))
+        };
+        let (file, buffer) = self.disk.threads.run_blocking(about, work).map_err(StorageError::into_io)?;
+        self.file = Some(file);
+        self.buffer = buffer;
+        Ok(())
     }
 }
 
-impl Write for LocalFile {
+impl Upload for LocalUpload {
+    fn finish(mut self: Box<Self>) -> io::Result<()> {
+        self.hand_over(NewFile::sync)
+    }
+}
+
+impl Write for LocalUpload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.hand_over(|_| Ok(()))?;
+        }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }
 
@@ -86,46 +136,23 @@ pub fn scratch(folder: &Path) -> io::Result<ScratchFile> {
     tempfile::tempfile_in(folder)
 }
 
-/// `file:///a/b`, `file:/a/b` and `/a/b` are one place.
-fn path(location: &str) -> io::Result<PathBuf> {
-    let path = match location.strip_prefix("file:") {
-        Some(rest) => match rest.strip_prefix("//") {
-            Some(rest) => rest.strip_prefix("localhost").unwrap_or(rest),
-            None => rest,
-        },
-        None => location,
-    };
-    if path.starts_with('/') {
-        return Ok(Path::new(path).to_owned());
-    }
-    Err(Error::new(
-        ErrorKind::Unsupported,
-        "it is not a local file, and only tables on local files (`file:`) can be maintained so far",
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use storage::scope::{Reads, Scope};
+    use table_core::location::Location;
 
     use super::*;
     use crate::files::{Files, Usage};
 
     #[test]
-    fn all_spellings_of_a_local_file_are_one() {
-        for location in ["file:///a/b", "file:/a/b", "/a/b", "file://localhost/a/b"] {
-            assert_eq!(path(location).unwrap(), Path::new("/a/b"));
-        }
-        for location in ["s3://a/b", "a/b", "file://host/a"] {
-            assert_eq!(path(location).unwrap_err().kind(), ErrorKind::Unsupported, "{location}");
-        }
-    }
-
-    #[test]
     fn a_file_is_written_once_read_in_parts_and_deleted_as_often_as_wanted() {
         let folder = tempfile::tempdir().unwrap();
         let location = format!("file://{}/x/y", folder.path().display());
-        let files = Files::new(Arc::new(LocalDisk), None, Arc::new(|| 0));
+        let own = Location::parse(folder.path().to_str().unwrap()).unwrap();
+        let scope = Scope::new(Vec::new(), vec![own], Reads::Own);
+        let files = Files::new(Arc::new(LocalDisk::default()), None, Arc::new(|| 0)).within(scope);
         files.write(&location, b"hello").unwrap();
         assert!(files.write(&location, b"other").is_err());
         assert_eq!(files.read(&location).unwrap(), "hello");
@@ -135,5 +162,26 @@ mod tests {
         files.delete(&location).unwrap();
         files.delete(&location).unwrap();
         assert!(files.read(&location).is_err());
+        let other = format!("file://{}-other/x", folder.path().display());
+        assert!(
+            files.write(&other, b"").is_err() && files.delete(&other).is_err() && files.read(&other).is_err()
+        );
+        assert_eq!(files.not_own(), 1);
+    }
+
+    #[test]
+    fn a_large_file_is_handed_over_in_parts() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = format!("{}/large", folder.path().display());
+        let own = Location::parse(folder.path().to_str().unwrap()).unwrap();
+        let scope = Scope::new(Vec::new(), vec![own], Reads::Own);
+        let files = Files::new(Arc::new(LocalDisk::default()), None, Arc::new(|| 0)).within(scope);
+        let content: Vec<u8> = (0..5_u32 << 20).map(|byte| (byte % 251) as u8).collect();
+        let mut file = files.create(&location).unwrap();
+        for part in content.chunks(100_001) {
+            file.write_all(part).unwrap();
+        }
+        file.finish().unwrap();
+        assert!(files.read(&location).unwrap() == content);
     }
 }

@@ -14,23 +14,31 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
+use storage::error::StorageError;
+use storage::place::Place;
+use storage::scope::{Reads, Scope};
+use table_core::location::Location;
+use table_core::metadata::table::TableMetadata;
 
 use self::source::Source;
 use crate::error::JobError;
 
 /// Where files are kept. Every call is one request.
 pub trait Disk: Send + Sync {
-    /// Reads a file, or a part of it; a part beyond the end is an error.
-    fn read(&self, location: &str, range: Option<Range<u64>>) -> io::Result<Bytes>;
+    /// Reads a file of at most so many bytes.
+    fn read(&self, place: &Place, limit_bytes: usize) -> io::Result<Bytes>;
+
+    /// Reads a part of a file; a part beyond the end is an error.
+    fn read_range(&self, place: &Place, range: Range<u64>) -> io::Result<Bytes>;
 
     /// Begins a new file. Fails if there is one already.
-    fn create(&self, location: &str) -> io::Result<Box<dyn Upload>>;
+    fn create(&self, place: &Place) -> io::Result<Box<dyn Upload>>;
 
     /// What tells a file from a later one of its name.
-    fn version(&self, location: &str) -> io::Result<String>;
+    fn version(&self, place: &Place) -> io::Result<String>;
 
-    /// Deletes a file. One that is gone is an error of the kind [`ErrorKind::NotFound`].
-    fn delete(&self, location: &str) -> io::Result<()>;
+    /// Deletes a file. One that is gone may be an error of the kind [`ErrorKind::NotFound`].
+    fn delete(&self, place: &Place) -> io::Result<()>;
 }
 
 /// A new file in the making. One that is dropped before its end may leave something behind.
@@ -58,7 +66,14 @@ pub struct Files {
     counts: Arc<Counts>,
     pace: Option<Arc<Pace>>,
     kept: Arc<Mutex<Kept>>,
+    /// What may be touched at all.
+    scope: Scope,
+    /// Files that were to be deleted and are not the table's own.
+    not_own: Arc<AtomicU64>,
 }
+
+/// What a whole file may take: a manifest, or a copy of a table's metadata.
+const WHOLE_BYTES_MAX: usize = 1 << 30;
 
 /// Manifests and their lists, which never change: a plan reads them, and the commit soon after it once more.
 #[derive(Default)]
@@ -86,7 +101,8 @@ struct Pace {
 }
 
 impl Files {
-    /// Files on a disk, at most so many requests in a second if that is said.
+    /// Files on a disk, at most so many requests in a second if that is said. None of them may be touched; see
+    /// [`Files::within`].
     pub fn new(
         disk: Arc<dyn Disk>,
         requests_per_second: Option<u32>,
@@ -96,7 +112,8 @@ impl Files {
             let distance_us = 1_000_000 / i64::from(requests.max(1));
             Arc::new(Pace { now_ms, distance_us, next_us: AtomicI64::new(0) })
         });
-        Files { disk, counts: Arc::default(), pace, kept: Arc::default() }
+        let (counts, kept, not_own) = Default::default();
+        Files { disk, counts, pace, kept, scope: Scope::default(), not_own }
     }
 
     /// The same disk for another job: counted anew, nothing kept.
@@ -107,7 +124,25 @@ impl Files {
             counts: Arc::default(),
             pace: self.pace.clone(),
             kept: Arc::default(),
+            scope: self.scope.clone(),
+            not_own: Arc::default(),
         }
+    }
+
+    /// The same disk for the job of a table: what the scope allows, counted anew.
+    #[must_use]
+    pub fn within(&self, scope: Scope) -> Files {
+        Files { scope, ..self.counted_anew() }
+    }
+
+    /// Whether a location lies in the table's own folders.
+    pub fn owns(&self, location: &str) -> bool {
+        Location::parse_file(location).is_ok_and(|location| self.scope.owns(&location))
+    }
+
+    /// How many files were to be deleted that are not the table's own. They stay.
+    pub fn not_own(&self) -> u64 {
+        self.not_own.load(Ordering::Relaxed)
     }
 
     /// What was asked of the disk so far.
@@ -121,7 +156,13 @@ impl Files {
 
     /// Reads a whole file.
     pub fn read(&self, location: &str) -> Result<Bytes, JobError> {
-        self.read_part(location, None)
+        self.read_at_most(location, WHOLE_BYTES_MAX)
+    }
+
+    /// Reads a whole file. Fails if it is larger than that.
+    pub fn read_at_most(&self, location: &str, limit_bytes: usize) -> Result<Bytes, JobError> {
+        let place = self.scope.read(location)?;
+        self.count_read(location, || self.disk.read(&place, limit_bytes))
     }
 
     /// Reads a whole manifest or list of manifests, unless it was read before.
@@ -142,7 +183,8 @@ impl Files {
 
     /// Reads a part of a file.
     pub fn read_range(&self, location: &str, range: Range<u64>) -> Result<Bytes, JobError> {
-        self.read_part(location, Some(range))
+        let place = self.scope.read(location)?;
+        self.count_read(location, || self.disk.read_range(&place, range))
     }
 
     /// Opens a file of a known size for a reader that fetches what it needs. A small one is read at once.
@@ -152,8 +194,9 @@ impl Files {
 
     /// Begins a new file.
     pub fn create(&self, location: &str) -> Result<NewFile, JobError> {
+        let place = self.scope.write(location)?;
         self.ask();
-        let upload = self.disk.create(location).map_err(JobError::storage("write", location))?;
+        let upload = self.disk.create(&place).map_err(JobError::storage("write", location))?;
         Ok(NewFile { upload, location: location.to_owned(), counts: self.counts.clone() })
     }
 
@@ -166,14 +209,18 @@ impl Files {
 
     /// What tells a file from a later one of its name.
     pub fn version(&self, location: &str) -> Result<String, JobError> {
+        let place = self.scope.read(location)?;
         self.ask();
-        self.disk.version(location).map_err(JobError::storage("read", location))
+        self.disk.version(&place).map_err(JobError::storage("read", location))
     }
 
-    /// Deletes a file. One that is gone is no error.
+    /// Deletes a file. One that is gone is no error; one that is not the table's own stays, and is an error.
     pub fn delete(&self, location: &str) -> Result<(), JobError> {
+        let place = self.scope.write(location).inspect_err(|_| {
+            self.not_own.fetch_add(1, Ordering::Relaxed);
+        })?;
         self.ask();
-        match self.disk.delete(location) {
+        match self.disk.delete(&place) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(JobError::storage("delete", location)(error))
             }
@@ -181,9 +228,13 @@ impl Files {
         }
     }
 
-    fn read_part(&self, location: &str, range: Option<Range<u64>>) -> Result<Bytes, JobError> {
+    fn count_read(
+        &self,
+        location: &str,
+        read: impl FnOnce() -> io::Result<Bytes>,
+    ) -> Result<Bytes, JobError> {
         self.ask();
-        let bytes = self.disk.read(location, range).map_err(JobError::storage("read", location))?;
+        let bytes = read().map_err(JobError::storage("read", location))?;
         self.counts.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(bytes)
     }
@@ -195,6 +246,20 @@ impl Files {
             pace.wait();
         }
     }
+}
+
+/// What somebody may touch who works on a table of any catalog with their own rights: its location and the folders that its
+/// properties name are its own, and everything may be read.
+///
+/// The folder of its metadata file is not, because catalogs may keep those of many tables in one.
+pub fn scope_of(metadata: &TableMetadata) -> Result<Scope, JobError> {
+    let mut own = vec![Location::parse_file(metadata.location()).map_err(StorageError::from)?];
+    for path in metadata.path_properties() {
+        own.push(Location::parse_file(path).map_err(StorageError::from)?);
+    }
+    // Nobody owns a whole machine.
+    own.retain(|folder| folder.local_path() != Some(""));
+    Ok(Scope::new(Vec::new(), own, Reads::Anywhere))
 }
 
 impl fmt::Debug for Files {

@@ -14,6 +14,8 @@ use crate::error::JobError;
 
 /// Up to this size a file is read whole.
 const SMALL_BYTES: u64 = 8 << 20;
+/// A file that its manifest calls small is not read whole beyond this size.
+const WHOLE_BYTES_MAX: usize = 64 << 20;
 /// The end of a file, with its metadata as a rule.
 const TAIL_BYTES: u64 = 512 << 10;
 /// No less than this is read at a time: about what comes in the time that a request takes.
@@ -48,7 +50,7 @@ impl Source {
     pub(super) fn open(files: Files, location: &str, size_bytes: i64) -> Result<Source, JobError> {
         let size_bytes = u64::try_from(size_bytes).unwrap_or(0);
         let tail = if size_bytes <= SMALL_BYTES {
-            Piece { start: 0, bytes: files.read(location)? }
+            Piece { start: 0, bytes: files.read_at_most(location, WHOLE_BYTES_MAX)? }
         } else {
             let start = size_bytes - TAIL_BYTES;
             Piece { start, bytes: files.read_range(location, start..size_bytes)? }
@@ -116,6 +118,9 @@ fn external(error: &JobError) -> ParquetError {
 mod tests {
     use std::sync::Arc;
 
+    use storage::scope::{Reads, Scope};
+    use table_core::location::Location;
+
     use super::*;
     use crate::files::local::LocalDisk;
 
@@ -123,7 +128,9 @@ mod tests {
     fn neighbours_are_read_with_one_request() {
         let folder = tempfile::tempdir().unwrap();
         let location = format!("{}/file", folder.path().display());
-        let files = Files::new(Arc::new(LocalDisk), None, Arc::new(|| 0));
+        let own = Location::parse(folder.path().to_str().unwrap()).unwrap();
+        let scope = Scope::new(Vec::new(), vec![own], Reads::Own);
+        let files = Files::new(Arc::new(LocalDisk::default()), None, Arc::new(|| 0)).within(scope);
         let content: Vec<u8> = (0..20_u32 << 20).map(|byte| (byte % 251) as u8).collect();
         files.write(&location, &content).unwrap();
         let files = files.counted_anew();

@@ -25,6 +25,8 @@ const PATHS_MAX: u64 = 1_000_000;
 /// How large a metadata document may be.
 const DOCUMENT_BYTES_MAX: usize = 1 << 30;
 
+/// How the name of a copy begins.
+const COPY_PREFIX: &str = "expiring-";
 /// What a note calls the copy of the table's metadata.
 const COPY: &str = "expiring";
 
@@ -164,7 +166,7 @@ fn expire(work: &Work<'_>, outputs: &Outputs<'_>, report: &mut Report) -> Result
             ..Progress::default()
         });
         let copy = match &location {
-            Some(location) if work.host.has_successors() => Some(copy(work, outputs, location)?),
+            Some(location) if work.host.has_successors() => Some(copy(work, outputs, &before, location)?),
             _ => None,
         };
         let after = match work.catalog.commit(due.body.as_str())? {
@@ -187,11 +189,16 @@ fn expire(work: &Work<'_>, outputs: &Outputs<'_>, report: &mut Report) -> Result
 }
 
 /// Copies a metadata file, and notes it. The table may be asked to delete its own soon.
-fn copy(work: &Work<'_>, outputs: &Outputs<'_>, location: &str) -> Result<String, JobError> {
+fn copy(
+    work: &Work<'_>,
+    outputs: &Outputs<'_>,
+    metadata: &TableMetadata,
+    location: &str,
+) -> Result<String, JobError> {
     let document = work.files.read(location)?;
     let document = file_name::decode(location, &document, DOCUMENT_BYTES_MAX)?;
-    let folder = location.rsplit_once('/').map_or(location, |(folder, _)| folder);
-    let copy = format!("{folder}/expiring-{}.json", (work.outside.uuid)());
+    let folder = file_name::folder(metadata.location(), metadata.properties());
+    let copy = format!("{folder}/{COPY_PREFIX}{}.json", (work.outside.uuid)());
     outputs.announce(std::slice::from_ref(&copy))?;
     work.files.write(&copy, &document)?;
     work.host.note(&json!({ COPY: copy }))?;
@@ -202,6 +209,14 @@ fn copy(work: &Work<'_>, outputs: &Outputs<'_>, location: &str) -> Result<String
 
 /// Ends what another job began. Without the copy, it had come to an end.
 fn take_up(work: &Work<'_>, copy: &str, report: &mut Report) -> Result<(), JobError> {
+    // A note comes from another worker: what it names has to be such a copy, in the table's own folders.
+    let is_copy = copy.rsplit('/').next().is_some_and(|name| name.starts_with(COPY_PREFIX));
+    if !is_copy || !work.files.owns(copy) {
+        report.left.push(
+            "a former job's note names a document that is not the table's own; it was not used".to_owned(),
+        );
+        return Ok(());
+    }
     let document = match work.files.read(copy) {
         Err(error) if error.is_missing() => return Ok(()),
         document => document?,
@@ -227,7 +242,7 @@ fn clean_up(
     let mut take = |cleanup: &mut Cleanup| {
         let found = cleanup.take_found();
         for found in &found {
-            deleted += i64::from(delete(work.files, &found.path));
+            deleted += i64::from(!is_metadata_file(&found.path) && delete(work.files, &found.path));
         }
         if !found.is_empty() {
             let done = u64::try_from(deleted).unwrap_or(0);
@@ -240,9 +255,9 @@ fn clean_up(
         match shown {
             Shown::List(path, Ok(lines)) => cleanup.give_list(path, lines),
             Shown::Manifest(path, Ok(manifest)) => cleanup.give_manifest(path, &manifest),
-            // What is gone already needs no cleaning; what stays has to be readable.
+            // What is gone already needs no cleaning, and what may not be read is not the table's own; what stays has to be readable.
             Shown::List(path, Err(error)) | Shown::Manifest(path, Err(error)) => {
-                if !error.is_missing() {
+                if !error.is_missing() && !error.is_not_readable() {
                     return Err(error);
                 }
                 cleanup.give_missing(path)?;
@@ -253,6 +268,11 @@ fn clean_up(
     })?;
     take(&mut cleanup);
     Ok(deleted)
+}
+
+/// Whether a name is that of a metadata file. A manifest or a list of statistics may name one, but the catalog alone deletes them.
+fn is_metadata_file(path: &str) -> bool {
+    path.ends_with(".metadata.json") || path.ends_with(".metadata.json.gz")
 }
 
 /// What is due, for programs; why nothing may go at all, if so.

@@ -194,6 +194,15 @@ impl Report {
         self.add("bytes-written", usage.bytes_written);
     }
 
+    /// Tells what was to be deleted and is not the table's own.
+    pub fn add_not_own(&mut self, files: &Files) {
+        match files.not_own() {
+            0 => {}
+            1 => self.left.push("1 file is not the table's own and stays".to_owned()),
+            count => self.left.push(format!("{count} files are not the table's own and stay")),
+        }
+    }
+
     /// As JSON, with the numbers by name.
     pub fn to_json(&self) -> Json {
         let numbers: serde_json::Map<String, Json> =

@@ -51,11 +51,16 @@ pub fn next_location(current: &str, table_location: &str, properties: &Propertie
     location(table_location, properties, next, file_id)
 }
 
-fn location(table_location: &str, properties: &Properties, version: u64, file_id: Uuid) -> String {
-    let directory = match properties.get(properties::WRITE_METADATA_PATH) {
+/// The folder of a table's metadata files, without a slash at the end.
+pub fn folder(table_location: &str, properties: &Properties) -> String {
+    match properties.get(properties::WRITE_METADATA_PATH) {
         Some(path) if !path.is_empty() => path.trim_end_matches('/').to_owned(),
         _ => format!("{}/metadata", table_location.trim_end_matches('/')),
-    };
+    }
+}
+
+fn location(table_location: &str, properties: &Properties, version: u64, file_id: Uuid) -> String {
+    let directory = folder(table_location, properties);
     let extension = match Codec::of_properties(properties) {
         Codec::None => ".metadata.json",
         Codec::Gzip => ".gz.metadata.json",

@@ -4,12 +4,13 @@
 //! Java's quicker way, which believes the deleted entries of manifests, is not taken: a file that was removed and added
 //! again, or is listed twice, would be lost.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::error::SnapshotError;
 use super::expire::check_allowed;
 use super::history::embedded;
 use super::plan::Wanted;
+use crate::location::file_key;
 use crate::manifest::entry::File;
 use crate::manifest::file::Manifest;
 use crate::manifest::list::ManifestFile;
@@ -53,13 +54,18 @@ pub struct Cleanup {
     gone: BTreeMap<String, ManifestFile>,
     /// Manifests of snapshots that stay, as far as they have files.
     kept: BTreeMap<String, ManifestFile>,
-    /// All of them, those without files included.
+    /// All of them, those without files included, and the lists of snapshots that stay; by [`file_key`].
     kept_paths: HashSet<String>,
     /// The batch at hand: manifests that go and are still to be seen, those that were, the files in them, and the manifests
     /// that stay and are still to be seen.
     unread: BTreeMap<String, ManifestFile>,
     read: Vec<String>,
-    files: HashSet<String>,
+    /// By [`file_key`]: engines spell the location of one file in several ways.
+    files: HashMap<String, String>,
+    /// What the files of the batch were.
+    files_were: Was,
+    /// Statistics that go, which anybody may have told to be anywhere.
+    statistics: HashMap<String, String>,
     unchecked: BTreeMap<String, ManifestFile>,
     /// What goes when everything else is found.
     last: Vec<Unreachable>,
@@ -104,7 +110,9 @@ impl Cleanup {
             kept_paths: HashSet::new(),
             unread: BTreeMap::new(),
             read: Vec::new(),
-            files: HashSet::new(),
+            files: HashMap::new(),
+            files_were: Was::File,
+            statistics: HashMap::new(),
             unchecked: BTreeMap::new(),
             last: Vec::new(),
             found: Vec::new(),
@@ -118,7 +126,7 @@ impl Cleanup {
             cleanup.drop_snapshot(snapshot)?;
         }
         cleanup.drop_statistics(before, after, served);
-        if cleanup.gone_lists.is_empty() && cleanup.gone.is_empty() {
+        if cleanup.gone_lists.is_empty() && cleanup.gone.is_empty() && cleanup.statistics.is_empty() {
             // Nothing is gone, so nothing has to be known of what stays.
             cleanup.kept_lists.clear();
         }
@@ -158,11 +166,11 @@ impl Cleanup {
     pub fn give_manifest(&mut self, path: &str, manifest: &Manifest) {
         if let Some(line) = self.unread.remove(path) {
             let files = manifest.files(&line).filter(File::is_live);
-            self.files.extend(files.map(|file| file.path().to_owned()));
+            self.files.extend(files.map(|file| (file_key(file.path()), file.path().to_owned())));
             self.read.push(line.path.clone());
         } else if let Some(line) = self.unchecked.remove(path) {
             for file in manifest.files(&line).filter(File::is_live) {
-                self.files.remove(file.path());
+                self.files.remove(&file_key(file.path()));
             }
         }
         self.go_on();
@@ -194,6 +202,7 @@ impl Cleanup {
     fn keep(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         match snapshot.manifest_list()? {
             Some(path) => {
+                self.kept_paths.insert(file_key(&path));
                 self.kept_lists.insert(path);
             }
             None => {
@@ -208,7 +217,7 @@ impl Cleanup {
     fn drop_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         match snapshot.manifest_list()? {
             // Needed by another snapshot as well, which is not usual.
-            Some(path) if self.kept_lists.contains(&path) => {}
+            Some(path) if self.kept_paths.contains(&file_key(&path)) => {}
             Some(path) => {
                 self.last.push(Unreachable { was: Was::ManifestList, path: path.clone() });
                 self.gone_lists.insert(path);
@@ -223,17 +232,18 @@ impl Cleanup {
     fn drop_statistics(&mut self, before: &TableMetadata, after: &TableMetadata, served: &[Snapshot]) {
         let is_served =
             |file: &&StatisticsFile| served.iter().any(|snapshot| snapshot.id() == file.snapshot_id());
-        let all = |metadata: &TableMetadata| -> BTreeSet<String> {
+        let all = |metadata: &TableMetadata| -> HashMap<String, String> {
             let files = metadata.statistics().iter().chain(metadata.partition_statistics());
-            files.filter(|file| !is_served(file)).map(StatisticsFile::path).map(str::to_owned).collect()
+            let paths = files.filter(|file| !is_served(file)).map(StatisticsFile::path);
+            paths.map(|path| (file_key(path), path.to_owned())).collect()
         };
-        let (before, after) = (all(before), all(after));
-        let gone = before.difference(&after).cloned();
-        self.last.extend(gone.map(|path| Unreachable { was: Was::Statistics, path }));
+        let after = all(after);
+        self.statistics = all(before);
+        self.statistics.retain(|key, _| !after.contains_key(key));
     }
 
     fn keep_manifest(&mut self, line: ManifestFile) {
-        self.kept_paths.insert(line.path.clone());
+        self.kept_paths.insert(file_key(&line.path));
         if line.may_have_live_files() {
             self.kept.entry(line.path.clone()).or_insert_with(|| short(line));
         }
@@ -245,8 +255,8 @@ impl Cleanup {
             match self.step {
                 Step::Lists if self.gone_lists.is_empty() => {
                     let kept = &self.kept_paths;
-                    self.gone.retain(|path, _| !kept.contains(path));
-                    if self.gone.is_empty() {
+                    self.gone.retain(|path, _| !kept.contains(&file_key(path)));
+                    if self.gone.is_empty() && self.statistics.is_empty() {
                         // Every manifest is needed, so nothing more has to be known.
                         self.kept_lists.clear();
                     } else if !self.kept_lists.is_empty() {
@@ -270,6 +280,12 @@ impl Cleanup {
 
     /// Takes the next manifests that go, up to as many files as may be held.
     fn begin_batch(&mut self) {
+        if self.gone.is_empty() && !self.statistics.is_empty() {
+            self.files = std::mem::take(&mut self.statistics);
+            self.files_were = Was::Statistics;
+            self.step = Step::Reading;
+            return;
+        }
         if self.gone.is_empty() {
             self.found.append(&mut self.last);
             self.step = Step::Done;
@@ -293,9 +309,12 @@ impl Cleanup {
 
     fn end_batch(&mut self) {
         self.unchecked.clear();
-        let mut files: Vec<_> = self.files.drain().collect();
+        // What is named as a file and is a manifest or a list that stays, stays.
+        let kept = &self.kept_paths;
+        let files = self.files.drain().filter(|(key, _)| !kept.contains(key));
+        let mut files: Vec<_> = files.map(|(_, path)| path).collect();
         files.sort_unstable();
-        self.found.extend(files.into_iter().map(|path| Unreachable { was: Was::File, path }));
+        self.found.extend(files.into_iter().map(|path| Unreachable { was: self.files_were, path }));
         self.found.extend(self.read.drain(..).map(|path| Unreachable { was: Was::Manifest, path }));
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct Disk {
     nodes: Vec<Node>,
     /// Where the next `write` to a descriptor goes.
     positions: HashMap<String, usize>,
+    /// What lies below the folder in the end: files by their bytes, folders by nothing. What the server never made is others'.
+    others: HashMap<PathBuf, Option<Vec<u8>>>,
     /// What each thread's sync will have made durable once it has ended.
     syncing: HashMap<String, (usize, Content)>,
 }
@@ -42,7 +44,9 @@ impl Disk {
     /// An empty folder whose own entry is durable.
     pub(super) fn new(root: &Path) -> Self {
         let (positions, syncing) = (HashMap::new(), HashMap::new());
-        Self { root: root.to_owned(), nodes: vec![Node::folder()], positions, syncing }
+        let mut others = HashMap::new();
+        collect(root, &mut others);
+        Self { root: root.to_owned(), nodes: vec![Node::folder()], positions, others, syncing }
     }
 
     /// Puts what is durable in the folder's place.
@@ -92,6 +96,9 @@ impl Disk {
                 }
             }
             "mkdir" => self.add(&event.path(0), Node::folder()),
+            "mkdirat" => self.add(&event.path(1), Node::folder()),
+            // Whether a file is there is asked so.
+            "openat2" if event.arguments.iter().any(|argument| argument.contains("O_PATH")) => {}
             "unlink" | "rmdir" => drop(self.take(&event.path(0))),
             "unlinkat" => drop(self.take(&event.path(1))),
             "rename" => {
@@ -111,10 +118,14 @@ impl Disk {
             return;
         }
         if self.find(&path).is_none() {
-            assert!(flags.contains("O_CREAT"), "opened, but never made: {path}");
-            self.add(&path, Node::file());
+            if flags.contains("O_CREAT") {
+                self.add(&path, Node::file());
+            } else {
+                self.take_over(&path);
+            }
         }
-        let node = self.find(&path).expect("a node that was just found or made");
+        // What others made, and somebody deleted since.
+        let Some(node) = self.find(&path) else { return };
         if flags.contains("O_TRUNC") {
             self.file(node).clear();
         }
@@ -174,6 +185,23 @@ impl Disk {
         }
     }
 
+    /// Knows from now on what others have made, such as an engine's data files. They have synced it.
+    fn take_over(&mut self, path: &str) {
+        let Some(content) = self.relative(path).and_then(|relative| self.others.get(relative)).cloned()
+        else {
+            return;
+        };
+        let content = content.map_or_else(|| Content::Folder(BTreeMap::new()), Content::File);
+        self.nodes.push(Node { now: content.clone(), durable: content });
+        let node = self.nodes.len() - 1;
+        self.link(path, node);
+        let (folder, name) = path.rsplit_once('/').expect("an absolute path");
+        let folder = self.find(folder).expect("a folder that was just linked into");
+        if let Content::Folder(entries) = &mut self.nodes[folder].durable {
+            entries.insert(name.to_owned(), node);
+        }
+    }
+
     fn link(&mut self, path: &str, node: usize) {
         let (folder, name) = self.parent(path);
         folder.insert(name, node);
@@ -198,6 +226,23 @@ impl Disk {
         match &mut self.nodes[node].now {
             Content::File(bytes) => bytes,
             Content::Folder(_) => panic!("a folder cannot be written"),
+        }
+    }
+}
+
+/// What lies below a folder, by its path from there.
+fn collect(root: &Path, found: &mut HashMap<PathBuf, Option<Vec<u8>>>) {
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let relative = path.strip_prefix(root).expect("a path below").to_owned();
+            if path.is_dir() {
+                found.insert(relative, None);
+                folders.push(path);
+            } else if let Ok(bytes) = fs::read(&path) {
+                found.insert(relative, Some(bytes));
+            }
         }
     }
 }

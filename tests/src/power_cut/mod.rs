@@ -60,6 +60,16 @@ impl Recording {
         assert!(answers.iter().all(|wanted| *wanted <= answer), "the trace has only {answer} answers");
     }
 
+    /// Replaces the data directory by what a power cut would have left of it at the server's end.
+    pub async fn replay_end(&self, server: u32) {
+        let text = self.read(server).await;
+        let mut disk = Disk::new(&self.root);
+        for event in trace::events(&text) {
+            disk.apply(&event);
+        }
+        disk.write_durable();
+    }
+
     /// The trace, once it is whole.
     async fn read(&self, server: u32) -> String {
         let server = server.to_string();

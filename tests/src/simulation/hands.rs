@@ -14,6 +14,7 @@ use maintenance::worker::Pulse;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde_json::json;
+use storage::place::Place;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -329,7 +330,7 @@ fn broken() -> io::Error {
 }
 
 /// The disk in a worker's hands.
-pub(super) struct HandsDisk(pub(super) Arc<Hands>);
+pub(super) struct HandsDisk(pub(super) Arc<Hands>, pub(super) LocalDisk);
 
 /// A new file in a worker's hands.
 struct HandsUpload {
@@ -341,36 +342,41 @@ struct HandsUpload {
 }
 
 impl Disk for HandsDisk {
-    fn read(&self, location: &str, range: Option<Range<u64>>) -> io::Result<Bytes> {
-        self.0.touch(&format!("read {}", kind(location)))?;
-        LocalDisk.read(location, range)
+    fn read(&self, place: &Place, limit_bytes: usize) -> io::Result<Bytes> {
+        self.0.touch(&format!("read {}", kind(place.as_str())))?;
+        self.1.read(place, limit_bytes)
     }
 
-    fn create(&self, location: &str) -> io::Result<Box<dyn Upload>> {
-        let what = kind(location);
+    fn read_range(&self, place: &Place, range: Range<u64>) -> io::Result<Bytes> {
+        self.0.touch(&format!("read {}", kind(place.as_str())))?;
+        self.1.read_range(place, range)
+    }
+
+    fn create(&self, place: &Place) -> io::Result<Box<dyn Upload>> {
+        let what = kind(place.as_str());
         self.0.touch(&format!("create {what}"))?;
         let torn = self.0.fails(&format!("write {what}"));
         let left = torn.then(|| self.0.world.below(2_000));
-        let file = LocalDisk.create(location)?;
+        let file = self.1.create(place)?;
         if let Some(begun) = &mut *lock(&self.0.begun_since) {
-            begun.push(location.to_owned());
+            begun.push(place.as_str().to_owned());
         }
         Ok(Box::new(HandsUpload { file, left, hands: self.0.clone(), what: format!("end {what}") }))
     }
 
-    fn version(&self, location: &str) -> io::Result<String> {
-        self.0.touch(&format!("look at {}", kind(location)))?;
-        LocalDisk.version(location)
+    fn version(&self, place: &Place) -> io::Result<String> {
+        self.0.touch(&format!("look at {}", kind(place.as_str())))?;
+        self.1.version(place)
     }
 
-    fn delete(&self, location: &str) -> io::Result<()> {
-        let what = format!("delete {}", kind(location));
+    fn delete(&self, place: &Place) -> io::Result<()> {
+        let what = format!("delete {}", kind(place.as_str()));
         let touched = self.0.touch(&what);
         if touched.is_err() {
-            self.0.world.left_behind(location);
+            self.0.world.left_behind(place.as_str());
         }
         touched?;
-        LocalDisk.delete(location)
+        self.1.delete(place)
     }
 }
 

@@ -6,6 +6,7 @@ use maintenance::budget::Budget;
 use maintenance::client::Client;
 use maintenance::daemon::Settings;
 use maintenance::files::Files;
+use maintenance::files::local::LocalDisk;
 use maintenance::jobs::Outside;
 use maintenance::queue::Queue;
 use maintenance::worker;
@@ -233,7 +234,11 @@ pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<Option<u32>, 
         workers: 1,
         budget: Budget::default(),
         nice: 0,
-        files: Files::new(Arc::new(HandsDisk(hands.clone())), None, outside.now_ms.clone()),
+        files: Files::new(
+            Arc::new(HandsDisk(hands.clone(), LocalDisk::default())),
+            None,
+            outside.now_ms.clone(),
+        ),
         outside,
     };
     let beside = |pulse| {

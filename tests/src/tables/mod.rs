@@ -19,7 +19,7 @@ use table_core::file::deletion_vector::{self, DeletionVector, VectorOf};
 use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::file::parquet_writer::{FileWriter, WrittenFile};
 use table_core::file::position_deletes::PositionDeletes;
-use table_core::manifest::data_file::DataFile;
+use table_core::manifest::data_file::{ColumnMetrics, DataFile};
 use table_core::manifest::entry::Content;
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list;
@@ -182,6 +182,22 @@ impl Table {
         }
         self.client.post(&self.path(), &body).await.expect(200);
         new.snapshot.id()
+    }
+
+    /// Lists a file of so many rows that lies elsewhere, as engines do when they import files.
+    pub async fn adopt(&self, path: &str, record_count: i64) {
+        let metadata = self.metadata().await;
+        let size = fs::metadata(local(path)).expect("a file").len();
+        let written = WrittenFile {
+            record_count,
+            size_bytes: i64::try_from(size).expect("a size"),
+            metrics: ColumnMetrics::default(),
+            split_offsets: Vec::new(),
+        };
+        let mut change = Change::new(Kind::Append);
+        let file = entry(Content::Data, path.to_owned(), metadata.default_spec_id(), Vec::new(), written);
+        change.added_data = vec![file];
+        self.commit(&metadata, &change).await.expect(200);
     }
 
     /// Puts rows into a new file in place of some files, as an overwrite does.

@@ -103,7 +103,6 @@ async fn two_tables_never_share_a_folder_however_it_is_spelled(backend: Backend)
         format!("FILE://{path}"),
         format!("file://localhost{path}"),
         path.to_owned(),
-        orders.replace("orders", "%6Frders"),
         format!("{orders}/inside"),
         format!("{orders}/metadata"),
     ];

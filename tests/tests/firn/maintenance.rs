@@ -132,7 +132,7 @@ async fn bad_policies_are_refused_by_name(backend: Backend) {
 async fn a_job_goes_from_hand_to_hand(backend: Backend) {
     let firn = Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__LEASE_MS", "1"));
     let ns = fixture::namespace(&firn).await;
-    create_table(&firn, &ns, "t").await;
+    let created = create_table(&firn, &ns, "t").await;
     assert_eq!(lease(&firn, "one").await["job"], Value::Null);
     let queued = queue(&firn, &ns, "t", "compact").await;
     assert_eq!((&queued["state"], &queued["table"]), (&json!("queued"), &json!(format!("main/{ns}.t"))));
@@ -143,7 +143,9 @@ async fn a_job_goes_from_hand_to_hand(backend: Backend) {
 
     let first = lease(&firn, "one").await;
     assert_eq!((&first["job"]["job-id"], &first["table"]), (&queued["job-id"], &table(&ns, "t")));
-    let outputs = json!({ "held": held(&first), "add": ["file:///a", "file:///b"] });
+    let location = created["metadata"]["location"].as_str().unwrap();
+    let (a, b) = (format!("{location}/data/a"), format!("{location}/data/b"));
+    let outputs = json!({ "held": held(&first), "add": [a, b] });
     post(&firn, &at_job(&first, "outputs"), &outputs).await.expect(204);
     // A millisecond later the worker is taken for dead.
     let mut second = lease(&firn, "two").await;
@@ -151,7 +153,8 @@ async fn a_job_goes_from_hand_to_hand(backend: Backend) {
         second = lease(&firn, "two").await;
     }
     assert_eq!((&second["job"]["attempt"], &second["job"]["worker"]), (&json!(2), &json!("two")));
-    assert_eq!(second["leftovers"], json!(["file:///a", "file:///b"]));
+    assert_eq!(second["leftovers"], json!([a, b]));
+    assert_eq!(second["folders"]["own"], json!([location]));
     for (what, body) in [
         ("heartbeat", json!({ "held": held(&first) })),
         ("outputs", json!({ "held": held(&first), "add": ["file:///c"] })),
@@ -166,7 +169,7 @@ async fn a_job_goes_from_hand_to_hand(backend: Backend) {
     let watched = get(&firn, &format!("jobs/{}", queued["job-id"].as_str().unwrap())).await;
     assert_eq!((&watched["state"], &watched["progress"]), (&json!("running"), &json!({ "files": 3 })));
 
-    let forget = json!({ "held": held(&second), "forget": ["file:///a", "file:///b"] });
+    let forget = json!({ "held": held(&second), "forget": [a, b] });
     post(&firn, &at_job(&second, "outputs"), &forget).await.expect(204);
     let done =
         json!({ "held": held(&second), "outcome": { "outcome": "succeeded", "result": { "files": 1 } } });

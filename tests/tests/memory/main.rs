@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use catalog_server::clock::Clock;
-use catalog_server::storage::Files;
+use catalog_server::storage::{DEADLINE, Files};
 use catalog_server::storage::documents::Documents;
 use serde_json::{Value as Json, json};
 use table_core::expr::value::Value;
@@ -197,7 +197,7 @@ async fn documents(kind: &str) {
         std::fs::write(&path, &text).unwrap();
         paths.push(path);
     }
-    let documents = Documents::new(Files, Clock::system(), 1 << 30, LIMIT_BYTES);
+    let documents = Documents::new(Files::of_process(DEADLINE), Clock::system(), 1 << 30, LIMIT_BYTES);
     let load = async |path: &String| {
         let document = documents.table(path).await.unwrap();
         // All that a document may come to hold.

@@ -8,9 +8,9 @@ use catalog_server::catalog::scans::Scans;
 use catalog_server::clock::Clock;
 use catalog_server::config::{Maintenance, Planning, Retention};
 use catalog_server::schedule::Schedule;
-use catalog_server::storage::Files;
 use catalog_server::storage::documents::Documents;
 use catalog_server::storage::manifests::Manifests;
+use catalog_server::storage::{DEADLINE, Files};
 use catalog_server::store::audit::{self, NewAuditEntry};
 use catalog_server::store::db::Db;
 use catalog_server::store::ids::{TabularId, WarehouseId};
@@ -66,10 +66,12 @@ async fn enqueue(fixture: &Fixture, table: TabularId, clock_ms: i64) {
 }
 
 fn schedule(db: &Db, clock: &Clock) -> Schedule {
-    let documents = Documents::new(Files, clock.clone(), 1 << 20, 1 << 20);
-    let scans = Scans::new(Manifests::new(Files, 1 << 20, 1 << 20), Planning::default(), Turns::new());
+    let files = Files::new(DEADLINE);
+    let documents = Documents::new(files.clone(), clock.clone(), 1 << 20, 1 << 20);
+    let scans =
+        Scans::new(Manifests::new(files.clone(), 1 << 20, 1 << 20), Planning::default(), Turns::new());
     let catalog =
-        Catalog::new(db.clone(), Files, documents, scans, Turns::new(), clock.clone(), Retention::default());
+        Catalog::new(db.clone(), files, documents, scans, Turns::new(), clock.clone(), Retention::default());
     Schedule::new(Arc::new(catalog), db.clone(), clock.clone(), Maintenance::default())
 }
 

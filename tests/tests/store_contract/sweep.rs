@@ -9,9 +9,9 @@ use catalog_server::catalog::scans::Scans;
 use catalog_server::clock::Clock;
 use catalog_server::config::{Maintenance, Planning, Retention};
 use catalog_server::schedule::Schedule;
-use catalog_server::storage::Files;
 use catalog_server::storage::documents::Documents;
 use catalog_server::storage::manifests::Manifests;
+use catalog_server::storage::{DEADLINE, Files};
 use catalog_server::store::jobs::{self, Job, JobFilter, JobLease, LeaseTerms, Outcome};
 use catalog_server::store::policies;
 use catalog_server::store::tabulars::TabularKind;
@@ -30,11 +30,13 @@ const MINUTE_MS: i64 = 60_000;
 
 fn schedule(fixture: &Fixture) -> Schedule {
     let clock = Clock::system();
-    let documents = Documents::new(Files, Clock::system(), 1 << 20, 1 << 20);
-    let scans = Scans::new(Manifests::new(Files, 1 << 20, 1 << 20), Planning::default(), Turns::new());
+    let files = Files::new(DEADLINE);
+    let documents = Documents::new(files.clone(), Clock::system(), 1 << 20, 1 << 20);
+    let scans =
+        Scans::new(Manifests::new(files.clone(), 1 << 20, 1 << 20), Planning::default(), Turns::new());
     let db = fixture.db.clone();
     let catalog =
-        Catalog::new(db.clone(), Files, documents, scans, Turns::new(), clock.clone(), Retention::default());
+        Catalog::new(db.clone(), files, documents, scans, Turns::new(), clock.clone(), Retention::default());
     Schedule::new(Arc::new(catalog), db, clock, Maintenance { sweep_minutes: 5, ..Maintenance::default() })
 }
 

@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use openapi::maintenance::{
     Action, ApplicablePolicy, ApplicableSetting, ExplainedAction, Explanation, Finish, FinishOutcome,
-    FormerDocument, Heartbeat, HeartbeatAnswer, Held, HistoryQuery, Job, JobPage, JobQuery, LeaseAnswer,
-    LeaseRequest, NewJob, Outputs, PauseRequest, Paused, PolicyAnswer, ResumeRequest, ScopeName,
-    TableHistory, TableName,
+    FormerDocument, Heartbeat, HeartbeatAnswer, Held, HistoryQuery, Job, JobFolders, JobPage, JobQuery,
+    LeaseAnswer, LeaseRequest, NewJob, Outputs, PauseRequest, Paused, PolicyAnswer, ReadableAnswer,
+    ReadableRequest, ResumeRequest, ScopeName, TableHistory, TableName,
 };
 use openapi::text::{NEXT_MAX, RESULT_BYTES_MAX};
 use serde_json::{Value, json};
@@ -45,6 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(lease_job))
         .routes(routes!(heartbeat))
         .routes(routes!(note_outputs))
+        .routes(routes!(readable))
         .routes(routes!(finish_job))
 }
 
@@ -301,7 +302,14 @@ async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseA
     let lease_ms = app.schedule.lease_ms();
     let Some(leased) = app.schedule.lease_job(&worker).await? else {
         let (leftovers, unreadable) = (Vec::new(), Vec::new());
-        return Ok(Json(LeaseAnswer { job: None, table: None, lease_ms, leftovers, unreadable }));
+        return Ok(Json(LeaseAnswer {
+            job: None,
+            table: None,
+            lease_ms,
+            leftovers,
+            unreadable,
+            folders: None,
+        }));
     };
     let table = TableName {
         warehouse: leased.table.warehouse,
@@ -317,6 +325,10 @@ async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseA
             .unreadable
             .and_then(|files| serde_json::from_value(files).ok())
             .unwrap_or_default(),
+        folders: Some(JobFolders {
+            warehouse: leased.warehouse_location,
+            own: leased.folders.as_slice().iter().map(|folder| folder.normal().to_owned()).collect(),
+        }),
     }))
 }
 
@@ -347,6 +359,21 @@ async fn note_outputs(
     let Outputs { held, add, forget } = change.json().await?;
     app.schedule.note_outputs(lease(job_id, &held), &add, &forget).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Asks whether a job may read a file that does not lie in its table's own folders: it may if the file is in the warehouse and no
+/// other table or view has claimed the folder it lies in.
+#[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/readable", tag = "Maintenance workers",
+    operation_id = "askReadableFolder", params(("job-id" = String, Path)), request_body = ReadableRequest,
+    responses((status = 200, body = ReadableAnswer), CommonErrors, MutationErrors))]
+async fn readable(
+    State(app): State<App>,
+    AtJob(job_id): AtJob,
+    change: Change,
+) -> Result<Json<ReadableAnswer>, ApiError> {
+    let ReadableRequest { held, location } = change.json().await?;
+    let folder = app.schedule.readable_folder(lease(job_id, &held), &location).await?;
+    Ok(Json(ReadableAnswer { folder }))
 }
 
 /// Ends a job. What it found is queued for the same table, unless the same is queued or running already, the table is paused, or its

@@ -26,7 +26,7 @@ const FILES: i64 = 3;
 const ROWS: i64 = 10;
 
 /// Asks until there is something to be told.
-async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..3_000 {
         if let Some(told) = ask().await {
             return told;
@@ -53,7 +53,7 @@ async fn scattered(client: &Client, format_version: i32, parts: i32) -> (Table, 
 }
 
 /// Asks for a compaction of a table, whatever it is worth; gives the job's id.
-async fn compact(client: &Client, of: &Table) -> String {
+pub(crate) async fn compact(client: &Client, of: &Table) -> String {
     let policy = json!({ "compact": { "inputs-min": 2 } });
     let new = json!({ "table": table(&of.namespace, &of.name), "action": "compact", "policy": policy });
     let job = post(client, "jobs", &new).await.expect(200).json();
@@ -65,7 +65,7 @@ async fn job(client: &Client, id: &str) -> Value {
 }
 
 /// Waits until a job has ended, and gives it.
-async fn ended(client: &Client, id: &str) -> Value {
+pub(crate) async fn ended(client: &Client, id: &str) -> Value {
     let what = format!("the end of job {id}");
     eventually(&what, async || {
         let job = job(client, id).await;
@@ -75,7 +75,7 @@ async fn ended(client: &Client, id: &str) -> Value {
 }
 
 /// Waits until a job has ended well, and gives it.
-async fn done(client: &Client, id: &str) -> Value {
+pub(crate) async fn done(client: &Client, id: &str) -> Value {
     let job = ended(client, id).await;
     assert_eq!(job["state"], "succeeded", "{job}");
     job

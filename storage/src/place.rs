@@ -1,0 +1,155 @@
+//! A file or folder that its holder may touch: the folder it is looked up from, and the names from there on.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use table_core::location::Location;
+
+use crate::error::StorageError;
+
+/// A folder is only looked through here, which needs no permission to read it.
+#[cfg(target_os = "linux")]
+pub(crate) const SEARCH: OFlags = OFlags::PATH;
+#[cfg(not(target_os = "linux"))]
+pub(crate) const SEARCH: OFlags = OFlags::RDONLY;
+
+/// A place that a [`crate::scope::Scope`] allows.
+///
+/// Links that lead to its root are an operator's and are followed; none below it is.
+#[derive(Debug, Clone)]
+pub struct Place {
+    location: Location,
+    root: PathBuf,
+    /// Below the root, from the top.
+    names: Vec<String>,
+}
+
+impl Place {
+    /// A place below a root that contains it. Only a scope may make one.
+    pub(crate) fn below(root: &Location, location: &Location) -> Result<Place, StorageError> {
+        let outside = || StorageError::NotReadable(location.to_string());
+        let unsupported = || StorageError::UnsupportedScheme(location.to_string());
+        let root_path = root.local_path().ok_or_else(unsupported)?;
+        let path = location.local_path().ok_or_else(unsupported)?;
+        if !root.contains(location) {
+            return Err(outside());
+        }
+        let rest = path.strip_prefix(root_path).ok_or_else(outside)?;
+        let names = rest.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let root = if root_path.is_empty() { PathBuf::from("/") } else { PathBuf::from(root_path) };
+        Ok(Place { location: location.clone(), root, names })
+    }
+
+    /// The location as it was given.
+    pub fn as_str(&self) -> &str {
+        self.location.as_str()
+    }
+
+    /// Its absolute path.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.names.iter().fold(self.root.clone(), |path, name| path.join(name))
+    }
+
+    /// The path of the root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The names below the root.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Opens the folder that holds the place's last name. Fails for the root itself, and where a link is on the way.
+    pub(crate) fn open_parent(&self) -> io::Result<(OwnedFd, &str)> {
+        let Some((last, above)) = self.names.split_last() else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is the root itself"));
+        };
+        let mut folder = open_root(&self.root)?;
+        for name in above {
+            folder = open_folder(&folder, name, SEARCH)?;
+        }
+        Ok((folder, last))
+    }
+
+    /// Opens the place itself as a folder that can be listed.
+    pub(crate) fn open_as_folder(&self) -> io::Result<OwnedFd> {
+        if self.names.is_empty() {
+            return Ok(fs::open(&self.root, folder_flags(OFlags::RDONLY) - OFlags::NOFOLLOW, Mode::empty())?);
+        }
+        let (parent, name) = self.open_parent()?;
+        open_folder(&parent, name, OFlags::RDONLY)
+    }
+}
+
+/// Opens a root, following links to it.
+pub(crate) fn open_root(path: &Path) -> io::Result<OwnedFd> {
+    Ok(fs::open(path, folder_flags(SEARCH) - OFlags::NOFOLLOW, Mode::empty())?)
+}
+
+/// Opens a folder in another one, unless it is a link.
+pub(crate) fn open_folder(parent: &OwnedFd, name: &str, access: OFlags) -> io::Result<OwnedFd> {
+    match fs::openat(parent, name, folder_flags(access), Mode::empty()) {
+        Ok(folder) => Ok(folder),
+        Err(Errno::NOTDIR | Errno::LOOP | Errno::MLINK) if is_link(parent, name) => Err(link()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens a regular file for reading, without waiting for anything else that may be there.
+pub(crate) fn open_regular(parent: &OwnedFd, name: &str) -> io::Result<std::fs::File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = match fs::openat(parent, name, flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::LOOP | Errno::MLINK) => return Err(link()),
+        // What a socket says.
+        Err(Errno::NXIO) => return Err(not_regular()),
+        Err(error) => return Err(error.into()),
+    };
+    match FileType::from_raw_mode(fs::fstat(&file)?.st_mode) {
+        FileType::RegularFile => Ok(std::fs::File::from(file)),
+        // Object stores have no folders: there is no file of that name.
+        FileType::Directory => Err(Errno::NOENT.into()),
+        _ => Err(not_regular()),
+    }
+}
+
+fn is_link(parent: &OwnedFd, name: &str) -> bool {
+    fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Symlink)
+}
+
+fn folder_flags(access: OFlags) -> OFlags {
+    access | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
+}
+
+/// A link is on the way; told apart by [`error`].
+#[derive(Debug, thiserror::Error)]
+#[error("links are not followed")]
+struct Link;
+
+/// Something else than a file is there.
+#[derive(Debug, thiserror::Error)]
+#[error("it is not a regular file")]
+struct NotRegular;
+
+fn link() -> io::Error {
+    io::Error::other(Link)
+}
+
+fn not_regular() -> io::Error {
+    io::Error::other(NotRegular)
+}
+
+/// What the file system said of a place.
+pub(crate) fn error(action: &'static str, place: &Place, source: io::Error) -> StorageError {
+    let location = place.as_str();
+    match source.get_ref() {
+        Some(inner) if inner.is::<Link>() => StorageError::Link(location.to_owned()),
+        Some(inner) if inner.is::<NotRegular>() => StorageError::NotRegular(location.to_owned()),
+        _ => StorageError::io(action, location, source),
+    }
+}

@@ -1,0 +1,284 @@
+//! Threads that wait for file systems, so that nobody else has to for longer than they like.
+//!
+//! A file system may never answer: a dead network mount, a device that hangs. An operation is then given up, its thread goes on
+//! waiting, and no more than a bounded number of threads does. They end with the process, which waits for none of them.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::error::StorageError;
+
+/// A thread that has nothing to do ends after this time.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// A bounded number of threads. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Threads {
+    shared: Arc<Shared>,
+}
+
+/// What an operation is about, for whoever is told that it was given up.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// Such as `read`.
+    pub action: &'static str,
+    /// Where.
+    pub location: &'a str,
+}
+
+#[derive(Debug)]
+struct Shared {
+    threads_max: usize,
+    deadline: Duration,
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Work>,
+    threads: usize,
+    idle: usize,
+    /// Operations that were given up and are still going on.
+    given_up: usize,
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Whether an operation ended, or was given up before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Going,
+    Ended,
+    GivenUp,
+}
+
+impl Threads {
+    /// At most `threads_max` threads; an operation is given up after `deadline`.
+    pub fn new(threads_max: usize, deadline: Duration) -> Threads {
+        let state = Mutex::default();
+        Threads {
+            shared: Arc::new(Shared {
+                threads_max: threads_max.max(1),
+                deadline,
+                state,
+                work: Condvar::new(),
+            }),
+        }
+    }
+
+    /// Does something on one of the threads, and waits for it without keeping a thread.
+    ///
+    /// Fails with [`StorageError::TimedOut`] if it takes too long, and with [`StorageError::Busy`] if every thread hangs.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        about: About<'_>,
+        work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let _pending = self.submit(about, move || drop(tell.send(work())))?;
+        match tokio::time::timeout(self.shared.deadline, told).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => Err(panicked(about)),
+            Err(_) => Err(self.timed_out(about)),
+        }
+    }
+
+    /// Does something on one of the threads, and waits for it.
+    ///
+    /// Fails as [`Threads::run`] does.
+    pub fn run_blocking<T: Send + 'static>(
+        &self,
+        about: About<'_>,
+        work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let _pending = self.submit(about, move || drop(tell.send(work())))?;
+        match told.recv_timeout(self.shared.deadline) {
+            Ok(done) => done,
+            Err(RecvTimeoutError::Disconnected) => Err(panicked(about)),
+            Err(RecvTimeoutError::Timeout) => Err(self.timed_out(about)),
+        }
+    }
+
+    fn submit(
+        &self,
+        about: About<'_>,
+        work: impl FnOnce() + Send + 'static,
+    ) -> Result<Pending, StorageError> {
+        let mut state = self.shared.lock();
+        if state.given_up >= self.shared.threads_max {
+            let (action, location) = (about.action, about.location.to_owned());
+            return Err(StorageError::Busy { action, location, count: state.given_up });
+        }
+        let pending = Pending { fate: Arc::new(Mutex::new(Fate::Going)), shared: self.shared.clone() };
+        let (shared, fate) = (self.shared.clone(), pending.fate.clone());
+        let work = Box::new(move || {
+            // What nobody waits for any more need not begin.
+            let is_wanted = *lock(&fate) == Fate::Going;
+            if is_wanted {
+                // A panic is told to whoever waits, by what they wait for being dropped.
+                drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)));
+            }
+            let before = std::mem::replace(&mut *lock(&fate), Fate::Ended);
+            if before == Fate::GivenUp {
+                shared.lock().given_up -= 1;
+            }
+        });
+        state.queue.push_back(work);
+        if state.idle >= state.queue.len() || state.threads >= self.shared.threads_max {
+            drop(state);
+            self.shared.work.notify_one();
+            return Ok(pending);
+        }
+        state.threads += 1;
+        drop(state);
+        let shared = self.shared.clone();
+        let thread = std::thread::Builder::new().name("firn-files".to_owned()).spawn(move || shared.serve());
+        if let Err(error) = thread {
+            let mut state = self.shared.lock();
+            state.threads -= 1;
+            // The others do it, if there are any. Else it is given up here, and passed over by the next thread there is.
+            if state.threads == 0 {
+                return Err(StorageError::io(about.action, about.location, error));
+            }
+        }
+        Ok(pending)
+    }
+
+    fn timed_out(&self, about: About<'_>) -> StorageError {
+        let seconds = self.shared.deadline.as_secs();
+        StorageError::TimedOut { action: about.action, location: about.location.to_owned(), seconds }
+    }
+}
+
+/// Somebody who waits for an operation. It is given up when they go away.
+struct Pending {
+    fate: Arc<Mutex<Fate>>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let mut fate = lock(&self.fate);
+        if *fate == Fate::Going {
+            *fate = Fate::GivenUp;
+            self.shared.lock().given_up += 1;
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Works until there has been nothing to do for a while.
+    fn serve(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some(work) = state.queue.pop_front() {
+                drop(state);
+                work();
+                state = self.lock();
+                continue;
+            }
+            state.idle += 1;
+            let waited = self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            state = waited.0;
+            state.idle -= 1;
+            if waited.1.timed_out() && state.queue.is_empty() {
+                state.threads -= 1;
+                return;
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("State")
+            .field("queue", &self.queue.len())
+            .field("threads", &self.threads)
+            .field("given_up", &self.given_up)
+            .finish_non_exhaustive()
+    }
+}
+
+fn panicked(about: About<'_>) -> StorageError {
+    StorageError::io(
+        about.action,
+        about.location,
+        std::io::Error::other("the operation ended in an unexpected way"),
+    )
+}
+
+/// What a thread that panicked has left is as good as any other.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const ABOUT: About<'_> = About { action: "read", location: "x" };
+
+    #[test]
+    fn what_hangs_is_given_up_and_takes_no_more_threads_than_allowed() {
+        let threads = Threads::new(2, Duration::from_millis(50));
+        let (release, hang) = mpsc::channel::<()>();
+        let hang = Arc::new(Mutex::new(hang));
+        let hanging = || {
+            let hang = hang.clone();
+            move || {
+                assert!(lock(&hang).recv().is_err());
+                Ok(())
+            }
+        };
+        for _ in 0..2 {
+            let given_up = threads.run_blocking(ABOUT, hanging());
+            assert!(matches!(given_up, Err(StorageError::TimedOut { .. })));
+        }
+        assert!(matches!(threads.run_blocking(ABOUT, || Ok(1)), Err(StorageError::Busy { count: 2, .. })));
+        // Another file system is not affected.
+        assert_eq!(Threads::new(1, Duration::from_secs(60)).run_blocking(ABOUT, || Ok(1)).unwrap(), 1);
+        drop(release);
+        let mut attempts = 0;
+        while threads.run_blocking(ABOUT, || Ok(1)).is_err() {
+            attempts += 1;
+            assert!(attempts < 1_000_000, "threads that hung do not work again");
+            std::thread::yield_now();
+        }
+        let state = threads.shared.lock();
+        assert!(state.threads <= 2, "{state:?}");
+    }
+
+    #[test]
+    fn a_panic_is_an_error_of_its_operation_alone() {
+        let threads = Threads::new(1, Duration::from_secs(60));
+        let panicking = || -> Result<(), StorageError> { std::panic::panic_any("expected") };
+        assert!(matches!(threads.run_blocking(ABOUT, panicking), Err(StorageError::Io { .. })));
+        assert_eq!(threads.run_blocking(ABOUT, || Ok(1)).unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn many_at_once_all_get_their_turn() {
+        let threads = Threads::new(3, Duration::from_secs(60));
+        let all = (0..100).map(|number| {
+            let threads = threads.clone();
+            tokio::spawn(async move { threads.run(ABOUT, move || Ok(number)).await.unwrap() })
+        });
+        let mut sum = 0;
+        for one in all.collect::<Vec<_>>() {
+            sum += one.await.unwrap();
+        }
+        assert_eq!(sum, (0..100).sum::<i32>());
+        assert_eq!(threads.shared.lock().given_up, 0);
+    }
+}

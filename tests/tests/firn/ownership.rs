@@ -1,0 +1,254 @@
+//! Whose files are whose: what metadata, manifests and workers name is only written, deleted or read where it may be.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use catalog_server::clock::Clock;
+use catalog_server::store::db::{Db, DbOptions};
+use catalog_server::store::jobs::{self as rows_of_jobs, JobLease};
+use serde_json::{Value, json};
+use tests::fixture::{self, commit, local, set_property, table_at, table_path, tables};
+use tests::process::{self, Backend, Firn, Setup, binary, clean};
+use tests::tables::{Form, Table, rows};
+
+use crate::maintenance::{at_job, held, lease, post, queue};
+
+fn maintain(firn: &Firn, of: &Table, arguments: &[&str]) -> Output {
+    let mut command = clean(binary().to_str().unwrap());
+    let name = format!("main.{}.{}", of.namespace, of.name);
+    command.args(["maintain", "--once", "--json", "--uri", firn.root(), "--table", &name]).args(arguments);
+    command.output().unwrap()
+}
+
+/// Only the newest snapshot is kept, as soon as there is another one.
+async fn expire_at_once(of: &Table) {
+    let age = set_property("history.expire.max-snapshot-age-ms", "1");
+    of.update(&[age, set_property("history.expire.min-snapshots-to-keep", "1")]).await;
+}
+
+fn told(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+async fn expiry_deletes_only_what_is_the_tables_own(backend: Backend) {
+    let firn = Firn::new(backend).await;
+    let (of, other) =
+        (Table::create(&firn, &Form::default()).await, Table::create(&firn, &Form::default()).await);
+    expire_at_once(&of).await;
+    let first = of.append(&[rows(0..10, 0)]).await;
+    let theirs = other.append(&[rows(0..10, 0)]).await;
+    let imported = firn.warehouse().join("imported/x.parquet");
+    fs::create_dir_all(imported.parent().unwrap()).unwrap();
+    fs::copy(local(&theirs[0]), &imported).unwrap();
+    let imported = imported.to_str().unwrap().to_owned();
+    of.adopt(&imported, 10).await;
+    let their_metadata = other.load().await["metadata-location"].as_str().unwrap().to_owned();
+    let user_file = firn.setup().data_dir.with_extension("keep");
+    fs::write(&user_file, "mine").unwrap();
+    let (snapshot_id, own_metadata) = (of.snapshot_id().await, of.load().await["metadata-location"].clone());
+    let mut precious = vec![
+        PathBuf::from(local(&theirs[0])),
+        PathBuf::from(local(&their_metadata)),
+        PathBuf::from(&imported),
+        PathBuf::from(local(&first[0])),
+        user_file.clone(),
+    ];
+    let database = firn.setup().data_dir.join("firn.db");
+    precious.extend(database.exists().then_some(database));
+    // A snapshot has one statistics file; each time another is named, the one before is gone.
+    for path in &precious {
+        let named = json!({
+            "snapshot-id": snapshot_id, "statistics-path": path, "file-size-in-bytes": 10,
+            "file-footer-size-in-bytes": 5, "blob-metadata": [],
+        });
+        // Refused is as good.
+        let set = json!({ "action": "set-statistics", "snapshot-id": snapshot_id, "statistics": named });
+        drop(firn.post(&of.path(), &commit(&[], &[set])).await);
+        // What the newest snapshot has is overwritten, but for the first file, which stays live under another spelling.
+        of.append(&[rows(100..110, 0)]).await;
+        let output = maintain(&firn, &of, &["--action", "expire-snapshots"]);
+        assert!(output.status.success(), "{}", told(&output));
+        for path in &precious {
+            assert!(path.exists(), "{} is gone after {}", path.display(), told(&output));
+        }
+    }
+    // The imported file is no part of the table any more, and stays all the same.
+    of.replace(std::slice::from_ref(&imported), &rows(200..210, 0)).await;
+    of.append(&[rows(300..310, 0)]).await;
+    let output = maintain(&firn, &of, &["--action", "expire-snapshots"]);
+    assert!(told(&output).contains("is not the table's own and stays"), "{}", told(&output));
+    assert!(Path::new(&imported).exists() && Path::new(local(own_metadata.as_str().unwrap())).exists());
+    assert_eq!(other.rows().await.len(), 10);
+}
+
+async fn a_workers_job_reads_and_deletes_what_its_table_may(backend: Backend) {
+    let firn = Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1"));
+    let (of, other) =
+        (Table::create(&firn, &Form::default()).await, Table::create(&firn, &Form::default()).await);
+    let theirs = other.append(&[rows(1_000..1_010, 0)]).await;
+    let imported = firn.warehouse().join("imported/y.parquet");
+    fs::create_dir_all(imported.parent().unwrap()).unwrap();
+    fs::copy(local(&theirs[0]), &imported).unwrap();
+    of.append(&[rows(0..10, 0), rows(10..20, 0)]).await;
+    of.adopt(imported.to_str().unwrap(), 10).await;
+    let id = super::workers::compact(&firn, &of).await;
+    let job = super::workers::done(&firn, &id).await;
+    assert_eq!(of.data_files().await.len(), 1, "{job}");
+    assert_eq!(of.rows().await.len(), 30);
+    assert!(imported.exists());
+    // Another table's file is left where it is, and its rows are not copied.
+    of.append(&[rows(20..30, 0), rows(30..40, 0)]).await;
+    of.adopt(&theirs[0], 10).await;
+    let id = super::workers::compact(&firn, &of).await;
+    let job = super::workers::ended(&firn, &id).await;
+    assert!(of.data_files().await.contains(&theirs[0]), "another table's rows were copied: {job}");
+    assert!(job.to_string().contains("is not the table's own"), "{job}");
+    assert!(Path::new(local(&theirs[0])).exists());
+}
+
+async fn what_a_worker_tells_is_about_its_table_alone(backend: Backend) {
+    let mut firn = Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__LEASE_MS", "1"));
+    let ns = fixture::namespace(&firn).await;
+    let location = |created: &Value| created["metadata"]["location"].as_str().unwrap().to_owned();
+    let own = location(&fixture::create_table(&firn, &ns, "t").await);
+    let other = location(&fixture::create_table(&firn, &ns, "other").await);
+    queue(&firn, &ns, "t", "expire-snapshots").await;
+    let leased = lease(&firn, "one").await;
+    assert_eq!(leased["folders"]["own"], json!([own]));
+    assert_eq!(leased["folders"]["warehouse"], json!(format!("file://{}", firn.warehouse().display())));
+    let foreign = [
+        format!("{other}/metadata/x.avro"),
+        "file:///etc/passwd".to_owned(),
+        format!("{own}/../x"),
+        format!("{own}2/x"),
+        own.clone(),
+        format!("file://{}", firn.setup().data_dir.join("firn.db").display()),
+        "x".to_owned(),
+        "s3://bucket/x".to_owned(),
+    ];
+    for path in &foreign {
+        let outputs = json!({ "held": held(&leased), "add": [format!("{own}/data/fine"), path] });
+        post(&firn, &at_job(&leased, "outputs"), &outputs).await.refused(
+            400,
+            "IllegalArgumentException",
+            "nvalid output",
+        );
+        let notes = [json!({ "expiring": path }), json!({ "expiring": { "a": path } }), json!(path)];
+        for note in notes {
+            let beat = json!({ "held": held(&leased), "progress": { "note": note } });
+            let refused = post(&firn, &at_job(&leased, "heartbeat"), &beat).await;
+            refused.refused(400, "IllegalArgumentException", "note");
+        }
+    }
+    let readable = async |path: &str| {
+        let question = json!({ "held": held(&leased), "location": path });
+        post(&firn, &at_job(&leased, "readable"), &question).await.expect(200).json()["folder"].clone()
+    };
+    assert_eq!(readable(&format!("{other}/data/x")).await, Value::Null);
+    assert_eq!(readable("file:///etc/passwd").await, Value::Null);
+    let free = format!("file://{}/free", firn.warehouse().display());
+    assert_eq!(readable(&format!("{free}/a/x")).await, json!(free));
+    let fine = json!({ "held": held(&leased), "progress": { "note": { "expiring": format!("{own}/metadata/expiring-1.json") } } });
+    post(&firn, &at_job(&leased, "heartbeat"), &fine).await.expect(200);
+
+    // As a server before this one would have kept it.
+    let job_id = leased["job"]["job-id"].as_str().unwrap().parse().unwrap();
+    let attempt = leased["job"]["attempt"].as_i64().unwrap();
+    firn.stop();
+    let db = Db::connect(&firn.setup().database_url(), &DbOptions::default()).await.unwrap();
+    let mut tx = db.write(Clock::system().now_ms()).await.unwrap();
+    let held_row = JobLease { job_id, worker: "one", attempt };
+    let mut kept = foreign.to_vec();
+    kept.push(format!("{own}/data/left"));
+    assert!(rows_of_jobs::add_outputs(&mut tx, held_row, &kept).await.unwrap());
+    let forged = json!({ "note": { "expiring": format!("{other}/metadata/expiring-1.json") } }).to_string();
+    assert!(rows_of_jobs::extend(&mut tx, held_row, 1, Some(&forged)).await.unwrap().is_some());
+    tx.commit().await.unwrap();
+    db.close().await;
+    drop(db);
+    firn.restart();
+    let mut second = lease(&firn, "two").await;
+    while second["job"] == Value::Null {
+        second = lease(&firn, "two").await;
+    }
+    assert_eq!(second["leftovers"], json!([format!("{own}/data/left")]));
+    assert!(!second["job"].to_string().contains("expiring-1"), "{second}");
+}
+
+async fn percent_signs_stand_for_themselves(backend: Backend) {
+    let firn = Firn::new(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    let root = firn.warehouse().display().to_string();
+    let beside = format!("file://{}", root.replacen("warehouse", "warehous%65", 1));
+    firn.post(&tables(&ns), &table_at("beside", &format!("{beside}/a"))).await.refused(
+        400,
+        "IllegalArgumentException",
+        "inside the warehouse",
+    );
+    for (name, folder) in [("one", "x%2541"), ("two", "x%41"), ("three", "xA")] {
+        let location = format!("file://{root}/{folder}");
+        let created = firn.post(&tables(&ns), &table_at(name, &location)).await.expect(200).json();
+        assert!(Path::new(&format!("{root}/{folder}/metadata")).is_dir(), "{created}");
+    }
+    firn.delete(&format!("{}?purgeRequested=true", table_path(&ns, "one"))).await.expect(204);
+    super::workers::eventually("a purge", async || {
+        (!Path::new(&format!("{root}/x%2541")).exists()).then_some(())
+    })
+    .await;
+    for name in ["two", "three"] {
+        firn.post(&table_path(&ns, name), &commit(&[], &[set_property("a", "b")])).await.expect(200);
+    }
+}
+
+async fn links_inside_a_warehouse_are_not_followed(backend: Backend) {
+    let firn = Firn::new(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    let victim = fixture::create_table(&firn, &ns, "victim").await;
+    let folder = local(victim["metadata"]["location"].as_str().unwrap()).to_owned();
+    let (root, outside) = (firn.warehouse(), firn.setup().data_dir.with_extension("outside"));
+    fs::create_dir_all(&outside).unwrap();
+    symlink(&outside, root.join("out")).unwrap();
+    symlink(&folder, root.join("in")).unwrap();
+    for link in ["out", "in"] {
+        let location = format!("file://{}/{link}/t", root.display());
+        firn.post(&tables(&ns), &table_at("new", &location)).await.refused(
+            400,
+            "IllegalArgumentException",
+            "link",
+        );
+        let name = victim["metadata-location"].as_str().unwrap().rsplit('/').next().unwrap();
+        let through = json!({ "name": "new", "metadata-location": format!("file://{}/{link}/metadata/{name}", root.display()) });
+        let registered = firn.post(&format!("{}/register", fixture::namespace_path(&ns)), &through).await;
+        assert!(matches!(registered.status, 400 | 404), "{}", registered.text());
+    }
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "something was written through a link");
+    // A folder of a table that is a link by now: nothing behind it is deleted.
+    let created = fixture::create_table(&firn, &ns, "purged").await;
+    let purged = PathBuf::from(local(created["metadata"]["location"].as_str().unwrap()));
+    symlink(&folder, purged.join("data/link")).unwrap();
+    firn.delete(&format!("{}?purgeRequested=true", table_path(&ns, "purged"))).await.expect(204);
+    super::workers::eventually("a purge", async || (!purged.exists()).then_some(())).await;
+    assert_eq!(firn.get(&table_path(&ns, "victim")).await.expect(200).json()["metadata"], victim["metadata"]);
+}
+
+async fn errors_do_not_tell_where_others_lie(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let other = fixture::create_table(firn, &ns, "other").await;
+    let theirs = other["metadata"]["location"].as_str().unwrap();
+    let above = theirs.rsplit_once('/').unwrap().0;
+    let reply = firn.post(&tables(&ns), &table_at("new", above)).await;
+    let message = reply.error_message(400, "IllegalArgumentException");
+    assert!(message.contains("another table") && !message.contains(theirs), "{message}");
+}
+
+tests::on_both_databases!(
+    expiry_deletes_only_what_is_the_tables_own,
+    a_workers_job_reads_and_deletes_what_its_table_may,
+    what_a_worker_tells_is_about_its_table_alone,
+    percent_signs_stand_for_themselves,
+    links_inside_a_warehouse_are_not_followed,
+    errors_do_not_tell_where_others_lie,
+);

@@ -1,0 +1,86 @@
+//! Files that never answer, and what is no file at all: nobody waits for them, and others are served meanwhile.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use serde_json::json;
+use tests::fixture::{self, commit, local, set_property, table_path};
+use tests::process::{Backend, Firn, Setup};
+use tests::tables::{Form, Table, rows};
+
+use crate::workers::{compact, ended};
+
+/// What does not wait is done in a fraction of it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Puts a pipe that nobody writes to in the place of a file.
+fn to_pipe(location: &str) {
+    let path = PathBuf::from(local(location));
+    drop(fs::remove_file(&path));
+    mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+}
+
+/// Puts a link to a file without an end in its place.
+fn to_endless(location: &str) {
+    let path = PathBuf::from(local(location));
+    drop(fs::remove_file(&path));
+    std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+}
+
+async fn at_once<T>(what: &str, work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| panic!("{what} waits for a file"))
+}
+
+async fn what_is_no_file_holds_nobody_up(backend: Backend) {
+    let mut firn = Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1"));
+    let ns = fixture::namespace(&firn).await;
+    fixture::create_table(&firn, &ns, "beside").await;
+    let beside = table_path(&ns, "beside");
+    for (number, spoil) in [to_pipe as fn(&str), to_endless].into_iter().enumerate() {
+        let of = Table::create(&firn, &Form::default()).await;
+        let files = of.append(&[rows(0..10, 0), rows(10..20, 0), rows(20..30, 0)]).await;
+        let loaded = of.load().await;
+        let list = loaded["metadata"]["snapshots"][0]["manifest-list"].as_str().unwrap().to_owned();
+
+        // A metadata file that somebody registers.
+        let location = format!("file://{}/odd/{number}.metadata.json", firn.warehouse().display());
+        fs::create_dir_all(Path::new(local(&location)).parent().unwrap()).unwrap();
+        spoil(&location);
+        let odd = json!({ "name": "odd", "metadata-location": location });
+        let path = format!("{}/register", fixture::namespace_path(&ns));
+        at_once("a registration", firn.post(&path, &odd)).await.refused(400, "IllegalArgumentException", "");
+
+        // A data file: the job says so, and ends.
+        spoil(&files[0]);
+        let id = compact(&firn, &of).await;
+        let job = at_once("a compaction", ended(&firn, &id)).await;
+        assert!(job.to_string().contains(&files[0]), "{job}");
+
+        // A manifest list; no request holds a thread, however many there are.
+        spoil(&list);
+        let plans = (0..200).map(|_| {
+            let (client, path) = ((*firn).clone(), format!("{}/plan", of.path()));
+            tokio::spawn(async move { client.post(&path, &json!({})).await.status })
+        });
+        let plans = plans.collect::<Vec<_>>();
+        for (round, plan) in plans.into_iter().enumerate() {
+            let status = at_once("a plan", plan).await.unwrap();
+            assert!(matches!(status, 400 | 404 | 500 | 503), "{status}");
+            if round % 50 == 0 {
+                let update = commit(&[], &[set_property("round", &round.to_string())]);
+                at_once("a commit beside it", firn.post(&beside, &update)).await.expect(200);
+            }
+        }
+        let id = compact(&firn, &of).await;
+        let cancel = format!("/governance/v1/maintenance/jobs/{id}/cancel");
+        drop(at_once("a cancel", firn.request("POST", &cancel, Some("{}".to_owned()), &[])).await);
+        at_once("a cancelled job", ended(&firn, &id)).await;
+    }
+    at_once("readiness", firn.request("GET", "/health/ready", None, &[])).await.expect(200);
+    let stopped = tokio::task::spawn_blocking(move || firn.stop());
+    at_once("the end", stopped).await.unwrap();
+}
+
+tests::on_both_databases!(what_is_no_file_holds_nobody_up);

@@ -1,0 +1,141 @@
+//! Starts on data that is odd or was lost: they work, or say what to do.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+use tests::fixture::{self, commit, local, set_property, table_path};
+use tests::process::{self, Backend, Firn, Setup};
+
+use crate::maintenance::{at_job, held, lease, post, queue};
+
+#[test]
+fn a_data_directory_may_be_called_anything_or_is_refused() {
+    process::run(async {
+        for name in ["100%", "x%41", "a b", "dätä", "a%3Fb", "q?x", "h#x"] {
+            let mut setup = Setup::new(Backend::Sqlite).await;
+            setup.data_dir = setup.data_dir.join(name);
+            let folder = setup.data_dir.clone();
+            let started = Firn::try_start(setup);
+            if name.contains(['?', '#']) || name.contains("%3F") {
+                let said = started.err().expect("clients would look for another folder");
+                assert!(
+                    said.contains("cannot hold a warehouse") && said.contains("warehouse.location"),
+                    "{said}"
+                );
+                continue;
+            }
+            let mut firn = started.unwrap_or_else(|said| panic!("{name}: {said}"));
+            let ns = fixture::namespace(&firn).await;
+            let created = fixture::create_table(&firn, &ns, "t").await;
+            let location = created["metadata-location"].as_str().unwrap();
+            assert!(Path::new(local(location)).starts_with(folder.join("warehouse")), "{location}");
+            assert!(Path::new(local(location)).exists() && folder.join("firn.db").exists());
+            firn.restart();
+            assert_eq!(firn.get(&table_path(&ns, "t")).await.expect(200).json(), created);
+        }
+        // The database may lie in such a folder where the warehouse does not.
+        let mut setup = Setup::new(Backend::Sqlite).await;
+        let warehouse = setup.data_dir.join("warehouse");
+        setup.data_dir = setup.data_dir.join("q?x#y");
+        let setup = setup.with("FIRN_WAREHOUSE__LOCATION", warehouse.to_str().unwrap());
+        let firn = Firn::start(setup);
+        assert!(firn.setup().data_dir.join("firn.db").exists());
+    });
+}
+
+#[test]
+fn a_lost_database_beside_tables_is_noticed() {
+    process::run(async {
+        let mut firn = Firn::new(Backend::Sqlite).await;
+        let ns = fixture::namespace(&firn).await;
+        fixture::create_table(&firn, &ns, "t").await;
+        firn.stop();
+        let setup = firn.setup().clone();
+        let file = setup.data_dir.join("firn.db");
+        let whole = fs::read(&file).unwrap();
+        let mut torn = whole.clone();
+        torn[5_000..9_000].fill(0xff);
+        let cases: [(&str, Option<&[u8]>, &str); 5] = [
+            ("missing", None, "--new-catalog"),
+            ("empty", Some(&[]), "--new-catalog"),
+            ("no database", Some(b"this was a database once, and now it is nothing at all"), "damaged"),
+            ("torn", Some(&torn), "damaged"),
+            ("cut", Some(&whole[..whole.len() / 2]), "damaged"),
+        ];
+        for (what, content, told) in cases {
+            for name in ["firn.db", "firn.db-wal", "firn.db-shm"] {
+                drop(fs::remove_file(setup.data_dir.join(name)));
+            }
+            if let Some(content) = content {
+                fs::write(&file, content).unwrap();
+            }
+            let said = Firn::try_start(setup.clone()).err().unwrap_or_else(|| panic!("{what}: it serves"));
+            assert!(said.contains(told) && said.contains("backup"), "{what}: {said}");
+            assert!(!said.contains("panicked"), "{said}");
+        }
+        fs::write(&file, &whole).unwrap();
+        let mut firn = Firn::try_start(setup.clone()).unwrap_or_else(|said| panic!("{said}"));
+        assert_eq!(firn.head(&table_path(&ns, "t")).await, 204);
+        firn.stop();
+        // Somebody may say that it is right so.
+        fs::remove_file(&file).unwrap();
+        let firn = Firn::start(setup.with("FIRN_NEW_CATALOG", "true"));
+        assert_eq!(firn.head(&table_path(&ns, "t")).await, 404);
+    });
+}
+
+#[test]
+fn the_database_does_not_lie_in_the_warehouse() {
+    process::run(async {
+        let setup = Setup::new(Backend::Sqlite).await;
+        let folder = setup.data_dir.to_str().unwrap().to_owned();
+        let said = Firn::try_start(setup.with("FIRN_WAREHOUSE__LOCATION", &folder)).err().expect("a refusal");
+        assert!(said.contains("the catalog's own database"), "{said}");
+    });
+}
+
+async fn metadata_files_that_a_crash_left_go_with_an_expiry(backend: Backend) {
+    let firn = Firn::new(backend).await;
+    let ns = fixture::namespace(&firn).await;
+    let created = fixture::create_table(&firn, &ns, "t").await;
+    let path = table_path(&ns, "t");
+    for round in 0..3 {
+        firn.post(&path, &commit(&[], &[set_property("round", &round.to_string())])).await.expect(200);
+    }
+    let location = created["metadata-location"].as_str().unwrap();
+    let folder = Path::new(local(location)).parent().unwrap().to_owned();
+    let document = fs::read(local(location)).unwrap();
+    let name =
+        |number: u32| format!("0000{number}-01a1fcb7-95d6-456a-b092-5ff42fe10b0{number}.metadata.json");
+    let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000);
+    let put = |name: &str, is_old: bool| {
+        let file = fs::File::create(folder.join(name)).unwrap();
+        std::io::Write::write_all(&mut &file, &document).unwrap();
+        if is_old {
+            file.set_modified(old).unwrap();
+        }
+    };
+    put(&name(7), true);
+    put(&name(8), false);
+    put("v9.metadata.json", true);
+    put("snap-1.avro", true);
+    // All that the catalog pointed to is as old, and stays: time travel leads to it.
+    let before: Vec<_> = fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.path()).collect();
+    for file in &before {
+        if !file.ends_with(name(8)) {
+            fs::File::options().write(true).open(file).unwrap().set_modified(old).unwrap();
+        }
+    }
+    queue(&firn, &ns, "t", "expire-snapshots").await;
+    let leased = lease(&firn, "w").await;
+    let end = json!({ "held": held(&leased), "outcome": { "outcome": "succeeded", "result": {} } });
+    post(&firn, &at_job(&leased, "finish"), &end).await.expect(204);
+    let left = |name: &str| folder.join(name).exists();
+    assert!(!left(&name(7)), "a file that nothing names is still there");
+    for file in before.iter().filter(|file| !file.ends_with(name(7))) {
+        assert!(file.exists(), "{} is gone", file.display());
+    }
+}
+
+tests::on_both_databases!(metadata_files_that_a_crash_left_go_with_an_expiry);
