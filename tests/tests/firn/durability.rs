@@ -153,6 +153,7 @@ async fn an_acknowledged_change_survives_a_power_cut(backend: Backend) {
 /// New partition folders, hashed folders, deleted snapshots: made by the server's own worker, the last thing before the cut.
 async fn what_maintenance_committed_survives_a_power_cut(backend: Backend) {
     let mut setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1");
+    setup.env.insert("FIRN_RETENTION__TIME_TRAVEL_MINUTES".to_owned(), "0".to_owned());
     let recording = Recording::of(&mut setup);
     let mut firn = Firn::start(setup);
     let server = firn.pid();

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use catalog_server::clock::Clock;
-use catalog_server::storage::{DEADLINE, Files};
 use catalog_server::storage::documents::Documents;
+use catalog_server::storage::{DEADLINE, Files};
 use serde_json::{Value as Json, json};
 use table_core::expr::value::Value;
 use table_core::manifest::avro_write::Codec;
