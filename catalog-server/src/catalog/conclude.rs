@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::id;
-use crate::storage::documents::Served;
+use crate::storage::documents::{DocumentError, Served};
 use crate::store::audit::{self, NewAuditEntry};
 use crate::store::commits::{self, Commit, Committed};
 use crate::store::idempotency::{self, NewAnswer};
@@ -203,10 +203,9 @@ impl Catalog {
         }
         let answer = match (found.body, found.metadata_location) {
             (Some(body), _) => Answer::Body(Bytes::from(body)),
-            (None, Some(location)) => match self.documents.table(&location).await.map_err(CatalogError::from)
-            {
+            (None, Some(location)) => match self.served_at(&location).await.map_err(CatalogError::from) {
                 Err(CatalogError::FileMissing(location)) => return Err(CatalogError::AnswerGone(location)),
-                document => Answer::Document(document?.served().clone()),
+                served => Answer::Document(served?),
             },
             (None, None) => Answer::Nothing,
         };
@@ -226,6 +225,18 @@ impl Catalog {
             if remember(&mut tx, context, SUCCEEDED, None, None).await? {
                 return Ok(tx.commit().await?);
             }
+        }
+    }
+
+    /// The document at a location, of a table or of a view: what was recorded does not say which.
+    async fn served_at(&self, location: &str) -> Result<Served, DocumentError> {
+        match self.documents.table(location).await {
+            Ok(document) => Ok(document.served().clone()),
+            Err(of_table @ DocumentError::Malformed { .. }) => match self.documents.view(location).await {
+                Ok(document) => Ok(document.served().clone()),
+                Err(_) => Err(of_table),
+            },
+            Err(error) => Err(error),
         }
     }
 
