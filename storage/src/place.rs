@@ -78,7 +78,12 @@ impl Place {
     /// Opens the place itself as a folder that can be listed.
     pub(crate) fn open_as_folder(&self) -> io::Result<OwnedFd> {
         if self.names.is_empty() {
-            return Ok(fs::open(&self.root, folder_flags(OFlags::RDONLY) - OFlags::NOFOLLOW, Mode::empty())?);
+            return Ok(fs::openat(
+                fs::CWD,
+                &self.root,
+                folder_flags(OFlags::RDONLY) - OFlags::NOFOLLOW,
+                Mode::empty(),
+            )?);
         }
         let (parent, name) = self.open_parent()?;
         open_folder(&parent, name, OFlags::RDONLY)
@@ -87,7 +92,7 @@ impl Place {
 
 /// Opens a root, following links to it.
 pub(crate) fn open_root(path: &Path) -> io::Result<OwnedFd> {
-    Ok(fs::open(path, folder_flags(SEARCH) - OFlags::NOFOLLOW, Mode::empty())?)
+    Ok(fs::openat(fs::CWD, path, folder_flags(SEARCH) - OFlags::NOFOLLOW, Mode::empty())?)
 }
 
 /// Opens a folder in another one, unless it is a link.

@@ -73,7 +73,7 @@ const ROUTES: [&str; 30] = [
 ];
 
 /// What administrators and maintenance workers ask.
-pub(crate) const GOVERNANCE: [&str; 16] = [
+pub(crate) const GOVERNANCE: [&str; 17] = [
     "GET /governance/v1/maintenance/policy",
     "PUT /governance/v1/maintenance/policy",
     "DELETE /governance/v1/maintenance/policy",
@@ -90,6 +90,7 @@ pub(crate) const GOVERNANCE: [&str; 16] = [
     "POST /governance/v1/maintenance/jobs/{job-id}/finish",
     "GET /governance/v1/maintenance/explain",
     "GET /governance/v1/maintenance/history",
+    "POST /governance/v1/maintenance/jobs/{job-id}/readable",
 ];
 
 /// What operators ask.
@@ -277,6 +278,7 @@ pub(crate) async fn governance(client: &Client) -> Vec<Endpoint> {
         ),
         read(14, at(&format!("explain?{}", scope("one"))), 200, None),
         read(15, at(&format!("history?{}&age-ms=0", scope("one"))), 200, None),
+        read(16, format!("{job}/readable"), 409, Some(json!({ "held": held, "location": "/a" }))),
     ]
 }
 
