@@ -87,8 +87,10 @@ impl StorageError {
     /// The same without the location, for whoever tells it themselves.
     pub fn into_io(self) -> io::Error {
         match self {
-            StorageError::NotFound(_) => io::ErrorKind::NotFound.into(),
-            StorageError::AlreadyExists(_) => io::ErrorKind::AlreadyExists.into(),
+            StorageError::NotFound(_) => io::Error::new(io::ErrorKind::NotFound, "no such file"),
+            StorageError::AlreadyExists(_) => {
+                io::Error::new(io::ErrorKind::AlreadyExists, "there is a file already")
+            }
             StorageError::Io { source, .. } => source,
             StorageError::TooLarge { limit_bytes, .. } => {
                 io::Error::other(format!("it is larger than {limit_bytes} bytes"))

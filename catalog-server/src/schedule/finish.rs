@@ -11,7 +11,7 @@ use crate::store::upkeep;
 
 use super::Schedule;
 use super::automatic::{Automatic, EVALUATE, RANK_EVALUATE, Subject};
-use super::jobs::lost;
+use super::jobs::{TABLE_DROPPED, lost};
 
 /// The action after which unused metadata files are looked for.
 const EXPIRE: &str = "expire-snapshots";
@@ -63,6 +63,13 @@ impl Schedule {
     /// Ends a job, and queues what follows from it: what it found, unless that is queued or running already, or the table is paused,
     /// or its policy does not want it.
     pub async fn finish_job(&self, lease: JobLease<'_>, finished: Finished) -> Result<(), CatalogError> {
+        let finished = match finished {
+            // Whatever fails without a table does so because it was dropped: its folders are nobody's any more, for example.
+            Finished::Failed(_, result) if self.is_table_gone(lease.job_id).await? => {
+                Finished::Failed(TABLE_DROPPED.to_owned(), result)
+            }
+            finished => finished,
+        };
         let follow_up = match &finished {
             Finished::Succeeded { next, .. } => self.follow_up(lease.job_id, next).await?,
             Finished::Failed(..) | Finished::Cancelled(_) => self.follow_up(lease.job_id, &[]).await?,
@@ -99,6 +106,11 @@ impl Schedule {
             self.after_success(lease.job_id).await;
         }
         Ok(())
+    }
+
+    async fn is_table_gone(&self, job_id: Uuid) -> Result<bool, CatalogError> {
+        let job = self.require_job(job_id).await?;
+        Ok(self.name_of(&job).await?.is_none())
     }
 
     /// What an expiry cannot do by itself, because only the catalog knows what it ever pointed to.

@@ -129,18 +129,21 @@ impl Files {
 
     /// Reads the file at `location`, of at most `limit_bytes`.
     pub async fn read(&self, location: &str, limit_bytes: usize) -> Result<Bytes, StorageError> {
-        self.read_as(location, limit_bytes, |content| content).await
+        let place = self.readable(location)?;
+        self.run("read", place, move |local, place| local.read(place, limit_bytes)).await
     }
 
-    /// Reads the file at `location` as [`Files::read`] does and makes something of it, both away from the request threads.
+    /// Reads the file at `location` as [`Files::read`] does and makes something of it, both away from the request threads. The
+    /// deadline is that of the read alone.
     pub async fn read_as<T: Send + 'static>(
         &self,
         location: &str,
         limit_bytes: usize,
         make: impl FnOnce(Bytes) -> T + Send + 'static,
     ) -> Result<T, StorageError> {
-        let place = self.readable(location)?;
-        self.run("read", place, move |local, place| local.read(place, limit_bytes).map(make)).await
+        let content = self.read(location, limit_bytes).await?;
+        let made = tokio::task::spawn_blocking(move || make(content)).await;
+        made.map_err(|error| StorageError::io("read", location, std::io::Error::other(error)))
     }
 
     /// Whether a file that was there is known to be gone.

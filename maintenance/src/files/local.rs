@@ -73,7 +73,7 @@ impl Disk for LocalDisk {
     fn version(&self, place: &Place) -> io::Result<String> {
         match self.run("look at", place, |local, place| Ok(local.state(place)))? {
             FileState::Present(stamp) => Ok(stamp.to_string()),
-            FileState::Gone => Err(ErrorKind::NotFound.into()),
+            FileState::Gone => Err(io::Error::new(ErrorKind::NotFound, "no such file")),
             FileState::Unknown => Err(io::Error::other("it cannot be looked at")),
         }
     }

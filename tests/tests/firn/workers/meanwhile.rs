@@ -81,7 +81,7 @@ async fn one_is_left_out(backend: Backend, spoil: impl Fn(&std::path::Path), why
 }
 
 async fn a_missing_file_is_left_out(backend: Backend) {
-    one_is_left_out(backend, |file| fs::remove_file(file).unwrap(), "No such file").await;
+    one_is_left_out(backend, |file| fs::remove_file(file).unwrap(), "no such file").await;
 }
 
 async fn a_truncated_file_is_left_out(backend: Backend) {
