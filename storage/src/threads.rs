@@ -78,10 +78,12 @@ impl Threads {
         work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
         let (tell, told) = tokio::sync::oneshot::channel();
-        let _pending = self.submit(about, move || drop(tell.send(work())))?;
+        let pending = self.submit(about, move || drop(tell.send(work())))?;
         match tokio::time::timeout(self.shared.deadline, told).await {
-            Ok(Ok(done)) => done,
-            Ok(Err(_)) => Err(panicked(about)),
+            Ok(answer) => {
+                pending.end();
+                answer.unwrap_or_else(|_| Err(panicked(about)))
+            }
             Err(_) => Err(self.timed_out(about)),
         }
     }
@@ -95,12 +97,13 @@ impl Threads {
         work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
         let (tell, told) = std::sync::mpsc::sync_channel(1);
-        let _pending = self.submit(about, move || drop(tell.send(work())))?;
-        match told.recv_timeout(self.shared.deadline) {
-            Ok(done) => done,
-            Err(RecvTimeoutError::Disconnected) => Err(panicked(about)),
-            Err(RecvTimeoutError::Timeout) => Err(self.timed_out(about)),
+        let pending = self.submit(about, move || drop(tell.send(work())))?;
+        let answer = told.recv_timeout(self.shared.deadline);
+        if matches!(answer, Err(RecvTimeoutError::Timeout)) {
+            return Err(self.timed_out(about));
         }
+        pending.end();
+        answer.unwrap_or_else(|_| Err(panicked(about)))
     }
 
     fn submit(
@@ -158,6 +161,13 @@ impl Threads {
 struct Pending {
     fate: Arc<Mutex<Fate>>,
     shared: Arc<Shared>,
+}
+
+impl Pending {
+    /// The operation has answered: its thread, which may not have noted that yet, is not one that hangs.
+    fn end(&self) {
+        *lock(&self.fate) = Fate::Ended;
+    }
 }
 
 impl Drop for Pending {

@@ -191,7 +191,7 @@ def attempt(plan, *arguments, **options):
 def compare(tally, java, table, scan, planner=None, remote=False, floats=()):
     """Plans the scan by Java, and by the catalog if there is a planner or Java is to ask it; what Java refuses, all refuse.
 
-    `floats` are names of columns that may hold NaN although nobody has counted it, for which the catalog plans more files.
+    `floats` are names of columns that hold NaN, or may do so because nobody has counted it: the catalog plans more files for them.
     Gives the right deletes by data file, and the number of rows that pass the filter by data file.
     """
     tally.count("scans")
@@ -242,7 +242,7 @@ def compare(tally, java, table, scan, planner=None, remote=False, floats=()):
     # And to it no float is beyond the greatest finite one, for which 1e300 stands in `plan_filters.py`.
     asks_for_infinity = "1e+300" in json.dumps(scan)
     if unneeded and any(json.dumps(name) in json.dumps(scan) for name in floats):
-        tally.count("files planned because NaN was not counted", len(unneeded))
+        tally.count("files planned for NaN", len(unneeded))
         unneeded = set()
     if unneeded and not any(name in table[-1] for name in ("uuid", "identity_in_duckdb")) and not asks_for_infinity:
         tally.problem("more files than Java plans", files=sorted(unneeded), **facts)
@@ -300,7 +300,7 @@ class Planning:
         self.place = Place(namespace, engines["pyiceberg"], engines["duckdb"], engines["spark"])
         self.place.java = self.java
         plan_tables.build(self.place)
-        # By table, columns of floats whose writer counts no NaN.
+        # By table, columns of floats that hold NaN, which is greater than all else to some engines, or whose writer does not count it.
         self.floats = {}
         # What became of the tables once they are done with.
         self.rewrites, self.unread = [], []
@@ -310,7 +310,7 @@ class Planning:
         described = self.java.ask("columns", self.place.identifier(name), **scan)
         source = plan_filters.Filters(random.Random(f"{SEED}/{name}/{count}"), described["columns"], described["partition-fields"])
         types = {column["name"]: column["type"] for column in described["columns"]}
-        if plan_tables.TABLES[name][0] != "spark":
+        if plan_tables.TABLES[name][0] != "spark" or "nan" in name:
             self.floats[name] = [column for column, kind in types.items() if kind in ("float", "double")]
         return [True, *(source.next() for _ in range(count))], types
 

@@ -30,6 +30,8 @@ const DOCUMENT_BYTES: usize = 1 << 10;
 const TEXTS: usize = 3;
 /// What a column takes once its schema is decoded.
 const COLUMN_BYTES: usize = 400;
+/// What a property of the table or view takes beside its text.
+const PROPERTY_BYTES: usize = 200;
 /// What stands in the JSON of every column, field, element and value.
 const COLUMN_MARK: &[u8] = b"required\"";
 /// Documents above this make room for themselves when they are kept.
@@ -75,6 +77,9 @@ pub trait Content: Sized + Send + Sync + 'static {
 
     /// The latest time in the document, by which its readers judge what comes after.
     fn latest_ms(&self) -> i64;
+
+    /// How many properties it has.
+    fn properties_count(&self) -> usize;
 }
 
 impl Content for TableMetadata {
@@ -92,6 +97,10 @@ impl Content for TableMetadata {
     fn latest_ms(&self) -> i64 {
         TableMetadata::latest_ms(self)
     }
+
+    fn properties_count(&self) -> usize {
+        self.properties().len()
+    }
 }
 
 impl Content for ViewMetadata {
@@ -101,6 +110,10 @@ impl Content for ViewMetadata {
 
     fn latest_ms(&self) -> i64 {
         i64::MIN
+    }
+
+    fn properties_count(&self) -> usize {
+        self.properties().len()
     }
 }
 
@@ -284,7 +297,10 @@ impl<T: Content> Document<T> {
         let (location, latest_ms) = (location.to_owned(), metadata.latest_ms());
         let (stamp, refs_only) = (OnceLock::new(), OnceLock::new());
         let columns = memchr::memmem::find_iter(json, COLUMN_MARK).count();
-        let held_bytes = DOCUMENT_BYTES + TEXTS * served.body.len() + COLUMN_BYTES * columns;
+        let held_bytes = DOCUMENT_BYTES
+            + TEXTS * served.body.len()
+            + COLUMN_BYTES * columns
+            + PROPERTY_BYTES * metadata.properties_count();
         Self { location, served, start, end, parsed: metadata, latest_ms, stamp, refs_only, held_bytes }
     }
 

@@ -232,7 +232,7 @@ const CASES: [&str; 11] = [
 
 fn weigh(case: &str) {
     if let Some(kind) = case.strip_prefix("documents of many ") {
-        let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().unwrap();
         return runtime.block_on(documents(kind));
     }
     match case {
