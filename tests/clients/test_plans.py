@@ -270,9 +270,11 @@ def test_infinity_lies_beyond_every_float(planning, operation, value):
     deletes, _ = planning.planner.plan(
         planning.place.identifier("v2_primitives"), {"filter": {"type": operation, "term": "f", "value": value}}
     )
-    # To Spark NaN lies beyond it.
+    # To Spark NaN lies beyond it, too; it has to look at every row, because its own planning takes the files away.
     sign = {"gt": ">", "lt": "<"}[operation]
-    [found] = planning.place.spark(f"SELECT count(DISTINCT _file) AS files FROM @v2_primitives WHERE f {sign} {value!r}D").to_pylist()
+    [found] = planning.place.spark(
+        f"SELECT count(DISTINCT IF(f {sign} {value!r}D, _file, NULL)) AS files FROM @v2_primitives"
+    ).to_pylist()
     assert len(deletes) == found["files"] > 0
 
 

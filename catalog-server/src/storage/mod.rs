@@ -142,8 +142,8 @@ impl Files {
         make: impl FnOnce(Bytes) -> T + Send + 'static,
     ) -> Result<T, StorageError> {
         let content = self.read(location, limit_bytes).await?;
-        let made = tokio::task::spawn_blocking(move || make(content)).await;
-        made.map_err(|error| StorageError::io("read", location, std::io::Error::other(error)))
+        let result = tokio::task::spawn_blocking(move || make(content)).await;
+        result.map_err(|error| StorageError::io("read", location, std::io::Error::other(error)))
     }
 
     /// Whether a file that was there is known to be gone.
