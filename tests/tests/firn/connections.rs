@@ -163,7 +163,9 @@ fn beyond_the_limit_a_connection_is_told_503_and_those_before_go_on() {
         let mut open: Vec<_> = (0..20).map(|_| sent(&firn, request)).collect();
         open.iter_mut().for_each(check_alive);
         for bytes in [&b""[..], request, PREFACE] {
-            check_refusal(&rest(&mut sent(&firn, bytes)), 503, "limits.connections");
+            // A connection that is closed before its bytes were read may lose the answer on its way; another one is told.
+            let answer = (0..10).map(|_| rest(&mut sent(&firn, bytes))).find(|answer| !answer.is_empty());
+            check_refusal(&answer.unwrap_or_default(), 503, "limits.connections");
         }
         // Many at once: some only see their connection closed.
         let mut many: Vec<_> = (0..200).map(|_| connect(&firn)).collect();
