@@ -69,7 +69,8 @@ fn truncation_rounds_down() {
     check("truncate[5]", "string", &json!("abc"), &json!("abc"));
     check("truncate[2]", "binary", &json!("01020304"), &json!("0102"));
     check("truncate[10]", "int", &json!(i32::MIN), &json!(2_147_483_646));
-    check("truncate[4294967295]", "int", &json!(-1), &json!(1));
+    check("truncate[2147483647]", "int", &json!(-1), &json!(-2_147_483_647));
+    check("truncate[2147483647]", "int", &json!(i32::MIN), &json!(2));
     check("truncate[10]", "long", &json!(i64::MIN), &json!(i64::MAX - 1));
     check("truncate[3]", "fixed[4]", &json!("01020304"), &Json::Null);
 }

@@ -83,9 +83,7 @@ fn hash_long(value: i64) -> u32 {
 fn truncate(value: &Value, width: u32) -> Option<Value> {
     match value {
         Value::Int(value) => {
-            let rest = i64::from(*value).checked_rem_euclid(i64::from(width))?;
-            // Less than the width; a width over the type's maximum leaves a rest that wraps as well.
-            Some(Value::Int(value.wrapping_sub(u32::try_from(rest).ok()?.cast_signed())))
+            Some(Value::Int(value.wrapping_sub(value.checked_rem_euclid(i32::try_from(width).ok()?)?)))
         }
         Value::Long(value) => {
             Some(Value::Long(value.wrapping_sub(value.checked_rem_euclid(i64::from(width))?)))
