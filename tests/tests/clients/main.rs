@@ -118,7 +118,8 @@ fn program(suite: &str) -> PathBuf {
 /// Runs a suite under a name; its output is shown when it fails, and a server that panicked fails it, too.
 #[track_caller]
 fn pass_as(firn: &Firn, suite: &str, command: Command) {
-    pass_suite(suite, command);
+    let database = firn.setup().database_url.as_ref().map_or("sqlite", |_| "postgres");
+    pass_suite(&format!("{suite}-{database}"), command);
     firn.check_no_panic();
 }
 
