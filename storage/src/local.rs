@@ -233,7 +233,12 @@ impl LocalFiles {
         let mut folders = VecDeque::from([root.to_owned()]);
         let mut seen = 0;
         while let Some(folder) = folders.pop_front() {
-            for entry in std::fs::read_dir(folder)? {
+            let entries = match std::fs::read_dir(&folder) {
+                // What is gone by now, or somebody else's, holds no tables of ours.
+                Err(error) if folder != root && is_not_ours(&error) => continue,
+                entries => entries?,
+            };
+            for entry in entries {
                 let entry = entry?;
                 seen += 1;
                 if seen > entries_max {
@@ -347,6 +352,10 @@ impl NewFile {
             .and_then(|()| sync_folder(&self.folder))
             .map_err(|error| place::error("write", &self.place, error))
     }
+}
+
+fn is_not_ours(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied)
 }
 
 fn open(place: &Place) -> std::io::Result<File> {
