@@ -188,10 +188,11 @@ def attempt(plan, *arguments, **options):
         return None, error
 
 
-def compare(tally, java, table, scan, planner=None, remote=False, floats=()):
+def compare(tally, java, table, scan, planner=None, remote=False, maybe_nan=None):
     """Plans the scan by Java, and by the catalog if there is a planner or Java is to ask it; what Java refuses, all refuse.
 
-    `floats` are names of columns that hold NaN, or may do so because nobody has counted it: the catalog plans more files for them.
+    `maybe_nan` has, by column, the files in which it holds NaN or may do so because nobody has counted it: the catalog plans these
+    where a filter names the column, because some engines take NaN for greater than all else.
     Gives the right deletes by data file, and the number of rows that pass the filter by data file.
     """
     tally.count("scans")
@@ -241,9 +242,9 @@ def compare(tally, java, table, scan, planner=None, remote=False, floats=()):
     unneeded = {path for path in more if not truth["possible"].get(path)}
     # And to it no float is beyond the greatest finite one, for which 1e300 stands in `plan_filters.py`.
     asks_for_infinity = "1e+300" in json.dumps(scan)
-    if unneeded and any(json.dumps(name) in json.dumps(scan) for name in floats):
-        tally.count("files planned for NaN", len(unneeded))
-        unneeded = set()
+    if for_nan := unneeded & files_with_nan(scan, maybe_nan or {}):
+        tally.count("files planned for NaN", len(for_nan))
+        unneeded -= for_nan
     if unneeded and not any(name in table[-1] for name in ("uuid", "identity_in_duckdb")) and not asks_for_infinity:
         tally.problem("more files than Java plans", files=sorted(unneeded), **facts)
     tally.count("files pruned that Java plans", len(fewer - with_rows))
@@ -256,6 +257,14 @@ def compare(tally, java, table, scan, planner=None, remote=False, floats=()):
         wrong = {path: our_residuals[path] for path in truth["wrong-residuals"]}
         tally.problem("wrong residual", residuals=wrong, **facts)
     return our_deletes, truth["rows"]
+
+
+def files_with_nan(scan, maybe_nan):
+    """Files in which a column that the filter names may hold NaN."""
+    text = json.dumps(scan.get("filter"))
+    if not scan.get("case-sensitive", True):
+        text, maybe_nan = text.lower(), {name.lower(): paths for name, paths in maybe_nan.items()}
+    return {path for name, paths in maybe_nan.items() if json.dumps(name) in text for path in paths}
 
 
 def compare_pyiceberg(tally, table, scan, expression, ours, rows):
@@ -300,8 +309,8 @@ class Planning:
         self.place = Place(namespace, engines["pyiceberg"], engines["duckdb"], engines["spark"])
         self.place.java = self.java
         plan_tables.build(self.place)
-        # By table, columns of floats that hold NaN, which is greater than all else to some engines, or whose writer does not count it.
-        self.floats = {}
+        # By table and column, see `compare`.
+        self.maybe_nan = {}
         # What became of the tables once they are done with.
         self.rewrites, self.unread = [], []
 
@@ -310,14 +319,15 @@ class Planning:
         described = self.java.ask("columns", self.place.identifier(name), **scan)
         source = plan_filters.Filters(random.Random(f"{SEED}/{name}/{count}"), described["columns"], described["partition-fields"])
         types = {column["name"]: column["type"] for column in described["columns"]}
-        if plan_tables.TABLES[name][0] != "spark" or "nan" in name:
-            self.floats[name] = [column for column, kind in types.items() if kind in ("float", "double")]
+        known = self.maybe_nan.setdefault(name, {})
+        for column in described["columns"]:
+            known.setdefault(column["name"], set()).update(column.get("maybe-nan", ()))
         return [True, *(source.next() for _ in range(count))], types
 
     def compare(self, name, scan, remote=False):
         planner = None if remote else self.planner
-        floats = self.floats.get(name, ())
-        return compare(self.tally, self.java, self.place.identifier(name), scan, planner, remote, floats)
+        maybe_nan = self.maybe_nan.get(name)
+        return compare(self.tally, self.java, self.place.identifier(name), scan, planner, remote, maybe_nan)
 
     def check(self, facts):
         """Fails with the problems since the last check."""

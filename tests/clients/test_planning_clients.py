@@ -69,9 +69,11 @@ def check_spark(planning, spark_planned, sql, may_lose=False):
         return
     seen = exact_rows(arrow_rows(spark_planned.spark(sql)))
     missing, extra = harness.difference(wanted, seen), harness.difference(seen, wanted)
-    if extra and may_lose:
+    # Java prunes files of NaN, which is greater than every number to Spark.
+    forgiven = [row for row in extra if may_lose or ("float", "nan") in row]
+    if forgiven:
         planning.tally.count("Spark loses rows by itself")
-        extra = []
+        extra = harness.difference(extra, forgiven)
     assert not missing and not extra, f"seed {plans.SEED}, {sql}: planned by the server, Spark does not read {missing}, but {extra}"
 
 
@@ -98,9 +100,7 @@ def test_spark_reads_the_same_rows(planning, spark_planned, planned_by_the_serve
             continue
         # Java believes DuckDB's partition summaries, see plan_tables.py, and tells the zeros apart that are one to Spark. Spark
         # looks at every row that it reads.
-        # Java prunes files of NaN, which is greater than every number to Spark.
-        floats = any(kind in ("float", "double") for kind in types.values())
-        may_lose = name.startswith("identity_in_duckdb") or floats
+        may_lose = name.startswith("identity_in_duckdb") or name in ("v2_primitives", "identity_float", "identity_double")
         check_spark(planning, spark_planned, f"SELECT * FROM @{{{name}}} WHERE {condition}", may_lose)
 
 

@@ -74,7 +74,8 @@ import org.apache.iceberg.types.Types;
  *       reading of it, and which of the {@code residuals}, by data file, are not equal to the filter on the file's rows.
  *       Deleted rows do not count. With {@code "appended": true}, the rows of every data file that the table ever had,
  *       as they were when it came, in the table's schema.
- *   <li>{@code columns}: names, types and values of the columns that a filter may name, and the partition fields.
+ *   <li>{@code columns}: names, types and values of the columns that a filter may name, the files in which they {@code
+ *       maybe-nan} hold NaN, and the partition fields.
  *   <li>{@code delete}: commits an equality delete file for {@code rows} of {@code columns}, in {@code partition} of
  *       {@code spec-id}.
  * </ul>
@@ -418,6 +419,9 @@ public final class PlanOracle {
       Types.NestedField field = all.schema.findField(entry.getValue());
       ObjectNode column = columns.addObject().put("name", entry.getKey()).put("type", field.type().toString());
       column.put("optional", field.isOptional());
+      if (field.type().typeId() == Type.TypeID.FLOAT || field.type().typeId() == Type.TypeID.DOUBLE) {
+        maybeNaN(scan(table, request), entry.getValue(), column.putArray("maybe-nan"));
+      }
       if (field.type().isPrimitiveType()) {
         values(all, entry.getValue(), column.putArray("values"));
       }
@@ -428,6 +432,19 @@ public final class PlanOracle {
         String source = all.schema.findColumnName(field.sourceId());
         if (source != null) {
           partitions.addObject().put("source", source).put("transform", field.transform().toString());
+        }
+      }
+    }
+  }
+
+  /** The data files in which a column holds NaN, or may because nobody has counted it. */
+  private static void maybeNaN(TableScan scan, int id, ArrayNode paths) throws IOException {
+    try (CloseableIterable<FileScanTask> planned = scan.includeColumnStats().planFiles()) {
+      for (FileScanTask task : planned) {
+        Map<Integer, Long> counts = task.file().nanValueCounts();
+        Long count = counts == null ? null : counts.get(id);
+        if (count == null || count > 0) {
+          paths.add(task.file().location());
         }
       }
     }
