@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use catalog_server::clock::Clock;
+use catalog_server::store::db::{Db, DbOptions};
 use serde_json::json;
 use tests::fixture::{self, commit, local, set_property, table_path};
 use tests::process::{self, Backend, Firn, Setup};
@@ -92,6 +94,35 @@ fn the_database_does_not_lie_in_the_warehouse() {
         let folder = setup.data_dir.to_str().unwrap().to_owned();
         let said = Firn::try_start(setup.with("FIRN_WAREHOUSE__LOCATION", &folder)).err().expect("a refusal");
         assert!(said.contains("the catalog's own database"), "{said}");
+    });
+}
+
+#[test]
+fn a_start_after_the_clock_was_ahead_goes_on_at_once_and_says_so() {
+    process::run(async {
+        let mut firn = Firn::new(Backend::Sqlite).await;
+        let ns = fixture::namespace(&firn).await;
+        fixture::create_table(&firn, &ns, "t").await;
+        firn.stop();
+        // As a server writes whose clock is a day ahead.
+        let db = Db::connect(&firn.setup().database_url(), &DbOptions::default()).await.unwrap();
+        let ahead = db.write(Clock::system().now_ms() + 86_400_000).await.unwrap();
+        ahead.commit().await.unwrap();
+        db.close().await;
+        drop(db);
+        firn.restart();
+        let path = table_path(&ns, "t");
+        firn.post(&path, &commit(&[], &[set_property("a", "b")])).await.expect(200);
+        let after_ms = Clock::system().now_ms();
+        let past = firn.at(&format!("main@{after_ms}"));
+        let seen = past.get(&path).await.expect(200).json();
+        assert_eq!(seen["metadata"]["properties"]["a"], "b", "{seen}");
+        let log = firn.setup().log();
+        assert_eq!(
+            log.matches("the system's clock is behind the catalog's latest change").count(),
+            1,
+            "{log}"
+        );
     });
 }
 
