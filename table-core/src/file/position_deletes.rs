@@ -46,6 +46,31 @@ impl PositionDeletes {
         reader.read(source).try_for_each(|batch| self.add(&batch?, |_| true))
     }
 
+    /// Whether all deletes of a position delete file that is at hand are for files which `is_one` says. `false`, too, if it
+    /// holds more than `rows_max` deletes: it is not read on.
+    ///
+    /// Fails if it cannot be read.
+    pub fn are_all_for<R: ChunkReader>(
+        source: &R,
+        is_one: impl Fn(&str) -> bool,
+        rows_max: usize,
+    ) -> Result<bool, FileError> {
+        let columns = StructType { fields: vec![reserved::delete_file_path()], other: Vec::new() };
+        let reader = FileReader::open(source, &columns, FileContext::new(""))?;
+        let mut rows = 0;
+        for batch in reader.read(source) {
+            let batch = batch?;
+            rows += batch.num_rows();
+            let paths = batch.columns().first().and_then(|paths| paths.as_string_opt::<i32>());
+            let paths =
+                paths.ok_or_else(|| FileError::unfit("the rows are not those of a position delete file"))?;
+            if rows > rows_max || !paths.iter().all(|path| path.is_some_and(&is_one)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Adds the deletes of a batch with [`PositionDeletes::columns`] that are for the files which `is_wanted` says.
     pub fn add(&mut self, batch: &RecordBatch, is_wanted: impl Fn(&str) -> bool) -> Result<(), FileError> {
         let wrong = || FileError::unfit("the rows are not those of a position delete file");

@@ -6,7 +6,8 @@
 //!
 //! Not so where others only rewrote files, with the same rows in them: no sink does that. So whoever compacts a table is in no
 //! writer's way, unless the table says `false`; nor in that of upserts, whose equality deletes are for all rows that are older,
-//! whichever files these are in by then, and whose position deletes are for their own new files.
+//! whichever files these are in by then, and whose position deletes are for their own new files: the manifest says so, or the
+//! delete file has to be looked into.
 
 use std::collections::HashSet;
 
@@ -55,6 +56,16 @@ pub struct Fresh<'a> {
     head_lines: Vec<ManifestFile>,
     /// The manifests that it adds, to be seen next.
     pub manifests: Vec<ManifestFile>,
+}
+
+/// The files of an append.
+#[derive(Debug)]
+pub struct OwnFiles {
+    /// Paths of its data files.
+    pub data: HashSet<String>,
+    /// Paths of position delete files of which the manifest does not tell that they are for one of these: writers cut bounds, and
+    /// may have deletes of several files in one. They have to be looked into.
+    pub unclear_deletes: Vec<String>,
 }
 
 /// An append on top of what was committed before it.
@@ -166,22 +177,39 @@ impl<'a> Rebase<'a> {
     }
 }
 
+impl OwnFiles {
+    /// Whether position deletes are for one of the files, or may be.
+    fn admit(&mut self, deletes: &File<'_>) -> bool {
+        match deletes.sole_data_file() {
+            Some(path) => self.data.contains(path),
+            None if deletes.format().eq_ignore_ascii_case("parquet") => {
+                self.unclear_deletes.push(deletes.path().to_owned());
+                true
+            }
+            None => false,
+        }
+    }
+}
+
 impl Fresh<'_> {
-    /// Puts the append on top of the head, if all of its files take their numbers from the commit. `uuid` makes the name of
-    /// the list unique.
+    /// Looks at the added files: `None` if not all of them take their numbers from the commit, or deletes are for other files.
+    pub fn look(&self, manifests: &[(&Manifest, &ManifestFile)]) -> Option<OwnFiles> {
+        let of_data = manifests.iter().filter(|(_, line)| line.content == ManifestContent::Data);
+        let data =
+            of_data.flat_map(|(manifest, line)| manifest.files(line).map(|file| file.path().to_owned()));
+        let mut own = OwnFiles { data: data.collect(), unclear_deletes: Vec::new() };
+        for (manifest, line) in manifests {
+            if !takes_all_numbers(manifest, line, &mut own) {
+                return None;
+            }
+        }
+        Some(own)
+    }
+
+    /// Puts the append on top of the head; [`Fresh::look`] has said that it may be. `uuid` makes the name of the list unique.
     ///
     /// Fails if the list of the head cannot be carried on.
-    pub fn finish(
-        self,
-        manifests: &[(&Manifest, &ManifestFile)],
-        uuid: Uuid,
-    ) -> Result<Option<Rebased>, SnapshotError> {
-        let of_data = manifests.iter().filter(|(_, line)| line.content == ManifestContent::Data);
-        let own: HashSet<&str> =
-            of_data.flat_map(|(manifest, line)| manifest.files(line).map(|file| file.path())).collect();
-        if !manifests.iter().all(|(manifest, line)| takes_all_numbers(manifest, line, &own)) {
-            return Ok(None);
-        }
+    pub fn finish(self, uuid: Uuid) -> Result<Option<Rebased>, SnapshotError> {
         let Rebase { metadata, appended, head, .. } = self.rebase;
         let Some(own_path) = appended.manifest_list()? else { return Ok(None) };
         let folder = own_path.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -213,14 +241,15 @@ impl Fresh<'_> {
 }
 
 /// Whether the files of a manifest are all added, have neither sequence number nor row ids of their own, and depend on no file
-/// that was there before: data, values that are deleted, or deleted positions of one of the `own` new files.
-fn takes_all_numbers(manifest: &Manifest, line: &ManifestFile, own: &HashSet<&str>) -> bool {
+/// that was there before: data, values that are deleted, or deleted positions of the `own` new files, as far as the manifest
+/// tells.
+fn takes_all_numbers(manifest: &Manifest, line: &ManifestFile, own: &mut OwnFiles) -> bool {
     let of_data = line.content == ManifestContent::Data;
     let far = ManifestFile { sequence_number: INHERITED, first_row_id: Some(INHERITED), ..line.clone() };
-    let depends_on_none = |file: &File<'_>| match file.content() {
+    let mut depends_on_none = |file: &File<'_>| match file.content() {
         Content::Data => of_data && file.first_row_id().is_some_and(|id| id >= INHERITED),
         Content::EqualityDeletes => !of_data,
-        Content::PositionDeletes => !of_data && file.sole_data_file().is_some_and(|path| own.contains(path)),
+        Content::PositionDeletes => !of_data && own.admit(file),
     };
     manifest.files(&far).all(|file| {
         file.status() == Status::Added

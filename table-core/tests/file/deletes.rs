@@ -56,6 +56,21 @@ fn deletes_of_other_files_are_left_alone() {
 }
 
 #[test]
+fn deletes_are_for_some_files_alone_or_not() {
+    let (bytes, _) = written(&deletes(&[("a", &[1]), ("b", &[2, 3])]));
+    let are_all_for = |files: &[&str], rows_max| {
+        PositionDeletes::are_all_for(&bytes, |path| files.contains(&path), rows_max).unwrap()
+    };
+    assert!(are_all_for(&["a", "b", "c"], 3));
+    assert!(!are_all_for(&["a", "b", "c"], 2), "no more is read");
+    assert!(!are_all_for(&["a"], 3) && !are_all_for(&["b"], 3) && !are_all_for(&[], 3));
+    let other = schema(&json!([{"id": 1, "name": "file_path", "required": true, "type": "string"}]));
+    let row = Row::from([(1, Cell::Value(Value::String("a".to_owned())))]);
+    let (bytes, _) = write(&other, &full(&other), &[&[row]]).unwrap();
+    assert!(PositionDeletes::are_all_for(&bytes, |_| true, 9).is_err());
+}
+
+#[test]
 fn a_position_below_zero_is_refused() {
     let schema = schema_of(&PositionDeletes::columns());
     let row = Row::from([
