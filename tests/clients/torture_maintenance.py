@@ -516,7 +516,8 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
         self.uri, self.folder = f"http://{self.address}", Path(folder)
-        self.settings = dict(MODES[mode].SERVER)
+        # Snapshots expire while the torture lasts, so the catalog promises nothing of the past.
+        self.settings = {"FIRN_RETENTION__TIME_TRAVEL_MINUTES": "0", **MODES[mode].SERVER}
         if database_url:
             self.settings["FIRN_DATABASE_URL"] = database_url
         self.start()
