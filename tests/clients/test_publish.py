@@ -33,6 +33,16 @@ def audited(place):
 ROWS = [(number * 10 + row,) for number in range(4) for row in range(2)]
 
 
+def stage(audited, name, statement):
+    """Commits a statement without publishing it."""
+    audited.spark("ALTER TABLE @t SET TBLPROPERTIES ('write.wap.enabled' = 'true')")
+    audited.spark(f"SET spark.wap.id = {name}")
+    try:
+        audited.spark(statement)
+    finally:
+        audited.spark("RESET spark.wap.id")
+
+
 def test_a_branch_can_be_fast_forwarded_to_after_maintenance_ran(audited):
     audited.spark("ALTER TABLE @t CREATE BRANCH audit")
     audited.spark("INSERT INTO @t.branch_audit VALUES (99)")
@@ -46,12 +56,7 @@ def test_a_branch_can_be_fast_forwarded_to_after_maintenance_ran(audited):
 
 
 def test_a_staged_delete_can_be_published_after_maintenance_ran(audited):
-    audited.spark("ALTER TABLE @t SET TBLPROPERTIES ('write.wap.enabled' = 'true')")
-    audited.spark("SET spark.wap.id = audit-7")
-    try:
-        audited.spark("DELETE FROM @t WHERE id = 20")
-    finally:
-        audited.spark("RESET spark.wap.id")
+    stage(audited, "audit-7", "DELETE FROM @t WHERE id = 20")
     assert is_left_alone(audited)
     audited.spark_call("publish_changes", f"'{audited.name}.t', 'audit-7'")
     expected = [row for row in ROWS if row != (20,)]
@@ -61,12 +66,7 @@ def test_a_staged_delete_can_be_published_after_maintenance_ran(audited):
 
 
 def test_a_staged_append_holds_nothing_up_and_is_published_on_top(audited):
-    audited.spark("ALTER TABLE @t SET TBLPROPERTIES ('write.wap.enabled' = 'true')")
-    audited.spark("SET spark.wap.id = audit-8")
-    try:
-        audited.spark("INSERT INTO @t VALUES (99)")
-    finally:
-        audited.spark("RESET spark.wap.id")
+    stage(audited, "audit-8", "INSERT INTO @t VALUES (99)")
     assert maintain(audited)[0]["committed"]
     audited.spark_call("publish_changes", f"'{audited.name}.t', 'audit-8'")
     audited.check("t", [*ROWS, (99,)])

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
+use table_core::commit::repeat;
 use table_core::commit::request::{TableCommit, TransactionCommit};
 use table_core::commit::requirement::TableRequirement;
 
@@ -182,10 +183,12 @@ impl Catalog {
             if turns.waited {
                 rows = self.find_all(warehouse, commits).await?;
             }
-            let mut drafts = Vec::with_capacity(commits.len());
-            for ((identifier, commit), row) in commits.iter().zip(rows) {
-                drafts.push(self.draft(warehouse, identifier, commit, row).await?);
-            }
+            let drafts = match self.draft_all(warehouse, commits, rows).await {
+                Err(error) if error.is_refusal() => {
+                    self.made_before(warehouse, commits).await?.ok_or(error)?
+                }
+                drafted => drafted?,
+            };
             match self.write(context, warehouse, drafts, origin).await {
                 Err(error) if error.is_lost_race() => {
                     metrics::counter!("firn_commit_races_lost_total").increment(1);
@@ -203,6 +206,38 @@ impl Catalog {
             "Commit failed: others were faster {ATTEMPTS_MAX} times in a row on {}; try again",
             names.join(", ")
         )))
+    }
+
+    async fn draft_all(
+        &self,
+        warehouse: &Warehouse,
+        commits: &[(Identifier, Arc<TableCommit>)],
+        rows: Vec<Option<Tabular>>,
+    ) -> Result<Vec<Draft>, CatalogError> {
+        let mut drafts = Vec::with_capacity(commits.len());
+        for ((identifier, commit), row) in commits.iter().zip(rows) {
+            drafts.push(self.draft(warehouse, identifier, commit, row).await?);
+        }
+        Ok(drafts)
+    }
+
+    /// The tables as they are, if the commits were made before and their client has not heard of it; see
+    /// [`table_core::commit::repeat`]. Several are made together, so that one tells of all.
+    async fn made_before(
+        &self,
+        warehouse: &Warehouse,
+        commits: &[(Identifier, Arc<TableCommit>)],
+    ) -> Result<Option<Vec<Draft>>, CatalogError> {
+        let rows = self.find_all(warehouse, commits).await?;
+        let mut was_made = false;
+        let mut drafts = Vec::with_capacity(commits.len());
+        for ((_, commit), row) in commits.iter().zip(rows) {
+            let Some(row) = row.filter(|row| row.kind == TabularKind::Table) else { continue };
+            let document = self.documents.table(&row.metadata_location).await?;
+            was_made = was_made || repeat::was_made(document.parsed(), commit);
+            drafts.push(Draft::Unchanged(document));
+        }
+        Ok(was_made.then_some(drafts))
     }
 
     async fn find_all(

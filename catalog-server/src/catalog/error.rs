@@ -141,6 +141,11 @@ impl CatalogError {
         }
     }
 
+    /// Whether a commit is refused for what it says of the table as it is.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::CommitFailed(_) | Self::Invalid(_))
+    }
+
     /// Whether working the change out anew, from its first read, may succeed at once.
     pub(super) fn is_lost_race(&self) -> bool {
         match self {

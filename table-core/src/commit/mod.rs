@@ -6,6 +6,7 @@
 
 pub mod create;
 pub mod foreign;
+pub mod repeat;
 pub mod request;
 pub mod requirement;
 pub mod update;

@@ -212,8 +212,7 @@ impl Fresh<'_> {
     pub fn finish(self, uuid: Uuid) -> Result<Option<Rebased>, SnapshotError> {
         let Rebase { metadata, appended, head, .. } = self.rebase;
         let Some(own_path) = appended.manifest_list()? else { return Ok(None) };
-        let folder = own_path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let path = format!("{folder}/snap-{}-rebased-{uuid}.avro", appended.id());
+        let path = format!("{}{uuid}.avro", list_prefix(&own_path, appended.id()));
         let header = ListHeader {
             format_version: metadata.format_version(),
             snapshot_id: appended.id(),
@@ -238,6 +237,17 @@ impl Fresh<'_> {
         let commit = rebased_commit(self.rebase.commit, &snapshot, head.id());
         Ok(Some(Rebased { list: (path, list.bytes), commit }))
     }
+}
+
+/// Whether a manifest list is that of a snapshot which was put on top of others, and had the list `own` before.
+pub fn is_list_of(list: &str, own: &str, snapshot_id: i64) -> bool {
+    list.starts_with(&list_prefix(own, snapshot_id))
+}
+
+/// How the path begins of the list of a snapshot that is put on top of others, and had the list `own` before.
+fn list_prefix(own: &str, snapshot_id: i64) -> String {
+    let folder = own.rsplit_once('/').map_or("", |(folder, _)| folder);
+    format!("{folder}/snap-{snapshot_id}-rebased-")
 }
 
 /// Whether the files of a manifest are all added, have neither sequence number nor row ids of their own, and depend on no file

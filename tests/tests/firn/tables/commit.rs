@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tests::fixture::{self, append, commit, create_table, current_snapshot, local, set_property, table_path};
+use tests::fixture::{
+    self, append, change, commit, create_table, current_snapshot, local, set_property, table_path,
+};
 use tests::process::{self, Backend, Firn};
 
 /// Everything of a table that a refused commit must leave as it was.
@@ -128,6 +130,42 @@ async fn a_commit_that_changes_nothing_writes_nothing(backend: Backend) {
     }
 }
 
+/// A client that did not hear of its commit sends it again, and would delete the commit's files if it were refused.
+async fn a_commit_that_was_made_is_answered_when_it_is_sent_again(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let path = table_path(&ns, "t");
+    let created = create_table(firn, &ns, "t").await;
+    create_table(firn, &ns, "u").await;
+    let at = |id: Value| json!({ "type": "assert-ref-snapshot-id", "ref": "main", "snapshot-id": id });
+    let first = commit(&[at(Value::Null)], &append(&created["metadata"], 7, "first"));
+    let loaded = firn.post(&path, &first).await.expect(200).json();
+    let made = state(firn, &path).await;
+    assert_eq!(firn.post(&path, &first).await.expect(200).json(), loaded);
+    // Without a requirement as well; together with another table; and when others have come after it.
+    firn.post(&path, &commit(&[], &append(&created["metadata"], 7, "first"))).await.expect(200);
+    let with =
+        change(&ns, "u", &[json!({ "type": "assert-current-schema-id", "current-schema-id": 9 })], &[]);
+    let both = json!({ "table-changes": [with, change(&ns, "t", &[at(Value::Null)], &append(&created["metadata"], 7, "first"))] });
+    firn.post("transactions/commit", &both).await.expect(204);
+    assert_eq!(state(firn, &path).await, made);
+    let second = commit(&[at(json!(7))], &append(&loaded["metadata"], 8, "second"));
+    let later = firn.post(&path, &second).await.expect(200).json();
+    assert_eq!(firn.post(&path, &first).await.expect(200).json(), later);
+    // Another commit is another one, whatever its snapshot is called.
+    for (id, marker) in [(7, "other"), (9, "first")] {
+        let other = commit(&[at(Value::Null)], &append(&created["metadata"], id, marker));
+        firn.post(&path, &other).await.error_message(409, "CommitFailedException");
+    }
+    let mut elsewhere = append(&created["metadata"], 7, "first");
+    elsewhere[0]["snapshot"]["manifest-list"] =
+        json!(format!("{}/metadata/other.avro", created["metadata"]["location"].as_str().unwrap()));
+    firn.post(&path, &commit(&[at(Value::Null)], &elsewhere))
+        .await
+        .error_message(409, "CommitFailedException");
+    assert_eq!(firn.get(&path).await.expect(200).json(), later);
+}
+
 async fn concurrent_commits_whose_requirements_hold_all_succeed(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
@@ -233,6 +271,7 @@ async fn evolution_branches_and_upgrades_work_step_by_step(backend: Backend) {
 tests::on_both_databases!(
     each_requirement_is_checked_with_javas_words,
     a_refused_update_leaves_everything_as_it_was,
+    a_commit_that_was_made_is_answered_when_it_is_sent_again,
     a_commit_that_changes_nothing_writes_nothing,
     concurrent_commits_whose_requirements_hold_all_succeed,
     of_concurrent_appends_to_one_snapshot_one_succeeds,

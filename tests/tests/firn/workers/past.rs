@@ -109,14 +109,20 @@ async fn a_snapshot_that_was_replaced_by_mistake_stays_for_its_age(backend: Back
     assert_eq!(of.rows().await, kept);
 }
 
-async fn what_the_catalog_led_to_within_the_horizon_can_be_read(backend: Backend) {
-    let firn = Timed::start(backend, |_| {}).await;
+/// A table of three appends, and their snapshots.
+async fn appended_to(firn: &Timed) -> (Table, Vec<i64>) {
     let of = Table::create(&firn.client, &Form::default()).await;
     let mut ids = Vec::new();
     for number in 0..3 {
         of.append(&[rows(number * 10..number * 10 + 10, 0)]).await;
         ids.push(of.snapshot_id().await);
     }
+    (of, ids)
+}
+
+async fn what_the_catalog_led_to_within_the_horizon_can_be_read(backend: Backend) {
+    let firn = Timed::start(backend, |_| {}).await;
+    let (of, ids) = appended_to(&firn).await;
     of.update(&[point("short", ids[0])]).await;
     of.update(&[point("long", ids[1])]).await;
     firn.day(20);
@@ -142,12 +148,7 @@ async fn what_the_catalog_led_to_within_the_horizon_can_be_read(backend: Backend
 
 async fn files_of_a_snapshot_that_a_client_removed_stay_while_the_catalog_leads_to_it(backend: Backend) {
     let firn = Timed::start(backend, |_| {}).await;
-    let of = Table::create(&firn.client, &Form::default()).await;
-    let mut ids = Vec::new();
-    for number in 0..3 {
-        of.append(&[rows(number * 10..number * 10 + 10, 0)]).await;
-        ids.push(of.snapshot_id().await);
-    }
+    let (of, ids) = appended_to(&firn).await;
     firn.day(100);
     let kept = of.rows().await;
     firn.day(101);

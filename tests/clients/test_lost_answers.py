@@ -1,0 +1,21 @@
+"""Commits whose answer is lost: they were made, and the files that they name stay."""
+
+import harness
+import pyarrow as pa
+from gate import Gate
+from keyed import Keyed
+
+COLUMNS = pa.schema([("id", pa.int64())])
+
+
+def test_duckdb_sends_a_commit_again_and_keeps_its_files(place, engines):
+    """It does so by itself when the connection ends. Told of a conflict, it would delete the files of what was committed."""
+    place.create("t", COLUMNS, properties={"format-version": "2"})
+    place.duckdb("INSERT INTO @t SELECT range FROM range(10)")
+    for statement, rows in [("INSERT INTO @t VALUES (10)", range(11)), ("DELETE FROM @t WHERE id < 5", range(5, 11))]:
+        with Gate(harness.URI) as gate:
+            gated = Keyed(place.name, gate.uri, harness.WAREHOUSE, engines["spark"]())
+            gate.after("POST", 1, lambda: False)
+            gated.duckdb(statement)
+            assert not gate.pending() and gate.seen["POST"] > 1, "it asked once only"
+        place.check("t", [(id,) for id in rows])
