@@ -118,10 +118,6 @@ fn literals_that_the_type_does_not_have_keep_the_answer() {
     check("dec not-eq \"1.005\"", "true");
     check("dec gt-eq \"1.005\"", "dec gt \"1.00\"");
     check("dec lt 12345678901234567890123456789012345678", "true");
-    // A double is rounded, as in Java: it is how JSON says a decimal.
-    check("dec eq 1.005", "dec eq \"1.01\"");
-    check("dec eq -1.005", "dec eq \"-1.01\"");
-    check("dec eq 0.30000000000000004", "dec eq \"0.30\"");
     check("float lt 1e300", "true");
     check("float lt 3.40282347e38", "true");
     check("float lt 3.4028233e38", "float lt 3.4028233e+38");
@@ -132,6 +128,32 @@ fn literals_that_the_type_does_not_have_keep_the_answer() {
     check("int in [1, 3000000000, 2, 1]", "int in [1,2]");
     check("int in [3000000000]", "false");
     check("int not-in [3000000000]", "true");
+}
+
+/// A double is how JSON says a decimal. Java rounds `1.005` up, `PyIceberg` down, and other clients not at all.
+#[test]
+fn a_double_between_two_decimals_is_whatever_a_client_takes_it_for() {
+    check("dec eq 1.005", "dec in [\"1.00\",\"1.01\"]");
+    check("dec eq -1.005", "dec in [\"-1.01\",\"-1.00\"]");
+    check("dec eq 1.004", "dec eq \"1.00\"");
+    check("dec eq 1.0051", "dec eq \"1.01\"");
+    check("dec eq -1.0051", "dec eq \"-1.01\"");
+    check("dec eq 0.30000000000000004", "dec eq \"0.30\"");
+    check("dec eq 1e-300", "dec eq \"0.00\"");
+    for literal in ["1.004", "1.005", "1.006"] {
+        check(&format!("dec lt {literal}"), "dec lt-eq \"1.00\"");
+        check(&format!("dec gt {literal}"), "dec gt \"1.00\"");
+        // All values but none, and null.
+        check(&format!("dec not-eq {literal}"), "dec not-in []");
+        check(&format!("not dec eq {literal}"), "dec not-in []");
+        check(&format!("dec not-in [{literal}, 2]"), "dec not-eq \"2.00\"");
+    }
+    check("dec lt-eq 1.004", "dec lt-eq \"1.00\"");
+    check("dec lt-eq 1.005", "dec lt-eq \"1.01\"");
+    check("dec lt-eq -1.005", "dec lt-eq \"-1.00\"");
+    check("dec gt-eq 1.005", "dec gt-eq \"1.00\"");
+    check("dec gt-eq 1.006", "dec gt-eq \"1.01\"");
+    check("dec in [1.005, 1.25, 3.001]", "dec in [\"1.00\",\"1.01\",\"1.25\",\"3.00\"]");
 }
 
 #[test]

@@ -245,11 +245,20 @@ fn chains_may_be_long_but_nesting_is_limited() {
     // Written balanced, so that readers with a limit on depth can read it.
     assert_eq!(Expression::parse(&expression.to_json()).unwrap(), expression);
 
-    let not =
-        |levels: usize| format!("{}true{}", r#"{"type":"not","child":"#.repeat(levels), "}".repeat(levels));
-    Expression::parse(&not(EXPRESSION_DEPTH_MAX)).unwrap();
-    for levels in [EXPRESSION_DEPTH_MAX + 1, 100_000] {
-        let error = Expression::parse(&not(levels)).unwrap_err();
+    let nested = |open: &str, close: &str, levels: usize| {
+        Expression::parse(&format!("{}{part}{}", open.repeat(levels), close.repeat(levels)))
+    };
+    let predicate = Expression::parse(part).unwrap();
+    let not = |levels: usize| nested(r#"{"type":"not","child":"#, "}", levels);
+    for levels in [127, 100_001] {
+        assert_eq!(not(levels), Ok(Expression::Not(Box::new(predicate.clone()))));
+        assert_eq!(not(levels + 1), Ok(predicate.clone()));
+    }
+    let close = format!(r#","right":{part}}}}}"#);
+    let alternating = |levels: usize| nested(r#"{"type":"not","child":{"type":"or","left":"#, &close, levels);
+    alternating(EXPRESSION_DEPTH_MAX / 2).unwrap();
+    for levels in [EXPRESSION_DEPTH_MAX / 2 + 1, 100_000] {
+        let error = alternating(levels).unwrap_err();
         assert!(matches!(error, ExpressionError::TooLarge(_)), "{error}");
     }
     let long = format!(r#"{{"type":"eq","term":"a","value":"{}"}}"#, "x".repeat(16 << 20));
@@ -300,9 +309,17 @@ fn any_expression() -> impl Strategy<Value = Expression> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 2..5).prop_map(|parts| joined(parts, true)),
             prop::collection::vec(inner.clone(), 2..5).prop_map(|parts| joined(parts, false)),
-            inner.prop_map(|child| Expression::Not(Box::new(child))),
+            inner.prop_map(negated),
         ]
     })
+}
+
+/// What is read of a `not` around an expression.
+fn negated(child: Expression) -> Expression {
+    match child {
+        Expression::Not(inner) => *inner,
+        child => Expression::Not(Box::new(child)),
+    }
 }
 
 /// A chain with the chains of the same operation in it dissolved, as they are read.

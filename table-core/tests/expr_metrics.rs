@@ -197,6 +197,25 @@ fn all_null_columns_match_nothing_but_null() {
 }
 
 #[test]
+fn a_file_is_kept_for_every_way_to_round_a_literal_and_certain_for_none() {
+    let only = |value: &str| file(6, "decimal(9, 2)", [10, 0, -1], json!(value), json!(value));
+    let (below, above) = (only("1.00"), only("1.01"));
+    for literal in ["1.004", "1.005", "1.006"] {
+        check(&above, &format!("dec gt {literal}"), "some");
+        check(&below, &format!("dec lt {literal}"), "some");
+        check(&above, &format!("dec not-eq {literal}"), "some");
+        check(&below, &format!("dec not-in [{literal}, 7]"), "some");
+    }
+    for test in ["eq 1.005", "lt-eq 1.005", "gt-eq 1.005", "in [1.005, 7]"] {
+        check(&below, &format!("dec {test}"), "some");
+        check(&above, &format!("dec {test}"), "some");
+    }
+    check(&below, "dec gt 1.005", "no");
+    check(&above, "dec lt 1.005", "no");
+    check(&above, "dec eq 1.004", "no");
+}
+
+#[test]
 fn nan_is_no_number() {
     let all_nan = file(5, "double", [10, 0, 10], Json::Null, Json::Null);
     check(&all_nan, "double is-nan", "all");

@@ -48,6 +48,16 @@ fn identity_decides_transforms_of_its_value() {
 }
 
 #[test]
+fn what_clients_round_differently_is_certain_for_no_partition() {
+    check("identity(6)", "dec gt 1.005", "p0 gt \"1.00\"", "false");
+    check("identity(6)", "dec eq 1.005", "p0 in [\"1.00\",\"1.01\"]", "false");
+    check("identity(6)", "dec not-eq 1.005", "p0 not-in []", "false");
+    check("truncate[100](6)", "dec lt 1.005", "p0 lt-eq \"1.00\"", "false");
+    check("truncate[100](6)", "dec not-eq 1.005", "true", "false");
+    check("bucket[4](6)", "dec not-in [1.005, 2]", "true", "false");
+}
+
+#[test]
 fn zeros_of_floats_are_taken_for_one_and_for_two() {
     check("identity(5)", "double eq 0.0", "p0 in [-0.0,0.0]", "p0 eq 0.0");
     check("identity(5)", "double lt 0.0", "p0 lt 0.0", "p0 lt -0.0");

@@ -66,6 +66,7 @@ impl<'a> ValueRef<'a> {
             ValueRef::Decimal(value) => value.to_bytes(),
             ValueRef::Uuid(value) => value.as_bytes().to_vec(),
             ValueRef::String(bytes) | ValueRef::Fixed(bytes) | ValueRef::Binary(bytes) => bytes.to_vec(),
+            ValueRef::Number(text) => text.as_bytes().to_vec(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::bound::{Bound, Column, RowFilter};
 use super::convert::convert;
-use super::decimal::Fit;
+use super::decimal::{Fit, Near};
 use super::error::ExpressionError;
 use super::expression::{Expression, Predicate, Reference, Term, Test};
 use super::single_value::example;
@@ -98,14 +98,7 @@ impl Binder<'_> {
             Polarity::Negative => test.negated(),
         };
         match test {
-            Test::In(values) => Ok(match Test::one_of(exact(&column, values)?) {
-                Some(test) => Bound::predicate(column, test),
-                None => Bound::False,
-            }),
-            Test::NotIn(values) => Ok(match Test::none_of(exact(&column, values)?) {
-                Some(test) => Bound::predicate(column, test),
-                None => Bound::True,
-            }),
+            Test::In(_) | Test::NotIn(_) => among(column, test),
             Test::IsNull | Test::NotNull => Ok(null_test(column, test)),
             Test::IsNan | Test::NotNan => match column.result {
                 Primitive::Float | Primitive::Double => Ok(Bound::predicate(column, test)),
@@ -157,6 +150,7 @@ impl Binder<'_> {
             nullable: found.inside_optional || !found.field.required,
             inside_optional: found.inside_optional,
             is_negated: false,
+            written: None,
         })
     }
 
@@ -256,6 +250,61 @@ fn prefix_test(column: Column, test: Test) -> Result<RowFilter, ExpressionError>
     )))
 }
 
+fn among(mut column: Column, test: Test) -> Result<RowFilter, ExpressionError> {
+    for value in test.literals().iter().filter(|value| matches!(value, Value::Double(_))) {
+        if matches!(fit(&column, value)?, Fit::Near(_)) {
+            column.written = Some(test.clone());
+            break;
+        }
+    }
+    Ok(match test {
+        Test::NotIn(values) => match Test::none_of(exact(&column, values)?) {
+            Some(test) => Bound::predicate(column, test),
+            None if column.written.is_some() => Bound::predicate(column, anything()),
+            None => Bound::True,
+        },
+        test if column.written.is_some() => {
+            let values = near(&column, test.literals())?;
+            Test::one_of(values).map_or(Bound::False, |test| Bound::predicate(column, test))
+        }
+        Test::In(values) => {
+            Test::one_of(exact(&column, values)?).map_or(Bound::False, |test| Bound::predicate(column, test))
+        }
+        _ => Bound::True,
+    })
+}
+
+/// The test that every value passes, and null.
+fn anything() -> Test {
+    Test::NotIn(Arc::default())
+}
+
+/// The values of the type that some client takes literals for.
+fn near(column: &Column, literals: &[Value]) -> Result<Vec<Value>, ExpressionError> {
+    let mut values = Vec::with_capacity(literals.len());
+    for literal in literals {
+        match fit(column, literal)? {
+            Fit::Exact(value) => values.push(value),
+            Fit::Near(near) => values.extend(near.rounded),
+            Fit::Above(_) | Fit::AboveMax | Fit::BelowMin => {}
+        }
+    }
+    Ok(values)
+}
+
+/// The test that finds whatever a client finds, however it rounds the literal.
+fn widest(Near { below, mut rounded }: Near<Value>, test: &Test) -> Test {
+    let first = rounded.first().cloned();
+    match test {
+        Test::Lt(_) => Test::LtEq(below),
+        Test::Gt(_) => Test::Gt(below),
+        Test::LtEq(_) => Test::LtEq(rounded.pop().unwrap_or(below)),
+        Test::GtEq(_) => Test::GtEq(first.unwrap_or(below)),
+        Test::NotEq(_) => anything(),
+        _ => Test::one_of(rounded).unwrap_or_else(anything),
+    }
+}
+
 /// The literals that are values of the type; the others equal none of them. Converted where they are, for there may be
 /// millions.
 fn exact(column: &Column, values: Arc<Vec<Value>>) -> Result<Vec<Value>, ExpressionError> {
@@ -293,9 +342,14 @@ fn fit(column: &Column, value: &Value) -> Result<Fit<Value>, ExpressionError> {
     })
 }
 
-fn comparison(column: Column, test: Test) -> Result<RowFilter, ExpressionError> {
+fn comparison(mut column: Column, test: Test) -> Result<RowFilter, ExpressionError> {
     let [literal] = test.literals() else { return Ok(Bound::True) };
     let test = match (fit(&column, literal)?, test) {
+        (Fit::Near(near), test) => {
+            let widest = widest(near, &test);
+            column.written = Some(test);
+            widest
+        }
         (Fit::Exact(value), test) => match test {
             Test::Lt(_) => Test::Lt(value),
             Test::LtEq(_) => Test::LtEq(value),

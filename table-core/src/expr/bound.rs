@@ -58,6 +58,9 @@ pub struct Column {
     pub inside_optional: bool,
     /// Whether the test was negated to take a `not` away that was around it; engines differ in what that does to NaN.
     pub is_negated: bool,
+    /// The test with literals as they were written, if clients differ in which values these are. Then the bound test
+    /// finds whatever a client finds, and this one is sent back.
+    pub written: Option<Test>,
 }
 
 /// A field of a partition tuple, or a transform of it.

@@ -2,8 +2,8 @@
 //! in [`super::bind`].
 //!
 //! Java rounds down what does not fit; here it is [`Fit::Above`] the value below it, so that no comparison changes its
-//! answer. Doubles for `float` and decimal columns are rounded to the nearest, as in Java, because they are how JSON
-//! says `0.1`.
+//! answer. Doubles for `float` columns are rounded to the nearest, as in Java, because they are how JSON says `0.1`. Those
+//! for decimal columns are [`Fit::Near`] their neighbours: Java rounds `1.005` up, `PyIceberg` down, and others not at all.
 
 use super::civil::{DAY_NANOS, parse_date, parse_time, parse_timestamp, parse_timestamptz};
 use super::decimal::{Decimal, Fit, Number};
@@ -24,6 +24,7 @@ pub(crate) fn convert(literal: &Value, target: &Primitive) -> Option<Fit<Value>>
         Value::Float(value) => from_double(f64::from(*value), target),
         Value::Double(value) => from_double(*value, target),
         Value::Decimal(value) => from_decimal(*value, target),
+        Value::Number(text) => from_number(text, target),
         Value::Timestamp(micros) | Value::Timestamptz(micros) => {
             from_nanos(i128::from(*micros) * 1000, target)
         }
@@ -80,13 +81,27 @@ fn from_decimal(value: Decimal, target: &Primitive) -> Option<Fit<Value>> {
     }
 }
 
+/// From a number with more digits than any decimal.
+fn from_number(text: &str, target: &Primitive) -> Option<Fit<Value>> {
+    match target {
+        Primitive::Decimal { scale, .. } => Some(decimal(Number::parse(text)?.fit(*scale), *scale)),
+        Primitive::Float | Primitive::Double => from_double(text.parse().ok()?, target),
+        Primitive::Int | Primitive::Long => match Number::parse(text)?.fit(0) {
+            Fit::AboveMax => Some(Fit::AboveMax),
+            Fit::BelowMin => Some(Fit::BelowMin),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 fn from_double(value: f64, target: &Primitive) -> Option<Fit<Value>> {
     match target {
         Primitive::Float => Some(float(value)),
         Primitive::Double => Some(Fit::Exact(Value::Double(value))),
         Primitive::Decimal { scale, .. } if value.is_finite() => {
             // The shortest text that means this double, which is what Java rounds as well.
-            Some(decimal(Number::parse(&format!("{value:e}"))?.round(*scale), *scale))
+            Some(decimal(Number::parse(&format!("{value:e}"))?.fit_rounded(*scale), *scale))
         }
         _ => None,
     }

@@ -13,24 +13,38 @@ pub struct Decimal {
 }
 
 /// How a number fits a type that cannot hold every number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fit<T> {
     /// It is this value.
     Exact(T),
     /// It is greater than this value, and less than the next one that the type has.
     Above(T),
+    /// As [`Fit::Above`], but meant by some clients to be the value itself or the next one.
+    Near(Near<T>),
     /// It is greater than every value.
     AboveMax,
     /// It is less than every value.
     BelowMin,
 }
 
+/// A number between two values, and which of these clients round it to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Near<T> {
+    /// The value below it.
+    pub(crate) below: T,
+    /// What it is rounded to, the lesser first: both if it is in the middle, where clients differ.
+    pub(crate) rounded: Vec<T>,
+}
+
 impl<T> Fit<T> {
     /// The same fit of another representation.
-    pub(crate) fn map<U>(self, to: impl FnOnce(T) -> U) -> Fit<U> {
+    pub(crate) fn map<U>(self, to: impl Fn(T) -> U) -> Fit<U> {
         match self {
             Fit::Exact(value) => Fit::Exact(to(value)),
             Fit::Above(value) => Fit::Above(to(value)),
+            Fit::Near(Near { below, rounded }) => {
+                Fit::Near(Near { below: to(below), rounded: rounded.into_iter().map(to).collect() })
+            }
             Fit::AboveMax => Fit::AboveMax,
             Fit::BelowMin => Fit::BelowMin,
         }
@@ -42,7 +56,7 @@ impl Decimal {
     pub fn parse(text: &str, scale: u32) -> Option<Decimal> {
         match Number::parse(text)?.fit(scale) {
             Fit::Exact(unscaled) => Some(Decimal { unscaled, scale }),
-            Fit::Above(_) | Fit::AboveMax | Fit::BelowMin => None,
+            Fit::Above(_) | Fit::Near(_) | Fit::AboveMax | Fit::BelowMin => None,
         }
     }
 
@@ -135,8 +149,7 @@ impl fmt::Display for Decimal {
 /// How many digits a decimal has at most (specification, "Primitive Types").
 const DECIMAL_DIGITS_MAX: usize = 38;
 
-/// How many places behind the point the literal of a filter may have: those of 38 digits right behind as many zeros. What
-/// is smaller lies between two neighbours of every column.
+/// How many places behind the point a decimal literal may have: those of 38 digits right behind as many zeros.
 const LITERAL_SCALE_MAX: u32 = 76;
 
 /// A number of any size: `digits * 10^exponent`.
@@ -151,8 +164,8 @@ pub(crate) struct Number {
 struct Cut {
     /// The magnitude before the point; `None` if it is too large.
     whole: Option<i128>,
-    /// The first digit behind the point.
-    next: u8,
+    /// How what is behind the point compares with a half.
+    half: Ordering,
     /// Whether anything but zeros is behind the point.
     inexact: bool,
 }
@@ -191,14 +204,16 @@ impl Number {
         significant == other.significant() && (self.negative == other.negative || significant.0.is_empty())
     }
 
-    /// The number as a decimal, rounded to the nearest with [`DECIMAL_DIGITS_MAX`] digits; `None` if no column of type
-    /// `decimal` has numbers so large, or so many places behind the point.
+    /// The number as a decimal of up to [`DECIMAL_DIGITS_MAX`] digits; `None` if it has more, or more than
+    /// [`LITERAL_SCALE_MAX`] places behind the point, or is too large.
     pub(crate) fn to_decimal(&self) -> Option<Decimal> {
         let (digits, exponent) = self.significant();
-        let surplus = i64::try_from(digits.len().saturating_sub(DECIMAL_DIGITS_MAX)).ok()?;
-        let scale = u32::try_from((-exponent.saturating_add(surplus)).max(0)).ok()?;
-        match self.round(scale) {
-            Fit::Exact(unscaled) if scale <= LITERAL_SCALE_MAX => Some(Decimal { unscaled, scale }),
+        let scale = u32::try_from(exponent.saturating_neg().max(0)).ok()?;
+        if digits.len() > DECIMAL_DIGITS_MAX || scale > LITERAL_SCALE_MAX {
+            return None;
+        }
+        match self.fit(scale) {
+            Fit::Exact(unscaled) => Some(Decimal { unscaled, scale }),
             _ => None,
         }
     }
@@ -216,17 +231,17 @@ impl Number {
         }
     }
 
-    /// The unscaled value at a scale, rounded half away from zero.
-    pub(crate) fn round(&self, scale: u32) -> Fit<i128> {
+    /// The unscaled value at a scale, and what clients round it to that take the number for a double.
+    pub(crate) fn fit_rounded(&self, scale: u32) -> Fit<i128> {
+        let Fit::Above(below) = self.fit(scale) else { return self.fit(scale) };
         let cut = self.cut(scale);
-        match (cut.whole, self.negative) {
-            (None, false) => Fit::AboveMax,
-            (None, true) => Fit::BelowMin,
-            (Some(whole), negative) => {
-                let rounded = whole + i128::from(cut.next >= 5);
-                Fit::Exact(if negative { -rounded } else { rounded })
-            }
-        }
+        // How the magnitude compares with the middle between its neighbours.
+        let rounded = match (cut.half, self.negative) {
+            (Ordering::Less, false) | (Ordering::Greater, true) => vec![below],
+            (Ordering::Equal, _) => vec![below, below + 1],
+            (Ordering::Greater, false) | (Ordering::Less, true) => vec![below + 1],
+        };
+        Fit::Near(Near { below, rounded })
     }
 
     fn cut(&self, scale: u32) -> Cut {
@@ -235,27 +250,28 @@ impl Number {
 
         let digits = self.digits.trim_start_matches('0');
         if digits.is_empty() {
-            return Cut { whole: Some(0), next: 0, inexact: false };
+            return Cut { whole: Some(0), half: Ordering::Less, inexact: false };
         }
         let shift = self.exponent + i64::from(scale);
         if let Ok(zeros) = u32::try_from(shift) {
             let raised = digits.parse::<i128>().ok().zip(10_i128.checked_pow(zeros));
             let whole = raised.and_then(|(digits, factor)| digits.checked_mul(factor));
-            return Cut { whole: whole.filter(|whole| *whole <= WHOLE_MAX), next: 0, inexact: false };
+            let whole = whole.filter(|whole| *whole <= WHOLE_MAX);
+            return Cut { whole, half: Ordering::Less, inexact: false };
         }
         if shift > 0 {
-            return Cut { whole: None, next: 0, inexact: false };
+            return Cut { whole: None, half: Ordering::Less, inexact: false };
         }
         let behind = usize::try_from(-shift).unwrap_or(usize::MAX);
         let Some(point) = digits.len().checked_sub(behind) else {
             // Smaller than one unit, with zeros right behind the point.
-            return Cut { whole: Some(0), next: 0, inexact: true };
+            return Cut { whole: Some(0), half: Ordering::Less, inexact: true };
         };
         let (whole, fraction) = digits.split_at_checked(point).unwrap_or((digits, ""));
         let whole = if whole.is_empty() { Some(0) } else { whole.parse().ok() };
         Cut {
             whole: whole.filter(|whole| *whole <= WHOLE_MAX),
-            next: fraction.bytes().next().map_or(0, |digit| digit - b'0'),
+            half: fraction.trim_end_matches('0').cmp("5"),
             inexact: fraction.bytes().any(|digit| digit != b'0'),
         }
     }

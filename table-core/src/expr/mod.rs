@@ -13,8 +13,8 @@
 //! which null is no number has some files to read in vain. Infinity lies beyond the range of `float`'s literals, too, and
 //! is found there, which Java does not look for.
 //!
-//! Engines disagree on whether `-0.0` equals `0.0`, and on where NaN is: beyond all order, or greater than every number.
-//! Nothing here decides it: what is kept is kept for every answer, and what is promised is true for all of them. So files
+//! Engines disagree on whether `-0.0` equals `0.0`, on where NaN is: beyond all order, or greater than every number, and on how
+//! a double is rounded to a decimal. Nothing here decides it: what is kept is kept for every answer, and what is promised is true for all of them. So files
 //! that may hold NaN are kept for `gt` and `gt-eq`, and for `not` around `gt` and `gt-eq`, whose answer some engines negate.
 //!
 //! # The promise

@@ -57,7 +57,7 @@ impl Value {
             Value::Timestamptz(micros) => Json::from(micros_text(*micros) + "+00:00"),
             Value::TimestampNs(nanos) => Json::from(nanos_text(*nanos)),
             Value::TimestamptzNs(nanos) => Json::from(nanos_text(*nanos) + "+00:00"),
-            Value::String(text) => Json::from(text.as_str()),
+            Value::String(text) | Value::Number(text) => Json::from(text.as_str()),
             Value::Uuid(value) => Json::from(value.to_string()),
             Value::Fixed(bytes) | Value::Binary(bytes) => Json::from(to_hex(bytes)),
         }

@@ -24,6 +24,9 @@ fn must_match_predicate<M: FileMetrics>(
     order: UuidOrder,
 ) -> bool {
     let (column, test) = (&predicate.term, &predicate.test);
+    if column.written.is_some() {
+        return false;
+    }
     let facts = Facts::of(column, file);
     let in_range = || {
         let ends = Ends { lower: file.lower(column.id), upper: file.upper(column.id) };

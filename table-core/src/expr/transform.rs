@@ -70,7 +70,7 @@ fn bucket(value: &Value, buckets: u32) -> Option<Value> {
         Value::String(value) => murmur3(value.as_bytes()),
         Value::Uuid(value) => murmur3(value.as_bytes()),
         Value::Fixed(value) | Value::Binary(value) => murmur3(value),
-        Value::Boolean(_) | Value::Float(_) | Value::Double(_) => return None,
+        Value::Boolean(_) | Value::Float(_) | Value::Double(_) | Value::Number(_) => return None,
     };
     let positive = hash & 0x7fff_ffff;
     i32::try_from(positive.checked_rem(buckets)?).ok().map(Value::Int)

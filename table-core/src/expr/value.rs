@@ -46,6 +46,8 @@ pub enum Value {
     Fixed(Vec<u8>),
     /// A `binary`.
     Binary(Vec<u8>),
+    /// A number with more digits than a value of any type has, as JSON text: a literal before it is bound to a column.
+    Number(String),
 }
 
 /// A [`Value`] that borrows its bytes.
@@ -74,6 +76,7 @@ pub enum ValueRef<'a> {
     Uuid(Uuid),
     Fixed(&'a [u8]),
     Binary(&'a [u8]),
+    Number(&'a str),
 }
 
 impl Value {
@@ -96,6 +99,7 @@ impl Value {
             Value::Uuid(value) => ValueRef::Uuid(*value),
             Value::Fixed(value) => ValueRef::Fixed(value),
             Value::Binary(value) => ValueRef::Binary(value),
+            Value::Number(text) => ValueRef::Number(text),
         }
     }
 
@@ -148,6 +152,7 @@ impl ValueRef<'_> {
             ValueRef::Uuid(value) => Value::Uuid(value),
             ValueRef::Fixed(bytes) => Value::Fixed(bytes.to_vec()),
             ValueRef::Binary(bytes) => Value::Binary(bytes.to_vec()),
+            ValueRef::Number(text) => Value::Number(text.to_owned()),
         })
     }
 
@@ -201,6 +206,7 @@ impl ValueRef<'_> {
             ValueRef::Uuid(_) => 13,
             ValueRef::Fixed(_) => 14,
             ValueRef::Binary(_) => 15,
+            ValueRef::Number(_) => 16,
         }
     }
 }
@@ -227,6 +233,7 @@ impl Ord for ValueRef<'_> {
             | (ValueRef::Fixed(left), ValueRef::Fixed(right))
             | (ValueRef::Binary(left), ValueRef::Binary(right)) => left.cmp(right),
             (ValueRef::Uuid(left), ValueRef::Uuid(right)) => left.cmp(right),
+            (ValueRef::Number(left), ValueRef::Number(right)) => left.cmp(right),
             _ => self.rank().cmp(&other.rank()),
         }
     }

@@ -80,7 +80,7 @@ impl Value {
     /// The memory of the value beside its own size.
     pub(crate) fn heap_bytes(&self) -> usize {
         let capacity = match self {
-            Value::String(text) => text.capacity(),
+            Value::String(text) | Value::Number(text) => text.capacity(),
             Value::Fixed(bytes) | Value::Binary(bytes) => bytes.capacity(),
             _ => 0,
         };
@@ -91,7 +91,13 @@ impl Value {
 impl Column {
     /// The memory of the column beside its own size.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.name.capacity() + ALLOCATION_BYTES + type_bytes(&self.source) + type_bytes(&self.result)
+        let literals = self.written.as_ref().map_or(&[][..], Test::literals);
+        let written = literals.iter().map(|value| size_of::<Value>() + value.heap_bytes()).sum::<usize>();
+        self.name.capacity()
+            + ALLOCATION_BYTES
+            + type_bytes(&self.source)
+            + type_bytes(&self.result)
+            + written
     }
 }
 

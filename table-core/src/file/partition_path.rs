@@ -55,7 +55,7 @@ fn human_value(value: &Value) -> String {
         Value::Timestamptz(micros) => timestamp(i128::from(*micros) * 1000) + "+00:00",
         Value::TimestampNs(nanos) => timestamp(i128::from(*nanos)),
         Value::TimestamptzNs(nanos) => timestamp(i128::from(*nanos)) + "+00:00",
-        Value::String(text) => text.clone(),
+        Value::String(text) | Value::Number(text) => text.clone(),
         Value::Uuid(value) => value.to_string(),
         Value::Fixed(bytes) | Value::Binary(bytes) => STANDARD.encode(bytes),
     }

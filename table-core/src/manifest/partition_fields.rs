@@ -167,6 +167,7 @@ fn write_value(out: &mut Encoder, value: &Value, value_type: &Primitive) -> Opti
         Value::String(value) => out.string(value),
         Value::Uuid(value) => out.fixed(value.as_bytes()),
         Value::Fixed(value) | Value::Binary(value) => out.bytes(value),
+        Value::Number(_) => return None,
     }
     Some(())
 }

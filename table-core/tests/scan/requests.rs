@@ -83,6 +83,50 @@ fn the_numbers_that_were_lost() {
     assert_eq!(bind(&beyond.unwrap().filter, root, NameMatching::CaseSensitive).unwrap(), Bound::True);
 }
 
+/// How a filter on the column `n` of a type is bound, and told.
+fn bound_decimal(kind: &str, test: &str, number: &str) -> (RowFilter, String) {
+    let body = format!(r#"{{"filter":{{"type":"{test}","term":"n","value":{number}}}}}"#);
+    let request = ScanRequest::parse(body.as_bytes()).unwrap();
+    let bound = bind(&request.filter, &schema(kind).columns().unwrap().root, NameMatching::CaseSensitive);
+    let bound = bound.unwrap();
+    let told = text(&bound);
+    (bound, told)
+}
+
+#[test]
+fn no_number_of_more_digits_than_a_decimal_becomes_its_neighbour() {
+    let long = "1.0000000000000000000000000000000000000000000001";
+    let told = |test: &str, number: &str| bound_decimal("decimal(38, 37)", test, number).1;
+    let one = format!("\"1.{}\"", "0".repeat(37));
+    assert_eq!(told("lt", long), format!(r#"{{"type":"lt-eq","term":"n","value":{one}}}"#));
+    assert_eq!(told("not-eq", long), "true");
+    assert_eq!(told("eq", long), "false");
+    let next = format!("\"-1.{}1\"", "0".repeat(36));
+    let negative = format!("-{long}");
+    assert_eq!(told("gt", &negative), format!(r#"{{"type":"gt","term":"n","value":{next}}}"#));
+    assert_eq!(
+        told("lt", "1e-300000"),
+        r#"{"type":"lt-eq","term":"n","value":"0.0000000000000000000000000000000000000"}"#
+    );
+    // Just above the middle between two doubles, in the 44th digit.
+    let (double, _) = compared("decimal(9, 2)", "d", "9007199254740993.0000000000000000000000000001");
+    assert_eq!(bits(&double), 9_007_199_254_740_994_f64.to_bits());
+}
+
+#[test]
+fn a_number_that_clients_round_differently_is_told_as_it_was_written() {
+    for (test, number) in
+        [("lt", "1.005"), ("eq", "-1.005"), ("not-eq", "0.30000000000000004"), ("gt-eq", "2.675")]
+    {
+        let (_, told) = bound_decimal("decimal(5, 2)", test, number);
+        assert_eq!(told, format!(r#"{{"type":"{test}","term":"n","value":{number}}}"#));
+    }
+    let body = br#"{"filter":{"type":"not","child":{"type":"in","term":"n","values":[1.005,2,"3.5"]}}}"#;
+    let filter = ScanRequest::parse(body).unwrap().filter;
+    let bound = bind(&filter, &schema("decimal(5, 2)").columns().unwrap().root, NameMatching::CaseSensitive);
+    assert_eq!(text(&bound.unwrap()), r#"{"type":"not-in","term":"n","values":[1.005,2,"3.5"]}"#);
+}
+
 #[test]
 fn defaults_of_columns_keep_their_bits() {
     let field =
@@ -228,6 +272,19 @@ proptest! {
             prop_assert_eq!(&value, &expected, "{}", written);
             prop_assert_eq!(told_number(&told), format!("\"{decimal}\""));
         }
+    }
+
+    /// The decimal itself is less than a number with more digits behind its own, and the next one is greater.
+    #[test]
+    fn decimals_have_their_place_beside_longer_numbers(
+        unscaled in 10_i128.pow(37)..10_i128.pow(38), scale in 1_u32..=38, digits in "0{0,9}[1-9][0-9]{0,9}", negative in any::<bool>(),
+    ) {
+        let kind = format!("decimal(38, {scale})");
+        let decimal = Decimal { unscaled: if negative { -unscaled } else { unscaled }, scale };
+        let (below, _) = bound_decimal(&kind, "lt-eq", &format!("{decimal}{digits}"));
+        let expected = Decimal { unscaled: decimal.unscaled - i128::from(negative), scale };
+        let Bound::Predicate(predicate) = below else { panic!() };
+        prop_assert_eq!(&predicate.test, &Test::LtEq(Value::Decimal(expected)));
     }
 
     #[test]

@@ -150,7 +150,7 @@ fn function(text: &str) -> Result<String, ExpressionError> {
 }
 
 /// The number with all of its digits, if the nearest double stands for other ones.
-fn digits_beyond(text: &str, double: f64) -> Option<Decimal> {
+fn digits_beyond(text: &str, double: f64) -> Option<Value> {
     // So many digits are the same in every double that is not next to zero.
     if double.is_normal() && text.len() <= 15 {
         return None;
@@ -158,7 +158,11 @@ fn digits_beyond(text: &str, double: f64) -> Option<Decimal> {
     let number = Number::parse(text)?;
     let is_same = double.is_finite()
         && Number::parse(&format!("{double:e}")).is_some_and(|shortest| shortest.is_equal(&number));
-    if is_same { None } else { number.to_decimal() }
+    if is_same {
+        return None;
+    }
+    let decimal = number.to_decimal().map(Value::Decimal);
+    decimal.or_else(|| double.is_finite().then(|| Value::Number(text.to_owned())))
 }
 
 pub(super) fn values(fields: &Fields<'_>) -> Result<Vec<Value>, ExpressionError> {
@@ -254,8 +258,8 @@ fn bare(text: &str) -> Result<Value, ExpressionError> {
     }
     if let Some(double) = parse_number(text) {
         // A decimal column has digits that a double has not.
-        if let Some(decimal) = digits_beyond(text, double) {
-            return Ok(Value::Decimal(decimal));
+        if let Some(number) = digits_beyond(text, double) {
+            return Ok(number);
         }
         return Some(double)
             .filter(|number| number.is_finite())

@@ -77,16 +77,26 @@ impl<'a> Reader<'a> {
             )));
         }
         match self.node(place)? {
-            Node::Not(members) => {
-                Ok(match self.expression(&self.required(&members, "child")?, depth + 1)? {
-                    Expression::True => Expression::False,
-                    Expression::False => Expression::True,
-                    child => Expression::Not(Box::new(child)),
-                })
-            }
+            Node::Not(members) => self.negation(&members, depth),
             Node::Chain(chain, members) => self.chain(chain, &members, depth),
             Node::Other => leaf(self.tree.text(place)),
         }
+    }
+
+    /// A chain of `not`, without recursion. Two of them are none.
+    fn negation(&self, members: &Members<'_>, depth: usize) -> Result<Expression, ExpressionError> {
+        let mut place = self.required(members, "child")?;
+        let mut is_negated = true;
+        while let Node::Not(members) = self.node(&place)? {
+            place = self.required(&members, "child")?;
+            is_negated = !is_negated;
+        }
+        Ok(match (self.expression(&place, depth + 1)?, is_negated) {
+            (child, false) => child,
+            (Expression::True, true) => Expression::False,
+            (Expression::False, true) => Expression::True,
+            (child, true) => Expression::Not(Box::new(child)),
+        })
     }
 
     /// A chain, whichever way it nests, without recursion.

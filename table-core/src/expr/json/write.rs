@@ -2,6 +2,7 @@
 
 use crate::expr::bound::{Bound, RowFilter};
 use crate::expr::expression::{Expression, Reference, Term, Test};
+use crate::expr::value::Value;
 use crate::metadata::transform::Transform;
 
 impl Expression {
@@ -24,7 +25,8 @@ impl RowFilter {
             Bound::Or(parts) => push_chain(out, "or", parts, false, RowFilter::push_into),
             Bound::Predicate(predicate) => {
                 let column = &predicate.term;
-                push_predicate(out, &Named::Name(&column.name), &column.transform, &predicate.test);
+                let test = column.written.as_ref().unwrap_or(&predicate.test);
+                push_predicate(out, &Named::Name(&column.name), &column.transform, test);
             }
         }
     }
@@ -100,7 +102,7 @@ fn push_predicate(out: &mut Vec<u8>, named: &Named<'_>, transform: &Transform, t
     match values {
         [value] if !is_list => {
             out.extend_from_slice(if is_old { b",\"value\":" } else { b",\"right\":" });
-            push_json(out, &value.to_json());
+            push_value(out, value);
         }
         values if is_list => {
             out.extend_from_slice(b",\"values\":[");
@@ -108,13 +110,20 @@ fn push_predicate(out: &mut Vec<u8>, named: &Named<'_>, transform: &Transform, t
                 if number > 0 {
                     out.push(b',');
                 }
-                push_json(out, &value.to_json());
+                push_value(out, value);
             }
             out.push(b']');
         }
         _ => {}
     }
     out.push(b'}');
+}
+
+fn push_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Number(text) => out.extend_from_slice(text.as_bytes()),
+        value => push_json(out, &value.to_json()),
+    }
 }
 
 /// A column's name, or a transform of it, in the older form.

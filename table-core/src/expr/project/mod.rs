@@ -39,6 +39,9 @@ pub(crate) fn inclusive_predicate(
 }
 
 pub(crate) fn strict_predicate(predicate: &BoundPredicate<Column>, spec: &PartitionSpec) -> PartitionFilter {
+    if predicate.term.written.is_some() {
+        return Bound::False;
+    }
     let fields = targets(&predicate.term, spec);
     Bound::or(fields.map(|target| target.strict(&predicate.test).unwrap_or(Bound::False)))
 }

@@ -61,6 +61,7 @@ fn repeat(value: &Value, data_type: &DataType, rows: usize) -> Result<ArrayRef, 
         Value::Binary(value) => Arc::new(BinaryArray::from_iter_values(std::iter::repeat_n(value, rows))),
         Value::Uuid(value) => fixed(value.as_bytes(), rows)?,
         Value::Fixed(value) => fixed(value, rows)?,
+        Value::Number(_) => return Err(mismatch(data_type)),
     };
     if array.data_type() == data_type { Ok(array) } else { Err(mismatch(data_type)) }
 }
