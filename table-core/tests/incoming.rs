@@ -8,7 +8,9 @@ use common::{BASE_LOCATION, NOW_MS, V1, V2, V3, check, document, refuse, table};
 use serde_json::{Value, json};
 use table_core::commit::apply;
 use table_core::commit::create::{CreateTable, create};
+use table_core::commit::foreign::{check_table, check_view};
 use table_core::commit::request::{TableCommit, ViewCommit};
+use table_core::metadata::view::ViewMetadata;
 use uuid::Uuid;
 
 const HEAD: i64 = 3_051_729_675_574_597_004;
@@ -393,4 +395,107 @@ fn text_that_java_cannot_read_is_refused_wherever_it_stands() {
     let number =
         json!([{"action": "set-properties", "updates": {"write.metadata.previous-versions-max": "many"}}]);
     refuse(V1, &number, "must be a whole number");
+}
+
+/// Java's clients parse these before every commit, the one that would remove them included.
+#[test]
+fn no_property_keeps_java_from_committing() {
+    for name in ["num-retries", "min-wait-ms", "max-wait-ms", "total-timeout-ms"] {
+        let name = format!("commit.retry.{name}");
+        for value in ["many", "", " 5", "2147483648", "1.5"] {
+            let mut updates = json!([{"action": "set-properties", "updates": {}}]);
+            updates[0]["updates"][&name] = json!(value);
+            refuse(V2, &updates, "must be a whole number");
+            let set = |document: &mut Value| document["properties"][&name] = json!(value);
+            check_unregistered(V2, set, "must be a whole number");
+            // What is there already is in nobody's way here.
+            let mut there: Value = serde_json::from_str(V2).unwrap();
+            set(&mut there);
+            check_accepted(&there.to_string(), &json!([{"action": "set-properties", "updates": {"a": "b"}}]));
+            check_accepted(&there.to_string(), &json!([{"action": "remove-properties", "removals": [name]}]));
+        }
+    }
+}
+
+/// Changes a document, and expects that it is not registered.
+#[track_caller]
+fn check_unregistered(base: &str, change: impl Fn(&mut Value), reason: &str) {
+    let mut document: Value = serde_json::from_str(base).unwrap();
+    check_table(&table(base), base.as_bytes()).unwrap();
+    change(&mut document);
+    let json = document.to_string();
+    let error = check_table(&table(&json), json.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains(reason), "{error}");
+}
+
+#[test]
+fn documents_that_java_cannot_load_are_not_registered() {
+    let order = |change: fn(&mut Value)| {
+        move |document: &mut Value| {
+            let mut order = json!({"order-id": 77, "fields": [{"source-id": 1, "transform": "identity", "direction": "asc",
+                "null-order": "nulls-first"}]});
+            change(&mut order["fields"][0]);
+            document["sort-orders"].as_array_mut().unwrap().push(order);
+        }
+    };
+    // An order that the table is not sorted by.
+    check_unregistered(V2, order(|field| field["direction"] = json!("sideways")), "sort direction");
+    check_unregistered(V2, order(|field| field["null-order"] = json!("nulls")), "null order");
+    let number = |document: &mut Value| document["snapshots"][0]["sequence-number"] = json!(1);
+    check_unregistered(V1, number, "`sequence-number`");
+    // One id for two partition fields.
+    let specs = |document: &mut Value| {
+        let fields = |name: &str, transform: &str| json!([{"source-id": 1, "field-id": 1777, "name": name, "transform": transform}]);
+        let specs = document["partition-specs"].as_array_mut().unwrap();
+        specs.push(json!({"spec-id": 77, "fields": fields("one", "bucket[3]")}));
+        specs.push(json!({"spec-id": 78, "fields": fields("other", "bucket[5]")}));
+    };
+    check_unregistered(V2, specs, "has the id of");
+    for times in [
+        "/snapshot-log/0/timestamp-ms",
+        "/metadata-log/0/timestamp-ms",
+        "/last-updated-ms",
+        "/snapshots/0/timestamp-ms",
+    ] {
+        let set = |document: &mut Value| *document.pointer_mut(times).unwrap() = json!(i64::MIN);
+        check_unregistered(V2, set, "too long ago");
+    }
+}
+
+#[test]
+fn views_that_java_cannot_load_or_write_are_not_registered() {
+    let schema = json!({"type": "struct", "schema-id": 0, "fields": [column(&json!("int"))]});
+    let version = json!({"version-id": 1, "schema-id": 0, "timestamp-ms": 5, "summary": {}, "default-namespace": ["n"],
+        "representations": [{"type": "sql", "sql": "select 1", "dialect": "spark"}]});
+    let view = json!({"view-uuid": Uuid::from_u128(7), "format-version": 1, "location": "s3://lake/v", "properties": {},
+        "schemas": [schema], "current-version-id": 1, "versions": [version],
+        "version-log": [{"timestamp-ms": 5, "version-id": 1}]});
+    let check = |view: &Value| {
+        let json = view.to_string();
+        check_view(&ViewMetadata::parse(json.as_bytes()).unwrap(), json.as_bytes())
+    };
+    check(&view).unwrap();
+    check(&with(view.clone(), "properties", Value::Null)).unwrap_err();
+    let mut other = view;
+    other["versions"][0]["representations"][0]["type"] = json!("plan");
+    check(&other).unwrap_err();
+}
+
+/// Java takes the difference of two times for one of 64 bits, and refuses the table where it is not.
+#[test]
+fn a_snapshot_is_not_older_than_readers_can_tell() {
+    let add = |timestamp_ms: i64| {
+        let mut snapshot = document(&table(V2))["snapshots"][0].clone();
+        snapshot["snapshot-id"] = json!(77);
+        snapshot["sequence-number"] = json!(1_000_000);
+        snapshot["timestamp-ms"] = json!(timestamp_ms);
+        json!([{"action": "add-snapshot", "snapshot": snapshot},
+            {"action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": 77}])
+    };
+    for timestamp_ms in [i64::MIN, NOW_MS - i64::MAX - 1, i64::MIN / 1000 - 1] {
+        refuse(V2, &add(timestamp_ms), "too long ago");
+    }
+    for timestamp_ms in [i64::MIN / 1000, -1, 0] {
+        check_accepted(V2, &add(timestamp_ms));
+    }
 }

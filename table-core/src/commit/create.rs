@@ -22,14 +22,6 @@ use super::{CommitError, FORMAT_VERSION_MAX};
 /// The format version of new tables that do not ask for another.
 pub const FORMAT_VERSION_DEFAULT: i32 = 2;
 
-/// Properties that clients retry commits by; a bad value would make every later commit of theirs fail.
-const COMMIT_RETRY: [&str; 4] = [
-    "commit.retry.num-retries",
-    "commit.retry.min-wait-ms",
-    "commit.retry.max-wait-ms",
-    "commit.retry.total-timeout-ms",
-];
-
 /// The properties that configure column metrics by column name start with this.
 const METRICS_COLUMN: &str = "write.metadata.metrics.column.";
 
@@ -120,8 +112,8 @@ fn stored_properties(requested: &[(String, String)]) -> properties::Properties {
 
 fn check_properties(properties: &[(String, String)], index: &SchemaIndex<'_>) -> Result<(), CommitError> {
     for (name, value) in properties {
-        if COMMIT_RETRY.contains(&name.as_str())
-            && !value.trim().parse::<i32>().is_ok_and(|number| number >= 0)
+        if properties::COMMIT_RETRY.contains(&name.as_str())
+            && !value.parse::<i32>().is_ok_and(|number| number >= 0)
         {
             return Err(CommitError::invalid(format!(
                 "Table property {name} must have non negative integer value"

@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 
-use crate::metadata::clock::CLOCK_SKEW_MAX_MS;
+use crate::metadata::clock::{CLOCK_SKEW_MAX_MS, TIME_MIN_MS};
 use crate::metadata::error::MetadataError;
 use crate::metadata::incoming::{self, Origin};
 use crate::metadata::partition::PartitionSpec;
 use crate::metadata::properties;
 use crate::metadata::schema::Schema;
 use crate::metadata::schema_index::SchemaIndex;
+use crate::metadata::snapshot::Snapshot;
 use crate::metadata::sort::SortOrder;
 use crate::metadata::table::TableMetadata;
 use crate::metadata::types::Type;
@@ -16,7 +17,7 @@ use crate::metadata::view::ViewMetadata;
 
 use super::builder::snapshots::check_ref;
 use super::judge::{self, Unknown};
-use super::view::{VIEW_FORMAT_VERSION, check_distinct_dialects};
+use super::view::{VIEW_FORMAT_VERSION, check_distinct_dialects, check_representations};
 use super::{CommitError, FORMAT_VERSION_MAX};
 
 /// Checks that a document, read from `json`, can be loaded by all readers and be changed afterwards.
@@ -35,8 +36,10 @@ pub fn check_table(metadata: &TableMetadata, json: &[u8]) -> Result<(), CommitEr
         check_ref(name, reference)?;
     }
     let index = SchemaIndex::new(metadata.current_schema()?.columns()?)?;
-    for spec in metadata.partition_specs() {
+    for (number, spec) in metadata.partition_specs().iter().enumerate() {
         judge::check_distinct_fields(spec)?;
+        let others = metadata.partition_specs().iter().take(number).flat_map(PartitionSpec::fields);
+        judge::check_field_ids(spec, others)?;
     }
     if let Some((_, reason)) = judge::unusable_fields(metadata.partition_specs(), &index).into_iter().next() {
         return Err(CommitError::invalid(reason));
@@ -45,11 +48,14 @@ pub fn check_table(metadata: &TableMetadata, json: &[u8]) -> Result<(), CommitEr
         return Err(CommitError::invalid("the default partition spec or sort order does not exist"));
     };
     check_transforms(metadata)?;
-    check_previous_versions(metadata)?;
+    if let Some((name, value)) = properties::impossible(metadata.properties()).next() {
+        return Err(judge::not_a_number(name, value));
+    }
     judge::check_spec_sources(spec, &index, Unknown::Carried)?;
     judge::check_order(order, &index, Unknown::Carried)?;
     for order in metadata.sort_orders() {
         judge::check_order_id(order)?;
+        judge::check_directions(order)?;
     }
     check_logs(metadata)
 }
@@ -67,6 +73,11 @@ pub fn check_view(metadata: &ViewMetadata, json: &[u8]) -> Result<(), CommitErro
         if let Some(name) = metadata.absent_fields(&["version-log"]).first() {
             return Err(MetadataError::malformed(format!("the view metadata has no `{name}`")));
         }
+        if metadata.is_null("properties") {
+            return Err(MetadataError::malformed(
+                "`properties` of the view metadata is `null`; leave it out",
+            ));
+        }
         for version in metadata.versions() {
             incoming::view_version(version.raw().clone(), Origin::Document)?;
         }
@@ -77,6 +88,7 @@ pub fn check_view(metadata: &ViewMetadata, json: &[u8]) -> Result<(), CommitErro
         check_schema(schema)?;
     }
     metadata.versions().iter().try_for_each(check_distinct_dialects)?;
+    metadata.versions().iter().try_for_each(check_representations)?;
     let name = properties::VERSION_HISTORY_SIZE;
     match metadata.property(name).map(|size| (size, size.parse::<i32>())) {
         None | Some((_, Ok(1..))) => Ok(()),
@@ -95,6 +107,10 @@ fn check_parts(metadata: &TableMetadata, json: &[u8]) -> Result<(), MetadataErro
     for snapshot in metadata.snapshots() {
         incoming::snapshot(snapshot.raw().clone(), Origin::Document)?;
         incoming::check_snapshot(snapshot)?;
+        if metadata.format_version() == 1 && snapshot.sequence_number() != 0 {
+            let message = format!("the snapshot {} has a `sequence-number`, which v1 has not", snapshot.id());
+            return Err(MetadataError::inconsistent(message));
+        }
         if snapshot.manifest_list()?.is_none() && snapshot.manifests()?.is_none() {
             let message = format!("the snapshot {} has no `manifest-list`", snapshot.id());
             return Err(MetadataError::malformed(message));
@@ -157,21 +173,16 @@ fn check_transforms(metadata: &TableMetadata) -> Result<(), CommitError> {
     }
 }
 
-/// Checks the one property that Java's clients parse with every commit.
-fn check_previous_versions(metadata: &TableMetadata) -> Result<(), CommitError> {
-    let name = properties::PREVIOUS_VERSIONS_MAX;
-    match metadata.property(name).filter(|value| value.parse::<i32>().is_err()) {
-        None => Ok(()),
-        Some(value) => Err(CommitError::invalid(format!(
-            "the property `{name}` is `{value}`; it must be a whole number"
-        ))),
-    }
-}
-
-/// Checks that the logs are in order, and that nothing in them is after the last update.
+/// Checks that every time is one that readers can count with, that the logs are in order, and that nothing in them is after the
+/// last update.
 fn check_logs(metadata: &TableMetadata) -> Result<(), CommitError> {
     let moved: Vec<i64> = metadata.snapshot_log().iter().map(|entry| entry.timestamp_ms).collect();
     let written: Vec<i64> = metadata.metadata_log().iter().map(|entry| entry.timestamp_ms).collect();
+    let made = metadata.snapshots().iter().map(Snapshot::timestamp_ms);
+    let all = made.chain(moved.iter().chain(&written).copied()).chain([metadata.last_updated_ms]);
+    if let Some(time) = all.min().filter(|time| *time < TIME_MIN_MS) {
+        return Err(CommitError::invalid(format!("the time {time} is too long ago for readers")));
+    }
     for (what, times) in [("snapshot-log", moved), ("metadata-log", written)] {
         let later = times.iter().skip(1).chain(std::iter::once(&metadata.last_updated_ms));
         for (earlier, later) in times.iter().zip(later) {

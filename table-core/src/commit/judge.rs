@@ -242,12 +242,26 @@ pub(crate) fn check_order_id(order: &SortOrder) -> Result<(), CommitError> {
     Err(CommitError::invalid(message))
 }
 
+/// What is said of a property that is not the number it must be.
+pub(crate) fn not_a_number(name: &str, value: &str) -> CommitError {
+    CommitError::invalid(format!("the property `{name}` is `{value}`; it must be a whole number"))
+}
+
 /// Checks that a sort order can be used with a schema.
 pub(crate) fn check_order(
     order: &SortOrder,
     index: &SchemaIndex<'_>,
     unknown: Unknown,
 ) -> Result<(), CommitError> {
+    check_directions(order)?;
+    order
+        .fields()
+        .iter()
+        .try_for_each(|field| check_source("sort field", &field.source_ids, &field.transform, index, unknown))
+}
+
+/// Checks the words of a sort order, which readers refuse if they do not know them, whatever the table is sorted by.
+pub(crate) fn check_directions(order: &SortOrder) -> Result<(), CommitError> {
     for field in order.fields() {
         if !matches!(field.direction.as_str(), "asc" | "desc") {
             let message = format!("the sort direction `{}` must be `asc` or `desc`", field.direction);
@@ -258,7 +272,6 @@ pub(crate) fn check_order(
                 format!("the null order `{}` must be `nulls-first` or `nulls-last`", field.null_order);
             return Err(CommitError::invalid(message));
         }
-        check_source("sort field", &field.source_ids, &field.transform, index, unknown)?;
     }
     Ok(())
 }

@@ -104,6 +104,12 @@ fn first_version(version: &RawValue) -> Result<ViewVersion, CommitError> {
     if version.representations().is_empty() {
         return Err(CommitError::invalid("Cannot create view without specifying a query"));
     }
+    check_representations(&version)?;
+    Ok(version)
+}
+
+/// Refuses what Java's clients could not write again.
+pub(super) fn check_representations(version: &ViewVersion) -> Result<(), CommitError> {
     for representation in version.representations() {
         if let Representation::Other { kind } = representation {
             return Err(CommitError::Unsupported(format!(
@@ -111,7 +117,7 @@ fn first_version(version: &RawValue) -> Result<ViewVersion, CommitError> {
             )));
         }
     }
-    Ok(version)
+    Ok(())
 }
 
 struct ViewBuilder {

@@ -9,6 +9,10 @@ use super::table::TableMetadata;
 /// How far two clocks may differ: what Java's library allows between the times of a document.
 pub const CLOCK_SKEW_MAX_MS: i64 = 60_000;
 
+/// The earliest time that readers can count with: some of them count in microseconds, and Java's library takes the difference of
+/// two times for one of 64 bits.
+pub const TIME_MIN_MS: i64 = i64::MIN / 1000;
+
 impl TableMetadata {
     /// The latest time at which the document says that something happened to the table.
     pub fn latest_ms(&self) -> i64 {

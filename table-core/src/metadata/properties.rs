@@ -21,6 +21,13 @@ pub const FOLDER_STORAGE_PATH: &str = "write.folder-storage.path";
 pub const METADATA_COMPRESSION: &str = "write.metadata.compression-codec";
 /// How many previous metadata files the log keeps.
 pub const PREVIOUS_VERSIONS_MAX: &str = "write.metadata.previous-versions-max";
+/// How clients repeat commits.
+pub const COMMIT_RETRY: [&str; 4] = [
+    "commit.retry.num-retries",
+    "commit.retry.min-wait-ms",
+    "commit.retry.max-wait-ms",
+    "commit.retry.total-timeout-ms",
+];
 /// Whether metadata files that leave the log are deleted after a commit.
 pub const DELETE_AFTER_COMMIT: &str = "write.metadata.delete-after-commit.enabled";
 /// Whether files of the table may be deleted; off where other tables have them, too.
@@ -51,6 +58,14 @@ pub const PATHS: [&str; 4] = [WRITE_DATA_PATH, WRITE_METADATA_PATH, OBJECT_STORE
 /// Whether files of the table may be deleted: `gc.enabled`. As in Java, everything but `true` says no.
 pub fn allows_deletion(properties: &Properties) -> bool {
     properties.get(GC_ENABLED).is_none_or(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// The properties that Java's clients parse with every commit, as far as they could not: their names and values. A table with one
+/// cannot be changed by these clients, not even to remove it.
+pub(crate) fn impossible(properties: &Properties) -> impl Iterator<Item = (&'static str, &str)> {
+    let names = std::iter::once(PREVIOUS_VERSIONS_MAX).chain(COMMIT_RETRY);
+    let values = names.filter_map(|name| Some((name, properties.get(name)?.as_str())));
+    values.filter(|(_, value)| value.parse::<i32>().is_err())
 }
 
 /// A property as a number, or `default` if it is not set or not a number.

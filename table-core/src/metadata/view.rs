@@ -151,6 +151,11 @@ impl ViewMetadata {
         names.iter().copied().filter(|name| self.layout.lacks(name)).collect()
     }
 
+    /// Whether a field is there and `null`.
+    pub(crate) fn is_null(&self, name: &str) -> bool {
+        self.layout.is_null(name)
+    }
+
     /// The identity of the view.
     pub fn uuid(&self) -> Uuid {
         self.uuid

@@ -170,14 +170,11 @@ impl Builder {
         }
     }
 
-    /// A number that Java's clients parse whenever they commit must be one.
+    /// What Java's clients parse whenever they commit must be numbers, unless the table has it already.
     fn check_numbers(&self, base: Option<&TableMetadata>) -> Result<(), CommitError> {
-        let name = properties::PREVIOUS_VERSIONS_MAX;
-        let Some(value) = self.next.property(name) else { return Ok(()) };
-        if value.parse::<i32>().is_ok() || base.is_some_and(|base| base.property(name) == Some(value)) {
-            return Ok(());
-        }
-        Err(CommitError::invalid(format!("the property `{name}` is `{value}`; it must be a whole number")))
+        let is_new = |(name, value): &(&str, &str)| base.and_then(|base| base.property(name)) != Some(*value);
+        let mut impossible = properties::impossible(&self.next.properties).filter(is_new);
+        impossible.next().map_or(Ok(()), |(name, value)| Err(judge::not_a_number(name, value)))
     }
 
     fn log_previous_file(&mut self, base: &TableMetadata, base_location: &str) {

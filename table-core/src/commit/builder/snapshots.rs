@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::metadata::clock::CLOCK_SKEW_MAX_MS;
+use crate::metadata::clock::{CLOCK_SKEW_MAX_MS, TIME_MIN_MS};
 use crate::metadata::incoming;
 use crate::metadata::snapshot::{MAIN_BRANCH, NO_SNAPSHOT, RefKind, Snapshot, SnapshotLogEntry, SnapshotRef};
 use crate::metadata::statistics::StatisticsFile;
@@ -56,8 +56,15 @@ impl Builder {
     }
 
     /// Refuses a snapshot from the future: time travel, retention and statistics of every client would be wrong until
-    /// that time comes.
+    /// that time comes. One may be as old as it likes, as far as readers can tell that from now.
     fn check_clock(&self, snapshot: &Snapshot) -> Result<(), CommitError> {
+        if snapshot.timestamp_ms() < TIME_MIN_MS {
+            return Err(CommitError::invalid(format!(
+                "the snapshot {} was made at {}, which is too long ago for readers; set the clock of the client and commit again",
+                snapshot.id(),
+                snapshot.timestamp_ms()
+            )));
+        }
         let ahead_ms = snapshot.timestamp_ms().saturating_sub(self.now_ms);
         if ahead_ms <= CLOCK_SKEW_MAX_MS {
             return Ok(());
