@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list::{ManifestContent, ManifestFile};
 use table_core::metadata::snapshot::Snapshot;
@@ -17,6 +17,7 @@ use table_core::scan::deletes::DeleteIndex;
 use table_core::scan::plan::Page;
 use table_core::scan::request::ScanRequest;
 use table_core::scan::table_scan::{Scan, Source};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -52,6 +53,10 @@ const PREPARED_IDLE: Duration = Duration::from_mins(2);
 /// 2 MiB, so whoever has more than this has made them to take memory.
 const DELETE_MANIFESTS_BYTES_MAX: usize = 512 << 20;
 
+/// Memory for manifests that are read ahead, by all scans together. A manifest of 8 MiB becomes some 30 MiB. What does not fit is
+/// read again when it is its turn.
+const AHEAD_BYTES: usize = 512 << 20;
+
 /// A client polls again soon enough.
 const POLL_WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -68,8 +73,10 @@ pub struct Scans {
     turns: Turns,
     /// Memory for scans that are being worked on.
     memory: Allowance,
-    /// Turns at making a page, which takes memory and all of a core.
-    pages: tokio::sync::Semaphore,
+    /// Turns at indexing deletes and at making a page, which take memory and all of a core.
+    pages: Semaphore,
+    /// Memory for manifests that are read ahead.
+    ahead: Allowance,
     /// Submitted plans that this process works on.
     running: Mutex<HashSet<Uuid>>,
     finished: tokio::sync::Notify,
@@ -109,6 +116,9 @@ struct Job {
     /// What is set aside for it as long as it is worked on.
     _memory: Share,
 }
+
+/// A manifest that was read ahead, with its share of the memory for that.
+type Ahead = (Arc<Manifest>, Share);
 
 /// How far a scan is that is to be planned.
 enum Start {
@@ -151,7 +161,8 @@ impl Scans {
             settings,
             prepared,
             key: tokio::sync::OnceCell::new(),
-            pages: tokio::sync::Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)),
+            pages: Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)),
+            ahead: Allowance::new(AHEAD_BYTES),
             running: Mutex::default(),
             finished: tokio::sync::Notify::new(),
         }
@@ -384,8 +395,9 @@ impl Catalog {
             return Err(CatalogError::NoSuchPlanTask("it has expired; plan the scan again".to_owned()));
         }
         let job = Arc::new(Job { warehouse: warehouse.clone(), task, _memory: memory });
+        let mut turn = None;
         let prepared = match self.start(&job).await {
-            Ok(start) => self.prepare(&job, start).await,
+            Ok(start) => self.prepare(&job, start, &mut turn).await,
             Err(error) => Err(error),
         };
         let prepared = match prepared {
@@ -401,7 +413,7 @@ impl Catalog {
         let start = numbers.clone().filter(|number| *number < from).count();
         let end = numbers.filter(|number| *number < to).count();
         let part = Part { manifests: start..end.max(start), entries: job.task.entries.0..job.task.entries.1 };
-        let (page, rest) = self.page(&prepared, part).await?;
+        let (page, rest) = self.page(&prepared, part, turn).await?;
         self.answer(&job, &prepared, page, rest, "").await
     }
 
@@ -465,10 +477,12 @@ impl Catalog {
     /// Makes a plan: all of it, or the tasks it falls into.
     async fn plan(&self, job: &Arc<Job>, start: Start) -> Result<Vec<u8>, CatalogError> {
         const COMPLETED: &str = ",\"status\":\"completed\"";
-        let prepared = self.prepare(job, start).await?;
+        let mut turn = None;
+        let prepared = self.prepare(job, start, &mut turn).await?;
         let files = prepared.manifests.iter().map(|(_, file)| files_of(file)).sum::<u64>();
         if files <= self.scans.settings.inline_files {
-            let (page, rest) = self.page(&prepared, Part::of(0..prepared.manifests.len())).await?;
+            let all = Part::of(0..prepared.manifests.len());
+            let (page, rest) = self.page(&prepared, all, turn).await?;
             return self.answer(job, &prepared, page, rest, COMPLETED).await;
         }
         let tasks_max = (TASKS_TEXT_BYTES / job.task.scan.request.len().max(1)).max(1);
@@ -517,24 +531,38 @@ impl Catalog {
         Ok(Start::Bound(Box::new(self.bind(job).await?)))
     }
 
-    /// The scan of a job with its delete files indexed; shared by the tasks of one plan.
-    async fn prepare(&self, job: &Job, start: Start) -> Result<Arc<Prepared>, CatalogError> {
+    /// The scan of a job with its delete files indexed; shared by the tasks of one plan. Where there are any, it takes a turn at
+    /// making a page, which the caller keeps for as long as it holds more memory because of them than the cache does.
+    async fn prepare<'a>(
+        &'a self,
+        job: &Job,
+        start: Start,
+        turn: &mut Option<SemaphorePermit<'a>>,
+    ) -> Result<Arc<Prepared>, CatalogError> {
         let (scan, source) = match start {
             Start::Prepared(prepared) => return Ok(prepared),
             Start::Bound(bound) => *bound,
         };
-        let prepared = Arc::new(self.prepare_anew(job, scan, source).await?);
+        let prepared = Arc::new(self.prepare_anew(job, scan, source, turn).await?);
         self.scans.prepared.insert(*job.task.scan.key(), prepared.clone()).await;
         // By itself, the cache makes room only after 64 entries or 300 ms, and one may take megabytes.
         self.scans.prepared.run_pending_tasks().await;
         Ok(prepared)
     }
 
-    async fn prepare_anew(&self, job: &Job, scan: Scan, source: Source) -> Result<Prepared, CatalogError> {
+    async fn prepare_anew<'a>(
+        &'a self,
+        job: &Job,
+        scan: Scan,
+        source: Source,
+        turn: &mut Option<SemaphorePermit<'a>>,
+    ) -> Result<Prepared, CatalogError> {
         let metadata = self.documents.table(&job.task.scan.metadata_location).await?.parsed().clone();
         let owner = TabularId(job.task.table);
         let folders = self.own_folders(&job.warehouse, owner, &metadata).await?;
         let files = TableFiles { warehouse: &job.warehouse, owner, folders };
+        // Snapshots after one another list the same manifests, but whoever lists one twice has its files twice.
+        let is_of_several = matches!(source, Source::Appends(_));
         let mut listed = match source {
             Source::Nothing => Vec::new(),
             Source::Snapshot(snapshot) => self.manifests_of(&files, &snapshot).await?,
@@ -549,7 +577,7 @@ impl Catalog {
         let mut seen = HashSet::new();
         let mut kept = Vec::new();
         for (number, file) in listed.drain(..).enumerate() {
-            if scan.wants(&file)? && seen.insert(file.path.clone()) {
+            if scan.wants(&file)? && (!is_of_several || seen.insert(file.path.clone())) {
                 // Before anything of the plan is kept: its tasks read the manifests without asking again.
                 self.check_file(files.warehouse, Some(owner), &files.folders, "manifest", &file.path).await?;
                 kept.push((number, file));
@@ -557,15 +585,30 @@ impl Catalog {
         }
         let (manifests, deletes): (Vec<_>, Vec<_>) =
             kept.into_iter().partition(|(_, file)| file.content == ManifestContent::Data);
-        let mut reading = stream::iter(deletes)
-            .map(|(_, file)| async move {
-                Ok::<_, CatalogError>((self.scans.manifests.manifest(&file.path).await?, file))
-            })
-            .buffered(self.scans.settings.parallel_manifests);
-        let (mut decoded, mut decoded_bytes) = (Vec::new(), 0_usize);
-        while let Some((manifest, file)) = reading.try_next().await? {
-            decoded_bytes = decoded_bytes.saturating_add(manifest.held_bytes());
-            if decoded_bytes > DELETE_MANIFESTS_BYTES_MAX {
+        if deletes.is_empty() {
+            return Ok(Prepared { scan, manifests, deletes: DeleteIndex::default() });
+        }
+        *turn = Some(self.page_turn().await?);
+        let (decoded, bytes) = self.decoded(deletes.into_iter().map(|(_, file)| file).collect()).await?;
+        let indexed = self.scans.turns.run(bytes, move || {
+            let deletes = DeleteIndex::build(&scan, decoded)?;
+            Ok::<_, CatalogError>((scan, deletes))
+        });
+        let (scan, deletes) = indexed.await?;
+        Ok(Prepared { scan, manifests, deletes })
+    }
+
+    /// Delete manifests, decoded, and how much memory they take.
+    async fn decoded(
+        &self,
+        deletes: Vec<ManifestFile>,
+    ) -> Result<(Vec<(Arc<Manifest>, ManifestFile)>, usize), CatalogError> {
+        let mut reading = std::pin::pin!(self.read_ahead(deletes));
+        let (mut decoded, mut bytes) = (Vec::new(), 0_usize);
+        while let Some((ahead, file)) = reading.try_next().await? {
+            let (manifest, _share) = self.manifest_of(ahead, &file).await?;
+            bytes = bytes.saturating_add(manifest.held_bytes());
+            if bytes > DELETE_MANIFESTS_BYTES_MAX {
                 return Err(CatalogError::Invalid(format!(
                     "the manifests of the table's deletes take more than {} MiB of memory; compact the table",
                     DELETE_MANIFESTS_BYTES_MAX >> 20
@@ -573,17 +616,36 @@ impl Catalog {
             }
             decoded.push((manifest, file));
         }
-        drop(reading);
-        if decoded.is_empty() {
-            return Ok(Prepared { scan, manifests, deletes: DeleteIndex::default() });
-        }
-        let bytes = decoded.iter().map(|(manifest, _)| manifest.held_bytes()).sum();
-        let indexed = self.scans.turns.run(bytes, move || {
-            let deletes = DeleteIndex::build(&scan, decoded)?;
-            Ok::<_, CatalogError>((scan, deletes))
+        Ok((decoded, bytes))
+    }
+
+    /// Manifests in their order, some of them read ahead, as far as there is memory for it.
+    fn read_ahead(
+        &self,
+        listed: Vec<ManifestFile>,
+    ) -> impl Stream<Item = Result<(Option<Ahead>, ManifestFile), CatalogError>> {
+        let reading = stream::iter(listed).map(move |file| async move {
+            let manifest = self.scans.manifests.manifest(&file.path).await?;
+            let share = self.scans.ahead.try_take(manifest.held_bytes());
+            Ok((share.map(|share| (manifest, share)), file))
         });
-        let (scan, deletes) = indexed.await?;
-        Ok(Prepared { scan, manifests, deletes })
+        reading.buffered(self.scans.settings.parallel_manifests)
+    }
+
+    /// A manifest that is needed now, with its share of the memory for reading ahead.
+    async fn manifest_of(
+        &self,
+        ahead: Option<Ahead>,
+        file: &ManifestFile,
+    ) -> Result<(Arc<Manifest>, Share), CatalogError> {
+        match ahead {
+            Some(ahead) => Ok(ahead),
+            None => Ok((self.scans.manifests.manifest(&file.path).await?, Share::none())),
+        }
+    }
+
+    async fn page_turn(&self) -> Result<SemaphorePermit<'_>, CatalogError> {
+        self.scans.pages.acquire().await.map_err(|error| CatalogError::Internal(error.to_string()))
     }
 
     /// What the request means for the table.
@@ -619,19 +681,23 @@ impl Catalog {
 
     /// Plans the files of a part when it is its turn, reading ahead a few manifests and holding no more. What did not fit
     /// into the page is given back.
-    async fn page(&self, prepared: &Arc<Prepared>, part: Part) -> Result<(Page, Vec<Part>), CatalogError> {
-        let turn = self.scans.pages.acquire().await;
-        let _turn = turn.map_err(|error| CatalogError::Internal(error.to_string()))?;
+    async fn page(
+        &self,
+        prepared: &Arc<Prepared>,
+        part: Part,
+        turn: Option<SemaphorePermit<'_>>,
+    ) -> Result<(Page, Vec<Part>), CatalogError> {
+        let _turn = match turn {
+            Some(turn) => turn,
+            None => self.page_turn().await?,
+        };
         let listed = prepared.manifests.get(part.manifests.clone()).unwrap_or_default();
         let listed: Vec<_> = listed.iter().map(|(_, file)| file.clone()).collect();
-        let mut decoded = stream::iter(listed)
-            .map(|file| async move {
-                Ok::<_, CatalogError>((self.scans.manifests.manifest(&file.path).await?, file))
-            })
-            .buffered(self.scans.settings.parallel_manifests);
+        let mut reading = std::pin::pin!(self.read_ahead(listed));
         let mut page = Page::default();
         let mut index = part.manifests.start;
-        while let Some((manifest, file)) = decoded.try_next().await? {
+        while let Some((ahead, file)) = reading.try_next().await? {
+            let (manifest, _share) = self.manifest_of(ahead, &file).await?;
             let (shared, entries) = (prepared.clone(), part.entries.clone());
             let next;
             (page, next) = blocking(move || {

@@ -16,6 +16,10 @@ const SYNC_BYTES: usize = 16;
 const LONG_BYTES_MAX: usize = 10;
 /// The least room that is made for what a block decompresses to.
 const INFLATED_MIN: usize = 1 << 10;
+/// How much is decompressed at a time where the decoder does not write straight to its destination.
+const PIECE_BYTES: usize = 64 << 10;
+/// The longest schema that is read. It becomes many times as large in memory; writers write some ten kilobytes.
+const SCHEMA_BYTES_MAX: usize = 4 << 20;
 
 /// Writers put about six things into a header.
 const METADATA_MAX: usize = 1_000;
@@ -60,6 +64,12 @@ impl<'a> Container<'a> {
             *cursor.take(SYNC_BYTES)?.first_chunk().ok_or_else(|| malformed("its header is cut short"))?;
         let find = |key: &str| metadata.iter().find(|(name, _)| name == key).map(|(_, value)| *value);
         let schema = find("avro.schema").ok_or_else(|| malformed("its header has no schema"))?;
+        if schema.len() > SCHEMA_BYTES_MAX {
+            return Err(malformed(format!(
+                "the schema in its header is longer than {} MiB",
+                SCHEMA_BYTES_MAX >> 20
+            )));
+        }
         let schema = serde_json::from_slice(schema)
             .map_err(|error| malformed(format!("the schema in its header is not JSON: {error}")))?;
         let codec = match find("avro.codec") {
@@ -98,7 +108,10 @@ impl<'a> Container<'a> {
         let too_large = ManifestError::TooLarge { limit_bytes };
         match &mut self.codec {
             Codec::Null if block.len() > room => return Err(too_large),
-            Codec::Null => records.extend_from_slice(block),
+            Codec::Null => {
+                make_room(records, block.len(), records.len().saturating_add(room));
+                records.extend_from_slice(block);
+            }
             Codec::Deflate(state) => inflate(state, block, records, room, too_large)?,
             Codec::Snappy => unsnap(block, records, room, too_large)?,
             Codec::Zstandard => {
@@ -131,7 +144,8 @@ fn inflate(
         if records.len() == records.capacity() {
             // One byte more than allowed tells what is too large.
             let left = end.saturating_add(1).saturating_sub(records.len());
-            records.reserve((4 * block.len()).max(INFLATED_MIN).min(left.max(1)));
+            let more = (4 * block.len()).max(INFLATED_MIN).min(left.max(1));
+            make_room(records, more, end.saturating_add(1));
         }
         let before = state.total_in();
         let status = state
@@ -150,18 +164,41 @@ fn inflate(
 }
 
 fn read_all(
-    decoder: impl Read,
+    mut decoder: impl Read,
     records: &mut Vec<u8>,
     room: usize,
     too_large: ManifestError,
 ) -> Result<(), ManifestError> {
-    let before = records.len();
-    // One byte more than allowed tells what is too large.
-    decoder
-        .take((room as u64).saturating_add(1))
-        .read_to_end(records)
-        .map_err(|error| malformed(format!("a block does not decompress: {error}")))?;
-    if records.len() - before > room { Err(too_large) } else { Ok(()) }
+    let end = records.len().saturating_add(room);
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let read = decoder
+            .read(&mut piece)
+            .map_err(|error| malformed(format!("a block does not decompress: {error}")))?;
+        let read = piece.get(..read).unwrap_or_default();
+        if read.is_empty() {
+            return Ok(());
+        }
+        if records.len() + read.len() > end {
+            return Err(too_large);
+        }
+        make_room(records, read.len(), end);
+        records.extend_from_slice(read);
+    }
+}
+
+/// Makes room for `more` elements in a list that never has more than `all`, whose memory is bounded by that.
+///
+/// What is small grows by doubling. But the memory that a list has grown out of is held on to for a while, by the list as it is
+/// copied and by the allocator afterwards; so what is large gets room for all at once, which takes no memory before it is used.
+pub(super) fn make_room<T>(list: &mut Vec<T>, more: usize, all: usize) {
+    if list.capacity() - list.len() >= more {
+        return;
+    }
+    let needed = list.len().saturating_add(more);
+    let doubled = list.capacity().saturating_mul(2).max(needed);
+    let room = if doubled > all / 8 { all.max(needed) } else { doubled };
+    list.reserve_exact(room - list.len());
 }
 
 /// A raw snappy block with the big-endian CRC-32 of what it holds behind it.
@@ -175,14 +212,18 @@ fn unsnap(
     let Some((compressed, checksum)) = block.split_last_chunk::<4>() else {
         return Err(malformed("a block is cut short"));
     };
-    if snap::raw::decompress_len(compressed).map_err(failed)? > room {
+    let length = snap::raw::decompress_len(compressed).map_err(failed)?;
+    if length > room {
         return Err(too_large);
     }
-    let content = snap::raw::Decoder::new().decompress_vec(compressed).map_err(failed)?;
-    if crc32fast::hash(&content) != u32::from_be_bytes(*checksum) {
+    let start = records.len();
+    make_room(records, length, start.saturating_add(room));
+    records.resize(start + length, 0);
+    let content = records.get_mut(start..).unwrap_or_default();
+    snap::raw::Decoder::new().decompress(compressed, content).map_err(failed)?;
+    if crc32fast::hash(content) != u32::from_be_bytes(*checksum) {
         return Err(malformed("a block's checksum is wrong"));
     }
-    records.extend_from_slice(&content);
     Ok(())
 }
 
@@ -292,5 +333,26 @@ impl<'a> Cursor<'a> {
             self.long()?;
         }
         Ok(if count == 0 { None } else { Some(count.unsigned_abs()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_grows_by_doubling_and_then_at_once_to_the_most_that_may_be() {
+        let mut list: Vec<u64> = Vec::new();
+        let mut rooms = vec![0];
+        for number in 0..1000 {
+            make_room(&mut list, 1, 1000);
+            list.push(number);
+            if rooms.last() != Some(&list.capacity()) {
+                rooms.push(list.capacity());
+            }
+        }
+        assert_eq!(rooms, [0, 1, 2, 4, 8, 16, 32, 64, 1000]);
+        make_room(&mut list, 5, 1000);
+        assert!(list.capacity() >= 1005, "what is needed is given");
     }
 }

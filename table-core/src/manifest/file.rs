@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::avro::{Container, Cursor};
+use super::avro::{Container, Cursor, make_room};
 use super::entry::{Content, Entry, File, Span, Status};
 use super::error::{ManifestError, malformed};
 use super::list::ManifestFile;
@@ -34,8 +34,9 @@ pub(super) struct Shapes {
 }
 
 impl Manifest {
-    /// Decodes the file's bytes, all entries of it. Keeps no more than `limit_bytes` in memory: what it decompresses, and
-    /// what it makes of it.
+    /// Decodes the file's bytes, all entries of it.
+    ///
+    /// Fails if that takes more than `limit_bytes` of memory: for what it decompresses, and for what it makes of it.
     pub fn decode(file: &[u8], limit_bytes: usize) -> Result<Manifest, ManifestError> {
         let decoded = Manifest::decode_with(file, limit_bytes, PlainFixed::Fixed);
         match decoded {
@@ -87,6 +88,9 @@ impl Manifest {
                 if entry.first_row_id.is_none() && entry.status != Status::Deleted {
                     rows_before = rows_before.saturating_add(entry.record_count.max(0));
                 }
+                // One more than allowed tells what is too large.
+                let entries_max = limit_bytes.saturating_sub(bytes.len()) / size_of::<Entry>() + 1;
+                make_room(&mut entries, 1, entries_max);
                 entries.push(entry);
                 let decoded = entries.len() * size_of::<Entry>() + partitions.held_bytes;
                 if bytes.len() + decoded > limit_bytes {

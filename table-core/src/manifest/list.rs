@@ -1,6 +1,6 @@
 //! A manifest list: the manifests of a snapshot.
 
-use super::avro::{Container, Cursor};
+use super::avro::{Container, Cursor, make_room};
 use super::error::{ManifestError, malformed};
 use super::file::{identify, number};
 use super::shape::Shape;
@@ -129,8 +129,9 @@ impl ManifestFile {
     }
 }
 
-/// Decodes a manifest list's bytes. Keeps no more than `limit_bytes` in memory: what it decompresses at a time, and what it
-/// makes of it all.
+/// Decodes a manifest list's bytes.
+///
+/// Fails if that takes more than `limit_bytes` of memory: for what it decompresses at a time, and for what it makes of it all.
 pub fn decode(file: &[u8], limit_bytes: usize) -> Result<Vec<ManifestFile>, ManifestError> {
     let mut container = Container::open(file)?;
     let schema = Shape::parse(&container.schema)?;
@@ -141,16 +142,23 @@ pub fn decode(file: &[u8], limit_bytes: usize) -> Result<Vec<ManifestFile>, Mani
     let mut bytes = Vec::new();
     let mut manifests = Vec::new();
     let mut room = Room { left_bytes: limit_bytes, limit_bytes };
-    while let Some(count) = container.next_block(&mut bytes, limit_bytes)? {
+    loop {
+        let block = container.next_block(&mut bytes, room.left_bytes);
+        let Some(count) = block.map_err(|error| room.in_all(error))? else { break };
+        room.take(bytes.len())?;
         let mut cursor = Cursor::new(&bytes);
         for _ in 0..count {
-            manifests.push(read(&fields, &mut cursor, &mut room)?);
+            let manifest = read(&fields, &mut cursor, &mut room)?;
+            make_room(&mut manifests, 1, limit_bytes / size_of::<ManifestFile>());
+            manifests.push(manifest);
         }
         if !cursor.is_at_end() {
             return Err(malformed("a block holds more than its manifests"));
         }
+        room.left_bytes += bytes.len();
         bytes.clear();
     }
+    manifests.shrink_to_fit();
     Ok(manifests)
 }
 
@@ -222,6 +230,14 @@ impl Room {
         let too_large = ManifestError::TooLarge { limit_bytes: self.limit_bytes };
         self.left_bytes = self.left_bytes.checked_sub(bytes).ok_or(too_large)?;
         Ok(())
+    }
+
+    /// An error that tells the whole limit, where it told what was left of it.
+    fn in_all(&self, error: ManifestError) -> ManifestError {
+        match error {
+            ManifestError::TooLarge { .. } => ManifestError::TooLarge { limit_bytes: self.limit_bytes },
+            error => error,
+        }
     }
 }
 

@@ -159,6 +159,11 @@ fn a_file_that_takes_more_memory_than_allowed_is_refused() {
         assert_eq!(refused.err(), Some(ManifestError::TooLarge { limit_bytes: 300_000 }), "{codec:?}");
         let refused = list::decode(&write(&list_schema(), &lines, codec), 300_000);
         assert_eq!(refused.err(), Some(ManifestError::TooLarge { limit_bytes: 300_000 }), "{codec:?}");
+        // What is decompressed and what is made of it are in memory at the same time.
+        let long = write(&list_schema(), &[line(json!({"manifest_path": "a".repeat(500_000)}))], codec);
+        let refused = list::decode(&long, 800_000);
+        assert_eq!(refused.err(), Some(ManifestError::TooLarge { limit_bytes: 800_000 }), "{codec:?}");
+        list::decode(&long, 1_500_000).unwrap();
     }
     // Small in the file, but not in memory.
     let summaries: Vec<_> = (0..5000).map(|_| json!({"contains_null": false})).collect();
