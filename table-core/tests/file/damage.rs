@@ -6,12 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::json;
+use table_core::expr::value::Value;
 use table_core::file::footer;
 use table_core::file::parquet_reader::{FileContext, FileReader};
 use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::metadata::types::StructType;
 
 use crate::common::{columns, full, read, refuse, schema_of, write};
+use crate::model::{Cell, Row};
 use crate::random::Maker;
 
 fn try_to_read(file: &Bytes, columns: &StructType) {
@@ -193,6 +195,22 @@ fn columns_that_nest_deeper_than_the_stack_are_refused() {
     refuse(footer::decode(&[0]), "no schema");
     refuse(footer::length(*b"\x01\0\0\0PARE"), "encrypted");
     refuse(footer::length(*b"\x01\0\0\0PAR2"), "does not end as");
+}
+
+#[test]
+fn a_page_that_becomes_very_large_is_not_decompressed() {
+    let columns = columns(&json!([{"id": 1, "name": "a", "required": true, "type": "string"}]));
+    let schema = schema_of(&columns);
+    let row = Row::from([(1, Cell::Value(Value::String("a".to_owned())))]);
+    let (file, _) = write(&schema, &full(&schema), &[&[row]]).unwrap();
+    let reader = FileReader::open(&file, &columns, FileContext::new("")).unwrap();
+    let page = |uncompressed_bytes: i64| {
+        let sizes = [&[0x15, 0, 0x15][..], &zigzag(uncompressed_bytes), &[0x15], &zigzag(1)].concat();
+        // One value, plain; levels that nobody looks at.
+        Bytes::from([&sizes[..], &[0x2c, 0x15, 2, 0x15, 0, 0x15, 6, 0x15, 6, 0, 0, b'x']].concat())
+    };
+    refuse(reader.batches(0, vec![page((512 << 20) + 1)]).map(drop), "larger than 512 MiB");
+    reader.batches(0, vec![page(512 << 20)]).map(drop).unwrap();
 }
 
 #[test]

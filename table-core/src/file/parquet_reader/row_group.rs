@@ -22,6 +22,10 @@ use crate::file::pages::Pages;
 /// How large a batch is about: fewer rows make it when they are long.
 const BATCH_BYTES: u64 = 64 << 20;
 
+/// The largest page that is decompressed; a few bytes may become any number. Writers begin a new page after some megabytes, so that
+/// only a single value may make it larger.
+const PAGE_BYTES_MAX: u64 = 512 << 20;
+
 /// No dictionary page has a longer header.
 const DICTIONARY_HEADER_BYTES: u64 = 40;
 
@@ -156,10 +160,16 @@ impl RowGroup {
 
 impl Column {
     /// Looks at the pages of a column, and corrects what the file tells of it.
+    ///
+    /// Fails if a page is damaged, or larger than what is read here.
     fn new(told: &ColumnChunkMetaData, chunk: Chunk) -> Result<Column, FileError> {
         let mut length = 0;
         for page in Pages::new(&chunk.bytes, told) {
             let page = page?;
+            if page.uncompressed_bytes > PAGE_BYTES_MAX {
+                let limit = PAGE_BYTES_MAX >> 20;
+                return Err(FileError::unsupported(format!("a page of the file is larger than {limit} MiB")));
+            }
             page.verify()?;
             length = page.end();
         }
