@@ -5,7 +5,7 @@
 mod rewrite_common;
 
 use proptest::prelude::*;
-use rewrite_common::{files, live, partition};
+use rewrite_common::{files, live, partition, table};
 use serde_json::json;
 use table_core::rewrite::compact::{Planner, Table};
 use table_core::rewrite::live::{Live, LiveFile, partition_from_json, partition_to_json};
@@ -19,19 +19,6 @@ fn policy() -> CompactOptions {
         target_file_size_bytes: Some(100),
         max_file_group_size_bytes: 1000,
         ..CompactOptions::default()
-    }
-}
-
-fn table() -> Table {
-    let hot = [(1, [partition("hot")].into())].into();
-    Table {
-        snapshot_id: 7,
-        sequence_number: 5,
-        bytes: 1000,
-        output_spec_id: 1,
-        settled_sequence_number: 1,
-        hot,
-        unreadable: [].into(),
     }
 }
 

@@ -5,9 +5,9 @@
 mod rewrite_common;
 
 use proptest::prelude::*;
-use rewrite_common::{delete, files, partition};
+use rewrite_common::{delete, files, table};
 use table_core::manifest::entry::Content;
-use table_core::rewrite::compact::{Planner, Table};
+use table_core::rewrite::compact::Planner;
 use table_core::rewrite::live::{Live, LiveDelete};
 use table_core::rewrite::options::CompactOptions;
 use table_core::rewrite::plan::{Conversion, Plan, Reason};
@@ -30,23 +30,13 @@ fn live(data: &str, deletes: &str) -> Live {
 
 /// Files below 75 are too small; two equality deletes are too many.
 fn plan(live: &Live, min_equality_deletes: usize) -> Plan {
-    let hot = [(1, [partition("hot")].into())].into();
-    let table = Table {
-        snapshot_id: 7,
-        sequence_number: 5,
-        bytes: 1000,
-        output_spec_id: 1,
-        settled_sequence_number: 1,
-        hot,
-        unreadable: [].into(),
-    };
     let options = CompactOptions {
         target_file_size_bytes: Some(100),
         max_file_group_size_bytes: 1000,
         min_equality_deletes,
         ..CompactOptions::default()
     };
-    Planner::new(live, &table, &options).unwrap().plan()
+    Planner::new(live, &table(), &options).unwrap().plan()
 }
 
 fn shown(conversion: &Conversion) -> String {

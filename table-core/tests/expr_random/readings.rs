@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use table_core::expr::expression::{Expression, Predicate, Reference, Test};
 use table_core::expr::value::Value;
 
-use crate::rows::{Row, Zeros, columns, compare};
+use crate::rows::{self, Row, Zeros, columns, compare};
 
 /// How an engine orders NaN. Both have SQL's three values of logic, and negate answers.
 #[derive(Clone, Copy, Debug)]
@@ -54,33 +54,12 @@ fn passes(Predicate { term, test }: &Predicate, row: &Row, nan: Nan, zeros: Zero
     let Reference::Name(name) = &term.reference else { return None };
     let position = columns().iter().position(|(column, _, _)| column == name).unwrap();
     let value = row[position].as_ref().map(|value| term.transform.apply(value).unwrap());
-    match test {
-        Test::IsNull => return Some(value.is_none()),
-        Test::NotNull => return Some(value.is_some()),
-        _ => {}
+    if value.is_none() && !matches!(test, Test::IsNull | Test::NotNull) {
+        return None;
     }
-    let value = value?;
-    let order = |literal: &Value| match (compare(&value, literal, zeros), nan) {
+    let order = |literal: &Value| match (compare(value.as_ref()?, literal, zeros), nan) {
         (None, Nan::Greatest) => Some(Ordering::Greater),
         (order, _) => order,
     };
-    let begins = |prefix: &Value| match (&value, prefix) {
-        (Value::String(value), Value::String(prefix)) => value.starts_with(prefix.as_str()),
-        _ => false,
-    };
-    Some(match test {
-        Test::IsNull | Test::NotNull => false,
-        Test::IsNan => value.is_nan(),
-        Test::NotNan => !value.is_nan(),
-        Test::Lt(literal) => order(literal) == Some(Ordering::Less),
-        Test::LtEq(literal) => matches!(order(literal), Some(Ordering::Less | Ordering::Equal)),
-        Test::Gt(literal) => order(literal) == Some(Ordering::Greater),
-        Test::GtEq(literal) => matches!(order(literal), Some(Ordering::Greater | Ordering::Equal)),
-        Test::Eq(literal) => order(literal) == Some(Ordering::Equal),
-        Test::NotEq(literal) => order(literal) != Some(Ordering::Equal),
-        Test::In(literals) => literals.iter().any(|literal| order(literal) == Some(Ordering::Equal)),
-        Test::NotIn(literals) => literals.iter().all(|literal| order(literal) != Some(Ordering::Equal)),
-        Test::StartsWith(prefix) => begins(prefix),
-        Test::NotStartsWith(prefix) => !begins(prefix),
-    })
+    Some(rows::passes(test, value.as_ref(), order))
 }

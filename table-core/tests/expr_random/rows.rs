@@ -229,15 +229,20 @@ pub(crate) fn row_passes(predicate: &BoundPredicate<Column>, row: &Row, zeros: Z
     let position = usize::try_from(predicate.term.id - 1).unwrap();
     let value = row[position].as_ref().map(|value| predicate.term.transform.apply(value).unwrap());
     let order = |literal: &Value| value.as_ref().and_then(|value| compare(value, literal, zeros));
-    let begins = |prefix: &Value| match (&value, prefix) {
+    passes(&predicate.test, value.as_ref(), order)
+}
+
+/// Whether a value passes a test, given how it compares with literals: `None` if neither is greater and they are not equal.
+pub(crate) fn passes(test: &Test, value: Option<&Value>, order: impl Fn(&Value) -> Option<Ordering>) -> bool {
+    let begins = |prefix: &Value| match (value, prefix) {
         (Some(Value::String(value)), Value::String(prefix)) => value.starts_with(prefix.as_str()),
         _ => false,
     };
-    match &predicate.test {
+    match test {
         Test::IsNull => value.is_none(),
         Test::NotNull => value.is_some(),
-        Test::IsNan => value.is_some_and(|value| value.is_nan()),
-        Test::NotNan => !value.is_some_and(|value| value.is_nan()),
+        Test::IsNan => value.is_some_and(Value::is_nan),
+        Test::NotNan => !value.is_some_and(Value::is_nan),
         Test::Lt(literal) => order(literal) == Some(Ordering::Less),
         Test::LtEq(literal) => matches!(order(literal), Some(Ordering::Less | Ordering::Equal)),
         Test::Gt(literal) => order(literal) == Some(Ordering::Greater),

@@ -5,11 +5,25 @@
 use table_core::expr::value::Value;
 use table_core::manifest::entry::Content;
 use table_core::manifest::partition::PartitionTuple;
+use table_core::rewrite::compact::Table;
 use table_core::rewrite::live::{Live, LiveDelete, LiveFile};
 
 /// The partition of a name.
 pub(crate) fn partition(name: &str) -> PartitionTuple {
     vec![Some(Value::String(name.to_owned()))]
+}
+
+/// A table whose partition `hot` is left alone.
+pub(crate) fn table() -> Table {
+    Table {
+        snapshot_id: 7,
+        sequence_number: 5,
+        bytes: 1000,
+        output_spec_id: 1,
+        settled_sequence_number: 1,
+        hot: [(1, [partition("hot")].into())].into(),
+        unreadable: [].into(),
+    }
 }
 
 /// As [`files`], by another name where tests call the files of a plan that.
