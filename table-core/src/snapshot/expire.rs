@@ -217,22 +217,25 @@ impl<'a> Retention<'a> {
         kept
     }
 
-    /// The newest snapshots of a branch: as many as are kept in any case, and those behind them that are young, up to the
-    /// first that is not.
+    /// The newest snapshots of a branch, as many as are kept in any case, and those behind them that are young.
+    ///
+    /// As in Java, they are young up to the first that is not, if age counts since they were made. Otherwise one may be younger than
+    /// a newer one: it was gone back to.
     fn of_branch(&self, branch: &SnapshotRef) -> Vec<i64> {
         let older_than_ms = branch
             .max_snapshot_age_ms
             .map_or(self.older_than_ms, |age_ms| self.now_ms.saturating_sub(age_ms));
         let least = branch.min_snapshots_to_keep.unwrap_or(self.snapshots_min);
         let least = usize::try_from(least).unwrap_or(0);
-        self.history
-            .ancestors(branch.snapshot_id)
-            .enumerate()
-            .take_while(|(place, snapshot)| {
-                *place < least || self.ages.of_snapshot(snapshot) >= older_than_ms
-            })
-            .map(|(_, snapshot)| snapshot.id())
-            .collect()
+        let stays = |(place, snapshot): &(usize, &Snapshot)| {
+            *place < least || self.ages.of_snapshot(snapshot) >= older_than_ms
+        };
+        let line = self.history.ancestors(branch.snapshot_id).enumerate();
+        let staying: Vec<_> = match self.ages.source() {
+            AgeSource::Creation => line.take_while(stays).collect(),
+            AgeSource::Document | AgeSource::Catalog(_) => line.filter(stays).collect(),
+        };
+        staying.into_iter().map(|(_, snapshot)| snapshot.id()).collect()
     }
 }
 

@@ -247,6 +247,8 @@ fn what_the_catalog_recorded_counts_and_no_timestamp() {
     check("1@0 2<1@0 3<2@0", &main, &recorded(&[]), "1 2");
     check("1@90 2<1@90 3<2@90", &main, &recorded(&[(1, 1), (2, 0)]), "");
     check("1@90 2<1@90 3<2@90", &main, &recorded(&[(1, 9), (2, 4)]), "1");
+    // The first was gone back to, and stopped being the head after the second had.
+    check("1@90 2<1@90 3<2@90", &main, &recorded(&[(1, 1), (2, 9)]), "2");
     // A branch that lets go early does not let go of what everybody is promised.
     let early = json!({"main": with(branch(3), "max-snapshot-age-ms", 1)});
     check("1@90 2<1@90 3<2@90", &early, &recorded(&[(1, 9), (2, 4)]), "1 2");
