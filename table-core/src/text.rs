@@ -8,6 +8,12 @@ pub fn count(number: impl Into<u64>, one: &str, many: &str) -> String {
     }
 }
 
+/// A part of a whole, with the noun of the whole and the verb of the part: `1 of 3 files is small`.
+pub fn part(number: u64, whole: u64, noun: (&str, &str), verb: (&str, &str)) -> String {
+    let verb = if number == 1 { verb.0 } else { verb.1 };
+    format!("{number} of {} {verb}", count(whole, noun.0, noun.1))
+}
+
 /// The counts that are not zero, as a list: `2 snapshots, 1 branch and 3 schemas`. Empty if all are zero.
 pub fn counts(all: &[(u64, &str, &str)]) -> String {
     let words: Vec<String> = all
@@ -43,6 +49,10 @@ mod tests {
     fn numbers_agree_with_their_nouns_and_zeros_are_left_out() {
         assert_eq!(count(1_u32, "entry", "entries"), "1 entry");
         assert_eq!(count(0_u32, "entry", "entries"), "0 entries");
+        let small = |number, whole| part(number, whole, ("file", "files"), ("is small", "are small"));
+        assert_eq!(small(1, 1), "1 of 1 file is small");
+        assert_eq!(small(1, 3), "1 of 3 files is small");
+        assert_eq!(small(2, 3), "2 of 3 files are small");
         let list = |snapshots, branches, schemas| {
             counts(&[
                 (snapshots, "snapshot", "snapshots"),

@@ -85,8 +85,8 @@ def test_the_text_shows_it_to_people(place, name):
         "2 deletes (1.0 % of the rows)",
         "  read with deletes 2 data files (50.0 %)",
         "    ≤ 64 KiB         4  ████",
-        "  region=eu: 1 files, 50 rows",
-        "  (unpartitioned): 1 files, 100 rows",
+        "  region=eu: 1 file, 50 rows",
+        "  (unpartitioned): 1 file, 100 rows",
     ]:
         assert shown in done.stdout, done.stdout
 

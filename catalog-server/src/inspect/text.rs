@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::Value;
+use table_core::text::count;
 
 use super::files::FileCounts;
 use super::report::TableReport;
@@ -99,7 +100,8 @@ fn snapshots(out: &mut String, report: &TableReport) -> std::fmt::Result {
         writeln!(out, "{}", line.trim_end())?;
     }
     if report.snapshots.len() > SHOWN_MAX {
-        writeln!(out, "  … {} older ones; `--json` lists them", report.snapshots.len() - SHOWN_MAX)?;
+        let older = (report.snapshots.len() - SHOWN_MAX) as u64;
+        writeln!(out, "  … {}; `--json` lists them", count(older, "older one", "older ones"))?;
     }
     Ok(())
 }
@@ -108,28 +110,27 @@ fn counts(out: &mut String, report: &TableReport, files: &FileCounts) -> std::fm
     let snapshot = report.counted_snapshot_id.unwrap_or_default();
     writeln!(out, "\nFiles of snapshot {snapshot}")?;
     let data = files.data;
-    writeln!(out, "  data              {} files, {} rows, {}", data.files, data.records, size(data.bytes))?;
+    let of_data = |number: u64| count(number, "data file", "data files");
+    writeln!(
+        out,
+        "  data              {}, {}, {}",
+        of_files(data.files),
+        of_rows(data.records),
+        size(data.bytes)
+    )?;
     for (kind, sum) in &files.deletes {
-        let of_rows = percent(sum.records, data.records);
-        writeln!(
-            out,
-            "  {kind:16}  {} files, {} deletes ({of_rows} of the rows), {}",
-            sum.files,
-            sum.records,
-            size(sum.bytes)
-        )?;
+        let deletes = count(sum.records, "delete", "deletes");
+        let share = percent(sum.records, data.records);
+        let files = of_files(sum.files);
+        writeln!(out, "  {kind:16}  {files}, {deletes} ({share} of the rows), {}", size(sum.bytes))?;
     }
     if files.data_files_with_deletes > 0 {
         let share = percent(files.data_files_with_deletes, data.files);
-        writeln!(out, "  read with deletes {} data files ({share})", files.data_files_with_deletes)?;
+        writeln!(out, "  read with deletes {} ({share})", of_data(files.data_files_with_deletes))?;
     }
     let small = files.below(SMALL_BYTES);
-    writeln!(
-        out,
-        "  small             {small} data files under {} ({})",
-        size(SMALL_BYTES),
-        percent(small, data.files)
-    )?;
+    let share = percent(small, data.files);
+    writeln!(out, "  small             {} under {} ({share})", of_data(small), size(SMALL_BYTES))?;
 
     writeln!(out, "\nData files by size")?;
     let most = files.histogram.iter().map(|class| class.files).max().unwrap_or(0).max(1);
@@ -145,10 +146,10 @@ fn counts(out: &mut String, report: &TableReport, files: &FileCounts) -> std::fm
         let sum = partition.data;
         let average = size(sum.bytes / sum.files.max(1));
         let mut line = format!(
-            "  {}: {} files, {} rows, {}, {average} each",
+            "  {}: {}, {}, {}, {average} each",
             place(&partition.values),
-            sum.files,
-            sum.records,
+            of_files(sum.files),
+            of_rows(sum.records),
             size(sum.bytes)
         );
         if partition.data_files_with_deletes > 0 {
@@ -157,9 +158,18 @@ fn counts(out: &mut String, report: &TableReport, files: &FileCounts) -> std::fm
         writeln!(out, "{line}")?;
     }
     if files.partitions.len() > SHOWN_MAX {
-        writeln!(out, "  … {} smaller ones; `--json` lists them", files.partitions.len() - SHOWN_MAX)?;
+        let smaller = (files.partitions.len() - SHOWN_MAX) as u64;
+        writeln!(out, "  … {}; `--json` lists them", count(smaller, "smaller one", "smaller ones"))?;
     }
     Ok(())
+}
+
+fn of_files(number: u64) -> String {
+    count(number, "file", "files")
+}
+
+fn of_rows(number: u64) -> String {
+    count(number, "row", "rows")
 }
 
 fn fields(spec: &Value, none: &str, show: impl Fn(&Value) -> String) -> String {

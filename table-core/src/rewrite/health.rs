@@ -16,6 +16,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::{count, part};
+
 /// Java's default of `commit.manifest.target-size-bytes`.
 const MANIFEST_BYTES: u64 = 8 << 20;
 /// From so many files, delete files or manifests on that could be saved, it is as bad as it gets: some seconds of a scan, at
@@ -136,38 +138,40 @@ fn small_files(facts: &Facts) -> (f64, String) {
     let saved = facts.small_files.saturating_sub(facts.small_files_merged);
     let share = ratio(saved, SAVED_FULL).min(1.0) * ratio(saved, facts.files);
     let average = facts.bytes.checked_div(facts.files).unwrap_or(0);
-    let why = format!(
-        "{} of {} data files are small; a rewrite would save {saved} of them (the average file has {} KiB)",
-        facts.small_files,
-        facts.files,
-        average >> 10
-    );
+    let small = part(facts.small_files, facts.files, ("data file", "data files"), ("is small", "are small"));
+    let why =
+        format!("{small}; a rewrite would save {saved} of them (the average file has {} KiB)", average >> 10);
     (share, why)
 }
 
 fn deleted_rows(facts: &Facts) -> (f64, String) {
     let share = ratio(facts.deleted_rows, facts.rows);
-    let why = format!("{} of {} rows are deleted, but still read", facts.deleted_rows, facts.rows);
+    let deleted = ("is deleted, but still read", "are deleted, but still read");
+    let why = part(facts.deleted_rows, facts.rows, ("row", "rows"), deleted);
     (share / DELETED_ROWS_FULL, why)
 }
 
 fn equality_deletes(facts: &Facts) -> (f64, String) {
     let files = facts.equality_delete_files;
-    (
-        ratio(files, SAVED_FULL),
-        format!("{files} files delete rows by value, and are compared with each row that is read"),
-    )
+    let why = count(
+        files,
+        "file deletes rows by value, and is compared with each row that is read",
+        "files delete rows by value, and are compared with each row that is read",
+    );
+    (ratio(files, SAVED_FULL), why)
 }
 
 fn manifests(facts: &Facts) -> (f64, String) {
     let needed = facts.manifest_bytes.div_ceil(MANIFEST_BYTES).max(1);
     let saved = facts.manifests.saturating_sub(needed);
-    (ratio(saved, SAVED_FULL), format!("{needed} manifests would do for what {} hold", facts.manifests))
+    let needed = count(needed, "manifest", "manifests");
+    (ratio(saved, SAVED_FULL), format!("{needed} would do for what {} hold", facts.manifests))
 }
 
 fn snapshots(facts: &Facts) -> (f64, String) {
     let over = facts.snapshots.saturating_sub(SNAPSHOTS_NONE);
-    (ratio(over, SNAPSHOTS_FULL - SNAPSHOTS_NONE), format!("{} snapshots are kept", facts.snapshots))
+    let why = count(facts.snapshots, "snapshot is kept", "snapshots are kept");
+    (ratio(over, SNAPSHOTS_FULL - SNAPSHOTS_NONE), why)
 }
 
 fn metadata(facts: &Facts) -> (f64, String) {
