@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use table_core::location::file_key;
+use table_core::metadata::file_name::is_metadata_file;
 use table_core::metadata::properties;
 
 use crate::store::error::StoreError;
@@ -48,33 +50,34 @@ impl Catalog {
         next: &Next,
         unlogged: Vec<String>,
     ) -> Result<Vec<String>, StoreError> {
+        // A table that was registered here brings a log that anybody may have written, in any spelling.
+        let logged = next.metadata.metadata_log().iter().map(|entry| file_key(&entry.metadata_file));
+        let logged: HashSet<String> = logged.chain([file_key(next.document.location())]).collect();
+        let is_left = |location: &String| is_metadata_file(location) && !logged.contains(&file_key(location));
+        let unlogged: Vec<String> = unlogged.into_iter().filter(is_left).collect();
         let horizon_ms = self.time_travel_ms();
         if horizon_ms == 0 {
             return Ok(unlogged);
         }
-        let logged: HashSet<&str> =
-            next.metadata.metadata_log().iter().map(|entry| entry.metadata_file.as_str()).collect();
         let promised_ms = self.db.now_ms(self.clock.now_ms()).await? - horizon_ms;
         let mut deletable = Vec::new();
         if !unlogged.is_empty() {
-            // What left the log is no older than the log is long. What is not found was never the table's in this catalog.
+            // What left the log is no older than the log is long.
             let newest = u32::try_from(logged.len() + unlogged.len()).unwrap_or(u32::MAX).saturating_add(1);
             let former = history::list_pointers(&self.db, found.tabular_id, None, newest).await?;
             let until_ms: HashMap<_, _> = former
                 .iter()
                 .rev()
-                .map(|former| (former.metadata_location.as_str(), former.valid_to_ms))
+                .map(|former| (file_key(&former.metadata_location), former.valid_to_ms))
                 .collect();
+            // What is not found was replaced before the table came here, perhaps by a table of this catalog that was dropped.
+            let until = |location: &String| until_ms.get(&file_key(location)).unwrap_or(&found.created_ms);
             deletable = unlogged;
-            deletable
-                .retain(|location| until_ms.get(location.as_str()).is_none_or(|until| *until < promised_ms));
+            deletable.retain(|location| *until(location) < promised_ms);
         }
         let outdated = (found.updated_ms - horizon_ms)..promised_ms;
         if !outdated.is_empty() {
             let outdated = history::list_replaced(&self.db, found.tabular_id, outdated, OUTDATED_MAX).await?;
-            let is_left = |location: &String| {
-                !logged.contains(location.as_str()) && *location != *next.document.location()
-            };
             deletable.extend(outdated.into_iter().filter(is_left));
         }
         Ok(deletable)

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::error::MetadataError;
 use super::properties::{self, Properties};
+use crate::location::file_key;
 
 /// How a metadata file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,12 @@ fn version_of(location: &str) -> Option<u64> {
     let end = digits.find(|c: char| !c.is_ascii_digit())?;
     let (digits, rest) = digits.split_at_checked(end)?;
     rest.starts_with(|c| separators.contains(c)).then(|| digits.parse().ok())?
+}
+
+/// Whether a location has the name of a metadata file, in whichever spelling. Only the catalog writes and deletes those.
+pub fn is_metadata_file(location: &str) -> bool {
+    let key = file_key(location);
+    [".metadata.json", ".metadata.json.gz"].into_iter().any(|ending| key.ends_with(ending))
 }
 
 /// Whether a metadata file is compressed: it may become much larger than it is.

@@ -1,5 +1,6 @@
 //! What only snapshots needed that are gone: their manifest lists, manifests and files. As Java's `ReachableFileCleanup`:
-//! nothing is listed that a snapshot which is still there leads to, whatever the history between.
+//! nothing is listed that a snapshot which is still there leads to, whatever the history between. Nor is a metadata file listed,
+//! whatever a manifest calls it.
 //!
 //! Java's quicker way, which believes the deleted entries of manifests, is not taken: a file that was removed and added
 //! again, or is listed twice, would be lost.
@@ -14,6 +15,7 @@ use crate::location::file_key;
 use crate::manifest::entry::File;
 use crate::manifest::file::Manifest;
 use crate::manifest::list::ManifestFile;
+use crate::metadata::file_name::is_metadata_file;
 use crate::metadata::snapshot::Snapshot;
 use crate::metadata::statistics::StatisticsFile;
 use crate::metadata::table::TableMetadata;
@@ -54,7 +56,8 @@ pub struct Cleanup {
     gone: BTreeMap<String, ManifestFile>,
     /// Manifests of snapshots that stay, as far as they have files.
     kept: BTreeMap<String, ManifestFile>,
-    /// All of them, those without files included, and the lists of snapshots that stay; by [`file_key`].
+    /// All of them, those without files included, the lists of snapshots that stay, and what the documents name themselves; by
+    /// [`file_key`].
     kept_paths: HashSet<String>,
     /// The batch at hand: manifests that go and are still to be seen, those that were, the files in them, and the manifests
     /// that stay and are still to be seen.
@@ -126,6 +129,8 @@ impl Cleanup {
             cleanup.drop_snapshot(snapshot)?;
         }
         cleanup.drop_statistics(before, after, served);
+        let former = before.metadata_log().iter().map(|entry| entry.metadata_file.as_str());
+        cleanup.kept_paths.extend(named_by(after).chain(former).map(file_key));
         if cleanup.gone_lists.is_empty() && cleanup.gone.is_empty() && cleanup.statistics.is_empty() {
             // Nothing is gone, so nothing has to be known of what stays.
             cleanup.kept_lists.clear();
@@ -232,9 +237,10 @@ impl Cleanup {
     fn drop_statistics(&mut self, before: &TableMetadata, after: &TableMetadata, served: &[Snapshot]) {
         let is_served =
             |file: &&StatisticsFile| served.iter().any(|snapshot| snapshot.id() == file.snapshot_id());
+        let of_served = statistics(before).filter(is_served).map(|file| file_key(file.path()));
+        self.kept_paths.extend(of_served);
         let all = |metadata: &TableMetadata| -> HashMap<String, String> {
-            let files = metadata.statistics().iter().chain(metadata.partition_statistics());
-            let paths = files.filter(|file| !is_served(file)).map(StatisticsFile::path);
+            let paths = statistics(metadata).filter(|file| !is_served(file)).map(StatisticsFile::path);
             paths.map(|path| (file_key(path), path.to_owned())).collect()
         };
         let after = all(after);
@@ -309,14 +315,24 @@ impl Cleanup {
 
     fn end_batch(&mut self) {
         self.unchecked.clear();
-        // What is named as a file and is a manifest or a list that stays, stays.
+        // What is named as a file and is something else that stays, stays.
         let kept = &self.kept_paths;
-        let files = self.files.drain().filter(|(key, _)| !kept.contains(key));
+        let files = self.files.drain().filter(|(key, _)| !kept.contains(key) && !is_metadata_file(key));
         let mut files: Vec<_> = files.map(|(_, path)| path).collect();
         files.sort_unstable();
         self.found.extend(files.into_iter().map(|path| Unreachable { was: self.files_were, path }));
         self.found.extend(self.read.drain(..).map(|path| Unreachable { was: Was::Manifest, path }));
     }
+}
+
+/// The files that a document names itself: statistics and former documents.
+pub fn named_by(metadata: &TableMetadata) -> impl Iterator<Item = &str> {
+    let former = metadata.metadata_log().iter().map(|entry| entry.metadata_file.as_str());
+    statistics(metadata).map(StatisticsFile::path).chain(former)
+}
+
+fn statistics(metadata: &TableMetadata) -> impl Iterator<Item = &StatisticsFile> {
+    metadata.statistics().iter().chain(metadata.partition_statistics())
 }
 
 /// The line without what is not needed here.

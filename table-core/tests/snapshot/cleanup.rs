@@ -172,6 +172,31 @@ fn statistics_go_with_their_snapshots_unless_another_has_the_same_file() {
 }
 
 #[test]
+fn what_manifests_call_a_file_and_the_table_needs_for_something_else_stays() {
+    let mut lake = Lake::new(2);
+    let names = [
+        "a",
+        "file:/t/statistics",
+        "file:/t/former.json",
+        "file:///t/1.metadata.json",
+        "file:/t//2.gz.metadata.json/",
+        "/t/3.metadata.json.gz",
+    ];
+    lake.commit(&append(&names.map(|name| data(name, "x"))));
+    lake.commit(&delete(&names));
+    let mut document: serde_json::Value = serde_json::from_slice(&lake.metadata.to_bytes()).unwrap();
+    document["statistics"] = serde_json::json!([{
+        "snapshot-id": 2, "statistics-path": "file:///t/statistics", "file-size-in-bytes": 1,
+        "file-footer-size-in-bytes": 1, "blob-metadata": [],
+    }]);
+    document["metadata-log"] =
+        serde_json::json!([{ "timestamp-ms": 1, "metadata-file": "file:///t/former.json" }]);
+    lake.metadata = TableMetadata::parse(document.to_string().as_bytes()).unwrap();
+    let before = expire(&mut lake, &all());
+    assert_eq!(paths(&find(&lake, &before, 100).unwrap(), Was::File), ["a"]);
+}
+
+#[test]
 fn nothing_is_wanted_if_nothing_is_gone() {
     let mut lake = Lake::new(2);
     lake.commit(&append(&[data("a", "x")]));
