@@ -42,8 +42,9 @@ def test_every_engine_reads_what_the_writers_left(engines, tmp_path, mode):
 
 # --- What writers notice ----------------------------------------------------
 
-# Streams that commit once a second, for so long.
+# Streams that commit once a second, for so long; at least so often, however slow the machine is.
 STREAM_SECONDS = max(8, SECONDS / 3)
+STREAM_COMMITS = 6
 ONCE = {"commit.retry.num-retries": 0}
 
 
@@ -52,7 +53,7 @@ class Stream:
 
     def __init__(self, here, table, is_maintained, upserts=False, properties=()):
         self.here, self.table, self.is_maintained, self.upserts = here.beside(), table, is_maintained, upserts
-        self.rows, self.lost, self.errors = {}, 0, []
+        self.rows, self.lost, self.errors = {}, [], []
         here.create_keyed(table, 2, properties={**ONCE, **dict(properties)})
         if not is_maintained:
             call(here, "pause", {"table": name_of(here, table), "reason": "to see what it is like without"})
@@ -69,14 +70,14 @@ class Stream:
     def write(self):
         until = time.monotonic() + STREAM_SECONDS
         for number in itertools.count():
-            if (now := time.monotonic()) >= until:
+            if (now := time.monotonic()) >= until and number >= STREAM_COMMITS:
                 return
             try:
                 self.commit(number)
             except Exception as error:  # Java's have another class.
                 if not isinstance(error, CommitFailedException) and "CommitFailedException" not in str(error):
                     raise
-                self.lost += 1
+                self.lost.append(str(error)[:1_000])
             time.sleep(max(0, now + 1 - time.monotonic()))
 
     def run(self):
@@ -119,13 +120,13 @@ def test_a_stream_loses_no_more_commits_with_the_daemon_than_without(engines, tm
         for thread in threads:
             thread.join()
         for stream in streams:
-            print(f"{stream.table}: {len(stream.rows)} rows, {stream.lost} commits were 409, {stream.compactions()} compactions")
+            print(f"{stream.table}: {len(stream.rows)} rows, {len(stream.lost)} commits were 409, {stream.compactions()} compactions")
             assert not stream.errors, stream.errors
             found = here.rows_by_key(stream.table)
             assert {key: row for key, (row, _, _) in found.items()} == stream.rows
             assert (stream.compactions() > 0) == stream.is_maintained
         for off, on in (streams[:2], streams[2:4]):
-            assert len(off.rows) > 3 and on.lost <= off.lost
-        assert streams[1].lost == streams[3].lost == 0
+            assert len(off.rows) > 3 and len(on.lost) <= len(off.lost), on.lost
+        assert streams[1].lost == streams[3].lost == []
     finally:
         server.kill()
