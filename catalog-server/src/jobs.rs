@@ -160,10 +160,16 @@ fn table_name(table: &str) -> String {
 
 /// What a job is at, or what came of it.
 fn how_far(job: &Job) -> String {
-    if let Some(error) = &job.error {
-        return error.clone();
+    // Of one that is tried again, the error is that of an attempt before.
+    if let Some(error) = job.error.as_ref().filter(|_| job.state != "running") {
+        let done = job.result.as_ref().filter(|result| result["committed"] == true);
+        return done.map_or_else(
+            || error.clone(),
+            |done| format!("{error}; done before: {}", numbers(&done["numbers"])),
+        );
     }
-    match (&job.result, &job.progress) {
+    let result = job.result.as_ref().filter(|_| job.state != "running");
+    match (result, &job.progress) {
         (Some(result), _) if result["health"].is_number() => format!("health {} of 100", result["health"]),
         (Some(result), _) => numbers(&result["numbers"]),
         (None, Some(progress)) => {

@@ -16,12 +16,14 @@ use maintenance::catalog::Catalog;
 use maintenance::client::{Client, TableName};
 use maintenance::daemon::{self, Settings};
 use maintenance::error::JobError;
+use maintenance::files::Files;
 use maintenance::files::local::LocalDisk;
-use maintenance::files::{Files, scope_of};
 use maintenance::host::{Host, Progress};
 use maintenance::jobs::{Outside, Report, Work};
 use maintenance::once::Action;
+use maintenance::ownership::NamedFolders;
 use serde_json::{Value, json};
+use table_core::location::{Location, LocationError};
 use table_core::rewrite::policy::Policy;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +49,12 @@ pub struct Maintain {
     /// Print JSON, complete and for programs
     #[arg(long, requires = "once")]
     json: bool,
+    /// A folder outside of the table's location that is the table's own too; may be given more than once
+    #[arg(long, value_name = "DIR", requires = "once", value_parser = folder)]
+    own_folder: Vec<Location>,
+    /// A folder whose files the table may have though it is not its own, as after an import; may be given more than once
+    #[arg(long, value_name = "DIR", requires = "once", value_parser = folder)]
+    read_folder: Vec<Location>,
     /// The catalog: the `uri` that engines use
     #[arg(long, env = "FIRN_URI", value_name = "URL", default_value = "http://127.0.0.1:8181")]
     uri: String,
@@ -109,6 +117,10 @@ sets a policy, a `history.expire.*` property, or asks for `--action expire-snaps
 files only. It is safe beside writers: rows that they delete meanwhile stay deleted, and what cannot be done because of them is
 left for the next time. Workers leave partitions alone in which rows were changed in the last minutes; `--once` does not,
 unless `compact.settle-minutes` says so.
+
+A Firn says which folders are the table's own: files are written and deleted there only, and read there and where no other table
+is. Of other catalogs the table's location alone is its own, whatever its properties and manifests name: `--own-folder` adds
+folders such as its `write.data.path`, `--read-folder` those that its files were imported from. Files elsewhere stay as they are.
 ";
 
 impl Maintain {
@@ -120,10 +132,10 @@ impl Maintain {
             runtime.shutdown_background();
             return worked;
         };
-        let told = runtime.block_on(self.once(&table))?;
+        let Done { told, failure } = runtime.block_on(self.once(&table))?;
         // Whoever pipes this into `head` closes the pipe early, which is no failure.
         drop(std::io::stdout().write_all(told.as_bytes()));
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
     /// Takes jobs from a catalog's queue until SIGTERM.
@@ -165,7 +177,7 @@ impl Maintain {
         Ok(())
     }
 
-    async fn once(self, table: &str) -> anyhow::Result<String> {
+    async fn once(self, table: &str) -> anyhow::Result<Done> {
         let once = match &self.policy {
             Some(json) => Policy::parse(json.as_bytes()).context("`--policy` cannot be used")?,
             None => Policy::default(),
@@ -193,13 +205,12 @@ impl Maintain {
         is_enabled != Some(false) && (self.action.is_empty() || self.action.contains(&job))
     }
 
-    fn do_now(&self, catalog: &Catalog, policy: &Policy, actions: &[Action]) -> anyhow::Result<String> {
+    fn do_now(&self, catalog: &Catalog, policy: &Policy, actions: &[Action]) -> anyhow::Result<Done> {
         let outside = outside();
-        let files = self.files(&outside).within(scope_of(&catalog.load()?.metadata)?);
+        let named = NamedFolders { own: self.own_folder.clone(), readable: self.read_folder.clone() };
+        let files = self.files(&outside).within(catalog.scope(&named)?);
         let (budget, host) = (self.budget(), Terminal::new(self.json, outside.clone()));
-        let mut plans = serde_json::Map::new();
-        let mut told = Vec::new();
-        let mut text = String::new();
+        let mut told = Told { plans: self.dry_run.then(serde_json::Map::new), ..Told::default() };
         for action in actions {
             let files = files.counted_anew();
             host.begin(*action);
@@ -215,9 +226,7 @@ impl Maintain {
             };
             if self.dry_run {
                 let (judged, json) = action.plan(&work)?;
-                let nothing = if judged.due { "" } else { "nothing to do: " };
-                text += &[action.as_str(), ": ", nothing, &judged.why, "\n"].concat();
-                plans.insert(action.as_str().to_owned(), json);
+                told.add_plan(*action, if judged.due { "" } else { NOTHING }, &judged.why, json);
                 continue;
             }
             let mut report = Report::default();
@@ -226,21 +235,14 @@ impl Maintain {
             if report.committed {
                 report.add_usage(files.usage());
             }
-            let told_of_it = as_text(*action, &report);
+            told.add(*action, &report, done.as_ref().err());
             if let Err(error) = done {
-                // What was done before it failed is told whatever comes of the rest.
-                let so_far = if report.committed { text + &told_of_it } else { text };
-                return Err(anyhow::Error::new(error).context(format!("{so_far}{}: failed", action.as_str())));
+                let failure = anyhow::Error::new(error).context(format!("{}: failed", action.as_str()));
+                // What was done before is told whatever comes of the rest.
+                return Ok(Done { told: told.finish(self.json)?, failure: Some(failure) });
             }
-            text += &told_of_it;
-            let mut json = report.to_json();
-            json["action"] = json!(action.as_str());
-            told.push(json);
         }
-        if self.dry_run && self.json {
-            return Ok(serde_json::to_string_pretty(&Value::Object(plans))? + "\n");
-        }
-        Ok(if self.json { serde_json::to_string_pretty(&told)? + "\n" } else { text })
+        Ok(Done { told: told.finish(self.json)?, failure: None })
     }
 
     fn budget(&self) -> Budget {
@@ -261,6 +263,9 @@ fn outside() -> Outside {
     let clock = Clock::system();
     Outside { now_ms: Arc::new(move || clock.now_ms()), uuid: Arc::new(id::random) }
 }
+
+/// What is said of an action that is not due, before why.
+const NOTHING: &str = "nothing to do: ";
 
 /// Somebody who waits in front of a terminal. Whoever does not listen is told at the end.
 struct Terminal {
@@ -291,10 +296,9 @@ impl Host for Terminal {
         if self.is_quiet || (!is_new && now_ms - self.told_ms.get() < TELL_MS) {
             return;
         }
-        let how_far = match (progress.done, progress.total) {
-            (0, 0) => String::new(),
-            (done, 0) => format!(" ({done} {})", progress.unit),
-            (done, total) => format!(" ({done} of {total} {})", progress.unit),
+        let how_far = match progress.how_far() {
+            far if far.is_empty() => far,
+            far => format!(" ({far})"),
         };
         drop(writeln!(std::io::stderr(), "{}: {}{how_far}", self.action.get(), progress.doing));
         self.told_ms.set(now_ms);
@@ -322,11 +326,61 @@ impl Host for Terminal {
     }
 }
 
-fn as_text(action: Action, report: &Report) -> String {
-    let outcome = if report.committed { "done" } else { "nothing to do" };
+/// What was done, and why the rest was not.
+struct Done {
+    told: String,
+    failure: Option<anyhow::Error>,
+}
+
+/// What is told of all actions, for people and for programs.
+#[derive(Default)]
+struct Told {
+    text: String,
+    reports: Vec<Value>,
+    /// What would be done, where that is all that is wanted.
+    plans: Option<serde_json::Map<String, Value>>,
+}
+
+impl Told {
+    fn add_plan(&mut self, action: Action, whether: &str, why: &str, json: Value) {
+        self.text += &[action.as_str(), ": ", whether, why, "\n"].concat();
+        self.plans.get_or_insert_default().insert(action.as_str().to_owned(), json);
+    }
+
+    fn add(&mut self, action: Action, report: &Report, error: Option<&JobError>) {
+        self.text += &as_text(action, report, error.is_some());
+        let mut json = report.to_json();
+        json["action"] = json!(action.as_str());
+        if let Some(error) = error {
+            json["error"] = json!(error.to_string());
+        }
+        self.reports.push(json);
+    }
+
+    fn finish(self, as_json: bool) -> serde_json::Result<String> {
+        if !as_json {
+            return Ok(self.text);
+        }
+        let all = self.plans.map_or(Value::Array(self.reports), Value::Object);
+        Ok(serde_json::to_string_pretty(&all)? + "\n")
+    }
+}
+
+fn as_text(action: Action, report: &Report, has_failed: bool) -> String {
+    let outcome = match (report.committed, has_failed) {
+        (true, false) => "done",
+        (true, true) => "failed after a part was done",
+        (false, false) => "nothing to do",
+        (false, true) => "failed, nothing was done",
+    };
     let mut lines = vec![format!("{}: {outcome}", action.as_str())];
     let line = |(name, number): &(String, i64)| format!("    {:<24} {number}", name.replace('-', " "));
     lines.extend(report.numbers.iter().filter(|(_, number)| *number != 0).map(line));
-    lines.extend(report.left.iter().map(|left| format!("    left: {left}")));
+    lines.extend(report.left().map(|left| format!("    left: {left}")));
     lines.join("\n") + "\n"
+}
+
+/// Reads a folder from the command line.
+fn folder(text: &str) -> Result<Location, LocationError> {
+    Location::parse(text)
 }

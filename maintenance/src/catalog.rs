@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use storage::scope::Scope;
 use table_core::metadata::table::TableMetadata;
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -9,6 +10,7 @@ use uuid::Uuid;
 use crate::client::{Client, ClientError, Committed, Fence, TableName};
 use crate::error::JobError;
 use crate::history::History;
+use crate::ownership::{self, NamedFolders};
 
 /// A table of a catalog.
 pub struct Catalog {
@@ -46,6 +48,24 @@ impl Catalog {
             return Err(JobError::Replaced);
         }
         Ok(Table { metadata, location: loaded.metadata_location, document_bytes: document.len() as u64 })
+    }
+
+    /// What a job on the table may touch: what the catalog says. If it says nothing of that, as only Firn does, the table's location
+    /// and what is `named`.
+    ///
+    /// Fails if folders are named although the catalog says which there are.
+    pub fn scope(&self, named: &NamedFolders) -> Result<Scope, JobError> {
+        let told = match self.runtime.block_on(ownership::of(&self.client, &self.name)) {
+            Err(ClientError::Refused { status: 400..=499 | 501, .. }) => {
+                return ownership::by_location(&self.load()?.metadata, named);
+            }
+            told => told?,
+        };
+        if !named.own.is_empty() || !named.readable.is_empty() {
+            return Err(JobError::FoldersTold);
+        }
+        let (client, name, runtime) = (self.client.clone(), self.name.clone(), self.runtime.clone());
+        ownership::told(&told, move |file| runtime.block_on(ownership::readable(&client, &name, file)))
     }
 
     /// What the catalog recorded of the table in the last `age_ms`, or for as long as readers of the past are promised. `None` of a

@@ -1,6 +1,6 @@
 //! Why a job could not be done.
 
-use storage::error::StorageError;
+use storage::error::{StorageError, is_passing};
 use table_core::file::error::FileError;
 use table_core::file::puffin::PuffinError;
 use table_core::manifest::error::ManifestError;
@@ -28,8 +28,16 @@ pub enum JobError {
         source: std::io::Error,
     },
     /// A file may not be touched.
+    #[error("{reason}")]
+    NotAllowed {
+        /// Where it is, as it was named.
+        location: String,
+        /// Why not.
+        reason: StorageError,
+    },
+    /// The folders are none in which a job could work.
     #[error(transparent)]
-    NotAllowed(#[from] StorageError),
+    Folders(#[from] StorageError),
     /// A data or delete file cannot be used.
     #[error("the file `{location}` cannot be used: {reason}")]
     File {
@@ -103,6 +111,11 @@ pub enum JobError {
         /// The setting that says so.
         setting: &'static str,
     },
+    /// Folders were named of a table whose catalog says which are its own.
+    #[error(
+        "the catalog says which folders are the table's own and what else may be read; leave away those that you name"
+    )]
+    FoldersTold,
     /// A thread of ours ended in an unexpected way.
     #[error("the work ended in an unexpected way: {0}")]
     Internal(String),
@@ -113,8 +126,8 @@ impl JobError {
     pub fn is_of_files(&self) -> bool {
         match self {
             JobError::File { .. } | JobError::Vector { .. } | JobError::Verification(_) => true,
-            JobError::Storage { action, .. } => *action == "read",
-            JobError::NotAllowed(_) => self.is_not_readable(),
+            JobError::Storage { action, .. } => *action == "read" && !self.is_passing(),
+            JobError::NotAllowed { .. } => self.is_not_readable(),
             _ => false,
         }
     }
@@ -125,14 +138,27 @@ impl JobError {
             JobError::File { location, .. }
             | JobError::Vector { location, .. }
             | JobError::Storage { location, .. }
-            | JobError::NotAllowed(StorageError::NotReadable(location)) => Some(location),
+            | JobError::NotAllowed { location, .. } => Some(location),
             _ => None,
         }
     }
 
     /// Whether it says that a file may not be read, because of where it lies.
     pub fn is_not_readable(&self) -> bool {
-        matches!(self, JobError::NotAllowed(StorageError::NotReadable(_) | StorageError::Location(_)))
+        matches!(
+            self,
+            JobError::NotAllowed { reason: StorageError::NotReadable(_) | StorageError::Location(_), .. }
+        )
+    }
+
+    /// Whether the same may be possible a while later: a file system or a catalog did not answer, or there are too many open files.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            JobError::Storage { source, .. } => is_passing(source),
+            // Nobody could be asked whether a file may be read.
+            JobError::NotAllowed { reason, .. } => matches!(reason, StorageError::Io { .. }),
+            _ => false,
+        }
     }
 
     /// Whether it says that a file is not there.
@@ -143,6 +169,11 @@ impl JobError {
     /// For what is wrong with a data or delete file.
     pub fn file(location: &str) -> impl FnOnce(FileError) -> JobError {
         move |reason| JobError::File { location: location.to_owned(), reason }
+    }
+
+    /// For what a scope does not allow.
+    pub fn not_allowed(location: &str) -> impl FnOnce(StorageError) -> JobError {
+        move |reason| JobError::NotAllowed { location: location.to_owned(), reason }
     }
 
     /// For what the file system says.

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use table_core::text::count;
 
 use crate::error::JobError;
 use crate::files::Files;
@@ -19,7 +20,29 @@ pub struct Progress {
     /// See [`Progress::done`].
     pub total: u64,
     /// What is counted.
-    pub unit: &'static str,
+    pub unit: Unit,
+}
+
+/// What is counted: the word for one, and for several. As JSON it is the latter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unit(pub &'static str, pub &'static str);
+
+impl Serialize for Unit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.1)
+    }
+}
+
+impl Progress {
+    /// How far it is, in a few words; empty if nothing is counted.
+    pub fn how_far(&self) -> String {
+        let Unit(one, many) = self.unit;
+        match (self.done, self.total) {
+            (0, 0) => String::new(),
+            (done, 0) => count(done, one, many),
+            (done, total) => format!("{done} of {}", count(total, one, many)),
+        }
+    }
 }
 
 /// Whoever wants a job done. Called from the job's own thread.
@@ -80,11 +103,22 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// Deletes files that nothing names.
+    /// Deletes files that nothing names. What cannot be deleted now stays in the record.
     pub fn discard<'l>(&self, locations: impl IntoIterator<Item = &'l String>) {
-        let locations: Vec<String> = locations.into_iter().cloned().collect();
-        let (deleted, kept): (Vec<_>, Vec<_>) =
-            locations.into_iter().partition(|location| delete(self.files, location));
+        let mut locations = locations.into_iter().cloned();
+        let (mut deleted, mut kept) = (Vec::new(), Vec::new());
+        for location in locations.by_ref() {
+            match delete(self.files, &location) {
+                Ok(true) => deleted.push(location),
+                Ok(false) => kept.push(location),
+                Err(error) => {
+                    tracing::warn!(%error, "files that are not needed stay behind");
+                    kept.push(location);
+                    break;
+                }
+            }
+        }
+        kept.extend(locations);
         self.leave(&kept);
         self.settle(&deleted);
     }
@@ -96,14 +130,35 @@ impl<'a> Outputs<'a> {
     }
 }
 
-/// Deletes a file that is not needed; one that stays is only told of.
-pub(crate) fn delete(files: &Files, location: &str) -> bool {
-    let deleted = files.delete(location);
-    if let Err(JobError::NotAllowed(error)) = &deleted {
-        // They are counted, and told at the end.
-        tracing::debug!(location, %error, "a file stays that is not the table's own");
-    } else if let Err(error) = &deleted {
-        tracing::warn!(location, %error, "a file that is not needed stays behind");
+/// Deletes a file that is not needed; `false` if it stays, which is only told of.
+///
+/// Fails if the file system does not answer, so that it is no use to try others.
+pub(crate) fn delete(files: &Files, location: &str) -> Result<bool, JobError> {
+    match files.delete(location) {
+        Ok(()) => Ok(true),
+        Err(JobError::NotAllowed { reason: error, .. }) => {
+            // They are counted, and told at the end.
+            tracing::debug!(location, %error, "a file stays that is not the table's own");
+            Ok(false)
+        }
+        Err(error) if error.is_passing() => Err(error),
+        Err(error) => {
+            tracing::warn!(location, %error, "a file that is not needed stays behind");
+            Ok(false)
+        }
     }
-    deleted.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_it_is_agrees_with_its_noun() {
+        let far = |done, total| {
+            Progress { done, total, unit: Unit("group", "groups"), ..Progress::default() }.how_far()
+        };
+        assert_eq!([far(0, 0), far(1, 0), far(2, 0)], ["", "1 group", "2 groups"]);
+        assert_eq!([far(0, 1), far(1, 1), far(1, 3)], ["0 of 1 group", "1 of 1 group", "1 of 3 groups"]);
+    }
 }

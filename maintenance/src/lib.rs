@@ -14,6 +14,7 @@ pub mod history;
 pub mod host;
 pub mod jobs;
 pub mod once;
+pub mod ownership;
 pub mod queue;
 pub mod table;
 pub mod worker;

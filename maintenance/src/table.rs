@@ -12,11 +12,13 @@ use table_core::manifest::error::ManifestError;
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list::{self, ManifestContent, ManifestFile};
 use table_core::manifest::partition::PartitionTuple;
+use table_core::metadata::file_name::is_metadata_file;
 use table_core::metadata::snapshot::Snapshot;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::live::{Collector, Live};
 use table_core::scan::request::{ScanRequest, SchemaChoice, SnapshotRange};
 use table_core::scan::table_scan::Scan;
+use table_core::snapshot::cleanup;
 use table_core::snapshot::plan::Wanted;
 
 use crate::error::JobError;
@@ -104,17 +106,25 @@ pub(crate) fn metrics_of(
     Ok(found)
 }
 
-/// Leaves of some locations only those that no snapshot of a table names: as a list, a manifest, or a file in one.
+/// Leaves of some locations only those that nothing of a table names: neither its document, nor one of its snapshots or of the
+/// `served` ones, as a list, a manifest, or a file in one. Metadata files are none of these.
 pub(crate) fn retain_unreferenced(
     files: &Files,
     metadata: &TableMetadata,
+    served: &[Snapshot],
     locations: &mut HashSet<String>,
 ) -> Result<(), JobError> {
     let mut seen = HashSet::new();
     // Whoever rewrites a manifest may spell its files otherwise.
-    let mut unnamed: HashMap<String, String> =
-        locations.drain().map(|location| (file_key(&location), location)).collect();
-    for snapshot in metadata.snapshots() {
+    let mut unnamed: HashMap<String, String> = locations
+        .drain()
+        .map(|location| (file_key(&location), location))
+        .filter(|(key, _)| !is_metadata_file(key))
+        .collect();
+    for named in cleanup::named_by(metadata) {
+        unnamed.remove(&file_key(named));
+    }
+    for snapshot in metadata.snapshots().iter().chain(served) {
         if unnamed.is_empty() {
             return Ok(());
         }

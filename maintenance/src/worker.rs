@@ -5,11 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use openapi::maintenance::{FinishOutcome, Held, Job, JobFolders, LeaseAnswer, UnreadableFile};
+use openapi::maintenance::{FinishOutcome, Held, Job, LeaseAnswer, TableFolders, UnreadableFile};
 use serde_json::{Value as Json, json};
-use storage::error::StorageError;
-use storage::scope::{Asked, Reads, Scope};
-use table_core::location::Location;
+use storage::scope::Scope;
 use table_core::rewrite::policy::Policy;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +20,7 @@ use crate::error::JobError;
 use crate::files::Files;
 use crate::host::{Host, Progress, delete};
 use crate::jobs::{Report, Work, compact, evaluate, expire, manifests};
+use crate::ownership;
 use crate::queue::Queue;
 use crate::table;
 
@@ -143,7 +142,7 @@ struct Task {
     table: TableName,
     leftovers: Vec<String>,
     unreadable: Vec<UnreadableFile>,
-    folders: Option<JobFolders>,
+    folders: Option<TableFolders>,
     host: JobHost,
 }
 
@@ -152,7 +151,7 @@ impl Task {
         let mut report = self.job.result.as_ref().map(Report::resume).unwrap_or_default();
         let done = self.work(&mut report);
         // What a job has done, it has done however it ends.
-        let result = || (report.committed || !report.left.is_empty()).then(|| report.to_json());
+        let result = || report.is_worth_telling().then(|| report.to_json());
         match done {
             Ok(outcome) => Ended::Told(outcome),
             Err(JobError::LeaseLost(why)) => Ended::Lost(why),
@@ -175,6 +174,7 @@ impl Task {
             | JobError::Catalog(ClientError::Refused { status: 404, .. }) => 0,
             JobError::OutcomeUnknown(_) => SOON_MS,
             JobError::LostRaces(_) => LATER_MS,
+            error if error.is_passing() => LATER_MS,
             JobError::Catalog(ClientError::Unreachable(_) | ClientError::Refused { status: 500.., .. }) => {
                 SOON_MS
             }
@@ -230,27 +230,14 @@ impl Task {
 
     /// What the catalog lets the job touch: nothing, if it does not say.
     fn scope(&self) -> Result<Scope, JobError> {
-        let Some(JobFolders { warehouse, own }) = &self.folders else {
+        let Some(told) = &self.folders else {
             let why =
                 "the catalog does not say which folders are the table's own; is it older than this worker?";
             return Err(JobError::Internal(why.to_owned()));
         };
-        let parse = |text: &String| Location::parse_file(text).map_err(StorageError::from);
-        let own = own.iter().map(parse).collect::<Result<_, _>>()?;
         let Pulse { queue, id, held, .. } = self.host.pulse.clone();
         let runtime = self.host.runtime.clone();
-        let ask = move |file: &Location| {
-            let answer = runtime.block_on(queue.readable(id, &held, file.normal()));
-            let folder = answer.map_err(|error| {
-                StorageError::io(
-                    "ask whether it may read",
-                    file.normal(),
-                    std::io::Error::other(error.to_string()),
-                )
-            })?;
-            Ok(folder.map(|folder| Location::parse_file(&folder)).transpose()?)
-        };
-        Ok(Scope::new(vec![parse(warehouse)?], own, Reads::Asked(Asked::new(Arc::new(ask)))))
+        ownership::told(told, move |file| runtime.block_on(queue.readable(id, &held, file)))
     }
 
     /// Deletes what former attempts were about to write, but for what has become part of the table.
@@ -263,12 +250,18 @@ impl Task {
             ..Progress::default()
         });
         let mut unneeded: HashSet<String> = self.leftovers.iter().cloned().collect();
-        table::retain_unreferenced(files, &catalog.load()?.metadata, &mut unneeded)?;
-        let stays = |location: &&String| unneeded.contains(*location) && !delete(files, location);
-        let stays: HashSet<&String> = self.leftovers.iter().filter(stays).collect();
-        let gone: Vec<String> =
-            self.leftovers.iter().filter(|location| !stays.contains(location)).cloned().collect();
-        self.host.settle(&gone)
+        let metadata = catalog.load()?.metadata;
+        // A snapshot that a client has removed since may be one that readers of the past are led to.
+        let history = catalog.history(&metadata, 0)?;
+        let served = history.map(|history| history.served(files, &metadata, &metadata)).transpose()?;
+        table::retain_unreferenced(files, &metadata, &served.unwrap_or_default(), &mut unneeded)?;
+        let mut settled = Vec::new();
+        for location in &self.leftovers {
+            if !unneeded.contains(location) || delete(files, location)? {
+                settled.push(location.clone());
+            }
+        }
+        self.host.settle(&settled)
     }
 }
 

@@ -326,7 +326,7 @@ pub struct LeaseAnswer {
     pub unreadable: Vec<UnreadableFile>,
     /// Which files the job may touch; with a job, always there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub folders: Option<JobFolders>,
+    pub folders: Option<TableFolders>,
 }
 
 /// A file that could not be read. It is left alone until it changes.
@@ -344,10 +344,10 @@ pub struct UnreadableFile {
     pub since_ms: i64,
 }
 
-/// Where the files are that a job may touch.
+/// Where the files are that whoever maintains a table may touch.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub struct JobFolders {
+pub struct TableFolders {
     /// The warehouse's folder. No link below it is to be followed.
     pub warehouse: String,
     /// The folders that are the table's own: nothing else may be written or deleted.
@@ -364,7 +364,22 @@ pub struct ReadableRequest {
     pub location: String,
 }
 
-/// Whether a worker may read a file.
+/// A file that somebody wants to read who maintains a table, although it is not in the table's own folders.
+#[derive(Clone, Debug, Deserialize, IntoParams, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ReadableQuery {
+    /// The warehouse.
+    pub warehouse: String,
+    /// The levels of the namespace, separated by the character 0x1F.
+    pub namespace: String,
+    /// The table.
+    pub table: String,
+    /// Where the file is.
+    pub location: String,
+}
+
+/// Whether a file may be read.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ReadableAnswer {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustix::io::Errno;
 use table_core::location::LocationError;
 
 /// What was in the way.
@@ -103,6 +104,10 @@ impl StorageError {
                 io::ErrorKind::TimedOut,
                 format!("the file system did not answer within {seconds} s"),
             ),
+            StorageError::Busy { count, .. } => io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                format!("{count} earlier operations are not answered yet; is a mount dead?"),
+            ),
             other => io::Error::other(other.to_string()),
         }
     }
@@ -110,5 +115,36 @@ impl StorageError {
     /// Whether the file system may answer later.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, StorageError::TimedOut { .. } | StorageError::Busy { .. })
+    }
+}
+
+/// Whether the same may be possible later, although nobody does anything about the file: the file system did not answer, or the
+/// process or the machine has no file descriptor or memory left.
+pub fn is_passing(error: &io::Error) -> bool {
+    let is_exhausted =
+        matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM));
+    is_exhausted
+        || matches!(
+            error.kind(),
+            io::ErrorKind::TimedOut | io::ErrorKind::ResourceBusy | io::ErrorKind::OutOfMemory
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_about_the_file_does_not_pass() {
+        let (action, location) = ("read", "x".to_owned());
+        let busy = StorageError::Busy { action, location: location.clone(), count: 1 };
+        let timed_out = StorageError::TimedOut { action, location: location.clone(), seconds: 1 };
+        let of_system = |errno: Errno| StorageError::io(action, &location, errno.into());
+        for passing in [busy, timed_out, of_system(Errno::MFILE), of_system(Errno::NFILE)] {
+            assert!(is_passing(&passing.into_io()));
+        }
+        for errno in [Errno::NOENT, Errno::IO, Errno::ACCESS, Errno::LOOP, Errno::STALE] {
+            assert!(!is_passing(&of_system(errno).into_io()), "{errno}");
+        }
     }
 }

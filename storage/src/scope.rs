@@ -121,9 +121,9 @@ impl Scope {
 }
 
 impl Asked {
-    /// Asks `ask` for what is not known yet.
-    pub fn new(ask: Arc<Ask>) -> Asked {
-        Asked { ask, known: Arc::default(), readable: Arc::default() }
+    /// Asks `ask` for what is not known yet; everything in `readable` may be read.
+    pub fn new(readable: Vec<Location>, ask: Arc<Ask>) -> Asked {
+        Asked { ask, known: Arc::default(), readable: Arc::new(Mutex::new(readable)) }
     }
 
     fn may_read(&self, location: &Location) -> Result<bool, StorageError> {
@@ -145,7 +145,8 @@ impl Asked {
         }
         known.insert(folder.to_owned(), answer.is_some());
         let is_allowed = answer.is_some();
-        if let Some(answer) = answer {
+        // What is said of a file alone is known by its folder from now on.
+        if let Some(answer) = answer.filter(|answer| answer != location) {
             readable().push(answer);
         }
         Ok(is_allowed)
@@ -195,8 +196,9 @@ mod tests {
             log.lock().unwrap().push(location.normal().to_owned());
             Ok(location.normal().contains("/free/").then(|| at("/w/free")))
         });
-        let scope = Scope::new(vec![at("/w")], vec![at("/w/t")], Reads::Asked(Asked::new(ask)));
-        for file in ["/w/t/x", "/w/free/a/1", "/w/free/b/2"] {
+        let scope =
+            Scope::new(vec![at("/w")], vec![at("/w/t")], Reads::Asked(Asked::new(vec![at("/x/read")], ask)));
+        for file in ["/w/t/x", "/x/read/1", "/w/free/a/1", "/w/free/b/2"] {
             assert!(scope.read(file).is_ok(), "{file}");
         }
         for file in ["/w/u/1", "/w/u/2", "/w/free2/1"] {
@@ -206,6 +208,6 @@ mod tests {
             *asked.lock().unwrap(),
             ["file:///w/free/a/1", "file:///w/u/1", "file:///w/free2/1"].map(str::to_owned)
         );
-        assert!(scope.write("/w/free/a/1").is_err());
+        assert!(scope.write("/w/free/a/1").is_err() && scope.write("/x/read/1").is_err());
     }
 }

@@ -124,12 +124,13 @@ impl Schedule {
                 let last = jobs::find_last(&self.db, table, action, None).await?;
                 last.map(|job| self.by_the_clock(job))
             };
-            let ended = jobs::find_last(&self.db, table, action, Some(JobState::Succeeded)).await?;
-            let ended = ended.map(|job| self.by_the_clock(job));
-            jobs_of.push((action, job, ended));
+            let succeeded = jobs::find_last(&self.db, table, action, Some(JobState::Succeeded)).await?;
+            let succeeded = succeeded.map(|job| self.by_the_clock(job));
+            jobs_of.push((action, job, succeeded));
         }
         let evaluated_ms = evaluation.as_ref().and_then(|job| job.finished_ms);
-        let maintained_ms = jobs_of.iter().filter_map(|(.., ended)| committed_ms(ended.as_ref()?)).max();
+        let ended = jobs_of.iter().flat_map(|(_, job, succeeded)| job.iter().chain(succeeded));
+        let maintained_ms = ended.filter_map(committed_ms).max();
         let maintained_ms =
             maintained_ms.filter(|at_ms| evaluated_ms.is_some_and(|looked_ms| looked_ms <= *at_ms));
         let mut explained = Vec::new();
@@ -260,10 +261,9 @@ impl Facts<'_> {
     }
 }
 
-/// When a job ended that changed its table.
+/// When a job ended that changed its table, however it ended.
 fn committed_ms(job: &Job) -> Option<i64> {
-    let has_changed = job.state == JobState::Succeeded && job.result.as_deref().is_some_and(has_committed);
-    job.finished_ms.filter(|_| has_changed)
+    job.finished_ms.filter(|_| job.result.as_deref().is_some_and(has_committed))
 }
 
 /// How a job ended, in a few words.

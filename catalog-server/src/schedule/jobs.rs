@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use table_core::location::Location;
+use table_core::location::{Location, file_key};
+use table_core::metadata::file_name::is_metadata_file;
 use table_core::rewrite::policy::Policy;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -250,7 +251,7 @@ impl Schedule {
     /// since it was told, or it was told by a server that did not look.
     async fn leftovers(&self, job: &Job, folders: &Folders) -> Result<Vec<String>, CatalogError> {
         let told = jobs::list_outputs(&self.db, job.job_id, job.attempt, "", LEFTOVERS_MAX).await?;
-        let (own, foreign): (Vec<_>, Vec<_>) = told.into_iter().partition(|path| is_own(folders, path));
+        let (own, foreign): (Vec<_>, Vec<_>) = told.into_iter().partition(|path| is_output(folders, path));
         if !foreign.is_empty() {
             tracing::warn!(job.id = %job.job_id, count = foreign.len(), "files that are not the table's own stay as they are");
             let mut tx = self.db.write(self.clock.now_ms()).await?;
@@ -260,22 +261,8 @@ impl Schedule {
         Ok(own)
     }
 
-    /// Which folder around a file a job may read although it is not its table's own; `None` if it may not read the file.
-    pub async fn readable_folder(
-        &self,
-        lease: JobLease<'_>,
-        file: &str,
-    ) -> Result<Option<String>, CatalogError> {
-        let file = Location::parse_file(file).map_err(|error| CatalogError::Invalid(error.to_string()))?;
-        let job = self.require_leased(lease).await?;
-        let Some(table) = self.name_of(&job).await? else { return Ok(None) };
-        let warehouse = self.catalog.find_warehouse(&table.warehouse).await?;
-        let folder = self.catalog.free_folder(&warehouse, job.tabular_id, &file).await?;
-        Ok(folder.map(|folder| folder.normal().to_owned()))
-    }
-
     /// The job of a lease. Fails if it is not the worker's any more.
-    async fn require_leased(&self, lease: JobLease<'_>) -> Result<Job, CatalogError> {
+    pub(super) async fn require_leased(&self, lease: JobLease<'_>) -> Result<Job, CatalogError> {
         let job = self.require_job(lease.job_id).await?;
         let is_leased = job.state == JobState::Running
             && job.attempt == lease.attempt
@@ -310,7 +297,8 @@ impl Schedule {
 
     /// Keeps and forgets files of a job.
     ///
-    /// Fails if a file to keep does not lie in the table's own folders: it may be deleted if the worker falls silent.
+    /// Fails if a file to keep does not lie in the table's own folders, or is a metadata file: it may be deleted if the worker falls
+    /// silent.
     pub async fn note_outputs(
         &self,
         lease: JobLease<'_>,
@@ -320,9 +308,9 @@ impl Schedule {
         if !add.is_empty() {
             let job = self.require_leased(lease).await?;
             let folders = self.catalog.claimed_folders(job.tabular_id.0).await?;
-            if let Some(foreign) = add.iter().find(|path| !is_own(&folders, path)) {
+            if let Some(foreign) = add.iter().find(|path| !is_output(&folders, path)) {
                 return Err(CatalogError::Invalid(format!(
-                    "Invalid output `{foreign}`: it does not lie in a folder that is the table's own"
+                    "Invalid output `{foreign}`: it does not lie in a folder that is the table's own, or is named as metadata"
                 )));
             }
         }
@@ -372,11 +360,11 @@ impl Schedule {
     }
 }
 
-/// Whether a file lies in one of some folders.
-fn is_own(folders: &Folders, path: &str) -> bool {
+/// Whether a worker may write a file there: in one of the table's own folders, and no metadata file, which the catalog alone writes.
+fn is_output(folders: &Folders, path: &str) -> bool {
     Location::parse_file(path).is_ok_and(|file| {
         let is_inside = |folder: &Location| folder.contains(&file) && *folder != file;
-        folders.as_slice().iter().any(is_inside)
+        folders.as_slice().iter().any(is_inside) && !is_metadata_file(file.normal())
     })
 }
 
@@ -388,10 +376,11 @@ fn note_in(progress: &str) -> Option<Value> {
 
 /// Whether a note names nothing but a copy of the table's metadata in the table's own folders.
 fn is_own_note(folders: &Folders, note: &Value) -> bool {
-    let is_copy = |path: &str| path.rsplit('/').next().is_some_and(|name| name.starts_with(COPY_PREFIX));
+    let is_copy =
+        |path: &str| file_key(path).rsplit('/').next().is_some_and(|name| name.starts_with(COPY_PREFIX));
     note.as_object().is_some_and(|note| {
         note.iter().all(|(name, value)| {
-            name == NOTED_COPY && value.as_str().is_some_and(|path| is_copy(path) && is_own(folders, path))
+            name == NOTED_COPY && value.as_str().is_some_and(|path| is_copy(path) && is_output(folders, path))
         })
     })
 }

@@ -15,6 +15,7 @@ use table_core::file::position_deletes::PositionDeletes;
 use table_core::manifest::entry::Content;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::plan::{Delete, Input};
+use table_core::text::count;
 
 use super::input::{OpenFile, open_data, open_delete};
 use crate::error::JobError;
@@ -112,8 +113,9 @@ pub fn vector(files: &Files, delete: &Delete) -> Result<DeletionVector, JobError
     let broken = |reason| JobError::Vector { location: delete.path.clone(), reason };
     let vector = DeletionVector::decode(&blob).map_err(broken)?;
     if i64::try_from(vector.cardinality()).ok() != Some(delete.record_count) {
-        let (rows, said) = (vector.cardinality(), delete.record_count);
-        let told = format!("a deletion vector in it deletes {rows} rows, but its manifest says {said}");
+        let rows = count(vector.cardinality(), "row", "rows");
+        let said = delete.record_count;
+        let told = format!("a deletion vector in it deletes {rows}, but its manifest says {said}");
         return Err(JobError::file(&delete.path)(FileError::Malformed(told)));
     }
     Ok(vector)

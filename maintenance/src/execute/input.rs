@@ -16,6 +16,7 @@ use table_core::metadata::transform::Transform;
 use table_core::metadata::types::StructType;
 use table_core::rewrite::live::partition_from_json;
 use table_core::rewrite::plan::{Delete, Input};
+use table_core::text::count;
 
 use super::output::data_file;
 use crate::error::JobError;
@@ -53,7 +54,8 @@ pub fn open_data(
 
 /// For a file that holds another number of rows than its manifest says.
 pub(super) fn miscounted(input: &Input, rows: i64) -> JobError {
-    let told = format!("it holds {rows} rows, but its manifest says {}", input.record_count);
+    let rows = count(rows.unsigned_abs(), "row", "rows");
+    let told = format!("it holds {rows}, but its manifest says {}", input.record_count);
     JobError::file(&input.path)(FileError::Malformed(told))
 }
 

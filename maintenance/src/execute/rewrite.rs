@@ -15,6 +15,7 @@ use table_core::metadata::types::StructType;
 use table_core::rewrite::live::partition_from_json;
 use table_core::rewrite::plan::{Group, Input};
 use table_core::rewrite::remap::{InputRows, OutputRows, RemapError, RowMap};
+use table_core::text::count;
 
 use super::deletes::{Targets, deleted_positions};
 use super::input::{open_data, types_of};
@@ -22,7 +23,7 @@ use super::output::{Form, Locations, Writer};
 use super::shuffle::Shuffle;
 use super::{columns, splice, verify};
 use crate::error::JobError;
-use crate::host::{Outputs, Progress};
+use crate::host::{Outputs, Progress, Unit};
 use crate::jobs::Work;
 
 /// What came of a group.
@@ -182,8 +183,9 @@ impl Rewriting<'_> {
             let left = self.each_batch_of(input, deleted.clone(), &mut take)?;
             let expected = input.record_count - rows_of(deleted);
             if left != expected {
-                let told =
-                    format!("it should have {expected} rows that are not deleted, but {left} were read");
+                let expected =
+                    count(expected.unsigned_abs(), "row that is not deleted", "rows that are not deleted");
+                let told = format!("it should have {expected}, but {left} were read");
                 return Err(JobError::file(&input.path)(FileError::Malformed(told)));
             }
             bytes_done += u64::try_from(input.size_bytes).unwrap_or(0);
@@ -191,7 +193,7 @@ impl Rewriting<'_> {
                 doing: "rewriting".to_owned(),
                 done: bytes_done,
                 total: u64::try_from(self.group.input_bytes).unwrap_or(0),
-                unit: "bytes",
+                unit: Unit("byte", "bytes"),
             });
         }
         Ok(())

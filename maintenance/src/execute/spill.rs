@@ -32,10 +32,13 @@ impl<'a> Spill<'a> {
     pub(super) fn write(&self, batches: impl IntoIterator<Item = RecordBatch>) -> Result<Run, JobError> {
         // Whoever reads the job need not know the folders of the machine.
         let folder = "the folder for temporary files (`spill-dir`)";
-        let failed = |error: &dyn std::fmt::Display| {
-            JobError::storage("write", folder)(std::io::Error::other(error.to_string()))
+        let refused = |error: std::io::Error| {
+            let folder_here = self.budget.spill_folder.display();
+            tracing::warn!(folder = %folder_here, %error, "rows that do not fit into memory cannot be written");
+            JobError::storage("write", folder)(error)
         };
-        let file = local::scratch(&self.budget.spill_folder).map_err(JobError::storage("write", folder))?;
+        let failed = |error: &dyn std::fmt::Display| refused(std::io::Error::other(error.to_string()));
+        let file = local::scratch(&self.budget.spill_folder).map_err(refused)?;
         let mut batches = batches.into_iter().peekable();
         let Some(first) = batches.peek() else { return Ok(Run(file)) };
         let mut writer =

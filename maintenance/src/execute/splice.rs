@@ -24,7 +24,7 @@ use super::verify::unverified;
 use crate::error::JobError;
 use crate::files::NewFile;
 use crate::files::source::Source;
-use crate::host::Progress;
+use crate::host::{Progress, Unit};
 use crate::jobs::Work;
 use crate::table;
 
@@ -121,7 +121,7 @@ impl Splicing<'_> {
                 doing: "copying row groups".to_owned(),
                 done: bytes_done,
                 total: u64::try_from(self.group.input_bytes).unwrap_or(0),
-                unit: "bytes",
+                unit: Unit("byte", "bytes"),
             });
         }
         if let Some(last) = open {

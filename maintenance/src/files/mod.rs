@@ -14,11 +14,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use storage::error::StorageError;
 use storage::place::Place;
-use storage::scope::{Reads, Scope};
+use storage::scope::Scope;
 use table_core::location::Location;
-use table_core::metadata::table::TableMetadata;
 
 use self::source::Source;
 use crate::error::JobError;
@@ -161,7 +159,7 @@ impl Files {
 
     /// Reads a whole file. Fails if it is larger than that.
     pub fn read_at_most(&self, location: &str, limit_bytes: usize) -> Result<Bytes, JobError> {
-        let place = self.scope.read(location)?;
+        let place = self.scope.read(location).map_err(JobError::not_allowed(location))?;
         self.count_read(location, || self.disk.read(&place, limit_bytes))
     }
 
@@ -183,7 +181,7 @@ impl Files {
 
     /// Reads a part of a file.
     pub fn read_range(&self, location: &str, range: Range<u64>) -> Result<Bytes, JobError> {
-        let place = self.scope.read(location)?;
+        let place = self.scope.read(location).map_err(JobError::not_allowed(location))?;
         self.count_read(location, || self.disk.read_range(&place, range))
     }
 
@@ -194,7 +192,7 @@ impl Files {
 
     /// Begins a new file.
     pub fn create(&self, location: &str) -> Result<NewFile, JobError> {
-        let place = self.scope.write(location)?;
+        let place = self.scope.write(location).map_err(JobError::not_allowed(location))?;
         self.ask();
         let upload = self.disk.create(&place).map_err(JobError::storage("write", location))?;
         Ok(NewFile { upload, location: location.to_owned(), counts: self.counts.clone() })
@@ -209,15 +207,16 @@ impl Files {
 
     /// What tells a file from a later one of its name.
     pub fn version(&self, location: &str) -> Result<String, JobError> {
-        let place = self.scope.read(location)?;
+        let place = self.scope.read(location).map_err(JobError::not_allowed(location))?;
         self.ask();
         self.disk.version(&place).map_err(JobError::storage("read", location))
     }
 
     /// Deletes a file. One that is gone is no error; one that is not the table's own stays, and is an error.
     pub fn delete(&self, location: &str) -> Result<(), JobError> {
-        let place = self.scope.write(location).inspect_err(|_| {
+        let place = self.scope.write(location).map_err(|reason| {
             self.not_own.fetch_add(1, Ordering::Relaxed);
+            JobError::not_allowed(location)(reason)
         })?;
         self.ask();
         match self.disk.delete(&place) {
@@ -246,20 +245,6 @@ impl Files {
             pace.wait();
         }
     }
-}
-
-/// What somebody may touch who works on a table of any catalog with their own rights: its location and the folders that its
-/// properties name are its own, and everything may be read.
-///
-/// The folder of its metadata file is not, because catalogs may keep those of many tables in one.
-pub fn scope_of(metadata: &TableMetadata) -> Result<Scope, JobError> {
-    let mut own = vec![Location::parse_file(metadata.location()).map_err(StorageError::from)?];
-    for path in metadata.path_properties() {
-        own.push(Location::parse_file(path).map_err(StorageError::from)?);
-    }
-    // Nobody owns a whole machine.
-    own.retain(|folder| folder.local_path() != Some(""));
-    Ok(Scope::new(Vec::new(), own, Reads::Anywhere))
 }
 
 impl fmt::Debug for Files {

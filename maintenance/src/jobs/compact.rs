@@ -21,13 +21,14 @@ use table_core::rewrite::policy::Policy;
 use table_core::snapshot::change::{Change, DeleteKey, Kind};
 use table_core::snapshot::commit::NewSnapshot;
 use table_core::snapshot::error::{Conflict, SnapshotError};
+use table_core::text;
 
 use super::{ATTEMPTS_MAX, Attempt, Report, Work, convert, remap, unreadable};
 use crate::error::JobError;
 use crate::execute::deletes::Targets;
 use crate::execute::input::{removed, types_of};
 use crate::execute::rewrite::{Rewriter, Rewritten};
-use crate::host::{Outputs, Progress};
+use crate::host::{Outputs, Progress, Unit};
 use crate::table;
 
 /// The property by which a table says how large its files should be.
@@ -107,13 +108,13 @@ pub fn count(plan: &Plan, live: &Live, facts: &mut Facts) {
 /// Files that cannot be read are left out, and the table is planned anew without them.
 pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
     let outputs = Outputs::new(work.host, work.files);
-    let mut left = unreadable::unchanged(work);
+    let mut left = unreadable::unchanged(work)?;
     let done = (|| {
         for _ in 0..PASSES_MAX {
             work.host.progress(Progress { doing: "planning".to_owned(), ..Progress::default() });
             let metadata = work.catalog.load()?.metadata;
             if let Some(unpublished) = work.unpublished(&metadata)? {
-                report.left.push(unpublished.explain());
+                report.leave(unpublished.explain());
                 return Ok(());
             }
             let Some((plan, live)) = plan(work, &metadata, work.policy, &left)? else { return Ok(()) };
@@ -126,15 +127,20 @@ pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
                 report: &mut *report,
                 schema_id: metadata.current_schema_id(),
                 found: Vec::new(),
+                broken: None,
             };
-            compaction.run(&metadata)?;
+            let mut done = compaction.run(&metadata);
             let mut found = compaction.found;
-            convert::run(work, &metadata, &plan, &outputs, report, &mut found)?;
+            if done.is_ok() {
+                done = convert::run(work, &metadata, &plan, &outputs, report, &mut found);
+            }
             outputs.discard_all();
-            if found.is_empty() {
+            let is_whole = found.is_empty();
+            unreadable::add(&mut left, found);
+            done?;
+            if is_whole {
                 return Ok(());
             }
-            unreadable::add(&mut left, found);
             if left.len() > unreadable::UNREADABLE_MAX {
                 let told = unreadable::told(&left).unwrap_or_default();
                 return Err(JobError::Verification(told));
@@ -144,8 +150,7 @@ pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
     })();
     // Whatever was written and not committed.
     outputs.discard_all();
-    report.left.extend(unreadable::told(&left));
-    report.unreadable = left;
+    report.tell_unreadable(left);
     done
 }
 
@@ -160,6 +165,8 @@ struct Compaction<'a> {
     schema_id: i32,
     /// Files that could not be read.
     found: Vec<UnreadableFile>,
+    /// What was in the way of a group, if not such a file; the first of its kind.
+    broken: Option<JobError>,
 }
 
 /// A group whose files are written.
@@ -173,7 +180,6 @@ impl<'a> Compaction<'a> {
     fn run(&mut self, metadata: &TableMetadata) -> Result<(), JobError> {
         let sorted = self.work.policy.compact.sort != Some(false);
         let rewriter = Rewriter::new(self.work, metadata, self.plan.output_spec_id, sorted)?;
-        let mut broken = None;
         let mut batch = Vec::new();
         let mut batch_bytes = 0_i64;
         let count = self.plan.groups.len();
@@ -182,10 +188,14 @@ impl<'a> Compaction<'a> {
         groups.sort_by_key(|group| group.partition.is_none());
         for (number, group) in groups.into_iter().enumerate() {
             self.work.host.progress(Progress {
-                doing: format!("group {} of {count}: {} files", number + 1, group.inputs.len()),
+                doing: format!(
+                    "group {} of {count}: {}",
+                    number + 1,
+                    text::count(group.inputs.len() as u64, "file", "files")
+                ),
                 done: number as u64,
                 total: count as u64,
-                unit: "groups",
+                unit: Unit("group", "groups"),
             });
             let moves = batch.first().is_some_and(|done: &Done<'_>| done.group.partition.is_none());
             if moves != group.partition.is_none() {
@@ -194,27 +204,16 @@ impl<'a> Compaction<'a> {
             }
             match rewriter.rewrite(group, self.outputs) {
                 Ok(rewritten) => batch.push(Done { number, group, rewritten }),
-                // Others may be fine.
-                Err(error) if error.is_of_files() => {
-                    let targets = Targets { inputs: &group.inputs, deletes: &group.deletes };
-                    match unreadable::find(self.work, metadata, targets, error) {
-                        Ok(found) => self.found.extend(found),
-                        Err(error) if error.is_of_files() => {
-                            self.report.left.push(format!("group {}: {error}", number + 1));
-                            broken.get_or_insert(error);
-                        }
-                        Err(error @ (JobError::Stopped | JobError::Cancelled)) => {
-                            self.commit(batch)?;
-                            return Err(error);
-                        }
-                        Err(error) => return Err(error),
+                Err(error) => match self.leave_out(metadata, (number, group), error) {
+                    Ok(()) => {}
+                    // What a job has done for nothing is another worker's to clean up.
+                    Err(error @ JobError::LeaseLost(_)) => return Err(error),
+                    // Whatever stops the rest, what is done is done.
+                    Err(error) => {
+                        self.commit(batch)?;
+                        return Err(error);
                     }
-                }
-                Err(error @ (JobError::Stopped | JobError::Cancelled)) => {
-                    self.commit(batch)?;
-                    return Err(error);
-                }
-                Err(error) => return Err(error),
+                },
             }
             batch_bytes = batch_bytes.saturating_add(group.input_bytes);
             if batch_bytes >= BATCH_BYTES || batch.len() >= BATCH_GROUPS {
@@ -223,7 +222,36 @@ impl<'a> Compaction<'a> {
             }
         }
         self.commit(batch)?;
-        broken.map_or(Ok(()), Err)
+        self.broken.take().map_or(Ok(()), Err)
+    }
+
+    /// Leaves out a group that could not be rewritten, or finds the files because of which it could not.
+    ///
+    /// Gives the error back if it keeps the others from being rewritten, too.
+    fn leave_out(
+        &mut self,
+        metadata: &TableMetadata,
+        (number, group): (usize, &Group),
+        error: JobError,
+    ) -> Result<(), JobError> {
+        let error = if error.is_of_files() {
+            let targets = Targets { inputs: &group.inputs, deletes: &group.deletes };
+            match unreadable::find(self.work, metadata, targets, error) {
+                Ok(found) => {
+                    self.found.extend(found);
+                    return Ok(());
+                }
+                Err(error) => error,
+            }
+        } else {
+            error
+        };
+        if !error.is_of_files() && !matches!(error, JobError::Budget { .. }) {
+            return Err(error);
+        }
+        self.report.leave(format!("group {}: {error}", number + 1));
+        self.broken.get_or_insert(error);
+        Ok(())
     }
 
     /// Commits groups to the table as it is by then. Those that others were in the way of are left for the next time.
@@ -347,7 +375,7 @@ impl<'a> Compaction<'a> {
             .partition(|done| done.group.inputs.iter().any(|input| files.contains(&input.path)));
         *batch = kept;
         for done in &dropped {
-            self.report.left.push(format!("group {}: {why}", done.number + 1));
+            self.report.leave(format!("group {}: {why}", done.number + 1));
         }
         self.outputs.discard(paths(&dropped));
     }

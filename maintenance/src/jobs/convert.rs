@@ -18,13 +18,14 @@ use table_core::rewrite::listings::are_alike;
 use table_core::rewrite::live::{Live, LiveDelete, LiveFile};
 use table_core::rewrite::plan::{Conversion, Delete, Input, Plan};
 use table_core::snapshot::change::{Change, DeleteKey, Kind};
+use table_core::text::count;
 
 use super::{ATTEMPTS_MAX, Attempt, Report, Work, unreadable};
 use crate::error::JobError;
 use crate::execute::deletes::{Targets, deleted_positions};
 use crate::execute::input::removed;
 use crate::execute::new_deletes::{self, NewDeletes};
-use crate::host::{Outputs, Progress};
+use crate::host::{Outputs, Progress, Unit};
 use crate::table;
 
 /// From so many files on, what was found is committed.
@@ -47,10 +48,13 @@ pub(super) fn run(
     let mut broken = None;
     for (number, conversion) in plan.conversions.iter().enumerate() {
         work.host.progress(Progress {
-            doing: format!("looking up what {} equality deletes take", conversion.deletes.len()),
+            doing: format!(
+                "looking up what {}",
+                count(conversion.deletes.len() as u64, "equality delete takes", "equality deletes take")
+            ),
             done: number as u64,
             total: plan.conversions.len() as u64,
-            unit: "conversions",
+            unit: Unit("conversion", "conversions"),
         });
         let targets = Targets { inputs: &conversion.inputs, deletes: &conversion.deletes };
         match deleted_positions(work, metadata, targets) {
@@ -59,11 +63,15 @@ pub(super) fn run(
             Err(error) if error.is_of_files() => match unreadable::find(work, metadata, targets, error) {
                 Ok(more) => broken_files.extend(more),
                 Err(error) if error.is_of_files() => {
-                    converter.report.left.push(format!("equality deletes: {error}"));
+                    converter.report.leave(format!("equality deletes: {error}"));
                     broken.get_or_insert(error);
                 }
                 Err(error) => return Err(error),
             },
+            Err(error @ JobError::Budget { .. }) => {
+                converter.report.leave(format!("equality deletes: {error}"));
+                broken.get_or_insert(error);
+            }
             // One that is stopped is begun anew: it took no more than reading.
             Err(error) => return Err(error),
         }
@@ -121,12 +129,12 @@ impl Converter<'_> {
         for attempt in 1..=ATTEMPTS_MAX {
             let metadata = self.work.catalog.load()?.metadata;
             if let Some(unpublished) = self.work.unpublished(&metadata)? {
-                self.report.left.push(format!("equality deletes: {}", unpublished.explain()));
+                self.report.leave(format!("equality deletes: {}", unpublished.explain()));
                 return Ok(());
             }
             let Some(new) = self.change(&metadata, found)? else {
                 if !found.is_empty() {
-                    self.report.left.push("equality deletes: their files were changed meanwhile".to_owned());
+                    self.report.leave("equality deletes: their files were changed meanwhile");
                 }
                 return Ok(());
             };

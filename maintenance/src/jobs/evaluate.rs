@@ -42,7 +42,7 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
     work.host.progress(Progress { doing: "reading manifests".to_owned(), ..Progress::default() });
     let Table { metadata, document_bytes, .. } = work.catalog.load()?;
     let now_ms = (work.outside.now_ms)();
-    let mut left = unreadable::unchanged(work);
+    let mut left = unreadable::unchanged(work)?;
     let (planned, contradiction) = plan(work, &metadata, &left)?;
     if let Some((_, live)) = &planned {
         left = unreadable::of_snapshot(left, live);

@@ -4,6 +4,7 @@
 //! takes it over, or is asked for the next expiry, looks again for what only the snapshots needed that are gone since.
 
 use serde_json::{Value as Json, json};
+use table_core::location::file_key;
 use table_core::metadata::table::TableMetadata;
 use table_core::metadata::{file_name, properties};
 use table_core::rewrite::policy::Policy;
@@ -17,7 +18,7 @@ use crate::catalog::Table;
 use crate::client::Committed;
 use crate::error::JobError;
 use crate::history::History;
-use crate::host::{Outputs, Progress, delete};
+use crate::host::{Outputs, Progress, Unit, delete};
 use crate::table::{Shown, show};
 
 /// How many paths are held at a time.
@@ -158,11 +159,11 @@ fn expire(work: &Work<'_>, outputs: &Outputs<'_>, report: &mut Report) -> Result
         work.host.check()?;
         let Table { metadata: before, location, .. } = work.catalog.load()?;
         let found = plan(work, &before)?;
-        report.left.extend(found.refusal);
+        found.refusal.into_iter().for_each(|refusal| report.leave(refusal));
         let Some(due) = found.expiry else { return Ok(()) };
         work.host.progress(Progress {
             doing: format!("forgetting {}", told(&due)),
-            unit: "files deleted",
+            unit: Unit("file deleted", "files deleted"),
             ..Progress::default()
         });
         let copy = match &location {
@@ -181,7 +182,7 @@ fn expire(work: &Work<'_>, outputs: &Outputs<'_>, report: &mut Report) -> Result
         report.add("snapshots-expired", due.snapshot_ids.len());
         report.add("references-expired", due.references.len());
         report.add("schemas-removed", due.schema_ids.len());
-        report.add("files-deleted", clean_up(work, &before, &after, found.history.as_ref())?);
+        clean_up(work, &before, &after, found.history.as_ref(), report)?;
         outputs.discard(&copy);
         return Ok(());
     }
@@ -210,11 +211,10 @@ fn copy(
 /// Ends what another job began. Without the copy, it had come to an end.
 fn take_up(work: &Work<'_>, copy: &str, report: &mut Report) -> Result<(), JobError> {
     // A note comes from another worker: what it names has to be such a copy, in the table's own folders.
-    let is_copy = copy.rsplit('/').next().is_some_and(|name| name.starts_with(COPY_PREFIX));
-    if !is_copy || !work.files.owns(copy) {
-        report.left.push(
-            "a former job's note names a document that is not the table's own; it was not used".to_owned(),
-        );
+    let key = file_key(copy);
+    let is_copy = key.rsplit('/').next().is_some_and(|name| name.starts_with(COPY_PREFIX));
+    if !is_copy || file_name::is_metadata_file(&key) || !work.files.owns(copy) {
+        report.leave("a former job's note names a document that is not the table's own; it was not used");
         return Ok(());
     }
     let document = match work.files.read(copy) {
@@ -225,30 +225,36 @@ fn take_up(work: &Work<'_>, copy: &str, report: &mut Report) -> Result<(), JobEr
     let after = work.catalog.load()?.metadata;
     // Whoever is promised to read the past is promised so by a catalog that records it.
     let history = work.catalog.history(&after, 0)?;
-    report.add("files-deleted", clean_up(work, &before, &after, history.as_ref())?);
+    clean_up(work, &before, &after, history.as_ref(), report)?;
     work.files.delete(copy)
 }
 
-/// Deletes what only the snapshots needed that are gone.
+/// Deletes what only the snapshots needed that are gone. What was deleted is in the report also if it fails.
 fn clean_up(
     work: &Work<'_>,
     before: &TableMetadata,
     after: &TableMetadata,
     history: Option<&History>,
-) -> Result<i64, JobError> {
+    report: &mut Report,
+) -> Result<(), JobError> {
     let served = history.map(|history| history.served(work.files, before, after)).transpose()?;
     let mut cleanup = Cleanup::new(before, after, &served.unwrap_or_default(), PATHS_MAX)?;
-    let mut deleted = 0;
+    let mut deleted = 0_u64;
+    report.add("files-deleted", deleted);
     let mut take = |cleanup: &mut Cleanup| {
         let found = cleanup.take_found();
         for found in &found {
-            deleted += i64::from(!is_metadata_file(&found.path) && delete(work.files, &found.path));
+            work.host.check()?;
+            let is_deleted = delete(work.files, &found.path)?;
+            deleted += u64::from(is_deleted);
+            report.add("files-deleted", is_deleted);
         }
         if !found.is_empty() {
-            let done = u64::try_from(deleted).unwrap_or(0);
             let doing = "deleting files that only old snapshots needed".to_owned();
-            work.host.progress(Progress { doing, done, total: 0, unit: "files deleted" });
+            let unit = Unit("file deleted", "files deleted");
+            work.host.progress(Progress { doing, done: deleted, total: 0, unit });
         }
+        Ok::<_, JobError>(())
     };
     show(work.files, &mut cleanup, Cleanup::wanted, |cleanup, shown| {
         work.host.check()?;
@@ -263,16 +269,9 @@ fn clean_up(
                 cleanup.give_missing(path)?;
             }
         }
-        take(cleanup);
-        Ok(())
+        take(cleanup)
     })?;
-    take(&mut cleanup);
-    Ok(deleted)
-}
-
-/// Whether a name is that of a metadata file. A manifest or a list of statistics may name one, but the catalog alone deletes them.
-fn is_metadata_file(path: &str) -> bool {
-    path.ends_with(".metadata.json") || path.ends_with(".metadata.json.gz")
+    take(&mut cleanup)
 }
 
 /// What is due, for programs; why nothing may go at all, if so.

@@ -8,11 +8,12 @@ use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::manifests::{self, ManifestGroup, ManifestPolicy};
 use table_core::rewrite::policy::Policy;
 use table_core::snapshot::rewrite::{Clustering, Rewrite};
+use table_core::text::count;
 
 use super::{ATTEMPTS_MAX, Attempt, Report, Work};
 use crate::error::JobError;
 use crate::files::Files;
-use crate::host::{Outputs, Progress};
+use crate::host::{Outputs, Progress, Unit};
 use crate::table::{self, Shown, show};
 
 const TARGET_BYTES: &str = "commit.manifest.target-size-bytes";
@@ -46,7 +47,7 @@ pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
         work.host.check()?;
         let metadata = work.catalog.load()?.metadata;
         if let Some(unpublished) = work.unpublished(&metadata)? {
-            report.left.push(unpublished.explain());
+            report.leave(unpublished.explain());
             return Ok(());
         }
         let groups = plan(work.files, &metadata, work.policy)?;
@@ -55,10 +56,10 @@ pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
             return Ok(());
         }
         work.host.progress(Progress {
-            doing: format!("merging {} manifests", chosen.len()),
+            doing: format!("merging {}", count(chosen.len() as u64, "manifest", "manifests")),
             done: 0,
             total: chosen.len() as u64,
-            unit: "manifests",
+            unit: Unit("manifest", "manifests"),
         });
         let outputs = Outputs::new(work.host, work.files);
         let context = work.context(commit_uuid, attempt);

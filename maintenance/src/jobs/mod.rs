@@ -10,6 +10,7 @@ pub mod manifests;
 mod remap;
 pub mod unreadable;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use table_core::rewrite::publish::Unpublished;
 use table_core::snapshot::change::Change;
 use table_core::snapshot::commit::{Context, NewSnapshot};
 use table_core::snapshot::plan::Plan;
+use table_core::text::count;
 use uuid::Uuid;
 
 use crate::budget::Budget;
@@ -73,11 +75,20 @@ pub struct Report {
     pub snapshot_ids: Vec<i64>,
     /// Numbers such as `files-rewritten`, in the order they came up.
     pub numbers: Vec<(String, i64)>,
-    /// What was left alone, and why.
-    pub left: Vec<String>,
+    /// What was left alone, and why; so many bytes of it, and how much more there is.
+    left: Vec<String>,
+    left_bytes: usize,
+    left_untold: u64,
     /// Files of the table that could not be read.
     pub unreadable: Vec<UnreadableFile>,
 }
+
+/// How much is told of what was left alone: a table may have very many groups, and the catalog keeps no longer result.
+const LEFT_MAX: usize = 200;
+const LEFT_BYTES_MAX: usize = 64 << 10;
+/// How much is told of files that could not be read, and about how long one is beside its path and what is wrong with it.
+const UNREADABLE_BYTES_MAX: usize = 128 << 10;
+const UNREADABLE_OTHER_BYTES: usize = 150;
 
 /// What became of a new snapshot.
 enum Attempt {
@@ -194,13 +205,51 @@ impl Report {
         self.add("bytes-written", usage.bytes_written);
     }
 
+    /// Tells of something that was left alone. Of very much only how much it is.
+    pub fn leave(&mut self, why: impl Into<String>) {
+        let why = why.into();
+        let is_full = self.left.len() >= LEFT_MAX || self.left_bytes + why.len() > LEFT_BYTES_MAX;
+        if is_full {
+            self.left_untold += 1;
+        } else {
+            self.left_bytes += why.len();
+            self.left.push(why);
+        }
+    }
+
+    /// Tells which files could not be read, and keeps as many of them for the next job as the catalog takes.
+    fn tell_unreadable(&mut self, files: Vec<UnreadableFile>) {
+        // Before all else: very many groups may have been left.
+        self.left.splice(0..0, unreadable::told(&files));
+        let mut bytes = 0;
+        let fits = |file: &UnreadableFile| {
+            bytes += file.path.len() + file.why.len() + UNREADABLE_OTHER_BYTES;
+            bytes <= UNREADABLE_BYTES_MAX
+        };
+        self.unreadable = files.into_iter().take_while(fits).collect();
+    }
+
     /// Tells what was to be deleted and is not the table's own.
     pub fn add_not_own(&mut self, files: &Files) {
-        match files.not_own() {
-            0 => {}
-            1 => self.left.push("1 file is not the table's own and stays".to_owned()),
-            count => self.left.push(format!("{count} files are not the table's own and stay")),
+        if files.not_own() > 0 {
+            let files = count(
+                files.not_own(),
+                "file is not the table's own and stays",
+                "files are not the table's own and stay",
+            );
+            self.left.push(files);
         }
+    }
+
+    /// What was left alone, and why.
+    pub fn left(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let untold = (self.left_untold > 0).then(|| format!("{} more, for such reasons", self.left_untold));
+        self.left.iter().map(|left| Cow::Borrowed(left.as_str())).chain(untold.map(Cow::Owned))
+    }
+
+    /// Whether there is anything to be told of it.
+    pub fn is_worth_telling(&self) -> bool {
+        self.committed || self.left().next().is_some()
     }
 
     /// As JSON, with the numbers by name.
@@ -208,7 +257,8 @@ impl Report {
         let numbers: serde_json::Map<String, Json> =
             self.numbers.iter().map(|(name, number)| (name.clone(), (*number).into())).collect();
         let mut json = serde_json::json!({
-            "committed": self.committed, "snapshot-ids": self.snapshot_ids, "numbers": numbers, "left": self.left,
+            "committed": self.committed, "snapshot-ids": self.snapshot_ids, "numbers": numbers,
+            "left": self.left().collect::<Vec<_>>(),
         });
         if !self.unreadable.is_empty() {
             json["unreadable"] = serde_json::json!(self.unreadable);

@@ -10,6 +10,7 @@ use table_core::file::position_deletes::PositionDeletes;
 use table_core::manifest::entry::Content;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::live::Live;
+use table_core::text::count;
 
 use super::Work;
 use crate::error::JobError;
@@ -22,16 +23,33 @@ pub const UNREADABLE_MAX: usize = 500;
 /// A file that has not changed is tried again after so long: what could not be read may be readable to a newer release.
 const RETRY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// How much is told of a reason.
-const WHY_CHARS_MAX: usize = 300;
+const WHY_BYTES_MAX: usize = 300;
 /// How many are named to people.
 const NAMED_MAX: usize = 3;
 
 /// Those of the known files that are as they were when they could not be read.
-pub(super) fn unchanged(work: &Work<'_>) -> Vec<UnreadableFile> {
+///
+/// Fails if their file system does not answer: then nobody knows.
+pub(super) fn unchanged(work: &Work<'_>) -> Result<Vec<UnreadableFile>, JobError> {
     let now_ms = (work.outside.now_ms)();
     let is_recent = |file: &&UnreadableFile| now_ms.saturating_sub(file.since_ms) < RETRY_MS;
-    let known = work.unreadable.iter().take(UNREADABLE_MAX).filter(is_recent);
-    known.filter(|file| work.files.version(&file.path).ok() == file.version).cloned().collect()
+    let mut unchanged = Vec::new();
+    for file in work.unreadable.iter().take(UNREADABLE_MAX).filter(is_recent) {
+        work.host.check()?;
+        if version(work, &file.path)? == file.version {
+            unchanged.push(file.clone());
+        }
+    }
+    Ok(unchanged)
+}
+
+/// What tells a file from a later one of its name; `None` if it is not there or cannot be looked at.
+fn version(work: &Work<'_>, path: &str) -> Result<Option<String>, JobError> {
+    match work.files.version(path) {
+        Ok(version) => Ok(Some(version)),
+        Err(error) if error.is_passing() => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Those that are part of a snapshot, as data files or deletes.
@@ -56,7 +74,7 @@ pub(super) fn find(
     let mut found = Vec::new();
     let mut keep = |result: Result<(), JobError>| match result {
         Err(error) if error.is_of_files() && error.location().is_some() => {
-            found.extend(describe(work, &error));
+            found.extend(describe(work, &error)?);
             Ok(())
         }
         other => other,
@@ -86,7 +104,7 @@ pub(super) fn find(
         if !paths.any(|path| error.location() == Some(path)) {
             return Err(error);
         }
-        found.extend(describe(work, &error));
+        found.extend(describe(work, &error)?);
     }
     Ok(found)
 }
@@ -98,20 +116,19 @@ fn read(file: &OpenFile, path: &str) -> Result<(), JobError> {
 }
 
 /// What is remembered of a file.
-fn describe(work: &Work<'_>, error: &JobError) -> Option<UnreadableFile> {
-    let path = error.location()?.to_owned();
-    let mut why = match error {
+///
+/// Fails if its file system does not answer at all: it is not the file then.
+fn describe(work: &Work<'_>, error: &JobError) -> Result<Option<UnreadableFile>, JobError> {
+    let Some(path) = error.location().map(str::to_owned) else { return Ok(None) };
+    let why = match error {
         JobError::File { reason, .. } => reason.to_string(),
         JobError::Vector { reason, .. } => reason.to_string(),
         JobError::Storage { source, .. } => source.to_string(),
         other => other.to_string(),
     };
-    if let Some((end, _)) = why.char_indices().nth(WHY_CHARS_MAX) {
-        why.truncate(end);
-        why.push('…');
-    }
-    let version = work.files.version(&path).ok();
-    Some(UnreadableFile { path, version, why, since_ms: (work.outside.now_ms)() })
+    let why = openapi::text::shorten(&why, WHY_BYTES_MAX).into_owned();
+    let version = version(work, &path)?;
+    Ok(Some(UnreadableFile { path, version, why, since_ms: (work.outside.now_ms)() }))
 }
 
 /// Adds files that are not known yet.
@@ -127,14 +144,17 @@ pub(super) fn add(known: &mut Vec<UnreadableFile>, found: Vec<UnreadableFile>) {
 pub(super) fn told(files: &[UnreadableFile]) -> Option<String> {
     let named = files.iter().take(NAMED_MAX).map(|file| format!("`{}` ({})", file.path, file.why));
     let named = named.collect::<Vec<_>>().join(", ");
-    match files.len() {
-        0 => None,
-        1 => Some(format!("1 file cannot be read and stays as it is: {named}")),
-        count if count <= NAMED_MAX => {
-            Some(format!("{count} files cannot be read and stay as they are: {named}"))
-        }
-        count => Some(format!(
-            "{count} files cannot be read and stay as they are, such as {named}; the last compaction names all of them"
-        )),
+    if files.is_empty() {
+        return None;
     }
+    let count = count(
+        files.len() as u64,
+        "file cannot be read and stays as it is",
+        "files cannot be read and stay as they are",
+    );
+    Some(if files.len() <= NAMED_MAX {
+        format!("{count}: {named}")
+    } else {
+        format!("{count}, such as {named}; the last compaction names all of them")
+    })
 }

@@ -186,17 +186,21 @@ impl Table {
 
     /// Lists a file of so many rows that lies elsewhere, as engines do when they import files.
     pub async fn adopt(&self, path: &str, record_count: i64) {
-        let metadata = self.metadata().await;
         let size = fs::metadata(local(path)).expect("a file").len();
-        let written = WrittenFile {
-            record_count,
-            size_bytes: i64::try_from(size).expect("a size"),
-            metrics: ColumnMetrics::default(),
-            split_offsets: Vec::new(),
+        self.list_files(&[path.to_owned()], record_count, size).await;
+    }
+
+    /// Lists files of so many rows and bytes each, wherever they are, if they are anywhere.
+    pub async fn list_files(&self, paths: &[String], record_count: i64, size: u64) {
+        let metadata = self.metadata().await;
+        let size_bytes = i64::try_from(size).expect("a size");
+        let file = |path: &String| {
+            let (metrics, split_offsets) = (ColumnMetrics::default(), Vec::new());
+            let written = WrittenFile { record_count, size_bytes, metrics, split_offsets };
+            entry(Content::Data, path.clone(), metadata.default_spec_id(), Vec::new(), written)
         };
         let mut change = Change::new(Kind::Append);
-        let file = entry(Content::Data, path.to_owned(), metadata.default_spec_id(), Vec::new(), written);
-        change.added_data = vec![file];
+        change.added_data = paths.iter().map(file).collect();
         self.commit(&metadata, &change).await.expect(200);
     }
 

@@ -73,7 +73,7 @@ const ROUTES: [&str; 30] = [
 ];
 
 /// What administrators and maintenance workers ask.
-pub(crate) const GOVERNANCE: [&str; 17] = [
+pub(crate) const GOVERNANCE: [&str; 19] = [
     "GET /governance/v1/maintenance/policy",
     "PUT /governance/v1/maintenance/policy",
     "DELETE /governance/v1/maintenance/policy",
@@ -91,6 +91,8 @@ pub(crate) const GOVERNANCE: [&str; 17] = [
     "GET /governance/v1/maintenance/explain",
     "GET /governance/v1/maintenance/history",
     "POST /governance/v1/maintenance/jobs/{job-id}/readable",
+    "GET /governance/v1/maintenance/folders",
+    "GET /governance/v1/maintenance/readable",
 ];
 
 /// What operators ask.
@@ -279,6 +281,8 @@ pub(crate) async fn governance(client: &Client) -> Vec<Endpoint> {
         read(14, at(&format!("explain?{}", scope("one"))), 200, None),
         read(15, at(&format!("history?{}&age-ms=0", scope("one"))), 200, None),
         read(16, format!("{job}/readable"), 409, Some(json!({ "held": held, "location": "/a" }))),
+        read(17, at(&format!("folders?{}", scope("one"))), 200, None),
+        read(18, at(&format!("readable?{}&location=/a", scope("one"))), 200, None),
     ]
 }
 

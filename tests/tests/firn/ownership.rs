@@ -8,12 +8,13 @@ use std::process::Output;
 use catalog_server::clock::Clock;
 use catalog_server::store::db::{Db, DbOptions};
 use catalog_server::store::jobs::{self as rows_of_jobs, JobLease};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use tests::fixture::{self, commit, local, set_property, table_at, table_path, tables};
 use tests::process::{self, Backend, Firn, Setup, binary, clean};
-use tests::tables::{Form, Table, rows};
+use tests::tables::{Form, Table, files_below, rows};
 
-use crate::maintenance::{at_job, held, lease, post, queue};
+use crate::maintenance::{at_job, get, held, lease, post, queue, scope};
 
 fn maintain(firn: &Firn, of: &Table, arguments: &[&str]) -> Output {
     let mut command = clean(binary().to_str().unwrap());
@@ -110,22 +111,202 @@ async fn a_workers_job_reads_and_deletes_what_its_table_may(backend: Backend) {
     assert!(Path::new(local(&theirs[0])).exists());
 }
 
+/// All ways by which a manifest of a table at `own` might name a file that is not the table's, or is none of its data.
+fn ways_to(file: &Path, own: &Path) -> Vec<String> {
+    let (path, data) = (file.display().to_string(), own.join("data"));
+    let (folder, name) = path.rsplit_once('/').unwrap();
+    fs::create_dir_all(&data).unwrap();
+    symlink(file, data.join("link")).unwrap();
+    symlink(folder, data.join("folder")).unwrap();
+    let made = mknodat(CWD, data.join("pipe"), FileType::Fifo, Mode::from_raw_mode(0o600), 0);
+    made.unwrap();
+    let up = "../".repeat(data.components().count());
+    let (data, encoded) = (data.display(), path.replacen("/data/", "/d%61ta/", 1));
+    assert_ne!(encoded, path);
+    vec![
+        path.clone(),
+        format!("file:{path}"),
+        format!("FILE://{path}"),
+        format!("File:{path}"),
+        format!("file://localhost{path}"),
+        format!("file://elsewhere{path}"),
+        format!("file:{}", path.replace('/', "//")),
+        format!("file://{folder}/./{name}"),
+        format!("file://{data}/{up}{}", path.trim_start_matches('/')),
+        format!("file://{path}/"),
+        format!("file://{path}."),
+        format!("file://{encoded}"),
+        format!("file://{}", path.replace('/', "%2F")),
+        format!("file://{data}/link"),
+        format!("file://{data}/folder/{name}"),
+        format!("file://{data}/pipe"),
+        format!("file://{data}"),
+        "file:///etc/passwd".to_owned(),
+        "/dev/zero".to_owned(),
+        "s3://bucket/x".to_owned(),
+        "x".to_owned(),
+    ]
+}
+
+/// A table of ten rows in two files, which lists another table's file in all ways there are, and its own metadata.
+struct Thief {
+    of: Table,
+    other: Table,
+    named: Vec<String>,
+    /// The files that must neither be read nor deleted, with what is in them.
+    precious: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Thief {
+    async fn new(firn: &Firn) -> Self {
+        let (of, other) =
+            (Table::create(firn, &Form::default()).await, Table::create(firn, &Form::default()).await);
+        expire_at_once(&of).await;
+        let theirs = PathBuf::from(local(&other.append(&[rows(1_000..1_010, 0)]).await[0]));
+        of.append(&[rows(0..5, 0), rows(5..10, 0)]).await;
+        let mut named = ways_to(&theirs, &of.folder().await);
+        let metadata: Vec<_> = files_below(&of.folder().await.join("metadata"))
+            .into_iter()
+            .chain(files_below(&other.folder().await))
+            .filter(|path| path.to_string_lossy().ends_with(".metadata.json"))
+            .collect();
+        named.extend(metadata.iter().flat_map(|path| {
+            let path = path.display();
+            [format!("file://{path}"), format!("file:{path}/"), format!("/{path}")]
+        }));
+        let bytes = fs::metadata(&theirs).unwrap().len();
+        of.list_files(&named, 10, bytes).await;
+        let mut precious: Vec<_> = files_below(&other.folder().await);
+        precious.extend(metadata);
+        precious.push(PathBuf::from("/etc/passwd"));
+        let precious = precious.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+        Self { of, other, named, precious }
+    }
+
+    /// Its own two files are one; what it names besides is as it was, and was not copied. `told` is what the compaction said.
+    async fn check_compacted(&self, numbers: &Value, told: &str) {
+        let files = self.of.data_files().await;
+        let own: Vec<_> = files.iter().filter(|path| !self.named.contains(path)).collect();
+        assert_eq!((own.len(), files.len()), (1, self.named.len() + 1), "{own:?}: {told}");
+        assert_eq!(
+            (&numbers["files-rewritten"], &numbers["rows-written"]),
+            (&json!(2), &json!(10)),
+            "{told}"
+        );
+        assert!(told.contains("cannot be read and stay as they are"), "{told}");
+        self.check_whole(told).await;
+    }
+
+    /// The table lets go of what it names, so that the next expiry looks for what is not needed any more.
+    async fn let_go(&self) {
+        self.of.replace(&self.named, &rows(200..210, 0)).await;
+        self.of.append(&[rows(300..310, 0)]).await;
+    }
+
+    async fn check_whole(&self, told: &str) {
+        for (path, content) in &self.precious {
+            assert!(fs::read(path).ok().as_ref() == Some(content), "{} after {told}", path.display());
+        }
+        assert_eq!(self.other.rows().await.len(), 10);
+    }
+}
+
+async fn by_hand_nothing_of_others_is_copied_or_deleted(backend: Backend) {
+    let setup = Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
+    let firn = Firn::start(setup);
+    let thief = Thief::new(&firn).await;
+    let compacted =
+        maintain(&firn, &thief.of, &["--action", "compact", "--policy", r#"{"compact":{"inputs-min":2}}"#]);
+    assert!(compacted.status.success(), "{}", told(&compacted));
+    let report: Value = serde_json::from_slice(&compacted.stdout).unwrap();
+    thief.check_compacted(&report[0]["numbers"], &told(&compacted)).await;
+    thief.let_go().await;
+    let expired = maintain(&firn, &thief.of, &["--action", "expire-snapshots"]);
+    assert!(expired.status.success() && told(&expired).contains("\"committed\": true"), "{}", told(&expired));
+    thief.check_whole(&told(&expired)).await;
+    assert_eq!(thief.of.rows().await.len(), 30);
+    // The catalog says which folders there are.
+    let other = thief.other.folder().await;
+    for flag in ["--own-folder", "--read-folder"] {
+        let refused = maintain(&firn, &thief.of, &[flag, other.to_str().unwrap()]);
+        assert!(
+            !refused.status.success() && told(&refused).contains("the catalog says"),
+            "{}",
+            told(&refused)
+        );
+    }
+}
+
+async fn by_a_worker_nothing_of_others_is_copied_or_deleted(backend: Backend) {
+    let setup = Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
+    let firn = Firn::start(setup.with("FIRN_MAINTENANCE__WORKERS", "1"));
+    let thief = Thief::new(&firn).await;
+    let id = super::workers::compact(&firn, &thief.of).await;
+    let job = super::workers::done(&firn, &id).await;
+    thief.check_compacted(&job["result"]["numbers"], &job.to_string()).await;
+    thief.let_go().await;
+    let queued = queue(&firn, &thief.of.namespace, &thief.of.name, "expire-snapshots").await;
+    let job = super::workers::done(&firn, queued["job-id"].as_str().unwrap()).await;
+    assert_eq!(job["result"]["committed"], true, "{job}");
+    thief.check_whole(&job.to_string()).await;
+    assert_eq!(thief.of.rows().await.len(), 30);
+}
+
+async fn a_registered_documents_log_does_not_delete_other_files(backend: Backend) {
+    let setup = Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
+    let firn = Firn::start(setup);
+    let of = Table::create(&firn, &Form::default()).await;
+    let mut named = of.append(&[rows(0..10, 0)]).await;
+    let current = of.load().await["metadata-location"].as_str().unwrap().to_owned();
+    let mut document: Value = serde_json::from_slice(&fs::read(local(&current)).unwrap()).unwrap();
+    let manifests = files_below(&of.folder().await.join("metadata"));
+    named.extend(manifests.iter().map(|path| format!("file:{}", path.display())));
+    let place = of.folder().await.join("metadata/00007-odd.metadata.json");
+    // The document itself, in another spelling.
+    named.push(format!("FILE:{}/", place.display()));
+    let log = named
+        .iter()
+        .map(|path| json!({ "timestamp-ms": document["last-updated-ms"], "metadata-file": path }));
+    document["metadata-log"] = log.collect();
+    for (name, value) in [("delete-after-commit.enabled", "true"), ("previous-versions-max", "1")] {
+        document["properties"][format!("write.metadata.{name}")] = value.into();
+    }
+    fs::write(&place, document.to_string()).unwrap();
+    firn.delete(&of.path()).await.expect(204);
+    let register = json!({ "name": "t", "metadata-location": format!("file://{}", place.display()) });
+    firn.post(&format!("namespaces/{}/register", of.namespace), &register).await.expect(200);
+    of.update(&[set_property("number", "1")]).await;
+    assert!(place.exists(), "the log names it still");
+    of.update(&[set_property("number", "2")]).await;
+    for path in manifests.iter().filter(|path| !path.to_string_lossy().ends_with(".metadata.json")) {
+        assert!(path.exists(), "{} was deleted", path.display());
+    }
+    assert_eq!(of.rows().await.len(), 10);
+}
+
 async fn what_a_worker_tells_is_about_its_table_alone(backend: Backend) {
     let mut firn = Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__LEASE_MS", "1"));
     let ns = fixture::namespace(&firn).await;
     let location = |created: &Value| created["metadata"]["location"].as_str().unwrap().to_owned();
-    let own = location(&fixture::create_table(&firn, &ns, "t").await);
+    let created = fixture::create_table(&firn, &ns, "t").await;
+    let (own, metadata) = (location(&created), created["metadata-location"].as_str().unwrap().to_owned());
     let other = location(&fixture::create_table(&firn, &ns, "other").await);
     queue(&firn, &ns, "t", "expire-snapshots").await;
     let leased = lease(&firn, "one").await;
     assert_eq!(leased["folders"]["own"], json!([own]));
     assert_eq!(leased["folders"]["warehouse"], json!(format!("file://{}", firn.warehouse().display())));
+    let scope = scope(&ns, "t");
+    assert_eq!(get(&firn, &format!("folders?{scope}")).await, leased["folders"]);
     let foreign = [
         format!("{other}/metadata/x.avro"),
         "file:///etc/passwd".to_owned(),
         format!("{own}/../x"),
         format!("{own}2/x"),
         own.clone(),
+        // The catalog alone writes these.
+        metadata.clone(),
+        format!("{}/", metadata.replacen("file://", "FILE:", 1)),
+        format!("{own}/metadata/expiring-1.metadata.json"),
         format!("file://{}", firn.setup().data_dir.join("firn.db").display()),
         "x".to_owned(),
         "s3://bucket/x".to_owned(),
@@ -146,7 +327,9 @@ async fn what_a_worker_tells_is_about_its_table_alone(backend: Backend) {
     }
     let readable = async |path: &str| {
         let question = json!({ "held": held(&leased), "location": path });
-        post(&firn, &at_job(&leased, "readable"), &question).await.expect(200).json()["folder"].clone()
+        let told = post(&firn, &at_job(&leased, "readable"), &question).await.expect(200).json();
+        assert_eq!(get(&firn, &format!("readable?{scope}&location={path}")).await, told);
+        told["folder"].clone()
     };
     assert_eq!(readable(&format!("{other}/data/x")).await, Value::Null);
     assert_eq!(readable("file:///etc/passwd").await, Value::Null);
@@ -249,6 +432,9 @@ async fn errors_do_not_tell_where_others_lie(backend: Backend) {
 tests::on_both_databases!(
     expiry_deletes_only_what_is_the_tables_own,
     a_workers_job_reads_and_deletes_what_its_table_may,
+    by_hand_nothing_of_others_is_copied_or_deleted,
+    by_a_worker_nothing_of_others_is_copied_or_deleted,
+    a_registered_documents_log_does_not_delete_other_files,
     what_a_worker_tells_is_about_its_table_alone,
     percent_signs_stand_for_themselves,
     links_inside_a_warehouse_are_not_followed,

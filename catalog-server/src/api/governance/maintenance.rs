@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use openapi::maintenance::{
     Action, ApplicablePolicy, ApplicableSetting, ExplainedAction, Explanation, Finish, FinishOutcome,
-    FormerDocument, Heartbeat, HeartbeatAnswer, Held, HistoryQuery, Job, JobFolders, JobPage, JobQuery,
-    LeaseAnswer, LeaseRequest, NewJob, Outputs, PauseRequest, Paused, PolicyAnswer, ReadableAnswer,
-    ReadableRequest, ResumeRequest, ScopeName, TableHistory, TableName,
+    FormerDocument, Heartbeat, HeartbeatAnswer, Held, HistoryQuery, Job, JobPage, JobQuery, LeaseAnswer,
+    LeaseRequest, NewJob, Outputs, PauseRequest, Paused, PolicyAnswer, ResumeRequest, ScopeName,
+    TableFolders, TableHistory, TableName,
 };
 use openapi::text::{NEXT_MAX, RESULT_BYTES_MAX};
 use serde_json::{Value, json};
@@ -45,7 +45,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(lease_job))
         .routes(routes!(heartbeat))
         .routes(routes!(note_outputs))
-        .routes(routes!(readable))
         .routes(routes!(finish_job))
 }
 
@@ -98,9 +97,7 @@ async fn applicable_policy(
     State(app): State<App>,
     Params(scope): Params<ScopeName>,
 ) -> Result<Json<ApplicablePolicy>, ApiError> {
-    let Target::Table(warehouse, identifier) = target(&app, scope).await? else {
-        return Err(ApiError::bad_request("Invalid query: `namespace` and `table` are needed"));
-    };
+    let (warehouse, identifier) = require_table(&app, scope).await?;
     let applicable = app.schedule.applicable_policy(&warehouse, &identifier, None).await?;
     let setting = |setting: table_core::rewrite::policy::Setting<String>| ApplicableSetting {
         name: setting.name,
@@ -121,9 +118,7 @@ async fn explain(
     State(app): State<App>,
     Params(scope): Params<ScopeName>,
 ) -> Result<Json<Explanation>, ApiError> {
-    let Target::Table(warehouse, identifier) = target(&app, scope).await? else {
-        return Err(ApiError::bad_request("Invalid query: `namespace` and `table` are needed"));
-    };
+    let (warehouse, identifier) = require_table(&app, scope).await?;
     let words = Action::ALL.map(Action::as_str);
     let explained = app.schedule.explain(&warehouse, &identifier, &words).await?;
     let result = explained.evaluation.as_ref().and_then(|job| job.result.as_deref());
@@ -163,9 +158,7 @@ async fn history(
         before.map_err(|_| ApiError::bad_request("Invalid `page-token`: it was not given out here"))?;
     let scope =
         ScopeName { warehouse: query.warehouse, namespace: Some(query.namespace), table: Some(query.table) };
-    let Target::Table(warehouse, identifier) = target(&app, scope).await? else {
-        return Err(ApiError::bad_request("Invalid query: `namespace` and `table` are needed"));
-    };
+    let (warehouse, identifier) = require_table(&app, scope).await?;
     let age_ms = i64::try_from(query.age_ms).unwrap_or(i64::MAX);
     let past = app.schedule.past(&warehouse, &identifier, age_ms, before).await?;
     let former = |(metadata_location, until_ms, superseded): (String, i64, Superseded)| FormerDocument {
@@ -325,7 +318,7 @@ async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseA
             .unreadable
             .and_then(|files| serde_json::from_value(files).ok())
             .unwrap_or_default(),
-        folders: Some(JobFolders {
+        folders: Some(TableFolders {
             warehouse: leased.warehouse_location,
             own: leased.folders.as_slice().iter().map(|folder| folder.normal().to_owned()).collect(),
         }),
@@ -359,21 +352,6 @@ async fn note_outputs(
     let Outputs { held, add, forget } = change.json().await?;
     app.schedule.note_outputs(lease(job_id, &held), &add, &forget).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Asks whether a job may read a file that does not lie in its table's own folders: it may if the file is in the warehouse and no
-/// other table or view has claimed the folder it lies in.
-#[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/readable", tag = "Maintenance workers",
-    operation_id = "askReadableFolder", params(("job-id" = String, Path)), request_body = ReadableRequest,
-    responses((status = 200, body = ReadableAnswer), CommonErrors, MutationErrors))]
-async fn readable(
-    State(app): State<App>,
-    AtJob(job_id): AtJob,
-    change: Change,
-) -> Result<Json<ReadableAnswer>, ApiError> {
-    let ReadableRequest { held, location } = change.json().await?;
-    let folder = app.schedule.readable_folder(lease(job_id, &held), &location).await?;
-    Ok(Json(ReadableAnswer { folder }))
 }
 
 /// Ends a job. What it found is queued for the same table, unless the same is queued or running already, the table is paused, or its
@@ -434,12 +412,22 @@ async fn target(app: &App, scope: ScopeName) -> Result<Target, ApiError> {
     })
 }
 
+/// The table that a query names.
+pub(super) async fn require_table(app: &App, scope: ScopeName) -> Result<(Warehouse, Identifier), ApiError> {
+    match target(app, scope).await? {
+        Target::Table(warehouse, identifier) => Ok((warehouse, identifier)),
+        Target::Warehouse(_) | Target::Namespace(..) => {
+            Err(ApiError::bad_request("Invalid query: `namespace` and `table` are needed"))
+        }
+    }
+}
+
 async fn find_table(app: &App, name: TableName) -> Result<(Warehouse, Identifier), ApiError> {
     let warehouse = app.catalog.find_warehouse(&name.warehouse).await?;
     Ok((warehouse, Identifier::new(Namespace::new(name.namespace)?, name.table)?))
 }
 
-fn lease(job_id: Uuid, held: &Held) -> JobLease<'_> {
+pub(super) fn lease(job_id: Uuid, held: &Held) -> JobLease<'_> {
     JobLease { job_id, worker: &held.worker, attempt: held.attempt }
 }
 

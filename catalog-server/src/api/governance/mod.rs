@@ -1,6 +1,7 @@
 //! The governance API: what the catalog does with its tables beyond the Iceberg protocol, one file for each group of endpoints.
 
 mod maintenance;
+mod ownership;
 
 use axum::middleware::from_fn;
 use utoipa_axum::router::OpenApiRouter;
@@ -10,5 +11,5 @@ use super::extract::refuse_keys;
 
 /// Every endpoint of the governance API.
 pub fn routes() -> OpenApiRouter<App> {
-    maintenance::routes().route_layer(from_fn(refuse_keys))
+    maintenance::routes().merge(ownership::routes()).route_layer(from_fn(refuse_keys))
 }

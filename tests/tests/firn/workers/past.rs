@@ -11,10 +11,11 @@ use tests::fixture;
 use tests::http::Client;
 use tests::process::{Backend, Firn, Setup, binary, clean};
 use tests::tables::{Form, Table, files_below, rows};
+use tests::worker::Worker;
 
-use crate::maintenance::{call, get, post, scope, table};
+use crate::maintenance::{at_job, call, get, held, lease, post, scope, table};
 
-use super::done;
+use super::{compact, done};
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
@@ -161,6 +162,31 @@ async fn files_of_a_snapshot_that_a_client_removed_stay_while_the_catalog_leads_
     assert_eq!(firn.at(&of, 100).rows().await, kept);
 }
 
+async fn what_a_dead_worker_had_committed_stays_while_the_catalog_leads_to_it(backend: Backend) {
+    let firn = super::catalog(backend, 1_500).await;
+    let of = Table::create(&firn, &Form::default()).await;
+    of.append(&[rows(0..10, 0)]).await;
+    let first = of.snapshot_id().await;
+    let before = files_below(&of.folder().await);
+    of.append(&[rows(10..20, 0)]).await;
+    let (kept, second) = (of.rows().await, of.snapshot_id().await);
+    // As if a worker had made this commit, and had died before it could say so.
+    let id = compact(&firn, &of).await;
+    let leased = lease(&firn, "dead").await;
+    let new = files_below(&of.folder().await).into_iter().filter(|path| !before.contains(path));
+    let new = new.map(|path| path.display().to_string()).filter(|path| !path.ends_with(".metadata.json"));
+    let new: Vec<_> = new.collect();
+    assert_eq!(new.len(), 3, "{new:?}");
+    post(&firn, &at_job(&leased, "outputs"), &json!({ "held": held(&leased), "add": new })).await.expect(204);
+    let at_ms = Clock::system().now_ms();
+    of.update(&[point("main", first)]).await;
+    of.update(&[json!({ "action": "remove-snapshots", "snapshot-ids": [second] })]).await;
+    let worker = Worker::start(firn.root(), &[]);
+    assert_eq!(done(&firn, &id).await["attempt"], 2, "{}", worker.log());
+    let past = of.over(&firn.at(&format!("main@{at_ms}")), &of.name);
+    assert_eq!(past.rows().await, kept);
+}
+
 async fn metadata_files_are_deleted_once_nobody_is_led_to_them(backend: Backend) {
     let firn = Timed::start(backend, |_| {}).await;
     let of = Table::create(&firn.client, &Form::default()).await;
@@ -299,7 +325,10 @@ async fn a_table_whose_files_may_not_be_deleted_is_compacted_all_the_same(backen
     assert_eq!((of.rows().await, of.data_files().await.len()), (before, 1));
 }
 
-tests::on_both_databases!(a_snapshot_that_was_replaced_by_mistake_stays_for_its_age);
+tests::on_both_databases!(
+    a_snapshot_that_was_replaced_by_mistake_stays_for_its_age,
+    what_a_dead_worker_had_committed_stays_while_the_catalog_leads_to_it,
+);
 
 // The clock of a PostgreSQL server is nobody's to set.
 tests::on_sqlite!(

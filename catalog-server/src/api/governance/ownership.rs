@@ -1,0 +1,62 @@
+//! Whose folders are whose: what may be written, deleted and read by whoever maintains a table.
+
+use axum::Json;
+use axum::extract::State;
+use openapi::maintenance::{ReadableAnswer, ReadableQuery, ReadableRequest, ScopeName, TableFolders};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::App;
+use crate::api::error::{ApiError, CommonErrors, MutationErrors};
+use crate::api::extract::{AtJob, Change, Params};
+
+use super::maintenance::{lease, require_table};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(folders)).routes(routes!(readable)).routes(routes!(readable_by_job))
+}
+
+/// Which folders are a table's own: it has claimed them, and nothing else of it may be written or deleted by whoever maintains it.
+/// Jobs of the queue are told with their lease.
+#[utoipa::path(get, path = "/governance/v1/maintenance/folders", tag = "Maintenance", operation_id = "getTableFolders",
+    params(ScopeName), responses((status = 200, body = TableFolders), CommonErrors))]
+async fn folders(
+    State(app): State<App>,
+    Params(scope): Params<ScopeName>,
+) -> Result<Json<TableFolders>, ApiError> {
+    let (warehouse, identifier) = require_table(&app, scope).await?;
+    let folders = app.schedule.folders(&warehouse, &identifier).await?;
+    Ok(Json(TableFolders {
+        warehouse: warehouse.location.normal().to_owned(),
+        own: folders.as_slice().iter().map(|folder| folder.normal().to_owned()).collect(),
+    }))
+}
+
+/// Asks whether a file may be read that does not lie in a table's own folders: it may if it is in the warehouse and no other table or
+/// view has claimed the folder it lies in.
+#[utoipa::path(get, path = "/governance/v1/maintenance/readable", tag = "Maintenance", operation_id = "getReadableFolder",
+    params(ReadableQuery), responses((status = 200, body = ReadableAnswer), CommonErrors))]
+async fn readable(
+    State(app): State<App>,
+    Params(query): Params<ReadableQuery>,
+) -> Result<Json<ReadableAnswer>, ApiError> {
+    let ReadableQuery { warehouse, namespace, table, location } = query;
+    let scope = ScopeName { warehouse, namespace: Some(namespace), table: Some(table) };
+    let (warehouse, identifier) = require_table(&app, scope).await?;
+    let folder = app.schedule.readable_by_table(&warehouse, &identifier, &location).await?;
+    Ok(Json(ReadableAnswer { folder }))
+}
+
+/// Asks the same for a job.
+#[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/readable", tag = "Maintenance workers",
+    operation_id = "askReadableFolder", params(("job-id" = String, Path)), request_body = ReadableRequest,
+    responses((status = 200, body = ReadableAnswer), CommonErrors, MutationErrors))]
+async fn readable_by_job(
+    State(app): State<App>,
+    AtJob(job_id): AtJob,
+    change: Change,
+) -> Result<Json<ReadableAnswer>, ApiError> {
+    let ReadableRequest { held, location } = change.json().await?;
+    let folder = app.schedule.readable_by_job(lease(job_id, &held), &location).await?;
+    Ok(Json(ReadableAnswer { folder }))
+}
