@@ -16,6 +16,9 @@ use super::error::CatalogError;
 /// by the database's clock.
 const SETTLED_AFTER_MS: i64 = 60_000;
 
+/// So many warehouses a new one is compared with; each was configured by hand.
+const COMPARED_MAX: u32 = 10_000;
+
 /// A warehouse that a request works on.
 #[derive(Clone, Debug)]
 pub struct Warehouse {
@@ -71,6 +74,7 @@ impl Catalog {
         }
         let location = wanted.location.as_deref().unwrap_or(default_location);
         let location = Location::parse(location).map_err(|error| CatalogError::Invalid(error.to_string()))?;
+        self.check_apart(&wanted.name, &location).await?;
         self.files.add_root(&location);
         self.files.prepare_root(&location).await?;
         let now_ms = self.clock.now_ms();
@@ -89,6 +93,23 @@ impl Catalog {
             Some(row) => self.remember(row, wanted.scan_planning_mode),
             None => Err(CatalogError::Internal(format!("warehouse `{}` was not created", wanted.name))),
         }
+    }
+
+    /// Checks that no other warehouse has the folder of a new one, a folder around it or one in it: the tables of each claim their
+    /// folders apart from those of the others.
+    async fn check_apart(&self, name: &str, location: &Location) -> Result<(), CatalogError> {
+        for row in warehouses::list(&self.db, None, COMPARED_MAX).await? {
+            // Another replica may have made this one meanwhile.
+            let is_other = row.name != name;
+            if is_other && Location::parse(&row.location).is_ok_and(|other| other.overlaps(location)) {
+                return Err(CatalogError::Invalid(format!(
+                    "the folder `{location}` of the new warehouse overlaps with that of warehouse `{}` at `{}`; set \
+                     `warehouse.location` to a folder of its own",
+                    row.name, row.location
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the catalog is as good as new.

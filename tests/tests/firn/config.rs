@@ -236,6 +236,23 @@ fn a_warehouse_cannot_be_moved_by_its_configuration() {
 }
 
 #[test]
+fn no_warehouse_lies_in_another() {
+    process::run(async {
+        let mut firn = Firn::new(Backend::Sqlite).await;
+        let root = firn.warehouse().display().to_string();
+        firn.stop();
+        let named = firn.setup().clone().with("FIRN_WAREHOUSE__NAME", "other");
+        let inside = named.clone().with("FIRN_WAREHOUSE__LOCATION", &format!("file:{root}/a"));
+        // Without a location of its own it would have the same.
+        for setup in [named.clone(), inside] {
+            let Err(said) = Firn::try_start(setup) else { panic!("two warehouses share a folder") };
+            assert!(said.contains("overlaps with that of warehouse `main`"), "{said}");
+        }
+        Firn::start(named.with("FIRN_WAREHOUSE__LOCATION", &format!("{root}2")));
+    });
+}
+
+#[test]
 fn help_teaches_every_setting() {
     let output = clean(process::binary().to_str().unwrap()).args(["serve", "--help"]).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
