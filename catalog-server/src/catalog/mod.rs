@@ -35,6 +35,7 @@ mod plan_task;
 mod purge;
 mod rebase;
 mod reports;
+mod scan_manifests;
 mod scan_parts;
 pub mod scans;
 pub mod tables;

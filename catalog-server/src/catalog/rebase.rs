@@ -15,7 +15,7 @@ use crate::store::ids::TabularId;
 use super::Catalog;
 use super::error::CatalogError;
 use super::locations::Folders;
-use super::scans::TableFiles;
+use super::scan_manifests::TableFiles;
 use super::warehouses::Warehouse;
 
 /// Position delete files of one commit that are looked into: a writer brings one for each partition that it had open.

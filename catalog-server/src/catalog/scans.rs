@@ -9,10 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use table_core::manifest::file::Manifest;
+use futures::TryStreamExt as _;
 use table_core::manifest::list::{ManifestContent, ManifestFile};
-use table_core::metadata::snapshot::Snapshot;
 use table_core::scan::deletes::DeleteIndex;
 use table_core::scan::plan::Page;
 use table_core::scan::request::ScanRequest;
@@ -33,10 +31,10 @@ use crate::work::{Allowance, Share, Turns};
 use super::Catalog;
 use super::context::Context;
 use super::error::CatalogError;
-use super::locations::Folders;
 use super::names::Identifier;
 use super::plan_id;
 use super::plan_task::{PlanTask, ScanText, SealedTask};
+use super::scan_manifests::{AHEAD_BYTES, TableFiles};
 use super::scan_parts::{Part, files_of, split};
 use super::warehouses::Warehouse;
 
@@ -49,14 +47,6 @@ const PREPARED_BYTES: u64 = 64 << 20;
 const ENTRY_BYTES: usize = 256;
 const PREPARED_IDLE: Duration = Duration::from_mins(2);
 
-/// The delete manifests of a scan are held together while they are indexed. Three thousand files of equality deletes take about
-/// 2 MiB, so whoever has more than this has made them to take memory.
-const DELETE_MANIFESTS_BYTES_MAX: usize = 512 << 20;
-
-/// Memory for manifests that are read ahead, by all scans together. A manifest of 8 MiB becomes some 30 MiB. What does not fit is
-/// read again when it is its turn.
-const AHEAD_BYTES: usize = 512 << 20;
-
 /// A client polls again soon enough.
 const POLL_WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -65,8 +55,8 @@ const TASKS_TEXT_BYTES: usize = 32 << 20;
 
 /// What planning needs and keeps.
 pub struct Scans {
-    manifests: Manifests,
-    settings: Planning,
+    pub(super) manifests: Manifests,
+    pub(super) settings: Planning,
     prepared: moka::future::Cache<[u8; 32], Arc<Prepared>>,
     key: tokio::sync::OnceCell<Vec<u8>>,
     /// Turns at work on requests.
@@ -76,7 +66,7 @@ pub struct Scans {
     /// Turns at indexing deletes and at making a page, which take memory and all of a core.
     pages: Semaphore,
     /// Memory for manifests that are read ahead.
-    ahead: Allowance,
+    pub(super) ahead: Allowance,
     /// Submitted plans that this process works on.
     running: Mutex<HashSet<Uuid>>,
     finished: tokio::sync::Notify,
@@ -116,9 +106,6 @@ struct Job {
     /// What is set aside for it as long as it is worked on.
     _memory: Share,
 }
-
-/// A manifest that was read ahead, with its share of the memory for that.
-type Ahead = (Arc<Manifest>, Share);
 
 /// How far a scan is that is to be planned.
 enum Start {
@@ -189,36 +176,7 @@ impl Scans {
     }
 }
 
-/// Whose manifests are read.
-pub(super) struct TableFiles<'a> {
-    pub(super) warehouse: &'a Warehouse,
-    pub(super) owner: TabularId,
-    /// What is known to be the table's own.
-    pub(super) folders: Folders,
-}
-
 impl Catalog {
-    /// A manifest of a table. Clients write their locations: what lies in the folder of another table is not read.
-    pub(super) async fn manifest_in(
-        &self,
-        files: &TableFiles<'_>,
-        location: &str,
-    ) -> Result<Arc<Manifest>, CatalogError> {
-        self.check_file(files.warehouse, Some(files.owner), &files.folders, "manifest", location).await?;
-        Ok(self.scans.manifests.manifest(location).await?)
-    }
-
-    /// The lines of a manifest list of a table; see [`Catalog::manifest_in`].
-    pub(super) async fn list_in(
-        &self,
-        files: &TableFiles<'_>,
-        location: &str,
-    ) -> Result<Arc<Vec<ManifestFile>>, CatalogError> {
-        self.check_file(files.warehouse, Some(files.owner), &files.folders, "manifest list", location)
-            .await?;
-        Ok(self.scans.manifests.list(location).await?)
-    }
-
     /// Plans a scan of a table as it is now.
     pub async fn plan_scan(
         self: &Arc<Self>,
@@ -598,52 +556,6 @@ impl Catalog {
         Ok(Prepared { scan, manifests, deletes })
     }
 
-    /// Delete manifests, decoded, and how much memory they take.
-    async fn decoded(
-        &self,
-        deletes: Vec<ManifestFile>,
-    ) -> Result<(Vec<(Arc<Manifest>, ManifestFile)>, usize), CatalogError> {
-        let mut reading = std::pin::pin!(self.read_ahead(deletes));
-        let (mut decoded, mut bytes) = (Vec::new(), 0_usize);
-        while let Some((ahead, file)) = reading.try_next().await? {
-            let (manifest, _share) = self.manifest_of(ahead, &file).await?;
-            bytes = bytes.saturating_add(manifest.held_bytes());
-            if bytes > DELETE_MANIFESTS_BYTES_MAX {
-                return Err(CatalogError::Invalid(format!(
-                    "the manifests of the table's deletes take more than {} MiB of memory; compact the table",
-                    DELETE_MANIFESTS_BYTES_MAX >> 20
-                )));
-            }
-            decoded.push((manifest, file));
-        }
-        Ok((decoded, bytes))
-    }
-
-    /// Manifests in their order, some of them read ahead, as far as there is memory for it.
-    fn read_ahead(
-        &self,
-        listed: Vec<ManifestFile>,
-    ) -> impl Stream<Item = Result<(Option<Ahead>, ManifestFile), CatalogError>> {
-        let reading = stream::iter(listed).map(move |file| async move {
-            let manifest = self.scans.manifests.manifest(&file.path).await?;
-            let share = self.scans.ahead.try_take(manifest.held_bytes());
-            Ok((share.map(|share| (manifest, share)), file))
-        });
-        reading.buffered(self.scans.settings.parallel_manifests)
-    }
-
-    /// A manifest that is needed now, with its share of the memory for reading ahead.
-    async fn manifest_of(
-        &self,
-        ahead: Option<Ahead>,
-        file: &ManifestFile,
-    ) -> Result<(Arc<Manifest>, Share), CatalogError> {
-        match ahead {
-            Some(ahead) => Ok(ahead),
-            None => Ok((self.scans.manifests.manifest(&file.path).await?, Share::none())),
-        }
-    }
-
     async fn page_turn(&self) -> Result<SemaphorePermit<'_>, CatalogError> {
         self.scans.pages.acquire().await.map_err(|error| CatalogError::Internal(error.to_string()))
     }
@@ -658,25 +570,6 @@ impl Catalog {
             Scan::new(document.parsed(), request)
         });
         Ok(bound.await?)
-    }
-
-    async fn manifests_of(
-        &self,
-        files: &TableFiles<'_>,
-        snapshot: &Snapshot,
-    ) -> Result<Vec<ManifestFile>, CatalogError> {
-        let damaged =
-            |error: table_core::metadata::error::MetadataError| CatalogError::Damaged(error.to_string());
-        if let Some(location) = snapshot.manifest_list().map_err(damaged)? {
-            return Ok(self.list_in(files, &location).await?.to_vec());
-        }
-        // Format version 1 may list the manifests in the snapshot itself. Their partition specs stand in their files.
-        let mut manifests = Vec::new();
-        for path in snapshot.manifests().map_err(damaged)?.unwrap_or_default() {
-            let spec_id = self.manifest_in(files, &path).await?.spec_id().unwrap_or(0);
-            manifests.push(ManifestFile::embedded(path, spec_id, snapshot.id()));
-        }
-        Ok(manifests)
     }
 
     /// Plans the files of a part when it is its turn, reading ahead a few manifests and holding no more. What did not fit

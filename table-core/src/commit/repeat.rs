@@ -2,7 +2,7 @@
 //! or the server with the answer.
 //!
 //! To refuse them is not safe. Clients that are told of a conflict delete the files of their commit, which the table names by
-//! then (DuckDB sends a request again by itself, and does so).
+//! then (`DuckDB` sends a request again by itself, and does so).
 
 use std::collections::BTreeMap;
 
