@@ -1,6 +1,7 @@
 //! Answers to what is refused before any handler sees it, by whoever accepts connections or takes requests apart.
 
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use super::measure;
@@ -23,17 +24,20 @@ pub enum Refusal {
     HeadTooLarge,
     /// As many connections are open as may be.
     Connections,
+    /// As many requests are under way on the connections of HTTP/2 as may be.
+    Requests,
     /// The process has no file descriptor left.
     Descriptors,
 }
 
 impl Refusal {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::NotHttp,
         Self::HeadTimeout,
         Self::TargetTooLong,
         Self::HeadTooLarge,
         Self::Connections,
+        Self::Requests,
         Self::Descriptors,
     ];
 
@@ -52,10 +56,15 @@ impl Refusal {
         self.error().body()
     }
 
+    /// The answer, for a library that writes it.
+    pub fn response(self) -> Response {
+        self.error().into_response()
+    }
+
     /// The answer to a request that was taken apart, but is refused for the same reason.
     pub(super) fn error(self) -> ApiError {
         let kind = match self {
-            Self::Connections | Self::Descriptors => "ServiceUnavailableException",
+            Self::Connections | Self::Requests | Self::Descriptors => "ServiceUnavailableException",
             _ => "BadRequestException",
         };
         ApiError::new(self.status(), kind, self.message())
@@ -67,7 +76,7 @@ impl Refusal {
             Self::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Connections | Self::Descriptors => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Connections | Self::Requests | Self::Descriptors => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -86,6 +95,9 @@ impl Refusal {
             Self::Connections => {
                 "the server has as many connections as it may have; try again in a moment, or raise \
                  `limits.connections`"
+            }
+            Self::Requests => {
+                "the server works on as many requests over HTTP/2 as it may; try again in a moment, or use HTTP/1.1"
             }
             Self::Descriptors => {
                 "the server has no file descriptor left for this connection; try again in a moment, or raise the \

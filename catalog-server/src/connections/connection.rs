@@ -15,6 +15,7 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::refusal::{Refusal, count_refused};
@@ -45,6 +46,8 @@ pub(super) struct Connection {
     pub(super) router: Router,
     pub(super) deadlines: Deadlines,
     pub(super) stop: CancellationToken,
+    /// Places for requests that are not the only ones of their connection.
+    pub(super) further: Arc<Semaphore>,
     pub(super) _place: Counted,
 }
 
@@ -53,6 +56,7 @@ pub(super) struct Connection {
 struct Watched {
     inner: TowerToHyperService<Router>,
     pulse: Arc<Pulse>,
+    further: Arc<Semaphore>,
 }
 
 enum Protocol {
@@ -66,9 +70,14 @@ impl Service<Request<Incoming>> for Watched {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (pulse, answer) = (Arc::clone(&self.pulse), self.inner.call(request));
+        let place = self.pulse.is_running().then(|| Arc::clone(&self.further).try_acquire_owned());
+        let Ok(place) = place.transpose() else {
+            count_refused(Refusal::Requests);
+            return Box::pin(std::future::ready(Ok(Refusal::Requests.response())));
+        };
+        let (running, answer) = (self.pulse.begin(), self.inner.call(request));
         Box::pin(async move {
-            let _running = pulse.begin();
+            let _until_answered = (running, place);
             answer.await
         })
     }
@@ -92,8 +101,11 @@ impl Connection {
     fn watched(&self, stream: TcpStream, is_http1: bool) -> (Arc<Pulse>, TokioIo<Wire>, Watched) {
         let pulse = Arc::new(Pulse::default());
         let wire = Wire::new(stream, Arc::clone(&pulse), is_http1);
-        let service =
-            Watched { inner: TowerToHyperService::new(self.router.clone()), pulse: Arc::clone(&pulse) };
+        let service = Watched {
+            inner: TowerToHyperService::new(self.router.clone()),
+            pulse: Arc::clone(&pulse),
+            further: Arc::clone(&self.further),
+        };
         (pulse, TokioIo::new(wire), service)
     }
 

@@ -30,7 +30,10 @@ use pulse::Deadlines;
 /// Part of the process' descriptors that connections may take; the database, the files of tables and the reserve need
 /// the rest.
 const DESCRIPTORS_DIVISOR: u64 = 2;
-/// How many refused connections wait at once until their client has read why.
+/// Requests that are under way at once beside the first one of each connection: over HTTP/2, few connections could carry as many
+/// as take all memory.
+const FURTHER_REQUESTS_MAX: usize = 1_024;
+/// How many refused connections wait at once until their client has read why; further ones are closed as soon as they are told.
 const REFUSED_MAX: usize = 64;
 /// How long a refused client may take to read why.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
@@ -45,6 +48,8 @@ pub struct Acceptor {
     drain: Duration,
     places: Arc<Semaphore>,
     refused: Arc<Semaphore>,
+    /// Places for requests that are not the only ones of their connection.
+    further: Arc<Semaphore>,
     connections: TaskTracker,
     /// A descriptor that is given up to accept, and refuse, a connection when there is no other one.
     reserve: Option<File>,
@@ -61,6 +66,7 @@ impl Acceptor {
             drain: Duration::from_millis(limits.drain_ms),
             places: Arc::new(Semaphore::new(places)),
             refused: Arc::new(Semaphore::new(REFUSED_MAX)),
+            further: Arc::new(Semaphore::new(FURTHER_REQUESTS_MAX)),
             connections: TaskTracker::new(),
             reserve: reserve(),
         }
@@ -101,6 +107,7 @@ impl Acceptor {
             router: self.router.clone(),
             deadlines: self.deadlines,
             stop: stop.clone(),
+            further: Arc::clone(&self.further),
             _place: Counted::new(place),
         };
         self.connections.spawn(connection.serve(stream));
@@ -110,13 +117,13 @@ impl Acceptor {
     fn refuse(&self, stream: TcpStream) {
         count_refused_connection(Refusal::Connections);
         tracing::debug!("a connection was refused: `limits.connections` are open");
-        // Beyond these, a refused client sees its connection closed and nothing else.
-        if let Ok(permit) = Arc::clone(&self.refused).try_acquire_owned() {
-            self.connections.spawn(async move {
-                refusal::answer(stream, Refusal::Connections, REFUSAL_PATIENCE).await;
-                drop(permit);
-            });
-        }
+        let Ok(permit) = Arc::clone(&self.refused).try_acquire_owned() else {
+            return refusal::answer_at_once(stream, Refusal::Connections);
+        };
+        self.connections.spawn(async move {
+            refusal::answer(stream, Refusal::Connections, REFUSAL_PATIENCE).await;
+            drop(permit);
+        });
     }
 
     /// Without a descriptor nothing can be accepted, and the listener reports the same connection for ever. So one is

@@ -1,5 +1,6 @@
 //! What a connection is doing, as far as its deadlines depend on it: bytes that moved, and requests being worked on.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ pub(super) struct Pulse {
 }
 
 /// A request being worked on, until it is dropped.
-pub(super) struct Running<'a>(&'a Pulse);
+pub(super) struct Running(Arc<Pulse>);
 
 /// How long, in looks, each kind of silence has lasted.
 #[derive(Default)]
@@ -74,16 +75,21 @@ impl Deadlines {
 
 impl Pulse {
     /// Notes that the head of a request is complete.
-    pub(super) fn begin(&self) -> Running<'_> {
+    pub(super) fn begin(self: &Arc<Self>) -> Running {
         self.running.fetch_add(1, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.is_head_begun.store(false, Ordering::Relaxed);
-        Running(self)
+        Running(Arc::clone(self))
+    }
+
+    /// Whether a request is being worked on.
+    pub(super) fn is_running(&self) -> bool {
+        self.running.load(Ordering::Relaxed) > 0
     }
 
     /// Notes that bytes arrived. Between requests they begin the next one.
     pub(super) fn read(&self, bytes: usize) {
-        if bytes > 0 && self.running.load(Ordering::Relaxed) == 0 {
+        if bytes > 0 && !self.is_running() {
             self.is_head_begun.store(true, Ordering::Relaxed);
         }
     }
@@ -121,7 +127,7 @@ impl Pulse {
     ) -> Option<Overdue> {
         let requests = self.requests.load(Ordering::Relaxed);
         let written = self.written.load(Ordering::Relaxed);
-        let is_running = self.running.load(Ordering::Relaxed) > 0;
+        let is_running = self.is_running();
         let has_moved = written - silence.written >= PROGRESS_BYTES_MIN;
         let is_new = requests != silence.requests;
         (silence.requests, silence.written) = (requests, written);
@@ -148,7 +154,7 @@ impl Pulse {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for Running {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);
     }
@@ -165,8 +171,8 @@ mod tests {
     };
 
     /// After how many looks of 10 ms a pulse is overdue, if `act` is done before each.
-    fn check(act: impl Fn(&Pulse, u32), counts_heads: bool) -> (u32, Option<Overdue>) {
-        let (pulse, mut silence) = (Pulse::default(), Silence::default());
+    fn check(act: impl Fn(&Arc<Pulse>, u32), counts_heads: bool) -> (u32, Option<Overdue>) {
+        let (pulse, mut silence) = (Arc::new(Pulse::default()), Silence::default());
         for look in 1..=40 {
             act(&pulse, look);
             let overdue = pulse.judge(&mut silence, Duration::from_millis(10), DEADLINES, counts_heads);
@@ -182,13 +188,13 @@ mod tests {
         assert_eq!(check(|_, _| {}, true), (4, Some(Overdue::Head)));
         assert_eq!(check(|pulse, _| pulse.read(1), true), (4, Some(Overdue::Head)));
         assert_eq!(check(|pulse, _| pulse.read(1), false), (4, Some(Overdue::Head)));
-        let one = |pulse: &Pulse, look| {
+        let one = |pulse: &Arc<Pulse>, look| {
             if look == 1 {
                 drop(pulse.begin());
             }
         };
         assert_eq!(check(one, true), (9, Some(Overdue::Idle)));
-        let begun = |pulse: &Pulse, look| {
+        let begun = |pulse: &Arc<Pulse>, look| {
             one(pulse, look);
             pulse.read(usize::from(look == 3));
         };
@@ -199,13 +205,13 @@ mod tests {
     #[test]
     fn requests_under_way_and_answers_under_way_are_no_silence() {
         assert_eq!(check(|pulse, _| drop(pulse.begin()), true), (0, None));
-        let long = |pulse: &Pulse, look| {
+        let long = |pulse: &Arc<Pulse>, look| {
             if look == 1 {
                 std::mem::forget(pulse.begin());
             }
         };
         assert_eq!(check(long, true), (0, None));
-        let slow = |pulse: &Pulse, look| {
+        let slow = |pulse: &Arc<Pulse>, look| {
             if look == 1 {
                 drop(pulse.begin());
             }
@@ -217,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_client_that_reads_next_to_nothing_does_not_read() {
-        let trickle = |pulse: &Pulse, look| {
+        let trickle = |pulse: &Arc<Pulse>, look| {
             if look == 1 {
                 std::mem::forget(pulse.begin());
             }

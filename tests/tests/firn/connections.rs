@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::fixture::{self, commit, set_property, table_path};
+use tests::http::try_send;
 use tests::process::{self, Backend, Firn, Setup};
 
 /// What a client of HTTP/2 says first, with empty settings.
@@ -84,10 +85,33 @@ async fn check_reset(stream: &TcpStream) {
     panic!("a client that reads nothing keeps its connection");
 }
 
+/// Waits until a series has a value.
+async fn wait_for(firn: &Firn, series: &str, expected: f64) {
+    for _ in 0..3_000 {
+        if value(&metrics(firn).await, series).is_some_and(|value| (value - expected).abs() < 0.5) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{series} is not {expected}: {}", metrics(firn).await);
+}
+
+/// What has arrived on a connection that stays open.
+fn answers_so_far(mut stream: &TcpStream) -> String {
+    stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let mut answer = Vec::new();
+    // It ends with the time.
+    drop(stream.read_to_end(&mut answer));
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
 /// Waits until no more than `count` connections are open, of which the question itself is one.
 async fn wait_for_connections(firn: &Firn, count: f64) {
+    let url = format!("{}/metrics", firn.root());
     for _ in 0..3_000 {
-        if value(&metrics(firn).await, "firn_connections").unwrap() <= count {
+        // The question may be refused, while there are as many as may be.
+        let reply = try_send("GET", &url, None, &[]).await.ok().filter(|reply| reply.status == 200);
+        if reply.is_some_and(|reply| value(&reply.text(), "firn_connections").unwrap() <= count) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -163,22 +187,42 @@ fn beyond_the_limit_a_connection_is_told_503_and_those_before_go_on() {
         let mut open: Vec<_> = (0..20).map(|_| sent(&firn, request)).collect();
         open.iter_mut().for_each(check_alive);
         for bytes in [&b""[..], request, PREFACE] {
-            // A connection that is closed before its bytes were read may lose the answer on its way; another one is told.
-            let answer = (0..10).map(|_| rest(&mut sent(&firn, bytes))).find(|answer| !answer.is_empty());
-            check_refusal(&answer.unwrap_or_default(), 503, "limits.connections");
+            check_refusal(&rest(&mut sent(&firn, bytes)), 503, "limits.connections");
         }
-        // Many at once: some only see their connection closed.
+        // Many at once, which stay open, so that there is nobody left to wait for those who come then.
         let mut many: Vec<_> = (0..200).map(|_| connect(&firn)).collect();
         for stream in &mut many {
-            let answer = rest(stream);
-            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 503 "), "{answer}");
+            check_refusal(&rest(stream), 503, "limits.connections");
         }
+        for bytes in [&b""[..], request, PREFACE] {
+            check_refusal(&rest(&mut sent(&firn, bytes)), 503, "limits.connections");
+        }
+        drop(many);
         open[0].write_all(request).unwrap();
         check_alive(&mut open[0]);
         open.truncate(1);
         wait_for_connections(&firn, 20.0).await;
         let metrics = metrics(&firn).await;
-        assert!(value(&metrics, r#"firn_connections_refused_total{reason="limit"}"#).unwrap() >= 203.0);
+        assert!(value(&metrics, r#"firn_connections_refused_total{reason="limit"}"#).unwrap() >= 206.0);
+    });
+}
+
+#[test]
+fn whoever_is_refused_in_the_middle_of_a_body_reads_why() {
+    process::run(async {
+        for (setting, status, told) in
+            [("BODIES_BYTES", 503, "limits.bodies-bytes"), ("BODY_BYTES", 413, "limits.body-bytes")]
+        {
+            let firn = server(&[(setting, "1048576")]).await;
+            // Most clients send all of a body before they read anything.
+            let body = vec![b' '; 20 << 20];
+            let head =
+                "POST /v1/main/namespaces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+            let head = format!("{head}Content-Length: {}\r\n\r\n", body.len());
+            let mut stream = connect(&firn);
+            stream.write_all(&[head.as_bytes(), &body].concat()).unwrap();
+            check_refusal(&rest(&mut stream), status, told);
+        }
     });
 }
 
@@ -263,35 +307,64 @@ fn what_never_becomes_a_request_is_refused_in_the_protocols_form_and_counted() {
     });
 }
 
+/// A frame of HTTP/2: its length, type, flags, stream, payload.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// A header field as it is, RFC 7541, section 6.2.2, with the name of the static table's entry or a new one.
+fn field(name: Result<u8, &str>, value: &str) -> Vec<u8> {
+    fn text(text: &str) -> Vec<u8> {
+        let mut encoded = Vec::new();
+        if text.len() < 127 {
+            encoded.push(u8::try_from(text.len()).unwrap());
+        } else {
+            encoded.push(127);
+            let mut rest = text.len() - 127;
+            while rest >= 128 {
+                encoded.push(u8::try_from(rest % 128).unwrap() | 128);
+                rest /= 128;
+            }
+            encoded.push(u8::try_from(rest).unwrap());
+        }
+        [encoded, text.as_bytes().to_vec()].concat()
+    }
+    match name {
+        Ok(index) => [vec![index], text(value)].concat(),
+        Err(name) => [vec![0], text(name), text(value)].concat(),
+    }
+}
+
+#[test]
+fn requests_over_http_2_are_limited_for_all_connections_together() {
+    process::run(async {
+        let firn = server(&[]).await;
+        // A request whose body is still to come, a hundred times over each connection.
+        let mut block = vec![0x83, 0x86];
+        block.extend(field(Ok(4), "/v1/main/namespaces"));
+        block.extend(field(Ok(1), "localhost"));
+        block.extend(field(Err("content-type"), "application/json"));
+        let requests = (0..100).flat_map(|number| frame(1, 4, 2 * number + 1, &block));
+        let bytes: Vec<u8> = PREFACE.iter().copied().chain(requests).collect();
+        let open: Vec<_> = (0..12).map(|_| sent(&firn, &bytes)).collect();
+        // The first of each connection, and 1,024 more, are worked on; whoever sends one at a time is answered beside them.
+        let refused = r#"firn_http_requests_total{method="OTHER",route="unmatched",status="503"}"#;
+        wait_for(&firn, refused, 12.0 * 100.0 - 12.0 - 1_024.0).await;
+        firn.get("namespaces").await.expect(200);
+        let told = open.iter().map(|stream| answers_so_far(stream).matches(r#""code":503"#).count());
+        assert_eq!(told.sum::<usize>(), 164);
+        drop(open);
+        // The question itself is left.
+        wait_for(&firn, "firn_http_requests_in_flight", 1.0).await;
+        let again = sent(&firn, &bytes);
+        wait_for(&firn, "firn_http_requests_in_flight", 101.0).await;
+        assert_eq!(answers_so_far(&again).matches("503").count(), 0);
+    });
+}
+
 #[test]
 fn oversized_headers_over_http_2_have_a_body_too() {
-    /// A frame: its length, type, flags, stream, payload.
-    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
-    }
-    /// A header field as it is, RFC 7541, section 6.2.2, with the name of the static table's entry or a new one.
-    fn field(name: Result<u8, &str>, value: &str) -> Vec<u8> {
-        fn text(text: &str) -> Vec<u8> {
-            let mut encoded = Vec::new();
-            if text.len() < 127 {
-                encoded.push(u8::try_from(text.len()).unwrap());
-            } else {
-                encoded.push(127);
-                let mut rest = text.len() - 127;
-                while rest >= 128 {
-                    encoded.push(u8::try_from(rest % 128).unwrap() | 128);
-                    rest /= 128;
-                }
-                encoded.push(u8::try_from(rest).unwrap());
-            }
-            [encoded, text.as_bytes().to_vec()].concat()
-        }
-        match name {
-            Ok(index) => [vec![index], text(value)].concat(),
-            Err(name) => [vec![0], text(name), text(value)].concat(),
-        }
-    }
     process::run(async {
         let firn = server(&[]).await;
         for (length, expected) in [(10, r#""overrides""#), (100_000, r#""code":431"#)] {
@@ -304,9 +377,9 @@ fn oversized_headers_over_http_2_have_a_body_too() {
             for (number, piece) in pieces.iter().enumerate() {
                 let is_last = u8::from(number + 1 == pieces.len()) * 4;
                 bytes.extend(if number == 0 {
-                    frame(1, is_last | 1, piece)
+                    frame(1, is_last | 1, 1, piece)
                 } else {
-                    frame(9, is_last, piece)
+                    frame(9, is_last, 1, piece)
                 });
             }
             let mut stream = sent(&firn, &bytes);
