@@ -14,8 +14,6 @@ use crate::catalog::error::CatalogError;
 /// Longest message of an error, in bytes. Messages name what clients sent, which may be of any length; they are sent
 /// back, recorded under idempotency keys, and logged.
 const MESSAGE_BYTES_MAX: usize = 4_096;
-/// Longest message of an error in the log, in bytes: with its causes.
-const LOGGED_BYTES_MAX: usize = 8_192;
 
 /// An error on its way to the client.
 #[derive(Debug)]
@@ -183,7 +181,7 @@ impl From<CatalogError> for ApiError {
             }
         };
         if status.is_server_error() {
-            tracing::error!(error = %shorten(&with_causes(&error), LOGGED_BYTES_MAX), "request failed");
+            tracing::error!(error = error.for_log(), "request failed");
         }
         let message = match (status, &error) {
             _ if error.is_file_system_silent() => {
@@ -214,18 +212,6 @@ fn is_exhausted(error: &CatalogError) -> bool {
         cause = error.source();
     }
     false
-}
-
-/// What went wrong and why, for the log: clients are not told of the database's inner life.
-fn with_causes(error: &CatalogError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 impl IntoResponse for ApiError {

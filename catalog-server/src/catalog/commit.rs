@@ -90,7 +90,7 @@ impl Catalog {
         let size_bytes = new.size_bytes;
         let (_, metadata) = self.new_metadata(warehouse, identifier, new).await?;
         let folders = Folders::by_table(warehouse, &metadata)?;
-        if let Err(error) = self.check_free(warehouse, &folders).await {
+        if let Err(error) = self.check_free(warehouse, None, &folders).await {
             return Err(self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await);
         }
         self.own_files(&folders).create_table_folders(metadata.location()).await?;

@@ -25,7 +25,7 @@ use super::locations::{self, Folders};
 use super::names::Identifier;
 use super::objects::name_taken;
 use super::warehouses::Warehouse;
-use super::{Catalog, namespaces};
+use super::{Catalog, former, namespaces};
 
 /// The table property by which a table asks to be planned here or there.
 const MODE: &str = ScanPlanningMode::TABLE_PROPERTY;
@@ -47,7 +47,7 @@ pub(super) struct Next {
     pub(super) document: Arc<Document<TableMetadata>>,
     pub(super) metadata: Arc<TableMetadata>,
     /// What goes out of use with it, as the history keeps it.
-    pub(super) superseded: String,
+    pub(super) superseded: Option<String>,
     /// What the table owns, and whether that has to be claimed.
     pub(super) folders: Folders,
     pub(super) claims: bool,
@@ -89,7 +89,7 @@ impl Catalog {
         let applied = self.turns.run(document.json().len() + commit.size_bytes, move || {
             let applied = commit::apply(&worked_on, &base_location, &updates.updates, now_ms)?;
             let json = if applied.changed { applied.metadata.to_bytes() } else { Vec::new() };
-            let superseded = Superseded::between(&worked_on, &applied.metadata).to_json();
+            let superseded = former::kept(&Superseded::between(&worked_on, &applied.metadata));
             Ok::<_, CatalogError>((applied, json, superseded))
         });
         let (applied, json, superseded) = applied.await?;
@@ -101,6 +101,9 @@ impl Catalog {
             check_planning_mode(&metadata)?;
         }
         let (folders, claims) = folders_after(warehouse, &base, &metadata)?;
+        if claims {
+            self.check_free(warehouse, Some(found.tabular_id), &folders).await?;
+        }
         self.check_new_snapshots(warehouse, Some(found.tabular_id), &folders, &commit.updates).await?;
         let location = file_name::next_location(
             &found.metadata_location,
@@ -187,7 +190,7 @@ impl Catalog {
     ) -> Result<Next, CatalogError> {
         check_planning_mode(&metadata)?;
         let folders = Folders::by_table(warehouse, &metadata)?;
-        self.check_free(warehouse, &folders).await?;
+        self.check_free(warehouse, None, &folders).await?;
         if let Some(updates) = updates {
             self.check_new_snapshots(warehouse, None, &folders, updates).await?;
         }
@@ -198,7 +201,8 @@ impl Catalog {
             .turns
             .run(size_bytes, move || Document::made(&location, &made.to_bytes(), made.clone()))
             .await;
-        let superseded = Superseded::by_creation(&metadata, self.clock.now_ms()).to_json();
+        // Of any length: it is recorded once for a table.
+        let superseded = Some(Superseded::by_creation(&metadata, self.clock.now_ms()).to_json());
         Ok(Next { identifier: identifier.clone(), document, metadata, superseded, folders, claims: true })
     }
 

@@ -10,6 +10,9 @@ use crate::store::tabulars::TabularKind;
 
 use super::names::{Identifier, Namespace};
 
+/// Longest error in the log, in bytes: with its causes, and without the ellipsis.
+const LOGGED_BYTES_MAX: usize = 8_192;
+
 /// What a caller is told; the API gives each its status and its Iceberg error type.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
@@ -130,6 +133,23 @@ impl CatalogError {
             DocumentError::File(file) => is_of_request(file),
         };
         if is_callers { Self::Invalid(error.to_string()) } else { error.into() }
+    }
+
+    /// What went wrong and why, for the log, as long as that may be: clients are not told of the database's inner life, and
+    /// messages quote what clients sent and what stands in their files.
+    pub fn for_log(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        if text.len() > LOGGED_BYTES_MAX {
+            text.truncate(text.floor_char_boundary(LOGGED_BYTES_MAX));
+            text.push('…');
+        }
+        text
     }
 
     /// Whether a file system does not answer, but may do so later.

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use table_core::location::file_key;
 use table_core::metadata::file_name::is_metadata_file;
 use table_core::metadata::properties;
+use table_core::snapshot::superseded::Superseded;
 
 use crate::store::error::StoreError;
 use crate::store::history;
@@ -19,6 +20,16 @@ const MINUTE_MS: i64 = 60_000;
 /// Files that grew too old between two commits and are deleted with the later one; of a table that is committed to again and again
 /// it is one each time.
 const OUTDATED_MAX: u32 = 1_000;
+
+/// Longest text that the history keeps with one document, in bytes: branches and tags of three thousand snapshots that go with one
+/// commit. As many of these texts as a page has documents are read at a time, and all of them are kept for ever.
+const SUPERSEDED_BYTES_MAX: usize = 64 << 10;
+
+/// What the history keeps of what goes out of use with a document. If that is very much, nothing: it counts as having gone out of
+/// use at that time, together with all that went before.
+pub(super) fn kept(superseded: &Superseded) -> Option<String> {
+    Some(superseded.to_json()).filter(|text| text.len() <= SUPERSEDED_BYTES_MAX)
+}
 
 impl Catalog {
     /// How far back the catalog can be read as it was, in milliseconds.

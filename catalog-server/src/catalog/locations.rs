@@ -117,15 +117,17 @@ impl Catalog {
         }
     }
 
-    /// Checks, before anything is written there, that nobody holds the folders: a purge would delete it again.
+    /// Checks, before anything is written there, that nobody but the owner, if there is one yet, holds the folders: they are
+    /// others', and a purge would delete it again.
     pub(super) async fn check_free(
         &self,
         warehouse: &Warehouse,
+        owner: Option<TabularId>,
         folders: &Folders,
     ) -> Result<(), CatalogError> {
+        let owner = owner.map_or(Uuid::nil(), |owner| owner.0);
         for folder in &folders.0 {
-            let holder =
-                locations::find_holder(&self.db, warehouse.id, &folder.prefix(), Uuid::nil()).await?;
+            let holder = locations::find_holder(&self.db, warehouse.id, &folder.prefix(), owner).await?;
             if holder.is_some() {
                 return Err(overlap(folder.as_str()));
             }

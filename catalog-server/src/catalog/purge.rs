@@ -112,7 +112,12 @@ impl Catalog {
             }
             Err(error) => {
                 let wait_ms = RETRY_MS << task.attempts.clamp(0, 12);
-                tracing::warn!(task.id = %task.task_id, %error, retry_ms = wait_ms, "cannot purge a table's files yet");
+                tracing::warn!(
+                    task.id = %task.task_id,
+                    error = error.for_log(),
+                    retry_ms = wait_ms,
+                    "cannot purge a table's files yet"
+                );
                 cleanup::fail(&mut tx, lease, now_ms + wait_ms, &error.to_string()).await?;
             }
         }

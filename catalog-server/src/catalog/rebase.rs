@@ -38,7 +38,7 @@ impl Catalog {
         match self.try_rebase(warehouse, owner, base, commit).await {
             Ok(rebased) => rebased,
             Err(error) => {
-                tracing::warn!(%error, "an append cannot be put on top of others");
+                tracing::warn!(error = error.for_log(), "an append cannot be put on top of others");
                 None
             }
         }

@@ -313,8 +313,10 @@ impl Catalog {
 
     /// Works out a submitted plan whose replica has gone.
     async fn plan_again(&self, warehouse: &Warehouse, plan: Plan) -> Result<Vec<u8>, CatalogError> {
-        let request = plans::find_request(&self.db, plan.plan_id).await?;
-        let request = request.ok_or_else(|| CatalogError::NoSuchPlanId(plan.plan_id.to_string()))?;
+        let Some(request) = plans::find_request(&self.db, plan.plan_id).await? else {
+            // It was completed or cancelled meanwhile, so that no answer is kept of it.
+            return Ok(Vec::new());
+        };
         let location = plan.metadata_location;
         let scan = self
             .scans
@@ -419,7 +421,7 @@ impl Catalog {
                 Ok(Err(error)) | Err(error) => Err(error),
             };
             if let Err(error) = &kept {
-                tracing::info!(plan.id = %plan_id, %error, "a submitted plan could not be made");
+                tracing::info!(plan.id = %plan_id, error = error.for_log(), "a submitted plan could not be made");
             }
             catalog.scans.end(plan_id);
             kept

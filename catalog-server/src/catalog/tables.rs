@@ -19,7 +19,7 @@ use super::locations::Folders;
 use super::names::Identifier;
 use super::objects::{change, missing, name_taken};
 use super::warehouses::Warehouse;
-use super::{Catalog, write};
+use super::{Catalog, former, write};
 
 /// What loading a table gives.
 #[derive(Clone, Debug)]
@@ -207,7 +207,7 @@ impl Catalog {
     /// why.
     async fn superseded_by(&self, former: &str, metadata: &TableMetadata) -> Option<String> {
         let former = self.documents.table(former).await.ok()?;
-        Some(Superseded::between(former.parsed(), metadata).to_json())
+        former::kept(&Superseded::between(former.parsed(), metadata))
     }
 
     /// Reads a metadata file that somebody else wrote.

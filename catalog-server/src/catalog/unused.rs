@@ -1,11 +1,12 @@
 //! Metadata files that nobody points to: a server that dies between writing one and moving the table's pointer leaves it behind.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use table_core::location::file_key;
-use table_core::metadata::file_name;
+use table_core::metadata::{file_name, properties};
 use uuid::Uuid;
 
+use crate::store::ids::TabularId;
 use crate::store::tabulars::TabularKind;
 use crate::store::{audit, history};
 
@@ -20,50 +21,115 @@ const AGE_MIN_MS: i64 = 24 * 60 * 60 * 1_000;
 const LISTED_MAX: usize = 20_000;
 /// Files that are deleted at a time; the next expiry goes on.
 const DELETED_MAX: usize = 1_000;
+/// Metadata files of the past that are read at a time.
+const PAGE_FILES: u32 = 5_000;
+
+/// Files that may be unused, each under its [`file_key`].
+type Candidates = HashMap<String, Candidate>;
+
+struct Candidate {
+    location: String,
+    modified_ms: i64,
+}
 
 impl Catalog {
     /// Deletes metadata files in a table's own folder that this catalog wrote and nothing names: neither the table, nor its
-    /// metadata log, nor the catalog's history. Returns how many.
+    /// metadata log, nor the catalog's history, except where the table wants to be rid of them
+    /// (`write.metadata.delete-after-commit.enabled`) and nobody was led to them for as long as that is promised. Returns how many.
     ///
-    /// Only of tables that were created here: what lies beside the metadata of others may be another catalog's.
+    /// What is in no history may be another catalog's if the table was not created here. If it is older than the table, it is that
+    /// of a table which lay there before, and to which readers of the past may be led.
     pub async fn remove_unused_metadata(
         &self,
         warehouse: &Warehouse,
         identifier: &Identifier,
     ) -> Result<usize, CatalogError> {
         let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
-        if audit::find_first_action(&self.db, found.tabular_id.0).await?.as_deref() != Some("create-table") {
-            return Ok(0);
-        }
-        // No commit of this process is half-way.
-        let _turns = self.locks.take(vec![found.tabular_id.0]).await;
-        let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
         let metadata = self.documents.table(&found.metadata_location).await?.parsed().clone();
-        if metadata.property("gc.enabled") == Some("false") {
+        if !properties::allows_deletion(metadata.properties()) {
             return Ok(0);
         }
-        let mut named: HashSet<String> =
-            metadata.metadata_log().iter().map(|entry| file_key(&entry.metadata_file)).collect();
-        named.insert(file_key(&found.metadata_location));
         let folder = file_name::folder(metadata.location(), metadata.properties());
         let files = self.own_files(&self.claimed_folders(found.tabular_id.0).await?);
         let oldest_ms = self.clock.now_ms() - AGE_MIN_MS;
+        let listed = files.list(&folder, LISTED_MAX).await?.into_iter();
+        let old = listed.filter(|file| file.modified_ms <= oldest_ms && is_written_here(&file.name));
+        let old = old.map(|file| {
+            let location = format!("{folder}/{}", file.name);
+            (file_key(&location), Candidate { location, modified_ms: file.modified_ms })
+        });
+        let old: Candidates = old.collect();
+        if old.is_empty() {
+            return Ok(0);
+        }
+        // No commit of this process is half-way, and nobody points the table to a former file meanwhile.
+        let _turns = self.locks.take(vec![found.tabular_id.0]).await;
+        let unused = self.unused_of(warehouse, identifier, found.tabular_id, old).await?;
         let mut deleted = 0;
-        for listed in files.list(&folder, LISTED_MAX).await? {
-            let location = format!("{folder}/{}", listed.name);
-            if deleted == DELETED_MAX
-                || listed.modified_ms > oldest_ms
-                || !is_written_here(&listed.name)
-                || named.contains(&file_key(&location))
-                || history::was_pointer(&self.db, found.tabular_id, &location).await?
-            {
-                continue;
-            }
-            files.delete(&location).await?;
+        for Candidate { location, .. } in unused.values().take(DELETED_MAX) {
+            files.delete(location).await?;
             tracing::info!(location, "deleted a metadata file that nothing names");
             deleted += 1;
         }
         Ok(deleted)
+    }
+
+    /// Those of some old files of a table that may be deleted.
+    async fn unused_of(
+        &self,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        table: TabularId,
+        mut candidates: Candidates,
+    ) -> Result<Candidates, CatalogError> {
+        let found = self.find_object(warehouse, identifier).await?;
+        let Some(found) = found.filter(|found| found.tabular_id == table) else {
+            return Ok(Candidates::new());
+        };
+        let metadata = self.documents.table(&found.metadata_location).await?.parsed().clone();
+        candidates.remove(&file_key(&found.metadata_location));
+        for entry in metadata.metadata_log() {
+            candidates.remove(&file_key(&entry.metadata_file));
+        }
+        let promised_ms = self.db.now_ms(self.clock.now_ms()).await? - self.time_travel_ms();
+        let is_outdated = |until_ms| {
+            until_ms < promised_ms
+                && properties::switch(metadata.properties(), properties::DELETE_AFTER_COMMIT)
+        };
+        let outdated = self.sort_by_history(table, &mut candidates, is_outdated).await?;
+        let first_action = audit::find_first_action(&self.db, table.0).await?;
+        let (is_ours, created_ms) =
+            (first_action.as_deref() == Some("create-table"), self.db.clock_ms(found.created_ms));
+        candidates.retain(|key, file| outdated.contains(key) || (is_ours && file.modified_ms >= created_ms));
+        Ok(candidates)
+    }
+
+    /// Takes those out of `candidates` that the catalog's history leads to; gives those that it led to until an instant that
+    /// `is_outdated`.
+    async fn sort_by_history(
+        &self,
+        table: TabularId,
+        candidates: &mut Candidates,
+        is_outdated: impl Fn(i64) -> bool,
+    ) -> Result<HashSet<String>, CatalogError> {
+        let (mut outdated, mut before) = (HashSet::new(), i64::MAX);
+        loop {
+            let page = history::list_files(&self.db, table, before, PAGE_FILES).await?;
+            let Some((last, ..)) = page.last() else { return Ok(outdated) };
+            before = *last;
+            // Newest first: the last time that a file was the table's decides.
+            for (_, location, until_ms) in page {
+                let file = file_key(&location);
+                if !candidates.contains_key(&file) {
+                    continue;
+                }
+                if is_outdated(until_ms) {
+                    outdated.insert(file);
+                } else {
+                    candidates.remove(&file);
+                }
+            }
+        }
     }
 }
 

@@ -81,6 +81,9 @@ impl Catalog {
         });
         let metadata = metadata.await?;
         let folders = Folders::by_view(warehouse, &metadata)?;
+        if let Err(error) = self.check_free(warehouse, None, &folders).await {
+            return Err(self.unless_name_taken(warehouse, identifier, TabularKind::View, error).await);
+        }
         let location = file_name::first_location(metadata.location(), metadata.properties(), id::random());
         let metadata = Arc::new(metadata);
         let document = self.made_view(size_bytes, &location, &metadata).await;
@@ -169,6 +172,7 @@ impl Catalog {
         let document = self.documents.view(&found.metadata_location).await?;
         let base = document.parsed().clone();
         check_view_requirements(&base, &commit.requirements)?;
+        let former = Folders::by_view(warehouse, &base).ok();
         let size_bytes = size_bytes + document.json().len();
         let (commit, now_ms) = (commit.clone(), self.clock.now_ms());
         let applied = self.turns.run(size_bytes, move || apply_view(&base, &commit.updates, now_ms)).await?;
@@ -179,6 +183,9 @@ impl Catalog {
         }
         let metadata = applied.metadata;
         let folders = Folders::by_view(warehouse, &metadata)?;
+        if former.is_none_or(|former| !former.covers(&folders)) {
+            self.check_free(warehouse, Some(found.tabular_id), &folders).await?;
+        }
         let location = file_name::next_location(
             &found.metadata_location,
             metadata.location(),

@@ -265,7 +265,7 @@ fn commit_change<'a>(warehouse: &'a Warehouse, found: &Tabular, next: &Next) -> 
 
 impl Next {
     fn pointer(&self) -> Result<Pointer<'_>, CatalogError> {
-        pointer(self.document.location(), &self.metadata, Some(&self.superseded))
+        pointer(self.document.location(), &self.metadata, self.superseded.as_deref())
     }
 }
 

@@ -95,7 +95,8 @@ impl Schedule {
             Ok((table_name, applicable)) => Ok(Some(Subject { candidate, table_name, applicable })),
             Err(error @ (CatalogError::Store(_) | CatalogError::OutcomeUnknown(_))) => Err(error),
             Err(error) => {
-                tracing::warn!(%error, table.id = %candidate.tabular_id, "a table cannot be maintained");
+                let error = error.for_log();
+                tracing::warn!(error, table.id = %candidate.tabular_id, "a table cannot be maintained");
                 Ok(None)
             }
         }

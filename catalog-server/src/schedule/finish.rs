@@ -124,7 +124,8 @@ impl Schedule {
         };
         if let Err(error) = removed.await {
             let error: CatalogError = error;
-            tracing::warn!(job.id = %job_id, %error, "cannot look for unused metadata files; the next expiry does");
+            let error = error.for_log();
+            tracing::warn!(job.id = %job_id, error, "cannot look for unused metadata files; the next expiry does");
         }
     }
 

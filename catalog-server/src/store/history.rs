@@ -40,6 +40,11 @@ pub const LIST_POINTERS: &str = "
     SELECT history_id, metadata_location, table_uuid, location, superseded, valid_from_ms, valid_to_ms
     FROM pointer_history WHERE tabular_id = $1 AND history_id < $2 ORDER BY history_id DESC LIMIT $3";
 
+/// The statement of [`list_files`].
+pub const LIST_FILES: &str = "
+    SELECT history_id, metadata_location, valid_to_ms FROM pointer_history
+    WHERE tabular_id = $1 AND history_id < $2 ORDER BY history_id DESC LIMIT $3";
+
 /// The statement of [`list_replaced`].
 pub const LIST_REPLACED: &str = "
     SELECT metadata_location FROM pointer_history
@@ -59,17 +64,18 @@ pub const LAST_OF_NAME: &str = "
     SELECT MAX(valid_to_ms) FROM tabular_history
     WHERE namespace_id = $1 AND name = $2 AND valid_to_ms < $3";
 
-/// Whether a table or view ever pointed to a metadata file.
-pub async fn was_pointer(
+/// Up to `limit` metadata files a table or view has had, newest first, those older than the one numbered `before`: the number of
+/// each, where it is, and until when it was the table's.
+pub async fn list_files(
     db: &Db,
     tabular_id: TabularId,
-    metadata_location: &str,
-) -> Result<bool, StoreError> {
-    const SQL: &str = "
-        SELECT 1 FROM pointer_history WHERE tabular_id = $1 AND metadata_location = $2 LIMIT 1";
-
-    let found = fetch_optional!(db, query_scalar::<_, i32>(SQL).bind(tabular_id).bind(metadata_location))?;
-    Ok(found.is_some())
+    before: i64,
+    limit: u32,
+) -> Result<Vec<(i64, String, i64)>, StoreError> {
+    fetch_all!(
+        db,
+        query_as::<_, (i64, String, i64)>(LIST_FILES).bind(tabular_id).bind(before).bind(i64::from(limit))
+    )
 }
 
 /// Up to `limit` pointers a table or view has had, newest first, those older than the one numbered

@@ -36,6 +36,7 @@ mod tidy;
 mod time_travel;
 mod torture;
 mod transactions;
+mod unused_files;
 mod upkeep;
 mod views;
 mod workers;

@@ -4,13 +4,16 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::{Duration, SystemTime};
 
 use catalog_server::clock::Clock;
 use catalog_server::store::db::{Db, DbOptions};
 use catalog_server::store::jobs::{self as rows_of_jobs, JobLease};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
-use tests::fixture::{self, commit, local, set_property, table_at, table_path, tables};
+use tests::fixture::{
+    self, commit, local, set_property, table_at, table_path, tables, view, view_path, views,
+};
 use tests::process::{self, Backend, Firn, Setup, binary, clean};
 use tests::tables::{Form, Table, files_below, rows};
 
@@ -429,6 +432,35 @@ async fn errors_do_not_tell_where_others_lie(backend: Backend) {
     assert!(message.contains("another table") && !message.contains(theirs), "{message}");
 }
 
+async fn nothing_is_written_where_others_are_before_that_is_refused(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    let other = fixture::create_table(firn, &ns, "other").await;
+    let theirs = other["metadata"]["location"].as_str().unwrap();
+    fixture::create_table(firn, &ns, "t").await;
+    firn.post(&views(&ns), &view("v", "select 1")).await.expect(200);
+    // A folder is written when a file comes to it or goes from it.
+    let folder = fs::File::open(Path::new(local(theirs)).join("metadata")).unwrap();
+    let written = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+    folder.set_modified(written).unwrap();
+    let mut view_there = view("w", "select 1");
+    view_there["location"] = json!(theirs);
+    let move_there = json!({ "action": "set-location", "location": theirs });
+    let metadata_there = set_property("write.metadata.path", &format!("{theirs}/metadata"));
+    for (path, body) in [
+        (tables(&ns), table_at("new", theirs)),
+        (views(&ns), view_there),
+        (table_path(&ns, "new"), commit(&[json!({ "type": "assert-create" })], &fixture::creation(theirs))),
+        (table_path(&ns, "t"), commit(&[], std::slice::from_ref(&move_there))),
+        (table_path(&ns, "t"), commit(&[], &[metadata_there])),
+        (view_path(&ns, "v"), commit(&[], &[move_there])),
+    ] {
+        let reply = firn.post(&path, &body).await;
+        reply.refused(400, "IllegalArgumentException", "belongs to another table");
+        assert_eq!(folder.metadata().unwrap().modified().unwrap(), written, "{path}: {body}");
+    }
+}
+
 tests::on_both_databases!(
     expiry_deletes_only_what_is_the_tables_own,
     a_workers_job_reads_and_deletes_what_its_table_may,
@@ -439,4 +471,5 @@ tests::on_both_databases!(
     percent_signs_stand_for_themselves,
     links_inside_a_warehouse_are_not_followed,
     errors_do_not_tell_where_others_lie,
+    nothing_is_written_where_others_are_before_that_is_refused,
 );

@@ -5,11 +5,8 @@ use std::path::Path;
 
 use catalog_server::clock::Clock;
 use catalog_server::store::db::{Db, DbOptions};
-use serde_json::json;
 use tests::fixture::{self, commit, local, set_property, table_path};
 use tests::process::{self, Backend, Firn, Setup};
-
-use crate::maintenance::{at_job, held, lease, post, queue};
 
 #[test]
 fn a_data_directory_may_be_called_anything_or_is_refused() {
@@ -125,48 +122,3 @@ fn a_start_after_the_clock_was_ahead_goes_on_at_once_and_says_so() {
         );
     });
 }
-
-async fn metadata_files_that_a_crash_left_go_with_an_expiry(backend: Backend) {
-    let firn = Firn::new(backend).await;
-    let ns = fixture::namespace(&firn).await;
-    let created = fixture::create_table(&firn, &ns, "t").await;
-    let path = table_path(&ns, "t");
-    for round in 0..3 {
-        firn.post(&path, &commit(&[], &[set_property("round", &round.to_string())])).await.expect(200);
-    }
-    let location = created["metadata-location"].as_str().unwrap();
-    let folder = Path::new(local(location)).parent().unwrap().to_owned();
-    let document = fs::read(local(location)).unwrap();
-    let name =
-        |number: u32| format!("0000{number}-01a1fcb7-95d6-456a-b092-5ff42fe10b0{number}.metadata.json");
-    let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000);
-    let put = |name: &str, is_old: bool| {
-        let file = fs::File::create(folder.join(name)).unwrap();
-        std::io::Write::write_all(&mut &file, &document).unwrap();
-        if is_old {
-            file.set_modified(old).unwrap();
-        }
-    };
-    put(&name(7), true);
-    put(&name(8), false);
-    put("v9.metadata.json", true);
-    put("snap-1.avro", true);
-    // All that the catalog pointed to is as old, and stays: time travel leads to it.
-    let before: Vec<_> = fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.path()).collect();
-    for file in &before {
-        if !file.ends_with(name(8)) {
-            fs::File::options().write(true).open(file).unwrap().set_modified(old).unwrap();
-        }
-    }
-    queue(&firn, &ns, "t", "expire-snapshots").await;
-    let leased = lease(&firn, "w").await;
-    let end = json!({ "held": held(&leased), "outcome": { "outcome": "succeeded", "result": {} } });
-    post(&firn, &at_job(&leased, "finish"), &end).await.expect(204);
-    let left = |name: &str| folder.join(name).exists();
-    assert!(!left(&name(7)), "a file that nothing names is still there");
-    for file in before.iter().filter(|file| !file.ends_with(name(7))) {
-        assert!(file.exists(), "{} is gone", file.display());
-    }
-}
-
-tests::on_both_databases!(metadata_files_that_a_crash_left_go_with_an_expiry);

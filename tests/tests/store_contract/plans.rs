@@ -7,11 +7,12 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
 use crate::fixture::Fixture;
 
 /// Each statement with the indexes it must use. The unique constraint of a table is `unique`.
-const STATEMENTS: [(&str, &str, &[&str]); 20] = [
+const STATEMENTS: [(&str, &str, &[&str]); 21] = [
     ("namespaces::LIST_CHILDREN", namespaces::LIST_CHILDREN, &["namespaces_by_parent"]),
     ("tabulars::FIND", tabulars::FIND, &["unique", "unique"]),
     ("tabulars::LIST", tabulars::LIST, &["tabulars_by_kind"]),
     ("history::LIST_POINTERS", history::LIST_POINTERS, &["pointer_history_by_order"]),
+    ("history::LIST_FILES", history::LIST_FILES, &["pointer_history_by_order"]),
     ("history::LIST_REPLACED", history::LIST_REPLACED, &["pointer_history_by_instant"]),
     ("history::FIND_FIRST", history::FIND_FIRST, &["pointer_history_by_order"]),
     ("history::LAST_AT_PATH", history::LAST_AT_PATH, &["namespace_history_by_path"]),

@@ -7,7 +7,7 @@ mod command;
 mod convert;
 mod ends;
 mod meanwhile;
-mod past;
+pub(crate) mod past;
 mod publish;
 mod repeated;
 mod room;

@@ -21,14 +21,14 @@ const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
 /// A server in this process, at a time that the test sets.
-struct Timed {
-    client: Client,
+pub(crate) struct Timed {
+    pub(crate) client: Client,
     clock: Clock,
     start_ms: i64,
 }
 
 impl Timed {
-    async fn start(backend: Backend, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn start(backend: Backend, change: impl FnOnce(&mut Config)) -> Self {
         let setup = Setup::new(backend).await;
         let mut config = Config {
             data_dir: setup.data_dir.clone(),
@@ -47,14 +47,19 @@ impl Timed {
     }
 
     /// Sets the clock to so many days, in hundredths, after the start.
-    fn day(&self, hundredths: i64) {
+    pub(crate) fn day(&self, hundredths: i64) {
         self.clock.set(self.start_ms + hundredths * DAY_MS / 100);
     }
 
     /// The table as it was so many days, in hundredths, after the start.
     fn at(&self, of: &Table, hundredths: i64) -> Table {
+        of.over(&self.client_at(hundredths), &of.name)
+    }
+
+    /// The catalog as it was so many days, in hundredths, after the start.
+    pub(crate) fn client_at(&self, hundredths: i64) -> Client {
         let at_ms = self.start_ms + hundredths * DAY_MS / 100;
-        of.over(&self.client.at(&format!("main@{at_ms}")), &of.name)
+        self.client.at(&format!("main@{at_ms}"))
     }
 
     /// Does what is due for a table; gives the reports.
