@@ -99,9 +99,9 @@ pub async fn find(db: &Db, plan_id: Uuid) -> Result<Option<Plan>, StoreError> {
     fetch_optional!(db, query_as::<_, Plan>(SQL).bind(plan_id))
 }
 
-/// What a plan was asked for: JSON; `None` if it is gone.
+/// What a submitted plan was asked for: JSON; `None` if it is not to be made any more, or gone.
 pub async fn find_request(db: &Db, plan_id: Uuid) -> Result<Option<String>, StoreError> {
-    const SQL: &str = "SELECT request FROM plans WHERE plan_id = $1";
+    const SQL: &str = "SELECT request FROM plans WHERE plan_id = $1 AND outcome = 'submitted'";
 
     fetch_optional!(db, query_scalar::<_, String>(SQL).bind(plan_id))
 }
@@ -113,17 +113,19 @@ pub async fn find_answer(db: &Db, plan_id: Uuid) -> Result<Option<String>, Store
     Ok(fetch_optional!(db, query_scalar::<_, Option<String>>(SQL).bind(plan_id))?.flatten())
 }
 
-/// Keeps the answer of a submitted plan. Returns `false`, changing nothing, if it is not submitted any more.
+/// Keeps the answer of a submitted plan, in place of its request. Returns `false`, changing nothing, if it is not submitted any
+/// more.
 pub async fn complete(tx: &mut Tx, plan_id: Uuid, answer: &str) -> Result<bool, StoreError> {
     const SQL: &str = "
-        UPDATE plans SET outcome = 'completed', answer = $2 WHERE plan_id = $1 AND outcome = 'submitted'";
+        UPDATE plans SET outcome = 'completed', answer = $2, request = '' WHERE plan_id = $1 AND outcome = 'submitted'";
 
     Ok(execute!(tx, query(SQL).bind(plan_id).bind(answer))? == 1)
 }
 
-/// Cancels a plan and forgets its answer.
+/// Cancels a plan, and forgets its request and its answer.
 pub async fn cancel(tx: &mut Tx, plan_id: Uuid) -> Result<(), StoreError> {
-    const SQL: &str = "UPDATE plans SET outcome = 'cancelled', answer = NULL WHERE plan_id = $1";
+    const SQL: &str =
+        "UPDATE plans SET outcome = 'cancelled', answer = NULL, request = '' WHERE plan_id = $1";
 
     execute!(tx, query(SQL).bind(plan_id)).map(drop)
 }

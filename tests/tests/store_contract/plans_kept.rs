@@ -10,7 +10,7 @@ use crate::fixture::{Fixture, new_id};
 on_both_databases!(
     a_plan_is_found_as_it_was_submitted,
     an_answer_is_kept_once,
-    a_cancelled_plan_keeps_no_answer,
+    a_cancelled_plan_keeps_nothing_long,
     old_plans_are_pruned_in_bounded_steps,
     everybody_gets_the_same_key,
 );
@@ -65,10 +65,11 @@ async fn an_answer_is_kept_once(fixture: &Fixture) {
     let plan = find(fixture, plan_id).await.unwrap();
     let answer = plans::find_answer(&fixture.db, plan.plan_id).await.unwrap();
     assert_eq!((plan.outcome, answer.as_deref()), (PlanOutcome::Completed, Some("one")));
+    assert_eq!(plans::find_request(&fixture.db, plan_id).await.unwrap(), None, "it is not made again");
     assert!(!complete(fixture, new_id(), "x").await);
 }
 
-async fn a_cancelled_plan_keeps_no_answer(fixture: &Fixture) {
+async fn a_cancelled_plan_keeps_nothing_long(fixture: &Fixture) {
     let (early, late) = (submit(fixture).await, submit(fixture).await);
     cancel(fixture, early).await;
     assert!(!complete(fixture, early, "one").await);
@@ -78,6 +79,7 @@ async fn a_cancelled_plan_keeps_no_answer(fixture: &Fixture) {
         let plan = find(fixture, plan_id).await.unwrap();
         let answer = plans::find_answer(&fixture.db, plan.plan_id).await.unwrap();
         assert_eq!((plan.outcome, answer), (PlanOutcome::Cancelled, None));
+        assert_eq!(plans::find_request(&fixture.db, plan_id).await.unwrap(), None);
     }
 }
 
