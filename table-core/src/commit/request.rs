@@ -61,6 +61,7 @@ impl TableCommit {
     }
 
     fn read(fields: &Fields<'_>, size_bytes: usize) -> Result<TableCommit, CommitError> {
+        require_lists(fields)?;
         Ok(TableCommit {
             identifier: read_identifier(fields)?,
             requirements: read_list(fields, "requirements", TableRequirement::parse)?,
@@ -91,6 +92,7 @@ impl ViewCommit {
     /// Reads the body of a commit to a view.
     pub fn parse(body: &[u8]) -> Result<ViewCommit, CommitError> {
         let fields = body_fields(body)?;
+        require_lists(&fields)?;
         let commit = ViewCommit {
             identifier: read_identifier(&fields)?,
             requirements: read_list(&fields, "requirements", ViewRequirement::parse)?,
@@ -120,6 +122,17 @@ fn read_identifier(fields: &Fields<'_>) -> Result<Option<TableIdentifier>, Commi
         Ok(TableIdentifier { namespace: fields.required("namespace")?, name: fields.required("name")? })
     };
     read().map(Some).map_err(|error| CommitError::malformed(&error))
+}
+
+/// Refuses what is no commit at all: its sender would take the answer for a sign that something was changed.
+fn require_lists(fields: &Fields<'_>) -> Result<(), CommitError> {
+    if ["requirements", "updates"].iter().any(|key| fields.present(key).is_some()) {
+        return Ok(());
+    }
+    Err(CommitError::Malformed(
+        "the request has neither `requirements` nor `updates`; a commit says in them what it expects and what it changes"
+            .to_owned(),
+    ))
 }
 
 /// Reads a list; one that is absent is empty, because clients leave empty lists out.

@@ -116,6 +116,28 @@ async fn a_refused_update_leaves_everything_as_it_was(backend: Backend) {
     }
 }
 
+async fn what_is_no_commit_is_refused(backend: Backend) {
+    let firn = process::shared(backend).await;
+    let ns = fixture::namespace(firn).await;
+    create_table(firn, &ns, "t").await;
+    firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
+    // The second is what iceberg-js sends as an update.
+    for body in [json!({}), json!({ "properties": { "a": "b" } }), json!({ "updates": null })] {
+        for path in [table_path(&ns, "t"), fixture::view_path(&ns, "v")] {
+            let reply = firn.post(&path, &body).await;
+            reply.refused(400, "BadRequestException", "neither `requirements` nor `updates`");
+        }
+        let mut change = body.clone();
+        change["identifier"] = json!({ "namespace": [ns], "name": "t" });
+        let transaction = json!({ "table-changes": [change] });
+        let reply = firn.post("transactions/commit", &transaction).await;
+        reply.refused(400, "BadRequestException", "neither `requirements` nor `updates`");
+    }
+    for body in [json!({ "requirements": [] }), json!({ "updates": [] })] {
+        firn.post(&table_path(&ns, "t"), &body).await.expect(200);
+    }
+}
+
 async fn a_commit_that_changes_nothing_writes_nothing(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
@@ -273,6 +295,7 @@ tests::on_both_databases!(
     a_refused_update_leaves_everything_as_it_was,
     a_commit_that_was_made_is_answered_when_it_is_sent_again,
     a_commit_that_changes_nothing_writes_nothing,
+    what_is_no_commit_is_refused,
     concurrent_commits_whose_requirements_hold_all_succeed,
     of_concurrent_appends_to_one_snapshot_one_succeeds,
     the_body_must_name_the_table_of_the_path,
