@@ -6,7 +6,8 @@ venv=$cache/venv
 
 # Changes whenever something that `tests/setup` installs or compiles changes.
 setup_key() {
-  (cd "$tests" && find setup clients/requirements.txt clients/constraints.txt rck/pom.xml rck/src -type f -print0 |
+  (cd "$tests" && find setup clients/requirements.txt clients/constraints.txt clients/javascript/package*.json \
+    rck/pom.xml rck/src -type f -print0 |
     LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16)
 }
 
