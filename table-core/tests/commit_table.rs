@@ -283,7 +283,11 @@ fn requests_that_cannot_be_read_name_the_place() {
             "`requirements` [0]: there is no table requirement `assert-luck`",
         ),
         (r#"{"requirements": [{"type": "assert-table-uuid"}]}"#, "no `uuid`"),
-        (r#"{"identifier": {"namespace": "a", "name": "b"}}"#, "`namespace` of the identifier"),
+        (
+            r#"{"identifier": {"namespace": "a", "name": "b"}, "updates": []}"#,
+            "`namespace` of the identifier",
+        ),
+        (r#"{"properties": {"a": "b"}}"#, "neither `requirements` nor `updates`"),
     ] {
         let error = TableCommit::parse(body.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(expected), "{body}: {error}");
