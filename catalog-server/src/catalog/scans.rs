@@ -140,6 +140,8 @@ impl Scans {
                 u32::try_from(ENTRY_BYTES + prepared.held_bytes()).unwrap_or(u32::MAX)
             })
             .time_to_idle(PREPARED_IDLE)
+            // The tasks of a plan come right after it, however often others came before.
+            .eviction_policy(moka::policy::EvictionPolicy::lru())
             .build();
         Self {
             manifests,

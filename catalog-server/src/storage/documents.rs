@@ -348,6 +348,8 @@ pub fn etag(location: &str, form: &str) -> String {
 fn cache<T: Content>(bytes: u64) -> Cache<T> {
     moka::future::Cache::builder()
         .max_capacity(bytes)
+        // By how often they were used, the documents of before would keep out the one that every commit brings.
+        .eviction_policy(moka::policy::EvictionPolicy::lru())
         .weigher(|key: &String, document: &Arc<Document<T>>| {
             u32::try_from(ENTRY_BYTES + key.len() + document.held_bytes).unwrap_or(u32::MAX)
         })
