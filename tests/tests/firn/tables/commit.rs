@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tests::fixture::{
     self, append, change, commit, create_table, current_snapshot, local, set_property, table_path,
 };
-use tests::process::{self, Backend, Firn};
+use tests::process::{self, Backend, Firn, Setup};
 
 /// Everything of a table that a refused commit must leave as it was.
 async fn state(firn: &Firn, path: &str) -> (Value, BTreeSet<String>) {
@@ -188,6 +188,24 @@ async fn a_commit_that_was_made_is_answered_when_it_is_sent_again(backend: Backe
     assert_eq!(firn.get(&path).await.expect(200).json(), later);
 }
 
+async fn the_document_of_the_last_commit_is_in_memory(backend: Backend) {
+    let firn = Firn::start(Setup::new(backend).await.with("FIRN_CACHE__METADATA_BYTES", "16777216"));
+    let ns = fixture::namespace(&firn).await;
+    let path = table_path(&ns, "t");
+    create_table(&firn, &ns, "t").await;
+    firn.post(&path, &commit(&[], &[set_property("text", &"x".repeat(1 << 20))])).await.expect(200);
+    // Far more than there is room for, each of them used several times.
+    for number in 0..40 {
+        firn.post(&path, &commit(&[], &[set_property("number", &number.to_string())])).await.expect(200);
+        for _ in 0..3 {
+            firn.get(&path).await.expect(200);
+        }
+    }
+    let metrics = firn.request("GET", "/metrics", None, &[]).await.expect(200).text();
+    let misses = metrics.lines().find(|line| line.starts_with("firn_metadata_cache_misses_total"));
+    assert!(misses.is_none_or(|line| line.ends_with(" 0")), "{misses:?}");
+}
+
 async fn concurrent_commits_whose_requirements_hold_all_succeed(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
@@ -294,6 +312,7 @@ tests::on_both_databases!(
     each_requirement_is_checked_with_javas_words,
     a_refused_update_leaves_everything_as_it_was,
     a_commit_that_was_made_is_answered_when_it_is_sent_again,
+    the_document_of_the_last_commit_is_in_memory,
     a_commit_that_changes_nothing_writes_nothing,
     what_is_no_commit_is_refused,
     concurrent_commits_whose_requirements_hold_all_succeed,
