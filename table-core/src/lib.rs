@@ -1,6 +1,13 @@
-//! What Apache Iceberg means, apart from any server: documents, commits, locations and the bytes of files as pure functions.
+//! Core of an Apache Iceberg catalog, independent of any server: metadata documents, commits, locations, and
+//! the bytes of manifests and data files, as pure functions.
 //!
-//! Nothing here reads a clock, draws a random number, or performs I/O; time and UUIDs are parameters.
+//! Nothing in this crate reads a clock, draws a random number, or performs I/O; time and UUIDs are
+//! parameters.
+//!
+//! * [`metadata`]: table and view metadata documents.
+//! * [`commit`]: requirements and updates, from one metadata document to the next.
+//! * [`manifest`]: manifest lists and manifests.
+//! * [`expr`]: filter expressions and their evaluation on metrics and partitions.
 
 pub mod commit;
 pub mod expr;

@@ -1,23 +1,30 @@
-//! Locations: the addresses of tables and files, in a form in which they can be compared. Not their content.
+//! Locations: addresses of tables and files in a normalised form that can be compared.
 
 use std::fmt;
 
-/// Longer locations are refused: object stores stop at 1,024 bytes of key, and databases must index them.
+/// Maximum length of a location, in bytes. Object stores allow 1,024 bytes of key, and databases must index
+/// locations.
 pub const LOCATION_BYTES_MAX: usize = 2000;
 
-/// A location that is safe to compare with others.
+/// Location of a table, folder or file that is safe to compare with others.
 ///
 /// Two spellings of one place (`s3a://b/x/`, `s3://b/x`; `file:/x`, `file:///x`, `/x`) have the same
-/// [`Location::normal`] form. Equality and containment are decided on it, and files are opened by it.
+/// [`Location::normal`] form. Equality and containment are decided on that form, and files are opened by it.
 ///
-/// A percent sign stands for itself, as in the file systems of Java, Hadoop and Arrow: `%41` is not `A`.
+/// A percent sign is a literal character, as in the file systems of Java, Hadoop and Arrow: `%41` is not `A`.
+///
+/// ```text
+/// Location::parse("s3a://bucket/db/orders/")?.normal()  ->  "s3://bucket/db/orders"
+/// Location::parse("/warehouse/orders")?.local_path()    ->  Some("/warehouse/orders")
+/// Location::parse("s3://bucket/db/../other")            ->  LocationError
+/// ```
 #[derive(Debug, Clone)]
 pub struct Location {
     original: String,
     normal: String,
 }
 
-/// Why a text is not a location we accept.
+/// Reason for which a text is not an acceptable location.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{location}` is not an acceptable location: {reason}")]
 pub struct LocationError {
@@ -26,19 +33,31 @@ pub struct LocationError {
 }
 
 impl Location {
-    /// Reads the location of a table, a folder, or a file that a request names.
+    /// Parses the location of a table, folder or file in a request.
     ///
-    /// Whatever two parties could understand differently is refused: relative paths, `.` and `..`, empty
-    /// segments, queries, fragments, user names; also separators, dots and control characters that a program that
-    /// decodes percent signs would see.
+    /// Everything that two programs could interpret differently is refused: relative paths, `.` and `..`,
+    /// empty segments, queries, fragments, user names; also separators, dots and control characters that a
+    /// program that decodes percent signs would see.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the text is empty, longer than [`LOCATION_BYTES_MAX`], relative, has no valid scheme or no
+    /// bucket, or contains one of the ambiguous parts listed above.
     pub fn parse(text: &str) -> Result<Location, LocationError> {
         Location::read(text, Strictness::Folder)
     }
 
-    /// Reads the location of a file that a table's metadata names.
+    /// Parses the location of a file in the metadata of a table.
     ///
-    /// As [`Location::parse`], but anything may follow a percent sign, because engines encode partition values in
-    /// paths (`city=a%2Fb`), and an empty segment of a local path means nothing, as for the kernel.
+    /// Same as [`Location::parse`], but any character may follow a percent sign, because engines encode
+    /// partition values in paths (`city=a%2Fb`), and empty segments of a local path are ignored, as the
+    /// kernel does.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the text is empty, longer than [`LOCATION_BYTES_MAX`], relative, has no valid scheme or no
+    /// bucket, or contains `.` or `..` segments, a query, a fragment, a user name, a backslash or a control
+    /// character.
     pub fn parse_file(text: &str) -> Result<Location, LocationError> {
         Location::read(text, Strictness::File)
     }
@@ -53,44 +72,47 @@ impl Location {
         }
     }
 
-    /// The text as it was given.
+    /// Returns the text as it was passed to the parser.
     pub fn as_str(&self) -> &str {
         &self.original
     }
 
-    /// The form for comparing and opening: scheme and bucket in their usual spelling, no slash at the end.
+    /// Returns the normal form, for comparing and opening: canonical scheme and bucket, no trailing slash.
     pub fn normal(&self) -> &str {
         &self.normal
     }
 
-    /// The normal form and a slash: what the normal form of everything inside starts with.
+    /// Returns the normal form with a trailing slash: the prefix of the normal form of everything inside.
     pub fn prefix(&self) -> String {
         format!("{}/", self.normal)
     }
 
-    /// The absolute path of a local file or folder, without a slash at the end; `None` if it is not a local one.
+    /// Returns the absolute path of a local file or folder, without a trailing slash; `None` if the location
+    /// is not local.
     pub fn local_path(&self) -> Option<&str> {
         self.normal.strip_prefix("file://")
     }
 
-    /// The prefix under which older versions of this program knew the place, which decoded percent signs; `None` if that is the same.
+    /// Returns the prefix that older versions of this program, which decoded percent signs, stored for the
+    /// location; `None` if it is the same as [`Location::prefix`].
     pub fn decoded_prefix(&self) -> Option<String> {
         let decoded = String::from_utf8(percent_decoded(self.normal.as_bytes())?).ok()?;
         Some(format!("{decoded}/"))
     }
 
-    /// Whether `other` is this place or inside it. `…/orders` does not contain `…/orders2`.
+    /// Returns `true` if `other` is this location or inside it. `…/orders` does not contain `…/orders2`.
     pub fn contains(&self, other: &Location) -> bool {
         other.normal.strip_prefix(&self.normal).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// Whether one of the two contains the other.
+    /// Returns `true` if one of the two locations contains the other.
     pub fn overlaps(&self, other: &Location) -> bool {
         self.contains(other) || other.contains(self)
     }
 
-    /// The prefixes of this place and of everything above it, from the root down, each ending in a slash. A
-    /// stored prefix that overlaps with this place is one of them, or starts with the last of them.
+    /// Returns the prefixes of this location and of all its parents, from the root down, each with a trailing
+    /// slash. A stored prefix that overlaps with this location is one of them, or starts with the last of
+    /// them.
     pub fn ancestors(&self) -> Vec<String> {
         let start = self.normal.find("://").map_or(0, |at| at + "://".len());
         let slashes = self.normal.match_indices('/').map(|(at, _)| at).filter(|at| *at >= start);
@@ -113,15 +135,15 @@ impl fmt::Display for Location {
     }
 }
 
-/// How much of what could be misunderstood is refused.
+/// Strictness of parsing: the kind of text that is refused as ambiguous.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Strictness {
     Folder,
     File,
 }
 
-/// The location of a file as others spell it, in one spelling: for telling whether two texts name one file. A text that is no
-/// location stays as it is.
+/// Returns the normal form of the location of a file, for checking if two texts name the same file. A text
+/// that is not a valid location is returned unchanged.
 pub fn file_key(text: &str) -> String {
     Location::parse_file(text).map_or_else(|_| text.to_owned(), |location| location.normal)
 }
@@ -167,7 +189,7 @@ fn split_scheme(text: &str) -> Result<(String, &str), &'static str> {
     }
     let scheme = match scheme.to_ascii_lowercase().as_str() {
         "s3a" | "s3n" => "s3".to_owned(),
-        // The clear and the encrypted form name the same container.
+        // The plain and the TLS scheme name the same container.
         "abfs" => "abfss".to_owned(),
         "wasb" => "wasbs".to_owned(),
         other => other.to_owned(),
@@ -175,7 +197,7 @@ fn split_scheme(text: &str) -> Result<(String, &str), &'static str> {
     Ok((scheme, rest))
 }
 
-/// The path of a local file without its leading slash.
+/// Returns the path of a local file without its leading slash.
 fn file_path(rest: &str) -> Result<&str, &'static str> {
     if let Some(after) = rest.strip_prefix("//") {
         if let Some(path) = after.strip_prefix('/') {
@@ -200,7 +222,7 @@ fn normal_authority(scheme: &str, authority: &str) -> Result<String, &'static st
     if matches!(authority, "." | "..") {
         return Err("its bucket is `.` or `..`");
     }
-    // In Azure's schemes the part before the `@` is the container; elsewhere it would be a user.
+    // In Azure's schemes the part before the `@` is the container; elsewhere it would be a user name.
     let is_azure = matches!(scheme, "abfss" | "wasbs");
     match authority.split_once('@') {
         Some((container, account))
@@ -217,7 +239,7 @@ fn normal_authority(scheme: &str, authority: &str) -> Result<String, &'static st
     }
 }
 
-/// What becomes of an empty segment in a path.
+/// Treatment of an empty segment in a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum EmptySegments {
     Refused,
@@ -230,7 +252,7 @@ impl EmptySegments {
     }
 }
 
-/// The segments of a path, each with a slash in front.
+/// Returns the segments of a path, each with a leading slash.
 fn normal_path(path: &str, strictness: Strictness, empty: EmptySegments) -> Result<String, &'static str> {
     let mut out = String::with_capacity(path.len() + 1);
     let path = path.strip_suffix('/').unwrap_or(path);
@@ -256,11 +278,11 @@ fn normal_path(path: &str, strictness: Strictness, empty: EmptySegments) -> Resu
     Ok(out)
 }
 
-/// A program that decodes a segment, however often, must find neither another path in it nor a character that is refused when it
-/// stands there plainly.
+/// Refuses a segment which, decoded any number of times, contains another path or a character that is refused
+/// in plain text.
 fn check_decoded(segment: &str) -> Result<(), &'static str> {
     let mut text = segment.as_bytes().to_vec();
-    // Every round is shorter than the one before it.
+    // Each round is shorter than the one before, so the loop ends.
     while let Some(decoded) = percent_decoded(&text) {
         if matches!(decoded.as_slice(), b"." | b"..") {
             return Err("it contains an encoded `.` or `..`");
@@ -273,7 +295,7 @@ fn check_decoded(segment: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The bytes with every `%41` decoded; `None` if there is none.
+/// Returns the bytes with every percent escape such as `%41` decoded; `None` if there is none.
 fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
     let mut decoded = Vec::with_capacity(text.len());

@@ -1,6 +1,6 @@
-//! Numbers in sentences for people.
+//! Formatting of numbers in messages for people.
 
-/// A count with its noun: `1 file`, `3 files`.
+/// Formats a count with its noun: `1 file`, `3 files`.
 pub fn count(number: impl Into<u64>, one: &str, many: &str) -> String {
     match number.into() {
         1 => format!("1 {one}"),
@@ -8,13 +8,14 @@ pub fn count(number: impl Into<u64>, one: &str, many: &str) -> String {
     }
 }
 
-/// A part of a whole, with the noun of the whole and the verb of the part: `1 of 3 files is small`.
+/// Formats a part of a whole, with the noun of the whole and the verb of the part: `1 of 3 files is small`.
 pub fn part(number: u64, whole: u64, noun: (&str, &str), verb: (&str, &str)) -> String {
     let verb = if number == 1 { verb.0 } else { verb.1 };
     format!("{number} of {} {verb}", count(whole, noun.0, noun.1))
 }
 
-/// The counts that are not zero, as a list: `2 snapshots, 1 branch and 3 schemas`. Empty if all are zero.
+/// Formats the counts that are not zero as a list: `2 snapshots, 1 branch and 3 schemas`. Empty if all are
+/// zero.
 pub fn counts(all: &[(u64, &str, &str)]) -> String {
     let words: Vec<String> = all
         .iter()
@@ -28,7 +29,7 @@ pub fn counts(all: &[(u64, &str, &str)]) -> String {
     }
 }
 
-/// A span of time in its largest whole unit: `5 days`, `90 minutes`.
+/// Formats a duration in milliseconds in its largest whole unit: `5 days`, `90 minutes`.
 pub fn span(ms: u64) -> String {
     const UNITS: [(u64, &str, &str); 4] = [
         (86_400_000, "day", "days"),

@@ -1,4 +1,4 @@
-//! Creation of a table in one step, from a schema whose field ids are only the client's.
+//! Creation of a table in one step, from a schema whose field ids are provisional.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,29 +19,42 @@ use super::builder::Builder;
 use super::update::{LAST_ADDED, TableUpdate};
 use super::{CommitError, FORMAT_VERSION_MAX};
 
-/// The format version of new tables that do not ask for another.
+/// Format version of new tables whose request does not choose another.
 pub const FORMAT_VERSION_DEFAULT: i32 = 2;
 
-/// The properties that configure column metrics by column name start with this.
+/// Prefix of the properties that configure column metrics by column name.
 const METRICS_COLUMN: &str = "write.metadata.metrics.column.";
 
-/// A request to create a table.
+/// Request to create a table (`CreateTableRequest` of the REST specification).
 #[derive(Debug, Clone)]
 pub struct CreateTable<'a> {
-    /// The schema. Its field ids only serve to connect the spec and the order with it.
+    /// Schema, as JSON. Its field ids are provisional: they only connect the partition spec and the sort
+    /// order to its columns, and fresh ids replace them.
     pub schema: &'a RawValue,
-    /// The partition spec; none means unpartitioned.
+    /// Partition spec, as JSON; `None` means unpartitioned.
     pub partition_spec: Option<&'a RawValue>,
-    /// The sort order; none means unsorted.
+    /// Sort order, as JSON; `None` means unsorted.
     pub write_order: Option<&'a RawValue>,
-    /// The location.
+    /// Base location of the table; a trailing slash is removed.
     pub location: String,
-    /// The properties. `format-version` chooses the format version and is not stored, and neither are the other
-    /// names of [`properties::RESERVED`].
+    /// Properties, as (name, value). `format-version` chooses the format version and is not stored, and
+    /// neither are the other names of [`properties::RESERVED`].
     pub properties: Vec<(String, String)>,
 }
 
-/// Creates the first document of a table.
+/// Creates the first metadata document of a table.
+///
+/// `uuid` becomes the `table-uuid`; `now_ms` is the server's clock, in milliseconds since 1970. The field ids
+/// of the schema are assigned from 1, as in Java's library.
+///
+/// # Errors
+///
+/// Fails if schema, partition spec or sort order is not valid JSON of its kind or exceeds the limits of
+/// Java's JSON parser ([`CommitError::Malformed`]); if one of them uses a type or transform that is unknown,
+/// or a transform of several columns ([`CommitError::Unsupported`]); and if the table would not be valid:
+/// field ids or names that occur twice, source columns that do not exist or whose type the transform does not
+/// accept, an unsupported format version, an empty location, or properties that are not the numbers they must
+/// be or name no column ([`CommitError::Invalid`]).
 pub fn create(request: &CreateTable<'_>, uuid: Uuid, now_ms: i64) -> Result<TableMetadata, CommitError> {
     check_text(request)?;
     let requested = incoming::schema(Raw::from(request.schema), Origin::Request);
@@ -81,7 +94,7 @@ fn check_text(request: &CreateTable<'_>) -> Result<(), CommitError> {
     parts.and(properties).map_err(|error| CommitError::malformed(&error))
 }
 
-/// Refuses format versions we cannot write.
+/// Returns the format version, or refuses one that this crate cannot write.
 pub(crate) fn supported_version(version: i32) -> Result<i32, CommitError> {
     if (1..=FORMAT_VERSION_MAX).contains(&version) {
         return Ok(version);
@@ -103,7 +116,7 @@ fn requested_version(properties: &[(String, String)]) -> Result<i32, CommitError
 
 fn stored_properties(requested: &[(String, String)]) -> properties::Properties {
     let mut stored = properties::Properties::default();
-    // What Java gives to new tables, and only to new ones, so that all engines compress alike.
+    // Java's library sets this property for new tables, and only for new ones, so all engines compress alike.
     stored.set("write.parquet.compression-codec", "zstd".to_owned());
     let kept = requested.iter().filter(|(name, _)| !properties::RESERVED.contains(&name.as_str()));
     kept.for_each(|(name, value)| stored.set(name, value.clone()));
@@ -159,10 +172,10 @@ fn rebound_source(what: &str, sources: &[i32], fresh_ids: &HashMap<i32, i32>) ->
     })
 }
 
-/// The schema with ids counted from 1, and the new id of each old one.
+/// Returns the schema with ids assigned from 1, and a map from each old id to its new one.
 ///
-/// The fields of a struct are numbered before what is inside them, as Java does, so that the same schema gets
-/// the same ids from every catalog.
+/// The fields of a struct are numbered before the fields nested inside them, as Java does, so that the same
+/// schema gets the same ids from every catalog.
 pub(crate) fn with_fresh_ids(schema: &Schema) -> Result<(Schema, HashMap<i32, i32>), CommitError> {
     let mut ids = FreshIds::default();
     let mut object = Object::parse(schema.raw().as_str(), "schema")?;
@@ -192,7 +205,7 @@ struct FreshIds {
 }
 
 impl FreshIds {
-    /// Gives the next id to the field whose id is in `key`.
+    /// Assigns the next id to the field whose id is in `key`.
     fn renumber(&mut self, object: &mut Object, key: &str) -> Result<(), MetadataError> {
         let old: i32 = match object.get(key) {
             Some(id) => id.decode(key)?,
@@ -221,7 +234,7 @@ impl FreshIds {
         Ok(())
     }
 
-    /// Renumbers the type in `key`. The schema has been decoded before, which has limited the depth.
+    /// Renumbers the type in `key`. The schema was decoded before, which limits the depth of the recursion.
     fn renumber_inside(&mut self, object: &mut Object, key: &str) -> Result<(), MetadataError> {
         let Some(text) = object.get(key).filter(|text| text.as_str().starts_with('{')) else { return Ok(()) };
         let mut parts = Object::parse(text.as_str(), "type")?;

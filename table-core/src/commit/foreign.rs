@@ -1,4 +1,5 @@
-//! Documents that somebody else wrote and that are to become tables or views: whether every reader can load them.
+//! Validation of metadata documents that another catalog or engine wrote and that are to be registered as
+//! tables or views: every reader must be able to load them.
 
 use std::collections::HashSet;
 
@@ -20,10 +21,19 @@ use super::judge::{self, Unknown};
 use super::view::{VIEW_FORMAT_VERSION, check_distinct_dialects, check_representations};
 use super::{CommitError, FORMAT_VERSION_MAX};
 
-/// Checks that a document, read from `json`, can be loaded by all readers and be changed afterwards.
+/// Checks that every reader can load the table metadata, parsed from `json`, and that it can be changed
+/// afterwards.
 ///
-/// Fails with the first part that could not. Of documents newer than the newest known format version nothing is known,
-/// and nothing is refused.
+/// Metadata of a format version above [`FORMAT_VERSION_MAX`] is accepted without checks, because its rules
+/// are unknown.
+///
+/// # Errors
+///
+/// Fails with the first part that a reader would refuse: JSON beyond the limits of Java's parser, members of
+/// a wrong type, unreadable transforms, invalid schemas, partition specs, sort orders, refs, snapshots or
+/// encryption keys, times out of range or logs out of order ([`CommitError::Invalid`]); a column of an
+/// unknown type ([`CommitError::Unsupported`]); or a current schema that does not exist
+/// ([`CommitError::Metadata`]).
 pub fn check_table(metadata: &TableMetadata, json: &[u8]) -> Result<(), CommitError> {
     if metadata.format_version() > FORMAT_VERSION_MAX {
         return Ok(());
@@ -60,7 +70,16 @@ pub fn check_table(metadata: &TableMetadata, json: &[u8]) -> Result<(), CommitEr
     check_logs(metadata)
 }
 
-/// Checks that a view's document, read from `json`, can be loaded by all readers and be changed afterwards.
+/// Checks that every reader can load the view metadata, parsed from `json`, and that it can be changed
+/// afterwards.
+///
+/// # Errors
+///
+/// Fails with the first part that a reader would refuse: an unknown format version, JSON beyond the limits of
+/// Java's parser, a missing `version-log`, `properties` that are `null`, invalid versions or schemas, two
+/// queries of one SQL dialect in a version, or an invalid `version.history.num-entries`
+/// ([`CommitError::Invalid`]); or a column or a representation of an unknown type
+/// ([`CommitError::Unsupported`]).
 pub fn check_view(metadata: &ViewMetadata, json: &[u8]) -> Result<(), CommitError> {
     let version = metadata.format_version();
     if version != VIEW_FORMAT_VERSION {
@@ -173,8 +192,9 @@ fn check_transforms(metadata: &TableMetadata) -> Result<(), CommitError> {
     }
 }
 
-/// Checks that every time is one that readers can count with, that the logs are in order, and that nothing in them is after the
-/// last update.
+/// Checks that every timestamp is in the range that readers can compute with, that the logs are in
+/// chronological order, and that no entry is later than `last-updated-ms`, each within the allowed clock
+/// skew.
 fn check_logs(metadata: &TableMetadata) -> Result<(), CommitError> {
     let moved: Vec<i64> = metadata.snapshot_log().iter().map(|entry| entry.timestamp_ms).collect();
     let written: Vec<i64> = metadata.metadata_log().iter().map(|entry| entry.timestamp_ms).collect();

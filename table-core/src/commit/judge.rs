@@ -1,4 +1,5 @@
-//! Judgements on schemas, partition specs and sort orders, shared by changes and creation.
+//! Validation of schemas, partition specs and sort orders, shared by commits, table creation and
+//! registration.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,20 +12,20 @@ use crate::metadata::types::{Primitive, Type};
 
 use super::CommitError;
 
-/// The first format version in which a column can have an initial default.
+/// First format version in which a column can have an initial default.
 const VERSION_OF_DEFAULTS: i32 = 3;
 
-/// What to do about transforms and types we cannot judge.
+/// Policy for transforms and types that are unknown and therefore cannot be validated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unknown {
-    /// They are new, and nobody can say whether they are right.
+    /// They are new in this commit: refuse them, because their correctness cannot be checked.
     Refused,
-    /// The table has them already.
+    /// The table has them already: accept them.
     Carried,
 }
 
-/// Checks a new schema. `is_carried` says whether an unknown type is one the table already has, so that the
-/// schema only carries it on.
+/// Validates a new schema. `is_carried` returns `true` if an unknown type is one that the table already has,
+/// so that the schema only preserves it.
 pub(crate) fn check_schema(
     columns: &Columns,
     index: &SchemaIndex<'_>,
@@ -108,7 +109,8 @@ pub(crate) fn check_spec_sources(
     unknown: Unknown,
 ) -> Result<(), CommitError> {
     for field in spec.fields() {
-        // What is left of a dropped column in version 1.
+        // A `void` field is what remains of a dropped field in format version 1; its source may no longer
+        // exist.
         if field.transform != Transform::Void {
             let what = format!("partition field: {}", field.name);
             check_source(&what, &field.source_ids, &field.transform, index, unknown)?;
@@ -117,7 +119,7 @@ pub(crate) fn check_spec_sources(
     Ok(())
 }
 
-/// Checks that every field of a partition spec has a name and an id of its own.
+/// Checks that every field of a partition spec has a unique, non-empty name and a unique id.
 pub(crate) fn check_distinct_fields(spec: &PartitionSpec) -> Result<(), CommitError> {
     let (mut names, mut ids) = (HashSet::new(), HashSet::new());
     for field in spec.fields() {
@@ -139,7 +141,7 @@ pub(crate) fn check_distinct_fields(spec: &PartitionSpec) -> Result<(), CommitEr
     Ok(())
 }
 
-/// Checks the names and ids of a new partition spec.
+/// Validates the names, ids and sources of a new partition spec.
 pub(crate) fn check_new_spec(
     spec: &PartitionSpec,
     index: &SchemaIndex<'_>,
@@ -163,8 +165,9 @@ pub(crate) fn check_new_spec(
     check_spec_sources(spec, index, Unknown::Refused)
 }
 
-/// Checks that the ids of a new partition spec do not mean other fields in specs that the table has, apart from what is left
-/// of dropped ones: all partitions of a table together have one type, in which an id is one field.
+/// Checks that no field id of a new partition spec has another meaning in an existing spec of the table,
+/// `void` fields aside: the partition type of a table is the union of all its specs, in which an id
+/// identifies one field.
 pub(crate) fn check_field_ids<'f>(
     spec: &PartitionSpec,
     known: impl Iterator<Item = &'f PartitionField>,
@@ -185,17 +188,19 @@ pub(crate) fn check_field_ids<'f>(
     Ok(())
 }
 
-/// Whether a partition field has the name of a column that it is not made from, while the one it is made from exists.
+/// Returns `true` if a partition field has the name of a column that is not its source, while its source
+/// exists.
 ///
-/// Java builds every spec of a table, former ones included, against the current schema, and refuses the table then.
+/// Java binds every spec of a table, former ones included, to the current schema, and then refuses the table.
 fn clashes_with_column(field: &PartitionField, index: &SchemaIndex<'_>) -> bool {
     let has_source = field.source_ids.iter().any(|source| index.get(*source).is_some());
     has_source && index.find(&field.name).is_some_and(|column| !field.source_ids.contains(&column))
 }
 
-/// The fields of partition specs that cannot be used beside a schema, as (spec id, name of the field) and the reason.
+/// Returns the partition fields that cannot be bound to a schema, as (spec id, field name) with the reason.
 ///
-/// Only what would keep readers from loading the table at all: what a former spec partitioned by may be gone.
+/// Only conflicts that would make readers fail to load the table count: the source column of a former spec
+/// may have been dropped.
 pub(crate) fn unusable_fields<'s>(
     specs: &'s [PartitionSpec],
     index: &SchemaIndex<'_>,
@@ -242,7 +247,7 @@ pub(crate) fn check_order_id(order: &SortOrder) -> Result<(), CommitError> {
     Err(CommitError::invalid(message))
 }
 
-/// What is said of a property that is not the number it must be.
+/// Returns the error for a property whose value is not a whole number although it must be.
 pub(crate) fn not_a_number(name: &str, value: &str) -> CommitError {
     CommitError::invalid(format!("the property `{name}` is `{value}`; it must be a whole number"))
 }
@@ -260,7 +265,8 @@ pub(crate) fn check_order(
         .try_for_each(|field| check_source("sort field", &field.source_ids, &field.transform, index, unknown))
 }
 
-/// Checks the words of a sort order, which readers refuse if they do not know them, whatever the table is sorted by.
+/// Checks `direction` and `null-order` of the fields of a sort order. Readers refuse unknown values in every
+/// sort order of the table, not only in the default one.
 pub(crate) fn check_directions(order: &SortOrder) -> Result<(), CommitError> {
     for field in order.fields() {
         if !matches!(field.direction.as_str(), "asc" | "desc") {

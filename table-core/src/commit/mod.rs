@@ -1,8 +1,17 @@
-//! Commits: how one document becomes the next. Pure decisions; storing the result is somebody else's work.
+//! Commits: validation of a requested change, and computation of the next metadata from the current one.
 //!
-//! A request is parsed ([`request`]), its requirements are checked against the current document
-//! ([`requirement`]), and its updates are applied ([`apply`]). Where the specification is silent, the behaviour
-//! is that of Iceberg's Java library, which the other engines were written against.
+//! All functions are pure; storing the result is left to the caller.
+//!
+//! A request is parsed ([`request`]), its requirements are checked against the current metadata
+//! ([`requirement`]), and its updates are applied ([`apply`]). Where the specification is silent, the
+//! behaviour is that of Iceberg's Java library, which the other engines were written against.
+//!
+//! ```text
+//! let commit = TableCommit::parse(body)?;
+//! check_requirements(Some(&base), &commit.requirements)?;
+//! let applied = apply(&base, base_location, &commit.updates, now_ms)?;
+//! if applied.changed { /* write applied.metadata, then swap the table's metadata location */ }
+//! ```
 
 pub mod create;
 pub mod foreign;
@@ -22,29 +31,34 @@ use crate::metadata::table::TableMetadata;
 use builder::Builder;
 use update::TableUpdate;
 
-/// The newest format version whose rules we know. Documents of later ones are carried, and changed only where
-/// the change does not depend on those rules.
+/// Newest format version whose rules are implemented.
+///
+/// Metadata of later versions is preserved as it is, and changed only where the change does not depend on
+/// those rules.
 pub const FORMAT_VERSION_MAX: i32 = 3;
 
-/// Why a commit is refused.
+/// Reason for which a commit is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
-    /// The request is not what the specification describes: bad JSON, an unknown action, a missing field.
+    /// The request does not have the form that the specification describes: invalid JSON, an unknown action,
+    /// a missing member.
     #[error("{0}")]
     Malformed(String),
-    /// The request is understood, and the result would not be a valid table or view.
+    /// The request is well-formed, but its result would not be a valid table or view.
     #[error("{0}")]
     Invalid(String),
-    /// The change needs an understanding of something this version does not know.
+    /// The change requires rules that this version does not implement, such as an unknown type or format
+    /// version.
     #[error("{0}")]
     Unsupported(String),
-    /// A requirement does not hold; the client should look at the current document again.
+    /// A requirement is not fulfilled; the client should refresh the metadata before it retries.
     #[error("Requirement failed: {0}")]
     RequirementFailed(String),
-    /// The change was computed from an older document; the same change computed again may pass.
+    /// The change was computed from older metadata; the same change computed from the current metadata may
+    /// succeed.
     #[error("{0}")]
     Stale(String),
-    /// The current document is damaged in a part the change depends on.
+    /// The current metadata is damaged in a part that the change depends on.
     #[error("the current metadata cannot be changed: {0}")]
     Metadata(#[from] MetadataError),
 }
@@ -54,7 +68,7 @@ impl CommitError {
         CommitError::Invalid(message.into())
     }
 
-    /// For parts of a request that were read with the document's own readers.
+    /// Converts the error of a part of a request that was parsed with the parsers of metadata documents.
     pub(crate) fn malformed(error: &MetadataError) -> CommitError {
         CommitError::Malformed(error.to_string())
     }
@@ -64,23 +78,34 @@ impl CommitError {
     }
 }
 
-/// What a commit leads to.
+/// Result of applying updates to a table.
 #[derive(Debug, Clone)]
 pub struct Applied {
-    /// The next document; the current one if nothing changed.
+    /// Next table metadata; equal to the base metadata if nothing changed.
     pub metadata: TableMetadata,
-    /// Whether there is anything to store.
+    /// `true` if the metadata differs from the base and has to be stored.
     pub changed: bool,
-    /// Previous metadata files that left the log and may be deleted once the commit is certain. Always empty
-    /// unless the table asks for it with `write.metadata.delete-after-commit.enabled`.
+    /// Locations of previous metadata files that dropped out of `metadata-log` and may be deleted once the
+    /// commit has succeeded. Always empty unless the table has `write.metadata.delete-after-commit.enabled`.
     pub expired_metadata_files: Vec<String>,
 }
 
-/// Applies updates to a table.
+/// Applies updates, in order, to the metadata of a table.
 ///
-/// `base_location` is where `base` is stored; it becomes the newest entry of the metadata log. `now_ms` is the
-/// server's clock, by which everything is logged. A snapshot may say that it was made up to
-/// [`CLOCK_SKEW_MAX_MS`](crate::metadata::clock::CLOCK_SKEW_MAX_MS) later, and as long before as it likes.
+/// `base_location` is the location of the metadata file of `base`; it becomes the newest entry of
+/// `metadata-log`. `now_ms` is the server's clock, in milliseconds since 1970, which is used for all log
+/// entries. The timestamp of a snapshot may be up to
+/// [`CLOCK_SKEW_MAX_MS`](crate::metadata::clock::CLOCK_SKEW_MAX_MS) later than `now_ms`, and earlier by any
+/// amount. Timestamps of `base` that are further ahead of `now_ms` are set to `now_ms` first.
+///
+/// # Errors
+///
+/// Fails if an update is not possible on this table or the result would not be valid
+/// ([`CommitError::Invalid`]); if a snapshot has an outdated sequence number or `first-row-id`, or refers to
+/// a schema or partition spec that was removed as unused ([`CommitError::Stale`]); if an update needs an
+/// unknown type, transform or format version ([`CommitError::Unsupported`]); if a schema or snapshot of an
+/// update cannot be decoded ([`CommitError::Malformed`]); and if `base` itself is damaged
+/// ([`CommitError::Metadata`]).
 pub fn apply(
     base: &TableMetadata,
     base_location: &str,
@@ -95,9 +120,16 @@ pub fn apply(
     Ok(if applied.changed { applied } else { Applied { metadata: base.clone(), ..applied } })
 }
 
-/// Builds a new table out of the updates of a create transaction.
+/// Builds the metadata of a new table from the updates of a create transaction.
 ///
-/// `uuid` is the identity of the table if the updates assign none.
+/// `uuid` becomes the `table-uuid` if the updates assign none; `now_ms` is the server's clock, in
+/// milliseconds since 1970. The format version is that of the first `upgrade-format-version`, else
+/// [`create::FORMAT_VERSION_DEFAULT`].
+///
+/// # Errors
+///
+/// Fails as [`apply`] does, and if the updates leave the table without a schema or a location or ask for an
+/// unsupported format version ([`CommitError::Invalid`]).
 pub fn build(updates: &[TableUpdate], uuid: Uuid, now_ms: i64) -> Result<TableMetadata, CommitError> {
     let format_version = updates.iter().find_map(|update| match update {
         TableUpdate::UpgradeFormatVersion { format_version } => Some(*format_version),

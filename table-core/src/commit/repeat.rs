@@ -1,8 +1,8 @@
-//! Commits that are sent again because their client has not heard that they were made: the answer was lost with the connection,
-//! or the server with the answer.
+//! Detection of commits that are sent again because the client never received the answer to the first
+//! attempt: the connection broke, or the server stopped before it answered.
 //!
-//! To refuse them is not safe. Clients that are told of a conflict delete the files of their commit, which the table names by
-//! then (`DuckDB` sends a request again by itself, and does so).
+//! Refusing such a commit is not safe. A client that gets a conflict deletes the files of its commit, which
+//! the table refers to by then (`DuckDB` repeats a request by itself, and does so).
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,12 @@ use crate::metadata::snapshot::Snapshot;
 use crate::metadata::table::TableMetadata;
 use crate::snapshot::rebase;
 
-/// Whether a table has the snapshots that a commit adds, each with its own manifest list and summary: nobody else makes the same,
-/// so the commit was made. It was made as a whole, whatever else it holds and whatever came after it.
+/// Returns `true` if the table has all snapshots that a commit adds, each with its own manifest list and
+/// summary.
 ///
-/// A commit without snapshots cannot be told apart from another one.
+/// No other writer produces the same ones, so the commit was applied, and as a whole, independent of its
+/// other updates and of later commits. A commit that adds no snapshot cannot be distinguished from another
+/// one; the result is `false` then.
 pub fn was_made(metadata: &TableMetadata, commit: &TableCommit) -> bool {
     let added = |update: &TableUpdate| match update {
         TableUpdate::AddSnapshot { snapshot } => Some(is_there(metadata, snapshot)),
@@ -34,7 +36,7 @@ fn is_there(metadata: &TableMetadata, sent: &Snapshot) -> bool {
     has_its_list && summary(there).is_some_and(|there| Some(there) == summary(sent))
 }
 
-/// What a snapshot did. Totals are others once it was put on top of others.
+/// Returns the summary of a snapshot without its totals, which change if the snapshot is rebased onto others.
 fn summary(snapshot: &Snapshot) -> Option<BTreeMap<String, String>> {
     let summary = snapshot.summary().ok()?;
     Some(summary.into_iter().filter(|(name, _)| !name.starts_with("total-")).collect())

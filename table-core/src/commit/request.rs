@@ -1,4 +1,5 @@
-//! The bodies of commit requests.
+//! Bodies of commit requests (REST specification: `CommitTableRequest`, `CommitTransactionRequest`,
+//! `CommitViewRequest`).
 
 use crate::metadata::incoming;
 use crate::metadata::json::{Fields, Raw};
@@ -7,55 +8,61 @@ use super::CommitError;
 use super::requirement::{TableRequirement, ViewRequirement};
 use super::update::{TableUpdate, ViewUpdate};
 
-/// The name of a table or view in a request.
+/// Name of a table or view in a request, with its namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TableIdentifier {
-    /// The levels of the namespace.
+    /// Levels of the namespace, outermost first.
     pub namespace: Vec<String>,
-    /// The name in it.
+    /// Name in the namespace.
     pub name: String,
 }
 
-/// A commit to one table.
+/// Commit to one table.
 #[derive(Debug, Clone)]
 pub struct TableCommit {
-    /// The table, where the body names it.
+    /// Identifier of the table, if the body contains it.
     pub identifier: Option<TableIdentifier>,
-    /// What must hold for the current document.
+    /// Assertions about the current metadata that must be true for the updates to be applied.
     pub requirements: Vec<TableRequirement>,
-    /// What to change, in order.
+    /// Changes, to be applied in order.
     pub updates: Vec<TableUpdate>,
-    /// How long the text is that says so.
+    /// Length of the JSON text of the commit, in bytes.
     pub size_bytes: usize,
 }
 
-/// A commit to several tables at once.
+/// Commit to several tables that is applied atomically.
 #[derive(Debug, Clone)]
 pub struct TransactionCommit {
-    /// The changes, each with its table.
+    /// Commits, each with the identifier of its table.
     pub table_changes: Vec<(TableIdentifier, TableCommit)>,
 }
 
-/// A commit to one view.
+/// Commit to one view.
 #[derive(Debug, Clone)]
 pub struct ViewCommit {
-    /// The view, where the body names it.
+    /// Identifier of the view, if the body contains it.
     pub identifier: Option<TableIdentifier>,
-    /// What must hold for the current document.
+    /// Assertions about the current metadata that must be true for the updates to be applied.
     pub requirements: Vec<ViewRequirement>,
-    /// What to change, in order.
+    /// Changes, to be applied in order.
     pub updates: Vec<ViewUpdate>,
 }
 
 impl TableCommit {
-    /// Reads the body of a commit to a table.
+    /// Parses the body of a commit to a table.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the body is not UTF-8 or not a JSON object, has neither `requirements` nor `updates`, has a
+    /// requirement or update that is unknown or not well-formed, or exceeds the limits of Java's JSON parser
+    /// ([`CommitError::Malformed`]).
     pub fn parse(body: &[u8]) -> Result<TableCommit, CommitError> {
         let commit = TableCommit::read(&body_fields(body)?, body.len())?;
         check_text(body)?;
         Ok(commit)
     }
 
-    /// Whether this is a create transaction: see [`super::build`].
+    /// Returns `true` if this is a create transaction, which [`super::build`] applies.
     pub fn is_create(&self) -> bool {
         self.requirements.contains(&TableRequirement::AssertCreate)
     }
@@ -72,7 +79,12 @@ impl TableCommit {
 }
 
 impl TransactionCommit {
-    /// Reads the body of a commit to several tables.
+    /// Parses the body of a commit to several tables.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`TableCommit::parse`] does, and if one of the `table-changes` has no `identifier`
+    /// ([`CommitError::Malformed`]).
     pub fn parse(body: &[u8]) -> Result<TransactionCommit, CommitError> {
         let fields = body_fields(body)?;
         let table_changes = read_list(&fields, "table-changes", |change| {
@@ -89,7 +101,13 @@ impl TransactionCommit {
 }
 
 impl ViewCommit {
-    /// Reads the body of a commit to a view.
+    /// Parses the body of a commit to a view.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the body is not UTF-8 or not a JSON object, has neither `requirements` nor `updates`, has a
+    /// requirement or update that is unknown or not well-formed, or exceeds the limits of Java's JSON parser
+    /// ([`CommitError::Malformed`]).
     pub fn parse(body: &[u8]) -> Result<ViewCommit, CommitError> {
         let fields = body_fields(body)?;
         require_lists(&fields)?;
@@ -109,7 +127,7 @@ fn body_fields(body: &[u8]) -> Result<Fields<'_>, CommitError> {
     Fields::parse(text, "request").map_err(|error| CommitError::malformed(&error))
 }
 
-/// Refuses text that Java's clients could not read once it is part of a document.
+/// Refuses text that Java's clients could not read once it is part of a metadata document.
 fn check_text(body: &[u8]) -> Result<(), CommitError> {
     let text = std::str::from_utf8(body).unwrap_or_default();
     incoming::limits::check(text).map_err(|error| CommitError::malformed(&error))
@@ -124,7 +142,8 @@ fn read_identifier(fields: &Fields<'_>) -> Result<Option<TableIdentifier>, Commi
     read().map(Some).map_err(|error| CommitError::malformed(&error))
 }
 
-/// Refuses what is no commit at all: its sender would take the answer for a sign that something was changed.
+/// Refuses a body that is no commit at all: its sender would take a success for a sign that something was
+/// changed.
 fn require_lists(fields: &Fields<'_>) -> Result<(), CommitError> {
     if ["requirements", "updates"].iter().any(|key| fields.present(key).is_some()) {
         return Ok(());
@@ -135,7 +154,7 @@ fn require_lists(fields: &Fields<'_>) -> Result<(), CommitError> {
     ))
 }
 
-/// Reads a list; one that is absent is empty, because clients leave empty lists out.
+/// Reads a list; an absent one is empty, because clients omit empty lists.
 fn read_list<T>(
     fields: &Fields<'_>,
     key: &str,

@@ -1,4 +1,5 @@
-//! Requirements: what a client says must hold for its commit to make sense.
+//! Requirements of a commit: assertions about the current metadata that must be true for the commit to be
+//! applied.
 
 use crate::metadata::error::MetadataError;
 use crate::metadata::json::Raw;
@@ -7,69 +8,79 @@ use crate::metadata::view::ViewMetadata;
 
 use super::CommitError;
 
-/// A requirement on a table.
+/// Requirement on a table (`TableRequirement` of the REST specification).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TableRequirement {
-    /// The table must not exist.
+    /// `assert-create`: the table must not exist.
     AssertCreate,
-    /// The table must have this identity.
+    /// `assert-table-uuid`: the table must have this UUID.
     AssertTableUuid {
-        /// The identity, in any spelling.
+        /// Expected `table-uuid`; compared without case.
         uuid: String,
     },
-    /// A branch or tag must be at this snapshot, or must not exist.
+    /// `assert-ref-snapshot-id`: a branch or tag must point at this snapshot, or must not exist.
     AssertRefSnapshotId {
-        /// The name of the branch or tag.
+        /// Name of the branch or tag.
         name: String,
-        /// The snapshot; `None` if the reference must not exist.
+        /// Expected snapshot id; `None` if the ref must not exist.
         snapshot_id: Option<i64>,
     },
-    /// The highest column id given out must be this.
+    /// `assert-last-assigned-field-id`: the highest assigned column id must be this.
     AssertLastAssignedFieldId {
-        /// The column id.
+        /// Expected `last-column-id`.
         last_assigned_field_id: i32,
     },
-    /// The current schema must be this.
+    /// `assert-current-schema-id`: the current schema must be this.
     AssertCurrentSchemaId {
-        /// The schema id.
+        /// Expected `current-schema-id`.
         current_schema_id: i32,
     },
-    /// The highest partition field id given out must be this.
+    /// `assert-last-assigned-partition-id`: the highest assigned partition field id must be this.
     AssertLastAssignedPartitionId {
-        /// The partition field id.
+        /// Expected `last-partition-id`.
         last_assigned_partition_id: i32,
     },
-    /// The default partition spec must be this.
+    /// `assert-default-spec-id`: the default partition spec must be this.
     AssertDefaultSpecId {
-        /// The spec id.
+        /// Expected `default-spec-id`.
         default_spec_id: i32,
     },
-    /// The default sort order must be this.
+    /// `assert-default-sort-order-id`: the default sort order must be this.
     AssertDefaultSortOrderId {
-        /// The order id.
+        /// Expected `default-sort-order-id`.
         default_sort_order_id: i32,
     },
 }
 
-/// A requirement on a view.
+/// Requirement on a view (`ViewRequirement` of the REST specification).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ViewRequirement {
-    /// The view must have this identity.
+    /// `assert-view-uuid`: the view must have this UUID.
     AssertViewUuid {
-        /// The identity, in any spelling.
+        /// Expected `view-uuid`; compared without case.
         uuid: String,
     },
 }
 
 impl TableRequirement {
-    /// Reads one requirement.
+    /// Parses one requirement.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not an object, its `type` is missing or unknown, or a member of the requirement
+    /// is missing or of a wrong type ([`CommitError::Malformed`]).
     pub fn parse(raw: &Raw) -> Result<TableRequirement, CommitError> {
         read_table_requirement(raw).map_err(|error| CommitError::malformed(&error))
     }
 }
 
 impl ViewRequirement {
-    /// Reads one requirement.
+    /// Parses one requirement.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not an object, its `type` is missing or unknown, or a member of the requirement
+    /// is missing or of a wrong type ([`CommitError::Malformed`]).
     pub fn parse(raw: &Raw) -> Result<ViewRequirement, CommitError> {
         read_view_requirement(raw).map_err(|error| CommitError::malformed(&error))
     }
@@ -83,7 +94,7 @@ fn read_table_requirement(raw: &Raw) -> Result<TableRequirement, MetadataError> 
         "assert-table-uuid" => TableRequirement::AssertTableUuid { uuid: fields.required("uuid")? },
         "assert-ref-snapshot-id" => TableRequirement::AssertRefSnapshotId {
             name: fields.required("ref")?,
-            // Some clients leave the field out where the specification asks for null.
+            // Some clients omit the member where the specification asks for `null`.
             snapshot_id: fields.optional("snapshot-id")?,
         },
         "assert-last-assigned-field-id" => TableRequirement::AssertLastAssignedFieldId {
@@ -114,7 +125,13 @@ fn read_view_requirement(raw: &Raw) -> Result<ViewRequirement, MetadataError> {
     }
 }
 
-/// Checks that every requirement holds for the table, or for its absence.
+/// Checks that every requirement is fulfilled by the table, or by its absence if `base` is `None`.
+///
+/// # Errors
+///
+/// Fails if the table exists and does not fulfil a requirement ([`CommitError::RequirementFailed`]), or if it
+/// does not exist and there is a requirement other than [`TableRequirement::AssertCreate`]
+/// ([`CommitError::Invalid`]).
 pub fn check_requirements(
     base: Option<&TableMetadata>,
     requirements: &[TableRequirement],
@@ -130,7 +147,11 @@ pub fn check_requirements(
     requirements.iter().try_for_each(|requirement| check_table(base, requirement))
 }
 
-/// Checks that every requirement holds for the view.
+/// Checks that every requirement is fulfilled by the view.
+///
+/// # Errors
+///
+/// Fails if the view does not fulfil a requirement ([`CommitError::RequirementFailed`]).
 pub fn check_view_requirements(
     base: &ViewMetadata,
     requirements: &[ViewRequirement],
@@ -145,7 +166,8 @@ pub fn check_view_requirements(
     Ok(())
 }
 
-/// The texts are those of the Java library: clients, and its compatibility kit, look for them.
+/// Checks one requirement. The messages are those of the Java library: clients, and its compatibility kit,
+/// look for them.
 fn check_table(base: &TableMetadata, requirement: &TableRequirement) -> Result<(), CommitError> {
     let failed = |message: String| Err(CommitError::RequirementFailed(message));
     let same_number = |what: &str, expected: i32, actual: i32| {

@@ -1,4 +1,5 @@
-//! Updates: the changes a commit asks for, read from its JSON.
+//! Updates: the changes that a commit requests, parsed from JSON (REST specification: `TableUpdate`,
+//! `ViewUpdate`).
 
 use uuid::Uuid;
 
@@ -15,10 +16,11 @@ use crate::metadata::view::ViewVersion;
 
 use super::CommitError;
 
-/// The id that means "the one added last in this commit".
+/// Placeholder id for the schema, partition spec, sort order or view version that was added last in the same
+/// commit.
 pub const LAST_ADDED: i32 = -1;
 
-/// A change of a table.
+/// Change of a table.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields are those of the specification's updates of the same names")]
 pub enum TableUpdate {
@@ -47,7 +49,7 @@ pub enum TableUpdate {
     RemoveEncryptionKey { key_id: String },
 }
 
-/// A change of a view.
+/// Change of a view.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields are those of the specification's updates of the same names")]
 pub enum ViewUpdate {
@@ -62,12 +64,17 @@ pub enum ViewUpdate {
 }
 
 impl TableUpdate {
-    /// Reads one update.
+    /// Parses one update.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not an object, its `action` is missing or unknown, or a member of the update is
+    /// missing, of a wrong type or not decodable as what it must be ([`CommitError::Malformed`]).
     pub fn parse(raw: &Raw) -> Result<TableUpdate, CommitError> {
         read_table_update(raw).map_err(|error| CommitError::malformed(&error))
     }
 
-    /// The name of the action in the specification.
+    /// Returns the `action` of the update in the REST specification.
     pub fn action(&self) -> &'static str {
         match self {
             TableUpdate::AssignUuid { .. } => "assign-uuid",
@@ -98,7 +105,12 @@ impl TableUpdate {
 }
 
 impl ViewUpdate {
-    /// Reads one update.
+    /// Parses one update.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not an object, its `action` is missing or unknown, or a member of the update is
+    /// missing, of a wrong type or not decodable as what it must be ([`CommitError::Malformed`]).
     pub fn parse(raw: &Raw) -> Result<ViewUpdate, CommitError> {
         read_view_update(raw).map_err(|error| CommitError::malformed(&error))
     }
@@ -192,7 +204,7 @@ fn read_schema(fields: &Fields<'_>) -> Result<Schema, MetadataError> {
     incoming::schema(fields.required_raw("schema")?, Origin::Request)
 }
 
-/// The reference inside a `set-snapshot-ref`: the update without what makes it an update.
+/// Parses the ref of a `set-snapshot-ref`: the members of the update without `action` and `ref-name`.
 fn read_reference(raw: &Raw) -> Result<SnapshotRef, MetadataError> {
     let mut object = Object::parse(raw.as_str(), "update `set-snapshot-ref`")?;
     object.remove("action");
@@ -203,13 +215,13 @@ fn read_reference(raw: &Raw) -> Result<SnapshotRef, MetadataError> {
         }
     }
     let reference = incoming::reference(object.to_raw(), Origin::Request)?;
-    // Some readers know the kind only in lower case.
+    // Some readers accept the type only in lower case.
     object.set("type", Raw::string(reference.kind.as_str()));
     incoming::reference(object.to_raw(), Origin::Request)
 }
 
 fn read_properties(fields: &Fields<'_>) -> Result<Properties, MetadataError> {
-    // Clients of the first releases say `updated`.
+    // Clients of the first releases send `updated`.
     let key = if fields.present("updates").is_none() && fields.present("updated").is_some() {
         "updated"
     } else {
@@ -220,7 +232,7 @@ fn read_properties(fields: &Fields<'_>) -> Result<Properties, MetadataError> {
 }
 
 fn read_removals(fields: &Fields<'_>) -> Result<Vec<String>, MetadataError> {
-    // Clients of the first releases say `removed`.
+    // Clients of the first releases send `removed`.
     match fields.optional("removals")? {
         Some(removals) => Ok(removals),
         None => Ok(fields.optional("removed")?.ok_or_else(|| fields.missing("removals"))?),

@@ -1,4 +1,4 @@
-//! Creation and change of views.
+//! View commits: creation of a view from a request, and application of updates to view metadata.
 
 use std::collections::HashSet;
 
@@ -17,35 +17,46 @@ use super::judge;
 use super::update::{LAST_ADDED, ViewUpdate};
 use super::{CommitError, FORMAT_VERSION_MAX};
 
-/// The only format version of views.
+/// Only format version of view metadata that exists (view spec, version 1).
 pub(super) const VIEW_FORMAT_VERSION: i32 = 1;
 
-/// How many versions are kept unless the view says otherwise.
+/// Default of `version.history.num-entries`: number of view versions retained in the metadata.
 const VERSION_HISTORY_DEFAULT: i64 = 10;
 
-/// A request to create a view.
+/// Request to create a view (`CreateViewRequest` of the REST specification).
 #[derive(Debug, Clone)]
 pub struct CreateView<'a> {
-    /// The schema. Its field ids stay: they are those of the columns that the view selects.
+    /// Schema of the view, as JSON. Its field ids are preserved, because they are the ids of the columns that
+    /// the view selects.
     pub schema: &'a RawValue,
-    /// The first version. Its ids are given anew.
+    /// First version of the view, as JSON. Its `version-id` and `schema-id` are replaced by 1 and 0.
     pub view_version: &'a RawValue,
-    /// The location.
+    /// Base location of the view; a trailing slash is removed.
     pub location: String,
-    /// The properties.
+    /// Properties of the view, as (name, value).
     pub properties: Vec<(String, String)>,
 }
 
-/// What a commit to a view leads to.
+/// Result of applying updates to a view.
 #[derive(Debug, Clone)]
 pub struct AppliedView {
-    /// The next document; the current one if nothing changed.
+    /// Next view metadata; equal to the base metadata if nothing changed.
     pub metadata: ViewMetadata,
-    /// Whether there is anything to store.
+    /// `true` if the metadata differs from the base and has to be stored.
     pub changed: bool,
 }
 
-/// Creates the first document of a view.
+/// Creates the first metadata document of a view.
+///
+/// `uuid` becomes the `view-uuid`; `now_ms` is the server's clock, in milliseconds since 1970.
+///
+/// # Errors
+///
+/// Fails if the schema or the view version is not valid JSON of its kind or exceeds the limits of Java's JSON
+/// parser ([`CommitError::Malformed`]); if the version has a representation of an unknown type or the schema
+/// a column of an unknown type ([`CommitError::Unsupported`]); and if the view would not be valid: no
+/// representation, two queries of the same SQL dialect, field ids or names that occur twice, no location, or
+/// contradictory properties ([`CommitError::Invalid`]).
 pub fn create_view(request: &CreateView<'_>, uuid: Uuid, now_ms: i64) -> Result<ViewMetadata, CommitError> {
     check_text(request).map_err(|error| CommitError::malformed(&error))?;
     let schema = incoming::schema(Raw::from(request.schema), Origin::Request)
@@ -68,7 +79,17 @@ pub fn create_view(request: &CreateView<'_>, uuid: Uuid, now_ms: i64) -> Result<
     Ok(builder.next)
 }
 
-/// Applies updates to a view. `now_ms` is the server's clock.
+/// Applies updates, in order, to the metadata of a view.
+///
+/// `now_ms` is the server's clock, in milliseconds since 1970.
+///
+/// # Errors
+///
+/// Fails if an update refers to an unknown schema or version, changes the UUID, changes the format version,
+/// or leads to metadata that is not valid, such as a version history of size 0 or the loss of a SQL dialect
+/// without `replace.drop-dialect.allowed` ([`CommitError::Invalid`]); if the format version of the view or
+/// the type of a column is unknown ([`CommitError::Unsupported`]); and if `base` itself is damaged
+/// ([`CommitError::Metadata`]).
 pub fn apply_view(
     base: &ViewMetadata,
     updates: &[ViewUpdate],
@@ -93,7 +114,8 @@ fn check_text(request: &CreateView<'_>) -> Result<(), MetadataError> {
     request.properties.iter().try_for_each(|(name, _)| incoming::limits::check_name(name))
 }
 
-/// The version of a creation request: version 1 of schema 0, whatever the client numbered them.
+/// Returns the version of a creation request with version id 1 and schema id 0, which replace the ids that
+/// the client chose.
 fn first_version(version: &RawValue) -> Result<ViewVersion, CommitError> {
     let mut object =
         Object::parse(version.get(), "view version").map_err(|error| CommitError::malformed(&error))?;
@@ -108,7 +130,7 @@ fn first_version(version: &RawValue) -> Result<ViewVersion, CommitError> {
     Ok(version)
 }
 
-/// Refuses what Java's clients could not write again.
+/// Refuses representations of an unknown type, which Java's clients could read but not write again.
 pub(super) fn check_representations(version: &ViewVersion) -> Result<(), CommitError> {
     for representation in version.representations() {
         if let Representation::Other { kind } = representation {
@@ -126,7 +148,8 @@ struct ViewBuilder {
     last_added_schema: Option<i32>,
     last_added_version: Option<i32>,
     added_versions: HashSet<i32>,
-    /// The one entry a commit adds to the version log, however often it moves the current version.
+    /// Entry to be added to the version log. One commit adds at most one, even if it changes the current
+    /// version several times.
     history_entry: Option<VersionLogEntry>,
 }
 
@@ -207,7 +230,7 @@ impl ViewBuilder {
         Ok(())
     }
 
-    /// Whether a schema of the view has the field with the same type.
+    /// Returns `true` if a schema of the view has the field with the same id and the same type.
     fn has_type(&self, field: &IndexedField<'_>) -> bool {
         self.next.schemas.iter().filter_map(|schema| schema.columns().ok()).any(|columns| {
             let known = SchemaIndex::new(columns).ok();
@@ -232,7 +255,7 @@ impl ViewBuilder {
         let highest = self.next.versions.iter().map(ViewVersion::id).max();
         let next = highest
             .map_or(Some(version.id()), |highest| highest.checked_add(1).map(|id| id.max(version.id())));
-        // Negative ids mean something else in requests.
+        // Negative ids are reserved in requests: -1 means the version added last.
         let id = next.ok_or_else(|| CommitError::invalid("all version ids are used up"))?.max(1);
         let version = version.with_ids(id, schema_id)?;
         let content = version.content().map_err(|error| CommitError::malformed(&error))?;
@@ -262,7 +285,7 @@ impl ViewBuilder {
         let Some(version) = self.next.versions.iter().find(|version| version.id() == id) else {
             return Err(CommitError::invalid(format!("Cannot set current version to unknown version: {id}")));
         };
-        // A version of long ago becomes current now, not when it was made.
+        // An older version that becomes current again does so now, not at its creation time.
         let since_ms = if self.added_versions.contains(&id) { version.timestamp_ms() } else { self.now_ms };
         self.history_entry = Some(VersionLogEntry::new(since_ms, id));
         self.next.current_version_id = id;
@@ -279,7 +302,8 @@ impl ViewBuilder {
         )))
     }
 
-    /// What follows from all updates together.
+    /// Applies the rules that depend on all updates together: version log, dialect properties and version
+    /// history.
     fn finish(&mut self, base: Option<&ViewMetadata>) -> Result<(), CommitError> {
         self.next.version_log.extend(self.history_entry.take());
         let (drop, append) = (properties::REPLACE_DROP_DIALECT, properties::REPLACE_APPEND_DIALECT);
@@ -303,7 +327,8 @@ impl ViewBuilder {
         Ok(())
     }
 
-    /// Drops the oldest versions beyond `history`, but never one of this commit nor the current one.
+    /// Expires the oldest versions beyond `history`, but never the current version nor one added by this
+    /// commit.
     fn expire_versions(&mut self, history: usize) {
         let current = self.next.current_version_id;
         let in_use = self.added_versions.len() + usize::from(!self.added_versions.contains(&current));
@@ -316,7 +341,8 @@ impl ViewBuilder {
         ids.sort_unstable_by(|left, right| right.cmp(left));
         let kept: HashSet<i32> = ids.into_iter().take(keep - 1).chain([current]).collect();
         self.next.versions.retain(|version| kept.contains(&version.id()));
-        // With a gap in it, the log would name the wrong version for the time of the gap.
+        // A log with a gap would name the wrong version for the time of the gap, so everything up to the last
+        // gap is removed.
         let log = &mut self.next.version_log;
         let gap = log.iter().rposition(|entry| !kept.contains(&entry.version_id));
         log.drain(..gap.map_or(0, |gap| gap + 1));

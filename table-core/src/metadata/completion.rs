@@ -1,7 +1,8 @@
-//! Documents as today's readers expect them: old ones completed, ones from the future brought back to now.
+//! Normalisation of documents for current readers: old documents get the newer fields, and timestamps in the
+//! future are set to now.
 //!
-//! Writers of 2019 wrote one bare schema and one bare partition spec. Java's library writes the newer fields beside
-//! them, even in version 1, and other readers know nothing else.
+//! Writers of 2019 stored one bare schema and one bare partition spec. Java's library writes the newer fields
+//! beside them, even in format version 1, and other readers know only the newer ones.
 
 use std::hash::Hasher;
 
@@ -11,7 +12,8 @@ use uuid::Uuid;
 use super::partition::PartitionSpec;
 use super::table::TableMetadata;
 
-/// What Java's library writes in version 1 beside the fields that old writers wrote, with what belongs to it.
+/// Fields that Java's library writes in format version 1 beside those of old writers, each with the fields
+/// that have to be written with it.
 const NEWER_FIELDS: [(&str, &[&str]); 13] = [
     ("current-schema-id", &["schemas", "schema"]),
     ("schemas", &["current-schema-id", "schema"]),
@@ -28,14 +30,15 @@ const NEWER_FIELDS: [(&str, &[&str]); 13] = [
     ("metadata-log", &[]),
 ];
 
-/// The fields that Java's parser refuses to find `null`, which means the same as absent.
+/// Fields for which Java's parser refuses `null`, although it means the same as absent.
 const NEVER_NULL: [&str; 5] = ["properties", "refs", "statistics", "partition-statistics", "encryption-keys"];
 
 impl TableMetadata {
-    /// The document as it is to be served and built on, or `None` if it is that already.
+    /// Returns the document in the form in which it is served and changed, or `None` if it has that form
+    /// already.
     ///
-    /// Nothing that it says about the table is another, but for times that are still to come by more than clocks may
-    /// differ, which become `now_ms`.
+    /// The content is the same, except that timestamps later than `now_ms` become `now_ms` if the document
+    /// [is ahead](TableMetadata::is_ahead_of) by more than the allowed clock skew.
     pub fn completed(&self, now_ms: i64) -> Option<TableMetadata> {
         let is_old = self.format_version == 1 && self.lacks_newer_fields();
         let has_nulls = NEVER_NULL.iter().any(|name| self.layout.is_null(name));
@@ -83,7 +86,7 @@ impl TableMetadata {
     }
 }
 
-/// The identity of a table that was never given one: always the same for the same location.
+/// Returns the UUID of a table that was never assigned one; it depends only on the location.
 fn uuid_of(location: &str) -> Uuid {
     let mut hasher = SipHasher13::new();
     hasher.write(location.as_bytes());

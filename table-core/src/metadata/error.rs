@@ -1,19 +1,20 @@
-//! What can be wrong with a metadata document. Not what can be wrong with a change of it: see
-//! [`crate::commit::CommitError`].
+//! Errors of metadata documents. Errors of a change to a document are [`crate::commit::CommitError`].
 
-/// A document that cannot be used, and why.
+/// Reason for which a metadata document cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MetadataError {
-    /// The bytes are not the JSON that the specification describes: syntax, a missing field, a wrong type.
+    /// The bytes are not the JSON that the specification describes: a syntax error, a missing field, a wrong
+    /// type.
     #[error("{0}")]
     Malformed(String),
-    /// Well-formed, but its parts contradict each other, for example a reference to a missing snapshot.
+    /// The document is well-formed, but its parts contradict each other, for example a ref to a missing
+    /// snapshot.
     #[error("{0}")]
     Inconsistent(String),
-    /// A compressed document would grow over the limit of the caller.
+    /// The document, after decompression, would exceed the limit of the caller.
     #[error("the metadata is larger than the limit of {limit_bytes} bytes")]
     TooLarge {
-        /// The limit that was exceeded.
+        /// Exceeded limit, in bytes.
         limit_bytes: usize,
     },
 }

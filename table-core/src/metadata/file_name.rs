@@ -1,4 +1,4 @@
-//! Metadata files: how they are named, where they go, and how they are compressed. Not reading or writing them.
+//! Names, folders and compression of metadata files. Reading and writing of files is left to the caller.
 
 use std::borrow::Cow;
 use std::io::{Read, Write};
@@ -9,18 +9,18 @@ use super::error::MetadataError;
 use super::properties::{self, Properties};
 use crate::location::file_key;
 
-/// How a metadata file is compressed.
+/// Compression of a metadata file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
-    /// Not at all.
+    /// Uncompressed JSON.
     None,
-    /// With gzip.
+    /// JSON compressed with gzip.
     Gzip,
 }
 
 impl Codec {
-    /// What `write.metadata.compression-codec` asks for; anything unknown is written uncompressed, because that
-    /// can be read by everyone.
+    /// Returns the codec of `write.metadata.compression-codec`; an unknown value means uncompressed, which
+    /// every reader supports.
     pub fn of_properties(properties: &Properties) -> Codec {
         match properties.get(properties::METADATA_COMPRESSION) {
             Some(name) if name.eq_ignore_ascii_case("gzip") => Codec::Gzip,
@@ -28,7 +28,8 @@ impl Codec {
         }
     }
 
-    /// What a file name says: `.gz.metadata.json`, or `.metadata.json.gz` of the first writers.
+    /// Returns the codec that a file name indicates. Gzip has the suffix `.gz.metadata.json`, or
+    /// `.metadata.json.gz` in files of the first writers.
     pub fn of_file_name(file_name: &str) -> Codec {
         if file_name.ends_with(".gz.metadata.json") || file_name.ends_with(".metadata.json.gz") {
             Codec::Gzip
@@ -38,21 +39,24 @@ impl Codec {
     }
 }
 
-/// The location of the first metadata file of a table or view.
+/// Returns the location of the first metadata file of a table or view:
+/// `…/metadata/00000-<file_id>.metadata.json`.
 pub fn first_location(table_location: &str, properties: &Properties, file_id: Uuid) -> String {
     location(table_location, properties, 0, file_id)
 }
 
-/// The location of the metadata file that follows `current`.
+/// Returns the location of the metadata file that follows `current`.
 ///
-/// The version is one more than that of `current`: the digits its name starts with (`00003-….metadata.json`),
-/// after a `v` as in `v12.metadata.json`. A name of another form counts as unknown, and its successor is 0.
+/// The version is one more than that of `current`: the digits at the start of its name
+/// (`00003-….metadata.json`), or after a `v` as in `v12.metadata.json`. If the name has another form, the
+/// version of the successor is 0.
 pub fn next_location(current: &str, table_location: &str, properties: &Properties, file_id: Uuid) -> String {
     let next = version_of(current).and_then(|version| version.checked_add(1)).unwrap_or(0);
     location(table_location, properties, next, file_id)
 }
 
-/// The folder of a table's metadata files, without a slash at the end.
+/// Returns the folder of a table's metadata files, without a trailing slash: `write.metadata.path`, or the
+/// folder `metadata` in the table's location.
 pub fn folder(table_location: &str, properties: &Properties) -> String {
     match properties.get(properties::WRITE_METADATA_PATH) {
         Some(path) if !path.is_empty() => path.trim_end_matches('/').to_owned(),
@@ -80,22 +84,28 @@ fn version_of(location: &str) -> Option<u64> {
     rest.starts_with(|c| separators.contains(c)).then(|| digits.parse().ok())?
 }
 
-/// Whether a location has the name of a metadata file, in whichever spelling. Only the catalog writes and deletes those.
+/// Returns `true` if a location has the suffix of a metadata file, in any spelling of the location. Only the
+/// catalog writes and deletes such files.
 pub fn is_metadata_file(location: &str) -> bool {
     let key = file_key(location);
     [".metadata.json", ".metadata.json.gz"].into_iter().any(|ending| key.ends_with(ending))
 }
 
-/// Whether a metadata file is compressed: it may become much larger than it is.
+/// Returns `true` if a metadata file is compressed, so that its JSON may be much larger than the file.
 pub fn is_compressed(file_name: &str, bytes: &[u8]) -> bool {
     // JSON can start with neither byte of the gzip signature.
     bytes.starts_with(&[0x1f, 0x8b]) || Codec::of_file_name(file_name) == Codec::Gzip
 }
 
-/// The JSON in a metadata file. `file_name` may be a whole location.
+/// Returns the JSON in a metadata file. `file_name` may be a complete location.
 ///
-/// Files are recognised by their content as well as by their name: some writers compress without saying so.
-/// At most `limit_bytes` are produced, however far the file would expand.
+/// Compression is recognised by content as well as by name, because some writers compress without the suffix.
+/// The output is limited to `limit_bytes`, independent of the expansion ratio of the file.
+///
+/// # Errors
+///
+/// Fails if the JSON is larger than `limit_bytes` ([`MetadataError::TooLarge`]), or if a file that is gzip by
+/// its name or signature cannot be decompressed ([`MetadataError::Malformed`]).
 pub fn decode(file_name: &str, bytes: &[u8], limit_bytes: usize) -> Result<Vec<u8>, MetadataError> {
     if !is_compressed(file_name, bytes) {
         if bytes.len() > limit_bytes {
@@ -114,7 +124,11 @@ pub fn decode(file_name: &str, bytes: &[u8], limit_bytes: usize) -> Result<Vec<u
     Ok(out)
 }
 
-/// The bytes of a metadata file of this name.
+/// Returns the bytes of a metadata file with this name, compressed if the name says so.
+///
+/// # Errors
+///
+/// Fails if compression fails ([`MetadataError::Malformed`]).
 pub fn encode<'a>(file_name: &str, json: &'a [u8]) -> Result<Cow<'a, [u8]>, MetadataError> {
     if Codec::of_file_name(file_name) == Codec::None {
         return Ok(Cow::Borrowed(json));

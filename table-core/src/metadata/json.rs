@@ -1,7 +1,7 @@
-//! JSON that keeps its text: values as they were read, and objects that keep the order of their fields.
+//! JSON values that preserve their original text, and objects that preserve the order of their fields.
 //!
-//! Not a JSON parser; `serde_json` does that. Skipping over a raw value is iterative there, so text of any
-//! nesting can be carried without recursion; only what we decode is bounded in depth.
+//! Parsing is done by `serde_json`. It skips raw values iteratively, so that text of any nesting can be
+//! preserved without recursion; only decoded parts are limited in depth.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -13,46 +13,54 @@ use serde_json::value::RawValue;
 
 use super::error::MetadataError;
 
-/// The text of one valid JSON value. Cloning shares the text.
+/// Text of one valid JSON value. Clones share the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Raw(Arc<str>);
 
 impl Raw {
-    /// Checks that `text` is one JSON value and keeps it.
+    /// Parses one JSON value.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `text` is not exactly one JSON value ([`MetadataError::Malformed`]).
     pub fn parse(text: &str) -> Result<Raw, MetadataError> {
         let value: &RawValue = serde_json::from_str(text)
             .map_err(|error| MetadataError::malformed(format!("not JSON: {error}")))?;
         Ok(Raw::from(value))
     }
 
-    /// The JSON string with this content.
+    /// Returns a JSON string with this content.
     pub fn string(content: &str) -> Raw {
         let mut text = String::with_capacity(content.len() + 2);
         push_string(&mut text, content);
         Raw(text.into())
     }
 
-    /// The JSON number.
+    /// Returns a JSON number.
     pub fn number(value: i64) -> Raw {
         Raw(value.to_string().into())
     }
 
-    /// The text.
+    /// Returns the JSON text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether this is `null`.
+    /// Returns `true` if the value is `null`.
     pub fn is_null(&self) -> bool {
         &*self.0 == "null"
     }
 
-    /// Decodes the value; `what` names it in the error.
+    /// Decodes the value; `what` names it in the error message.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the value is not of the type `T` ([`MetadataError::Malformed`]).
     pub fn decode<'a, T: Deserialize<'a>>(&'a self, what: &str) -> Result<T, MetadataError> {
         decode(&self.0, what)
     }
 
-    /// For text this crate has just put together out of valid values.
+    /// Wraps text that this crate has just assembled from valid values.
     pub(crate) fn joined(text: String) -> Raw {
         debug_assert!(serde_json::from_str::<&RawValue>(&text).is_ok(), "not JSON: {text}");
         Raw(text.into())
@@ -75,26 +83,30 @@ impl fmt::Debug for Raw {
     }
 }
 
-/// A JSON object whose fields keep their order and their text.
+/// JSON object whose fields preserve their order and their text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Object {
     entries: Vec<(String, Raw)>,
 }
 
 impl Object {
-    /// Reads an object; `what` names it in the error. A field that occurs twice is refused.
+    /// Parses an object; `what` names it in the error message.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the text is not a JSON object, or a field occurs twice ([`MetadataError::Malformed`]).
     pub fn parse(text: &str, what: &'static str) -> Result<Object, MetadataError> {
         let fields = Fields::parse(text, what)?;
         let entries = fields.entries.into_iter().map(|(key, value)| (key.into_owned(), Raw::from(value)));
         Ok(Object { entries: entries.collect() })
     }
 
-    /// The value of a field.
+    /// Returns the value of a field.
     pub fn get(&self, key: &str) -> Option<&Raw> {
         self.entries.iter().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
-    /// Sets a field, in its place if it is there, else at the end.
+    /// Sets a field: in its place if it exists, else at the end.
     pub fn set(&mut self, key: &str, value: Raw) {
         match self.entries.iter_mut().find(|(name, _)| name == key) {
             Some(entry) => entry.1 = value,
@@ -107,12 +119,12 @@ impl Object {
         self.entries.retain(|(name, _)| name != key);
     }
 
-    /// The fields in order.
+    /// Returns the fields, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Raw)> {
         self.entries.iter().map(|(key, value)| (key.as_str(), value))
     }
 
-    /// The object as one value.
+    /// Returns the object as one JSON value.
     pub fn to_raw(&self) -> Raw {
         let mut text = String::new();
         push_object(&mut text, self.iter().map(|(key, value)| (key, value.as_str())));
@@ -120,7 +132,7 @@ impl Object {
     }
 }
 
-/// A JSON object whose fields are still slices of the text being read.
+/// JSON object whose fields are slices of the text that is being read.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     what: Cow<'static, str>,
@@ -141,7 +153,7 @@ impl<'a> Fields<'a> {
         self.entries.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
     }
 
-    /// The field, unless it is absent or `null`.
+    /// Returns the field, unless it is absent or `null`.
     pub(crate) fn present(&self, key: &str) -> Option<&'a RawValue> {
         self.raw(key).filter(|value| value.get() != "null")
     }
@@ -165,7 +177,7 @@ impl<'a> Fields<'a> {
         self.present(key).map(Raw::from).ok_or_else(|| self.missing(key))
     }
 
-    /// The elements of an array field; nothing if it is absent or `null`.
+    /// Returns the elements of an array field; `None` if it is absent or `null`.
     pub(crate) fn list<T>(
         &self,
         key: &str,
@@ -180,13 +192,14 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Reads any value out of text; `what` names it in the error.
+/// Decodes a value from text; `what` names it in the error message.
 pub(crate) fn decode<'a, T: Deserialize<'a>>(text: &'a str, what: &str) -> Result<T, MetadataError> {
     serde_json::from_str(text)
         .map_err(|error| MetadataError::malformed(format!("the {what} cannot be read: {}", plain(&error))))
 }
 
-/// `serde_json`'s message without its position, which would be relative to a part the reader does not see.
+/// Returns the message of `serde_json` without its position, which would be relative to a part that the
+/// reader of the message does not see.
 fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {
@@ -195,19 +208,19 @@ fn plain(error: &serde_json::Error) -> String {
     }
 }
 
-/// Reads the text of a JSON number to the last bit, which `serde_json` does not do; `None` for other JSON.
+/// Parses the text of a JSON number exactly, which `serde_json` does not do; `None` for other JSON.
 pub(crate) fn parse_number(text: &str) -> Option<f64> {
     let starts = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
     starts.then(|| text.parse().ok()).flatten()
 }
 
-/// Appends the JSON string with this content.
+/// Appends a JSON string with this content.
 pub(crate) fn push_string(out: &mut String, content: &str) {
     // `Value`'s `Display` cannot fail, unlike `serde_json::to_string`.
     out.push_str(&serde_json::Value::from(content).to_string());
 }
 
-/// Appends an object.
+/// Appends a JSON object.
 pub(crate) fn push_object<'a>(out: &mut String, entries: impl Iterator<Item = (&'a str, &'a str)>) {
     out.push('{');
     for (position, (key, value)) in entries.enumerate() {
@@ -221,7 +234,7 @@ pub(crate) fn push_object<'a>(out: &mut String, entries: impl Iterator<Item = (&
     out.push('}');
 }
 
-/// Appends an array.
+/// Appends a JSON array.
 pub(crate) fn push_array<'a>(out: &mut String, elements: impl Iterator<Item = &'a str>) {
     out.push('[');
     for (position, element) in elements.enumerate() {
@@ -233,7 +246,7 @@ pub(crate) fn push_array<'a>(out: &mut String, elements: impl Iterator<Item = &'
     out.push(']');
 }
 
-/// How deep objects and arrays nest in valid JSON text.
+/// Returns the nesting depth of objects and arrays in valid JSON text.
 pub(crate) fn nesting(text: &str) -> usize {
     let (mut depth, mut deepest, mut in_string, mut is_escaped) = (0_usize, 0, false, false);
     for byte in text.bytes() {
@@ -280,10 +293,10 @@ impl<'de> Deserialize<'de> for Entries<'de> {
     }
 }
 
-/// Objects up to this size are compared name by name, which is faster than hashing.
+/// Maximum number of fields for which names are compared pairwise, which is faster than hashing.
 const SMALL_OBJECT: usize = 12;
 
-/// A name that occurs twice.
+/// Returns a name that occurs twice.
 pub(crate) fn find_duplicate<'e, T>(entries: &'e [(Cow<'_, str>, T)]) -> Option<&'e str> {
     if entries.len() <= SMALL_OBJECT {
         let mut later = entries;
@@ -299,7 +312,7 @@ pub(crate) fn find_duplicate<'e, T>(entries: &'e [(Cow<'_, str>, T)]) -> Option<
     entries.iter().map(|(key, _)| key.as_ref()).find(|key| !seen.insert(*key))
 }
 
-/// A field name, borrowed from the text unless it contains escapes.
+/// Field name, borrowed from the text unless it contains escapes.
 struct Key<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {

@@ -1,18 +1,20 @@
-//! The top level of a document: its fields in order, as they were read or to be made anew.
+//! Top level of a metadata document: its fields in order, with their original text where they have not
+//! changed.
 
 use std::sync::Arc;
 
 use super::json::{Fields, Raw, push_string};
 
-/// The fields of a document in order, each with its text, or without one where the text is to be made from what
-/// has been decoded.
+/// Fields of a document in order. Each has its text, or `None` if the text has to be made from the decoded
+/// value.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Layout {
     entries: Vec<(Arc<str>, Option<Raw>)>,
 }
 
 impl Layout {
-    /// Keeps the text of every field except the arrays named in `lists`, whose elements are kept one by one.
+    /// Stores the text of every field except the arrays named in `lists`, whose elements are stored
+    /// separately.
     pub(crate) fn read(fields: &Fields<'_>, lists: &[&str]) -> Layout {
         let is_kept = |name: &str, text: &str| text == "null" || !lists.contains(&name);
         let entries = fields.entries.iter().map(|(name, value)| {
@@ -22,19 +24,19 @@ impl Layout {
         Layout { entries: entries.collect() }
     }
 
-    /// Whether a field is absent or `null`.
+    /// Returns `true` if a field is absent or `null`.
     pub(crate) fn lacks(&self, name: &str) -> bool {
         let entry = self.entries.iter().find(|(existing, _)| &**existing == name);
         entry.is_none_or(|(_, text)| text.as_ref().is_some_and(Raw::is_null))
     }
 
-    /// Whether a field is there and `null`.
+    /// Returns `true` if a field is present and `null`.
     pub(crate) fn is_null(&self, name: &str) -> bool {
         let is_null = |text: &Option<Raw>| text.as_ref().is_some_and(Raw::is_null);
         self.entries.iter().any(|(existing, text)| &**existing == name && is_null(text))
     }
 
-    /// Marks a field to be made anew, at the end if it is not there yet.
+    /// Marks a field to be written from its decoded value; a new field is appended.
     pub(crate) fn renew(&mut self, name: &str) {
         match self.entries.iter_mut().find(|(existing, _)| &**existing == name) {
             Some(entry) => entry.1 = None,
@@ -46,7 +48,8 @@ impl Layout {
         self.entries.retain(|(existing, _)| &**existing != name);
     }
 
-    /// The document; `push` appends the fields that are to be made anew.
+    /// Returns the document as JSON; `push` appends the fields that have to be written from their decoded
+    /// values.
     pub(crate) fn write(&self, push: impl Fn(&mut String, &str)) -> Vec<u8> {
         let mut out = String::new();
         out.push('{');

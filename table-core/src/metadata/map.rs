@@ -1,11 +1,11 @@
-//! A map by name that keeps insertion order: table properties and snapshot references.
+//! Map by name that preserves insertion order, for properties and refs.
 //!
 //! Removal leaves a hole that iteration skips, so a request with ten thousand removals stays linear.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Values by name, in the order in which the names first came.
+/// Values by name, in the order in which the names were first inserted.
 #[derive(Debug, Clone)]
 pub struct OrderedMap<V> {
     entries: Vec<Option<(Arc<str>, V)>>,
@@ -13,23 +13,23 @@ pub struct OrderedMap<V> {
 }
 
 impl<V> OrderedMap<V> {
-    /// How many names there are.
+    /// Returns the number of names.
     pub fn len(&self) -> usize {
         self.index.len()
     }
 
-    /// Whether there is no name.
+    /// Returns `true` if there are no names.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
 
-    /// The value of a name.
+    /// Returns the value of a name.
     pub fn get(&self, name: &str) -> Option<&V> {
         let position = *self.index.get(name)?;
         self.entries.get(position)?.as_ref().map(|(_, value)| value)
     }
 
-    /// Names and values in order.
+    /// Returns names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &V)> {
         self.entries.iter().flatten().map(|(name, value)| (&**name, value))
     }

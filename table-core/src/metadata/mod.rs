@@ -1,10 +1,16 @@
-//! The document model: table and view metadata that are read, judged and written without losing anything.
+//! Document model: table and view metadata that are parsed, validated and written without loss.
 //!
-//! This module knows single documents. How one document becomes the next is in [`crate::commit`].
+//! This module deals with single documents. The change from one document to the next is in [`crate::commit`].
 //!
-//! The rule of the model: text that was read is text that is written. Every element of a document (a schema, a
-//! snapshot, a reference, …) keeps the JSON it came from beside the few decoded values we decide on, so fields
-//! nobody here has heard of survive any number of commits.
+//! Invariant of the model: text that was read is written unchanged. Every element of a document (a schema, a
+//! snapshot, a ref, …) stores the JSON it came from beside the few decoded values that decisions depend on,
+//! so that unknown fields survive any number of commits.
+//!
+//! ```text
+//! let json = file_name::decode("00003-….gz.metadata.json", bytes, limit_bytes)?;
+//! let table = TableMetadata::parse(&json)?;
+//! let schema = table.current_schema()?.columns()?;
+//! ```
 
 pub mod clock;
 pub mod error;

@@ -4,10 +4,12 @@ use super::error::MetadataError;
 use super::json::{Object, Raw, push_array};
 use super::transform::Transform;
 
-/// Partition field ids start here, apart from column ids.
+/// First partition field id. Partition field ids are assigned from here, separate from column ids.
 pub const PARTITION_ID_START: i32 = 1000;
 
-/// One partition spec of a table.
+/// Partition spec of a table (specification, "Partitioning").
+///
+/// The JSON text is preserved; the id and the fields are decoded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartitionSpec {
     raw: Raw,
@@ -15,23 +17,29 @@ pub struct PartitionSpec {
     fields: Vec<PartitionField>,
 }
 
-/// One field of a partition spec.
+/// Field of a partition spec.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartitionField {
     raw: Raw,
-    /// The columns the value comes from; more than one only for transforms of several arguments.
+    /// Field ids of the source columns (`source-id`, or `source-ids`); more than one only for transforms of
+    /// several arguments.
     pub source_ids: Vec<i32>,
-    /// The id of the partition field; `None` in requests that leave it to us, and in documents of version 1 that
-    /// leave it to be counted.
+    /// Partition field id (`field-id`). `None` in requests that leave the assignment to the catalog, and in
+    /// documents of format version 1 that leave it implicit; ids are sequential then.
     pub field_id: Option<i32>,
-    /// The name of the partition field.
+    /// Name of the partition field.
     pub name: String,
-    /// What is done to the column.
+    /// Transform from the source value to the partition value.
     pub transform: Transform,
 }
 
 impl PartitionSpec {
-    /// Reads a spec.
+    /// Parses a partition spec; an absent `spec-id` means 0.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not an object, has no `fields`, or a field is missing or of a wrong type
+    /// ([`MetadataError::Malformed`]).
     pub fn parse(raw: Raw) -> Result<PartitionSpec, MetadataError> {
         let (id, fields) = {
             let spec = raw.fields("partition spec")?;
@@ -41,13 +49,13 @@ impl PartitionSpec {
         Ok(PartitionSpec { raw, id, fields })
     }
 
-    /// Reads the bare array of fields that version 1 stored for its only spec.
+    /// Parses the bare array of fields that format version 1 stored for its only spec (`partition-spec`).
     pub(crate) fn from_fields(fields: &str) -> Result<PartitionSpec, MetadataError> {
         let spec = PartitionSpec::parse(Raw::joined(format!("{{\"spec-id\":0,\"fields\":{fields}}}")))?;
         spec.numbered()
     }
 
-    /// The spec without fields.
+    /// Returns the unpartitioned spec: no fields, and id 0.
     pub(crate) fn unpartitioned() -> PartitionSpec {
         PartitionSpec {
             raw: Raw::joined("{\"spec-id\":0,\"fields\":[]}".to_owned()),
@@ -56,45 +64,46 @@ impl PartitionSpec {
         }
     }
 
-    /// The spec id.
+    /// Returns the spec id (`spec-id`).
     pub fn id(&self) -> i32 {
         self.id
     }
 
-    /// The text as it was read.
+    /// Returns the JSON text as it was read.
     pub fn raw(&self) -> &Raw {
         &self.raw
     }
 
-    /// The fields in order.
+    /// Returns the partition fields, in order.
     pub fn fields(&self) -> &[PartitionField] {
         &self.fields
     }
 
-    /// Whether all files are in one partition: there are no fields, or only such as remain of dropped ones, which are null.
+    /// Returns `true` if all files are in one partition: there are no fields, or only `void` ones, which
+    /// remain of dropped fields and are always null.
     pub fn is_unpartitioned(&self) -> bool {
         self.fields.iter().all(|field| field.transform == Transform::Void)
     }
 
-    /// The fields as the array that version 1 keeps beside the specs.
+    /// Returns the fields as the array that format version 1 stores in `partition-spec`.
     pub(crate) fn fields_raw(&self) -> Raw {
         let mut text = String::new();
         push_array(&mut text, self.fields.iter().map(|field| field.raw.as_str()));
         Raw::joined(text)
     }
 
-    /// The highest field id, or the one before the first if there is none.
+    /// Returns the highest field id, or one less than [`PARTITION_ID_START`] if there are no fields.
     pub(crate) fn last_field_id(&self) -> i32 {
         let ids = self.fields.iter().enumerate().map(|(position, field)| field.id_at(position));
         ids.max().unwrap_or(PARTITION_ID_START - 1)
     }
 
-    /// Whether all ids are written out.
+    /// Returns `true` if all fields have an explicit `field-id`.
     pub(crate) fn is_numbered(&self) -> bool {
         self.fields.iter().all(|field| field.field_id.is_some())
     }
 
-    /// The same spec with all ids written out; documents of version 1 may leave them to be counted.
+    /// Returns the same spec with explicit field ids; documents of format version 1 may leave them implicit.
     pub(crate) fn numbered(&self) -> Result<PartitionSpec, MetadataError> {
         if self.is_numbered() {
             return Ok(self.clone());
@@ -102,7 +111,8 @@ impl PartitionSpec {
         self.with_ids(self.id, |position, field| field.id_at(position))
     }
 
-    /// Whether both would partition data in the same way under the same names: field ids do not matter.
+    /// Returns `true` if both specs partition data in the same way under the same names; field ids do not
+    /// matter.
     pub(crate) fn is_compatible(&self, other: &PartitionSpec) -> bool {
         self.fields.len() == other.fields.len()
             && self.fields.iter().zip(&other.fields).all(|(left, right)| {
@@ -112,7 +122,7 @@ impl PartitionSpec {
             })
     }
 
-    /// The same spec under another id, with field ids given by `field_id`.
+    /// Returns the same spec with another id, and with the field ids that `field_id` returns.
     pub(crate) fn with_ids(
         &self,
         id: i32,
@@ -123,7 +133,7 @@ impl PartitionSpec {
         self.rebuilt(id, fields.collect::<Result<Vec<_>, _>>()?)
     }
 
-    /// The same spec under id 0, with other sources and fresh field ids.
+    /// Returns the same spec with id 0, other source columns and fresh field ids.
     pub(crate) fn rebound(&self, sources: &[i32]) -> Result<PartitionSpec, MetadataError> {
         let mut fields = Vec::with_capacity(self.fields.len());
         for (position, (field, source)) in self.fields.iter().zip(sources).enumerate() {
@@ -155,7 +165,7 @@ impl PartitionField {
         Ok(PartitionField { raw, source_ids, field_id, name, transform })
     }
 
-    /// Its id, which is its place in the spec if it has none.
+    /// Returns the field id, which follows from the position in the spec if it is not explicit.
     pub(crate) fn id_at(&self, position: usize) -> i32 {
         self.field_id.unwrap_or_else(|| nth_id(position))
     }
@@ -170,7 +180,8 @@ impl PartitionField {
     }
 }
 
-/// The sources of a partition or sort field: `source-id`, or `source-ids` of a transform of several arguments.
+/// Returns the source columns of a partition or sort field: `source-id`, or `source-ids` for a transform of
+/// several arguments.
 pub(crate) fn source_ids(fields: &super::json::Fields<'_>) -> Result<Vec<i32>, MetadataError> {
     if let Some(ids) = fields.optional("source-ids")? {
         return Ok(ids);
@@ -178,7 +189,7 @@ pub(crate) fn source_ids(fields: &super::json::Fields<'_>) -> Result<Vec<i32>, M
     Ok(vec![fields.required("source-id")?])
 }
 
-/// The id of the n-th field of a spec whose ids are sequential.
+/// Returns the id of the n-th field of a spec whose ids are sequential.
 pub(crate) fn nth_id(position: usize) -> i32 {
     i32::try_from(position).map_or(i32::MAX, |position| PARTITION_ID_START.saturating_add(position))
 }

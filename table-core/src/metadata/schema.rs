@@ -1,4 +1,4 @@
-//! Schemas: the text of one, and its columns when somebody needs to judge them.
+//! Schemas: their JSON text, and their columns, which are decoded on demand.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -10,7 +10,9 @@ use super::error::MetadataError;
 use super::json::{Fields, Object, Raw, decode, nesting, parse_number};
 use super::types::{StructType, TYPE_DEPTH_MAX, Type, decode_struct, decode_type};
 
-/// One schema of a table or view. Cloning is cheap, and clones share the decoded columns.
+/// Schema of a table or view (specification, "Schemas and Data Types").
+///
+/// The JSON text is preserved. Cloning is cheap, and clones share the decoded columns.
 #[derive(Debug, Clone)]
 pub struct Schema {
     inner: Arc<Inner>,
@@ -20,43 +22,48 @@ pub struct Schema {
 struct Inner {
     raw: Raw,
     id: i32,
-    // A table has many schemas and most commits look at none of them, so columns are read on first use.
+    // A table has many schemas and most commits look at none of them, so columns are decoded on first use.
     columns: OnceLock<Result<Columns, MetadataError>>,
 }
 
-/// The decoded content of a schema.
+/// Decoded content of a schema.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Columns {
-    /// The top-level columns, and attributes of the schema that we do not know.
+    /// Top-level columns, and unknown attributes of the schema.
     pub root: StructType,
-    /// Ids of the fields that identify a row.
+    /// Ids of the fields that identify a row (`identifier-field-ids`).
     pub identifier_field_ids: BTreeSet<i32>,
 }
 
-/// A column, a field of a struct, or the element of a list or map.
+/// Column, field of a struct, element of a list, or key or value of a map.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Field {
-    /// The field id, unique in the table for all time.
+    /// Field id, unique in the table and never reused.
     pub id: i32,
-    /// The name; `element`, `key` or `value` in lists and maps.
+    /// Name of the field; `element`, `key` or `value` in lists and maps.
     pub name: String,
-    /// Whether null is impossible.
+    /// `true` if the value must not be null (`required`).
     pub required: bool,
-    /// The type.
+    /// Type of the field.
     pub field_type: Type,
-    /// The comment.
+    /// Comment of the field (`doc`).
     pub doc: Option<String>,
-    /// The value of rows written before the column existed.
+    /// Value of the field in rows written before the field was added (`initial-default`).
     pub initial_default: Option<Value>,
-    /// The value of rows written without the column.
+    /// Value that writers store if they are given none (`write-default`).
     pub write_default: Option<Value>,
-    /// Attributes we do not know, sorted by name.
+    /// Unknown attributes, sorted by name.
     pub other: Vec<(String, Value)>,
 }
 
 impl Schema {
-    /// Keeps the text of a schema. Its columns are read on first use, so an error in them comes from
-    /// [`Schema::columns`].
+    /// Parses the top level of a schema. Its columns are decoded on first use, so an error in them is
+    /// returned by [`Schema::columns`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not an object, has no `fields`, or `schema-id` is not a 32-bit number
+    /// ([`MetadataError::Malformed`]).
     pub fn parse(raw: Raw) -> Result<Schema, MetadataError> {
         let id = {
             let fields = raw.fields("schema")?;
@@ -68,22 +75,28 @@ impl Schema {
         Ok(Schema { inner: Arc::new(Inner { raw, id, columns: OnceLock::new() }) })
     }
 
-    /// The schema id; 0 if the document does not say.
+    /// Returns the schema id (`schema-id`); 0 if it is absent.
     pub fn id(&self) -> i32 {
         self.inner.id
     }
 
-    /// The text as it was read.
+    /// Returns the JSON text as it was read.
     pub fn raw(&self) -> &Raw {
         &self.inner.raw
     }
 
-    /// The columns.
+    /// Returns the decoded columns.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the schema is not a `struct`, types nest deeper than [`TYPE_DEPTH_MAX`], or an attribute of a
+    /// field or type is missing or has a wrong type ([`MetadataError::Malformed`]). Types that are unknown
+    /// are no error.
     pub fn columns(&self) -> Result<&Columns, MetadataError> {
         self.inner.columns.get_or_init(|| decode_columns(&self.inner.raw)).as_ref().map_err(Clone::clone)
     }
 
-    /// The same schema under another id.
+    /// Returns the same schema with another id.
     pub(crate) fn with_id(&self, id: i32) -> Result<Schema, MetadataError> {
         if id == self.id() && self.raw().fields("schema")?.present("schema-id").is_some() {
             return Ok(self.clone());
@@ -100,8 +113,9 @@ impl PartialEq for Schema {
     }
 }
 
-/// How deep the JSON of a schema may nest: three levels for each level of types, and room for default values.
-/// Each level of types reads the text inside it once more, so hopeless text is turned away first.
+/// Maximum nesting of the JSON of a schema: three levels for each level of types, and room for default
+/// values. Each level of types parses the text inside it once more, so text that is nested too deeply is
+/// refused first.
 pub(crate) const SCHEMA_NESTING_MAX: usize = 3 * TYPE_DEPTH_MAX + 128;
 
 fn decode_columns(raw: &Raw) -> Result<Columns, MetadataError> {
@@ -135,7 +149,7 @@ pub(crate) fn decode_field(text: &str, depth: usize) -> Result<Field, MetadataEr
     })
 }
 
-/// A default value, a number to the last bit, which `serde_json` does not read by itself.
+/// Decodes a default value. A number is parsed exactly, which `serde_json` does not do by itself.
 fn default(fields: &Fields<'_>, key: &str) -> Result<Option<Value>, MetadataError> {
     let number = fields.present(key).map(RawValue::get).filter(|text| text.parse::<i64>().is_err());
     match number.and_then(parse_number).and_then(Number::from_f64) {
@@ -144,7 +158,7 @@ fn default(fields: &Fields<'_>, key: &str) -> Result<Option<Value>, MetadataErro
     }
 }
 
-/// The attributes that are not among the `known` ones, sorted by name.
+/// Returns the attributes that are not among the `known` ones, sorted by name.
 pub(crate) fn rest(fields: &Fields<'_>, known: &[&str]) -> Result<Vec<(String, Value)>, MetadataError> {
     let mut rest = Vec::new();
     for (name, value) in &fields.entries {

@@ -1,4 +1,4 @@
-//! The fields of a schema by id and by name, for everything that is judged about them.
+//! Index of the fields of a schema by id and by name, for validation.
 
 use std::collections::HashMap;
 
@@ -6,36 +6,37 @@ use super::error::MetadataError;
 use super::schema::{Columns, Field};
 use super::types::{Primitive, StructType, Type};
 
-/// How long all full names may be together. A nested field repeats the names around it, so that a short request
-/// could otherwise ask for terabytes; real schemas stay under one megabyte.
+/// Maximum length of all full names together, in bytes. A nested field repeats the names of its parents, so
+/// that a short request could otherwise demand terabytes; real schemas stay under one megabyte.
 const NAME_BYTES_MAX: usize = 16 << 20;
 
-/// All fields of a schema, nested ones included.
+/// Index of all fields of a schema, nested ones included.
 #[derive(Debug)]
 pub(crate) struct SchemaIndex<'a> {
     by_id: HashMap<i32, IndexedField<'a>>,
     by_name: HashMap<String, i32>,
-    /// Fields by the names that leave out `element` and `value` before the fields of a struct, where they differ.
+    /// Fields by their short names, where these differ: without `element` and `value` before the fields of a
+    /// struct.
     by_short_name: HashMap<String, i32>,
     name_bytes: usize,
     /// Field ids in the order of the document, parents first.
     pub(crate) order: Vec<i32>,
 }
 
-/// A field and where it is.
+/// Field with its position in the schema.
 #[derive(Debug)]
 pub(crate) struct IndexedField<'a> {
     pub(crate) field: &'a Field,
-    /// The names from the root, joined with dots.
+    /// Names from the root, joined with dots.
     pub(crate) full_name: String,
-    /// The same without the lists and maps around, where the name is another one then: `a.x` for `a.element.x`.
+    /// Full name without the enclosing lists and maps, if it differs: `a.x` for `a.element.x`.
     short_name: Option<String>,
-    /// The field it is part of.
+    /// Id of the enclosing field; `None` at the top level.
     pub(crate) parent: Option<i32>,
 }
 
 impl<'a> SchemaIndex<'a> {
-    /// Indexes a schema, refusing ids or names that occur twice.
+    /// Indexes a schema. Fails if an id or a name occurs twice, or if the names are too long in total.
     pub(crate) fn new(columns: &'a Columns) -> Result<SchemaIndex<'a>, MetadataError> {
         let mut index = SchemaIndex {
             by_id: HashMap::new(),
@@ -56,7 +57,8 @@ impl<'a> SchemaIndex<'a> {
         self.by_name.get(full_name).copied()
     }
 
-    /// The field that readers find under a name: a full name, or one without the lists and maps around.
+    /// Returns the id of the field that readers find under a name: a full name, or one without the enclosing
+    /// lists and maps.
     pub(crate) fn find(&self, name: &str) -> Option<i32> {
         self.id_of(name).or_else(|| self.by_short_name.get(name).copied())
     }
@@ -116,7 +118,7 @@ impl<'a> SchemaIndex<'a> {
 impl SchemaIndex<'_> {
     fn short_name(&self, field: &Field, parent: Option<i32>) -> Option<String> {
         let mut around = parent.and_then(|parent| self.by_id.get(&parent))?;
-        // A struct in a list or map is not told from the list or map itself.
+        // A struct directly in a list or map adds no name of its own.
         while matches!(around.field.field_type, Type::Struct(_)) && self.is_element_or_value(around) {
             match around.parent.and_then(|parent| self.by_id.get(&parent)) {
                 Some(next) => around = next,
@@ -138,7 +140,7 @@ impl SchemaIndex<'_> {
 }
 
 impl IndexedField<'_> {
-    /// The type, if it has no parts.
+    /// Returns the type if it is a primitive one.
     pub(crate) fn primitive(&self) -> Option<&Primitive> {
         match &self.field.field_type {
             Type::Primitive(primitive) => Some(primitive),

@@ -1,17 +1,21 @@
-//! Snapshots, the references to them, and the logs of a table.
+//! Snapshots, the refs (branches and tags) that point at them, and the logs of a table.
 
 use serde::Deserialize;
 
 use super::error::MetadataError;
 use super::json::{Fields, Object, Raw};
 
-/// The branch that is the table's current state.
+/// Name of the branch whose snapshot is the current snapshot of the table.
 pub const MAIN_BRANCH: &str = "main";
 
-/// What old writers say for the current snapshot of a table without one; no snapshot can have this id.
+/// Value of `current-snapshot-id` that old writers use for a table without a current snapshot; no snapshot
+/// may have this id.
 pub const NO_SNAPSHOT: i64 = -1;
 
-/// One snapshot. Only what commits are judged by is decoded; the rest is read from its text when asked for.
+/// Snapshot of a table (specification, "Snapshots").
+///
+/// The JSON text is preserved. The fields that commits depend on are decoded; the others are read from the
+/// text on demand.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     raw: Raw,
@@ -31,58 +35,80 @@ struct SnapshotFields {
 }
 
 impl Snapshot {
-    /// Reads a snapshot.
+    /// Parses an element of `snapshots`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not an object, `snapshot-id` or `timestamp-ms` is missing, or one of the decoded
+    /// fields has a wrong type ([`MetadataError::Malformed`]).
     pub fn parse(raw: Raw) -> Result<Snapshot, MetadataError> {
         let fields = raw.decode("snapshot")?;
         Ok(Snapshot { raw, fields })
     }
 
-    /// The snapshot id.
+    /// Returns the snapshot id (`snapshot-id`).
     pub fn id(&self) -> i64 {
         self.fields.snapshot_id
     }
 
-    /// The snapshot it was made from.
+    /// Returns the id of the parent snapshot (`parent-snapshot-id`).
     pub fn parent_id(&self) -> Option<i64> {
         self.fields.parent_snapshot_id
     }
 
-    /// The sequence number; 0 in version 1, which has none.
+    /// Returns the sequence number (`sequence-number`); 0 in format version 1, which has none.
     pub fn sequence_number(&self) -> i64 {
         self.fields.sequence_number.unwrap_or(0)
     }
 
-    /// When it was made, in milliseconds since 1970, by the clock of the writer.
+    /// Returns the creation time (`timestamp-ms`), in milliseconds since 1970, by the clock of the writer.
     pub fn timestamp_ms(&self) -> i64 {
         self.fields.timestamp_ms
     }
 
-    /// The schema that was current when it was made.
+    /// Returns the id of the schema that was current at the creation of the snapshot (`schema-id`).
     pub fn schema_id(&self) -> Option<i32> {
         self.fields.schema_id
     }
 
-    /// The first row id of its new rows (version 3).
+    /// Returns the first row id of the rows that the snapshot added (`first-row-id`; format version 3).
     pub fn first_row_id(&self) -> Option<i64> {
         self.fields.first_row_id
     }
 
-    /// How many row ids it took (version 3).
+    /// Returns the number of row ids that the snapshot assigned (`added-rows`; format version 3).
     pub fn added_rows(&self) -> Option<i64> {
         self.fields.added_rows
     }
 
-    /// The location of its manifest list; none for the oldest snapshots, which list [`Snapshot::manifests`].
+    /// Returns the location of the manifest list (`manifest-list`); `None` for the oldest snapshots, which
+    /// have [`Snapshot::manifests`] instead.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the snapshot is not a JSON object in which each name occurs once, or `manifest-list` is not a
+    /// string ([`MetadataError::Malformed`]).
     pub fn manifest_list(&self) -> Result<Option<String>, MetadataError> {
         self.raw.fields("snapshot")?.optional("manifest-list")
     }
 
-    /// The manifests that the oldest snapshots list in place of a manifest list.
+    /// Returns the locations of the manifests (`manifests`), which the oldest snapshots have in place of a
+    /// manifest list.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the snapshot is not a JSON object in which each name occurs once, or `manifests` is not an
+    /// array of strings ([`MetadataError::Malformed`]).
     pub fn manifests(&self) -> Result<Option<Vec<String>>, MetadataError> {
         self.raw.fields("snapshot")?.optional("manifests")
     }
 
-    /// The summary in order; values that are not strings are left out.
+    /// Returns the summary (`summary`) as (key, value), in order; values that are not strings are omitted.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the snapshot or its summary is not a JSON object in which each name occurs once
+    /// ([`MetadataError::Malformed`]).
     pub fn summary(&self) -> Result<Vec<(String, String)>, MetadataError> {
         let fields = self.raw.fields("snapshot")?;
         let Some(summary) = fields.present("summary") else { return Ok(Vec::new()) };
@@ -94,23 +120,23 @@ impl Snapshot {
         Ok(strings.collect())
     }
 
-    /// The text as it was read.
+    /// Returns the JSON text as it was read.
     pub fn raw(&self) -> &Raw {
         &self.raw
     }
 }
 
-/// What a reference is.
+/// Kind of a ref.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefKind {
-    /// A name that moves with commits.
+    /// Branch: a ref that commits move to new snapshots.
     Branch,
-    /// A name that stays.
+    /// Tag: a ref that stays at one snapshot.
     Tag,
 }
 
 impl RefKind {
-    /// The word of the specification.
+    /// Returns the `type` of the specification: `branch` or `tag`.
     pub fn as_str(self) -> &'static str {
         match self {
             RefKind::Branch => "branch",
@@ -119,24 +145,29 @@ impl RefKind {
     }
 }
 
-/// A branch or a tag.
+/// Ref to a snapshot: a branch or a tag (specification, "Snapshot References").
 #[derive(Debug, Clone, PartialEq)]
 pub struct SnapshotRef {
     raw: Raw,
-    /// The snapshot it names.
+    /// Id of the snapshot that the ref points at (`snapshot-id`).
     pub snapshot_id: i64,
-    /// Branch or tag.
+    /// Kind of the ref (`type`).
     pub kind: RefKind,
-    /// Retention: snapshots of the branch to keep.
+    /// Minimum number of snapshots of the branch to retain (`min-snapshots-to-keep`).
     pub min_snapshots_to_keep: Option<i64>,
-    /// Retention: age up to which snapshots of the branch are kept.
+    /// Maximum age of the snapshots of the branch to retain, in milliseconds (`max-snapshot-age-ms`).
     pub max_snapshot_age_ms: Option<i64>,
-    /// Retention: age up to which the reference is kept.
+    /// Maximum age of the ref itself, in milliseconds (`max-ref-age-ms`).
     pub max_ref_age_ms: Option<i64>,
 }
 
 impl SnapshotRef {
-    /// Reads a reference.
+    /// Parses a value of `refs`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not an object, `snapshot-id` or `type` is missing, the type is neither `branch`
+    /// nor `tag` in any case, or a field has a wrong type ([`MetadataError::Malformed`]).
     pub fn parse(raw: Raw) -> Result<SnapshotRef, MetadataError> {
         let fields = raw.fields("snapshot reference")?;
         let kind = match fields.required::<String>("type")?.to_ascii_lowercase().as_str() {
@@ -155,12 +186,13 @@ impl SnapshotRef {
         Ok(SnapshotRef { raw, snapshot_id, kind, min_snapshots_to_keep, max_snapshot_age_ms, max_ref_age_ms })
     }
 
-    /// The main branch of a document that has a current snapshot but no references.
+    /// Returns the main branch of a document that has a current snapshot but no refs.
     pub(crate) fn implied_main(snapshot_id: i64) -> Result<SnapshotRef, MetadataError> {
         SnapshotRef::parse(Raw::joined(format!("{{\"snapshot-id\":{snapshot_id},\"type\":\"branch\"}}")))
     }
 
-    /// This reference with what `previous` says and it does not: retention, and attributes nobody here knows.
+    /// Returns this ref with the attributes of `previous` that it lacks: retention settings, and unknown
+    /// attributes.
     pub(crate) fn over(&self, previous: &SnapshotRef) -> Result<SnapshotRef, MetadataError> {
         let mut object = Object::parse(previous.raw.as_str(), "snapshot reference")?;
         for (name, value) in Object::parse(self.raw.as_str(), "snapshot reference")?.iter() {
@@ -169,31 +201,36 @@ impl SnapshotRef {
         SnapshotRef::parse(object.to_raw())
     }
 
-    /// Whether both say the same, however they are written.
+    /// Returns `true` if both refs are equal as JSON values, independent of their spelling.
     pub(crate) fn is_same(&self, other: &SnapshotRef) -> bool {
         let value =
             |reference: &SnapshotRef| reference.raw.decode::<serde_json::Value>("snapshot reference").ok();
         value(self).is_some_and(|own| value(other) == Some(own))
     }
 
-    /// The text as it was read.
+    /// Returns the JSON text as it was read.
     pub fn raw(&self) -> &Raw {
         &self.raw
     }
 }
 
-/// An entry of the snapshot log: since when a snapshot was the current one.
+/// Entry of `snapshot-log`: the time at which a snapshot became the current one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SnapshotLogEntry {
     raw: Raw,
-    /// Since when, in milliseconds since 1970.
+    /// Time of the change, in milliseconds since 1970 (`timestamp-ms`).
     pub timestamp_ms: i64,
-    /// Which snapshot.
+    /// Id of the snapshot that became current (`snapshot-id`).
     pub snapshot_id: i64,
 }
 
 impl SnapshotLogEntry {
-    /// Reads an entry.
+    /// Parses an element of `snapshot-log`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not an object, or `timestamp-ms` or `snapshot-id` is missing or of a wrong type
+    /// ([`MetadataError::Malformed`]).
     pub fn parse(raw: Raw) -> Result<SnapshotLogEntry, MetadataError> {
         let (timestamp_ms, snapshot_id) = {
             let fields = raw.fields("snapshot log entry")?;
@@ -212,18 +249,23 @@ impl SnapshotLogEntry {
     }
 }
 
-/// An entry of the metadata log: a previous metadata file.
+/// Entry of `metadata-log`: a previous metadata file of the table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetadataLogEntry {
     raw: Raw,
-    /// When that file was written, in milliseconds since 1970.
+    /// `last-updated-ms` of that file, in milliseconds since 1970 (`timestamp-ms`).
     pub timestamp_ms: i64,
-    /// Its location.
+    /// Location of that file, as in the document (`metadata-file`).
     pub metadata_file: String,
 }
 
 impl MetadataLogEntry {
-    /// Reads an entry.
+    /// Parses an element of `metadata-log`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not an object, or `timestamp-ms` or `metadata-file` is missing or of a wrong type
+    /// ([`MetadataError::Malformed`]).
     pub fn parse(raw: Raw) -> Result<MetadataLogEntry, MetadataError> {
         let (timestamp_ms, metadata_file) = {
             let fields = raw.fields("metadata log entry")?;

@@ -5,7 +5,9 @@ use super::json::{Object, Raw, push_array};
 use super::partition::source_ids;
 use super::transform::Transform;
 
-/// One sort order of a table.
+/// Sort order of a table (specification, "Sort Orders").
+///
+/// The JSON text is preserved; the id and the fields are decoded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SortOrder {
     raw: Raw,
@@ -13,22 +15,29 @@ pub struct SortOrder {
     fields: Vec<SortField>,
 }
 
-/// One field of a sort order.
+/// Field of a sort order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SortField {
     raw: Raw,
-    /// The columns the value comes from.
+    /// Field ids of the source columns (`source-id`, or `source-ids`).
     pub source_ids: Vec<i32>,
-    /// What is done to the column before sorting.
+    /// Transform that is applied to the source before sorting.
     pub transform: Transform,
-    /// `asc` or `desc`, in lower case.
+    /// Sort direction: `asc` or `desc`, in lower case.
     pub direction: String,
-    /// `nulls-first` or `nulls-last`, in lower case.
+    /// Order of nulls: `nulls-first` or `nulls-last`, in lower case.
     pub null_order: String,
 }
 
 impl SortOrder {
-    /// Reads a sort order.
+    /// Parses a sort order.
+    ///
+    /// If `order-id` is absent, it is 0 for an order without fields and 1 for any other.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not an object, has no `fields`, or a field is missing or of a wrong type
+    /// ([`MetadataError::Malformed`]).
     pub fn parse(raw: Raw) -> Result<SortOrder, MetadataError> {
         let (id, fields) = {
             let order = raw.fields("sort order")?;
@@ -39,27 +48,27 @@ impl SortOrder {
         Ok(SortOrder { raw, id, fields })
     }
 
-    /// The order without fields; its id is always 0.
+    /// Returns the unsorted order: no fields, and always id 0.
     pub(crate) fn unsorted() -> SortOrder {
         SortOrder { raw: Raw::joined("{\"order-id\":0,\"fields\":[]}".to_owned()), id: 0, fields: Vec::new() }
     }
 
-    /// The order id.
+    /// Returns the order id (`order-id`).
     pub fn id(&self) -> i32 {
         self.id
     }
 
-    /// The text as it was read.
+    /// Returns the JSON text as it was read.
     pub fn raw(&self) -> &Raw {
         &self.raw
     }
 
-    /// The fields in order.
+    /// Returns the sort fields, most significant first.
     pub fn fields(&self) -> &[SortField] {
         &self.fields
     }
 
-    /// Whether both sort in the same way.
+    /// Returns `true` if both orders sort in the same way; ids do not matter.
     pub(crate) fn is_same(&self, other: &SortOrder) -> bool {
         self.fields.len() == other.fields.len()
             && self.fields.iter().zip(&other.fields).all(|(left, right)| {
@@ -70,12 +79,12 @@ impl SortOrder {
             })
     }
 
-    /// The same order under another id.
+    /// Returns the same order with another id.
     pub(crate) fn with_id(&self, id: i32) -> Result<SortOrder, MetadataError> {
         self.rebuilt(id, &self.fields)
     }
 
-    /// The same order under another id and with other sources.
+    /// Returns the same order with another id and other source columns.
     pub(crate) fn rebound(&self, id: i32, sources: &[i32]) -> Result<SortOrder, MetadataError> {
         let mut fields = Vec::with_capacity(self.fields.len());
         for (field, source) in self.fields.iter().zip(sources) {
@@ -99,7 +108,8 @@ impl SortOrder {
 }
 
 impl SortField {
-    /// The field with the spelling of the specification, which some readers insist on.
+    /// Returns the field with `direction` and `null-order` in lower case, the only spelling that some readers
+    /// accept.
     fn in_lower_case(&self) -> Result<SortField, MetadataError> {
         let mut object = Object::parse(self.raw.as_str(), "sort field")?;
         object.set("direction", Raw::string(&self.direction));

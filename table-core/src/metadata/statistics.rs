@@ -1,9 +1,11 @@
-//! Statistics files, partition statistics files and encryption keys: carried whole, known by one value each.
+//! Statistics files, partition statistics files and encryption keys: preserved as JSON, with only their keys
+//! decoded.
 
 use super::error::MetadataError;
 use super::json::Raw;
 
-/// A statistics file or a partition statistics file of one snapshot.
+/// Statistics file or partition statistics file of a snapshot (specification, "Table Statistics" and
+/// "Partition Statistics").
 #[derive(Debug, Clone, PartialEq)]
 pub struct StatisticsFile {
     raw: Raw,
@@ -12,7 +14,12 @@ pub struct StatisticsFile {
 }
 
 impl StatisticsFile {
-    /// Reads an entry of `statistics` or `partition-statistics`.
+    /// Parses an element of `statistics` or `partition-statistics`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not an object, or `snapshot-id` or `statistics-path` is missing or of a wrong
+    /// type ([`MetadataError::Malformed`]).
     pub fn parse(raw: Raw) -> Result<StatisticsFile, MetadataError> {
         let (snapshot_id, path) = {
             let fields = raw.fields("statistics file")?;
@@ -21,23 +28,23 @@ impl StatisticsFile {
         Ok(StatisticsFile { raw, snapshot_id, path })
     }
 
-    /// The snapshot it describes.
+    /// Returns the id of the snapshot that the file describes (`snapshot-id`).
     pub fn snapshot_id(&self) -> i64 {
         self.snapshot_id
     }
 
-    /// Where it is.
+    /// Returns the location of the file, as in the document (`statistics-path`).
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The text as it was read.
+    /// Returns the JSON text as it was read.
     pub fn raw(&self) -> &Raw {
         &self.raw
     }
 }
 
-/// An encryption key of the table.
+/// Encryption key of a table (specification, "Encryption Keys").
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncryptionKey {
     raw: Raw,
@@ -45,18 +52,23 @@ pub struct EncryptionKey {
 }
 
 impl EncryptionKey {
-    /// Reads an entry of `encryption-keys`.
+    /// Parses an element of `encryption-keys`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not an object, or `key-id` is missing or of a wrong type
+    /// ([`MetadataError::Malformed`]).
     pub fn parse(raw: Raw) -> Result<EncryptionKey, MetadataError> {
         let key_id = raw.fields("encryption key")?.required("key-id")?;
         Ok(EncryptionKey { raw, key_id })
     }
 
-    /// The key id.
+    /// Returns the key id (`key-id`).
     pub fn key_id(&self) -> &str {
         &self.key_id
     }
 
-    /// The text as it was read.
+    /// Returns the JSON text as it was read.
     pub fn raw(&self) -> &Raw {
         &self.raw
     }

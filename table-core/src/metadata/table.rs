@@ -1,5 +1,4 @@
-//! Table metadata: one document, as the server and the commit rules see it. It does not change itself; see
-//! [`crate::commit`].
+//! Table metadata: the JSON document of a table, for reading. Changes to it are in [`crate::commit`].
 
 use uuid::Uuid;
 
@@ -13,10 +12,11 @@ use super::snapshot::{MetadataLogEntry, Snapshot, SnapshotLogEntry, SnapshotRef}
 use super::sort::SortOrder;
 use super::statistics::{EncryptionKey, StatisticsFile};
 
-/// The metadata of a table.
+/// Metadata of a table (specification, "Table Metadata").
 ///
-/// Reading and writing give back the same JSON value, whatever it contains. Cloning costs a few machine words
-/// per snapshot: the text of the elements is shared.
+/// Parsing and writing yields the same JSON value, unknown fields included. A parsed value is consistent: see
+/// [`TableMetadata::check`]. Cloning costs a few machine words per snapshot, because clones share the text of
+/// the elements.
 #[derive(Debug, Clone)]
 pub struct TableMetadata {
     pub(super) layout: Layout,
@@ -46,7 +46,7 @@ pub struct TableMetadata {
 }
 
 impl TableMetadata {
-    /// A table without anything: where building a new one starts.
+    /// Returns table metadata without content, from which a new table is built.
     pub(crate) fn empty(format_version: i32, now_ms: i64) -> TableMetadata {
         TableMetadata {
             layout: Layout::default(),
@@ -76,159 +76,167 @@ impl TableMetadata {
         }
     }
 
-    /// The format version.
+    /// Returns the format version (`format-version`).
     pub fn format_version(&self) -> i32 {
         self.format_version
     }
 
-    /// The identity of the table; version 1 documents may lack it.
+    /// Returns the UUID of the table (`table-uuid`); format version 1 allows it to be absent.
     pub fn uuid(&self) -> Option<Uuid> {
         self.uuid
     }
 
-    /// The base location, without a trailing slash.
+    /// Returns the base location (`location`), without a trailing slash.
     pub fn location(&self) -> &str {
         self.location.trim_end_matches('/')
     }
 
-    /// The properties in order.
+    /// Returns the properties, in the order of the document.
     pub fn properties(&self) -> &Properties {
         &self.properties
     }
 
-    /// One property.
+    /// Returns the value of a property.
     pub fn property(&self, name: &str) -> Option<&str> {
         self.properties.get(name).map(String::as_str)
     }
 
-    /// The values of the properties that move files away from [`TableMetadata::location`].
+    /// Returns the values of the properties that place files outside of [`TableMetadata::location`].
     pub fn path_properties(&self) -> impl Iterator<Item = &str> {
         properties::PATHS.into_iter().filter_map(|name| self.property(name))
     }
 
-    /// When the document was made, in milliseconds since 1970.
+    /// Returns the time of the last change (`last-updated-ms`), in milliseconds since 1970.
     pub fn last_updated_ms(&self) -> i64 {
         self.last_updated_ms
     }
 
-    /// The highest sequence number given out; 0 in version 1.
+    /// Returns the highest assigned sequence number (`last-sequence-number`); 0 in format version 1.
     pub fn last_sequence_number(&self) -> i64 {
         self.last_sequence_number
     }
 
-    /// The highest column id given out.
+    /// Returns the highest assigned column id (`last-column-id`).
     pub fn last_column_id(&self) -> i32 {
         self.last_column_id
     }
 
-    /// The highest partition field id given out.
+    /// Returns the highest assigned partition field id (`last-partition-id`).
     pub fn last_partition_id(&self) -> i32 {
         self.last_partition_id
     }
 
-    /// The next row id (version 3); 0 before.
+    /// Returns the row id to be assigned next (`next-row-id`; format version 3); 0 in earlier versions.
     pub fn next_row_id(&self) -> i64 {
         self.next_row_id
     }
 
-    /// All schemas.
+    /// Returns all schemas (`schemas`).
     pub fn schemas(&self) -> &[Schema] {
         &self.schemas
     }
 
-    /// The id of the current schema.
+    /// Returns the id of the current schema (`current-schema-id`).
     pub fn current_schema_id(&self) -> i32 {
         self.current_schema_id
     }
 
-    /// The current schema. Parsing made sure that it exists.
+    /// Returns the current schema.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the schema does not exist ([`MetadataError::Inconsistent`]), which cannot happen after
+    /// [`TableMetadata::parse`].
     pub fn current_schema(&self) -> Result<&Schema, MetadataError> {
         self.schemas.iter().find(|schema| schema.id() == self.current_schema_id).ok_or_else(|| {
             MetadataError::inconsistent(format!("the current schema {} is missing", self.current_schema_id))
         })
     }
 
-    /// All partition specs.
+    /// Returns all partition specs (`partition-specs`).
     pub fn partition_specs(&self) -> &[PartitionSpec] {
         &self.partition_specs
     }
 
-    /// The id of the default partition spec.
+    /// Returns the id of the default partition spec (`default-spec-id`).
     pub fn default_spec_id(&self) -> i32 {
         self.default_spec_id
     }
 
-    /// The default partition spec, unless the document lacks it.
+    /// Returns the default partition spec; `None` if it does not exist.
     pub fn default_spec(&self) -> Option<&PartitionSpec> {
         self.partition_specs.iter().find(|spec| spec.id() == self.default_spec_id)
     }
 
-    /// All sort orders.
+    /// Returns all sort orders (`sort-orders`).
     pub fn sort_orders(&self) -> &[SortOrder] {
         &self.sort_orders
     }
 
-    /// The id of the default sort order.
+    /// Returns the id of the default sort order (`default-sort-order-id`).
     pub fn default_sort_order_id(&self) -> i32 {
         self.default_sort_order_id
     }
 
-    /// The default sort order, unless the document lacks it.
+    /// Returns the default sort order; `None` if it does not exist.
     pub fn default_sort_order(&self) -> Option<&SortOrder> {
         self.sort_orders.iter().find(|order| order.id() == self.default_sort_order_id)
     }
 
-    /// The current snapshot's id, unless the table is empty.
+    /// Returns the id of the current snapshot (`current-snapshot-id`); `None` if there is none.
     pub fn current_snapshot_id(&self) -> Option<i64> {
         self.current_snapshot_id
     }
 
-    /// The current snapshot, unless the table is empty.
+    /// Returns the current snapshot; `None` if there is none.
     pub fn current_snapshot(&self) -> Option<&Snapshot> {
         self.snapshot(self.current_snapshot_id?)
     }
 
-    /// All snapshots in the order of the document.
+    /// Returns all snapshots, in the order of the document.
     pub fn snapshots(&self) -> &[Snapshot] {
         &self.snapshots
     }
 
-    /// One snapshot.
+    /// Returns the snapshot with this id.
     pub fn snapshot(&self, id: i64) -> Option<&Snapshot> {
         self.snapshots.iter().find(|snapshot| snapshot.id() == id)
     }
 
-    /// The locations of the manifest lists of all snapshots that have one.
+    /// Returns the locations of the manifest lists of all snapshots that have one.
+    ///
+    /// An element is an error under the conditions of [`Snapshot::manifest_list`].
     pub fn manifest_lists(&self) -> impl Iterator<Item = Result<String, MetadataError>> {
         self.snapshots.iter().filter_map(|snapshot| snapshot.manifest_list().transpose())
     }
 
-    /// Branches and tags by name. `main` is there whenever there is a current snapshot.
+    /// Returns branches and tags by name (`refs`). `main` exists if, and only if, there is a current
+    /// snapshot.
     pub fn refs(&self) -> &OrderedMap<SnapshotRef> {
         &self.refs
     }
 
-    /// What has been the current snapshot since when.
+    /// Returns the snapshot log (`snapshot-log`): the history of the current snapshot, oldest entry first.
     pub fn snapshot_log(&self) -> &[SnapshotLogEntry] {
         &self.snapshot_log
     }
 
-    /// Previous metadata files, oldest first.
+    /// Returns the metadata log (`metadata-log`): previous metadata files, oldest first.
     pub fn metadata_log(&self) -> &[MetadataLogEntry] {
         &self.metadata_log
     }
 
-    /// Statistics files.
+    /// Returns the statistics files (`statistics`).
     pub fn statistics(&self) -> &[StatisticsFile] {
         &self.statistics
     }
 
-    /// Partition statistics files.
+    /// Returns the partition statistics files (`partition-statistics`).
     pub fn partition_statistics(&self) -> &[StatisticsFile] {
         &self.partition_statistics
     }
 
-    /// Encryption keys.
+    /// Returns the encryption keys (`encryption-keys`).
     pub fn encryption_keys(&self) -> &[EncryptionKey] {
         &self.encryption_keys
     }

@@ -1,4 +1,4 @@
-//! Reading table metadata of any version, and refusing documents that contradict themselves.
+//! Parsing of table metadata of all format versions, and refusal of inconsistent documents.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -18,7 +18,7 @@ use super::sort::SortOrder;
 use super::statistics::{EncryptionKey, StatisticsFile};
 use super::table::TableMetadata;
 
-/// The fields whose elements are kept one by one; their text is put together from them.
+/// Fields whose elements are stored separately; the text of the field is assembled from them.
 const LISTS: [&str; 9] = [
     "schemas",
     "partition-specs",
@@ -32,9 +32,16 @@ const LISTS: [&str; 9] = [
 ];
 
 impl TableMetadata {
-    /// Reads a document, uncompressed.
+    /// Parses an uncompressed metadata document.
     ///
-    /// Format versions above the newest known one are read too, as far as they have the fields needed here.
+    /// Format versions above the newest known one are accepted, as far as they have the fields that are
+    /// needed here.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bytes are not UTF-8 or not a JSON object, the format version is below 1, or a field that
+    /// the format version requires is missing, of a wrong type, or occurs twice
+    /// ([`MetadataError::Malformed`]); and as [`TableMetadata::check`] does.
     pub fn parse(bytes: &[u8]) -> Result<TableMetadata, MetadataError> {
         let text = std::str::from_utf8(bytes)
             .map_err(|_| MetadataError::malformed("the table metadata is not UTF-8 text"))?;
@@ -83,8 +90,15 @@ impl TableMetadata {
 
     /// Checks that the parts of the document agree with each other.
     ///
-    /// Every document that was parsed or made by a commit passes; it is checked again before it is stored, so
-    /// that a mistake in the commit rules cannot reach a table.
+    /// Every document that was parsed or made by a commit passes. It is checked again before it is stored, so
+    /// that a mistake in the commit rules cannot damage a table.
+    ///
+    /// # Errors
+    ///
+    /// Fails if two schemas, partition specs, sort orders or snapshots have the same id; the current schema
+    /// does not exist; a snapshot has a sequence number above `last-sequence-number` (format version 2 and
+    /// later); a ref points at a snapshot that does not exist; or `current-snapshot-id` is not the snapshot
+    /// of `main` ([`MetadataError::Inconsistent`]).
     pub fn check(&self) -> Result<(), MetadataError> {
         all_differ("schema id", self.schemas.iter().map(Schema::id))?;
         all_differ("partition spec id", self.partition_specs.iter().map(PartitionSpec::id))?;
@@ -92,7 +106,7 @@ impl TableMetadata {
         let snapshot_ids = all_differ("snapshot id", self.snapshots.iter().map(Snapshot::id))?;
         self.current_schema()?;
 
-        // Version 1 has no sequence numbers, but a document may carry stray ones.
+        // Format version 1 has no sequence numbers, but a document may contain stray ones.
         let ahead =
             self.snapshots.iter().find(|snapshot| snapshot.sequence_number() > self.last_sequence_number);
         if let Some(snapshot) = ahead.filter(|_| self.format_version > 1) {
@@ -168,7 +182,7 @@ fn read_schemas(fields: &Fields<'_>, format_version: i32) -> Result<(i32, Vec<Sc
     }
     must_exist(fields, "schemas", format_version)?;
     let schema = Schema::parse(fields.required_raw("schema")?)?;
-    // With its id written out, for the day it becomes one of several.
+    // The id is made explicit, because the schema may later become one of several.
     Ok((schema.id(), vec![schema.with_id(schema.id())?]))
 }
 
@@ -215,7 +229,7 @@ fn read_refs(
             refs.set(&name, SnapshotRef::parse(Raw::from(reference))?);
         }
     }
-    // Documents from before there were references, or whose writer left them out, mean the main branch.
+    // Documents from before the introduction of refs, or whose writer omitted them, imply the main branch.
     if let Some(id) = current_snapshot_id.filter(|_| refs.get(MAIN_BRANCH).is_none()) {
         refs.set(MAIN_BRANCH, SnapshotRef::implied_main(id)?);
     }

@@ -1,4 +1,4 @@
-//! Writing table metadata: text that was read where nothing changed, and new text where something did.
+//! Serialisation of table metadata: the original text for unchanged fields, and new text for changed ones.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use super::sort::SortOrder;
 use super::statistics::{EncryptionKey, StatisticsFile};
 use super::table::TableMetadata;
 
-/// Every field we understand, in the order of a new document.
+/// Fields that are decoded, in the order of a new document.
 const FIELDS: [&str; 25] = [
     "format-version",
     "table-uuid",
@@ -39,7 +39,7 @@ const FIELDS: [&str; 25] = [
     "metadata-log",
 ];
 
-/// Fields that are only understood together: if one changes, all are written.
+/// Groups of fields that are meaningful only together: if one changes, all are written.
 const GROUPS: [&[&str]; 4] = [
     &["schemas", "current-schema-id", "schema"],
     &["partition-specs", "default-spec-id", "last-partition-id", "partition-spec"],
@@ -48,13 +48,14 @@ const GROUPS: [&[&str]; 4] = [
 ];
 
 impl TableMetadata {
-    /// The document as JSON.
+    /// Returns the document as JSON.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.write(|_| true)
     }
 
-    /// The document with only the snapshots that branches and tags name, for clients that fetch the others when
-    /// they need them. Everything else, the logs included, is complete, as those clients expect.
+    /// Returns the document as JSON with only the snapshots that branches and tags point at, for clients that
+    /// load the others on demand (`snapshots=refs` of the REST specification). Everything else, the logs
+    /// included, is complete, as those clients expect.
     pub fn to_bytes_refs_only(&self) -> Vec<u8> {
         let named: HashSet<i64> = self.refs.iter().map(|(_, reference)| reference.snapshot_id).collect();
         self.write(|snapshot| named.contains(&snapshot.id()))
@@ -71,7 +72,7 @@ impl TableMetadata {
         })
     }
 
-    /// Appends the text of a field made from its decoded value.
+    /// Appends the text of a field, made from its decoded value.
     fn push_field(&self, out: &mut String, name: &str) {
         let push_raws =
             |out: &mut String, raws: &mut dyn Iterator<Item = &Raw>| push_array(out, raws.map(Raw::as_str));
@@ -100,7 +101,7 @@ impl TableMetadata {
             "properties" => push_properties(out, &self.properties),
             "current-snapshot-id" => match self.current_snapshot_id {
                 Some(id) => out.push_str(&id.to_string()),
-                // Readers of the first two versions expect a number.
+                // Readers of format versions 1 and 2 expect a number.
                 None => out.push_str(if self.format_version < 3 { "-1" } else { "null" }),
             },
             "next-row-id" => out.push_str(&self.next_row_id.to_string()),
@@ -120,7 +121,7 @@ impl TableMetadata {
         }
     }
 
-    /// Whether the decoded value of a field is another one than in `base`.
+    /// Returns `true` if the decoded value of a field differs from that in `base`.
     fn differs(&self, base: &TableMetadata, name: &str) -> bool {
         match name {
             "format-version" => self.format_version != base.format_version,
@@ -146,17 +147,18 @@ impl TableMetadata {
             "partition-statistics" => self.partition_statistics != base.partition_statistics,
             "snapshot-log" => self.snapshot_log != base.snapshot_log,
             "metadata-log" => self.metadata_log != base.metadata_log,
-            // `schema` and `partition-spec` repeat what other fields say.
+            // `schema` and `partition-spec` duplicate other fields.
             _ => false,
         }
     }
 
-    /// Whether any field is another one than in `base`.
+    /// Returns `true` if the decoded value of any field differs from that in `base`.
     pub(crate) fn differs_from(&self, base: &TableMetadata) -> bool {
         FIELDS.iter().any(|name| self.differs(base, name))
     }
 
-    /// Marks what is to be written anew: what differs from `base`, or everything in a new document.
+    /// Marks the fields whose text has to be written again: those that differ from `base`, or all in a new
+    /// document.
     pub(crate) fn mark_changes(&mut self, base: Option<&TableMetadata>) {
         let mut changed: HashSet<&str> = match base {
             Some(base) => FIELDS.into_iter().filter(|name| self.differs(base, name)).collect(),

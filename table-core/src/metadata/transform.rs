@@ -1,34 +1,35 @@
-//! Partition and sort transforms: reading their names and knowing which types they accept. Not applying them.
+//! Partition and sort transforms: their names, and the types they accept. Their evaluation is in
+//! [`crate::expr`].
 
 use std::fmt;
 
 use super::types::Primitive;
 
-/// A transform as written in a partition or sort field.
+/// Transform of a partition field or sort field (specification, "Partition Transforms").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transform {
-    /// The value itself.
+    /// `identity`: the source value, unchanged.
     Identity,
-    /// Hash modulo the number of buckets.
+    /// `bucket[N]`: hash of the value, modulo N.
     Bucket(u32),
-    /// Value truncated to a width.
+    /// `truncate[W]`: value truncated to width W.
     Truncate(u32),
-    /// Years since 1970.
+    /// `year`: years since 1970.
     Year,
-    /// Months since 1970.
+    /// `month`: months since 1970-01.
     Month,
-    /// Days since 1970.
+    /// `day`: days since 1970-01-01.
     Day,
-    /// Hours since 1970.
+    /// `hour`: hours since 1970-01-01 00:00.
     Hour,
-    /// Always null: what remains of a dropped field in version 1.
+    /// `void`: always null; what remains of a dropped partition field in format version 1.
     Void,
-    /// Anything we do not know. It is carried, never judged.
+    /// Unknown transform, as written. It is preserved but not validated.
     Other(String),
 }
 
 impl Transform {
-    /// Reads a name; whatever is not understood becomes [`Transform::Other`].
+    /// Parses the name of a transform; a name that is not understood becomes [`Transform::Other`].
     pub fn parse(text: &str) -> Transform {
         let lower = text.to_ascii_lowercase();
         match lower.as_str() {
@@ -59,8 +60,8 @@ impl Transform {
         }
     }
 
-    /// Whether readers fail on the text instead of taking it for a transform that they do not know: a number in brackets
-    /// that they cannot read, or for which a known transform is impossible.
+    /// Returns `true` if readers fail on the name instead of taking it for an unknown transform: a number in
+    /// brackets that they cannot parse, or that is not a valid parameter of `bucket` or `truncate`.
     pub(crate) fn is_unreadable(&self) -> bool {
         let Transform::Other(text) = self else { return false };
         let Some((name, number)) = text.strip_suffix(']').and_then(|text| text.split_once('[')) else {
@@ -72,7 +73,8 @@ impl Transform {
                 || matches!(name.to_ascii_lowercase().as_str(), "bucket" | "truncate"))
     }
 
-    /// Whether a column of this type can be transformed; `None` if we cannot know.
+    /// Returns `true` if the transform accepts a source column of this type; `None` if transform or type is
+    /// unknown.
     pub fn accepts(&self, source: &Primitive) -> Option<bool> {
         use Primitive::{
             Binary, Date, Decimal, Fixed, Geography, Geometry, Int, Long, Other, String, Time, Timestamp,

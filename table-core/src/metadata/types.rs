@@ -1,4 +1,4 @@
-//! Column types: reading them, and naming them. An unknown type is carried, never refused.
+//! Column types: their JSON representation and their names. An unknown type is preserved, never refused.
 
 use std::fmt;
 
@@ -8,58 +8,59 @@ use super::error::MetadataError;
 use super::json::{Fields, decode};
 use super::schema::{Field, decode_field, rest};
 
-/// How deep types may nest. Every function on types recurses at most this far, so the limit protects the stack;
-/// engines give up long before.
+/// Maximum nesting of types. Every function on types recurses at most this deep, so the limit protects the
+/// stack; engines fail at a much lower depth.
 pub const TYPE_DEPTH_MAX: usize = 64;
 
-/// The first format version with nanosecond timestamps, variant, unknown, geometry and geography.
+/// First format version with nanosecond timestamps, `variant`, `unknown`, `geometry` and `geography`.
 pub const VERSION_OF_NEW_TYPES: i32 = 3;
 
-/// The type of a column, a list element, or a map's key or value.
+/// Type of a column, of a list element, or of the key or value of a map (specification, "Schemas and Data
+/// Types").
 #[derive(Debug, Clone, PartialEq)]
 pub enum Type {
-    /// A type without parts.
+    /// Primitive type.
     Primitive(Primitive),
-    /// A record.
+    /// Struct.
     Struct(StructType),
-    /// A list.
+    /// List.
     List(Box<ListType>),
-    /// A map.
+    /// Map.
     Map(Box<MapType>),
-    /// An object we do not understand.
+    /// Unknown type that is written as a JSON object.
     Other(Value),
 }
 
-/// The parts of a struct.
+/// Struct type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StructType {
-    /// Its fields in order.
+    /// Fields, in order.
     pub fields: Vec<Field>,
-    /// Attributes we do not know, sorted by name.
+    /// Unknown attributes, sorted by name.
     pub other: Vec<(String, Value)>,
 }
 
-/// The parts of a list.
+/// List type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListType {
-    /// The element, as a field named `element`.
+    /// Element, as a field named `element`.
     pub element: Field,
-    /// Attributes we do not know, sorted by name.
+    /// Unknown attributes, sorted by name.
     pub other: Vec<(String, Value)>,
 }
 
-/// The parts of a map.
+/// Map type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MapType {
-    /// The key, as a required field named `key`.
+    /// Key, as a required field named `key`.
     pub key: Field,
-    /// The value, as a field named `value`.
+    /// Value, as a field named `value`.
     pub value: Field,
-    /// Attributes we do not know, sorted by name.
+    /// Unknown attributes, sorted by name.
     pub other: Vec<(String, Value)>,
 }
 
-/// A type without parts.
+/// Primitive type, or `variant` (specification, "Primitive Types").
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of the specification")]
 pub enum Primitive {
@@ -84,16 +85,16 @@ pub enum Primitive {
     Binary,
     Variant,
     Unknown,
-    /// With its parameters as written, for example `(srid:4326)`, or empty.
+    /// `geometry`, with its parameters as written, for example `(srid:4326)`, or an empty string.
     Geometry(String),
-    /// With its parameters as written, or empty.
+    /// `geography`, with its parameters as written, or an empty string.
     Geography(String),
-    /// A name we do not know.
+    /// Unknown type name.
     Other(String),
 }
 
 impl Primitive {
-    /// Reads a type name. Names are compared without case, as Java does.
+    /// Parses a type name. Case does not matter, as in Java's library.
     pub fn parse(text: &str) -> Primitive {
         let lower = text.trim().to_ascii_lowercase();
         match lower.as_str() {
@@ -118,7 +119,7 @@ impl Primitive {
         }
     }
 
-    /// The first format version that has this type; `None` if we do not know the type.
+    /// Returns the first format version that has this type; `None` if the type is unknown.
     pub fn since(&self) -> Option<i32> {
         match self {
             Primitive::TimestampNs
@@ -143,7 +144,7 @@ fn parse_with_parameters(text: &str, lower: &str) -> Option<Primitive> {
         let length = parameters.trim().strip_prefix('[')?.strip_suffix(']')?;
         return Some(Primitive::Fixed(length.trim().parse().ok()?));
     }
-    // The names of reference systems and algorithms are kept as written: case matters in some of them.
+    // The names of reference systems and algorithms stay as written, because case matters in some of them.
     let (name, parameters) = text.split_at_checked(text.find('(').unwrap_or(text.len()))?;
     if !parameters.is_empty() && !parameters.ends_with(')') {
         return None;
@@ -196,7 +197,7 @@ impl fmt::Display for Type {
     }
 }
 
-/// Reads a type from its JSON, at a nesting of `depth`.
+/// Decodes a type from JSON, at a nesting of `depth`.
 pub(crate) fn decode_type(text: &str, depth: usize) -> Result<Type, MetadataError> {
     if depth > TYPE_DEPTH_MAX {
         return Err(MetadataError::malformed(format!("types nest deeper than {TYPE_DEPTH_MAX} levels")));

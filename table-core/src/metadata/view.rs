@@ -1,4 +1,4 @@
-//! View metadata: one document, with the same rule as for tables that nothing that was read is lost.
+//! View metadata: the JSON document of a view, preserved without loss as in [`super::table`].
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -12,7 +12,10 @@ use super::properties::{self, Properties};
 use super::schema::Schema;
 use super::table_write::push_properties;
 
-/// The metadata of a view.
+/// Metadata of a view (view spec, "View Metadata").
+///
+/// Parsing and writing yields the same JSON value, unknown fields included. A parsed value is consistent: see
+/// [`ViewMetadata::check`].
 #[derive(Debug, Clone)]
 pub struct ViewMetadata {
     layout: Layout,
@@ -26,7 +29,7 @@ pub struct ViewMetadata {
     pub(crate) version_log: Vec<VersionLogEntry>,
 }
 
-/// Every field we understand, in the order of a new document.
+/// Fields that are decoded, in the order of a new document.
 const FIELDS: [&str; 8] = [
     "view-uuid",
     "format-version",
@@ -39,7 +42,12 @@ const FIELDS: [&str; 8] = [
 ];
 
 impl ViewMetadata {
-    /// Reads a document, uncompressed.
+    /// Parses an uncompressed metadata document.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bytes are not UTF-8 or not a JSON object, or a field is missing, of a wrong type, or
+    /// occurs twice ([`MetadataError::Malformed`]); and as [`ViewMetadata::check`] does.
     pub fn parse(bytes: &[u8]) -> Result<ViewMetadata, MetadataError> {
         let text = std::str::from_utf8(bytes)
             .map_err(|_| MetadataError::malformed("the view metadata is not UTF-8 text"))?;
@@ -64,7 +72,7 @@ impl ViewMetadata {
         Ok(metadata)
     }
 
-    /// A view without anything: where building a new one starts.
+    /// Returns view metadata without content, from which a new view is built.
     pub(crate) fn empty(uuid: Uuid) -> ViewMetadata {
         ViewMetadata {
             layout: Layout::default(),
@@ -81,6 +89,11 @@ impl ViewMetadata {
     }
 
     /// Checks that the parts of the document agree with each other.
+    ///
+    /// # Errors
+    ///
+    /// Fails if two versions or two schemas have the same id, the current version does not exist, or its
+    /// schema does not exist ([`MetadataError::Inconsistent`]).
     pub fn check(&self) -> Result<(), MetadataError> {
         let mut versions = HashSet::new();
         if let Some(twice) = self.versions.iter().find(|version| !versions.insert(version.id())) {
@@ -98,7 +111,7 @@ impl ViewMetadata {
         Ok(())
     }
 
-    /// The document as JSON.
+    /// Returns the document as JSON.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.layout.write(|out, name| self.push_field(out, name))
     }
@@ -132,12 +145,13 @@ impl ViewMetadata {
         }
     }
 
-    /// Whether any field is another one than in `base`.
+    /// Returns `true` if the value of any field differs from that in `base`.
     pub(crate) fn differs_from(&self, base: &ViewMetadata) -> bool {
         FIELDS.iter().any(|name| self.differs(base, name))
     }
 
-    /// Marks what is to be written anew: what differs from `base`, or everything in a new document.
+    /// Marks the fields whose text has to be written again: those that differ from `base`, or all in a new
+    /// document.
     pub(crate) fn mark_changes(&mut self, base: Option<&ViewMetadata>) {
         for name in FIELDS {
             if base.is_none_or(|base| self.differs(base, name)) {
@@ -146,62 +160,67 @@ impl ViewMetadata {
         }
     }
 
-    /// Which of the fields are absent or `null`.
+    /// Returns those of the fields that are absent or `null`.
     pub(crate) fn absent_fields(&self, names: &[&'static str]) -> Vec<&'static str> {
         names.iter().copied().filter(|name| self.layout.lacks(name)).collect()
     }
 
-    /// Whether a field is there and `null`.
+    /// Returns `true` if a field is present and `null`.
     pub(crate) fn is_null(&self, name: &str) -> bool {
         self.layout.is_null(name)
     }
 
-    /// The identity of the view.
+    /// Returns the UUID of the view (`view-uuid`).
     pub fn uuid(&self) -> Uuid {
         self.uuid
     }
 
-    /// The format version.
+    /// Returns the format version (`format-version`).
     pub fn format_version(&self) -> i32 {
         self.format_version
     }
 
-    /// The base location, without a trailing slash.
+    /// Returns the base location (`location`), without a trailing slash.
     pub fn location(&self) -> &str {
         self.location.trim_end_matches('/')
     }
 
-    /// The properties in order.
+    /// Returns the properties, in the order of the document.
     pub fn properties(&self) -> &Properties {
         &self.properties
     }
 
-    /// One property.
+    /// Returns the value of a property.
     pub fn property(&self, name: &str) -> Option<&str> {
         self.properties.get(name).map(String::as_str)
     }
 
-    /// All schemas.
+    /// Returns all schemas (`schemas`).
     pub fn schemas(&self) -> &[Schema] {
         &self.schemas
     }
 
-    /// All versions.
+    /// Returns all versions (`versions`).
     pub fn versions(&self) -> &[ViewVersion] {
         &self.versions
     }
 
-    /// Which version has been current since when.
+    /// Returns the version log (`version-log`): the history of the current version, oldest entry first.
     pub fn version_log(&self) -> &[VersionLogEntry] {
         &self.version_log
     }
 
-    /// The id of the current version.
+    /// Returns the id of the current version (`current-version-id`).
     pub fn current_version_id(&self) -> i32 {
         self.current_version_id
     }
 
-    /// The current version. Parsing made sure that it exists.
+    /// Returns the current version.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the version does not exist ([`MetadataError::Inconsistent`]), which cannot happen after
+    /// [`ViewMetadata::parse`].
     pub fn current_version(&self) -> Result<&ViewVersion, MetadataError> {
         self.versions.iter().find(|version| version.id() == self.current_version_id).ok_or_else(|| {
             MetadataError::inconsistent(format!("the current version {} is missing", self.current_version_id))
@@ -209,7 +228,9 @@ impl ViewMetadata {
     }
 }
 
-/// One version of a view.
+/// Version of a view (view spec, "Versions").
+///
+/// The JSON text is preserved; the id, timestamp, schema and representations are decoded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ViewVersion {
     raw: Raw,
@@ -219,25 +240,30 @@ pub struct ViewVersion {
     representations: Vec<Representation>,
 }
 
-/// One way to say what a view is.
+/// Definition of a view in one language (view spec, "Representations").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Representation {
-    /// A query.
+    /// SQL query.
     Sql {
-        /// The SQL dialect, as written.
+        /// SQL dialect, in the case of the document.
         dialect: String,
-        /// The query.
+        /// Text of the query.
         sql: String,
     },
-    /// Of a type we do not know.
+    /// Representation of an unknown type.
     Other {
-        /// The type.
+        /// Value of `type`.
         kind: String,
     },
 }
 
 impl ViewVersion {
-    /// Reads a version.
+    /// Parses an element of `versions`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not an object, or a field that the specification requires is missing or of a
+    /// wrong type ([`MetadataError::Malformed`]).
     pub fn parse(raw: Raw) -> Result<ViewVersion, MetadataError> {
         let fields = raw.fields("view version")?;
         let representations = fields.list("representations", |raw| read_representation(&raw))?;
@@ -254,32 +280,33 @@ impl ViewVersion {
         })
     }
 
-    /// The version id.
+    /// Returns the version id (`version-id`).
     pub fn id(&self) -> i32 {
         self.id
     }
 
-    /// When it was made, in milliseconds since 1970, by the clock of the writer.
+    /// Returns the creation time (`timestamp-ms`), in milliseconds since 1970, by the clock of the writer.
     pub fn timestamp_ms(&self) -> i64 {
         self.timestamp_ms
     }
 
-    /// Its schema; -1 in a request means the one added last.
+    /// Returns the id of the schema of the version (`schema-id`); -1 in a request means the schema added
+    /// last.
     pub fn schema_id(&self) -> i32 {
         self.schema_id
     }
 
-    /// What the view is, in all languages it is said in.
+    /// Returns the definitions of the view, one for each SQL dialect.
     pub fn representations(&self) -> &[Representation] {
         &self.representations
     }
 
-    /// The text as it was read.
+    /// Returns the JSON text as it was read.
     pub fn raw(&self) -> &Raw {
         &self.raw
     }
 
-    /// The SQL dialects, in lower case.
+    /// Returns the SQL dialects of the representations, in lower case.
     pub(crate) fn dialects(&self) -> BTreeSet<String> {
         let dialects = self.representations.iter().filter_map(|representation| match representation {
             Representation::Sql { dialect, .. } => Some(dialect.to_lowercase()),
@@ -288,7 +315,7 @@ impl ViewVersion {
         dialects.collect()
     }
 
-    /// The same version under other ids.
+    /// Returns the same version with other ids.
     pub(crate) fn with_ids(&self, id: i32, schema_id: i32) -> Result<ViewVersion, MetadataError> {
         let mut object = Object::parse(self.raw.as_str(), "view version")?;
         object.set("version-id", Raw::number(i64::from(id)));
@@ -296,7 +323,7 @@ impl ViewVersion {
         ViewVersion::parse(object.to_raw())
     }
 
-    /// What the version does, apart from its id and its time.
+    /// Returns the content of the version: everything apart from its id and its timestamp.
     pub(crate) fn content(&self) -> Result<Value, MetadataError> {
         let mut object = Object::parse(self.raw.as_str(), "view version")?;
         object.remove("version-id");
@@ -311,7 +338,7 @@ impl ViewVersion {
 fn read_representation(raw: &Raw) -> Result<Representation, MetadataError> {
     let fields = raw.fields("view representation")?;
     let kind: String = fields.required("type")?;
-    // In any case, as Java reads it.
+    // Case does not matter, as in Java's library.
     if kind.eq_ignore_ascii_case("sql") {
         return Ok(Representation::Sql {
             dialect: fields.required("dialect")?,
@@ -321,18 +348,23 @@ fn read_representation(raw: &Raw) -> Result<Representation, MetadataError> {
     Ok(Representation::Other { kind })
 }
 
-/// An entry of the version log: since when a version was the current one.
+/// Entry of `version-log`: the time at which a version became the current one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VersionLogEntry {
     raw: Raw,
-    /// Since when, in milliseconds since 1970.
+    /// Time of the change, in milliseconds since 1970 (`timestamp-ms`).
     pub timestamp_ms: i64,
-    /// Which version.
+    /// Id of the version that became current (`version-id`).
     pub version_id: i32,
 }
 
 impl VersionLogEntry {
-    /// Reads an entry.
+    /// Parses an element of `version-log`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not an object, or `timestamp-ms` or `version-id` is missing or of a wrong type
+    /// ([`MetadataError::Malformed`]).
     pub fn parse(raw: Raw) -> Result<VersionLogEntry, MetadataError> {
         let (timestamp_ms, version_id) = {
             let fields = raw.fields("version log entry")?;

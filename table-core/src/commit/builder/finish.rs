@@ -1,4 +1,4 @@
-//! The end of a commit: what follows from all updates together.
+//! Final step of a commit: the rules that depend on all updates together.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ use super::super::judge::{self, Unknown};
 use super::super::{Applied, CommitError};
 use super::Builder;
 
-/// How many previous metadata files the log keeps unless the table says otherwise.
+/// Default of `write.metadata.previous-versions-max`: number of previous metadata files in `metadata-log`.
 const PREVIOUS_VERSIONS_DEFAULT: i64 = 100;
 
 impl Builder {
@@ -38,7 +38,7 @@ impl Builder {
         self.check_layout(Some(base))?;
         self.check_numbers(Some(base))?;
 
-        // Never backwards: readers refuse documents that are older than what they log.
+        // Never moves backwards: readers refuse metadata that is older than its own log entries.
         self.next.last_updated_ms = self.next.last_updated_ms.max(self.now_ms);
         self.log_previous_file(base, base_location);
         let expired_metadata_files = self.expired_files(base);
@@ -74,10 +74,12 @@ impl Builder {
         Ok(self.next)
     }
 
-    /// Drops what never was, or is no longer, the history of `main`.
+    /// Removes entries from the snapshot log that never were, or no longer are, part of the history of
+    /// `main`.
     fn correct_snapshot_log(&mut self) {
         let current = self.next.current_snapshot_id;
-        // A transaction of several steps moves `main` along; nobody ever saw the steps between.
+        // A transaction of several steps moves `main` several times; its intermediate states were never
+        // visible.
         let intermediate: HashSet<i64> = self.was_main.drain(..).filter(|id| Some(*id) != current).collect();
         if intermediate.is_empty() && self.removed_snapshots.is_empty() {
             return;
@@ -89,14 +91,15 @@ impl Builder {
                     kept.push(entry);
                 }
             } else if !self.removed_snapshots.is_empty() {
-                // With a gap in it, the log would say that the snapshot before the gap was current during the gap.
+                // A log with a gap would claim that the snapshot before the gap was current during the gap,
+                // so the entries before it are removed.
                 kept.clear();
             }
         }
         self.next.snapshot_log = kept;
     }
 
-    /// A schema is in use while a snapshot was written with it.
+    /// Refuses the removal of a schema that is still in use, which it is while a snapshot refers to it.
     fn check_removed_schemas(&self) -> Result<(), CommitError> {
         let uses_removed =
             |snapshot: &&Snapshot| snapshot.schema_id().is_some_and(|id| self.removed_schemas.contains(&id));
@@ -113,12 +116,12 @@ impl Builder {
         }
     }
 
-    /// Checks that the default spec and the default order can be used with the current schema, as far as this
-    /// commit changes any of the three.
+    /// Checks that the default partition spec and the default sort order are usable with the current schema,
+    /// as far as this commit changes any of the three.
     fn check_layout(&self, base: Option<&TableMetadata>) -> Result<(), CommitError> {
         let is_kept = |id: fn(&TableMetadata) -> i32| base.is_some_and(|base| id(base) == id(&self.next));
         let keeps_schema = is_kept(TableMetadata::current_schema_id);
-        // What is not chosen by this commit may be something we do not know.
+        // A default that this commit does not change may contain unknown transforms.
         let unknown = |is_kept: bool| if is_kept { Unknown::Carried } else { Unknown::Refused };
         let (keeps_spec, keeps_order) =
             (is_kept(TableMetadata::default_spec_id), is_kept(TableMetadata::default_sort_order_id));
@@ -147,8 +150,9 @@ impl Builder {
         Ok(())
     }
 
-    /// Checks that readers can build every partition spec, former ones included, against the current schema. What was
-    /// not possible before this commit does not stand in its way, so that it can be mended step by step.
+    /// Checks that readers can bind every partition spec, former ones included, to the current schema. Fields
+    /// that could not be bound before this commit do not make it fail, so that a damaged table can be
+    /// repaired step by step.
     fn check_all_specs(
         &self,
         base: Option<&TableMetadata>,
@@ -170,7 +174,8 @@ impl Builder {
         }
     }
 
-    /// What Java's clients parse whenever they commit must be numbers, unless the table has it already.
+    /// Checks the properties that Java's clients parse as numbers with every commit. Values that the table
+    /// already has are accepted.
     fn check_numbers(&self, base: Option<&TableMetadata>) -> Result<(), CommitError> {
         let is_new = |(name, value): &(&str, &str)| base.and_then(|base| base.property(name)) != Some(*value);
         let mut impossible = properties::impossible(&self.next.properties).filter(is_new);

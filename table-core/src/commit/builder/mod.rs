@@ -1,4 +1,4 @@
-//! A document on its way to the next: dispatches updates and finishes the result.
+//! Builder of the next table metadata: dispatches updates and finishes the result.
 
 mod finish;
 mod schemas;
@@ -15,11 +15,12 @@ use crate::metadata::table::TableMetadata;
 use super::update::TableUpdate;
 use super::{CommitError, FORMAT_VERSION_MAX};
 
-/// How many schemas, partition specs and sort orders one commit can add. Each is compared with all there are;
-/// without a limit, one request could keep a processor busy for hours. No engine adds more than a few.
+/// Maximum number of schemas, partition specs and sort orders that one commit may add. Each is compared with
+/// all existing ones; without a limit, one request could occupy a processor for hours. No engine adds more
+/// than a few.
 const ADDED_MAX: usize = 1000;
 
-/// The state between two documents.
+/// Table metadata under construction: the state between the base metadata and the next.
 #[derive(Debug)]
 pub(super) struct Builder {
     next: TableMetadata,
@@ -28,21 +29,22 @@ pub(super) struct Builder {
     last_added_schema: Option<i32>,
     last_added_spec: Option<i32>,
     last_added_order: Option<i32>,
-    /// The snapshots there are after the updates so far.
+    /// Ids of the snapshots that exist after the updates so far.
     snapshot_ids: HashSet<i64>,
-    /// The snapshots added, with their timestamps.
+    /// Timestamps of the added snapshots, by snapshot id.
     added_snapshots: HashMap<i64, i64>,
-    /// The snapshots removed; they are taken out of `next` at the end.
+    /// Ids of the removed snapshots, which are removed from `next` at the end.
     removed_snapshots: HashSet<i64>,
-    /// What becomes of the statistics of a snapshot, decided by the last update that concerns them.
+    /// Statistics file of a snapshot after the updates so far, `None` if it was removed; the last update of a
+    /// snapshot decides.
     statistics: BTreeMap<i64, Option<StatisticsFile>>,
     partition_statistics: BTreeMap<i64, Option<StatisticsFile>>,
     key_ids: HashSet<String>,
-    /// How many schemas, specs and orders the updates added so far.
+    /// Number of schemas, partition specs and sort orders that the updates added so far.
     added: usize,
     removed_schemas: HashSet<i32>,
     removed_specs: HashSet<i32>,
-    /// Added snapshots that `main` has been at.
+    /// Ids of added snapshots that `main` has pointed at during this commit.
     was_main: Vec<i64>,
 }
 
@@ -112,7 +114,8 @@ impl Builder {
         }
     }
 
-    /// The updates that cannot be refused: statistics and keys are carried, not judged.
+    /// Applies the updates that cannot be refused: statistics and encryption keys are stored without
+    /// validation.
     fn apply_to_files(&mut self, update: &TableUpdate) {
         match update {
             TableUpdate::SetStatistics { statistics } => {
@@ -137,7 +140,8 @@ impl Builder {
         }
     }
 
-    /// Counts a schema, spec or order about to be added, so that comparing each with all others stays cheap.
+    /// Counts a schema, partition spec or sort order about to be added, because each is compared with all
+    /// existing ones.
     fn count_added(&mut self) -> Result<(), CommitError> {
         self.added += 1;
         if self.added > ADDED_MAX {
@@ -148,7 +152,8 @@ impl Builder {
         Ok(())
     }
 
-    /// Refuses changes of documents newer than we understand, except those that mean the same in every version.
+    /// Refuses updates of metadata of an unknown format version, except those that mean the same in every
+    /// version.
     fn check_understood(&self, update: &TableUpdate) -> Result<(), CommitError> {
         let version = self.next.format_version;
         let is_plain = matches!(
@@ -201,7 +206,8 @@ impl Builder {
                 "the table has no UUID, which v{version} needs; assign one first with `assign-uuid`"
             )));
         }
-        // Version 1 lets ids be counted; later versions want to read them.
+        // Format version 1 may leave ids implicit, to be counted by the reader; later versions require them
+        // in the JSON.
         for schema in &mut self.next.schemas {
             *schema = schema.with_id(schema.id())?;
         }

@@ -19,7 +19,7 @@ impl Builder {
         self.count_added()?;
         let columns = schema.columns().map_err(|error| CommitError::malformed(&error))?;
         for existing in &self.next.schemas {
-            // A schema nobody can read cannot be the same as one that was just read.
+            // An existing schema that cannot be decoded cannot equal one that was just decoded.
             if existing.columns().is_ok_and(|existing| existing == columns) {
                 self.last_added_schema = Some(existing.id());
                 return Ok(());
@@ -27,13 +27,14 @@ impl Builder {
         }
 
         let index = SchemaIndex::new(columns).map_err(|error| CommitError::invalid_part(&error))?;
-        // Most schemas hold nothing unknown, and then the current one need not be looked through.
+        // Most schemas have only known types, so the current schema is searched for unknown ones on first use
+        // only.
         let carried = LazyCell::new(|| self.unknown_types());
         judge::check_schema(columns, &index, self.next.format_version, |field| {
             carried.get(&field.field.id).is_some_and(|known| **known == field.field.field_type)
         })?;
         let highest = index.highest_id();
-        // An id that was freed by this commit stays free: nobody could tell its two meanings apart.
+        // An id that was freed by this commit is not reused: its two meanings could not be distinguished.
         let ids = self.next.schemas.iter().map(Schema::id).chain(self.removed_schemas.iter().copied());
         let id = next_id(ids, 0)?;
         let schema = schema.with_id(id)?;
@@ -43,7 +44,7 @@ impl Builder {
         Ok(())
     }
 
-    /// The fields of the current schema whose type we do not know.
+    /// Returns the fields of the current schema whose type is unknown, by field id.
     fn unknown_types(&self) -> HashMap<i32, &Type> {
         let current = self.next.current_schema().ok().and_then(|schema| schema.columns().ok());
         let Some(index) = current.and_then(|columns| SchemaIndex::new(columns).ok()) else {
@@ -68,9 +69,10 @@ impl Builder {
         Ok(())
     }
 
-    /// Fails as a commit does that came too late if the table had a schema or partition spec of this id, which is not there any
-    /// more: a clean-up removed it as unused after the change was computed. Ids are given in order, and a clean-up leaves the
-    /// greatest.
+    /// Fails with [`CommitError::Stale`] if the table once had a schema or partition spec of this id, but no
+    /// longer has it: a clean-up removed it as unused after the change was computed. Ids are assigned in
+    /// ascending order, and a clean-up never removes the highest one, so every missing id below it was
+    /// removed.
     pub(super) fn check_not_cleaned_up(&self, what: &str, id: i32) -> Result<(), CommitError> {
         let (ids, removed): (Vec<i32>, _) = match what {
             "schema" => (self.next.schemas.iter().map(Schema::id).collect(), &self.removed_schemas),
@@ -118,8 +120,8 @@ impl Builder {
         Ok(())
     }
 
-    /// Gives ids to the partition fields that come without: the id a field of the same source and transform has
-    /// had before, else a new one. Version 1 numbers the fields of every spec from the start.
+    /// Assigns ids to the partition fields that have none: the id of an existing field with the same source
+    /// and transform, else a new one. Format version 1 numbers the fields of every spec from the start.
     fn with_field_ids(&self, spec: &PartitionSpec) -> Result<PartitionSpec, CommitError> {
         if spec.fields().iter().all(|field| field.field_id.is_some()) {
             return Ok(spec.clone());
@@ -218,7 +220,7 @@ fn last_added(id: i32, last_added: Option<i32>, what: &str) -> Result<i32, Commi
     })
 }
 
-/// One more than the highest id in use, or `first`.
+/// Returns one more than the highest id in use, or `first` if there is none.
 fn next_id(ids: impl Iterator<Item = i32>, first: i32) -> Result<i32, CommitError> {
     let next = ids.max().map_or(Some(first), |highest| highest.checked_add(1));
     next.map(|next| next.max(first)).ok_or_else(|| CommitError::invalid("all ids are used up"))

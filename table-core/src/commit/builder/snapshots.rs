@@ -1,4 +1,4 @@
-//! Updates of snapshots and of the references to them.
+//! Updates of snapshots and of the refs (branches and tags) that point at them.
 
 use std::collections::BTreeMap;
 
@@ -55,8 +55,9 @@ impl Builder {
         Ok(())
     }
 
-    /// Refuses a snapshot from the future: time travel, retention and statistics of every client would be wrong until
-    /// that time comes. One may be as old as it likes, as far as readers can tell that from now.
+    /// Refuses a snapshot with a timestamp in the future: time travel, retention and statistics of every
+    /// client would be wrong until that time comes. A timestamp in the past is accepted, down to the earliest
+    /// one that readers can compute with.
     fn check_clock(&self, snapshot: &Snapshot) -> Result<(), CommitError> {
         if snapshot.timestamp_ms() < TIME_MIN_MS {
             return Err(CommitError::invalid(format!(
@@ -87,7 +88,8 @@ impl Builder {
             }
             return Ok(());
         }
-        // A snapshot without a parent starts a history of its own and may share the last number.
+        // A snapshot without a parent starts a history of its own and may have the last sequence number
+        // again.
         let is_possible = number > last || (number == last && snapshot.parent_id().is_none());
         if is_possible {
             return Ok(());
@@ -98,7 +100,7 @@ impl Builder {
         )))
     }
 
-    /// The table's next row id once the rows of `snapshot` have theirs.
+    /// Returns the `next-row-id` of the table after the rows of `snapshot` have been assigned their row ids.
     fn next_row_id_after(&self, snapshot: &Snapshot) -> Result<i64, CommitError> {
         let Some(first) = snapshot.first_row_id() else {
             return Err(CommitError::invalid("Cannot add a snapshot: first-row-id is null"));
@@ -117,7 +119,8 @@ impl Builder {
                 "Cannot add a snapshot: added-rows is negative: {added}"
             )));
         }
-        // Counting from the snapshot's own first id, not the table's, so that a gap it left stays unused.
+        // Counts from the snapshot's own `first-row-id`, not from the table's `next-row-id`, so that a gap
+        // before it stays unused.
         first.checked_add(added).ok_or_else(|| CommitError::invalid("all row ids are used up"))
     }
 
@@ -127,12 +130,12 @@ impl Builder {
         if !self.snapshot_ids.contains(&id) {
             return Err(CommitError::invalid(format!("Cannot set {name} to unknown snapshot: {id}")));
         }
-        // One whose snapshot was removed before in this commit is gone already.
+        // A ref whose snapshot was removed earlier in this commit counts as removed, too.
         let existing =
             self.next.refs.get(name).filter(|existing| self.snapshot_ids.contains(&existing.snapshot_id));
         let reference = match existing.filter(|existing| existing.kind == reference.kind) {
-            // Most writers move a branch without repeating its retention, and mean to keep it. Who wants to
-            // lose it removes the reference first.
+            // Most writers move a branch without repeating its retention settings, and expect them to be
+            // preserved. A client that means to reset them removes the ref first.
             Some(existing) => reference.over(existing)?,
             None => reference.clone(),
         };
@@ -149,8 +152,9 @@ impl Builder {
 
     fn log_main(&mut self, id: i64) {
         let made_ms = self.added_snapshots.get(&id).copied();
-        // Readers demand a sorted log that does not end after `last-updated-ms`, whatever the clocks of clients say. As
-        // far as that allows, a snapshot became current when it was made: time travel to that instant finds it.
+        // Readers require a sorted log that does not end after `last-updated-ms`, independent of the clocks
+        // of clients. Within these bounds, a snapshot became current at its own timestamp, so that time
+        // travel to that instant finds it.
         let previous_ms = self.next.snapshot_log.last().map_or(i64::MIN, |entry| entry.timestamp_ms);
         let since_ms = made_ms.unwrap_or(self.now_ms).min(self.now_ms).max(previous_ms);
         self.next.snapshot_log.push(SnapshotLogEntry::new(since_ms, id));
@@ -177,10 +181,10 @@ impl Builder {
         }
     }
 
-    /// Takes out the snapshots removed, and what points at them.
+    /// Removes the snapshots that the updates removed, and the refs and statistics that belong to them.
     ///
-    /// Done once for all updates: old clients send one removal per snapshot, and each pass costs as much as the
-    /// table has snapshots.
+    /// Runs once after all updates: old clients send one removal per snapshot, and each pass is linear in the
+    /// number of snapshots of the table.
     pub(super) fn settle_snapshots(&mut self) {
         let (next, removed, ids) = (&mut self.next, &self.removed_snapshots, &self.snapshot_ids);
         if !removed.is_empty() {
@@ -193,8 +197,8 @@ impl Builder {
     }
 }
 
-/// Makes the files of every snapshot in `changes` be what it says: one file, in the place of the first one there
-/// was, or none.
+/// Applies `changes` to a list of statistics files: for each snapshot in it one file, in the place of the
+/// first existing one, or none.
 fn settle_files(files: &mut Vec<StatisticsFile>, mut changes: BTreeMap<i64, Option<StatisticsFile>>) {
     if changes.is_empty() {
         return;

@@ -3,16 +3,16 @@
 use crate::expr::civil;
 use crate::metadata::types::Primitive;
 
-/// Checks the JSON text of a default, which is not `null`, against its column's type.
+/// Checks the JSON text of a default value, which is not `null`, against the type of its column.
 ///
-/// Fails with what the value must be instead.
+/// On failure, the error describes the value that the type requires.
 pub(super) fn check(text: &str, primitive: &Primitive) -> Result<(), &'static str> {
     let string = || serde_json::from_str::<String>(text).ok();
     let (is_valid, expected) = match primitive {
         Primitive::Boolean => (matches!(text, "true" | "false"), "`true` or `false`"),
         Primitive::Int => (text.parse::<i32>().is_ok(), "a whole number of 32 bits"),
         Primitive::Long => (text.parse::<i64>().is_ok(), "a whole number of 64 bits"),
-        // Readers tell numbers with and without a fraction apart.
+        // Readers distinguish numbers with and without a fraction.
         Primitive::Float => {
             let number = text.parse::<f32>().ok().filter(|number| number.is_finite());
             (number.is_some() && has_fraction(text), "a number with a fraction, such as `1.0`")
@@ -62,7 +62,8 @@ fn has_fraction(text: &str) -> bool {
     text.contains(['.', 'e', 'E'])
 }
 
-/// Whether the number has exactly `scale` digits behind its point, and at most `precision` in all.
+/// Returns `true` if the number has exactly `scale` digits after its decimal point, and at most `precision`
+/// in total.
 fn is_decimal(text: &str, precision: u32, scale: u32) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (digits, exponent) = match unsigned.split_once(['e', 'E']) {

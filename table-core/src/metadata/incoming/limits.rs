@@ -2,18 +2,18 @@
 
 use crate::metadata::error::MetadataError;
 
-/// How deep objects and arrays may nest in what a request brings. Jackson reads 1,000 levels of a whole document.
+/// Maximum nesting of objects and arrays in a request. Jackson allows 1,000 levels in the whole document.
 const NESTING_MAX: usize = 900;
-/// The longest name of a member, in bytes; for Jackson 50,000 characters.
+/// Maximum length of a member name, in bytes; Jackson allows 50,000 characters.
 const NAME_BYTES_MAX: usize = 50_000;
-/// The longest number, in characters, as for Jackson.
+/// Maximum length of a number, in characters; the limit of Jackson.
 const NUMBER_BYTES_MAX: usize = 1_000;
-/// The longest string, in bytes; for Jackson 20,000,000 characters.
+/// Maximum length of a string, in bytes; Jackson allows 20,000,000 characters.
 const STRING_BYTES_MAX: usize = 20_000_000;
 
 /// Checks valid JSON text against the limits. Linear, and without recursion.
 ///
-/// Fails with what is too long or too deep.
+/// Fails with the first part that is too long or nested too deeply.
 pub(crate) fn check(text: &str) -> Result<(), MetadataError> {
     let refuse =
         |reason: String| Err(MetadataError::malformed(format!("{reason}; Java's clients could not read it")));
@@ -57,7 +57,7 @@ pub(crate) fn check(text: &str) -> Result<(), MetadataError> {
     Ok(())
 }
 
-/// Checks the name of a member that is still to be written.
+/// Checks the length of a member name that is yet to be written.
 pub(crate) fn check_name(name: &str) -> Result<(), MetadataError> {
     if name.len() <= NAME_BYTES_MAX {
         return Ok(());
@@ -67,7 +67,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), MetadataError> {
     )))
 }
 
-/// The place behind the string that begins at `start`.
+/// Returns the position after the string that begins at `start`.
 fn end_of_string(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     loop {
@@ -75,13 +75,13 @@ fn end_of_string(bytes: &[u8], start: usize) -> usize {
         match memchr::memchr2(b'"', b'\\', rest) {
             None => return bytes.len(),
             Some(found) if rest.get(found) == Some(&b'"') => return at + found + 1,
-            // What follows the backslash is part of the string.
+            // The character after a backslash is part of the string.
             Some(found) => at += found + 2,
         }
     }
 }
 
-/// Whether the string that ends before `end` is the name of a member.
+/// Returns `true` if the string that ends before `end` is the name of a member.
 fn is_name(bytes: &[u8], end: usize) -> bool {
     let rest = bytes.get(end..).unwrap_or_default();
     rest.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')

@@ -1,8 +1,9 @@
-//! Parts of metadata that a request brings, decoded completely before they are stored.
+//! Strict decoding of the metadata parts that a request brings, before they are stored.
 //!
-//! What a table already has keeps its text whatever it holds. What is new is read by every type and rule that
-//! Iceberg's Java library reads it by, because a document that one reader refuses is a lost table to its users.
-//! Attributes that the specification does not know are carried, within the limits of JSON readers.
+//! A part that a table already has is preserved as text without validation. A new part is decoded with every
+//! type and rule that Iceberg's Java library applies to it, because a document that one reader refuses is a
+//! lost table to the users of that reader. Attributes that are not in the specification are preserved, within
+//! the limits of JSON parsers.
 
 mod default_value;
 mod schema;
@@ -26,16 +27,18 @@ use super::transform::Transform;
 use super::view::ViewVersion;
 use shape::{Member, Shape, conform};
 
-/// Where a part comes from.
+/// Origin of a metadata part, which decides if its text may be rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// A request, whose text is rewritten where it is clear what is meant: `null` for absent, other spellings of names.
+    /// Part of a request. Its text is normalised where the meaning is clear: `null` for an absent member,
+    /// other spellings of names.
     Request,
-    /// A document that somebody else wrote and that stays as it is, so that it must be readable as it is.
+    /// Part of a document that another writer made and that is stored unchanged, so it must be readable as it
+    /// is.
     Document,
 }
 
-/// What a snapshot may have done (specification, "Snapshots").
+/// Valid values of `operation` in the summary of a snapshot (specification, "Snapshots").
 const OPERATIONS: [&str; 4] = ["append", "replace", "overwrite", "delete"];
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -139,9 +142,9 @@ const VIEW_VERSION: [Member; 7] = [
     Member::required("representations", Shape::List(&Shape::Object("view representation", &REPRESENTATION))),
 ];
 
-/// Decodes a new schema: types, defaults, and what may be null.
+/// Decodes a new schema: types, defaults, and members that may be `null`.
 ///
-/// Whether its fields agree with each other and with the table is judged where it is added.
+/// The consistency of its fields with each other and with the table is checked where the schema is added.
 pub(crate) fn schema(raw: Raw, origin: Origin) -> Result<Schema, MetadataError> {
     let schema = Schema::parse(schema::normal(raw, origin)?)?;
     schema.columns()?;
@@ -173,9 +176,9 @@ pub(crate) fn snapshot(raw: Raw, origin: Origin) -> Result<Snapshot, MetadataErr
     Snapshot::parse(conform(raw, "snapshot", &SNAPSHOT, origin)?)
 }
 
-/// Checks what a snapshot says of its rows and of what it did.
+/// Checks `first-row-id`, `added-rows` and the `operation` of a snapshot.
 ///
-/// Fails with the value that no reader would take.
+/// Fails with the first value that no reader would accept.
 pub(crate) fn check_snapshot(snapshot: &Snapshot) -> Result<(), MetadataError> {
     let refuse = |reason: String| {
         Err(MetadataError::inconsistent(format!("the snapshot {} cannot be used: {reason}", snapshot.id())))
@@ -199,7 +202,7 @@ pub(crate) fn check_snapshot(snapshot: &Snapshot) -> Result<(), MetadataError> {
     }
 }
 
-/// Decodes a new reference to a snapshot.
+/// Decodes a new ref.
 pub(crate) fn reference(raw: Raw, origin: Origin) -> Result<SnapshotRef, MetadataError> {
     SnapshotRef::parse(conform(raw, "snapshot reference", &REFERENCE, origin)?)
 }
@@ -237,7 +240,7 @@ pub(crate) fn view_version(raw: Raw, origin: Origin) -> Result<ViewVersion, Meta
     ViewVersion::parse(raw)
 }
 
-/// Checks that a spec or order has an id, and its fields one source each.
+/// Checks that a partition spec or sort order has an id, and that each of its fields has one `source-id`.
 fn check_readable(raw: &Raw, what: &'static str, id: &str) -> Result<(), MetadataError> {
     let object = raw.fields(what)?;
     object.required::<i32>(id)?;
@@ -256,8 +259,8 @@ fn check_readable(raw: &Raw, what: &'static str, id: &str) -> Result<(), Metadat
     Ok(())
 }
 
-/// The spec or order with fields as every reader understands them: one `source-id`, and transforms spelled as the
-/// specification spells them.
+/// Returns the partition spec or sort order with fields in the form that every reader understands: one
+/// `source-id`, and transforms in the spelling of the specification.
 fn with_normal_fields(raw: Raw, what: &'static str) -> Result<Raw, MetadataError> {
     let mut object = Object::parse(raw.as_str(), what)?;
     let Some(list) = object.get("fields") else { return Ok(raw) };
@@ -278,7 +281,7 @@ fn with_normal_fields(raw: Raw, what: &'static str) -> Result<Raw, MetadataError
     Ok(object.to_raw())
 }
 
-/// The field in its normal form, or `None` if it is in that already.
+/// Returns the field in its normal form, or `None` if it already has it.
 fn normal_field(text: &str) -> Result<Option<Raw>, MetadataError> {
     let mut object = Object::parse(text, "field")?;
     let mut is_changed = false;

@@ -1,4 +1,4 @@
-//! New schemas: every field, type and default read as strictly as the strictest reader does.
+//! New schemas: every field, type and default is validated as strictly as by the strictest reader.
 
 use serde_json::value::RawValue;
 
@@ -17,7 +17,8 @@ const SCHEMA: [Member; 3] = [
     Member::nullable("identifier-field-ids", Shape::List(&Shape::Int)),
 ];
 
-/// A default that is `null` means none, which Java's parser does not know.
+/// Members of a field. Defaults are not among them, because `null` means no default in requests, which Java's
+/// parser does not accept.
 const FIELD: [Member; 4] = [
     Member::required("id", Shape::Int),
     Member::required("name", Shape::Text),
@@ -36,16 +37,16 @@ const MAP: [Member; 3] = [
     Member::required("value-required", Shape::Boolean),
 ];
 
-/// A type that was looked through.
+/// Result of validating a type.
 enum Checked {
     Primitive(Primitive),
-    /// A struct, list or map.
+    /// Struct, list or map.
     Nested,
-    /// Something that is judged by what the table has.
+    /// Unknown type, which is accepted only if the table already has it.
     Other,
 }
 
-/// Checks a schema, and gives its text with types under the names that all readers know.
+/// Validates a schema, and returns its text with types in the spelling that all readers accept.
 pub(super) fn normal(raw: Raw, origin: Origin) -> Result<Raw, MetadataError> {
     if nesting(raw.as_str()) > SCHEMA_NESTING_MAX {
         return Err(MetadataError::malformed(format!("types nest deeper than {TYPE_DEPTH_MAX} levels")));
@@ -54,7 +55,7 @@ pub(super) fn normal(raw: Raw, origin: Origin) -> Result<Raw, MetadataError> {
     Ok(normal_struct(raw.as_str(), 0, origin)?.unwrap_or(raw))
 }
 
-/// The text of a struct if it is to be another one.
+/// Returns the normalised text of a struct, or `None` if it is normal already.
 fn normal_struct(text: &str, depth: usize, origin: Origin) -> Result<Option<Raw>, MetadataError> {
     let mut object = Object::parse(text, "struct")?;
     let Some(list) = object.get("fields") else {
@@ -121,7 +122,7 @@ fn check_default(checked: &Checked, default: &Raw, key: &str, name: &str) -> Res
     Err(MetadataError::malformed(format!("the `{key}` of the field `{name}` must be {expected}")))
 }
 
-/// A value of the type `unknown` is always null.
+/// Refuses a required field of the type `unknown`, whose values are always null.
 fn check_required(checked: &Checked, is_required: bool, name: &str) -> Result<(), MetadataError> {
     if is_required && matches!(checked, Checked::Primitive(Primitive::Unknown)) {
         let message = format!("`{name}` is of the type `unknown`, which has only nulls; make it optional");
@@ -130,7 +131,7 @@ fn check_required(checked: &Checked, is_required: bool, name: &str) -> Result<()
     Ok(())
 }
 
-/// What the type of the field `name` is, and its text if it is to be another one.
+/// Validates the type of the field `name`. Returns its kind, and its normalised text if that differs.
 fn normal_type(
     text: &str,
     name: &str,
@@ -175,10 +176,10 @@ fn normal_type(
     }
 }
 
-/// A type inside a list or map.
+/// Element type of a list, or key or value type of a map.
 struct Part {
     key: &'static str,
-    /// Where it says whether it is required; `None` if it always is.
+    /// Member with the `required` flag of this part; `None` if it is always required.
     required: Option<&'static str>,
 }
 

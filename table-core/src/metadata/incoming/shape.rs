@@ -1,4 +1,5 @@
-//! Shapes of JSON objects: which members they have, of which types. Not what the values mean.
+//! Shapes of JSON objects: the members they have, and the types of these. The meaning of values is not
+//! checked here.
 
 use std::borrow::Cow;
 
@@ -8,26 +9,26 @@ use super::Origin;
 use crate::metadata::error::MetadataError;
 use crate::metadata::json::{Fields, Object, Raw, push_array};
 
-/// What a value must be.
+/// Type of a JSON value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shape {
     /// `true` or `false`.
     Boolean,
-    /// A whole number of 32 bits.
+    /// Whole number of 32 bits.
     Int,
-    /// A whole number of 64 bits.
+    /// Whole number of 64 bits.
     Long,
-    /// A string.
+    /// String.
     Text,
-    /// An object whose values are strings.
+    /// Object whose values are strings.
     Texts,
-    /// An array.
+    /// Array of values of this shape.
     List(&'static Shape),
-    /// An object with these members, and its name in messages.
+    /// Object with these members; the text names it in messages.
     Object(&'static str, &'static [Member]),
 }
 
-/// A member of an object.
+/// Member of an object.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Member {
     name: &'static str,
@@ -38,9 +39,9 @@ pub(super) struct Member {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Presence {
     Required,
-    /// May be absent, and Java's parser refuses `null`.
+    /// May be absent; Java's parser refuses `null`.
     Optional,
-    /// May be absent, and Java's parser takes `null` for absent.
+    /// May be absent; Java's parser treats `null` as absent.
     Nullable,
 }
 
@@ -58,7 +59,10 @@ impl Member {
     }
 }
 
-/// Checks an object named `what` against its members. In a request, where clients write `null` for absent, that is left out. Text in which nothing has to be left out stays as it is.
+/// Checks an object, named `what` in messages, against its members.
+///
+/// In a request, where clients send `null` for an absent value, members that are `null` are removed. Text
+/// without such members is returned unchanged.
 pub(super) fn conform(
     raw: Raw,
     what: &'static str,
@@ -124,7 +128,7 @@ fn conform_value(
         Shape::Boolean => fields.required::<bool>(name).map(|_| None),
         Shape::Int => fields.required::<i32>(name).map(|_| None),
         Shape::Long => fields.required::<i64>(name).map(|_| None),
-        // A name with an escape cannot be borrowed.
+        // A string with an escape cannot be borrowed from the text.
         Shape::Text => fields.required::<Cow<'_, str>>(name).map(|_| None),
         Shape::Texts => check_texts(text, name).map(|()| None),
         Shape::List(shape) => {

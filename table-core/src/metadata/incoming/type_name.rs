@@ -1,23 +1,23 @@
-//! Names of types as Iceberg's libraries read them: no spaces but where the specification's grammar has them, and
-//! parameters of 32 bits.
+//! Names of types as Iceberg's libraries parse them: no spaces except where the grammar of the specification
+//! has them, and parameters of 32 bits.
 
 use crate::metadata::types::Primitive;
 
-/// How the edges of a `geography` are computed (specification, "Primitive Types").
+/// Edge interpolation algorithms of `geography` (specification, "Primitive Types").
 const EDGE_ALGORITHMS: [&str; 5] = ["spherical", "vincenty", "thomas", "andoyer", "karney"];
 
-/// What a name of a new type is.
+/// Result of parsing the name of a new type.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TypeName {
-    /// A type that every reader of its format version knows, under the name that all of them read.
+    /// Type that every reader of its format version knows, with the spelling that all of them parse.
     Known(Primitive, String),
-    /// A type that nobody here knows.
+    /// Unknown type.
     Unknown,
-    /// A known type under a name that readers refuse, and the name to use if there is one.
+    /// Known type in a spelling that readers refuse, with the spelling to use instead if there is one.
     Misspelled(Option<String>),
 }
 
-/// Reads the name of a new type.
+/// Parses the name of a new type.
 pub(super) fn read(text: &str) -> TypeName {
     let primitive = Primitive::parse(text);
     let is_readable = match &primitive {
@@ -56,12 +56,12 @@ pub(super) fn read(text: &str) -> TypeName {
     if !is_readable {
         return TypeName::Misspelled((normal != text).then_some(normal));
     }
-    // PyIceberg reads the parameters of decimals with and without one space, and nothing else.
+    // PyIceberg accepts the parameters of decimals with no space or with one, and nothing else.
     let name = if text == normal.replace(", ", ",") { text.to_owned() } else { normal };
     TypeName::Known(primitive, name)
 }
 
-/// Whether a name is meant for a type with parameters but cannot be read as one.
+/// Returns `true` if a name looks like a type with parameters but cannot be parsed as one.
 fn starts_like_known(text: &str) -> bool {
     let lower = text.trim_ascii().to_ascii_lowercase();
     ["decimal", "fixed", "geometry", "geography"].iter().any(|name| {
@@ -77,7 +77,8 @@ fn decimal_parameters(text: &str) -> Option<(&str, &str)> {
     Some((precision.trim_ascii(), scale.trim_ascii()))
 }
 
-/// What stands in the parentheses behind `name`, if there are any. Fails if there is something else.
+/// Returns the text in the parentheses after `name`, if there are any. Fails if anything else follows the
+/// name.
 fn parameters<'t>(text: &'t str, name: &str) -> Result<Option<&'t str>, ()> {
     let starts_with_name = text.starts_with(|first: char| first.is_ascii_alphabetic());
     let rest = text.get(name.len()..).filter(|_| starts_with_name).ok_or(())?.trim_ascii_start();
