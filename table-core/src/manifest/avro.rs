@@ -1,5 +1,5 @@
-//! The container of Avro's object files: header, codec, blocks; and the encoding of its primitive types. What the
-//! records in it mean is not known here.
+//! Reader of Avro object container files: header, codec, blocks, and the encoding of primitive types.
+//! Independent of the meaning of the records.
 //!
 //! Source: the Avro 1.12 specification, sections "Object Container Files" and "Binary Encoding".
 
@@ -12,23 +12,24 @@ use super::error::{ManifestError, malformed};
 
 const MAGIC: &[u8] = b"Obj\x01";
 const SYNC_BYTES: usize = 16;
-/// The longest encoding of a number.
+/// Maximum length of the encoding of a number, in bytes.
 const LONG_BYTES_MAX: usize = 10;
-/// The least room that is made for what a block decompresses to.
+/// Minimum number of bytes that are allocated for a decompressed block.
 const INFLATED_MIN: usize = 1 << 10;
-/// How much is decompressed at a time where the decoder does not write straight to its destination.
+/// Number of bytes that are decompressed at a time if the decoder does not write directly to its destination.
 const PIECE_BYTES: usize = 64 << 10;
-/// The longest schema that is read. It becomes many times as large in memory; writers write some ten kilobytes.
+/// Maximum length of a schema, in bytes. A schema becomes many times as large in memory; writers produce some
+/// ten kilobytes.
 const SCHEMA_BYTES_MAX: usize = 4 << 20;
 
-/// Writers put about six things into a header.
+/// Maximum number of entries in a header. Writers produce about six.
 const METADATA_MAX: usize = 1_000;
 
-/// An object file, read up to the end of its header.
+/// Avro object container file, read up to the end of its header.
 pub struct Container<'a> {
-    /// The schema its writer used.
+    /// Schema of the writer (`avro.schema`), as JSON.
     pub schema: Value,
-    /// The file's metadata, the schema and codec included, in its order.
+    /// Metadata of the file, including schema and codec, in the order of the file.
     pub metadata: Vec<(String, &'a [u8])>,
     codec: Codec,
     sync: [u8; SYNC_BYTES],
@@ -37,14 +38,20 @@ pub struct Container<'a> {
 
 enum Codec {
     Null,
-    /// Its state is some 40 KB, so one is used for all blocks.
+    /// The state is about 40 KB, so one is used for all blocks.
     Deflate(Decompress),
     Snappy,
     Zstandard,
 }
 
 impl<'a> Container<'a> {
-    /// Reads the header.
+    /// Reads the header of a container file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bytes are not a container file, the header is cut short or has too many entries, or its
+    /// schema is missing, longer than 4 MiB or not JSON ([`ManifestError::Malformed`]); and if the codec is
+    /// not one of null, deflate, snappy and zstandard ([`ManifestError::Unsupported`]).
     pub fn open(bytes: &'a [u8]) -> Result<Container<'a>, ManifestError> {
         let Some(rest) = bytes.strip_prefix(MAGIC) else {
             return Err(malformed("it does not begin as an Avro object file does"));
@@ -87,9 +94,14 @@ impl<'a> Container<'a> {
         Ok(Container { schema, metadata, codec, sync, blocks: cursor })
     }
 
-    /// Appends the next block's records to `records`, decompressed, and says how many there are. `None` at the end.
+    /// Decompresses the next block, appends its records to `records`, and returns their number. `None` at the
+    /// end of the file.
     ///
-    /// Fails rather than let `records` grow over `limit_bytes`.
+    /// # Errors
+    ///
+    /// Fails if `records` would become longer than `limit_bytes` ([`ManifestError::TooLarge`]); and if the
+    /// block is cut short, does not end with the sync marker, cannot be decompressed, or has a wrong checksum
+    /// ([`ManifestError::Malformed`]).
     pub fn next_block(
         &mut self,
         records: &mut Vec<u8>,
@@ -123,13 +135,13 @@ impl<'a> Container<'a> {
         Ok(Some(count))
     }
 
-    /// How many bytes of the file are left to read.
+    /// Returns the number of bytes of the file that are not yet read.
     pub fn left_bytes(&self) -> usize {
         self.blocks.bytes.len().saturating_sub(self.blocks.at)
     }
 }
 
-/// Decompresses into the free room of `records`, which is not zeroed first.
+/// Decompresses into the spare capacity of `records`, which is not zeroed first.
 fn inflate(
     state: &mut Decompress,
     block: &[u8],
@@ -142,7 +154,7 @@ fn inflate(
     let mut rest = block;
     loop {
         if records.len() == records.capacity() {
-            // One byte more than allowed tells what is too large.
+            // One byte more than the limit allows is enough to detect an excess.
             let left = end.saturating_add(1).saturating_sub(records.len());
             let more = (4 * block.len()).max(INFLATED_MIN).min(left.max(1));
             make_room(records, more, end.saturating_add(1));
@@ -156,7 +168,7 @@ fn inflate(
         }
         let read = usize::try_from(state.total_in() - before).unwrap_or(usize::MAX);
         rest = rest.get(read..).unwrap_or_default();
-        // With room left, there was nothing more to read.
+        // With capacity left over, the input was exhausted.
         if status == Status::StreamEnd || records.len() < records.capacity() {
             return Ok(());
         }
@@ -187,10 +199,11 @@ fn read_all(
     }
 }
 
-/// Makes room for `more` elements in a list that never has more than `all`, whose memory is bounded by that.
+/// Reserves space for `more` elements in a list that never has more than `all`, which bounds its memory.
 ///
-/// What is small grows by doubling. But the memory that a list has grown out of is held on to for a while, by the list as it is
-/// copied and by the allocator afterwards; so what is large gets room for all at once, which takes no memory before it is used.
+/// Small lists grow by doubling. Memory that a list has outgrown stays in use for a while, by the list while
+/// it is copied and by the allocator afterwards; so large lists reserve their maximum at once, which occupies
+/// no physical memory before it is used.
 pub(super) fn make_room<T>(list: &mut Vec<T>, more: usize, all: usize) {
     if list.capacity() - list.len() >= more {
         return;
@@ -201,7 +214,7 @@ pub(super) fn make_room<T>(list: &mut Vec<T>, more: usize, all: usize) {
     list.reserve_exact(room - list.len());
 }
 
-/// A raw snappy block with the big-endian CRC-32 of what it holds behind it.
+/// Decompresses a raw snappy block, which is followed by the big-endian CRC-32 of its decompressed content.
 fn unsnap(
     block: &[u8],
     records: &mut Vec<u8>,
@@ -227,7 +240,7 @@ fn unsnap(
     Ok(())
 }
 
-/// A place in encoded bytes. Every read is checked; none goes beyond the end.
+/// Position in encoded bytes. Every read is bounds-checked.
 #[derive(Clone, Copy)]
 pub struct Cursor<'a> {
     bytes: &'a [u8],
@@ -235,27 +248,31 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// The beginning of `bytes`.
+    /// Returns a cursor at the beginning of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    /// The place `at` in `bytes`.
+    /// Returns a cursor at the position `at` in `bytes`.
     pub fn at(bytes: &'a [u8], at: usize) -> Self {
         Self { bytes, at }
     }
 
-    /// How many bytes lie before it.
+    /// Returns the number of bytes before the cursor.
     pub fn position(&self) -> usize {
         self.at
     }
 
-    /// Whether nothing is left.
+    /// Returns `true` if no bytes are left.
     pub fn is_at_end(&self) -> bool {
         self.at >= self.bytes.len()
     }
 
-    /// The next `count` bytes.
+    /// Reads the next `count` bytes.
+    ///
+    /// # Errors
+    ///
+    /// Fails if fewer bytes are left ([`ManifestError::Malformed`]).
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], ManifestError> {
         let end = self.at.checked_add(count).filter(|end| *end <= self.bytes.len());
         let Some(taken) = end.and_then(|end| self.bytes.get(self.at..end)) else {
@@ -265,10 +282,15 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
-    /// An `int` or `long`: zig-zag, seven bits a byte, least significant first.
+    /// Reads an `int` or `long`: zig-zag, seven bits per byte, least significant first.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bytes end within the number, or it is longer than ten bytes
+    /// ([`ManifestError::Malformed`]).
     #[inline]
     pub fn long(&mut self) -> Result<i64, ManifestError> {
-        // Most numbers are small: lengths, ids, branches of unions.
+        // Fast path: most numbers (lengths, ids, branches of unions) fit into one byte.
         if let Some(byte) = self.bytes.get(self.at).filter(|byte| **byte < 0x80) {
             self.at += 1;
             return Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1));
@@ -287,7 +309,12 @@ impl<'a> Cursor<'a> {
         Err(malformed("a number is longer than ten bytes"))
     }
 
-    /// Goes past an `int` or `long`.
+    /// Skips an `int` or `long`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bytes end within the number, or it is longer than ten bytes
+    /// ([`ManifestError::Malformed`]).
     #[inline]
     pub fn skip_long(&mut self) -> Result<(), ManifestError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
@@ -298,12 +325,21 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// An `int`.
+    /// Reads an `int`.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Cursor::long`] does, and if the number does not fit into 32 bits
+    /// ([`ManifestError::Malformed`]).
     pub fn int(&mut self) -> Result<i32, ManifestError> {
         i32::try_from(self.long()?).map_err(|_| malformed("a number does not fit into an int"))
     }
 
-    /// A `boolean`.
+    /// Reads a `boolean`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no byte is left, or the byte is neither 0 nor 1 ([`ManifestError::Malformed`]).
     pub fn boolean(&mut self) -> Result<bool, ManifestError> {
         match self.take(1)? {
             [0] => Ok(false),
@@ -312,24 +348,37 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A `bytes`.
+    /// Reads a `bytes` value.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the length is negative or exceeds the bytes that are left ([`ManifestError::Malformed`]).
     #[inline]
     pub fn bytes(&mut self) -> Result<&'a [u8], ManifestError> {
         let length = usize::try_from(self.long()?).map_err(|_| malformed("a length is negative"))?;
         self.take(length)
     }
 
-    /// A `string`.
+    /// Reads a `string`.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Cursor::bytes`] does, and if the value is not UTF-8 ([`ManifestError::Malformed`]).
     pub fn string(&mut self) -> Result<&'a str, ManifestError> {
         std::str::from_utf8(self.bytes()?).map_err(|_| malformed("a text is not UTF-8"))
     }
 
-    /// How many items follow in an array or map, before the next count; `None` at its end.
+    /// Reads the number of items in the next block of an array or map; `None` at the end of the array or map.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Cursor::long`] does ([`ManifestError::Malformed`]).
     #[inline]
     pub fn block_count(&mut self) -> Result<Option<u64>, ManifestError> {
         let count = self.long()?;
         if count < 0 {
-            // A negative count is followed by the block's size in bytes, which only matters to whoever skips it.
+            // A negative count is followed by the size of the block in bytes, which only helps to skip the
+            // block.
             self.long()?;
         }
         Ok(if count == 0 { None } else { Some(count.unsigned_abs()) })

@@ -1,5 +1,5 @@
-//! Writing Avro's object files: the encoding of primitive types, blocks, codecs. The counterpart of [`super::avro`]; what
-//! the records mean is not known here either.
+//! Writer of Avro object container files: primitive types, blocks, codecs. Counterpart of [`super::avro`];
+//! independent of the meaning of the records.
 //!
 //! Source: the Avro 1.12 specification, sections "Object Container Files" and "Binary Encoding".
 
@@ -7,26 +7,26 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::error::ManifestError;
 
-/// How many bytes of records make a block: what Avro's Java library writes.
+/// Number of bytes of records at which a block ends; the value of Avro's Java library.
 const BLOCK_BYTES: usize = 64_000;
 const SYNC_BYTES: usize = 16;
 
-/// How blocks are compressed.
+/// Compression of the blocks of a container file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
-    /// Not at all.
+    /// No compression.
     Null,
-    /// Deflate at a level of 0 to 9; what Iceberg calls `gzip`.
+    /// Deflate with a level of 0 to 9; Iceberg's name for it is `gzip`.
     Deflate(u32),
-    /// Zstandard at a level of 1 to 22.
+    /// Zstandard with a level of 1 to 22.
     Zstandard(i32),
 }
 
 impl Codec {
-    /// The codec that a table's properties name for manifests (`write.manifest.compression-codec`), as Java: `gzip` if they
-    /// say nothing. `None` for what cannot be written here.
+    /// Returns the codec of `write.manifest.compression-codec` and its level; as in Java, the default is
+    /// `gzip`. `None` for a codec that cannot be written.
     pub fn of_property(name: Option<&str>, level: Option<i32>) -> Option<Codec> {
-        // The levels that Java takes where none is given.
+        // The default levels are those of Java's library.
         match name.unwrap_or("gzip").to_ascii_lowercase().as_str() {
             "uncompressed" => Some(Codec::Null),
             "gzip" => Some(Codec::Deflate(u32::try_from(level.unwrap_or(9)).unwrap_or(9).min(9))),
@@ -44,14 +44,14 @@ impl Codec {
     }
 }
 
-/// Encoded values, one behind the other.
+/// Buffer of encoded values.
 #[derive(Default)]
 pub(super) struct Encoder {
     pub(super) bytes: Vec<u8>,
 }
 
 impl Encoder {
-    /// An `int` or `long`: zig-zag, seven bits a byte, least significant first.
+    /// Appends an `int` or `long`: zig-zag, seven bits per byte, least significant first.
     #[inline]
     pub(super) fn long(&mut self, value: i64) {
         let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
@@ -79,7 +79,7 @@ impl Encoder {
         self.bytes.extend_from_slice(value);
     }
 
-    /// The second branch of a union with null, whose value follows; or null.
+    /// Appends the branch of a union of null and another type: the value, which the caller appends, or null.
     pub(super) fn is_present(&mut self, value: bool) {
         self.long(i64::from(value));
     }
@@ -98,7 +98,7 @@ impl Encoder {
         }
     }
 
-    /// An array in one block, null if it is empty.
+    /// Appends an optional array as one block, or null if it is empty.
     pub(super) fn optional_array<T>(
         &mut self,
         items: impl ExactSizeIterator<Item = T>,
@@ -110,7 +110,7 @@ impl Encoder {
         }
     }
 
-    /// An array in one block.
+    /// Appends an array as one block.
     pub(super) fn array<T>(
         &mut self,
         items: impl ExactSizeIterator<Item = T>,
@@ -128,9 +128,9 @@ impl Encoder {
     }
 }
 
-/// An object file that is being written.
+/// Container file under construction.
 pub(super) struct ContainerWriter {
-    /// The records of the block at hand. Call [`ContainerWriter::end_record`] after each.
+    /// Records of the current block. Call [`ContainerWriter::end_record`] after each record.
     pub(super) record: Encoder,
     file: Encoder,
     records: i64,
@@ -157,7 +157,7 @@ impl ContainerWriter {
         Self { record: Encoder::default(), file, records: 0, codec, deflate, sync }
     }
 
-    /// How large the file is by now; what is not compressed yet is counted in full.
+    /// Returns the size of the file so far; records that are not yet compressed count in full.
     pub(super) fn size_bytes(&self) -> usize {
         self.file.bytes.len() + self.record.bytes.len()
     }
@@ -167,7 +167,7 @@ impl ContainerWriter {
         if self.record.bytes.len() < BLOCK_BYTES { Ok(()) } else { self.end_block() }
     }
 
-    /// The file.
+    /// Returns the complete file.
     pub(super) fn finish(mut self) -> Result<Vec<u8>, ManifestError> {
         self.end_block()?;
         Ok(self.file.bytes)

@@ -1,5 +1,5 @@
-//! A data or delete file, told in full: what a writer of files hands to a writer of manifests. Entries that were read from a
-//! manifest are [`super::entry::File`]s, which know the same without holding it.
+//! Data files and delete files as self-contained values, from which manifests are written. Entries that were
+//! read from a manifest are [`super::entry::File`]s, which borrow the same values from the manifest.
 
 use std::collections::BTreeMap;
 
@@ -7,64 +7,66 @@ use super::entry::{Content, File};
 use super::partition::PartitionTuple;
 use crate::expr::metrics::FileMetrics;
 
-/// A file of a table.
+/// Data file or delete file of a table, as described by a manifest entry (spec `data_file`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataFile {
-    /// What it holds.
+    /// Content of the file: data, position deletes or equality deletes.
     pub content: Content,
-    /// Where it is.
+    /// URI of the file, as in the manifest (not normalised).
     pub path: String,
-    /// Its format in capitals, such as `PARQUET`.
+    /// File format in upper case, such as `PARQUET`.
     pub format: String,
-    /// The partition spec it was written with.
+    /// Id of the partition spec that the file was written with.
     pub spec_id: i32,
-    /// The values of that spec's fields, in its order.
+    /// Partition tuple: the values of the fields of that spec, in order.
     pub partition: PartitionTuple,
-    /// How many rows, or deletes, it holds.
+    /// Number of rows in the file, or of deletes in a delete file.
     pub record_count: i64,
-    /// Its size.
+    /// Size of the file, in bytes.
     pub size_bytes: i64,
-    /// What is known of its columns.
+    /// Metrics of its columns.
     pub metrics: ColumnMetrics,
-    /// Where it may be split, in bytes, ascending; empty if that is not known.
+    /// Offsets at which the file may be split, in bytes, ascending; empty if unknown.
     pub split_offsets: Vec<i64>,
-    /// The columns by which rows are deleted; empty but for equality deletes.
+    /// Field ids of the columns that an equality delete file compares; empty for other files.
     pub equality_ids: Vec<i32>,
-    /// The order its rows are in.
+    /// Id of the sort order of the rows in the file.
     pub sort_order_id: Option<i32>,
-    /// The id of its first row; `None` for what gets one from its manifest, and for delete files.
+    /// Row id of the first row (format version 3). `None` for files that inherit it from their manifest, and
+    /// for delete files.
     pub first_row_id: Option<i64>,
-    /// The one data file that all its deletes are for.
+    /// URI of the only data file that all deletes in the file refer to.
     pub referenced_data_file: Option<String>,
-    /// Where in the file a deletion vector begins, in bytes.
+    /// Offset of the deletion vector in the file, in bytes.
     pub content_offset: Option<i64>,
-    /// How long a deletion vector is, in bytes.
+    /// Length of the deletion vector, in bytes.
     pub content_size_bytes: Option<i64>,
-    /// What is needed to decrypt it.
+    /// Encryption key metadata of the file.
     pub key_metadata: Option<Vec<u8>>,
 }
 
-/// Metrics by column id. A column that is missing from a map is one that nothing is known of.
+/// Metrics by column id. For a column that is missing in a map, the metric is unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ColumnMetrics {
-    /// Bytes in the file.
+    /// Size in the file, in bytes.
     pub column_sizes: BTreeMap<i32, i64>,
-    /// Values, null and NaN included.
+    /// Number of values, nulls and NaNs included.
     pub value_counts: BTreeMap<i32, i64>,
-    /// Nulls.
+    /// Number of nulls.
     pub null_value_counts: BTreeMap<i32, i64>,
-    /// NaNs.
+    /// Number of NaNs.
     pub nan_value_counts: BTreeMap<i32, i64>,
-    /// The binary form of a value that no other is less than.
+    /// Lower bound: a value that is less than or equal to all others, in binary single-value serialization.
     pub lower_bounds: BTreeMap<i32, Vec<u8>>,
-    /// The binary form of a value that no other is greater than.
+    /// Upper bound: a value that is greater than or equal to all others, in binary single-value
+    /// serialization.
     pub upper_bounds: BTreeMap<i32, Vec<u8>>,
 }
 
 impl DataFile {
-    /// What an entry of a manifest tells, `partition` being its tuple.
+    /// Copies the file of a manifest entry; `partition` is its partition tuple.
     ///
-    /// The first row id is the one that the file has by now, be it inherited or its own.
+    /// The first row id is the effective one, inherited or explicit.
     pub fn read(file: &File<'_>, partition: PartitionTuple) -> DataFile {
         let bounds = |bounds: Option<super::metrics::Bounds<'_>>| {
             bounds.into_iter().flatten().map(|(id, bound)| (id, bound.to_vec())).collect()

@@ -1,4 +1,4 @@
-//! One line of a manifest, and the file it tells of.
+//! Entries of a manifest, and the files they describe.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,42 +9,43 @@ use super::metrics::{Bounds, Counts, Longs};
 use crate::expr::metrics::FileMetrics;
 use crate::file::reserved;
 
-/// What happened to a file in the snapshot that wrote the entry.
+/// Status of an entry: the change to its file in the snapshot that wrote the entry (spec field `status`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// It was there before.
+    /// The file was added by an earlier snapshot and is still live.
     Existing,
-    /// It was added.
+    /// The file was added by the snapshot.
     Added,
-    /// It was removed; the entry only tells of it.
+    /// The file was removed by the snapshot; it is no longer live.
     Deleted,
 }
 
-/// What a file holds. As JSON, in the words of the REST document.
+/// Content of a data file or delete file (spec field `content`). Serialised in the spelling of the REST
+/// specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Content {
-    /// Rows.
+    /// Data file: rows.
     Data,
-    /// Positions of deleted rows, in files or as a deletion vector.
+    /// Position deletes: positions of deleted rows, in a position delete file or a deletion vector.
     PositionDeletes,
-    /// Values of deleted rows.
+    /// Equality deletes: values of the columns by which rows are deleted.
     EqualityDeletes,
 }
 
-/// A range of a manifest's decompressed bytes.
+/// Range of the decompressed bytes of a manifest.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Span {
     pub(super) start: u32,
     pub(super) end: u32,
 }
 
-/// An entry as it stands in the file, before anything is inherited. Kept small: there are very many.
+/// Entry as written in the manifest, before inheritance. Compact, because a table has very many entries.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) status: Status,
     pub(super) content: Content,
-    /// Its partition tuple's number among the manifest's.
+    /// Number of its partition tuple among the distinct tuples of the manifest.
     pub(super) partition: u32,
     pub(super) snapshot_id: Option<i64>,
     pub(super) sequence_number: Option<i64>,
@@ -53,7 +54,7 @@ pub(super) struct Entry {
     pub(super) size_bytes: i64,
     pub(super) sort_order_id: Option<i32>,
     pub(super) first_row_id: Option<i64>,
-    /// The rows of the entries before it that inherit their first row id.
+    /// Number of rows in the preceding live entries that also inherit their first row id.
     pub(super) rows_before: i64,
     pub(super) content_offset: Option<i64>,
     pub(super) content_size_bytes: Option<i64>,
@@ -61,7 +62,7 @@ pub(super) struct Entry {
     pub(super) format: Span,
     pub(super) referenced_data_file: Option<Span>,
     pub(super) key_metadata: Option<Span>,
-    /// Where arrays and maps begin.
+    /// Positions at which arrays and maps begin.
     pub(super) split_offsets: Option<u32>,
     pub(super) equality_ids: Option<u32>,
     pub(super) column_sizes: Option<u32>,
@@ -72,7 +73,12 @@ pub(super) struct Entry {
     pub(super) upper_bounds: Option<u32>,
 }
 
-/// A data or delete file, with what its entry inherits from the manifest's line in the manifest list.
+/// Data file or delete file of a manifest entry.
+///
+/// Values that the entry omits (snapshot id, sequence numbers, first row id) are inherited from the manifest
+/// file entry in the manifest list (specification, "Sequence Number Inheritance", "First Row ID
+/// Inheritance"). The other values are decoded on access, in place; the byte layout was checked by
+/// [`Manifest::decode`].
 #[derive(Clone, Copy)]
 pub struct File<'a> {
     pub(super) manifest: &'a Manifest,
@@ -81,54 +87,58 @@ pub struct File<'a> {
 }
 
 impl<'a> File<'a> {
-    /// What happened to it in the snapshot that wrote the entry.
+    /// Returns the status of the entry: the change to the file in the snapshot that wrote it.
     pub fn status(&self) -> Status {
         self.entry.status
     }
 
-    /// Whether it is part of the snapshot.
+    /// Returns `true` if the file is part of the snapshot: its status is not [`Status::Deleted`].
     pub fn is_live(&self) -> bool {
         self.entry.status != Status::Deleted
     }
 
-    /// What it holds.
+    /// Returns the content of the file: data, position deletes or equality deletes.
     pub fn content(&self) -> Content {
         self.entry.content
     }
 
-    /// Where it is.
+    /// Returns the URI of the file, as in the manifest (not normalised).
     pub fn path(&self) -> &'a str {
         self.text(self.entry.path)
     }
 
-    /// Its format, such as `PARQUET`, in the writer's case.
+    /// Returns the file format, such as `PARQUET`, in the writer's case.
     pub fn format(&self) -> &'a str {
         self.text(self.entry.format)
     }
 
-    /// The snapshot that added it, or removed it.
+    /// Returns the id of the snapshot that added the file, or that removed it if the status is
+    /// [`Status::Deleted`].
     pub fn snapshot_id(&self) -> i64 {
         self.entry.snapshot_id.unwrap_or(self.listed.added_snapshot_id)
     }
 
-    /// Its data sequence number: which deletes are newer. `None` only where a writer left it out of a file it carried
-    /// over, which the specification does not allow.
+    /// Returns the data sequence number, which decides the deletes that apply to the file.
+    ///
+    /// `None` only if a writer omitted it for an existing file, which the specification does not allow.
     pub fn sequence_number(&self) -> Option<i64> {
         self.entry.sequence_number.or_else(|| self.inherited_sequence_number())
     }
 
-    /// The sequence number of the snapshot that added it.
+    /// Returns the file sequence number: the sequence number of the snapshot that added the file.
     pub fn file_sequence_number(&self) -> Option<i64> {
         self.entry.file_sequence_number.or_else(|| self.inherited_sequence_number())
     }
 
-    /// Numbers are inherited by what was added, and by everything in manifests from before there were numbers.
+    /// Returns the sequence number of the manifest if the entry inherits it: added entries do, and all
+    /// entries of manifests of format version 1, which has no sequence numbers.
     fn inherited_sequence_number(&self) -> Option<i64> {
         let sequence_number = self.listed.sequence_number;
         (sequence_number == 0 || self.entry.status == Status::Added).then_some(sequence_number)
     }
 
-    /// The id of its first row, from format version 3 on. As Java, none at all in a manifest that was not given one.
+    /// Returns the row id of the first row in the file (format version 3). As in Java, it is `None` for every
+    /// file of a manifest that has no first row id itself.
     pub fn first_row_id(&self) -> Option<i64> {
         let first = self.listed.first_row_id?;
         match self.entry.first_row_id {
@@ -137,38 +147,41 @@ impl<'a> File<'a> {
         }
     }
 
-    /// The partition spec it was written with.
+    /// Returns the id of the partition spec that the file was written with.
     pub fn spec_id(&self) -> i32 {
         self.listed.spec_id
     }
 
-    /// Its partition tuple's number among the manifest's: equal tuples may have several.
+    /// Returns the index of the file's partition tuple in [`Manifest::partitions`]. Equal tuples may have
+    /// different indexes.
     pub fn partition_number(&self) -> usize {
         self.entry.partition as usize
     }
 
-    /// How many rows, or deletes, it holds.
+    /// Returns the number of rows in the file, or of deletes in a delete file.
     pub fn record_count(&self) -> i64 {
         self.entry.record_count
     }
 
-    /// Its size.
+    /// Returns the size of the file, in bytes.
     pub fn size_bytes(&self) -> i64 {
         self.entry.size_bytes
     }
 
-    /// The order its rows are in.
+    /// Returns the id of the sort order of the rows in the file.
     pub fn sort_order_id(&self) -> Option<i32> {
         self.entry.sort_order_id
     }
 
-    /// The one data file that all its deletes are for.
+    /// Returns the URI of the only data file that all deletes in the file refer to (spec field
+    /// `referenced_data_file`).
     pub fn referenced_data_file(&self) -> Option<&'a str> {
         self.entry.referenced_data_file.map(|span| self.text(span))
     }
 
-    /// The one data file that position deletes are for: as written, or because both bounds of `file_path` are the same, as Java has
-    /// it. `None` for other files, and for deletes of several data files.
+    /// Returns the URI of the only data file that position deletes refer to, as in Java:
+    /// `referenced_data_file`, or the bounds of the column `file_path` if both are equal. `None` for other
+    /// files, and for deletes of several data files.
     pub fn deleted_file(&self) -> Option<&'a str> {
         if self.content() != Content::PositionDeletes {
             return None;
@@ -176,10 +189,12 @@ impl<'a> File<'a> {
         self.referenced_data_file().or_else(|| self.sole_path(reserved::DELETE_FILE_PATH))
     }
 
-    /// The same, where bounds may also have the id of `_file`, as `DuckDB` writes them. Readers that do not know this have more
-    /// deletes to look at, and find the same rows.
+    /// Returns the same as [`File::deleted_file`], and also accepts bounds with the field id of `_file`, as
+    /// `DuckDB` writes them. Readers that do not use these bounds apply the deletes to more data files, and
+    /// find the same rows.
     ///
-    /// Bounds of other columns say nothing: a delete file may hold the deleted rows, too, and a text in these may look like a path.
+    /// Bounds of other columns are not used: a delete file may contain the deleted rows as well, and a text
+    /// in these may look like a path.
     pub fn sole_data_file(&self) -> Option<&'a str> {
         let of_positions = self.content() == Content::PositionDeletes;
         self.deleted_file().or_else(|| self.sole_path(reserved::FILE_PATH).filter(|_| of_positions))
@@ -190,65 +205,66 @@ impl<'a> File<'a> {
         if lower == upper { std::str::from_utf8(lower).ok() } else { None }
     }
 
-    /// Where in the file a deletion vector begins, in bytes.
+    /// Returns the offset of the deletion vector in the file, in bytes (spec field `content_offset`).
     pub fn content_offset(&self) -> Option<i64> {
         self.entry.content_offset
     }
 
-    /// How long a deletion vector is, in bytes.
+    /// Returns the length of the deletion vector, in bytes (spec field `content_size_in_bytes`).
     pub fn content_size_bytes(&self) -> Option<i64> {
         self.entry.content_size_bytes
     }
 
-    /// What is needed to decrypt it.
+    /// Returns the encryption key metadata of the file (spec field `key_metadata`).
     pub fn key_metadata(&self) -> Option<&'a [u8]> {
         self.entry.key_metadata.map(|span| self.manifest.slice(span))
     }
 
-    /// Where it may be split, in bytes.
+    /// Returns the offsets at which the file may be split, in bytes (spec field `split_offsets`).
     pub fn split_offsets(&self) -> Option<Longs<'a>> {
         self.entry.split_offsets.map(|at| Longs::new(self.cursor(at)))
     }
 
-    /// The columns by which rows are deleted.
+    /// Returns the field ids of the columns that an equality delete file compares (spec field
+    /// `equality_ids`).
     pub fn equality_ids(&self) -> Option<Longs<'a>> {
         self.entry.equality_ids.map(|at| Longs::new(self.cursor(at)))
     }
 
-    /// Bytes by column.
+    /// Returns the size in the file by column, in bytes.
     pub fn column_sizes(&self) -> Option<Counts<'a>> {
         self.entry.column_sizes.map(|at| Counts::new(self.cursor(at), self.manifest.shapes.column_sizes))
     }
 
-    /// Values by column, null and NaN included.
+    /// Returns the number of values by column, nulls and NaNs included.
     pub fn value_counts(&self) -> Option<Counts<'a>> {
         self.entry.value_counts.map(|at| Counts::new(self.cursor(at), self.manifest.shapes.value_counts))
     }
 
-    /// Nulls by column.
+    /// Returns the number of nulls by column.
     pub fn null_value_counts(&self) -> Option<Counts<'a>> {
         let shape = self.manifest.shapes.null_value_counts;
         self.entry.null_value_counts.map(|at| Counts::new(self.cursor(at), shape))
     }
 
-    /// NaNs by column.
+    /// Returns the number of NaNs by column.
     pub fn nan_value_counts(&self) -> Option<Counts<'a>> {
         let shape = self.manifest.shapes.nan_value_counts;
         self.entry.nan_value_counts.map(|at| Counts::new(self.cursor(at), shape))
     }
 
-    /// Lower bounds by column, in their binary form.
+    /// Returns the lower bounds by column, in binary single-value serialization.
     pub fn lower_bounds(&self) -> Option<Bounds<'a>> {
         self.entry.lower_bounds.map(|at| Bounds::new(self.cursor(at), self.manifest.shapes.lower_bounds))
     }
 
-    /// Upper bounds by column, in their binary form.
+    /// Returns the upper bounds by column, in binary single-value serialization.
     pub fn upper_bounds(&self) -> Option<Bounds<'a>> {
         self.entry.upper_bounds.map(|at| Bounds::new(self.cursor(at), self.manifest.shapes.upper_bounds))
     }
 
     fn text(&self, span: Span) -> &'a str {
-        // Checked when the manifest was decoded.
+        // UTF-8 was checked when the manifest was decoded.
         std::str::from_utf8(self.manifest.slice(span)).unwrap_or_default()
     }
 

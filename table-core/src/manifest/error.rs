@@ -1,21 +1,22 @@
-//! Why a manifest or manifest list cannot be read or written.
+//! Errors of reading and writing manifests and manifest lists.
 
-/// What is wrong with a file. Who knows its location adds it.
+/// Reason for which a manifest or manifest list cannot be read or written. The location of the file is added
+/// by the caller, which knows it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// The file is damaged, or was never one.
+    /// The file is damaged, or is not a file of this kind.
     #[error("it is damaged: {0}")]
     Malformed(String),
-    /// The file is whole, but uses something this reader does not know.
+    /// The file is intact, but uses a feature that this reader does not support.
     #[error("{0}")]
     Unsupported(String),
-    /// What the file holds takes more memory than the reader may use.
+    /// The content of the file takes more memory than the caller's limit.
     #[error("it takes more than {limit_bytes} bytes of memory; raise the limit to read it")]
     TooLarge {
-        /// The limit it exceeds.
+        /// Exceeded limit, in bytes.
         limit_bytes: usize,
     },
-    /// What is to be written does not go into a file of this kind: the caller has to hand in something else.
+    /// The values to be written do not fit into a file of this kind: an error of the caller.
     #[error("it cannot be written: {0}")]
     Unwritable(String),
 }

@@ -1,4 +1,4 @@
-//! A manifest: its entries, decoded as far as every scan needs them.
+//! Manifests: decoding of their entries, as far as every scan needs them.
 
 use std::collections::HashMap;
 
@@ -10,19 +10,22 @@ use super::metrics::{PairShape, PairValue, skip_bounds, skip_counts};
 use super::partition::{PartitionReader, PartitionTuple, PartitionType};
 use super::shape::{PlainFixed, Shape, ShapeField};
 
-/// A manifest that was read. Its entries inherit from the manifest list, which may tell the same manifest differently
-/// in another snapshot; so they are seen through [`Manifest::file`].
+/// Manifest of a snapshot (specification, "Manifests").
+///
+/// The manifest list may describe the same manifest differently in different snapshots, and entries inherit
+/// values from it, so entries are accessed through [`Manifest::file`] and [`Manifest::files`], with the
+/// manifest file entry of the snapshot.
 pub struct Manifest {
     pub(super) bytes: Vec<u8>,
     pub(super) shapes: Shapes,
     entries: Vec<Entry>,
-    /// The distinct partition tuples, as they are written.
+    /// Distinct partition tuples, as written.
     partitions: Vec<Span>,
     partition: Shape,
     spec_id: Option<i32>,
 }
 
-/// How the maps of metrics are written.
+/// Layout of the metrics maps.
 #[derive(Clone, Copy)]
 pub(super) struct Shapes {
     pub(super) column_sizes: PairShape,
@@ -34,13 +37,20 @@ pub(super) struct Shapes {
 }
 
 impl Manifest {
-    /// Decodes the file's bytes, all entries of it.
+    /// Decodes the bytes of a manifest, with all its entries.
     ///
-    /// Fails if that takes more than `limit_bytes` of memory: for what it decompresses, and for what it makes of it.
+    /// `limit_bytes` limits the memory for the decompressed bytes and the decoded entries together.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the limit is exceeded ([`ManifestError::TooLarge`]); if the bytes are not an Avro file with
+    /// the fields of a manifest, or an entry is damaged or lacks its path or partition
+    /// ([`ManifestError::Malformed`]); and if the codec or the content of a file is unknown
+    /// ([`ManifestError::Unsupported`]).
     pub fn decode(file: &[u8], limit_bytes: usize) -> Result<Manifest, ManifestError> {
         let decoded = Manifest::decode_with(file, limit_bytes, PlainFixed::Fixed);
         match decoded {
-            // Perhaps it is Java's, which does not write what it declares.
+            // A manifest of Java's library may encode `fixed` values in another way than its schema declares.
             Err(ManifestError::Malformed(_)) => {
                 Manifest::decode_with(file, limit_bytes, PlainFixed::Bytes).or(decoded)
             }
@@ -67,8 +77,8 @@ impl Manifest {
             let start = bytes.len();
             let Some(count) = container.next_block(&mut bytes, limit_bytes)? else { break };
             if start == 0 {
-                // The other blocks will be much like the first, so that all is allocated at once. Some more than that,
-                // since what grows doubles.
+                // The other blocks will be similar to the first, so memory for all of them is allocated at
+                // once, with a small margin, because a list that outgrows its capacity doubles.
                 let left = container.left_bytes();
                 let read = (compressed_bytes - left).max(1);
                 let rest = |of_first: usize| left.saturating_add(left / 32).saturating_mul(of_first) / read;
@@ -88,7 +98,7 @@ impl Manifest {
                 if entry.first_row_id.is_none() && entry.status != Status::Deleted {
                     rows_before = rows_before.saturating_add(entry.record_count.max(0));
                 }
-                // One more than allowed tells what is too large.
+                // One entry more than the limit allows is enough to detect an excess.
                 let entries_max = limit_bytes.saturating_sub(bytes.len()) / size_of::<Entry>() + 1;
                 make_room(&mut entries, 1, entries_max);
                 entries.push(entry);
@@ -113,32 +123,34 @@ impl Manifest {
         })
     }
 
-    /// How many entries there are, the deleted ones included.
+    /// Returns the number of entries, including deleted ones.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is no entry.
+    /// Returns `true` if there are no entries.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The files, as the manifest list at hand tells them.
+    /// Returns the files of all entries in order, with values inherited from the manifest file entry
+    /// `listed`.
     pub fn files<'a>(&'a self, listed: &'a ManifestFile) -> impl ExactSizeIterator<Item = File<'a>> {
         self.entries.iter().map(move |entry| File { manifest: self, entry, listed })
     }
 
-    /// The partition spec it was written with, if it says.
+    /// Returns the id of the partition spec in the header (`partition-spec-id`), if present.
     pub fn spec_id(&self) -> Option<i32> {
         self.spec_id
     }
 
-    /// The file of an entry by its number, from 0.
+    /// Returns the file of the entry with this number, from 0, with values inherited from `listed`.
     pub fn file<'a>(&'a self, number: usize, listed: &'a ManifestFile) -> Option<File<'a>> {
         self.entries.get(number).map(|entry| File { manifest: self, entry, listed })
     }
 
-    /// The same line with its files and rows counted, where it does not say: lists of version 1 may leave that out.
+    /// Returns the manifest file entry with the counts of files and rows that it lacks; manifest lists of
+    /// format version 1 may omit them.
     pub fn counted(&self, listed: &ManifestFile) -> ManifestFile {
         let mut counts = [(0_i64, 0_i64); 3];
         for entry in &self.entries {
@@ -162,13 +174,18 @@ impl Manifest {
         }
     }
 
-    /// The distinct partition tuples by their number, with values of these types.
+    /// Returns the distinct partition tuples, by partition number, with values of the types `types`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a field of `types` is missing in the manifest, or a value is damaged or written as an
+    /// incompatible type ([`ManifestError::Malformed`]).
     pub fn partitions(&self, types: &PartitionType) -> Result<Vec<PartitionTuple>, ManifestError> {
         let reader = PartitionReader::new(&self.partition, types)?;
         self.partitions.iter().map(|span| reader.read(self.slice(*span))).collect()
     }
 
-    /// Memory it holds, about.
+    /// Returns the memory that the manifest occupies, approximately, in bytes.
     pub fn held_bytes(&self) -> usize {
         self.bytes.capacity()
             + self.entries.capacity() * size_of::<Entry>()
@@ -181,7 +198,7 @@ impl Manifest {
     }
 }
 
-/// Distinct partition tuples so far.
+/// Distinct partition tuples found so far.
 #[derive(Default)]
 struct Partitions {
     spans: Vec<Span>,
@@ -191,7 +208,7 @@ struct Partitions {
 
 impl Partitions {
     fn number(&mut self, span: Span, tuple: &[u8]) -> u32 {
-        // Neighbours are mostly of one partition.
+        // Consecutive entries are mostly of the same partition.
         if let Some(number) = self.numbers.get(tuple) {
             return *number;
         }
@@ -203,7 +220,7 @@ impl Partitions {
     }
 }
 
-/// Where the fields of an entry are in its record.
+/// Layout of the record of an entry: its fields in the writer's order.
 struct Layout {
     entry: Vec<(EntryField, Shape)>,
     file: Vec<(FileField, Shape)>,
@@ -246,7 +263,7 @@ enum FileField {
     Other,
 }
 
-/// The ids of the specification, section "Manifests", and the names they have had, for files without ids.
+/// Field ids and names of the specification, section "Manifests"; names are used in files without ids.
 const ENTRY_FIELDS: [(i32, &str, EntryField); 5] = [
     (0, "status", EntryField::Status),
     (1, "snapshot_id", EntryField::SnapshotId),
@@ -278,7 +295,7 @@ const FILE_FIELDS: [(i32, &str, FileField); 20] = [
     (145, "content_size_in_bytes", FileField::ContentSize),
 ];
 
-/// The id of the keys in the maps of metrics.
+/// Field ids of the keys in the maps of metrics.
 const KEY_IDS: [(FileField, i32, PairValue); 6] = [
     (FileField::ColumnSizes, 117, PairValue::Count),
     (FileField::ValueCounts, 119, PairValue::Count),
@@ -415,7 +432,7 @@ impl Layout {
 }
 
 impl Entry {
-    /// What an entry says that says nothing.
+    /// Returns an entry with the values of absent fields.
     fn empty() -> Entry {
         Entry {
             status: Status::Existing,
@@ -447,7 +464,7 @@ impl Entry {
     }
 }
 
-/// What each field of a record is, in the writer's order: by its id, or where there is none by its name.
+/// Identifies each field of a record, in the writer's order: by its field id, or by its name if it has none.
 pub(super) fn identify<T: Copy>(
     fields: &[ShapeField],
     known: &[(i32, &str, T)],
@@ -485,7 +502,7 @@ fn blob(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Span, ManifestError> {
     behind(cursor, length)
 }
 
-/// The `length` bytes before the cursor.
+/// Returns the span of the `length` bytes before the cursor.
 fn behind(cursor: &Cursor<'_>, length: usize) -> Result<Span, ManifestError> {
     let end = cursor.position();
     span(end - length, end)
@@ -497,19 +514,19 @@ fn skipped(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Span, ManifestError
     span(start, cursor.position())
 }
 
-/// Where a value begins that is read later, if at all.
+/// Skips a value that is decoded later, if at all, and returns its start.
 fn begun(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<u32, ManifestError> {
     Ok(skipped(shape, cursor)?.start)
 }
 
-/// The same, for a map of counts, whose shape is known.
+/// Skips a map of counts, whose layout is known, and returns its start.
 fn counts(cursor: &mut Cursor<'_>) -> Result<u32, ManifestError> {
     let start = cursor.position();
     skip_counts(cursor)?;
     Ok(span(start, cursor.position())?.start)
 }
 
-/// The same, for a map of bounds.
+/// Skips a map of bounds, and returns its start.
 fn bounds(cursor: &mut Cursor<'_>, shape: PairShape) -> Result<u32, ManifestError> {
     let start = cursor.position();
     skip_bounds(cursor, shape)?;

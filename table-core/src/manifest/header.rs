@@ -1,4 +1,4 @@
-//! The header of a manifest: what all of its files have in common.
+//! Header of a manifest: the properties that all its files share.
 
 use super::error::{ManifestError, unwritable};
 use super::list::ManifestContent;
@@ -7,7 +7,8 @@ use crate::metadata::error::MetadataError;
 use crate::metadata::partition::PartitionSpec;
 use crate::metadata::schema::Schema;
 
-/// What the files of a manifest have in common, which its header says.
+/// Header of a manifest to be written: format version, content, partition spec and schema, which all its
+/// files share.
 #[derive(Debug, Clone)]
 pub struct ManifestHeader {
     pub(super) format_version: i32,
@@ -20,10 +21,16 @@ pub struct ManifestHeader {
 }
 
 impl ManifestHeader {
-    /// What manifests of a partition spec say. `schemas` begin with the one that is written into the header; the others are
-    /// asked for the types of columns it does not have, as [`PartitionFields::of`] says.
+    /// Builds the header for manifests of a partition spec.
     ///
-    /// Fails with [`ManifestError::Unsupported`] for a format version other than 1 to 3, and for deletes in version 1.
+    /// The first of `schemas` is written into the header; the others provide the types of source columns that
+    /// it lacks, see [`PartitionFields::of`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if the format version is not 1 to 3, or `content` is deletes in version 1
+    /// ([`ManifestError::Unsupported`]); and if `schemas` is empty or a schema cannot be decoded
+    /// ([`ManifestError::Unwritable`]).
     pub fn new<'a>(
         format_version: i32,
         content: ManifestContent,
@@ -51,7 +58,7 @@ impl ManifestHeader {
         })
     }
 
-    /// The fields of the partition spec.
+    /// Returns the fields of the partition spec.
     pub fn fields(&self) -> &PartitionFields {
         &self.fields
     }
@@ -64,7 +71,7 @@ impl ManifestHeader {
             ("partition-spec-id", self.spec_id.to_string()),
             ("format-version", self.format_version.to_string()),
         ];
-        // Version 1 knows no other content.
+        // Format version 1 has no other content than data.
         match self.content {
             _ if self.format_version == 1 => {}
             ManifestContent::Data => metadata.push(("content", "data".to_owned())),

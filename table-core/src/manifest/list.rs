@@ -1,4 +1,4 @@
-//! A manifest list: the manifests of a snapshot.
+//! Manifest lists: decoding of the manifest file entries of a snapshot.
 
 use super::avro::{Container, Cursor, make_room};
 use super::error::{ManifestError, malformed};
@@ -7,7 +7,7 @@ use super::shape::Shape;
 use crate::expr::manifest_evaluator::FieldSummary;
 use crate::expr::weight::ALLOCATION_BYTES;
 
-/// What the manifests of a list hold.
+/// Content of a manifest (spec field `content`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ManifestContent {
     /// Data files.
@@ -16,58 +16,62 @@ pub enum ManifestContent {
     Deletes,
 }
 
-/// A manifest, as a manifest list tells of it.
+/// Manifest file entry: a manifest, as described by a manifest list (specification, "Manifest Lists").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestFile {
-    /// Where it is.
+    /// URI of the manifest, as in the manifest list (not normalised).
     pub path: String,
-    /// Its size.
+    /// Length of the manifest, in bytes (spec field `manifest_length`).
     pub length_bytes: i64,
-    /// The partition spec of all its files.
+    /// Id of the partition spec of all its files.
     pub spec_id: i32,
-    /// What it holds.
+    /// Content of its files: data or deletes.
     pub content: ManifestContent,
-    /// The sequence number of the snapshot that added it; 0 for format version 1.
+    /// Sequence number of the snapshot that added the manifest; 0 in format version 1.
     pub sequence_number: i64,
-    /// The lowest data sequence number of its live files; 0 for format version 1.
+    /// Minimum data sequence number of its live files; 0 in format version 1.
     pub min_sequence_number: i64,
-    /// The snapshot that added it.
+    /// Id of the snapshot that added the manifest.
     pub added_snapshot_id: i64,
-    /// Files added in that snapshot; version 1 may not say.
+    /// Number of entries with the status added (spec field `added_files_count`); format version 1 may omit
+    /// it.
     pub added_files: Option<i64>,
-    /// Files carried over.
+    /// Number of entries with the status existing (spec field `existing_files_count`); format version 1 may
+    /// omit it.
     pub existing_files: Option<i64>,
-    /// Files removed.
+    /// Number of entries with the status deleted (spec field `deleted_files_count`); format version 1 may
+    /// omit it.
     pub deleted_files: Option<i64>,
-    /// Rows of the files added.
+    /// Number of rows in the added files; format version 1 may omit it.
     pub added_rows: Option<i64>,
-    /// Rows of the files carried over.
+    /// Number of rows in the existing files; format version 1 may omit it.
     pub existing_rows: Option<i64>,
-    /// Rows of the files removed.
+    /// Number of rows in the deleted files; format version 1 may omit it.
     pub deleted_rows: Option<i64>,
-    /// A summary of the partitions for each field of the spec, in its order; may be missing in version 1.
+    /// Partition summary for each field of the partition spec, in the order of the spec; format version 1 may
+    /// omit it.
     pub partitions: Option<Vec<PartitionSummary>>,
-    /// The first row id for files that were given none, from version 3 on.
+    /// First row id of files that have none of their own (spec field `first_row_id`; format version 3).
     pub first_row_id: Option<i64>,
-    /// What is needed to decrypt it.
+    /// Encryption key metadata of the manifest (spec field `key_metadata`).
     pub key_metadata: Option<Vec<u8>>,
 }
 
-/// The values of a partition field in all files of a manifest.
+/// Summary of the values of one partition field in all files of a manifest (spec `field_summary`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PartitionSummary {
-    /// Whether one is null.
+    /// `true` if at least one value is null.
     pub contains_null: bool,
-    /// Whether one is NaN, if known.
+    /// `true` if at least one value is NaN; `None` if unknown.
     pub contains_nan: Option<bool>,
-    /// The least that is neither, in its binary form.
+    /// Lower bound of the values that are neither null nor NaN, in binary single-value serialization.
     pub lower_bound: Option<Vec<u8>>,
-    /// The greatest.
+    /// Upper bound of the values that are neither null nor NaN, in binary single-value serialization.
     pub upper_bound: Option<Vec<u8>>,
 }
 
 impl ManifestFile {
-    /// How much memory it takes, in bytes.
+    /// Returns the memory that the entry occupies, in bytes.
     pub fn held_bytes(&self) -> usize {
         let text = |bytes: Option<&Vec<u8>>| bytes.map_or(0, |bytes| bytes.capacity() + ALLOCATION_BYTES);
         let bounds = |summary: &PartitionSummary| {
@@ -85,7 +89,8 @@ impl ManifestFile {
             + text(self.key_metadata.as_ref())
     }
 
-    /// A manifest of a snapshot of format version 1 that lists its manifests without a manifest list.
+    /// Returns the entry for a manifest of a snapshot of format version 1 that lists its manifests itself,
+    /// without a manifest list. Counts and partition summaries are unknown.
     pub fn embedded(path: String, spec_id: i32, snapshot_id: i64) -> ManifestFile {
         ManifestFile {
             path,
@@ -107,7 +112,7 @@ impl ManifestFile {
         }
     }
 
-    /// Its partitions as a filter judges them.
+    /// Returns the partition summaries in the form that filters are evaluated on.
     pub(crate) fn summaries(&self) -> Vec<FieldSummary<'_>> {
         let summaries = self.partitions.iter().flatten().map(|summary| FieldSummary {
             contains_null: summary.contains_null,
@@ -118,20 +123,27 @@ impl ManifestFile {
         summaries.collect()
     }
 
-    /// Whether it may have files that are part of the snapshot.
+    /// Returns `true` if the manifest may have live files: its counts of added and existing files are not
+    /// both 0.
     pub fn may_have_live_files(&self) -> bool {
         self.added_files != Some(0) || self.existing_files != Some(0)
     }
 
-    /// How many files may be part of the snapshot, if it says.
+    /// Returns the number of live files (added and existing); `None` if unknown.
     pub fn live_files(&self) -> Option<i64> {
         self.added_files?.checked_add(self.existing_files?)
     }
 }
 
-/// Decodes a manifest list's bytes.
+/// Decodes the bytes of a manifest list.
 ///
-/// Fails if that takes more than `limit_bytes` of memory: for what it decompresses at a time, and for what it makes of it all.
+/// `limit_bytes` limits the memory for one decompressed block and all decoded entries together.
+///
+/// # Errors
+///
+/// Fails if the limit is exceeded ([`ManifestError::TooLarge`]); if the bytes are not an Avro file with the
+/// fields of a manifest list, or an entry is damaged or has no path ([`ManifestError::Malformed`]); and if
+/// the codec or the content of a manifest is unknown ([`ManifestError::Unsupported`]).
 pub fn decode(file: &[u8], limit_bytes: usize) -> Result<Vec<ManifestFile>, ManifestError> {
     let mut container = Container::open(file)?;
     let schema = Shape::parse(&container.schema)?;
@@ -183,7 +195,7 @@ enum ListField {
     Other,
 }
 
-/// The ids of the specification, section "Manifest Lists", and the names for files without ids.
+/// Field ids and names of the specification, section "Manifest Lists"; names are used in files without ids.
 const FIELDS: [(i32, &str, ListField); 16] = [
     (500, "manifest_path", ListField::Path),
     (501, "manifest_length", ListField::Length),
@@ -219,7 +231,7 @@ const SUMMARY_FIELDS: [(i32, &str, SummaryField); 4] = [
     (511, "upper_bound", SummaryField::UpperBound),
 ];
 
-/// Memory that is left for what is decoded.
+/// Memory budget for decoding.
 struct Room {
     left_bytes: usize,
     limit_bytes: usize,
@@ -232,7 +244,7 @@ impl Room {
         Ok(())
     }
 
-    /// An error that tells the whole limit, where it told what was left of it.
+    /// Replaces the remaining limit in an error by the whole limit.
     fn in_all(&self, error: ManifestError) -> ManifestError {
         match error {
             ManifestError::TooLarge { .. } => ManifestError::TooLarge { limit_bytes: self.limit_bytes },
@@ -286,7 +298,7 @@ fn read(
     if manifest.path.is_empty() {
         return Err(malformed("a manifest has no path"));
     }
-    // Texts and bounds take what they take in the file.
+    // In memory, texts and bounds take about as many bytes as in the file.
     room.take(size_of::<ManifestFile>() + cursor.position() - before)?;
     Ok(manifest)
 }

@@ -1,5 +1,5 @@
-//! Writing a manifest list: the lines of a snapshot's manifests, those of new manifests completed with what the commit
-//! gives them. The counterpart of [`super::list`].
+//! Writer of manifest lists: writes the manifest file entries of a snapshot, and assigns sequence numbers and
+//! row ids to new manifests. Counterpart of [`super::list`].
 
 use super::avro_write::{Codec, ContainerWriter, Encoder};
 use super::error::{ManifestError, unwritable};
@@ -7,41 +7,47 @@ use super::list::{ManifestContent, ManifestFile, PartitionSummary};
 use super::schema;
 use super::write::UNASSIGNED_SEQUENCE_NUMBER;
 
-/// The snapshot whose manifests are listed.
+/// Snapshot of a manifest list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListHeader {
-    /// The table's format version, 1 to 3.
+    /// Format version of the table, 1 to 3.
     pub format_version: i32,
-    /// The snapshot's id.
+    /// Id of the snapshot.
     pub snapshot_id: i64,
-    /// The snapshot it was made from.
+    /// Id of the parent snapshot.
     pub parent_id: Option<i64>,
-    /// Its sequence number; 0 in version 1.
+    /// Sequence number of the snapshot; 0 in format version 1.
     pub sequence_number: i64,
-    /// The table's next row id; used from version 3 on.
+    /// `next-row-id` of the table; used in format version 3.
     pub next_row_id: i64,
 }
 
-/// A manifest list that was written.
+/// Finished manifest list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WrittenList {
-    /// The file.
+    /// Content of the manifest list file.
     pub bytes: Vec<u8>,
-    /// The lines as they stand in it.
+    /// Manifest file entries as written, with assigned sequence numbers and first row ids.
     pub lines: Vec<ManifestFile>,
-    /// How many row ids were given to manifests that had none: the snapshot's `added-rows` in version 3, its
-    /// `first-row-id` being the table's next row id. 0 before.
+    /// Number of row ids that were assigned to manifests without a first row id: the `added-rows` of the
+    /// snapshot in format version 3, whose `first-row-id` is the table's `next-row-id`. 0 in earlier
+    /// versions.
     pub assigned_rows: i64,
 }
 
 /// Writes a manifest list.
 ///
-/// Lines keep what they say. Those of manifests that the snapshot itself writes get its sequence number; in version 3,
-/// data manifests without a first row id get one, with room for all their rows: the files of older manifests may have none
-/// either (specification, "First Row ID Assignment").
+/// Entries are written unchanged, with two exceptions. Manifests that the snapshot itself wrote get its
+/// sequence number. In format version 3, data manifests without a first row id get one, with a range for all
+/// their rows, because the files of older manifests may have none either (specification, "First Row ID
+/// Assignment").
 ///
-/// Fails with [`ManifestError::Unwritable`] if a line of version 1 says less than later versions have to: its manifest has to
-/// be counted first, see [`super::file::Manifest::counted`].
+/// # Errors
+///
+/// Fails if the format version is not 1 to 3 ([`ManifestError::Unsupported`]); and if an entry lacks counts
+/// that the format version requires, for which see [`Manifest::counted`](super::file::Manifest::counted), or
+/// a sequence number although another snapshot added it, lists deletes in version 1, or there are not enough
+/// row ids ([`ManifestError::Unwritable`]).
 pub fn write(
     header: &ListHeader,
     lines: Vec<ManifestFile>,
@@ -70,7 +76,7 @@ pub fn write(
 }
 
 fn metadata(header: &ListHeader) -> Vec<(&'static str, String)> {
-    // Java writes the word where there is no parent.
+    // Java writes the word `null` if there is no parent.
     let parent = header.parent_id.map_or_else(|| "null".to_owned(), |id| id.to_string());
     let mut metadata = vec![("snapshot-id", header.snapshot_id.to_string()), ("parent-snapshot-id", parent)];
     if header.format_version > 1 {
@@ -83,7 +89,7 @@ fn metadata(header: &ListHeader) -> Vec<(&'static str, String)> {
     metadata
 }
 
-/// Gives a line what only the commit knows.
+/// Assigns the values of an entry that only the commit knows.
 fn complete(
     header: &ListHeader,
     line: &mut ManifestFile,

@@ -1,20 +1,20 @@
-//! The arrays and maps of an entry, read where they stand. Their shape was checked, and their bytes walked over, when
-//! the manifest was decoded; so what cannot be read here any more is simply the end.
+//! Arrays and maps of a manifest entry, decoded in place. Their layout was checked and their bytes were
+//! traversed when the manifest was decoded, so an unreadable item can only be the end.
 
 use super::avro::Cursor;
 use super::error::{ManifestError, malformed};
 use super::shape::Shape;
 
-/// How the map of a metric is written: as an array of records of a key and a value.
+/// Layout of a metrics map: an array of records with a key and a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PairShape {
-    /// The column's id first.
+    /// Column id first.
     KeyFirst,
-    /// The value first.
+    /// Value first.
     ValueFirst,
 }
 
-/// What the values of a map are.
+/// Kind of the values of a metrics map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PairValue {
     /// Numbers.
@@ -24,7 +24,7 @@ pub(super) enum PairValue {
 }
 
 impl PairShape {
-    /// The shape of a map from column ids, and that its values are of the kind wanted.
+    /// Returns the layout of a map from column ids, and checks that its values are of the kind `value`.
     pub(super) fn of(shape: &Shape, value: PairValue, key_id: i32) -> Result<PairShape, ManifestError> {
         let unexpected = || malformed("its schema has a map of metrics in a form that is not Iceberg's");
         let Shape::Array(item) = shape else { return Err(unexpected()) };
@@ -45,7 +45,7 @@ impl PairShape {
     }
 }
 
-/// Goes past a map of counts.
+/// Skips a map of counts.
 pub(super) fn skip_counts(cursor: &mut Cursor<'_>) -> Result<(), ManifestError> {
     while let Some(count) = cursor.block_count()? {
         for _ in 0..count {
@@ -56,7 +56,7 @@ pub(super) fn skip_counts(cursor: &mut Cursor<'_>) -> Result<(), ManifestError> 
     Ok(())
 }
 
-/// Goes past a map of bounds.
+/// Skips a map of bounds.
 pub(super) fn skip_bounds(cursor: &mut Cursor<'_>, shape: PairShape) -> Result<(), ManifestError> {
     while let Some(count) = cursor.block_count()? {
         for _ in 0..count {
@@ -75,21 +75,21 @@ pub(super) fn skip_bounds(cursor: &mut Cursor<'_>, shape: PairShape) -> Result<(
     Ok(())
 }
 
-/// Counts by column id.
+/// Iterator over the counts of a metrics map, as (column id, count).
 #[derive(Clone)]
 pub struct Counts<'a> {
     items: Items<'a>,
     shape: PairShape,
 }
 
-/// Bounds by column id.
+/// Iterator over the bounds of a metrics map, as (column id, bound in binary single-value serialization).
 #[derive(Clone)]
 pub struct Bounds<'a> {
     items: Items<'a>,
     shape: PairShape,
 }
 
-/// A list of numbers.
+/// Iterator over an array of numbers.
 #[derive(Clone)]
 pub struct Longs<'a> {
     items: Items<'a>,
@@ -100,7 +100,7 @@ impl<'a> Counts<'a> {
         Self { items: Items::new(cursor), shape }
     }
 
-    /// The count of a column.
+    /// Returns the count of a column.
     pub fn find(mut self, field_id: i32) -> Option<i64> {
         self.find_map(|(id, count)| (id == field_id).then_some(count))
     }
@@ -128,7 +128,7 @@ impl<'a> Bounds<'a> {
         Self { items: Items::new(cursor), shape }
     }
 
-    /// The bound of a column.
+    /// Returns the bound of a column.
     pub fn find(mut self, field_id: i32) -> Option<&'a [u8]> {
         self.find_map(|(id, bound)| (id == field_id).then_some(bound))
     }
@@ -165,7 +165,7 @@ impl Iterator for Longs<'_> {
     }
 }
 
-/// The items of an array, block by block.
+/// Items of an array, block by block.
 #[derive(Clone)]
 struct Items<'a> {
     cursor: Cursor<'a>,

@@ -1,11 +1,19 @@
-//! Manifests and manifest lists: which files a snapshot consists of, read from the Avro files that say so.
+//! Manifests and manifest lists: Avro files that list the data files and delete files of a snapshot.
 //!
-//! Reading is shaped by scan planning, which looks at very many entries and keeps few. A manifest is decompressed once
-//! and walked once; what every scan needs (status, path, sizes) is kept decoded, and the rest stays where it is as a
-//! position in the decompressed bytes, checked while walking, until somebody asks for it.
+//! The reader is optimised for scan planning, which visits very many entries and selects few. A manifest is
+//! decompressed once and traversed once; values that every scan needs (status, path, sizes) are decoded, and
+//! the others remain in the decompressed bytes, as positions that were checked during the traversal, and are
+//! decoded on access.
 //!
-//! Writing takes files told in full ([`data_file`]) and gives bytes, in the form that Java's library writes. No file is read
-//! or written here.
+//! The writer takes complete descriptions of files ([`data_file`]) and produces bytes in the form of Java's
+//! library. Nothing in this module performs I/O.
+//!
+//! ```text
+//! for listed in list::decode(&list_bytes, limit_bytes)? {
+//!     let manifest = Manifest::decode(&read(&listed.path)?, limit_bytes)?;
+//!     for file in manifest.files(&listed).filter(File::is_live) { /* file.path(), file.record_count() */ }
+//! }
+//! ```
 
 pub mod avro;
 pub mod avro_write;

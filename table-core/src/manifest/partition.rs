@@ -1,4 +1,4 @@
-//! Partition tuples: from the writer's record to the values of a partition spec's fields.
+//! Partition tuples: conversion of the writer's record to the values of a partition spec's fields.
 
 use uuid::Uuid;
 
@@ -9,14 +9,14 @@ use crate::expr::decimal::Decimal;
 use crate::expr::value::Value;
 use crate::metadata::types::Primitive;
 
-/// The values of a partition spec's fields, in its order; `None` is null.
+/// Partition tuple: the values of a partition spec's fields, in the order of the spec; `None` is null.
 pub type PartitionTuple = Vec<Option<Value>>;
 
-/// The fields of a partition spec: their ids and the types of their values. A type that is not known is read as it is
-/// written.
+/// Partition type: field id and value type of the fields of a partition spec. A value of an unknown type
+/// (`None`) is read as the type that its writer declared.
 pub type PartitionType = Vec<(i32, Option<Primitive>)>;
 
-/// Reads tuples that one writer wrote.
+/// Reader of the partition tuples of one manifest.
 pub(super) struct PartitionReader<'a> {
     steps: Vec<Step<'a>>,
     width: usize,
@@ -24,12 +24,13 @@ pub(super) struct PartitionReader<'a> {
 
 struct Step<'a> {
     shape: &'a Shape,
-    /// Where in the tuple it goes, and as what; `None` if the spec has no such field.
+    /// Index and type of the value in the tuple; `None` if the partition spec has no such field.
     place: Option<(usize, Option<&'a Primitive>)>,
 }
 
 impl<'a> PartitionReader<'a> {
-    /// Matches the writer's fields with the spec's by their ids; where a writer left them out, by their order.
+    /// Matches the writer's fields to those of the partition spec: by field id, or by position if a field has
+    /// no id.
     pub(super) fn new(partition: &'a Shape, types: &'a PartitionType) -> Result<Self, ManifestError> {
         let fields = partition.fields()?;
         let has_ids = fields.iter().all(|field| field.id.is_some());
@@ -79,7 +80,7 @@ fn value(
         (Primitive::Int, Shape::Long) => Value::Int(cursor.int()?),
         (Primitive::Long, Shape::Long) => Value::Long(cursor.long()?),
         (Primitive::Float, Shape::Float) => Value::Float(f32::from_le_bytes(array(cursor)?)),
-        // Written before the column became a double.
+        // Written before the column was promoted to `double`.
         (Primitive::Double, Shape::Float) => Value::Double(f64::from(f32::from_le_bytes(array(cursor)?))),
         (Primitive::Double, Shape::Double) => Value::Double(f64::from_le_bytes(array(cursor)?)),
         (Primitive::Decimal { scale, .. }, Shape::Bytes) => Value::Decimal(decimal(cursor.bytes()?, *scale)?),
@@ -108,7 +109,8 @@ fn value(
     })
 }
 
-/// For fields whose type nobody knows, such as those of an unknown transform.
+/// Reads a value of an unknown type, such as that of an unknown transform, as the type that its writer
+/// declared.
 fn as_written(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Value, ManifestError> {
     Ok(match shape {
         Shape::Boolean => Value::Boolean(cursor.boolean()?),
@@ -126,7 +128,7 @@ fn array<const N: usize>(cursor: &mut Cursor<'_>) -> Result<[u8; N], ManifestErr
     cursor.take(N)?.try_into().map_err(|_| malformed("it ends in the middle of a value"))
 }
 
-/// Big-endian two's complement, of any length that fits.
+/// Reads a decimal in big-endian two's complement, of any length that fits.
 fn decimal(bytes: &[u8], scale: u32) -> Result<Decimal, ManifestError> {
     Decimal::from_bytes(bytes, scale).ok_or_else(|| malformed("a decimal partition value is too long"))
 }

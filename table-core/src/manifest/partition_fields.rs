@@ -1,5 +1,5 @@
-//! The fields of a partition spec as manifests have them: their types and Avro declarations, writing tuples, and
-//! summing up what values occurred. The counterpart of [`super::partition`].
+//! Fields of a partition spec in manifests: types, Avro declarations, encoding of partition tuples, and
+//! partition summaries. Counterpart of [`super::partition`].
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,24 +17,31 @@ use crate::metadata::schema::Schema;
 use crate::metadata::schema_index::SchemaIndex;
 use crate::metadata::types::Primitive;
 
-/// The fields of one partition spec.
+/// Fields of a partition spec, with the types of their values.
 #[derive(Debug, Clone)]
 pub struct PartitionFields {
     fields: Vec<PartitionFieldType>,
 }
 
-/// One of them.
+/// Field of a partition spec.
 #[derive(Debug, Clone)]
 struct PartitionFieldType {
     id: i32,
     name: String,
-    /// The type of its values; `None` if nobody knows, and then only null can be written.
+    /// Type of the values; `None` if unknown, in which case only null can be written.
     value_type: Option<Primitive>,
 }
 
 impl PartitionFields {
-    /// The fields of a spec. Their types follow from the columns they come from, which are looked up in the schemas in
-    /// their order: a column that the current schema has lost is found in an older one.
+    /// Returns the fields of a partition spec.
+    ///
+    /// Their types follow from the source columns, which are looked up in `schemas` in order, so that a
+    /// column that was dropped from the current schema is found in an older one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a schema cannot be decoded ([`MetadataError::Malformed`]), or has field ids or names that
+    /// occur twice ([`MetadataError::Inconsistent`]).
     pub fn of<'a>(
         spec: &PartitionSpec,
         schemas: impl Iterator<Item = &'a Schema> + Clone,
@@ -64,35 +71,35 @@ impl PartitionFields {
         Ok(PartitionFields { fields: fields.collect() })
     }
 
-    /// The same as readers take it.
+    /// Returns the field ids and types, for reading partition tuples.
     pub fn types(&self) -> PartitionType {
         self.fields.iter().map(|field| (field.id, field.value_type.clone())).collect()
     }
 
-    /// How many fields there are.
+    /// Returns the number of fields.
     pub fn len(&self) -> usize {
         self.fields.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no fields.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
 
-    /// The declarations in the Avro schema.
+    /// Returns the declarations of the fields in the Avro schema.
     pub(super) fn declarations(&self) -> Vec<Json> {
         let (mut names, mut declared) = (HashSet::new(), HashSet::new());
         let mut declarations = Vec::with_capacity(self.fields.len());
         for field in &self.fields {
             let mut name = avro_name(&field.name);
-            // Two names may be the same once they are made to fit.
+            // Two names may become equal when they are sanitised.
             if !names.insert(name.clone()) {
                 name = format!("{name}_{}", field.id);
                 names.insert(name.clone());
             }
             let mut kind = field.value_type.as_ref().map_or_else(|| json!("null"), avro_type);
-            // Java declares a named type once and names it from then on, which other readers trip over where it has a
-            // logical type; Java's reader takes any name.
+            // Java declares a named type once and refers to it by name afterwards, which other readers do not
+            // support for types with a logical type. Java's reader accepts any name.
             if let Some(type_name) = kind.get("name").and_then(Json::as_str).map(str::to_owned)
                 && !declared.insert(type_name.clone())
             {
@@ -109,7 +116,7 @@ impl PartitionFields {
         declarations
     }
 
-    /// Appends a tuple.
+    /// Appends a partition tuple.
     pub(super) fn write(&self, out: &mut Encoder, tuple: &[Option<Value>]) -> Result<(), ManifestError> {
         if tuple.len() != self.fields.len() {
             let (given, wanted) = (tuple.len(), self.fields.len());
@@ -172,7 +179,7 @@ fn write_value(out: &mut Encoder, value: &Value, value_type: &Primitive) -> Opti
     Some(())
 }
 
-/// Big-endian two's complement of exactly this length; `None` if it does not fit.
+/// Returns a decimal in big-endian two's complement of exactly this length; `None` if it does not fit.
 fn wide_decimal(value: Decimal, length: usize) -> Option<Vec<u8>> {
     let short = value.to_bytes();
     let fill = if value.unscaled < 0 { 0xff } else { 0 };
@@ -181,13 +188,14 @@ fn wide_decimal(value: Decimal, length: usize) -> Option<Vec<u8>> {
     Some(wide)
 }
 
-/// The least number of bytes that holds every number of so many digits, as Java's `decimalRequiredBytes`.
+/// Returns the minimum number of bytes for all numbers with this many digits, as Java's
+/// `decimalRequiredBytes`.
 fn decimal_bytes(precision: u32) -> usize {
     let largest = 10_i128.checked_pow(precision).map_or(i128::MAX, |power| power - 1);
     Decimal { unscaled: largest, scale: 0 }.to_bytes().len()
 }
 
-/// As Java's `TypeToSchema`, but for `fixed`.
+/// Returns the Avro type, as Java's `TypeToSchema`, except for `fixed`.
 fn avro_type(value_type: &Primitive) -> Json {
     let timestamp = |unit: &str, utc: bool| json!({"type": "long", "logicalType": format!("timestamp-{unit}"), "adjust-to-utc": utc});
     match value_type {
@@ -204,14 +212,14 @@ fn avro_type(value_type: &Primitive) -> Json {
         Primitive::TimestamptzNs => timestamp("nanos", true),
         Primitive::String => json!("string"),
         Primitive::Uuid => json!({"type": "fixed", "name": "uuid_fixed", "size": 16, "logicalType": "uuid"}),
-        // Java declares `fixed`, and writes and reads `bytes` all the same (1.11; see `Shape::parse_with`). Declared as what
-        // it is, everybody reads it.
+        // Java declares `fixed`, but writes and reads `bytes` (1.11; see `Shape::parse_with`). Declared as
+        // `bytes`, all readers can read it.
         Primitive::Fixed(_) | Primitive::Binary => json!("bytes"),
         Primitive::Decimal { precision, scale } => json!({
             "type": "fixed", "name": format!("decimal_{precision}_{scale}"), "size": decimal_bytes(*precision),
             "logicalType": "decimal", "precision": precision, "scale": scale,
         }),
-        // No value of these can be told, so that only null is written.
+        // Values of these types cannot be represented, so only null is written.
         Primitive::Variant
         | Primitive::Unknown
         | Primitive::Geometry(_)
@@ -220,8 +228,9 @@ fn avro_type(value_type: &Primitive) -> Json {
     }
 }
 
-/// A name that Avro accepts: as Java's `AvroSchemaUtil.sanitize`, but for letters and digits beyond ASCII, which Java
-/// keeps although the Avro specification, and the readers that go by it, do not allow them.
+/// Returns a name that Avro accepts: as Java's `AvroSchemaUtil.sanitize`, except for letters and digits
+/// beyond ASCII. Java retains these, although the Avro specification, and readers that follow it, do not
+/// allow them.
 fn avro_name(name: &str) -> String {
     let mut fitting = String::with_capacity(name.len());
     for (position, unit) in name.encode_utf16().enumerate() {
@@ -239,7 +248,7 @@ fn avro_name(name: &str) -> String {
     if fitting.is_empty() { "_".to_owned() } else { fitting }
 }
 
-/// What values a partition field had so far.
+/// Values of a partition field so far: range, and presence of null and NaN.
 #[derive(Debug, Clone, Default)]
 struct FieldSummary {
     has_null: bool,
@@ -247,7 +256,7 @@ struct FieldSummary {
     range: Option<(Value, Value)>,
 }
 
-/// What values the fields of a spec had so far.
+/// Values of all fields of a partition spec so far.
 #[derive(Debug, Clone)]
 pub(super) struct Summaries {
     fields: Vec<FieldSummary>,

@@ -1,11 +1,12 @@
-//! The Avro schemas of manifests and manifest lists, as Java's library declares them for each format version: names, ids,
-//! order and documentation.
+//! Avro schemas of manifests and manifest lists, as Java's library declares them for each format version:
+//! names, field ids, order and documentation.
 //!
-//! Source: `V1Metadata`, `V2Metadata`, `V3Metadata`, `DataFile`, `ManifestFile` and `TypeToSchema` of Iceberg 1.11.
+//! Source: `V1Metadata`, `V2Metadata`, `V3Metadata`, `DataFile`, `ManifestFile` and `TypeToSchema` of Iceberg
+//! 1.11.
 
 use serde_json::{Value as Json, json};
 
-/// The schema of a manifest's entries, given the fields of its partition tuples.
+/// Returns the schema of a manifest's entries, with the fields `partition` of its partition tuples.
 pub(super) fn entries(format_version: i32, partition: &[Json]) -> Json {
     let file = record("r2", &file_fields(format_version, partition));
     let mut fields = vec![required(0, "status", "int", ""), optional(1, "snapshot_id", "long", "")];
@@ -78,7 +79,7 @@ fn metrics() -> [Json; 6] {
     ]
 }
 
-/// The schema of a manifest list's lines.
+/// Returns the schema of a manifest list's entries.
 pub(super) fn list(format_version: i32) -> Json {
     let count: fn(i32, &str, &str, &str) -> Json =
         if format_version > 1 { |id, name, kind, doc| required(id, name, kind, doc) } else { optional_text };
@@ -138,7 +139,8 @@ fn array(element_id: i32, items: impl Into<Json>) -> Json {
     json!({"type": "array", "items": items.into(), "element-id": element_id})
 }
 
-/// A map from column ids. Avro's own maps have texts as keys, so this is an array of pairs.
+/// Returns the type of a map from column ids. Avro maps have string keys, so this is an array of key-value
+/// records.
 fn map(key_id: i32, value_id: i32, value: &str) -> Json {
     let fields = [required(key_id, "key", "int", ""), required(value_id, "value", value, "")];
     let pair = record(&format!("k{key_id}_v{value_id}"), &fields);

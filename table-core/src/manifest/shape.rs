@@ -1,6 +1,6 @@
-//! The shape of records as their writer declared it: what to skip, and where a field with an id is.
+//! Avro schemas of writers, reduced to what is needed to skip values and to find fields by id.
 //!
-//! Iceberg's readers go by field ids, so names are kept only for what carries none.
+//! Iceberg's readers identify fields by field id; names are needed only for fields without one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use serde_json::Value;
 use super::avro::Cursor;
 use super::error::{ManifestError, malformed};
 
-/// How deep declarations may nest; Iceberg's own are four deep.
+/// Maximum nesting of type declarations; those of Iceberg are four deep.
 const DEPTH_MAX: usize = 32;
 
-/// How many parts a shape may have when every reference to a name is followed. A manifest has about 60, and two more
-/// for every partition field.
+/// Maximum number of parts of a schema with all references to named types expanded. A manifest has about 60,
+/// and two more for every partition field.
 const PARTS_MAX: usize = 20_000;
 
-/// Items of an array that take no bytes are not bounded by the size of the file, so they are by this.
+/// Maximum number of array items that take no bytes, because the size of the file does not bound them.
 const EMPTY_ITEMS_MAX: u64 = 1_000;
 
-/// A declared type.
+/// Declared type.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names are those of the Avro specification")]
 pub enum Shape {
     Null,
     Boolean,
-    /// `int`, `long` and `enum` are written alike.
+    /// `int`, `long` and `enum` have the same encoding.
     Long,
     Float,
     Double,
@@ -34,46 +34,60 @@ pub enum Shape {
     String,
     Fixed(usize),
     Array(Arc<Shape>),
-    /// Its keys are strings.
+    /// The keys are strings.
     Map(Arc<Shape>),
     Union(Arc<[Shape]>),
     Record(Arc<[ShapeField]>),
 }
 
-/// How values of `fixed` types without a logical type are written.
+/// Encoding of values of `fixed` types without a logical type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlainFixed {
-    /// As declared.
+    /// Encoding as declared.
     Fixed,
-    /// With their length before them: so does Java's library, up to 1.11 at least (`ValueWriters.FixedByteBufferWriter`).
+    /// Encoding with a length prefix, which is that of Java's library, up to at least 1.11
+    /// (`ValueWriters.FixedByteBufferWriter`).
     Bytes,
 }
 
-/// A field of a record.
+/// Field of a record.
 #[derive(Clone, Debug)]
 pub struct ShapeField {
-    /// Its Iceberg field id.
+    /// Iceberg field id (`field-id`), if declared.
     pub id: Option<i32>,
-    /// Its name in the file.
+    /// Name of the field in the schema.
     pub name: String,
-    /// Its type.
+    /// Type of the field.
     pub shape: Shape,
 }
 
 impl Shape {
-    /// Reads a schema's declaration.
+    /// Parses the JSON of an Avro schema.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not an Avro schema, nests deeper than 32 types, or expands to more than 20,000
+    /// parts ([`ManifestError::Malformed`]).
     pub fn parse(schema: &Value) -> Result<Shape, ManifestError> {
         Shape::parse_with(schema, PlainFixed::Fixed)
     }
 
-    /// As [`Shape::parse`], with a choice of what is believed of plain `fixed` types.
+    /// Parses the JSON of an Avro schema, with a choice for the encoding of plain `fixed` types.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Shape::parse`] does ([`ManifestError::Malformed`]).
     pub fn parse_with(schema: &Value, plain_fixed: PlainFixed) -> Result<Shape, ManifestError> {
         let mut reader = Declarations { named: HashMap::new(), plain_fixed };
         let (shape, _) = reader.read(schema, DEPTH_MAX)?;
         Ok(shape)
     }
 
-    /// The fields of a record.
+    /// Returns the fields of a record.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the type is not a record ([`ManifestError::Malformed`]).
     pub fn fields(&self) -> Result<&[ShapeField], ManifestError> {
         match self {
             Shape::Record(fields) => Ok(fields),
@@ -81,7 +95,8 @@ impl Shape {
         }
     }
 
-    /// The type itself where it may also be null, and which branch of the union is the null.
+    /// Returns the other type of a union of null and one type, and the index of its null branch; `None` for
+    /// other types.
     pub fn optional(&self) -> Option<(&Shape, i64)> {
         match self {
             Shape::Union(branches) => match &branches[..] {
@@ -93,7 +108,12 @@ impl Shape {
         }
     }
 
-    /// Reads whether a value is there, where it may be null. Positions the cursor at the value.
+    /// Reads the branch of a union, and returns the type of the value at the cursor; `None` if the value is
+    /// null.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the union has no such branch, or the bytes end ([`ManifestError::Malformed`]).
     pub fn enter<'s>(&'s self, cursor: &mut Cursor<'_>) -> Result<Option<&'s Shape>, ManifestError> {
         let branches = match self {
             Shape::Union(branches) => branches,
@@ -108,7 +128,11 @@ impl Shape {
         }
     }
 
-    /// Goes past a value.
+    /// Skips a value.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bytes end within the value, or the value is damaged ([`ManifestError::Malformed`]).
     pub fn skip(&self, cursor: &mut Cursor<'_>) -> Result<(), ManifestError> {
         match self {
             Shape::Null => Ok(()),
@@ -149,13 +173,13 @@ fn skip_items<'a>(
 }
 
 struct Declarations {
-    /// Types declared so far by name, and how many parts they have.
+    /// Named types declared so far, with their number of parts.
     named: HashMap<String, (Shape, usize)>,
     plain_fixed: PlainFixed,
 }
 
 impl Declarations {
-    /// The type and how many parts it has.
+    /// Parses a type, and returns it with its number of parts.
     fn read(&mut self, schema: &Value, depth: usize) -> Result<(Shape, usize), ManifestError> {
         if depth == 0 {
             return Err(malformed(format!("its schema nests deeper than {DEPTH_MAX} types")));
@@ -247,7 +271,7 @@ impl Declarations {
         Ok(self.declare(schema, Shape::Record(fields.into()), total))
     }
 
-    /// Remembers a type by its name, in full and without its namespace.
+    /// Registers a type under its name, with and without its namespace.
     fn declare(&mut self, schema: &Value, shape: Shape, parts: usize) -> (Shape, usize) {
         if let Some(name) = schema.get("name").and_then(Value::as_str) {
             let namespace = schema.get("namespace").and_then(Value::as_str);

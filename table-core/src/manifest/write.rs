@@ -1,5 +1,5 @@
-//! Writing a manifest: entries in, bytes and the manifest's line for a manifest list out. Which entries there should be is
-//! decided elsewhere.
+//! Writer of manifests: takes entries, and produces the bytes of the manifest and its manifest file entry for
+//! a manifest list. The selection of entries is up to the caller.
 
 use super::avro_write::{Codec, ContainerWriter, Encoder};
 use super::data_file::DataFile;
@@ -10,14 +10,22 @@ use super::list::{ManifestContent, ManifestFile};
 use super::partition_fields::{PartitionFields, Summaries};
 use super::schema;
 
-/// Stands for a sequence number that the commit will give, in lines of manifests that are not in a manifest list yet. As
-/// Java's `ManifestWriter.UNASSIGNED_SEQ`.
+/// Placeholder for the sequence number of the commit, in manifest file entries that are not yet in a manifest
+/// list. As Java's `ManifestWriter.UNASSIGNED_SEQ`.
 pub const UNASSIGNED_SEQUENCE_NUMBER: i64 = -1;
 
-/// What version 1 wants to know and nobody reads: Java's `DEFAULT_BLOCK_SIZE`.
+/// Value of `block_size_in_bytes`, which format version 1 requires and no reader uses: Java's
+/// `DEFAULT_BLOCK_SIZE`.
 const BLOCK_SIZE_BYTES: i64 = 64 << 20;
 
-/// A manifest that is being written.
+/// Manifest under construction.
+///
+/// ```text
+/// let header = ManifestHeader::new(format_version, ManifestContent::Data, spec, schemas)?;
+/// let mut writer = ManifestWriter::new(&header, path, snapshot_id, codec, sync);
+/// writer.added(&data_file, None)?;
+/// let WrittenManifest { bytes, line } = writer.finish()?;
+/// ```
 pub struct ManifestWriter {
     container: ContainerWriter,
     format_version: i32,
@@ -26,30 +34,32 @@ pub struct ManifestWriter {
     line: ManifestFile,
 }
 
-/// A manifest that was written.
+/// Finished manifest, with its manifest file entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WrittenManifest {
-    /// The file.
+    /// Content of the manifest file.
     pub bytes: Vec<u8>,
-    /// What a manifest list says of it. Its sequence number is [`UNASSIGNED_SEQUENCE_NUMBER`], and so is the lowest one if
-    /// every live file takes the commit's; it has no first row id.
+    /// Manifest file entry for the manifest list. Its sequence number is [`UNASSIGNED_SEQUENCE_NUMBER`], and
+    /// so is its minimum sequence number if all live files inherit that of the commit; it has no first row
+    /// id.
     pub line: ManifestFile,
 }
 
-/// What an entry of a file says that was added before: it is told in full, because nothing is inherited any more.
+/// Snapshot id and sequence numbers of a file that was added before. They are written explicitly, because the
+/// entry of such a file cannot inherit them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// The snapshot that added the file.
+    /// Id of the snapshot that added the file.
     pub snapshot_id: i64,
-    /// Its data sequence number.
+    /// Data sequence number of the file.
     pub sequence_number: Option<i64>,
-    /// The sequence number of the snapshot that added it.
+    /// File sequence number: the sequence number of the snapshot that added the file.
     pub file_sequence_number: Option<i64>,
 }
 
 impl ManifestWriter {
-    /// Begins a manifest that will be at `path`, in the snapshot `snapshot_id`. `sync` marks the ends of blocks: 16 bytes that
-    /// differ from file to file, such as a UUID's.
+    /// Starts a manifest of the snapshot `snapshot_id` that will be stored at `path`. `sync` is the marker at
+    /// the end of each block: 16 bytes that differ from file to file, such as a UUID's.
     pub fn new(
         header: &ManifestHeader,
         path: String,
@@ -76,16 +86,30 @@ impl ManifestWriter {
         }
     }
 
-    /// Adds a file that this snapshot adds. It takes the snapshot's sequence number, unless another is given: a rewrite keeps
-    /// the one up to which its deletes are applied. Its first row id is left to be given by the manifest list.
+    /// Appends a file that this snapshot adds.
+    ///
+    /// Without a `sequence_number`, the file inherits that of the snapshot. A rewrite passes the sequence
+    /// number up to which it has applied deletes. The first row id is inherited from the manifest list.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file does not fit the manifest: other content, another partition spec, an empty path, a
+    /// deletion vector in format version 2, a partition tuple that does not match the spec; or if a block
+    /// cannot be compressed ([`ManifestError::Unwritable`]).
     pub fn added(&mut self, file: &DataFile, sequence_number: Option<i64>) -> Result<(), ManifestError> {
         let snapshot_id = self.line.added_snapshot_id;
         let origin = Origin { snapshot_id, sequence_number, file_sequence_number: None };
         self.entry(Status::Added, file, None, origin)
     }
 
-    /// Adds a file that an older snapshot added. Its numbers have to be known, the first row id too from version 3 on if it
-    /// ever was given one.
+    /// Appends a file that an earlier snapshot added.
+    ///
+    /// Its sequence numbers have to be explicit, and in format version 3 its first row id if it has one.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`ManifestWriter::added`] does, and if `origin` has no data sequence number and the format
+    /// version is above 1 ([`ManifestError::Unwritable`]).
     pub fn existing(&mut self, file: &DataFile, origin: Origin) -> Result<(), ManifestError> {
         if self.format_version > 1 && origin.sequence_number.is_none() {
             return Err(unwritable(format!("the sequence number of `{}` is not known", file.path)));
@@ -93,29 +117,37 @@ impl ManifestWriter {
         self.entry(Status::Existing, file, file.first_row_id, origin)
     }
 
-    /// Adds a file that this snapshot removes. `origin` is that of the file; its snapshot does not matter.
+    /// Appends a file that this snapshot removes. `origin` is that of the file; its snapshot id is ignored.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`ManifestWriter::added`] does ([`ManifestError::Unwritable`]).
     pub fn deleted(&mut self, file: &DataFile, origin: Origin) -> Result<(), ManifestError> {
         let origin = Origin { snapshot_id: self.line.added_snapshot_id, ..origin };
         self.entry(Status::Deleted, file, file.first_row_id, origin)
     }
 
-    /// How large the file is by now. The last 64 KB are counted as if they were not compressed.
+    /// Returns the size of the manifest so far, in bytes. The last 64 KB are counted uncompressed.
     pub fn size_bytes(&self) -> usize {
         self.container.size_bytes()
     }
 
-    /// How many entries there are by now.
+    /// Returns the number of entries so far.
     pub fn len(&self) -> usize {
         let counts = [self.line.added_files, self.line.existing_files, self.line.deleted_files];
         usize::try_from(counts.into_iter().flatten().sum::<i64>()).unwrap_or(usize::MAX)
     }
 
-    /// Whether there is no entry yet.
+    /// Returns `true` if there are no entries yet.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The file and its line.
+    /// Returns the finished manifest and its manifest file entry.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the last block cannot be compressed ([`ManifestError::Unwritable`]).
     pub fn finish(self) -> Result<WrittenManifest, ManifestError> {
         let bytes = self.container.finish()?;
         let length_bytes = i64::try_from(bytes.len()).map_err(|_| unwritable("it is too large"))?;
@@ -228,7 +260,8 @@ fn write_file(
     Ok(())
 }
 
-/// Maps that say nothing are written empty: null would mean the same, and `PyIceberg` trips over it.
+/// Appends the metrics. Empty maps are written as empty arrays: null would mean the same, but `PyIceberg`
+/// fails on it.
 fn write_metrics(out: &mut Encoder, file: &DataFile) {
     let metrics = &file.metrics;
     for counts in
