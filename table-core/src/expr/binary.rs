@@ -1,4 +1,4 @@
-//! The binary form of single values: bounds of columns, and summaries of partitions (specification, appendix D,
+//! Binary form of single values, used for column bounds and partition summaries (specification, appendix D,
 //! "Binary single-value serialization").
 
 use uuid::Uuid;
@@ -9,11 +9,11 @@ use super::value::{Value, ValueRef};
 use crate::metadata::types::Primitive;
 
 impl<'a> ValueRef<'a> {
-    /// Reads a bound of a column that has this type now, without copying.
+    /// Decodes a bound of a column whose current type is `value_type`, without copying.
     ///
-    /// Bounds written before the column's type was promoted are understood: `int` as `long`, `float` as `double`, a
-    /// decimal of less precision, `date` as `timestamp` and `timestamp_ns`. `None` for anything else that is not of the
-    /// type: a wrong length, or a type without a binary form that we know.
+    /// Bounds that were written before the type of the column was promoted are accepted: `int` as `long`,
+    /// `float` as `double`, a decimal of lower precision, `date` as `timestamp` and `timestamp_ns`. `None`
+    /// for anything else that is not of the type: a wrong length, or a type without a known binary form.
     pub fn decode(bytes: &'a [u8], value_type: &Primitive) -> Option<ValueRef<'a>> {
         Some(match value_type {
             Primitive::Boolean => match bytes {
@@ -39,7 +39,8 @@ impl<'a> ValueRef<'a> {
             Primitive::TimestamptzNs => ValueRef::TimestamptzNs(long(bytes)?),
             Primitive::String => ValueRef::String(bytes),
             Primitive::Uuid => ValueRef::Uuid(Uuid::from_slice(bytes).ok()?),
-            // A bound may be shorter than the values: some writers cut it as they cut strings.
+            // A bound may be shorter than the values, because some writers truncate it as they do with
+            // strings.
             Primitive::Fixed(_) => ValueRef::Fixed(bytes),
             Primitive::Binary => ValueRef::Binary(bytes),
             Primitive::Variant
@@ -50,7 +51,7 @@ impl<'a> ValueRef<'a> {
         })
     }
 
-    /// The binary form.
+    /// Returns the binary form.
     pub fn encode(self) -> Vec<u8> {
         match self {
             ValueRef::Boolean(value) => vec![u8::from(value)],
@@ -72,12 +73,13 @@ impl<'a> ValueRef<'a> {
 }
 
 impl Value {
-    /// As [`ValueRef::decode`], owned; a string has to be UTF-8 and a `fixed` of its length.
+    /// Decodes a value as [`ValueRef::decode`] does, and copies it; a string has to be UTF-8, and a `fixed`
+    /// of its length.
     pub fn decode(bytes: &[u8], value_type: &Primitive) -> Option<Value> {
         ValueRef::decode(bytes, value_type)?.to_value().filter(|value| value.is_of(value_type))
     }
 
-    /// The binary form.
+    /// Returns the binary form.
     pub fn encode(&self) -> Vec<u8> {
         self.as_ref().encode()
     }

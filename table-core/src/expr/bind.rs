@@ -1,5 +1,5 @@
-//! Binding: finding the columns of an expression in a schema, and giving its literals their types. As Java's `Binder`
-//! after `RewriteNot`, with its simplifications.
+//! Binding of expressions to a schema: resolves columns, and converts literals to the types of the columns.
+//! As Java's `Binder` after `RewriteNot`, with its simplifications.
 
 use std::sync::Arc;
 
@@ -14,24 +14,32 @@ use crate::metadata::schema::Field;
 use crate::metadata::transform::Transform;
 use crate::metadata::types::{Primitive, StructType, Type};
 
-/// How names in an expression are compared with those of the schema.
+/// Comparison of column names in an expression with those of the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameMatching {
-    /// Names have to be the same.
+    /// Names have to be identical.
     CaseSensitive,
-    /// Names have to be the same in lower case. Two columns that differ only in case cannot be told apart, and neither can
-    /// be named.
+    /// Names have to be identical in lower case. Two columns that differ only in case cannot be
+    /// distinguished, so neither can be referenced.
     IgnoreCase,
 }
 
 /// Binds an expression to a schema. The result has no `not`, and is simplified.
 ///
-/// A comparison with a literal beyond the range of the column's type becomes constant, as [`super`] says. A literal between
-/// two values of the type is compared with the lower one.
+/// A comparison with a literal beyond the range of the column's type becomes constant, as described in
+/// [`super`]. A literal between two values of the type is compared as the lower one.
 ///
-/// Fails with [`ExpressionError::UnknownColumn`] if a column is not there, and with
-/// [`ExpressionError::Unsupported`] if it is in a list or map, if it cannot be tested so, or if a literal is not of a fitting
-/// type.
+/// ```text
+/// let expression = Expression::parse(r#"{"type":"gt-eq","term":"id","value":5}"#)?;
+/// let filter = bind(&expression, &schema.columns()?.root, NameMatching::CaseSensitive)?;
+/// let partitions = project::inclusive(&filter, spec);
+/// ```
+///
+/// # Errors
+///
+/// Fails if a column does not exist, is ambiguous, or is inside a list or map
+/// ([`ExpressionError::UnknownColumn`]); and if a column does not support its test or transform, or a literal
+/// cannot be converted to its type ([`ExpressionError::Unsupported`]).
 pub fn bind(
     expression: &Expression,
     schema: &StructType,
@@ -41,7 +49,9 @@ pub fn bind(
 }
 
 impl Expression {
-    /// Binds the expression as [`bind`] does, and takes it apart, because its lists may be long.
+    /// Binds the expression as [`bind`] does, but consumes it, which avoids a copy of its lists.
+    ///
+    /// # Errors
     ///
     /// Fails as [`bind`] does.
     pub fn bind(self, schema: &StructType, names: NameMatching) -> Result<RowFilter, ExpressionError> {
@@ -54,14 +64,14 @@ struct Binder<'a> {
     names: NameMatching,
 }
 
-/// Whether an odd number of `not` is around an expression.
+/// Parity of the number of `not` around an expression.
 #[derive(Clone, Copy, PartialEq)]
 enum Polarity {
     Positive,
     Negative,
 }
 
-/// A field, and whether a struct around it is optional.
+/// Field of a schema, with the optionality of the structs around it.
 #[derive(Clone, Copy)]
 struct Found<'a> {
     field: &'a Field,
@@ -181,8 +191,8 @@ enum Optionality {
     Optional,
 }
 
-/// The search for a full name. Names may contain dots, so every split that the schema allows is tried; each field of the
-/// schema is visited at most once.
+/// Search for a full name. Names may contain dots, so every split that the schema allows is tried; each field
+/// of the schema is visited at most once.
 struct Search<'a> {
     names: NameMatching,
     path: Vec<&'a str>,
@@ -274,12 +284,12 @@ fn among(mut column: Column, test: Test) -> Result<RowFilter, ExpressionError> {
     })
 }
 
-/// The test that every value passes, and null.
+/// Returns the test that every value passes, null included.
 fn anything() -> Test {
     Test::NotIn(Arc::default())
 }
 
-/// The values of the type that some client takes literals for.
+/// Returns the values of the type that at least one client converts the literals to.
 fn near(column: &Column, literals: &[Value]) -> Result<Vec<Value>, ExpressionError> {
     let mut values = Vec::with_capacity(literals.len());
     for literal in literals {
@@ -292,7 +302,8 @@ fn near(column: &Column, literals: &[Value]) -> Result<Vec<Value>, ExpressionErr
     Ok(values)
 }
 
-/// The test that finds whatever a client finds, however it rounds the literal.
+/// Returns the test that matches every row that any client matches, independent of its rounding of the
+/// literal.
 fn widest(Near { below, mut rounded }: Near<Value>, test: &Test) -> Test {
     let first = rounded.first().cloned();
     match test {
@@ -305,8 +316,8 @@ fn widest(Near { below, mut rounded }: Near<Value>, test: &Test) -> Test {
     }
 }
 
-/// The literals that are values of the type; the others equal none of them. Converted where they are, for there may be
-/// millions.
+/// Returns the literals that are values of the type; the others equal no value. Converted in place, because
+/// there may be millions.
 fn exact(column: &Column, values: Arc<Vec<Value>>) -> Result<Vec<Value>, ExpressionError> {
     let mut values = Arc::unwrap_or_clone(values);
     let mut refusal = None;
@@ -361,7 +372,7 @@ fn comparison(mut column: Column, test: Test) -> Result<RowFilter, ExpressionErr
         (Fit::AboveMax | Fit::Above(Value::Float(f32::MAX)), Test::Lt(_) | Test::LtEq(_))
         | (Fit::BelowMin | Fit::Above(Value::Float(f32::NEG_INFINITY)), Test::Gt(_) | Test::GtEq(_))
         | (_, Test::NotEq(_)) => return Ok(Bound::True),
-        // Clients cannot read infinity in a number's place.
+        // Clients cannot parse infinity as a JSON number.
         (Fit::Above(Value::Float(f32::NEG_INFINITY)), Test::Lt(_) | Test::LtEq(_)) => {
             Test::Lt(Value::Float(f32::MIN))
         }

@@ -1,5 +1,5 @@
-//! Bound expressions: no `not`, columns by id, values of the column's type. Making them is in [`super::bind`] and
-//! [`super::project`], judging them in the evaluators.
+//! Bound expressions: without `not`, with columns by field id and literals of the column's type. They are
+//! created by [`super::bind`] and [`super::project`], and evaluated by the evaluators.
 
 use std::sync::Arc;
 
@@ -9,82 +9,87 @@ use super::weight::Weight;
 use crate::metadata::transform::Transform;
 use crate::metadata::types::Primitive;
 
-/// A bound expression on rows (`T` is [`Column`]) or on partitions (`T` is [`PartitionColumn`]).
+/// Bound expression on rows (`T` is [`Column`]) or on partitions (`T` is [`PartitionColumn`]).
+///
+/// [`Bound::and`] and [`Bound::or`] maintain the invariants of the variants.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Bound<T> {
-    /// Always.
+    /// Always true.
     True,
-    /// Never.
+    /// Always false.
     False,
-    /// All of these; at least two, none of them constant or itself `And`.
+    /// Conjunction: at least two parts, none of them constant or itself `And`.
     And(Vec<Bound<T>>),
-    /// One of these; at least two, none of them constant or itself `Or`.
+    /// Disjunction: at least two parts, none of them constant or itself `Or`.
     Or(Vec<Bound<T>>),
-    /// A test. Shared, because residuals repeat it for every file.
+    /// Test of a term. Shared, because residuals repeat it for every file.
     Predicate(Arc<BoundPredicate<T>>),
 }
 
-/// A bound expression on rows.
+/// Bound expression on rows.
 pub type RowFilter = Bound<Column>;
 
-/// A bound expression on partition tuples.
+/// Bound expression on partition tuples.
 pub type PartitionFilter = Bound<PartitionColumn>;
 
-/// A test of a term, with values of the term's type.
+/// Test of a term, with literals of the term's type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BoundPredicate<T> {
-    /// What is tested.
+    /// Tested column or partition field, possibly with a transform.
     pub term: T,
-    /// The test.
+    /// Test of its value.
     pub test: Test,
 }
 
-/// A column of a schema, or a transform of it.
+/// Column of a schema, or a transform of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
-    /// The field id.
+    /// Field id.
     pub id: i32,
-    /// The full name in the schema.
+    /// Full name in the schema.
     pub name: String,
-    /// What is done to it; [`Transform::Identity`] for the column itself.
+    /// Transform that is applied to the column; [`Transform::Identity`] for the column itself.
     pub transform: Transform,
-    /// The type of the column. A struct, list, map or unknown type is [`Primitive::Other`]; it is only tested for null.
+    /// Type of the column. A struct, list, map or unknown type is [`Primitive::Other`]; it is only tested for
+    /// null.
     pub source: Primitive,
-    /// The type of the term.
+    /// Type of the term: the result type of the transform.
     pub result: Primitive,
-    /// Whether the term may be null, because the column or a struct around it is optional.
+    /// `true` if the term may be null, because the column or a struct around it is optional.
     pub nullable: bool,
-    /// Whether a struct around the column is optional, so that files may count fewer values than rows.
+    /// `true` if a struct around the column is optional, so that files may count fewer values than rows.
     pub inside_optional: bool,
-    /// Whether the test was negated to take a `not` away that was around it; engines differ in what that does to NaN.
+    /// `true` if the test was negated to eliminate an enclosing `not`; engines differ in the effect of that
+    /// on NaN.
     pub is_negated: bool,
-    /// The test with literals as they were written, if clients differ in which values these are. Then the bound test
-    /// finds whatever a client finds, and this one is sent back.
+    /// Test with the literals as written, if clients differ in the values that they convert these to. In this
+    /// case the bound test matches every row that any client's conversion matches, and this test is the one
+    /// that is sent back.
     pub written: Option<Test>,
 }
 
-/// A field of a partition tuple, or a transform of it.
+/// Field of a partition tuple, or a transform of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartitionColumn {
-    /// Its place in the partition spec, counted from 0.
+    /// Position in the partition spec, from 0.
     pub position: usize,
-    /// What is done to it; [`Transform::Identity`] for the field itself.
+    /// Transform that is applied to the field; [`Transform::Identity`] for the field itself.
     pub transform: Transform,
-    /// The type of the field: the result type of its own transform.
+    /// Type of the field: the result type of its own transform.
     pub source: Primitive,
-    /// The type of the term.
+    /// Type of the term: the result type of the transform.
     pub result: Primitive,
-    /// As [`Column::is_negated`].
+    /// `true` if the test was negated, as in [`Column::is_negated`].
     pub is_negated: bool,
 }
 
 impl<T> Bound<T> {
-    /// A single test.
+    /// Returns the expression of a single test.
     pub fn predicate(term: T, test: Test) -> Bound<T> {
         Bound::Predicate(Arc::new(BoundPredicate { term, test }))
     }
 
-    /// All of these, simplified.
+    /// Returns the conjunction of the parts, simplified.
     pub fn and(parts: impl IntoIterator<Item = Bound<T>>) -> Bound<T> {
         let mut kept = Vec::new();
         for part in parts {
@@ -102,7 +107,7 @@ impl<T> Bound<T> {
         }
     }
 
-    /// One of these, simplified.
+    /// Returns the disjunction of the parts, simplified.
     pub fn or(parts: impl IntoIterator<Item = Bound<T>>) -> Bound<T> {
         let mut kept = Vec::new();
         for part in parts {
@@ -120,7 +125,8 @@ impl<T> Bound<T> {
         }
     }
 
-    /// The answer, given that of each predicate. Stops as soon as it is known.
+    /// Evaluates the expression, given the answer for each predicate. Stops as soon as the result is
+    /// determined.
     pub fn evaluate(&self, answer: &mut impl FnMut(&BoundPredicate<T>) -> bool) -> bool {
         match self {
             Bound::True => true,
@@ -131,7 +137,7 @@ impl<T> Bound<T> {
         }
     }
 
-    /// The expression with every predicate replaced.
+    /// Returns the expression with every predicate replaced.
     pub fn rewrite<U>(&self, replace: &mut impl FnMut(&Arc<BoundPredicate<T>>) -> Bound<U>) -> Bound<U> {
         match self {
             Bound::True => Bound::True,
@@ -144,7 +150,7 @@ impl<T> Bound<T> {
 }
 
 impl RowFilter {
-    /// The memory of the filter beside its own size.
+    /// Returns the memory of the filter beyond its own size, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let mut weight = Weight::default();
         weight.add_bound(self, Column::heap_bytes);
@@ -153,7 +159,7 @@ impl RowFilter {
 }
 
 impl<T> Bound<T> {
-    /// Whether the order of UUIDs matters to the answer.
+    /// Returns `true` if the result depends on the order of UUIDs.
     pub(crate) fn compares_uuids(&self) -> bool {
         match self {
             Bound::True | Bound::False => false,

@@ -1,20 +1,20 @@
-//! Dates and times as ISO 8601 text, in the proleptic Gregorian calendar and UTC. Not a calendar library: only what the
-//! specification's single-value text needs.
+//! Dates and times as ISO 8601 text, in the proleptic Gregorian calendar and UTC, as far as JSON single-value
+//! serialization needs them.
 
 use std::fmt::Write;
 
-/// Nanoseconds of a day.
+/// Nanoseconds per day.
 pub const DAY_NANOS: i64 = 86_400_000_000_000;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
-/// Days of 400 years, after which the calendar repeats.
+/// Days in 400 years, after which the calendar repeats.
 const ERA_DAYS: i64 = 146_097;
-/// From 0000-03-01, where eras start so that leap days come last, to 1970-01-01.
+/// Days from 0000-03-01, where eras start so that leap days come last, to 1970-01-01.
 const EPOCH_DAYS: i64 = 719_468;
-/// A year that `java.time` reads, with room in an `i64` for its nanoseconds to be counted in an `i128`.
+/// Greatest year that `java.time` supports, in magnitude; its nanoseconds fit an `i128`.
 const YEAR_MAX: i64 = 999_999_999;
 
-/// Days since 1970-01-01. The month counts from 1; neither month nor day is checked.
+/// Returns the days since 1970-01-01. The month counts from 1; neither month nor day is checked.
 pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
     let (months, year) = if month > 2 { (month - 3, year) } else { (month + 9, year - 1) };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
@@ -22,7 +22,7 @@ pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
     era * ERA_DAYS + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - EPOCH_DAYS
 }
 
-/// Year, month from 1, and day of the month, from days since 1970-01-01.
+/// Returns year, month (from 1) and day of the month of a number of days since 1970-01-01.
 pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
     let days = days + EPOCH_DAYS;
     let (era, day_of_era) = (days.div_euclid(ERA_DAYS), days.rem_euclid(ERA_DAYS));
@@ -36,7 +36,7 @@ pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
     (year, u32::try_from(month).unwrap_or(1), u32::try_from(day).unwrap_or(1))
 }
 
-/// Reads `2007-12-03` as days since 1970-01-01. Years over four digits carry a sign.
+/// Parses `2007-12-03` to days since 1970-01-01. Years of more than four digits need a sign.
 pub fn parse_date(text: &str) -> Option<i64> {
     let (sign, unsigned) = match text.as_bytes().first()? {
         b'-' => (-1, text.get(1..)?),
@@ -57,7 +57,7 @@ pub fn parse_date(text: &str) -> Option<i64> {
     Some(days_from_civil(year, month, day))
 }
 
-/// Reads `22:31`, `22:31:08` or `22:31:08.123456789` as nanoseconds since midnight.
+/// Parses `22:31`, `22:31:08` or `22:31:08.123456789` to nanoseconds since midnight.
 pub fn parse_time(text: &str) -> Option<i64> {
     let (hour, rest) = text.split_once(':')?;
     let (minute, rest) = rest.split_once(':').unwrap_or((rest, "00"));
@@ -73,13 +73,14 @@ pub fn parse_time(text: &str) -> Option<i64> {
     Some(i64::from(hour * 3600 + minute * 60 + second) * NANOS_PER_SECOND + nanos)
 }
 
-/// Reads `2007-12-03T10:15:30.123456` as nanoseconds since 1970.
+/// Parses `2007-12-03T10:15:30.123456` to nanoseconds since 1970-01-01 00:00.
 pub fn parse_timestamp(text: &str) -> Option<i128> {
     let (date, time) = text.split_once(['T', 't'])?;
     Some(i128::from(parse_date(date)?) * i128::from(DAY_NANOS) + i128::from(parse_time(time)?))
 }
 
-/// Reads `2007-12-03T10:15:30.123456+00:00`, with any offset or `Z`, as nanoseconds since 1970 in UTC.
+/// Parses `2007-12-03T10:15:30.123456+00:00`, with any offset or `Z`, to nanoseconds since 1970-01-01 00:00
+/// UTC.
 pub fn parse_timestamptz(text: &str) -> Option<i128> {
     if let Some(local) = text.strip_suffix(['Z', 'z']) {
         return parse_timestamp(local);
@@ -92,7 +93,7 @@ pub fn parse_timestamptz(text: &str) -> Option<i128> {
     Some(parse_timestamp(local)? - i128::from(east * seconds))
 }
 
-/// Writes days since 1970-01-01 as `2007-12-03`.
+/// Formats days since 1970-01-01 as `2007-12-03`.
 pub fn format_date(days: i64) -> String {
     let (year, month, day) = civil_from_days(days);
     let sign = match year {
@@ -103,16 +104,16 @@ pub fn format_date(days: i64) -> String {
     format!("{sign}{:04}-{month:02}-{day:02}", year.unsigned_abs())
 }
 
-/// How many digits of a second are written.
+/// Number of digits for fractions of a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
-    /// Six.
+    /// Microseconds: six digits.
     Micros,
-    /// Nine.
+    /// Nanoseconds: nine digits.
     Nanos,
 }
 
-/// Writes nanoseconds since midnight as `22:31:08.123456`.
+/// Formats nanoseconds since midnight as `22:31:08.123456`.
 pub fn format_time(nanos: i64, precision: Precision) -> String {
     let (seconds, fraction) = (nanos.div_euclid(NANOS_PER_SECOND), nanos.rem_euclid(NANOS_PER_SECOND));
     let mut text = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -124,7 +125,7 @@ pub fn format_time(nanos: i64, precision: Precision) -> String {
     text
 }
 
-/// Writes nanoseconds since 1970 as `2007-12-03T10:15:30.123456`.
+/// Formats nanoseconds since 1970-01-01 00:00 as `2007-12-03T10:15:30.123456`.
 pub fn format_timestamp(nanos: i128, precision: Precision) -> String {
     let day = i128::from(DAY_NANOS);
     let days = i64::try_from(nanos.div_euclid(day)).unwrap_or(0);
@@ -141,7 +142,7 @@ fn days_of_month(year: i64, month: u32) -> u32 {
     }
 }
 
-/// A number written with exactly this many digits, and at least one.
+/// Parses a number of exactly this many digits, and at least one.
 fn number(text: &str, digits: usize) -> Option<u32> {
     let is_number =
         !text.is_empty() && text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());

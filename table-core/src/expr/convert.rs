@@ -1,9 +1,10 @@
-//! Converting a literal to the type of a column, as Java's `Literal.to(Type)` does. What that means for a comparison is
-//! in [`super::bind`].
+//! Conversion of a literal to the type of a column, as Java's `Literal.to(Type)`. The effect on a comparison
+//! is in [`super::bind`].
 //!
-//! Java rounds down what does not fit; here it is [`Fit::Above`] the value below it, so that no comparison changes its
-//! answer. Doubles for `float` columns are rounded to the nearest, as in Java, because they are how JSON says `0.1`. Those
-//! for decimal columns are [`Fit::Near`] their neighbours: Java rounds `1.005` up, `PyIceberg` down, and others not at all.
+//! Java rounds down a literal that is not a value of the type; here it is [`Fit::Above`] the value below it,
+//! so that no comparison changes its result. Doubles for `float` columns are rounded to the nearest value, as
+//! in Java, because JSON has no other form of `0.1`. Doubles for decimal columns are [`Fit::Near`] their
+//! neighbours: Java rounds `1.005` up, `PyIceberg` down, and others do not round.
 
 use super::civil::{DAY_NANOS, parse_date, parse_time, parse_timestamp, parse_timestamptz};
 use super::decimal::{Decimal, Fit, Number};
@@ -35,7 +36,7 @@ pub(crate) fn convert(literal: &Value, target: &Primitive) -> Option<Fit<Value>>
     }
 }
 
-/// From a number that is not microseconds.
+/// Converts a number that does not represent microseconds.
 #[expect(clippy::cast_precision_loss, reason = "rounding to the nearest is what Java does")]
 fn from_int(value: i64, target: &Primitive) -> Option<Fit<Value>> {
     Some(match target {
@@ -53,7 +54,7 @@ fn from_int(value: i64, target: &Primitive) -> Option<Fit<Value>> {
 
 fn from_long(value: i64, target: &Primitive) -> Option<Fit<Value>> {
     match target {
-        // Java keeps what is no time of day, and cannot read it as text.
+        // Java accepts values that are no time of day, and cannot parse their text form.
         Primitive::Time => Some(match value {
             ..0 => Fit::BelowMin,
             DAY_MICROS.. => Fit::Above(Value::Time(DAY_MICROS - 1)),
@@ -66,12 +67,13 @@ fn from_long(value: i64, target: &Primitive) -> Option<Fit<Value>> {
     }
 }
 
-/// From a number with more digits than a double, or a decimal of another scale.
+/// Converts a number with more digits than a double, or a decimal of another scale.
 fn from_decimal(value: Decimal, target: &Primitive) -> Option<Fit<Value>> {
     match target {
         Primitive::Decimal { scale, .. } => Some(decimal(value.fit(*scale), *scale)),
         Primitive::Float | Primitive::Double => from_double(value.to_string().parse().ok()?, target),
-        // Only what is beyond every whole number: a fraction is no more a literal of these types than a double is.
+        // Only numbers beyond the range of integers: like a double, a fraction is not a literal of these
+        // types.
         Primitive::Int | Primitive::Long if value.scale == 0 => match i64::try_from(value.unscaled) {
             Ok(value) => from_int(value, target),
             Err(_) if value.unscaled > 0 => Some(Fit::AboveMax),
@@ -81,7 +83,7 @@ fn from_decimal(value: Decimal, target: &Primitive) -> Option<Fit<Value>> {
     }
 }
 
-/// From a number with more digits than any decimal.
+/// Converts a number with more digits than any decimal.
 fn from_number(text: &str, target: &Primitive) -> Option<Fit<Value>> {
     match target {
         Primitive::Decimal { scale, .. } => Some(decimal(Number::parse(text)?.fit(*scale), *scale)),
@@ -100,14 +102,14 @@ fn from_double(value: f64, target: &Primitive) -> Option<Fit<Value>> {
         Primitive::Float => Some(float(value)),
         Primitive::Double => Some(Fit::Exact(Value::Double(value))),
         Primitive::Decimal { scale, .. } if value.is_finite() => {
-            // The shortest text that means this double, which is what Java rounds as well.
+            // The shortest text that represents this double, which is the one that Java rounds as well.
             Some(decimal(Number::parse(&format!("{value:e}"))?.fit_rounded(*scale), *scale))
         }
         _ => None,
     }
 }
 
-/// Beyond the range of finite values are the infinite ones still.
+/// Converts a double to a float. Beyond the range of finite values there are still the infinite ones.
 fn float(value: f64) -> Fit<Value> {
     let most = f64::from(f32::MAX);
     match super::single_value::narrow(value) {
@@ -133,13 +135,13 @@ fn from_text(text: &str, target: &Primitive) -> Option<Fit<Value>> {
         Primitive::Date => ranged(i128::from(parse_date(text)?), Value::Date),
         Primitive::Time => divided(i128::from(parse_time(text)?), 1000, Value::Time),
         Primitive::Timestamp | Primitive::TimestampNs => from_nanos(parse_timestamp(text)?, target)?,
-        // PyIceberg leaves the offset out, and means UTC.
+        // PyIceberg omits the offset, and means UTC.
         Primitive::Timestamptz | Primitive::TimestamptzNs => {
             from_nanos(parse_timestamptz(text).or_else(|| parse_timestamp(text))?, target)?
         }
         Primitive::Uuid => Fit::Exact(Value::Uuid(parse_uuid(text)?)),
         Primitive::Decimal { scale, .. } => decimal(Number::parse(text)?.fit(*scale), *scale),
-        // Java does this only where it reads the JSON with a schema at hand.
+        // Java does this only if a schema is available when it parses the JSON.
         Primitive::Fixed(_) | Primitive::Binary => from_bytes(parse_hex(text)?, target)?,
         _ => return None,
     })
@@ -159,7 +161,7 @@ fn decimal(fit: Fit<i128>, scale: u32) -> Fit<Value> {
     fit.map(|unscaled| Value::Decimal(Decimal { unscaled, scale }))
 }
 
-/// A number in the range of a type.
+/// Converts a number to a type with a limited range.
 fn ranged<N: TryFrom<i128>>(value: i128, make: fn(N) -> Value) -> Fit<Value> {
     match N::try_from(value) {
         Ok(value) => Fit::Exact(make(value)),
@@ -168,7 +170,7 @@ fn ranged<N: TryFrom<i128>>(value: i128, make: fn(N) -> Value) -> Fit<Value> {
     }
 }
 
-/// A number in the units and range of a type.
+/// Converts a number to the unit and range of a type.
 fn divided<N: TryFrom<i128>>(value: i128, unit: i64, make: fn(N) -> Value) -> Fit<Value> {
     let unit = i128::from(unit);
     match ranged(value.div_euclid(unit), make) {

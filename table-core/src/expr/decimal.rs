@@ -1,43 +1,44 @@
-//! Decimals: exact numbers of up to 38 digits, their text, and how a number fits a scale. No arithmetic beyond that.
+//! Decimals: exact numbers of up to 38 digits, their text form, and their conversion to another scale.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// A decimal: `unscaled / 10^scale`. Ordered and compared as a number: `1.0` equals `1.00`.
+/// Decimal number: `unscaled / 10^scale`. Compared by numeric value: `1.0` equals `1.00`.
 #[derive(Debug, Clone, Copy)]
 pub struct Decimal {
-    /// The digits as a whole number.
+    /// Digits, as a whole number.
     pub unscaled: i128,
-    /// How many of the digits are behind the point.
+    /// Number of digits after the decimal point.
     pub scale: u32,
 }
 
-/// How a number fits a type that cannot hold every number.
+/// Result of converting a number to a type that does not contain every number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fit<T> {
-    /// It is this value.
+    /// The number is exactly this value.
     Exact(T),
-    /// It is greater than this value, and less than the next one that the type has.
+    /// The number is greater than this value, and less than the next one of the type.
     Above(T),
-    /// As [`Fit::Above`], but meant by some clients to be the value itself or the next one.
+    /// The number is between two values, as in [`Fit::Above`], but some clients round it to one of them.
     Near(Near<T>),
-    /// It is greater than every value.
+    /// The number is greater than every value of the type.
     AboveMax,
-    /// It is less than every value.
+    /// The number is less than every value of the type.
     BelowMin,
 }
 
-/// A number between two values, and which of these clients round it to.
+/// Number between two values of a type, with the values that clients round it to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Near<T> {
-    /// The value below it.
+    /// Greatest value below the number.
     pub(crate) below: T,
-    /// What it is rounded to, the lesser first: both if it is in the middle, where clients differ.
+    /// Values that the number is rounded to, in ascending order: two if it is in the middle, where clients
+    /// differ.
     pub(crate) rounded: Vec<T>,
 }
 
 impl<T> Fit<T> {
-    /// The same fit of another representation.
+    /// Converts the values to another representation.
     pub(crate) fn map<U>(self, to: impl Fn(T) -> U) -> Fit<U> {
         match self {
             Fit::Exact(value) => Fit::Exact(to(value)),
@@ -52,7 +53,7 @@ impl<T> Fit<T> {
 }
 
 impl Decimal {
-    /// Reads a number that fits the scale exactly, such as `-12.50` or `2E+20`.
+    /// Parses a number that fits the scale exactly, such as `-12.50` or `2E+20`.
     pub fn parse(text: &str, scale: u32) -> Option<Decimal> {
         match Number::parse(text)?.fit(scale) {
             Fit::Exact(unscaled) => Some(Decimal { unscaled, scale }),
@@ -60,7 +61,7 @@ impl Decimal {
         }
     }
 
-    /// How it fits another scale.
+    /// Converts the decimal to another scale.
     pub(crate) fn fit(self, scale: u32) -> Fit<i128> {
         if self.scale == scale {
             return Fit::Exact(self.unscaled);
@@ -69,13 +70,14 @@ impl Decimal {
         Number { negative: self.unscaled < 0, digits, exponent: -i64::from(self.scale) }.fit(scale)
     }
 
-    /// Big-endian two's complement in as few bytes as possible, as the specification stores and hashes decimals.
+    /// Returns the big-endian two's complement in as few bytes as possible, in which the specification stores
+    /// and hashes decimals.
     pub(crate) fn to_bytes(self) -> Vec<u8> {
         let bytes = self.unscaled.to_be_bytes();
         let fill = if self.unscaled < 0 { 0xff } else { 0 };
         let mut start = 0;
         while let Some([first, second]) = bytes.get(start..start + 2) {
-            // A leading byte says nothing if it only repeats the sign of the next one.
+            // A leading byte is redundant if it only repeats the sign of the next one.
             if *first != fill || (*second ^ fill) & 0x80 != 0 {
                 break;
             }
@@ -84,7 +86,8 @@ impl Decimal {
         bytes.get(start..).unwrap_or_default().to_vec()
     }
 
-    /// Reads what [`Decimal::to_bytes`] wrote; longer than necessary is accepted, as files may hold that.
+    /// Parses what [`Decimal::to_bytes`] returns. Longer representations are accepted, because files may
+    /// contain them.
     pub(crate) fn from_bytes(bytes: &[u8], scale: u32) -> Option<Decimal> {
         let fill = if *bytes.first()? & 0x80 == 0 { 0 } else { 0xff };
         let start = bytes.len().saturating_sub(16);
@@ -94,7 +97,7 @@ impl Decimal {
         }
         let mut wide = [fill; 16];
         wide.get_mut(16 - kept.len()..)?.copy_from_slice(kept);
-        // The sign must not have been in the bytes that were cut.
+        // The sign bit must not have been in the bytes that were cut off.
         ((wide[0] ^ fill) & 0x80 == 0).then(|| Decimal { unscaled: i128::from_be_bytes(wide), scale })
     }
 }
@@ -129,7 +132,7 @@ impl Eq for Decimal {}
 fn compare_raised(low: i128, digits: u32, high: i128) -> Ordering {
     match 10_i128.checked_pow(digits).and_then(|factor| low.checked_mul(factor)) {
         Some(raised) => raised.cmp(&high),
-        // Too large for the type, so larger in magnitude than what is in the type.
+        // The product is too large for the type, so it is larger in magnitude than every value of the type.
         None => low.cmp(&0),
     }
 }
@@ -146,13 +149,14 @@ impl fmt::Display for Decimal {
     }
 }
 
-/// How many digits a decimal has at most (specification, "Primitive Types").
+/// Maximum number of digits of a decimal (specification, "Primitive Types").
 const DECIMAL_DIGITS_MAX: usize = 38;
 
-/// How many places behind the point a decimal literal may have: those of 38 digits right behind as many zeros.
+/// Maximum number of digits of a decimal literal after the decimal point: 38 digits that follow as many
+/// zeros.
 const LITERAL_SCALE_MAX: u32 = 76;
 
-/// A number of any size: `digits * 10^exponent`.
+/// Number of any size: `digits * 10^exponent`.
 #[derive(Debug)]
 pub(crate) struct Number {
     negative: bool,
@@ -160,18 +164,18 @@ pub(crate) struct Number {
     exponent: i64,
 }
 
-/// The digits of a number as they fall before and behind the point of a scale.
+/// Digits of a number, split at the decimal point of a scale.
 struct Cut {
-    /// The magnitude before the point; `None` if it is too large.
+    /// Magnitude before the point; `None` if it is too large.
     whole: Option<i128>,
-    /// How what is behind the point compares with a half.
+    /// Result of comparing the part after the point with one half.
     half: Ordering,
-    /// Whether anything but zeros is behind the point.
+    /// `true` if the part after the point is not zero.
     inexact: bool,
 }
 
 impl Number {
-    /// Reads a number as Java's `BigDecimal` does: a sign, digits with at most one point, an exponent.
+    /// Parses a number as Java's `BigDecimal` does: a sign, digits with at most one point, an exponent.
     pub(crate) fn parse(text: &str) -> Option<Number> {
         let (negative, unsigned) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -190,7 +194,7 @@ impl Number {
         Some(Number { negative, digits, exponent: i64::from(exponent) - behind })
     }
 
-    /// The digits without zeros around them, and the exponent that belongs to them.
+    /// Returns the digits without leading and trailing zeros, and the exponent that belongs to them.
     fn significant(&self) -> (&str, i64) {
         let digits = self.digits.trim_start_matches('0');
         let short = digits.trim_end_matches('0');
@@ -198,14 +202,14 @@ impl Number {
         (short, if short.is_empty() { 0 } else { self.exponent.saturating_add(dropped) })
     }
 
-    /// Whether both are the same number, however they are written. Zero has no sign.
+    /// Returns `true` if both are the same number, in any notation. Zero has no sign.
     pub(crate) fn is_equal(&self, other: &Number) -> bool {
         let significant = self.significant();
         significant == other.significant() && (self.negative == other.negative || significant.0.is_empty())
     }
 
-    /// The number as a decimal of up to [`DECIMAL_DIGITS_MAX`] digits; `None` if it has more, or more than
-    /// [`LITERAL_SCALE_MAX`] places behind the point, or is too large.
+    /// Returns the number as a decimal of up to [`DECIMAL_DIGITS_MAX`] digits; `None` if it has more digits,
+    /// more than [`LITERAL_SCALE_MAX`] of them after the decimal point, or is too large.
     pub(crate) fn to_decimal(&self) -> Option<Decimal> {
         let (digits, exponent) = self.significant();
         let scale = u32::try_from(exponent.saturating_neg().max(0)).ok()?;
@@ -218,7 +222,7 @@ impl Number {
         }
     }
 
-    /// The unscaled value at a scale.
+    /// Converts the number to an unscaled value of a scale.
     pub(crate) fn fit(&self, scale: u32) -> Fit<i128> {
         let cut = self.cut(scale);
         match (cut.whole, self.negative) {
@@ -231,11 +235,12 @@ impl Number {
         }
     }
 
-    /// The unscaled value at a scale, and what clients round it to that take the number for a double.
+    /// Converts the number to an unscaled value of a scale, with the values that clients round it to that
+    /// treat it as a double.
     pub(crate) fn fit_rounded(&self, scale: u32) -> Fit<i128> {
         let Fit::Above(below) = self.fit(scale) else { return self.fit(scale) };
         let cut = self.cut(scale);
-        // How the magnitude compares with the middle between its neighbours.
+        // The comparison with one half is that of the magnitude, so it is reversed for negative numbers.
         let rounded = match (cut.half, self.negative) {
             (Ordering::Less, false) | (Ordering::Greater, true) => vec![below],
             (Ordering::Equal, _) => vec![below, below + 1],
@@ -245,7 +250,7 @@ impl Number {
     }
 
     fn cut(&self, scale: u32) -> Cut {
-        // Leaves room for the one that rounding adds.
+        // Leaves room for the increment by rounding.
         const WHOLE_MAX: i128 = i128::MAX - 1;
 
         let digits = self.digits.trim_start_matches('0');
@@ -264,7 +269,7 @@ impl Number {
         }
         let behind = usize::try_from(-shift).unwrap_or(usize::MAX);
         let Some(point) = digits.len().checked_sub(behind) else {
-            // Smaller than one unit, with zeros right behind the point.
+            // Less than a tenth of a unit: the fraction begins with zeros.
             return Cut { whole: Some(0), half: Ordering::Less, inexact: true };
         };
         let (whole, fraction) = digits.split_at_checked(point).unwrap_or((digits, ""));

@@ -1,20 +1,20 @@
-//! What can be wrong with an expression or a literal. All of it is the sender's to correct.
+//! Errors of expressions and literals. All of them are errors of the client.
 
 use crate::metadata::error::MetadataError;
 
-/// An expression that cannot be used, and what would make it usable.
+/// Reason for which an expression cannot be used, with advice for correcting it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExpressionError {
     /// The JSON is not that of an expression or of a single value.
     #[error("{0}")]
     Malformed(String),
-    /// Well-formed, but larger or deeper than what is accepted.
+    /// The expression is well-formed, but larger or nested deeper than the limits.
     #[error("{0}")]
     TooLarge(String),
-    /// A column that the schema does not have.
+    /// The schema has no such column.
     #[error("{0}")]
     UnknownColumn(String),
-    /// The column exists, but cannot be tested in this way or against this value.
+    /// The column exists, but does not support this test or this literal.
     #[error("{0}")]
     Unsupported(String),
 }

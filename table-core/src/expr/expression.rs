@@ -1,91 +1,91 @@
-//! Expressions as clients write them, by name and without types. Binding is in [`super::bind`], JSON in
-//! [`super::json`].
+//! Unbound expressions, as clients send them: columns by name or field id, literals without types. Binding is
+//! in [`super::bind`], JSON in [`super::json`].
 
 use std::sync::Arc;
 
 use super::value::Value;
 use crate::metadata::transform::Transform;
 
-/// A predicate on rows, not yet bound to a schema.
+/// Filter on rows, not yet bound to a schema.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expression {
-    /// Every row.
+    /// Matches every row.
     True,
-    /// No row.
+    /// Matches no row.
     False,
-    /// Rows that all of these match; every row if there are none.
+    /// Conjunction; matches every row if it is empty.
     And(Vec<Expression>),
-    /// Rows that one of these matches; no row if there are none.
+    /// Disjunction; matches no row if it is empty.
     Or(Vec<Expression>),
-    /// Rows of which the predicates inside are negated.
+    /// Negation: the predicates inside are negated, see [`super`].
     Not(Box<Expression>),
-    /// Rows whose value passes a test.
+    /// Test of a value.
     Predicate(Predicate),
 }
 
-/// A test of a term. The values in the test are as the client wrote them.
+/// Test of a term. The literals in the test are as the client sent them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predicate {
-    /// What is tested.
+    /// Tested column, possibly with a transform.
     pub term: Term,
-    /// The test.
+    /// Test of its value.
     pub test: Test,
 }
 
-/// What a predicate tests: a column, or a transform of it.
+/// Column that a predicate tests, or a transform of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Term {
-    /// The column.
+    /// Reference to the column.
     pub reference: Reference,
-    /// What is done to it; [`Transform::Identity`] for the column itself.
+    /// Transform that is applied to the column; [`Transform::Identity`] for the column itself.
     pub transform: Transform,
 }
 
-/// How a column is named.
+/// Reference to a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {
-    /// By its name; that of a field of a struct has the names around it, joined with dots.
+    /// Full name: the names of the enclosing structs and of the field, joined with dots.
     Name(String),
-    /// By its field id.
+    /// Field id.
     Id(i32),
 }
 
-/// A test of one value. [`super`] says what each answers for null and NaN.
+/// Test of one value. The results for null and NaN are described in [`super`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Test {
-    /// The value is null.
+    /// `is-null`: the value is null.
     IsNull,
-    /// The value is not null.
+    /// `not-null`: the value is not null.
     NotNull,
-    /// The value is NaN.
+    /// `is-nan`: the value is NaN.
     IsNan,
-    /// The value is not NaN; null is not.
+    /// `not-nan`: the value is not NaN; true for null.
     NotNan,
-    /// Less than.
+    /// `lt`: the value is less than the literal.
     Lt(Value),
-    /// Less than, or equal.
+    /// `lt-eq`: the value is less than or equal to the literal.
     LtEq(Value),
-    /// Greater than.
+    /// `gt`: the value is greater than the literal.
     Gt(Value),
-    /// Greater than, or equal.
+    /// `gt-eq`: the value is greater than or equal to the literal.
     GtEq(Value),
-    /// Equal.
+    /// `eq`: the value equals the literal.
     Eq(Value),
-    /// Not equal.
+    /// `not-eq`: the value does not equal the literal.
     NotEq(Value),
-    /// Equal to one of these. In a bound expression they are sorted, at least two, and no two are equal. Shared, because
-    /// there may be millions, and projections repeat them.
+    /// `in`: the value equals one of the literals. In a bound expression, there are at least two, sorted and
+    /// distinct. Shared, because there may be millions, and projections repeat them.
     In(Arc<Vec<Value>>),
-    /// Not equal to any of these, which are as in [`Test::In`].
+    /// `not-in`: the value equals none of the literals, which are as in [`Test::In`].
     NotIn(Arc<Vec<Value>>),
-    /// A string that begins with this one.
+    /// `starts-with`: the value is a string that begins with the literal.
     StartsWith(Value),
-    /// Not a string that begins with this one.
+    /// `not-starts-with`: the value is not a string that begins with the literal.
     NotStartsWith(Value),
 }
 
 impl Test {
-    /// The name of the operation in JSON.
+    /// Returns the name of the operation in JSON.
     pub fn name(&self) -> &'static str {
         match self {
             Test::IsNull => "is-null",
@@ -105,7 +105,7 @@ impl Test {
         }
     }
 
-    /// The test that `not` makes of this one.
+    /// Returns the negation of the test, with which a `not` is pushed down.
     pub fn negated(self) -> Test {
         match self {
             Test::IsNull => Test::NotNull,
@@ -125,7 +125,7 @@ impl Test {
         }
     }
 
-    /// The values in the test.
+    /// Returns the literals of the test.
     pub fn literals(&self) -> &[Value] {
         match self {
             Test::IsNull | Test::NotNull | Test::IsNan | Test::NotNan => &[],
@@ -141,10 +141,11 @@ impl Test {
         }
     }
 
-    /// Whether some engine finds NaN by this test of a float, `is_negated` if a `not` around it was pushed down to it.
+    /// Returns `true` if at least one engine matches NaN by this test of a float; `is_negated` is `true` if
+    /// an enclosing `not` was pushed down to it.
     ///
-    /// To Spark and `DuckDB` NaN is greater than every number. Where NaN is beyond all order, an engine that negates the
-    /// answer of `x > 5` instead of asking for `x <= 5` finds it as well.
+    /// In Spark and `DuckDB`, NaN is greater than every number. In an engine where NaN is unordered, negating
+    /// the result of `x > 5` instead of evaluating `x <= 5` matches NaN as well.
     pub(crate) fn may_find_nan(&self, is_negated: bool) -> bool {
         match self {
             Test::Gt(_) | Test::GtEq(_) | Test::NotNull | Test::IsNan | Test::NotEq(_) | Test::NotIn(_) => {
@@ -160,7 +161,8 @@ impl Test {
         }
     }
 
-    /// A test of being one of these values, which need not be sorted; `None` if there are none.
+    /// Returns the test for equality with one of these values, which need not be sorted; `None` if there are
+    /// none.
     pub(crate) fn one_of(values: Vec<Value>) -> Option<Test> {
         let mut values = sorted(values);
         if values.len() > 1 {
@@ -170,7 +172,8 @@ impl Test {
         values.pop().map(Test::Eq)
     }
 
-    /// A test of being none of these values, which need not be sorted; `None` if there are none.
+    /// Returns the test for equality with none of these values, which need not be sorted; `None` if there are
+    /// none.
     pub(crate) fn none_of(values: Vec<Value>) -> Option<Test> {
         Test::one_of(values).map(Test::negated)
     }

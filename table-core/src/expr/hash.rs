@@ -1,6 +1,6 @@
-//! The hash of bucket transforms: murmur3, 32 bits, x86 variant, seed 0 (specification, appendix B).
+//! Hash function of bucket transforms: murmur3, 32 bits, x86 variant, seed 0 (specification, appendix B).
 
-/// The hash of bytes.
+/// Returns the hash of bytes.
 pub(crate) fn murmur3(bytes: &[u8]) -> u32 {
     let (blocks, tail) = bytes.as_chunks::<4>();
     let mut hash = 0_u32;
@@ -14,7 +14,7 @@ pub(crate) fn murmur3(bytes: &[u8]) -> u32 {
     for (to, from) in last.iter_mut().zip(tail) {
         *to = *from;
     }
-    // Mixing zero gives zero, so an empty tail changes nothing.
+    // Mixing zero yields zero, so an empty tail has no effect.
     hash ^= mix(u32::from_le_bytes(last));
     // The algorithm counts bytes modulo 2^32.
     hash ^= u32::try_from(bytes.len() & 0xffff_ffff).unwrap_or(0);

@@ -1,18 +1,18 @@
-//! Whether a file may contain a row that matches: `false` only if none does. As Java's `InclusiveMetricsEvaluator`, but
-//! for what [`super::metrics`] and `range.rs` say.
+//! Inclusive evaluation of a row filter on the metrics of a file: `false` only if no row matches. As Java's
+//! `InclusiveMetricsEvaluator`, except for the differences described in [`super::metrics`] and `range.rs`.
 
 use super::bound::{Bound, BoundPredicate, Column, RowFilter};
 use super::expression::Test;
 use super::metrics::{Ends, Facts, FileMetrics, ask_range};
 use super::range::UuidOrder;
 
-/// Whether a file with these metrics may contain a row that matches the filter.
+/// Returns `true` if a file with these metrics may contain a row that matches the filter.
 ///
-/// Costs a few look-ups for each predicate, and no allocation unless a term is a transform.
+/// Costs a few look-ups for each predicate, and allocates only for terms with a transform.
 pub fn might_match<M: FileMetrics>(filter: &RowFilter, file: &M) -> bool {
     match file.record_count() {
         0 => return false,
-        // Files that were imported without reading them: their metrics are as little known.
+        // The file was imported without being read, so its other metrics are unknown as well.
         ..0 => return *filter != Bound::False,
         _ => {}
     }
@@ -36,7 +36,7 @@ fn might_match_predicate<M: FileMetrics>(
         Test::NotNull => !facts.only_nulls,
         Test::IsNan => !facts.no_nans,
         Test::NotNan => !facts.only_nans,
-        // True for null and NaN.
+        // These tests are true for null and NaN.
         Test::NotEq(_) | Test::NotIn(_) => !facts.no_nulls || !facts.no_nans || in_range(),
         Test::NotStartsWith(_) => !facts.no_nulls || in_range(),
         Test::Lt(_)

@@ -1,5 +1,6 @@
-//! Whether a manifest may list a file of a matching partition: `false` only if it does not. As Java's
-//! `ManifestEvaluator`, but for what `range.rs` says.
+//! Inclusive evaluation of a partition filter on the partition summaries of a manifest: `false` only if no
+//! partition of its files matches. As Java's `ManifestEvaluator`, except for the differences described in
+//! `range.rs`.
 
 use super::bound::{BoundPredicate, PartitionColumn, PartitionFilter};
 use super::expression::Test;
@@ -7,22 +8,24 @@ use super::metrics::{Ends, ask_range};
 use super::range::UuidOrder;
 use crate::metadata::types::Primitive;
 
-/// What a manifest list says about one field of a manifest's partitions (specification, `field_summary`).
+/// Summary of a partition field in a manifest list (specification, `field_summary`).
 #[derive(Debug, Clone, Copy)]
 pub struct FieldSummary<'a> {
-    /// Whether some partition is null in this field.
+    /// `true` if at least one partition has null in this field.
     pub contains_null: bool,
-    /// Whether some partition is NaN in this field, if known.
+    /// `true` if at least one partition has NaN in this field; `None` if unknown.
     pub contains_nan: Option<bool>,
-    /// The binary form of the least value; absent if all are null or NaN.
+    /// Lower bound, in binary single-value serialization; absent if all values are null or NaN.
     pub lower: Option<&'a [u8]>,
-    /// The binary form of the greatest value; absent if all are null or NaN.
+    /// Upper bound, in binary single-value serialization; absent if all values are null or NaN.
     pub upper: Option<&'a [u8]>,
 }
 
-/// Whether a manifest with these summaries, one for each field of its partition spec, may list a file whose partition
-/// matches. The filter is the inclusive projection onto that spec; without summaries every answer is `true`, unless the
-/// filter is [`PartitionFilter::False`].
+/// Returns `true` if a manifest with these summaries, one for each field of its partition spec, may list a
+/// file whose partition matches.
+///
+/// The filter is the inclusive projection onto that spec. Without summaries every answer is `true`, unless
+/// the filter is [`PartitionFilter::False`].
 pub fn might_match(filter: &PartitionFilter, summaries: &[FieldSummary<'_>]) -> bool {
     let ask = |order| filter.evaluate(&mut |predicate| might_match_predicate(predicate, summaries, order));
     ask(UuidOrder::Unsigned) || (filter.compares_uuids() && ask(UuidOrder::Signed))
@@ -40,7 +43,7 @@ fn might_match_predicate(
         matches!(column.source, Primitive::Float | Primitive::Double) && summary.contains_nan != Some(false);
     let has_nans = may_have_nans && summary.contains_nan == Some(true);
     let has_no_bounds = summary.lower.is_none() && summary.upper.is_none();
-    // Without nulls and NaN, missing bounds are missing, and do not say that there are no values.
+    // Without nulls and NaNs, absent bounds are unknown bounds, and do not imply that there are no values.
     let nothing_else = has_no_bounds && (has_nulls || has_nans);
     let in_range = || {
         let ends = Ends { lower: summary.lower, upper: summary.upper };
@@ -51,7 +54,7 @@ fn might_match_predicate(
         Test::NotNull => !nothing_else || may_have_nans,
         Test::IsNan => may_have_nans,
         Test::NotNan => !nothing_else || has_nulls || !has_nans,
-        // True for null and NaN.
+        // These tests are true for null and NaN.
         Test::NotEq(_) | Test::NotIn(_) | Test::NotStartsWith(_) => has_nulls || may_have_nans || in_range(),
         Test::Lt(_)
         | Test::LtEq(_)

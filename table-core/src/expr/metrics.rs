@@ -1,4 +1,5 @@
-//! The metrics of a file as the evaluators see them. Which way an answer may err is theirs to decide.
+//! Metrics of a file, as input of the inclusive and the strict evaluator. The direction in which an uncertain
+//! answer may err is decided there.
 
 use super::bound::Column;
 use super::range::{Range, UuidOrder};
@@ -6,24 +7,28 @@ use super::value::{Value, ValueRef};
 use crate::metadata::transform::Transform;
 use crate::metadata::types::Primitive;
 
-/// What a manifest says about a file's columns. Implemented by whoever holds manifest entries; the evaluators are generic
-/// over it, and call it a few times for every predicate and file.
+/// Metrics of a file's columns, from its manifest entry.
+///
+/// Implemented by the types that represent manifest entries. The evaluators are generic over it, and call it
+/// a few times for every predicate and file.
 pub trait FileMetrics {
-    /// How many rows there are; negative if unknown, as for some imported files.
+    /// Returns the number of rows; negative if unknown, as for some imported files.
     fn record_count(&self) -> i64;
-    /// How many values a column has, null and NaN included.
+    /// Returns the number of values of a column, nulls and NaNs included.
     fn value_count(&self, field_id: i32) -> Option<i64>;
-    /// How many of them are null.
+    /// Returns the number of nulls in a column.
     fn null_count(&self, field_id: i32) -> Option<i64>;
-    /// How many of them are NaN.
+    /// Returns the number of NaNs in a column.
     fn nan_count(&self, field_id: i32) -> Option<i64>;
-    /// The binary form of a value that no other is less than; not necessarily one of them.
+    /// Returns the lower bound of a column, in binary single-value serialization. It need not be a value of
+    /// the column.
     fn lower(&self, field_id: i32) -> Option<&[u8]>;
-    /// The binary form of a value that no other is greater than; not necessarily one of them.
+    /// Returns the upper bound of a column, in binary single-value serialization. It need not be a value of
+    /// the column.
     fn upper(&self, field_id: i32) -> Option<&[u8]>;
 }
 
-/// What the counts of a column say for certain.
+/// Facts that certainly follow from the counts of a column. `false` means that a fact is not proven.
 #[expect(clippy::struct_excessive_bools, reason = "four independent facts")]
 pub(crate) struct Facts {
     /// No row is null.
@@ -43,16 +48,17 @@ impl Facts {
         let known = |count: Option<i64>| count.filter(|count| *count >= 0);
         let values = known(file.value_count(column.id));
         let nulls = known(file.null_count(column.id));
-        // Some writers do not count the rows whose parent is null, which are null as well.
+        // Some writers do not count the rows whose enclosing struct is null, in which the column is null as
+        // well.
         let covers_all_rows =
             !column.inside_optional || values.is_some_and(|values| values >= file.record_count());
-        // A required column may have been optional, if somebody insisted.
+        // A required column may have been optional before, if an incompatible schema change was forced.
         let no_nulls = match nulls {
             Some(0) => !column.nullable || covers_all_rows,
             Some(_) => false,
             None => !column.nullable,
         };
-        // All of nothing says nothing: a writer without metrics may put zeros.
+        // Counts of zero prove nothing, because a writer without metrics may write zeros.
         let is_all = |count: Option<i64>| count.is_some_and(|count| count > 0) && count == values;
         let only_nulls = is_all(nulls);
         if !matches!(column.source, Primitive::Float | Primitive::Double) {
@@ -70,14 +76,14 @@ impl Facts {
     }
 }
 
-/// The binary forms of the ends of a range, as far as they are known.
+/// Bounds of a range in binary single-value serialization, as far as they are known.
 #[derive(Clone, Copy)]
 pub(crate) struct Ends<'a> {
     pub(crate) lower: Option<&'a [u8]>,
     pub(crate) upper: Option<&'a [u8]>,
 }
 
-/// Answers a question about the range of a transform's results, given the range of values of a type.
+/// Answers a question about the range of a transform's results, given the bounds of the values of a type.
 pub(crate) fn ask_range(
     transform: &Transform,
     source: &Primitive,
@@ -96,8 +102,8 @@ pub(crate) fn ask_range(
     let transformed = |bound: Option<ValueRef<'_>>| transform.apply(&bound?.to_value()?);
     let (from, to) = (transformed(lower), transformed(upper));
     let (from, to) = (from.as_ref().map(Value::as_ref), to.as_ref().map(Value::as_ref));
-    // Truncating wraps around below the first multiple of the width, where small values have one great result; so the bounds
-    // have to show that there are none, or nothing else.
+    // Truncation wraps around below the first multiple of the width, so that small values have one great
+    // result. The bounds have to show that there are no such values, or no others.
     if matches!(source, Primitive::Int | Primitive::Long) && (from.is_none() || (from > lower && to <= upper))
     {
         return ask(&Range::new(None, None, order));

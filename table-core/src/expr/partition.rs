@@ -1,15 +1,15 @@
-//! Evaluating a projected filter on one partition tuple. Null and NaN are as [`super`] says, not as in Java's
-//! `Evaluator`, for which null is less than everything.
+//! Evaluation of a projected filter on a partition tuple. Null and NaN are treated as described in [`super`],
+//! not as in Java's `Evaluator`, where null is less than everything.
 
 use super::bound::{BoundPredicate, PartitionColumn, PartitionFilter};
 use super::expression::Test;
 use super::value::{Value, ValueRef};
 use crate::metadata::transform::Transform;
 
-/// The partition values of one file, by their place in the partition spec. Each is of the result type that its field has
-/// for the current type of the source column.
+/// Partition values of a file, by their position in the partition spec. Each value is of the result type that
+/// its field has for the current type of the source column.
 pub trait PartitionTuple {
-    /// The value at a place; `None` if it is null.
+    /// Returns the value at a position; `None` if it is null.
     fn value(&self, position: usize) -> Option<ValueRef<'_>>;
 }
 
@@ -19,8 +19,8 @@ impl PartitionTuple for [Option<Value>] {
     }
 }
 
-/// Whether the partition may match, in some engine's reading of NaN. The answer for a value that is not of the field's
-/// type is `true`.
+/// Returns `true` if the partition may match, under the semantics of NaN of at least one engine. The answer
+/// for a value that is not of the field's type is `true`.
 pub fn might_match<P: PartitionTuple + ?Sized>(filter: &PartitionFilter, tuple: &P) -> bool {
     filter.evaluate(&mut |predicate| {
         answer(predicate, tuple).unwrap_or(true) || {
@@ -30,7 +30,8 @@ pub fn might_match<P: PartitionTuple + ?Sized>(filter: &PartitionFilter, tuple: 
     })
 }
 
-/// Whether the partition certainly matches. The answer for a value that is not of the field's type is `false`.
+/// Returns `true` if the partition certainly matches. The answer for a value that is not of the field's type
+/// is `false`.
 pub fn must_match<P: PartitionTuple + ?Sized>(filter: &PartitionFilter, tuple: &P) -> bool {
     filter.evaluate(&mut |predicate| answer(predicate, tuple).unwrap_or(false))
 }
@@ -50,8 +51,8 @@ fn answer<P: PartitionTuple + ?Sized>(
 }
 
 impl Test {
-    /// Whether a value passes; `None` if it is not of the type of the literals. Zeros are told apart, `-0.0` being the
-    /// lesser.
+    /// Returns `true` if a value passes the test; `None` if it is not of the type of the literals. Zeros are
+    /// distinct: `-0.0` is less than `0.0`.
     pub fn matches(&self, value: Option<ValueRef<'_>>) -> Option<bool> {
         let Some(value) = value else {
             return Some(matches!(

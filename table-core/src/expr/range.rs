@@ -1,4 +1,5 @@
-//! What bounds say about the values between them. Nulls and NaN are not among these; the evaluators look after them.
+//! Ranges of values between a lower and an upper bound, and tests on them. Nulls and NaNs are not part of a
+//! range; the evaluators handle them separately.
 
 use std::cmp::Ordering;
 
@@ -7,20 +8,20 @@ use uuid::Uuid;
 use super::expression::Test;
 use super::value::{Value, ValueRef};
 
-/// How the writer of bounds ordered UUIDs.
+/// Order of UUIDs that the writer of bounds used.
 ///
-/// Java compared them as two signed halves before it followed the specification, and bounds do not tell. So an answer has
-/// to hold for both, as in Java now; one writer used one order, so that all bounds of a file are taken in the same. Tests
-/// always are in the order of the specification.
+/// Java compared UUIDs as two signed halves before it followed the specification, and bounds do not record
+/// the order. So an answer must be valid for both orders, as in Java now. One writer used one order, so all
+/// bounds of a file are interpreted in the same order. Tests always use the order of the specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UuidOrder {
-    /// As the specification says.
+    /// Unsigned, as in the specification.
     Unsigned,
-    /// As Java's `UUID.compareTo`.
+    /// Two signed halves, as in Java's `UUID.compareTo`.
     Signed,
 }
 
-/// Values that are neither less than `lower` nor greater than `upper`, as far as these are known.
+/// Range of values that are neither less than `lower` nor greater than `upper`, as far as these are known.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Range<'a> {
     lower: Option<ValueRef<'a>>,
@@ -28,7 +29,7 @@ pub(crate) struct Range<'a> {
     order: UuidOrder,
 }
 
-/// Whether a test is meant as it is, or negated.
+/// Sense of a test: as it is, or negated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sense {
     AsIs,
@@ -36,8 +37,11 @@ enum Sense {
 }
 
 impl<'a> Range<'a> {
-    /// A range. Bounds that are NaN mean nothing, as ORC writes them whenever NaN comes first. Bounds that are zero reach
-    /// to the other zero, because writers and engines differ in whether they are one.
+    /// Returns the range between two bounds.
+    ///
+    /// Bounds that are NaN are ignored, because ORC writes them whenever the first value is NaN. A bound that
+    /// is zero includes the other zero, because writers and engines differ in the equality of `-0.0` and
+    /// `0.0`.
     pub(crate) fn new(
         lower: Option<ValueRef<'a>>,
         upper: Option<ValueRef<'a>>,
@@ -48,12 +52,12 @@ impl<'a> Range<'a> {
         Range { lower, upper, order }
     }
 
-    /// Whether a value in the range may pass the test.
+    /// Returns `true` if a value in the range may pass the test.
     pub(crate) fn might_match(&self, test: &Test) -> bool {
         self.might(test, Sense::AsIs)
     }
 
-    /// Whether every value in the range passes the test.
+    /// Returns `true` if every value in the range passes the test.
     pub(crate) fn must_match(&self, test: &Test) -> bool {
         !self.might(test, Sense::Negated)
     }
@@ -90,7 +94,7 @@ impl<'a> Range<'a> {
         }
     }
 
-    /// How the lower bound compares with a value, in the order of tests; `None` if unknown.
+    /// Compares the lower bound with a value, in the order of tests; `None` if the result is unknown.
     fn lower_to(&self, value: &Value) -> Option<Ordering> {
         self.in_order_of_tests(self.lower?, value)
     }
@@ -104,7 +108,7 @@ impl<'a> Range<'a> {
         else {
             return self.in_order_of_bounds(bound, value);
         };
-        // Between bounds of one sign, the first halves are in the same order in both ways. The rest is not known.
+        // Between bounds of the same sign, both orders agree on the first halves. Nothing else is known.
         let (Some(ValueRef::Uuid(lower)), Some(ValueRef::Uuid(upper))) = (self.lower, self.upper) else {
             return None;
         };
@@ -113,7 +117,7 @@ impl<'a> Range<'a> {
         is_one_sign.then(|| half(bound).cmp(&half(*value))).filter(|order| order.is_ne())
     }
 
-    /// How a bound compares with a value, in the order in which it was written.
+    /// Compares a bound with a value, in the order that the writer used.
     fn in_order_of_bounds(&self, bound: ValueRef<'_>, value: &Value) -> Option<Ordering> {
         let value = value.as_ref();
         if let (ValueRef::Uuid(left), ValueRef::Uuid(right), UuidOrder::Signed) = (bound, value, self.order) {
@@ -127,14 +131,14 @@ impl<'a> Range<'a> {
         compare(self.lower).is_none_or(Ordering::is_le) && compare(self.upper).is_none_or(Ordering::is_ge)
     }
 
-    /// Whether the value is all there is in the range.
+    /// Returns `true` if the range consists of this value only.
     fn is_only(&self, value: &Value) -> bool {
         self.lower == Some(value.as_ref()) && self.upper == Some(value.as_ref())
     }
 
     fn contains_one_of(&self, values: &[Value]) -> bool {
         if self.order == UuidOrder::Signed {
-            // The values are not sorted in this order.
+            // The values are sorted in the order of the specification, not in this one.
             return values.iter().any(|value| self.contains(value));
         }
         let first = values.partition_point(|value| self.lower_to(value).is_some_and(Ordering::is_gt));
@@ -148,12 +152,12 @@ impl<'a> Range<'a> {
             (ValueRef::Float(0.0), ValueRef::Float(0.0)) | (ValueRef::Double(0.0), ValueRef::Double(0.0))
         );
         let is_one = |bound| values.binary_search_by(|value| value.as_ref().cmp(&bound)).is_ok();
-        // Equal in one order of UUIDs is equal in the other.
+        // Equality is the same in both orders of UUIDs.
         (lower == upper || are_zeros) && is_one(lower) && is_one(upper)
     }
 
-    /// Whether a string in the range may begin with the prefix. Bytes are compared, because bounds may be cut in the middle
-    /// of a character.
+    /// Returns `true` if a string in the range may begin with the prefix. Bytes are compared, because bounds
+    /// may be truncated in the middle of a character.
     fn reaches_prefix(&self, prefix: &Value) -> bool {
         let Value::String(prefix) = prefix else { return true };
         let cut = |bound: Option<ValueRef<'a>>| match bound {
@@ -164,7 +168,7 @@ impl<'a> Range<'a> {
             && cut(self.upper).is_none_or(|upper| upper >= prefix.as_bytes())
     }
 
-    /// Whether every string in the range begins with the prefix.
+    /// Returns `true` if every string in the range begins with the prefix.
     fn is_within_prefix(&self, prefix: &Value) -> bool {
         let Value::String(prefix) = prefix else { return false };
         let begins = |bound: Option<ValueRef<'a>>| matches!(bound, Some(ValueRef::String(bytes)) if bytes.starts_with(prefix.as_bytes()));

@@ -1,4 +1,5 @@
-//! Residuals: what is left of a filter once a file's partition is known. As Java's `ResidualEvaluator`.
+//! Residuals: the part of a filter that remains to be evaluated on rows once the partition of a file is
+//! known. As Java's `ResidualEvaluator`.
 
 use std::sync::Arc;
 
@@ -8,16 +9,17 @@ use super::project::{inclusive_predicate, strict_predicate};
 use super::weight::Weight;
 use crate::metadata::partition::PartitionSpec;
 
-/// A filter whose predicates are projected once, to be reduced for many files of one partition spec.
+/// Row filter whose predicates are projected once, in order to compute the residuals of many files of one
+/// partition spec.
 #[derive(Debug)]
 pub struct Residuals {
     filter: Projected,
 }
 
-/// A filter with the projections of its predicates.
+/// Row filter with the projections of its predicates.
 #[derive(Debug)]
 enum Projected {
-    /// Always, or never.
+    /// Always true, or always false.
     Constant(bool),
     And(Vec<Projected>),
     Or(Vec<Projected>),
@@ -29,19 +31,19 @@ enum Projected {
 }
 
 impl Residuals {
-    /// Prepares the residuals of a filter for the files of a partition spec.
+    /// Projects the predicates of a filter for the files of a partition spec.
     pub fn new(filter: &RowFilter, spec: &PartitionSpec) -> Residuals {
         Residuals { filter: Projected::new(filter, spec) }
     }
 
-    /// The filter that has the same answer for every row of a partition: predicates that all of its rows match or that none
-    /// does are gone.
+    /// Returns the residual filter of a partition, which has the same answer as the filter for every row of
+    /// the partition. Predicates that all or none of its rows match are eliminated.
     pub fn of<P: PartitionTuple + ?Sized>(&self, tuple: &P) -> RowFilter {
         self.filter.of(tuple)
     }
 
-    /// The filter that the partition of every matching row matches, as [`super::project::inclusive`] makes it. It shares its
-    /// predicates with the residuals.
+    /// Returns a filter that the partition of every matching row matches, as [`super::project::inclusive`]
+    /// does. It shares its predicates with the residuals.
     pub fn inclusive(&self) -> PartitionFilter {
         self.filter.inclusive()
     }

@@ -1,5 +1,5 @@
-//! The JSON form of single values (specification, appendix D, "JSON single-value serialization"; `PrimitiveTypeValue` of
-//! the REST document).
+//! JSON form of single values (specification, appendix D, "JSON single-value serialization";
+//! `PrimitiveTypeValue` of the REST specification).
 
 use std::fmt::Write;
 
@@ -17,10 +17,16 @@ use crate::metadata::json::{decode, parse_number};
 use crate::metadata::types::Primitive;
 
 impl Value {
-    /// Reads a value of a type. More digits of a second than the type has are refused; any offset from UTC is accepted
-    /// where one is needed.
+    /// Converts JSON to a value of a type.
     ///
-    /// Floats may also be `"NaN"`, `"Infinity"` and `"-Infinity"`, which JSON numbers cannot say.
+    /// More fractional digits of a second than the type has are refused; any offset from UTC is accepted
+    /// where one is required. Floats may also be `"NaN"`, `"Infinity"` and `"-Infinity"`, which JSON numbers
+    /// cannot represent.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the JSON is not a value of the type, or the type has no JSON form
+    /// ([`ExpressionError::Malformed`]).
     pub fn from_json(json: &Json, value_type: &Primitive) -> Result<Value, ExpressionError> {
         read(json, value_type).ok_or_else(|| {
             ExpressionError::malformed(format!(
@@ -30,8 +36,13 @@ impl Value {
         })
     }
 
-    /// As [`Value::from_json`], from the text of the JSON. Numbers of a float type are read to the last bit, which
-    /// `serde_json` does not do.
+    /// Parses JSON text to a value of a type, as [`Value::from_json`] does. Numbers of a float type are
+    /// parsed exactly, which `serde_json` does not do.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the text is not JSON, is not a value of the type, or the type has no JSON form
+    /// ([`ExpressionError::Malformed`]).
     pub fn from_json_text(text: &str, value_type: &Primitive) -> Result<Value, ExpressionError> {
         if matches!(value_type, Primitive::Float | Primitive::Double)
             && let Some(number) = parse_number(text).and_then(Number::from_f64)
@@ -41,13 +52,14 @@ impl Value {
         Value::from_json(&decode(text, "value")?, value_type)
     }
 
-    /// The value as JSON, in the form of the REST document: fractions of seconds in full, hexadecimal in upper case.
+    /// Returns the value as JSON, in the form of the REST specification: fractions of seconds in full,
+    /// hexadecimal digits in upper case.
     pub fn to_json(&self) -> Json {
         match self {
             Value::Boolean(value) => Json::Bool(*value),
             Value::Int(value) => Json::from(*value),
             Value::Long(value) => Json::from(*value),
-            // By way of its text, because the nearest double has more digits than the float.
+            // Converted by way of its text, because the nearest double has more digits than the float.
             Value::Float(value) => number(digits(*value)),
             Value::Double(value) => number(*value),
             Value::Decimal(value) => Json::from(value.to_string()),
@@ -99,7 +111,7 @@ fn read(json: &Json, value_type: &Primitive) -> Option<Value> {
     })
 }
 
-/// What a value of the type looks like, for messages.
+/// Returns an example of a value of the type, for messages.
 pub(crate) fn example(value_type: &Primitive) -> &'static str {
     match value_type {
         Primitive::Boolean => "`true` or `false`",
@@ -129,12 +141,12 @@ pub(crate) fn example(value_type: &Primitive) -> &'static str {
     }
 }
 
-/// Reads a UUID in the form with dashes, in either case.
+/// Parses a UUID in the form with dashes, in either case.
 pub(crate) fn parse_uuid(text: &str) -> Option<Uuid> {
     (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten()
 }
 
-/// Reads hexadecimal digits of either case.
+/// Parses hexadecimal digits of either case.
 pub(crate) fn parse_hex(text: &str) -> Option<Vec<u8>> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
@@ -164,15 +176,15 @@ fn read_float(json: &Json) -> Option<f64> {
     }
 }
 
-/// The nearest float; `None` if that would be infinite although the number is not.
+/// Returns the nearest float; `None` if that is infinite although the number is not.
 #[expect(clippy::cast_possible_truncation, reason = "rounding to the nearest float is what is wanted")]
 pub(crate) fn narrow(value: f64) -> Option<f32> {
     let narrow = value as f32;
     (narrow.is_finite() || !value.is_finite()).then_some(narrow)
 }
 
-/// The double with the fewest digits that means a float. Those of the greatest float are beyond it, where Java finds no
-/// float any more; so it is written exactly.
+/// Returns the double with the fewest digits that converts to the float. For the greatest float, that double
+/// is greater than the float, and Java's conversion fails; so it is returned exactly.
 fn digits(value: f32) -> f64 {
     let exact = f64::from(value);
     value.to_string().parse().ok().filter(|_| value.abs() < f32::MAX).unwrap_or(exact)

@@ -1,16 +1,17 @@
-//! Whether every row of a file matches: `true` only if it is certain. As Java's `StrictMetricsEvaluator`, but for what
-//! [`super::metrics`] and `range.rs` say, and with missing counts never taken for zero.
+//! Strict evaluation of a row filter on the metrics of a file: `true` only if every row certainly matches. As
+//! Java's `StrictMetricsEvaluator`, except for the differences described in [`super::metrics`] and
+//! `range.rs`, and that missing counts are never taken for zero.
 
 use super::bound::{Bound, BoundPredicate, Column, RowFilter};
 use super::expression::Test;
 use super::metrics::{Ends, Facts, FileMetrics, ask_range};
 use super::range::UuidOrder;
 
-/// Whether every row of a file with these metrics matches the filter. True of a file without rows.
+/// Returns `true` if every row of a file with these metrics matches the filter; also for a file without rows.
 pub fn must_match<M: FileMetrics>(filter: &RowFilter, file: &M) -> bool {
     match file.record_count() {
         0 => return true,
-        // Unknown, and the other metrics with it.
+        // The number of rows is unknown, and so are the other metrics.
         ..0 => return *filter == Bound::True,
         _ => {}
     }
@@ -37,7 +38,7 @@ fn must_match_predicate<M: FileMetrics>(
         Test::NotNull => facts.no_nulls,
         Test::IsNan => facts.only_nans,
         Test::NotNan => facts.no_nans,
-        // True for null and NaN.
+        // These tests are true for null and NaN.
         Test::NotEq(_) | Test::NotIn(_) | Test::NotStartsWith(_) => facts.nothing_else || in_range(),
         Test::Lt(_)
         | Test::LtEq(_)

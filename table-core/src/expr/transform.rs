@@ -1,4 +1,5 @@
-//! Applying transforms: what type they give, and what value. Their names are in [`crate::metadata::transform`].
+//! Evaluation of transforms: result types and result values. Their names are in
+//! [`crate::metadata::transform`].
 
 use super::civil::{DAY_NANOS, civil_from_days};
 use super::hash::murmur3;
@@ -9,9 +10,11 @@ use crate::metadata::types::Primitive;
 const HOUR_NANOS: i64 = DAY_NANOS / 24;
 
 impl Transform {
-    /// The type of the result for a source of this type; `None` if the source is not accepted, or if we cannot know.
+    /// Returns the result type for a source of this type; `None` if the source type is not accepted, or if
+    /// the transform or the type is unknown.
     ///
-    /// A day is a `date`, as in Java and in the expressions specification, although it is stored as an `int`.
+    /// The result of `day` is a `date`, as in Java and in the expressions specification, although it is
+    /// stored as an `int`.
     pub fn result_type(&self, source: &Primitive) -> Option<Primitive> {
         if self.accepts(source) != Some(true) {
             return None;
@@ -26,11 +29,11 @@ impl Transform {
         }
     }
 
-    /// The result for a value that is not null; the result for null is always null.
+    /// Applies the transform to a value that is not null; the result for null is always null.
     ///
-    /// `None` where the result is null (`void`), where we do not know the transform, where it does not accept the value,
-    /// and where an hour does not fit an `int`. Truncating an integer within a width of its type's minimum wraps around,
-    /// as in Java.
+    /// `None` if the result is null (`void`), the transform is unknown, it does not accept the value, or an
+    /// hour does not fit an `int`. Truncating an integer that is within a width of its type's minimum wraps
+    /// around, as in Java.
     pub fn apply(&self, value: &Value) -> Option<Value> {
         match self {
             Transform::Identity => Some(value.clone()),
@@ -44,7 +47,8 @@ impl Transform {
         }
     }
 
-    /// Whether greater values never have lesser results, disregarding the wrap of [`Transform::apply`].
+    /// Returns `true` if greater values never have lesser results, disregarding the wrap-around of
+    /// [`Transform::apply`].
     pub fn preserves_order(&self) -> bool {
         match self {
             Transform::Identity
@@ -64,7 +68,7 @@ fn bucket(value: &Value, buckets: u32) -> Option<Value> {
         Value::Long(value) | Value::Time(value) | Value::Timestamp(value) | Value::Timestamptz(value) => {
             hash_long(*value)
         }
-        // Hashed as microseconds, so that promoting the column keeps its buckets.
+        // Hashed as microseconds, so that the buckets of a column stay the same when its type is promoted.
         Value::TimestampNs(value) | Value::TimestamptzNs(value) => hash_long(value.div_euclid(1000)),
         Value::Decimal(value) => murmur3(&value.to_bytes()),
         Value::String(value) => murmur3(value.as_bytes()),
@@ -102,13 +106,13 @@ fn truncate(value: &Value, width: u32) -> Option<Value> {
     }
 }
 
-/// The first characters of a text, which are code points as in the specification.
+/// Returns the first `count` characters of a text; characters are code points, as in the specification.
 pub(crate) fn first_characters(text: &str, count: u32) -> &str {
     let end = usize::try_from(count).ok().and_then(|count| text.char_indices().nth(count));
     end.and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
 
-/// Whole units since 1970, counted down before it, of the values that have a date.
+/// Returns the number of whole units since 1970, rounded down, for values that have a date.
 fn units(value: &Value, unit_nanos: i64) -> Option<i64> {
     match value {
         Value::Date(days) => i64::from(*days).checked_mul(DAY_NANOS / unit_nanos),

@@ -1,5 +1,5 @@
-//! Typed single values, owned and borrowed, and their order. Their bytes are in [`super::binary`], their JSON in
-//! [`super::single_value`].
+//! Typed single values, owned and borrowed, and their order. Their binary form is in [`super::binary`], their
+//! JSON form in [`super::single_value`].
 
 use std::cmp::Ordering;
 
@@ -8,54 +8,55 @@ use uuid::Uuid;
 use super::decimal::Decimal;
 use crate::metadata::types::Primitive;
 
-/// One value of a primitive type.
+/// Value of a primitive type.
 ///
-/// Values of one type are ordered as the specification and Java order them; see [`ValueRef`]. Values of different types
-/// are ordered by type, which means nothing but makes the order total.
+/// Values of one type are ordered as in the specification and in Java; see [`ValueRef`]. Values of different
+/// types are ordered by type, which has no meaning but makes the order total.
 #[derive(Debug, Clone)]
 pub enum Value {
-    /// `false` is before `true`.
+    /// `boolean`; `false` is less than `true`.
     Boolean(bool),
-    /// An `int`.
+    /// `int`.
     Int(i32),
-    /// A `long`.
+    /// `long`.
     Long(i64),
-    /// A `float`.
+    /// `float`.
     Float(f32),
-    /// A `double`.
+    /// `double`.
     Double(f64),
-    /// A `decimal`.
+    /// `decimal(P, S)`.
     Decimal(Decimal),
-    /// Days since 1970-01-01.
+    /// `date`: days since 1970-01-01.
     Date(i32),
-    /// Microseconds since midnight.
+    /// `time`: microseconds since midnight.
     Time(i64),
-    /// Microseconds since 1970, without a zone.
+    /// `timestamp`: microseconds since 1970-01-01 00:00, without a time zone.
     Timestamp(i64),
-    /// Microseconds since 1970 in UTC.
+    /// `timestamptz`: microseconds since 1970-01-01 00:00 UTC.
     Timestamptz(i64),
-    /// Nanoseconds since 1970, without a zone.
+    /// `timestamp_ns`: nanoseconds since 1970-01-01 00:00, without a time zone.
     TimestampNs(i64),
-    /// Nanoseconds since 1970 in UTC.
+    /// `timestamptz_ns`: nanoseconds since 1970-01-01 00:00 UTC.
     TimestamptzNs(i64),
-    /// A `string`.
+    /// `string`.
     String(String),
-    /// A `uuid`.
+    /// `uuid`.
     Uuid(Uuid),
-    /// A `fixed[n]`.
+    /// `fixed[L]`.
     Fixed(Vec<u8>),
-    /// A `binary`.
+    /// `binary`.
     Binary(Vec<u8>),
-    /// A number with more digits than a value of any type has, as JSON text: a literal before it is bound to a column.
+    /// Number with more digits than a value of any type has, as JSON text. It occurs only as a literal that
+    /// is not yet bound to a column.
     Number(String),
 }
 
-/// A [`Value`] that borrows its bytes.
+/// [`Value`] that borrows its bytes.
 ///
-/// The order within a type is Java's: floats as `Double.compare` has it (`-0.0` before `0.0`, NaN last and equal to
-/// itself), decimals as numbers whatever their scale, UUIDs and bytes unsigned, and strings by their UTF-8 bytes. The last
-/// is the order of code points, to which Java's `Comparators.charSequences` comes by its rule for surrogates, and which
-/// Parquet's statistics use; so one order serves every writer.
+/// The order within a type is that of Java: floats as in `Double.compare` (`-0.0` before `0.0`, NaN last and
+/// equal to itself), decimals as numbers of any scale, UUIDs and bytes as unsigned, and strings by their
+/// UTF-8 bytes. The last is the order of code points, which Java's `Comparators.charSequences` implements
+/// with its rule for surrogates and which Parquet's statistics use; so one order serves every writer.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "as in `Value`")]
 pub enum ValueRef<'a> {
@@ -71,7 +72,7 @@ pub enum ValueRef<'a> {
     Timestamptz(i64),
     TimestampNs(i64),
     TimestamptzNs(i64),
-    /// Not necessarily UTF-8: some writers cut bounds in the middle of a character.
+    /// `string`, not necessarily valid UTF-8: some writers truncate bounds in the middle of a character.
     String(&'a [u8]),
     Uuid(Uuid),
     Fixed(&'a [u8]),
@@ -80,7 +81,7 @@ pub enum ValueRef<'a> {
 }
 
 impl Value {
-    /// The value, borrowed.
+    /// Borrows the value.
     pub fn as_ref(&self) -> ValueRef<'_> {
         match self {
             Value::Boolean(value) => ValueRef::Boolean(*value),
@@ -103,12 +104,13 @@ impl Value {
         }
     }
 
-    /// Whether this is NaN.
+    /// Returns `true` if the value is NaN.
     pub fn is_nan(&self) -> bool {
         self.as_ref().is_nan()
     }
 
-    /// Whether a column of this type holds such values. The precision of a decimal is not looked at.
+    /// Returns `true` if a column of this type can contain the value. The precision of a decimal is not
+    /// checked.
     pub fn is_of(&self, value_type: &Primitive) -> bool {
         match (self, value_type) {
             (Value::Boolean(_), Primitive::Boolean)
@@ -133,7 +135,7 @@ impl Value {
 }
 
 impl ValueRef<'_> {
-    /// The value, owned; `None` if it is a string that is not UTF-8.
+    /// Copies the value; `None` if it is a string that is not UTF-8.
     pub fn to_value(self) -> Option<Value> {
         Some(match self {
             ValueRef::Boolean(value) => Value::Boolean(value),
@@ -156,7 +158,7 @@ impl ValueRef<'_> {
         })
     }
 
-    /// Whether this is NaN.
+    /// Returns `true` if the value is NaN.
     pub fn is_nan(self) -> bool {
         match self {
             ValueRef::Float(value) => value.is_nan(),
@@ -165,7 +167,8 @@ impl ValueRef<'_> {
         }
     }
 
-    /// The lesser of both zeros if this is one of them, so that a lower bound reaches to both.
+    /// Returns `-0.0` if the value is one of the two zeros, so that a lower bound includes both; else the
+    /// value itself.
     pub(crate) fn with_lesser_zero(self) -> Self {
         match self {
             ValueRef::Float(0.0) => ValueRef::Float(-0.0),
@@ -174,7 +177,8 @@ impl ValueRef<'_> {
         }
     }
 
-    /// The greater of both zeros if this is one of them, so that an upper bound reaches to both.
+    /// Returns `0.0` if the value is one of the two zeros, so that an upper bound includes both; else the
+    /// value itself.
     pub(crate) fn with_greater_zero(self) -> Self {
         match self {
             ValueRef::Float(0.0) => ValueRef::Float(0.0),
@@ -183,7 +187,7 @@ impl ValueRef<'_> {
         }
     }
 
-    /// Whether both are of one type, so that their order means something.
+    /// Returns `true` if both values are of one type, so that their order is meaningful.
     pub fn is_comparable(self, other: ValueRef<'_>) -> bool {
         self.rank() == other.rank()
     }
@@ -239,7 +243,7 @@ impl Ord for ValueRef<'_> {
     }
 }
 
-/// NaN has many representations, of which `total_cmp` puts some first.
+/// Compares floats. NaN has many representations, some of which `total_cmp` orders first.
 fn compare_floats(left: f64, right: f64) -> Ordering {
     match (left.is_nan(), right.is_nan()) {
         (false, false) => left.total_cmp(&right),

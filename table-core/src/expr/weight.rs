@@ -1,4 +1,4 @@
-//! How much memory expressions take, for caches that are bounded by it. What is shared counts once.
+//! Memory consumption of expressions, for caches that are limited by it. Shared parts count once.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use super::expression::Test;
 use super::value::Value;
 use crate::metadata::types::Primitive;
 
-/// What an allocation takes beside its content: the allocator's own header, and rounding.
+/// Overhead of an allocation, in bytes: the header of the allocator, and rounding.
 pub(crate) const ALLOCATION_BYTES: usize = 16;
 
-/// A sum of memory that knows what it has counted.
+/// Sum of memory that counts shared parts once.
 #[derive(Default)]
 pub(crate) struct Weight {
     bytes: usize,
-    /// Addresses of what is shared.
+    /// Addresses of the shared parts that are counted.
     seen: HashSet<usize>,
 }
 
 impl Weight {
-    /// The sum, in bytes.
+    /// Returns the sum, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -32,7 +32,7 @@ impl Weight {
         }
     }
 
-    /// Adds a bound expression; `term_bytes` says what a term takes beside its own size.
+    /// Adds a bound expression; `term_bytes` returns the memory of a term beyond its own size.
     pub(crate) fn add_bound<T>(&mut self, bound: &Bound<T>, term_bytes: fn(&T) -> usize) {
         match bound {
             Bound::True | Bound::False => {}
@@ -77,7 +77,7 @@ impl Weight {
 }
 
 impl Value {
-    /// The memory of the value beside its own size.
+    /// Returns the memory of the value beyond its own size, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let capacity = match self {
             Value::String(text) | Value::Number(text) => text.capacity(),
@@ -89,7 +89,7 @@ impl Value {
 }
 
 impl Column {
-    /// The memory of the column beside its own size.
+    /// Returns the memory of the column beyond its own size, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let literals = self.written.as_ref().map_or(&[][..], Test::literals);
         let written = literals.iter().map(|value| size_of::<Value>() + value.heap_bytes()).sum::<usize>();
@@ -102,13 +102,13 @@ impl Column {
 }
 
 impl PartitionColumn {
-    /// The memory of the field beside its own size.
+    /// Returns the memory of the field beyond its own size, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         type_bytes(&self.source) + type_bytes(&self.result)
     }
 }
 
-/// The memory of a type beside its own size. Names of types that have no comparisons may be long.
+/// Returns the memory of a type beyond its own size, in bytes. Names of types without an order may be long.
 fn type_bytes(primitive: &Primitive) -> usize {
     match primitive {
         Primitive::Other(name) | Primitive::Geometry(name) | Primitive::Geography(name) => {

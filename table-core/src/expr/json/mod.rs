@@ -1,22 +1,24 @@
-//! Expressions as JSON: the forms of the expressions specification, and the older ones of the REST document that
-//! deployed clients write. Not their meaning.
+//! JSON representation of expressions: the forms of the expressions specification, and the older ones of the
+//! REST specification that deployed clients send.
 //!
-//! What is written is the older form wherever it can say it, because the newer clients read it too (expressions
-//! specification, "Compatibility with REST catalog expressions"). A reference by id has only the new form.
+//! The writer uses the older form wherever it can represent the expression, because newer clients accept it
+//! as well (expressions specification, "Compatibility with REST catalog expressions"). A reference by id
+//! exists only in the newer form.
 
 mod operand;
 mod read;
 mod tree;
 mod write;
 
-/// How deep `and`, `or` and `not` may alternate. Functions on expressions recurse this far, so the limit protects the
-/// stack; chains of one operation are one level, however long.
+/// Maximum depth to which `and`, `or` and `not` may alternate. Functions on expressions recurse to this
+/// depth, so the limit protects the stack; a chain of one operation counts as one level, independent of its
+/// length.
 pub const EXPRESSION_DEPTH_MAX: usize = 100;
 
-/// The longest expression that is read, in bytes. An `in` with a million numbers is shorter.
+/// Maximum length of an expression, in bytes. An `in` with a million numbers is shorter.
 pub const EXPRESSION_BYTES_MAX: usize = 16 << 20;
 
-/// The beginning of a text, for messages.
+/// Returns the beginning of a text, for messages.
 fn start(text: &str) -> &str {
     super::transform::first_characters(text, 60)
 }

@@ -1,4 +1,4 @@
-//! Reading the operands of predicates: terms, literals and lists of literals.
+//! Parser of the operands of predicates: terms, literals and lists of literals.
 
 use std::fmt;
 
@@ -17,13 +17,13 @@ use crate::metadata::json::{Fields, decode, parse_number};
 use crate::metadata::transform::Transform;
 use crate::metadata::types::Primitive;
 
-/// One side of a predicate.
+/// Operand of a predicate.
 pub(super) enum Operand {
     Term(Term),
     Literal(Value),
 }
 
-/// The term of a predicate that has only one operand, or a list beside it.
+/// Parses the term of a predicate that has no other operand, or only a list.
 pub(super) fn operand_term(fields: &Fields<'_>) -> Result<Term, ExpressionError> {
     if let Some(term) = fields.present("term") {
         return old_term(term.get());
@@ -36,7 +36,7 @@ pub(super) fn operand_term(fields: &Fields<'_>) -> Result<Term, ExpressionError>
     }
 }
 
-/// A term of the older form, in which a bare string is a name.
+/// Parses a term of the older form, in which a bare string is a column name.
 pub(super) fn old_term(text: &str) -> Result<Term, ExpressionError> {
     if text.starts_with('"') {
         let name = decode(text, "term")?;
@@ -50,7 +50,7 @@ pub(super) fn old_term(text: &str) -> Result<Term, ExpressionError> {
     }
 }
 
-/// One side of a predicate in the newer form, in which a bare string is a literal.
+/// Parses an operand of the newer form, in which a bare string is a literal.
 pub(super) fn operand(text: &str) -> Result<Operand, ExpressionError> {
     if !text.starts_with('{') {
         return literal(text).map(Operand::Literal);
@@ -78,7 +78,7 @@ fn nested_transform() -> ExpressionError {
 }
 
 fn reference(fields: &Fields<'_>) -> Result<Reference, ExpressionError> {
-    // `term` is what Java wrote before the name had a field of its own.
+    // Java wrote `term` before the name had a field of its own.
     for key in ["name", "term"] {
         if let Some(name) = fields.optional(key)? {
             return Ok(Reference::Name(name));
@@ -90,7 +90,7 @@ fn reference(fields: &Fields<'_>) -> Result<Reference, ExpressionError> {
     }
 }
 
-/// A name, or a reference; `None` if it is something else.
+/// Parses a column name or a reference; `None` if it is something else.
 fn old_reference(text: &str) -> Result<Option<Reference>, ExpressionError> {
     if text.starts_with('"') {
         return Ok(Some(Reference::Name(decode(text, "term")?)));
@@ -128,7 +128,7 @@ fn apply(fields: &Fields<'_>) -> Result<Term, ExpressionError> {
     }
 }
 
-/// The name of one of Iceberg's functions, in lower case.
+/// Parses the name of one of Iceberg's functions, in lower case.
 fn function(text: &str) -> Result<String, ExpressionError> {
     let (catalog, identifier) = match text.as_bytes().first() {
         Some(b'"') => (None, vec![decode::<String>(text, "function")?]),
@@ -149,9 +149,9 @@ fn function(text: &str) -> Result<String, ExpressionError> {
     }
 }
 
-/// The number with all of its digits, if the nearest double stands for other ones.
+/// Returns the number with all its digits, if the nearest double would represent a different number.
 fn digits_beyond(text: &str, double: f64) -> Option<Value> {
-    // So many digits are the same in every double that is not next to zero.
+    // A double preserves up to 15 significant digits, unless it is subnormal.
     if double.is_normal() && text.len() <= 15 {
         return None;
     }
@@ -184,7 +184,7 @@ pub(super) fn values(fields: &Fields<'_>) -> Result<Vec<Value>, ExpressionError>
     }
 }
 
-/// The elements of an array, each read as it comes up: there may be millions.
+/// Parses the elements of an array one by one, because there may be millions.
 fn list(
     text: &str,
     read: &dyn Fn(&str) -> Result<Value, ExpressionError>,
@@ -227,7 +227,7 @@ impl<'de> Visitor<'de> for Elements<'_> {
     }
 }
 
-/// A literal: bare, or in an object with or without its type.
+/// Parses a literal: bare, or in an object with or without its type.
 pub(super) fn literal(text: &str) -> Result<Value, ExpressionError> {
     if text.starts_with('{') {
         let fields = Fields::parse(text, "literal")?;
@@ -247,17 +247,17 @@ fn typed(text: &str, type_name: &str) -> Result<Value, ExpressionError> {
     Value::from_json_text(text, &Primitive::parse(type_name))
 }
 
-/// A literal without a type, which the column will give it.
+/// Parses a literal without a type; binding converts it to the type of the column.
 fn bare(text: &str) -> Result<Value, ExpressionError> {
     if let Ok(number) = text.parse::<i64>() {
         return Ok(Value::Long(number));
     }
-    // `serde_json` would read a larger whole number as a double, and lose digits that a decimal has.
+    // `serde_json` would parse a larger whole number as a double, and lose digits that a decimal has.
     if let Ok(unscaled) = text.parse::<i128>() {
         return Ok(Value::Decimal(Decimal { unscaled, scale: 0 }));
     }
     if let Some(double) = parse_number(text) {
-        // A decimal column has digits that a double has not.
+        // A decimal column may have digits that a double has not.
         if let Some(number) = digits_beyond(text, double) {
             return Ok(number);
         }

@@ -1,4 +1,4 @@
-//! Reading expressions. Terms and literals are in [`super::operand`].
+//! Parser of expressions. Terms and literals are in [`super::operand`].
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,15 +14,19 @@ use crate::expr::value::Value;
 use crate::metadata::json::{Fields, decode};
 
 impl Expression {
-    /// Reads an expression.
+    /// Parses an expression from JSON.
     ///
-    /// Accepts a bare `true` or `false`; operations in either case, with `-` or `_`; operands as `term`/`value` or as
-    /// `child`/`left`/`right`, the literal on either side; literals bare or as `{"type":"literal",…}`, with or without a
-    /// data type; references by name or id; and transforms as `{"type":"transform",…}` or as the functions of the
-    /// expressions specification.
+    /// Accepts a bare `true` or `false`; operations in any case, with `-` or `_`; operands as `term`/`value`
+    /// or as `child`/`left`/`right`, with the literal on either side; literals bare or as
+    /// `{"type":"literal",…}`, with or without a data type; references by name or id; and transforms as
+    /// `{"type":"transform",…}` or as the functions of the expressions specification.
     ///
-    /// Fails with [`ExpressionError::TooLarge`] over the limits of this module, and with
-    /// [`ExpressionError::Malformed`] for anything else that is not such an expression.
+    /// # Errors
+    ///
+    /// Fails if the text is longer than [`EXPRESSION_BYTES_MAX`], or alternates `and`, `or` and `not` deeper
+    /// than [`EXPRESSION_DEPTH_MAX`] ([`ExpressionError::TooLarge`]); if it compares two columns or applies
+    /// an unknown function ([`ExpressionError::Unsupported`]); and if it is otherwise no such expression
+    /// ([`ExpressionError::Malformed`]).
     pub fn parse(text: &str) -> Result<Expression, ExpressionError> {
         if text.len() > EXPRESSION_BYTES_MAX {
             return Err(ExpressionError::TooLarge(format!(
@@ -40,14 +44,14 @@ struct Reader<'a> {
     tree: &'a Tree<'a>,
 }
 
-/// Which operation joins a chain.
+/// Operation that joins a chain.
 #[derive(Clone, Copy, PartialEq)]
 enum Chain {
     And,
     Or,
 }
 
-/// What an object of an expression is, as far as its `type` says.
+/// Kind of an object in an expression, as far as its `type` determines it.
 enum Node<'a> {
     Not(Members<'a>),
     Chain(Chain, Members<'a>),
@@ -83,7 +87,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A chain of `not`, without recursion. Two of them are none.
+    /// Parses a chain of `not` without recursion. Two consecutive ones cancel out.
     fn negation(&self, members: &Members<'_>, depth: usize) -> Result<Expression, ExpressionError> {
         let mut place = self.required(members, "child")?;
         let mut is_negated = true;
@@ -99,7 +103,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A chain, whichever way it nests, without recursion.
+    /// Parses a chain of one operation, nested to the left or to the right, without recursion.
     fn chain(
         &self,
         chain: Chain,
@@ -129,7 +133,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// An expression that has no other in it.
+/// Parses an expression that contains no other one.
 fn leaf(text: &str) -> Result<Expression, ExpressionError> {
     match text {
         "true" => return Ok(Expression::True),
@@ -152,7 +156,8 @@ fn leaf(text: &str) -> Result<Expression, ExpressionError> {
     }
 }
 
-/// A chain without what changes nothing, or what decides it. As in Java, columns beside a decision need not exist.
+/// Simplifies a chain: removes parts that have no effect, and replaces the chain by a part that decides it.
+/// As in Java, columns beside a deciding part need not exist.
 fn joined(
     mut parts: Vec<Expression>,
     join: fn(Vec<Expression>) -> Expression,
@@ -170,7 +175,7 @@ fn joined(
     }
 }
 
-/// The `type`, in lower case and with dashes; Java reads it in any case and with underscores too.
+/// Returns the `type` in lower case and with dashes; Java accepts any case, and underscores as well.
 pub(super) fn operation(fields: &Fields<'_>) -> Result<String, ExpressionError> {
     Ok(plain(&fields.required::<String>("type")?))
 }
@@ -231,7 +236,8 @@ fn predicate(fields: &Fields<'_>, name: &str) -> Result<Predicate, ExpressionErr
     }
 }
 
-/// As in Java: a value that an operation does not have was meant for another.
+/// Refuses a value that an operation does not take, as Java does: it was probably meant for another
+/// operation.
 fn allow_no(fields: &Fields<'_>, name: &str, keys: &[&str]) -> Result<(), ExpressionError> {
     match keys.iter().find(|key| fields.present(key).is_some()) {
         None => Ok(()),
@@ -239,7 +245,7 @@ fn allow_no(fields: &Fields<'_>, name: &str, keys: &[&str]) -> Result<(), Expres
     }
 }
 
-/// The test that says the same with its sides exchanged.
+/// Returns the equivalent test with its sides exchanged.
 fn mirrored(test: Test) -> Result<Test, ExpressionError> {
     Ok(match test {
         Test::Lt(value) => Test::Gt(value),

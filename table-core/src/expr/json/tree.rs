@@ -1,5 +1,5 @@
-//! The members of nested JSON objects, found without reading what is inside of them: one look at the whole text notes where
-//! each object and array ends. So a tree is read in time that grows with its text, however it is nested.
+//! Lookup of the members of nested JSON objects without parsing their content: one pass over the text records
+//! the end of each object and array. A tree of any nesting is thus parsed in time linear in its text.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,20 +7,20 @@ use std::ops::Range;
 use crate::expr::error::ExpressionError;
 use crate::metadata::json::{decode, find_duplicate};
 
-/// Valid JSON text, and where its objects and arrays end.
+/// Valid JSON text, with the ends of its objects and arrays.
 pub(super) struct Tree<'a> {
     text: &'a str,
-    /// Start and end of each object and array, in the order of their starts. Expressions are shorter than 4 GiB.
+    /// Start and end of each object and array, ordered by start. Expressions are shorter than 4 GiB.
     containers: Vec<(u32, u32)>,
 }
 
-/// The members of one object, their values as places in the text.
+/// Members of an object, with their values as ranges of the text.
 pub(super) struct Members<'a> {
     entries: Vec<(Cow<'a, str>, Range<usize>)>,
 }
 
 impl<'a> Tree<'a> {
-    /// Looks at the text of one JSON value, whose syntax the caller has checked.
+    /// Scans the text of one JSON value, whose syntax the caller has checked.
     pub(super) fn new(text: &'a str) -> Tree<'a> {
         let mut containers = Vec::new();
         let mut open = Vec::new();
@@ -46,17 +46,17 @@ impl<'a> Tree<'a> {
         Tree { text, containers }
     }
 
-    /// The text at a place.
+    /// Returns the text of a range.
     pub(super) fn text(&self, place: &Range<usize>) -> &'a str {
         self.text.get(place.clone()).unwrap_or_default()
     }
 
-    /// The whole text.
+    /// Returns the range of the whole text.
     pub(super) fn whole(&self) -> Range<usize> {
         0..self.text.len()
     }
 
-    /// The members of the object at a place. Fails if a name occurs twice.
+    /// Returns the members of the object at a range. Fails if a name occurs twice.
     pub(super) fn members(&self, object: &Range<usize>) -> Result<Members<'a>, ExpressionError> {
         let mut entries = Vec::new();
         let mut position = self.after_space(object.start + 1);
@@ -71,7 +71,7 @@ impl<'a> Tree<'a> {
                 None => Cow::Owned(decode::<String>(name, "name of a field")?),
             };
             entries.push((name, start..end));
-            // Past the comma, or the brace at the end.
+            // Skips the comma, or the closing brace.
             position = self.after_space(self.after_space(end) + 1);
         }
         match find_duplicate(&entries) {
@@ -93,7 +93,7 @@ impl<'a> Tree<'a> {
         position
     }
 
-    /// Behind the string that begins here.
+    /// Returns the position after the string that begins at `start`.
     fn after_string(&self, start: usize) -> usize {
         let mut position = start + 1;
         loop {
@@ -131,7 +131,7 @@ impl<'a> Tree<'a> {
 }
 
 impl Members<'_> {
-    /// Where the value of a member is; `None` if there is no such member.
+    /// Returns the range of the value of a member; `None` if there is no such member.
     pub(super) fn get(&self, name: &str) -> Option<&Range<usize>> {
         self.entries.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }

@@ -1,4 +1,5 @@
-//! Writing expressions, straight to text: a filter may be many megabytes long, and is written for every file.
+//! Serialisation of expressions, directly to text: a filter may be many megabytes long, and is written for
+//! every file.
 
 use crate::expr::bound::{Bound, RowFilter};
 use crate::expr::expression::{Expression, Reference, Term, Test};
@@ -6,17 +7,19 @@ use crate::expr::value::Value;
 use crate::metadata::transform::Transform;
 
 impl Expression {
-    /// The expression as JSON text. Chains of `and` and `or` are written as balanced trees, because readers limit depth.
+    /// Returns the expression as JSON text. Chains of `and` and `or` are written as balanced trees, because
+    /// readers limit the nesting depth.
     pub fn to_json(&self) -> String {
         let mut out = Vec::new();
         push_expression(&mut out, self);
-        // What was pushed are texts and JSON.
+        // Everything that was appended is UTF-8.
         String::from_utf8(out).unwrap_or_default()
     }
 }
 
 impl RowFilter {
-    /// Appends the filter as JSON text, with columns by name, to be sent to a client. Chains are written as balanced trees.
+    /// Appends the filter as JSON text for a client, with columns by name. Chains are written as balanced
+    /// trees, because readers limit the nesting depth.
     pub fn push_json(&self, out: &mut Vec<u8>) {
         match self {
             Bound::True => push_constant(out, true),
@@ -36,7 +39,7 @@ impl RowFilter {
     }
 }
 
-/// How a column is named.
+/// Reference to a column, by name or by field id.
 enum Named<'a> {
     Name(&'a str),
     Id(i32),
@@ -88,7 +91,7 @@ fn push_predicate(out: &mut Vec<u8>, named: &Named<'_>, transform: &Transform, t
     push_type(out, test.name());
     let is_list = matches!(test, Test::In(_) | Test::NotIn(_));
     let values = test.literals();
-    // A reference by id has no older form, which more clients read.
+    // The older form is understood by more clients, but has no references by id.
     let is_old = matches!(named, Named::Name(_));
     out.extend_from_slice(match (is_old, is_list || values.is_empty()) {
         (true, _) => b",\"term\":",
@@ -126,7 +129,7 @@ fn push_value(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
-/// A column's name, or a transform of it, in the older form.
+/// Appends a column name, or a transform of it, in the older form.
 fn push_old_term(out: &mut Vec<u8>, name: &str, transform: &Transform) {
     if *transform == Transform::Identity {
         return push_json(out, name);
@@ -139,7 +142,7 @@ fn push_old_term(out: &mut Vec<u8>, name: &str, transform: &Transform) {
     out.push(b'}');
 }
 
-/// A reference by id, or a transform of it, in the newer form.
+/// Appends a reference by field id, or a transform of it, in the newer form.
 fn push_term(out: &mut Vec<u8>, id: i32, transform: &Transform) {
     let (function, parameter) = match transform {
         Transform::Identity => return push_reference(out, id),
@@ -166,13 +169,13 @@ fn push_reference(out: &mut Vec<u8>, id: i32) {
     out.push(b'}');
 }
 
-/// The beginning of an object.
+/// Appends the beginning of an object with its `type`.
 fn push_type(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(b"{\"type\":");
     push_json(out, name);
 }
 
 fn push_json(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
-    // Texts and numbers always serialise, and writing to memory does not fail.
+    // Strings and numbers can always be serialised, and writing to memory does not fail.
     drop(serde_json::to_writer(out, value));
 }

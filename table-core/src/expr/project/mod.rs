@@ -1,10 +1,10 @@
-//! Projection: from a filter on rows to filters on the partitions of a spec. As Java's `Projections` and
+//! Projection of a row filter to filters on the partitions of a partition spec. As Java's `Projections` and
 //! `ProjectionUtil`.
 //!
-//! Two quirks of writers are allowed for. Iceberg 0.10 and earlier rounded times before 1970 up instead of down, so that
-//! their partition may be one too great; and Java's `DateTimeUtil` rounds a time before 1970 that lies in the last
-//! microsecond (nanosecond) of the first second of a unit one too far down. So around results below zero, the neighbours
-//! may hold the rows as well.
+//! Two errors of writers are taken into account. Iceberg 0.10 and earlier rounded times before 1970 up
+//! instead of down, so that the partition value may be one too great; and Java's `DateTimeUtil` rounds a time
+//! before 1970 that lies in the last microsecond (nanosecond) of the first second of a unit one too far down.
+//! So for results below zero, the rows may be in the neighbouring partitions as well.
 
 mod neighbour;
 mod zero;
@@ -20,12 +20,13 @@ use crate::metadata::partition::{PartitionField, PartitionSpec};
 use crate::metadata::transform::Transform;
 use crate::metadata::types::Primitive;
 
-/// The filter that the partition of every matching row matches. A partition that does not match has no matching row.
+/// Returns a filter that the partition of every matching row matches. A partition that does not match it has
+/// no matching row.
 pub fn inclusive(filter: &RowFilter, spec: &PartitionSpec) -> PartitionFilter {
     filter.rewrite(&mut |predicate| inclusive_predicate(predicate, spec))
 }
 
-/// The filter that only partitions match of which every row matches.
+/// Returns a filter that matches a partition only if every row of the partition matches.
 pub fn strict(filter: &RowFilter, spec: &PartitionSpec) -> PartitionFilter {
     filter.rewrite(&mut |predicate| strict_predicate(predicate, spec))
 }
@@ -46,24 +47,25 @@ pub(crate) fn strict_predicate(predicate: &BoundPredicate<Column>, spec: &Partit
     Bound::or(fields.map(|target| target.strict(&predicate.test).unwrap_or(Bound::False)))
 }
 
-/// The partition fields that say something about a term.
+/// Returns the partition fields that are derived from a term's column.
 fn targets<'a>(column: &'a Column, spec: &'a PartitionSpec) -> impl Iterator<Item = Target<'a>> {
     spec.fields().iter().enumerate().filter_map(|(position, field)| Target::new(column, position, field))
 }
 
-/// A partition field as the image of a term.
+/// Partition field, as the image of a term.
 struct Target<'a> {
     source: &'a Primitive,
-    /// The field's transform.
+    /// Transform of the partition field.
     written: &'a Transform,
-    /// What leads from the term to the partition: nothing, if the term is the field's own transform, or can be made from
-    /// the partition.
+    /// Transform from the term to the partition value: identity, if the term is the field's own transform, or
+    /// can be computed from the partition value.
     transform: &'a Transform,
     column: PartitionColumn,
 }
 
 impl<'a> Target<'a> {
-    /// `None` if the field is made from something else, or in a way that tells us nothing.
+    /// Returns the target for a partition field; `None` if the field has another source, or allows no
+    /// conclusion about the term.
     fn new(column: &'a Column, position: usize, field: &'a PartitionField) -> Option<Target<'a>> {
         if field.source_ids != [column.id] || field.transform == Transform::Void {
             return None;
@@ -81,7 +83,7 @@ impl<'a> Target<'a> {
         } else if column.transform == field.transform {
             &Transform::Identity
         } else if field.transform == Transform::Identity {
-            // The partition has the column's own value.
+            // The partition value is the value of the column itself.
             of_field.transform = column.transform.clone();
             of_field.result = column.result.clone();
             &Transform::Identity
@@ -169,7 +171,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The partitions that may hold one of the values.
+    /// Returns the partitions that may contain one of the values.
     fn one_of(&self, values: &[Value]) -> Option<PartitionFilter> {
         let mut results = Vec::with_capacity(values.len());
         for value in values {
@@ -180,13 +182,13 @@ impl<'a> Target<'a> {
         Some(self.test(Test::one_of(results)?))
     }
 
-    /// The partitions that hold none of the values.
+    /// Returns the partitions that contain none of the values.
     fn none_of(&self, values: &[Value]) -> Option<PartitionFilter> {
         let Bound::Predicate(predicate) = self.one_of(values)? else { return None };
         Some(self.test(predicate.test.clone().negated()))
     }
 
-    /// The partitions that may hold a value up to this one.
+    /// Returns the partitions that may contain a value less than or equal to this one.
     fn at_most(&self, value: &Value) -> Option<PartitionFilter> {
         let result = self.transform.apply(value)?;
         if self.has_wrapped(value, &result) {
@@ -199,7 +201,7 @@ impl<'a> Target<'a> {
         ))
     }
 
-    /// The partitions that may hold a value from this one.
+    /// Returns the partitions that may contain a value greater than or equal to this one.
     fn at_least(&self, value: &Value) -> Option<PartitionFilter> {
         let result = self.transform.apply(value)?;
         if self.has_wrapped(value, &result) {
@@ -209,7 +211,7 @@ impl<'a> Target<'a> {
         Some(self.test(Test::GtEq(least)))
     }
 
-    /// The partitions that hold nothing but values below this one.
+    /// Returns the partitions that contain only values less than this one.
     fn below(&self, value: &Value) -> Option<PartitionFilter> {
         let result = self.transform.apply(value)?;
         if self.has_wrapped(value, &result) {
@@ -219,7 +221,7 @@ impl<'a> Target<'a> {
         Some(self.test(Test::Lt(end)))
     }
 
-    /// The partitions that hold nothing but values above this one.
+    /// Returns the partitions that contain only values greater than this one.
     fn above(&self, value: &Value) -> Option<PartitionFilter> {
         let result = self.transform.apply(value)?;
         if self.has_wrapped(value, &result) {
@@ -232,12 +234,12 @@ impl<'a> Target<'a> {
         ))
     }
 
-    /// Whether truncating wrapped around the minimum of the type.
+    /// Returns `true` if truncation wrapped around the minimum of the type.
     fn has_wrapped(&self, value: &Value, result: &Value) -> bool {
         matches!(self.transform, Transform::Truncate(_)) && is_integer(self.source) && result > value
     }
 
-    /// The partition of the values that wrap around, if there are any.
+    /// Returns the partition value of the values that wrap around, if there are any.
     fn wrapped(&self) -> Option<Value> {
         let minimum = match self.source {
             Primitive::Int => Value::Int(i32::MIN),
@@ -247,15 +249,16 @@ impl<'a> Target<'a> {
         self.transform.apply(&minimum).filter(|result| self.has_wrapped(&minimum, result))
     }
 
-    /// Whether the test says the same of the partition as of the term, if nothing leads from one to the other.
+    /// Returns `true` if the test has the same result for the partition value as for the term, given that the
+    /// transform between them is identity.
     fn is_exact(&self, test: &Test) -> bool {
         let is_time =
             matches!(self.written, Transform::Year | Transform::Month | Transform::Day | Transform::Hour);
-        // Rows from before 1970 may be off by one, and so at 0, but no further.
+        // Partition values before 1970 may be off by one, which affects 0 as well, but no greater ones.
         !is_time || test.literals().iter().all(|value| matches!(value, Value::Int(1..) | Value::Date(1..)))
     }
 
-    /// Where else a writer may have put the rows of a partition.
+    /// Returns the neighbouring partitions in which a writer may have put the rows of a partition by mistake.
     fn doubts(&self, result: &Value) -> Doubts {
         let is_before = matches!(result, Value::Int(..0) | Value::Date(..0));
         match (self.written, self.source) {
@@ -271,7 +274,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Whether the partitions next to one may hold its rows as well.
+/// Flags for the neighbouring partitions that may contain rows of a partition as well.
 struct Doubts {
     above: bool,
     below: bool,
@@ -289,7 +292,7 @@ fn is_integer(source: &Primitive) -> bool {
     matches!(source, Primitive::Int | Primitive::Long)
 }
 
-/// How a prefix compares with the width of a truncation.
+/// Length of a prefix in comparison with the width of a truncation.
 enum Fits {
     Shorter,
     Exactly,

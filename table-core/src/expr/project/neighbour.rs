@@ -1,4 +1,4 @@
-//! The values before and after a value, in types that count.
+//! Predecessors and successors of values, for discrete types.
 
 use crate::expr::decimal::Decimal;
 use crate::expr::value::Value;
@@ -9,12 +9,12 @@ pub(super) enum Step {
     Down,
 }
 
-/// The value next to another one.
+/// Predecessor or successor of a value.
 pub(super) enum Neighbour {
     Is(Value),
-    /// The other is the first or last of its type.
+    /// The value is the first or last one of its type.
     None,
-    /// Between any two values is another, or we do not count them.
+    /// The type is dense (between any two values is another one), or its neighbours are not computed.
     Dense,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn neighbour(value: &Value, step: Step) -> Neighbour {
     next.map_or(Neighbour::None, Neighbour::Is)
 }
 
-/// The value next to a result of a time transform, which is never the last of its type.
+/// Returns the neighbour of a result of a time transform, which is never the first or last value of its type.
 pub(super) fn neighbour_or(value: Value, step: Step) -> Value {
     match neighbour(&value, step) {
         Neighbour::Is(next) => next,

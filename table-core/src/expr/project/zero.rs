@@ -1,11 +1,11 @@
-//! Tests of floats that hold whether `-0.0` and `0.0` are one value or two.
+//! Tests of floats that are valid both if `-0.0` equals `0.0` and if it does not.
 
 use std::sync::Arc;
 
 use crate::expr::expression::Test;
 use crate::expr::value::Value;
 
-/// The test, widened so that it says the same of both zeros.
+/// Returns the test, widened to have the same answer for both zeros.
 pub(super) fn with_both_zeros(test: &Test) -> Test {
     match test {
         Test::Eq(value) if is_zero(value) => Test::In(Arc::new(zeros(value).to_vec())),
@@ -20,7 +20,7 @@ pub(super) fn with_both_zeros(test: &Test) -> Test {
     }
 }
 
-/// The test, narrowed so that it holds whether the zeros are one or two.
+/// Returns the test, narrowed to be true only if it is true under both interpretations of the zeros.
 pub(super) fn without_doubtful_zeros(test: &Test) -> Test {
     match test {
         Test::NotEq(value) if is_zero(value) => Test::NotIn(Arc::new(zeros(value).to_vec())),
@@ -43,7 +43,7 @@ fn is_zero(value: &Value) -> bool {
     }
 }
 
-/// The lesser and the greater zero of a value's type.
+/// Returns `-0.0` and `0.0` of a value's type.
 fn zeros(value: &Value) -> [Value; 2] {
     match value {
         Value::Float(_) => [Value::Float(-0.0), Value::Float(0.0)],
