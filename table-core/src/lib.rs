@@ -7,7 +7,13 @@
 //! * [`metadata`]: table and view metadata documents.
 //! * [`commit`]: requirements and updates, from one metadata document to the next.
 //! * [`manifest`]: manifest lists and manifests.
+//! * [`mod@file`]: Parquet data files, delete files and Puffin files.
 //! * [`expr`]: filter expressions and their evaluation on metrics and partitions.
+//! * [`scan`]: scan planning.
+//! * [`snapshot`]: new snapshots, snapshot expiration, and files that may be deleted.
+//! * [`rewrite`]: maintenance plans, such as compaction of data files.
+//! * [`location`]: normalised locations.
+//! * [`text`]: numbers in messages.
 
 pub mod commit;
 pub mod expr;

@@ -8,8 +8,8 @@
 //!
 //! Expressions have two values, true and false (Iceberg's expressions specification, "Predicates"). For null,
 //! only `is-null`, `not-nan`, `not-eq`, `not-in` and `not-starts-with` are true; for NaN, only `not-null`,
-//! `is-nan`, `not-eq` and `not-in`. `not` is pushed down to the predicates first, as Java does, so that `not
-//! (a < 5)` is `a >= 5`, which is false for null.
+//! `is-nan`, `not-eq` and `not-in`. `not` is pushed down to the predicates first, as Java does, so that
+//! `not (a < 5)` is `a >= 5`, which is false for null.
 //!
 //! A literal beyond the range of a column's type is compared as in Java: `int_column < 3000000000` is always
 //! true, for null as well, and readers with Java's semantics return those rows; `int_column > 3000000000` is

@@ -24,7 +24,7 @@ const BLOCK_SIZE_BYTES: i64 = 64 << 20;
 /// let header = ManifestHeader::new(format_version, ManifestContent::Data, spec, schemas)?;
 /// let mut writer = ManifestWriter::new(&header, path, snapshot_id, codec, sync);
 /// writer.added(&data_file, None)?;
-/// let WrittenManifest { bytes, line } = writer.finish()?;
+/// let written = writer.finish()?;
 /// ```
 pub struct ManifestWriter {
     container: ContainerWriter,

@@ -34,8 +34,8 @@ const LISTS: [&str; 9] = [
 impl TableMetadata {
     /// Parses an uncompressed metadata document.
     ///
-    /// Format versions above the newest known one are accepted, as far as they have the fields that are
-    /// needed here.
+    /// Format versions above the newest known one are accepted, as far as they have the fields that this
+    /// crate requires.
     ///
     /// # Errors
     ///

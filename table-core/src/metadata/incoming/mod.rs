@@ -1,4 +1,4 @@
-//! Strict decoding of the metadata parts that a request brings, before they are stored.
+//! Strict decoding of the metadata parts in a request, before they are stored.
 //!
 //! A part that a table already has is preserved as text without validation. A new part is decoded with every
 //! type and rule that Iceberg's Java library applies to it, because a document that one reader refuses is a
