@@ -67,7 +67,8 @@ pub fn length(tail: [u8; TAIL_BYTES]) -> Result<usize, FileError> {
 /// # Errors
 ///
 /// Fails with [`FileError::Malformed`] if the metadata is damaged, and with [`FileError::Unsupported`] if it
-/// is larger, or its schema larger or more deeply nested, than this module decodes.
+/// is larger, or its schema larger or more deeply nested, than this module decodes. Fails with
+/// [`FileError::Io`] if the thread that decodes a deeply nested schema cannot be started.
 pub fn decode(metadata: &[u8]) -> Result<ParquetMetaData, FileError> {
     if metadata.len() > METADATA_BYTES_MAX {
         return Err(too_large("the metadata of the file"));

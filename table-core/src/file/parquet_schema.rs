@@ -170,7 +170,7 @@ pub(crate) fn decimal_bytes(precision: u32) -> Option<i32> {
     i32::try_from(bits.div_ceil(8)).ok()
 }
 
-/// Returns the name that Java gives a column in a file: Avro's rules for names, with other characters
+/// Returns the name of a column in a file, as Java derives it: Avro's rules for names, with other characters
 /// replaced by their code.
 pub(crate) fn compatible_name(name: &str) -> String {
     let mut compatible = String::with_capacity(name.len());

@@ -270,7 +270,7 @@ impl<'a> Thrift<'a> {
     }
 }
 
-/// Error for bytes that do not match Parquet's definition.
+/// Returns the error for bytes that do not match Parquet's definition.
 pub(super) fn broken() -> FileError {
     FileError::malformed("the metadata of the file is damaged: it is not what Parquet's definition says")
 }

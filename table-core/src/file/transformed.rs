@@ -158,7 +158,7 @@ impl TransformedColumn {
     }
 }
 
-/// Error for a batch with more rows than can be counted in 32 bits.
+/// Returns the error for a batch with more rows than can be counted in 32 bits.
 pub(super) fn too_long() -> FileError {
     FileError::unsupported("a batch has more rows than can be counted in 32 bits")
 }

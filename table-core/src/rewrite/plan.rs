@@ -142,26 +142,26 @@ pub struct Delete {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Reason {
-    /// Many of its rows are deleted, which is a reason to rewrite it even alone.
+    /// High ratio of deleted rows, for which a file is rewritten even alone.
     Deletes {
         /// Number of rows that are known to be deleted.
         deleted_rows: i64,
         /// Ratio of deleted rows from which a file is rewritten.
         limit_ratio: f64,
     },
-    /// It is too small.
+    /// File size below the lower limit.
     Small {
         /// Size in bytes below which a file is too small.
         limit_bytes: i64,
     },
-    /// It is too large.
+    /// File size above the upper limit.
     Large {
         /// Size in bytes above which a file is too large.
         limit_bytes: i64,
     },
-    /// Many equality deletes apply to it, or to files with which it shares equality deletes.
+    /// Many equality deletes that apply to the file, or to files with which it shares equality deletes.
     EqualityDeletes {
-        /// Number of equality delete files that apply to it.
+        /// Number of equality delete files that apply to the file.
         files: i64,
     },
 }
@@ -170,23 +170,23 @@ pub enum Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Left {
-    /// It has the right size and few deletes.
+    /// File of the right size with few deletes.
     Good,
-    /// Its partition was recently written to: a rewrite would make the writer's next commit fail, or fail
+    /// File in a recently written partition: a rewrite would make the writer's next commit fail, or fail
     /// because of it.
     Hot,
-    /// It has the wrong size, but there is no other file in its partition to rewrite it with, so the result
+    /// File of the wrong size without another file in its partition to rewrite it with, so that the result
     /// would be the same.
     Alone,
-    /// It has the wrong size, but there is not enough in its partition to be worth a rewrite yet.
+    /// File of the wrong size in a partition with too little to rewrite yet.
     TooLittle,
-    /// It is not a Parquet file.
+    /// File in another format than Parquet.
     Format,
-    /// It is encrypted.
+    /// Encrypted file.
     Encrypted,
-    /// It has several manifest entries with different partitions of one spec.
+    /// File with several manifest entries in different partitions of one spec.
     Contradictory,
-    /// It, or a delete that applies to it, could not be read before.
+    /// File that could not be read before, or to which a delete applies that could not be read.
     Unreadable,
 }
 

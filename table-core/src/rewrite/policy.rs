@@ -220,7 +220,7 @@ impl Policy {
     }
 
     /// Returns the defaults for maintenance that a user requests explicitly: partitions are rewritten even if
-    /// rows in them were changed recently, because the user does not want to wait.
+    /// rows in them were changed recently, because the user is waiting.
     pub fn by_hand() -> Policy {
         let compact = CompactPolicy { settle_minutes: Some(0), ..CompactPolicy::default() };
         Policy { compact, ..Policy::default() }

@@ -11,15 +11,15 @@ const PUFFIN: &str = "PUFFIN";
 /// Kind of a change. It determines the snapshot's `operation` and the checks that are always made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Adds data files. Java's `FastAppend`: existing manifests are carried over without reading them.
+    /// Addition of data files. Java's `FastAppend`: existing manifests are carried over without reading them.
     Append,
-    /// Removes whole data files. Java's `DeleteFiles`.
+    /// Removal of whole data files. Java's `DeleteFiles`.
     Delete,
-    /// Removes data files and adds others. Java's `OverwriteFiles`.
+    /// Removal of data files and addition of others. Java's `OverwriteFiles`.
     Overwrite,
-    /// Adds and removes data files and delete files. Java's `RowDelta`.
+    /// Addition and removal of data files and delete files. Java's `RowDelta`.
     RowDelta,
-    /// Replaces files by others with the same rows. Java's `RewriteFiles`.
+    /// Replacement of files by others with the same rows. Java's `RewriteFiles`.
     Replace,
 }
 

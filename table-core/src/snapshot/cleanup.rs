@@ -53,6 +53,7 @@ pub struct Unreachable {
 /// ```text
 /// let mut cleanup = Cleanup::new(&before, &after, &[], 1_000_000)?;
 /// loop {
+///     delete(cleanup.take_found());
 ///     match cleanup.wanted() {
 ///         Wanted::Lists(paths) => for path in paths { cleanup.give_list(&path, read_list(&path)) },
 ///         Wanted::Manifests(entries) => for entry in entries {
@@ -60,7 +61,6 @@ pub struct Unreachable {
 ///         },
 ///         Wanted::Nothing => break,
 ///     }
-///     delete(cleanup.take_found());
 /// }
 /// ```
 pub struct Cleanup {

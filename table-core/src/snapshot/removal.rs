@@ -81,8 +81,9 @@ impl Removal {
                 || self.rows.as_ref().is_some_and(|rows| rows.may_list(line)))
     }
 
-    /// Also removes deletes that are older than every data file: those in the remaining manifests and the
-    /// added ones. Java does not consider the latter, which may have an older sequence number.
+    /// Marks deletes that are older than every data file for removal, taking into account the data files in
+    /// the remaining manifests and the added ones. Java does not consider the latter, to which a change may
+    /// assign an older sequence number.
     pub(super) fn forget_deletes_before(&mut self, sequence_number: i64) {
         self.sequence_number_min = sequence_number;
     }

@@ -32,7 +32,8 @@ pub struct Superseded {
 }
 
 impl Superseded {
-    /// Returns what goes out of use when `before` is replaced by `after`.
+    /// Returns the snapshots and schemas that are in use in `before` or new in `after`, but not in use in
+    /// `after`.
     pub fn between(before: &TableMetadata, after: &TableMetadata) -> Superseded {
         let staying = heads(after);
         let mut snapshots: BTreeSet<i64> = heads(before);

@@ -29,7 +29,7 @@ pub(super) struct Plan {
     pub(super) columns: Vec<Origin>,
     /// Indexes of the leaf columns that are read, as Parquet numbers them.
     pub(super) leaves: BTreeSet<usize>,
-    /// The same projection in the form that the decoder requires.
+    /// Projection to `leaves`, in the form that the decoder requires.
     pub(super) levels: FieldLevels,
 }
 
@@ -159,7 +159,7 @@ impl Planner<'_> {
     fn source(&self, level: &Level<'_>, field: &Field, target: &FieldRef) -> Result<Source, FileError> {
         let place = level.by_id.get(&field.id).copied();
         match place.and_then(|place| Some((level.columns.get(place)?, level.positions.get(place)?))) {
-            // A column of type null has no children, whatever the type of the table's column is.
+            // A column of type null has no children, even if the table's column is nested.
             Some((column, _)) if is_null(column) && !field.required => {
                 Ok(Source::Constant(Constant::Null(target.data_type().clone())))
             }
