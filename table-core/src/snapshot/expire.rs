@@ -48,8 +48,9 @@ pub struct Policy {
     /// Ids of snapshots to expire regardless of their age. A snapshot that a remaining reference points to is
     /// refused.
     pub snapshot_ids: Vec<i64>,
-    /// Ids of snapshots that running jobs started from. They are retained, with all snapshots between them
-    /// and the heads of branches: a job has to see what was committed since.
+    /// Ids of snapshots that running jobs started from. They are retained, even if in `snapshot_ids`, and so
+    /// are all snapshots between them and the heads of branches and tags: a job has to see what was committed
+    /// since.
     pub pinned: Vec<i64>,
     /// `true` to also remove schemas that are not in use, and partition specs if `specs_in_use` is known.
     pub clean_metadata: bool,
