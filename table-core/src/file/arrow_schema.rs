@@ -1,5 +1,5 @@
-//! The Arrow schema of a table's columns: what batches look like that are read or written. Not the schema of a file,
-//! which may be older; see [`super::parquet_reader`].
+//! Arrow schema of a table's columns, as used by the record batches that are read and written. The schema of
+//! an individual file may be older; see [`super::parquet_reader`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,18 +13,22 @@ use super::error::FileError;
 use crate::metadata::schema::Field;
 use crate::metadata::types::{ListType, MapType, Primitive, StructType, Type};
 
-/// The zone of timestamps with a zone, as Parquet readers name it.
+/// Time zone of Arrow timestamps with a zone, spelled as Parquet readers spell it.
 pub const UTC: &str = "UTC";
 
-/// The Arrow schema of some columns, with the field ids under `PARQUET:field_id`.
+/// Returns the Arrow schema of the columns. Each Arrow field has its field id in its metadata, under
+/// `PARQUET:field_id`.
 ///
-/// Fails for the types whose values cannot be carried from file to file: `variant`, `geometry`, `geography`, and those
-/// we do not know.
+/// # Errors
+///
+/// Fails with [`FileError::Unsupported`] if a column has a type whose values cannot be copied from file to
+/// file: `variant`, `geometry`, `geography`, an unknown type, or a decimal or fixed type whose size Arrow
+/// cannot represent.
 pub fn to_arrow(columns: &StructType) -> Result<SchemaRef, FileError> {
     Ok(Arc::new(ArrowSchema::new(fields_to_arrow(&columns.fields)?)))
 }
 
-/// The field id that a schema of [`to_arrow`] or of a Parquet file has for a field.
+/// Returns the field id of an Arrow field from a schema of [`to_arrow`] or of a Parquet file.
 pub fn field_id(field: &ArrowField) -> Option<i32> {
     field.metadata().get(PARQUET_FIELD_ID_META_KEY)?.parse().ok()
 }
@@ -43,7 +47,7 @@ pub(crate) fn field_to_arrow(field: &Field) -> Result<FieldRef, FileError> {
         Type::Map(map) => map_to_arrow(map)?,
         Type::Other(_) => return Err(cannot_rewrite(&field.name, &field.field_type)),
     };
-    // What is always null cannot be required.
+    // A column that is always null cannot be required.
     let is_nullable = !field.required || data_type == DataType::Null;
     let metadata = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), field.id.to_string())]);
     Ok(Arc::new(ArrowField::new(&field.name, data_type, is_nullable).with_metadata(metadata)))
@@ -59,7 +63,7 @@ fn map_to_arrow(map: &MapType) -> Result<DataType, FileError> {
     Ok(DataType::Map(Arc::new(entries), false))
 }
 
-/// The Arrow type of a type without parts; `None` if it has none.
+/// Returns the Arrow type of a primitive type; `None` if there is none.
 pub(crate) fn primitive_to_arrow(primitive: &Primitive) -> Option<DataType> {
     let timestamp = |unit, zone: Option<&str>| DataType::Timestamp(unit, zone.map(Into::into));
     Some(match primitive {

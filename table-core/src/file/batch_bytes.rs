@@ -1,4 +1,5 @@
-//! How many bytes the rows of a batch take, and batches cut to a size: rows may have any length, and arrays of text end at 2 GiB.
+//! Size of record batches in bytes, and splitting of batches by size: rows may have any length, but an Arrow
+//! string array is limited to 2 GiB.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::GenericBinaryType;
@@ -6,12 +7,14 @@ use arrow_array::{Array, RecordBatch};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::DataType;
 
-/// How many bytes the values of a batch take. What its arrays share with others, or keep beside, is not counted.
+/// Returns the number of bytes that the values of a batch take. Memory that its arrays share with other
+/// arrays, or allocate beyond their values, is not counted.
 pub fn bytes_of(batch: &RecordBatch) -> u64 {
     batch.columns().iter().map(|column| size(column)).sum()
 }
 
-/// The rows of a batch in pieces of at most so many bytes, in order. A row that is longer is a piece of its own. Nothing is copied.
+/// Splits a batch into pieces of at most `bytes_max` bytes, in order. A row longer than that becomes a piece
+/// of its own. No data is copied.
 pub fn pieces(batch: &RecordBatch, bytes_max: u64) -> Vec<RecordBatch> {
     let mut pieces = Vec::new();
     let mut rest = vec![batch.clone()];

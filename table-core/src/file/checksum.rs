@@ -1,5 +1,6 @@
-//! A checksum of rows, by which a rewrite makes sure that it wrote what it read. It finds mistakes, not attacks: whoever wants
-//! to can make other rows with the same checksum. It is not stored, and may be another one in the next release.
+//! Checksum of rows, by which a rewrite verifies that it wrote the rows it read. It detects mistakes, not
+//! attacks: it is easy to construct other rows with the same checksum. Checksums are never stored, and the
+//! algorithm may change in the next release.
 
 use std::hash::BuildHasher;
 
@@ -15,39 +16,42 @@ use foldhash::quality::FixedState;
 
 use super::error::FileError;
 
-/// Whether the order of rows counts.
+/// Sensitivity of a checksum to the order of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// The same rows in another order have another checksum.
+    /// Rows in a different order have a different checksum.
     Kept,
-    /// Only which rows there are counts, and how often.
+    /// The checksum depends only on the rows and how often each occurs.
     Any,
 }
 
-/// A checksum of all values of all rows added so far. How rows are cut into batches and files does not matter, nor do the
-/// names and ids of columns; their order does.
+/// Checksum of all values of all rows added so far. It depends on the order of the columns, but not on their
+/// names and ids, nor on how the rows are divided into batches and files.
 ///
-/// All NaNs are one, `-0.0` is not `0.0`, and what lies under a null is not looked at. The order of a map's entries counts, as
-/// for whoever reads it.
+/// All NaNs are equal, `-0.0` differs from `0.0`, and the bytes below a null are ignored. The order of the
+/// entries of a map matters, as it does to readers.
 ///
-/// Two checksums are equal if the rows are. Of different rows they are equal about once in 10¹⁹ times.
+/// Equal rows have equal checksums. Different rows have equal checksums about once in 10¹⁹ cases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowChecksum {
     order: Order,
     rows: u64,
-    /// The sum of the rows' hashes. It is large enough never to wrap.
+    /// Sum of the hashes of the rows; 128 bits, so that it never wraps.
     sum: u128,
 }
 
 impl RowChecksum {
-    /// Of no rows.
+    /// Creates the checksum of no rows.
     pub fn new(order: Order) -> RowChecksum {
         RowChecksum { order, rows: 0, sum: 0 }
     }
 
-    /// Adds the rows of a batch, which has the columns and types of those before.
+    /// Adds the rows of a batch, which must have the same columns and types as the batches before.
     ///
-    /// Fails if a column is of a type that [`super::arrow_schema::to_arrow`] does not give.
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Unsupported`] if a column has an Arrow type that
+    /// [`super::arrow_schema::to_arrow`] never returns.
     pub fn add(&mut self, batch: &RecordBatch) -> Result<(), FileError> {
         let mut hashes = vec![START; batch.num_rows()];
         for column in batch.columns() {
@@ -64,28 +68,30 @@ impl RowChecksum {
         Ok(())
     }
 
-    /// How many rows were added.
+    /// Returns the number of rows added.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// The checksum, of which the number of rows is no part.
+    /// Returns the checksum, which does not include the number of rows.
     pub fn finish(&self) -> u128 {
         self.sum
     }
 }
 
-/// Where a hash of several values begins: the fraction of the golden ratio.
+/// Initial value of a hash of several values: the fractional part of the golden ratio.
 const START: u64 = 0x9e37_79b9_7f4a_7c15;
-/// What stands for a null: the fraction of the square root of two. A value has the same hash by chance alone.
+/// Hash of a null: the fractional part of the square root of two. A value has the same hash only by chance.
 const NULL: u64 = 0x6a09_e667_f3bc_c908;
-/// An odd number, so that multiplying by it loses nothing: the fraction of the square root of three.
+/// Odd number, so that multiplication by it is a bijection: the fractional part of the square root of three.
 const FACTOR: u64 = 0xbb67_ae85_84ca_a73b;
 
-/// Mixes a value into a hash. Of two different values the results are different, and so they are of two different hashes.
+/// Mixes a value into a hash. Different values produce different results for the same hash, and so do
+/// different hashes for the same value.
 fn mix(hash: u64, value: u64) -> u64 {
     let mixed = hash.wrapping_mul(FACTOR).rotate_left(23) ^ value;
-    // The finish of MurmurHash3: every bit of the result depends on all of them, and nothing is lost.
+    // The finalizer of MurmurHash3: every bit of the result depends on all bits of the input, and it is a
+    // bijection.
     let mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     let mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     mixed ^ (mixed >> 33)
@@ -97,7 +103,7 @@ fn mix_each(hashes: &mut [u64], values: &[u64]) {
     }
 }
 
-/// A hash for each value of an array.
+/// Returns the hash of each value of an array.
 fn hashes_of(array: &ArrayRef) -> Result<Vec<u64>, FileError> {
     let mut hashes = match array.data_type() {
         DataType::Null => return Ok(vec![NULL; array.len()]),
@@ -185,7 +191,7 @@ fn bytes(value: &[u8]) -> u64 {
     mix(START, FixedState::with_seed(START).hash_one(value))
 }
 
-/// The hashes of lists: of how many elements they have, and of each in turn.
+/// Returns the hashes of lists: each covers the number of elements and the elements in order.
 fn lists(
     offsets: &OffsetBuffer<i32>,
     nulls: Option<&NullBuffer>,
@@ -193,7 +199,7 @@ fn lists(
 ) -> Result<Vec<u64>, FileError> {
     let place = |offset: &i32| usize::try_from(*offset).unwrap_or(0);
     let (first, last) = (offsets.first().map_or(0, place), offsets.last().map_or(0, place));
-    // A slice has the elements of its lists and of all others too.
+    // The child array of a sliced list array contains the elements of all lists, not only those of the slice.
     let elements = hashes_of(&elements.slice(first, last - first))?;
     let hash_of = |(row, border): (usize, &[i32])| {
         let [start, end] = border else { return NULL };

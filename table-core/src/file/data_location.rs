@@ -1,5 +1,5 @@
-//! Where a new data file of a table goes, as Java's `LocationProviders` decides it. Files that exist stay where they are;
-//! nothing follows from a location but its uniqueness.
+//! Locations of new data files of a table, chosen as Java's `LocationProviders` chooses them. Existing files
+//! stay where they are; the only requirement on a location is that it is unique.
 
 use super::error::FileError;
 use super::partition_path::partition_path;
@@ -9,47 +9,61 @@ use crate::metadata::partition::PartitionSpec;
 use crate::metadata::properties::{FOLDER_STORAGE_PATH, OBJECT_STORE_PATH, WRITE_DATA_PATH, switch};
 use crate::metadata::table::TableMetadata;
 
-/// Whether files are spread over folders that are named by a hash, so that an object store can spread its load.
+/// Table property that spreads files over directories named by a hash, so that an object store can spread its
+/// load; off by default.
 const OBJECT_STORE_ENABLED: &str = "write.object-storage.enabled";
-/// Whether there are folders of partitions below those; they are unless this says otherwise.
+/// Table property that adds partition directories below the hash directories; on by default.
 const OBJECT_STORE_PARTITIONED_PATHS: &str = "write.object-storage.partitioned-paths";
-/// A Java class that decides instead.
+/// Table property that names a Java class which chooses the locations instead.
 const LOCATION_PROVIDER: &str = "write.location-provider.impl";
 
-/// How many bits of the hash there are in a location.
+/// Number of bits of the hash in a location.
 const HASH_BITS: usize = 20;
-/// How many bits make the name of a folder, but for the last, which takes what is left.
+/// Number of bits in a directory name, except in the last one, which takes the remaining bits.
 const FOLDER_BITS: usize = 4;
-/// How many folders there are of that length.
+/// Number of directories whose name has [`FOLDER_BITS`] bits.
 const SHORT_FOLDERS: usize = 3;
 
-/// Where the new data files of a table go.
+/// Naming scheme for the new data files of a table, derived from the table's properties.
+///
+/// Files are placed below `write.data.path` (by default `data` below the table's location), either in
+/// partition directories or, with `write.object-storage.enabled`, in directories named by a hash:
+///
+/// ```text
+/// s3://bucket/table/data/day=2017-11-16/00001.parquet
+/// s3://bucket/table/data/1000/0101/0000/01010101/day=2017-11-16/00001.parquet
+/// ```
 #[derive(Debug, Clone)]
 pub struct DataLocations {
-    /// Without a slash at the end.
+    /// Base directory, without a trailing slash.
     folder: String,
     layout: Layout,
 }
 
 #[derive(Debug, Clone)]
 enum Layout {
-    /// Folders of partitions.
+    /// Partition directories only.
     Plain,
-    /// Folders of a hash.
+    /// Directories named by a hash of the path (`write.object-storage.enabled`).
     Hashed {
-        /// What is between the hash and the file, so that the tables that share a folder can be told apart; empty if the
-        /// folder is the table's.
+        /// Path between the hash and the file, which separates tables that share a base directory; empty if
+        /// the base directory is below the table's location.
         context: String,
-        /// Whether there are folders of partitions, too.
+        /// `true` if there are partition directories, too.
         partitioned: bool,
     },
 }
 
 impl DataLocations {
-    /// The locations that a table's properties ask for.
+    /// Returns the locations that the table's properties ask for.
     ///
-    /// The old names of `write.data.path` are understood, as in Java before 1.11, which refuses them until they are
-    /// renamed. Fails if the table leaves the choice to a class of its own, and if its path is empty.
+    /// The deprecated names of `write.data.path` are accepted, as in Java before 1.11 (later versions refuse
+    /// them until they are renamed).
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Unsupported`] if the table sets `write.location-provider.impl`, or if the
+    /// property that names the base directory is empty.
     pub fn new(metadata: &TableMetadata) -> Result<DataLocations, FileError> {
         if let Some(class) = metadata.property(LOCATION_PROVIDER) {
             let message = format!(
@@ -81,7 +95,8 @@ impl DataLocations {
         Ok(DataLocations { folder, layout: Layout::Hashed { context, partitioned } })
     }
 
-    /// The location of a new file of a partition. `file_name` must be unique in the table, and contain no slash.
+    /// Returns the location of a new file in a partition. `file_name` must be unique in the table and must
+    /// not contain a slash.
     pub fn file(&self, spec: &PartitionSpec, partition: &[Option<Value>], file_name: &str) -> String {
         let folder = &self.folder;
         let in_partition = || {
@@ -105,8 +120,8 @@ impl DataLocations {
     }
 }
 
-/// The last two folders of a table's location. Java leaves a `//` where there are fewer; such paths are refused by some
-/// stores, so there is none here.
+/// Returns the last two directories of a table's location. Java produces a `//` where there are fewer than
+/// two; some stores refuse such paths, so this function does not.
 fn context(location: &str) -> String {
     let path = match location.split_once("://") {
         Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
@@ -117,7 +132,8 @@ fn context(location: &str) -> String {
     names.join("/")
 }
 
-/// The last bits of the hash of a path, such as `1000/0101/0000/01010101`.
+/// Returns the last [`HASH_BITS`] bits of the Murmur3 hash of a path, split into directories, such as
+/// `1000/0101/0000/01010101`.
 fn hash_folders(path: &str) -> String {
     let hash = murmur3(path.as_bytes());
     let mut folders = String::with_capacity(HASH_BITS + SHORT_FOLDERS);

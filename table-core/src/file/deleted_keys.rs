@@ -1,5 +1,6 @@
-//! The values that equality deletes name, for data files of every age at once, in memory that can be bounded (specification,
-//! "Equality Delete Files"). Which deletes are for which partition, the caller knows.
+//! Set of the keys deleted by equality delete files, usable for data files of any sequence number at once, in
+//! bounded memory (specification, "Equality Delete Files"). The caller has to select the delete files that
+//! apply to the partition of the data file.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -11,42 +12,48 @@ use siphasher::sip128::SipHasher13;
 use super::error::FileError;
 use super::row_keys::RowKeys;
 
-/// Which rows are deleted by the values of some columns.
+/// Keys deleted by equality deletes on one set of columns, with the greatest sequence number of a delete of
+/// each key.
 ///
-/// Null equals null, NaN equals NaN, and `-0.0` is not `0.0`, as in Java.
+/// Null equals null, NaN equals NaN, and `-0.0` differs from `0.0`, as in Java.
 ///
-/// What is held of a key is not the key but its fingerprint, 128 bits of SipHash-1-3. Two keys with the same fingerprint
-/// would be taken for one, and a row deleted that is not. With 10¹⁰ keys and 10¹³ rows to look up, the most a table may ever
-/// see, that happens by chance once in 3·10¹⁵ such tables: a processor errs sooner. And it does not happen on purpose: whoever
-/// chooses the rows does not know `hash_key`, as long as it is random, new for each job, and never told.
+/// Instead of the keys themselves the set stores their fingerprints, 128 bits of SipHash-1-3. Two keys with
+/// the same fingerprint would be confused, so that a row is deleted that should not be. With 10¹⁰ keys and
+/// 10¹³ rows to look up, more than a table is ever likely to have, this happens by chance in one of 3·10¹⁵
+/// such tables, which is less often than a processor computes a wrong result. It cannot be provoked either:
+/// an attacker who chooses the rows does not know `hash_key`, as long as it is random, new for each job, and
+/// never disclosed.
 #[derive(Clone)]
 pub struct DeletedKeys {
-    /// The ids of the columns, all of them without parts, and not in a list or map.
+    /// Field ids of the compared columns, all of primitive types and not inside a list or map.
     field_ids: Vec<i32>,
     hasher: SipHasher13,
     part: Part,
-    /// The greatest sequence number of a delete, by what it deletes.
+    /// Greatest sequence number of a delete, by the fingerprint of the deleted key.
     latest: HashMap<Fingerprint, i64, BuildHasherDefault<Identity>>,
-    /// The greatest of all.
+    /// Greatest sequence number of all deletes.
     greatest: i64,
 }
 
-/// The keys of one pass of several: those whose fingerprint falls into one of `count` equal ranges.
+/// Subset of the keys, for processing them in several passes: those whose fingerprint is in one of `count`
+/// equal ranges.
 ///
-/// The parts from 0 to `count - 1` share out the keys, if all have the same `hash_key`: each key is in exactly one of them.
+/// The parts from 0 to `count - 1` partition the keys, provided that all use the same `hash_key`: each key is
+/// in exactly one part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
-    /// From 0.
+    /// Number of the part, starting at 0.
     pub number: u32,
-    /// How many parts there are; 1 at least.
+    /// Number of parts, at least 1.
     pub count: u32,
 }
 
 impl Part {
-    /// All keys.
+    /// The part that contains all keys.
     pub const WHOLE: Part = Part { number: 0, count: 1 };
 
-    /// How many parts it takes for each to have this much memory; about, and never too few. At most as many as keys.
+    /// Returns the number of parts that `keys` keys must be divided into for each part to fit into
+    /// `memory_bytes`. The result is approximate, but never too small, and at most the number of keys.
     pub fn count(keys: u64, memory_bytes: u64) -> u32 {
         let mut count = 1_u32;
         while u64::from(count) < keys
@@ -64,48 +71,54 @@ impl Part {
     }
 }
 
-/// What the map holds for each place that it has, taken or not: the entry and a byte of its own.
+/// Bytes of memory per bucket of the hash map, occupied or not: the entry and one control byte.
 const PLACE_BYTES: u64 = (size_of::<(Fingerprint, i64)>() + 1) as u64;
 
 impl DeletedKeys {
-    /// No deletes yet, by the columns with these ids. `hash_key` is random, and the same for all parts.
+    /// Creates an empty set for the columns with these field ids. `hash_key` must be random, and the same for
+    /// all parts.
     pub fn new(field_ids: Vec<i32>, hash_key: (u64, u64), part: Part) -> DeletedKeys {
         let hasher = SipHasher13::new_with_keys(hash_key.0, hash_key.1);
         DeletedKeys { field_ids, hasher, part, latest: HashMap::default(), greatest: i64::MIN }
     }
 
-    /// How much memory so many different keys take at most, the moment included in which the map grows: 43 to 86 bytes a key.
-    /// Of several parts, each has its share of the keys.
+    /// Returns an upper bound of the memory, in bytes, for this many distinct keys: 43 to 86 bytes per key,
+    /// including the peak while the hash map grows. With several parts, each has its share of the keys.
     pub fn bytes_of(keys: u64) -> u64 {
-        // Shares are not equal: they differ from the mean by its square root, and as good as never by eight times that.
+        // The parts are not equally large: a size deviates from the mean by about its square root, and
+        // practically never by eight times that.
         let keys = keys.saturating_add(keys.isqrt().saturating_mul(8));
-        // One place in eight stays free, and there are as many as some power of two.
+        // One bucket in eight stays free, and the number of buckets is a power of two.
         let places = keys.saturating_mul(8).div_ceil(7).max(4);
         let places = places.checked_next_power_of_two().unwrap_or(u64::MAX);
-        // Growing takes twice the places while those before are still there.
+        // Growing allocates twice the number of buckets while the old ones still exist.
         places.saturating_mul(PLACE_BYTES).saturating_mul(3) / 2
     }
 
-    /// How many different keys are held.
+    /// Returns the number of distinct keys in the set.
     pub fn len(&self) -> usize {
         self.latest.len()
     }
 
-    /// Whether none is held.
+    /// Returns `true` if the set contains no keys.
     pub fn is_empty(&self) -> bool {
         self.latest.is_empty()
     }
 
-    /// How much memory they take, about.
+    /// Returns the approximate size of the set in memory, in bytes.
     pub fn memory_bytes(&self) -> u64 {
         let places = (self.latest.capacity() as u64).saturating_mul(8) / 7;
         if places == 0 { 0 } else { places.next_power_of_two().saturating_mul(PLACE_BYTES) }
     }
 
-    /// Adds the rows of a batch of an equality delete file, read with the types that the table has. The sequence number is
-    /// the file's data sequence number.
+    /// Adds the rows of a batch of an equality delete file. The batch must have been read with the current
+    /// types of the table's columns; `sequence_number` is the data sequence number of the delete file.
     ///
-    /// Fails if the batch lacks one of the columns, or if no rows can be deleted by it.
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Unfit`] if the batch lacks one of the columns, with [`FileError::Unsupported`]
+    /// if rows cannot be compared by the type of a column, and with [`FileError::Malformed`] if there are no
+    /// columns to compare.
     pub fn add(&mut self, batch: &RecordBatch, sequence_number: i64) -> Result<(), FileError> {
         for fingerprint in self.fingerprints(batch)? {
             if self.part.holds(fingerprint) {
@@ -117,13 +130,18 @@ impl DeletedKeys {
         Ok(())
     }
 
-    /// Which rows are deleted of a batch of a data file with this data sequence number: those whose values a later delete has.
-    /// Rows of other parts are not. One bit a row, never null.
+    /// Returns which rows of a batch are deleted, as one bit per row that is never null. `sequence_number` is
+    /// the data sequence number of the data file; a row is deleted if a delete of its key has a greater one.
+    /// Rows whose key belongs to another [`Part`] are not marked.
     ///
-    /// Fails if the batch lacks one of the columns, or if no rows can be deleted by it.
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Unfit`] if the batch lacks one of the columns, with [`FileError::Unsupported`]
+    /// if rows cannot be compared by the type of a column, and with [`FileError::Malformed`] if there are no
+    /// columns to compare.
     pub fn deleted(&self, batch: &RecordBatch, sequence_number: i64) -> Result<BooleanArray, FileError> {
         if self.is_empty() || self.greatest <= sequence_number {
-            // The columns have to be there all the same.
+            // The columns must exist even if no row can be deleted.
             self.fingerprints(&batch.slice(0, 0))?;
             return Ok(BooleanBuffer::new_unset(batch.num_rows()).into());
         }
@@ -134,10 +152,11 @@ impl DeletedKeys {
         Ok(self.fingerprints(batch)?.iter().map(is_deleted).collect::<BooleanBuffer>().into())
     }
 
-    /// Those of all rows before the first is looked up: the processor waits for memory at every look into a large map, and
-    /// waits for many at once if nothing else is in between. That makes looking up eight times as fast.
+    /// Computes the fingerprints of all rows before the first lookup. Each lookup in a large map is a cache
+    /// miss; without other work in between, the processor overlaps many of them, which makes lookups eight
+    /// times as fast.
     fn fingerprints(&self, batch: &RecordBatch) -> Result<Vec<Fingerprint>, FileError> {
-        // By no columns, all rows are the same, and one delete would take them all.
+        // Without columns all rows would be equal, and a single delete would delete every row.
         if self.field_ids.is_empty() {
             return Err(FileError::malformed("equality deletes compare no columns"));
         }
@@ -152,15 +171,15 @@ impl DeletedKeys {
 
 impl std::fmt::Debug for DeletedKeys {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Not the key of the hash: who knows it can make rows that are taken for others.
+        // The hash key is omitted: it would allow constructing rows that are confused with others.
         let mut fields = formatter.debug_struct("DeletedKeys");
         fields.field("field_ids", &self.field_ids).field("part", &self.part).field("len", &self.len());
         fields.finish_non_exhaustive()
     }
 }
 
-/// 128 bits of a key. The half that chooses the part does not choose the place in the map, where a part's keys would else
-/// crowd together.
+/// 128-bit hash of a key. The half that selects the part does not select the bucket in the hash map, because
+/// otherwise the keys of a part would cluster there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fingerprint {
     part_bits: u64,
@@ -173,7 +192,7 @@ impl Hash for Fingerprint {
     }
 }
 
-/// Takes what is hashed already as its own hash.
+/// Hasher that returns already hashed input unchanged.
 #[derive(Default, Clone)]
 struct Identity(u64);
 

@@ -1,5 +1,5 @@
-//! Deletion vectors: which rows of one data file are deleted, as the `deletion-vector-v1` blob of the Puffin
-//! specification, and Puffin files that hold such blobs.
+//! Deletion vectors: the positions of the deleted rows of one data file, stored as a `deletion-vector-v1`
+//! blob of the Puffin specification, and Puffin files with such blobs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,30 +10,35 @@ use crate::manifest::data_file::{ColumnMetrics, DataFile};
 use crate::manifest::entry::Content;
 use crate::manifest::partition::PartitionTuple;
 
-/// The type of such blobs.
+/// Blob type of deletion vectors in Puffin files.
 pub const BLOB_TYPE: &str = "deletion-vector-v1";
 
-/// The greatest position Java accepts in `RoaringPositionBitmap`.
+/// Greatest position that Java accepts in `RoaringPositionBitmap`.
 pub const POSITION_MAX: u64 = (KEY_MAX as u64) << 32 | 0x8000_0000;
 
-/// Java keeps bitmaps in an array by their key.
+/// Greatest key of a 32-bit bitmap; Java stores the bitmaps in an array indexed by key.
 const KEY_MAX: u32 = i32::MAX as u32 - 1;
 
 const MAGIC: [u8; 4] = [0xD1, 0xD3, 0x39, 0x64];
 const LENGTH_BYTES: usize = 4;
 const CHECKSUM_BYTES: usize = 4;
 
-/// The reserved field id of a row's position, which the blob is said to be of, as Java does.
+/// Reserved field id of `_pos`, which Java lists in the `fields` of the blob.
 const ROW_POSITION_ID: i32 = i32::MAX - 2;
 
-/// The positions of deleted rows, from 0.
+/// Set of positions of deleted rows in a data file, starting at 0 and at most [`POSITION_MAX`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeletionVector {
     positions: RoaringTreemap,
 }
 
 impl DeletionVector {
-    /// The vector of these positions, which must be ascending and each only once.
+    /// Creates a vector from positions, which must be strictly ascending.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`PuffinError::Malformed`] if a position is greater than [`POSITION_MAX`] or not greater
+    /// than the one before.
     pub fn from_sorted(positions: impl IntoIterator<Item = u64>) -> Result<DeletionVector, PuffinError> {
         let mut checked = Ok(());
         let mut next = 0;
@@ -56,7 +61,11 @@ impl DeletionVector {
         Ok(DeletionVector { positions })
     }
 
-    /// Adds a position. Fails if it is greater than [`POSITION_MAX`].
+    /// Adds a position.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`PuffinError::Malformed`] if the position is greater than [`POSITION_MAX`].
     pub fn insert(&mut self, position: u64) -> Result<(), PuffinError> {
         if position > POSITION_MAX {
             return Err(malformed(format!("no row has position {position}: {POSITION_MAX} is the last")));
@@ -70,34 +79,38 @@ impl DeletionVector {
         self.positions |= &other.positions;
     }
 
-    /// Whether a position is deleted.
+    /// Returns `true` if the position is deleted.
     pub fn contains(&self, position: u64) -> bool {
         self.positions.contains(position)
     }
 
-    /// How many positions there are.
+    /// Returns the number of positions.
     pub fn cardinality(&self) -> u64 {
         self.positions.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no positions.
     pub fn is_empty(&self) -> bool {
         self.positions.is_empty()
     }
 
-    /// The greatest position.
+    /// Returns the greatest position; `None` if the vector is empty.
     pub fn last(&self) -> Option<u64> {
         self.positions.max()
     }
 
-    /// The positions, ascending.
+    /// Returns the positions in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u64> {
         self.positions.iter()
     }
 
-    /// The blob: length, magic, bitmaps with runs where these are shorter, checksum.
+    /// Encodes the vector as a blob: length, magic, bitmaps (run-length encoded where that is shorter),
+    /// checksum.
     ///
-    /// Fails if it takes 2 GB, which no reader could address.
+    /// # Errors
+    ///
+    /// Fails with [`PuffinError::Malformed`] if the blob would be larger than 2 GB, which no reader could
+    /// address.
     pub fn encode(&self) -> Result<Vec<u8>, PuffinError> {
         let mut blob = vec![0; LENGTH_BYTES];
         blob.extend_from_slice(&MAGIC);
@@ -119,14 +132,21 @@ impl DeletionVector {
         Ok(blob)
     }
 
-    /// The positions. Those of a range take next to no memory, so nobody should go through them one by one who need not.
+    /// Returns the bitmap of the positions. A range of positions takes almost no memory in it, so callers
+    /// should avoid iterating over single positions where they can.
     pub fn into_positions(self) -> RoaringTreemap {
         self.positions
     }
 
-    /// Reads a blob: exactly the bytes that a manifest's `content_offset` and `content_size_in_bytes` tell.
+    /// Decodes a blob: exactly the bytes that `content_offset` and `content_size_in_bytes` of the manifest
+    /// entry describe.
     ///
-    /// Memory is some small multiple of the blob's size. The checksum is verified first.
+    /// The checksum is verified first. The memory needed is a small multiple of the size of the blob.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`PuffinError::Malformed`] if the blob is truncated, has the wrong length, magic or
+    /// checksum, or contains bitmaps that cannot be decoded or are not in order.
     pub fn decode(blob: &[u8]) -> Result<DeletionVector, PuffinError> {
         let damaged = |what: &str| malformed(format!("the deletion vector is damaged: {what}"));
         let Some((length, rest)) = blob.split_first_chunk::<LENGTH_BYTES>() else {
@@ -148,7 +168,13 @@ impl DeletionVector {
         Ok(DeletionVector { positions })
     }
 
-    /// Reads the blob that a manifest lists, and compares it with the number of rows that the manifest tells.
+    /// Decodes the blob that a manifest entry describes, and compares its size and cardinality with
+    /// `content_size_in_bytes` and `record_count` of the entry.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`PuffinError::Malformed`] if the size or the cardinality differs, and as
+    /// [`DeletionVector::decode`] does.
     pub fn decode_listed(blob: &[u8], listed: &DataFile) -> Result<DeletionVector, PuffinError> {
         if listed.content_size_bytes.is_some_and(|size| u64::try_from(size) != Ok(blob.len() as u64)) {
             return Err(malformed("the deletion vector is not as long as the manifest tells"));
@@ -165,7 +191,7 @@ impl DeletionVector {
     }
 }
 
-/// The 64-bit extension of the Roaring format: 32-bit bitmaps in the order of their keys.
+/// Decodes the 64-bit extension of the Roaring format: 32-bit bitmaps in ascending order of their keys.
 fn bitmaps_of(bytes: &[u8]) -> Result<RoaringTreemap, String> {
     let Some((count, mut rest)) = bytes.split_first_chunk::<8>() else {
         return Err("it is cut short".to_owned());
@@ -183,7 +209,7 @@ fn bitmaps_of(bytes: &[u8]) -> Result<RoaringTreemap, String> {
         last_key = Some(key);
         rest = bitmap;
         let bitmap = RoaringBitmap::deserialize_from(&mut rest).map_err(|error| error.to_string())?;
-        // Java writes an empty bitmap for every key below the last.
+        // Java writes an empty bitmap for every missing key below the last.
         if !bitmap.is_empty() {
             bitmaps.insert(key, bitmap);
         }
@@ -194,22 +220,26 @@ fn bitmaps_of(bytes: &[u8]) -> Result<RoaringTreemap, String> {
     Ok(RoaringTreemap::from_bitmaps(bitmaps))
 }
 
-/// A vector to be written, and the data file it is for.
+/// Deletion vector to be written, with the data file that it applies to.
 #[derive(Debug, Clone)]
 pub struct VectorOf {
-    /// The data file's path, exactly as its manifest tells it.
+    /// Path of the data file, exactly as in its manifest (`referenced-data-file`).
     pub data_file: String,
-    /// The data file's partition spec.
+    /// Id of the partition spec of the data file.
     pub spec_id: i32,
-    /// The data file's partition.
+    /// Partition tuple of the data file.
     pub partition: PartitionTuple,
-    /// Which of its rows are deleted: all of them, those that were deleted before too.
+    /// Positions of all deleted rows of the data file, including those deleted by earlier commits.
     pub vector: DeletionVector,
 }
 
-/// Writes vectors into one Puffin file that will be at `location`: its bytes, and an entry for each vector in their order.
+/// Writes deletion vectors into one Puffin file. Returns the bytes of the file and a manifest entry for each
+/// vector, in the order of `vectors`; `location` is the location that the file will have.
 ///
-/// Fails if a vector is empty, or if two are for one data file; the specification allows one.
+/// # Errors
+///
+/// Fails with [`PuffinError::Malformed`] if a vector is empty, if two vectors are for the same data file (the
+/// specification allows only one), or if the blobs or the footer are too large.
 pub fn write(
     location: &str,
     created_by: &str,
@@ -235,13 +265,13 @@ pub fn write(
     Ok((written.bytes, entries))
 }
 
-/// Writes one vector; the entry's file size is not known yet.
+/// Writes one vector; `size_bytes` of the returned entry is not known yet.
 fn add(writer: &mut Writer, location: &str, of: &VectorOf) -> Result<DataFile, PuffinError> {
     let cardinality = of.vector.cardinality();
     let blob = Blob {
         kind: BLOB_TYPE,
         fields: vec![ROW_POSITION_ID],
-        // Not known before the commit; readers go by the manifest.
+        // Not known before the commit; readers use the values in the manifest.
         snapshot_id: -1,
         sequence_number: -1,
         properties: BTreeMap::from([

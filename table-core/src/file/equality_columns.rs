@@ -1,22 +1,25 @@
-//! The columns that equality deletes compare, as they are read from data files and delete files of every age.
+//! Columns that equality deletes compare, for reading them from data files and delete files of any age.
 //!
-//! A delete may compare a column that the table has lost since. Such a column keeps all that it meant: its place in structs, the
-//! widest type it was given, and the initial default that files without it have.
+//! An equality delete may compare a column that was dropped since. Such a column retains its definition: its
+//! position in structs, the widest type that it was promoted to, and the initial default of files without it.
 
 use crate::metadata::error::MetadataError;
 use crate::metadata::schema::{Field, Schema};
 use crate::metadata::table::TableMetadata;
 use crate::metadata::types::{StructType, Type};
 
-/// The columns with these ids alone, with the structs around them. Each is as the current schema has it, or else as the newest
-/// schema that had it. A column that no schema has is left out, so that reading it fails.
+/// Returns the columns with these field ids, with the structs around them but without other columns. Each has
+/// its definition in the current schema, or else in the newest schema that has it. An id that is in no schema
+/// is omitted, so that reading the column fails.
 ///
-/// Fails if a schema cannot be read.
+/// # Errors
+///
+/// Fails with a [`MetadataError`] if a schema cannot be parsed.
 pub fn columns(metadata: &TableMetadata, ids: &[i32]) -> Result<StructType, MetadataError> {
     let current = metadata.current_schema()?;
     let mut former: Vec<&Schema> =
         metadata.schemas().iter().filter(|schema| schema.id() != current.id()).collect();
-    // Ids grow with every schema that is new; the order of the document says nothing.
+    // Schema ids grow with every new schema; the order in the metadata file is not significant.
     former.sort_by_key(|schema| std::cmp::Reverse(schema.id()));
     let schemas: Vec<&Schema> = std::iter::once(current).chain(former).collect();
     let mut selected = StructType { fields: Vec::new(), other: Vec::new() };
@@ -33,10 +36,10 @@ pub fn columns(metadata: &TableMetadata, ids: &[i32]) -> Result<StructType, Meta
     Ok(selected)
 }
 
-/// A field, and whether the table has it by now.
+/// Field, with `true` if the current schema has it.
 type Definition<'a> = (&'a Field, bool);
 
-/// The newest definition of a field.
+/// Returns the newest definition of a field.
 fn newest<'a>(schemas: &[&'a Schema], id: i32) -> Result<Option<Definition<'a>>, MetadataError> {
     for (age, schema) in schemas.iter().enumerate() {
         if let Some(field) = path_to(&schema.columns()?.root, id).and_then(|path| path.last().copied()) {
@@ -46,8 +49,8 @@ fn newest<'a>(schemas: &[&'a Schema], id: i32) -> Result<Option<Definition<'a>>,
     Ok(None)
 }
 
-/// The field with an id and the structs around it, outermost first. What is in lists and maps is not found: rows cannot be
-/// compared by it.
+/// Returns the field with an id and the structs around it, outermost first. Fields inside lists and maps are
+/// not found, because rows cannot be compared by them.
 fn path_to(parts: &StructType, id: i32) -> Option<Vec<&Field>> {
     parts.fields.iter().find_map(|field| {
         if field.id == id {
@@ -60,13 +63,13 @@ fn path_to(parts: &StructType, id: i32) -> Option<Vec<&Field>> {
     })
 }
 
-/// Puts a column where it belongs among others, the structs around it reduced to what is wanted of them.
+/// Inserts a column at its position, with the structs around it reduced to the selected columns.
 fn insert(fields: &mut Vec<Field>, path: &[Definition<'_>]) {
     let Some(((field, is_current), inner)) = path.split_first() else { return };
     let place = fields.iter().position(|other| other.id == field.id).unwrap_or_else(|| {
         let empty = Type::Struct(StructType { fields: Vec::new(), other: Vec::new() });
         fields.push(Field {
-            // Files that were written since it was lost do not have it.
+            // Files that were written after the column was dropped do not have it.
             required: field.required && *is_current,
             field_type: if inner.is_empty() { field.field_type.clone() } else { empty },
             ..Field::clone(field)

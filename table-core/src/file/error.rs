@@ -1,24 +1,25 @@
-//! What can go wrong with a file of a table. Not what can be wrong with the metadata that names it: see
-//! [`crate::metadata::error::MetadataError`].
+//! Errors of reading and writing the files of a table. For errors in the metadata that refers to these files
+//! see [`crate::metadata::error::MetadataError`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_schema::ArrowError;
 use parquet::errors::ParquetError;
 
-/// A file that cannot be read or written, and why.
+/// Error of reading or writing a data file or delete file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The bytes are not those of a file that its format allows, or have been damaged.
+    /// Bytes that violate the file format or are damaged.
     #[error("{0}")]
     Malformed(String),
-    /// Well-formed, but of a type or shape that is neither read nor written here.
+    /// Well-formed input of a type or shape that this crate neither reads nor writes.
     #[error("{0}")]
     Unsupported(String),
-    /// Rows that do not fit the schema: a null in a required column, a decimal with too many digits.
+    /// Rows that do not fit the schema, for example a null in a required column or a decimal with too many
+    /// digits.
     #[error("{0}")]
     Unfit(String),
-    /// The bytes could not be fetched or stored.
+    /// Failure to fetch or to store the bytes.
     #[error("{0}")]
     Io(String),
 }
@@ -36,7 +37,7 @@ impl FileError {
         FileError::Unfit(message.into())
     }
 
-    /// An error of the decoder.
+    /// Converts an error of the Parquet decoder.
     pub(crate) fn reading(error: ParquetError) -> FileError {
         match error {
             ParquetError::External(error) => FileError::Io(format!("the file cannot be read: {error}")),
@@ -47,7 +48,7 @@ impl FileError {
         }
     }
 
-    /// An error of the encoder, which only fails where its output does.
+    /// Converts an error of the Parquet encoder, which fails only if its output does.
     pub(crate) fn writing(error: ParquetError) -> FileError {
         match error {
             ParquetError::External(error) => FileError::Io(format!("the file cannot be written: {error}")),
@@ -55,14 +56,14 @@ impl FileError {
         }
     }
 
-    /// An error of Arrow while rows were given the shape of a schema.
+    /// Converts an Arrow error that occurred while rows were converted to a schema.
     pub(crate) fn shaping(error: &ArrowError) -> FileError {
         FileError::Unfit(format!("the rows do not fit the schema: {error}"))
     }
 }
 
-/// Does what decodes bytes of a file, and takes a panic for what it means there: bytes that no writer wrote. The decoder
-/// does not check everything that it relies on.
+/// Runs `decode` and turns a panic into [`FileError::Malformed`]. The decoder does not check everything it
+/// relies on, so a panic means that the bytes were not produced by a Parquet writer.
 pub(crate) fn guarded<T>(decode: impl FnOnce() -> Result<T, FileError>) -> Result<T, FileError> {
     catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err(FileError::malformed("the file cannot be decoded: its bytes are damaged")))

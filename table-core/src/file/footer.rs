@@ -1,8 +1,9 @@
-//! The footer of a Parquet file: where it is, and its metadata, decoded.
+//! Footer of a Parquet file: locating it and decoding its metadata.
 //!
-//! The decoder descends into a schema as deep as it goes, makes room for whatever is announced, and a process does not survive
-//! when either comes to an end. So the bytes are read by [`super::thrift`] first, which accepts nothing that the decoder could
-//! read differently, and the schema is measured on the way.
+//! The decoder of the `parquet` crate recurses as deep as a schema nests and allocates as much as the input
+//! announces; the process aborts if it runs out of stack or memory. Therefore the bytes are first parsed by
+//! [`super::thrift`], which accepts nothing that the decoder could read differently, and which measures the
+//! schema on the way.
 
 use std::thread;
 
@@ -16,32 +17,41 @@ use super::shapes::{COLUMN_INDEX, FILE_METADATA, OFFSET_INDEX, SCHEMA_ELEMENT, S
 use super::thrift::{Shape, Thrift, broken, code, without_odd_fields};
 use crate::metadata::types::TYPE_DEPTH_MAX;
 
-/// How many bytes at the end of a file say how long its metadata is.
+/// Length, in bytes, of the end of a file: the length of the metadata and the magic.
 pub const TAIL_BYTES: usize = 8;
 
-/// The longest metadata, and the longest index of pages, that is decoded. A thousand columns in a thousand row groups take about
-/// as much; decoded it is some times larger, which has to fit into the memory of a job.
+/// Maximum size, in bytes, of the metadata and of the page indexes that are decoded. A thousand columns in a
+/// thousand row groups take about as much; decoded, it is several times larger, which has to fit into the
+/// memory of a job.
 const METADATA_BYTES_MAX: usize = 128 << 20;
 
-/// Every level of types is one or two of Parquet's, and the values of a map are a third.
+/// Maximum depth of a Parquet schema: each level of an Iceberg type is one or two levels in Parquet, and the
+/// values of a map are on a third.
 const DEPTH_MAX: usize = 3 * TYPE_DEPTH_MAX;
 
-/// Up to this depth a schema is decoded on the stack of the caller; deeper ones are rare, and get a stack of their own.
+/// Maximum depth of a schema that is decoded on the stack of the caller; deeper ones are rare and get a stack
+/// of their own.
 const SHALLOW_DEPTH_MAX: usize = 16;
 
-/// More than enough to decode [`DEPTH_MAX`] levels: one takes some kilobytes.
+/// Stack size, in bytes, that is more than enough for [`DEPTH_MAX`] levels: a level takes a few kilobytes.
 const STACK_BYTES: usize = 16 << 20;
 
-/// How many elements a schema has at most, the groups included.
+/// Maximum number of elements of a schema, including groups.
 const ELEMENTS_MAX: usize = 200_000;
 
-/// The decoder writes down the full name of every column; all of them together may take so much.
+/// Maximum total memory, in bytes, for the full names of all columns, which the decoder materialises.
 const NAMES_BYTES_MAX: usize = 256 << 20;
 
-/// What a part of a name takes beside its bytes.
+/// Memory, in bytes, that a part of a name takes in addition to its text.
 const NAME_BYTES: usize = 48;
 
-/// How long the metadata is that ends where the last [`TAIL_BYTES`] of a file begin.
+/// Returns the length, in bytes, of the metadata, given the last [`TAIL_BYTES`] of a file. The metadata ends
+/// where these begin.
+///
+/// # Errors
+///
+/// Fails with [`FileError::Unsupported`] if the file is encrypted (`PARE`), and with [`FileError::Malformed`]
+/// if it does not end with the magic of a Parquet file.
 pub fn length(tail: [u8; TAIL_BYTES]) -> Result<usize, FileError> {
     let [a, b, c, d, magic @ ..] = tail;
     match &magic {
@@ -54,7 +64,11 @@ pub fn length(tail: [u8; TAIL_BYTES]) -> Result<usize, FileError> {
 
 /// Decodes the metadata of a file.
 ///
-/// Fails if it is damaged, or larger or deeper than what is read here.
+/// # Errors
+///
+/// Fails with [`FileError::Malformed`] if the metadata is damaged, and with [`FileError::Unsupported`] if it
+/// is larger, or its schema larger or more deeply nested, than this module decodes. Fails with
+/// [`FileError::Io`] if the thread that decodes a deeply nested schema cannot be started.
 pub fn decode(metadata: &[u8]) -> Result<ParquetMetaData, FileError> {
     if metadata.len() > METADATA_BYTES_MAX {
         return Err(too_large("the metadata of the file"));
@@ -73,7 +87,12 @@ fn decode_checked(metadata: &[u8], depth: usize) -> Result<ParquetMetaData, File
     if depth <= SHALLOW_DEPTH_MAX { decode() } else { on_own_stack(decode)? }
 }
 
-/// Reads the metadata of a file that is at hand.
+/// Reads the metadata of a file that is available as a [`ChunkReader`].
+///
+/// # Errors
+///
+/// Fails with [`FileError::Malformed`] if the file is too short, with [`FileError::Io`] if it cannot be read,
+/// and as [`length()`] and [`decode`] do.
 pub fn read<R: ChunkReader>(source: &R) -> Result<ParquetMetaData, FileError> {
     let short = || FileError::malformed("the file is too short for a Parquet file");
     let tail = TAIL_BYTES as u64;
@@ -84,9 +103,12 @@ pub fn read<R: ChunkReader>(source: &R) -> Result<ParquetMetaData, FileError> {
     decode(&source.get_bytes(start, length).map_err(FileError::reading)?)
 }
 
-/// Adds to the metadata of a file where its pages are and what is in them, if the file says so.
+/// Adds the page indexes (`OffsetIndex` and `ColumnIndex`) to the metadata of a file, if the file has them.
 ///
-/// Fails if what it says is damaged, or larger than what is read here.
+/// # Errors
+///
+/// Fails with [`FileError::Malformed`] if the page indexes are damaged, with [`FileError::Unsupported`] if
+/// they are larger than this module decodes, and with [`FileError::Io`] if they cannot be read.
 pub fn with_page_index<R: ChunkReader>(
     metadata: ParquetMetaData,
     source: &R,
@@ -103,7 +125,7 @@ pub fn with_page_index<R: ChunkReader>(
     })
 }
 
-/// The bytes from the first index of pages to the last, checked.
+/// Reads and checks the bytes from the first page index to the last.
 fn index_chunk<R: ChunkReader>(metadata: &ParquetMetaData, source: &R) -> Result<Chunk, FileError> {
     let mut indexes: Vec<(u64, u64, &'static Shape)> = Vec::new();
     for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
@@ -115,7 +137,7 @@ fn index_chunk<R: ChunkReader>(metadata: &ParquetMetaData, source: &R) -> Result
             let Some((offset, length)) = offset.zip(length) else { continue };
             let start = u64::try_from(offset).map_err(|_| broken())?;
             let end = start.saturating_add(u64::try_from(length).map_err(|_| broken())?);
-            // The metadata comes after it.
+            // The metadata always follows the page indexes.
             if end >= source.len() {
                 return Err(broken());
             }
@@ -130,7 +152,7 @@ fn index_chunk<R: ChunkReader>(metadata: &ParquetMetaData, source: &R) -> Result
     }
     let bytes = match length {
         0 => Bytes::new(),
-        // The library wants something to follow.
+        // The library requires at least one byte after the indexes.
         length => source.get_bytes(start, length + 1).map_err(FileError::reading)?,
     };
     for (index_start, index_end, shape) in indexes {
@@ -149,7 +171,7 @@ fn too_large(what: &str) -> FileError {
     FileError::unsupported(format!("{what} is larger than {} MiB", METADATA_BYTES_MAX >> 20))
 }
 
-/// Does what may go deep where it is known how deep it can go.
+/// Runs work that may recurse deeply on a stack that is large enough for it.
 fn on_own_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, FileError> {
     thread::scope(|scope| {
         let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
@@ -158,15 +180,15 @@ fn on_own_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, FileError
     })
 }
 
-/// What is known of metadata that the decoder can be given.
+/// Result of checking the metadata before it is passed to the decoder.
 struct Checked {
-    /// How deep its schema is.
+    /// Nesting depth of the schema.
     depth: usize,
-    /// Whether it has fields that the decoder must not see.
+    /// `true` if the metadata has fields that the decoder must not see.
     is_odd: bool,
 }
 
-/// Fails unless the decoder can be given the metadata of a file.
+/// Checks that the metadata of a file is safe to decode.
 fn check(metadata: &[u8]) -> Result<Checked, FileError> {
     let mut thrift = Thrift::new(metadata);
     let (mut last, mut depth) = (0, None);
@@ -181,13 +203,13 @@ fn check(metadata: &[u8]) -> Result<Checked, FileError> {
     Ok(Checked { depth, is_odd: thrift.is_odd() })
 }
 
-/// An element of a schema that still has children to come.
+/// Group of a schema whose children have not all been read yet.
 struct Group {
     children: usize,
     names_bytes: usize,
 }
 
-/// Goes past a schema: its elements, each followed by its children. Gives back how deep they nest.
+/// Skips a schema: its elements, each followed by its children. Returns the nesting depth.
 fn check_schema(thrift: &mut Thrift<'_>) -> Result<usize, FileError> {
     let elements = thrift.list(&SCHEMA_ELEMENTS)?;
     if elements > ELEMENTS_MAX {
@@ -199,7 +221,7 @@ fn check_schema(thrift: &mut Thrift<'_>) -> Result<usize, FileError> {
     let (mut depth, mut names_bytes) = (0, 0_usize);
     for number in 0..elements {
         let (children, own_name) = check_element(thrift)?;
-        // An announced child takes room before it is looked for.
+        // The decoder allocates memory for the announced children before it reads them.
         if children >= elements - number {
             return Err(broken());
         }
@@ -228,7 +250,7 @@ fn check_schema(thrift: &mut Thrift<'_>) -> Result<usize, FileError> {
     Ok(depth)
 }
 
-/// Goes past an element of a schema. Gives back how many children it has, and how long its name is.
+/// Skips an element of a schema. Returns the number of its children and the length of its name in bytes.
 fn check_element(thrift: &mut Thrift<'_>) -> Result<(usize, usize), FileError> {
     let (mut last, mut children, mut name_bytes) = (0, 0, 0);
     while let Some((id, field_code)) = thrift.field(&mut last)? {

@@ -1,8 +1,9 @@
-//! The files that tables are made of: Parquet, read by field id and written with metrics that hold, Puffin, and the deletes in
-//! either.
+//! File formats of tables: Parquet files, read by field id and written with column metrics, Puffin files, and
+//! the deletes in both (position delete files, equality delete files, deletion vectors).
 //!
-//! No file is opened here. What is written goes to any [`std::io::Write`] or into memory; what is read comes as bytes that the
-//! caller fetched, a row group at a time, or from what Parquet calls a `ChunkReader`, such as a file that is in memory.
+//! No file is opened in this module. Output is written to any [`std::io::Write`] or into memory; input is
+//! passed in as bytes that the caller has fetched, one row group at a time, or read from what the `parquet`
+//! crate calls a `ChunkReader`, such as a file in memory.
 
 pub mod arrow_schema;
 pub mod batch_bytes;

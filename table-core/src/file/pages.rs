@@ -1,5 +1,5 @@
-//! The pages of a column chunk as they lie in a file: where each is, how large it becomes, and whether its bytes are those of its
-//! checksum (`PageHeader` of Parquet's definition). What is in them is the decoder's business.
+//! Pages of a column chunk as stored in a file: their positions, sizes and checksums (`PageHeader` of
+//! `parquet.thrift`). The contents are left to the decoder.
 
 use bytes::Bytes;
 use parquet::column::writer::ColumnCloseResult;
@@ -9,43 +9,43 @@ use super::error::FileError;
 use super::shapes::PAGE_HEADER;
 use super::thrift::{Thrift, broken, code, push_zigzag};
 
-/// What a page holds.
+/// Kind of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PageKind {
     Data,
     Dictionary,
-    /// An index, or what later versions may bring.
+    /// An index page, or a kind introduced by a later version of the format.
     Other,
 }
 
-/// One page.
+/// One page of a column chunk.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Page<'a> {
-    /// Where its header begins in the bytes of the chunk, and where its body does.
+    /// Offset of the header in the bytes of the chunk, followed by the offset of the body.
     pub(crate) start: usize,
     pub(crate) body_start: usize,
-    /// Its content, compressed.
+    /// Compressed content of the page.
     pub(crate) body: &'a [u8],
     pub(crate) kind: PageKind,
-    /// The size of its content, not compressed.
+    /// Size of the uncompressed content in bytes.
     pub(crate) uncompressed_bytes: u64,
-    /// How many values it has, nulls included.
+    /// Number of values, including nulls.
     pub(crate) values: u64,
-    /// The number of its encoding in Parquet's definition.
+    /// Number of the encoding in `parquet.thrift`.
     pub(crate) encoding: i32,
     checksum: Option<u32>,
-    /// Where in the header a checksum belongs that it does not have.
+    /// Offset in the chunk at which the `crc` field belongs if the header does not have one.
     checksum_place: usize,
 }
 
-/// The pages of a chunk, in order, up to the last of its values.
+/// Iterator over the pages of a column chunk, in order, up to the last of its values.
 pub(crate) struct Pages<'a> {
     bytes: &'a [u8],
     at: usize,
     values_left: u64,
 }
 
-/// A chunk's pages with their checksums.
+/// Bytes of a column chunk in which every page has a checksum.
 pub(crate) struct Checked {
     pub(crate) bytes: Bytes,
     pub(crate) close: ColumnCloseResult,
@@ -54,11 +54,11 @@ pub(crate) struct Checked {
 const DATA_PAGE: i32 = 0;
 const DICTIONARY_PAGE: i32 = 2;
 const DATA_PAGE_V2: i32 = 3;
-/// The head of a field of 32 bits whose id is one more than the last one's.
+/// Thrift field header of an `i32` field whose id is one more than the previous one.
 const NEXT_I32: u8 = 1 << 4 | code::I32;
 
 impl<'a> Pages<'a> {
-    /// The pages in the bytes of a column chunk.
+    /// Creates an iterator over the pages in the bytes of a column chunk.
     pub(crate) fn new(bytes: &'a [u8], column: &ColumnChunkMetaData) -> Pages<'a> {
         Pages { bytes, at: 0, values_left: u64::try_from(column.num_values()).unwrap_or(0) }
     }
@@ -99,7 +99,7 @@ impl<'a> Iterator for Pages<'a> {
     type Item = Result<Page<'a>, FileError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // What lies behind the last value is nobody's.
+        // Bytes after the last value belong to no page.
         if self.values_left == 0 || self.at >= self.bytes.len() {
             return None;
         }
@@ -112,12 +112,12 @@ impl<'a> Iterator for Pages<'a> {
 }
 
 impl Page<'_> {
-    /// Where it ends in the bytes of the chunk.
+    /// Returns the offset of the end of the page in the bytes of the chunk.
     pub(crate) fn end(&self) -> usize {
         self.body_start + self.body.len()
     }
 
-    /// Fails if the page has a checksum that is not that of its content.
+    /// Fails if the page has a checksum that does not match its content.
     pub(crate) fn verify(&self) -> Result<(), FileError> {
         match self.checksum {
             Some(checksum) if checksum != crc32fast::hash(self.body) => {
@@ -128,15 +128,16 @@ impl Page<'_> {
     }
 }
 
-/// Fails if a page of a column chunk has a checksum that is not that of its content.
+/// Fails if a page of a column chunk has a checksum that does not match its content.
 pub(crate) fn verify(bytes: &[u8], column: &ColumnChunkMetaData) -> Result<(), FileError> {
     Pages::new(bytes, column).try_for_each(|page| page?.verify())
 }
 
-/// Gives every page of a column chunk a checksum that has none: the encoder writes none. `close` is what it tells of the chunk.
+/// Adds a checksum to every page of a column chunk that has none; the encoder writes none. `close` is the
+/// encoder's description of the chunk, which is adjusted to the new positions and sizes.
 pub(crate) fn with_checksums(bytes: &[u8], mut close: ColumnCloseResult) -> Result<Checked, FileError> {
     let mut new: Vec<u8> = Vec::with_capacity(bytes.len() + bytes.len() / 64);
-    // Where pages began, and where they begin now.
+    // Start of each page before and after the insertion of checksums.
     let mut moved: Vec<(usize, usize)> = Vec::new();
     let mut end = 0;
     for page in Pages::new(bytes, &close.metadata) {
@@ -152,7 +153,8 @@ pub(crate) fn with_checksums(bytes: &[u8], mut close: ColumnCloseResult) -> Resu
         if page.checksum.is_none() {
             new.push(NEXT_I32);
             push_zigzag(&mut new, crc32fast::hash(page.body).cast_signed());
-            // The ids of fields are told by their distances, and the next one has come closer.
+            // Thrift encodes field ids as differences, and the distance to the next field has become smaller
+            // by one.
             let (next, after) = after.split_first().ok_or_else(broken)?;
             new.push(if *next >> 4 == 0 { *next } else { next - (1 << 4) });
             new.extend_from_slice(after);
@@ -195,7 +197,7 @@ pub(crate) fn with_checksums(bytes: &[u8], mut close: ColumnCloseResult) -> Resu
     Ok(Checked { bytes: new.into(), close })
 }
 
-/// The header of a page, as far as it is used here.
+/// Header of a page, limited to the fields that are used here.
 #[derive(Default)]
 struct Header {
     kind: Option<i32>,
@@ -208,7 +210,7 @@ struct Header {
 }
 
 impl Header {
-    /// Reads a header, and says how long it is.
+    /// Parses a header. Returns it with its length in bytes.
     fn read(bytes: &[u8]) -> Result<(Header, usize), FileError> {
         let mut thrift = Thrift::new(bytes);
         let mut header = Header::default();
@@ -232,7 +234,7 @@ impl Header {
         if thrift.is_odd() { Err(broken()) } else { Ok((header, bytes.len() - thrift.left())) }
     }
 
-    /// Reads what is particular to a kind of page.
+    /// Parses the structure that is specific to a kind of page.
     fn content(&mut self, thrift: &mut Thrift<'_>, kind_id: i16, encoding_id: i16) -> Result<(), FileError> {
         let mut last = 0;
         while let Some((id, field_code)) = thrift.field(&mut last)? {

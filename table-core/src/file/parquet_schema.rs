@@ -1,5 +1,5 @@
-//! The Parquet schema of files that are written: the one Java's `TypeToMessageType` makes, so that every reader finds what
-//! it is used to. Not the schema of files that are read.
+//! Parquet schema of the files that are written: the same as that of Java's `TypeToMessageType`, so that
+//! every reader finds the layout it expects. The schema of files that are read may differ.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -14,19 +14,25 @@ use super::error::FileError;
 use crate::metadata::schema::Field;
 use crate::metadata::types::{ListType, MapType, Primitive, StructType, Type};
 
-/// The Parquet schema of some columns. Columns of type `unknown` are left out: they are never written.
+/// Returns the Parquet schema of the columns. Columns of type `unknown` are omitted, because they are never
+/// written.
+///
+/// # Errors
+///
+/// Fails with [`FileError::Unsupported`] if a column has a type that cannot be written to Parquet, or if no
+/// column, or no field of a struct, remains to be written.
 pub fn to_parquet(columns: &StructType) -> Result<SchemaDescriptor, FileError> {
     let fields = fields_to_parquet(&columns.fields)?;
     if fields.is_empty() {
         return Err(FileError::unsupported("a file needs at least one column whose values are written"));
     }
-    // The name is Java's.
+    // Java uses the same name.
     let root =
         GroupTypeBuilder::new("table").with_fields(fields).build().map_err(|error| unbuildable(&error))?;
     Ok(SchemaDescriptor::new(Arc::new(root)))
 }
 
-/// Whether a column of this type is left out of files.
+/// Returns `true` if columns of this type are omitted from files.
 pub(crate) fn is_unwritten(field_type: &Type) -> bool {
     *field_type == Type::Primitive(Primitive::Unknown)
 }
@@ -37,7 +43,7 @@ fn fields_to_parquet(fields: &[Field]) -> Result<Vec<TypePtr>, FileError> {
     for field in fields.iter().filter(|field| !is_unwritten(&field.field_type)) {
         let mut name = compatible_name(&field.name);
         if !names.insert(name.clone()) {
-            // Two names may become one. Readers go by the id, so any name does.
+            // Different names may be mapped to the same one. Readers match by id, so any unique name will do.
             name = format!("{name}_{}", field.id);
             names.insert(name.clone());
         }
@@ -157,14 +163,15 @@ fn decimal_to_parquet(precision: u32, scale: u32, name: &str) -> Result<Primitiv
     Ok(builder)
 }
 
-/// In how many bytes every number of so many digits fits, with its sign.
+/// Returns the number of bytes into which every signed number of `precision` digits fits.
 pub(crate) fn decimal_bytes(precision: u32) -> Option<i32> {
     let greatest = 10_i128.checked_pow(precision)? - 1;
     let bits = i128::BITS - greatest.leading_zeros() + 1;
     i32::try_from(bits.div_ceil(8)).ok()
 }
 
-/// The name that Java gives a column in a file: Avro's rules, with other characters as their code.
+/// Returns the name of a column in a file, as Java derives it: Avro's rules for names, with other characters
+/// replaced by their code.
 pub(crate) fn compatible_name(name: &str) -> String {
     let mut compatible = String::with_capacity(name.len());
     for (position, character) in name.chars().enumerate() {

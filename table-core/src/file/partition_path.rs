@@ -1,5 +1,5 @@
-//! The folder of a partition, in Java's spelling (`PartitionSpec.partitionToPath`). Not where that folder is; see
-//! [`super::data_location`].
+//! Partition directories, formatted as Java does (`PartitionSpec.partitionToPath`). Their base directory is
+//! chosen in [`super::data_location`].
 
 use std::fmt::{Display, LowerExp, Write};
 
@@ -12,8 +12,8 @@ use crate::expr::value::Value;
 use crate::metadata::partition::{PartitionField, PartitionSpec};
 use crate::metadata::transform::Transform;
 
-/// The folders of a partition, one for each field of its spec, such as `day=2017-11-16/id_bucket=3`. A value that the
-/// tuple lacks counts as null.
+/// Returns the directories of a partition, one per field of its spec, such as `day=2017-11-16/id_bucket=3`. A
+/// value that is missing in the tuple counts as null.
 pub fn partition_path(spec: &PartitionSpec, partition: &[Option<Value>]) -> String {
     let folder = |(place, field): (usize, &PartitionField)| {
         let value = partition.get(place).and_then(Option::as_ref);
@@ -22,7 +22,7 @@ pub fn partition_path(spec: &PartitionSpec, partition: &[Option<Value>]) -> Stri
     spec.fields().iter().enumerate().map(folder).collect::<Vec<_>>().join("/")
 }
 
-/// A partition's value for people, as Java's `Transform.toHumanString`.
+/// Formats a partition value for humans, as Java's `Transform.toHumanString` does.
 fn human(transform: &Transform, value: Option<&Value>) -> String {
     let Some(value) = value else { return "null".to_owned() };
     match (transform, value) {
@@ -61,14 +61,15 @@ fn human_value(value: &Value) -> String {
     }
 }
 
-/// Unlike in [`format_timestamp`], as Java's `%04d` has it: the sign of a year counts among the four characters, and there is none
-/// before a late one.
+/// Formats a day. Unlike [`format_timestamp`] it follows Java's `%04d`: the sign of a year counts as one of
+/// the four characters, and years after 9999 have no sign.
 fn day(days: i64) -> String {
     let (year, month, day) = civil_from_days(days);
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// As `LocalTime.toString`: no seconds if there are none, and three, six or nine digits of a fraction.
+/// Formats a time as `LocalTime.toString` does: seconds are omitted if they are zero, and a fraction has
+/// three, six or nine digits.
 fn time(micros: i64) -> String {
     let text = format_time(micros.saturating_mul(1000), Precision::Nanos);
     let length = match micros {
@@ -80,13 +81,15 @@ fn time(micros: i64) -> String {
     text.get(..length).unwrap_or(&text).to_owned()
 }
 
-/// As `DateTimeFormatter.ISO_LOCAL_DATE_TIME`: with as many digits of a fraction as it takes, and a sign before a late year.
+/// Formats a timestamp as `DateTimeFormatter.ISO_LOCAL_DATE_TIME` does: the fraction has as many digits as
+/// needed, and years after 9999 have a sign.
 fn timestamp(nanos: i128) -> String {
     let text = format_timestamp(nanos, Precision::Nanos);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// As `BigDecimal.toString`: with an exponent if there are more than five zeros behind the point.
+/// Formats a decimal as `BigDecimal.toString` does: in scientific notation if there are more than five zeros
+/// after the decimal point.
 fn decimal(value: Decimal) -> String {
     let digits = value.unscaled.unsigned_abs().to_string();
     let exponent = i64::try_from(digits.len()).unwrap_or(i64::MAX) - 1 - i64::from(value.scale);
@@ -100,11 +103,13 @@ fn decimal(value: Decimal) -> String {
     }
 }
 
-/// As `Double.toString` and `Float.toString` since Java 19; before, some numbers had more digits than they need.
+/// Formats a number as `Double.toString` and `Float.toString` do since Java 19; earlier versions print more
+/// digits than necessary for some numbers.
 fn float<F: Display + LowerExp>(value: F) -> String {
     let mut scientific = format!("{value:e}");
     if !scientific.contains('.') {
-        // Where one digit is enough, Java gives the best two: 4.9E-324, which is 5e-324 as well.
+        // Where one digit is sufficient, Java prints the closest two: 4.9E-324, which is the same number as
+        // 5e-324.
         scientific = format!("{value:.1e}");
     }
     let Some((digits, exponent)) = scientific.split_once('e') else {
@@ -117,7 +122,7 @@ fn float<F: Display + LowerExp>(value: F) -> String {
     if plain.contains('.') { plain } else { plain + ".0" }
 }
 
-/// As `URLEncoder.encode`, which is meant for forms: a space becomes `+`.
+/// Encodes a string as `URLEncoder.encode` does, which is intended for forms: a space becomes `+`.
 fn form_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -1,5 +1,5 @@
-//! Position delete files: which rows of which data files are deleted, by their positions (specification, "Position Delete
-//! Files"). Not deletion vectors, which say the same in another format.
+//! Position delete files, which list deleted rows by data file and position (specification, "Position Delete
+//! Files"). Deletion vectors, their replacement from format version 3 on, are in [`super::deletion_vector`].
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -21,18 +21,19 @@ use crate::metadata::json::Raw;
 use crate::metadata::schema::Schema;
 use crate::metadata::types::StructType;
 
-/// The columns of a position delete file, as Java writes its schema. Deleted rows themselves are not kept.
+/// Schema of a position delete file, as Java writes it, without the optional column `row` for the deleted
+/// rows.
 const SCHEMA: &str = r#"{"type":"struct","schema-id":0,"fields":[{"id":2147483546,"name":"file_path","required":true,"type":"string","doc":"Path of a file in which a deleted row is stored"},{"id":2147483545,"name":"pos","required":true,"type":"long","doc":"Ordinal position of a deleted row in the data file"}]}"#;
 
 /// Deleted positions by the path of their data file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PositionDeletes {
-    /// By path, in the order in which they are written.
+    /// Positions by the path of the data file, in the order in which they are written.
     pub by_path: BTreeMap<String, RoaringTreemap>,
 }
 
 impl PositionDeletes {
-    /// The columns that [`PositionDeletes::add`] wants to be read of a position delete file.
+    /// Returns the columns of a position delete file that [`PositionDeletes::add`] requires.
     pub fn columns() -> StructType {
         StructType {
             fields: vec![reserved::delete_file_path(), reserved::delete_position()],
@@ -40,16 +41,24 @@ impl PositionDeletes {
         }
     }
 
-    /// Reads a position delete file that is at hand, and adds its deletes.
+    /// Reads a position delete file that is available as a [`ChunkReader`] and adds all of its deletes.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read as a Parquet file with [`PositionDeletes::columns`], and with
+    /// [`FileError::Malformed`] if a position is negative.
     pub fn read<R: ChunkReader>(&mut self, source: &R) -> Result<(), FileError> {
         let reader = FileReader::open(source, &PositionDeletes::columns(), FileContext::new(""))?;
         reader.read(source).try_for_each(|batch| self.add(&batch?, |_| true))
     }
 
-    /// Whether all deletes of a position delete file that is at hand are for files which `is_one` says. `false`, too, if it
-    /// holds more than `rows_max` deletes: it is not read on.
+    /// Returns `true` if `is_one` is true for the data file of every delete of a position delete file, which
+    /// must be available as a [`ChunkReader`]. Returns `false` also if the file has more than `rows_max`
+    /// deletes, in which case reading stops.
     ///
-    /// Fails if it cannot be read.
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read as a Parquet file with the column `file_path`.
     pub fn are_all_for<R: ChunkReader>(
         source: &R,
         is_one: impl Fn(&str) -> bool,
@@ -71,14 +80,20 @@ impl PositionDeletes {
         Ok(true)
     }
 
-    /// Adds the deletes of a batch with [`PositionDeletes::columns`] that are for the files which `is_wanted` says.
+    /// Adds the deletes of a batch with [`PositionDeletes::columns`] for whose data file `is_wanted` returns
+    /// `true`.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Unfit`] if the batch has other columns, and with [`FileError::Malformed`] if a
+    /// position is negative.
     pub fn add(&mut self, batch: &RecordBatch, is_wanted: impl Fn(&str) -> bool) -> Result<(), FileError> {
         let wrong = || FileError::unfit("the rows are not those of a position delete file");
         let [paths, positions] = batch.columns() else { return Err(wrong()) };
         let paths = paths.as_string_opt::<i32>().ok_or_else(wrong)?;
         let positions = positions.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
         let mut row = 0;
-        // Files list the deletes of one data file together, so a path is looked up once a run.
+        // Delete files list the deletes of one data file consecutively, so a path is looked up once per run.
         while row < batch.num_rows() {
             let path = paths.value(row);
             let end = (row..batch.num_rows()).find(|next| paths.value(*next) != path);
@@ -103,8 +118,13 @@ impl PositionDeletes {
         Ok(())
     }
 
-    /// Writes the deletes to one file, sorted by path and position. Its bounds are exact, so that a file for a single data
-    /// file is known as such.
+    /// Writes the deletes to one file, sorted by path and position. With
+    /// [`WriterOptions::of_position_deletes`] its bounds are exact, so that readers recognise a delete file
+    /// for a single data file.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Io`] if the output cannot be written.
     pub fn write<W: Write + Send>(
         &self,
         output: W,

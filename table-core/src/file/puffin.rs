@@ -1,4 +1,5 @@
-//! Puffin files: blobs of any kind, and a footer that tells of them. What the blobs mean is not known here.
+//! Puffin files: blobs of any type, and a footer that describes them. The contents of the blobs are opaque to
+//! this module.
 //!
 //! Source: the Puffin specification, version 1.
 
@@ -10,31 +11,32 @@ use lz4_flex::frame::{FrameDecoder, FrameEncoder, FrameInfo};
 use serde::{Deserialize, Serialize};
 
 const MAGIC: [u8; 4] = *b"PFA1";
-/// The end of a footer, whose length does not vary: the payload's size, flags, magic.
+/// Length, in bytes, of the fixed end of a footer: the size of the payload, flags, magic.
 const TRAILER_BYTES: usize = 12;
-/// The only flag there is, in the first of the four bytes.
+/// Flag of a compressed footer payload, the only one defined, in the first of the four flag bytes.
 const PAYLOAD_IS_COMPRESSED: u8 = 1;
-/// zstd's own default, which Java's writers use too.
+/// Default compression level of zstd, which Java's writers use, too.
 const ZSTD_LEVEL: i32 = 3;
-/// What zstd decompresses without being told to take more memory.
+/// Largest window, as a power of two, that zstd accepts by default when decompressing.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 const ZSTD_WINDOW_LOG_MIN: u32 = 10;
-/// The flag of an LZ4 frame that tells the size of its content.
+/// Flag of an LZ4 frame that contains the size of its content.
 const LZ4_HAS_SIZE: u8 = 8;
 
-/// What is wrong with a Puffin file or a blob. Who knows its location adds it.
+/// Error of reading or writing a Puffin file or a blob. The message does not contain the location, which the
+/// caller adds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PuffinError {
-    /// The bytes are damaged, or were never what they are read as; or what is to be written contradicts itself.
+    /// Bytes that are damaged or in another format, or input of a writer that contradicts itself.
     #[error("{0}")]
     Malformed(String),
-    /// The bytes are whole, but use something this reader does not know.
+    /// Well-formed bytes that use a feature this reader does not know.
     #[error("{0}")]
     Unsupported(String),
-    /// What the bytes hold takes more memory than the reader may use.
+    /// Contents that take more memory than the caller allows.
     #[error("it takes more than {limit_bytes} bytes of memory; raise the limit to read it")]
     TooLarge {
-        /// The limit it exceeds.
+        /// The exceeded limit, in bytes.
         limit_bytes: usize,
     },
 }
@@ -43,99 +45,116 @@ pub(super) fn malformed(what: impl Into<String>) -> PuffinError {
     PuffinError::Malformed(what.into())
 }
 
-/// What the footer tells of a file.
+/// Footer payload of a Puffin file (`FileMetadata` of the specification).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Footer {
-    /// The blobs, in the order they are told.
+    /// Descriptions of the blobs, in the order of the footer.
     pub blobs: Vec<BlobMetadata>,
-    /// Of the whole file, such as `created-by`.
+    /// Properties of the file, such as `created-by`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, String>,
 }
 
-/// What the footer tells of a blob.
+/// Description of a blob in the footer (`BlobMetadata` of the specification).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct BlobMetadata {
-    /// What it is, such as `deletion-vector-v1`.
+    /// Blob type, such as `deletion-vector-v1`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The columns it was computed for.
+    /// Field ids of the columns that the blob was computed for.
     pub fields: Vec<i32>,
-    /// The snapshot it was computed from; -1 if that is not known when the file is written.
+    /// Id of the snapshot that the blob was computed from; -1 if it is not known when the file is written.
     pub snapshot_id: i64,
-    /// That snapshot's sequence number; -1 if it is not known.
+    /// Sequence number of that snapshot; -1 if it is not known.
     pub sequence_number: i64,
-    /// Where in the file it begins, in bytes.
+    /// Offset of the blob in the file, in bytes.
     pub offset: u64,
-    /// How long it is in the file, in bytes.
+    /// Length of the stored blob, in bytes.
     pub length: u64,
-    /// How it is compressed; `None` if it is not.
+    /// Compression codec; `None` if the blob is not compressed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression_codec: Option<Codec>,
-    /// Of the blob.
+    /// Properties of the blob.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, String>,
 }
 
-/// How a blob is compressed. One that is unknown is kept, so that the file's other blobs can be read.
+/// Compression codec of a blob. Unknown codecs are preserved, so that the other blobs of the file can be
+/// read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Codec {
-    /// One LZ4 frame. Java and `PyIceberg` cannot read it.
+    /// One LZ4 frame, which neither Java nor `PyIceberg` can read.
     Lz4,
     /// One Zstandard frame.
     Zstd,
-    /// Something that cannot be read here.
+    /// Name of a codec that cannot be read here.
     #[serde(untagged)]
     Other(String),
 }
 
-/// A blob to be written.
+/// Blob to be written.
 #[derive(Debug, Clone)]
 pub struct Blob<'a> {
-    /// What it is.
+    /// Blob type.
     pub kind: &'a str,
-    /// The columns it was computed for.
+    /// Field ids of the columns that the blob was computed for.
     pub fields: Vec<i32>,
-    /// The snapshot it was computed from, or -1.
+    /// Id of the snapshot that the blob was computed from, or -1.
     pub snapshot_id: i64,
-    /// That snapshot's sequence number, or -1.
+    /// Sequence number of that snapshot, or -1.
     pub sequence_number: i64,
-    /// What is told of it.
+    /// Properties of the blob.
     pub properties: BTreeMap<String, String>,
-    /// What it holds, not compressed.
+    /// Uncompressed content.
     pub content: &'a [u8],
 }
 
-/// A file that was written.
+/// Finished Puffin file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// All of it.
+    /// Bytes of the whole file.
     pub bytes: Vec<u8>,
-    /// How much of it is the footer, its magic included: the `file-footer-size-in-bytes` of table metadata.
+    /// Size of the footer in bytes, including its leading magic: the `file-footer-size-in-bytes` of table
+    /// metadata.
     pub footer_bytes: u64,
-    /// What the footer tells.
+    /// Footer payload.
     pub footer: Footer,
 }
 
-/// Writes one file.
+/// Writer of one Puffin file.
+///
+/// ```text
+/// let mut writer = Writer::new("firn 1.0");
+/// let offset = writer.add(blob, None)?.offset;
+/// let file = writer.finish()?;
+/// ```
 pub struct Writer {
     bytes: Vec<u8>,
     footer: Footer,
 }
 
 impl Footer {
-    /// How many bytes the footer takes, read from the last 12 bytes of a file, or more of its end.
+    /// Returns the size of the footer in bytes, given the last 12 or more bytes of a file.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`PuffinError::Malformed`] if `end` is too short or is not the end of a Puffin file, and
+    /// with [`PuffinError::Unsupported`] if the footer has unknown flags.
     pub fn size_bytes(end: &[u8]) -> Result<u64, PuffinError> {
         let (payload_bytes, _) = trailer(end)?;
         Ok((MAGIC.len() + payload_bytes + TRAILER_BYTES) as u64)
     }
 
-    /// Reads the footer from the end of a file of `file_bytes`, which may be more than the footer, or all of the file.
-    /// A payload that decompresses to more than `limit_bytes` is refused.
+    /// Parses the footer, given the end of a file of `file_bytes` bytes: at least the footer, at most the
+    /// whole file. All blobs of the returned footer are between the beginning of the file and the footer.
     ///
-    /// Every blob it tells of lies between the file's beginning and the footer.
+    /// # Errors
+    ///
+    /// Fails with [`PuffinError::Malformed`] if the footer is truncated or damaged, or if a blob is outside
+    /// of the file, with [`PuffinError::Unsupported`] if the footer has unknown flags, and with
+    /// [`PuffinError::TooLarge`] if its uncompressed payload is larger than `limit_bytes`.
     pub fn read(end: &[u8], file_bytes: u64, limit_bytes: usize) -> Result<Footer, PuffinError> {
         let (payload_bytes, is_compressed) = trailer(end)?;
         let footer_bytes = MAGIC.len() + payload_bytes + TRAILER_BYTES;
@@ -166,7 +185,11 @@ impl Footer {
 }
 
 impl BlobMetadata {
-    /// The blob as it is stored, out of the whole file.
+    /// Returns the stored bytes of the blob, given the whole file.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`PuffinError::Malformed`] if the file is too short.
     pub fn stored<'a>(&self, file: &'a [u8]) -> Result<&'a [u8], PuffinError> {
         let start = usize::try_from(self.offset).ok();
         let length = usize::try_from(self.length).ok();
@@ -175,7 +198,13 @@ impl BlobMetadata {
         stored.ok_or_else(|| malformed(format!("its blob `{}` is cut short", self.kind)))
     }
 
-    /// What a blob holds, given how it is stored. Fails rather than decompress more than `limit_bytes`.
+    /// Returns the uncompressed content of the blob, given its stored bytes.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`PuffinError::TooLarge`] if the blob is compressed and its content is larger than
+    /// `limit_bytes`, with [`PuffinError::Unsupported`] if the codec is unknown, and with
+    /// [`PuffinError::Malformed`] if the compressed data is damaged.
     pub fn content<'a>(&self, stored: &'a [u8], limit_bytes: usize) -> Result<Cow<'a, [u8]>, PuffinError> {
         match &self.compression_codec {
             None => Ok(Cow::Borrowed(stored)),
@@ -190,7 +219,7 @@ impl BlobMetadata {
 }
 
 impl Writer {
-    /// A file that says which application writes it: its name and version.
+    /// Begins a file; `created_by` is the name and version of the application that writes it.
     pub fn new(created_by: &str) -> Writer {
         let properties = BTreeMap::from([("created-by".to_owned(), created_by.to_owned())]);
         Writer { bytes: MAGIC.to_vec(), footer: Footer { blobs: Vec::new(), properties } }
@@ -201,7 +230,12 @@ impl Writer {
         self.footer.properties.insert(key.to_owned(), value.to_owned());
     }
 
-    /// Writes a blob, and gives what the footer will tell of it.
+    /// Writes a blob and returns its description for the footer.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`PuffinError::Unsupported`] if `codec` is [`Codec::Other`], and with
+    /// [`PuffinError::Malformed`] if the content cannot be compressed.
     pub fn add(&mut self, blob: Blob<'_>, codec: Option<Codec>) -> Result<&BlobMetadata, PuffinError> {
         let stored = match &codec {
             None => Cow::Borrowed(blob.content),
@@ -227,7 +261,12 @@ impl Writer {
         self.footer.blobs.last().ok_or_else(|| malformed("a blob that was written is not there"))
     }
 
-    /// Writes the footer, not compressed: neither Java nor `PyIceberg` can read one that is.
+    /// Writes the footer and returns the file. The payload is not compressed, because neither Java nor
+    /// `PyIceberg` can read one that is.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`PuffinError::Malformed`] if the payload of the footer is larger than 2 GB.
     pub fn finish(mut self) -> Result<Written, PuffinError> {
         let payload = serde_json::to_vec(&self.footer)
             .map_err(|error| malformed(format!("its footer cannot be written: {error}")))?;
@@ -244,7 +283,7 @@ impl Writer {
     }
 }
 
-/// The size of the footer's payload, and whether it is compressed.
+/// Returns the size in bytes of the footer's payload, and whether it is compressed.
 fn trailer(end: &[u8]) -> Result<(usize, bool), PuffinError> {
     let trailer: Option<&[u8; TRAILER_BYTES]> = end.last_chunk();
     let Some([p0, p1, p2, p3, flags, rest @ .., m0, m1, m2, m3]) = trailer else {
@@ -262,7 +301,7 @@ fn trailer(end: &[u8]) -> Result<(usize, bool), PuffinError> {
 }
 
 fn unlz4(stored: &[u8], limit_bytes: usize) -> Result<Vec<u8>, PuffinError> {
-    // Magic, flags, a byte more, and the size of the content, which the Puffin specification asks for.
+    // Magic, flags, one more byte, and the size of the content, which the Puffin specification requires.
     let size = match stored {
         [_, _, _, _, flags, _, s0, s1, s2, s3, s4, s5, s6, s7, ..] if flags & LZ4_HAS_SIZE != 0 => {
             u64::from_le_bytes([*s0, *s1, *s2, *s3, *s4, *s5, *s6, *s7])
@@ -270,7 +309,7 @@ fn unlz4(stored: &[u8], limit_bytes: usize) -> Result<Vec<u8>, PuffinError> {
         _ => return Err(malformed("what is compressed in it does not tell its size")),
     };
     let content = read_all(FrameDecoder::new(stored), limit_bytes)?;
-    // The decoder takes an end between two blocks for the end of the frame.
+    // The decoder treats an end of input between two blocks as the end of the frame.
     if content.len() as u64 != size {
         return Err(malformed("what is compressed in it is cut short"));
     }
@@ -282,7 +321,7 @@ fn unzstd(stored: &[u8], limit_bytes: usize) -> Result<Vec<u8>, PuffinError> {
         return Err(malformed("what is compressed in it is cut short"));
     }
     let mut decoder = zstd::stream::read::Decoder::with_buffer(stored).map_err(failed)?.single_frame();
-    // The window is allocated as a frame's header asks for it.
+    // The decoder allocates a window of the size that the frame header asks for.
     let window_log = limit_bytes.max(1).ilog2() + 1;
     decoder.window_log_max(window_log.clamp(ZSTD_WINDOW_LOG_MIN, ZSTD_WINDOW_LOG_MAX)).map_err(failed)?;
     read_all(decoder, limit_bytes)
@@ -290,7 +329,7 @@ fn unzstd(stored: &[u8], limit_bytes: usize) -> Result<Vec<u8>, PuffinError> {
 
 fn read_all(decoder: impl Read, limit_bytes: usize) -> Result<Vec<u8>, PuffinError> {
     let mut content = Vec::new();
-    // One byte more than allowed tells what is too large.
+    // Reading one byte more than allowed reveals contents that are too large.
     decoder.take((limit_bytes as u64).saturating_add(1)).read_to_end(&mut content).map_err(failed)?;
     if content.len() > limit_bytes { Err(PuffinError::TooLarge { limit_bytes }) } else { Ok(content) }
 }

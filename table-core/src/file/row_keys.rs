@@ -1,5 +1,5 @@
-//! Rows as bytes, by which they are compared where deletes name rows by their values. Not how values are stored: no key
-//! leaves the memory.
+//! Rows encoded as bytes, by which they are compared where equality deletes match rows by value. The encoding
+//! is used only in memory and never stored.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -13,19 +13,20 @@ use arrow_schema::{DataType, Fields, TimeUnit};
 use super::arrow_schema::field_id;
 use super::error::FileError;
 
-/// The keys of the rows of a batch: two rows have the same bytes if and only if they are equal in the columns that are
-/// compared.
+/// Keys of the rows of a batch: two rows have the same bytes if and only if they are equal in the compared
+/// columns.
 ///
-/// Null equals null, NaN equals NaN, and `-0.0` is not `0.0`, as in Java.
+/// Null equals null, NaN equals NaN, and `-0.0` differs from `0.0`, as in Java.
 pub(super) struct RowKeys {
     bytes: Vec<u8>,
-    /// Where each row's key ends; it begins where the one before does.
+    /// End of the key of each row; it begins at the end of the previous one.
     ends: Vec<usize>,
 }
 
 impl RowKeys {
-    /// The keys by the columns with these ids, all of them without parts, and not in a list or map. The columns have the
-    /// types that the table has by now, so that keys of several batches can be compared.
+    /// Computes the keys for the columns with these field ids, all of primitive types and not inside a list
+    /// or map. The columns must have their current types in the table, so that keys of different batches are
+    /// comparable.
     pub(super) fn new(batch: &RecordBatch, field_ids: &[i32]) -> Result<RowKeys, FileError> {
         let find = |id: &i32| {
             find(batch.schema_ref().fields(), batch.columns(), *id, None)
@@ -50,7 +51,7 @@ impl RowKeys {
         Ok(RowKeys { bytes, ends })
     }
 
-    /// The keys in the order of the rows.
+    /// Returns the keys in the order of the rows.
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         let mut start = 0;
         self.ends.iter().map(move |end| {
@@ -61,7 +62,7 @@ impl RowKeys {
     }
 }
 
-/// A column of a batch, by which rows are compared.
+/// Compared column of a batch.
 struct Column {
     array: ArrayRef,
     nulls: Option<NullBuffer>,
@@ -86,7 +87,7 @@ enum Kind {
     Fixed,
 }
 
-/// The column with an id, in structs too, where a null struct makes it null.
+/// Returns the column with a field id, also inside structs, where it is null if an enclosing struct is.
 fn find(
     fields: &Fields,
     arrays: &[ArrayRef],
@@ -131,9 +132,10 @@ fn kind_of(data_type: &DataType) -> Option<Kind> {
     })
 }
 
-/// Says that a value follows. A null is a zero in its place, and as many zeros as a value of the column always has.
+/// Marker of a value that is not null. A null is encoded as a zero instead, followed by zeros in place of the
+/// value if the type has a fixed length.
 const PRESENT: u8 = 1;
-/// How long the length of a value is, where values have more than one.
+/// Number of bytes of the length of a value, for types without a fixed length.
 const LENGTH_BYTES: usize = size_of::<u64>();
 
 impl Column {
@@ -141,7 +143,7 @@ impl Column {
         self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
 
-    /// Adds to every row's length what it takes here.
+    /// Adds the encoded length of this column to the length of each row.
     fn add_lengths(&self, lengths: &mut [usize]) {
         let fixed = match self.kind {
             Kind::Null => 0,
@@ -173,7 +175,7 @@ impl Column {
         }
     }
 
-    /// Writes every row's value where the row's cursor is, and moves it on. The bytes are zeros before.
+    /// Writes the value of each row at the cursor of the row, and advances it. The bytes must be zero before.
     fn write(&self, bytes: &mut [u8], cursors: &mut [usize]) {
         let array = &self.array;
         match self.kind {
@@ -235,7 +237,7 @@ impl Column {
         }
     }
 
-    /// Values that are all of one length.
+    /// Writes values of a type with a fixed length.
     fn write_fixed<V: AsRef<[u8]>>(
         &self,
         bytes: &mut [u8],
@@ -254,7 +256,7 @@ impl Column {
         }
     }
 
-    /// Values with their length first, so that neighbours cannot be taken for each other.
+    /// Writes values with their length first, so that the values of adjacent columns cannot be confused.
     fn write_lengthy<'v>(&self, bytes: &mut [u8], cursors: &mut [usize], value: impl Fn(usize) -> &'v [u8]) {
         for (row, cursor) in cursors.iter_mut().enumerate() {
             if self.is_null(row) {

@@ -1,5 +1,5 @@
-//! The structures of Parquet's metadata, as far as the library decodes them (`parquet.thrift` of parquet-format 2.12). What is not
-//! here is skipped by its type.
+//! Structures of Parquet's metadata, as far as the library decodes them (`parquet.thrift` of parquet-format
+//! 2.12). Other fields are skipped by their type.
 
 use super::thrift::Kind::{self, Binary, Bool, Byte, Double, I16, I32, I64, List, Struct};
 use super::thrift::Shape;
@@ -27,11 +27,11 @@ static LOGICAL_TYPE: Shape = shape!(3:
     18 Struct(&GEOGRAPHY),
 );
 
-/// `SchemaElement`
+/// Shape of `SchemaElement`.
 pub(super) static SCHEMA_ELEMENT: Shape = shape!(3:
     1 I32, 2 I32, 3 I32, 4 Binary, 5 I32, 6 I32, 7 I32, 8 I32, 9 I32, 10 Struct(&LOGICAL_TYPE),
 );
-/// What a schema is a list of.
+/// Element type of the list that represents a schema.
 pub(super) static SCHEMA_ELEMENTS: Kind = Struct(&SCHEMA_ELEMENT);
 
 static KEY_VALUE: Shape = shape!(3: 1 Binary, 2 Binary);
@@ -57,16 +57,16 @@ static ROW_GROUP: Shape = shape!(7:
     1 List(&Struct(&COLUMN_CHUNK)), 2 I64, 3 I64, 4 List(&Struct(&SORTING_COLUMN)), 5 I64, 6 I64, 7 I16,
 );
 static COLUMN_ORDER: Shape = shape!(3: 1 Struct(&EMPTY));
-/// `FileMetaData`
+/// Shape of `FileMetaData`.
 pub(super) static FILE_METADATA: Shape = shape!(10:
     1 I32, 2 List(&Struct(&SCHEMA_ELEMENT)), 3 I64, 4 List(&Struct(&ROW_GROUP)),
     5 List(&Struct(&KEY_VALUE)), 6 Binary, 7 List(&Struct(&COLUMN_ORDER)),
 );
 
 static PAGE_LOCATION: Shape = shape!(7: 1 I64, 2 I32, 3 I64);
-/// `OffsetIndex`
+/// Shape of `OffsetIndex`.
 pub(super) static OFFSET_INDEX: Shape = shape!(3: 1 List(&Struct(&PAGE_LOCATION)), 2 List(&I64));
-/// `ColumnIndex`
+/// Shape of `ColumnIndex`.
 pub(super) static COLUMN_INDEX: Shape = shape!(9:
     1 List(&Bool), 2 List(&Binary), 3 List(&Binary), 4 I32, 5 List(&I64), 6 List(&I64), 7 List(&I64),
 );
@@ -76,7 +76,7 @@ pub(super) static DICTIONARY_PAGE: Shape = shape!(5: 1 I32, 2 I32, 3 Bool);
 pub(super) static DATA_PAGE_V2: Shape = shape!(13:
     1 I32, 2 I32, 3 I32, 4 I32, 5 I32, 6 I32, 7 Bool, 8 Struct(&STATISTICS),
 );
-/// `PageHeader`
+/// Shape of `PageHeader`.
 pub(super) static PAGE_HEADER: Shape = shape!(7:
     1 I32, 2 I32, 3 I32, 4 I32, 5 Struct(&DATA_PAGE), 6 Struct(&EMPTY), 7 Struct(&DICTIONARY_PAGE),
     8 Struct(&DATA_PAGE_V2),

@@ -1,5 +1,5 @@
-//! The order of rows under a sort order of a table (specification, "Sorting"), as bytes that compare as the rows do. Not the
-//! sorting itself.
+//! Sort keys of rows for a table's sort order (specification, "Sorting"): byte strings that compare as the
+//! rows do. The sorting itself is up to the caller.
 
 use std::sync::Arc;
 
@@ -21,10 +21,11 @@ use crate::metadata::sort::{SortField, SortOrder};
 use crate::metadata::transform::Transform;
 use crate::metadata::types::StructType;
 
-/// Puts rows in the order that a table asks for.
+/// Order of rows by a sort order of a table.
 ///
-/// Floats are in the order of the specification: `-NaN`, `-Infinity`, numbers with `-0.0` before `0.0`, `Infinity`, `NaN`.
-/// Text is in the order of its characters' code points, which is that of its bytes.
+/// Floating-point numbers are ordered as in the specification: `-NaN`, `-Infinity`, numbers with `-0.0`
+/// before `0.0`, `Infinity`, `NaN`. Strings are ordered by Unicode code points, which is the order of their
+/// bytes in UTF-8.
 #[derive(Debug)]
 pub struct RowOrder {
     columns: Vec<TransformedColumn>,
@@ -32,15 +33,18 @@ pub struct RowOrder {
 }
 
 impl RowOrder {
-    /// The order of rows of these columns. Where nothing is sorted, all rows are equal.
+    /// Creates the order of rows with these columns. If the sort order is unsorted, all rows are equal.
     ///
-    /// Fails if what the sort order asks for is not known here: a transform of several columns, or one without a meaning,
-    /// or a direction; and if a column that it needs is gone.
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Unsupported`] if a sort field has an unknown direction or null order, an
+    /// unknown transform or one with several source columns, or if its source column does not exist or does
+    /// not have a type that the transform accepts.
     pub fn new(columns: &StructType, order: &SortOrder) -> Result<RowOrder, FileError> {
         let (mut sorted, mut fields) = (Vec::new(), Vec::new());
         for field in order.fields() {
             let options = options(field)?;
-            // What is always null is equal everywhere.
+            // A transform whose result is always null makes no difference.
             let Some(column) = TransformedColumn::new(columns, &field.source_ids, &field.transform)? else {
                 continue;
             };
@@ -49,18 +53,24 @@ impl RowOrder {
             sorted.push(column);
         }
         if fields.is_empty() {
-            // So that there are as many keys as rows.
+            // A null column, so that there are as many keys as rows.
             fields.push(RowField::new(DataType::Null));
         }
         let converter = RowConverter::new(fields).map_err(|error| FileError::shaping(&error))?;
         Ok(RowOrder { columns: sorted, converter })
     }
 
-    /// The keys of a batch's rows, in its order: a row comes before another, of this batch or any other that this order
-    /// was asked for, if its key is less, as a `Row` or as the bytes of `Row::data`.
+    /// Returns the sort keys of the rows of a batch, in the order of the batch. A row sorts before another
+    /// one, of this batch or any other batch passed to the same `RowOrder`, if its key is less, compared as
+    /// `Row` or as the bytes of `Row::data`.
     ///
-    /// The batch has its columns by field id and in the types of [`super::arrow_schema`]; it may have others, too. Fails
-    /// if a value is out of the range of its transform.
+    /// The columns of the batch are found by field id and have the types of [`super::arrow_schema`];
+    /// additional columns are ignored.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Unfit`] if the batch lacks a source column or has it in another type, or if a
+    /// value is out of the range of its transform.
     pub fn keys(&self, batch: &RecordBatch) -> Result<Rows, FileError> {
         let mut arrays =
             self.columns.iter().map(|column| key(column, batch)).collect::<Result<Vec<_>, _>>()?;
@@ -87,7 +97,7 @@ fn options(field: &SortField) -> Result<SortOptions, FileError> {
     Ok(SortOptions { descending, nulls_first })
 }
 
-/// What a batch's rows are sorted by in one field.
+/// Returns the array that a sort field compares.
 fn key(column: &TransformedColumn, batch: &RecordBatch) -> Result<ArrayRef, FileError> {
     if *column.transform() == Transform::Identity {
         return Ok(with_one_nan(column.source(batch)?));
@@ -100,7 +110,8 @@ fn key(column: &TransformedColumn, batch: &RecordBatch) -> Result<ArrayRef, File
         .map_err(|error| FileError::shaping(&error))
 }
 
-/// The array with one NaN of each sign: the order knows no more, but there are many in bits, and they would be sorted.
+/// Replaces every NaN by the same NaN of its sign: the order does not distinguish others, but their bits
+/// differ and would be compared.
 fn with_one_nan(array: ArrayRef) -> ArrayRef {
     if let Some(floats) = array.as_primitive_opt::<Float32Type>() {
         let one = |value: f32| if value.is_nan() { f32::NAN.copysign(value) } else { value };
@@ -113,7 +124,8 @@ fn with_one_nan(array: ArrayRef) -> ArrayRef {
     array
 }
 
-/// The results of a transform as an array; those that are no identity have few types.
+/// Converts the results of a transform to an array; transforms other than identity have only a few result
+/// types.
 fn to_array(values: &[Option<Value>], held_as: &DataType) -> Result<ArrayRef, ArrowError> {
     macro_rules! collect {
         ($array:ty, $variant:pat => $value:expr) => {

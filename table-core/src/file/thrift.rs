@@ -1,19 +1,22 @@
-//! Thrift's compact protocol, read strictly. Nothing is built from it here, except for the few numbers that callers ask for.
+//! Strict parser of Thrift's compact protocol. It builds nothing, except for the few numbers that callers ask
+//! for.
 //!
-//! The decoder of the Parquet library believes what it reads: it ignores the types of fields, makes room for as many elements as a
-//! list announces, and descends as deep as a schema says. So everything that it is given passes through here first. What is
-//! accepted here, the library reads in the same way: ids have 16 bits and ascend, as every writer writes them; a field of a known
-//! id has the type of its definition; and lists hold as many elements as they announce.
+//! The decoder of the Parquet library trusts its input: it ignores the types of fields, allocates memory for
+//! as many elements as a list announces, and recurses as deep as a schema nests. Therefore all its input
+//! passes through this parser first. The library reads what is accepted here in the same way: field ids have
+//! 16 bits and ascend, as every writer writes them; a field with a known id has the type of its definition;
+//! and a list contains as many elements as it announces.
 //!
-//! Thrift's own readers skip a field of another type than that of its definition, and some writers put their own there
-//! ([`Thrift::is_odd`]). The library is given what is left of such bytes without these fields ([`without_odd_fields`]).
+//! Thrift's own readers skip a field whose type differs from its definition, and some writers use such fields
+//! for their own purposes ([`Thrift::is_odd`]). The library is given such input without these fields
+//! ([`without_odd_fields`]).
 
 use super::error::FileError;
 
-/// How deep structures may nest that Parquet's definition does not have; Parquet's own have six levels.
+/// Maximum nesting of structures that are not in Parquet's definition; Parquet's own have six levels.
 const UNKNOWN_DEPTH_MAX: usize = 16;
 
-/// A type of a field, as Parquet's definition has it.
+/// Type of a field in Parquet's definition.
 #[derive(Debug)]
 pub(super) enum Kind {
     Bool,
@@ -27,15 +30,15 @@ pub(super) enum Kind {
     Struct(&'static Shape),
 }
 
-/// The fields of a structure by their ids, in ascending order.
+/// Fields of a structure by their ids, in ascending order.
 #[derive(Debug)]
 pub(super) struct Shape {
     pub(super) fields: &'static [(i16, Kind)],
-    /// How many bytes one takes at least if nothing that is required is missing.
+    /// Minimum encoded size of the structure, in bytes, if all required fields are present.
     pub(super) bytes_min: usize,
 }
 
-/// The codes of types in the bytes.
+/// Type codes of the compact protocol.
 pub(super) mod code {
     pub(in super::super) const TRUE: u8 = 1;
     pub(in super::super) const FALSE: u8 = 2;
@@ -49,7 +52,7 @@ pub(super) mod code {
     pub(in super::super) const STRUCT: u8 = 12;
 }
 
-/// A place in bytes of the compact protocol.
+/// Position in input of the compact protocol.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Thrift<'a> {
     rest: &'a [u8],
@@ -57,7 +60,7 @@ pub(super) struct Thrift<'a> {
 }
 
 impl Kind {
-    /// Whether a field of this type may have a code.
+    /// Returns `true` if a field of this type may have the given type code.
     fn is_coded(&self, field_code: u8) -> bool {
         match self {
             Kind::Bool => matches!(field_code, code::TRUE | code::FALSE),
@@ -72,7 +75,7 @@ impl Kind {
         }
     }
 
-    /// How many bytes a value takes at least.
+    /// Returns the minimum encoded size of a value, in bytes.
     fn bytes_min(&self) -> usize {
         match self {
             Kind::Struct(shape) => shape.bytes_min,
@@ -94,17 +97,18 @@ impl<'a> Thrift<'a> {
         Thrift { rest: bytes, is_odd: false }
     }
 
-    /// Whether there was a field of another type than that of its definition.
+    /// Returns `true` if a field had another type than in its definition.
     pub(super) fn is_odd(&self) -> bool {
         self.is_odd
     }
 
-    /// How many bytes are left.
+    /// Returns the number of bytes left.
     pub(super) fn left(&self) -> usize {
         self.rest.len()
     }
 
-    /// The id and the code of the field after `last`, which becomes its id; `None` at the end of the structure.
+    /// Returns the id and type code of the next field; `None` at the end of the structure. `last` is the id
+    /// of the previous field and is replaced by the new one.
     pub(super) fn field(&mut self, last: &mut i16) -> Result<Option<(i16, u8)>, FileError> {
         let head = self.byte()?;
         let (step, field_code) = (head >> 4, head & 0x0f);
@@ -112,7 +116,7 @@ impl<'a> Thrift<'a> {
             return if step == 0 { Ok(None) } else { Err(broken()) };
         }
         let id = if step == 0 {
-            // The long form is for what the short one cannot say.
+            // The long form is allowed only for ids that the short form cannot express.
             let id = i16::try_from(self.zigzag()?).map_err(|_| broken())?;
             if i32::from(id) - i32::from(*last) <= 15 {
                 return Err(broken());
@@ -125,7 +129,7 @@ impl<'a> Thrift<'a> {
         Ok(Some((id, field_code)))
     }
 
-    /// Goes past a structure of a known shape.
+    /// Skips a structure of a known shape.
     pub(super) fn structure(&mut self, shape: &'static Shape) -> Result<(), FileError> {
         let mut last = 0;
         while let Some((id, field_code)) = self.field(&mut last)? {
@@ -134,7 +138,7 @@ impl<'a> Thrift<'a> {
         Ok(())
     }
 
-    /// Goes past the value of a field in a structure of a known shape.
+    /// Skips the value of a field in a structure of a known shape.
     pub(super) fn field_of(
         &mut self,
         shape: &'static Shape,
@@ -143,7 +147,7 @@ impl<'a> Thrift<'a> {
     ) -> Result<(), FileError> {
         match shape.kind(id) {
             None => self.unknown(field_code, 0),
-            // Truth is in the code.
+            // The value of a boolean is part of the type code.
             Some(Kind::Bool) if Kind::Bool.is_coded(field_code) => Ok(()),
             Some(kind) if kind.is_coded(field_code) => self.value(kind),
             Some(_) => {
@@ -173,7 +177,8 @@ impl<'a> Thrift<'a> {
         }
     }
 
-    /// Begins a list of such elements, and gives back how many there are: no more than the bytes that are left can hold.
+    /// Reads the head of a list with elements of this type and returns their number, which is no more than
+    /// the remaining bytes can contain.
     pub(super) fn list(&mut self, element: &'static Kind) -> Result<usize, FileError> {
         let (element_code, count) = self.list_head()?;
         if count == 0 {
@@ -193,7 +198,7 @@ impl<'a> Thrift<'a> {
         Ok((head & 0x0f, count.ok_or_else(broken)?))
     }
 
-    /// Goes past the value of a field that Parquet's definition does not have.
+    /// Skips the value of a field that is not in Parquet's definition.
     fn unknown(&mut self, field_code: u8, depth: usize) -> Result<(), FileError> {
         if depth > UNKNOWN_DEPTH_MAX {
             return Err(broken());
@@ -206,7 +211,7 @@ impl<'a> Thrift<'a> {
             code::BINARY => self.binary().map(drop),
             code::LIST => {
                 let (element_code, count) = self.list_head()?;
-                // The library does not read the bytes of truth values here.
+                // The library does not consume the bytes of boolean elements here.
                 if count > 0 && matches!(element_code, code::TRUE | code::FALSE) {
                     return Err(broken());
                 }
@@ -224,7 +229,7 @@ impl<'a> Thrift<'a> {
         }
     }
 
-    /// A number of 32 bits.
+    /// Reads a 32-bit integer.
     pub(super) fn i32(&mut self) -> Result<i32, FileError> {
         i32::try_from(self.zigzag()?).map_err(|_| broken())
     }
@@ -234,7 +239,7 @@ impl<'a> Thrift<'a> {
         Ok((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
     }
 
-    /// Bytes or text.
+    /// Reads a binary value or string.
     pub(super) fn binary(&mut self) -> Result<&'a [u8], FileError> {
         let length = self.varint()?;
         self.advance(usize::try_from(length).map_err(|_| broken())?)
@@ -265,12 +270,12 @@ impl<'a> Thrift<'a> {
     }
 }
 
-/// The bytes are not what the definition of Parquet says.
+/// Returns the error for bytes that do not match Parquet's definition.
 pub(super) fn broken() -> FileError {
     FileError::malformed("the metadata of the file is damaged: it is not what Parquet's definition says")
 }
 
-/// A structure of a known shape without the fields that have another type than that of their definition.
+/// Copies a structure of a known shape without the fields whose type differs from their definition.
 pub(super) fn without_odd_fields(bytes: &[u8], shape: &'static Shape) -> Result<Vec<u8>, FileError> {
     let mut out = Vec::with_capacity(bytes.len());
     Thrift::new(bytes).copy(shape, &mut out)?;
@@ -307,13 +312,13 @@ impl Thrift<'_> {
         Ok(())
     }
 
-    /// The bytes from here to a later place.
+    /// Returns the bytes from here to a later position.
     fn until(&self, later: &Thrift<'_>) -> &[u8] {
         self.rest.get(..self.left().saturating_sub(later.left())).unwrap_or_default()
     }
 }
 
-/// Writes the head of a field after one with the id `last`.
+/// Writes the head of a field that follows the field with the id `last`.
 fn push_head(out: &mut Vec<u8>, id: i16, last: i16, field_code: u8) {
     if let Ok(step @ 1..=15) = u8::try_from(i32::from(id) - i32::from(last)) {
         out.push(step << 4 | field_code);
@@ -323,7 +328,7 @@ fn push_head(out: &mut Vec<u8>, id: i16, last: i16, field_code: u8) {
     }
 }
 
-/// Writes a number of 32 bits.
+/// Writes a 32-bit integer in zigzag encoding.
 pub(super) fn push_zigzag(out: &mut Vec<u8>, number: i32) {
     let mut rest = ((number << 1) ^ (number >> 31)).cast_unsigned();
     while rest > 0x7f {

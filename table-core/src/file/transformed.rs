@@ -1,5 +1,5 @@
-//! Columns of a batch as partition and sort fields see them: found by id, transformed, each different value once. What is
-//! made of the results is in [`super::partition_rows`] and [`super::sort_rows`].
+//! Source columns of partition and sort fields: found in a batch by field id and transformed, with each
+//! distinct result computed once. The results are used in [`super::partition_rows`] and [`super::sort_rows`].
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -23,7 +23,7 @@ use crate::metadata::schema::Field;
 use crate::metadata::transform::Transform;
 use crate::metadata::types::{Primitive, StructType, Type};
 
-/// A column without parts, and what is done to its values.
+/// Primitive column with the transform applied to its values.
 #[derive(Debug, Clone)]
 pub(super) struct TransformedColumn {
     source_id: i32,
@@ -34,19 +34,19 @@ pub(super) struct TransformedColumn {
     result: Primitive,
 }
 
-/// The results for the rows of a batch.
+/// Results of a transform for the rows of a batch.
 pub(super) struct Results {
-    /// The different ones, in the order of the first rows that have them; `None` is null.
+    /// Distinct results, in the order of the first rows that have them; `None` is null.
     pub(super) values: Vec<Option<Value>>,
-    /// Which of them each row has.
+    /// Index into `values` of the result of each row.
     pub(super) places: Vec<u32>,
 }
 
 impl TransformedColumn {
-    /// A transform of a column; `None` if its result is always null.
+    /// Creates the transform of a column; `None` if its result is always null.
     ///
-    /// Fails for transforms of several columns and those we do not know, and if there is no such column outside of lists
-    /// and maps, or none that the transform accepts.
+    /// Fails for transforms that are unknown or have several source columns, if there is no such column
+    /// outside of lists and maps, and if the transform does not accept the column's type.
     pub(super) fn new(
         columns: &StructType,
         source_ids: &[i32],
@@ -83,17 +83,17 @@ impl TransformedColumn {
         }))
     }
 
-    /// What is done to the column.
+    /// Returns the transform.
     pub(super) fn transform(&self) -> &Transform {
         &self.transform
     }
 
-    /// The type of the results.
+    /// Returns the type of the results.
     pub(super) fn result_type(&self) -> &Primitive {
         &self.result
     }
 
-    /// The column itself, which is null where a struct around it is.
+    /// Returns the source column, which is null where an enclosing struct is.
     pub(super) fn source(&self, batch: &RecordBatch) -> Result<ArrayRef, FileError> {
         let found = find_array(batch.schema_ref().fields(), batch.columns(), self.source_id);
         let (id, name) = (self.source_id, &self.name);
@@ -110,9 +110,9 @@ impl TransformedColumn {
         Ok(array)
     }
 
-    /// The result of each row.
+    /// Returns the result of each row.
     ///
-    /// Fails if a value that is not null has none: its row would be taken for one without the value.
+    /// Fails if a value that is not null has no result, because its row would be treated as one with a null.
     pub(super) fn results(&self, batch: &RecordBatch) -> Result<Results, FileError> {
         let array = self.source(batch)?;
         let keys = RowConverter::new(vec![SortField::new(self.held_as.clone())])
@@ -158,12 +158,12 @@ impl TransformedColumn {
     }
 }
 
-/// More rows than a batch can have.
+/// Returns the error for a batch with more rows than can be counted in 32 bits.
 pub(super) fn too_long() -> FileError {
     FileError::unsupported("a batch has more rows than can be counted in 32 bits")
 }
 
-/// The field with an id, in structs too.
+/// Returns the field with an id, also inside structs.
 fn find_field(fields: &[Field], id: i32) -> Option<&Field> {
     fields.iter().find_map(|field| match &field.field_type {
         _ if field.id == id => Some(field),
@@ -172,7 +172,7 @@ fn find_field(fields: &[Field], id: i32) -> Option<&Field> {
     })
 }
 
-/// The array with an id, in structs too, where a null struct makes it null.
+/// Returns the array with a field id, also inside structs, where it is null if the struct is.
 fn find_array(fields: &Fields, arrays: &[ArrayRef], id: i32) -> Option<Result<ArrayRef, ArrowError>> {
     fields.iter().zip(arrays).find_map(|(field, array)| {
         if field_id(field) == Some(id) {
@@ -188,7 +188,7 @@ fn find_array(fields: &Fields, arrays: &[ArrayRef], id: i32) -> Option<Result<Ar
     })
 }
 
-/// The value of a row; `None` if it is null. The array is held as its type asks for.
+/// Returns the value of a row; `None` if it is null. The array must have the Arrow type of `value_type`.
 fn value_at(array: &ArrayRef, row: usize, value_type: &Primitive) -> Option<Value> {
     if array.is_null(row) {
         return None;

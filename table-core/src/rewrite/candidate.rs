@@ -1,4 +1,4 @@
-//! Data files worth rewriting, before they are put into groups.
+//! Data files that are worth rewriting, before they are assigned to groups.
 
 use std::collections::HashMap;
 
@@ -6,15 +6,15 @@ use super::compact::total;
 use super::live::LiveFile;
 use super::plan::{Input, Reason};
 
-/// A file worth rewriting, or one entry of it.
+/// Data file worth rewriting, or one of several manifest entries of it.
 pub(super) struct Candidate<'a> {
     pub(super) file: &'a LiveFile,
     pub(super) reason: Reason,
-    /// About how large it would be without its deleted rows.
+    /// Estimated size of the file without its deleted rows, in bytes.
     pub(super) output_bytes: i64,
 }
 
-/// What is rewritten together or not at all: a file, as often as the table lists it.
+/// Entries that are rewritten together or not at all: a file, once per manifest entry in the table.
 pub(super) struct Unit<'a> {
     pub(super) first: Candidate<'a>,
     pub(super) repetitions: Vec<Candidate<'a>>,
@@ -32,7 +32,8 @@ impl<'a> Unit<'a> {
 }
 
 impl Candidate<'_> {
-    /// As an input of a group in which deletes have other numbers.
+    /// Returns the input of a group; `numbers` maps indexes in [`Live::deletes`](super::live::Live::deletes)
+    /// to indexes in the group.
     pub(super) fn input(&self, numbers: &HashMap<usize, usize>) -> Input {
         let deletes = self.file.deletes.iter().filter_map(|number| numbers.get(number).copied());
         Input::of(self.file, deletes.collect(), self.reason)

@@ -1,12 +1,18 @@
-//! Planning compaction: which data files are rewritten together, as Java's `BinPackRewriteFilePlanner` with what it lacks: a
-//! plan that was carried out leaves nothing to plan.
+//! Planning of compaction, the rewriting of data files, as in Java's `BinPackRewriteFilePlanner`, but such
+//! that planning converges: after a plan was carried out, there is nothing left to plan.
 //!
-//! # Why it comes to an end
+//! # Convergence
 //!
-//! Packing goes by what a file will come to ([`Planner::output_bytes`]), in bins one after the other. A bin is closed by a
-//! file that does not fit, and no file that is packed takes more than half a bin, so a closed bin holds more than half of
-//! one: enough for outputs of the right size ([`Sizes::parts`]), which are no candidates. Only the last bin of a partition
-//! may be left, or come out as a single small file; and what it held is less than it takes to be worth a rewrite.
+//! Files are packed into bins by their estimated size after the rewrite ([`Planner::output_bytes`]), one bin
+//! after the other. A bin is closed by the first file that does not fit, and every packed file takes at most
+//! half a bin, so a closed bin is more than half full. That is enough for outputs of the right size
+//! ([`Sizes::parts`]), which are not candidates any more. Only the last bin of a partition may be left over,
+//! or result in a single small file; and its contents were too little to be worth a rewrite.
+//!
+//! ```text
+//! let planner = Planner::new(&live, &table, &options)?;
+//! let plan = planner.plan();
+//! ```
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -22,33 +28,34 @@ use super::sizes::Sizes;
 use crate::manifest::entry::Content;
 use crate::manifest::partition::PartitionTuple;
 
-/// What opening a file costs a scan, in bytes it could have read instead: Iceberg's default of
-/// `read.split.open-file-cost`.
+/// Cost of opening a file in a scan, expressed in bytes that could have been read instead: Iceberg's default
+/// of `read.split.open-file-cost`.
 pub(super) const OPEN_FILE_BYTES: i64 = 4 << 20;
 
-/// Row groups below this are worth merging.
+/// Average size, in bytes, below which row groups are worth merging.
 const ROW_GROUP_BYTES_MIN: i64 = 8 << 20;
 
-/// What a plan has to know of the table beside its files.
+/// Properties of the table that a plan depends on in addition to its live files.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// The snapshot whose files these are.
+    /// Id of the snapshot that the live files belong to.
     pub snapshot_id: i64,
-    /// That snapshot's sequence number.
+    /// Sequence number of that snapshot.
     pub sequence_number: i64,
-    /// What all data files of the table take, those that are not looked at included.
+    /// Size of all data files of the table, in bytes, including files outside of the scan's filter.
     pub bytes: i64,
-    /// The partition spec that files are rewritten to: the table's default one.
+    /// Id of the partition spec that files are rewritten to: the table's default spec.
     pub output_spec_id: i32,
-    /// Deletes up to this sequence number that are for nothing are worth a commit of their own, however few they are.
+    /// Sequence number up to which dangling deletes are worth a commit of their own, even if there are only a
+    /// few.
     pub settled_sequence_number: i64,
-    /// The partitions, by spec, that were committed to so lately that they are left alone.
+    /// Recently written partitions, by partition spec id, which are not rewritten.
     pub hot: BTreeMap<i32, BTreeSet<PartitionTuple>>,
-    /// Files, of data or of deletes, that could not be read before, and have not changed since.
+    /// Paths of data files and delete files that could not be read before and have not changed since.
     pub unreadable: BTreeSet<String>,
 }
 
-/// Judges and groups the files of one snapshot.
+/// Planner that selects and groups the data files of one snapshot for rewriting.
 pub struct Planner<'a> {
     live: &'a Live,
     table: &'a Table,
@@ -58,7 +65,11 @@ pub struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    /// Fails if the options cannot be followed.
+    /// Creates a planner.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`OptionsError`] if the options contradict each other.
     pub fn new(
         live: &'a Live,
         table: &'a Table,
@@ -68,7 +79,12 @@ impl<'a> Planner<'a> {
         Ok(Planner { live, table, options, sizes, listings: Listings::new(&live.files) })
     }
 
-    /// Whether a file is worth rewriting, looked at alone.
+    /// Returns the reason to rewrite a file, looking at the file alone.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the reason for leaving the file as it is: [`Left::Format`], [`Left::Encrypted`],
+    /// [`Left::Unreadable`], [`Left::Hot`] or [`Left::Good`].
     pub fn judge(&self, file: &LiveFile) -> Result<Reason, Left> {
         if file.format != "PARQUET" {
             return Err(Left::Format);
@@ -103,8 +119,9 @@ impl<'a> Planner<'a> {
             && (unreadable.contains(&file.path) || deletes.any(|delete| unreadable.contains(&delete.path)))
     }
 
-    /// How many rows of a file are known to be deleted. As in Java, only deletes that are for this one file count: how many
-    /// rows others take from it is not known before they are read.
+    /// Returns the number of rows of a file that are known to be deleted. As in Java, only deletes that apply
+    /// to a single data file count: how many rows of the file other deletes match is unknown until they are
+    /// read.
     pub fn deleted_rows(&self, file: &LiveFile) -> i64 {
         let deletes = file.deletes.iter().filter_map(|number| self.live.deletes.get(*number));
         let of_it_alone = deletes.filter(|delete| delete.data_file.is_some());
@@ -112,7 +129,7 @@ impl<'a> Planner<'a> {
         rows.min(file.record_count)
     }
 
-    /// About how large a file would be without its deleted rows, as far as these are known.
+    /// Returns the estimated size of a file, in bytes, without the rows that are known to be deleted.
     pub fn output_bytes(&self, file: &LiveFile) -> i64 {
         if file.record_count == 0 {
             return 0;
@@ -122,10 +139,11 @@ impl<'a> Planner<'a> {
         i64::try_from(bytes).unwrap_or(i64::MAX)
     }
 
-    /// Which files are rewritten together.
+    /// Plans which files are rewritten together.
     pub fn plan(&self) -> Plan {
         let mut left = BTreeMap::new();
-        // Files of other specs are together, because their rows may go anywhere; as in Java.
+        // Files of other partition specs are grouped together, as in Java, because their rows may belong to
+        // any partition.
         let mut partitions: BTreeMap<Option<&PartitionTuple>, Vec<Unit<'a>>> = BTreeMap::new();
         for (place, file) in self.live.files.iter().enumerate() {
             if self.listings.is_repetition(place) {
@@ -148,7 +166,7 @@ impl<'a> Planner<'a> {
                 }
             }
         }
-        // Groups that are worth the same stay in the order of their partitions.
+        // The sort is stable: groups of equal worth remain in the order of their partitions.
         groups.sort_by_key(|group| worth(group.benefit_bytes, group.cost_bytes));
         let conversions = self.conversions(&groups);
         let dangling = convert::dangling(self.live);
@@ -166,21 +184,23 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Whether a delete that is for nothing is worth a commit of its own. Streams of upserts bring values that no file holds with
-    /// every commit, which is why those wait for others; but not for ever.
+    /// Returns `true` if a dangling delete is worth a commit of its own. Streaming upserts add equality
+    /// deletes that match no rows with every commit; these wait until there are enough of them, but not
+    /// indefinitely.
     fn is_worth_removing(&self, delete: &LiveDelete) -> bool {
         delete.content == Content::PositionDeletes
             || delete.sequence_number <= self.table.settled_sequence_number
     }
 
-    /// A file that is listed once, and the partition that its rows stay in, if they do.
+    /// Returns a file with a single manifest entry, with its partition if its rows stay in it.
     fn unit(&self, file: &'a LiveFile) -> Result<(Option<&'a PartitionTuple>, Unit<'a>), Left> {
         let first = Candidate { file, reason: self.judge(file)?, output_bytes: self.output_bytes(file) };
         let partition = Some(&file.partition).filter(|_| self.stays(file));
         Ok((partition, Unit { first, repetitions: Vec::new() }))
     }
 
-    /// The same for all entries of a file. One that forbids a rewrite decides for all, then one that asks for it.
+    /// Returns a file with several manifest entries. An entry that must not be rewritten decides for all of
+    /// them, then an entry that is worth rewriting.
     fn unit_of(&self, entries: &[&'a LiveFile]) -> Result<(Option<&'a PartitionTuple>, Unit<'a>), Left> {
         if listings::contradict_each_other(entries) {
             return Err(Left::Contradictory);
@@ -203,9 +223,10 @@ impl<'a> Planner<'a> {
         Ok((partition, Unit { repetitions: candidates.collect(), first }))
     }
 
-    /// Of which files that stay equality deletes are turned into positions.
+    /// Plans for which of the files that are not rewritten equality deletes are converted to position
+    /// deletes.
     fn conversions(&self, groups: &[Group]) -> Vec<Conversion> {
-        // Most tables have none, and then nothing has to be known of their files.
+        // Most tables have no equality deletes, and then no file has to be examined.
         if self.live.deletes.iter().all(|delete| delete.content != Content::EqualityDeletes) {
             return Vec::new();
         }
@@ -236,7 +257,7 @@ impl<'a> Planner<'a> {
         file.spec_id == self.table.output_spec_id
     }
 
-    /// Candidates in bins, neighbours together. What takes more than half a bin has one of its own.
+    /// Packs candidates into bins, neighbours together. A unit larger than half a bin gets a bin of its own.
     fn bins(&self, units: Vec<Unit<'a>>) -> Vec<Vec<Candidate<'a>>> {
         let limit = self.options.max_file_group_size_bytes;
         let (fitting, giants): (Vec<_>, Vec<_>) =
@@ -246,7 +267,7 @@ impl<'a> Planner<'a> {
         bins.into_iter().map(|bin| bin.into_iter().flat_map(Unit::entries).collect()).collect()
     }
 
-    /// Why a bin is not worth rewriting.
+    /// Returns the reason why a bin is not worth rewriting; `None` if it is.
     fn why_not(&self, bin: &[Candidate<'_>]) -> Option<Left> {
         if bin.iter().any(|candidate| matches!(candidate.reason, Reason::Deletes { .. })) {
             return None;
@@ -291,7 +312,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The deletes of a bin, each once, and where among them a number has come to be.
+    /// Returns the deletes of a bin without duplicates, and a map from their indexes in `Live` to those in
+    /// the bin.
     fn deletes_of(&self, bin: &[Candidate<'_>]) -> (Vec<Delete>, HashMap<usize, usize>) {
         let mut numbers = HashMap::new();
         let mut deletes = Vec::new();
@@ -307,22 +329,22 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// What reading a delete takes: of a deletion vector, only its own part of the file.
+/// Returns the bytes read for a delete: of a deletion vector only its blob, not the whole file.
 fn delete_bytes(delete: &Delete) -> i64 {
     delete.content_size_bytes.unwrap_or(delete.size_bytes)
 }
 
-/// Sorts what is worth most for its cost first, by a ratio of whole numbers.
+/// Returns the sort key that puts the greatest benefit for the cost first, as a ratio of integers.
 fn worth(benefit_bytes: i64, cost_bytes: i64) -> Reverse<i128> {
     Reverse(i128::from(benefit_bytes) * (1 << 40) / i128::from(cost_bytes.max(1)))
 }
 
-/// Even parts, rounded up.
+/// Returns the size of even parts, rounded up.
 fn split_bytes(bytes: i64, parts: i64) -> i64 {
     if parts == 0 { 0 } else { bytes / parts + i64::from(bytes % parts != 0) }
 }
 
-/// What a damaged manifest tells may be more than can be counted.
+/// Returns a saturating sum: the numbers in a damaged manifest may overflow.
 pub(super) fn total(numbers: impl Iterator<Item = i64>) -> i64 {
     numbers.fold(0, i64::saturating_add)
 }

@@ -1,5 +1,5 @@
-//! Planning which equality deletes are turned into positions. What is turned can be removed afterwards, so a plan that was carried
-//! out leaves nothing to plan.
+//! Planning of conversions from equality deletes to position deletes. Converted equality deletes can be
+//! removed afterwards, so there is nothing left to plan once a plan was carried out.
 
 use std::collections::HashSet;
 
@@ -8,20 +8,22 @@ use super::live::{Live, LiveDelete, LiveFile};
 use super::plan::{Conversion, Delete, Input, Reason};
 use crate::manifest::entry::Content;
 
-/// What a compaction makes of a data file.
+/// Treatment of a data file by a compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Becomes {
-    /// Rewritten without the rows that are deleted by now: such deletes are not for it any more.
+    /// Rewritten without its deleted rows, so that the equality deletes do not apply to it any more.
     Rewritten,
-    /// Left, so that what is deleted of it may be told by positions.
+    /// Not rewritten, so that its equality deletes may be converted to position deletes.
     Convertible,
-    /// Left for reasons that forbid this too.
+    /// Not rewritten, for reasons that rule out a conversion, too.
     Untouched,
 }
 
-/// Files that share equality deletes, where one of them has at least `files_min` files of such deletes.
+/// Plans conversions: sets of data files that share equality deletes, where at least `files_min` of these
+/// delete files apply to one of the data files.
 ///
-/// Only deletes count that are for no file which is left untouched: others have to stay, so that nothing is gained.
+/// Only deletes that apply to no untouched data file count: others cannot be removed, so that converting them
+/// gains nothing.
 pub fn plan(live: &Live, becomes: impl Fn(&LiveFile) -> Becomes, files_min: usize) -> Vec<Conversion> {
     let becomes: Vec<_> = live.files.iter().map(becomes).collect();
     let mut deletes = removable(live, &becomes);
@@ -37,7 +39,7 @@ pub fn plan(live: &Live, becomes: impl Fn(&LiveFile) -> Becomes, files_min: usiz
             shared.most =
                 shared.most.max(of_file.iter().filter(|delete| deletes.is_removable(**delete)).count());
             for delete in of_file {
-                // Each is looked through once.
+                // Each delete is expanded only once.
                 for other in deletes.take(*delete) {
                     shared.reach(other, &becomes, &mut is_taken);
                 }
@@ -50,8 +52,9 @@ pub fn plan(live: &Live, becomes: impl Fn(&LiveFile) -> Becomes, files_min: usiz
     conversions
 }
 
-/// The deletes that are for no file, each once. What [`super::dangling`] finds is among them; but here it is known, too, which values
-/// a file may hold. A delete that is listed several times is among them if none of its entries is for a file.
+/// Returns the deletes that apply to no data file, without duplicates. The deletes found by
+/// [`super::dangling`] are among them; this function also takes into account which values a data file may
+/// contain. A delete with several manifest entries is returned only if none of them applies to a data file.
 pub fn dangling(live: &Live) -> Vec<&LiveDelete> {
     let key = |delete: &&LiveDelete| (delete.path.clone(), delete.content_offset);
     let mut is_needed = vec![false; live.deletes.len()];
@@ -74,11 +77,11 @@ pub fn dangling(live: &Live) -> Vec<&LiveDelete> {
     unneeded.into_iter().filter(|delete| seen.insert(key(delete))).collect()
 }
 
-/// Files that share deletes, directly or through others.
+/// Data files that share deletes, directly or indirectly.
 #[derive(Default)]
 struct Shared {
     files: Vec<usize>,
-    /// How many deletes one of them has.
+    /// Greatest number of removable deletes that apply to one of the files.
     most: usize,
 }
 
@@ -94,7 +97,7 @@ impl Shared {
     }
 }
 
-/// Deletes, with the files that they are for; `None` for those that have to stay.
+/// Convertible data files of each delete; `None` for deletes that cannot be removed.
 struct Removable(Vec<Option<Vec<usize>>>);
 
 impl Removable {
@@ -145,7 +148,7 @@ fn conversion(live: &Live, files: &[usize], removable: &Removable) -> Conversion
     let deletes: Vec<Delete> =
         numbers.iter().filter_map(|number| live.deletes.get(*number)).map(Delete::of).collect();
     let input_bytes = total(inputs.iter().map(|input| input.size_bytes));
-    // A scan opens each delete for each of its files, and then the positions instead.
+    // A scan opens each delete once per data file, and after the conversion only the position deletes.
     let opened = total(inputs.iter().map(|input| i64::try_from(input.deletes.len()).unwrap_or(i64::MAX)));
     let saved = opened.saturating_sub(i64::try_from(inputs.len()).unwrap_or(i64::MAX)).max(0);
     Conversion {

@@ -1,7 +1,9 @@
-//! Finding delete files that apply to no live data file any more, so that they can be removed.
+//! Detection of dangling deletes: delete files that apply to no live data file any more, so that they can be
+//! removed.
 //!
-//! What Java's `RemoveDanglingDeleteFiles` removes, except that it also removes equality deletes of an unpartitioned spec
-//! once no data file of that spec is left, although they are for the files of all specs.
+//! It finds what Java's `RemoveDanglingDeleteFiles` removes, with one exception: Java also removes equality
+//! deletes of an unpartitioned spec as soon as there is no data file of that spec, although they apply to the
+//! data files of all specs.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -11,52 +13,54 @@ use super::live::LiveDelete;
 use crate::manifest::entry::Content;
 use crate::manifest::partition::PartitionTuple;
 
-/// A data file that will be live.
+/// Data file that will be live after the commit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DataFileKey<'a> {
-    /// Where it is.
+    /// Path of the data file.
     pub path: &'a str,
-    /// The partition spec it was written with.
+    /// Id of the partition spec that the file was written with.
     pub spec_id: i32,
-    /// The values of that spec's fields.
+    /// Partition tuple of the file, in that spec.
     pub partition: &'a PartitionTuple,
-    /// Its data sequence number: for a new file of a rewrite, the one it takes over, not that of the commit.
+    /// Data sequence number: for a new file of a rewrite the one that it takes over, not that of the commit.
     pub sequence_number: i64,
 }
 
-/// A delete that can be removed.
+/// Delete that can be removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Dangling {
-    /// Where it is.
+    /// Path of the delete file.
     pub path: String,
-    /// Where in the file a deletion vector begins: others in the same file may stay.
+    /// Offset of a deletion vector in its file, in which other deletion vectors may remain in use.
     pub content_offset: Option<i64>,
-    /// Why it can go.
+    /// Reason why it can be removed.
     pub why: Why,
 }
 
-/// Why a delete is for nothing.
+/// Reason why a delete is dangling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
-    /// There is no data file that it could be for.
+    /// There is no data file in its scope.
     NoDataFile,
-    /// All data files that it could be for are newer.
+    /// All data files in its scope are newer.
     NewerDataFiles,
 }
 
-/// Looks through data files once. Memory grows with the deletes only.
+/// Finder of dangling deletes, which processes the data files one by one. Its memory grows only with the
+/// number of deletes.
 pub struct Finder<'a> {
     deletes: &'a [LiveDelete],
-    /// The least sequence numbers among data files, where a delete asks for them.
+    /// Least sequence number of the data files in the scope of each delete: by path, by partition, and of
+    /// all.
     of_file: HashMap<&'a str, Option<i64>>,
     of_partition: BTreeMap<i32, BTreeMap<PartitionTuple, Option<i64>>>,
     of_all: Option<i64>,
 }
 
 impl<'a> Finder<'a> {
-    /// Begins with all live delete files that the commit keeps.
+    /// Creates a finder for `deletes`, all live delete files that the commit does not remove.
     pub fn new(deletes: &'a [LiveDelete]) -> Finder<'a> {
         let mut finder =
             Finder { deletes, of_file: HashMap::new(), of_partition: BTreeMap::new(), of_all: None };
@@ -71,8 +75,8 @@ impl<'a> Finder<'a> {
         finder
     }
 
-    /// Looks at a data file that is live after the commit: one that stays, or one that the commit adds. All of them must be
-    /// shown, and none that the commit removes.
+    /// Adds a data file that is live after the commit: an existing one, or one that the commit adds. All of
+    /// these have to be added, and none that the commit removes.
     pub fn see(&mut self, file: DataFileKey<'_>) {
         let lower = |least: &mut Option<i64>| {
             *least = Some(least.map_or(file.sequence_number, |least| least.min(file.sequence_number)));
@@ -87,8 +91,9 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// The deletes that are for none of them. A delete that is listed several times is one of these only if none of its
-    /// entries applies to a file: it is removed by its name, which removes all of its entries.
+    /// Returns the deletes that apply to none of the added data files. A delete with several manifest entries
+    /// is returned only if none of the entries applies to a data file, because removing it by path removes
+    /// all of them.
     pub fn finish(self) -> Vec<Dangling> {
         let judged: Vec<_> = self.deletes.iter().map(|delete| (delete, self.why(delete))).collect();
         let needed: HashSet<_> =
@@ -111,7 +116,8 @@ impl<'a> Finder<'a> {
         };
         let Some(least) = least else { return Some(Why::NoDataFile) };
         let is_for_none = match delete.content {
-            // Equality deletes are for files before their own commit, position deletes for those of it too.
+            // Equality deletes apply to data files of earlier commits only, position deletes also to those of
+            // the same commit.
             Content::EqualityDeletes => delete.sequence_number <= least,
             Content::PositionDeletes | Content::Data => delete.sequence_number < least,
         };
@@ -119,15 +125,16 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// What tells a delete from others, however often it is listed.
+/// Returns the identity of a delete, which is the same for all of its manifest entries.
 fn key(delete: &LiveDelete) -> (&str, Option<i64>) {
     (&delete.path, delete.content_offset)
 }
 
-/// Whether values are deleted from the files of all partitions and specs.
+/// Returns `true` if an equality delete may apply to the data files of all partitions and specs.
 ///
-/// That is so for specs without fields, or with none but those that were dropped; which are null. A partition whose values
-/// are null cannot be told from those here, so its deletes may be kept for longer than needed.
+/// This is the case for specs without fields, or with only dropped (void) fields, whose values are null. A
+/// partition whose values happen to be null cannot be distinguished from those here, so its deletes may be
+/// retained longer than necessary.
 fn is_for_all(delete: &LiveDelete) -> bool {
     delete.content == Content::EqualityDeletes && delete.partition.iter().all(Option::is_none)
 }

@@ -1,16 +1,17 @@
-//! How healthy a table is, as one number that explains itself.
+//! Health of a table as a single score with an explanation.
 //!
-//! # The formula
+//! # Formula
 //!
-//! A table starts with 100 points. Each fault takes points in proportion to how far it is from none to full; see
-//! [`Fault::points_max`] for what each may take, and the constants for what is full. More cannot be lost than there are.
+//! A table starts with 100 points. Each fault deducts points in proportion to its severity, from the level at
+//! which it deducts none to the level at which it deducts all of its points; see [`Fault::points_max`] for
+//! the points of each fault, and the constants for the levels. The score is never below 0.
 //!
-//! | fault | none | full | points |
+//! | fault | no deduction | full deduction | points |
 //! | --- | --- | --- | --- |
-//! | small files | no file that a rewrite would save | 100 of them, and they are all files | 40 |
+//! | small files | no file that a rewrite would save | 100 of them, which are all files | 40 |
 //! | deleted rows | no row deleted by position | 30 % of all rows | 30 |
-//! | equality deletes | no file of them | 100 files | 20 |
-//! | manifests | as many as their size needs | 100 more | 10 |
+//! | equality deletes | no equality delete file | 100 files | 20 |
+//! | manifests | as many as their size requires | 100 more | 10 |
 //! | snapshots | 100 | 1,000 | 10 |
 //! | metadata | 1 MiB | 11 MiB | 10 |
 
@@ -18,90 +19,92 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::{count, part};
 
-/// Java's default of `commit.manifest.target-size-bytes`.
+/// Target size of manifests in bytes: Java's default of `commit.manifest.target-size-bytes`.
 const MANIFEST_BYTES: u64 = 8 << 20;
-/// From so many files, delete files or manifests on that could be saved, it is as bad as it gets: some seconds of a scan, at
-/// the tens of milliseconds that an object store takes for a file.
+/// Number of avoidable data files, equality delete files or manifests at which the deduction is full: opening
+/// them takes some seconds of a scan, at the tens of milliseconds that an object store needs per file.
 const SAVED_FULL: u64 = 100;
-/// The part of deleted rows from which files are rewritten by default.
+/// Ratio of deleted rows at which the deduction is full, the default ratio at which files are rewritten.
 const DELETED_ROWS_FULL: f64 = 0.3;
-/// An hour's commits, once a minute, and some.
+/// Number of snapshots up to which nothing is deducted: more than one hour of commits at one per minute.
 const SNAPSHOTS_NONE: u64 = 100;
 const SNAPSHOTS_FULL: u64 = 1_000;
-/// What is parsed in milliseconds, and what clients notice at every load.
+/// Size of a metadata file, in bytes, up to which nothing is deducted: it is parsed in milliseconds, whereas
+/// clients notice a larger one at every load.
 const METADATA_BYTES_NONE: u64 = 1 << 20;
 const METADATA_BYTES_FULL: u64 = 11 << 20;
 
-/// What is known of a table.
+/// Measurements of a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Facts {
-    /// Data files.
+    /// Number of data files.
     pub files: u64,
-    /// Their bytes.
+    /// Size of the data files in bytes.
     pub bytes: u64,
-    /// Their rows, the deleted ones included.
+    /// Number of rows of the data files, including deleted rows.
     pub rows: u64,
-    /// Data files that are too small.
+    /// Number of data files that are too small.
     pub small_files: u64,
-    /// How many files would be left of those: one for each partition that has some, at least.
+    /// Number of data files that would remain of the small ones after a rewrite: at least one per partition
+    /// that has some.
     pub small_files_merged: u64,
-    /// Rows deleted by position deletes and deletion vectors.
+    /// Number of rows deleted by position delete files and deletion vectors.
     pub deleted_rows: u64,
-    /// Files of equality deletes.
+    /// Number of equality delete files.
     pub equality_delete_files: u64,
-    /// Manifests of the current snapshot.
+    /// Number of manifests of the current snapshot.
     pub manifests: u64,
-    /// Their bytes.
+    /// Size of these manifests in bytes.
     pub manifest_bytes: u64,
-    /// Snapshots that have not expired.
+    /// Number of snapshots that have not expired.
     pub snapshots: u64,
-    /// The metadata file.
+    /// Size of the metadata file in bytes.
     pub metadata_bytes: u64,
 }
 
-/// What is wrong with a table.
+/// Fault of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// Scans open more files than they need to.
+    /// Scans open more files than necessary.
     SmallFiles,
     /// Scans read rows that are deleted.
     DeletedRows,
-    /// Scans compare every row with deleted values.
+    /// Scans compare every row with the keys of equality deletes.
     EqualityDeletes,
-    /// Plans read more manifests than they need to.
+    /// Scan planning reads more manifests than necessary.
     Manifests,
-    /// The table keeps many versions, and the files of each.
+    /// The table retains many snapshots, with the files of each.
     Snapshots,
-    /// Clients load a large file before they can do anything.
+    /// Clients load a large metadata file before they can do anything.
     Metadata,
 }
 
-/// Points that a fault takes.
+/// Points deducted for a fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Deduction {
-    /// Which fault.
+    /// The fault.
     pub fault: Fault,
-    /// How many points, at least one.
+    /// Number of points, at least one.
     pub points: u32,
-    /// The numbers, in a sentence.
+    /// Explanation with the measurements, as a sentence.
     pub why: String,
 }
 
-/// How healthy a table is.
+/// Health of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Health {
-    /// 0 to 100, best last.
+    /// Score from 0 (worst) to 100 (best).
     pub score: u32,
-    /// What was deducted, most first.
+    /// Deductions, largest first.
     pub deductions: Vec<Deduction>,
 }
 
 impl Fault {
-    /// How many points it takes at most.
+    /// Returns the maximum number of points deducted for the fault.
     pub fn points_max(self) -> u32 {
         match self {
             Fault::SmallFiles => 40,
@@ -113,7 +116,7 @@ impl Fault {
 }
 
 impl Health {
-    /// Judges a table.
+    /// Computes the health of a table.
     pub fn of(facts: &Facts) -> Health {
         let judged = [
             (Fault::SmallFiles, small_files(facts)),
@@ -180,7 +183,7 @@ fn metadata(facts: &Facts) -> (f64, String) {
     (ratio(over, METADATA_BYTES_FULL - METADATA_BYTES_NONE), why)
 }
 
-/// None of nothing is nothing.
+/// Returns a ratio; 0 if `whole` is 0.
 #[expect(clippy::cast_precision_loss, reason = "points are not that exact")]
 fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }

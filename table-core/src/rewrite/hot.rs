@@ -1,8 +1,9 @@
-//! Which partitions are being changed: a rewrite there would make the writer's next commit fail, or be made to fail by it.
+//! Recently written partitions, which should not be rewritten: the rewrite would make the next commit of
+//! their writer fail, or would itself fail because of that commit.
 //!
-//! Only writers that change rows of existing files can be hurt: those that removed data files lately, or deleted rows by their
-//! positions. Whoever only appends, or deletes by value what it writes anew as streaming upserts do, is not, and such
-//! partitions are where small files come from.
+//! Only writers that change rows of existing files can conflict with a rewrite: those that recently removed
+//! data files or deleted rows by position. Writers that only append, or that delete by value the rows they
+//! write anew as streaming upserts do, cannot; and their partitions are where most small files come from.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::RangeInclusive;
@@ -14,8 +15,13 @@ use crate::metadata::error::MetadataError;
 use crate::metadata::snapshot::Snapshot;
 use crate::metadata::table::TableMetadata;
 
-/// The partitions, by spec, in which rows of existing files were changed in a span of time, in milliseconds since 1970. What a
-/// writer dates beyond its end was made by a clock that is ahead, so that nobody knows when; it holds nothing up.
+/// Returns the partitions, by partition spec id, in which rows of existing files were changed in the time
+/// span `lately_ms`, in milliseconds since 1970. A snapshot with a timestamp after the end of the span was
+/// written with a clock that is ahead; the actual time is unknown, so it is ignored.
+///
+/// # Errors
+///
+/// Fails with a [`MetadataError`] if the summary of a snapshot cannot be parsed.
 pub fn partitions(
     metadata: &TableMetadata,
     live: &Live,
@@ -45,7 +51,7 @@ pub fn partitions(
     Ok(hot)
 }
 
-/// Whether a commit changed rows of files that were there before.
+/// Returns `true` if a commit changed rows of existing files.
 fn changes_rows(snapshot: &Snapshot) -> Result<bool, MetadataError> {
     let summary = snapshot.summary()?;
     let find = |name: &str| summary.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -53,7 +59,7 @@ fn changes_rows(snapshot: &Snapshot) -> Result<bool, MetadataError> {
     Ok(match find("operation") {
         Some("append" | "replace") => false,
         _ if counted("deleted-data-files") => true,
-        // Deletes of rows that the same commit writes anew.
+        // With equality deletes, the commit deletes rows that it also writes anew.
         _ => !counted("added-equality-delete-files"),
     })
 }

@@ -1,4 +1,4 @@
-//! The live files of a snapshot, as far as plans look at them: data files, each with the deletes that apply to it.
+//! Live files of a snapshot as required for planning: data files, each with the deletes that apply to it.
 
 use std::sync::Arc;
 
@@ -13,81 +13,87 @@ use crate::scan::deletes::{DeleteIndex, sequence_number};
 use crate::scan::error::ScanError;
 use crate::scan::table_scan::Scan;
 
-/// Data files with their deletes.
+/// Live data files of a snapshot with their deletes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Live {
-    /// Data files; those that came into the table together stand together.
+    /// Data files; those that were added to the table together are adjacent.
     pub files: Vec<LiveFile>,
-    /// Delete files, which data files name by their place here.
+    /// Delete files, which data files refer to by index.
     pub deletes: Vec<LiveDelete>,
 }
 
-/// A live data file.
+/// Live data file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveFile {
-    /// Where it is.
+    /// Path of the file.
     pub path: String,
-    /// Its format in capitals, such as `PARQUET`.
+    /// File format in upper case, such as `PARQUET`.
     pub format: String,
-    /// Its size.
+    /// Size of the file in bytes.
     pub size_bytes: i64,
-    /// How many rows it holds, the deleted ones included.
+    /// Number of rows, including deleted rows.
     pub record_count: i64,
-    /// The partition spec it was written with.
+    /// Id of the partition spec that the file was written with.
     pub spec_id: i32,
-    /// The values of that spec's fields.
+    /// Partition tuple of the file, in that spec.
     pub partition: PartitionTuple,
-    /// Its data sequence number.
+    /// Data sequence number.
     pub sequence_number: i64,
-    /// The id of its first row, from format version 3 on.
+    /// Row id of the first row (`first_row_id`), from format version 3 on.
     pub first_row_id: Option<i64>,
-    /// In how many parts it may be read, which for Parquet are row groups; 0 if that is not known.
+    /// Number of split offsets, which for Parquet is the number of row groups; 0 if unknown.
     pub row_groups: usize,
-    /// Whether it is encrypted.
+    /// `true` if the file is encrypted.
     pub is_encrypted: bool,
-    /// The delete files that apply to it, by their place in [`Live::deletes`].
+    /// Deletes that apply to the file, as indexes into [`Live::deletes`].
     pub deletes: Vec<usize>,
 }
 
-/// A live delete file, or deletion vector.
+/// Live delete file, or deletion vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveDelete {
-    /// What it holds: positions or values.
+    /// Content of the file: position deletes or equality deletes.
     pub content: Content,
-    /// Where it is. Several deletion vectors may be in one file.
+    /// Path of the file, which may contain several deletion vectors.
     pub path: String,
-    /// Its format in capitals; `PUFFIN` for deletion vectors.
+    /// File format in upper case; `PUFFIN` for deletion vectors.
     pub format: String,
-    /// The size of the file, whatever else it holds.
+    /// Size of the whole file in bytes, also for a deletion vector.
     pub size_bytes: i64,
-    /// How many deletes it holds.
+    /// Number of deletes.
     pub record_count: i64,
-    /// The partition spec it was written with.
+    /// Id of the partition spec that the file was written with.
     pub spec_id: i32,
-    /// The values of that spec's fields.
+    /// Partition tuple of the file, in that spec.
     pub partition: PartitionTuple,
-    /// Its data sequence number.
+    /// Data sequence number.
     pub sequence_number: i64,
-    /// The one data file that all its positions are for, as it is written or as its bounds have it.
+    /// Path of the only data file that its positions refer to, according to `referenced_data_file` or to the
+    /// bounds of `file_path`.
     pub data_file: Option<String>,
-    /// Where in the file a deletion vector begins.
+    /// Offset of a deletion vector in the file (`content_offset`).
     pub content_offset: Option<i64>,
-    /// How long a deletion vector is.
+    /// Length of a deletion vector in bytes (`content_size_in_bytes`).
     pub content_size_bytes: Option<i64>,
-    /// The columns it compares, if it holds values.
+    /// Field ids of the columns that an equality delete file compares (`equality_ids`).
     pub equality_ids: Vec<i32>,
 }
 
-/// Collects the data files of a snapshot, manifest by manifest.
+/// Collector of the live data files of a snapshot, manifest by manifest.
 pub struct Collector {
     index: DeleteIndex,
     live: Live,
 }
 
 impl Collector {
-    /// Begins with all delete manifests of the snapshot, and a scan of the snapshot that has no filter.
+    /// Creates a collector from all delete manifests of the snapshot and a scan of the snapshot without a
+    /// filter.
     ///
-    /// Deletes outside of a filter are needed too, because a file is rewritten as a whole: a scan with a filter is refused.
+    /// # Errors
+    ///
+    /// Fails with [`ScanError::Invalid`] if the scan has a filter: files are rewritten as a whole, so deletes
+    /// outside of the filter are needed, too. Fails as [`DeleteIndex::build`] does if the deletes cannot be
+    /// indexed.
     pub fn new(all: &Scan, deletes: Vec<(Arc<Manifest>, ManifestFile)>) -> Result<Collector, ScanError> {
         if !all.is_unfiltered() {
             return Err(ScanError::Invalid(
@@ -107,7 +113,13 @@ impl Collector {
         Ok(Collector { index, live: Live { files: Vec::new(), deletes } })
     }
 
-    /// Adds the live files of a data manifest that may hold a row that `wanted` asks for.
+    /// Adds the live files of a data manifest that may contain rows matching the scan `wanted`.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`ScanError::Damaged`] if the partition spec of the manifest does not exist, if a file
+    /// lacks its sequence number or is newer than its deletion vector, and with [`ScanError::Manifest`] if
+    /// the partition tuples cannot be decoded.
     pub fn add(
         &mut self,
         wanted: &Scan,
@@ -128,7 +140,7 @@ impl Collector {
         Ok(())
     }
 
-    /// All that was added, oldest first.
+    /// Returns all files that were added, oldest first.
     pub fn finish(mut self) -> Live {
         self.live.files.sort_by_key(|file| file.sequence_number);
         self.live
@@ -154,7 +166,11 @@ impl LiveFile {
 }
 
 impl LiveDelete {
-    /// What an entry of a delete manifest tells, `partition` being its tuple.
+    /// Converts an entry of a delete manifest; `partition` is its partition tuple.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`ScanError::Damaged`] if the entry lacks its sequence number.
     pub fn read(file: &File<'_>, partition: PartitionTuple) -> Result<LiveDelete, ScanError> {
         let ids = file.equality_ids().into_iter().flatten();
         Ok(LiveDelete {
@@ -178,13 +194,13 @@ fn tuple_of(file: &File<'_>, tuples: Option<&Vec<PartitionTuple>>) -> PartitionT
     tuples.and_then(|tuples| tuples.get(file.partition_number())).cloned().unwrap_or_default()
 }
 
-/// A partition as plans tell it: single values in their JSON form, in the order of the spec's fields.
+/// Returns the JSON form of a partition tuple in plans: single values, in the order of the spec's fields.
 pub fn partition_to_json(tuple: &PartitionTuple) -> Vec<Json> {
     tuple.iter().map(|value| value.as_ref().map_or(Json::Null, Value::to_json)).collect()
 }
 
-/// A partition as a plan told it, given the types of the spec's fields. `None` if it is not of that spec, or of one with a
-/// field whose type is not known.
+/// Parses the JSON form of a partition tuple, given the types of the spec's fields. `None` if the values do
+/// not match the spec, or if the type of a field is unknown.
 pub fn partition_from_json(values: &[Json], types: &PartitionType) -> Option<PartitionTuple> {
     if values.len() != types.len() {
         return None;

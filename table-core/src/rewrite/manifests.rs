@@ -1,37 +1,39 @@
-//! Planning the rewriting of manifests: which of them are merged, because a scan reads every one that it cannot rule out.
+//! Planning of manifest rewrites, which merge manifests, because a scan reads every manifest that it cannot
+//! prune.
 
 use serde::{Deserialize, Serialize};
 
 use super::sizes::Sizes;
 use crate::manifest::list::{ManifestContent, ManifestFile};
 
-/// When manifests are rewritten.
+/// Policy of manifest rewrites.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ManifestPolicy {
-    /// The size to aim at: the table property `commit.manifest.target-size-bytes`.
+    /// Target size of a manifest in bytes: the table property `commit.manifest.target-size-bytes`.
     pub target_size_bytes: i64,
-    /// So many manifests are merged even if they do not make up one of the target's size: the table property
-    /// `commit.manifest.min-count-to-merge`.
+    /// Number of manifests that are merged even if their total size is less than the target: the table
+    /// property `commit.manifest.min-count-to-merge`.
     pub min_count_to_merge: usize,
 }
 
-/// Manifests that are rewritten together: their live entries go into new manifests of the same spec and content.
+/// Manifests that are rewritten together: their live entries are written to new manifests of the same spec
+/// and content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ManifestGroup {
-    /// The partition spec of all of them.
+    /// Partition spec id of the manifests.
     pub spec_id: i32,
-    /// Whether they list delete files, rather than data files.
+    /// `true` for delete manifests, `false` for data manifests.
     pub is_of_deletes: bool,
-    /// Where they are, in the order of the manifest list.
+    /// Paths of the manifests, in the order of the manifest list.
     pub paths: Vec<String>,
-    /// What they take.
+    /// Total size of the manifests in bytes.
     pub input_bytes: i64,
-    /// How many manifests come of them.
+    /// Number of new manifests.
     pub outputs: i64,
-    /// How many entries go into each of them, where the manifest list tells how many there are. Written in the order of
-    /// their partitions, so that a scan can rule out most.
+    /// Number of entries of each new manifest, if the manifest list contains the counts. The entries are
+    /// written in the order of their partitions, so that a scan can prune most manifests.
     pub entries_per_output: Option<i64>,
 }
 
@@ -41,13 +43,16 @@ impl Default for ManifestPolicy {
     }
 }
 
-/// Which manifests of a snapshot are worth rewriting: none if they are few or of the right size.
+/// Plans which manifests of a snapshot are rewritten; there are none if the manifests are few or of the right
+/// size.
 ///
-/// Those of one spec and content are rewritten together if they are too small or too large (0.75 and 1.8 of the target, as
-/// for data files), and either as many as the policy says, or more than fit into one. What comes of them is of the right
-/// size, or a single one; so a plan that was carried out leaves nothing to plan.
+/// Manifests of one spec and content that are too small or too large (below 0.75 or above 1.8 of the target,
+/// as for data files) are rewritten together if they are as many as the policy requires, or too many to fit
+/// into one. The new manifests have the right size, or there is a single one; so there is nothing left to
+/// plan once a plan was carried out.
 pub fn plan(manifests: &[ManifestFile], policy: &ManifestPolicy) -> Vec<ManifestGroup> {
-    // A manifest has a header of some kilobytes, and no list is so long that the greatest would matter.
+    // The lower limit accounts for the header of a manifest, some kilobytes; the upper limit is larger than
+    // any manifest list needs.
     let target = policy.target_size_bytes.clamp(1 << 10, 1 << 40);
     let Some(sizes) = Sizes::new(target, target / 4 * 3, target + target / 5 * 4) else { return Vec::new() };
     let mut kinds: Vec<_> = manifests.iter().map(|manifest| (manifest.spec_id, manifest.content)).collect();

@@ -1,10 +1,13 @@
-//! What is worth rewriting in a table, and what has to be kept right while it is: plans, which somebody else carries out.
+//! Planning of table maintenance: selecting files that are worth rewriting, and preserving deletes during the
+//! rewrite. The plans are carried out elsewhere.
 //!
-//! [`policy`] is what is wanted, for a table or for many. [`live`] collects the files of a snapshot with their deletes, and
-//! [`listings`] says which of them are there more than once.
-//! [`compact`] groups data files, [`manifests`] manifests, [`convert`] chooses equality deletes to become positions, [`dangling`] finds
-//! deletes that are for nothing any more, [`hot`] and [`publish`] say what is better left alone, [`remap`] moves deletes along with the rows they
-//! are for, and [`health`] says how much there is to do. Plans are data that can be sent as JSON.
+//! [`policy`] defines the maintenance settings of one or many tables. [`live`] collects the files of a
+//! snapshot with their deletes, and [`listings`] finds data files with several manifest entries. [`compact`]
+//! groups data files, [`manifests`] groups manifests, [`convert`] selects equality deletes to be converted to
+//! position deletes, and [`dangling`] finds deletes that apply to no data file any more. [`hot`] and
+//! [`publish`] find what should not be rewritten at the moment, [`remap`] moves deletes along with the rows
+//! that they delete, and [`health`] measures how much maintenance a table needs. Plans are plain data that
+//! can be sent as JSON.
 
 mod candidate;
 pub mod compact;

@@ -1,42 +1,44 @@
-//! Which data files a table's owner wants to have rewritten.
+//! Options of compaction: which data files of a table are rewritten.
 
 use serde::{Deserialize, Serialize};
 
 use super::sizes::Sizes;
 
-/// Java's default of `write.target-file-size-bytes`.
+/// Default target size of data files in bytes, Java's default of `write.target-file-size-bytes`.
 const TARGET_BYTES: i64 = 512 << 20;
 
-/// For small tables, whose scans would otherwise have too few files to be spread over the cores of even one machine.
+/// Default target size for small tables in bytes; with larger files, their scans would have too few files to
+/// use all cores of even one machine.
 const TARGET_OF_SMALL_TABLE_BYTES: i64 = 128 << 20;
 
-/// A table that holds less is small.
+/// Size of the data files, in bytes, below which a table is small.
 const SMALL_TABLE_BYTES: i64 = 10 << 30;
 
-/// When and how data files are rewritten. The names and defaults are those of Java's `rewrite_data_files` where it has them.
+/// Options of compaction. Names and defaults are those of Java's `rewrite_data_files` where it has them.
 ///
-/// Which partitions are looked at is decided by the scan that files are collected with, [`super::live`].
+/// The partitions to compact are selected by the scan that files are collected with, see [`super::live`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CompactOptions {
-    /// The size to aim at; by default 512 MB, and 128 MB for a table that holds less than 10 GB.
+    /// Target size of data files in bytes; by default 512 MiB, and 128 MiB for a table with less than 10 GiB.
     pub target_file_size_bytes: Option<i64>,
-    /// A file is too small below this part of the target.
+    /// Ratio of the target size below which a file is too small.
     pub small_ratio: f64,
-    /// A file is too large above this multiple of the target.
+    /// Multiple of the target size above which a file is too large.
     pub large_ratio: f64,
-    /// A file is rewritten from this part of deleted rows on.
+    /// Ratio of deleted rows from which a file is rewritten.
     pub delete_ratio: f64,
-    /// So many files are rewritten together even if they do not make up one of the target's size.
+    /// Number of files that are rewritten together even if their total size is less than the target.
     pub min_input_files: usize,
-    /// A group writes no more than this.
+    /// Maximum size of the files of a group after the rewrite, in bytes.
     pub max_file_group_size_bytes: i64,
-    /// From so many files of equality deletes on, those for a file that is not rewritten are turned into positions; and from so many
-    /// of them on that are for nothing, they are removed before they are old.
+    /// Number of equality delete files from which those of a data file that is not rewritten are converted to
+    /// position deletes; also the number of dangling deletes from which these are removed before they are
+    /// old.
     pub min_equality_deletes: usize,
 }
 
-/// Why options cannot be followed.
+/// Error of options that contradict each other.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("this cannot be followed: {0}")]
 pub struct OptionsError(String);
@@ -56,10 +58,15 @@ impl Default for CompactOptions {
 }
 
 impl CompactOptions {
-    /// The sizes it asks for in a table that holds so many bytes, if it can be followed at all.
+    /// Returns the file sizes for a table with `table_bytes` bytes of data.
     ///
-    /// With the default target, a file of a small table is too large only if it were so in a large table. Otherwise a table
-    /// around 10 GB would be rewritten again and again.
+    /// With the default target size, a file of a small table is too large only if it were too large in a
+    /// large table as well. Otherwise a table of about 10 GiB would be rewritten repeatedly.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `delete_ratio`, `small_ratio` or `large_ratio` is out of range, or if
+    /// `max_file_group_size_bytes` is less than twice the target size.
     pub fn sizes(&self, table_bytes: i64) -> Result<Sizes, OptionsError> {
         let default_bytes =
             if table_bytes < SMALL_TABLE_BYTES { TARGET_OF_SMALL_TABLE_BYTES } else { TARGET_BYTES };
@@ -87,7 +94,7 @@ fn refuse<T>(what: &str) -> Result<T, OptionsError> {
     Err(OptionsError(what.to_owned()))
 }
 
-/// A part or multiple of a size; 0 for what makes no sense.
+/// Returns a multiple of a size; 0 for a ratio that is not a number.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,

@@ -1,9 +1,9 @@
-//! Packing things into bins, in order, so that neighbours stay together.
+//! Bin packing that preserves the order of the items, so that neighbours stay together.
 
-/// Packs items of `weigh`ed weight into bins of at most `limit`, one bin after the other: an item that does not fit closes the
-/// bin. An item that is heavier than `limit` has a bin of its own.
+/// Packs items into bins of at most `limit`, one bin after the other: an item that does not fit closes the
+/// bin. `weigh` returns the weight of an item; an item heavier than `limit` gets a bin of its own.
 ///
-/// This is Java's `BinPacking.ListPacker` with a look-back of 1, as its planner of rewrites uses it.
+/// This is Java's `BinPacking.ListPacker` with a look-back of 1, as used by its rewrite planner.
 pub fn pack<T>(items: impl IntoIterator<Item = T>, limit: i64, weigh: impl Fn(&T) -> i64) -> Vec<Vec<T>> {
     let mut bins: Vec<Vec<T>> = Vec::new();
     let mut left = 0;

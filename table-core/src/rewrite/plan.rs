@@ -1,4 +1,5 @@
-//! A plan to rewrite data files: what is read together, what comes of it, and why; as it is sent to whoever carries it out.
+//! Plan of a compaction: the files that are read together, the expected output, and the reasons. It is
+//! serialised to be sent to the process that carries it out.
 
 use std::collections::BTreeMap;
 
@@ -9,191 +10,198 @@ use super::live::{LiveDelete, LiveFile, partition_to_json};
 use super::sizes::Sizes;
 use crate::manifest::entry::Content;
 
-/// Which data files of a snapshot are rewritten.
+/// Plan to rewrite data files of a snapshot.
 ///
-/// The groups are independent of each other: each may be committed alone. New files take `sequence_number`, so that deletes
-/// committed since then still apply to them.
+/// The groups are independent of each other: each may be committed separately. New files take
+/// `sequence_number` as their data sequence number, so that deletes committed after the snapshot apply to
+/// them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Plan {
-    /// The snapshot it is for.
+    /// Id of the snapshot that was planned.
     pub snapshot_id: i64,
-    /// That snapshot's sequence number.
+    /// Sequence number of that snapshot.
     pub sequence_number: i64,
-    /// The partition spec of new files.
+    /// Id of the partition spec of new files.
     pub output_spec_id: i32,
-    /// What counts as too small and too large.
+    /// Limits of the size of a file.
     pub sizes: Sizes,
-    /// What is rewritten, what saves most for its cost first.
+    /// Groups of files to rewrite, in descending order of benefit for their cost.
     pub groups: Vec<Group>,
-    /// Of which files equality deletes are turned into positions, what saves most for its cost first. Done after the groups: some
-    /// of those deletes are for files of theirs too.
+    /// Conversions of equality deletes to position deletes, in descending order of benefit for their cost.
+    /// They are carried out after the groups, because some of the deletes apply to files of the groups, too.
     pub conversions: Vec<Conversion>,
-    /// How many deletes are for no file of the snapshot, if there are enough to be worth a commit. They go with any other, too.
+    /// Number of dangling deletes of the snapshot, if there are enough of them to be worth a commit, else 0.
+    /// Dangling deletes are also removed by every other commit of the plan.
     pub dangling: usize,
-    /// What is not rewritten, by reason.
+    /// Number and size of the files that are not rewritten, by reason.
     pub left: BTreeMap<Left, Tally>,
 }
 
-/// Files that are read together, in this order, to be written as fewer, or as ones without deletes.
+/// Data files that are read together, in this order, and written as fewer files, or as files without deletes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Group {
-    /// The partition of the output spec that all of it lies in; `None` for files of other specs, whose rows may go into any.
+    /// Partition of the output spec that all files belong to; `None` for files of other specs, whose rows may
+    /// belong to any partition.
     pub partition: Option<Vec<Json>>,
-    /// The files, in the order that their rows keep.
+    /// Data files, in the order in which their rows are written.
     pub inputs: Vec<Input>,
-    /// The deletes that apply to them.
+    /// Deletes that apply to these files.
     pub deletes: Vec<Delete>,
-    /// What is read.
+    /// Size of the data files to read, in bytes.
     pub input_bytes: i64,
-    /// About what is written: deleted rows do not count, as far as is known.
+    /// Estimated size of the data files to write, in bytes, without the rows that are known to be deleted.
     pub output_bytes: i64,
-    /// How many files come of it; for files of other specs, at least. None if no row is left.
+    /// Number of data files to write; for files of other specs, the minimum. 0 if no row remains.
     pub outputs: i64,
-    /// A new file is begun after this many bytes.
+    /// Size, in bytes, after which a new file is begun.
     pub split_bytes: i64,
-    /// Whether rows stay in their order, so that positions in the inputs can be mapped to positions in the outputs.
+    /// `true` if rows stay in their order, so that positions in the inputs can be mapped to positions in the
+    /// outputs.
     pub keeps_order: bool,
-    /// Whether it may be that row groups can be copied as they are: Parquet files without deletes, in the spec they stay in,
-    /// with row groups large enough to be kept. Whether the schemas are one, only the files tell.
+    /// `true` if row groups can possibly be copied as they are ([`crate::file::splice`]): Parquet files
+    /// without deletes, already in the output spec, with row groups large enough to be retained. Whether
+    /// their schemas are equal is known only from the files.
     pub may_splice: bool,
-    /// What a later scan of all inputs saves, in bytes that it need not read.
+    /// Bytes that a later scan of all inputs does not have to read, including the cost of opening files.
     pub benefit_bytes: i64,
-    /// What is read and written to get there.
+    /// Bytes that are read and written to carry out the group.
     pub cost_bytes: i64,
 }
 
-/// Files that stay as they are, but for the rows that equality deletes take from them: these are deleted by their positions from
-/// then on, so that no scan has to compare values any more.
+/// Data files that are not rewritten, but whose rows deleted by equality deletes are deleted by position
+/// instead, so that scans do not have to compare values any more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Conversion {
-    /// The files, each with those of the deletes that apply to it.
+    /// Data files, each with the equality deletes of this conversion that apply to it.
     pub inputs: Vec<Input>,
-    /// The equality deletes, all of which can be removed then.
+    /// Equality deletes, all of which can be removed after the conversion.
     pub deletes: Vec<Delete>,
-    /// What is read at most. Of the files, only the columns that are compared.
+    /// Maximum number of bytes of data files to read: only the compared columns are read.
     pub input_bytes: i64,
-    /// What a later scan of all files saves, in bytes that it need not read.
+    /// Benefit for a later scan of all files, in bytes: the cost of opening delete files that it saves.
     pub benefit_bytes: i64,
-    /// What is read and written to get there, at most.
+    /// Maximum number of bytes that are read and written to carry out the conversion.
     pub cost_bytes: i64,
 }
 
-/// A data file to be rewritten, or to be read for what is deleted from it.
+/// Data file that is rewritten, or that is read to find its deleted rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Input {
-    /// Where it is.
+    /// Path of the file.
     pub path: String,
-    /// Its size.
+    /// Size of the file in bytes.
     pub size_bytes: i64,
-    /// How many rows it holds, the deleted ones included.
+    /// Number of rows, including deleted rows.
     pub record_count: i64,
-    /// The partition spec it was written with.
+    /// Id of the partition spec that the file was written with.
     pub spec_id: i32,
-    /// The values of that spec's fields.
+    /// Partition tuple of the file, in that spec: single values in JSON form.
     pub partition: Vec<Json>,
-    /// Its data sequence number.
+    /// Data sequence number.
     pub sequence_number: i64,
-    /// The id of its first row, from format version 3 on.
+    /// Row id of the first row (`first_row_id`), from format version 3 on.
     pub first_row_id: Option<i64>,
-    /// The deletes that apply to it, by their place in [`Group::deletes`] or [`Conversion::deletes`].
+    /// Deletes that apply to the file, as indexes into [`Group::deletes`] or [`Conversion::deletes`].
     pub deletes: Vec<usize>,
-    /// Why it is looked at.
+    /// Reason why the file is in the plan.
     pub reason: Reason,
 }
 
-/// A delete file, or deletion vector.
+/// Delete file, or deletion vector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Delete {
-    /// What it holds.
+    /// Content of the file: position deletes or equality deletes.
     pub content: Content,
-    /// Where it is.
+    /// Path of the file.
     pub path: String,
-    /// Its format; `PUFFIN` for deletion vectors.
+    /// File format in upper case; `PUFFIN` for deletion vectors.
     pub format: String,
-    /// The size of the file.
+    /// Size of the file in bytes.
     pub size_bytes: i64,
-    /// How many deletes it holds.
+    /// Number of deletes.
     pub record_count: i64,
-    /// Its data sequence number.
+    /// Data sequence number.
     pub sequence_number: i64,
-    /// The one data file it is for, if it is for one.
+    /// Path of the only data file that it applies to, if there is only one.
     pub data_file: Option<String>,
-    /// Where in the file a deletion vector begins.
+    /// Offset of a deletion vector in the file (`content_offset`).
     pub content_offset: Option<i64>,
-    /// How long a deletion vector is.
+    /// Length of a deletion vector in bytes (`content_size_in_bytes`).
     pub content_size_bytes: Option<i64>,
-    /// The columns it compares, if it holds values.
+    /// Field ids of the columns that an equality delete file compares (`equality_ids`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub equality_ids: Vec<i32>,
 }
 
-/// Why a file is worth rewriting, with the numbers that say so.
+/// Reason why a file is worth rewriting, with the numbers that led to the decision.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Reason {
-    /// Too many of its rows are deleted. Reason enough to rewrite it alone.
+    /// High ratio of deleted rows, for which a file is rewritten even alone.
     Deletes {
-        /// How many of its rows are known to be deleted.
+        /// Number of rows that are known to be deleted.
         deleted_rows: i64,
-        /// From which part of its rows on it is rewritten.
+        /// Ratio of deleted rows from which a file is rewritten.
         limit_ratio: f64,
     },
-    /// It is too small.
+    /// File size below the lower limit.
     Small {
-        /// Below which size it is.
+        /// Size in bytes below which a file is too small.
         limit_bytes: i64,
     },
-    /// It is too large.
+    /// File size above the upper limit.
     Large {
-        /// Above which size it is.
+        /// Size in bytes above which a file is too large.
         limit_bytes: i64,
     },
-    /// Its rows have to be compared with many deleted values, or those of files that share some of these deletes have.
+    /// Many equality deletes that apply to the file, or to files with which it shares equality deletes.
     EqualityDeletes {
-        /// How many files of them there are for it.
+        /// Number of equality delete files that apply to the file.
         files: i64,
     },
 }
 
-/// Why a file is left as it is.
+/// Reason why a file is not rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Left {
-    /// Its size is right, and it has few deletes.
+    /// File of the right size with few deletes.
     Good,
-    /// Its partition is being written to: a rewrite would make the writer's commit fail, or be made to fail by it.
+    /// File in a recently written partition: a rewrite would make the writer's next commit fail, or fail
+    /// because of it.
     Hot,
-    /// It has the wrong size, but there is nothing in its partition to rewrite it with, so that it would come out the same.
+    /// File of the wrong size without another file in its partition to rewrite it with, so that the result
+    /// would be the same.
     Alone,
-    /// It has the wrong size, but there is too little in its partition to be worth a rewrite yet.
+    /// File of the wrong size in a partition with too little to rewrite yet.
     TooLittle,
-    /// It is not a Parquet file.
+    /// File in another format than Parquet.
     Format,
-    /// It is encrypted.
+    /// Encrypted file.
     Encrypted,
-    /// The table lists it several times, in different partitions of one spec.
+    /// File with several manifest entries in different partitions of one spec.
     Contradictory,
-    /// It, or a delete that applies to it, could not be read before.
+    /// File that could not be read before, or to which a delete applies that could not be read.
     Unreadable,
 }
 
-/// How many files, and how many bytes of them.
+/// Number and total size of files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Tally {
-    /// Files.
+    /// Number of files.
     pub files: i64,
-    /// Their bytes.
+    /// Total size of the files in bytes.
     pub bytes: i64,
 }
 
 impl Input {
-    /// A live file, with the deletes that it names by their place in a group.
+    /// Converts a live file; `deletes` are the indexes of its deletes in the group.
     pub(super) fn of(file: &LiveFile, deletes: Vec<usize>, reason: Reason) -> Input {
         Input {
             path: file.path.clone(),
@@ -210,7 +218,7 @@ impl Input {
 }
 
 impl Delete {
-    /// A live delete.
+    /// Converts a live delete.
     pub fn of(delete: &LiveDelete) -> Delete {
         Delete {
             content: delete.content,

@@ -1,5 +1,6 @@
-//! What is wanted of maintenance: settings for a warehouse, a namespace or a table, where the most specific wins, setting by
-//! setting. It decides nothing about any table.
+//! Maintenance policies: settings for a warehouse, a namespace or a table, of which the most specific takes
+//! precedence, individually for each setting. A policy contains settings only; it makes no decision about a
+//! table.
 
 use std::collections::BTreeMap;
 
@@ -14,157 +15,169 @@ use crate::metadata::table::TableMetadata;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// Settings; what is missing is inherited. In JSON `{"compact": {"target-bytes": 134217728}}`.
+/// Maintenance settings; missing ones are inherited. Example in JSON: `{"compact": {"target-bytes":
+/// 134217728}}`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Policy {
-    /// Merging small files, and applying deletes.
+    /// Compaction: merging small data files, and applying deletes.
     #[serde(skip_serializing_if = "is_default")]
     pub compact: CompactPolicy,
-    /// Forgetting old snapshots, with the files that only they need.
+    /// Expiration of old snapshots, with the files that only they refer to.
     #[serde(skip_serializing_if = "is_default")]
     pub expire_snapshots: ExpirePolicy,
-    /// Merging small manifests.
+    /// Merging of small manifests.
     #[serde(skip_serializing_if = "is_default")]
     pub rewrite_manifests: ManifestsPolicy,
-    /// Keeping table metadata small.
+    /// Limit of the metadata log, which bounds the size of table metadata.
     #[serde(skip_serializing_if = "is_default")]
     pub metadata_log: MetadataLogPolicy,
-    /// Leaving `main` alone while commits beside it wait to be published.
+    /// Protection of `main` while commits on other branches wait to be published.
     #[serde(skip_serializing_if = "is_default")]
     pub write_audit_publish: PublishPolicy,
 }
 
-/// See [`Policy::compact`].
+/// Settings of [`Policy::compact`].
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct CompactPolicy {
-    /// Whether it is done at all (yes).
+    /// `true` to compact data files (default: true).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// Size of the files to be, in bytes (512 MiB, 128 MiB for tables under 10 GiB). The table's property
-    /// `write.target-file-size-bytes` comes first.
+    /// Target size of data files in bytes (default: 512 MiB, and 128 MiB for tables under 10 GiB). The table
+    /// property `write.target-file-size-bytes` takes precedence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_bytes: Option<u64>,
-    /// Files smaller than this part of the target are merged (0.75).
+    /// Ratio of the target size below which files are merged (default: 0.75).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub small_ratio: Option<f64>,
-    /// Files larger than this many times the target are split (1.8).
+    /// Multiple of the target size above which files are split (default: 1.8).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub large_ratio: Option<f64>,
-    /// Files with this part of their rows deleted are rewritten (0.3).
+    /// Ratio of deleted rows from which files are rewritten (default: 0.3).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delete_ratio: Option<f64>,
-    /// So many small files of a partition are worth merging (5).
+    /// Number of small files in a partition from which they are merged (default: 5).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inputs_min: Option<u32>,
-    /// No more than this is rewritten in one commit, in bytes (100 GiB).
+    /// Maximum size of the files rewritten in one commit, in bytes (default: 100 GiB).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_bytes_max: Option<u64>,
-    /// So many files of equality deletes are turned into deleted positions, where they are for files that are not rewritten (10).
+    /// Number of equality delete files from which they are converted to position deletes, for data files that
+    /// are not rewritten (default: 10).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub equality_deletes_min: Option<u32>,
-    /// Partitions are left alone in which rows were changed in the last minutes (10).
+    /// Time, in minutes, during which a partition is not rewritten after rows in it were changed (default:
+    /// 10).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settle_minutes: Option<u32>,
-    /// Whether rows are brought into the table's sort order, if it has one (yes).
+    /// `true` to sort rows by the table's sort order, if it has one (default: true).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sort: Option<bool>,
 }
 
-/// See [`Policy::expire_snapshots`]. The table's `history.expire.*` properties come first.
+/// Settings of [`Policy::expire_snapshots`]. The table properties `history.expire.*` take precedence.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct ExpirePolicy {
-    /// Whether it is done at all (yes).
+    /// `true` to expire snapshots (default: true).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// Snapshots older than this go, in milliseconds (5 days).
+    /// Age, in milliseconds, above which snapshots expire (default: 5 days).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_age_max_ms: Option<u64>,
-    /// So many snapshots of a branch stay however old they are (1).
+    /// Number of snapshots of a branch that are retained regardless of their age (default: 1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshots_min: Option<u32>,
-    /// Branches and tags older than this go, but for `main`, in milliseconds (never).
+    /// Age, in milliseconds, above which branches and tags other than `main` are removed (default: never).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ref_age_max_ms: Option<u64>,
-    /// Whether snapshots go that the table came with when it was registered or created (no, unless another setting of this section
-    /// was made, or the table has a property `history.expire.*`).
+    /// `true` to expire also the snapshots that the table already had when it was registered or created
+    /// (default: false, unless another setting of this section is made or the table has a property
+    /// `history.expire.*`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inherited: Option<bool>,
 }
 
-/// See [`Policy::rewrite_manifests`].
+/// Settings of [`Policy::rewrite_manifests`].
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct ManifestsPolicy {
-    /// Whether it is done at all (yes).
+    /// `true` to rewrite manifests (default: true).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// Size of the manifests to be, in bytes (8 MiB). The table's property `commit.manifest.target-size-bytes` comes first.
+    /// Target size of manifests in bytes (default: 8 MiB). The table property
+    /// `commit.manifest.target-size-bytes` takes precedence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_bytes: Option<u64>,
-    /// So many small manifests are worth merging (100).
+    /// Number of small manifests from which they are merged (default: 100).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifests_min: Option<u32>,
 }
 
-/// See [`Policy::metadata_log`].
+/// Settings of [`Policy::metadata_log`].
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct MetadataLogPolicy {
-    /// Whether it is done at all (yes).
+    /// `true` to limit the metadata log (default: true).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// So many former metadata files are kept (100). The table's property `write.metadata.previous-versions-max` comes first.
+    /// Number of previous metadata files that are retained (default: 100). The table property
+    /// `write.metadata.previous-versions-max` takes precedence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_versions_max: Option<u32>,
 }
 
-/// See [`Policy::write_audit_publish`].
+/// Settings of [`Policy::write_audit_publish`].
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct PublishPolicy {
-    /// How long `main` is not rewritten after the last commit of a branch that may be fast-forwarded to, in milliseconds (a day);
-    /// 0 is not at all.
+    /// Time, in milliseconds, during which `main` is not rewritten after the last commit on a branch to which
+    /// it may be fast-forwarded (default: one day); 0 disables the protection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_max_ms: Option<u64>,
 }
 
-/// Why a policy cannot be taken.
+/// Error of a policy that is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
-    /// It is not a policy.
+    /// The text is not a policy.
     #[error("this is not a maintenance policy: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// Numbers that contradict each other.
+    /// Sizes that contradict each other.
     #[error(transparent)]
     Contradictory(#[from] OptionsError),
-    /// A number that cannot be.
+    /// Value that is out of range.
     #[error("`{name}` is {value}, but has to be {wanted}")]
     Impossible {
-        /// Such as `compact.target-bytes`.
+        /// Name of the setting, such as `compact.target-bytes`.
         name: &'static str,
-        /// What was sent.
+        /// Value of the setting in the policy.
         value: String,
-        /// What would do.
+        /// Description of the permitted range.
         wanted: &'static str,
     },
 }
 
-/// A setting that holds, and where it comes from.
+/// Effective setting with its origin.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Setting<S> {
-    /// Such as `compact.target-bytes`.
+    /// Name of the setting, such as `compact.target-bytes`.
     pub name: String,
-    /// Its value.
+    /// Value of the setting.
     pub value: Value,
-    /// The policy that says so.
+    /// Policy that contains the setting.
     pub source: S,
 }
 
 impl Policy {
-    /// Reads and checks a policy.
+    /// Parses and validates a policy.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`PolicyError::Malformed`] if the text is not a policy in JSON, with
+    /// [`PolicyError::Impossible`] if a value is out of range, and with [`PolicyError::Contradictory`] if
+    /// sizes contradict each other.
     pub fn parse(json: &[u8]) -> Result<Policy, PolicyError> {
         let sections: BTreeMap<String, serde_json::Map<String, Value>> = serde_json::from_slice(json)?;
         let sections = sections.into_iter().map(|(name, settings)| (name, Value::Object(settings)));
@@ -173,7 +186,7 @@ impl Policy {
         Ok(policy)
     }
 
-    /// The policy that holds where none is set. Sizes that depend on the table are left out.
+    /// Returns the default policy. Sizes whose default depends on the table are absent.
     pub fn defaults() -> Policy {
         Policy {
             compact: CompactPolicy {
@@ -190,7 +203,7 @@ impl Policy {
             },
             expire_snapshots: ExpirePolicy {
                 enabled: Some(true),
-                // Java's defaults.
+                // The defaults of Java.
                 snapshot_age_max_ms: Some(5 * 24 * 60 * 60 * 1000),
                 snapshots_min: Some(1),
                 ref_age_max_ms: None,
@@ -206,14 +219,16 @@ impl Policy {
         }
     }
 
-    /// What holds for somebody who asks by hand, where they do not say otherwise: they do not want to wait.
+    /// Returns the defaults for maintenance that a user requests explicitly: partitions are rewritten even if
+    /// rows in them were changed recently, because the user is waiting.
     pub fn by_hand() -> Policy {
         let compact = CompactPolicy { settle_minutes: Some(0), ..CompactPolicy::default() };
         Policy { compact, ..Policy::default() }
     }
 
-    /// Takes a policy that says how long snapshots stay for one that means all of them, those included that a table came with;
-    /// unless it says otherwise.
+    /// Sets [`ExpirePolicy::inherited`] to `true` if it is absent and any other setting of that section was
+    /// made: a policy that says how long snapshots are retained applies to all of them, including those that
+    /// the table already had.
     #[must_use]
     pub fn with_inherited(mut self) -> Policy {
         let ExpirePolicy { enabled, snapshot_age_max_ms, snapshots_min, ref_age_max_ms, inherited } =
@@ -228,7 +243,7 @@ impl Policy {
         self
     }
 
-    /// This policy, and where it says nothing, the more general one.
+    /// Returns this policy, with missing settings taken from a more general one.
     pub fn over(self, general: &Policy) -> Policy {
         Policy {
             compact: CompactPolicy {
@@ -280,12 +295,12 @@ impl Policy {
         }
     }
 
-    /// Every setting that some policy of a chain makes, from the most specific policy to the most general, with the policy that
-    /// makes it; by name.
+    /// Returns every setting that is made in a chain of policies, ordered from the most specific to the most
+    /// general one, with the policy that makes it; sorted by name.
     pub fn settings<S: Clone>(chain: &[(S, Policy)]) -> Vec<Setting<S>> {
         let mut found: Vec<Setting<S>> = Vec::new();
         for (source, policy) in chain {
-            // Numbers, booleans and names always serialise.
+            // Numbers, booleans and strings can always be serialised.
             let Ok(Value::Object(sections)) = serde_json::to_value(policy) else { continue };
             for (section, settings) in sections {
                 for (name, value) in settings.as_object().into_iter().flatten() {
@@ -300,9 +315,12 @@ impl Policy {
         found
     }
 
-    /// What keeps `main` from being rewritten at an instant, if anything does.
+    /// Returns the unpublished commits that prevent `main` from being rewritten at `now_ms` (milliseconds
+    /// since 1970), if there are any.
     ///
-    /// Fails if the table's metadata cannot be read.
+    /// # Errors
+    ///
+    /// Fails with a [`MetadataError`] if the summary of a snapshot cannot be parsed.
     pub fn unpublished(
         &self,
         metadata: &TableMetadata,
@@ -314,9 +332,13 @@ impl Policy {
         publish::unpublished(metadata, wait_max_ms, now_ms)
     }
 
-    /// How data files are compacted; what is missing is as by default. `target_bytes` is what the table itself asks for.
+    /// Returns the options of compaction, with defaults for missing settings. `target_bytes` is the target
+    /// size that the table itself specifies.
     ///
-    /// Fails if sizes contradict each other, as those of several policies may.
+    /// # Errors
+    ///
+    /// Fails with [`OptionsError`] if sizes contradict each other, which is possible if they come from
+    /// different policies.
     pub fn compact_options(&self, target_bytes: Option<u64>) -> Result<CompactOptions, OptionsError> {
         let defaults = CompactOptions::default();
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
@@ -334,7 +356,7 @@ impl Policy {
                 .equality_deletes_min
                 .map_or(defaults.min_equality_deletes, |count| count as usize),
         };
-        // Whether the table is small or large.
+        // The options have to be valid for small and large tables.
         options.sizes(0)?;
         options.sizes(i64::MAX)?;
         Ok(options)
@@ -379,7 +401,7 @@ impl Policy {
     }
 }
 
-/// A thousand years.
+/// Maximum age in milliseconds, a thousand years.
 const AGE_MAX_MS: u64 = 1_000 * 366 * 24 * 60 * 60 * 1_000;
 const AGE: &str = "from a minute to a thousand years, in milliseconds";
 

@@ -1,8 +1,10 @@
-//! Write-audit-publish: commits beside `main` that become `main` by a fast-forward once they were looked at. The fast-forward
-//! fails as soon as `main` has moved, so whatever only rewrites files has to wait for it; but not for ever.
+//! Write-audit-publish: commits on other branches that become `main` by a fast-forward after an audit. The
+//! fast-forward fails as soon as `main` has advanced, so maintenance has to wait for it, but not
+//! indefinitely.
 //!
-//! Commits are on a branch that descends from the head of `main`, or staged (`wap.id`) without a branch. A staged append does not
-//! count: it is published by adding its files to `main` as it is by then.
+//! Such commits are on a branch that descends from the head of `main`, or staged (`wap.id`) without a branch.
+//! Staged appends are ignored: they are published by adding their files to the then current `main`
+//! (cherry-pick).
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,31 +13,34 @@ use crate::metadata::error::MetadataError;
 use crate::metadata::snapshot::{MAIN_BRANCH, RefKind, Snapshot};
 use crate::metadata::table::TableMetadata;
 
-/// How long `main` is left alone after the last commit that waits, where no policy says otherwise.
+/// Default time, in milliseconds, during which `main` is not rewritten after the last unpublished commit.
 pub const WAIT_MAX_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// The summary property of snapshots that are staged.
+/// Summary property of staged snapshots.
 const STAGED: &str = "wap.id";
 
-/// What waits to be published.
+/// Commits that wait to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unpublished {
-    /// Such as "the branch `audit`".
+    /// Description of the commits, such as "the branch `audit`".
     pub what: String,
-    /// Until when `main` is left alone, in milliseconds since 1970.
+    /// Time until which `main` is not rewritten, in milliseconds since 1970.
     pub until_ms: i64,
 }
 
-/// What keeps `main` from being rewritten at an instant; of several, what does so for longest. A wait of 0 ms is none.
+/// Returns the unpublished commits that prevent `main` from being rewritten at `now_ms`; of several, those
+/// that do so for the longest time. A `wait_max_ms` of 0 disables the protection.
 ///
-/// Fails if the summary of a snapshot cannot be read.
+/// # Errors
+///
+/// Fails with a [`MetadataError`] if the summary of a snapshot cannot be parsed.
 pub fn unpublished(
     metadata: &TableMetadata,
     wait_max_ms: i64,
     now_ms: i64,
 ) -> Result<Option<Unpublished>, MetadataError> {
     let Some(head) = metadata.current_snapshot() else { return Ok(None) };
-    // A clock that is ahead makes nobody wait for longer.
+    // A timestamp from a clock that is ahead does not extend the wait.
     let until = |snapshot: &Snapshot| snapshot.timestamp_ms().min(now_ms).saturating_add(wait_max_ms);
     let is_young = |snapshot: &Snapshot| until(snapshot) > now_ms;
     let mut descent = Descent::new(metadata, head.id());
@@ -63,7 +68,7 @@ pub fn unpublished(
 }
 
 impl Unpublished {
-    /// In a sentence.
+    /// Returns an explanation as a sentence.
     pub fn explain(&self) -> String {
         let instant =
             Value::Timestamptz(self.until_ms.saturating_div(1000).saturating_mul(1_000_000)).to_json();
@@ -76,14 +81,14 @@ impl Unpublished {
     }
 }
 
-/// The id that a snapshot is staged by, if a fast-forward is the only sure way to publish it.
+/// Returns the id under which a snapshot is staged, if a fast-forward is the only safe way to publish it.
 fn staged(snapshot: &Snapshot) -> Result<Option<String>, MetadataError> {
     let summary = snapshot.summary()?;
     let find = |name: &str| summary.iter().find(|(key, _)| key == name).map(|(_, value)| value);
     Ok(find(STAGED).filter(|_| find("operation").is_none_or(|kind| kind != "append")).cloned())
 }
 
-/// Which snapshots descend from one; each is looked at once.
+/// Descendants of one snapshot. Each snapshot is visited only once.
 struct Descent<'a> {
     snapshots: HashMap<i64, &'a Snapshot>,
     known: HashMap<i64, bool>,
@@ -98,7 +103,7 @@ impl<'a> Descent<'a> {
         }
     }
 
-    /// Whether a snapshot descends from that one, and is not the same.
+    /// Returns `true` if a snapshot is a proper descendant.
     fn is_below(&mut self, snapshot: &Snapshot) -> bool {
         let mut passed = Vec::new();
         let mut next = snapshot.parent_id();
@@ -107,7 +112,7 @@ impl<'a> Descent<'a> {
             if let Some(known) = self.known.get(&id) {
                 break *known;
             }
-            // A circle ends it, too.
+            // The entry also ends the loop if parents form a cycle.
             self.known.insert(id, false);
             passed.push(id);
             next = self.snapshots.get(&id).and_then(|snapshot| snapshot.parent_id());

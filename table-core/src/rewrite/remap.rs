@@ -1,65 +1,67 @@
-//! Where rows have gone in a rewrite that keeps their order, so that deletes which arrive for the old files meanwhile can be
-//! moved to the new ones.
+//! Mapping of row positions by a rewrite that preserves the order of the rows, so that deletes that were
+//! committed for the old files in the meantime can be moved to the new ones.
 //!
-//! The rows of the inputs, one input after the other and without those that were deleted when they were read, are the rows of
-//! the outputs, one output after the other. So a row's number among them says where it is on either side, and the map takes
-//! no more memory than the deletion vectors that were applied.
+//! The rows of the inputs, one input after the other and without those that were deleted when they were read,
+//! are the rows of the outputs, one output after the other. The ordinal number of a row in this sequence
+//! therefore determines its position on either side, and the map takes no more memory than the deletion
+//! vectors that were applied.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::file::deletion_vector::DeletionVector;
 
-/// A file that was read.
+/// Input file of a rewrite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputRows {
-    /// Where it is.
+    /// Path of the file.
     pub path: String,
-    /// How many rows it holds, the deleted ones included.
+    /// Number of rows, including deleted rows.
     pub rows: u64,
-    /// The rows that were left out, by whichever kind of delete.
+    /// Positions of the rows that were omitted, deleted by any kind of delete.
     pub deleted: DeletionVector,
 }
 
-/// A file that was written.
+/// Output file of a rewrite.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputRows {
-    /// Where it is.
+    /// Path of the file.
     pub path: String,
-    /// How many rows it holds.
+    /// Number of rows.
     pub rows: u64,
 }
 
-/// The map from positions in the inputs to positions in the outputs.
+/// Map from positions in the inputs to positions in the outputs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowMap {
-    /// By path, with the number of its first row that was kept; several where a table lists a file more than once.
+    /// Inputs by path, with the ordinal number of their first remaining row; several if a file has more than
+    /// one manifest entry in the table.
     inputs: HashMap<String, Vec<(u64, InputRows)>>,
-    /// In order, with the number of its first row.
+    /// Outputs in order, with the ordinal number of their first row.
     outputs: Vec<(u64, OutputRows)>,
 }
 
-/// Why there is no map, or why a delete cannot be moved.
+/// Error of building a map or of translating a delete.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RemapError {
-    /// The outputs do not hold exactly the rows that were kept of the inputs.
+    /// The outputs do not have as many rows as remained of the inputs.
     #[error("{kept} rows were kept of the inputs, but the outputs hold {written}")]
     RowsDiffer {
-        /// Rows of the inputs that were not deleted.
+        /// Number of rows of the inputs that were not deleted.
         kept: u64,
-        /// Rows of the outputs.
+        /// Number of rows of the outputs.
         written: u64,
     },
-    /// A file is not among the inputs.
+    /// A file, named by its path, is not among the inputs.
     #[error("the file `{0}` was not rewritten")]
     Unknown(String),
     /// A position is not in the file.
     #[error("the file `{path}` has {rows} rows, none at position {position}")]
     NoRow {
-        /// Which file.
+        /// Path of the file.
         path: String,
-        /// How many rows it holds.
+        /// Number of rows of the file.
         rows: u64,
-        /// The position that was asked for.
+        /// Position that was looked up.
         position: u64,
     },
     /// There are more rows than can be counted, or more than a deletion vector has positions.
@@ -68,10 +70,15 @@ pub enum RemapError {
 }
 
 impl RowMap {
-    /// The map of inputs to outputs, both in the order in which their rows were read and written. A file that a table lists
-    /// several times is an input as often.
+    /// Creates the map of inputs to outputs, both in the order in which their rows were read and written. A
+    /// file with several manifest entries in the table is an input once per entry.
     ///
-    /// Fails unless the outputs hold as many rows as were kept, so that nothing was lost or doubled.
+    /// # Errors
+    ///
+    /// Fails with [`RemapError::RowsDiffer`] unless the outputs have as many rows as remained of the inputs,
+    /// which ensures that no row was lost or duplicated. Fails with [`RemapError::NoRow`] if a deleted
+    /// position is beyond the end of its input, and with [`RemapError::TooMany`] if the rows cannot be
+    /// counted in 64 bits.
     pub fn new(inputs: Vec<InputRows>, outputs: Vec<OutputRows>) -> Result<RowMap, RemapError> {
         let mut kept = 0_u64;
         let mut by_path: HashMap<String, Vec<_>> = HashMap::with_capacity(inputs.len());
@@ -95,17 +102,23 @@ impl RowMap {
         Ok(RowMap { inputs: by_path, outputs: in_order })
     }
 
-    /// Whether a file is among the inputs.
+    /// Returns `true` if a file is among the inputs.
     pub fn holds(&self, path: &str) -> bool {
         self.inputs.contains_key(path)
     }
 
-    /// Where deletes of one input file have to go: for each output that is affected, its path and the positions in it.
+    /// Translates deletes of one input file. Returns the path of each affected output, with the positions
+    /// deleted in it.
     ///
-    /// Positions that were deleted when the input was read are not in any output, and are passed over; so a deletion vector
-    /// may be given as it is, with all that it held before. Each time that the file was read has rows of its own.
+    /// Positions that were already deleted when the input was read are in no output and are ignored, so a
+    /// deletion vector may be passed as it is, including its older positions. If the file was read several
+    /// times, each copy of its rows is translated.
     ///
-    /// Fails if the file is not an input, or has no row at one of the positions.
+    /// # Errors
+    ///
+    /// Fails with [`RemapError::Unknown`] if the file is not an input, with [`RemapError::NoRow`] if it has
+    /// no row at one of the positions, and with [`RemapError::TooMany`] if a translated position is too large
+    /// for a deletion vector.
     pub fn translate(
         &self,
         path: &str,
@@ -138,7 +151,7 @@ impl RowMap {
                 continue;
             }
             let number = first + position - gone_before;
-            // Outputs without rows are passed over too.
+            // Outputs without rows are skipped, too.
             while self.outputs.get(output + 1).is_some_and(|(first, _)| *first <= number) {
                 output += 1;
             }
@@ -149,7 +162,12 @@ impl RowMap {
         Ok(())
     }
 
-    /// As [`RowMap::translate`], for deletes of several inputs: what has to be added to each output's deletes.
+    /// Translates deletes of several input files. Returns the positions to be added to the deletes of each
+    /// output, by its path.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`RowMap::translate`] does.
     pub fn translate_all<'a>(
         &self,
         deleted: impl IntoIterator<Item = (&'a str, &'a DeletionVector)>,
@@ -163,7 +181,7 @@ impl RowMap {
         Ok(all)
     }
 
-    /// The place of the output that holds a row, or of one without rows before it.
+    /// Returns the index of the output that contains a row, or of an empty output before it.
     fn output_of(&self, number: u64) -> usize {
         self.outputs.partition_point(|(first, _)| *first <= number).saturating_sub(1)
     }

@@ -1,11 +1,12 @@
-//! How large files should be, and into how many a number of bytes is best divided. Used for data files and for manifests.
+//! Limits of the size of a file, and division of a number of bytes into files of suitable size. Used for data
+//! files and for manifests.
 
 use serde::{Deserialize, Serialize};
 
-/// The size to aim at, and the sizes that are good enough to be left alone.
+/// Target size of a file, with the limits of sizes that are acceptable.
 ///
-/// `0 < small <= target <= large` and `2 * small <= large`, so that whatever is at least `small` can be divided evenly into
-/// parts that are neither too small nor too large.
+/// Invariants: `0 < small <= target <= large` and `2 * small <= large`, so that any size of at least `small`
+/// can be divided evenly into parts that are neither too small nor too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Told", into = "Told")]
 pub struct Sizes {
@@ -14,7 +15,7 @@ pub struct Sizes {
     large: i64,
 }
 
-/// Sizes as JSON, checked when they are read.
+/// JSON form of [`Sizes`], whose invariants are checked on deserialisation.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(clippy::struct_field_names, reason = "a size says its unit")]
@@ -40,7 +41,7 @@ impl From<Sizes> for Told {
 }
 
 impl Sizes {
-    /// Checks sizes. `None` if they are not as described above.
+    /// Creates sizes; `None` if the invariants are violated.
     pub fn new(target_bytes: i64, small_bytes: i64, large_bytes: i64) -> Option<Sizes> {
         let is_ordered = 0 < small_bytes && small_bytes <= target_bytes && target_bytes <= large_bytes;
         let is_wide = small_bytes.checked_mul(2).is_some_and(|twice| twice <= large_bytes);
@@ -51,42 +52,42 @@ impl Sizes {
         })
     }
 
-    /// The size to aim at.
+    /// Returns the target size in bytes.
     pub fn target_bytes(&self) -> i64 {
         self.target
     }
 
-    /// What is less is too small.
+    /// Returns the size in bytes below which a file is too small.
     pub fn small_bytes(&self) -> i64 {
         self.small
     }
 
-    /// What is more is too large.
+    /// Returns the size in bytes above which a file is too large.
     pub fn large_bytes(&self) -> i64 {
         self.large
     }
 
-    /// Whether a file of this size is too small.
+    /// Returns `true` if a file of this size is too small.
     pub fn is_small(&self, size_bytes: i64) -> bool {
         size_bytes < self.small
     }
 
-    /// Whether a file of this size is too large.
+    /// Returns `true` if a file of this size is too large.
     pub fn is_large(&self, size_bytes: i64) -> bool {
         size_bytes > self.large
     }
 
-    /// Into how many even parts so many bytes are best divided. No part is too large, and none is too small unless all
-    /// bytes together are. None for no bytes.
+    /// Returns the number of even parts into which `bytes` bytes are best divided; 0 for no bytes. No part is
+    /// too large, and none is too small unless `bytes` itself is.
     ///
-    /// Parts come near the target. Where that would make them nearly too small, there are fewer and larger ones, because
-    /// what is written never has exactly the size that was expected. (Java fills files up to the target and is left with a
-    /// small one, which it rewrites the next time.)
+    /// The size of a part is close to the target. If that would make parts almost too small, there are fewer
+    /// and larger ones, because the size of a written file is never exactly the estimated one. (Java fills
+    /// files up to the target size, which leaves a small last file to be rewritten the next time.)
     pub fn parts(&self, bytes: i64) -> i64 {
         if bytes <= 0 {
             return 0;
         }
-        // A quarter of the way from small to the target, as far as large allows it.
+        // A quarter of the way from small to target, as far as large permits.
         let comfortable = self.small + (self.target - self.small) / 4;
         let comfortable = comfortable.min(self.large / 2).max(1);
         let most = (bytes / comfortable).max(1);

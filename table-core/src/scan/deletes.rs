@@ -1,5 +1,5 @@
-//! The delete files of a scan, and which of them apply to a data file. As the specification's "Scan Planning" and
-//! Java's `DeleteFileIndex`.
+//! Index of the delete files of a scan, which finds those that apply to a data file, according to "Scan
+//! Planning" of the specification and Java's `DeleteFileIndex`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use crate::manifest::list::ManifestFile;
 use crate::manifest::partition::PartitionTuple;
 use crate::metadata::types::Primitive;
 
-/// The delete files that matter to a scan.
+/// Index of the delete files that are relevant to a scan.
 #[derive(Default)]
 pub struct DeleteIndex {
     manifests: Vec<(Arc<Manifest>, ManifestFile)>,
     files: Vec<Indexed>,
-    /// Partition tuples as they are told.
+    /// Partition tuples in the JSON form of the response.
     partitions: Vec<String>,
-    /// Equality deletes of unpartitioned specs apply everywhere.
+    /// Equality deletes of unpartitioned specs, which apply to all partitions.
     global_equality: Vec<usize>,
     by_partition: BTreeMap<(i32, PartitionTuple), PartitionDeletes>,
     positions_by_path: HashMap<String, Vec<usize>>,
@@ -33,35 +33,36 @@ pub struct DeleteIndex {
     sole_data_file: SoleDataFile,
 }
 
-/// How the one data file is found out that position deletes are for.
+/// Method of determining the single data file that position deletes apply to.
 #[derive(Clone, Copy, Default)]
 enum SoleDataFile {
-    /// As Java does.
+    /// The method of Java.
     #[default]
     AsSpecified,
-    /// As is known of other writers, too.
+    /// Additionally, what is known of files of other writers.
     AsWritten,
 }
 
-/// Deletes for the files of one partition. Numbers of files, by sequence number.
+/// Deletes that apply to the data files of one partition: numbers of delete files, ordered by sequence
+/// number.
 #[derive(Default)]
 pub(crate) struct PartitionDeletes {
     equality: Vec<usize>,
     positions: Vec<usize>,
 }
 
-/// A delete file: where it is listed, and what comparing it with a data file needs.
+/// Indexed delete file: its manifest entry, and what is needed to match it with data files.
 struct Indexed {
     manifest: usize,
     entry: usize,
-    /// Its partition in the form that is told, by its number.
+    /// Number of its partition in `DeleteIndex::partitions`.
     partition: usize,
     sequence_number: i64,
-    /// For equality deletes, the columns they compare.
+    /// Compared columns, for equality deletes.
     keys: Vec<Key>,
 }
 
-/// What an equality delete file says about one of its columns.
+/// Metrics of one compared column of an equality delete file.
 struct Key {
     id: i32,
     primitive: Option<Primitive>,
@@ -74,9 +75,15 @@ struct Key {
 }
 
 impl DeleteIndex {
-    /// Indexes the delete files of manifests, those that the scan's filter rules out left aside.
+    /// Indexes the delete files of manifests, except those that the scan's filter excludes.
     ///
-    /// Fails with [`ScanError::Damaged`] if two deletion vectors are for one data file, unless one vector is listed twice.
+    /// # Errors
+    ///
+    /// Fails with [`ScanError::Damaged`] if two deletion vectors apply to one data file (unless the same
+    /// vector is listed twice), if a delete manifest lists a data file, if an equality delete file has no
+    /// `equality_ids` or a deletion vector no `referenced_data_file`, if a file lacks its sequence number, or
+    /// if the partition spec of a manifest does not exist. Fails with [`ScanError::Manifest`] if the
+    /// partition tuples of a manifest cannot be decoded.
     pub fn build(
         scan: &Scan,
         manifests: Vec<(Arc<Manifest>, ManifestFile)>,
@@ -84,7 +91,8 @@ impl DeleteIndex {
         DeleteIndex::default().fill(scan, manifests)
     }
 
-    /// The same for whoever rewrites the files: it knows of more position deletes which one file they are for.
+    /// Builds the index for a rewrite of data files, which recognises more position deletes as applying to a
+    /// single data file.
     pub(crate) fn build_to_rewrite(
         scan: &Scan,
         manifests: Vec<(Arc<Manifest>, ManifestFile)>,
@@ -115,7 +123,8 @@ impl DeleteIndex {
         Ok(index)
     }
 
-    /// How much memory it takes, in bytes. Manifests count although others may have them as well.
+    /// Returns the size of the index in memory, in bytes. Manifests are included, although they may be
+    /// shared.
     pub fn held_bytes(&self) -> usize {
         let mut weight = Weight::default();
         weight.add(self.manifests.capacity() * size_of::<(Arc<Manifest>, ManifestFile)>());
@@ -132,7 +141,7 @@ impl DeleteIndex {
         }
         weight.add(self.global_equality.capacity() * size_of::<usize>());
         for ((_, tuple), deletes) in &self.by_partition {
-            // A node of the tree is two thirds full, mostly.
+            // The nodes of a B-tree are about two thirds full.
             weight.add((size_of::<(i32, PartitionTuple)>() + size_of::<PartitionDeletes>()) * 3 / 2);
             weight.add(tuple.capacity() * size_of::<Option<Value>>());
             for value in tuple.iter().flatten() {
@@ -141,7 +150,7 @@ impl DeleteIndex {
             weight.add(deletes.equality.capacity() * size_of::<usize>());
             weight.add(deletes.positions.capacity() * size_of::<usize>());
         }
-        // A table is at most seven eighths full, and has a byte beside each place.
+        // A hash table is at most seven eighths full, and has one control byte per bucket.
         weight.add(self.positions_by_path.capacity() * (size_of::<(String, Vec<usize>)>() + 1) * 8 / 7);
         for (path, numbers) in &self.positions_by_path {
             weight.add(path.capacity());
@@ -154,35 +163,36 @@ impl DeleteIndex {
         weight.bytes()
     }
 
-    /// How many delete files there are.
+    /// Returns the number of delete files.
     pub fn len(&self) -> usize {
         self.files.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no delete files.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
-    /// The delete file of a number.
+    /// Returns the manifest entry of a delete file by its number.
     pub(crate) fn file(&self, number: usize) -> Option<File<'_>> {
         let indexed = self.files.get(number)?;
         let (manifest, listed) = self.manifests.get(indexed.manifest)?;
         manifest.file(indexed.entry, listed)
     }
 
-    /// The manifests it was built from, and by number the one of a delete file.
+    /// Returns the manifests that the index was built from, and for each delete file, in order, the number of
+    /// its manifest.
     pub(crate) fn manifests(&self) -> (&[(Arc<Manifest>, ManifestFile)], impl Iterator<Item = usize>) {
         (&self.manifests, self.files.iter().map(|file| file.manifest))
     }
 
-    /// The partition of the delete file of a number, as it is told.
+    /// Returns the partition of a delete file in the JSON form of the response.
     pub(super) fn partition_json(&self, number: usize) -> &str {
         let partition = self.files.get(number).and_then(|file| self.partitions.get(file.partition));
         partition.map_or("[]", String::as_str)
     }
 
-    /// The deletes for the files of a partition only.
+    /// Returns the deletes that apply only to the data files of a partition.
     pub(crate) fn of_partition(&self, spec_id: i32, tuple: &PartitionTuple) -> Option<&PartitionDeletes> {
         if self.by_partition.is_empty() {
             return None;
@@ -190,7 +200,8 @@ impl DeleteIndex {
         self.by_partition.get(&(spec_id, tuple.clone()))
     }
 
-    /// Appends the numbers of the deletes that apply to a data file, whose partition's deletes the caller has found.
+    /// Appends the numbers of the deletes that apply to a data file; `of_partition` are the deletes of its
+    /// partition.
     pub(crate) fn find(
         &self,
         file: &File<'_>,
@@ -206,7 +217,7 @@ impl DeleteIndex {
         };
         let equality = [Some(&self.global_equality), of_partition.map(|deletes| &deletes.equality)];
         for numbers in equality.into_iter().flatten() {
-            // An equality delete is for older rows only, not for those of its own commit.
+            // An equality delete applies only to data files of earlier commits, not of its own.
             let from = newer(numbers, sequence_number.saturating_add(1));
             found.extend(numbers[from..].iter().filter(|number| self.may_delete_from(**number, file)));
         }
@@ -219,7 +230,7 @@ impl DeleteIndex {
                     file.path()
                 )));
             }
-            // A deletion vector holds all positions: older position deletes were merged into it.
+            // A deletion vector contains all deleted positions: earlier position deletes were merged into it.
             found.push(*vector);
             return Ok(());
         }
@@ -231,7 +242,8 @@ impl DeleteIndex {
         Ok(())
     }
 
-    /// Whether values of an equality delete file may be in a data file, by the metrics of both.
+    /// Returns `true` if a data file may contain keys of an equality delete file, according to the metrics of
+    /// both.
     fn may_delete_from(&self, number: usize, file: &File<'_>) -> bool {
         self.files[number].keys.iter().all(|key| key.may_be_in(file))
     }
@@ -301,7 +313,8 @@ impl DeleteIndex {
                 None => {
                     self.vectors_by_path.insert(path.to_owned(), number);
                 }
-                // One vector may be listed several times: then the newest entry is for all data files that others are for.
+                // One vector may be listed several times: then the newest entry applies to all data files
+                // that the others apply to.
                 Some(before) if self.file(before).is_some_and(|before| is_same_vector(&before, file)) => {
                     let is_older = |before: &Indexed| before.sequence_number < indexed.sequence_number;
                     if self.files.get(before).is_some_and(is_older) {
@@ -336,7 +349,8 @@ impl DeleteIndex {
                 file.path()
             )));
         }
-        // Only the columns it compares say which rows it deletes; others may differ from those rows' own values.
+        // Only the compared columns determine which rows are deleted; other columns may differ from the
+        // deleted rows.
         if !inclusive_metrics::might_match(&scan.filter, &Only { file, ids: &ids }) {
             return Ok(());
         }
@@ -379,7 +393,7 @@ impl Key {
         }
     }
 
-    /// Whether a data file may hold one of the values, null among them.
+    /// Returns `true` if a data file may contain one of the values, including null.
     fn may_be_in(&self, file: &File<'_>) -> bool {
         let (data_nulls, data_values) = (file.null_count(self.id), file.value_count(self.id));
         let may_have_nulls = |nulls: Option<i64>| !self.required && nulls.is_none_or(|nulls| nulls > 0);
@@ -388,7 +402,7 @@ impl Key {
         if may_have_nulls(data_nulls) && may_have_nulls(self.null_count) {
             return true;
         }
-        // Bounds do not tell of NaN. Java forgets it here.
+        // Bounds do not include NaN, which Java does not consider here.
         let is_float = matches!(self.primitive, Some(Primitive::Float | Primitive::Double));
         let may_have_nans = |nans: Option<i64>| is_float && nans.is_none_or(|nans| nans > 0);
         if may_have_nans(file.nan_count(self.id)) && may_have_nans(self.nan_count) {
@@ -403,10 +417,11 @@ impl Key {
         self.ranges_overlap(file).unwrap_or(true)
     }
 
-    /// Whether the ranges of both have a value in common; `None` if one is not known.
+    /// Returns `true` if the value ranges of both files overlap; `None` if one of them is unknown.
     fn ranges_overlap(&self, file: &File<'_>) -> Option<bool> {
         let primitive = self.primitive.as_ref()?;
-        // Java orders UUIDs by signed halves, other writers by bytes: ranges of one and the other say nothing together.
+        // Java orders UUIDs as pairs of signed integers, other writers by bytes: ranges in different orders
+        // are not comparable.
         if *primitive == Primitive::Uuid {
             return None;
         }
@@ -433,7 +448,7 @@ pub(crate) fn sequence_number(file: &File<'_>) -> Result<i64, ScanError> {
     })
 }
 
-/// The metrics of some columns.
+/// Column metrics of a file, restricted to some columns.
 struct Only<'a, 'b> {
     file: &'a File<'b>,
     ids: &'a [i32],

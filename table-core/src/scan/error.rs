@@ -1,16 +1,16 @@
-//! Why a scan cannot be planned.
+//! Errors of scan planning.
 
 use crate::expr::error::ExpressionError;
 use crate::manifest::error::ManifestError;
 use crate::metadata::error::MetadataError;
 
-/// What is wrong with a request, or with the table it is about.
+/// Error in a scan request or in the table that it refers to.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ScanError {
-    /// The request contradicts itself, or asks for what the table does not have.
+    /// The request contradicts itself, or refers to something that the table does not have.
     #[error("{0}")]
     Invalid(String),
-    /// The filter cannot be used on this table.
+    /// The filter cannot be applied to the table.
     #[error("the filter cannot be used: {0}")]
     Filter(#[from] ExpressionError),
     /// The table's metadata is damaged.
@@ -19,12 +19,12 @@ pub enum ScanError {
     /// A manifest cannot be read.
     #[error("the manifest `{path}` cannot be used: {reason}")]
     Manifest {
-        /// Which one.
+        /// Path of the manifest.
         path: String,
-        /// What is wrong with it.
+        /// Error of the manifest.
         reason: ManifestError,
     },
-    /// The table's files contradict each other.
+    /// The files of the table contradict each other.
     #[error("the table is damaged: {0}")]
     Damaged(String),
 }

@@ -1,6 +1,7 @@
-//! Files and partitions as JSON: the specification's appendix "Content File Serialization", and the REST document.
+//! JSON form of files and partitions in scan plans: appendix "Content File Serialization" of the
+//! specification, and the REST specification.
 //!
-//! Written straight into the response: a plan may tell of a hundred thousand files.
+//! The JSON is written directly into the response, because a plan may contain a hundred thousand files.
 
 use serde::Serialize;
 
@@ -10,7 +11,8 @@ use crate::manifest::partition::PartitionTuple;
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
-/// A partition tuple: values in the order of the spec's fields, those that are not `told` as null.
+/// Returns the JSON of a partition tuple: values in the order of the spec's fields, with null for fields that
+/// are not `told`.
 pub(super) fn partition(tuple: &PartitionTuple, told: &[bool]) -> String {
     let values = tuple.iter().zip(told).map(|(value, is_told)| match value {
         Some(value) if *is_told => value.to_json(),
@@ -31,11 +33,11 @@ pub(super) fn push_strings(out: &mut Vec<u8>, strings: &[String]) {
 }
 
 pub(super) fn push_number(out: &mut Vec<u8>, number: impl Serialize) {
-    // A number always serialises, and writing to memory does not fail. It is faster than `write!`.
+    // A number can always be serialised, and writing to memory does not fail. This is faster than `write!`.
     drop(serde_json::to_writer(out, &number));
 }
 
-/// A data or delete file, with the metrics of some columns.
+/// Writes a data file or delete file, with the metrics of the columns `stats_ids`.
 pub(super) fn push_file(out: &mut Vec<u8>, file: &File<'_>, partition: &str, stats_ids: &[i32]) {
     out.extend_from_slice(match file.content() {
         Content::Data => b"{\"content\":\"data\",\"file-path\":".as_slice(),
@@ -89,7 +91,7 @@ fn push_counts(out: &mut Vec<u8>, name: &str, counts: Option<Counts<'_>>, ids: &
     push_map(out, name, &counts, push_number);
 }
 
-/// Bounds go as the hexadecimal of their binary form, which is how clients read them.
+/// Writes bounds as hexadecimal digits of their binary form, as clients expect.
 fn push_bounds(out: &mut Vec<u8>, name: &str, bounds: Option<Bounds<'_>>, ids: &[i32]) {
     let Some(bounds) = bounds else { return };
     let bounds: Vec<_> = bounds.filter(|(id, _)| ids.contains(id)).collect();
@@ -135,7 +137,7 @@ fn push_list(out: &mut Vec<u8>, name: &str, items: Option<impl Iterator<Item = i
     out.push(b']');
 }
 
-/// The name of a field that is not the first.
+/// Writes the name of a field that is not the first one.
 fn push_name(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(name.as_bytes());
@@ -143,7 +145,7 @@ fn push_name(out: &mut Vec<u8>, name: &str) {
 }
 
 fn push_string(out: &mut Vec<u8>, text: &str) {
-    // A string always serialises, and writing to memory does not fail.
+    // A string can always be serialised, and writing to memory does not fail.
     drop(serde_json::to_writer(out, text));
 }
 

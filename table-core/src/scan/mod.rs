@@ -1,14 +1,25 @@
-//! Scan planning: which data files a scan has to read, with which delete files, and what is left of its filter for
-//! each. Pure: manifests come in decoded, plans go out as the JSON of the REST specification.
+//! Scan planning: determines the data files that a scan has to read, the delete files that apply to each of
+//! them, and the residual filter. It performs no I/O: the input is decoded manifests, the output is the JSON
+//! of the REST specification.
 //!
-//! [`table_scan::Scan`] is what a request means for a table. It decides which manifests matter, [`deletes::DeleteIndex`] holds
-//! the delete files of those, and [`plan::Planner`] goes through the data manifests one at a time, so that memory does
-//! not grow with the table.
+//! [`table_scan::Scan`] is a request bound to a table. It selects the relevant manifests,
+//! [`deletes::DeleteIndex`] indexes the delete files in them, and [`plan::Page`] processes the data manifests
+//! one at a time, so that memory does not grow with the table.
 //!
-//! # The promise
+//! ```text
+//! let (scan, source) = Scan::new(&metadata, ScanRequest::parse(body)?)?;
+//! let deletes = DeleteIndex::build(&scan, delete_manifests)?;
+//! let mut page = Page::default();
+//! for (manifest, listed) in data_manifests {
+//!     page.add(&scan, &deletes, &manifest, &listed, 0..manifest.len())?;
+//! }
+//! let response = page.into_json(",\"status\":\"completed\"", &[]);
+//! ```
 //!
-//! Every file that may hold a matching row is planned, with every delete that may apply to it. What is missing or
-//! cannot be judged is kept.
+//! # Guarantee
+//!
+//! Every data file that may contain a matching row is planned, with every delete that may apply to it. Files
+//! whose metrics are missing or cannot be evaluated are included.
 
 pub mod deletes;
 pub mod error;

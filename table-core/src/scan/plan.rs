@@ -1,4 +1,5 @@
-//! Going through data manifests: pruning their files, finding the deletes of those that are left, telling both.
+//! Processing of data manifests: prunes their files, finds the deletes of the remaining ones, and writes both
+//! as file scan tasks.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,47 +15,54 @@ use crate::manifest::file::Manifest;
 use crate::manifest::list::ManifestFile;
 use crate::manifest::partition::PartitionTuple;
 
-/// A page takes no more files once it has reached this size: thirty thousand files with a short filter.
+/// Size, in bytes, from which a page accepts no more files: thirty thousand files with a short filter.
 const PAGE_BYTES: usize = 16 << 20;
 
-/// Room for the names of fields, and for the id that is put behind a page.
+/// Room, in bytes, for field names and for the id that is appended to a page.
 const ENVELOPE_BYTES: usize = 128;
 
-/// How a page's JSON begins.
+/// Beginning of the JSON of a page.
 const TASKS: &[u8] = b"{\"file-scan-tasks\":[";
 
-/// Part of a plan: file scan tasks with the delete files they refer to, as the JSON that is sent.
+/// Page of a plan: file scan tasks with the delete files they refer to, in the JSON form of the response.
 #[derive(Default)]
 pub struct Page {
-    /// From the opening brace of the page on, if there is a task.
+    /// Beginning of the JSON object with the tasks, if there are any.
     tasks: Vec<u8>,
     tasks_count: usize,
     delete_files: Vec<u8>,
-    /// By their number in the index, where they are in the page.
+    /// Positions in `delete_files`, by the number of the delete file in the index.
     references: HashMap<usize, usize>,
-    /// Rows of files that nothing filters or deletes from.
+    /// Number of rows of files without a residual filter and without deletes.
     rows: i64,
 }
 
-/// What is the same for all files of one partition in a manifest.
+/// Properties that are common to all files of one partition in a manifest.
 struct OfPartition<'a> {
     deletes: Option<&'a PartitionDeletes>,
     partition: String,
-    /// What is left of the filter, to be judged by the files' metrics.
+    /// Residual filter, to be evaluated on the files' metrics.
     filter: RowFilter,
-    /// The filter as JSON, unless it is so long that it is better written anew for every file.
+    /// Residual filter as JSON, unless it is so long that it is better serialised again for every file.
     residual: Option<Vec<u8>>,
 }
 
-/// Residuals that take less memory than this are short enough to be tried as text.
+/// Memory, in bytes, up to which a residual is serialised to determine the length of its text.
 const RESIDUAL_HEAP_BYTES: usize = 128 << 10;
 
-/// Residuals up to this length are kept as text: most are short, and many partitions may have one each.
+/// Length, in bytes, up to which residuals are cached as text: most are short, and many partitions may have
+/// one each.
 const RESIDUAL_TEXT_BYTES: usize = 16 << 10;
 
 impl Page {
-    /// Adds the files that a scan needs from some entries of a data manifest, until the page is full: then it gives the
-    /// number of the first entry that was not looked at.
+    /// Adds the files that a scan needs among some entries of a data manifest. Returns the number of the
+    /// first entry that was not processed if the page became full.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`ScanError::Damaged`] if the manifest lists a delete file, if its partition spec does not
+    /// exist, or if a file lacks its sequence number or is newer than its deletion vector, and with
+    /// [`ScanError::Manifest`] if the partition tuples cannot be decoded.
     pub fn add(
         &mut self,
         scan: &Scan,
@@ -65,7 +73,7 @@ impl Page {
     ) -> Result<Option<usize>, ScanError> {
         let spec = scan.spec(listed)?;
         let tuples = scan.tuples(manifest, listed)?;
-        // Filled as partitions come up; a manifest has few compared with its files.
+        // Filled on demand; a manifest has few partitions compared with its files.
         let mut partitions: Vec<Option<Option<OfPartition<'_>>>> = Vec::new();
         partitions.resize_with(tuples.len(), || None);
         let mut found = Vec::new();
@@ -104,7 +112,8 @@ impl Page {
             self.add_task(scan, deletes, &file, of_partition, &found);
             if is_first {
                 is_first = false;
-                // The others will be much like it. What grows bit by bit is copied time and again.
+                // Reserves memory for the remaining tasks, which are likely to be of similar size, to avoid
+                // copying a growing buffer repeatedly.
                 let task_bytes = self.tasks.len() - before + 16;
                 let room = PAGE_BYTES.saturating_sub(self.tasks.len());
                 self.tasks.reserve(task_bytes.saturating_mul(end - number).min(room));
@@ -116,35 +125,36 @@ impl Page {
         Ok(None)
     }
 
-    /// Whether it is so large that the rest is better told in another one. A long filter is repeated for every file, so
-    /// the number of files alone bounds nothing.
+    /// Returns `true` if the page is so large that the rest belongs on another page. The number of files
+    /// alone is no limit, because a long residual filter is repeated for every file.
     pub fn is_full(&self) -> bool {
         self.tasks.len() + self.delete_files.len() >= PAGE_BYTES
     }
 
-    /// Whether the client has said that it needs no more rows than are planned by now.
+    /// Returns `true` if the planned files have as many rows as the client requested (`min-rows-requested`).
     pub fn is_satisfied(&self, scan: &Scan) -> bool {
-        // Rows that a filter or a delete may take away do not count.
+        // Rows that a filter or a delete may remove do not count.
         matches!(scan.filter, Bound::True) && scan.rows_min.is_some_and(|rows| self.rows >= rows)
     }
 
-    /// How many file scan tasks there are.
+    /// Returns the number of file scan tasks.
     pub fn tasks(&self) -> usize {
         self.tasks_count
     }
 
-    /// The page as a JSON object: the tasks, then `tail`, such as `,"status":"completed"`.
+    /// Returns the page as a JSON object: the tasks, then the delete files, then `plan_tasks`, then `tail`,
+    /// such as `,"status":"completed"`.
     ///
-    /// The tasks come first because they are there already, and large: they are not copied.
+    /// The tasks are first because they are large and already serialised, so they are not copied.
     pub fn into_json(self, tail: &str, plan_tasks: &[String]) -> Vec<u8> {
         let mut out = self.tasks;
         if self.tasks_count == 0 {
             out.extend_from_slice(TASKS);
         }
-        // What grows doubles, which would be for very little here.
+        // Reserves the exact size, because growth would double the buffer for a small remainder.
         let names_bytes = plan_tasks.iter().map(|task| task.len() + 3).sum::<usize>();
         out.reserve_exact(self.delete_files.len() + names_bytes + tail.len() + ENVELOPE_BYTES);
-        // Clients refuse delete files where there is no task for them.
+        // Clients refuse delete files without a task that refers to them.
         if self.tasks_count > 0 && !self.references.is_empty() {
             out.extend_from_slice(b"],\"delete-files\":[");
             out.extend_from_slice(&self.delete_files);
@@ -178,7 +188,7 @@ impl Page {
         if !found.is_empty() {
             self.tasks.push(b']');
         }
-        // Always there: clients take a missing one for `true`, or fail on it.
+        // Always present: clients interpret a missing residual as `true`, or fail.
         self.tasks.extend_from_slice(b",\"residual-filter\":");
         match &of_partition.residual {
             Some(text) => self.tasks.extend_from_slice(text),
@@ -212,7 +222,7 @@ impl Scan {
 }
 
 impl SpecScan {
-    /// What is told of a partition's files; `None` if no row of it can match.
+    /// Returns the common properties of the files of a partition; `None` if no row of it can match.
     fn judge_partition<'a>(
         &self,
         deletes: &'a DeleteIndex,

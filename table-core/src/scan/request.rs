@@ -1,54 +1,55 @@
-//! What a client asks a scan for, as the REST specification's `PlanTableScanRequest`.
+//! Scan requests of clients: `PlanTableScanRequest` of the REST specification.
 
 use super::error::ScanError;
 use crate::expr::bind::NameMatching;
 use crate::expr::expression::Expression;
 use crate::metadata::json::{Fields, push_object};
 
-/// A scan as it was asked for; nothing is checked against a table yet.
+/// Scan request that has not been validated against a table yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScanRequest {
-    /// Which rows, in time.
+    /// Snapshots to scan.
     pub range: SnapshotRange,
-    /// Which rows, by their values.
+    /// Row filter (`filter`).
     pub filter: Expression,
-    /// How names are compared.
+    /// Comparison of column names (`case-sensitive`).
     pub names: NameMatching,
-    /// Which schema names are looked up in.
+    /// Schema in which column names are resolved (`use-snapshot-schema`).
     pub schema: SchemaChoice,
-    /// The columns whose metrics are wanted.
+    /// Names of the columns whose metrics the client requests (`stats-fields`).
     pub stats_fields: Vec<String>,
-    /// Rows after which the client stops reading.
+    /// Number of rows after which the client stops reading (`min-rows-requested`).
     pub rows_min: Option<i64>,
 }
 
-/// Which snapshots are scanned.
+/// Snapshots that are scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SnapshotRange {
-    /// The table as it is on its main branch.
+    /// Current snapshot of the main branch.
     Current,
-    /// The table as it was in a snapshot.
+    /// Snapshot with this id (time travel).
     At(i64),
-    /// What was appended after a snapshot, up to and with another one.
+    /// Rows appended after one snapshot, up to and including another one (incremental append scan).
     Appended {
-        /// The last snapshot that is not asked for; from the beginning if `None`.
+        /// Id of the snapshot before the first one that is scanned (`start-snapshot-id`); `None` to scan from
+        /// the beginning.
         after: Option<i64>,
-        /// The last one that is.
+        /// Id of the last snapshot that is scanned (`end-snapshot-id`).
         up_to: i64,
     },
 }
 
-/// Which schema a scan goes by.
+/// Schema that a scan uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaChoice {
-    /// The table's current one, as for branches.
+    /// Current schema of the table, as for branches.
     Table,
-    /// The one the snapshot was written with, as for time travel.
+    /// Schema that the snapshot was written with, as for time travel.
     Snapshot,
 }
 
-/// What has an effect on a plan. `select` has none: which files are read does not depend on it, and engines name metadata
-/// columns in it that no schema has.
+/// Fields that have an effect on a plan. `select` has none: the files to read do not depend on it, and
+/// engines put metadata columns into it that are in no schema.
 const FIELDS: [&str; 8] = [
     "snapshot-id",
     "start-snapshot-id",
@@ -61,10 +62,12 @@ const FIELDS: [&str; 8] = [
 ];
 
 impl ScanRequest {
-    /// Reads a request's body, whose filter goes to the parser of expressions as the client wrote it.
+    /// Parses the body of a request. The filter is passed to the expression parser as the client wrote it.
     ///
-    /// Fails with [`ScanError::Invalid`] if it is no scan request, and with [`ScanError::Filter`] if its filter is no
-    /// expression.
+    /// # Errors
+    ///
+    /// Fails with [`ScanError::Invalid`] if the body is not a scan request, and with [`ScanError::Filter`] if
+    /// its filter is not an expression.
     pub fn parse(body: &[u8]) -> Result<ScanRequest, ScanError> {
         let fields = fields(body)?;
         names(&fields, "select")?;
@@ -95,10 +98,13 @@ impl ScanRequest {
         })
     }
 
-    /// The request with nothing but what has an effect on its plan, every value as the client wrote it.
+    /// Returns the request reduced to the fields that have an effect on its plan, with every value as the
+    /// client wrote it.
     ///
-    /// Fails with [`ScanError::Invalid`] if the body is not a JSON object, or if what is left out is not what it should be;
-    /// the rest is for [`ScanRequest::parse`] to judge.
+    /// # Errors
+    ///
+    /// Fails with [`ScanError::Invalid`] if the body is not a JSON object, or if a removed field is
+    /// malformed. The remaining fields are validated by [`ScanRequest::parse`].
     pub fn essential(body: &[u8]) -> Result<String, ScanError> {
         let fields = fields(body)?;
         names(&fields, "select")?;

@@ -1,4 +1,4 @@
-//! A scan of one table: the request, bound to the table's schema, specs and snapshots.
+//! Scan of one table: a request bound to the schema, partition specs and snapshots of the table.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,53 +22,58 @@ use crate::metadata::snapshot::Snapshot;
 use crate::metadata::table::TableMetadata;
 use crate::metadata::types::{Primitive, Type};
 
-/// A scan, ready to judge manifests and files.
+/// Scan of a table, which evaluates manifests and files.
 pub struct Scan {
     pub(super) filter: RowFilter,
     pub(super) specs: HashMap<i32, SpecScan>,
     pub(super) columns: HashMap<i32, ScanColumn>,
-    /// Columns whose metrics are told.
+    /// Field ids of the columns whose metrics are returned.
     pub(super) stats_ids: Vec<i32>,
-    /// For an incremental scan, the snapshots whose appended files are wanted.
+    /// For an incremental scan, the ids of the snapshots whose appended files are scanned.
     pub(super) appended: Option<HashSet<i64>>,
     pub(super) rows_min: Option<i64>,
 }
 
-/// A scan of the files of one partition spec.
+/// Scan of the files of one partition spec.
 pub(crate) struct SpecScan {
     pub(super) types: PartitionType,
-    /// Whether all its files are in one partition, so that equality deletes are for all files of the table.
+    /// `true` if the spec is unpartitioned, so that its equality deletes apply to all files of the table.
     pub(super) is_unpartitioned: bool,
-    /// By field, whether clients know its type: Java reads a value only if its source is in the table's current schema.
+    /// For each partition field, `true` if clients know its type: Java reads a partition value only if the
+    /// source column is in the current schema of the table.
     pub(super) told: Vec<bool>,
     pub(super) partitions: PartitionFilter,
     pub(super) residuals: Residuals,
 }
 
-/// What is known of a column in all schemas of a table.
+/// Column, as defined in all schemas of a table.
 pub(super) struct ScanColumn {
-    /// Its type; `None` if it has parts.
+    /// Type; `None` if the column is not primitive.
     pub(super) primitive: Option<Primitive>,
-    /// Whether null was impossible in every schema, the structs around the column included.
+    /// `true` if the column and the structs around it were required in every schema.
     pub(super) required: bool,
 }
 
-/// Which snapshots' manifests a scan reads.
+/// Snapshots whose manifests a scan reads.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
-    /// None: the table is empty, or nothing was appended.
+    /// No snapshot: the table is empty, or nothing was appended.
     Nothing,
-    /// All that this snapshot consists of.
+    /// All manifests of this snapshot.
     Snapshot(Snapshot),
-    /// What each of these added, oldest last.
+    /// Manifests that these snapshots added, newest first.
     Appends(Vec<Snapshot>),
 }
 
 impl Scan {
-    /// Finds out what a request means for a table.
+    /// Binds a request to a table.
     ///
-    /// Fails with [`ScanError::Invalid`] if a snapshot or column does not exist, and with [`ScanError::Filter`] if the
-    /// filter does not fit the schema.
+    /// # Errors
+    ///
+    /// Fails with [`ScanError::Invalid`] if a snapshot or column does not exist or if there is nothing
+    /// between the snapshots of an incremental scan, with [`ScanError::Filter`] if the filter does not match
+    /// the schema, and with [`ScanError::Metadata`] or [`ScanError::Damaged`] if the table's metadata is
+    /// damaged.
     pub fn new(metadata: &TableMetadata, request: ScanRequest) -> Result<(Scan, Source), ScanError> {
         let source = source(metadata, request.range)?;
         let schema = schema(metadata, &source, request.schema)?;
@@ -90,7 +95,7 @@ impl Scan {
         Ok((scan, source))
     }
 
-    /// How much memory the scan takes, in bytes.
+    /// Returns the size of the scan in memory, in bytes.
     pub fn held_bytes(&self) -> usize {
         let mut weight = Weight::default();
         weight.add_bound(&self.filter, Column::heap_bytes);
@@ -107,10 +112,15 @@ impl Scan {
         size_of::<Scan>() + weight.bytes()
     }
 
-    /// Whether a manifest may list a file that the scan needs.
+    /// Returns `true` if a manifest may list a file that the scan needs.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`ScanError::Damaged`] if the partition spec of the manifest does not exist.
     pub fn wants(&self, listed: &ManifestFile) -> Result<bool, ScanError> {
         if let Some(appended) = &self.appended {
-            // Appends have no deletes, and what another snapshot added is listed where it was added.
+            // Appends contain no deletes, and files of another snapshot are listed in the manifests which
+            // that snapshot added.
             return Ok(listed.content == ManifestContent::Data
                 && listed.added_files != Some(0)
                 && appended.contains(&listed.added_snapshot_id)
@@ -123,18 +133,18 @@ impl Scan {
         Ok(manifest_evaluator::might_match(&self.spec(listed)?.partitions, &listed.summaries()))
     }
 
-    /// Whether it has no filter, so that it wants everything.
+    /// Returns `true` if the scan has no filter and thus matches all rows.
     pub(crate) fn is_unfiltered(&self) -> bool {
         matches!(self.filter, Bound::True)
     }
 
-    /// Whether a file of a partition may hold a matching row.
+    /// Returns `true` if a file of a partition may contain a matching row.
     pub(crate) fn might_match(&self, file: &File<'_>, spec: &SpecScan, tuple: &PartitionTuple) -> bool {
         partition::might_match(&spec.partitions, tuple.as_slice())
             && inclusive_metrics::might_match(&self.filter, file)
     }
 
-    /// The partition tuples of a manifest, by their number in it.
+    /// Returns the partition tuples of a manifest, by their number in it.
     pub(crate) fn tuples(
         &self,
         manifest: &Manifest,
@@ -210,8 +220,8 @@ fn require_snapshot(metadata: &TableMetadata, id: i64) -> Result<&Snapshot, Scan
     })
 }
 
-/// The snapshots after one and up to another that appended files. Others, such as compactions, are passed over, as in
-/// Java's incremental append scan.
+/// Returns the snapshots after one and up to another that appended files. Other snapshots, such as
+/// compactions, are skipped, as in Java's incremental append scan.
 fn appends(metadata: &TableMetadata, after: Option<i64>, up_to: i64) -> Result<Vec<Snapshot>, ScanError> {
     if after == Some(up_to) {
         return Err(ScanError::Invalid(format!(
@@ -228,7 +238,7 @@ fn appends(metadata: &TableMetadata, after: Option<i64>, up_to: i64) -> Result<V
         }
         let snapshot = match metadata.snapshot(id) {
             Some(snapshot) => snapshot,
-            // The history before it has expired, which only matters if the start lies there.
+            // Earlier history has expired, which matters only if the start is in it.
             None if after.is_none() && id != up_to => return Ok(found),
             None => {
                 require_snapshot(metadata, up_to)?;
@@ -296,7 +306,8 @@ fn stats_ids(
     Ok(ids)
 }
 
-/// The columns of all schemas, with the type that `preferred` has for them, or else the newest schema that has them.
+/// Returns the columns of all schemas, with the type in `preferred`, or else in the newest schema that has
+/// the column.
 fn columns_of(metadata: &TableMetadata, preferred: &Schema) -> Result<HashMap<i32, ScanColumn>, ScanError> {
     let mut columns: HashMap<i32, ScanColumn> = HashMap::new();
     for schema in std::iter::once(preferred).chain(metadata.schemas().iter().rev()) {

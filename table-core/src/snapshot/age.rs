@@ -1,5 +1,5 @@
-//! From when a snapshot's age counts: since it was made, as in Java, or since it stopped being the head of a branch or tag.
-//! How long it may stay is decided by [`super::expire`].
+//! Age of snapshots and schemas: measured from their creation, as in Java, or from the time at which a
+//! snapshot stopped being the head of a branch or tag. The permitted age is decided by [`super::expire`].
 
 use std::collections::HashMap;
 
@@ -7,34 +7,37 @@ use crate::metadata::schema::Schema;
 use crate::metadata::snapshot::Snapshot;
 use crate::metadata::table::TableMetadata;
 
-/// Where the age of snapshots and schemas is taken from.
+/// Source of the age of snapshots and schemas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum AgeSource {
-    /// The timestamp that the writer gave a snapshot, as in Java's `RemoveSnapshots`. A schema has no age.
+    /// Timestamp of the snapshot, as in Java's `RemoveSnapshots`. Schemas are always old enough.
     #[default]
     Creation,
-    /// What the document tells: a snapshot counts from when its youngest child was made, or from when the snapshot log says that
-    /// `main` moved away from it. Of a schema it tells nothing, so that none is old.
+    /// Table metadata: the age of a snapshot is measured from the creation of its youngest child, or from the
+    /// time at which `main` moved away from it according to the snapshot log. Table metadata contains no age
+    /// of schemas, so that none is old enough.
     Document,
-    /// What the catalog has recorded of the table's documents.
+    /// Times recorded by the catalog when it replaced the table's metadata.
     Catalog(LastUse),
 }
 
-/// When snapshots and schemas went out of use, as the catalog saw it; in milliseconds since 1970.
+/// Times at which snapshots and schemas went out of use, as recorded by the catalog, in milliseconds since
+/// 1970.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LastUse {
-    /// When each snapshot last stopped being the head of a branch or tag, or was added without being one.
+    /// Time at which each snapshot last stopped being the head of a branch or tag, or was added without
+    /// becoming one.
     pub snapshots: HashMap<i64, i64>,
-    /// When each schema last stopped being the current one, or was added without being it.
+    /// Time at which each schema last stopped being the current one, or was added without becoming current.
     pub schemas: HashMap<i32, i64>,
-    /// Snapshots and schemas that are not named here went out of use at this time or before.
+    /// Latest time at which all other snapshots and schemas went out of use.
     pub others_ms: i64,
 }
 
-/// When the snapshots and schemas of a document went out of use.
+/// Times at which the snapshots and schemas of table metadata went out of use.
 pub(super) struct Ages<'a> {
     source: &'a AgeSource,
-    /// For [`AgeSource::Document`].
+    /// Times by snapshot id, for [`AgeSource::Document`].
     left_ms: HashMap<i64, i64>,
 }
 
@@ -51,7 +54,7 @@ impl<'a> Ages<'a> {
         self.source
     }
 
-    /// The time from which a snapshot's age counts.
+    /// Returns the time from which a snapshot's age is measured.
     pub(super) fn of_snapshot(&self, snapshot: &Snapshot) -> i64 {
         let made_ms = snapshot.timestamp_ms();
         match self.source {
@@ -65,7 +68,7 @@ impl<'a> Ages<'a> {
         }
     }
 
-    /// The time from which a schema's age counts.
+    /// Returns the time from which a schema's age is measured.
     pub(super) fn of_schema(&self, schema: &Schema) -> i64 {
         match self.source {
             AgeSource::Creation => i64::MIN,

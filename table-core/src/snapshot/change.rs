@@ -1,97 +1,101 @@
-//! A change of a table's files, and what must not have happened meanwhile.
+//! Change of a table's files, and the concurrent changes that conflict with it.
 
 use super::error::SnapshotError;
 use crate::expr::expression::Expression;
 use crate::manifest::data_file::DataFile;
 use crate::manifest::entry::{Content, File};
 
-/// The format of deletion vectors.
+/// File format of deletion vectors.
 const PUFFIN: &str = "PUFFIN";
 
-/// What kind of change it is. Decides the snapshot's `operation`, and what is checked in any case.
+/// Kind of a change. It determines the snapshot's `operation` and the checks that are always made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Data files are added. Java's `FastAppend`: manifests are carried over unread.
+    /// Addition of data files. Java's `FastAppend`: existing manifests are carried over without reading them.
     Append,
-    /// Whole data files are removed. Java's `DeleteFiles`.
+    /// Removal of whole data files. Java's `DeleteFiles`.
     Delete,
-    /// Data files are removed, others added. Java's `OverwriteFiles`.
+    /// Removal of data files and addition of others. Java's `OverwriteFiles`.
     Overwrite,
-    /// Data and delete files are added and removed. Java's `RowDelta`.
+    /// Addition and removal of data files and delete files. Java's `RowDelta`.
     RowDelta,
-    /// The same rows in other files. Java's `RewriteFiles`.
+    /// Replacement of files by others with the same rows. Java's `RewriteFiles`.
     Replace,
 }
 
-/// A change of a table's files.
+/// Change of a table's files, to be committed as a snapshot by a [`super::plan::Plan`].
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// What kind of change it is.
+    /// Kind of the change.
     pub kind: Kind,
-    /// Data files to add, of any of the table's partition specs.
+    /// Data files to add, with any of the table's partition specs.
     pub added_data: Vec<DataFile>,
-    /// The data sequence number of the data files added; the commit's own if there is none. A rewrite gives the starting
-    /// snapshot's, so that deletes that are newer still apply.
+    /// Data sequence number of the added data files; `None` for that of the commit. A rewrite sets it to the
+    /// sequence number of the snapshot it started from, so that later deletes apply to the new files.
     pub data_sequence_number: Option<i64>,
     /// Delete files to add.
     pub added_deletes: Vec<AddedDelete>,
-    /// Data files to remove, as they were read.
+    /// Data files to remove, as read from their manifests.
     pub removed_data: Vec<DataFile>,
-    /// Data files to remove, of which only the paths are known.
+    /// Paths of data files to remove of which nothing else is known.
     pub removed_paths: Vec<String>,
     /// Delete files to remove.
     pub removed_deletes: Vec<DeleteKey>,
-    /// Removes the data files all of whose rows match; a file of which some rows do makes the change fail.
+    /// Filter of the data files to remove: those of which all rows match are removed; a file of which only
+    /// some rows match makes the change fail.
     pub removed_rows: Option<Expression>,
-    /// Whether every file to remove has to be there. Always so for [`Kind::Replace`].
+    /// `true` if every file to remove must exist, as is always the case for [`Kind::Replace`].
     pub must_exist: bool,
-    /// What must not have happened meanwhile.
+    /// Checks for concurrent changes.
     pub checks: Checks,
-    /// More properties for the snapshot's summary.
+    /// Additional properties for the snapshot's summary.
     pub properties: Vec<(String, String)>,
 }
 
-/// A delete file to add.
+/// Delete file to add.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddedDelete {
-    /// The file.
+    /// Delete file or deletion vector.
     pub file: DataFile,
-    /// Its data sequence number; the commit's own if there is none.
+    /// Data sequence number; `None` for that of the commit.
     pub sequence_number: Option<i64>,
 }
 
-/// What tells a delete file from others: its path, and for deletion vectors where in the file it begins, because many share
-/// one.
+/// Identity of a delete file: its path, and for a deletion vector also its offset, because a file may contain
+/// several.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeleteKey {
-    /// Where the file is.
+    /// Path of the file.
     pub path: String,
-    /// Where in it a deletion vector begins.
+    /// Offset of the deletion vector in the file (`content_offset`).
     pub content_offset: Option<i64>,
 }
 
-/// What must not have happened since the change was computed.
+/// Checks for concurrent changes: what must not have been committed since the change was computed.
 #[derive(Debug, Clone, Default)]
 pub struct Checks {
-    /// The snapshot that the change was computed from; `None` if the branch had none, so that all of its history counts.
+    /// Id of the snapshot that the change was computed from; `None` if the branch had no snapshot, so that
+    /// its whole history is checked.
     pub since: Option<i64>,
-    /// The rows the change has seen, and the only ones that conflicts are looked for among; `None` for all.
+    /// Filter of the rows that the change has read, to which the search for conflicts is restricted; `None`
+    /// for all rows.
     pub filter: Option<Expression>,
-    /// Whether new data files with such rows are a conflict: what makes the difference between snapshot isolation and
-    /// serializable isolation.
+    /// `true` if new data files with such rows are a conflict, which distinguishes serializable isolation
+    /// from snapshot isolation.
     pub no_new_data: bool,
-    /// Whether new deletes of such rows are a conflict.
+    /// `true` if new deletes of such rows are a conflict.
     pub no_new_deletes: bool,
-    /// Data files that the added deletes refer to, which therefore have to be there still.
+    /// Paths of data files that the added deletes refer to, and which must therefore still exist.
     pub referenced_files: Vec<String>,
-    /// Whether the files referred to may have been removed by a commit that only deletes.
+    /// `true` if the referenced data files may have been removed by a commit with the operation `delete`.
     pub ignores_deletions: bool,
-    /// New deletes on removed files that the change has taken into account, by adding deletes for the new files.
+    /// New deletes on removed files that the change already takes into account, by adding equivalent deletes
+    /// for the new files.
     pub translated: Vec<DeleteKey>,
 }
 
 impl Change {
-    /// A change that does nothing yet.
+    /// Creates a change without any files.
     pub fn new(kind: Kind) -> Change {
         Change {
             kind,
@@ -108,7 +112,7 @@ impl Change {
         }
     }
 
-    /// The snapshot's `operation`, as Java chooses it.
+    /// Returns the snapshot's `operation`, as Java chooses it.
     pub fn operation(&self) -> &'static str {
         let adds_data = !self.added_data.is_empty();
         let adds_deletes = !self.added_deletes.is_empty();
@@ -128,7 +132,7 @@ impl Change {
         !self.removed_data.is_empty() || !self.removed_paths.is_empty() || self.removed_rows.is_some()
     }
 
-    /// Whether it makes sense for a table of a format version.
+    /// Validates the change for a table of the given format version.
     pub(super) fn check(&self, format_version: i32) -> Result<(), SnapshotError> {
         let refuse = |reason: String| Err(SnapshotError::Invalid(reason));
         if let Some(file) = self.added_data.iter().find(|file| file.content != Content::Data) {
@@ -182,31 +186,33 @@ impl Change {
 }
 
 impl Checks {
-    /// Nothing that the change has not seen may have been added or deleted among these rows since: the result is the same as
-    /// if the change had been computed just now.
+    /// Returns the checks for serializable isolation: no data or deletes that the change has not read were
+    /// committed for rows matching `filter` since `since`. The result is the same as if the change had been
+    /// computed from the current snapshot.
     pub fn serializable(since: Option<i64>, filter: Option<Expression>) -> Checks {
         Checks { since, filter, no_new_data: true, no_new_deletes: true, ..Checks::default() }
     }
 
-    /// Nothing that the change rewrites may have been deleted since; rows that were added do not matter.
+    /// Returns the checks for snapshot isolation: no rows that the change rewrites were deleted since
+    /// `since`; added rows are no conflict.
     pub fn snapshot(since: Option<i64>, filter: Option<Expression>) -> Checks {
         Checks { since, filter, no_new_deletes: true, ..Checks::default() }
     }
 }
 
 impl DeleteKey {
-    /// The key of a delete file.
+    /// Returns the key of a delete file.
     pub fn of(file: &DataFile) -> DeleteKey {
         DeleteKey { path: file.path.clone(), content_offset: file.content_offset }
     }
 
-    /// The key of a delete file in a manifest.
+    /// Returns the key of a delete file from its manifest entry.
     pub fn read(file: &File<'_>) -> DeleteKey {
         DeleteKey { path: file.path().to_owned(), content_offset: file.content_offset() }
     }
 }
 
-/// The data file of a deletion vector; `None` for any other file.
+/// Returns the path of the data file of a deletion vector; `None` for any other file.
 pub(super) fn vector_of(file: &DataFile) -> Option<&str> {
     let is_vector = file.content == Content::PositionDeletes && file.format.eq_ignore_ascii_case(PUFFIN);
     file.referenced_data_file.as_deref().filter(|_| is_vector)

@@ -1,9 +1,10 @@
-//! What only snapshots needed that are gone: their manifest lists, manifests and files. As Java's `ReachableFileCleanup`:
-//! nothing is listed that a snapshot which is still there leads to, whatever the history between. Nor is a metadata file listed,
-//! whatever a manifest calls it.
+//! Search for the files that only expired snapshots refer to: their manifest lists, manifests, data files and
+//! delete files. As in Java's `ReachableFileCleanup`, no file is reported that is reachable from a remaining
+//! snapshot, regardless of the history in between. Metadata files are not reported either, even if a manifest
+//! lists one as a data file.
 //!
-//! Java's quicker way, which believes the deleted entries of manifests, is not taken: a file that was removed and added
-//! again, or is listed twice, would be lost.
+//! Java's faster alternative, which trusts the deleted entries of manifests, is not used: it would lose a
+//! file that was removed and added again, or has two manifest entries.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -20,57 +21,72 @@ use crate::metadata::snapshot::Snapshot;
 use crate::metadata::statistics::StatisticsFile;
 use crate::metadata::table::TableMetadata;
 
-/// What a file was.
+/// Type of an unreachable file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Was {
-    /// A data or delete file.
+    /// Data file or delete file.
     File,
-    /// A manifest.
+    /// Manifest.
     Manifest,
-    /// A manifest list.
+    /// Manifest list.
     ManifestList,
-    /// A statistics file or partition statistics file.
+    /// Statistics file or partition statistics file.
     Statistics,
 }
 
-/// A file that nothing needs any more.
+/// File that is not reachable any more.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unreachable {
-    /// What it was.
+    /// Type of the file.
     pub was: Was,
-    /// Where it is.
+    /// Path of the file.
     pub path: String,
 }
 
-/// A search for unreachable files.
+/// Incremental search for unreachable files.
 ///
-/// Give it what it wants until it wants nothing, and take what it has found after each step. It holds the lines of
-/// manifests that go, the paths of those that stay, and the paths of at most as many files as it is told, or those of one
-/// manifest. If there are more, the manifests that stay are wanted once more for every further batch.
+/// Pass in what [`Cleanup::wanted`] requests until it requests nothing, and call [`Cleanup::take_found`]
+/// after each step. The memory used is that of the manifest file entries of removed manifests, the paths of
+/// the remaining manifests, and the paths of at most `files_max` files, or those in one manifest. If there
+/// are more files, the remaining manifests are requested again for each further batch.
+///
+/// ```text
+/// let mut cleanup = Cleanup::new(&before, &after, &[], 1_000_000)?;
+/// loop {
+///     delete(cleanup.take_found());
+///     match cleanup.wanted() {
+///         Wanted::Lists(paths) => for path in paths { cleanup.give_list(&path, read_list(&path)) },
+///         Wanted::Manifests(entries) => for entry in entries {
+///             cleanup.give_manifest(&entry.path, &read_manifest(&entry));
+///         },
+///         Wanted::Nothing => break,
+///     }
+/// }
+/// ```
 pub struct Cleanup {
     files_max: u64,
-    /// Lists that are still to be seen: of snapshots that are gone, and of those that stay.
+    /// Manifest lists that have not been read yet, of removed and of remaining snapshots.
     gone_lists: BTreeSet<String>,
     kept_lists: BTreeSet<String>,
-    /// Manifests of snapshots that are gone, until it is known that they are needed.
+    /// Manifests of removed snapshots that have not been found to be reachable, by path.
     gone: BTreeMap<String, ManifestFile>,
-    /// Manifests of snapshots that stay, as far as they have files.
+    /// Manifests of remaining snapshots that have live files, by path.
     kept: BTreeMap<String, ManifestFile>,
-    /// All of them, those without files included, the lists of snapshots that stay, and what the documents name themselves; by
-    /// [`file_key`].
+    /// Keys ([`file_key`]) of everything that must not be deleted: all manifests of remaining snapshots,
+    /// including those without files, their manifest lists, and the files that table metadata refers to.
     kept_paths: HashSet<String>,
-    /// The batch at hand: manifests that go and are still to be seen, those that were, the files in them, and the manifests
-    /// that stay and are still to be seen.
+    /// Current batch: removed manifests that have not been read yet, those that were read, the files in them,
+    /// and (`unchecked`) the remaining manifests that have not been read yet.
     unread: BTreeMap<String, ManifestFile>,
     read: Vec<String>,
-    /// By [`file_key`]: engines spell the location of one file in several ways.
+    /// Paths by [`file_key`], because engines write the location of the same file in several ways.
     files: HashMap<String, String>,
-    /// What the files of the batch were.
+    /// Type of the files of the batch.
     files_were: Was,
-    /// Statistics that go, which anybody may have told to be anywhere.
+    /// Statistics files to delete, which any client may have registered at any location.
     statistics: HashMap<String, String>,
     unchecked: BTreeMap<String, ManifestFile>,
-    /// What goes when everything else is found.
+    /// Files that are reported after all others.
     last: Vec<Unreachable>,
     found: Vec<Unreachable>,
     step: Step,
@@ -78,21 +94,26 @@ pub struct Cleanup {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// Which manifests are there?
+    /// Reading manifest lists, to find all manifests.
     Lists,
-    /// Which files are in the manifests that go?
+    /// Reading removed manifests, to find their files.
     Reading,
-    /// Which of these are in manifests that stay?
+    /// Reading remaining manifests, to find which of these files are still reachable.
     Checking,
     Done,
 }
 
 impl Cleanup {
-    /// Begins a search, given the table before its snapshots were removed, and as it is now: all that is in the latter stays, and
-    /// all that the `served` snapshots lead to, which readers of the past may still be led to although the table is without them.
+    /// Begins a search, given the table's metadata before its snapshots were removed and its current
+    /// metadata. Everything reachable from `after` is retained, and also everything reachable from the
+    /// snapshots `served`, to which readers of earlier versions may still be directed although the table does
+    /// not contain them any more. `files_max` limits the number of files per batch.
     ///
-    /// Fails with [`SnapshotError::Invalid`] if the table does not allow it (`gc.enabled`), or if the two are not of one
-    /// table.
+    /// # Errors
+    ///
+    /// Fails with [`SnapshotError::Invalid`] if the table does not permit deleting files (`gc.enabled`) or if
+    /// the two metadata files belong to different tables, and with [`SnapshotError::Metadata`] if a snapshot
+    /// is malformed.
     pub fn new(
         before: &TableMetadata,
         after: &TableMetadata,
@@ -132,14 +153,14 @@ impl Cleanup {
         let former = before.metadata_log().iter().map(|entry| entry.metadata_file.as_str());
         cleanup.kept_paths.extend(named_by(after).chain(former).map(file_key));
         if cleanup.gone_lists.is_empty() && cleanup.gone.is_empty() && cleanup.statistics.is_empty() {
-            // Nothing is gone, so nothing has to be known of what stays.
+            // Without removed files there is no need to read the remaining ones.
             cleanup.kept_lists.clear();
         }
         cleanup.go_on();
         Ok(cleanup)
     }
 
-    /// What has to be seen next.
+    /// Returns what has to be read next.
     pub fn wanted(&self) -> Wanted {
         let manifests =
             |lines: &BTreeMap<String, ManifestFile>| Wanted::Manifests(lines.values().cloned().collect());
@@ -153,7 +174,7 @@ impl Cleanup {
         if self.unchecked.is_empty() { Wanted::Nothing } else { manifests(&self.unchecked) }
     }
 
-    /// Shows it a manifest list that it wants. One that it does not want is passed over.
+    /// Passes in the entries of a manifest list that was requested. Other manifest lists are ignored.
     pub fn give_list(&mut self, path: &str, lines: Vec<ManifestFile>) {
         let (is_gone, is_kept) = (self.gone_lists.remove(path), self.kept_lists.remove(path));
         if is_kept {
@@ -167,7 +188,7 @@ impl Cleanup {
         self.go_on();
     }
 
-    /// Shows it a manifest that it wants. One that it does not want is passed over.
+    /// Passes in a manifest that was requested. Other manifests are ignored.
     pub fn give_manifest(&mut self, path: &str, manifest: &Manifest) {
         if let Some(line) = self.unread.remove(path) {
             let files = manifest.files(&line).filter(File::is_live);
@@ -181,11 +202,15 @@ impl Cleanup {
         self.go_on();
     }
 
-    /// Says that something it wants does not exist.
+    /// Reports that a requested file does not exist.
     ///
-    /// What only snapshots that are gone needed may be gone as well, if an earlier search was cut short; what it led to is
-    /// left to whoever looks for orphans. Fails with [`SnapshotError::Invalid`] for what is still needed: nothing that was not
-    /// taken yet may be deleted then.
+    /// Files of removed snapshots may have been deleted already, if an earlier search was interrupted; files
+    /// that are reachable only through them have to be found by an orphan search.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`SnapshotError::Invalid`] if a remaining snapshot refers to the file: then nothing that is
+    /// not yet taken may be deleted.
     pub fn give_missing(&mut self, path: &str) -> Result<(), SnapshotError> {
         if self.kept_lists.contains(path) || self.unchecked.contains_key(path) {
             return Err(SnapshotError::Invalid(format!("`{path}` is missing, which a snapshot still needs")));
@@ -198,8 +223,9 @@ impl Cleanup {
         Ok(())
     }
 
-    /// Takes what was found so far. Files come before the manifests that name them, and these before their lists, so that
-    /// deleting in this order can be taken up again. A file that is in the manifests of two batches is found twice.
+    /// Returns the files found since the last call. Files come before the manifests that list them, and
+    /// manifests before their manifest lists, so that deletion in this order can be interrupted and repeated.
+    /// A file in manifests of two batches is returned twice.
     pub fn take_found(&mut self) -> Vec<Unreachable> {
         std::mem::take(&mut self.found)
     }
@@ -221,7 +247,7 @@ impl Cleanup {
 
     fn drop_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         match snapshot.manifest_list()? {
-            // Needed by another snapshot as well, which is not usual.
+            // Another snapshot has the same manifest list, which is unusual.
             Some(path) if self.kept_paths.contains(&file_key(&path)) => {}
             Some(path) => {
                 self.last.push(Unreachable { was: Was::ManifestList, path: path.clone() });
@@ -255,7 +281,7 @@ impl Cleanup {
         }
     }
 
-    /// Goes on to the next step that wants something.
+    /// Advances to the next step that requires input.
     fn go_on(&mut self) {
         loop {
             match self.step {
@@ -263,7 +289,7 @@ impl Cleanup {
                     let kept = &self.kept_paths;
                     self.gone.retain(|path, _| !kept.contains(&file_key(path)));
                     if self.gone.is_empty() && self.statistics.is_empty() {
-                        // Every manifest is needed, so nothing more has to be known.
+                        // All manifests are still reachable, so no files have to be compared.
                         self.kept_lists.clear();
                     } else if !self.kept_lists.is_empty() {
                         return;
@@ -274,7 +300,7 @@ impl Cleanup {
                     self.unchecked = if self.files.is_empty() { BTreeMap::new() } else { self.kept.clone() };
                     self.step = Step::Checking;
                 }
-                // Once no file is left, nothing that is still to be checked can change anything.
+                // Once no file is left, the remaining manifests do not have to be read.
                 Step::Checking if self.unchecked.is_empty() || self.files.is_empty() => {
                     self.end_batch();
                     self.begin_batch();
@@ -284,7 +310,7 @@ impl Cleanup {
         }
     }
 
-    /// Takes the next manifests that go, up to as many files as may be held.
+    /// Selects the next removed manifests, up to the maximum number of files.
     fn begin_batch(&mut self) {
         if self.gone.is_empty() && !self.statistics.is_empty() {
             self.files = std::mem::take(&mut self.statistics);
@@ -302,7 +328,7 @@ impl Cleanup {
             && let Some((path, line)) = self.gone.pop_first()
         {
             if line.may_have_live_files() {
-                // One that does not say how many it has gets a batch of its own, as far as that is possible.
+                // A manifest without file counts gets a batch of its own, as far as possible.
                 let live = line.live_files().and_then(|live| u64::try_from(live).ok());
                 files = files.saturating_add(live.unwrap_or(self.files_max));
                 self.unread.insert(path, line);
@@ -315,7 +341,8 @@ impl Cleanup {
 
     fn end_batch(&mut self) {
         self.unchecked.clear();
-        // What is named as a file and is something else that stays, stays.
+        // Excludes paths listed as data files that are in fact remaining manifests, metadata files or the
+        // like.
         let kept = &self.kept_paths;
         let files = self.files.drain().filter(|(key, _)| !kept.contains(key) && !is_metadata_file(key));
         let mut files: Vec<_> = files.map(|(_, path)| path).collect();
@@ -325,7 +352,7 @@ impl Cleanup {
     }
 }
 
-/// The files that a document names itself: statistics and former documents.
+/// Returns the paths that table metadata itself refers to: statistics files and previous metadata files.
 pub fn named_by(metadata: &TableMetadata) -> impl Iterator<Item = &str> {
     let former = metadata.metadata_log().iter().map(|entry| entry.metadata_file.as_str());
     statistics(metadata).map(StatisticsFile::path).chain(former)
@@ -335,7 +362,7 @@ fn statistics(metadata: &TableMetadata) -> impl Iterator<Item = &StatisticsFile>
     metadata.statistics().iter().chain(metadata.partition_statistics())
 }
 
-/// The line without what is not needed here.
+/// Returns the manifest file entry without the fields that are not needed here.
 fn short(line: ManifestFile) -> ManifestFile {
     ManifestFile { partitions: None, key_metadata: None, ..line }
 }

@@ -1,4 +1,5 @@
-//! From manifests to a commit: the manifest list, the snapshot, and the request that adds it to the table.
+//! Assembly of a commit from manifests: the manifest list, the snapshot, and the request that adds it to the
+//! table.
 
 use uuid::Uuid;
 
@@ -12,45 +13,46 @@ use crate::metadata::error::MetadataError;
 use crate::metadata::json::{Object, Raw, push_array};
 use crate::metadata::snapshot::Snapshot;
 
-/// What a commit takes from outside.
+/// Parameters of a commit that the caller supplies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
-    /// The branch to commit to; it is made if it does not exist.
+    /// Name of the branch to commit to, which is created if it does not exist.
     pub branch: String,
-    /// The new snapshot's id: positive, and not one that the table has.
+    /// Id of the new snapshot, positive and not used by another snapshot of the table.
     pub snapshot_id: i64,
-    /// Makes the names of files unique.
+    /// UUID that makes file names unique.
     pub commit_uuid: Uuid,
-    /// Counts the attempts to commit the same change, from 1.
+    /// Number of the attempt to commit the same change, starting at 1.
     pub attempt: u32,
-    /// The time of the snapshot, in milliseconds since 1970.
+    /// Timestamp of the snapshot, in milliseconds since 1970.
     pub now_ms: i64,
 }
 
-/// A snapshot that only has to be written and committed.
+/// Snapshot that is ready to be written and committed.
 #[derive(Debug, Clone)]
 pub struct NewSnapshot {
-    /// Where files go, and their bytes: new manifests first, the manifest list last. All have to be there before the commit.
+    /// Paths and contents of the files to write: new manifests first, the manifest list last. All of them
+    /// must be written before the commit.
     pub files: Vec<(String, Vec<u8>)>,
     /// The snapshot.
     pub snapshot: Snapshot,
-    /// The commit: the snapshot is added and the branch moved to it, provided that it is the same table and that the branch
-    /// did not move.
+    /// Commit that adds the snapshot and sets the branch to it. Its requirements assert the identity of the
+    /// table and the previous head of the branch.
     pub commit: TableCommit,
-    /// The same as the body of a request.
+    /// The commit as the body of a request.
     pub body: Raw,
-    /// The manifests of the snapshot.
+    /// Manifest file entries of the snapshot.
     pub manifests: Vec<ManifestFile>,
 }
 
-/// What is known of a snapshot but its manifests' list.
+/// Properties of a snapshot apart from its manifest list.
 pub(super) struct Draft {
     pub(super) parent_id: Option<i64>,
     pub(super) operation: &'static str,
     pub(super) summary: Vec<(String, String)>,
 }
 
-/// Writes the manifest list, and puts the commit together.
+/// Writes the manifest list and assembles the commit.
 pub(super) fn finish(
     mut output: Output<'_>,
     draft: &Draft,
@@ -78,7 +80,7 @@ pub(super) fn finish(
     Ok(NewSnapshot { files: output.files, snapshot, commit, body, manifests: list.lines })
 }
 
-/// The sequence number that the snapshot has if it is the next one of its table.
+/// Returns the sequence number of the next snapshot of the table.
 pub(super) fn next_sequence_number(output: &Output<'_>) -> i64 {
     match output.metadata.format_version() {
         1 => 0,
@@ -86,7 +88,7 @@ pub(super) fn next_sequence_number(output: &Output<'_>) -> i64 {
     }
 }
 
-/// The snapshot, its fields in Java's order.
+/// Returns the JSON of the snapshot, with its fields in Java's order.
 fn snapshot_json(
     output: &Output<'_>,
     draft: &Draft,
@@ -138,7 +140,7 @@ fn request_json(output: &Output<'_>, draft: &Draft, snapshot: &Raw) -> Raw {
     request(output.metadata.uuid(), &[same_head.to_raw()], &[add.to_raw(), point.to_raw()])
 }
 
-/// The body of a commit to the table with this identity.
+/// Returns the body of a commit to the table with this UUID.
 pub(super) fn request(uuid: Option<Uuid>, requirements: &[Raw], updates: &[Raw]) -> Raw {
     let mut same_table = Object::default();
     if let Some(uuid) = uuid {
@@ -158,20 +160,20 @@ pub(super) fn request(uuid: Option<Uuid>, requirements: &[Raw], updates: &[Raw])
 }
 
 impl Draft {
-    /// Where the branch is, which is nowhere if it is new and begins at the head of `main`.
+    /// Returns the current head of the branch; `None` if the branch is new and begins at the head of `main`.
     fn head(&self, output: &Output<'_>) -> Option<i64> {
         output.metadata.refs().get(&output.context.branch).and(self.parent_id)
     }
 }
 
-/// The summary of a snapshot; `None` if there is no snapshot.
+/// Returns the summary of a snapshot; `None` if there is no snapshot.
 pub(super) fn summary_of(
     snapshot: Option<&Snapshot>,
 ) -> Result<Option<Vec<(String, String)>>, MetadataError> {
     snapshot.map(Snapshot::summary).transpose()
 }
 
-/// What a summary says of manifests.
+/// Returns the summary properties that count manifests.
 pub(super) fn manifest_counts(
     output: &Output<'_>,
     lines: &[ManifestFile],

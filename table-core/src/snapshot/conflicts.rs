@@ -1,5 +1,6 @@
-//! What other commits did since a change was computed, and whether the change still holds. As the validations of Java's
-//! `MergingSnapshotProducer`, stricter in one thing: deletes that a rewrite added count like those of any other commit.
+//! Conflict detection: validates a change against the commits since it was computed. It follows the
+//! validations of Java's `MergingSnapshotProducer`, with one stricter rule: deletes added by a rewrite count
+//! like those of any other commit.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -19,7 +20,7 @@ use crate::metadata::partition::PartitionSpec;
 use crate::metadata::snapshot::Snapshot;
 use crate::metadata::table::TableMetadata;
 
-/// Which conflicts are looked for.
+/// Conflicts that are checked.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a check of its own")]
 struct Looks {
@@ -31,18 +32,18 @@ struct Looks {
     vectors: bool,
 }
 
-/// The commits since, and what was found in them.
+/// Commits since the change was computed, with the conflicts found in them.
 pub(super) struct Conflicts<'a> {
     change: &'a Change,
     looks: Looks,
     filter: Option<RowMatch>,
-    /// The snapshots since, by id, with their operations.
+    /// Snapshots since the change was computed, by id, with their operations.
     snapshots: HashMap<i64, (&'a Snapshot, Option<String>)>,
-    /// Deletes with a greater number are new.
+    /// Sequence number above which deletes are new.
     since_number: i64,
-    /// The data files to remove.
+    /// Data files to remove.
     files: Removed<'a>,
-    /// Specs whose deletes by value are for the files of all.
+    /// Unpartitioned specs, whose equality deletes apply to the files of all partitions.
     unpartitioned: HashSet<i32>,
     targets: HashSet<&'a str>,
     translated: HashSet<&'a DeleteKey>,
@@ -81,7 +82,7 @@ impl Looks {
 }
 
 impl<'a> Conflicts<'a> {
-    /// Finds out which snapshots there are since, up to the branch's head.
+    /// Determines the snapshots since the change was computed, up to the head of the branch.
     pub(super) fn new(
         metadata: &'a TableMetadata,
         change: &'a Change,
@@ -121,12 +122,12 @@ impl<'a> Conflicts<'a> {
         })
     }
 
-    /// The snapshots whose manifest lists have to be looked at.
+    /// Returns the snapshots whose manifest lists have to be read.
     pub(super) fn snapshots(&self) -> impl Iterator<Item = &'a Snapshot> {
         self.snapshots.values().map(|(snapshot, _)| *snapshot)
     }
 
-    /// Whether a manifest, as the list of a snapshot has it, has to be looked at.
+    /// Returns `true` if a manifest in the manifest list of the snapshot `listed_by` has to be read.
     pub(super) fn wants(&self, listed_by: i64, line: &ManifestFile) -> bool {
         let added_there = line.added_snapshot_id == listed_by && self.snapshots.contains_key(&listed_by);
         added_there
@@ -136,7 +137,7 @@ impl<'a> Conflicts<'a> {
             }
     }
 
-    /// Looks at a manifest.
+    /// Checks the entries of a manifest for conflicts.
     pub(super) fn look(
         &mut self,
         output: &mut Output<'_>,
@@ -164,7 +165,7 @@ impl<'a> Conflicts<'a> {
         Ok(())
     }
 
-    /// Fails with the first conflict that was found, in the order in which they matter to callers.
+    /// Fails with the first conflict that was found, in the order of relevance to callers.
     pub(super) fn check(&self) -> Result<(), SnapshotError> {
         let paths = |paths: &[String], conflict: fn(Vec<String>) -> Conflict| {
             let mut paths = paths.to_vec();
@@ -184,7 +185,7 @@ impl<'a> Conflicts<'a> {
     }
 
     fn look_at_data(&mut self, file: &File<'_>, filter: Option<&PartitionMatch>, operation: Option<&str>) {
-        // An operation that is not known may have done anything.
+        // An unknown operation may have done anything.
         let did = |operations: &[&str]| operation.is_none_or(|operation| operations.contains(&operation));
         let matches = || filter.is_none_or(|filter| filter.might_match(file));
         match file.status() {
@@ -215,7 +216,8 @@ impl<'a> Conflicts<'a> {
         if is_older || self.translated.contains(&DeleteKey::read(file)) {
             return;
         }
-        // What it says of columns is about the rows it deletes, if anything; only its partition is certain.
+        // The column metrics of a delete file describe the deleted rows, if anything; only its partition can
+        // be relied on.
         if !filter.is_none_or(PartitionMatch::is_possible) {
             return;
         }
@@ -227,8 +229,9 @@ impl<'a> Conflicts<'a> {
         }
     }
 
-    /// Whether a delete goes on to apply to the files added: it is by value, they keep a number that is not newer than what the
-    /// change has seen, and it does not end with the partition spec that rows are moved out of.
+    /// Returns `true` if a delete applies to the added files as well: it is an equality delete, the added
+    /// files retain a sequence number that is not newer than the snapshot the change was computed from, and
+    /// the delete does not end with a partition spec that the rows are moved out of.
     fn still_applies(&self, delete: &File<'_>) -> bool {
         let keeps_number = self.change.data_sequence_number.is_some_and(|number| number <= self.since_number);
         let stays = |file: &DataFile| file.spec_id == delete.spec_id();
@@ -242,8 +245,8 @@ impl<'a> Conflicts<'a> {
         if hit.is_empty() {
             return;
         }
-        // A later commit may carry over what an earlier one added, so that it is seen twice; or it is listed twice, for the files
-        // of two partitions.
+        // A later commit may carry over what an earlier one added, so that a delete is seen twice; or it has
+        // two manifest entries, for the files of two partitions.
         let found = self.of_removed.entry(DeleteKey::read(delete)).or_insert_with(|| NewDelete {
             data_files: Vec::new(),
             delete: DataFile::read(delete, tuple.clone()),
@@ -255,8 +258,8 @@ impl<'a> Conflicts<'a> {
     }
 }
 
-/// The rows that conflicts are looked for among: those that the caller names, or else those that it removes, if it removes
-/// nothing but these.
+/// Returns the filter to which the search for conflicts is restricted: that of the caller, or else the filter
+/// of removed rows if the change removes nothing else.
 fn filter_of(change: &Change) -> Option<&Expression> {
     let only_rows = change.removed_data.is_empty() && change.removed_paths.is_empty();
     let removed = change.removed_rows.as_ref().filter(|_| only_rows);

@@ -1,20 +1,20 @@
-//! Why a snapshot cannot be made.
+//! Errors of creating a snapshot.
 
 use crate::expr::error::ExpressionError;
 use crate::manifest::data_file::DataFile;
 use crate::manifest::error::ManifestError;
 use crate::metadata::error::MetadataError;
 
-/// What is wrong with a change, or with the table it is for.
+/// Error in a change or in the table that it is for.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SnapshotError {
-    /// The change contradicts itself or does not fit the table.
+    /// The change contradicts itself or does not match the table.
     #[error("{0}")]
     Invalid(String),
-    /// Another commit was in the way; the change has to be computed from the table as it is now.
+    /// Another commit conflicts with the change, which has to be computed again from the current table.
     #[error(transparent)]
     Conflict(#[from] Conflict),
-    /// A filter cannot be used on this table.
+    /// A filter cannot be applied to the table.
     #[error("the filter cannot be used: {0}")]
     Filter(#[from] ExpressionError),
     /// The table's metadata is damaged.
@@ -23,58 +23,60 @@ pub enum SnapshotError {
     /// A manifest or manifest list cannot be used.
     #[error("the manifest `{path}` cannot be used: {reason}")]
     Manifest {
-        /// Which one.
+        /// Path of the manifest or manifest list.
         path: String,
-        /// What is wrong with it.
+        /// Error of the manifest or manifest list.
         reason: ManifestError,
     },
 }
 
-/// What another commit did that a change cannot go with.
+/// Concurrent commit that is incompatible with a change.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Conflict {
-    /// Files that the change removes or refers to are not there any more.
+    /// Files that the change removes or refers to do not exist any more.
     #[error("files are gone that the change is about: {}", some(.0))]
     FilesGone(Vec<String>),
-    /// Files that a rewrite removes are listed more or less often than when it read them.
+    /// Files that a rewrite removes have another number of manifest entries than when it read them.
     #[error("files are listed more or less often than before: {}", some(.0))]
     EntriesChanged(Vec<String>),
-    /// Rows were deleted from files that the change removes, and would come back with what replaces them.
+    /// Rows were deleted from files that the change removes; the files replacing them would restore these
+    /// rows.
     #[error("rows were deleted since from files that the change removes: {}", some(.0.iter().flat_map(|found| &found.data_files)))]
     NewDeletes(Vec<NewDelete>),
-    /// Data files were added that may hold rows the change should have seen.
+    /// Data files were added that may contain rows which the change should have read.
     #[error("data files were added since that the change did not see: {}", some(.0))]
     NewData(Vec<String>),
-    /// Delete files were added that may delete rows the change is about.
+    /// Delete files were added that may delete rows which the change is about.
     #[error("delete files were added since that the change did not see: {}", some(.0))]
     NewDeleteFiles(Vec<String>),
-    /// Data files were removed that may have held rows the change is about.
+    /// Data files were removed that may have contained rows which the change is about.
     #[error("data files were removed since that the change is about: {}", some(.0))]
     DataRemoved(Vec<String>),
-    /// Data files that the change adds deletion vectors for got others since.
+    /// Data files for which the change adds deletion vectors got other deletion vectors.
     #[error("data files got other deletion vectors since: {}", some(.0))]
     NewVectors(Vec<String>),
-    /// The snapshot that the change was computed from is not an ancestor of the branch's head, or the history between is
-    /// gone.
+    /// The snapshot that the change was computed from is not an ancestor of the branch's head, or the history
+    /// between them has expired.
     #[error("snapshot {since} is not known to be an ancestor of the branch")]
     HistoryGone {
-        /// The snapshot.
+        /// Id of the snapshot that the change was computed from.
         since: i64,
     },
 }
 
-/// A delete that another commit added, for files that the change removes.
+/// Delete of a concurrent commit that applies to files which the change removes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewDelete {
-    /// The data files. A delete for a whole partition may delete nothing from some of them, or from any.
+    /// Paths of the data files. A delete for a whole partition possibly deletes no rows from some or all of
+    /// them.
     pub data_files: Vec<String>,
-    /// The delete file or deletion vector.
+    /// Delete file or deletion vector.
     pub delete: DataFile,
-    /// Its data sequence number.
+    /// Data sequence number of the delete.
     pub sequence_number: i64,
 }
 
-/// The first of these paths, and how many more there are.
+/// Formats the first paths, and the number of others.
 fn some<'p>(paths: impl IntoIterator<Item = &'p String>) -> String {
     const SHOWN_MAX: usize = 10;
 
@@ -91,7 +93,7 @@ impl SnapshotError {
         SnapshotError::Invalid(message.into())
     }
 
-    /// For manifests that are written: what does not fit into one is the caller's.
+    /// Converts an error of writing a manifest: contents that cannot be written come from the caller.
     pub(super) fn unwritten(error: ManifestError) -> SnapshotError {
         match error {
             ManifestError::Unwritable(reason)

@@ -1,5 +1,6 @@
-//! Which snapshots and references of a table are due, and the commit that removes them. As Java's `RemoveSnapshots`, but for the
-//! time from which age counts, see [`super::age`]. What becomes unreachable by it is found by [`super::cleanup`].
+//! Expiration of snapshots, branches and tags: selects those that are due and creates the commit that removes
+//! them. It follows Java's `RemoveSnapshots`, except for the time from which age is measured, see
+//! [`super::age`]. The files that become unreachable are found by [`super::cleanup`].
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -15,68 +16,85 @@ use crate::metadata::schema::Schema;
 use crate::metadata::snapshot::{MAIN_BRANCH, RefKind, Snapshot, SnapshotRef};
 use crate::metadata::table::TableMetadata;
 
-/// `history.expire.max-snapshot-age-ms`: five days.
+/// Default of `history.expire.max-snapshot-age-ms` in milliseconds: five days.
 pub const SNAPSHOT_AGE_MS_DEFAULT: i64 = 5 * 24 * 60 * 60 * 1000;
-/// `history.expire.min-snapshots-to-keep`.
+/// Default of `history.expire.min-snapshots-to-keep`.
 const SNAPSHOTS_MIN_DEFAULT: i64 = 1;
-/// `history.expire.max-ref-age-ms`: for ever.
+/// Default of `history.expire.max-ref-age-ms` in milliseconds: branches and tags never expire.
 const REF_AGE_MS_DEFAULT: i64 = i64::MAX;
 
-/// What to expire, where it is not what the table's properties say.
+/// Expiration settings that override or supplement the table's properties.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// From when the age of snapshots and schemas counts.
+    /// Source of the age of snapshots and schemas.
     pub age_source: AgeSource,
-    /// Snapshots, schemas and the ends of references stay at least so long, in milliseconds, whatever the other settings say.
+    /// Minimum age, in milliseconds, of snapshots that expire, including the heads of removed references, and
+    /// of schemas that are removed. It takes precedence over all other settings except `snapshot_ids`.
     pub age_min_ms: i64,
-    /// Snapshots that stay whatever their age.
+    /// Ids of snapshots that are retained regardless of their age.
     pub retained: HashSet<i64>,
-    /// How long the newest snapshot stays that tells how far a streaming writer was, in milliseconds; at least.
+    /// Minimum time, in milliseconds, for which the newest snapshot with the progress of a streaming writer
+    /// is retained.
     pub sink_progress_ms: Option<i64>,
-    /// Snapshots whose age counts from before this are due, in milliseconds since 1970; in place of `history.expire.max-snapshot-age-ms`.
+    /// Time, in milliseconds since 1970, before which the age of a snapshot must begin for it to expire;
+    /// overrides `history.expire.max-snapshot-age-ms`.
     pub older_than_ms: Option<i64>,
-    /// How many snapshots of a branch are kept in any case; in place of `history.expire.min-snapshots-to-keep`.
+    /// Number of snapshots of a branch that are always retained; overrides
+    /// `history.expire.min-snapshots-to-keep`.
     pub retain_last: Option<i64>,
-    /// Branches and tags whose snapshot is older than this, in milliseconds, are due; in place of
-    /// `history.expire.max-ref-age-ms`.
+    /// Age, in milliseconds, of the snapshot of a branch or tag above which the reference is removed;
+    /// overrides `history.expire.max-ref-age-ms`.
     pub ref_age_ms: Option<i64>,
-    /// Snapshots that are due whatever their age. One that a reference names is refused.
+    /// Ids of snapshots to expire regardless of their age. A snapshot that a remaining reference points to is
+    /// refused.
     pub snapshot_ids: Vec<i64>,
-    /// Snapshots that running jobs began from. They are kept, with everything between them and the heads of branches: a job
-    /// has to see what happened since.
+    /// Ids of snapshots that running jobs started from. They are retained, even if in `snapshot_ids`, and so
+    /// are all snapshots between them and the heads of branches and tags: a job has to see what was committed
+    /// since.
     pub pinned: Vec<i64>,
-    /// Whether schemas are due as well that nothing needs any more, and partition specs if it is known which are in use.
+    /// `true` to also remove schemas that are not in use, and partition specs if `specs_in_use` is known.
     pub clean_metadata: bool,
-    /// The partition specs of all manifests of all snapshots; `None` if nobody looked, and then no spec is due.
+    /// Ids of the partition specs of all manifests of all snapshots; `None` if unknown, and then no spec is
+    /// removed.
     pub specs_in_use: Option<BTreeSet<i32>>,
 }
 
-/// What is due.
+/// Result of expiration: what is removed.
 #[derive(Debug, Clone)]
 pub struct Expiry {
-    /// Snapshots, in the order of the document.
+    /// Ids of the expired snapshots, in the order of table metadata.
     pub snapshot_ids: Vec<i64>,
-    /// Branches and tags.
+    /// Names of the expired branches and tags.
     pub references: Vec<String>,
-    /// Schemas, in the order of the document.
+    /// Ids of the removed schemas, in the order of table metadata.
     pub schema_ids: Vec<i32>,
-    /// Partition specs, in the order of the document.
+    /// Ids of the removed partition specs, in the order of table metadata.
     pub spec_ids: Vec<i32>,
-    /// The commit that removes them, provided that it is the same table and that no reference moved: a branch may have been
-    /// set back to a snapshot that is due. If schemas or specs go, the current schema or the default spec must be the same too.
+    /// Commit that removes them. Its requirements assert the identity of the table and the heads of all
+    /// references, because a branch may have been set to an expired snapshot in the meantime. If schemas or
+    /// specs are removed, they also assert the current schema or the default spec.
     pub commit: TableCommit,
-    /// The same as the body of a request.
+    /// The commit as the body of a request.
     pub body: Raw,
 }
 
-/// Finds out what is due at a time, in milliseconds since 1970; `None` if nothing is.
+/// Plans what expires at `now_ms` (milliseconds since 1970); `None` if there is nothing to remove.
 ///
-/// Branches and tags have their own settings before the table's. `main` is never removed, and a reference never outlives its
-/// snapshot. Snapshots that no reference leads to are due by age alone. Schemas and partition specs can be due where no snapshot
-/// is.
+/// The settings of a branch or tag take precedence over those of the table. `main` is never removed, and a
+/// reference is removed if its snapshot does not exist. Snapshots that are not reachable from a reference
+/// expire by age alone. Schemas and partition specs may be removed even if no snapshot expires.
 ///
-/// Fails with [`SnapshotError::Invalid`] if the table does not allow it (`gc.enabled`), or if a snapshot that is to go is
-/// named by a reference that stays.
+/// ```text
+/// let policy = Policy { retain_last: Some(10), ..Policy::default() };
+/// if let Some(expiry) = expire::plan(&metadata, now_ms, &policy)? {
+///     commit(expiry.body);
+/// }
+/// ```
+///
+/// # Errors
+///
+/// Fails with [`SnapshotError::Invalid`] if the table does not permit deleting files (`gc.enabled`), or if a
+/// snapshot in [`Policy::snapshot_ids`] is the head of a reference that is not removed.
 pub fn plan(metadata: &TableMetadata, now_ms: i64, policy: &Policy) -> Result<Option<Expiry>, SnapshotError> {
     check_allowed(metadata)?;
     let retention = Retention::new(metadata, now_ms, policy);
@@ -115,7 +133,11 @@ pub fn plan(metadata: &TableMetadata, now_ms: i64, policy: &Policy) -> Result<Op
     Ok(Some(Expiry { snapshot_ids, references, schema_ids, spec_ids, commit, body }))
 }
 
-/// Fails with [`SnapshotError::Invalid`] if no files of the table may be deleted at all (`gc.enabled`).
+/// Checks that the table permits deleting files.
+///
+/// # Errors
+///
+/// Fails with [`SnapshotError::Invalid`] if the table property `gc.enabled` is not `true`.
 pub fn check_allowed(metadata: &TableMetadata) -> Result<(), SnapshotError> {
     if properties::allows_deletion(metadata.properties()) {
         return Ok(());
@@ -127,7 +149,7 @@ pub fn check_allowed(metadata: &TableMetadata) -> Result<(), SnapshotError> {
 
 type References<'a> = BTreeMap<&'a str, &'a SnapshotRef>;
 
-/// The settings that hold where a reference has none of its own.
+/// Settings for references that have none of their own.
 struct Retention<'a> {
     metadata: &'a TableMetadata,
     history: History<'a>,
@@ -162,7 +184,7 @@ impl<'a> Retention<'a> {
         }
     }
 
-    /// The references that stay.
+    /// Returns the references that are retained.
     fn references(&self) -> References<'a> {
         let stays = |name: &str, reference: &SnapshotRef| {
             let is_young = |snapshot: &Snapshot| {
@@ -174,11 +196,11 @@ impl<'a> Retention<'a> {
         self.metadata.refs().iter().filter(|(name, reference)| stays(name, reference)).collect()
     }
 
-    /// The snapshots that stay, given the references that do.
+    /// Returns the ids of the snapshots that are retained, given the retained references.
     fn snapshots(&self, references: &References<'_>) -> HashSet<i64> {
         let mut kept: HashSet<i64> = references.values().map(|reference| reference.snapshot_id).collect();
         if matches!(self.ages.source(), AgeSource::Catalog(_)) {
-            // They stop being heads by this very commit, if they do not stay.
+            // Heads of removed references go out of use by this very commit, so their age begins now.
             kept.extend(self.metadata.refs().iter().map(|(_, reference)| reference.snapshot_id));
         }
         let mut reached = kept.clone();
@@ -197,7 +219,7 @@ impl<'a> Retention<'a> {
             !reached.contains(&snapshot.id()) && self.ages.of_snapshot(snapshot) >= self.older_than_ms
         });
         kept.extend(young.map(Snapshot::id));
-        // A branch that lets go of its snapshots early does not let go of what everybody is promised.
+        // A branch with a shorter retention does not shorten the minimum age.
         let promised_ms = self.now_ms.saturating_sub(self.age_min_ms);
         let promised = self.metadata.snapshots().iter();
         let promised =
@@ -206,7 +228,7 @@ impl<'a> Retention<'a> {
         kept
     }
 
-    /// The pinned snapshots, and what leads from them to the heads of branches.
+    /// Returns the ids of the pinned snapshots and of those between them and the heads of references.
     fn pinned(&self, references: &References<'_>, pins: &[i64]) -> HashSet<i64> {
         let mut kept: HashSet<i64> = pins.iter().copied().collect();
         for reference in references.values() {
@@ -217,10 +239,11 @@ impl<'a> Retention<'a> {
         kept
     }
 
-    /// The newest snapshots of a branch, as many as are kept in any case, and those behind them that are young.
+    /// Returns the ids of the newest snapshots of a branch, as many as are always retained, and of older ones
+    /// that are young enough.
     ///
-    /// As in Java, they are young up to the first that is not, if age counts since they were made. Otherwise one may be younger than
-    /// a newer one: it was gone back to.
+    /// If age is measured from creation, the first snapshot that is too old ends the list, as in Java.
+    /// Otherwise a snapshot may be younger than its descendants, because the branch was rolled back to it.
     fn of_branch(&self, branch: &SnapshotRef) -> Vec<i64> {
         let older_than_ms = branch
             .max_snapshot_age_ms
@@ -239,7 +262,7 @@ impl<'a> Retention<'a> {
     }
 }
 
-/// What goes.
+/// Everything that is removed.
 struct Due {
     snapshot_ids: Vec<i64>,
     references: Vec<String>,
@@ -259,8 +282,9 @@ impl Due {
         request(metadata.uuid(), &self.requirements(metadata), &self.updates())
     }
 
-    /// What must not have changed. For schemas and specs it is what Java requires, and that no `main` was made: whoever writes
-    /// to a branch may do so with what was current when the writing began.
+    /// Returns the requirements of the commit. For schemas and specs they are those of Java, and that `main`
+    /// was not created: a writer to a new branch may use the schema and spec that were current when it began
+    /// to write.
     fn requirements(&self, metadata: &TableMetadata) -> Vec<Raw> {
         let same = |name: &str, id: Raw| {
             tagged("type", "assert-ref-snapshot-id", [("ref", Raw::string(name)), ("snapshot-id", id)])
@@ -284,7 +308,7 @@ impl Due {
         requirements
     }
 
-    /// Schemas and specs go after the snapshots that need them.
+    /// Returns the updates of the commit. Schemas and specs are removed after the snapshots that use them.
     fn updates(&self) -> Vec<Raw> {
         let remove_reference =
             |name: &String| tagged("action", "remove-snapshot-ref", [("ref-name", Raw::string(name))]);
@@ -304,7 +328,7 @@ impl Due {
     }
 }
 
-/// A requirement or update: what it is under `key`, then its parts.
+/// Returns a requirement or update with its type in `key`, followed by its fields.
 fn tagged<const N: usize>(key: &str, tag: &str, parts: [(&str, Raw); N]) -> Raw {
     let mut object = Object::default();
     object.set(key, Raw::string(tag));

@@ -1,4 +1,4 @@
-//! Where a commit begins: the branch's head, its ancestors, its manifests if it names them itself.
+//! History of a branch: its head, the ancestors, and the manifests of snapshots without a manifest list.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use crate::metadata::error::MetadataError;
 use crate::metadata::snapshot::{MAIN_BRANCH, RefKind, Snapshot};
 use crate::metadata::table::TableMetadata;
 
-/// A table's snapshots by id.
+/// Snapshots of a table by id.
 pub(super) struct History<'a> {
     snapshots: HashMap<i64, &'a Snapshot>,
 }
@@ -24,7 +24,7 @@ impl<'a> History<'a> {
         self.snapshots.get(&id).copied()
     }
 
-    /// A snapshot and its ancestors as far as they are known, newest first. A circle ends it.
+    /// Returns a snapshot and its known ancestors, newest first. A cycle ends the iteration.
     pub(super) fn ancestors(&self, id: i64) -> impl Iterator<Item = &'a Snapshot> {
         let mut seen = HashSet::new();
         let mut next = self.get(id);
@@ -35,9 +35,10 @@ impl<'a> History<'a> {
         })
     }
 
-    /// The snapshots after `since` up to `head`, newest first.
+    /// Returns the snapshots after `since` up to `head`, newest first.
     ///
-    /// Fails if `since` is not among the ancestors, or if there is no beginning where `since` is none.
+    /// Fails if `since` is not among the ancestors of `head`; or, if `since` is `None`, if the beginning of
+    /// the history has expired.
     pub(super) fn since(&self, head: i64, since: Option<i64>) -> Result<Vec<&'a Snapshot>, SnapshotError> {
         let after: Vec<_> =
             self.ancestors(head).take_while(|snapshot| Some(snapshot.id()) != since).collect();
@@ -54,13 +55,13 @@ impl<'a> History<'a> {
     }
 }
 
-/// A snapshot's operation; `None` if it does not say.
+/// Returns the operation of a snapshot; `None` if its summary has none.
 pub(super) fn operation(snapshot: &Snapshot) -> Result<Option<String>, MetadataError> {
     let entry = snapshot.summary()?.into_iter().find(|(key, _)| key == "operation");
     Ok(entry.map(|(_, value)| value))
 }
 
-/// The snapshot that a commit to a branch is made from.
+/// Returns the parent of a new snapshot on a branch.
 pub(super) fn parent<'a>(
     metadata: &'a TableMetadata,
     context: &Context,
@@ -77,13 +78,13 @@ pub(super) fn parent<'a>(
             Some(head) => Ok(Some(head)),
             None => Err(Conflict::HistoryGone { since: reference.snapshot_id }.into()),
         },
-        // A new branch begins where `main` is.
+        // A new branch begins at the head of `main`.
         None if context.branch == MAIN_BRANCH => Ok(None),
         None => Ok(metadata.current_snapshot()),
     }
 }
 
-/// The manifests of a snapshot that names them itself, as the oldest do.
+/// Returns the manifests of a snapshot that lists them directly, as in the oldest tables (version 1).
 pub(super) fn embedded(snapshot: &Snapshot) -> Result<Vec<ManifestFile>, SnapshotError> {
     let paths = snapshot.manifests()?.unwrap_or_default();
     Ok(paths.into_iter().map(|path| ManifestFile::embedded(path, 0, snapshot.id())).collect())

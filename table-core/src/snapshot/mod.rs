@@ -1,12 +1,13 @@
-//! Snapshots in the making: what to write so that a table has other files, and what may be deleted once snapshots are gone.
+//! Creation of snapshots and removal of old ones: determines the files to write in order to change a table's
+//! files, and the files that may be deleted after snapshots have expired.
 //!
-//! Everything here is a plan: it says which manifest lists and manifests it has to see, is given them one by one, and ends
-//! in bytes to write and a commit to send, or in files to delete. Reading, writing and committing is the caller's. Where the
-//! specification is silent, the behaviour is that of Iceberg's Java library; where it is stricter, the text says so.
+//! This module performs no I/O. It requests manifest lists and manifests, which the caller reads and passes
+//! in one by one, and it returns bytes to write and a commit to send, or files to delete. Where the
+//! specification leaves the behaviour open, it follows Iceberg's Java library; deviations are documented.
 //!
-//! A change of files is a [`change::Change`], planned by a [`plan::Plan`]; manifests without a change of files are rewritten
-//! by a [`rewrite::Rewrite`]. [`rebase`] puts an
-//! append on top of what others committed. [`expire`] says which snapshots are due, and a [`cleanup::Cleanup`] what only they needed.
+//! A [`change::Change`] of files is planned by a [`plan::Plan`]; manifests are rewritten without a change of
+//! files by a [`rewrite::Rewrite`]. [`rebase`] applies an append on top of concurrent commits. [`expire`]
+//! selects the snapshots to remove, and a [`cleanup::Cleanup`] finds the files that only these refer to.
 
 pub mod age;
 pub mod change;

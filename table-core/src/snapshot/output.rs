@@ -1,4 +1,4 @@
-//! The manifests that a snapshot adds: where they go, in which form, and when a new one is begun.
+//! New manifests of a snapshot: their paths, their format, and the size at which a new one is begun.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,10 +17,10 @@ use crate::metadata::partition::PartitionSpec;
 use crate::metadata::properties;
 use crate::metadata::table::TableMetadata;
 
-/// How large manifests get (`commit.manifest.target-size-bytes`).
+/// Default target size of manifests in bytes (`commit.manifest.target-size-bytes`).
 const TARGET_BYTES_DEFAULT: i64 = 8 << 20;
 
-/// What is written for a snapshot.
+/// Files written for a snapshot.
 pub(super) struct Output<'a> {
     pub(super) metadata: &'a TableMetadata,
     pub(super) context: Context,
@@ -29,7 +29,7 @@ pub(super) struct Output<'a> {
     folder: String,
     headers: HashMap<(i32, bool), ManifestHeader>,
     manifests: u32,
-    /// Where files go, and their bytes.
+    /// Paths and contents of the files.
     pub(super) files: Vec<(String, Vec<u8>)>,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Output<'a> {
         require_spec(self.metadata, id)
     }
 
-    /// The types by which the manifests of a spec are read.
+    /// Returns the partition types with which the manifests of a spec are decoded.
     pub(super) fn types(&mut self, spec_id: i32) -> Result<PartitionType, SnapshotError> {
         Ok(self.header(spec_id, ManifestContent::Data)?.fields().types())
     }
@@ -88,15 +88,15 @@ impl<'a> Output<'a> {
         Ok(ManifestWriter::new(self.header(spec_id, content)?, path, id, codec, sync))
     }
 
-    /// Keeps a manifest's bytes, and gives its line.
+    /// Stores the bytes of a manifest and returns its manifest file entry.
     pub(super) fn finish(&mut self, writer: ManifestWriter) -> Result<ManifestFile, SnapshotError> {
         let written = writer.finish().map_err(SnapshotError::unwritten)?;
         self.files.push((written.line.path.clone(), written.bytes));
         Ok(written.line)
     }
 
-    /// Writes files of one content into new manifests, one or more for each partition spec. Each file comes with its data
-    /// sequence number, unless it takes the commit's.
+    /// Writes files of one content to new manifests, at least one for each partition spec. Each file is
+    /// paired with its data sequence number, or `None` to inherit that of the commit.
     pub(super) fn add_files(
         &mut self,
         content: ManifestContent,
@@ -120,13 +120,13 @@ impl<'a> Output<'a> {
         Ok(lines)
     }
 
-    /// Where the snapshot's manifest list goes, as Java names it.
+    /// Returns the path of the snapshot's manifest list, named as in Java.
     pub(super) fn list_path(&self) -> String {
         let Context { snapshot_id, attempt, commit_uuid, .. } = &self.context;
         format!("{}/snap-{snapshot_id}-{attempt}-{commit_uuid}.avro", self.folder)
     }
 
-    /// A marker of its own for every file of the commit.
+    /// Returns an Avro sync marker that is unique for each file of the commit.
     pub(super) fn sync(&self, number: u32) -> [u8; 16] {
         let number = u128::from(number) << 32 | u128::from(self.context.attempt);
         Uuid::from_u128(self.context.commit_uuid.as_u128() ^ number).into_bytes()

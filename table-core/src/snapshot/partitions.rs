@@ -1,12 +1,13 @@
-//! Comparing partitions where a wrong "no" would lose something: what cannot be compared may be the same. Values of one
-//! partition may be of two types, because the column's type was promoted between two readers.
+//! Comparison of partitions for purposes where a false negative would lose data: values that cannot be
+//! compared may be equal. Values of the same partition may have different types, because the column's type
+//! was promoted between two reads.
 
 use crate::expr::value::{Value, ValueRef};
 use crate::manifest::list::{ManifestFile, PartitionSummary};
 use crate::manifest::partition::{PartitionTuple, PartitionType};
 use crate::metadata::types::Primitive;
 
-/// Whether both may be one partition of one spec.
+/// Returns `true` if both tuples may be the same partition of a spec.
 pub(super) fn may_be_same(left: &PartitionTuple, right: &PartitionTuple) -> bool {
     let same = |(left, right): (&Option<Value>, &Option<Value>)| match (left, right) {
         (None, None) => true,
@@ -16,7 +17,7 @@ pub(super) fn may_be_same(left: &PartitionTuple, right: &PartitionTuple) -> bool
     left.iter().zip(right).all(same)
 }
 
-/// Whether a manifest may list files of a partition, by its summaries.
+/// Returns `true` if a manifest may list files of a partition, according to its partition summaries.
 pub(super) fn may_contain(line: &ManifestFile, types: &PartitionType, tuple: &PartitionTuple) -> bool {
     let Some(summaries) = line.partitions.as_ref().filter(|summaries| summaries.len() == tuple.len()) else {
         return true;
@@ -30,14 +31,14 @@ pub(super) fn may_contain(line: &ManifestFile, types: &PartitionType, tuple: &Pa
 }
 
 fn in_range(summary: &PartitionSummary, value_type: &Primitive, value: ValueRef<'_>) -> bool {
-    // Java orders UUIDs by signed halves, other writers by bytes.
+    // Java orders UUIDs as pairs of signed integers, other writers by bytes.
     if *value_type == Primitive::Uuid {
         return true;
     }
     let bound = |bytes: &'_ Option<Vec<u8>>| {
         bytes.as_deref().and_then(|bytes| ValueRef::decode(bytes, value_type)?.to_value())
     };
-    // Without bounds there is either nothing but null and NaN, or they were left out.
+    // Without bounds there are only null and NaN, or the bounds were omitted.
     let holds = |bound: Option<Value>, test: fn(ValueRef<'_>, ValueRef<'_>) -> bool| {
         bound.is_none_or(|bound| !bound.as_ref().is_comparable(value) || test(bound.as_ref(), value))
     };

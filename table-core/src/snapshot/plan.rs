@@ -1,4 +1,5 @@
-//! Planning a change of files: which lists and manifests have to be seen, in which order, and what comes out.
+//! Planning of a change of files: the manifest lists and manifests to be read, their order, and the resulting
+//! snapshot.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,22 +17,37 @@ use crate::manifest::list::{ManifestContent, ManifestFile};
 use crate::metadata::snapshot::Snapshot;
 use crate::metadata::table::TableMetadata;
 
-/// What a plan has to see next.
+/// Next input that a plan requires.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Wanted {
-    /// These manifest lists, in any order.
+    /// Paths of manifest lists, to be passed in in any order.
     Lists(Vec<String>),
-    /// These manifests, in any order. Each can be forgotten once it was given.
+    /// Manifests, to be passed in in any order. None of them has to stay in memory afterwards.
     Manifests(Vec<ManifestFile>),
-    /// Nothing any more: [`Plan::finish`].
+    /// No more input: [`Plan::finish`] can be called.
     Nothing,
 }
 
-/// A change of a table's files in the making.
+/// Incremental plan of a snapshot that applies a [`Change`].
 ///
-/// Give it what it wants until it wants nothing, then finish it; ask what it wants once all of that was given, because the
-/// answer is as long as what is left. It holds the parent's manifest list and the manifests that
-/// are written, compressed; never one that is read.
+/// Pass in what [`Plan::wanted`] requests until it requests nothing, then call [`Plan::finish`]. Call
+/// [`Plan::wanted`] again only after everything it returned was passed in, because its result has the length
+/// of all that is left. The plan stores the manifest file entries of the parent and the compressed manifests
+/// that are written, but no manifest that is read.
+///
+/// ```text
+/// let mut plan = Plan::new(&metadata, &change, context)?;
+/// loop {
+///     match plan.wanted() {
+///         Wanted::Lists(paths) => for path in paths { plan.give_list(&path, read_list(&path))?; },
+///         Wanted::Manifests(entries) => for entry in entries {
+///             plan.give_manifest(&entry.path, &read_manifest(&entry))?;
+///         },
+///         Wanted::Nothing => break,
+///     }
+/// }
+/// let snapshot = plan.finish()?;
+/// ```
 pub struct Plan<'a> {
     output: Output<'a>,
     change: &'a Change,
@@ -39,33 +55,39 @@ pub struct Plan<'a> {
     conflicts: Conflicts<'a>,
     removal: Removal,
     summary: Summary,
-    /// Manifest lists that are still to be seen, with the snapshots they are of.
+    /// Manifest lists that have not been passed in yet, with the ids of their snapshots.
     lists: BTreeMap<String, BTreeSet<i64>>,
-    /// Manifests that are still to be seen, by path.
+    /// Manifests that have not been passed in yet, by path.
     manifests: BTreeMap<String, Reasons>,
-    /// Delete manifests of the parent: which are to be seen is known once the data manifests were.
+    /// `true` once the required delete manifests of the parent have been selected, which depends on its data
+    /// manifests.
     knows_deletes: bool,
-    /// The manifests carried over, in the parent's order; rewritten ones in place of theirs.
+    /// Manifest file entries that are carried over, in the order of the parent, with rewritten manifests in
+    /// place of the original ones.
     carried: Vec<ManifestFile>,
-    /// Where in it a manifest of the parent is; in several places if the parent lists it more than once.
+    /// Indexes in `carried` by path; several if the parent lists a manifest more than once.
     places: HashMap<String, Vec<usize>>,
     replaced: usize,
 }
 
-/// Why a manifest has to be seen.
+/// Purposes for which a manifest has to be read.
 #[derive(Default)]
 struct Reasons {
-    /// To look for conflicts, as an older list has it.
+    /// Entry with which it is searched for conflicts, from an older manifest list.
     look: Option<ManifestFile>,
-    /// To take files out of it, or to count them.
+    /// Entry with which files are removed from it or counted.
     line: Option<ManifestFile>,
 }
 
 impl<'a> Plan<'a> {
-    /// Begins a plan for a table as it is now.
+    /// Begins a plan on the current metadata of a table.
     ///
-    /// Fails with [`SnapshotError::Invalid`] if the change makes no sense for the table, and with [`super::error::Conflict::HistoryGone`] if
-    /// the snapshot that it was computed from is not in the branch's history.
+    /// # Errors
+    ///
+    /// Fails with [`SnapshotError::Invalid`] if the change is not possible for the table, with
+    /// [`super::error::Conflict::HistoryGone`] if the snapshot that it was computed from is not in the
+    /// history of the branch, with [`SnapshotError::Filter`] if a filter does not match the schema, and with
+    /// [`SnapshotError::Metadata`] if the metadata is malformed.
     pub fn new(
         metadata: &'a TableMetadata,
         change: &'a Change,
@@ -95,7 +117,7 @@ impl<'a> Plan<'a> {
                 Some(path) => {
                     plan.lists.entry(path).or_default().insert(snapshot.id());
                 }
-                // The oldest snapshots name their manifests themselves.
+                // The oldest snapshots list their manifests directly.
                 None => plan.see_lines(&[snapshot.id()].into(), history::embedded(snapshot)?)?,
             }
         }
@@ -103,7 +125,7 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
-    /// What has to be seen next.
+    /// Returns what has to be read next.
     pub fn wanted(&self) -> Wanted {
         if !self.lists.is_empty() {
             return Wanted::Lists(self.lists.keys().cloned().collect());
@@ -114,7 +136,11 @@ impl<'a> Plan<'a> {
         if lines.is_empty() { Wanted::Nothing } else { Wanted::Manifests(lines) }
     }
 
-    /// Shows it a manifest list that it wants. One that it does not want is passed over.
+    /// Passes in the entries of a manifest list that was requested. Other manifest lists are ignored.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`SnapshotError::Invalid`] if a manifest has a partition spec that the table does not have.
     pub fn give_list(&mut self, path: &str, lines: Vec<ManifestFile>) -> Result<(), SnapshotError> {
         let Some(snapshots) = self.lists.remove(path) else { return Ok(()) };
         self.see_lines(&snapshots, lines)?;
@@ -122,7 +148,12 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Shows it a manifest that it wants. One that it does not want is passed over.
+    /// Passes in a manifest that was requested. Other manifests are ignored.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`SnapshotError::Manifest`] if the manifest cannot be decoded or rewritten, and with
+    /// [`SnapshotError::Invalid`] if only some rows of a file match [`Change::removed_rows`].
     pub fn give_manifest(&mut self, path: &str, manifest: &Manifest) -> Result<(), SnapshotError> {
         let Some(reasons) = self.manifests.remove(path) else { return Ok(()) };
         if let Some(line) = reasons.look {
@@ -135,10 +166,13 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Puts the snapshot together.
+    /// Assembles the snapshot.
     ///
-    /// Fails with [`SnapshotError::Conflict`] if other commits were in the way, and with [`SnapshotError::Invalid`] if the
-    /// result would not be what its operation promises, or if something is still wanted.
+    /// # Errors
+    ///
+    /// Fails with [`SnapshotError::Conflict`] if concurrent commits conflict with the change, and with
+    /// [`SnapshotError::Invalid`] if a data file is added twice, if a rewrite adds more rows than it removes,
+    /// if an added file cannot be written to a manifest, or if input is still missing.
     pub fn finish(mut self) -> Result<NewSnapshot, SnapshotError> {
         if self.wanted() != Wanted::Nothing {
             return Err(SnapshotError::invalid("the plan has not seen all that it wants"));
@@ -163,7 +197,8 @@ impl<'a> Plan<'a> {
         commit::finish(self.output, &draft, lines)
     }
 
-    /// Data manifests first, new ones before those carried over, as Java orders them.
+    /// Returns the manifest file entries of the snapshot: data manifests first, and new ones before those
+    /// carried over, as in Java.
     fn new_lines(&mut self) -> Result<Vec<ManifestFile>, SnapshotError> {
         let mut lines = add_data(&mut self.output, &mut self.summary, self.change)?;
         let new_deletes = add_deletes(&mut self.output, &mut self.summary, self.change)?;
@@ -211,7 +246,7 @@ impl<'a> Plan<'a> {
         Ok(self.removal.wants_data(line, &types))
     }
 
-    /// Once everything wanted was seen, finds out what else is.
+    /// Selects further input once all of the requested input was passed in.
     fn go_on(&mut self) {
         if self.knows_deletes || !self.lists.is_empty() || !self.manifests.is_empty() {
             return;
@@ -232,8 +267,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// A manifest without live files is of no use to the next snapshot, unless it tells what this one removes. An append
-    /// carries everything over, as Java does.
+    /// Removes manifests without live files, which the next snapshot does not need, except those that list
+    /// the files removed by this one. An append carries over everything, as in Java.
     fn drop_empty(&mut self) {
         let id = self.output.context.snapshot_id;
         if self.change.kind != Kind::Append {

@@ -1,13 +1,16 @@
-//! An append, or an upsert, that lost only the race for its branch: the same new manifests, on top of what the others committed.
+//! Rebase of appends and upserts that were refused only because of a concurrent commit to the branch: the
+//! same new manifests are committed on top of the other commits.
 //!
-//! Only sound where the client has seen nothing but its own rows: its manifests hold nothing but added files, which take all
-//! their numbers from the commit. A table has to ask for it, because a sink that promises to write once relies on the lost
-//! race to find out that somebody else has taken over.
+//! This is correct only if the client has read nothing but its own rows: its manifests contain only added
+//! files, which inherit all their sequence numbers and row ids from the commit. A table has to enable it,
+//! because a sink with exactly-once semantics relies on the refused commit to detect that another instance
+//! has replaced it.
 //!
-//! Not so where others only rewrote files, with the same rows in them: no sink does that. So whoever compacts a table is in no
-//! writer's way, unless the table says `false`; nor in that of upserts, whose equality deletes are for all rows that are older,
-//! whichever files these are in by then, and whose position deletes are for their own new files: the manifest says so, or the
-//! delete file has to be looked into.
+//! It is enabled by default if the concurrent commits only rewrote files without changing rows, which is
+//! nothing that sinks do. Compaction therefore does not make a writer's commit fail, unless the table
+//! property is `false`. The same applies to upserts: their equality deletes apply to all older rows,
+//! regardless of the files these are in, and their position deletes apply to their own new files. The latter
+//! follows from the manifest, or else the delete file has to be read.
 
 use std::collections::HashSet;
 
@@ -28,58 +31,62 @@ use crate::metadata::json::{Object, Raw};
 use crate::metadata::snapshot::{MAIN_BRANCH, RefKind, Snapshot};
 use crate::metadata::table::TableMetadata;
 
-/// The table property that asks for it whatever others committed: `true`; or never: `false`.
+/// Table property that enables rebasing on top of any commit (`true`), or disables it completely (`false`).
 pub const PROPERTY: &str = "firn.rebase-appends";
 
-/// What a snapshot's `operation` may be that brings rows and equality deletes, beside `append`.
+/// Values of a snapshot's `operation`, in addition to `append`, for commits of rows and equality deletes.
 const UPSERTS: [&str; 2] = ["overwrite", "delete"];
 
-/// Numbers that no table reaches: what a file of the manifest takes from it is at least this.
+/// Sequence number and row id that no table reaches: a file that inherits them from the manifest has at least
+/// this value.
 const INHERITED: i64 = 1 << 61;
 
-/// An append that may be put on top of what was committed before it.
+/// Refused append or upsert that may be rebased onto the head of its branch.
 pub struct Rebase<'a> {
     metadata: &'a TableMetadata,
     commit: &'a TableCommit,
     appended: &'a Snapshot,
-    /// The snapshot that the client took for the head; `None` if there was none.
+    /// Snapshot that the client assumed to be the head of the branch; `None` if there was none.
     base: Option<&'a Snapshot>,
-    /// The snapshot that is.
+    /// Current head of the branch.
     head: &'a Snapshot,
-    /// Whether nothing but rewrites was committed in between, so that deletes take the rows that the client meant.
+    /// `true` if only rewrites were committed in between, so that deletes apply to the rows that the client
+    /// intended.
     may_delete: bool,
 }
 
-/// The same, its manifest list seen.
+/// Rebase whose manifest lists were read.
 pub struct Fresh<'a> {
     rebase: Rebase<'a>,
     head_lines: Vec<ManifestFile>,
-    /// The manifests that it adds, to be seen next.
+    /// Manifests that the commit adds, which have to be read next.
     pub manifests: Vec<ManifestFile>,
 }
 
-/// The files of an append.
+/// Files of a commit that is rebased.
 #[derive(Debug)]
 pub struct OwnFiles {
     /// Paths of its data files.
     pub data: HashSet<String>,
-    /// Paths of position delete files of which the manifest does not tell that they are for one of these: writers cut bounds, and
-    /// may have deletes of several files in one. They have to be looked into.
+    /// Paths of position delete files whose manifest entry does not prove that they apply to one of these
+    /// data files, because writers truncate bounds and may put deletes of several data files into one file.
+    /// They have to be read.
     pub unclear_deletes: Vec<String>,
 }
 
-/// An append on top of what was committed before it.
+/// Result of a rebase.
 #[derive(Debug, Clone)]
 pub struct Rebased {
-    /// Where its new manifest list goes, and what it says.
+    /// Path and contents of the new manifest list.
     pub list: (String, Vec<u8>),
-    /// The commit, whose requirements hold now.
+    /// Commit with requirements that are satisfied by the current table.
     pub commit: TableCommit,
 }
 
 impl<'a> Rebase<'a> {
-    /// The append that a refused commit is; `None` if the table does not want this over what others committed, if the commit is
-    /// anything else, or if it would be refused for another reason, too.
+    /// Returns the rebase for a refused commit; `None` if the table does not permit rebasing it on top of the
+    /// concurrent commits, if the commit is not an append or upsert, or if it would be refused for another
+    /// reason as well.
     pub fn of(metadata: &'a TableMetadata, commit: &'a TableCommit) -> Option<Rebase<'a>> {
         let wish = metadata.property(PROPERTY);
         let is_wanted = wish.is_some_and(|wish| wish.eq_ignore_ascii_case("true"));
@@ -107,7 +114,8 @@ impl<'a> Rebase<'a> {
         check_requirements(Some(metadata), &others).ok()?;
         let branch = metadata.refs().get(name).filter(|branch| branch.kind == RefKind::Branch)?;
         let head = metadata.snapshot(branch.snapshot_id)?;
-        // Only what is newer than the client's base was missed by it; after a rollback it is about something else.
+        // The commit missed only snapshots after its base; after a rollback of the branch there is no such
+        // sequence.
         if base.is_none() && name != MAIN_BRANCH {
             return None;
         }
@@ -115,7 +123,7 @@ impl<'a> Rebase<'a> {
             |snapshot: &&Snapshot| operation(snapshot).is_ok_and(|kind| kind.as_deref() == Some("replace"));
         let may_delete = match History::new(metadata).since(head.id(), base) {
             Ok(missed) => missed.iter().all(is_rewrite),
-            // What began the branch has expired.
+            // The first snapshots of the branch have expired.
             Err(_) if is_wanted && is_append && base.is_none() => false,
             Err(_) => return None,
         };
@@ -131,12 +139,17 @@ impl<'a> Rebase<'a> {
         is_on_base.then_some(Rebase { metadata, commit, appended: snapshot, base, head, may_delete })
     }
 
-    /// The manifest lists that have to be seen: the append's own, the head's, and the base's if there is one.
+    /// Returns the paths of the manifest lists to read: that of the commit, that of the head, and that of the
+    /// base if there is one. `None` if one of the snapshots has no manifest list.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`SnapshotError::Metadata`] if a snapshot is malformed.
     pub fn lists(&self) -> Result<Option<(String, String, Option<String>)>, SnapshotError> {
         let base = match self.base {
             Some(base) => match base.manifest_list()? {
                 Some(list) => Some(list),
-                // The oldest snapshots have none.
+                // The oldest snapshots have no manifest list.
                 None => return Ok(None),
             },
             None => None,
@@ -148,7 +161,8 @@ impl<'a> Rebase<'a> {
             .map(|(own, head)| (own, head, base)))
     }
 
-    /// The append, if its list is that of its base with new manifests of added data files.
+    /// Returns the next step if the manifest list of the commit consists of that of its base and new
+    /// manifests with only added files.
     pub fn fresh(
         self,
         own: &[ManifestFile],
@@ -162,7 +176,8 @@ impl<'a> Rebase<'a> {
         let carries_all =
             base.iter().all(|line| !line.may_have_live_files() || carried.contains(line.path.as_str()));
         let id = self.appended.id();
-        // Rewrites bring rows into the table's present spec, where deletes for another one would miss them.
+        // Rewrites move rows to the current default spec, where deletes of another spec would not apply to
+        // them.
         let spec_id = self.metadata.default_spec_id();
         let reaches_all =
             |line: &ManifestFile| line.content == ManifestContent::Data || line.spec_id == spec_id;
@@ -178,7 +193,7 @@ impl<'a> Rebase<'a> {
 }
 
 impl OwnFiles {
-    /// Whether position deletes are for one of the files, or may be.
+    /// Returns `true` if position deletes apply to one of the data files, or possibly do.
     fn admit(&mut self, deletes: &File<'_>) -> bool {
         match deletes.sole_data_file() {
             Some(path) => self.data.contains(path),
@@ -192,7 +207,8 @@ impl OwnFiles {
 }
 
 impl Fresh<'_> {
-    /// Looks at the added files: `None` if not all of them take their numbers from the commit, or deletes are for other files.
+    /// Checks the added files. `None` if one of them does not inherit its sequence numbers and row ids from
+    /// the commit, or if deletes apply to other files.
     pub fn look(&self, manifests: &[(&Manifest, &ManifestFile)]) -> Option<OwnFiles> {
         let of_data = manifests.iter().filter(|(_, line)| line.content == ManifestContent::Data);
         let data =
@@ -206,9 +222,13 @@ impl Fresh<'_> {
         Some(own)
     }
 
-    /// Puts the append on top of the head; [`Fresh::look`] has said that it may be. `uuid` makes the name of the list unique.
+    /// Creates the rebased commit, provided that [`Fresh::look`] permits it. `uuid` makes the name of the
+    /// manifest list unique. `None` if the appended snapshot has no manifest list.
     ///
-    /// Fails if the list of the head cannot be carried on.
+    /// # Errors
+    ///
+    /// Fails with [`SnapshotError::Manifest`] if the manifest list cannot be written, and with
+    /// [`SnapshotError::Metadata`] if a snapshot is malformed.
     pub fn finish(self, uuid: Uuid) -> Result<Option<Rebased>, SnapshotError> {
         let Rebase { metadata, appended, head, .. } = self.rebase;
         let Some(own_path) = appended.manifest_list()? else { return Ok(None) };
@@ -239,20 +259,22 @@ impl Fresh<'_> {
     }
 }
 
-/// Whether a manifest list is that of a snapshot which was put on top of others, and had the list `own` before.
+/// Returns `true` if `list` is the manifest list of the rebased form of a snapshot whose original manifest
+/// list is `own`.
 pub fn is_list_of(list: &str, own: &str, snapshot_id: i64) -> bool {
     list.starts_with(&list_prefix(own, snapshot_id))
 }
 
-/// How the path begins of the list of a snapshot that is put on top of others, and had the list `own` before.
+/// Returns the prefix of the path of the manifest list for the rebased form of a snapshot whose original
+/// manifest list is `own`.
 fn list_prefix(own: &str, snapshot_id: i64) -> String {
     let folder = own.rsplit_once('/').map_or("", |(folder, _)| folder);
     format!("{folder}/snap-{snapshot_id}-rebased-")
 }
 
-/// Whether the files of a manifest are all added, have neither sequence number nor row ids of their own, and depend on no file
-/// that was there before: data, values that are deleted, or deleted positions of the `own` new files, as far as the manifest
-/// tells.
+/// Returns `true` if all files of a manifest are added, inherit their sequence numbers and row ids, and do
+/// not depend on existing files: data files, equality deletes, or position deletes of the new files `own`, as
+/// far as the manifest shows.
 fn takes_all_numbers(manifest: &Manifest, line: &ManifestFile, own: &mut OwnFiles) -> bool {
     let of_data = line.content == ManifestContent::Data;
     let far = ManifestFile { sequence_number: INHERITED, first_row_id: Some(INHERITED), ..line.clone() };
@@ -270,7 +292,7 @@ fn takes_all_numbers(manifest: &Manifest, line: &ManifestFile, own: &mut OwnFile
     })
 }
 
-/// The snapshot with another parent, and what follows from that.
+/// Returns the snapshot with another parent and everything that depends on it.
 fn rebased_snapshot(
     appended: &Snapshot,
     head: &Snapshot,
@@ -283,7 +305,7 @@ fn rebased_snapshot(
     if header.format_version > 1 {
         object.set("sequence-number", Raw::number(header.sequence_number));
     }
-    // Branches go forward in time.
+    // Timestamps along a branch must not decrease.
     object.set("timestamp-ms", Raw::number(appended.timestamp_ms().max(head.timestamp_ms())));
     object.set("manifest-list", Raw::string(path));
     if header.format_version > 2 {
@@ -299,7 +321,7 @@ fn rebased_snapshot(
     Ok(Snapshot::parse(object.to_raw())?)
 }
 
-/// Totals are those of the head and what is added. One that is not known is left out.
+/// Replaces the totals of a summary by those of the head plus what was added. Unknown totals are omitted.
 fn with_totals(own: Vec<(String, String)>, before: &[(String, String)]) -> Vec<(String, String)> {
     const TOTALS: [(&str, &str); 6] = [
         ("total-records", "added-records"),

@@ -1,5 +1,5 @@
-//! Taking files out of manifests: which of a manifest's files go, and the manifest without them. As Java's
-//! `ManifestFilterManager`.
+//! Removal of files from manifests: selects the entries to remove and rewrites the manifest without them, as
+//! Java's `ManifestFilterManager` does.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,19 +16,19 @@ use crate::manifest::list::{ManifestContent, ManifestFile};
 use crate::manifest::partition::{PartitionTuple, PartitionType};
 use crate::manifest::write::{Origin, UNASSIGNED_SEQUENCE_NUMBER};
 
-/// What a change removes, and what of it was found.
+/// Files that a change removes, with those found so far.
 pub(super) struct Removal {
     paths: HashSet<String>,
     deletes: HashSet<DeleteKey>,
     rows: Option<RowMatch>,
-    /// The partitions of the files to remove, unless some are not known.
+    /// Partitions of the data files to remove; `None` if some are unknown.
     partitions: Option<Vec<(i32, PartitionTuple)>>,
-    /// How often the data files that a rewrite has read are listed.
+    /// Number of manifest entries of each data file that a rewrite has read.
     entries: HashMap<String, usize>,
-    /// Data files that were found and removed, with how often they were listed.
+    /// Data files that were found and removed, with the number of their manifest entries.
     gone: HashMap<String, usize>,
     gone_deletes: HashSet<DeleteKey>,
-    /// Delete files with a lesser number apply to nothing.
+    /// Sequence number below which delete files apply to no data file.
     sequence_number_min: i64,
 }
 
@@ -59,7 +59,7 @@ impl Removal {
         }
     }
 
-    /// Whether a data manifest may list a file that goes.
+    /// Returns `true` if a data manifest may list a file to remove.
     pub(super) fn wants_data(&self, line: &ManifestFile, types: &PartitionType) -> bool {
         let may_list_path = || match &self.partitions {
             Some(partitions) => partitions
@@ -72,7 +72,8 @@ impl Removal {
                 || self.rows.as_ref().is_some_and(|rows| rows.may_list(line)))
     }
 
-    /// Whether a delete manifest may list a file that goes. Data files have been looked for before.
+    /// Returns `true` if a delete manifest may list a file to remove. The data manifests must have been
+    /// processed before.
     pub(super) fn wants_deletes(&self, line: &ManifestFile) -> bool {
         line.may_have_live_files()
             && (!self.deletes.is_empty()
@@ -80,13 +81,15 @@ impl Removal {
                 || self.rows.as_ref().is_some_and(|rows| rows.may_list(line)))
     }
 
-    /// Lets deletes go that are older than every data file: those of the manifests that stay, and the files added. Java
-    /// forgets the latter, which may be given an older number.
+    /// Marks deletes that are older than every data file for removal, taking into account the data files in
+    /// the remaining manifests and the added ones. Java does not consider the latter, to which a change may
+    /// assign an older sequence number.
     pub(super) fn forget_deletes_before(&mut self, sequence_number: i64) {
         self.sequence_number_min = sequence_number;
     }
 
-    /// Writes the manifest without the files that go, and gives its new line; `None` if none goes.
+    /// Rewrites a manifest without the files to remove and returns its new entry; `None` if it lists none of
+    /// them.
     pub(super) fn apply(
         &mut self,
         output: &mut Output<'_>,
@@ -122,8 +125,8 @@ impl Removal {
         output.finish(writer).map(Some)
     }
 
-    /// Fails if something that should have been removed was not there, or if a data file was listed more or less often than the
-    /// rewrite that removes it has read it.
+    /// Fails if a file to remove was not found, or if a data file has another number of manifest entries than
+    /// when the rewrite that removes it read it.
     pub(super) fn check_found(&self) -> Result<(), SnapshotError> {
         let paths = self.paths.iter().filter(|path| !self.gone.contains_key(*path)).cloned();
         let deletes = self.deletes.difference(&self.gone_deletes).map(|key| key.path.clone());
@@ -138,7 +141,7 @@ impl Removal {
         if other.is_empty() { Ok(()) } else { Err(Conflict::EntriesChanged(other).into()) }
     }
 
-    /// For each entry of a manifest, whether its file goes.
+    /// Returns for each entry of a manifest whether its file is removed.
     fn which_go(
         &self,
         line: &ManifestFile,
@@ -179,7 +182,8 @@ impl Removal {
             return Ok(true);
         }
         let Some(rows) = rows else { return Ok(false) };
-        // What a delete file says of columns is about the rows it deletes, if anything; only its partition is certain.
+        // The column metrics of a delete file describe the deleted rows, if anything; only its partition can
+        // be relied on.
         if !is_data {
             return Ok(rows.is_certain());
         }
@@ -195,7 +199,7 @@ impl Removal {
         )))
     }
 
-    /// Whether a delete file applies to nothing any more.
+    /// Returns `true` if a delete file does not apply to any data file any more.
     fn is_dangling(&self, file: &File<'_>) -> bool {
         let number = file.sequence_number().unwrap_or(0);
         let is_old = number > 0 && number < self.sequence_number_min;
@@ -203,7 +207,7 @@ impl Removal {
     }
 }
 
-/// What an entry says of where its file came from.
+/// Returns the snapshot id and sequence numbers of an entry.
 pub(super) fn origin_of(file: &File<'_>) -> Origin {
     Origin {
         snapshot_id: file.snapshot_id(),
@@ -212,7 +216,8 @@ pub(super) fn origin_of(file: &File<'_>) -> Origin {
     }
 }
 
-/// The lowest data sequence number of the live files of data manifests, new ones taking the commit's.
+/// Returns the least data sequence number of the live files in data manifests, where files of new manifests
+/// inherit that of the commit.
 pub(super) fn sequence_number_min<'l>(lines: impl Iterator<Item = &'l ManifestFile>, next: i64) -> i64 {
     lines
         .filter(|line| line.content == ManifestContent::Data && line.may_have_live_files())

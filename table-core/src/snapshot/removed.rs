@@ -1,4 +1,4 @@
-//! The data files that a change removes, found by the deletes that apply to them.
+//! Data files that a change removes, indexed to find those to which a delete applies.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,13 +7,13 @@ use super::partitions::may_be_same;
 use crate::manifest::entry::{Content, File};
 use crate::manifest::partition::PartitionTuple;
 
-/// The data files that a change removes by name.
+/// Data files that a change removes by path.
 pub(super) struct Removed<'a> {
     paths: HashSet<&'a str>,
     by_partition: BTreeMap<(i32, &'a PartitionTuple), Vec<&'a str>>,
-    /// Files of which only the path is known: they may be in any partition.
+    /// Paths of files of which nothing else is known; they may be in any partition.
     anywhere: Vec<&'a str>,
-    /// Specs without fields: their equality deletes are for all files.
+    /// Unpartitioned specs, whose equality deletes apply to all files.
     global_specs: HashSet<i32>,
 }
 
@@ -33,8 +33,8 @@ impl<'a> Removed<'a> {
         }
     }
 
-    /// The files that a delete may delete rows from, going by the partition it is for and by the one file that it names, if
-    /// it does.
+    /// Returns the files from which a delete may delete rows, according to its partition and to the single
+    /// data file that it refers to, if any.
     pub(super) fn hit_by(&self, delete: &File<'_>, tuple: &PartitionTuple) -> Vec<&'a str> {
         if let Some(target) = delete.sole_data_file() {
             return self.paths.get(target).copied().into_iter().collect();

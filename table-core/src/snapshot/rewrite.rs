@@ -1,5 +1,6 @@
-//! Rewriting manifests without changing what the table consists of: many small ones into few, or the files of one partition
-//! into one place, so that scans read less. As Java's `RewriteManifests`, for delete manifests too.
+//! Rewriting of manifests without changing the files of the table: merging small manifests, or grouping the
+//! files of a partition, so that scans read less. It works like Java's `RewriteManifests`, but also for
+//! delete manifests.
 
 use std::collections::BTreeMap;
 
@@ -19,22 +20,22 @@ use crate::manifest::write::ManifestWriter;
 use crate::metadata::snapshot::Snapshot;
 use crate::metadata::table::TableMetadata;
 
-/// Which manifests are rewritten.
+/// Predicate that selects the manifests to rewrite.
 pub type Choice<'a> = Box<dyn Fn(&ManifestFile) -> bool + 'a>;
 
-/// How files are spread over the new manifests.
+/// Distribution of files among the new manifests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clustering {
-    /// In the order in which the manifests are given.
+    /// In the order in which the manifests are passed in.
     AsRead,
-    /// Files of one partition together, and partitions in their order. Every manifest is wanted twice.
+    /// Grouped by partition, with partitions in their order. Every manifest has to be read twice.
     ByPartition,
 }
 
-/// Manifests of one content and partition spec.
+/// Content (`true` for delete manifests) and partition spec id of manifests that are merged.
 type Group = (bool, i32);
 
-/// A rewrite of manifests in the making. Driven as a [`super::plan::Plan`] is.
+/// Incremental rewrite of manifests, which is driven like a [`super::plan::Plan`].
 pub struct Rewrite<'a> {
     output: Output<'a>,
     parent: Option<&'a Snapshot>,
@@ -43,11 +44,11 @@ pub struct Rewrite<'a> {
     list: Option<String>,
     kept: Vec<ManifestFile>,
     chosen: Vec<ManifestFile>,
-    /// Manifests whose partitions are still to be counted, then those whose entries are still to be moved; by path, as often as
-    /// the parent lists them.
+    /// Manifests whose partitions have not been counted yet, and those whose entries have not been moved yet;
+    /// by path, once per entry in the parent's manifest list.
     uncounted: BTreeMap<String, Vec<ManifestFile>>,
     unmoved: BTreeMap<String, Vec<ManifestFile>>,
-    /// How many files a partition has, then the number of its writer.
+    /// Number of files of each partition, later replaced by the number of its writer.
     files: BTreeMap<(Group, PartitionTuple), u64>,
     writers: BTreeMap<(Group, u64), ManifestWriter>,
     lines: Vec<ManifestFile>,
@@ -55,7 +56,14 @@ pub struct Rewrite<'a> {
 }
 
 impl<'a> Rewrite<'a> {
-    /// Begins a rewrite of a branch's manifests.
+    /// Begins a rewrite of the manifests of a branch.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`SnapshotError::Invalid`] if the branch is a tag, if the snapshot id is not usable, or if
+    /// manifests cannot be compressed with the codec that the table specifies. Fails with
+    /// [`super::error::Conflict::HistoryGone`] if the head of the branch does not exist, and with
+    /// [`SnapshotError::Metadata`] if it is malformed.
     pub fn new(
         metadata: &'a TableMetadata,
         context: Context,
@@ -84,7 +92,7 @@ impl<'a> Rewrite<'a> {
         Ok(rewrite)
     }
 
-    /// What has to be seen next.
+    /// Returns what has to be read next.
     pub fn wanted(&self) -> Wanted {
         let lines = |lines: &BTreeMap<String, Vec<ManifestFile>>| {
             Wanted::Manifests(lines.values().filter_map(|lines| lines.first()).cloned().collect())
@@ -97,14 +105,19 @@ impl<'a> Rewrite<'a> {
         }
     }
 
-    /// Shows it the manifest list that it wants. Another one is passed over.
+    /// Passes in the entries of the manifest list that was requested. Other manifest lists are ignored.
     pub fn give_list(&mut self, path: &str, lines: Vec<ManifestFile>) {
         if self.list.take_if(|list| list == path).is_some() {
             self.see_lines(lines);
         }
     }
 
-    /// Shows it a manifest that it wants. One that it does not want is passed over.
+    /// Passes in a manifest that was requested. Other manifests are ignored.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`SnapshotError::Manifest`] if the manifest cannot be decoded or its entries cannot be
+    /// written, and with [`SnapshotError::Invalid`] if the table does not have its partition spec.
     pub fn give_manifest(&mut self, path: &str, manifest: &Manifest) -> Result<(), SnapshotError> {
         if let Some(lines) = self.uncounted.remove(path) {
             lines.iter().try_for_each(|line| self.count(line, manifest))?;
@@ -117,10 +130,12 @@ impl<'a> Rewrite<'a> {
         lines.iter().try_for_each(|line| self.move_entries(line, manifest))
     }
 
-    /// Puts the snapshot together; `None` if no manifest was chosen.
+    /// Assembles the snapshot; `None` if no manifest was selected.
     ///
-    /// Fails with [`SnapshotError::Invalid`] if something is still wanted, or if the new manifests do not have as many files
-    /// as those they replace.
+    /// # Errors
+    ///
+    /// Fails with [`SnapshotError::Invalid`] if input is still missing, or if the new manifests do not have
+    /// as many files as those they replace.
     pub fn finish(mut self) -> Result<Option<NewSnapshot>, SnapshotError> {
         if self.wanted() != Wanted::Nothing {
             return Err(SnapshotError::invalid("the rewrite has not seen all that it wants"));
@@ -133,7 +148,7 @@ impl<'a> Rewrite<'a> {
         }
         self.check_counts()?;
         let mut lines = std::mem::take(&mut self.lines);
-        // Data manifests first, as in the lists of other operations.
+        // Data manifests come first, as in the manifest lists of other operations.
         lines.extend(std::mem::take(&mut self.kept));
         lines.sort_by_key(|line| line.content == ManifestContent::Deletes);
         let previous = commit::summary_of(self.parent)?;
@@ -165,7 +180,8 @@ impl<'a> Rewrite<'a> {
         Ok(())
     }
 
-    /// Cuts the partitions of a group, in their order, into as many runs as there will be manifests, of about as many files.
+    /// Divides the partitions of a group, in their order, into as many runs as there will be manifests, with
+    /// about the same number of files each.
     fn number_partitions(&mut self) {
         let (mut totals, mut bytes) = (BTreeMap::<Group, u64>::new(), BTreeMap::<Group, u64>::new());
         for ((group, _), files) in &self.files {
@@ -222,7 +238,7 @@ impl<'a> Rewrite<'a> {
         let live = |lines: &[ManifestFile]| {
             lines.iter().map(ManifestFile::live_files).try_fold(0_i64, |sum, live| sum.checked_add(live?))
         };
-        // A list of version 1 may not say how many there were.
+        // A manifest list of version 1 may lack the file counts.
         match (live(&self.chosen), live(&self.lines)) {
             (Some(before), Some(after)) if before != after => Err(SnapshotError::Invalid(format!(
                 "the manifests replaced have {before} files according to their list, and {after} were found in them"

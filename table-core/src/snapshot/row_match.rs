@@ -1,4 +1,4 @@
-//! Whether files hold rows that a filter matches: none, perhaps some, or nothing else.
+//! Evaluation of a row filter on files: whether none, some or all of their rows match.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::manifest::list::ManifestFile;
 use crate::manifest::partition::PartitionTuple;
 use crate::metadata::table::TableMetadata;
 
-/// A filter, ready to judge manifests and files of all of a table's partition specs.
+/// Row filter, bound to all partition specs of a table, for evaluation on manifests and files.
 pub(super) struct RowMatch {
     specs: HashMap<i32, (PartitionFilter, Residuals)>,
 }
@@ -30,42 +30,42 @@ impl RowMatch {
         Ok(RowMatch { specs: specs.collect() })
     }
 
-    /// Whether a manifest may list a file with such a row.
+    /// Returns `true` if a manifest may list a file with matching rows.
     pub(super) fn may_list(&self, line: &ManifestFile) -> bool {
         let Some((partitions, _)) = self.specs.get(&line.spec_id) else { return true };
         manifest_evaluator::might_match(partitions, &line.summaries())
     }
 
-    /// What is left of the filter in a partition. Work it out once for all files of it.
+    /// Returns the residual filter in a partition, to be computed once for all of its files.
     pub(super) fn in_partition(&self, spec_id: i32, tuple: &PartitionTuple) -> PartitionMatch {
         let residuals = self.specs.get(&spec_id).map(|(_, residuals)| residuals);
         PartitionMatch { residual: residuals.map(|residuals| residuals.of(tuple.as_slice())) }
     }
 }
 
-/// A filter in one partition.
+/// Row filter in one partition.
 pub(super) struct PartitionMatch {
-    /// `None` if nothing is known.
+    /// Residual filter; `None` if the partition spec is unknown.
     residual: Option<RowFilter>,
 }
 
 impl PartitionMatch {
-    /// Whether a file of the partition may hold such a row.
+    /// Returns `true` if a file of the partition may contain matching rows.
     pub(super) fn might_match(&self, file: &impl FileMetrics) -> bool {
         self.residual.as_ref().is_none_or(|residual| inclusive_metrics::might_match(residual, file))
     }
 
-    /// Whether a file of the partition holds no other rows.
+    /// Returns `true` if all rows of a file of the partition match.
     pub(super) fn must_match(&self, file: &impl FileMetrics) -> bool {
         self.residual.as_ref().is_some_and(|residual| strict_metrics::must_match(residual, file))
     }
 
-    /// Whether the partition may hold such a row, whatever is known of its files.
+    /// Returns `true` if the partition may contain matching rows, independent of its files.
     pub(super) fn is_possible(&self) -> bool {
         self.residual != Some(Bound::False)
     }
 
-    /// Whether all rows of the partition are such rows.
+    /// Returns `true` if all rows of the partition match.
     pub(super) fn is_certain(&self) -> bool {
         self.residual == Some(Bound::True)
     }

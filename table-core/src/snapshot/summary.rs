@@ -1,5 +1,5 @@
-//! A snapshot's summary: what was added and removed, and totals. As Java's `SnapshotSummary`, but without a summary of each
-//! partition.
+//! Summary of a snapshot: what was added and removed, and totals. It corresponds to Java's `SnapshotSummary`,
+//! but has no summaries of single partitions.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::manifest::data_file::DataFile;
 use crate::manifest::entry::Content;
 use crate::metadata::partition::PartitionSpec;
 
-/// Counts of what was added, or of what was removed.
+/// Counts of added or of removed files.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
     data_files: i64,
@@ -22,10 +22,10 @@ struct Counts {
     equalities: i64,
 }
 
-/// A partition that changed, by the names and values of its fields: files of two specs may be of one.
+/// Changed partition, by the names and values of its fields: files of two specs may be in the same partition.
 type Partition = Vec<(String, Option<Value>)>;
 
-/// A summary in the making.
+/// Accumulated counts of a snapshot's summary.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     added: Counts,
@@ -52,7 +52,7 @@ impl Counts {
                 self.equalities += file.record_count;
             }
         }
-        // Deletion vectors share a file, and are counted by themselves.
+        // Deletion vectors share a file, so each is counted with its own size.
         let vector = vector_of(file).and(file.content_size_bytes);
         self.size_bytes += vector.unwrap_or(file.size_bytes);
     }
@@ -73,8 +73,9 @@ impl Summary {
         self.partitions.insert(partition(spec, file));
     }
 
-    /// Notes that a removed file was listed more than once. Each of its entries counts as removed, because each was counted
-    /// when it was added; Java counts the first alone, and its totals are wrong from then on.
+    /// Counts a removed file that had more than one manifest entry. Each of its entries counts as removed,
+    /// because each was counted when it was added; Java counts only the first one, which makes its totals
+    /// wrong from then on.
     pub(super) fn note_duplicate(&mut self) {
         self.duplicates += 1;
     }
@@ -87,8 +88,8 @@ impl Summary {
         self.removed.rows
     }
 
-    /// The summary without its operation: `properties` first, totals last. `previous` is that of the branch's head before;
-    /// `None` if there was none.
+    /// Returns the summary without its operation: `properties` first, totals last. `previous` is the summary
+    /// of the previous head of the branch; `None` if there was none.
     pub(super) fn entries(
         &self,
         properties: &[(String, String)],
@@ -125,7 +126,7 @@ impl Summary {
         entries
     }
 
-    /// Totals go on from those of the snapshot before, as far as it has them.
+    /// Returns the totals, computed from those of the previous snapshot as far as it has them.
     fn totals(&self, previous: Option<&[(String, String)]>) -> Vec<(String, String)> {
         let change = |count: fn(&Counts) -> i64| count(&self.added).checked_sub(count(&self.removed));
         let totals = [

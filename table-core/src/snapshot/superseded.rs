@@ -1,6 +1,7 @@
-//! What a document had in use and its successor has not: snapshots that stop being the head of a branch or tag, and schemas that
-//! stop being the current one. A catalog records it with every commit, and so knows later from when their age counts
-//! ([`super::age`]) without reading the documents again.
+//! Snapshots and schemas that go out of use when table metadata is replaced: snapshots that stop being the
+//! head of a branch or tag, and schemas that stop being the current one. A catalog records them with every
+//! commit, so that it can later determine from when their age is measured ([`super::age`]) without reading
+//! old metadata files.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -9,28 +10,30 @@ use serde::{Deserialize, Serialize};
 use crate::metadata::snapshot::Snapshot;
 use crate::metadata::table::TableMetadata;
 
-/// Snapshots older than this when their table is created were made elsewhere, as by a tool that copies tables: an hour, which is
-/// longer than clocks differ and commits take.
+/// Age, in milliseconds, from which snapshots of a newly created table must have been made elsewhere, for
+/// example by a tool that copies tables: one hour, which is longer than clocks differ and commits take.
 const CREATION_MS: i64 = 60 * 60 * 1_000;
 
-/// What goes out of use with a document. Its text is JSON, `{}` where nothing does.
+/// Snapshots and schemas that go out of use with a metadata file. Serialised as JSON, which is `{}` if there
+/// are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Superseded {
-    /// Snapshots that a branch or tag of the former document named and none names now, and those that were added without being
-    /// named.
+    /// Ids of snapshots that a branch or tag of the previous metadata pointed to and none points to now, and
+    /// of those that were added without a reference.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub snapshots: Vec<i64>,
-    /// The former current schema, and schemas that were added without becoming the current one.
+    /// Ids of the previous current schema, and of schemas that were added without becoming the current one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub schemas: Vec<i32>,
-    /// For the first document of a table: snapshots that it came with, made elsewhere.
+    /// Ids of snapshots that were made elsewhere, for the first metadata file of a table.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inherited: Vec<i64>,
 }
 
 impl Superseded {
-    /// What goes out of use when `after` follows on `before`.
+    /// Returns the snapshots and schemas that are in use in `before` or new in `after`, but not in use in
+    /// `after`.
     pub fn between(before: &TableMetadata, after: &TableMetadata) -> Superseded {
         let staying = heads(after);
         let mut snapshots: BTreeSet<i64> = heads(before);
@@ -49,40 +52,43 @@ impl Superseded {
         }
     }
 
-    /// What a table comes with that is registered.
+    /// Returns the inherited snapshots of a table that is registered, which are all of them.
     pub fn by_registration(metadata: &TableMetadata) -> Superseded {
         let inherited = metadata.snapshots().iter().map(Snapshot::id).collect();
         Superseded { inherited, ..Superseded::default() }
     }
 
-    /// What a table comes with that is created at a time, in milliseconds since 1970.
+    /// Returns the inherited snapshots of a table that is created at `now_ms` (milliseconds since 1970).
     pub fn by_creation(metadata: &TableMetadata, now_ms: i64) -> Superseded {
         let is_old = |snapshot: &&Snapshot| snapshot.timestamp_ms() < now_ms.saturating_sub(CREATION_MS);
         let inherited = metadata.snapshots().iter().filter(is_old).map(Snapshot::id).collect();
         Superseded { inherited, ..Superseded::default() }
     }
 
-    /// Reads what [`Superseded::to_json`] wrote.
+    /// Parses the result of [`Superseded::to_json`].
     ///
-    /// Fails if the text is something else.
+    /// # Errors
+    ///
+    /// Fails if the text is not JSON of this form.
     pub fn parse(json: &str) -> Result<Superseded, serde_json::Error> {
         serde_json::from_str(json)
     }
 
-    /// As JSON.
+    /// Serialises to JSON.
     pub fn to_json(&self) -> String {
-        // Lists of numbers always serialise.
+        // Lists of numbers can always be serialised.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
-/// The snapshots that branches and tags name.
+/// Returns the ids of the snapshots that branches and tags point to.
 fn heads(metadata: &TableMetadata) -> BTreeSet<i64> {
     let named = metadata.refs().iter().map(|(_, reference)| reference.snapshot_id);
     named.chain(metadata.current_snapshot_id()).collect()
 }
 
-/// The snapshots of `after` that `before` has not. Commits add them at the end, so that most need not be looked at.
+/// Returns the snapshots that `after` has and `before` does not. Commits append snapshots, so most of them do
+/// not have to be compared.
 fn added<'a>(before: &TableMetadata, after: &'a TableMetadata) -> impl Iterator<Item = &'a Snapshot> {
     let all = after.snapshots();
     let last = before.snapshots().last().map(Snapshot::id);

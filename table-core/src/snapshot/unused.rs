@@ -1,5 +1,6 @@
-//! Schemas and partition specs that nothing needs once snapshots are gone, so that a table's metadata does not grow with every
-//! change of its columns for ever. As Java's `RemoveSnapshots` with `cleanExpiredMetadata`, but more careful.
+//! Schemas and partition specs that are not needed any more after snapshots have expired. Removing them
+//! prevents table metadata from growing with every change of the columns. It corresponds to Java's
+//! `RemoveSnapshots` with `cleanExpiredMetadata`, but is more conservative.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,14 +11,17 @@ use crate::metadata::snapshot::Snapshot;
 use crate::metadata::table::TableMetadata;
 use crate::metadata::types::Type;
 
-/// The schemas that neither the table nor one of the snapshots that `stays` was written with, in the order of the document.
+/// Returns the ids of the schemas that can be removed, in the order of table metadata. They are neither
+/// current nor those that a remaining snapshot was written with.
 ///
-/// Java removes all of them. Here one stays if it says what no other one does that stays: files live longer than the snapshots
-/// they came with, and old deletes compare columns that only an old schema has, as old partitions come from them. Nor is a
-/// column taken for one without nulls because of a schema that forbade them after files had some.
+/// Java removes all of these. Here a schema is retained if it contains information that no other retained
+/// schema has: data files live longer than the snapshots that added them, and old deletes compare columns
+/// that only an old schema has, just as old partitions are derived from such columns. Likewise, removing
+/// schemas must not make a column appear as never nullable because the remaining schemas forbid nulls that
+/// earlier files contain.
 ///
-/// Those that are not `is_old` stay as well, since a change of columns may be taken back; and the one with the greatest id, so that
-/// no id is ever given to another schema.
+/// Schemas that are not `is_old` are also retained, since a change of columns may be reverted; and so is the
+/// one with the greatest id, so that no id is ever reused.
 pub(super) fn schemas(
     metadata: &TableMetadata,
     stays: impl Fn(&Snapshot) -> bool,
@@ -41,7 +45,8 @@ pub(super) fn schemas(
     for schema in &staying {
         told.add(schema);
     }
-    // Where several say the same, the newest tells the type that columns have by now.
+    // Of several schemas with the same information, the newest is retained, because it has the current types
+    // of the columns.
     let lost = Lost::new(metadata, &staying);
     let mut unused: Vec<i32> = others
         .iter()
@@ -53,17 +58,18 @@ pub(super) fn schemas(
     unused
 }
 
-/// The partition specs that are neither the table's nor in use, in the order of the document.
+/// Returns the ids of the partition specs that are neither the default nor in use, in the order of table
+/// metadata.
 pub(super) fn specs(metadata: &TableMetadata, in_use: &BTreeSet<i32>) -> Vec<i32> {
     let ids = metadata.partition_specs().iter().map(PartitionSpec::id);
     ids.filter(|id| *id != metadata.default_spec_id() && !in_use.contains(id)).collect()
 }
 
-/// The fields of schemas by id, each as the newest schema has it, with that schema's id.
+/// Fields of schemas by id, each as in the newest schema that has it, with the id of that schema.
 type Definitions<'a> = HashMap<i32, (i32, &'a Field)>;
 
-/// The fields that the current schema does not have any more. What they meant in the end is what counts for deletes that compare
-/// them; an older schema that stays may tell a narrower type, or another default.
+/// Fields that the current schema does not have any more. Deletes that compare them need their last
+/// definition; an older schema that is retained may have a narrower type, or another default.
 struct Lost<'a> {
     all: Definitions<'a>,
     staying: Definitions<'a>,
@@ -81,7 +87,8 @@ impl<'a> Lost<'a> {
         }
     }
 
-    /// Whether a schema is the last that has some lost field, and those that stay say something else of it.
+    /// Returns `true` if a schema is the newest with some dropped field, and the retained schemas define the
+    /// field differently.
     fn is_last_told_by(&self, schema: &Schema) -> bool {
         self.all.iter().any(|(id, (last, field))| {
             let other = self.staying.get(id).filter(|_| !self.current.contains_key(id));
@@ -107,20 +114,21 @@ fn newest<'a>(schemas: impl IntoIterator<Item = &'a Schema>) -> Definitions<'a> 
 fn means_the_same(one: &Field, other: &Field) -> bool {
     let is_of_one_type = match (&one.field_type, &other.field_type) {
         (Type::Primitive(one), Type::Primitive(other)) => one == other,
-        // Parts are fields of their own.
+        // Children are fields of their own.
         _ => true,
     };
     is_of_one_type && one.initial_default == other.initial_default
 }
 
-/// What is known from some schemas: their fields, and whether one of them lets a field be null.
+/// Information in a set of schemas: their fields, and whether one of the schemas allows nulls in a field.
 #[derive(Default)]
 struct Told {
     is_nullable: HashMap<i32, bool>,
 }
 
 impl Told {
-    /// Adds a schema; `false` if it says nothing new. Of one that cannot be read nobody knows.
+    /// Adds a schema; `false` if it adds no information. A schema that cannot be parsed always counts as new
+    /// information.
     fn add(&mut self, schema: &Schema) -> bool {
         let Ok(columns) = schema.columns() else { return true };
         let Ok(index) = SchemaIndex::new(columns) else { return true };
@@ -136,7 +144,7 @@ impl Told {
     }
 }
 
-/// Whether a field can be null, or something around it.
+/// Returns `true` if a field or a struct around it is optional.
 fn is_nullable(index: &SchemaIndex<'_>, field: &IndexedField<'_>) -> bool {
     let mut next = Some(field);
     while let Some(field) = next {

@@ -1,5 +1,5 @@
-//! The value of a column in files that do not have it: its partition's, its initial default, or null (specification, "Column
-//! Projection" and "Default values").
+//! Values of a column in files that do not contain it: the value of an identity partition field, its initial
+//! default, or null (specification, "Column Projection" and "Default values").
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,8 @@ use crate::file::error::FileError;
 use crate::metadata::schema::Field;
 use crate::metadata::types::{Primitive, Type};
 
-/// What a column is in all rows of a file that does not have it; `constants` are known from elsewhere, by field id.
+/// Returns the value that a column has in all rows of a file that does not contain it. `constants` are values
+/// that are already known, by field id.
 pub(super) fn absent(
     field: &Field,
     target: &FieldRef,
@@ -60,7 +61,7 @@ fn of_default(
                 .map_err(|error| FileError::unfit(format!("the default of `{}`: {error}", field.name)))?;
             Ok(Constant::Value(value, data_type.clone()))
         }
-        // The only default of a struct is the one of which every part has its own default.
+        // The only default of a struct is the empty object, with which every part has its own default.
         (Type::Struct(parts), DataType::Struct(targets))
             if default.as_object().is_some_and(serde_json::Map::is_empty) =>
         {
@@ -75,7 +76,7 @@ fn of_default(
     }
 }
 
-/// The value in the type that a column has by now.
+/// Promotes a value to the current type of a column; `None` if that is not possible.
 fn promote(value: &Value, wanted: &Primitive) -> Option<Value> {
     let promoted = match (value, wanted) {
         (Value::Int(value), Primitive::Long) => Value::Long(i64::from(*value)),

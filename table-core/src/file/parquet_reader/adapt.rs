@@ -1,5 +1,6 @@
-//! From an array as the decoder gives it to an array of a table's column: parts by field id in the table's order, missing
-//! ones filled in, values converted. What goes where was decided in [`super::plan`].
+//! Conversion of decoded arrays to arrays of a table's columns: children are matched by field id and put into
+//! the table's order, missing ones are filled in, values are converted. The decisions were made in
+//! [`super::plan`].
 
 use std::sync::Arc;
 
@@ -11,27 +12,28 @@ use super::constant::Constant;
 use super::convert::Conversion;
 use crate::file::error::FileError;
 
-/// Where the values of a column come from.
+/// Origin of the values of a column.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// The column at this position among those that are read beside it.
+    /// Column of the file, by its position among the siblings that are read.
     File(usize, Adapt),
-    /// The file does not have it.
+    /// Constant, because the file does not contain the column.
     Constant(Constant),
 }
 
-/// What is done to an array.
+/// Conversion of a decoded array.
 #[derive(Debug)]
 pub(super) enum Adapt {
     Leaf(Conversion),
     Struct(Fields, Vec<Source>),
     List(FieldRef, Box<Adapt>),
-    /// The field of the entries, the keys and the values.
+    /// The Arrow field of the entries, and the conversions of keys and values.
     Map(FieldRef, Box<(Adapt, Adapt)>),
 }
 
 impl Source {
-    /// So many rows, `siblings` being the arrays that were read.
+    /// Returns the array of the column with `rows` rows; `siblings` are the arrays that were read from the
+    /// file.
     pub(super) fn take(&self, siblings: &[ArrayRef], rows: usize) -> Result<ArrayRef, FileError> {
         match self {
             Source::Constant(constant) => constant.to_array(rows),
@@ -77,7 +79,7 @@ fn into_ref<A: Array + 'static>(array: Result<A, ArrowError>) -> Result<ArrayRef
     array.map(|array| Arc::new(array) as ArrayRef).map_err(|error| misfit(&error))
 }
 
-/// Most often a null where the table has none.
+/// Converts an Arrow error; the most frequent cause is a null in a column that the table requires.
 pub(super) fn misfit(error: &ArrowError) -> FileError {
     FileError::malformed(format!("the rows of the file do not fit the table: {error}"))
 }

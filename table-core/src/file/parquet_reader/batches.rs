@@ -1,4 +1,4 @@
-//! The rows of one row group, batch by batch, without those that are deleted.
+//! Record batches of one row group, without deleted rows.
 
 use std::sync::Arc;
 
@@ -14,23 +14,24 @@ use super::plan::{Origin, Plan};
 use super::row_group::RowGroup;
 use crate::file::error::{FileError, guarded};
 
-/// A batch that cannot be decoded is tried again with so many times fewer rows, down to one: an array of text ends at 2 GiB.
+/// Factor by which the number of rows is reduced if a batch cannot be decoded, down to one row: an Arrow
+/// string array is limited to 2 GiB.
 const SHRINK: usize = 8;
 
-/// The batches of one row group, none of them empty.
+/// Iterator over the record batches of one row group, none of them empty. It ends after the first error.
 pub struct Batches {
     pub(super) plan: Arc<Plan>,
     pub(super) context: Arc<FileContext>,
     /// `None` after the last row, and after an error.
     pub(super) decoder: Option<ParquetRecordBatchReader>,
     pub(super) group: RowGroup,
-    /// How many rows the decoder gives at a time.
+    /// Number of rows that the decoder returns at a time.
     pub(super) batch_rows: usize,
-    /// The position in the file of the first row of the group.
+    /// Position in the file of the first row of the row group.
     pub(super) start: u64,
-    /// The position in the file of the next row.
+    /// Position in the file of the next row.
     pub(super) position: u64,
-    /// The position behind the last row.
+    /// Position after the last row of the row group.
     pub(super) end: u64,
 }
 
@@ -56,7 +57,7 @@ impl Batches {
         Ok(None)
     }
 
-    /// The next rows as the file has them, and the position of the first.
+    /// Returns the next rows as they are in the file, with the position of the first one.
     fn decode(&mut self) -> Result<Option<(RecordBatch, u64)>, FileError> {
         let batch = loop {
             let Some(decoder) = &mut self.decoder else { return Ok(None) };
@@ -83,7 +84,7 @@ impl Batches {
         Ok(Some((batch, start)))
     }
 
-    /// Goes on with fewer rows at a time.
+    /// Continues with fewer rows at a time.
     fn shrink(&mut self) -> Result<(), FileError> {
         self.batch_rows = (self.batch_rows / SHRINK).max(1);
         let start = usize::try_from(self.position - self.start).unwrap_or(usize::MAX);
@@ -91,7 +92,7 @@ impl Batches {
         Ok(())
     }
 
-    /// What is left of a batch that begins at a position; `None` if nothing is.
+    /// Removes the deleted rows from a batch that begins at position `start`; `None` if no row remains.
     fn batch(&self, batch: &RecordBatch, start: u64) -> Result<Option<RecordBatch>, FileError> {
         let end = start + batch.num_rows() as u64;
         let deleted = self.context.deleted.range_cardinality(start..end);
@@ -109,7 +110,7 @@ impl Batches {
         self.shape(&kept, positions).map(Some)
     }
 
-    /// The wanted columns of rows at these positions.
+    /// Converts rows at the given positions to the requested columns.
     fn shape(&self, batch: &RecordBatch, positions: Vec<u64>) -> Result<RecordBatch, FileError> {
         let rows = positions.len();
         let positions: Int64Array =
@@ -149,7 +150,7 @@ impl Batches {
     }
 }
 
-/// The numbers of a column, and others where it has none.
+/// Returns the numbers of a column, filled in with `other` where it is absent or null.
 fn fill(own: Option<&ArrayRef>, rows: usize, other: impl Fn(usize) -> Option<i64>) -> ArrayRef {
     let own = own.and_then(|own| own.as_primitive_opt::<Int64Type>());
     let value = |row: usize| match own {

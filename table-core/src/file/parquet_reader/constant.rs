@@ -1,4 +1,4 @@
-//! Columns that a file does not have: the one value that all its rows have in them. Which value is decided in
+//! Columns that a file does not contain: a single value for all of its rows. The value is chosen in
 //! [`super::plan`].
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use arrow_schema::{ArrowError, DataType, Fields};
 use crate::expr::value::Value;
 use crate::file::error::FileError;
 
-/// One value for all rows.
+/// Value of a column that is the same in all rows.
 #[derive(Debug, Clone)]
 pub(super) enum Constant {
     Null(DataType),
@@ -21,7 +21,7 @@ pub(super) enum Constant {
 }
 
 impl Constant {
-    /// So many rows of it.
+    /// Returns an array that repeats the value `rows` times.
     pub(super) fn to_array(&self, rows: usize) -> Result<ArrayRef, FileError> {
         match self {
             Constant::Null(data_type) => Ok(new_null_array(data_type, rows)),

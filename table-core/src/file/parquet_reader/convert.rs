@@ -1,5 +1,6 @@
-//! How values as a file holds them become values of a column's type: promotions of the specification, and the many forms in
-//! which writers store one and the same thing. What is not certain to keep its meaning is refused.
+//! Conversion of values as stored in a file to values of a column's type: the type promotions of the
+//! specification, and the various encodings that writers use for the same type. Conversions that may not
+//! preserve the meaning are refused.
 
 use std::sync::Arc;
 
@@ -17,25 +18,25 @@ use crate::metadata::types::Primitive;
 const DAY_MICROS: i64 = 86_400_000_000;
 const DAY_NANOS: i64 = DAY_MICROS * 1000;
 
-/// What is done to the values of a column.
+/// Conversion of the values of a column.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Conversion {
-    /// Nothing.
+    /// No conversion; the types are equal.
     None,
-    /// A conversion that fails for a value that the type does not have.
+    /// Cast, which fails for values that are out of range of the target type.
     Cast(DataType),
-    /// Bytes of one length are taken for bytes of any before they are cast.
+    /// Fixed-length bytes are cast to variable-length bytes before the cast to the target type.
     Bytes(DataType),
-    /// Times of a coarser unit are multiplied.
+    /// Times in a coarser unit are multiplied.
     Multiply(i64, DataType),
-    /// Times of a finer unit are divided, rounding down.
+    /// Times in a finer unit are divided, rounding down.
     Divide(i64, DataType),
-    /// The file says that there is nothing but null.
+    /// The column of the file or of the table is always null.
     Null(DataType),
 }
 
 impl Conversion {
-    /// How values of a file become values of `wanted`; `None` if they do not.
+    /// Returns the conversion of values of a file to values of type `wanted`; `None` if there is none.
     pub(super) fn find(leaf: &Leaf, wanted: &Primitive) -> Option<Conversion> {
         let target = primitive_to_arrow(wanted)?;
         let held = leaf.data_type.clone();
@@ -61,7 +62,7 @@ impl Conversion {
                 }
             }
             Primitive::Date => (held == DataType::Int32).then_some(Conversion::Cast(target)),
-            // Whole nanoseconds end in the year 2262, which the decoder does not notice.
+            // The decoder silently overflows for INT96 in nanoseconds after the year 2262.
             Primitive::TimestampNs | Primitive::TimestamptzNs if leaf.is_int96 => None,
             Primitive::Time
             | Primitive::Timestamp
@@ -93,7 +94,8 @@ impl Conversion {
     }
 }
 
-/// Whether whole numbers of this kind are read as `int` or `long`. The greatest unsigned ones fail when they are met.
+/// Returns `true` if integers of this kind can be read as `int` or `long`. Unsigned values that are out of
+/// range fail in the cast.
 fn is_whole(held: &DataType, wanted: &Primitive) -> bool {
     match held {
         DataType::Int8 | DataType::Int16 | DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => true,
@@ -149,13 +151,13 @@ fn cast(array: &ArrayRef, target: &DataType) -> Result<ArrayRef, ArrowError> {
     cast_with_options(array, target, &CastOptions { safe: false, ..CastOptions::default() })
 }
 
-/// Converts times by way of whole numbers, and says which would be beyond them.
+/// Converts times by way of integers, and reports those that are out of range.
 fn scale(
     array: &ArrayRef,
     target: &DataType,
     convert: impl Fn(i64) -> Option<i64>,
 ) -> Result<ArrayRef, ArrowError> {
-    // By way of 32 bits where there are no more, because Arrow has no direct way.
+    // 32-bit types are cast to `Int32` first, because Arrow has no direct cast to `Int64`.
     let numbers = match array.data_type() {
         DataType::Date32 | DataType::Time32(_) => cast(&cast(array, &DataType::Int32)?, &DataType::Int64)?,
         _ => cast(array, &DataType::Int64)?,

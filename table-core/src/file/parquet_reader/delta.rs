@@ -1,10 +1,12 @@
-//! The lengths in pages of the encoding `DELTA_BYTE_ARRAY`, where a value is told as how much of the one before it begins with,
-//! and what follows (Parquet's `Encodings.md`). The values themselves are the decoder's business.
+//! Value lengths in pages with the encoding `DELTA_BYTE_ARRAY`, in which a value is stored as the length of
+//! the prefix that it shares with the previous value, followed by its suffix (Parquet's `Encodings.md`). The
+//! values themselves are decoded elsewhere.
 
-/// A number in a packed block has no more bits.
+/// Maximum width, in bits, of a bit-packed number.
 const BITS_MAX: u32 = 64;
 
-/// How long the longest value is, of no more than `values_max`; `None` if the bytes are damaged.
+/// Returns the length in bytes of the longest value on a page with no more than `values_max` values; `None`
+/// if the bytes are damaged.
 pub(super) fn longest(bytes: &[u8], values_max: usize) -> Option<u64> {
     let (prefixes, rest) = numbers(bytes, values_max)?;
     let (suffixes, _) = numbers(rest, values_max)?;
@@ -12,7 +14,7 @@ pub(super) fn longest(bytes: &[u8], values_max: usize) -> Option<u64> {
     u64::try_from(lengths.max().unwrap_or(0)).ok()
 }
 
-/// Decodes numbers of the encoding `DELTA_BINARY_PACKED`, and gives back what follows them.
+/// Decodes the numbers of a `DELTA_BINARY_PACKED` block sequence. Returns them with the bytes that follow.
 fn numbers(bytes: &[u8], values_max: usize) -> Option<(Vec<i64>, &[u8])> {
     let mut rest = bytes;
     let block_values = usize::try_from(varint(&mut rest)?).ok()?;
@@ -48,7 +50,8 @@ fn numbers(bytes: &[u8], values_max: usize) -> Option<(Vec<i64>, &[u8])> {
     Some((values, rest))
 }
 
-/// The number at a place among such of `width` bits each, the lowest bits first.
+/// Returns the number at index `place` of bit-packed numbers of `width` bits each, least significant bits
+/// first.
 fn unpacked(bytes: &[u8], place: usize, width: u32) -> Option<i64> {
     if width > BITS_MAX {
         return None;

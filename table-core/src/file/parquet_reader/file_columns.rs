@@ -1,8 +1,9 @@
-//! The columns of a file as they are found in it, each with the field id it goes by. What is made of them is in
+//! Columns of a Parquet file with the field id that each is matched by. How they are read is decided in
 //! [`super::plan`].
 //!
-//! The ids are the file's own. A file without any gets them from the table's name mapping; without one, from the order of
-//! its columns, as Java does for files that were written before ids were, and only at the top level.
+//! The ids are those in the file. A file without any ids gets them from the table's name mapping; without a
+//! name mapping, from the order of its top-level columns, as Java does for files that were written before
+//! there were field ids.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,14 +17,14 @@ use super::name_mapping::NameMapping;
 use crate::file::arrow_schema::field_id;
 use crate::file::error::FileError;
 
-/// A column of a file, or a part of one.
+/// Column of a file, or a child of one.
 #[derive(Debug)]
 pub(super) struct FileColumn {
-    /// The field id it goes by; `None` if it is no column of the table.
+    /// Field id that it is matched by; `None` if it is not a column of the table.
     pub(super) id: Option<i32>,
     pub(super) name: String,
     pub(super) shape: Shape,
-    /// The columns without parts that it consists of, as Parquet numbers them.
+    /// Leaf columns that it consists of, by their index in the Parquet schema.
     pub(super) leaves: Range<usize>,
 }
 
@@ -33,20 +34,20 @@ pub(super) enum Shape {
     Struct(Vec<FileColumn>),
     List(Box<FileColumn>),
     Map(Box<(FileColumn, FileColumn)>),
-    /// A column that is not read, and why.
+    /// Column that cannot be read, with the reason.
     Unreadable(String),
 }
 
-/// How the values of a column without parts are held.
+/// Storage of the values of a leaf column.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Leaf {
-    /// As the decoder gives them.
+    /// Arrow type that the decoder produces.
     pub(super) data_type: DataType,
-    /// Whether they are nanoseconds with a day, as Spark and Hive used to write timestamps.
+    /// `true` for INT96, nanoseconds of a day and the day, in which Spark and Hive used to write timestamps.
     pub(super) is_int96: bool,
 }
 
-/// The columns of a file.
+/// Returns the columns of a file.
 pub(super) fn read(
     schema: &SchemaDescriptor,
     mapping: Option<&NameMapping>,
@@ -109,8 +110,8 @@ fn has_id(column: &FileColumn) -> bool {
         }
 }
 
-/// The parts of structs cannot be told from each other without ids. Java reads them as null, which a file that is
-/// rewritten must not become.
+/// Marks structs without field ids as unreadable, because their children cannot be identified. Java reads
+/// them as null, but a rewrite must not replace values by null.
 fn refuse_parts(column: &mut FileColumn) {
     match &mut column.shape {
         Shape::Struct(_) => {
@@ -131,7 +132,8 @@ fn assign(column: &mut FileColumn, mapping: Option<&NameMapping>) {
     assign_as(column, mapping, &name);
 }
 
-/// Gives a column the id of a name; the parts of lists and maps go by their own names, whatever the file calls them.
+/// Assigns to a column the id that its name has in the name mapping. The children of lists and maps have
+/// fixed names in a mapping, independent of their names in the file.
 fn assign_as(column: &mut FileColumn, mapping: Option<&NameMapping>, name: &str) {
     let found = mapping.and_then(|mapping| mapping.find(name));
     column.id = found.and_then(|field| field.id);
@@ -147,7 +149,8 @@ fn assign_as(column: &mut FileColumn, mapping: Option<&NameMapping>, name: &str)
     }
 }
 
-/// What the decoder makes of a schema: INT96 becomes microseconds, which do not end in the year 2262.
+/// Returns the Arrow fields that the decoder produces for a schema: INT96 becomes microseconds, whose range
+/// does not end in the year 2262.
 fn decoded(schema: &SchemaDescriptor) -> Result<Fields, FileError> {
     let arrow = parquet_to_arrow_schema(schema, None).map_err(FileError::reading)?;
     let mut next = 0;
@@ -155,7 +158,7 @@ fn decoded(schema: &SchemaDescriptor) -> Result<Fields, FileError> {
     Ok(fields.map(|field| hinted(field, &mut next, &|leaf| is_int96(schema, leaf))).collect())
 }
 
-/// What the decoder has to be told; nothing if it comes to [`decoded`] by itself.
+/// Returns the schema hint for the decoder; `None` if it produces [`decoded`] without a hint.
 pub(super) fn hint(schema: &SchemaDescriptor) -> Result<Option<Fields>, FileError> {
     let has_int96 = (0..schema.num_columns()).any(|leaf| is_int96(schema, leaf));
     has_int96.then(|| decoded(schema)).transpose()

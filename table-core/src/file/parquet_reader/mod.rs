@@ -1,8 +1,18 @@
-//! Reads a Parquet file of a table as rows of a schema of the table, whatever the file's own schema was: by field id, with
-//! added columns filled in, dropped ones left out, and promoted ones converted.
+//! Reader of Parquet data files and delete files, which returns rows in a schema of the table, independent of
+//! the schema that the file was written with: columns are matched by field id, added ones are filled in,
+//! dropped ones omitted, and promoted ones converted.
 //!
-//! Nothing is fetched here. A caller that reads from far away asks which bytes a row group needs, fetches them in its own
-//! way, and hands them over; what takes memory is one row group's wanted columns, compressed, and one batch.
+//! Nothing is fetched here. The caller asks for the byte ranges that a row group needs
+//! ([`FileReader::ranges`]), fetches them, and passes them to [`FileReader::batches`]. The memory needed is
+//! that of the requested columns of one row group, compressed, plus one batch.
+//!
+//! ```text
+//! let reader = FileReader::new(metadata, &columns, FileContext::new(path))?;
+//! for group in reader.row_groups() {
+//!     let chunks = fetch(reader.ranges(group)?);
+//!     for batch in reader.batches(group, chunks)? { … }
+//! }
+//! ```
 
 mod absent;
 mod adapt;
@@ -36,41 +46,42 @@ use super::footer;
 use crate::expr::value::Value;
 use crate::metadata::types::StructType;
 
-/// How many rows a batch has unless another number is asked for: enough to make the work on columns worth it, few enough
-/// to keep long strings in memory.
+/// Default number of rows of a batch: enough to amortise the work per batch, and few enough to fit long
+/// strings into memory.
 pub const BATCH_ROWS: usize = 8192;
 
-/// What is known of a file from elsewhere.
+/// Properties of a data file that are known from its manifest entry and from the table.
 #[derive(Debug, Clone)]
 pub struct FileContext {
-    /// Its path, for `_file`.
+    /// Path of the file, the value of `_file`.
     pub path: String,
-    /// The columns that names stand for, if the file has no field ids.
+    /// Name mapping of the table, used if the file has no field ids.
     pub name_mapping: Option<NameMapping>,
-    /// The values of identity partition fields by the id of their column, for columns that the file does not have.
+    /// Values of identity partition fields by the field id of their source column, used for columns that the
+    /// file does not contain.
     pub constants: BTreeMap<i32, Option<Value>>,
-    /// The row id of its first row, for `_row_id`.
+    /// Row id of the first row (`first_row_id`), from which `_row_id` is derived.
     pub first_row_id: Option<i64>,
-    /// The sequence number of the commit that added its rows, for `_last_updated_sequence_number`.
+    /// Sequence number of the commit that added the rows, the default of `_last_updated_sequence_number`.
     pub sequence_number: Option<i64>,
-    /// The positions of rows that are left out.
+    /// Positions of deleted rows, which are omitted.
     pub deleted: RoaringTreemap,
-    /// How many rows a batch has at most.
+    /// Maximum number of rows of a batch.
     pub batch_rows: usize,
 }
 
-/// One Parquet file and how it is read.
+/// Plan for reading one Parquet file: its metadata, the requested columns and its [`FileContext`].
 #[derive(Debug, Clone)]
 pub struct FileReader {
     metadata: Arc<ParquetMetaData>,
     plan: Arc<Plan>,
     context: Arc<FileContext>,
-    /// The position of the first row of each row group, and of the end.
+    /// Position of the first row of each row group, followed by the number of rows of the file.
     starts: Vec<u64>,
 }
 
 impl FileContext {
-    /// Nothing but the path.
+    /// Creates a context that has only a path.
     pub fn new(path: impl Into<String>) -> FileContext {
         FileContext {
             path: path.into(),
@@ -85,10 +96,14 @@ impl FileContext {
 }
 
 impl FileReader {
-    /// Plans to read `wanted` from a file with this metadata, as [`super::footer`] gives it. The columns of [`super::reserved`] may be among the wanted
-    /// ones.
+    /// Plans reading the columns `wanted` from a file with this metadata, as returned by [`super::footer`].
+    /// The columns of [`super::reserved`] may be among them.
     ///
-    /// Fails if the file holds in a column what cannot be read as its type, and if it lacks a required one.
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Unsupported`] if the values that the file stores in a column cannot be read as
+    /// the column's type, with [`FileError::Unfit`] if the file lacks a required column that has no initial
+    /// default, and with [`FileError::Malformed`] if the metadata is damaged.
     pub fn new(
         metadata: Arc<ParquetMetaData>,
         wanted: &StructType,
@@ -109,7 +124,11 @@ impl FileReader {
         Ok(FileReader { metadata, plan: Arc::new(plan), context: Arc::new(context), starts })
     }
 
-    /// Reads the metadata of a file, then as [`FileReader::new`].
+    /// Reads the metadata of a file and then plans as [`FileReader::new`] does.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`footer::read`] and [`FileReader::new`] do.
     pub fn open<R: ChunkReader>(
         source: &R,
         wanted: &StructType,
@@ -118,17 +137,17 @@ impl FileReader {
         FileReader::new(Arc::new(footer::read(source)?), wanted, context)
     }
 
-    /// What the rows look like.
+    /// Returns the Arrow schema of the rows.
     pub fn schema(&self) -> &SchemaRef {
         &self.plan.schema
     }
 
-    /// The metadata of the file.
+    /// Returns the metadata of the file.
     pub fn metadata(&self) -> &Arc<ParquetMetaData> {
         &self.metadata
     }
 
-    /// The row groups that have rows which are not deleted, in order.
+    /// Returns the indexes of the row groups that have rows which are not deleted, in order.
     pub fn row_groups(&self) -> impl Iterator<Item = usize> {
         (0..self.metadata.num_row_groups()).filter(|group| {
             let rows = self.rows_of(*group);
@@ -136,14 +155,26 @@ impl FileReader {
         })
     }
 
-    /// The bytes of the file that are needed to read a row group: one range a column, in the order of columns.
+    /// Returns the byte ranges of the file that are needed to read a row group: one range per leaf column, in
+    /// the order of the columns.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Malformed`] if the file has no such row group, or if its metadata has
+    /// impossible positions.
     pub fn ranges(&self, row_group: usize) -> Result<Vec<Range<u64>>, FileError> {
         let group = self.metadata.row_groups().get(row_group).ok_or_else(|| no_such(row_group))?;
         let columns = self.plan.leaves.iter().filter_map(|leaf| group.columns().get(*leaf));
         columns.map(|column| wide_range_of(&self.metadata, column)).collect()
     }
 
-    /// The rows of a row group; `chunks` are the bytes of its [`FileReader::ranges`].
+    /// Returns the rows of a row group; `chunks` are the bytes of its [`FileReader::ranges`].
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Malformed`] if the chunks are not those of the row group, or if a page is
+    /// damaged or does not match its checksum, and with [`FileError::Unsupported`] if a page is larger than
+    /// this module decompresses.
     pub fn batches(&self, row_group: usize, chunks: Vec<Bytes>) -> Result<Batches, FileError> {
         let ranges = self.ranges(row_group)?;
         if chunks.len() != ranges.len() {
@@ -166,7 +197,7 @@ impl FileReader {
         })
     }
 
-    /// All rows, from a source that is at hand.
+    /// Returns all rows of a file that is available as a [`ChunkReader`].
     pub fn read<R: ChunkReader>(&self, source: &R) -> impl Iterator<Item = Result<RecordBatch, FileError>> {
         let groups: Vec<usize> = self.row_groups().collect();
         groups.into_iter().flat_map(move |group| {
@@ -191,7 +222,7 @@ impl FileReader {
         self.ranges(group)?.into_iter().map(fetch).collect()
     }
 
-    /// The positions of a row group's rows.
+    /// Returns the positions of the rows of a row group.
     fn rows_of(&self, row_group: usize) -> Range<u64> {
         match self.starts.get(row_group..row_group + 2) {
             Some([start, end]) => *start..*end,

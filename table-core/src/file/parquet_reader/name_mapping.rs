@@ -1,5 +1,5 @@
-//! Name mappings: which column a name in a file stands for, when the file has no field ids (specification, "Name Mapping
-//! Serialization"). Applied in [`super::file_columns`].
+//! Name mappings, which assign field ids to the columns of files without field ids (specification, "Name
+//! Mapping Serialization"). Applied in [`super::file_columns`].
 
 use std::collections::HashMap;
 
@@ -9,32 +9,38 @@ use crate::metadata::error::MetadataError;
 use crate::metadata::json::{Fields, decode};
 use crate::metadata::types::TYPE_DEPTH_MAX;
 
-/// The property of a table that holds its name mapping.
+/// Table property with the name mapping, as JSON.
 pub const NAME_MAPPING: &str = "schema.name-mapping.default";
 
-/// The names of some columns, of a table or of one of its structs.
+/// Field ids by name, for the columns of a table or the children of one column.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NameMapping {
     by_name: HashMap<String, usize>,
     fields: Vec<MappedField>,
 }
 
-/// A column that has names.
+/// Entry of a name mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MappedField {
-    /// Its field id; `None` for names that stand for no column.
+    /// Field id (`field-id`); `None` for names that are mapped to no column.
     pub id: Option<i32>,
-    /// The names of its parts. Those of a list are `element`, of a map `key` and `value`.
+    /// Mapping of the children (`fields`). Those of a list are named `element`, those of a map `key` and
+    /// `value`.
     pub parts: NameMapping,
 }
 
 impl NameMapping {
-    /// Reads the JSON of a mapping. A name that stands for two columns is refused.
+    /// Parses the JSON of a name mapping.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`MetadataError::Malformed`] if the text is not a name mapping, if a name is mapped to two
+    /// columns, or if it nests too deeply.
     pub fn parse(text: &str) -> Result<NameMapping, MetadataError> {
         NameMapping::read(text, 0)
     }
 
-    /// The column that a name stands for.
+    /// Returns the entry with this name.
     pub fn find(&self, name: &str) -> Option<&MappedField> {
         self.fields.get(*self.by_name.get(name)?)
     }

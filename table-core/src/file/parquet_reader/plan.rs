@@ -1,5 +1,6 @@
-//! How the columns of one file become the columns that are wanted: matched by field id, at every level (specification,
-//! "Column Projection"). A pure decision, made once a file; [`super::adapt`] carries it out.
+//! Projection of the columns of one file to the requested columns: matched by field id, at every level
+//! (specification, "Column Projection"). It is computed once per file, without I/O; [`super::adapt`] applies
+//! it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,36 +20,37 @@ use crate::file::reserved;
 use crate::metadata::schema::Field;
 use crate::metadata::types::{Primitive, StructType, Type};
 
-/// How a file is read.
+/// Plan for reading one file.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// What the rows look like.
+    /// Arrow schema of the rows.
     pub(super) schema: SchemaRef,
-    /// Where each column comes from.
+    /// Origin of each requested column.
     pub(super) columns: Vec<Origin>,
-    /// The columns without parts that are read, as Parquet numbers them.
+    /// Indexes of the leaf columns that are read, as Parquet numbers them.
     pub(super) leaves: BTreeSet<usize>,
-    /// The same, as the decoder wants to know it.
+    /// Projection to `leaves`, in the form that the decoder requires.
     pub(super) levels: FieldLevels,
 }
 
-/// Where the values of a column come from.
+/// Origin of the values of a requested column.
 #[derive(Debug)]
 pub(super) enum Origin {
-    /// From the file, or from what is known of all its rows.
+    /// Column of the file, or a constant.
     Column(Source),
-    /// The path of the file.
+    /// Path of the file (`_file`).
     Path,
-    /// The position in the file.
+    /// Position of the row in the file (`_pos`).
     Position,
-    /// The row's id: the file's, or the one it has by its position.
+    /// `_row_id`: as stored in the file, or else derived from the position of the row.
     RowId(Option<Source>),
-    /// The commit that last changed the row: as the file says, or the one that added the file.
+    /// `_last_updated_sequence_number`: as stored in the file, or else that of the commit which added the
+    /// file.
     LastUpdated(Option<Source>),
 }
 
 impl Plan {
-    /// Plans to read `wanted` from a file with this Parquet schema.
+    /// Plans reading the columns `wanted` from a file with this Parquet schema.
     pub(super) fn new(
         schema: &SchemaDescriptor,
         wanted: &StructType,
@@ -69,7 +71,7 @@ impl Plan {
 
 struct Planner<'a> {
     context: &'a FileContext,
-    /// What has to be read.
+    /// Indexes of the leaf columns that have to be read.
     leaves: BTreeSet<usize>,
 }
 
@@ -88,7 +90,7 @@ impl Planner<'_> {
             (Shape::Struct(parts), Type::Struct(fields)) => {
                 self.need_fields(parts, &fields.fields);
                 if !self.is_needed(column) {
-                    // Whether the struct itself is null is known from any of its parts.
+                    // Nulls of the struct itself can be derived from any of its children.
                     self.need_any(column);
                 }
             }
@@ -100,12 +102,12 @@ impl Planner<'_> {
             (Shape::Leaf(_), Type::Primitive(_)) => {
                 self.leaves.insert(column.leaves.start);
             }
-            // Refused when it is planned.
+            // Mismatches of types are refused later, in `adapt`.
             _ => {}
         }
     }
 
-    /// Reads as little of a column as there can be of it.
+    /// Selects as few leaf columns of a column as possible.
     fn need_any(&mut self, column: &FileColumn) {
         match &column.shape {
             Shape::Leaf(_) | Shape::Unreadable(_) => {
@@ -118,7 +120,7 @@ impl Planner<'_> {
                 }
             }
             Shape::List(element) => self.need_any(element),
-            // The decoder gives no map without both.
+            // The decoder reads a map only with both its keys and values.
             Shape::Map(parts) => {
                 self.need_any(&parts.0);
                 self.need_any(&parts.1);
@@ -153,11 +155,11 @@ impl Planner<'_> {
         wanted.iter().zip(targets).map(origin).collect()
     }
 
-    /// Where a column comes from that is wanted of a level of the file.
+    /// Returns the origin of a requested column at one level of the file's schema.
     fn source(&self, level: &Level<'_>, field: &Field, target: &FieldRef) -> Result<Source, FileError> {
         let place = level.by_id.get(&field.id).copied();
         match place.and_then(|place| Some((level.columns.get(place)?, level.positions.get(place)?))) {
-            // A column of nulls alone has no parts, whatever the table's has.
+            // A column of type null has no children, even if the table's column is nested.
             Some((column, _)) if is_null(column) && !field.required => {
                 Ok(Source::Constant(Constant::Null(target.data_type().clone())))
             }
@@ -196,11 +198,11 @@ impl Planner<'_> {
     }
 }
 
-/// Columns of a file that are beside each other.
+/// Sibling columns of a file.
 struct Level<'a> {
     columns: &'a [FileColumn],
     by_id: HashMap<i32, usize>,
-    /// Where each is among those that are read.
+    /// Position of each column among those that are read.
     positions: Vec<usize>,
 }
 
@@ -216,13 +218,13 @@ impl<'a> Level<'a> {
     }
 }
 
-/// Where each id is. Of two columns with one id the first counts.
+/// Returns the position of each field id. If two columns have the same id, the first one is used.
 fn by_id(columns: &[FileColumn]) -> HashMap<i32, usize> {
     let ids = columns.iter().enumerate().rev();
     ids.filter_map(|(place, column)| Some((column.id?, place))).collect()
 }
 
-/// Whether a column says that it has no values at all.
+/// Returns `true` if the file declares that the column has no values.
 fn is_null(column: &FileColumn) -> bool {
     matches!(&column.shape, Shape::Leaf(leaf) if leaf.data_type == DataType::Null)
 }

@@ -1,7 +1,7 @@
-//! One row group in memory: the bytes of the columns that are read, as the decoder wants to be given them.
+//! Row group in memory: the bytes of the columns that are read, in the form that the decoder requires.
 //!
-//! Before it gets them, their pages are looked at: whether they are those of their checksums, where the last of them ends, and how
-//! many rows make a batch of a handy size.
+//! Before they are decoded, the pages are inspected: their checksums are verified, the end of the last page
+//! is determined, and the number of rows of a batch of suitable size is estimated.
 
 use std::sync::Arc;
 
@@ -19,42 +19,43 @@ use super::value_sizes::ValueSizes;
 use crate::file::error::{FileError, guarded};
 use crate::file::pages::Pages;
 
-/// How large a batch is about: fewer rows make it when they are long.
+/// Approximate size of a batch in bytes; long rows reduce the number of rows per batch.
 const BATCH_BYTES: u64 = 64 << 20;
 
-/// The largest page that is decompressed; a few bytes may become any number. Writers begin a new page after some megabytes, so that
-/// only a single value may make it larger.
+/// Maximum size, in bytes, of a page that is decompressed, because a few bytes may decompress to any size.
+/// Writers end a page after some megabytes, so that only a single large value can exceed it.
 const PAGE_BYTES_MAX: u64 = 512 << 20;
 
-/// No dictionary page has a longer header.
+/// Upper bound of the length, in bytes, of the header of a dictionary page.
 const DICTIONARY_HEADER_BYTES: u64 = 40;
 
-/// The bytes of one row group.
+/// Bytes of one row group.
 pub(super) struct RowGroup {
     metadata: Arc<ParquetMetaData>,
     index: usize,
-    /// Each column; `None` for those that are not read.
+    /// Columns of the file; `None` for those that are not read.
     columns: Vec<Option<Column>>,
-    /// How long a row is about, where rows are longest.
+    /// Approximate size of a row in bytes, at the place where rows are longest.
     row_bytes: u64,
-    /// Whether a batch may be larger than that says.
+    /// `true` if a batch may be larger than `row_bytes` suggests.
     is_estimate: bool,
 }
 
-/// A column that is read.
+/// Column that is read.
 struct Column {
     chunk: Arc<Chunk>,
-    /// As the file tells of it, with mistakes corrected.
+    /// Metadata of the file, with known errors of writers corrected.
     metadata: ColumnChunkMetaData,
 }
 
-/// The bytes of a column, and where in the file they begin.
+/// Bytes of a column chunk, with their offset in the file.
 pub(crate) struct Chunk {
     pub(crate) start: u64,
     pub(crate) bytes: Bytes,
 }
 
-/// Where a column of a row group is, checked: the metadata comes from the file, and may say anything.
+/// Returns the byte range of a column chunk in its file. It is validated, because the metadata may contain
+/// any value.
 pub(crate) fn range_of(column: &ColumnChunkMetaData) -> Result<std::ops::Range<u64>, FileError> {
     let wrong = || FileError::malformed("the metadata of the file names impossible positions");
     let start = dictionary_of(column).unwrap_or_else(|| column.data_page_offset());
@@ -63,7 +64,8 @@ pub(crate) fn range_of(column: &ColumnChunkMetaData) -> Result<std::ops::Range<u
     Ok(start..start.checked_add(length).ok_or_else(wrong)?)
 }
 
-/// Where the bytes of a column are that are read: [`range_of`], and what its writer did not count.
+/// Returns the byte range of a column chunk that has to be read: [`range_of`], extended by bytes that the
+/// writer may not have counted.
 pub(crate) fn wide_range_of(
     file: &ParquetMetaData,
     column: &ColumnChunkMetaData,
@@ -73,12 +75,13 @@ pub(crate) fn wide_range_of(
     Ok(range.start..range.end.saturating_add(end))
 }
 
-/// Whether the sizes of columns may be without the header of their dictionaries, as those of Java's writer before 1.2.9
-/// (PARQUET-816). What follows a column, the last one too, is longer than such a header.
+/// Returns `true` if the sizes of column chunks may exclude the header of the dictionary page, as with Java's
+/// writer before 1.2.9 (PARQUET-816). Every column chunk, including the last, is followed by more bytes than
+/// such a header has.
 pub(crate) fn has_uncounted_bytes(file: &ParquetMetaData) -> bool {
     let writer = file.file_metadata().created_by().unwrap_or_default();
     let Some(rest) = writer.strip_prefix("parquet-mr") else { return false };
-    // One that does not say its version is older than those that do.
+    // A writer without a version is older than those that state it.
     let version = rest.strip_prefix(" version ").unwrap_or_default();
     let version = version.split([' ', '-']).next().unwrap_or_default();
     let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0_u32));
@@ -86,22 +89,21 @@ pub(crate) fn has_uncounted_bytes(file: &ParquetMetaData) -> bool {
     version < [1, 2, 9]
 }
 
-/// Where the dictionary of a column is. Some writers say 0 where there is none.
+/// Returns the offset of the dictionary page of a column. Some writers store 0 where there is none.
 pub(crate) fn dictionary_of(column: &ColumnChunkMetaData) -> Option<i64> {
     let before_data = |offset: &i64| *offset > 0 && *offset < column.data_page_offset();
     column.dictionary_page_offset().filter(before_data)
 }
 
-/// How many rows a row group has.
+/// Returns the number of rows of a row group.
 pub(crate) fn rows_of(group: &RowGroupMetaData) -> Result<u64, FileError> {
     let rows = u64::try_from(group.num_rows());
     rows.map_err(|_| FileError::malformed("the metadata of the file has a negative number of rows"))
 }
 
 impl RowGroup {
-    /// Takes the bytes of the columns that are read, by their numbers.
-    ///
-    /// Fails if they are damaged, as far as that can be seen without decoding them.
+    /// Takes the bytes of the columns that are read, by their index. Fails if they are damaged, as far as
+    /// this can be detected without decoding them.
     pub(super) fn new(
         metadata: Arc<ParquetMetaData>,
         index: usize,
@@ -126,18 +128,18 @@ impl RowGroup {
         Ok(RowGroup { metadata, index, columns, row_bytes, is_estimate })
     }
 
-    /// How many rows make a batch, no more than `rows_max`.
+    /// Returns the number of rows of a batch, at most `rows_max`.
     pub(super) fn batch_rows(&self, rows_max: usize) -> usize {
         let fitting = BATCH_BYTES / self.row_bytes.max(1);
         usize::try_from(fitting).unwrap_or(usize::MAX).min(rows_max).max(1)
     }
 
-    /// Whether batches may turn out larger than foreseen.
+    /// Returns `true` if batches may turn out larger than estimated.
     pub(super) fn is_estimate(&self) -> bool {
         self.is_estimate
     }
 
-    /// Decodes the rows from a place on, in batches of so many.
+    /// Creates a decoder that starts at row `start` of the row group and returns `batch_rows` rows at a time.
     pub(super) fn decoder(
         &self,
         levels: &FieldLevels,
@@ -159,9 +161,8 @@ impl RowGroup {
 }
 
 impl Column {
-    /// Looks at the pages of a column, and corrects what the file tells of it.
-    ///
-    /// Fails if a page is damaged, or larger than what is read here.
+    /// Inspects the pages of a column and corrects its metadata. Fails if a page is damaged, or larger than
+    /// [`PAGE_BYTES_MAX`].
     fn new(told: &ColumnChunkMetaData, chunk: Chunk) -> Result<Column, FileError> {
         let mut length = 0;
         for page in Pages::new(&chunk.bytes, told) {
@@ -183,7 +184,7 @@ impl Column {
         Ok(Column { chunk: Arc::new(chunk), metadata })
     }
 
-    /// How long its values are.
+    /// Returns the size of the values of the column.
     fn value_sizes(&self) -> Result<ValueSizes, FileError> {
         if self.metadata.column_type() != Physical::BYTE_ARRAY {
             return Ok(ValueSizes::of_fixed(&self.metadata));
@@ -252,7 +253,7 @@ impl Chunk {
     }
 }
 
-/// The pages of one column of one row group.
+/// Iterator over the page reader of the only row group.
 struct OnePageReader(Option<Box<dyn PageReader>>);
 
 impl Iterator for OnePageReader {

@@ -1,6 +1,6 @@
-//! How long the values of a column are when they are decoded: a dictionary says a long text once, and so does an encoding that
-//! writes only what differs from the value before. Batches are as large as memory allows because of it, not because of the file's
-//! size.
+//! Sizes of the decoded values of a column. A dictionary stores a long string only once, and delta encodings
+//! store only the difference to the previous value. Batches are therefore sized by the decoded values instead
+//! of the size of the file, so that they fit into memory.
 
 use parquet::basic::{Encoding, Type as Physical};
 use parquet::column::page::{Page as Decompressed, PageReader};
@@ -12,19 +12,19 @@ use super::delta::longest;
 use crate::file::error::FileError;
 use crate::file::pages::{PageKind, Pages};
 
-/// The size of the values of a column.
+/// Size of the values of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ValueSizes {
-    /// How many bytes a value takes on average, where values are longest.
+    /// Average number of bytes per value, at the place where values are longest.
     pub(super) value_bytes: u64,
-    /// Whether they may take more.
+    /// `true` if values may be larger.
     pub(super) is_estimate: bool,
 }
 
-/// Every value has a place in an array of offsets.
+/// Bytes of the entry of each value in the array of offsets.
 const OFFSET_BYTES: u64 = 4;
 
-// The numbers of encodings in Parquet's definition.
+// Numbers of the encodings in `parquet.thrift`.
 const PLAIN: i32 = 0;
 const PLAIN_DICTIONARY: i32 = 2;
 const DELTA_LENGTH: i32 = 6;
@@ -32,19 +32,20 @@ const DELTA_BYTES: i32 = 7;
 const DICTIONARY: i32 = 8;
 
 impl ValueSizes {
-    /// Of values that are all of one size.
+    /// Returns the size of the values of a fixed-size type.
     pub(super) fn of_fixed(column: &ColumnChunkMetaData) -> ValueSizes {
         let value_bytes = match column.column_type() {
             Physical::FIXED_LEN_BYTE_ARRAY => {
                 u64::try_from(column.column_descr().type_length()).unwrap_or(0).max(16)
             }
-            // Decimals and times of any kind.
+            // Covers decimals and times of any kind.
             _ => 16,
         };
         ValueSizes { value_bytes, is_estimate: false }
     }
 
-    /// Of text or bytes, as their pages tell; `decompressed` gives those pages whose content has to be looked at.
+    /// Determines the size of strings or binary values from their pages; `decompressed` returns the pages
+    /// whose content has to be inspected.
     pub(super) fn of_bytes<R: PageReader>(
         pages: Pages<'_>,
         column: &ColumnDescriptor,
@@ -65,7 +66,7 @@ impl ValueSizes {
         }
         if has_dictionary || has_deltas {
             let mut pages = decompressed().map_err(FileError::reading)?;
-            // A dictionary comes before all that uses it.
+            // The dictionary page comes before all pages that refer to it.
             while let Some(page) = pages.get_next_page().map_err(FileError::reading)? {
                 value_bytes = value_bytes.max(longest_in(&page, column).unwrap_or(0));
                 if !has_deltas {
@@ -77,8 +78,8 @@ impl ValueSizes {
     }
 }
 
-/// How long the longest value of a page is that says it in short; `None` if the page is not of that kind, or damaged, which the
-/// decoder will tell.
+/// Returns the length of the longest value of a dictionary page or a page in `DELTA_BYTE_ARRAY` encoding;
+/// `None` if the page is of another kind or damaged, which the decoder will report.
 fn longest_in(page: &Decompressed, column: &ColumnDescriptor) -> Option<u64> {
     match page {
         Decompressed::DictionaryPage { buf, .. } => longest_plain(buf),
@@ -100,7 +101,7 @@ fn longest_in(page: &Decompressed, column: &ColumnDescriptor) -> Option<u64> {
     }
 }
 
-/// The longest of texts that stand one after the other, each after its length.
+/// Returns the length of the longest of several values, each of which follows its length (`PLAIN` encoding).
 fn longest_plain(mut rest: &[u8]) -> Option<u64> {
     let mut longest = 0;
     while let Some((length, after)) = rest.split_first_chunk::<4>() {

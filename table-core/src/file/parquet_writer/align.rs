@@ -1,5 +1,5 @@
-//! From batches as a table's schema has them to batches as its files do: without columns of type `unknown`, and checked, so
-//! that no file promises what its rows do not hold.
+//! Conversion of batches in a table's schema to batches in the schema of its files: columns of type `unknown`
+//! are removed, and the rest is validated, so that a file's schema is always true of its rows.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use crate::file::parquet_schema::is_unwritten;
 use crate::metadata::schema::Field;
 use crate::metadata::types::Type;
 
-/// The Arrow schema of a file with these columns.
+/// Returns the Arrow schema of a file with these columns.
 pub(super) fn file_schema(fields: &[Field]) -> Result<SchemaRef, FileError> {
     let table: Result<Vec<FieldRef>, FileError> = fields.iter().map(field_to_arrow).collect();
     Ok(Arc::new(ArrowSchema::new(written_fields(&table?))))
 }
 
-/// The fields without those that are never written.
+/// Returns the fields without those that are never written.
 fn written_fields(fields: &[FieldRef]) -> Fields {
     let written = fields.iter().filter(|field| *field.data_type() != DataType::Null);
     written.map(written_field).collect()
@@ -36,7 +36,7 @@ fn written_field(field: &FieldRef) -> FieldRef {
     Arc::new(ArrowField::clone(field).with_data_type(data_type))
 }
 
-/// The batch as it is written to a file with `schema`, which is the [`file_schema`] of `fields`.
+/// Converts a batch to the schema of a file, which must be the [`file_schema`] of `fields`.
 pub(super) fn align(
     batch: &RecordBatch,
     fields: &[Field],
@@ -95,7 +95,8 @@ fn align_array(array: &ArrayRef, field: &Field, target: &FieldRef) -> Result<Arr
     }
 }
 
-/// The encoder would cut a number that is too large for the type.
+/// Checks the number of digits of decimals: the encoder would truncate a number that is too large for the
+/// type.
 fn check_digits(array: &ArrayRef, field: &Field) -> Result<(), FileError> {
     let DataType::Decimal128(precision, _) = array.data_type() else { return Ok(()) };
     let Some(array) = array.as_primitive_opt::<Decimal128Type>() else { return Ok(()) };

@@ -1,10 +1,10 @@
-//! Bounds as manifests keep them: their binary form, cut to a length without ceasing to bound. Not the search for the least
-//! and greatest value; see [`super::statistics`].
+//! Column bounds as stored in manifests: in binary form, and truncated such that they are still bounds. The
+//! least and greatest values are determined in [`super::statistics`].
 
 use super::modes::MetricsMode;
 use crate::metadata::types::Primitive;
 
-/// The lower bound that is kept of the least value, both in binary form.
+/// Returns the lower bound to store for the least value, both in binary form.
 pub(super) fn lower(least: Vec<u8>, value_type: &Primitive, mode: MetricsMode) -> Vec<u8> {
     let MetricsMode::Truncate(length) = mode else { return least };
     let end = match value_type {
@@ -17,7 +17,7 @@ pub(super) fn lower(least: Vec<u8>, value_type: &Primitive, mode: MetricsMode) -
     least
 }
 
-/// The upper bound that is kept of the greatest value; `None` if no short one is great enough.
+/// Returns the upper bound to store for the greatest value; `None` if no truncated value is an upper bound.
 pub(super) fn upper(greatest: Vec<u8>, value_type: &Primitive, mode: MetricsMode) -> Option<Vec<u8>> {
     let MetricsMode::Truncate(length) = mode else { return Some(greatest) };
     match value_type {
@@ -34,12 +34,12 @@ pub(super) fn upper(greatest: Vec<u8>, value_type: &Primitive, mode: MetricsMode
     }
 }
 
-/// Where the first `length` characters end.
+/// Returns the byte offset at which the first `length` characters end.
 fn end_of(text: &str, length: usize) -> usize {
     text.char_indices().nth(length).map_or(text.len(), |(end, _)| end)
 }
 
-/// The shortest text after everything that begins with `prefix`.
+/// Returns the shortest string that is greater than every string beginning with `prefix`.
 fn next_text(prefix: &str) -> Option<String> {
     let mut kept = prefix;
     while let Some(last) = kept.chars().next_back() {
@@ -51,7 +51,7 @@ fn next_text(prefix: &str) -> Option<String> {
     None
 }
 
-/// The next character, beyond the gap of the surrogates.
+/// Returns the next character, skipping the surrogates.
 fn next_character(character: char) -> Option<char> {
     match character {
         '\u{D7FF}' => Some('\u{E000}'),

@@ -1,5 +1,5 @@
-//! The least and the greatest value of a column, as its batches pass. Exact, so that no bound is ever narrower than the
-//! values.
+//! Least and greatest value of a column, accumulated batch by batch. They are exact, so that no bound is
+//! narrower than the values.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -13,10 +13,10 @@ use arrow_schema::{DataType, TimeUnit};
 use crate::expr::decimal::Decimal;
 use crate::expr::value::ValueRef;
 
-/// The least and the greatest of the values so far; `None` before the first.
+/// Least and greatest of the values so far; `None` before the first.
 type Range<T> = Option<(T, T)>;
 
-/// The range of a column's values, by how they are held.
+/// Range of the values of a column, by their representation.
 #[derive(Debug)]
 pub(super) enum Extremes {
     Boolean(Range<bool>),
@@ -26,12 +26,12 @@ pub(super) enum Extremes {
     Float(Range<f32>),
     Double(Range<f64>),
     Bytes(Range<Vec<u8>>),
-    /// Values without an order.
+    /// Type whose values have no order.
     None,
 }
 
 impl Extremes {
-    /// Nothing yet, of a column of this type.
+    /// Creates an empty range for a column of this type.
     pub(super) fn new(data_type: &DataType) -> Extremes {
         match data_type {
             DataType::Boolean => Extremes::Boolean(None),
@@ -45,7 +45,8 @@ impl Extremes {
         }
     }
 
-    /// Adds the values of an array that are not null in `nulls`. NaN has no place in an order.
+    /// Adds the values of an array at the rows that are not null in `nulls`. NaNs are ignored, because they
+    /// are not part of bounds.
     pub(super) fn add(&mut self, array: &dyn Array, nulls: Option<&NullBuffer>) {
         match self {
             Extremes::Boolean(range) => {
@@ -73,7 +74,7 @@ impl Extremes {
         }
     }
 
-    /// The least and the greatest value in binary form; `scale` is that of decimals.
+    /// Returns the least and the greatest value in binary form; `scale` is the scale of decimals.
     pub(super) fn encode(self, scale: u32) -> Option<(Vec<u8>, Vec<u8>)> {
         fn both<T>(range: Range<T>, encode: impl Fn(T) -> Vec<u8>) -> Option<(Vec<u8>, Vec<u8>)> {
             range.map(|(least, greatest)| (encode(least), encode(greatest)))
@@ -100,7 +101,7 @@ fn widen<T: Ord + Copy>(range: &mut Range<T>, value: T) {
     });
 }
 
-/// Calls `add` with every row that is not null.
+/// Calls `add` with the index of every row that is not null.
 fn each(rows: usize, nulls: Option<&NullBuffer>, mut add: impl FnMut(usize)) {
     match nulls {
         None => (0..rows).for_each(add),

@@ -1,5 +1,11 @@
-//! Writes a table's rows to one Parquet file, in the form that Java writes, and measures what the manifest will say of it.
-//! Not where the file goes or when the next one begins: that is the caller's.
+//! Writer of Parquet files in the form that Java writes, which collects the metrics for the manifest entry.
+//! The location of a file, and the decision when to begin the next one, are up to the caller.
+//!
+//! ```text
+//! let mut writer = FileWriter::new(output, schema, &WriterOptions::of_data(properties, columns, order))?;
+//! writer.write(&batch)?;
+//! let (output, file) = writer.finish()?;
+//! ```
 
 mod align;
 mod bound;
@@ -28,10 +34,10 @@ use crate::manifest::data_file::ColumnMetrics;
 use crate::metadata::schema::{Columns, Field, Schema};
 use crate::metadata::schema_index::SchemaIndex;
 
-/// The key under which a file holds the schema it was written with.
+/// Key of the entry in a file's key-value metadata that contains the Iceberg schema it was written with.
 pub(crate) const SCHEMA_KEY: &str = "iceberg.schema";
 
-/// A Parquet file that is being written.
+/// Writer of one Parquet file.
 pub struct FileWriter<W: Write + Send> {
     row_groups: RowGroups<W>,
     fields: Vec<Field>,
@@ -41,21 +47,26 @@ pub struct FileWriter<W: Write + Send> {
     record_count: i64,
 }
 
-/// What a finished file is, apart from its place and partition.
+/// Description of a finished file, without its location and partition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WrittenFile {
-    /// How many rows it holds.
+    /// Number of rows.
     pub record_count: i64,
-    /// Its size.
+    /// Size of the file in bytes.
     pub size_bytes: i64,
-    /// Where its row groups begin.
+    /// Offsets of the row groups in bytes, ascending (`split_offsets` of the manifest entry).
     pub split_offsets: Vec<i64>,
-    /// What is known of its columns.
+    /// Column metrics for the manifest entry.
     pub metrics: ColumnMetrics,
 }
 
 impl<W: Write + Send> FileWriter<W> {
-    /// Begins a file with the columns of `schema`. Fails for columns whose type cannot be written.
+    /// Begins a file with the columns of `schema`.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Unsupported`] if the schema is invalid or has a column whose type cannot be
+    /// written, and with [`FileError::Io`] if the output cannot be written.
     pub fn new(output: W, schema: &Schema, options: &WriterOptions) -> Result<FileWriter<W>, FileError> {
         let columns = schema.columns().map_err(|error| FileError::unsupported(error.to_string()))?;
         let fields = columns.root.fields.clone();
@@ -78,7 +89,8 @@ impl<W: Write + Send> FileWriter<W> {
         Ok(writer)
     }
 
-    /// What batches have to look like. Names and ids are not compared, only the types in their order.
+    /// Returns the Arrow schema that batches must have. Only types and their order are compared, not names
+    /// and field ids.
     pub fn schema(&self) -> &SchemaRef {
         &self.table_schema
     }
@@ -88,7 +100,13 @@ impl<W: Write + Send> FileWriter<W> {
         self.row_groups.set_metadata(KeyValue::new(key.to_owned(), value.to_owned()));
     }
 
-    /// Adds rows. After an error the file is lost.
+    /// Writes rows. After an error the file is unusable.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Unfit`] if the batch has other columns than [`FileWriter::schema`], a null in
+    /// a required column or a decimal with too many digits, and with [`FileError::Io`] if the rows cannot be
+    /// encoded or the output cannot be written.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), FileError> {
         let batch = align::align(batch, &self.fields, &self.file_schema)?;
         self.statistics.add(&batch);
@@ -96,17 +114,22 @@ impl<W: Write + Send> FileWriter<W> {
         self.row_groups.write(&batch)
     }
 
-    /// How large the file is by now: what is written, and an estimate of what is not yet.
+    /// Returns the size of the file so far, in bytes: what has been written, plus an estimate of what is
+    /// buffered.
     pub fn size_bytes(&self) -> usize {
         self.row_groups.size_bytes()
     }
 
-    /// How much memory the row group takes that is being written.
+    /// Returns the memory, in bytes, that the row group being written takes.
     pub fn memory_bytes(&self) -> usize {
         self.row_groups.memory_bytes()
     }
 
-    /// Ends the file, and gives back its output.
+    /// Finishes the file and returns the output with the description of the file.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Io`] if the last row group cannot be encoded or the output cannot be written.
     pub fn finish(self) -> Result<(W, WrittenFile), FileError> {
         let (output, size_bytes, metadata) = self.row_groups.finish()?;
         let file = WrittenFile {
@@ -119,7 +142,8 @@ impl<W: Write + Send> FileWriter<W> {
     }
 }
 
-/// The output, until the file is finished: the encoder does not give it back.
+/// Output of the encoder, which can be taken back when the file is finished; the encoder itself does not
+/// return it.
 pub(crate) struct Output<W>(Option<W>);
 
 impl<W> Output<W> {
@@ -142,7 +166,7 @@ impl<W: Write> Write for Output<W> {
     }
 }
 
-/// Where the row groups of a file begin, in order.
+/// Returns the offsets of the row groups of a file, ascending.
 pub(crate) fn split_offsets(metadata: &ParquetMetaData) -> Vec<i64> {
     let mut offsets: Vec<i64> = metadata.row_groups().iter().filter_map(start_of).collect();
     offsets.sort_unstable();
@@ -154,7 +178,7 @@ fn start_of(group: &RowGroupMetaData) -> Option<i64> {
     Some(dictionary_of(first).unwrap_or_else(|| first.data_page_offset()))
 }
 
-/// The columns of a file by their full names in the table. Both are in the same order.
+/// Returns the Parquet columns of a file by their full names in the table. Both are in the same order.
 fn column_paths<'a>(
     columns: &Columns,
     paths: impl Iterator<Item = &'a ColumnPath>,

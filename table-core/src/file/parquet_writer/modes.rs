@@ -1,5 +1,5 @@
-//! Which metrics are kept of which column: `write.metadata.metrics.*`, as Java's `MetricsConfig` reads it. Not how they are
-//! measured; see [`super::statistics`].
+//! Metrics modes: the properties `write.metadata.metrics.*`, interpreted as Java's `MetricsConfig` does. The
+//! metrics are collected in [`super::statistics`].
 
 use std::collections::BTreeMap;
 
@@ -16,20 +16,21 @@ const INFERRED_COLUMNS_MAX: &str = "write.metadata.metrics.max-inferred-column-d
 const INFERRED_COLUMNS: i64 = 100;
 const TRUNCATED: MetricsMode = MetricsMode::Truncate(16);
 
-/// What is kept of a column.
+/// Metrics to collect for a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricsMode {
-    /// Nothing.
+    /// No metrics.
     None,
-    /// Sizes and counts.
+    /// Sizes and counts only.
     Counts,
-    /// Also bounds, of strings and bytes only so many characters or bytes.
+    /// Sizes, counts and bounds; the bounds of strings and binary values are truncated to this many
+    /// characters or bytes.
     Truncate(usize),
-    /// Also bounds.
+    /// Sizes, counts and bounds in full length.
     Full,
 }
 
-/// What is kept of each column.
+/// Metrics mode of each column.
 #[derive(Debug, Clone)]
 pub struct MetricsModes {
     default: MetricsMode,
@@ -37,8 +38,9 @@ pub struct MetricsModes {
 }
 
 impl MetricsModes {
-    /// Reads a table's properties. The columns of its sort order keep bounds, whatever the default; a column's own property
-    /// wins. A mode that cannot be understood is the default.
+    /// Reads the modes from a table's properties. The columns of its sort order always have bounds, even if
+    /// the default mode does not include them; a property for a single column takes precedence. A mode that
+    /// cannot be parsed is replaced by the default.
     pub fn new(properties: &Properties, columns: &Columns, order: Option<&SortOrder>) -> MetricsModes {
         let mut modes = match properties.get(DEFAULT_MODE) {
             Some(mode) => MetricsModes::all(MetricsMode::parse(mode).unwrap_or(TRUNCATED)),
@@ -60,12 +62,12 @@ impl MetricsModes {
         modes
     }
 
-    /// Everything of every column.
+    /// Returns full metrics for every column.
     pub fn full() -> MetricsModes {
         MetricsModes::all(MetricsMode::Full)
     }
 
-    /// What is kept of a column.
+    /// Returns the mode of a column.
     pub fn of(&self, field_id: i32) -> MetricsMode {
         self.columns.get(&field_id).copied().unwrap_or(self.default)
     }
@@ -74,7 +76,7 @@ impl MetricsModes {
         MetricsModes { default, columns: BTreeMap::new() }
     }
 
-    /// Wide tables keep metrics of the first columns only.
+    /// Returns the modes without a configured default: wide tables have metrics for their first columns only.
     fn inferred(properties: &Properties, fields: &[Field]) -> MetricsModes {
         let limit = number(properties, INFERRED_COLUMNS_MAX, INFERRED_COLUMNS);
         let limit = usize::try_from(limit).unwrap_or(INFERRED_COLUMNS.unsigned_abs().try_into().unwrap_or(0));
@@ -103,7 +105,7 @@ impl MetricsMode {
     }
 }
 
-/// The columns whose own order an order follows.
+/// Returns the columns of a sort order whose transform preserves the order of the values.
 fn sorted_columns(order: Option<&SortOrder>) -> impl Iterator<Item = i32> {
     let is_kept = |transform: &Transform| match transform {
         Transform::Identity
@@ -118,7 +120,7 @@ fn sorted_columns(order: Option<&SortOrder>) -> impl Iterator<Item = i32> {
     fields.filter(move |field| is_kept(&field.transform)).flat_map(|field| field.source_ids.iter().copied())
 }
 
-/// The parts of a type, if it has any.
+/// Returns the children of a type.
 fn parts(field_type: &Type) -> Vec<&Field> {
     match field_type {
         Type::Primitive(_) | Type::Other(_) => Vec::new(),
@@ -128,7 +130,7 @@ fn parts(field_type: &Type) -> Vec<&Field> {
     }
 }
 
-/// How many columns Java counts: those without parts, and structs.
+/// Counts columns as Java does: primitive columns and structs, but not lists and maps.
 fn count<'a>(fields: impl IntoIterator<Item = &'a Field>) -> usize {
     let one = |field: &'a Field| {
         let is_counted = !matches!(field.field_type, Type::List(_) | Type::Map(_));
@@ -137,7 +139,7 @@ fn count<'a>(fields: impl IntoIterator<Item = &'a Field>) -> usize {
     fields.into_iter().map(one).sum()
 }
 
-/// The first columns without parts: those of a struct before those of the structs in it.
+/// Collects the first primitive columns: those of a struct before those of the structs in it.
 fn take_first<'a>(fields: impl IntoIterator<Item = &'a Field>, limit: usize, taken: &mut Vec<i32>) {
     let fields: Vec<&Field> = fields.into_iter().collect();
     for field in &fields {

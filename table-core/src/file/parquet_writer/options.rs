@@ -1,7 +1,7 @@
-//! How files are written: the properties of a table that say so. Which metrics are kept is in [`super::modes`].
+//! Options of written files, read from the properties of a table. Metrics modes are in [`super::modes`].
 //!
-//! A value that cannot be understood is ignored rather than refused, as everywhere: files in a usual form are better than
-//! none.
+//! A value that cannot be parsed is ignored instead of refused: files in the default form are better than no
+//! files.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::metadata::sort::SortOrder;
 
 /// Prefix of the properties of data files.
 const DATA: &str = "write.parquet.";
-/// Prefix of the properties of delete files, where they differ from those of data files.
+/// Prefix of the properties of delete files, which take precedence over those of data files.
 const DELETES: &str = "write.delete.parquet.";
 
 const ROW_GROUP_BYTES: i64 = 128 << 20;
@@ -24,45 +24,48 @@ const PAGE_BYTES: i64 = 1 << 20;
 const PAGE_ROWS: i64 = 20_000;
 const DICTIONARY_BYTES: i64 = 2 << 20;
 const BLOOM_FILTER_FPP: f64 = 0.01;
-/// The level of Java's writer; the encoder's own default is lower.
+/// Compression level of Java's writer; the default of the encoder is lower.
 const ZSTD_LEVEL: i32 = 3;
 
-/// How a file is written.
+/// Options of a written file.
 #[derive(Debug, Clone)]
 pub struct WriterOptions {
-    /// How pages are compressed.
+    /// Compression codec and level of pages.
     pub compression: Compression,
-    /// The size at which a row group ends, as it is encoded.
+    /// Encoded size, in bytes, at which a row group ends (`row-group-size-bytes`).
     pub row_group_bytes: usize,
-    /// The size at which a page ends.
+    /// Size, in bytes, at which a page ends (`page-size-bytes`).
     pub page_bytes: usize,
-    /// The number of rows at which a page ends.
+    /// Number of rows at which a page ends (`page-row-limit`).
     pub page_rows: usize,
-    /// The size at which a column's dictionary is given up.
+    /// Size, in bytes, at which the encoder stops using a dictionary for a column (`dict-size-bytes`).
     pub dictionary_bytes: usize,
-    /// The full names of the columns that get a bloom filter, with the probability of a false positive.
+    /// False-positive probability of bloom filters, by the full name of the column; other columns have no
+    /// filter.
     pub bloom_filters: BTreeMap<String, f64>,
-    /// Which metrics are kept.
+    /// Metrics modes of the columns.
     pub metrics: MetricsModes,
 }
 
 impl WriterOptions {
-    /// How a table's data files are written.
+    /// Returns the options for a table's data files.
     pub fn of_data(properties: &Properties, columns: &Columns, order: Option<&SortOrder>) -> WriterOptions {
         read(&[DATA], properties, MetricsModes::new(properties, columns, order))
     }
 
-    /// How a table's equality delete files are written.
+    /// Returns the options for a table's equality delete files.
     pub fn of_equality_deletes(properties: &Properties, columns: &Columns) -> WriterOptions {
         read(&[DELETES, DATA], properties, MetricsModes::new(properties, columns, None))
     }
 
-    /// How a table's position delete files are written: with full bounds, because readers find a file's deletes by them.
+    /// Returns the options for a table's position delete files. They have full bounds, because readers find
+    /// the deletes of a data file by the bounds of `file_path`.
     pub fn of_position_deletes(properties: &Properties) -> WriterOptions {
         read(&[DELETES, DATA], properties, MetricsModes::full())
     }
 
-    /// The encoder's settings; `paths` are the columns of the file by their full names in the table.
+    /// Returns the settings of the encoder; `paths` are the columns of the file by their full names in the
+    /// table.
     pub(crate) fn properties(&self, paths: &BTreeMap<String, ColumnPath>) -> WriterProperties {
         let mut builder = WriterProperties::builder()
             .set_compression(self.compression)
@@ -90,7 +93,7 @@ fn with_bloom_filter(
         .set_column_bloom_filter_fpp(path.clone(), probability)
 }
 
-/// Reads the properties under the first prefix that has them.
+/// Reads each property with the first of the prefixes for which it is set.
 fn read(prefixes: &[&str], properties: &Properties, metrics: MetricsModes) -> WriterOptions {
     let name_of = |name: &str| {
         let set = prefixes.iter().find(|prefix| properties.get(&format!("{prefix}{name}")).is_some());
@@ -113,7 +116,8 @@ fn read(prefixes: &[&str], properties: &Properties, metrics: MetricsModes) -> Wr
     }
 }
 
-/// The codec of a name, at a level that it has. `lz4` is the kind that all readers agree on, which Parquet calls `LZ4_RAW`.
+/// Returns the codec with this name, at the given level if it supports that level. `lz4` is the variant that
+/// all readers agree on, which Parquet calls `LZ4_RAW`.
 fn compression(codec: Option<&str>, level: Option<i32>) -> Compression {
     let unsigned = level.and_then(|level| u32::try_from(level).ok());
     match codec {
@@ -136,7 +140,7 @@ fn compression(codec: Option<&str>, level: Option<i32>) -> Compression {
 
 fn bloom_filters(prefixes: &[&str], properties: &Properties) -> BTreeMap<String, f64> {
     let mut filters = BTreeMap::new();
-    // The first prefix has the last word.
+    // The first prefix takes precedence, so it is applied last.
     for prefix in prefixes.iter().rev() {
         let enabled = format!("{prefix}bloom-filter-enabled.column.");
         for (name, value) in properties.iter() {

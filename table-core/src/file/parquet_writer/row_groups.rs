@@ -1,5 +1,5 @@
-//! The row groups of a file that is written. The encoder gives pages without checksums, so each column is taken from it, given
-//! them, and then written.
+//! Row groups of a file that is written. The encoder produces pages without checksums, so each encoded column
+//! is intercepted, its pages get checksums, and then it is written.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -23,21 +23,22 @@ use crate::file::error::FileError;
 use crate::file::pages::with_checksums;
 use crate::file::parquet_reader::row_group::Chunk;
 
-/// The encoder looks at the size of a page, and of a row group, after so much at the latest.
+/// Maximum size, in bytes, of a piece passed to the encoder, which checks the sizes of pages and row groups
+/// only between pieces.
 const PIECE_BYTES: u64 = 4 << 20;
 
-/// Row groups on their way into a file.
+/// Writer of the row groups of a file.
 pub(super) struct RowGroups<W: Write + Send> {
     writer: SerializedFileWriter<Output<W>>,
     encoders: ArrowRowGroupWriterFactory,
     arrow_schema: SchemaRef,
-    /// For each column, a schema with that one alone.
+    /// For each leaf column, a schema with only that column.
     alone: Vec<SchemaDescPtr>,
     row_group_bytes: usize,
     open: Option<Open>,
 }
 
-/// The row group that rows are added to.
+/// Row group that rows are currently added to.
 struct Open {
     columns: Vec<ArrowColumnWriter>,
     rows: usize,
@@ -64,7 +65,7 @@ impl<W: Write + Send> RowGroups<W> {
         self.writer.append_key_value_metadata(entry);
     }
 
-    /// Adds rows, and ends row groups that are large enough.
+    /// Writes rows, and ends row groups that are large enough.
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), FileError> {
         for piece in pieces(batch, PIECE_BYTES) {
             let mut start = 0;
@@ -80,18 +81,18 @@ impl<W: Write + Send> RowGroups<W> {
         Ok(())
     }
 
-    /// How many bytes are written, and how many those that are not yet are about.
+    /// Returns the number of bytes written, plus an estimate of those still buffered.
     pub(super) fn size_bytes(&self) -> usize {
         self.writer.bytes_written() + self.open.as_ref().map_or(0, Open::size_bytes)
     }
 
-    /// How much memory the row group takes that is being written.
+    /// Returns the memory, in bytes, that the current row group takes.
     pub(super) fn memory_bytes(&self) -> usize {
         let columns = self.open.iter().flat_map(|open| &open.columns);
         columns.map(ArrowColumnWriter::memory_size).sum()
     }
 
-    /// Ends the file, and gives back its output, its size and its metadata.
+    /// Finishes the file and returns its output, size in bytes and metadata.
     pub(super) fn finish(mut self) -> Result<(W, usize, ParquetMetaData), FileError> {
         self.end_row_group()?;
         let metadata = self.writer.finish().map_err(FileError::writing)?;
@@ -99,7 +100,8 @@ impl<W: Write + Send> RowGroups<W> {
         Ok((self.writer.inner_mut().take()?, size_bytes, metadata))
     }
 
-    /// How many rows there is room for in the open row group, if they are as long as those in it: one at least.
+    /// Returns the number of rows, at least one, that fit into the current row group if they are as long as
+    /// those in it.
     fn fitting(&self, rows: usize) -> usize {
         let Some(open) = &self.open else { return rows };
         let bytes = open.size_bytes();
@@ -150,7 +152,7 @@ impl Open {
     }
 }
 
-/// Appends a column that was encoded to a row group, with checksums; `bytes` are its pages.
+/// Appends an encoded column to a row group and adds checksums; `bytes` are its pages.
 pub(crate) fn append<W: Write + Send>(
     output: &mut SerializedRowGroupWriter<'_, W>,
     bytes: &[u8],
@@ -161,7 +163,8 @@ pub(crate) fn append<W: Write + Send>(
     output.append_column(&chunk, checked.close).map_err(FileError::writing)
 }
 
-/// Takes an encoded column out of its chunk, which shows its bytes only to a row group that it is appended to.
+/// Extracts the bytes of an encoded column from its chunk, which exposes them only to a row group that it is
+/// appended to.
 fn taken(
     mut chunk: ArrowColumnChunk,
     alone: &SchemaDescPtr,
@@ -179,7 +182,7 @@ fn taken(
     Ok((output.into_inner()?.into(), close))
 }
 
-/// A schema with one column of another.
+/// Returns a schema with a single leaf column of another schema.
 fn alone(root: &TypePtr, path: &[String]) -> Result<SchemaDescPtr, ParquetError> {
     Ok(Arc::new(SchemaDescriptor::new(only(root, path)?)))
 }

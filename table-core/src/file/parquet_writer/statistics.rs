@@ -1,5 +1,6 @@
-//! The metrics of a file, measured on the batches that are written to it. Taken from the values themselves: the statistics of
-//! row groups may be cut or missing, and a bound made of the rest would hide rows.
+//! Column metrics of a file, computed from the batches that are written to it. The statistics of the row
+//! groups cannot be used: they may be truncated or missing, and bounds derived from the remaining ones would
+//! exclude rows.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
@@ -17,21 +18,21 @@ use crate::manifest::data_file::ColumnMetrics;
 use crate::metadata::schema::Field;
 use crate::metadata::types::{Primitive, Type};
 
-/// What has been measured so far.
+/// Accumulated metrics of the rows so far.
 #[derive(Debug)]
 pub(super) struct Statistics {
     roots: Vec<Node>,
-    /// The modes of all columns of the file, in its order.
+    /// Field ids and modes of all leaf columns of the file, in the order of the file.
     modes: Vec<(i32, MetricsMode)>,
 }
 
-/// A column of the file, as far as values are looked at.
+/// Column of the file for which metrics are collected.
 #[derive(Debug)]
 enum Node {
     Leaf(Leaf),
     Struct(Vec<Node>),
-    /// A list or a map: as in Java, its parts have no counts and no bounds. They would be of elements, where readers take
-    /// them for those of rows.
+    /// List or map. As in Java, its children have no counts and no bounds, which would be per element,
+    /// whereas readers interpret them per row.
     Repeated,
 }
 
@@ -42,13 +43,13 @@ struct Leaf {
     mode: MetricsMode,
     values: i64,
     nulls: i64,
-    /// Of floats only.
+    /// NaN count, for floating-point columns only.
     nans: Option<i64>,
     extremes: Extremes,
 }
 
 impl Statistics {
-    /// Nothing yet, of a file with these columns.
+    /// Creates empty metrics for a file with these columns.
     pub(super) fn new(fields: &[Field], modes: &MetricsModes) -> Statistics {
         let mut all = Vec::new();
         collect_modes(fields, modes, &mut all);
@@ -62,7 +63,7 @@ impl Statistics {
         }
     }
 
-    /// The metrics, with the sizes that the file's row groups tell.
+    /// Returns the metrics, with the column sizes taken from the file's row groups.
     pub(super) fn finish(self, row_groups: &[RowGroupMetaData]) -> ColumnMetrics {
         let mut metrics = ColumnMetrics::default();
         for group in row_groups {
@@ -107,7 +108,7 @@ fn node(field: &Field, modes: &MetricsModes) -> Node {
     }
 }
 
-/// The columns without parts, in the order in which Parquet lists them.
+/// Collects the modes of the leaf columns in the order in which Parquet lists them.
 fn collect_modes(fields: &[Field], modes: &MetricsModes, all: &mut Vec<(i32, MetricsMode)>) {
     for field in fields {
         match &field.field_type {
@@ -127,7 +128,7 @@ fn add(node: &mut Node, array: &ArrayRef, parent: Option<&NullBuffer>) {
     if matches!(node, Node::Repeated) {
         return;
     }
-    // A value is null if it or anything around it is.
+    // A value is null if the value itself or any enclosing struct is.
     let nulls = NullBuffer::union(parent, array.nulls()).filter(|nulls| nulls.null_count() > 0);
     match node {
         Node::Leaf(leaf) if leaf.mode != MetricsMode::None => leaf.add(array, nulls.as_ref()),

@@ -1,5 +1,6 @@
-//! The columns of lineage of a row group that is moved: the only ones that are encoded, because the rows of the new file begin
-//! elsewhere (specification, "Row Lineage").
+//! Row lineage columns of a row group that is copied: the only columns that are encoded anew, because the
+//! rows have other positions in the new file, from which their row ids would be derived (specification, "Row
+//! Lineage").
 
 use std::io::Write;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::file::reserved;
 use crate::metadata::schema::Field;
 use crate::metadata::types::StructType;
 
-/// `_row_id` and `_last_updated_sequence_number` of the rows of a row group.
+/// Values of `_row_id` and `_last_updated_sequence_number` of the rows of a row group.
 #[derive(Default)]
 pub(super) struct RowLineage {
     columns: [Vec<Option<i64>>; 2],
@@ -34,7 +35,7 @@ fn fields() -> [Field; 2] {
     [reserved::row_id(), reserved::last_updated_sequence_number()]
 }
 
-/// The columns as a file has them.
+/// Returns the Parquet columns of the row lineage.
 pub(super) fn columns() -> Result<Vec<TypePtr>, ParquetError> {
     let column = |field: Field| {
         let column = PrimitiveTypeBuilder::new(&field.name, Physical::INT64)
@@ -45,7 +46,7 @@ pub(super) fn columns() -> Result<Vec<TypePtr>, ParquetError> {
     fields().into_iter().map(column).collect()
 }
 
-/// Reads the lineage of a row group whose bytes begin at a position of its file.
+/// Reads the row lineage of a row group; `start` is the position of `bytes` in the file.
 pub(super) fn read(
     metadata: &Arc<ParquetMetaData>,
     row_group: usize,
@@ -73,7 +74,7 @@ pub(super) fn read(
 }
 
 impl RowLineage {
-    /// Writes the last columns of a row group.
+    /// Writes the row lineage as the last columns of a row group.
     pub(super) fn write<W: Write + Send>(
         &self,
         output: &mut SerializedRowGroupWriter<'_, W>,

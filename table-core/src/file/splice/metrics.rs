@@ -1,5 +1,5 @@
-//! The metrics of a file that is put together from others: sums of counts, and the widest bounds. What is not known of one part
-//! is not known of the whole.
+//! Column metrics of a file that is assembled from others: sums of counts, and the widest bounds. Metrics
+//! that are missing in one part are missing in the result.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,12 @@ use crate::metadata::schema::Columns;
 use crate::metadata::schema_index::SchemaIndex;
 use crate::metadata::types::Primitive;
 
-/// The metrics of some files together; `columns` are those of the table, by whose types bounds are compared.
+/// Merges the column metrics of several files. `columns` are those of the table, whose types determine how
+/// bounds are compared.
+///
+/// # Errors
+///
+/// Fails with a [`MetadataError`] if the columns cannot be indexed by name.
 pub fn merge(parts: &[&ColumnMetrics], columns: &Columns) -> Result<ColumnMetrics, MetadataError> {
     let index = SchemaIndex::new(columns)?;
     let mut merged = ColumnMetrics {
@@ -56,7 +61,7 @@ fn widest<'a>(
     for part in parts {
         match bounds(part).get(&id) {
             Some(bound) => {
-                // What some writers give as a bound is none.
+                // Some writers store bounds that are invalid, such as NaN.
                 let bound = ValueRef::decode(bound, primitive).filter(|bound| !bound.is_nan())?;
                 found.push(bound);
             }
@@ -67,7 +72,7 @@ fn widest<'a>(
     choose(found.into_iter()).map(ValueRef::encode)
 }
 
-/// Whether a file has nothing in a column that could be beyond a bound.
+/// Returns `true` if a file has no values in a column that could be outside of a bound.
 fn has_no_values(part: &ColumnMetrics, id: i32) -> bool {
     let count = |counts: &BTreeMap<i32, i64>| counts.get(&id).copied();
     let nans = count(&part.nan_value_counts).unwrap_or(0);

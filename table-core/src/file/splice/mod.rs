@@ -1,8 +1,18 @@
-//! The fast path of compaction: the row groups of several files in one, copied as they are. Nothing is decoded, so nothing can
-//! be changed: files with deletes, of different schemas or in another order are rewritten with a reader and a writer. Pages are
-//! compared with their checksums, where their writer gave them any.
+//! Splicing, the fast path of compaction: the row groups of several files are copied into one file without
+//! decoding them. Since nothing is decoded, nothing can be changed: files with deletes, with different
+//! schemas or in another order have to be rewritten with a reader and a writer. Pages are verified against
+//! their checksums, where they have any.
 //!
-//! As in [`super::parquet_reader`], nothing is fetched: the caller hands over the bytes of a row group.
+//! As in [`super::parquet_reader`], nothing is fetched: the caller passes in the bytes of each row group.
+//!
+//! ```text
+//! let mut splice = Splice::new(output, &first, &options, Lineage::None)?;
+//! for (metadata, group) in row_groups {
+//!     let bytes = fetch(range(&metadata, group)?);
+//!     splice.append(&metadata, group, bytes, &context)?;
+//! }
+//! let (output, file) = splice.finish()?;
+//! ```
 
 mod lineage;
 pub mod metrics;
@@ -30,43 +40,50 @@ use super::parquet_writer::options::WriterOptions;
 use super::parquet_writer::{Output, split_offsets};
 use super::reserved;
 
-/// A file that is put together from row groups of others.
+/// Writer of a file that is assembled from row groups of other files.
 pub struct Splice<W: Write + Send> {
     writer: SerializedFileWriter<Output<W>>,
-    /// What all files have in common: their columns but for those of lineage.
+    /// Columns that all files have in common, which are all but the row lineage columns.
     columns: Vec<TypePtr>,
     lineage: Lineage,
     is_indexed: bool,
     record_count: i64,
 }
 
-/// What becomes of `_row_id` and `_last_updated_sequence_number`.
+/// Treatment of the row lineage columns `_row_id` and `_last_updated_sequence_number`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lineage {
-    /// Rows have none: tables before version 3. Files that have the columns are refused.
+    /// No row lineage: tables before format version 3. Files with these columns are refused.
     None,
-    /// Rows keep theirs, which are written to the new file.
+    /// Rows retain their row lineage, which is written to the new file.
     Kept,
 }
 
-/// What a finished file is. Its metrics are those of its parts, [`metrics::merge`]d.
+/// Description of a finished file. Its column metrics are those of its parts, combined with
+/// [`metrics::merge`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SplicedFile {
-    /// How many rows it holds.
+    /// Number of rows.
     pub record_count: i64,
-    /// Its size.
+    /// Size of the file in bytes.
     pub size_bytes: i64,
-    /// Where its row groups begin.
+    /// Offsets of the row groups in bytes, ascending (`split_offsets` of the manifest entry).
     pub split_offsets: Vec<i64>,
 }
 
-/// Whether two files can be in one: their columns have the same names, types, ids and order, and both or neither have an
-/// index of their pages, which is known if the metadata was read with it.
+/// Returns `true` if the row groups of two files can be put into one file: their columns have the same names,
+/// types, field ids and order, and either both or neither have an offset index. The page indexes must have
+/// been read with the metadata.
 pub fn is_alike(left: &ParquetMetaData, right: &ParquetMetaData) -> bool {
     data_columns(left) == data_columns(right) && is_indexed(left) == is_indexed(right)
 }
 
-/// Fails with the reason if row groups of a file cannot be copied without losing something.
+/// Checks that the row groups of a file can be copied without losing information.
+///
+/// # Errors
+///
+/// Fails with [`FileError::Unsupported`] if the positions of column chunks or dictionaries are not known
+/// exactly, if the file has bloom filters, or if its columns are in other files.
 pub fn check(metadata: &ParquetMetaData) -> Result<(), FileError> {
     if has_uncounted_bytes(metadata) {
         return Err(FileError::unsupported("the file does not tell where its columns end"));
@@ -86,7 +103,12 @@ pub fn check(metadata: &ParquetMetaData) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Where in its file a row group is, from its first column to its last.
+/// Returns the byte range of a row group in its file, from its first column chunk to its last.
+///
+/// # Errors
+///
+/// Fails with [`FileError::Malformed`] if there is no such row group, or if its metadata has impossible
+/// positions.
 pub fn range(metadata: &ParquetMetaData, row_group: usize) -> Result<Range<u64>, FileError> {
     let group = metadata.row_groups().get(row_group);
     let columns = group.ok_or_else(|| FileError::malformed("there is no such row group"))?.columns();
@@ -95,7 +117,13 @@ pub fn range(metadata: &ParquetMetaData, row_group: usize) -> Result<Range<u64>,
     Ok(start..ranges.iter().map(|range| range.end).max().unwrap_or(0))
 }
 
-/// Where in its file the columns of a row group are that are copied, in their order.
+/// Returns the byte ranges of the column chunks of a row group that are copied, in their order. The row
+/// lineage columns are not among them.
+///
+/// # Errors
+///
+/// Fails with [`FileError::Malformed`] if there is no such row group, or if its metadata has impossible
+/// positions.
 pub fn columns(metadata: &ParquetMetaData, row_group: usize) -> Result<Vec<Range<u64>>, FileError> {
     let group = metadata.row_groups().get(row_group);
     let group = group.ok_or_else(|| FileError::malformed("there is no such row group"))?;
@@ -103,7 +131,11 @@ pub fn columns(metadata: &ParquetMetaData, row_group: usize) -> Result<Vec<Range
 }
 
 impl<W: Write + Send> Splice<W> {
-    /// Begins a file with the columns of a first one.
+    /// Begins a file with the columns of `first`, the metadata of the first file.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Io`] if the output cannot be written.
     pub fn new(
         output: W,
         first: &ParquetMetaData,
@@ -128,8 +160,15 @@ impl<W: Write + Send> Splice<W> {
         Ok(Splice { writer, columns, lineage, is_indexed, record_count: 0 })
     }
 
-    /// Appends a row group; `bytes` are those of its [`range`], and `context` tells of its file. After an error the file is
-    /// lost.
+    /// Appends a row group. `bytes` are the bytes of its [`range`], and `context` describes its file. After
+    /// an error the file is unusable.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Unsupported`] if [`check`] does, if the columns differ from those of the first
+    /// file, if the file has deletes, if it lacks the offset index that the first file has, or if its row
+    /// lineage would be lost. Fails with [`FileError::Malformed`] if `bytes` is not the row group or is
+    /// damaged, and with [`FileError::Io`] if the output cannot be written.
     pub fn append(
         &mut self,
         metadata: &Arc<ParquetMetaData>,
@@ -183,12 +222,16 @@ impl<W: Write + Send> Splice<W> {
         Ok(())
     }
 
-    /// How large the file is by now.
+    /// Returns the size of the file so far, in bytes.
     pub fn size_bytes(&self) -> usize {
         self.writer.bytes_written()
     }
 
-    /// Ends the file, and gives back its output.
+    /// Finishes the file and returns the output with the description of the file.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`FileError::Io`] if the output cannot be written.
     pub fn finish(mut self) -> Result<(W, SplicedFile), FileError> {
         let metadata = self.writer.finish().map_err(FileError::writing)?;
         let file = SplicedFile {
@@ -200,7 +243,7 @@ impl<W: Write + Send> Splice<W> {
     }
 }
 
-/// The columns of a file without those of lineage.
+/// Returns the columns of a file without the row lineage columns.
 fn data_columns(metadata: &ParquetMetaData) -> Vec<TypePtr> {
     let columns = metadata.file_metadata().schema().get_fields().iter();
     columns.filter(|column| !is_lineage(column)).cloned().collect()
@@ -212,7 +255,7 @@ fn is_lineage(column: &TypePtr) -> bool {
     info.has_id() && reserved.contains(&info.id())
 }
 
-/// The columns without parts that are copied, as Parquet numbers them.
+/// Returns the indexes of the leaf columns that are copied, as Parquet numbers them.
 fn leaves(metadata: &ParquetMetaData) -> impl Iterator<Item = usize> {
     let schema = metadata.file_metadata().schema_descr_ptr();
     (0..schema.num_columns()).filter(move |leaf| {
@@ -221,7 +264,7 @@ fn leaves(metadata: &ParquetMetaData) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Whether a file tells where each page of each column is.
+/// Returns `true` if a file has a complete offset index.
 fn is_indexed(metadata: &ParquetMetaData) -> bool {
     let Some(index) = metadata.offset_index() else { return false };
     index.len() == metadata.num_row_groups()
@@ -237,7 +280,8 @@ fn is_indexed(metadata: &ParquetMetaData) -> bool {
         })
 }
 
-/// The encoder's settings. It wants the pages of all columns of a file to be known, or of none.
+/// Returns the settings of the encoder. It requires an offset index either for all columns of a file or for
+/// none.
 fn properties(options: &WriterOptions, is_indexed: bool) -> Arc<WriterProperties> {
     let properties = options.properties(&BTreeMap::new());
     if is_indexed {
@@ -247,8 +291,8 @@ fn properties(options: &WriterOptions, is_indexed: bool) -> Arc<WriterProperties
     Arc::new(builder.set_offset_index_disabled(true).build())
 }
 
-/// Fails if the pages of a column are not those of their checksums, where they have any. Pages without stay without: a checksum
-/// would say of bytes that nobody has looked at that they are right.
+/// Fails if the pages of a column do not match their checksums. No checksums are added to pages without one:
+/// they would vouch for bytes that were never verified.
 fn verify(row_group: &Chunk, column: &ColumnChunkMetaData) -> Result<(), FileError> {
     let range = range_of(column)?;
     let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
@@ -256,7 +300,7 @@ fn verify(row_group: &Chunk, column: &ColumnChunkMetaData) -> Result<(), FileErr
     pages::verify(&bytes, column)
 }
 
-/// What the writer of a column would have told of it.
+/// Returns the description of a column chunk that its writer would have returned.
 fn close(
     metadata: &ParquetMetaData,
     row_group: usize,
@@ -280,8 +324,9 @@ fn close(
     })
 }
 
-/// Old writers compared bytes as if they had signs. Readers know them by the name of the writer, which the new file does not
-/// have any more; so statistics are only kept if their file says in which order they are.
+/// Returns `true` if the statistics of a column have a defined order. Old writers compared bytes as signed
+/// numbers. Readers recognise them by the name of the writer, which is lost in the new file; therefore
+/// statistics are copied only if the file states their order.
 fn is_ordered(metadata: &ParquetMetaData, leaf: usize) -> bool {
     let orders = metadata.file_metadata().column_orders();
     matches!(orders.and_then(|orders| orders.get(leaf)), Some(ColumnOrder::TYPE_DEFINED_ORDER(_)))
