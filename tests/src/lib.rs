@@ -3,6 +3,7 @@
 #![allow(clippy::missing_panics_doc, reason = "a harness panics to fail the test that uses it")]
 #![allow(clippy::let_underscore_must_use, reason = "what ends a process may find it ended")]
 
+pub mod code;
 pub mod fixture;
 pub mod fuzz;
 pub mod http;
