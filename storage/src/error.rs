@@ -1,81 +1,82 @@
-//! Why a file could not be read, written or deleted.
+//! Errors of reading, writing and deleting files.
 
 use std::io;
 
 use rustix::io::Errno;
 use table_core::location::LocationError;
 
-/// What was in the way.
+/// Error of an operation on a file, or of the permission to do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// Nothing is at this location.
+    /// There is no file at this location.
     #[error("no file at `{0}`")]
     NotFound(String),
-    /// A file that must be new is there already.
+    /// A new file cannot be created because one exists at this location.
     #[error("a file is already at `{0}`")]
     AlreadyExists(String),
-    /// The file is larger than allowed.
+    /// The file is larger than the caller's limit.
     #[error("`{location}` is larger than {limit_bytes} bytes; raise `limits.metadata-bytes` to read it")]
     TooLarge {
-        /// Where the file is.
+        /// Location of the file.
         location: String,
-        /// The limit it exceeds.
+        /// Limit that the file exceeds, in bytes.
         limit_bytes: usize,
     },
-    /// No store is configured for this kind of location.
+    /// The location is not on a local file system, the only kind of storage that is supported.
     #[error("`{0}` is not a local file; tables are stored on local files (`file:`) only")]
     UnsupportedScheme(String),
-    /// The text is no location.
+    /// The text is not a valid location.
     #[error(transparent)]
     Location(#[from] LocationError),
-    /// The holder may not write or delete there.
+    /// The scope does not permit writing or deleting at this location.
     #[error("`{0}` is not the table's own and stays")]
     NotOwn(String),
-    /// The holder may not read there.
+    /// The scope does not permit reading at this location.
     #[error("`{0}` is not the table's own, and not free for all tables of its warehouse: it is not read")]
     NotReadable(String),
-    /// A folder, a pipe, a device or a socket.
+    /// The file is not a regular file but a folder, pipe, device or socket.
     #[error("`{0}` is not a regular file")]
     NotRegular(String),
-    /// A link is on the way.
+    /// The path to this location contains a symbolic link below the root.
     #[error("a link leads to `{0}`; links below a warehouse's or table's folder are not followed")]
     Link(String),
-    /// The file system did not answer in time.
+    /// The file system did not answer before the deadline.
     #[error("cannot {action} `{location}`: the file system did not answer within {seconds} s")]
     TimedOut {
-        /// What was attempted.
+        /// Attempted operation, as a verb, such as `read`.
         action: &'static str,
-        /// Where.
+        /// Location of the file.
         location: String,
-        /// How long it was given.
+        /// Deadline in seconds.
         seconds: u64,
     },
-    /// Too many earlier operations have not been answered.
+    /// Too many earlier operations on the file system have not returned yet.
     #[error(
         "cannot {action} `{location}`: {count} earlier operations on its file system are not answered yet; is a mount dead?"
     )]
     Busy {
-        /// What was attempted.
+        /// Attempted operation, as a verb, such as `read`.
         action: &'static str,
-        /// Where.
+        /// Location of the file.
         location: String,
-        /// How many operations there are.
+        /// Number of operations that have not returned yet.
         count: usize,
     },
-    /// The file system refused.
+    /// The operating system reported an error.
     #[error("cannot {action} `{location}`: {source}")]
     Io {
-        /// What was attempted.
+        /// Attempted operation, as a verb, such as `read`.
         action: &'static str,
-        /// Where.
+        /// Location of the file.
         location: String,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
 }
 
 impl StorageError {
-    /// For what the file system says.
+    /// Converts an error of the operating system. A missing file becomes [`StorageError::NotFound`], an
+    /// existing one [`StorageError::AlreadyExists`], any other error [`StorageError::Io`].
     pub fn io(action: &'static str, location: &str, source: io::Error) -> StorageError {
         let location = location.to_owned();
         match source.kind() {
@@ -85,7 +86,8 @@ impl StorageError {
         }
     }
 
-    /// The same without the location, for whoever tells it themselves.
+    /// Converts the error to an [`io::Error`] whose message does not contain the location, for callers that
+    /// add it themselves.
     pub fn into_io(self) -> io::Error {
         match self {
             StorageError::NotFound(_) => io::Error::new(io::ErrorKind::NotFound, "no such file"),
@@ -112,14 +114,14 @@ impl StorageError {
         }
     }
 
-    /// Whether the file system may answer later.
+    /// Returns `true` if the file system did not answer, but may do so later.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, StorageError::TimedOut { .. } | StorageError::Busy { .. })
     }
 }
 
-/// Whether the same may be possible later, although nobody does anything about the file: the file system did not answer, or the
-/// process or the machine has no file descriptor or memory left.
+/// Returns `true` if the operation may succeed later although the file is not changed: the file system did
+/// not answer, or the process or the machine ran out of file descriptors or memory.
 pub fn is_passing(error: &io::Error) -> bool {
     let is_exhausted =
         matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM));

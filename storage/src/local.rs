@@ -1,5 +1,5 @@
-//! Local files, written so that they survive a power cut before anybody is told of them. Every call waits for the file system;
-//! see [`crate::threads`].
+//! Files on local file systems. Data is synced before a write returns, so that it survives a power failure.
+//! Every call blocks until the file system answers; see [`crate::threads`].
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -18,36 +18,37 @@ use crate::error::StorageError;
 use crate::folders;
 use crate::place::{self, Place, SEARCH, open_folder, open_regular, open_root};
 
-/// How often a file's folder is made anew when somebody removes it meanwhile.
+/// Maximum number of attempts to create a file whose folder is concurrently removed.
 const FOLDER_ATTEMPTS_MAX: usize = 8;
-/// Folders known to survive a power cut; beyond that they are synced again.
+/// Maximum number of folders that are known to be durable. Beyond that, the set is cleared, and folders are
+/// synced again.
 const SYNCED_MAX: usize = 100_000;
-/// Folders nested deeper than this are not made by any engine.
+/// Maximum nesting depth of folders in a recursive deletion. No engine nests folders more deeply.
 const DEPTH_MAX: usize = 128;
 
-/// Local file systems. Clones share what is known of folders.
+/// Local file systems. Clones share the set of folders that are known to be durable.
 #[derive(Debug, Clone, Default)]
 pub struct LocalFiles {
-    /// Folders whose entry in the folder above was synced by this process, by path and inode.
+    /// Folders whose entry in their parent was synced by this process, by path and inode.
     synced: Arc<Mutex<HashSet<(PathBuf, u64)>>>,
 }
 
-/// What there is to see of a file without opening it.
+/// State of a file, determined without opening it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileState {
-    /// It is there.
+    /// The file exists.
     Present(Stamp),
-    /// It is known not to be there.
+    /// The file does not exist.
     Gone,
-    /// Nobody can tell.
+    /// The state could not be determined.
     Unknown,
 }
 
-/// What changes when a file is written to.
+/// Size and modification time of a file, which change when the file is written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     size_bytes: u64,
-    /// Seconds and nanoseconds.
+    /// Time of the last modification since 1970: seconds, and nanoseconds of the second.
     modified: (i64, i64),
 }
 
@@ -58,16 +59,17 @@ impl fmt::Display for Stamp {
     }
 }
 
-/// A file in a folder.
+/// File in a listed folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// Its name.
+    /// Name of the file, without its folder.
     pub name: String,
-    /// When it was written last, in milliseconds since 1970.
+    /// Time of the last modification, in milliseconds since 1970.
     pub modified_ms: i64,
 }
 
-/// A new file that is being written. One that is dropped before its end stays as it is.
+/// New file that is being written. Dropping it leaves the file as it is: incomplete, and possibly not
+/// durable.
 #[derive(Debug)]
 pub struct NewFile {
     file: File,
@@ -76,7 +78,14 @@ pub struct NewFile {
 }
 
 impl LocalFiles {
-    /// Reads a file of at most `limit_bytes`.
+    /// Reads a whole file of at most `limit_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`StorageError::TooLarge`] if the file is larger, with [`StorageError::NotFound`] if there
+    /// is no file, with [`StorageError::Link`] if the path contains a symbolic link below its root, with
+    /// [`StorageError::NotRegular`] if it is a pipe, device or socket, and with [`StorageError::Io`] if the
+    /// file cannot be read.
     pub fn read(&self, place: &Place, limit_bytes: usize) -> Result<Bytes, StorageError> {
         let failed = |error| place::error("read", place, error);
         let file = open(place).map_err(failed)?;
@@ -86,17 +95,21 @@ impl LocalFiles {
             return Err(too_large());
         }
         let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-        // One byte more than allowed tells a file that grew or lied about its size.
+        // One byte more than permitted, to detect a file that has grown or whose reported size is wrong.
         file.take(limit_bytes as u64 + 1).read_to_end(&mut content).map_err(failed)?;
         if content.len() > limit_bytes { Err(too_large()) } else { Ok(Bytes::from(content)) }
     }
 
-    /// Reads a part of a file. Fails if it does not reach that far.
+    /// Reads a range of bytes of a file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file ends before the end of the range, and for the same reasons as [`LocalFiles::read`].
     pub fn read_range(&self, place: &Place, range: Range<u64>) -> Result<Bytes, StorageError> {
         let failed = |error| place::error("read", place, error);
         let mut file = open(place).map_err(failed)?;
         let length = range.end.saturating_sub(range.start);
-        // Not more at once than there is, whatever was asked for.
+        // No more memory is reserved than the file has bytes, however long the range is.
         let there = file.metadata().map_err(failed)?.len().saturating_sub(range.start).min(length);
         let mut content = Vec::with_capacity(usize::try_from(there).unwrap_or(0));
         file.seek(SeekFrom::Start(range.start)).map_err(failed)?;
@@ -107,7 +120,8 @@ impl LocalFiles {
         Ok(Bytes::from(content))
     }
 
-    /// What there is to see of a file in the kernel's memory. Never waits for a disk or the network.
+    /// Returns the state of a file from the caches of the kernel. Never waits for a disk or the network; the
+    /// state is [`FileState::Unknown`] if it is not cached.
     #[cfg(target_os = "linux")]
     pub fn state_in_memory(&self, place: &Place) -> FileState {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -128,13 +142,13 @@ impl LocalFiles {
         }
     }
 
-    /// What there is to see of a file without waiting: other systems cannot tell.
+    /// Returns [`FileState::Unknown`], because only Linux answers without waiting.
     #[cfg(not(target_os = "linux"))]
     pub fn state_in_memory(&self, _: &Place) -> FileState {
         FileState::Unknown
     }
 
-    /// What there is to see of a file; waits for the file system.
+    /// Returns the state of a file; waits for the file system.
     pub fn state(&self, place: &Place) -> FileState {
         let found = place
             .open_parent()
@@ -149,7 +163,13 @@ impl LocalFiles {
         }
     }
 
-    /// Begins a new file. A file that is already there is an error and stays as it was.
+    /// Creates a new file, and the folders above it that do not exist. An existing file is not changed.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`StorageError::AlreadyExists`] if there is a file, with [`StorageError::Link`] if the path
+    /// contains a symbolic link below its root, and with [`StorageError::Io`] if a folder or the file cannot
+    /// be created or synced.
     pub fn create(&self, place: &Place) -> Result<NewFile, StorageError> {
         let failed = |error| place::error("write", place, error);
         let mut attempts = 0;
@@ -159,25 +179,35 @@ impl LocalFiles {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             match fs::openat(&folder, name, flags, Mode::from_raw_mode(0o666)) {
                 Ok(file) => return Ok(NewFile { file: File::from(file), folder, place: place.clone() }),
-                // A purge may take an empty folder away again before the file is in it.
+                // A concurrent purge may remove the empty folder before the file is created in it.
                 Err(Errno::NOENT) if attempts < FOLDER_ATTEMPTS_MAX => {}
                 Err(error) => return Err(failed(error.into())),
             }
         }
     }
 
-    /// Writes a whole new file, or leaves nothing behind.
+    /// Writes a whole new file and syncs it. If that fails, the incomplete file is deleted.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be created (see [`LocalFiles::create`]), written or synced.
     pub fn write_new(&self, place: &Place, content: &[u8]) -> Result<(), StorageError> {
         let mut file = self.create(place)?;
         let written = file.append(content).and_then(|()| file.sync());
         if written.is_err() {
-            // Half a file under a name that nothing points to: only space is lost if this fails, too.
+            // Nothing refers to the incomplete file, so that a failure to delete it only wastes space.
             drop(self.delete(place));
         }
         written
     }
 
-    /// Deletes a file; one that is already gone is no error. A link is deleted itself.
+    /// Deletes a file. A missing file is not an error. If the path is a symbolic link, the link itself is
+    /// deleted.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`StorageError::Link`] if a folder on the path is a symbolic link, and with
+    /// [`StorageError::Io`] if the file cannot be deleted.
     pub fn delete(&self, place: &Place) -> Result<(), StorageError> {
         let deleted = place.open_parent().and_then(|(folder, name)| Ok(unlink(&folder, name)?));
         match deleted {
@@ -186,8 +216,15 @@ impl LocalFiles {
         }
     }
 
-    /// Deletes up to `files_max` files below a folder, and folders that this empties. Returns how many files went; fewer than
-    /// `files_max` means that none is left.
+    /// Deletes up to `files_max` files below a folder, and the folders that become empty. Symbolic links are
+    /// deleted like files and not followed. Returns the number of deleted files; fewer than `files_max` means
+    /// that none remains.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`StorageError::Link`] if a folder on the path is a symbolic link, and with
+    /// [`StorageError::Io`] if a folder cannot be read, if a file or folder cannot be deleted, or if folders
+    /// are nested more deeply than any engine does.
     pub fn delete_below(&self, place: &Place, files_max: usize) -> Result<usize, StorageError> {
         let mut deleted = 0;
         let done = place
@@ -201,14 +238,24 @@ impl LocalFiles {
         }
     }
 
-    /// Makes a folder that survives a power cut, if it is not there.
+    /// Creates a folder durably, together with missing folders above it. An existing folder is not an error.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`StorageError::Link`] if the path contains a symbolic link below its root, and with
+    /// [`StorageError::Io`] if a folder cannot be created or synced.
     pub fn create_folder(&self, place: &Place) -> Result<(), StorageError> {
         let failed = |error| place::error("create the folder", place, error);
         let root = self.durable_root(place).map_err(failed)?;
         self.descend(root, place.root(), place.names()).map_err(failed).map(drop)
     }
 
-    /// Makes a root, and checks that files can be written there.
+    /// Creates a root folder if it does not exist, and checks that files can be written in it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder cannot be created, synced or opened, or if a probe file cannot be created or
+    /// deleted in it.
     pub fn prepare_root(&self, path: &Path) -> std::io::Result<()> {
         folders::create(path)?;
         let root = open_root(path)?;
@@ -218,7 +265,13 @@ impl LocalFiles {
         Ok(unlink(&root, &probe)?)
     }
 
-    /// Up to `files_max` regular files in a folder, not below it. A folder that is not there has none.
+    /// Lists up to `files_max` regular files that are directly in a folder. The result is empty if the folder
+    /// does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`StorageError::Link`] if the path contains a symbolic link below its root, and with
+    /// [`StorageError::Io`] if the folder or the state of one of its files cannot be read.
     pub fn list(&self, place: &Place, files_max: usize) -> Result<Vec<Listed>, StorageError> {
         match list(place, files_max) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
@@ -227,14 +280,20 @@ impl LocalFiles {
         }
     }
 
-    /// Whether a file with such an ending lies below a root, as far as the first `entries_max` entries tell. Links are not
-    /// followed.
+    /// Returns `true` if one of the first `entries_max` entries below a root is a regular file whose name
+    /// ends with `suffix`. Symbolic links are not followed.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the root cannot be read, or if an entry or a folder below it cannot be read for another
+    /// reason than that it was removed or that this process lacks the permission.
     pub fn find_below(&self, root: &Path, suffix: &str, entries_max: usize) -> std::io::Result<bool> {
         let mut folders = VecDeque::from([root.to_owned()]);
         let mut seen = 0;
         while let Some(folder) = folders.pop_front() {
             let entries = match std::fs::read_dir(&folder) {
-                // What is gone by now, or somebody else's, holds no tables of ours.
+                // A folder that was removed meanwhile, or that belongs to another user, contains no tables of
+                // this server.
                 Err(error) if folder != root && is_not_ours(&error) => continue,
                 entries => entries?,
             };
@@ -255,13 +314,15 @@ impl LocalFiles {
         Ok(false)
     }
 
-    /// Whether a file lies below a folder, once all links are resolved.
+    /// Returns `true` if a file is below a folder after all symbolic links are resolved; `false` if one of
+    /// them does not exist.
     pub fn is_below(folder: &Path, file: &Path) -> bool {
         let (folder, file) = (std::fs::canonicalize(folder), std::fs::canonicalize(file));
         matches!((folder, file), (Ok(folder), Ok(file)) if file.starts_with(&folder))
     }
 
-    /// Opens the folder of a file; it and what is above it are made if need be, and survive a power cut from then on.
+    /// Opens the folder of a file. Missing folders are created; all folders on the path survive a power
+    /// failure from then on.
     fn durable_parent<'p>(&self, place: &'p Place) -> std::io::Result<(OwnedFd, &'p str)> {
         let Some((name, above)) = place.names().split_last() else {
             return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is the root itself"));
@@ -301,7 +362,9 @@ impl LocalFiles {
                 }
                 opened => {
                     let next = opened?;
-                    // Whoever made it may not have synced it; it was not made by us where we may not look.
+                    // Another process may have created the folder without syncing its entry. A parent that
+                    // this process is not permitted to open means that this process did not create the
+                    // folder.
                     if self.is_news(path.clone(), &next)? {
                         sync_folder(&folder).or_else(|error| match error.kind() {
                             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Ok(()),
@@ -319,7 +382,7 @@ impl LocalFiles {
 
     fn is_news(&self, path: PathBuf, folder: &OwnedFd) -> std::io::Result<bool> {
         let inode = fs::fstat(folder)?.st_ino;
-        // What a thread that panicked has left is as good as any other.
+        // The set is in a valid state even if a thread panicked while it had the lock.
         Ok(!self.synced.lock().unwrap_or_else(PoisonError::into_inner).contains(&(path, inode)))
     }
 
@@ -335,17 +398,26 @@ impl LocalFiles {
 }
 
 impl NewFile {
-    /// Where it is.
+    /// Returns the location of the file.
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Writes bytes at its end.
+    /// Appends bytes to the file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file system refuses the write.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         self.file.write_all(bytes).map_err(|error| place::error("write", &self.place, error))
     }
 
-    /// Makes it survive a power cut, with what was written so far.
+    /// Syncs the file and its entry in its folder, so that everything written so far survives a power
+    /// failure.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file or its folder cannot be synced.
     pub fn sync(&self) -> Result<(), StorageError> {
         self.file
             .sync_all()
@@ -363,7 +435,7 @@ fn open(place: &Place) -> std::io::Result<File> {
     open_regular(&folder, name)
 }
 
-/// Makes the entries of a folder durable.
+/// Syncs a folder, so that its entries survive a power failure.
 fn sync_folder(folder: &OwnedFd) -> std::io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(fs::fsync(fs::openat(folder, ".", flags, Mode::empty())?)?)
@@ -382,11 +454,11 @@ fn list(place: &Place, files_max: usize) -> std::io::Result<Vec<Listed>> {
             break;
         }
         let found = match fs::statat(&folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
-            // Gone since.
+            // The file was removed since the folder was read.
             Err(Errno::NOENT) => continue,
             found => found?,
         };
-        // Names that are not UTF-8 are none of ours.
+        // Names that are not UTF-8 are not written by this server or by any engine.
         if let Ok(name) = entry.file_name().to_str()
             && FileType::from_raw_mode(found.st_mode) == FileType::RegularFile
         {
@@ -398,7 +470,8 @@ fn list(place: &Place, files_max: usize) -> std::io::Result<Vec<Listed>> {
     Ok(listed)
 }
 
-/// Returns whether the folder was emptied and removed. Links are removed, never followed.
+/// Deletes a folder and everything in it. Returns `true` if the folder was emptied and removed. Symbolic
+/// links are deleted, never followed.
 fn delete_tree(
     parent: &OwnedFd,
     name: impl rustix::path::Arg + Copy,
@@ -411,7 +484,7 @@ fn delete_tree(
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = match fs::openat(parent, name, flags, Mode::empty()) {
-        // A file or a link.
+        // The name is a file or a symbolic link, not a folder.
         Err(Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => {
             if *deleted == files_max {
                 return Ok(false);
@@ -442,7 +515,8 @@ fn delete_tree(
         }
     }
     match fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
-        // A writer that does not know of the drop yet may add a file meanwhile; the next round meets it.
+        // A writer that does not know yet that the table was dropped may have added a file meanwhile; the
+        // next call deletes it.
         Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
         Err(Errno::NOENT) => Ok(true),
         removed => Ok(removed.map(|()| true)?),

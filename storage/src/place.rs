@@ -1,4 +1,4 @@
-//! A file or folder that its holder may touch: the folder it is looked up from, and the names from there on.
+//! Permitted files and folders, as the root that they are looked up from and the names below it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,25 +10,26 @@ use table_core::location::Location;
 
 use crate::error::StorageError;
 
-/// A folder is only looked through here, which needs no permission to read it.
+/// Flags for opening a folder only to look up names in it, which needs no permission to read the folder.
 #[cfg(target_os = "linux")]
 pub(crate) const SEARCH: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
 pub(crate) const SEARCH: OFlags = OFlags::RDONLY;
 
-/// A place that a [`crate::scope::Scope`] allows.
+/// Location that a [`crate::scope::Scope`] permits to access.
 ///
-/// Links that lead to its root are an operator's and are followed; none below it is.
+/// Symbolic links that lead to its root are set up by an operator and are followed; links below the root are
+/// not.
 #[derive(Debug, Clone)]
 pub struct Place {
     location: Location,
     root: PathBuf,
-    /// Below the root, from the top.
+    /// Names of the path below the root, from the top.
     names: Vec<String>,
 }
 
 impl Place {
-    /// A place below a root that contains it. Only a scope may make one.
+    /// Creates a place below a root that contains it. Only a scope may call this.
     pub(crate) fn below(root: &Location, location: &Location) -> Result<Place, StorageError> {
         let outside = || StorageError::NotReadable(location.to_string());
         let unsupported = || StorageError::UnsupportedScheme(location.to_string());
@@ -43,27 +44,28 @@ impl Place {
         Ok(Place { location: location.clone(), root, names })
     }
 
-    /// The location as it was given.
+    /// Returns the location as it was passed to the scope.
     pub fn as_str(&self) -> &str {
         self.location.as_str()
     }
 
-    /// Its absolute path.
+    /// Returns the absolute path.
     pub(crate) fn path(&self) -> PathBuf {
         self.names.iter().fold(self.root.clone(), |path, name| path.join(name))
     }
 
-    /// The path of the root.
+    /// Returns the path of the root.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The names below the root.
+    /// Returns the names of the path below the root, from the top.
     pub(crate) fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Opens the folder that holds the place's last name. Fails for the root itself, and where a link is on the way.
+    /// Opens the folder that contains the last name of the path, and returns that name. Fails for the root
+    /// itself, and if a folder on the path is a symbolic link.
     pub(crate) fn open_parent(&self) -> io::Result<(OwnedFd, &str)> {
         let Some((last, above)) = self.names.split_last() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is the root itself"));
@@ -90,12 +92,12 @@ impl Place {
     }
 }
 
-/// Opens a root, following links to it.
+/// Opens a root folder, following symbolic links that lead to it.
 pub(crate) fn open_root(path: &Path) -> io::Result<OwnedFd> {
     Ok(fs::openat(fs::CWD, path, folder_flags(SEARCH) - OFlags::NOFOLLOW, Mode::empty())?)
 }
 
-/// Opens a folder in another one, unless it is a link.
+/// Opens a folder in another folder, unless it is a symbolic link.
 pub(crate) fn open_folder(parent: &OwnedFd, name: &str, access: OFlags) -> io::Result<OwnedFd> {
     match fs::openat(parent, name, folder_flags(access), Mode::empty()) {
         Ok(folder) => Ok(folder),
@@ -104,19 +106,19 @@ pub(crate) fn open_folder(parent: &OwnedFd, name: &str, access: OFlags) -> io::R
     }
 }
 
-/// Opens a regular file for reading, without waiting for anything else that may be there.
+/// Opens a regular file for reading. Does not block if the name is a pipe or device instead.
 pub(crate) fn open_regular(parent: &OwnedFd, name: &str) -> io::Result<std::fs::File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = match fs::openat(parent, name, flags, Mode::empty()) {
         Ok(file) => file,
         Err(Errno::LOOP | Errno::MLINK) => return Err(link()),
-        // What a socket says.
+        // Error of opening a socket.
         Err(Errno::NXIO) => return Err(not_regular()),
         Err(error) => return Err(error.into()),
     };
     match FileType::from_raw_mode(fs::fstat(&file)?.st_mode) {
         FileType::RegularFile => Ok(std::fs::File::from(file)),
-        // Object stores have no folders: there is no file of that name.
+        // Object stores have no folders, so that a folder is treated as a missing file.
         FileType::Directory => Err(Errno::NOENT.into()),
         _ => Err(not_regular()),
     }
@@ -131,12 +133,13 @@ fn folder_flags(access: OFlags) -> OFlags {
     access | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
 
-/// A link is on the way; told apart by [`error`].
+/// The path contains a symbolic link. [`error`] recognises the type and converts it to
+/// [`StorageError::Link`].
 #[derive(Debug, thiserror::Error)]
 #[error("links are not followed")]
 struct Link;
 
-/// Something else than a file is there.
+/// The name is not a regular file. [`error`] converts the type to [`StorageError::NotRegular`].
 #[derive(Debug, thiserror::Error)]
 #[error("it is not a regular file")]
 struct NotRegular;
@@ -149,7 +152,7 @@ fn not_regular() -> io::Error {
     io::Error::other(NotRegular)
 }
 
-/// What the file system said of a place.
+/// Converts an error of the file system to the error of a place.
 pub(crate) fn error(action: &'static str, place: &Place, source: io::Error) -> StorageError {
     let location = place.as_str();
     match source.get_ref() {

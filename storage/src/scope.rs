@@ -1,4 +1,5 @@
-//! What a holder may touch: folders whose files it may write and delete, and what else it may read. It opens nothing.
+//! Permissions of a caller: folders in which it may write and delete files, and other files that it may read.
+//! No file is opened here.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,54 +10,68 @@ use table_core::location::Location;
 use crate::error::StorageError;
 use crate::place::Place;
 
-/// Answers whether a file outside of a holder's own folders may be read: with a folder, all of which may be read, or not at all.
+/// Function that decides whether a file outside of the caller's own folders may be read. It returns a folder
+/// that contains the file and is readable as a whole, or the location of the file itself; `None` if the file
+/// must not be read.
 pub type Ask = dyn Fn(&Location) -> Result<Option<Location>, StorageError> + Send + Sync;
 
-/// The folders that a holder may touch.
+/// Set of folders and files that a caller, such as a maintenance job, may access.
+///
+/// ```text
+/// let scope = Scope::new(vec![warehouse], vec![table_folder], Reads::BelowRoots);
+/// let place = scope.read("file:///srv/warehouse/t/data/1.parquet")?;
+/// let bytes = files.read(&place, limit_bytes)?;
+/// ```
 #[derive(Clone, Default)]
 pub struct Scope {
-    /// No link is followed below these.
+    /// Folders below which no symbolic link is followed.
     roots: Vec<Location>,
     own: Vec<Location>,
     reads: Reads,
 }
 
-/// What may be read outside of a holder's own folders.
+/// Files outside of the caller's own folders that may be read.
 #[derive(Clone, Default)]
 pub enum Reads {
-    /// Nothing.
+    /// No files.
     #[default]
     Own,
-    /// Everything below the roots.
+    /// All files below the roots.
     BelowRoots,
-    /// Every file that the process may read: for somebody who works with their own rights.
+    /// All files that the process may read, for a user who runs it with their own permissions.
     Anywhere,
-    /// What somebody else answers, once for each folder.
+    /// Files that a function permits, which is called at most once per folder.
     Asked(Asked),
 }
 
-/// Somebody who is asked, and the answers so far.
+/// Function that permits reads, with a cache of its answers. Clones share the cache.
 #[derive(Clone)]
 pub struct Asked {
     ask: Arc<Ask>,
-    /// By the normal form of the folder that a file lies in.
+    /// Answers by the normal form of the folder of the file.
     known: Arc<Mutex<BTreeMap<String, bool>>>,
-    /// Folders that were answered.
+    /// Folders that are readable as a whole.
     readable: Arc<Mutex<Vec<Location>>>,
 }
 
-/// Folders whose answers are kept; beyond that they are asked for again.
+/// Maximum number of cached answers. Beyond that, the cache is cleared, and answers are requested again.
 const KNOWN_MAX: usize = 100_000;
 
 impl Scope {
-    /// A scope below some roots. Own folders that lie in none of them are roots themselves.
+    /// Creates a scope with these roots, and with own folders in which files may be written and deleted. An
+    /// own folder that is in none of the roots is a root itself.
     pub fn new(roots: Vec<Location>, own: Vec<Location>, reads: Reads) -> Scope {
         Scope { roots, own, reads }
     }
 
-    /// Allows to read a file.
+    /// Permits reading a file, and returns its place.
     ///
-    /// Fails with [`StorageError::NotReadable`] if the holder may not.
+    /// # Errors
+    ///
+    /// Fails with [`StorageError::NotReadable`] if the caller must not read the file, with
+    /// [`StorageError::Location`] if the text is not a valid location, and with
+    /// [`StorageError::UnsupportedScheme`] if it is not a local file. Also fails if the function of
+    /// [`Reads::Asked`] fails.
     pub fn read(&self, text: &str) -> Result<Place, StorageError> {
         let location = Location::parse_file(text)?;
         let is_allowed = self.owns(&location)
@@ -72,9 +87,13 @@ impl Scope {
         self.place(&location)
     }
 
-    /// Allows to write or delete a file.
+    /// Permits writing or deleting a file, and returns its place.
     ///
-    /// Fails with [`StorageError::NotOwn`] if it does not lie in one of the holder's own folders.
+    /// # Errors
+    ///
+    /// Fails with [`StorageError::NotOwn`] if the file is not inside one of the caller's own folders, with
+    /// [`StorageError::Location`] if the text is not a valid location, and with
+    /// [`StorageError::UnsupportedScheme`] if it is not a local file.
     pub fn write(&self, text: &str) -> Result<Place, StorageError> {
         let location = Location::parse_file(text)?;
         let is_inside = |folder: &Location| folder.contains(&location) && folder != &location;
@@ -84,9 +103,14 @@ impl Scope {
         self.place(&location)
     }
 
-    /// Allows to fill or empty a folder: one of the holder's own, or one inside it.
+    /// Permits creating files in a folder and deleting its content, and returns its place. The folder may be
+    /// one of the caller's own folders or inside one.
     ///
-    /// Fails with [`StorageError::NotOwn`] if it is not.
+    /// # Errors
+    ///
+    /// Fails with [`StorageError::NotOwn`] if the folder is neither, with [`StorageError::Location`] if the
+    /// text is not a valid location, and with [`StorageError::UnsupportedScheme`] if it is not a local
+    /// folder.
     pub fn folder(&self, text: &str) -> Result<Place, StorageError> {
         let location = Location::parse_file(text)?;
         if !self.owns(&location) {
@@ -95,7 +119,7 @@ impl Scope {
         self.place(&location)
     }
 
-    /// Whether a location lies in the holder's own folders.
+    /// Returns `true` if a location is one of the caller's own folders or inside one.
     pub fn owns(&self, location: &Location) -> bool {
         self.own.iter().any(|folder| folder.contains(location))
     }
@@ -107,13 +131,14 @@ impl Scope {
         if let Some(own) = self.own.iter().find(|folder| folder.contains(location)) {
             return Place::below(own, location);
         }
-        // Somebody's own rights: links to the folder are theirs, but a file is not looked for behind one.
+        // With `Reads::Anywhere`, users work with their own permissions: links that lead to the folder of the
+        // file are followed, but the file itself must not be a link.
         let normal = location.normal();
         let folder = normal.rsplit_once('/').map_or(normal, |(folder, _)| folder);
         Place::below(&Location::parse_file(folder)?, location)
     }
 
-    /// The innermost root that contains a location.
+    /// Returns the innermost root that contains a location.
     fn root_of(&self, location: &Location) -> Option<&Location> {
         let roots = self.roots.iter().filter(|root| root.contains(location));
         roots.max_by_key(|root| root.normal().len())
@@ -121,13 +146,14 @@ impl Scope {
 }
 
 impl Asked {
-    /// Asks `ask` for what is not known yet; everything in `readable` may be read.
+    /// Creates an empty cache in front of `ask`. Everything in the folders `readable` may be read without
+    /// asking.
     pub fn new(readable: Vec<Location>, ask: Arc<Ask>) -> Asked {
         Asked { ask, known: Arc::default(), readable: Arc::new(Mutex::new(readable)) }
     }
 
     fn may_read(&self, location: &Location) -> Result<bool, StorageError> {
-        // What a thread that panicked has left is as good as any other.
+        // The set is in a valid state even if a thread panicked while it had the lock.
         let readable = || self.readable.lock().unwrap_or_else(PoisonError::into_inner);
         if readable().iter().any(|folder| folder.contains(location)) {
             return Ok(true);
@@ -145,7 +171,7 @@ impl Asked {
         }
         known.insert(folder.to_owned(), answer.is_some());
         let is_allowed = answer.is_some();
-        // What is said of a file alone is known by its folder from now on.
+        // An answer about a single file is cached under the file's folder only.
         if let Some(answer) = answer.filter(|answer| answer != location) {
             readable().push(answer);
         }

@@ -1,7 +1,8 @@
-//! Threads that wait for file systems, so that nobody else has to for longer than they like.
+//! Threads that wait for file systems, so that callers wait no longer than a deadline.
 //!
-//! A file system may never answer: a dead network mount, a device that hangs. An operation is then given up, its thread goes on
-//! waiting, and no more than a bounded number of threads does. They end with the process, which waits for none of them.
+//! A file system may never answer, for example on a dead network mount or a defective device. An operation
+//! that exceeds its deadline is given up: its thread continues to wait for the file system. The number of
+//! threads is bounded. They end with the process, which does not wait for them.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::RecvTimeoutError;
@@ -10,21 +11,27 @@ use std::time::Duration;
 
 use crate::error::StorageError;
 
-/// A thread that has nothing to do ends after this time.
+/// Time after which a thread without work ends.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// A bounded number of threads. Clones share them.
+/// Bounded pool of threads. Clones share the threads.
+///
+/// ```text
+/// let threads = Threads::new(64, Duration::from_secs(120));
+/// let about = About { action: "read", location: place.as_str() };
+/// let bytes = threads.run(about, move || files.read(&place, limit_bytes)).await?;
+/// ```
 #[derive(Debug, Clone)]
 pub struct Threads {
     shared: Arc<Shared>,
 }
 
-/// What an operation is about, for whoever is told that it was given up.
+/// Description of an operation, for the error message if it is given up.
 #[derive(Debug, Clone, Copy)]
 pub struct About<'a> {
-    /// Such as `read`.
+    /// Verb for the operation, such as `read`.
     pub action: &'static str,
-    /// Where.
+    /// Location of the file.
     pub location: &'a str,
 }
 
@@ -41,13 +48,13 @@ struct State {
     queue: VecDeque<Work>,
     threads: usize,
     idle: usize,
-    /// Operations that were given up and are still going on.
+    /// Number of operations that were given up but have not returned.
     given_up: usize,
 }
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// Whether an operation ended, or was given up before.
+/// State of an operation: running or queued, finished, or given up by its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Going,
@@ -56,7 +63,8 @@ enum Fate {
 }
 
 impl Threads {
-    /// At most `threads_max` threads; an operation is given up after `deadline`.
+    /// Creates a pool of at most `threads_max` threads, at least one. An operation is given up after
+    /// `deadline`.
     pub fn new(threads_max: usize, deadline: Duration) -> Threads {
         let state = Mutex::default();
         Threads {
@@ -69,9 +77,14 @@ impl Threads {
         }
     }
 
-    /// Does something on one of the threads, and waits for it without keeping a thread.
+    /// Runs an operation on one of the threads, and waits for it without blocking the current thread.
     ///
-    /// Fails with [`StorageError::TimedOut`] if it takes too long, and with [`StorageError::Busy`] if every thread hangs.
+    /// # Errors
+    ///
+    /// Fails with [`StorageError::TimedOut`] if the operation exceeds the deadline, with
+    /// [`StorageError::Busy`] if as many operations as there may be threads were given up and have not
+    /// returned, and with [`StorageError::Io`] if no thread can be started or if the operation panics.
+    /// Otherwise fails with the error of the operation.
     pub async fn run<T: Send + 'static>(
         &self,
         about: About<'_>,
@@ -88,9 +101,11 @@ impl Threads {
         }
     }
 
-    /// Does something on one of the threads, and waits for it.
+    /// Runs an operation on one of the threads, and blocks the current thread until it is finished.
     ///
-    /// Fails as [`Threads::run`] does.
+    /// # Errors
+    ///
+    /// Fails for the same reasons as [`Threads::run`].
     pub fn run_blocking<T: Send + 'static>(
         &self,
         about: About<'_>,
@@ -119,10 +134,10 @@ impl Threads {
         let pending = Pending { fate: Arc::new(Mutex::new(Fate::Going)), shared: self.shared.clone() };
         let (shared, fate) = (self.shared.clone(), pending.fate.clone());
         let work = Box::new(move || {
-            // What nobody waits for any more need not begin.
+            // An operation whose caller does not wait any more is not started.
             let is_wanted = *lock(&fate) == Fate::Going;
             if is_wanted {
-                // A panic is told to whoever waits, by what they wait for being dropped.
+                // A panic drops the sender of the result, by which the waiting caller notices it.
                 drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)));
             }
             let before = std::mem::replace(&mut *lock(&fate), Fate::Ended);
@@ -143,7 +158,8 @@ impl Threads {
         if let Err(error) = thread {
             let mut state = self.shared.lock();
             state.threads -= 1;
-            // The others do it, if there are any. Else it is given up here, and passed over by the next thread there is.
+            // Other threads do the work, if there are any. Otherwise the operation fails here; dropping
+            // `pending` marks it as given up, so that the next thread skips it.
             if state.threads == 0 {
                 return Err(StorageError::io(about.action, about.location, error));
             }
@@ -157,14 +173,15 @@ impl Threads {
     }
 }
 
-/// Somebody who waits for an operation. It is given up when they go away.
+/// Caller's side of an operation. Dropping it before the end gives the operation up.
 struct Pending {
     fate: Arc<Mutex<Fate>>,
     shared: Arc<Shared>,
 }
 
 impl Pending {
-    /// The operation has answered: its thread, which may not have noted that yet, is not one that hangs.
+    /// Marks the operation as finished. Its result has arrived, so that it must not count as given up, even
+    /// if its thread has not noted the end yet.
     fn end(&self) {
         *lock(&self.fate) = Fate::Ended;
     }
@@ -185,7 +202,7 @@ impl Shared {
         lock(&self.state)
     }
 
-    /// Works until there has been nothing to do for a while.
+    /// Runs operations until there has been no work for [`IDLE`].
     fn serve(&self) {
         let mut state = self.lock();
         loop {
@@ -226,7 +243,7 @@ fn panicked(about: About<'_>) -> StorageError {
     )
 }
 
-/// What a thread that panicked has left is as good as any other.
+/// Locks a mutex. Its value is in a valid state even if a thread panicked while it had the lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -256,7 +273,7 @@ mod tests {
             assert!(matches!(given_up, Err(StorageError::TimedOut { .. })));
         }
         assert!(matches!(threads.run_blocking(ABOUT, || Ok(1)), Err(StorageError::Busy { count: 2, .. })));
-        // Another file system is not affected.
+        // Another pool, for another file system, is not affected.
         assert_eq!(Threads::new(1, Duration::from_secs(60)).run_blocking(ABOUT, || Ok(1)).unwrap(), 1);
         drop(release);
         let mut attempts = 0;

@@ -1,4 +1,4 @@
-//! Local files: what a scope compares is what is opened, whatever lies there.
+//! Local files: the path that a scope has checked is the one that is opened, whatever kind of file is there.
 
 #![expect(clippy::unwrap_used, reason = "a case fails where what it counts on does not hold")]
 
@@ -32,7 +32,7 @@ impl Warehouse {
         format!("file://{}/{name}", self.folder.path().display())
     }
 
-    /// A scope of the table `t`, which may read everything in the warehouse.
+    /// Returns a scope of the table `t`, which may read everything in the warehouse.
     fn scope(&self) -> Scope {
         let parse = |text: &str| Location::parse(text).unwrap();
         let root = parse(self.location("").trim_end_matches('/'));
@@ -65,7 +65,7 @@ fn a_file_is_written_once_read_in_parts_and_deleted_as_often_as_wanted() {
     assert!(matches!(warehouse.files.read(&place, 4), Err(StorageError::TooLarge { .. })));
     let state = warehouse.files.state(&place);
     assert!(matches!(state, FileState::Present(_)));
-    // The kernel knows what was just read, where it can be asked.
+    // The kernel has the state of a file that was just read in its caches, where it can be queried at all.
     assert!([state, FileState::Unknown].contains(&warehouse.files.state_in_memory(&place)));
     warehouse.delete("t/a/b/x").unwrap();
     warehouse.delete("t/a/b/x").unwrap();
@@ -109,14 +109,14 @@ fn no_link_below_the_root_is_followed() {
     for name in ["t/inside/data/x", "t/outside/secret", "t/relative/x"] {
         assert!(matches!(warehouse.delete(name), Err(StorageError::Link(_))), "{name} is deleted");
     }
-    // A link that lies where a file should be is deleted itself.
+    // A symbolic link in the place of a file is deleted itself.
     warehouse.delete("t/file").unwrap();
     let below = warehouse.scope().folder(&warehouse.location("t")).unwrap();
     assert_eq!(warehouse.files.delete_below(&below, 100).unwrap(), 3);
     assert!(!warehouse.at("t").exists());
     assert_eq!(fs::read(warehouse.at("other/data/x")).unwrap(), b"rows");
     assert!(outside.path().join("secret").exists() && !outside.path().join("new").exists());
-    // The root itself may be one.
+    // The root itself may be a symbolic link.
     let link = outside.path().join("warehouse");
     symlink(warehouse.folder.path(), &link).unwrap();
     let root = Location::parse(link.to_str().unwrap()).unwrap();
@@ -156,7 +156,7 @@ fn deleting_below_a_folder_is_bounded_resumable_and_stays_below() {
     symlink(warehouse.at("t2"), warehouse.at("t/link")).unwrap();
     let below = warehouse.scope().folder(&warehouse.location("t/")).unwrap();
     assert_eq!(warehouse.files.delete_below(&below, 2).unwrap(), 2);
-    // Two files and the link itself are left; what the link points at is not ours.
+    // Two files and the link itself remain; the target of the link is not deleted.
     assert_eq!(warehouse.files.delete_below(&below, 10).unwrap(), 2);
     assert_eq!(warehouse.files.delete_below(&below, 10).unwrap(), 0);
     assert!(!warehouse.at("t").exists() && warehouse.at("t2/keep").exists());
@@ -179,7 +179,7 @@ fn a_list_holds_files_alone() {
     assert_eq!(warehouse.files.list(&folder, 1).unwrap().len(), 1);
 }
 
-/// A location in one of its spellings.
+/// Returns a location in one of its spellings.
 fn spelled(path: &str, spelling: u8) -> String {
     match spelling % 5 {
         0 => format!("file://{path}"),
@@ -193,7 +193,8 @@ fn spelled(path: &str, spelling: u8) -> String {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// What a scope calls its own lies, once it is written, below the folder that was meant; and nothing else is written.
+    /// A file that a scope permits to write is created below the intended folder, and no other file is
+    /// created.
     #[test]
     fn what_is_compared_is_what_is_opened(
         own in "[ab%][a4%1é .]{0,3}(/[ab%][2f%]{0,2})?",
@@ -220,7 +221,7 @@ proptest! {
     }
 }
 
-/// The files below a folder.
+/// Returns all files below a folder.
 fn found(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap().flatten() {
