@@ -18,7 +18,7 @@ const IDLE: Duration = Duration::from_secs(10);
 ///
 /// ```text
 /// let threads = Threads::new(64, Duration::from_secs(120));
-/// let about = About { action: "read", location: place.as_str() };
+/// let about = About { action: "read", location: "file:///srv/warehouse/t/1.parquet" };
 /// let bytes = threads.run(about, move || files.read(&place, limit_bytes)).await?;
 /// ```
 #[derive(Debug, Clone)]
