@@ -1,4 +1,14 @@
-//! Maintenance: policies, jobs, and what workers tell. Instants are milliseconds since 1970.
+//! Types of the maintenance API: policies, jobs, and the protocol of workers. Points in time are in
+//! milliseconds since 1970-01-01 UTC.
+//!
+//! A worker leases a job, sends heartbeats while it works, and reports the outcome:
+//!
+//! ```text
+//! POST /governance/v1/maintenance/jobs/lease               LeaseRequest  ->  LeaseAnswer
+//! POST /governance/v1/maintenance/jobs/{job-id}/outputs    Outputs
+//! POST /governance/v1/maintenance/jobs/{job-id}/heartbeat  Heartbeat     ->  HeartbeatAnswer
+//! POST /governance/v1/maintenance/jobs/{job-id}/finish     Finish
+//! ```
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,184 +17,192 @@ use uuid::Uuid;
 
 use crate::text::{self, MESSAGE_BYTES_MAX, PROGRESS_BYTES_MAX, REASON_BYTES_MAX, WORKER_BYTES_MAX};
 
-/// A table.
+/// Name of a table.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TableName {
-    /// The warehouse.
+    /// Name of the warehouse.
     #[schema(example = "main")]
     pub warehouse: String,
-    /// The levels of the namespace.
+    /// Levels of the namespace, outermost first.
     pub namespace: Vec<String>,
-    /// The name.
+    /// Name of the table in its namespace.
     #[schema(example = "flights")]
     pub table: String,
 }
 
-/// A warehouse, a namespace of it, or a table.
+/// Name of a warehouse, of a namespace in it, or of a table.
 #[derive(Clone, Debug, Deserialize, IntoParams, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ScopeName {
-    /// The warehouse.
+    /// Name of the warehouse.
     pub warehouse: String,
-    /// The levels of the namespace, separated by the character 0x1F; the warehouse itself if missing.
+    /// Levels of the namespace, separated by the character 0x1F. If missing, the scope is the warehouse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// The table; the namespace itself if missing.
+    /// Name of the table. If missing, the scope is the namespace. Requires `namespace`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
 }
 
-/// A table, and how far back its history is wanted.
+/// Table, and length of the history to return.
 #[derive(Clone, Debug, Deserialize, IntoParams, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct HistoryQuery {
-    /// The warehouse.
+    /// Name of the warehouse.
     pub warehouse: String,
-    /// The levels of the namespace, separated by the character 0x1F.
+    /// Levels of the namespace, separated by the character 0x1F.
     pub namespace: String,
-    /// The table.
+    /// Name of the table.
     pub table: String,
-    /// How far back, in milliseconds.
+    /// Length of the history to return, in milliseconds before now. A value less than `time-travel-ms` of the
+    /// response is increased to it.
     pub age_ms: u64,
-    /// Where the page before ended.
+    /// Value of `next-page-token` of the previous page; missing for the first page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_token: Option<String>,
 }
 
-/// What went out of use in a table, newest first.
+/// Snapshots and schemas of a table that went out of use, by the metadata document with which they did,
+/// newest first.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct TableHistory {
-    /// The table's UUID in its metadata: the name may be another table's by now.
+    /// UUID in the metadata of the table. It differs from an earlier one if the name belongs to another table
+    /// now.
     #[schema(value_type = String)]
     pub table_uuid: Uuid,
-    /// The time in the catalog now.
+    /// Current time of the catalog, in milliseconds since 1970.
     pub now_ms: i64,
-    /// How far back the catalog can be read as it was, in milliseconds, whatever maintenance does.
+    /// Period before now, in milliseconds, for which the catalog can be read as of a point in time.
+    /// Maintenance does not shorten it.
     pub time_travel_ms: i64,
-    /// The snapshots that the table came with when it was registered or created.
+    /// Ids of the snapshots that the table already had when it was registered or created in this catalog.
     pub inherited_snapshot_ids: Vec<i64>,
-    /// What went out of use, document by document; those where nothing did are left out.
+    /// Former metadata documents with which a snapshot or schema went out of use, newest first. Other
+    /// documents are omitted.
     pub documents: Vec<FormerDocument>,
-    /// Whatever is not told of went out of use then, or before. Later pages may set it back.
+    /// Latest time, in milliseconds since 1970, at which any snapshot or schema went out of use that is not
+    /// listed on this page or on one before it. It may be earlier on later pages.
     pub others_ms: i64,
-    /// Where the next page starts; there is none if missing.
+    /// Token for the next page, to be sent as `page-token`; missing on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_page_token: Option<String>,
 }
 
-/// A former metadata document of a table.
+/// Former metadata document of a table, with the snapshots and schemas that went out of use with it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct FormerDocument {
-    /// Its file.
+    /// Location of the metadata file.
     pub metadata_location: String,
-    /// Until when it was the table's.
+    /// Time at which the document was replaced by its successor, in milliseconds since 1970.
     pub until_ms: i64,
-    /// Snapshots that a branch or tag named in it and none in its successor, and those that the successor added without naming
-    /// them.
+    /// Ids of the snapshots that were the head of a branch or tag in this document, but of none in its
+    /// successor, and of those that the successor added without a branch or tag.
     pub snapshot_ids: Vec<i64>,
-    /// Schemas that stopped being the current one with it, or that its successor added without making them current.
+    /// Ids of the schemas that were current in this document, but not in its successor, and of those that the
+    /// successor added without making them current.
     pub schema_ids: Vec<i32>,
 }
 
-/// The policy of a warehouse, namespace or table itself.
+/// Maintenance policy that is set on a warehouse, namespace or table, without inherited settings.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct PolicyAnswer {
-    /// Its settings.
+    /// Settings of the policy, grouped by action. Omitted settings are inherited.
     #[schema(value_type = Object)]
     pub policy: Value,
-    /// Counts its changes.
+    /// Version of the policy: 1 when it is created, incremented with each change.
     pub version: i64,
-    /// When it was changed last.
+    /// Time of the last change, in milliseconds since 1970.
     pub updated_ms: i64,
-    /// By whom.
+    /// Caller that made the last change, as in the audit trail.
     pub updated_by: String,
 }
 
-/// What holds for a table, and why.
+/// Effective maintenance policy of a table, with the origin of each setting.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ApplicablePolicy {
-    /// All settings that hold.
+    /// All effective settings, grouped by action.
     #[schema(value_type = Object)]
     pub policy: Value,
-    /// Each with the policy that makes it.
+    /// The same settings as a list, each with the policy that it comes from.
     pub settings: Vec<ApplicableSetting>,
-    /// Set while the table is left alone.
+    /// Pause of the maintenance of the table; missing if it is not paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<Paused>,
 }
 
-/// A setting, and where it comes from.
+/// Effective setting and its origin.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ApplicableSetting {
-    /// Such as `compact.target-bytes`.
+    /// Name of the setting, with its group, such as `compact.target-bytes`.
     pub name: String,
-    /// Its value.
+    /// Effective value of the setting.
     #[schema(value_type = Object)]
     pub value: Value,
-    /// `table`, `namespace a.b`, `warehouse`, or `default`.
+    /// Origin of the value: `table`, `namespace a.b` with the levels of the namespace, `warehouse`, or
+    /// `default`.
     pub source: String,
 }
 
-/// Why a table is left alone.
+/// Pause of the maintenance of a table.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Paused {
-    /// In somebody's words.
+    /// Reason stated by the caller that paused it.
     pub reason: String,
-    /// Since when.
+    /// Time from which the table is paused, in milliseconds since 1970.
     pub since_ms: i64,
-    /// Who wanted it.
+    /// Caller that paused it, as in the audit trail.
     pub paused_by: String,
 }
 
-/// A table that is to be left alone.
+/// Request to pause the maintenance of a table.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PauseRequest {
-    /// The table.
+    /// Table to pause.
     pub table: TableName,
-    /// Why, for people: at most 1,000 bytes.
+    /// Reason for the pause, shown to users: at most 1,000 bytes.
     #[serde(deserialize_with = "text::bounded::<_, REASON_BYTES_MAX>")]
     #[schema(max_length = 1000)]
     pub reason: String,
 }
 
-/// A table that is not to be left alone any more.
+/// Request to resume the maintenance of a table.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ResumeRequest {
-    /// The table.
+    /// Table to resume.
     pub table: TableName,
 }
 
-/// What a job does.
+/// Action of a maintenance job.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    /// Looks at the table and finds out what else there is to do.
+    /// Reads the metadata of the table, rates its health, and determines which other actions are due.
     Evaluate,
-    /// Merges small files and applies deletes.
+    /// Merges small data files and applies deletes.
     Compact,
-    /// Forgets old snapshots, and deletes files that only they needed.
+    /// Expires old snapshots, and deletes the files that only they referred to.
     ExpireSnapshots,
     /// Merges small manifests.
     RewriteManifests,
 }
 
 impl Action {
-    /// All of them.
+    /// All actions.
     pub const ALL: [Action; 4] =
         [Self::Evaluate, Self::Compact, Self::ExpireSnapshots, Self::RewriteManifests];
 
-    /// The word in JSON.
+    /// Returns the name of the action in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Evaluate => "evaluate",
@@ -195,217 +213,225 @@ impl Action {
     }
 }
 
-/// Work that somebody wants done now.
+/// Request to queue a job now.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct NewJob {
-    /// The table.
+    /// Table to maintain.
     pub table: TableName,
-    /// What is to be done.
+    /// Action to carry out.
     pub action: Action,
-    /// Settings for this once, over the policy's.
+    /// Settings for this job alone, which take precedence over the policies of the table.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub policy: Option<Value>,
 }
 
-/// A job.
+/// Maintenance job of a table.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Job {
-    /// Its id; later jobs have greater ones.
+    /// Id of the job, a UUID. Later jobs have greater ids.
     #[schema(value_type = String, example = "01a1fcb7-95d6-756a-b092-5ff42fe10bb8")]
     pub job_id: Uuid,
-    /// What the table was called when the job was made.
+    /// Name of the table when the job was created.
     #[schema(example = "main/nyc.flights")]
     pub table: String,
-    /// What is to be done.
+    /// Action of the job: `evaluate`, `compact`, `expire-snapshots` or `rewrite-manifests`.
     pub action: String,
-    /// `queued`, `running`, `succeeded`, `failed`, `cancelled`.
+    /// State of the job: `queued`, `running`, `succeeded`, `failed` or `cancelled`.
     pub state: String,
-    /// The settings that held when the job was made.
+    /// Effective maintenance policy of the table when the job was created.
     #[schema(value_type = Object)]
     pub policy: Value,
-    /// Why it was made.
+    /// Reason for the job, for users.
     pub reason: String,
-    /// Who wanted it.
+    /// Caller that requested the job, as in the audit trail; `maintenance` if the catalog itself queued it.
     pub requested_by: String,
-    /// How many workers have had it.
+    /// Number of times that the job was leased by a worker.
     pub attempt: i64,
-    /// The worker that has it, or had it last.
+    /// Name of the worker that has leased the job, or that last did; missing if none has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
-    /// Whether somebody wants it to stop.
+    /// `true` if cancellation of the job was requested. The worker learns this from the response to its next
+    /// heartbeat.
     pub cancel_wanted: bool,
-    /// How far the worker is.
+    /// Progress as last reported by the worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     pub progress: Option<Value>,
-    /// What came of it.
+    /// Result of the job: an `Evaluation` for `evaluate`, otherwise a report with counts and with the files
+    /// and groups that were skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     pub result: Option<Value>,
-    /// Why the last attempt failed.
+    /// Error of the last attempt that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// When it was made.
+    /// Time at which the job was created, in milliseconds since 1970.
     pub created_ms: i64,
-    /// Not before then.
+    /// Earliest time at which a worker may lease the job, in milliseconds since 1970.
     pub due_ms: i64,
-    /// When a worker began.
+    /// Time at which a worker leased the job for the first time, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_ms: Option<i64>,
-    /// When it ended.
+    /// Time at which the job ended, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_ms: Option<i64>,
 }
 
-/// Jobs, newest first.
+/// Page of a list of jobs, newest first.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct JobPage {
-    /// The jobs.
+    /// Jobs of the page.
     pub jobs: Vec<Job>,
-    /// To be sent as `page-token` for more; missing on the last page.
+    /// Token for the next page, to be sent as `page-token`; missing on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_page_token: Option<String>,
 }
 
-/// Which jobs are wanted.
+/// Filter for a list of jobs.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct JobQuery {
-    /// Only those of a table; then `namespace` and `table` have to be there, too.
+    /// Name of the warehouse of a table, to list only the jobs of that table. Requires `namespace` and
+    /// `table`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warehouse: Option<String>,
-    /// The levels of the table's namespace, separated by the character 0x1F.
+    /// Levels of the table's namespace, separated by the character 0x1F. Requires `warehouse` and `table`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// The table.
+    /// Name of the table. Requires `warehouse` and `namespace`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
-    /// Only those in a state.
+    /// State of the jobs to list: `queued`, `running`, `succeeded`, `failed` or `cancelled`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// Where the page before ended.
+    /// Value of `next-page-token` of the previous page; missing for the first page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_token: Option<String>,
-    /// How many (100, at most 1,000).
+    /// Maximum number of jobs on the page, from 1 to 1,000; 100 if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_size: Option<u32>,
 }
 
-/// A worker that wants work.
+/// Request of a worker to lease the next job.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LeaseRequest {
-    /// The worker's name, for people; one that no other worker has. 1 to 200 bytes.
+    /// Name of the worker, shown to users and unique among all workers: 1 to 200 bytes.
     #[serde(deserialize_with = "text::bounded::<_, WORKER_BYTES_MAX>")]
     #[schema(min_length = 1, max_length = 200)]
     pub worker: String,
 }
 
-/// Work for a worker, if there is any.
+/// Leased job, with everything that the worker needs to carry it out; without a job if none is due.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct LeaseAnswer {
-    /// The job; it is the worker's as long as it tells so.
+    /// Job that is leased to the worker. The lease lasts as long as the worker sends heartbeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<Job>,
-    /// What its table is called now.
+    /// Current name of the table. Present if there is a job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<TableName>,
-    /// How long it is the worker's without a heartbeat.
+    /// Time after the last heartbeat, in milliseconds, at which the lease expires and another worker may
+    /// lease the job.
     pub lease_ms: i64,
-    /// Files that former attempts were about to write, to be deleted where they are no part of the table.
+    /// Paths of output files that earlier attempts announced and did not settle. The worker deletes those
+    /// that are not part of the table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<String>,
     /// Files of the table that its last compaction could not read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<UnreadableFile>,
-    /// Which files the job may touch; with a job, always there.
+    /// Folders that the job may access. Present if there is a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folders: Option<TableFolders>,
 }
 
-/// A file that could not be read. It is left alone until it changes.
+/// File of a table that could not be read. Compaction skips the file until it changes.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct UnreadableFile {
-    /// Where it is.
+    /// Path of the file, as in the table's manifests.
     pub path: String,
-    /// What its storage goes by to tell it from a later file of that name; missing if it is not there.
+    /// Version of the file in its storage, such as its size and modification time, which differs if the file
+    /// was replaced; missing if there is no file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// What is wrong with it.
+    /// Error of reading the file.
     pub why: String,
-    /// Since when that is known.
+    /// Time at which the file could not be read, in milliseconds since 1970.
     pub since_ms: i64,
 }
 
-/// Where the files are that whoever maintains a table may touch.
+/// Folders of a table, which limit the files that maintenance may access.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct TableFolders {
-    /// The warehouse's folder. No link below it is to be followed.
+    /// Location of the warehouse. Symbolic links below it must not be followed.
     pub warehouse: String,
-    /// The folders that are the table's own: nothing else may be written or deleted.
+    /// Locations of the folders that belong to the table. Files must not be written or deleted elsewhere.
     pub own: Vec<String>,
 }
 
-/// A file that a worker wants to read although it is not in its table's own folders.
+/// Request of a worker to read a file outside of the folders of the job's table.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ReadableRequest {
-    /// Who asks.
+    /// Lease of the job.
     pub held: Held,
-    /// Where the file is.
+    /// Location of the file.
     pub location: String,
 }
 
-/// A file that somebody wants to read who maintains a table, although it is not in the table's own folders.
+/// Table to be maintained, and a file outside of its folders to be read.
 #[derive(Clone, Debug, Deserialize, IntoParams, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ReadableQuery {
-    /// The warehouse.
+    /// Name of the warehouse.
     pub warehouse: String,
-    /// The levels of the namespace, separated by the character 0x1F.
+    /// Levels of the namespace, separated by the character 0x1F.
     pub namespace: String,
-    /// The table.
+    /// Name of the table.
     pub table: String,
-    /// Where the file is.
+    /// Location of the file.
     pub location: String,
 }
 
-/// Whether a file may be read.
+/// Permission to read a file outside of the folders of a table.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ReadableAnswer {
-    /// The folder around it of which everything may be read, or the file itself; missing if it may not be read.
+    /// Location of a folder that contains the file and may be read as a whole, or location of the file
+    /// itself; missing if the file must not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
 }
 
-/// What a worker has to show to say anything about a job.
+/// Lease of a job, which a worker must present in every request about the job. The request is refused if the
+/// job has ended or was leased again since.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Held {
-    /// The worker's name.
+    /// Name of the worker, as in its request for the lease.
     #[serde(deserialize_with = "text::bounded::<_, WORKER_BYTES_MAX>")]
     pub worker: String,
-    /// The attempt that it was given.
+    /// Number of the attempt, from `attempt` of the leased job.
     pub attempt: i64,
 }
 
-/// A sign of life.
+/// Heartbeat of a worker, which extends its lease and reports progress.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Heartbeat {
-    /// Who says so.
+    /// Lease of the job.
     pub held: Held,
-    /// How far the job is: at most 16 KiB.
+    /// Progress of the job, at most 16 KiB of JSON. If missing, the progress reported before is retained.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -415,174 +441,181 @@ pub struct Heartbeat {
     pub progress: Option<Value>,
 }
 
-/// What a worker is told in return.
+/// Response to a heartbeat.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct HeartbeatAnswer {
-    /// Whether somebody wants the job to stop.
+    /// `true` if cancellation of the job was requested; the worker should stop.
     pub cancel: bool,
 }
 
-/// Files that a worker is about to write, or has dealt with.
+/// Output files of a job: paths that the worker is about to write, and paths that are settled. Files that are
+/// announced and not settled are passed to the next attempt, to be deleted.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Outputs {
-    /// Who says so.
+    /// Lease of the job.
     pub held: Held,
-    /// About to be written: at most 10,000 at once.
+    /// Paths of files that are about to be written: at most 10,000 per request.
     #[serde(default, deserialize_with = "text::paths")]
     pub add: Vec<String>,
-    /// Part of the table by now, or deleted: at most 10,000 at once.
+    /// Paths of files that are settled, because they are part of the table or were deleted: at most 10,000
+    /// per request.
     #[serde(default, deserialize_with = "text::paths")]
     pub forget: Vec<String>,
 }
 
-/// The end of a job.
+/// End of a job.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Finish {
-    /// Who says so.
+    /// Lease of the job.
     pub held: Held,
-    /// How it ended.
+    /// Outcome of the job.
     pub outcome: FinishOutcome,
 }
 
-/// How a job ended.
+/// Outcome of a job.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(tag = "outcome", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum FinishOutcome {
-    /// It is done.
+    /// The job was carried out.
     Succeeded {
-        /// What came of it: an [`Evaluation`] if that was the job, else numbers for people.
+        /// Result of the job: an `Evaluation` for `evaluate`, otherwise a report with counts. A result of
+        /// more than 256 KiB of JSON is not stored.
         #[schema(value_type = Object)]
         result: Value,
-        /// What is to be done next, if the job was to find that out.
+        /// Follow-up jobs determined by an evaluation, at most 100.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         next: Vec<NextJob>,
     },
-    /// It cannot be done.
+    /// The job failed and is not retried.
     Failed {
-        /// Why.
+        /// Error message. It is truncated to 4,096 bytes.
         #[serde(deserialize_with = "text::shortened::<_, MESSAGE_BYTES_MAX>")]
         error: String,
-        /// What came of it before it failed.
+        /// Report of what was done before the failure.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schema(value_type = Object)]
         result: Option<Value>,
     },
-    /// It may be done later.
+    /// The job could not be carried out now and is queued again.
     Retry {
-        /// Why not now.
+        /// Reason for the retry. It is truncated to 4,096 bytes.
         #[serde(deserialize_with = "text::shortened::<_, MESSAGE_BYTES_MAX>")]
         error: String,
-        /// In how many milliseconds.
+        /// Delay before the next attempt, in milliseconds.
         #[serde(rename = "after-ms")]
         after_ms: u64,
-        /// What came of it so far. Whoever does it next goes on counting from there.
+        /// Report of what was done so far. The next attempt adds to its counts.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schema(value_type = Object)]
         result: Option<Value>,
     },
-    /// It was to stop.
+    /// The job was stopped because its cancellation was requested.
     Cancelled {
-        /// What came of it before it stopped.
+        /// Report of what was done before the job stopped.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schema(value_type = Object)]
         result: Option<Value>,
     },
 }
 
-/// Work that an evaluation found. It is queued unless the same is queued or running already.
+/// Follow-up job determined by an evaluation. It is not queued if a job with the same action is queued or
+/// running already.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct NextJob {
-    /// What is to be done.
+    /// Action to carry out.
     pub action: Action,
-    /// Why, for people.
+    /// Reason for the job, for users. It is truncated to 1,000 bytes.
     #[serde(deserialize_with = "text::shortened::<_, REASON_BYTES_MAX>")]
     pub reason: String,
-    /// Jobs with a greater rank are done first: what is gained for what it costs.
+    /// Priority, computed from the benefit of the job relative to its cost. Jobs with a greater rank are
+    /// leased first.
     pub rank: i64,
-    /// Not before so many milliseconds from now.
+    /// Minimum delay before the job is leased, in milliseconds from now.
     #[serde(default)]
     pub after_ms: u64,
 }
 
-/// What was found out about a table.
+/// Result of an evaluation of a table.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Evaluation {
-    /// The snapshot that was looked at; none if the table has none.
+    /// Id of the evaluated snapshot; missing if the table has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_id: Option<i64>,
-    /// 0 to 100, best last.
+    /// Health of the table, from 0 (worst) to 100 (best).
     pub health: u32,
-    /// What took points from it, most first.
+    /// Faults that reduced the health, in descending order of points.
     pub deductions: Vec<Deduction>,
-    /// The numbers it was judged by: files, bytes, rows, manifests, snapshots.
+    /// Measurements that the health is computed from: numbers of files, bytes, rows, manifests and snapshots.
     #[schema(value_type = Object)]
     pub facts: Value,
-    /// What could be done, and whether it is worth it.
+    /// Possible actions, each with the decision whether it is due.
     pub actions: Vec<Judged>,
 }
 
-/// Points that a fault takes from a table's health.
+/// Points deducted from the health of a table for a fault.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Deduction {
-    /// Such as `small-files`.
+    /// Name of the fault, such as `small-files`.
     pub fault: String,
-    /// How many points.
+    /// Number of points deducted.
     pub points: u32,
-    /// The numbers, in a sentence.
+    /// Explanation for users, with the measurements.
     pub why: String,
 }
 
-/// Whether something is to be done to a table.
+/// Decision whether an action is due for a table.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Judged {
-    /// What could be done.
+    /// Possible action.
     pub action: Action,
-    /// Whether it is to be done.
+    /// `true` if the action is due.
     pub due: bool,
-    /// Why, or why not.
+    /// Reason for which the action is due or not, for users.
     pub why: String,
 }
 
-/// Why a table is maintained as it is.
+/// Explanation of the state of a table's maintenance.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Explanation {
-    /// The table.
+    /// Name of the table.
     pub table: TableName,
-    /// Set while the table is left alone.
+    /// Pause of the maintenance of the table; missing if it is not paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<Paused>,
-    /// When the table was looked at last; none if it never was.
+    /// Time of the last successful evaluation, in milliseconds since 1970; missing if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluated_ms: Option<i64>,
-    /// When the table was maintained last, if it was not looked at since; what was found before is not told then.
+    /// Time of the last maintenance that changed the table, in milliseconds since 1970; missing if the table
+    /// was evaluated since. If present, `evaluation` is missing, because it is out of date.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintained_ms: Option<i64>,
-    /// What was found then.
+    /// Result of the last evaluation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<Evaluation>,
-    /// Every action: where it stands, why, and when it was done last.
+    /// State of each action, with the reason and the last job.
     pub actions: Vec<ExplainedAction>,
 }
 
-/// Where an action stands.
+/// State of an action for a table.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ExplainedAction {
-    /// What could be done.
+    /// Action that the state is about.
     pub action: Action,
-    /// `queued`, `running`, `not-due`, `disabled` by policy, `paused`, or `unknown` before the table was looked at.
+    /// State of the action: `queued`, `running`, `not-due`, `disabled` (by a policy), `paused`, or `unknown`
+    /// (the table was not evaluated yet, or not since its last maintenance).
     pub state: String,
-    /// Why, in a sentence.
+    /// Reason for the state, for users, in one sentence.
     pub why: String,
-    /// The job that is queued or running, else the last one.
+    /// Queued or running job of the action, otherwise the last one; missing if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Job>,
 }

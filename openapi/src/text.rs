@@ -1,36 +1,46 @@
-//! Bounds on texts. What is stored or sent back on somebody's word lies in a database that others share, so none of it
-//! may be of any length.
+//! Limits on the length of texts that clients send. The texts are stored in a database that all clients
+//! share, and sent back, so that none of them may be arbitrarily long.
 //!
-//! A field is read in one of two ways: [`bounded`] refuses what is longer, where the sender can say it in fewer words;
-//! [`shortened`] cuts it, where the text is what a file, a library or an operating system said.
+//! There are two ways to read a field. [`bounded`] refuses a longer text, for texts that the sender can
+//! choose to be shorter. [`shortened`] truncates it, for messages of a file, a library or an operating
+//! system.
+//!
+//! ```text
+//! #[serde(deserialize_with = "text::bounded::<_, REASON_BYTES_MAX>")]
+//! reason: String,
+//! ```
 
 use std::borrow::Cow;
 
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::Value;
 
-/// Longest reason that a person gives, in bytes.
+/// Maximum length of a reason stated by a user, in bytes.
 pub const REASON_BYTES_MAX: usize = 1_000;
-/// Longest name of a worker, in bytes.
+/// Maximum length of the name of a worker, in bytes.
 pub const WORKER_BYTES_MAX: usize = 200;
-/// Longest message of a worker that is stored, in bytes: an error with its causes.
+/// Maximum length of a stored message of a worker, in bytes: an error with its causes.
 pub const MESSAGE_BYTES_MAX: usize = 4_096;
-/// Longest progress of a job, in bytes of JSON. It is sent every few seconds.
+/// Maximum length of the progress of a job, in bytes of JSON. It is sent every few seconds.
 pub const PROGRESS_BYTES_MAX: usize = 16 << 10;
-/// Longest result of a job, in bytes of JSON: it may name files that were left out, a hundred bytes each.
+/// Maximum length of the result of a job, in bytes of JSON. It may name the files that were skipped, at about
+/// a hundred bytes each.
 pub const RESULT_BYTES_MAX: usize = 256 << 10;
-/// Longest path of a file that a worker announces, in bytes; no location may be longer.
+/// Maximum length of the path of an output file that a worker announces, in bytes. No location may be longer.
 pub const PATH_BYTES_MAX: usize = 2_048;
-/// Most paths of files in one announcement.
+/// Maximum number of paths in one announcement of output files.
 pub const PATHS_MAX: usize = 10_000;
-/// Most work that one job may find.
+/// Maximum number of follow-up jobs that one job may report.
 pub const NEXT_MAX: usize = 100;
-/// What stands for the part of a text that was cut.
+/// Replacement for the part of a text that was cut off.
 const ELLIPSIS: &str = "…";
 
-/// Reads a text of at most `BYTES_MAX` bytes of UTF-8.
+/// Deserialises a text of at most `BYTES_MAX` bytes of UTF-8.
 ///
-/// Fails if it is longer, or contains the character 0x00, which PostgreSQL cannot store.
+/// # Errors
+///
+/// Fails if the value is not a text, if it is longer, or if it contains the character 0x00, which PostgreSQL
+/// cannot store.
 pub fn bounded<'de, D: Deserializer<'de>, const BYTES_MAX: usize>(
     deserializer: D,
 ) -> Result<String, D::Error> {
@@ -47,9 +57,12 @@ pub fn bounded<'de, D: Deserializer<'de>, const BYTES_MAX: usize>(
     Ok(text)
 }
 
-/// Reads a text, and cuts it to at most `BYTES_MAX` bytes of UTF-8 without the character 0x00.
+/// Deserialises a text, and truncates it to at most `BYTES_MAX` bytes of UTF-8. Characters 0x00 are removed,
+/// because PostgreSQL cannot store them.
 ///
-/// Fails only if it is no text.
+/// # Errors
+///
+/// Fails only if the value is not a text.
 pub fn shortened<'de, D: Deserializer<'de>, const BYTES_MAX: usize>(
     deserializer: D,
 ) -> Result<String, D::Error> {
@@ -58,9 +71,12 @@ pub fn shortened<'de, D: Deserializer<'de>, const BYTES_MAX: usize>(
     Ok(shorten(&text, BYTES_MAX).into_owned())
 }
 
-/// Reads up to [`PATHS_MAX`] paths of files.
+/// Deserialises a list of at most [`PATHS_MAX`] paths of files.
 ///
-/// Fails if there are more of them, or one is longer than [`PATH_BYTES_MAX`] or contains the character 0x00.
+/// # Errors
+///
+/// Fails if the value is not a list of texts, if there are more of them, or if one is longer than
+/// [`PATH_BYTES_MAX`] or contains the character 0x00.
 pub fn paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let paths = Vec::<String>::deserialize(deserializer)?;
     if paths.len() > PATHS_MAX {
@@ -78,9 +94,12 @@ pub fn paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
     }
 }
 
-/// Reads JSON whose text has at most `BYTES_MAX` bytes, or `null`.
+/// Deserialises any JSON value of at most `BYTES_MAX` bytes, serialised without white space; `None` for
+/// `null`.
 ///
-/// Fails if it is longer.
+/// # Errors
+///
+/// Fails if the value is longer, or is not valid JSON.
 pub fn json<'de, D: Deserializer<'de>, const BYTES_MAX: usize>(
     deserializer: D,
 ) -> Result<Option<Value>, D::Error> {
@@ -94,7 +113,8 @@ pub fn json<'de, D: Deserializer<'de>, const BYTES_MAX: usize>(
     Ok(value)
 }
 
-/// `text`, or as many whole characters of it as fit into `bytes_max` bytes together with an ellipsis.
+/// Returns `text` if it has at most `bytes_max` bytes, otherwise as many of its first characters as fit into
+/// that limit together with an ellipsis.
 pub fn shorten(text: &str, bytes_max: usize) -> Cow<'_, str> {
     if text.len() <= bytes_max {
         return Cow::Borrowed(text);

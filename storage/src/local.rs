@@ -285,8 +285,8 @@ impl LocalFiles {
     ///
     /// # Errors
     ///
-    /// Fails if the root or the type of an entry cannot be read, or if a folder below the root cannot be read for
-    /// another reason than that it was removed or that this process lacks the permission.
+    /// Fails if the root or the type of an entry cannot be read, or if a folder below the root cannot be read
+    /// for another reason than that it was removed or that this process lacks the permission.
     pub fn find_below(&self, root: &Path, suffix: &str, entries_max: usize) -> std::io::Result<bool> {
         let mut folders = VecDeque::from([root.to_owned()]);
         let mut seen = 0;
