@@ -1,15 +1,15 @@
-//! What a job may take of the machine.
+//! Resources that a job may use.
 
 use std::path::PathBuf;
 
-/// Limits of one job.
+/// Limits on the resources of one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Budget {
-    /// Memory for what a job holds of a table's rows at a time, in bytes.
+    /// Memory for the rows of the table that a job processes at a time, in bytes.
     pub memory_bytes: u64,
-    /// Room for what does not fit into that, in bytes.
+    /// Disk space for rows that do not fit into memory, in bytes.
     pub spill_bytes: u64,
-    /// Where that is.
+    /// Folder of the files with these rows.
     pub spill_folder: PathBuf,
 }
 

@@ -1,4 +1,5 @@
-//! The catalog as a job sees it: one table, one call at a time. A job runs on a thread of its own and waits for each answer.
+//! Access of a job to one table of a catalog. Calls are synchronous: a job runs on a thread of its own, which
+//! waits for each response.
 
 use std::sync::OnceLock;
 
@@ -12,34 +13,41 @@ use crate::error::JobError;
 use crate::history::History;
 use crate::ownership::{self, NamedFolders};
 
-/// A table of a catalog.
+/// Table of a catalog.
 pub struct Catalog {
     client: Client,
     name: TableName,
     runtime: Handle,
-    /// Lets the catalog refuse commits of a job that is another worker's by now.
+    /// Identity of the job's attempt, sent with commits so that the catalog refuses them once the job was
+    /// leased again.
     fence: Option<Fence>,
-    /// Which table it was when it was loaded first.
+    /// UUID of the table when it was first loaded.
     uuid: OnceLock<Option<Uuid>>,
 }
 
-/// The table as it is now.
+/// Current state of a table.
 pub struct Table {
-    /// Its metadata.
+    /// Metadata of the table.
     pub metadata: TableMetadata,
-    /// In which file that is, if the catalog says so.
+    /// Location of the metadata file; `None` if the catalog does not return it.
     pub location: Option<String>,
-    /// How long it is.
+    /// Size of the metadata document in bytes, uncompressed.
     pub document_bytes: u64,
 }
 
 impl Catalog {
-    /// A table, spoken of over a client that `runtime` drives.
+    /// Creates the access to a table. `runtime` runs the requests of `client`.
     pub fn new(client: Client, name: TableName, runtime: Handle, fence: Option<Fence>) -> Catalog {
         Catalog { client, name, runtime, fence, uuid: OnceLock::new() }
     }
 
-    /// Loads the table. Fails if it is not the one that was loaded before.
+    /// Loads the table.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`JobError::Catalog`] if the catalog does not return the table, with [`JobError::Metadata`]
+    /// if its metadata is malformed, and with [`JobError::Replaced`] if its UUID differs from that of the
+    /// first load.
     pub fn load(&self) -> Result<Table, JobError> {
         let loaded = self.runtime.block_on(self.client.load(&self.name))?;
         let document = loaded.metadata.get().as_bytes();
@@ -50,10 +58,14 @@ impl Catalog {
         Ok(Table { metadata, location: loaded.metadata_location, document_bytes: document.len() as u64 })
     }
 
-    /// What a job on the table may touch: what the catalog says. If it says nothing of that, as only Firn does, the table's location
-    /// and what is `named`.
+    /// Returns the permissions of a job on the table: the folders that the catalog reports. A catalog other
+    /// than Firn reports none; then they are the table's location and the folders in `named`.
     ///
-    /// Fails if folders are named although the catalog says which there are.
+    /// # Errors
+    ///
+    /// Fails with [`JobError::FoldersTold`] if `named` is not empty although the catalog reports folders,
+    /// with [`JobError::Catalog`] if the catalog does not answer, and with [`JobError::Folders`] if a folder
+    /// is not a valid location.
     pub fn scope(&self, named: &NamedFolders) -> Result<Scope, JobError> {
         let told = match self.runtime.block_on(ownership::of(&self.client, &self.name)) {
             Err(ClientError::Refused { status: 400..=499 | 501, .. }) => {
@@ -68,10 +80,14 @@ impl Catalog {
         ownership::told(&told, move |file| runtime.block_on(ownership::readable(&client, &name, file)))
     }
 
-    /// What the catalog recorded of the table in the last `age_ms`, or for as long as readers of the past are promised. `None` of a
-    /// catalog that keeps no such record, which a job that a Firn handed out never meets.
+    /// Returns the history of the table for the last `age_ms` milliseconds, or for the period in which the
+    /// catalog can be read as of a point in time if that is longer. `None` if the catalog records no history,
+    /// which is impossible for a job that was leased from a Firn.
     ///
-    /// Fails if the catalog does not answer, or the name is another table's by now.
+    /// # Errors
+    ///
+    /// Fails with [`JobError::Catalog`] if the catalog does not answer, and with [`JobError::Replaced`] if
+    /// the name belongs to another table now.
     pub fn history(&self, metadata: &TableMetadata, age_ms: u64) -> Result<Option<History>, JobError> {
         match self.runtime.block_on(History::load(&self.client, &self.name, metadata, age_ms)) {
             Ok(history) if Some(history.table_uuid) != metadata.uuid() => Err(JobError::Replaced),
@@ -81,9 +97,12 @@ impl Catalog {
         }
     }
 
-    /// Commits to the table.
+    /// Sends a commit of the table. A lost race is not an error but [`Committed::Lost`].
     ///
-    /// Fails only if the commit was certainly not made, for another reason than that others were faster.
+    /// # Errors
+    ///
+    /// Fails only if the catalog refused the commit, so that it certainly was not made, for another reason
+    /// than a conflict with a concurrent commit.
     pub fn commit(&self, body: &str) -> Result<Committed, JobError> {
         let committed = self.client.commit(&self.name, body.to_owned(), self.fence.as_ref());
         Ok(self.runtime.block_on(committed)?)

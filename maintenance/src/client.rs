@@ -1,4 +1,10 @@
-//! A small client of the Iceberg REST protocol: configuration, tables, plans, commits.
+//! Minimal client of the Iceberg REST protocol: configuration, tables, scan planning, commits.
+//!
+//! ```text
+//! let client = Client::connect("http://127.0.0.1:8181", None, "main").await?;
+//! let table = TableName::parse("main.sales.orders")?;
+//! let loaded = client.load(&table).await?;
+//! ```
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -11,106 +17,118 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-/// Servers close connections that nobody has used for a while; a request that meets the end of one is lost.
+/// Time after which an unused connection is closed. Servers close idle connections themselves; a request sent
+/// at that moment would be lost.
 const IDLE_MAX: std::time::Duration = std::time::Duration::from_secs(2);
-/// How long one answer is waited for.
+/// Maximum time to wait for a response.
 const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(120);
-/// How often a submitted plan is asked for, a second apart.
+/// Maximum number of polls for the result of a submitted scan plan, one second apart.
 const POLLS_MAX: usize = 600;
 
 const PLAN: &str = "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/plan";
 
-/// Why a catalog did not do what it was asked.
+/// Error of a request to a catalog.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// It said no.
+    /// The catalog refused the request.
     #[error("{message} ({status})")]
     Refused {
-        /// The HTTP status.
+        /// HTTP status of the response.
         status: u16,
-        /// What it said.
+        /// Error message of the catalog.
         message: String,
     },
-    /// It did not answer, or broke off.
+    /// The catalog did not respond, or the connection was interrupted.
     #[error("{0}")]
     Unreachable(String),
-    /// Its answer is not what the protocol says.
+    /// The response does not conform to the protocol.
     #[error("{0}")]
     Unexpected(String),
-    /// A name that cannot be one.
+    /// The name of a table or the address of the catalog is not valid.
     #[error("{0}")]
     Name(String),
 }
 
-/// What became of a commit.
+/// Outcome of a commit.
 #[derive(Debug)]
 pub enum Committed {
-    /// It was made.
+    /// The commit was made.
     Done(Loaded),
-    /// A requirement did not hold: others were faster.
+    /// The commit was not made, because a requirement failed after a concurrent commit.
     Lost(ClientError),
-    /// Nobody knows.
+    /// It is unknown whether the commit was made.
     Unknown(ClientError),
 }
 
-/// What a worker shows with a commit, so that it fails once the job is another's.
+/// Identity of an attempt at a job. A worker sends it with its commits, so that they fail once the job was
+/// leased again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fence(String);
 
-/// The header that tells the job and its attempt.
+/// Header with the id of the job and the number of the attempt.
 const FENCE: &str = "firn-job";
 
 impl Fence {
-    /// An attempt at a job.
+    /// Creates the identity of an attempt.
     pub fn new(job_id: uuid::Uuid, attempt: i64) -> Fence {
         Fence(format!("{job_id}/{attempt}"))
     }
 }
 
-/// A connection to a catalog.
+/// Connection to a catalog. Clones share the connection.
 #[derive(Clone)]
 pub struct Client {
     http: hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     root: String,
     token: Option<String>,
     prefix: String,
-    /// Whether it plans scans.
+    /// `true` if the catalog supports scan planning.
     pub plans: bool,
 }
 
-/// A table's name, level by level.
+/// Name of a table, with its warehouse and the levels of its namespace.
 #[derive(Debug, Clone)]
 pub struct TableName {
-    /// The warehouse.
+    /// Name of the warehouse.
     pub warehouse: String,
     namespace: Vec<String>,
     table: String,
 }
 
-/// A table as the catalog gives it.
+/// Response of the catalog to loading a table.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Loaded {
-    /// Its current metadata file.
+    /// Location of the current metadata file.
     #[serde(default)]
     pub metadata_location: Option<String>,
-    /// The document in it.
+    /// Table metadata, as JSON.
     pub metadata: Box<RawValue>,
 }
 
 impl TableName {
-    /// A table of a warehouse, in a namespace of these levels.
+    /// Creates the name of a table from its parts.
     pub fn new(warehouse: String, namespace: Vec<String>, table: String) -> TableName {
         TableName { warehouse, namespace, table }
     }
 
-    /// As the governance API wants it in a query.
+    /// Returns the name as query parameters of the governance API.
     pub(crate) fn query(&self) -> String {
         let (warehouse, table) = (encode(&self.warehouse), encode(&self.table));
         format!("warehouse={warehouse}&namespace={}&table={table}", encode(&self.namespace.join("\u{1f}")))
     }
 
-    /// Reads `warehouse.namespace.table`; levels may stand in double quotes, a quote in them doubled.
+    /// Parses `warehouse.namespace.table`. Levels may be in double quotes, with a quote inside doubled.
+    ///
+    /// ```text
+    /// main.sales.orders    warehouse main, namespace sales, table orders
+    /// main.a."b.c".t       warehouse main, namespace levels a and b.c, table t
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`ClientError::Name`] if there are fewer than three levels, if one of them is empty, or if
+    /// a double quote is not closed.
     pub fn parse(text: &str) -> Result<TableName, ClientError> {
         let mut levels = vec![String::new()];
         let mut quoted = false;
@@ -141,12 +159,21 @@ impl TableName {
 }
 
 impl Client {
-    /// Asks a catalog for its configuration.
+    /// Connects to a catalog, for the tables of a warehouse, and requests its configuration.
+    ///
+    /// # Errors
+    ///
+    /// Fails for the reasons of [`Client::new`] and [`Client::of_warehouse`].
     pub async fn connect(uri: &str, token: Option<&str>, warehouse: &str) -> Result<Client, ClientError> {
         Client::new(uri, token)?.of_warehouse(warehouse).await
     }
 
-    /// A client of no warehouse, which has not said anything yet. Fails if there can be no catalog at the address.
+    /// Creates a client without a warehouse. No request is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`ClientError::Name`] if `uri` is not an HTTP or HTTPS address, and with
+    /// [`ClientError::Unreachable`] if TLS cannot be set up.
     pub fn new(uri: &str, token: Option<&str>) -> Result<Client, ClientError> {
         let is_address = uri.parse::<hyper::Uri>().is_ok_and(|uri| {
             matches!(uri.scheme_str(), Some("http" | "https"))
@@ -173,7 +200,13 @@ impl Client {
         Ok(Client { http, root, token, prefix: String::new(), plans: false })
     }
 
-    /// The same connection, for the tables of a warehouse: asks the catalog for its configuration.
+    /// Returns a client for the tables of a warehouse on the same connection. Requests the configuration of
+    /// the catalog.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the catalog cannot be reached, if it refuses the request, or if its configuration is not
+    /// JSON.
     pub async fn of_warehouse(&self, warehouse: &str) -> Result<Client, ClientError> {
         let mut client = self.clone();
         let path = format!("v1/config?warehouse={}", encode(warehouse));
@@ -191,14 +224,22 @@ impl Client {
     }
 
     /// Loads a table.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the catalog cannot be reached, if it refuses the request, as with status 404 if there is no
+    /// such table, or if its response is not a table.
     pub async fn load(&self, name: &TableName) -> Result<Loaded, ClientError> {
         let answer = self.send(Method::GET, &self.path(name, ""), None, None).await?;
         decode(&answer, "the catalog's answer is not a table")
     }
 
-    /// Commits to a table.
+    /// Sends a commit of a table. A lost race is not an error but [`Committed::Lost`].
     ///
-    /// Fails only if the commit was certainly not made, for another reason than that others were faster.
+    /// # Errors
+    ///
+    /// Fails only with [`ClientError::Refused`] and a status of 400 to 499 except 409, that is, if the commit
+    /// certainly was not made, for another reason than a conflict with a concurrent commit.
     pub async fn commit(
         &self,
         name: &TableName,
@@ -216,7 +257,13 @@ impl Client {
         }
     }
 
-    /// Plans a scan of all files of a snapshot, and hands over each part of the plan.
+    /// Lets the catalog plan a scan of all files of a snapshot, and passes each part of the plan to `take`:
+    /// the response to the plan request, and those to its plan tasks.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a request fails, if the catalog does not complete the plan, or if it takes longer than ten
+    /// minutes.
     pub async fn plan(
         &self,
         name: &TableName,
@@ -248,7 +295,7 @@ impl Client {
         while let Some(part) = waiting.pop() {
             for task in part["plan-tasks"].as_array().into_iter().flatten() {
                 let fetched = self.post(name, "/tasks", &json!({ "plan-task": task })).await?;
-                // A task may fall into more tasks, which are rare enough to be kept.
+                // A task may be divided into more tasks. These are rare enough to be stored.
                 if fetched["plan-tasks"].as_array().is_some_and(|tasks| !tasks.is_empty()) {
                     waiting.push(fetched);
                 } else {
@@ -270,13 +317,13 @@ impl Client {
         format!("v1/{}namespaces/{namespace}/tables/{}{rest}", self.prefix, encode(&name.table))
     }
 
-    /// Sends JSON to a path below the catalog's root, and gives the answer, which may be empty.
+    /// Sends JSON to a path below the catalog's root. Returns the body of the response, which may be empty.
     pub(crate) async fn call(&self, path: &str, body: &impl serde::Serialize) -> Result<Bytes, ClientError> {
         let body = serde_json::to_string(body).map_err(|error| ClientError::Unexpected(error.to_string()))?;
         self.send(Method::POST, path, Some(body), None).await
     }
 
-    /// Asks for what is at a path below the catalog's root.
+    /// Requests a path below the catalog's root. Returns the body of the response.
     pub(crate) async fn get(&self, path: &str) -> Result<Bytes, ClientError> {
         self.send(Method::GET, path, None, None).await
     }

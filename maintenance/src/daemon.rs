@@ -1,4 +1,4 @@
-//! Maintenance without anybody asking: workers that take jobs from the catalog's queue until they are told to stop.
+//! Continuous maintenance: workers that lease jobs from the catalog's queue until they are stopped.
 
 use std::time::Duration;
 
@@ -12,33 +12,39 @@ use crate::jobs::Outside;
 use crate::queue::Queue;
 use crate::worker;
 
-/// How often an idle worker asks for work.
+/// Interval at which an idle worker requests a job.
 const POLL: Duration = Duration::from_secs(1);
-/// How often it asks a catalog that does not answer.
+/// Interval at which a worker retries if the catalog does not answer.
 const POLL_UNREACHABLE: Duration = Duration::from_secs(5);
 
-/// How workers work.
+/// Settings of the workers of a process.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The catalog, as engines name it.
+    /// Address of the catalog, as engines specify it.
     pub uri: String,
-    /// What it wants to see.
+    /// Bearer token for the catalog; `None` if it requires none.
     pub token: Option<String>,
-    /// The worker's name, for people.
+    /// Name of the worker, shown to users. With several workers, a number is appended.
     pub name: String,
-    /// How many jobs are done at once.
+    /// Number of workers, each of which carries out one job at a time.
     pub workers: u32,
-    /// What each job may take.
+    /// Limits on the resources of each job.
     pub budget: Budget,
-    /// How much others come first, from 0 to 19.
+    /// Nice value of the threads of jobs, from 0 to 19: greater values leave more processor time to other
+    /// processes.
     pub nice: i32,
-    /// The files of tables.
+    /// Access to the files of tables.
     pub files: Files,
-    /// Time and identifiers.
+    /// Sources of time and identifiers.
     pub outside: Outside,
 }
 
-/// Works until `stop`. What is going on then is committed as far as it is done, and left to others.
+/// Runs the workers until `stop` is cancelled. A job that is running then commits what is done, and is
+/// returned to the queue for another worker.
+///
+/// # Errors
+///
+/// Fails if `settings.uri` is not the address of a catalog, or if TLS cannot be set up.
 pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), ClientError> {
     let workers = TaskTracker::new();
     for number in 1..=settings.workers {
@@ -68,7 +74,7 @@ async fn work(settings: &Settings, queue: &Queue, stop: &CancellationToken) {
                 POLL
             }
             Err(error) => {
-                // Once, not every few seconds.
+                // Only the first failure is logged, not one every few seconds.
                 if is_reachable {
                     tracing::warn!(%error, "cannot ask the catalog for work; trying again");
                 }

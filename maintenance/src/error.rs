@@ -1,4 +1,4 @@
-//! Why a job could not be done.
+//! Errors of maintenance jobs.
 
 use storage::error::{StorageError, is_passing};
 use table_core::file::error::FileError;
@@ -11,118 +11,118 @@ use table_core::snapshot::error::SnapshotError;
 
 use crate::client::ClientError;
 
-/// What was in the way.
+/// Reason for which a job failed.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// The catalog refused, or could not be reached.
+    /// The catalog refused a request, or could not be reached.
     #[error(transparent)]
     Catalog(#[from] ClientError),
     /// A file could not be read, written or deleted.
     #[error("cannot {action} `{location}`: {source}")]
     Storage {
-        /// What was attempted.
+        /// Attempted operation: `read`, `write` or `delete`.
         action: &'static str,
-        /// Where.
+        /// Location of the file.
         location: String,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// A file may not be touched.
+    /// The job is not permitted to access a file.
     #[error("{reason}")]
     NotAllowed {
-        /// Where it is, as it was named.
+        /// Location of the file, as in the request.
         location: String,
-        /// Why not.
+        /// Reason of the refusal.
         reason: StorageError,
     },
-    /// The folders are none in which a job could work.
+    /// The folders of the table are not valid locations on a local file system.
     #[error(transparent)]
     Folders(#[from] StorageError),
-    /// A data or delete file cannot be used.
+    /// A data file or delete file cannot be used.
     #[error("the file `{location}` cannot be used: {reason}")]
     File {
-        /// Which one.
+        /// Location of the file.
         location: String,
-        /// What is wrong with it.
+        /// Error in the file.
         reason: FileError,
     },
     /// A deletion vector cannot be used.
     #[error("the deletion vector in `{location}` cannot be used: {reason}")]
     Vector {
-        /// In which file.
+        /// Location of the Puffin file, or of the data file if a deletion vector for it cannot be created.
         location: String,
-        /// What is wrong with it.
+        /// Error in the deletion vector.
         reason: PuffinError,
     },
-    /// A manifest cannot be used.
+    /// A manifest or manifest list cannot be used.
     #[error("the manifest `{location}` cannot be used: {reason}")]
     Manifest {
-        /// Which one.
+        /// Location of the manifest or manifest list.
         location: String,
-        /// What is wrong with it.
+        /// Error in the manifest or manifest list.
         reason: ManifestError,
     },
     /// The table's metadata is damaged.
     #[error("the table's metadata cannot be used: {0}")]
     Metadata(#[from] MetadataError),
-    /// The files of a snapshot cannot be told.
+    /// The files of a snapshot cannot be determined.
     #[error(transparent)]
     Scan(#[from] ScanError),
-    /// The commit cannot be made, or others were in the way.
+    /// The commit is not possible, or conflicts with a concurrent commit.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-    /// What is wanted cannot be.
+    /// The settings of the compaction contradict each other.
     #[error(transparent)]
     Options(#[from] OptionsError),
-    /// What was written is not what was read. Nothing was committed.
+    /// The written rows differ from the rows that were read. Nothing was committed.
     #[error("{0}; nothing was committed")]
     Verification(String),
-    /// Others committed again and again.
+    /// Concurrent commits prevented every attempt; the number of attempts is given.
     #[error("others were faster {0} times; nothing was committed")]
     LostRaces(u32),
-    /// Nobody knows whether the commit was made.
+    /// It is unknown whether the commit was made.
     #[error(
         "it is not known whether the catalog made the commit ({0}); no file was deleted, look at the table"
     )]
     OutcomeUnknown(ClientError),
-    /// It is another table that has the name by now.
+    /// The name of the table belongs to another table now.
     #[error("the table was dropped or renamed, and its name is another table's now")]
     Replaced,
-    /// Somebody wants the job to stop.
+    /// Cancellation of the job was requested.
     #[error("the job was cancelled")]
     Cancelled,
-    /// The worker is about to end.
+    /// The worker is shutting down.
     #[error("the worker is shutting down; the job goes on elsewhere")]
     Stopped,
-    /// The job is another worker's by now.
+    /// The lease of the job was lost; another worker may have leased it.
     #[error("the job was taken over by another worker: {0}")]
     LeaseLost(String),
-    /// There is more than the budget allows.
+    /// The job would exceed its budget.
     #[error(
         "{what} would take {wanted_bytes} bytes, but the budget allows {allowed_bytes}; raise `{setting}`"
     )]
     Budget {
-        /// What is too large.
+        /// Description of what needs the resource.
         what: String,
-        /// How much it takes.
+        /// Required amount, in bytes.
         wanted_bytes: u64,
-        /// How much there may be.
+        /// Permitted amount, in bytes.
         allowed_bytes: u64,
-        /// The setting that says so.
+        /// Name of the setting with the limit.
         setting: &'static str,
     },
-    /// Folders were named of a table whose catalog says which are its own.
+    /// Folders were named for a table although its catalog reports the folders of the table.
     #[error(
         "the catalog says which folders are the table's own and what else may be read; leave away those that you name"
     )]
     FoldersTold,
-    /// A thread of ours ended in an unexpected way.
+    /// A thread of this process ended unexpectedly, or a value of its own is not valid.
     #[error("the work ended in an unexpected way: {0}")]
     Internal(String),
 }
 
 impl JobError {
-    /// Whether it is about some files alone, so that others may go on.
+    /// Returns `true` if the error concerns only some files, so that the job can continue without them.
     pub fn is_of_files(&self) -> bool {
         match self {
             JobError::File { .. } | JobError::Vector { .. } | JobError::Verification(_) => true,
@@ -132,7 +132,7 @@ impl JobError {
         }
     }
 
-    /// The file that it is about, if it is about one.
+    /// Returns the location of the file that the error is about; `None` if it is not about a single file.
     pub fn location(&self) -> Option<&str> {
         match self {
             JobError::File { location, .. }
@@ -143,7 +143,7 @@ impl JobError {
         }
     }
 
-    /// Whether it says that a file may not be read, because of where it lies.
+    /// Returns `true` if the error is a refusal to read a file because of its location.
     pub fn is_not_readable(&self) -> bool {
         matches!(
             self,
@@ -151,32 +151,33 @@ impl JobError {
         )
     }
 
-    /// Whether the same may be possible a while later: a file system or a catalog did not answer, or there are too many open files.
+    /// Returns `true` if the job may succeed some time later: a file system or the catalog did not answer, or
+    /// too many files are open.
     pub fn is_passing(&self) -> bool {
         match self {
             JobError::Storage { source, .. } => is_passing(source),
-            // Nobody could be asked whether a file may be read.
+            // The catalog could not be asked whether the file may be read.
             JobError::NotAllowed { reason, .. } => matches!(reason, StorageError::Io { .. }),
             _ => false,
         }
     }
 
-    /// Whether it says that a file is not there.
+    /// Returns `true` if the error is that a file does not exist.
     pub fn is_missing(&self) -> bool {
         matches!(self, JobError::Storage { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
     }
 
-    /// For what is wrong with a data or delete file.
+    /// Returns a function that converts an error in a data file or delete file.
     pub fn file(location: &str) -> impl FnOnce(FileError) -> JobError {
         move |reason| JobError::File { location: location.to_owned(), reason }
     }
 
-    /// For what a scope does not allow.
+    /// Returns a function that converts a refusal of a scope.
     pub fn not_allowed(location: &str) -> impl FnOnce(StorageError) -> JobError {
         move |reason| JobError::NotAllowed { location: location.to_owned(), reason }
     }
 
-    /// For what the file system says.
+    /// Returns a function that converts an error of the operating system.
     pub fn storage(action: &'static str, location: &str) -> impl FnOnce(std::io::Error) -> JobError {
         move |source| JobError::Storage { action, location: location.to_owned(), source }
     }

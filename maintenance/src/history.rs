@@ -1,5 +1,6 @@
-//! What a catalog recorded of a table's past: when its snapshots and schemas went out of use, and what readers of the past are
-//! promised. Only Firn does; of other catalogs the table's own document has to tell.
+//! History of a table as recorded by its catalog: the times at which snapshots and schemas went out of use,
+//! and the period in which readers may request earlier versions. Only Firn records it; for other catalogs the
+//! table's own metadata is the only source.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,27 +14,28 @@ use crate::client::{Client, ClientError, TableName, decode, encode};
 use crate::error::JobError;
 use crate::files::Files;
 
-/// See the module.
+/// History of a table, as recorded by its catalog.
 #[derive(Debug, Clone)]
 pub struct History {
-    /// The table's UUID.
+    /// UUID of the table.
     pub table_uuid: Uuid,
-    /// The time in the catalog.
+    /// Current time of the catalog, in milliseconds since 1970.
     pub now_ms: i64,
-    /// How far back the catalog can be read as it was, in milliseconds.
+    /// Period before now, in milliseconds, for which the catalog can be read as of a point in time.
     pub time_travel_ms: i64,
-    /// The snapshots that the table came with when it was registered or created.
+    /// Ids of the snapshots that the table already had when it was registered or created in this catalog.
     pub inherited: HashSet<i64>,
-    /// When what went out of use.
+    /// Times at which snapshots and schemas went out of use.
     pub last_use: LastUse,
-    /// For snapshots that the table does not have any more, a metadata file that has them.
+    /// Metadata files that contain snapshots which the table does not contain any more, by snapshot id.
     documents: HashMap<i64, String>,
 }
 
 impl History {
-    /// Asks for the last `age_ms`, or for as much as readers of the past are promised. `metadata` is the table as it is.
+    /// Requests the history of the last `age_ms` milliseconds, or of the catalog's time-travel period if that
+    /// is longer. `metadata` is the current metadata of the table.
     ///
-    /// Fails with [`ClientError::Refused`] where the catalog keeps no such record.
+    /// Fails with [`ClientError::Refused`] if the catalog records no history.
     pub(crate) async fn load(
         client: &Client,
         table: &TableName,
@@ -65,7 +67,7 @@ impl History {
         }
     }
 
-    /// Adds a document that is older than those before.
+    /// Adds a document that is older than all documents added before.
     fn add(&mut self, document: FormerDocument, known: &HashSet<i64>) {
         for id in document.schema_ids {
             self.last_use.schemas.entry(id).or_insert(document.until_ms);
@@ -78,10 +80,12 @@ impl History {
         }
     }
 
-    /// The snapshots that readers of the past may be led to and that the table is without, as far as anybody still has them. They
-    /// are in `before`, the table as it was, or in former metadata files, of which one commonly has them all.
+    /// Returns the snapshots to which readers of earlier versions may still be directed although `after` does
+    /// not contain them. They are taken from `before`, the table's metadata before the change, or from former
+    /// metadata files, one of which usually contains all of them. A snapshot whose metadata file was deleted
+    /// is omitted.
     ///
-    /// Fails if a former metadata file is there and cannot be read.
+    /// Fails if a former metadata file exists and cannot be read.
     pub(crate) fn served(
         &self,
         files: &Files,
@@ -96,7 +100,7 @@ impl History {
         let mut missing: HashMap<i64, i64> = gone.map(|(id, until_ms)| (*id, *until_ms)).collect();
         let mut served = Vec::new();
         take(&mut missing, before, &mut served);
-        // A document has the snapshots of older ones, as far as they had not been removed.
+        // A document also contains the snapshots of older documents, unless they had been removed.
         while let Some(newest) = missing.iter().max_by_key(|(_, until_ms)| **until_ms).map(|(id, _)| *id) {
             if let Some(location) = self.documents.get(&newest) {
                 match files.read(location) {
@@ -105,7 +109,7 @@ impl History {
                             table_core::metadata::file_name::decode(location, &document, DOCUMENT_BYTES_MAX)?;
                         take(&mut missing, &TableMetadata::parse(&document)?, &mut served);
                     }
-                    // Nobody can be led there any more.
+                    // Without the metadata file, no reader can be directed to the snapshot any more.
                     Err(error) if error.is_missing() => {}
                     Err(error) => return Err(error),
                 }
@@ -116,10 +120,10 @@ impl History {
     }
 }
 
-/// How large a metadata document may be.
+/// Maximum size of a metadata document, in bytes.
 const DOCUMENT_BYTES_MAX: usize = 1 << 30;
 
-/// Takes the snapshots that are missing and in a document.
+/// Moves the snapshots of a document that are in `missing` to `served`.
 fn take(missing: &mut HashMap<i64, i64>, document: &TableMetadata, served: &mut Vec<Snapshot>) {
     for snapshot in document.snapshots() {
         if missing.remove(&snapshot.id()).is_some() {

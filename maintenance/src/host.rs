@@ -1,4 +1,5 @@
-//! Whoever wants a job done: hears how far it is, keeps a record of its files, and may stop it.
+//! Interface between a job and its requester, which receives the progress, records the output files, and may
+//! stop the job.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -9,21 +10,21 @@ use table_core::text::count;
 use crate::error::JobError;
 use crate::files::Files;
 
-/// How far a job is.
+/// Progress of a job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Progress {
-    /// What it is at, for people.
+    /// Current activity, for users.
     pub doing: String,
-    /// How much is done, and how much there is to do.
+    /// Number of units that are done.
     pub done: u64,
-    /// See [`Progress::done`].
+    /// Total number of units; 0 if it is unknown.
     pub total: u64,
-    /// What is counted.
+    /// Unit of both numbers.
     pub unit: Unit,
 }
 
-/// What is counted: the word for one, and for several. As JSON it is the latter.
+/// Noun for the counted units, in singular and plural. Serialised as the plural.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Unit(pub &'static str, pub &'static str);
 
@@ -34,7 +35,7 @@ impl Serialize for Unit {
 }
 
 impl Progress {
-    /// How far it is, in a few words; empty if nothing is counted.
+    /// Returns the progress as a short text, such as `1 of 3 groups`; empty if nothing is counted.
     pub fn how_far(&self) -> String {
         let Unit(one, many) = self.unit;
         match (self.done, self.total) {
@@ -45,28 +46,46 @@ impl Progress {
     }
 }
 
-/// Whoever wants a job done. Called from the job's own thread.
+/// Requester of a job. The functions are called from the thread of the job.
 pub trait Host {
-    /// Hears how far it is.
+    /// Receives the progress of the job.
     fn progress(&self, progress: Progress);
 
-    /// Fails if the job is to stop.
+    /// Checks that the job may continue.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`JobError::Cancelled`], [`JobError::Stopped`] or [`JobError::LeaseLost`] if the job has to
+    /// stop.
     fn check(&self) -> Result<(), JobError>;
 
-    /// Hears which files are about to be written, before any of them is.
+    /// Records output files before any of them is written, so that they can be deleted if the job is
+    /// interrupted.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the record cannot be made; the files must not be written then.
     fn announce(&self, locations: &[String]) -> Result<(), JobError>;
 
-    /// Hears that files are part of the table by now, or deleted.
+    /// Removes files from the record, because they are part of the table or were deleted.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the record cannot be changed.
     fn settle(&self, locations: &[String]) -> Result<(), JobError>;
 
-    /// Whether there is somebody to take over a job that is broken off.
+    /// Returns `true` if another worker continues a job that is interrupted.
     fn has_successors(&self) -> bool;
 
-    /// Keeps a note for whoever takes the job over, should it be broken off; it is safe when this returns.
+    /// Stores a note durably for the worker that continues the job if it is interrupted.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the note cannot be stored.
     fn note(&self, note: &serde_json::Value) -> Result<(), JobError>;
 }
 
-/// The files that a job has begun, until it is known what becomes of them.
+/// Output files of a job whose state is not settled: neither part of the table nor deleted.
 pub struct Outputs<'a> {
     host: &'a dyn Host,
     files: &'a Files,
@@ -74,19 +93,24 @@ pub struct Outputs<'a> {
 }
 
 impl<'a> Outputs<'a> {
-    /// None so far.
+    /// Creates an empty record.
     pub fn new(host: &'a dyn Host, files: &'a Files) -> Outputs<'a> {
         Outputs { host, files, open: RefCell::default() }
     }
 
-    /// Tells of files before they are written. Not every one of them has to be.
+    /// Records files that are about to be written. Not all of them have to be written.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the host cannot record the files; they must not be written then.
     pub fn announce(&self, locations: &[String]) -> Result<(), JobError> {
         self.host.announce(locations)?;
         self.open.borrow_mut().extend(locations.iter().cloned());
         Ok(())
     }
 
-    /// These are part of the table: they were committed. If nobody can be told, the next worker finds out.
+    /// Marks files as part of the table, because they were committed. If the host cannot be informed, the
+    /// next attempt looks them up in the table.
     pub fn settle<'l>(&self, locations: impl IntoIterator<Item = &'l String>) {
         let locations: Vec<String> = locations.into_iter().cloned().collect();
         self.leave(&locations);
@@ -95,7 +119,8 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// Nobody knows whether these are part of the table: they stay as they are, and so does the record of them.
+    /// Stops tracking files that may or may not be part of the table. They are not deleted, and remain in the
+    /// record of the host.
     pub fn leave<'l>(&self, locations: impl IntoIterator<Item = &'l String>) {
         let mut open = self.open.borrow_mut();
         for location in locations {
@@ -103,7 +128,8 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// Deletes files that nothing names. What cannot be deleted now stays in the record.
+    /// Deletes files that nothing refers to. Files that cannot be deleted now remain in the record of the
+    /// host.
     pub fn discard<'l>(&self, locations: impl IntoIterator<Item = &'l String>) {
         let mut locations = locations.into_iter().cloned();
         let (mut deleted, mut kept) = (Vec::new(), Vec::new());
@@ -123,21 +149,21 @@ impl<'a> Outputs<'a> {
         self.settle(&deleted);
     }
 
-    /// Deletes whatever is still open.
+    /// Deletes all files that are not settled.
     pub fn discard_all(&self) {
         let open = std::mem::take(&mut *self.open.borrow_mut());
         self.discard(&open);
     }
 }
 
-/// Deletes a file that is not needed; `false` if it stays, which is only told of.
+/// Deletes a file that is not needed. Returns `false` if the file remains, which is only logged.
 ///
-/// Fails if the file system does not answer, so that it is no use to try others.
+/// Fails if the file system does not answer, so that an attempt to delete more files is useless.
 pub(crate) fn delete(files: &Files, location: &str) -> Result<bool, JobError> {
     match files.delete(location) {
         Ok(()) => Ok(true),
         Err(JobError::NotAllowed { reason: error, .. }) => {
-            // They are counted, and told at the end.
+            // Such files are counted, and reported at the end.
             tracing::debug!(location, %error, "a file stays that is not the table's own");
             Ok(false)
         }

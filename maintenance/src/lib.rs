@@ -1,5 +1,6 @@
-//! Keeps tables fast, from outside: reads them as any engine does, writes new files, and commits through an Iceberg REST
-//! catalog with the requirements that keep writers safe. It knows no catalog from within.
+//! Table maintenance from outside of the catalog. Jobs read tables as any engine does, write new files, and
+//! commit through an Iceberg REST catalog, with requirements that protect concurrent writers. The crate
+//! depends on the protocol only, not on the implementation of a catalog.
 //!
 //! `once → jobs → { execute, table } → { client, files } → table_core`.
 

@@ -1,4 +1,5 @@
-//! One table, now, for scripts: what is due is done in the right order, and then told.
+//! Maintenance of one table on demand, for scripts: carries out the actions that are due, in the right order,
+//! and reports them.
 
 use openapi::maintenance::Judged;
 use serde_json::Value as Json;
@@ -6,22 +7,23 @@ use serde_json::Value as Json;
 use crate::error::JobError;
 use crate::jobs::{Report, Work, compact, evaluate, expire, manifests};
 
-/// What can be done.
+/// Action of maintenance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Old snapshots are forgotten.
+    /// Expires old snapshots.
     ExpireSnapshots,
-    /// Small files are merged, deletes applied.
+    /// Merges small data files, and applies deletes.
     Compact,
-    /// Small manifests are merged.
+    /// Merges small manifests.
     RewriteManifests,
 }
 
 impl Action {
-    /// All of them, in the order in which they are done: what is forgotten need not be compacted.
+    /// All actions, in the order in which they are carried out. Expiry is first, because files that only
+    /// expired snapshots refer to need not be compacted.
     pub const ALL: [Action; 3] = [Action::ExpireSnapshots, Action::Compact, Action::RewriteManifests];
 
-    /// The word for it.
+    /// Returns the name of the action on the command line and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Action::ExpireSnapshots => "expire-snapshots",
@@ -30,7 +32,11 @@ impl Action {
         }
     }
 
-    /// Does it. What was done is in the report also if it fails.
+    /// Carries out the action. `report` also contains what was done before a failure.
+    ///
+    /// # Errors
+    ///
+    /// Fails for the reasons of [`expire::run`], [`compact::run`] or [`manifests::run`].
     pub fn run(self, work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
         match self {
             Action::ExpireSnapshots => expire::run(work, report),
@@ -39,9 +45,13 @@ impl Action {
         }
     }
 
-    /// What would be done, without doing it: in a sentence for people, and for programs.
+    /// Plans the action without carrying it out. Returns a decision with a sentence for users, and a summary
+    /// of the plan for programs.
     ///
-    /// Fails as doing it would while it is planned.
+    /// # Errors
+    ///
+    /// Fails if the table cannot be loaded, or for the reasons of [`expire::plan`], [`compact::plan`] or
+    /// [`manifests::plan`].
     pub fn plan(self, work: &Work<'_>) -> Result<(Judged, Json), JobError> {
         let metadata = work.catalog.load()?.metadata;
         let now_ms = (work.outside.now_ms)();

@@ -1,5 +1,6 @@
-//! Which folders a job may touch: those of which the catalog says that they are the table's own, and what it lets be read beside. Of
-//! a catalog that says nothing of that, the table's location alone, and what somebody names.
+//! Permissions of a job: the folders that the catalog reports as the table's own, and the files outside of
+//! them that the catalog permits to read. If the catalog reports no folders, the table's location and the
+//! folders that the user names.
 
 use std::io;
 use std::sync::Arc;
@@ -13,24 +14,26 @@ use table_core::metadata::table::TableMetadata;
 use crate::client::{Client, ClientError, TableName, decode, encode};
 use crate::error::JobError;
 
-/// Folders that somebody names who maintains a table of a catalog that says nothing of folders.
+/// Folders that the user names for a table whose catalog reports no folders.
 #[derive(Debug, Clone, Default)]
 pub struct NamedFolders {
-    /// The table's own, beside its location.
+    /// Folders of the table, in addition to its location.
     pub own: Vec<Location>,
-    /// Others, whose files may be read.
+    /// Folders whose files may be read only.
     pub readable: Vec<Location>,
 }
 
-/// Asks a catalog which folders are a table's own.
+/// Requests the folders of a table.
 ///
-/// Fails with [`ClientError::Refused`] where it keeps no record of that.
+/// Fails with [`ClientError::Refused`] if the catalog does not record them.
 pub(crate) async fn of(client: &Client, table: &TableName) -> Result<TableFolders, ClientError> {
     let answer = client.get(&format!("governance/v1/maintenance/folders?{}", table.query())).await?;
     decode(&answer, "the catalog's answer is not a table's folders")
 }
 
-/// Asks whether a file may be read that lies in none of a table's own folders: with everything in which folder, if it may.
+/// Requests permission to read a file that is outside of the table's own folders. Returns a folder that
+/// contains the file and may be read as a whole, or the location of the file itself; `None` if the file must
+/// not be read.
 pub(crate) async fn readable(
     client: &Client,
     table: &TableName,
@@ -41,7 +44,8 @@ pub(crate) async fn readable(
     Ok(folder)
 }
 
-/// What a catalog lets a job touch. `ask` is asked for files that lie in none of the table's own folders.
+/// Returns the permissions that correspond to the folders reported by a catalog. `ask` requests permission
+/// for files outside of the table's own folders.
 pub(crate) fn told(
     folders: &TableFolders,
     ask: impl Fn(&str) -> Result<Option<String>, ClientError> + Send + Sync + 'static,
@@ -57,15 +61,15 @@ pub(crate) fn told(
     Ok(Scope::new(vec![parse(&folders.warehouse)?], own, reads))
 }
 
-/// What a job may touch of a table of which no catalog says whose folders are whose: its location is its own, and so is what `named`
-/// says.
+/// Returns the permissions for a table whose catalog reports no folders: files in its location and in the
+/// folders `named.own` may be written, those in `named.readable` read.
 ///
-/// What its properties name (`write.*.path`) is not, unless it lies there: in most catalogs anybody who may write to a table
-/// sets them to what they like.
+/// Folders in table properties (`write.*.path`) are not included unless they are in the location: in most
+/// catalogs any client that may write to a table can set its properties to any value.
 pub(crate) fn by_location(metadata: &TableMetadata, named: &NamedFolders) -> Result<Scope, JobError> {
     let mut own = vec![parse(metadata.location())?];
     own.extend(named.own.iter().cloned());
-    // Nobody owns a whole machine.
+    // The root of the file system cannot be a table's own folder.
     own.retain(|folder| folder.local_path() != Some(""));
     let nothing: Arc<Ask> = Arc::new(|_| Ok(None));
     let reads = Reads::Asked(Asked::new(named.readable.clone(), nothing));

@@ -1,4 +1,4 @@
-//! The catalog's queue of jobs, as a worker speaks to it.
+//! Client of the catalog's job queue, as used by workers.
 
 use openapi::maintenance::{
     Explanation, Finish, FinishOutcome, Heartbeat, HeartbeatAnswer, Held, Job, JobPage, LeaseAnswer,
@@ -9,7 +9,12 @@ use uuid::Uuid;
 
 use crate::client::{Client, ClientError, TableName, decode};
 
-/// The newest jobs, of one table or of all, in one state or in any.
+/// Returns the newest `count` jobs, optionally only those of one table or in one state.
+///
+/// # Errors
+///
+/// Fails if the catalog cannot be reached, if it refuses the request, or if its response is not a list of
+/// jobs.
 pub async fn list_jobs(
     client: &Client,
     table: Option<&TableName>,
@@ -27,19 +32,32 @@ pub async fn list_jobs(
     Ok(jobs)
 }
 
-/// Why a table is maintained as it is.
+/// Returns the explanation of the state of a table's maintenance.
+///
+/// # Errors
+///
+/// Fails if the catalog cannot be reached, if it refuses the request, or if its response is not an
+/// explanation.
 pub async fn explain(client: &Client, table: &TableName) -> Result<Explanation, ClientError> {
     let answer = client.get(&format!("governance/v1/maintenance/explain?{}", table.query())).await?;
     decode(&answer, "the catalog's answer is no explanation")
 }
 
-/// How many paths are told at a time.
+/// Maximum number of paths per request.
 const PATHS_MAX: usize = 5_000;
 
 const NO_QUEUE: &str = "it has no queue of maintenance jobs, which only a Firn of this age has; tables of other catalogs are \
                         maintained one by one, with `--once`";
 
-/// The queue.
+/// Job queue of a catalog.
+///
+/// ```text
+/// let lease = queue.lease().await?;
+/// let held = queue.held(job.attempt);
+/// queue.announce(job.job_id, &held, &locations).await?;
+/// let cancel = queue.heartbeat(job.job_id, &held, progress).await?;
+/// queue.finish(job.job_id, &held, outcome).await?;
+/// ```
 #[derive(Clone)]
 pub struct Queue {
     client: Client,
@@ -47,12 +65,17 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// For a worker with a name that no other has.
+    /// Creates the queue for a worker, whose name must be unique.
     pub fn new(client: Client, worker: String) -> Queue {
         Queue { client, worker }
     }
 
-    /// Asks for work.
+    /// Leases the next job, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`ClientError::Unexpected`] if the catalog has no job queue or its response is not a lease,
+    /// and with another [`ClientError`] if the catalog cannot be reached or refuses the request.
     pub async fn lease(&self) -> Result<LeaseAnswer, ClientError> {
         let request = LeaseRequest { worker: self.worker.clone() };
         let answer = self.client.call("governance/v1/maintenance/jobs/lease", &request).await;
@@ -63,12 +86,18 @@ impl Queue {
         decode(&answer, "the catalog's answer is not a lease")
     }
 
-    /// What shows that a job is this worker's.
+    /// Returns the lease that the worker presents in requests about a job.
     pub fn held(&self, attempt: i64) -> Held {
         Held { worker: self.worker.clone(), attempt }
     }
 
-    /// Says that the worker is still at it; the answer tells whether it is to stop.
+    /// Extends the lease of a job and reports its progress. Returns `true` if cancellation of the job was
+    /// requested.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`ClientError::Refused`] and status 404 or 409 if the lease is lost, and with another
+    /// [`ClientError`] if the catalog cannot be reached or its response is not valid.
     pub async fn heartbeat(&self, id: Uuid, held: &Held, progress: Json) -> Result<bool, ClientError> {
         let request = Heartbeat { held: held.clone(), progress: Some(progress) };
         let answer = self.client.call(&path(id, "heartbeat"), &request).await?;
@@ -76,7 +105,12 @@ impl Queue {
         Ok(cancel)
     }
 
-    /// Tells which files are about to be written.
+    /// Announces output files that are about to be written.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the catalog cannot be reached or refuses the request, for example because the lease is lost.
+    /// Some of the files may have been recorded then.
     pub async fn announce(&self, id: Uuid, held: &Held, locations: &[String]) -> Result<(), ClientError> {
         for some in locations.chunks(PATHS_MAX) {
             let request = Outputs { held: held.clone(), add: some.to_vec(), forget: Vec::new() };
@@ -85,7 +119,12 @@ impl Queue {
         Ok(())
     }
 
-    /// Tells which files are dealt with.
+    /// Reports output files that are part of the table or were deleted.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the catalog cannot be reached or refuses the request, for example because the lease is lost.
+    /// Some of the files may have been removed from the record then.
     pub async fn settle(&self, id: Uuid, held: &Held, locations: &[String]) -> Result<(), ClientError> {
         for some in locations.chunks(PATHS_MAX) {
             let request = Outputs { held: held.clone(), add: Vec::new(), forget: some.to_vec() };
@@ -94,7 +133,13 @@ impl Queue {
         Ok(())
     }
 
-    /// Asks whether a job may read a file that is not its table's own: with everything in which folder, if it may.
+    /// Requests permission for a job to read a file outside of its table's own folders. Returns a folder that
+    /// contains the file and may be read as a whole, or the location of the file itself; `None` if the file
+    /// must not be read.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the catalog cannot be reached, if it refuses the request, or if its response is not valid.
     pub async fn readable(
         &self,
         id: Uuid,
@@ -107,7 +152,11 @@ impl Queue {
         Ok(folder)
     }
 
-    /// Ends a job.
+    /// Reports the outcome of a job, which ends the lease.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the catalog cannot be reached or refuses the request, for example because the lease is lost.
     pub async fn finish(&self, id: Uuid, held: &Held, outcome: FinishOutcome) -> Result<(), ClientError> {
         let request = Finish { held: held.clone(), outcome };
         self.client.call(&path(id, "finish"), &request).await.map(drop)

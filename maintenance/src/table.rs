@@ -1,4 +1,4 @@
-//! A table as it is now: what its manifests tell. It decides nothing.
+//! Content of a table according to its manifests. No decisions are made here.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -24,13 +24,19 @@ use table_core::snapshot::plan::Wanted;
 use crate::error::JobError;
 use crate::files::Files;
 
-/// Memory that one manifest may take, as in the catalog.
+/// Maximum memory of one decoded manifest, in bytes; the same as in the catalog.
 const MANIFEST_BYTES_MAX: usize = 256 << 20;
 
-/// Memory that all manifests of deletes of a snapshot may take: they are held together.
+/// Maximum memory of all delete manifests of a snapshot, in bytes. They are in memory at the same time.
 const DELETE_MANIFESTS_BYTES_MAX: usize = 512 << 20;
 
-/// The live files of a snapshot, with their deletes. `check` is asked before each manifest whether to go on.
+/// Reads the live files of a snapshot, with the deletes that apply to them. `check` is called before each
+/// manifest and may stop the function.
+///
+/// # Errors
+///
+/// Fails if `check` fails, if a manifest or the manifest list cannot be read or decoded, if the delete
+/// manifests require too much memory ([`JobError::Manifest`]), or if the metadata is malformed.
 pub fn live(
     files: &Files,
     metadata: &TableMetadata,
@@ -69,12 +75,18 @@ pub fn live(
     Ok(collector.finish())
 }
 
-/// The manifests of a snapshot.
+/// Reads the manifest file entries of a snapshot.
+///
+/// # Errors
+///
+/// Fails if the manifest list cannot be read or decoded, or if the snapshot is malformed. For a snapshot
+/// without manifest list, fails if one of its manifests cannot be read or decoded.
 pub fn manifests_of(files: &Files, snapshot: &Snapshot) -> Result<Vec<ManifestFile>, JobError> {
     if let Some(location) = snapshot.manifest_list()? {
         return manifest_list(files, &location);
     }
-    // Format version 1 may list the manifests in the snapshot itself. Their partition specs stand in their files.
+    // In format version 1, a snapshot may list its manifests itself. Their partition spec ids are in the
+    // manifests.
     let embedded = snapshot.manifests()?.unwrap_or_default().into_iter().map(|path| {
         let spec_id = manifest(files, &path)?.spec_id().unwrap_or(0);
         Ok(ManifestFile::embedded(path, spec_id, snapshot.id()))
@@ -82,7 +94,7 @@ pub fn manifests_of(files: &Files, snapshot: &Snapshot) -> Result<Vec<ManifestFi
     embedded.collect()
 }
 
-/// What the manifests of a snapshot tell of the columns of some data files, by path.
+/// Returns the column metrics of some data files, by path, from the manifests of a snapshot.
 pub(crate) fn metrics_of(
     files: &Files,
     snapshot: &Snapshot,
@@ -106,8 +118,9 @@ pub(crate) fn metrics_of(
     Ok(found)
 }
 
-/// Leaves of some locations only those that nothing of a table names: neither its document, nor one of its snapshots or of the
-/// `served` ones, as a list, a manifest, or a file in one. Metadata files are none of these.
+/// Removes from `locations` all files that the table refers to: in its metadata, or in one of its snapshots
+/// or of the snapshots `served`, as a manifest list, a manifest, a data file or a delete file. Metadata files
+/// are removed, too, so that they are never deleted.
 pub(crate) fn retain_unreferenced(
     files: &Files,
     metadata: &TableMetadata,
@@ -115,7 +128,7 @@ pub(crate) fn retain_unreferenced(
     locations: &mut HashSet<String>,
 ) -> Result<(), JobError> {
     let mut seen = HashSet::new();
-    // Whoever rewrites a manifest may spell its files otherwise.
+    // Engines write the location of the same file in several ways.
     let mut unnamed: HashMap<String, String> = locations
         .drain()
         .map(|location| (file_key(&location), location))
@@ -144,7 +157,13 @@ pub(crate) fn retain_unreferenced(
     Ok(())
 }
 
-/// Shows a plan what it wants, step by step, until it wants nothing.
+/// Passes to a plan the manifest lists and manifests that it requests, until it requests nothing. `wanted`
+/// returns the requests of the plan, and `give` passes in one of them. An error of reading a file is passed
+/// to `give` as well.
+///
+/// # Errors
+///
+/// Fails if `give` fails.
 pub fn show<P>(
     files: &Files,
     plan: &mut P,
@@ -168,11 +187,11 @@ pub fn show<P>(
     }
 }
 
-/// What a plan is shown.
+/// Input of a plan: a file with its path, or the error of reading it.
 pub enum Shown<'a> {
-    /// A manifest list.
+    /// Manifest list.
     List(&'a str, Result<Vec<ManifestFile>, JobError>),
-    /// A manifest.
+    /// Manifest.
     Manifest(&'a str, Result<Manifest, JobError>),
 }
 

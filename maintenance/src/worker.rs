@@ -1,4 +1,5 @@
-//! One job of the queue, from its lease to its end: the job on a thread of its own, signs of life beside it.
+//! Execution of one job of the queue, from its lease to its end. The job runs on a thread of its own, while
+//! heartbeats are sent concurrently.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,18 +25,19 @@ use crate::ownership;
 use crate::queue::Queue;
 use crate::table;
 
-/// A lease lasts so many heartbeats.
+/// Number of heartbeats in the duration of a lease.
 const HEARTBEATS: u32 = 6;
-/// How long the end of a job is told again if the catalog does not answer.
+/// Maximum number of attempts to report the end of a job if the catalog does not answer.
 const FINISH_TRIES: u32 = 10;
 const FINISH_PAUSE: Duration = Duration::from_secs(1);
-/// How long a job waits that could not be done now.
+/// Delays before a job is retried that could not be carried out now, in milliseconds: `SOON_MS` if the
+/// catalog did not answer, `LATER_MS` after lost races and if the machine is short of resources.
 const SOON_MS: u64 = 10_000;
 const LATER_MS: u64 = 60_000;
-/// After so many workers have tried, it is not tried again.
+/// Number of attempts after which a job is not retried.
 const ATTEMPTS_MAX: i64 = 20;
 
-/// What a job and its heartbeat tell each other.
+/// State shared by a job and its heartbeats.
 #[derive(Default)]
 struct Shared {
     progress: Mutex<Progress>,
@@ -45,7 +47,7 @@ struct Shared {
     lost: Mutex<Option<String>>,
 }
 
-/// A job in a worker's hands.
+/// Heartbeat of a leased job.
 #[derive(Clone)]
 pub struct Pulse {
     queue: Queue,
@@ -54,20 +56,20 @@ pub struct Pulse {
     shared: Arc<Shared>,
 }
 
-/// What a job sees of the queue.
+/// Host of a job that was leased from the queue.
 struct JobHost {
     pulse: Pulse,
     runtime: Handle,
 }
 
-/// Does a job that was leased, says every few seconds that it is at it, and tells the catalog how it ended.
+/// Carries out a leased job, sends a heartbeat every few seconds, and reports the outcome to the catalog.
 pub(crate) async fn run(settings: &Settings, queue: &Queue, lease: LeaseAnswer, stop: &CancellationToken) {
     let lease_ms = lease.lease_ms;
     run_beside(settings, queue, lease, |pulse| async move { keep_alive(&pulse, lease_ms, stop).await }).await;
 }
 
-/// Does a job that was leased, and tells the catalog how it ended. Signs of life are the business of what runs beside it, which
-/// may end before the job and is dropped with it.
+/// Carries out a leased job, and reports the outcome to the catalog. Heartbeats are sent by `beside`, which
+/// runs concurrently; it may end before the job, and is dropped when the job ends.
 pub async fn run_beside<B: Future<Output = ()>>(
     settings: &Settings,
     queue: &Queue,
@@ -98,7 +100,7 @@ pub async fn run_beside<B: Future<Output = ()>>(
     let nice = settings.nice;
     let thread = std::thread::Builder::new().name("firn-maintenance".to_owned()).spawn(move || {
         be_nice(nice);
-        // Whoever waits for it may have gone.
+        // The receiver may have been dropped.
         drop(done.send(task.run()));
     });
     if let Err(error) = thread {
@@ -122,10 +124,10 @@ pub async fn run_beside<B: Future<Output = ()>>(
     }
 }
 
-/// How a job ended, for the catalog.
+/// End of a job.
 enum Ended {
     Told(FinishOutcome),
-    /// The catalog knows better.
+    /// The lease is lost, so that no outcome is reported.
     Lost(String),
 }
 
@@ -135,7 +137,7 @@ impl Ended {
     }
 }
 
-/// A job for its thread.
+/// Job, with everything that its thread needs.
 struct Task {
     settings: Settings,
     job: Job,
@@ -150,7 +152,7 @@ impl Task {
     fn run(self) -> Ended {
         let mut report = self.job.result.as_ref().map(Report::resume).unwrap_or_default();
         let done = self.work(&mut report);
-        // What a job has done, it has done however it ends.
+        // Changes that a job has committed are reported however it ends.
         let result = || report.is_worth_telling().then(|| report.to_json());
         match done {
             Ok(outcome) => Ended::Told(outcome),
@@ -165,10 +167,10 @@ impl Task {
         }
     }
 
-    /// In how many milliseconds it may be done after all.
+    /// Returns the delay, in milliseconds, after which the job should be retried; `None` if it should not.
     fn retry_ms(&self, error: &JobError) -> Option<u64> {
         let after_ms = match error {
-            // A table that is not there was renamed or dropped; the catalog knows which.
+            // A missing table was renamed or dropped; the catalog knows which.
             JobError::Stopped
             | JobError::Replaced
             | JobError::Catalog(ClientError::Refused { status: 404, .. }) => 0,
@@ -192,7 +194,7 @@ impl Task {
         let client = runtime.block_on(client.of_warehouse(&self.table.warehouse))?;
         let fence = Fence::new(self.job.job_id, self.job.attempt);
         let catalog = Catalog::new(client, self.table.clone(), runtime, Some(fence));
-        // Settings of several policies may contradict each other; whoever needs them says so.
+        // Settings from several policies may contradict each other. The actions that use them report it.
         let policy: Policy = serde_json::from_value(self.job.policy.clone())
             .map_err(|error| JobError::Internal(format!("the job's policy cannot be used: {error}")))?;
         self.clear_up(&catalog, &files)?;
@@ -228,7 +230,7 @@ impl Task {
         Ok(FinishOutcome::Succeeded { result: report.to_json(), next: Vec::new() })
     }
 
-    /// What the catalog lets the job touch: nothing, if it does not say.
+    /// Returns the permissions of the job. Without folders in the lease, the job fails.
     fn scope(&self) -> Result<Scope, JobError> {
         let Some(told) = &self.folders else {
             let why =
@@ -240,7 +242,7 @@ impl Task {
         ownership::told(told, move |file| runtime.block_on(queue.readable(id, &held, file)))
     }
 
-    /// Deletes what former attempts were about to write, but for what has become part of the table.
+    /// Deletes output files of earlier attempts, except those that have become part of the table.
     fn clear_up(&self, catalog: &Catalog, files: &Files) -> Result<(), JobError> {
         if self.leftovers.is_empty() {
             return Ok(());
@@ -251,7 +253,7 @@ impl Task {
         });
         let mut unneeded: HashSet<String> = self.leftovers.iter().cloned().collect();
         let metadata = catalog.load()?.metadata;
-        // A snapshot that a client has removed since may be one that readers of the past are led to.
+        // Readers of earlier versions may be directed to a snapshot that a client has removed since.
         let history = catalog.history(&metadata, 0)?;
         let served = history.map(|history| history.served(files, &metadata, &metadata)).transpose()?;
         table::retain_unreferenced(files, &metadata, &served.unwrap_or_default(), &mut unneeded)?;
@@ -266,7 +268,13 @@ impl Task {
 }
 
 impl Pulse {
-    /// Says that the worker is at it. The job hears of what the catalog answers: that it is to stop, or another's by now.
+    /// Sends a heartbeat. The job notices it at its next check if its cancellation was requested or the lease
+    /// is lost.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`ClientError::Refused`] and status 404 or 409 if the lease is lost, and with another
+    /// [`ClientError`] if the catalog cannot be reached or its response is not valid.
     pub async fn beat(&self) -> Result<(), ClientError> {
         let beat = self.queue.heartbeat(self.id, &self.held, self.shared.told()).await;
         if let Err(ClientError::Refused { status: 404 | 409, message }) = &beat {
@@ -278,7 +286,7 @@ impl Pulse {
 }
 
 impl JobHost {
-    /// Waits for an answer of the queue.
+    /// Waits for a response of the queue.
     fn wait<T>(&self, answer: impl Future<Output = Result<T, ClientError>>) -> Result<T, JobError> {
         self.runtime.block_on(answer).map_err(|error| match error {
             ClientError::Refused { status: 404 | 409, message } => {
@@ -330,7 +338,7 @@ impl Host for JobHost {
 }
 
 impl Shared {
-    /// Progress, as the catalog keeps it.
+    /// Returns the progress, with the note if there is one, in the form in which the catalog stores it.
     fn told(&self) -> Json {
         let mut told = json!(*lock(&self.progress));
         if let Some(note) = &*lock(&self.note) {
@@ -340,7 +348,7 @@ impl Shared {
     }
 }
 
-/// Says again and again that the worker is at it, until the lease is lost.
+/// Sends heartbeats until the lease is lost.
 async fn keep_alive(pulse: &Pulse, lease_ms: i64, stop: &CancellationToken) {
     let shared = &pulse.shared;
     let lease = Duration::from_millis(u64::try_from(lease_ms).unwrap_or(0));
@@ -369,7 +377,7 @@ async fn keep_alive(pulse: &Pulse, lease_ms: i64, stop: &CancellationToken) {
     }
 }
 
-/// Tells how a job ended, as often as it takes within reason; after that, its lease runs out.
+/// Reports the outcome of a job, with a limited number of retries. If all fail, the lease expires.
 async fn finish(queue: &Queue, id: Uuid, held: &Held, outcome: FinishOutcome) {
     for _ in 0..FINISH_TRIES {
         match queue.finish(id, held, outcome.clone()).await {
@@ -402,7 +410,7 @@ fn log(id: Uuid, table: &str, outcome: &FinishOutcome) {
     }
 }
 
-/// Others come first, if the system lets us say so.
+/// Lowers the priority of the current thread in favour of other work, if the operating system permits it.
 fn be_nice(nice: i32) {
     let this_thread = rustix::thread::gettid();
     if let Err(error) = rustix::process::setpriority_process(Some(this_thread), nice) {
@@ -410,7 +418,7 @@ fn be_nice(nice: i32) {
     }
 }
 
-/// What a thread that panicked has left is as good as any other.
+/// Locks a mutex. Its value is in a valid state even if a thread panicked while it had the lock.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
