@@ -1,4 +1,4 @@
-//! Which columns of a table are rewritten.
+//! Columns of a table that are read and written by a rewrite.
 
 use table_core::file::reserved;
 use table_core::metadata::error::MetadataError;
@@ -8,16 +8,21 @@ use table_core::metadata::table::TableMetadata;
 
 use serde_json::{Value, json};
 
-/// The first format version whose rows have ids.
+/// First format version with row lineage.
 const LINEAGE_VERSION: i32 = 3;
 
-/// The columns that are read and written: the table's, and from version 3 on what rows are known by.
+/// Returns the schema that is read and written: that of the table, from format version 3 on with the columns
+/// of row lineage.
+///
+/// # Errors
+///
+/// Fails if the table has no valid current schema.
 pub fn rewritten(metadata: &TableMetadata) -> Result<Schema, MetadataError> {
     let schema = metadata.current_schema()?;
     if metadata.format_version() < LINEAGE_VERSION { Ok(schema.clone()) } else { with_lineage(schema) }
 }
 
-/// The schema with the columns of row lineage, as files of version 3 have it.
+/// Adds the columns of row lineage to a schema, as in data files of format version 3.
 fn with_lineage(schema: &Schema) -> Result<Schema, MetadataError> {
     let mut document: Value = schema.raw().decode("schema")?;
     let field =

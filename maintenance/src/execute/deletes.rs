@@ -1,8 +1,9 @@
-//! Which rows of files are deleted: by position files, by deletion vectors, by value.
+//! Determination of deleted rows: by position delete files, deletion vectors and equality deletes.
 //!
-//! What deletes by value is found by reading the columns it compares alone, before the rows themselves are read. The values are
-//! held as fingerprints with the age of the delete, so that files of every age are judged in one pass; if there are more than
-//! the memory takes, there are as many passes as it asks for, each for a part of the fingerprints.
+//! Rows that are deleted by equality deletes are determined before the rows themselves are read, by reading
+//! only the compared columns. The deleted keys are stored as fingerprints with the sequence number of the
+//! delete, so that data files with any sequence number are processed in one pass. If the keys do not fit into
+//! memory, there are several passes, each for a part of the fingerprints.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,16 +25,21 @@ use crate::jobs::Work;
 
 const VECTORS: &str = "PUFFIN";
 
-/// Data files with deletes, which they name by their place.
+/// Data files and the deletes that apply to them. The inputs refer to the deletes by index.
 #[derive(Clone, Copy)]
 pub struct Targets<'a> {
     /// Data files.
     pub inputs: &'a [Input],
-    /// What deletes rows of them.
+    /// Deletes that apply to at least one of them.
     pub deletes: &'a [Delete],
 }
 
-/// The deleted positions of each file, in their order.
+/// Returns the positions of the deleted rows of each input, in the order of the inputs.
+///
+/// # Errors
+///
+/// Fails if the job has to stop, or if a delete file or, for equality deletes, a data file cannot be read or
+/// does not match its manifest entry.
 pub fn deleted_positions(
     work: &Work<'_>,
     metadata: &TableMetadata,
@@ -44,7 +50,7 @@ pub fn deleted_positions(
     for inputs in alike(targets.inputs) {
         by_value(work, metadata, targets, &inputs, &mut deleted)?;
     }
-    // Positions behind the last row mean nothing, however many there are.
+    // Positions beyond the last row have no effect, however many there are.
     for (positions, input) in deleted.iter_mut().zip(targets.inputs) {
         positions.remove_range(u64::try_from(input.record_count).unwrap_or(0)..);
     }
@@ -56,7 +62,7 @@ fn by_position(
     targets: Targets<'_>,
     deleted: &mut [RoaringTreemap],
 ) -> Result<(), JobError> {
-    // A file that is listed several times is as many inputs.
+    // A file with several manifest entries is several inputs.
     let mut inputs: HashMap<&str, Vec<usize>> = HashMap::with_capacity(targets.inputs.len());
     for (number, input) in targets.inputs.iter().enumerate() {
         inputs.entry(&input.path).or_default().push(number);
@@ -74,7 +80,8 @@ fn by_position(
             found = positions(work.files, delete, |path| inputs.contains_key(path))?;
         }
         for (path, positions) in found {
-            // Only what the plan says: a delete may name a file that is newer than itself.
+            // Deletes apply only as planned: a position delete file may contain positions in a data file with
+            // a greater sequence number than its own.
             for input in inputs.get(path.as_str()).into_iter().flatten() {
                 let applies = targets.inputs.get(*input).is_some_and(|input| input.deletes.contains(&number));
                 if let Some(all) = deleted.get_mut(*input).filter(|_| applies) {
@@ -86,7 +93,12 @@ fn by_position(
     Ok(())
 }
 
-/// The positions that a position delete file names, by path, for the files that are wanted.
+/// Returns the positions in a position delete file, by path of the data file, for the data files that
+/// `is_wanted` selects.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read, is not a Parquet file, or is malformed.
 pub fn positions(
     files: &Files,
     delete: &Delete,
@@ -101,6 +113,11 @@ pub fn positions(
 }
 
 /// Reads a deletion vector.
+///
+/// # Errors
+///
+/// Fails with [`JobError::File`] if its manifest entry has no offset and size or another number of rows, with
+/// [`JobError::Vector`] if it is malformed, and with [`JobError::Storage`] if it cannot be read.
 pub fn vector(files: &Files, delete: &Delete) -> Result<DeletionVector, JobError> {
     let place = delete.content_offset.zip(delete.content_size_bytes);
     let place =
@@ -121,12 +138,13 @@ pub fn vector(files: &Files, delete: &Delete) -> Result<DeletionVector, JobError
     Ok(vector)
 }
 
-/// Whether it is a deletion vector, rather than a position delete file.
+/// Returns `true` for a deletion vector, `false` for a position delete file.
 pub fn is_vector(delete: &Delete) -> bool {
     delete.format.eq_ignore_ascii_case(VECTORS)
 }
 
-/// Inputs of one partition: what deletes by value from one of them does so from all that are old enough.
+/// Groups the indexes of inputs by partition. All equality deletes of a partition apply to all of its data
+/// files with a smaller sequence number.
 fn alike(inputs: &[Input]) -> Vec<Vec<usize>> {
     let mut alike: BTreeMap<(i32, String), Vec<usize>> = BTreeMap::new();
     for (number, input) in inputs.iter().enumerate() {
@@ -155,9 +173,9 @@ fn by_value(
     }
     for (ids, deletes) in by_columns {
         let keys = deletes.iter().map(|delete| u64::try_from(delete.record_count).unwrap_or(0)).sum();
-        // The rest is for the rows that are compared.
+        // The other half is for the rows that are compared.
         let count = Part::count(keys, work.budget.memory_bytes / 2);
-        // One for all parts: it decides which part a value falls into.
+        // All parts use the same key, because it determines the part that a value belongs to.
         let hash_key = (work.outside.uuid)().as_u64_pair();
         for number in 0..count {
             let part = Part { number, count };
@@ -173,7 +191,7 @@ fn by_value(
     Ok(())
 }
 
-/// One pass over the files of a partition, for some of the values that are deleted by the same columns.
+/// Pass over the data files of a partition, for a part of the keys that are deleted on the same columns.
 struct Pass<'a> {
     work: &'a Work<'a>,
     metadata: &'a TableMetadata,

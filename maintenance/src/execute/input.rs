@@ -1,4 +1,4 @@
-//! A data or delete file that is read.
+//! Data files and delete files that are read.
 
 use std::collections::BTreeMap;
 
@@ -23,17 +23,22 @@ use crate::error::JobError;
 use crate::files::Files;
 use crate::files::source::Source;
 
-/// A file that is open, and how it is read.
+/// Open file with its reader.
 pub struct OpenFile {
-    /// Its bytes.
+    /// Bytes of the file.
     pub source: Source,
-    /// What makes rows of them.
+    /// Reader that decodes the rows.
     pub reader: FileReader,
 }
 
-/// Opens a data file for some columns, without the rows at the positions `deleted`.
+/// Opens a data file to read some columns, without the rows at the positions `deleted`.
 ///
-/// Fails if it does not hold as many rows as its manifest says.
+/// # Errors
+///
+/// Fails with [`JobError::File`] if the file is not valid Parquet, if its columns do not match the table, or
+/// if its number of rows differs from its manifest entry; with [`JobError::Storage`] or
+/// [`JobError::NotAllowed`] if it cannot be read, and with [`JobError::Metadata`] if the table's metadata is
+/// malformed.
 pub fn open_data(
     files: &Files,
     metadata: &TableMetadata,
@@ -52,14 +57,19 @@ pub fn open_data(
     Ok(OpenFile { source, reader })
 }
 
-/// For a file that holds another number of rows than its manifest says.
+/// Returns the error of a file whose number of rows differs from its manifest entry.
 pub(super) fn miscounted(input: &Input, rows: i64) -> JobError {
     let rows = count(rows.unsigned_abs(), "row", "rows");
     let told = format!("it holds {rows}, but its manifest says {}", input.record_count);
     JobError::file(&input.path)(FileError::Malformed(told))
 }
 
-/// Opens a delete file for some columns.
+/// Opens a delete file to read some columns.
+///
+/// # Errors
+///
+/// Fails with [`JobError::File`] if the file is not a valid Parquet file or its columns do not match, and
+/// with [`JobError::Storage`] or [`JobError::NotAllowed`] if it cannot be read.
 pub fn open_delete(files: &Files, delete: &Delete, wanted: &StructType) -> Result<OpenFile, JobError> {
     if !delete.format.eq_ignore_ascii_case("PARQUET") {
         let told =
@@ -72,7 +82,12 @@ pub fn open_delete(files: &Files, delete: &Delete, wanted: &StructType) -> Resul
     Ok(OpenFile { source, reader })
 }
 
-/// A data file, as far as a change that removes it has to know it: where it is, and in which partition.
+/// Returns the manifest data of an input that are required to remove it: its path and partition.
+///
+/// # Errors
+///
+/// Fails with [`JobError::Internal`] if its partition does not match its partition spec, or if the table does
+/// not have that spec.
 pub fn removed(metadata: &TableMetadata, input: &Input) -> Result<DataFile, JobError> {
     let partition = partition_from_json(&input.partition, &types_of(metadata, input.spec_id)?);
     let partition = partition.ok_or_else(|| {
@@ -87,7 +102,7 @@ pub fn removed(metadata: &TableMetadata, input: &Input) -> Result<DataFile, JobE
     Ok(data_file(input.path.clone(), input.spec_id, partition, known))
 }
 
-/// What is known of a data file from its manifest and its table.
+/// Returns the properties of a data file that its reader takes from the manifest and the table.
 pub(super) fn context(metadata: &TableMetadata, input: &Input) -> Result<FileContext, JobError> {
     let mut context = FileContext::new(&*input.path);
     context.name_mapping = metadata.property(NAME_MAPPING).map(NameMapping::parse).transpose()?;
@@ -97,7 +112,7 @@ pub(super) fn context(metadata: &TableMetadata, input: &Input) -> Result<FileCon
     Ok(context)
 }
 
-/// The types of a spec's partition values.
+/// Returns the types of the partition values of a spec.
 pub(crate) fn types_of(metadata: &TableMetadata, spec_id: i32) -> Result<PartitionType, JobError> {
     let Some(spec) = metadata.partition_specs().iter().find(|spec| spec.id() == spec_id) else {
         return Err(JobError::Internal(format!("the table has no partition spec {spec_id}")));
@@ -107,7 +122,7 @@ pub(crate) fn types_of(metadata: &TableMetadata, spec_id: i32) -> Result<Partiti
     Ok(PartitionFields::of(spec, schemas)?.types())
 }
 
-/// The values of columns that a file may lack because its partition says them.
+/// Returns the values of identity-partitioned columns by field id, which the data file itself may lack.
 fn constants(metadata: &TableMetadata, input: &Input) -> Result<BTreeMap<i32, Option<Value>>, JobError> {
     let Some(spec) = metadata.partition_specs().iter().find(|spec| spec.id() == input.spec_id) else {
         return Ok(BTreeMap::new());

@@ -1,6 +1,7 @@
-//! Rewriting a group of files: what is read, what is left of it, what is written, and whether that is right.
+//! Rewriting of a group of files: reading, removal of deleted rows, writing, and verification of the result.
 //!
-//! `rewrite → { splice, shuffle } → { input, output, verify }`, and `deletes` before all of them; `new_deletes` writes such.
+//! `rewrite → { splice, shuffle } → { input, output, verify }`. The module `deletes` is used by all of them,
+//! and `new_deletes` writes deletes.
 
 pub mod columns;
 pub mod deletes;

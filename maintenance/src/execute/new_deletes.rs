@@ -1,4 +1,5 @@
-//! Deletes by position that are written: as deletion vectors from format version 3 on, as position delete files before.
+//! Position deletes that are written: as deletion vectors from format version 3 on, as position delete files
+//! before.
 
 use roaring::RoaringTreemap;
 use table_core::file::data_location::DataLocations;
@@ -15,25 +16,29 @@ use crate::error::JobError;
 use crate::host::Outputs;
 use crate::jobs::Work;
 
-/// From this format version on, positions are deleted by deletion vectors.
+/// First format version that deletes positions by deletion vectors.
 const VECTORS_VERSION: i32 = 3;
 const CREATED_BY: &str = concat!("Firn ", env!("CARGO_PKG_VERSION"));
 
 /// Deletes that are written, but not part of the table yet.
 #[derive(Default)]
 pub struct NewDeletes {
-    /// As the manifest will have them. They are as old as the commit.
+    /// Manifest data of the deletes. They take the sequence number of the commit.
     pub deletes: Vec<AddedDelete>,
-    /// The files they are in.
+    /// Locations of the files that contain them.
     pub locations: Vec<String>,
 }
 
-/// Whether the table's positions are deleted by vectors.
+/// Returns `true` if the table's format version requires deletion vectors.
 pub fn are_vectors(metadata: &TableMetadata) -> bool {
     metadata.format_version() >= VECTORS_VERSION
 }
 
-/// Writes deletes, at most one of each data file, in the form of the table's format version.
+/// Writes at most one delete per data file, in the form that the table's format version requires.
+///
+/// # Errors
+///
+/// Fails if the files cannot be announced, created or written, or if a deletion vector cannot be encoded.
 pub fn write(
     work: &Work<'_>,
     metadata: &TableMetadata,
@@ -41,7 +46,7 @@ pub fn write(
     deleted: Vec<VectorOf>,
 ) -> Result<NewDeletes, JobError> {
     let has_vectors = are_vectors(metadata);
-    // Vectors are all in one file, beside the first of their data files.
+    // All deletion vectors are in one Puffin file, which is in the folder of the first data file.
     let (files, ending) =
         if has_vectors { (deleted.len().min(1), "puffin") } else { (deleted.len(), "parquet") };
     let mut writer = Writer { work, metadata, written: NewDeletes::default() };
@@ -74,7 +79,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// A file for one data file alone: then everybody knows how many of its rows are deleted.
+    /// Writes a position delete file for a single data file, so that the number of its deleted rows is known
+    /// from the manifest.
     fn position_deletes(&mut self, location: &str, deleted: VectorOf) -> Result<(), JobError> {
         let positions: RoaringTreemap = deleted.vector.iter().collect();
         let content = PositionDeletes { by_path: [(deleted.data_file.clone(), positions)].into() };
@@ -91,7 +97,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Deletes lie beside the files that they are for.
+    /// Returns a location in the folder of the data file.
     fn location(&self, of: &VectorOf, ending: &str) -> Result<String, JobError> {
         let specs = self.metadata.partition_specs();
         let spec = specs.iter().find(|spec| spec.id() == of.spec_id);

@@ -1,4 +1,4 @@
-//! Data files that are written: where each goes, when the next one is begun, and what the manifest will say of it.
+//! Data files that are written: their locations, their sizes, and their manifest data.
 
 use std::collections::BTreeMap;
 
@@ -18,17 +18,17 @@ use crate::error::JobError;
 use crate::files::{Files, NewFile};
 use crate::host::Outputs;
 
-/// So many locations are told at once at most.
+/// Maximum number of locations that are announced at a time.
 const AHEAD_MAX: i64 = 100;
 
-/// Where new files of a group go. Each location is told of before there is a file.
+/// Locations of the new files of a group. Each is announced before the file is created.
 pub(super) struct Locations<'a> {
     places: DataLocations,
     spec: &'a PartitionSpec,
     outputs: &'a Outputs<'a>,
     job: Uuid,
     count: u32,
-    /// How many files a partition is likely to get.
+    /// Number of locations to announce at a time: the number of files that a partition is expected to get.
     ahead: i64,
     told: BTreeMap<PartitionTuple, Vec<String>>,
 }
@@ -49,7 +49,7 @@ impl<'a> Locations<'a> {
         Ok(Locations { places, spec, outputs, job, count: 0, ahead, told: BTreeMap::new() })
     }
 
-    /// The location of the next file of a partition.
+    /// Returns the location of the next file of a partition.
     pub(super) fn next(&mut self, partition: &PartitionTuple) -> Result<String, JobError> {
         if let Some(told) = self.told.get_mut(partition).and_then(Vec::pop) {
             return Ok(told);
@@ -68,18 +68,19 @@ impl<'a> Locations<'a> {
     }
 }
 
-/// What all files of a group have in common.
+/// Properties that all new files of a group have in common.
 pub(super) struct Form<'a> {
     pub(super) files: &'a Files,
     pub(super) schema: &'a Schema,
     pub(super) options: &'a WriterOptions,
     pub(super) spec_id: i32,
     pub(super) sort_order_id: Option<i32>,
-    /// After so many rows, a new file is begun. How many bytes they come to is known too late, when a row group was compressed.
+    /// Number of rows after which a new file is begun. The size in bytes is known too late, only after a row
+    /// group is compressed.
     pub(super) rows_max: usize,
 }
 
-/// Files being written, one at a time.
+/// Writer of data files, one at a time.
 pub(super) struct Writer<'a> {
     form: Form<'a>,
     locations: Locations<'a>,
@@ -123,7 +124,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// The files, in the order of their rows.
+    /// Returns the manifest data of the files, in the order in which their rows were written.
     pub(super) fn finish(mut self) -> Result<Vec<DataFile>, JobError> {
         self.end_file()?;
         Ok(self.done)
@@ -147,7 +148,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// What the manifest says of a new file.
+/// Returns the manifest data of a new Parquet data file.
 pub fn data_file(
     location: String,
     spec_id: i32,

@@ -1,4 +1,5 @@
-//! Rewrites a group: finds what is deleted, chooses the cheapest way that keeps everything right, and checks what came of it.
+//! Rewriting of a group: determines the deleted rows, chooses the cheapest correct method, and verifies the
+//! result.
 
 use arrow_array::RecordBatch;
 use roaring::RoaringTreemap;
@@ -26,24 +27,24 @@ use crate::error::JobError;
 use crate::host::{Outputs, Progress, Unit};
 use crate::jobs::Work;
 
-/// What came of a group.
+/// Result of rewriting a group.
 #[derive(Debug, Default)]
 pub struct Rewritten {
-    /// The new files.
+    /// Manifest data of the new files.
     pub files: Vec<DataFile>,
-    /// Rows read, the deleted ones included.
+    /// Number of rows of the inputs, including deleted rows.
     pub rows_read: i64,
-    /// Rows that some delete took.
+    /// Number of rows that were deleted.
     pub rows_deleted: i64,
-    /// Rows written.
+    /// Number of rows of the new files.
     pub rows_written: i64,
-    /// Whether row groups were copied without decoding them.
+    /// `true` if row groups were copied without decoding them.
     pub is_spliced: bool,
-    /// Where rows came from, if they kept their order.
+    /// Inputs in order, if rows were written in the order in which they were read.
     inputs: Option<Vec<InputRows>>,
 }
 
-/// What all groups of a job have in common.
+/// Rewriter with the properties that all groups of a job have in common.
 pub struct Rewriter<'a> {
     work: &'a Work<'a>,
     metadata: &'a TableMetadata,
@@ -51,11 +52,11 @@ pub struct Rewriter<'a> {
     schema: Schema,
     columns: StructType,
     options: WriterOptions,
-    /// The order that rows are brought into, and its id; `None` if they stay as they are.
+    /// Sort order of the output and its id; `None` if rows are not sorted.
     order: Option<(RowOrder, i32)>,
 }
 
-/// A group that is being rewritten.
+/// Group that is being rewritten.
 pub(super) struct Rewriting<'a> {
     pub(super) work: &'a Work<'a>,
     metadata: &'a TableMetadata,
@@ -64,7 +65,12 @@ pub(super) struct Rewriting<'a> {
 }
 
 impl Rewritten {
-    /// Where the rows have gone; `None` if they did not keep their order.
+    /// Returns the map from positions in the inputs to positions in the outputs; `None` if the order of rows
+    /// has changed.
+    ///
+    /// # Errors
+    ///
+    /// Fails for the reasons of [`RowMap::new`].
     pub fn row_map(&self) -> Option<Result<RowMap, RemapError>> {
         let outputs = self.files.iter().map(|file| OutputRows {
             path: file.path.clone(),
@@ -75,7 +81,12 @@ impl Rewritten {
 }
 
 impl<'a> Rewriter<'a> {
-    /// For the groups of a plan that write to a partition spec; `sorted` says whether rows are brought into the table's order.
+    /// Creates a rewriter for groups of a plan whose output has the partition spec `spec_id`. `sorted`
+    /// specifies that rows are sorted by the table's sort order.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`JobError::Metadata`] if the table has no valid current schema.
     pub fn new(
         work: &'a Work<'a>,
         metadata: &'a TableMetadata,
@@ -89,7 +100,7 @@ impl<'a> Rewriter<'a> {
         let order = declared.filter(|order| sorted && !order.fields().is_empty());
         let order = order.and_then(|order| match RowOrder::new(&columns, order) {
             Ok(rows) => Some((rows, order.id())),
-            // Rows are not the worse for staying as they are.
+            // A rewrite without sorting is better than none.
             Err(error) => {
                 tracing::warn!(%error, "the table's sort order cannot be followed; rows stay in their order");
                 None
@@ -106,9 +117,13 @@ impl<'a> Rewriter<'a> {
         })
     }
 
-    /// Rewrites one group.
+    /// Rewrites one group, and verifies the new files by reading them again.
     ///
-    /// Fails if the rows do not add up, or are not the same when the new files are read again.
+    /// # Errors
+    ///
+    /// Fails with [`JobError::Verification`] if the number of rows or their checksum differs between inputs
+    /// and outputs, with [`JobError::Budget`] if sorting requires too much disk space, if an input or delete
+    /// cannot be read, if an output cannot be announced or written, or if the job has to stop.
     pub fn rewrite(&self, group: &Group, outputs: &Outputs<'_>) -> Result<Rewritten, JobError> {
         let job = (self.work.outside.uuid)();
         let mut locations = Locations::new(self.metadata, self.spec_id, outputs, job, group.outputs)?;
@@ -162,7 +177,7 @@ impl<'a> Rewriter<'a> {
         }
     }
 
-    /// The partition that a group stays in.
+    /// Returns the partition of a group that is not moved to another partition.
     fn partition(&self, group: &Group) -> Result<PartitionTuple, JobError> {
         let values = group.partition.as_deref().unwrap_or_default();
         partition_from_json(values, &types_of(self.metadata, self.spec_id)?).ok_or_else(|| {
@@ -172,7 +187,7 @@ impl<'a> Rewriter<'a> {
 }
 
 impl Rewriting<'_> {
-    /// Hands over what is left of the rows of all inputs, one after the other.
+    /// Passes the remaining rows of all inputs to `take`, one input after the other.
     pub(super) fn each_batch(
         &self,
         deleted: &[RoaringTreemap],
@@ -217,7 +232,7 @@ impl Rewriting<'_> {
     }
 }
 
-/// The rows add up.
+/// Computes the result, and verifies that the numbers of rows match.
 fn finish(
     group: &Group,
     deleted: &[RoaringTreemap],
@@ -251,7 +266,8 @@ fn rows_of(positions: &RoaringTreemap) -> i64 {
     i64::try_from(positions.len()).unwrap_or(i64::MAX)
 }
 
-/// After how many rows a new file is begun: all files get equally many of those that are likely to be left.
+/// Returns the number of rows after which a new file is begun: an equal share of the rows that are expected
+/// to remain.
 fn file_rows(group: &Group) -> usize {
     let rows: i128 = group.inputs.iter().map(|input| i128::from(input.record_count)).sum();
     let left = rows * i128::from(group.output_bytes) / i128::from(group.input_bytes.max(1));

@@ -1,5 +1,5 @@
-//! Rows that are brought into partitions, into the table's order, or both. What does not fit into memory goes to disk, sorted
-//! as far as it is there, and is merged in the end.
+//! Distribution of rows to partitions, sorting, or both. Rows that do not fit into memory are written to disk
+//! as sorted runs, which are merged at the end.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -22,17 +22,18 @@ use super::spill::{Run, Spill};
 use crate::error::JobError;
 use crate::jobs::Work;
 
-/// How many rows are handed on at a time, and how many bytes of them.
+/// Maximum number of rows of a batch that is passed on, and of bytes.
 const BATCH_ROWS: usize = 8192;
 const BATCH_BYTES: u64 = 32 << 20;
-/// How many bytes are read at a time of what went to disk: rows of each part are in memory while all are merged.
+/// Size of the batches in a run on disk, in bytes. While runs are merged, one batch of each is in memory.
 const SPILLED_BYTES: u64 = 1 << 20;
-/// Rows that are sorted at once are one array a column, and one of text ends at 2 GiB.
+/// Maximum size of the rows that are sorted at a time, in bytes. Each column becomes a single array, and a
+/// text array is limited to 2 GiB.
 const HELD_BYTES_MAX: u64 = 1 << 30;
-/// Sorting takes rows, their keys, and the rows anew.
+/// Factor of memory during sorting: the rows, their sort keys, and the sorted rows.
 const COPIES: u64 = 4;
 
-/// Rows on their way.
+/// Rows that are distributed or sorted.
 pub(super) struct Shuffle<'a> {
     partitioner: Option<Partitioner>,
     order: Option<&'a RowOrder>,
@@ -42,7 +43,7 @@ pub(super) struct Shuffle<'a> {
     held_bytes_max: u64,
 }
 
-/// The rows of a partition.
+/// Rows of a partition.
 #[derive(Default)]
 struct Bucket {
     batches: Vec<RecordBatch>,
@@ -51,7 +52,8 @@ struct Bucket {
 }
 
 impl<'a> Shuffle<'a> {
-    /// Rows of these columns: into the partitions of `spec`, or in one; sorted, or as they come.
+    /// Creates a shuffle for rows with these columns: into the partitions of `spec` if there is one, and
+    /// sorted by `order` if there is one.
     pub(super) fn new(
         work: &Work<'a>,
         columns: &StructType,
@@ -70,7 +72,7 @@ impl<'a> Shuffle<'a> {
         })
     }
 
-    /// Takes rows: of one partition, or to be brought into theirs.
+    /// Adds rows: of the partition `to`, or, if it is `None`, of the partitions that their values determine.
     pub(super) fn add(&mut self, to: Option<&PartitionTuple>, batch: &RecordBatch) -> Result<(), JobError> {
         match (to, &self.partitioner) {
             (None, Some(partitioner)) => {
@@ -88,7 +90,7 @@ impl<'a> Shuffle<'a> {
         Ok(())
     }
 
-    /// Hands on all rows, partition by partition.
+    /// Passes all rows to `take`, partition by partition.
     pub(super) fn finish(
         mut self,
         mut take: impl FnMut(&PartitionTuple, RecordBatch) -> Result<(), JobError>,
@@ -134,7 +136,7 @@ impl<'a> Shuffle<'a> {
         Ok(())
     }
 
-    /// The rows of some batches in order, in batches of a handy size.
+    /// Returns the rows of some batches in sort order, in batches of limited size.
     fn sorted(&self, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, JobError> {
         let (Some(order), Some(first)) = (self.order, batches.first()) else { return Ok(batches.to_vec()) };
         let all = concat_batches(&first.schema(), batches).map_err(|error| arrow(&error))?;
@@ -156,21 +158,21 @@ impl<'a> Shuffle<'a> {
 
 type Source = Box<dyn Iterator<Item = Result<RecordBatch, JobError>>>;
 
-/// Sorted rows of several sources, brought together. Equal rows keep the order of their sources.
+/// Merge of sorted sources. Equal rows are returned in the order of their sources.
 struct Merge<'a> {
     order: &'a RowOrder,
     sources: Vec<Source>,
-    /// The batch at hand of each source.
+    /// Current batch of each source; `None` at its end.
     heads: Vec<Option<Head>>,
     next: BinaryHeap<Reverse<(OwnedRow, usize)>>,
 }
 
-/// A batch whose rows are being merged.
+/// Batch whose rows are being merged.
 struct Head {
     batch: RecordBatch,
     keys: Rows,
     next: usize,
-    /// How long a row is on average.
+    /// Average size of a row in bytes.
     row_bytes: u64,
 }
 
@@ -196,7 +198,8 @@ impl<'a> Merge<'a> {
             if !is_last {
                 self.next.push(Reverse((head.keys.row(head.next).owned(), source)));
             }
-            // A batch that is done makes room for the next one only once its rows were handed on.
+            // The next batch of a source replaces the current one only after the chosen rows were copied from
+            // it.
             if is_last || chosen.len() == BATCH_ROWS || chosen_bytes >= BATCH_BYTES {
                 take(self.gather(&chosen)?)?;
                 chosen.clear();
@@ -209,7 +212,7 @@ impl<'a> Merge<'a> {
         if chosen.is_empty() { Ok(()) } else { take(self.gather(&chosen)?) }
     }
 
-    /// Takes the next batch of a source, if there is one.
+    /// Loads the next batch of a source, if there is one.
     fn fill(&mut self, source: usize) -> Result<(), JobError> {
         let next = loop {
             match self.sources.get_mut(source).and_then(Iterator::next).transpose()? {
@@ -233,7 +236,7 @@ impl<'a> Merge<'a> {
     }
 
     fn gather(&self, chosen: &[(usize, usize)]) -> Result<RecordBatch, JobError> {
-        // Sources that are at their end have nothing to be chosen from.
+        // No rows are chosen from sources that are at their end.
         let mut places = vec![0; self.heads.len()];
         let mut batches = Vec::with_capacity(self.heads.len());
         for (place, head) in places.iter_mut().zip(&self.heads) {

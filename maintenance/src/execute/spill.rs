@@ -1,4 +1,5 @@
-//! Rows that do not fit into memory: written to files that nobody else sees, and that are gone with the process.
+//! Rows that do not fit into memory, in temporary files that are not visible to other processes and are
+//! deleted with the process.
 
 use std::cell::Cell;
 use std::io::{BufReader, BufWriter, Seek as _, Write as _};
@@ -11,16 +12,16 @@ use crate::budget::Budget;
 use crate::error::JobError;
 use crate::files::local::{self, ScratchFile};
 
-/// Room on disk for a job's rows.
+/// Disk space for the rows of a job.
 pub(super) struct Spill<'a> {
     budget: &'a Budget,
     used_bytes: Cell<u64>,
 }
 
-/// Rows on disk, in order.
+/// Sorted rows on disk.
 pub(super) struct Run(ScratchFile);
 
-/// The rows of a run, read once.
+/// Iterator over the rows of a run, which can be read only once.
 pub(super) struct RunRows(StreamReader<BufReader<ScratchFile>>);
 
 impl<'a> Spill<'a> {
@@ -28,9 +29,10 @@ impl<'a> Spill<'a> {
         Spill { budget, used_bytes: Cell::new(0) }
     }
 
-    /// Writes rows. Fails if there is more than the budget allows.
+    /// Writes rows to a new run. Fails with [`JobError::Budget`] if the rows of the job exceed the permitted
+    /// disk space.
     pub(super) fn write(&self, batches: impl IntoIterator<Item = RecordBatch>) -> Result<Run, JobError> {
-        // Whoever reads the job need not know the folders of the machine.
+        // Error messages of jobs do not disclose the folders of the machine to their readers.
         let folder = "the folder for temporary files (`spill-dir`)";
         let refused = |error: std::io::Error| {
             let folder_here = self.budget.spill_folder.display();
@@ -66,7 +68,7 @@ impl<'a> Spill<'a> {
 }
 
 impl Run {
-    /// Reads the rows from the first on.
+    /// Returns the rows from the first one on.
     pub(super) fn rows(mut self) -> Result<RunRows, JobError> {
         let broken = |error: &dyn std::fmt::Display| {
             JobError::Internal(format!("rows on disk cannot be read again: {error}"))

@@ -1,5 +1,5 @@
-//! The fast way: files whose row groups are large, and from which nothing is deleted, are put together without decoding a row.
-//! The bytes of every column are compared by checksum with what then stands in the new file.
+//! Fast path of a rewrite: files with large row groups and without deletes are concatenated without decoding
+//! any row. The bytes of every column chunk in the new file are compared with the original by checksum.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -28,14 +28,15 @@ use crate::host::{Progress, Unit};
 use crate::jobs::Work;
 use crate::table;
 
-/// Row groups below this are worth merging, which means decoding them.
+/// Minimum average size of the row groups of a file, in bytes. Smaller row groups are worth merging, which
+/// requires decoding.
 const ROW_GROUP_BYTES_MIN: i64 = 8 << 20;
-/// Format versions before this one have no lineage.
+/// First format version with row lineage.
 const LINEAGE_VERSION: i32 = 3;
-/// So many footers are held at most; with more files, a group is decoded.
+/// Maximum number of inputs, whose footers are all in memory. A group with more inputs is decoded.
 const INPUTS_MAX: usize = 20_000;
 
-/// Files that can be put together.
+/// Group whose files can be concatenated.
 pub(super) struct Splicing<'a> {
     work: &'a Work<'a>,
     metadata: &'a TableMetadata,
@@ -44,7 +45,7 @@ pub(super) struct Splicing<'a> {
     metrics: HashMap<String, ColumnMetrics>,
 }
 
-/// A file in the making, with the checksums of the columns that went into it.
+/// File that is being written, with the checksums of the column chunks that were copied into it.
 struct Open {
     location: String,
     splice: Splice<NewFile>,
@@ -53,13 +54,13 @@ struct Open {
     checksums: Vec<u32>,
 }
 
-/// Whether a group can be put together without decoding; `None` if not, which is no failure.
+/// Returns the group prepared for concatenation; `None` if it has to be decoded.
 pub(super) fn find<'a>(
     work: &'a Work<'a>,
     metadata: &'a TableMetadata,
     group: &'a Group,
 ) -> Result<Option<Splicing<'a>>, JobError> {
-    // Whoever reads by names may not find the columns of several files by those of the first.
+    // With a name mapping, the columns of the other files may differ from those of the first one.
     let is_mapped = metadata.property(NAME_MAPPING).is_some();
     if !group.may_splice || group.inputs.len() > INPUTS_MAX || is_mapped {
         return Ok(None);
@@ -82,7 +83,7 @@ pub(super) fn find<'a>(
         footers.push(footer);
     }
     let paths: HashSet<&str> = group.inputs.iter().map(|input| input.path.as_str()).collect();
-    // Where a file is listed several times, with metrics of several kinds, nobody knows which of them are right.
+    // If a file has several manifest entries with different metrics, the correct ones are unknown.
     if paths.len() < group.inputs.len() {
         return Ok(None);
     }
@@ -92,7 +93,7 @@ pub(super) fn find<'a>(
 }
 
 impl Splicing<'_> {
-    /// Puts the files together.
+    /// Concatenates the files.
     pub(super) fn run(
         &self,
         spec_id: i32,
@@ -146,7 +147,8 @@ impl Splicing<'_> {
     fn append(&self, open: &mut Open, input: &Input, footer: &Arc<ParquetMetaData>) -> Result<(), JobError> {
         let context: FileContext = input::context(self.metadata, input)?;
         let broken = || JobError::file(&input.path);
-        // Row groups follow each other: a small file comes in one request, and so does each row group of a large one.
+        // Row groups are read in order: a small file takes one request, and so does each row group of a large
+        // one.
         let source = self.work.files.open(&input.path, input.size_bytes)?;
         for row_group in 0..footer.num_row_groups() {
             let range = splice::range(footer, row_group).map_err(broken())?;
@@ -160,7 +162,7 @@ impl Splicing<'_> {
         Ok(())
     }
 
-    /// Ends a file, and reads it again.
+    /// Completes a file, and verifies it by reading it again.
     fn end(&self, open: Open, spec_id: i32, partition: &PartitionTuple) -> Result<DataFile, JobError> {
         let Open { location, splice, parts, checksums: expected, .. } = open;
         let broken = || JobError::file(&location);
@@ -185,7 +187,7 @@ impl Splicing<'_> {
 }
 
 impl Splicing<'_> {
-    /// The checksums of the columns of a file that was written.
+    /// Returns the checksums of the column chunks of a new file.
     fn checksums_again(&self, location: &str, size_bytes: i64) -> Result<Vec<u32>, JobError> {
         let broken = || JobError::file(location);
         let source = self.work.files.open(location, size_bytes)?;
@@ -201,13 +203,13 @@ impl Splicing<'_> {
     }
 }
 
-/// With the index of pages, if the file has one.
+/// Reads the footer of a file, with its page index if it has one.
 fn read_footer(source: &Source, location: &str) -> Result<Arc<ParquetMetaData>, JobError> {
     let footer = footer::read(source).and_then(|footer| footer::with_page_index(footer, source));
     footer.map(Arc::new).map_err(JobError::file(location))
 }
 
-/// The checksum of each column of a row group whose bytes begin at `start`.
+/// Returns the checksum of each column chunk of a row group. `start` is the offset of `bytes` in the file.
 fn checksums(bytes: &Bytes, start: u64, columns: &[std::ops::Range<u64>]) -> Result<Vec<u32>, FileError> {
     let outside = || FileError::Malformed("a column is outside its row group".to_owned());
     let place = |position: u64| position.checked_sub(start).and_then(|place| usize::try_from(place).ok());

@@ -1,4 +1,5 @@
-//! Whether what was written is what was read: the new files are read again, and their rows compared by a checksum.
+//! Verification of a rewrite: the new files are read again, and the checksum of their rows is compared with
+//! that of the rows that were read.
 
 use roaring::RoaringTreemap;
 use table_core::file::checksum::RowChecksum;
@@ -9,7 +10,8 @@ use table_core::metadata::types::StructType;
 use crate::error::JobError;
 use crate::jobs::Work;
 
-/// Reads new files, and fails unless they hold the rows of `expected`; `again` is empty, and of the same order.
+/// Reads the new files. Fails unless the checksum of their rows is `expected`. `again` is an empty checksum
+/// with the same [`table_core::file::checksum::Order`].
 pub(super) fn check(
     work: &Work<'_>,
     written: &[DataFile],
@@ -48,7 +50,8 @@ fn read(
     Ok(())
 }
 
-/// For a new file that cannot be read again. It is the rewrite that failed, not a file of the table.
+/// Returns the error of a new file that cannot be read again. It is an error of the rewrite, not of a file of
+/// the table.
 pub(super) fn unverified(location: &str, error: &JobError) -> JobError {
     JobError::Verification(format!("the new file `{location}` cannot be read again: {error}"))
 }

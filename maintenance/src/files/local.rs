@@ -14,14 +14,14 @@ use storage::threads::{About, Threads};
 
 use super::{Disk, Upload};
 
-/// How long one operation may take: a part of a file, or the end of a large one that has to reach the disk.
+/// Maximum duration of one operation: transferring a part of a file, or syncing a large file.
 const DEADLINE: Duration = Duration::from_secs(120);
-/// Threads that wait for the file system, for all jobs of this process.
+/// Maximum number of threads that wait for the file system, for all jobs of this process.
 const THREADS_MAX: usize = 64;
-/// So much is given to the file system at a time.
+/// Size of the write buffer, in bytes.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// The file systems of this machine, for locations such as `file:///srv/warehouse/…`. Clones share their threads.
+/// File systems of this machine, for locations such as `file:///srv/warehouse/…`. Clones share their threads.
 #[derive(Debug, Clone)]
 pub struct LocalDisk {
     local: LocalFiles,
@@ -31,7 +31,7 @@ pub struct LocalDisk {
 struct LocalUpload {
     disk: LocalDisk,
     location: String,
-    /// Missing after a failure.
+    /// File being written; `None` after a failure.
     file: Option<NewFile>,
     buffer: Vec<u8>,
 }
@@ -84,7 +84,7 @@ impl Disk for LocalDisk {
 }
 
 impl LocalUpload {
-    /// Gives what is in the buffer to the file system, and then does something more with the file.
+    /// Writes the buffer to the file, and then calls `then` with the file.
     fn hand_over(
         &mut self,
         then: impl FnOnce(&NewFile) -> Result<(), StorageError> + Send + 'static,
@@ -127,10 +127,15 @@ impl Write for LocalUpload {
     }
 }
 
-/// A file without a name, for rows that do not fit into memory. It is gone with its handle, even if the process dies.
+/// Unnamed temporary file, for rows that do not fit into memory. It is deleted when it is closed, also if the
+/// process crashes.
 pub type ScratchFile = File;
 
-/// Makes a file without a name in a folder, which is made if need be.
+/// Creates an unnamed temporary file in a folder, and the folder if it does not exist.
+///
+/// # Errors
+///
+/// Fails if the folder or the file cannot be created.
 pub fn scratch(folder: &Path) -> io::Result<ScratchFile> {
     fs::create_dir_all(folder)?;
     tempfile::tempfile_in(folder)

@@ -1,5 +1,6 @@
-//! Files of tables, by their location: what is read, written and deleted goes through here, is counted, and is held to a pace.
-//! Where the files are is a [`Disk`]'s business.
+//! Access to the files of tables by their location. All reads, writes and deletions of a job are made here,
+//! where they are restricted to the job's permissions, counted, and limited in rate. The storage itself is a
+//! [`Disk`].
 
 pub mod local;
 pub mod source;
@@ -21,66 +22,97 @@ use table_core::location::Location;
 use self::source::Source;
 use crate::error::JobError;
 
-/// Where files are kept. Every call is one request.
+/// Storage of files. Every call is one request.
 pub trait Disk: Send + Sync {
-    /// Reads a file of at most so many bytes.
+    /// Reads a whole file of at most `limit_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file does not exist, is larger, or cannot be read.
     fn read(&self, place: &Place, limit_bytes: usize) -> io::Result<Bytes>;
 
-    /// Reads a part of a file; a part beyond the end is an error.
+    /// Reads a range of bytes of a file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file does not exist, ends before the end of the range, or cannot be read.
     fn read_range(&self, place: &Place, range: Range<u64>) -> io::Result<Bytes>;
 
-    /// Begins a new file. Fails if there is one already.
+    /// Creates a new file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file exists already, or cannot be created.
     fn create(&self, place: &Place) -> io::Result<Box<dyn Upload>>;
 
-    /// What tells a file from a later one of its name.
+    /// Returns the version of a file, which differs from that of a later file of the same name.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file does not exist, or if its version cannot be determined.
     fn version(&self, place: &Place) -> io::Result<String>;
 
-    /// Deletes a file. One that is gone may be an error of the kind [`ErrorKind::NotFound`].
+    /// Deletes a file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be deleted. A missing file may be reported as [`ErrorKind::NotFound`].
     fn delete(&self, place: &Place) -> io::Result<()>;
 }
 
-/// A new file in the making. One that is dropped before its end may leave something behind.
+/// New file that is being written. If it is dropped before [`Upload::finish`], an incomplete file may remain.
 pub trait Upload: Write + Send {
-    /// Ends the file, so that it survives a power cut.
+    /// Completes the file, so that it survives a power failure.
+    ///
+    /// # Errors
+    ///
+    /// Fails if data cannot be written or synced, or if an earlier write failed.
     fn finish(self: Box<Self>) -> io::Result<()>;
 }
 
-/// What was asked of a disk.
+/// Number of requests to a disk, and amount of transferred data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Usage {
-    /// Files and parts of files that were read, files that were written and deleted.
+    /// Number of requests: files and ranges read, files created, deleted, or queried for their version.
     pub requests: u64,
-    /// Bytes that were read.
+    /// Number of bytes read.
     pub bytes_read: u64,
-    /// Bytes that were written.
+    /// Number of bytes written.
     pub bytes_written: u64,
 }
 
-/// The files that a job works on.
+/// Access of a job to the files of a table. Clones share the counts and the cache.
+///
+/// ```text
+/// let files = Files::new(Arc::new(LocalDisk::default()), None, now_ms).within(scope);
+/// let manifest = files.read_manifest("file:///srv/warehouse/t/metadata/1-m0.avro")?;
+/// files.write("file:///srv/warehouse/t/data/1.parquet", &content)?;
+/// ```
 #[derive(Clone)]
 pub struct Files {
     disk: Arc<dyn Disk>,
     counts: Arc<Counts>,
     pace: Option<Arc<Pace>>,
     kept: Arc<Mutex<Kept>>,
-    /// What may be touched at all.
+    /// Permissions of the job.
     scope: Scope,
-    /// Files that were to be deleted and are not the table's own.
+    /// Number of files that were to be deleted but are not in the table's own folders.
     not_own: Arc<AtomicU64>,
 }
 
-/// What a whole file may take: a manifest, or a copy of a table's metadata.
+/// Maximum size of a file that is read as a whole, in bytes: a manifest, or a copy of the table's metadata.
 const WHOLE_BYTES_MAX: usize = 1 << 30;
 
-/// Manifests and their lists, which never change: a plan reads them, and the commit soon after it once more.
+/// Cache of manifests and manifest lists, which never change. A plan reads them, and the commit soon after it
+/// reads them again.
 #[derive(Default)]
 struct Kept {
     by_location: HashMap<String, Bytes>,
     bytes: usize,
 }
 
-/// How much of them is kept.
+/// Maximum size of the cached files, in bytes.
 const KEPT_BYTES_MAX: usize = 64 << 20;
 
 #[derive(Default)]
@@ -90,17 +122,17 @@ struct Counts {
     bytes_written: AtomicU64,
 }
 
-/// Requests at even distances.
+/// Rate limit, with requests at regular intervals.
 struct Pace {
     now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
-    /// Microseconds from one request to the next, and when that is.
+    /// Interval between two requests in microseconds; `next_us` is the time of the next request.
     distance_us: i64,
     next_us: AtomicI64,
 }
 
 impl Files {
-    /// Files on a disk, at most so many requests in a second if that is said. None of them may be touched; see
-    /// [`Files::within`].
+    /// Creates the access to a disk, with at most `requests_per_second` requests if that is specified. No
+    /// file may be accessed before [`Files::within`] has set the permissions.
     pub fn new(
         disk: Arc<dyn Disk>,
         requests_per_second: Option<u32>,
@@ -114,7 +146,8 @@ impl Files {
         Files { disk, counts, pace, kept, scope: Scope::default(), not_own }
     }
 
-    /// The same disk for another job: counted anew, nothing kept.
+    /// Returns the access to the same disk with the same permissions for another job, with its own counts and
+    /// an empty cache.
     #[must_use]
     pub fn counted_anew(&self) -> Files {
         Files {
@@ -127,23 +160,25 @@ impl Files {
         }
     }
 
-    /// The same disk for the job of a table: what the scope allows, counted anew.
+    /// Returns the access to the same disk with the permissions `scope`, with its own counts and an empty
+    /// cache.
     #[must_use]
     pub fn within(&self, scope: Scope) -> Files {
         Files { scope, ..self.counted_anew() }
     }
 
-    /// Whether a location lies in the table's own folders.
+    /// Returns `true` if a location is in the table's own folders.
     pub fn owns(&self, location: &str) -> bool {
         Location::parse_file(location).is_ok_and(|location| self.scope.owns(&location))
     }
 
-    /// How many files were to be deleted that are not the table's own. They stay.
+    /// Returns the number of files that were to be deleted but are not in the table's own folders. They are
+    /// not deleted.
     pub fn not_own(&self) -> u64 {
         self.not_own.load(Ordering::Relaxed)
     }
 
-    /// What was asked of the disk so far.
+    /// Returns the requests made so far.
     pub fn usage(&self) -> Usage {
         Usage {
             requests: self.counts.requests.load(Ordering::Relaxed),
@@ -152,20 +187,33 @@ impl Files {
         }
     }
 
-    /// Reads a whole file.
+    /// Reads a whole file of at most 1 GiB.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`JobError::NotAllowed`] if the job must not read the file, and with [`JobError::Storage`]
+    /// if it does not exist, is larger, or cannot be read.
     pub fn read(&self, location: &str) -> Result<Bytes, JobError> {
         self.read_at_most(location, WHOLE_BYTES_MAX)
     }
 
-    /// Reads a whole file. Fails if it is larger than that.
+    /// Reads a whole file of at most `limit_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// Fails for the same reasons as [`Files::read`].
     pub fn read_at_most(&self, location: &str, limit_bytes: usize) -> Result<Bytes, JobError> {
         let place = self.scope.read(location).map_err(JobError::not_allowed(location))?;
         self.count_read(location, || self.disk.read(&place, limit_bytes))
     }
 
-    /// Reads a whole manifest or list of manifests, unless it was read before.
+    /// Reads a whole manifest or manifest list, from the cache if it was read before.
+    ///
+    /// # Errors
+    ///
+    /// Fails for the same reasons as [`Files::read`].
     pub fn read_manifest(&self, location: &str) -> Result<Bytes, JobError> {
-        // What a thread that panicked has left is as good as any other.
+        // The cache is in a valid state even if a thread panicked while it had the lock.
         let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bytes) = kept().by_location.get(location) {
             return Ok(bytes.clone());
@@ -179,18 +227,33 @@ impl Files {
         Ok(bytes)
     }
 
-    /// Reads a part of a file.
+    /// Reads a range of bytes of a file.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`JobError::NotAllowed`] if the job must not read the file, and with [`JobError::Storage`]
+    /// if it does not exist, ends before the end of the range, or cannot be read.
     pub fn read_range(&self, location: &str, range: Range<u64>) -> Result<Bytes, JobError> {
         let place = self.scope.read(location).map_err(JobError::not_allowed(location))?;
         self.count_read(location, || self.disk.read_range(&place, range))
     }
 
-    /// Opens a file of a known size for a reader that fetches what it needs. A small one is read at once.
+    /// Opens a file of a known size for a reader that requests the ranges that it needs. A small file is read
+    /// as a whole immediately.
+    ///
+    /// # Errors
+    ///
+    /// Fails for the same reasons as [`Files::read`] and [`Files::read_range`].
     pub fn open(&self, location: &str, size_bytes: i64) -> Result<Source, JobError> {
         Source::open(self.clone(), location, size_bytes)
     }
 
-    /// Begins a new file.
+    /// Creates a new file.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`JobError::NotAllowed`] if the file is not in the table's own folders, and with
+    /// [`JobError::Storage`] if it exists already or cannot be created.
     pub fn create(&self, location: &str) -> Result<NewFile, JobError> {
         let place = self.scope.write(location).map_err(JobError::not_allowed(location))?;
         self.ask();
@@ -199,20 +262,34 @@ impl Files {
     }
 
     /// Writes a whole new file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be created (see [`Files::create`]), written or synced.
     pub fn write(&self, location: &str, content: &[u8]) -> Result<(), JobError> {
         let mut file = self.create(location)?;
         file.write_all(content).map_err(JobError::storage("write", location))?;
         file.finish()
     }
 
-    /// What tells a file from a later one of its name.
+    /// Returns the version of a file, which differs from that of a later file of the same name.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`JobError::NotAllowed`] if the job must not read the file, and with [`JobError::Storage`]
+    /// if it does not exist or its version cannot be determined.
     pub fn version(&self, location: &str) -> Result<String, JobError> {
         let place = self.scope.read(location).map_err(JobError::not_allowed(location))?;
         self.ask();
         self.disk.version(&place).map_err(JobError::storage("read", location))
     }
 
-    /// Deletes a file. One that is gone is no error; one that is not the table's own stays, and is an error.
+    /// Deletes a file. A missing file is not an error.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`JobError::NotAllowed`] if the file is not in the table's own folders, and with
+    /// [`JobError::Storage`] if it cannot be deleted.
     pub fn delete(&self, location: &str) -> Result<(), JobError> {
         let place = self.scope.write(location).map_err(|reason| {
             self.not_own.fetch_add(1, Ordering::Relaxed);
@@ -238,7 +315,7 @@ impl Files {
         Ok(bytes)
     }
 
-    /// Counts a request, and waits for its turn.
+    /// Counts a request, and waits until the rate limit permits it.
     fn ask(&self) {
         self.counts.requests.fetch_add(1, Ordering::Relaxed);
         if let Some(pace) = &self.pace {
@@ -257,15 +334,15 @@ impl Pace {
     fn wait(&self) {
         let now_us = (self.now_ms)().saturating_mul(1_000);
         let turn = |next: i64| Some(next.max(now_us).saturating_add(self.distance_us));
-        // The closure always gives a value.
+        // The closure always returns a value.
         let Ok(next) = self.next_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, turn) else { return };
-        // A clock that was set back must not hold anybody for longer than its turn.
+        // The wait is limited to one interval, in case the clock was set back.
         let wait_us = (next - now_us).clamp(0, self.distance_us);
         std::thread::sleep(Duration::from_micros(u64::try_from(wait_us).unwrap_or(0)));
     }
 }
 
-/// A new file that is being written.
+/// New file that is being written.
 pub struct NewFile {
     upload: Box<dyn Upload>,
     location: String,
@@ -273,7 +350,11 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Ends the file, so that it survives a power cut.
+    /// Completes the file, so that it survives a power failure.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`JobError::Storage`] if data cannot be written or synced, or if an earlier write failed.
     pub fn finish(self) -> Result<(), JobError> {
         self.upload.finish().map_err(JobError::storage("write", &self.location))
     }

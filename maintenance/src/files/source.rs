@@ -1,5 +1,6 @@
-//! A file that is read in parts, with as few requests as that takes: a small one is read whole, the end of a large one at
-//! once, and what lies close together in one piece. A request to an object store takes as long as some megabytes do.
+//! Reads of ranges of a file with as few requests as possible: a small file is read as a whole, the tail of a
+//! large one in one request, and neighbouring ranges with read-ahead. A request to an object store takes as
+//! long as the transfer of some megabytes.
 
 use std::io::{Cursor, Read};
 use std::ops::Range;
@@ -12,26 +13,27 @@ use parquet::file::reader::{ChunkReader, Length};
 use super::Files;
 use crate::error::JobError;
 
-/// Up to this size a file is read whole.
+/// Size up to which a file is read as a whole, in bytes.
 const SMALL_BYTES: u64 = 8 << 20;
-/// A file that its manifest calls small is not read whole beyond this size.
+/// Maximum size of a file that is read as a whole because its manifest says that it is small, in bytes.
 const WHOLE_BYTES_MAX: usize = 64 << 20;
-/// The end of a file, with its metadata as a rule.
+/// Size of the tail of a file, which usually contains its metadata, in bytes.
 const TAIL_BYTES: u64 = 512 << 10;
-/// No less than this is read at a time: about what comes in the time that a request takes.
+/// Minimum size of a read in bytes, including read-ahead: about as much as is transferred in the time of a
+/// request.
 const WINDOW_BYTES: u64 = 4 << 20;
 
-/// A file that is being read.
+/// Open file, with its tail and the last read-ahead window in memory.
 pub struct Source {
     files: Files,
     location: String,
     size_bytes: u64,
     tail: Piece,
-    /// What was read last.
+    /// Last read that included read-ahead.
     window: Mutex<Piece>,
 }
 
-/// Some bytes of a file.
+/// Range of bytes of a file.
 #[derive(Clone)]
 struct Piece {
     start: u64,
@@ -55,18 +57,23 @@ impl Source {
             let start = size_bytes - TAIL_BYTES;
             Piece { start, bytes: files.read_range(location, start..size_bytes)? }
         };
-        // A small file is as long as it is, whatever its manifest says.
+        // The actual size of a small file takes precedence over the size in its manifest.
         let size_bytes = if tail.start == 0 { tail.bytes.len() as u64 } else { size_bytes };
         let window = Mutex::new(tail.clone());
         Ok(Source { files, location: location.to_owned(), size_bytes, tail, window })
     }
 
-    /// Its length.
+    /// Returns the size of the file in bytes.
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
-    /// A part of it.
+    /// Reads a range of bytes, from memory if possible.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`JobError::Storage`] if the file ends before the end of the range or cannot be read, and
+    /// with [`JobError::NotAllowed`] if the job must not read the file.
     pub fn range(&self, range: Range<u64>) -> Result<Bytes, JobError> {
         if let Some(bytes) = self.tail.slice(&range) {
             return Ok(bytes);
@@ -81,7 +88,7 @@ impl Source {
         let piece = Piece { start: range.start, bytes };
         let wanted = piece.slice(&range);
         if let Ok(mut window) = self.window.lock() {
-            // What was read for one column alone is not kept twice.
+            // A read without read-ahead is not stored, because the caller has the same bytes in memory.
             *window = if end > range.end { piece } else { Piece { start: 0, bytes: Bytes::new() } };
         }
         wanted.ok_or_else(|| {
