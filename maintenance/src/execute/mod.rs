@@ -1,6 +1,6 @@
 //! Rewriting of a group of files: reading, removal of deleted rows, writing, and verification of the result.
 //!
-//! `rewrite → { splice, shuffle } → { input, output, verify }`. The module `deletes` is used by all of them,
+//! `rewrite → { splice, shuffle } → { input, output, verify }`. The module `deletes` runs before all of them,
 //! and `new_deletes` writes deletes.
 
 pub mod columns;

@@ -1,5 +1,5 @@
 //! Distribution of rows to partitions, sorting, or both. Rows that do not fit into memory are written to disk
-//! as sorted runs, which are merged at the end.
+//! in runs, which are sorted if there is a sort order, and merged at the end.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};

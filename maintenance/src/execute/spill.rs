@@ -18,7 +18,7 @@ pub(super) struct Spill<'a> {
     used_bytes: Cell<u64>,
 }
 
-/// Sorted rows on disk.
+/// Rows on disk, in the order in which they were written.
 pub(super) struct Run(ScratchFile);
 
 /// Iterator over the rows of a run, which can be read only once.

@@ -1,5 +1,6 @@
-//! Merging small files and applying deletes: plan, rewrite group by group, commit some groups at a time; at last equality deletes
-//! of files that stay as they are ([`convert`]).
+//! Compaction: merges small data files and applies deletes. It plans, rewrites group by group, and commits
+//! several groups at a time. At the end, equality deletes of files that are not rewritten are converted to
+//! position deletes ([`convert`]).
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -31,23 +32,31 @@ use crate::execute::rewrite::{Rewriter, Rewritten};
 use crate::host::{Outputs, Progress, Unit};
 use crate::table;
 
-/// The property by which a table says how large its files should be.
+/// Table property with the target size of data files, in bytes.
 const TARGET_BYTES: &str = "write.target-file-size-bytes";
 const MINUTE_MS: i64 = 60_000;
-/// Deletes that are for nothing wait so long for a commit that they can go with.
+/// Minimum age of dangling deletes, in milliseconds, for a commit that only removes them. Before, they wait
+/// for another commit that removes them along with its other changes.
 const SETTLED_MS: i64 = 24 * 60 * MINUTE_MS;
-/// So much is committed at a time: enough that a table with many partitions does not get a snapshot for each, and not so much
-/// that a conflict costs hours.
+/// Size of the inputs of one commit, in bytes: large enough that a table with many partitions does not get a
+/// snapshot for each of them, and small enough that a conflict does not waste hours of work.
 const BATCH_BYTES: i64 = 16 << 30;
 const BATCH_GROUPS: usize = 500;
-/// How often a commit is planned anew on the same table because of deletes that came meanwhile.
+/// Maximum number of times that a commit is planned on the same table metadata because of deletes that were
+/// added concurrently.
 const REMAPS_MAX: usize = 3;
 
-/// How often the table is planned anew without files that could not be read. The first time finds all of a group; after that there
-/// are only those that change meanwhile.
+/// Maximum number of passes, each planned without the files that could not be read before. The first pass
+/// finds all unreadable files of its groups; later ones find only files that change meanwhile.
 const PASSES_MAX: usize = 3;
 
-/// What would be done without files that cannot be read, and the files of the snapshot; `None` if the table has no snapshot.
+/// Plans a compaction that skips the files `unreadable`. Returns the plan and the live files of the current
+/// snapshot; `None` if the table has no snapshot.
+///
+/// # Errors
+///
+/// Fails with [`JobError::Options`] if the settings of the policies contradict each other, and for the
+/// reasons of [`table::live`], for example if a manifest cannot be read.
 pub fn plan(
     work: &Work<'_>,
     metadata: &TableMetadata,
@@ -74,13 +83,13 @@ pub fn plan(
     Ok(Some((plan, live)))
 }
 
-/// The greatest sequence number that the table had at an instant, as far as its snapshots say.
+/// Returns the greatest sequence number that the table had at a time, according to its snapshots.
 fn sequence_number_at(metadata: &TableMetadata, at_ms: i64) -> i64 {
     let before = metadata.snapshots().iter().filter(|snapshot| snapshot.timestamp_ms() <= at_ms);
     before.map(Snapshot::sequence_number).max().unwrap_or(0)
 }
 
-/// Counts what a table consists of.
+/// Adds the counts of a table's files and deletes to `facts`.
 pub fn count(plan: &Plan, live: &Live, facts: &mut Facts) {
     let number = |number: i64| u64::try_from(number).unwrap_or(0);
     let mut partitions = BTreeSet::new();
@@ -103,9 +112,17 @@ pub fn count(plan: &Plan, live: &Live, facts: &mut Facts) {
     }
 }
 
-/// Compacts a table. What was done is in the report also if it fails.
+/// Compacts a table. `report` also contains what was done before a failure.
 ///
-/// Files that cannot be read are left out, and the table is planned anew without them.
+/// Files that cannot be read are skipped, and the compaction is planned again without them.
+///
+/// # Errors
+///
+/// Fails if the table cannot be loaded or planned (see [`plan`]), if the job has to stop, if a file cannot be
+/// written or a commit is refused, if concurrent commits prevent every attempt ([`JobError::LostRaces`]), if
+/// the outcome of a commit is unknown ([`JobError::OutcomeUnknown`]), and if more than
+/// [`unreadable::UNREADABLE_MAX`] files cannot be read ([`JobError::Verification`]). Groups that were
+/// rewritten before are still committed, unless the lease is lost or a commit itself has failed.
 pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
     let outputs = Outputs::new(work.host, work.files);
     let mut left = unreadable::unchanged(work)?;
@@ -148,28 +165,28 @@ pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
         }
         Ok(())
     })();
-    // Whatever was written and not committed.
+    // Files that were written and not committed.
     outputs.discard_all();
     report.tell_unreadable(left);
     done
 }
 
-/// A compaction that is going on.
+/// Compaction in progress.
 struct Compaction<'a> {
     work: &'a Work<'a>,
     plan: &'a Plan,
     live: &'a Live,
     outputs: &'a Outputs<'a>,
     report: &'a mut Report,
-    /// The schema that files are written with.
+    /// Id of the schema that new files are written with.
     schema_id: i32,
     /// Files that could not be read.
     found: Vec<UnreadableFile>,
-    /// What was in the way of a group, if not such a file; the first of its kind.
+    /// First error of a group that was not caused by an unreadable file.
     broken: Option<JobError>,
 }
 
-/// A group whose files are written.
+/// Group whose files are written but not committed.
 struct Done<'a> {
     number: usize,
     group: &'a Group,
@@ -183,7 +200,7 @@ impl<'a> Compaction<'a> {
         let mut batch = Vec::new();
         let mut batch_bytes = 0_i64;
         let count = self.plan.groups.len();
-        // What moves to another partition spec comes last, because it is committed apart.
+        // Files that move to another partition spec come last, because they are committed separately.
         let mut groups: Vec<&Group> = self.plan.groups.iter().collect();
         groups.sort_by_key(|group| group.partition.is_none());
         for (number, group) in groups.into_iter().enumerate() {
@@ -206,9 +223,9 @@ impl<'a> Compaction<'a> {
                 Ok(rewritten) => batch.push(Done { number, group, rewritten }),
                 Err(error) => match self.leave_out(metadata, (number, group), error) {
                     Ok(()) => {}
-                    // What a job has done for nothing is another worker's to clean up.
+                    // Without the lease, another worker deletes the output files.
                     Err(error @ JobError::LeaseLost(_)) => return Err(error),
-                    // Whatever stops the rest, what is done is done.
+                    // Groups that are written are committed even if the job has to end.
                     Err(error) => {
                         self.commit(batch)?;
                         return Err(error);
@@ -225,9 +242,10 @@ impl<'a> Compaction<'a> {
         self.broken.take().map_or(Ok(()), Err)
     }
 
-    /// Leaves out a group that could not be rewritten, or finds the files because of which it could not.
+    /// Skips a group that could not be rewritten, or finds the unreadable files because of which it could
+    /// not.
     ///
-    /// Gives the error back if it keeps the others from being rewritten, too.
+    /// Returns the error if it also prevents the other groups from being rewritten.
     fn leave_out(
         &mut self,
         metadata: &TableMetadata,
@@ -254,7 +272,8 @@ impl<'a> Compaction<'a> {
         Ok(())
     }
 
-    /// Commits groups to the table as it is by then. Those that others were in the way of are left for the next time.
+    /// Commits groups on the current state of the table. Groups that conflict with concurrent commits are
+    /// left for the next compaction.
     fn commit(&mut self, mut batch: Vec<Done<'a>>) -> Result<(), JobError> {
         let commit_uuid = (self.work.outside.uuid)();
         for attempt in 1..=ATTEMPTS_MAX {
@@ -288,7 +307,8 @@ impl<'a> Compaction<'a> {
         Err(JobError::LostRaces(ATTEMPTS_MAX))
     }
 
-    /// Plans the commit on the table as it is; `None` if there is a conflict, which then is dealt with in the batch.
+    /// Plans a commit on the current state of the table; `None` if there is a conflict, which then was
+    /// resolved by removing groups from the batch.
     fn new_snapshot(
         &mut self,
         metadata: &TableMetadata,
@@ -320,7 +340,7 @@ impl<'a> Compaction<'a> {
                 Err(error) => return Err(error),
             };
             self.outputs.discard(&moved.written.locations);
-            // What was moved is for this plan alone: the next one may be without some of its groups.
+            // The translated deletes are for this plan only, because the next plan may contain fewer groups.
             let before = std::mem::take(&mut moved).found;
             match conflict {
                 Conflict::NewDeletes(found) => {
@@ -328,7 +348,8 @@ impl<'a> Compaction<'a> {
                     let rewritten: Vec<&Rewritten> = batch.iter().map(|done| &done.rewritten).collect();
                     let why = "rows were deleted meanwhile, and their order was not kept";
                     match remap::translate(self.work, metadata, &rewritten, found, self.outputs) {
-                        // A delete of somebody else: the next plan is without what it applies to.
+                        // A concurrent delete file cannot be read. The next plan does not contain the groups
+                        // that it applies to.
                         Err(error) if error.is_of_files() => {
                             let all = batch.iter().flat_map(|done| &done.group.inputs);
                             let all: HashSet<String> = all.map(|input| input.path.clone()).collect();
@@ -368,7 +389,7 @@ impl<'a> Compaction<'a> {
         Ok(None)
     }
 
-    /// Leaves groups with some files for the next time.
+    /// Removes the groups with any of some files from a batch, and leaves them for the next compaction.
     fn drop_groups(&mut self, batch: &mut Vec<Done<'a>>, files: &HashSet<String>, why: &str) {
         let (dropped, kept): (Vec<_>, Vec<_>) = std::mem::take(batch)
             .into_iter()
@@ -380,12 +401,13 @@ impl<'a> Compaction<'a> {
         self.outputs.discard(paths(&dropped));
     }
 
-    /// The same rows in other files. New files take the age of the snapshot that was read, so that deletes which came since
-    /// still apply; deletes that are for nothing any more go in the same commit.
+    /// Returns the change that replaces the inputs of a batch by its outputs. New files take the data
+    /// sequence number of the planned snapshot, so that deletes committed since still apply to them. Deletes
+    /// that become dangling are removed in the same commit.
     ///
-    /// Rows that move to another partition spec are as old as the commit: deletes by value which came since are for the spec that
-    /// they come from or for the one that they go to, and would apply to too few of them or to too many. All groups move, or
-    /// none does.
+    /// Rows that move to another partition spec take the sequence number of the commit instead. Equality
+    /// deletes committed since are scoped to the old or to the new spec, and would apply to too few or too
+    /// many of the rows. Either all groups of a batch move, or none does.
     fn change(
         &self,
         metadata: &TableMetadata,
@@ -409,8 +431,8 @@ impl<'a> Compaction<'a> {
         Ok(change)
     }
 
-    /// The live files of the table as it is, to find out what is for nothing any more. `None` if it has no deletes, or if others
-    /// committed so often meanwhile that it is more important to be fast.
+    /// Returns the live files of the current state of the table, to find dangling deletes. `None` if the
+    /// table has no deletes, or after so many lost races that a fast commit is more important.
     fn live_at(&self, metadata: &TableMetadata, attempt: u32) -> Result<Option<Cow<'a, Live>>, JobError> {
         let Some(head) = metadata.current_snapshot() else { return Ok(None) };
         if head.id() == self.plan.snapshot_id {
@@ -422,11 +444,11 @@ impl<'a> Compaction<'a> {
         {
             return Ok(None);
         }
-        // What is done is committed even if the job is to stop.
+        // Finished groups are committed even if the job has to stop.
         Ok(Some(Cow::Owned(table::live(self.work.files, metadata, head, || Ok(()))?)))
     }
 
-    /// Deletes that are for no file any more once the change is made.
+    /// Returns the deletes that apply to no file any more after the change.
     fn dangling(&self, live: &Live, change: &Change) -> Vec<DeleteKey> {
         let removed: HashSet<&str> = change.removed_data.iter().map(|file| file.path.as_str()).collect();
         let mut finder = Finder::new(&live.deletes);
@@ -467,7 +489,7 @@ impl<'a> Compaction<'a> {
     }
 }
 
-/// The files of a batch that the table lists more or less often than when they were read.
+/// Returns the inputs of a batch whose number of manifest entries has changed since they were read.
 fn changed_entries(live: &Live, batch: &[Done<'_>]) -> HashSet<String> {
     let mut counts: HashMap<&str, i64> = HashMap::new();
     for input in batch.iter().flat_map(|done| &done.group.inputs) {
@@ -480,7 +502,8 @@ fn changed_entries(live: &Live, batch: &[Done<'_>]) -> HashSet<String> {
     changed.map(|(path, _)| path.to_owned()).collect()
 }
 
-/// Gives a file's partition the types that it has by now: a column may have been promoted while the file was written.
+/// Converts the partition of a file to the current types of its partition fields, because a column may have
+/// been promoted while the file was written.
 fn fit(metadata: &TableMetadata, file: &mut DataFile) -> Result<(), JobError> {
     let types = types_of(metadata, file.spec_id)?;
     if let Some(partition) = partition_from_json(&partition_to_json(&file.partition), &types) {
@@ -489,7 +512,7 @@ fn fit(metadata: &TableMetadata, file: &mut DataFile) -> Result<(), JobError> {
     Ok(())
 }
 
-/// A snapshot to be committed, and the delete files that it needs beside.
+/// Snapshot to be committed, with the locations of the delete files written for it.
 struct New {
     snapshot: NewSnapshot,
     deletes: Vec<String>,
@@ -499,7 +522,7 @@ fn paths<'d>(batch: &'d [Done<'_>]) -> impl Iterator<Item = &'d String> {
     batch.iter().flat_map(|done| &done.rewritten.files).map(|file| &file.path)
 }
 
-/// A plan in short, for people.
+/// Returns a summary of a plan, for users and programs.
 pub fn summary(plan: &Plan) -> Json {
     let groups = plan.groups.iter().map(|group| {
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();

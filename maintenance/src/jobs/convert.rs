@@ -1,10 +1,11 @@
-//! Turning equality deletes into deleted positions, so that scans need not compare values any more, without rewriting data; and
-//! removing deletes that are for nothing.
+//! Conversion of equality deletes to position deletes without rewriting data files, so that scans do not have
+//! to compare values any more; and removal of dangling deletes.
 //!
-//! Which rows of a data file some equality deletes take never changes: neither file does. So it is found out once, reading only
-//! the columns that are compared, however the table changes meanwhile; and what follows from it, which deletes are removed and
-//! with which vectors the positions are merged, is worked out from the table as it is at the commit. Nothing that others
-//! commit in between has to be looked for.
+//! The rows of a data file that an equality delete deletes never change, because neither of the files does.
+//! They are determined once, by reading only the compared columns, independent of concurrent commits.
+//! Everything derived from them, namely which deletes can be removed and which deletion vectors the positions
+//! are merged with, is computed from the state of the table at the time of the commit. Concurrent commits
+//! therefore do not have to be searched for conflicts.
 
 use std::collections::{HashMap, HashSet};
 
@@ -28,10 +29,10 @@ use crate::execute::new_deletes::{self, NewDeletes};
 use crate::host::{Outputs, Progress, Unit};
 use crate::table;
 
-/// From so many files on, what was found is committed.
+/// Number of data files after which the results are committed.
 const BATCH_FILES: usize = 10_000;
 
-/// Carries out what a plan says of deletes.
+/// Carries out the conversions of a plan, and removes dangling deletes.
 pub(super) fn run(
     work: &Work<'_>,
     metadata: &TableMetadata,
@@ -59,7 +60,7 @@ pub(super) fn run(
         let targets = Targets { inputs: &conversion.inputs, deletes: &conversion.deletes };
         match deleted_positions(work, metadata, targets) {
             Ok(positions) => found.extend(Found::all(conversion, positions)),
-            // Others may be fine.
+            // Other conversions may be possible.
             Err(error) if error.is_of_files() => match unreadable::find(work, metadata, targets, error) {
                 Ok(more) => broken_files.extend(more),
                 Err(error) if error.is_of_files() => {
@@ -72,7 +73,7 @@ pub(super) fn run(
                 converter.report.leave(format!("equality deletes: {error}"));
                 broken.get_or_insert(error);
             }
-            // One that is stopped is begun anew: it took no more than reading.
+            // An interrupted conversion is not committed but repeated later, because it has only read files.
             Err(error) => return Err(error),
         }
         if found.len() >= BATCH_FILES {
@@ -83,20 +84,20 @@ pub(super) fn run(
     broken.map_or(Ok(()), Err)
 }
 
-/// What is known of a data file, whatever becomes of the table.
+/// Rows of a data file that are deleted by equality deletes, independent of the state of the table.
 struct Found<'a> {
-    /// The file; one entry of it, if it is listed several times.
+    /// Data file; the first manifest entry of it, if there are several.
     input: &'a Input,
-    /// Deletes by value.
+    /// Equality deletes.
     deletes: Vec<DeleteKey>,
-    /// The rows that these take.
+    /// Positions of the rows that they delete.
     positions: RoaringTreemap,
 }
 
 impl<'a> Found<'a> {
     fn all(conversion: &'a Conversion, positions: Vec<RoaringTreemap>) -> impl Iterator<Item = Found<'a>> {
         let mut seen = HashSet::new();
-        // The entries of a file have the same deletes, and so the same positions.
+        // All manifest entries of a file have the same deletes, and therefore the same positions.
         let inputs =
             conversion.inputs.iter().zip(positions).filter(move |(input, _)| seen.insert(&input.path));
         inputs.map(|(input, positions)| {
@@ -112,14 +113,14 @@ struct Converter<'a> {
     report: &'a mut Report,
 }
 
-/// What is done to the table as it is.
+/// Conversion on the current state of the table.
 struct New {
     change: Change,
     written: NewDeletes,
-    /// How many equality deletes are positions from then on, and of how many rows.
+    /// Number of equality deletes that are replaced by position deletes, and of the rows deleted by them.
     converted: usize,
     rows: u64,
-    /// How many deletes go that were for nothing.
+    /// Number of dangling deletes that are removed.
     dangling: usize,
 }
 
@@ -161,7 +162,8 @@ impl Converter<'_> {
         Err(JobError::LostRaces(ATTEMPTS_MAX))
     }
 
-    /// Positions instead of values, on the table as it is; `None` if no delete could be removed.
+    /// Returns the change that replaces equality deletes by position deletes in the current state of the
+    /// table, and the delete files written for it; `None` if no delete can be removed.
     fn change(&self, metadata: &TableMetadata, found: &[Found<'_>]) -> Result<Option<New>, JobError> {
         let Some(head) = metadata.current_snapshot() else { return Ok(None) };
         let live = table::live(self.work.files, metadata, head, || self.work.host.check())?;
@@ -201,7 +203,8 @@ impl Converter<'_> {
             }
             rows += more.len();
             let positions = if new_deletes::are_vectors(metadata) {
-                // A file has one vector, beside which no position delete counts.
+                // A data file has at most one deletion vector, and position delete files are ignored beside
+                // it.
                 change.removed_deletes.extend(of_it_alone(&live, file).map(key));
                 more | known
             } else {
@@ -217,7 +220,7 @@ impl Converter<'_> {
         Ok(Some(New { change, written, converted, rows, dangling }))
     }
 
-    /// Which rows of files are deleted by their positions already.
+    /// Returns the rows of data files that are deleted by position deletes already.
     fn by_position(
         &self,
         metadata: &TableMetadata,
@@ -243,8 +246,9 @@ impl Converter<'_> {
 }
 
 impl Found<'_> {
-    /// Whether the deletes apply to an entry of the file in the table as it is: not so if the table was set back meanwhile, if
-    /// others converted them, or if the file was added once more. If they do, they take the same rows from it.
+    /// Returns `true` if the equality deletes still apply to a manifest entry of the file. They do not if the
+    /// table was rolled back, if they were converted concurrently, or if the file was added again. If they
+    /// apply, they delete the same rows.
     fn still_holds(&self, live: &Live, file: &LiveFile) -> bool {
         let applied: HashSet<DeleteKey> =
             file.deletes.iter().filter_map(|number| live.deletes.get(*number)).map(key).collect();
@@ -252,8 +256,9 @@ impl Found<'_> {
     }
 }
 
-/// The deletes that nothing needs once the positions are known of what these take. One that is listed several times is among
-/// them only if nothing needs any of its entries, because a commit removes all of them.
+/// Returns the deletes that are not needed any more once the positions are known that they delete in the
+/// files `still`. A delete file with several manifest entries is among them only if none of its entries is
+/// needed, because a commit removes all of them.
 fn removable(live: &Live, still: &[(&Found<'_>, &LiveFile)]) -> HashSet<DeleteKey> {
     let known: HashMap<&str, HashSet<&DeleteKey>> =
         still.iter().map(|(found, file)| (file.path.as_str(), found.deletes.iter().collect())).collect();
@@ -270,7 +275,7 @@ fn removable(live: &Live, still: &[(&Found<'_>, &LiveFile)]) -> HashSet<DeleteKe
     unneeded.into_iter().cloned().collect()
 }
 
-/// Position deletes that are for a file and for no other.
+/// Returns the position deletes that apply to this file and to no other.
 fn of_it_alone<'l>(live: &'l Live, file: &'l LiveFile) -> impl Iterator<Item = &'l LiveDelete> {
     let deletes = file.deletes.iter().filter_map(|number| live.deletes.get(*number));
     deletes.filter(|delete| delete.data_file.as_deref() == Some(&file.path))

@@ -1,4 +1,4 @@
-//! Looking at a table: how healthy it is, and what is worth doing to it. It changes nothing.
+//! Evaluation of a table: its health, and the actions that are worth their cost. The table is not changed.
 
 use openapi::maintenance::{Action, Deduction, Evaluation, Judged, NextJob, UnreadableFile};
 use table_core::metadata::table::TableMetadata;
@@ -18,26 +18,32 @@ use crate::error::JobError;
 use crate::host::Progress;
 use crate::table;
 
-/// Opening a file costs a scan as much as reading so many bytes.
+/// Cost of opening a file for a scan, as the number of bytes that could be read in the same time.
 const OPEN_FILE_BYTES: i64 = 4 << 20;
-/// Ranks are thousandths of what is gained for what it costs.
+/// Factor of ranks, which are thousandths of the benefit relative to the cost.
 const RANK_SCALE: i64 = 1_000;
-/// Forgetting snapshots comes first: what is forgotten need not be compacted.
+/// Rank of expiry. It precedes all other actions, because files that are deleted need not be compacted.
 const RANK_EXPIRE: i64 = 1 << 40;
 const MINUTE_MS: u64 = 60_000;
 
-/// What a compaction would do, and the files of the table.
+/// Plan of a compaction, with the live files of the table.
 type Planned = (Plan, Live);
 
-/// What was found out.
+/// Result of an evaluation.
 pub struct Found {
-    /// For people.
+    /// Evaluation as it is returned to users.
     pub evaluation: Evaluation,
-    /// What is to be done next.
+    /// Follow-up jobs.
     pub next: Vec<NextJob>,
 }
 
-/// Looks at a table.
+/// Evaluates a table.
+///
+/// # Errors
+///
+/// Fails if the catalog does not answer, if a manifest cannot be read, if the metadata is malformed, or if
+/// the job has to stop. Contradictory settings and an expiry that cannot be planned do not fail the
+/// evaluation but are reported in it.
 pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
     work.host.progress(Progress { doing: "reading manifests".to_owned(), ..Progress::default() });
     let Table { metadata, document_bytes, .. } = work.catalog.load()?;
@@ -72,7 +78,7 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
     };
     let mut next: Vec<NextJob> = found.iter().filter_map(|(judged, rank)| next(judged, *rank)).collect();
     let settles = planned.as_ref().filter(|_| contradiction.is_none());
-    // The sooner of both; then both are looked at.
+    // The earlier of both times is sufficient, because the next evaluation checks both.
     let again = settles.and_then(|(plan, _)| look_again(plan, work.policy));
     next.extend(
         again
@@ -92,8 +98,9 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
     })
 }
 
-/// What a compaction would do. Settings of several policies may contradict each other, which must not keep the table from being
-/// looked at: then it is judged by the defaults, as far as the table itself allows.
+/// Plans a compaction. Settings from several policies may contradict each other, which must not prevent the
+/// evaluation of the table; then the default settings are used, if they are compatible with the table's
+/// properties. Also returns the contradiction.
 fn plan(
     work: &Work<'_>,
     metadata: &TableMetadata,
@@ -109,7 +116,7 @@ fn plan(
     }
 }
 
-/// Puts off what would move the head of `main`.
+/// Postpones the actions that move the head of `main`.
 fn wait_for(unpublished: &Unpublished, found: &mut [(Judged, i64)]) {
     let moves_main = |judged: &Judged| matches!(judged.action, Action::Compact | Action::RewriteManifests);
     for (judged, _) in found.iter_mut().filter(|(judged, _)| judged.due && moves_main(judged)) {
@@ -122,7 +129,8 @@ fn next(judged: &Judged, rank: i64) -> Option<NextJob> {
     judged.due.then(|| NextJob { action: judged.action, reason: judged.why.clone(), rank, after_ms: 0 })
 }
 
-/// Partitions that are left alone because they are being written to are looked at again, even if nobody commits any more.
+/// Returns a job that evaluates the table again when recently written partitions have settled, even without
+/// another commit.
 fn look_again(plan: &Plan, policy: &Policy) -> Option<NextJob> {
     let hot = plan.left.get(&Left::Hot)?;
     let minutes = u64::from(policy.compact.settle_minutes.unwrap_or(0));
@@ -131,7 +139,8 @@ fn look_again(plan: &Plan, policy: &Policy) -> Option<NextJob> {
     Some(NextJob { action: Action::Evaluate, reason, rank: 0, after_ms: minutes * MINUTE_MS })
 }
 
-/// The same where something waited to be published, even if it never is.
+/// Returns a job that evaluates the table again when unpublished commits do not have to be waited for any
+/// more, even if they are never published.
 fn look_again_after(unpublished: &Unpublished, now_ms: i64) -> NextJob {
     let after_ms = unpublished.until_ms.saturating_sub(now_ms);
     let reason = format!("{} waited to be published", unpublished.what);
@@ -139,7 +148,8 @@ fn look_again_after(unpublished: &Unpublished, now_ms: i64) -> NextJob {
     NextJob { action: Action::Evaluate, reason, rank: 0, after_ms }
 }
 
-/// Judges expiry. What keeps the catalog or a file from telling what is due does not keep the rest from being judged.
+/// Decides whether expiry is due, and returns its rank. A failure to determine that is reported as the
+/// reason; it does not prevent decisions about other actions.
 pub fn judge_expiry(
     metadata: &TableMetadata,
     policy: &Policy,
@@ -161,12 +171,13 @@ pub fn judge_expiry(
     (Judged { action: Action::ExpireSnapshots, due, why }, RANK_EXPIRE)
 }
 
-/// Says why there is no compaction.
+/// Returns the decision against a compaction, for the given reason.
 pub fn no_compaction(why: String) -> (Judged, i64) {
     (Judged { action: Action::Compact, due: false, why }, 0)
 }
 
-/// Judges compaction by its plan; `left` are files that could not be read.
+/// Decides whether compaction is due according to its plan, and returns its rank. `left` are files that could
+/// not be read.
 pub fn judge_compaction(plan: &Plan, left: &[UnreadableFile]) -> (Judged, i64) {
     let files: usize = plan.groups.iter().map(|group| group.inputs.len()).sum();
     let groups = plan.groups.iter().map(|group| (group.benefit_bytes, group.cost_bytes));
@@ -229,7 +240,7 @@ fn left_alone(why: Left, files: u64) -> String {
     count(files, one, many)
 }
 
-/// Judges the rewrite of manifests by its plan.
+/// Decides whether a rewrite of manifests is due according to its plan, and returns its rank.
 pub fn judge_manifests(groups: &[ManifestGroup]) -> (Judged, i64) {
     let manifests: usize = groups.iter().map(|group| group.paths.len()).sum();
     let bytes = groups.iter().map(|group| group.input_bytes).fold(0, i64::saturating_add);
@@ -270,7 +281,7 @@ fn facts(
     Ok(facts)
 }
 
-/// The word for something, as in JSON.
+/// Returns the name of an enum variant in JSON.
 fn name(thing: &impl serde::Serialize) -> String {
     let word = serde_json::to_value(thing).unwrap_or_default();
     word.as_str().unwrap_or_default().to_owned()

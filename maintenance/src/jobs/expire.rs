@@ -1,7 +1,8 @@
-//! Forgetting old snapshots, and deleting the files that only they needed.
+//! Expiry of old snapshots, and deletion of the files that only they referred to.
 //!
-//! A clean-up that was broken off can be taken up: before the commit, the job copies the table's metadata and notes where; whoever
-//! takes it over, or is asked for the next expiry, looks again for what only the snapshots needed that are gone since.
+//! An interrupted clean-up can be resumed. Before the commit, the job copies the table's metadata and stores
+//! the location of the copy in a note. The worker that continues the job, or the next expiry of the table,
+//! searches again for files that only the removed snapshots referred to.
 
 use serde_json::{Value as Json, json};
 use table_core::location::file_key;
@@ -21,39 +22,47 @@ use crate::history::History;
 use crate::host::{Outputs, Progress, Unit, delete};
 use crate::table::{Shown, show};
 
-/// How many paths are held at a time.
+/// Maximum number of paths in memory.
 const PATHS_MAX: u64 = 1_000_000;
-/// How large a metadata document may be.
+/// Maximum size of a metadata document, in bytes.
 const DOCUMENT_BYTES_MAX: usize = 1 << 30;
 
-/// How the name of a copy begins.
+/// Prefix of the file name of a copy.
 const COPY_PREFIX: &str = "expiring-";
-/// What a note calls the copy of the table's metadata.
+/// Member of the note with the location of the copy.
 const COPY: &str = "expiring";
 
 const SNAPSHOT_AGE_MAX_MS: &str = "history.expire.max-snapshot-age-ms";
 const REF_AGE_MAX_MS: &str = "history.expire.max-ref-age-ms";
 const SNAPSHOTS_MIN: &str = "history.expire.min-snapshots-to-keep";
 
-/// For how long after its last use the newest snapshot stays that tells how far a streaming writer was: a job that is down for a
-/// week finds out what it had committed.
+/// Time after its last use, in milliseconds, for which the newest snapshot with the progress of a streaming
+/// writer is retained, so that a writer that is down for a week can find out what it had committed.
 const SINK_PROGRESS_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 
-/// What is due, and what that was found out from.
+/// Planned expiry, with the data that it is based on.
 pub struct Due {
-    /// What goes; `None` if nothing does.
+    /// Snapshots, references and schemas to remove; `None` if there are none.
     pub expiry: Option<Expiry>,
-    /// Why nothing may go at all.
+    /// Reason for which the table does not permit expiry at all.
     pub refusal: Option<String>,
-    /// What the catalog recorded, if it does.
+    /// History recorded by the catalog; `None` if it records none.
     pub history: Option<History>,
-    /// How many snapshots stay because nobody has asked for those to go that the table came with.
+    /// Number of snapshots that are retained because the table already had them when it was registered or
+    /// created in the catalog, and neither a policy nor the table requests their expiry.
     pub inherited: usize,
-    /// How long a snapshot stays after it stopped being the head of a branch or tag, in milliseconds.
+    /// Time for which a snapshot is retained after it stopped being the head of a branch or tag, in
+    /// milliseconds.
     pub age_ms: u64,
 }
 
-/// What is due.
+/// Plans an expiry.
+///
+/// # Errors
+///
+/// Fails if the catalog does not answer, if the name of the table belongs to another table now
+/// ([`JobError::Replaced`]), or if the metadata is malformed. A table that does not permit deleting files is
+/// reported in [`Due::refusal`] instead.
 pub fn plan(work: &Work<'_>, metadata: &TableMetadata) -> Result<Due, JobError> {
     let policy = work.policy;
     let age_ms = age_ms(metadata, policy);
@@ -72,14 +81,15 @@ pub fn plan(work: &Work<'_>, metadata: &TableMetadata) -> Result<Due, JobError> 
     Ok(Due { expiry, history, inherited, ..nothing })
 }
 
-/// How long a snapshot stays after it stopped being the head of a branch or tag. The table's own property comes first.
+/// Returns the time for which a snapshot is retained after it stopped being the head of a branch or tag, in
+/// milliseconds. The property of the table takes precedence over the policy.
 fn age_ms(metadata: &TableMetadata, policy: &Policy) -> u64 {
     let own = properties::number(metadata.properties(), SNAPSHOT_AGE_MAX_MS, -1);
     let wanted = policy.expire_snapshots.snapshot_age_max_ms;
     u64::try_from(own).ok().or(wanted).unwrap_or(expire::SNAPSHOT_AGE_MS_DEFAULT.unsigned_abs())
 }
 
-/// The table's own properties come first.
+/// Returns the settings of the expiry. Properties of the table take precedence over the policy.
 fn settings(
     metadata: &TableMetadata,
     policy: &Policy,
@@ -113,7 +123,8 @@ fn settings(
     }
 }
 
-/// How many former metadata files the document is to name, if it names more and the table does not say itself.
+/// Returns the number of former metadata files that the metadata log should be limited to; `None` if it is
+/// not longer, or if the table sets the limit itself.
 pub fn log_limit(metadata: &TableMetadata, policy: &Policy) -> Option<u32> {
     let wanted = &policy.metadata_log;
     let limit = wanted.previous_versions_max.filter(|_| wanted.enabled != Some(false))?;
@@ -121,7 +132,7 @@ pub fn log_limit(metadata: &TableMetadata, policy: &Policy) -> Option<u32> {
     (!is_own && metadata.metadata_log().len() > limit as usize).then_some(limit)
 }
 
-/// Lets the table say so itself, because it is the catalog that goes by it with every commit.
+/// Sets the limit as a property of the table, because the catalog applies it with every commit.
 fn limit_log(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
     let metadata = work.catalog.load()?.metadata;
     let Some(limit) = log_limit(&metadata, work.policy) else { return Ok(()) };
@@ -141,7 +152,14 @@ fn limit_log(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
     }
 }
 
-/// Expires a table's snapshots, and keeps its metadata small. What was done is in the report also if it fails.
+/// Expires snapshots of a table, and limits the size of its metadata. `report` also contains what was done
+/// before a failure.
+///
+/// # Errors
+///
+/// Fails if the expiry cannot be planned (see [`plan`]), if the job has to stop, if a commit is refused or
+/// its outcome is unknown ([`JobError::OutcomeUnknown`]), if concurrent commits prevent every attempt
+/// ([`JobError::LostRaces`]), or if a remaining manifest or manifest list cannot be read during the clean-up.
 pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
     limit_log(work, report)?;
     if let Some(copy) = work.note.as_ref().and_then(|note| note[COPY].as_str()) {
@@ -149,7 +167,7 @@ pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
     }
     let outputs = Outputs::new(work.host, work.files);
     let done = expire(work, &outputs, report);
-    // What nobody was told of.
+    // A copy whose location was not stored in a note.
     outputs.discard_all();
     done
 }
@@ -189,7 +207,8 @@ fn expire(work: &Work<'_>, outputs: &Outputs<'_>, report: &mut Report) -> Result
     Err(JobError::LostRaces(ATTEMPTS_MAX))
 }
 
-/// Copies a metadata file, and notes it. The table may be asked to delete its own soon.
+/// Copies a metadata file and stores the location of the copy in a note. The original may be deleted soon by
+/// the catalog, if the table requests that.
 fn copy(
     work: &Work<'_>,
     outputs: &Outputs<'_>,
@@ -203,14 +222,14 @@ fn copy(
     outputs.announce(std::slice::from_ref(&copy))?;
     work.files.write(&copy, &document)?;
     work.host.note(&json!({ COPY: copy }))?;
-    // It outlives this worker, if need be.
+    // The copy has to outlive this worker.
     outputs.settle([&copy]);
     Ok(copy)
 }
 
-/// Ends what another job began. Without the copy, it had come to an end.
+/// Resumes the clean-up of another job. If the copy does not exist, that job had completed it.
 fn take_up(work: &Work<'_>, copy: &str, report: &mut Report) -> Result<(), JobError> {
-    // A note comes from another worker: what it names has to be such a copy, in the table's own folders.
+    // The note was stored by another worker. Its location must be that of a copy in the table's own folders.
     let key = file_key(copy);
     let is_copy = key.rsplit('/').next().is_some_and(|name| name.starts_with(COPY_PREFIX));
     if !is_copy || file_name::is_metadata_file(&key) || !work.files.owns(copy) {
@@ -223,13 +242,14 @@ fn take_up(work: &Work<'_>, copy: &str, report: &mut Report) -> Result<(), JobEr
     };
     let before = TableMetadata::parse(&document)?;
     let after = work.catalog.load()?.metadata;
-    // Whoever is promised to read the past is promised so by a catalog that records it.
+    // Only a catalog that records the history directs readers to earlier versions.
     let history = work.catalog.history(&after, 0)?;
     clean_up(work, &before, &after, history.as_ref(), report)?;
     work.files.delete(copy)
 }
 
-/// Deletes what only the snapshots needed that are gone. What was deleted is in the report also if it fails.
+/// Deletes the files that only the removed snapshots referred to. `report` also contains the files that were
+/// deleted before a failure.
 fn clean_up(
     work: &Work<'_>,
     before: &TableMetadata,
@@ -261,7 +281,8 @@ fn clean_up(
         match shown {
             Shown::List(path, Ok(lines)) => cleanup.give_list(path, lines),
             Shown::Manifest(path, Ok(manifest)) => cleanup.give_manifest(path, &manifest),
-            // What is gone already needs no cleaning, and what may not be read is not the table's own; what stays has to be readable.
+            // A removed manifest that does not exist has been cleaned up already, and one that must not be
+            // read is not in the table's own folders. Remaining manifests have to be readable.
             Shown::List(path, Err(error)) | Shown::Manifest(path, Err(error)) => {
                 if !error.is_missing() && !error.is_not_readable() {
                     return Err(error);
@@ -274,7 +295,7 @@ fn clean_up(
     take(&mut cleanup)
 }
 
-/// What is due, for programs; why nothing may go at all, if so.
+/// Returns a summary of a planned expiry for programs, or the reason for which the table does not permit it.
 pub fn summary(found: &Due) -> Json {
     if let Some(refusal) = &found.refusal {
         return json!({ "refused": refusal });
@@ -284,7 +305,7 @@ pub fn summary(found: &Due) -> Json {
     })
 }
 
-/// What is due, in a few words.
+/// Returns the numbers of expired snapshots, references and schemas as a short text.
 pub fn told(due: &Expiry) -> String {
     let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     text::counts(&[
@@ -294,7 +315,8 @@ pub fn told(due: &Expiry) -> String {
     ])
 }
 
-/// Why something is due or nothing is, for people; `log` is what else there is to do.
+/// Returns the reason for which an expiry is due or not, for users. `log` describes a necessary change of the
+/// metadata log.
 pub fn why(metadata: &TableMetadata, found: &Due, log: Option<String>) -> String {
     let mut parts: Vec<String> = Vec::new();
     match &found.expiry {

@@ -1,4 +1,4 @@
-//! Merging small manifests, so that planning a scan reads fewer files.
+//! Rewrite of small manifests, so that planning a scan reads fewer files.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,11 @@ use crate::table::{self, Shown, show};
 
 const TARGET_BYTES: &str = "commit.manifest.target-size-bytes";
 
-/// Which manifests are worth merging.
+/// Plans which manifests of the current snapshot are merged.
+///
+/// # Errors
+///
+/// Fails if the manifest list cannot be read or decoded, or if the current snapshot is malformed.
 pub fn plan(
     files: &Files,
     metadata: &TableMetadata,
@@ -28,7 +32,7 @@ pub fn plan(
     Ok(manifests::plan(&table::manifests_of(files, snapshot)?, &settings(metadata, policy)))
 }
 
-/// The table's own size comes first.
+/// Returns the settings of the rewrite. The property of the table takes precedence over the policy.
 fn settings(metadata: &TableMetadata, policy: &Policy) -> ManifestPolicy {
     let defaults = ManifestPolicy::default();
     let wanted = &policy.rewrite_manifests;
@@ -40,7 +44,13 @@ fn settings(metadata: &TableMetadata, policy: &Policy) -> ManifestPolicy {
     }
 }
 
-/// Merges a table's manifests. What was done is in the report also if it fails.
+/// Merges manifests of a table. `report` also contains what was done before a failure.
+///
+/// # Errors
+///
+/// Fails if the table cannot be loaded, if a manifest cannot be read or written, if the job has to stop, if
+/// the commit is refused or its outcome is unknown ([`JobError::OutcomeUnknown`]), or if concurrent commits
+/// prevent every attempt ([`JobError::LostRaces`]).
 pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
     let commit_uuid = (work.outside.uuid)();
     for attempt in 1..=ATTEMPTS_MAX {
@@ -87,7 +97,7 @@ pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
     Err(JobError::LostRaces(ATTEMPTS_MAX))
 }
 
-/// A plan in short, for people.
+/// Returns a summary of a plan, for users and programs.
 pub fn summary(groups: &[ManifestGroup]) -> Json {
     let groups = groups.iter().map(|group| {
         json!({

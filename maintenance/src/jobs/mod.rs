@@ -1,6 +1,14 @@
-//! What is done to a table, one file a job. A job plans, does the work, and commits; it does not know who wanted it.
+//! Maintenance jobs, one module per action. A job plans, does the work, and commits, independent of its
+//! requester ([`Host`]).
 //!
-//! A job is a plain function that runs on a thread of its own, from the start to the end.
+//! A job is a synchronous function that runs on a thread of its own.
+//!
+//! ```text
+//! let mut report = Report::default();
+//! let work = Work { catalog: &catalog, policy: &policy, files: &files, budget: &budget, … };
+//! compact::run(&work, &mut report)?;
+//! println!("{}", report.to_json());
+//! ```
 
 pub mod compact;
 mod convert;
@@ -34,48 +42,49 @@ use crate::files::{Files, Usage};
 use crate::host::{Host, Outputs};
 use crate::table::{Shown, show};
 
-/// Where time and identifiers come from.
+/// Sources of time and identifiers.
 #[derive(Clone)]
 pub struct Outside {
-    /// Milliseconds since 1970.
+    /// Function that returns the current time in milliseconds since 1970.
     pub now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
-    /// A new random identifier.
+    /// Function that returns a new random UUID.
     pub uuid: Arc<dyn Fn() -> Uuid + Send + Sync>,
 }
 
-/// All that a job works with.
+/// Input of a job.
 pub struct Work<'a> {
-    /// The table.
+    /// Table to maintain.
     pub catalog: &'a Catalog,
-    /// What is wanted for it.
+    /// Effective maintenance policy of the table.
     pub policy: &'a Policy,
-    /// Its files.
+    /// Access to the files of the table.
     pub files: &'a Files,
-    /// What it may take.
+    /// Limits on the resources of the job.
     pub budget: &'a Budget,
-    /// Time and identifiers.
+    /// Sources of time and identifiers.
     pub outside: &'a Outside,
-    /// Whoever wants it done.
+    /// Requester of the job.
     pub host: &'a dyn Host,
-    /// What a former attempt noted.
+    /// Note that an earlier attempt, or an unfinished earlier job of the same action, has stored.
     pub note: Option<Json>,
     /// Files of the table that could not be read before.
     pub unreadable: Vec<UnreadableFile>,
 }
 
-/// How often a commit is tried again because others were faster.
+/// Maximum number of attempts to commit in spite of concurrent commits.
 const ATTEMPTS_MAX: u32 = 16;
 
-/// What a job did, for people and programs.
+/// Report of what a job did, for users and programs.
 #[derive(Debug, Default, Clone)]
 pub struct Report {
-    /// Whether anything was committed.
+    /// `true` if the job has committed a change.
     pub committed: bool,
-    /// The snapshots that were made.
+    /// Ids of the snapshots that the job committed.
     pub snapshot_ids: Vec<i64>,
-    /// Numbers such as `files-rewritten`, in the order they came up.
+    /// Counts by name, such as `files-rewritten`, in the order in which they were first added.
     pub numbers: Vec<(String, i64)>,
-    /// What was left alone, and why; so many bytes of it, and how much more there is.
+    /// Descriptions of what was skipped and why. `left_bytes` is their total length, and `left_untold` the
+    /// number of further ones, which are not stored.
     left: Vec<String>,
     left_bytes: usize,
     left_untold: u64,
@@ -83,14 +92,16 @@ pub struct Report {
     pub unreadable: Vec<UnreadableFile>,
 }
 
-/// How much is told of what was left alone: a table may have very many groups, and the catalog keeps no longer result.
+/// Maximum number and total length of descriptions of what was skipped. A table may have very many groups,
+/// and the catalog limits the size of a result.
 const LEFT_MAX: usize = 200;
 const LEFT_BYTES_MAX: usize = 64 << 10;
-/// How much is told of files that could not be read, and about how long one is beside its path and what is wrong with it.
+/// Maximum size of the descriptions of unreadable files in bytes, and approximate size of one in addition to
+/// its path and reason.
 const UNREADABLE_BYTES_MAX: usize = 128 << 10;
 const UNREADABLE_OTHER_BYTES: usize = 150;
 
-/// What became of a new snapshot.
+/// Outcome of committing a new snapshot: made, or lost to a concurrent commit.
 enum Attempt {
     Done,
     Lost,
@@ -103,7 +114,7 @@ impl fmt::Debug for Outside {
 }
 
 impl Work<'_> {
-    /// What a snapshot of `main` takes from outside.
+    /// Returns the external data of a new snapshot of `main`.
     fn context(&self, commit_uuid: Uuid, attempt: u32) -> Context {
         Context {
             branch: MAIN_BRANCH.to_owned(),
@@ -114,12 +125,13 @@ impl Work<'_> {
         }
     }
 
-    /// Why `main` is not to be rewritten at the moment: commits beside it wait to be published. `None` if nothing speaks against it.
+    /// Returns the unpublished commits because of which `main` must not be rewritten at the moment; `None` if
+    /// there are none.
     fn unpublished(&self, metadata: &TableMetadata) -> Result<Option<Unpublished>, JobError> {
         Ok(self.policy.unpublished(metadata, (self.outside.now_ms)())?)
     }
 
-    /// Plans a snapshot that makes a change to the table as it is.
+    /// Plans a snapshot that applies a change to the current state of the table.
     fn plan(
         &self,
         metadata: &TableMetadata,
@@ -137,7 +149,7 @@ impl Work<'_> {
         Ok(plan.finish()?)
     }
 
-    /// Writes a snapshot's files and commits it. The files of a lost race are deleted again.
+    /// Writes the files of a snapshot and commits it. If the race is lost, the files are deleted.
     fn commit(&self, outputs: &Outputs<'_>, new: &NewSnapshot) -> Result<Attempt, JobError> {
         let locations: Vec<String> = new.files.iter().map(|(location, _)| location.clone()).collect();
         outputs.announce(&locations)?;
@@ -147,7 +159,8 @@ impl Work<'_> {
         match self.catalog.commit(new.body.as_str()) {
             Ok(Committed::Done(_)) => outputs.settle(&locations),
             Ok(Committed::Unknown(error)) => {
-                // The answer was lost; what the table says now is the answer, if it says yes.
+                // The response was lost. The commit was made if the table contains the snapshot; otherwise
+                // its outcome is unknown.
                 match self.catalog.load() {
                     Ok(table) if table.metadata.snapshot(new.snapshot.id()).is_some() => {
                         outputs.settle(&locations);
@@ -172,7 +185,7 @@ impl Work<'_> {
 }
 
 impl Report {
-    /// Goes on from what an attempt before told of itself, as [`Report::to_json`].
+    /// Resumes the report of an earlier attempt from the JSON that [`Report::to_json`] returned.
     pub fn resume(told: &Json) -> Report {
         let mut report = Report {
             committed: told["committed"].as_bool().unwrap_or(false),
@@ -198,14 +211,14 @@ impl Report {
         }
     }
 
-    /// Adds what it took.
+    /// Adds the number of requests to files, and the amount of transferred data.
     pub fn add_usage(&mut self, usage: Usage) {
         self.add("requests", usage.requests);
         self.add("bytes-read", usage.bytes_read);
         self.add("bytes-written", usage.bytes_written);
     }
 
-    /// Tells of something that was left alone. Of very much only how much it is.
+    /// Adds a description of something that was skipped. Beyond a limit, only their number is counted.
     pub fn leave(&mut self, why: impl Into<String>) {
         let why = why.into();
         let is_full = self.left.len() >= LEFT_MAX || self.left_bytes + why.len() > LEFT_BYTES_MAX;
@@ -217,9 +230,9 @@ impl Report {
         }
     }
 
-    /// Tells which files could not be read, and keeps as many of them for the next job as the catalog takes.
+    /// Adds the files that could not be read, as many as the catalog can store for the next job.
     fn tell_unreadable(&mut self, files: Vec<UnreadableFile>) {
-        // Before all else: very many groups may have been left.
+        // They come first, because very many groups may have been skipped.
         self.left.splice(0..0, unreadable::told(&files));
         let mut bytes = 0;
         let fits = |file: &UnreadableFile| {
@@ -229,7 +242,7 @@ impl Report {
         self.unreadable = files.into_iter().take_while(fits).collect();
     }
 
-    /// Tells what was to be deleted and is not the table's own.
+    /// Adds the number of files that were to be deleted but are not in the table's own folders.
     pub fn add_not_own(&mut self, files: &Files) {
         if files.not_own() > 0 {
             let files = count(
@@ -241,18 +254,18 @@ impl Report {
         }
     }
 
-    /// What was left alone, and why.
+    /// Returns the descriptions of what was skipped and why.
     pub fn left(&self) -> impl Iterator<Item = Cow<'_, str>> {
         let untold = (self.left_untold > 0).then(|| format!("{} more, for such reasons", self.left_untold));
         self.left.iter().map(|left| Cow::Borrowed(left.as_str())).chain(untold.map(Cow::Owned))
     }
 
-    /// Whether there is anything to be told of it.
+    /// Returns `true` if anything was committed or skipped.
     pub fn is_worth_telling(&self) -> bool {
         self.committed || self.left().next().is_some()
     }
 
-    /// As JSON, with the numbers by name.
+    /// Returns the report as JSON, with the counts by name.
     pub fn to_json(&self) -> Json {
         let numbers: serde_json::Map<String, Json> =
             self.numbers.iter().map(|(name, number)| (name.clone(), (*number).into())).collect();
@@ -267,7 +280,7 @@ impl Report {
     }
 }
 
-/// A positive number that the table does not have yet.
+/// Returns a positive snapshot id that is unlikely to exist in the table.
 fn snapshot_id(uuid: Uuid) -> i64 {
     let (high, low) = uuid.as_u64_pair();
     i64::try_from((high ^ low) & (i64::MAX as u64)).unwrap_or(1).max(1)

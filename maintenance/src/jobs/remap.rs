@@ -1,4 +1,5 @@
-//! Deletes that arrive for files while these are being rewritten: moved to where their rows have gone, in the same commit.
+//! Translation of deletes that were committed for data files while these were rewritten. They are written for
+//! the new files in the commit that replaces the old ones.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -17,24 +18,25 @@ use crate::execute::new_deletes::{self, NewDeletes};
 use crate::execute::rewrite::Rewritten;
 use crate::host::Outputs;
 
-/// Deletes that were moved.
+/// Translated deletes.
 #[derive(Default)]
 pub(super) struct Moved {
-    /// What was found.
+    /// Concurrently committed deletes that were translated.
     pub(super) found: Vec<NewDelete>,
-    /// What takes its place.
+    /// Deletes that replace them.
     pub(super) written: NewDeletes,
 }
 
-/// What became of deletes.
+/// Outcome of translating deletes.
 pub(super) enum Outcome {
-    /// They were moved.
+    /// All deletes were translated.
     Moved(Moved),
-    /// It is not known where the rows of these files have gone.
+    /// The deletes cannot be translated, because the new positions of the rows of these data files are
+    /// unknown.
     Impossible(HashSet<String>),
 }
 
-/// Moves deletes of some groups' inputs to their outputs, and writes them there.
+/// Translates deletes from the inputs of some groups to their outputs, and writes the new deletes.
 pub(super) fn translate(
     work: &Work<'_>,
     metadata: &TableMetadata,
@@ -53,7 +55,8 @@ pub(super) fn translate(
     let mut moved: BTreeMap<String, DeletionVector> = BTreeMap::new();
     for new in &found {
         if new.delete.content == Content::EqualityDeletes {
-            // Those that go on to apply are no conflict. What others delete is not told by positions.
+            // Equality deletes that also apply to the new files are no conflict. The rows that others delete
+            // are not known by position.
             lost.extend(new.data_files.iter().cloned());
             continue;
         }
@@ -82,7 +85,7 @@ pub(super) fn translate(
     Ok(Outcome::Moved(Moved { found, written }))
 }
 
-/// What a delete deletes, by data file.
+/// Reads the positions that a delete contains, by path of the data file.
 fn read(work: &Work<'_>, new: &NewDelete) -> Result<Vec<(String, DeletionVector)>, JobError> {
     let file = &new.delete;
     let delete = Delete {

@@ -1,4 +1,4 @@
-//! Files that cannot be read: they are left out, so that the others can be rewritten, and left alone until they change.
+//! Files that cannot be read. They are skipped, so that other files can be rewritten, until they change.
 
 use std::collections::HashSet;
 
@@ -18,18 +18,20 @@ use crate::execute::columns;
 use crate::execute::deletes::{Targets, is_vector, vector};
 use crate::execute::input::{OpenFile, open_data, open_delete};
 
-/// So many are remembered. A table with more of them has another trouble, and its compaction fails as a whole.
+/// Maximum number of files that are remembered. A table with more of them has another problem, and its
+/// compaction fails.
 pub const UNREADABLE_MAX: usize = 500;
-/// A file that has not changed is tried again after so long: what could not be read may be readable to a newer release.
+/// Time after which a file that has not changed is tried again, in milliseconds, because a newer release may
+/// be able to read it.
 const RETRY_MS: i64 = 24 * 60 * 60 * 1_000;
-/// How much is told of a reason.
+/// Maximum length of a stored reason, in bytes.
 const WHY_BYTES_MAX: usize = 300;
-/// How many are named to people.
+/// Maximum number of files that are named in a text for users.
 const NAMED_MAX: usize = 3;
 
-/// Those of the known files that are as they were when they could not be read.
+/// Returns the known files that have not changed since they could not be read.
 ///
-/// Fails if their file system does not answer: then nobody knows.
+/// Fails if their file system does not answer, because then it is unknown whether they have changed.
 pub(super) fn unchanged(work: &Work<'_>) -> Result<Vec<UnreadableFile>, JobError> {
     let now_ms = (work.outside.now_ms)();
     let is_recent = |file: &&UnreadableFile| now_ms.saturating_sub(file.since_ms) < RETRY_MS;
@@ -43,7 +45,8 @@ pub(super) fn unchanged(work: &Work<'_>) -> Result<Vec<UnreadableFile>, JobError
     Ok(unchanged)
 }
 
-/// What tells a file from a later one of its name; `None` if it is not there or cannot be looked at.
+/// Returns the version of a file, which differs from that of a later file of the same name; `None` if the
+/// file does not exist or its version cannot be determined.
 fn version(work: &Work<'_>, path: &str) -> Result<Option<String>, JobError> {
     match work.files.version(path) {
         Ok(version) => Ok(Some(version)),
@@ -52,7 +55,7 @@ fn version(work: &Work<'_>, path: &str) -> Result<Option<String>, JobError> {
     }
 }
 
-/// Those that are part of a snapshot, as data files or deletes.
+/// Returns the files that are data files or delete files of a snapshot.
 pub(super) fn of_snapshot(files: Vec<UnreadableFile>, live: &Live) -> Vec<UnreadableFile> {
     if files.is_empty() {
         return files;
@@ -62,9 +65,10 @@ pub(super) fn of_snapshot(files: Vec<UnreadableFile>, live: &Live) -> Vec<Unread
     files.into_iter().filter(|file| all.contains(file.path.as_str())).collect()
 }
 
-/// Finds out which files cannot be read, after one of them could not. They are read whole, without anything being written.
+/// Finds the files that cannot be read, after `error` has occurred for one of them. They are read completely,
+/// but nothing is written.
 ///
-/// Gives back an error that is not about one of the files.
+/// Returns an error that is not about one of the files.
 pub(super) fn find(
     work: &Work<'_>,
     metadata: &TableMetadata,
@@ -98,7 +102,7 @@ pub(super) fn find(
         })?;
     }
     if found.is_empty() {
-        // It can be read by now, or fails in another way than by being read.
+        // The file can be read by now, or fails in another way than by being read.
         let paths = targets.inputs.iter().map(|input| &input.path);
         let mut paths = paths.chain(targets.deletes.iter().map(|delete| &delete.path));
         if !paths.any(|path| error.location() == Some(path)) {
@@ -109,15 +113,15 @@ pub(super) fn find(
     Ok(found)
 }
 
-/// The columns of a plan's files are wanted whole.
+/// Reads all rows of a file, and discards them.
 fn read(file: &OpenFile, path: &str) -> Result<(), JobError> {
     let take = |batch: RecordBatch| drop(batch);
     file.reader.read(&file.source).try_for_each(|batch| batch.map(take)).map_err(JobError::file(path))
 }
 
-/// What is remembered of a file.
+/// Returns the description of an unreadable file.
 ///
-/// Fails if its file system does not answer at all: it is not the file then.
+/// Fails if its file system does not answer at all, because then the file is not the cause.
 fn describe(work: &Work<'_>, error: &JobError) -> Result<Option<UnreadableFile>, JobError> {
     let Some(path) = error.location().map(str::to_owned) else { return Ok(None) };
     let why = match error {
@@ -131,7 +135,7 @@ fn describe(work: &Work<'_>, error: &JobError) -> Result<Option<UnreadableFile>,
     Ok(Some(UnreadableFile { path, version, why, since_ms: (work.outside.now_ms)() }))
 }
 
-/// Adds files that are not known yet.
+/// Adds the files that are not known yet.
 pub(super) fn add(known: &mut Vec<UnreadableFile>, found: Vec<UnreadableFile>) {
     for file in found {
         if known.iter().all(|other| other.path != file.path) {
@@ -140,7 +144,7 @@ pub(super) fn add(known: &mut Vec<UnreadableFile>, found: Vec<UnreadableFile>) {
     }
 }
 
-/// The files, for people; `None` if there are none.
+/// Returns a text about the files, for users; `None` if there are none.
 pub(super) fn told(files: &[UnreadableFile]) -> Option<String> {
     let named = files.iter().take(NAMED_MAX).map(|file| format!("`{}` ({})", file.path, file.why));
     let named = named.collect::<Vec<_>>().join(", ");
