@@ -56,7 +56,7 @@ pub enum Committed {
     Done(Loaded),
     /// The commit was not made, because a requirement failed after a concurrent commit.
     Lost(ClientError),
-    /// It is unknown whether the commit was made.
+    /// Unknown outcome: the commit may or may not have been made.
     Unknown(ClientError),
 }
 

@@ -77,10 +77,10 @@ pub enum JobError {
     /// The written rows differ from the rows that were read. Nothing was committed.
     #[error("{0}; nothing was committed")]
     Verification(String),
-    /// Concurrent commits prevented every attempt; the number of attempts is given.
+    /// Concurrent commits prevented every attempt. The value is the number of attempts.
     #[error("others were faster {0} times; nothing was committed")]
     LostRaces(u32),
-    /// It is unknown whether the commit was made.
+    /// Unknown outcome of a commit, which may or may not have been made.
     #[error(
         "it is not known whether the catalog made the commit ({0}); no file was deleted, look at the table"
     )]

@@ -130,7 +130,7 @@ pub struct ApplicablePolicy {
     /// All effective settings, grouped by action.
     #[schema(value_type = Object)]
     pub policy: Value,
-    /// The same settings as a list, each with the policy that it comes from.
+    /// List of the same settings, each with the policy that it comes from.
     pub settings: Vec<ApplicableSetting>,
     /// Pause of the maintenance of the table; missing if it is not paused.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,8 +1,9 @@
 //! Threads that wait for file systems, so that callers wait no longer than a deadline.
 //!
 //! A file system may never answer, for example on a dead network mount or a defective device. An operation
-//! that exceeds its deadline is given up: its thread continues to wait for the file system. The number of
-//! threads is bounded. They end with the process, which does not wait for them.
+//! that exceeds its deadline is abandoned: its caller gets an error, while its thread continues to wait for
+//! the file system. The number of threads is bounded. They end with the process, which does not wait for
+//! them.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::RecvTimeoutError;
@@ -26,7 +27,7 @@ pub struct Threads {
     shared: Arc<Shared>,
 }
 
-/// Description of an operation, for the error message if it is given up.
+/// Description of an operation, for the error message if it is abandoned.
 #[derive(Debug, Clone, Copy)]
 pub struct About<'a> {
     /// Verb for the operation, such as `read`.
@@ -48,13 +49,13 @@ struct State {
     queue: VecDeque<Work>,
     threads: usize,
     idle: usize,
-    /// Number of operations that were given up but have not returned.
+    /// Number of operations that were abandoned by their callers but have not returned.
     given_up: usize,
 }
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// State of an operation: running or queued, finished, or given up by its caller.
+/// State of an operation: running or queued, finished, or abandoned by its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Going,
@@ -63,7 +64,7 @@ enum Fate {
 }
 
 impl Threads {
-    /// Creates a pool of at most `threads_max` threads, at least one. An operation is given up after
+    /// Creates a pool of at most `threads_max` threads, at least one. An operation is abandoned after
     /// `deadline`.
     pub fn new(threads_max: usize, deadline: Duration) -> Threads {
         let state = Mutex::default();
@@ -77,12 +78,13 @@ impl Threads {
         }
     }
 
-    /// Runs an operation on one of the threads, and waits for it without blocking the current thread.
+    /// Runs an operation on one of the threads, and waits for it without blocking the current thread. The
+    /// operation is also abandoned if the future is dropped.
     ///
     /// # Errors
     ///
     /// Fails with [`StorageError::TimedOut`] if the operation exceeds the deadline, with
-    /// [`StorageError::Busy`] if as many operations as there may be threads were given up and have not
+    /// [`StorageError::Busy`] if as many operations as there may be threads were abandoned and have not
     /// returned, and with [`StorageError::Io`] if no thread can be started or if the operation panics.
     /// Otherwise fails with the error of the operation.
     pub async fn run<T: Send + 'static>(
@@ -159,7 +161,7 @@ impl Threads {
             let mut state = self.shared.lock();
             state.threads -= 1;
             // Other threads do the work, if there are any. Otherwise the operation fails here; dropping
-            // `pending` marks it as given up, so that the next thread skips it.
+            // `pending` marks it as abandoned, so that the next thread skips it.
             if state.threads == 0 {
                 return Err(StorageError::io(about.action, about.location, error));
             }
@@ -173,14 +175,14 @@ impl Threads {
     }
 }
 
-/// Caller's side of an operation. Dropping it before the end gives the operation up.
+/// Caller's side of an operation. Dropping it before the end abandons the operation.
 struct Pending {
     fate: Arc<Mutex<Fate>>,
     shared: Arc<Shared>,
 }
 
 impl Pending {
-    /// Marks the operation as finished. Its result has arrived, so that it must not count as given up, even
+    /// Marks the operation as finished. Its result has arrived, so that it must not count as abandoned, even
     /// if its thread has not noted the end yet.
     fn end(&self) {
         *lock(&self.fate) = Fate::Ended;

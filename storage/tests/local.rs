@@ -1,4 +1,4 @@
-//! Local files: the path that a scope has checked is the one that is opened, whatever kind of file is there.
+//! Local files: the path that a scope has checked is the one that is opened, for every kind of file.
 
 #![expect(clippy::unwrap_used, reason = "a case fails where what it counts on does not hold")]
 

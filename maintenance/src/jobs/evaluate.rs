@@ -171,7 +171,7 @@ pub fn judge_expiry(
     (Judged { action: Action::ExpireSnapshots, due, why }, RANK_EXPIRE)
 }
 
-/// Returns the decision against a compaction, for the given reason.
+/// Returns the decision against a compaction, for the reason `why`.
 pub fn no_compaction(why: String) -> (Judged, i64) {
     (Judged { action: Action::Compact, due: false, why }, 0)
 }
