@@ -1,7 +1,7 @@
 //! Types of the requests and responses of the governance API, shared by the server and its clients. The crate
 //! depends on no other part of Firn.
 //!
-//! The documentation of the types becomes the descriptions in the OpenAPI document that the server serves at
+//! The doc comments of the types become the descriptions in the document that the server returns at
 //! `/openapi.json`.
 
 pub mod maintenance;
