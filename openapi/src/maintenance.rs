@@ -112,7 +112,7 @@ pub struct FormerDocument {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct PolicyAnswer {
-    /// Settings of the policy, grouped by action. Omitted settings are inherited.
+    /// Settings of the policy, in groups such as `compact`. Omitted settings are inherited.
     #[schema(value_type = Object)]
     pub policy: Value,
     /// Version of the policy: 1 when it is created, incremented with each change.
@@ -127,7 +127,7 @@ pub struct PolicyAnswer {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ApplicablePolicy {
-    /// All effective settings, grouped by action.
+    /// All effective settings, in groups such as `compact`.
     #[schema(value_type = Object)]
     pub policy: Value,
     /// List of the same settings, each with the policy that it comes from.
@@ -241,7 +241,8 @@ pub struct Job {
     pub action: String,
     /// State of the job: `queued`, `running`, `succeeded`, `failed` or `cancelled`.
     pub state: String,
-    /// Effective maintenance policy of the table when the job was created.
+    /// Settings of the job: the effective maintenance policy of the table when the job was queued, overridden
+    /// by the settings of the request.
     #[schema(value_type = Object)]
     pub policy: Value,
     /// Reason for the job, for users.
@@ -352,14 +353,15 @@ pub struct LeaseAnswer {
     pub folders: Option<TableFolders>,
 }
 
-/// File of a table that could not be read. Compaction skips the file until it changes.
+/// File of a table that could not be read. Compaction skips the file until it changes, but tries it again
+/// after a day.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct UnreadableFile {
     /// Path of the file, as in the table's manifests.
     pub path: String,
     /// Version of the file in its storage, such as its size and modification time, which differs if the file
-    /// was replaced; missing if there is no file.
+    /// was replaced; missing if there is no file or its version cannot be determined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Error of reading the file.

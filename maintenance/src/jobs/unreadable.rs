@@ -1,4 +1,5 @@
-//! Files that cannot be read. They are skipped, so that other files can be rewritten, until they change.
+//! Files that cannot be read. They are skipped, so that other files can be rewritten, until they change or
+//! have been skipped for a day.
 
 use std::collections::HashSet;
 
