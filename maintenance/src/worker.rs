@@ -31,7 +31,8 @@ const HEARTBEATS: u32 = 6;
 const FINISH_TRIES: u32 = 10;
 const FINISH_PAUSE: Duration = Duration::from_secs(1);
 /// Delays before a job is retried that could not be carried out now, in milliseconds: `SOON_MS` if the
-/// catalog did not answer, `LATER_MS` after lost races and if the machine is short of resources.
+/// catalog did not answer or the outcome of a commit is unknown; `LATER_MS` after lost races, and if a file
+/// system did not answer or the machine is short of resources.
 const SOON_MS: u64 = 10_000;
 const LATER_MS: u64 = 60_000;
 /// Number of attempts after which a job is not retried.
