@@ -33,9 +33,9 @@ const NOTE: &str = "note";
 /// Member of the result of a compaction with the files that could not be read.
 const UNREADABLE: &str = "unreadable";
 const EXPIRE_SNAPSHOTS: &str = "expire-snapshots";
-/// Only member that a note may have: the path of a copy of the table's metadata from before an expiry. The
-/// next constant is the prefix of the name of such a copy.
+/// Only member that a note may have: the path of a copy of the table's metadata from before an expiry.
 const NOTED_COPY: &str = "expiring";
+/// Prefix of the file name of such a copy.
 const COPY_PREFIX: &str = "expiring-";
 /// Error of a job whose table was dropped.
 pub(super) const TABLE_DROPPED: &str = "its table was dropped";

@@ -1,4 +1,4 @@
-//! As-of reads: the catalog as it was at an instant. The functions correspond to those for the current state,
+//! Reads of the catalog as of a past instant. The functions correspond to those for the current state,
 //! with the instant as additional parameter.
 //!
 //! A result is final only for an instant before the one returned by [`Db::settle`]: a transaction that is

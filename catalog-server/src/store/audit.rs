@@ -85,7 +85,7 @@ pub const LIST_OF_OBJECT: &str = "
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn record(tx: &mut Tx, new: &NewAuditEntry<'_>) -> Result<(), StoreError> {
     const SQL: &str = "
         INSERT INTO audit (audit_id, at_ms, request_id, caller, action, object_kind, object_name, object_id,

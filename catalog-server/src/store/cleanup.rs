@@ -71,7 +71,7 @@ pub struct Lease<'a> {
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn enqueue(tx: &mut Tx, new: &NewTask<'_>) -> Result<(), StoreError> {
     const SQL: &str = "
         INSERT INTO cleanup_tasks (task_id, warehouse_id, kind, payload, created_ms, due_ms, attempts)
@@ -97,7 +97,7 @@ pub async fn enqueue(tx: &mut Tx, new: &NewTask<'_>) -> Result<(), StoreError> {
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn lease(tx: &mut Tx, worker: &str, lease_ms: i64) -> Result<Option<Task>, StoreError> {
     const SQL: &str = "
         UPDATE cleanup_tasks SET attempts = attempts + 1, leased_by = $1, due_ms = $2 + $3
@@ -126,7 +126,7 @@ pub async fn lease(tx: &mut Tx, worker: &str, lease_ms: i64) -> Result<Option<Ta
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn extend(
     tx: &mut Tx,
     lease: Lease<'_>,
@@ -152,7 +152,7 @@ pub async fn extend(
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn fail(tx: &mut Tx, lease: Lease<'_>, retry_at_ms: i64, error: &str) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE cleanup_tasks SET due_ms = $4, last_error = $5, leased_by = NULL
@@ -171,7 +171,7 @@ pub async fn fail(tx: &mut Tx, lease: Lease<'_>, retry_at_ms: i64, error: &str) 
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn take_back_all(tx: &mut Tx) -> Result<u64, StoreError> {
     const SQL: &str =
         "UPDATE cleanup_tasks SET due_ms = $1, leased_by = NULL WHERE leased_by IS NOT NULL AND due_ms > $1";
@@ -187,7 +187,7 @@ pub async fn take_back_all(tx: &mut Tx) -> Result<u64, StoreError> {
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn finish(tx: &mut Tx, lease: Lease<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         DELETE FROM cleanup_tasks WHERE task_id = $1 AND leased_by = $2 AND attempts = $3";

@@ -36,7 +36,7 @@ pub async fn find(db: &Db, name: &str) -> Result<Option<Cursor>, StoreError> {
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn create(tx: &mut Tx, name: &str, start: Cursor) -> Result<(), StoreError> {
     const SQL: &str = "
         INSERT INTO maintenance_cursors (name, at_ms, id) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING";
@@ -49,7 +49,7 @@ pub async fn create(tx: &mut Tx, name: &str, start: Cursor) -> Result<(), StoreE
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn advance(tx: &mut Tx, name: &str, from: Cursor, to: Cursor) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_cursors SET at_ms = $4, id = $5 WHERE name = $1 AND at_ms = $2 AND id = $3";

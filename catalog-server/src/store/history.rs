@@ -1,7 +1,7 @@
 //! History of namespaces, tables and views: rows with a validity interval in catalog time. All functions that
 //! change an object write it; as-of reads use it ([`super::as_of`]).
 //!
-//! Two invariants hold independently of the clocks: the states of one object never overlap, and no two
+//! Two invariants are independent of the clocks: the states of one object never overlap, and no two
 //! objects have the same name at the same instant. To ensure them, the time of a transaction is moved past
 //! the start of any state that it ends, and past the end of the previous use of any name that it takes.
 

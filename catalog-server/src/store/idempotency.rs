@@ -61,7 +61,7 @@ pub async fn find(db: &Db, caller: &str, key: &str) -> Result<Option<Answer>, St
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn record(tx: &mut Tx, new: &NewAnswer<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         INSERT INTO idempotency (caller, key, fingerprint, status, body, metadata_location, created_ms)
@@ -88,7 +88,7 @@ pub async fn record(tx: &mut Tx, new: &NewAnswer<'_>) -> Result<bool, StoreError
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn prune(tx: &mut Tx, before_ms: i64, limit: u32) -> Result<u64, StoreError> {
     const SQL: &str = "
         DELETE FROM idempotency WHERE (caller, key) IN (

@@ -272,7 +272,7 @@ macro_rules! next {
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn enqueue(tx: &mut Tx, new: &NewJob<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         INSERT INTO maintenance_jobs (job_id, warehouse_id, tabular_id, table_name, action, state, options, reason,
@@ -288,7 +288,7 @@ pub async fn enqueue(tx: &mut Tx, new: &NewJob<'_>) -> Result<bool, StoreError> 
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn enqueue_unless_paused(tx: &mut Tx, new: &NewJob<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         INSERT INTO maintenance_jobs (job_id, warehouse_id, tabular_id, table_name, action, state, options, reason,
@@ -326,7 +326,7 @@ async fn insert(tx: &mut Tx, sql: &'static str, new: &NewJob<'_>) -> Result<bool
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn take_over(
     tx: &mut Tx,
     new: &NewJob<'_>,
@@ -360,7 +360,7 @@ pub async fn take_over(
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn renew(tx: &mut Tx, new: &NewJob<'_>, requested_by: &str) -> Result<(), StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs
@@ -413,7 +413,7 @@ pub async fn lease(tx: &mut Tx, worker: &str, terms: LeaseTerms) -> Result<Optio
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn find_unfinished(tx: &mut Tx, job: &Job) -> Result<Option<String>, StoreError> {
     let last = fetch_optional!(
         tx,
@@ -434,7 +434,7 @@ pub async fn find_unfinished(tx: &mut Tx, job: &Job) -> Result<Option<String>, S
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn extend(
     tx: &mut Tx,
     lease: JobLease<'_>,
@@ -465,7 +465,7 @@ pub async fn extend(
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn give_back(
     tx: &mut Tx,
     lease: JobLease<'_>,
@@ -497,7 +497,7 @@ pub async fn give_back(
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn finish(tx: &mut Tx, lease: JobLease<'_>, outcome: Outcome<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs
@@ -529,7 +529,7 @@ pub async fn finish(tx: &mut Tx, lease: JobLease<'_>, outcome: Outcome<'_>) -> R
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn fail_queued(tx: &mut Tx, tabular_id: TabularId, error: &str) -> Result<(), StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs SET state = 'failed', error = $2, finished_ms = $3
@@ -547,7 +547,7 @@ pub async fn fail_queued(tx: &mut Tx, tabular_id: TabularId, error: &str) -> Res
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn note_change(
     tx: &mut Tx,
     tabular_id: TabularId,
@@ -573,7 +573,7 @@ pub async fn note_change(
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn find_change(tx: &mut Tx, job_id: Uuid) -> Result<Option<i64>, StoreError> {
     const SQL: &str = "SELECT changed_ms FROM maintenance_jobs WHERE job_id = $1";
 
@@ -585,7 +585,7 @@ pub async fn find_change(tx: &mut Tx, job_id: Uuid) -> Result<Option<i64>, Store
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn cancel(tx: &mut Tx, job_id: Uuid) -> Result<CancelJob, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs
@@ -701,7 +701,7 @@ pub async fn list(db: &Db, filter: JobFilter, limit: u32) -> Result<Vec<Job>, St
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn add_outputs(tx: &mut Tx, lease: JobLease<'_>, paths: &[String]) -> Result<bool, StoreError> {
     const IS_HELD: &str = "
         UPDATE maintenance_jobs SET attempt = attempt
@@ -724,7 +724,7 @@ pub async fn add_outputs(tx: &mut Tx, lease: JobLease<'_>, paths: &[String]) -> 
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn count_outputs(tx: &mut Tx, job_id: Uuid) -> Result<i64, StoreError> {
     const SQL: &str = "SELECT count(*) FROM maintenance_outputs WHERE job_id = $1";
 
@@ -738,7 +738,7 @@ pub async fn count_outputs(tx: &mut Tx, job_id: Uuid) -> Result<i64, StoreError>
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn hold(tx: &mut Tx, job_id: Uuid, attempt: i64) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs SET attempt = attempt
@@ -775,7 +775,7 @@ pub async fn list_outputs(
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn forget_outputs(tx: &mut Tx, job_id: Uuid, paths: &[String]) -> Result<(), StoreError> {
     const SQL: &str = "DELETE FROM maintenance_outputs WHERE job_id = $1 AND path = $2";
 
@@ -791,7 +791,7 @@ pub async fn forget_outputs(tx: &mut Tx, job_id: Uuid, paths: &[String]) -> Resu
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn prune(tx: &mut Tx, before_ms: i64, limit: u32) -> Result<u64, StoreError> {
     const SQL: &str = "
         DELETE FROM maintenance_jobs WHERE job_id IN (
@@ -808,7 +808,7 @@ pub async fn prune(tx: &mut Tx, before_ms: i64, limit: u32) -> Result<u64, Store
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn prune_succeeded(
     tx: &mut Tx,
     tabular_id: TabularId,

@@ -66,7 +66,7 @@ pub const HOLDING_POSTGRES: &str = r#"
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn claim(
     tx: &mut Tx,
     warehouse_id: WarehouseId,
@@ -94,7 +94,7 @@ pub async fn claim(
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn release(tx: &mut Tx, owner_id: Uuid) -> Result<(), StoreError> {
     const SQL: &str = "DELETE FROM locations WHERE owner_id = $1";
 
@@ -107,7 +107,7 @@ pub async fn release(tx: &mut Tx, owner_id: Uuid) -> Result<(), StoreError> {
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn transfer(tx: &mut Tx, from: Uuid, to: Uuid) -> Result<(), StoreError> {
     const SQL: &str = "UPDATE locations SET owner_id = $2 WHERE owner_id = $1";
 
@@ -164,7 +164,7 @@ pub async fn is_shared(
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn respell(tx: &mut Tx, owner_id: Uuid, from: &str, to: &str) -> Result<(), StoreError> {
     const COPY: &str = "
         INSERT INTO locations (warehouse_id, prefix, owner_id)

@@ -77,7 +77,7 @@ pub const LIST_CHILDREN: &str = "
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn create(tx: &mut Tx, new: &NewNamespace<'_>) -> Result<CreateNamespace, StoreError> {
     const SQL: &str = "
         INSERT INTO namespaces
@@ -154,7 +154,7 @@ pub async fn list_children(
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn replace_properties(
     tx: &mut Tx,
     namespace_id: NamespaceId,
@@ -180,7 +180,7 @@ pub async fn replace_properties(
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn drop(tx: &mut Tx, namespace_id: NamespaceId) -> Result<DropNamespace, StoreError> {
     const LOCK: &str = "SELECT warehouse_id, path FROM namespaces WHERE namespace_id = $1";
     const LOCK_POSTGRES: &str =

@@ -47,7 +47,7 @@ pub async fn list(
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn prune_older(tx: &mut Tx, before_ms: i64, limit: u32) -> Result<u64, StoreError> {
     const SQL: &str = "
         DELETE FROM outbox WHERE (at_ms, audit_id) IN (

@@ -75,7 +75,7 @@ pub struct NewPlan<'a> {
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn submit(tx: &mut Tx, new: &NewPlan<'_>) -> Result<(), StoreError> {
     const SQL: &str = "
         INSERT INTO plans (plan_id, tabular_id, caller, metadata_location, request, outcome, created_ms)
@@ -137,7 +137,7 @@ pub async fn find_answer(db: &Db, plan_id: Uuid) -> Result<Option<String>, Store
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn complete(tx: &mut Tx, plan_id: Uuid, answer: &str) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE plans SET outcome = 'completed', answer = $2, request = '' WHERE plan_id = $1 AND outcome = 'submitted'";
@@ -150,7 +150,7 @@ pub async fn complete(tx: &mut Tx, plan_id: Uuid, answer: &str) -> Result<bool, 
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn cancel(tx: &mut Tx, plan_id: Uuid) -> Result<(), StoreError> {
     const SQL: &str =
         "UPDATE plans SET outcome = 'cancelled', answer = NULL, request = '' WHERE plan_id = $1";
@@ -163,7 +163,7 @@ pub async fn cancel(tx: &mut Tx, plan_id: Uuid) -> Result<(), StoreError> {
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn prune(tx: &mut Tx, before_ms: i64, limit: u32) -> Result<u64, StoreError> {
     const SQL: &str = "
         DELETE FROM plans WHERE plan_id IN (
@@ -178,7 +178,7 @@ pub async fn prune(tx: &mut Tx, before_ms: i64, limit: u32) -> Result<u64, Store
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn signing_key(tx: &mut Tx, name: &str, candidate: &[u8]) -> Result<Vec<u8>, StoreError> {
     const INSERT: &str = "
         INSERT INTO signing_keys (name, secret, created_ms) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING";

@@ -68,7 +68,7 @@ pub struct Pause {
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn put(
     tx: &mut Tx,
     warehouse_id: WarehouseId,
@@ -114,7 +114,7 @@ pub async fn find(db: &Db, scope: Scope) -> Result<Option<Policy>, StoreError> {
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn delete(tx: &mut Tx, scope: Scope) -> Result<bool, StoreError> {
     const SQL: &str = "DELETE FROM maintenance_policies WHERE scope_id = $1";
 
@@ -127,7 +127,7 @@ pub async fn delete(tx: &mut Tx, scope: Scope) -> Result<bool, StoreError> {
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn pause(tx: &mut Tx, tabular_id: TabularId, reason: &str, by: &str) -> Result<(), StoreError> {
     const SQL: &str = "
         INSERT INTO maintenance_pauses (tabular_id, reason, since_ms, paused_by) VALUES ($1, $2, $3, $4)
@@ -142,7 +142,7 @@ pub async fn pause(tx: &mut Tx, tabular_id: TabularId, reason: &str, by: &str) -
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn resume(tx: &mut Tx, tabular_id: TabularId) -> Result<bool, StoreError> {
     const SQL: &str = "DELETE FROM maintenance_pauses WHERE tabular_id = $1";
 

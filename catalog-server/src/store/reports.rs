@@ -50,7 +50,7 @@ pub struct NewReport<'a> {
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn insert(tx: &mut Tx, new: &NewReport<'_>, keep: u32) -> Result<bool, StoreError> {
     const INSERT: &str = "
         INSERT INTO reports (report_id, tabular_id, received_ms, kind, snapshot_id, body)

@@ -159,7 +159,7 @@ pub const FIND: &str = "
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement, or if a row contains a value that this
-/// version does not know ([`StoreError::Database`]); or if the transaction gives way to a concurrent one
+/// version does not know ([`StoreError::Database`]); or if the transaction conflicts with a concurrent one
 /// ([`StoreError::Serialization`]).
 pub async fn create(tx: &mut Tx, new: &NewTabular<'_>) -> Result<CreateTabular, StoreError> {
     // On a conflict the update changes nothing, but it locks and returns the row that has the name.
@@ -246,7 +246,7 @@ async fn read(
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement, or if a row contains a value that this
-/// version does not know ([`StoreError::Database`]); or if the transaction gives way to a concurrent one
+/// version does not know ([`StoreError::Database`]); or if the transaction conflicts with a concurrent one
 /// ([`StoreError::Serialization`]).
 pub async fn lock(tx: &mut Tx, tabular_ids: &[TabularId]) -> Result<Vec<Tabular>, StoreError> {
     let mut ordered = tabular_ids.to_vec();
@@ -305,7 +305,7 @@ pub async fn list(
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn swap_pointer(
     tx: &mut Tx,
     tabular_id: TabularId,
@@ -345,9 +345,9 @@ pub async fn swap_pointer(
 /// # Errors
 ///
 /// Fails if the database does not answer or fails a statement, or a row contains a value that this version
-/// does not know ([`StoreError::Database`]); or if the transaction gives way to a concurrent one, such as one
-/// that takes the new name at the same time ([`StoreError::Serialization`]). If it is run again, it returns
-/// [`RenameTabular::NameTaken`] in that case.
+/// does not know ([`StoreError::Database`]); or if the transaction conflicts with a concurrent one, such as
+/// one that takes the new name at the same time ([`StoreError::Serialization`]). If it is run again, it
+/// returns [`RenameTabular::NameTaken`] in that case.
 pub async fn rename(
     tx: &mut Tx,
     tabular_id: TabularId,
@@ -388,7 +388,7 @@ pub async fn rename(
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn drop(tx: &mut Tx, tabular_id: TabularId, expected: Option<&str>) -> Result<bool, StoreError> {
     const SQL: &str = "
         DELETE FROM tabulars WHERE tabular_id = $1

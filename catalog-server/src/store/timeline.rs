@@ -1,8 +1,8 @@
 //! Catalog time on SQLite: the clock of the process, corrected so that it never runs backwards. History, job
 //! queue and outbox take their timestamps from it.
 //!
-//! All stored timestamps use this time, so that orders and delays are correct whatever the clock does. It
-//! runs at the rate of the clock, with an offset that is set by a [`Correction`]. While the clock is a few
+//! All stored timestamps use this time, so that orders and delays are correct even if the clock is changed.
+//! It runs at the rate of the clock, with an offset that is set by a [`Correction`]. While the clock is a few
 //! seconds behind the last timestamp, the time does not advance; when it is further behind, because it was
 //! set back, the time continues from the last timestamp immediately.
 //!

@@ -40,7 +40,7 @@ pub struct NewWarehouse<'a> {
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction gives way to a concurrent one ([`StoreError::Serialization`]).
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn create(tx: &mut Tx, new: &NewWarehouse<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         INSERT INTO warehouses (warehouse_id, name, location, properties, created_ms)
