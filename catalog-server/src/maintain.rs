@@ -37,7 +37,7 @@ pub struct Maintain {
     /// The table as `warehouse.namespace.table`; put a name that contains dots in double quotes
     #[arg(long, value_name = "NAME", requires = "once")]
     table: Option<String>,
-    /// Only this action; may be repeated. Snapshots are always expired first
+    /// Only this action; may be repeated. The order is fixed: expire-snapshots is always the first
     #[arg(long, value_enum, requires = "once")]
     action: Vec<Job>,
     /// Print what would be done and why, without changing anything

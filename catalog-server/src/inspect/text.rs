@@ -19,7 +19,7 @@ const SMALL_BYTES: u64 = 16 << 20;
 ///
 /// # Errors
 ///
-/// Never fails in practice: writing to a string succeeds, the error only comes from the formatting traits.
+/// Fails if formatting fails, which does not happen when the destination is a string.
 pub fn of(report: &TableReport) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
     head(&mut out, report)?;

@@ -803,7 +803,8 @@ pub async fn prune(tx: &mut Tx, before_ms: i64, limit: u32) -> Result<u64, Store
     execute!(tx, query(SQL).bind(before_ms).bind(i64::from(limit)))
 }
 
-/// Deletes succeeded jobs of an action of a table except for the last `keep`, at most 100 per call.
+/// Deletes succeeded jobs of an action of a table that have no announced files left, except for the last
+/// `keep` of them, at most 100 per call.
 ///
 /// # Errors
 ///
