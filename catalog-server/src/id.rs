@@ -1,14 +1,15 @@
-//! New identifiers. It is the one caller of UUID constructors.
+//! Generation of identifiers. It is the only caller of the constructors of UUIDs.
 
 use uuid::Uuid;
 
-/// A random identifier, for what clients see: table and view UUIDs, file names.
+/// Returns a random UUID (version 4), for identifiers that clients see: table and view UUIDs, file names.
 #[expect(clippy::disallowed_methods, reason = "the one caller of UUID constructors")]
 pub fn random() -> Uuid {
     Uuid::new_v4()
 }
 
-/// An identifier of one's own making (version 8): what is left of two halves once it is marked as such.
+/// Returns a custom UUID (version 8) made of the given bits, except for the six bits that version and variant
+/// replace.
 pub fn custom(high: u64, low: u64) -> Uuid {
     let mut bytes = [0; 16];
     let (front, back) = bytes.split_at_mut(8);
@@ -17,8 +18,8 @@ pub fn custom(high: u64, low: u64) -> Uuid {
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-/// Random bytes that nobody can guess, to sign with: as much randomness as SHA-256 has bits, less the twelve that mark
-/// the two as UUIDs.
+/// Returns an unpredictable key to sign with. It consists of two random UUIDs, so it has 244 random bits: 256
+/// less the twelve that mark the halves as UUIDs.
 pub fn secret() -> [u8; 32] {
     let mut secret = [0; 32];
     let (one, two) = secret.split_at_mut(16);
@@ -27,7 +28,7 @@ pub fn secret() -> [u8; 32] {
     secret
 }
 
-/// An identifier that sorts by the time it was made, for rows that are read in that order.
+/// Returns a UUID that sorts by its time of creation (version 7), for rows that are read in that order.
 #[expect(clippy::disallowed_methods, reason = "the one caller of UUID constructors")]
 pub fn ordered() -> Uuid {
     Uuid::now_v7()

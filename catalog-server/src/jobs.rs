@@ -1,5 +1,5 @@
-//! `firn jobs` and `firn explain`: what maintenance does, for people. They are clients of a catalog, and know nothing of the server
-//! here.
+//! `firn jobs` and `firn explain`: reports on maintenance. They are clients of a catalog only and share no
+//! state with the server in this binary.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -12,59 +12,59 @@ use openapi::maintenance::{Explanation, Job};
 use serde_json::Value;
 use table_core::text;
 
-/// How often a watch looks again.
+/// Interval between two refreshes of `--watch`.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Clears a terminal and begins at its top.
+/// Escape sequence that clears a terminal and moves the cursor to its top left corner.
 const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// Watch maintenance: what is queued, what runs and how far it is, what came of it
+/// List maintenance jobs: queued ones, running ones with their progress, ended ones with their results
 #[derive(Args)]
 #[command(after_long_help = JOBS_EXAMPLES)]
 pub struct Jobs {
-    /// Only those of one table, as `warehouse.namespace.table`
+    /// Only jobs of one table, named as `warehouse.namespace.table`
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
-    /// Only those that are `queued`, `running`, `succeeded`, `failed` or `cancelled`
+    /// Only jobs in this state: `queued`, `running`, `succeeded`, `failed` or `cancelled`
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
-    /// How many, newest first
+    /// Maximum number of jobs to list, newest first
     #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     count: u32,
-    /// Go on looking, once a second, until Ctrl-C
+    /// Refresh the list once a second until Ctrl-C
     #[arg(long)]
     watch: bool,
-    /// Print JSON, complete and for programs
+    /// Print complete, machine-readable JSON
     #[arg(long, conflicts_with = "watch")]
     json: bool,
     #[command(flatten)]
     catalog: CatalogAddress,
 }
 
-/// Tell how healthy a table is, and why it is maintained as it is
+/// Show the health of a table, and why each maintenance action is or is not due
 #[derive(Args)]
 #[command(after_long_help = EXPLAIN_EXAMPLES)]
 pub struct Explain {
     /// The table as `warehouse.namespace.table`; put a name that contains dots in double quotes
     #[arg(long, value_name = "NAME")]
     table: String,
-    /// Print JSON, complete and for programs
+    /// Print complete, machine-readable JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     catalog: CatalogAddress,
 }
 
-/// Where the catalog is.
+/// Address and credentials of the catalog.
 #[derive(Args)]
 struct CatalogAddress {
-    /// The catalog: the `uri` that engines use
+    /// URL of the catalog: the `uri` that engines use
     #[arg(long, env = "FIRN_URI", value_name = "URL", default_value = "http://127.0.0.1:8181")]
     uri: String,
-    /// Bearer token, where the catalog asks for one
+    /// Bearer token, if the catalog requires one
     #[arg(long, env = "FIRN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
 }
@@ -85,7 +85,7 @@ A table is healthy at 100. What takes points is told with its numbers, and for e
 ";
 
 impl Jobs {
-    /// Prints them.
+    /// Prints the list of jobs, once or repeatedly.
     pub fn run(&self) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -97,7 +97,7 @@ impl Jobs {
                 let text = if self.json { serde_json::to_string_pretty(&jobs)? + "\n" } else { list(&jobs) };
                 let clear = if self.watch && std::io::stdout().is_terminal() { CLEAR } else { "" };
                 let written = write!(std::io::stdout(), "{clear}{text}");
-                // Whoever pipes this into `head` closes the pipe early, which is no failure.
+                // If the reader of the pipe has closed it early, as `head` does, that is not a failure.
                 if written.is_err() || !self.watch {
                     return Ok(());
                 }
@@ -108,7 +108,7 @@ impl Jobs {
 }
 
 impl Explain {
-    /// Prints it.
+    /// Prints the explanation.
     pub fn run(&self) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let name = TableName::parse(&self.table)?;
@@ -148,7 +148,8 @@ fn list(jobs: &[Job]) -> String {
     lines.collect()
 }
 
-/// A table as `--table` takes it. The catalog puts a slash behind the warehouse.
+/// Formats the name of a table as `--table` accepts it. The catalog returns it with a slash after the
+/// warehouse.
 fn table_name(table: &str) -> String {
     let Some((warehouse, name)) = table.split_once('/') else { return table.to_owned() };
     if warehouse.contains(['.', '"']) {
@@ -158,9 +159,9 @@ fn table_name(table: &str) -> String {
     }
 }
 
-/// What a job is at, or what came of it.
+/// Returns the progress of a job, its result, or its error.
 fn how_far(job: &Job) -> String {
-    // Of one that is tried again, the error is that of an attempt before.
+    // The error of a running job is that of an earlier attempt.
     if let Some(error) = job.error.as_ref().filter(|_| job.state != "running") {
         let done = job.result.as_ref().filter(|result| result["committed"] == true);
         return done.map_or_else(
@@ -183,7 +184,7 @@ fn how_far(job: &Job) -> String {
     }
 }
 
-/// The first numbers of a result that are not zero.
+/// Formats the first few non-zero numbers of a result.
 fn numbers(numbers: &Value) -> String {
     const SHOWN: usize = 4;
     let all = numbers.as_object().into_iter().flatten().filter(|(_, number)| **number != 0).take(SHOWN);

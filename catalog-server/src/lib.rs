@@ -1,7 +1,18 @@
-//! The Firn catalog: an Apache Iceberg REST service over SQLite or PostgreSQL.
+//! Firn catalog server: an Apache Iceberg REST catalog over SQLite or PostgreSQL.
 //!
-//! Modules to the left may use modules to the right, never the other way:
-//! `server → connections → api → schedule → catalog → { storage, store } → { clock, id, work, config }`.
+//! A module may use the modules to its right, never those to its left:
+//!
+//! ```text
+//! server → connections → api → schedule → catalog → { storage, store } → { clock, id, work, config }
+//! ```
+//!
+//! [`server::Server`] is the entry point:
+//!
+//! ```text
+//! let config = Config::load(file, &Flags::default())?;
+//! let server = Server::open(&config, Clock::system()).await?;
+//! server.run(shutdown_signal).await;
+//! ```
 
 pub mod api;
 pub mod catalog;

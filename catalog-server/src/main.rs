@@ -1,4 +1,4 @@
-//! The `firn` command: reads flags, sets up logging, runs the server.
+//! The `firn` command: parses the command line, starts logging, and runs the chosen subcommand.
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -38,21 +38,21 @@ struct Cli {
 enum Command {
     /// Serve the catalog
     Serve(Serve),
-    /// Look at what a catalog holds, this one or any other
+    /// Show the contents of any Iceberg REST catalog
     Inspect(Inspect),
-    /// Maintain a table of a catalog, this one or any other; or take jobs from this one's queue
+    /// Maintain one table of any Iceberg REST catalog, or run jobs from the queue of a Firn catalog
     Maintain(Maintain),
-    /// Watch maintenance: what is queued, what runs and how far it is, what came of it
+    /// List maintenance jobs: queued ones, running ones with their progress, ended ones with their results
     Jobs(Jobs),
-    /// Tell how healthy a table is, and why it is maintained as it is
+    /// Show the health of a table, and why each maintenance action is or is not due
     Explain(Explain),
 }
 
 /// Serve the catalog over HTTP.
 ///
-/// The first start creates everything it needs: a SQLite database and the warehouse `main` on local files, both
-/// in the data directory. Engines connect to the server's root, such as <http://127.0.0.1:8181>, as an Iceberg REST
-/// catalog.
+/// The first start creates everything it needs: a SQLite database and the warehouse `main` on local files,
+/// both in the data directory. Engines connect to the root URL of the server, such as
+/// <http://127.0.0.1:8181>, as an Iceberg REST catalog.
 #[derive(Args, Default)]
 #[command(after_long_help = HELP)]
 struct Serve {
@@ -69,7 +69,8 @@ struct Serve {
     /// file in the data directory]
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// Begin an empty catalog although the warehouse's folder holds tables. Without this, a lost SQLite file is an error
+    /// Begin an empty catalog even if the warehouse's folder contains tables. Without this flag that is an
+    /// error, because the SQLite file may have been lost
     #[arg(long)]
     new_catalog: bool,
 }
@@ -178,7 +179,8 @@ fn run(serve: Serve) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
         let server = Server::open(&config, Clock::system()).await?;
-        // Before anybody is told that it is ready: a signal that comes then must find its handler.
+        // The signal handler is installed before the banner reports readiness, because a signal may arrive
+        // directly after it.
         let shutdown = shutdown_signal()?;
         let address = server.address()?;
         let mut out = std::io::stdout().lock();
@@ -188,7 +190,7 @@ fn run(serve: Serve) -> anyhow::Result<()> {
         server.run(shutdown).await;
         Ok(())
     });
-    // A thread that works on something nobody waits for any more is not waited for either.
+    // Blocking threads whose results are no longer awaited would otherwise delay the exit.
     runtime.shutdown_background();
     served
 }
@@ -208,7 +210,7 @@ fn start_logging(log: &Log) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Resolves at SIGTERM or SIGINT.
+/// Returns a future that resolves at SIGTERM or SIGINT. The handlers are installed before it returns.
 fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -1,5 +1,5 @@
-//! `firn maintain`: maintenance through any Iceberg REST catalog, or as a worker of this one. It knows nothing of the server
-//! here.
+//! `firn maintain`: maintenance of one table through any Iceberg REST catalog, or as a worker of a Firn
+//! catalog. It is a client only and shares no state with the server in this binary.
 
 use std::cell::{Cell, RefCell};
 use std::io::Write as _;
@@ -27,70 +27,71 @@ use table_core::location::{Location, LocationError};
 use table_core::rewrite::policy::Policy;
 use tokio_util::sync::CancellationToken;
 
-/// Keep tables fast: merge small files, apply deletes, forget old snapshots.
+/// Maintain tables: merge small files, apply deletes, expire old snapshots.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Maintain {
-    /// Do what is due for one table, and end
+    /// Do what is due for one table, and exit
     #[arg(long, requires = "table")]
     once: bool,
     /// The table as `warehouse.namespace.table`; put a name that contains dots in double quotes
     #[arg(long, value_name = "NAME", requires = "once")]
     table: Option<String>,
-    /// Only this; may be given more than once. In any case old snapshots go first
+    /// Only this action; may be repeated. The order is fixed: expire-snapshots is always the first
     #[arg(long, value_enum, requires = "once")]
     action: Vec<Job>,
-    /// Print what would be done and why, and change nothing
+    /// Print what would be done and why, without changing anything
     #[arg(long, requires = "once")]
     dry_run: bool,
-    /// Settings over the defaults, as JSON such as '{"compact": {"inputs-min": 2}}'
+    /// Settings that override the defaults, as JSON such as '{"compact": {"inputs-min": 2}}'
     #[arg(long, value_name = "JSON", requires = "once")]
     policy: Option<String>,
-    /// Print JSON, complete and for programs
+    /// Print complete, machine-readable JSON
     #[arg(long, requires = "once")]
     json: bool,
-    /// A folder outside of the table's location that is the table's own too; may be given more than once
+    /// A folder outside of the table's location that also belongs to this table alone; may be repeated
     #[arg(long, value_name = "DIR", requires = "once", value_parser = folder)]
     own_folder: Vec<Location>,
-    /// A folder whose files the table may have though it is not its own, as after an import; may be given more than once
+    /// A folder whose files the table may reference although it is not its own, as after an import; may be
+    /// repeated
     #[arg(long, value_name = "DIR", requires = "once", value_parser = folder)]
     read_folder: Vec<Location>,
-    /// The catalog: the `uri` that engines use
+    /// URL of the catalog: the `uri` that engines use
     #[arg(long, env = "FIRN_URI", value_name = "URL", default_value = "http://127.0.0.1:8181")]
     uri: String,
-    /// Bearer token, where the catalog asks for one
+    /// Bearer token, if the catalog requires one
     #[arg(long, env = "FIRN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// How many jobs to do at once
+    /// Number of jobs to run at the same time
     #[arg(long, value_name = "COUNT", default_value_t = 1, conflicts_with = "once",
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     workers: u32,
-    /// Memory for rows that each job may take, in bytes
+    /// Memory for the rows of each job, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = Budget::default().memory_bytes,
         value_parser = clap::value_parser!(u64).range(MEMORY_BYTES_MIN..))]
     memory_bytes: u64,
-    /// Room on disk for rows that do not fit into that, in bytes
+    /// Disk space for rows that do not fit into memory, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = Budget::default().spill_bytes)]
     spill_bytes: u64,
-    /// Where that is [default: the system's folder for temporary files]
+    /// Folder for these rows [default: the system's folder for temporary files]
     #[arg(long, value_name = "DIR")]
     spill_dir: Option<PathBuf>,
-    /// At most so many files, or parts of files, are read and written in a second
+    /// Limit on the number of files, or parts of files, read and written per second
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     requests_per_second: Option<u32>,
-    /// How much other processes come first: 0 to 19
+    /// Niceness of the threads that do the work, 0 to 19: higher yields more to other processes
     #[arg(long, value_name = "LEVEL", default_value_t = 10, value_parser = clap::value_parser!(i32).range(0..=19))]
     nice: i32,
 }
 
-/// How long jobs may take to stop.
+/// Longest time that a shutdown waits for jobs to stop.
 const STOP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
-/// Less than this is not enough for one batch of rows and its keys.
+/// Minimum of `--memory-bytes`: less does not suffice for one batch of rows and its keys.
 const MEMORY_BYTES_MIN: u64 = 16 << 20;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Job {
-    /// Forget old snapshots, and delete files that only they needed
+    /// Expire old snapshots, and delete files that only they needed
     ExpireSnapshots,
     /// Merge small files, and apply deletes
     Compact,
@@ -124,7 +125,7 @@ folders such as its `write.data.path`, `--read-folder` those that its files were
 ";
 
 impl Maintain {
-    /// Does it, and prints what was done.
+    /// Runs the command and prints its result.
     pub fn run(self) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let Some(table) = self.table.clone() else {
@@ -133,12 +134,12 @@ impl Maintain {
             return worked;
         };
         let Done { told, failure } = runtime.block_on(self.once(&table))?;
-        // Whoever pipes this into `head` closes the pipe early, which is no failure.
+        // If the reader of the pipe has closed it early, as `head` does, that is not a failure.
         drop(std::io::stdout().write_all(told.as_bytes()));
         failure.map_or(Ok(()), Err)
     }
 
-    /// Takes jobs from a catalog's queue until SIGTERM.
+    /// Runs jobs from the queue of a catalog until SIGTERM.
     async fn work(self) -> anyhow::Result<()> {
         crate::start_logging(&Log::default())?;
         let shutdown = crate::shutdown_signal()?;
@@ -161,13 +162,14 @@ impl Maintain {
         tracing::info!(uri = self.uri, workers = self.workers, "asking for maintenance jobs");
         let mut daemon = std::pin::pin!(daemon::run(settings, stop.clone()));
         tokio::select! {
-            // Before it was told to: it could not begin.
+            // The workers ended before the signal: they could not start.
             done = &mut daemon => return Ok(done?),
             () = shutdown => {}
         }
         tracing::info!("shutting down: finishing what can be committed");
         stop.cancel();
-        // A job that waits for a file system that does not answer is taken over by another worker.
+        // A job may be blocked by a file system that does not answer; another worker takes it over once its
+        // lease expires.
         if let Ok(done) = tokio::time::timeout(STOP_PATIENCE, daemon).await {
             done?;
         } else {
@@ -184,7 +186,7 @@ impl Maintain {
         };
         let mut once = once.with_inherited();
         if self.action.contains(&Job::ExpireSnapshots) {
-            // Whoever asks for it means all snapshots.
+            // An explicit request to expire snapshots includes those that a table was registered with.
             once.expire_snapshots.inherited.get_or_insert(true);
         }
         let policy = once.over(&Policy::by_hand()).over(&Policy::defaults());
@@ -238,7 +240,7 @@ impl Maintain {
             told.add(*action, &report, done.as_ref().err());
             if let Err(error) = done {
                 let failure = anyhow::Error::new(error).context(format!("{}: failed", action.as_str()));
-                // What was done before is told whatever comes of the rest.
+                // The results of the actions before the failure are printed, too.
                 return Ok(Done { told: told.finish(self.json)?, failure: Some(failure) });
             }
         }
@@ -264,10 +266,10 @@ fn outside() -> Outside {
     Outside { now_ms: Arc::new(move || clock.now_ms()), uuid: Arc::new(id::random) }
 }
 
-/// What is said of an action that is not due, before why.
+/// Prefix of the explanation of an action that is not due.
 const NOTHING: &str = "nothing to do: ";
 
-/// Somebody who waits in front of a terminal. Whoever does not listen is told at the end.
+/// Host of a job that was started from a terminal: prints progress to standard error, unless it is quiet.
 struct Terminal {
     is_quiet: bool,
     outside: Outside,
@@ -276,7 +278,7 @@ struct Terminal {
     told_ms: Cell<i64>,
 }
 
-/// What goes on is told again once a second.
+/// Minimum time, in milliseconds, between two progress messages about the same step.
 const TELL_MS: i64 = 1_000;
 
 impl Terminal {
@@ -326,18 +328,18 @@ impl Host for Terminal {
     }
 }
 
-/// What was done, and why the rest was not.
+/// Output of `--once`, and the error of the action that failed, if one did.
 struct Done {
     told: String,
     failure: Option<anyhow::Error>,
 }
 
-/// What is told of all actions, for people and for programs.
+/// Output on all actions, as text and as JSON.
 #[derive(Default)]
 struct Told {
     text: String,
     reports: Vec<Value>,
-    /// What would be done, where that is all that is wanted.
+    /// Plans by action, in a dry run.
     plans: Option<serde_json::Map<String, Value>>,
 }
 
@@ -380,7 +382,7 @@ fn as_text(action: Action, report: &Report, has_failed: bool) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Reads a folder from the command line.
+/// Parses the value of an option that names a folder.
 fn folder(text: &str) -> Result<Location, LocationError> {
     Location::parse(text)
 }

@@ -1,5 +1,5 @@
-//! The only place where the parts are put together: opens the database, starts the background work, serves
-//! connections, and stops all of it in order.
+//! Assembly of the server: opens the database, starts the background work, serves connections, and stops all
+//! of them in order. No other module wires the parts together.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -34,7 +34,16 @@ use crate::storage::{DEADLINE, Files};
 use crate::store::db::{Db, DbKind, DbOptions};
 use crate::work::{Allowance, Turns};
 
-/// A server that has opened everything and listens, but does not answer yet.
+/// Server that has opened its database and warehouse and is bound to its port, but does not answer requests
+/// yet.
+///
+/// [`Server::run`] answers them:
+///
+/// ```text
+/// let server = Server::open(&config, Clock::system()).await?;
+/// println!("listening on {}", server.address()?);
+/// server.run(shutdown_signal).await;
+/// ```
 pub struct Server {
     listener: TcpListener,
     router: Router,
@@ -50,7 +59,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens and migrates the database, prepares the warehouse and binds the port.
+    /// Opens and migrates the database, prepares the warehouse, and binds the port.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the data directory cannot be created; if the database cannot be opened or migrated; if the
+    /// default location of the warehouse contains characters that clients would interpret as parts of a URI;
+    /// if the warehouse contains the SQLite file itself; if the database is an empty SQLite file although the
+    /// warehouse contains tables, unless [`Config::new_catalog`] is set; if the warehouse cannot be created;
+    /// or if the port cannot be bound.
     pub async fn open(config: &Config, clock: Clock) -> anyhow::Result<Self> {
         folders::create(&config.data_dir)
             .with_context(|| format!("cannot create the data directory `{}`", config.data_dir.display()))?;
@@ -89,7 +106,7 @@ impl Server {
         catalog.respell_claims().await?;
         let schedule =
             Arc::new(Schedule::new(catalog.clone(), db.clone(), clock, config.maintenance.clone()));
-        // Before the first change can come.
+        // The change feed must exist before the first change is committed.
         schedule.begin_watch().await?;
 
         let listener = TcpListener::bind(config.listen)
@@ -126,22 +143,28 @@ impl Server {
         })
     }
 
-    /// Where it listens; tells the port if the configuration left it open.
+    /// Returns the address it listens on, including the actual port if port 0 was configured.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the operating system cannot return the address of the socket.
     pub fn address(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.listener.local_addr()?)
     }
 
-    /// The warehouse that the configuration names.
+    /// Returns the warehouse named by the configuration.
     pub fn warehouse(&self) -> &Warehouse {
         &self.warehouse
     }
 
-    /// What answers requests, for whoever serves them itself instead of calling [`Server::run`].
+    /// Returns the router that answers requests, for callers that serve it themselves instead of calling
+    /// [`Server::run`].
     pub fn router(&self) -> Router {
         self.router.clone()
     }
 
-    /// Serves until `signal`, then finishes what is in flight and closes the database.
+    /// Serves requests until `signal` resolves, then waits for the requests and background work in flight, up
+    /// to [`Limits::drain_ms`] each, and closes the database.
     pub async fn run(self, signal: impl Future<Output = ()>) {
         let settings = self.address().map(|address| daemon_settings(address, &self.maintenance));
         let background = TaskTracker::new();
@@ -177,7 +200,8 @@ impl Server {
     }
 }
 
-/// Where the warehouse lies if nobody says so. Fails where clients would look for another folder.
+/// Returns the location of the warehouse if none is configured. Fails if clients would parse a part of the
+/// path as something else, such as a query or fragment.
 fn default_location(config: &Config, data_dir: &Path) -> anyhow::Result<String> {
     let location = format!("file://{}/warehouse", data_dir.display());
     if config.warehouse.location.is_none()
@@ -192,7 +216,9 @@ fn default_location(config: &Config, data_dir: &Path) -> anyhow::Result<String> 
     Ok(location)
 }
 
-/// Refuses to begin an empty catalog where there are tables: the database was lost, and somebody has to look for it.
+/// Validates that an empty database is not used where tables exist already: then the SQLite file was probably
+/// lost, and the operator has to restore it or confirm the loss. Also refuses a warehouse that contains the
+/// database file.
 async fn check_new(
     config: &Config,
     db: &Db,
@@ -221,7 +247,8 @@ async fn check_new(
     Ok(())
 }
 
-/// Starts to measure. A process has one place where measurements go: the first server's. Another one beside it reports none.
+/// Installs the metrics recorder. A process has a single global recorder, which belongs to its first server;
+/// a second server in the same process records nothing.
 fn measure() -> PrometheusHandle {
     PrometheusBuilder::new().install_recorder().unwrap_or_else(|error| {
         tracing::warn!(%error, "another server of this process measures; this one does not");
@@ -229,8 +256,9 @@ fn measure() -> PrometheusHandle {
     })
 }
 
-/// Lets workers of this process do maintenance until `signal`, and resolves when they have stopped. They use the server as any
-/// other worker does, so it has to go on answering until then.
+/// Runs the embedded maintenance workers until `signal` resolves, then stops them and resolves once they have
+/// ended or `patience` has passed. They are clients of the server's own API, so the server has to answer
+/// requests until then.
 async fn maintain_until(
     signal: impl Future<Output = ()>,
     settings: anyhow::Result<Settings>,
@@ -254,7 +282,7 @@ async fn maintain_until(
     }
 }
 
-/// How this process does maintenance.
+/// Returns the settings of the embedded maintenance workers.
 fn daemon_settings(mut address: SocketAddr, settings: &Maintenance) -> Settings {
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() {
@@ -287,7 +315,7 @@ fn daemon_settings(mut address: SocketAddr, settings: &Maintenance) -> Settings 
     }
 }
 
-/// Keeps the memory of measurements bounded between scrapes.
+/// Drains metrics regularly, so that the memory of histograms stays bounded between scrapes.
 async fn upkeep(prometheus: PrometheusHandle, stop: CancellationToken) {
     while !stop.is_cancelled() {
         prometheus.run_upkeep();

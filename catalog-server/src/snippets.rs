@@ -1,4 +1,5 @@
-//! What the server prints when it is ready: what listens where, and how to connect, ready to be pasted.
+//! Banner that the server prints when it is ready: its addresses, and commands to paste for connecting with
+//! common engines.
 
 use std::net::SocketAddr;
 
@@ -7,7 +8,7 @@ use catalog_server::config::Config;
 use table_core::rewrite::policy::Policy;
 use table_core::text;
 
-/// The text for a server at `address`.
+/// Returns the banner of a server that listens at `address`.
 pub fn banner(address: SocketAddr, config: &Config, warehouse: &Warehouse) -> String {
     let database = match &config.database_url {
         Some(url) if url.starts_with("postgres") => "PostgreSQL".to_owned(),
@@ -56,7 +57,7 @@ The catalog as it was at an instant, read-only: warehouse '{name}@2026-11-20T10:
     )
 }
 
-/// What maintenance does if nobody says otherwise, and how to say otherwise.
+/// Returns the section on maintenance: its default behaviour, and how to change it.
 fn maintenance(address: SocketAddr, config: &Config, warehouse: &str) -> String {
     let here = match config.maintenance.workers {
         0 => format!("no worker here; elsewhere: firn maintain --uri http://{address}"),

@@ -1,7 +1,8 @@
-//! Work in proportion to what clients send: away from the threads that answer requests, on as many threads as there are
-//! processors, and with a bound on how much of it waits.
+//! Scheduling of CPU-bound work whose cost depends on what clients send: it runs off the threads that answer
+//! requests, on at most as many threads as there are processors, and with bounded memory for the requests
+//! that wait.
 //!
-//! Not for files, which wait for disks rather than for processors.
+//! It is not meant for file access, which waits for disks rather than for processors.
 
 use std::num::NonZero;
 use std::panic::resume_unwind;
@@ -9,30 +10,38 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Work on so many bytes is done where it comes up: going to another thread and back costs as much as reading them.
+/// Maximum input size, in bytes, of work that is done on the calling thread: up to this size, moving the work
+/// to another thread costs as much as doing it.
 pub const INLINE_BYTES_MAX: usize = 64 << 10;
 
-/// What permits are counted in. A semaphore has room for 32 bits of them in one request.
+/// Unit of the permits of an [`Allowance`], in bytes. A single request for permits of a semaphore is limited
+/// to 32 bits, so that permits cannot be counted in bytes.
 const UNIT_BYTES: usize = 1 << 10;
 
-/// Turns at the processors. Cloning shares them.
+/// Limit on the number of CPU-bound tasks that run at the same time. Clones share the limit.
 #[derive(Clone)]
 pub struct Turns(Arc<Semaphore>);
 
 impl Turns {
-    /// As many turns as there are processors.
+    /// Creates a limit of one task per available processor.
     pub fn new() -> Self {
         Self(Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get))))
     }
 
-    /// Does `work` that reads about so many bytes: at once if these are few, else on another thread when it has a turn.
+    /// Runs `work`, which processes about `bytes` bytes: on the calling thread up to [`INLINE_BYTES_MAX`],
+    /// otherwise on a blocking thread as soon as one of the turns is free.
     ///
-    /// A caller that goes away gives its place up, but not work that has begun. Panics if the work does.
+    /// If the returned future is dropped, a task that still waits is cancelled, but one that has begun runs
+    /// to its end.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `work` panics.
     pub async fn run<T: Send + 'static>(&self, bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
         if bytes <= INLINE_BYTES_MAX {
             return work();
         }
-        // Nobody closes the semaphore.
+        // The semaphore is never closed.
         let turn = self.0.clone().acquire_owned().await.ok();
         let done = tokio::task::spawn_blocking(move || {
             let done = work();
@@ -43,7 +52,7 @@ impl Turns {
             Ok(done) => done,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
-                // The runtime is shutting down, and whoever waits with it.
+                // The runtime is shutting down, and the calling task with it.
                 Err(_) => std::future::pending().await,
             },
         }
@@ -56,33 +65,34 @@ impl Default for Turns {
     }
 }
 
-/// Memory that is shared out among requests. Cloning shares it.
+/// Memory budget shared by all requests, as back-pressure on large ones. Clones share the budget.
 #[derive(Clone)]
 pub struct Allowance {
     units: Arc<Semaphore>,
     units_max: usize,
 }
 
-/// A part of an [`Allowance`], given back when it is dropped.
+/// Part of an [`Allowance`], released when it is dropped.
 pub struct Share(Option<OwnedSemaphorePermit>);
 
 impl Allowance {
-    /// So many bytes.
+    /// Creates a budget of `bytes` bytes, rounded down to whole KiB, at least one.
     pub fn new(bytes: usize) -> Self {
         let units_max = (bytes / UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS);
         Self { units: Arc::new(Semaphore::new(units_max)), units_max }
     }
 
-    /// A part, when there is room for it. What is more than everything gets all of it, alone.
+    /// Takes a share of `bytes` bytes, waiting until that much is free. A request larger than the whole
+    /// budget takes all of it, and so is processed alone.
     pub async fn take(&self, bytes: usize) -> Share {
         if bytes == 0 {
             return Share::none();
         }
-        // Nobody closes the semaphore.
+        // The semaphore is never closed.
         Share(self.units.clone().acquire_many_owned(self.units_of(bytes)).await.ok())
     }
 
-    /// A part; `None` if there is no room for it now.
+    /// Takes a share of `bytes` bytes; returns `None` if that much is not free at the moment.
     pub fn try_take(&self, bytes: usize) -> Option<Share> {
         let permit = self.units.clone().try_acquire_many_owned(self.units_of(bytes)).ok()?;
         Some(Share(Some(permit)))
@@ -94,12 +104,12 @@ impl Allowance {
 }
 
 impl Share {
-    /// A part of nothing, to begin with.
+    /// Returns an empty share, to which others can be added.
     pub fn none() -> Self {
         Self(None)
     }
 
-    /// Adds another part of the same allowance.
+    /// Adds another share of the same allowance to this one.
     pub fn add(&mut self, other: Share) {
         match (&mut self.0, other.0) {
             (Some(permit), Some(more)) => permit.merge(more),

@@ -1,5 +1,7 @@
-//! Which `FIRN_*` variables are settings of the server. Others share the prefix: those of the other commands, of tests, and those
-//! that a container platform sets for a service called `firn`. None of them may keep a server from starting.
+//! Selection of the `FIRN_*` environment variables that are settings of the server.
+//!
+//! Other variables share the prefix: those of the other subcommands, of tests, and those that a container
+//! platform sets for a service called `firn`. They must not prevent the server from starting.
 
 use std::collections::BTreeSet;
 
@@ -10,17 +12,21 @@ use figment::{Figment, Provider as _};
 use super::Config;
 
 const PREFIX: &str = "FIRN_";
-/// Variables of this program that are no settings of the server: of its other commands, and the one that names the file.
+/// Variables of this program, without prefix, that are not settings of the server: the path of the
+/// configuration file, and the options of the other subcommands.
 const OWN: [&str; 3] = ["CONFIG", "URI", "TOKEN"];
 
-/// The setting of a variable, given without its prefix: `LIMITS__BODY_BYTES` is `limits.body-bytes`.
+/// Converts the name of a variable, without prefix, to the name of its setting: `LIMITS__BODY_BYTES` becomes
+/// `limits.body-bytes`.
 pub(super) fn setting(variable: &str) -> String {
     variable.to_lowercase().replace("__", ".").replace('_', "-")
 }
 
-/// The variables that are set and to be read, without their prefix, and those to be told of as ignored.
+/// Returns the variables, without prefix, that are set and have to be read, and a warning for each variable
+/// that is ignored.
 ///
-/// A variable that names a section of the settings is meant as a setting: it is read, so that a misspelt one is an error.
+/// A variable that starts with the name of a section (`LIMITS__…`) is always read, so that a misspelt setting
+/// is an error.
 pub(super) fn settings(defaults: &Config) -> (BTreeSet<String>, Vec<String>) {
     let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let set = set.filter_map(|name| name.strip_prefix(PREFIX).map(str::to_uppercase));
@@ -53,7 +59,7 @@ fn sort(known: &BTreeSet<String>, set: impl Iterator<Item = String>) -> (BTreeSe
     (read, ignored)
 }
 
-/// The names of all settings, such as `listen` and `limits.body-bytes`.
+/// Returns the names of all settings, such as `listen` and `limits.body-bytes`.
 fn paths(defaults: &Config) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let profile = Figment::from(Serialized::defaults(defaults)).data().unwrap_or_default();
@@ -74,7 +80,8 @@ fn collect(section: &str, dict: &Dict, found: &mut BTreeSet<String>) {
     }
 }
 
-/// What Kubernetes and Docker set for every service: `FIRN_SERVICE_HOST`, `FIRN_PORT_8181_TCP_ADDR` and the like.
+/// Returns `true` if Kubernetes or Docker set such a variable for every service, as `FIRN_SERVICE_HOST` or
+/// `FIRN_PORT_8181_TCP_ADDR`.
 fn is_of_platform(variable: &str) -> bool {
     variable == "PORT"
         || variable == "NAME"
@@ -82,7 +89,8 @@ fn is_of_platform(variable: &str) -> bool {
         || variable.starts_with("PORT_")
 }
 
-/// Whether two names differ by so little that one may be the other misspelt.
+/// Returns `true` if the edit distance (Levenshtein) of two names is so small that one may be the other
+/// misspelt.
 fn is_similar(one: &str, other: &str) -> bool {
     const SIMILAR: usize = 2;
     let other: Vec<char> = other.chars().collect();

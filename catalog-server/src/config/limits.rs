@@ -1,49 +1,52 @@
-//! Bounds on what a request may cost, what caches may hold and how long records stay.
+//! Limits on the cost of requests, the memory of caches and the retention of records.
 
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
-/// What a single request may cost.
+/// Limits on the cost of a single request or connection, and of all together.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Limits {
-    /// Largest request body, in bytes.
+    /// Maximum size of a request body, in bytes.
     pub body_bytes: usize,
-    /// Memory for request bodies above 64 KiB that are being read or worked on, in bytes. Where there is none left, such
-    /// requests are told to try again.
+    /// Memory for request bodies above 64 KiB that are being read or processed, of all requests together, in
+    /// bytes. When it is exhausted, further such requests are refused with a request to retry.
     pub bodies_bytes: usize,
-    /// Longest time a request may take, in milliseconds.
+    /// Maximum duration of a request, in milliseconds.
     pub request_ms: u64,
-    /// Longest time until a connection has sent its request's headers, in milliseconds.
+    /// Maximum time until a connection has sent the headers of its request, in milliseconds.
     pub header_ms: u64,
-    /// Longest time that a connection is kept open without a request, in milliseconds.
+    /// Maximum time that a connection may be idle between two requests, in milliseconds.
     pub idle_ms: u64,
-    /// Longest time that a client may take nothing of its answer, in milliseconds.
+    /// Maximum time that a client may read nothing of its response, in milliseconds.
     pub stall_ms: u64,
-    /// Connections that may be open; fewer if the process may not open as many files.
+    /// Maximum number of open connections. The actual limit is lower if the process may not open as many file
+    /// descriptors.
     pub connections: u32,
-    /// Longest time that requests in flight are waited for on shutdown, in milliseconds.
+    /// Maximum time that a shutdown waits for requests in flight, in milliseconds.
     pub drain_ms: u64,
-    /// Largest page that a client may ask for, in entries.
+    /// Maximum size of a page that a client may request, in entries.
     pub page_entries: u32,
-    /// Largest metadata file that is read, in bytes, after decompression.
+    /// Maximum size of a metadata file that is read, in bytes, after decompression.
     pub metadata_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // A commit of 10,000 columns is about 1 MB; clients that send more than this are in error.
+            // A commit with 10,000 columns is about 1 MB; a larger body is most likely an error of the
+            // client.
             body_bytes: 32 << 20,
-            // Eight of the largest at once; what they become in memory is several times as much.
+            // Eight bodies of the largest size at the same time. Parsed, they take several times as much.
             bodies_bytes: 256 << 20,
             request_ms: 60_000,
             header_ms: 10_000,
-            // Longer than clients keep connections for later: whoever closes one first should be the client.
+            // Longer than HTTP clients usually pool idle connections, because the client should be the side
+            // that closes.
             idle_ms: 120_000,
             stall_ms: 30_000,
-            // Each takes about 30 KB while it is idle, and a descriptor.
+            // An idle connection takes about 30 KB and one file descriptor.
             connections: 4_096,
             drain_ms: 30_000,
             page_entries: 10_000,
@@ -73,13 +76,13 @@ impl Limits {
     }
 }
 
-/// How much memory caches may take.
+/// Memory limits of the caches.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Cache {
-    /// Memory for metadata documents, in bytes.
+    /// Memory for cached metadata documents, in bytes.
     pub metadata_bytes: u64,
-    /// Memory for decoded manifests, in bytes.
+    /// Memory for cached decoded manifests, in bytes.
     pub manifest_bytes: u64,
 }
 
@@ -89,17 +92,18 @@ impl Default for Cache {
     }
 }
 
-/// How long records are kept.
+/// Retention of records in the database.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Retention {
-    /// How long an `Idempotency-Key` is remembered, in minutes.
+    /// Retention of idempotency keys (`Idempotency-Key`), in minutes.
     pub idempotency_minutes: u32,
-    /// How long published events stay in the outbox, in days.
+    /// Retention of events in the outbox, in days.
     pub outbox_days: u32,
-    /// Metrics reports kept for each table.
+    /// Maximum number of metrics reports retained per table.
     pub reports_per_table: u32,
-    /// How far back the catalog can be read as it was, whatever maintenance does, in minutes.
+    /// Horizon of as-of reads of the catalog, in minutes: maintenance deletes nothing that the catalog of
+    /// this time refers to.
     pub time_travel_minutes: u32,
 }
 

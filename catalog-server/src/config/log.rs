@@ -1,24 +1,24 @@
-//! Where log lines go and how they look.
+//! Destination, level and format of log output.
 
 use serde::{Deserialize, Serialize};
 
-/// How much is logged, and in which form. Lines go to standard error.
+/// Log level and format. Log output is written to standard error.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Log {
-    /// A filter such as `info` or `info,sqlx=debug`.
+    /// Filter directives in the syntax of `tracing-subscriber`, such as `info` or `info,sqlx=debug`.
     pub level: String,
-    /// Text for people or JSON for collectors.
+    /// Format of the entries: text for people, JSON for log collectors.
     pub format: LogFormat,
 }
 
-/// The form of a log line.
+/// Format of a log entry.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
-    /// One line of text.
+    /// One line of text per entry.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line and entry.
     Json,
 }
 

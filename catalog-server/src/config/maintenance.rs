@@ -1,4 +1,4 @@
-//! How maintenance jobs come about and are handed out.
+//! Settings of maintenance: scheduling of jobs, leases, and the workers embedded in this server.
 
 use std::path::PathBuf;
 
@@ -6,39 +6,42 @@ use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
-/// Terms for workers.
+/// Terms of job leases, and resources of the embedded workers.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Maintenance {
-    /// How long a job is a worker's without a sign of life, in milliseconds.
+    /// Duration of a job lease without a heartbeat, in milliseconds.
     pub lease_ms: u32,
-    /// How many workers may die over a job before it is given up.
+    /// Number of attempts that may end with the death of the worker before the job is marked as failed.
     pub attempts_max: u32,
-    /// How long jobs that have ended are remembered, in days.
+    /// Retention of jobs that have ended, in days.
     pub history_days: u32,
-    /// How long after a table was changed it is looked at, in milliseconds.
+    /// Delay between a change of a table and its evaluation, in milliseconds. Further changes within the
+    /// delay cause no further evaluation.
     pub debounce_ms: u32,
-    /// How many jobs this server does at once; none if others do them, which `firn maintain` starts.
+    /// Number of jobs that this server runs at the same time; 0 if all jobs are left to `firn maintain`
+    /// processes.
     pub workers: u32,
-    /// Memory for rows that each of them may take, in bytes.
+    /// Memory for the rows of each of these jobs, in bytes.
     pub memory_bytes: u64,
-    /// Room on disk for rows that do not fit into that, in bytes.
+    /// Disk space for rows of such a job that do not fit into memory, in bytes.
     pub spill_bytes: u64,
-    /// Where that is; the system's folder for temporary files if absent.
+    /// Folder for these rows; the system's folder for temporary files if absent.
     pub spill_dir: Option<PathBuf>,
-    /// At most so many files, or parts of files, are read and written in a second; as many as there are if 0.
+    /// Maximum number of files, or parts of files, that the workers read and write per second; 0 for no
+    /// limit.
     pub requests_per_second: u32,
-    /// How much everything else comes first: 0 to 19.
+    /// Niceness of the threads that run jobs, 0 to 19: higher yields more to other work.
     pub nice: u32,
-    /// How long after a table was looked at it is looked at again even if nobody changes it, in minutes.
+    /// Time after an evaluation of a table until it is evaluated again even without a change, in minutes.
     pub sweep_minutes: u32,
 }
 
-/// Less than this is not enough for one batch of rows and its keys.
+/// Minimum of `memory-bytes`: less does not suffice for one batch of rows and its keys.
 const MEMORY_BYTES_MIN: u64 = 16 << 20;
-/// The system knows no more.
+/// Maximum niceness of the operating system.
 const NICE_MAX: u32 = 19;
-/// Each is a thread.
+/// Maximum of `workers`: each of them is a thread.
 const WORKERS_MAX: u32 = 1_000;
 
 impl Default for Maintenance {
@@ -64,7 +67,7 @@ impl Maintenance {
         let zeros = [
             ("maintenance.lease-ms", self.lease_ms == 0),
             ("maintenance.attempts-max", self.attempts_max == 0),
-            // The last jobs of a table tell when it is due again.
+            // The last jobs of a table determine when it is due again, so they must be retained.
             ("maintenance.history-days", self.history_days == 0),
             ("maintenance.sweep-minutes", self.sweep_minutes == 0),
         ];

@@ -1,6 +1,11 @@
-//! What an operator can set: defaults, overridden by a TOML file, then by `FIRN_*` variables, then by flags.
+//! Configuration of the server: defaults, overridden by a TOML file, then by `FIRN_*` environment variables,
+//! then by command-line flags.
 //!
-//! It reads and checks settings; it opens nothing.
+//! This module reads and validates settings; it opens neither files of the catalog nor the database.
+//!
+//! ```text
+//! let config = Config::load(Some(Path::new("firn.toml")), &Flags::default())?;
+//! ```
 
 mod environment;
 mod limits;
@@ -22,35 +27,36 @@ pub use maintenance::Maintenance;
 pub use planning::{Planning, ScanPlanningMode};
 pub use warehouse::{RESERVED_NAMES, Warehouse};
 
-/// Everything `firn serve` can be told.
+/// All settings of `firn serve`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Config {
     /// Folder of the default database and the default warehouse.
     pub data_dir: PathBuf,
-    /// Address and port to listen on.
+    /// Address and port to listen on; a loopback address.
     pub listen: SocketAddr,
-    /// `sqlite:///path/file.db` or `postgres://…`; a SQLite file inside `data_dir` when absent.
+    /// URL of the database, `sqlite:///path/file.db` or `postgres://…`; if absent, a SQLite file in
+    /// [`Config::data_dir`] is used.
     pub database_url: Option<String>,
-    /// Connections to PostgreSQL held at the most.
+    /// Maximum number of connections to PostgreSQL, or of reading connections to SQLite.
     pub database_connections: u32,
-    /// Whether an empty SQLite database is right although the warehouse's folder holds tables.
+    /// `true` if an empty SQLite database is accepted although the folder of the warehouse contains tables.
     pub new_catalog: bool,
-    /// The warehouse that the first start creates.
+    /// Warehouse that the first start creates.
     pub warehouse: Warehouse,
-    /// What a request may cost.
+    /// Limits on requests and connections.
     pub limits: Limits,
-    /// How much memory caches may take.
+    /// Memory limits of the caches.
     pub cache: Cache,
-    /// Bounds on scan plans.
+    /// Settings of scan planning.
     pub planning: Planning,
-    /// Terms for maintenance workers.
+    /// Settings of maintenance.
     pub maintenance: Maintenance,
-    /// How long records are kept.
+    /// Retention of records.
     pub retention: Retention,
-    /// Where log lines go and how they look.
+    /// Level and format of log output.
     pub log: Log,
-    /// `FIRN_*` variables that are no settings, to be told once there is a log.
+    /// Warnings about `FIRN_*` variables that are not settings, to be logged once logging has started.
     #[serde(skip)]
     pub ignored_variables: Vec<String>,
 }
@@ -75,7 +81,7 @@ impl Default for Config {
     }
 }
 
-/// Flags of the command line; each overrides what file and environment say.
+/// Flags of the command line. Each one that is present overrides the file and the environment.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Flags {
@@ -93,22 +99,29 @@ pub struct Flags {
     pub new_catalog: Option<bool>,
 }
 
-/// Why a configuration cannot be used.
+/// Reason for which a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A value is missing, of the wrong type, or of an unknown name.
+    /// A value is missing or has the wrong type, or a setting is unknown.
     #[error(transparent)]
     Invalid(#[from] Box<figment::Error>),
-    /// The file named by `--config` is not there.
+    /// The file given as `--config` does not exist.
     #[error("configuration file `{0}` does not exist; create it or leave `--config` away")]
     NoFile(PathBuf),
-    /// Values that are well formed but cannot hold.
+    /// A value is well-formed but not allowed. The text names the setting.
     #[error("{0}")]
     Refused(String),
 }
 
 impl Config {
-    /// Merges defaults, `file`, the environment's `FIRN_*` and `flags`, in that order, and checks the result.
+    /// Merges the defaults, `file`, the `FIRN_*` environment variables and `flags`, in this order of
+    /// precedence, and validates the result.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `file` does not exist ([`ConfigError::NoFile`]); if the file is not valid TOML, a value has
+    /// the wrong type or a setting is unknown ([`ConfigError::Invalid`]); or if a value is not allowed, such
+    /// as an address that is not a loopback address ([`ConfigError::Refused`]).
     pub fn load(file: Option<&Path>, flags: &Flags) -> Result<Self, ConfigError> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(path) = file {
@@ -118,7 +131,8 @@ impl Config {
             figment = figment.merge(Toml::file_exact(path));
         }
         let (variables, ignored_variables) = environment::settings(&Self::default());
-        // Other variables may have anything in them, such as the addresses that Kubernetes sets for a service called `firn`.
+        // Other variables may have any value, such as the addresses that Kubernetes sets for a service called
+        // `firn`.
         let environment = Env::prefixed("FIRN_")
             .filter(move |key| variables.contains(&key.as_str().to_uppercase()))
             .map(|key| environment::setting(key.as_str()).into());
@@ -132,12 +146,12 @@ impl Config {
         Ok(config)
     }
 
-    /// The database's URL, with the default filled in.
+    /// Returns the URL of the database: the configured one, or that of `firn.db` in [`Config::data_dir`].
     pub fn database_url(&self) -> String {
         if let Some(url) = &self.database_url {
             return url.clone();
         }
-        // In a URL, these begin an encoded character, the parameters and the fragment.
+        // In a URL, these characters begin an escape sequence, the query and the fragment.
         let path = self.data_dir.join("firn.db").display().to_string();
         let path = path.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
         format!("sqlite://{path}")

@@ -1,27 +1,27 @@
-//! How scans are planned on the server.
+//! Settings of scan planning on the server.
 
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
-/// Where clients are told to plan their scans.
+/// Place where clients plan their scans, as recommended to them by the catalog (`scan-planning-mode`).
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScanPlanningMode {
-    /// Each client does as it was set up to.
+    /// No recommendation: each client uses its own setting.
     #[default]
     Unset,
-    /// On the client.
+    /// Scans are planned by the client.
     Client,
-    /// On the server.
+    /// Scans are planned by the server.
     Server,
 }
 
 impl ScanPlanningMode {
-    /// The table property that sets it for one table.
+    /// Table property that overrides the mode for one table.
     pub const TABLE_PROPERTY: &'static str = "firn.scan-planning-mode";
 
-    /// The word of the protocol; `None` for [`ScanPlanningMode::Unset`].
+    /// Returns the value in the REST protocol; `None` for [`ScanPlanningMode::Unset`].
     pub fn word(self) -> Option<&'static str> {
         match self {
             Self::Unset => None,
@@ -30,7 +30,7 @@ impl ScanPlanningMode {
         }
     }
 
-    /// What a word means; `None` for any other one.
+    /// Parses a value of the REST protocol, ignoring case; returns `None` for an unknown value.
     pub fn parse(word: &str) -> Option<Self> {
         match word.to_ascii_lowercase().as_str() {
             "client" => Some(Self::Client),
@@ -40,22 +40,23 @@ impl ScanPlanningMode {
     }
 }
 
-/// Bounds on plans.
+/// Limits of scan plans.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Planning {
-    /// Up to so many files are planned at once; more are handed out as plan tasks.
+    /// Maximum number of files of a plan that is returned inline, in one response. Larger plans are split
+    /// into plan tasks.
     pub inline_files: u64,
-    /// How many files a plan task covers.
+    /// Number of files of a plan task.
     pub task_files: u64,
-    /// How long a request waits for its plan before it is told to ask again, in milliseconds.
+    /// Time that a request waits for its plan before the client is asked to poll, in milliseconds.
     pub submit_after_ms: u64,
-    /// How long plans and plan tasks may be fetched, in seconds.
+    /// Time that plans and plan tasks can be fetched, in seconds.
     pub expiry_seconds: u32,
-    /// Memory for filters above 16 KiB that are being worked on, in bytes. Further ones wait; one that needs more is worked
-    /// on alone.
+    /// Memory for filters above 16 KiB that are being processed, in bytes. When it is exhausted, further
+    /// requests with such filters wait; a filter larger than the whole budget is processed alone.
     pub memory_bytes: usize,
-    /// How many manifests are read at once for one request.
+    /// Maximum number of manifests that are read concurrently for one request.
     pub parallel_manifests: usize,
 }
 
@@ -63,11 +64,11 @@ impl Default for Planning {
     fn default() -> Self {
         Self {
             inline_files: 2_000,
-            // About 2 MB of answer.
+            // About 2 MB of response.
             task_files: 5_000,
             submit_after_ms: 10_000,
             expiry_seconds: 3_600,
-            // Four filters of a million numbers.
+            // Four filters with a million numbers each.
             memory_bytes: 256 << 20,
             parallel_manifests: 4,
         }

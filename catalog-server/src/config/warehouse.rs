@@ -1,24 +1,26 @@
-//! The warehouse that the first start creates.
+//! Settings of the warehouse that the first start creates.
 
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, ScanPlanningMode};
 
-/// Longest name of a warehouse, in bytes.
+/// Maximum length of the name of a warehouse, in bytes.
 const NAME_BYTES_MAX: usize = 64;
 
-/// What follows `/v1/` in paths without a warehouse, now or in the protocol's future: `/v1/config`.
+/// Names that cannot be warehouses, because they follow `/v1/` in paths without a warehouse, such as
+/// `/v1/config`, or may do so in later versions of the REST protocol.
 pub const RESERVED_NAMES: [&str; 6] = ["namespaces", "tables", "views", "transactions", "config", "oauth"];
 
-/// A warehouse: a name, and the place below which its tables live.
+/// Warehouse: a name, and the location below which its tables are created.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Warehouse {
-    /// Name by which clients ask for it.
+    /// Name by which clients select the warehouse: 1 to 64 ASCII letters, digits, `-` or `_`.
     pub name: String,
-    /// A `file:` URI or an absolute path; a folder inside the data directory when absent.
+    /// Location as `file:` URI or absolute path; if absent, a folder in the data directory is used.
     pub location: Option<String>,
-    /// Where clients are told to plan scans of its tables, unless a table's property says otherwise.
+    /// Place where clients should plan scans of its tables, unless overridden by the property of a table
+    /// ([`ScanPlanningMode::TABLE_PROPERTY`]).
     pub scan_planning_mode: ScanPlanningMode,
 }
 
@@ -30,7 +32,7 @@ impl Default for Warehouse {
 
 impl Warehouse {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        // The name is a segment of every URL, and `@` separates it from an instant.
+        // The name is a path segment of URLs, where `@` separates it from the instant of an as-of read.
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if self.name.is_empty() || self.name.len() > NAME_BYTES_MAX || !self.name.bytes().all(fits) {
             return Err(ConfigError::Refused(format!(

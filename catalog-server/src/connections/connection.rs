@@ -1,4 +1,4 @@
-//! One connection: which protocol it speaks, its requests one after another, and its end.
+//! A single client connection: detection of its protocol, its requests, and its end.
 
 use std::io;
 use std::pin::Pin;
@@ -25,33 +25,34 @@ use super::pulse::{Deadlines, Overdue, Pulse};
 use super::refusal;
 use super::wire::Wire;
 
-/// What a client of HTTP/2 says first.
+/// Connection preface with which every HTTP/2 client starts (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// How often it is looked whether the rest of a preface has come: twice as long after each time, from the first on.
+/// First and longest interval between two looks for the rest of a preface; the interval doubles after each
+/// look.
 const PREFACE_LOOK: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(640));
-/// How long the client may take to read the last answer once the connection has ended.
+/// Maximum time that the client may take to read the last response after the connection has ended.
 const LINGER: Duration = Duration::from_secs(1);
-/// Requests that one HTTP/2 connection may have under way.
+/// Maximum number of concurrent requests (streams) of one HTTP/2 connection.
 const STREAMS_MAX: u32 = 100;
-/// What the headers of a request over HTTP/2 may take before the library refuses them without a word; the API refuses
-/// fewer, with one.
+/// Maximum size of the headers of an HTTP/2 request, in bytes. Above it, hyper refuses the request without an
+/// explanation; the API has a lower limit and explains.
 const HEADERS_BYTES_MAX: u32 = 256 << 10;
-/// Longest head of a request over HTTP/1, as it is sent.
+/// Maximum size of the head of an HTTP/1 request, in bytes on the wire.
 const HEAD_BYTES_MAX: usize = 128 << 10;
-/// How often a silent HTTP/2 client is asked whether it is still there.
+/// Interval of pings to a silent HTTP/2 client.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// A connection that was given a place.
+/// Accepted connection that is counted against the limit of open connections.
 pub(super) struct Connection {
     pub(super) router: Router,
     pub(super) deadlines: Deadlines,
     pub(super) stop: CancellationToken,
-    /// Places for requests that are not the only ones of their connection.
+    /// Permits for requests that are not the only ones in flight on their connection.
     pub(super) further: Arc<Semaphore>,
     pub(super) _place: Counted,
 }
 
-/// The router, with every request shown by the pulse of its connection.
+/// Router whose requests are recorded in the [`Pulse`] of the connection.
 #[derive(Clone)]
 struct Watched {
     inner: TowerToHyperService<Router>,
@@ -93,7 +94,7 @@ impl Connection {
         match first {
             Ok(Ok(Some(Protocol::Http1))) => self.serve_http1(stream).await,
             Ok(Ok(Some(Protocol::Http2))) => self.serve_http2(stream).await,
-            // It was closed, or nothing came.
+            // The client closed the connection, or sent nothing in time.
             Ok(Ok(None) | Err(_)) | Err(_) => {}
         }
     }
@@ -112,7 +113,7 @@ impl Connection {
     async fn serve_http1(self, stream: TcpStream) {
         let (pulse, io, service) = self.watched(stream, true);
         let mut builder = http1::Builder::new();
-        // The pulse has the deadlines.
+        // The pulse enforces the deadlines.
         builder.header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
         let mut connection = builder.serve_connection(io, service);
         let mut watch = std::pin::pin!(pulse.watch(self.deadlines, true));
@@ -138,7 +139,7 @@ impl Connection {
             None => refusal::linger(stream, LINGER).await,
             Some(Overdue::Stalled) => abort(&stream),
             Some(Overdue::Head | Overdue::Idle) if parts.read_buf.is_empty() => {}
-            // The beginning of a request came.
+            // A part of a request head was received.
             Some(Overdue::Head | Overdue::Idle) => {
                 count_refused(Refusal::HeadTimeout);
                 refusal::answer(stream, Refusal::HeadTimeout, LINGER).await;
@@ -167,7 +168,7 @@ impl Connection {
                 }
                 overdue = &mut watch => {
                     if overdue != Overdue::Stalled {
-                        // The client is told which of its requests were taken.
+                        // A graceful shutdown informs the client which of its requests were processed.
                         connection.as_mut().graceful_shutdown();
                         drop(tokio::time::timeout(LINGER, &mut connection).await);
                     }
@@ -182,9 +183,8 @@ impl Connection {
     }
 }
 
-/// Which protocol the first bytes belong to, which stay unread; `None` if the client closes the connection instead.
-///
-/// Fails if the connection does.
+/// Detects the protocol from the first bytes, without consuming them; returns `None` if the client closes the
+/// connection. Fails if reading from the socket fails.
 async fn protocol(stream: &TcpStream) -> io::Result<Option<Protocol>> {
     let mut first = [0; PREFACE.len()];
     let (mut pause, longest) = PREFACE_LOOK;
@@ -202,7 +202,7 @@ async fn protocol(stream: &TcpStream) -> io::Result<Option<Protocol>> {
     }
 }
 
-/// Closes a connection without waiting until the client has read what was sent.
+/// Closes a connection without waiting until the client has read the data already sent.
 fn abort(stream: &TcpStream) {
     if let Err(error) = stream.set_zero_linger() {
         tracing::debug!(%error, "cannot abort a connection");

@@ -1,7 +1,14 @@
-//! Connections: accepted up to a limit, watched while they last, ended in order at shutdown.
+//! Management of client connections: they are accepted up to a limit, subject to deadlines, and shut down
+//! gracefully.
 //!
-//! `axum::serve` sets no deadline and no limit, so one client that opens connections and says nothing could take every
-//! descriptor of the process. What a request means is decided elsewhere; here only bytes and time count.
+//! `axum::serve` has neither deadlines nor a limit, so one client that opens connections and sends nothing
+//! could exhaust the file descriptors of the process. This module deals with bytes and time only; requests
+//! are interpreted by [`crate::api`].
+//!
+//! ```text
+//! let acceptor = Acceptor::new(listener, router, &config.limits);
+//! acceptor.run(shutdown_signal, &stop).await;
+//! ```
 
 mod connection;
 mod pulse;
@@ -27,20 +34,22 @@ use crate::config::Limits;
 use connection::Connection;
 use pulse::Deadlines;
 
-/// Part of the process' descriptors that connections may take; the database, the files of tables and the reserve need
-/// the rest.
+/// Divisor of the process's limit of file descriptors: connections may take one part of them. The rest is for
+/// the database, the files of tables and the reserve.
 const DESCRIPTORS_DIVISOR: u64 = 2;
-/// Requests that are under way at once beside the first one of each connection: over HTTP/2, few connections could carry as many
-/// as take all memory.
+/// Maximum number of requests in flight beyond the first one of each connection, of all connections together.
+/// Over HTTP/2, a few connections could otherwise carry enough requests to exhaust memory.
 const FURTHER_REQUESTS_MAX: usize = 1_024;
-/// How many refused connections wait at once until their client has read why; further ones are closed as soon as they are told.
+/// Maximum number of refused connections that wait for their client to read the refusal. Further ones are
+/// closed directly after it is sent.
 const REFUSED_MAX: usize = 64;
-/// How long a refused client may take to read why.
+/// Maximum time that a refused client may take to read the refusal.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
-/// How long accepting pauses when the process or the system has no descriptor left: some connection may end meanwhile.
+/// Pause of accepting when no file descriptor is left in the process or the system, so that some connection
+/// may end meanwhile.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections and counts them.
+/// Listener that accepts connections and counts them against the limit.
 pub struct Acceptor {
     listener: TcpListener,
     router: Router,
@@ -48,15 +57,16 @@ pub struct Acceptor {
     drain: Duration,
     places: Arc<Semaphore>,
     refused: Arc<Semaphore>,
-    /// Places for requests that are not the only ones of their connection.
+    /// Permits for requests that are not the only ones in flight on their connection.
     further: Arc<Semaphore>,
     connections: TaskTracker,
-    /// A descriptor that is given up to accept, and refuse, a connection when there is no other one.
+    /// File descriptor that is released to accept and refuse a connection when no other one is left.
     reserve: Option<File>,
 }
 
 impl Acceptor {
-    /// Prepares to serve `router` at `listener`. Raises the process' limit of descriptors as far as the system allows.
+    /// Prepares to serve `router` on `listener`. Raises the process's soft limit of file descriptors to its
+    /// hard limit.
     pub fn new(listener: TcpListener, router: Router, limits: &Limits) -> Self {
         let places = places(limits.connections);
         Self {
@@ -72,7 +82,8 @@ impl Acceptor {
         }
     }
 
-    /// Accepts connections until `signal`, cancels `stop`, and waits for the requests in flight.
+    /// Accepts connections until `signal` resolves, then cancels `stop` and waits for the requests in flight,
+    /// up to [`Limits::drain_ms`].
     pub async fn run(mut self, signal: impl Future<Output = ()>, stop: &CancellationToken) {
         let mut signal = std::pin::pin!(signal);
         loop {
@@ -83,7 +94,7 @@ impl Acceptor {
             match accepted {
                 Ok((stream, _)) => self.admit(stream, stop),
                 Err(error) if is_exhausted(&error) => self.refuse_with_reserve(&error).await,
-                // The client has gone again.
+                // The client has disconnected already.
                 Err(error) => tracing::debug!(%error, "cannot accept a connection"),
             }
         }
@@ -113,7 +124,7 @@ impl Acceptor {
         self.connections.spawn(connection.serve(stream));
     }
 
-    /// Tells a client that there are too many connections, without reading what it wants.
+    /// Refuses a connection because there are too many, without reading its request.
     fn refuse(&self, stream: TcpStream) {
         count_refused_connection(Refusal::Connections);
         tracing::debug!("a connection was refused: `limits.connections` are open");
@@ -126,8 +137,11 @@ impl Acceptor {
         });
     }
 
-    /// Without a descriptor nothing can be accepted, and the listener reports the same connection for ever. So one is
-    /// kept for this: it is closed, takes the connection, and is opened again once that has been refused.
+    /// Refuses a connection although no file descriptor is left.
+    ///
+    /// Without a descriptor nothing can be accepted, and the listener would report the same connection again
+    /// and again. Therefore one descriptor is reserved: it is closed, which frees a descriptor to accept the
+    /// connection, and reopened once the connection has been refused.
     async fn refuse_with_reserve(&mut self, error: &io::Error) {
         tracing::warn!(%error, "a connection is refused: no file descriptor is left; raise the process' limit (`ulimit -n`)");
         drop(self.reserve.take());
@@ -142,7 +156,7 @@ impl Acceptor {
     }
 }
 
-/// A connection's place, shown by the gauge of open connections while it lasts.
+/// Permit of an open connection, counted in the gauge of open connections until it is dropped.
 struct Counted {
     _place: OwnedSemaphorePermit,
     gauge: metrics::Gauge,
@@ -171,10 +185,11 @@ fn is_exhausted(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
-/// How many connections may be open: as many as are configured, unless the process has too few descriptors.
+/// Returns the maximum number of open connections: the configured one, or fewer if the process may not open
+/// enough file descriptors.
 fn places(configured: u32) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    // The lower limit is for programs that use `select`; this one does not.
+    // The soft limit is low by default for programs that use `select`; this one does not.
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let descriptors = if raised.is_ok() { maximum } else { current };
     let most = descriptors.map_or(u64::MAX, |descriptors| descriptors / DESCRIPTORS_DIVISOR);

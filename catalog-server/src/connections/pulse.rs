@@ -1,4 +1,4 @@
-//! What a connection is doing, as far as its deadlines depend on it: bytes that moved, and requests being worked on.
+//! Activity of a connection, as far as its deadlines depend on it: bytes transferred, and requests in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -6,36 +6,36 @@ use std::time::Duration;
 
 use crate::config::Limits;
 
-/// A client that reads less than this of its answer in the time of [`Deadlines::stall`] does not read: a modem of 1995
-/// was faster.
+/// Minimum number of bytes that a client has to read of its response within [`Deadlines::stall`] to count as
+/// reading. A modem of 1995 was faster.
 const PROGRESS_BYTES_MIN: u64 = 16 << 10;
-/// Deadlines are looked at this many times while the shortest one passes.
+/// Number of checks of the deadlines while the shortest one passes.
 const LOOKS: u32 = 4;
 
-/// How long a connection may do nothing.
+/// Maximum durations of inactivity of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadlines {
-    /// Until the head of a request is complete: the first one since the connection began, another one since its first
-    /// byte.
+    /// Time until the head of a request is complete: for the first request since the connection was accepted,
+    /// for later ones since their first byte.
     pub(super) head: Duration,
-    /// Between two requests.
+    /// Time between two requests.
     pub(super) idle: Duration,
-    /// While there is something to be sent that the client does not take.
+    /// Time in which the client reads too little of data that is ready to be sent.
     pub(super) stall: Duration,
 }
 
-/// Why a connection is ended.
+/// Deadline that has passed, for which a connection is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overdue {
-    /// No request, or only a part of one, came.
+    /// No request, or only a part of its head, was received in time.
     Head,
-    /// No further request came.
+    /// No further request was received in time.
     Idle,
-    /// The client does not read what it is sent.
+    /// The client does not read its response.
     Stalled,
 }
 
-/// What a connection is doing. Written by its parts, watched by [`Pulse::watch`].
+/// Activity of a connection. It is recorded by the parts of the connection and watched by [`Pulse::watch`].
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
     running: AtomicUsize,
@@ -45,10 +45,10 @@ pub(super) struct Pulse {
     is_blocked: AtomicBool,
 }
 
-/// A request being worked on, until it is dropped.
+/// Marker of a request in flight, until it is dropped.
 pub(super) struct Running(Arc<Pulse>);
 
-/// How long, in looks, each kind of silence has lasted.
+/// Duration of each kind of inactivity so far, in multiples of the interval between two checks.
 #[derive(Default)]
 struct Silence {
     requests: u64,
@@ -74,7 +74,7 @@ impl Deadlines {
 }
 
 impl Pulse {
-    /// Notes that the head of a request is complete.
+    /// Records that the head of a request is complete.
     pub(super) fn begin(self: &Arc<Self>) -> Running {
         self.running.fetch_add(1, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
@@ -82,31 +82,33 @@ impl Pulse {
         Running(Arc::clone(self))
     }
 
-    /// Whether a request is being worked on.
+    /// Returns `true` if a request is in flight.
     pub(super) fn is_running(&self) -> bool {
         self.running.load(Ordering::Relaxed) > 0
     }
 
-    /// Notes that bytes arrived. Between requests they begin the next one.
+    /// Records bytes received. Between two requests they belong to the next one.
     pub(super) fn read(&self, bytes: usize) {
         if bytes > 0 && !self.is_running() {
             self.is_head_begun.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Notes that bytes were taken to be sent.
+    /// Records bytes accepted by the socket for sending.
     pub(super) fn wrote(&self, bytes: usize) {
         self.written.fetch_add(bytes as u64, Ordering::Relaxed);
         self.is_blocked.store(false, Ordering::Relaxed);
     }
 
-    /// Notes that there is something to be sent, and no room for it.
+    /// Records that there is data to send, but the socket accepts none.
     pub(super) fn blocked(&self) {
         self.is_blocked.store(true, Ordering::Relaxed);
     }
 
-    /// Resolves when a deadline has passed. `counts_heads` is for protocols in which all bytes between requests belong
-    /// to the next one.
+    /// Resolves when a deadline has passed.
+    ///
+    /// `counts_heads` is for protocols in which all bytes between two requests belong to the next one
+    /// (HTTP/1, but not HTTP/2).
     pub(super) async fn watch(&self, deadlines: Deadlines, counts_heads: bool) -> Overdue {
         let look = deadlines.look();
         let mut silence = Silence::default();
@@ -170,7 +172,8 @@ mod tests {
         stall: Duration::from_millis(60),
     };
 
-    /// After how many looks of 10 ms a pulse is overdue, if `act` is done before each.
+    /// Returns the number of the check (every 10 ms) that finds a deadline passed, if `act` runs before each
+    /// check.
     fn check(act: impl Fn(&Arc<Pulse>, u32), counts_heads: bool) -> (u32, Option<Overdue>) {
         let (pulse, mut silence) = (Arc::new(Pulse::default()), Silence::default());
         for look in 1..=40 {

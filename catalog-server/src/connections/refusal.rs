@@ -1,4 +1,5 @@
-//! Answers to what never became a request: a status line, an error in Iceberg's form, the end of the connection.
+//! Responses to connections that never became a request: a status line, an error body in the form of the
+//! Iceberg REST protocol, and the end of the connection.
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
@@ -10,14 +11,16 @@ use tokio::net::TcpStream;
 
 use crate::api::refusal::Refusal;
 
-/// Most that is read of what a refused client still sends: twice the longest body, if nobody allows longer ones.
+/// Maximum number of bytes that are read of the data that a refused client still sends: twice the default
+/// maximum of a request body.
 const UNREAD_BYTES_MAX: usize = 64 << 20;
-/// How long that may take.
+/// Maximum time that reading them may take.
 const UNREAD_TIME_MAX: Duration = Duration::from_secs(10);
-/// Most that is read of what such a client has sent already, if nobody waits for it.
+/// Maximum number of bytes that are read of the data that a refused client has already sent, if nothing is
+/// awaited.
 const READ_AT_ONCE_MAX: usize = 64 << 10;
 
-/// The whole answer of HTTP/1.
+/// Returns the complete HTTP/1 response.
 pub(super) fn response(refusal: Refusal) -> Bytes {
     let body = refusal.body();
     let (status, reason) = refusal.status_line();
@@ -27,7 +30,7 @@ pub(super) fn response(refusal: Refusal) -> Bytes {
     ))
 }
 
-/// Answers, and closes the connection once the client has read that or `patience` is over.
+/// Sends a refusal, and closes the connection once the client has read it or `patience` has passed.
 pub(super) async fn answer<S>(mut stream: S, refusal: Refusal, patience: Duration)
 where
     S: AsyncReadExt + AsyncWriteExt + Unpin,
@@ -36,17 +39,19 @@ where
         stream.write_all(&response(refusal)).await?;
         stream.shutdown().await
     };
-    // Otherwise the client has gone, or reads nothing.
+    // In the other case the client has disconnected or does not read.
     if let Ok(Ok(())) = tokio::time::timeout(patience, told).await {
         linger(stream, patience).await;
     }
 }
 
-/// Answers and closes the connection without waiting for anything. A client that sends something later may lose the answer, if its
-/// system throws away what has arrived once a connection is reset; Linux does not.
+/// Sends a refusal and closes the connection without waiting for anything.
+///
+/// A client that sends more data afterwards may lose the response, if its operating system discards received
+/// data when a connection is reset. Linux does not.
 pub(super) fn answer_at_once(stream: TcpStream, refusal: Refusal) {
     let told = stream.into_std().and_then(|mut stream| {
-        // A new connection has room for it.
+        // The send buffer of a new connection has room for it.
         stream.write_all(&response(refusal))?;
         stream.shutdown(Shutdown::Write)?;
         let (mut unread, mut total) = ([0; 4096], 0);
@@ -63,10 +68,11 @@ pub(super) fn answer_at_once(stream: TcpStream, refusal: Refusal) {
     }
 }
 
-/// Reads what the client still sends, until it has closed its side: closing with bytes unread would make the system
-/// throw away what the client has not read yet. Most clients send all of a request before they read the answer.
+/// Reads and discards the data that the client still sends, until the client closes its side, sends nothing
+/// for `patience`, or exceeds the limits of size and time.
 ///
-/// Ends when nothing came for `patience`, too.
+/// Closing a socket with unread data would reset the connection, so that the client could lose a response
+/// that it has not read yet. Most clients send the complete request before they read the response.
 pub(super) async fn linger<S: AsyncReadExt + Unpin>(mut stream: S, patience: Duration) {
     let rest = async {
         let (mut unread, mut total) = (vec![0; 16 << 10], 0);
@@ -77,6 +83,6 @@ pub(super) async fn linger<S: AsyncReadExt + Unpin>(mut stream: S, patience: Dur
             }
         }
     };
-    // However that ends, the connection is closed now.
+    // The connection is closed in any case.
     drop(tokio::time::timeout(UNREAD_TIME_MAX, rest).await);
 }

@@ -1,5 +1,5 @@
-//! The bytes of a connection on their way between the socket and the HTTP library: counted, and with the library's bare
-//! refusals replaced by such that say what is wrong.
+//! Socket adapter between TCP and hyper: it counts the bytes transferred, and replaces the refusals that
+//! hyper writes on its own, which have no body, by such that explain the error.
 
 use std::io;
 use std::pin::Pin;
@@ -15,16 +15,16 @@ use crate::api::refusal::{REQUEST_ID, Refusal, count_refused};
 use super::pulse::Pulse;
 use super::refusal;
 
-/// Longest head that the HTTP library writes on its own.
+/// Maximum length of a response head that hyper writes on its own, in bytes.
 const BARE_BYTES_MAX: usize = 512;
 
-/// A socket that is watched.
+/// Socket whose traffic is recorded in a [`Pulse`].
 pub(super) struct Wire {
     stream: TcpStream,
     pulse: Arc<Pulse>,
-    /// Whether the HTTP library writes its refusals as text.
+    /// `true` for HTTP/1, where hyper writes its refusals as plain text that can be recognised.
     is_http1: bool,
-    /// What is sent instead of what the library wrote.
+    /// Rest of the response that is sent in place of hyper's refusal.
     instead: Bytes,
 }
 
@@ -33,7 +33,7 @@ impl Wire {
         Self { stream, pulse, is_http1, instead: Bytes::new() }
     }
 
-    /// The socket itself.
+    /// Returns the underlying socket.
     pub(super) fn into_stream(self) -> TcpStream {
         self.stream
     }
@@ -120,8 +120,9 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// What the HTTP library refuses with these bytes, if they are a refusal that it makes on its own: a head that no
-/// handler's answer has, since those have an id, and nothing after it. No body contains a bare line end.
+/// Returns the refusal that these bytes express, if they are a response that hyper made on its own: a
+/// response head without a request id, which the responses of all handlers have, and without a body. No body
+/// ends with an empty line, so a body cannot be mistaken for a head.
 fn bare_refusal(bytes: &[u8]) -> Option<Refusal> {
     if bytes.len() > BARE_BYTES_MAX || !bytes.starts_with(b"HTTP/1.") || !bytes.ends_with(b"\r\n\r\n") {
         return None;

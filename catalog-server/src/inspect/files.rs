@@ -1,4 +1,4 @@
-//! The files of a snapshot, counted by partition and size.
+//! Number and size of the files of a snapshot, by partition and by size.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,26 +15,27 @@ use table_core::metadata::table::TableMetadata;
 
 use maintenance::client::{Client, TableName};
 
-/// Upper ends of the classes of the histogram, in bytes: powers of four from 64 KiB.
+/// Upper limits of the classes of the histogram, in bytes: powers of four from 64 KiB, inclusive.
 const CLASSES: [u64; 9] =
     [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20, 256 << 20, 1 << 30, u64::MAX];
 
-/// Memory that one manifest may take.
+/// Maximum size of a manifest list or manifest, in bytes, read or decoded.
 const MANIFEST_BYTES_MAX: usize = 1 << 30;
 
-/// What a snapshot consists of.
+/// Files of a snapshot.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FileCounts {
-    /// All data files together.
+    /// Total of all data files.
     pub data: Sum,
-    /// Data files that some delete file applies to.
+    /// Number of data files that at least one delete file applies to. 0 if the files were counted from the
+    /// manifests, which do not state it.
     pub data_files_with_deletes: u64,
     /// Delete files by kind: `position-deletes`, `equality-deletes`, `deletion-vectors`.
     pub deletes: BTreeMap<&'static str, Sum>,
-    /// By partition spec and partition.
+    /// Data files by partition spec and partition, in descending order of size.
     pub partitions: Vec<Partition>,
-    /// Data files by size: each class up to its end.
+    /// Data files by size, in ascending classes.
     pub histogram: Vec<Class>,
     #[serde(skip)]
     by_partition: BTreeMap<(i64, String), Partition>,
@@ -42,46 +43,53 @@ pub struct FileCounts {
     seen: HashSet<(String, i64)>,
 }
 
-/// Files, rows and bytes.
+/// Total of some files.
 #[derive(Clone, Copy, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Sum {
-    /// How many files.
+    /// Number of files; a deletion vector counts as one.
     pub files: u64,
-    /// Their rows, or their deletes.
+    /// Number of rows of data files, or of deletes of delete files.
     pub records: u64,
-    /// Their sizes.
+    /// Size in bytes. Size of a deletion vector: of its blob if counted by a scan plan, of its Puffin file if
+    /// counted from manifests.
     pub bytes: u64,
 }
 
-/// One partition.
+/// Data files of one partition.
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Partition {
-    /// The partition spec.
+    /// Id of the partition spec.
     pub spec_id: i64,
-    /// The values of its fields, by name.
+    /// Partition tuple: values by the names of the partition fields.
     #[serde(rename = "partition")]
     pub values: Value,
-    /// Its data files.
+    /// Total of its data files.
     pub data: Sum,
-    /// Those of them that some delete file applies to.
+    /// Number of its data files that at least one delete file applies to.
     pub data_files_with_deletes: u64,
 }
 
-/// A class of the histogram.
+/// Class of the histogram of file sizes.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Class {
-    /// The largest size in it, in bytes; `null` for the last one.
+    /// Largest size in the class, in bytes, inclusive; `None` for the last class.
     pub up_to_bytes: Option<u64>,
-    /// How many files are in it.
+    /// Number of data files in the class.
     pub files: u64,
-    /// Their sizes.
+    /// Total size of these files in bytes.
     pub bytes: u64,
 }
 
-/// Counts the files of a snapshot.
+/// Counts the files of a snapshot: by a scan plan of the catalog, or, if the catalog plans no scans, from the
+/// manifests, which then have to be local files.
+///
+/// # Errors
+///
+/// Fails if the catalog refuses or fails the scan plan; or, without scan planning, if the snapshot has no
+/// manifest list, or if a manifest list or manifest is not accessible as a local file or cannot be decoded.
 pub async fn count(
     client: &Client,
     name: &TableName,
@@ -106,7 +114,7 @@ pub async fn count(
 }
 
 impl FileCounts {
-    /// How many data files there are below a size.
+    /// Returns the number of data files whose histogram class ends at or below `bytes`.
     pub fn below(&self, bytes: u64) -> u64 {
         let small = self.histogram.iter().filter(|class| class.up_to_bytes.is_some_and(|end| end <= bytes));
         small.map(|class| class.files).sum()
@@ -129,7 +137,7 @@ impl FileCounts {
                 file["file-path"].as_str().unwrap_or_default().to_owned(),
                 file["content-offset"].as_i64().unwrap_or(-1),
             );
-            // Several parts of a plan may refer to one delete file.
+            // A delete file may be referenced by several parts of a plan.
             if !self.seen.insert(place) {
                 continue;
             }
@@ -150,7 +158,7 @@ impl FileCounts {
         }
     }
 
-    /// Reads the manifests of a catalog that plans no scans, where they are local files.
+    /// Counts the files from the manifests, for a catalog that plans no scans. They have to be local files.
     async fn add_local(&mut self, metadata: &TableMetadata, snapshot_id: i64) -> anyhow::Result<()> {
         let snapshot = metadata.snapshot(snapshot_id).context("the snapshot is gone")?;
         let location = snapshot.manifest_list()?.context("the snapshot has no manifest list")?;
@@ -228,7 +236,7 @@ impl Sum {
     }
 }
 
-/// A partition tuple with the names of its fields.
+/// Converts a partition tuple to an object with the names of the partition fields.
 fn named(metadata: &TableMetadata, spec_id: i64, values: &Value) -> Value {
     let spec = metadata.partition_specs().iter().find(|spec| i64::from(spec.id()) == spec_id);
     let names = spec.into_iter().flat_map(PartitionSpec::fields).map(|field| field.name.clone());

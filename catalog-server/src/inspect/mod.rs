@@ -1,4 +1,5 @@
-//! `firn inspect`: what a table looks like, asked of any Iceberg REST catalog. It knows nothing of the server here.
+//! `firn inspect`: description of a table, obtained from any Iceberg REST catalog. It is a client only and
+//! shares no state with the server in this binary.
 
 mod files;
 mod report;
@@ -11,7 +12,7 @@ use clap::{Args, Subcommand};
 
 use maintenance::client::{Client, TableName};
 
-/// Look at what a catalog holds
+/// Show the contents of any Iceberg REST catalog
 #[derive(Args)]
 pub struct Inspect {
     #[command(subcommand)]
@@ -20,7 +21,8 @@ pub struct Inspect {
 
 #[derive(Subcommand)]
 enum What {
-    /// A table: schema, partition specs, sort orders, snapshots, branches and tags, and its files by partition
+    /// Show a table: schema, partition specs, sort orders, snapshots, branches and tags, and its files by
+    /// partition
     Table(Table),
 }
 
@@ -29,16 +31,16 @@ enum What {
 struct Table {
     /// The table as `warehouse.namespace.table`; put a name that contains dots in double quotes
     name: String,
-    /// The catalog: the `uri` that engines use
+    /// URL of the catalog: the `uri` that engines use
     #[arg(long, env = "FIRN_URI", value_name = "URL", default_value = "http://127.0.0.1:8181")]
     uri: String,
-    /// Bearer token, where the catalog asks for one
+    /// Bearer token, if the catalog requires one
     #[arg(long, env = "FIRN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Count the files of this snapshot instead of the current one
     #[arg(long, value_name = "ID")]
     snapshot_id: Option<i64>,
-    /// Print JSON, complete and for programs
+    /// Print complete, machine-readable JSON
     #[arg(long)]
     json: bool,
 }
@@ -53,13 +55,13 @@ Files are counted by a scan that the catalog plans, or, if it plans none, from m
 ";
 
 impl Inspect {
-    /// Asks the catalog and prints the answer.
+    /// Requests the table from the catalog and prints the report.
     pub fn run(&self) -> anyhow::Result<()> {
         let What::Table(table) = &self.what;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let report = runtime.block_on(table.ask())?;
         let out = if table.json { serde_json::to_string_pretty(&report)? + "\n" } else { text::of(&report)? };
-        // Whoever pipes this into `head` closes the pipe early, which is no failure.
+        // If the reader of the pipe has closed it early, as `head` does, that is not a failure.
         drop(std::io::stdout().write_all(out.as_bytes()));
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The report on a table, in the form that `--json` prints.
+//! Report on a table, in the form that `--json` prints.
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -10,94 +10,98 @@ use table_core::metadata::types::{StructType, Type};
 use super::files::FileCounts;
 use maintenance::client::Loaded;
 
-/// What there is to say about a table.
+/// Description of a table: metadata and number of files.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TableReport {
-    /// As it was asked for.
+    /// Name of the table, as given on the command line.
     pub name: String,
-    /// Its UUID.
+    /// UUID of the table (`table-uuid`).
     pub uuid: Option<String>,
-    /// Its format version.
+    /// Version of the table format (`format-version`).
     pub format_version: i32,
-    /// Where its files are.
+    /// Base location of the table (`location`).
     pub location: String,
-    /// Its current metadata file.
+    /// Location of the current metadata file, if the catalog returns one.
     pub metadata_location: Option<String>,
-    /// When it was changed last, in milliseconds since 1970.
+    /// Time of the last change (`last-updated-ms`), in milliseconds since 1970.
     pub last_updated_ms: i64,
-    /// All schemas, the current one marked.
+    /// All schemas; the current one is marked.
     pub schemas: Vec<SchemaReport>,
-    /// All partition specs, the default one marked.
+    /// All partition specs as in the metadata, with the added member `default`.
     pub partition_specs: Vec<Value>,
-    /// All sort orders, the default one marked.
+    /// All sort orders as in the metadata, with the added member `default`.
     pub sort_orders: Vec<Value>,
-    /// Branches and tags.
+    /// Branches and tags (`refs`).
     pub refs: Vec<RefReport>,
-    /// All snapshots, oldest first.
+    /// All snapshots, in the order of the metadata: oldest first.
     pub snapshots: Vec<SnapshotReport>,
-    /// The snapshot that `files` is about.
+    /// Id of the snapshot that [`TableReport::files`] describes.
     pub counted_snapshot_id: Option<i64>,
-    /// What it consists of; absent for a table without snapshots.
+    /// Files of that snapshot; `None` for a table without snapshots.
     pub files: Option<FileCounts>,
 }
 
-/// A schema.
+/// Schema of a table.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SchemaReport {
-    /// Its id.
+    /// Id of the schema (`schema-id`).
     pub schema_id: i32,
-    /// Whether it is the current one.
+    /// `true` if it is the current schema.
     pub current: bool,
-    /// All fields, nested ones after the field they are in.
+    /// All fields; nested fields follow the field that contains them.
     pub columns: Vec<Column>,
 }
 
-/// A field.
+/// Field of a schema, possibly nested.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Column {
-    /// Its id.
+    /// Field id.
     pub id: i32,
-    /// Its full name.
+    /// Full name, with the names of the enclosing fields, separated by dots.
     pub name: String,
-    /// Its type, without the fields in it.
+    /// Type in the notation of the Iceberg spec; nested types without their fields.
     pub r#type: String,
-    /// Whether null is impossible.
+    /// `true` if the field is required, so that null is not allowed.
     pub required: bool,
-    /// The comment.
+    /// Documentation of the field (`doc`).
     pub doc: Option<String>,
 }
 
-/// A branch or tag.
+/// Branch or tag of a table.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RefReport {
-    /// Its name.
+    /// Name of the branch or tag.
     pub name: String,
-    /// `branch` or `tag`.
+    /// Type of the ref: `branch` or `tag`.
     pub r#type: String,
-    /// What it points to.
+    /// Id of the snapshot that it refers to.
     pub snapshot_id: i64,
 }
 
-/// A snapshot.
+/// Snapshot of a table.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SnapshotReport {
-    /// Its id.
+    /// Id of the snapshot.
     pub snapshot_id: i64,
-    /// The one before.
+    /// Id of the parent snapshot.
     pub parent_snapshot_id: Option<i64>,
-    /// When it was made, in milliseconds since 1970.
+    /// Time of creation (`timestamp-ms`), in milliseconds since 1970.
     pub timestamp_ms: i64,
-    /// What its writer says of it.
+    /// Summary written by the engine, such as `operation` and `added-data-files`.
     pub summary: serde_json::Map<String, Value>,
 }
 
 impl TableReport {
-    /// Puts together what is known.
+    /// Assembles the report from the metadata of a table and the counts of its files.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a schema, partition spec, sort order or the summary of a snapshot cannot be parsed.
     pub fn new(
         name: &str,
         loaded: &Loaded,
@@ -147,7 +151,7 @@ impl TableReport {
         })
     }
 
-    /// The current schema.
+    /// Returns the current schema.
     pub fn current_schema(&self) -> Option<&SchemaReport> {
         self.schemas.iter().find(|schema| schema.current)
     }

@@ -1,4 +1,4 @@
-//! The report as people read it.
+//! Report on a table as text for people.
 
 use std::fmt::Write as _;
 
@@ -8,14 +8,18 @@ use table_core::text::count;
 use super::files::FileCounts;
 use super::report::TableReport;
 
-/// Snapshots and partitions shown; all of them are in the JSON.
+/// Maximum number of snapshots, and of partitions, that are shown; the JSON contains all of them.
 const SHOWN_MAX: usize = 20;
-/// The longest bar of the histogram, in characters.
+/// Length of the longest bar of the histogram, in characters.
 const BAR_WIDTH: u64 = 40;
-/// Files below this are small: reading one costs about as much as opening it.
+/// Size, in bytes, below which a data file counts as small: reading it costs about as much as opening it.
 const SMALL_BYTES: u64 = 16 << 20;
 
-/// The whole report.
+/// Formats the complete report.
+///
+/// # Errors
+///
+/// Fails if formatting fails, which does not happen when the destination is a string.
 pub fn of(report: &TableReport) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
     head(&mut out, report)?;
@@ -177,7 +181,8 @@ fn fields(spec: &Value, none: &str, show: impl Fn(&Value) -> String) -> String {
     if shown.is_empty() { none.to_owned() } else { shown.join(", ") }
 }
 
-/// The name of the column that a field of a spec or order comes from, in the newest schema that has it.
+/// Returns the name of the source column of a partition or sort field: in the current schema, or, if it was
+/// dropped, in the newest schema that has it.
 fn source(report: &TableReport, field: &Value) -> String {
     let ids = match &field["source-ids"] {
         Value::Array(ids) => ids.clone(),

@@ -1,4 +1,4 @@
-//! Jobs that nobody asked for: for which tables, under which policy, and not before when.
+//! Automatic jobs, which no caller requested: their policy, options and earliest start.
 
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
@@ -12,31 +12,33 @@ use crate::store::upkeep::Candidate;
 use super::Schedule;
 use super::policies::Applicable;
 
-/// Who wants what nobody asked for.
+/// Requester of automatic jobs, in place of the identity of a caller.
 pub(super) const MAINTENANCE: &str = "maintenance";
-/// The action that looks at a table and finds out what else there is to do.
+/// Action that evaluates a table and finds out which other actions are due.
 pub(super) const EVALUATE: &str = "evaluate";
-/// The action that rewrites data files.
+/// Action that rewrites data files.
 pub(super) const COMPACT: &str = "compact";
-/// Work that an evaluation ranks above zero is done before more tables are looked at.
+/// Priority of evaluations. Actions with a priority above zero precede further evaluations.
 pub(super) const RANK_EVALUATE: i64 = 0;
 
 const MINUTE_MS: i64 = 60_000;
-/// What fails for a long time is tried once a day.
+/// Maximum delay of a retry, in milliseconds: an action that fails continually is retried once a day.
 const RETRY_MAX_MS: i64 = 24 * 60 * MINUTE_MS;
-/// As many failures in a row as it takes to wait [`RETRY_MAX_MS`]: a minute doubled eleven times is more than a day.
+/// Number of previous jobs that are read. It suffices to reach [`RETRY_MAX_MS`]: a minute doubled eleven
+/// times is more than a day.
 const ENDS: u32 = 12;
-/// A table is left alone for so many times as long as it took to look at: a worker spends a twentieth on it at the most.
+/// Cool-down after an evaluation, as a multiple of its duration, so that a worker spends at most about a
+/// twentieth of its time on the evaluation of one table.
 const REST_FACTOR: i64 = 20;
 
-/// A table that jobs are made for, and what holds for it.
+/// Table that jobs are queued for, with its applicable policy.
 pub(super) struct Subject {
     candidate: Candidate,
     table_name: String,
     applicable: Applicable,
 }
 
-/// A job to be, and the earliest instant at which it may be done.
+/// Automatic job to be queued, and its earliest start.
 pub(super) struct Automatic<'a> {
     pub(super) subject: &'a Subject,
     pub(super) action: &'a str,
@@ -46,28 +48,29 @@ pub(super) struct Automatic<'a> {
 }
 
 impl Subject {
-    /// Whether a policy switches an action off.
+    /// Returns `true` if a policy disables an action.
     pub(super) fn is_disabled(&self, action: &str) -> bool {
         self.applicable.disabled_by(action).is_some()
     }
 }
 
 impl Automatic<'_> {
-    /// Queues the job, for `wanted_ms` or later. Returns `false`, changing nothing, if the table is paused or the same action is
-    /// queued or running.
+    /// Queues the job with `wanted_ms` as earliest start, or later if [`Automatic::earliest_ms`] is later.
+    /// Returns `false`, changing nothing, if the table is paused or a job of the action is queued or running.
     pub(super) async fn enqueue(&self, tx: &mut Tx, wanted_ms: i64) -> Result<bool, StoreError> {
         let options = self.options();
         jobs::enqueue_unless_paused(tx, &self.job(&options, wanted_ms)).await
     }
 
-    /// Lets a job that waits already, and that nobody asked for, know of what holds by now, and wait no longer than this one would.
+    /// Updates a queued automatic job of the action to the current policy and reason, and advances its
+    /// earliest start to that of this job if that is earlier.
     pub(super) async fn renew(&self, tx: &mut Tx, wanted_ms: i64) -> Result<(), StoreError> {
         let options = self.options();
         jobs::renew(tx, &self.job(&options, wanted_ms), MAINTENANCE).await
     }
 
     fn options(&self) -> String {
-        // Numbers and names always serialise.
+        // Serialisation cannot fail: a policy consists of numbers and names.
         serde_json::to_string(&self.subject.applicable.policy).unwrap_or_default()
     }
 
@@ -89,7 +92,8 @@ impl Automatic<'_> {
 }
 
 impl Schedule {
-    /// What holds for a table. `None` if that cannot be found out, which must not keep others from being maintained.
+    /// Returns the table with its applicable policy. Returns `None` if that cannot be determined, which must
+    /// not prevent the maintenance of other tables.
     pub(super) async fn subject(&self, candidate: Candidate) -> Result<Option<Subject>, CatalogError> {
         match self.try_subject(&candidate).await {
             Ok((table_name, applicable)) => Ok(Some(Subject { candidate, table_name, applicable })),
@@ -110,17 +114,18 @@ impl Schedule {
         Ok((identifier.in_warehouse(&candidate.warehouse), applicable))
     }
 
-    /// How the last jobs of an action of a table ended, newest first.
+    /// Returns the ends of the last jobs of an action of a table, newest first.
     pub(super) async fn ends(&self, subject: &Subject, action: &str) -> Result<Vec<End>, StoreError> {
         self.ends_of(subject.candidate.tabular_id, action).await
     }
 
-    /// The same, for a table by its id.
+    /// Returns the same for a table given by its id.
     pub(super) async fn ends_of(&self, tabular_id: TabularId, action: &str) -> Result<Vec<End>, StoreError> {
         jobs::list_ends(&self.db, tabular_id, action, ENDS).await
     }
 
-    /// Not before when an action may be done again that ended so before, newest first.
+    /// Returns the earliest start of an action whose previous jobs ended with `ends`, newest first: after the
+    /// delay of retries, and after the cool-down of evaluations.
     pub(super) fn earliest_ms(&self, action: &str, ends: &[End]) -> i64 {
         let sweep_ms = i64::from(self.settings.sweep_minutes) * MINUTE_MS;
         let rested_ms = if action == EVALUATE { rested_ms(ends, sweep_ms) } else { 0 };
@@ -128,7 +133,8 @@ impl Schedule {
     }
 }
 
-/// When what failed may be tried again: a minute after the first failure, and twice as long after each further one in a row.
+/// Returns the earliest start of a retry: one minute after the first failure, doubled with each further
+/// failure in a row.
 fn retry_ms(ends: &[End]) -> i64 {
     let failures = ends.iter().take_while(|end| end.state == JobState::Failed).count();
     let Some(last_ms) = ends.first().filter(|_| failures > 0).and_then(|end| end.finished_ms) else {
@@ -138,9 +144,10 @@ fn retry_ms(ends: &[End]) -> i64 {
     last_ms.saturating_add((MINUTE_MS << doublings).min(RETRY_MAX_MS))
 }
 
-/// When a table may be looked at again that took a while to look at: after [`REST_FACTOR`] times that, and at most `longest_ms`.
+/// Returns the end of the cool-down of an evaluation: [`REST_FACTOR`] times its duration after its end, but
+/// at most `longest_ms`.
 fn rested_ms(ends: &[End], longest_ms: i64) -> i64 {
-    // With more than one attempt nobody knows how long the last one took.
+    // After several attempts, the duration of the last one is not known.
     let Some(&End { attempt: 1, started_ms: Some(started_ms), finished_ms: Some(finished_ms), .. }) =
         ends.first()
     else {

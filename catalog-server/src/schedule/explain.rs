@@ -1,4 +1,4 @@
-//! Why a table is maintained as it is: for each action where it stands, in a sentence. It only reads.
+//! Explanation of the maintenance of a table: state and reason of each action. It only reads.
 
 use serde::Deserialize;
 
@@ -13,57 +13,58 @@ use super::automatic::EVALUATE;
 use super::finish::has_committed;
 use super::policies::Applicable;
 
-/// What is known of a table.
+/// Explanation of the maintenance of a table.
 #[derive(Debug)]
 pub struct Explained {
-    /// Set while the table is left alone.
+    /// Current pause of the table, if it is paused.
     pub pause: Option<Pause>,
-    /// The last evaluation that succeeded, unless the table was maintained since.
+    /// Last evaluation that succeeded; `None` if the table was maintained since.
     pub evaluation: Option<Job>,
-    /// When the table was maintained last, if it was not looked at since.
+    /// Time at which the table was last maintained, in milliseconds since 1970, if it was not evaluated
+    /// since.
     pub maintained_ms: Option<i64>,
-    /// The actions that were asked for, in that order.
+    /// Requested actions, in the order requested.
     pub actions: Vec<ExplainedAction>,
 }
 
-/// Where an action stands.
+/// State of an action of a table.
 #[derive(Debug)]
 pub struct ExplainedAction {
-    /// What could be done.
+    /// Action, such as `compact`.
     pub action: &'static str,
-    /// Where it stands.
+    /// State of the action.
     pub state: ActionState,
-    /// Why, in a sentence.
+    /// Reason for the state, as a sentence.
     pub why: String,
-    /// The job that is queued or running, else the last one.
+    /// Job of the action that is queued or running, else the last one.
     pub job: Option<Job>,
 }
 
-/// Where an action stands.
+/// State of an action of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActionState {
-    /// A worker is at it.
+    /// A job of the action is running.
     Running,
-    /// The table is left alone.
+    /// The table is paused.
     Paused,
-    /// It waits for its time, or for a worker.
+    /// A job of the action is queued; it waits for its earliest start or for a worker.
     Queued,
-    /// A policy switches it off.
+    /// A policy disables the action.
     Disabled,
-    /// There is nothing to gain at the moment.
+    /// The action has no benefit at the moment.
     NotDue,
-    /// Nobody has found out yet.
+    /// The table was not evaluated with respect to the action.
     Unknown,
 }
 
-/// The part of an evaluation's result that is about actions.
+/// Part of the result of an evaluation that describes the actions.
 #[derive(Default, Deserialize)]
 struct Found {
     #[serde(default)]
     actions: Vec<Judged>,
 }
 
-/// What an evaluation says about an action.
+/// Finding of an evaluation about an action.
 #[derive(Deserialize)]
 struct Judged {
     action: String,
@@ -71,7 +72,7 @@ struct Judged {
     why: String,
 }
 
-/// All that the explanation of an action is made of.
+/// Facts from which the explanation of an action is derived.
 struct Facts<'a> {
     action: &'static str,
     now_ms: i64,
@@ -79,16 +80,16 @@ struct Facts<'a> {
     applicable: &'a Applicable,
     open: &'a [Job],
     evaluation: Option<&'a Job>,
-    /// When the table was maintained, if that was after the evaluation.
+    /// Time at which the table was maintained, if that was after the evaluation.
     maintained_ms: Option<i64>,
-    /// The last job of the action.
+    /// Last job of the action.
     last: Option<&'a Job>,
-    /// How many jobs of the action failed in a row, up to now.
+    /// Number of failures of the action in a row, up to now.
     failures: usize,
 }
 
 impl ActionState {
-    /// The word in the API.
+    /// Returns the name of the state in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -103,6 +104,11 @@ impl ActionState {
 
 impl Schedule {
     /// Explains some actions of a table.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the table does not exist; if a stored policy cannot be parsed ([`CatalogError::Internal`]);
+    /// or if the database fails ([`CatalogError::Store`]).
     pub async fn explain(
         &self,
         warehouse: &Warehouse,
@@ -210,7 +216,8 @@ impl Facts<'_> {
         why.join("; ")
     }
 
-    /// Nothing is under way, and nothing stands against it.
+    /// Explains an action that is neither queued nor running, of a table that is not paused, and that no
+    /// policy disables.
     fn at_rest(&self) -> (ActionState, String) {
         if self.action == EVALUATE {
             return self.at_rest_evaluation();
@@ -261,12 +268,12 @@ impl Facts<'_> {
     }
 }
 
-/// When a job ended that changed its table, however it ended.
+/// Returns the time at which a job that changed its table ended, however it ended.
 fn committed_ms(job: &Job) -> Option<i64> {
     job.finished_ms.filter(|_| job.result.as_deref().is_some_and(has_committed))
 }
 
-/// How a job ended, in a few words.
+/// Describes the end of a job in a few words.
 fn ended(job: &Job) -> String {
     let at = instant(job.finished_ms.unwrap_or(job.created_ms));
     match (job.state, &job.error) {
@@ -277,7 +284,7 @@ fn ended(job: &Job) -> String {
     }
 }
 
-/// What sources of settings are called in a sentence.
+/// Formats the source of a setting for a sentence.
 fn scope(source: &str) -> String {
     match source.split_once(' ') {
         Some((kind, name)) => format!("{kind} `{name}`"),
@@ -289,7 +296,7 @@ fn failures(ends: &[End]) -> usize {
     ends.iter().take_while(|end| end.state == JobState::Failed).count()
 }
 
-/// An instant for people, in UTC and whole seconds.
+/// Formats an instant in UTC, in whole seconds.
 fn instant(at_ms: i64) -> String {
     match jiff::Timestamp::from_second(at_ms.div_euclid(1_000)) {
         Ok(instant) => instant.to_string(),

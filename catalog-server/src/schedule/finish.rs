@@ -1,5 +1,5 @@
-//! The end of a job, and what follows from it: work that an evaluation found, and another look at a table that was changed while
-//! it was looked at.
+//! End of a job, and its consequences: jobs that an evaluation found to be due, and another evaluation of a
+//! table that was changed during its evaluation.
 
 use uuid::Uuid;
 
@@ -13,58 +13,66 @@ use super::Schedule;
 use super::automatic::{Automatic, EVALUATE, RANK_EVALUATE, Subject};
 use super::jobs::{TABLE_DROPPED, lost};
 
-/// The action after which unused metadata files are looked for.
+/// Action after which unused metadata files are removed.
 const EXPIRE: &str = "expire-snapshots";
-/// A table that is written to all the time is looked at every minute; so many of these looks are remembered.
+/// Number of evaluations of a table that remain in the history. A table that is written to continuously is
+/// evaluated every minute, which would otherwise fill the history.
 const EVALUATIONS_KEPT: u32 = 20;
 
-/// How a worker says that a job ended.
+/// Outcome of a job, as reported by its worker.
 #[derive(Clone, Debug)]
 pub enum Finished {
-    /// It is done.
+    /// The job is complete.
     Succeeded {
-        /// What came of it, as JSON.
+        /// Result, as JSON.
         result: String,
-        /// What is to be done next.
+        /// Actions that are due next.
         next: Vec<Next>,
     },
-    /// It cannot be done: why, and what came of it until then, as JSON.
+    /// The job failed: the error, and the result up to then, as JSON.
     Failed(String, Option<String>),
-    /// It may be done later: why, in how many milliseconds, and what came of it so far.
+    /// The job may be retried: the error, the delay in milliseconds, and the result up to now, as JSON.
     Retry(String, i64, Option<String>),
-    /// It was to stop; what came of it until then.
+    /// The job was cancelled on request: the result up to then, as JSON.
     Cancelled(Option<String>),
 }
 
-/// Work that a job found.
+/// Action that an evaluation found to be due.
 #[derive(Clone, Debug)]
 pub struct Next {
-    /// What is to be done.
+    /// Action, such as `compact`.
     pub action: &'static str,
-    /// Why, for people.
+    /// Reason, for people.
     pub reason: String,
-    /// Greater is done first.
+    /// Priority: the expected benefit. Jobs with greater values are leased first.
     pub rank: i64,
-    /// Not before so many milliseconds from now.
+    /// Minimum delay from now, in milliseconds.
     pub after_ms: i64,
 }
 
-/// What follows from the end of a job, as far as it can be told beforehand.
+/// Jobs to queue at the end of a job, as far as they can be determined before the transaction.
 struct FollowUp {
     job: Job,
     subject: Subject,
-    /// Each with how jobs of that action ended before.
+    /// Actions that are due, each with the ends of its previous jobs.
     next: Vec<(Next, Vec<End>)>,
-    /// How evaluations ended before, if this is one.
+    /// Ends of the previous evaluations, if the job is an evaluation.
     evaluations: Option<Vec<End>>,
 }
 
 impl Schedule {
-    /// Ends a job, and queues what follows from it: what it found, unless that is queued or running already, or the table is paused,
-    /// or its policy does not want it.
+    /// Ends a job, and queues the actions that it found to be due, except for those that are queued or
+    /// running already or disabled by a policy, and none if the table is paused.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the job does not exist ([`CatalogError::NoSuchJob`]) or is no longer leased to this attempt
+    /// ([`CatalogError::Conflict`]), or if the database fails ([`CatalogError::Store`],
+    /// [`CatalogError::OutcomeUnknown`]).
     pub async fn finish_job(&self, lease: JobLease<'_>, finished: Finished) -> Result<(), CatalogError> {
         let finished = match finished {
-            // Whatever fails without a table does so because it was dropped: its folders are nobody's any more, for example.
+            // Any failure of a job whose table was dropped is caused by the drop, for example because its
+            // folders have no owner any more.
             Finished::Failed(_, result) if self.is_table_gone(lease.job_id).await? => {
                 Finished::Failed(TABLE_DROPPED.to_owned(), result)
             }
@@ -73,7 +81,7 @@ impl Schedule {
         let follow_up = match &finished {
             Finished::Succeeded { next, .. } => self.follow_up(lease.job_id, next).await?,
             Finished::Failed(..) | Finished::Cancelled(_) => self.follow_up(lease.job_id, &[]).await?,
-            // The job itself is done again.
+            // The job itself will run again.
             Finished::Retry(..) => None,
         };
         let mut tx = self.db.write(self.clock.now_ms()).await?;
@@ -113,7 +121,8 @@ impl Schedule {
         Ok(self.name_of(&job).await?.is_none())
     }
 
-    /// What an expiry cannot do by itself, because only the catalog knows what it ever pointed to.
+    /// Removes unused metadata files after an expiry. A worker cannot do so, because only the catalog knows
+    /// all the metadata files that it ever pointed to.
     async fn after_success(&self, job_id: Uuid) {
         let removed = async {
             let job = self.require_job(job_id).await?;
@@ -129,7 +138,8 @@ impl Schedule {
         }
     }
 
-    /// Reads what it takes to queue what follows. `None` if nothing does, or the table is gone.
+    /// Reads the data that is needed to queue the follow-up jobs. Returns `None` if there are none, or the
+    /// table was dropped.
     async fn follow_up(&self, job_id: Uuid, next: &[Next]) -> Result<Option<FollowUp>, CatalogError> {
         let Some(job) = jobs::find(&self.db, job_id).await? else { return Ok(None) };
         let is_evaluation = job.action == EVALUATE;
@@ -142,7 +152,7 @@ impl Schedule {
         let Some(subject) = self.subject(candidate).await? else { return Ok(None) };
         let mut wanted: Vec<(Next, Vec<End>)> = Vec::new();
         for next in next {
-            // Once is enough, however often a worker says so.
+            // A worker may report the same action several times.
             let is_new = wanted.iter().all(|(other, _)| other.action != next.action);
             if is_new && !subject.is_disabled(next.action) {
                 wanted.push((next.clone(), self.ends(&subject, next.action).await?));
@@ -175,7 +185,7 @@ impl Schedule {
         }
         let Some(evaluations) = evaluations else { return Ok(()) };
         jobs::prune_succeeded(tx, job.tabular_id, EVALUATE, EVALUATIONS_KEPT).await?;
-        // A change that came while the job ran made no other one, since this one was there.
+        // A change during the job queued no other evaluation, because this one was running.
         if let Some(changed_ms) = jobs::find_change(tx, job.job_id).await? {
             let again = Automatic {
                 subject: &subject,
@@ -190,7 +200,7 @@ impl Schedule {
     }
 }
 
-/// Whether a job's result says that the table is another one now.
+/// Returns `true` if the result of a job says that it has committed to the table.
 pub(super) fn has_committed(result: &str) -> bool {
     #[derive(serde::Deserialize)]
     struct Told {

@@ -1,4 +1,5 @@
-//! Jobs: made by whoever wants something done, handed out to workers, watched and forgotten.
+//! Maintenance jobs: requests by callers, leases to workers, heartbeats, announced files, and deletion after
+//! the retention.
 
 use std::time::Duration;
 
@@ -27,58 +28,69 @@ use super::Schedule;
 use super::automatic::{COMPACT, MAINTENANCE};
 use super::finish::Finished;
 
-/// What workers tell of how far they are may have a note for whoever goes on.
+/// Member of a worker's progress with a note for the worker that takes the job over.
 const NOTE: &str = "note";
-/// What came of a compaction may name files that could not be read.
+/// Member of the result of a compaction with the files that could not be read.
 const UNREADABLE: &str = "unreadable";
 const EXPIRE_SNAPSHOTS: &str = "expire-snapshots";
-/// What a note may name: a copy of the table's metadata from before an expiry, and how its name begins.
+/// Only member that a note may have: the path of a copy of the table's metadata from before an expiry.
 const NOTED_COPY: &str = "expiring";
+/// Prefix of the file name of such a copy.
 const COPY_PREFIX: &str = "expiring-";
-/// What becomes of a job whose table is gone.
+/// Error of a job whose table was dropped.
 pub(super) const TABLE_DROPPED: &str = "its table was dropped";
-/// What somebody asks for by hand is done before all else.
+/// Priority of jobs requested by callers: they precede all automatic jobs.
 const RANK_BY_HAND: i64 = i64::MAX;
-/// Others may have leased a job of the same table at the same moment; then the next one is looked for.
+/// Maximum number of attempts to lease a job: another worker may have leased a job of the same table at the
+/// same time, or the table of the job was dropped.
 const LEASE_TRIES: usize = 8;
-/// How many jobs are forgotten in one transaction.
+/// Maximum number of jobs that are deleted in one transaction.
 const FORGOTTEN_MAX: u64 = 1_000;
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
-/// How many files of a job may be announced and not settled: ten times what the largest compaction has under way.
+/// Maximum number of files of a job that are announced and not settled: ten times the number that the largest
+/// compaction has in progress.
 const OUTPUTS_MAX: i64 = 100_000;
-/// How many left-over files a worker is told of at a time.
+/// Maximum number of leftover files that are sent to a worker with a lease.
 const LEFTOVERS_MAX: u32 = 100_000;
 
-/// Work that was handed out.
+/// Job that was leased to a worker, with the data that it needs.
 #[derive(Debug)]
 pub struct Leased {
-    /// The job.
+    /// Leased job.
     pub job: Job,
-    /// What its table is called now.
+    /// Current full name of the table.
     pub table: TableName,
-    /// Files that former attempts were about to write.
+    /// Files that previous attempts were about to write, to be deleted by the worker.
     pub leftovers: Vec<String>,
-    /// Files of the table that its last compaction could not read, as that told of them.
+    /// Files of the table that the last compaction could not read, as in its result.
     pub unreadable: Option<Value>,
-    /// The folder of the table's warehouse.
+    /// Base location of the warehouse of the table.
     pub warehouse_location: String,
-    /// The folders that are the table's own.
+    /// Folders that belong to the table alone.
     pub folders: Folders,
 }
 
-/// A table's name, with its warehouse.
+/// Full name of a table, including its warehouse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableName {
-    /// The warehouse's name.
+    /// Name of the warehouse.
     pub warehouse: String,
-    /// Where it is, and what it is called.
+    /// Namespace and name of the table.
     pub identifier: Identifier,
 }
 
 impl Schedule {
-    /// Makes a job that is done as soon as a worker is free, or as soon as its table's pause ends. One that waits already because
-    /// the catalog made it is done sooner.
+    /// Queues a job on request of a caller. It runs as soon as a worker is free and the table is not paused.
+    /// A queued automatic job of the same action is replaced, so that it runs earlier.
+    ///
+    /// `once` are settings that override the policies of the table for this job.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the table does not exist or the warehouse is an as-of view; if another job of the action is
+    /// running, or was queued by a caller ([`CatalogError::Conflict`]); or if the database fails
+    /// ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
     pub async fn queue_job(
         &self,
         context: &Context,
@@ -90,11 +102,11 @@ impl Schedule {
         self.writable_table(warehouse, identifier).await?;
         let mut once = once.unwrap_or_default().over(&Policy::by_hand());
         if action == EXPIRE_SNAPSHOTS {
-            // Whoever asks for it means all snapshots.
+            // An explicit request to expire snapshots includes those that the table was registered with.
             once.expire_snapshots.inherited.get_or_insert(true);
         }
         let applicable = self.applicable_policy(warehouse, identifier, Some(once)).await?;
-        // Numbers and names always serialise.
+        // Serialisation cannot fail: a policy consists of numbers and names.
         let options = serde_json::to_string(&applicable.policy).unwrap_or_default();
         let table_name = identifier.in_warehouse(&warehouse.name);
         let new = NewJob {
@@ -125,14 +137,24 @@ impl Schedule {
         self.require_job(job_id).await
     }
 
-    /// A job.
+    /// Returns the job with this id.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such job ([`CatalogError::NoSuchJob`]) or the database fails
+    /// ([`CatalogError::Store`]).
     pub async fn require_job(&self, job_id: Uuid) -> Result<Job, CatalogError> {
         let found = jobs::find(&self.db, job_id).await?;
         let job = found.ok_or_else(|| CatalogError::NoSuchJob(job_id.to_string()))?;
         Ok(self.by_the_clock(job))
     }
 
-    /// Up to `limit` jobs, newest first.
+    /// Returns up to `limit` jobs, newest first, optionally only those of a table or in a state, and only
+    /// those with an id less than `before`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the table does not exist or the database fails ([`CatalogError::Store`]).
     pub async fn list_jobs(
         &self,
         table: Option<(&Warehouse, &Identifier)>,
@@ -151,7 +173,7 @@ impl Schedule {
         Ok(jobs.into_iter().map(|job| self.by_the_clock(job)).collect())
     }
 
-    /// A job as people are shown it: its instants are the clock's.
+    /// Converts the times of a job from catalog time to the clock, for display.
     pub(super) fn by_the_clock(&self, job: Job) -> Job {
         let clock_ms = |at_ms| self.db.clock_ms(at_ms);
         Job {
@@ -164,7 +186,13 @@ impl Schedule {
         }
     }
 
-    /// Cancels a job, or asks its worker to stop.
+    /// Cancels a queued job, or requests the worker of a running one to stop.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such job ([`CatalogError::NoSuchJob`]); if it has ended
+    /// ([`CatalogError::Conflict`]); or if the database fails ([`CatalogError::Store`],
+    /// [`CatalogError::OutcomeUnknown`]).
     pub async fn cancel_job(&self, context: &Context, job_id: Uuid) -> Result<Job, CatalogError> {
         let job = self.require_job(job_id).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
@@ -184,7 +212,13 @@ impl Schedule {
         self.require_job(job_id).await
     }
 
-    /// Hands out the job that is next, of a table that is not paused.
+    /// Leases the next job to `worker`, of a table that is not paused. Jobs of tables that were dropped are
+    /// ended as failed. Returns `None` if no job is due.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database fails ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]), or the
+    /// warehouse of the table cannot be loaded.
     pub async fn lease_job(&self, worker: &str) -> Result<Option<Leased>, CatalogError> {
         for _ in 0..LEASE_TRIES {
             let Some(job) = self.try_lease(worker).await? else { return Ok(None) };
@@ -203,7 +237,8 @@ impl Schedule {
         Ok(None)
     }
 
-    /// What the last compaction of a job's table could not read. Whoever asks for a job wants all files to be tried.
+    /// Returns the files that the last compaction of the table could not read, for an automatic job. A job
+    /// requested by a caller tries all files again.
     async fn unreadable(&self, job: &Job) -> Result<Option<Value>, CatalogError> {
         if job.requested_by != MAINTENANCE {
             return Ok(None);
@@ -237,7 +272,8 @@ impl Schedule {
         }
     }
 
-    /// A job that was just leased for the first time, with the note that the last one of its kind left if it was broken off.
+    /// Adds the note of the previous job of the same action, if that did not succeed, to a job that was just
+    /// leased for the first time.
     async fn with_note(&self, tx: &mut Tx, job: Job, worker: &str) -> Result<Job, CatalogError> {
         let told = jobs::find_unfinished(tx, &job).await?;
         let told = told.and_then(|told| serde_json::from_str::<Value>(&told).ok());
@@ -247,8 +283,9 @@ impl Schedule {
         Ok(Job { progress: Some(progress), ..job })
     }
 
-    /// What former attempts were about to write in the table's own folders. The rest is forgotten: a table may have lost a folder
-    /// since it was told, or it was told by a server that did not look.
+    /// Returns the files in the table's own folders that previous attempts were about to write. The records
+    /// of other files are deleted: the table may have lost a folder since they were announced, or a server
+    /// without this check accepted them.
     async fn leftovers(&self, job: &Job, folders: &Folders) -> Result<Vec<String>, CatalogError> {
         let told = jobs::list_outputs(&self.db, job.job_id, job.attempt, "", LEFTOVERS_MAX).await?;
         let (own, foreign): (Vec<_>, Vec<_>) = told.into_iter().partition(|path| is_output(folders, path));
@@ -261,7 +298,7 @@ impl Schedule {
         Ok(own)
     }
 
-    /// The job of a lease. Fails if it is not the worker's any more.
+    /// Returns the job of a lease. Fails if the job is no longer leased to this attempt.
     pub(super) async fn require_leased(&self, lease: JobLease<'_>) -> Result<Job, CatalogError> {
         let job = self.require_job(lease.job_id).await?;
         let is_leased = job.state == JobState::Running
@@ -270,14 +307,19 @@ impl Schedule {
         if is_leased { Ok(job) } else { Err(lost(lease)) }
     }
 
-    /// How long a job is a worker's without a heartbeat, in milliseconds.
+    /// Returns the duration of a lease without a heartbeat, in milliseconds.
     pub fn lease_ms(&self) -> i64 {
         i64::from(self.settings.lease_ms)
     }
 
-    /// Prolongs a lease, and tells whether the job is to stop.
+    /// Extends a lease, and returns `true` if the job should stop because its cancellation was requested.
     ///
-    /// Fails if the progress has a note that names a file outside of the table's folders: whoever takes the job over goes by it.
+    /// # Errors
+    ///
+    /// Fails if the job is no longer leased to this attempt ([`CatalogError::Conflict`]); if the progress
+    /// contains a note that names a file outside of the table's own folders ([`CatalogError::Invalid`]),
+    /// because the worker that takes the job over will use it; or if the database fails
+    /// ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
     pub async fn heartbeat(&self, lease: JobLease<'_>, progress: Option<&str>) -> Result<bool, CatalogError> {
         if let Some(note) = progress.and_then(note_in) {
             let job = self.require_leased(lease).await?;
@@ -295,10 +337,16 @@ impl Schedule {
         cancel.ok_or_else(|| lost(lease))
     }
 
-    /// Keeps and forgets files of a job.
+    /// Records files that the worker is about to write (`add`), and deletes the records of files that it has
+    /// settled (`forget`).
     ///
-    /// Fails if a file to keep does not lie in the table's own folders, or is a metadata file: it may be deleted if the worker falls
-    /// silent.
+    /// # Errors
+    ///
+    /// Fails if the job is no longer leased to this attempt ([`CatalogError::Conflict`]); if a file to add is
+    /// not in the table's own folders, or is named as a metadata file ([`CatalogError::Invalid`]), because
+    /// announced files may be deleted if the worker dies; if too many files are announced and not settled
+    /// ([`CatalogError::Conflict`]); or if the database fails ([`CatalogError::Store`],
+    /// [`CatalogError::OutcomeUnknown`]).
     pub async fn note_outputs(
         &self,
         lease: JobLease<'_>,
@@ -315,7 +363,8 @@ impl Schedule {
             }
         }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
-        // Also when there is nothing to add: whether the job is still the worker's is found out here.
+        // This is also called without files to add, because it checks that the job is still leased to this
+        // attempt.
         if !jobs::add_outputs(&mut tx, lease, add).await? {
             return Err(lost(lease));
         }
@@ -329,7 +378,7 @@ impl Schedule {
         Ok(tx.commit().await?)
     }
 
-    /// Forgets jobs that ended long ago, until `stop`.
+    /// Deletes jobs whose retention has expired, until `stop` is cancelled.
     pub async fn run_housekeeping(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             match self.forget_old_jobs().await {
@@ -360,7 +409,8 @@ impl Schedule {
     }
 }
 
-/// Whether a worker may write a file there: in one of the table's own folders, and no metadata file, which the catalog alone writes.
+/// Returns `true` if a worker may write this file: it is in one of the table's own folders, and not a
+/// metadata file, which only the catalog writes.
 fn is_output(folders: &Folders, path: &str) -> bool {
     Location::parse_file(path).is_ok_and(|file| {
         let is_inside = |folder: &Location| folder.contains(&file) && *folder != file;
@@ -368,13 +418,13 @@ fn is_output(folders: &Folders, path: &str) -> bool {
     })
 }
 
-/// The note in what a worker tells of how far it is.
+/// Returns the note in the progress of a worker.
 fn note_in(progress: &str) -> Option<Value> {
     let mut progress = serde_json::from_str::<Value>(progress).ok()?;
     progress.get_mut(NOTE).map(Value::take).filter(|note| !note.is_null())
 }
 
-/// Whether a note names nothing but a copy of the table's metadata in the table's own folders.
+/// Returns `true` if a note names only a copy of the table's metadata in the table's own folders.
 fn is_own_note(folders: &Folders, note: &Value) -> bool {
     let is_copy =
         |path: &str| file_key(path).rsplit('/').next().is_some_and(|name| name.starts_with(COPY_PREFIX));
@@ -385,7 +435,8 @@ fn is_own_note(folders: &Folders, note: &Value) -> bool {
     })
 }
 
-/// The job without a note that names what is not its table's: a server that did not look may have kept it.
+/// Removes the progress of a job if its note names a file that is not the table's own. A server without this
+/// check may have stored it.
 fn without_foreign_note(job: Job, folders: &Folders) -> Job {
     let is_foreign =
         job.progress.as_deref().and_then(note_in).is_some_and(|note| !is_own_note(folders, &note));
@@ -396,7 +447,7 @@ fn without_foreign_note(job: Job, folders: &Folders) -> Job {
     Job { progress: None, ..job }
 }
 
-/// A line of the audit trail about a job; `table` begins with its warehouse.
+/// Returns the audit record of a change of a job. `table` starts with the name of the warehouse.
 fn job_change<'a>(
     action: &'static str,
     table: &'a str,
@@ -408,7 +459,7 @@ fn job_change<'a>(
     Change { action, kind: "table", name: name.to_owned(), id: tabular_id.0, warehouse, detail }
 }
 
-/// What a worker holds of a job.
+/// Returns the lease of a job.
 fn held<'a>(job: &Job, worker: &'a str) -> JobLease<'a> {
     JobLease { job_id: job.job_id, worker, attempt: job.attempt }
 }

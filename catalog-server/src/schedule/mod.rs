@@ -1,5 +1,5 @@
-//! Maintenance as the catalog knows it: what is wanted for which table, and who is at it. The work itself is done by workers,
-//! which ask for it; nothing here reads or writes a table.
+//! Scheduling of table maintenance: policies, pauses, and the queue of maintenance jobs. The jobs are
+//! executed by workers, which lease them from here; this module neither reads nor writes the files of tables.
 
 mod automatic;
 pub mod explain;
@@ -18,7 +18,8 @@ use crate::clock::Clock;
 use crate::config::Maintenance;
 use crate::store::db::Db;
 
-/// Policies and jobs: every use case is a method of it.
+/// Scheduler of maintenance for the tables of a catalog. Every use case of policies, pauses and jobs is a
+/// method.
 pub struct Schedule {
     catalog: Arc<Catalog>,
     db: Db,
@@ -27,7 +28,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Over the tables of a catalog.
+    /// Creates a scheduler for the tables of a catalog.
     pub fn new(catalog: Arc<Catalog>, db: Db, clock: Clock, settings: Maintenance) -> Self {
         Self { catalog, db, clock, settings }
     }

@@ -1,4 +1,4 @@
-//! Whose folders are whose, for whoever maintains a table: which are its own, and what else may be read for it.
+//! Folders of a table for maintenance: those that belong to the table alone, and others that may be read.
 
 use table_core::location::Location;
 
@@ -12,9 +12,12 @@ use crate::store::jobs::JobLease;
 use super::Schedule;
 
 impl Schedule {
-    /// The folders that are a table's own.
+    /// Returns the folders that belong to a table alone.
     ///
-    /// Fails as loading the table does, and for a table of the past.
+    /// # Errors
+    ///
+    /// Fails if the table does not exist or the warehouse is an as-of view, or if the database fails
+    /// ([`CatalogError::Store`]).
     pub async fn folders(
         &self,
         warehouse: &Warehouse,
@@ -24,9 +27,12 @@ impl Schedule {
         self.catalog.claimed_folders(table.0).await
     }
 
-    /// Which folder around a file may be read for a table although it is not the table's own; `None` if the file may not be read.
+    /// Returns the folder around a file that may be read for a table although it is not the table's own;
+    /// `None` if the file must not be read.
     ///
-    /// Fails as [`Schedule::folders`] does, and if the text is no location.
+    /// # Errors
+    ///
+    /// Fails as [`Schedule::folders`] does, and if `file` is not a location ([`CatalogError::Invalid`]).
     pub async fn readable_by_table(
         &self,
         warehouse: &Warehouse,
@@ -37,9 +43,13 @@ impl Schedule {
         self.readable(warehouse, table, file).await
     }
 
-    /// The same for the table of a job.
+    /// Returns the same as [`Schedule::readable_by_table`] for the table of a leased job; also `None` if the
+    /// table was dropped.
     ///
-    /// Fails if the job is not the worker's any more, and if the text is no location.
+    /// # Errors
+    ///
+    /// Fails if the job is no longer leased to this attempt ([`CatalogError::Conflict`]); if `file` is not a
+    /// location ([`CatalogError::Invalid`]); or if the database fails ([`CatalogError::Store`]).
     pub async fn readable_by_job(
         &self,
         lease: JobLease<'_>,

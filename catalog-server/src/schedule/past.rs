@@ -1,4 +1,5 @@
-//! What went out of use in a table, and when, as far as the catalog recorded it with the table's documents. Expiry goes by it.
+//! History of superseded snapshots and schemas of a table, as recorded by the catalog with each metadata
+//! file. Snapshot expiry uses it to determine ages.
 
 use table_core::snapshot::superseded::Superseded;
 use uuid::Uuid;
@@ -11,33 +12,38 @@ use crate::store::tabulars::TabularKind;
 
 use super::Schedule;
 
-/// Documents looked at for one page; each commonly tells of one snapshot.
+/// Number of metadata files that are read for one page. Most of them supersede one snapshot.
 const PAGE_DOCUMENTS: u32 = 2_000;
 
-/// A page of what went out of use, newest first.
+/// Page of superseded snapshots and schemas, newest first.
 #[derive(Debug)]
 pub struct Past {
-    /// The `table-uuid` of the table.
+    /// UUID of the table (`table-uuid`).
     pub table_uuid: Uuid,
-    /// The time in the catalog now.
+    /// Current catalog time, in milliseconds since 1970.
     pub now_ms: i64,
-    /// How far back the catalog can be read as it was.
+    /// Horizon of as-of reads of the catalog, in milliseconds.
     pub time_travel_ms: i64,
-    /// The snapshots that the table came with.
+    /// Ids of the snapshots that the table was created or registered with.
     pub inherited: Vec<i64>,
-    /// Each with its file, until when it was the table's, and what went out of use then.
+    /// Metadata files that were replaced: the location, the time of replacement in milliseconds since 1970,
+    /// and the snapshots and schemas that were superseded by its successor.
     pub documents: Vec<(String, i64, Superseded)>,
-    /// Whatever is not told of went out of use then, or before.
+    /// Time, in milliseconds since 1970, at or before which everything that is not listed was superseded.
     pub others_ms: i64,
-    /// Where the next page starts.
+    /// Start of the next page, for the parameter `before`; `None` if there is none.
     pub next: Option<i64>,
 }
 
 impl Schedule {
-    /// What went out of use in a table in the last `age_ms`, or for as long as the catalog can be read as it was; after the place
-    /// `before`.
+    /// Returns the snapshots and schemas of a table that were superseded in the last `age_ms` milliseconds,
+    /// or within the horizon of as-of reads if that is longer. `before` is [`Past::next`] of the previous
+    /// page.
     ///
-    /// Fails as loading the table does.
+    /// # Errors
+    ///
+    /// Fails if the table does not exist; if the recorded history cannot be parsed
+    /// ([`CatalogError::Internal`]); or if the database fails ([`CatalogError::Store`]).
     pub async fn past(
         &self,
         warehouse: &Warehouse,
@@ -51,7 +57,7 @@ impl Schedule {
         let time_travel_ms = self.catalog.time_travel_ms();
         let since_ms = now_ms.saturating_sub(age_ms.max(time_travel_ms));
         let inherited = history::find_first(&self.db, table).await?.as_deref().map(parse).transpose()?;
-        // One more, whose successor is the last of the page.
+        // One more is read, because a metadata file is listed with the time of its successor.
         let pointers = history::list_pointers(&self.db, table, before, PAGE_DOCUMENTS + 1).await?;
         let mut past = Past {
             table_uuid: found.table_uuid,
@@ -68,7 +74,8 @@ impl Schedule {
                 return Ok(past);
             }
             let Some(former) = pointers.get(number + 1) else {
-                // A full page ends before its last document; the table's first one has nothing before it.
+                // A full page ends before its last metadata file; the first one of the table has no
+                // predecessor.
                 past.next =
                     (number == PAGE_DOCUMENTS as usize).then_some(pointer.history_id.saturating_add(1));
                 past.others_ms = pointer.valid_from_ms;

@@ -1,4 +1,4 @@
-//! Policies: set for a warehouse, a namespace or a table, and inherited downwards.
+//! Maintenance policies. They are set for a warehouse, a namespace or a table, and inherited downwards.
 
 use serde_json::json;
 use table_core::rewrite::policy::{Policy, Setting};
@@ -14,27 +14,27 @@ use crate::store::tabulars::TabularKind;
 
 use super::Schedule;
 
-/// What a policy is for, by name.
+/// Object that a policy applies to, by its name.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// Everything in a warehouse.
+    /// All tables of a warehouse.
     Warehouse(Warehouse),
-    /// Everything in a namespace and those below.
+    /// All tables of a namespace and of the namespaces in it.
     Namespace(Warehouse, Namespace),
-    /// One table.
+    /// A single table.
     Table(Warehouse, Identifier),
 }
 
-/// What holds for a table.
+/// Policy that applies to a table, merged from its own and the inherited ones.
 #[derive(Debug)]
 pub struct Applicable {
-    /// The table.
+    /// Id of the table.
     pub tabular_id: TabularId,
-    /// All settings together.
+    /// Merged settings.
     pub policy: Policy,
-    /// Each with its source: `table`, `namespace a.b`, `warehouse`, `default`.
+    /// Settings with their sources: `this once`, `table`, `namespace a.b`, `warehouse`, `default`.
     pub settings: Vec<Setting<String>>,
-    /// Set while the table is left alone.
+    /// Current pause of the table, if it is paused.
     pub pause: Option<Pause>,
 }
 
@@ -65,7 +65,7 @@ impl Target {
 }
 
 impl Applicable {
-    /// The policy that switches an action off, if one does.
+    /// Returns the source of the policy that disables an action, if one does.
     pub fn disabled_by(&self, action: &str) -> Option<&str> {
         let name = format!("{action}.enabled");
         let setting = self.settings.iter().find(|setting| setting.name == name)?;
@@ -74,7 +74,12 @@ impl Applicable {
 }
 
 impl Schedule {
-    /// Sets a policy, and gives it as it is now.
+    /// Sets the policy of an object, and returns it as stored.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the object does not exist or its warehouse is an as-of view, or if the database fails
+    /// ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
     pub async fn put_policy(
         &self,
         context: &Context,
@@ -82,7 +87,8 @@ impl Schedule {
         policy: &Policy,
     ) -> Result<PolicyRow, CatalogError> {
         target.warehouse().require_writable()?;
-        // As it is understood, so that equal policies are equal text. Numbers and names always serialise.
+        // The document is stored in parsed form, so that equal policies have equal texts. Serialisation
+        // cannot fail: a policy consists of numbers and names.
         let document = serde_json::to_string(policy).unwrap_or_default();
         let scope = self.scope(target).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
@@ -95,13 +101,24 @@ impl Schedule {
         Ok(PolicyRow { document, version, updated_ms, updated_by: by.to_owned() })
     }
 
-    /// The policy of a warehouse, namespace or table itself.
+    /// Returns the policy of the object itself, without what it inherits.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the object does not exist; if it has no policy of its own ([`CatalogError::NoSuchPolicy`]);
+    /// or if the database fails ([`CatalogError::Store`]).
     pub async fn require_policy(&self, target: &Target) -> Result<PolicyRow, CatalogError> {
         let found = policies::find(&self.db, self.scope(target).await?).await?;
         found.ok_or_else(|| missing(target))
     }
 
-    /// Removes a policy; what it inherits holds again.
+    /// Deletes the policy of an object, so that the inherited settings apply again.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the object does not exist or its warehouse is an as-of view; if it has no policy of its own
+    /// ([`CatalogError::NoSuchPolicy`]); or if the database fails ([`CatalogError::Store`],
+    /// [`CatalogError::OutcomeUnknown`]).
     pub async fn delete_policy(&self, context: &Context, target: &Target) -> Result<(), CatalogError> {
         target.warehouse().require_writable()?;
         let scope = self.scope(target).await?;
@@ -113,7 +130,12 @@ impl Schedule {
         Ok(tx.commit().await?)
     }
 
-    /// What holds for a table, `once` over all else.
+    /// Returns the policy that applies to a table. The settings of `once` override all others.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the table does not exist; if a stored policy cannot be parsed ([`CatalogError::Internal`]);
+    /// or if the database fails ([`CatalogError::Store`]).
     pub async fn applicable_policy(
         &self,
         warehouse: &Warehouse,
@@ -124,7 +146,7 @@ impl Schedule {
         self.applicable_to(warehouse, &identifier.namespace, found.tabular_id, once).await
     }
 
-    /// What holds for a table that is in this namespace.
+    /// Returns the policy that applies to a table in this namespace.
     pub(super) async fn applicable_to(
         &self,
         warehouse: &Warehouse,
@@ -156,7 +178,12 @@ impl Schedule {
         })
     }
 
-    /// Leaves a table alone until it is resumed.
+    /// Pauses the maintenance of a table until [`Schedule::resume`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if the table does not exist or its warehouse is an as-of view, or if the database fails
+    /// ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
     pub async fn pause(
         &self,
         context: &Context,
@@ -173,7 +200,12 @@ impl Schedule {
         Ok(tx.commit().await?)
     }
 
-    /// Ends a pause, if there is one.
+    /// Ends the pause of a table, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the table does not exist or its warehouse is an as-of view, or if the database fails
+    /// ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
     pub async fn resume(
         &self,
         context: &Context,
@@ -190,7 +222,7 @@ impl Schedule {
         Ok(tx.commit().await?)
     }
 
-    /// A table that is not one of the past.
+    /// Returns the id of a table. Fails if the warehouse is an as-of view, which is read-only.
     pub(super) async fn writable_table(
         &self,
         warehouse: &Warehouse,

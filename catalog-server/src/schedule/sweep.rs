@@ -1,5 +1,5 @@
-//! Has tables looked at that nobody writes to: their snapshots grow old, too. It walks through all tables again and again, a few at
-//! a time.
+//! Periodic evaluation of tables without writes, whose snapshots grow old, too. The sweep passes through all
+//! tables repeatedly, in small pages.
 
 use std::time::Duration;
 
@@ -15,19 +15,19 @@ use crate::store::upkeep::{self, Candidate};
 use super::Schedule;
 use super::automatic::{Automatic, EVALUATE, RANK_EVALUATE};
 
-/// A start has other things to do first.
+/// Delay of the first sweep, because other work has precedence after a start.
 const FIRST: Duration = Duration::from_mins(1);
 const INTERVAL: Duration = Duration::from_mins(10);
-/// Tables in one transaction.
+/// Number of tables that are processed in one transaction.
 const PAGE_TABLES: u32 = 200;
-/// Pages each time: more than a million tables in a day.
+/// Maximum number of pages per sweep. That is more than a million tables per day.
 const PAGES: u32 = 50;
-/// The name of the cursor.
+/// Name of the cursor.
 const TABLES: &str = "tables";
 const MINUTE_MS: i64 = 60_000;
 
 impl Schedule {
-    /// Has tables looked at until `stop`.
+    /// Sweeps periodically until `stop` is cancelled.
     pub async fn run_sweep(&self, stop: CancellationToken) {
         let mut wait = FIRST;
         loop {
@@ -46,8 +46,13 @@ impl Schedule {
         }
     }
 
-    /// Queues an evaluation of each table that was not to be looked at for long, from where the last sweep ended: of some thousand
-    /// tables at the most.
+    /// Queues an evaluation of each table that was not evaluated for a long time
+    /// ([`crate::config::Maintenance::sweep_minutes`]), for some thousand tables at most, starting where the
+    /// previous sweep ended.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database fails ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
     pub async fn sweep(&self) -> Result<(), CatalogError> {
         for _ in 0..PAGES {
             if !self.sweep_page().await? {
@@ -57,7 +62,7 @@ impl Schedule {
         Ok(())
     }
 
-    /// Returns whether there are tables left.
+    /// Processes one page. Returns `true` if there are more tables.
     async fn sweep_page(&self) -> Result<bool, CatalogError> {
         let Some(from) = cursors::find(&self.db, TABLES).await? else {
             let mut tx = self.db.write(self.clock.now_ms()).await?;
@@ -67,7 +72,7 @@ impl Schedule {
             return Ok(true);
         };
         let page = upkeep::list(&self.db, EVALUATE, TabularId(from.id), PAGE_TABLES).await?;
-        // After the last table comes the first one.
+        // After the last table, the sweep starts again with the first one.
         let end = page.last().filter(|_| page.len() == PAGE_TABLES as usize).map(|last| last.tabular_id.0);
         let now_ms = self.db.now_ms(self.clock.now_ms()).await?;
         let before_ms = now_ms - i64::from(self.settings.sweep_minutes) * MINUTE_MS;
@@ -81,7 +86,7 @@ impl Schedule {
         let at_ms = tx.at_ms();
         let to = Cursor { at_ms, id: end.unwrap_or_default() };
         if !cursors::advance(&mut tx, TABLES, from, to).await? {
-            // Another replica is on its way; two would only do the same.
+            // Another replica is sweeping; a second one would only do the same.
             return Ok(false);
         }
         for (subject, earliest_ms) in &subjects {
@@ -99,7 +104,7 @@ impl Schedule {
     }
 }
 
-/// Whether a table was last to be looked at before an instant, or never.
+/// Returns `true` if the last evaluation of a table was queued before `before_ms`, or never.
 fn is_due(candidate: &Candidate, before_ms: i64) -> bool {
     candidate.kind == TabularKind::Table
         && !candidate.is_paused

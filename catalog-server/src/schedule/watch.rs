@@ -1,4 +1,5 @@
-//! Notices which tables were changed, by the outbox, and has them looked at. It reads no table.
+//! Change detection: reads the outbox for tables that were changed, and queues their evaluation. It reads no
+//! metadata of tables.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,15 +18,17 @@ use super::Schedule;
 use super::automatic::{Automatic, EVALUATE, RANK_EVALUATE, Subject};
 use super::jobs::TABLE_DROPPED;
 
-/// How often the outbox is looked at.
+/// Interval between two reads of the outbox.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Events are left to gather for a quarter of the time that a table has anyway, and for so long at the most.
+/// Maximum time, in milliseconds, in which events are left to accumulate; otherwise it is a quarter of the
+/// debounce time ([`crate::config::Maintenance::debounce_ms`]).
 const PATIENCE_MAX_MS: i64 = 5_000;
-/// Events in one transaction, and so the most jobs that it makes.
+/// Maximum number of events that are processed, and so of jobs that are queued, in one transaction.
 const BATCH_EVENTS: u32 = 200;
-/// The name of the cursor.
+/// Name of the cursor.
 const CHANGES: &str = "changes";
-/// What can make a table due, commits and whatever changes how it is to be maintained, and what ends that for ever.
+/// Actions that may make maintenance of a table due (commits, and changes of its settings), or that end its
+/// maintenance.
 const ACTIONS: [&str; 9] = [
     "create-table",
     "register-table",
@@ -38,18 +41,23 @@ const ACTIONS: [&str; 9] = [
     "unregister-table",
 ];
 
-/// A table that was changed.
+/// Change of a table, by its consequence.
 enum Noticed {
-    /// It is not there any more.
+    /// The table was dropped.
     Gone,
-    /// It is paused, and an evaluation of it is queued or running.
+    /// The table is paused, and an evaluation of it is queued or running.
     Open,
-    /// It is to be looked at, not before an instant.
+    /// The table is to be evaluated, not before this instant.
     Due(Box<Subject>, i64),
 }
 
 impl Schedule {
-    /// Starts to notice changes: those from now on. Does nothing if that was begun before.
+    /// Starts the change detection at the current time, by creating its cursor. Does nothing if the cursor
+    /// exists.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database fails ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
     pub async fn begin_watch(&self) -> Result<(), CatalogError> {
         if cursors::find(&self.db, CHANGES).await?.is_some() {
             return Ok(());
@@ -60,7 +68,7 @@ impl Schedule {
         Ok(tx.commit().await?)
     }
 
-    /// Notices changes until `stop`.
+    /// Detects changes until `stop` is cancelled.
     pub async fn run_watch(&self, stop: CancellationToken) {
         let mut is_failing = false;
         while !stop.is_cancelled() {
@@ -84,15 +92,20 @@ impl Schedule {
         }
     }
 
-    /// Queues an evaluation of each table that was changed, as far as one transaction goes. Returns whether there is more to do at
-    /// once.
+    /// Queues an evaluation of each table that was changed, for one batch of events. Returns `true` if more
+    /// events are ready.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database fails ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
     pub async fn notice_changes(&self) -> Result<bool, CatalogError> {
         let Some(from) = cursors::find(&self.db, CHANGES).await? else {
             self.begin_watch().await?;
             return Ok(true);
         };
         let after = Some((from.at_ms, from.id));
-        // Settling makes writers wait for each other, so it is done only if there is something to read, and no more often than need be.
+        // Settling makes writers wait for each other, so it is done only if there are events, and no more
+        // often than necessary.
         let first = outbox::list(&self.db, after, i64::MAX, 1).await?;
         let patience_ms = (i64::from(self.settings.debounce_ms) / 4).min(PATIENCE_MAX_MS);
         let ripe_ms = self.db.now_ms(self.clock.now_ms()).await? - patience_ms;
@@ -112,7 +125,7 @@ impl Schedule {
         }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         if !cursors::advance(&mut tx, CHANGES, from, to).await? {
-            // Another replica was faster, and does the rest, too.
+            // Another replica was faster and processes these events.
             return Ok(false);
         }
         for (tabular_id, changed_ms, noticed) in &found {
@@ -120,7 +133,8 @@ impl Schedule {
                 Noticed::Gone => jobs::fail_queued(&mut tx, *tabular_id, TABLE_DROPPED).await?,
                 Noticed::Open => {
                     if !jobs::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await? {
-                        // The job ended meanwhile and knew nothing of the change: all of this is read anew.
+                        // The job has ended meanwhile without having seen the change, so the batch is read
+                        // again.
                         return Ok(true);
                     }
                 }
@@ -134,9 +148,11 @@ impl Schedule {
                     };
                     let wanted_ms = changed_ms + i64::from(self.settings.debounce_ms);
                     if !new.enqueue(&mut tx, wanted_ms).await? {
-                        // There is one, which may run already, or wait for something that has nothing to do with this change.
+                        // A job of the action exists. It may be running, or wait for a reason that has
+                        // nothing to do with this change.
                         if !jobs::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await? {
-                            // Or it ended meanwhile and knew nothing of the change: all of this is read anew.
+                            // The job has ended meanwhile without having seen the change, so the batch is
+                            // read again.
                             return Ok(true);
                         }
                         new.renew(&mut tx, wanted_ms).await?;
@@ -148,7 +164,7 @@ impl Schedule {
         Ok(events.len() == BATCH_EVENTS as usize)
     }
 
-    /// How it stands about something that was changed. `None` if that makes nothing due.
+    /// Returns the consequence of a change of a table; `None` if nothing is due.
     async fn look_up(&self, tabular_id: TabularId) -> Result<Option<Noticed>, CatalogError> {
         let Some(candidate) = upkeep::find(&self.db, tabular_id, EVALUATE).await? else {
             return Ok(Some(Noticed::Gone));
@@ -165,8 +181,8 @@ impl Schedule {
     }
 }
 
-/// The tables that events tell of, each with the first instant. In the order of their ids, so that two transactions that make jobs
-/// for the same tables never wait for each other in a circle.
+/// Returns the tables of events, each with the time of its first change. They are ordered by id, so that two
+/// transactions that queue jobs for the same tables cannot deadlock.
 fn changed(events: &[AuditEntry]) -> BTreeMap<TabularId, i64> {
     let mut changed = BTreeMap::new();
     for event in events {

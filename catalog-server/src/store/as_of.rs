@@ -1,10 +1,11 @@
-//! The catalog as it was at an instant. The same questions as of now, with one more parameter.
+//! Reads of the catalog as of a past instant. The functions correspond to those for the current state,
+//! with the instant as additional parameter.
 //!
-//! An answer is final only for an instant before the one [`Db::settle`] gives: a transaction that
-//! is still running may yet write to the recent past.
+//! A result is final only for an instant before the one returned by [`Db::settle`]: a transaction that is
+//! still running may write to the recent past.
 //!
-//! The states of one name do not overlap, so the only one that can hold at an instant is the first
-//! that ends after it. States that ended within the millisecond they began in never held.
+//! The states of one name do not overlap, so the only one that can be valid at an instant is the first one
+//! that ends after it. States that ended in the millisecond in which they began were never valid.
 
 use sqlx::query_as;
 
@@ -14,7 +15,7 @@ use super::ids::{NamespaceId, WarehouseId};
 use super::namespaces::Namespace;
 use super::tabulars::{Tabular, TabularEntry, TabularKind};
 
-/// The statement of [`find_namespace`].
+/// Statement of [`find_namespace`].
 pub const FIND_NAMESPACE: &str = "
     SELECT namespace_id, warehouse_id, path, properties, created_ms, valid_from_ms AS updated_ms
     FROM (
@@ -24,14 +25,14 @@ pub const FIND_NAMESPACE: &str = "
     ) AS state
     WHERE valid_from_ms <= $3";
 
-/// The statement of [`list_children`].
+/// Statement of [`list_children`].
 pub const LIST_CHILDREN: &str = "
     SELECT namespace_id, warehouse_id, path, properties, created_ms, valid_from_ms AS updated_ms
     FROM namespace_history
     WHERE warehouse_id = $1 AND parent_path = $2 AND path > $3 AND valid_to_ms > $4 AND valid_from_ms <= $4
     ORDER BY path LIMIT $5";
 
-/// The second statement of [`find_tabular`].
+/// Second statement of [`find_tabular`].
 pub const FIND_TABULAR: &str = "
     SELECT n.tabular_id, n.warehouse_id, n.namespace_id, n.kind, n.name, p.metadata_location, p.table_uuid,
            p.location, n.created_ms,
@@ -49,24 +50,28 @@ pub const FIND_TABULAR: &str = "
     )
     WHERE n.valid_from_ms <= $3 AND p.valid_from_ms <= $3";
 
-/// The statement of [`list_tabulars`].
+/// Statement of [`list_tabulars`].
 pub const LIST_TABULARS: &str = "
     SELECT tabular_id, name FROM tabular_history
     WHERE namespace_id = $1 AND kind = $2 AND name > $3 AND valid_to_ms > $4 AND valid_from_ms <= $4
     ORDER BY name LIMIT $5";
 
-/// A page of a namespace's children, or of a namespace's tables or views: see the live functions.
+/// Keyset page of the children, tables or views of a namespace at an instant.
 #[derive(Clone, Copy, Debug)]
 pub struct PageAsOf<'a> {
-    /// Starts after this path or name.
+    /// Path or name after which the page starts.
     pub after: Option<&'a str>,
-    /// The most rows to give.
+    /// Maximum number of rows.
     pub limit: u32,
-    /// The instant.
+    /// Instant of the read, in milliseconds since 1970, in catalog time.
     pub at_ms: i64,
 }
 
-/// The namespace that was at `path`.
+/// Returns the namespace that existed at `path`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn find_namespace(
     db: &Db,
     warehouse_id: WarehouseId,
@@ -76,7 +81,11 @@ pub async fn find_namespace(
     fetch_optional!(db, query_as::<_, Namespace>(FIND_NAMESPACE).bind(warehouse_id).bind(path).bind(at_ms))
 }
 
-/// The namespaces that were directly in `parent_path`, or at the top level, by path.
+/// Returns the namespaces that were directly in `parent_path`, or at the top level, in order of path.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn list_children(
     db: &Db,
     warehouse_id: WarehouseId,
@@ -94,7 +103,12 @@ pub async fn list_children(
     )
 }
 
-/// The table or view that was called `name` in the namespace that was at `namespace_path`.
+/// Returns the table or view that was named `name` in the namespace that existed at `namespace_path`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query, or if a row contains a value that this version
+/// does not know ([`StoreError::Database`]).
 pub async fn find_tabular(
     db: &Db,
     warehouse_id: WarehouseId,
@@ -109,7 +123,11 @@ pub async fn find_tabular(
     fetch_optional!(db, query_as::<_, Tabular>(FIND_TABULAR).bind(namespace_id).bind(name).bind(at_ms))
 }
 
-/// The tables or views that were in a namespace, by name.
+/// Returns the tables or views that were in a namespace, in order of name.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn list_tabulars(
     db: &Db,
     namespace_id: NamespaceId,

@@ -1,4 +1,5 @@
-//! Who did what, when, and what came of it. Written in the transaction it tells of.
+//! Audit trail: a record of each change, with caller, time and outcome. A record is written in the same
+//! transaction as the change that it describes.
 
 use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
@@ -7,78 +8,84 @@ use super::db::Db;
 use super::error::StoreError;
 use super::tx::Tx;
 
-/// A line of the audit log.
+/// Audit record.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct AuditEntry {
-    /// Its id.
+    /// Id of the record.
     pub audit_id: Uuid,
-    /// When.
+    /// Time of the transaction, in milliseconds since 1970.
     pub at_ms: i64,
-    /// The request that did it.
+    /// Id of the request that made the change.
     pub request_id: String,
-    /// Who.
+    /// Identity of the caller.
     pub caller: String,
-    /// What was done.
+    /// Action, such as `create-table`.
     pub action: String,
-    /// The kind of thing it was done to.
+    /// Kind of the object that was changed, such as `table`.
     pub object_kind: String,
-    /// What that was called then.
+    /// Name of the object at that time.
     pub object_name: String,
-    /// Its id, if it exists.
+    /// Id of the object, if it exists.
     pub object_id: Option<Uuid>,
-    /// What came of it.
+    /// Outcome of the action.
     pub outcome: String,
-    /// More about it: JSON.
+    /// Details of the action, as JSON.
     pub detail: String,
 }
 
-/// A line to be written.
+/// Audit record to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct NewAuditEntry<'a> {
-    /// Its id.
+    /// Id of the record.
     pub audit_id: Uuid,
-    /// The request that did it.
+    /// Id of the request that makes the change.
     pub request_id: &'a str,
-    /// Who.
+    /// Identity of the caller.
     pub caller: &'a str,
-    /// What was done.
+    /// Action, such as `create-table`.
     pub action: &'a str,
-    /// The kind of thing it was done to.
+    /// Kind of the object that is changed, such as `table`.
     pub object_kind: &'a str,
-    /// What that is called.
+    /// Current name of the object.
     pub object_name: &'a str,
-    /// Its id, if it exists.
+    /// Id of the object, if it exists.
     pub object_id: Option<Uuid>,
-    /// What came of it.
+    /// Outcome of the action.
     pub outcome: &'a str,
-    /// More about it: JSON.
+    /// Details of the action, as JSON.
     pub detail: &'a str,
 }
 
-/// Which part of the audit log is wanted.
+/// Selection of audit records.
 #[derive(Clone, Copy, Debug)]
 pub struct AuditFilter {
-    /// Only what was done to this.
+    /// Only records of the object with this id.
     pub object_id: Option<Uuid>,
-    /// Not before this instant.
+    /// Only records from this instant on, in milliseconds since 1970.
     pub from_ms: i64,
-    /// Before this line, by time and id; the last of the page before. Starts with the newest.
+    /// Only records before the one with this time and id, the last of the previous keyset page. `None` starts
+    /// with the newest record.
     pub before: Option<(i64, Uuid)>,
 }
 
-/// The statement of [`list`].
+/// Statement of [`list`].
 pub const LIST: &str = "
     SELECT audit_id, at_ms, request_id, caller, action, object_kind, object_name, object_id, outcome, detail
     FROM audit WHERE at_ms >= $1 AND (at_ms, audit_id) < ($2, $3)
     ORDER BY at_ms DESC, audit_id DESC LIMIT $4";
 
-/// The statement of [`list`] for one object.
+/// Statement of [`list`] for one object.
 pub const LIST_OF_OBJECT: &str = "
     SELECT audit_id, at_ms, request_id, caller, action, object_kind, object_name, object_id, outcome, detail
     FROM audit WHERE at_ms >= $1 AND (at_ms, audit_id) < ($2, $3) AND object_id = $5
     ORDER BY at_ms DESC, audit_id DESC LIMIT $4";
 
-/// Writes a line, at [`Tx::at_ms`].
+/// Writes an audit record, with the time [`Tx::at_ms`].
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn record(tx: &mut Tx, new: &NewAuditEntry<'_>) -> Result<(), StoreError> {
     const SQL: &str = "
         INSERT INTO audit (audit_id, at_ms, request_id, caller, action, object_kind, object_name, object_id,
@@ -103,14 +110,22 @@ pub async fn record(tx: &mut Tx, new: &NewAuditEntry<'_>) -> Result<(), StoreErr
     .map(drop)
 }
 
-/// What was done to an object first, such as `create-table`.
+/// Returns the first action on an object, such as `create-table`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn find_first_action(db: &Db, object_id: Uuid) -> Result<Option<String>, StoreError> {
     const SQL: &str = "SELECT action FROM audit WHERE object_id = $1 ORDER BY at_ms, audit_id LIMIT 1";
 
     fetch_optional!(db, query_scalar::<_, String>(SQL).bind(object_id))
 }
 
-/// Up to `limit` lines, newest first.
+/// Returns up to `limit` audit records, newest first.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn list(db: &Db, filter: AuditFilter, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
     let (before_ms, before_id) = filter.before.unwrap_or((i64::MAX, Uuid::max()));
     let limit = i64::from(limit);

@@ -1,9 +1,10 @@
-//! Clean-up that outlives a request: a persistent queue. A worker leases a task, says from time to
-//! time that it is still at it and how far it got, and finishes it; if it dies, the lease ends and
-//! another worker resumes.
+//! Persistent queue of clean-up tasks, which outlive the request that caused them.
 //!
-//! The attempt number fences: a worker whose lease ended and was given to another can no longer
-//! say anything about the task.
+//! A worker leases a task, extends the lease with its progress from time to time, and finishes the task. If
+//! the worker dies, the lease expires and another worker resumes the task.
+//!
+//! The attempt number is the fencing token: a worker whose lease expired and was taken by another one can no
+//! longer change the task.
 
 use sqlx::{query, query_as};
 use uuid::Uuid;
@@ -13,58 +14,64 @@ use super::error::StoreError;
 use super::ids::WarehouseId;
 use super::tx::Tx;
 
-/// A task, as its worker or an operator sees it.
+/// Clean-up task.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Task {
-    /// Its id.
+    /// Id of the task; ascending in the order of creation.
     pub task_id: Uuid,
-    /// The warehouse whose storage it cleans.
+    /// Warehouse whose storage is cleaned.
     pub warehouse_id: WarehouseId,
-    /// What to do, for instance `purge`.
+    /// Kind of the task, such as `purge`.
     pub kind: String,
-    /// What to do it to: JSON.
+    /// Parameters of the task, as JSON.
     pub payload: String,
-    /// How far the last worker got: JSON.
+    /// Progress of the last worker, as JSON.
     pub progress: Option<String>,
-    /// When it was enqueued.
+    /// Time of creation, in milliseconds since 1970.
     pub created_ms: i64,
-    /// When a worker may take it: its start, its next attempt, or the end of the current lease.
+    /// Time from which a worker may lease the task, in milliseconds since 1970: its start, its next attempt,
+    /// or the end of the current lease.
     pub due_ms: i64,
-    /// How many times it was leased.
+    /// Number of leases so far.
     pub attempts: i64,
-    /// The worker that has it.
+    /// Name of the worker that has leased the task.
     pub leased_by: Option<String>,
-    /// Why the last attempt failed.
+    /// Error of the last failed attempt.
     pub last_error: Option<String>,
 }
 
-/// A task to be.
+/// Clean-up task to be created.
 #[derive(Clone, Copy, Debug)]
 pub struct NewTask<'a> {
-    /// Its id.
+    /// Id of the task; later tasks must have greater ids.
     pub task_id: Uuid,
-    /// The warehouse whose storage it cleans.
+    /// Warehouse whose storage is cleaned.
     pub warehouse_id: WarehouseId,
-    /// What to do.
+    /// Kind of the task, such as `purge`.
     pub kind: &'a str,
-    /// What to do it to: JSON.
+    /// Parameters of the task, as JSON.
     pub payload: &'a str,
-    /// Not before then.
+    /// Earliest start, in milliseconds since 1970.
     pub due_ms: i64,
 }
 
-/// What a worker holds, and must show to change anything about the task.
+/// Lease of a task. It identifies the attempt to the functions that change the task.
 #[derive(Clone, Copy, Debug)]
 pub struct Lease<'a> {
-    /// The task.
+    /// Id of the task.
     pub task_id: Uuid,
-    /// The worker.
+    /// Name of the worker.
     pub worker: &'a str,
-    /// The [`Task::attempts`] of the lease.
+    /// Value of [`Task::attempts`] in this lease.
     pub attempt: i64,
 }
 
-/// Enqueues a task, created at [`Tx::at_ms`].
+/// Adds a task, with the time of creation [`Tx::at_ms`].
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn enqueue(tx: &mut Tx, new: &NewTask<'_>) -> Result<(), StoreError> {
     const SQL: &str = "
         INSERT INTO cleanup_tasks (task_id, warehouse_id, kind, payload, created_ms, due_ms, attempts)
@@ -84,8 +91,13 @@ pub async fn enqueue(tx: &mut Tx, new: &NewTask<'_>) -> Result<(), StoreError> {
     .map(drop)
 }
 
-/// Gives `worker` the task that has been due the longest, for `lease_ms` from [`Tx::at_ms`] on.
-/// Nobody else gets it before then.
+/// Leases to `worker` the task that has been due for the longest time, for `lease_ms` milliseconds from
+/// [`Tx::at_ms`] on. No other worker can lease it before the lease expires.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn lease(tx: &mut Tx, worker: &str, lease_ms: i64) -> Result<Option<Task>, StoreError> {
     const SQL: &str = "
         UPDATE cleanup_tasks SET attempts = attempts + 1, leased_by = $1, due_ms = $2 + $3
@@ -106,9 +118,15 @@ pub async fn lease(tx: &mut Tx, worker: &str, lease_ms: i64) -> Result<Option<Ta
     fetch_optional!(tx, query_as::<_, Task>(sql).bind(worker).bind(at_ms).bind(lease_ms))
 }
 
-/// Prolongs a lease to `lease_ms` from [`Tx::at_ms`] on, and records how far the worker got.
+/// Extends a lease to `lease_ms` milliseconds from [`Tx::at_ms`] on, and records the progress.
 ///
-/// Returns `false`, changing nothing, if another worker has the task: stop at once.
+/// Returns `false`, changing nothing, if another worker has leased the task; the caller must stop
+/// immediately.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn extend(
     tx: &mut Tx,
     lease: Lease<'_>,
@@ -127,9 +145,14 @@ pub async fn extend(
     Ok(changed == 1)
 }
 
-/// Gives a task back: not before `retry_at_ms`, and with the reason.
+/// Returns a task to the queue after a failed attempt, with the time of the next attempt and the error.
 ///
-/// Returns `false`, changing nothing, if another worker has the task.
+/// Returns `false`, changing nothing, if another worker has leased the task.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn fail(tx: &mut Tx, lease: Lease<'_>, retry_at_ms: i64, error: &str) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE cleanup_tasks SET due_ms = $4, last_error = $5, leased_by = NULL
@@ -142,7 +165,13 @@ pub async fn fail(tx: &mut Tx, lease: Lease<'_>, retry_at_ms: i64, error: &str) 
     Ok(changed == 1)
 }
 
-/// Takes every lease back, whoever held it: for a process that is alone and has just started.
+/// Ends all leases and returns their number, for the start of a process that is the only one using the
+/// database.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn take_back_all(tx: &mut Tx) -> Result<u64, StoreError> {
     const SQL: &str =
         "UPDATE cleanup_tasks SET due_ms = $1, leased_by = NULL WHERE leased_by IS NOT NULL AND due_ms > $1";
@@ -151,9 +180,14 @@ pub async fn take_back_all(tx: &mut Tx) -> Result<u64, StoreError> {
     execute!(tx, query(SQL).bind(at_ms))
 }
 
-/// Removes a task that is done.
+/// Deletes a task that is complete.
 ///
-/// Returns `false`, changing nothing, if another worker has the task.
+/// Returns `false`, changing nothing, if another worker has leased the task.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn finish(tx: &mut Tx, lease: Lease<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         DELETE FROM cleanup_tasks WHERE task_id = $1 AND leased_by = $2 AND attempts = $3";
@@ -162,7 +196,11 @@ pub async fn finish(tx: &mut Tx, lease: Lease<'_>) -> Result<bool, StoreError> {
     Ok(removed == 1)
 }
 
-/// Up to `limit` tasks, oldest first, those enqueued after `after`.
+/// Returns up to `limit` tasks in the order of their creation, those with an id greater than `after`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn list(db: &Db, after: Option<Uuid>, limit: u32) -> Result<Vec<Task>, StoreError> {
     const SQL: &str = "
         SELECT task_id, warehouse_id, kind, payload, progress, created_ms, due_ms, attempts, leased_by,

@@ -1,5 +1,6 @@
-//! The commonest change of all, a commit to one table: pointer, history, audit, event and idempotency key at once.
-//! On PostgreSQL a single statement, where a transaction of several would wait for as many answers.
+//! Commit to a single table, the most frequent change: compare-and-swap of the metadata pointer, history,
+//! audit record, event and idempotency key in one transaction. On PostgreSQL it is a single statement, which
+//! saves the round trips of a transaction with several statements.
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sqlx::{PgPool, query_scalar};
@@ -12,35 +13,40 @@ use super::ids::TabularId;
 use super::postgres::WRITERS_LOCK;
 use super::tabulars::{self, Pointer};
 
-/// A pointer to be moved, and what is recorded of it.
+/// Move of a metadata pointer, with the records of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Commit<'a> {
-    /// Whose pointer.
+    /// Id of the table.
     pub tabular_id: TabularId,
-    /// The metadata file it must point to now.
+    /// Location of the metadata file that the table must point to at present.
     pub previous: &'a str,
-    /// What it points to afterwards.
+    /// Pointer after the commit.
     pub next: Pointer<'a>,
-    /// The line for the audit trail.
+    /// Audit record of the commit.
     pub audit: NewAuditEntry<'a>,
-    /// The answer to be recorded under the client's key, if it sent one.
+    /// Response to record under the idempotency key of the client, if it sent one.
     pub answer: Option<NewAnswer<'a>>,
 }
 
-/// What came of a commit. Unless the pointer moved, nothing was changed.
+/// Outcome of a commit. Unless the pointer moved, nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Committed {
-    /// The pointer moved, and everything is recorded.
+    /// The pointer moved, and everything was recorded.
     Moved,
-    /// Another commit moved the pointer first, or the table is gone.
+    /// The compare-and-swap failed: another commit moved the pointer first, or the table was dropped.
     Lost,
-    /// There is an answer under the client's key already: give that one.
+    /// A response is recorded under the idempotency key already, and should be returned.
     Answered,
 }
 
-/// Commits. `now_ms` is the process' clock, see [`Db::write`].
+/// Commits to a table. `now_ms` is the clock of the process, see [`Db::write`].
 ///
-/// Fails as [`super::tx::Tx::commit`] does: with [`StoreError::OutcomeUnknown`] if nobody knows whether it took effect.
+/// # Errors
+///
+/// Fails as [`super::tx::Tx::commit`] does: with [`StoreError::OutcomeUnknown`] if it is not known whether
+/// the commit took effect, and with [`StoreError::Serialization`] if it certainly did not because of a
+/// concurrent transaction. Fails with [`StoreError::Database`] if the database does not answer or fails the
+/// statement before the commit.
 pub async fn commit(db: &Db, now_ms: i64, commit: &Commit<'_>) -> Result<Committed, StoreError> {
     match db.target() {
         Target::Sqlite(_) => in_a_transaction(db, now_ms, commit).await,
@@ -63,10 +69,11 @@ async fn in_a_transaction(db: &Db, now_ms: i64, commit: &Commit<'_>) -> Result<C
     Ok(Committed::Moved)
 }
 
-/// The same as [`in_a_transaction`]. The statement sees the catalog as of its start, but an UPDATE that had to wait
-/// looks again at what it waited for, so the pointer is compared with its newest value.
+/// Commits as [`in_a_transaction`] does, in one statement. The statement sees the catalog at its start, but
+/// an UPDATE that had to wait for a row lock re-evaluates its condition on the newest version of the row, so
+/// that the pointer is compared with its current value.
 async fn in_one_statement(pool: &PgPool, commit: &Commit<'_>) -> Result<Committed, StoreError> {
-    // Whoever settles waits for the writers' lock, so the clock is read once it is held.
+    // The clock is read after the writers' lock is taken, because `settle` waits for this lock.
     const SQL: &str = "
         WITH writer AS MATERIALIZED (
             SELECT pg_advisory_xact_lock_shared($1),
@@ -110,7 +117,7 @@ async fn in_one_statement(pool: &PgPool, commit: &Commit<'_>) -> Result<Committe
         .bind(answer.and_then(|answer| answer.body))
         .bind(answer.and_then(|answer| answer.metadata_location))
         .bind(commit.next.superseded);
-    // On its own, because a failure to get a connection has certainly changed nothing.
+    // The connection is acquired separately, because a failure to do so has certainly changed nothing.
     let mut connection = bounded(pool.acquire()).await?;
     match bounded(statement.fetch_optional(&mut *connection)).await {
         Ok(Some(_)) => Ok(Committed::Moved),
@@ -125,8 +132,8 @@ fn is_taken_key(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) == Some("idempotency_pkey")
 }
 
-/// Whether the server said that it has undone the statement. A FATAL error, such as that the server is shutting
-/// down, may also end a connection between the statement's commit and its answer.
+/// Returns `true` if the server reported that it has rolled back the statement. A FATAL error, such as a
+/// shutdown, may also close the connection between the commit of the statement and its answer.
 fn is_refusal(error: &sqlx::Error) -> bool {
     error
         .as_database_error()

@@ -1,5 +1,8 @@
-//! How far readers have come who go through something bit by bit. A cursor is moved in the transaction that does what was read,
-//! and only from where it was read: of two replicas, one is too late and does nothing.
+//! Cursors: positions of background readers that process a sequence of rows in batches.
+//!
+//! A cursor is advanced in the transaction that processes the batch, by compare-and-swap from the position
+//! that was read. If two replicas process the same batch, the later one fails to advance the cursor and
+//! changes nothing.
 
 use sqlx::{query, query_as};
 use uuid::Uuid;
@@ -8,23 +11,32 @@ use super::db::Db;
 use super::error::StoreError;
 use super::tx::Tx;
 
-/// A place in an order of instants and ids.
+/// Position in a sequence of rows that is ordered by time and id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Cursor {
-    /// The instant.
+    /// Time of the last row processed, in milliseconds since 1970.
     pub at_ms: i64,
-    /// The id.
+    /// Id of the last row processed.
     pub id: Uuid,
 }
 
-/// How far the reader of this name has come; `None` before [`create`].
+/// Returns the position of a cursor; `None` before [`create`].
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn find(db: &Db, name: &str) -> Result<Option<Cursor>, StoreError> {
     const SQL: &str = "SELECT at_ms, id FROM maintenance_cursors WHERE name = $1";
 
     fetch_optional!(db, query_as::<_, Cursor>(SQL).bind(name))
 }
 
-/// Starts a reader. One that was started before stays where it is.
+/// Creates a cursor. A cursor that exists remains at its position.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn create(tx: &mut Tx, name: &str, start: Cursor) -> Result<(), StoreError> {
     const SQL: &str = "
         INSERT INTO maintenance_cursors (name, at_ms, id) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING";
@@ -32,7 +44,12 @@ pub async fn create(tx: &mut Tx, name: &str, start: Cursor) -> Result<(), StoreE
     execute!(tx, query(SQL).bind(name).bind(start.at_ms).bind(start.id)).map(drop)
 }
 
-/// Moves a reader. Returns `false`, changing nothing, if it is not at `from` any more.
+/// Advances a cursor. Returns `false`, changing nothing, if it is no longer at `from`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn advance(tx: &mut Tx, name: &str, from: Cursor, to: Cursor) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_cursors SET at_ms = $4, id = $5 WHERE name = $1 AND at_ms = $2 AND id = $3";

@@ -1,4 +1,5 @@
-//! The open database: connecting, migrating, transactions' time. No statement of the catalog's own.
+//! Open database: connections, schema migration, and the time of transactions. It contains no statements on
+//! the catalog itself.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,36 +13,39 @@ use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::tx::Tx;
 
-/// How long any answer of PostgreSQL is awaited. Longer than [`DbOptions::statement_timeout`] plus
-/// the wait for a connection, so that it strikes only when the server or the network is gone.
+/// Maximum time that any answer of PostgreSQL is awaited. It is longer than [`DbOptions::statement_timeout`]
+/// plus the wait for a connection, so that it only applies when the server or the network has failed.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An open catalog database. Clones share one set of connections.
+/// Open catalog database. Clones share one set of connections.
+///
+/// See the [module documentation](super) for an example.
 #[derive(Clone)]
 pub struct Db {
     backend: Arc<Backend>,
 }
 
-/// Which database it is.
+/// Kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DbKind {
-    /// One file, one process.
+    /// SQLite: one file, used by one process.
     Sqlite,
-    /// A server, any number of processes.
+    /// PostgreSQL: a server, used by any number of processes.
     Postgres,
 }
 
-/// How to use the database.
+/// Options of the database connections.
 #[derive(Clone, Debug)]
 pub struct DbOptions {
-    /// Connections kept to PostgreSQL, or for reading SQLite (which has one more, to write).
+    /// Maximum number of connections to PostgreSQL, or of reading connections to SQLite, which has one more
+    /// for writing.
     pub connections: u32,
-    /// How long a request waits for a free connection before it is refused.
+    /// Maximum time that a request waits for a free connection before it is refused.
     pub acquire_timeout: Duration,
-    /// How long PostgreSQL works on one statement, or waits for one lock, before it gives up; how
-    /// long SQLite waits for another program that has locked the file.
+    /// Maximum time that PostgreSQL spends on one statement or waits for one lock; maximum time that SQLite
+    /// waits for another program that has locked the file.
     pub statement_timeout: Duration,
-    /// Tables and views whose pointers are kept in memory (SQLite only).
+    /// Number of tables and views whose metadata pointers are cached in memory (SQLite only).
     pub pointer_cache_entries: u64,
 }
 
@@ -56,12 +60,12 @@ impl Default for DbOptions {
     }
 }
 
-/// How busy the connections are.
+/// Utilisation of the connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolStats {
-    /// Connections open, reading and writing.
+    /// Number of open connections, for reading and writing.
     pub open: u32,
-    /// Of these, the ones nobody uses at the moment.
+    /// Number of open connections that are not in use.
     pub idle: u32,
 }
 
@@ -70,7 +74,7 @@ pub(super) enum Backend {
     Postgres(Postgres),
 }
 
-/// Where a statement runs: a pool or the connection of a transaction, of either database.
+/// Executor of a statement: a pool or the connection of a transaction, of either database.
 pub(super) enum Target<S, P> {
     Sqlite(S),
     Postgres(P),
@@ -80,12 +84,17 @@ pub(super) type PoolTarget<'a> = Target<&'a SqlitePool, &'a PgPool>;
 pub(super) type ConnectionTarget<'a> = Target<&'a mut SqliteConnection, &'a mut PgConnection>;
 
 impl Db {
-    /// Opens `sqlite:///path/to/firn.db`, creating the file, or `postgres://…`.
+    /// Connects to `sqlite:///path/to/firn.db`, creating the file if it does not exist, or to `postgres://…`.
     ///
-    /// The schema may be missing or old until [`Db::migrate`] has run.
+    /// The schema may be missing or outdated until [`Db::migrate`] has run.
     ///
-    /// Fails with [`StoreError::InUse`] if another process has the SQLite file open, and with
-    /// [`StoreError::Unsupported`] for another scheme or a PostgreSQL older than 15.
+    /// # Errors
+    ///
+    /// Fails with [`StoreError::InUse`] if another process has the SQLite database open; with
+    /// [`StoreError::Damaged`] if the SQLite file is damaged or not a database; with
+    /// [`StoreError::Unsupported`] if the URL is invalid or has another scheme, the directory of the SQLite
+    /// file is not usable, PostgreSQL is older than version 15, or its encoding is not UTF-8; and with
+    /// [`StoreError::Database`] if the database is not reachable or refuses the connection.
     pub async fn connect(url: &str, options: &DbOptions) -> Result<Self, StoreError> {
         let backend = match url.split_once("://") {
             Some(("sqlite", _)) => Backend::Sqlite(Box::new(Sqlite::open(url, options).await?)),
@@ -99,10 +108,14 @@ impl Db {
         Ok(Self { backend: Arc::new(backend) })
     }
 
-    /// Brings the schema up to date. Any number of processes may do so at once; one does the work
+    /// Migrates the schema to the current version. Several processes may do so at the same time: one migrates
     /// and the others wait for it.
     ///
-    /// Fails with [`StoreError::NewerSchema`], changing nothing, if a newer Firn has been here.
+    /// # Errors
+    ///
+    /// Fails with [`StoreError::NewerSchema`], changing nothing, if a newer version of Firn has migrated the
+    /// database; with [`StoreError::Migration`] if a migration that was applied before differs from that of
+    /// this version; and with [`StoreError::Database`] if the database does not answer or fails a statement.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.migrate().await,
@@ -110,10 +123,16 @@ impl Db {
         }
     }
 
-    /// Begins a write transaction. `now_ms` is the process' clock, of which PostgreSQL takes no
-    /// notice: see [`Tx::at_ms`].
+    /// Begins a write transaction. `now_ms` is the clock of the process, in milliseconds since 1970, which is
+    /// not used on PostgreSQL: see [`Tx::at_ms`].
     ///
-    /// On SQLite this waits until the write transaction before it has ended.
+    /// On SQLite it waits until the previous write transaction has ended.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no connection is free in time, or the database does not answer or fails a statement
+    /// ([`StoreError::Database`]). On SQLite it also fails as [`Tx::commit`] does, if the time has to be
+    /// recorded first.
     pub async fn write(&self, now_ms: i64) -> Result<Tx, StoreError> {
         match &*self.backend {
             Backend::Sqlite(sqlite) => {
@@ -127,11 +146,15 @@ impl Db {
         }
     }
 
-    /// Waits until every write transaction begun before now has ended, and gives the instant up to
-    /// which the past is now settled: a read as of any *earlier* instant gives the same answer
-    /// forever. A caller that wants the instant itself waits a millisecond and settles again.
+    /// Waits until every write transaction begun before now has ended, and returns the instant up to which
+    /// the past is settled: an as-of read of any *earlier* instant has the same result forever. A caller that
+    /// needs the instant itself waits a millisecond and settles again.
     ///
-    /// Must not be called while holding a [`Tx`], which it would wait for.
+    /// Must not be called while the caller has an open [`Tx`], because it would wait for it.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Db::write`] does.
     pub async fn settle(&self, now_ms: i64) -> Result<i64, StoreError> {
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.settle(now_ms).await,
@@ -139,8 +162,14 @@ impl Db {
         }
     }
 
-    /// The clock that transactions go by: PostgreSQL's own, since the clocks of replicas differ,
-    /// or `process_now_ms`.
+    /// Returns the current time by the clock that transactions use, in milliseconds since 1970: that of
+    /// PostgreSQL, because the clocks of replicas differ, or `process_now_ms` with the corrections of
+    /// [`Tx::at_ms`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does not answer or fails the query ([`StoreError::Database`]). On SQLite it
+    /// fails only if the time has to be corrected, as [`Db::write`] does.
     pub async fn now_ms(&self, process_now_ms: i64) -> Result<i64, StoreError> {
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.now_ms(process_now_ms).await,
@@ -148,8 +177,8 @@ impl Db {
         }
     }
 
-    /// The instant of the catalog's history that a reader means by an instant of the clock. They differ on SQLite once the
-    /// clock was set back.
+    /// Converts an instant of the clock, as used by readers, to the instant of the catalog's history. The two
+    /// differ on SQLite once the clock was set back.
     pub fn history_ms(&self, clock_ms: i64) -> i64 {
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.timeline.history_ms(clock_ms),
@@ -157,7 +186,7 @@ impl Db {
         }
     }
 
-    /// What the clock said at an instant of the catalog's history: what people are shown.
+    /// Converts an instant of the catalog's history to the time that the clock showed then, for display.
     pub fn clock_ms(&self, at_ms: i64) -> i64 {
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.timeline.clock_ms(at_ms),
@@ -165,7 +194,7 @@ impl Db {
         }
     }
 
-    /// Which database this is.
+    /// Returns the kind of the database.
     pub fn kind(&self) -> DbKind {
         match &*self.backend {
             Backend::Sqlite(_) => DbKind::Sqlite,
@@ -173,9 +202,12 @@ impl Db {
         }
     }
 
-    /// Gives room that is free back to the file system, some of it at a time. PostgreSQL does that by itself.
+    /// Returns free pages of a SQLite file to the file system, a bounded number per call. PostgreSQL does so
+    /// by itself.
     ///
-    /// Fails if the database does not answer.
+    /// # Errors
+    ///
+    /// Fails if the database does not answer or fails a statement ([`StoreError::Database`]).
     pub async fn reclaim(&self) -> Result<(), StoreError> {
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.reclaim().await,
@@ -183,7 +215,7 @@ impl Db {
         }
     }
 
-    /// The file of a SQLite database.
+    /// Returns the path of the file of a SQLite database.
     pub fn file(&self) -> Option<&std::path::Path> {
         match &*self.backend {
             Backend::Sqlite(sqlite) => Some(&sqlite.path),
@@ -191,12 +223,16 @@ impl Db {
         }
     }
 
-    /// Whether the database answers.
+    /// Checks that the database answers.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it does not answer or fails the query ([`StoreError::Database`]).
     pub async fn ping(&self) -> Result<(), StoreError> {
         fetch_optional!(self, query_scalar::<_, i32>("SELECT 1")).map(drop)
     }
 
-    /// How busy the connections are, for metrics.
+    /// Returns the utilisation of the connections, for metrics.
     pub fn pool_stats(&self) -> PoolStats {
         match &*self.backend {
             Backend::Sqlite(sqlite) => PoolStats {
@@ -209,12 +245,13 @@ impl Db {
         }
     }
 
-    /// Waits for the statements under way and closes the connections. Later calls fail.
+    /// Waits for the statements in progress and closes the connections. Later calls fail.
     pub async fn close(&self) {
         match &*self.backend {
             Backend::Sqlite(sqlite) => {
                 sqlite.read.close().await;
-                // Last, so that closing it folds the write-ahead log into the database.
+                // The writing connection is closed last, because then SQLite copies the write-ahead log into
+                // the database file.
                 sqlite.write.close().await;
             }
             Backend::Postgres(postgres) => postgres.pool.close().await,
@@ -228,7 +265,8 @@ impl Db {
         }
     }
 
-    /// Where pointers are remembered; only where this process is the one that moves them.
+    /// Returns the cache of metadata pointers. It exists only on SQLite, where this process is the only one
+    /// that moves pointers.
     pub(super) fn pointer_cache(&self) -> Option<&PointerCache> {
         match &*self.backend {
             Backend::Sqlite(sqlite) => Some(&sqlite.pointers),
@@ -237,8 +275,8 @@ impl Db {
     }
 }
 
-/// Awaits PostgreSQL's answer, but not forever: a server that vanished from the network never
-/// answers, and no timeout of its own can strike.
+/// Awaits the answer of PostgreSQL for a limited time: a server that disappeared from the network never
+/// answers, and its own timeouts have no effect then.
 pub(super) async fn bounded<T>(
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {

@@ -1,9 +1,9 @@
-//! What namespaces, tables and views used to be: rows that hold from one instant until another.
-//! Written here on behalf of every function that changes one; read through [`super::as_of`].
+//! History of namespaces, tables and views: rows with a validity interval in catalog time. All functions that
+//! change an object write it; as-of reads use it ([`super::as_of`]).
 //!
-//! Two things hold whatever the clocks do: the states of one object never overlap, and no two
-//! objects have one name at one instant. For that, a transaction's time moves forward past any
-//! state it ends or any name it takes over.
+//! Two invariants are independent of the clocks: the states of one object never overlap, and no two
+//! objects have the same name at the same instant. To ensure them, the time of a transaction is moved past
+//! the start of any state that it ends, and past the end of the previous use of any name that it takes.
 
 use sqlx::{query, query_as, query_scalar};
 
@@ -13,59 +13,66 @@ use super::ids::{NamespaceId, TabularId, WarehouseId};
 use super::tabulars::Place;
 use super::tx::Tx;
 
-/// When a state ends that still holds.
+/// End of the validity of a current state (`valid_to_ms`).
 pub const FOREVER_MS: i64 = i64::MAX;
 
-/// What a table or view pointed to, and when.
+/// Metadata pointer that a table or view had, with its validity.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct PastPointer {
-    /// Numbers the pointers of one table or view in the order they came to be.
+    /// Number of the pointer; ascending in the history of one table or view.
     pub history_id: i64,
-    /// The metadata file.
+    /// Location of the metadata file.
     pub metadata_location: String,
-    /// The `table-uuid` or `view-uuid` of that file.
+    /// UUID in that file (`table-uuid` or `view-uuid`).
     pub table_uuid: uuid::Uuid,
-    /// The `location` of that file.
+    /// Base location in that file (`location`).
     pub location: String,
-    /// What went out of use with it: JSON. `None` if nobody found out.
+    /// Snapshots and schemas that went out of use with this metadata file, as JSON; `None` if they were not
+    /// determined.
     pub superseded: Option<String>,
-    /// When it came to be.
+    /// Start of the validity, in milliseconds since 1970.
     pub valid_from_ms: i64,
-    /// When it was replaced, or [`FOREVER_MS`]. The same instant if within one millisecond.
+    /// End of the validity, exclusive, in milliseconds since 1970, or [`FOREVER_MS`]. It equals the start if
+    /// the pointer was replaced within the same millisecond.
     pub valid_to_ms: i64,
 }
 
-/// A page of the pointers of one table, newest first.
+/// Statement of [`list_pointers`].
 pub const LIST_POINTERS: &str = "
     SELECT history_id, metadata_location, table_uuid, location, superseded, valid_from_ms, valid_to_ms
     FROM pointer_history WHERE tabular_id = $1 AND history_id < $2 ORDER BY history_id DESC LIMIT $3";
 
-/// The statement of [`list_files`].
+/// Statement of [`list_files`].
 pub const LIST_FILES: &str = "
     SELECT history_id, metadata_location, valid_to_ms FROM pointer_history
     WHERE tabular_id = $1 AND history_id < $2 ORDER BY history_id DESC LIMIT $3";
 
-/// The statement of [`list_replaced`].
+/// Statement of [`list_replaced`].
 pub const LIST_REPLACED: &str = "
     SELECT metadata_location FROM pointer_history
     WHERE tabular_id = $1 AND valid_to_ms >= $2 AND valid_to_ms < $3 ORDER BY valid_to_ms LIMIT $4";
 
-/// The statement of [`find_first`].
+/// Statement of [`find_first`].
 pub const FIND_FIRST: &str = "
     SELECT superseded FROM pointer_history WHERE tabular_id = $1 ORDER BY history_id LIMIT 1";
 
-/// When the last namespace at a path was dropped.
+/// Statement for the time at which the last namespace at a path was dropped.
 pub const LAST_AT_PATH: &str = "
     SELECT MAX(valid_to_ms) FROM namespace_history
     WHERE warehouse_id = $1 AND path = $2 AND valid_to_ms < $3";
 
-/// When the last table or view gave up a name.
+/// Statement for the time at which a name was last released by a table or view, by a rename or drop.
 pub const LAST_OF_NAME: &str = "
     SELECT MAX(valid_to_ms) FROM tabular_history
     WHERE namespace_id = $1 AND name = $2 AND valid_to_ms < $3";
 
-/// Up to `limit` metadata files a table or view has had, newest first, those older than the one numbered `before`: the number of
-/// each, where it is, and until when it was the table's.
+/// Returns up to `limit` metadata files that a table or view had, newest first: those with a lower number
+/// than `before`. Each is returned as its number, its location, and the end of its validity
+/// ([`PastPointer::valid_to_ms`]).
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn list_files(
     db: &Db,
     tabular_id: TabularId,
@@ -78,8 +85,12 @@ pub async fn list_files(
     )
 }
 
-/// Up to `limit` pointers a table or view has had, newest first, those older than the one numbered
-/// `before`. A dropped one keeps its history.
+/// Returns up to `limit` metadata pointers that a table or view had, newest first: those with a lower number
+/// than `before`. The history remains when the table is dropped.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn list_pointers(
     db: &Db,
     tabular_id: TabularId,
@@ -95,12 +106,22 @@ pub async fn list_pointers(
     )
 }
 
-/// What a table came with: [`PastPointer::superseded`] of its first pointer.
+/// Returns [`PastPointer::superseded`] of the first pointer of a table, which describes the state that the
+/// table was created or registered with.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn find_first(db: &Db, tabular_id: TabularId) -> Result<Option<String>, StoreError> {
     Ok(fetch_optional!(db, query_scalar::<_, Option<String>>(FIND_FIRST).bind(tabular_id))?.flatten())
 }
 
-/// Up to `limit` metadata files of a table that were replaced in a span of time, the end excluded; oldest first.
+/// Returns up to `limit` metadata files of a table that were replaced in a period, oldest first. The end of
+/// the period is excluded.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn list_replaced(
     db: &Db,
     tabular_id: TabularId,
@@ -192,7 +213,7 @@ pub(super) async fn close_pointer(tx: &mut Tx, tabular_id: TabularId) -> Result<
     Ok(())
 }
 
-/// Moves the transaction's time past the last namespace dropped at `path`.
+/// Moves the time of the transaction past the drop of the last namespace at `path`.
 pub(super) async fn advance_past_path(
     tx: &mut Tx,
     warehouse_id: WarehouseId,
@@ -206,7 +227,7 @@ pub(super) async fn advance_past_path(
     Ok(())
 }
 
-/// Moves the transaction's time past the last table or view that gave up the name.
+/// Moves the time of the transaction past the last release of the name by a table or view.
 pub(super) async fn advance_past_name(tx: &mut Tx, place: Place<'_>) -> Result<(), StoreError> {
     let last = fetch_optional!(
         tx,

@@ -1,5 +1,5 @@
-//! Answers already given, so that a request sent twice is carried out once. An answer is recorded
-//! in the transaction it reports on: either both are there or neither.
+//! Recorded responses by idempotency key (`Idempotency-Key`), so that a request that is sent twice is
+//! executed once. A response is recorded in the same transaction as the change that it reports.
 
 use sqlx::{query, query_as};
 
@@ -7,39 +7,43 @@ use super::db::Db;
 use super::error::StoreError;
 use super::tx::Tx;
 
-/// An answer given.
+/// Recorded response.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Answer {
-    /// What the request was, as a digest: the same key with another request is the client's error.
+    /// Digest of the request. The same key with a different request is an error of the client.
     pub fingerprint: String,
-    /// The HTTP status.
+    /// HTTP status code.
     pub status: i64,
-    /// The body, unless it can be made again.
+    /// Body of the response; `None` if it can be produced again.
     pub body: Option<String>,
-    /// The metadata file the body was made from.
+    /// Metadata file that the body was produced from.
     pub metadata_location: Option<String>,
-    /// When.
+    /// Time of recording, in milliseconds since 1970.
     pub created_ms: i64,
 }
 
-/// An answer to be recorded.
+/// Response to be recorded.
 #[derive(Clone, Copy, Debug)]
 pub struct NewAnswer<'a> {
-    /// Who asked.
+    /// Identity of the caller.
     pub caller: &'a str,
-    /// The key the caller chose for the request.
+    /// Idempotency key chosen by the caller.
     pub key: &'a str,
-    /// What the request was, as a digest.
+    /// Digest of the request.
     pub fingerprint: &'a str,
-    /// The HTTP status.
+    /// HTTP status code.
     pub status: u16,
-    /// The body, unless it can be made again.
+    /// Body of the response; `None` if it can be produced again.
     pub body: Option<&'a str>,
-    /// The metadata file the body was made from.
+    /// Metadata file that the body was produced from.
     pub metadata_location: Option<&'a str>,
 }
 
-/// The answer `caller` was given under `key`.
+/// Returns the response that was recorded for `caller` under `key`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn find(db: &Db, caller: &str, key: &str) -> Result<Option<Answer>, StoreError> {
     const SQL: &str = "
         SELECT fingerprint, status, body, metadata_location, created_ms FROM idempotency
@@ -48,10 +52,16 @@ pub async fn find(db: &Db, caller: &str, key: &str) -> Result<Option<Answer>, St
     fetch_optional!(db, query_as::<_, Answer>(SQL).bind(caller).bind(key))
 }
 
-/// Records an answer, at [`Tx::at_ms`].
+/// Records a response, with the time [`Tx::at_ms`]. Waits for a concurrent transaction that records one under
+/// the same key.
 ///
-/// Returns `false` if there is one under this key: drop the transaction, and give that one. Waits
-/// for a concurrent transaction that is about to record one.
+/// Returns `false` if there is one under this key already; then the caller should drop the transaction and
+/// return the recorded response.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn record(tx: &mut Tx, new: &NewAnswer<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         INSERT INTO idempotency (caller, key, fingerprint, status, body, metadata_location, created_ms)
@@ -73,7 +83,12 @@ pub async fn record(tx: &mut Tx, new: &NewAnswer<'_>) -> Result<bool, StoreError
     Ok(recorded == 1)
 }
 
-/// Deletes up to `limit` answers from before `before_ms`, oldest first, and says how many.
+/// Deletes up to `limit` responses recorded before `before_ms`, oldest first, and returns their number.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn prune(tx: &mut Tx, before_ms: i64, limit: u32) -> Result<u64, StoreError> {
     const SQL: &str = "
         DELETE FROM idempotency WHERE (caller, key) IN (

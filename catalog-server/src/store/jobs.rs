@@ -1,8 +1,10 @@
-//! Maintenance jobs: a queue that outlives its workers. A worker leases a job, says from time to time that it is still
-//! at it, and finishes it; if it dies, the lease ends and another worker takes over.
+//! Persistent queue of maintenance jobs, which outlives its workers. A worker leases a job, extends the lease
+//! by heartbeats, and finishes the job. If the worker dies, the lease expires and another worker takes the
+//! job over.
 //!
-//! The attempt number fences: what an earlier attempt says about a job is refused. At most one job of a table runs at a time,
-//! and the same action is not queued twice for one table. While a table is paused, none of its jobs is handed out.
+//! The attempt number is the fencing token: changes by an earlier attempt are refused. At most one job of a
+//! table runs at a time, and the same action is not queued twice for a table. While a table is paused, none
+//! of its jobs is leased.
 
 use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
@@ -12,70 +14,71 @@ use super::error::StoreError;
 use super::ids::{TabularId, WarehouseId};
 use super::tx::Tx;
 
-/// A job.
+/// Maintenance job.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Job {
-    /// Its id; later jobs have greater ones.
+    /// Id of the job; ascending in the order of creation.
     pub job_id: Uuid,
-    /// The warehouse of the table.
+    /// Warehouse of the table.
     pub warehouse_id: WarehouseId,
-    /// The table.
+    /// Id of the table.
     pub tabular_id: TabularId,
-    /// What the table was called when the job was made.
+    /// Full name of the table when the job was created.
     pub table_name: String,
-    /// What is to be done, such as `compact`.
+    /// Action, such as `compact`.
     pub action: String,
-    /// How far it is.
+    /// State of the job.
     #[sqlx(try_from = "String")]
     pub state: JobState,
-    /// How it is to be done: JSON.
+    /// Options of the action, as JSON.
     pub options: String,
-    /// Why, for people.
+    /// Reason for the job, for people.
     pub reason: String,
-    /// Who wants it.
+    /// Identity of the caller, or the component, that requested the job.
     pub requested_by: String,
-    /// How much there is to gain; greater is done first.
+    /// Priority: the expected benefit. Jobs with greater values are leased first.
     pub rank: i64,
-    /// How many times it was leased.
+    /// Number of leases so far.
     pub attempt: i64,
-    /// Who has it, or had it last.
+    /// Name of the worker that has leased the job, or did so last.
     pub worker: Option<String>,
-    /// Whether somebody wants it to stop.
+    /// `true` if cancellation was requested.
     pub cancel_wanted: bool,
-    /// How far the worker is: JSON.
+    /// Progress reported by the worker, as JSON.
     pub progress: Option<String>,
-    /// What came of it: JSON.
+    /// Result of the job, as JSON.
     pub result: Option<String>,
-    /// Why the last attempt failed.
+    /// Error of the last failed attempt.
     pub error: Option<String>,
-    /// When it was made.
+    /// Time of creation, in milliseconds since 1970.
     pub created_ms: i64,
-    /// Not before then.
+    /// Earliest start, in milliseconds since 1970.
     pub due_ms: i64,
-    /// When it is anybody's again, while it is running.
+    /// Time at which the lease expires and the job may be leased by another worker, while it is running, in
+    /// milliseconds since 1970.
     pub lease_until_ms: Option<i64>,
-    /// When it was first leased.
+    /// Time of the first lease, in milliseconds since 1970.
     pub started_ms: Option<i64>,
-    /// When it ended.
+    /// Time at which the job ended, in milliseconds since 1970.
     pub finished_ms: Option<i64>,
 }
 
-/// How far a job is.
+/// State of a maintenance job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobState {
-    /// Nobody has it.
+    /// The job waits for a worker.
     Queued,
-    /// A worker has it.
+    /// The job is leased to a worker.
     Running,
-    /// Done.
+    /// The job is complete.
     Succeeded,
-    /// Given up.
+    /// The job failed and is not retried.
     Failed,
-    /// Not wanted any more.
+    /// The job was cancelled.
     Cancelled,
 }
 
-/// The database holds a state this Firn does not know.
+/// Error for a state in the database that this version does not know.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a state of a job")]
 pub struct UnknownState(String);
@@ -90,7 +93,7 @@ impl TryFrom<String> for JobState {
 }
 
 impl JobState {
-    /// The word in the database and in the API.
+    /// Returns the name of the state in the database and in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -102,101 +105,101 @@ impl JobState {
     }
 }
 
-/// A job to be.
+/// Maintenance job to be created.
 #[derive(Clone, Copy, Debug)]
 pub struct NewJob<'a> {
-    /// Its id.
+    /// Id of the job; greater than those of earlier jobs.
     pub job_id: Uuid,
-    /// The warehouse of the table.
+    /// Warehouse of the table.
     pub warehouse_id: WarehouseId,
-    /// The table.
+    /// Id of the table.
     pub tabular_id: TabularId,
-    /// What the table is called.
+    /// Current full name of the table.
     pub table_name: &'a str,
-    /// What is to be done.
+    /// Action, such as `compact`.
     pub action: &'a str,
-    /// How: JSON.
+    /// Options of the action, as JSON.
     pub options: &'a str,
-    /// Why.
+    /// Reason for the job, for people.
     pub reason: &'a str,
-    /// Who wants it.
+    /// Identity of the caller, or the component, that requests the job.
     pub requested_by: &'a str,
-    /// How much there is to gain.
+    /// Priority: the expected benefit. Jobs with greater values are leased first.
     pub rank: i64,
-    /// Not before then.
+    /// Earliest start, in milliseconds since 1970.
     pub due_ms: i64,
 }
 
-/// What a worker holds, and must show to say anything about the job.
+/// Lease of a job. It identifies the attempt to the functions that change the job.
 #[derive(Clone, Copy, Debug)]
 pub struct JobLease<'a> {
-    /// The job.
+    /// Id of the job.
     pub job_id: Uuid,
-    /// The worker.
+    /// Name of the worker.
     pub worker: &'a str,
-    /// The [`Job::attempt`] of the lease.
+    /// Value of [`Job::attempt`] in this lease.
     pub attempt: i64,
 }
 
 /// Terms of a lease.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseTerms {
-    /// How long it lasts without a heartbeat.
+    /// Duration of the lease without a heartbeat, in milliseconds.
     pub lease_ms: i64,
-    /// How many workers may die over a job before it is given up.
+    /// Number of attempts that may end with the death of the worker before the job is marked as failed.
     pub attempts_max: i64,
 }
 
-/// How a job ended.
+/// Outcome of a job, as reported by its worker.
 #[derive(Clone, Copy, Debug)]
 pub enum Outcome<'a> {
-    /// It is done; what came of it, as JSON.
+    /// The job is complete, with this result as JSON.
     Succeeded(&'a str),
-    /// It cannot be done: why, and what came of it until then, as JSON.
+    /// The job failed: the error, and the result up to then, as JSON.
     Failed(&'a str, Option<&'a str>),
-    /// Somebody wanted it to stop; what came of it until then.
+    /// The job was cancelled on request: the result up to then, as JSON.
     Cancelled(Option<&'a str>),
 }
 
-/// How a job ended, and how long it took.
+/// End state and duration of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct End {
-    /// [`JobState::Succeeded`] or [`JobState::Failed`].
+    /// End state: [`JobState::Succeeded`] or [`JobState::Failed`].
     #[sqlx(try_from = "String")]
     pub state: JobState,
-    /// How many times it was leased.
+    /// Number of leases.
     pub attempt: i64,
-    /// When it was first leased.
+    /// Time of the first lease, in milliseconds since 1970.
     pub started_ms: Option<i64>,
-    /// When it ended.
+    /// Time at which the job ended, in milliseconds since 1970.
     pub finished_ms: Option<i64>,
 }
 
-/// What became of the wish to cancel a job.
+/// Outcome of a request to cancel a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelJob {
-    /// It had not begun, and never will.
+    /// The job was queued, and is cancelled now.
     Cancelled,
-    /// Its worker is told with its next heartbeat.
+    /// The job is running; its worker receives the request with its next heartbeat.
     Wanted,
-    /// It is over already.
+    /// The job had ended already.
     Over,
-    /// There is no such job.
+    /// The job does not exist.
     Missing,
 }
 
-/// Which jobs are wanted.
+/// Selection of jobs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JobFilter {
-    /// Only those of a table.
+    /// Only jobs of this table.
     pub tabular_id: Option<TabularId>,
-    /// Only those in a state.
+    /// Only jobs in this state.
     pub state: Option<JobState>,
-    /// Older than this one, which was the last of the page before.
+    /// Only jobs with an id less than this one, the last of the previous keyset page.
     pub before: Option<Uuid>,
 }
 
-/// The columns of [`Job`].
+/// Columns of [`Job`].
 macro_rules! columns {
     () => {
         "job_id, warehouse_id, tabular_id, table_name, action, state, options, reason, requested_by, rank, attempt, worker,
@@ -204,14 +207,14 @@ macro_rules! columns {
     };
 }
 
-/// The statement of [`list_open`].
+/// Statement of [`list_open`].
 pub const LIST_OPEN: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM maintenance_jobs WHERE tabular_id = $1 AND state IN ('queued', 'running')"
 );
 
-/// The statement of [`find_last`].
+/// Statement of [`find_last`].
 pub const FIND_LAST: &str = concat!(
     "SELECT ",
     columns!(),
@@ -220,20 +223,20 @@ pub const FIND_LAST: &str = concat!(
       ORDER BY job_id DESC LIMIT 1"
 );
 
-/// The statement of [`list_ends`].
+/// Statement of [`list_ends`].
 pub const LIST_ENDS: &str = "
     SELECT state, attempt, started_ms, finished_ms FROM maintenance_jobs
     WHERE tabular_id = $1 AND action = $2 AND state IN ('succeeded', 'failed')
     ORDER BY job_id DESC LIMIT $3";
 
-/// The statement of [`find_unfinished`].
+/// Statement of [`find_unfinished`].
 pub const LAST_BEGUN: &str = "
     SELECT state, progress FROM maintenance_jobs
     WHERE tabular_id = $1 AND action = $2 AND job_id < $3 AND started_ms IS NOT NULL AND finished_ms IS NOT NULL
     ORDER BY job_id DESC LIMIT 1";
 
-/// The job that is next: one whose worker has gone, else the queued one with the most to gain of a table that no job runs on;
-/// never one of a table that is paused.
+/// Statement that leases the next job: a running one whose lease has expired, else the queued one with the
+/// highest priority whose table has no running job. Jobs of paused tables are excluded.
 macro_rules! next {
     ($lock:literal) => {
         concat!(
@@ -262,9 +265,14 @@ macro_rules! next {
     };
 }
 
-/// Queues a job, made at [`Tx::at_ms`].
+/// Adds a job to the queue, with the time of creation [`Tx::at_ms`].
 ///
-/// Returns `false`, changing nothing, if the same action is queued or running for the table.
+/// Returns `false`, changing nothing, if a job of the same action is queued or running for the table.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn enqueue(tx: &mut Tx, new: &NewJob<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         INSERT INTO maintenance_jobs (job_id, warehouse_id, tabular_id, table_name, action, state, options, reason,
@@ -275,7 +283,12 @@ pub async fn enqueue(tx: &mut Tx, new: &NewJob<'_>) -> Result<bool, StoreError> 
     insert(tx, SQL, new).await
 }
 
-/// Queues a job as [`enqueue`] does, unless the table is paused.
+/// Adds a job to the queue as [`enqueue`] does, unless the table is paused.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn enqueue_unless_paused(tx: &mut Tx, new: &NewJob<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         INSERT INTO maintenance_jobs (job_id, warehouse_id, tabular_id, table_name, action, state, options, reason,
@@ -307,7 +320,13 @@ async fn insert(tx: &mut Tx, sql: &'static str, new: &NewJob<'_>) -> Result<bool
     Ok(inserted == 1)
 }
 
-/// Makes a queued job what `new` is, if `requested_by` wanted it and nobody has it yet, and gives its id, which it keeps.
+/// Replaces the settings of a queued job of the same action and table that was requested by `requested_by`
+/// with those of `new`, and returns its id, which does not change. Returns `None` if there is no such job.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn take_over(
     tx: &mut Tx,
     new: &NewJob<'_>,
@@ -334,8 +353,14 @@ pub async fn take_over(
     )
 }
 
-/// Brings a queued job up to date that `requested_by` wanted, and that nobody has: it has the options and the reason of `new`, and
-/// waits no longer than that. Does nothing if there is none.
+/// Updates options and reason of a queued job of the same action and table that was requested by
+/// `requested_by`, and advances its earliest start to that of `new` if that is earlier. Does nothing if there
+/// is no such job.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn renew(tx: &mut Tx, new: &NewJob<'_>, requested_by: &str) -> Result<(), StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs
@@ -355,10 +380,16 @@ pub async fn renew(tx: &mut Tx, new: &NewJob<'_>, requested_by: &str) -> Result<
     Ok(())
 }
 
-/// Gives `worker` the job that is next, from [`Tx::at_ms`] on. Gives up, beforehand, what too many workers have died over, and
-/// what nobody wants and no worker has any more.
+/// Leases the next job to `worker`, from [`Tx::at_ms`] on.
 ///
-/// Fails with [`StoreError::Serialization`] if two workers on PostgreSQL were about to get two jobs of one table.
+/// Before that, it ends running jobs whose lease has expired: as failed if they had too many attempts, and as
+/// cancelled if cancellation was requested.
+///
+/// # Errors
+///
+/// Fails with [`StoreError::Serialization`] if two workers on PostgreSQL were about to lease two jobs of the
+/// same table; with [`StoreError::Database`] if the database does not answer or fails a statement, or if the
+/// job contains a value that this version does not know.
 pub async fn lease(tx: &mut Tx, worker: &str, terms: LeaseTerms) -> Result<Option<Job>, StoreError> {
     const GIVE_UP: &str = "
         UPDATE maintenance_jobs
@@ -376,7 +407,13 @@ pub async fn lease(tx: &mut Tx, worker: &str, terms: LeaseTerms) -> Result<Optio
     fetch_optional!(tx, query_as::<_, Job>(sql).bind(worker).bind(at_ms).bind(terms.lease_ms))
 }
 
-/// What the job of the same action of the table that ended last told of how far it was, if it was not done then.
+/// Returns the progress reported by the previous job of the same action and table, as JSON, if that job did
+/// not succeed.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn find_unfinished(tx: &mut Tx, job: &Job) -> Result<Option<String>, StoreError> {
     let last = fetch_optional!(
         tx,
@@ -389,9 +426,15 @@ pub async fn find_unfinished(tx: &mut Tx, job: &Job) -> Result<Option<String>, S
     Ok(unfinished.and_then(|(_, progress)| progress))
 }
 
-/// Prolongs a lease to `lease_ms` from [`Tx::at_ms`] on and keeps how far the worker is.
+/// Extends a lease to `lease_ms` milliseconds from [`Tx::at_ms`] on, and stores the progress of the worker.
 ///
-/// Gives whether somebody wants the job to stop; `None`, changing nothing, if it is not the worker's any more.
+/// Returns whether cancellation was requested; `None`, changing nothing, if the job is no longer leased to
+/// this attempt.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn extend(
     tx: &mut Tx,
     lease: JobLease<'_>,
@@ -415,9 +458,14 @@ pub async fn extend(
     )
 }
 
-/// Puts a job back into the queue: not before `due_ms`, with the reason and what came of it so far. It does not count as an attempt.
+/// Returns a job to the queue, with its earliest start, the error, and the result up to now.
 ///
-/// Returns `false`, changing nothing, if the job is not the worker's any more.
+/// Returns `false`, changing nothing, if the job is no longer leased to this attempt.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn give_back(
     tx: &mut Tx,
     lease: JobLease<'_>,
@@ -442,9 +490,14 @@ pub async fn give_back(
     Ok(changed == 1)
 }
 
-/// Ends a job at [`Tx::at_ms`].
+/// Ends a job, with the time [`Tx::at_ms`].
 ///
-/// Returns `false`, changing nothing, if the job is not the worker's any more.
+/// Returns `false`, changing nothing, if the job is no longer leased to this attempt.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn finish(tx: &mut Tx, lease: JobLease<'_>, outcome: Outcome<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs
@@ -471,7 +524,12 @@ pub async fn finish(tx: &mut Tx, lease: JobLease<'_>, outcome: Outcome<'_>) -> R
     Ok(changed == 1)
 }
 
-/// Gives up, at [`Tx::at_ms`], whatever is queued for a table.
+/// Marks all queued jobs of a table as failed, with the time [`Tx::at_ms`].
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn fail_queued(tx: &mut Tx, tabular_id: TabularId, error: &str) -> Result<(), StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs SET state = 'failed', error = $2, finished_ms = $3
@@ -481,10 +539,15 @@ pub async fn fail_queued(tx: &mut Tx, tabular_id: TabularId, error: &str) -> Res
     execute!(tx, query(SQL).bind(tabular_id).bind(error).bind(at_ms)).map(drop)
 }
 
-/// Keeps with the job that is running that its table was changed at `changed_ms`, unless an earlier change since its lease is known.
-/// A job that is queued will see the change.
+/// Records in the running job of an action that its table was changed at `changed_ms`, unless an earlier
+/// change since its lease is recorded. A queued job needs no record: it will see the change.
 ///
 /// Returns `false`, changing nothing, if no job of the action is queued or running for the table.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn note_change(
     tx: &mut Tx,
     tabular_id: TabularId,
@@ -504,14 +567,25 @@ pub async fn note_change(
     Ok(fetch_optional!(tx, query_scalar::<_, i32>(IS_OPEN).bind(tabular_id).bind(action))?.is_some())
 }
 
-/// When the table of a job was first changed since the job was leased, as far as [`note_change`] was told.
+/// Returns the time of the first change of the table since the job was leased, as recorded by
+/// [`note_change`].
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn find_change(tx: &mut Tx, job_id: Uuid) -> Result<Option<i64>, StoreError> {
     const SQL: &str = "SELECT changed_ms FROM maintenance_jobs WHERE job_id = $1";
 
     Ok(fetch_optional!(tx, query_scalar::<_, Option<i64>>(SQL).bind(job_id))?.flatten())
 }
 
-/// Cancels a job that has not begun, or asks the worker of one that has.
+/// Cancels a queued job, or requests the cancellation of a running one.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn cancel(tx: &mut Tx, job_id: Uuid) -> Result<CancelJob, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs
@@ -534,19 +608,34 @@ pub async fn cancel(tx: &mut Tx, job_id: Uuid) -> Result<CancelJob, StoreError> 
     }
 }
 
-/// The job of this id.
+/// Returns the job with this id.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query, or if a row contains a value that this version
+/// does not know ([`StoreError::Database`]).
 pub async fn find(db: &Db, job_id: Uuid) -> Result<Option<Job>, StoreError> {
     const SQL: &str = concat!("SELECT ", columns!(), " FROM maintenance_jobs WHERE job_id = $1");
 
     fetch_optional!(db, query_as::<_, Job>(SQL).bind(job_id))
 }
 
-/// The jobs of a table that are queued or running, one of an action at the most.
+/// Returns the queued and running jobs of a table, at most one per action.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query, or if a row contains a value that this version
+/// does not know ([`StoreError::Database`]).
 pub async fn list_open(db: &Db, tabular_id: TabularId) -> Result<Vec<Job>, StoreError> {
     fetch_all!(db, query_as::<_, Job>(LIST_OPEN).bind(tabular_id))
 }
 
-/// The last job of an action of a table, of those in `state` if one is given.
+/// Returns the last job of an action of a table, optionally only of those in `state`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query, or if a row contains a value that this version
+/// does not know ([`StoreError::Database`]).
 pub async fn find_last(
     db: &Db,
     tabular_id: TabularId,
@@ -557,7 +646,12 @@ pub async fn find_last(
     fetch_optional!(db, query_as::<_, Job>(FIND_LAST).bind(tabular_id).bind(action).bind(state))
 }
 
-/// How up to `limit` jobs of an action of a table ended, newest first; without those that were cancelled.
+/// Returns the ends of up to `limit` jobs of an action of a table, newest first, without cancelled jobs.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query, or if a row contains a value that this version
+/// does not know ([`StoreError::Database`]).
 pub async fn list_ends(
     db: &Db,
     tabular_id: TabularId,
@@ -567,7 +661,12 @@ pub async fn list_ends(
     fetch_all!(db, query_as::<_, End>(LIST_ENDS).bind(tabular_id).bind(action).bind(i64::from(limit)))
 }
 
-/// Up to `limit` jobs, newest first.
+/// Returns up to `limit` jobs, newest first.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query, or if a row contains a value that this version
+/// does not know ([`StoreError::Database`]).
 pub async fn list(db: &Db, filter: JobFilter, limit: u32) -> Result<Vec<Job>, StoreError> {
     const SQL: &str = concat!(
         "SELECT ",
@@ -595,9 +694,14 @@ pub async fn list(db: &Db, filter: JobFilter, limit: u32) -> Result<Vec<Job>, St
     }
 }
 
-/// Keeps the paths of files that a worker is about to write.
+/// Records the paths of files that a worker is about to write, so that they can be deleted if it dies.
 ///
-/// Returns `false`, changing nothing, if the job is not the worker's any more.
+/// Returns `false`, changing nothing, if the job is no longer leased to this attempt.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn add_outputs(tx: &mut Tx, lease: JobLease<'_>, paths: &[String]) -> Result<bool, StoreError> {
     const IS_HELD: &str = "
         UPDATE maintenance_jobs SET attempt = attempt
@@ -615,16 +719,26 @@ pub async fn add_outputs(tx: &mut Tx, lease: JobLease<'_>, paths: &[String]) -> 
     Ok(held)
 }
 
-/// How many files of a job are announced and not settled.
+/// Returns the number of files of a job that were announced and are not settled yet.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn count_outputs(tx: &mut Tx, job_id: Uuid) -> Result<i64, StoreError> {
     const SQL: &str = "SELECT count(*) FROM maintenance_outputs WHERE job_id = $1";
 
     Ok(fetch_optional!(tx, query_scalar::<_, i64>(SQL).bind(job_id))?.unwrap_or_default())
 }
 
-/// Sees to it that no other worker gets a job before the transaction ends.
+/// Locks a job, so that no other worker can lease it before the transaction ends.
 ///
-/// Returns `false` if the job is not this attempt's any more.
+/// Returns `false` if the job is no longer leased to this attempt.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn hold(tx: &mut Tx, job_id: Uuid, attempt: i64) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs SET attempt = attempt
@@ -633,7 +747,12 @@ pub async fn hold(tx: &mut Tx, job_id: Uuid, attempt: i64) -> Result<bool, Store
     Ok(execute!(tx, query(SQL).bind(job_id).bind(attempt))? == 1)
 }
 
-/// Up to `limit` files that attempts of a job before `attempt` were about to write, by path, after `after`.
+/// Returns up to `limit` files that attempts before `attempt` were about to write, in the order of their
+/// paths, those after `after`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn list_outputs(
     db: &Db,
     job_id: Uuid,
@@ -651,7 +770,12 @@ pub async fn list_outputs(
     )
 }
 
-/// Forgets files, because they are part of the table by now, or deleted.
+/// Deletes the records of files that are part of the table by now, or deleted.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn forget_outputs(tx: &mut Tx, job_id: Uuid, paths: &[String]) -> Result<(), StoreError> {
     const SQL: &str = "DELETE FROM maintenance_outputs WHERE job_id = $1 AND path = $2";
 
@@ -661,7 +785,13 @@ pub async fn forget_outputs(tx: &mut Tx, job_id: Uuid, paths: &[String]) -> Resu
     Ok(())
 }
 
-/// Deletes up to `limit` jobs that ended before `before_ms` and left no file behind, and says how many.
+/// Deletes up to `limit` jobs that ended before `before_ms` and have no announced files left, and returns
+/// their number.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn prune(tx: &mut Tx, before_ms: i64, limit: u32) -> Result<u64, StoreError> {
     const SQL: &str = "
         DELETE FROM maintenance_jobs WHERE job_id IN (
@@ -673,7 +803,13 @@ pub async fn prune(tx: &mut Tx, before_ms: i64, limit: u32) -> Result<u64, Store
     execute!(tx, query(SQL).bind(before_ms).bind(i64::from(limit)))
 }
 
-/// Deletes what succeeded of an action of a table, but for the last `keep` jobs; up to a hundred at a time.
+/// Deletes succeeded jobs of an action of a table that have no announced files left, except for the last
+/// `keep` of them, at most 100 per call.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn prune_succeeded(
     tx: &mut Tx,
     tabular_id: TabularId,

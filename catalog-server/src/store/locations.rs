@@ -1,13 +1,13 @@
-//! Who owns the files under a prefix. No two owners may hold the same prefix, nor one a prefix
-//! inside another's: a vended credential, an orphan removal or a purge reaches what it should and
-//! nothing else.
+//! Ownership of files by location prefix. No two owners may own the same prefix, nor may a prefix of one be
+//! inside that of another. Therefore vended credentials, the removal of orphan files and purges reach the
+//! files that they should, and no others.
 //!
-//! Prefixes come in normal form and end in `/`; so `orders/` is no ancestor of `orders2/`.
+//! Prefixes are normalised and end with `/`, so that `orders/` is not a prefix of `orders2/`.
 //!
-//! On PostgreSQL two transactions could each claim one of two nested prefixes without seeing the
-//! other. So a claim first takes an advisory lock on the hash of its prefix, and shares one on each
-//! of its ancestors, until the transaction ends: of two nested claims one then waits for the other,
-//! while claims beside each other do not meet.
+//! On PostgreSQL, two concurrent transactions could each claim one of two nested prefixes without seeing the
+//! other. Therefore a claim first takes an exclusive advisory lock on the hash of its prefix, and a shared
+//! one on that of each ancestor, until the transaction ends. Of two nested claims, one then waits for the
+//! other; claims of siblings do not conflict.
 
 use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
@@ -17,22 +17,22 @@ use super::error::StoreError;
 use super::ids::WarehouseId;
 use super::tx::Tx;
 
-/// What came of a claim.
+/// Outcome of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// The owner holds all prefixes.
+    /// The owner owns all prefixes.
     Claimed,
-    /// Another owner holds `prefix`, which is, contains or lies inside one of those asked for. The
-    /// transaction may hold some of the others and must be dropped.
+    /// Another owner owns `prefix`, which is equal to, contains or is inside one of the claimed prefixes.
+    /// Some of the others may have been claimed, so the transaction must be dropped.
     Overlaps {
-        /// What the other owner holds.
+        /// Prefix of the other owner.
         prefix: String,
-        /// The other owner.
+        /// Id of the other owner.
         owner_id: Uuid,
     },
 }
 
-/// Who holds an ancestor of a prefix, itself included, or something inside it.
+/// Statement for the other owners of a prefix itself, of one of its ancestors, or of a prefix inside it.
 pub const OVERLAPPING: &str = "
     SELECT prefix, owner_id FROM locations
     WHERE warehouse_id = $1 AND owner_id <> $2 AND prefix IN (SELECT value FROM json_each($3))
@@ -40,7 +40,7 @@ pub const OVERLAPPING: &str = "
     SELECT prefix, owner_id FROM locations
     WHERE warehouse_id = $1 AND owner_id <> $2 AND prefix >= $4 AND prefix < $5
     LIMIT 1";
-/// The same for PostgreSQL.
+/// Statement [`OVERLAPPING`] for PostgreSQL.
 pub const OVERLAPPING_POSTGRES: &str = r#"
     SELECT prefix, owner_id FROM locations
     WHERE warehouse_id = $1 AND owner_id <> $2
@@ -50,18 +50,23 @@ pub const OVERLAPPING_POSTGRES: &str = r#"
     WHERE warehouse_id = $1 AND owner_id <> $2 AND prefix >= $4 AND prefix < $5
     LIMIT 1"#;
 
-/// Who holds one of some folders.
+/// Statement for the other owners of some prefixes.
 pub const HOLDING: &str = "
     SELECT prefix FROM locations
     WHERE warehouse_id = $1 AND owner_id <> $2 AND prefix IN (SELECT value FROM json_each($3)) LIMIT 1";
-/// The same for PostgreSQL.
+/// Statement [`HOLDING`] for PostgreSQL.
 pub const HOLDING_POSTGRES: &str = r#"
     SELECT prefix FROM locations
     WHERE warehouse_id = $1 AND owner_id <> $2
         AND prefix COLLATE "C" IN (SELECT json_array_elements_text($3::json)) LIMIT 1"#;
 
-/// Claims `prefixes` for `owner_id`, which may hold some of them already. Costs the same however
-/// many siblings a prefix has.
+/// Claims `prefixes` for `owner_id`, which may own some of them already. The cost does not depend on the
+/// number of siblings of a prefix.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn claim(
     tx: &mut Tx,
     warehouse_id: WarehouseId,
@@ -84,21 +89,36 @@ pub async fn claim(
     Ok(Claim::Claimed)
 }
 
-/// Gives up everything `owner_id` holds.
+/// Releases all prefixes of an owner.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn release(tx: &mut Tx, owner_id: Uuid) -> Result<(), StoreError> {
     const SQL: &str = "DELETE FROM locations WHERE owner_id = $1";
 
     execute!(tx, query(SQL).bind(owner_id)).map(drop)
 }
 
-/// Hands everything `from` holds to `to`: a purge keeps others out until the files are gone.
+/// Transfers all prefixes of `from` to `to`, so that a purge excludes other owners until the files are
+/// deleted.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn transfer(tx: &mut Tx, from: Uuid, to: Uuid) -> Result<(), StoreError> {
     const SQL: &str = "UPDATE locations SET owner_id = $2 WHERE owner_id = $1";
 
     execute!(tx, query(SQL).bind(from).bind(to)).map(drop)
 }
 
-/// Who, besides `owner_id`, holds the folder that `prefix` lies in: the prefix held.
+/// Returns the prefix of another owner than `owner_id` that is equal to `prefix` or contains it.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn find_holder(
     db: &Db,
     warehouse_id: WarehouseId,
@@ -112,7 +132,11 @@ pub async fn find_holder(
     fetch_optional!(db, query_scalar::<_, String>(sql).bind(warehouse_id).bind(owner_id).bind(&folders))
 }
 
-/// Whether somebody besides `owner_id` holds the folder, one around it, or one inside it.
+/// Returns `true` if another owner than `owner_id` owns the prefix, an ancestor of it, or a prefix inside it.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn is_shared(
     db: &Db,
     warehouse_id: WarehouseId,
@@ -135,7 +159,12 @@ pub async fn is_shared(
     Ok(found.is_some())
 }
 
-/// Changes how a folder that `owner_id` holds is spelled. Nothing happens if it does not hold `from`.
+/// Changes the spelling of a prefix from `from` to `to`. Does nothing if `owner_id` does not own `from`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn respell(tx: &mut Tx, owner_id: Uuid, from: &str, to: &str) -> Result<(), StoreError> {
     const COPY: &str = "
         INSERT INTO locations (warehouse_id, prefix, owner_id)
@@ -147,22 +176,30 @@ pub async fn respell(tx: &mut Tx, owner_id: Uuid, from: &str, to: &str) -> Resul
     execute!(tx, query(FORGET).bind(owner_id).bind(from)).map(drop)
 }
 
-/// The tables and views whose location has a percent sign in it, with that location.
+/// Returns the tables and views whose location contains a percent sign, with that location.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn list_encoded(db: &Db) -> Result<Vec<(Uuid, String)>, StoreError> {
     const SQL: &str = "SELECT tabular_id, location FROM tabulars WHERE location LIKE '%!%%' ESCAPE '!'";
 
     fetch_all!(db, query_as::<_, (Uuid, String)>(SQL))
 }
 
-/// What `owner_id` holds.
+/// Returns the prefixes of an owner, in ascending order.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn list(db: &Db, owner_id: Uuid) -> Result<Vec<String>, StoreError> {
     const SQL: &str = "SELECT prefix FROM locations WHERE owner_id = $1 ORDER BY prefix";
 
     fetch_all!(db, query_scalar::<_, String>(SQL).bind(owner_id))
 }
 
-/// One exclusive lock per prefix and one shared per ancestor, in the order of their hashes, so that
-/// two claims never wait for each other in a circle.
+/// Takes an exclusive lock per prefix and a shared one per ancestor, in the order of their hashes, so that
+/// two claims cannot deadlock.
 async fn lock_paths(tx: &mut Tx, warehouse_id: WarehouseId, prefixes: &[&str]) -> Result<(), StoreError> {
     const SQL: &str = "
         SELECT CASE WHEN own THEN pg_advisory_xact_lock(hash) ELSE pg_advisory_xact_lock_shared(hash) END
@@ -202,13 +239,13 @@ async fn find_overlap(
     )
 }
 
-/// The prefixes that contain `prefix`, without itself.
+/// Returns the prefixes that contain `prefix`, without itself.
 fn ancestors(prefix: &str) -> impl Iterator<Item = &str> {
     let inner = prefix.len().saturating_sub(1);
     prefix.match_indices('/').map(move |(at, _)| &prefix[..=at]).take_while(move |it| it.len() <= inner)
 }
 
-/// The first text after everything that starts with `prefix`: `0` is the byte after `/`.
+/// Returns the smallest string greater than all strings that start with `prefix`: `0` is the byte after `/`.
 fn successor(prefix: &str) -> String {
     format!("{}0", prefix.strip_suffix('/').unwrap_or(prefix))
 }

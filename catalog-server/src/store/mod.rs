@@ -1,21 +1,33 @@
-//! The catalog's SQL, on SQLite or PostgreSQL: the only module that knows tables and statements.
-//! It makes no ids, reads no clock of its own and decides no policy.
+//! SQL access to the catalog database, on SQLite or PostgreSQL. No other module knows its tables and
+//! statements.
 //!
-//! [`db::Db`] is the open database. A function that reads with one statement takes `&Db`; one that
-//! writes takes `&mut Tx`, a write transaction begun by [`db::Db::write`]; only [`commits`] is a whole
-//! transaction by itself. Every function that changes a namespace, a table or a view also writes its
-//! history, so that a past instant can be read back through [`as_of`].
+//! The store generates no ids, reads no clock of its own and makes no policy decisions: all of these are
+//! passed in by the caller.
 //!
-//! One SQL text runs on both databases: `$1` placeholders, `ON CONFLICT`, `RETURNING`, keyset
-//! pages. Where the two must differ, both full statements stand side by side.
+//! [`db::Db`] is the open database. A function that reads with one statement takes `&Db`; one that writes
+//! takes `&mut Tx`, a write transaction begun by [`db::Db::write`]; only the function of [`commits`] is a
+//! whole transaction by itself. Every function that changes a namespace, a table or a view also writes its
+//! history, so that a past instant can be read through [`as_of`].
 //!
-//! The statements whose cost must not grow with the catalog are public constants, so that the
-//! contract suite can ask both databases how they would run them.
+//! One SQL text runs on both databases: `$1` placeholders, `ON CONFLICT`, `RETURNING`, keyset pages. Where
+//! the databases need different statements, both full texts are next to each other.
 //!
-//! After a store function returned an error, its transaction must be dropped, not committed:
-//! PostgreSQL has already abandoned it.
+//! The statements whose cost must not grow with the size of the catalog are public constants, so that tests
+//! can check their query plans on both databases.
+//!
+//! After a store function has returned an error, its transaction must be dropped, not committed: PostgreSQL
+//! has already aborted it.
+//!
+//! ```text
+//! let db = Db::connect("sqlite:///srv/firn/firn.db", &DbOptions::default()).await?;
+//! db.migrate().await?;
+//! let mut tx = db.write(clock.now_ms()).await?;
+//! namespaces::create(&mut tx, &new).await?;
+//! audit::record(&mut tx, &entry).await?;
+//! tx.commit().await?;
+//! ```
 
-/// Runs a statement and gives the number of rows it changed.
+/// Executes a statement and returns the number of affected rows.
 macro_rules! execute {
     ($on:expr, $query:expr) => {
         match $on.target() {
@@ -30,7 +42,7 @@ macro_rules! execute {
     };
 }
 
-/// Runs a query and gives its first row, if any.
+/// Executes a query and returns its first row, if any.
 macro_rules! fetch_optional {
     ($on:expr, $query:expr) => {
         match $on.target() {
@@ -43,7 +55,7 @@ macro_rules! fetch_optional {
     };
 }
 
-/// Runs a query and gives all its rows.
+/// Executes a query and returns all rows.
 macro_rules! fetch_all {
     ($on:expr, $query:expr) => {
         match $on.target() {

@@ -1,7 +1,7 @@
 //! Namespaces. A namespace is addressed by its path: its levels joined by [`LEVEL_SEPARATOR`].
 //!
-//! Creating something in a namespace locks the namespace against being dropped; dropping it locks
-//! out whoever wants to create something in it. One of the two then sees what the other did.
+//! Creating an object in a namespace locks the namespace against a drop, and dropping it excludes the
+//! creation of objects in it. Whichever comes second sees the result of the first.
 
 use sqlx::{query, query_as, query_scalar};
 
@@ -11,67 +11,73 @@ use super::history;
 use super::ids::{NamespaceId, WarehouseId};
 use super::tx::Tx;
 
-/// Joins the levels of a namespace's path; no level may contain it, or be empty.
+/// Separator of the levels in the path of a namespace. No level may contain it or be empty.
 pub const LEVEL_SEPARATOR: char = '\u{1f}';
 
-/// A namespace.
+/// Namespace of a warehouse.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Namespace {
-    /// Its id.
+    /// Id of the namespace.
     pub namespace_id: NamespaceId,
-    /// The warehouse it is in.
+    /// Warehouse that contains it.
     pub warehouse_id: WarehouseId,
-    /// Its levels, joined by [`LEVEL_SEPARATOR`].
+    /// Path: the levels, joined by [`LEVEL_SEPARATOR`].
     pub path: String,
-    /// A JSON object, as text that the store never looks into.
+    /// Properties, as a JSON object; the store does not parse it.
     pub properties: String,
-    /// When it was created.
+    /// Time of creation, in milliseconds since 1970.
     pub created_ms: i64,
-    /// When it was created or its properties were last changed.
+    /// Time of creation or of the last change of the properties, in milliseconds since 1970.
     pub updated_ms: i64,
 }
 
-/// A namespace to be.
+/// Namespace to be created.
 #[derive(Clone, Copy, Debug)]
 pub struct NewNamespace<'a> {
-    /// Its id.
+    /// Id of the namespace.
     pub namespace_id: NamespaceId,
-    /// The warehouse it will be in, which must exist.
+    /// Warehouse that will contain it; it must exist.
     pub warehouse_id: WarehouseId,
-    /// Its levels, joined by [`LEVEL_SEPARATOR`].
+    /// Path: the levels, joined by [`LEVEL_SEPARATOR`].
     pub path: &'a str,
-    /// A JSON object.
+    /// Properties, as a JSON object.
     pub properties: &'a str,
 }
 
-/// What came of creating a namespace. Unless it was created, nothing was changed.
+/// Outcome of creating a namespace. Unless it was created, nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CreateNamespace {
-    /// It was created.
+    /// The namespace was created.
     Created,
-    /// There is one with this path.
+    /// A namespace with this path exists.
     AlreadyExists,
-    /// The namespace it should be in does not exist.
+    /// The parent namespace does not exist.
     ParentMissing,
 }
 
-/// What came of dropping a namespace. Unless it was dropped, nothing was changed.
+/// Outcome of dropping a namespace. Unless it was dropped, nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropNamespace {
-    /// It was dropped.
+    /// The namespace was dropped.
     Dropped,
-    /// There are namespaces, tables or views in it.
+    /// The namespace contains namespaces, tables or views.
     NotEmpty,
-    /// It does not exist, or no longer.
+    /// The namespace does not exist.
     Missing,
 }
 
-/// A page of a namespace's children, by path. Rows a page skips are never read.
+/// Statement of [`list_children`]: a keyset page in the order of the path, which never reads the rows of
+/// previous pages.
 pub const LIST_CHILDREN: &str = "
     SELECT namespace_id, warehouse_id, path, properties, created_ms, updated_ms FROM namespaces
     WHERE warehouse_id = $1 AND parent_path = $2 AND path > $3 ORDER BY path LIMIT $4";
 
-/// Creates a namespace, at [`Tx::at_ms`].
+/// Creates a namespace, with the time [`Tx::at_ms`].
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn create(tx: &mut Tx, new: &NewNamespace<'_>) -> Result<CreateNamespace, StoreError> {
     const SQL: &str = "
         INSERT INTO namespaces
@@ -97,13 +103,18 @@ pub async fn create(tx: &mut Tx, new: &NewNamespace<'_>) -> Result<CreateNamespa
     if created == 0 {
         return Ok(CreateNamespace::AlreadyExists);
     }
-    // Only now: the insert may have waited for whoever gave up the path.
+    // This must follow the insert, which may have waited for the transaction that dropped the previous
+    // namespace at this path.
     history::advance_past_path(tx, new.warehouse_id, new.path).await?;
     history::open_namespace(tx, new.namespace_id).await?;
     Ok(CreateNamespace::Created)
 }
 
-/// The namespace at `path`.
+/// Returns the namespace at `path`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn find(db: &Db, warehouse_id: WarehouseId, path: &str) -> Result<Option<Namespace>, StoreError> {
     const SQL: &str = "
         SELECT namespace_id, warehouse_id, path, properties, created_ms, updated_ms FROM namespaces
@@ -112,8 +123,12 @@ pub async fn find(db: &Db, warehouse_id: WarehouseId, path: &str) -> Result<Opti
     fetch_optional!(db, query_as::<_, Namespace>(SQL).bind(warehouse_id).bind(path))
 }
 
-/// Up to `limit` namespaces directly in `parent_path`, or at the top level, by path, those after
-/// `after`. Empty if there is no such parent.
+/// Returns up to `limit` namespaces directly in `parent_path`, or at the top level, in the order of their
+/// paths, those after `after`. Returns none if the parent does not exist.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn list_children(
     db: &Db,
     warehouse_id: WarehouseId,
@@ -131,9 +146,15 @@ pub async fn list_children(
     )
 }
 
-/// Replaces a namespace's properties.
+/// Replaces the properties of a namespace by compare-and-swap.
 ///
-/// Returns `false`, changing nothing, if they are no longer `previous`, or it no longer exists.
+/// Returns `false`, changing nothing, if they are no longer `previous`, or the namespace does not exist any
+/// more.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn replace_properties(
     tx: &mut Tx,
     namespace_id: NamespaceId,
@@ -154,7 +175,12 @@ pub async fn replace_properties(
     Ok(true)
 }
 
-/// Drops a namespace that has nothing in it.
+/// Drops an empty namespace.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn drop(tx: &mut Tx, namespace_id: NamespaceId) -> Result<DropNamespace, StoreError> {
     const LOCK: &str = "SELECT warehouse_id, path FROM namespaces WHERE namespace_id = $1";
     const LOCK_POSTGRES: &str =
@@ -169,8 +195,8 @@ pub async fn drop(tx: &mut Tx, namespace_id: NamespaceId) -> Result<DropNamespac
     let Some((warehouse_id, path)) = found else {
         return Ok(DropNamespace::Missing);
     };
-    // A statement of its own, after the lock is held: it sees what the transaction we may have
-    // waited for has put in.
+    // This must be a separate statement after the lock is taken, so that it sees objects created by a
+    // transaction that the lock had to wait for.
     let occupied = fetch_optional!(
         tx,
         query_scalar::<_, i32>(OCCUPIED).bind(namespace_id).bind(warehouse_id).bind(&path)
@@ -183,8 +209,8 @@ pub async fn drop(tx: &mut Tx, namespace_id: NamespaceId) -> Result<DropNamespac
     Ok(DropNamespace::Dropped)
 }
 
-/// Keeps a namespace from being dropped until the transaction ends, and moves the transaction's
-/// time past its creation. Returns its warehouse, or `None` if it does not exist.
+/// Locks a namespace against a drop until the transaction ends, and moves the time of the transaction past
+/// its creation. Returns its warehouse, or `None` if it does not exist.
 pub(super) async fn keep(tx: &mut Tx, namespace_id: NamespaceId) -> Result<Option<WarehouseId>, StoreError> {
     const SQL: &str = "SELECT warehouse_id, created_ms FROM namespaces WHERE namespace_id = $1";
     const SQL_POSTGRES: &str =
@@ -198,7 +224,7 @@ pub(super) async fn keep(tx: &mut Tx, namespace_id: NamespaceId) -> Result<Optio
     }))
 }
 
-/// The same for the namespace at `path`. Returns whether it exists.
+/// Locks the namespace at `path` in the same way. Returns `true` if it exists.
 async fn keep_path(tx: &mut Tx, warehouse_id: WarehouseId, path: &str) -> Result<bool, StoreError> {
     const SQL: &str = "SELECT created_ms FROM namespaces WHERE warehouse_id = $1 AND path = $2";
     const SQL_POSTGRES: &str =

@@ -1,8 +1,9 @@
-//! The changes that are still to be told to others: lines of the audit trail, put here by the database in the
-//! transaction that records them, and taken out once they were delivered or are too old.
+//! Outbox: changes of the catalog, as events for consumers. Each event refers to an audit record and is
+//! inserted by the database (a trigger) in the transaction that writes the record. Events are deleted after
+//! their retention.
 //!
-//! Events are in the order of their time and id. A consumer that reads only what lies before the instant
-//! [`Db::settle`] gives never has an event appear behind its back.
+//! Events are ordered by time and id. A consumer that reads only events before the instant returned by
+//! [`Db::settle`] never misses an event that commits later with an earlier time.
 
 use sqlx::{query, query_as};
 use uuid::Uuid;
@@ -12,7 +13,8 @@ use super::db::Db;
 use super::error::StoreError;
 use super::tx::Tx;
 
-/// The statement of [`list`]. Both tables are bounded, so that none is read from its start however they are joined.
+/// Statement of [`list`]. Both tables have a lower bound in the condition, so that neither of them is scanned
+/// from its start, in whichever order they are joined.
 pub const LIST: &str = "
     SELECT a.audit_id, a.at_ms, a.request_id, a.caller, a.action, a.object_kind, a.object_name, a.object_id,
            a.outcome, a.detail
@@ -20,8 +22,12 @@ pub const LIST: &str = "
     WHERE (o.at_ms, o.audit_id) > ($1, $2) AND o.at_ms < $3 AND (a.at_ms, a.audit_id) > ($1, $2)
     ORDER BY o.at_ms, o.audit_id LIMIT $4";
 
-/// Up to `limit` events, oldest first: those after the one at this time with this id, and before
+/// Returns up to `limit` events, oldest first: those after the event with the time and id `after`, and before
 /// the instant `until_ms`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn list(
     db: &Db,
     after: Option<(i64, Uuid)>,
@@ -35,8 +41,13 @@ pub async fn list(
     )
 }
 
-/// Deletes up to `limit` events from before `before_ms`, oldest first, and says how many. The audit trail keeps
-/// what they told of.
+/// Deletes up to `limit` events older than `before_ms`, oldest first, and returns their number. Their audit
+/// records remain.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn prune_older(tx: &mut Tx, before_ms: i64, limit: u32) -> Result<u64, StoreError> {
     const SQL: &str = "
         DELETE FROM outbox WHERE (at_ms, audit_id) IN (

@@ -1,4 +1,4 @@
-//! Scan plans that were not ready when their request was answered, and the keys that plan tasks are signed with.
+//! Scan plans that were not complete when their request was answered, and the keys that sign plan tasks.
 
 use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
@@ -8,36 +8,36 @@ use super::error::StoreError;
 use super::ids::TabularId;
 use super::tx::Tx;
 
-/// A plan, without its request and answer, which may be long.
+/// Scan plan, without its request and result, which may be large.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Plan {
-    /// Its id.
+    /// Id of the plan.
     pub plan_id: Uuid,
-    /// The table it is for.
+    /// Table that is scanned.
     pub tabular_id: TabularId,
-    /// Who asked for it.
+    /// Identity of the caller that requested it.
     pub caller: String,
-    /// The metadata file that the table had then.
+    /// Metadata file of the table at the time of the request.
     pub metadata_location: String,
-    /// What became of it.
+    /// State of the plan.
     #[sqlx(try_from = "String")]
     pub outcome: PlanOutcome,
-    /// When it was asked for.
+    /// Time of the request, in milliseconds since 1970.
     pub created_ms: i64,
 }
 
-/// What became of a plan.
+/// State of a scan plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlanOutcome {
-    /// It is being worked on, or was when its replica was last seen.
+    /// The plan is being computed, or was when its replica last reported.
     Submitted,
-    /// It is done.
+    /// The plan is complete.
     Completed,
-    /// The client does not want it any more.
+    /// The plan was cancelled by the client.
     Cancelled,
 }
 
-/// The database holds an outcome this Firn does not know.
+/// Error for a state in the database that this version does not know.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not what can become of a plan")]
 pub struct UnknownOutcome(String);
@@ -55,22 +55,27 @@ impl TryFrom<String> for PlanOutcome {
     }
 }
 
-/// A plan to be kept.
+/// Scan plan to be stored.
 #[derive(Clone, Copy, Debug)]
 pub struct NewPlan<'a> {
-    /// Its id.
+    /// Id of the plan.
     pub plan_id: Uuid,
-    /// The table it is for.
+    /// Table that is scanned.
     pub tabular_id: TabularId,
-    /// Who asked for it.
+    /// Identity of the caller that requested it.
     pub caller: &'a str,
-    /// The metadata file that the table has.
+    /// Current metadata file of the table.
     pub metadata_location: &'a str,
-    /// What was asked for: JSON.
+    /// Request of the client, as JSON.
     pub request: &'a str,
 }
 
-/// Keeps a plan as submitted, at [`Tx::at_ms`].
+/// Stores a plan as submitted, with the time [`Tx::at_ms`].
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn submit(tx: &mut Tx, new: &NewPlan<'_>) -> Result<(), StoreError> {
     const SQL: &str = "
         INSERT INTO plans (plan_id, tabular_id, caller, metadata_location, request, outcome, created_ms)
@@ -90,7 +95,12 @@ pub async fn submit(tx: &mut Tx, new: &NewPlan<'_>) -> Result<(), StoreError> {
     .map(drop)
 }
 
-/// The plan with this id.
+/// Returns the plan with this id.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query, or if a row contains a value that this version
+/// does not know ([`StoreError::Database`]).
 pub async fn find(db: &Db, plan_id: Uuid) -> Result<Option<Plan>, StoreError> {
     const SQL: &str = "
         SELECT plan_id, tabular_id, caller, metadata_location, outcome, created_ms
@@ -99,22 +109,35 @@ pub async fn find(db: &Db, plan_id: Uuid) -> Result<Option<Plan>, StoreError> {
     fetch_optional!(db, query_as::<_, Plan>(SQL).bind(plan_id))
 }
 
-/// What a submitted plan was asked for: JSON; `None` if it is not to be made any more, or gone.
+/// Returns the request of a submitted plan, as JSON; `None` if it is completed, cancelled or deleted.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn find_request(db: &Db, plan_id: Uuid) -> Result<Option<String>, StoreError> {
     const SQL: &str = "SELECT request FROM plans WHERE plan_id = $1 AND outcome = 'submitted'";
 
     fetch_optional!(db, query_scalar::<_, String>(SQL).bind(plan_id))
 }
 
-/// The answer of a plan: JSON; `None` if it is not completed, or gone.
+/// Returns the result of a plan, as JSON; `None` if it is not completed, or deleted.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn find_answer(db: &Db, plan_id: Uuid) -> Result<Option<String>, StoreError> {
     const SQL: &str = "SELECT answer FROM plans WHERE plan_id = $1";
 
     Ok(fetch_optional!(db, query_scalar::<_, Option<String>>(SQL).bind(plan_id))?.flatten())
 }
 
-/// Keeps the answer of a submitted plan, in place of its request. Returns `false`, changing nothing, if it is not submitted any
-/// more.
+/// Stores the result of a submitted plan in place of its request. Returns `false`, changing nothing, if the
+/// plan is not in state submitted any more.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn complete(tx: &mut Tx, plan_id: Uuid, answer: &str) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE plans SET outcome = 'completed', answer = $2, request = '' WHERE plan_id = $1 AND outcome = 'submitted'";
@@ -122,7 +145,12 @@ pub async fn complete(tx: &mut Tx, plan_id: Uuid, answer: &str) -> Result<bool, 
     Ok(execute!(tx, query(SQL).bind(plan_id).bind(answer))? == 1)
 }
 
-/// Cancels a plan, and forgets its request and its answer.
+/// Cancels a plan, and deletes its request and result.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn cancel(tx: &mut Tx, plan_id: Uuid) -> Result<(), StoreError> {
     const SQL: &str =
         "UPDATE plans SET outcome = 'cancelled', answer = NULL, request = '' WHERE plan_id = $1";
@@ -130,7 +158,12 @@ pub async fn cancel(tx: &mut Tx, plan_id: Uuid) -> Result<(), StoreError> {
     execute!(tx, query(SQL).bind(plan_id)).map(drop)
 }
 
-/// Deletes up to `limit` plans from before `before_ms`, oldest first, and says how many.
+/// Deletes up to `limit` plans requested before `before_ms`, oldest first, and returns their number.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn prune(tx: &mut Tx, before_ms: i64, limit: u32) -> Result<u64, StoreError> {
     const SQL: &str = "
         DELETE FROM plans WHERE plan_id IN (
@@ -139,7 +172,13 @@ pub async fn prune(tx: &mut Tx, before_ms: i64, limit: u32) -> Result<u64, Store
     execute!(tx, query(SQL).bind(before_ms).bind(i64::from(limit)))
 }
 
-/// The signing key of a name: `candidate` if there was none. All replicas get the same.
+/// Returns the signing key with this name, which is `candidate` if there was none before. All replicas get
+/// the same key.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn signing_key(tx: &mut Tx, name: &str, candidate: &[u8]) -> Result<Vec<u8>, StoreError> {
     const INSERT: &str = "
         INSERT INTO signing_keys (name, secret, created_ms) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING";

@@ -1,13 +1,13 @@
-//! Pointers remembered in memory, so that loading a table again asks SQLite nothing.
+//! In-memory cache of metadata pointers, so that repeated loads of a table need no SQLite query.
 //!
-//! Right only where this process is the one that writes. Entries are never removed when a pointer
-//! moves; they stop counting. A clock ticks at every commit that touched a table. An entry
-//! remembers the tick at which its reader *began* to read; a commit remembers, for each table it
-//! touched, its own tick. An entry counts if its tick is not before the table's: its reader began
-//! after the commit was in place. No lock is held and no order between the two is needed.
+//! It is correct only if this process is the only writer. Entries are not removed when a pointer moves; they
+//! become invalid by a logical clock, which ticks at every commit that touched a table. An entry records the
+//! tick at which its reader *began* to read; a commit records its own tick for each table that it touched. An
+//! entry is valid if its tick is not before that of the table, because then its reader began after the commit
+//! was in effect. This needs no locks, and no order between readers and commits.
 //!
-//! A commit that only moved a pointer replaces the entry that counted until then, so that the next
-//! commit or load need not read what this process has just written.
+//! A commit that only moved a pointer replaces the entry that was valid until then, so that the next commit
+//! or load does not have to read what this process has just written.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -19,23 +19,26 @@ use uuid::Uuid;
 use super::ids::{TabularId, WarehouseId};
 use super::tabulars::{Pointer, Tabular};
 
-/// Tables share a slot with about one in as many others; sharing costs a needless read, no more.
+/// Number of slots for ticks. A table shares its slot with one in 4096 other tables on average; a shared slot
+/// causes unnecessary reads, but no incorrect ones.
 const SLOTS: usize = 4096;
 
-/// What an entry of ordinary names takes, in bytes: its key, what the table is, and its places in two caches.
+/// Memory of an entry with names of ordinary length, in bytes: its key, the state of the table, and its
+/// places in two caches.
 const ENTRY_BYTES: u64 = 1 << 10;
 
 pub(super) struct PointerCache {
     entries: Cache<Key, Arc<Entry>>,
-    /// Under which name an entry was remembered last.
+    /// Key under which the entry of a table was last inserted.
     names: Cache<TabularId, Key>,
     clock: AtomicU64,
-    /// The tick of the last commit that touched a table hashed here.
+    /// Tick of the last commit that touched a table of the slot; the slot of a table is determined by a hash
+    /// of its id.
     slots: Vec<AtomicU64>,
     hasher: RandomState,
 }
 
-/// Which table or view is looked for.
+/// Key of an entry: warehouse, namespace and name of a table or view.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) warehouse_id: WarehouseId,
@@ -43,7 +46,7 @@ pub(super) struct Key {
     pub(super) name: String,
 }
 
-/// How many commits that touched a table had been answered.
+/// Time of the logical clock: number of changes of tables committed so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Tick(u64);
 
@@ -52,7 +55,7 @@ struct Entry {
     tabular: Tabular,
 }
 
-/// What a cache takes beside key and value.
+/// Memory of a cache entry in addition to key and value, in bytes.
 const CACHE_BYTES: usize = 320;
 
 fn weight(held_bytes: usize) -> u32 {
@@ -60,7 +63,8 @@ fn weight(held_bytes: usize) -> u32 {
 }
 
 impl Key {
-    /// Both caches may hold texts of their own.
+    /// Returns the memory of the key in bytes. It is counted for both caches, because each of them may own
+    /// the strings.
     fn held_bytes(&self) -> usize {
         size_of::<Self>() + self.namespace_path.capacity() + self.name.capacity()
     }
@@ -73,14 +77,14 @@ impl Entry {
     }
 }
 
-/// A table or view that a transaction changed.
+/// Table or view that was changed by a transaction.
 pub(super) struct Touched {
     pub(super) tabular_id: TabularId,
-    /// What became of its pointer, if nothing else of it changed.
+    /// New pointer, if nothing else of the table changed.
     pub(super) moved: Option<Moved>,
 }
 
-/// A pointer that moved.
+/// Move of a metadata pointer, from the previous location to the next pointer.
 pub(super) struct Moved {
     previous: String,
     metadata_location: String,
@@ -100,7 +104,8 @@ impl Moved {
         }
     }
 
-    /// What `tabular` is after the move; `None` if it is not what moved.
+    /// Returns the state of `tabular` after the move; `None` if `tabular` is not the state that the move
+    /// started from.
     fn applied(&self, tabular: &Tabular) -> Option<Tabular> {
         (tabular.metadata_location == self.previous).then(|| Tabular {
             metadata_location: self.metadata_location.clone(),
@@ -113,7 +118,8 @@ impl Moved {
 }
 
 impl PointerCache {
-    /// A cache with room for so many tables of ordinary names; fewer if their names are long.
+    /// Creates a cache for about `entries` tables with names of ordinary length; fewer if their names are
+    /// long.
     pub(super) fn new(entries: u64) -> Self {
         Self {
             entries: Cache::builder()
@@ -130,8 +136,8 @@ impl PointerCache {
         }
     }
 
-    /// What was read under `key`; or, if nothing was or a commit has touched it since, the tick to
-    /// remember the answer by. The database must be read after this, not before.
+    /// Returns the valid entry of `key`. If there is none, returns the tick with which the result of a read
+    /// should be inserted; the database must be read after this call, not before.
     pub(super) fn find(&self, key: &Key) -> Result<Tabular, Tick> {
         let tick = Tick(self.clock.load(Ordering::SeqCst));
         match self.entries.get(key) {
@@ -140,13 +146,14 @@ impl PointerCache {
         }
     }
 
-    /// Remembers what a reader found that began at `tick`.
+    /// Inserts the result of a read that began at `tick`.
     pub(super) fn remember(&self, key: Key, tick: Tick, tabular: &Tabular) {
         self.names.insert(tabular.tabular_id, key.clone());
         self.entries.insert(key, Arc::new(Entry { tick, tabular: tabular.clone() }));
     }
 
-    /// To be called after COMMIT and before it is answered.
+    /// Invalidates or replaces the entries of changed tables. It must be called after COMMIT and before the
+    /// commit is acknowledged to the client.
     pub(super) fn update(&self, touched: &[Touched]) {
         for Touched { tabular_id, moved } in touched {
             let tick = Tick(self.clock.fetch_add(1, Ordering::SeqCst) + 1);
@@ -157,8 +164,8 @@ impl PointerCache {
         }
     }
 
-    /// Replaces the entry that counted until this commit, made at `tick`. Where another commit on the table came
-    /// between, perhaps one that renamed it, there is none.
+    /// Replaces the entry that was valid until this commit, which was made at `tick`. Does nothing if another
+    /// commit on the table came in between, perhaps one that renamed it.
     fn replace(&self, tabular_id: TabularId, moved: &Moved, before: Tick, tick: Tick) {
         let Some(key) = self.names.get(&tabular_id) else {
             return;
@@ -178,7 +185,7 @@ impl PointerCache {
 
     fn slot(&self, tabular_id: TabularId) -> &AtomicU64 {
         let hash = self.hasher.hash_one(tabular_id);
-        // The remainder is below `SLOTS`, so nothing is truncated.
+        // The remainder is less than `SLOTS`, so nothing is truncated.
         &self.slots[usize::try_from(hash % SLOTS as u64).unwrap_or(0)]
     }
 }
@@ -233,7 +240,7 @@ mod tests {
         Touched { tabular_id: tabular("v0").tabular_id, moved: Some(Moved::new(previous, &next, 0)) }
     }
 
-    /// A cache that remembers `v0`.
+    /// Returns a cache with an entry for `v0`.
     fn remembering() -> PointerCache {
         let pointers = PointerCache::new(10);
         let tick = pointers.find(&key()).unwrap_err();

@@ -1,4 +1,4 @@
-//! What is wanted of maintenance: a policy for a warehouse, a namespace or a table, and tables that are left alone.
+//! Maintenance policies of warehouses, namespaces and tables, and pauses of the maintenance of tables.
 
 use sqlx::{query, query_as};
 use uuid::Uuid;
@@ -8,14 +8,15 @@ use super::error::StoreError;
 use super::ids::{NamespaceId, TabularId, WarehouseId};
 use super::tx::Tx;
 
-/// What a policy is for. A policy goes when its object does, and does not come back with another one of the same name.
+/// Object that a policy applies to. A policy is deleted with its object, and does not apply to a new object
+/// with the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Everything in a warehouse.
+    /// All tables of a warehouse.
     Warehouse(WarehouseId),
-    /// Everything in a namespace and those below.
+    /// All tables of a namespace and of the namespaces in it.
     Namespace(NamespaceId),
-    /// One table.
+    /// A single table.
     Table(TabularId),
 }
 
@@ -28,7 +29,7 @@ impl Scope {
         }
     }
 
-    /// The id of what it is.
+    /// Returns the id of the object.
     pub fn id(self) -> Uuid {
         match self {
             Self::Warehouse(WarehouseId(id))
@@ -38,31 +39,36 @@ impl Scope {
     }
 }
 
-/// A policy.
+/// Maintenance policy as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Policy {
-    /// The settings: JSON.
+    /// Settings, as JSON.
     pub document: String,
-    /// Counts its changes, from 1.
+    /// Number of the version, counted from 1; incremented by every change.
     pub version: i64,
-    /// When it was changed last.
+    /// Time of the last change, in milliseconds since 1970.
     pub updated_ms: i64,
-    /// By whom.
+    /// Identity of the caller that made it.
     pub updated_by: String,
 }
 
-/// A table that is left alone.
+/// Pause of the maintenance of a table.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Pause {
-    /// Why, for people.
+    /// Reason of the pause, for people.
     pub reason: String,
-    /// Since when.
+    /// Start of the pause, in milliseconds since 1970.
     pub since_ms: i64,
-    /// Who wanted it.
+    /// Identity of the caller that paused it.
     pub paused_by: String,
 }
 
-/// Sets the policy of a scope, at [`Tx::at_ms`], and gives its version.
+/// Sets the policy of a scope, with the time [`Tx::at_ms`], and returns its version.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn put(
     tx: &mut Tx,
     warehouse_id: WarehouseId,
@@ -91,7 +97,11 @@ pub async fn put(
     Ok(put.map_or(1, |policy| policy.version))
 }
 
-/// The policy of a scope itself, apart from what it inherits.
+/// Returns the policy of the scope itself, without what it inherits.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn find(db: &Db, scope: Scope) -> Result<Option<Policy>, StoreError> {
     const SQL: &str = "
         SELECT document, version, updated_ms, updated_by FROM maintenance_policies WHERE scope_id = $1";
@@ -99,14 +109,25 @@ pub async fn find(db: &Db, scope: Scope) -> Result<Option<Policy>, StoreError> {
     fetch_optional!(db, query_as::<_, Policy>(SQL).bind(scope.id()))
 }
 
-/// Removes the policy of a scope. Returns `false` if there was none.
+/// Deletes the policy of a scope. Returns `false` if there was none.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn delete(tx: &mut Tx, scope: Scope) -> Result<bool, StoreError> {
     const SQL: &str = "DELETE FROM maintenance_policies WHERE scope_id = $1";
 
     Ok(execute!(tx, query(SQL).bind(scope.id()))? == 1)
 }
 
-/// Leaves a table alone from [`Tx::at_ms`] on. One that is left alone already keeps its reason.
+/// Pauses the maintenance of a table from [`Tx::at_ms`] on. Does nothing if it is paused already: the first
+/// reason remains.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn pause(tx: &mut Tx, tabular_id: TabularId, reason: &str, by: &str) -> Result<(), StoreError> {
     const SQL: &str = "
         INSERT INTO maintenance_pauses (tabular_id, reason, since_ms, paused_by) VALUES ($1, $2, $3, $4)
@@ -117,13 +138,22 @@ pub async fn pause(tx: &mut Tx, tabular_id: TabularId, reason: &str, by: &str) -
 }
 
 /// Ends a pause. Returns `false` if there was none.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn resume(tx: &mut Tx, tabular_id: TabularId) -> Result<bool, StoreError> {
     const SQL: &str = "DELETE FROM maintenance_pauses WHERE tabular_id = $1";
 
     Ok(execute!(tx, query(SQL).bind(tabular_id))? == 1)
 }
 
-/// Why a table is left alone, if it is.
+/// Returns the pause of a table, if there is one.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn find_pause(db: &Db, tabular_id: TabularId) -> Result<Option<Pause>, StoreError> {
     const SQL: &str = "SELECT reason, since_ms, paused_by FROM maintenance_pauses WHERE tabular_id = $1";
 

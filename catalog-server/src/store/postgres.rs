@@ -1,4 +1,4 @@
-//! PostgreSQL: any number of processes, each with a pool of connections.
+//! PostgreSQL backend: any number of processes, each with a pool of connections.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,22 +13,23 @@ use super::error::StoreError;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// Every write transaction holds this advisory lock shared; settling takes it alone.
+/// Key of the advisory lock that every write transaction takes in shared mode, and settling takes
+/// exclusively.
 pub(super) const WRITERS_LOCK: i64 = 0x6669_726e_7772_6974;
 
-/// A connection idle for longer is asked for a sign of life before it is used: the server may have
-/// been restarted meanwhile. A busier one fails with an error that says to try again.
+/// Idle time after which a connection is checked before it is used, because the server may have been
+/// restarted meanwhile. A connection used more recently fails with an error that asks the client to retry.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long a transaction may wait between two statements before the server ends it, and with it
-/// the locks of a process that hangs.
+/// Maximum time that a transaction may be idle between two statements, in milliseconds. Then the server
+/// aborts it, which releases the locks of a process that hangs.
 const IDLE_IN_TRANSACTION_MS: &str = "60000";
 
-/// The server's clock in milliseconds.
+/// Query for the clock of the server in milliseconds since 1970.
 const NOW_MS: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
-/// The parameters of a URL that mean something; the library logs all others with their values, which may be misspelt
-/// passwords.
+/// Parameters of a database URL that have an effect. All others are removed, because sqlx logs them with
+/// their values, which may be misspelt passwords.
 const PARAMETERS: [&str; 17] = [
     "sslmode",
     "ssl-mode",
@@ -48,7 +49,7 @@ const PARAMETERS: [&str; 17] = [
     "password",
     "application_name",
 ];
-/// Likewise `options`, and `options[name]` for each of them.
+/// Name of the parameter `options`, and prefix of each `options[name]`.
 const OPTIONS: &str = "options";
 
 pub(super) struct Postgres {
@@ -84,8 +85,8 @@ impl Postgres {
         Ok(Self { pool })
     }
 
-    /// Migrates over a connection of its own: a migration may rightly take longer than any
-    /// statement of the catalog, and closing the connection releases the lock whatever happened.
+    /// Migrates over a separate connection without timeouts: a migration may take longer than any statement
+    /// of the catalog, and closing the connection releases its lock in all cases.
     pub(super) async fn migrate(&self) -> Result<(), StoreError> {
         let server = (*self.pool.connect_options()).clone().options([
             ("statement_timeout", "0"),
@@ -101,12 +102,13 @@ impl Postgres {
     }
 
     pub(super) async fn begin(&self) -> Result<(Transaction<'static, sqlx::Postgres>, i64), StoreError> {
-        // The clock is read once the lock is held: whoever settles after this waits for us, and
-        // whoever settled before saw an earlier time.
+        // The clock is read after the lock is taken: a later `settle` waits for this transaction, and an
+        // earlier one has seen an earlier time.
         const SQL: &str = "
             SELECT pg_advisory_xact_lock_shared($1), floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
-        // Stated, because every statement here counts on seeing what was committed while it waited.
+        // The isolation level is set explicitly, because all statements rely on seeing what was committed
+        // while they waited.
         let mut transaction = bounded(self.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")).await?;
         let ((), at_ms) =
             bounded(query_as::<_, ((), i64)>(SQL).bind(WRITERS_LOCK).fetch_one(&mut *transaction)).await?;
@@ -127,7 +129,7 @@ impl Postgres {
     }
 }
 
-/// A URL without the parameters that mean nothing. Their names are logged.
+/// Returns the URL without the parameters that have no effect. Their names are logged.
 fn known_parameters(url: &str) -> String {
     let Some((address, parameters)) = url.split_once('?') else { return url.to_owned() };
     let mut known = Vec::new();

@@ -1,4 +1,4 @@
-//! The newest scan and commit reports of each table, as engines sent them. Gone with the table.
+//! Latest scan and commit reports of each table, as sent by engines. They are deleted with the table.
 
 use sqlx::{query, query_as};
 use uuid::Uuid;
@@ -8,43 +8,49 @@ use super::error::StoreError;
 use super::ids::TabularId;
 use super::tx::Tx;
 
-/// At most this many outdated reports are deleted with one insert: more than the one it makes
-/// outdated, so that a lowered limit is reached in time, without a long transaction.
+/// Maximum number of outdated reports that are deleted with one insert. It is more than the single one that
+/// the insert makes outdated, so that a lowered limit takes effect over time without a long transaction.
 const PRUNE_MAX: i64 = 100;
 
-/// A report.
+/// Metrics report.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Report {
-    /// Its id.
+    /// Id of the report.
     pub report_id: Uuid,
-    /// When it came.
+    /// Time of reception, in milliseconds since 1970.
     pub received_ms: i64,
-    /// `scan` or `commit`.
+    /// Kind of the report: `scan` or `commit`.
     pub kind: String,
-    /// The snapshot scanned or committed.
+    /// Snapshot that was scanned or committed.
     pub snapshot_id: Option<i64>,
-    /// The report as it came: JSON.
+    /// Report as received, as JSON.
     pub body: String,
 }
 
-/// A report to be kept.
+/// Metrics report to be stored.
 #[derive(Clone, Copy, Debug)]
 pub struct NewReport<'a> {
-    /// Its id, later than those of the reports before.
+    /// Id of the report; greater than those of earlier reports.
     pub report_id: Uuid,
-    /// The table it is about.
+    /// Table that was scanned or committed to.
     pub tabular_id: TabularId,
-    /// `scan` or `commit`.
+    /// Kind of the report: `scan` or `commit`.
     pub kind: &'a str,
-    /// The snapshot scanned or committed.
+    /// Snapshot that was scanned or committed.
     pub snapshot_id: Option<i64>,
-    /// The report as it came: JSON.
+    /// Report as received, as JSON.
     pub body: &'a str,
 }
 
-/// Keeps a report, received at [`Tx::at_ms`], and only the newest `keep` of its table.
+/// Stores a report, with the time [`Tx::at_ms`], and deletes those of its table that are older than the
+/// newest `keep`.
 ///
 /// Returns `false`, changing nothing, if the table does not exist.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn insert(tx: &mut Tx, new: &NewReport<'_>, keep: u32) -> Result<bool, StoreError> {
     const INSERT: &str = "
         INSERT INTO reports (report_id, tabular_id, received_ms, kind, snapshot_id, body)
@@ -72,7 +78,11 @@ pub async fn insert(tx: &mut Tx, new: &NewReport<'_>, keep: u32) -> Result<bool,
     Ok(true)
 }
 
-/// Up to `limit` reports of a table, newest first, those older than the one with id `before`.
+/// Returns up to `limit` reports of a table, newest first, those with an id less than `before`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn list(
     db: &Db,
     tabular_id: TabularId,

@@ -1,4 +1,4 @@
-//! SQLite: one file, one process, one writer. Reads never wait for the writer (write-ahead log).
+//! SQLite backend: one file, one process, one writer. Readers never wait for the writer (write-ahead log).
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -18,29 +18,29 @@ use super::history::FOREVER_MS;
 use super::pointer_cache::PointerCache;
 use super::timeline::{Change, Correction, Timeline};
 
-/// Size, in bytes, to which the write-ahead log is cut once it has been copied into the database. It grows as far as the
-/// largest transaction takes it, and would stay so.
+/// Size, in bytes, to which the write-ahead log is truncated once it has been copied into the database.
+/// Otherwise the log would retain the size that the largest transaction needed.
 const LOG_BYTES_MAX: &str = "67108864";
-/// Free pages that stay in the file for what is written next: 8 MiB.
+/// Number of free pages that remain in the file for future writes: 8 MiB.
 const FREE_PAGES_MIN: i64 = 2_048;
-/// How many pages are given back in one transaction, which takes some milliseconds.
+/// Number of pages that are returned to the file system in one transaction, which takes some milliseconds.
 const RECLAIM_PAGES: i64 = 1_024;
-/// How many such transactions are made in a row.
+/// Maximum number of such transactions in a row.
 const RECLAIMS_MAX: usize = 64;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 pub(super) struct Sqlite {
     pub(super) read: SqlitePool,
-    /// A pool of one: acquiring it is the write lock, and its queue is first come, first served.
+    /// Pool of one connection: acquiring it takes the write lock, and its queue is first come, first served.
     pub(super) write: SqlitePool,
     pub(super) pointers: PointerCache,
-    /// The time of transactions. Advanced under the write lock, so that the order of commits is the
-    /// order of their times even if the clock is set back.
+    /// Time of transactions. It is advanced under the write lock, so that the order of commits is the order
+    /// of their times even if the clock is set back.
     pub(super) timeline: Box<Timeline>,
-    /// Where it lies.
+    /// Path of the database file.
     pub(super) path: PathBuf,
-    /// Held locked for as long as the database is open; the system releases it with the process.
+    /// Lock on the directory while the database is open. The operating system releases it with the process.
     _lock: File,
 }
 
@@ -60,20 +60,20 @@ impl Sqlite {
         let write = file
             .clone()
             .create_if_missing(true)
-            // Of a new database only; an old one stays as large as it ever was until somebody runs `VACUUM`.
+            // Applies to new databases only; an old one never shrinks unless the operator runs `VACUUM`.
             .auto_vacuum(SqliteAutoVacuum::Incremental)
             .journal_mode(SqliteJournalMode::Wal)
             .pragma("journal_size_limit", LOG_BYTES_MAX)
-            // A commit that was answered survives a power cut.
+            // An acknowledged commit survives a power failure.
             .synchronous(SqliteSynchronous::Full);
         let write_pool = pool.clone().max_connections(1).before_acquire(|connection, _| {
             Box::pin(async move {
                 if connection.is_in_transaction() {
-                    // A dropped transaction is undone in the background; this waits for it.
+                    // A dropped transaction is rolled back in the background; this waits for it.
                     connection.ping().await?;
                 }
-                // A COMMIT on a full disk ends the transaction, but sqlx never learns of it and would refuse to
-                // begin another one: such a connection is closed, and a new one takes its place.
+                // A failed COMMIT on a full disk ends the transaction, but sqlx does not notice and would
+                // refuse to begin another one. Such a connection is closed, and a new one replaces it.
                 Ok(!connection.is_in_transaction())
             })
         });
@@ -101,7 +101,8 @@ impl Sqlite {
     }
 
     pub(super) async fn migrate(&self) -> Result<(), StoreError> {
-        // Each constant covers an index, or a small table, so that this stays quick over a long history.
+        // Each aggregate is answered from an index or a small table, so that the query remains fast with a
+        // long history.
         const LATEST: &str = "
             SELECT coalesce(max(at_ms), 0) FROM (
                 SELECT max(max(valid_from_ms), coalesce(max(valid_to_ms) FILTER (WHERE valid_to_ms < $1), 0))
@@ -126,7 +127,7 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Makes the file smaller, if much of it is free. Fails if the database does.
+    /// Shrinks the file if much of it is free.
     pub(super) async fn reclaim(&self) -> Result<(), StoreError> {
         const FREE: &str = "PRAGMA freelist_count";
         const MODE: &str = "PRAGMA auto_vacuum";
@@ -165,7 +166,7 @@ impl Sqlite {
         Ok(at_ms)
     }
 
-    /// The instant by now. Waits for the write lock only when the clock has to be corrected.
+    /// Returns the current catalog time. Waits for the write lock only if the clock has to be corrected.
     pub(super) async fn now_ms(&self, now_ms: i64) -> Result<i64, StoreError> {
         match self.timeline.due(now_ms) {
             Some(Change::Correct(_)) => self.settle(now_ms).await,
@@ -173,7 +174,7 @@ impl Sqlite {
         }
     }
 
-    /// Stores what the next start has to know of the time, and goes by it.
+    /// Stores a change of the timeline, which the next start needs, and applies it.
     async fn keep_time(
         &self,
         mut transaction: Transaction<'static, sqlx::Sqlite>,
@@ -209,10 +210,11 @@ impl Sqlite {
     }
 }
 
-/// A larger database is not read as a whole at every start: that takes more than a second for each gigabyte.
+/// Maximum size, in bytes, of a database that is checked completely at every start: checking takes more than
+/// a second per gigabyte.
 const CHECKED_BYTES_MAX: u64 = 256 << 20;
 
-/// Looks through all pages of the database, unless it is large.
+/// Checks the integrity of all pages of the database, unless it is large.
 async fn check_pages(
     pool: &SqlitePool,
     path: &Path,
@@ -229,8 +231,8 @@ async fn check_pages(
     if found == "ok" { Ok(()) } else { Err(StoreError::Damaged { path: path.to_owned(), reason: found }) }
 }
 
-/// Takes the lock file beside the database, creating the directory if need be. SQLite itself would
-/// let two processes share the file, but each would answer from its own cache.
+/// Locks the lock file in the directory of the database, creating the directory if necessary. SQLite itself
+/// would allow two processes to use the file, but each of them would answer from its own cache.
 fn lock_directory(database: &Path) -> Result<File, StoreError> {
     let directory = match database.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -1,5 +1,5 @@
-//! Tables and views: what they are called and which metadata file is theirs now. What is in that
-//! file is none of the store's business.
+//! Tables and views: their names, and the pointers to their current metadata files. The store does not read
+//! these files.
 
 use sqlx::{query, query_as, query_scalar};
 
@@ -10,17 +10,17 @@ use super::pointer_cache::{Key, Moved};
 use super::tx::Tx;
 use super::{history, namespaces};
 
-/// Tables and views share the names of a namespace.
+/// Kind of an object in a namespace. Tables and views share one set of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TabularKind {
-    /// A table.
+    /// Iceberg table.
     Table,
-    /// A view.
+    /// Iceberg view.
     View,
 }
 
 impl TabularKind {
-    /// As the database spells it.
+    /// Returns the name of the kind in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Table => "table",
@@ -29,7 +29,7 @@ impl TabularKind {
     }
 }
 
-/// The database holds a kind this Firn does not know.
+/// Error for a kind in the database that this version does not know.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is neither `table` nor `view`")]
 pub struct UnknownKind(String);
@@ -46,115 +46,123 @@ impl TryFrom<String> for TabularKind {
     }
 }
 
-/// A table or a view.
+/// Table or view of the catalog.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Tabular {
-    /// Its id.
+    /// Id of the table or view.
     pub tabular_id: TabularId,
-    /// The warehouse it is in.
+    /// Warehouse that contains it.
     pub warehouse_id: WarehouseId,
-    /// The namespace it is in.
+    /// Namespace that contains it.
     pub namespace_id: NamespaceId,
-    /// Table or view.
+    /// Kind: table or view.
     #[sqlx(try_from = "String")]
     pub kind: TabularKind,
-    /// Its name in the namespace.
+    /// Name in the namespace.
     pub name: String,
-    /// Its current metadata file.
+    /// Location of its current metadata file (the metadata pointer).
     pub metadata_location: String,
-    /// The `table-uuid` or `view-uuid` of that file.
+    /// UUID in that file (`table-uuid` or `view-uuid`).
     pub table_uuid: uuid::Uuid,
-    /// The `location` of that file.
+    /// Base location in that file (`location`).
     pub location: String,
-    /// When it was created in, or registered with, this catalog.
+    /// Time at which it was created in, or registered with, this catalog, in milliseconds since 1970.
     pub created_ms: i64,
-    /// When it was created, renamed or last committed to.
+    /// Time at which it was created, renamed or last committed to, in milliseconds since 1970.
     pub updated_ms: i64,
 }
 
-/// A line of a listing.
+/// Entry of a listing.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct TabularEntry {
-    /// Its id.
+    /// Id of the table or view.
     pub tabular_id: TabularId,
-    /// Its name in the namespace.
+    /// Name in the namespace.
     pub name: String,
 }
 
-/// What a table or view points to.
+/// Metadata pointer of a table or view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pointer<'a> {
-    /// The metadata file.
+    /// Location of the metadata file.
     pub metadata_location: &'a str,
-    /// The `table-uuid` or `view-uuid` of that file.
+    /// UUID in that file (`table-uuid` or `view-uuid`).
     pub table_uuid: uuid::Uuid,
-    /// The `location` of that file.
+    /// Base location in that file (`location`).
     pub location: &'a str,
-    /// For a table, what goes out of use with it: JSON. `None` if nobody found out.
+    /// Snapshots and schemas of a table that go out of use with this metadata file, as JSON; `None` if they
+    /// were not determined.
     pub superseded: Option<&'a str>,
 }
 
-/// A name in a namespace.
+/// Name in a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place<'a> {
-    /// The namespace.
+    /// Id of the namespace.
     pub namespace_id: NamespaceId,
-    /// The name in it.
+    /// Name of the table or view.
     pub name: &'a str,
 }
 
-/// A table or view to be.
+/// Table or view to be created.
 #[derive(Clone, Copy, Debug)]
 pub struct NewTabular<'a> {
-    /// Its id.
+    /// Id of the table or view.
     pub tabular_id: TabularId,
-    /// Table or view.
+    /// Kind: table or view.
     pub kind: TabularKind,
-    /// Where it will be.
+    /// Namespace and name.
     pub place: Place<'a>,
-    /// What it will point to.
+    /// Metadata pointer.
     pub pointer: Pointer<'a>,
 }
 
-/// What came of creating a table or view. Unless it was created, nothing was changed.
+/// Outcome of creating a table or view. Unless it was created, nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CreateTabular {
-    /// It was created.
+    /// The table or view was created.
     Created,
-    /// Something of this kind has the name.
+    /// The name is in use by an object of this kind.
     NameTaken(TabularKind),
-    /// There is no such namespace.
+    /// The namespace does not exist.
     NamespaceMissing,
 }
 
-/// What came of renaming a table or view. Unless it was renamed, nothing was changed.
+/// Outcome of renaming a table or view. Unless it was renamed, nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenameTabular {
-    /// It was renamed.
+    /// The table or view was renamed.
     Renamed,
-    /// Something of this kind has the new name.
+    /// The new name is in use by an object of this kind.
     NameTaken(TabularKind),
-    /// There is no such namespace to move it to.
+    /// The new namespace does not exist in the warehouse.
     NamespaceMissing,
-    /// It does not exist, or is no longer where it was.
+    /// The table or view does not exist, or no longer under the old name.
     Missing,
 }
 
-/// A page of a namespace's tables or views, by name. Rows a page skips are never read.
+/// Statement of [`list`]: a keyset page in the order of the name, which never reads the rows of previous
+/// pages.
 pub const LIST: &str = "
     SELECT tabular_id, name FROM tabulars
     WHERE namespace_id = $1 AND kind = $2 AND name > $3 ORDER BY name LIMIT $4";
 
-/// One table or view by path and name: the query behind every load and commit.
+/// Statement of [`find`]: one table or view by namespace path and name, which every load and commit needs.
 pub const FIND: &str = "
     SELECT t.tabular_id, t.warehouse_id, t.namespace_id, t.kind, t.name, t.metadata_location, t.table_uuid,
            t.location, t.created_ms, t.updated_ms
     FROM namespaces n JOIN tabulars t ON t.namespace_id = n.namespace_id
     WHERE n.warehouse_id = $1 AND n.path = $2 AND t.name = $3";
 
-/// Creates a table or view, at [`Tx::at_ms`].
+/// Creates a table or view, with the time [`Tx::at_ms`].
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement, or if a row contains a value that this
+/// version does not know ([`StoreError::Database`]); or if the transaction conflicts with a concurrent one
+/// ([`StoreError::Serialization`]).
 pub async fn create(tx: &mut Tx, new: &NewTabular<'_>) -> Result<CreateTabular, StoreError> {
-    // Changes nothing on a conflict, but answers with, and locks, the row that has the name.
+    // On a conflict the update changes nothing, but it locks and returns the row that has the name.
     const SQL: &str = "
         INSERT INTO tabulars (tabular_id, warehouse_id, namespace_id, kind, name, metadata_location,
                               table_uuid, location, created_ms, updated_ms, superseded)
@@ -183,16 +191,21 @@ pub async fn create(tx: &mut Tx, new: &NewTabular<'_>) -> Result<CreateTabular, 
     if let Some(holder) = holder.filter(|holder| holder.tabular_id != new.tabular_id) {
         return Ok(CreateTabular::NameTaken(holder.kind));
     }
-    // Only now: the insert may have waited for whoever gave up the name.
+    // This must follow the insert, which may have waited for the transaction that released the name.
     history::advance_past_name(tx, new.place).await?;
     history::open_name(tx, new.tabular_id).await?;
     history::open_pointer(tx, new.tabular_id).await?;
     Ok(CreateTabular::Created)
 }
 
-/// The table or view `name` in the namespace at `namespace_path`.
+/// Returns the table or view `name` in the namespace at `namespace_path`.
 ///
-/// On SQLite this is answered from memory if it was asked before and nothing has changed since.
+/// On SQLite the result comes from the cache if it was read before and has not changed since.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query, or if a row contains a value that this version
+/// does not know ([`StoreError::Database`]).
 pub async fn find(
     db: &Db,
     warehouse_id: WarehouseId,
@@ -223,12 +236,18 @@ async fn read(
     fetch_optional!(db, query_as::<_, Tabular>(FIND).bind(warehouse_id).bind(namespace_path).bind(name))
 }
 
-/// The tables and views with these ids, by id, as they are for the rest of the transaction: nobody
-/// else can change them before it ends. Those that do not exist are left out.
+/// Locks the tables and views with these ids until the transaction ends, and returns them in the order of
+/// their ids. Those that do not exist are omitted.
 ///
-/// A transaction that changes several locks them all first: then none of them is changed by
-/// another in between, and at every instant of their history all or none of the changes show.
-/// Rows are locked in the order of their ids, so that two callers never wait for each other.
+/// A transaction that changes several of them must lock them all first. Then no other transaction changes one
+/// of them in between, and an as-of read sees either all or none of the changes. The rows are locked in the
+/// order of their ids, so that two callers cannot deadlock.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement, or if a row contains a value that this
+/// version does not know ([`StoreError::Database`]); or if the transaction conflicts with a concurrent one
+/// ([`StoreError::Serialization`]).
 pub async fn lock(tx: &mut Tx, tabular_ids: &[TabularId]) -> Result<Vec<Tabular>, StoreError> {
     let mut ordered = tabular_ids.to_vec();
     ordered.sort_unstable();
@@ -255,7 +274,11 @@ async fn lock_one(tx: &mut Tx, tabular_id: TabularId) -> Result<Option<Tabular>,
     fetch_optional!(tx, query_as::<_, Tabular>(sql).bind(tabular_id))
 }
 
-/// Up to `limit` tables or views of a namespace by name, those after `after`.
+/// Returns up to `limit` tables or views of a namespace in the order of their names, those after `after`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn list(
     db: &Db,
     namespace_id: NamespaceId,
@@ -273,10 +296,16 @@ pub async fn list(
     )
 }
 
-/// Moves a pointer from `previous` to `next`: a commit, or a register that overwrites. A trigger writes its
-/// history, so that a commit costs one statement.
+/// Moves a metadata pointer from `previous` to `next` by compare-and-swap, for a commit or for a register
+/// that overwrites. The history is written by a trigger, so that a commit costs one statement.
 ///
-/// Returns `false`, changing nothing, if another commit moved the pointer first, or it was dropped.
+/// Returns `false`, changing nothing, if another commit moved the pointer first, or the table or view was
+/// dropped.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn swap_pointer(
     tx: &mut Tx,
     tabular_id: TabularId,
@@ -311,10 +340,14 @@ pub async fn swap_pointer(
     Ok(true)
 }
 
-/// Moves a table or view to another name, or another namespace of its warehouse.
+/// Renames a table or view, possibly to another namespace of its warehouse.
 ///
-/// A name that a concurrent transaction takes at the same moment is a
-/// [`StoreError::Serialization`]; run again, the transaction sees who has it.
+/// # Errors
+///
+/// Fails if the database does not answer or fails a statement, or a row contains a value that this version
+/// does not know ([`StoreError::Database`]); or if the transaction conflicts with a concurrent one, such as
+/// one that takes the new name at the same time ([`StoreError::Serialization`]). If it is run again, it
+/// returns [`RenameTabular::NameTaken`] in that case.
 pub async fn rename(
     tx: &mut Tx,
     tabular_id: TabularId,
@@ -348,9 +381,14 @@ pub async fn rename(
     Ok(RenameTabular::Renamed)
 }
 
-/// Drops a table or view from the catalog; its files and its claim on them stay.
+/// Drops a table or view from the catalog. Its files, and the ownership of its location, remain.
 ///
 /// Returns `false`, changing nothing, if it does not exist, or no longer points to `expected`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn drop(tx: &mut Tx, tabular_id: TabularId, expected: Option<&str>) -> Result<bool, StoreError> {
     const SQL: &str = "
         DELETE FROM tabulars WHERE tabular_id = $1
@@ -365,8 +403,13 @@ pub async fn drop(tx: &mut Tx, tabular_id: TabularId, expected: Option<&str>) ->
     Ok(true)
 }
 
-/// Several tables and views, each by namespace path and name, as they were at one instant; in the
-/// order asked for. One statement, so what it gives is consistent.
+/// Returns several tables and views, each given by namespace path and name, in the order given. They are read
+/// by one statement, so that they are consistent with each other.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query, or if a row contains a value that this version
+/// does not know ([`StoreError::Database`]).
 pub async fn find_many(
     db: &Db,
     warehouse_id: WarehouseId,
@@ -398,18 +441,22 @@ pub async fn find_many(
     Ok(found)
 }
 
-/// What a table or view is called.
+/// Full name of a table or view.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct QualifiedName {
-    /// The warehouse.
+    /// Name of the warehouse.
     pub warehouse: String,
-    /// The namespace's levels, joined by 0x1F.
+    /// Path of the namespace: the levels, joined by 0x1F.
     pub namespace_path: String,
-    /// The name.
+    /// Name in the namespace.
     pub name: String,
 }
 
-/// What a table or view is called now; `None` if it is gone.
+/// Returns the current full name of a table or view; `None` if it does not exist.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn find_name(db: &Db, tabular_id: TabularId) -> Result<Option<QualifiedName>, StoreError> {
     const SQL: &str = "
         SELECT w.name AS warehouse, n.path AS namespace_path, t.name
@@ -421,7 +468,11 @@ pub async fn find_name(db: &Db, tabular_id: TabularId) -> Result<Option<Qualifie
     fetch_optional!(db, query_as::<_, QualifiedName>(SQL).bind(tabular_id))
 }
 
-/// Whether the table or view with this id still exists.
+/// Returns `true` if the table or view with this id exists.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn exists(db: &Db, tabular_id: TabularId) -> Result<bool, StoreError> {
     const SQL: &str = "SELECT 1 FROM tabulars WHERE tabular_id = $1";
 

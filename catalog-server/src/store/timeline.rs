@@ -1,38 +1,44 @@
-//! The catalog's time on SQLite: the process' clock, moved so that it never runs backwards. It is not the history itself, only
-//! the instants that history, queue and outbox are stamped with.
+//! Catalog time on SQLite: the clock of the process, corrected so that it never runs backwards. History, job
+//! queue and outbox take their timestamps from it.
 //!
-//! Everything that is stored goes by this time, so that orders and waits stay right whatever the clock does: it runs at the
-//! clock's rate, with an offset that a [`Correction`] sets. While the clock is a few seconds behind the last instant, time stands
-//! still; when it is further behind, because it was set back, time goes on from the last instant at once.
+//! All stored timestamps use this time, so that orders and delays are correct even if the clock is changed.
+//! It runs at the rate of the clock, with an offset that is set by a [`Correction`]. While the clock is a few
+//! seconds behind the last timestamp, the time does not advance; when it is further behind, because it was
+//! set back, the time continues from the last timestamp immediately.
 //!
-//! A reader's instant is one of the clock, which may have said it more than once; [`Timeline::history_ms`] takes the last time.
+//! An instant that a reader names is one of the clock, which may have shown it more than once;
+//! [`Timeline::history_ms`] uses the last occurrence.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// So far the clock may be behind the last instant before time goes on without it: what a time server steps at the most, and
-/// less than a client waits for an answer.
+/// Maximum lag of the clock behind the last timestamp, in milliseconds, before the time continues with a new
+/// offset: as much as a time server adjusts at most, and less than clients wait for a response.
 const LEAD_MAX_MS: i64 = 5_000;
-/// How far the stored mark may be behind the last instant; what a crash forgets.
+/// Maximum lag of the stored mark behind the last timestamp, in milliseconds: the part that is lost by a
+/// crash.
 const MARK_INTERVAL_MS: i64 = 60_000;
 
-/// A clock that goes on after more than that has leapt: a running server writes something every minute.
+/// Minimum length of a forward leap of the clock, in milliseconds. A running server writes something every
+/// minute, so a longer gap means that the clock was changed or the server was stopped.
 const LEAP_MS: i64 = 180_000;
 
-/// From the clock's `clock_ms` on, catalog time is `at_ms` and what has passed since.
+/// Offset of the catalog time: from `clock_ms` of the clock on, the catalog time is `at_ms` plus the time
+/// passed since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
 #[expect(clippy::struct_field_names, reason = "instants are in milliseconds everywhere")]
 pub(super) struct Correction {
     pub(super) clock_ms: i64,
     pub(super) at_ms: i64,
-    /// The last instant before that the clock is believed for; what came later was given out while the clock was ahead.
+    /// Last catalog time before the correction at which the clock is considered right. Later timestamps were
+    /// taken while the clock was ahead.
     pub(super) until_ms: i64,
 }
 
-/// What has to be stored before the next instant is given out.
+/// Change that has to be stored before the next timestamp is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Correct(Correction),
-    /// A lower limit of all later instants.
+    /// Lower bound of all later timestamps.
     Mark(i64),
 }
 
@@ -45,9 +51,9 @@ pub(super) struct Timeline {
 struct State {
     last_ms: i64,
     mark_ms: i64,
-    /// The last instant before the clock's last leap.
+    /// Last timestamp before the last forward leap of the clock.
     before_leap_ms: Option<i64>,
-    /// Oldest first; at the start, the clock is taken as it is.
+    /// Corrections, oldest first. Before the first one, the clock is used as it is.
     corrections: Vec<Correction>,
 }
 
@@ -58,7 +64,7 @@ impl Correction {
 }
 
 impl Timeline {
-    /// Takes up what was stored: no later instant is before `latest_ms`.
+    /// Restores the stored state: no later timestamp is before `latest_ms`, `mark_ms` or a correction.
     pub(super) fn restore(&self, corrections: Vec<Correction>, latest_ms: i64, mark_ms: i64) {
         let mut state = self.state();
         let corrected_ms = corrections.iter().map(|correction| correction.at_ms).max().unwrap_or(0);
@@ -67,7 +73,8 @@ impl Timeline {
         state.corrections = corrections;
     }
 
-    /// What has to be stored, if anything, before an instant is given out at the clock's `clock_ms`.
+    /// Returns the change that has to be stored, if any, before a timestamp is taken when the clock shows
+    /// `clock_ms`.
     pub(super) fn due(&self, clock_ms: i64) -> Option<Change> {
         let state = self.state();
         if let Some(correction) = state.correction(clock_ms) {
@@ -77,7 +84,7 @@ impl Timeline {
         (now_ms > state.mark_ms.saturating_add(MARK_INTERVAL_MS)).then_some(Change::Mark(now_ms))
     }
 
-    /// Goes by what was stored.
+    /// Applies a change that was stored.
     pub(super) fn apply(&self, change: Change) {
         let mut state = self.state();
         match change {
@@ -90,7 +97,7 @@ impl Timeline {
         }
     }
 
-    /// The instant at the clock's `clock_ms`, which later ones are not before.
+    /// Returns the timestamp for `clock_ms` of the clock. Later timestamps are not before it.
     pub(super) fn advance(&self, clock_ms: i64) -> i64 {
         let mut state = self.state();
         let now_ms = state.now_ms(clock_ms);
@@ -101,7 +108,8 @@ impl Timeline {
         now_ms
     }
 
-    /// Catalog time when the clock said `clock_ms`; the latest if it said so more than once.
+    /// Returns the catalog time at which the clock showed `clock_ms`; the latest one if it did so more than
+    /// once.
     pub(super) fn history_ms(&self, clock_ms: i64) -> i64 {
         let state = self.state();
         let mut found = (i64::MIN, clock_ms);
@@ -110,7 +118,7 @@ impl Timeline {
         for (number, end_ms) in ends.enumerate() {
             if start_ms <= clock_ms {
                 let at_ms = clock_ms.saturating_add(offset_ms).min(end_ms);
-                // The last time that the clock said so, or came closest to it.
+                // The last time at which the clock showed this instant, or came closest to it.
                 found = found.max((at_ms.saturating_sub(offset_ms), at_ms));
             }
             if let Some(next) = state.corrections.get(number) {
@@ -120,7 +128,7 @@ impl Timeline {
         found.1
     }
 
-    /// What the clock said at an instant of catalog time.
+    /// Returns the time that the clock showed at an instant of catalog time.
     pub(super) fn clock_ms(&self, at_ms: i64) -> i64 {
         let state = self.state();
         let correction = state.corrections.iter().rev().find(|correction| correction.at_ms <= at_ms);
@@ -144,11 +152,12 @@ impl State {
     fn correction(&self, clock_ms: i64) -> Option<Correction> {
         let now_ms = clock_ms.saturating_add(self.offset_ms());
         if self.last_ms.saturating_sub(now_ms) > LEAD_MAX_MS {
-            // What it leapt over, it has not seen; unless it goes back even further.
+            // The catalog time never passed through the instants that the clock leapt over, unless the clock
+            // is now set back even further than the leap.
             let until_ms = self.before_leap_ms.filter(|before| *before <= now_ms).unwrap_or(self.last_ms);
             return Some(Correction { clock_ms, at_ms: self.last_ms.saturating_add(1), until_ms });
         }
-        // The clock has caught up, so that it can be believed again.
+        // The clock has caught up with the last timestamp, so that it can be used without an offset again.
         (self.offset_ms() > 0 && clock_ms >= self.last_ms).then_some(Correction {
             clock_ms,
             at_ms: clock_ms,
@@ -163,7 +172,7 @@ mod tests {
 
     const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
-    /// Gives out an instant as the database does.
+    /// Takes a timestamp in the same way as the database does.
     fn tick(timeline: &Timeline, clock_ms: i64) -> i64 {
         while let Some(change) = timeline.due(clock_ms) {
             timeline.apply(change);

@@ -1,4 +1,4 @@
-//! A write transaction on either database.
+//! Write transaction on either database.
 
 use sqlx::{Transaction, query_scalar};
 
@@ -7,14 +7,13 @@ use super::error::StoreError;
 use super::ids::TabularId;
 use super::pointer_cache::{Moved, Touched};
 
-/// A write transaction; rolled back when dropped.
+/// Write transaction; rolled back when dropped.
 ///
-/// Nothing but store functions may be awaited while one is held: on SQLite everybody else who
-/// wants to write is waiting for it.
+/// Only store functions may be awaited while a transaction is open: on SQLite, all other writers wait for it.
 pub struct Tx {
     transaction: Open,
     at_ms: i64,
-    /// Tables and views whose remembered pointers stop being true at COMMIT.
+    /// Tables and views whose cached metadata pointers become outdated at COMMIT.
     touched: Vec<Touched>,
     db: Db,
 }
@@ -33,20 +32,23 @@ impl Tx {
         Self { transaction: Open::Postgres(transaction), at_ms, touched: Vec::new(), db }
     }
 
-    /// When, by the catalog's history, this transaction happens: milliseconds since 1970.
+    /// Returns the time of this transaction in the catalog's history, in milliseconds since 1970.
     ///
-    /// On SQLite the process' clock at the begin, moved so that it never runs backwards
-    /// ([`super::timeline`]); on PostgreSQL the server's clock. The functions that change an object
-    /// move it forward if the object was last changed later, so that no history runs backwards;
-    /// read it after the changes it should describe.
+    /// On SQLite it is the clock of the process at the start of the transaction, corrected so that it never
+    /// runs backwards; on PostgreSQL it is the clock of the server. The functions that change an object move
+    /// the time forward if the object was last changed later, so that no history runs backwards. Therefore it
+    /// should be read after the changes that it describes.
     pub fn at_ms(&self) -> i64 {
         self.at_ms
     }
 
-    /// Commits.
+    /// Commits the transaction.
     ///
-    /// Fails with [`StoreError::OutcomeUnknown`] if nobody knows whether the commit took effect,
-    /// and with [`StoreError::Serialization`] if it certainly did not.
+    /// # Errors
+    ///
+    /// Fails with [`StoreError::OutcomeUnknown`] if it is not known whether the commit took effect, because
+    /// the connection failed before the answer; with [`StoreError::Serialization`] if the database reported
+    /// that it has rolled the transaction back in favour of a concurrent one.
     pub async fn commit(self) -> Result<(), StoreError> {
         match self.transaction {
             Open::Sqlite(transaction) => commit_sqlite(self.db, transaction, self.touched).await,
@@ -56,7 +58,11 @@ impl Tx {
         }
     }
 
-    /// Undoes everything, and waits until it is undone. Dropping does the same in the background.
+    /// Rolls the transaction back and waits until that is done. Dropping it does the same in the background.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does not answer or fails the rollback ([`StoreError::Database`]).
     pub async fn rollback(self) -> Result<(), StoreError> {
         match self.transaction {
             Open::Sqlite(transaction) => Ok(transaction.rollback().await?),
@@ -75,32 +81,32 @@ impl Tx {
         }
     }
 
-    /// Whether anybody wants to know what became of a pointer.
+    /// Returns `true` if metadata pointers are cached, so that changes of them have to be reported.
     pub(super) fn remembers_pointers(&self) -> bool {
         self.db.pointer_cache().is_some()
     }
 
-    /// Says that a table or view is not what readers remember of it.
+    /// Reports that the cached entry of a table or view becomes outdated.
     pub(super) fn touch(&mut self, tabular_id: TabularId) {
         self.touched.push(Touched { tabular_id, moved: None });
     }
 
-    /// Says that a table's or view's pointer moved, and nothing else of it changed.
+    /// Reports that the metadata pointer of a table or view moved, and nothing else of it changed.
     pub(super) fn touch_moved(&mut self, tabular_id: TabularId, moved: Moved) {
         self.touched.push(Touched { tabular_id, moved: Some(moved) });
     }
 
-    /// Moves the transaction's time to `at_ms` unless it is already later.
+    /// Moves the time of the transaction to `at_ms`, unless it is already later.
     pub(super) fn advance_to(&mut self, at_ms: i64) {
         self.at_ms = self.at_ms.max(at_ms);
     }
 
-    /// Moves the transaction's time to now, after it may have waited for locks: what the
-    /// transactions it waited for did then lies before all that this one does.
+    /// Moves the time of the transaction to the current time, after it may have waited for locks, so that it
+    /// is later than everything done by the transactions that it waited for.
     pub(super) async fn advance_to_now(&mut self) -> Result<(), StoreError> {
         const SQL: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
-        // On SQLite the write lock, once held, leaves nothing to wait for.
+        // On SQLite there is nothing left to wait for once the write lock is held.
         if let Open::Postgres(transaction) = &mut self.transaction {
             let now_ms: i64 = bounded(query_scalar(SQL).fetch_one(&mut **transaction)).await?;
             self.advance_to(now_ms);
@@ -109,8 +115,9 @@ impl Tx {
     }
 }
 
-/// Commits in a task of its own: if the caller goes away during COMMIT, the pointers it moved must
-/// still be forgotten after it, or readers would be told of the old ones forever.
+/// Commits in a task of its own: if the future of the caller is dropped during COMMIT, the cached entries of
+/// the moved pointers must still be invalidated afterwards. Otherwise readers would receive outdated pointers
+/// from then on.
 async fn commit_sqlite(
     db: Db,
     transaction: Transaction<'static, sqlx::Sqlite>,

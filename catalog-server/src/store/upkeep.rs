@@ -1,4 +1,5 @@
-//! Tables as maintenance sees them: whether they are left alone, and when they were last to be looked at.
+//! Tables from the point of view of maintenance: whether they are paused, and when their last job was
+//! created.
 
 use sqlx::{query_as, query_scalar};
 
@@ -7,32 +8,32 @@ use super::error::StoreError;
 use super::ids::{TabularId, WarehouseId};
 use super::tabulars::TabularKind;
 
-/// A table or view, and what of an action is under way for it.
+/// Table or view, with the state of one maintenance action for it.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Candidate {
-    /// Its id.
+    /// Id of the table or view.
     pub tabular_id: TabularId,
-    /// The id of its warehouse.
+    /// Id of its warehouse.
     pub warehouse_id: WarehouseId,
-    /// Table or view.
+    /// Kind: table or view.
     #[sqlx(try_from = "String")]
     pub kind: TabularKind,
-    /// The name of its warehouse.
+    /// Name of its warehouse.
     pub warehouse: String,
-    /// The levels of its namespace, joined by 0x1F.
+    /// Path of its namespace: the levels, joined by 0x1F.
     pub namespace_path: String,
-    /// Its name.
+    /// Name in the namespace.
     pub name: String,
-    /// Whether it is left alone.
+    /// `true` if maintenance of it is paused.
     pub is_paused: bool,
-    /// Whether a job of the action is queued or running.
+    /// `true` if a job of the action is queued or running.
     pub is_open: bool,
-    /// When the last job of the action was made.
+    /// Time of creation of the last job of the action, in milliseconds since 1970.
     pub made_ms: Option<i64>,
 }
 
-/// The columns of [`Candidate`] for the action `$1`. Subqueries that give one value are answered by row, never by reading
-/// all jobs beforehand.
+/// Columns of [`Candidate`] for the action `$1`. Scalar subqueries are evaluated per row with an index, so
+/// that the jobs are never scanned as a whole.
 macro_rules! select {
     () => {
         "SELECT t.tabular_id, t.warehouse_id, t.kind, w.name AS warehouse, n.path AS namespace_path, t.name,
@@ -47,22 +48,36 @@ macro_rules! select {
     };
 }
 
-/// The statement of [`list`].
+/// Statement of [`list`].
 pub const LIST: &str = concat!(select!(), "WHERE t.tabular_id > $2 ORDER BY t.tabular_id LIMIT $3");
 
-/// The table or view with this id, if it still exists.
+/// Returns the table or view with this id, if it still exists.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query, or if a row contains a value that this version
+/// does not know ([`StoreError::Database`]).
 pub async fn find(db: &Db, tabular_id: TabularId, action: &str) -> Result<Option<Candidate>, StoreError> {
     const SQL: &str = concat!(select!(), "WHERE t.tabular_id = $2");
 
     fetch_optional!(db, query_as::<_, Candidate>(SQL).bind(action).bind(tabular_id))
 }
 
-/// Up to `limit` tables and views of all warehouses by id, those after `after`.
+/// Returns up to `limit` tables and views of all warehouses in the order of their ids, those after `after`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query, or if a row contains a value that this version
+/// does not know ([`StoreError::Database`]).
 pub async fn list(db: &Db, action: &str, after: TabularId, limit: u32) -> Result<Vec<Candidate>, StoreError> {
     fetch_all!(db, query_as::<_, Candidate>(LIST).bind(action).bind(after).bind(i64::from(limit)))
 }
 
-/// What came of the last job of an action of a table that has ended and told of it, as JSON.
+/// Returns the result, as JSON, of the last ended job of an action of a table that has one.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn find_result(db: &Db, tabular_id: TabularId, action: &str) -> Result<Option<String>, StoreError> {
     const SQL: &str = "
         SELECT result FROM maintenance_jobs

@@ -1,4 +1,4 @@
-//! Warehouses: the roots under which namespaces live. Created by administrators, seldom changed.
+//! Warehouses: the roots of all namespaces. They are created by administrators and seldom changed.
 
 use sqlx::{query, query_as};
 
@@ -7,35 +7,40 @@ use super::error::StoreError;
 use super::ids::WarehouseId;
 use super::tx::Tx;
 
-/// A warehouse.
+/// Warehouse of the catalog.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Warehouse {
-    /// Its id.
+    /// Id of the warehouse.
     pub warehouse_id: WarehouseId,
-    /// What clients call it; unique.
+    /// Name by which clients select it; unique.
     pub name: String,
-    /// The location under which everything in it lies.
+    /// Base location of everything in it.
     pub location: String,
-    /// A JSON object.
+    /// Properties, as a JSON object.
     pub properties: String,
-    /// When it was created.
+    /// Time of creation, in milliseconds since 1970.
     pub created_ms: i64,
 }
 
-/// A warehouse to be.
+/// Warehouse to be created.
 #[derive(Clone, Copy, Debug)]
 pub struct NewWarehouse<'a> {
-    /// Its id.
+    /// Id of the warehouse.
     pub warehouse_id: WarehouseId,
-    /// What clients will call it.
+    /// Name by which clients select it.
     pub name: &'a str,
-    /// The location under which everything in it will lie.
+    /// Base location of everything in it.
     pub location: &'a str,
-    /// A JSON object.
+    /// Properties, as a JSON object.
     pub properties: &'a str,
 }
 
-/// Creates a warehouse. Returns `false`, changing nothing, if the name is taken.
+/// Creates a warehouse. Returns `false`, changing nothing, if the name exists already.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn create(tx: &mut Tx, new: &NewWarehouse<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         INSERT INTO warehouses (warehouse_id, name, location, properties, created_ms)
@@ -50,7 +55,11 @@ pub async fn create(tx: &mut Tx, new: &NewWarehouse<'_>) -> Result<bool, StoreEr
     Ok(created == 1)
 }
 
-/// The warehouse called `name`.
+/// Returns the warehouse with this name.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn find(db: &Db, name: &str) -> Result<Option<Warehouse>, StoreError> {
     const SQL: &str = "
         SELECT warehouse_id, name, location, properties, created_ms FROM warehouses WHERE name = $1";
@@ -58,7 +67,11 @@ pub async fn find(db: &Db, name: &str) -> Result<Option<Warehouse>, StoreError> 
     fetch_optional!(db, query_as::<_, Warehouse>(SQL).bind(name))
 }
 
-/// Up to `limit` warehouses by name, those after `after`.
+/// Returns up to `limit` warehouses in the order of their names, those after `after`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn list(db: &Db, after: Option<&str>, limit: u32) -> Result<Vec<Warehouse>, StoreError> {
     const SQL: &str = "
         SELECT warehouse_id, name, location, properties, created_ms FROM warehouses
