@@ -1,4 +1,4 @@
-//! Load generator over the loopback interface: HTTP/1.1 connections with keep-alive that send prepared
+//! Load generator over the loopback interface: persistent HTTP/1.1 connections that send prepared
 //! requests as fast as responses arrive.
 //!
 //! A general HTTP client would cost as much as the measured server; this one implements only the part of HTTP
@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// HTTP connection with keep-alive.
+/// Persistent HTTP connection.
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,

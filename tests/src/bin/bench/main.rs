@@ -1,5 +1,5 @@
-//! Benchmarks of Firn against references measured in the same run: `cargo run --release -p tests --bin bench
-//! -- catalog`, `planning` or `compaction`.
+//! Benchmarks of Firn against references that are measured in the same run, with the subcommands `catalog`,
+//! `planning` and `compaction`: `cargo run --release -p tests --bin bench -- catalog`.
 //!
 //! Machines differ and are noisy, so the relevant numbers are ratios: Firn's rate divided by the rate of the
 //! minimal work that any server would have to do, measured alternately. Absolute numbers are printed beside
