@@ -1,4 +1,4 @@
-//! The real `firn` binary as a child process: built once per test process, started with its own data, and
+//! Child process that runs the real `firn` binary: built once per test process, started with its own data, and
 //! terminated with its owner. This module does not interpret responses.
 
 use std::collections::BTreeMap;

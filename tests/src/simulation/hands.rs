@@ -56,24 +56,24 @@ pub(super) enum Luck {
 /// Event that may happen at an operation of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// Writers commit once or several times.
+    /// One or several commits of writers.
     Write,
-    /// The clock advances, by up to three days.
+    /// Advance of the clock, by up to three days.
     Forth,
-    /// The clock is set back, by up to half an hour.
+    /// Setback of the clock, by up to half an hour.
     Back,
-    /// The worker's lease expires because it was silent for too long, and another worker continues the job,
+    /// Expiry of the worker's lease, as if it had been silent for too long: another worker continues the job,
     /// with or without faults.
     TakenOver,
-    /// A client cancels the job.
+    /// Cancellation of the job by a client.
     Cancel,
-    /// The worker sends a heartbeat.
+    /// Heartbeat of the worker.
     Beat,
-    /// The worker crashes.
+    /// Crash of the worker.
     Crash,
-    /// Writers delete rows of some of the table's files, and overwrite others.
+    /// Deletion of rows in some of the table's files, and overwrite of others, by writers.
     Clash,
-    /// The next requests, or their responses, are lost.
+    /// Loss of the next requests or of their responses.
     CutOff,
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 /// Outcome of a change, as far as its writer knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The response was a success: the change must be visible, exactly once.
+    /// Success response: the change must be visible, exactly once.
     Acknowledged,
-    /// The response was a refusal: the change must not be visible.
+    /// Refusal: the change must not be visible.
     Refused,
     /// No response, or one that reports an unknown outcome: the change may be visible, at most once.
     Unknown,

@@ -94,8 +94,8 @@ async fn a_large_plan_is_cut_into_tasks(backend: Backend) {
     assert_eq!(seen.len(), 39);
 }
 
-/// The task of each file repeats the filter, so twenty files with a filter of two megabytes are split into
-/// several responses.
+/// Each task repeats the filter, so twenty files with a filter of two megabytes are split into several
+/// responses.
 async fn a_long_filter_makes_no_huge_answer(backend: Backend) {
     let firn = process::shared(backend).await;
     let path = table(firn, &[12, 8]).await;

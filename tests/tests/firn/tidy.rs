@@ -19,7 +19,7 @@ impl Source {
         self.text.split("#[cfg(test)]").next().unwrap_or_default()
     }
 
-    /// Returns the lines of code before the unit tests that contain `word`.
+    /// Returns the lines of product code (before the unit tests, without comments) that contain `word`.
     fn lines_with(&self, word: &str) -> impl Iterator<Item = String> {
         let lines = self.product().lines().enumerate();
         let code = lines.filter(move |(_, line)| !line.trim_start().starts_with("//") && line.contains(word));

@@ -153,7 +153,7 @@ async fn a_commit_that_changes_nothing_writes_nothing(backend: Backend) {
     }
 }
 
-/// A client that has not received the response to its commit sends it again; if it were refused, the client
+/// Repetition of a commit by a client that has not received the response; if it were refused, the client
 /// would delete the files of the commit.
 async fn a_commit_that_was_made_is_answered_when_it_is_sent_again(backend: Backend) {
     let firn = process::shared(backend).await;
