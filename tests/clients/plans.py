@@ -247,7 +247,7 @@ def compare(tally, java, table, scan, planner=None, remote=False, maybe_nan=None
     # Java compares UUIDs as signed numbers, and relies on DuckDB's wrong partition summaries; such plans are
     # not compared.
     unneeded = {path for path in more if not truth["possible"].get(path)}
-    # Java considers no float greater than the greatest finite one; `plan_filters.py` uses 1e300 for such values.
+    # Java considers no float greater than the greatest finite one; `plan_filters.py` uses 1e300 for that.
     asks_for_infinity = "1e+300" in json.dumps(scan)
     if for_nan := unneeded & files_with_nan(scan, maybe_nan or {}):
         tally.count("files planned for NaN", len(for_nan))

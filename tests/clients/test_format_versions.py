@@ -113,7 +113,7 @@ def test_default_values(place):
     place.check("t", [(1, 7), (2, 7), (3, 30)])
 
 
-# DuckDB 1.5 numbers the snapshots of v1 tables, which is not allowed; PyIceberg 0.12 cannot write v3 manifests.
+# DuckDB 1.5 numbers snapshots of v1 tables, which is not permitted; PyIceberg 0.12 writes no v3 manifests.
 WRITERS = {1: ("pyiceberg", "spark"), 2: ENGINES, 3: ("duckdb", "spark")}
 
 

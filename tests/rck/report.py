@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints skipped and failed tests of a Surefire run, and totals; exits with 1 after a failure or without tests."""
+"""Prints skipped and failed tests of a Surefire run, and totals; exits with 1 if any failed or none ran."""
 
 import pathlib
 import sys

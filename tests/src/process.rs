@@ -1,5 +1,5 @@
-//! Child process that runs the real `firn` binary: built once per test process, started with its own data, and
-//! terminated with its owner. This module does not interpret responses.
+//! Child process that runs the real `firn` binary: built once per test process, started with its own data,
+//! and terminated with its owner. This module does not interpret responses.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
