@@ -1,7 +1,7 @@
-"""Counts rows and adds up a column: python bench_check.py COLUMN TABLE | COLUMN --files GLOB
+"""Counts rows and sums a column: python bench_check.py COLUMN TABLE | COLUMN --files GLOB
 
-The table is one of the warehouse FIRN_WAREHOUSE at FIRN_URI. PyIceberg tells its files, no row of which may be deleted any more,
-and DuckDB reads them: neither could apply millions of equality deletes.
+The table belongs to the warehouse FIRN_WAREHOUSE at FIRN_URI. PyIceberg lists its data files, to which no
+deletes may apply any more, and DuckDB reads them: neither could apply millions of equality deletes.
 """
 
 import json
@@ -11,7 +11,7 @@ import duckdb
 import harness
 from pyiceberg.manifest import DataFileContent
 
-# The column `file_path` of position delete files.
+# Field id of the column `file_path` of position delete files.
 FILE_PATH = 2147483546
 
 
@@ -43,7 +43,8 @@ def main():
     column, *source = sys.argv[1:]
     files = source[1] if source[0] == "--files" else live_files(source[0])
     connection = duckdb.connect()
-    # A sum needs next to nothing; whoever asks for more has made a mistake, on a machine that others use.
+    # A sum needs little memory; a query that needs more is a mistake, on a machine that is used by others as
+    # well.
     connection.execute("SET memory_limit = '1GB'")
     query = f"SELECT count(*), sum({column}::hugeint) FROM read_parquet($1)"
     rows, total = connection.execute(query, [files]).fetchone()

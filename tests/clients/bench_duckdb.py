@@ -1,8 +1,9 @@
-"""Reads Parquet files without the rows that delete files take, and writes what is left into larger ones.
+"""Applies delete files to Parquet files, and writes the remaining rows to larger files.
 
-python bench_duckdb.py JOB, where JOB is a file of JSON: `data`, `positions` and `equality` are lists of files, the latter two may be
-empty; `keys` are the columns that equality deletes compare; `output` is a folder that does not exist yet, `target-bytes` how
-large its files get; `memory` and `threads` are what may be used.
+python bench_duckdb.py JOB, where JOB is a JSON file: `data`, `positions` and `equality` are lists of files,
+of which the latter two may be empty; `keys` are the columns that equality deletes compare; `output` is a
+folder that does not exist yet, and `target-bytes` the size of its files; `memory` and `threads` are limits
+for DuckDB.
 """
 
 import json

@@ -1,6 +1,7 @@
-"""Runs a command and measures CPU time, wall time and memory of it and of everything that it starts.
+"""Runs a command, and measures CPU time, elapsed time and memory of it and of all processes that it starts.
 
-What outlives the command, as Spark's virtual machine outlives its driver, is waited for, or it would not be counted.
+Processes that outlive the command, as Spark's virtual machine outlives its driver, are waited for; otherwise
+they would not be measured.
 """
 
 import ctypes
@@ -11,16 +12,16 @@ import signal
 import sys
 import time
 
-# From <linux/prctl.h>.
+# Constants from <linux/prctl.h>.
 SET_PDEATHSIG = 1
 SET_CHILD_SUBREAPER = 36
 
 
 def start(command, limit_bytes):
-    """In the child: it ends with us, and may not take more memory than it is allowed to.
+    """Prepares the child process: it ends together with the parent, and its memory is limited.
 
-    RLIMIT_DATA counts what a process could write to without sharing it: heaps and stacks, and not address space that is only
-    reserved, of which a Java virtual machine has more than the machine.
+    RLIMIT_DATA limits private writable memory: heaps and stacks, but not address space that is only reserved,
+    of which a Java virtual machine reserves more than the machine has memory.
     """
     os.setsid()
     ctypes.CDLL(None).prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -65,7 +66,7 @@ def main():
                 "is-late": bool(late),
                 "cpu-seconds": usage.ru_utime + usage.ru_stime,
                 "wall-seconds": wall_seconds,
-                # Of the largest process.
+                # Maximum over the processes, not their sum.
                 "peak-bytes": usage.ru_maxrss * 1024,
             },
             file,

@@ -1,6 +1,7 @@
-"""A Spark session that runs one statement, or none, and ends: python bench_spark.py URI WAREHOUSE SCRATCH MEMORY [SQL]
+"""Runs a statement, or none, in a Spark session: python bench_spark.py URI WAREHOUSE SCRATCH MEMORY [SQL]
 
-Settings are Spark's own wherever the tests do not need others, so that it is as fast as users see it.
+Settings are Spark's defaults unless the tests need others, so that performance is that of an ordinary
+installation.
 """
 
 import glob
@@ -16,8 +17,9 @@ def main():
     uri, warehouse, scratch, memory, *statements = sys.argv[1:]
     jars = glob.glob(str(Path(os.environ["FIRN_TEST_CACHE"]) / "spark-jars" / "*.jar"))
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-    # Read before the virtual machine starts, and so not from the session's settings.
-    # And it says so when it runs out of memory, rather than end in one of many ways.
+    # Arguments of the virtual machine, which are read before it starts and therefore cannot be settings of
+    # the session. It is to exit with an error when it runs out of memory, instead of failing in one of many
+    # ways.
     exits = "--driver-java-options -XX:+ExitOnOutOfMemoryError"
     os.environ["PYSPARK_SUBMIT_ARGS"] = f"--driver-memory {memory} {exits} pyspark-shell"
     settings = {

@@ -1,4 +1,4 @@
-"""What every test of this directory gets: a namespace of its own in the catalog at FIRN_URI, and three engines."""
+"""Fixtures of all tests: a namespace for each test in the catalog at FIRN_URI, and three engines."""
 
 import contextlib
 import functools
@@ -25,7 +25,7 @@ def catalog():
 
 @pytest.fixture(scope="session")
 def engines(catalog, tmp_path_factory):
-    """The three engines, each started by the first test that uses it."""
+    """Opens the three engines, each of which is started by the first test that uses it."""
     scratch = tmp_path_factory.mktemp("spark")
     opened = {"pyiceberg": lambda: catalog}
 
@@ -38,7 +38,7 @@ def engines(catalog, tmp_path_factory):
 
 @pytest.fixture
 def place(engines, catalog):
-    """A namespace of the test's own, emptied and dropped afterwards."""
+    """Creates a namespace for a test; it is emptied and dropped afterwards."""
     name = f"clients_{uuid.uuid4().hex[:12]}"
     catalog.create_namespace(name)
     yield harness.Place(name, engines["pyiceberg"], engines["duckdb"], engines["spark"])
@@ -47,7 +47,8 @@ def place(engines, catalog):
 
 @pytest.fixture(scope="session")
 def planning(engines, catalog, pytestconfig):
-    """The tables of plan_tables.py, made once for all tests on plans, and who plans on them."""
+    """Creates the tables of plan_tables.py, once for all tests of scan planning, and the planners to compare.
+    """
     name = f"plans_{uuid.uuid4().hex[:12]}"
     catalog.create_namespace(name)
     made = plans.Planning(name, engines)
@@ -58,14 +59,14 @@ def planning(engines, catalog, pytestconfig):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """What was compared, for whoever wants to know how much a run was worth."""
+    """Prints the numbers of comparisons, which show the value of a run."""
     if tally := config.stash.get(TALLY, None):
         terminalreporter.write_line(f"plans: seed {plans.SEED}, {tally.counts}")
 
 
 def empty(catalog, namespace):
     for child in catalog.list_namespaces(namespace):
-        with contextlib.suppress(NoSuchNamespaceError):  # The reference server lists a child whose own row is gone.
+        with contextlib.suppress(NoSuchNamespaceError):  # The reference server lists a child that no longer exists.
             empty(catalog, child)
     for view in catalog.list_views(namespace):
         catalog.drop_view(view)

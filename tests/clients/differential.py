@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Applies random table updates to a catalog, to PyIceberg and to Iceberg's Java library, and compares the metadata.
+"""Compares the metadata after random table updates by a catalog, PyIceberg and Iceberg's Java library.
 
     FIRN_URI=http://127.0.0.1:8181 FIRN_WAREHOUSE=main python differential.py [SEED [STEPS]]
 
-Every step sends one commit (requirements and updates) to the catalog and gives the same updates, on the metadata that the
-catalog had, to both libraries. Java is the authority: it must accept what the catalog accepts and refuse what it refuses.
-PyIceberg checks less and knows less, so only what both accept is compared with it. The metadata must agree field by field
-but for `DIFFERENCES`, and for PyIceberg but for commits that `beyond_pyiceberg` names.
+Each step sends one commit (requirements and updates) to the catalog, and applies the same updates with both
+libraries to the metadata that the catalog had before. Java is the reference: it must accept what the catalog
+accepts, and refuse what it refuses. PyIceberg validates less and implements less, so only commits that both
+accept are compared with it. The metadata must be equal field by field, except for `DIFFERENCES` and, for
+PyIceberg, commits that `beyond_pyiceberg` names.
 """
 
 import copy
@@ -28,19 +29,22 @@ from pyiceberg.table.update import TableUpdate, update_table_metadata
 
 ORACLE = Path(__file__).resolve().parent.parent / "rck" / "oracle"
 
-# Fields in which a library may differ from the catalog, and why. Everything else must be equal.
+# Fields in which a library may differ from the catalog, with reasons. All others must be equal.
 DIFFERENCES = {
-    # Each reads its own clock. That it is about that of an added snapshot is checked apart.
+    # Each uses its own clock. A separate check verifies that it is close to the timestamp of an added
+    # snapshot.
     "java": {"last-updated-ms"},
     "pyiceberg": {
         "last-updated-ms",
-        # Trimmed to one entry more than write.metadata.previous-versions-max.
+        # Truncated to one entry more than write.metadata.previous-versions-max.
         "metadata-log",
-        # Recomputed from the specs that are left when v1 metadata is read.
+        # Recomputed from the remaining specs when v1 metadata is read.
         "last-partition-id",
-        # Java drops the partition statistics of a removed snapshot, PyIceberg those for the whole table only.
+        # Java drops the partition statistics of a removed snapshot; PyIceberg drops only those of the whole
+        # table.
         "partition-statistics",
-        # When a snapshot of the log is removed, Java forgets the log before it too, for it would have a gap.
+        # When a snapshot of the log is removed, Java also removes the preceding entries, because the log
+        # would have a gap.
         "snapshot-log",
     },
 }
@@ -50,7 +54,8 @@ DIFFERENCES = {
 
 
 class Catalog:
-    """As little of a REST client as the comparison needs: what a library would correct must reach the server as it is."""
+    """Minimal REST client for the comparison: what a library would correct must reach the server unchanged.
+    """
 
     def __init__(self, uri, warehouse):
         self.base = f"{uri.rstrip('/')}/v1"
@@ -85,7 +90,7 @@ TRANSFORMS = {"int": ["identity", "bucket[4]", "truncate[10]", "void"], "string"
 
 
 class History:
-    """Generates one commit after another, from nothing but the metadata and a seed."""
+    """Generator of commits, which depend only on the metadata and a seed."""
 
     def __init__(self, seed):
         self.random = random.Random(seed)
@@ -111,7 +116,7 @@ class History:
         for _ in range(self.random.choice([1, 1, 1, 2, 3])):
             updates += self.random.choice(choices)(metadata)
             if any(update["action"] in ("add-snapshot", "remove-snapshots", "add-schema") for update in updates):
-                break  # What follows would have to know the metadata in between.
+                break  # Further updates would have to take the intermediate metadata into account.
         return updates
 
     def current_schema(self, metadata):
@@ -142,7 +147,8 @@ class History:
         return updates
 
     def next_id(self, entries, name):
-        """Mostly the id that a careful client sends, at times one that the catalog has to correct."""
+        """Returns mostly the id that a careful client sends, sometimes one that the catalog has to correct.
+        """
         proper = max(entry[name] for entry in entries) + 1
         return proper if self.random.random() < 0.8 else self.random.choice([1, 7])
 
@@ -287,7 +293,7 @@ class History:
         return [{"action": "upgrade-format-version", "format-version": version}]
 
     def nonsense(self, metadata):
-        """What must be refused."""
+        """Returns updates that must be refused."""
         return [
             self.random.choice(
                 [
@@ -308,15 +314,17 @@ class History:
 
 
 def normal(metadata):
-    """Metadata without what the spec lets a writer choose: order of unordered lists, absent or null or empty fields."""
+    """Removes what the specification leaves to the writer: order of unordered lists, and absent, null or
+    empty fields.
+    """
     copied = copy.deepcopy(metadata)
-    for deprecated in ("schema", "partition-spec"):  # Written for v1 only, and derived from the rest.
+    for deprecated in ("schema", "partition-spec"):  # Written only for v1, and derived from other fields.
         copied.pop(deprecated, None)
     for key, name in (("schemas", "schema-id"), ("partition-specs", "spec-id"), ("sort-orders", "order-id"),
                       ("snapshots", "snapshot-id"), ("statistics", "snapshot-id"), ("partition-statistics", "snapshot-id")):  # fmt: skip
         if key in copied:
             copied[key] = sorted(copied[key], key=lambda entry: entry[name])
-    for entry in copied.get("snapshot-log", []):  # When `main` moved is a clock's reading.
+    for entry in copied.get("snapshot-log", []):  # The time at which `main` changed is read from a clock.
         del entry["timestamp-ms"]
     if copied.get("current-snapshot-id") == -1:
         del copied["current-snapshot-id"]
@@ -333,7 +341,9 @@ def strip(value):
 
 
 def as_pyiceberg_writes(metadata):
-    """Snapshots as PyIceberg writes them: without the number 0 of v1 snapshots and without a parent that is gone."""
+    """Returns snapshots as PyIceberg writes them: without the number 0 of v1 snapshots, and without missing
+    parents.
+    """
     written = normal(metadata)
     known = {snapshot["snapshot-id"] for snapshot in written.get("snapshots", [])}
     for snapshot in written.get("snapshots", []):
@@ -345,10 +355,10 @@ def as_pyiceberg_writes(metadata):
 
 
 def beyond_pyiceberg(base, updates):
-    """Whether PyIceberg 0.12 does not do what Java does: nothing in v3, and it takes ids as given.
+    """Returns True if PyIceberg 0.12 does not do what Java does: v3, and ids other than the next one.
 
-    The spec lets the catalog assign the ids of schemas, specs and sort orders, and reuse an equal one; PyIceberg's own
-    commits come with the right ids, and so it never checks.
+    The specification lets the catalog assign the ids of schemas, specs and sort orders, and reuse an equal
+    one. PyIceberg's own commits contain the right ids, so it does not validate them.
     """
     if base["format-version"] >= 3:
         return True
@@ -364,13 +374,15 @@ def beyond_pyiceberg(base, updates):
     return False
 
 
-# What Firn does on purpose where Java's library does otherwise; docs/compatibility.md says why.
+# Intended differences between Firn and Java's library; docs/compatibility.md states the reasons.
 
 
 def keeps_retention(base, updates, theirs):
-    """A branch or tag that moves keeps the retention it had; Java's own client repeats it, others forget to.
+    """Computes Java's result with Firn's rule that a branch or tag that is moved retains its retention
+    settings.
 
-    Java takes `main` without its retention for a change, and logs that `main` came to where it was already.
+    Java's own client repeats the settings in the update, other clients forget them. Java considers `main`
+    without its retention settings as changed, and logs again that `main` refers to its current snapshot.
     """
     retention = ("min-snapshots-to-keep", "max-snapshot-age-ms", "max-ref-age-ms")
     ours, java = dict(base.get("refs", {})), dict(base.get("refs", {}))
@@ -403,7 +415,10 @@ def keeps_retention(base, updates, theirs):
 
 
 def reuses_freed_ids(base, updates):
-    """Whether Java gives what this commit adds the id of what it removed before; nobody could tell the two apart."""
+    """Returns True if Java reuses the id of a removed schema or spec for one that the same commit adds.
+
+    Readers could not distinguish the two.
+    """
     for removal, removed, addition, known, name in (
         ("remove-schemas", "schema-ids", "add-schema", "schemas", "schema-id"),
         ("remove-partition-specs", "spec-ids", "add-spec", "partition-specs", "spec-id"),
@@ -417,23 +432,34 @@ def reuses_freed_ids(base, updates):
 
 
 def is_unchanged(base, location, answer):
-    """A commit that changes nothing writes nothing; Java writes the same metadata into another file."""
+    """Returns True if a commit changed nothing and wrote nothing; Java writes the same metadata to another
+    file.
+    """
     return answer["metadata-location"] == location and answer["metadata"] == base
 
 
 def keeps_used_schemas(updates, answer):
-    """A schema that a snapshot was written with cannot be removed; Java's library would, and its reads of the snapshot fail."""
+    """Returns True if the removal of a schema was refused because a snapshot was written with it.
+
+    Java's library would remove it, and could not read the snapshot any more.
+    """
     removes = any(update["action"] == "remove-schemas" for update in updates)
     return removes and "was written with it" in answer.get("error", {}).get("message", "")
 
 
 def means_the_equal_one(error):
-    """`-1` means the equal schema, spec or order that is there already, if the one sent was not added because of it."""
+    """Returns True for Java's refusal of `-1` if the last schema, spec or order was not added because an
+    equal one exists.
+
+    In Firn, `-1` then refers to the equal one.
+    """
     return error is not None and error["message"].startswith("Cannot set last added ")
 
 
 def judges_every_default(answer):
-    """An unknown default spec or sort order is refused even if a later update of the commit names another one."""
+    """Returns True if an unknown default spec or sort order is refused although a later update sets another
+    default.
+    """
     message = answer.get("error", {}).get("message", "")
     return message.startswith(("Cannot set default partition spec to unknown", "Cannot set default sort order to unknown"))
 
@@ -468,7 +494,7 @@ def pyiceberg_apply(base, location, updates):
         parsed = TypeAdapter(tuple[TableUpdate, ...]).validate_python(copy.deepcopy(updates))
         result = update_table_metadata(TableMetadataUtil.parse_obj(base), parsed, metadata_location=location)
         return json.loads(result.model_dump_json(by_alias=True)), None
-    except Exception as error:  # Whatever PyIceberg raises, it refuses.
+    except Exception as error:  # Every exception of PyIceberg is a refusal.
         return None, f"{type(error).__name__}: {error}"
 
 
@@ -476,7 +502,9 @@ def pyiceberg_apply(base, location, updates):
 
 
 def run(uri, warehouse, seed, steps, libraries=("java", "pyiceberg"), version=None):
-    """Sends `steps` random commits to a new table; gives the disagreements, each a dict that can be read alone."""
+    """Sends `steps` random commits to a new table; returns the disagreements, each of them a self-contained
+    dict.
+    """
     print(f"differential: seed {seed}, {steps} steps")
     catalog, history = Catalog(uri, warehouse), History(seed)
     namespace = f"differential_{uuid.uuid4().hex[:12]}"

@@ -1,10 +1,10 @@
-# Sourced by the scripts of the client suites: where `tests/setup` put what they run on.
+# Paths of the files installed by `tests/setup`; sourced by the scripts of the client suites.
 
 tests=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${FIRN_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/firn/tests}
 venv=$cache/venv
 
-# Changes whenever something that `tests/setup` installs or compiles changes.
+# Prints a hash of all inputs of `tests/setup`; if it changes, `tests/setup` has to run again.
 setup_key() {
   (cd "$tests" && find setup clients/requirements.txt clients/constraints.txt clients/javascript/package*.json \
     rck/pom.xml rck/src -type f -print0 |

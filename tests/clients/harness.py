@@ -1,7 +1,7 @@
-"""Three engines on one catalog, and rows that can be compared between them.
+"""Three engines on one catalog, and rows in a form in which they can be compared.
 
-SQL is written with `@name` for a table of the test's own namespace (`@{any name}` where the name needs quotes); each
-engine puts in its own qualified, quoted name.
+In SQL, `@name` is replaced by a table of the test's namespace (`@{any name}` for names that need quotes):
+each engine uses its own qualified and quoted name.
 """
 
 import glob
@@ -24,14 +24,16 @@ URI = os.environ.get("FIRN_URI", "")
 WAREHOUSE = os.environ.get("FIRN_WAREHOUSE", "")
 CACHE = Path(os.environ.get("FIRN_TEST_CACHE") or os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache") / "firn/tests")
 
-# Whether the catalog is Iceberg's own reference server.
+# True if the catalog is Iceberg's own reference server.
 REFERENCE = os.environ.get("FIRN_REFERENCE") == "1"
 
 ENGINES = ("pyiceberg", "duckdb", "spark")
 
 
 def seed():
-    """The seed of everything random: the same one each time, so that a failure comes from a change; FIRN_SEED is another one."""
+    """Returns the seed of all random choices: 1 by default, so that a new failure is caused by a change;
+    FIRN_SEED overrides it.
+    """
     given = os.environ.get("FIRN_SEED", "1")
     return random.SystemRandom().randrange(2**32) if given == "random" else int(given)
 
@@ -40,10 +42,11 @@ def seed():
 
 
 def exact(value):
-    """A value with its type, so that 1, True, 1.0 and Decimal("1.00") differ and NaN equals itself.
+    """Returns a value with its type, so that 1, True, 1.0 and Decimal("1.00") differ and NaN is equal to
+    itself.
 
-    Maps are lists of pairs, as Arrow gives them; their order does not count. UUIDs count as strings, because Spark
-    reads them as such.
+    Maps are lists of pairs, as in Arrow; their order is irrelevant. UUIDs are strings, because Spark reads
+    them as such.
     """
     match value:
         case None:
@@ -79,12 +82,12 @@ def exact(value):
 
 
 def exact_rows(rows):
-    """Rows in an order that does not depend on the engine."""
+    """Returns rows in an order that does not depend on the engine."""
     return sorted((tuple(exact(value) for value in row) for row in rows), key=repr)
 
 
 def difference(first, second):
-    """The rows of `first` that are not in `second`, counted."""
+    """Returns the rows of `first` that are not in `second`, with multiplicity."""
     rest = list(second)
     return [row for row in first if not (row in rest and (rest.remove(row) or True))]
 
@@ -95,7 +98,9 @@ def arrow_rows(table):
 
 
 def type_name(arrow):
-    """Iceberg's name for an Arrow type, less what not every engine tells: `fixed` is `binary`, `uuid` is `string`."""
+    """Returns Iceberg's name of an Arrow type. Not every engine distinguishes `fixed` from `binary` and
+    `uuid` from `string`.
+    """
     if isinstance(arrow, pa.BaseExtensionType):
         return "string" if arrow.extension_name == "arrow.uuid" else arrow.extension_name
     if pa.types.is_timestamp(arrow):
@@ -126,7 +131,7 @@ def open_pyiceberg(warehouse=WAREHOUSE):
 
 
 def bare_duckdb():
-    """A connection that can attach catalogs; extensions come from their wheels, never from the network."""
+    """Opens a connection that can attach catalogs. Extensions are loaded from packages, without network."""
     connection = duckdb.connect()
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET autoload_known_extensions = false")
@@ -140,7 +145,7 @@ def bare_duckdb():
 
 
 def open_duckdb(warehouse=WAREHOUSE):
-    """A connection with the warehouse attached as `firn`."""
+    """Opens a connection with the warehouse attached as `firn`."""
     connection = bare_duckdb()
     connection.execute(f"ATTACH '{warehouse}' AS firn (TYPE iceberg, ENDPOINT '{URI}', AUTHORIZATION_TYPE 'none')")
     return connection
@@ -189,7 +194,7 @@ def open_spark(scratch):
 
 
 class Place:
-    """One test's namespace, seen by the three engines."""
+    """Namespace of a test, accessed with the three engines."""
 
     def __init__(self, name, catalog, duckdb_connection, spark_session, catalog_name="firn"):
         self.name = name
@@ -213,19 +218,19 @@ class Place:
         return self._qualify(sql, "`", [self._catalog_name, *self.name.split(".")])
 
     def duckdb(self, sql, *parameters):
-        """Runs one statement in DuckDB; gives an Arrow table."""
+        """Runs a statement in DuckDB; returns an Arrow table."""
         result = self._duckdb().execute(self.sql_for("duckdb", sql), parameters or None)
         return result.to_arrow_table()
 
     def spark(self, sql):
-        """Runs one statement in Spark; gives an Arrow table."""
+        """Runs a statement in Spark; returns an Arrow table."""
         return self._spark().sql(self.sql_for("spark", sql)).toArrow()
 
     def spark_frame(self, sql):
         return self._spark().sql(self.sql_for("spark", sql))
 
     def spark_call(self, procedure, arguments):
-        """Calls one of Iceberg's procedures; gives its first row as a dict."""
+        """Calls one of Iceberg's procedures; returns its first row as a dict."""
         rows = self.spark(f"CALL {self._catalog_name}.system.{procedure}({arguments})").to_pylist()
         return rows[0] if rows else None
 
@@ -233,14 +238,14 @@ class Place:
         return (*self.name.split("."), table)
 
     def table(self, table):
-        """The table in PyIceberg, freshly loaded."""
+        """Loads a table with PyIceberg."""
         return self.catalog().load_table(self.identifier(table))
 
     def create(self, table, schema, **arguments):
         return self.catalog().create_table(self.identifier(table), schema, **arguments)
 
     def read(self, engine, table):
-        """All rows of a table as an Arrow table."""
+        """Returns all rows of a table as an Arrow table."""
         if engine == "pyiceberg":
             return self.table(table).scan().to_arrow()
         return getattr(self, engine)(f"SELECT * FROM @{{{table}}}")
@@ -252,7 +257,7 @@ class Place:
         return [(field.name, type_name(field.type)) for field in self.read(engine, table).schema]
 
     def check(self, table, expected, engines=ENGINES):
-        """Every engine must read exactly these rows, and give the columns the same names and types."""
+        """Asserts that each engine reads exactly these rows, with the same column names and types."""
         wanted = exact_rows(expected)
         columns = {}
         for engine in engines:
@@ -266,10 +271,10 @@ class Place:
 
 
 def arrow(rows, schema):
-    """Rows as an Arrow table of a PyArrow schema."""
+    """Converts rows to an Arrow table with a PyArrow schema."""
     return pa.table([list(column) for column in zip(*rows, strict=True)], schema=schema)
 
 
 def reference_gap(reason):
-    """Marks a test that a catalog must pass and Iceberg's reference server does not."""
+    """Marks a test that a catalog must pass, but that fails on Iceberg's reference server."""
     return pytest.mark.xfail(REFERENCE, reason=f"reference server: {reason}", strict=True)

@@ -1,4 +1,4 @@
-"""Tables of rows with keys, the engines on them, and what a row of a key and a version looks like."""
+"""Tables of rows with keys and versions, and the engines to access them."""
 
 import functools
 import json
@@ -16,17 +16,17 @@ SQL_COLUMNS = "id BIGINT, v INT, day DATE, s STRING, n INT"
 
 MERGE_ON_READ = {f"write.{kind}.mode": "merge-on-read" for kind in ("delete", "update", "merge")}
 COPY_ON_WRITE_MERGE = {"write.merge.mode": "copy-on-write"}
-# What another writer does to other rows is no reason to give way.
+# Changes of other rows by concurrent writers are not conflicts.
 SNAPSHOT_ISOLATION = {f"write.{kind}.isolation-level": "snapshot" for kind in ("delete", "update", "merge")}
 
 
 def row(key, version):
-    """Everything follows from both, so that a wrong version shows in every column."""
+    """Returns a row whose columns depend on both, so that a wrong version is visible in each of them."""
     return (LONG + key, version, date(2024, 1, 1) + timedelta(days=key % 3), f"{key}-{version}", (key * 31 + version) % 1000)
 
 
 def literal(value):
-    """A value in Spark's SQL."""
+    """Returns a value as a literal of Spark's SQL."""
     match value:
         case None:
             return "NULL"
@@ -50,7 +50,8 @@ def arrow(rows):
 
 
 class Keyed(harness.Place):
-    """A namespace at an address: DuckDB and Spark have connections of their own to it, as many as are asked for."""
+    """Namespace of a catalog at a URI. DuckDB and Spark have their own connections to it, any number of them.
+    """
 
     def __init__(self, name, uri, warehouse, spark):
         self.uri, self.warehouse, self.session = uri, warehouse, spark
@@ -60,7 +61,7 @@ class Keyed(harness.Place):
         self.sink = Sink(spark, uri, warehouse, name)
 
     def beside(self, uri=None):
-        """The same namespace on connections of their own, which a thread does not share with others."""
+        """Returns the same namespace with new connections, which a thread does not share with others."""
         return Keyed(self.name, uri or self.uri, self.warehouse, self.session)
 
     def open_duckdb(self):
@@ -81,7 +82,7 @@ class Keyed(harness.Place):
         self.spark(f"CREATE TABLE @{table} ({SQL_COLUMNS}) {partitioned} TBLPROPERTIES ({told})")
 
     def rows_by_key(self, table, where="true"):
-        """What Spark reads, by key. A key that is there twice is an error."""
+        """Returns the rows that Spark reads, by key. A key that occurs twice is an error."""
         found = {}
         for *row, row_id, sequence_number in self.spark_rows(table, where):
             key = row[0] - LONG
@@ -103,7 +104,7 @@ def has_equality_deletes(table):
 
 
 def maintain_command(uri, table, *flags, policy=None):
-    """The command, and an environment in which nothing of the suite's own settings reaches it."""
+    """Returns the command, and an environment without the settings of the test suite."""
     command = [os.environ["FIRN_BINARY"], "maintain", "--once", "--table", table, "--uri", uri, *flags]
     if policy is not None:
         command += ["--policy", json.dumps(policy)]
@@ -111,7 +112,7 @@ def maintain_command(uri, table, *flags, policy=None):
 
 
 def maintain(uri, table, *flags, policy=None):
-    """Runs it; gives its reports."""
+    """Runs `firn maintain --once`; returns its reports."""
     command, environment = maintain_command(uri, table, "--json", *flags, policy=policy)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Breaks every part that a request can bring, one value at a time, and asks Java whether what was accepted can be loaded.
+"""Mutates each part of a request, one value at a time, and checks that Java can load what the catalog
+accepts.
 
     FIRN_URI=http://127.0.0.1:8181 FIRN_WAREHOUSE=main python mutations.py [SEED [REQUESTS]]
 
-Each request is a valid one in which one member is another value: of another type, negative, too large, null, or missing.
-What the catalog accepts must be loaded by Iceberg's Java library, which must be able to commit to it afterwards. What the
-catalog refuses although Java would take it is counted by reason; `STRICTER` says why it does.
+Each request is valid except for one member, which has another value: of another type, negative, too large,
+null, or missing. Documents that the catalog accepts must be loaded by Iceberg's Java library, which must be
+able to commit to them afterwards. Requests that the catalog refuses although Java would accept them are
+counted by reason; `STRICTER` explains the reasons.
 """
 
 import copy
@@ -38,7 +40,7 @@ TYPES = [
     "l.x", "l.element.x", "2007-12-03", "12:00", "0a0B", "1.50", "1e2", "2007-12-03T10:15:30", "2007-12-03T10:15:30Z",
 ]  # fmt: skip
 
-# What the catalog refuses although Java's parser would take it: a part of the message, and the reason.
+# Refusals of requests that Java's parser would accept: a part of the message, and the reason.
 STRICTER = {
     "`operation` is": "the specification has four operations, and PyIceberg reads no others",
     "not an acceptable location|inside the warehouse|overlaps": "files lie where tables of a warehouse may have them",
@@ -54,7 +56,7 @@ STRICTER = {
 
 
 class Loader:
-    """Whether Java loads a document."""
+    """Checks that Java loads a document."""
 
     def __init__(self):
         self.process = subprocess.Popen([LOAD_ORACLE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -70,14 +72,16 @@ class Loader:
 
 
 def pyiceberg_error(document):
-    """Why PyIceberg does not read a table; `None` if it does, or if the table has what it does not know yet."""
+    """Returns the reason why PyIceberg cannot read a table; `None` if it can, or if the version is not
+    supported yet.
+    """
     if document["format-version"] > 2:
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             TableMetadataUtil.parse_obj(copy.deepcopy(document))
-    except Exception as error:  # Whatever it raises, it refuses.
+    except Exception as error:  # Every exception is a refusal.
         return f"{type(error).__name__}: {error}"
     return None
 
@@ -86,7 +90,7 @@ def pyiceberg_error(document):
 
 
 def schema(version):
-    """One column of every kind of type."""
+    """Returns a schema with a column of every kind of type."""
     fields = [
         {"id": 1, "name": "id", "required": True, "type": "int", "doc": "key"},
         {"id": 2, "name": "s", "required": False, "type": "string"},
@@ -133,7 +137,7 @@ def statistics(metadata, snapshot_id):
 
 
 def table_requests(metadata):
-    """Commits that bring something, by name. Each fits the metadata."""
+    """Returns commits that add something, by name. Each is valid for the metadata."""
     added = snapshot(metadata)
     move = {"action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": added["snapshot-id"],
             "min-snapshots-to-keep": 1, "max-snapshot-age-ms": 10**6}  # fmt: skip
@@ -195,7 +199,8 @@ def view_requests():
 
 
 def places(value, path=()):
-    """All places in a JSON value but the value itself and the names of actions."""
+    """Yields the paths of all parts of a JSON value, except of the value itself and of the names of actions.
+    """
     if isinstance(value, dict):
         inside = [(key, item) for key, item in value.items() if key != "action"]
     elif isinstance(value, list):
@@ -208,7 +213,7 @@ def places(value, path=()):
 
 
 def put(value, path, new):
-    """A copy with another value at a place."""
+    """Returns a copy with another value at a path."""
     changed = copy.deepcopy(value)
     inner = changed
     for key in path[:-1]:
@@ -227,7 +232,7 @@ def at(value, path):
 
 
 def mutations(value, choice, share):
-    """Places and what to put there: a random share of all."""
+    """Yields paths and new values for them: a random share of all."""
     for path in places(value):
         before = at(value, path)
         values = VALUES + (TYPES if isinstance(before, str) else [])
@@ -258,7 +263,7 @@ class Run:
         return self.catalog.call(method, f"{self.catalog.base}/namespaces/{self.namespace}{path}", body)
 
     def judge(self, what, status, answer, kind, java_accepts):
-        """Whether the answer is an accepted one that Java loads; everything else is noted."""
+        """Checks that an accepted response can be loaded by Java; other outcomes are recorded."""
         if status == 200:
             self.accepted += 1
             error = self.loader.error(kind, answer["metadata"])
@@ -278,7 +283,11 @@ class Run:
 
     @staticmethod
     def is_for_pyiceberg(what):
-        """PyIceberg knows two types of statistics only, and reads of a v1 document what others take from newer fields."""
+        """Returns True if PyIceberg should read the result.
+
+        It supports only two types of statistics, and reads from v1 metadata what others read from newer
+        fields.
+        """
         return what["request"] != "register" and what["at"][-1:] != ("type",)
 
     def tables(self, version):
@@ -316,7 +325,7 @@ class Run:
         return answer
 
     def fresh(self, body, name):
-        """A new table, with a snapshot if the request needs one."""
+        """Creates a table, with a snapshot if the request needs one."""
         answer = self.create(body)
         if name in ("statistics", "partition statistics", "tag"):
             updates = table_requests(answer["metadata"])["snapshot"]
@@ -357,7 +366,7 @@ class Run:
         self.send("DELETE", "/views/v")
 
     def documents(self, version):
-        """Registers a document in which one value is another."""
+        """Registers metadata in which one value is mutated."""
         answer = self.fresh(creation(version), "tag")
         metadata = answer["metadata"]
         snapshot_id = metadata["snapshots"][-1]["snapshot-id"]
@@ -382,7 +391,8 @@ class Run:
 
 
 def run(uri, warehouse, seed, share, versions=(1, 2, 3)):
-    """Sends a share of all mutations; gives the run with its problems, each a dict that can be read alone."""
+    """Sends a share of all mutations; returns the run with its problems, each of them a self-contained dict.
+    """
     started = time.monotonic()
     state = Run(uri, warehouse, seed, share)
     try:

@@ -1,8 +1,8 @@
-"""PyIceberg's planning, timed. Takes a catalog's URI and a warehouse.
+"""Times client-side scan planning by PyIceberg. The arguments are a catalog's URI and a warehouse.
 
-Each line of standard input is an object with `table` (the levels of its name) and `filter`, in PyIceberg's words and empty
-for none; each gives a line with the number of `files`, and the milliseconds `ms` that planning them took once the table was
-loaded.
+Each line of standard input is an object with `table` (the levels of its name) and `filter`, in PyIceberg's
+syntax and empty for none. Each line of standard output has the number of `files`, and the duration of
+planning in milliseconds, `ms`, without that of loading the table.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Random filters for a table, in the JSON form of expressions, and the same filters for PyIceberg.
+"""Random filters for a table, in the JSON form of expressions, and the same filters for PyIceberg and Spark.
 
-Values come from the columns themselves: those that are there, their neighbours, and some that cannot be.
+Values are taken from the columns: existing values, their neighbours, and some that cannot exist.
 """
 
 import re
@@ -24,12 +24,12 @@ def scale_of(kind):
 
 
 def micros(text):
-    """Microseconds since 1970 of `2024-02-29T23:59:59.999999`, with or without +00:00 and nanoseconds."""
+    """Parses `2024-02-29T23:59:59.999999`, also with +00:00 and nanoseconds, to microseconds since 1970."""
     return (datetime.fromisoformat(text.removesuffix("+00:00")[:26]) - EPOCH) // timedelta(microseconds=1)
 
 
 def timestamp(value, kind):
-    """The text of microseconds since 1970; None beyond the years that Python has."""
+    """Formats microseconds since 1970; None outside of the years that Python supports."""
     try:
         text = (EPOCH + timedelta(microseconds=value)).isoformat("T", "microseconds")
     except OverflowError:
@@ -39,7 +39,7 @@ def timestamp(value, kind):
 
 class Filters:
     def __init__(self, random, columns, partition_fields):
-        """As the oracle's `columns` describes them."""
+        """Creates filters for `columns` as the oracle's operation `columns` describes them."""
         self.random = random
         self.columns = [column for column in columns if "values" in column] or columns
         self.structs = [column for column in columns if "values" not in column]
@@ -66,7 +66,7 @@ class Filters:
         if draw < 0.18:
             if term := self.transform():
                 return term
-        # A partition's column is worth more filters than others.
+        # Columns that the table is partitioned by get more filters than others.
         sources = [self.by_name[field["source"]] for field in self.partition_fields]
         column = self.random.choice(sources if sources and draw < 0.5 else self.columns)
         return self.of_column(column)
@@ -84,7 +84,7 @@ class Filters:
         if "null" in operation or "nan" in operation:
             return {"type": operation, "term": self.term(name)}
         if operation.endswith("in"):
-            # More than 200 values are more than Java looks at one by one.
+            # Java does not evaluate lists of more than 200 values one by one.
             count = self.random.choice([1, 2, 3, 5, 8, 201, 260])
             values = {repr(value): value for value in (self.value(column) for _ in range(count))}
             if kind in NUMBERS and count > 200:
@@ -100,7 +100,7 @@ class Filters:
         return name if self.random.random() < 0.9 else {"type": "reference", "term": name}
 
     def value(self, column):
-        """A value of the column, a neighbour of one, or something else of its type."""
+        """Returns a value of the column, a neighbour of one, or another value of its type."""
         kind, values = column["type"], column.get("values", [])
         seed = self.random.choice(values) if values and self.random.random() < 0.9 else None
         step = self.random.choice([0, 0, 0, 1, -1])
@@ -111,7 +111,7 @@ class Filters:
             number = self.random.choice([0, 3, low, high, 2**31, -(2**31) - 1]) if seed is None else seed + step
             return max(-(2**63), min(2**63 - 1, number))
         if kind in ("float", "double"):
-            # JSON has no infinity: what is beyond every value stands for it.
+            # JSON has no infinity; instead, a number beyond every value is used.
             number = seed if isinstance(seed, float) else self.random.choice([0.0, -0.0, 1.0, 1e300, -1e300, 1e-40])
             return self.random.choice([number, number + step * 0.5, int(number) if abs(number) < 2**53 else number])
         if is_decimal(kind):
@@ -150,7 +150,7 @@ class Filters:
         raise ValueError(f"no values for {kind}")
 
     def transform(self):
-        """A predicate on a transform of a column, often the one that the table is partitioned by."""
+        """Returns a predicate on a transform of a column, often one that the table is partitioned by."""
         if self.partition_fields and self.random.random() < 0.7:
             field = self.random.choice(self.partition_fields)
             column, transform = self.by_name[field["source"]], field["transform"]
@@ -204,13 +204,13 @@ PREDICATES = {
 
 
 class NoCounterpart(Exception):
-    """PyIceberg cannot say this."""
+    """Filter without an equivalent in PyIceberg."""
 
 
 def for_pyiceberg(filter, types):
-    """The filter as PyIceberg's expression; `types` are the columns' types by name.
+    """Returns the filter as an expression of PyIceberg; `types` are the types of the columns, by name.
 
-    PyIceberg's own parser takes every value as the type that JSON gives it, which does not bind to binary columns.
+    PyIceberg's own parser uses the JSON type of each value, which cannot be bound to binary columns.
     """
     if isinstance(filter, bool):
         return expressions.AlwaysTrue() if filter else expressions.AlwaysFalse()
@@ -252,7 +252,7 @@ TESTS = {"is-null": "{} IS NULL", "not-null": "{} IS NOT NULL", "is-nan": "isnan
 
 
 def for_spark(filter, types):
-    """The filter as Spark's SQL, whose comparisons with null and NaN are its own."""
+    """Returns the filter as Spark's SQL, which has its own rules for comparisons with null and NaN."""
     if isinstance(filter, bool):
         return str(filter).lower()
     match filter["type"]:
@@ -278,7 +278,7 @@ def for_spark(filter, types):
 
 
 def spark_column(name, types):
-    """`a`.`b` for a field of a struct, `a.b` for a column of that name."""
+    """Returns `a`.`b` for a field of a struct, and `a.b` for a column of that name."""
     for struct in (other for other, kind in types.items() if kind.startswith("struct<")):
         if name.startswith(f"{struct}."):
             field = name.removeprefix(f"{struct}.")

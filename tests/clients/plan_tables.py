@@ -1,7 +1,8 @@
-"""Tables on which scans are planned: every partition transform and kind of delete, and what makes pruning go wrong.
+"""Tables for tests of scan planning: all partition transforms and kinds of deletes, and data that is
+difficult to prune.
 
-A function here makes one table, of its own name; the decorator says which engine writes its files. Every table has more
-than one data file, so that a plan can leave some out.
+Each function creates one table with its own name; the decorator names the engine that writes the files. Every
+table has several data files, so that a plan can omit some of them.
 """
 
 import math
@@ -16,14 +17,16 @@ from pyiceberg.types import IntegerType, LongType, NestedField, StringType, Stru
 
 from harness import arrow
 
-# By name: the engine that writes, and the function that makes the table in a place.
+# By name: the engine that writes, and the function that creates the table in a place.
 TABLES = {}
 
 MERGE_ON_READ = ", ".join(f"'write.{kind}.mode' = 'merge-on-read'" for kind in ("delete", "update", "merge"))
 
 
 def written_by(engine, **repeated):
-    """Registers a table; with `name=[…]` as many tables as there are arguments, named after the first of each."""
+    """Registers a table; with `name=[…]`, one table for each item of the list, named after the first
+    argument.
+    """
 
     def register(make):
         ((_, cases),) = repeated.items() or ((None, None),)
@@ -38,7 +41,7 @@ def written_by(engine, **repeated):
 
 
 def build(place, names=None):
-    """Makes the tables."""
+    """Creates the tables."""
     for name in names or TABLES:
         TABLES[name][1](place, name)
 
@@ -49,7 +52,7 @@ def properties(version, *others):
 
 
 def insert(place, engine, t, *batches):
-    """Each batch is the rows of one statement, and so at least one file."""
+    """Inserts batches of rows, each with a statement of its own, so that each has at least one file."""
     for rows in batches:
         getattr(place, engine)(f"INSERT INTO @{t} VALUES {rows}")
 
@@ -70,7 +73,7 @@ def partition(place, t, *fields):
 
 @written_by("spark")
 def v1_overwritten(place, t):
-    """Files of v1 that were deleted and replaced are in the manifests still, as deleted entries."""
+    """Deleted and replaced files of v1 remain in the manifests as deleted entries."""
     place.spark(f"CREATE TABLE @{t} (id INT, s STRING) {properties(1)}")
     insert(place, "spark", t, "(1, 'a'), (2, 'b')", "(3, 'c'), (4, NULL)", "(5, 'e'), (6, 'f')")
     place.spark(f"DELETE FROM @{t} WHERE id IN (1, 6)")
@@ -132,7 +135,9 @@ STRINGS = pa.schema([("id", pa.int32()), ("s", pa.string()), ("b", pa.binary())]
 
 @written_by("spark")
 def long_strings(place, t):
-    """Bounds are cut at 16 characters, a surrogate pair counting as one; of the highest characters there is no upper bound."""
+    """Bounds are truncated to 16 characters, where a surrogate pair is one; the highest characters have no
+    upper bound.
+    """
     place.spark(f"CREATE TABLE @{t} (id INT, s STRING, b BINARY) {properties(2)}")
     insert(
         place,
@@ -148,7 +153,7 @@ def long_strings(place, t):
 
 @written_by("pyiceberg")
 def long_strings_of_pyiceberg(place, t):
-    """PyIceberg cuts bounds by code points, too, but compares them by its own order."""
+    """PyIceberg truncates bounds by code points as well, but compares them in its own order."""
     place.create(t, STRINGS)
     append(
         place,
@@ -239,8 +244,10 @@ EXOTIC = [
 
 @written_by("duckdb", cases=EXOTIC)
 def identity_in_duckdb(place, t, _, sql_type, values):
-    """Types that Spark has not. DuckDB leaves the bounds of such partitions out of the manifest list, which says that all
-    values are null: Java and PyIceberg find no rows.
+    """Types that Spark does not have.
+
+    DuckDB omits the bounds of such partitions in the manifest list, which then says that all values are null:
+    Java and PyIceberg find no rows.
     """
     place.duckdb(f"CREATE TABLE @{t} (id INTEGER, p {sql_type})")
     place.duckdb(f"ALTER TABLE @{t} SET PARTITIONED BY (p)")
@@ -359,7 +366,7 @@ def day_instead_of_month(place, t):
 
 @written_by("spark")
 def dropped_partition_source(place, t):
-    """The old spec's field refers to a column that no longer is."""
+    """The field of the old spec refers to a column that no longer exists."""
     place.spark(f"CREATE TABLE @{t} (id INT, s STRING, old STRING) PARTITIONED BY (s, old) {properties(2)}")
     insert(place, "spark", t, "(1, 'a', 'x'), (2, 'b', NULL)")
     place.spark(f"ALTER TABLE @{t} DROP PARTITION FIELD old")
@@ -381,7 +388,8 @@ def overwritten_partitions(place, t):
 
 @written_by("spark")
 def evolved_schema(place, t):
-    """Columns widened, renamed, dropped, moved and added again under an old name, with files of every schema."""
+    """Columns widened, renamed, dropped, moved, and added again with an old name, with files of each schema.
+    """
     place.spark(f"""
         CREATE TABLE @{t} (id INT, i INT, f FLOAT, de DECIMAL(9, 2), dropped STRING, renamed STRING,
                            nested STRUCT<a: INT, gone: STRING>) {properties(2)}""")
@@ -410,7 +418,7 @@ def evolved_schema(place, t):
 
 @written_by("spark")
 def widened_partition_source(place, t):
-    """Bounds and partition values of the files before are as wide as the column was."""
+    """Older files have bounds and partition values of the former, narrower type."""
     place.spark(f"""
         CREATE TABLE @{t} (id INT, b INT, tr INT, de DECIMAL(5, 2))
         PARTITIONED BY (id, bucket(4, b), truncate(10, tr), de) {properties(2)}""")
@@ -455,7 +463,7 @@ def evolved_in_pyiceberg(place, t):
 
 @written_by("duckdb")
 def defaults_for_older_files(place, t):
-    """Rows of older files have the initial default, which no bound of theirs says."""
+    """Rows of older files have the initial default, which is not contained in the bounds."""
     place.duckdb(f"CREATE TABLE @{t} (id INTEGER) WITH ('format-version' = '3')")
     insert(place, "duckdb", t, "(1), (2)")
     place.duckdb(f"ALTER TABLE @{t} ADD COLUMN n INTEGER DEFAULT 7")
@@ -545,7 +553,9 @@ def position_deletes(place, t):
 
 @written_by("spark")
 def position_deletes_by_partition(place, t):
-    """Delete files for many data files of a partition at once, which apply by their bounds at most."""
+    """Delete files for many data files of a partition, which apply to a data file at most according to their
+    bounds.
+    """
     option = "'write.delete.granularity' = 'partition'"
     place.spark(f"CREATE TABLE @{t} (id INT, s STRING) PARTITIONED BY (s) {properties(2, MERGE_ON_READ, option)}")
     for start in (0, 10, 20):
@@ -600,7 +610,7 @@ def deletion_vectors_of_duckdb(place, t):
 
 @written_by("spark")
 def upgraded_from_v1_to_v3(place, t):
-    """Files without sequence numbers, position deletes beside vectors."""
+    """Files without sequence numbers, and position deletes beside deletion vectors."""
     place.spark(f"CREATE TABLE @{t} (id INT, s STRING) PARTITIONED BY (s) {properties(1, MERGE_ON_READ)}")
     insert(place, "spark", t, "(1, 'a'), (2, 'b'), (3, 'a'), (4, 'b')")
     place.spark(f"ALTER TABLE @{t} SET TBLPROPERTIES ('format-version' = '2')")
@@ -613,7 +623,7 @@ def upgraded_from_v1_to_v3(place, t):
 
 @written_by("spark")
 def compacted(place, t):
-    """Data files rewritten under deletes that point to the files before."""
+    """Data files that were rewritten, with deletes that refer to the previous files."""
     place.spark(f"CREATE TABLE @{t} (id INT, s STRING) {properties(2, MERGE_ON_READ)}")
     for start in (0, 10):
         place.spark(f"INSERT INTO @{t} SELECT CAST(id AS INT), 's' FROM range({start}, {start + 10}) AS r(id)")
@@ -625,7 +635,7 @@ def compacted(place, t):
 
 @written_by("java")
 def equality_deletes(place, t):
-    """Without partitions; each delete is for the rows of older snapshots only."""
+    """An unpartitioned table; each delete applies only to rows of older snapshots."""
     place.spark(f"CREATE TABLE @{t} (id INT, s STRING, n BIGINT) {properties(2)}")
     insert(place, "spark", t, "(1, 'a', 1), (2, 'b', 2), (3, NULL, 3)", "(100, 'y', 100), (101, 'z', NULL)")
     place.delete_equal(t, ["id"], [[1], [101]])
@@ -647,7 +657,7 @@ def equality_deletes_by_partition(place, t):
 
 @written_by("java")
 def equality_deletes_of_every_partition(place, t):
-    """A delete file of an unpartitioned spec is for all partitions of all specs."""
+    """An equality delete file of an unpartitioned spec applies to all partitions of all specs."""
     place.spark(f"CREATE TABLE @{t} (id INT, s STRING) {properties(2, MERGE_ON_READ)}")
     insert(place, "spark", t, "(1, 'a'), (2, 'b')")
     place.spark(f"ALTER TABLE @{t} ADD PARTITION FIELD s")
@@ -660,7 +670,7 @@ def equality_deletes_of_every_partition(place, t):
 
 @written_by("java")
 def equality_deletes_after_evolution(place, t):
-    """The deleted column was renamed and widened, another is gone."""
+    """The column that the deletes compare was renamed and widened, and another one was dropped."""
     place.spark(f"CREATE TABLE @{t} (id INT, key INT, old STRING) {properties(2)}")
     insert(place, "spark", t, "(1, 1, 'x'), (2, 2, 'y')", "(50, 50, 'x')")
     place.delete_equal(t, ["key"], [[2]])
@@ -676,7 +686,7 @@ def equality_deletes_after_evolution(place, t):
 
 @written_by("spark")
 def branched(place, t):
-    """A branch that goes its own way, with the schema of now; a tag keeps the schema of then."""
+    """A branch that diverges, read with the current schema; a tag, read with the schema of its snapshot."""
     place.spark(f"CREATE TABLE @{t} (id INT, s STRING) PARTITIONED BY (s) {properties(2, MERGE_ON_READ)}")
     insert(place, "spark", t, "(1, 'a'), (2, 'b')")
     place.spark(f"ALTER TABLE @{t} CREATE TAG first")

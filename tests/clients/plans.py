@@ -1,4 +1,5 @@
-"""Plans of the same scan by the catalog, by Java and by PyIceberg, and what the tables hold."""
+"""Plans of the same scan by the catalog, by Java and by PyIceberg, compared with the content of the tables.
+"""
 
 import json
 import os
@@ -16,24 +17,24 @@ ORACLE = Path(__file__).resolve().parent.parent / "rck" / "plan-oracle"
 
 
 class Refused(Exception):
-    """The planner did not accept the scan."""
+    """Refusal of a scan by the planner."""
 
 
 class Broken(Refused):
-    """The planner fell over the scan, and so says nothing about it."""
+    """Unexpected failure of the planner, so that its plan is unknown."""
 
 
-# Where Java is known to err, and how it shows.
+# Known errors of Java, and how to recognise them.
 JAVA = {
     "breaks": lambda error, scan: isinstance(error, Broken),
-    # `Identity.project` does not look at the term: `bucket[4](s) = 1` becomes `s = 1` in a partition by s, which does not
-    # bind, or prunes the wrong files where both are numbers.
+    # `Identity.project` ignores the transform of the term: `bucket[4](s) = 1` becomes `s = 1` in a table
+    # partitioned by s. This cannot be bound, or prunes the wrong files if both are numbers.
     "takes a transform of a partition's column for the column": lambda error, scan: (
         "Invalid value for conversion to type" in str(error) and '"type": "transform"' in json.dumps(scan)
     ),
 }
 
-# What Java's planning raises on purpose.
+# Exceptions with which Java refuses a scan.
 REFUSALS = ("ValidationException", "IllegalArgumentException", "BadRequestException", "UnsupportedOperationException")
 
 
@@ -54,7 +55,7 @@ class Java:
         return answer
 
     def plan(self, table, scan, remote=False):
-        """Deletes by data file, and residuals by data file. A file may be planned once only."""
+        """Returns the deletes and the residuals by data file. A file may be planned only once."""
         tasks = self.ask("plan", table, remote=remote, **scan)["tasks"]
         deletes = {task["path"]: sorted(map(tuple, task["deletes"]), key=repr) for task in tasks}
         assert len(deletes) == len(tasks), f"a file is planned twice: {tasks}"
@@ -66,7 +67,7 @@ class Java:
 
 
 class Place(harness.Place):
-    """A place in which Java writes equality deletes, too."""
+    """Place in which Java can write equality deletes as well."""
 
     java = None
 
@@ -83,7 +84,7 @@ class Place(harness.Place):
 
 
 class Planner(differential.Catalog):
-    """Plans over plain HTTP, so that everything that the server says is seen."""
+    """Plans scans over plain HTTP, so that the complete responses of the server can be checked."""
 
     def __init__(self, warehouse=harness.WAREHOUSE):
         super().__init__(harness.URI, warehouse)
@@ -96,7 +97,7 @@ class Planner(differential.Catalog):
     def submit(self, table, request):
         try:
             status, answer = self.call("POST", f"{self.path(table)}/plan", request)
-        except json.JSONDecodeError as error:  # The reference server appends its error to what it has written so far.
+        except json.JSONDecodeError as error:  # The reference server appends an error to a partial response.
             raise Broken(str(error)) from error
         if status >= 500 and harness.REFERENCE:
             raise Broken(answer["error"]["message"])
@@ -115,7 +116,7 @@ class Planner(differential.Catalog):
         return self.call("POST", f"{self.path(table)}/tasks", {"plan-task": plan_task})
 
     def wait(self, table, answer):
-        """What a plan comes to; polls one that was submitted, whose mistakes are told then."""
+        """Returns the completed plan; polls a submitted one, whose errors are reported only then."""
         plan_id, patience = answer.get("plan-id"), time.monotonic() + 60
         while answer["status"] == "submitted":
             assert time.monotonic() < patience, f"plan {plan_id} does not end"
@@ -128,7 +129,7 @@ class Planner(differential.Catalog):
         return answer
 
     def responses(self, table, request):
-        """The completed response and one for every plan task, in the order they were asked for."""
+        """Yields the completed response, and one for each plan task, in the order of the requests."""
         answer = self.wait(table, self.submit(table, request))
         assert answer["status"] == "completed", answer
         yield answer
@@ -141,7 +142,7 @@ class Planner(differential.Catalog):
             rest += answer.get("plan-tasks", [])
 
     def plan(self, table, request):
-        """As `Java.plan`."""
+        """Plans a scan, with the same results as `Java.plan`."""
         deletes, residuals = {}, {}
         for answer in self.responses(table, request):
             files = answer.get("delete-files", [])
@@ -155,7 +156,9 @@ class Planner(differential.Catalog):
 
 
 def as_request(scan):
-    """A scan of Java's as the request of the protocol: a tag or a snapshot is read with its own schema, a branch is not."""
+    """Converts a scan in Java's form to a request: tags and snapshots are read with their own schema,
+    branches are not.
+    """
     request = {key: value for key, value in scan.items() if key not in ("ref", "branch-snapshot-id")}
     if "ref" in scan:
         request |= {"snapshot-id": scan["branch-snapshot-id"], "use-snapshot-schema": False}
@@ -168,7 +171,7 @@ def as_request(scan):
 
 
 class Tally:
-    """Counts of what was compared, and the disagreements, each a dict that can be read alone."""
+    """Numbers of comparisons, and the disagreements, each of them a self-contained dict."""
 
     def __init__(self):
         self.counts, self.problems, self.java_loses = {}, [], []
@@ -189,11 +192,14 @@ def attempt(plan, *arguments, **options):
 
 
 def compare(tally, java, table, scan, planner=None, remote=False, maybe_nan=None):
-    """Plans the scan by Java, and by the catalog if there is a planner or Java is to ask it; what Java refuses, all refuse.
+    """Compares the plans of a scan by Java and by the catalog.
 
-    `maybe_nan` has, by column, the files in which it holds NaN or may do so because nobody has counted it: the catalog plans these
-    where a filter names the column, because some engines take NaN for greater than all else.
-    Gives the right deletes by data file, and the number of rows that pass the filter by data file.
+    The catalog plans it if there is a `planner`, or, with `remote`, for Java's client. A scan that Java
+    refuses must be refused by all. `maybe_nan` lists, by column, the files that contain NaN, or may because
+    NaN was not counted: the catalog plans these if a filter names the column, because some engines consider
+    NaN greater than all other values.
+
+    Returns the right deletes by data file, and the number of rows that pass the filter by data file.
     """
     tally.count("scans")
     theirs, java_says = attempt(java.plan, table, scan)
@@ -225,7 +231,7 @@ def compare(tally, java, table, scan, planner=None, remote=False, maybe_nan=None
     more, fewer = our_deletes.keys() - their_deletes.keys(), their_deletes.keys() - our_deletes.keys()
     if "start-snapshot-id" in scan:
         if more or fewer:
-            # Java does not look into long lists, nor behind transforms.
+            # Java does not evaluate long lists, nor prune by transforms.
             question = {key: scan[key] for key in ("filter", "case-sensitive") if key in scan}
             truth = java.ask("match", table, appended=True, **question)
             more = {path for path in more if not truth["possible"].get(path)}
@@ -235,12 +241,13 @@ def compare(tally, java, table, scan, planner=None, remote=False, maybe_nan=None
         return None
     truth = java.ask("match", table, **scan, residuals=our_residuals)
     with_rows = {path for path, rows in truth["rows"].items() if rows}
-    # The reference server loses what Java loses.
+    # The reference server loses the same rows as Java.
     if lost := fewer & with_rows if harness.REFERENCE and not java_errs else with_rows - our_deletes.keys():
         tally.problem("rows lost", files=sorted(lost), **facts)
-    # Java compares UUIDs as signed numbers, and believes DuckDB's partition summaries; its plans of such are no measure.
+    # Java compares UUIDs as signed numbers, and relies on DuckDB's wrong partition summaries; such plans are
+    # not compared.
     unneeded = {path for path in more if not truth["possible"].get(path)}
-    # And to it no float is beyond the greatest finite one, for which 1e300 stands in `plan_filters.py`.
+    # Java considers no float greater than the greatest finite one; `plan_filters.py` uses 1e300 for that.
     asks_for_infinity = "1e+300" in json.dumps(scan)
     if for_nan := unneeded & files_with_nan(scan, maybe_nan or {}):
         tally.count("files planned for NaN", len(for_nan))
@@ -252,7 +259,8 @@ def compare(tally, java, table, scan, planner=None, remote=False, maybe_nan=None
         tally.count("files with rows that Java does not plan", len(lost))
         tally.java_loses.append({"files": sorted(lost), **facts})
     tally.count("files planned without a row", sum(not truth["rows"].get(path) for path in our_deletes))
-    # Java's residuals, also those that it makes of the catalog's, take a null partition value for less than any other.
+    # Java's residuals, and those that it derives from the catalog's, order null partition values before all
+    # others.
     if truth["wrong-residuals"] and planner is not None and not harness.REFERENCE and not asks_for_infinity:
         wrong = {path: our_residuals[path] for path in truth["wrong-residuals"]}
         tally.problem("wrong residual", residuals=wrong, **facts)
@@ -260,7 +268,7 @@ def compare(tally, java, table, scan, planner=None, remote=False, maybe_nan=None
 
 
 def files_with_nan(scan, maybe_nan):
-    """Files in which a column that the filter names may hold NaN."""
+    """Returns the files in which a column that the filter names may contain NaN."""
     text = json.dumps(scan.get("filter"))
     if not scan.get("case-sensitive", True):
         text, maybe_nan = text.lower(), {name.lower(): paths for name, paths in maybe_nan.items()}
@@ -268,13 +276,13 @@ def files_with_nan(scan, maybe_nan):
 
 
 def compare_pyiceberg(tally, table, scan, expression, ours, rows):
-    """PyIceberg's own plan against one that is known to be right."""
+    """Compares PyIceberg's own plan with one that is known to be right."""
     arguments = {"row_filter": expression, "case_sensitive": scan.get("case-sensitive", True)}
     if "snapshot-id" in scan:
         arguments["snapshot_id"] = scan["snapshot-id"]
     try:
         tasks = list(table.scan(**arguments).plan_files())
-    except Exception as error:  # Whatever it raises, it is the client's.
+    except Exception as error:  # Every exception is an error of the client.
         tally.count(f"PyIceberg raises {type(error).__name__}")
         return {"pyiceberg": f"{type(error).__name__}: {error}"}
     tally.count("compared with PyIceberg")
@@ -296,13 +304,13 @@ def compare_pyiceberg(tally, table, scan, expression, ours, rows):
 SEED = harness.seed()
 FILTERS = int(os.environ.get("FIRN_FILTERS", "8"))
 
-# How the server was told to plan: `async` answers every plan with `submitted`, `paged` puts few files into a response; both
-# may be, with a comma.
+# Configuration of the server: `async` answers every plan with `submitted`, `paged` returns few files in a
+# response. Both are possible, separated by a comma.
 PLANNING = os.environ.get("FIRN_PLANNING", "").split(",")
 
 
 class Planning:
-    """The tables, and everyone who plans on them. FIRN_SEED repeats a run, FIRN_FILTERS is how many filters a table gets."""
+    """Tables and planners. FIRN_SEED repeats a run, FIRN_FILTERS is the number of filters for each table."""
 
     def __init__(self, namespace, engines):
         self.java, self.planner, self.tally = Java(), Planner(), Tally()
@@ -311,11 +319,11 @@ class Planning:
         plan_tables.build(self.place)
         # By table and column, see `compare`.
         self.maybe_nan = {}
-        # What became of the tables once they are done with.
+        # Reports of the rewrites of the tables, and the tables that an engine could not read.
         self.rewrites, self.unread = [], []
 
     def filters(self, name, count=FILTERS, **scan):
-        """A table's filters, the same for the same seed, and its columns' types by name."""
+        """Returns filters for a table, the same for the same seed, and the types of its columns by name."""
         described = self.java.ask("columns", self.place.identifier(name), **scan)
         source = plan_filters.Filters(random.Random(f"{SEED}/{name}/{count}"), described["columns"], described["partition-fields"])
         types = {column["name"]: column["type"] for column in described["columns"]}
@@ -330,6 +338,6 @@ class Planning:
         return compare(self.tally, self.java, self.place.identifier(name), scan, planner, remote, maybe_nan)
 
     def check(self, facts):
-        """Fails with the problems since the last check."""
+        """Fails if there were problems since the last check."""
         found, self.tally.problems = self.tally.problems, []
         assert not found, f"seed {SEED}, {facts}: {json.dumps(found[:3])}"

@@ -1,7 +1,9 @@
-"""A pytest plugin for PyIceberg's own tests: every REST catalog they open is the one under test, with every switch on.
+"""Pytest plugin for PyIceberg's own tests: all REST catalogs that they open are the one under test, with all
+optional features enabled.
 
-Most of those tests address http://localhost:8181. The switches cannot be given by environment: PyIceberg turns `_` into
-`-` there, the tests look them up by `_`, and the tests for names with slashes would be skipped without a word.
+Most of the tests use http://localhost:8181. The features cannot be enabled by environment variables:
+PyIceberg converts `_` to `-` in their names, but the tests look them up with `_`, and those for names with
+slashes would be skipped silently.
 """
 
 import os
@@ -30,7 +32,7 @@ RestCatalog.__init__ = _init_under_test
 
 
 def pytest_sessionstart(session):
-    """Creates what the tests expect to find: the namespace `default` and a table with five snapshots in it."""
+    """Creates what the tests expect: the namespace `default`, and a table with five snapshots."""
     catalog = RestCatalog("setup")
     catalog.create_namespace_if_not_exists("default")
     if not catalog.table_exists("default.test_table_snapshot_operations"):

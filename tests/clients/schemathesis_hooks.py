@@ -1,5 +1,6 @@
-"""Loaded by Schemathesis: keeps to the operations that the catalog advertises, under the catalog's own prefix, and makes
-most requests about a namespace, a table and a view that are there: of made-up names a catalog only says that it has none.
+"""Hooks of Schemathesis. Only operations that the catalog advertises are tested, with its prefix, and most
+requests use an existing namespace, table and view: requests with random names would mostly be answered with
+404.
 """
 
 import json
@@ -22,20 +23,20 @@ PREFIX = (CONFIG.get("defaults", {}) | CONFIG.get("overrides", {})).get("prefix"
 
 
 def shape(endpoint):
-    """`GET /v1/{prefix}/namespaces/{namespace}` without its parameters' names."""
+    """Returns method and path of an endpoint without the names of its parameters."""
     method, path = endpoint.split(" ", 1)
     return method, re.sub(r"\{[^}]*\}", "{}", path if path.startswith("/") else f"/{path}")
 
 
 ADVERTISED = {shape(endpoint) for endpoint in CONFIG["endpoints"]} | {("GET", "/v1/config")}
 
-# Deprecated, and where it is advertised it is an authorization server's affair.
+# Deprecated; where it is advertised, it is implemented by an authorization server.
 LEFT_OUT = {("POST", "/v1/oauth/tokens")}
 
 
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
-    """Removes what is not advertised and, where the catalog has no prefix, the prefix from the paths."""
+    """Removes operations that are not advertised, and the prefix if the catalog has none."""
     paths = {}
     for path, operations in raw_schema["paths"].items():
         kept = {
@@ -64,7 +65,7 @@ THERE = {"namespace": "there", "table": "table", "view": "view"}
 
 
 class There:
-    """The namespace, table and view, made anew when a request may have taken them away."""
+    """Existing namespace, table and view, created again if a request may have dropped them."""
 
     is_certain = False
     metadata_location = None
@@ -94,7 +95,7 @@ def create(url, body):
 
 
 def often(value):
-    """Three times of four, and always the same for the same value."""
+    """Returns True for three values out of four, and always the same for the same value."""
     return zlib.crc32(repr(value).encode()) % 4 != 0
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Says what a run of Schemathesis did, from its JSON report; exits 1 if an operation was left out."""
+"""Summarises a run of Schemathesis from its JSON report; exits with 1 if an operation was not tested."""
 
 import collections
 import json

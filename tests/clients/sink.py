@@ -1,15 +1,17 @@
-"""A streaming sink as Flink's: new rows and equality deletes for their keys in one commit, written by Iceberg's Java library.
+"""Streaming sink like Flink's: each commit has new rows and equality deletes for their keys, written by
+Iceberg's Java library.
 
-The library runs in Spark's virtual machine. Its rules are those of the real sink: a commit asserts the branch's head, and is
-made again on top of whatever came between, without any check, for its deletes are by value and older than its rows.
+The library runs in Spark's virtual machine. The rules are those of the real sink: a commit asserts the
+branch's head and is retried on top of concurrent commits without validation, because its equality deletes
+apply only to older rows.
 """
 
-# Java makes an `Integer` of every smaller number that it is sent, which a column of longs does not take.
+# Py4J converts smaller numbers to `Integer`, which cannot be written to a column of longs.
 LONG = 1 << 40
 
 
 class Sink:
-    """Commits to the tables of one namespace; keys are in the first column."""
+    """Commits to the tables of one namespace. The key is the first column."""
 
     def __init__(self, spark, uri, warehouse, namespace):
         self.jvm, self.new_array = spark._jvm, spark._sc._gateway.new_array
@@ -38,10 +40,10 @@ class Sink:
         commit.commit()
 
     def upsert(self, name, rows, gone=(), spec_ids=None, superseded=()):
-        """Rows that take the place of whatever has their keys, and keys of which no row is to remain.
+        """Writes rows that replace all rows with the same keys, and deletes all rows with the keys of `gone`.
 
-        `superseded` are rows that the sink was sent in the same commit before others with the same keys: it has written them, and
-        deletes them by their positions in its own new files.
+        `superseded` are earlier rows with the same keys that the sink receives in the same commit: it has
+        written them already, and deletes them by position in its own new files.
         """
         table = self.load(name)
         commit = table.newRowDelta()
@@ -50,7 +52,7 @@ class Sink:
             commit.addRows(file)
             for delete in self.delete_first(table, file, counts.get(file.location(), 0)):
                 commit.addDeletes(delete)
-        # A delete is for the files of its own partition and spec only, and older files are of older specs.
+        # A delete applies only to files of its own partition and spec, and older files may have older specs.
         specs = [spec for spec in table.specs().values() if spec_ids is None or spec.specId() in spec_ids]
         for spec in specs:
             for file in self.write(table, spec, [*rows, *gone], deletes=True):
@@ -58,7 +60,7 @@ class Sink:
         commit.commit()
 
     def delete_by(self, name, column, values):
-        """Deletes rows of a table without partitions by the values of any column."""
+        """Deletes rows of an unpartitioned table by the values of any column."""
         table = self.load(name)
         schema, parquet = table.schema(), self.iceberg.FileFormat.PARQUET
         ids = self.new_array(self.jvm.int, 1)
@@ -73,7 +75,7 @@ class Sink:
         table.newRowDelta().addDeletes(writer.toDeleteFile()).commit()
 
     def delete_first(self, table, file, count):
-        """Deletes of the first rows of a new file: a file of positions, from version 3 on a vector."""
+        """Deletes the first rows of a new file by position: with a file or, from version 3 on, a vector."""
         if not count:
             return []
         format_of, places = self.iceberg.FileFormat, self.iceberg.io.OutputFileFactory.builderFor(table, 1, 2)
@@ -95,7 +97,7 @@ class Sink:
         return [writer.toDeleteFile()]
 
     def nothing(self):
-        """A function that has null for everything."""
+        """Returns a Java function that returns null for every argument."""
         java = self.jvm.java.lang
         class_of = java.Class.forName
         handles = java.invoke.MethodHandles
@@ -105,8 +107,9 @@ class Sink:
         return java.invoke.MethodHandleProxies.asInterfaceInstance(class_of("java.util.function.Function"), target)
 
     def write(self, table, spec, rows, deletes=False, counts=None, superseded=0):
-        """Files for rows, one a partition; or equality deletes for the keys of rows. How many of the first rows came into which
-        file is added to `counts`."""
+        """Writes rows to data files, one for each partition, or equality deletes for their keys. The number
+        of the `superseded` first rows in each file is added to `counts`.
+        """
         if not rows:
             return []
         schema, parquet = table.schema(), self.iceberg.FileFormat.PARQUET

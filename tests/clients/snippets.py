@@ -1,4 +1,4 @@
-"""Runs the snippets that a server prints, word for word: python snippets.py FILE"""
+"""Runs the snippets that a server prints, unchanged: python snippets.py FILE"""
 
 import contextlib
 import io
@@ -14,20 +14,20 @@ import harness
 
 
 def snippet(banner, title):
-    """The indented block below a title that starts a line."""
+    """Returns the indented block below a title at the beginning of a line."""
     found = re.search(rf"^{title}\b[^\n]*\n\n((?:    [^\n]*\n)+)", banner, re.MULTILINE)
     assert found, f"the banner has no snippet for {title}"
     return textwrap.dedent(found[1])
 
 
 def run_spark(command, sql):
-    """Types SQL into the shell that the command opens; its packages come from the Maven repository of `tests/setup`."""
+    """Enters SQL into the shell that the command starts, with packages downloaded by `tests/setup`."""
     with tempfile.TemporaryDirectory() as home:
         (Path(home) / ".m2").mkdir()
         (Path(home) / ".m2/repository").symlink_to(harness.CACHE / "m2")
         environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            # Where Spark looks for packages before it asks the network, which is out of reach.
+            # Spark looks for packages here before it uses the network, which is made unreachable.
             "JAVA_TOOL_OPTIONS": f"-Duser.home={home} -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=1",
             "SPARK_LOCAL_IP": "127.0.0.1",
         }

@@ -1,4 +1,4 @@
-"""Namespaces, names and tables as a catalog keeps them: transactions, renames, purges, registration, odd names, races."""
+"""Namespaces, names and tables: transactions, renames, purges, registration, unusual names, races."""
 
 import os
 import subprocess
@@ -132,7 +132,7 @@ def test_a_renamed_table_keeps_its_rows_and_frees_its_name(place, renamer):
 
 @pytest.mark.parametrize("renamer", ["pyiceberg", "spark"])
 def test_a_table_moves_to_another_namespace(place, renamer):
-    """DuckDB renames within a schema only."""
+    """DuckDB renames tables only within a schema."""
     other = f"{place.name}_other"
     place.catalog().create_namespace(other)
     one_table(place)
@@ -166,7 +166,7 @@ def test_a_dropped_table_is_gone_and_its_files_stay(place, dropper):
 
 @pytest.mark.parametrize("dropper", ["pyiceberg", "spark"])
 def test_purge_removes_the_table(place, dropper):
-    """When the files go is the catalog's business: at once or by a job."""
+    """Files are deleted at once or by a job, which is left to the catalog."""
     one_table(place)
     if dropper == "pyiceberg":
         place.catalog().purge_table(place.identifier("t"))
@@ -192,7 +192,7 @@ def test_odd_table_names(place, name):
 
 @pytest.mark.parametrize("name", ["a/b", "a/../b", "%2F", "x\u001fy"])
 def test_names_with_separators(place, name):
-    """What such names try is how the server takes a path apart."""
+    """The names test how the server splits paths."""
     place.create(name, COLUMNS)
     place.table(name).append(arrow([(1,)], COLUMNS))
     place.spark(f"INSERT INTO @{{{name}}} VALUES (2)")
@@ -202,7 +202,7 @@ def test_names_with_separators(place, name):
 
 
 def test_names_differ_by_case(place):
-    """DuckDB folds case, so it is left out."""
+    """DuckDB does not distinguish case, so it is left out."""
     one_table(place, "t", [(1,)])
     one_table(place, "T", [(2,)])
     place.check("t", [(1,)], engines=("pyiceberg", "spark"))
@@ -293,7 +293,9 @@ for append in range(int(appends)):
 
 
 def test_appends_from_four_processes_are_all_kept(place):
-    """PyIceberg retries a lost race; no append may be lost or doubled, and no snapshot may lack its parent."""
+    """PyIceberg retries a lost race; no append may be lost or duplicated, and no snapshot may lack its
+    parent.
+    """
     properties = {"commit.retry.num-retries": "50", "commit.retry.min-wait-ms": "10", "commit.retry.max-wait-ms": "500"}
     place.create("t", COLUMNS, properties=properties)
     workers, appends = 4, 5

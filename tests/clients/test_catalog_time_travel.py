@@ -1,6 +1,7 @@
-"""Firn's catalog time travel: `warehouse=<name>@<RFC 3339 timestamp>` is the whole catalog as it was, and cannot be written.
+"""Firn's catalog time travel: `warehouse=<name>@<RFC 3339 timestamp>` is the catalog as it was, and
+read-only.
 
-Iceberg's reference server has nothing like it.
+Iceberg's reference server has no such feature.
 """
 
 import time
@@ -20,7 +21,7 @@ COLUMNS = pa.schema([("id", pa.int32())])
 
 
 def now():
-    """A moment that lies strictly between what happened before the call and what happens after it."""
+    """Returns a moment strictly between the events before the call and those after it."""
     time.sleep(0.005)
     moment = datetime.now(timezone.utc)
     time.sleep(0.005)
@@ -28,7 +29,7 @@ def now():
 
 
 class Past:
-    """A place seen as of a moment, by engines that are opened for it."""
+    """Place as it was at a moment, with engines that are opened for it."""
 
     def __init__(self, place, engines, moment):
         self.warehouse = f"{WAREHOUSE}@{moment}"
@@ -113,7 +114,7 @@ def test_a_transaction_over_two_tables_is_seen_whole_or_not_at_all(place, as_of)
     for table in ("a", "b"):
         place.create(table, COLUMNS)
     before = now()
-    time.sleep(0.03)  # The tables are older than all the moments that are looked at.
+    time.sleep(0.03)  # The tables are older than all of the moments.
     place.duckdb("BEGIN")
     place.duckdb("INSERT INTO @a VALUES (1)")
     place.duckdb("INSERT INTO @b VALUES (1)")
@@ -124,7 +125,7 @@ def test_a_transaction_over_two_tables_is_seen_whole_or_not_at_all(place, as_of)
         for table in ("a", "b"):
             past.place.check(table, rows)
 
-    # Between the two there is one moment at which both appear.
+    # At one moment both changes become visible together.
     changed = place.table("a").metadata.last_updated_ms
     for offset in range(-20, 21):
         moment = datetime.fromtimestamp((changed + offset) / 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -211,7 +212,7 @@ def test_a_moment_that_is_none_is_refused(moment):
 
 
 def test_before_the_warehouse_existed_there_is_nothing(place):
-    """Whether that is an empty catalog or a clear refusal, it is never the present."""
+    """An empty catalog and a clear refusal are both acceptable, but not the current state."""
     try:
         past = harness.open_pyiceberg(f"{WAREHOUSE}@2001-01-01T00:00:00Z")
     except RESTError:

@@ -1,4 +1,6 @@
-"""What documents may hold: mutated requests, clocks that are ahead, names that clash, and metadata as it was written in 2019."""
+"""Validation of metadata: mutated requests, clocks that are ahead, conflicting names, and metadata as written
+in 2019.
+"""
 
 import json
 import time
@@ -15,7 +17,7 @@ from harness import REFERENCE, arrow
 
 COLUMNS = pa.schema([("id", pa.int32()), ("s", pa.string())])
 
-# What a writer of 2019 knew of a table.
+# Fields of table metadata that a writer of 2019 knew.
 FIRST_FIELDS = {
     "format-version", "location", "last-updated-ms", "last-column-id", "schema", "partition-spec", "properties",
     "current-snapshot-id", "snapshots", "snapshot-log",
@@ -41,7 +43,7 @@ def path_of(location):
 
 
 def test_java_loads_whatever_is_accepted():
-    """A fiftieth of all mutations: some 1,700 requests in half a minute. FIRN_SEED chooses which."""
+    """A fiftieth of all mutations: some 1,700 requests in half a minute. FIRN_SEED selects them."""
     run = mutations.run(harness.URI, harness.WAREHOUSE, harness.seed(), 0.02)
     assert run.accepted > 100 and run.sent > 2 * run.accepted
     assert not run.problems, run.problems[:5]
@@ -104,7 +106,7 @@ def test_java_commits_after_a_client_with_a_fast_clock(place, rest, loader):
 
 
 def test_java_commits_to_a_document_from_the_future(place, rest, loader):
-    """Made by another catalog, or by Firn while its clock was ahead."""
+    """Metadata from another catalog, or from Firn while its clock was ahead."""
     place.create("t", COLUMNS).append(arrow([(1, "a")], COLUMNS))
     table = f"namespaces/{place.name}/tables/t"
     metadata = rest.require("GET", table)["metadata"]
@@ -125,7 +127,7 @@ def test_java_commits_to_a_document_from_the_future(place, rest, loader):
 
 @pytest.mark.parametrize("partitioning", ["id", "bucket(4, id)"])
 def test_duckdb_adds_no_column_with_the_name_of_a_partition_field(place, rest, loader, partitioning):
-    """Of a present spec and of a former one. DuckDB names the fields itself."""
+    """For fields of the current spec and of a former one. DuckDB chooses the names of the fields itself."""
     place.duckdb("CREATE TABLE @t (id INTEGER, s VARCHAR)")
     place.duckdb(f"ALTER TABLE @t SET PARTITIONED BY ({partitioning})")
     table = f"namespaces/{place.name}/tables/t"
@@ -141,7 +143,8 @@ def test_duckdb_adds_no_column_with_the_name_of_a_partition_field(place, rest, l
 
 
 def test_duckdb_renames_a_partitioned_column_and_takes_its_name_again(place, rest, loader):
-    """Spark's partition field keeps the name `id`, so that no other column can have it while the renamed one is there."""
+    """Spark's partition field has the name `id` even after the rename, so no other column can be called `id`.
+    """
     place.spark("CREATE TABLE @t (id INT, s STRING) USING iceberg PARTITIONED BY (id)")
     place.duckdb("ALTER TABLE @t RENAME COLUMN id TO old")
     with pytest.raises(Exception, match="choose another name"):

@@ -1,4 +1,4 @@
-"""The example of flights.py on real data: every engine answers as pandas does."""
+"""The example of flights.py on real data: every engine returns the same results as pandas."""
 
 import uuid
 

@@ -1,4 +1,6 @@
-"""Format versions 1 to 3 and what only version 3 has: deletion vectors, row lineage, variant, nanoseconds, defaults."""
+"""Format versions 1 to 3, and features of version 3: deletion vectors, row lineage, variant, nanoseconds,
+defaults.
+"""
 
 import pyarrow as pa
 import pytest
@@ -18,7 +20,9 @@ def upgrade(place, upgrader, version):
 
 @pytest.mark.parametrize("upgrader", ["pyiceberg", "spark"])
 def test_upgrades_keep_rows_and_deletes(place, upgrader):
-    """Rows written as v1, deleted by files as v2 and by vectors as v3. DuckDB cannot upgrade a table."""
+    """Rows written in v1, deleted by position delete files in v2 and by vectors in v3. DuckDB cannot upgrade
+    tables.
+    """
     modes = {f"write.{kind}.mode": "merge-on-read" for kind in ("delete", "update", "merge")}
     place.create("t", COLUMNS, properties={"format-version": "1", **modes})
     place.spark("INSERT INTO @t VALUES (1, 'v1'), (2, 'v1'), (3, 'v1'), (4, 'v1')")
@@ -74,7 +78,7 @@ def test_row_lineage_is_assigned_and_kept(place):
 
 
 def test_variant_is_shared_by_duckdb_and_spark(place):
-    """PyIceberg 0.12 does not know the type and cannot load such a table."""
+    """PyIceberg 0.12 does not support the type, and cannot load such a table."""
     place.spark("CREATE TABLE @t (id INT, v VARIANT) TBLPROPERTIES ('format-version' = '3')")
     place.spark("""INSERT INTO @t SELECT 1, parse_json('{"a": 1, "b": ["x", null, 2.5]}')""")
     place.duckdb("INSERT INTO @t VALUES (2, {'a': 2}::VARIANT)")
@@ -88,7 +92,7 @@ def test_variant_is_shared_by_duckdb_and_spark(place):
 
 
 def test_nanoseconds_are_shared_by_duckdb_and_pyiceberg(place):
-    """Spark has no timestamps finer than microseconds."""
+    """Spark has no timestamps more precise than microseconds."""
     place.duckdb("CREATE TABLE @t (id INTEGER, n TIMESTAMP_NS) WITH ('format-version' = '3')")
     place.duckdb("INSERT INTO @t VALUES (1, '2024-02-29 23:59:59.123456789'), (2, NULL)")
     answers = {engine: place.read(engine, "t") for engine in ("pyiceberg", "duckdb")}
@@ -98,7 +102,7 @@ def test_nanoseconds_are_shared_by_duckdb_and_pyiceberg(place):
 
 
 def test_default_values(place):
-    """DuckDB sets them; rows written before read the initial default, rows after the write default."""
+    """DuckDB sets them; existing rows have the initial default, new rows the write default."""
     place.duckdb("CREATE TABLE @t (id INTEGER) WITH ('format-version' = '3')")
     place.duckdb("INSERT INTO @t VALUES (1)")
     place.duckdb("ALTER TABLE @t ADD COLUMN n INTEGER DEFAULT 7")
@@ -109,7 +113,7 @@ def test_default_values(place):
     place.check("t", [(1, 7), (2, 7), (3, 30)])
 
 
-# DuckDB 1.5 numbers the snapshots of v1 tables, which is not allowed; PyIceberg 0.12 cannot write v3 manifests.
+# DuckDB 1.5 numbers snapshots of v1 tables, which is not permitted; PyIceberg 0.12 writes no v3 manifests.
 WRITERS = {1: ("pyiceberg", "spark"), 2: ENGINES, 3: ("duckdb", "spark")}
 
 

@@ -1,4 +1,4 @@
-"""What somebody did by mistake can be taken back by Spark, although maintenance has been there meanwhile."""
+"""Undoing of mistakes with Spark, after maintenance has run since."""
 
 import time
 from unittest import mock
@@ -22,7 +22,7 @@ def rows(place, sql="SELECT * FROM @t ORDER BY id"):
 def test_an_overwrite_by_mistake_is_rolled_back_after_maintenance(place):
     place.spark("CREATE TABLE @t (id BIGINT, name STRING)")
     now = time.time
-    # Ten days ago, by the writer's clock.
+    # Ten days ago, according to the writer's clock.
     with mock.patch("time.time", lambda: now() - 10 * DAYS_S):
         place.table("t").append(pa.table({"id": [1, 2, 3], "name": ["a", "b", "c"]}))
     good = place.table("t").current_snapshot()

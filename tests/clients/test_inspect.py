@@ -1,4 +1,4 @@
-"""`firn inspect table` tells what PyIceberg and Spark wrote, as PyIceberg's own metadata tables tell it."""
+"""`firn inspect table`, on tables of PyIceberg and Spark, compared with PyIceberg's metadata tables."""
 
 import json
 import os
@@ -13,7 +13,7 @@ ROWS = pa.table({"id": pa.array(range(100), pa.int64()), "region": ["eu", "us", 
 
 
 def inspect(table, *flags, uri=harness.URI):
-    # Nothing of the suite's own settings may reach the command.
+    # The settings of the test suite must not affect the command.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FIRN_")}
     command = [os.environ["FIRN_BINARY"], "inspect", "table", table, "--uri", uri, *flags]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
@@ -21,7 +21,7 @@ def inspect(table, *flags, uri=harness.URI):
 
 @pytest.fixture
 def name(place):
-    """A table with a branch, two specs, three snapshots and a deleted row."""
+    """Creates a table with a branch, two specs, three snapshots and a deleted row."""
     table = place.catalog().create_table((place.name, "odd.name"), ROWS.schema)
     table.append(ROWS)
     with table.update_spec() as update:

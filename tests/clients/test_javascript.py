@@ -1,4 +1,4 @@
-"""Catalogs from JavaScript: iceberg-js, which knows no prefixes."""
+"""JavaScript client iceberg-js, which sends no prefix."""
 
 import subprocess
 import uuid

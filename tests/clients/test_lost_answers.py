@@ -1,4 +1,4 @@
-"""Commits whose answer is lost: they were made, and the files that they name stay."""
+"""Commits whose response is lost: they were made, and their files are not deleted."""
 
 import harness
 import pyarrow as pa
@@ -9,7 +9,9 @@ COLUMNS = pa.schema([("id", pa.int64())])
 
 
 def test_duckdb_sends_a_commit_again_and_keeps_its_files(place, engines):
-    """It does so by itself when the connection ends. Told of a conflict, it would delete the files of what was committed."""
+    """DuckDB repeats a commit itself when the connection breaks; after a conflict it would delete the
+    committed files.
+    """
     place.create("t", COLUMNS, properties={"format-version": "2"})
     place.duckdb("INSERT INTO @t SELECT range FROM range(10)")
     for statement, rows in [("INSERT INTO @t VALUES (10)", range(11)), ("DELETE FROM @t WHERE id < 5", range(5, 11))]:

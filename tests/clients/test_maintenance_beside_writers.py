@@ -1,4 +1,4 @@
-"""Writers and compactions at once, against a model that knows which rows there are."""
+"""Concurrent writers and compactions, compared with a model of the rows."""
 
 import json
 import os
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(SECONDS + 120)
 
 
 class Beside:
-    """One table, its rows, and threads that change both until the time is over."""
+    """One table, its expected rows, and threads that change both until the time is over."""
 
     def __init__(self, place):
         self.place, self.rows, self.lock = place, set(), threading.Lock()
@@ -79,7 +79,7 @@ class Beside:
     def guarded(self, work):
         try:
             work()
-        except Exception as error:  # Told by the test, not lost with the thread.
+        except Exception as error:  # Raised by the test, not lost with the thread.
             self.errors.append(error)
 
     def run(self):
@@ -93,7 +93,8 @@ class Beside:
 
 
 def test_nothing_is_lost_or_comes_back(place):
-    """Deletes that come between a compaction's look and its commit apply to the new file, or the compaction gives way."""
+    """Deletes committed during a compaction apply to the new file, or the compaction fails with a conflict.
+    """
     place.create("t", COLUMNS, properties={"format-version": "2"})
     beside = Beside(place)
     beside.run()

@@ -1,7 +1,7 @@
-"""A writer comes at a certain moment of a compaction, or a compaction at a certain moment of a writer.
+"""Writers at certain moments of a compaction, and compactions at certain moments of a writer.
 
-A gate before the catalog holds the one while the other is at it, so that no interleaving is left to chance; the snapshots
-then say once more in which order they came.
+A gate in front of the catalog delays the one until the other is done, so that each interleaving is
+deterministic; the snapshots then show the order of the commits.
 """
 
 import functools
@@ -20,16 +20,16 @@ from keyed import ids, row, values
 from pyiceberg.exceptions import CommitFailedException
 
 POLICY = {"compact": {"inputs-min": 2, "delete-ratio": 0.001}}
-# Files stay as they are, and equality deletes become positions.
+# Data files are not rewritten, and equality deletes are converted to position deletes.
 CONVERT = {"compact": {"inputs-min": 1_000, "delete-ratio": 1, "equality-deletes-min": 1}}
 EXPIRE_ALL = {"compact": {"enabled": False}, "rewrite-manifests": {"enabled": False}, "expire-snapshots": {"snapshots-min": 1}}
-# The table's own word comes before that of a policy, which may not be this short.
+# A property of the table has precedence over a policy, in which the age may not be so short.
 AT_ONCE = {"history.expire.max-snapshot-age-ms": 1}
 
 
 @pytest.fixture(scope="module")
 def here(engines, catalog):
-    """One namespace for all tests, and connections that stay open: a table a test."""
+    """One namespace for all tests, and connections that remain open: each test has its own table."""
     name = f"interleaved_{uuid.uuid4().hex[:12]}"
     catalog.create_namespace(name)
     yield keyed.Keyed(name, harness.URI, harness.WAREHOUSE, engines["spark"]())
@@ -42,7 +42,9 @@ NUMBERS = itertools.count()
 
 
 def prepare(here, version, partitioned=""):
-    """A table of some files, with rows that are deleted by value already; gives its name, its rows, and what Spark says of these."""
+    """Creates a table with files and equality deletes; returns its name, its rows, and the lineage that Spark
+    reads.
+    """
     table = f"t{next(NUMBERS)}"
     here.create_keyed(table, version, partitioned, AT_ONCE)
     keys = [key for start in (0, 10, 20) for key in range(start, start + 7)]
@@ -67,7 +69,7 @@ def convert(here, table, uri=None):
 
 
 def check(here, table, expected, before):
-    """Spark and DuckDB read what is expected; rows that nobody touched kept their ids."""
+    """Asserts that Spark and DuckDB read the expected rows, and that unchanged rows have the same row ids."""
     found = here.rows_by_key(table)
     assert {key: row for key, (row, _, _) in found.items()} == expected
     if here.version(table) == 3:
@@ -77,14 +79,15 @@ def check(here, table, expected, before):
         assert len({row_id for _, row_id, _ in found.values()}) == len(found)
     in_duckdb = harness.exact_rows(harness.arrow_rows(here.duckdb(f"SELECT * FROM @{table}")))
     assert in_duckdb == harness.exact_rows(expected.values())
-    # PyIceberg reads no equality deletes.
+    # PyIceberg does not support equality deletes.
     if not keyed.has_equality_deletes(here.table(table)):
         assert harness.exact_rows(here.rows("pyiceberg", table)) == in_duckdb
 
 
 # --- Writers ----------------------------------------------------------------
 
-# Each changes rows 1, 11 and 21, one a file, and gives what it changed: `None` for a row that is gone.
+# Each changes rows 1, 11 and 21, which are in different files, and returns the changed rows: `None` if
+# deleted.
 KEYS = (1, 11, 21)
 GONE = dict.fromkeys(KEYS)
 
@@ -106,7 +109,7 @@ def upsert(here, table):
 
 
 def upsert_twice(here, table):
-    """The sink is sent two rows of each key in one commit, and deletes the first of them by its position."""
+    """The sink receives two rows for each key in one commit, and deletes the first of them by position."""
     rows = [row(key, 2) for key in (*KEYS, 6)]
     here.sink.upsert(table, rows, superseded=[row(key, 1) for key in (*KEYS, 6)])
     return dict(zip((*KEYS, 6), rows, strict=True))
@@ -118,7 +121,7 @@ def delete_by_position(here, table):
 
 
 def delete_by_position_in_one_file(here, table):
-    """One delete file for the whole partition; in version 3 there are vectors nevertheless."""
+    """One delete file for the whole partition; in version 3 these are deletion vectors nevertheless."""
     here.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('write.delete.granularity' = 'partition')")
     return delete_by_position(here, table)
 
@@ -129,7 +132,7 @@ def update(here, table):
 
 
 def merge(here, table):
-    """Changes, deletes and adds."""
+    """Updates, deletes and inserts."""
     source = f"VALUES {values([row(1, 3), row(11, -1), row(16, 3), row(200, 3)])} AS s (id, v, day, s, n)"
     here.spark(f"""
         MERGE INTO @{table} AS t USING (SELECT * FROM {source}) AS s ON t.id = s.id
@@ -138,7 +141,7 @@ def merge(here, table):
 
 
 def replace_files(here, table):
-    """By a MERGE that copies on write."""
+    """Replaces data files by a copy-on-write MERGE."""
     here.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('write.merge.mode' = 'copy-on-write')")
     return merge(here, table)
 
@@ -149,14 +152,18 @@ def delete_in_duckdb(here, table):
 
 
 def delete_twice(here, table):
-    """Position deletes or vectors, then deletes by value of the same and other rows, then one of them comes back."""
+    """Position deletes or vectors, then equality deletes of the same and other rows, one of which is inserted
+    again.
+    """
     here.spark(f"DELETE FROM @{table} WHERE id IN ({ids((1, 11))})")
     here.sink.upsert(table, [row(1, 9)], [row(11, 0), row(21, 0)])
     return {1: row(1, 9), 11: None, 21: None}
 
 
 def expire(here, table):
-    """All that can go, so that the snapshot the compaction began at is no more, with its files."""
+    """Expires all possible snapshots, so that the snapshot that the compaction read is removed, with its
+    files.
+    """
     here.sink.append(table, [row(100, 0)])
     [report] = keyed.maintain(here.uri, name_of(here, table), policy=EXPIRE_ALL)
     assert report["committed"]
@@ -164,7 +171,7 @@ def expire(here, table):
 
 
 def delete_and_expire(here, table):
-    """The delete's own snapshot is not to be found any more either."""
+    """The snapshot of the delete is expired as well."""
     here.spark(f"DELETE FROM @{table} WHERE id IN ({ids(KEYS)})")
     return expire(here, table) | GONE
 
@@ -179,20 +186,20 @@ def compact_too_and_delete(here, table):
 
 
 def roll_back(here, table):
-    """The upsert of before is undone."""
+    """Reverts the previous upsert."""
     first = here.table(table).metadata.snapshots[2]
     here.spark_call("rollback_to_snapshot", f"'{here.name}.{table}', {first.snapshot_id}")
     return {key: row(key, 0) for key in (5, 6, 15, 16)}
 
 
 def change_partitions(here, table):
-    """A delete by value comes with the new partitions."""
+    """Equality deletes are written with the new partition spec."""
     here.spark(f"ALTER TABLE @{table} ADD PARTITION FIELD bucket(2, id)")
     return delete_by_value(here, table)
 
 
 def change_partitions_and_delete_by_old_ones(here, table):
-    """By a sink that does not know yet."""
+    """Equality deletes are written with the old partition spec, by a sink that has not seen the new one."""
     here.spark(f"ALTER TABLE @{table} ADD PARTITION FIELD day")
     return delete_by_old_partitions(here, table)
 
@@ -202,27 +209,32 @@ def delete_by_old_partitions(here, table):
     return GONE
 
 
-# Whether the compaction has to succeed: nothing that it did is wrong by what the writer did.
+# The compaction must succeed, because its result is still valid after the change.
 APPLY_STILL = {append, delete_by_value, upsert, upsert_twice, change_partitions, change_partitions_and_delete_by_old_ones}
-# Whether it must not: what it read is not the table's past, or its files are others.
+# The compaction must not succeed, because the snapshot that it read is no ancestor, or its files were
+# replaced.
 MUST_NOT = {replace_files, compact_too, compact_too_and_delete, roll_back}
-# There is nothing left to convert; where a writer replaced the files, equality deletes go that are for nothing.
+# Nothing is left to convert. Where a writer replaced the files, equality deletes that apply to no file are
+# removed.
 MUST_NOT_CONVERT = {compact_too, roll_back}
-# It may translate the deletes, or leave the files for the next time.
+# Changes between plan and commit. The compaction may map the deletes, or leave the files for the next time.
 BETWEEN = [
     append, delete_by_value, upsert, upsert_twice, delete_by_position, delete_by_position_in_one_file, update, merge, replace_files,
     delete_in_duckdb, delete_twice, expire, delete_and_expire, compact_too, compact_too_and_delete, roll_back, change_partitions,
 ]  # fmt: skip
-# As for a compaction; one that only converts does not mind which files others remove, if there is anything left to convert.
+# As for a compaction; a conversion has no conflict with removed files if anything is left to convert.
 BETWEEN_CONVERTING = [append, upsert, delete_by_position, merge, replace_files, delete_in_duckdb, delete_twice, expire, compact_too, roll_back]
 WHILE = [append, delete_by_value, upsert, upsert_twice, delete_by_position, update, merge, replace_files, delete_in_duckdb]
 
-# Where the compaction is held: before it looks at the table again to commit, or with the commit on its way.
+# Moments at which the compaction waits: before it loads the table for the commit, or during the commit.
 MOMENTS = {"work": ("GET", 2), "commit": ("POST", 1)}
 
 
 def cases(writers, *moments):
-    """Every writer at one moment in one version; in the other version at another moment where the suite runs on the other database."""
+    """Returns each writer with one moment in one version.
+
+    In a suite on the other database, each is tested with the other version and another moment.
+    """
     other = "FIRN_DATABASE_URL" in os.environ
     versions = [(number, writer, 2 + (number + other) % 2) for number, writer in enumerate(writers)]
     return [
@@ -236,7 +248,7 @@ def with_name(writer):
 
 
 def since(here, table, start):
-    """The snapshots that came after one which was current, as far as they are known still, in their order."""
+    """Returns the snapshots after `start`, in their order, as far as they still exist."""
     metadata = here.table(table).metadata
     parents = {snapshot.snapshot_id: snapshot.parent_snapshot_id for snapshot in metadata.snapshots}
     found, at = [], metadata.current_snapshot_id
@@ -268,11 +280,11 @@ def interleave(here, writer, version, moment, partitioned="", job=compact):
     elif writer in (MUST_NOT if job is compact else MUST_NOT_CONVERT):
         assert not report["committed"], report
     if report["committed"]:
-        # One commit a partition, all of them after the writer's.
+        # One commit for each partition, all of them after the writer's.
         assert made and since(here, table, start) == [*made, *map(int, report["snapshot-ids"])]
     else:
         assert report["left"], report
-    # What was left is done the next time, and again no row changes.
+    # Remaining work is done the next time, and no row changes.
     job(here, table)
     check(here, table, expected, before)
     return table
@@ -296,7 +308,9 @@ def test_a_writer_between_in_a_table_with_partitions(here, writer):
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_deletes_by_value_for_partitions_that_a_compaction_leaves(here, version):
-    """They are for files of the old partitions only: files that move to new ones have to be without these rows already."""
+    """They apply only to files of the old partitions: files that move to new ones must not contain these rows
+    any more.
+    """
     table, expected, before = prepare(here, version, "PARTITIONED BY (bucket(2, id))")
     done = []
     here.spark(f"ALTER TABLE @{table} DROP PARTITION FIELD bucket(2, id)")
@@ -304,7 +318,7 @@ def test_deletes_by_value_for_partitions_that_a_compaction_leaves(here, version)
         gate.before(*MOMENTS["work"], lambda: done.append(delete_by_old_partitions(here, table)))
         report = compact(here, table, gate.uri)
     if not done:
-        # It had nothing to commit.
+        # The compaction had nothing to commit.
         assert report["left"] and not report["committed"]
         delete_by_old_partitions(here, table)
     expected = {key: row for key, row in expected.items() if key not in KEYS}
@@ -315,13 +329,15 @@ def test_deletes_by_value_for_partitions_that_a_compaction_leaves(here, version)
 
 @pytest.mark.parametrize("writer, version", cases([upsert, delete_by_position, merge, delete_in_duckdb]))
 def test_a_conversion_between_the_look_of_a_writer_and_its_commit(here, writer, version):
-    """In version 3 both want to give a file its one deletion vector."""
+    """In version 3, both add a deletion vector to a data file, which may have only one."""
     between(here, writer, version, convert)
 
 
 @pytest.mark.parametrize("writer, version", cases(WHILE))
 def test_a_compaction_between_the_look_of_a_writer_and_its_commit(here, writer, version):
-    """Engines have to find out from our snapshots that the files are gone which they delete from."""
+    """Engines must detect from the snapshots of the compaction that the files which they delete from were
+    removed.
+    """
     between(here, writer, version, compact)
 
 
@@ -331,7 +347,7 @@ def between(here, writer, version, job):
         here.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('write.merge.mode' = 'copy-on-write')")
     is_safe = writer in (append, delete_by_value, upsert, upsert_twice)
     if is_safe:
-        # That it would succeed at the next attempt says nothing of this one.
+        # Without retries: a success of the next attempt would say nothing about this one.
         here.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('commit.retry.num-retries' = '0')")
     done = []
     with Gate(here.uri) as gate:
@@ -342,7 +358,7 @@ def between(here, writer, version, job):
         except (duckdb.TransactionException, CommitFailedException) as error:
             assert "409" in str(error) or "Conflict" in str(error), error
             changed = {}
-        except Exception as error:  # Spark's have no common class.
+        except Exception as error:  # Spark's exceptions have no common class.
             assert "ValidationException" in str(error) or "CommitFailedException" in str(error), error
             changed = {}
         assert not gate.pending()
@@ -367,7 +383,7 @@ def between(here, writer, version, job):
 @pytest.mark.parametrize("method, number, when", [("GET", 2, "before"), ("POST", 1, "before"), ("POST", 1, "after")])
 @pytest.mark.parametrize("action", ["compact", "expire-snapshots"])
 def test_a_job_that_is_killed_changes_no_row(here, action, method, number, when):
-    """Before it commits, while the commit is on its way, and before it hears of it."""
+    """Before the commit, during the commit, and before the response is received."""
     if (action, method) == ("expire-snapshots", "GET"):
         number = 1
     table, expected, before = prepare(here, 3)
@@ -378,7 +394,7 @@ def test_a_job_that_is_killed_changes_no_row(here, action, method, number, when)
         job = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         getattr(gate, when)(method, number, functools.partial(kill, job))
         assert job.wait(timeout=60) == -signal.SIGKILL and not gate.pending()
-        # A killed job's request may be on its way still.
+        # The request of the killed job may still be in progress.
         check(here, table, expected, before)
     after = {snapshot.snapshot_id for snapshot in here.table(table).metadata.snapshots}
     assert (after == snapshots) == (method == "GET")
@@ -404,7 +420,8 @@ def test_an_answer_that_is_lost_is_asked_for(here, version):
 
 @pytest.mark.parametrize("writer, version", [(append, 2), (upsert, 3), (delete_by_position, 3), (compact_too, 2)])
 def test_a_writer_between_the_plan_of_an_expiry_and_its_commit(here, writer, version):
-    """Files that the new snapshot brought are not deleted, nor those of a tag that came meanwhile."""
+    """Files that the new snapshot added are not deleted, nor those of a snapshot that was tagged meanwhile.
+    """
     table, expected, before = prepare(here, version)
     changed = []
     tagged = here.table(table).metadata.snapshots[1].snapshot_id

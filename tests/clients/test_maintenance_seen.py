@@ -1,4 +1,4 @@
-"""`firn jobs` and `firn explain`: what people see of maintenance, before, while and after a worker of the queue does it."""
+"""`firn jobs` and `firn explain`: their output before, during and after the job of a worker."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def test_people_see_what_a_worker_does(place, version):
     assert compacted["result"]["numbers"]["files-rewritten"] == 6 and compacted["result"]["numbers"]["requests"] > 0
     assert "files rewritten 6, files written 1" in firn("jobs", "--table", name)
     assert "6 files would become about 1" in compacted["reason"]
-    # What was found before the compaction is not told after it.
+    # The evaluation from before the compaction is not shown after it.
     text = firn("explain", "--table", name)
     assert "maintained" in text and "not looked at since" in text and "small" not in text and "rewrite-manifests" in text
     printed = firn("jobs", "--table", name).splitlines()[1].split("  ")[0]

@@ -1,4 +1,4 @@
-"""Partition specs and sort orders, changed between files; every engine reads through all of them."""
+"""Partition specs and sort orders, changed between files; each engine reads the files of all of them."""
 
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from pyiceberg.transforms import (
 
 COLUMNS = pa.schema([("id", pa.int32()), ("s", pa.string()), ("ts", pa.timestamp("us"))])
 
-# Before 1970 too, where truncation must round down; and null.
+# Also before 1970, where truncation must round down, and null.
 ROWS = [
     (1, "abcdef", datetime(2024, 2, 29, 23, 59, 59, 999999)),
     (-7, "ab", datetime(1969, 12, 31, 23, 59, 59)),

@@ -1,6 +1,6 @@
-"""Engines that let the catalog plan read the same rows as when they plan themselves.
+"""Rows that engines read with server-side scan planning, compared with those of their own planning.
 
-Spark and PyIceberg can; DuckDB 1.5 has no such client.
+Spark and PyIceberg support it; DuckDB 1.5 does not.
 """
 
 import re
@@ -23,7 +23,7 @@ FILTERS = max(2, plans.FILTERS // 4)
 
 
 def plans_made():
-    """How many plans the server was asked for, by its own count."""
+    """Returns the number of plans that the server has made, from its metrics."""
     with urllib.request.urlopen(f"{harness.URI}/metrics") as response:
         text = response.read().decode()
     pattern = r'^firn_http_requests_total\{method="POST",route="[^"]*/plan",status="200"\} (\d+)$'
@@ -32,7 +32,7 @@ def plans_made():
 
 @pytest.fixture
 def planned_by_the_server(request):
-    """Fails a test during which the server made no plan. The reference server does not count.
+    """Fails a test during which the server made no plan, except on the reference server.
 
     Spark does not plan a table without a snapshot.
     """
@@ -45,13 +45,14 @@ def planned_by_the_server(request):
 
 # --- Spark ------------------------------------------------------------------
 
-# Types that Spark has not, and a name of two columns that differ by case, which Spark does not tell apart.
+# Types that Spark does not have, and two columns whose names differ only by case, which Spark does not
+# distinguish.
 BEYOND_SPARK = ("identity_in_duckdb_time", "nanoseconds", "decimals_and_times", "odd_names")
 
 
 @pytest.fixture(scope="session")
 def spark_planned(planning, engines):
-    """The place of the tables in a second catalog of the same session, in which the server plans."""
+    """Returns a place with the tables in a second catalog of the same session, for which the server plans."""
     spark = engines["spark"]()
     for key, value in harness.spark_catalog_settings("planned").items():
         spark.conf.set(key, value)
@@ -63,13 +64,13 @@ def check_spark(planning, spark_planned, sql, may_lose=False):
     try:
         wanted = exact_rows(arrow_rows(planning.place.spark(sql)))
     except Exception:
-        # Spark's own: Java's residuals break on partition values that are null, its pushdown on some constants. Without
-        # rows there is nothing to compare with.
+        # Spark's own errors: Java's residuals fail on null partition values, its pushdown on some constants.
+        # Without rows there is nothing to compare.
         planning.tally.count("Spark breaks by itself")
         return
     seen = exact_rows(arrow_rows(spark_planned.spark(sql)))
     missing, extra = harness.difference(wanted, seen), harness.difference(seen, wanted)
-    # Java prunes files of NaN, which is greater than every number to Spark.
+    # Java prunes files with NaN, which Spark considers greater than every number.
     forgiven = [row for row in extra if may_lose or ("float", "nan") in row]
     if forgiven:
         planning.tally.count("Spark loses rows by itself")
@@ -78,7 +79,9 @@ def check_spark(planning, spark_planned, sql, may_lose=False):
 
 
 def spark_tables():
-    """Java's client cannot read a partition value that is not finite; the reference server knows one vector a file."""
+    """Java's client cannot read partition values that are not finite; the reference server supports one
+    vector per file.
+    """
     gaps = {"deletion_vectors", "deletion_vectors_of_duckdb", "upgraded_from_v1_to_v3", "void_after_dropping_a_field_of_v1",
             "dropped_partition_source", "nested_lists_and_maps"}  # fmt: skip
     for name in plan_tables.TABLES:
@@ -98,14 +101,14 @@ def test_spark_reads_the_same_rows(planning, spark_planned, planned_by_the_serve
             condition = plan_filters.for_spark(filter, types)
         except plan_filters.NoCounterpart:
             continue
-        # Java believes DuckDB's partition summaries, see plan_tables.py, and tells the zeros apart that are one to Spark. Spark
-        # looks at every row that it reads.
+        # Java relies on DuckDB's partition summaries (see plan_tables.py), and distinguishes the zeros, which
+        # are equal in Spark. Spark evaluates every row that it reads.
         may_lose = name.startswith("identity_in_duckdb") or name in ("v2_primitives", "identity_float", "identity_double")
         check_spark(planning, spark_planned, f"SELECT * FROM @{{{name}}} WHERE {condition}", may_lose)
 
 
 def test_spark_finds_nan_above_every_number(planning, spark_planned, planned_by_the_server):
-    """Planning by itself it does not, because Java's planning has NaN beyond all order."""
+    """With its own planning it does not, because Java's planning does not order NaN."""
     for condition in ("d > 5.0D", "NOT (d <= 5.0D)", "d >= 5.0D"):
         found = arrow_rows(spark_planned.spark(f"SELECT id FROM @all_null_and_all_nan WHERE {condition}"))
         assert sorted(row[0] for row in found) == [1, 2, 3, 7], condition
@@ -116,7 +119,7 @@ AGGREGATED = ("v2_primitives", "three_specs", "evolved_schema", "position_delete
 
 @pytest.mark.parametrize("name", AGGREGATED)
 def test_spark_aggregates_the_same(planning, spark_planned, planned_by_the_server, name):
-    """It takes minima and maxima from a plan's statistics, if there are any."""
+    """Spark computes minima and maxima from the statistics in a plan, if there are any."""
     columns = [field.name for field in planning.place.table(name).schema().fields if field.field_type.is_primitive]
     terms = ", ".join(f"{function}(`{column}`)" for column in columns for function in ("min", "max", "count"))
     check_spark(planning, spark_planned, f"SELECT count(*), {terms} FROM @{name}")
@@ -151,7 +154,9 @@ def test_spark_reads_metadata_columns(planning, spark_planned, planned_by_the_se
 @pytest.mark.parametrize("mode", ["copy-on-write", "merge-on-read"])
 @pytest.mark.xfail(REFERENCE, reason="reference server: knows one vector a file", strict=False)
 def test_spark_writes_what_it_planned_by_the_server(place, engines, spark_planned, planned_by_the_server, version, mode):
-    """DELETE, UPDATE and MERGE plan before they write, a DELETE of whole files by the statistics of the plan."""
+    """DELETE, UPDATE and MERGE plan before they write; a DELETE of whole files uses the statistics of the
+    plan.
+    """
     planned = harness.Place(place.name, engines["pyiceberg"], engines["duckdb"], engines["spark"], "planned")
     modes = ", ".join(f"'write.{kind}.mode' = '{mode}'" for kind in ("delete", "update", "merge"))
     planned.spark(f"CREATE TABLE @t (id INT, s STRING) PARTITIONED BY (s) TBLPROPERTIES ('format-version' = '{version}', {modes})")
@@ -169,7 +174,7 @@ def test_spark_writes_what_it_planned_by_the_server(place, engines, spark_planne
 
 # --- PyIceberg --------------------------------------------------------------
 
-# Its zeros, its doubles in partitions and its trust in DuckDB's partition summaries, see test_plans.py.
+# Errors with zeros, doubles in partitions and DuckDB's partition summaries, see test_plans.py.
 LOSSY_IN_PYICEBERG = {"identity_float", "v2_primitives", "identity_double"}
 LOSSY_IN_PYICEBERG |= {name for name in plan_tables.TABLES if name.startswith("identity_in_duckdb")}
 
@@ -186,10 +191,10 @@ def pyiceberg_planned():
 @pytest.mark.parametrize("name", plan_tables.TABLES)
 @pytest.mark.xfail(REFERENCE, reason="reference server: writes file references that it does not send", strict=False)
 def test_pyiceberg_reads_the_same_rows(planning, pyiceberg_planned, planned_by_the_server, name):
-    """PyIceberg refuses a plan with a null partition value, one with equality deletes, and one that it would have to
-    wait for; then it must say so.
+    """PyIceberg refuses plans with null partition values or equality deletes, and asynchronous plans, with an
+    error.
 
-    Where its own planning loses rows, there are as many as Java counts.
+    If its own planning loses rows, the number of rows is compared with Java's.
     """
     identifier = planning.place.identifier(name)
     by_server, by_client = pyiceberg_planned.load_table(identifier), planning.place.table(name)
@@ -201,7 +206,7 @@ def test_pyiceberg_reads_the_same_rows(planning, pyiceberg_planned, planned_by_t
         except plan_filters.NoCounterpart:
             continue
         except (TypeError, OverflowError, ValueError, pa.ArrowNotImplementedError) as error:
-            wanted = error  # Its own planning errs, see test_plans.py; pyarrow does not order UUIDs.
+            wanted = error  # An error of its own planning, see test_plans.py; pyarrow does not order UUIDs.
         expected = NotImplementedError if IS_ASYNC else None
         for answer in planning.planner.responses(identifier, {"filter": filter}):
             if any(None in task["data-file"]["partition"] for task in answer.get("file-scan-tasks", [])):

@@ -1,4 +1,4 @@
-"""Plans by the catalog are Java's plans, over every table of plan_tables.py and random filters."""
+"""Plans by the catalog compared with Java's, for all tables of plan_tables.py and random filters."""
 
 import time
 from datetime import datetime, timezone
@@ -10,15 +10,15 @@ import plans
 import pyarrow as pa
 import pytest
 
-# The tables are made by the first test that asks for them.
+# The first test that uses the tables creates them.
 pytestmark = pytest.mark.timeout(900)
 
 
 def tables(*gaps, names=plan_tables.TABLES):
-    """Names of tables; on some of them Iceberg's reference server answers wrongly, for the reasons given here.
+    """Returns names of tables; those in `gaps` fail on Iceberg's reference server.
 
-    It takes all deletion vectors of a Puffin file for one, and cannot write the value of a partition field whose column is
-    gone.
+    It treats all deletion vectors of a Puffin file as one, and cannot write the value of a partition field
+    whose column was dropped.
     """
     gap = pytest.mark.xfail(harness.REFERENCE, reason="reference server: see `tables`", strict=False)
     return [pytest.param(name, marks=gap) if name in gaps else name for name in names]
@@ -31,20 +31,21 @@ VECTORS = ("deletion_vectors", "deletion_vectors_of_duckdb", "upgraded_from_v1_t
 def test_every_file_with_a_row_is_planned_with_its_deletes(planning, name):
     filters, _ = planning.filters(name)
     for index, filter in enumerate(filters):
-        # Spark's scans are not case-sensitive. Java has none for a table with names that are equal but for case.
+        # Spark's scans are not case-sensitive. Java cannot scan a table with names that differ only by case
+        # in this way.
         planning.compare(name, {"filter": filter, "case-sensitive": index % 2 == 0 or name == "odd_names"})
     planning.check(name)
 
 
-# Java's client cannot read a partition value that is NaN or infinite, whichever way it is written; the second is what it says
-# when it meets one in a plan task.
+# Java's client cannot read a partition value that is NaN or infinite, in any form. The second error occurs if
+# the value is in a plan task.
 NOT_FINITE = ("identity_float", "identity_double")
 NOT_FINITE_ERRORS = ("Cannot parse default as a", "Worker failed processing planTask")
 
 
 @pytest.mark.parametrize("name", tables(*VECTORS, "nested_lists_and_maps"))
 def test_javas_client_reads_the_plans(planning, name):
-    """Every value of a response goes through its parsers: partitions, residuals, deletes."""
+    """Java's parsers read each value of a response: partitions, residuals, deletes."""
     filters, _ = planning.filters(name, count=plans.FILTERS // 2)
     for filter in filters:
         planning.compare(name, {"filter": filter}, remote=True)
@@ -57,7 +58,7 @@ def test_javas_client_reads_the_plans(planning, name):
     planning.check(name)
 
 
-# Where PyIceberg is known to err, and how it shows.
+# Known errors of PyIceberg, and how to recognise them.
 PYICEBERG = {
     "compares a null partition value": lambda name, found: "'NoneType' and" in found.get("pyiceberg", ""),
     "has no equality deletes": lambda name, found: "support equality deletes" in found.get("pyiceberg", ""),
@@ -116,7 +117,7 @@ def test_a_snapshot_is_planned_with_its_schema(planning, name):
 
 @harness.reference_gap("reads every snapshot with that snapshot's schema")
 def test_a_branch_is_planned_with_the_tables_schema(planning):
-    """And a tag with its snapshot's; `as_request` says both in the protocol's words."""
+    """And a tag with its snapshot's; `as_request` expresses both in the protocol."""
     refs = planning.place.table("branched").metadata.refs
     for ref in ("side", "main"):
         scan = {"ref": ref, "branch-snapshot-id": refs[ref].snapshot_id}
@@ -139,7 +140,7 @@ APPENDED_TO = (
 @pytest.mark.parametrize("name", APPENDED_TO)
 @pytest.mark.xfail(harness.REFERENCE, reason="reference server: takes the start for inclusive", strict=False)
 def test_appends_between_snapshots(planning, name):
-    """Without deletes: an incremental scan has only files that were appended."""
+    """No deletes: an incremental scan returns only files that were appended."""
     ids = [snapshot.snapshot_id for snapshot in planning.place.table(name).metadata.snapshots]
     pairs = {(ids[0], ids[-1]), (ids[0], ids[1]), (ids[-2], ids[-1]), (ids[len(ids) // 2], ids[-1])}
     pairs |= {(ids[-1], ids[0]), (ids[1], ids[1])}
@@ -154,7 +155,7 @@ def test_appends_between_snapshots(planning, name):
 
 
 def swapped(filter):
-    """The filter with the case of its names changed."""
+    """Returns the filter with the case of its names swapped."""
     if not isinstance(filter, dict):
         return filter
     return {
@@ -191,7 +192,7 @@ def test_a_table_of_an_odd_name_is_planned(planning, place):
 
 @pytest.mark.skipif(harness.REFERENCE, reason="catalog time travel is Firn's own")
 def test_the_past_of_the_catalog_is_planned(place):
-    """Its plans are those of the moment, though the request is a POST."""
+    """The plans are those of the moment, although the request is a POST."""
     schema = pa.schema([("id", pa.int32())])
     table = place.create("t", schema)
     table.append(harness.arrow([(1,)], schema))
@@ -259,7 +260,7 @@ def test_other_ways_to_say_it(planning, literal):
 ])  # fmt: skip
 @pytest.mark.xfail(harness.REFERENCE, reason="reference server: wants an offset", strict=True)
 def test_timestamps_with_time_zone_may_come_without_one(planning, name, literal):
-    """PyIceberg writes them so and means UTC; Java refuses them."""
+    """PyIceberg writes them in this form and means UTC; Java refuses them."""
     deletes, _ = planning.planner.plan(planning.place.identifier(name), {"filter": literal})
     assert len(deletes) == 2
 
@@ -270,7 +271,8 @@ def test_infinity_lies_beyond_every_float(planning, operation, value):
     deletes, _ = planning.planner.plan(
         planning.place.identifier("v2_primitives"), {"filter": {"type": operation, "term": "f", "value": value}}
     )
-    # To Spark NaN lies beyond it, too; it has to look at every row, because its own planning takes the files away.
+    # For Spark, NaN is beyond every float as well. All rows have to be evaluated, because Spark's own
+    # planning prunes the files.
     sign = {"gt": ">", "lt": "<"}[operation]
     [found] = planning.place.spark(
         f"SELECT count(DISTINCT IF(f {sign} {value!r}D, _file, NULL)) AS files FROM @v2_primitives"
@@ -280,7 +282,7 @@ def test_infinity_lies_beyond_every_float(planning, operation, value):
 
 @pytest.mark.parametrize("select", [["id"], ["id", "_file", "_pos", "nowhere"], []], ids=str)
 def test_a_selection_changes_no_plan(planning, select):
-    """Java's client names metadata columns and what is inside of lists, too."""
+    """Java's client also names metadata columns and fields inside of lists."""
     table = planning.place.identifier("position_deletes")
     assert planning.planner.plan(table, {"select": select})[0] == planning.planner.plan(table, {})[0]
 
@@ -301,7 +303,7 @@ def test_statistics_are_sent_for_the_fields_asked_for(planning):
 @pytest.mark.parametrize("rows", [0, 1, 7, 1000])
 @pytest.mark.xfail(harness.REFERENCE, reason="reference server: takes a file for a row", strict=False)
 def test_a_plan_holds_as_many_rows_as_are_requested(planning, name, rows):
-    """If there are as many: deleted rows do not count."""
+    """If there are so many; deleted rows do not count."""
     table = planning.place.identifier(name)
     held = planning.java.ask("match", table)["rows"]
     planned = planning.planner.plan(table, {"min-rows-requested": rows})[0]
@@ -339,7 +341,8 @@ def test_a_table_that_is_not_there_is_not_planned(planning):
 
 @pytest.mark.parametrize("name", tables(*VECTORS, "void_after_dropping_a_field_of_v1", "dropped_partition_source"))
 def test_every_file_is_told_in_the_protocols_form(planning, name):
-    """What Java's and PyIceberg's parsers insist on, and what neither looks at but the protocol says."""
+    """Requirements of Java's and PyIceberg's parsers, and of the protocol where neither parser checks them.
+    """
     metadata = planning.place.table(name).metadata
     specs = {spec.spec_id: len(spec.fields) for spec in metadata.partition_specs}
     for answer in planning.planner.responses(planning.place.identifier(name), {}):
@@ -384,7 +387,7 @@ def test_a_submitted_plan_comes_to_its_end(planning):
 
 @is_async
 def test_a_cancelled_plan_is_cancelled(planning):
-    """A plan may have ended before; afterwards it is cancelled or forgotten."""
+    """A plan may already be completed; afterwards it is cancelled or forgotten."""
     table = planning.place.identifier("many_small_manifests")
     plan_id = planning.planner.submit(table, {})["plan-id"]
     assert planning.planner.cancel(table, plan_id)[0] == 204
@@ -408,7 +411,7 @@ def test_the_tasks_of_a_plan_can_be_fetched_in_any_order(planning):
 
 @is_paged
 def test_a_plan_goes_on_from_its_snapshot(place):
-    """Whatever is committed between two of its requests."""
+    """In spite of commits between two requests for the plan."""
     planner = plans.Planner()
     schema = pa.schema([("id", pa.int64())])
     table = place.create("t", schema)
@@ -440,7 +443,7 @@ def test_plans_and_tasks_that_nobody_made(planning):
 
 
 class Wrong:
-    """Plans as Java does, but for one thing."""
+    """Planner with Java's plans, except for one error."""
 
     def __init__(self, java, spoil):
         self.java, self.spoil = java, spoil
@@ -469,7 +472,9 @@ def test_the_comparison_sees(planning, problem):
 
 
 def test_enough_was_compared(planning):
-    """Last: a run that compared little would have found little. Run alone, or with -k, it has nothing to say."""
+    """Last test: a run with few comparisons would find few errors. Skipped with a part of the file, or with
+    -k.
+    """
     counts = planning.tally.counts
     if counts.get("scans", 0) < 500:
         pytest.skip("not the whole file was run")

@@ -1,4 +1,5 @@
-"""Write-audit-publish beside maintenance: `main` does not move while commits beside it wait to be published."""
+"""Write-audit-publish and maintenance: `main` is not changed while commits on a branch wait to be published.
+"""
 
 import harness
 import keyed
@@ -8,7 +9,7 @@ SMALL = {"compact": {"inputs-min": 2, "delete-ratio": 0.001}, "rewrite-manifests
 
 
 def maintain(place, policy=SMALL):
-    """The reports on what would move `main`; expiry may go on."""
+    """Runs the actions that would change `main`, and returns their reports; expiry is allowed."""
     table = f"{harness.WAREHOUSE}.{place.name}.t"
     flags = ["--action", "compact", "--action", "rewrite-manifests"]
     return keyed.maintain(harness.URI, table, *flags, policy=policy)
@@ -50,7 +51,7 @@ def test_a_branch_can_be_fast_forwarded_to_after_maintenance_ran(audited):
     audited.spark_call("fast_forward", f"'{audited.name}.t', 'main', 'audit'")
     expected = [*ROWS, (99,)]
     audited.check("t", expected)
-    # Nothing waits any more.
+    # No commit waits any more.
     assert maintain(audited)[0]["committed"]
     audited.check("t", expected)
 

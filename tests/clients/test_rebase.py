@@ -1,12 +1,14 @@
-"""Appends of writers that do not know of each other: with `firn.rebase-appends` none loses, without it the later one does, unless
-others only rewrote files."""
+"""Appends of concurrent writers: with `firn.rebase-appends` all succeed.
+
+Without it the later one fails, unless the other commits only rewrote files.
+"""
 
 import pyarrow as pa
 import pytest
 from pyiceberg.exceptions import CommitFailedException
 
 COLUMNS = pa.schema([("id", pa.int64())])
-# PyIceberg tries again by itself, on the table as it is by then.
+# PyIceberg would retry on the current state of the table.
 ONCE = {"commit.retry.num-retries": "0"}
 
 
@@ -23,7 +25,9 @@ def check(place, *ids):
 
 
 def test_the_later_append_loses_unless_the_table_asks_otherwise(place):
-    """A sink that promises to write once finds out by this that another one has taken over: a zombie's append is refused."""
+    """A sink with exactly-once semantics detects in this way that another has replaced it: a zombie's append
+    is refused.
+    """
     create(place).append(rows(1))
     writer, zombie = place.table("t"), place.table("t")
     writer.append(rows(2))
@@ -34,7 +38,7 @@ def test_the_later_append_loses_unless_the_table_asks_otherwise(place):
 
 @pytest.mark.parametrize("wish, is_saved", [(None, True), ("false", False)])
 def test_who_only_rewrites_files_is_in_no_writers_way(place, wish, is_saved):
-    """No sink does that, so it says nothing of who has taken over."""
+    """A sink does not rewrite files, so a rewrite does not mean that another sink has taken over."""
     create(place, **({"firn.rebase-appends": wish} if wish else {})).append(rows(1))
     place.table("t").append(rows(2))
     stale, staler = place.table("t"), place.table("t")
@@ -45,7 +49,7 @@ def test_who_only_rewrites_files_is_in_no_writers_way(place, wish, is_saved):
         return check(place, 1, 2)
     stale.append(rows(3))
     check(place, 1, 2, 3)
-    # By now there is a writer between.
+    # Now there is an append of another writer in between.
     with pytest.raises(CommitFailedException, match="branch main has changed"):
         staler.append(rows(4))
     check(place, 1, 2, 3)
@@ -75,7 +79,7 @@ def test_appends_to_an_empty_table_all_succeed(place):
 
 
 def test_an_append_survives_deletes_and_rewrites_that_it_has_not_seen(place):
-    """A delete between is older than the rows it has not seen."""
+    """A concurrent delete is older than the rows, so it does not apply to them."""
     create(place, **{"firn.rebase-appends": "true"}).append(rows(1, 2, 3))
     place.spark("ALTER TABLE @t SET TBLPROPERTIES ('write.delete.mode' = 'merge-on-read')")
     late, later = place.table("t"), place.table("t")

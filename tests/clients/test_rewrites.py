@@ -1,4 +1,6 @@
-"""`firn maintain` merges files, applies deletes and forgets snapshots, and no engine sees a difference in the rows."""
+"""`firn maintain` merges files, applies deletes and expires snapshots; all engines read the same rows
+afterwards.
+"""
 
 import json
 import os
@@ -12,7 +14,7 @@ import pytest
 
 
 def maintain(table, *flags, policy=None):
-    # Nothing of the suite's own settings may reach the command.
+    # The settings of the test suite must not affect the command.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FIRN_")}
     command = [os.environ["FIRN_BINARY"], "maintain", "--once", "--table", table, "--uri", harness.URI, "--json", *flags]
     if policy is not None:
@@ -28,7 +30,7 @@ def compact(place, table, **settings):
 
 
 class DuckDB:
-    """A connection of its own: some tables make it fall over for good."""
+    """Connection that is replaced after a failure: some tables make it unusable."""
 
     connection = None
 
@@ -45,7 +47,7 @@ DUCKDB = DuckDB()
 
 
 def read(place, engine, table, columns="*"):
-    """Rows that can be compared; what the engine says if it cannot read the table."""
+    """Returns rows that can be compared, or the error if the engine cannot read the table."""
     sql = f"SELECT {columns} FROM @{{{table}}}"
     try:
         match engine:
@@ -56,7 +58,7 @@ def read(place, engine, table, columns="*"):
             case "spark":
                 found = place.spark(sql)
         return harness.exact_rows(harness.arrow_rows(found))
-    except Exception as error:  # Whatever it raises, it is the engine's.
+    except Exception as error:  # Every exception is an error of the engine.
         return f"{type(error).__name__}: {error}"
 
 
@@ -80,10 +82,10 @@ def test_small_files_become_one_with_the_same_rows(place, version):
     assert {engine: read(place, engine, "t") for engine in harness.ENGINES} == before
     summary = place.table("t").current_snapshot().summary
     assert (summary["total-data-files"], summary["total-records"], summary.operation.value) == ("1", "600", "replace")
-    # Nothing is left to do.
+    # A second run has nothing to do.
     assert not compact(place, "t")["committed"]
     assert maintain(f"{harness.WAREHOUSE}.{place.name}.t", policy={"compact": {"enabled": False}, "expire-snapshots": {"enabled": False}, "rewrite-manifests": {"enabled": False}}) == []
-    # And what filters prune by is still right.
+    # Column bounds are still right.
     for condition, count in [("id = 5", 1), ("id >= 595", 5), ("price IS NULL AND id < 40", 8), ("id > 599", 0)]:
         for engine in ("duckdb", "spark"):
             [found] = getattr(place, engine)(f"SELECT count(*) AS n FROM @t WHERE {condition}").to_pylist()
@@ -150,30 +152,31 @@ def test_a_damaged_file_is_left_out_and_named(place):
         assert done.returncode == 0, done.stderr
         if damaged is not None:
             assert victim in done.stdout, (done.stdout, done.stderr)
-        # The others are merged once, and then there is nothing left to merge.
+        # The others are merged once; then nothing is left to merge.
         files = [file["file_path"] for file in place.table("t").inspect.data_files().to_pylist()]
         assert len(files) == 2 and location in files, files
         Path(victim).write_bytes(content)
     assert sorted(place.table("t").scan().to_arrow()["id"].to_pylist()) == list(range(60))
 
 
-# Files stay as they are, and what equality deletes take from them is deleted by position instead.
+# Data files are not rewritten, and equality deletes are converted to position deletes.
 CONVERT = {"compact": {"inputs-min": 100_000, "delete-ratio": 1, "equality-deletes-min": 1}}
 
 
 @pytest.mark.parametrize("name", plan_tables.TABLES)
 def test_no_row_is_lost_or_changed_by_a_rewrite(planning, name):
-    """Tables of every kind that engines write: versions, specs, deletes, nested columns, odd names."""
+    """Tables of all kinds that engines write: versions, specs, deletes, nested columns, unusual names."""
     place = planning.place
     before = {engine: read(place, engine, name) for engine in harness.ENGINES}
     lineage = "_row_id, _last_updated_sequence_number, *"
     ids = read(place, "spark", name, lineage) if place.table(name).format_version == 3 else None
     table = ".".join([harness.WAREHOUSE, place.name, '"' + name.replace('"', '""') + '"'])
     merge = {"compact": {"inputs-min": 2, "delete-ratio": 0.001}}
-    # Beside PostgreSQL, equality deletes are positions by the time files are rewritten.
+    # On PostgreSQL, equality deletes are converted before the files are rewritten.
     policies = [merge] * 3 if "FIRN_DATABASE_URL" not in os.environ else [CONVERT, merge, merge, merge]
     planning.unread += [(name, engine, seen) for engine, seen in before.items() if isinstance(seen, str)]
-    # Rows of former partition specs come to lie beside others, with which a second run merges them.
+    # A first run writes rows of former partition specs with the current one; a second run merges them with
+    # other files.
     for policy in policies:
         [report] = maintain(table, "--action", "compact", policy=policy)
         planning.rewrites.append((name, report))
@@ -182,7 +185,7 @@ def test_no_row_is_lost_or_changed_by_a_rewrite(planning, name):
                 continue
             break
         for engine, seen in before.items():
-            if not isinstance(seen, str):  # Not every engine reads every table.
+            if not isinstance(seen, str):  # Some engines cannot read some tables.
                 after = read(place, engine, name)
                 assert after == seen, f"{engine}: {harness.difference(seen, after)} became {harness.difference(after, seen)}"
         if ids is not None:
@@ -191,7 +194,7 @@ def test_no_row_is_lost_or_changed_by_a_rewrite(planning, name):
 
 
 def test_most_tables_were_rewritten_and_read(planning):
-    """Or the test before shows little."""
+    """Otherwise the previous test would show little."""
     done = {name for name, report in planning.rewrites if "files-rewritten" in report["numbers"]}
     assert len(done) > len(plan_tables.TABLES) // 2, sorted(done)
     converted = {name for name, report in planning.rewrites if "equality-deletes-converted" in report["numbers"]}

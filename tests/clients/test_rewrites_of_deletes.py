@@ -1,5 +1,7 @@
-"""Rewrites of tables whose deletes are easily lost: files that are listed twice, columns that were dropped, deletes for files that
-are gone."""
+"""Rewrites of tables whose deletes are easily lost.
+
+Files that are listed twice, columns that were dropped, and deletes for removed files.
+"""
 
 import uuid
 
@@ -8,7 +10,7 @@ import keyed
 import pytest
 
 MERGE = {"compact": {"inputs-min": 2, "delete-ratio": 0.001}}
-# Files stay as they are, and what equality deletes take from them is deleted by position instead.
+# Data files are not rewritten, and equality deletes are converted to position deletes.
 CONVERT = {"compact": {"inputs-min": 100_000, "delete-ratio": 1, "equality-deletes-min": 1}}
 
 
@@ -30,7 +32,7 @@ def compact(here, table, policy=MERGE):
 def read(here, engine, table):
     try:
         return harness.exact_rows(here.rows(engine, table))
-    except Exception as error:  # Whatever it raises, it is the engine's.
+    except Exception as error:  # Every exception is an error of the engine.
         return f"{type(error).__name__}: {error}"
 
 
@@ -39,7 +41,7 @@ def seen(here, table):
 
 
 def check_seen(here, table, before):
-    """What an engine could not read before, it need not have read the same."""
+    """Engines that could not read the table before are not compared."""
     for engine, after in seen(here, table).items():
         assert after == before[engine] or isinstance(before[engine], str), f"{engine}: {before[engine]} became {after}"
 
@@ -50,7 +52,7 @@ def summary(here, table):
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_rows_of_a_file_that_is_listed_twice(here, version):
-    """They are there twice for every engine, and what was deleted from both stays deleted."""
+    """Every engine reads them twice, and rows that were deleted from both entries remain deleted."""
     name = f"twice_{version}"
     here.spark(f"CREATE TABLE @{name} (id BIGINT, name STRING) TBLPROPERTIES ('format-version' = '{version}', 'write.delete.mode' = 'merge-on-read')")
     here.spark(f"INSERT INTO @{name} VALUES (-1, 'row -1')")
@@ -76,7 +78,7 @@ def test_rows_of_a_file_that_is_listed_twice(here, version):
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize("policy", [MERGE, CONVERT], ids=["merge", "convert"])
 def test_deletes_by_value_of_a_file_that_was_added_again_later(here, version, policy):
-    """The later entry is newer than the delete, so that its rows are there."""
+    """The later entry is newer than the delete, so its rows are not deleted."""
     name = f"later_{version}_{uuid.uuid4().hex[:6]}"
     here.spark(f"CREATE TABLE @{name} (id BIGINT, name STRING) TBLPROPERTIES ('format-version' = '{version}')")
     sink = here.sink
@@ -98,7 +100,7 @@ def test_deletes_by_value_of_a_file_that_was_added_again_later(here, version, po
 
 @pytest.mark.parametrize("policy", [MERGE, CONVERT], ids=["merge", "convert"])
 def test_deletes_by_a_column_that_was_dropped(here, policy):
-    """Rows that are older than the column have its initial default, and are deleted by that."""
+    """Rows older than the column have its initial default, which the deletes compare."""
     name = f"dropped_{uuid.uuid4().hex[:6]}"
     here.spark(f"CREATE TABLE @{name} (id BIGINT, name STRING) TBLPROPERTIES ('format-version' = '3')")
     sink = here.sink
@@ -120,20 +122,22 @@ def test_deletes_by_a_column_that_was_dropped(here, policy):
 
 
 def test_position_deletes_of_files_that_are_gone_are_removed(here):
-    """As DuckDB writes them for version 2: the file that they are for stands in bounds of another id."""
+    """As written by DuckDB in version 2: the path of the data file is contained only in bounds with another
+    field id.
+    """
     here.spark("CREATE TABLE @dangling (id BIGINT, name STRING) TBLPROPERTIES ('format-version' = '2')")
     for start in (0, 10):
         here.duckdb(f"INSERT INTO @dangling SELECT range + {start}, 'x' FROM range(10)")
     here.duckdb("UPDATE @dangling SET name = 'y' WHERE id = 3")
     assert summary(here, "dangling")["total-delete-files"] == "1"
     before = seen(here, "dangling")
-    # With the rewrite itself.
+    # Removed by the rewrite itself.
     assert compact(here, "dangling")["committed"]
     assert summary(here, "dangling")["total-delete-files"] == "0"
     check_seen(here, "dangling", before)
     here.duckdb("UPDATE @dangling SET name = 'z' WHERE id = 4")
     before = seen(here, "dangling")
-    # And after one of somebody else, who leaves them.
+    # Removed after a rewrite by Spark, which does not remove them.
     here.spark_call("rewrite_data_files", f"table => '{here.name}.dangling', options => map('rewrite-all', 'true')")
     assert summary(here, "dangling")["total-delete-files"] == "1"
     report = compact(here, "dangling")

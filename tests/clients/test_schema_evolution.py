@@ -1,4 +1,6 @@
-"""Columns and nested fields that one engine adds, drops, renames, moves or widens, over files written before and after."""
+"""Columns and nested fields that one engine adds, drops, renames, moves or widens, with files from before and
+after.
+"""
 
 from decimal import Decimal
 
@@ -10,7 +12,7 @@ from pyiceberg.types import DecimalType, DoubleType, IntegerType, LongType, Stri
 
 @pytest.fixture
 def people(place):
-    """A table with one old file: id, a nested struct, a list of structs and a map of structs."""
+    """Creates a table with one file: id, a nested struct, a list of structs and a map of structs."""
     place.spark("""
         CREATE TABLE @t (id INT NOT NULL, f FLOAT, de DECIMAL(5, 2), s STRING,
                          st STRUCT<a: INT, b: STRING>, li ARRAY<STRUCT<x: INT>>, ma MAP<STRING, STRUCT<y: INT>>)""")
@@ -20,7 +22,7 @@ def people(place):
     return place
 
 
-# No NULL lists or maps of structs here: PyIceberg 0.12 reads them as empty ones.
+# No NULL lists or maps of structs: PyIceberg 0.12 reads them as empty.
 OLD = (1, 1.5, Decimal("1.25"), "old", {"a": 1, "b": "p"}, [{"x": 1}], [("k", {"y": 1})])
 
 
@@ -91,7 +93,7 @@ def test_types_are_widened(people, writer):
             update.update_column(("st", "a"), LongType())
             update.update_column(("li", "element", "x"), LongType())
     elif writer == "duckdb":
-        # DuckDB changes top-level columns only, and not decimals.
+        # DuckDB changes only top-level columns, and no decimals.
         people.duckdb("ALTER TABLE @t ALTER COLUMN id TYPE BIGINT")
         people.duckdb("ALTER TABLE @t ALTER COLUMN f TYPE DOUBLE")
     else:
@@ -115,7 +117,7 @@ def test_narrowing_is_refused(people):
 
 @pytest.mark.parametrize("writer", ["pyiceberg", "spark"])
 def test_nested_fields_are_added_renamed_and_dropped(people, writer):
-    """DuckDB evolves top-level columns only."""
+    """DuckDB changes only top-level columns."""
     if writer == "pyiceberg":
         with people.table("t").update_schema() as update:
             update.add_column(("st", "c"), IntegerType())
@@ -137,7 +139,7 @@ def test_nested_fields_are_added_renamed_and_dropped(people, writer):
 
 @pytest.mark.parametrize("writer", ["pyiceberg", "spark"])
 def test_a_required_column_becomes_optional(people, writer):
-    """DuckDB 1.5 sends the same schema again for DROP NOT NULL, and refuses it itself."""
+    """For DROP NOT NULL, DuckDB 1.5 sends the unchanged schema, and still refuses nulls itself."""
     with pytest.raises(Exception, match="(?i)null"):
         people.duckdb("INSERT INTO @t (s, li, ma) VALUES ('new', [], MAP {})")
     if writer == "pyiceberg":
@@ -150,7 +152,7 @@ def test_a_required_column_becomes_optional(people, writer):
 
 
 def test_pyiceberg_adds_columns_by_name(people):
-    """union_by_name: what is missing is added, what is narrower is widened."""
+    """union_by_name: missing columns are added, narrower ones are widened."""
     wider = pa.schema([("id", pa.int64()), ("extra", pa.string()), ("st", pa.struct([("deep", pa.int32())]))])
     with people.table("t").update_schema() as update:
         update.union_by_name(wider)

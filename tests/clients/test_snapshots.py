@@ -1,4 +1,4 @@
-"""Snapshots, branches and tags: who can make them, who can read them, and what procedures leave behind."""
+"""Snapshots, branches and tags: the engines that create and read them, and the effects of procedures."""
 
 from datetime import datetime, timezone
 
@@ -11,7 +11,7 @@ COLUMNS = pa.schema([("id", pa.int32())])
 
 @pytest.fixture
 def history(place):
-    """A table of three appends: 1, 2, 3."""
+    """Creates a table with three appends: 1, 2, 3."""
     place.create("t", COLUMNS)
     for key, writer in enumerate(ENGINES, start=1):
         if writer == "pyiceberg":
@@ -26,7 +26,7 @@ def ids(place, table="t"):
 
 
 def read_at(place, engine, snapshot_id=None, timestamp_ms=None, ref=None):
-    """The ids at a snapshot, a moment or a ref."""
+    """Returns the ids at a snapshot, a moment or a ref."""
     if engine == "pyiceberg":
         table = place.table("t")
         if timestamp_ms is not None:
@@ -71,7 +71,7 @@ def test_a_moment_before_the_first_snapshot_has_no_rows_to_give(history):
 
 @pytest.mark.parametrize("maker", ["pyiceberg", "spark"])
 def test_tags(history, maker):
-    """DuckDB cannot make, name or read refs."""
+    """DuckDB cannot create, name or read refs."""
     first, second, _ = ids(history)
     if maker == "pyiceberg":
         history.table("t").manage_snapshots().create_tag(second, "v2", max_ref_age_ms=86_400_000).commit()
@@ -146,7 +146,7 @@ def test_rollback_to_timestamp(history):
 
 
 def test_a_staged_write_is_published_by_cherry_pick(history):
-    """Write-audit-publish: the snapshot exists, and no ref shows it before it is picked."""
+    """Write-audit-publish: the snapshot exists, but no ref refers to it before the cherry-pick."""
     history.spark("ALTER TABLE @t SET TBLPROPERTIES ('write.wap.enabled' = 'true')")
     history.spark("SET spark.wap.id = audit-1")
     try:
@@ -213,7 +213,7 @@ def test_metadata_tables_agree(history):
 
 
 def path_of(location):
-    """The location without what engines spell differently: file:/a, file:///a and /a."""
+    """Normalises the location, which engines write in different forms: file:/a, file:///a and /a."""
     return "/" + location.split(":", 1)[-1].lstrip("/")
 
 

@@ -1,4 +1,4 @@
-"""Maintenance beside writers at random, see torture_maintenance.py; and whether writers notice it."""
+"""Random maintenance and writers, see torture_maintenance.py; and the effect of maintenance on writers."""
 
 import itertools
 import json
@@ -15,7 +15,7 @@ from pyiceberg.exceptions import CommitFailedException
 from torture_maintenance import POLICY, Server, Torture, wait_for
 
 SECONDS = float(os.environ.get("FIRN_SECONDS", "20"))
-# An empty database for a server of the test's own; without one it is SQLite.
+# Empty database for a server of the test; SQLite if not set.
 DATABASE_URL = os.environ.get("FIRN_DATABASE_URL")
 
 pytestmark = pytest.mark.timeout(SECONDS * 3 + 240)
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(SECONDS * 3 + 240)
 
 @pytest.mark.parametrize("mode", ["daemon"] if DATABASE_URL else ["once", "daemon"])
 def test_every_engine_reads_what_the_writers_left(engines, tmp_path, mode):
-    """FIRN_SECONDS for longer, FIRN_SEED for other changes."""
+    """FIRN_SECONDS for a longer run, FIRN_SEED for other changes."""
     server = Server(tmp_path, mode, DATABASE_URL)
     try:
         wait_for(server.uri)
@@ -42,14 +42,15 @@ def test_every_engine_reads_what_the_writers_left(engines, tmp_path, mode):
 
 # --- What writers notice ----------------------------------------------------
 
-# Streams that commit once a second, for so long; at least so often, however slow the machine is.
+# Duration of streams that commit once a second, and the minimum number of commits on a slow machine.
 STREAM_SECONDS = max(8, SECONDS / 3)
 STREAM_COMMITS = 6
 ONCE = {"commit.retry.num-retries": 0}
 
 
 class Stream:
-    """One writer of small commits, each of which is tried once: appends by PyIceberg, or upserts by Java as a sink makes them."""
+    """Writer of small commits without retries: appends by PyIceberg, or upserts by Java like those of a sink.
+    """
 
     def __init__(self, here, table, is_maintained, upserts=False, properties=()):
         self.here, self.table, self.is_maintained, self.upserts = here.beside(), table, is_maintained, upserts
@@ -61,7 +62,7 @@ class Stream:
     def commit(self, number):
         row = keyed.row(number % 5 if self.upserts else number, number)
         if self.upserts:
-            # As Flink's, which was sent another row of the key in the same commit.
+            # Like Flink's sink, when it receives two rows of the key in the same commit.
             self.here.sink.upsert(self.table, [row], superseded=[keyed.row(number % 5, number - 1)])
         else:
             self.here.table(self.table).append(keyed.arrow([row]))
@@ -74,7 +75,7 @@ class Stream:
                 return
             try:
                 self.commit(number)
-            except Exception as error:  # Java's have another class.
+            except Exception as error:  # Java's exceptions have another class.
                 if not isinstance(error, CommitFailedException) and "CommitFailedException" not in str(error):
                     raise
                 self.lost.append(str(error)[:1_000])
@@ -83,7 +84,7 @@ class Stream:
     def run(self):
         try:
             self.write()
-        except Exception as error:  # Told at the end, not lost with the thread.
+        except Exception as error:  # Raised at the end, not lost with the thread.
             self.errors.append(error)
 
     def compactions(self):
@@ -100,7 +101,7 @@ def name_of(here, table):
 
 
 def test_a_stream_loses_no_more_commits_with_the_daemon_than_without(engines, tmp_path):
-    """What the catalog does not put on top of a compaction, because the table does not want that, is only told."""
+    """Commits that the catalog may not rebase, because the table does not permit it, are only counted."""
     server = Server(tmp_path, "daemon")
     try:
         wait_for(server.uri)

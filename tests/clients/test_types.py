@@ -1,4 +1,4 @@
-"""Every type that all three engines know survives a journey from each of them to each other."""
+"""Types that all three engines support, written by each engine and read by the others."""
 
 import math
 from datetime import date, datetime, time, timezone
@@ -115,7 +115,7 @@ def test_create_table_as_select_keeps_types_and_values(place, writer):
 
 
 def test_time_of_day_is_shared_by_the_engines_that_have_it(place):
-    """Spark has no type for it, so it cannot read a table with one."""
+    """Spark has no such type, so it cannot read the table."""
     place.duckdb("CREATE TABLE @t (id INTEGER, clock TIME)")
     place.duckdb("INSERT INTO @t VALUES (1, '12:34:56.789012'), (2, '00:00:00'), (3, NULL)")
     schema = pa.schema([("id", pa.int32()), ("clock", pa.time64("us"))])
@@ -125,7 +125,9 @@ def test_time_of_day_is_shared_by_the_engines_that_have_it(place):
 
 
 def test_uuid_and_fixed_are_readable_everywhere(place):
-    """PyIceberg writes: Spark has neither type, DuckDB has no `fixed` (it would write files that PyIceberg refuses)."""
+    """PyIceberg writes: Spark has neither type, and DuckDB has no `fixed` (it would write files that
+    PyIceberg refuses).
+    """
     place.create(
         "t",
         Schema(

@@ -1,5 +1,6 @@
-"""Files of others, as they are met in tables: some cannot be read and are left out, odd ones are read, and a damaged page is never
-written anew."""
+"""Unusual files of other writers: unreadable ones are left out, others are read, and damaged pages are never
+copied.
+"""
 
 import pathlib
 import urllib.parse
@@ -56,7 +57,7 @@ def ids(table):
 
 
 def damage(path):
-    """Changes a byte in the middle of the first column."""
+    """Changes a byte near the end of the first column's data."""
     column = pq.ParquetFile(path).metadata.row_group(0).column(0)
     content = bytearray(path.read_bytes())
     start = column.dictionary_page_offset if column.has_dictionary_page else column.data_page_offset
@@ -82,7 +83,7 @@ def test_one_bad_file_is_left_out_and_every_page_has_a_checksum(table):
     damage(one)
     with pytest.raises(OSError, match="CRC"):
         pq.read_table(one, page_checksum_verification=True)
-    # Firn sees it as well: the damaged file stays as it is.
+    # Firn detects the damage as well: the file is not rewritten.
     append(table, range(100, 110))
     append(table, range(110, 120))
     report = compact(table)
@@ -92,7 +93,7 @@ def test_one_bad_file_is_left_out_and_every_page_has_a_checksum(table):
 
 def test_nulls_alone_and_long_texts_are_compacted(table):
     append(table, range(1, 4), None)
-    # PyIceberg writes null columns with the table's types; PyArrow alone gives them a type of their own.
+    # PyIceberg writes null columns with the types of the table; PyArrow writes them with a type of their own.
     fields = [("id", pa.int64()), ("name", pa.null()), ("number", pa.null())]
     schema = pa.schema(
         [pa.field(name, kind, metadata={"PARQUET:field_id": str(number)}) for number, (name, kind) in enumerate(fields, 1)]
@@ -101,7 +102,7 @@ def test_nulls_alone_and_long_texts_are_compacted(table):
     pq.write_table(pa.table(nulls, schema=schema), local(paths(table)[0]))
     append(table, range(10, 10 + 2000), "firn" * 75_000)
     append(table, range(10_000, 10_003))
-    # PyIceberg cannot read such a file, but what comes of it.
+    # PyIceberg cannot read such a file, but it can read the result of the compaction.
     report = compact(table)
     assert "unreadable" not in report and len(paths(table)) == 1, report
     assert ids(table) == [1, 2, 3, *range(10, 2010), *range(10_000, 10_003)]

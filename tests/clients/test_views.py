@@ -1,4 +1,6 @@
-"""Views: Spark makes and reads them, PyIceberg makes, lists and drops them, DuckDB has none in Iceberg catalogs."""
+"""Views: Spark creates and reads them, PyIceberg creates, lists and drops them; DuckDB has none in Iceberg
+catalogs.
+"""
 
 import time
 

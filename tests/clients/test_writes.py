@@ -1,4 +1,4 @@
-"""Rows that one engine appends, replaces, changes or deletes are what the other two read."""
+"""Rows that one engine appends, replaces, changes or deletes are read by the other two."""
 
 import pyarrow as pa
 import pytest
@@ -10,7 +10,7 @@ from pyiceberg.types import IntegerType, NestedField, StringType
 COLUMNS = pa.schema([("id", pa.int32()), ("s", pa.string())])
 KEYED = pa.schema([pa.field("id", pa.int32(), nullable=False), ("s", pa.string())])
 
-# How each engine changes rows; PyIceberg copies on write whatever the table says, DuckDB refuses to.
+# Modes in which each engine changes rows: PyIceberg always uses copy-on-write; DuckDB does not support it.
 MODES = [
     ("pyiceberg", "copy-on-write"),
     ("duckdb", "merge-on-read"),
@@ -119,7 +119,7 @@ def test_deleting_every_row_leaves_an_empty_table(place, writer):
 
 @pytest.mark.parametrize(("writer", "mode"), MODES[1:])
 def test_update(place, writer, mode):
-    """PyIceberg has no update by expression; its upsert is tested with MERGE."""
+    """PyIceberg has no update by expression; its upsert is tested together with MERGE."""
     create(place, "pyiceberg", {"write.update.mode": mode})
     append(place, "pyiceberg", BASE)
     getattr(place, writer)("UPDATE @t SET s = s || '!' WHERE id > 2 OR s = 'one'")
@@ -141,7 +141,8 @@ def test_merge(place, writer, mode):
         assert (result.rows_updated, result.rows_inserted) == (1, 1)
         expected = [(1, "one"), (2, "zwei"), (3, "three"), (4, None), (5, "fünf")]
     else:
-        # DuckDB allows one kind of action for matched rows, so the row with 4 is deleted apart.
+        # DuckDB permits only one kind of action for matched rows, so the row with 4 is deleted by another
+        # statement.
         source = "(SELECT 2 AS id, 'zwei' AS s UNION ALL SELECT 5, 'fünf')"
         getattr(place, writer)(f"""
             MERGE INTO @t AS t USING {source} AS c ON t.id = c.id

@@ -1,13 +1,14 @@
-"""Tables maintained beside writers of all kinds, against a model that knows which rows there are.
+"""Maintains tables beside writers of all kinds, and compares the rows with a model.
 
-Appends, upserts by equality deletes, DELETE, UPDATE and MERGE of Spark and DELETE of DuckDB, each by a thread of its own, on
-all tables; maintenance that is killed at random moments; between rounds, everything is read and compared. A key belongs to
-one writer at a time, so that what comes of it does not depend on who was faster.
+Appends, upserts by equality deletes, DELETE, UPDATE and MERGE of Spark and DELETE of DuckDB, each in its own
+thread, on all tables; maintenance that is killed at random moments; between rounds, all rows are read and
+compared. A key belongs to one writer at a time, so that the result does not depend on the order of commits.
 
     python torture_maintenance.py [--seconds N] [--mode once|daemon]
 
-starts a server of its own, which is killed now and then from the second round on; FIRN_BINARY is the binary, FIRN_SEED the seed. Mode `once` runs `firn maintain --once` in a loop,
-`daemon` leaves maintenance to the server and to workers of its queue, which are killed and started again.
+starts a server of its own, which is killed now and then from the second round on. FIRN_BINARY is the binary,
+FIRN_SEED the seed. Mode `once` runs `firn maintain --once` in a loop; with `daemon`, tables are maintained by
+the server and by workers of its queue, which are killed and started again.
 """
 
 import argparse
@@ -39,18 +40,18 @@ from pyiceberg.exceptions import CommitFailedException
 from sink import LONG
 
 POLICY = {"compact": {"inputs-min": 2, "target-bytes": 1 << 20, "delete-ratio": 0.01, "settle-minutes": 0}}
-# Expiry at once would take files from under whoever reads them; a statement of Spark takes a second or two.
+# A shorter age would delete files during reads; a statement of Spark takes a second or two.
 SNAPSHOT_AGE_MS = 8_000
 ATTEMPTS_MAX = 6
-# How long a server may take to be there again.
+# Maximum duration of a restart of the server, in seconds.
 PATIENCE = 60
 
-# What the clients say when nothing was committed since somebody else was faster.
+# Errors of the clients if nothing was committed because of a concurrent commit.
 LOST = ("CommitFailedException", "ValidationException", "409", "Runtime file filtering is not possible")
-# What they say when expiry took files of a snapshot that they were reading.
+# Errors of the clients if files of the snapshot that they read were deleted by an expiry.
 EXPIRED = ("NotFoundException", "FileNotFoundException", "No such file", "Cannot find snapshot")
 
-# Version, partitions, how MERGE writes. The last one changes its partitions and columns midway.
+# Version, partitioning, properties of MERGE. Partitions and columns of the last table are changed midway.
 TABLES = {
     "plain_v2": (2, "", keyed.COPY_ON_WRITE_MERGE),
     "days_v2": (2, "PARTITIONED BY (day)", {"write.delete.granularity": "partition"}),
@@ -62,22 +63,24 @@ NEVER_TOUCHED = {}
 
 
 class Model:
-    """What one table holds: rows by key. Keys are taken by writers, who say afterwards what became of them."""
+    """Expected rows of a table, by key. Writers reserve keys, and report the result of their changes
+    afterwards.
+    """
 
     def __init__(self, name, version):
         self.name, self.version, self.lock = name, version, threading.Lock()
         self.rows, self.gone, self.taken, self.unused = {}, set(), set(), itertools.count()
-        # What Spark read last: (row, row id, sequence number) by key.
+        # Result of the last read by Spark: (row, row id, sequence number) by key.
         self.seen = NEVER_TOUCHED
         self.width, self.is_wide = len(keyed.COLUMNS), False
 
     def full(self, row):
-        """A row as wide as the table has become."""
+        """Extends a row to the current number of columns."""
         return row + (None,) * (self.width - len(row))
 
     @contextlib.contextmanager
     def keys(self, source, live=0, gone=0, new=0):
-        """Keys for one change: of rows, of rows that were deleted, and new ones."""
+        """Reserves keys for a change: of existing rows, of deleted rows, and new ones."""
         with self.lock:
             found = []
             for among, count in ((self.rows, live), (self.gone, gone)):
@@ -96,7 +99,7 @@ class Model:
             return {key: self.rows.get(key) for key in keys}
 
     def settle(self, after):
-        """Takes over rows by key, `None` for those that are gone."""
+        """Applies changed rows by key, `None` for deleted ones."""
         with self.lock:
             for key, row in after.items():
                 if row is None:
@@ -108,16 +111,16 @@ class Model:
 
 
 class Change:
-    """What one operation does: a call, and the rows of its keys afterwards."""
+    """Change by one operation: a call, and the rows of its keys afterwards."""
 
     def __init__(self, kind, call, after):
         self.kind, self.call, self.after = kind, call, after
 
 
 class Writer:
-    """One kind of writer, with connections of its own, at all tables."""
+    """Writer of one kind, with its own connections, for all tables."""
 
-    # Seconds between two changes, at most.
+    # Maximum number of seconds between two changes.
     PAUSES = {"append": 0.8, "upsert": 0.4, "spark": 0, "duckdb": 1.5}
 
     def __init__(self, torture, kind, number):
@@ -129,15 +132,15 @@ class Writer:
         while self.torture.goes_on():
             model = self.random.choice(list(self.torture.models.values()))
             getattr(self, self.kind)(model)
-            # The others want their turn, too: Spark is the slowest by far.
+            # Leaves time for the other writers: Spark is by far the slowest.
             time.sleep(self.random.uniform(0, self.PAUSES[self.kind]))
 
     def number(self, model):
-        """A version that no row had before; one that needs a wide column where there is one."""
+        """Returns a new version; once the column is widened, one that requires the wider type."""
         return next(self.torture.versions) + (LONG if model.is_wide else 0)
 
     def append(self, model):
-        """PyIceberg writes no tables of version 3; the sink does."""
+        """PyIceberg cannot write tables of version 3; the sink can."""
         with model.keys(self.random, new=self.random.randint(1, 30)) as (_, _, new):
             rows = {key: row(key, self.number(model)) for key in new}
             if model.version == 3:
@@ -146,7 +149,7 @@ class Writer:
                 self.change(model, "append", lambda: self.place.table(model.name).append(keyed.arrow(rows.values())), rows)
 
     def upsert(self, model):
-        """Rows for old keys, deleted keys and new ones, and some keys that go."""
+        """Upserts rows with existing, deleted and new keys, and deletes some keys."""
         with model.keys(self.random, live=8, gone=2, new=2) as (live, gone, new):
             dropped = live[: self.random.randint(0, 3)]
             rows = {key: row(key, self.number(model)) for key in [*live[len(dropped) :], *gone, *new]}
@@ -176,7 +179,7 @@ class Writer:
             dropped = live[:2]
             rows = {key: row(key, self.number(model)) for key in [*live[2:], *gone, *new]}
             old = model.before(rows)
-            # Columns that came later are not set where there is a row, and are null where there is none.
+            # Columns that were added later are not set in existing rows, and null in new rows.
             after = {key: (*row, *(old[key] or model.full(row))[len(row) :]) for key, row in rows.items()}
             source = values([*rows.values(), *((*row(key, 0)[:1], -1, *row(key, 0)[2:]) for key in dropped)])
             names = keyed.COLUMNS.names
@@ -189,8 +192,9 @@ class Writer:
 
     def duckdb(self, model):
         if model.version == 3:
-            # Where a Puffin file holds vectors of many data files, as Spark's do, it drops all of them when it replaces one; and
-            # after a change of partitions it takes old files' deletes for ones of new partitions.
+            # When DuckDB replaces a vector in a Puffin file with vectors of several data files, as Spark
+            # writes them, it drops all of them; and after a change of partitions it attributes the deletes of
+            # old files to new partitions.
             return
         with model.keys(self.random, live=3) as (live, _, _):
             if live:
@@ -198,12 +202,12 @@ class Writer:
                 self.change(model, "duckdb delete", lambda: self.place.duckdb(sql), dict.fromkeys(live))
 
     def change(self, model, kind, call, after):
-        """Does it, again if somebody was faster, and has the model know what came of it."""
+        """Carries out a change, with retries after conflicts, and updates the model."""
         counts = self.torture.counts
         for _ in range(ATTEMPTS_MAX):
             try:
                 call()
-            except Exception as error:  # Engines have no common class for it.
+            except Exception as error:  # The engines' exceptions have no common class.
                 if not lost(error):
                     self.look_up(model, kind, error, after)
                     return
@@ -218,11 +222,13 @@ class Writer:
         counts[f"{kind}, given up"] += 1
 
     def look_up(self, model, kind, error, after):
-        """Nobody knows whether it was committed: its keys tell, which are all as before or all as after."""
+        """Determines from the rows whether a change of unknown outcome was committed: either all keys were
+        changed, or none.
+        """
         torture = self.torture
         first_line = next(iter(str(error).splitlines()), "")
         torture.unknown.append(f"{kind}: {type(error).__name__}: {first_line[:200]}")
-        # In the first round nothing but expiry keeps anybody from an answer.
+        # In the first round, only expiry is a reason for an unknown outcome.
         if not (torture.has_restarts or any(told in str(error) for told in EXPIRED)):
             raise error
         wait_for(torture.uri)
@@ -254,14 +260,14 @@ def lost(error):
 class Once:
     """`firn maintain --once` in a loop, killed now and then."""
 
-    # Settings of a server that leaves it to others.
+    # Settings of a server without workers of its own.
     SERVER = {}
-    # One of so many is killed.
+    # One run out of this number is killed.
     KILLED_OF = 3
 
     def __init__(self, torture, number):
         self.torture, self.random = torture, random.Random(f"{torture.seed} once {number}")
-        # One job a table at a time: two would only take each other's work.
+        # One job per table at a time: two would only be in conflict with each other.
         self.tables = sorted(torture.models)[number :: torture.jobs]
         self.seconds = 0.5
 
@@ -270,7 +276,7 @@ class Once:
             if not self.torture.goes_on():
                 return
             self.maintain(self.random.choice(self.tables), is_killed=number % self.KILLED_OF == 0)
-            # A statement of Spark begins anew whenever its files were rewritten, and has to come to an end.
+            # A statement of Spark starts again whenever its files are rewritten, and needs time to finish.
             time.sleep(self.random.uniform(0, 1.5))
 
     def maintain(self, table, is_killed):
@@ -300,15 +306,15 @@ class Once:
             counts[f"{report['action']}, groups left"] += len(report["left"])
 
     def finish(self):
-        """All that is due, by a job that nobody kills."""
+        """Completes the remaining maintenance, without kills."""
         for table in sorted(self.torture.models):
             self.maintain(table, is_killed=False)
 
 
 class Daemon:
-    """The server's own maintenance, and a worker beside it that is killed and started again."""
+    """Maintenance by the server, and by a separate worker that is killed and started again."""
 
-    # Two workers together, one of them in the server.
+    # Two workers in total, one of them in the server.
     SERVER = {"FIRN_MAINTENANCE__WORKERS": "1", "FIRN_MAINTENANCE__DEBOUNCE_MS": "200", "FIRN_MAINTENANCE__LEASE_MS": "3000"}
 
     def __init__(self, torture, number):
@@ -316,7 +322,7 @@ class Daemon:
 
     @staticmethod
     def worker(uri):
-        """How a worker of the queue is started."""
+        """Returns the command of a worker of the queue."""
         return [os.environ["FIRN_BINARY"], "maintain", "--uri", uri]
 
     def set_policy(self):
@@ -331,7 +337,7 @@ class Daemon:
             worker = subprocess.Popen(self.worker(self.torture.uri), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
                 worker.wait(timeout=self.random.uniform(0.5, 5))
-                # It may have found no server.
+                # The worker may have found no server.
                 assert self.torture.has_restarts, f"a worker ended by itself with {worker.returncode}"
                 wait_for(self.torture.uri)
             except subprocess.TimeoutExpired:
@@ -341,14 +347,14 @@ class Daemon:
                 worker.wait()
 
     def finish(self):
-        """Until the queue is empty."""
+        """Waits until the queue is empty."""
         url = f"{self.torture.uri}/governance/v1/maintenance/jobs?page-size=1000"
         until = time.monotonic() + PATIENCE + 60
         while True:
             with urllib.request.urlopen(url, timeout=30) as answer:
                 jobs = json.load(answer)["jobs"]
             states = Counter(job["state"] for job in jobs)
-            # What failed is tried again later and later.
+            # Failed jobs are retried with increasing delays; those that are due later are not waited for.
             soon_ms = time.time() * 1000 + 10_000
             if not any(job["state"] == "running" or job["state"] == "queued" and job["due-ms"] < soon_ms for job in jobs):
                 self.torture.counts.update({f"jobs {state}": count for state, count in states.items()})
@@ -364,9 +370,9 @@ MODES = {"once": Once, "daemon": Daemon}
 
 
 class Torture:
-    """The tables in one namespace, their models, and all who change them."""
+    """Tables of one namespace, their models, and all threads that change them."""
 
-    # Threads of maintenance.
+    # Number of maintenance threads.
     jobs = 1
 
     def __init__(self, server, spark, seconds, mode="once"):
@@ -395,11 +401,11 @@ class Torture:
     def guarded(self, work):
         try:
             work()
-        except Exception as error:  # Told at the end of the round, not lost with the thread.
+        except Exception as error:  # Raised at the end of the round, not lost with the thread.
             self.errors.append(error)
 
     def together(self, seconds):
-        """Everybody at once, for some time."""
+        """Runs all writers and maintenance concurrently for some time."""
         self.until = time.monotonic() + seconds
         works = [*(writer.run for writer in self.writers), *(job.run for job in self.maintenance)]
         if self.has_restarts:
@@ -421,18 +427,21 @@ class Torture:
             self.counts["restarts"] += 1
 
     def read(self, call):
-        """Reads, again if expiry took the snapshot meanwhile; a file that is missing for good is missed a third time."""
+        """Reads, with two retries if the snapshot was expired meanwhile; fails if a file is really missing.
+        """
         for _ in range(2):
             try:
                 return call()
-            except Exception as error:  # Engines have no common class for it.
+            except Exception as error:  # The engines' exceptions have no common class.
                 if not any(told in str(error) for told in EXPIRED):
                     raise
                 self.counts["reads of expired snapshots"] += 1
         return call()
 
     def run(self):
-        """Two rounds, or more if there is time, and the end; what is found is raised. The server lives through the first."""
+        """Runs at least two rounds and the end; raises the errors found. The server is not killed in the
+        first round.
+        """
         print(f"seed {self.seed}, {self.seconds} s, mode {self.mode}, namespace {self.place.name}", file=sys.stderr)
         rounds = max(2, int(self.seconds // 60))
         for number in range(rounds):
@@ -447,7 +456,9 @@ class Torture:
         return self.counts
 
     def evolve(self):
-        """Other partitions, and a column more. All writers go on; the sink has not seen it before its next commit."""
+        """Changes the partitioning and adds a column. Writers continue; the sink sees the change at its next
+        commit.
+        """
         if (model := self.models.get(EVOLVING)) is None:
             return
         self.place.spark(f"ALTER TABLE @{model.name} REPLACE PARTITION FIELD bucket(2, id) WITH day")
@@ -459,15 +470,15 @@ class Torture:
         model.rows = {key: model.full(row) for key, row in model.rows.items()}
 
     def check(self, is_last=False):
-        """Every engine reads what the model says, as far as it can read the table."""
+        """Asserts that each engine that can read a table reads the rows of the model."""
         for model in self.models.values():
             print(f"{model.name}: {len(model.rows)} rows, {len(model.gone)} deleted", file=sys.stderr)
             found = self.read(lambda model=model: self.place.rows_by_key(model.name))
             self.compare(model, found)
             wanted = harness.exact_rows(model.rows.values())
             by_value = keyed.has_equality_deletes(self.place.table(model.name))
-            # PyIceberg reads no equality deletes, which maintenance may not have applied yet; DuckDB falls over those of two
-            # partition specs.
+            # PyIceberg does not support equality deletes, which maintenance may not have applied yet; DuckDB
+            # fails on those of two partition specs.
             unread = {"pyiceberg": by_value, "duckdb": by_value and model.is_wide}
             for engine, cannot in unread.items():
                 self.counts[f"{engine}, {'cannot read' if cannot else 'reads'}"] += 1
@@ -489,7 +500,7 @@ class Torture:
         assert None not in row_ids and max(row_ids.values(), default=1) == 1, f"{model.name}: row ids {row_ids.most_common(3)}"
         for key in found.keys() & model.seen.keys():
             (row, *lineage), (before, *lineage_before) = found[key], model.seen[key]
-            # A version is given once, so a row with the version of before was not touched.
+            # Versions are unique, so a row with the same version was not changed.
             if row[1] == before[1]:
                 assert lineage == lineage_before, f"{model.name}: key {key} has {lineage} in place of {lineage_before}"
                 self.counts["row ids compared"] += 1
@@ -497,7 +508,7 @@ class Torture:
 
 
 def wait_for(uri):
-    """Until a server is ready."""
+    """Waits until a server is ready."""
     until = time.monotonic() + PATIENCE
     while True:
         try:
@@ -509,14 +520,14 @@ def wait_for(uri):
 
 
 class Server:
-    """A server of the torture's own, which can be killed and comes back at its address."""
+    """Server of the torture test, which can be killed and started again at the same address."""
 
     def __init__(self, folder, mode, database_url=None):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
         self.uri, self.folder = f"http://{self.address}", Path(folder)
-        # Snapshots expire while the torture lasts, so the catalog promises nothing of the past.
+        # Snapshots expire during the test, so the catalog must not retain past states.
         self.settings = {"FIRN_RETENTION__TIME_TRAVEL_MINUTES": "0", **MODES[mode].SERVER}
         if database_url:
             self.settings["FIRN_DATABASE_URL"] = database_url

@@ -17,11 +17,11 @@ import org.apache.iceberg.view.ViewMetadata;
 import org.apache.iceberg.view.ViewMetadataParser;
 
 /**
- * Says whether Iceberg's Java library can load metadata, and go on from there.
+ * Checks that Iceberg's Java library can load metadata, and commit to it.
  *
- * <p>Each line of standard input is {@code {"table": TEXT}} or {@code {"view": TEXT}}, where the text is that of a
- * metadata document. Each gives one line of standard output: {@code {}}, or {@code {"error": STRING}}. Run from its
- * source, so that it needs no build of its own: see {@code load-oracle}.
+ * <p>Each line of standard input is {@code {"table": TEXT}} or {@code {"view": TEXT}} with the text of a metadata
+ * file. The corresponding line of standard output is {@code {}}, or {@code {"error": STRING}}. It is run from its
+ * source, so that it does not have to be built: see {@code load-oracle}.
  */
 public final class LoadOracle {
   private static final ObjectMapper JSON = new ObjectMapper();
@@ -57,7 +57,7 @@ public final class LoadOracle {
     for (PartitionSpec spec : metadata.specs()) {
       spec.partitionType();
     }
-    // What is partitioned by something unknown must be read all the same, but cannot be listed as partitions.
+    // Tables with unknown partition transforms must be readable, but their partitions cannot be listed.
     boolean isKnown =
         metadata.specs().stream()
             .flatMap(spec -> spec.fields().stream())
@@ -65,7 +65,7 @@ public final class LoadOracle {
     if (isKnown) {
       Partitioning.partitionType(new BaseTable(new StaticTableOperations(metadata, null), "t"));
     }
-    // A commit of a client that has loaded it, worked out by the clock of this machine.
+    // Simulates the commit of a client, which uses the clock of this machine.
     TableMetadata next =
         TableMetadata.buildFrom(metadata).setProperties(Map.of("load-oracle", "was here")).build();
     TableMetadataParser.fromJson(LOCATION, TableMetadataParser.toJson(next));

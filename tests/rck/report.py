@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints what a Surefire run skipped and failed, and its totals; exits 1 if anything failed or nothing ran."""
+"""Prints skipped and failed tests of a Surefire run, and totals; exits with 1 if any failed or none ran."""
 
 import pathlib
 import sys

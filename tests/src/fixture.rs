@@ -1,4 +1,5 @@
-//! Bodies that tests send: schemas, snapshots, views, commits; and names that nobody expects.
+//! Request bodies for tests (schemas, snapshots, views, commits), paths of resources, names with special
+//! characters, and seeds of random tests.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -6,26 +7,26 @@ use serde_json::{Value, json};
 
 use crate::http::{Client, encode};
 
-/// Names that a careless split, decode, join or LIKE would take apart.
+/// Names with characters that careless splitting, decoding, joining or `LIKE` patterns would misinterpret.
 pub const ODD_NAMES: [&str; 22] = [
     "a.b", "a/b", "/", "100%", "%2F", "%41", "a+b", "a b", " ", "ü", "数据", "😀", "\u{1}", "'; --", "_",
     "a?b=c", "#", "\\", "\"", "..x", "TABLES", "a:b@c",
 ];
 
-/// A namespace name that no other test uses.
+/// Returns a namespace name that no other test of this process uses.
 pub fn unique(name: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{name}_{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A new namespace on a server that others use, too.
+/// Creates a namespace with a unique name, for tests that share a server, and returns the name.
 pub async fn namespace(client: &Client) -> String {
     let name = unique("ns");
     client.post("namespaces", &json!({ "namespace": [name] })).await.expect(200);
     name
 }
 
-/// A namespace as it was answered, without the location that the server chose for it.
+/// Removes the location that the server chose from the response of a namespace.
 #[must_use]
 pub fn without_location(mut namespace: Value) -> Value {
     let properties = namespace["properties"].as_object_mut().expect("properties");
@@ -33,7 +34,7 @@ pub fn without_location(mut namespace: Value) -> Value {
     namespace
 }
 
-/// Two columns.
+/// Schema with two columns: `id` (field id 1, long, required) and `name` (field id 2, string, optional).
 pub fn schema() -> Value {
     json!({ "type": "struct", "schema-id": 0, "fields": [
         { "id": 1, "name": "id", "required": true, "type": "long" },
@@ -41,27 +42,27 @@ pub fn schema() -> Value {
     ] })
 }
 
-/// Asks for a table of this name.
+/// Body of a request that creates a table with [`schema`] and this name.
 pub fn table(name: &str) -> Value {
     json!({ "name": name, "schema": schema() })
 }
 
-/// Asks for a table of this name at this place.
+/// Body of a request that creates a table with [`schema`] and this name at this location.
 pub fn table_at(name: &str, location: &str) -> Value {
     json!({ "name": name, "schema": schema(), "location": location })
 }
 
-/// Creates a table; gives the answer's body.
+/// Creates a table with [`schema`] and returns the response body.
 pub async fn create_table(client: &Client, namespace: &str, name: &str) -> Value {
     client.post(&tables(namespace), &table(name)).await.expect(200).json()
 }
 
-/// Asks for a view of this name that selects `sql`.
+/// Body of a request that creates a view with this name, whose query is `sql`.
 pub fn view(name: &str, sql: &str) -> Value {
     json!({ "name": name, "schema": schema(), "properties": {}, "view-version": view_version(1, sql) })
 }
 
-/// A version of a view.
+/// View version whose only representation is `sql`, in the Spark dialect.
 pub fn view_version(id: i32, sql: &str) -> Value {
     json!({
         "version-id": id, "timestamp-ms": 1_700_000_000_000_i64, "schema-id": 0, "summary": { "engine-name": "test" },
@@ -69,23 +70,24 @@ pub fn view_version(id: i32, sql: &str) -> Value {
     })
 }
 
-/// A commit to a table, or one change of a transaction if it names the table.
+/// Body of a commit to a table.
 pub fn commit(requirements: &[Value], updates: &[Value]) -> Value {
     json!({ "requirements": requirements, "updates": updates })
 }
 
-/// One change of a transaction.
+/// One table change of a transaction (`POST transactions/commit`).
 pub fn change(namespace: &str, name: &str, requirements: &[Value], updates: &[Value]) -> Value {
     let identifier = json!({ "namespace": [namespace], "name": name });
     json!({ "identifier": identifier, "requirements": requirements, "updates": updates })
 }
 
-/// Sets one property.
+/// Update that sets one property (`set-properties`).
 pub fn set_property(key: &str, value: &str) -> Value {
     json!({ "action": "set-properties", "updates": { key: value } })
 }
 
-/// The updates of an append: a snapshot below the table's location, and `main` on it.
+/// Updates of an append: a new snapshot whose manifest list is below the table's location (the file is not
+/// written), and the branch `main` set to it. `marker` is stored in the snapshot's summary.
 pub fn append(metadata: &Value, snapshot_id: i64, marker: &str) -> [Value; 2] {
     let location = metadata["location"].as_str().expect("a location");
     let sequence_number = metadata["last-sequence-number"].as_i64().unwrap_or(0) + 1;
@@ -102,12 +104,12 @@ pub fn append(metadata: &Value, snapshot_id: i64, marker: &str) -> [Value; 2] {
     [json!({ "action": "add-snapshot", "snapshot": snapshot }), reference]
 }
 
-/// The snapshot that `main` is on.
+/// Returns the id of the snapshot that the branch `main` refers to.
 pub fn current_snapshot(metadata: &Value) -> Option<i64> {
     metadata["refs"]["main"]["snapshot-id"].as_i64()
 }
 
-/// The updates that create a table from nothing, as after a staged create.
+/// Updates that create a table, as a client sends them after a staged create.
 pub fn creation(location: &str) -> Vec<Value> {
     vec![
         json!({ "action": "assign-uuid", "uuid": catalog_server::id::random().to_string() }),
@@ -122,7 +124,7 @@ pub fn creation(location: &str) -> Vec<Value> {
     ]
 }
 
-/// `rename` of one name to another in one namespace.
+/// Body of a request that renames a table or view within a namespace.
 pub fn rename(namespace: &str, from: &str, to: &str) -> Value {
     json!({
         "source": { "namespace": [namespace], "name": from },
@@ -130,45 +132,47 @@ pub fn rename(namespace: &str, from: &str, to: &str) -> Value {
     })
 }
 
-/// The path of a namespace of one level.
+/// Path of a namespace with one level, below the warehouse prefix.
 pub fn namespace_path(namespace: &str) -> String {
     format!("namespaces/{}", encode(namespace))
 }
 
-/// The path of a namespace's tables.
+/// Path of the tables of a namespace.
 pub fn tables(namespace: &str) -> String {
     format!("namespaces/{}/tables", encode(namespace))
 }
 
-/// The path of a table.
+/// Path of a table.
 pub fn table_path(namespace: &str, name: &str) -> String {
     format!("{}/{}", tables(namespace), encode(name))
 }
 
-/// The path of a namespace's views.
+/// Path of the views of a namespace.
 pub fn views(namespace: &str) -> String {
     format!("namespaces/{}/views", encode(namespace))
 }
 
-/// The path of a view.
+/// Path of a view.
 pub fn view_path(namespace: &str, name: &str) -> String {
     format!("{}/{}", views(namespace), encode(name))
 }
 
-/// The local path of a `file:` location.
+/// Returns the local path of a `file:` location; other locations are returned unchanged.
 pub fn local(location: &str) -> &str {
     let path = location.strip_prefix("file:").unwrap_or(location);
     path.strip_prefix("//").unwrap_or(path)
 }
 
-/// A random number generator; prints its seed.
+/// Creates a random number generator from [`seed`], and prints the seed with `what` so that a failure can be
+/// reproduced.
 pub fn random(what: &str) -> rand::rngs::StdRng {
     let seed = seed();
     eprintln!("{what}: FIRN_SEED={seed}");
     rand::SeedableRng::seed_from_u64(seed)
 }
 
-/// The seed of random tests: the same one each time, so that a failure comes from a change. `FIRN_SEED` is another one, or `random`.
+/// Returns the seed of random tests: 1 by default, so that a new failure is caused by a change of the code.
+/// The environment variable `FIRN_SEED` overrides it with another number, or with `random` for a random one.
 pub fn seed() -> u64 {
     match std::env::var("FIRN_SEED").as_deref() {
         Ok("random") => rand::random(),
@@ -177,7 +181,8 @@ pub fn seed() -> u64 {
     }
 }
 
-/// How many seeds a simulation takes, one after the other: `FIRN_SEEDS`, or `usually`.
+/// Number of seeds that a simulation runs, one after the other: the environment variable `FIRN_SEEDS`, or
+/// `usually` if it is not set.
 pub fn seeds(usually: u64) -> u64 {
     std::env::var("FIRN_SEEDS").map_or(usually, |text| text.parse().expect("FIRN_SEEDS is a number"))
 }

@@ -1,5 +1,6 @@
-//! Requests that no client would send: broken JSON, mutated JSON, raw bytes on the wire; and scans of tables whose manifests
-//! are damaged. The server must refuse them, and neither fail nor grow.
+//! Fuzzing of a server with invalid requests: broken JSON, mutated JSON, raw bytes on the connection, and
+//! scan plans of tables with damaged manifests. The server must refuse them, without internal errors, panics
+//! or growing memory.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -17,33 +18,40 @@ use crate::http::Reply;
 use crate::manifests;
 use crate::process::Firn;
 
-/// More memory than this is a leak, or an answer to a request that should have been refused.
+/// Maximum resident memory of the server, in bytes. More is a sign of a leak, or of a request that should
+/// have been refused.
 const RESIDENT_BYTES_MAX: u64 = 1 << 30;
 
-/// How often each kind of nonsense was sent, and what came of it.
+/// Number of inputs of each kind that were sent, and of the outcomes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
-    /// Documents parsed in this process.
+    /// Number of metadata documents parsed in this process.
     pub parsed: u64,
-    /// Documents registered through the server.
+    /// Number of metadata documents registered through the server.
     pub registered: u64,
-    /// Bodies sent.
+    /// Number of requests with a mutated JSON body.
     pub bodies: u64,
-    /// Raw requests sent.
+    /// Number of requests sent as raw bytes.
     pub raw: u64,
-    /// Damaged manifests and manifest lists planned on.
+    /// Number of damaged manifests and manifest lists for which scans were planned.
     pub manifests: u64,
-    /// Those that were seen to be damaged.
+    /// Number of scan plans that were refused because the manifest or manifest list is damaged.
     pub damaged: u64,
-    /// Answers of success.
+    /// Number of responses with a status of success (2xx).
     pub accepted: u64,
-    /// Refusals.
+    /// Number of responses with a status of refusal.
     pub refused: u64,
-    /// The server's memory at the end.
+    /// Resident memory of the server at the end, in bytes.
     pub resident_bytes: u64,
 }
 
-/// Sends nonsense for `time`. An error tells what the server did that it must not.
+/// Sends invalid requests to a server for the duration `time`.
+///
+/// # Errors
+///
+/// Fails if a response is neither a success (2xx) nor a refusal (4xx, 503) nor the report of a damaged
+/// manifest, if the server cannot be reached, if it logged a panic, or if it uses more than 1 GiB of memory
+/// at the end.
 pub async fn run(firn: &Firn, random: &mut StdRng, time: Duration) -> Result<Counts, String> {
     let mut counts = Counts::default();
     let namespace = fixture::namespace(firn).await;
@@ -82,7 +90,8 @@ pub async fn run(firn: &Firn, random: &mut StdRng, time: Duration) -> Result<Cou
     Ok(counts)
 }
 
-/// Plans scans of a table with a damaged manifest, or manifest list. That it is damaged is all that may be wrong.
+/// Plans scans of a table whose manifest or manifest list is damaged. The only acceptable internal error is
+/// the one that reports the damage.
 async fn plan_damaged(
     firn: &Firn,
     random: &mut StdRng,
@@ -116,7 +125,7 @@ async fn plan_damaged(
     Ok(())
 }
 
-/// Changes a few bytes, takes some out, repeats some, or cuts the end off.
+/// Overwrites single bytes, removes or duplicates ranges, or truncates the end.
 fn damage(random: &mut StdRng, bytes: &mut Vec<u8>) {
     for _ in 0..random.random_range(1..6) {
         let at = random.random_range(0..bytes.len().max(1));
@@ -143,7 +152,7 @@ fn judge(reply: &Reply, counts: &mut Counts, what: impl Fn() -> String) -> Resul
     Ok(())
 }
 
-/// Real documents to start from.
+/// Returns valid metadata documents to mutate: a table, a table with a snapshot, and a view.
 async fn documents(firn: &Firn, namespace: &str) -> Vec<Value> {
     let table = firn.get(&fixture::table_path(namespace, "t")).await.expect(200).json()["metadata"].clone();
     let view = firn.get(&fixture::view_path(namespace, "v")).await.expect(200).json()["metadata"].clone();
@@ -158,7 +167,7 @@ async fn documents(firn: &Firn, namespace: &str) -> Vec<Value> {
 fn parse(random: &mut StdRng, documents: &[Value]) {
     let bytes = mutated(random, documents);
     if let Ok(table) = TableMetadata::parse(&bytes) {
-        // What parses can be written, and means the same.
+        // A document that can be parsed can be written, and parses again to the same document.
         let again = TableMetadata::parse(&table.to_bytes()).expect("what was written parses");
         assert_eq!(again.to_bytes(), table.to_bytes());
         drop(table.to_bytes_refs_only());
@@ -180,7 +189,7 @@ async fn register(
     let suffix = ["metadata.json", "gz.metadata.json", "json", "metadata.json.gz"][random.random_range(0..4)];
     let file = folder.join(format!("v{round}.{suffix}"));
     let text = String::from_utf8_lossy(&mutated(random, documents)).into_owned();
-    // Mostly a place of its own, or every document would be refused for where it lies.
+    // Mostly a location of its own: otherwise every document would be refused because of its location.
     let text = match documents[0]["location"].as_str() {
         Some(location) if random.random_ratio(4, 5) => {
             text.replace(location, &format!("file://{}", folder.display()))
@@ -194,7 +203,7 @@ async fn register(
     let path = format!("{}/{endpoint}", fixture::namespace_path(namespace));
     let reply = firn.post(&path, &body).await;
     if reply.status == 200 && endpoint == "register" {
-        // Whatever was let in can be loaded, committed to and dropped.
+        // A table that was accepted can be loaded, committed to and dropped.
         let table = fixture::table_path(namespace, &format!("f{round}"));
         for reply in [
             firn.get(&table).await,
@@ -210,7 +219,7 @@ async fn register(
     reply
 }
 
-/// A body for some endpoint, valid but for a few mutations.
+/// Returns a path and a body for a random endpoint; the body is valid except for a few mutations.
 fn body(random: &mut StdRng, namespace: &str) -> (String, String) {
     let at = |rest: &str| format!("{}{rest}", fixture::namespace_path(namespace));
     let metadata = json!({ "location": "file:///x", "last-sequence-number": 0, "last-updated-ms": 1, "current-schema-id": 0 });
@@ -268,7 +277,7 @@ fn more_updates() -> Vec<Value> {
     ]
 }
 
-/// One of the documents, with a few of its parts or bytes replaced by something else.
+/// Returns one of the documents, with a few parts or bytes replaced.
 fn mutated(random: &mut StdRng, documents: &[Value]) -> Vec<u8> {
     let mut document = documents[random.random_range(0..documents.len())].clone();
     for _ in 0..random.random_range(0..4) {
@@ -283,7 +292,7 @@ fn mutated(random: &mut StdRng, documents: &[Value]) -> Vec<u8> {
     bytes
 }
 
-/// Changes one part, at a random depth.
+/// Mutates one part of a JSON value, at a random depth.
 fn mutate(random: &mut StdRng, value: &mut Value) {
     let stops = random.random_ratio(1, 4);
     match value {
@@ -381,14 +390,15 @@ fn headers(random: &mut StdRng) -> Vec<(&'static str, &'static str)> {
     }
 }
 
-/// Sends a request as bytes, most of it well formed; whatever comes back must not be the server's failure.
+/// Sends a mostly well-formed request as raw bytes. The response must not be an internal error (5xx, except
+/// 503).
 fn raw(firn: &Firn, random: &mut StdRng) -> Result<(), String> {
     let sent = raw_request(random);
     let address = firn.root().trim_start_matches("http://");
     let failed = |error: std::io::Error| format!("cannot talk to the server: {error}");
     let mut stream = TcpStream::connect(address).map_err(failed)?;
     stream.set_read_timeout(Some(Duration::from_secs(60))).map_err(failed)?;
-    // The server may have seen enough, and closed the connection, before all of it was sent.
+    // The server may have refused the request and closed the connection before all bytes were sent.
     let _ = stream.write_all(&sent);
     let _ = stream.shutdown(std::net::Shutdown::Write);
     let mut answer = Vec::new();

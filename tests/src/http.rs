@@ -1,4 +1,5 @@
-//! Requests and what came back, whole: status, headers, body. It judges nothing unless asked to.
+//! HTTP client of the tests. Responses are returned completely (status, headers, body) and are checked only
+//! by the methods of [`Reply`] that say so.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -8,21 +9,21 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response};
 use serde_json::Value;
 
-/// Nothing that is asked of a server here takes longer, except on a machine that is out of breath.
+/// Timeout of a request. No request of the tests takes longer, except on a heavily loaded machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// An answer.
+/// Complete HTTP response.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// The status.
+    /// HTTP status code.
     pub status: u16,
-    /// The headers.
+    /// Response headers.
     pub headers: HeaderMap,
-    /// The body.
+    /// Response body, as received.
     pub body: Vec<u8>,
 }
 
-/// Talks to one server about one warehouse.
+/// Client of one warehouse of one server.
 #[derive(Clone, Debug)]
 pub struct Client {
     root: String,
@@ -30,39 +31,40 @@ pub struct Client {
 }
 
 impl Reply {
-    /// The body as JSON; fails the test if it is not.
+    /// Parses the body as JSON; panics if it is not JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("not JSON ({error}), status {}: {}", self.status, self.text()))
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// A header's value; empty if there is none.
+    /// Returns the value of a header; empty if the header is absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// Fails the test unless the status is this one.
+    /// Asserts the status, and returns the response.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text());
         self
     }
 
-    /// Fails the test unless the answer is an error in the protocol's form, of this status and type, whose
-    /// message contains `text`.
+    /// Asserts that the response is an error in the form of the REST specification (`ErrorModel`), with this
+    /// status and type, and that its message contains `text`.
     #[track_caller]
     pub fn refused(&self, status: u16, kind: &str, text: &str) {
         let message = self.error_message(status, kind);
         assert!(message.contains(text), "the message `{message}` does not say `{text}`");
     }
 
-    /// Fails the test unless the answer is an error of this status and type; gives its message.
+    /// Asserts that the response is an error in the form of the REST specification, with this status and
+    /// type, and returns its message.
     #[track_caller]
     pub fn error_message(&self, status: u16, kind: &str) -> String {
         assert_eq!(self.status, status, "{}", self.text());
@@ -78,47 +80,50 @@ impl Reply {
 }
 
 impl Client {
-    /// A client of the server at `root`, such as `http://127.0.0.1:8181`, and of the warehouse `prefix`.
+    /// Creates a client of the server at `root`, such as `http://127.0.0.1:8181`, with the warehouse
+    /// `prefix`.
     pub fn new(root: &str, prefix: &str) -> Self {
         Self { root: root.to_owned(), prefix: encode(prefix) }
     }
 
-    /// The same server, another warehouse: `main@…` for the past.
+    /// Returns a client of the same server with another warehouse prefix, such as `main@…` for catalog time
+    /// travel.
     pub fn at(&self, prefix: &str) -> Self {
         Self::new(&self.root, prefix)
     }
 
-    /// The server's root.
+    /// Root URL of the server.
     pub fn root(&self) -> &str {
         &self.root
     }
 
-    /// The URL of a path in the warehouse.
+    /// Returns the URL of a path below the warehouse prefix.
     pub fn url(&self, path: &str) -> String {
         format!("{}/v1/{}/{path}", self.root, self.prefix)
     }
 
-    /// `GET` of a path in the warehouse.
+    /// Sends `GET` for a path below the warehouse prefix.
     pub async fn get(&self, path: &str) -> Reply {
         self.send("GET", path, None, &[]).await
     }
 
-    /// `HEAD` of a path in the warehouse; the status.
+    /// Sends `HEAD` for a path below the warehouse prefix, and returns the status.
     pub async fn head(&self, path: &str) -> u16 {
         self.send("HEAD", path, None, &[]).await.status
     }
 
-    /// `DELETE` of a path in the warehouse.
+    /// Sends `DELETE` for a path below the warehouse prefix.
     pub async fn delete(&self, path: &str) -> Reply {
         self.send("DELETE", path, None, &[]).await
     }
 
-    /// `POST` of JSON to a path in the warehouse.
+    /// Sends `POST` with a JSON body to a path below the warehouse prefix.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         self.send("POST", path, Some(body.to_string()), &[]).await
     }
 
-    /// Any request to a path in the warehouse; a body is sent as JSON unless `headers` say otherwise.
+    /// Sends a request to a path below the warehouse prefix. A body is sent as JSON unless `headers` contain
+    /// another content type.
     pub async fn send(
         &self,
         method: &str,
@@ -129,7 +134,7 @@ impl Client {
         send(method, &self.url(path), body, headers).await
     }
 
-    /// Any request to a path of the server.
+    /// Sends a request to a path of the server, without the warehouse prefix.
     pub async fn request(
         &self,
         method: &str,
@@ -141,7 +146,7 @@ impl Client {
     }
 }
 
-/// Any request; the test fails if no answer comes.
+/// Sends a request; panics if there is no response.
 pub async fn send(method: &str, url: &str, body: Option<String>, headers: &[(&str, &str)]) -> Reply {
     match try_send(method, url, body, headers).await {
         Ok(reply) => reply,
@@ -149,7 +154,11 @@ pub async fn send(method: &str, url: &str, body: Option<String>, headers: &[(&st
     }
 }
 
-/// Any request; an error if no answer comes.
+/// Sends a request.
+///
+/// # Errors
+///
+/// Fails if no complete response is received: no connection, a connection that breaks, or a timeout.
 pub async fn try_send(
     method: &str,
     url: &str,
@@ -177,14 +186,15 @@ async fn read(response: Response) -> Result<Reply, reqwest::Error> {
     Ok(Reply { status, headers, body: response.bytes().await?.to_vec() })
 }
 
-/// A name as a segment of a path or a value of a query: everything but letters, digits, `-`, `_` encoded.
+/// Percent-encodes a name for a path segment or a query value: all bytes except ASCII letters, digits, `-`,
+/// `_` and `@`.
 pub fn encode(name: &str) -> String {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'@');
     let encode = |byte: u8| if fits(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     name.bytes().map(encode).collect()
 }
 
-/// One set of connections for the whole process, as in a client that runs for long.
+/// Connection pool of the whole process, as in a long-running client.
 fn connections() -> &'static reqwest::Client {
     static CONNECTIONS: OnceLock<reqwest::Client> = OnceLock::new();
     CONNECTIONS.get_or_init(|| {

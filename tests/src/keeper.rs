@@ -1,5 +1,5 @@
-//! One folder for everything that a test process starts, and a shell that cleans up after it however it ends.
-//! It starts nothing itself.
+//! Root folder for the files of a test process, and a shell that removes it and ends registered child
+//! processes when the test process exits for any reason. This module itself starts no other processes.
 
 use std::fs;
 use std::io::Write;
@@ -8,8 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Remembers processes until its input ends, which it does when the process that writes it exits, in whatever
-/// way; then ends those that are left and removes the folder.
+/// Shell script that reads process ids (`+ pid` registers, `- pid` removes) until its standard input ends,
+/// which happens when the test process exits for any reason. It then ends the processes that are still
+/// registered, and removes the folder.
 const SCRIPT: &str = r#"
     trap '' INT TERM HUP
     pids=' '
@@ -29,7 +30,7 @@ struct Keeper {
     folders: AtomicU32,
 }
 
-/// A new folder of this name's own, removed with the process.
+/// Creates a new folder, with `name` as part of its name; it is removed when this process exits.
 pub fn folder(name: &str) -> PathBuf {
     let keeper = keeper();
     let number = keeper.folders.fetch_add(1, Ordering::Relaxed);
@@ -38,12 +39,13 @@ pub fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Ends this process with ours.
+/// Registers a child process, to be ended when this process exits.
 pub fn keep(pid: u32) {
     tell('+', pid);
 }
 
-/// Forgets a process; must be told before it is waited for, while its id cannot be another's.
+/// Removes a process from the registered ones. It must be called before waiting for the process, while its id
+/// cannot have been reused.
 pub fn forget(pid: u32) {
     tell('-', pid);
 }

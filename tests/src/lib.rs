@@ -1,4 +1,5 @@
-//! A running Firn, for suites and measurements.
+//! Harness that runs Firn as a child process, shared by the test suites, torture, fuzzing, simulation and
+//! benchmarks.
 
 #![allow(clippy::missing_panics_doc, reason = "a harness panics to fail the test that uses it")]
 #![allow(clippy::let_underscore_must_use, reason = "what ends a process may find it ended")]
@@ -18,7 +19,8 @@ pub mod tables;
 pub mod torture;
 pub mod worker;
 
-/// Makes two tests of each case, one for each database. A case takes a [`process::Backend`].
+/// Defines two tests for each case, one for each database. A case is a function that takes a
+/// [`process::Backend`].
 #[macro_export]
 macro_rules! on_both_databases {
     ($($case:ident),* $(,)?) => {
@@ -38,7 +40,7 @@ macro_rules! on_both_databases {
     };
 }
 
-/// Makes a test of each case, for what has nothing to do with the database.
+/// Defines one test, on SQLite, for each case whose behaviour does not depend on the database.
 #[macro_export]
 macro_rules! on_sqlite {
     ($($case:ident),* $(,)?) => {

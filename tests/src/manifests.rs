@@ -1,4 +1,5 @@
-//! Data files that exist in manifests only: enough for whoever plans scans, written by a library that is not ours.
+//! Manifests whose data files do not exist, which is enough to plan scans. They are written with the crate
+//! `apache-avro`, independently of Firn's own writer.
 
 use apache_avro::types::Value as Avro;
 use apache_avro::{Schema, Writer};
@@ -7,8 +8,9 @@ use serde_json::{Value, json};
 use crate::fixture;
 use crate::http::Client;
 
-/// Appends files to a table of [`fixture::schema`], one manifest for each count: `data/<manifest>-<number>.parquet` of ten
-/// rows. Gives the snapshot and the location of its manifest list.
+/// Appends data files to a table with [`fixture::schema`], one manifest for each count in `files`. The paths
+/// are `data/<manifest>-<number>.parquet`, each with ten rows. Returns the snapshot id and the location of
+/// the manifest list.
 pub async fn append(client: &Client, path: &str, snapshot_id: i64, files: &[u32]) -> (i64, String) {
     let loaded = client.get(path).await.expect(200).json();
     let location = loaded["metadata"]["location"].as_str().expect("a location").to_owned();
@@ -28,19 +30,20 @@ pub async fn append(client: &Client, path: &str, snapshot_id: i64, files: &[u32]
     (snapshot_id, list)
 }
 
-/// What a manifest says about one column of a file of two rows.
+/// Metrics of one column of a data file with two rows.
 pub struct Column {
-    /// Its id.
+    /// Field id of the column.
     pub id: i32,
-    /// Its least value, in binary form.
+    /// Lower bound, in the binary single-value serialisation.
     pub lower: Vec<u8>,
-    /// Its greatest value.
+    /// Upper bound, in the binary single-value serialisation.
     pub upper: Vec<u8>,
-    /// How many values are NaN, if that was counted.
+    /// Number of NaN values, if known (`nan_value_counts`).
     pub nans: Option<i64>,
 }
 
-/// Appends one manifest of files `data/<number>.parquet` to a table, of which the columns are known as told.
+/// Appends one manifest to a table, with a data file `data/<number>.parquet` of two rows for each item of
+/// `files`, which contains the metrics of its only known column.
 pub async fn append_columns(client: &Client, path: &str, snapshot_id: i64, files: Vec<Column>) {
     let loaded = client.get(path).await.expect(200).json();
     let location = loaded["metadata"]["location"].as_str().expect("a location").to_owned();
@@ -102,7 +105,7 @@ fn entry_schema() -> Value {
     record("manifest_entry", &entry)
 }
 
-/// A file whose `id`s are its number times ten and the nine behind.
+/// Returns an entry for a data file with ten rows, whose `id`s start at ten times `number`.
 fn entry(path: &str, number: u32) -> Avro {
     let bound = |id: i64| id.to_le_bytes().to_vec();
     let first = i64::from(number) * 10;

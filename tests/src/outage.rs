@@ -1,4 +1,5 @@
-//! Ways for a database to go away: a wire that can be cut, and a server that can be stopped and started.
+//! Simulated outages of a database: a proxy whose connections can be cut, and a PostgreSQL server that can be
+//! stopped and started.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,21 +14,22 @@ use crate::keeper;
 use crate::postgres::Postgres;
 use crate::process::signal;
 
-/// The name of PostgreSQL's socket in its folder.
+/// File name of PostgreSQL's Unix socket in its folder.
 const SOCKET: &str = ".s.PGSQL.5432";
 
-/// What the wire does to bytes that come by.
+/// Behaviour of a [`Proxy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
-    /// Passes them on.
+    /// Forwards all bytes.
     Whole,
-    /// Closes every connection, and refuses new ones.
+    /// Closes all connections, and refuses new ones.
     Cut,
-    /// Passes on what the client says, and once it says this, closes the connection instead of passing on the answer.
+    /// Forwards requests; once a request contains this text, the connection is closed instead of forwarding
+    /// the response.
     CutAfter(&'static str),
 }
 
-/// A socket that stands before a PostgreSQL server's.
+/// Proxy between a client and the Unix socket of a PostgreSQL server.
 pub struct Proxy {
     folder: PathBuf,
     state: watch::Sender<Wire>,
@@ -35,7 +37,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A wire to the server of this URL, which is one that [`Postgres::url`] gives.
+    /// Starts a proxy to the server of this URL, which is a result of [`Postgres::url`].
     pub fn to(url: &str) -> Self {
         let target = socket_folder(url).join(SOCKET);
         let folder = keeper::folder("wire");
@@ -49,12 +51,12 @@ impl Proxy {
         Self { folder, state, accepting }
     }
 
-    /// The URL of the same database through the wire.
+    /// Returns the URL of the same database through the proxy.
     pub fn url(&self, url: &str) -> String {
         url.replace(&*socket_folder(url).to_string_lossy(), &self.folder.to_string_lossy())
     }
 
-    /// Changes what becomes of bytes from now on.
+    /// Sets the behaviour from now on.
     pub fn set(&self, wire: Wire) {
         self.state.send_replace(wire);
     }
@@ -100,9 +102,9 @@ async fn carry(mut client: UnixStream, target: PathBuf, mut state: watch::Receiv
     }
 }
 
-/// A PostgreSQL server that can be stopped and started again on the same data.
+/// PostgreSQL server that can be stopped, and started again with the same data.
 pub struct Stoppable {
-    // Owns the folder; the processes that come later are ours.
+    // Owns the folder. Processes that are started later are children of this process.
     _first: Arc<Postgres>,
     folder: PathBuf,
     binary: PathBuf,
@@ -111,7 +113,7 @@ pub struct Stoppable {
 }
 
 impl Stoppable {
-    /// Takes over a server that nobody else uses, by the URL of one of its databases.
+    /// Takes control of a server that no other test uses, by the URL of one of its databases.
     pub fn new(server: Arc<Postgres>, url: &str) -> Self {
         let folder = socket_folder(url);
         let pid = main_pid(&folder);
@@ -125,14 +127,16 @@ impl Stoppable {
         Self { _first: server, folder, binary, user, again: None }
     }
 
-    /// Stops it at once, as in a crash (`QUIT`), or as an administrator does (`INT`).
+    /// Stops the server with a signal: `QUIT` for an immediate shutdown, as in a crash; `INT` for a fast
+    /// shutdown, as by an administrator.
     pub async fn stop(&mut self, how: &str) {
         signal(how, main_pid(&self.folder));
         if let Some(mut child) = self.again.take() {
             keeper::forget(child.id());
             child.wait().expect("the server's status");
         }
-        // Its first process is another one's child: it has gone when its socket refuses.
+        // The first server process is a child of another process and cannot be waited for: it has ended when
+        // its socket refuses connections.
         while UnixStream::connect(self.folder.join(SOCKET)).await.is_ok() {
             tokio::task::yield_now().await;
         }
@@ -141,7 +145,7 @@ impl Stoppable {
         }
     }
 
-    /// Starts it; it may not answer yet.
+    /// Starts the server, without waiting until it accepts connections.
     pub fn start(&mut self) {
         let is_root = std::fs::metadata("/proc/self")
             .is_ok_and(|folder| std::os::unix::fs::MetadataExt::uid(&folder) == 0);

@@ -1,5 +1,5 @@
-//! A PostgreSQL server to throw away: its own data directory, its own socket, no network port.
-//! Not a way to reach a server that somebody else runs.
+//! PostgreSQL server for tests: started with its own data directory and Unix socket, without a network port,
+//! and removed at the end. Servers that already run are never used.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,9 +11,9 @@ use catalog_server::store::db::{Db, DbOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::sync::OnceCell;
 
-/// Runs the server until its standard input ends, which it does when the process that started it
-/// exits, in whatever way; then leaves nothing behind. An interrupt from the terminal is for the
-/// tests, which then exit.
+/// Shell script that runs the server until its standard input ends, which happens when the process that
+/// started it exits for any reason; it then stops the server and removes its directory. It ignores interrupts
+/// from the terminal: these end the tests, which in turn end the script.
 const KEEPER: &str = r#"
     trap '' INT TERM HUP
     binaries=$1 directory=$2; shift 2
@@ -26,12 +26,12 @@ const KEEPER: &str = r#"
     rm -rf "$directory"
 "#;
 
-/// The one superuser. Everybody who may open the socket is let in.
+/// Only superuser. Every process that can open the socket is trusted.
 const USER: &str = "firn";
 
 const TEMPLATE: &str = "firn_template";
 
-/// A running server, stopped and removed when dropped or when the process exits.
+/// Running PostgreSQL server, stopped and removed when it is dropped or when the process exits.
 pub struct Postgres {
     directory: PathBuf,
     keeper: Child,
@@ -40,16 +40,21 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts a server with these settings on top of the defaults; `fsync` is on unless they say
-    /// otherwise.
+    /// Starts a server with these settings in addition to the defaults. `fsync` is on unless the settings
+    /// turn it off.
+    ///
+    /// # Errors
+    ///
+    /// Fails if PostgreSQL is not installed, its data directory cannot be created or initialised (`initdb`),
+    /// the process cannot be started, or the server does not accept connections within 30 seconds.
     pub async fn start(settings: &[(&str, &str)]) -> Result<Self> {
         let binaries = find_binaries()?;
         let directory = tempfile::Builder::new().prefix("firn-pg-").tempdir()?.keep();
         let user = Unprivileged::find()?;
         user.own(&directory)?;
 
-        // A locale whose order is not that of the bytes: a column that forgot to say how it
-        // compares is found out.
+        // The locale sorts in an order other than that of the bytes, so that a column without an explicit
+        // collation is detected by tests.
         let created = user
             .command(&binaries.join("initdb"))
             .args(["--auth=trust", "--encoding=UTF8", "--locale-provider=icu", "--icu-locale=en-US"])
@@ -70,25 +75,38 @@ impl Postgres {
         Ok(server)
     }
 
-    /// The server that all tests of this process share. It forgets what a power cut would take
-    /// (`fsync=off`); tests of durability start their own.
+    /// Returns the server that all tests of this process share. It does not survive a power cut
+    /// (`fsync=off`); tests of durability start their own server.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the server has to be started and [`Postgres::start`] fails.
     pub async fn shared() -> Result<&'static Self> {
         static SHARED: OnceCell<Postgres> = OnceCell::const_new();
         SHARED.get_or_try_init(|| Self::start(&[("fsync", "off")])).await
     }
 
-    /// The URL of a database on this server.
+    /// Returns the URL of a database on this server.
     pub fn url(&self, database: &str) -> String {
         format!("postgres:///{database}?host={}&user={USER}", self.directory.display())
     }
 
-    /// Creates a database with Firn's schema in it and gives its URL.
+    /// Creates a database with Firn's schema, and returns its URL.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the server cannot be reached, refuses to create the database, or, for the first database, if
+    /// a migration of the schema fails.
     pub async fn create_database(&self) -> Result<String> {
         self.template.get_or_try_init(|| self.create_template()).await?;
         self.create_from(TEMPLATE).await
     }
 
-    /// Creates a database with nothing in it and gives its URL.
+    /// Creates an empty database, and returns its URL.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the server cannot be reached or refuses to create the database.
     pub async fn create_empty_database(&self) -> Result<String> {
         self.create_from("template0").await
     }
@@ -136,7 +154,7 @@ impl Drop for Postgres {
     }
 }
 
-/// The account the server runs under: PostgreSQL refuses to run as root.
+/// Account under which the server runs: PostgreSQL refuses to run as root.
 enum Unprivileged {
     Ourselves,
     Account { uid: u32, gid: u32 },
@@ -177,7 +195,8 @@ fn id(arguments: &[&str]) -> Result<u32> {
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
-/// Where `initdb` and `postgres` are: on the search path, else where Debian puts the newest.
+/// Returns the folder of `initdb` and `postgres`: one of the search path, else the newest version below
+/// Debian's `/usr/lib/postgresql`.
 fn find_binaries() -> Result<PathBuf> {
     let on_path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&on_path).collect::<Vec<_>>();

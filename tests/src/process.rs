@@ -1,5 +1,5 @@
-//! The real `firn` binary as a child process: built once, started on data of its own, ended by whoever started
-//! it. It knows nothing of what a server answers.
+//! Child process that runs the real `firn` binary: built once per test process, started with its own data,
+//! and terminated with its owner. This module does not interpret responses.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -19,38 +19,38 @@ use crate::http::Client;
 use crate::keeper;
 use crate::postgres::Postgres;
 
-/// How long a start may take: migrations on a machine that is out of breath.
+/// Maximum duration of a start, including migrations on a heavily loaded machine.
 const START_PATIENCE: Duration = Duration::from_secs(60);
-/// What the banner says before the address.
+/// Text of the banner before the server's address.
 const ADDRESS: &str = "  Iceberg REST   ";
-/// The start of the banner's last line.
+/// Beginning of the banner's last line.
 const LAST_LINE: &str = "The catalog as it was";
 
-/// Which database a server runs on.
+/// Database of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
-    /// A file in the data directory.
+    /// SQLite file in the data directory.
     Sqlite,
-    /// A database of its own on the PostgreSQL server that the test process shares.
+    /// Separate database on the PostgreSQL server that the test process shares.
     Postgres,
 }
 
-/// How a server is started.
+/// Settings with which a server is started.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Where its data lies.
+    /// Data directory.
     pub data_dir: PathBuf,
-    /// A database other than the default.
+    /// URL of the database; `None` for the default, SQLite.
     pub database_url: Option<String>,
-    /// `FIRN_*` variables; none are inherited.
+    /// Environment variables `FIRN_*`; none are inherited.
     pub env: BTreeMap<String, String>,
-    /// A command that runs the server, such as `prlimit --fsize=…`.
+    /// Command that runs the server, such as `prlimit --fsize=…`; empty to run it directly.
     pub wrapper: Vec<String>,
-    /// The port that it listens on; 0 for any.
+    /// Port to listen on; 0 for any free port.
     pub port: u16,
 }
 
-/// A running server, killed when dropped.
+/// Running server, killed when dropped. Dereferences to a [`Client`] of the warehouse `main`.
 pub struct Firn {
     setup: Setup,
     running: Option<Running>,
@@ -60,7 +60,7 @@ pub struct Firn {
 struct Running {
     child: Child,
     banner: String,
-    // Kept open, so that the server can go on printing.
+    // Open as long as the server runs, so that it can continue to print.
     _output: BufReader<ChildStdout>,
 }
 
@@ -77,7 +77,7 @@ impl FromStr for Backend {
 }
 
 impl Setup {
-    /// The defaults on new data.
+    /// Returns the default settings with new data, and no maintenance workers.
     pub async fn new(backend: Backend) -> Self {
         let folder = keeper::folder(match backend {
             Backend::Sqlite => "sqlite",
@@ -90,7 +90,7 @@ impl Setup {
                 Some(server.create_database().await.expect("a database"))
             }
         };
-        // Tests say themselves when a table is changed by somebody else.
+        // Without workers, a table changes only when the test changes it.
         let env = BTreeMap::from([("FIRN_MAINTENANCE__WORKERS".to_owned(), "0".to_owned())]);
         Self { data_dir: folder.join("data"), database_url, env, wrapper: Vec::new(), port: 0 }
     }
@@ -102,7 +102,7 @@ impl Setup {
         self
     }
 
-    /// The database's URL, for whoever wants to look into it once the server has stopped.
+    /// Returns the URL of the database, for tests that read it after the server has stopped.
     pub fn database_url(&self) -> String {
         match &self.database_url {
             Some(url) => url.clone(),
@@ -110,7 +110,7 @@ impl Setup {
         }
     }
 
-    /// What the server writes to standard error, since its first start.
+    /// Returns the server's output on standard error, since its first start.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
@@ -138,12 +138,12 @@ impl Setup {
 }
 
 impl Firn {
-    /// Starts a server on new data.
+    /// Starts a server with new data.
     pub async fn new(backend: Backend) -> Self {
         Self::start(Setup::new(backend).await)
     }
 
-    /// Starts a server, which may find data.
+    /// Starts a server, possibly with existing data; panics if it does not start.
     pub fn start(setup: Setup) -> Self {
         match Self::try_start(setup) {
             Ok(firn) => firn,
@@ -151,7 +151,12 @@ impl Firn {
         }
     }
 
-    /// Starts a server; what it says if it refuses to.
+    /// Starts a server, possibly with existing data.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the process ends before it has printed its banner, or has not printed it after 60 seconds.
+    /// The error includes the server's log.
     pub fn try_start(setup: Setup) -> Result<Self, String> {
         let mut firn = Self { setup, running: None, client: Client::new("", "main") };
         firn.start_again()?;
@@ -165,7 +170,7 @@ impl Firn {
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
             let banner = read_banner(&mut output);
-            // Nobody waits any more if it took too long.
+            // The receiver no longer exists if the start took too long.
             drop(sender.send((banner, output)));
         });
         let refused = |what: &str| format!("{what}; {}", self.setup.log().get(before..).unwrap_or_default());
@@ -187,34 +192,34 @@ impl Firn {
         }
     }
 
-    /// How it was started.
+    /// Settings with which the server was started.
     pub fn setup(&self) -> &Setup {
         &self.setup
     }
 
-    /// The folder of the warehouse `main`.
+    /// Returns the folder of the warehouse `main`.
     pub fn warehouse(&self) -> PathBuf {
         self.setup.data_dir.join("warehouse")
     }
 
-    /// What it printed when it was ready.
+    /// Returns the banner that the server printed when it was ready.
     pub fn banner(&self) -> &str {
         &self.running.as_ref().expect("a running server").banner
     }
 
-    /// The process' id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.running.as_ref().expect("a running server").child.id()
     }
 
-    /// SIGKILL: as in a crash.
+    /// Kills the process with SIGKILL, as in a crash.
     pub fn kill(&mut self) {
         if let Some(mut running) = self.running.take() {
             end(&mut running.child);
         }
     }
 
-    /// SIGTERM, without waiting for what comes of it.
+    /// Sends SIGTERM without waiting for the end of the process.
     pub fn terminate(&self) {
         signal("TERM", self.pid());
     }
@@ -227,14 +232,14 @@ impl Firn {
         status
     }
 
-    /// SIGTERM, and waits until the process has ended in order.
+    /// Sends SIGTERM and waits until the process has ended; panics if it did not end successfully.
     pub fn stop(&mut self) {
         self.terminate();
         let status = self.wait();
         assert!(status.success(), "the server ended with {status}: {}", self.setup.log());
     }
 
-    /// Starts it again on the same data, at a new address.
+    /// Kills the server and starts it again with the same data, at a new address.
     pub fn restart(&mut self) {
         self.kill();
         if let Err(reason) = self.start_again() {
@@ -242,18 +247,18 @@ impl Firn {
         }
     }
 
-    /// Like [`Firn::restart`], with settings changed.
+    /// Restarts the server like [`Firn::restart`], with changed settings.
     pub fn restart_with(&mut self, change: impl FnOnce(&mut Setup)) {
         change(&mut self.setup);
         self.restart();
     }
 
-    /// Memory in use, in bytes.
+    /// Returns the resident memory, in bytes.
     pub fn resident_bytes(&self) -> u64 {
         self.memory_bytes("VmRSS:")
     }
 
-    /// The most memory that was in use since the start, in bytes.
+    /// Returns the maximum resident memory since the start, in bytes.
     pub fn peak_resident_bytes(&self) -> u64 {
         self.memory_bytes("VmHWM:")
     }
@@ -266,7 +271,7 @@ impl Firn {
         kib * 1024
     }
 
-    /// Fails the test if a request handler or a task has panicked.
+    /// Fails the test if the log contains a panic.
     #[track_caller]
     pub fn check_no_panic(&self) {
         let log = self.setup.log();
@@ -298,7 +303,7 @@ impl Drop for Firn {
     }
 }
 
-/// The server that tests share which only need namespaces of their own.
+/// Returns the server shared by all tests that need only their own namespaces.
 pub async fn shared(backend: Backend) -> &'static Firn {
     static SQLITE: OnceCell<Firn> = OnceCell::const_new();
     static POSTGRES: OnceCell<Firn> = OnceCell::const_new();
@@ -309,7 +314,7 @@ pub async fn shared(backend: Backend) -> &'static Firn {
     cell.get_or_init(|| Firn::new(backend)).await
 }
 
-/// Runs a test. All tests of a process run on one runtime, since they share connections.
+/// Runs a test. All tests of a process run on one runtime, because they share connections.
 pub fn run(test: impl Future<Output = ()>) {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     let new = || {
@@ -319,13 +324,14 @@ pub fn run(test: impl Future<Output = ()>) {
     RUNTIME.get_or_init(new).block_on(test);
 }
 
-/// The `firn` binary, built in the profile of whoever asks.
+/// Returns the path of the `firn` binary, built on the first call with the profile (debug or release) of the
+/// tests.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(build)
 }
 
-/// A command that inherits no `FIRN_*` variable.
+/// Returns a command that inherits no `FIRN_*` variable.
 pub fn clean(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FIRN_")) {
@@ -335,21 +341,21 @@ pub fn clean(program: &str) -> Command {
     command
 }
 
-/// Sends a signal to a process that is ours and not waited for yet.
+/// Sends a signal to a child process that has not been waited for yet.
 pub fn signal(name: &str, pid: u32) {
     let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().expect("`kill`");
     assert!(sent.success(), "cannot send {name} to {pid}");
 }
 
-/// Ends a process that the keeper knows.
+/// Kills a child process that is registered with [`keeper`], and waits for its end.
 pub fn end(child: &mut Child) {
     keeper::forget(child.id());
-    // It may have ended already.
+    // The process may already have ended.
     let _ = child.kill();
     let _ = child.wait();
 }
 
-/// Reads what a start prints; gives the server's address and all of the text.
+/// Reads the banner of a start; returns the server's URL and the complete text.
 fn read_banner(output: &mut BufReader<ChildStdout>) -> Option<(String, String)> {
     let mut root = None;
     let mut banner = String::new();
@@ -370,7 +376,8 @@ fn read_banner(output: &mut BufReader<ChildStdout>) -> Option<(String, String)> 
 fn build() -> PathBuf {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
-    // The whole workspace, so that dependencies have the features that `cargo test --workspace` built them with.
+    // The whole workspace is built, so that dependencies have the same features as in `cargo test
+    // --workspace`.
     command.args(["build", "--quiet", "--workspace", "--bin", "firn", "--message-format=json"]);
     if !cfg!(debug_assertions) {
         command.arg("--release");

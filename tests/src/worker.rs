@@ -1,4 +1,5 @@
-//! `firn maintain` as a child process: a worker beside a server, ended by whoever started it. It knows nothing of jobs.
+//! `firn maintain` as a child process: a maintenance worker beside a server, terminated with its owner. This
+//! module knows nothing of jobs.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -8,23 +9,23 @@ use std::time::Duration;
 use crate::keeper;
 use crate::process::{self, binary, clean, signal};
 
-/// How long an end in order may take.
+/// Maximum duration of an orderly shutdown.
 const END_PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
-/// A running worker, killed when dropped.
+/// Running worker, killed when dropped.
 pub struct Worker {
     child: Option<Child>,
     log: PathBuf,
 }
 
 impl Worker {
-    /// Starts a worker of the catalog at `uri` with more arguments.
+    /// Starts a worker of the catalog at `uri`, with additional arguments.
     pub fn start(uri: &str, arguments: &[&str]) -> Self {
         Self::start_in(&[], uri, arguments)
     }
 
-    /// The same, run by a command such as `prlimit --fsize=…`.
+    /// Starts a worker like [`Worker::start`], run by a command such as `prlimit --fsize=…`.
     pub fn start_in(wrapper: &[&str], uri: &str, arguments: &[&str]) -> Self {
         let log = keeper::folder("worker").join("log");
         let binary = binary().to_str().expect("a plain path");
@@ -38,30 +39,30 @@ impl Worker {
         Self { child: Some(child), log }
     }
 
-    /// What it has said.
+    /// Returns the worker's output.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Sends it a signal, such as `STOP`.
+    /// Sends a signal, such as `STOP`.
     pub fn signal(&self, name: &str) {
         signal(name, self.child.as_ref().expect("a running worker").id());
     }
 
-    /// SIGKILL: as in a crash.
+    /// Kills the process with SIGKILL, as in a crash.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             process::end(&mut child);
         }
     }
 
-    /// SIGTERM, and waits until it has ended by itself.
+    /// Sends SIGTERM and waits until the process has ended by itself.
     pub async fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
         self.wait().await
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the process has ended by itself; fails the test if it has not ended after 60 seconds.
     pub async fn wait(&mut self) -> ExitStatus {
         let child = self.child.as_mut().expect("a running worker");
         keeper::forget(child.id());

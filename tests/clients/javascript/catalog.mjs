@@ -1,4 +1,4 @@
-// What iceberg-js does with a catalog, without a prefix: node catalog.mjs LIBRARY URI NAMESPACE WAREHOUSE
+// Test of iceberg-js, without a prefix: node catalog.mjs LIBRARY URI NAMESPACE WAREHOUSE
 
 import assert from "node:assert/strict";
 
@@ -41,10 +41,10 @@ assert.equal(await catalog.tableExists(table), true);
 const loaded = await catalog.loadTable(table);
 assert.deepEqual([loaded.location, loaded["partition-specs"]], [made.location, made["partition-specs"]]);
 
-// What it calls an update is no commit of the protocol; nothing may seem to have happened.
+// Its update is not a valid commit of the protocol, so it must be refused instead of being ignored.
 await assert.rejects(catalog.updateTable(table, { properties: { a: "b" } }), (error) => error.status === 400);
 
-// The same table, by its warehouse's name.
+// The same table, with the name of the warehouse as prefix.
 const prefixed = new IcebergRestCatalog({ baseUrl: uri, catalogName: warehouse });
 assert.equal((await prefixed.loadTable(table))["table-uuid"], made["table-uuid"]);
 

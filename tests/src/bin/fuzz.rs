@@ -1,4 +1,4 @@
-//! Sends nonsense to a server of its own for a while: `cargo run -p tests --bin fuzz -- --seconds 60`.
+//! Command that fuzzes its own server for a while: `cargo run -p tests --bin fuzz -- --seconds 60`.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use clap::Parser;
 use tests::fuzz;
 use tests::process::{self, Backend, Firn};
 
-/// Sends nonsense to a server of its own, and fails if the server does.
+/// Sends invalid requests to its own server, and fails if the server does not refuse them properly
 #[derive(Parser)]
 struct Options {
-    /// How long
+    /// Duration in seconds
     #[arg(long, default_value_t = 60)]
     seconds: u64,
     /// `sqlite` or `postgres`
     #[arg(long, default_value = "sqlite")]
     backend: Backend,
-    /// Repeats an earlier run
+    /// Seed of an earlier run to repeat
     #[arg(long)]
     seed: Option<u64>,
 }

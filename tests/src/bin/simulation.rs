@@ -1,5 +1,5 @@
-//! Lets everything happen to maintenance that may happen, and checks that no row is lost:
-//! `cargo run -p tests --bin simulation -- --seeds 1000`.
+//! Command that simulates maintenance under faults, and checks that no row is lost: `cargo run -p tests --bin
+//! simulation -- --seeds 1000`.
 
 use std::process::ExitCode;
 
@@ -7,23 +7,25 @@ use clap::Parser;
 use tests::process::{self, Backend};
 use tests::simulation;
 
-/// Runs writers and workers on a catalog step by step, while disks fail, requests get lost, workers are taken over, cancelled or die,
-/// and the clock jumps. A failure prints its seed and its steps; the same seed takes the same steps.
+/// Runs writers and maintenance workers on a catalog step by step, while disks fail, requests are lost,
+/// workers are taken over, cancelled or crash, and the clock jumps. A failure prints its seed and its steps;
+/// the same seed takes the same steps.
 #[derive(Parser)]
 struct Arguments {
     /// `sqlite` or `postgres`; both if absent
     #[arg(long)]
     backend: Option<Backend>,
-    /// The first seed
+    /// First seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many there are
+    /// Number of seeds
     #[arg(long, default_value_t = 200)]
     seeds: u64,
-    /// Instead of what seeds choose, everything at each operation of a job: `compact`, `expire-snapshots`, `rewrite-manifests`
+    /// Instead of random events, inject each kind of event at each operation of a job with this action:
+    /// `compact`, `expire-snapshots` or `rewrite-manifests`
     #[arg(long)]
     sweep: Option<String>,
-    /// Goes on after a failure
+    /// Continue after a failure
     #[arg(long)]
     all: bool,
 }

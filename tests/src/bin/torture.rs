@@ -1,5 +1,5 @@
-//! Kills servers under writers and checks what they promised:
-//! `cargo run --release -p tests --bin torture -- --backend postgres`.
+//! Command that kills servers under concurrent writers and verifies the guarantees afterwards: `cargo run
+//! --release -p tests --bin torture -- --backend postgres`.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,29 +9,30 @@ use tests::process::{self, Backend};
 use tests::torture;
 use tests::torture::Options;
 
-/// Lets writers loose on servers that are killed at random, and checks that every acknowledged commit is there
-/// exactly once, none is half visible, every version's file exists, and the past stays as it was.
+/// Runs concurrent writers on servers that are killed at random, and checks that each acknowledged commit is
+/// visible exactly once, none is partially visible, the metadata file of each version exists, and past states
+/// do not change.
 #[derive(Parser)]
 struct Arguments {
     /// `sqlite` or `postgres`; both if absent
     #[arg(long)]
     backend: Option<Backend>,
-    /// Concurrent writers
+    /// Number of concurrent writers
     #[arg(long, default_value_t = 16)]
     writers: u32,
-    /// Kills, at least
+    /// Minimum number of kills
     #[arg(long, default_value_t = 50)]
     kills: u32,
-    /// Seconds, at least
+    /// Minimum duration in seconds
     #[arg(long, default_value_t = 30)]
     seconds: u64,
-    /// Servers on one PostgreSQL
+    /// Number of servers on one PostgreSQL database
     #[arg(long, default_value_t = 2)]
     replicas: u32,
-    /// Instants of the past that are read again at the end
+    /// Number of past instants that are read again at the end
     #[arg(long, default_value_t = 40)]
     instants: usize,
-    /// Repeats an earlier run's choices
+    /// Seed of an earlier run whose choices are repeated
     #[arg(long)]
     seed: Option<u64>,
 }

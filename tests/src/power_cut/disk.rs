@@ -1,5 +1,5 @@
-//! A disk that forgets, at a power cut, all that was not synced: a file is what it was when it was synced last,
-//! a folder has the entries that it had when it was synced last. Real disks keep more.
+//! Model of a disk that loses, at a power cut, everything that was not synced: a file has the content, and a
+//! folder has the entries, of its last sync. Real disks lose less.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 
 use super::trace::Event;
 
-/// The files below one folder.
+/// Files below one folder, with their current and their durable content.
 pub(super) struct Disk {
     root: PathBuf,
     nodes: Vec<Node>,
-    /// Where the next `write` to a descriptor goes.
+    /// Offset of the next `write` to a descriptor, by the number of the descriptor.
     positions: HashMap<String, usize>,
-    /// What lies below the folder in the end: files by their bytes, folders by nothing. What the server never made is others'.
+    /// Content of the folder at the end of the recording, by relative path: the bytes of a file, `None` for a
+    /// folder. Files that the recorded server never created belong to other processes.
     others: HashMap<PathBuf, Option<Vec<u8>>>,
-    /// What each thread's sync will have made durable once it has ended.
+    /// Node and content that become durable when the pending sync of a thread ends, by thread.
     syncing: HashMap<String, (usize, Content)>,
 }
 
@@ -41,7 +42,7 @@ impl Node {
 }
 
 impl Disk {
-    /// An empty folder whose own entry is durable.
+    /// Creates an empty folder whose own entry is durable.
     pub(super) fn new(root: &Path) -> Self {
         let (positions, syncing) = (HashMap::new(), HashMap::new());
         let mut others = HashMap::new();
@@ -49,7 +50,7 @@ impl Disk {
         Self { root: root.to_owned(), nodes: vec![Node::folder()], positions, others, syncing }
     }
 
-    /// Puts what is durable in the folder's place.
+    /// Replaces the folder on the real disk by the durable content.
     pub(super) fn write_durable(&self) {
         if self.root.exists() {
             fs::remove_dir_all(&self.root).expect("the folder can be emptied");
@@ -69,7 +70,8 @@ impl Disk {
         }
     }
 
-    /// Does what a call did. Syncs hold for what was there when they began, all else for when it ended.
+    /// Applies a system call. A sync makes durable the content at the time when it began; all other calls
+    /// take effect when they end.
     pub(super) fn apply(&mut self, event: &Event<'_>) {
         if event.result.is_none() {
             if matches!(event.name, "fsync" | "fdatasync")
@@ -97,7 +99,7 @@ impl Disk {
             }
             "mkdir" => self.add(&event.path(0), Node::folder()),
             "mkdirat" => self.add(&event.path(1), Node::folder()),
-            // Whether a file is there is asked so.
+            // Only looks whether a file exists.
             "openat2" if event.arguments.iter().any(|argument| argument.contains("O_PATH")) => {}
             "unlink" | "rmdir" => drop(self.take(&event.path(0))),
             "unlinkat" => drop(self.take(&event.path(1))),
@@ -106,7 +108,8 @@ impl Disk {
                     self.link(&event.path(1), node);
                 }
             }
-            // What a process maps for itself, and SQLite's index of its log, which it makes anew after a crash.
+            // Private mappings, and the index of SQLite's write-ahead log, which SQLite recreates after a
+            // crash.
             "mmap" if !is_shared_for_writing(event) => {}
             name => assert!(!self.concerns(event), "the model of the disk does not know `{name}`: {event:?}"),
         }
@@ -124,7 +127,7 @@ impl Disk {
                 self.take_over(&path);
             }
         }
-        // What others made, and somebody deleted since.
+        // `None` for a file of another process that has been deleted since.
         let Some(node) = self.find(&path) else { return };
         if flags.contains("O_TRUNC") {
             self.file(node).clear();
@@ -151,7 +154,7 @@ impl Disk {
         }
     }
 
-    /// Whether a call may change something below the folder.
+    /// Returns `true` if a call may change something below the folder.
     fn concerns(&self, event: &Event<'_>) -> bool {
         let paths =
             |position: usize| [event.path(position), Event::descriptor_path(&event.arguments[position])];
@@ -159,7 +162,8 @@ impl Disk {
         is_certain || (0..event.arguments.len()).flat_map(paths).any(|path| self.relative(&path).is_some())
     }
 
-    /// The node of the descriptor that is a call's first argument, unless its file is deleted.
+    /// Returns the node of the descriptor in a call's first argument; `None` if its file is deleted or not
+    /// below the folder.
     fn descriptor(&self, event: &Event<'_>) -> Option<usize> {
         self.find(&Event::descriptor_path(event.arguments.first()?))
     }
@@ -185,7 +189,8 @@ impl Disk {
         }
     }
 
-    /// Knows from now on what others have made, such as an engine's data files. They have synced it.
+    /// Adds a file or folder of another process, such as a data file of an engine, to the model. It is
+    /// assumed to be synced.
     fn take_over(&mut self, path: &str) {
         let Some(content) = self.relative(path).and_then(|relative| self.others.get(relative)).cloned()
         else {
@@ -230,7 +235,7 @@ impl Disk {
     }
 }
 
-/// What lies below a folder, by its path from there.
+/// Collects the content below a folder, by relative path.
 fn collect(root: &Path, found: &mut HashMap<PathBuf, Option<Vec<u8>>>) {
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {

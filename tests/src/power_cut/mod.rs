@@ -1,5 +1,5 @@
-//! What a power cut leaves of a server's files: `strace` records what the server asks the kernel to do, and a
-//! model of a disk that keeps only what was synced says what is there at each moment.
+//! Simulation of power cuts: `strace` records the system calls of a server, and a model of a disk that
+//! retains only synced data computes the files that a power cut at any moment would leave.
 
 mod disk;
 mod trace;
@@ -11,17 +11,19 @@ use crate::process::Setup;
 
 use disk::Disk;
 
-/// Everything that can change what a folder or a file holds, also in ways that the model does not know, so that it
-/// can refuse them; and the ways to answer a client.
+/// System calls that can change the content of a file or folder, including those that the model does not
+/// implement, so that it can reject them; and the calls that send responses to clients.
 const CALLS: &str = "openat,openat2,open,creat,write,writev,pwrite64,pwritev,pwritev2,fsync,fdatasync,syncfs,sync,\
     sync_file_range,msync,mmap,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir,mkdir,\
     mkdirat,truncate,ftruncate,fallocate,copy_file_range,sendfile,splice,io_uring_setup,sendto,sendmsg";
-/// More lines than a server has threads: the last ones of a trace say how each of them ended.
+/// Number of lines at the end of a trace that are searched for the end of the server: more than it has
+/// threads, each of which ends with a line.
 const THREADS_MAX: usize = 1_000;
-/// How long `strace` may take to write the rest of its output once the server has ended.
+/// Number of attempts to read the complete trace after the server has ended, because `strace` may still be
+/// writing it.
 const PATIENCE_ATTEMPTS: u32 = 1_000;
 
-/// A recording of a server's file operations and answers.
+/// Recording of a server's file operations and responses.
 #[derive(Clone, Debug)]
 pub struct Recording {
     root: PathBuf,
@@ -29,20 +31,22 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Makes a server's start record what it does below its data directory.
+    /// Changes the setup of a server so that its file operations below the data directory are recorded from
+    /// the start.
     pub fn of(setup: &mut Setup) -> Self {
         let file = setup.data_dir.with_extension("trace");
         let path = |path: &Path| path.to_str().expect("a plain path").to_owned();
-        // The server stays the direct child; all bytes are written as `\xHH`, none are left out.
+        // `-D`: the server remains the direct child. `-xx`, `-s`: all bytes are written as `\xHH`, without
+        // abbreviation.
         let words = ["strace", "-D", "-f", "-q", "-y", "-xx", "-s", "100000000", "-e", CALLS];
         setup.wrapper = words.map(str::to_owned).to_vec();
         setup.wrapper.extend(["-o".to_owned(), path(&file)]);
         Self { root: setup.data_dir.clone(), file }
     }
 
-    /// Replaces the data directory by what a power cut would have left of it just before each of these answers,
-    /// counted from 1 over all answers that the server gave, and calls `look` each time. The server must have
-    /// ended, and may be started again by `look` if it is ended again.
+    /// Replaces the data directory by the files that a power cut just before each of the responses `answers`
+    /// would have left, and calls `look` each time. Responses are counted from 1 over all responses of the
+    /// server. The server must have ended; `look` may start it again if it also ends it.
     pub async fn replay(&self, server: u32, answers: &[usize], mut look: impl AsyncFnMut(usize)) {
         let text = self.read(server).await;
         let mut disk = Disk::new(&self.root);
@@ -60,7 +64,7 @@ impl Recording {
         assert!(answers.iter().all(|wanted| *wanted <= answer), "the trace has only {answer} answers");
     }
 
-    /// Replaces the data directory by what a power cut would have left of it at the server's end.
+    /// Replaces the data directory by the files that a power cut at the end of the server would have left.
     pub async fn replay_end(&self, server: u32) {
         let text = self.read(server).await;
         let mut disk = Disk::new(&self.root);
@@ -70,10 +74,10 @@ impl Recording {
         disk.write_durable();
     }
 
-    /// The trace, once it is whole.
+    /// Returns the trace once it is complete.
     async fn read(&self, server: u32) -> String {
         let server = server.to_string();
-        // The process' number is padded if it is short.
+        // `strace` pads the process id if it is short.
         let is_end = |line: &str| {
             line.split_once(' ')
                 .is_some_and(|(process, end)| process == server && end.trim().starts_with("+++"))

@@ -1,19 +1,20 @@
-//! The lines of `strace -f -y -xx`, taken apart. It does not know what a call does.
+//! Parser for the output of `strace -f -y -xx`. It does not interpret the system calls.
 
 use std::collections::HashMap;
 
-/// A call, when it begins or when it ends.
+/// Beginning or end of a system call.
 #[derive(Clone, Debug)]
 pub(super) struct Event<'a> {
-    /// Tells calls of different threads apart.
+    /// Id of the thread, which distinguishes concurrent calls.
     pub(super) thread: &'a str,
     pub(super) name: &'a str,
     pub(super) arguments: Vec<String>,
-    /// What the call gave, once it has ended: a number, and the path of a new descriptor.
+    /// Return value once the call has ended: a number, for a new descriptor followed by its path.
     pub(super) result: Option<String>,
 }
 
-/// All events in their order. A call that no other thread interrupted begins and ends at once.
+/// Parses all events in their order. A call that is not interrupted by another thread is a single event at
+/// its end.
 pub(super) fn events(text: &str) -> impl Iterator<Item = Event<'_>> {
     let mut begun: HashMap<&str, &str> = HashMap::new();
     text.lines().flat_map(move |line| {
@@ -37,14 +38,14 @@ pub(super) fn events(text: &str) -> impl Iterator<Item = Event<'_>> {
 }
 
 fn ended<'a>(thread: &'a str, call: &str, name: &'a str) -> Event<'a> {
-    // A process that ends has calls without a result.
+    // The last calls of a process that ends have no result.
     let (call, result) = call.rsplit_once(" = ").unwrap_or((call, "?"));
     let whole = call.trim_end();
     let parsed = event(thread, whole.strip_suffix(')').unwrap_or(whole), Some(result.to_owned()));
     Event { thread, name: name.split('(').next().unwrap_or_default(), ..owned(parsed) }
 }
 
-/// The arguments and the result, free of the text they come from.
+/// Returns a copy of arguments and result that does not borrow from the text.
 fn owned<'a>(event: Event<'_>) -> Event<'a> {
     Event { thread: "", name: "", arguments: event.arguments, result: event.result }
 }
@@ -54,7 +55,7 @@ fn event<'a>(thread: &'a str, call: &'a str, result: Option<String>) -> Event<'a
     Event { thread, name, arguments: split(arguments), result }
 }
 
-/// Splits at commas outside of brackets; strings hold none, since every byte is escaped.
+/// Splits arguments at commas outside of brackets. Strings contain no commas, since every byte is escaped.
 fn split(arguments: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut depth = 0;
@@ -74,7 +75,7 @@ fn split(arguments: &str) -> Vec<String> {
 }
 
 impl Event<'_> {
-    /// Whether an HTTP answer starts here.
+    /// Returns `true` if an HTTP response begins with this event.
     pub(super) fn is_answer(&self) -> bool {
         let is_send = matches!(self.name, "write" | "writev" | "sendto" | "sendmsg") && self.result.is_none();
         is_send
@@ -82,34 +83,35 @@ impl Event<'_> {
             && self.bytes(1).starts_with(b"HTTP/1.1 ")
     }
 
-    /// The number that the call gave, if it has ended well.
+    /// Returns the result if the call has ended successfully.
     pub(super) fn success(&self) -> Option<u64> {
         let number = self.result.as_ref()?.split(['<', ' ']).next()?;
-        // Addresses are hexadecimal, failures negative.
+        // Addresses are hexadecimal, errors negative.
         number.parse().ok().or_else(|| number.strip_prefix("0x").and(Some(0)))
     }
 
-    /// A number among the arguments.
+    /// Returns the numeric argument at a position.
     pub(super) fn number(&self, position: usize) -> u64 {
         let argument = self.arguments.get(position).map(String::as_str).unwrap_or_default();
         argument.parse().unwrap_or_else(|_| panic!("not a number: `{argument}` in {}", self.name))
     }
 
-    /// All strings of an argument, one after the other.
+    /// Returns the bytes of all strings of an argument, concatenated.
     pub(super) fn bytes(&self, position: usize) -> Vec<u8> {
         let argument = self.arguments.get(position).map(String::as_str).unwrap_or_default();
         assert!(!argument.contains("\"..."), "`strace` left bytes out of {}", self.name);
         argument.split('"').skip(1).step_by(2).flat_map(unescape).collect()
     }
 
-    /// The path that a descriptor stands for, as `12<path>`.
+    /// Returns the path of a descriptor in the form `12<path>`.
     pub(super) fn descriptor_path(descriptor: &str) -> String {
         let path =
             descriptor.split_once('<').and_then(|(_, rest)| rest.strip_suffix('>')).unwrap_or_default();
         String::from_utf8(unescape(path)).unwrap_or_default()
     }
 
-    /// The path of the argument that is a string, below the one before it if that is a folder's descriptor.
+    /// Returns the path in a string argument; a relative path is resolved against the preceding argument if
+    /// that is the descriptor of a folder.
     pub(super) fn path(&self, position: usize) -> String {
         let path = String::from_utf8(self.bytes(position)).unwrap_or_default();
         match position.checked_sub(1).and_then(|before| self.arguments.get(before)) {

@@ -1,5 +1,6 @@
-//! What must hold at every moment: each snapshot that is there can be read, and holds what writers committed; a row that nobody
-//! touched keeps its id. And at the end: no file is left that nothing needs.
+//! Invariants of the simulation. At every moment, each snapshot can be read and contains the rows that
+//! writers committed, and the lineage of a row that no writer changed is unchanged. At the end, no unneeded
+//! file is left.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -17,7 +18,7 @@ use super::writer;
 use crate::fixture::local;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
-/// Far more than it takes.
+/// Maximum number of jobs that are done until there are none left; far more than are ever needed.
 const ROUNDS_MAX: usize = 60;
 
 /// Checks all tables.
@@ -29,7 +30,7 @@ pub(super) async fn all(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks a table.
+/// Checks a table: all of its snapshots can be read and contain the expected rows.
 pub(super) async fn table(world: &World, lake: &mut Lake, number: usize) -> Result<(), String> {
     let Lake { tables, reader } = lake;
     let table = &mut tables[number];
@@ -45,7 +46,7 @@ pub(super) async fn table(world: &World, lake: &mut Lake, number: usize) -> Resu
             |what: String| told(format!("snapshot {} ({operation}): {what}", snapshot["sequence-number"]));
         let contents = reader.read(snapshot).map_err(which)?;
         let rows = by_id(&contents.rows).map_err(which)?;
-        // What maintenance makes holds what it was made from.
+        // A snapshot that maintenance committed has the same rows as its parent.
         let parent = snapshot["parent-snapshot-id"].as_i64();
         let expected = table.expected.get(&id).or_else(|| table.expected.get(&parent?)).cloned();
         let expected = expected.or_else(|| (head == Some(id)).then(|| table.rows.clone()));
@@ -88,8 +89,8 @@ fn check_lineage(known: &mut HashMap<(i64, i64), (i64, i64)>, contents: &Content
     Ok(())
 }
 
-/// Brings everything to its end: jobs by workers whom nothing happens to, tables compacted and expired. Then checks that nothing is
-/// left behind.
+/// Completes the simulation: workers finish the remaining jobs without faults, and all tables are compacted
+/// and expired. Then checks that no unneeded files are left.
 pub(super) async fn end(world: &Arc<World>) -> Result<(), String> {
     world.note("the end");
     let mut kinds = Vec::new();
@@ -111,7 +112,7 @@ pub(super) async fn end(world: &Arc<World>) -> Result<(), String> {
     nothing_is_left(world).await
 }
 
-/// Lets workers do whatever there is to do.
+/// Lets workers do jobs, without faults, until there are none left.
 pub(super) async fn drain(world: &Arc<World>) -> Result<(), String> {
     for _ in 0..ROUNDS_MAX {
         world.outlast_leases().await;
@@ -123,8 +124,8 @@ pub(super) async fn drain(world: &Arc<World>) -> Result<(), String> {
     Err("there is always something left to do".to_owned())
 }
 
-/// Checks that files are there only if a table needs them, or the catalog remembers that a job was about to write them, or a disk
-/// refused to delete them.
+/// Checks that each file below the warehouse is needed by a table, or is recorded by the catalog as a file
+/// that a job was going to write, or could not be deleted because of a simulated fault.
 async fn nothing_is_left(world: &World) -> Result<(), String> {
     let mut lake = world.lake.lock().await;
     let mut needed = world.ledger().await;
@@ -143,7 +144,8 @@ async fn nothing_is_left(world: &World) -> Result<(), String> {
     }
     let mut found = Vec::new();
     files(&world.warehouse, &mut found);
-    // What a metadata log forgets stays, unless the table wants it otherwise.
+    // Metadata files that drop out of the metadata log are not deleted, except for tables with
+    // `write.metadata.delete-after-commit.enabled`.
     let forgets = lake.tables.iter().all(|table| table.kind.forgets_metadata);
     found.retain(|path| !needed.contains(path) && (forgets || !path.ends_with(".metadata.json")));
     if found.is_empty() { Ok(()) } else { Err(format!("nothing needs these files: {found:#?}")) }

@@ -1,5 +1,6 @@
-//! A worker's hands: every file and every request of a job goes through them, and at each the seed may decide that it fails, that
-//! something else happens first, or that the worker is no more.
+//! Fault injection for a worker. Every file operation and every request of a job passes through [`Hands`]. At
+//! each of these, the seed decides whether it fails, whether another event happens first, or whether the
+//! worker crashes.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -23,76 +24,80 @@ use super::steps;
 use super::world::World;
 use super::writer::Write as Step;
 
-/// How much happens to a worker at the most.
+/// Maximum number of faults and events of one worker.
 const STRIKES_MAX: u32 = 4;
 
-/// Operations that there are many of, and that matter little.
+/// Frequent operations that matter little.
 const DULL: [&str; 5] = ["read manifest", "read list", "GET config", "POST finish", "delete manifest"];
-/// Less happens there.
+/// Factor by which faults and events are rarer at [`DULL`] operations.
 const DULL_RATE: u32 = 6;
-/// Operations by which everything is decided, at which more happens: commits, and before them.
+/// Operations that decide the outcome of a job, with more faults and events: the commit, and the end of
+/// writing the manifest list before it.
 const CRUCIAL: [&str; 2] = ["commit", "end list"];
 const CRUCIAL_RATE: u32 = 5;
 
-/// How a job goes.
+/// Choice of the faults and events that a worker meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Luck {
-    /// Nothing happens.
+    /// No faults and no events.
     Good,
-    /// Something happens at one operation in so many.
+    /// Random faults and events, each with a rate: one in so many operations; 0 for none.
     Bad {
-        /// Requests and files fail.
+        /// Rate at which requests and file operations fail.
         faults: u32,
-        /// Others do things, time goes by, the worker dies.
+        /// Rate of [`Event`]s, such as commits of writers, jumps of the clock, and crashes.
         events: u32,
     },
-    /// One thing happens, at the operation of this number.
+    /// One event, at the operation with this number, counted from 0 over the operations that change
+    /// something.
     At(u32, Event),
 }
 
-/// What may happen at an operation.
+/// Event that may happen at an operation of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// A writer commits.
+    /// One or several commits of writers.
     Write,
-    /// Days go by.
+    /// Advance of the clock, by up to three days.
     Forth,
-    /// The clock is set back by minutes.
+    /// Setback of the clock, by up to half an hour.
     Back,
-    /// The worker was silent for so long that another one does the job, to its end or as far as it gets.
+    /// Expiry of the worker's lease, as if it had been silent for too long: another worker continues the job,
+    /// with or without faults.
     TakenOver,
-    /// Somebody cancels the job.
+    /// Cancellation of the job by a client.
     Cancel,
-    /// The worker gives a sign of life.
+    /// Heartbeat of the worker.
     Beat,
-    /// The worker is no more.
+    /// Crash of the worker.
     Crash,
-    /// Writers delete rows of some of the table's files, and replace others.
+    /// Deletion of rows in some of the table's files, and overwrite of others, by writers.
     Clash,
-    /// The next requests do not get through, or their answers.
+    /// Loss of the next requests or of their responses.
     CutOff,
 }
 
-/// What is tried at every operation of a job.
+/// Events that [`super::sweep`] tries at every operation of a job.
 pub(super) const SWEPT: [Event; 4] = [Event::Crash, Event::TakenOver, Event::CutOff, Event::Clash];
 
-/// The hands of one worker, for one job.
+/// Fault injection for one worker and one job.
 pub(super) struct Hands {
     world: Arc<World>,
     pub(super) name: String,
     luck: Luck,
     runtime: Handle,
-    /// Set when the worker is no more.
+    /// Cancelled when the worker crashes.
     pub(super) crashed: CancellationToken,
     strikes: AtomicU32,
-    /// Operations so far, of those that are swept.
+    /// Number of operations so far that change something ([`is_swept`]).
     operations: AtomicU32,
-    /// So many more requests do not get through.
+    /// Number of further requests and responses that will be lost.
     outage: AtomicU32,
     job: Mutex<Option<(Uuid, Pulse)>>,
-    /// The job's table.
+    /// Name of the job's table.
     table: Mutex<String>,
-    /// Set once others may have the job; then, the files that were begun since.
+    /// Locations of the files that were begun since another worker may have taken over the job; `None` before
+    /// that.
     begun_since: Mutex<Option<Vec<String>>>,
 }
 
@@ -115,13 +120,13 @@ impl Hands {
         hands
     }
 
-    /// The worker has a job.
+    /// Notes the job that the worker has leased.
     pub(super) fn take(&self, job_id: Uuid, table: &str, pulse: Pulse) {
         *lock(&self.job) = Some((job_id, pulse));
         table.clone_into(&mut lock(&self.table));
     }
 
-    /// Before a request; `false` if it does not get through.
+    /// Injects faults and events before a request; returns `false` if the request is lost.
     pub(super) async fn asks(&self, what: &str) -> bool {
         if self.has_crashed() || !is_of_job(what) {
             return !self.has_crashed();
@@ -130,7 +135,7 @@ impl Hands {
         !self.has_crashed() && !self.is_cut_off(what)
     }
 
-    /// After a request; `false` if the answer is lost.
+    /// Injects faults and events after a request; returns `false` if the response is lost.
     pub(super) async fn is_answered(&self, what: &str) -> bool {
         if self.has_crashed() || !is_of_job(what) {
             return !self.has_crashed();
@@ -139,7 +144,7 @@ impl Hands {
         !self.has_crashed() && !self.is_cut_off(&format!("the answer to {what}"))
     }
 
-    /// Whether a request or an answer is lost, as some of the next ones may be.
+    /// Returns `true` if a request or a response is lost. The first loss may make up to three more follow.
     fn is_cut_off(&self, what: &str) -> bool {
         let left = self.outage.load(Ordering::Relaxed);
         if left > 0 && !what.ends_with("finish") {
@@ -153,7 +158,7 @@ impl Hands {
         fails
     }
 
-    /// Operations so far, of those that are swept.
+    /// Number of operations so far that change something.
     pub(super) fn operations(&self) -> u32 {
         self.operations.load(Ordering::Relaxed)
     }
@@ -162,10 +167,10 @@ impl Hands {
         self.crashed.is_cancelled()
     }
 
-    /// Whether an operation fails.
+    /// Returns `true` if an operation fails.
     fn fails(&self, what: &str) -> bool {
         let Luck::Bad { faults, .. } = self.luck else { return false };
-        // The end of a job is told again a second later, which takes a second.
+        // Never at the end of a job: the worker would repeat that request after a second of real time.
         if faults == 0 || what.ends_with("finish") || !self.strikes(what, faults) {
             return false;
         }
@@ -173,7 +178,7 @@ impl Hands {
         true
     }
 
-    /// Lets something happen before, or after, an operation.
+    /// Injects an event before or after an operation.
     async fn meet(&self, what: &str) {
         let event = match self.luck {
             Luck::Bad { events, .. } if events > 0 && self.strikes(what, events) => {
@@ -248,13 +253,14 @@ impl Hands {
                 Ok(())
             }
             Event::CutOff => {
-                // The commit, and whoever looks what became of it.
+                // Enough for the commit and for the requests that look whether it succeeded.
                 self.outage.store(4, Ordering::Relaxed);
                 Ok(())
             }
             Event::Crash => {
                 self.crashed.cancel();
-                // Whoever took the job over looked for these before they were there.
+                // A worker that took over the job looked for these files before they existed, and could not
+                // delete them.
                 for location in lock(&self.begun_since).iter().flatten() {
                     self.world.left_behind(location);
                 }
@@ -275,7 +281,7 @@ impl Hands {
         self.world.note(&format!("    {}, {what}: {event}", self.name));
     }
 
-    /// An operation on a file: what happens before, and whether it fails.
+    /// Injects an event before a file operation; fails if the operation is to fail.
     fn touch(&self, what: &str) -> io::Result<()> {
         self.end_if_crashed();
         self.runtime.block_on(self.meet(what));
@@ -283,7 +289,7 @@ impl Hands {
         if self.fails(what) { Err(broken()) } else { Ok(()) }
     }
 
-    /// A worker that is no more does nothing, not even tidy up.
+    /// Ends the thread of a crashed worker, which must not do anything any more, not even clean up.
     fn end_if_crashed(&self) {
         if self.has_crashed() {
             std::panic::resume_unwind(Box::new("the worker is no more"));
@@ -291,7 +297,8 @@ impl Hands {
     }
 }
 
-/// Whatever is changed; what is read in between is the same wherever it happens.
+/// Returns `true` for operations that change something. Events before a read are equivalent to events before
+/// the next change.
 fn is_swept(what: &str) -> bool {
     let reads = ["read ", "GET ", "load", "the answer to GET", "the answer to load"];
     !reads.iter().any(|reads| what.starts_with(reads))
@@ -301,9 +308,9 @@ fn is_one_of(what: &str, some: &[&str]) -> bool {
     some.iter().any(|one| what.ends_with(one))
 }
 
-/// Its own sign of life meets no fate.
+/// Sends a heartbeat, without faults and events.
 async fn beat(pulse: Pulse) {
-    // Whatever the catalog answers, the job hears of it.
+    // The job sees the response by itself.
     let _ = pulse.beat().await;
 }
 
@@ -320,7 +327,7 @@ fn choose(random: &mut StdRng) -> Event {
     }
 }
 
-/// What is asked for while there is a job.
+/// Returns `true` for requests that a worker sends while it has a job, except heartbeats.
 fn is_of_job(what: &str) -> bool {
     !what.ends_with("lease") && !what.ends_with("heartbeat")
 }
@@ -329,13 +336,13 @@ fn broken() -> io::Error {
     io::Error::other("the disk of the simulation fails")
 }
 
-/// The disk in a worker's hands.
+/// Local disk with fault injection.
 pub(super) struct HandsDisk(pub(super) Arc<Hands>, pub(super) LocalDisk);
 
-/// A new file in a worker's hands.
+/// New file on a disk with fault injection.
 struct HandsUpload {
     file: Box<dyn Upload>,
-    /// After so many bytes the disk fails.
+    /// Number of bytes after which writing fails; `None` for no fault.
     left: Option<usize>,
     hands: Arc<Hands>,
     what: String,
@@ -415,7 +422,7 @@ impl fmt::Debug for HandsDisk {
     }
 }
 
-/// What a file is, by its name.
+/// Returns the kind of a file according to its name.
 fn kind(location: &str) -> &'static str {
     let name = location.rsplit('/').next().unwrap_or_default();
     match name.rsplit('.').next().unwrap_or_default() {

@@ -1,9 +1,10 @@
-//! Maintenance under everything that may happen to it: a catalog in this process, writers, and workers whose disks fail, whose
-//! requests get lost, who are taken over, cancelled, or die, at any operation, while the clock jumps. All of it is driven by one
-//! seed, a step at a time: the same seed takes the same steps.
+//! Simulation of maintenance under faults: a catalog in this process, writers, and workers at whose
+//! operations disks fail, requests are lost, other workers take over, jobs are cancelled, or the worker
+//! crashes, while the clock jumps. A seed determines all choices, one step at a time: the same seed takes the
+//! same steps.
 //!
-//! Tables are read by a reader of its own and compared with what writers committed. What the product does right is not asked of the
-//! product.
+//! Tables are read by an independent reader (`reader`) and compared with a model of the rows that writers
+//! committed (`model`): the product's own code is not used to verify the product.
 
 mod check;
 mod hands;
@@ -21,18 +22,30 @@ use self::model::KINDS;
 use self::world::World;
 use crate::process::Backend;
 
-/// Steps of a seed.
+/// Number of steps of a simulation.
 const STEPS: usize = 30;
 
-/// Takes the steps of a seed. Gives what happened; an error tells what was broken, too.
+/// Runs the simulation of a seed, and returns its history: one line for each step and event.
+///
+/// # Errors
+///
+/// Fails if an invariant is violated: a row is lost, duplicated or wrong, a snapshot cannot be read, a
+/// request is refused unexpectedly, or an unneeded file is left at the end. The error includes the history
+/// and the seed.
 pub async fn run(backend: Backend, seed: u64) -> Result<Vec<String>, String> {
     let (world, server) = World::open(backend, seed, None).await;
     let done = steps(&world).await;
     close(&world, server, done, seed).await
 }
 
-/// At each operation of a job, has everything happen that may: the worker dies, is taken over, is cut off from the catalog, and
-/// writers commit; or at every second operation, every third… Gives and fails as [`run`] does.
+/// Runs jobs of an action (`compact`, `expire-snapshots` or `rewrite-manifests`) again and again, and injects
+/// each event at each operation, one per job: the worker crashes, another worker takes over, the connection
+/// to the catalog is lost, or writers commit. With a `stride` of 2, every second operation is tried, and so
+/// on. Returns the history as [`run`] does.
+///
+/// # Errors
+///
+/// Fails in the same situations as [`run`].
 pub async fn sweep(backend: Backend, seed: u64, action: &str, stride: usize) -> Result<Vec<String>, String> {
     let kinds = u64::try_from(KINDS.len()).unwrap_or(1);
     let kind = KINDS[usize::try_from(seed % kinds).unwrap_or(0)];

@@ -1,4 +1,5 @@
-//! What the tables should hold: kept from what writers committed, never from what the product says.
+//! Model of the expected content of tables, derived only from what writers committed, never from what the
+//! product returns.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -6,21 +7,22 @@ use serde_json::{Value as Json, json};
 
 use super::writer::Pending;
 
-/// Rows by id, with their versions.
+/// Versions of rows, by id.
 pub(super) type Rows = BTreeMap<i64, i64>;
 
-/// How a table is made.
+/// Properties of a table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kind {
     pub(super) name: &'static str,
     pub(super) format_version: i64,
     pub(super) is_partitioned: bool,
     pub(super) is_sorted: bool,
-    /// Whether old metadata files go with the commits.
+    /// `true` if previous metadata files are deleted after commits
+    /// (`write.metadata.delete-after-commit.enabled`).
     pub(super) forgets_metadata: bool,
 }
 
-/// All kinds.
+/// All kinds of tables that are simulated.
 pub(super) const KINDS: [Kind; 5] = [
     Kind {
         name: "plain_v2",
@@ -59,30 +61,32 @@ pub(super) const KINDS: [Kind; 5] = [
     },
 ];
 
-/// A table as it should be.
+/// Expected state of a table.
 pub(super) struct Table {
     pub(super) kind: Kind,
-    /// Its rows now.
+    /// Rows of the current snapshot.
     pub(super) rows: Rows,
-    /// What each snapshot should hold, as far as it is known.
+    /// Rows of each snapshot, by snapshot id, as far as known.
     pub(super) expected: HashMap<i64, Rows>,
-    /// Row id and sequence number of the last change, by id and version: they do not change as long as no writer says so.
+    /// Row id and last updated sequence number of rows, by id and version. They must not change unless a
+    /// writer changes the row.
     pub(super) lineage: HashMap<(i64, i64), (i64, i64)>,
     pub(super) next_id: i64,
-    /// A change that was computed and is not committed yet.
+    /// Change that was computed but not committed yet.
     pub(super) pending: Option<Pending>,
-    /// Tags that hold snapshots.
+    /// Names of the tags that protect snapshots from expiry.
     pub(super) tags: BTreeSet<String>,
 }
 
-/// What a commit does to rows.
+/// Effect of a commit on the rows of a table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Effect {
-    /// Rows that go, whatever their version.
+    /// Ids of rows that are deleted, in any version (equality deletes).
     pub(super) keys: Vec<i64>,
-    /// Rows that go if they still have these versions.
+    /// Ids and versions of rows that are deleted; rows with other versions are not affected (position
+    /// deletes).
     pub(super) rows: Vec<(i64, i64)>,
-    /// Rows that come.
+    /// Ids and versions of added rows.
     pub(super) added: Vec<(i64, i64)>,
 }
 
@@ -99,7 +103,7 @@ impl Table {
         }
     }
 
-    /// A commit was made, whose snapshot is this.
+    /// Applies the effect of a commit that created this snapshot.
     pub(super) fn committed(&mut self, snapshot_id: i64, effect: &Effect) {
         for id in &effect.keys {
             self.rows.remove(id);
@@ -116,12 +120,12 @@ impl Table {
 }
 
 impl Kind {
-    /// The partition of a row.
+    /// Returns the partition value of the row with this id; `None` in unpartitioned tables.
     pub(super) fn partition(&self, id: i64) -> Option<String> {
         self.is_partitioned.then(|| ["a", "b", "c"][usize::try_from(id % 3).unwrap_or(0)].to_owned())
     }
 
-    /// Asks for such a table.
+    /// Returns the body of a request that creates such a table.
     pub(super) fn request(&self, target_bytes: Option<u32>) -> Json {
         let by_p = json!([{ "source-id": 3, "field-id": 1000, "name": "p", "transform": "identity" }]);
         let by_version = json!([{
@@ -135,7 +139,7 @@ impl Kind {
             properties["write.metadata.delete-after-commit.enabled"] = json!("true");
             properties["write.metadata.previous-versions-max"] = json!("4");
         } else {
-            // Or else each step takes longer than the one before.
+            // A limit, because each step would take longer than the previous one otherwise.
             properties["write.metadata.previous-versions-max"] = json!("20");
         }
         let mut request = json!({

@@ -1,5 +1,5 @@
-//! Reads tables naively, by the specification and with libraries that are not ours: manifests, data files, and all three kinds of
-//! deletes. Files never change, so each is read once.
+//! Simple reader of tables, written directly from the specification with independent libraries: manifests,
+//! data files, and all three kinds of deletes. Files are immutable, so each is read only once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 
 use crate::fixture::local;
 
-/// What was read before.
+/// Reader with a cache of the files it has read.
 #[derive(Default)]
 pub(super) struct Reader {
     records: HashMap<String, Arc<Vec<Avro>>>,
@@ -24,11 +24,11 @@ pub(super) struct Reader {
     positions: HashMap<String, Arc<HashSet<(String, u64)>>>,
     vectors: HashMap<(String, u64), Arc<RoaringTreemap>>,
     keys: HashMap<String, Arc<HashSet<i64>>>,
-    /// Snapshots, by their lists.
+    /// Contents of snapshots, by the location of the manifest list.
     snapshots: HashMap<String, Arc<Contents>>,
 }
 
-/// A row as a file has it.
+/// Row of a data file.
 struct Stored {
     id: i64,
     version: i64,
@@ -36,19 +36,19 @@ struct Stored {
     updated: Option<i64>,
 }
 
-/// A live row.
+/// Live row of a snapshot.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) id: i64,
     pub(super) version: i64,
-    /// The row's id, and the sequence number of its last change, from version 3 on.
+    /// Row id and last updated sequence number, from format version 3 on.
     pub(super) lineage: Option<(i64, i64)>,
-    /// Its file, as a number in [`Contents::data`], and its place there.
+    /// Data file of the row, as an index into [`Contents::data`]; `position` is the position in that file.
     pub(super) file: usize,
     pub(super) position: u64,
 }
 
-/// A live file as manifests tell of it.
+/// Live entry of a manifest, with inherited values.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) path: String,
@@ -64,25 +64,25 @@ pub(super) struct Entry {
     length: i64,
 }
 
-/// A snapshot as a reader sees it.
+/// Content of a snapshot.
 #[derive(Default)]
 pub(super) struct Contents {
     pub(super) rows: Vec<Row>,
     pub(super) data: Vec<Entry>,
     pub(super) deletes: Vec<Entry>,
-    /// The list, the manifests and the files.
+    /// Locations of the manifest list, the manifests and the files.
     pub(super) locations: BTreeSet<String>,
 }
 
 impl Contents {
-    /// The deletion vector of a data file.
+    /// Returns the deletion vector of a data file.
     pub(super) fn vector_of(&self, path: &str) -> Option<&Entry> {
         self.deletes.iter().find(|entry| entry.is_vector() && entry.target.as_deref() == Some(path))
     }
 }
 
 impl Entry {
-    /// Where a deletion vector is in its file.
+    /// Offset of a deletion vector in its file (`content_offset`).
     pub(super) fn offset(&self) -> i64 {
         self.offset
     }
@@ -91,14 +91,15 @@ impl Entry {
         self.format.eq_ignore_ascii_case("puffin")
     }
 
-    /// What a delete file is for: its own partition, or everything if it has none.
+    /// Returns `true` if a delete file may apply to a data file: one of the same partition, or any if the
+    /// delete file is not partitioned.
     fn covers(&self, data: &Entry) -> bool {
         self.partition.is_none() || (self.spec_id == data.spec_id && self.partition == data.partition)
     }
 }
 
 impl Reader {
-    /// Reads a snapshot. Fails if something is not there, or breaks a rule of the specification.
+    /// Reads a snapshot. Fails if a file is missing or a rule of the specification is violated.
     pub(super) fn read(&mut self, snapshot: &Json) -> Result<Arc<Contents>, String> {
         let list = snapshot["manifest-list"].as_str().ok_or("a snapshot has no manifest list")?;
         let contents = match self.snapshots.get(list) {
@@ -150,7 +151,7 @@ impl Reader {
         Ok(contents)
     }
 
-    /// The positions that a deletion vector deletes.
+    /// Reads the positions of a deletion vector.
     pub(super) fn vector(&mut self, entry: &Entry) -> Result<Arc<RoaringTreemap>, String> {
         let key = (entry.path.clone(), entry.offset.unsigned_abs());
         if let Some(known) = self.vectors.get(&key) {
@@ -160,7 +161,7 @@ impl Reader {
         let start = usize::try_from(entry.offset).map_err(|_| "a vector before its file")?;
         let length = usize::try_from(entry.length).map_err(|_| "a vector of no length")?;
         let blob = file.get(start..start + length).ok_or("a vector beyond its file")?;
-        // Length, magic, bitmaps, checksum.
+        // The blob consists of length, magic, bitmaps and checksum.
         let bitmaps = blob.get(8..length - 4).ok_or("a vector that is too short")?;
         if blob[4..8] != [0xD1, 0xD3, 0x39, 0x64] {
             return Err(format!("no vector begins at {start} of `{}`", entry.path));
@@ -171,7 +172,7 @@ impl Reader {
         Ok(found)
     }
 
-    /// No data file is listed twice, and none has two deletion vectors.
+    /// Checks that no data file is listed twice and that none has two deletion vectors.
     fn check_once(contents: &Contents) -> Result<(), String> {
         let mut seen = BTreeSet::new();
         if let Some(twice) = contents.data.iter().find(|file| !seen.insert(&file.path)) {
@@ -195,7 +196,7 @@ impl Reader {
         let mut keys = Vec::new();
         for delete in deletes.iter().filter(|delete| delete.covers(file)) {
             if delete.content == 2 {
-                // What was added together with an equality delete is not deleted by it.
+                // An equality delete does not apply to rows with the same data sequence number.
                 if delete.sequence_number > file.sequence_number {
                     keys.push(self.keys(&delete.path)?);
                 }
@@ -284,7 +285,7 @@ impl Reader {
     }
 }
 
-/// A manifest's entry with what it inherits; `None` if its file was removed.
+/// Reads a manifest entry with its inherited values; `None` if the file is deleted.
 fn live(entry: &Avro, line: &Avro, next_row_id: &mut Option<i64>) -> Result<Option<Entry>, String> {
     if long(entry, "status") == Some(2) {
         return Ok(None);
@@ -313,7 +314,7 @@ fn live(entry: &Avro, line: &Avro, next_row_id: &mut Option<i64>) -> Result<Opti
     }))
 }
 
-/// A field that is there and not null.
+/// Returns a field; `None` if it is null or absent.
 fn field<'a>(record: &'a Avro, name: &str) -> Option<&'a Avro> {
     let Avro::Record(fields) = record else { return None };
     let (_, value) = fields.iter().find(|(known, _)| known == name)?;
@@ -346,7 +347,7 @@ fn longs(batch: &RecordBatch, name: &str) -> Option<Vec<Option<i64>>> {
     Some((0..column.len()).map(|row| column.is_valid(row).then(|| column.value(row))).collect())
 }
 
-/// Rows by id, with their versions. Fails if a row is there twice.
+/// Returns the versions of rows, by id. Fails if an id occurs twice.
 pub(super) fn by_id(rows: &[Row]) -> Result<BTreeMap<i64, i64>, String> {
     let mut found = BTreeMap::new();
     for row in rows {

@@ -1,4 +1,4 @@
-//! What can happen next: writers, workers, and the clock.
+//! Steps of the simulation: commits of writers, jobs of workers, and jumps of the clock.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ use super::writer::{self, Pending, Write};
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
-/// What a worker can be asked for.
+/// Actions that a job can be requested for.
 pub(super) const ACTIONS: [&str; 4] = ["evaluate", "compact", "expire-snapshots", "rewrite-manifests"];
 
-/// A step that a seed chooses.
+/// Takes a random step.
 pub(super) async fn any(world: &Arc<World>) -> Result<(), String> {
     match world.below(16) {
         0..4 => write(world).await,
@@ -42,19 +42,20 @@ pub(super) async fn any(world: &Arc<World>) -> Result<(), String> {
     }
 }
 
-/// A writer's step: a whole commit, or half of one.
+/// Takes a step of a writer on a random table: it computes and commits a change, computes one without
+/// committing it, or commits one that was computed before.
 async fn write(world: &World) -> Result<(), String> {
     let mut lake = world.lake.lock().await;
     let number = world.below(lake.tables.len());
     write_one(world, &mut lake, number, None).await
 }
 
-/// A writer's step on a table.
+/// Takes a random step of a writer on a table.
 pub(super) async fn write_to(world: &World, table: &str) -> Result<(), String> {
     write_so(world, table, None).await
 }
 
-/// A certain step of a writer on a table, or any.
+/// Takes a step of a writer on a table: the change `write`, or a random one.
 pub(super) async fn write_so(world: &World, table: &str, write: Option<Write>) -> Result<(), String> {
     let mut lake = world.lake.lock().await;
     let number = lake.tables.iter().position(|known| known.kind.name == table).unwrap_or(0);
@@ -96,21 +97,21 @@ async fn finish(world: &World, lake: &mut Lake, number: usize, pending: Pending)
     check::table(world, lake, number).await
 }
 
-/// Days go by.
+/// Advances the clock by a random duration of up to three days.
 pub(super) fn go_forth(world: &World) {
     let by_ms = world.with_random(|random| random.random_range(MINUTE_MS..3 * DAY_MS));
     world.note(&format!("  clock +{} min", by_ms / MINUTE_MS));
     world.jump(by_ms);
 }
 
-/// The clock is set back.
+/// Sets the clock back by a random duration of up to half an hour.
 pub(super) fn go_back(world: &World) {
     let by_ms = world.with_random(|random| random.random_range(1_000..30 * MINUTE_MS));
     world.note(&format!("  clock -{} s", by_ms / 1_000));
     world.jump(-by_ms);
 }
 
-/// Gives the current snapshot a name that holds it, or takes one away.
+/// Tags the current snapshot, which protects it from expiry, or removes the tag.
 async fn tag(world: &World) -> Result<(), String> {
     let mut lake = world.lake.lock().await;
     let number = world.below(lake.tables.len());
@@ -131,7 +132,7 @@ async fn tag(world: &World) -> Result<(), String> {
     if reply.status == 200 { Ok(()) } else { Err(format!("a tag was refused: {}", reply.text())) }
 }
 
-/// Takes the names away that hold snapshots.
+/// Removes the tag of a table.
 pub(super) async fn untag(world: &World, kind: Kind) -> Result<(), String> {
     let update = json!({ "action": "remove-snapshot-ref", "ref-name": "kept" });
     let body = json!({ "requirements": [], "updates": [update] });
@@ -139,19 +140,19 @@ pub(super) async fn untag(world: &World, kind: Kind) -> Result<(), String> {
     if reply.status == 200 { Ok(()) } else { Err(format!("a tag cannot be removed: {}", reply.text())) }
 }
 
-/// Asks for a job, and lets a worker do the next one.
+/// Requests a job, and lets a worker do the next one.
 async fn maintain(world: &Arc<World>) -> Result<(), String> {
     let kind = {
         let lake = world.lake.lock().await;
         lake.tables[world.below(lake.tables.len())].kind
     };
     let action = ACTIONS[[0, 1, 1, 1, 1, 2, 2, 3][world.below(8)]];
-    // So that there is something to do.
+    // A new file, so that there is work for the job.
     write_so(world, kind.name, Some(Write::Append)).await?;
     for _ in 0..world.below(3) {
         write_to(world, kind.name).await?;
     }
-    // What was put off is due.
+    // Makes deferred jobs due.
     world.jump(2 * MINUTE_MS);
     ask(world, kind, action).await?;
     let luck = match world.below(8) {
@@ -165,7 +166,8 @@ async fn maintain(world: &Arc<World>) -> Result<(), String> {
     work(world, luck).await.map(drop)
 }
 
-/// Has everything happen once at each operation of a job, or at one of so many, one after the other.
+/// Injects each event of [`SWEPT`] at each operation of a job, or with a `stride` at every second, third, …
+/// operation; each time in a new job.
 pub(super) async fn sweep(world: &Arc<World>, kind: Kind, action: &str, stride: usize) -> Result<(), String> {
     for event in SWEPT {
         for number in (0_u32..).step_by(stride) {
@@ -179,7 +181,7 @@ pub(super) async fn sweep(world: &Arc<World>, kind: Kind, action: &str, stride: 
             let operations = work(world, Luck::At(number, event)).await?;
             check::drain(world).await?;
             if world.below(3) == 0 {
-                // So that there is not more to do, and to look at, each time.
+                // Bounds the size of the table, so that later jobs and checks do not take longer and longer.
                 for action in ["compact", "expire-snapshots"] {
                     ask(world, kind, action).await?;
                     check::drain(world).await?;
@@ -193,7 +195,7 @@ pub(super) async fn sweep(world: &Arc<World>, kind: Kind, action: &str, stride: 
     Ok(())
 }
 
-/// Asks for a job; there may be one.
+/// Requests a job; there may already be one.
 pub(super) async fn ask(world: &World, kind: Kind, action: &str) -> Result<(), String> {
     let table = json!({ "warehouse": "main", "namespace": [NAMESPACE], "table": kind.name });
     let status = world.maintenance("jobs", &json!({ "table": table, "action": action })).await;
@@ -201,7 +203,7 @@ pub(super) async fn ask(world: &World, kind: Kind, action: &str) -> Result<(), S
     if matches!(status, 200 | 409) { Ok(()) } else { Err(format!("a job was refused: {status}")) }
 }
 
-/// A worker does the job that is next, if there is one; gives how many operations that took.
+/// Lets a worker do the next job, if there is one; returns the number of its operations.
 pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<Option<u32>, String> {
     let name = format!("w{}", world.next_worker());
     let hands = Hands::new(world, name.clone(), luck);

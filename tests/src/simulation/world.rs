@@ -1,4 +1,5 @@
-//! One catalog, its clock, its tables, and all that happens: a step at a time, chosen by one source of randomness.
+//! State of a simulation: one catalog, its clock, its tables, and the single source of randomness that
+//! determines all steps.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -28,14 +29,15 @@ use crate::fixture::{self, local};
 use crate::http::Client;
 use crate::process::{Backend, Setup};
 
-/// The namespace of all tables.
+/// Namespace of all tables.
 pub(super) const NAMESPACE: &str = "simulation";
-/// When it begins.
+/// Time at which the simulation begins, in milliseconds since 1970.
 const START_MS: i64 = 1_800_000_000_000;
-/// Far longer than any job takes: signs of life are given when the simulation says so.
+/// Duration of a lease in milliseconds; far longer than any job takes, because heartbeats are sent only by
+/// the simulation.
 pub(super) const LEASE_MS: u32 = 3_600_000;
 
-/// A catalog in this process, and all that is known of it.
+/// Catalog that runs in this process, with everything that the simulation knows about it.
 pub(super) struct World {
     pub(super) backend: Backend,
     pub(super) clock: Clock,
@@ -52,14 +54,14 @@ pub(super) struct World {
     serving: JoinHandle<()>,
 }
 
-/// The tables as they should be, and a reader that sees how they are.
+/// Expected state of the tables, and a reader of their actual state.
 pub(super) struct Lake {
     pub(super) tables: Vec<Table>,
     pub(super) reader: Reader,
 }
 
 impl World {
-    /// Opens a catalog on new data.
+    /// Starts a catalog with new data.
     pub(super) async fn open(backend: Backend, seed: u64, kind: Option<Kind>) -> (Arc<World>, Server) {
         let setup = Setup::new(backend).await;
         let clock = Clock::fixed(START_MS);
@@ -80,7 +82,7 @@ impl World {
         let mut random = StdRng::seed_from_u64(seed);
         let ids = StdRng::seed_from_u64(random.random());
         let mut kinds = kind.map_or(KINDS.to_vec(), |kind| vec![kind]);
-        // One at which everything happens, as a rule; with two, jobs have to be told apart.
+        // Usually one table, which then gets all events; with two, jobs of different tables can get mixed up.
         let count = if kind.is_none() && random.random_range(0..4) == 0 { 2 } else { 1 };
         let tables =
             (0..count).map(|_| Table::new(kinds.remove(random.random_range(0..kinds.len())))).collect();
@@ -109,8 +111,8 @@ impl World {
 
     async fn prepare(&self, is_sweep: bool) {
         self.client.post("namespaces", &json!({ "namespace": [NAMESPACE] })).await.expect(200);
-        // Files are merged at once; or stay as they are for long, so that it is their deletes by value that are converted.
-        // A sweep is about compactions, and needs files to be merged.
+        // Files are merged early in two of three policies; in the third they remain for long, so that
+        // equality deletes are converted instead. A sweep tests compactions, and requires files to be merged.
         let choices = if is_sweep { 2 } else { 3 };
         let (inputs_min, delete_ratio, equality_deletes_min) =
             [(2, 0.1, 10), (2, 0.1, 1), (50, 1.0, 1)][self.below(choices)];
@@ -132,34 +134,34 @@ impl World {
         }
     }
 
-    /// Lets the catalog go.
+    /// Stops the catalog.
     pub(super) fn close(&self) {
         self.serving.abort();
     }
 
-    /// The path of a table.
+    /// Path of a table.
     pub(super) fn path(kind: Kind) -> String {
         fixture::table_path(NAMESPACE, kind.name)
     }
 
-    /// The metadata of a table.
+    /// Loads the metadata of a table.
     pub(super) async fn load(&self, kind: Kind) -> Result<Json, String> {
         Ok(self.load_whole(kind).await?["metadata"].take())
     }
 
-    /// A table with its metadata's location.
+    /// Loads a table and returns the complete response, including the metadata location.
     pub(super) async fn load_whole(&self, kind: Kind) -> Result<Json, String> {
         let reply = self.client.get(&World::path(kind)).await;
         if reply.status == 200 { Ok(reply.json()) } else { Err(format!("cannot load: {}", reply.text())) }
     }
 
-    /// Any request about maintenance.
+    /// Sends a request of the maintenance API, and returns the status.
     pub(super) async fn maintenance(&self, path: &str, body: &Json) -> u16 {
         let path = format!("/governance/v1/maintenance/{path}");
         self.client.request("POST", &path, Some(body.to_string()), &[]).await.status
     }
 
-    /// A number below another one.
+    /// Returns a random number less than `end`.
     pub(super) fn below(&self, end: usize) -> usize {
         self.with_random(|random| random.random_range(0..end))
     }
@@ -168,17 +170,18 @@ impl World {
         choose(&mut lock(&self.random))
     }
 
-    /// An identifier that the seed decides.
+    /// Returns a UUID that is determined by the seed.
     pub(super) fn uuid(&self) -> Uuid {
         uuid::Builder::from_random_bytes(lock(&self.ids).random()).into_uuid()
     }
 
-    /// A positive number for a snapshot.
+    /// Returns a positive snapshot id that is determined by the seed.
     pub(super) fn snapshot_id(&self) -> i64 {
         lock(&self.ids).random_range(1..i64::MAX)
     }
 
-    /// Keeps a step for whoever has to understand a failure.
+    /// Appends a step to the history, which is printed when the simulation fails. With
+    /// `FIRN_SIMULATION_TRACE` it is also printed immediately.
     pub(super) fn note(&self, step: &str) {
         if std::env::var_os("FIRN_SIMULATION_TRACE").is_some() {
             eprintln!("{step}");
@@ -186,55 +189,55 @@ impl World {
         lock(&self.history).push(step.to_owned());
     }
 
-    /// All steps so far.
+    /// Returns all steps so far.
     pub(super) fn history(&self) -> Vec<String> {
         lock(&self.history).clone()
     }
 
-    /// Keeps what was broken where nobody can be told; the first counts.
+    /// Records a violation that cannot be returned as an error at this point. Only the first one is reported.
     pub(super) fn violated(&self, what: String) {
         lock(&self.violation).get_or_insert(what);
     }
 
-    /// Fails if something was broken.
+    /// Fails if a violation was recorded.
     pub(super) fn check(&self) -> Result<(), String> {
         lock(&self.violation).clone().map_or(Ok(()), Err)
     }
 
-    /// A worker by what it shows to the catalog.
+    /// Registers a worker by its name, which it sends as bearer token.
     pub(super) fn employ(&self, hands: Arc<Hands>) {
         lock(&self.workers).insert(hands.name.clone(), hands);
     }
 
-    /// A number for the next worker.
+    /// Returns the number of the next worker.
     pub(super) fn next_worker(&self) -> usize {
         lock(&self.workers).len() + 1
     }
 
-    /// A job, in short.
+    /// Summarises a job for the history.
     pub(super) async fn job(&self, job_id: Uuid) -> String {
         let path = format!("/governance/v1/maintenance/jobs/{job_id}");
         let job = self.client.request("GET", &path, None, &[]).await.json();
         let state = job["state"].as_str().unwrap_or_default();
         let error = job["error"].as_str().map(short).unwrap_or_default();
-        // How many bytes there are depends on how well random names are compressed.
+        // The numbers of bytes are left out: they depend on how well random names can be compressed.
         let numbers = job["result"]["numbers"].as_object().into_iter().flatten();
         let numbers = numbers.filter(|(name, _)| !name.starts_with("bytes"));
         let numbers: Vec<_> = numbers.map(|(name, number)| format!("{name} {number}")).collect();
         format!("{state} {error} {}", numbers.join(", "))
     }
 
-    /// A disk refused to delete this.
+    /// Records a file that could not be deleted because of a simulated fault.
     pub(super) fn left_behind(&self, location: &str) {
         lock(&self.left_behind).insert(local(location).to_owned());
     }
 
-    /// What disks refused to delete.
+    /// Returns the files that could not be deleted because of simulated faults.
     pub(super) fn all_left_behind(&self) -> BTreeSet<String> {
         lock(&self.left_behind).clone()
     }
 
-    /// Files that some job was about to write, and nobody said what became of them.
+    /// Returns the files that the catalog records as outputs of jobs whose outcome is unknown.
     pub(super) async fn ledger(&self) -> BTreeSet<String> {
         const SQL: &str = "SELECT path FROM maintenance_outputs";
         let paths: Vec<String> = match self.backend {
@@ -251,13 +254,13 @@ impl World {
         paths.iter().map(|path| local(path).to_owned()).collect()
     }
 
-    /// The clock jumps.
+    /// Changes the clock.
     pub(super) fn jump(&self, by_ms: i64) {
         self.clock.set(self.clock.now_ms() + by_ms);
     }
 
-    /// So much time goes by that every lease has run out, and whatever waits is due. PostgreSQL goes by its own clock, where it is
-    /// the jobs that grow old.
+    /// Advances the clock so far that all leases have expired and all deferred jobs are due. PostgreSQL uses
+    /// its own clock; there, the leases in the database are changed instead.
     pub(super) async fn outlast_leases(&self) {
         self.jump(i64::from(LEASE_MS) + 1_000);
         if self.backend == Backend::Postgres {
@@ -265,7 +268,7 @@ impl World {
         }
     }
 
-    /// On PostgreSQL, whatever waits is due: how long it takes there is nothing that a seed decides.
+    /// Makes all deferred jobs due on PostgreSQL, whose clock is not determined by the seed.
     pub(super) async fn outlast_waits(&self) {
         if self.backend == Backend::Postgres {
             self.execute("UPDATE maintenance_jobs SET due_ms = 0 WHERE state = 'queued'").await;
@@ -280,11 +283,12 @@ impl World {
 }
 
 async fn serve(listener: TcpListener, router: Router) {
-    // Ends with the world.
+    // The server is stopped together with the simulation.
     let _ = axum::serve(listener, router).await;
 }
 
-/// Lets a worker's requests meet its fate. Others show nothing, and go through.
+/// Injects faults and events into the requests of workers, which are recognised by their bearer token.
+/// Requests without one are passed on unchanged.
 async fn intercept(State(world): State<std::sync::Weak<World>>, request: Request, next: Next) -> Response {
     let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let name = shown.and_then(|shown| shown.strip_prefix("Bearer ")).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Writers: they compute changes from a table as they read it, and commit them as engines do, checked against what others did since
-//! and tried again if others were faster.
+//! Writers of the simulation. They compute changes from the table as they have read it, and commit them as
+//! engines do: validated against concurrent commits, and retried if another commit was faster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -34,12 +34,12 @@ use super::world::World;
 use crate::fixture::local;
 
 const MANIFEST_BYTES_MAX: usize = 1 << 26;
-/// How often a commit is tried again.
+/// Maximum number of attempts of a commit.
 const TRIES: u32 = 8;
-/// Rows of a batch.
+/// Maximum number of rows of an append.
 const ROWS_MAX: i64 = 12;
 
-/// What a writer does.
+/// Operation of a writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Write {
     Append,
@@ -49,15 +49,15 @@ pub(super) enum Write {
     Overwrite,
 }
 
-/// A change that was computed and is not committed yet.
+/// Change that was computed but not committed yet.
 pub(super) struct Pending {
     change: Change,
     effect: Effect,
-    /// Files that were written for it.
+    /// Locations of the data and delete files that were written for the change.
     files: Vec<String>,
 }
 
-/// What a writer works with.
+/// Inputs and outputs of the computation of a change.
 struct Job<'a> {
     world: &'a World,
     kind: Kind,
@@ -68,7 +68,7 @@ struct Job<'a> {
     files: Vec<String>,
 }
 
-/// Chooses what to do.
+/// Returns a random operation.
 pub(super) fn choose(random: &mut StdRng) -> Write {
     match random.random_range(0..10) {
         0..2 => Write::Append,
@@ -79,7 +79,7 @@ pub(super) fn choose(random: &mut StdRng) -> Write {
     }
 }
 
-/// Computes a change from the table as it is now; `None` if there is nothing to do it to.
+/// Computes a change from the current state of the table; `None` if there are no rows or files to change.
 pub(super) async fn compute(
     world: &World,
     kind: Kind,
@@ -105,7 +105,8 @@ pub(super) async fn compute(
     Ok(computed.map(|(change, effect)| Pending { change, effect, files: job.files }))
 }
 
-/// Commits a change; gives the snapshot and the effect, or `None` if others were in the way.
+/// Commits a change; returns the snapshot id and the effect, or `None` in case of a conflict with a
+/// concurrent commit.
 pub(super) async fn commit(
     world: &World,
     kind: Kind,
@@ -145,7 +146,7 @@ pub(super) async fn commit(
     Err("a writer lost every race, though nobody else writes".to_owned())
 }
 
-/// Gives a change up.
+/// Deletes the files of a change that will not be committed.
 pub(super) fn discard(pending: &Pending) {
     remove(&pending.files);
 }
@@ -216,7 +217,7 @@ impl Job<'_> {
         Ok(Some((change, effect)))
     }
 
-    /// Writes a file anew, with other versions of some of its rows, and without some others.
+    /// Replaces a data file by one in which some rows have new versions and some others are missing.
     fn overwrite(&mut self) -> Result<Option<Computed>, String> {
         if self.contents.data.is_empty() {
             return Ok(None);
@@ -246,7 +247,7 @@ impl Job<'_> {
         Ok(Some((change, Effect { rows, added, ..Effect::default() })))
     }
 
-    /// A few live rows.
+    /// Returns a few random live rows.
     fn some_rows(&mut self) -> Vec<Row> {
         let rows = &self.contents.rows;
         if rows.is_empty() {
@@ -273,7 +274,7 @@ impl Job<'_> {
         Ok(files)
     }
 
-    /// Writes rows with as many of the three columns as the schema has.
+    /// Writes rows to a Parquet file, with as many of the three columns as the schema has.
     fn parquet(
         &mut self,
         schema: &Schema,
@@ -318,7 +319,7 @@ impl Job<'_> {
         Ok(files)
     }
 
-    /// Deletion vectors that say what the former ones said, too.
+    /// Writes deletion vectors that contain the positions of the previous vectors as well.
     fn vectors(
         &mut self,
         by_file: &BTreeMap<usize, Vec<u64>>,
@@ -355,7 +356,7 @@ pub(super) fn parse(document: &Json) -> Result<TableMetadata, String> {
     TableMetadata::parse(document.to_string().as_bytes()).map_err(|error| error.to_string())
 }
 
-/// The snapshot that `main` is on.
+/// Returns the snapshot that the branch `main` refers to.
 pub(super) fn current(document: &Json) -> Option<&Json> {
     let id = document["refs"]["main"]["snapshot-id"].as_i64()?;
     document["snapshots"].as_array()?.iter().find(|snapshot| snapshot["snapshot-id"] == id)
@@ -427,12 +428,12 @@ fn write_file(location: &str, bytes: &[u8]) -> Result<(), String> {
 
 fn remove(files: &[String]) {
     for location in files {
-        // What is not there any more need not go.
+        // A file that no longer exists does not have to be deleted.
         let _ = fs::remove_file(local(location));
     }
 }
 
-/// The beginning of a message, without what is different in each run.
+/// Returns the beginning of a message, without the parts that differ from run to run.
 pub(super) fn short(message: &str) -> &str {
     message.split(['`', '/']).next().unwrap_or_default().trim_end_matches([' ', ':'])
 }

@@ -1,7 +1,7 @@
-//! Tables whose files are really there: written as an engine would, and read back without the reader that maintenance uses.
-//! It knows nothing of maintenance.
+//! Tables with real data files: written as an engine would write them, and read without the reader that
+//! maintenance uses. This module does not depend on maintenance.
 //!
-//! Rows have an `id`, a `name` and a `part`; a partitioned table has a partition for each `part`.
+//! Rows have the columns `id`, `name` and `part`; a partitioned table is partitioned by `identity(part)`.
 
 pub mod seen;
 
@@ -35,38 +35,38 @@ use self::seen::{Entry, SeenRow};
 use crate::fixture::{self, local};
 use crate::http::{Client, Reply};
 
-/// Manifests of tests are small.
+/// Maximum size of a manifest or manifest list in bytes; those of tests are small.
 const MANIFEST_BYTES_MAX: usize = 64 << 20;
 
-/// A row to be written.
+/// Row to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Unlike that of any other row.
+    /// Unique key of the row.
     pub id: i64,
-    /// Anything.
+    /// Any text.
     pub name: String,
-    /// Alike for all rows of a file of a partitioned table.
+    /// Partition value; equal for all rows of a data file of a partitioned table.
     pub part: i32,
 }
 
-/// How a table is made.
+/// Properties of a table to be created.
 #[derive(Clone, Debug)]
 pub struct Form {
-    /// 2 or 3.
+    /// Format version, 2 or 3.
     pub format_version: i32,
-    /// Whether there is a partition for each `part`.
+    /// `true` for a table partitioned by `part`.
     pub is_partitioned: bool,
-    /// Whether rows are sorted by `id`.
+    /// `true` for a table with a sort order by `id`.
     pub is_sorted: bool,
 }
 
-/// A table.
+/// Table of a catalog, with the client to access it.
 #[derive(Clone, Debug)]
 pub struct Table {
     client: Client,
-    /// The namespace, of one level.
+    /// Name of the namespace, which has one level.
     pub namespace: String,
-    /// The name.
+    /// Name of the table.
     pub name: String,
 }
 
@@ -76,13 +76,13 @@ impl Default for Form {
     }
 }
 
-/// Rows with the ids of a range, in one partition.
+/// Returns rows with the ids of a range, all in one partition.
 pub fn rows(ids: std::ops::Range<i64>, part: i32) -> Vec<Row> {
     ids.map(|id| Row { id, name: format!("row {id}"), part }).collect()
 }
 
 impl Table {
-    /// Makes a table in a namespace of its own.
+    /// Creates a table in a new namespace.
     pub async fn create(client: &Client, form: &Form) -> Self {
         let namespace = fixture::namespace(client).await;
         let spec = if form.is_partitioned {
@@ -104,38 +104,39 @@ impl Table {
         Self { client: client.clone(), namespace, name: "t".to_owned() }
     }
 
-    /// The same table, asked for over another connection or by another name.
+    /// Returns the same table accessed with another client or by another name.
     #[must_use]
     pub fn over(&self, client: &Client, name: &str) -> Self {
         Self { client: client.clone(), namespace: self.namespace.clone(), name: name.to_owned() }
     }
 
-    /// Its path in the warehouse.
+    /// Returns the table's path below the warehouse prefix.
     pub fn path(&self) -> String {
         fixture::table_path(&self.namespace, &self.name)
     }
 
-    /// Loads it.
+    /// Loads the table and returns the response body.
     pub async fn load(&self) -> Value {
         self.client.get(&self.path()).await.expect(200).json()
     }
 
-    /// Its folder.
+    /// Returns the table's local folder.
     pub async fn folder(&self) -> PathBuf {
         PathBuf::from(local(self.load().await["metadata"]["location"].as_str().expect("a location")))
     }
 
-    /// The snapshot that `main` is on; 0 if there is none.
+    /// Returns the id of the snapshot that the branch `main` refers to; 0 if there is none.
     pub async fn snapshot_id(&self) -> i64 {
         fixture::current_snapshot(&self.load().await["metadata"]).unwrap_or_default()
     }
 
-    /// Commits updates to the document; fails the test if they are refused.
+    /// Commits updates of the table metadata; fails the test if they are refused.
     pub async fn update(&self, updates: &[Value]) -> Value {
         self.client.post(&self.path(), &fixture::commit(&[], updates)).await.expect(200).json()
     }
 
-    /// Appends rows, one file for each list of them, in one commit; gives the paths.
+    /// Appends rows in one commit, one data file for each item of `files`, and returns the paths of the
+    /// files.
     pub async fn append(&self, files: &[Vec<Row>]) -> Vec<String> {
         let metadata = self.metadata().await;
         let mut change = Change::new(Kind::Append);
@@ -144,8 +145,8 @@ impl Table {
         change.added_data.into_iter().map(|file| file.path).collect()
     }
 
-    /// Appends one file of rows several times, each time with a commit of its own, so that the table lists it as often; gives its
-    /// path.
+    /// Appends one data file several times, each time in a separate commit, so that the table lists it
+    /// repeatedly. Returns its path.
     pub async fn append_repeatedly(&self, rows: &[Row], times: usize) -> String {
         let mut change = Change::new(Kind::Append);
         change.added_data = vec![write_rows(&self.metadata().await, rows)];
@@ -155,7 +156,7 @@ impl Table {
         change.added_data.remove(0).path
     }
 
-    /// Appends a file once more that the table lists already.
+    /// Appends another manifest entry for a data file that the table already lists.
     pub async fn append_entry_of(&self, path: &str) {
         let metadata = self.metadata().await;
         let mut change = Change::new(Kind::Append);
@@ -163,7 +164,8 @@ impl Table {
         self.commit(&metadata, &change).await.expect(200);
     }
 
-    /// Appends rows as a client does whose clock is behind by `behind_ms`, with more entries of the summary; gives the snapshot's id.
+    /// Appends rows like a client whose clock is behind by `behind_ms`, with additional entries in the
+    /// snapshot's summary. Returns the snapshot id.
     pub async fn append_from_the_past(&self, rows: &[Row], behind_ms: i64, summary: &[(&str, &str)]) -> i64 {
         let metadata = self.metadata().await;
         let mut change = Change::new(Kind::Append);
@@ -184,13 +186,14 @@ impl Table {
         new.snapshot.id()
     }
 
-    /// Lists a file of so many rows that lies elsewhere, as engines do when they import files.
+    /// Adds an existing data file outside of the table's data folder, with this number of rows, as engines do
+    /// when they import files.
     pub async fn adopt(&self, path: &str, record_count: i64) {
         let size = fs::metadata(local(path)).expect("a file").len();
         self.list_files(&[path.to_owned()], record_count, size).await;
     }
 
-    /// Lists files of so many rows and bytes each, wherever they are, if they are anywhere.
+    /// Adds data files with this number of rows and bytes each, which do not have to exist.
     pub async fn list_files(&self, paths: &[String], record_count: i64, size: u64) {
         let metadata = self.metadata().await;
         let size_bytes = i64::try_from(size).expect("a size");
@@ -204,7 +207,7 @@ impl Table {
         self.commit(&metadata, &change).await.expect(200);
     }
 
-    /// Puts rows into a new file in place of some files, as an overwrite does.
+    /// Replaces data files by one new file with these rows, as an overwrite does.
     pub async fn replace(&self, paths: &[String], rows: &[Row]) {
         let metadata = self.metadata().await;
         let mut change = Change::new(Kind::Overwrite);
@@ -213,8 +216,8 @@ impl Table {
         self.commit(&metadata, &change).await.expect(200);
     }
 
-    /// Deletes rows by their positions in files: by position deletes, or vectors from version 3 on. Rows that take their place go
-    /// with the same commit, as in an update.
+    /// Deletes rows by their positions in data files, with position delete files or, from format version 3
+    /// on, deletion vectors, and adds rows in the same commit, as an update does.
     pub async fn update_rows(&self, deleted: &[(String, Vec<u64>)], added: &[Row]) {
         let metadata = self.metadata().await;
         let entries = self.entries().await;
@@ -230,7 +233,7 @@ impl Table {
         self.commit(&metadata, &change).await.expect(200);
     }
 
-    /// Deletes rows by their ids, in one partition.
+    /// Deletes rows of one partition by their ids, with an equality delete file.
     pub async fn delete_ids(&self, ids: &[i64], part: i32) {
         let metadata = self.metadata().await;
         let mut change = Change::new(Kind::RowDelta);
@@ -239,30 +242,30 @@ impl Table {
         self.commit(&metadata, &change).await.expect(200);
     }
 
-    /// All rows, as the current schema has them, in their order.
+    /// Returns all rows with the columns of the current schema, sorted by id.
     pub async fn rows(&self) -> Vec<Vec<Value>> {
         let mut rows: Vec<_> = self.seen_rows().await.into_iter().map(|row| row.values).collect();
         rows.sort_by_key(|row| (row[0].as_i64(), Value::from(row.clone()).to_string()));
         rows
     }
 
-    /// All rows, each with where it is and what it is known by.
+    /// Returns all rows with their file, position and lineage.
     pub async fn seen_rows(&self) -> Vec<SeenRow> {
         seen::rows(&self.load().await["metadata"])
     }
 
-    /// The live files of the current snapshot.
+    /// Returns the live files of the current snapshot.
     pub async fn entries(&self) -> Vec<Entry> {
         seen::entries(&self.load().await["metadata"])
     }
 
-    /// The live data files of the current snapshot.
+    /// Returns the paths of the live data files of the current snapshot.
     pub async fn data_files(&self) -> Vec<String> {
         let data = self.entries().await.into_iter().filter(|entry| entry.content == 0);
         data.map(|entry| entry.path).collect()
     }
 
-    /// The files in the table's folder that nothing in its metadata leads to.
+    /// Returns the files in the table's folder that its metadata does not refer to.
     pub async fn strays(&self) -> Vec<PathBuf> {
         let known = seen::known(&self.load().await);
         let mut found = files_below(&self.folder().await);
@@ -284,7 +287,7 @@ impl Table {
     }
 }
 
-/// All files in a folder and those below.
+/// Returns all files in a folder and its subfolders.
 pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -299,7 +302,7 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The columns of a new table.
+/// Schema of a new table: `id`, `name` and `part`.
 pub fn schema() -> Value {
     json!({ "type": "struct", "schema-id": 0, "fields": [
         { "id": 1, "name": "id", "required": true, "type": "long" },
@@ -308,7 +311,7 @@ pub fn schema() -> Value {
     ] })
 }
 
-/// A partition for each `part`.
+/// Partition field `identity(part)`.
 pub fn partition_field() -> Value {
     json!({ "source-id": 3, "field-id": 1000, "name": "part", "transform": "identity" })
 }
@@ -346,7 +349,7 @@ pub(crate) fn read(location: &str) -> Vec<u8> {
     fs::read(local(location)).unwrap_or_else(|error| panic!("cannot read {location}: {error}"))
 }
 
-/// Where a new file of a partition goes.
+/// Returns the location of a new file in a partition, and creates its folder.
 fn new_location(metadata: &TableMetadata, partition: &PartitionTuple, ending: &str) -> String {
     let spec = metadata.default_spec().expect("a partition spec");
     let name = format!("{}.{ending}", id::random());
@@ -356,7 +359,7 @@ fn new_location(metadata: &TableMetadata, partition: &PartitionTuple, ending: &s
     location
 }
 
-/// A data file as the current snapshot lists it, in a table without partitions.
+/// Returns a data file as it is listed in the current snapshot of an unpartitioned table.
 fn listed(metadata: &TableMetadata, path: &str) -> DataFile {
     let snapshot = metadata.current_snapshot().expect("a snapshot");
     let list = snapshot.manifest_list().expect("a snapshot").expect("a manifest list");

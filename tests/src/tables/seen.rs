@@ -1,4 +1,5 @@
-//! What is in a table, found out by libraries that are not ours: manifests by `apache-avro`, rows by `parquet`. It writes nothing.
+//! Reader of a table's content that is independent of Firn's own: manifests are read with `apache-avro`, rows
+//! with `parquet`. Nothing is written.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
@@ -18,23 +19,23 @@ const ROW_ID: i32 = 2_147_483_540;
 const LAST_UPDATED: i32 = 2_147_483_539;
 const DELETED_PATH: i32 = 2_147_483_546;
 const DELETED_POSITION: i32 = 2_147_483_545;
-/// The status of an entry that tells of a removed file.
+/// Status of a manifest entry for a removed file (`DELETED`).
 const REMOVED: i64 = 2;
 
-/// A file in a manifest.
+/// Manifest entry.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// 0 for data, 1 for position deletes, 2 for equality deletes.
+    /// Content of the file: 0 for data, 1 for position deletes, 2 for equality deletes.
     pub content: i64,
-    /// Where it is.
+    /// URI of the file, as in the manifest.
     pub path: String,
-    /// The partition spec.
+    /// Id of the partition spec.
     pub spec_id: i32,
-    /// The `part`, if it is partitioned by that.
+    /// Partition tuple: the `part`, or empty in an unpartitioned table.
     pub partition: Vec<i32>,
-    /// Rows, or deletes.
+    /// Number of rows or deletes.
     pub record_count: i64,
-    /// Its data sequence number.
+    /// Data sequence number.
     pub sequence_number: i64,
     is_live: bool,
     is_puffin: bool,
@@ -43,28 +44,29 @@ pub struct Entry {
     place: Option<(i64, i64)>,
 }
 
-/// A row that is not deleted.
+/// Row that is not deleted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeenRow {
-    /// Its file.
+    /// URI of the data file.
     pub path: String,
-    /// Its position there.
+    /// Position of the row in the file, from 0.
     pub position: u64,
-    /// The columns of the current schema.
+    /// Values of the columns of the current schema.
     pub values: Vec<Value>,
-    /// From version 3 on, its id and the sequence number of its last change.
+    /// Row lineage from format version 3 on: row id (`_row_id`) and `_last_updated_sequence_number`. In older
+    /// versions, `None` and the data sequence number of the file.
     pub lineage: (Option<i64>, i64),
 }
 
-/// Deletes of a snapshot.
+/// Deletes of a snapshot, with their data sequence numbers.
 #[derive(Default)]
 struct Deletes {
     positions: HashMap<String, Vec<(i64, BTreeSet<u64>)>>,
-    /// By `id`.
+    /// Equality deletes, by `id`.
     ids: Vec<(i64, HashSet<i64>)>,
 }
 
-/// The rows of the current snapshot.
+/// Returns the live rows of the current snapshot.
 pub fn rows(metadata: &Value) -> Vec<SeenRow> {
     let schema_id = &metadata["current-schema-id"];
     let schemas = metadata["schemas"].as_array().expect("schemas");
@@ -77,7 +79,7 @@ pub fn rows(metadata: &Value) -> Vec<SeenRow> {
     data.iter().flat_map(|entry| rows_of(entry, &ids, &deletes)).collect()
 }
 
-/// The live files of the current snapshot.
+/// Returns the live files of the current snapshot.
 pub fn entries(metadata: &Value) -> Vec<Entry> {
     let current = current_snapshot(metadata);
     let snapshots = metadata["snapshots"].as_array().into_iter().flatten();
@@ -87,7 +89,8 @@ pub fn entries(metadata: &Value) -> Vec<Entry> {
     entries
 }
 
-/// All files that a loaded table leads to: metadata, lists, manifests, and the files in these.
+/// Returns the paths of all files that a loaded table refers to: metadata files, manifest lists, manifests,
+/// and the files in these.
 pub fn known(loaded: &Value) -> HashSet<PathBuf> {
     let mut found = HashSet::new();
     let metadata = &loaded["metadata"];
@@ -100,7 +103,7 @@ pub fn known(loaded: &Value) -> HashSet<PathBuf> {
     found.iter().map(|location| PathBuf::from(local(location))).collect()
 }
 
-/// All entries of a snapshot; notes the list and the manifests.
+/// Returns all manifest entries of a snapshot, and adds the manifest list and the manifests to `files`.
 fn entries_of(snapshot: &Value, files: &mut HashSet<String>) -> Vec<Entry> {
     let list = snapshot["manifest-list"].as_str().expect("a manifest list");
     files.insert(list.to_owned());
@@ -218,7 +221,7 @@ fn rows_of(entry: &Entry, ids: &[i32], deletes: &Deletes) -> Vec<SeenRow> {
     rows
 }
 
-/// The columns of a Parquet file, by their ids.
+/// Columns of a Parquet file, by field id.
 struct Columns {
     rows: usize,
     by_id: HashMap<i32, Vec<ArrayRef>>,
@@ -295,7 +298,7 @@ fn avro(location: &str) -> Vec<Avro> {
     records.map(|record| record.expect("a record")).collect()
 }
 
-/// A field of a record that is not null.
+/// Returns a field of a record; `None` if it is null or absent.
 fn field<'a>(record: &'a Avro, name: &str) -> Option<&'a Avro> {
     let Avro::Record(fields) = record else { panic!("not a record: {record:?}") };
     let (_, value) = fields.iter().find(|(field, _)| field == name)?;

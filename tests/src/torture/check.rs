@@ -1,4 +1,5 @@
-//! Whether the promises were kept: read at the end, and from the past.
+//! Verification of the guarantees after a run: reads the current state and past instants through the server,
+//! and compares both with the [`Ledger`].
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,14 +16,14 @@ use crate::http::{Client, encode, try_send};
 use super::ledger::{Change, Kind, Ledger, Outcome};
 use super::{Arena, HOT, NAMESPACE, PAIR};
 
-/// What the catalog looked like at an instant, when somebody looked soon after it.
+/// State of the catalog at an instant, read shortly after it.
 #[derive(Clone, Debug)]
 pub(super) struct Observation {
     at_ms: i64,
     seen: Seen,
 }
 
-/// What can be seen of the changes.
+/// Visible effects of the changes, as sets of markers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     appends: BTreeSet<String>,
@@ -31,7 +32,8 @@ struct Seen {
     tables: BTreeSet<String>,
 }
 
-/// Looks at the catalog as it was just now, again and again, until the arena closes.
+/// Reads the state of the catalog at the current instant (catalog time travel) every 50 ms until the arena is
+/// closed, and returns at most about `instants_max` of the observations, evenly spaced.
 pub(super) async fn observe(
     arena: Arc<Arena>,
     seed: u64,
@@ -51,7 +53,7 @@ pub(super) async fn observe(
     Ok(observations.into_iter().step_by(step).collect())
 }
 
-/// Everything that a client sees; `None` if no server answered all of it.
+/// Reads all visible effects; `None` if some request was not answered.
 async fn look(client: &Client) -> Result<Option<Seen>, String> {
     let mut loaded = Vec::new();
     for name in [HOT, PAIR[0], PAIR[1]] {
@@ -88,14 +90,14 @@ async fn read(client: &Client, path: &str) -> Result<Option<Value>, String> {
     match try_send("GET", &client.url(path), None, &[]).await {
         Ok(reply) if reply.status == 200 => Ok(Some(reply.json())),
         Ok(reply) if reply.status == 503 => Ok(None),
-        // The past may be asked for a moment before the clock of the database gets there.
+        // The instant may be slightly ahead of the clock of the database.
         Ok(reply) if reply.status == 400 && reply.text().contains("lies in the future") => Ok(None),
         Ok(reply) => Err(format!("{path} was answered {}: {}", reply.status, reply.text())),
         Err(_) => Ok(None),
     }
 }
 
-/// Checks all promises against one server.
+/// Checks all guarantees on one server, and returns the numbers of checked instants and metadata files.
 pub(super) async fn check(
     client: &Client,
     ledger: &Ledger,
@@ -128,7 +130,8 @@ pub(super) async fn check(
     ])
 }
 
-/// Whether a change must be there, must not, or may, at an instant or now.
+/// Returns `Some(true)` if a change must be visible, `Some(false)` if it must not, and `None` if both are
+/// permitted, at an instant or, without `at_ms`, at the end.
 fn must_be(change: Change, at_ms: Option<i64>) -> Option<bool> {
     match (change.outcome, at_ms) {
         (Outcome::Refused, _) => Some(false),
@@ -165,7 +168,8 @@ fn check_seen(seen: &Seen, ledger: &Ledger, at_ms: Option<i64>) -> Result<(), St
     Ok(())
 }
 
-/// A table is under its first name, or under its second, or gone; never under both.
+/// Checks that a table exists under its first name, under its second name, or was dropped, as the ledger
+/// requires, and never under both names.
 fn check_table(
     seen: &Seen,
     ledger: &Ledger,
@@ -194,7 +198,8 @@ fn check_table(
     ))
 }
 
-/// Every version of a table is there, follows on the one before, and can be read. Gives their number.
+/// Checks that the metadata files of all versions of a table exist and can be parsed, and that each extends
+/// the metadata log of the previous one. Returns the number of versions.
 async fn check_chain(client: &Client, name: &str) -> Result<u64, String> {
     let path = format!("{}/{}", tables(NAMESPACE), encode(name));
     let body = read(client, &path).await?.ok_or_else(|| format!("`{name}` does not answer"))?;

@@ -1,49 +1,49 @@
-//! What writers were told: acknowledged, refused, or nothing.
+//! Ledger of the changes that writers requested, and of the outcomes that they know.
 
 use std::collections::BTreeMap;
 
-/// What became of one change, as far as its writer knows.
+/// Outcome of a change, as far as its writer knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Answered with success.
+    /// Success response: the change must be visible, exactly once.
     Acknowledged,
-    /// Answered with a refusal: it must not be there.
+    /// Refusal: the change must not be visible.
     Refused,
-    /// No answer, or one that says that nobody knows: it may be there, once.
+    /// No response, or one that reports an unknown outcome: the change may be visible, at most once.
     Unknown,
 }
 
-/// One change. Times are milliseconds since 1970.
+/// Change that a writer requested. Times are in milliseconds since 1970.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Change {
     pub(super) kind: Kind,
     pub(super) outcome: Outcome,
-    /// It did not happen before this.
+    /// Time before which the change did not happen: when the request was first sent.
     pub(super) begun_ms: i64,
-    /// If acknowledged, it had happened by then.
+    /// Time by which an acknowledged change had happened: when the response was received.
     pub(super) ended_ms: i64,
-    /// How often it was sent again.
+    /// Number of repetitions of the request.
     pub(super) repeats: u32,
 }
 
-/// What was to be changed.
+/// Kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
-    /// A snapshot of the hot table with the marker in its summary.
+    /// Snapshot of the table that all writers append to, with the marker in its summary.
     Append,
-    /// A property of the hot table named by the marker.
+    /// Property of the same table, with the marker as its key.
     Property,
-    /// The same property on both tables of the pair.
+    /// Property on both tables of the pair, set in one transaction.
     Transaction,
-    /// A table named by the marker.
+    /// Creation of a table whose name is the marker.
     Create,
-    /// The table of that name, renamed to `renamed-…`.
+    /// Renaming of that table to `renamed-…`.
     Rename,
-    /// The table, dropped.
+    /// Dropping of that table.
     Drop,
 }
 
-/// All changes, by their unique marker and kind.
+/// All changes, by kind and unique marker.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     pub(super) changes: BTreeMap<(Kind, String), Change>,

@@ -1,5 +1,5 @@
-//! Writers on servers that are killed at random: what was acknowledged must be there exactly once, what was
-//! refused must not, and the past must stay as it was.
+//! Torture test: writers on servers that are killed at random. Acknowledged changes must be visible exactly
+//! once, refused changes must not be visible, and past states must not change.
 
 mod check;
 mod ledger;
@@ -21,40 +21,40 @@ use crate::process::{Backend, Firn, Setup};
 
 use ledger::Ledger;
 
-/// The namespace that all of it happens in.
+/// Namespace of all tables of the test.
 const NAMESPACE: &str = "torture";
-/// The table that all writers append to.
+/// Name of the table that all writers append to.
 const HOT: &str = "hot";
-/// Two tables that only change together.
+/// Names of two tables that are changed only together.
 const PAIR: [&str; 2] = ["left", "right"];
 
-/// How much, on what.
+/// Parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Which database.
+    /// Database of the servers.
     pub backend: Backend,
-    /// Concurrent writers.
+    /// Number of concurrent writers.
     pub writers: u32,
-    /// Kills, at least.
+    /// Minimum number of kills.
     pub kills: u32,
-    /// How long, at least.
+    /// Minimum duration.
     pub time: Duration,
-    /// Repeats the same random choices; not the same timing.
+    /// Seed of the random choices. The same seed repeats the choices, but not the timing.
     pub seed: u64,
-    /// Servers on one database; one on SQLite.
+    /// Number of servers on one PostgreSQL database; on SQLite there is always one.
     pub replicas: u32,
-    /// Instants of the past that are read again at the end.
+    /// Maximum number of past instants that are read again at the end.
     pub instants: usize,
 }
 
-/// What happened.
+/// Statistics of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Lines of a table: what, and how often.
+    /// Rows of a table: description and count.
     pub lines: Vec<(String, u64)>,
 }
 
-/// What the writers, the killer and the observer share.
+/// State shared by the writers, the killer and the observer.
 struct Arena {
     clients: RwLock<Vec<Client>>,
     ledger: Mutex<Ledger>,
@@ -86,7 +86,13 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs it. An error explains the promise that was broken.
+/// Runs writers, kills servers, and verifies the guarantees at the end.
+///
+/// # Errors
+///
+/// Fails with a description of the violated guarantee: a lost, duplicated or partial change, an inconsistent
+/// or changed past state, a missing or unreadable metadata file, an unexpected response, or a panic of a
+/// server.
 pub async fn run(options: &Options) -> Result<Report, String> {
     let mut servers = start(options).await;
     let clients = servers.iter().map(|server| (**server).clone()).collect();
@@ -108,7 +114,7 @@ pub async fn run(options: &Options) -> Result<Report, String> {
     }
     let observations = observer.await.map_err(|error| format!("the observer failed: {error}"))??;
 
-    // What was going on when the servers were killed last has ended or will be undone.
+    // After the restart, requests that the last kills interrupted are either completed or rolled back.
     for server in &mut servers {
         server.restart();
     }
@@ -129,7 +135,7 @@ async fn start(options: &Options) -> Vec<Firn> {
     let mut servers = vec![Firn::start(setup.clone())];
     if options.backend == Backend::Postgres {
         for number in 1..options.replicas {
-            // Replicas share the database and the warehouse; the rest of the data directory is their own.
+            // Replicas share the database and the warehouse; each has its own data directory otherwise.
             let warehouse = setup.data_dir.join("warehouse");
             let replica = Setup {
                 data_dir: setup.data_dir.with_file_name(format!("replica-{number}")),
@@ -144,20 +150,21 @@ async fn start(options: &Options) -> Vec<Firn> {
 async fn prepare(client: &Client) {
     client.post("namespaces", &json!({ "namespace": [NAMESPACE] })).await.expect(200);
     for name in [HOT, PAIR[0], PAIR[1]] {
-        // Every version stays in the log, so that the whole chain can be checked.
+        // The metadata log retains all versions, so that the whole chain can be checked.
         let properties = json!({ "write.metadata.previous-versions-max": "1000000" });
         let body = json!({ "name": name, "schema": fixture::schema(), "properties": properties });
         client.post(&fixture::tables(NAMESPACE), &body).await.expect(200);
     }
 }
 
-/// Kills one server after another, at random moments, until there was enough of it.
+/// Kills and restarts random servers at random moments until the required number of kills and duration are
+/// reached; returns the number of kills.
 async fn kill(options: &Options, arena: &Arena, servers: &mut [Firn]) -> u32 {
     let mut random = StdRng::seed_from_u64(options.seed ^ 0xD1E);
     let stopwatch = Stopwatch::start();
     let mut kills = 0;
     while kills < options.kills || stopwatch.elapsed() < options.time {
-        // The randomness is the point: any moment of any request.
+        // The random delay is intended: a kill may hit any moment of any request.
         tokio::time::sleep(Duration::from_millis(random.random_range(1..400))).await;
         let number = random.random_range(0..servers.len());
         tokio::task::block_in_place(|| servers[number].restart());

@@ -1,4 +1,4 @@
-//! One writer: small commits of all kinds, each with a marker of its own.
+//! Writer of the torture test: small commits of all kinds, each with a unique marker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,11 @@ use crate::http::{Client, Reply, try_send};
 use super::ledger::{Change, Kind, Outcome};
 use super::{Arena, HOT, NAMESPACE, PAIR};
 
-/// How often a request is repeated under its key while the servers come and go.
+/// Maximum number of repetitions of a request with an idempotency key, while servers are killed and
+/// restarted.
 const REPEATS_MAX: u32 = 200;
 
-/// Writes until the arena closes. An error is an answer that no server may give.
+/// Writes until the arena is closed. Fails on a response that a server must never send.
 pub(super) async fn write(arena: Arc<Arena>, number: u32, seed: u64) -> Result<(), String> {
     let mut random = StdRng::seed_from_u64(seed ^ (u64::from(number) << 32));
     let mut round = 0;
@@ -67,7 +68,7 @@ async fn transact(arena: &Arena, random: &mut StdRng, marker: &str) -> Result<()
     send(arena, random, Kind::Transaction, marker, "POST", "transactions/commit", Some(body)).await.map(drop)
 }
 
-/// Steps of which each is made only if the one before is certain.
+/// Creates, renames and drops a table; each step is attempted only if the previous one was acknowledged.
 async fn create_rename_drop(arena: &Arena, random: &mut StdRng, marker: &str) -> Result<(), String> {
     let body = fixture::table(marker);
     let created =
@@ -85,8 +86,8 @@ async fn create_rename_drop(arena: &Arena, random: &mut StdRng, marker: &str) ->
     Ok(())
 }
 
-/// Sends a change and writes down what became of it. Half of them carry a key and are repeated until they are
-/// answered; the other half stay unknown where the answer is lost.
+/// Sends a change and records its outcome in the ledger. Half of the requests have an idempotency key and are
+/// repeated until the outcome is known; for the others, it remains unknown if the response is lost.
 async fn send(
     arena: &Arena,
     random: &mut StdRng,
@@ -128,7 +129,7 @@ fn judge(kind: Kind, reply: Option<&Reply>) -> Result<Outcome, String> {
     }
 }
 
-/// Loads a table; `None` if no server answers now.
+/// Loads a table; `None` if no server answers at the moment.
 async fn load(client: &Client, path: &str) -> Result<Option<Value>, String> {
     match try_send("GET", &client.url(path), None, &[]).await {
         Ok(reply) if reply.status == 200 => Ok(Some(reply.json())),
@@ -141,7 +142,7 @@ async fn load(client: &Client, path: &str) -> Result<Option<Value>, String> {
     }
 }
 
-/// A client that cannot connect does not try again at once.
+/// Waits before the next attempt, as after a failed connection.
 async fn pause() {
     tokio::time::sleep(Duration::from_millis(20)).await;
 }

@@ -1,5 +1,5 @@
-//! Clients that we did not write, against the real server: each suite is a program of its own under
-//! `tests/clients` and `tests/rck`, started here with the address of a server that nobody else uses.
+//! Third-party clients against the real server. Each suite is a program below `tests/clients` or `tests/rck`,
+//! started here with the address of a server of its own.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ use tests::process::{self, Backend, Firn, Setup, binary, run};
 use tests::{keeper, on_both_databases};
 use tokio::sync::Mutex;
 
-/// A Java virtual machine or two at a time are as much as a small machine can take.
+/// Limits the number of concurrent suites: a small machine can run only one or two Java virtual machines at a
+/// time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 on_both_databases!(
@@ -22,7 +23,8 @@ on_both_databases!(
 
 async fn icebergs_compatibility_kit_passes(backend: Backend) {
     let _turn = ONE_AT_A_TIME.lock().await;
-    // The kit asks for tables below `file:/tmp`, where those of its last run may be, and where the database must not be.
+    // The kit creates tables below `file:/tmp`. Tables of its last run may still be there, and the database
+    // must not be.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let mut setup = Setup::new(backend).await.with("FIRN_WAREHOUSE__LOCATION", "file:///tmp");
     setup.data_dir = folder.path().join("data");
@@ -38,19 +40,21 @@ async fn pyicebergs_own_catalog_tests_pass(backend: Backend) {
 
 async fn engines_read_what_the_others_wrote(backend: Backend) {
     let _turn = ONE_AT_A_TIME.lock().await;
-    // The suite has snapshots expire a moment after they were replaced.
+    // The suite expires snapshots a moment after they were replaced; the retention for time travel would
+    // protect them.
     let firn = Firn::start(Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0"));
     let mut suite = Command::new(program("clients/run"));
     suite.args([firn.root(), "main"]);
     if backend == Backend::Postgres {
-        // For the server that the torture of maintenance kills.
+        // Database of the server that the torture test of maintenance kills.
         suite.env("FIRN_DATABASE_URL", Setup::new(backend).await.database_url());
     }
     pass_as(&firn, "clients/run", suite);
 }
 
-/// `engines_read_what_the_others_wrote` has compared every table with more filters, planned at once; making the tables is most of
-/// the time, so both other ways are one run.
+/// `engines_read_what_the_others_wrote` has already compared each table with more filters, with plans that
+/// are completed at once. Creating the tables takes most of the time, so asynchronous and paged plans share
+/// one run.
 #[test]
 fn plans_that_are_made_in_the_background_and_fetched_in_parts_are_the_same() {
     run(async {
@@ -68,7 +72,7 @@ fn plans_that_are_made_in_the_background_and_fetched_in_parts_are_the_same() {
     });
 }
 
-/// It speaks the protocol only, so that any catalog will do.
+/// Both commands use only the REST protocol, so that they work with any catalog.
 #[test]
 fn inspect_and_maintain_work_with_another_catalog() {
     run(async {
@@ -117,7 +121,7 @@ fn program(suite: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(suite)
 }
 
-/// Runs a suite under a name; its output is shown when it fails, and a server that panicked fails it, too.
+/// Runs a suite under a name. If it fails, its output is shown; it also fails if the server has panicked.
 #[track_caller]
 fn pass_as(firn: &Firn, suite: &str, command: Command) {
     let database = firn.setup().database_url.as_ref().map_or("sqlite", |_| "postgres");
@@ -132,11 +136,11 @@ fn pass_suite(suite: &str, mut command: Command) {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     keep(suite, &format!("{out}\n{err}"));
     assert!(output.status.success(), "{suite} failed with {}\n{out}\n{err}", output.status);
-    // What ran and what was left out, for whoever runs with `--nocapture`.
+    // Summary of executed and skipped tests, visible with `--nocapture`.
     println!("{suite}: {}", out.lines().last().unwrap_or_default());
 }
 
-/// Iceberg's reference server, for as long as the value lives.
+/// Iceberg's reference server, running as long as the value exists.
 struct Reference {
     server: Child,
     root: String,
@@ -144,7 +148,8 @@ struct Reference {
 
 impl Reference {
     fn start() -> Reference {
-        // It cannot choose a port itself. Between this and its start somebody else could take it; then the test fails.
+        // The server cannot choose a free port itself. If another process takes this one before it starts,
+        // the test fails.
         let free =
             TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
         let server = Command::new(program("rck/serve"))
@@ -170,9 +175,9 @@ impl Drop for Reference {
     }
 }
 
-/// Leaves the output where it can be read after a run.
+/// Saves the output in a file, to be read after a run.
 fn keep(suite: &str, text: &str) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    // It is a convenience: the assertion that follows is the test.
+    // Errors are ignored: the file is a convenience, and the assertion that follows is the test.
     drop(std::fs::write(folder.join(format!("{}.log", suite.replace('/', "-"))), text));
 }

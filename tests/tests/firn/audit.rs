@@ -1,4 +1,4 @@
-//! The audit trail: one line for every change, none for what changed nothing.
+//! Audit log: one entry for each change, and none for requests that change nothing.
 
 use catalog_server::store::audit::{self, AuditEntry, AuditFilter};
 use catalog_server::store::db::{Db, DbOptions};

@@ -1,5 +1,6 @@
-//! Every text that is stored or sent back has a bound: refused where its sender can say it in fewer words, cut where it is
-//! what a library said. A database does not grow by what is said of one job.
+//! Limits of texts that are stored or returned: too long texts are refused if the sender can shorten them,
+//! and truncated if they are messages of a library. The data stored about one job does not grow without
+//! limit.
 
 use serde_json::{Value, json};
 use tests::fixture::{self, create_table};
@@ -9,7 +10,7 @@ use crate::maintenance::{at_job, call, get, held, lease, post, queue, table};
 
 const MB: usize = 1 << 20;
 
-/// A server with a job that a worker holds, as its lease says.
+/// Starts a server with a job that is leased by a worker; returns the lease as well.
 async fn leased(backend: Backend) -> (Firn, Value) {
     let firn = Firn::new(backend).await;
     let ns = fixture::namespace(&firn).await;

@@ -1,4 +1,4 @@
-//! `GET /v1/config`, and what the server itself can be told.
+//! `GET /v1/config`, and the configuration of the server itself.
 
 use serde_json::Value;
 use tests::http::encode;
@@ -48,7 +48,7 @@ async fn an_instant_is_part_of_the_prefix(backend: Backend) {
         let config = firn.request("GET", &path, None, &[]).await.expect(200).json();
         assert_eq!(config["overrides"]["prefix"], prefix);
     }
-    // An offset's `+`, escaped and not.
+    // The `+` of a time zone offset, percent-encoded and not.
     for instant in ["2020-01-01T01:00:00%2B01:00", "2020-01-01T01:00:00+01:00"] {
         let path = format!("/v1/config?warehouse=main@{instant}");
         let config = firn.request("GET", &path, None, &[]).await.expect(200).json();
@@ -75,7 +75,8 @@ async fn every_endpoint_serves_the_default_warehouse_without_a_prefix(backend: B
         let reply = firn.request(endpoint.method(), &format!("/v1/{}", endpoint.path), body, &[]).await;
         assert_eq!(reply.status, endpoint.status, "{}: {}", endpoint.route, reply.text());
     }
-    // As if the prefix had been sent: for measurements, and for the keys of repeated requests.
+    // Requests without a prefix are treated as if the prefix had been sent, in metrics and for idempotency
+    // keys.
     let metrics = firn.request("GET", "/metrics", None, &[]).await.expect(200).text();
     let mut routes = metrics.lines().filter_map(|line| line.split_once("route=\"/v1/")?.1.split('"').next());
     assert!(routes.all(|route| route.starts_with("{prefix}/") || route == "config"), "{metrics}");
@@ -107,7 +108,7 @@ tests::on_both_databases!(
 
 tests::on_sqlite!(variables_that_are_no_settings_do_not_keep_a_server_from_starting);
 
-/// What `firn serve` says when it refuses to start so.
+/// Returns the message with which `firn serve` refuses to start.
 fn refusal(arguments: &[&str], env: &[(&str, &str)]) -> String {
     let folder = keeper::folder("refused");
     let mut command = clean(process::binary().to_str().unwrap());
@@ -128,7 +129,7 @@ async fn variables_that_are_no_settings_do_not_keep_a_server_from_starting(backe
     assert!(log.contains("`FIRN_BINARY` is no setting and is ignored"), "{log}");
     assert!(log.contains("`FIRN_LISEN` is no setting and is ignored; did you mean `FIRN_LISTEN`?"), "{log}");
     assert_eq!(log.matches("is no setting").count(), 2, "{log}");
-    // Whoever starts it learns what it will do to tables, and how to keep it from that.
+    // The banner informs about automatic changes of tables, and how to prevent them.
     let banner = firn.banner();
     for told in
         ["deleted 5 days after", "retention.time-travel-minutes", "FIRN_MAINTENANCE__WORKERS=0", "enabled"]
@@ -199,7 +200,7 @@ fn later_sources_override_earlier_ones() {
         let file = setup.data_dir.with_extension("toml");
         std::fs::write(&file, "listen = '0.0.0.0:1'\n[limits]\npage-entries = 7\nbody-bytes = 1000\n")
             .unwrap();
-        // The flag `--listen` overrides the file, the variable overrides the file.
+        // Both the flag `--listen` and the environment variable override the file.
         let setup = setup.with("FIRN_CONFIG", file.to_str().unwrap()).with("FIRN_LIMITS__PAGE_ENTRIES", "2");
         let firn = Firn::start(setup);
         for name in ["a", "b", "c"] {
@@ -243,7 +244,7 @@ fn no_warehouse_lies_in_another() {
         firn.stop();
         let named = firn.setup().clone().with("FIRN_WAREHOUSE__NAME", "other");
         let inside = named.clone().with("FIRN_WAREHOUSE__LOCATION", &format!("file:{root}/a"));
-        // Without a location of its own it would have the same.
+        // Without a location, it would have the same one as `main`.
         for setup in [named.clone(), inside] {
             let Err(said) = Firn::try_start(setup) else { panic!("two warehouses share a folder") };
             assert!(said.contains("overlaps with that of warehouse `main`"), "{said}");

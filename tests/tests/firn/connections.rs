@@ -1,5 +1,5 @@
-//! Connections that say nothing, say it slowly, do not listen, or are too many: none of them keeps others from being
-//! answered, and what is refused is told why in the protocol's form.
+//! Connections that send nothing, send slowly, do not read, or are too many. None of them prevents others
+//! from being answered, and refusals have the error form of the protocol.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -11,9 +11,9 @@ use tests::fixture::{self, commit, set_property, table_path};
 use tests::http::try_send;
 use tests::process::{self, Backend, Firn, Setup};
 
-/// What a client of HTTP/2 says first, with empty settings.
+/// Connection preface of an HTTP/2 client, with empty settings.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
-/// Nothing here takes longer, except on a machine that is out of breath.
+/// Timeout of a read. No response of these tests takes longer, except on a heavily loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn connect(firn: &Firn) -> TcpStream {
@@ -22,15 +22,15 @@ fn connect(firn: &Firn) -> TcpStream {
     stream
 }
 
-/// A connection that has sent this.
+/// Opens a connection and sends bytes.
 fn sent(firn: &Firn, bytes: &[u8]) -> TcpStream {
     let mut stream = connect(firn);
-    // The server may refuse before it has read all of it.
+    // The server may refuse the connection before it has read all bytes.
     drop(stream.write_all(bytes));
     stream
 }
 
-/// What arrives until the server closes the connection; fails if it does not.
+/// Reads until the server closes the connection; fails if it does not.
 fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
@@ -41,7 +41,7 @@ fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Reads the answer to `GET /health/live`.
+/// Reads the response to `GET /health/live`.
 fn check_alive(stream: &mut TcpStream) {
     let mut answer = Vec::new();
     while !answer.ends_with(b"}") {
@@ -52,7 +52,7 @@ fn check_alive(stream: &mut TcpStream) {
     assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{}", String::from_utf8_lossy(&answer));
 }
 
-/// Fails unless an answer is an error in the protocol's form.
+/// Asserts that a response is an error in the form of the protocol.
 #[track_caller]
 fn check_refusal(answer: &str, status: u16, text: &str) {
     assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
@@ -73,7 +73,7 @@ fn value(metrics: &str, series: &str) -> Option<f64> {
     Some(line.parse().unwrap())
 }
 
-/// Waits, without reading, until the server has thrown a connection away.
+/// Waits, without reading, until the server has reset a connection.
 async fn check_reset(stream: &TcpStream) {
     for _ in 0..3_000 {
         if let Some(error) = stream.take_error().unwrap() {
@@ -85,7 +85,7 @@ async fn check_reset(stream: &TcpStream) {
     panic!("a client that reads nothing keeps its connection");
 }
 
-/// Waits until a series has a value.
+/// Waits until a time series has a value.
 async fn wait_for(firn: &Firn, series: &str, expected: f64) {
     for _ in 0..3_000 {
         if value(&metrics(firn).await, series).is_some_and(|value| (value - expected).abs() < 0.5) {
@@ -96,20 +96,20 @@ async fn wait_for(firn: &Firn, series: &str, expected: f64) {
     panic!("{series} is not {expected}: {}", metrics(firn).await);
 }
 
-/// What has arrived on a connection that stays open.
+/// Returns the bytes that have arrived on a connection that remains open.
 fn answers_so_far(mut stream: &TcpStream) -> String {
     stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let mut answer = Vec::new();
-    // It ends with the time.
+    // Ends with the timeout.
     drop(stream.read_to_end(&mut answer));
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Waits until no more than `count` connections are open, of which the question itself is one.
+/// Waits until at most `count` connections are open, including the one of this request.
 async fn wait_for_connections(firn: &Firn, count: f64) {
     let url = format!("{}/metrics", firn.root());
     for _ in 0..3_000 {
-        // The question may be refused, while there are as many as may be.
+        // The request may be refused as long as the limit is reached.
         let reply = try_send("GET", &url, None, &[]).await.ok().filter(|reply| reply.status == 200);
         if reply.is_some_and(|reply| value(&reply.text(), "firn_connections").unwrap() <= count) {
             return;
@@ -149,7 +149,7 @@ fn connections_that_say_nothing_or_half_of_it_are_closed() {
             match kind {
                 5 => check_refusal(&answer, 408, "limits.header-ms"),
                 0..=2 => assert!(answer.is_empty(), "{answer}"),
-                // Settings, and the farewell of HTTP/2.
+                // HTTP/2 settings and `GOAWAY`.
                 _ => assert!(!answer.starts_with("HTTP"), "{answer}"),
             }
         }
@@ -165,13 +165,13 @@ fn a_connection_may_idle_between_requests_but_not_for_ever() {
         let request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
         let mut stream = sent(&firn, request);
         for _ in 0..3 {
-            // Longer than the first request may take to come.
+            // Longer than the time limit for the headers of a request.
             tokio::time::sleep(Duration::from_millis(600)).await;
             check_alive(&mut stream);
             stream.write_all(request).unwrap();
         }
         rest(&mut stream);
-        // A second request that is begun and never ended takes no longer than a first one.
+        // A second request that is never completed has the same time limit as a first one.
         let mut stream = sent(&firn, &[&request[..], b"GET /health"].concat());
         let answer = rest(&mut stream);
         assert!(answer.contains("HTTP/1.1 408 "), "{answer}");
@@ -189,7 +189,8 @@ fn beyond_the_limit_a_connection_is_told_503_and_those_before_go_on() {
         for bytes in [&b""[..], request, PREFACE] {
             check_refusal(&rest(&mut sent(&firn, bytes)), 503, "limits.connections");
         }
-        // Many at once, which stay open, so that there is nobody left to wait for those who come then.
+        // Many connections that remain open, so that the server cannot wait for the end of refused
+        // connections any more.
         let mut many: Vec<_> = (0..200).map(|_| connect(&firn)).collect();
         for stream in &mut many {
             check_refusal(&rest(stream), 503, "limits.connections");
@@ -214,7 +215,7 @@ fn whoever_is_refused_in_the_middle_of_a_body_reads_why() {
             [("BODIES_BYTES", 503, "limits.bodies-bytes"), ("BODY_BYTES", 413, "limits.body-bytes")]
         {
             let firn = server(&[(setting, "1048576")]).await;
-            // Most clients send all of a body before they read anything.
+            // Most clients send the complete body before they read.
             let body = vec![b' '; 20 << 20];
             let head =
                 "POST /v1/main/namespaces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
@@ -243,7 +244,8 @@ fn a_process_without_descriptors_answers_503_and_survives() {
         let request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let answer = rest(&mut sent(&firn, request));
         check_refusal(&answer, 503, "file descriptor");
-        // Those that were accepted before are answered as far as no file is needed; what needs one says so.
+        // Connections that were accepted before are answered, except for requests that need a file, which are
+        // refused.
         let change = commit(&[], &[set_property("k", "v")]).to_string();
         let head = "HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n";
         let body = format!("POST /v1/main/{path} {head}Content-Length: {}\r\n\r\n{change}", change.len());
@@ -251,7 +253,8 @@ fn a_process_without_descriptors_answers_503_and_survives() {
         check_refusal(&rest(&mut open[0]), 503, "files open");
         open.clear();
         limit("1024:4096");
-        // Those that waited in the listener's queue are accepted and found closed, then all is as before.
+        // Connections that waited in the listen queue are accepted and found to be closed; then everything
+        // works again.
         let answer = rest(&mut sent(&firn, request));
         assert!(answer.starts_with("HTTP/1.1 200 ") || answer.starts_with("HTTP/1.1 503 "), "{answer}");
         wait_for_connections(&firn, 3.0).await;
@@ -274,7 +277,7 @@ fn a_client_that_does_not_read_its_answers_is_dropped() {
         for stream in &deaf {
             check_reset(stream).await;
         }
-        // Whoever reads gets all of it.
+        // A client that reads receives the complete response.
         assert!(firn.get(&path).await.expect(200).body.len() > 8 << 20);
     });
 }
@@ -307,13 +310,13 @@ fn what_never_becomes_a_request_is_refused_in_the_protocols_form_and_counted() {
     });
 }
 
-/// A frame of HTTP/2: its length, type, flags, stream, payload.
+/// Returns an HTTP/2 frame: length, type, flags, stream, payload.
 fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
 }
 
-/// A header field as it is, RFC 7541, section 6.2.2, with the name of the static table's entry or a new one.
+/// Returns a literal header field without indexing (RFC 7541, section 6.2.2), with an indexed or a new name.
 fn field(name: Result<u8, &str>, value: &str) -> Vec<u8> {
     fn text(text: &str) -> Vec<u8> {
         let mut encoded = Vec::new();
@@ -340,7 +343,7 @@ fn field(name: Result<u8, &str>, value: &str) -> Vec<u8> {
 fn requests_over_http_2_are_limited_for_all_connections_together() {
     process::run(async {
         let firn = server(&[]).await;
-        // A request whose body is still to come, a hundred times over each connection.
+        // Requests whose bodies are still missing, a hundred over each connection.
         let mut block = vec![0x83, 0x86];
         block.extend(field(Ok(4), "/v1/main/namespaces"));
         block.extend(field(Ok(1), "localhost"));
@@ -348,14 +351,15 @@ fn requests_over_http_2_are_limited_for_all_connections_together() {
         let requests = (0..100).flat_map(|number| frame(1, 4, 2 * number + 1, &block));
         let bytes: Vec<u8> = PREFACE.iter().copied().chain(requests).collect();
         let open: Vec<_> = (0..12).map(|_| sent(&firn, &bytes)).collect();
-        // The first of each connection, and 1,024 more, are worked on; whoever sends one at a time is answered beside them.
+        // The first request of each connection and 1,024 others are processed. A client with one request at a
+        // time is still answered.
         let refused = r#"firn_http_requests_total{method="OTHER",route="unmatched",status="503"}"#;
         wait_for(&firn, refused, 12.0 * 100.0 - 12.0 - 1_024.0).await;
         firn.get("namespaces").await.expect(200);
         let told = open.iter().map(|stream| answers_so_far(stream).matches(r#""code":503"#).count());
         assert_eq!(told.sum::<usize>(), 164);
         drop(open);
-        // The question itself is left.
+        // Only this request for metrics is left.
         wait_for(&firn, "firn_http_requests_in_flight", 1.0).await;
         let again = sent(&firn, &bytes);
         wait_for(&firn, "firn_http_requests_in_flight", 101.0).await;

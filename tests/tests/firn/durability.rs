@@ -1,4 +1,5 @@
-//! What was acknowledged survives a power cut, even on a disk that keeps nothing but what was synced.
+//! Durability of acknowledged changes: they survive a power cut, even on a disk that retains only synced
+//! data.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +16,13 @@ use tests::tables::{Form, Table, partition_field, rows};
 use crate::maintenance::{post, table as table_name};
 use crate::workers::{compact, done};
 
-/// Everything that the changes below touch, at one time or another.
+/// Names of all tables and views that the changes affect.
 const OBJECTS: [&str; 7] = ["t", "staged", "renamed", "dropped", "v", "w", "other"];
 
-/// What a client sees: the answer to every question about the objects.
+/// State of the catalog as a client sees it: status and body of the response to each read request.
 type Seen = BTreeMap<String, (u16, Value)>;
 
-/// A client that counts answers and keeps what was seen after each change.
+/// Client that counts responses and records the state of the catalog after each change.
 struct Witness<'a> {
     client: &'a Client,
     answers: usize,
@@ -29,7 +30,7 @@ struct Witness<'a> {
 }
 
 impl Witness<'_> {
-    /// Makes a change that must be acknowledged.
+    /// Sends a change that must be acknowledged.
     async fn send(&mut self, method: &str, path: &str, body: Option<Value>) -> Reply {
         let reply = self.client.send(method, path, body.map(|body| body.to_string()), &[]).await;
         assert!(matches!(reply.status, 200 | 204), "{method} {path}: {} {}", reply.status, reply.text());
@@ -37,7 +38,7 @@ impl Witness<'_> {
         reply
     }
 
-    /// The same, and keeps what is seen after it.
+    /// Sends a change like [`Witness::send`], and records the state of the catalog after it.
     async fn change(&mut self, method: &str, path: &str, body: Option<Value>) -> Reply {
         let reply = self.send(method, path, body).await;
         let seen = look(self.client).await;
@@ -70,7 +71,7 @@ async fn look(client: &Client) -> Seen {
     seen
 }
 
-/// Every kind of change, and enough of them that SQLite moves its log into the database once.
+/// Makes changes of every kind, and enough of them that SQLite checkpoints its write-ahead log once.
 async fn make_changes(firn: &Firn, witness: &mut Witness<'_>) {
     witness.post("namespaces", json!({ "namespace": ["ns"] })).await;
     witness.post("namespaces", json!({ "namespace": ["ns2"], "properties": { "a": "b" } })).await;
@@ -111,13 +112,14 @@ async fn make_changes(firn: &Firn, witness: &mut Witness<'_>) {
     witness.change("DELETE", &namespace_path("ns2"), None).await;
 }
 
-/// SQLite moves its log into the database after 1,000 pages; a commit writes about thirty.
+/// Number of commits that cause a checkpoint: SQLite checkpoints after 1,000 pages, and a commit writes about
+/// thirty.
 const COMMITS: u32 = 50;
 
 async fn an_acknowledged_change_survives_a_power_cut(backend: Backend) {
     let mut setup = Setup::new(backend).await;
     if backend == Backend::Sqlite {
-        // In folders that the server has to make, like that of the warehouse.
+        // In folders that the server has to create, like that of the warehouse.
         setup.database_url = Some(format!("sqlite://{}/made/by/firn.db", setup.data_dir.display()));
     }
     let recording = Recording::of(&mut setup);
@@ -128,7 +130,8 @@ async fn an_acknowledged_change_survives_a_power_cut(backend: Backend) {
     let mut changes = witness.seen;
     firn.kill();
     if backend == Backend::Postgres {
-        // The database is where the power stays on, and has moved on: only its files are cut, and only at the end.
+        // The PostgreSQL database is not affected by the power cut and has advanced. Only the files are, so
+        // only the last response can be tested.
         changes.drain(..changes.len() - 1);
     }
     let answers: Vec<_> = changes.iter().map(|(answer, ..)| *answer).collect();
@@ -141,7 +144,7 @@ async fn an_acknowledged_change_survives_a_power_cut(backend: Backend) {
             for (question, expected) in &expected {
                 assert_eq!(&seen[question], expected, "{question} after {change} and a power cut");
             }
-            // What was left can be written on, too.
+            // The remaining data can be changed as well.
             create_table(&firn, "ns", "after").await;
             firn.check_no_panic();
             firn.kill();
@@ -150,7 +153,8 @@ async fn an_acknowledged_change_survives_a_power_cut(backend: Backend) {
     assert_eq!(changes.len(), 0);
 }
 
-/// New partition folders, hashed folders, deleted snapshots: made by the server's own worker, the last thing before the cut.
+/// New partition folders, hashed folders and expired snapshots: the server's own worker creates them
+/// immediately before the power cut.
 async fn what_maintenance_committed_survives_a_power_cut(backend: Backend) {
     let mut setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1");
     setup.env.insert("FIRN_RETENTION__TIME_TRAVEL_MINUTES".to_owned(), "0".to_owned());

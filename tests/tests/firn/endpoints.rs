@@ -1,4 +1,4 @@
-//! Every endpoint, with a request that succeeds: what tests walk that must hold for all of them.
+//! All endpoints, each with a request that succeeds, for tests of rules that apply to every endpoint.
 
 use std::path::Path;
 
@@ -6,36 +6,36 @@ use serde_json::{Value, json};
 use tests::fixture::{self, change, commit, rename, schema, set_property, view, view_version};
 use tests::http::Client;
 
-/// One endpoint, and a request to it that succeeds once.
+/// Endpoint, and a request to it that succeeds once.
 pub(crate) struct Endpoint {
-    /// As `/v1/config` lists it; operator endpoints likewise.
+    /// Method and route as listed by `/v1/config`; endpoints of operators have the same form.
     pub(crate) route: &'static str,
-    /// The path in the warehouse; a server's path starts with `/`.
+    /// Path below the warehouse prefix, or, with a leading `/`, below the root of the server.
     pub(crate) path: String,
-    /// The body.
+    /// JSON body of the request.
     pub(crate) body: Option<Value>,
-    /// What the answer's status is.
+    /// Expected status of the response.
     pub(crate) status: u16,
-    /// What the audit trail calls it, where it changes the catalog.
+    /// Action in the audit log, if the endpoint changes the catalog.
     pub(crate) action: Option<&'static str>,
 }
 
 impl Endpoint {
-    /// Whether it leaves the catalog as it is. Planning a scan does, by whatever method.
+    /// Returns `true` if the request does not change the catalog. Scan planning does not, with any method.
     pub(crate) fn is_read(&self) -> bool {
         let plans = ["/plan", "/plan/{plan-id}", "/tasks"];
         matches!(self.method(), "GET" | "HEAD") || plans.iter().any(|end| self.route.ends_with(end))
     }
 
-    /// `GET`, `HEAD`, `POST`, `DELETE`.
+    /// Method: `GET`, `HEAD`, `POST` or `DELETE`.
     pub(crate) fn method(&self) -> &'static str {
         self.route.split_once(' ').unwrap().0
     }
 }
 
-/// What `/v1/config` must advertise.
+/// Routes that `/v1/config` must advertise.
 pub(crate) fn iceberg() -> Vec<&'static str> {
-    // The configuration itself is asked for before anything is known.
+    // Clients request the configuration before they know any routes, so it is not advertised.
     ROUTES.into_iter().filter(|route| *route != "GET /v1/config").collect()
 }
 
@@ -72,7 +72,7 @@ const ROUTES: [&str; 30] = [
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/tasks",
 ];
 
-/// What administrators and maintenance workers ask.
+/// Routes for administrators and maintenance workers.
 pub(crate) const GOVERNANCE: [&str; 19] = [
     "GET /governance/v1/maintenance/policy",
     "PUT /governance/v1/maintenance/policy",
@@ -95,10 +95,10 @@ pub(crate) const GOVERNANCE: [&str; 19] = [
     "GET /governance/v1/maintenance/readable",
 ];
 
-/// What operators ask.
+/// Paths for operators.
 pub(crate) const OPERATOR: [&str; 4] = ["/health/live", "/health/ready", "/metrics", "/openapi.json"];
 
-/// A metrics report about a commit.
+/// Metrics report about a commit.
 pub(crate) fn report() -> Value {
     json!({
         "report-type": "commit-report", "table-name": "t", "snapshot-id": 1, "sequence-number": 1,
@@ -106,7 +106,8 @@ pub(crate) fn report() -> Value {
     })
 }
 
-/// Prepares what the endpoints need in a new namespace, and gives one request for every endpoint; any order works.
+/// Prepares a new namespace, and returns one request for each endpoint. The requests may be sent in any
+/// order.
 #[expect(clippy::too_many_lines, reason = "a table, one entry for each endpoint")]
 pub(crate) async fn all(client: &Client) -> Vec<Endpoint> {
     let ns = fixture::namespace(client).await;
@@ -218,7 +219,7 @@ pub(crate) async fn all(client: &Client) -> Vec<Endpoint> {
         Endpoint { body: Some(json!({})), ..read(ROUTES[26], at("/tables/stay/plan"), 200) },
         read(ROUTES[27], at(&format!("/tables/stay/plan/{plan_id}")), 200),
         read(ROUTES[28], at(&format!("/tables/stay/plan/{plan_id}")), 204),
-        // Only a table of very many files has plan tasks.
+        // Only tables with very many files have plan tasks.
         Endpoint {
             body: Some(json!({ "plan-task": "x" })),
             ..read(ROUTES[29], at("/tables/stay/tasks"), 404)
@@ -226,7 +227,8 @@ pub(crate) async fn all(client: &Client) -> Vec<Endpoint> {
     ]
 }
 
-/// One request for every endpoint of the governance API, on tables of a new namespace; any order works.
+/// Returns one request for each endpoint of the governance API, on tables of a new namespace. The requests
+/// may be sent in any order.
 pub(crate) async fn governance(client: &Client) -> Vec<Endpoint> {
     let ns = fixture::namespace(client).await;
     for name in ["one", "other"] {
@@ -268,7 +270,8 @@ pub(crate) async fn governance(client: &Client) -> Vec<Endpoint> {
         write(7, at("jobs"), 200, Some(new_job), "queue-job"),
         read(8, job.clone(), 200, None),
         write(9, format!("{job}/cancel"), 200, Some(json!({})), "cancel-job"),
-        // A worker's word counts for a job that it holds; what it says is the job's own history.
+        // Reports of a worker are accepted only for a job that it has leased. They are recorded in the job,
+        // not in the audit log.
         read(10, at("jobs/lease"), 200, Some(json!({ "worker": "w" }))),
         read(11, format!("{job}/heartbeat"), 409, Some(json!({ "held": held }))),
         read(12, format!("{job}/outputs"), 409, Some(json!({ "held": held, "add": ["a"] }))),
@@ -286,7 +289,7 @@ pub(crate) async fn governance(client: &Client) -> Vec<Endpoint> {
     ]
 }
 
-/// Sends an endpoint's request with more headers.
+/// Sends the request of an endpoint with additional headers.
 pub(crate) async fn send(
     client: &Client,
     endpoint: &Endpoint,
@@ -300,7 +303,7 @@ pub(crate) async fn send(
     }
 }
 
-/// The metadata file of something that was created and dropped again.
+/// Creates and drops a table or view; returns the location of its metadata file.
 async fn dropped(client: &Client, folder: &str, body: &Value) -> String {
     let created = client.post(folder, body).await.expect(200).json();
     let name = body["name"].as_str().unwrap();

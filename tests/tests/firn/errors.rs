@@ -1,4 +1,4 @@
-//! Errors: always the protocol's body, whatever was asked.
+//! Error responses: always in the form of the protocol, for every kind of request.
 
 use tests::fixture;
 use tests::process::{self, Backend};
@@ -60,7 +60,7 @@ async fn a_missing_namespace_is_told_from_a_missing_table(backend: Backend) {
         "NoSuchViewException",
         &format!("View does not exist: {name}"),
     );
-    // What has the name is of the other kind.
+    // The name exists, but for an object of the other kind.
     fixture::create_table(firn, &ns, "t").await;
     firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
     firn.get(&fixture::table_path(&ns, "v")).await.refused(
@@ -108,7 +108,7 @@ async fn a_missing_metadata_file_is_404_not_found(backend: Backend) {
     std::fs::remove_file(fixture::local(&location)).unwrap();
     let reply = firn.get(&fixture::table_path(&ns, "t")).await;
     reply.refused(404, "NotFoundException", &format!("Failed to open input stream for file: {location}"));
-    // It is still there by name, can be renamed, and can be got rid of.
+    // The table still exists by name, and can be renamed and dropped.
     assert_eq!(firn.head(&fixture::table_path(&ns, "t")).await, 204);
     firn.post("tables/rename", &fixture::rename(&ns, "t", "u")).await.expect(204);
     let commit = fixture::commit(&[], &[fixture::set_property("a", "b")]);

@@ -1,4 +1,5 @@
-//! Entity tags: `If-None-Match` spares the document while it is the same, in the same form.
+//! Entity tags: with `If-None-Match`, metadata is not sent again while it is unchanged, for the same
+//! `snapshots` mode.
 
 use serde_json::json;
 use tests::fixture::{self, append, commit, set_property, table_path};
@@ -38,7 +39,7 @@ async fn a_commit_changes_the_tag_and_answers_the_new_one(backend: Backend) {
     assert_ne!(first, second);
     load(firn, &path, &first).await.expect(200);
     load(firn, &path, &second).await.expect(304);
-    // A rename changes nothing in the document.
+    // A rename does not change the metadata.
     firn.post("tables/rename", &fixture::rename(&ns, "t", "u")).await.expect(204);
     load(firn, &table_path(&ns, "u"), &second).await.expect(304);
     load(firn, &path, &second).await.refused(404, "NoSuchTableException", "Table does not exist");
@@ -66,7 +67,7 @@ async fn the_refs_form_has_a_tag_of_its_own(backend: Backend) {
     load(firn, &refs, some.header("etag")).await.expect(304);
     assert_eq!(firn.get(&format!("{path}?snapshots=all")).await.expect(200).body, all.body);
     firn.get(&format!("{path}?snapshots=some")).await.refused(400, "BadRequestException", "`all` or `refs`");
-    // Nothing but the snapshots is left out.
+    // The modes differ only in the snapshots.
     let (mut all, mut some) = (all.json(), some.json());
     for body in [&mut all, &mut some] {
         body["metadata"].as_object_mut().unwrap().remove("snapshots");

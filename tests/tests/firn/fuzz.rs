@@ -1,4 +1,4 @@
-//! A short run of nonsense; the command `fuzz` runs longer.
+//! Short run of the fuzzer; the command `fuzz` runs longer.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! `Idempotency-Key`: the same request is answered the same and done once; another one under the key is refused.
+//! `Idempotency-Key`: a repeated request is carried out once and gets the same response; another request with
+//! the same key is refused.
 
 use serde_json::{Value, json};
 use tests::fixture::{self, commit, set_property, table_path};
@@ -16,7 +17,7 @@ async fn send(firn: &Firn, endpoint: &Endpoint, key: &str) -> Reply {
 }
 
 fn is_change(endpoint: &Endpoint) -> bool {
-    // A report is one more report, every time.
+    // A repeated metrics report is recorded again.
     !endpoint.is_read() && !endpoint.route.ends_with("/metrics")
 }
 
@@ -56,7 +57,7 @@ async fn a_key_used_for_another_request_is_422(backend: Backend) {
         assert_eq!(reply.status, 422, "{}: {}", endpoint.route, reply.text());
         reply.refused(422, "UnprocessableEntityException", "Idempotency-Key");
     }
-    // None of it was done: with keys of their own all of them succeed.
+    // None of the refused requests was carried out: with other keys all of them succeed.
     for endpoint in all.iter().filter(|endpoint| is_change(endpoint)) {
         send(&firn, endpoint, &key()).await.expect(endpoint.status);
     }
@@ -73,7 +74,7 @@ async fn the_same_key_with_another_body_or_query_is_422(backend: Backend) {
     fixture::create_table(firn, &ns, "t").await;
     let other = firn.send("DELETE", &format!("{path}?purgeRequested=true"), None, &headers).await;
     other.refused(422, "UnprocessableEntityException", "Idempotency-Key");
-    // The first one again: answered, and the new table stays.
+    // The first request again: it is answered from the record, and the new table is not dropped.
     firn.send("DELETE", &path, None, &headers).await.expect(204);
     assert_eq!(firn.head(&path).await, 204);
 }
@@ -90,7 +91,7 @@ async fn a_success_whose_file_is_gone_is_never_answered_as_a_failure(backend: Ba
     firn.post(&path, &commit(&[], &[set_property("a", "2")])).await.expect(200);
     let location = done["metadata-location"].as_str().unwrap();
     std::fs::remove_file(location.trim_start_matches("file://")).unwrap();
-    // A 404 would make the client delete the files that it committed.
+    // After a status of 404 the client would delete the files that it has committed.
     let again = firn.send("POST", &path, Some(body), &headers).await;
     again.refused(500, "CommitStateUnknownException", "was carried out");
 }
@@ -196,7 +197,7 @@ async fn a_malformed_key_is_400(backend: Backend) {
     }
 }
 
-/// What was answered, but for the id that every plan has.
+/// Returns the response body without the id that is unique for each plan.
 fn without_id(reply: &Reply) -> Option<Value> {
     let mut answer: Value = serde_json::from_slice(&reply.body).ok()?;
     answer.as_object_mut()?.remove("plan-id");

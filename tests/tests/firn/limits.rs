@@ -1,4 +1,4 @@
-//! What a request may cost: size, depth, time.
+//! Limits of a request: size, depth, time.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use tests::fixture::{self, commit, set_property, table_path, tables};
 use tests::process::{self, Backend, Firn, Setup};
 
-/// What comes back over a plain connection until the server closes it.
+/// Sends bytes over a connection, and reads until the server closes it.
 fn raw(firn: &Firn, sent: &[u8]) -> String {
     let mut stream = TcpStream::connect(firn.root().trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.write_all(sent).unwrap();
     let mut answer = Vec::new();
-    // A server that refuses may reset the connection once it has answered.
+    // A server that refuses a request may reset the connection after its response.
     drop(stream.read_to_end(&mut answer));
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -28,7 +28,8 @@ async fn a_body_over_the_limit_is_413(backend: Backend) {
     for path in [table_path(&ns, "t"), "namespaces".to_owned(), format!("{}/metrics", table_path(&ns, "t"))] {
         match tests::http::try_send("POST", &firn.url(&path), Some(body.clone()), &[]).await {
             Ok(reply) => reply.refused(413, "BadRequestException", "limits.body-bytes"),
-            // Closed while we were still sending: the refusal may get lost on the way, the request may not be done.
+            // Closed while the body was still being sent: the response may get lost, but the request must not
+            // be carried out.
             Err(error) => assert!(error.is_request() || error.is_body(), "{error:?}"),
         }
     }

@@ -1,10 +1,10 @@
-//! Where tables may live: inside the warehouse, and inside nobody else's folder, however it is spelled.
+//! Table locations: inside the warehouse, and outside of the folders of other tables, in every spelling.
 
 use serde_json::{Value, json};
 use tests::fixture::{self, append, commit, creation, set_property, table_at, table_path, tables, view};
 use tests::process::{self, Backend, Firn};
 
-/// A folder in the warehouse that no other test uses, as a `file:///…` location.
+/// Returns the location of a new folder in the warehouse, in the form `file:///…`.
 fn place(firn: &Firn, name: &str) -> String {
     format!("file://{}/{}", firn.warehouse().display(), fixture::unique(name))
 }
@@ -120,7 +120,7 @@ async fn two_tables_never_share_a_folder_however_it_is_spelled(backend: Backend)
         new_view["location"] = json!(location);
         refused(&firn.post(&fixture::views(&ns), &new_view).await, location);
     }
-    // The folder above a table's is not free either.
+    // The parent folder of a table's folder is not free either.
     let nested = place(firn, "nested");
     create_at(firn, &ns, "nested", &format!("{nested}/deep/er")).await.expect(200);
     for above in [nested.clone(), format!("{nested}/deep"), format!("{nested}/deep/")] {
@@ -157,7 +157,7 @@ async fn a_manifest_list_in_another_tables_folder_is_refused(backend: Backend) {
     let reply = firn.post(&table_path(&ns, "mine"), &commit(&[], &updates)).await;
     reply.refused(400, "IllegalArgumentException", "belongs to another table");
     assert_eq!(firn.get(&table_path(&ns, "mine")).await.json(), mine);
-    // In its own folder it is fine, and in a free place of the warehouse, too.
+    // The manifest list is accepted in the table's own folder, and in an unused folder of the warehouse.
     firn.post(&table_path(&ns, "mine"), &commit(&[], &append(&mine["metadata"], 6, "x"))).await.expect(200);
 }
 
@@ -173,10 +173,10 @@ async fn a_table_may_move_and_keeps_what_it_owned(backend: Backend) {
     for location in [&old, &new] {
         refused(&create_at(firn, &ns, "other", location).await, location);
     }
-    // Its own older folder is no other table's.
+    // Its own previous folder does not belong to another table.
     let back = json!({ "action": "set-location", "location": old });
     firn.post(&path, &commit(&[], &[back])).await.expect(200);
-    // Dropped without purge, both are free.
+    // Dropped without purge: both folders are free.
     firn.delete(&path).await.expect(204);
     for (name, location) in [("a", &old), ("b", &new)] {
         create_at(firn, &ns, name, location).await.expect(200);
@@ -236,7 +236,7 @@ async fn concurrent_creations_on_one_folder_leave_one_owner(backend: Backend) {
         .map(|number| {
             tokio::spawn({
                 let (client, path) = ((**firn).clone(), tables(&ns));
-                // Half ask for the folder, half for one inside of it.
+                // Half of the requests are for the folder, the others for a subfolder.
                 let location = if number % 2 == 0 { location.clone() } else { format!("{location}/inside") };
                 async move { client.post(&path, &table_at(&format!("t{number}"), &location)).await }
             })

@@ -1,6 +1,7 @@
-//! The real server seen from outside, as clients and operators see it; modules follow the URLs.
+//! Tests of the real server from outside, as clients and operators see it. The modules are organised by
+//! endpoint.
 //!
-//! Tests that only need namespaces of their own share a server for each database.
+//! Tests that need only their own namespaces share one server for each database.
 
 #![expect(clippy::unwrap_used, reason = "a case fails where what it counts on does not hold")]
 

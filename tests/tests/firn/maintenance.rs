@@ -1,4 +1,4 @@
-//! Maintenance seen from outside: policies and where they hold, jobs and who is at them.
+//! Maintenance API: policies and their scopes, jobs and their leases.
 
 use serde_json::{Value, json};
 use tests::fixture::{self, create_table};
@@ -147,7 +147,7 @@ async fn a_job_goes_from_hand_to_hand(backend: Backend) {
     let (a, b) = (format!("{location}/data/a"), format!("{location}/data/b"));
     let outputs = json!({ "held": held(&first), "add": [a, b] });
     post(&firn, &at_job(&first, "outputs"), &outputs).await.expect(204);
-    // A millisecond later the worker is taken for dead.
+    // The lease of the first worker expires after a millisecond.
     let mut second = lease(&firn, "two").await;
     while second["job"] == Value::Null {
         second = lease(&firn, "two").await;

@@ -1,4 +1,4 @@
-//! Metrics reports of engines: checked, kept, and bounded.
+//! Metrics reports of engines: validated, stored, and limited in number.
 
 use catalog_server::store::db::{Db, DbOptions};
 use catalog_server::store::ids::WarehouseId;

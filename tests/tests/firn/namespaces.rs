@@ -57,7 +57,7 @@ async fn any_name_goes_through_every_endpoint(backend: Backend) {
         assert_eq!(updated, json!({ "updated": [name], "removed": [], "missing": [] }));
         let loaded = without_location(firn.get(&path).await.expect(200).json());
         assert_eq!(loaded["properties"], json!({ name: name }));
-        // A child below it, found through the `parent` parameter.
+        // A child namespace, found with the `parent` parameter.
         create(firn, &[&root, name, name]).await.expect(200);
         let parent = format!("{}%1F{}", encode(&root), encode(name));
         assert_eq!(
@@ -86,7 +86,7 @@ async fn levels_nest_and_a_parent_must_exist(backend: Backend) {
     assert_eq!(children(firn, &root).await.len(), 1);
     let missing = firn.get("namespaces?parent=no_such_parent").await;
     missing.refused(404, "NoSuchNamespaceException", "Namespace does not exist: no_such_parent");
-    // `a.b` as one level is not `a`, `b`.
+    // `a.b` as a single level is not the same as `a`, `b`.
     firn.get(&namespace_path(&format!("{root}.a"))).await.refused(404, "NoSuchNamespaceException", "");
 }
 
@@ -231,7 +231,7 @@ async fn what_cannot_be_a_namespace_is_refused(backend: Backend) {
     firn.get("namespaces/%FF").await.refused(400, "BadRequestException", "Invalid path");
 }
 
-/// What Trino, Sail and dbt do: they ask for the namespace's location and put tables below it.
+/// Trino, Sail and dbt request the namespace's location, and create tables below it.
 async fn every_namespace_has_a_location_that_its_tables_may_use(backend: Backend) {
     let firn = process::shared(backend).await;
     let warehouse = firn.warehouse();
@@ -247,7 +247,7 @@ async fn every_namespace_has_a_location_that_its_tables_may_use(backend: Backend
         assert_eq!(firn.get(&path).await.expect(200).json(), created);
         let location = created["properties"]["location"].as_str().unwrap();
         assert!(location.starts_with(&format!("file://{}/{outer}", warehouse.display())), "{location}");
-        // `CREATE TABLE AS` of Trino: staged at a place of its own, then committed there.
+        // `CREATE TABLE AS` of Trino: staged at a specified location, then committed there.
         let at = format!("{location}/t-{}", catalog_server::id::random().simple());
         let tables = format!("{path}/tables");
         let mut staged = fixture::table_at("t", &at);
@@ -257,7 +257,8 @@ async fn every_namespace_has_a_location_that_its_tables_may_use(backend: Backend
         let requirement = json!({ "type": "assert-create" });
         let commit = fixture::commit(&[requirement], &fixture::creation(&at));
         firn.post(&format!("{tables}/t"), &commit).await.expect(200);
-        // `CREATE TABLE` of Sail: right below; and one whose place the server chooses is below, too.
+        // `CREATE TABLE` of Sail: directly below the namespace's location. A location that the server chooses
+        // is below it, too.
         let plain = format!("{location}/plain");
         firn.post(&tables, &fixture::table_at("plain", &plain)).await.expect(200);
         let chosen = firn.post(&tables, &fixture::table("chosen")).await.expect(200).json();

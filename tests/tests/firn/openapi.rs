@@ -1,4 +1,4 @@
-//! `/openapi.json`: parses, and tells of exactly what is served.
+//! `/openapi.json`: valid, and describes exactly the endpoints that are served.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ fn it_lists_what_is_advertised_and_what_operators_ask() {
     let mut expected: BTreeSet<_> = endpoints::iceberg().into_iter().map(str::to_owned).collect();
     expected.insert("GET /v1/config".to_owned());
     expected.extend(endpoints::GOVERNANCE.map(str::to_owned));
-    // The document does not list itself.
+    // The document does not describe its own endpoint.
     expected.extend(
         endpoints::OPERATOR.iter().filter(|path| **path != "/openapi.json").map(|path| format!("GET {path}")),
     );

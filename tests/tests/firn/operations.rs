@@ -1,4 +1,4 @@
-//! What operators rely on: health, metrics, a shutdown in order, snippets that work.
+//! Operation of the server: health, metrics, orderly shutdown, and the printed snippets.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -70,12 +70,12 @@ async fn sigterm_finishes_what_is_in_flight_and_exits_0(backend: Backend) {
         body.len()
     );
     slow.write_all(head.as_bytes()).unwrap();
-    // The server asks for the body: it has the request and waits.
+    // The server requests the body: it has received the headers and waits.
     let mut answer = [0; 25];
     slow.read_exact(&mut answer).unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 100 Continue"), "{}", String::from_utf8_lossy(&answer));
     firn.terminate();
-    // It accepts nobody new once it is shutting down.
+    // It accepts no new connections during the shutdown.
     while TcpStream::connect(&address).is_ok() {
         tokio::task::yield_now().await;
     }

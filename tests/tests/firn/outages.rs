@@ -1,4 +1,4 @@
-//! When the database or the disk goes away: clear errors, nothing half done, and no restart needed.
+//! Outages of the database or the disk: clear errors, no partial changes, and recovery without a restart.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,8 @@ use tests::outage::{Proxy, Stoppable, Wire};
 use tests::postgres::Postgres;
 use tests::process::{self, Backend, Firn, Setup};
 
-/// An answer while the database is away: done, or an error that says to try again or that nobody knows.
+/// Asserts that a response during an outage is a success, an error that asks to retry, or one that reports an
+/// unknown outcome.
 fn check_answer(reply: &Reply) {
     match reply.status {
         200 | 204 => {}
@@ -21,7 +22,7 @@ fn check_answer(reply: &Reply) {
     }
 }
 
-/// Waits until the server says that it can serve again.
+/// Waits until the server reports that it is ready again.
 async fn until_ready(firn: &Firn) {
     for _ in 0..3_000 {
         if firn.request("GET", "/health/ready", None, &[]).await.status == 200 {
@@ -32,7 +33,7 @@ async fn until_ready(firn: &Firn) {
     panic!("the server does not recover: {}", firn.setup().log());
 }
 
-/// Writers that count on nothing; gives the markers they were told are done.
+/// Starts writers whose commits have no requirements. Each returns the markers of its acknowledged commits.
 fn write_until(
     stop: &Arc<AtomicBool>,
     firn: &Firn,
@@ -131,7 +132,8 @@ fn a_cut_wire_is_unavailable_and_heals() {
     });
 }
 
-/// Sends a commit of property `k` whose answer is lost once the server has said `word` to the database.
+/// Commits the property `k`; the connection to the database is cut after the server has sent `word`, so that
+/// the response of the database is lost.
 async fn lose_the_answer(word: &'static str, is_transaction: bool) {
     let direct = Setup::new(Backend::Postgres).await;
     let proxy = Proxy::to(&direct.database_url());
@@ -157,7 +159,8 @@ async fn lose_the_answer(word: &'static str, is_transaction: bool) {
     reply.refused(500, "CommitStateUnknownException", "may or may not have been made");
     proxy.set(Wire::Whole);
     until_ready(&firn).await;
-    // The database had it; the file it points to was not deleted; the key gives the answer that was lost.
+    // The commit was carried out: its metadata file was not deleted, and a request with the same key gets the
+    // response that was lost.
     let again = firn.send("POST", &target, Some(body.to_string()), &headers).await;
     let loaded = firn.get(&path).await.expect(200).json();
     if is_transaction {
@@ -175,7 +178,7 @@ async fn lose_the_answer(word: &'static str, is_transaction: bool) {
 
 #[test]
 fn a_commit_whose_answer_is_lost_is_of_unknown_outcome_and_keeps_its_file() {
-    // The one statement of a commit to one table says what it records.
+    // A commit to a single table is one statement, which contains this name of the recorded action.
     process::run(lose_the_answer("commit-table", false));
 }
 
@@ -184,7 +187,7 @@ fn a_transaction_whose_answer_is_lost_is_of_unknown_outcome_and_keeps_its_files(
     process::run(lose_the_answer("COMMIT\0", true));
 }
 
-/// A command that runs another one with a small disk of its own at the data directory.
+/// Sets a command that runs the server with a small disk of its own at the data directory.
 fn with_small_disk(setup: &mut Setup) {
     let mount = "mount -t tmpfs -o size=16m tmpfs \"$0\" && exec \"$@\"";
     let works = |flags: &str| {
@@ -204,7 +207,7 @@ fn a_full_disk_is_a_clear_error_and_nothing_is_half_done() {
         let mut setup = Setup::new(Backend::Sqlite).await;
         with_small_disk(&mut setup);
         let firn = Firn::start(setup);
-        // What the server sees at its data directory.
+        // The data directory as the server sees it.
         let disk =
             std::path::PathBuf::from(format!("/proc/{}/root{}", firn.pid(), firn.setup().data_dir.display()));
         let ns = fixture::namespace(&firn).await;
@@ -248,7 +251,7 @@ fn a_full_disk_is_a_clear_error_and_nothing_is_half_done() {
 fn a_file_that_may_not_grow_is_a_clear_error() {
     process::run(async {
         let mut setup = Setup::new(Backend::Postgres).await;
-        // In blocks of 512 bytes. The signal would end the process.
+        // In blocks of 512 bytes. Without the trap, the signal would end the process.
         let limited = "trap '' XFSZ; ulimit -f 400; exec \"$@\"";
         setup.wrapper = ["sh", "-c", limited, "sh"].map(str::to_owned).to_vec();
         let firn = Firn::start(setup);

@@ -1,4 +1,5 @@
-//! Whose files are whose: what metadata, manifests and workers name is only written, deleted or read where it may be.
+//! Ownership of files: paths in metadata, manifests and requests of workers are written, deleted or read only
+//! where the table is permitted to.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -26,7 +27,7 @@ fn maintain(firn: &Firn, of: &Table, arguments: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// Only the newest snapshot is kept, as soon as there is another one.
+/// Sets the properties so that an expiry retains only the newest snapshot.
 async fn expire_at_once(of: &Table) {
     let age = set_property("history.expire.max-snapshot-age-ms", "1");
     of.update(&[age, set_property("history.expire.min-snapshots-to-keep", "1")]).await;
@@ -37,7 +38,7 @@ fn told(output: &Output) -> String {
 }
 
 async fn expiry_deletes_only_what_is_the_tables_own(backend: Backend) {
-    // What the catalog led to a moment ago may go.
+    // Without retention for time travel, files of expired snapshots may be deleted at once.
     let setup = Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
     let firn = Firn::start(setup);
     let (of, other) =
@@ -63,16 +64,16 @@ async fn expiry_deletes_only_what_is_the_tables_own(backend: Backend) {
     ];
     let database = firn.setup().data_dir.join("firn.db");
     precious.extend(database.exists().then_some(database));
-    // A snapshot has one statistics file; each time another is named, the one before is gone.
+    // A snapshot has one statistics file, so each statistics file replaces the previous one.
     for path in &precious {
         let named = json!({
             "snapshot-id": snapshot_id, "statistics-path": path, "file-size-in-bytes": 10,
             "file-footer-size-in-bytes": 5, "blob-metadata": [],
         });
-        // Refused is as good.
+        // A refusal is acceptable, too.
         let set = json!({ "action": "set-statistics", "snapshot-id": snapshot_id, "statistics": named });
         drop(firn.post(&of.path(), &commit(&[], &[set])).await);
-        // What the newest snapshot has is overwritten, but for the first file, which stays live under another spelling.
+        // A new snapshot, so that the previous one is expired, with all files that only it needs.
         of.append(&[rows(100..110, 0)]).await;
         let output = maintain(&firn, &of, &["--action", "expire-snapshots"]);
         assert!(output.status.success(), "{}", told(&output));
@@ -80,7 +81,7 @@ async fn expiry_deletes_only_what_is_the_tables_own(backend: Backend) {
             assert!(path.exists(), "{} is gone after {}", path.display(), told(&output));
         }
     }
-    // The imported file is no part of the table any more, and stays all the same.
+    // The imported file is no longer part of the table, but must not be deleted.
     of.replace(std::slice::from_ref(&imported), &rows(200..210, 0)).await;
     of.append(&[rows(300..310, 0)]).await;
     let output = maintain(&firn, &of, &["--action", "expire-snapshots"]);
@@ -104,7 +105,7 @@ async fn a_workers_job_reads_and_deletes_what_its_table_may(backend: Backend) {
     assert_eq!(of.data_files().await.len(), 1, "{job}");
     assert_eq!(of.rows().await.len(), 30);
     assert!(imported.exists());
-    // Another table's file is left where it is, and its rows are not copied.
+    // A file of another table is not rewritten, and its rows are not copied.
     of.append(&[rows(20..30, 0), rows(30..40, 0)]).await;
     of.adopt(&theirs[0], 10).await;
     let id = super::workers::compact(&firn, &of).await;
@@ -114,7 +115,8 @@ async fn a_workers_job_reads_and_deletes_what_its_table_may(backend: Backend) {
     assert!(Path::new(local(&theirs[0])).exists());
 }
 
-/// All ways by which a manifest of a table at `own` might name a file that is not the table's, or is none of its data.
+/// Returns all spellings with which a manifest of a table in the folder `own` could name a file that belongs
+/// to another table, and paths that are not data files.
 fn ways_to(file: &Path, own: &Path) -> Vec<String> {
     let (path, data) = (file.display().to_string(), own.join("data"));
     let (folder, name) = path.rsplit_once('/').unwrap();
@@ -151,12 +153,13 @@ fn ways_to(file: &Path, own: &Path) -> Vec<String> {
     ]
 }
 
-/// A table of ten rows in two files, which lists another table's file in all ways there are, and its own metadata.
+/// Table of ten rows in two files that also lists a data file of another table, in all spellings, and
+/// metadata files.
 struct Thief {
     of: Table,
     other: Table,
     named: Vec<String>,
-    /// The files that must neither be read nor deleted, with what is in them.
+    /// Files that must neither be read nor deleted, with their content.
     precious: Vec<(PathBuf, Vec<u8>)>,
 }
 
@@ -186,7 +189,8 @@ impl Thief {
         Self { of, other, named, precious }
     }
 
-    /// Its own two files are one; what it names besides is as it was, and was not copied. `told` is what the compaction said.
+    /// Asserts that its own two files were merged, and that the foreign paths that it lists are unchanged and
+    /// were not copied. `told` is the output of the compaction.
     async fn check_compacted(&self, numbers: &Value, told: &str) {
         let files = self.of.data_files().await;
         let own: Vec<_> = files.iter().filter(|path| !self.named.contains(path)).collect();
@@ -200,7 +204,7 @@ impl Thief {
         self.check_whole(told).await;
     }
 
-    /// The table lets go of what it names, so that the next expiry looks for what is not needed any more.
+    /// Removes the foreign paths from the table, so that the next expiry considers them unneeded.
     async fn let_go(&self) {
         self.of.replace(&self.named, &rows(200..210, 0)).await;
         self.of.append(&[rows(300..310, 0)]).await;
@@ -228,7 +232,7 @@ async fn by_hand_nothing_of_others_is_copied_or_deleted(backend: Backend) {
     assert!(expired.status.success() && told(&expired).contains("\"committed\": true"), "{}", told(&expired));
     thief.check_whole(&told(&expired)).await;
     assert_eq!(thief.of.rows().await.len(), 30);
-    // The catalog says which folders there are.
+    // The folders are determined by the catalog and cannot be overridden.
     let other = thief.other.folder().await;
     for flag in ["--own-folder", "--read-folder"] {
         let refused = maintain(&firn, &thief.of, &[flag, other.to_str().unwrap()]);
@@ -265,7 +269,7 @@ async fn a_registered_documents_log_does_not_delete_other_files(backend: Backend
     let manifests = files_below(&of.folder().await.join("metadata"));
     named.extend(manifests.iter().map(|path| format!("file:{}", path.display())));
     let place = of.folder().await.join("metadata/00007-odd.metadata.json");
-    // The document itself, in another spelling.
+    // The metadata file itself, in another spelling.
     named.push(format!("FILE:{}/", place.display()));
     let log = named
         .iter()
@@ -306,7 +310,7 @@ async fn what_a_worker_tells_is_about_its_table_alone(backend: Backend) {
         format!("{own}/../x"),
         format!("{own}2/x"),
         own.clone(),
-        // The catalog alone writes these.
+        // Only the catalog writes metadata files.
         metadata.clone(),
         format!("{}/", metadata.replacen("file://", "FILE:", 1)),
         format!("{own}/metadata/expiring-1.metadata.json"),
@@ -341,7 +345,7 @@ async fn what_a_worker_tells_is_about_its_table_alone(backend: Backend) {
     let fine = json!({ "held": held(&leased), "progress": { "note": { "expiring": format!("{own}/metadata/expiring-1.json") } } });
     post(&firn, &at_job(&leased, "heartbeat"), &fine).await.expect(200);
 
-    // As a server before this one would have kept it.
+    // Stored as by an earlier version of the server, which did not validate the paths.
     let job_id = leased["job"]["job-id"].as_str().unwrap().parse().unwrap();
     let attempt = leased["job"]["attempt"].as_i64().unwrap();
     firn.stop();
@@ -412,7 +416,7 @@ async fn links_inside_a_warehouse_are_not_followed(backend: Backend) {
         assert!(matches!(registered.status, 400 | 404), "{}", registered.text());
     }
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "something was written through a link");
-    // A folder of a table that is a link by now: nothing behind it is deleted.
+    // A subfolder of a purged table that is a symbolic link: files behind it are not deleted.
     let created = fixture::create_table(&firn, &ns, "purged").await;
     let purged = PathBuf::from(local(created["metadata"]["location"].as_str().unwrap()));
     symlink(&folder, purged.join("data/link")).unwrap();
@@ -439,7 +443,7 @@ async fn nothing_is_written_where_others_are_before_that_is_refused(backend: Bac
     let theirs = other["metadata"]["location"].as_str().unwrap();
     fixture::create_table(firn, &ns, "t").await;
     firn.post(&views(&ns), &view("v", "select 1")).await.expect(200);
-    // A folder is written when a file comes to it or goes from it.
+    // The modification time of a folder changes when a file is created in it or deleted from it.
     let folder = fs::File::open(Path::new(local(theirs)).join("metadata")).unwrap();
     let written = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
     folder.set_modified(written).unwrap();

@@ -1,4 +1,4 @@
-//! Lists in pages: every entry once, in the order of bytes, whatever is added meanwhile.
+//! Pagination: each entry exactly once, in the order of bytes, also if entries are added meanwhile.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use tests::fixture::{self, ODD_NAMES, tables, views};
 use tests::http::{Client, encode};
 use tests::process::{self, Backend};
 
-/// Reads a list to its end, page by page; gives the pages' entries.
+/// Reads a list to its end, and returns the entries of each page.
 async fn read(client: &Client, list: &str, field: &str, size: usize) -> Vec<Vec<Value>> {
     let joint = if list.contains('?') { '&' } else { '?' };
     let (mut pages, mut token) = (Vec::new(), String::new());

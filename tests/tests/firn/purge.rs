@@ -1,4 +1,5 @@
-//! Purging: a dropped table's files go, in the end, whatever happens on the way; nobody else's do.
+//! Purging: the files of a dropped table are eventually deleted, in spite of interruptions, and files of
+//! other tables are not.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ fn write_files(folder: &Path, count: usize) {
     }
 }
 
-/// The purge runs after its request was answered; looks until it is done.
+/// Waits until the folder is deleted. The purge runs after its request was answered.
 async fn until_gone(folder: &Path) {
     for _ in 0..6_000 {
         if !folder.exists() {
@@ -84,13 +85,14 @@ async fn a_purge_goes_on_after_a_crash(backend: Backend) {
     purge(&firn, &ns, "big").await;
     let mut crashes = 0;
     while folder(&created).exists() && crashes < 5 {
-        // In the middle: some files have gone.
+        // Interrupted after some files have been deleted.
         let left = files(&folder(&created));
         if left < before {
             firn.kill();
             crashes += 1;
             let frozen = files(&folder(&created));
-            // What is being purged is still claimed: nobody may move in.
+            // The folder of a table that is being purged is still claimed: no other table may be created
+            // there.
             firn.restart();
             if frozen > 0 && folder(&created).exists() {
                 let location = created["metadata"]["location"].as_str().unwrap();
@@ -106,7 +108,7 @@ async fn a_purge_goes_on_after_a_crash(backend: Backend) {
         tokio::task::yield_now().await;
     }
     assert!(crashes > 0, "the purge was over before it could be interrupted");
-    // The lease of the crashed worker runs out after a minute.
+    // The lease of the crashed worker expires after a minute.
     until_data_gone(&folder(&created)).await;
     assert_eq!(files(&folder(&neighbour)), 1);
     firn.get(&table_path(&ns, "neighbour")).await.expect(200);
@@ -147,7 +149,7 @@ async fn gc_enabled_false_keeps_the_files(backend: Backend) {
     let created = fixture::create_table(firn, &ns, "t").await;
     firn.post(&table_path(&ns, "t"), &commit(&[], &[set_property("gc.enabled", "false")])).await.expect(200);
     purge(firn, &ns, "t").await;
-    // A purge that comes after it is done; by then this one would be, too.
+    // A later purge is finished; by then, this one would be finished as well.
     let other = fixture::create_table(firn, &ns, "other").await;
     purge(firn, &ns, "other").await;
     until_gone(&folder(&other)).await;

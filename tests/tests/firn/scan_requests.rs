@@ -1,5 +1,5 @@
-//! What clients ask scans for, as they wrote it: numbers to their last bit, filters of any shape, NaN; and what large requests
-//! cost those of others.
+//! Requests of scan plans in the exact form of the client: numbers with all digits, filters of any shape,
+//! NaN; and the influence of large requests on those of others.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use tests::process::{self, Backend, Firn, Setup};
 
 use crate::endpoints::report;
 
-/// A new table of a `double` (id 1), a `decimal(38, 0)` (2) and a `long` (3), with these files; gives its path.
+/// Creates a table with the columns `double` (field id 1), `decimal(38, 0)` (2) and `long` (3), and with
+/// these data files; returns its path.
 async fn table(client: &Client, files: Vec<Column>) -> String {
     let ns = fixture::namespace(client).await;
     let columns = [(1, "d", "double"), (2, "n", "decimal(38, 0)"), (3, "l", "long")];
@@ -29,7 +30,7 @@ async fn table(client: &Client, files: Vec<Column>) -> String {
     path
 }
 
-/// A file whose rows have nothing but this value.
+/// Returns the metrics of a data file in which all values of a column are equal to this one.
 fn only(id: i32, value: &Single) -> Column {
     Column { id, lower: value.encode(), upper: value.encode(), nans: Some(0) }
 }
@@ -39,7 +40,7 @@ async fn plan(client: &Client, path: &str, filter: &str) -> Reply {
     client.send("POST", &format!("{path}/plan"), Some(request), &[]).await
 }
 
-/// The numbers of the files that are planned.
+/// Plans a scan, and returns the numbers of the planned files.
 async fn files(client: &Client, path: &str, filter: &str) -> Vec<usize> {
     let plan = plan(client, path, filter).await.expect(200).json();
     let tasks = plan["file-scan-tasks"].as_array().unwrap().iter();
@@ -92,7 +93,7 @@ async fn every_number_finds_its_file(backend: Backend) {
     }
 }
 
-/// So many operations, one in the other.
+/// Returns a filter with this number of nested operations.
 fn nested(levels: usize, operation: impl Fn(usize) -> &'static str) -> String {
     let leaf = |number: usize| format!(r#"{{"type":"eq","term":"l","value":{number}}}"#);
     let front = (0..levels)
@@ -114,7 +115,7 @@ async fn filters_may_be_long_and_deep(backend: Backend) {
     ] {
         let reply = plan(firn, &path, &filter).await;
         assert_eq!(reply.status, status, "{}", reply.text());
-        // Whoever plans by itself reports the filter.
+        // Clients that plan scans themselves send the filter in a scan report.
         let mut scan = report();
         let scan = scan.as_object_mut().unwrap();
         scan.extend([("report-type".to_owned(), json!("scan-report")), ("schema-id".to_owned(), json!(0))]);
@@ -144,7 +145,7 @@ async fn nan_may_be_greater_than_everything(backend: Backend) {
         (r#"{"type":"not","child":{"type":"gt","term":"d","value":0.5}}"#, vec![0, 2]),
         (r#"{"type":"lt","term":"d","value":0.5}"#, vec![]),
         (r#"{"type":"eq","term":"d","value":5.0}"#, vec![]),
-        // Nobody has counted nulls.
+        // The number of nulls is unknown.
         (r#"{"type":"not-eq","term":"d","value":1.0}"#, vec![0, 1, 2]),
         (r#"{"type":"is-nan","term":"d"}"#, vec![0, 2]),
     ] {
@@ -162,7 +163,7 @@ async fn a_complete_plan_has_an_id_to_be_cancelled_by(backend: Backend) {
     for _ in 0..2 {
         firn.delete(&format!("{path}/plan/{id}")).await.expect(204);
     }
-    // All of it was in the answer.
+    // The response contains the complete plan.
     firn.get(&format!("{path}/plan/{id}")).await.refused(404, "NoSuchPlanIdException", "plan the scan again");
     firn.delete(&format!("{other}/plan/{id}")).await.refused(404, "NoSuchPlanIdException", id);
     let changed = id.replace(|digit: char| digit.is_ascii_digit() && digit != '8', "7");
@@ -186,7 +187,7 @@ tests::on_both_databases!(
     a_complete_plan_has_an_id_to_be_cancelled_by,
 );
 
-/// A filter of so many numbers, of seven digits each.
+/// Returns a filter with this number of values of seven digits.
 fn numbers(first: usize, count: usize) -> String {
     let values: Vec<_> = (0..count).map(|number| (1_000_000 + first + number).to_string()).collect();
     format!(r#"{{"type":"in","term":"l","values":[{}]}}"#, values.join(","))
@@ -200,14 +201,15 @@ fn many_long_filters_take_no_more_memory_than_allowed() {
         let path = table(&firn, vec![only(3, &Single::Long(1))]).await;
         plan(&firn, &path, &numbers(0, 10)).await.expect(200);
         let before = firn.resident_bytes();
-        // Two megabytes each, some at once.
+        // Filters of two megabytes each, several at the same time.
         for round in 0..8 {
             let filters: Vec<_> = (0..3).map(|number| numbers(10 * round + number, 250_000)).collect();
             let plans = futures_of(&firn, &path, &filters).await;
             assert!(plans.iter().all(|reply| reply.status == 200));
         }
         let grown = firn.peak_resident_bytes().saturating_sub(before);
-        // What is kept, what is worked on, and the bodies themselves; 24 such plans took half a gigabyte.
+        // The limit covers cached filters, filters in progress, and the bodies; 24 such plans once took half
+        // a gigabyte.
         assert!(grown < 300 << 20, "{grown} bytes more for 24 plans of 2 MB");
     });
 }
@@ -241,7 +243,8 @@ fn requests_are_answered_beside_long_filters() {
         };
         assert!(replies.iter().all(|reply| reply.status == 200));
         waits.sort_unstable();
-        // Were the work done where requests are answered, the few that were asked would have waited for all of it.
+        // If the work were done on the threads that answer requests, the requests would have been few, and
+        // each would have waited for all of the work.
         assert!(waits.len() > 20, "{waits:?}");
         assert!(waits[waits.len() / 2] < Duration::from_millis(100), "{waits:?}");
         assert!(waits[waits.len() * 95 / 100] < Duration::from_millis(500), "{waits:?}");

@@ -1,4 +1,4 @@
-//! Scans planned on the server: at once, in tasks, later; by whichever replica is there; and what is refused.
+//! Server-side scan planning: synchronous, in plan tasks, asynchronous, on any replica; and refused requests.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -9,7 +9,7 @@ use tests::http::{Client, Reply};
 use tests::manifests;
 use tests::process::{self, Backend, Firn, Setup};
 
-/// A server that cuts plans of more than ten files into tasks of ten.
+/// Returns the setup of a server that splits plans of more than ten files into plan tasks of ten.
 async fn cutting(backend: Backend) -> Setup {
     Setup::new(backend)
         .await
@@ -17,7 +17,7 @@ async fn cutting(backend: Backend) -> Setup {
         .with("FIRN_PLANNING__TASK_FILES", "10")
 }
 
-/// A new table with a snapshot of these files; gives its path.
+/// Creates a table with a snapshot of manifests with these numbers of files; returns its path.
 async fn table(client: &Client, files: &[u32]) -> String {
     let ns = fixture::namespace(client).await;
     create_table(client, &ns, "t").await;
@@ -45,7 +45,7 @@ async fn fetch(client: &Client, path: &str, task: &Value) -> Reply {
     client.post(&format!("{path}/tasks"), &json!({ "plan-task": task })).await
 }
 
-/// The last part of the paths of the files in an answer.
+/// Returns the file names of the data files in a response.
 fn names(answer: &Value) -> Vec<String> {
     let tasks = answer["file-scan-tasks"].as_array().unwrap().iter();
     let path = |task: &Value| task["data-file"]["file-path"].as_str().unwrap().to_owned();
@@ -75,7 +75,7 @@ async fn a_small_plan_is_one_answer(backend: Backend) {
 
 async fn a_large_plan_is_cut_into_tasks(backend: Backend) {
     let firn = Firn::start(cutting(backend).await);
-    // A run of small manifests, a large one that is cut itself, and one more.
+    // Small manifests in a row, a large one that is split itself, and another small one.
     let path = table(&firn, &[4, 5, 3, 25, 2]).await;
     let planned = plan(&firn, &path, &json!({})).await;
     assert_eq!((names(&planned).len(), &planned["status"]), (0, &json!("completed")));
@@ -87,14 +87,15 @@ async fn a_large_plan_is_cut_into_tasks(backend: Backend) {
         assert_eq!(fetched["plan-tasks"], json!([]));
         sizes.push(names(&fetched).len());
         seen.extend(names(&fetched));
-        // The same task gives the same again, as often as it is asked for.
+        // A plan task can be fetched repeatedly, with the same result.
         assert_eq!(fetch(&firn, &path, task).await.expect(200).json(), fetched);
     }
     assert_eq!(sizes, [9, 3, 10, 10, 5, 2]);
     assert_eq!(seen.len(), 39);
 }
 
-/// Every file's task repeats the filter, so twenty files with a filter of two megabytes come in several answers.
+/// Each task repeats the filter, so twenty files with a filter of two megabytes are split into several
+/// responses.
 async fn a_long_filter_makes_no_huge_answer(backend: Backend) {
     let firn = process::shared(backend).await;
     let path = table(firn, &[12, 8]).await;
@@ -160,7 +161,7 @@ async fn plans_and_plan_tasks_expire(backend: Backend) {
     firn.get(&submitted).await.refused(404, "NoSuchPlanIdException", &id);
     firn.delete(&submitted).await.refused(404, "NoSuchPlanIdException", &id);
     fetch(&firn, &path, task).await.refused(404, "NoSuchPlanTaskException", "expired; plan the scan again");
-    // Another one is as good as ever.
+    // A new plan is not affected.
     fetch(&firn, &path, &plan(&firn, &path, &json!({})).await["plan-tasks"][0]).await.expect(200);
 }
 
@@ -189,7 +190,7 @@ async fn what_is_not_a_plan_of_this_table_is_404(backend: Backend) {
         );
     }
     fetch(&firn, &path, &json!(token)).await.expect(200);
-    // A table of the same name is another table.
+    // A new table with the same name is a different table.
     firn.delete(&path).await.expect(204);
     let (tables, name) = path.rsplit_once('/').unwrap();
     firn.post(tables, &fixture::table(name)).await.expect(200);
@@ -218,7 +219,7 @@ async fn bad_requests_are_refused_with_a_hint(backend: Backend) {
     ] {
         let reply = firn.post(&format!("{path}/plan"), &request).await;
         reply.refused(400, "IllegalArgumentException", told);
-        // Not only to whoever asks for the plan later.
+        // Also refused at once for clients that would fetch the plan later.
         request_later(firn, &path, &request).await.refused(400, "IllegalArgumentException", told);
     }
     let nothing = path.replace("/tables/t", "/tables/nothing");
@@ -256,13 +257,13 @@ async fn damaged_files_are_told_and_harm_nobody(backend: Backend) {
     cut.await.refused(500, "InternalServerError", "it is damaged");
     let other = broken("list_replaced", |list| std::fs::write(list, "no Avro at all").unwrap()).await;
     other.refused(500, "InternalServerError", "does not begin as an Avro object file does");
-    // A list may name any file; only those of the warehouse are read.
+    // A manifest list may contain any path, but only files of the warehouse are read.
     create_table(firn, &ns, "outside").await;
     let path = table_path(&ns, "outside");
     let (_, list) = manifests::append(firn, &path, 1, &[1]).await;
     let list = fixture::local(&list);
     let inside = list.replace("snap-1.avro", "1-m0.avro");
-    // The length of a text stands before it, so the other path has to be as long.
+    // Avro stores the length of a string before it, so the new path has to have the same length.
     let outside = format!("{:x<1$}", "/tmp/", inside.len());
     let mut bytes = std::fs::read(list).unwrap();
     let position = bytes.windows(inside.len()).position(|window| window == inside.as_bytes()).unwrap();
@@ -274,7 +275,7 @@ async fn damaged_files_are_told_and_harm_nobody(backend: Backend) {
     firn.request("GET", "/health/ready", None, &[]).await.expect(200);
 }
 
-/// A block of a manifest that decompresses to more than a manifest may.
+/// Returns a compressed manifest block that decompresses to more than the limit for a manifest.
 fn bomb() -> Vec<u8> {
     let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
     for _ in 0..300 {
@@ -307,7 +308,7 @@ fn replace_entries(manifest: &str, block: &[u8]) {
 
 async fn manifests_that_decompress_to_very_much_wait_for_their_turn(backend: Backend) {
     const BOMBS: usize = 12;
-    // Each is waited for, however long it takes.
+    // Plans are synchronous, without a time limit.
     let setup = Setup::new(backend).await.with("FIRN_PLANNING__SUBMIT_AFTER_MS", "600000");
     let firn = Firn::start(setup.with("FIRN_LIMITS__REQUEST_MS", "600000"));
     let block = bomb();
@@ -326,8 +327,8 @@ async fn manifests_that_decompress_to_very_much_wait_for_their_turn(backend: Bac
     for reply in futures::future::join_all(plans).await {
         reply.refused(500, "InternalServerError", "is larger than");
     }
-    // A turn takes what a manifest may take, and an eighth of it that its room grew out of. The allocator holds on to what the turn
-    // before took for up to a second.
+    // A turn takes at most the limit for a manifest, and an eighth of that from which its buffer grew. The
+    // allocator may retain the memory of the previous turn for up to a second.
     let limit_bytes = 256 << 20;
     let turn_bytes = limit_bytes + limit_bytes / 8;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;

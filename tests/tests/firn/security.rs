@@ -1,4 +1,4 @@
-//! Local mode: who reaches the loopback address owns the catalog, and a web page must not.
+//! Local mode: each process that reaches the loopback address has full access, but web pages must not.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -38,7 +38,7 @@ async fn every_endpoint_refuses_a_page_of_another_site(backend: Backend) {
         {
             check_refused(firn, endpoint, &[("origin", origin)], 403).await;
         }
-        // What a form or a script without permission can send.
+        // Content types that a form, or a script without permission (CORS), can send.
         for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""] {
             if endpoint.body.is_some() {
                 check_refused(firn, endpoint, &[("content-type", kind)], 400).await;
@@ -49,7 +49,7 @@ async fn every_endpoint_refuses_a_page_of_another_site(backend: Backend) {
         let reply = firn.request("GET", path, None, &[("host", "evil.example")]).await;
         reply.refused(403, "ForbiddenException", "local machine");
     }
-    // Nothing was done: all of it still succeeds.
+    // None of the refused requests was carried out: all of them still succeed.
     for endpoint in &all {
         let reply = endpoints::send(firn, endpoint, &[]).await;
         assert_eq!(reply.status, endpoint.status, "{}: {}", endpoint.route, reply.text());
@@ -128,7 +128,7 @@ fn only_loopback_is_listened_on() {
     process::run(async {
         let firn = process::shared(Backend::Sqlite).await;
         assert!(firn.root().starts_with("http://127.0.0.1:"), "{}", firn.root());
-        // Dots in a path are not resolved, so nothing outside of the routes can be reached by them.
+        // Dots in a path are not resolved, so they lead nowhere outside of the routes.
         for path in [
             "/v1/main/../../etc/passwd",
             "/v1/%2e%2e/config",

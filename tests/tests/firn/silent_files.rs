@@ -1,4 +1,5 @@
-//! Files that never answer, and what is no file at all: nobody waits for them, and others are served meanwhile.
+//! Files that never answer a read, and paths that are not regular files: no request waits for them, and
+//! others are served meanwhile.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,17 +13,17 @@ use tests::tables::{Form, Table, rows};
 
 use crate::workers::{compact, ended};
 
-/// What does not wait is done in a fraction of it.
+/// Timeout of operations that must not wait for a file; they take a fraction of it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Puts a pipe that nobody writes to in the place of a file.
+/// Replaces a file by a named pipe without a writer.
 fn to_pipe(location: &str) {
     let path = PathBuf::from(local(location));
     drop(fs::remove_file(&path));
     mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
 }
 
-/// Puts a link to a file without an end in its place.
+/// Replaces a file by a symbolic link to a file without an end.
 fn to_endless(location: &str) {
     let path = PathBuf::from(local(location));
     drop(fs::remove_file(&path));
@@ -42,7 +43,7 @@ async fn what_is_no_file_holds_nobody_up(backend: Backend) {
         let of = Table::create(&firn, &Form::default()).await;
         let files = of.append(&[rows(0..10, 0), rows(10..20, 0), rows(20..30, 0)]).await;
 
-        // A metadata file that somebody registers.
+        // A metadata file that is registered.
         let location = format!("file://{}/odd/{number}.metadata.json", firn.warehouse().display());
         fs::create_dir_all(Path::new(local(&location)).parent().unwrap()).unwrap();
         spoil(&location);
@@ -50,13 +51,14 @@ async fn what_is_no_file_holds_nobody_up(backend: Backend) {
         let path = format!("{}/register", fixture::namespace_path(&ns));
         at_once("a registration", firn.post(&path, &odd)).await.refused(400, "IllegalArgumentException", "");
 
-        // A data file: the job says so, and ends.
+        // A data file: the job reports it, and ends.
         spoil(&files[0]);
         let id = compact(&firn, &of).await;
         let job = at_once("a compaction", ended(&firn, &id)).await;
         assert!(job.to_string().contains(&files[0]), "{job}");
 
-        // The list of manifests, after the other files were merged; no request holds a thread, however many there are.
+        // The manifest list, after the other files were merged. No request blocks a thread, however many
+        // requests there are.
         let metadata = of.load().await["metadata"].take();
         let is_current = |snapshot: &&Value| snapshot["snapshot-id"] == metadata["current-snapshot-id"];
         let snapshot = metadata["snapshots"].as_array().unwrap().iter().find(is_current).unwrap();
@@ -68,7 +70,7 @@ async fn what_is_no_file_holds_nobody_up(backend: Backend) {
         let plans = plans.collect::<Vec<_>>();
         for (round, plan) in plans.into_iter().enumerate() {
             let reply = at_once("a plan", plan).await.unwrap();
-            // One that waited for its turn is submitted, and fails later.
+            // A plan that has to wait for its turn is answered with `submitted`, and fails later.
             let is_refused = match reply.status {
                 200 => reply.json()["status"] == "submitted",
                 status => matches!(status, 400 | 404 | 500 | 503),

@@ -1,16 +1,16 @@
-//! A short run of the simulation of maintenance; the command `simulation` runs longer.
+//! Short run of the simulation of maintenance; the command `simulation` runs longer.
 
 use tests::process::Backend;
 use tests::{fixture, simulation};
 
-/// Seeds for each database, unless `FIRN_SEEDS` says otherwise.
+/// Number of seeds for each database, unless `FIRN_SEEDS` is set.
 const SEEDS: u64 = 10;
-/// At one of so many operations of a job, everything happens.
+/// Distance of the operations of a job at which events are injected.
 const STRIDE: usize = 2;
 
 async fn maintenance_keeps_every_row_whatever_happens_to_it(backend: Backend) {
     let seeds = fixture::seeds(SEEDS);
-    // Databases take different steps.
+    // The databases use different seeds.
     let first = fixture::seed() + if backend == Backend::Sqlite { 0 } else { seeds };
     eprintln!("maintenance_keeps_every_row_whatever_happens_to_it: FIRN_SEED={first}, {seeds} seeds");
     for seed in first..first + seeds {
@@ -21,7 +21,8 @@ async fn maintenance_keeps_every_row_whatever_happens_to_it(backend: Backend) {
 }
 
 async fn a_compaction_loses_nothing_wherever_it_is_interrupted(backend: Backend) {
-    // Partitioned, so that it has several groups: of version 3 here, of version 2 there.
+    // Partitioned tables, so that there are several groups: of format version 3 on SQLite, of version 2 on
+    // PostgreSQL.
     let seed = fixture::seed() + if backend == Backend::Sqlite { 2 } else { 1 };
     eprintln!("a_compaction_loses_nothing_wherever_it_is_interrupted: seed {seed}");
     if let Err(violation) = simulation::sweep(backend, seed, "compact", STRIDE).await {

@@ -1,4 +1,4 @@
-//! Starts on data that is odd or was lost: they work, or say what to do.
+//! Starts with unusual or lost data: they succeed, or report how to proceed.
 
 use std::fs;
 use std::path::Path;
@@ -33,7 +33,7 @@ fn a_data_directory_may_be_called_anything_or_is_refused() {
             firn.restart();
             assert_eq!(firn.get(&table_path(&ns, "t")).await.expect(200).json(), created);
         }
-        // The database may lie in such a folder where the warehouse does not.
+        // The database may be in such a folder if the warehouse is not.
         let mut setup = Setup::new(Backend::Sqlite).await;
         let warehouse = setup.data_dir.join("warehouse");
         setup.data_dir = setup.data_dir.join("q?x#y");
@@ -77,7 +77,7 @@ fn a_lost_database_beside_tables_is_noticed() {
         let mut firn = Firn::try_start(setup.clone()).unwrap_or_else(|said| panic!("{said}"));
         assert_eq!(firn.head(&table_path(&ns, "t")).await, 204);
         firn.stop();
-        // Somebody may say that it is right so.
+        // An administrator can confirm that the catalog is new.
         fs::remove_file(&file).unwrap();
         let firn = Firn::start(setup.with("FIRN_NEW_CATALOG", "true"));
         assert_eq!(firn.head(&table_path(&ns, "t")).await, 404);
@@ -101,7 +101,7 @@ fn a_start_after_the_clock_was_ahead_goes_on_at_once_and_says_so() {
         let ns = fixture::namespace(&firn).await;
         fixture::create_table(&firn, &ns, "t").await;
         firn.stop();
-        // As a server writes whose clock is a day ahead.
+        // Written as by a server whose clock is a day ahead.
         let db = Db::connect(&firn.setup().database_url(), &DbOptions::default()).await.unwrap();
         let ahead = db.write(Clock::system().now_ms() + 86_400_000).await.unwrap();
         ahead.commit().await.unwrap();

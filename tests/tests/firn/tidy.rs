@@ -1,14 +1,14 @@
-//! What must hold for the sources themselves: who knows what, and what no file may contain.
+//! Rules for the sources themselves: dependencies between modules, and forbidden words.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where the sources are that are shipped.
+/// Source folders of the product, in contrast to tests.
 const PRODUCT: [&str; 5] =
     ["catalog-server/src", "maintenance/src", "openapi/src", "storage/src", "table-core/src"];
 
-/// A source file: its path from the repository's root, its text, and the text before its tests.
+/// Source file: its path relative to the root of the repository, and its text.
 struct Source {
     path: String,
     text: String,
@@ -19,7 +19,7 @@ impl Source {
         self.text.split("#[cfg(test)]").next().unwrap_or_default()
     }
 
-    /// The lines of the product that are code and contain `word`.
+    /// Returns the lines of product code (before the unit tests, without comments) that contain `word`.
     fn lines_with(&self, word: &str) -> impl Iterator<Item = String> {
         let lines = self.product().lines().enumerate();
         let code = lines.filter(move |(_, line)| !line.trim_start().starts_with("//") && line.contains(word));
@@ -43,7 +43,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The Rust sources below some folders.
+/// Returns the Rust sources below some folders.
 fn sources(folders: &[&str]) -> Vec<Source> {
     let mut found = Vec::new();
     for folder in folders {
@@ -58,7 +58,7 @@ fn sources(folders: &[&str]) -> Vec<Source> {
     found.into_iter().map(read).collect()
 }
 
-/// Fails if `words` stand anywhere in `folders` but in the files that `allowed` names.
+/// Fails if one of `words` occurs in code in `folders` outside of the paths that begin with one of `allowed`.
 fn check_only_in(folders: &[&str], words: &[&str], allowed: &[&str]) {
     let mut wrong = Vec::new();
     let mut right = 0;
@@ -91,7 +91,7 @@ fn http_is_in_the_api_only() {
         "openapi/src/",
     ];
     check_only_in(&PRODUCT, &["axum::", "StatusCode", "utoipa"], &allowed);
-    // What is sent is made where it is sent.
+    // Types of the API are used only by those who send or receive them.
     let allowed =
         ["catalog-server/src/api/", "catalog-server/src/jobs.rs", "openapi/src/", "maintenance/src/"];
     check_only_in(&PRODUCT, &["openapi::"], &allowed);
@@ -173,7 +173,7 @@ fn errors_are_handled_and_nothing_is_left_to_do() {
 
 #[test]
 fn no_test_is_ignored() {
-    // In two pieces, or this file would be found.
+    // In two parts, so that this file itself does not match.
     let word = concat!("#[", "ignore");
     for source in sources(&["catalog-server", "maintenance", "openapi", "table-core", "tests"]) {
         assert!(!source.text.contains(word), "{} ignores a test", source.path);

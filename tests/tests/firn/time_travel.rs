@@ -1,4 +1,5 @@
-//! The catalog as it was: a random history, played to the server and to a naive model, compared at every instant.
+//! Catalog time travel: a random history is applied to the server and to a simple model, and both are
+//! compared at every instant.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,8 @@ use tests::fixture::{self, commit, rename, set_property, table_path, view_path, 
 use tests::http::{Client, encode};
 use tests::process::{Backend, Firn};
 
-/// A whole catalog: each namespace with its properties, its tables and its views by their metadata files.
+/// State of the catalog: the properties, tables and views of each namespace; tables and views by metadata
+/// location.
 type Model = BTreeMap<String, Contents>;
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,7 +25,7 @@ struct Contents {
 const NAMESPACES: [&str; 3] = ["a", "b", "c/ü"];
 const NAMES: [&str; 4] = ["one", "two", "three", "4 %"];
 
-/// Reads the whole catalog through a client, which may be one of the past.
+/// Reads the complete catalog with a client, which may have a prefix for a past instant.
 async fn read(client: &Client) -> Model {
     let mut model = Model::new();
     let listed = client.get("namespaces").await.expect(200).json();
@@ -33,7 +35,7 @@ async fn read(client: &Client) -> Model {
         let loaded = client.get(&path).await.expect(200).json();
         let mut properties: BTreeMap<String, String> =
             serde_json::from_value(loaded["properties"].clone()).unwrap();
-        // Worked out by the server, not part of the history.
+        // Computed by the server, and not part of the history.
         assert!(properties.remove("location").is_some(), "{loaded}");
         let mut contents = Contents { properties, ..Contents::default() };
         for (kind, into) in [("tables", &mut contents.tables), ("views", &mut contents.views)] {
@@ -50,7 +52,7 @@ async fn read(client: &Client) -> Model {
     model
 }
 
-/// Makes one random change, on the server and, if the server accepts it, in the model.
+/// Makes one random change on the server and, if it is accepted, in the model.
 async fn step(firn: &Firn, model: &mut Model, random: &mut StdRng, number: u32) {
     let ns = NAMESPACES[random.random_range(0..NAMESPACES.len())];
     let name = NAMES[random.random_range(0..NAMES.len())];
@@ -151,7 +153,7 @@ async fn step(firn: &Firn, model: &mut Model, random: &mut StdRng, number: u32) 
     }
 }
 
-/// Lets the clock move on, so that what follows happens after the instant that it gives.
+/// Waits until the clock has advanced, so that later changes happen after the returned instant.
 async fn next_instant(clock: &Clock) -> i64 {
     let now = clock.now_ms();
     while clock.now_ms() <= now + 1 {
@@ -168,7 +170,7 @@ async fn every_instant_of_a_random_history_stays_as_it_was(backend: Backend) {
     let mut remembered = vec![(next_instant(&clock).await, model.clone())];
     for number in 0..150 {
         step(&firn, &mut model, &mut random, number).await;
-        // The change was answered, so it happened at this instant at the latest.
+        // The change was acknowledged, so it happened at this instant at the latest.
         let at = clock.now_ms();
         next_instant(&clock).await;
         remembered.push((at, model.clone()));
@@ -227,7 +229,7 @@ async fn a_purged_tables_past_says_that_its_file_is_gone(backend: Backend) {
     let past = firn.at(&format!("main@{at}"));
     assert_eq!(past.head(&table_path(&ns, "t")).await, 204);
     let reply = past.get(&table_path(&ns, "t")).await;
-    // What is still in memory may still be served.
+    // A cached document may still be served.
     assert!(reply.status == 200 || reply.error_message(404, "NotFoundException").contains("Failed to open"));
 }
 

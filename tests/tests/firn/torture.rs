@@ -1,4 +1,4 @@
-//! A short run of the torture; the command `torture` runs longer.
+//! Short run of the torture test; the command `torture` runs longer.
 
 use std::time::Duration;
 

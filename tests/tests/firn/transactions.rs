@@ -1,4 +1,4 @@
-//! Commits to several tables: all of them or none.
+//! Commits to several tables: all of them are changed, or none.
 
 use serde_json::{Value, json};
 use tests::fixture::{self, change, create_table, creation, set_property, table_path};
@@ -84,7 +84,7 @@ async fn staged_tables_are_created_with_the_rest(backend: Backend) {
             location
         );
     }
-    // Two new tables cannot share a folder, not even in one transaction.
+    // Two new tables cannot share a folder, not even within one transaction.
     let shared = place("shared");
     let reply = transact(
         firn,
@@ -126,7 +126,7 @@ async fn readers_never_see_half_a_transaction_and_writers_never_deadlock(backend
         .collect();
     let count = |body: &Value| body["metadata"]["metadata-log"].as_array().map_or(0, Vec::len);
     while writers.iter().any(|writer| !writer.is_finished()) {
-        // `b` is read after `a`: it can be ahead, never behind.
+        // `b` is read after `a`, so it can be newer, but never older.
         let a = firn.get(&table_path(&ns, "a")).await.expect(200).json();
         let b = firn.get(&table_path(&ns, "b")).await.expect(200).json();
         assert!(count(&b) >= count(&a), "a transaction was half visible");

@@ -1,4 +1,4 @@
-//! Metadata files that nothing leads to any more: they go with an expiry, and only they.
+//! Unreferenced metadata files: an expiry deletes them, and no other files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::workers::past::Timed;
 const LOG_OF_ONE: (&str, &str) = ("write.metadata.previous-versions-max", "1");
 const DELETED: (&str, &str) = ("write.metadata.delete-after-commit.enabled", "true");
 
-/// Ends an expiry as a worker does.
+/// Completes an expiry job as a worker does.
 async fn expire(client: &Client, ns: &str) {
     queue(client, ns, "t", "expire-snapshots").await;
     let leased = lease(client, "w").await;
@@ -58,7 +58,8 @@ async fn metadata_files_that_a_crash_left_go_with_an_expiry(backend: Backend) {
     touch(&older, now - Duration::from_hours(1));
     let before = in_folder(folder);
     firn.day(150);
-    // Files that may be others' stay, however that is written.
+    // Files of a table that may share them with other tables are retained, in every spelling of
+    // `gc.enabled=false`.
     for word in ["false", "FALSE", "no"] {
         set(&firn.client, &ns, &[("gc.enabled", word)]).await;
         expire(&firn.client, &ns).await;
@@ -106,7 +107,7 @@ async fn a_dropped_tables_past_outlasts_the_table_that_comes_to_its_place(backen
     firn.day(20);
     client.delete(&table_path(&ns, "t")).await.expect(204);
     firn.day(30);
-    // Registered again, with a log that begins with the dropped one's.
+    // Registered again, with a metadata log that begins with that of the dropped table.
     let body = json!({ "name": "t", "metadata-location": last["metadata-location"] });
     client.post(&format!("namespaces/{ns}/register"), &body).await.expect(200);
     set(client, &ns, &[DELETED]).await;
@@ -118,7 +119,7 @@ async fn a_dropped_tables_past_outlasts_the_table_that_comes_to_its_place(backen
         past(hundredths).get(&table_path(&ns, "t")).await.expect(200).json()["metadata"]["properties"]["round"].clone()
     };
     assert_eq!((round(5).await, round(15).await), (json!("3"), json!("4")));
-    // Created anew in the same place.
+    // A new table in the same location.
     client.delete(&table_path(&ns, "t")).await.expect(204);
     client.post(&tables(&ns), &table_at("t", &location)).await.expect(200);
     firn.day(300);
@@ -132,5 +133,5 @@ tests::on_both_databases!(
     former_metadata_files_that_should_have_gone_go_with_an_expiry,
 );
 
-// The clock of a PostgreSQL server is nobody's to set.
+// Only on SQLite: a test cannot set the clock of a PostgreSQL server.
 tests::on_sqlite!(a_dropped_tables_past_outlasts_the_table_that_comes_to_its_place);

@@ -1,5 +1,5 @@
-//! What the catalog notices by itself: which tables are due, what follows from a job, and how it explains that. The tests play the
-//! worker.
+//! Automatic scheduling of maintenance: the tables that are due, the jobs that follow from a job, and the
+//! explanations. The tests act as the worker.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use tests::process::{Backend, Firn, Setup};
 
 use crate::maintenance::{at_job, call, get, held, lease, post, queue, scope, table};
 
-/// A server that has tables looked at milliseconds after they were changed.
+/// Starts a server that evaluates tables milliseconds after they were changed.
 async fn eager(backend: Backend) -> Firn {
     Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__DEBOUNCE_MS", "5"))
 }
 
-/// Asks until there is something to be told; the catalog looks about every second.
+/// Polls until `ask` returns a value; the server checks for changes about every second.
 async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..3_000 {
         if let Some(told) = ask().await {
@@ -27,20 +27,20 @@ async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T
     panic!("{what} did not come about within a minute");
 }
 
-/// Commits something to a table.
+/// Commits a change to a table.
 async fn change(client: &Client, ns: &str, name: &str) {
     let commit = fixture::commit(&[], &[set_property("k", "v")]);
     client.post(&fixture::table_path(ns, name), &commit).await.expect(200);
 }
 
-/// The jobs of an action of a table, newest first.
+/// Returns the jobs with this action of a table, newest first.
 async fn jobs(client: &Client, ns: &str, name: &str, action: &str) -> Vec<Value> {
     let page = get(client, &format!("jobs?{}", scope(ns, name))).await;
     let jobs = page["jobs"].as_array().unwrap().iter();
     jobs.filter(|job| job["action"] == action).cloned().collect()
 }
 
-/// Waits until a worker is given this action of a table, and fails if it is given anything else.
+/// Waits until a worker leases a job with this action of a table; fails if it leases another job.
 async fn lease_next(client: &Client, name: &str, action: &str) -> Value {
     let leased = eventually("a job", async || {
         let leased = lease(client, "w").await;
@@ -68,12 +68,12 @@ fn next(action: &str, rank: i64) -> Value {
     json!({ "action": action, "reason": format!("{action} is worth it"), "rank": rank })
 }
 
-/// Waits until everything that happened up to now was noticed. The table that tells so is looked at once.
+/// Waits until all changes so far have been noticed, which is known from the evaluation of a new table.
 async fn noticed(client: &Client, ns: &str) {
     let name = fixture::unique("marker");
     create_table(client, ns, &name).await;
     eventually("an evaluation", async || jobs(client, ns, &name, "evaluate").await.pop()).await;
-    // Nobody is given it.
+    // The job of that table is not leased, but cancelled.
     let job = jobs(client, ns, &name, "evaluate").await.remove(0);
     let id = job["job-id"].as_str().unwrap();
     post(client, &format!("jobs/{id}/cancel"), &json!({})).await.expect(200);
@@ -94,15 +94,15 @@ async fn a_changed_table_is_looked_at_once_however_often_it_was_changed(backend:
     assert_eq!((&job["state"], &job["requested-by"]), (&json!("queued"), &json!("maintenance")));
     assert_eq!((&job["reason"], &job["table"]), (&json!("it was changed"), &json!(format!("main/{ns}.t"))));
     assert_eq!(job["policy"]["compact"]["inputs-min"], 5);
-    // Not before the time has passed since the first change.
+    // The job is due when the debounce interval has passed since the first change.
     let (due_ms, made_ms) = (job["due-ms"].as_i64().unwrap(), job["created-ms"].as_i64().unwrap());
     let changed_ms = created["metadata"]["last-updated-ms"].as_i64().unwrap();
     assert!(due_ms - 3_600_000 <= made_ms && due_ms - 3_600_000 >= changed_ms - 1_000, "{job}");
     assert_eq!(lease(&firn, "w").await["job"], Value::Null);
-    // The marker, the table, and nothing for the view.
+    // One job for the new table of `noticed`, one for this table, and none for the view.
     assert_eq!(get(&firn, "jobs").await["jobs"].as_array().unwrap().len(), 2);
 
-    // Somebody who does not want to wait gets the same job at once.
+    // A request makes the same job due at once.
     let asked = queue(&firn, &ns, "t", "evaluate").await;
     assert_eq!((&asked["job-id"], &asked["reason"]), (&job["job-id"], &json!("asked for")));
     assert_eq!(asked["requested-by"], "local-administrator");
@@ -123,12 +123,12 @@ async fn a_change_while_a_table_is_looked_at_is_not_lost(backend: Backend) {
     let [again, ended] = <[Value; 2]>::try_from(jobs(&firn, &ns, "t", "evaluate").await).unwrap();
     assert_eq!((&again["state"], &ended["state"]), (&json!("queued"), &json!("succeeded")));
     assert_eq!(again["reason"], "it was changed while it was looked at");
-    // A worker spends a twentieth of its time on a table at the most.
+    // The evaluation of a table may take at most a twentieth of a worker's time.
     let ms = |name: &str| ended[name].as_i64().unwrap();
     let rested_ms = ms("finished-ms") + 20 * (ms("finished-ms") - ms("started-ms"));
     assert_eq!(again["due-ms"], rested_ms);
 
-    // It saw all that there is: nothing follows.
+    // The second evaluation has seen all changes, so no other follows.
     queue(&firn, &ns, "t", "evaluate").await;
     let second = lease_next(&firn, "t", "evaluate").await;
     assert_eq!(second["job"]["job-id"], again["job-id"]);
@@ -167,7 +167,7 @@ async fn what_was_found_is_queued_once_and_as_policies_say(backend: Backend) {
     );
     assert_eq!(jobs(&firn, &ns, "t", "expire-snapshots").await, [asked]);
     assert_eq!(jobs(&firn, &ns, "t", "rewrite-manifests").await, [] as [Value; 0]);
-    // What somebody asked for comes first.
+    // Jobs that were requested come first.
     let expiry = lease_next(&firn, "t", "expire-snapshots").await;
     finish(&firn, &expiry, &succeeded(&json!([next("expire-snapshots", 1)]))).await;
     lease_next(&firn, "t", "compact").await;
@@ -196,7 +196,7 @@ async fn a_refused_worker_queues_nothing(backend: Backend) {
     let body = json!({ "held": { "worker": "w", "attempt": 7 }, "outcome": succeeded(&json!([next("compact", 1)])) });
     post(&firn, &at_job(&leased, "finish"), &body).await.refused(409, "ConflictException", "attempt 7");
     assert_eq!(jobs(&firn, &ns, "t", "compact").await, [] as [Value; 0]);
-    // Nor does a job whose table is gone.
+    // Nor does a job whose table was dropped.
     firn.delete(&fixture::table_path(&ns, "t")).await.expect(204);
     finish(&firn, &leased, &succeeded(&json!([next("compact", 1)]))).await;
     assert_eq!(get(&firn, "jobs?state=queued").await["jobs"], json!([]));
@@ -208,7 +208,7 @@ async fn a_paused_table_is_left_alone_until_it_is_resumed(backend: Backend) {
     create_table(&firn, &ns, "t").await;
     let leased = lease_next(&firn, "t", "evaluate").await;
     post(&firn, "pause", &json!({ "table": table(&ns, "t"), "reason": "a migration" })).await.expect(204);
-    // Who has a job may end it, but nothing follows.
+    // A worker may complete its job, but no job follows from it.
     change(&firn, &ns, "t").await;
     noticed(&firn, &ns).await;
     finish(&firn, &leased, &succeeded(&json!([next("compact", 1)]))).await;
@@ -216,7 +216,7 @@ async fn a_paused_table_is_left_alone_until_it_is_resumed(backend: Backend) {
     change(&firn, &ns, "t").await;
     noticed(&firn, &ns).await;
     assert_eq!(jobs(&firn, &ns, "t", "evaluate").await.len(), 1);
-    // What is asked for by hand waits, too.
+    // A requested job waits as well.
     queue(&firn, &ns, "t", "expire-snapshots").await;
     assert_eq!(lease(&firn, "w").await["job"], Value::Null);
 
@@ -233,7 +233,7 @@ async fn jobs_of_a_dropped_table_are_given_up(backend: Backend) {
     create_table(&firn, &ns, "t").await;
     let queued = eventually("an evaluation", async || jobs(&firn, &ns, "t", "evaluate").await.pop()).await;
     firn.delete(&fixture::table_path(&ns, "t")).await.expect(204);
-    // No worker has to ask for it first.
+    // The job fails without a worker leasing it.
     let path = format!("jobs/{}", queued["job-id"].as_str().unwrap());
     let ended = eventually("its end", async || {
         let job = get(&firn, &path).await;
@@ -267,7 +267,7 @@ async fn what_fails_again_and_again_is_tried_ever_later(backend: Backend) {
     lease_next(&firn, "t", "compact").await;
 }
 
-/// State and reason of each action, and whether there is a job.
+/// Returns the state and reason of each action, and whether there is a job.
 async fn explained(client: &Client, ns: &str) -> BTreeMap<String, (String, String, bool)> {
     let explanation = get(client, &format!("explain?{}", scope(ns, "t"))).await;
     assert_eq!(explanation["table"], table(ns, "t"));
@@ -280,7 +280,7 @@ async fn explained(client: &Client, ns: &str) -> BTreeMap<String, (String, Strin
     found
 }
 
-/// Fails unless the action stands so, and the reason tells this.
+/// Asserts that an action has a state, and that its reason contains a text.
 #[track_caller]
 fn check(
     found: &BTreeMap<String, (String, String, bool)>,
@@ -391,7 +391,7 @@ fn replicas_notice_a_change_once_between_them() {
         for (number, name) in names.iter().enumerate() {
             create_table(if number % 2 == 0 { &one } else { &other }, &ns, name).await;
         }
-        // Each job ends at once, so that a change that is noticed again makes another one.
+        // Each job ends at once, so that a change that is noticed twice would create a second job.
         while seen.len() < names.len() {
             let leased = eventually("a job", async || {
                 let leased = lease(&other, "w").await;

@@ -1,5 +1,5 @@
-//! What caches believe to hold, compared with what the process really takes: each in a process of its own, because memory that
-//! was given back to the allocator is taken again without a trace.
+//! Comparison of the weights in caches with the memory that is actually used. Each case runs in its own
+//! process, because freed memory that is reused from the allocator would not be measured.
 
 #![expect(clippy::unwrap_used, reason = "a case fails where what it counts on does not hold")]
 
@@ -23,9 +23,9 @@ use table_core::scan::deletes::DeleteIndex;
 use table_core::scan::request::ScanRequest;
 use table_core::scan::table_scan::Scan;
 
-/// What a weight may miss: pages that the allocator keeps for itself.
+/// Maximum difference between weight and memory, in bytes: the allocator retains some pages.
 const SLACK_BYTES: usize = 6 << 20;
-/// More than any file here.
+/// Limit in bytes; more than any file of these tests has.
 const LIMIT_BYTES: usize = 1 << 28;
 
 fn resident_bytes() -> usize {
@@ -34,9 +34,9 @@ fn resident_bytes() -> usize {
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }
 
-/// Makes many of something, and compares their weight with the memory that they take.
+/// Creates many values, and compares the sum of their weights with the memory that they use.
 fn check<T>(what: &str, count: usize, mut make: impl FnMut(usize) -> T, weight: impl Fn(&T) -> usize) {
-    // What is made along the way is there by then.
+    // Allocations that happen only once are made before the measurement.
     drop(make(0));
     let before = resident_bytes();
     let all: Vec<T> = (0..count).map(&mut make).collect();
@@ -48,7 +48,7 @@ fn check<T>(what: &str, count: usize, mut make: impl FnMut(usize) -> T, weight: 
     assert!(believed <= 3 * real, "{what}: {real} bytes, believed to be {believed}");
 }
 
-/// A table with a partition spec of each kind, and nothing in it.
+/// Returns an empty table with several partition specs.
 fn table() -> TableMetadata {
     let field =
         |transform: &str| json!([{ "source-id": 1, "field-id": 1000, "name": "p", "transform": transform }]);
@@ -153,7 +153,7 @@ fn manifests(case: &str, content: Content) {
     check(case, 8, index, DeleteIndex::held_bytes);
 }
 
-/// A document of about a megabyte.
+/// Returns table metadata of about a megabyte.
 fn document(kind: &str) -> Json {
     let mut document: Json = serde_json::from_slice(&table().to_bytes()).unwrap();
     match kind {
@@ -200,7 +200,7 @@ async fn documents(kind: &str) {
     let documents = Documents::new(Files::of_process(DEADLINE), Clock::system(), 1 << 30, LIMIT_BYTES);
     let load = async |path: &String| {
         let document = documents.table(path).await.unwrap();
-        // All that a document may come to hold.
+        // Loads all derived forms that a document may cache.
         document.parsed().current_schema().unwrap().columns().unwrap();
         document.served_refs_only();
     };

@@ -1,5 +1,6 @@
-//! The system's clock on SQLite, where it is the catalog's: it may have been ahead, or be set back, and nothing waits for it. On
-//! PostgreSQL the server's clock counts, whatever a process says.
+//! System clock on SQLite, where it is the clock of the catalog: it may have been ahead or be set back,
+//! without anything having to wait. On PostgreSQL, the clock of the database server is used, regardless of
+//! that of the process.
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ const SECOND_MS: i64 = 1_000;
 const DAY_MS: i64 = 86_400 * SECOND_MS;
 const TERMS: LeaseTerms = LeaseTerms { lease_ms: 60 * SECOND_MS, attempts_max: 3 };
 
-/// Commits to the table at the clock's time.
+/// Commits to the table at a time of the clock.
 async fn commit(db: &Db, table: TabularId, clock_ms: i64, previous: &str, next: &str) {
     let mut tx = db.write(clock_ms).await.unwrap();
     assert!(tabulars::swap_pointer(&mut tx, table, previous, &pointer(next)).await.unwrap());
@@ -34,7 +35,7 @@ async fn commit(db: &Db, table: TabularId, clock_ms: i64, previous: &str, next: 
     tx.commit().await.unwrap();
 }
 
-/// The table's metadata file when the clock said `clock_ms`.
+/// Returns the metadata location of the table at the time when the clock showed `clock_ms`.
 async fn seen(db: &Db, warehouse_id: WarehouseId, clock_ms: i64) -> String {
     let at_ms = db.history_ms(clock_ms);
     as_of::find_tabular(db, warehouse_id, "a", "t", at_ms).await.unwrap().unwrap().metadata_location
@@ -101,7 +102,7 @@ async fn a_clock_that_was_ahead_for_a_day_stops_neither_time_travel_nor_the_queu
         assert_eq!(seen(db, fixture.warehouse_id, after_ms).await, next);
         assert_eq!(db.clock_ms(db.history_ms(after_ms)), after_ms);
 
-        // What was changed is looked at as soon as ever.
+        // Changes are noticed as early as usual.
         clock.set(round_ms + 6 * SECOND_MS);
         let schedule = schedule(db, &clock);
         assert!(!schedule.notice_changes().await.unwrap());
@@ -109,7 +110,8 @@ async fn a_clock_that_was_ahead_for_a_day_stops_neither_time_travel_nor_the_queu
         let evaluate = evaluate.iter().find(|job| job.action == "evaluate").expect("the change was noticed");
         assert!(db.clock_ms(evaluate.due_ms) <= round_ms + 60 * SECOND_MS, "{evaluate:?}");
     }
-    // What was queued while the clock was ahead is due after the wait that was meant, and a silent worker loses it.
+    // A job queued while the clock was ahead is due after the intended delay, and its lease expires when the
+    // worker is silent.
     let leased_ms = START_MS + 120 * SECOND_MS;
     let db = &fixture.db;
     assert_eq!(
@@ -127,7 +129,7 @@ async fn a_clock_that_was_set_back_takes_no_history_away() {
     let db = &fixture.db;
     commit(db, table, START_MS, "t/v0", "t/v1").await;
     commit(db, table, START_MS + DAY_MS, "t/v1", "t/v2").await;
-    // To 1970, for a moment.
+    // For a moment, the clock shows 1970.
     commit(db, table, 0, "t/v2", "t/v3").await;
     commit(db, table, START_MS + DAY_MS + SECOND_MS, "t/v3", "t/v4").await;
     for (clock_ms, expected) in [

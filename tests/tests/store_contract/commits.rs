@@ -1,4 +1,4 @@
-//! Commits to one table: everything of it, or nothing.
+//! Commits to a single table: all of their records are written, or none.
 
 use catalog_server::store::audit::{self, AuditFilter, NewAuditEntry};
 use catalog_server::store::commits::{self, Commit, Committed};
@@ -179,7 +179,7 @@ async fn time_does_not_run_backwards_for_a_table(fixture: &Fixture) {
     }
 }
 
-/// Whoever settles waits for the commits under way, so nothing appears in the past that was read.
+/// Settling waits for commits in progress, so that a past state that was read does not change.
 async fn what_is_settled_stays(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
@@ -196,7 +196,7 @@ async fn what_is_settled_stays(fixture: &Fixture) {
         };
         let then = read().await;
         let history = current(fixture).await;
-        // What lies before the settled instant is there by now; what came after does not show.
+        // Commits before the settled instant are visible by now; later commits are not.
         let expected = history.updated_ms <= at_ms;
         assert_eq!(then.as_deref() == Some(next.as_str()), expected, "round {round}");
         assert_eq!(read().await, then);

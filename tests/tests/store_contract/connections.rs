@@ -1,4 +1,4 @@
-//! Opening, migrating and losing a database.
+//! Connections to a database: opening, migrating, and loss of a connection.
 
 use catalog_server::store::db::{Db, DbKind, DbOptions};
 use catalog_server::store::error::StoreError;
@@ -88,7 +88,7 @@ async fn a_sqlite_database_outlives_its_process() {
     let db = connect(&url).await.unwrap();
     db.migrate().await.unwrap();
     assert!(warehouses::find(&db, "w").await.unwrap().is_some());
-    // Its clock does not start again before what it wrote, even if the machine's does.
+    // The clock does not restart before the last written instant, even if the clock of the machine does.
     assert_eq!(db.write(0).await.unwrap().at_ms(), 5_000);
 }
 
@@ -99,7 +99,7 @@ async fn another_kind_of_database_is_refused() {
     }
 }
 
-/// Ends all connections of a database, as a restart of the server does.
+/// Terminates all connections of a database, as a restart of the server does.
 async fn kill_connections(url: &str) {
     const SQL: &str = "
         SELECT pg_terminate_backend(pid) FROM pg_stat_activity

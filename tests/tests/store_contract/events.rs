@@ -1,4 +1,4 @@
-//! The audit log, the outbox and the reports of engines.
+//! Audit log, outbox, and metrics reports of engines.
 
 use catalog_server::store::audit::{self, AuditFilter, NewAuditEntry};
 use catalog_server::store::ids::TabularId;
@@ -19,7 +19,7 @@ on_both_databases!(
 
 async fn record(fixture: &Fixture, object_id: Option<Uuid>, count: usize) -> Vec<Uuid> {
     let mut ids = Vec::new();
-    // Two to a transaction, and so to an instant.
+    // Two entries for each transaction, which have the same instant.
     for _ in 0..count / 2 {
         let mut tx = fixture.write().await;
         for _ in 0..2 {
@@ -90,7 +90,7 @@ async fn events_page_oldest_first_up_to_an_instant(fixture: &Fixture) {
     let mut emitted = Vec::new();
     for _ in 0..7 {
         emitted.push(emit(fixture, "done").await);
-        // What did not happen is no event.
+        // Refused requests are not events.
         emit(fixture, "refused").await;
     }
     assert_eq!(list_events(fixture, i64::MAX).await, emitted);
@@ -109,7 +109,7 @@ async fn the_outbox_is_pruned_in_bounded_steps(fixture: &Fixture) {
     assert_eq!(outbox::prune_older(&mut tx, emitted[0].0, 3).await.unwrap(), 0);
     tx.commit().await.unwrap();
     assert_eq!(list_events(fixture, i64::MAX).await, emitted[3..]);
-    // The trail itself stays.
+    // The audit log itself is not pruned.
     assert_eq!(list_audit(fixture, None).await.len(), 10);
 }
 

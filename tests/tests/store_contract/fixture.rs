@@ -1,4 +1,4 @@
-//! A migrated database of a test's own, and short ways to fill it.
+//! Migrated database for each test, and functions to fill it.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -13,12 +13,12 @@ use tempfile::TempDir;
 use tests::postgres::Postgres;
 use uuid::Uuid;
 
-/// Names that sort differently by bytes than by any language, or that a careless LIKE, join or
-/// split would take apart. In the order of their bytes.
+/// Names in the order of their bytes. They sort differently in every language, or would be misinterpreted by
+/// careless `LIKE` patterns, joining or splitting.
 pub(crate) const ODD_NAMES: [&str; 16] =
     ["\u{1}", " ", "%", "'; --", ".", "..", "/", "A", "B", "Z", "_", "a", "b", "ä", "日本", "😀"];
 
-/// A migrated database, and a warehouse in it.
+/// Migrated database with one warehouse.
 pub(crate) struct Fixture {
     pub(crate) db: Db,
     pub(crate) url: String,
@@ -53,7 +53,7 @@ impl Fixture {
         fixture
     }
 
-    /// The same database after a restart of the process; nothing else may have it open.
+    /// Reopens the database as after a restart of the process. No other connection to it may be open.
     pub(crate) async fn reopened(self) -> Self {
         let Self { db, url, warehouse_id, clock_ms, _directory: directory } = self;
         db.close().await;
@@ -63,12 +63,12 @@ impl Fixture {
         Self { db, url, warehouse_id, clock_ms, _directory: directory }
     }
 
-    /// A write transaction, a millisecond after the one before where the test keeps the clock.
+    /// Begins a write transaction. On SQLite, its time is a millisecond after that of the previous one.
     pub(crate) async fn write(&self) -> Tx {
         self.db.write(self.clock_ms.fetch_add(1, Ordering::SeqCst)).await.unwrap()
     }
 
-    /// Creates a namespace that must not exist yet.
+    /// Creates a namespace that does not exist yet.
     pub(crate) async fn namespace(&self, path: &str) -> NamespaceId {
         let namespace_id = NamespaceId(new_id());
         let mut tx = self.write().await;
@@ -78,12 +78,12 @@ impl Fixture {
         namespace_id
     }
 
-    /// Creates a table that must not exist yet.
+    /// Creates a table that does not exist yet.
     pub(crate) async fn table(&self, namespace_id: NamespaceId, name: &str) -> TabularId {
         self.tabular(TabularKind::Table, namespace_id, name).await
     }
 
-    /// Creates a table or view that must not exist yet.
+    /// Creates a table or view that does not exist yet.
     pub(crate) async fn tabular(
         &self,
         kind: TabularKind,
@@ -98,7 +98,7 @@ impl Fixture {
     }
 }
 
-/// A new id, greater than all before it.
+/// Returns a new id, greater than all previous ones.
 pub(crate) fn new_id() -> Uuid {
     static LAST: AtomicU64 = AtomicU64::new(0);
     Uuid::from_u64_pair(0x0198_0000_0000_7000, LAST.fetch_add(1, Ordering::SeqCst) + 1)
@@ -114,7 +114,7 @@ pub(crate) async fn create_namespace(
     namespaces::create(tx, &new).await.unwrap()
 }
 
-/// Creates a table or view whose metadata file is called `<name>/v0`.
+/// Creates a table or view with the metadata location `<name>/v0`.
 pub(crate) async fn create_tabular(
     tx: &mut Tx,
     kind: TabularKind,
@@ -132,7 +132,7 @@ pub(crate) async fn create_tabular(
     (tabular_id, tabulars::create(tx, &new).await.unwrap())
 }
 
-/// A pointer to a metadata file.
+/// Returns a pointer to a metadata file.
 pub(crate) fn pointer(metadata_location: &str) -> Pointer<'_> {
     Pointer {
         metadata_location,
@@ -142,7 +142,7 @@ pub(crate) fn pointer(metadata_location: &str) -> Pointer<'_> {
     }
 }
 
-/// A line of the audit trail.
+/// Returns an entry of the audit log.
 pub fn entry(audit_id: Uuid, object_id: Option<Uuid>) -> NewAuditEntry<'static> {
     NewAuditEntry {
         audit_id,

@@ -1,4 +1,5 @@
-//! The past: random histories, read back at every instant, against a model that keeps everything.
+//! History of the catalog: random changes, read at every instant and compared with a model that retains all
+//! states.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,7 @@ const PATHS: [&str; 5] = ["a", "b", "a\u{1f}x", "a\u{1f}x\u{1f}y", "b\u{1f}%"];
 const NAMES: [&str; 4] = ["t", "T", "😀", "t/"];
 const STEPS: usize = 150;
 
-/// The catalog as it is now, kept in memory.
+/// Current state of the catalog, in memory.
 #[derive(Clone, Default)]
 struct Model {
     namespaces: BTreeMap<String, Namespace>,
@@ -36,7 +37,7 @@ async fn the_past_is_what_the_present_was(fixture: &Fixture) {
     let mut past: BTreeMap<i64, Model> = BTreeMap::new();
     let mut now_ms = 1_000_000;
     for step in 0..STEPS {
-        // Now and then two transactions share an instant, or the clock goes back a little.
+        // Sometimes two transactions share an instant, or the clock is set back a little.
         now_ms += random.random_range(-2..5);
         let mut tx = fixture.db.write(now_ms).await.unwrap();
         for change in 0..random.random_range(1..4) {
@@ -57,13 +58,13 @@ async fn the_past_is_what_the_present_was(fixture: &Fixture) {
     }
 }
 
-/// Tries something that may well be refused.
+/// Attempts a random change, which may be refused.
 async fn change_something(tx: &mut Tx, fixture: &Fixture, random: &mut StdRng, tag: &str) {
     let db = &fixture.db;
     let path = PATHS[random.random_range(0..PATHS.len())];
     let name = NAMES[random.random_range(0..NAMES.len())];
     let kind = if random.random_bool(0.7) { TabularKind::Table } else { TabularKind::View };
-    // What is there before this transaction; its own changes make some of the attempts below fail.
+    // State before this transaction; because of its own changes, some of the attempts below fail.
     let namespace = namespaces::find(db, fixture.warehouse_id, path).await.unwrap();
     let tabular = tabulars::find(db, fixture.warehouse_id, path, name).await.unwrap();
     match (random.random_range(0..10), namespace, tabular) {

@@ -1,4 +1,4 @@
-//! Answers already given.
+//! Recorded responses of requests with an idempotency key.
 
 use catalog_server::store::idempotency::{self, NewAnswer};
 use tokio::join;

@@ -1,4 +1,4 @@
-//! Maintenance jobs: the queue, its leases and what a worker leaves behind.
+//! Maintenance jobs: the queue, leases, and the outputs that workers leave behind.
 
 use std::collections::BTreeSet;
 
@@ -54,7 +54,7 @@ fn table() -> TabularId {
     TabularId(new_id())
 }
 
-/// The job's id, if it was queued.
+/// Queues a job; returns its id if it was queued.
 async fn enqueue(fixture: &Fixture, wanted: &Wanted) -> Option<Uuid> {
     let new = NewJob {
         job_id: new_id(),
@@ -116,7 +116,7 @@ async fn the_same_work_is_not_queued_twice(fixture: &Fixture) {
     assert_eq!((job.options.as_str(), job.reason.as_str()), (r#"{"target-bytes":1}"#, "many small files"));
     assert_eq!((job.requested_by.as_str(), job.worker), ("alice", None));
 
-    // Not even while it runs; but again once it is over.
+    // Neither while it runs; but again after it has ended.
     let job = lease(fixture, "w", TERMS).await.unwrap();
     assert_eq!(job.job_id, first);
     assert_eq!(enqueue(fixture, &compact(table)).await, None);
@@ -168,7 +168,7 @@ async fn a_job_that_kills_its_workers_is_given_up(fixture: &Fixture) {
 async fn an_earlier_attempt_is_refused(fixture: &Fixture) {
     let job_id = enqueue(fixture, &compact(table())).await.unwrap();
     let first = lease(fixture, "w", EXPIRES_AT_ONCE).await.unwrap();
-    // The same worker, restarted: its name alone does not make the old attempt good.
+    // The same worker after a restart: an equal name does not make the earlier attempt valid.
     let second = lease(fixture, "w", TERMS).await.unwrap();
     let before = find(fixture, job_id).await;
 
@@ -185,7 +185,7 @@ async fn an_earlier_attempt_is_refused(fixture: &Fixture) {
     assert!(finish(fixture, held(&second, "w"), Outcome::Succeeded(r#"{"files":3}"#)).await);
     let job = find(fixture, job_id).await;
     assert_eq!((job.state, job.result.as_deref()), (JobState::Succeeded, Some(r#"{"files":3}"#)));
-    // Once is enough.
+    // A job can be completed only once.
     assert!(!finish(fixture, held(&second, "w"), Outcome::Failed("x", None)).await);
 }
 
@@ -261,7 +261,7 @@ async fn ended_jobs_are_listed_and_pruned(fixture: &Fixture) {
     assert!(jobs::add_outputs(&mut tx, held(&job, "w"), &["a".to_owned()]).await.unwrap());
     assert!(jobs::finish(&mut tx, held(&job, "w"), Outcome::Failed("x", None)).await.unwrap());
     tx.commit().await.unwrap();
-    // Files of it may still lie about.
+    // Files of the job may still exist.
     let prune = async |before_ms| {
         let mut tx = fixture.write().await;
         let pruned = jobs::prune(&mut tx, before_ms, 10).await.unwrap();
@@ -313,7 +313,7 @@ async fn no_job_is_leased_twice(fixture: &Fixture) {
                     leased.push(job);
                 }
                 Ok(None) => return leased,
-                // Both saw another job of the same table.
+                // Both transactions saw another job of the same table.
                 Err(StoreError::Serialization(_)) => {}
                 Err(error) => panic!("{error}"),
             }
@@ -336,7 +336,7 @@ async fn no_job_of_a_paused_table_is_handed_out(fixture: &Fixture) {
         policies::pause(&mut tx, table, "a migration", "alice").await.unwrap();
     }
     tx.commit().await.unwrap();
-    // Neither the one that waits nor the one whose worker has gone, though both come first.
+    // Neither the waiting job nor the one with an expired lease is leased, though both have precedence.
     assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, other);
     assert_eq!(lease(fixture, "w", TERMS).await, None);
     assert_eq!(find(fixture, waiting).await.state, JobState::Queued);
@@ -380,7 +380,7 @@ async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
         (job.options.as_str(), job.reason.as_str(), job.requested_by.as_str()),
         ("{}", "asked for", "bob")
     );
-    // A worker has it by now.
+    // By now the job is leased by a worker.
     assert_eq!(take_over(&new, "bob").await, None);
 }
 
@@ -447,7 +447,7 @@ async fn a_change_is_kept_with_the_job_that_runs(fixture: &Fixture) {
     }
     assert!(!note("evaluate", 5).await);
     assert_eq!(known(job_id).await, Some(3));
-    // Whoever begins anew sees the change.
+    // A new attempt sees the change.
     let second = lease(fixture, "w", TERMS).await.unwrap();
     assert_eq!(known(job_id).await, None);
     assert!(finish(fixture, held(&second, "w"), Outcome::Cancelled(None)).await);
@@ -511,7 +511,7 @@ async fn what_a_job_left_unfinished_is_told_to_the_next(fixture: &Fixture) {
         unfinished
     };
     assert_eq!(next(Some(Outcome::Failed("x", None)), Some(TOLD)).await, None);
-    // One that never began does not count, nor does one of another action, or of another table.
+    // Jobs that never ran do not count, nor do those of other actions or other tables.
     let queued = enqueue(fixture, &compact(table)).await.unwrap();
     assert_eq!(cancel(fixture, queued).await, CancelJob::Cancelled);
     for other in [Wanted { action: "evaluate", ..compact(table) }, compact(self::table())] {
@@ -546,17 +546,17 @@ async fn what_waits_by_itself_is_brought_up_to_date(fixture: &Fixture) {
         tx.commit().await.unwrap();
         find(fixture, job_id).await
     };
-    // What somebody else wanted stays as it is.
+    // A job that was requested by another caller is not changed.
     let job = renew(1_000, "bob").await;
     assert_eq!((job.reason.as_str(), job.due_ms), ("many small files", 5_000));
-    // It never waits for longer than it did.
+    // The job never becomes due later than before.
     let job = renew(9_000, "alice").await;
     assert_eq!(
         (job.reason.as_str(), job.options.as_str(), job.due_ms, job.requested_by.as_str()),
         ("even more small files", "{}", 5_000, "alice")
     );
     assert_eq!(renew(1_000, "alice").await.due_ms, 1_000);
-    // Nor is one that a worker has.
+    // A leased job is not changed either.
     lease(fixture, "w", TERMS).await.unwrap();
     assert_eq!(renew(500, "alice").await.due_ms, 1_000);
 }

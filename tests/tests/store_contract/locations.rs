@@ -123,7 +123,7 @@ async fn a_file_has_the_holder_of_the_folder_it_lies_in(fixture: &Fixture) {
         assert_eq!(holder(inside, asker).await.as_deref(), Some("s3://b/w/orders/"), "{inside}");
         assert_eq!(holder(inside, owner).await, None, "{inside}");
     }
-    // Around it, beside it.
+    // Parent and sibling folders.
     for outside in ["s3://b/w/", "s3://b/w/orders2/x/", "s3://b/w/order/"] {
         assert_eq!(holder(outside, asker).await, None, "{outside}");
     }

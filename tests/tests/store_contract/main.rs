@@ -1,9 +1,8 @@
-//! What the store promises, held to on both databases: every case below runs once on SQLite and
-//! once on PostgreSQL.
+//! Contract of the store on both databases: each case below runs once on SQLite and once on PostgreSQL.
 
 #![expect(clippy::unwrap_used, reason = "a case fails where what it counts on does not hold")]
 
-/// Runs each case on a database of its own, of either kind.
+/// Runs each case with its own database, once of either kind.
 macro_rules! on_both_databases {
     ($($case:ident),* $(,)?) => {
         mod sqlite {

@@ -1,12 +1,12 @@
-//! How the databases would run the statements whose cost must not grow with the catalog: straight
-//! to the rows, through the index made for them and in its order.
+//! Query plans of the statements whose cost must not grow with the catalog: they must find their rows
+//! directly with the intended index, in its order.
 
 use catalog_server::store::{as_of, audit, history, jobs, locations, namespaces, outbox, tabulars, upkeep};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
 
 use crate::fixture::Fixture;
 
-/// Each statement with the indexes it must use. The unique constraint of a table is `unique`.
+/// Statements with the indexes that they must use. `unique` means the unique constraint of the table.
 const STATEMENTS: [(&str, &str, &[&str]); 21] = [
     ("namespaces::LIST_CHILDREN", namespaces::LIST_CHILDREN, &["namespaces_by_parent"]),
     ("tabulars::FIND", tabulars::FIND, &["unique", "unique"]),
@@ -50,7 +50,7 @@ async fn sqlite_reads_through_indexes_alone() {
             };
             assert!(plan.contains(index), "{name} does not use {index}:\n{plan}");
         }
-        // The single row of a subquery, and the ancestors of a prefix, have no index.
+        // The row of a subquery, and the ancestors of a prefix, are few and have no index.
         let small = ["SCAN state", "SCAN n", "SCAN json_each"];
         let scans =
             steps.iter().any(|step| step.starts_with("SCAN") && !small.iter().any(|it| step.starts_with(it)));
@@ -62,7 +62,8 @@ async fn sqlite_reads_through_indexes_alone() {
 async fn postgres_reads_through_indexes_alone() {
     let fixture = Fixture::postgres().await;
     let mut connection = PgConnection::connect(&fixture.url).await.unwrap();
-    // An empty table is cheapest to scan, and to sort. What is asked is whether an index can do it.
+    // For an empty table, a scan and a sort are cheapest; they are disabled to see whether the index can be
+    // used.
     let settings = "
         SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off;
         SET plan_cache_mode = force_generic_plan";

@@ -1,4 +1,4 @@
-//! Scan plans that are kept, and the keys that their tasks are signed with.
+//! Stored scan plans, and the keys with which their plan tasks are signed.
 
 use catalog_server::store::ids::TabularId;
 use catalog_server::store::plans::{self, NewPlan, Plan, PlanOutcome};

@@ -1,5 +1,5 @@
-//! Pointers are never stale: whoever asks after a commit was answered is told of it, from memory
-//! or not.
+//! Consistency of metadata pointers: after a commit was acknowledged, every read returns its result, from the
+//! cache or from the database.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! Maintenance policies, and tables that are left alone.
+//! Maintenance policies, and paused tables.
 
 use catalog_server::store::ids::TabularId;
 use catalog_server::store::policies::{self, Scope};

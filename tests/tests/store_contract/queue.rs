@@ -1,4 +1,4 @@
-//! The clean-up queue.
+//! Queue of clean-up tasks.
 
 use std::collections::BTreeSet;
 
@@ -64,7 +64,7 @@ async fn a_leased_task_comes_back_when_its_lease_ends(fixture: &Fixture) {
 async fn a_worker_that_lost_its_lease_is_refused(fixture: &Fixture) {
     enqueue(fixture, 1).await;
     let first = lease(fixture, "w", 0).await.unwrap();
-    // The same worker, restarted: its name alone does not make the old attempt good.
+    // The same worker after a restart: an equal name does not make the earlier attempt valid.
     let second = lease(fixture, "w", 60_000).await.unwrap();
     let before = cleanup::list(&fixture.db, None, 1).await.unwrap();
 
@@ -136,7 +136,7 @@ async fn leases_of_a_process_that_is_gone_are_taken_back(fixture: &Fixture) {
     assert_eq!(cleanup::take_back_all(&mut tx).await.unwrap(), 1);
     tx.commit().await.unwrap();
     assert_eq!(lease(fixture, "new", 60_000).await.unwrap().task_id, task_id);
-    // What is not due yet stays so, and the old attempt counts no more.
+    // A task that is not due yet is not leased, and the earlier attempt is no longer valid.
     assert_eq!(lease(fixture, "new", 60_000).await, None);
     let mut tx = fixture.write().await;
     assert!(!cleanup::finish(&mut tx, held(&before, "crashed")).await.unwrap());

@@ -1,5 +1,5 @@
-//! The sweep: tables that nobody writes to are looked at again, in time and once. It needs a clock that runs for a day, so that the
-//! jobs are made older instead.
+//! Sweep over all tables: tables that are not written to are evaluated again, in time and only once. A real
+//! sweep takes a day of the clock, so the tests set the times of the jobs back instead.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ async fn all_jobs(fixture: &Fixture) -> Vec<Job> {
     jobs::list(&fixture.db, JobFilter::default(), 10_000).await.unwrap()
 }
 
-/// Ends the job that is next.
+/// Completes the next job.
 async fn work(fixture: &Fixture) -> Job {
     let terms = LeaseTerms { lease_ms: MINUTE_MS, attempts_max: 1 };
     let now_ms = Clock::system().now_ms();
@@ -60,7 +60,7 @@ async fn work(fixture: &Fixture) -> Job {
     job
 }
 
-/// Makes all jobs older.
+/// Sets the times of all jobs back.
 async fn age(fixture: &Fixture, by_ms: i64) {
     let sql = AssertSqlSafe(format!(
         "UPDATE maintenance_jobs SET created_ms = created_ms - {by_ms}, started_ms = started_ms - {by_ms},
@@ -81,7 +81,7 @@ async fn tables_that_were_not_looked_at_for_long_are_due(fixture: &Fixture) {
     let namespace_id = fixture.namespace("ns").await;
     let table = fixture.table(namespace_id, "t").await;
     let schedule = schedule(fixture);
-    // Never looked at.
+    // The table was never evaluated.
     sweep(&schedule).await;
     let made = all_jobs(fixture).await;
     assert_eq!(made.len(), 1);
@@ -94,14 +94,14 @@ async fn tables_that_were_not_looked_at_for_long_are_due(fixture: &Fixture) {
         (job.reason.as_str(), job.requested_by.as_str()),
         ("it was not looked at for long", "maintenance")
     );
-    // Not while that one waits, however old it is; nor soon after it.
+    // Not while that job is queued, however old it is, nor soon after it.
     age(fixture, 6 * MINUTE_MS).await;
     sweep(&schedule).await;
     work(fixture).await;
     age(fixture, -2 * MINUTE_MS).await;
     sweep(&schedule).await;
     assert_eq!(all_jobs(fixture).await.len(), 1);
-    // But when it is long ago; and what was found then does not matter.
+    // But after a long time, and regardless of the result of the previous evaluation.
     age(fixture, 2 * MINUTE_MS).await;
     sweep(&schedule).await;
     sweep(&schedule).await;
@@ -122,7 +122,7 @@ async fn a_sweep_goes_through_all_pages(fixture: &Fixture) {
     assert!(swept().await.is_empty());
     sweep(&schedule).await;
     assert_eq!(swept().await, tables);
-    // The next one begins at the first table again.
+    // The next sweep begins again with the first table.
     while jobs::list(&fixture.db, JobFilter::default(), 1).await.unwrap()[0].state.as_str() == "queued" {
         work(fixture).await;
     }

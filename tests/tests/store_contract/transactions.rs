@@ -1,4 +1,4 @@
-//! Transactions: all or nothing, and their time.
+//! Transactions: atomicity, and their instants.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ on_both_databases!(
     what_was_read_of_the_settled_past_stays,
 );
 
-/// A time after all others, but before forever.
+/// Time after all others that are used, in milliseconds; one less than the time that means "for ever".
 const LATE_MS: i64 = i64::MAX - 1;
 
 async fn a_dropped_transaction_leaves_nothing(fixture: &Fixture) {
@@ -33,7 +33,7 @@ async fn a_dropped_transaction_leaves_nothing(fixture: &Fixture) {
     audit::record(&mut tx, &entry(new_id(), None)).await.unwrap();
     drop(tx);
 
-    // Waits until it is undone, on SQLite; on PostgreSQL nobody could see it anyway.
+    // On SQLite, this waits until the transaction is rolled back; on PostgreSQL it is invisible anyway.
     fixture.namespace("after").await;
     let db = &fixture.db;
     for page in [
@@ -106,8 +106,8 @@ async fn what_was_read_of_the_settled_past_stays(fixture: &Fixture) {
     assert_eq!(names_at(LATE_MS).await.len(), 90);
 }
 
-/// Two transactions that touch one table, the later begun first: on PostgreSQL the one that begun
-/// first changes the table last.
+/// Two transactions on one table, of which the later one was begun first: on PostgreSQL, the one that was
+/// begun first changes the table last.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_waited_does_not_write_into_the_past() {
     let fixture = Fixture::postgres().await;

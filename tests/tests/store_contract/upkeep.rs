@@ -1,4 +1,4 @@
-//! What maintenance notices by itself: tables as candidates, and how far it has come with them.
+//! State of automatic maintenance: candidates for evaluation, and cursors.
 
 use catalog_server::store::cursors::{self, Cursor};
 use catalog_server::store::ids::TabularId;
@@ -28,7 +28,7 @@ async fn create(fixture: &Fixture, name: &str, start: Cursor) {
     tx.commit().await.unwrap();
 }
 
-/// Queues a job the way the catalog does by itself.
+/// Queues a job as the catalog does without a request.
 async fn enqueue(fixture: &Fixture, tabular_id: TabularId, action: &str) -> bool {
     let new = NewJob {
         job_id: new_id(),
@@ -61,7 +61,7 @@ async fn find(fixture: &Fixture, tabular_id: TabularId) -> Candidate {
 async fn a_cursor_is_moved_from_where_it_was_read(fixture: &Fixture) {
     assert_eq!(cursors::find(&fixture.db, "changes").await.unwrap(), None);
     create(fixture, "changes", cursor(1)).await;
-    // Whoever starts later finds it where it is.
+    // A server that starts later finds the existing cursor.
     create(fixture, "changes", cursor(5)).await;
     create(fixture, "tables", cursor(9)).await;
     let mut tx = fixture.write().await;
@@ -108,7 +108,7 @@ async fn a_candidate_tells_what_is_under_way(fixture: &Fixture) {
     };
     assert_eq!(find(fixture, table).await, fresh);
 
-    // Other actions and other tables do not count.
+    // Jobs of other actions and of other tables do not count.
     assert!(enqueue(fixture, table, "compact").await);
     assert!(enqueue(fixture, view, "evaluate").await);
     assert_eq!(find(fixture, table).await, fresh);

@@ -1,4 +1,4 @@
-//! The catalog: loads, commits, pages, memory, start.
+//! Measurements of the catalog: loads, commits, pages of tables, start and memory.
 
 use std::time::Duration;
 
@@ -12,10 +12,15 @@ use super::load;
 use super::report::{Line, heading, median, print};
 use super::{Options, commits, pages};
 
-/// Connections that load at once.
+/// Number of connections that load tables concurrently.
 const CONNECTIONS: usize = 16;
 
-/// Runs all measurements.
+/// Runs all measurements of the catalog that the options select.
+///
+/// # Errors
+///
+/// Fails if a reference server cannot be prepared or started, a request fails, or the files or the database
+/// of the measurements cannot be accessed.
 pub async fn run(options: &Options) -> anyhow::Result<()> {
     println!("Ratios measured in turns in one run; {} turns of {} s a side.", options.turns, options.seconds);
     for backend in [Backend::Sqlite, Backend::Postgres] {
@@ -43,7 +48,8 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Creates the reference's table, in a database of its own kind and place.
+/// Creates the table of the reference server in its own database, of the same kind and in the same place as
+/// Firn's, and returns the URL.
 async fn prepare_floor(backend: Backend, setup: &Setup) -> anyhow::Result<String> {
     let create = "CREATE TABLE floor (namespace TEXT NOT NULL, name TEXT NOT NULL, location TEXT NOT NULL,
         PRIMARY KEY (namespace, name))";
@@ -124,11 +130,12 @@ async fn loads(options: &Options, backend: Backend, firn: &Firn, floor_url: &str
     Ok(())
 }
 
-/// Creates a table whose metadata is about this large; answers what a load answers.
+/// Creates a table whose metadata has about this size; returns the response, which is the same as that of a
+/// load.
 pub async fn create_sized(firn: &Firn, name: &str, bytes: usize) -> Value {
     let mut request = fixture::table(name);
     let filler = "x".repeat(bytes.saturating_sub(900));
-    // The document keeps its size however often it is committed to.
+    // Limits the metadata log, so that the size of the metadata is independent of the number of commits.
     request["properties"] = json!({ "filler": filler, "write.metadata.previous-versions-max": "1" });
     firn.post("namespaces/bench/tables", &request).await.expect(200).json()
 }

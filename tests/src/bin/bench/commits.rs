@@ -1,4 +1,4 @@
-//! Commits against the same file write plus one database commit in a loop.
+//! Measurement of commits, compared with a loop of the same file write and one database commit.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -18,23 +18,28 @@ use super::catalog::create_sized;
 use super::report::{Line, median, print};
 use super::{Options, load};
 
-/// Writers at once.
+/// Number of concurrent writers.
 const WRITERS: usize = 8;
 const DOCUMENT_BYTES: usize = 10_000;
 
-/// The reference's database.
+/// Database of the reference.
 #[derive(Clone)]
 enum Pool {
     Sqlite(SqlitePool),
     Postgres(PgPool),
 }
 
-/// Measures commits alone, together, and on a table with a long history.
+/// Measures commits of one writer, of several writers, and on a table with a long history.
+///
+/// # Errors
+///
+/// Fails if the reference's database or files cannot be written, or a request fails.
 pub async fn run(options: &Options, backend: Backend, firn: &Firn, floor_url: &str) -> anyhow::Result<()> {
     let pool = match backend {
         Backend::Sqlite => {
             let settings = SqliteConnectOptions::from_str(floor_url)?.synchronous(SqliteSynchronous::Full);
-            // SQLite has one writer; a pool of one queues instead of failing.
+            // SQLite permits one writer at a time; with a pool of one connection, writers queue instead of
+            // failing.
             Pool::Sqlite(SqlitePoolOptions::new().max_connections(1).connect_with(settings).await?)
         }
         Backend::Postgres => Pool::Postgres(PgPool::connect(floor_url).await?),
@@ -80,7 +85,7 @@ async fn firn_rate(
     .await
 }
 
-/// A number that no commit has used yet: one that changes nothing would be answered without a write.
+/// Returns a number that no commit has used yet. A commit without changes would be answered without a write.
 fn stamp() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
@@ -113,7 +118,7 @@ async fn floor_rate(pool: &Pool, folder: &Path, writers: usize, duration: Durati
     Ok(done as f64 / start.elapsed().as_secs_f64())
 }
 
-/// What any catalog must do that keeps its promise after a power cut: file and folder are synced.
+/// Writes and syncs a file and its folder, as every catalog must do whose commits survive a power cut.
 async fn write_file(path: PathBuf, bytes: usize) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(move || {
         let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
@@ -135,7 +140,7 @@ async fn commit(pool: &Pool, writer: usize, location: &str) -> anyhow::Result<()
     Ok(())
 }
 
-/// A commit on a table with many snapshots, against writing a file of that size.
+/// Measures commits on a table with many snapshots, compared with writing a file of the size of its metadata.
 async fn history(options: &Options, firn: &Firn, folder: &Path) -> anyhow::Result<()> {
     let table = create_sized(firn, "history", 1_000).await;
     let location = table["metadata"]["location"].as_str().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! References: axum servers that do the least that could be done, as processes of their own.
+//! Reference servers: axum servers that do the minimum of work, run as separate processes.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -14,40 +14,45 @@ use axum::serve::ListenerExt;
 use clap::{Args, ValueEnum};
 use sqlx::{PgPool, SqlitePool};
 
-/// What a reference does.
+/// Options of a reference server.
 #[derive(Args)]
 pub struct Options {
-    /// What it does before it answers.
+    /// Work that it does before it answers
     #[arg(long)]
     kind: Kind,
-    /// Bytes of its answer.
+    /// Size of its response, in bytes
     #[arg(long)]
     bytes: usize,
-    /// The database to look into.
+    /// URL of the database that it reads
     #[arg(long, default_value = "")]
     url: String,
 }
 
-/// What a reference does before it answers.
+/// Work of a reference server for each request.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Kind {
-    /// Nothing.
+    /// No work
     Bare,
-    /// One indexed lookup in SQLite.
+    /// One indexed lookup in SQLite
     Sqlite,
-    /// One indexed lookup in PostgreSQL.
+    /// One indexed lookup in PostgreSQL
     Postgres,
 }
 
-/// A running reference, stopped when dropped.
+/// Running reference server, stopped when dropped.
 pub struct Floor {
     child: Child,
-    /// Where it listens.
+    /// Address on which it listens.
     pub address: SocketAddr,
 }
 
 impl Floor {
-    /// Starts a reference. `url` names a database with a table `floor (namespace, name, location)`.
+    /// Starts a reference server. `url` is the URL of a database with a table `floor (namespace, name,
+    /// location)`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the process cannot be started, or does not print its address.
     pub fn start(kind: Kind, bytes: usize, url: &str) -> anyhow::Result<Self> {
         let kind = kind.to_possible_value().context("a kind")?;
         let mut child = Command::new(std::env::current_exe()?)
@@ -63,7 +68,7 @@ impl Floor {
 
 impl Drop for Floor {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may already have ended.
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -78,7 +83,11 @@ struct App {
 
 const LOOKUP: &str = "SELECT location FROM floor WHERE namespace = $1 AND name = $2";
 
-/// Serves until it is killed.
+/// Serves requests until the process is killed.
+///
+/// # Errors
+///
+/// Fails if the database cannot be reached or the address cannot be bound.
 pub async fn serve(options: Options) -> anyhow::Result<()> {
     let mut app = App { body: vec![b'x'; options.bytes].into(), sqlite: None, postgres: None };
     match options.kind {

@@ -1,7 +1,8 @@
-//! Load over loopback: keep-alive HTTP/1.1 connections that send prepared requests as fast as answers come.
+//! Load generator over the loopback interface: persistent HTTP/1.1 connections that send prepared
+//! requests as fast as responses arrive.
 //!
-//! A general client would cost as much as the server that is measured; this one knows just enough of HTTP to
-//! find the end of an answer.
+//! A general HTTP client would cost as much as the measured server; this one implements only the part of HTTP
+//! that is needed to find the end of a response.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,25 +14,33 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// A keep-alive connection.
+/// Persistent HTTP connection.
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    /// Connects to a server on this machine.
+    /// Connects to a server.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the connection is refused.
     pub async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await.context("cannot connect")?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::with_capacity(64 << 10) })
     }
 
-    /// Sends a request and reads the answer; returns its status and the length of its body.
+    /// Sends a request and reads the response; returns its status and the length of its body.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the connection breaks, or the response has no valid status or length.
     pub async fn send(&mut self, request: &[u8]) -> anyhow::Result<(u16, usize)> {
         let (status, body, length) = self.begin(request).await?;
         let mut missing = (body + length).saturating_sub(self.buffer.len());
-        // Large bodies are read over one another: nobody looks at them.
+        // The rest of a large body overwrites the buffer, since its content is not needed.
         while missing > 0 {
             self.buffer.clear();
             let read = self.stream.read_buf(&mut self.buffer).await?;
@@ -41,7 +50,11 @@ impl Connection {
         Ok((status, length))
     }
 
-    /// Sends a request and reads the answer; returns its status and its body.
+    /// Sends a request and reads the response; returns its status and its body.
+    ///
+    /// # Errors
+    ///
+    /// Fails in the same situations as [`Connection::send`].
     pub async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<(u16, &[u8])> {
         let (status, body, length) = self.begin(request).await?;
         self.buffer.reserve((body + length).saturating_sub(self.buffer.len()));
@@ -51,8 +64,8 @@ impl Connection {
         Ok((status, &self.buffer[body..]))
     }
 
-    /// Sends a request and reads the answer's head, and what comes with it. Returns the status, where in the buffer the
-    /// body begins, and its length.
+    /// Sends a request, and reads the head of the response and the part of the body that arrives with it.
+    /// Returns the status, the position of the body in the buffer, and its length.
     async fn begin(&mut self, request: &[u8]) -> anyhow::Result<(u16, usize, usize)> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
@@ -73,12 +86,12 @@ impl Connection {
     }
 }
 
-/// `GET` of a path.
+/// Returns a `GET` request for a path.
 pub fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n").into_bytes()
 }
 
-/// `POST` of a JSON body to a path.
+/// Returns a `POST` request with a JSON body for a path.
 pub fn post(path: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
@@ -87,9 +100,14 @@ pub fn post(path: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Requests per second that `connections` connections get through.
+/// Measures the number of requests per second that `connections` connections achieve together.
 ///
-/// `next` makes the request of a connection's turn, from the numbers of both.
+/// `next` returns the request to send, for the number of a connection and the number of its previous
+/// requests.
+///
+/// # Errors
+///
+/// Fails if a connection breaks, or a response has another status than success (2xx).
 pub async fn rate(
     address: SocketAddr,
     connections: usize,
@@ -126,7 +144,11 @@ pub async fn rate(
     Ok(done as f64 / start.elapsed().as_secs_f64())
 }
 
-/// The address in `http://address`.
+/// Parses the address in a URL `http://address`.
+///
+/// # Errors
+///
+/// Fails if it is not an IP address with a port.
 pub fn address(root: &str) -> anyhow::Result<SocketAddr> {
     Ok(root.trim_start_matches("http://").parse()?)
 }

@@ -1,7 +1,9 @@
-//! Measures Firn against references in the same run: `cargo run --release -p tests --bin bench -- catalog`, `planning` or `compaction`.
+//! Benchmarks of Firn against references that are measured in the same run, with the subcommands `catalog`,
+//! `planning` and `compaction`: `cargo run --release -p tests --bin bench -- catalog`.
 //!
-//! Machines differ and are noisy, so every number that counts is a ratio: Firn's rate over the rate of the least
-//! that any server would have to do, measured in turns. Absolute numbers stand beside it to be read with care.
+//! Machines differ and are noisy, so the relevant numbers are ratios: Firn's rate divided by the rate of the
+//! minimal work that any server would have to do, measured alternately. Absolute numbers are printed beside
+//! them, and should be interpreted with care.
 
 mod catalog;
 mod commits;
@@ -28,34 +30,34 @@ struct Cli {
 enum Command {
     /// Loads, commits, pages, memory and start of the catalog
     Catalog(Options),
-    /// Plans of scans of a large table: time against Iceberg's libraries, and memory
+    /// Scan planning for a large table: time compared with Iceberg's libraries, and memory
     Planning(planning::Options),
-    /// Compaction and expiry of tables: CPU time, memory and time against engines and copying
+    /// Compaction and snapshot expiry: CPU time, memory and time compared with engines and copying
     Compaction(compaction::Options),
-    /// A reference server; started by the measurements themselves
+    /// Reference server; started by the measurements themselves
     #[command(hide = true)]
     Floor(floor::Options),
 }
 
-/// How long and how much.
+/// Selection and size of the measurements of the catalog.
 #[derive(Args, Clone)]
 struct Options {
-    /// Length of one turn of a measurement, in seconds
+    /// Duration of one turn of a measurement, in seconds
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// Turns that each side of a measurement gets
+    /// Number of turns for each side of a measurement
     #[arg(long, default_value_t = 5)]
     turns: usize,
-    /// Tables in the large namespace that a page is read from
+    /// Number of tables in the large namespace whose pages are read
     #[arg(long, default_value_t = 1_000_000)]
     tables: u32,
-    /// Snapshots of the table with a long history
+    /// Number of snapshots of the table with a long history
     #[arg(long, default_value_t = 10_000)]
     snapshots: u32,
     /// Only this database: sqlite or postgres
     #[arg(long, value_parser = parse_backend)]
     database: Option<Backend>,
-    /// Only measurements whose name contains this
+    /// Only measurements whose name contains this text
     #[arg(long, default_value = "")]
     only: String,
 }

@@ -1,4 +1,4 @@
-//! A page of many tables against a page of few.
+//! Measurement of pages of tables: a page of a large namespace against a page of a small one.
 
 use serde_json::json;
 use sqlx::{PgPool, SqlitePool};
@@ -9,17 +9,21 @@ use super::report::{Line, median, print};
 use super::{Options, load};
 
 const PAGE: u32 = 1_000;
-/// Pages read in each turn.
+/// Number of pages read in each turn.
 const READS: u32 = 20;
 
-/// Measures the first page of a large namespace and one from its middle.
+/// Measures the first page of a large namespace, and a page from its middle.
+///
+/// # Errors
+///
+/// Fails if the database cannot be filled, or a request fails.
 pub async fn run(options: &Options, backend: Backend, firn: &Firn) -> anyhow::Result<()> {
     for (namespace, count) in [("few", PAGE), ("many", options.tables)] {
         firn.post("namespaces", &json!({ "namespace": [namespace] })).await.expect(200);
         fill(backend, &firn.setup().database_url(), namespace, count).await?;
     }
     let middle = {
-        // Tokens are opaque: the page before the middle one has to be asked for it.
+        // Page tokens are opaque, so the preceding pages have to be read to reach the middle.
         let mut token = String::new();
         for _ in 0..(options.tables / PAGE / 2).min(50) {
             let page = firn.get(&format!("namespaces/many/tables?pageSize=10000&pageToken={token}")).await;
@@ -53,7 +57,7 @@ async fn read(firn: &Firn, path: &str) -> anyhow::Result<f64> {
     Ok(start.elapsed().as_secs_f64() * 1_000.0 / f64::from(READS))
 }
 
-/// Fills a namespace past the server: a million requests would take longer than all measurements.
+/// Fills a namespace directly in the database: a million requests would take longer than all measurements.
 async fn fill(backend: Backend, url: &str, namespace: &str, count: u32) -> anyhow::Result<()> {
     const SQLITE: &str = "
         WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $2)

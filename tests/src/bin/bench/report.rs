@@ -1,30 +1,31 @@
-//! The table that is printed.
+//! Output of the benchmarks of catalog and planning: a row for each measurement.
 
-/// One line: Firn against a reference.
+/// Result of one measurement: Firn against a reference.
 pub struct Line {
-    /// What was measured.
+    /// Name of the measurement.
     pub name: String,
-    /// What Firn reached, with its unit.
+    /// Result of Firn, with its unit.
     pub firn: String,
-    /// What the reference reached, with its unit.
+    /// Result of the reference, with its unit.
     pub reference: String,
-    /// Firn over the reference.
+    /// Ratio of both results; see the constructors.
     pub ratio: f64,
-    /// What the ratio should be.
+    /// Target for the ratio.
     pub aim: Aim,
 }
 
-/// What a ratio should be.
+/// Target for a ratio.
 #[derive(Clone, Copy)]
 pub enum Aim {
-    /// This or more.
+    /// Minimum.
     AtLeast(f64),
-    /// This or less.
+    /// Maximum.
     AtMost(f64),
 }
 
 impl Line {
-    /// Rates per second: more is better.
+    /// Creates a line for rates per second: more is better. The ratio is Firn's rate divided by the
+    /// reference's.
     pub fn rate(name: &str, firn: f64, reference: f64, aim: f64) -> Self {
         let text = |rate: f64| format!("{rate:.0}/s");
         Self {
@@ -36,7 +37,8 @@ impl Line {
         }
     }
 
-    /// Times or sizes: less is better.
+    /// Creates a line for times or sizes: less is better. The ratio is Firn's cost divided by the
+    /// reference's.
     pub fn cost(name: &str, firn: f64, reference: f64, unit: &str, aim: f64) -> Self {
         let text = |cost: f64| format!("{cost:.2} {unit}");
         Self {
@@ -48,7 +50,8 @@ impl Line {
         }
     }
 
-    /// Times where the reference does the same work: what counts is how many times faster it is done.
+    /// Creates a line for times in milliseconds in which both do the same work. The ratio is the speed-up:
+    /// the reference's time divided by Firn's.
     pub fn speed(name: &str, firn_ms: f64, reference_ms: f64, aim: f64) -> Self {
         let text = |time_ms: f64| format!("{time_ms:.1} ms");
         Self {
@@ -68,13 +71,13 @@ impl Line {
     }
 }
 
-/// Prints the heading.
+/// Prints a heading.
 pub fn heading(title: &str) {
     println!("\n{title}\n");
     println!("{:<52} {:>14} {:>14} {:>7} {:>8}", "", "Firn", "reference", "ratio", "aim");
 }
 
-/// Prints a line as soon as it is known.
+/// Prints a line as soon as its result is known.
 pub fn print(line: &Line) {
     let aim = match line.aim {
         Aim::AtLeast(aim) => format!("≥ {aim}"),
@@ -87,7 +90,7 @@ pub fn print(line: &Line) {
     );
 }
 
-/// The middle value.
+/// Returns the median of the values.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

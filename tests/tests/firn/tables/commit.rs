@@ -1,4 +1,4 @@
-//! Commits: requirements, all or nothing, and races.
+//! Commits to tables: requirements, atomicity, and concurrency.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,8 @@ use tests::fixture::{
 };
 use tests::process::{self, Backend, Firn, Setup};
 
-/// Everything of a table that a refused commit must leave as it was.
+/// Returns the state of a table that a refused commit must not change: the response of a load, and the names
+/// of the metadata files.
 async fn state(firn: &Firn, path: &str) -> (Value, BTreeSet<String>) {
     let body = firn.get(path).await.expect(200).json();
     let folder = format!("{}/metadata", local(body["metadata"]["location"].as_str().unwrap()));
@@ -104,7 +105,7 @@ async fn a_refused_update_leaves_everything_as_it_was(backend: Backend) {
         vec![json!({})],
         vec![json!({ "action": "set-properties", "updates": { "a": 1 } })],
         old_sequence.to_vec(),
-        // The first of two is fine.
+        // The first of the two updates is valid.
         vec![set_property("a", "b"), json!({ "action": "set-current-schema", "schema-id": 9 })],
     ];
     for updates in refused {
@@ -121,7 +122,7 @@ async fn what_is_no_commit_is_refused(backend: Backend) {
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
     firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
-    // The second is what iceberg-js sends as an update.
+    // The second body is what iceberg-js sends as an update.
     for body in [json!({}), json!({ "properties": { "a": "b" } }), json!({ "updates": null })] {
         for path in [table_path(&ns, "t"), fixture::view_path(&ns, "v")] {
             let reply = firn.post(&path, &body).await;
@@ -152,7 +153,8 @@ async fn a_commit_that_changes_nothing_writes_nothing(backend: Backend) {
     }
 }
 
-/// A client that did not hear of its commit sends it again, and would delete the commit's files if it were refused.
+/// Repetition of a commit by a client that has not received the response; if it were refused, the client
+/// would delete the files of the commit.
 async fn a_commit_that_was_made_is_answered_when_it_is_sent_again(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
@@ -164,7 +166,7 @@ async fn a_commit_that_was_made_is_answered_when_it_is_sent_again(backend: Backe
     let loaded = firn.post(&path, &first).await.expect(200).json();
     let made = state(firn, &path).await;
     assert_eq!(firn.post(&path, &first).await.expect(200).json(), loaded);
-    // Without a requirement as well; together with another table; and when others have come after it.
+    // Without a requirement as well, in a transaction with another table, and after later commits.
     firn.post(&path, &commit(&[], &append(&created["metadata"], 7, "first"))).await.expect(200);
     let with =
         change(&ns, "u", &[json!({ "type": "assert-current-schema-id", "current-schema-id": 9 })], &[]);
@@ -174,7 +176,8 @@ async fn a_commit_that_was_made_is_answered_when_it_is_sent_again(backend: Backe
     let second = commit(&[at(json!(7))], &append(&loaded["metadata"], 8, "second"));
     let later = firn.post(&path, &second).await.expect(200).json();
     assert_eq!(firn.post(&path, &first).await.expect(200).json(), later);
-    // Another commit is another one, whatever its snapshot is called.
+    // A different snapshot with the same id, or with the same content under another id, is a different
+    // commit.
     for (id, marker) in [(7, "other"), (9, "first")] {
         let other = commit(&[at(Value::Null)], &append(&created["metadata"], id, marker));
         firn.post(&path, &other).await.error_message(409, "CommitFailedException");
@@ -194,7 +197,7 @@ async fn the_document_of_the_last_commit_is_in_memory(backend: Backend) {
     let path = table_path(&ns, "t");
     create_table(&firn, &ns, "t").await;
     firn.post(&path, &commit(&[], &[set_property("text", &"x".repeat(1 << 20))])).await.expect(200);
-    // Far more than there is room for, each of them used several times.
+    // Far more versions than there is memory for, each of them used several times.
     for number in 0..40 {
         firn.post(&path, &commit(&[], &[set_property("number", &number.to_string())])).await.expect(200);
         for _ in 0..3 {

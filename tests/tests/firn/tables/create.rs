@@ -1,4 +1,4 @@
-//! Creating tables, in one step and staged.
+//! Creation of tables, in one step and staged.
 
 use serde_json::{Value, json};
 use tests::fixture::{self, ODD_NAMES, commit, create_table, creation, schema, table, table_path, tables};
@@ -105,7 +105,7 @@ async fn of_concurrent_creations_one_wins_and_no_file_is_left(backend: Backend) 
         let reply = attempt.await.unwrap();
         match reply.status {
             200 => winners.push(reply.json()["metadata-location"].as_str().unwrap().to_owned()),
-            // Which of the two clashes is seen first is a matter of luck.
+            // Either of the two conflicts may be detected first.
             400 => reply.refused(400, "IllegalArgumentException", "belongs to another table"),
             _ => assert_eq!(reply.status, 409, "{}", reply.text()),
         }
@@ -160,7 +160,7 @@ async fn what_no_engine_could_read_is_refused(backend: Backend) {
     for schema in schemas {
         let reply = firn.post(&tables(&ns), &json!({ "name": "t", "schema": schema })).await;
         if reply.status == 200 {
-            // Java reads a nameless column, too.
+            // Java reads columns with an empty name, so they are accepted.
             assert_eq!(schema["fields"][0]["name"], "", "accepted {schema}");
             firn.delete(&table_path(&ns, "t")).await.expect(204);
             continue;
@@ -182,7 +182,7 @@ async fn what_no_engine_could_read_is_refused(backend: Backend) {
     assert_eq!(firn.head(&table_path(&ns, "t")).await, 404);
 }
 
-/// Malformed or impossible, and told in words.
+/// Asserts that a request was refused as malformed or invalid, with a message.
 fn check_refused(reply: &tests::http::Reply) {
     assert_eq!(reply.status, 400, "{}", reply.text());
     let error = reply.json()["error"].clone();

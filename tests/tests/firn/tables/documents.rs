@@ -1,4 +1,5 @@
-//! Documents as they are on disk and as they are served: damaged ones, old ones, ones from the future.
+//! Table metadata as it is stored and as it is served: damaged, of older versions, and with timestamps in the
+//! future.
 
 use serde_json::{Value, json};
 use tests::fixture::{
@@ -10,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::load::{fixtures, place};
 
-/// What Java's library writes in version 1 beside the fields of the first writers.
+/// Fields that Java's library writes in format version 1 in addition to those of the first writers.
 const NEWER_FIELDS: [&str; 9] = [
     "current-schema-id",
     "schemas",
@@ -23,7 +24,7 @@ const NEWER_FIELDS: [&str; 9] = [
     "metadata-log",
 ];
 
-/// A document as it was written in 2019: one bare schema, and a partition spec whose fields have no ids.
+/// Returns metadata as written in 2019: a single schema, and a partition spec whose fields have no ids.
 fn bare() -> Value {
     let mut document = fixtures().into_iter().find(|document| document["format-version"] == 1).unwrap();
     for field in document["partition-spec"].as_array_mut().unwrap() {
@@ -113,10 +114,10 @@ async fn clocks_of_clients_bind_nobody_else(backend: Backend) {
             "set the clock of the client",
         );
     }
-    // Java takes times from one another, and could not make another commit.
+    // Java computes with differences of timestamps, and would not be able to make another commit.
     let long_ago = firn.post(&path, &at(1, &created["metadata"], i64::MIN)).await;
     long_ago.refused(400, "IllegalArgumentException", "too long ago for readers");
-    // As far as clocks may differ, and however late.
+    // Ahead by as much as clocks may differ, and behind by any amount.
     let mut metadata = created["metadata"].clone();
     for (id, timestamp_ms) in [(2, now_ms + 30_000), (3, now_ms - 1_000_000), (4, i64::MIN / 1_000)] {
         metadata =
@@ -134,7 +135,7 @@ async fn clocks_of_clients_bind_nobody_else(backend: Backend) {
     }
 }
 
-/// One that was registered, or written by a server whose clock was ahead.
+/// Metadata with timestamps in the future: registered, or written by a server whose clock was ahead.
 async fn a_document_from_the_future_is_brought_back_to_now(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;

@@ -1,4 +1,4 @@
-//! Dropping tables. What becomes of their files is in [`crate::purge`].
+//! Dropping of tables. The deletion of their files is tested in [`crate::purge`].
 
 use tests::fixture::{self, create_table, table_path};
 use tests::process::{self, Backend};

@@ -1,10 +1,10 @@
-//! Loading tables: what was written comes back, to the last unknown field.
+//! Loading of tables: metadata is served as it was written, including unknown fields.
 
 use serde_json::{Value, json};
 use tests::fixture::{self, commit, namespace_path, set_property, table_path};
 use tests::process::{self, Backend, Firn};
 
-/// Puts a document into the warehouse as somebody else's table, and gives its file's location.
+/// Writes metadata to the warehouse as that of a foreign table, and returns the location of the file.
 pub(super) fn place(firn: &Firn, mut document: Value) -> String {
     let location = format!("file://{}/{}", firn.warehouse().display(), fixture::unique("foreign"));
     let original = document["location"].as_str().unwrap().to_owned();
@@ -28,9 +28,9 @@ pub(super) fn fixtures() -> Vec<Value> {
             _ => continue,
         };
         let is_table = document.get("last-column-id").is_some() && document.get("table-uuid").is_some();
-        // Served without, because Java's parser refuses them.
+        // Nulls are removed when metadata is served, because Java's parser refuses them.
         document.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-        // The one of version 3 has types and transforms that no reader knows yet.
+        // The fixture of version 3 contains types and transforms that are not supported yet.
         if is_table && document["format-version"].as_i64() < Some(3) {
             found.push(document);
         }
@@ -51,7 +51,8 @@ async fn unknown_fields_survive_registration_and_commits(backend: Backend) {
         let path = table_path(&ns, &name);
         let served = firn.get(&path).await.expect(200).json()["metadata"].clone();
         for (field, value) in stored.as_object().unwrap() {
-            // Old documents are served with newer fields, in `schema` and `partition-spec` as well.
+            // Metadata of format version 1 is served with newer fields, also in `schema` and
+            // `partition-spec`.
             let is_completed =
                 stored["format-version"] == 1 && matches!(field.as_str(), "schema" | "partition-spec");
             assert!(is_completed || served[field] == *value, "{field}");

@@ -1,4 +1,4 @@
-//! Tables, one file for each thing that is done to them.
+//! Tables, with one module for each operation.
 
 mod commit;
 mod create;

@@ -1,4 +1,4 @@
-//! Registering metadata files that somebody else wrote.
+//! Registration of metadata files that another catalog or writer created.
 
 use serde_json::json;
 use tests::fixture::{self, commit, create_table, local, namespace_path, set_property, table_path};
@@ -24,7 +24,7 @@ async fn a_registered_table_is_a_table_like_any_other(backend: Backend) {
         "AlreadyExistsException",
         "Table already exists",
     );
-    // Another name for the same files: two tables would own one folder.
+    // A second name for the same files: two tables would own one folder.
     register(firn, &ns, "u", &file, false).await.refused(
         400,
         "IllegalArgumentException",
@@ -41,7 +41,7 @@ async fn overwrite_takes_a_table_back_to_a_file(backend: Backend) {
     firn.post(&table_path(&ns, "t"), &commit(&[], &[set_property("a", "b")])).await.expect(200);
     register(firn, &ns, "t", &first, true).await.expect(200);
     assert_eq!(firn.get(&table_path(&ns, "t")).await.expect(200).json(), created);
-    // Where there is nothing to overwrite it is a registration.
+    // If there is no table of this name, the request is an ordinary registration.
     let file = place(firn, fixtures().remove(0));
     register(firn, &ns, "new", &file, true).await.expect(200);
     firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
@@ -132,7 +132,7 @@ async fn a_document_of_elsewhere_is_refused(backend: Backend) {
     );
 }
 
-/// The places in a document of version 2, and values there with which Java's library does not load it.
+/// Returns paths in metadata of format version 2, and values there with which Java's library cannot load it.
 fn unreadable() -> Vec<(&'static str, serde_json::Value)> {
     vec![
         ("/snapshots/0/parent-snapshot-id", json!(null)),

@@ -1,4 +1,4 @@
-//! Renaming tables, within a namespace and across.
+//! Renaming of tables, within a namespace and across namespaces.
 
 use serde_json::json;
 use tests::fixture::{self, create_table, rename, table_path};
@@ -13,7 +13,7 @@ async fn a_renamed_table_is_the_same_table(backend: Backend) {
     assert!(reply.body.is_empty());
     assert_eq!(firn.get(&table_path(&to, "ü/%")).await.expect(200).json(), created);
     assert_eq!(firn.head(&table_path(&from, "t")).await, 404);
-    // The old name is free, and the old namespace empty.
+    // The old name is free, and the old namespace is empty.
     create_table(firn, &from, "t").await;
     firn.delete(&table_path(&from, "t")).await.expect(204);
     firn.delete(&fixture::namespace_path(&from)).await.expect(204);

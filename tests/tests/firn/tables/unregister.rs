@@ -1,4 +1,4 @@
-//! Taking tables out of the catalog without touching their files.
+//! Unregistering of tables: they are removed from the catalog, and their files remain.
 
 use serde_json::json;
 use tests::fixture::{self, commit, create_table, local, set_property, table_path};
@@ -15,7 +15,7 @@ async fn it_answers_the_last_metadata_and_leaves_every_file(backend: Backend) {
     assert_eq!(firn.head(&path).await, 404);
     let folder = format!("{}/metadata", local(last["metadata"]["location"].as_str().unwrap()));
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 2);
-    // Its folder is free for whoever registers it, here or in another catalog.
+    // Its folder is free for a registration, here or in another catalog.
     let body = json!({ "name": "u", "metadata-location": last["metadata-location"] });
     firn.post(&format!("{}/register", fixture::namespace_path(&ns)), &body).await.expect(200);
     let again = firn.send("POST", &format!("{path}/unregister"), None, &[]).await;

@@ -1,4 +1,4 @@
-//! What the server's own worker does when nobody asks, and what it leaves alone.
+//! Automatic maintenance by the server's own worker, and the tables and files that it leaves alone.
 
 use serde_json::{Value, json};
 use tests::fixture::local;
@@ -8,13 +8,13 @@ use tests::tables::{Form, Table, rows};
 use super::{check_compacted, check_tidy, compact, done, eventually, job, jobs, number, scattered};
 use crate::maintenance::{call, get, post, scope, table};
 
-/// A server that maintains its tables milliseconds after they were changed.
+/// Starts a server that maintains its tables milliseconds after they were changed.
 async fn eager(backend: Backend) -> Firn {
     let setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1");
     Firn::start(setup.with("FIRN_MAINTENANCE__DEBOUNCE_MS", "50"))
 }
 
-/// Waits until a table was looked at on the snapshot that it has now; gives what was found.
+/// Waits until the current snapshot of a table has been evaluated; returns the explanation.
 async fn looked_at(firn: &Firn, of: &Table) -> Value {
     let snapshot_id = of.snapshot_id().await;
     eventually("an evaluation", async || {
@@ -48,7 +48,7 @@ async fn a_table_of_small_files_is_compacted_without_anybody_asking(backend: Bac
     );
     let told = ["files-rewritten", "files-written", "rows-written", "deleted-rows-removed"];
     assert_eq!(told.map(|name| number(compaction, name)), [6, 1, 60, 0]);
-    // A list, a manifest and six files are read, and something is written, too.
+    // A manifest list, a manifest and six files are read, and some files are written.
     assert!(number(compaction, "requests") > 10, "{compaction}");
     for name in ["bytes-before", "bytes-after", "bytes-read", "bytes-written"] {
         assert!(number(compaction, name) > 0, "{name}: {compaction}");
@@ -69,7 +69,7 @@ async fn row_ids_survive_the_servers_own_worker(backend: Backend) {
     call(&firn, "PUT", &path, Some(&policy)).await.expect(200);
     let files: Vec<_> = (0..5).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
     let paths = of.append(&files).await;
-    // Rows 0 and 1 are written anew, under ids of their own.
+    // Rows 0 and 1 are deleted, and other rows are added, with new row ids.
     of.update_rows(&[(paths[0].clone(), vec![0, 1])], &rows(100..102, 0)).await;
     let lineage = async || {
         let mut seen: Vec<_> =
@@ -100,20 +100,20 @@ async fn a_partition_whose_rows_are_changed_is_left_alone_for_a_while(backend: B
     of.update_rows(&[(target, vec![0])], &rows(500..501, 1)).await;
     let before = of.rows().await;
     call(&firn, "PUT", &path, Some(&json!({ "compact": { "inputs-min": 3 } }))).await.expect(200);
-    // What was only appended to is not left alone.
+    // Partitions that were only appended to are compacted.
     eventually("one file", async || (in_part(0).await.len() == 1).then_some(())).await;
     let explained = looked_at(&firn, &of).await;
     assert_eq!(in_part(1).await.len(), 4);
     assert_eq!(of.rows().await, before);
     let why = action(&explained, "compact")["why"].as_str().unwrap();
     assert!(why.contains("being changed"), "{why}");
-    // It is looked at again when it may have settled.
+    // The next evaluation is scheduled for the time when the partition may have settled.
     let looks = jobs(&firn, &of, "evaluate").await;
     let again = looks.iter().find(|look| look["state"] == "queued").expect("another look");
     let wait_ms = again["due-ms"].as_i64().unwrap() - again["created-ms"].as_i64().unwrap();
     assert!((590_000..=610_000).contains(&wait_ms), "{again}");
     assert!(again["reason"].as_str().unwrap().contains("being written to"), "{again}");
-    // Whoever asks by hand does not want to wait.
+    // A requested job does not wait for partitions to settle.
     let asked = compact(&firn, &of).await;
     let asked = done(&firn, &asked).await;
     assert_eq!(asked["policy"]["compact"]["settle-minutes"], 0);
@@ -131,7 +131,7 @@ async fn a_change_is_noticed_while_a_partition_is_left_alone(backend: Backend) {
         look["reason"].as_str()?.contains("being written to").then_some(())
     })
     .await;
-    // Another partition has nothing to do with that one.
+    // Another partition is not affected.
     let files: Vec<_> = (100..105).map(|file| rows(file * 10..file * 10 + 10, 7)).collect();
     of.append(&files).await;
     let before = of.rows().await;
@@ -174,7 +174,7 @@ async fn a_file_that_cannot_be_read_is_remembered_until_it_changes(backend: Back
     let content = std::fs::read(local(&bad)).unwrap();
     std::fs::write(local(&bad), &content[..content.len() / 2]).unwrap();
     post(&firn, "resume", &name).await.expect(204);
-    // The other five are one.
+    // The other five files are merged.
     eventually("two files", async || (of.data_files().await.len() == 2).then_some(())).await;
     let explained = looked_at(&firn, &of).await;
     let compaction = action(&explained, "compact");
@@ -182,7 +182,7 @@ async fn a_file_that_cannot_be_read_is_remembered_until_it_changes(backend: Back
     let why = compaction["why"].as_str().unwrap_or_default().to_owned() + &explained.to_string();
     assert!(why.contains(&bad) && why.contains("1 file cannot be read"), "{explained}");
 
-    // It is not tried again while it stays as it is: five more files are merged without it.
+    // The file is not tried again while it is unchanged: five more files are merged without it.
     let compactions = jobs(&firn, &of, "compact").await.len();
     let more: Vec<_> = (6..11).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
     of.append(&more).await;
@@ -190,7 +190,7 @@ async fn a_file_that_cannot_be_read_is_remembered_until_it_changes(backend: Back
     assert!(of.data_files().await.contains(&bad));
     assert_eq!(jobs(&firn, &of, "compact").await.len(), compactions + 1);
 
-    // Once it is whole again, it is merged with the others.
+    // Once it is readable again, it is merged with the others.
     std::fs::write(local(&bad), content).unwrap();
     let more: Vec<_> = (11..16).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
     of.append(&more).await;
@@ -207,7 +207,7 @@ async fn policies_that_contradict_each_other_say_so(backend: Backend) {
     let of_table = scope(&of.namespace, "t");
     let impossible = put(&of_table, json!({ "compact": { "large-ratio": 1.2, "small-ratio": 0.9 } })).await;
     impossible.refused(400, "IllegalArgumentException", "`large-ratio` is at least 1 and twice");
-    // Each is possible alone.
+    // Each of the policies is valid alone.
     let of_namespace = format!("warehouse=main&namespace={}", of.namespace);
     put(&of_namespace, json!({ "compact": { "target-bytes": 1 << 30 } })).await.expect(200);
     put(&of_table, json!({ "compact": { "group-bytes-max": 1 << 30 } })).await.expect(200);
@@ -217,7 +217,7 @@ async fn policies_that_contradict_each_other_say_so(backend: Backend) {
     let compaction = action(&explained, "compact");
     assert_eq!(compaction["state"], "not-due", "{compaction}");
     assert!(compaction["why"].as_str().unwrap().contains("at least twice the target size"), "{compaction}");
-    // What has nothing to do with it is judged all the same.
+    // Actions that do not depend on the contradiction are evaluated nevertheless.
     assert_eq!(action(&explained, "expire-snapshots")["state"], "not-due", "{explained}");
     assert_eq!(of.data_files().await.len(), 6);
 }

@@ -1,4 +1,5 @@
-//! `firn maintain` as a command: what it says when it is used wrongly, and when its catalog is not there.
+//! Command line of `firn maintain` and `firn jobs`: messages for wrong arguments, and for an unavailable
+//! catalog.
 
 use std::net::TcpListener;
 use std::process::Output;
@@ -18,7 +19,7 @@ fn maintain(arguments: &[&str]) -> Output {
     command.arg("maintain").args(arguments).output().unwrap()
 }
 
-/// What it writes to standard error when it refuses its arguments.
+/// Returns the message with which `firn maintain` refuses arguments.
 fn refused(arguments: &[&str]) -> String {
     let output = maintain(arguments);
     assert!(!output.status.success(), "{arguments:?} were taken");
@@ -29,7 +30,7 @@ fn refused(arguments: &[&str]) -> String {
 fn help_says_what_it_does_and_how() {
     let output = maintain(&["--help"]);
     assert!(output.status.success());
-    // Lines are as long as the terminal is wide.
+    // The help is wrapped to the width of the terminal.
     let help = String::from_utf8(output.stdout).unwrap();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for told in
@@ -60,7 +61,7 @@ fn wrong_arguments_are_refused_by_name() {
     }
 }
 
-/// A port that nobody listens on.
+/// Returns a port on which no server listens.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -72,7 +73,7 @@ async fn a_worker_waits_for_its_catalog(backend: Backend) {
     eventually("a warning", async || worker.log().contains("cannot ask the catalog for work").then_some(()))
         .await;
     assert!(worker.log().contains(&uri), "{}", worker.log());
-    // Once, not again and again.
+    // The warning is logged only once.
     assert_eq!(worker.log().matches("WARN").count(), 1, "{}", worker.log());
 
     let mut firn = Firn::start(Setup { port, ..Setup::new(backend).await });
@@ -80,7 +81,7 @@ async fn a_worker_waits_for_its_catalog(backend: Backend) {
     let id = compact(&firn, &of).await;
     done(&firn, &id).await;
     check_compacted(&of, &rows, 1).await;
-    // It does not mind a restart either.
+    // The worker also continues after a restart of the server.
     firn.restart();
     let (of, rows) = scattered(&firn, 2, 1).await;
     let id = compact(&firn, &of).await;
@@ -108,12 +109,12 @@ async fn a_catalog_without_a_queue_is_told_apart(_: Backend) {
 fn answer_404(mut stream: std::net::TcpStream) {
     use std::io::{Read as _, Write as _};
     let mut request = [0_u8; 4096];
-    // Whoever asked may be gone.
+    // The client may have disconnected.
     drop(stream.read(&mut request));
     drop(stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
 }
 
-/// What `firn jobs` lists: a line each, its columns two spaces apart.
+/// Returns the columns of each line that `firn jobs` prints; they are separated by two spaces.
 fn listed(arguments: &[&str]) -> Vec<Vec<String>> {
     let mut command = clean(binary().to_str().unwrap());
     let output = command.arg("jobs").args(arguments).output().unwrap();

@@ -1,4 +1,4 @@
-//! Equality deletes that become positions, while the files they are for stay as they are.
+//! Conversion of equality deletes to position deletes, without rewriting data files.
 
 use serde_json::{Value, json};
 use tests::http::Client;
@@ -11,19 +11,19 @@ use crate::maintenance::table;
 
 const POSITIONS: i64 = 1;
 const VALUES: i64 = 2;
-/// A job takes a worker of this pace some seconds.
+/// Request rate with which a job takes a worker some seconds.
 const SLOW: [&str; 2] = ["--requests-per-second", "8"];
 
-/// A table with two partitions whose rows are deleted in every way, and how it looks.
+/// Creates a table with two partitions and all kinds of deletes; returns its rows as well.
 async fn deleted_from(firn: &Firn, format_version: i32) -> (Table, Vec<Vec<Value>>) {
     let (of, _) = scattered(firn, format_version, 2).await;
-    // Ids go on from 30 in the second partition. Row 2 is deleted twice.
+    // The ids of the second partition begin at 30. Row 2 is deleted twice.
     of.update_rows(&[(path_of(&of, 2).await, vec![2]), (path_of(&of, 10).await, vec![0])], &[]).await;
     for first in [0, 2, 4] {
         of.delete_ids(&[first, first + 11], 0).await;
     }
     of.delete_ids(&[31], 1).await;
-    // What is written after a delete is not deleted by it, and this one is deleted by the last alone.
+    // Rows appended after an equality delete are not deleted by it; only the last delete applies to these.
     of.append(&[rows(0..3, 0)]).await;
     of.delete_ids(&[1], 0).await;
     let rows = of.rows().await;
@@ -31,12 +31,13 @@ async fn deleted_from(firn: &Firn, format_version: i32) -> (Table, Vec<Vec<Value
     (of, rows)
 }
 
-/// The file that a row is in.
+/// Returns the data file that contains a row.
 async fn path_of(of: &Table, row: i64) -> String {
     of.seen_rows().await.into_iter().find(|seen| seen.values[0] == row).expect("the row").path
 }
 
-/// Asks for a compaction for which nothing is worth a rewrite, but two equality deletes are too many.
+/// Requests a compaction with a policy under which no file is worth a rewrite, but two equality deletes are
+/// converted.
 async fn convert(client: &Client, of: &Table) -> String {
     let policy = json!({ "compact": { "inputs-min": 100, "delete-ratio": 1, "equality-deletes-min": 2 } });
     let new = json!({ "table": table(&of.namespace, &of.name), "action": "compact", "policy": policy });
@@ -44,7 +45,7 @@ async fn convert(client: &Client, of: &Table) -> String {
     job["job-id"].as_str().unwrap().to_owned()
 }
 
-/// How many live files of a content there are in a partition.
+/// Returns the number of live files with this content in a partition.
 async fn count(of: &Table, content: i64, part: i32) -> usize {
     let entries = of.entries().await.into_iter();
     entries.filter(|entry| entry.content == content && entry.partition == [part]).count()
@@ -63,15 +64,16 @@ async fn deletes_by_value_become_positions_of(format_version: i32, backend: Back
         assert!(lineage.contains(&row), "{row:?} is another one");
     }
     assert_eq!(of.data_files().await, files);
-    // One is not too many.
+    // A single equality delete is below the limit of the policy.
     assert_eq!((count(&of, VALUES, 0).await, count(&of, VALUES, 1).await), (0, 1));
-    // From version 3 on a file has one vector; before, there is a file beside each that was there.
+    // From format version 3 on, a data file has one deletion vector; before, each conversion adds a position
+    // delete file.
     let positions = count(&of, POSITIONS, 0).await;
     assert_eq!(positions, if format_version == 3 { 3 } else { 5 });
     assert_eq!(number(&job, "rows-deleted-by-position"), 7);
     assert_eq!(number(&job, "equality-deletes-converted"), 4);
     check_tidy(&of).await;
-    // There is nothing left to convert.
+    // A second conversion has nothing to do.
     let id = convert(&firn, &of).await;
     let job = done(&firn, &id).await;
     assert_eq!(job["result"]["committed"], false, "{job}");
@@ -85,7 +87,7 @@ async fn deletes_by_value_become_vectors(backend: Backend) {
     deletes_by_value_become_positions_of(3, backend).await;
 }
 
-/// A conversion whose worker has read some file.
+/// Starts a conversion, and waits until its worker reports that it reads equality deletes.
 async fn begin(firn: &Firn, of: &Table) -> (String, Worker) {
     let id = convert(firn, of).await;
     let worker = Worker::start(firn.root(), &SLOW);
@@ -113,7 +115,7 @@ async fn what_is_deleted_meanwhile_stays_deleted(backend: Backend) {
         let rows = of.rows().await;
         done(&firn, &id).await;
         assert_eq!(of.rows().await, rows, "version {format_version}");
-        // The one that came is not known to the job.
+        // The job does not convert the delete that was added meanwhile.
         assert_eq!(count(&of, VALUES, 0).await, 1);
         check_tidy(&of).await;
     }
@@ -145,7 +147,7 @@ async fn a_missing_delete_file_is_told(backend: Backend) {
     let _worker = Worker::start(firn.root(), &[]);
     let ended = done(&firn, &id).await;
     assert_eq!(ended["result"]["unreadable"][0]["path"], lost, "{ended}");
-    // What depends on it stays as it is.
+    // Deletes that depend on the missing file are not changed.
     assert!(of.entries().await.iter().any(|entry| entry.path == lost), "{ended}");
 }
 

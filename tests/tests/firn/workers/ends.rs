@@ -1,4 +1,5 @@
-//! Workers that end, or seem to, in the middle of a job: nothing is lost, and the next one leaves nothing behind.
+//! Workers that end, or are considered dead, during a job: no rows are lost, and the next worker deletes the
+//! leftover files.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::maintenance::post;
 
-/// A compaction of eight partitions takes a worker of this pace some seconds.
+/// Request rate with which a compaction of eight partitions takes a worker some seconds.
 const SLOW: [&str; 2] = ["--requests-per-second", "12"];
 const PARTS: i32 = 8;
 
@@ -30,10 +31,10 @@ async fn a_worker_that_is_told_to_end_commits_what_is_done(backend: Backend) {
     assert_eq!((&waiting["state"], &waiting["attempt"]), (&json!("queued"), &json!(1)), "{waiting}");
     assert!(error_of(&waiting).contains("shutting down"), "{waiting}");
     assert!(waiting["due-ms"].as_i64() <= waiting["started-ms"].as_i64().map(|ms| ms + 60_000), "{waiting}");
-    // Two groups at least were done, and not all of them.
+    // At least two groups were completed, but not all.
     let files = i64::try_from(of.data_files().await.len()).unwrap();
     assert!((i64::from(PARTS)..=i64::from(PARTS) * FILES - 4).contains(&files), "{files} files");
-    // What is done is told already.
+    // The job already reports the completed groups.
     let rewritten = number(&waiting, "files-rewritten");
     assert_eq!(files, i64::from(PARTS) * FILES - rewritten + number(&waiting, "files-written"));
     assert_eq!(of.rows().await, rows);
@@ -117,7 +118,7 @@ async fn a_worker_that_was_away_leaves_the_job_to_its_successor(backend: Backend
     assert_eq!(of.snapshot_id().await, committed);
     check_compacted(&of, &rows, 8).await;
     assert_eq!(job(&firn, &id).await["state"], "succeeded");
-    // It is as good as new.
+    // The worker can do other jobs afterwards.
     let (other, rows) = scattered(&firn, 2, 1).await;
     let id = compact(&firn, &other).await;
     done(&firn, &id).await;

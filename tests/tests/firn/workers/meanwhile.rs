@@ -1,4 +1,5 @@
-//! What others do to a table while it is compacted: the table stays as they want it, and the job's history says what was in the way.
+//! Concurrent changes of a table while it is compacted: the changes are preserved, and the job reports the
+//! conflicts.
 
 use std::fs;
 
@@ -13,11 +14,11 @@ use super::{
     scattered,
 };
 
-/// Two groups take a worker of this pace more than a second.
+/// Request rate with which two groups take a worker more than a second.
 const SLOW: [&str; 2] = ["--requests-per-second", "8"];
 const PARTS: i32 = 3;
 
-/// A table with a compaction of which one group is done.
+/// Table with a running compaction, of which one group is completed.
 struct Begun {
     firn: Firn,
     of: Table,
@@ -36,14 +37,14 @@ async fn begin(backend: Backend, format_version: i32) -> Begun {
     Begun { firn, of, rows, id, worker }
 }
 
-/// The rows that a column was taken from, or given to.
+/// Returns rows of which columns were removed or added.
 fn with_columns(rows: &[Vec<Value>], change: impl Fn(&mut Vec<Value>)) -> Vec<Vec<Value>> {
     let mut rows = rows.to_vec();
     rows.iter_mut().for_each(change);
     rows
 }
 
-/// Replaces the table's schema.
+/// Replaces the schema of a table.
 async fn evolve(of: &Table, change: impl FnOnce(&mut Vec<Value>)) {
     let mut new = schema();
     change(new["fields"].as_array_mut().unwrap());
@@ -54,7 +55,8 @@ async fn evolve(of: &Table, change: impl FnOnce(&mut Vec<Value>)) {
     .await;
 }
 
-/// Compacts a table of which one file cannot be read: the others of its partition are merged, and the job says which one was left.
+/// Compacts a table of which one file cannot be read. The other files of its partition are merged, and the
+/// job reports the file.
 async fn one_is_left_out(backend: Backend, spoil: impl Fn(&std::path::Path), why: &str) {
     let firn = catalog(backend, 3_000).await;
     let (of, rows) = scattered(&firn, 2, PARTS).await;
@@ -70,12 +72,12 @@ async fn one_is_left_out(backend: Backend, spoil: impl Fn(&std::path::Path), why
     let left = ended["result"]["left"].to_string();
     assert!(left.contains(&bad) && left.contains("1 file cannot be read"), "{left}");
     check_tidy(&of).await;
-    // Of three partitions each is one file, and there is the one that was left.
+    // One file for each of three partitions, and the unreadable file.
     assert_eq!(of.data_files().await.len(), 4);
     assert!(of.data_files().await.contains(&bad));
     fs::write(local(&bad), content).unwrap();
     assert_eq!(of.rows().await, rows);
-    // Whoever asks for it wants all files to be tried.
+    // A requested compaction tries all files.
     done(&firn, &compact(&firn, &of).await).await;
     check_compacted(&of, &rows, 3).await;
 }
@@ -109,7 +111,7 @@ async fn a_dropped_table_ends_its_job(backend: Backend) {
     firn.delete(&of.path()).await.expect(204);
     let failed = ended(&firn, &id).await;
     assert_eq!((&failed["state"], &failed["error"]), (&json!("failed"), &json!("its table was dropped")));
-    // It can be had back as it was.
+    // The dropped table can be registered again, unchanged.
     let register = json!({ "name": "t", "metadata-location": location });
     firn.post(&format!("namespaces/{}/register", of.namespace), &register).await.expect(200);
     assert_eq!(of.rows().await, rows);
@@ -132,7 +134,7 @@ async fn a_purged_table_leaves_nothing_behind(backend: Backend) {
 async fn a_renamed_table_is_compacted_under_its_new_name(backend: Backend) {
     let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
     firn.post("tables/rename", &fixture::rename(&of.namespace, "t", "renamed")).await.expect(204);
-    // Another table takes the name, and has nothing to do with the job.
+    // Another table gets the old name; the job does not affect it.
     let namesake = fixture::create_table(&firn, &of.namespace, "t").await;
     let of = of.over(&firn, "renamed");
     done(&firn, &id).await;

@@ -1,6 +1,7 @@
-//! Workers at work on tables whose files are really there: in the server's process and beside it, and whatever gets in their way.
+//! Maintenance workers on tables with real files: in the server's process and as separate processes, with
+//! concurrent changes and failures.
 //!
-//! A worker that is to be met in the middle of a job is held to a few requests in a second.
+//! To change a table in the middle of a job, tests limit the worker to a few requests per second.
 
 mod alone;
 mod command;
@@ -21,11 +22,11 @@ use tests::tables::{Form, Row, Table, files_below, rows};
 
 use crate::maintenance::{get, post, scope, table};
 
-/// Files in each partition of [`scattered`].
+/// Number of files in each partition of [`scattered`].
 const FILES: i64 = 3;
 const ROWS: i64 = 10;
 
-/// Asks until there is something to be told.
+/// Polls until `ask` returns a value.
 pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..3_000 {
         if let Some(told) = ask().await {
@@ -36,7 +37,7 @@ pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Opti
     panic!("{what} did not come about within a minute");
 }
 
-/// A table with small files in so many partitions, and its rows.
+/// Creates a table with small files in this number of partitions; returns its rows as well.
 async fn scattered(client: &Client, format_version: i32, parts: i32) -> (Table, Vec<Vec<Value>>) {
     let form = Form { format_version, is_partitioned: true, ..Form::default() };
     let table = Table::create(client, &form).await;
@@ -52,7 +53,7 @@ async fn scattered(client: &Client, format_version: i32, parts: i32) -> (Table, 
     (table, rows)
 }
 
-/// Asks for a compaction of a table, whatever it is worth; gives the job's id.
+/// Requests a compaction of a table with a policy that merges as few as two files; returns the job's id.
 pub(crate) async fn compact(client: &Client, of: &Table) -> String {
     let policy = json!({ "compact": { "inputs-min": 2 } });
     let new = json!({ "table": table(&of.namespace, &of.name), "action": "compact", "policy": policy });
@@ -64,7 +65,7 @@ async fn job(client: &Client, id: &str) -> Value {
     get(client, &format!("jobs/{id}")).await
 }
 
-/// Waits until a job has ended, and gives it.
+/// Waits until a job has ended, and returns it.
 pub(crate) async fn ended(client: &Client, id: &str) -> Value {
     let what = format!("the end of job {id}");
     eventually(&what, async || {
@@ -74,41 +75,41 @@ pub(crate) async fn ended(client: &Client, id: &str) -> Value {
     .await
 }
 
-/// Waits until a job has ended well, and gives it.
+/// Waits until a job has succeeded, and returns it.
 pub(crate) async fn done(client: &Client, id: &str) -> Value {
     let job = ended(client, id).await;
     assert_eq!(job["state"], "succeeded", "{job}");
     job
 }
 
-/// The jobs of an action of a table, newest first.
+/// Returns the jobs with this action of a table, newest first.
 async fn jobs(client: &Client, of: &Table, action: &str) -> Vec<Value> {
     let page = get(client, &format!("jobs?{}", scope(&of.namespace, &of.name))).await;
     let jobs = page["jobs"].as_array().unwrap().iter();
     jobs.filter(|job| job["action"] == action).cloned().collect()
 }
 
-/// Waits until a worker is in the middle of a job: it has begun so many new data files of a table.
+/// Waits until a worker is in the middle of a job: it has created this number of new data files.
 async fn begun(table: &Table, count: usize) {
     let folder = table.folder().await.join("data");
     let before = table.entries().await.len();
     eventually("a new file", async || (files_below(&folder).len() >= before + count).then_some(())).await;
 }
 
-/// Fails unless a table has these rows, each partition is in one file, and there is no file too many.
+/// Asserts that a table has these rows in this number of data files, and no unreferenced files.
 async fn check_compacted(table: &Table, rows: &[Vec<Value>], files: usize) {
     assert_eq!(table.rows().await, rows);
     assert_eq!(table.data_files().await.len(), files);
     check_tidy(table).await;
 }
 
-/// Fails if there is a file that the table does not lead to.
+/// Asserts that the table's folder contains no unreferenced files.
 async fn check_tidy(table: &Table) {
     let strays = table.strays().await;
     assert!(strays.is_empty(), "{strays:?}");
 }
 
-/// What a job's history says went wrong.
+/// Returns the error that is recorded in a job.
 fn error_of(job: &Value) -> &str {
     job["error"].as_str().unwrap_or_else(|| panic!("no error: {job}"))
 }
@@ -117,7 +118,7 @@ fn number(job: &Value, name: &str) -> i64 {
     job["result"]["numbers"][name].as_i64().unwrap_or_else(|| panic!("no {name}: {job}"))
 }
 
-/// A server whose workers are not its own, with a lease of so many milliseconds.
+/// Starts a server without workers of its own, with leases of this number of milliseconds.
 async fn catalog(backend: tests::process::Backend, lease_ms: u32) -> Firn {
     let setup = tests::process::Setup::new(backend).await;
     Firn::start(setup.with("FIRN_MAINTENANCE__LEASE_MS", &lease_ms.to_string()))

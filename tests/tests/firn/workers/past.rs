@@ -1,5 +1,5 @@
-//! The past of tables, which stays as long as it is promised, whatever maintenance does. Where days have to pass, the server's clock
-//! is the test's.
+//! Retention of past states of tables: they remain readable for the promised time, in spite of maintenance.
+//! Where days have to pass, the test controls the server's clock.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use super::{compact, done};
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
-/// A server in this process, at a time that the test sets.
+/// Server in this process with a clock that the test sets.
 pub(crate) struct Timed {
     pub(crate) client: Client,
     clock: Clock,
@@ -46,23 +46,23 @@ impl Timed {
         Self { client: Client::new(&root, "main"), clock, start_ms }
     }
 
-    /// Sets the clock to so many days, in hundredths, after the start.
+    /// Sets the clock to this number of hundredths of a day after the start.
     pub(crate) fn day(&self, hundredths: i64) {
         self.clock.set(self.start_ms + hundredths * DAY_MS / 100);
     }
 
-    /// The table as it was so many days, in hundredths, after the start.
+    /// Returns the table as it was this number of hundredths of a day after the start.
     fn at(&self, of: &Table, hundredths: i64) -> Table {
         of.over(&self.client_at(hundredths), &of.name)
     }
 
-    /// The catalog as it was so many days, in hundredths, after the start.
+    /// Returns a client of the catalog as it was this number of hundredths of a day after the start.
     pub(crate) fn client_at(&self, hundredths: i64) -> Client {
         let at_ms = self.start_ms + hundredths * DAY_MS / 100;
         self.client.at(&format!("main@{at_ms}"))
     }
 
-    /// Does what is due for a table; gives the reports.
+    /// Runs the due actions of a table, and returns the reports.
     async fn maintain(&self, of: &Table, flags: &[&str]) -> Vec<Value> {
         let flags = [flags, &["--json"]].concat();
         serde_json::from_str(&self.maintain_once(of, &flags).await).unwrap()
@@ -77,7 +77,7 @@ impl Timed {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Forgets snapshots, all of them as soon as they may go.
+    /// Expires all snapshots that may be expired, with a maximum age of a minute.
     async fn expire(&self, of: &Table) -> Value {
         let policy = r#"{"expire-snapshots": {"snapshot-age-max-ms": 60000}}"#;
         self.maintain(of, &["--action", "expire-snapshots", "--policy", policy]).await.remove(0)
@@ -115,7 +115,7 @@ async fn a_snapshot_that_was_replaced_by_mistake_stays_for_its_age(backend: Back
     assert_eq!(of.rows().await, kept);
 }
 
-/// A table of three appends, and their snapshots.
+/// Creates a table with three appends, and returns their snapshot ids.
 async fn appended_to(firn: &Timed) -> (Table, Vec<i64>) {
     let of = Table::create(&firn.client, &Form::default()).await;
     let mut ids = Vec::new();
@@ -142,7 +142,8 @@ async fn what_the_catalog_led_to_within_the_horizon_can_be_read(backend: Backend
     firn.day(510);
     assert_eq!(firn.expire(&of).await["committed"], false);
     firn.day(530);
-    // The first one was last named by a branch, five days and more ago; the others were since.
+    // The last branch on the first snapshot was removed more than five days ago; the other snapshots were
+    // referenced since.
     let report = firn.expire(&of).await;
     assert_eq!(report["numbers"]["snapshots-expired"], 1, "{report}");
     let left = snapshots(&of).await;
@@ -159,7 +160,7 @@ async fn files_of_a_snapshot_that_a_client_removed_stay_while_the_catalog_leads_
     let kept = of.rows().await;
     firn.day(101);
     of.replace(&of.data_files().await, &rows(90..91, 0)).await;
-    // As PyIceberg expires: without a look at files.
+    // PyIceberg expires snapshots in this way, without deleting files.
     of.update(&[json!({ "action": "remove-snapshots", "snapshot-ids": [ids[2]] })]).await;
     firn.day(530);
     let report = firn.expire(&of).await;
@@ -175,7 +176,7 @@ async fn what_a_dead_worker_had_committed_stays_while_the_catalog_leads_to_it(ba
     let before = files_below(&of.folder().await);
     of.append(&[rows(10..20, 0)]).await;
     let (kept, second) = (of.rows().await, of.snapshot_id().await);
-    // As if a worker had made this commit, and had died before it could say so.
+    // Simulates a worker that made this commit and died before it reported the outcome.
     let id = compact(&firn, &of).await;
     let leased = lease(&firn, "dead").await;
     let new = files_below(&of.folder().await).into_iter().filter(|path| !before.contains(path));
@@ -210,7 +211,8 @@ async fn metadata_files_are_deleted_once_nobody_is_led_to_them(backend: Backend)
     assert_eq!(firn.at(&of, 25).load().await["metadata"]["properties"]["day"], "20");
     firn.day(523);
     of.update(&[set("day", "523")]).await;
-    // Those that were replaced on the first day but for the last one of it, which was current for days.
+    // The files replaced on the first day are deleted, except for the last one of that day, which was current
+    // for days.
     assert_eq!(files_below(&folder).len(), 5);
     assert_eq!(firn.at(&of, 25).load().await["metadata"]["properties"]["day"], "20");
     assert_eq!(firn.at(&of, 299).load().await["metadata"]["properties"]["day"], "30");
@@ -247,7 +249,7 @@ async fn what_a_table_was_registered_with_stays_until_somebody_says_how_long(bac
     assert_eq!(snapshots(&of).await.len(), 1);
 }
 
-/// The table's schema with the second column under another name.
+/// Returns the schema of the table with another name for the second column.
 fn renamed(name: &str) -> Value {
     let mut schema = tests::tables::schema();
     schema["fields"][1]["name"] = name.into();
@@ -270,7 +272,7 @@ async fn a_schema_can_be_gone_back_to(backend: Backend) {
     of.update(&[json!({ "action": "set-current-schema", "schema-id": 2 })]).await;
     firn.day(601);
     firn.maintain(&of, &["--action", "expire-snapshots"]).await;
-    // The current one, and the last: no id is given twice.
+    // The current schema is retained, and the one with the highest id, so that no id is reused.
     assert_eq!(schemas(&of).await, [2, 3]);
     let back = fixture::commit(&[], &[json!({ "action": "set-current-schema", "schema-id": 1 })]);
     firn.client.post(&of.path(), &back).await.refused(
@@ -302,7 +304,8 @@ async fn how_far_a_streaming_writer_was_is_known_for_a_week(backend: Backend) {
     firn.day(690);
     for ((of, ids), summary) in tables.iter().zip(summaries) {
         firn.expire(of).await;
-        // A writer goes from the head to its newest snapshot, so that all between stay.
+        // A streaming writer searches from the current snapshot back to its newest one, so all snapshots
+        // between them are retained.
         assert_eq!(snapshots(of).await, ids[2..].iter().copied().collect(), "{summary:?}");
     }
     firn.day(710);
@@ -335,7 +338,7 @@ tests::on_both_databases!(
     what_a_dead_worker_had_committed_stays_while_the_catalog_leads_to_it,
 );
 
-// The clock of a PostgreSQL server is nobody's to set.
+// Only on SQLite: a test cannot set the clock of a PostgreSQL server.
 tests::on_sqlite!(
     what_the_catalog_led_to_within_the_horizon_can_be_read,
     files_of_a_snapshot_that_a_client_removed_stay_while_the_catalog_leads_to_it,

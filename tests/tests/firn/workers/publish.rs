@@ -1,4 +1,5 @@
-//! Commits beside `main` that wait to be published by a fast-forward: `main` does not move until then, or until it took too long.
+//! Write-audit-publish: commits on a branch that wait to be published by a fast-forward of `main`. Until
+//! then, or until the maximum waiting time has passed, maintenance does not commit to `main`.
 
 use serde_json::{Value, json};
 use tests::process::{Backend, Firn};
@@ -10,13 +11,14 @@ use crate::maintenance::{get, scope, table};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Points branches at snapshots.
+/// Sets branches to snapshots.
 async fn point(of: &Table, branches: &[(&str, i64)]) {
     let update = |(name, id): &(&str, i64)| json!({ "action": "set-snapshot-ref", "ref-name": name, "type": "branch", "snapshot-id": id });
     of.update(&branches.iter().map(update).collect::<Vec<_>>()).await;
 }
 
-/// A table whose branch `audit` is a commit ahead of `main`, and that commit's snapshot.
+/// Creates a table whose branch `audit` is one commit ahead of `main`; returns the snapshot id of that commit
+/// as well.
 async fn audited(firn: &Firn) -> (Table, i64) {
     let (of, _) = scattered(firn, 2, 2).await;
     let main = of.snapshot_id().await;
@@ -45,7 +47,7 @@ async fn main_is_left_alone_while_a_branch_waits_to_be_fast_forwarded(backend: B
     let manifests = json!({ "rewrite-manifests": { "manifests-min": 2 } });
     let job = run(&firn, &of, "rewrite-manifests", &manifests).await;
     assert_eq!((&job["result"]["committed"], of.snapshot_id().await), (&json!(false), main), "{job}");
-    // It is told why, and until when.
+    // The explanation contains the reason and the end of the wait.
     let small = json!({ "compact": { "inputs-min": 2 } });
     run(&firn, &of, "evaluate", &small).await;
     let explained = get(&firn, &format!("explain?{}", scope(&of.namespace, &of.name))).await;
@@ -58,7 +60,7 @@ async fn main_is_left_alone_while_a_branch_waits_to_be_fast_forwarded(backend: B
     );
     let again = actions.iter().find(|action| action["action"] == "evaluate").unwrap();
     assert_eq!(again["state"], "queued", "{explained}");
-    // The fast-forward is possible, and ends the wait.
+    // The fast-forward is still possible, and ends the wait.
     point(&of, &[("main", ahead)]).await;
     let rows = of.rows().await;
     let id = compact(&firn, &of).await;
@@ -83,7 +85,7 @@ async fn branches_that_cannot_be_fast_forwarded_to_hold_nothing_up(backend: Back
     let firn = catalog(backend, 3_000).await;
     let (of, ahead) = audited(&firn).await;
     let main = of.snapshot_id().await;
-    // One is behind, one is level, one has gone its own way by now.
+    // One branch is behind `main`, one is on the same snapshot, and one has diverged.
     of.append(&[rows(910..915, 0)]).await;
     point(&of, &[("behind", main), ("level", of.snapshot_id().await), ("audit", ahead)]).await;
     let rows = of.rows().await;

@@ -1,4 +1,5 @@
-//! Files that a table lists more than once: their rows are there as often, and lose what is deleted from each entry.
+//! Data files that a table lists more than once: their rows count once for each entry, and deletes apply to
+//! each entry.
 
 use serde_json::{Value, json};
 use tests::process::{Backend, Firn};
@@ -8,14 +9,14 @@ use tests::worker::Worker;
 use super::{catalog, check_tidy, compact, done, eventually, job, number, post};
 use crate::maintenance::table;
 
-/// Reading the manifests once more for the commit takes a worker of this pace seconds.
+/// Request rate with which reading the manifests again for the commit takes a worker seconds.
 const SLOW: [&str; 2] = ["--requests-per-second", "3"];
 
 async fn unpartitioned(firn: &Firn, format_version: i32) -> Table {
     Table::create(firn, &Form { format_version, ..Form::default() }).await
 }
 
-/// What the summary of the current snapshot counts.
+/// Returns a total from the summary of the current snapshot.
 async fn total(of: &Table, name: &str) -> String {
     let metadata = of.load().await["metadata"].clone();
     let current = &metadata["current-snapshot-id"];
@@ -78,7 +79,8 @@ fn conversion() -> Value {
     json!({ "inputs-min": 100, "delete-ratio": 1, "equality-deletes-min": 1 })
 }
 
-/// Entries of one file of which a delete takes rows from the older one only: no position could say that.
+/// Two entries of one file; an equality delete applies only to the older one, which a position delete cannot
+/// express.
 async fn a_file_whose_entries_differ_in_their_deletes_is_not_converted(backend: Backend) {
     let firn = catalog(backend, 3_000).await;
     let of = unpartitioned(&firn, 2).await;
@@ -94,7 +96,7 @@ async fn a_file_whose_entries_differ_in_their_deletes_is_not_converted(backend: 
     let _worker = Worker::start(firn.root(), &[]);
     done(&firn, &id).await;
     assert_eq!(of.rows().await, before);
-    // A rewrite can tell them apart.
+    // A rewrite can treat the entries differently.
     let id = compact(&firn, &of).await;
     done(&firn, &id).await;
     assert_eq!((of.rows().await, of.entries().await.len()), (before, 1));

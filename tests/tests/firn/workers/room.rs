@@ -1,4 +1,4 @@
-//! Workers that have little room: memory, disk for rows, disk for tables.
+//! Workers with little memory, little disk space for spilling, or little disk space for tables.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,28 +13,29 @@ use crate::maintenance::{call, get, queue, scope};
 
 use super::{catalog, check_tidy, compact, done, ended, error_of, jobs, number};
 
-/// The least memory there may be, as arguments.
+/// Arguments for the minimum memory.
 const LITTLE: [&str; 2] = ["--memory-bytes", "16777216"];
 const SMALL_FILES: i64 = 6;
 const ROWS_EACH: i64 = 20_000;
 
-/// Runs a command that can write no file longer than some bytes, and is told so instead of being ended.
+/// Returns a command prefix that limits the size of files; writing beyond it fails, but does not end the
+/// process.
 fn with_files_up_to(bytes: &'static str) -> [&'static str; 5] {
     const SCRIPT: &str = "trap '' XFSZ; size=$1; shift; exec prlimit --fsize=$size \"$@\"";
     ["sh", "-c", SCRIPT, "sh", bytes]
 }
 
-/// More than 20 MB in memory, in no order, in two parts.
+/// Returns rows in no order, with two values of `part`, which take more than 20 MB in memory over all files.
 fn unsorted(file: i64) -> Vec<Row> {
     let row = |number: i64| {
-        // Numbers without a common factor: each comes up once.
+        // The factors are coprime, so that each id occurs once.
         let id = (number * SMALL_FILES + file) * 7_919 % (ROWS_EACH * SMALL_FILES);
         Row { id, name: format!("{id:0180}"), part: i32::try_from(id % 2).unwrap() }
     };
     (0..ROWS_EACH).map(row).collect()
 }
 
-/// A sorted table with more rows than the least memory holds.
+/// Creates a sorted table with more rows than fit in the minimum memory.
 async fn large(client: &tests::http::Client) -> Table {
     let of = Table::create(client, &Form { is_sorted: true, ..Form::default() }).await;
     let files: Vec<_> = (0..SMALL_FILES).map(unsorted).collect();
@@ -42,7 +43,8 @@ async fn large(client: &tests::http::Client) -> Table {
     of
 }
 
-/// Fails unless all rows of [`large`] are there, in each file in their order; gives the parts in each file.
+/// Asserts that all rows of [`large`] exist and that each file is sorted; returns the values of `part` in
+/// each file.
 async fn check_sorted(of: &Table) -> BTreeMap<String, Vec<Value>> {
     let mut seen = vec![false; usize::try_from(SMALL_FILES * ROWS_EACH).unwrap()];
     let mut files: BTreeMap<String, (i64, Vec<Value>)> = BTreeMap::new();
@@ -76,7 +78,7 @@ async fn more_rows_than_memory_are_sorted_on_disk(backend: Backend) {
     check_tidy(&of).await;
     assert_eq!(fs::read_dir(&spill).unwrap().count(), 0);
 
-    // The files of another table are of a partition spec that is not the table's any more.
+    // The files of this table belong to a partition spec that is no longer the default.
     let of = large(&firn).await;
     let spec = json!({ "spec-id": 1, "fields": [partition_field()] });
     of.update(&[
@@ -105,7 +107,7 @@ async fn too_little_room_for_sorting_names_the_setting(backend: Backend) {
         let failed = ended(&firn, &id).await;
         assert_eq!(failed["state"], "failed", "{failed}");
         assert!(error_of(&failed).contains(told), "{failed}");
-        // Whoever reads the job need not know the worker's own folders; whoever runs the worker does.
+        // The job does not reveal folders of the worker; the worker's log does.
         if let Some(folder) = folder {
             assert!(!failed.to_string().contains(folder), "{failed}");
             assert!(worker.log().contains(folder), "{}", worker.log());
@@ -116,7 +118,8 @@ async fn too_little_room_for_sorting_names_the_setting(backend: Backend) {
     }
 }
 
-/// A table with a partition that takes more room than [`LITTLE`] memory, and one that does not.
+/// Creates a table with one partition that needs more memory than [`LITTLE`] to be sorted, and one that does
+/// not.
 async fn uneven(client: &tests::http::Client) -> Table {
     let of = Table::create(client, &Form { is_sorted: true, is_partitioned: true, ..Form::default() }).await;
     let large = |file| unsorted(file).into_iter().map(|row| Row { part: 1, ..row }).collect();
@@ -136,7 +139,7 @@ async fn a_group_that_needs_too_much_room_stops_no_other_and_what_was_done_is_to
     call(&firn, "PUT", &format!("policy?{at_table}"), Some(&policy)).await.expect(200);
     let look = queue(&firn, &of.namespace, &of.name, "evaluate").await;
     done(&firn, look["job-id"].as_str().unwrap()).await;
-    // What it found is queued already.
+    // The evaluation has already queued the compaction.
     let found = jobs(&firn, &of, "compact").await.remove(0);
     let failed = ended(&firn, found["job-id"].as_str().unwrap()).await;
     assert_eq!(
@@ -148,7 +151,7 @@ async fn a_group_that_needs_too_much_room_stops_no_other_and_what_was_done_is_to
     let left = failed["result"]["left"].to_string();
     assert!(left.contains("group") && left.contains("spill-bytes"), "{left}");
     check_tidy(&of).await;
-    // What was found out before is not so any more.
+    // The explanation shows that the evaluation is outdated.
     let explained = get(&firn, &format!("explain?{at_table}")).await;
     assert_eq!(explained["maintained-ms"], failed["finished-ms"], "{explained}");
     let listed = said_by(&["jobs", "--uri", firn.root()]);
@@ -156,7 +159,7 @@ async fn a_group_that_needs_too_much_room_stops_no_other_and_what_was_done_is_to
     assert!(listed.contains("done before: ") && listed.contains("files rewritten 3"), "{listed}");
     drop(worker);
 
-    // By hand it is told in the same way.
+    // `firn maintain --once` reports the same.
     let of = uneven(&firn).await;
     let name = format!("main.{}.{}", of.namespace, of.name);
     let command = ["maintain", "--once", "--json", "--uri", firn.root(), "--table", &name, "--policy"];
@@ -178,7 +181,7 @@ fn said_by(command: &[&str]) -> std::process::Output {
 async fn a_full_disk_fails_a_job_and_leaves_nothing(backend: Backend) {
     let firn = catalog(backend, 60_000).await;
     let of = Table::create(&firn, &Form { is_partitioned: true, ..Form::default() }).await;
-    // Ids in no order do not get smaller.
+    // Values in no order are not compressed well.
     let large = |file: i64| {
         let row = |id: i64| Row {
             id,
@@ -199,7 +202,7 @@ async fn a_full_disk_fails_a_job_and_leaves_nothing(backend: Backend) {
     assert_eq!(of.rows().await, before);
     check_tidy(&of).await;
     drop(worker);
-    // With room again, it is done.
+    // With enough disk space, the job succeeds.
     let _worker = Worker::start(firn.root(), &[]);
     let id = compact(&firn, &of).await;
     done(&firn, &id).await;

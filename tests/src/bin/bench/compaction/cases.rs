@@ -1,66 +1,69 @@
-//! What is measured: which files a table has, and which of its rows are deleted. All of it follows from numbers.
+//! Cases of the benchmark: the files of a table, and its deleted rows. All content is computed from row
+//! numbers.
 
 use std::ops::Range;
 
 use super::files::Left;
 use super::rows::Rows;
 
-/// A table to compact.
+/// Table to be compacted.
 pub struct Case {
-    /// What it is chosen by.
+    /// Name by which the case is selected with `--only`.
     pub id: &'static str,
-    /// What it is, for people.
+    /// Description for the output.
     pub title: String,
-    /// What its rows are like.
+    /// Kind of rows.
     pub rows: Rows,
-    /// How many data files it has.
+    /// Number of data files.
     pub files: u32,
-    /// Rows of each of them.
+    /// Number of rows of each data file.
     pub rows_each: u64,
-    /// Which rows are deleted.
+    /// Deleted rows.
     pub deletes: Deletes,
-    /// Whether memory is capped.
+    /// `true` if the memory of contenders is limited.
     pub is_capped: bool,
-    /// Whether Firn does it once more with requests to the files that take [`SLOW_MS`] each, one after the other.
+    /// `true` if Firn compacts the table a second time with a limited rate of requests, as if each request
+    /// took [`SLOW_MS`].
     pub is_slowed: bool,
 }
 
-/// Which rows are deleted, and by what.
+/// Choice of deleted rows, and of the delete files.
 #[derive(Clone, Copy)]
 pub enum Deletes {
-    /// None.
+    /// No deletes.
     None,
-    /// For each data file a file of positions and one of keys, each of which takes one row of [`Deletes::STEP`]. The keys are those
-    /// of rows in all data files.
+    /// One position delete file and one equality delete file for each data file, each of which deletes one
+    /// row out of [`Deletes::STEP`]. The deletes of an equality delete file apply to rows of all data files.
     Both,
-    /// Every second row, by their keys; where the data ends, keys go on that nothing has.
+    /// Every second row is deleted by equality deletes. Deletes beyond the number of rows match no row.
     Keys {
-        /// Delete files.
+        /// Number of equality delete files.
         files: u32,
-        /// Keys in each of them.
+        /// Number of deletes in each file.
         each: u64,
     },
 }
 
 impl Deletes {
-    /// One row of so many is deleted by its position, another one by its keys.
+    /// One row out of this number is deleted by a position delete, another one by an equality delete.
     pub const STEP: u64 = 100;
 }
 
-/// What an object store on the other side of a country takes for a request.
+/// Duration of a request to a distant object store, in milliseconds.
 pub const SLOW_MS: u32 = 50;
 
-/// Rows of a file of 11 MB.
+/// Number of rows of a file of 11 MB.
 const M1_ROWS: u64 = 360_000;
-/// Rows of a file of 63 KB.
+/// Number of rows of a file of 63 KB.
 const M6_ROWS: u64 = 2_000;
-/// As in the published benchmark that M2 follows.
+/// Number of rows of a file, as in the published benchmark on which M2 is modelled.
 const M2_ROWS: u64 = 10_000;
-/// Keys in an equality delete file of 12.5 MB, and rows of a data file beside it.
+/// Number of deletes in an equality delete file of 12.5 MB, and about the number of rows of a data file
+/// beside it.
 const M3_ROWS: u64 = 1_000_000;
 
 impl Case {
-    /// All cases, smaller by a factor where they have one.
+    /// Returns all cases. Numbers of files are multiplied by `scale`, except in cases of fixed size.
     pub fn all(scale: f64) -> Vec<Case> {
         let m1 = scaled(1_085, scale, 5);
         let m2 = scaled(1_250, scale, 10);
@@ -90,7 +93,7 @@ impl Case {
                 id: "m3",
                 title: format!("{m3} equality delete files of 12.5 MB"),
                 rows: Rows::Keyed,
-                // As many as make it worth while, however few deletes there are.
+                // At least as many files as are worth a compaction, even if there are few deletes.
                 files: m3.max(5),
                 rows_each: M3_ROWS * u64::from(m3) / u64::from(m3.max(5)),
                 deletes: Deletes::Keys { files: m3, each: M3_ROWS },
@@ -110,12 +113,12 @@ impl Case {
         ]
     }
 
-    /// Whether a row is deleted by its position.
+    /// Returns `true` if a row is deleted by a position delete.
     pub fn is_deleted_by_position(&self, number: u64) -> bool {
         matches!(self.deletes, Deletes::Both) && number.is_multiple_of(Deletes::STEP)
     }
 
-    /// The row whose keys are deleted as the `index`th ones.
+    /// Returns the number of the row that the equality delete with this index deletes.
     pub fn deleted_by_key(&self, index: u64) -> u64 {
         match self.deletes {
             Deletes::Both => index * Deletes::STEP + Deletes::STEP / 2,
@@ -123,7 +126,7 @@ impl Case {
         }
     }
 
-    /// What is left of a run of rows.
+    /// Returns the number and the sum of the rows of a range that are not deleted.
     pub fn left_of(&self, numbers: Range<u64>) -> Left {
         let mut left = Left::default();
         for number in numbers.filter(|number| !self.is_deleted(*number)) {
@@ -144,7 +147,7 @@ impl Case {
     }
 }
 
-/// A number made smaller, and not less than `least`.
+/// Multiplies a number by a factor, with a minimum of `least`.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts from floats saturate")]
 pub fn scaled(number: u32, scale: f64, least: u32) -> u32 {
     ((f64::from(number) * scale).ceil() as u32).max(least)

@@ -1,4 +1,4 @@
-//! Who compacts: Firn and the references, as commands.
+//! Contenders of the benchmark: Firn and the references, run as commands.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,17 +14,17 @@ use super::measure::{self, Cost, Limits, Outcome};
 use super::rows::Rows;
 use super::table::{TARGET_BYTES, Table};
 
-/// What is done to a table.
+/// Maintenance action on a table.
 #[derive(Clone, Copy)]
 pub enum Action {
-    /// Small files are merged, and deletes applied.
+    /// Small files are merged, and deletes are applied.
     Compact,
-    /// All snapshots but the last one go, with the files that only they needed.
+    /// All snapshots except the current one are expired, and the files are deleted that only they needed.
     Expire,
 }
 
 impl Action {
-    /// What `firn maintain` calls it.
+    /// Returns the name of the action for `firn maintain --action`.
     fn name(self) -> &'static str {
         match self {
             Action::Compact => "compact",
@@ -36,7 +36,7 @@ impl Action {
         let name = table.qualified();
         match self {
             Action::Compact => format!("CALL firn.system.rewrite_data_files(table => '{name}')"),
-            // All snapshots are older, so that the age of none of them has to be made up.
+            // All snapshots are older than this timestamp, so their timestamps do not have to be falsified.
             Action::Expire => format!(
                 "CALL firn.system.expire_snapshots(table => '{name}', older_than => TIMESTAMP '2100-01-01 00:00:00', \
                  retain_last => 1)"
@@ -45,7 +45,12 @@ impl Action {
     }
 }
 
-/// `firn maintain --once`, held to so many requests to the files in a second if that is said.
+/// Runs `firn maintain --once`, with at most `pace` file requests per second if specified.
+///
+/// # Errors
+///
+/// Fails if the command fails for another reason than lack of memory or time, if nothing was committed, or if
+/// a part of the table was left out.
 pub fn firn(
     firn: &Firn,
     table: &Table,
@@ -71,12 +76,17 @@ pub fn firn(
     Ok(outcome)
 }
 
-/// A number of what `firn maintain` reports; none if it does not tell.
+/// Returns a number from the JSON report of `firn maintain`; `None` if the report does not contain it.
 pub fn reported(cost: &Cost, name: &str) -> Option<u64> {
     serde_json::from_str::<Value>(&cost.output).ok()?[0]["numbers"][name].as_u64()
 }
 
-/// Iceberg's procedure in a Spark session of two cores; a session that does nothing if there is no table.
+/// Runs Iceberg's Spark procedure in a session with two cores; without `work`, only starts and ends a
+/// session.
+///
+/// # Errors
+///
+/// Fails if the command cannot be run, or fails for another reason than lack of memory or time.
 pub fn spark(
     firn: &Firn,
     work: Option<(&Table, Action)>,
@@ -94,7 +104,11 @@ pub fn spark(
     Ok(outcome)
 }
 
-/// `DuckDB`, which reads the files, leaves out what is deleted, and writes the rest.
+/// Runs `DuckDB`: it reads the data files, removes deleted rows, and writes the others to Parquet files.
+///
+/// # Errors
+///
+/// Fails if the command cannot be run, or fails for another reason than lack of memory or time.
 pub fn duckdb(
     files: &Files,
     output: &Path,
@@ -115,7 +129,11 @@ pub fn duckdb(
     measure::run(&command, limits)
 }
 
-/// The bytes of all files copied and synced: what the disk alone takes.
+/// Copies and syncs all files, which is the cost of the disk alone.
+///
+/// # Errors
+///
+/// Fails if the command cannot be run, or fails for another reason than lack of time.
 pub fn copy(files: &Files, output: &Path, limits: &Limits) -> anyhow::Result<Outcome> {
     let copy = "cp -r --reflink=never \"$1\" \"$2\" && find \"$2\" -type f -exec sync {} +";
     let places = [&files.folder, &output.to_owned()].map(|path: &PathBuf| path.display().to_string());
@@ -123,8 +141,12 @@ pub fn copy(files: &Files, output: &Path, limits: &Limits) -> anyhow::Result<Out
     measure::run(&command, limits)
 }
 
-/// Fails unless `PyIceberg` and `DuckDB` find these rows in a table, or in the Parquet files of a folder, with nothing deleted
-/// from them.
+/// Verifies with `PyIceberg` and `DuckDB` that a table, or the Parquet files of a folder, contain exactly the
+/// expected rows and no deletes.
+///
+/// # Errors
+///
+/// Fails if the rows differ, deletes are left, or the script `clients/bench_check.py` cannot be run.
 pub fn check(firn: &Firn, source: &Source<'_>, rows: Rows, left: Left) -> anyhow::Result<()> {
     let mut command =
         std::process::Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/bench-python"));
@@ -142,11 +164,11 @@ pub fn check(firn: &Firn, source: &Source<'_>, rows: Rows, left: Left) -> anyhow
     Ok(())
 }
 
-/// Where rows are.
+/// Location of rows to verify.
 pub enum Source<'a> {
-    /// In a table of the catalog.
+    /// Table of the catalog.
     Table(&'a Table),
-    /// In Parquet files.
+    /// Folder with Parquet files.
     Folder(&'a Path),
 }
 

@@ -1,5 +1,5 @@
-//! The files of a case: written once into a folder beside all tables, so that every contender's table has the same ones. What
-//! compacts a table leaves its old files where they are.
+//! Files of a case: written once, in a folder outside of all tables, so that the tables of all contenders
+//! share the same files. A compaction does not delete the files that it replaces.
 
 use std::fs::{self, File};
 use std::ops::Range;
@@ -23,12 +23,12 @@ use table_core::metadata::schema::Schema;
 use super::cases::{Case, Deletes};
 use super::rows::{self, Rows};
 
-/// Rows that are made at a time.
+/// Number of rows that are generated at a time.
 const BATCH_ROWS: u64 = 8_192;
 
-/// The files of a case, and what a reader finds in them.
+/// Files of a case, and the rows that remain after applying deletes.
 pub struct Files {
-    /// Where they are: `data` and `deletes`.
+    /// Folder with the subfolders `data` and `deletes`.
     pub folder: PathBuf,
     /// Data files.
     pub data: Vec<DataFile>,
@@ -36,21 +36,25 @@ pub struct Files {
     pub positions: Vec<DataFile>,
     /// Equality delete files.
     pub equality: Vec<DataFile>,
-    /// What is left of the rows.
+    /// Rows that remain after applying deletes.
     pub left: Left,
 }
 
-/// Rows, and the sum of the column by which they are told apart.
+/// Number of rows, and the sum of the column that identifies them.
 #[derive(Clone, Copy, Default, Debug, PartialEq)]
 pub struct Left {
-    /// How many rows there are.
+    /// Number of rows.
     pub rows: u64,
-    /// What [`Rows::summed`] comes to.
+    /// Sum of the column [`Rows::summed`].
     pub sum: i128,
 }
 
 impl Files {
-    /// Writes a case's files on all cores.
+    /// Writes the files of a case, on all cores.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a file cannot be encoded or written.
     pub fn write(case: &Case, folder: PathBuf) -> anyhow::Result<Files> {
         for part in ["data", "deletes"] {
             fs::create_dir_all(folder.join(part))?;
@@ -85,7 +89,7 @@ impl Files {
         Ok(files)
     }
 
-    /// Bytes of all files.
+    /// Returns the size of all files in bytes.
     pub fn bytes(&self) -> i64 {
         [&self.data, &self.positions, &self.equality].into_iter().flatten().map(|file| file.size_bytes).sum()
     }
@@ -107,7 +111,8 @@ impl Files {
         })
     }
 
-    /// Deletes that belong to data files all over the table, so that no reader can do without any of them.
+    /// Writes an equality delete file whose deletes apply to data files all over the table, so that a reader
+    /// of any data file needs all of them.
     fn write_equality(&self, number: u32, case: &Case, count: u32, each: u64) -> anyhow::Result<DataFile> {
         let fields: Vec<_> = case.rows.schema()["fields"]
             .as_array()
@@ -129,7 +134,11 @@ impl Files {
     }
 }
 
-/// Writes a data file of these rows.
+/// Writes a data file with the rows of these numbers.
+///
+/// # Errors
+///
+/// Fails if the file cannot be encoded or written.
 pub fn write_data(path: &Path, rows: Rows, numbers: Range<u64>) -> anyhow::Result<DataFile> {
     let schema = parse(&rows.schema())?;
     let options = WriterOptions::of_data(&Properties::default(), schema.columns()?, None);
@@ -137,7 +146,7 @@ pub fn write_data(path: &Path, rows: Rows, numbers: Range<u64>) -> anyhow::Resul
     Ok(describe(Content::Data, path, written))
 }
 
-/// The location of a local file.
+/// Returns the location (URI) of a local file.
 pub fn location(path: &Path) -> String {
     format!("file://{}", path.display())
 }
@@ -184,7 +193,7 @@ fn describe(content: Content, path: &Path, written: WrittenFile) -> DataFile {
     }
 }
 
-/// What `work` gives for each number, in order.
+/// Calls `work` for each number below `count` on all cores, and returns the results in order.
 fn on_all_cores<T: Send>(
     count: u32,
     work: impl Fn(u32) -> anyhow::Result<T> + Sync,

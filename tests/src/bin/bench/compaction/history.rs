@@ -1,4 +1,5 @@
-//! A table with a long history: small appends, every fiftieth snapshot a compaction of those before it, as a stream leaves it.
+//! Table with a long history, as left by a streaming writer: small appends, and after every 49 of them a
+//! compaction of these.
 
 use catalog_server::clock::Clock;
 use serde_json::{Value, json};
@@ -10,12 +11,17 @@ use super::files::{self, Left};
 use super::rows::Rows;
 use super::table::{self, Table};
 
-/// Appends before they are compacted.
+/// Number of appends before each compaction.
 const APPENDS: u32 = 49;
-/// Rows of an append.
+/// Number of rows of an append.
 const ROWS: u64 = 10;
 
-/// Makes such a table. Gives what is in its last snapshot, and how many data files that has.
+/// Creates a table with this number of snapshots. Returns the table, the rows of its current snapshot, and
+/// the number of data files of that snapshot.
+///
+/// # Errors
+///
+/// Fails if the table cannot be created, or its files cannot be planned, written or committed.
 pub async fn create(firn: &Firn, name: &str, snapshots: u32) -> anyhow::Result<(Table, Left, u64)> {
     let rows = Rows::Keyed;
     let (table, mut metadata) = Table::create(firn, name, rows).await?;
@@ -44,7 +50,8 @@ pub async fn create(firn: &Firn, name: &str, snapshots: u32) -> anyhow::Result<(
         let mut request: Value = serde_json::from_str(new.body.as_str())?;
         updates.push(request["updates"][0].take());
     }
-    // One commit for all of them: one for each would write gigabytes of metadata files, which is not what is measured.
+    // All snapshots are added in one commit. Separate commits would write gigabytes of metadata files, which
+    // are not measured.
     updates.push(json!({ "action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": snapshots }));
     table.post(firn, json!({ "requirements": [], "updates": updates }).to_string()).await?;
     let sum = (0..next).map(|number| i128::from(rows.summand(number))).sum();

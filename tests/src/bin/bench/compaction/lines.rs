@@ -1,17 +1,17 @@
-//! The table that is printed: a line for each contender, with how many times Firn's it took.
+//! Output of the compaction benchmark: a row for each contender, with its cost as a multiple of Firn's.
 
 use super::measure::{Cost, Outcome};
 
-/// What a contender left behind.
+/// Further results of a contender.
 #[derive(Default)]
 pub struct Extra {
-    /// Requests for files, if it tells.
+    /// Number of file requests, if reported.
     pub requests: Option<u64>,
-    /// Bytes read, if it tells.
+    /// Bytes read, if reported.
     pub read: Option<u64>,
-    /// Bytes written, as it tells or as they are there.
+    /// Bytes written, as reported or measured from the files.
     pub written: Option<u64>,
-    /// Files that it wrote.
+    /// Number of data files written.
     pub files: Option<u64>,
 }
 
@@ -24,7 +24,7 @@ pub fn heading(title: &str) {
     );
 }
 
-/// Prints a contender's line; its ratios are its cost over Firn's.
+/// Prints the row of a contender. Ratios are its cost divided by Firn's.
 pub fn print(name: &str, outcome: &Outcome, extra: &Extra, firn: Option<&Cost>) {
     let cost = match outcome {
         Outcome::Done(cost) => cost,

@@ -1,4 +1,4 @@
-//! Runs a contender as a child process: what it cost, and what it printed.
+//! Execution of a contender as a child process, with measurement of its cost.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 use tests::keeper;
 
-/// What allocators say when they get no more.
+/// Messages of allocators when no memory is left.
 const OUT_OF_MEMORY: [&str; 7] = [
     "OutOfMemory",
     "memory allocation of",
@@ -19,53 +19,57 @@ const OUT_OF_MEMORY: [&str; 7] = [
     "Cannot allocate memory",
     "insufficient memory",
 ];
-/// Lines of a failure that are shown.
+/// Number of lines of output that are shown after a failure.
 const LINES: usize = 20;
 
-/// What a contender may use.
+/// Limits for a contender.
 #[derive(Clone)]
 pub struct Limits {
-    /// Memory of each process; none if there is as much as the machine has.
+    /// Maximum data size of each process in bytes (`RLIMIT_DATA`); `None` for no limit.
     pub memory_bytes: Option<u64>,
-    /// How long it may take.
+    /// Maximum duration in seconds.
     pub patience_seconds: u32,
-    /// A folder for what is written beside.
+    /// Folder for temporary files.
     pub scratch: PathBuf,
 }
 
-/// What became of a contender.
+/// Outcome of a contender.
 pub enum Outcome {
-    /// It finished.
+    /// Finished successfully, at this cost.
     Done(Cost),
-    /// It wanted more memory than there was.
+    /// Failed because it needed more memory than the limit.
     OutOfMemory,
-    /// It took too long.
+    /// Not finished within the maximum duration.
     Late,
 }
 
-/// What a contender took, everything that it started included.
+/// Cost of a contender, including all processes that it started.
 #[derive(Clone)]
 pub struct Cost {
-    /// Time on a core, user's and system's.
+    /// CPU time (user and system) in seconds.
     pub cpu_seconds: f64,
-    /// Time.
+    /// Elapsed time in seconds.
     pub wall_seconds: f64,
-    /// Memory of its largest process, at the most.
+    /// Maximum resident memory of its largest process, in bytes.
     pub peak_bytes: f64,
-    /// What it printed.
+    /// Standard output.
     pub output: String,
 }
 
-/// Runs a command to its end; fails if the command does so for another reason than time and memory.
+/// Runs a command and measures its cost.
+///
+/// # Errors
+///
+/// Fails if the command cannot be measured, or fails for another reason than lack of memory or time.
 pub fn run(command: &[String], limits: &Limits) -> anyhow::Result<Outcome> {
     settle()?;
     let result = limits.scratch.join("measured.json");
     let mut measure = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/bench-measure"));
     measure.arg(&result).arg(limits.memory_bytes.unwrap_or(0).to_string());
     measure.arg(limits.patience_seconds.to_string()).args(command);
-    // Java virtual machines that run out of memory leave a report where they were started.
+    // The working directory: Java virtual machines that run out of memory leave a report there.
     measure.current_dir(&limits.scratch);
-    // A group of its own, so that it can be ended with what it has started.
+    // Its own process group, so that it can be terminated together with the processes that it has started.
     measure.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = measure.spawn().context("cannot run clients/bench-measure")?;
     let id = child.id();
@@ -82,7 +86,7 @@ pub fn run(command: &[String], limits: &Limits) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Late);
     }
     if measured["exit-code"] != 0 {
-        // The system kills the largest process if there is no memory at all.
+        // The operating system kills the largest process if it has no memory left.
         if OUT_OF_MEMORY.iter().any(|words| said.contains(words)) || measured["exit-code"] == -9 {
             return Ok(Outcome::OutOfMemory);
         }
@@ -97,7 +101,8 @@ pub fn run(command: &[String], limits: &Limits) -> anyhow::Result<Outcome> {
     }))
 }
 
-/// Has the system write what it holds back, or one contender would wait for what another one wrote.
+/// Writes the dirty pages of the page cache to disk, so that a contender does not wait for the writes of the
+/// previous one.
 fn settle() -> anyhow::Result<()> {
     Command::new("sync").status().context("cannot run `sync`")?;
     Ok(())

@@ -1,4 +1,5 @@
-//! Compaction and expiry of tables: `firn maintain` against engines and copying, each on the same files.
+//! Benchmark of compaction and snapshot expiry: `firn maintain` against engines and plain copying, on
+//! identical files.
 
 mod cases;
 mod contenders;
@@ -26,36 +27,36 @@ use self::measure::{Cost, Limits, Outcome};
 use self::rows::Rows;
 use self::table::{NAMESPACE, Table, parquet_below};
 
-/// What `--short` makes of the sizes.
+/// Factor by which `--short` reduces the sizes.
 const SHORT: f64 = 0.01;
-/// Snapshots of the table whose history is expired.
+/// Number of snapshots of the table whose snapshots are expired.
 const SNAPSHOTS: u32 = 10_000;
-/// The case that expires.
+/// Name of the case that expires snapshots.
 const HISTORY: &str = "m7";
 
-/// Which cases, and how large.
+/// Selection and size of the cases.
 #[derive(Args, Clone)]
 #[command(after_long_help = HELP)]
 pub struct Options {
     /// Only these cases
     #[arg(long, value_delimiter = ',', value_parser = ["m1", "m2", "m3", "m6", "m7"])]
     only: Vec<String>,
-    /// Only these references, beside Firn
+    /// Only these references, in addition to Firn
     #[arg(long, value_delimiter = ',', value_parser = ["spark", "duckdb", "cp"], default_value = "spark,duckdb,cp")]
     against: Vec<String>,
-    /// Sizes, as a part of the full ones
+    /// Sizes, as a fraction of the full sizes
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
-    /// A few minutes on two cores: sizes of a hundredth
+    /// Short run of a few minutes on two cores: a hundredth of the full sizes
     #[arg(long, conflicts_with = "scale")]
     short: bool,
-    /// The cap on the memory of every process in m2 and m3, in MiB
+    /// Limit of the memory of each process in m2 and m3, in MiB
     #[arg(long, default_value_t = 4_096)]
     memory_mib: u32,
-    /// Heap of Spark, and limit of the database that copies, in MiB; has to leave room below the cap
+    /// Heap of Spark, and memory limit of DuckDB, in MiB; must leave room below the limit of a process
     #[arg(long, default_value_t = 3_072)]
     heap_mib: u32,
-    /// How long a contender may take, in seconds
+    /// Maximum duration of a contender, in seconds
     #[arg(long, default_value_t = 3_600)]
     patience: u32,
 }
@@ -77,21 +78,27 @@ Examples:
     bench compaction --only m1 --scale 0.1 --against spark
 ";
 
-/// What a run goes by.
+/// Server, options and folder of a run.
 struct Bench {
     options: Options,
     firn: Firn,
     folder: PathBuf,
 }
 
-/// Runs all measurements.
+/// Runs all selected cases and prints the results.
+///
+/// # Errors
+///
+/// Fails if the scale is not positive, files cannot be written, a contender cannot be run or fails for
+/// another reason than lack of memory or time, or its result is wrong.
 pub async fn run(options: &Options) -> anyhow::Result<()> {
     let mut options = options.clone();
     if options.short {
         options.scale = SHORT;
     }
     ensure!(options.scale > 0.0, "`--scale` has to be more than 0");
-    // m7 has snapshots expire that were current a moment ago.
+    // In m7, snapshots expire that were current a moment ago; by default, the retention for time travel would
+    // protect them.
     let setup = Setup::new(Backend::Sqlite).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
     let firn = Firn::start(setup);
     firn.post("namespaces", &json!({ "namespace": [NAMESPACE] })).await.expect(200);
@@ -211,7 +218,7 @@ impl Bench {
         Ok(())
     }
 
-    /// One snapshot is left with its rows, and of the data files those that it needs.
+    /// Verifies that one snapshot with all of its rows is left, and only the data files that it needs.
     async fn check_expired(
         &self,
         outcome: &Outcome,
@@ -261,7 +268,7 @@ fn cost_of(outcome: &Outcome) -> Option<&Cost> {
     }
 }
 
-/// What is in the folder that a contender wrote to.
+/// Returns the number and size of the Parquet files in the folder that a contender wrote to.
 fn written(folder: &Path, outcome: &Outcome) -> anyhow::Result<Extra> {
     if cost_of(outcome).is_none() {
         return Ok(Extra::default());
@@ -270,7 +277,7 @@ fn written(folder: &Path, outcome: &Outcome) -> anyhow::Result<Extra> {
     Ok(Extra { files: Some(files), written: Some(bytes), ..Extra::default() })
 }
 
-/// Removes a folder, if there is one: who ran out of memory may not have come that far.
+/// Removes a folder if it exists; a contender that ran out of memory may not have created it.
 fn remove(folder: &Path) -> anyhow::Result<()> {
     for folder in [folder.to_owned(), folder.with_extension("spill")] {
         if folder.exists() {

@@ -1,5 +1,5 @@
-//! Made-up rows: all of a row follows from its number, so that two tables of the same rows are the same, and what is left after
-//! deletes can be told without reading it.
+//! Generated rows. All values of a row are computed from its number, so that tables with the same rows are
+//! equal, and the rows left after deletes are known without reading them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,21 +15,21 @@ const WORDS: [&str; 16] = [
     "fragile", "cash", "window", "second", "none",
 ];
 
-/// What rows are like.
+/// Kind of rows.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Rows {
-    /// Seven columns of events, as analysts scan them; some 30 bytes a row in Parquet.
+    /// Events with seven columns, as they are scanned by analysts; about 30 bytes per row in Parquet.
     Events,
-    /// Two keys and a name, as change data capture writes them: the columns of a published benchmark of deletes. Some 30 bytes
-    /// a row in Parquet, the keys alone 12.
+    /// Two keys and a name, as written by change data capture; the columns are those of a published benchmark
+    /// of deletes. About 30 bytes per row in Parquet, of which the keys take 12.
     Keyed,
 }
 
 impl Rows {
-    /// The columns by which rows are deleted: ids and names.
+    /// Columns that equality deletes compare: field ids and names.
     pub const KEYS: [(i32, &str); 2] = [(1, "k1"), (2, "k2")];
 
-    /// The schema as the catalog takes it.
+    /// Returns the table schema, as the catalog expects it in a request.
     pub fn schema(self) -> Value {
         let columns: &[(&str, &str)] = match self {
             Rows::Events => &[
@@ -49,7 +49,7 @@ impl Rows {
         json!({ "type": "struct", "schema-id": 0, "fields": fields.collect::<Vec<_>>() })
     }
 
-    /// The column that is added up to see that rows are the right ones.
+    /// Returns the name of the column whose sum identifies the rows.
     pub fn summed(self) -> &'static str {
         match self {
             Rows::Events => "quantity",
@@ -57,7 +57,7 @@ impl Rows {
         }
     }
 
-    /// A row's value in that column.
+    /// Returns the value of that column in the row with this number.
     pub fn summand(self, number: u64) -> i32 {
         match self {
             Rows::Events => small(number, 4, 100),
@@ -65,7 +65,7 @@ impl Rows {
         }
     }
 
-    /// Rows as a table's columns.
+    /// Returns the columns of the rows with these numbers.
     pub fn columns(self, numbers: Range<u64>) -> Vec<ArrayRef> {
         match self {
             Rows::Events => events(numbers),
@@ -80,7 +80,7 @@ impl Rows {
     }
 }
 
-/// The keys of rows that [`Rows::Keyed`] names.
+/// Returns the key columns of [`Rows::Keyed`] for the rows with these numbers.
 pub fn keys(numbers: impl Iterator<Item = u64> + Clone) -> Vec<ArrayRef> {
     vec![
         Arc::new(Int32Array::from_iter_values(numbers.clone().map(first_key))),
@@ -122,7 +122,7 @@ fn small(number: u64, salt: u64, end: u64) -> i32 {
     i32::try_from(chance(number, salt) % end).unwrap_or(0)
 }
 
-/// Something that looks like chance, and differs for all numbers: for each salt a permutation.
+/// Returns a pseudorandom number; for each salt, a permutation of all numbers.
 pub fn chance(number: u64, salt: u64) -> u64 {
     let mut mixed = number.wrapping_add(salt.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(1);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,4 +1,5 @@
-//! A table in the catalog: made, committed to with table-core's own plans, looked at.
+//! Tables of the benchmark: created in the catalog, and changed with commits that are planned by
+//! `table-core`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,23 +20,27 @@ use uuid::Uuid;
 use super::files::Files;
 use super::rows::Rows;
 
-/// The namespace of the tables.
+/// Namespace of the tables.
 pub const NAMESPACE: &str = "bench";
-/// What tables aim at, for everyone who compacts them: the default of Iceberg's libraries.
+/// Target file size of all tables and contenders in bytes: the default of Iceberg's libraries.
 pub const TARGET_BYTES: u64 = 512 << 20;
-/// More than a manifest has.
+/// Maximum size of a decompressed manifest in bytes; more than any manifest has.
 const LIMIT_BYTES: usize = 1 << 30;
 
-/// A table.
+/// Table of the catalog.
 pub struct Table {
-    /// Its name in the namespace.
+    /// Name of the table in its namespace.
     pub name: String,
-    /// Where its folder is.
+    /// Local folder of the table.
     pub folder: PathBuf,
 }
 
 impl Table {
-    /// Makes an empty table.
+    /// Creates an empty table.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the response contains no valid table, or the folder of the metadata cannot be created.
     pub async fn create(firn: &Firn, name: &str, rows: Rows) -> anyhow::Result<(Table, TableMetadata)> {
         let properties = json!({
             "write.target-file-size-bytes": TARGET_BYTES.to_string(),
@@ -52,7 +57,12 @@ impl Table {
         Ok((Table { name: name.to_owned(), folder }, metadata))
     }
 
-    /// Makes a table of files that are there: first the data, then all deletes, so that these apply.
+    /// Creates a table that lists existing files: data files in the first snapshot, all deletes in the
+    /// second, so that the deletes apply.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the table cannot be created, or a snapshot cannot be planned, written or committed.
     pub async fn of_files(firn: &Firn, name: &str, rows: Rows, files: &Files) -> anyhow::Result<Table> {
         let (table, metadata) = Table::create(firn, name, rows).await?;
         let mut append = Change::new(Kind::Append);
@@ -73,31 +83,43 @@ impl Table {
         self.post(firn, new.body.as_str().to_owned()).await
     }
 
-    /// Commits the body of a request.
+    /// Commits a request body, and returns the new metadata.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the response contains no valid table metadata.
     pub async fn post(&self, firn: &Firn, body: String) -> anyhow::Result<TableMetadata> {
         let path = fixture::table_path(NAMESPACE, &self.name);
         let answer = firn.send("POST", &path, Some(body), &[]).await.expect(200).json();
         Ok(TableMetadata::parse(answer["metadata"].to_string().as_bytes())?)
     }
 
-    /// The metadata as it is now.
+    /// Loads the current metadata.
     pub async fn metadata(&self, firn: &Firn) -> Value {
         firn.get(&fixture::table_path(NAMESPACE, &self.name)).await.expect(200).json()["metadata"].take()
     }
 
-    /// The name in the warehouse.
+    /// Returns the name with its namespace.
     pub fn qualified(&self) -> String {
         format!("{NAMESPACE}.{}", self.name)
     }
 
-    /// Drops it with all files of its own.
+    /// Drops the table and deletes its folder.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder cannot be deleted.
     pub async fn remove(self, firn: &Firn) -> anyhow::Result<()> {
         firn.delete(&fixture::table_path(NAMESPACE, &self.name)).await.expect(204);
         Ok(fs::remove_dir_all(self.folder)?)
     }
 }
 
-/// Plans a change of a table as it is in `metadata`. The snapshot gets the id given.
+/// Plans a snapshot with this id that applies a change to the table.
+///
+/// # Errors
+///
+/// Fails if the current manifests cannot be read, or the change conflicts with the table.
 pub fn plan(metadata: &TableMetadata, change: &Change, snapshot_id: i64) -> anyhow::Result<NewSnapshot> {
     let context = Context {
         branch: "main".to_owned(),
@@ -125,7 +147,11 @@ pub fn plan(metadata: &TableMetadata, change: &Change, snapshot_id: i64) -> anyh
     }
 }
 
-/// Writes a snapshot's files.
+/// Writes the manifests and the manifest list of a snapshot.
+///
+/// # Errors
+///
+/// Fails if a file cannot be written.
 pub fn write(new: &NewSnapshot) -> anyhow::Result<()> {
     for (location, bytes) in &new.files {
         fs::write(fixture::local(location), bytes).with_context(|| format!("cannot write {location}"))?;
@@ -133,7 +159,11 @@ pub fn write(new: &NewSnapshot) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The Parquet files below a folder: how many, and their bytes.
+/// Returns the number and the total size in bytes of the Parquet files below a folder.
+///
+/// # Errors
+///
+/// Fails if a folder cannot be read.
 pub fn parquet_below(folder: &Path) -> anyhow::Result<(u64, u64)> {
     let (mut files, mut bytes) = (0, 0);
     for entry in fs::read_dir(folder)? {

@@ -1,4 +1,5 @@
-//! Iceberg's libraries, planning on their own: processes that answer a line of JSON with another.
+//! Client-side scan planning by Iceberg's libraries, in processes that answer each line of JSON with another
+//! line.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -8,7 +9,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 use tests::process::Firn;
 
-/// A library's process, ended when dropped.
+/// Process of a library, ended when dropped.
 pub struct Library {
     child: Child,
     input: ChildStdin,
@@ -16,7 +17,11 @@ pub struct Library {
 }
 
 impl Library {
-    /// Starts a script below `tests`, which takes the catalog's URI and a warehouse.
+    /// Starts a script below `tests`, with the URI of the catalog and the warehouse as arguments.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the process cannot be started.
     pub fn start(script: &str, firn: &Firn) -> anyhow::Result<Library> {
         let mut child = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(script))
             .args([firn.root(), "main"])
@@ -29,7 +34,11 @@ impl Library {
         Ok(Library { child, input, output })
     }
 
-    /// Plans once; returns how many files there are, and milliseconds.
+    /// Plans a scan; returns the number of files and the duration in milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the process has ended, or its answer has no count or duration.
     pub fn count(&mut self, request: &Value) -> anyhow::Result<(usize, f64)> {
         writeln!(self.input, "{request}")?;
         self.input.flush()?;
@@ -43,7 +52,7 @@ impl Library {
 
 impl Drop for Library {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may already have ended.
         drop(self.child.kill());
         drop(self.child.wait());
     }

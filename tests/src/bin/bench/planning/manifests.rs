@@ -1,4 +1,5 @@
-//! Writes manifests and manifest lists as Iceberg's libraries do: deflated Avro with field ids.
+//! Writer for manifests and manifest lists in the form of Iceberg's libraries: Avro with field ids and
+//! deflate compression.
 
 #![expect(clippy::needless_pass_by_value, reason = "schemas are put together from parts that end in them")]
 
@@ -11,9 +12,9 @@ use tests::fixture;
 
 use super::table::{COLUMNS_COUNT, File, ONLY_NULLS, ROWS, SNAPSHOT_ID, WrittenManifest, region_name};
 
-/// Bytes of a block before it is compressed, as with Java's writer.
+/// Size of an uncompressed Avro block in bytes, as in Java's writer.
 const BLOCK_BYTES: usize = 64_000;
-/// Columns of these ids are doubles, which may be NaN.
+/// Field ids of columns of type double, which may contain NaN.
 const DOUBLES: std::ops::RangeInclusive<i32> = 9..=12;
 
 #[derive(Serialize)]
@@ -94,7 +95,11 @@ struct Summary {
     upper_bound: Option<Bytes>,
 }
 
-/// Writes a manifest of added data files to a `file:` location; returns its size.
+/// Writes a manifest of added data files to a `file:` location, and returns its size in bytes.
+///
+/// # Errors
+///
+/// Fails if the manifest cannot be encoded or written.
 pub fn write(
     path: &str,
     location: &str,
@@ -122,7 +127,11 @@ pub fn write(
     Ok(i64::try_from(bytes.len())?)
 }
 
-/// Writes the list of a table's manifests to a `file:` location.
+/// Writes the manifest list of a table to a `file:` location.
+///
+/// # Errors
+///
+/// Fails if the manifest list cannot be encoded or written.
 pub fn write_list(path: &str, manifests: &[WrittenManifest], files: u32) -> anyhow::Result<()> {
     let schema = Schema::parse(&list_schema())?;
     let mut writer = writer(&schema);
@@ -208,7 +217,8 @@ impl<'a> Listed<'a> {
         let summary = |value: &dyn Fn(&File) -> Vec<u8>| Summary {
             contains_null: false,
             contains_nan: Some(false),
-            // Small numbers and single digits: their bytes are in the order of their values.
+            // The values are small numbers and texts with a single digit, for which the order of the reversed
+            // bytes is the order of the values.
             lower_bound: held()
                 .map(|file| value(&file))
                 .min_by(|left, right| left.iter().rev().cmp(right.iter().rev()))
@@ -245,7 +255,7 @@ impl<'a> Listed<'a> {
     }
 }
 
-/// A field as Iceberg declares it, with the id of the specification.
+/// Returns an Avro field with its Iceberg field id.
 fn field(id: i32, name: &str, kind: Value) -> Value {
     json!({ "name": name, "type": kind, "field-id": id })
 }
@@ -258,7 +268,7 @@ fn record(name: &str, fields: Vec<Value>) -> Value {
     json!({ "type": "record", "name": name, "fields": fields })
 }
 
-/// A map from column ids: an array of pairs.
+/// Returns an optional field of a map with integer keys: an array of key-value pairs.
 fn map(id: i32, name: &str, (key_id, value_id): (i32, i32), value: &str) -> Value {
     let pair = record(
         &format!("k{key_id}_v{value_id}"),

@@ -1,4 +1,5 @@
-//! Planning scans of a large table, against Iceberg's libraries and against no more than reading the manifests.
+//! Measurement of scan planning for a large table, compared with Iceberg's libraries and with merely reading
+//! the manifests.
 
 mod library;
 mod manifests;
@@ -15,29 +16,29 @@ use self::library::Library;
 use self::table::{NAMESPACE, Search, Table};
 use super::report::{Line, heading, median, print};
 
-/// Rounds before a library counts as warm.
+/// Number of rounds after which a library is considered warm.
 const WARMING: usize = 3;
-/// Data files of a manifest where the table grows.
+/// Number of data files in each manifest of a growing table.
 const GROWTH_MANIFEST: u32 = 5_000;
-/// Memory that planning may take, however large the table is, in MiB.
+/// Maximum memory that planning should take for a table of any size, in MiB.
 const MEMORY_AIM: f64 = 300.0;
 
-/// How long and how much.
+/// Selection and size of the measurements.
 #[derive(Args, Clone)]
 pub struct Options {
-    /// Data files of the table
+    /// Number of data files of the table
     #[arg(long, default_value_t = 100_000)]
     files: u32,
-    /// Manifests of the table
+    /// Number of manifests of the table
     #[arg(long, default_value_t = 200)]
     manifests: u32,
-    /// Turns that each side of a measurement gets
+    /// Number of turns for each side of a measurement
     #[arg(long, default_value_t = 5)]
     turns: usize,
-    /// Data files of the tables whose full scans are compared in time and memory
+    /// Numbers of data files of the tables whose full scans are compared in time and memory
     #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000")]
     growth: Vec<u32>,
-    /// Only measurements whose name contains this: floor, pyiceberg, java, growth
+    /// Only measurements whose name contains this text: floor, pyiceberg, java, growth
     #[arg(long, default_value = "")]
     only: String,
 }
@@ -48,7 +49,12 @@ impl Options {
     }
 }
 
-/// Runs all measurements.
+/// Runs all selected measurements.
+///
+/// # Errors
+///
+/// Fails if a table cannot be written, a process cannot be started, a request fails, or a plan has a wrong
+/// number of files.
 pub async fn run(options: &Options) -> anyhow::Result<()> {
     println!("Ratios measured in turns in one run; {} turns a side.", options.turns);
     if ["floor", "pyiceberg", "java"].iter().any(|name| options.wants(name)) {
@@ -79,7 +85,7 @@ async fn scans(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// With nothing in the server's caches; the files are in the operating system's.
+/// Measures with empty caches of the server; the files are in the operating system's page cache.
 async fn cold(
     options: &Options,
     firn: &mut Firn,
@@ -163,7 +169,7 @@ fn check(files: usize, table: &Table, search: Search) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Full scans of larger and larger tables, each by a server of its own.
+/// Measures full scans of tables of increasing size, each with a new server.
 async fn growth(options: &Options) -> anyhow::Result<()> {
     heading(&format!("{GROWTH_MANIFEST} files in each manifest"));
     let mut first = f64::NAN;

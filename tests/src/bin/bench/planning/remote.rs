@@ -1,4 +1,4 @@
-//! Plans a scan as a client of the catalog does: asks for the plan, then fetches its tasks over a few connections.
+//! Client of server-side scan planning: requests a plan, then fetches its plan tasks over a few connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,19 +13,24 @@ use tokio::time::Instant;
 use super::super::load::{self, Connection};
 use super::table::NAMESPACE;
 
-/// Connections that fetch plan tasks at once, as many as Java's client has on a small machine.
+/// Number of connections that fetch plan tasks concurrently: the same as Java's client uses on a small
+/// machine.
 const CONNECTIONS: usize = 4;
 
-/// A plan that was fetched to its end.
+/// Result of a complete plan.
 #[derive(Clone, Copy)]
 pub struct Fetched {
-    /// How many files it has.
+    /// Number of files in the plan.
     pub files: usize,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub elapsed_ms: f64,
 }
 
-/// Plans a scan of a table.
+/// Plans a scan of a table, with a filter in the JSON form of the REST protocol.
+///
+/// # Errors
+///
+/// Fails if a connection breaks, a request is refused, or the plan is not completed.
 pub async fn plan(firn: &Firn, table: &str, filter: Option<&Value>) -> anyhow::Result<Fetched> {
     let address = load::address(firn.root())?;
     let path = format!("/v1/main/{}", fixture::table_path(NAMESPACE, table));
@@ -74,7 +79,7 @@ async fn fetch(
     Ok(files)
 }
 
-/// The tasks that a plan falls into.
+/// Returns the plan tasks of a plan.
 fn plan_tasks(answer: &[u8]) -> anyhow::Result<Vec<String>> {
     let mut answer: Value = serde_json::from_slice(answer)?;
     ensure!(answer["status"] == "completed", "the plan is not complete: {}", answer["status"]);

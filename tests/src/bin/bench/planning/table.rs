@@ -1,6 +1,7 @@
-//! A large table: real manifests and a real manifest list, of data files that do not exist.
+//! Large table with real manifests and a real manifest list, whose data files do not exist.
 //!
-//! Days follow one another as they do where data is appended, and the partition spec has changed twice on the way.
+//! Days ascend with the number of the file, as in a table that is appended to, and the partition spec changes
+//! twice.
 
 use std::fs;
 use std::ops::Range;
@@ -15,24 +16,24 @@ use tests::process::Firn;
 
 use super::manifests;
 
-/// The namespace of the tables.
+/// Namespace of the tables.
 pub const NAMESPACE: &str = "bench";
 
-/// The one snapshot.
+/// Id of the only snapshot.
 pub const SNAPSHOT_ID: i64 = 3_051_729_675_574_597_004;
 const SPECS: u32 = 3;
 /// 2025-01-01, in days since 1970.
 const FIRST_DAY: u32 = 20_089;
-/// Days that the files are spread over.
+/// Number of days over which the files are distributed.
 const DAYS: u32 = 300;
-/// A day of the last spec, and of no other.
+/// Day of the searched partition, for which there are files only of the newest partition spec.
 const WANTED_DAY: u32 = FIRST_DAY + DAYS * 5 / 6;
 const REGIONS: u32 = 4;
 const WANTED_REGION: u32 = 3;
 const DAY_MICROS: i64 = 86_400_000_000;
-/// Rows of a file.
+/// Number of rows of each file.
 pub const ROWS: i64 = 100_000;
-/// How many columns there are, with ids from 1.
+/// Number of columns; field ids begin at 1.
 pub const COLUMNS_COUNT: i32 = 20;
 const COLUMNS: [&str; 20] = [
     "long",
@@ -61,59 +62,63 @@ const ID: i32 = 1;
 const TS: i32 = 2;
 const REGION: i32 = 3;
 const SEQ: i32 = 4;
-/// A column that is null everywhere, and so has no bounds.
+/// Field id of a column that contains only nulls, and therefore has no bounds.
 pub const ONLY_NULLS: i32 = 20;
 
-/// A table that stands in the catalog.
+/// Table of the catalog.
 pub struct Table {
-    /// Its name.
+    /// Name of the table in its namespace.
     pub name: String,
-    /// How many data files it has.
+    /// Number of data files.
     pub files: u32,
-    /// Its manifests, in the order of the manifest list.
+    /// Manifests, in the order of the manifest list.
     pub manifests: Vec<WrittenManifest>,
 }
 
-/// A manifest's file.
+/// Manifest of the table.
 pub struct WrittenManifest {
-    /// Its location.
+    /// Location of the manifest.
     pub path: String,
-    /// Its data files, by number.
+    /// Numbers of its data files.
     pub files: Range<u32>,
-    /// Its partition spec.
+    /// Number of its partition spec, from 0.
     pub spec: u32,
-    /// Its size.
+    /// Size of the manifest in bytes.
     pub bytes: i64,
 }
 
-/// What is searched for.
+/// Filter of a scan.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Search {
-    /// Everything.
+    /// All files.
     Full,
-    /// One file of a hundred, anywhere, by the bounds of a column.
+    /// One file out of a hundred, distributed over the table, selected by the bounds of a column.
     Percent,
-    /// One partition of the newest spec.
+    /// One partition of the newest partition spec.
     Partition,
 }
 
-/// A data file, all of it made up from its number.
+/// Data file, whose properties are all computed from its number.
 pub struct File {
     number: u32,
-    /// Its partition spec.
+    /// Number of its partition spec.
     pub spec: u32,
-    /// The day of its rows, since 1970.
+    /// Day of its rows, in days since 1970.
     pub day: u32,
-    /// The region of its rows.
+    /// Number of the region of its rows.
     pub region: u32,
-    /// The bucket of its rows' ids.
+    /// Bucket of the ids of its rows.
     pub bucket: u32,
-    /// Different in all files.
+    /// Lower bound of the column `seq`, different for all files.
     seq: i64,
 }
 
 impl Table {
-    /// Writes a table's files and commits them.
+    /// Creates a table, and writes and commits its manifests.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the response contains no table, or a file cannot be written.
     pub async fn create(firn: &Firn, name: &str, files: u32, manifests: u32) -> anyhow::Result<Table> {
         let mut request = json!({ "name": name, "schema": schema(), "partition-spec": spec(0) });
         request["properties"] = json!({ "write.metadata.compression-codec": "none" });
@@ -140,7 +145,7 @@ impl Table {
         Ok(Table { name: name.to_owned(), files, manifests: written })
     }
 
-    /// How many files a search finds.
+    /// Returns the number of files that match a search.
     pub fn count(&self, search: Search) -> usize {
         let files = self.manifests.iter().flat_map(|manifest| {
             manifest.files.clone().map(|number| File::new(number, manifest.spec, self.files))
@@ -148,7 +153,7 @@ impl Table {
         files.filter(|file| search.matches(file, self.files)).count()
     }
 
-    /// The manifests that a search cannot do without.
+    /// Returns the paths of the manifests that a search has to read.
     pub fn paths(&self, search: Search) -> Vec<PathBuf> {
         let wanted = |manifest: &&WrittenManifest| match search {
             Search::Full | Search::Percent => true,
@@ -173,7 +178,7 @@ impl Search {
         (Search::Partition, "one partition"),
     ];
 
-    /// The filter as the protocol writes it; `None` where there is none.
+    /// Returns the filter in the JSON form of the REST protocol; `None` for a full scan.
     pub fn filter(self, files: u32) -> Option<Value> {
         let test =
             |test: &str, term: &str, value: Value| json!({ "type": test, "term": term, "value": value });
@@ -189,7 +194,7 @@ impl Search {
         }
     }
 
-    /// The filter as `PyIceberg` parses it; empty where there is none.
+    /// Returns the filter in `PyIceberg`'s syntax; empty for a full scan.
     pub fn text(self, files: u32) -> String {
         match self {
             Search::Full => String::new(),
@@ -213,9 +218,9 @@ impl Search {
 }
 
 impl File {
-    /// One of a table's `files`.
+    /// Creates the file with this number out of `files`.
     pub fn new(number: u32, spec: u32, files: u32) -> File {
-        // A prime, so that neighbours in a manifest are far apart.
+        // The multiplier is a prime, so that neighbouring files have distant values.
         let seq = u64::from(number) * 7_919 % u64::from(files);
         File {
             number,
@@ -227,7 +232,7 @@ impl File {
         }
     }
 
-    /// Something that looks like chance, different in each column.
+    /// Returns a pseudorandom number, different for each file and salt.
     pub fn chance(&self, salt: i32) -> u64 {
         let mut mixed = (u64::from(self.number) << 8 | u64::from(salt.unsigned_abs())).wrapping_add(1);
         mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -235,7 +240,7 @@ impl File {
         mixed ^ (mixed >> 31)
     }
 
-    /// Where it would be.
+    /// Returns the location of the file, which does not exist.
     pub fn path(&self, location: &str) -> String {
         let (day, region) = (&day_text(self.day)[..10], region_name(self.region));
         let folder = match self.spec {
@@ -247,7 +252,7 @@ impl File {
         format!("{location}/data/{folder}/{number:05}-{}-{id:016x}{id:016x}-0-00001.parquet", number / 7)
     }
 
-    /// The lower and the upper bound of a column.
+    /// Returns the lower and the upper bound of a column in binary form; `None` for a column of nulls.
     pub fn bounds(&self, column: i32) -> Option<(Vec<u8>, Vec<u8>)> {
         let chance = self.chance(column);
         let (low, span) = ((chance % 1_000_000).cast_signed(), (chance >> 40).cast_signed() % 100_000);
@@ -274,7 +279,7 @@ impl File {
                 "boolean" => (vec![0], vec![1]),
                 "date" => (self.day.to_le_bytes().to_vec(), self.day.to_le_bytes().to_vec()),
                 "string" => {
-                    // Sixteen characters, as writers cut them.
+                    // Writers truncate bounds of strings to sixteen characters.
                     (format!("a{chance:015x}")[..16].into(), format!("z{:015x}", chance >> 3)[..16].into())
                 }
                 _ => (low.to_be_bytes()[5..].to_vec(), (low + span).to_be_bytes()[5..].to_vec()),
@@ -291,12 +296,12 @@ fn percent_end(files: u32) -> i64 {
     i64::from(files / 100) * ROWS
 }
 
-/// A region's name.
+/// Returns the name of a region.
 pub fn region_name(region: u32) -> String {
     format!("region-{region}")
 }
 
-/// The beginning of a day between 2025-01-01 and 2025-12-31.
+/// Formats the beginning of a day between 2025-01-01 and 2025-12-31.
 fn day_text(day: u32) -> String {
     const LENGTHS: [u32; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let (mut left, mut month) = (day - FIRST_DAY, 0);
@@ -327,7 +332,7 @@ fn spec(number: u32) -> Value {
     json!({ "spec-id": number, "fields": fields })
 }
 
-/// Writes the manifests with all cores, which takes a while for a million files.
+/// Writes the manifests on all cores, which still takes a while for a million files.
 fn write_all(location: &str, files: u32, manifests: u32) -> anyhow::Result<Vec<WrittenManifest>> {
     let next = AtomicU32::new(0);
     let worker = || {

@@ -1,5 +1,5 @@
-//! The floor of planning: reads the manifests, decompresses them and goes past their entries. Nothing is judged, and
-//! nothing written.
+//! Minimal work of scan planning: reads the manifests, decompresses them and skips over their entries,
+//! without evaluating or writing anything.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,10 +11,14 @@ use table_core::manifest::avro::{Container, Cursor};
 use table_core::manifest::shape::Shape;
 use tokio::time::Instant;
 
-/// More than a manifest has.
+/// Maximum size of a decompressed manifest in bytes; more than any manifest has.
 const LIMIT_BYTES: usize = 1 << 30;
 
-/// Goes through manifests on all cores; returns milliseconds.
+/// Reads manifests on all cores, and returns the duration in milliseconds.
+///
+/// # Errors
+///
+/// Fails if a manifest cannot be read or decoded.
 pub fn walk(manifests: &[PathBuf]) -> anyhow::Result<f64> {
     let next = AtomicUsize::new(0);
     let worker = || {

@@ -12,11 +12,12 @@ import org.apache.iceberg.TableMetadata;
 import org.apache.iceberg.TableMetadataParser;
 
 /**
- * Applies table updates to table metadata the way Iceberg's Java library does.
+ * Applies table updates to table metadata with Iceberg's Java library.
  *
- * <p>Each line of standard input is {@code {"base": METADATA or null, "location": STRING, "updates": [UPDATE, …]}},
- * where {@code location} is the file that holds {@code base}. Each gives one line of standard output: {@code
- * {"metadata": METADATA}}, or {@code {"error": {"type": CLASS, "message": STRING}}} when the library refuses.
+ * <p>Each line of standard input is {@code {"base": METADATA or null, "location": STRING, "updates": [UPDATE,
+ * …]}}, where {@code location} is the metadata location of {@code base}. The corresponding line of standard
+ * output is {@code {"metadata": METADATA}}, or {@code {"error": {"type": CLASS, "message": STRING}}} if the
+ * library refuses the updates.
  */
 public final class MetadataOracle {
   private static final ObjectMapper JSON = new ObjectMapper();

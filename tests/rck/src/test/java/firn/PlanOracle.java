@@ -58,26 +58,27 @@ import org.apache.iceberg.types.TypeUtil;
 import org.apache.iceberg.types.Types;
 
 /**
- * Plans scans the way Iceberg's Java library does, tells what the tables hold, and writes equality deletes.
+ * Plans scans with Iceberg's Java library, reads the content of tables, and writes equality deletes.
  *
- * <p>Started with a catalog's URI and a warehouse. Each line of standard input is an object with {@code op} and {@code
- * table} (the levels of its name), each gives one line of standard output, {@code {"error": {"type", "message"}}} when
- * the library refuses:
+ * <p>The arguments are a catalog's URI and a warehouse. Each line of standard input is an object with {@code op}
+ * and {@code table} (the levels of its name). The corresponding line of standard output has the result, or
+ * {@code {"error": {"type", "message"}}} if the library refuses the operation:
  *
  * <ul>
- *   <li>{@code plan}: the tasks of a scan, planned here, or by the server with {@code "remote": true}. Takes {@code
- *       filter}, {@code case-sensitive}, {@code snapshot-id} (read with the snapshot's schema), {@code ref}, {@code
- *       start-snapshot-id} (exclusive) with {@code end-snapshot-id}.
- *   <li>{@code count}: how many {@code files} the same tasks are, planned here, and the milliseconds {@code ms} that
- *       planning them took once the table was loaded.
- *   <li>{@code match}: how many {@code rows} of each data file pass {@code filter}, how many are {@code possible} in some
- *       reading of it, and which of the {@code residuals}, by data file, are not equal to the filter on the file's rows.
- *       Deleted rows do not count. With {@code "appended": true}, the rows of every data file that the table ever had,
- *       as they were when it came, in the table's schema.
- *   <li>{@code columns}: names, types and values of the columns that a filter may name, the files in which they {@code
- *       maybe-nan} hold NaN, and the partition fields.
- *   <li>{@code delete}: commits an equality delete file for {@code rows} of {@code columns}, in {@code partition} of
- *       {@code spec-id}.
+ *   <li>{@code plan}: the tasks of a scan, planned by the library, or with {@code "remote": true} by the server.
+ *       Parameters are {@code filter}, {@code case-sensitive}, {@code snapshot-id} (read with the snapshot's
+ *       schema), {@code ref}, {@code start-snapshot-id} (exclusive) with {@code end-snapshot-id}.
+ *   <li>{@code count}: the number of {@code files} in these tasks, planned by the library, and the duration of
+ *       planning in milliseconds, {@code ms}, without that of loading the table.
+ *   <li>{@code match}: the number of {@code rows} of each data file that pass {@code filter}, the number that may
+ *       pass it according to some interpretation, {@code possible}, and those of the {@code residuals}, by data
+ *       file, that are not equivalent to the filter for the rows of the file. Deleted rows do not count. With
+ *       {@code "appended": true}, the rows of every data file that the table ever had, as they were when it was
+ *       added, in the table's schema.
+ *   <li>{@code columns}: names, types and values of the columns that a filter may refer to, the files in which
+ *       they may contain NaN, {@code maybe-nan}, and the partition fields.
+ *   <li>{@code delete}: commits an equality delete file for {@code rows} of {@code columns}, in {@code partition}
+ *       of {@code spec-id}.
  * </ul>
  */
 public final class PlanOracle {
@@ -206,7 +207,7 @@ public final class PlanOracle {
 
   // --- Rows -------------------------------------------------------------------
 
-  /** The live rows of a snapshot, each with the data file it is in. */
+  /** Live rows of a snapshot, each with its data file. */
   private static final class Rows {
     private final Schema schema;
     private final List<String> paths = new ArrayList<>();
@@ -301,12 +302,12 @@ public final class PlanOracle {
   }
 
   /**
-   * Whether a row passes a bound filter without {@code not}.
+   * Evaluates a bound filter without {@code not} for a row.
    *
-   * <p>As planning sees it, a null passes {@code not-eq}, {@code not-in} and {@code not-starts-with}, and no other
-   * comparison. The order of floats has several readings: -0.0 is less than 0.0 to the library and equal to SQL; a NaN is
-   * beyond all order to the library's planning and greater than everything to Spark. UUIDs are ordered by their bytes, as
-   * in Parquet's bounds; the library compares them as two signed numbers.
+   * <p>As in scan planning, null passes {@code not-eq}, {@code not-in} and {@code not-starts-with}, and no other
+   * comparison. The order of floats has several interpretations: -0.0 is less than 0.0 in the library, and equal
+   * to it in SQL; NaN is not ordered in the library's planning, and greater than all other values in Spark. UUIDs
+   * are ordered by their bytes, as in Parquet's bounds; the library compares them as two signed numbers.
    */
   private static final class Matcher extends ExpressionVisitors.ExpressionVisitor<Boolean> {
     private final StructLike row;
@@ -437,7 +438,7 @@ public final class PlanOracle {
     }
   }
 
-  /** The data files in which a column holds NaN, or may because nobody has counted it. */
+  /** Lists the data files in which a column contains NaN, or may because NaN was not counted. */
   private static void maybeNaN(TableScan scan, int id, ArrayNode paths) throws IOException {
     try (CloseableIterable<FileScanTask> planned = scan.includeColumnStats().planFiles()) {
       for (FileScanTask task : planned) {

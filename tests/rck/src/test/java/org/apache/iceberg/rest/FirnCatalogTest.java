@@ -4,7 +4,7 @@ import org.apache.iceberg.catalog.Namespace;
 import org.apache.iceberg.util.PropertyUtil;
 import org.junit.jupiter.api.AfterEach;
 
-/** The kit's catalog tests, and those it leaves off: nested namespaces and names with slashes. */
+/** The kit's catalog tests, with those that it disables: nested namespaces and names with slashes. */
 public class FirnCatalogTest extends RESTCompatibilityKitCatalogTests {
   @Override
   protected boolean supportsNestedNamespaces() {
@@ -16,7 +16,7 @@ public class FirnCatalogTest extends RESTCompatibilityKitCatalogTests {
     return enabled("rck.supports-names-with-slashes");
   }
 
-  /** The kit cleans up two namespaces of its own; tests of nested ones expect theirs to be gone, too. */
+  /** Drops all namespaces. The kit drops only two of its own, but tests of nested ones expect an empty catalog. */
   @AfterEach
   public void dropNamespaces() {
     for (Namespace namespace : catalog().listNamespaces()) {

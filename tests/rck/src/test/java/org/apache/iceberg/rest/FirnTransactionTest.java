@@ -27,7 +27,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** Changes of several tables in one commit, which the kit leaves out, through {@link RESTCatalog#commitTransaction}. */
+/** Commits of several tables with {@link RESTCatalog#commitTransaction}, which the kit does not test. */
 public class FirnTransactionTest {
   private static final Namespace NS = Namespace.of("transactions");
   private static final TableIdentifier FIRST = TableIdentifier.of(NS, "first");
@@ -75,7 +75,7 @@ public class FirnTransactionTest {
     assertThat(created.properties()).containsEntry("staged", "yes");
     assertThat(recordsOf(STAGED)).isZero();
 
-    // What was created so is a table like any other.
+    // The created table can be committed to like any other.
     catalog.commitTransaction(appendTo(STAGED, 3), appendTo(FIRST, 5));
     assertThat(List.of(recordsOf(STAGED), recordsOf(FIRST))).containsExactly(3L, 15L);
   }
@@ -88,7 +88,7 @@ public class FirnTransactionTest {
     TableCommit first = appendTo(FIRST, 10);
     TableCommit creation = creation(stage());
 
-    // Whichever comes first: the order of the list decides nothing.
+    // In each order: the order of the list is irrelevant.
     for (List<TableCommit> commits : List.of(List.of(first, creation, stale), List.of(stale, first, creation))) {
       assertThatThrownBy(() -> catalog.commitTransaction(commits))
           .isInstanceOf(CommitFailedException.class)
@@ -97,7 +97,7 @@ public class FirnTransactionTest {
       assertThat(catalog.tableExists(STAGED)).isFalse();
     }
 
-    // Nor is anything left behind that is in the way of another attempt.
+    // Nothing is left that would prevent another attempt.
     catalog.commitTransaction(first, appendTo(SECOND, 20), creation);
     assertThat(List.of(recordsOf(FIRST), recordsOf(SECOND))).containsExactly(10L, 23L);
     assertThat(catalog.tableExists(STAGED)).isTrue();
@@ -146,13 +146,13 @@ public class FirnTransactionTest {
     return TableCommit.create(table, changes.startMetadata(), changes.currentMetadata());
   }
 
-  /** What the catalog answers to a staged creation: a table that is not there yet. */
+  /** Returns the metadata of a staged table, which does not exist yet. */
   private static TableMetadata stage() {
     Transaction transaction = catalog.buildTable(STAGED, SCHEMA).withProperty("staged", "yes").createTransaction();
     return ((BaseTransaction) transaction).currentMetadata();
   }
 
-  /** {@link TableCommit#create} wants a table to start from, so that a creation is put together by hand. */
+  /** Returns the commit that creates a table; {@link TableCommit#create} requires an existing table. */
   private static TableCommit creation(TableMetadata staged) {
     List<MetadataUpdate> updates =
         TableMetadata.buildFromEmpty(staged.formatVersion())

@@ -1,4 +1,4 @@
 package org.apache.iceberg.rest;
 
-/** The kit's view tests, under a name that Surefire's include finds in this module. */
+/** The kit's view tests, with a class name that matches the include pattern of Surefire. */
 public class FirnViewCatalogTest extends RESTCompatibilityKitViewCatalogTests {}

@@ -22,10 +22,10 @@ import org.eclipse.jetty.server.Server;
 import org.eclipse.jetty.server.ServerConnector;
 
 /**
- * Iceberg's reference catalog as a process of its own, to prove the client suites on.
+ * Server with Iceberg's reference catalog, to validate the client suites.
  *
- * <p>Unlike {@link RESTCatalogServer} it listens on loopback only, lets {@code %2F} through inside a path segment,
- * refuses a table in a namespace that nobody created, and gives each table a location of its own.
+ * <p>Unlike {@link RESTCatalogServer}, it listens only on loopback, permits {@code %2F} in a path segment,
+ * refuses tables in namespaces that do not exist, and assigns a unique location to each table.
  */
 public final class ReferenceServer {
   private ReferenceServer() {}
@@ -41,7 +41,7 @@ public final class ReferenceServer {
     properties.put(CatalogProperties.CATALOG_IMPL, JdbcCatalog.class.getName());
     properties.put(CatalogProperties.WAREHOUSE_LOCATION, args[1]);
     properties.put(CatalogProperties.URI, "jdbc:sqlite::memory:");
-    // Every connection to `:memory:` is a database of its own.
+    // Each connection to `:memory:` would open another database.
     properties.put(CatalogProperties.CLIENT_POOL_SIZE, "1");
     properties.put("jdbc.schema-version", "V1");
     properties.put("jdbc.strict-mode", "true");
@@ -68,7 +68,7 @@ public final class ReferenceServer {
     server.join();
   }
 
-  /** Makes the directory a new table's manifests go to: DuckDB writes them without making it. */
+  /** Creates the directory for the manifests of a new table, because DuckDB does not create it. */
   private static final class Adapter extends RESTServerCatalogAdapter {
     Adapter(CatalogContext context) {
       super(context);
