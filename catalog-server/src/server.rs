@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api;
+use crate::api::{self, Api};
 use crate::catalog::Catalog;
 use crate::catalog::scans::Scans;
 use crate::catalog::warehouses::Warehouse;
@@ -46,7 +46,7 @@ use crate::work::{Allowance, Turns};
 /// ```
 pub struct Server {
     listener: TcpListener,
-    router: Router,
+    api: Api,
     catalog: Arc<Catalog>,
     schedule: Arc<Schedule>,
     db: Db,
@@ -114,7 +114,7 @@ impl Server {
             .with_context(|| format!("cannot listen on `{}`; is another firn running?", config.listen))?;
         let stop = CancellationToken::new();
         let changes = TaskTracker::new();
-        let router = api::router(api::Parts {
+        let api = api::service(api::Parts {
             catalog: catalog.clone(),
             schedule: schedule.clone(),
             limits: config.limits.clone(),
@@ -130,7 +130,7 @@ impl Server {
         });
         Ok(Self {
             listener,
-            router,
+            api,
             catalog,
             schedule,
             db,
@@ -160,7 +160,7 @@ impl Server {
     /// Returns the router that answers requests, for callers that serve it themselves instead of calling
     /// [`Server::run`].
     pub fn router(&self) -> Router {
-        self.router.clone()
+        self.api.clone().into_router()
     }
 
     /// Serves requests until `signal` resolves, then waits for the requests and background work in flight, up
@@ -182,7 +182,7 @@ impl Server {
         background.close();
 
         let signal = maintain_until(signal, settings, Duration::from_millis(self.limits.drain_ms / 2));
-        Acceptor::new(self.listener, self.router, &self.limits).run(signal, &self.stop).await;
+        Acceptor::new(self.listener, self.api, &self.limits).run(signal, &self.stop).await;
 
         let patience = Duration::from_millis(self.limits.drain_ms);
         self.changes.close();

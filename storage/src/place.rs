@@ -26,6 +26,8 @@ pub struct Place {
     root: PathBuf,
     /// Names of the path below the root, from the top.
     names: Vec<String>,
+    /// Absolute path: the root and the names.
+    path: PathBuf,
 }
 
 impl Place {
@@ -39,9 +41,10 @@ impl Place {
             return Err(outside());
         }
         let rest = path.strip_prefix(root_path).ok_or_else(outside)?;
-        let names = rest.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let names: Vec<_> = rest.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect();
         let root = if root_path.is_empty() { PathBuf::from("/") } else { PathBuf::from(root_path) };
-        Ok(Place { location: location.clone(), root, names })
+        let path = [root.as_path()].into_iter().chain(names.iter().map(Path::new)).collect();
+        Ok(Place { location: location.clone(), root, names, path })
     }
 
     /// Returns the location as it was passed to the scope.
@@ -50,8 +53,8 @@ impl Place {
     }
 
     /// Returns the absolute path.
-    pub(crate) fn path(&self) -> PathBuf {
-        self.names.iter().fold(self.root.clone(), |path, name| path.join(name))
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Returns the path of the root.

@@ -16,17 +16,17 @@ mod token;
 mod unprefixed;
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceBuilder;
+use tower::Service;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -36,6 +36,13 @@ use crate::schedule::Schedule;
 use crate::work::{Allowance, Turns};
 
 use error::ApiError;
+
+/// HTTP service that answers every request.
+#[derive(Clone)]
+pub struct Api {
+    router: Router,
+    default_warehouse: Arc<str>,
+}
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -88,8 +95,8 @@ impl std::ops::Deref for App {
 )]
 struct Document;
 
-/// Builds the router from what is served, so that `/v1/config` and `/openapi.json` cannot say anything else.
-pub fn router(parts: Parts) -> Router {
+/// Builds the service from what is served, so that `/v1/config` and `/openapi.json` cannot say anything else.
+pub fn service(parts: Parts) -> Api {
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(iceberg::routes())
         .merge(governance::routes())
@@ -107,11 +114,32 @@ pub fn router(parts: Parts) -> Router {
         .method_not_allowed_fallback(unknown_method)
         .layer(axum::middleware::from_fn_with_state(app.clone(), layers::observe))
         .with_state(app);
-    // Around the router, which must find the prefix in place.
-    let prefixed = ServiceBuilder::new()
-        .map_request(move |request: Request| unprefixed::with_prefix(request, &default_warehouse))
-        .service(router);
-    Router::new().fallback_service(prefixed)
+    Api { router, default_warehouse }
+}
+
+impl Api {
+    /// Converts it to a router, for servers that take no other service.
+    pub fn into_router(self) -> Router {
+        Router::new().fallback_service(self)
+    }
+}
+
+impl<B> Service<Request<B>> for Api
+where
+    Router: Service<Request<B>>,
+{
+    type Response = <Router as Service<Request<B>>>::Response;
+    type Error = <Router as Service<Request<B>>>::Error;
+    type Future = <Router as Service<Request<B>>>::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Service::<Request<B>>::poll_ready(&mut self.router, context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The router must find the prefix in place.
+        self.router.call(unprefixed::with_prefix(request, &self.default_warehouse))
+    }
 }
 
 /// What an Iceberg client may call, in the form that `/v1/config` lists it.

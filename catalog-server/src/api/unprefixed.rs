@@ -1,15 +1,14 @@
 //! Requests without a prefix: clients that do not ask `/v1/config` for one, or forget it, mean the default warehouse.
 
-use axum::extract::Request;
-use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
+use axum::http::{Request, Uri};
 
 /// What stands right after `/v1/` if the prefix is missing. No warehouse may be called so.
 const FIRST_SEGMENTS: [&str; 4] = ["namespaces", "tables", "views", "transactions"];
 
 /// Puts the prefix of the default warehouse into a path that has none, so that everything behind sees one form of a
 /// request: routing, limits, measurements, idempotency keys.
-pub fn with_prefix(mut request: Request, prefix: &str) -> Request {
+pub fn with_prefix<B>(mut request: Request<B>, prefix: &str) -> Request<B> {
     if let Some(uri) = prefixed(request.uri(), prefix) {
         *request.uri_mut() = uri;
     }

@@ -3,25 +3,28 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use futures::future::{Either, Ready, ready};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use hyper_util::service::{TowerToHyperService, TowerToHyperServiceFuture};
+use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::api::Api;
 use crate::api::refusal::{Refusal, count_refused};
 
 use super::Counted;
-use super::pulse::{Deadlines, Overdue, Pulse};
+use super::pulse::{Deadlines, Overdue, Pulse, Running};
 use super::refusal;
 use super::wire::Wire;
 
@@ -44,7 +47,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Accepted connection that is counted against the limit of open connections.
 pub(super) struct Connection {
-    pub(super) router: Router,
+    pub(super) api: Api,
     pub(super) deadlines: Deadlines,
     pub(super) stop: CancellationToken,
     /// Permits for requests that are not the only ones in flight on their connection.
@@ -52,12 +55,30 @@ pub(super) struct Connection {
     pub(super) _place: Counted,
 }
 
-/// Router whose requests are recorded in the [`Pulse`] of the connection.
+/// API whose requests are recorded in the [`Pulse`] of the connection.
 #[derive(Clone)]
 struct Watched {
-    inner: TowerToHyperService<Router>,
+    inner: TowerToHyperService<Api>,
     pulse: Arc<Pulse>,
     further: Arc<Semaphore>,
+}
+
+pin_project! {
+    /// Request in flight; it counts in the pulse until it is answered or dropped.
+    struct Answering {
+        #[pin]
+        answer: TowerToHyperServiceFuture<Api, Request<Incoming>>,
+        _running: Running,
+        _place: Option<OwnedSemaphorePermit>,
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Body>, std::convert::Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().answer.poll(context)
+    }
 }
 
 enum Protocol {
@@ -68,19 +89,16 @@ enum Protocol {
 impl Service<Request<Incoming>> for Watched {
     type Response = Response<Body>;
     type Error = std::convert::Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = Either<Ready<Result<Self::Response, Self::Error>>, Answering>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let place = self.pulse.is_running().then(|| Arc::clone(&self.further).try_acquire_owned());
         let Ok(place) = place.transpose() else {
             count_refused(Refusal::Requests);
-            return Box::pin(std::future::ready(Ok(Refusal::Requests.response())));
+            return Either::Left(ready(Ok(Refusal::Requests.response())));
         };
-        let (running, answer) = (self.pulse.begin(), self.inner.call(request));
-        Box::pin(async move {
-            let _until_answered = (running, place);
-            answer.await
-        })
+        let running = self.pulse.begin();
+        Either::Right(Answering { answer: self.inner.call(request), _running: running, _place: place })
     }
 }
 
@@ -103,7 +121,7 @@ impl Connection {
         let pulse = Arc::new(Pulse::default());
         let wire = Wire::new(stream, Arc::clone(&pulse), is_http1);
         let service = Watched {
-            inner: TowerToHyperService::new(self.router.clone()),
+            inner: TowerToHyperService::new(self.api.clone()),
             pulse: Arc::clone(&pulse),
             further: Arc::clone(&self.further),
         };

@@ -20,7 +20,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,6 +27,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::api::Api;
 use crate::api::refusal::{Refusal, count_refused_connection};
 use crate::config::Limits;
 
@@ -52,7 +52,7 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 /// Listener that accepts connections and counts them against the limit.
 pub struct Acceptor {
     listener: TcpListener,
-    router: Router,
+    api: Api,
     deadlines: Deadlines,
     drain: Duration,
     places: Arc<Semaphore>,
@@ -65,13 +65,13 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Prepares to serve `router` on `listener`. Raises the process's soft limit of file descriptors to its
+    /// Prepares to serve `api` on `listener`. Raises the process's soft limit of file descriptors to its
     /// hard limit.
-    pub fn new(listener: TcpListener, router: Router, limits: &Limits) -> Self {
+    pub fn new(listener: TcpListener, api: Api, limits: &Limits) -> Self {
         let places = places(limits.connections);
         Self {
             listener,
-            router,
+            api,
             deadlines: Deadlines::new(limits),
             drain: Duration::from_millis(limits.drain_ms),
             places: Arc::new(Semaphore::new(places)),
@@ -115,7 +115,7 @@ impl Acceptor {
             tracing::debug!(%error, "cannot switch off Nagle's algorithm");
         }
         let connection = Connection {
-            router: self.router.clone(),
+            api: self.api.clone(),
             deadlines: self.deadlines,
             stop: stop.clone(),
             further: Arc::clone(&self.further),

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use storage::error::StorageError;
 use storage::local::{FileState, Stamp};
+use storage::place::Place;
 use table_core::metadata::clock::CLOCK_SKEW_MAX_MS;
 use table_core::metadata::error::MetadataError;
 use table_core::metadata::file_name;
@@ -24,7 +25,7 @@ use super::turns::Turns;
 use super::{ENTRY_BYTES, Files};
 
 /// What a document takes beside what grows with its text.
-const DOCUMENT_BYTES: usize = 1 << 10;
+const DOCUMENT_BYTES: usize = 3 << 9;
 /// How often a document's text may be in memory: as a response, in the parts of its parsed form, and in the response with few
 /// snapshots.
 const TEXTS: usize = 3;
@@ -62,7 +63,9 @@ pub struct Document<T> {
     parsed: Arc<T>,
     /// The latest time in the document, in milliseconds since 1970.
     latest_ms: i64,
-    /// What the file was like when it was read or written.
+    /// Place of the file, which is looked at with every load.
+    place: OnceLock<Place>,
+    /// The file's state when it was read or written.
     stamp: OnceLock<Stamp>,
     refs_only: OnceLock<Served>,
     held_bytes: usize,
@@ -179,8 +182,19 @@ impl Documents {
     }
 
     async fn note_stamp<T: Content>(&self, document: &Document<T>) {
-        if let FileState::Present(stamp) = self.files.state(&document.location).await {
+        if let FileState::Present(stamp) = self.state(document).await {
             document.stamp.get_or_init(|| stamp);
+        }
+    }
+
+    /// Returns the state of the file of a document.
+    async fn state<T>(&self, document: &Document<T>) -> FileState {
+        if let Some(place) = document.place.get() {
+            return self.files.state_at(place).await;
+        }
+        match self.files.readable(&document.location) {
+            Ok(place) => self.files.state_at(document.place.get_or_init(|| place)).await,
+            Err(_) => FileState::Unknown,
         }
     }
 
@@ -198,7 +212,7 @@ impl Documents {
             return self.read(cache, location).await;
         };
         // Somebody who deletes or damages a table's files must hear of it from every load, not only from cold ones.
-        let is_current = match self.files.state(location).await {
+        let is_current = match self.state(&document).await {
             FileState::Unknown => true,
             FileState::Present(stamp) => *document.stamp.get_or_init(|| stamp) == stamp,
             FileState::Gone => {
@@ -295,13 +309,24 @@ impl<T: Content> Document<T> {
         let (body, start, end) = splice(Some(location), json);
         let served = Served { body, etag: etag(location, "all") };
         let (location, latest_ms) = (location.to_owned(), metadata.latest_ms());
-        let (stamp, refs_only) = (OnceLock::new(), OnceLock::new());
+        let (place, stamp, refs_only) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let columns = memchr::memmem::find_iter(json, COLUMN_MARK).count();
         let held_bytes = DOCUMENT_BYTES
             + TEXTS * served.body.len()
             + COLUMN_BYTES * columns
             + PROPERTY_BYTES * metadata.properties_count();
-        Self { location, served, start, end, parsed: metadata, latest_ms, stamp, refs_only, held_bytes }
+        Self {
+            location,
+            served,
+            start,
+            end,
+            parsed: metadata,
+            latest_ms,
+            place,
+            stamp,
+            refs_only,
+            held_bytes,
+        }
     }
 
     /// What the document means.

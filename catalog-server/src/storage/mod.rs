@@ -151,21 +151,32 @@ impl Files {
         self.state(location).await == FileState::Gone
     }
 
-    /// What is at a location.
-    ///
-    /// As a rule the kernel knows, and tells in a microsecond. Of a file system that does not answer nothing is known.
+    /// The state of the file at a location; `Unknown` if it may not be read.
     pub async fn state(&self, location: &str) -> FileState {
-        let Ok(place) = self.readable(location) else { return FileState::Unknown };
-        match self.shared.local.state_in_memory(&place) {
+        match self.readable(location) {
+            Ok(place) => self.state_at(&place).await,
+            Err(_) => FileState::Unknown,
+        }
+    }
+
+    /// The state of the file at a place.
+    ///
+    /// As a rule the kernel knows it without asking a disk, which takes a microsecond. It is `Unknown` if the file system
+    /// does not answer.
+    pub async fn state_at(&self, place: &Place) -> FileState {
+        match self.shared.local.state_in_memory(place) {
             FileState::Unknown => {
-                let asked = self.run("look for", place, |local, place| Ok(local.state(place))).await;
+                let asked = self.run("look for", place.clone(), |local, place| Ok(local.state(place))).await;
                 asked.unwrap_or(FileState::Unknown)
             }
             known => known,
         }
     }
 
-    fn readable(&self, location: &str) -> Result<Place, StorageError> {
+    /// Allows to read the file at a location.
+    ///
+    /// Fails with [`StorageError::NotReadable`] if it lies below no root.
+    pub fn readable(&self, location: &str) -> Result<Place, StorageError> {
         let scope = self.roots().scope.clone();
         scope.read(location)
     }
