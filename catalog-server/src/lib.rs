@@ -3,7 +3,8 @@
 //! A module may use the modules to its right, never those to its left:
 //!
 //! ```text
-//! server → connections → api → schedule → catalog → { storage, store } → { clock, id, work, config }
+//! server → connections → api → schedule → catalog → { authz, storage, store } → { request, clock, id, work, config }
+//!                          api → authn → request
 //! ```
 //!
 //! [`server::Server`] is the entry point:
@@ -15,11 +16,14 @@
 //! ```
 
 pub mod api;
+pub mod authn;
+pub mod authz;
 pub mod catalog;
 pub mod clock;
 pub mod config;
 pub mod connections;
 pub mod id;
+pub mod request;
 pub mod schedule;
 pub mod server;
 pub mod storage;

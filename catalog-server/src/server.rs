@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::{self, Api};
+use crate::authn::Authenticator;
 use crate::catalog::Catalog;
 use crate::catalog::scans::Scans;
 use crate::catalog::warehouses::Warehouse;
@@ -105,7 +106,7 @@ impl Server {
 
         catalog.respell_claims().await?;
         let schedule =
-            Arc::new(Schedule::new(catalog.clone(), db.clone(), clock, config.maintenance.clone()));
+            Arc::new(Schedule::new(catalog.clone(), db.clone(), clock.clone(), config.maintenance.clone()));
         // The change feed must exist before the first change is committed.
         schedule.begin_watch().await?;
 
@@ -115,6 +116,8 @@ impl Server {
         let stop = CancellationToken::new();
         let changes = TaskTracker::new();
         let api = api::service(api::Parts {
+            authenticator: Authenticator::local(),
+            clock: clock.clone(),
             catalog: catalog.clone(),
             schedule: schedule.clone(),
             limits: config.limits.clone(),

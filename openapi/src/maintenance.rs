@@ -186,7 +186,7 @@ pub struct ResumeRequest {
 /// Action of a maintenance job.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Action {
+pub enum JobAction {
     /// Reads the metadata of the table, rates its health, and determines which other actions are due.
     Evaluate,
     /// Merges small data files and applies deletes.
@@ -197,9 +197,9 @@ pub enum Action {
     RewriteManifests,
 }
 
-impl Action {
+impl JobAction {
     /// All actions.
-    pub const ALL: [Action; 4] =
+    pub const ALL: [JobAction; 4] =
         [Self::Evaluate, Self::Compact, Self::ExpireSnapshots, Self::RewriteManifests];
 
     /// Returns the name of the action in JSON.
@@ -220,7 +220,7 @@ pub struct NewJob {
     /// Table to maintain.
     pub table: TableName,
     /// Action to carry out.
-    pub action: Action,
+    pub action: JobAction,
     /// Settings for this job alone, which take precedence over the policies of the table.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -529,7 +529,7 @@ pub enum FinishOutcome {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct NextJob {
     /// Action to carry out.
-    pub action: Action,
+    pub action: JobAction,
     /// Reason for the job, for users. It is truncated to 1,000 bytes.
     #[serde(deserialize_with = "text::shortened::<_, REASON_BYTES_MAX>")]
     pub reason: String,
@@ -576,7 +576,7 @@ pub struct Deduction {
 #[serde(rename_all = "kebab-case")]
 pub struct Judged {
     /// Possible action.
-    pub action: Action,
+    pub action: JobAction,
     /// `true` if the action is due.
     pub due: bool,
     /// Reason for which the action is due or not, for users.
@@ -611,7 +611,7 @@ pub struct Explanation {
 #[serde(rename_all = "kebab-case")]
 pub struct ExplainedAction {
     /// Action that the state is about.
-    pub action: Action,
+    pub action: JobAction,
     /// State of the action: `queued`, `running`, `not-due`, `disabled` (by a policy), `paused`, or `unknown`
     /// (the table was not evaluated yet, or not since its last maintenance).
     pub state: String,

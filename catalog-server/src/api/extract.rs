@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
@@ -14,10 +14,11 @@ use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::catalog::context::{Caller, Context, JobAttempt};
+use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouses::Warehouse;
+use crate::request::{JobAttempt, Request};
 use crate::work::{Allowance, INLINE_BYTES_MAX, Share, Turns};
 
 use super::App;
@@ -28,18 +29,18 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Tells for which maintenance job, and which attempt at it, a worker commits.
 const JOB: &str = "firn-job";
 
-/// The id that every request gets, in logs, in the audit trail and in the `x-request-id` header.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestId(pub Uuid);
-
 /// The warehouse of the path's prefix.
 pub struct InWarehouse {
+    /// The request.
+    pub request: Request,
     /// Where the request goes.
     pub warehouse: Warehouse,
 }
 
 /// A namespace of the path.
 pub struct AtNamespace {
+    /// The request.
+    pub request: Request,
     /// Where the request goes.
     pub warehouse: Warehouse,
     /// The namespace that the path names.
@@ -48,6 +49,8 @@ pub struct AtNamespace {
 
 /// A table or view of the path.
 pub struct AtObject {
+    /// The request.
+    pub request: Request,
     /// Where the request goes.
     pub warehouse: Warehouse,
     /// The table or view that the path names.
@@ -56,14 +59,14 @@ pub struct AtObject {
 
 /// A scan plan of the path.
 pub struct AtPlan {
+    /// The request.
+    pub request: Request,
     /// Where the request goes.
     pub warehouse: Warehouse,
     /// The table that the path names.
     pub identifier: Identifier,
     /// The plan that the path names.
     pub plan_id: String,
-    /// The request's id.
-    pub request_id: Uuid,
 }
 
 /// A maintenance job of the path `/governance/v1/maintenance/jobs/{job-id}`.
@@ -107,8 +110,9 @@ impl FromRequestParts<App> for InWarehouse {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let prefix = Names::of(&parts.uri).next()?;
-        Ok(Self { warehouse: app.catalog.find_warehouse(&prefix).await? })
+        let request = request(parts)?;
+        let warehouse = warehouse(app, &request, &mut Names::of(&parts.uri)).await?;
+        Ok(Self { request, warehouse })
     }
 }
 
@@ -117,8 +121,9 @@ impl FromRequestParts<App> for AtNamespace {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let mut names = Names::of(&parts.uri);
-        let warehouse = app.catalog.find_warehouse(&names.next()?).await?;
-        Ok(Self { warehouse, namespace: Namespace::from_path(&names.next()?)? })
+        let request = request(parts)?;
+        let warehouse = warehouse(app, &request, &mut names).await?;
+        Ok(Self { request, warehouse, namespace: Namespace::from_path(&names.next()?)? })
     }
 }
 
@@ -127,9 +132,10 @@ impl FromRequestParts<App> for AtObject {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let mut names = Names::of(&parts.uri);
-        let warehouse = app.catalog.find_warehouse(&names.next()?).await?;
+        let request = request(parts)?;
+        let warehouse = warehouse(app, &request, &mut names).await?;
         let namespace = Namespace::from_path(&names.next()?)?;
-        Ok(Self { warehouse, identifier: Identifier::new(namespace, names.next()?)? })
+        Ok(Self { request, warehouse, identifier: Identifier::new(namespace, names.next()?)? })
     }
 }
 
@@ -138,10 +144,11 @@ impl FromRequestParts<App> for AtPlan {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let mut names = Names::of(&parts.uri);
-        let warehouse = app.catalog.find_warehouse(&names.next()?).await?;
+        let request = request(parts)?;
+        let warehouse = warehouse(app, &request, &mut names).await?;
         let namespace = Namespace::from_path(&names.next()?)?;
         let identifier = Identifier::new(namespace, names.next()?)?;
-        Ok(Self { warehouse, identifier, plan_id: names.next()?, request_id: request_id(parts) })
+        Ok(Self { request, warehouse, identifier, plan_id: names.next()? })
     }
 }
 
@@ -181,10 +188,8 @@ pub struct Change {
     pub body: Bytes,
     /// The client's key against doing it twice.
     pub idempotency_key: Option<Uuid>,
-    /// The maintenance job that a worker does this for.
-    pub job: Option<JobAttempt>,
-    /// The request's id.
-    pub request_id: Uuid,
+    /// The request, with the maintenance job that a worker does it for.
+    pub request: Request,
     turns: Turns,
     /// The memory that the body takes, as long as the request is worked on.
     _memory: Share,
@@ -256,7 +261,7 @@ impl Change {
 }
 
 /// Refuses requests with an `Idempotency-Key`, where no endpoint of a router knows them.
-pub async fn refuse_keys(request: Request, next: Next) -> Result<Response, ApiError> {
+pub async fn refuse_keys(request: axum::extract::Request, next: Next) -> Result<Response, ApiError> {
     if request.headers().contains_key(IDEMPOTENCY_KEY) {
         return Err(keyless());
     }
@@ -272,8 +277,8 @@ fn keyless() -> ApiError {
 impl FromRequest<App> for Change {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
+    async fn from_request(sent: axum::extract::Request, app: &App) -> Result<Self, ApiError> {
+        let (parts, body) = sent.into_parts();
         let limit_bytes = app.limits.body_bytes;
         // Half of the request's time is for the body, the rest for the work.
         let patience = Duration::from_millis(app.limits.request_ms / 2);
@@ -323,8 +328,7 @@ impl FromRequest<App> for Change {
             resource,
             body,
             idempotency_key: idempotency_key(&parts.headers)?,
-            job: job(&parts.headers)?,
-            request_id: request_id(&parts),
+            request: Request { job: job(&parts.headers)?, ..request(&parts)? },
             turns: app.turns.clone(),
             _memory: memory,
         })
@@ -355,13 +359,26 @@ fn job(headers: &HeaderMap) -> Result<Option<JobAttempt>, ApiError> {
     })
 }
 
-fn request_id(parts: &Parts) -> Uuid {
-    parts.extensions.get::<RequestId>().map_or(Uuid::nil(), |id| id.0)
+impl FromRequestParts<App> for Request {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        request(parts)
+    }
 }
 
-/// The context of a request, without a key: reads, and changes before their key is known to be new.
-pub fn context(request_id: Uuid) -> Context {
-    Context { caller: Caller::LocalAdministrator, request_id, idempotency: None, job: None }
+/// Returns the request that [`super::layers::observe`] made of what was sent. No endpoint is reached without one.
+fn request(parts: &Parts) -> Result<Request, ApiError> {
+    parts
+        .extensions
+        .get::<Request>()
+        .cloned()
+        .ok_or_else(|| CatalogError::Internal("the request was not authenticated".to_owned()).into())
+}
+
+/// Returns the warehouse that the next name of a path means, if the caller may use it.
+async fn warehouse(app: &App, request: &Request, names: &mut Names<'_>) -> Result<Warehouse, ApiError> {
+    Ok(app.catalog.require_warehouse(request, &names.next()?, Action::UseWarehouse).await?)
 }
 
 #[cfg(test)]

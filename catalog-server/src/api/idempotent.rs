@@ -5,37 +5,37 @@
 
 use std::future::Future;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
 use crate::catalog::conclude::{Answer, Recalled};
-use crate::catalog::context::{Context, IdempotencyKey};
 use crate::catalog::error::CatalogError;
-use crate::storage::documents::Served;
+use crate::catalog::tables::LoadedTable;
+use crate::request::{IdempotencyKey, Request};
 
 use super::error::ApiError;
-use super::extract::{Change, context};
-use super::{App, json};
+use super::extract::Change;
+use super::{App, json, load_result};
 
 /// Runs `work` for `change` and writes down what it answered.
 pub async fn run<W, F>(app: &App, change: &Change, work: W) -> Result<Response, ApiError>
 where
-    W: FnOnce(Context) -> F + Send + 'static,
+    W: FnOnce(Request) -> F + Send + 'static,
     F: Future<Output = Result<Answer, CatalogError>> + Send + 'static,
 {
-    let mut context = Context { job: change.job, ..context(change.request_id) };
+    let mut request = change.request.clone();
     let Some(key) = change.idempotency_key else {
-        return Ok(answer(&detached(app, context, work).await?));
+        return Ok(answer(&detached(app, request, work).await?));
     };
-    context.idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(change).await });
-    if let Some(response) = recall(app, &context).await? {
+    request.idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(change).await });
+    if let Some(response) = recall(app, &request).await? {
         return Ok(response);
     }
-    match detached(app, context.clone(), work).await {
+    match detached(app, request.clone(), work).await {
         Ok(done) => Ok(answer(&done)),
         Err(CatalogError::Replayed) => {
-            let response = recall(app, &context).await?;
+            let response = recall(app, &request).await?;
             response.ok_or_else(|| CatalogError::Internal("a recorded answer is gone".to_owned()).into())
         }
         Err(error) => {
@@ -44,11 +44,11 @@ where
                 return Err(error);
             }
             let (status, body) = (error.status().as_u16(), error.body());
-            if app.catalog.remember_refusal(&context, status, &body).await? {
+            if app.catalog.remember_refusal(&request, status, &body).await? {
                 return Err(error);
             }
             // The same request was done meanwhile, and this one was refused because of it.
-            Ok(recall(app, &context).await?.unwrap_or_else(|| error.into_response()))
+            Ok(recall(app, &request).await?.unwrap_or_else(|| error.into_response()))
         }
     }
 }
@@ -60,22 +60,22 @@ where
 pub async fn check(app: &App, change: &Change) -> Result<(), ApiError> {
     let Some(key) = change.idempotency_key else { return Ok(()) };
     let idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(change).await });
-    Ok(app.catalog.claim_key(&Context { idempotency, ..context(change.request_id) }).await?)
+    Ok(app.catalog.claim_key(&Request { idempotency, ..change.request.clone() }).await?)
 }
 
-async fn detached<W, F>(app: &App, context: Context, work: W) -> Result<Answer, CatalogError>
+async fn detached<W, F>(app: &App, request: Request, work: W) -> Result<Answer, CatalogError>
 where
-    W: FnOnce(Context) -> F + Send + 'static,
+    W: FnOnce(Request) -> F + Send + 'static,
     F: Future<Output = Result<Answer, CatalogError>> + Send + 'static,
 {
-    match app.changes.spawn(work(context)).await {
+    match app.changes.spawn(work(request)).await {
         Ok(result) => result,
         Err(error) => Err(CatalogError::Internal(format!("the server failed in an unexpected way: {error}"))),
     }
 }
 
-async fn recall(app: &App, context: &Context) -> Result<Option<Response>, ApiError> {
-    match app.catalog.recall(context).await? {
+async fn recall(app: &App, request: &Request) -> Result<Option<Response>, ApiError> {
+    match app.catalog.recall(request).await? {
         None => Ok(None),
         Some(Recalled::Answer(done)) => Ok(Some(answer(&done))),
         Some(Recalled::Refusal { status, body }) => {
@@ -89,17 +89,9 @@ fn answer(answer: &Answer) -> Response {
     match answer {
         Answer::Nothing => StatusCode::NO_CONTENT.into_response(),
         Answer::Body(body) => json(body.clone()),
-        Answer::Document(served) => document(served),
+        Answer::Table(document) => load_result::table(&LoadedTable::whole(document.clone())),
+        Answer::View(document) => load_result::view(document),
     }
-}
-
-/// The response that carries a metadata document.
-pub fn document(served: &Served) -> Response {
-    let mut response = json(served.body.clone());
-    if let Ok(etag) = HeaderValue::from_str(&served.etag) {
-        response.headers_mut().insert(header::ETAG, etag);
-    }
-    response
 }
 
 async fn fingerprint(change: &Change) -> String {

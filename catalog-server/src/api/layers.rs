@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 use crate::clock::Stopwatch;
 use crate::id;
+use crate::request;
 
 use super::App;
 use super::error::ApiError;
-use super::extract::RequestId;
 use super::refusal::{HEADERS_BYTES_MAX, REQUEST_ID, Refusal};
 use super::{measure, token};
 
@@ -27,7 +27,8 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     let request_id = incoming_id(request.headers()).unwrap_or_else(id::ordered);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    request.extensions_mut().insert(RequestId(request_id));
+    let authenticated = authenticated(&app, request.headers(), request_id);
+    request.extensions_mut().insert(authenticated);
     app.in_flight.increment(1.0);
 
     let mut response = match guard(request.method(), request.uri(), request.headers()) {
@@ -45,6 +46,13 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// Returns the request of the use cases: everything that is known of what was sent before its path is looked at.
+fn authenticated(app: &App, headers: &HeaderMap, request_id: Uuid) -> request::Request {
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let caller = app.authenticator.authenticate(authorization);
+    request::Request::new(caller, request_id, app.clock.now_ms())
 }
 
 async fn run(app: &App, method: &Method, request_id: Uuid, request: Request, next: Next) -> Response {

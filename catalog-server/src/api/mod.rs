@@ -9,6 +9,7 @@ mod health;
 mod iceberg;
 mod idempotent;
 mod layers;
+mod load_result;
 mod measure;
 mod page;
 pub mod refusal;
@@ -30,7 +31,9 @@ use tower::Service;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::authn::Authenticator;
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::config::{Limits, Retention};
 use crate::schedule::Schedule;
 use crate::work::{Allowance, Turns};
@@ -50,6 +53,10 @@ pub struct App(Arc<Parts>);
 
 /// See [`App`].
 pub struct Parts {
+    /// Establishes the callers of requests.
+    pub authenticator: Authenticator,
+    /// Clock of the server.
+    pub clock: Clock,
     /// The use cases.
     pub catalog: Arc<Catalog>,
     /// Maintenance: policies and jobs.

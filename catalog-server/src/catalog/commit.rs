@@ -10,18 +10,22 @@ use serde_json::value::RawValue;
 use table_core::commit::repeat;
 use table_core::commit::request::{TableCommit, TransactionCommit};
 use table_core::commit::requirement::TableRequirement;
+use table_core::metadata::table::TableMetadata;
 
+use crate::authz::Resource;
+use crate::authz::action::Action;
 use crate::id;
-use crate::storage::documents::Served;
+use crate::request::Request;
+use crate::storage::documents::Document;
 use crate::store::ids::TabularId;
 use crate::store::tabulars::{self, Tabular, TabularKind};
 
 use super::conclude::{Answer, Record};
-use super::context::Context;
 use super::draft::Draft;
 use super::error::CatalogError;
 use super::locations::Folders;
 use super::names::{Identifier, Namespace};
+use super::objects::missing;
 use super::warehouses::Warehouse;
 use super::{ATTEMPTS_MAX, Catalog};
 
@@ -59,13 +63,14 @@ impl Catalog {
     /// Creates a table.
     pub async fn create_table(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         new: NewTable,
     ) -> Result<Answer, CatalogError> {
         let size_bytes = new.size_bytes;
-        let (namespace, metadata) = self.new_metadata(warehouse, identifier, new).await?;
+        let (namespace, metadata) =
+            self.new_metadata(request, warehouse, identifier, new, Action::CreateTable).await?;
         let namespace_id = namespace.namespace_id;
         let next = match self.next(warehouse, identifier, metadata, size_bytes, None).await {
             Ok(next) => next,
@@ -75,30 +80,32 @@ impl Catalog {
         };
         self.own_files(&next.folders).create_table_folders(next.metadata.location()).await?;
         let draft = Draft::Create { tabular_id: TabularId(id::ordered()), namespace_id, next };
-        let mut served = self.retrying_write(context, warehouse, vec![draft], Origin::Request).await?;
-        Ok(served.pop().map_or(Answer::Nothing, Answer::Document))
+        let mut documents = self.retrying_write(request, warehouse, vec![draft], Origin::Request).await?;
+        Ok(documents.pop().map_or(Answer::Nothing, Answer::Table))
     }
 
-    /// Works out the metadata of a table that a later commit creates; nothing is kept.
+    /// Makes the metadata of a table that a later commit creates; nothing is stored but the response, if the request has an
+    /// idempotency key. `respond` writes the response.
     pub async fn stage_table(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         new: NewTable,
+        respond: fn(&TableMetadata) -> Bytes,
     ) -> Result<Answer, CatalogError> {
         let size_bytes = new.size_bytes;
-        let (_, metadata) = self.new_metadata(warehouse, identifier, new).await?;
+        let (_, metadata) =
+            self.new_metadata(request, warehouse, identifier, new, Action::StageTable).await?;
         let folders = Folders::by_table(warehouse, &metadata)?;
         if let Err(error) = self.check_free(warehouse, None, &folders).await {
             return Err(self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await);
         }
         self.own_files(&folders).create_table_folders(metadata.location()).await?;
-        let body =
-            self.turns.run(size_bytes, move || crate::storage::documents::staged(&metadata.to_bytes())).await;
-        if context.idempotency.is_some() {
+        let body = self.turns.run(size_bytes, move || respond(&metadata)).await;
+        if request.idempotency.is_some() {
             let tx = self.db.write(self.clock.now_ms()).await?;
-            self.conclude(tx, context, Record::Body(&body)).await?;
+            self.conclude(tx, request, Record::Body(&body)).await?;
         }
         Ok(Answer::Body(body))
     }
@@ -106,7 +113,7 @@ impl Catalog {
     /// Commits to one table.
     pub async fn commit_table(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         body: Bytes,
@@ -120,16 +127,16 @@ impl Catalog {
                 named.name
             )));
         }
-        let mut served = self
-            .commit(context, warehouse, &[(identifier.clone(), Arc::new(commit))], Origin::Commit)
+        let mut documents = self
+            .commit(request, warehouse, &[(identifier.clone(), Arc::new(commit))], Origin::Commit)
             .await?;
-        Ok(served.pop().map_or(Answer::Nothing, Answer::Document))
+        Ok(documents.pop().map_or(Answer::Nothing, Answer::Table))
     }
 
     /// Commits to several tables, all or none.
     pub async fn commit_transaction(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         body: Bytes,
     ) -> Result<Answer, CatalogError> {
@@ -151,18 +158,18 @@ impl Catalog {
             }
             commits.push((identifier, Arc::new(commit)));
         }
-        self.commit(context, warehouse, &commits, Origin::Transaction).await?;
+        self.commit(request, warehouse, &commits, Origin::Transaction).await?;
         Ok(Answer::Nothing)
     }
 
     async fn commit(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         commits: &[(Identifier, Arc<TableCommit>)],
         origin: Origin,
-    ) -> Result<Vec<Served>, CatalogError> {
-        let result = self.commit_in_turn(context, warehouse, commits, origin).await;
+    ) -> Result<Vec<Arc<Document<TableMetadata>>>, CatalogError> {
+        let result = self.commit_in_turn(request, warehouse, commits, origin).await;
         let outcome = if result.is_ok() { "done" } else { "failed" };
         metrics::counter!("firn_commits_total", "outcome" => outcome).increment(1);
         result
@@ -170,26 +177,26 @@ impl Catalog {
 
     async fn commit_in_turn(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         commits: &[(Identifier, Arc<TableCommit>)],
         origin: Origin,
-    ) -> Result<Vec<Served>, CatalogError> {
+    ) -> Result<Vec<Arc<Document<TableMetadata>>>, CatalogError> {
         warehouse.require_writable()?;
         for attempt in 0..ATTEMPTS_MAX {
-            let mut rows = self.find_all(warehouse, commits).await?;
+            let mut rows = self.find_all(request, warehouse, commits).await?;
             let ids = rows.iter().flatten().map(|row| row.tabular_id.0).collect();
             let turns = self.locks.take(ids).await;
             if turns.waited {
-                rows = self.find_all(warehouse, commits).await?;
+                rows = self.find_all(request, warehouse, commits).await?;
             }
-            let drafts = match self.draft_all(warehouse, commits, rows).await {
+            let drafts = match self.draft_all(request, warehouse, commits, rows).await {
                 Err(error) if error.is_refusal() => {
-                    self.made_before(warehouse, commits).await?.ok_or(error)?
+                    self.made_before(request, warehouse, commits).await?.ok_or(error)?
                 }
                 drafted => drafted?,
             };
-            match self.write(context, warehouse, drafts, origin).await {
+            match self.write(request, warehouse, drafts, origin).await {
                 Err(error) if error.is_lost_race() => {
                     metrics::counter!("firn_commit_races_lost_total").increment(1);
                     tracing::debug!(
@@ -210,13 +217,14 @@ impl Catalog {
 
     async fn draft_all(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         commits: &[(Identifier, Arc<TableCommit>)],
         rows: Vec<Option<Tabular>>,
     ) -> Result<Vec<Draft>, CatalogError> {
         let mut drafts = Vec::with_capacity(commits.len());
         for ((identifier, commit), row) in commits.iter().zip(rows) {
-            drafts.push(self.draft(warehouse, identifier, commit, row).await?);
+            drafts.push(self.draft(request, warehouse, identifier, commit, row).await?);
         }
         Ok(drafts)
     }
@@ -225,10 +233,11 @@ impl Catalog {
     /// [`table_core::commit::repeat`]. Several are made together, so that one tells of all.
     async fn made_before(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         commits: &[(Identifier, Arc<TableCommit>)],
     ) -> Result<Option<Vec<Draft>>, CatalogError> {
-        let rows = self.find_all(warehouse, commits).await?;
+        let rows = self.find_all(request, warehouse, commits).await?;
         let mut was_made = false;
         let mut drafts = Vec::with_capacity(commits.len());
         for ((_, commit), row) in commits.iter().zip(rows) {
@@ -240,7 +249,23 @@ impl Catalog {
         Ok(was_made.then_some(drafts))
     }
 
+    /// Returns the tables that commits are for, on which the caller may commit; `None` for those that do not exist.
     async fn find_all(
+        &self,
+        request: &Request,
+        warehouse: &Warehouse,
+        commits: &[(Identifier, Arc<TableCommit>)],
+    ) -> Result<Vec<Option<Tabular>>, CatalogError> {
+        let rows = self.find_rows(warehouse, commits).await?;
+        for ((identifier, _), row) in commits.iter().zip(&rows) {
+            let Some(row) = row else { continue };
+            let missing = || missing(TabularKind::Table, identifier);
+            self.authorize(request, Action::CommitTable, Resource::Tabular(row.tabular_id), missing)?;
+        }
+        Ok(rows)
+    }
+
+    async fn find_rows(
         &self,
         warehouse: &Warehouse,
         commits: &[(Identifier, Arc<TableCommit>)],
@@ -257,14 +282,14 @@ impl Catalog {
 
     async fn retrying_write(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         drafts: Vec<Draft>,
         origin: Origin,
-    ) -> Result<Vec<Served>, CatalogError> {
+    ) -> Result<Vec<Arc<Document<TableMetadata>>>, CatalogError> {
         // A creation has no base that could be old: if it gives way to another transaction, the client is told
         // what that one did when it asks again.
-        match self.write(context, warehouse, drafts, origin).await {
+        match self.write(request, warehouse, drafts, origin).await {
             Err(error) if error.is_lost_race() => Err(CatalogError::CommitFailed(
                 "Commit failed: another transaction was faster; try again".to_owned(),
             )),

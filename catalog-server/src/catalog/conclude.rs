@@ -1,10 +1,16 @@
 //! The end of every change: audit, event and the client's idempotency key, in the change's own transaction.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
+use table_core::metadata::table::TableMetadata;
+use table_core::metadata::view::ViewMetadata;
 
+use crate::authz::action::Action;
 use crate::id;
-use crate::storage::documents::{DocumentError, Served};
+use crate::request::Request;
+use crate::storage::documents::{Document, DocumentError};
 use crate::store::audit::{self, NewAuditEntry};
 use crate::store::commits::{self, Commit, Committed};
 use crate::store::idempotency::{self, NewAnswer};
@@ -12,7 +18,6 @@ use crate::store::tabulars::{Pointer, Tabular};
 use crate::store::tx::Tx;
 
 use super::Catalog;
-use super::context::Context;
 use super::error::CatalogError;
 use super::names::Identifier;
 
@@ -23,18 +28,19 @@ const SUCCEEDED: u16 = 200;
 const DETAIL_BYTES_MAX: usize = 16 << 10;
 
 /// What a change answers.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Answer {
     /// Nothing but that it is done.
     Nothing,
     /// A small JSON body.
     Body(Bytes),
-    /// A table's or view's metadata.
-    Document(Served),
+    /// Metadata of a table, with all of its snapshots.
+    Table(Arc<Document<TableMetadata>>),
+    /// Metadata of a view.
+    View(Arc<Document<ViewMetadata>>),
 }
 
 /// What was answered to an earlier request with the same key.
-#[derive(Debug)]
 pub enum Recalled {
     /// It succeeded.
     Answer(Answer),
@@ -54,14 +60,14 @@ pub(super) enum Record<'a> {
     Nothing,
     /// [`Answer::Body`].
     Body(&'a Bytes),
-    /// [`Answer::Document`], by its immutable location.
+    /// [`Answer::Table`] or [`Answer::View`], by the immutable location of the document.
     Location(&'a str),
 }
 
 /// What was changed, for the audit trail and for whoever listens.
 pub struct Change<'a> {
-    /// What was done, such as `create-table`.
-    pub action: &'static str,
+    /// Action that was done.
+    pub action: Action,
     /// What it was done to: `namespace`, `table`, `view`.
     pub kind: &'static str,
     /// The object's name, for people.
@@ -87,12 +93,12 @@ struct Described {
 }
 
 impl Change<'_> {
-    fn described(&self, context: &Context) -> Described {
+    fn described(&self, request: &Request) -> Described {
         Described {
             audit_id: id::ordered(),
-            request_id: context.request_id.to_string(),
-            caller: context.caller.id().to_owned(),
-            action: self.action,
+            request_id: request.request_id.to_string(),
+            caller: request.caller.id().to_owned(),
+            action: self.action.as_str(),
             object_kind: self.kind,
             object_name: format!("{}/{}", self.warehouse, self.name),
             object_id: self.id,
@@ -122,25 +128,25 @@ impl Catalog {
     pub async fn record(
         &self,
         tx: &mut Tx,
-        context: &Context,
+        request: &Request,
         change: Change<'_>,
     ) -> Result<(), CatalogError> {
-        Ok(audit::record(tx, &change.described(context).entry()).await?)
+        Ok(audit::record(tx, &change.described(request).entry()).await?)
     }
 
     /// Moves a pointer and records it, when that is all there is to do.
     pub(super) async fn move_pointer(
         &self,
-        context: &Context,
+        request: &Request,
         identifier: &Identifier,
         found: &Tabular,
         next: Pointer<'_>,
         change: Change<'_>,
     ) -> Result<(), CatalogError> {
-        let described = change.described(context);
-        let key = context.idempotency.as_ref().map(|key| key.key.to_string());
-        let answer = key.as_deref().zip(context.idempotency.as_ref()).map(|(key, sent)| NewAnswer {
-            caller: context.caller.id(),
+        let described = change.described(request);
+        let key = request.idempotency.as_ref().map(|key| key.key.to_string());
+        let answer = key.as_deref().zip(request.idempotency.as_ref()).map(|(key, sent)| NewAnswer {
+            caller: request.caller.id(),
             key,
             fingerprint: &sent.fingerprint,
             status: SUCCEEDED,
@@ -165,16 +171,16 @@ impl Catalog {
     pub(super) async fn conclude(
         &self,
         mut tx: Tx,
-        context: &Context,
+        request: &Request,
         record: Record<'_>,
     ) -> Result<(), CatalogError> {
-        if context.idempotency.is_some() {
+        if request.idempotency.is_some() {
             let (body, metadata_location) = match record {
                 Record::Nothing => (None, None),
                 Record::Body(body) => (Some(String::from_utf8_lossy(body)), None),
                 Record::Location(location) => (None, Some(location)),
             };
-            if !remember(&mut tx, context, SUCCEEDED, body.as_deref(), metadata_location).await? {
+            if !remember(&mut tx, request, SUCCEEDED, body.as_deref(), metadata_location).await? {
                 // Dropping the transaction takes the change back: another request has made it.
                 return Err(CatalogError::Replayed);
             }
@@ -183,11 +189,11 @@ impl Catalog {
     }
 
     /// What was answered before under the key of `context`.
-    pub async fn recall(&self, context: &Context) -> Result<Option<Recalled>, CatalogError> {
-        let Some(key) = &context.idempotency else {
+    pub async fn recall(&self, request: &Request) -> Result<Option<Recalled>, CatalogError> {
+        let Some(key) = &request.idempotency else {
             return Ok(None);
         };
-        let Some(found) = idempotency::find(&self.db, context.caller.id(), &key.key.to_string()).await?
+        let Some(found) = idempotency::find(&self.db, request.caller.id(), &key.key.to_string()).await?
         else {
             return Ok(None);
         };
@@ -203,9 +209,9 @@ impl Catalog {
         }
         let answer = match (found.body, found.metadata_location) {
             (Some(body), _) => Answer::Body(Bytes::from(body)),
-            (None, Some(location)) => match self.served_at(&location).await.map_err(CatalogError::from) {
+            (None, Some(location)) => match self.document_at(&location).await.map_err(CatalogError::from) {
                 Err(CatalogError::FileMissing(location)) => return Err(CatalogError::AnswerGone(location)),
-                served => Answer::Document(served?),
+                answer => answer?,
             },
             (None, None) => Answer::Nothing,
         };
@@ -215,25 +221,25 @@ impl Catalog {
     /// Ties the key of `context` to a request that changes nothing, and may be carried out again as often as it is sent.
     ///
     /// Fails if the key was used for another request.
-    pub async fn claim_key(&self, context: &Context) -> Result<(), CatalogError> {
+    pub async fn claim_key(&self, request: &Request) -> Result<(), CatalogError> {
         loop {
             // Another request of the same key may come in between; it decides what the key is for.
-            if self.recall(context).await?.is_some() {
+            if self.recall(request).await?.is_some() {
                 return Ok(());
             }
             let mut tx = self.db.write(self.clock.now_ms()).await?;
-            if remember(&mut tx, context, SUCCEEDED, None, None).await? {
+            if remember(&mut tx, request, SUCCEEDED, None, None).await? {
                 return Ok(tx.commit().await?);
             }
         }
     }
 
     /// The document at a location, of a table or of a view: what was recorded does not say which.
-    async fn served_at(&self, location: &str) -> Result<Served, DocumentError> {
+    async fn document_at(&self, location: &str) -> Result<Answer, DocumentError> {
         match self.documents.table(location).await {
-            Ok(document) => Ok(document.served().clone()),
+            Ok(document) => Ok(Answer::Table(document)),
             Err(of_table @ DocumentError::Malformed { .. }) => match self.documents.view(location).await {
-                Ok(document) => Ok(document.served().clone()),
+                Ok(document) => Ok(Answer::View(document)),
                 Err(_) => Err(of_table),
             },
             Err(error) => Err(error),
@@ -244,12 +250,12 @@ impl Catalog {
     /// was recorded under the key meanwhile.
     pub async fn remember_refusal(
         &self,
-        context: &Context,
+        request: &Request,
         status: u16,
         body: &str,
     ) -> Result<bool, CatalogError> {
         let mut tx = self.db.write(self.clock.now_ms()).await?;
-        let is_new = remember(&mut tx, context, status, Some(body), None).await?;
+        let is_new = remember(&mut tx, request, status, Some(body), None).await?;
         tx.commit().await?;
         Ok(is_new)
     }
@@ -265,16 +271,16 @@ fn bounded(detail: String) -> String {
 /// Returns whether the key was new.
 async fn remember(
     tx: &mut Tx,
-    context: &Context,
+    request: &Request,
     status: u16,
     body: Option<&str>,
     metadata_location: Option<&str>,
 ) -> Result<bool, CatalogError> {
-    let Some(key) = &context.idempotency else {
+    let Some(key) = &request.idempotency else {
         return Ok(true);
     };
     let answer = NewAnswer {
-        caller: context.caller.id(),
+        caller: request.caller.id(),
         key: &key.key.to_string(),
         fingerprint: &key.fingerprint,
         status,

@@ -12,8 +12,10 @@ use table_core::metadata::file_name;
 use table_core::metadata::table::TableMetadata;
 use table_core::snapshot::superseded::Superseded;
 
+use crate::authz::action::Action;
 use crate::config::ScanPlanningMode;
 use crate::id;
+use crate::request::Request;
 use crate::storage::documents::Document;
 use crate::store::ids::{NamespaceId, TabularId};
 use crate::store::namespaces::Namespace as NamespaceRow;
@@ -57,13 +59,14 @@ impl Catalog {
     /// Works out what a commit means for the table as it is now.
     pub(super) async fn draft(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         commit: &Arc<TableCommit>,
         row: Option<Tabular>,
     ) -> Result<Draft, CatalogError> {
         let Some(found) = row else {
-            return self.draft_create(warehouse, identifier, commit).await;
+            return self.draft_create(request, warehouse, identifier, commit).await;
         };
         if found.kind == TabularKind::View {
             return Err(if creates(commit) {
@@ -119,6 +122,7 @@ impl Catalog {
 
     async fn draft_create(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         commit: &Arc<TableCommit>,
@@ -127,7 +131,8 @@ impl Catalog {
             return Err(CatalogError::NoSuchTable(identifier.clone()));
         }
         check_requirements(None, &commit.requirements)?;
-        let namespace = self.require_namespace(warehouse, &identifier.namespace).await?;
+        let namespace = &identifier.namespace;
+        let namespace = self.require_namespace(request, warehouse, namespace, Action::CreateTable).await?;
         let is_placed = commit.updates.iter().any(|update| matches!(update, TableUpdate::SetLocation { .. }));
         let location = if is_placed { None } else { Some(base_location(warehouse, &namespace, identifier)?) };
         let (updates, uuid, now_ms) = (commit.clone(), id::random(), self.clock.now_ms());
@@ -152,12 +157,14 @@ impl Catalog {
     /// The metadata of a table that is to be created by a request.
     pub(super) async fn new_metadata(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         new: NewTable,
+        action: Action,
     ) -> Result<(NamespaceRow, TableMetadata), CatalogError> {
         warehouse.require_writable()?;
-        let namespace = self.require_namespace(warehouse, &identifier.namespace).await?;
+        let namespace = self.require_namespace(request, warehouse, &identifier.namespace, action).await?;
         if let Some(found) = self.find_object(warehouse, identifier).await? {
             return Err(name_taken(TabularKind::Table, found.kind, identifier));
         }

@@ -20,7 +20,6 @@ macro_rules! retrying {
 
 pub mod commit;
 pub mod conclude;
-pub mod context;
 mod draft;
 pub mod error;
 mod former;
@@ -48,6 +47,7 @@ use std::collections::HashMap;
 use std::sync::RwLock;
 
 use self::warehouses::Warehouse;
+use crate::authz::Authorizer;
 use crate::clock::Clock;
 use crate::config::Retention;
 use crate::storage::Files;
@@ -64,6 +64,7 @@ pub struct Catalog {
     db: Db,
     files: Files,
     documents: Documents,
+    authorizer: Authorizer,
     clock: Clock,
     retention: Retention,
     scans: scans::Scans,
@@ -88,6 +89,7 @@ impl Catalog {
             db,
             files,
             documents,
+            authorizer: Authorizer::new(),
             clock,
             retention,
             scans,

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use serde_json::json;
 
+use crate::authz::Resource;
+use crate::authz::action::Action;
 use crate::id;
+use crate::request::Request;
 use crate::store::as_of::{self, PageAsOf};
 use crate::store::ids::NamespaceId;
 use crate::store::namespaces::{
@@ -13,7 +16,6 @@ use crate::store::namespaces::{
 
 use super::Catalog;
 use super::conclude::{Answer, Change, Record};
-use super::context::Context;
 use super::error::CatalogError;
 use super::locations;
 use super::names::Namespace;
@@ -32,30 +34,66 @@ const LOCATION: &str = "location";
 pub type Properties = IndexMap<String, String>;
 
 impl Catalog {
-    /// The namespace, or the error that it is not there.
+    /// Returns a namespace on which the caller may do `action`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the namespace does not exist or the caller may not know of it ([`CatalogError::NoSuchNamespace`]), or may not
+    /// do `action` on it ([`CatalogError::Forbidden`]), or if the database fails.
     pub async fn require_namespace(
+        &self,
+        request: &Request,
+        warehouse: &Warehouse,
+        namespace: &Namespace,
+        action: Action,
+    ) -> Result<NamespaceRow, CatalogError> {
+        let missing = || CatalogError::NoSuchNamespace(namespace.clone());
+        let found = self.find_namespace(warehouse, namespace).await?.ok_or_else(missing)?;
+        self.authorize(request, action, Resource::Namespace(found.namespace_id), missing)?;
+        Ok(found)
+    }
+
+    /// Returns a namespace, if there is one of this name. It decides nothing about access.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database fails.
+    pub async fn find_namespace(
         &self,
         warehouse: &Warehouse,
         namespace: &Namespace,
-    ) -> Result<NamespaceRow, CatalogError> {
+    ) -> Result<Option<NamespaceRow>, CatalogError> {
         let found = match warehouse.at_ms {
             None => namespaces::find(&self.db, warehouse.id, namespace.path()).await?,
             Some(at_ms) => as_of::find_namespace(&self.db, warehouse.id, namespace.path(), at_ms).await?,
         };
-        found.ok_or_else(|| CatalogError::NoSuchNamespace(namespace.clone()))
+        Ok(found)
+    }
+
+    /// Checks that the caller may do `action` on `parent`, or on the warehouse if there is none.
+    async fn authorize_below(
+        &self,
+        request: &Request,
+        warehouse: &Warehouse,
+        parent: Option<&Namespace>,
+        action: Action,
+    ) -> Result<(), CatalogError> {
+        match parent {
+            Some(parent) => self.require_namespace(request, warehouse, parent, action).await.map(drop),
+            None => self.authorize_warehouse(request, warehouse, action),
+        }
     }
 
     /// Lists the paths of up to `limit` namespaces directly below `parent`, after the path `after`.
     pub async fn list_namespaces(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         parent: Option<&Namespace>,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<String>, CatalogError> {
-        if let Some(parent) = parent {
-            self.require_namespace(warehouse, parent).await?;
-        }
+        self.authorize_below(request, warehouse, parent, Action::ListNamespaces).await?;
         let parent = parent.map(Namespace::path);
         let rows = match warehouse.at_ms {
             None => namespaces::list_children(&self.db, warehouse.id, parent, after, limit).await?,
@@ -72,10 +110,11 @@ impl Catalog {
     /// Fails if there is no such namespace.
     pub async fn load_namespace(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         namespace: &Namespace,
     ) -> Result<Properties, CatalogError> {
-        let row = self.require_namespace(warehouse, namespace).await?;
+        let row = self.require_namespace(request, warehouse, namespace, Action::LoadNamespace).await?;
         let mut properties = decode(namespace, &row.properties)?;
         report_location(warehouse, namespace, &mut properties);
         Ok(properties)
@@ -84,12 +123,14 @@ impl Catalog {
     /// Creates a namespace, whose parent must exist.
     pub async fn create_namespace(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         namespace: &Namespace,
         mut properties: Properties,
     ) -> Result<Answer, CatalogError> {
         warehouse.require_writable()?;
+        let parent = namespace.parent_path().map(Namespace::from_path).transpose()?;
+        self.authorize_below(request, warehouse, parent.as_ref(), Action::CreateNamespace).await?;
         self.check_namespace_location(warehouse, &properties).await?;
         let text = encode(&properties)?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
@@ -108,17 +149,17 @@ impl Catalog {
             }
         }
         let change = change(
-            "create-namespace",
+            Action::CreateNamespace,
             warehouse,
             namespace,
             new.namespace_id,
             json!({ "properties": properties }),
         );
-        self.record(&mut tx, context, change).await?;
+        self.record(&mut tx, request, change).await?;
         report_location(warehouse, namespace, &mut properties);
         let body = json!({ "namespace": namespace.levels(), "properties": properties });
         let body = Bytes::from(body.to_string());
-        self.conclude(tx, context, Record::Body(&body)).await?;
+        self.conclude(tx, request, Record::Body(&body)).await?;
         Ok(Answer::Body(body))
     }
 
@@ -137,28 +178,28 @@ impl Catalog {
     /// Drops an empty namespace.
     pub async fn drop_namespace(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         namespace: &Namespace,
     ) -> Result<Answer, CatalogError> {
         warehouse.require_writable()?;
-        let row = self.require_namespace(warehouse, namespace).await?;
+        let row = self.require_namespace(request, warehouse, namespace, Action::DropNamespace).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         match namespaces::drop(&mut tx, row.namespace_id).await? {
             DropNamespace::Dropped => {}
             DropNamespace::NotEmpty => return Err(CatalogError::NamespaceNotEmpty(namespace.clone())),
             DropNamespace::Missing => return Err(CatalogError::NoSuchNamespace(namespace.clone())),
         }
-        let change = change("drop-namespace", warehouse, namespace, row.namespace_id, json!({}));
-        self.record(&mut tx, context, change).await?;
-        self.conclude(tx, context, Record::Nothing).await?;
+        let change = change(Action::DropNamespace, warehouse, namespace, row.namespace_id, json!({}));
+        self.record(&mut tx, request, change).await?;
+        self.conclude(tx, request, Record::Nothing).await?;
         Ok(Answer::Nothing)
     }
 
     /// Sets and removes properties of a namespace.
     pub async fn update_namespace(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         namespace: &Namespace,
         removals: Vec<String>,
@@ -179,7 +220,7 @@ impl Catalog {
         }
         self.check_namespace_location(warehouse, &updates).await?;
         for _ in 0..ATTEMPTS_MAX {
-            let row = self.require_namespace(warehouse, namespace).await?;
+            let row = self.require_namespace(request, warehouse, namespace, Action::UpdateNamespace).await?;
             let mut properties = decode(namespace, &row.properties)?;
             let (removed, missing): (Vec<_>, Vec<_>) =
                 removals.iter().partition(|key| properties.contains_key(*key));
@@ -193,10 +234,11 @@ impl Catalog {
                 continue;
             }
             let answer = json!({ "updated": updates.keys().collect::<Vec<_>>(), "removed": removed, "missing": missing });
-            let change = change("update-namespace", warehouse, namespace, row.namespace_id, answer.clone());
-            self.record(&mut tx, context, change).await?;
+            let change =
+                change(Action::UpdateNamespace, warehouse, namespace, row.namespace_id, answer.clone());
+            self.record(&mut tx, request, change).await?;
             let body = Bytes::from(answer.to_string());
-            self.conclude(tx, context, Record::Body(&body)).await?;
+            self.conclude(tx, request, Record::Body(&body)).await?;
             return Ok(Answer::Body(body));
         }
         Err(CatalogError::CommitFailed(format!(
@@ -206,7 +248,7 @@ impl Catalog {
 }
 
 fn change<'a>(
-    action: &'static str,
+    action: Action,
     warehouse: &'a Warehouse,
     namespace: &Namespace,
     id: NamespaceId,

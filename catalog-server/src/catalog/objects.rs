@@ -2,19 +2,26 @@
 
 use serde_json::json;
 
+use crate::authz::action::Action;
+use crate::authz::{Decision, Resource};
+use crate::request::Request;
 use crate::store::as_of::{self, PageAsOf};
 use crate::store::tabulars::{self, Place, RenameTabular, Tabular, TabularKind};
 use crate::store::tx::Tx;
 
 use super::Catalog;
 use super::conclude::{Answer, Change, Record};
-use super::context::Context;
 use super::error::CatalogError;
 use super::names::{Identifier, Namespace};
 use super::warehouses::Warehouse;
 
 impl Catalog {
-    /// The table or view of this name, whichever it is.
+    /// Returns the table or view of this name, whichever it is. It decides nothing about access: it is for checks whether a
+    /// name is taken.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database fails.
     pub(super) async fn find_object(
         &self,
         warehouse: &Warehouse,
@@ -45,29 +52,99 @@ impl Catalog {
         }
     }
 
-    /// The table or view, or the error that there is none of this kind.
-    pub async fn require_object(
+    /// Returns a table on which the caller may do `action`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the table does not exist or the caller may not know of it ([`CatalogError::NoSuchTable`]), or may not do
+    /// `action` on it ([`CatalogError::Forbidden`]), or if the database fails.
+    pub async fn require_table(
         &self,
+        request: &Request,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        action: Action,
+    ) -> Result<Tabular, CatalogError> {
+        self.require_tabular(request, warehouse, identifier, TabularKind::Table, action).await
+    }
+
+    /// Returns a view on which the caller may do `action`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::require_table`] does, with [`CatalogError::NoSuchView`].
+    pub async fn require_view(
+        &self,
+        request: &Request,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        action: Action,
+    ) -> Result<Tabular, CatalogError> {
+        self.require_tabular(request, warehouse, identifier, TabularKind::View, action).await
+    }
+
+    /// Returns a table or view, as `kind` says, on which the caller may do `action`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::require_table`] and [`Catalog::require_view`] do.
+    pub(super) async fn require_tabular(
+        &self,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         kind: TabularKind,
+        action: Action,
     ) -> Result<Tabular, CatalogError> {
         match self.find_object(warehouse, identifier).await? {
-            Some(found) if found.kind == kind => Ok(found),
+            Some(found) if found.kind == kind => {
+                let resource = Resource::Tabular(found.tabular_id);
+                self.authorize(request, action, resource, || missing(kind, identifier))?;
+                Ok(found)
+            }
             _ => Err(missing(kind, identifier)),
+        }
+    }
+
+    /// Checks that the caller may do `action` on an object that was loaded.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`CatalogError::Forbidden`] if it may not; with the error that `missing` makes if it may not even know
+    /// that the object exists.
+    pub fn authorize(
+        &self,
+        request: &Request,
+        action: Action,
+        resource: Resource,
+        missing: impl FnOnce() -> CatalogError,
+    ) -> Result<(), CatalogError> {
+        match self.authorizer.check(&request.caller, action, resource) {
+            Decision::Allowed => Ok(()),
+            Decision::Forbidden => Err(CatalogError::Forbidden(format!(
+                "`{}` has no right to `{}` here; ask an administrator for a grant",
+                request.caller.id(),
+                action.as_str()
+            ))),
+            Decision::Invisible => Err(missing()),
         }
     }
 
     /// Lists the names of up to `limit` tables or views of a namespace, after the name `after`.
     pub async fn list_objects(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         namespace: &Namespace,
         kind: TabularKind,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<String>, CatalogError> {
-        let namespace = self.require_namespace(warehouse, namespace).await?.namespace_id;
+        let action = match kind {
+            TabularKind::Table => Action::ListTables,
+            TabularKind::View => Action::ListViews,
+        };
+        let namespace = self.require_namespace(request, warehouse, namespace, action).await?.namespace_id;
         let entries = match warehouse.at_ms {
             None => tabulars::list(&self.db, namespace, kind, after, limit).await?,
             Some(at_ms) => {
@@ -81,23 +158,27 @@ impl Catalog {
     /// Gives a table or view another name, in the same namespace or in another one.
     pub async fn rename_object(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         kind: TabularKind,
         source: &Identifier,
         destination: &Identifier,
     ) -> Result<Answer, CatalogError> {
         warehouse.require_writable()?;
+        let (rename, create) = match kind {
+            TabularKind::Table => (Action::RenameTable, Action::CreateTable),
+            TabularKind::View => (Action::RenameView, Action::CreateView),
+        };
         retrying!(async {
-            let found = self.require_object(warehouse, source, kind).await?;
+            let found = self.require_tabular(request, warehouse, source, kind, rename).await?;
             if source == destination {
-                if context.idempotency.is_some() {
+                if request.idempotency.is_some() {
                     let tx = self.db.write(self.clock.now_ms()).await?;
-                    self.conclude(tx, context, Record::Nothing).await?;
+                    self.conclude(tx, request, Record::Nothing).await?;
                 }
                 return Ok(Answer::Nothing);
             }
-            let target = self.require_namespace(warehouse, &destination.namespace).await?;
+            let target = self.require_namespace(request, warehouse, &destination.namespace, create).await?;
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             let from = Place { namespace_id: found.namespace_id, name: &found.name };
             let to = Place { namespace_id: target.namespace_id, name: &destination.name };
@@ -116,13 +197,9 @@ impl Catalog {
                     return Err(CatalogError::NameTaken { holder, text });
                 }
             }
-            let action = match kind {
-                TabularKind::Table => "rename-table",
-                TabularKind::View => "rename-view",
-            };
             let detail = json!({ "to": destination.to_string() });
-            self.record(&mut tx, context, change(action, warehouse, source, &found, detail)).await?;
-            self.conclude(tx, context, Record::Nothing).await?;
+            self.record(&mut tx, request, change(rename, warehouse, source, &found, detail)).await?;
+            self.conclude(tx, request, Record::Nothing).await?;
             Ok(Answer::Nothing)
         })
     }
@@ -131,17 +208,17 @@ impl Catalog {
     pub(super) async fn remove(
         &self,
         tx: &mut Tx,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         found: &Tabular,
-        action: &'static str,
+        action: Action,
     ) -> Result<(), CatalogError> {
         if !tabulars::drop(tx, found.tabular_id, None).await? {
             return Err(missing(found.kind, identifier));
         }
         let detail = json!({ "metadata-location": found.metadata_location });
-        self.record(tx, context, change(action, warehouse, identifier, found, detail)).await
+        self.record(tx, request, change(action, warehouse, identifier, found, detail)).await
     }
 }
 
@@ -170,7 +247,7 @@ pub(super) fn name_taken(wanted: TabularKind, holder: TabularKind, identifier: &
 
 /// What is recorded of a change to a table or view.
 pub(super) fn change<'a>(
-    action: &'static str,
+    action: Action,
     warehouse: &'a Warehouse,
     identifier: &Identifier,
     found: &Tabular,

@@ -4,9 +4,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use crate::authz::action::Action;
 use crate::id;
+use crate::request::Request;
 use crate::store::reports::{self, NewReport};
-use crate::store::tabulars::TabularKind;
 
 use super::Catalog;
 use super::error::CatalogError;
@@ -39,13 +40,14 @@ impl Catalog {
     /// Keeps a report about a table.
     pub async fn report_metrics(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         report: &RawValue,
     ) -> Result<(), CatalogError> {
         let body = report.get();
         let (kind, snapshot_id) = check(body)?;
-        let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
+        let found = self.require_table(request, warehouse, identifier, Action::ReportMetrics).await?;
         // An engine that reads the past reports as ever; there is nothing to keep of a table that is gone.
         if warehouse.at_ms.is_some() {
             return Ok(());

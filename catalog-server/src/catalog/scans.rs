@@ -20,16 +20,16 @@ use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
+use crate::authz::action::Action;
 use crate::config::Planning;
 use crate::id;
+use crate::request::Request;
 use crate::storage::manifests::Manifests;
 use crate::store::ids::TabularId;
 use crate::store::plans::{self, NewPlan, Plan, PlanOutcome};
-use crate::store::tabulars::TabularKind;
 use crate::work::{Allowance, Share, Turns};
 
 use super::Catalog;
-use super::context::Context;
 use super::error::CatalogError;
 use super::names::Identifier;
 use super::plan_id;
@@ -182,15 +182,15 @@ impl Catalog {
     /// Plans a scan of a table as it is now.
     pub async fn plan_scan(
         self: &Arc<Self>,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         body: Bytes,
         patience: Patience,
     ) -> Result<Planned, CatalogError> {
-        let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
-        let expires_ms = self.clock.now_ms() + self.scans.expiry_ms();
-        let (table, caller) = (found.tabular_id, context.caller.id());
+        let found = self.require_table(request, warehouse, identifier, Action::PlanScan).await?;
+        let expires_ms = request.time_ms + self.scans.expiry_ms();
+        let (table, caller) = (found.tabular_id, request.caller.id());
         let location = found.metadata_location;
         let scan = self.scans.turns.run(body.len(), move || ScanText::of_request(&body, &location)).await?;
         let memory = self.scans.memory.take(scan.weight_bytes()).await;
@@ -230,30 +230,30 @@ impl Catalog {
     /// The plan of an id, or how far it is. Another replica's plan is worked out here if that one has gone.
     pub async fn find_plan(
         self: &Arc<Self>,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         plan_id: &str,
     ) -> Result<Planned, CatalogError> {
-        let waiting = self.await_plan(context, warehouse, identifier, plan_id);
+        let waiting = self.await_plan(request, warehouse, identifier, plan_id);
         match tokio::time::timeout(POLL_WAIT_MAX, waiting).await {
             Ok(planned) => planned,
             Err(_) => Ok(Planned::Submitted(
-                self.require_plan(context, warehouse, identifier, plan_id).await?.plan_id,
+                self.require_plan(request, warehouse, identifier, plan_id).await?.plan_id,
             )),
         }
     }
 
     async fn await_plan(
         self: &Arc<Self>,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         plan_id: &str,
     ) -> Result<Planned, CatalogError> {
         loop {
             let finished = self.scans.finished.notified();
-            let plan = self.require_plan(context, warehouse, identifier, plan_id).await?;
+            let plan = self.require_plan(request, warehouse, identifier, plan_id).await?;
             match plan.outcome {
                 PlanOutcome::Completed => {
                     if let Some(answer) = plans::find_answer(&self.db, plan.plan_id).await? {
@@ -282,15 +282,15 @@ impl Catalog {
     /// Cancels a plan. Work on it that is under way ends for nothing.
     pub async fn cancel_plan(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         plan_id: &str,
     ) -> Result<(), CatalogError> {
-        if self.was_complete(context, warehouse, identifier, plan_id).await? {
+        if self.was_complete(request, warehouse, identifier, plan_id).await? {
             return Ok(());
         }
-        let plan = self.require_plan(context, warehouse, identifier, plan_id).await?;
+        let plan = self.require_plan(request, warehouse, identifier, plan_id).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         plans::cancel(&mut tx, plan.plan_id).await?;
         Ok(tx.commit().await?)
@@ -299,17 +299,17 @@ impl Catalog {
     /// Whether an id is that of a plan that was complete in its first answer, so that there is nothing to cancel.
     async fn was_complete(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         plan_id: &str,
     ) -> Result<bool, CatalogError> {
-        let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
+        let found = self.require_table(request, warehouse, identifier, Action::PlanScan).await?;
         let Ok(plan_id) = Uuid::try_parse(plan_id) else { return Ok(false) };
         if plan_id.get_version() != Some(uuid::Version::Custom) {
             return Ok(false);
         }
-        let (table, caller) = (found.tabular_id.0, context.caller.id());
+        let (table, caller) = (found.tabular_id.0, request.caller.id());
         Ok(plan_id::is_ours(self.plan_key().await?, table, caller, plan_id))
     }
 
@@ -336,12 +336,12 @@ impl Catalog {
     /// The file scan tasks of a plan task.
     pub async fn fetch_scan_tasks(
         self: &Arc<Self>,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         token: String,
     ) -> Result<Vec<u8>, CatalogError> {
-        let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
+        let found = self.require_table(request, warehouse, identifier, Action::PlanScan).await?;
         let foreign =
             || CatalogError::NoSuchPlanTask("it was not made here, or was changed on the way".to_owned());
         let key = self.plan_key().await?.to_vec();
@@ -350,10 +350,10 @@ impl Catalog {
         let weight_bytes = sealed.weight_bytes();
         let memory = self.scans.memory.take(weight_bytes).await;
         let task = self.scans.turns.run(weight_bytes, move || sealed.open()).await.ok_or_else(foreign)?;
-        if task.table != found.tabular_id.0 || task.caller != context.caller.id() {
+        if task.table != found.tabular_id.0 || task.caller != request.caller.id() {
             return Err(CatalogError::NoSuchPlanTask(format!("it is not one of table `{identifier}`")));
         }
-        if task.expires_ms < self.clock.now_ms() {
+        if task.expires_ms < request.time_ms {
             return Err(CatalogError::NoSuchPlanTask("it has expired; plan the scan again".to_owned()));
         }
         let job = Arc::new(Job { warehouse: warehouse.clone(), task, _memory: memory });
@@ -381,12 +381,12 @@ impl Catalog {
 
     async fn require_plan(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         plan_id: &str,
     ) -> Result<Plan, CatalogError> {
-        let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
+        let found = self.require_table(request, warehouse, identifier, Action::PlanScan).await?;
         let missing = || CatalogError::NoSuchPlanId(plan_id.to_owned());
         let plan = match Uuid::try_parse(plan_id) {
             Ok(plan_id) => plans::find(&self.db, plan_id).await?.ok_or_else(missing)?,
@@ -394,7 +394,7 @@ impl Catalog {
         };
         let now_ms = self.db.now_ms(self.clock.now_ms()).await?;
         let is_expired = plan.created_ms + self.scans.expiry_ms() < now_ms;
-        if is_expired || plan.tabular_id != found.tabular_id || plan.caller != context.caller.id() {
+        if is_expired || plan.tabular_id != found.tabular_id || plan.caller != request.caller.id() {
             return Err(missing());
         }
         Ok(plan)

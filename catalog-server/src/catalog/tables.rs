@@ -1,19 +1,24 @@
 //! Tables: load, drop, purge, register, unregister. Creating and committing are in [`super::commit`].
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use serde_json::json;
 use table_core::commit::foreign;
 use table_core::metadata::properties;
 use table_core::metadata::table::TableMetadata;
 use table_core::snapshot::superseded::Superseded;
 
+use crate::authz::Resource;
+use crate::authz::action::Action;
 use crate::id;
-use crate::storage::documents::{self, Served};
+use crate::request::Request;
+use crate::storage::documents::Document;
 use crate::store::ids::TabularId;
 use crate::store::locations as store_locations;
 use crate::store::tabulars::{self, NewTabular, Place, TabularKind};
 
 use super::conclude::{Answer, Record};
-use super::context::Context;
 use super::error::CatalogError;
 use super::locations::Folders;
 use super::names::Identifier;
@@ -21,13 +26,35 @@ use super::objects::{change, missing, name_taken};
 use super::warehouses::Warehouse;
 use super::{Catalog, former, write};
 
-/// What loading a table gives.
-#[derive(Clone, Debug)]
-pub enum Loaded {
-    /// The table's metadata.
-    Document(Served),
-    /// The client has it already; its entity tag.
-    Unchanged(String),
+/// Version of a table that a caller may load.
+#[derive(Debug)]
+pub struct TableVersion {
+    metadata_location: String,
+}
+
+/// Table that was loaded.
+pub struct LoadedTable {
+    /// Metadata of the table.
+    pub document: Arc<Document<TableMetadata>>,
+    /// Snapshots that the text contains.
+    pub snapshots: Snapshots,
+    /// Text of the metadata, with these snapshots.
+    pub json: Bytes,
+}
+
+impl LoadedTable {
+    /// Returns a loaded table with all of its snapshots.
+    pub fn whole(document: Arc<Document<TableMetadata>>) -> Self {
+        let json = document.json();
+        Self { document, snapshots: Snapshots::All, json }
+    }
+}
+
+impl TableVersion {
+    /// Returns the location of the metadata file.
+    pub fn metadata_location(&self) -> &str {
+        &self.metadata_location
+    }
 }
 
 /// Which snapshots a client wants to see.
@@ -40,76 +67,82 @@ pub enum Snapshots {
 }
 
 impl Catalog {
-    /// Loads a table, unless the client's entity tag `known` is still right.
+    /// Returns the current version of a table, which the caller may load.
     ///
-    /// Fails if there is no such table, or its metadata file cannot be read.
-    pub async fn load_table(
+    /// # Errors
+    ///
+    /// As [`Catalog::require_table`] does.
+    pub async fn current_version(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
+    ) -> Result<TableVersion, CatalogError> {
+        let found = self.require_table(request, warehouse, identifier, Action::LoadTable).await?;
+        Ok(TableVersion { metadata_location: found.metadata_location })
+    }
+
+    /// Loads a version of a table.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the metadata file cannot be read or decoded.
+    pub async fn load_version(
+        &self,
+        version: &TableVersion,
         snapshots: Snapshots,
-        known: Option<&str>,
-    ) -> Result<Loaded, CatalogError> {
-        let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
-        if let Some(known) = known {
-            let form = match snapshots {
-                Snapshots::All => "all",
-                Snapshots::Refs => "refs",
-            };
-            let etag = documents::etag(&found.metadata_location, form);
-            if is_known(known, &etag) {
-                return Ok(Loaded::Unchanged(etag));
-            }
-        }
-        let document = self.documents.table(&found.metadata_location).await?;
-        Ok(Loaded::Document(match snapshots {
-            Snapshots::All => document.served().clone(),
+    ) -> Result<LoadedTable, CatalogError> {
+        let document = self.documents.table(&version.metadata_location).await?;
+        let json = match snapshots {
+            Snapshots::All => document.json(),
             Snapshots::Refs => {
-                self.turns.run(document.json().len(), move || document.served_refs_only()).await
+                let of = document.clone();
+                self.turns.run(document.json().len(), move || of.json_refs_only()).await
             }
-        }))
+        };
+        Ok(LoadedTable { document, snapshots, json })
     }
 
     /// Drops a table and leaves its files.
     pub async fn drop_table(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
     ) -> Result<Answer, CatalogError> {
-        self.take_out(context, warehouse, identifier, TabularKind::Table, "drop-table").await?;
+        self.take_out(request, warehouse, identifier, TabularKind::Table, Action::DropTable).await?;
         Ok(Answer::Nothing)
     }
 
     /// Drops a table or view, and gives up what it owned.
     pub(super) async fn take_out(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         kind: TabularKind,
-        action: &'static str,
+        action: Action,
     ) -> Result<(), CatalogError> {
         warehouse.require_writable()?;
         retrying!(async {
-            let found = self.require_object(warehouse, identifier, kind).await?;
+            let found = self.require_tabular(request, warehouse, identifier, kind, action).await?;
             let mut tx = self.db.write(self.clock.now_ms()).await?;
-            self.remove(&mut tx, context, warehouse, identifier, &found, action).await?;
+            self.remove(&mut tx, request, warehouse, identifier, &found, action).await?;
             store_locations::release(&mut tx, found.tabular_id.0).await?;
-            self.conclude(tx, context, Record::Nothing).await
+            self.conclude(tx, request, Record::Nothing).await
         })
     }
 
     /// Takes a table out of the catalog and answers its last metadata; all files stay.
     pub async fn unregister_table(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
     ) -> Result<Answer, CatalogError> {
         warehouse.require_writable()?;
         retrying!(async {
-            let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
+            let found = self.require_table(request, warehouse, identifier, Action::UnregisterTable).await?;
             let document = self.documents.table(&found.metadata_location).await?;
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             // Only if it is still the version that is answered: a commit after it would be lost.
@@ -117,34 +150,36 @@ impl Catalog {
                 return Err(CatalogError::LostRace(identifier.clone()));
             }
             let detail = json!({ "metadata-location": found.metadata_location });
-            let change = change("unregister-table", warehouse, identifier, &found, detail);
-            self.record(&mut tx, context, change).await?;
+            let change = change(Action::UnregisterTable, warehouse, identifier, &found, detail);
+            self.record(&mut tx, request, change).await?;
             store_locations::release(&mut tx, found.tabular_id.0).await?;
-            self.conclude(tx, context, Record::Location(&found.metadata_location)).await?;
-            Ok(Answer::Document(document.served().clone()))
+            self.conclude(tx, request, Record::Location(&found.metadata_location)).await?;
+            Ok(Answer::Table(document))
         })
     }
 
     /// Takes an existing metadata file into the catalog as a new table.
     pub async fn register_table(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         metadata_location: &str,
     ) -> Result<Answer, CatalogError> {
         warehouse.require_writable()?;
-        let namespace = self.require_namespace(warehouse, &identifier.namespace).await?;
+        let action = Action::RegisterTable;
+        let namespace = self.require_namespace(request, warehouse, &identifier.namespace, action).await?;
         if let Some(found) = self.find_object(warehouse, identifier).await? {
             return Err(name_taken(TabularKind::Table, found.kind, identifier));
         }
         let foreign = self.read_foreign(warehouse, None, metadata_location).await;
-        let (metadata, served) = match foreign {
+        let document = match foreign {
             Err(error @ CatalogError::Invalid(_)) => {
                 return Err(self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await);
             }
             foreign => foreign?,
         };
+        let metadata = document.parsed().clone();
         let folders = Folders::by_table(warehouse, &metadata)?;
         if let Err(error) = self.check_files(warehouse, None, &folders, metadata_location, &metadata).await {
             return Err(self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await);
@@ -156,28 +191,33 @@ impl Catalog {
             let tabular_id = TabularId(id::ordered());
             let new = NewTabular { tabular_id, kind: TabularKind::Table, place, pointer };
             let mut tx = self.db.write(self.clock.now_ms()).await?;
-            self.insert(&mut tx, context, warehouse, identifier, &new, &folders, "register-table").await?;
-            self.conclude(tx, context, Record::Location(metadata_location)).await
+            self.insert(&mut tx, request, warehouse, identifier, &new, &folders, action).await?;
+            self.conclude(tx, request, Record::Location(metadata_location)).await
         })?;
-        Ok(Answer::Document(served))
+        Ok(Answer::Table(document))
     }
 
     /// Points a table at another metadata file; creates it if it is not there.
     pub async fn overwrite_table(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         metadata_location: &str,
     ) -> Result<Answer, CatalogError> {
         warehouse.require_writable()?;
         let found = match self.find_object(warehouse, identifier).await? {
-            Some(found) if found.kind == TabularKind::Table => found,
+            Some(found) if found.kind == TabularKind::Table => {
+                let resource = Resource::Tabular(found.tabular_id);
+                let hidden = || missing(TabularKind::Table, identifier);
+                self.authorize(request, Action::RegisterTable, resource, hidden)?;
+                found
+            }
             Some(found) => return Err(name_taken(TabularKind::Table, found.kind, identifier)),
-            None => return self.register_table(context, warehouse, identifier, metadata_location).await,
+            None => return self.register_table(request, warehouse, identifier, metadata_location).await,
         };
-        let (metadata, served) =
-            self.read_foreign(warehouse, Some(found.tabular_id), metadata_location).await?;
+        let document = self.read_foreign(warehouse, Some(found.tabular_id), metadata_location).await?;
+        let metadata = document.parsed().clone();
         let folders = Folders::by_table(warehouse, &metadata)?;
         self.check_files(warehouse, Some(found.tabular_id), &folders, metadata_location, &metadata).await?;
         let _turns = self.locks.take(vec![found.tabular_id.0]).await;
@@ -196,11 +236,11 @@ impl Catalog {
             self.claim(&mut tx, warehouse, found.tabular_id, &folders).await?;
             let detail =
                 json!({ "metadata-location": metadata_location, "previous": current.metadata_location });
-            let change = change("register-table", warehouse, identifier, &found, detail);
-            self.record(&mut tx, context, change).await?;
-            self.conclude(tx, context, Record::Location(metadata_location)).await
+            let change = change(Action::RegisterTable, warehouse, identifier, &found, detail);
+            self.record(&mut tx, request, change).await?;
+            self.conclude(tx, request, Record::Location(metadata_location)).await
         })?;
-        Ok(Answer::Document(served))
+        Ok(Answer::Table(document))
     }
 
     /// What goes out of use when a table is pointed at other metadata; `None` if the former file cannot be read, which may be
@@ -216,7 +256,7 @@ impl Catalog {
         warehouse: &Warehouse,
         owner: Option<TabularId>,
         metadata_location: &str,
-    ) -> Result<(std::sync::Arc<TableMetadata>, Served), CatalogError> {
+    ) -> Result<Arc<Document<TableMetadata>>, CatalogError> {
         // Before it is read: what is wrong with another table's document is nobody's business.
         self.check_file(warehouse, owner, &Folders::default(), "metadata location", metadata_location)
             .await?;
@@ -232,7 +272,7 @@ impl Catalog {
                 "the metadata file `{metadata_location}` has no `table-uuid`; rewrite it with a current engine first"
             )));
         }
-        Ok((metadata, document.served().clone()))
+        Ok(document)
     }
 
     /// Checks that the metadata file and every manifest list lie where the table may have files.
@@ -255,21 +295,21 @@ impl Catalog {
     /// Drops a table and queues its files for deletion.
     pub async fn purge_table(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
     ) -> Result<Answer, CatalogError> {
         warehouse.require_writable()?;
-        let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
+        let found = self.require_table(request, warehouse, identifier, Action::PurgeTable).await?;
         if !self.may_delete_files(&found.metadata_location).await? {
-            return self.drop_table(context, warehouse, identifier).await;
+            return self.drop_table(request, warehouse, identifier).await;
         }
         let prefixes = store_locations::list(&self.db, found.tabular_id.0).await?;
         retrying!(async {
             let mut tx = self.db.write(self.clock.now_ms()).await?;
-            self.remove(&mut tx, context, warehouse, identifier, &found, "purge-table").await?;
+            self.remove(&mut tx, request, warehouse, identifier, &found, Action::PurgeTable).await?;
             self.enqueue_purge(&mut tx, warehouse, identifier, found.tabular_id, prefixes.clone()).await?;
-            self.conclude(tx, context, Record::Nothing).await
+            self.conclude(tx, request, Record::Nothing).await
         })?;
         self.purge_wanted.notify_one();
         Ok(Answer::Nothing)
@@ -283,25 +323,5 @@ impl Catalog {
             document => document?,
         };
         Ok(properties::allows_deletion(document.parsed().properties()))
-    }
-}
-
-/// Whether `If-None-Match` names `etag`: a list of tags, weak ones included, or `*`.
-fn is_known(header: &str, etag: &str) -> bool {
-    header.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn if_none_match_knows_lists_and_weak_tags() {
-        for header in ["\"a\"", "W/\"a\"", "\"b\", \"a\"", "*"] {
-            assert!(is_known(header, "\"a\""), "{header}");
-        }
-        for header in ["", "a", "\"b\"", "\"aa\""] {
-            assert!(!is_known(header, "\"a\""), "{header}");
-        }
     }
 }

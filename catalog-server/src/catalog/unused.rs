@@ -6,6 +6,7 @@ use table_core::location::file_key;
 use table_core::metadata::{file_name, properties};
 use uuid::Uuid;
 
+use crate::authz::action::Action;
 use crate::store::ids::TabularId;
 use crate::store::tabulars::TabularKind;
 use crate::store::{audit, history};
@@ -44,7 +45,8 @@ impl Catalog {
         warehouse: &Warehouse,
         identifier: &Identifier,
     ) -> Result<usize, CatalogError> {
-        let found = self.require_object(warehouse, identifier, TabularKind::Table).await?;
+        let found = self.find_object(warehouse, identifier).await?;
+        let Some(found) = found.filter(|found| found.kind == TabularKind::Table) else { return Ok(0) };
         let metadata = self.documents.table(&found.metadata_location).await?.parsed().clone();
         if !properties::allows_deletion(metadata.properties()) {
             return Ok(0);
@@ -98,8 +100,10 @@ impl Catalog {
         };
         let outdated = self.sort_by_history(table, &mut candidates, is_outdated).await?;
         let first_action = audit::find_first_action(&self.db, table.0).await?;
-        let (is_ours, created_ms) =
-            (first_action.as_deref() == Some("create-table"), self.db.clock_ms(found.created_ms));
+        let (is_ours, created_ms) = (
+            first_action.as_deref() == Some(Action::CreateTable.as_str()),
+            self.db.clock_ms(found.created_ms),
+        );
         candidates.retain(|key, file| outdated.contains(key) || (is_ours && file.modified_ms >= created_ms));
         Ok(candidates)
     }

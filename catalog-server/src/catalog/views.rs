@@ -12,14 +12,15 @@ use table_core::commit::view::{CreateView, apply_view, create_view};
 use table_core::metadata::file_name;
 use table_core::metadata::view::ViewMetadata;
 
+use crate::authz::action::Action;
 use crate::id;
-use crate::storage::documents::{Document, Served};
+use crate::request::Request;
+use crate::storage::documents::Document;
 use crate::store::ids::TabularId;
 use crate::store::tabulars::{self, NewTabular, Place, Pointer, Tabular, TabularKind};
 
 use super::Catalog;
 use super::conclude::{Answer, Record};
-use super::context::Context;
 use super::draft::base_location;
 use super::error::CatalogError;
 use super::locations::Folders;
@@ -45,23 +46,25 @@ impl Catalog {
     /// Loads a view.
     pub async fn load_view(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
-    ) -> Result<Served, CatalogError> {
-        let found = self.require_object(warehouse, identifier, TabularKind::View).await?;
-        Ok(self.documents.view(&found.metadata_location).await?.served().clone())
+    ) -> Result<Arc<Document<ViewMetadata>>, CatalogError> {
+        let found = self.require_view(request, warehouse, identifier, Action::LoadView).await?;
+        Ok(self.documents.view(&found.metadata_location).await?)
     }
 
     /// Creates a view.
     pub async fn create_view(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         new: NewView,
     ) -> Result<Answer, CatalogError> {
         warehouse.require_writable()?;
-        let namespace = self.require_namespace(warehouse, &identifier.namespace).await?;
+        let action = Action::CreateView;
+        let namespace = self.require_namespace(request, warehouse, &identifier.namespace, action).await?;
         if let Some(found) = self.find_object(warehouse, identifier).await? {
             return Err(name_taken(TabularKind::View, found.kind, identifier));
         }
@@ -90,7 +93,7 @@ impl Catalog {
         self.write_file(&document, &folders).await?;
         let place = Place { namespace_id: namespace.namespace_id, name: &identifier.name };
         let inserted = self
-            .insert_view(context, warehouse, identifier, place, &location, &metadata, &folders, "create-view")
+            .insert_view(request, warehouse, identifier, place, &location, &metadata, &folders, action)
             .await;
         self.keep_written(document, &folders, inserted).await
     }
@@ -98,13 +101,14 @@ impl Catalog {
     /// Takes an existing metadata file into the catalog as a view.
     pub async fn register_view(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         metadata_location: &str,
     ) -> Result<Answer, CatalogError> {
         warehouse.require_writable()?;
-        let namespace = self.require_namespace(warehouse, &identifier.namespace).await?;
+        let action = Action::RegisterView;
+        let namespace = self.require_namespace(request, warehouse, &identifier.namespace, action).await?;
         if let Some(found) = self.find_object(warehouse, identifier).await? {
             return Err(name_taken(TabularKind::View, found.kind, identifier));
         }
@@ -124,23 +128,23 @@ impl Catalog {
         let folders = Folders::by_view(warehouse, metadata)?;
         let place = Place { namespace_id: namespace.namespace_id, name: &identifier.name };
         self.insert_view(
-            context,
+            request,
             warehouse,
             identifier,
             place,
             metadata_location,
             metadata,
             &folders,
-            "register-view",
+            action,
         )
         .await?;
-        Ok(Answer::Document(document.served().clone()))
+        Ok(Answer::View(document))
     }
 
     /// Commits to a view. What a concurrent commit changed is replaced, unless it made another view of it.
     pub async fn commit_view(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         body: Bytes,
@@ -150,20 +154,20 @@ impl Catalog {
         let commit = Arc::new(self.turns.run(size_bytes, move || ViewCommit::parse(&body)).await?);
         let commit = (commit, size_bytes);
         retrying!(async {
-            let found = self.require_object(warehouse, identifier, TabularKind::View).await?;
+            let found = self.require_view(request, warehouse, identifier, Action::CommitView).await?;
             let turns = self.locks.take(vec![found.tabular_id.0]).await;
             if turns.waited {
                 // What was read before the wait is old by now.
-                let found = self.require_object(warehouse, identifier, TabularKind::View).await?;
-                return self.try_commit_view(context, warehouse, identifier, &commit, found).await;
+                let found = self.require_view(request, warehouse, identifier, Action::CommitView).await?;
+                return self.try_commit_view(request, warehouse, identifier, &commit, found).await;
             }
-            self.try_commit_view(context, warehouse, identifier, &commit, found).await
+            self.try_commit_view(request, warehouse, identifier, &commit, found).await
         })
     }
 
     async fn try_commit_view(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         (commit, size_bytes): &(Arc<ViewCommit>, usize),
@@ -178,8 +182,8 @@ impl Catalog {
         let applied = self.turns.run(size_bytes, move || apply_view(&base, &commit.updates, now_ms)).await?;
         if !applied.changed {
             let tx = self.db.write(self.clock.now_ms()).await?;
-            self.conclude(tx, context, Record::Location(&found.metadata_location)).await?;
-            return Ok(Answer::Document(document.served().clone()));
+            self.conclude(tx, request, Record::Location(&found.metadata_location)).await?;
+            return Ok(Answer::View(document));
         }
         let metadata = applied.metadata;
         let folders = Folders::by_view(warehouse, &metadata)?;
@@ -196,14 +200,14 @@ impl Catalog {
         let document = self.made_view(size_bytes, &location, &metadata).await;
         self.write_file(&document, &folders).await?;
         let swapped =
-            self.swap_view(context, warehouse, identifier, &found, &location, &metadata, &folders).await;
+            self.swap_view(request, warehouse, identifier, &found, &location, &metadata, &folders).await;
         self.keep_written(document, &folders, swapped).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "one transaction, told everything it records")]
     async fn swap_view(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         found: &Tabular,
@@ -218,41 +222,41 @@ impl Catalog {
         }
         self.claim(&mut tx, warehouse, found.tabular_id, folders).await?;
         let detail = json!({ "metadata-location": location, "previous": found.metadata_location });
-        let change = change("commit-view", warehouse, identifier, found, detail);
-        self.record(&mut tx, context, change).await?;
-        self.conclude(tx, context, Record::Location(location)).await
+        let change = change(Action::CommitView, warehouse, identifier, found, detail);
+        self.record(&mut tx, request, change).await?;
+        self.conclude(tx, request, Record::Location(location)).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "one transaction, told everything it records")]
     async fn insert_view(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         place: Place<'_>,
         location: &str,
         metadata: &ViewMetadata,
         folders: &Folders,
-        action: &'static str,
+        action: Action,
     ) -> Result<(), CatalogError> {
         retrying!(async {
             let tabular_id = TabularId(id::ordered());
             let pointer = pointer(location, metadata);
             let new = NewTabular { tabular_id, kind: TabularKind::View, place, pointer };
             let mut tx = self.db.write(self.clock.now_ms()).await?;
-            self.insert(&mut tx, context, warehouse, identifier, &new, folders, action).await?;
-            self.conclude(tx, context, Record::Location(location)).await
+            self.insert(&mut tx, request, warehouse, identifier, &new, folders, action).await?;
+            self.conclude(tx, request, Record::Location(location)).await
         })
     }
 
     /// Drops a view.
     pub async fn drop_view(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
     ) -> Result<Answer, CatalogError> {
-        self.take_out(context, warehouse, identifier, TabularKind::View, "drop-view").await?;
+        self.take_out(request, warehouse, identifier, TabularKind::View, Action::DropView).await?;
         Ok(Answer::Nothing)
     }
 
@@ -278,9 +282,8 @@ impl Catalog {
             self.discard_file(document.location(), folders, &error).await;
             return Err(error);
         }
-        let served = document.served().clone();
-        self.documents.keep_view(document).await;
-        Ok(Answer::Document(served))
+        self.documents.keep_view(document.clone()).await;
+        Ok(Answer::View(document))
     }
 }
 

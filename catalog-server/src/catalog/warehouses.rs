@@ -4,8 +4,11 @@ use std::sync::{Arc, PoisonError};
 
 use table_core::location::Location;
 
+use crate::authz::Resource;
+use crate::authz::action::Action;
 use crate::config::{self, ScanPlanningMode};
 use crate::id;
+use crate::request::Request;
 use crate::store::ids::WarehouseId;
 use crate::store::warehouses::{self, NewWarehouse, Warehouse as WarehouseRow};
 
@@ -117,7 +120,43 @@ impl Catalog {
         Ok(warehouses::list(&self.db, None, 1).await?.is_empty())
     }
 
-    /// The warehouse that `name` means: its name, or `name@instant`.
+    /// Returns the warehouse of `name` (its name, or `name@instant`) on which the caller may do `action`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse does not exist or the caller may not know of it ([`CatalogError::NoSuchWarehouse`]), if the
+    /// instant cannot be read or lies in the future ([`CatalogError::Invalid`]), or if the database fails.
+    pub async fn require_warehouse(
+        &self,
+        request: &Request,
+        name: &str,
+        action: Action,
+    ) -> Result<Warehouse, CatalogError> {
+        let warehouse = self.find_warehouse(name).await?;
+        self.authorize_warehouse(request, &warehouse, action)?;
+        Ok(warehouse)
+    }
+
+    /// Checks that the caller may do `action` on a warehouse.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it may not ([`CatalogError::Forbidden`], [`CatalogError::NoSuchWarehouse`]).
+    pub fn authorize_warehouse(
+        &self,
+        request: &Request,
+        warehouse: &Warehouse,
+        action: Action,
+    ) -> Result<(), CatalogError> {
+        let missing = || CatalogError::NoSuchWarehouse(warehouse.prefix());
+        self.authorize(request, action, Resource::Warehouse(warehouse.id), missing)
+    }
+
+    /// Returns the warehouse that `name` means: its name, or `name@instant`. It decides nothing about access.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::require_warehouse`] does.
     pub async fn find_warehouse(&self, name: &str) -> Result<Warehouse, CatalogError> {
         let Some((base, instant)) = name.split_once('@') else {
             return self.find_live(name).await;
@@ -131,12 +170,20 @@ impl Catalog {
         Ok(Warehouse { at_ms: Some(at_ms), instant_ms: Some(instant_ms), ..warehouse })
     }
 
-    /// The warehouse of a client that names none.
-    pub async fn only_warehouse(&self) -> Result<Warehouse, CatalogError> {
+    /// Returns the warehouse of a client that names none, on which it may do `action`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::require_warehouse`] does; also if there is more than one ([`CatalogError::Invalid`]).
+    pub async fn only_warehouse(&self, request: &Request, action: Action) -> Result<Warehouse, CatalogError> {
         // Two tell that there is not just one.
         let mut rows = warehouses::list(&self.db, None, 2).await?;
         match rows.len() {
-            1 => self.remember(rows.remove(0), ScanPlanningMode::Unset),
+            1 => {
+                let warehouse = self.remember(rows.remove(0), ScanPlanningMode::Unset)?;
+                self.authorize_warehouse(request, &warehouse, action)?;
+                Ok(warehouse)
+            }
             0 => Err(CatalogError::NoSuchWarehouse("(none was created yet)".to_owned())),
             _ => Err(CatalogError::Invalid(
                 "there is more than one warehouse; name one of them by the `warehouse` parameter".to_owned(),

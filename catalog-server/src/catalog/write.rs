@@ -2,13 +2,17 @@
 //!
 //! A file is only deleted again when it is certain that no pointer names it; a COMMIT that failed is not certain.
 
+use std::sync::Arc;
+
 use futures::future::try_join_all;
 use serde_json::json;
 use storage::error::StorageError;
 use table_core::metadata::table::TableMetadata;
 
+use crate::authz::action::Action;
+use crate::request::{JobAttempt, Request};
 use crate::storage::OwnFiles;
-use crate::storage::documents::{Content, Document, Served};
+use crate::storage::documents::{Content, Document};
 use crate::store::jobs;
 use crate::store::tabulars::{self, CreateTabular, NewTabular, Place, Pointer, Tabular, TabularKind};
 use crate::store::tx::Tx;
@@ -16,7 +20,6 @@ use crate::store::tx::Tx;
 use super::Catalog;
 use super::commit::Origin;
 use super::conclude::{Change, Record};
-use super::context::{Context, JobAttempt};
 use super::draft::{Draft, Next};
 use super::error::CatalogError;
 use super::locations::Folders;
@@ -28,11 +31,11 @@ impl Catalog {
     /// Writes the files, swaps the pointers, and keeps the new documents.
     pub(super) async fn write(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         drafts: Vec<Draft>,
         origin: Origin,
-    ) -> Result<Vec<Served>, CatalogError> {
+    ) -> Result<Vec<Arc<Document<TableMetadata>>>, CatalogError> {
         let written = try_join_all(
             drafts.iter().filter_map(Draft::next).map(|next| self.write_file(&next.document, &next.folders)),
         )
@@ -43,7 +46,7 @@ impl Catalog {
         }))
         .await;
         let swapped = match written.and(listed.map_err(CatalogError::from)) {
-            Ok(_) => self.swap(context, warehouse, &drafts, origin).await,
+            Ok(_) => self.swap(request, warehouse, &drafts, origin).await,
             Err(error) => Err(error),
         };
         match swapped {
@@ -103,25 +106,25 @@ impl Catalog {
 
     async fn swap(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         drafts: &[Draft],
         origin: Origin,
     ) -> Result<(), CatalogError> {
         let is_noop = drafts.iter().all(|draft| matches!(draft, Draft::Unchanged(_)));
-        if is_noop && context.idempotency.is_none() {
+        if is_noop && request.idempotency.is_none() {
             return Ok(());
         }
         if let ([Draft::Update { found, next, .. }], Origin::Commit) = (drafts, origin)
             && !next.claims
-            && context.job.is_none()
+            && request.job.is_none()
         {
             let pointer = next.pointer()?;
             let change = commit_change(warehouse, found, next);
-            return self.move_pointer(context, &next.identifier, found, pointer, change).await;
+            return self.move_pointer(request, &next.identifier, found, pointer, change).await;
         }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
-        if let Some(JobAttempt { job_id, attempt }) = context.job
+        if let Some(JobAttempt { job_id, attempt }) = request.job
             && !jobs::hold(&mut tx, job_id, attempt).await?
         {
             return Err(CatalogError::JobLost { job_id, attempt });
@@ -134,7 +137,7 @@ impl Catalog {
             match draft {
                 Draft::Unchanged(_) => {}
                 Draft::Update { found, next, .. } => {
-                    self.swap_one(&mut tx, context, warehouse, found, next).await?;
+                    self.swap_one(&mut tx, request, warehouse, found, next).await?;
                 }
                 Draft::Create { tabular_id, namespace_id, next } => {
                     let place = Place { namespace_id: *namespace_id, name: &next.identifier.name };
@@ -143,12 +146,12 @@ impl Catalog {
                         NewTabular { tabular_id: *tabular_id, kind: TabularKind::Table, place, pointer };
                     let inserted = self.insert(
                         &mut tx,
-                        context,
+                        request,
                         warehouse,
                         &next.identifier,
                         &new,
                         &next.folders,
-                        "create-table",
+                        Action::CreateTable,
                     );
                     inserted.await.map_err(|error| origin.explain(error))?;
                 }
@@ -163,13 +166,13 @@ impl Catalog {
             Origin::Request | Origin::Commit => Record::Location(location),
             Origin::Transaction => Record::Nothing,
         };
-        self.conclude(tx, context, record).await
+        self.conclude(tx, request, record).await
     }
 
     async fn swap_one(
         &self,
         tx: &mut Tx,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         found: &Tabular,
         next: &Next,
@@ -181,7 +184,7 @@ impl Catalog {
         if next.claims {
             self.claim(tx, warehouse, found.tabular_id, &next.folders).await?;
         }
-        self.record(tx, context, commit_change(warehouse, found, next)).await
+        self.record(tx, request, commit_change(warehouse, found, next)).await
     }
 
     /// Puts a new table or view into the catalog within `tx`.
@@ -189,12 +192,12 @@ impl Catalog {
     pub(super) async fn insert(
         &self,
         tx: &mut Tx,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         new: &NewTabular<'_>,
         folders: &Folders,
-        action: &'static str,
+        action: Action,
     ) -> Result<(), CatalogError> {
         match tabulars::create(tx, new).await? {
             CreateTabular::Created => {}
@@ -212,16 +215,16 @@ impl Catalog {
             warehouse: &warehouse.name,
             detail: json!({ "metadata-location": new.pointer.metadata_location }),
         };
-        self.record(tx, context, change).await
+        self.record(tx, request, change).await
     }
 
     /// Keeps what was committed in memory, and deletes the metadata files that the table wants to be rid of.
-    async fn keep(&self, drafts: Vec<Draft>) -> Vec<Served> {
-        let mut all_served = Vec::with_capacity(drafts.len());
+    async fn keep(&self, drafts: Vec<Draft>) -> Vec<Arc<Document<TableMetadata>>> {
+        let mut documents = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let next = match draft {
                 Draft::Unchanged(document) => {
-                    all_served.push(document.served().clone());
+                    documents.push(document);
                     continue;
                 }
                 Draft::Update { next, expired, found, .. } => {
@@ -230,10 +233,10 @@ impl Catalog {
                 }
                 Draft::Create { next, .. } => next,
             };
-            all_served.push(next.document.served().clone());
+            documents.push(next.document.clone());
             self.documents.keep_table(next.document).await;
         }
-        all_served
+        documents
     }
 
     /// The files in the folders of a table or view.
@@ -260,7 +263,7 @@ fn commit_change<'a>(warehouse: &'a Warehouse, found: &Tabular, next: &Next) -> 
         "metadata-location": next.document.location(), "previous": found.metadata_location,
         "snapshot-id": next.metadata.current_snapshot_id(),
     });
-    change("commit-table", warehouse, &next.identifier, found, detail)
+    change(Action::CommitTable, warehouse, &next.identifier, found, detail)
 }
 
 impl Next {

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::Identifier;
 use crate::catalog::warehouses::Warehouse;
+use crate::request::Request;
 use crate::store::jobs::{self, End, Job, JobState};
 use crate::store::policies::Pause;
 
@@ -111,11 +112,12 @@ impl Schedule {
     /// or if the database fails ([`CatalogError::Store`]).
     pub async fn explain(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         actions: &[&'static str],
     ) -> Result<Explained, CatalogError> {
-        let applicable = self.applicable_policy(warehouse, identifier, None).await?;
+        let applicable = self.applicable_policy(request, warehouse, identifier).await?;
         let table = applicable.tabular_id;
         let open = jobs::list_open(&self.db, table).await?;
         let open: Vec<_> = open.into_iter().map(|job| self.by_the_clock(job)).collect();

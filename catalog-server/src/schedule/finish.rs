@@ -4,6 +4,7 @@
 use uuid::Uuid;
 
 use crate::catalog::error::CatalogError;
+use crate::request::Request;
 use crate::store::error::StoreError;
 use crate::store::jobs::{self, End, Job, JobLease, JobState, Outcome};
 use crate::store::tx::Tx;
@@ -69,7 +70,18 @@ impl Schedule {
     /// Fails if the job does not exist ([`CatalogError::NoSuchJob`]) or is no longer leased to this attempt
     /// ([`CatalogError::Conflict`]), or if the database fails ([`CatalogError::Store`],
     /// [`CatalogError::OutcomeUnknown`]).
-    pub async fn finish_job(&self, lease: JobLease<'_>, finished: Finished) -> Result<(), CatalogError> {
+    pub async fn finish_job(
+        &self,
+        request: &Request,
+        lease: JobLease<'_>,
+        finished: Finished,
+    ) -> Result<(), CatalogError> {
+        self.authorize_work(request, lease.job_id)?;
+        self.end_job(lease, finished).await
+    }
+
+    /// Ends a job, as [`Schedule::finish_job`] does, for the catalog itself.
+    pub(super) async fn end_job(&self, lease: JobLease<'_>, finished: Finished) -> Result<(), CatalogError> {
         let finished = match finished {
             // Any failure of a job whose table was dropped is caused by the drop, for example because its
             // folders have no owner any more.
@@ -117,7 +129,7 @@ impl Schedule {
     }
 
     async fn is_table_gone(&self, job_id: Uuid) -> Result<bool, CatalogError> {
-        let job = self.require_job(job_id).await?;
+        let job = self.find_job(job_id).await?;
         Ok(self.name_of(&job).await?.is_none())
     }
 
@@ -125,7 +137,7 @@ impl Schedule {
     /// all the metadata files that it ever pointed to.
     async fn after_success(&self, job_id: Uuid) {
         let removed = async {
-            let job = self.require_job(job_id).await?;
+            let job = self.find_job(job_id).await?;
             let name = if job.action == EXPIRE { self.name_of(&job).await? } else { None };
             let Some(table) = name else { return Ok(0) };
             let warehouse = self.catalog.find_warehouse(&table.warehouse).await?;

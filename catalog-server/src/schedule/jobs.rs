@@ -10,13 +10,15 @@ use table_core::rewrite::policy::Policy;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::authz::Resource;
+use crate::authz::action::Action;
 use crate::catalog::conclude::Change;
-use crate::catalog::context::Context;
 use crate::catalog::error::CatalogError;
 use crate::catalog::locations::Folders;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouses::Warehouse;
 use crate::id;
+use crate::request::Request;
 use crate::store::error::StoreError;
 use crate::store::ids::TabularId;
 use crate::store::jobs::{self, CancelJob, Job, JobFilter, JobLease, JobState, LeaseTerms, NewJob};
@@ -93,19 +95,19 @@ impl Schedule {
     /// ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
     pub async fn queue_job(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         action: &str,
         once: Option<Policy>,
     ) -> Result<Job, CatalogError> {
-        self.writable_table(warehouse, identifier).await?;
+        let table = self.writable_table(request, warehouse, identifier, Action::QueueJob).await?;
         let mut once = once.unwrap_or_default().over(&Policy::by_hand());
         if action == EXPIRE_SNAPSHOTS {
             // An explicit request to expire snapshots includes those that the table was registered with.
             once.expire_snapshots.inherited.get_or_insert(true);
         }
-        let applicable = self.applicable_policy(warehouse, identifier, Some(once)).await?;
+        let applicable = self.applicable_to(warehouse, &identifier.namespace, table, Some(once)).await?;
         // Serialisation cannot fail: a policy consists of numbers and names.
         let options = serde_json::to_string(&applicable.policy).unwrap_or_default();
         let table_name = identifier.in_warehouse(&warehouse.name);
@@ -117,7 +119,7 @@ impl Schedule {
             action,
             options: &options,
             reason: "asked for",
-            requested_by: context.caller.id(),
+            requested_by: request.caller.id(),
             rank: RANK_BY_HAND,
             due_ms: 0,
         };
@@ -131,10 +133,10 @@ impl Schedule {
                 "a job `{action}` of `{identifier}` is queued or running already"
             )));
         };
-        let change = job_change("queue-job", new.table_name, applicable.tabular_id, (job_id, action));
-        self.catalog.record(&mut tx, context, change).await?;
+        let change = job_change(Action::QueueJob, new.table_name, applicable.tabular_id, (job_id, action));
+        self.catalog.record(&mut tx, request, change).await?;
         tx.commit().await?;
-        self.require_job(job_id).await
+        self.find_job(job_id).await
     }
 
     /// Returns the job with this id.
@@ -143,7 +145,36 @@ impl Schedule {
     ///
     /// Fails if there is no such job ([`CatalogError::NoSuchJob`]) or the database fails
     /// ([`CatalogError::Store`]).
-    pub async fn require_job(&self, job_id: Uuid) -> Result<Job, CatalogError> {
+    pub async fn require_job(&self, request: &Request, job_id: Uuid) -> Result<Job, CatalogError> {
+        self.require_job_for(request, job_id, Action::LoadJob).await
+    }
+
+    async fn require_job_for(
+        &self,
+        request: &Request,
+        job_id: Uuid,
+        action: Action,
+    ) -> Result<Job, CatalogError> {
+        let job = self.find_job(job_id).await?;
+        let missing = || CatalogError::NoSuchJob(job_id.to_string());
+        self.catalog.authorize(request, action, Resource::Job(job_id), missing)?;
+        Ok(job)
+    }
+
+    /// Checks that the caller may do `action` on the server as a whole.
+    fn authorize_server(&self, request: &Request, action: Action) -> Result<(), CatalogError> {
+        let missing = || CatalogError::Forbidden(format!("there is nothing to `{}` here", action.as_str()));
+        self.catalog.authorize(request, action, Resource::Server, missing)
+    }
+
+    /// Checks that the caller may work on a job.
+    pub(super) fn authorize_work(&self, request: &Request, job_id: Uuid) -> Result<(), CatalogError> {
+        let missing = || CatalogError::NoSuchJob(job_id.to_string());
+        self.catalog.authorize(request, Action::WorkOnJob, Resource::Job(job_id), missing)
+    }
+
+    /// Returns a job. It decides nothing about access.
+    pub(super) async fn find_job(&self, job_id: Uuid) -> Result<Job, CatalogError> {
         let found = jobs::find(&self.db, job_id).await?;
         let job = found.ok_or_else(|| CatalogError::NoSuchJob(job_id.to_string()))?;
         Ok(self.by_the_clock(job))
@@ -157,17 +188,18 @@ impl Schedule {
     /// Fails if the table does not exist or the database fails ([`CatalogError::Store`]).
     pub async fn list_jobs(
         &self,
+        request: &Request,
         table: Option<(&Warehouse, &Identifier)>,
         state: Option<JobState>,
         before: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<Job>, CatalogError> {
-        let tabular_id = match table {
-            Some((warehouse, identifier)) => {
-                let kind = tabulars::TabularKind::Table;
-                Some(self.catalog.require_object(warehouse, identifier, kind).await?.tabular_id)
-            }
-            None => None,
+        let tabular_id = if let Some((warehouse, identifier)) = table {
+            let found = self.catalog.require_table(request, warehouse, identifier, Action::ListJobs);
+            Some(found.await?.tabular_id)
+        } else {
+            self.authorize_server(request, Action::ListJobs)?;
+            None
         };
         let jobs = jobs::list(&self.db, JobFilter { tabular_id, state, before }, limit).await?;
         Ok(jobs.into_iter().map(|job| self.by_the_clock(job)).collect())
@@ -193,8 +225,8 @@ impl Schedule {
     /// Fails if there is no such job ([`CatalogError::NoSuchJob`]); if it has ended
     /// ([`CatalogError::Conflict`]); or if the database fails ([`CatalogError::Store`],
     /// [`CatalogError::OutcomeUnknown`]).
-    pub async fn cancel_job(&self, context: &Context, job_id: Uuid) -> Result<Job, CatalogError> {
-        let job = self.require_job(job_id).await?;
+    pub async fn cancel_job(&self, request: &Request, job_id: Uuid) -> Result<Job, CatalogError> {
+        let job = self.require_job_for(request, job_id, Action::CancelJob).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         match jobs::cancel(&mut tx, job_id).await? {
             CancelJob::Cancelled | CancelJob::Wanted => {}
@@ -206,10 +238,10 @@ impl Schedule {
             }
             CancelJob::Missing => return Err(CatalogError::NoSuchJob(job_id.to_string())),
         }
-        let change = job_change("cancel-job", &job.table_name, job.tabular_id, (job_id, &job.action));
-        self.catalog.record(&mut tx, context, change).await?;
+        let change = job_change(Action::CancelJob, &job.table_name, job.tabular_id, (job_id, &job.action));
+        self.catalog.record(&mut tx, request, change).await?;
         tx.commit().await?;
-        self.require_job(job_id).await
+        self.find_job(job_id).await
     }
 
     /// Leases the next job to `worker`, of a table that is not paused. Jobs of tables that were dropped are
@@ -219,7 +251,8 @@ impl Schedule {
     ///
     /// Fails if the database fails ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]), or the
     /// warehouse of the table cannot be loaded.
-    pub async fn lease_job(&self, worker: &str) -> Result<Option<Leased>, CatalogError> {
+    pub async fn lease_job(&self, request: &Request, worker: &str) -> Result<Option<Leased>, CatalogError> {
+        self.authorize_server(request, Action::LeaseJob)?;
         for _ in 0..LEASE_TRIES {
             let Some(job) = self.try_lease(worker).await? else { return Ok(None) };
             if let Some(table) = self.name_of(&job).await? {
@@ -232,7 +265,7 @@ impl Schedule {
                 return Ok(Some(Leased { job, table, leftovers, unreadable, warehouse_location, folders }));
             }
             let gone = Finished::Failed(TABLE_DROPPED.to_owned(), None);
-            self.finish_job(held(&job, worker), gone).await?;
+            self.end_job(held(&job, worker), gone).await?;
         }
         Ok(None)
     }
@@ -300,7 +333,7 @@ impl Schedule {
 
     /// Returns the job of a lease. Fails if the job is no longer leased to this attempt.
     pub(super) async fn require_leased(&self, lease: JobLease<'_>) -> Result<Job, CatalogError> {
-        let job = self.require_job(lease.job_id).await?;
+        let job = self.find_job(lease.job_id).await?;
         let is_leased = job.state == JobState::Running
             && job.attempt == lease.attempt
             && job.worker.as_deref() == Some(lease.worker);
@@ -320,7 +353,13 @@ impl Schedule {
     /// contains a note that names a file outside of the table's own folders ([`CatalogError::Invalid`]),
     /// because the worker that takes the job over will use it; or if the database fails
     /// ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
-    pub async fn heartbeat(&self, lease: JobLease<'_>, progress: Option<&str>) -> Result<bool, CatalogError> {
+    pub async fn heartbeat(
+        &self,
+        request: &Request,
+        lease: JobLease<'_>,
+        progress: Option<&str>,
+    ) -> Result<bool, CatalogError> {
+        self.authorize_work(request, lease.job_id)?;
         if let Some(note) = progress.and_then(note_in) {
             let job = self.require_leased(lease).await?;
             let folders = self.catalog.claimed_folders(job.tabular_id.0).await?;
@@ -349,10 +388,12 @@ impl Schedule {
     /// [`CatalogError::OutcomeUnknown`]).
     pub async fn note_outputs(
         &self,
+        request: &Request,
         lease: JobLease<'_>,
         add: &[String],
         forget: &[String],
     ) -> Result<(), CatalogError> {
+        self.authorize_work(request, lease.job_id)?;
         if !add.is_empty() {
             let job = self.require_leased(lease).await?;
             let folders = self.catalog.claimed_folders(job.tabular_id.0).await?;
@@ -449,7 +490,7 @@ fn without_foreign_note(job: Job, folders: &Folders) -> Job {
 
 /// Returns the audit record of a change of a job. `table` starts with the name of the warehouse.
 fn job_change<'a>(
-    action: &'static str,
+    action: Action,
     table: &'a str,
     tabular_id: TabularId,
     (job_id, what): (Uuid, &str),

@@ -2,10 +2,12 @@
 
 use table_core::location::Location;
 
+use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
 use crate::catalog::locations::Folders;
 use crate::catalog::names::Identifier;
 use crate::catalog::warehouses::Warehouse;
+use crate::request::Request;
 use crate::store::ids::TabularId;
 use crate::store::jobs::JobLease;
 
@@ -20,10 +22,11 @@ impl Schedule {
     /// ([`CatalogError::Store`]).
     pub async fn folders(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
     ) -> Result<Folders, CatalogError> {
-        let table = self.writable_table(warehouse, identifier).await?;
+        let table = self.writable_table(request, warehouse, identifier, Action::LoadFolders).await?;
         self.catalog.claimed_folders(table.0).await
     }
 
@@ -35,11 +38,12 @@ impl Schedule {
     /// Fails as [`Schedule::folders`] does, and if `file` is not a location ([`CatalogError::Invalid`]).
     pub async fn readable_by_table(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         file: &str,
     ) -> Result<Option<String>, CatalogError> {
-        let table = self.writable_table(warehouse, identifier).await?;
+        let table = self.writable_table(request, warehouse, identifier, Action::LoadFolders).await?;
         self.readable(warehouse, table, file).await
     }
 
@@ -52,9 +56,11 @@ impl Schedule {
     /// location ([`CatalogError::Invalid`]); or if the database fails ([`CatalogError::Store`]).
     pub async fn readable_by_job(
         &self,
+        request: &Request,
         lease: JobLease<'_>,
         file: &str,
     ) -> Result<Option<String>, CatalogError> {
+        self.authorize_work(request, lease.job_id)?;
         let job = self.require_leased(lease).await?;
         let Some(table) = self.name_of(&job).await? else { return Ok(None) };
         let warehouse = self.catalog.find_warehouse(&table.warehouse).await?;

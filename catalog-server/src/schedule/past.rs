@@ -4,11 +4,12 @@
 use table_core::snapshot::superseded::Superseded;
 use uuid::Uuid;
 
+use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::Identifier;
 use crate::catalog::warehouses::Warehouse;
+use crate::request::Request;
 use crate::store::history;
-use crate::store::tabulars::TabularKind;
 
 use super::Schedule;
 
@@ -46,12 +47,14 @@ impl Schedule {
     /// ([`CatalogError::Internal`]); or if the database fails ([`CatalogError::Store`]).
     pub async fn past(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         age_ms: i64,
         before: Option<i64>,
     ) -> Result<Past, CatalogError> {
-        let found = self.catalog.require_object(warehouse, identifier, TabularKind::Table).await?;
+        let action = Action::LoadHistory;
+        let found = self.catalog.require_table(request, warehouse, identifier, action).await?;
         let table = found.tabular_id;
         let now_ms = self.db.now_ms(self.clock.now_ms()).await?;
         let time_travel_ms = self.catalog.time_travel_ms();

@@ -3,14 +3,14 @@
 use serde_json::json;
 use table_core::rewrite::policy::{Policy, Setting};
 
+use crate::authz::action::Action;
 use crate::catalog::conclude::Change;
-use crate::catalog::context::Context;
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, LEVEL_SEPARATOR, Namespace};
 use crate::catalog::warehouses::Warehouse;
+use crate::request::Request;
 use crate::store::ids::TabularId;
 use crate::store::policies::{self, Pause, Policy as PolicyRow, Scope};
-use crate::store::tabulars::TabularKind;
 
 use super::Schedule;
 
@@ -82,7 +82,7 @@ impl Schedule {
     /// ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
     pub async fn put_policy(
         &self,
-        context: &Context,
+        request: &Request,
         target: &Target,
         policy: &Policy,
     ) -> Result<PolicyRow, CatalogError> {
@@ -90,12 +90,12 @@ impl Schedule {
         // The document is stored in parsed form, so that equal policies have equal texts. Serialisation
         // cannot fail: a policy consists of numbers and names.
         let document = serde_json::to_string(policy).unwrap_or_default();
-        let scope = self.scope(target).await?;
+        let scope = self.scope(request, target, Action::PutPolicy).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
-        let by = context.caller.id();
+        let by = request.caller.id();
         let version = policies::put(&mut tx, target.warehouse().id, scope, &document, by).await?;
         let detail = json!({ "policy": policy, "version": version });
-        self.catalog.record(&mut tx, context, change("put-policy", target, scope, detail)).await?;
+        self.catalog.record(&mut tx, request, change(Action::PutPolicy, target, scope, detail)).await?;
         let updated_ms = tx.at_ms();
         tx.commit().await?;
         Ok(PolicyRow { document, version, updated_ms, updated_by: by.to_owned() })
@@ -107,8 +107,12 @@ impl Schedule {
     ///
     /// Fails if the object does not exist; if it has no policy of its own ([`CatalogError::NoSuchPolicy`]);
     /// or if the database fails ([`CatalogError::Store`]).
-    pub async fn require_policy(&self, target: &Target) -> Result<PolicyRow, CatalogError> {
-        let found = policies::find(&self.db, self.scope(target).await?).await?;
+    pub async fn require_policy(
+        &self,
+        request: &Request,
+        target: &Target,
+    ) -> Result<PolicyRow, CatalogError> {
+        let found = policies::find(&self.db, self.scope(request, target, Action::LoadPolicy).await?).await?;
         found.ok_or_else(|| missing(target))
     }
 
@@ -119,14 +123,14 @@ impl Schedule {
     /// Fails if the object does not exist or its warehouse is an as-of view; if it has no policy of its own
     /// ([`CatalogError::NoSuchPolicy`]); or if the database fails ([`CatalogError::Store`],
     /// [`CatalogError::OutcomeUnknown`]).
-    pub async fn delete_policy(&self, context: &Context, target: &Target) -> Result<(), CatalogError> {
+    pub async fn delete_policy(&self, request: &Request, target: &Target) -> Result<(), CatalogError> {
         target.warehouse().require_writable()?;
-        let scope = self.scope(target).await?;
+        let scope = self.scope(request, target, Action::DeletePolicy).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         if !policies::delete(&mut tx, scope).await? {
             return Err(missing(target));
         }
-        self.catalog.record(&mut tx, context, change("delete-policy", target, scope, json!({}))).await?;
+        self.catalog.record(&mut tx, request, change(Action::DeletePolicy, target, scope, json!({}))).await?;
         Ok(tx.commit().await?)
     }
 
@@ -138,12 +142,13 @@ impl Schedule {
     /// or if the database fails ([`CatalogError::Store`]).
     pub async fn applicable_policy(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
-        once: Option<Policy>,
     ) -> Result<Applicable, CatalogError> {
-        let found = self.catalog.require_object(warehouse, identifier, TabularKind::Table).await?;
-        self.applicable_to(warehouse, &identifier.namespace, found.tabular_id, once).await
+        let action = Action::ExplainMaintenance;
+        let found = self.catalog.require_table(request, warehouse, identifier, action).await?;
+        self.applicable_to(warehouse, &identifier.namespace, found.tabular_id, None).await
     }
 
     /// Returns the policy that applies to a table in this namespace.
@@ -160,8 +165,10 @@ impl Schedule {
         let mut path = Some(namespace.path());
         while let Some(levels) = path {
             let namespace = Namespace::from_path(levels)?;
-            let id = self.catalog.require_namespace(warehouse, &namespace).await?.namespace_id;
-            self.extend(&mut chain, &format!("namespace {namespace}"), Scope::Namespace(id)).await?;
+            let found = self.catalog.find_namespace(warehouse, &namespace).await?;
+            let found = found.ok_or_else(|| CatalogError::NoSuchNamespace(namespace.clone()))?;
+            let scope = Scope::Namespace(found.namespace_id);
+            self.extend(&mut chain, &format!("namespace {namespace}"), scope).await?;
             path = levels.rsplit_once(LEVEL_SEPARATOR).map(|(parent, _)| parent);
         }
         self.extend(&mut chain, "warehouse", Scope::Warehouse(warehouse.id)).await?;
@@ -186,17 +193,17 @@ impl Schedule {
     /// ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
     pub async fn pause(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         reason: &str,
     ) -> Result<(), CatalogError> {
         let target = Target::Table(warehouse.clone(), identifier.clone());
-        let tabular_id = self.writable_table(warehouse, identifier).await?;
+        let tabular_id = self.writable_table(request, warehouse, identifier, Action::Pause).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
-        policies::pause(&mut tx, tabular_id, reason, context.caller.id()).await?;
-        let change = change("pause", &target, Scope::Table(tabular_id), json!({ "reason": reason }));
-        self.catalog.record(&mut tx, context, change).await?;
+        policies::pause(&mut tx, tabular_id, reason, request.caller.id()).await?;
+        let change = change(Action::Pause, &target, Scope::Table(tabular_id), json!({ "reason": reason }));
+        self.catalog.record(&mut tx, request, change).await?;
         Ok(tx.commit().await?)
     }
 
@@ -208,16 +215,16 @@ impl Schedule {
     /// ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
     pub async fn resume(
         &self,
-        context: &Context,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
     ) -> Result<(), CatalogError> {
         let target = Target::Table(warehouse.clone(), identifier.clone());
-        let tabular_id = self.writable_table(warehouse, identifier).await?;
+        let tabular_id = self.writable_table(request, warehouse, identifier, Action::Resume).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         if policies::resume(&mut tx, tabular_id).await? {
-            let change = change("resume", &target, Scope::Table(tabular_id), json!({}));
-            self.catalog.record(&mut tx, context, change).await?;
+            let change = change(Action::Resume, &target, Scope::Table(tabular_id), json!({}));
+            self.catalog.record(&mut tx, request, change).await?;
         }
         Ok(tx.commit().await?)
     }
@@ -225,21 +232,27 @@ impl Schedule {
     /// Returns the id of a table. Fails if the warehouse is an as-of view, which is read-only.
     pub(super) async fn writable_table(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
+        action: Action,
     ) -> Result<TabularId, CatalogError> {
         warehouse.require_writable()?;
-        Ok(self.catalog.require_object(warehouse, identifier, TabularKind::Table).await?.tabular_id)
+        Ok(self.catalog.require_table(request, warehouse, identifier, action).await?.tabular_id)
     }
 
-    async fn scope(&self, target: &Target) -> Result<Scope, CatalogError> {
+    async fn scope(&self, request: &Request, target: &Target, action: Action) -> Result<Scope, CatalogError> {
         Ok(match target {
-            Target::Warehouse(warehouse) => Scope::Warehouse(warehouse.id),
+            Target::Warehouse(warehouse) => {
+                self.catalog.authorize_warehouse(request, warehouse, action)?;
+                Scope::Warehouse(warehouse.id)
+            }
             Target::Namespace(warehouse, namespace) => {
-                Scope::Namespace(self.catalog.require_namespace(warehouse, namespace).await?.namespace_id)
+                let found = self.catalog.require_namespace(request, warehouse, namespace, action).await?;
+                Scope::Namespace(found.namespace_id)
             }
             Target::Table(warehouse, identifier) => {
-                let found = self.catalog.require_object(warehouse, identifier, TabularKind::Table).await?;
+                let found = self.catalog.require_table(request, warehouse, identifier, action).await?;
                 Scope::Table(found.tabular_id)
             }
         })
@@ -265,12 +278,7 @@ fn missing(target: &Target) -> CatalogError {
     CatalogError::NoSuchPolicy(name.trim_end().to_owned())
 }
 
-fn change<'a>(
-    action: &'static str,
-    target: &'a Target,
-    scope: Scope,
-    detail: serde_json::Value,
-) -> Change<'a> {
+fn change<'a>(action: Action, target: &'a Target, scope: Scope, detail: serde_json::Value) -> Change<'a> {
     let warehouse = &target.warehouse().name;
     Change { action, kind: target.kind(), name: target.name(), id: scope.id(), warehouse, detail }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
 use crate::store::audit::AuditEntry;
 use crate::store::cursors::{self, Cursor};
@@ -29,16 +30,16 @@ const BATCH_EVENTS: u32 = 200;
 const CHANGES: &str = "changes";
 /// Actions that may make maintenance of a table due (commits, and changes of its settings), or that end its
 /// maintenance.
-const ACTIONS: [&str; 9] = [
-    "create-table",
-    "register-table",
-    "commit-table",
-    "resume",
-    "put-policy",
-    "delete-policy",
-    "drop-table",
-    "purge-table",
-    "unregister-table",
+const ACTIONS: [Action; 9] = [
+    Action::CreateTable,
+    Action::RegisterTable,
+    Action::CommitTable,
+    Action::Resume,
+    Action::PutPolicy,
+    Action::DeletePolicy,
+    Action::DropTable,
+    Action::PurgeTable,
+    Action::UnregisterTable,
 ];
 
 /// Change of a table, by its consequence.
@@ -186,7 +187,8 @@ impl Schedule {
 fn changed(events: &[AuditEntry]) -> BTreeMap<TabularId, i64> {
     let mut changed = BTreeMap::new();
     for event in events {
-        let counts = event.object_kind == "table" && ACTIONS.contains(&event.action.as_str());
+        let counts =
+            event.object_kind == "table" && ACTIONS.iter().any(|action| action.as_str() == event.action);
         if let Some(id) = event.object_id.filter(|_| counts) {
             changed.entry(TabularId(id)).or_insert(event.at_ms);
         }

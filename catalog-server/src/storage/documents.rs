@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 use storage::error::StorageError;
 use storage::local::{FileState, Stamp};
 use storage::place::Place;
@@ -19,15 +18,14 @@ use table_core::metadata::table::TableMetadata;
 use table_core::metadata::view::ViewMetadata;
 
 use crate::clock::Clock;
-use crate::config::ScanPlanningMode;
 
 use super::turns::Turns;
 use super::{ENTRY_BYTES, Files};
 
 /// What a document takes beside what grows with its text.
 const DOCUMENT_BYTES: usize = 3 << 9;
-/// How often a document's text may be in memory: as a response, in the parts of its parsed form, and in the response with few
-/// snapshots.
+/// Number of copies of the text that a document may hold: the text, the parts of its parsed form, and the text with
+/// fewer snapshots.
 const TEXTS: usize = 3;
 /// What a column takes once its schema is decoded.
 const COLUMN_BYTES: usize = 400;
@@ -56,10 +54,8 @@ type Cache<T> = moka::future::Cache<String, Arc<Document<T>>>;
 /// A metadata file that was read: its bytes, and what they mean.
 pub struct Document<T> {
     location: String,
-    served: Served,
-    /// Where the document itself stands in the response's body.
-    start: usize,
-    end: usize,
+    /// Text of the document.
+    json: Bytes,
     parsed: Arc<T>,
     /// The latest time in the document, in milliseconds since 1970.
     latest_ms: i64,
@@ -67,7 +63,8 @@ pub struct Document<T> {
     place: OnceLock<Place>,
     /// The file's state when it was read or written.
     stamp: OnceLock<Stamp>,
-    refs_only: OnceLock<Served>,
+    /// Text with only those snapshots that branches and tags refer to.
+    refs_only: OnceLock<Bytes>,
     held_bytes: usize,
 }
 
@@ -118,15 +115,6 @@ impl Content for ViewMetadata {
     fn properties_count(&self) -> usize {
         self.properties().len()
     }
-}
-
-/// The body of a response, ready to be sent, and its entity tag.
-#[derive(Clone, Debug)]
-pub struct Served {
-    /// `{"metadata-location": …, "metadata": …, "config": …}`.
-    pub body: Bytes,
-    /// A strong tag that differs for every version and every form of a document.
-    pub etag: String,
 }
 
 /// Why a document could not be had.
@@ -283,13 +271,9 @@ impl From<Arc<StorageError>> for DocumentError {
 }
 
 impl Document<TableMetadata> {
-    /// The response with only those snapshots that branches and tags point to.
-    pub fn served_refs_only(&self) -> Served {
-        let make = || {
-            let (body, _, _) = splice(Some(&self.location), &self.parsed.to_bytes_refs_only());
-            Served { body, etag: etag(&self.location, "refs") }
-        };
-        self.refs_only.get_or_init(make).clone()
+    /// Returns the text with only those snapshots that branches and tags refer to. The first call makes it.
+    pub fn json_refs_only(&self) -> Bytes {
+        self.refs_only.get_or_init(|| self.parsed.to_bytes_refs_only().into()).clone()
     }
 }
 
@@ -306,20 +290,16 @@ impl<T: Content> Document<T> {
     }
 
     fn new(location: &str, json: &[u8], metadata: Arc<T>) -> Self {
-        let (body, start, end) = splice(Some(location), json);
-        let served = Served { body, etag: etag(location, "all") };
         let (location, latest_ms) = (location.to_owned(), metadata.latest_ms());
         let (place, stamp, refs_only) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let columns = memchr::memmem::find_iter(json, COLUMN_MARK).count();
         let held_bytes = DOCUMENT_BYTES
-            + TEXTS * served.body.len()
+            + TEXTS * json.len()
             + COLUMN_BYTES * columns
             + PROPERTY_BYTES * metadata.properties_count();
         Self {
             location,
-            served,
-            start,
-            end,
+            json: Bytes::copy_from_slice(json),
             parsed: metadata,
             latest_ms,
             place,
@@ -339,14 +319,9 @@ impl<T: Content> Document<T> {
         &self.location
     }
 
-    /// The response that carries it.
-    pub fn served(&self) -> &Served {
-        &self.served
-    }
-
-    /// The document itself.
+    /// Returns the text of the document.
     pub fn json(&self) -> Bytes {
-        self.served.body.slice(self.start..self.end)
+        self.json.clone()
     }
 
     /// What stands in the document's file: compressed if its name says so.
@@ -357,17 +332,6 @@ impl<T: Content> Document<T> {
             Err(error) => Err(malformed(&self.location, &error)),
         }
     }
-}
-
-/// The response for a document that is nowhere yet: a staged table.
-pub fn staged(json: &[u8]) -> Bytes {
-    splice(None, json).0
-}
-
-/// The entity tag of the document at `location`, without reading it.
-pub fn etag(location: &str, form: &str) -> String {
-    let hash = Sha256::new().chain_update(form).chain_update([0]).chain_update(location).finalize();
-    format!("\"{hash:x}\"")
 }
 
 fn cache<T: Content>(bytes: u64) -> Cache<T> {
@@ -387,35 +351,4 @@ fn decode(location: &str, bytes: &Bytes, limit_bytes: usize) -> Result<Vec<u8>, 
 
 fn malformed(location: &str, error: &MetadataError) -> DocumentError {
     DocumentError::Malformed { location: location.to_owned(), reason: error.to_string() }
-}
-
-/// Settings for clients of a table: where its property tells them to plan their scans.
-fn config_of(json: &[u8]) -> String {
-    #[derive(serde::Deserialize)]
-    struct Properties {
-        #[serde(default)]
-        properties: std::collections::HashMap<String, String>,
-    }
-
-    let property = ScanPlanningMode::TABLE_PROPERTY;
-    // Almost no table has it, and looking for its name costs less than reading the document.
-    let mode = memchr::memmem::find(json, property.as_bytes())
-        .and_then(|_| serde_json::from_slice::<Properties>(json).ok())
-        .and_then(|document| ScanPlanningMode::parse(document.properties.get(property)?)?.word());
-    match mode {
-        Some(word) => format!("{{\"scan-planning-mode\":\"{word}\"}}"),
-        None => "{}".to_owned(),
-    }
-}
-
-fn splice(location: Option<&str>, json: &[u8]) -> (Bytes, usize, usize) {
-    // A string always serialises.
-    let location = serde_json::to_string(&location).unwrap_or_default();
-    let head = format!("{{\"metadata-location\":{location},\"metadata\":");
-    let tail = format!(",\"config\":{}}}", config_of(json));
-    let mut body = Vec::with_capacity(head.len() + json.len() + tail.len());
-    body.extend_from_slice(head.as_bytes());
-    body.extend_from_slice(json);
-    body.extend_from_slice(tail.as_bytes());
-    (Bytes::from(body), head.len(), head.len() + json.len())
 }

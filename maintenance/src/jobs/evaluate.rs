@@ -1,6 +1,6 @@
 //! Evaluation of a table: its health, and the actions that are worth their cost. The table is not changed.
 
-use openapi::maintenance::{Action, Deduction, Evaluation, Judged, NextJob, UnreadableFile};
+use openapi::maintenance::{Deduction, Evaluation, JobAction, Judged, NextJob, UnreadableFile};
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::health::{Facts, Health};
 use table_core::rewrite::live::Live;
@@ -118,7 +118,8 @@ fn plan(
 
 /// Postpones the actions that move the head of `main`.
 fn wait_for(unpublished: &Unpublished, found: &mut [(Judged, i64)]) {
-    let moves_main = |judged: &Judged| matches!(judged.action, Action::Compact | Action::RewriteManifests);
+    let moves_main =
+        |judged: &Judged| matches!(judged.action, JobAction::Compact | JobAction::RewriteManifests);
     for (judged, _) in found.iter_mut().filter(|(judged, _)| judged.due && moves_main(judged)) {
         judged.due = false;
         judged.why = format!("{}; {}", unpublished.explain(), judged.why);
@@ -136,7 +137,7 @@ fn look_again(plan: &Plan, policy: &Policy) -> Option<NextJob> {
     let minutes = u64::from(policy.compact.settle_minutes.unwrap_or(0));
     let files = count(hot.files.unsigned_abs(), "file was", "files were");
     let reason = format!("{files} in partitions that were being written to");
-    Some(NextJob { action: Action::Evaluate, reason, rank: 0, after_ms: minutes * MINUTE_MS })
+    Some(NextJob { action: JobAction::Evaluate, reason, rank: 0, after_ms: minutes * MINUTE_MS })
 }
 
 /// Returns a job that evaluates the table again when unpublished commits do not have to be waited for any
@@ -145,7 +146,7 @@ fn look_again_after(unpublished: &Unpublished, now_ms: i64) -> NextJob {
     let after_ms = unpublished.until_ms.saturating_sub(now_ms);
     let reason = format!("{} waited to be published", unpublished.what);
     let after_ms = u64::try_from(after_ms).unwrap_or(0);
-    NextJob { action: Action::Evaluate, reason, rank: 0, after_ms }
+    NextJob { action: JobAction::Evaluate, reason, rank: 0, after_ms }
 }
 
 /// Decides whether expiry is due, and returns its rank. A failure to determine that is reported as the
@@ -168,12 +169,12 @@ pub fn judge_expiry(
         }
         Err(error) => (false, error.to_string()),
     };
-    (Judged { action: Action::ExpireSnapshots, due, why }, RANK_EXPIRE)
+    (Judged { action: JobAction::ExpireSnapshots, due, why }, RANK_EXPIRE)
 }
 
 /// Returns the decision against a compaction, for the reason `why`.
 pub fn no_compaction(why: String) -> (Judged, i64) {
-    (Judged { action: Action::Compact, due: false, why }, 0)
+    (Judged { action: JobAction::Compact, due: false, why }, 0)
 }
 
 /// Decides whether compaction is due according to its plan, and returns its rank. `left` are files that could
@@ -216,7 +217,7 @@ pub fn judge_compaction(plan: &Plan, left: &[UnreadableFile]) -> (Judged, i64) {
     };
     let why = std::iter::once(why).chain(unreadable::told(left)).collect::<Vec<_>>().join("; ");
     let rank = benefit.saturating_mul(RANK_SCALE) / cost.max(1);
-    (Judged { action: Action::Compact, due: !due.is_empty(), why }, rank)
+    (Judged { action: JobAction::Compact, due: !due.is_empty(), why }, rank)
 }
 
 fn left_alone(why: Left, files: u64) -> String {
@@ -255,7 +256,7 @@ pub fn judge_manifests(groups: &[ManifestGroup]) -> (Judged, i64) {
     let saved = i64::try_from(manifests).unwrap_or(i64::MAX).saturating_sub(outputs).max(0);
     let rank =
         saved.saturating_mul(OPEN_FILE_BYTES).saturating_mul(RANK_SCALE) / bytes.saturating_mul(2).max(1);
-    (Judged { action: Action::RewriteManifests, due: manifests > 0, why }, rank)
+    (Judged { action: JobAction::RewriteManifests, due: manifests > 0, why }, rank)
 }
 
 fn facts(

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a case fails where what it counts on does not hold")]
 
 mod audit;
+mod authorization;
 mod bounds;
 mod config;
 mod connections;

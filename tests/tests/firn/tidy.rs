@@ -148,7 +148,29 @@ fn maintenance_knows_catalogs_by_their_protocol_only() {
 fn modules_to_the_right_do_not_know_those_to_the_left() {
     for (folder, left) in [
         ("catalog-server/src/catalog", &["crate::api", "crate::server", "crate::schedule"][..]),
-        ("catalog-server/src/schedule", &["crate::api", "crate::server"]),
+        ("catalog-server/src/schedule", &["crate::api", "crate::server", "crate::authn"]),
+        (
+            "catalog-server/src/authz",
+            &[
+                "crate::api",
+                "crate::authn",
+                "crate::server",
+                "crate::schedule",
+                "crate::catalog",
+                "crate::storage",
+            ],
+        ),
+        (
+            "catalog-server/src/authn",
+            &[
+                "crate::api",
+                "crate::authz",
+                "crate::server",
+                "crate::schedule",
+                "crate::catalog",
+                "crate::store",
+            ],
+        ),
         ("catalog-server/src/storage", &["crate::api", "crate::server", "crate::catalog", "crate::store"]),
         ("catalog-server/src/store", &["crate::api", "crate::server", "crate::catalog", "crate::storage"]),
         (

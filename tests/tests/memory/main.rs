@@ -202,7 +202,7 @@ async fn documents(kind: &str) {
         let document = documents.table(path).await.unwrap();
         // Loads all derived forms that a document may cache.
         document.parsed().current_schema().unwrap().columns().unwrap();
-        document.served_refs_only();
+        document.json_refs_only();
     };
     load(&paths[0]).await;
     let (before, believed_before) = (resident_bytes(), documents.held_bytes());

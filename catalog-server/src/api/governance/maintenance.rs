@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use openapi::maintenance::{
-    Action, ApplicablePolicy, ApplicableSetting, ExplainedAction, Explanation, Finish, FinishOutcome,
-    FormerDocument, Heartbeat, HeartbeatAnswer, Held, HistoryQuery, Job, JobPage, JobQuery, LeaseAnswer,
+    ApplicablePolicy, ApplicableSetting, ExplainedAction, Explanation, Finish, FinishOutcome, FormerDocument,
+    Heartbeat, HeartbeatAnswer, Held, HistoryQuery, Job, JobAction, JobPage, JobQuery, LeaseAnswer,
     LeaseRequest, NewJob, Outputs, PauseRequest, Paused, PolicyAnswer, ResumeRequest, ScopeName,
     TableFolders, TableHistory, TableName,
 };
@@ -19,10 +19,12 @@ use uuid::Uuid;
 
 use crate::api::App;
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
-use crate::api::extract::{AtJob, Change, Params, context};
+use crate::api::extract::{AtJob, Change, Params};
+use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouses::Warehouse;
+use crate::request::Request;
 use crate::schedule::finish::{Finished, Next};
 use crate::schedule::policies::Target;
 use crate::store::jobs::{Job as JobRow, JobLease, JobState};
@@ -53,10 +55,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     params(ScopeName), responses((status = 200, body = PolicyAnswer), CommonErrors))]
 async fn get_policy(
     State(app): State<App>,
+    request: Request,
     Params(scope): Params<ScopeName>,
 ) -> Result<Json<PolicyAnswer>, ApiError> {
-    let target = target(&app, scope).await?;
-    Ok(Json(policy_answer(app.schedule.require_policy(&target).await?)))
+    let target = target(&app, &request, scope).await?;
+    Ok(Json(policy_answer(app.schedule.require_policy(&request, &target).await?)))
 }
 
 /// Sets the policy of a warehouse, namespace or table. What it leaves out is inherited.
@@ -68,10 +71,10 @@ async fn put_policy(
     Params(scope): Params<ScopeName>,
     change: Change,
 ) -> Result<Json<PolicyAnswer>, ApiError> {
-    let target = target(&app, scope).await?;
+    let target = target(&app, &change.request, scope).await?;
     let policy = change.read(Policy::parse).await;
     let policy = policy.map_err(|error| CatalogError::Invalid(error.to_string()))?;
-    let put = app.schedule.put_policy(&context(change.request_id), &target, &policy).await?;
+    let put = app.schedule.put_policy(&change.request, &target, &policy).await?;
     Ok(Json(policy_answer(put)))
 }
 
@@ -84,8 +87,8 @@ async fn delete_policy(
     Params(scope): Params<ScopeName>,
     change: Change,
 ) -> Result<StatusCode, ApiError> {
-    let target = target(&app, scope).await?;
-    app.schedule.delete_policy(&context(change.request_id), &target).await?;
+    let target = target(&app, &change.request, scope).await?;
+    app.schedule.delete_policy(&change.request, &target).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -95,10 +98,11 @@ async fn delete_policy(
     responses((status = 200, body = ApplicablePolicy), CommonErrors))]
 async fn applicable_policy(
     State(app): State<App>,
+    request: Request,
     Params(scope): Params<ScopeName>,
 ) -> Result<Json<ApplicablePolicy>, ApiError> {
-    let (warehouse, identifier) = require_table(&app, scope).await?;
-    let applicable = app.schedule.applicable_policy(&warehouse, &identifier, None).await?;
+    let (warehouse, identifier) = require_table(&app, &request, scope).await?;
+    let applicable = app.schedule.applicable_policy(&request, &warehouse, &identifier).await?;
     let setting = |setting: table_core::rewrite::policy::Setting<String>| ApplicableSetting {
         name: setting.name,
         value: setting.value,
@@ -116,13 +120,14 @@ async fn applicable_policy(
     params(ScopeName), responses((status = 200, body = Explanation), CommonErrors))]
 async fn explain(
     State(app): State<App>,
+    request: Request,
     Params(scope): Params<ScopeName>,
 ) -> Result<Json<Explanation>, ApiError> {
-    let (warehouse, identifier) = require_table(&app, scope).await?;
-    let words = Action::ALL.map(Action::as_str);
-    let explained = app.schedule.explain(&warehouse, &identifier, &words).await?;
+    let (warehouse, identifier) = require_table(&app, &request, scope).await?;
+    let words = JobAction::ALL.map(JobAction::as_str);
+    let explained = app.schedule.explain(&request, &warehouse, &identifier, &words).await?;
     let result = explained.evaluation.as_ref().and_then(|job| job.result.as_deref());
-    let actions = Action::ALL.into_iter().zip(explained.actions);
+    let actions = JobAction::ALL.into_iter().zip(explained.actions);
     let actions = actions.map(|(action, explained)| ExplainedAction {
         action,
         state: explained.state.as_str().to_owned(),
@@ -151,6 +156,7 @@ async fn explain(
     params(HistoryQuery), responses((status = 200, body = TableHistory), CommonErrors))]
 async fn history(
     State(app): State<App>,
+    request: Request,
     Params(query): Params<HistoryQuery>,
 ) -> Result<Json<TableHistory>, ApiError> {
     let before = query.page_token.as_deref().map(str::parse::<i64>).transpose();
@@ -158,9 +164,9 @@ async fn history(
         before.map_err(|_| ApiError::bad_request("Invalid `page-token`: it was not given out here"))?;
     let scope =
         ScopeName { warehouse: query.warehouse, namespace: Some(query.namespace), table: Some(query.table) };
-    let (warehouse, identifier) = require_table(&app, scope).await?;
+    let (warehouse, identifier) = require_table(&app, &request, scope).await?;
     let age_ms = i64::try_from(query.age_ms).unwrap_or(i64::MAX);
-    let past = app.schedule.past(&warehouse, &identifier, age_ms, before).await?;
+    let past = app.schedule.past(&request, &warehouse, &identifier, age_ms, before).await?;
     let former = |(metadata_location, until_ms, superseded): (String, i64, Superseded)| FormerDocument {
         metadata_location,
         until_ms,
@@ -184,8 +190,8 @@ async fn history(
     request_body = PauseRequest, responses((status = 204), CommonErrors, MutationErrors))]
 async fn pause(State(app): State<App>, change: Change) -> Result<StatusCode, ApiError> {
     let PauseRequest { table, reason } = change.json().await?;
-    let (warehouse, identifier) = find_table(&app, table).await?;
-    app.schedule.pause(&context(change.request_id), &warehouse, &identifier, &reason).await?;
+    let (warehouse, identifier) = find_table(&app, &change.request, table).await?;
+    app.schedule.pause(&change.request, &warehouse, &identifier, &reason).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -194,8 +200,8 @@ async fn pause(State(app): State<App>, change: Change) -> Result<StatusCode, Api
     request_body = ResumeRequest, responses((status = 204), CommonErrors, MutationErrors))]
 async fn resume(State(app): State<App>, change: Change) -> Result<StatusCode, ApiError> {
     let ResumeRequest { table } = change.json().await?;
-    let (warehouse, identifier) = find_table(&app, table).await?;
-    app.schedule.resume(&context(change.request_id), &warehouse, &identifier).await?;
+    let (warehouse, identifier) = find_table(&app, &change.request, table).await?;
+    app.schedule.resume(&change.request, &warehouse, &identifier).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -204,6 +210,7 @@ async fn resume(State(app): State<App>, change: Change) -> Result<StatusCode, Ap
     params(JobQuery), responses((status = 200, body = JobPage), CommonErrors))]
 async fn list_jobs(
     State(app): State<App>,
+    request: Request,
     Params(query): Params<JobQuery>,
 ) -> Result<Json<JobPage>, ApiError> {
     let state = match query.state {
@@ -216,7 +223,7 @@ async fn list_jobs(
         (None, None, None) => None,
         (Some(warehouse), Some(namespace), Some(table)) => {
             let scope = ScopeName { warehouse, namespace: Some(namespace), table: Some(table) };
-            match target(&app, scope).await? {
+            match target(&app, &request, scope).await? {
                 Target::Table(warehouse, identifier) => Some((warehouse, identifier)),
                 Target::Warehouse(_) | Target::Namespace(..) => None,
             }
@@ -237,7 +244,7 @@ async fn list_jobs(
     };
     let limit = query.page_size.unwrap_or(PAGE_JOBS).clamp(1, PAGE_JOBS_MAX);
     let table = table.as_ref().map(|(warehouse, identifier)| (warehouse, identifier));
-    let mut rows = app.schedule.list_jobs(table, state, before, limit + 1).await?;
+    let mut rows = app.schedule.list_jobs(&request, table, state, before, limit + 1).await?;
     let has_more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let next_page_token = rows.last().filter(|_| has_more).map(|row| row.job_id.to_string());
@@ -257,9 +264,9 @@ async fn queue_job(State(app): State<App>, change: Change) -> Result<Json<Job>, 
         ),
         None => None,
     };
-    let (warehouse, identifier) = find_table(&app, table).await?;
-    let context = context(change.request_id);
-    let queued = app.schedule.queue_job(&context, &warehouse, &identifier, action.as_str(), once).await?;
+    let (warehouse, identifier) = find_table(&app, &change.request, table).await?;
+    let queued =
+        app.schedule.queue_job(&change.request, &warehouse, &identifier, action.as_str(), once).await?;
     Ok(Json(job(queued)))
 }
 
@@ -267,8 +274,12 @@ async fn queue_job(State(app): State<App>, change: Change) -> Result<Json<Job>, 
 #[utoipa::path(get, path = "/governance/v1/maintenance/jobs/{job-id}", tag = "Maintenance",
     operation_id = "getMaintenanceJob", params(("job-id" = String, Path)),
     responses((status = 200, body = Job), CommonErrors))]
-async fn get_job(State(app): State<App>, AtJob(job_id): AtJob) -> Result<Json<Job>, ApiError> {
-    Ok(Json(job(app.schedule.require_job(job_id).await?)))
+async fn get_job(
+    State(app): State<App>,
+    request: Request,
+    AtJob(job_id): AtJob,
+) -> Result<Json<Job>, ApiError> {
+    Ok(Json(job(app.schedule.require_job(&request, job_id).await?)))
 }
 
 /// Cancels a job, or asks its worker to stop.
@@ -280,7 +291,7 @@ async fn cancel_job(
     AtJob(job_id): AtJob,
     change: Change,
 ) -> Result<Json<Job>, ApiError> {
-    Ok(Json(job(app.schedule.cancel_job(&context(change.request_id), job_id).await?)))
+    Ok(Json(job(app.schedule.cancel_job(&change.request, job_id).await?)))
 }
 
 /// Gives a worker the job that is next, if there is one. Tables that are paused have none.
@@ -293,7 +304,7 @@ async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseA
         return Err(ApiError::bad_request("a worker's name has at least one byte"));
     }
     let lease_ms = app.schedule.lease_ms();
-    let Some(leased) = app.schedule.lease_job(&worker).await? else {
+    let Some(leased) = app.schedule.lease_job(&change.request, &worker).await? else {
         let (leftovers, unreadable) = (Vec::new(), Vec::new());
         return Ok(Json(LeaseAnswer {
             job: None,
@@ -336,7 +347,7 @@ async fn heartbeat(
 ) -> Result<Json<HeartbeatAnswer>, ApiError> {
     let Heartbeat { held, progress } = change.json().await?;
     let progress = progress.map(|progress| progress.to_string());
-    let cancel = app.schedule.heartbeat(lease(job_id, &held), progress.as_deref()).await?;
+    let cancel = app.schedule.heartbeat(&change.request, lease(job_id, &held), progress.as_deref()).await?;
     Ok(Json(HeartbeatAnswer { cancel }))
 }
 
@@ -350,7 +361,7 @@ async fn note_outputs(
     change: Change,
 ) -> Result<StatusCode, ApiError> {
     let Outputs { held, add, forget } = change.json().await?;
-    app.schedule.note_outputs(lease(job_id, &held), &add, &forget).await?;
+    app.schedule.note_outputs(&change.request, lease(job_id, &held), &add, &forget).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -388,7 +399,7 @@ async fn finish_job(
         }
         FinishOutcome::Cancelled { result } => Finished::Cancelled(text(result)),
     };
-    app.schedule.finish_job(lease(job_id, &held), finished).await?;
+    app.schedule.finish_job(&change.request, lease(job_id, &held), finished).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -396,8 +407,9 @@ fn text(json: Option<Value>) -> Option<String> {
     json.map(|json| stored_result(&json))
 }
 
-async fn target(app: &App, scope: ScopeName) -> Result<Target, ApiError> {
-    let warehouse = app.catalog.find_warehouse(&scope.warehouse).await?;
+async fn target(app: &App, request: &Request, scope: ScopeName) -> Result<Target, ApiError> {
+    let name = &scope.warehouse;
+    let warehouse = app.catalog.require_warehouse(request, name, Action::UseWarehouse).await?;
     Ok(match (scope.namespace, scope.table) {
         (None, None) => Target::Warehouse(warehouse),
         (Some(namespace), None) => Target::Namespace(warehouse, Namespace::from_path(&namespace)?),
@@ -413,8 +425,12 @@ async fn target(app: &App, scope: ScopeName) -> Result<Target, ApiError> {
 }
 
 /// The table that a query names.
-pub(super) async fn require_table(app: &App, scope: ScopeName) -> Result<(Warehouse, Identifier), ApiError> {
-    match target(app, scope).await? {
+pub(super) async fn require_table(
+    app: &App,
+    request: &Request,
+    scope: ScopeName,
+) -> Result<(Warehouse, Identifier), ApiError> {
+    match target(app, request, scope).await? {
         Target::Table(warehouse, identifier) => Ok((warehouse, identifier)),
         Target::Warehouse(_) | Target::Namespace(..) => {
             Err(ApiError::bad_request("Invalid query: `namespace` and `table` are needed"))
@@ -422,8 +438,12 @@ pub(super) async fn require_table(app: &App, scope: ScopeName) -> Result<(Wareho
     }
 }
 
-async fn find_table(app: &App, name: TableName) -> Result<(Warehouse, Identifier), ApiError> {
-    let warehouse = app.catalog.find_warehouse(&name.warehouse).await?;
+async fn find_table(
+    app: &App,
+    request: &Request,
+    name: TableName,
+) -> Result<(Warehouse, Identifier), ApiError> {
+    let warehouse = app.catalog.require_warehouse(request, &name.warehouse, Action::UseWarehouse).await?;
     Ok((warehouse, Identifier::new(Namespace::new(name.namespace)?, name.table)?))
 }
 

@@ -9,6 +9,7 @@ use utoipa_axum::routes;
 use crate::api::App;
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
 use crate::api::extract::{AtJob, Change, Params};
+use crate::request::Request;
 
 use super::maintenance::{lease, require_table};
 
@@ -22,10 +23,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     params(ScopeName), responses((status = 200, body = TableFolders), CommonErrors))]
 async fn folders(
     State(app): State<App>,
+    request: Request,
     Params(scope): Params<ScopeName>,
 ) -> Result<Json<TableFolders>, ApiError> {
-    let (warehouse, identifier) = require_table(&app, scope).await?;
-    let folders = app.schedule.folders(&warehouse, &identifier).await?;
+    let (warehouse, identifier) = require_table(&app, &request, scope).await?;
+    let folders = app.schedule.folders(&request, &warehouse, &identifier).await?;
     Ok(Json(TableFolders {
         warehouse: warehouse.location.normal().to_owned(),
         own: folders.as_slice().iter().map(|folder| folder.normal().to_owned()).collect(),
@@ -38,12 +40,13 @@ async fn folders(
     params(ReadableQuery), responses((status = 200, body = ReadableAnswer), CommonErrors))]
 async fn readable(
     State(app): State<App>,
+    request: Request,
     Params(query): Params<ReadableQuery>,
 ) -> Result<Json<ReadableAnswer>, ApiError> {
     let ReadableQuery { warehouse, namespace, table, location } = query;
     let scope = ScopeName { warehouse, namespace: Some(namespace), table: Some(table) };
-    let (warehouse, identifier) = require_table(&app, scope).await?;
-    let folder = app.schedule.readable_by_table(&warehouse, &identifier, &location).await?;
+    let (warehouse, identifier) = require_table(&app, &request, scope).await?;
+    let folder = app.schedule.readable_by_table(&request, &warehouse, &identifier, &location).await?;
     Ok(Json(ReadableAnswer { folder }))
 }
 
@@ -57,6 +60,6 @@ async fn readable_by_job(
     change: Change,
 ) -> Result<Json<ReadableAnswer>, ApiError> {
     let ReadableRequest { held, location } = change.json().await?;
-    let folder = app.schedule.readable_by_job(lease(job_id, &held), &location).await?;
+    let folder = app.schedule.readable_by_job(&change.request, lease(job_id, &held), &location).await?;
     Ok(Json(ReadableAnswer { folder }))
 }

@@ -11,6 +11,8 @@ use utoipa_axum::routes;
 use crate::api::App;
 use crate::api::error::{ApiError, CommonErrors};
 use crate::api::extract::Params;
+use crate::authz::action::Action;
+use crate::request::Request;
 
 use super::wire::CatalogConfig;
 
@@ -32,11 +34,12 @@ struct ConfigParams {
     params(ConfigParams), responses((status = 200, body = CatalogConfig), CommonErrors))]
 async fn get_config(
     State(app): State<App>,
+    request: Request,
     Params(params): Params<ConfigParams>,
 ) -> Result<axum::Json<CatalogConfig>, ApiError> {
     let warehouse = match params.warehouse.as_deref() {
-        None | Some("") => app.catalog.only_warehouse().await?,
-        Some(name) => app.catalog.find_warehouse(name).await?,
+        None | Some("") => app.catalog.only_warehouse(&request, Action::LoadConfig).await?,
+        Some(name) => app.catalog.require_warehouse(&request, name, Action::LoadConfig).await?,
     };
     let mode = warehouse.planning.word();
     Ok(axum::Json(CatalogConfig {

@@ -12,6 +12,7 @@ use crate::api::error::{ApiError, CommonErrors, MutationErrors};
 use crate::api::extract::{AtNamespace, Change, InWarehouse, Params};
 use crate::api::page::PageParams;
 use crate::api::{App, idempotent};
+use crate::authz::action::Action;
 use crate::catalog::names::Namespace;
 
 use super::wire::{
@@ -39,7 +40,7 @@ struct ParentParams {
     responses((status = 200, body = ListNamespacesResponse), CommonErrors))]
 async fn list_namespaces(
     State(app): State<App>,
-    InWarehouse { warehouse }: InWarehouse,
+    InWarehouse { request, warehouse }: InWarehouse,
     Params(parent): Params<ParentParams>,
     Params(page): Params<PageParams>,
 ) -> Result<axum::Json<ListNamespacesResponse>, ApiError> {
@@ -50,7 +51,7 @@ async fn list_namespaces(
     let page = page.decode(app.limits.page_entries)?;
     let mut paths = app
         .catalog
-        .list_namespaces(&warehouse, parent.as_ref(), page.after.as_deref(), page.fetch_limit())
+        .list_namespaces(&request, &warehouse, parent.as_ref(), page.after.as_deref(), page.fetch_limit())
         .await?;
     let next_page_token = page.cut(&mut paths, String::as_str);
     let namespaces = paths.iter().map(|path| path.split('\u{1f}').map(str::to_owned).collect()).collect();
@@ -64,15 +65,15 @@ async fn list_namespaces(
     responses((status = 200, body = NamespaceResponse), CommonErrors, MutationErrors))]
 async fn create_namespace(
     State(app): State<App>,
-    InWarehouse { warehouse }: InWarehouse,
+    InWarehouse { warehouse, .. }: InWarehouse,
     change: Change,
 ) -> Result<Response, ApiError> {
-    let request: CreateNamespaceRequest = change.json().await?;
-    let namespace = Namespace::new(request.namespace)?;
-    let properties = request.properties.unwrap_or_default();
+    let body: CreateNamespaceRequest = change.json().await?;
+    let namespace = Namespace::new(body.namespace)?;
+    let properties = body.properties.unwrap_or_default();
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |context| {
-        catalog.create_namespace(&context, &warehouse, &namespace, properties).await
+    idempotent::run(&app, &change, async move |request| {
+        catalog.create_namespace(&request, &warehouse, &namespace, properties).await
     })
     .await
 }
@@ -84,9 +85,9 @@ async fn create_namespace(
     responses((status = 200, body = NamespaceResponse), CommonErrors))]
 async fn load_namespace(
     State(app): State<App>,
-    AtNamespace { warehouse, namespace }: AtNamespace,
+    AtNamespace { request, warehouse, namespace }: AtNamespace,
 ) -> Result<axum::Json<NamespaceResponse>, ApiError> {
-    let properties = app.catalog.load_namespace(&warehouse, &namespace).await?;
+    let properties = app.catalog.load_namespace(&request, &warehouse, &namespace).await?;
     Ok(axum::Json(NamespaceResponse { namespace: namespace.levels().to_vec(), properties }))
 }
 
@@ -97,9 +98,9 @@ async fn load_namespace(
     responses((status = 204), CommonErrors))]
 async fn namespace_exists(
     State(app): State<App>,
-    AtNamespace { warehouse, namespace }: AtNamespace,
+    AtNamespace { request, warehouse, namespace }: AtNamespace,
 ) -> Result<StatusCode, ApiError> {
-    app.catalog.require_namespace(&warehouse, &namespace).await?;
+    app.catalog.require_namespace(&request, &warehouse, &namespace, Action::LoadNamespace).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -110,12 +111,12 @@ async fn namespace_exists(
     responses((status = 204), CommonErrors, MutationErrors))]
 async fn drop_namespace(
     State(app): State<App>,
-    AtNamespace { warehouse, namespace }: AtNamespace,
+    AtNamespace { warehouse, namespace, .. }: AtNamespace,
     change: Change,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |context| {
-        catalog.drop_namespace(&context, &warehouse, &namespace).await
+    idempotent::run(&app, &change, async move |request| {
+        catalog.drop_namespace(&request, &warehouse, &namespace).await
     })
     .await
 }
@@ -128,15 +129,15 @@ async fn drop_namespace(
     responses((status = 200, body = UpdateNamespacePropertiesResponse), CommonErrors, MutationErrors))]
 async fn update_properties(
     State(app): State<App>,
-    AtNamespace { warehouse, namespace }: AtNamespace,
+    AtNamespace { warehouse, namespace, .. }: AtNamespace,
     change: Change,
 ) -> Result<Response, ApiError> {
-    let request: UpdateNamespacePropertiesRequest = change.json().await?;
-    let removals = request.removals.unwrap_or_default();
-    let updates = request.updates.unwrap_or_default();
+    let body: UpdateNamespacePropertiesRequest = change.json().await?;
+    let removals = body.removals.unwrap_or_default();
+    let updates = body.updates.unwrap_or_default();
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |context| {
-        catalog.update_namespace(&context, &warehouse, &namespace, removals, updates).await
+    idempotent::run(&app, &change, async move |request| {
+        catalog.update_namespace(&request, &warehouse, &namespace, removals, updates).await
     })
     .await
 }

@@ -22,11 +22,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     responses((status = 204), CommonErrors))]
 async fn report_metrics(
     State(app): State<App>,
-    AtObject { warehouse, identifier }: AtObject,
+    AtObject { request, warehouse, identifier }: AtObject,
     change: Change,
 ) -> Result<StatusCode, ApiError> {
     change.refuse_key()?;
     let report: Box<RawValue> = change.json().await?;
-    app.catalog.report_metrics(&warehouse, &identifier, &report).await?;
+    app.catalog.report_metrics(&request, &warehouse, &identifier, &report).await?;
     Ok(StatusCode::NO_CONTENT)
 }

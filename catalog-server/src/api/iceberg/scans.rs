@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
-use crate::api::extract::{AtObject, AtPlan, Change, context};
+use crate::api::extract::{AtObject, AtPlan, Change};
 use crate::api::{App, idempotent, json};
 use crate::catalog::scans::{Patience, Planned};
 
@@ -33,14 +33,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     responses((status = 200, body = PlanningResult), CommonErrors, MutationErrors))]
 async fn plan_table_scan(
     State(app): State<App>,
-    AtObject { warehouse, identifier }: AtObject,
+    AtObject { request, warehouse, identifier }: AtObject,
     headers: HeaderMap,
     change: Change,
 ) -> Result<Response, ApiError> {
     idempotent::check(&app, &change).await?;
-    let context = context(change.request_id);
     let patience = if prefers_async(&headers) { Patience::None } else { Patience::Configured };
-    let planned = app.catalog.plan_scan(&context, &warehouse, &identifier, change.body, patience).await?;
+    let planned = app.catalog.plan_scan(&request, &warehouse, &identifier, change.body, patience).await?;
     answer(planned)
 }
 
@@ -52,9 +51,9 @@ async fn plan_table_scan(
     responses((status = 200, body = PlanningResult), CommonErrors))]
 async fn fetch_planning_result(
     State(app): State<App>,
-    AtPlan { warehouse, identifier, plan_id, request_id }: AtPlan,
+    AtPlan { request, warehouse, identifier, plan_id }: AtPlan,
 ) -> Result<Response, ApiError> {
-    answer(app.catalog.find_plan(&context(request_id), &warehouse, &identifier, &plan_id).await?)
+    answer(app.catalog.find_plan(&request, &warehouse, &identifier, &plan_id).await?)
 }
 
 /// Tells that a plan is not wanted any more.
@@ -65,11 +64,11 @@ async fn fetch_planning_result(
     responses((status = 204), CommonErrors, MutationErrors))]
 async fn cancel_planning(
     State(app): State<App>,
-    AtPlan { warehouse, identifier, plan_id, request_id }: AtPlan,
+    AtPlan { request, warehouse, identifier, plan_id }: AtPlan,
     change: Change,
 ) -> Result<StatusCode, ApiError> {
     idempotent::check(&app, &change).await?;
-    app.catalog.cancel_plan(&context(request_id), &warehouse, &identifier, &plan_id).await?;
+    app.catalog.cancel_plan(&request, &warehouse, &identifier, &plan_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -90,13 +89,12 @@ pub struct FetchScanTasksRequest {
     responses((status = 200, body = FetchScanTasksResult), CommonErrors, MutationErrors))]
 async fn fetch_scan_tasks(
     State(app): State<App>,
-    AtObject { warehouse, identifier }: AtObject,
+    AtObject { request, warehouse, identifier }: AtObject,
     change: Change,
 ) -> Result<Response, ApiError> {
     idempotent::check(&app, &change).await?;
-    let request: FetchScanTasksRequest = change.json().await?;
-    let context = context(change.request_id);
-    let tasks = app.catalog.fetch_scan_tasks(&context, &warehouse, &identifier, request.plan_task).await?;
+    let body: FetchScanTasksRequest = change.json().await?;
+    let tasks = app.catalog.fetch_scan_tasks(&request, &warehouse, &identifier, body.plan_task).await?;
     Ok(json(tasks))
 }
 

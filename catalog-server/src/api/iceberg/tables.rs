@@ -11,10 +11,11 @@ use utoipa_axum::routes;
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
 use crate::api::extract::{AtNamespace, AtObject, Change, InWarehouse, Params};
 use crate::api::page::PageParams;
-use crate::api::{App, idempotent};
+use crate::api::{App, idempotent, load_result};
+use crate::authz::action::Action;
 use crate::catalog::commit::NewTable;
 use crate::catalog::names::{Identifier, Namespace};
-use crate::catalog::tables::{Loaded, Snapshots};
+use crate::catalog::tables::Snapshots;
 use crate::store::tabulars::TabularKind;
 
 use super::wire::{
@@ -54,7 +55,14 @@ pub(super) async fn list(
     let page = page.decode(app.limits.page_entries)?;
     let mut names = app
         .catalog
-        .list_objects(&at.warehouse, &at.namespace, kind, page.after.as_deref(), page.fetch_limit())
+        .list_objects(
+            &at.request,
+            &at.warehouse,
+            &at.namespace,
+            kind,
+            page.after.as_deref(),
+            page.fetch_limit(),
+        )
         .await?;
     let next_page_token = page.cut(&mut names, String::as_str);
     let in_namespace = |name| TableIdentifier { namespace: at.namespace.levels().to_vec(), name };
@@ -70,26 +78,26 @@ pub(super) async fn list(
     responses((status = 200, body = LoadTableResult), CommonErrors, MutationErrors))]
 async fn create_table(
     State(app): State<App>,
-    AtNamespace { warehouse, namespace }: AtNamespace,
+    AtNamespace { warehouse, namespace, .. }: AtNamespace,
     change: Change,
 ) -> Result<Response, ApiError> {
-    let request: CreateTableRequest = change.json().await?;
-    let identifier = Identifier::new(namespace, request.name)?;
-    let is_staged = request.stage_create.unwrap_or_default();
+    let body: CreateTableRequest = change.json().await?;
+    let identifier = Identifier::new(namespace, body.name)?;
+    let is_staged = body.stage_create.unwrap_or_default();
     let new = NewTable {
-        location: request.location,
-        schema: request.schema,
-        partition_spec: request.partition_spec,
-        write_order: request.write_order,
-        properties: request.properties.unwrap_or_default().into_iter().collect(),
+        location: body.location,
+        schema: body.schema,
+        partition_spec: body.partition_spec,
+        write_order: body.write_order,
+        properties: body.properties.unwrap_or_default().into_iter().collect(),
         size_bytes: change.body.len(),
     };
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |context| {
+    idempotent::run(&app, &change, async move |request| {
         if is_staged {
-            catalog.stage_table(&context, &warehouse, &identifier, new).await
+            catalog.stage_table(&request, &warehouse, &identifier, new, load_result::staged_table).await
         } else {
-            catalog.create_table(&context, &warehouse, &identifier, new).await
+            catalog.create_table(&request, &warehouse, &identifier, new).await
         }
     })
     .await
@@ -111,7 +119,7 @@ struct LoadParams {
     responses((status = 200, body = LoadTableResult), (status = 304), CommonErrors))]
 async fn load_table(
     State(app): State<App>,
-    AtObject { warehouse, identifier }: AtObject,
+    AtObject { request, warehouse, identifier }: AtObject,
     Params(params): Params<LoadParams>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -125,11 +133,13 @@ async fn load_table(
         }
     };
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    match app.catalog.load_table(&warehouse, &identifier, snapshots, known).await? {
-        Loaded::Document(served) => Ok(idempotent::document(&served)),
+    let version = app.catalog.current_version(&request, &warehouse, &identifier).await?;
+    let etag = load_result::etag(version.metadata_location(), snapshots);
+    if known.is_some_and(|known| load_result::matches(known, &etag)) {
         // A cache may have more than one form of the table; the tag says which one is still right (RFC 9110, 15.4.5).
-        Loaded::Unchanged(etag) => Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response()),
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
+    Ok(load_result::table(&app.catalog.load_version(&version, snapshots).await?))
 }
 
 /// Tells whether a table exists.
@@ -139,9 +149,9 @@ async fn load_table(
     responses((status = 204), CommonErrors))]
 async fn table_exists(
     State(app): State<App>,
-    AtObject { warehouse, identifier }: AtObject,
+    AtObject { request, warehouse, identifier }: AtObject,
 ) -> Result<StatusCode, ApiError> {
-    app.catalog.require_object(&warehouse, &identifier, TabularKind::Table).await?;
+    app.catalog.require_table(&request, &warehouse, &identifier, Action::LoadTable).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -154,13 +164,13 @@ async fn table_exists(
     responses((status = 200, body = LoadTableResult), CommonErrors, MutationErrors))]
 async fn commit_table(
     State(app): State<App>,
-    AtObject { warehouse, identifier }: AtObject,
+    AtObject { warehouse, identifier, .. }: AtObject,
     change: Change,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
     let body = change.body.clone();
-    idempotent::run(&app, &change, async move |context| {
-        catalog.commit_table(&context, &warehouse, &identifier, body).await
+    idempotent::run(&app, &change, async move |request| {
+        catalog.commit_table(&request, &warehouse, &identifier, body).await
     })
     .await
 }
@@ -182,7 +192,7 @@ struct DropParams {
     responses((status = 204), CommonErrors, MutationErrors))]
 async fn drop_table(
     State(app): State<App>,
-    AtObject { warehouse, identifier }: AtObject,
+    AtObject { warehouse, identifier, .. }: AtObject,
     Params(params): Params<DropParams>,
     change: Change,
 ) -> Result<Response, ApiError> {
@@ -197,11 +207,11 @@ async fn drop_table(
         }
     };
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |context| {
+    idempotent::run(&app, &change, async move |request| {
         if is_purge {
-            catalog.purge_table(&context, &warehouse, &identifier).await
+            catalog.purge_table(&request, &warehouse, &identifier).await
         } else {
-            catalog.drop_table(&context, &warehouse, &identifier).await
+            catalog.drop_table(&request, &warehouse, &identifier).await
         }
     })
     .await
@@ -215,18 +225,18 @@ async fn drop_table(
     responses((status = 200, body = LoadTableResult), CommonErrors, MutationErrors))]
 async fn register_table(
     State(app): State<App>,
-    AtNamespace { warehouse, namespace }: AtNamespace,
+    AtNamespace { warehouse, namespace, .. }: AtNamespace,
     change: Change,
 ) -> Result<Response, ApiError> {
-    let request: RegisterTableRequest = change.json().await?;
-    let identifier = Identifier::new(namespace, request.name)?;
+    let body: RegisterTableRequest = change.json().await?;
+    let identifier = Identifier::new(namespace, body.name)?;
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |context| {
-        let location = &request.metadata_location;
-        if request.overwrite.unwrap_or_default() {
-            catalog.overwrite_table(&context, &warehouse, &identifier, location).await
+    idempotent::run(&app, &change, async move |request| {
+        let location = &body.metadata_location;
+        if body.overwrite.unwrap_or_default() {
+            catalog.overwrite_table(&request, &warehouse, &identifier, location).await
         } else {
-            catalog.register_table(&context, &warehouse, &identifier, location).await
+            catalog.register_table(&request, &warehouse, &identifier, location).await
         }
     })
     .await
@@ -240,12 +250,12 @@ async fn register_table(
     responses((status = 200, body = LoadTableResult), CommonErrors, MutationErrors))]
 async fn unregister_table(
     State(app): State<App>,
-    AtObject { warehouse, identifier }: AtObject,
+    AtObject { warehouse, identifier, .. }: AtObject,
     change: Change,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |context| {
-        catalog.unregister_table(&context, &warehouse, &identifier).await
+    idempotent::run(&app, &change, async move |request| {
+        catalog.unregister_table(&request, &warehouse, &identifier).await
     })
     .await
 }
@@ -266,16 +276,16 @@ async fn rename_table(
 /// Renames a table or a view.
 pub(super) async fn rename(
     app: &App,
-    InWarehouse { warehouse }: InWarehouse,
+    InWarehouse { warehouse, .. }: InWarehouse,
     change: &Change,
     kind: TabularKind,
 ) -> Result<Response, ApiError> {
-    let request: RenameTableRequest = change.json().await?;
-    let source = identifier(request.source)?;
-    let destination = identifier(request.destination)?;
+    let body: RenameTableRequest = change.json().await?;
+    let source = identifier(body.source)?;
+    let destination = identifier(body.destination)?;
     let catalog = app.catalog.clone();
-    idempotent::run(app, change, async move |context| {
-        catalog.rename_object(&context, &warehouse, kind, &source, &destination).await
+    idempotent::run(app, change, async move |request| {
+        catalog.rename_object(&request, &warehouse, kind, &source, &destination).await
     })
     .await
 }

@@ -23,13 +23,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     responses((status = 204), CommonErrors, MutationErrors))]
 async fn commit_transaction(
     State(app): State<App>,
-    InWarehouse { warehouse }: InWarehouse,
+    InWarehouse { warehouse, .. }: InWarehouse,
     change: Change,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
     let body = change.body.clone();
-    idempotent::run(&app, &change, async move |context| {
-        catalog.commit_transaction(&context, &warehouse, body).await
+    idempotent::run(&app, &change, async move |request| {
+        catalog.commit_transaction(&request, &warehouse, body).await
     })
     .await
 }

@@ -9,7 +9,8 @@ use utoipa_axum::routes;
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
 use crate::api::extract::{AtNamespace, AtObject, Change, InWarehouse, Params};
 use crate::api::page::PageParams;
-use crate::api::{App, idempotent};
+use crate::api::{App, idempotent, load_result};
+use crate::authz::action::Action;
 use crate::catalog::names::Identifier;
 use crate::catalog::views::NewView;
 use crate::store::tabulars::TabularKind;
@@ -48,21 +49,21 @@ async fn list_views(
     responses((status = 200, body = LoadViewResult), CommonErrors, MutationErrors))]
 async fn create_view(
     State(app): State<App>,
-    AtNamespace { warehouse, namespace }: AtNamespace,
+    AtNamespace { warehouse, namespace, .. }: AtNamespace,
     change: Change,
 ) -> Result<Response, ApiError> {
-    let request: CreateViewRequest = change.json().await?;
-    let identifier = Identifier::new(namespace, request.name)?;
+    let body: CreateViewRequest = change.json().await?;
+    let identifier = Identifier::new(namespace, body.name)?;
     let new = NewView {
-        location: request.location,
-        schema: request.schema,
-        version: request.view_version,
-        properties: request.properties.into_iter().collect(),
+        location: body.location,
+        schema: body.schema,
+        version: body.view_version,
+        properties: body.properties.into_iter().collect(),
         size_bytes: change.body.len(),
     };
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |context| {
-        catalog.create_view(&context, &warehouse, &identifier, new).await
+    idempotent::run(&app, &change, async move |request| {
+        catalog.create_view(&request, &warehouse, &identifier, new).await
     })
     .await
 }
@@ -74,9 +75,9 @@ async fn create_view(
     responses((status = 200, body = LoadViewResult), CommonErrors))]
 async fn load_view(
     State(app): State<App>,
-    AtObject { warehouse, identifier }: AtObject,
+    AtObject { request, warehouse, identifier }: AtObject,
 ) -> Result<Response, ApiError> {
-    Ok(idempotent::document(&app.catalog.load_view(&warehouse, &identifier).await?))
+    Ok(load_result::view(&app.catalog.load_view(&request, &warehouse, &identifier).await?))
 }
 
 /// Tells whether a view exists.
@@ -86,9 +87,9 @@ async fn load_view(
     responses((status = 204), CommonErrors))]
 async fn view_exists(
     State(app): State<App>,
-    AtObject { warehouse, identifier }: AtObject,
+    AtObject { request, warehouse, identifier }: AtObject,
 ) -> Result<StatusCode, ApiError> {
-    app.catalog.require_object(&warehouse, &identifier, TabularKind::View).await?;
+    app.catalog.require_view(&request, &warehouse, &identifier, Action::LoadView).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -101,13 +102,13 @@ async fn view_exists(
     responses((status = 200, body = LoadViewResult), CommonErrors, MutationErrors))]
 async fn replace_view(
     State(app): State<App>,
-    AtObject { warehouse, identifier }: AtObject,
+    AtObject { warehouse, identifier, .. }: AtObject,
     change: Change,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
     let body = change.body.clone();
-    idempotent::run(&app, &change, async move |context| {
-        catalog.commit_view(&context, &warehouse, &identifier, body).await
+    idempotent::run(&app, &change, async move |request| {
+        catalog.commit_view(&request, &warehouse, &identifier, body).await
     })
     .await
 }
@@ -120,12 +121,12 @@ async fn replace_view(
     responses((status = 204), CommonErrors, MutationErrors))]
 async fn drop_view(
     State(app): State<App>,
-    AtObject { warehouse, identifier }: AtObject,
+    AtObject { warehouse, identifier, .. }: AtObject,
     change: Change,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |context| {
-        catalog.drop_view(&context, &warehouse, &identifier).await
+    idempotent::run(&app, &change, async move |request| {
+        catalog.drop_view(&request, &warehouse, &identifier).await
     })
     .await
 }
@@ -138,14 +139,14 @@ async fn drop_view(
     responses((status = 200, body = LoadViewResult), CommonErrors, MutationErrors))]
 async fn register_view(
     State(app): State<App>,
-    AtNamespace { warehouse, namespace }: AtNamespace,
+    AtNamespace { warehouse, namespace, .. }: AtNamespace,
     change: Change,
 ) -> Result<Response, ApiError> {
-    let request: RegisterViewRequest = change.json().await?;
-    let identifier = Identifier::new(namespace, request.name)?;
+    let body: RegisterViewRequest = change.json().await?;
+    let identifier = Identifier::new(namespace, body.name)?;
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |context| {
-        catalog.register_view(&context, &warehouse, &identifier, &request.metadata_location).await
+    idempotent::run(&app, &change, async move |request| {
+        catalog.register_view(&request, &warehouse, &identifier, &body.metadata_location).await
     })
     .await
 }

@@ -53,7 +53,7 @@ pub struct Options {
     /// Limit of the memory of each process in m2 and m3, in MiB
     #[arg(long, default_value_t = 4_096)]
     memory_mib: u32,
-    /// Heap of Spark, and memory limit of DuckDB, in MiB; must leave room below the limit of a process
+    /// Heap of Spark, and memory limit of `DuckDB`, in MiB; must leave room below the limit of a process
     #[arg(long, default_value_t = 3_072)]
     heap_mib: u32,
     /// Maximum duration of a contender, in seconds
