@@ -125,7 +125,7 @@ impl Catalog {
         }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         if let Some(JobAttempt { job_id, attempt }) = request.job
-            && !jobs::hold(&mut tx, job_id, attempt).await?
+            && !jobs::lease::hold(&mut tx, job_id, attempt).await?
         {
             return Err(CatalogError::JobLost { job_id, attempt });
         }

@@ -59,14 +59,14 @@ impl Automatic<'_> {
     /// Returns `false`, changing nothing, if the table is paused or a job of the action is queued or running.
     pub(super) async fn enqueue(&self, tx: &mut Tx, wanted_ms: i64) -> Result<bool, StoreError> {
         let options = self.options();
-        jobs::enqueue_unless_paused(tx, &self.job(&options, wanted_ms)).await
+        jobs::queue::enqueue_unless_paused(tx, &self.job(&options, wanted_ms)).await
     }
 
     /// Updates a queued automatic job of the action to the current policy and reason, and advances its
     /// earliest start to that of this job if that is earlier.
     pub(super) async fn renew(&self, tx: &mut Tx, wanted_ms: i64) -> Result<(), StoreError> {
         let options = self.options();
-        jobs::renew(tx, &self.job(&options, wanted_ms), MAINTENANCE).await
+        jobs::queue::renew(tx, &self.job(&options, wanted_ms), MAINTENANCE).await
     }
 
     fn options(&self) -> String {

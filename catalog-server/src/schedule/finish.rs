@@ -99,19 +99,19 @@ impl Schedule {
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         let (done, state) = match &finished {
             Finished::Succeeded { result, .. } => {
-                (jobs::finish(&mut tx, lease, Outcome::Succeeded(result)).await?, JobState::Succeeded)
+                (jobs::lease::finish(&mut tx, lease, Outcome::Succeeded(result)).await?, JobState::Succeeded)
             }
             Finished::Failed(error, result) => {
                 let outcome = Outcome::Failed(error, result.as_deref());
-                (jobs::finish(&mut tx, lease, outcome).await?, JobState::Failed)
+                (jobs::lease::finish(&mut tx, lease, outcome).await?, JobState::Failed)
             }
             Finished::Cancelled(result) => {
                 let outcome = Outcome::Cancelled(result.as_deref());
-                (jobs::finish(&mut tx, lease, outcome).await?, JobState::Cancelled)
+                (jobs::lease::finish(&mut tx, lease, outcome).await?, JobState::Cancelled)
             }
             Finished::Retry(error, after_ms, result) => {
                 let due_ms = tx.at_ms().saturating_add((*after_ms).max(0));
-                let given_back = jobs::give_back(&mut tx, lease, due_ms, (error, result.as_deref()));
+                let given_back = jobs::lease::give_back(&mut tx, lease, due_ms, (error, result.as_deref()));
                 (given_back.await?, JobState::Queued)
             }
         };
@@ -196,9 +196,9 @@ impl Schedule {
             new.enqueue(tx, at_ms.saturating_add(after_ms)).await?;
         }
         let Some(evaluations) = evaluations else { return Ok(()) };
-        jobs::prune_succeeded(tx, job.tabular_id, EVALUATE, EVALUATIONS_KEPT).await?;
+        jobs::prune::prune_succeeded(tx, job.tabular_id, EVALUATE, EVALUATIONS_KEPT).await?;
         // A change during the job queued no other evaluation, because this one was running.
-        if let Some(changed_ms) = jobs::find_change(tx, job.job_id).await? {
+        if let Some(changed_ms) = jobs::queue::find_change(tx, job.job_id).await? {
             let again = Automatic {
                 subject: &subject,
                 action: EVALUATE,

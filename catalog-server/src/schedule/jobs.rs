@@ -124,9 +124,9 @@ impl Schedule {
             due_ms: 0,
         };
         let mut tx = self.db.write(self.clock.now_ms()).await?;
-        let job_id = if jobs::enqueue(&mut tx, &new).await? {
+        let job_id = if jobs::queue::enqueue(&mut tx, &new).await? {
             new.job_id
-        } else if let Some(job_id) = jobs::take_over(&mut tx, &new, MAINTENANCE).await? {
+        } else if let Some(job_id) = jobs::queue::take_over(&mut tx, &new, MAINTENANCE).await? {
             job_id
         } else {
             return Err(CatalogError::Conflict(format!(
@@ -228,7 +228,7 @@ impl Schedule {
     pub async fn cancel_job(&self, request: &Request, job_id: Uuid) -> Result<Job, CatalogError> {
         let job = self.require_job_for(request, job_id, Action::CancelJob).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
-        match jobs::cancel(&mut tx, job_id).await? {
+        match jobs::queue::cancel(&mut tx, job_id).await? {
             CancelJob::Cancelled | CancelJob::Wanted => {}
             CancelJob::Over => {
                 return Err(CatalogError::Conflict(format!(
@@ -290,7 +290,7 @@ impl Schedule {
         loop {
             tries += 1;
             let mut tx = self.db.write(self.clock.now_ms()).await?;
-            match jobs::lease(&mut tx, worker, terms).await {
+            match jobs::lease::lease(&mut tx, worker, terms).await {
                 Ok(job) => {
                     let job = match job {
                         Some(job) if job.attempt == 1 => Some(self.with_note(&mut tx, job, worker).await?),
@@ -308,11 +308,11 @@ impl Schedule {
     /// Adds the note of the previous job of the same action, if that did not succeed, to a job that was just
     /// leased for the first time.
     async fn with_note(&self, tx: &mut Tx, job: Job, worker: &str) -> Result<Job, CatalogError> {
-        let told = jobs::find_unfinished(tx, &job).await?;
+        let told = jobs::lease::find_unfinished(tx, &job).await?;
         let told = told.and_then(|told| serde_json::from_str::<Value>(&told).ok());
         let Some(note) = told.as_ref().and_then(|told| told.get(NOTE)) else { return Ok(job) };
         let progress = json!({ NOTE: note }).to_string();
-        jobs::extend(tx, held(&job, worker), self.lease_ms(), Some(&progress)).await?;
+        jobs::lease::extend(tx, held(&job, worker), self.lease_ms(), Some(&progress)).await?;
         Ok(Job { progress: Some(progress), ..job })
     }
 
@@ -320,12 +320,12 @@ impl Schedule {
     /// of other files are deleted: the table may have lost a folder since they were announced, or a server
     /// without this check accepted them.
     async fn leftovers(&self, job: &Job, folders: &Folders) -> Result<Vec<String>, CatalogError> {
-        let told = jobs::list_outputs(&self.db, job.job_id, job.attempt, "", LEFTOVERS_MAX).await?;
+        let told = jobs::outputs::list_outputs(&self.db, job.job_id, job.attempt, "", LEFTOVERS_MAX).await?;
         let (own, foreign): (Vec<_>, Vec<_>) = told.into_iter().partition(|path| is_output(folders, path));
         if !foreign.is_empty() {
             tracing::warn!(job.id = %job.job_id, count = foreign.len(), "files that are not the table's own stay as they are");
             let mut tx = self.db.write(self.clock.now_ms()).await?;
-            jobs::forget_outputs(&mut tx, job.job_id, &foreign).await?;
+            jobs::outputs::forget_outputs(&mut tx, job.job_id, &foreign).await?;
             tx.commit().await?;
         }
         Ok(own)
@@ -371,7 +371,7 @@ impl Schedule {
             }
         }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
-        let cancel = jobs::extend(&mut tx, lease, self.lease_ms(), progress).await?;
+        let cancel = jobs::lease::extend(&mut tx, lease, self.lease_ms(), progress).await?;
         tx.commit().await?;
         cancel.ok_or_else(|| lost(lease))
     }
@@ -406,16 +406,16 @@ impl Schedule {
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         // This is also called without files to add, because it checks that the job is still leased to this
         // attempt.
-        if !jobs::add_outputs(&mut tx, lease, add).await? {
+        if !jobs::outputs::add_outputs(&mut tx, lease, add).await? {
             return Err(lost(lease));
         }
-        if !add.is_empty() && jobs::count_outputs(&mut tx, lease.job_id).await? > OUTPUTS_MAX {
+        if !add.is_empty() && jobs::outputs::count_outputs(&mut tx, lease.job_id).await? > OUTPUTS_MAX {
             return Err(CatalogError::Conflict(format!(
                 "job {} has more than {OUTPUTS_MAX} files that are neither committed nor deleted; end it",
                 lease.job_id
             )));
         }
-        jobs::forget_outputs(&mut tx, lease.job_id, forget).await?;
+        jobs::outputs::forget_outputs(&mut tx, lease.job_id, forget).await?;
         Ok(tx.commit().await?)
     }
 
@@ -438,7 +438,7 @@ impl Schedule {
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         let before_ms = tx.at_ms() - DAY_MS * i64::from(self.settings.history_days);
         let pruned =
-            jobs::prune(&mut tx, before_ms, u32::try_from(FORGOTTEN_MAX).unwrap_or(u32::MAX)).await?;
+            jobs::prune::prune(&mut tx, before_ms, u32::try_from(FORGOTTEN_MAX).unwrap_or(u32::MAX)).await?;
         tx.commit().await?;
         Ok(pruned)
     }

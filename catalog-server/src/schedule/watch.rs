@@ -131,9 +131,9 @@ impl Schedule {
         }
         for (tabular_id, changed_ms, noticed) in &found {
             match noticed {
-                Noticed::Gone => jobs::fail_queued(&mut tx, *tabular_id, TABLE_DROPPED).await?,
+                Noticed::Gone => jobs::queue::fail_queued(&mut tx, *tabular_id, TABLE_DROPPED).await?,
                 Noticed::Open => {
-                    if !jobs::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await? {
+                    if !jobs::queue::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await? {
                         // The job has ended meanwhile without having seen the change, so the batch is read
                         // again.
                         return Ok(true);
@@ -151,7 +151,7 @@ impl Schedule {
                     if !new.enqueue(&mut tx, wanted_ms).await? {
                         // A job of the action exists. It may be running, or wait for a reason that has
                         // nothing to do with this change.
-                        if !jobs::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await? {
+                        if !jobs::queue::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await? {
                             // The job has ended meanwhile without having seen the change, so the batch is
                             // read again.
                             return Ok(true);

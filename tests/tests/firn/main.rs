@@ -27,6 +27,7 @@ mod outages;
 mod ownership;
 mod pagination;
 mod purge;
+mod ratchets;
 mod scan_requests;
 mod scans;
 mod security;

@@ -43,7 +43,7 @@ async fn seen(db: &Db, warehouse_id: WarehouseId, clock_ms: i64) -> String {
 
 async fn lease(db: &Db, clock_ms: i64) -> Option<Job> {
     let mut tx = db.write(clock_ms).await.unwrap();
-    let job = jobs::lease(&mut tx, "w", TERMS).await.unwrap();
+    let job = jobs::lease::lease(&mut tx, "w", TERMS).await.unwrap();
     tx.commit().await.unwrap();
     job
 }
@@ -62,7 +62,7 @@ async fn enqueue(fixture: &Fixture, table: TabularId, clock_ms: i64) {
         rank: 0,
         due_ms: tx.at_ms() + 10 * SECOND_MS,
     };
-    assert!(jobs::enqueue(&mut tx, &new).await.unwrap());
+    assert!(jobs::queue::enqueue(&mut tx, &new).await.unwrap());
     tx.commit().await.unwrap();
 }
 

@@ -69,28 +69,28 @@ async fn enqueue(fixture: &Fixture, wanted: &Wanted) -> Option<Uuid> {
         due_ms: wanted.due_ms,
     };
     let mut tx = fixture.write().await;
-    let queued = jobs::enqueue(&mut tx, &new).await.unwrap();
+    let queued = jobs::queue::enqueue(&mut tx, &new).await.unwrap();
     tx.commit().await.unwrap();
     queued.then_some(new.job_id)
 }
 
 async fn lease(fixture: &Fixture, worker: &str, terms: LeaseTerms) -> Option<Job> {
     let mut tx = fixture.write().await;
-    let job = jobs::lease(&mut tx, worker, terms).await.unwrap();
+    let job = jobs::lease::lease(&mut tx, worker, terms).await.unwrap();
     tx.commit().await.unwrap();
     job
 }
 
 async fn finish(fixture: &Fixture, lease: JobLease<'_>, outcome: Outcome<'_>) -> bool {
     let mut tx = fixture.write().await;
-    let finished = jobs::finish(&mut tx, lease, outcome).await.unwrap();
+    let finished = jobs::lease::finish(&mut tx, lease, outcome).await.unwrap();
     tx.commit().await.unwrap();
     finished
 }
 
 async fn cancel(fixture: &Fixture, job_id: Uuid) -> CancelJob {
     let mut tx = fixture.write().await;
-    let cancelled = jobs::cancel(&mut tx, job_id).await.unwrap();
+    let cancelled = jobs::queue::cancel(&mut tx, job_id).await.unwrap();
     tx.commit().await.unwrap();
     cancelled
 }
@@ -174,11 +174,11 @@ async fn an_earlier_attempt_is_refused(fixture: &Fixture) {
 
     let stale = held(&first, "w");
     let mut tx = fixture.write().await;
-    assert_eq!(jobs::extend(&mut tx, stale, 60_000, Some("{}")).await.unwrap(), None);
-    assert!(!jobs::give_back(&mut tx, stale, 0, ("broken", None)).await.unwrap());
-    assert!(!jobs::finish(&mut tx, stale, Outcome::Succeeded("{}")).await.unwrap());
-    assert!(!jobs::add_outputs(&mut tx, stale, &["a".to_owned()]).await.unwrap());
-    assert!(!jobs::finish(&mut tx, held(&second, "other"), Outcome::Cancelled(None)).await.unwrap());
+    assert_eq!(jobs::lease::extend(&mut tx, stale, 60_000, Some("{}")).await.unwrap(), None);
+    assert!(!jobs::lease::give_back(&mut tx, stale, 0, ("broken", None)).await.unwrap());
+    assert!(!jobs::lease::finish(&mut tx, stale, Outcome::Succeeded("{}")).await.unwrap());
+    assert!(!jobs::outputs::add_outputs(&mut tx, stale, &["a".to_owned()]).await.unwrap());
+    assert!(!jobs::lease::finish(&mut tx, held(&second, "other"), Outcome::Cancelled(None)).await.unwrap());
     tx.commit().await.unwrap();
     assert_eq!(find(fixture, job_id).await, before);
 
@@ -195,7 +195,7 @@ async fn progress_is_kept_and_a_wish_to_cancel_is_told(fixture: &Fixture) {
     let lease = held(&job, "w");
     let extend = async |progress| {
         let mut tx = fixture.write().await;
-        let told = jobs::extend(&mut tx, lease, 60_000, progress).await.unwrap();
+        let told = jobs::lease::extend(&mut tx, lease, 60_000, progress).await.unwrap();
         tx.commit().await.unwrap();
         told
     };
@@ -229,7 +229,9 @@ async fn a_job_that_is_given_back_waits(fixture: &Fixture) {
     let job_id = enqueue(fixture, &compact(table())).await.unwrap();
     let job = lease(fixture, "w", TERMS).await.unwrap();
     let mut tx = fixture.write().await;
-    assert!(jobs::give_back(&mut tx, held(&job, "w"), i64::MAX, ("no disk left", None)).await.unwrap());
+    assert!(
+        jobs::lease::give_back(&mut tx, held(&job, "w"), i64::MAX, ("no disk left", None)).await.unwrap()
+    );
     tx.commit().await.unwrap();
     assert_eq!(lease(fixture, "w", TERMS).await, None);
     let job = find(fixture, job_id).await;
@@ -258,19 +260,19 @@ async fn ended_jobs_are_listed_and_pruned(fixture: &Fixture) {
     );
 
     let mut tx = fixture.write().await;
-    assert!(jobs::add_outputs(&mut tx, held(&job, "w"), &["a".to_owned()]).await.unwrap());
-    assert!(jobs::finish(&mut tx, held(&job, "w"), Outcome::Failed("x", None)).await.unwrap());
+    assert!(jobs::outputs::add_outputs(&mut tx, held(&job, "w"), &["a".to_owned()]).await.unwrap());
+    assert!(jobs::lease::finish(&mut tx, held(&job, "w"), Outcome::Failed("x", None)).await.unwrap());
     tx.commit().await.unwrap();
     // Files of the job may still exist.
     let prune = async |before_ms| {
         let mut tx = fixture.write().await;
-        let pruned = jobs::prune(&mut tx, before_ms, 10).await.unwrap();
+        let pruned = jobs::prune::prune(&mut tx, before_ms, 10).await.unwrap();
         tx.commit().await.unwrap();
         pruned
     };
     assert_eq!(prune(i64::MAX).await, 0);
     let mut tx = fixture.write().await;
-    jobs::forget_outputs(&mut tx, job.job_id, &["a".to_owned()]).await.unwrap();
+    jobs::outputs::forget_outputs(&mut tx, job.job_id, &["a".to_owned()]).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(prune(0).await, 0);
     assert_eq!(prune(i64::MAX).await, 1);
@@ -283,17 +285,21 @@ async fn outputs_of_earlier_attempts_are_told(fixture: &Fixture) {
     let add = async |job: &Job, worker, paths: &[&str]| {
         let paths: Vec<_> = paths.iter().map(|path| (*path).to_owned()).collect();
         let mut tx = fixture.write().await;
-        assert!(jobs::add_outputs(&mut tx, held(job, worker), &paths).await.unwrap());
+        assert!(jobs::outputs::add_outputs(&mut tx, held(job, worker), &paths).await.unwrap());
         tx.commit().await.unwrap();
     };
     add(&first, "one", &["b", "a", "😀"]).await;
     add(&first, "one", &["a"]).await;
     let second = lease(fixture, "two", TERMS).await.unwrap();
     add(&second, "two", &["c"]).await;
-    let list = async |after, limit| jobs::list_outputs(&fixture.db, job_id, 2, after, limit).await.unwrap();
+    let list =
+        async |after, limit| jobs::outputs::list_outputs(&fixture.db, job_id, 2, after, limit).await.unwrap();
     assert_eq!(list("", 2).await, ["a", "b"]);
     assert_eq!(list("b", 2).await, ["😀"]);
-    assert_eq!(jobs::list_outputs(&fixture.db, job_id, 3, "", 9).await.unwrap(), ["a", "b", "c", "😀"]);
+    assert_eq!(
+        jobs::outputs::list_outputs(&fixture.db, job_id, 3, "", 9).await.unwrap(),
+        ["a", "b", "c", "😀"]
+    );
 }
 
 async fn no_job_is_leased_twice(fixture: &Fixture) {
@@ -307,7 +313,7 @@ async fn no_job_is_leased_twice(fixture: &Fixture) {
         let mut leased = Vec::new();
         loop {
             let mut tx = fixture.write().await;
-            match jobs::lease(&mut tx, worker, TERMS).await {
+            match jobs::lease::lease(&mut tx, worker, TERMS).await {
                 Ok(Some(job)) => {
                     tx.commit().await.unwrap();
                     leased.push(job);
@@ -367,7 +373,7 @@ async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
     };
     let take_over = async |new: &NewJob<'_>, from| {
         let mut tx = fixture.write().await;
-        let taken = jobs::take_over(&mut tx, new, from).await.unwrap();
+        let taken = jobs::queue::take_over(&mut tx, new, from).await.unwrap();
         tx.commit().await.unwrap();
         taken
     };
@@ -428,13 +434,13 @@ async fn a_change_is_kept_with_the_job_that_runs(fixture: &Fixture) {
     let table = table();
     let note = async |action, changed_ms| {
         let mut tx = fixture.write().await;
-        let noted = jobs::note_change(&mut tx, table, action, changed_ms).await.unwrap();
+        let noted = jobs::queue::note_change(&mut tx, table, action, changed_ms).await.unwrap();
         tx.commit().await.unwrap();
         noted
     };
     let known = async |job_id| {
         let mut tx = fixture.write().await;
-        jobs::find_change(&mut tx, job_id).await.unwrap()
+        jobs::queue::find_change(&mut tx, job_id).await.unwrap()
     };
     assert!(!note("compact", 1).await);
     let job_id = enqueue(fixture, &compact(table)).await.unwrap();
@@ -470,7 +476,7 @@ async fn only_the_last_successes_are_kept(fixture: &Fixture) {
         }
     }
     let mut tx = fixture.write().await;
-    jobs::prune_succeeded(&mut tx, one, "compact", 1).await.unwrap();
+    jobs::prune::prune_succeeded(&mut tx, one, "compact", 1).await.unwrap();
     tx.commit().await.unwrap();
     for (number, job_id) in ids.into_iter().enumerate() {
         let is_kept = jobs::find(&fixture.db, job_id).await.unwrap().is_some();
@@ -485,7 +491,7 @@ async fn what_is_queued_for_a_table_can_be_given_up(fixture: &Fixture) {
     let queued = enqueue(fixture, &Wanted { action: "evaluate", ..compact(one) }).await.unwrap();
     let of_other = enqueue(fixture, &compact(other)).await.unwrap();
     let mut tx = fixture.write().await;
-    jobs::fail_queued(&mut tx, one, "its table was dropped").await.unwrap();
+    jobs::queue::fail_queued(&mut tx, one, "its table was dropped").await.unwrap();
     tx.commit().await.unwrap();
     let failed = find(fixture, queued).await;
     assert_eq!((failed.state, failed.error.as_deref()), (JobState::Failed, Some("its table was dropped")));
@@ -501,8 +507,8 @@ async fn what_a_job_left_unfinished_is_told_to_the_next(fixture: &Fixture) {
         enqueue(fixture, &compact(table)).await.unwrap();
         let job = lease(fixture, "w", TERMS).await.unwrap();
         let mut tx = fixture.write().await;
-        let unfinished = jobs::find_unfinished(&mut tx, &job).await.unwrap();
-        jobs::extend(&mut tx, held(&job, "w"), 1_000, told).await.unwrap().unwrap();
+        let unfinished = jobs::lease::find_unfinished(&mut tx, &job).await.unwrap();
+        jobs::lease::extend(&mut tx, held(&job, "w"), 1_000, told).await.unwrap().unwrap();
         tx.commit().await.unwrap();
         match outcome {
             Some(outcome) => assert!(finish(fixture, held(&job, "w"), outcome).await),
@@ -542,7 +548,7 @@ async fn what_waits_by_itself_is_brought_up_to_date(fixture: &Fixture) {
     };
     let renew = async |due_ms: i64, requested_by: &str| {
         let mut tx = fixture.write().await;
-        jobs::renew(&mut tx, &new(due_ms), requested_by).await.unwrap();
+        jobs::queue::renew(&mut tx, &new(due_ms), requested_by).await.unwrap();
         tx.commit().await.unwrap();
         find(fixture, job_id).await
     };

@@ -53,9 +53,9 @@ async fn work(fixture: &Fixture) -> Job {
     let terms = LeaseTerms { lease_ms: MINUTE_MS, attempts_max: 1 };
     let now_ms = Clock::system().now_ms();
     let mut tx = fixture.db.write(now_ms).await.unwrap();
-    let job = jobs::lease(&mut tx, "w", terms).await.unwrap().unwrap();
+    let job = jobs::lease::lease(&mut tx, "w", terms).await.unwrap().unwrap();
     let lease = JobLease { job_id: job.job_id, worker: "w", attempt: job.attempt };
-    assert!(jobs::finish(&mut tx, lease, Outcome::Succeeded("{}")).await.unwrap());
+    assert!(jobs::lease::finish(&mut tx, lease, Outcome::Succeeded("{}")).await.unwrap());
     tx.commit().await.unwrap();
     job
 }

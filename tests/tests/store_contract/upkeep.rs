@@ -43,7 +43,7 @@ async fn enqueue(fixture: &Fixture, tabular_id: TabularId, action: &str) -> bool
         due_ms: 0,
     };
     let mut tx = fixture.write().await;
-    let queued = jobs::enqueue_unless_paused(&mut tx, &new).await.unwrap();
+    let queued = jobs::queue::enqueue_unless_paused(&mut tx, &new).await.unwrap();
     tx.commit().await.unwrap();
     queued
 }
@@ -122,7 +122,7 @@ async fn a_candidate_tells_what_is_under_way(fixture: &Fixture) {
     policies::resume(&mut tx, table).await.unwrap();
     let open = jobs::list_open(&fixture.db, table).await.unwrap();
     for job in open.iter().filter(|job| job.action == "evaluate") {
-        jobs::cancel(&mut tx, job.job_id).await.unwrap();
+        jobs::queue::cancel(&mut tx, job.job_id).await.unwrap();
     }
     tx.commit().await.unwrap();
     assert_eq!(find(fixture, table).await, Candidate { is_open: false, ..queued });

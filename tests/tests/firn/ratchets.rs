@@ -1,0 +1,68 @@
+//! Ratchets of the product code: counts that may fall but not rise.
+//!
+//! `cargo run -p tests --bin measure-code` prints the counts, and `--list` what they consist of.
+
+use std::path::Path;
+
+use tests::code::Workspace;
+use tests::code::measures::{self, Finding};
+use tests::code::source::Source;
+
+/// Sources of the product crates.
+fn workspace() -> Workspace {
+    Workspace::read(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()).unwrap()
+}
+
+/// Fails if `found` is more than `most`; also if it is less, so that the ceiling comes down with it.
+fn check(what: &str, found: &[String], most: usize) {
+    assert!(found.len() <= most, "{} {what}, at most {most} are allowed:\n{}", found.len(), found.join("\n"));
+    assert!(found.len() == most, "only {} {what} are left: lower the ceiling of {most} to that", found.len());
+}
+
+fn lines(findings: &[Finding]) -> Vec<String> {
+    findings.iter().map(|finding| format!("{}: {}", finding.path, finding.text)).collect()
+}
+
+#[test]
+fn no_more_modules_import_each_other() {
+    let workspace = workspace();
+    let mut found = Vec::new();
+    for of_crate in &workspace.crates {
+        let sources: Vec<&Source> = of_crate.sources.iter().collect();
+        found.extend(measures::circles(&sources).files.iter().map(|circle| circle.members.join(" ↔ ")));
+    }
+    check("module circles", &found, 20);
+}
+
+#[test]
+fn no_more_folders_are_wide() {
+    let workspace = workspace();
+    check(
+        "folders with more than 15 files",
+        &lines(&measures::sizes(&workspace.product()).wide_folders.offenders),
+        8,
+    );
+}
+
+#[test]
+fn no_more_functions_and_files_are_long() {
+    let workspace = workspace();
+    let sizes = measures::sizes(&workspace.product());
+    check("functions of more than 70 lines", &lines(&sizes.long_functions.offenders), 2);
+    check("files of more than 500 lines", &lines(&sizes.long_files.offenders), 5);
+}
+
+#[test]
+fn no_more_type_names_have_two_meanings() {
+    let names = measures::names(&workspace().product());
+    let repeated: Vec<_> = names.repeated.iter().map(|repeated| repeated.name.clone()).collect();
+    check("type names that are declared more than once", &repeated, 53);
+}
+
+#[test]
+fn public_functions_say_when_they_fail_and_docs_name_their_subject() {
+    let workspace = workspace();
+    let docs = measures::docs(&workspace.product());
+    check("public functions without a section on errors", &lines(&docs.without_errors.offenders), 0);
+    check("docs that begin with a question word", &lines(&docs.questions.offenders), 0);
+}
