@@ -26,7 +26,7 @@ const STATEMENTS: [(&str, &str, &[&str]); 21] = [
     ("outbox::LIST", outbox::LIST, &["primary", "primary"]),
     ("jobs::LIST_OPEN", jobs::LIST_OPEN, &["maintenance_jobs_open"]),
     ("jobs::FIND_LAST", jobs::FIND_LAST, &["maintenance_jobs_by_action"]),
-    ("jobs::lease::LAST_BEGUN", jobs::LAST_BEGUN, &["maintenance_jobs_by_action"]),
+    ("jobs::lease::LAST_BEGUN", jobs::lease::LAST_BEGUN, &["maintenance_jobs_by_action"]),
     ("jobs::LIST_ENDS", jobs::LIST_ENDS, &["maintenance_jobs_by_action"]),
     ("upkeep::LIST", upkeep::LIST, &["maintenance_jobs_open", "maintenance_jobs_by_action"]),
 ];
