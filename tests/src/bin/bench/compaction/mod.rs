@@ -141,7 +141,8 @@ impl Bench {
     }
 
     async fn compact(&self, case: &Case) -> anyhow::Result<()> {
-        let folder = self.folder.join(case.id);
+        // In the warehouse, but in no table's folder: maintenance of all tables may read there, and deletes nothing.
+        let folder = self.firn.warehouse().join("imported").join(case.id);
         let files = Files::write(case, folder.clone())?;
         let cap = if case.is_capped {
             format!(", with {} MiB of memory (RLIMIT_DATA)", self.options.memory_mib)
