@@ -2,7 +2,8 @@
 //!
 //! A body consists of the metadata document, which is cached by its immutable location and the same for everybody, and
 //! of what may depend on the caller: the configuration. The pieces are sent one after the other, so that a large
-//! document is not copied for each response. The entity tag names everything that a body depends on.
+//! document is not copied for each response; the body of a small one is made once, as long as nothing of it depends on
+//! the caller. The entity tag names everything that a body depends on.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,46 +15,49 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use sha2::{Digest, Sha256};
 use table_core::metadata::table::TableMetadata;
 use table_core::metadata::view::ViewMetadata;
 
 use crate::catalog::tables::{LoadedTable, Snapshots};
 use crate::config::ScanPlanningMode;
-use crate::storage::documents::Document;
+use crate::storage::documents::{Content, DERIVED_BYTES_MAX, Document};
 
 /// Configuration of a client for a table or view: a JSON object.
 type Config = &'static str;
 
 /// Returns the response with a table: `LoadTableResult`.
 pub fn table(loaded: &LoadedTable) -> Response {
-    let location = loaded.document.location();
-    let config = config(loaded.document.parsed());
-    respond(Some(location), loaded.json.clone(), config, Some(&etag(location, loaded.snapshots)))
+    let (document, snapshots) = (&loaded.document, loaded.snapshots);
+    let config = config(document.parsed());
+    let body = match snapshots {
+        Snapshots::All => whole(document, config),
+        Snapshots::Refs => pieces(document.location(), loaded.json.clone(), config),
+    };
+    respond(body, &etag(document.version(), snapshots))
 }
 
 /// Returns the response with a view: `LoadViewResult`.
 pub fn view(document: &Arc<Document<ViewMetadata>>) -> Response {
-    let etag = tag(&["view", document.location()]);
-    respond(Some(document.location()), document.json(), NO_CONFIG, Some(&etag))
+    respond(whole(document, NO_CONFIG), &format!("\"{}-view\"", document.version()))
 }
 
 /// Returns the body for a table that is not created yet, from the document of its metadata.
 pub fn staged_table(metadata: &TableMetadata) -> Bytes {
     let json = metadata.to_bytes();
-    let [head, json, tail] = pieces(None, json.into(), config(metadata));
-    [head, json, tail].concat().into()
+    let (head, tail) = around(None, config(metadata));
+    [head.as_bytes(), &json, tail.as_bytes()].concat().into()
 }
 
-/// Returns the entity tag of a response with the table whose metadata file is at `location`.
+/// Returns the strong entity tag of a response with a version of a table ([`documents::version`]).
 ///
-/// The configuration follows from the metadata file, so far.
-pub fn etag(location: &str, snapshots: Snapshots) -> String {
-    let form = match snapshots {
-        Snapshots::All => "all",
-        Snapshots::Refs => "refs",
-    };
-    tag(&[form, location])
+/// The configuration follows from the version, so far.
+///
+/// [`documents::version`]: crate::storage::documents::version
+pub fn etag(version: &str, snapshots: Snapshots) -> String {
+    match snapshots {
+        Snapshots::All => format!("\"{version}-all\""),
+        Snapshots::Refs => format!("\"{version}-refs\""),
+    }
 }
 
 /// Returns `true` if a value of `If-None-Match` matches an entity tag.
@@ -75,31 +79,40 @@ fn config(metadata: &TableMetadata) -> Config {
     }
 }
 
-/// Returns a strong entity tag of the parts that a body depends on.
-fn tag(parts: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    format!("\"{:x}\"", hash.finalize())
-}
-
-fn respond(location: Option<&str>, json: Bytes, config: Config, etag: Option<&str>) -> Response {
-    let body = Body::new(Pieces::new(pieces(location, json, config)));
+fn respond(body: Body, etag: &str) -> Response {
     let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
-    if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
+    if let Ok(etag) = HeaderValue::from_str(etag) {
         response.headers_mut().insert(header::ETAG, etag);
     }
     response
 }
 
-/// Returns the pieces of `{"metadata-location": …, "metadata": …, "config": …}`.
-fn pieces(location: Option<&str>, json: Bytes, config: Config) -> [Bytes; 3] {
+/// Returns the body with a whole document. That of a small one is made once, as long as `config` follows from the
+/// document.
+fn whole<T: Content>(document: &Document<T>, config: Config) -> Body {
+    let json = document.json();
+    if json.len() > DERIVED_BYTES_MAX {
+        return pieces(document.location(), json, config);
+    }
+    let make = || {
+        let (head, tail) = around(Some(document.location()), config);
+        [head.as_bytes(), &json, tail.as_bytes()].concat().into()
+    };
+    Body::from(document.derived(make))
+}
+
+/// Returns a body that is sent in pieces, without a copy of the document.
+fn pieces(location: &str, json: Bytes, config: Config) -> Body {
+    let (head, tail) = around(Some(location), config);
+    Body::new(Pieces::new([head.into(), json, tail.into()]))
+}
+
+/// Returns what precedes and what follows the metadata in
+/// `{"metadata-location": …, "metadata": …, "config": …}`.
+fn around(location: Option<&str>, config: Config) -> (String, String) {
     // A string always serialises.
     let location = serde_json::to_string(&location).unwrap_or_default();
-    let head = format!("{{\"metadata-location\":{location},\"metadata\":");
-    [head.into(), json, format!(",\"config\":{config}}}").into()]
+    (format!("{{\"metadata-location\":{location},\"metadata\":"), format!(",\"config\":{config}}}"))
 }
 
 /// Response body of pieces whose total size is known.
@@ -149,12 +162,5 @@ mod tests {
         for header in ["", "a", "\"b\"", "\"aa\""] {
             assert!(!matches(header, "\"a\""), "{header}");
         }
-    }
-
-    #[test]
-    fn every_part_counts_in_an_entity_tag() {
-        let tags = [tag(&["all", "x"]), tag(&["refs", "x"]), tag(&["all", "y"]), tag(&["allx", ""])];
-        let different: std::collections::HashSet<_> = tags.iter().collect();
-        assert_eq!(different.len(), tags.len());
     }
 }

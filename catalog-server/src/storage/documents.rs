@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use storage::error::StorageError;
 use storage::local::{FileState, Stamp};
 use storage::place::Place;
@@ -27,6 +28,8 @@ const DOCUMENT_BYTES: usize = 3 << 9;
 /// Number of copies of the text that a document may hold: the text, the parts of its parsed form, and the text with
 /// fewer snapshots.
 const TEXTS: usize = 3;
+/// Size in bytes of the text up to which a document keeps a derived text.
+pub const DERIVED_BYTES_MAX: usize = 64 << 10;
 /// What a column takes once its schema is decoded.
 const COLUMN_BYTES: usize = 400;
 /// What a property of the table or view takes beside its text.
@@ -54,6 +57,7 @@ type Cache<T> = moka::future::Cache<String, Arc<Document<T>>>;
 /// A metadata file that was read: its bytes, and what they mean.
 pub struct Document<T> {
     location: String,
+    version: String,
     /// Text of the document.
     json: Bytes,
     parsed: Arc<T>,
@@ -65,6 +69,8 @@ pub struct Document<T> {
     stamp: OnceLock<Stamp>,
     /// Text with only those snapshots that branches and tags refer to.
     refs_only: OnceLock<Bytes>,
+    /// Result of [`Document::derived`].
+    derived: OnceLock<Bytes>,
     held_bytes: usize,
 }
 
@@ -291,13 +297,16 @@ impl<T: Content> Document<T> {
 
     fn new(location: &str, json: &[u8], metadata: Arc<T>) -> Self {
         let (location, latest_ms) = (location.to_owned(), metadata.latest_ms());
-        let (place, stamp, refs_only) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let (place, stamp) = (OnceLock::new(), OnceLock::new());
+        let (refs_only, derived) = (OnceLock::new(), OnceLock::new());
         let columns = memchr::memmem::find_iter(json, COLUMN_MARK).count();
         let held_bytes = DOCUMENT_BYTES
             + TEXTS * json.len()
+            + json.len().min(DERIVED_BYTES_MAX)
             + COLUMN_BYTES * columns
             + PROPERTY_BYTES * metadata.properties_count();
         Self {
+            version: version(&location),
             location,
             json: Bytes::copy_from_slice(json),
             parsed: metadata,
@@ -305,6 +314,7 @@ impl<T: Content> Document<T> {
             place,
             stamp,
             refs_only,
+            derived,
             held_bytes,
         }
     }
@@ -317,6 +327,17 @@ impl<T: Content> Document<T> {
     /// Where the document is.
     pub fn location(&self) -> &str {
         &self.location
+    }
+
+    /// Returns what `make` made at the first call, of at most about [`DERIVED_BYTES_MAX`]: a text that follows from the
+    /// document alone.
+    pub fn derived(&self, make: impl FnOnce() -> Bytes) -> Bytes {
+        self.derived.get_or_init(make).clone()
+    }
+
+    /// Returns the version of the table or view that this is the document of; see [`version`].
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// Returns the text of the document.
@@ -332,6 +353,12 @@ impl<T: Content> Document<T> {
             Err(error) => Err(malformed(&self.location, &error)),
         }
     }
+}
+
+/// Returns the version of a table or view whose metadata file is at `location`, in hexadecimal: another one for every
+/// location.
+pub fn version(location: &str) -> String {
+    format!("{:x}", Sha256::digest(location))
 }
 
 fn cache<T: Content>(bytes: u64) -> Cache<T> {

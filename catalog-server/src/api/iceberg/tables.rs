@@ -16,6 +16,7 @@ use crate::authz::action::Action;
 use crate::catalog::commit::NewTable;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::tables::Snapshots;
+use crate::storage::documents;
 use crate::store::tabulars::TabularKind;
 
 use super::wire::{
@@ -134,10 +135,12 @@ async fn load_table(
     };
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let version = app.catalog.current_version(&request, &warehouse, &identifier).await?;
-    let etag = load_result::etag(version.metadata_location(), snapshots);
-    if known.is_some_and(|known| load_result::matches(known, &etag)) {
-        // A cache may have more than one form of the table; the tag says which one is still right (RFC 9110, 15.4.5).
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+    if let Some(known) = known {
+        let etag = load_result::etag(&documents::version(version.metadata_location()), snapshots);
+        if load_result::matches(known, &etag) {
+            // A cache may have more than one form of the table; the tag says which one is still right (RFC 9110, 15.4.5).
+            return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+        }
     }
     Ok(load_result::table(&app.catalog.load_version(&version, snapshots).await?))
 }
