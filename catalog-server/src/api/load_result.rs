@@ -1,8 +1,9 @@
-//! Bodies of responses that carry the metadata of a table or view, put together for one request.
+//! Response bodies with the metadata of a table or view, assembled for one request.
 //!
-//! A body consists of the metadata document, which is cached by its immutable location and the same for everybody, and
-//! of what may depend on the caller: the configuration. The pieces are sent one after the other, so that a large
-//! document is not copied for each response. The entity tag names everything that a body depends on.
+//! A body consists of the metadata document, which is cached by its immutable location and the same for all
+//! callers, and of the configuration, which may depend on the caller. The pieces are sent one after the
+//! other, so that a large document is not copied for each response. The entity tag covers everything that a
+//! body depends on.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -38,7 +39,7 @@ pub fn view(document: &Arc<Document<ViewMetadata>>) -> Response {
     respond(Some(document.location()), document.json(), NO_CONFIG, Some(&etag))
 }
 
-/// Returns the body for a table that is not created yet, from the document of its metadata.
+/// Returns the body for a staged table, which does not exist yet, from its metadata.
 pub fn staged_table(metadata: &TableMetadata) -> Bytes {
     let json = metadata.to_bytes();
     let [head, json, tail] = pieces(None, json.into(), config(metadata));
@@ -47,7 +48,7 @@ pub fn staged_table(metadata: &TableMetadata) -> Bytes {
 
 /// Returns the entity tag of a response with the table whose metadata file is at `location`.
 ///
-/// The configuration follows from the metadata file, so far.
+/// The configuration is determined by the metadata file, so the entity tag need not cover it separately.
 pub fn etag(location: &str, snapshots: Snapshots) -> String {
     let form = match snapshots {
         Snapshots::All => "all",
@@ -65,7 +66,7 @@ pub fn matches(if_none_match: &str, etag: &str) -> bool {
 /// Configuration without a setting.
 const NO_CONFIG: Config = "{}";
 
-/// Returns the configuration of a client for a table: the place of scan planning, if the table has the property.
+/// Returns the configuration of a client for a table: the scan planning mode, if the table has the property.
 fn config(metadata: &TableMetadata) -> Config {
     let word = metadata.property(ScanPlanningMode::TABLE_PROPERTY);
     match word.and_then(ScanPlanningMode::parse) {
@@ -96,7 +97,7 @@ fn respond(location: Option<&str>, json: Bytes, config: Config, etag: Option<&st
 
 /// Returns the pieces of `{"metadata-location": …, "metadata": …, "config": …}`.
 fn pieces(location: Option<&str>, json: Bytes, config: Config) -> [Bytes; 3] {
-    // A string always serialises.
+    // Serialisation of a string cannot fail.
     let location = serde_json::to_string(&location).unwrap_or_default();
     let head = format!("{{\"metadata-location\":{location},\"metadata\":");
     [head.into(), json, format!(",\"config\":{config}}}").into()]
