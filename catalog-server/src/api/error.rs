@@ -52,7 +52,7 @@ pub enum CommonErrors {
     /// The caller could not be authenticated.
     #[response(status = 401)]
     Unauthorized(IcebergErrorResponse),
-    /// The caller is not authorized for the operation.
+    /// The caller is not authorised for the operation.
     #[response(status = 403)]
     Forbidden(IcebergErrorResponse),
     /// The object, or its parent namespace or warehouse, does not exist.
@@ -113,7 +113,7 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "BadRequestException", message)
     }
 
-    /// Creates a 403 `ForbiddenException`: the caller is not authorized for the operation.
+    /// Creates a 403 `ForbiddenException`: the caller is not authorised for the operation.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "ForbiddenException", message)
     }

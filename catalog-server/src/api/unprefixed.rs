@@ -9,6 +9,10 @@ const FIRST_SEGMENTS: [&str; 4] = ["namespaces", "tables", "views", "transaction
 
 /// Inserts the prefix of the default warehouse into a path without one, so that routing, limits, metrics and
 /// idempotency keys see a single form of each request.
+///
+/// ```text
+/// /v1/namespaces/sales/tables  ->  /v1/main/namespaces/sales/tables
+/// ```
 pub fn with_prefix<B>(mut request: Request<B>, prefix: &str) -> Request<B> {
     if let Some(uri) = prefixed(request.uri(), prefix) {
         *request.uri_mut() = uri;

@@ -136,7 +136,7 @@ impl Catalog {
     /// Fails if the body is malformed ([`CatalogError::Malformed`]), names another table, or has invalid
     /// updates ([`CatalogError::Invalid`]); if the warehouse is a read-only view or the caller may not commit
     /// ([`CatalogError::Forbidden`]); if the table does not exist ([`CatalogError::NoSuchTable`]); if a
-    /// requirement is not met or concurrent commits were faster [`ATTEMPTS_MAX`] times
+    /// requirement is not met or concurrent commits were faster too often
     /// ([`CatalogError::CommitFailed`]); if the lease of the maintenance job was lost
     /// ([`CatalogError::JobLost`]); or if the file system or the database fails. After
     /// [`CatalogError::OutcomeUnknown`] the commit may have been made.

@@ -39,7 +39,7 @@ pub(super) enum Draft {
     Unchanged(Arc<Document<TableMetadata>>),
     /// New metadata for an existing table: `found` is its current row, `expired` are the metadata files that
     /// were removed from the metadata log. `list` is the path and content of the manifest list of a rebased
-    /// append, which is written together with the metadata file.
+    /// append or upsert, which is written together with the metadata file.
     Update { found: Tabular, next: Next, expired: Vec<String>, list: Option<Box<(String, Bytes)>> },
     /// New table.
     Create { tabular_id: TabularId, namespace_id: NamespaceId, next: Next },

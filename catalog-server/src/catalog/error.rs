@@ -81,7 +81,7 @@ pub enum CatalogError {
     /// The operation is not supported for the object.
     #[error("{0}")]
     Unsupported(String),
-    /// The caller is not authorized for the operation, or the warehouse is a read-only view.
+    /// The caller is not authorised for the operation, or the warehouse is a read-only view.
     #[error("{0}")]
     Forbidden(String),
     /// A commit requirement is not met, or concurrent changes were faster too often.

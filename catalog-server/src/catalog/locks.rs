@@ -12,7 +12,7 @@ use uuid::Uuid;
 #[derive(Default)]
 pub(super) struct Locks(Mutex<HashMap<Uuid, Weak<Queue<()>>>>);
 
-/// Minimum number of entries above which unused ones are removed, which happens when the map is full.
+/// Minimum number of entries in the map before unused ones are removed; they are removed when it is full.
 const SWEEP_ABOVE: usize = 1_024;
 
 /// Positions at the head of one or more queues; released when dropped.

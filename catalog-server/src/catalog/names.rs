@@ -113,6 +113,10 @@ impl Identifier {
 impl Identifier {
     /// Returns the name with its warehouse, in the notation of the `firn` command: levels that contain a dot
     /// or a quote are in double quotes.
+    ///
+    /// ```text
+    /// main/sales."eu.west".orders
+    /// ```
     pub fn in_warehouse(&self, warehouse: &str) -> String {
         let levels = self.namespace.levels().iter().chain([&self.name]).map(|level| quoted(level));
         format!("{warehouse}/{}", levels.collect::<Vec<_>>().join("."))

@@ -112,7 +112,7 @@ impl Catalog {
         Ok(rows.into_iter().map(|row| row.path).collect())
     }
 
-    /// Returns the properties of a namespace. They include [`LOCATION`]; if it is not set, it is the default
+    /// Returns the properties of a namespace. They include `location`; if it is not set, it is the default
     /// folder for tables of the namespace.
     ///
     /// # Errors

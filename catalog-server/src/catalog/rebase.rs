@@ -1,5 +1,5 @@
-//! Rebase of appends whose only conflict is that the branch was changed: by rewrites or, for tables that
-//! allow it, by any commit. See [`table_core::snapshot::rebase`].
+//! Rebase of appends and upserts whose only conflict is that the branch was changed: by rewrites or, for
+//! tables that allow it, by any commit. See [`table_core::snapshot::rebase`].
 
 use std::sync::Arc;
 
@@ -28,8 +28,8 @@ const DELETE_FILE_BYTES_MAX: usize = 4 << 20;
 const DELETES_MAX: usize = 1_000_000;
 
 impl Catalog {
-    /// Returns the commit rebased onto the current snapshot, if it is an append that permits this. If the
-    /// files cannot be read, it returns `None`, and the commit is rejected as usual.
+    /// Returns the commit rebased onto the current snapshot, if it is an append or upsert that permits this.
+    /// If the files cannot be read, it returns `None`, and the commit is rejected as usual.
     pub(super) async fn rebase(
         &self,
         warehouse: &Warehouse,

@@ -105,7 +105,7 @@ impl Files {
         self.threads(root_path(root)).run(about, work).await
     }
 
-    /// Returns `true` if there are metadata files of tables below a root. Only the first [`LOOKED_AT_MAX`]
+    /// Returns `true` if there are metadata files of tables below a root. Only the first 20,000
     /// folders and files are examined.
     ///
     /// # Errors
