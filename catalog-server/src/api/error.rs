@@ -1,4 +1,4 @@
-//! Errors as clients see them: the one place that knows status codes and Iceberg's error types.
+//! Mapping of catalog errors to HTTP: the only module that knows status codes and Iceberg's error types.
 
 use std::borrow::Cow;
 
@@ -11,11 +11,11 @@ use utoipa::{IntoResponses, ToSchema};
 
 use crate::catalog::error::CatalogError;
 
-/// Longest message of an error, in bytes. Messages name what clients sent, which may be of any length; they are sent
-/// back, recorded under idempotency keys, and logged.
+/// Maximum length of an error message, in bytes. Messages quote client input, which may be of any length;
+/// they are returned, recorded under idempotency keys, and logged.
 const MESSAGE_BYTES_MAX: usize = 4_096;
 
-/// An error on its way to the client.
+/// Error response of an endpoint: status, Iceberg error type and message.
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
@@ -23,80 +23,82 @@ pub struct ApiError {
     message: String,
 }
 
-/// The body of every error response.
+/// Body of every error response.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct IcebergErrorResponse {
-    /// What went wrong.
+    /// Details of the error.
     pub error: ErrorModel,
 }
 
-/// What went wrong.
+/// Details of an error.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct ErrorModel {
-    /// For people: what is wrong and what would fix it.
+    /// Human-readable description of the problem and, where possible, of its solution.
     pub message: String,
-    /// For programs: the name of Java's exception.
+    /// Machine-readable error type: the name of the exception class in Iceberg's Java implementation.
     #[schema(example = "NoSuchTableException")]
     pub r#type: String,
-    /// The HTTP status.
+    /// HTTP status code of the response.
     #[schema(minimum = 400, maximum = 600)]
     pub code: u16,
 }
 
-/// Errors that any operation may answer with.
+/// Error responses that every operation may return.
 #[derive(IntoResponses)]
 pub enum CommonErrors {
-    /// The request is malformed, or asks for what cannot be.
+    /// The request is malformed or invalid.
     #[response(status = 400)]
     BadRequest(IcebergErrorResponse),
-    /// The caller is not known.
+    /// The caller could not be authenticated.
     #[response(status = 401)]
     Unauthorized(IcebergErrorResponse),
-    /// The caller may not do this here.
+    /// The caller is not authorised for the operation.
     #[response(status = 403)]
     Forbidden(IcebergErrorResponse),
-    /// The object, or what should hold it, does not exist.
+    /// The object, or its parent namespace or warehouse, does not exist.
     #[response(status = 404)]
     NotFound(IcebergErrorResponse),
-    /// The body took too long to arrive.
+    /// The request body did not arrive in time.
     #[response(status = 408)]
     RequestTimeout(IcebergErrorResponse),
-    /// The body is larger than allowed.
+    /// The request body exceeds the maximum size.
     #[response(status = 413)]
     PayloadTooLarge(IcebergErrorResponse),
-    /// The body is compressed.
+    /// The request body is compressed.
     #[response(status = 415)]
     UnsupportedMediaType(IcebergErrorResponse),
-    /// The headers are larger than allowed.
+    /// The request headers exceed the maximum size.
     #[response(status = 431)]
     HeadersTooLarge(IcebergErrorResponse),
-    /// The server failed; for a commit, its outcome is unknown if the type says so.
+    /// The server failed. If the type is `CommitStateUnknownException`, the change may or may not have been
+    /// made.
     #[response(status = 500)]
     Internal(IcebergErrorResponse),
-    /// The database or the store cannot be reached; try again later.
+    /// The database or the file system is unavailable or overloaded. Retry later.
     #[response(status = 503)]
     Unavailable(IcebergErrorResponse),
 }
 
-/// Errors of operations that change something, besides [`CommonErrors`].
+/// Error responses of operations that change the catalog, besides [`CommonErrors`].
 #[derive(IntoResponses)]
 pub enum MutationErrors {
-    /// The operation is not supported on this object.
+    /// The operation is not supported for this object.
     #[response(status = 406)]
     Unsupported(IcebergErrorResponse),
-    /// The name is taken, the namespace is not empty, or a requirement does not hold.
+    /// The name is in use, the namespace is not empty, or a commit requirement failed.
     #[response(status = 409)]
     Conflict(IcebergErrorResponse),
-    /// The request contradicts itself, or its `Idempotency-Key` was used for another one.
+    /// The request contradicts itself, or its `Idempotency-Key` was used for a different request.
     #[response(status = 422)]
     Unprocessable(IcebergErrorResponse),
-    /// The request took too long; a change may or may not have been made.
+    /// The request timed out. The change may or may not have been made.
     #[response(status = 504)]
     Timeout(IcebergErrorResponse),
 }
 
 impl ApiError {
-    /// An error of any kind.
+    /// Creates an error with a status, an Iceberg error type and a message, which is truncated to the maximum
+    /// length.
     pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
         let message = match shorten(&message, MESSAGE_BYTES_MAX) {
@@ -106,33 +108,33 @@ impl ApiError {
         Self { status, kind, message }
     }
 
-    /// 400: the request is malformed.
+    /// Creates a 400 `BadRequestException`: the request is malformed.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequestException", message)
     }
 
-    /// 403: the caller may not do this here.
+    /// Creates a 403 `ForbiddenException`: the caller is not authorised for the operation.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "ForbiddenException", message)
     }
 
-    /// The HTTP status.
+    /// Returns the HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The response's body.
+    /// Returns the body of the response: an [`IcebergErrorResponse`] as JSON.
     pub fn body(&self) -> String {
         let error = ErrorModel {
             message: self.message.clone(),
             r#type: self.kind.to_owned(),
             code: self.status.as_u16(),
         };
-        // Strings and a number always serialise.
+        // Serialisation cannot fail: the body consists of strings and a number.
         serde_json::to_string(&IcebergErrorResponse { error }).unwrap_or_default()
     }
 
-    /// Whether trying the same request again would end the same way.
+    /// Returns `true` if the same request would fail in the same way if it were repeated.
     pub fn is_final(&self) -> bool {
         self.status.is_client_error() && self.status != StatusCode::REQUEST_TIMEOUT
     }
@@ -150,7 +152,7 @@ impl From<CatalogError> for ApiError {
             E::NoSuchPlanTask(_) => (StatusCode::NOT_FOUND, "NoSuchPlanTaskException"),
             E::NoSuchPolicy(_) => (StatusCode::NOT_FOUND, "NoSuchPolicyException"),
             E::NoSuchJob(_) => (StatusCode::NOT_FOUND, "NoSuchJobException"),
-            // Not 409, which says that trying again may help.
+            // 412 instead of 409, because 409 suggests that a retry may succeed.
             E::JobLost { .. } => (StatusCode::PRECONDITION_FAILED, "CommitFailedException"),
             E::Conflict(_) => (StatusCode::CONFLICT, "ConflictException"),
             E::FileMissing(_) => (StatusCode::NOT_FOUND, "NotFoundException"),
@@ -158,12 +160,13 @@ impl From<CatalogError> for ApiError {
             E::NamespaceNotEmpty(_) => (StatusCode::CONFLICT, "NamespaceNotEmptyException"),
             E::CommitFailed(_) | E::LostRace(_) => (StatusCode::CONFLICT, "CommitFailedException"),
             E::Malformed(_) => (StatusCode::BAD_REQUEST, "BadRequestException"),
-            // Java's client throws what it would have thrown without a server in between.
+            // Iceberg's Java client throws the same exception when it validates without a server.
             E::Invalid(_) => (StatusCode::BAD_REQUEST, "IllegalArgumentException"),
             E::Unprocessable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException"),
             E::Unsupported(_) => (StatusCode::NOT_ACCEPTABLE, "UnsupportedOperationException"),
             E::Forbidden(_) => (StatusCode::FORBIDDEN, "ForbiddenException"),
-            // Nothing else keeps a client from taking back what it has done.
+            // With any other type, the client would conclude that the commit failed and delete the files that
+            // it wrote.
             E::OutcomeUnknown(_) | E::AnswerGone(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException")
             }
@@ -201,7 +204,7 @@ impl From<CatalogError> for ApiError {
     }
 }
 
-/// Whether the process, or the system, can open no more files for now.
+/// Returns `true` if the cause is that the process or the system cannot open more files at the moment.
 fn is_exhausted(error: &CatalogError) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

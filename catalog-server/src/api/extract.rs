@@ -1,4 +1,5 @@
-//! What handlers take out of a request, with every refusal in Iceberg's error form.
+//! Extractors of handlers for names, query parameters, bodies and headers. Rejections are Iceberg error
+//! responses.
 
 use std::time::Duration;
 
@@ -24,69 +25,71 @@ use crate::work::{Allowance, INLINE_BYTES_MAX, Share, Turns};
 use super::App;
 use super::error::ApiError;
 
-/// The name of the header that makes a request safe to repeat.
+/// Name of the header with the idempotency key of a request.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// Tells for which maintenance job, and which attempt at it, a worker commits.
+/// Name of the header by which a worker states the maintenance job, and the attempt at it, that it commits
+/// for.
 const JOB: &str = "firn-job";
 
-/// The warehouse of the path's prefix.
+/// Extractor of the warehouse named by the prefix of the path.
 pub struct InWarehouse {
-    /// The request.
+    /// Request of the use case.
     pub request: Request,
-    /// Where the request goes.
+    /// Warehouse named by the prefix.
     pub warehouse: Warehouse,
 }
 
-/// A namespace of the path.
+/// Extractor of the namespace named by the path.
 pub struct AtNamespace {
-    /// The request.
+    /// Request of the use case.
     pub request: Request,
-    /// Where the request goes.
+    /// Warehouse named by the prefix.
     pub warehouse: Warehouse,
-    /// The namespace that the path names.
+    /// Namespace named by the path.
     pub namespace: Namespace,
 }
 
-/// A table or view of the path.
+/// Extractor of the table or view named by the path.
 pub struct AtObject {
-    /// The request.
+    /// Request of the use case.
     pub request: Request,
-    /// Where the request goes.
+    /// Warehouse named by the prefix.
     pub warehouse: Warehouse,
-    /// The table or view that the path names.
+    /// Namespace and name of the table or view.
     pub identifier: Identifier,
 }
 
-/// A scan plan of the path.
+/// Extractor of the scan plan named by the path.
 pub struct AtPlan {
-    /// The request.
+    /// Request of the use case.
     pub request: Request,
-    /// Where the request goes.
+    /// Warehouse named by the prefix.
     pub warehouse: Warehouse,
-    /// The table that the path names.
+    /// Namespace and name of the table.
     pub identifier: Identifier,
-    /// The plan that the path names.
+    /// Id of the scan plan, as in the path (decoded, not validated).
     pub plan_id: String,
 }
 
-/// A maintenance job of the path `/governance/v1/maintenance/jobs/{job-id}`.
+/// Extractor of the job id of a path `/governance/v1/maintenance/jobs/{job-id}/…`.
 pub struct AtJob(pub Uuid);
 
-/// The decoded names of a path `/v1/{prefix}/namespaces/{namespace}/tables/{table}`, or of a part of it.
+/// Iterator over the decoded names of a path `/v1/{prefix}/namespaces/{namespace}/tables/{table}` or a part
+/// of it.
 struct Names<'a> {
     segments: std::str::Split<'a, char>,
 }
 
 impl<'a> Names<'a> {
-    /// Positioned at the prefix.
+    /// Creates the iterator, positioned at the prefix.
     fn of(uri: &'a Uri) -> Self {
         let mut segments = uri.path().split('/');
-        // Nothing stands before the first slash; then comes `v1`.
+        // The first segment, before the first slash, is empty; the second is `v1`.
         segments.nth(1);
         Self { segments }
     }
 
-    /// The next name, and past the fixed word that follows it.
+    /// Returns the next name and skips the fixed segment after it.
     fn next(&mut self) -> Result<String, ApiError> {
         let segment = self.segments.next().unwrap_or_default();
         self.segments.next();
@@ -94,8 +97,8 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Decodes a segment of a path. Java's client encodes names as a form does, a space as `+`; a plus sign comes as
-/// `%2B` from every client.
+/// Decodes a segment of a path. Iceberg's Java client encodes names like form fields, with a space as `+`;
+/// all clients encode a plus sign as `%2B`.
 fn decode(segment: &str) -> Result<String, ApiError> {
     let spaced = segment.replace('+', " ");
     match percent_decode_str(&spaced).decode_utf8() {
@@ -164,7 +167,7 @@ impl FromRequestParts<App> for AtJob {
     }
 }
 
-/// Query parameters.
+/// Extractor of the query parameters.
 pub struct Params<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
@@ -178,47 +181,52 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
     }
 }
 
-/// A request that changes something: its facts and its body, read under the limits of size and time.
+/// Extractor of a request that changes something: the request and its body, which is read under limits of
+/// size and time.
 pub struct Change {
-    /// `POST`, `DELETE`.
+    /// HTTP method, for example `POST` or `DELETE`.
     pub method: String,
-    /// Path and query as they were sent.
+    /// Path and query as received, except that a missing prefix was added.
     pub resource: String,
-    /// The body, empty if there is none.
+    /// Request body; empty if there is none.
     pub body: Bytes,
-    /// The client's key against doing it twice.
+    /// Value of the `Idempotency-Key` header.
     pub idempotency_key: Option<Uuid>,
-    /// The request, with the maintenance job that a worker does it for.
+    /// Request of the use case, including the maintenance job from the `Firn-Job` header.
     pub request: Request,
     turns: Turns,
-    /// The memory that the body takes, as long as the request is worked on.
+    /// Share of the memory for large bodies, reserved while the request is processed.
     _memory: Share,
 }
 
 impl Change {
-    /// Reads the body as JSON, away from the request threads if it is large.
+    /// Parses the body as JSON. Large bodies are parsed outside of the request threads.
+    ///
+    /// # Errors
+    ///
+    /// Fails with 400 if the body is not JSON or does not have the form of `T`.
     pub async fn json<T: DeserializeOwned + Send + 'static>(&self) -> Result<T, ApiError> {
         let body = self.body.clone();
         let read = self.turns.run(body.len(), move || serde_json::from_slice(&body)).await;
         read.map_err(|error| ApiError::bad_request(format!("Malformed request body: {error}")))
     }
 
-    /// Does work that goes through the whole body, away from the request threads if it is large.
+    /// Runs work that reads the whole body. For large bodies it runs outside of the request threads.
     pub async fn read<T: Send + 'static>(&self, work: impl FnOnce(&[u8]) -> T + Send + 'static) -> T {
         let body = self.body.clone();
         self.turns.run(body.len(), move || work(&body)).await
     }
 }
 
-/// Why a body could not be had.
+/// Reason why a body could not be read.
 enum BodyError {
     TooLarge,
-    /// There is no memory for it beside the bodies of others.
+    /// The memory for large bodies is in use by other requests.
     Busy,
     Broken(String),
 }
 
-/// Collects a body. One that is large takes its part of the memory for such as it comes in.
+/// Reads a body. A large body reserves its share of the memory for large bodies while it arrives.
 async fn collect(body: Body, limit_bytes: usize, memory: &Allowance) -> Result<(Bytes, Share), BodyError> {
     let broken = |error: Box<dyn std::error::Error + Send + Sync>| {
         if error.is::<LengthLimitError>() {
@@ -232,7 +240,7 @@ async fn collect(body: Body, limit_bytes: usize, memory: &Allowance) -> Result<(
     let mut taken = INLINE_BYTES_MAX;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
-        // Most bodies come in one piece, and are not copied.
+        // Most bodies arrive in one frame and are not copied.
         if first.is_empty() && content.is_empty() {
             first = data;
         } else {
@@ -251,7 +259,12 @@ async fn collect(body: Body, limit_bytes: usize, memory: &Allowance) -> Result<(
 }
 
 impl Change {
-    /// Refuses an `Idempotency-Key`, for endpoints that would do the same twice.
+    /// Rejects a request with an `Idempotency-Key`, for endpoints that do not support it and would repeat the
+    /// change.
+    ///
+    /// # Errors
+    ///
+    /// Fails with 400 if the request has an `Idempotency-Key` header.
     pub fn refuse_key(&self) -> Result<(), ApiError> {
         match self.idempotency_key {
             None => Ok(()),
@@ -260,7 +273,11 @@ impl Change {
     }
 }
 
-/// Refuses requests with an `Idempotency-Key`, where no endpoint of a router knows them.
+/// Rejects requests with an `Idempotency-Key`: middleware for routers whose endpoints do not support it.
+///
+/// # Errors
+///
+/// Fails with 400 if the request has an `Idempotency-Key` header.
 pub async fn refuse_keys(request: axum::extract::Request, next: Next) -> Result<Response, ApiError> {
     if request.headers().contains_key(IDEMPOTENCY_KEY) {
         return Err(keyless());
@@ -280,7 +297,7 @@ impl FromRequest<App> for Change {
     async fn from_request(sent: axum::extract::Request, app: &App) -> Result<Self, ApiError> {
         let (parts, body) = sent.into_parts();
         let limit_bytes = app.limits.body_bytes;
-        // Half of the request's time is for the body, the rest for the work.
+        // Half of the time limit of the request is reserved for processing.
         let patience = Duration::from_millis(app.limits.request_ms / 2);
         let collected = tokio::time::timeout(patience, collect(body, limit_bytes, &app.bodies)).await;
         let (body, memory) = match collected {
@@ -367,7 +384,7 @@ impl FromRequestParts<App> for Request {
     }
 }
 
-/// Returns the request that [`super::layers::observe`] made of what was sent. No endpoint is reached without one.
+/// Returns the request that [`super::layers::observe`] attached. Every endpoint is behind that layer.
 fn request(parts: &Parts) -> Result<Request, ApiError> {
     parts
         .extensions
@@ -376,7 +393,7 @@ fn request(parts: &Parts) -> Result<Request, ApiError> {
         .ok_or_else(|| CatalogError::Internal("the request was not authenticated".to_owned()).into())
 }
 
-/// Returns the warehouse that the next name of a path means, if the caller may use it.
+/// Returns the warehouse of the next name of a path. Fails unless the caller may use the warehouse.
 async fn warehouse(app: &App, request: &Request, names: &mut Names<'_>) -> Result<Warehouse, ApiError> {
     Ok(app.catalog.require_warehouse(request, &names.next()?, Action::UseWarehouse).await?)
 }

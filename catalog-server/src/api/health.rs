@@ -1,4 +1,4 @@
-//! Whether the server lives, whether it can serve, and what it measures.
+//! Endpoints for operators: liveness, readiness and metrics.
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -10,25 +10,30 @@ use utoipa_axum::routes;
 
 use super::App;
 
-/// How the server is.
+/// Health of the server.
 #[derive(Serialize, ToSchema)]
 pub struct Health {
-    /// `ok`, or what is wrong.
+    /// `ok`, or a description of the problem.
     status: String,
 }
 
-/// The operator's endpoints.
+/// Returns the routes of the endpoints for operators.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(metrics))
 }
 
-/// Answers as long as the process runs.
+/// Checks that the process is running.
+///
+/// Always returns 200.
 #[utoipa::path(get, path = "/health/live", tag = "Operations", responses((status = 200, body = Health)))]
 async fn live() -> Response {
     axum::Json(Health { status: "ok".to_owned() }).into_response()
 }
 
-/// Answers 200 when the database can be reached, 503 when it cannot or the server is shutting down.
+/// Checks that the server can serve requests.
+///
+/// Returns 200 if the database can be reached, and 503 if it cannot be reached or the server is shutting
+/// down.
 #[utoipa::path(get, path = "/health/ready", tag = "Operations",
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 async fn ready(State(app): State<App>) -> Response {
@@ -43,7 +48,7 @@ async fn ready(State(app): State<App>) -> Response {
     }
 }
 
-/// Measurements in Prometheus' text format.
+/// Returns the metrics of the server in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", tag = "Operations",
     responses((status = 200, body = String, content_type = "text/plain; version=0.0.4")))]
 async fn metrics(State(app): State<App>) -> Response {

@@ -1,7 +1,8 @@
-//! Changes: run to their end even if the client goes away, and at most once for an `Idempotency-Key`.
+//! Execution of changes: to completion even if the client disconnects, and at most once per
+//! `Idempotency-Key`.
 //!
-//! A success is recorded by the use case, in the transaction that makes the change; a refusal is recorded here,
-//! since it changed nothing.
+//! The use case records its success in the transaction of the change. This module records a rejection in a
+//! transaction of its own, because a rejected request changed nothing.
 
 use std::future::Future;
 
@@ -18,7 +19,13 @@ use super::error::ApiError;
 use super::extract::Change;
 use super::{App, json, load_result};
 
-/// Runs `work` for `change` and writes down what it answered.
+/// Runs `work` for a change and returns its response. The response is recorded under the idempotency key, if
+/// there is one; if the request was executed before, the recorded response is returned.
+///
+/// # Errors
+///
+/// Fails if the idempotency key was used for a different request (422), if `work` fails, or if the database
+/// fails.
 pub async fn run<W, F>(app: &App, change: &Change, work: W) -> Result<Response, ApiError>
 where
     W: FnOnce(Request) -> F + Send + 'static,
@@ -47,16 +54,18 @@ where
             if app.catalog.remember_refusal(&request, status, &body).await? {
                 return Err(error);
             }
-            // The same request was done meanwhile, and this one was refused because of it.
+            // An identical request was executed concurrently, and this one was rejected because of it.
             Ok(recall(app, &request).await?.unwrap_or_else(|| error.into_response()))
         }
     }
 }
 
-/// Checks the key of a request that changes nothing: it is carried out again for the same key, but the key is not good
-/// for another request.
+/// Checks the idempotency key of a request that changes nothing. The same request may be repeated with the
+/// key, because its execution is not recorded, but the key cannot be used for a different request.
 ///
-/// Fails if it was used for one.
+/// # Errors
+///
+/// Fails if the key was used for a different request (422) or if the database fails.
 pub async fn check(app: &App, change: &Change) -> Result<(), ApiError> {
     let Some(key) = change.idempotency_key else { return Ok(()) };
     let idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(change).await });

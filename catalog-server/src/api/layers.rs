@@ -1,4 +1,5 @@
-//! What happens to every request: an id, a log line, measurements, the guard of local mode, a time limit.
+//! Middleware of every request: request id, authentication, log entry, metrics, the guard of local mode, time
+//! limit.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -21,7 +22,8 @@ use super::error::ApiError;
 use super::refusal::{HEADERS_BYTES_MAX, REQUEST_ID, Refusal};
 use super::{measure, token};
 
-/// Gives the request an id, measures and logs it, and turns a panic into an error that leaks nothing.
+/// Assigns a request id, authenticates the caller, records metrics and a log entry, and turns a panic into an
+/// error response that discloses no details.
 pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let stopwatch = Stopwatch::start();
     let request_id = incoming_id(request.headers()).unwrap_or_else(id::ordered);
@@ -48,7 +50,7 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     response
 }
 
-/// Returns the request of the use cases: everything that is known of what was sent before its path is looked at.
+/// Returns the request of the use cases: everything known from the headers, before the path is examined.
 fn authenticated(app: &App, headers: &HeaderMap, request_id: Uuid) -> request::Request {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let caller = app.authenticator.authenticate(authorization);
@@ -81,14 +83,17 @@ fn timed_out(method: &Method, limit: Duration) -> ApiError {
     }
 }
 
-/// Local mode trusts whoever reaches the loopback address, and a browser on the same machine reaches it, too,
-/// for any page it shows. Such a page can neither forge `Host` (DNS rebinding changes the name, not the header)
-/// nor leave `Origin` away nor send JSON across origins unasked.
+/// Rejects requests that do not come from a program on this machine.
+///
+/// Local mode trusts every client that can reach the loopback address. A browser on the same machine can
+/// reach it, too, on behalf of any page that it displays. Such a page can neither forge `Host` (DNS rebinding
+/// changes the resolution of a name, not the header) nor omit `Origin`, nor send JSON to another origin
+/// without a preflight request.
 fn guard(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     if headers.get_all(header::HOST).iter().nth(1).is_some() {
         return Err(ApiError::bad_request("the request names more than one `Host`"));
     }
-    // A request line with a whole URL names a host of its own, and goes before the header.
+    // A request line with an absolute URL names a host, too, which takes precedence over the header.
     let named = uri.authority().map(Authority::as_str);
     let header = headers.get(header::HOST).map(|value| value.to_str().unwrap_or_default());
     let hosts = [named, header];
@@ -114,14 +119,14 @@ fn guard(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError
     {
         return Err(encoded(encoding));
     }
-    // Token requests are forms, and nothing comes of them.
+    // Token requests are forms; they are always rejected by [`token::unsupported`].
     if *method == Method::POST && uri.path() != token::PATH && !has_json_type(headers) && has_body(headers) {
         return Err(ApiError::bad_request("a request body must be sent as `Content-Type: application/json`"));
     }
     Ok(())
 }
 
-/// As HTTP/2 counts them, RFC 9113, section 6.5.2.
+/// Returns the size of the headers as HTTP/2 counts it (RFC 9113, section 6.5.2).
 fn headers_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
 }
@@ -130,8 +135,8 @@ fn is_identity(encoding: &HeaderValue) -> bool {
     encoding.as_bytes().eq_ignore_ascii_case(b"identity") || encoding.is_empty()
 }
 
-/// No client of the protocol compresses what it sends, so nothing is gained by taking that, and a small body of it may
-/// be a large one to work on.
+/// Creates the error for a compressed body. No client of the protocol compresses its requests, so support
+/// would gain nothing, and a small compressed body may expand to a large one.
 fn encoded(encoding: &HeaderValue) -> ApiError {
     let encoding = String::from_utf8_lossy(encoding.as_bytes());
     let encoding = shorten(&encoding, 100);
@@ -171,7 +176,7 @@ fn incoming_id(headers: &HeaderMap) -> Option<Uuid> {
     headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).and_then(|text| Uuid::try_parse(text).ok())
 }
 
-/// What workers say all the time.
+/// Routes that workers call frequently. Their successful requests are logged at debug level only.
 const FREQUENT: [&str; 3] = [
     "/governance/v1/maintenance/jobs/lease",
     "/governance/v1/maintenance/jobs/{job-id}/heartbeat",

@@ -1,5 +1,5 @@
-//! Measurements of requests. Their labels come from closed sets, whatever clients send: each distinct value is a time
-//! series that is held for as long as the process runs.
+//! Metrics of requests. Labels come from closed sets, independent of client input: each distinct value is a
+//! time series that occupies memory until the process ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use axum::extract::MatchedPath;
 use axum::http::{Method, StatusCode};
 use metrics::SharedString;
 
-/// The method of requests whose method is none of HTTP's own, or was not understood.
+/// Label of requests with a non-standard or unparsable method.
 pub const UNKNOWN_METHOD: &str = "OTHER";
-/// The route of requests that no route is for.
+/// Label of requests that match no route.
 pub const UNMATCHED: &str = "unmatched";
 
-/// A method as measurements and log lines name it.
+/// Returns the label of a method in metrics and log entries.
 pub fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -29,12 +29,12 @@ pub fn method_label(method: &Method) -> &'static str {
     }
 }
 
-/// A route as measurements and log lines name it: its template, never a path that a client sent.
+/// Returns the label of a route in metrics and log entries: its template, never the path that a client sent.
 pub fn route_label(route: Option<&MatchedPath>) -> &str {
     route.map_or(UNMATCHED, MatchedPath::as_str)
 }
 
-/// Counts an answer, and how long it took.
+/// Counts a response and records its duration.
 pub fn record(method: &'static str, route: &str, status: StatusCode, elapsed: Duration) {
     count(method, route, status);
     let route = SharedString::from_shared(Arc::from(route));
@@ -42,7 +42,7 @@ pub fn record(method: &'static str, route: &str, status: StatusCode, elapsed: Du
         .record(elapsed.as_secs_f64());
 }
 
-/// Counts an answer.
+/// Counts a response.
 pub fn count(method: &'static str, route: &str, status: StatusCode) {
     let route = SharedString::from_shared(Arc::from(route));
     let status = SharedString::from_shared(Arc::from(status.as_str()));

@@ -1,6 +1,7 @@
-//! The HTTP surface, and the only module that knows HTTP: routes, what they take in, what they answer.
+//! HTTP interface of the server: routes, extractors and responses. No other module knows HTTP.
 //!
-//! It decides nothing about tables; it hands each request to a use case and writes down the answer.
+//! It makes no decisions about tables: it passes each request to a use case and converts the result to a
+//! response.
 
 pub mod error;
 mod extract;
@@ -47,39 +48,39 @@ pub struct Api {
     default_warehouse: Arc<str>,
 }
 
-/// What handlers work with.
+/// State shared by all handlers.
 #[derive(Clone)]
 pub struct App(Arc<Parts>);
 
-/// See [`App`].
+/// Contents of an [`App`].
 pub struct Parts {
-    /// Establishes the callers of requests.
+    /// Authenticator of callers.
     pub authenticator: Authenticator,
     /// Clock of the server.
     pub clock: Clock,
-    /// The use cases.
+    /// Use cases on the catalog.
     pub catalog: Arc<Catalog>,
-    /// Maintenance: policies and jobs.
+    /// Use cases on maintenance: policies and jobs.
     pub schedule: Arc<Schedule>,
-    /// What a request may cost.
+    /// Limits of size and time for requests.
     pub limits: Limits,
-    /// How long idempotency keys live.
+    /// Retention times, including the lifetime of idempotency keys.
     pub retention: Retention,
-    /// Renders measurements.
+    /// Renderer of the metrics.
     pub prometheus: PrometheusHandle,
-    /// Cancelled when the server starts to shut down.
+    /// Token that is cancelled when the server starts to shut down.
     pub draining: CancellationToken,
-    /// Changes that go on although their client has gone; shutdown waits for them.
+    /// Tasks of changes, which run to completion even if their client disconnects. A shutdown waits for them.
     pub changes: TaskTracker,
-    /// Turns at work on large requests.
+    /// Slots for work on large requests.
     pub turns: Turns,
     /// Memory for the bodies of large requests.
     pub bodies: Allowance,
-    /// The name of the warehouse that requests without a prefix mean.
+    /// Name of the warehouse that is used for requests without a prefix.
     pub default_warehouse: Arc<str>,
-    /// Requests being answered now.
+    /// Number of requests in progress.
     pub in_flight: metrics::Gauge,
-    /// `GET /v1/{prefix}/namespaces` and so on: what `/v1/config` advertises.
+    /// Endpoints that `/v1/config` advertises, for example `GET /v1/{prefix}/namespaces`.
     pub endpoints: Vec<String>,
 }
 
@@ -102,7 +103,8 @@ impl std::ops::Deref for App {
 )]
 struct Document;
 
-/// Builds the service from what is served, so that `/v1/config` and `/openapi.json` cannot say anything else.
+/// Builds the service. The endpoints in `/v1/config` and the document at `/openapi.json` are derived from its
+/// routes, so that they always match.
 pub fn service(parts: Parts) -> Api {
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(iceberg::routes())
@@ -110,7 +112,7 @@ pub fn service(parts: Parts) -> Api {
         .merge(health::routes())
         .split_for_parts();
     let endpoints = endpoints(&document);
-    // The document always serialises; an empty answer would fail the test that reads it.
+    // Serialisation cannot fail; an empty document would fail the test that reads it.
     let document = Bytes::from(document.to_json().unwrap_or_default());
     let app = App(Arc::new(Parts { endpoints, ..parts }));
     let default_warehouse = app.default_warehouse.clone();
@@ -125,7 +127,7 @@ pub fn service(parts: Parts) -> Api {
 }
 
 impl Api {
-    /// Converts it to a router, for servers that take no other service.
+    /// Converts the service to a router, for servers that accept no other service.
     pub fn into_router(self) -> Router {
         Router::new().fallback_service(self)
     }
@@ -144,12 +146,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The router must find the prefix in place.
+        // The prefix is added before routing, because the routes contain it.
         self.router.call(unprefixed::with_prefix(request, &self.default_warehouse))
     }
 }
 
-/// What an Iceberg client may call, in the form that `/v1/config` lists it.
+/// Returns the endpoints of the Iceberg protocol in the form of `/v1/config`.
 fn endpoints(document: &utoipa::openapi::OpenApi) -> Vec<String> {
     let mut endpoints = Vec::new();
     for (path, item) in document.paths.paths.iter().filter(|(path, _)| path.starts_with("/v1/{prefix}/")) {
@@ -162,7 +164,7 @@ fn endpoints(document: &utoipa::openapi::OpenApi) -> Vec<String> {
     endpoints
 }
 
-/// A JSON response of bytes that are JSON already.
+/// Creates a JSON response from a serialised body.
 fn json(body: impl Into<Bytes>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }

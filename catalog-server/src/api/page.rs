@@ -1,4 +1,4 @@
-//! Opaque page tokens over the key of the last entry.
+//! Pagination by opaque page tokens, which encode the key of the last entry of a page.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,31 +7,37 @@ use utoipa::IntoParams;
 
 use super::error::ApiError;
 
-/// Which part of a list is wanted.
+/// Pagination parameters of a list.
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub struct PageParams {
-    /// The `next-page-token` of the page before; empty for the first page. Without it, all is returned at once.
+    /// Token of the page to return: the `next-page-token` of the previous page, or empty for the first page.
+    /// If absent, the list starts at the first entry; without a `pageSize` it is returned completely.
     page_token: Option<String>,
-    /// Entries wanted at the most.
+    /// Maximum number of entries to return.
     #[param(minimum = 1)]
     page_size: Option<String>,
 }
 
-/// A decoded request for a part of a list.
+/// Validated pagination parameters.
 pub struct Page {
-    /// List what sorts after this key.
+    /// Key after which the page starts (exclusive); `None` for the first page.
     pub after: Option<String>,
-    /// At most this many entries; all when `None`.
+    /// Maximum number of entries; `None` for all.
     pub limit: Option<u32>,
 }
 
-/// The form of a token, so that a later form can be told from this one.
+/// Version of the token format, so that later formats can be distinguished.
 const VERSION: u8 = 1;
 
 impl PageParams {
-    /// Checks the parameters; `entries_max` bounds and defaults the page's size.
+    /// Validates the parameters. `entries_max` is the maximum page size, and the default of requests with a
+    /// page token.
+    ///
+    /// # Errors
+    ///
+    /// Fails with 400 if the page size is not a number of at least 1 or the page token is invalid.
     pub fn decode(&self, entries_max: u32) -> Result<Page, ApiError> {
         let size = match self.page_size.as_deref() {
             None | Some("") => None,
@@ -53,12 +59,13 @@ impl PageParams {
 }
 
 impl Page {
-    /// How many entries to read: one more than the page tells whether there is another.
+    /// Returns the number of entries to read: one more than the page size, to detect whether there is a next
+    /// page.
     pub fn fetch_limit(&self) -> u32 {
         self.limit.map_or(u32::MAX, |limit| limit.saturating_add(1))
     }
 
-    /// Cuts `entries` to the page; returns the token of the next one, if there is one.
+    /// Truncates `entries` to the page size. Returns the token of the next page, if there is one.
     pub fn cut<T>(&self, entries: &mut Vec<T>, key: impl Fn(&T) -> &str) -> Option<String> {
         let limit = usize::try_from(self.limit?).unwrap_or(usize::MAX);
         if entries.len() <= limit {
@@ -81,7 +88,7 @@ fn decode(token: &str) -> Result<String, ApiError> {
     };
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
     match bytes.split_first() {
-        // No name holds a zero, and PostgreSQL fails on one.
+        // No name contains a zero byte, and PostgreSQL rejects it.
         Some((&VERSION, key)) if !key.contains(&0) => String::from_utf8(key.to_vec()).map_err(|_| invalid()),
         _ => Err(invalid()),
     }

@@ -1,4 +1,5 @@
-//! Answers to what is refused before any handler sees it, by whoever accepts connections or takes requests apart.
+//! Responses to requests that are rejected before they reach a handler: by the listener or by the HTTP
+//! parser.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -6,27 +7,29 @@ use axum::response::{IntoResponse, Response};
 use super::error::ApiError;
 use super::measure;
 
-/// The header with a request's id. Every answer of a handler has it, and nothing that is refused here.
+/// Name of the header with the id of a request. It is on every response of a handler, but on no rejection of
+/// this module.
 pub const REQUEST_ID: &str = "x-request-id";
-/// What the headers of a request may take together: eight times the longest credentials that are about.
+/// Maximum size of the headers of a request, in bytes: eight times the size of the longest credentials in
+/// use.
 pub const HEADERS_BYTES_MAX: usize = 64 << 10;
 
-/// Why there is no request to answer.
+/// Reason why a connection or request is rejected before it is processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// What was sent is not HTTP.
+    /// The input is not HTTP.
     NotHttp,
     /// The head of the request did not arrive in time.
     HeadTimeout,
-    /// The request's target is too long.
+    /// The request target is too long.
     TargetTooLong,
-    /// The request's headers are too long, or too many.
+    /// The headers are too long or too many.
     HeadTooLarge,
-    /// As many connections are open as may be.
+    /// The maximum number of connections is open.
     Connections,
-    /// As many requests are under way on the connections of HTTP/2 as may be.
+    /// The maximum number of concurrent requests over HTTP/2 is in progress.
     Requests,
-    /// The process has no file descriptor left.
+    /// The process has no file descriptors left.
     Descriptors,
 }
 
@@ -41,27 +44,27 @@ impl Refusal {
         Self::Descriptors,
     ];
 
-    /// The refusal with this HTTP status, if there is one.
+    /// Returns the first refusal with an HTTP status, if there is one.
     pub fn of_status(status: u16) -> Option<Self> {
         Self::ALL.into_iter().find(|refusal| refusal.status().as_u16() == status)
     }
 
-    /// The HTTP status and its name.
+    /// Returns the HTTP status code and its reason phrase.
     pub fn status_line(self) -> (u16, &'static str) {
         (self.status().as_u16(), self.status().canonical_reason().unwrap_or_default())
     }
 
-    /// The body of the answer, in Iceberg's error form.
+    /// Returns the body of the response, in Iceberg's error format.
     pub fn body(self) -> String {
         self.error().body()
     }
 
-    /// The answer, for a library that writes it.
+    /// Returns the response, for HTTP libraries that write it themselves.
     pub fn response(self) -> Response {
         self.error().into_response()
     }
 
-    /// The answer to a request that was taken apart, but is refused for the same reason.
+    /// Returns the error for a parsed request that is rejected for the same reason.
     pub(super) fn error(self) -> ApiError {
         let kind = match self {
             Self::Connections | Self::Requests | Self::Descriptors => "ServiceUnavailableException",
@@ -107,14 +110,14 @@ impl Refusal {
     }
 }
 
-/// Counts a request that was refused before it was one.
+/// Records a rejected request in the metrics and the log.
 pub fn count_refused(refusal: Refusal) {
     let status = refusal.status();
     measure::count(measure::UNKNOWN_METHOD, measure::UNMATCHED, status);
     tracing::info!(status = status.as_u16(), reason = refusal.message(), "request refused");
 }
 
-/// Counts a connection that was not accepted, because of `limit` or of `descriptors`.
+/// Records a rejected connection in the metrics, with the reason `limit` or `descriptors`.
 pub fn count_refused_connection(refusal: Refusal) {
     let reason = if refusal == Refusal::Descriptors { "descriptors" } else { "limit" };
     metrics::counter!("firn_connections_refused_total", "reason" => reason).increment(1);

@@ -1,16 +1,17 @@
-//! `POST /v1/oauth/tokens`: where clients with a `credential` ask for a token. There is none to be had yet.
+//! Endpoint `POST /v1/oauth/tokens`, from which clients with a `credential` request a token. No tokens are
+//! issued yet.
 
 use axum::http::StatusCode;
 
 use super::error::ApiError;
 
-/// The path of the endpoint.
+/// Path of the endpoint.
 pub const PATH: &str = "/v1/oauth/tokens";
 
-/// Tells a client that it needs no token. The form that it sends is not looked at.
+/// Rejects a token request with the advice to remove the credentials. The form in the body is ignored.
 ///
-/// 406 is what the protocol names for operations that are not supported; clients would read 400 and 401 as answers of a
-/// token service.
+/// The status is 406, which the protocol specifies for unsupported operations; clients would interpret 400
+/// and 401 as responses of a token service.
 pub async fn unsupported() -> ApiError {
     ApiError::new(
         StatusCode::NOT_ACCEPTABLE,

@@ -1,13 +1,18 @@
-//! Requests without a prefix: clients that do not ask `/v1/config` for one, or forget it, mean the default warehouse.
+//! Requests without a prefix, from clients that do not call `/v1/config` or ignore its prefix: they use the
+//! default warehouse.
 
 use axum::http::uri::PathAndQuery;
 use axum::http::{Request, Uri};
 
-/// What stands right after `/v1/` if the prefix is missing. No warehouse may be called so.
+/// Path segments that follow `/v1/` directly if the prefix is missing. No warehouse may have such a name.
 const FIRST_SEGMENTS: [&str; 4] = ["namespaces", "tables", "views", "transactions"];
 
-/// Puts the prefix of the default warehouse into a path that has none, so that everything behind sees one form of a
-/// request: routing, limits, measurements, idempotency keys.
+/// Inserts the prefix of the default warehouse into a path without one, so that routing, limits, metrics and
+/// idempotency keys see a single form of each request.
+///
+/// ```text
+/// /v1/namespaces/sales/tables  ->  /v1/main/namespaces/sales/tables
+/// ```
 pub fn with_prefix<B>(mut request: Request<B>, prefix: &str) -> Request<B> {
     if let Some(uri) = prefixed(request.uri(), prefix) {
         *request.uri_mut() = uri;
@@ -23,7 +28,7 @@ fn prefixed(uri: &Uri, prefix: &str) -> Option<Uri> {
         return None;
     }
     let mut parts = uri.clone().into_parts();
-    // Too long by the prefix: it is served as what it is, and not found.
+    // A path that is too long with the prefix is left unchanged, and no route matches it.
     parts.path_and_query = Some(PathAndQuery::try_from(format!("/v1/{prefix}/{rest}")).ok()?);
     Uri::from_parts(parts).ok()
 }

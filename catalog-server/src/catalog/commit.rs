@@ -1,7 +1,8 @@
-//! Creating tables and committing to them, one or several at once.
+//! Creation of tables and commits to them, to one table or to several atomically.
 //!
-//! The order is always the same: take turns in process, work out what the updates mean ([`super::draft`]), write the
-//! new metadata files and swap the pointers in one short transaction ([`super::write`]).
+//! The steps are always the same: wait for the tables' queues in this process, compute the new metadata from
+//! the updates ([`super::draft`]), write the new metadata files, and swap the pointers in one short
+//! transaction ([`super::write`]).
 
 use std::sync::Arc;
 
@@ -29,38 +30,47 @@ use super::objects::missing;
 use super::warehouses::Warehouse;
 use super::{ATTEMPTS_MAX, Catalog};
 
-/// Most tables that one transaction may change.
+/// Maximum number of tables in one transaction.
 const TRANSACTION_TABLES_MAX: usize = 1_000;
 
-/// What a client says of a new table.
+/// Definition of a new table, as sent by a client.
 pub struct NewTable {
-    /// Where its files go; chosen by the server if `None`.
+    /// Base location of the table, an absolute URI; chosen by the server if `None`.
     pub location: Option<String>,
-    /// The schema as JSON.
+    /// Schema as JSON.
     pub schema: Box<RawValue>,
-    /// The partition spec as JSON.
+    /// Partition spec as JSON; unpartitioned if `None`.
     pub partition_spec: Option<Box<RawValue>>,
-    /// The sort order as JSON.
+    /// Sort order as JSON; unsorted if `None`.
     pub write_order: Option<Box<RawValue>>,
-    /// Table properties, in order.
+    /// Table properties, in the order of the request.
     pub properties: Vec<(String, String)>,
-    /// How long the request is that says so.
+    /// Size of the request body, in bytes.
     pub size_bytes: usize,
 }
 
-/// How a table that is there already is reported to whoever wants to create it.
+/// Source of a creation or commit, which determines the error if the table already exists and the recorded
+/// response.
 #[derive(Clone, Copy)]
 pub(super) enum Origin {
-    /// `POST …/tables`.
+    /// Request to create a table, `POST …/tables`.
     Request,
-    /// A commit that requires that there is no table.
+    /// Commit to one table, which may require that the table does not exist.
     Commit,
-    /// The same as a part of a transaction, which answers nothing.
+    /// Commit to several tables, whose response is empty.
     Transaction,
 }
 
 impl Catalog {
     /// Creates a table.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse is a read-only view or the caller may not create tables
+    /// ([`CatalogError::Forbidden`]), if the namespace does not exist, if the name is in use
+    /// ([`CatalogError::NameTaken`]), if the definition is invalid or the location is outside of the
+    /// warehouse or belongs to another table or view ([`CatalogError::Invalid`]), if a concurrent transaction
+    /// was faster ([`CatalogError::CommitFailed`]), or if the file system or the database fails.
     pub async fn create_table(
         &self,
         request: &Request,
@@ -84,8 +94,16 @@ impl Catalog {
         Ok(documents.pop().map_or(Answer::Nothing, Answer::Table))
     }
 
-    /// Makes the metadata of a table that a later commit creates; nothing is stored but the response, if the request has an
-    /// idempotency key. `respond` writes the response.
+    /// Stages a table: returns the metadata of a table that a later commit creates. Nothing is stored except
+    /// the response, if the request has an idempotency key. `respond` serialises the response.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse is a read-only view or the caller may not stage tables
+    /// ([`CatalogError::Forbidden`]), if the namespace does not exist, if the name is in use
+    /// ([`CatalogError::NameTaken`]), if the definition is invalid or the location is outside of the
+    /// warehouse or belongs to another table or view ([`CatalogError::Invalid`]), or if the file system or
+    /// the database fails.
     pub async fn stage_table(
         &self,
         request: &Request,
@@ -110,7 +128,18 @@ impl Catalog {
         Ok(Answer::Body(body))
     }
 
-    /// Commits to one table.
+    /// Commits updates to one table, or creates it if the commit requires that it does not exist. `body` is
+    /// the JSON of the request.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the body is malformed ([`CatalogError::Malformed`]), names another table, or has invalid
+    /// updates ([`CatalogError::Invalid`]); if the warehouse is a read-only view or the caller may not commit
+    /// ([`CatalogError::Forbidden`]); if the table does not exist ([`CatalogError::NoSuchTable`]); if a
+    /// requirement is not met or concurrent commits were faster too often
+    /// ([`CatalogError::CommitFailed`]); if the lease of the maintenance job was lost
+    /// ([`CatalogError::JobLost`]); or if the file system or the database fails. After
+    /// [`CatalogError::OutcomeUnknown`] the commit may have been made.
     pub async fn commit_table(
         &self,
         request: &Request,
@@ -133,7 +162,12 @@ impl Catalog {
         Ok(documents.pop().map_or(Answer::Nothing, Answer::Table))
     }
 
-    /// Commits to several tables, all or none.
+    /// Commits updates to several tables atomically. `body` is the JSON of the request.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`Catalog::commit_table`]; and if the transaction has too many tables or names a table
+    /// twice ([`CatalogError::Invalid`]).
     pub async fn commit_transaction(
         &self,
         request: &Request,
@@ -229,8 +263,9 @@ impl Catalog {
         Ok(drafts)
     }
 
-    /// The tables as they are, if the commits were made before and their client has not heard of it; see
-    /// [`table_core::commit::repeat`]. Several are made together, so that one tells of all.
+    /// Returns the tables as they are if the commits were already made and only the response was lost; see
+    /// [`table_core::commit::repeat`]. The commits of a transaction are made atomically, so that one of them
+    /// is evidence for all.
     async fn made_before(
         &self,
         request: &Request,
@@ -249,7 +284,7 @@ impl Catalog {
         Ok(was_made.then_some(drafts))
     }
 
-    /// Returns the tables that commits are for, on which the caller may commit; `None` for those that do not exist.
+    /// Returns the tables of commits, on which the caller may commit; `None` for those that do not exist.
     async fn find_all(
         &self,
         request: &Request,
@@ -287,8 +322,8 @@ impl Catalog {
         drafts: Vec<Draft>,
         origin: Origin,
     ) -> Result<Vec<Arc<Document<TableMetadata>>>, CatalogError> {
-        // A creation has no base that could be old: if it gives way to another transaction, the client is told
-        // what that one did when it asks again.
+        // A creation has no base version that could be outdated: if it loses against another transaction, the
+        // client receives the result of that one when it retries.
         match self.write(request, warehouse, drafts, origin).await {
             Err(error) if error.is_lost_race() => Err(CatalogError::CommitFailed(
                 "Commit failed: another transaction was faster; try again".to_owned(),
@@ -298,7 +333,7 @@ impl Catalog {
     }
 }
 
-/// Whether a commit is meant for a table that is not there yet.
+/// Returns `true` if a commit creates its table: it has the requirement `assert-create`.
 pub(super) fn creates(commit: &TableCommit) -> bool {
     commit.requirements.iter().any(|requirement| matches!(requirement, TableRequirement::AssertCreate))
 }

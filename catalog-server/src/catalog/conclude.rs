@@ -1,4 +1,4 @@
-//! The end of every change: audit, event and the client's idempotency key, in the change's own transaction.
+//! Conclusion of a change: audit entry, event and recorded response, all in the transaction of the change.
 
 use std::sync::Arc;
 
@@ -21,18 +21,18 @@ use super::Catalog;
 use super::error::CatalogError;
 use super::names::Identifier;
 
-/// The status under which a success is recorded; what it was is told by what is recorded with it.
+/// Status under which a success is recorded. The kind of response follows from the other recorded columns.
 const SUCCEEDED: u16 = 200;
 
-/// Longest detail of a line of the audit trail, in bytes of JSON. These lines are kept for ever.
+/// Maximum size of the detail of an audit entry, in bytes of JSON. Audit entries are stored permanently.
 const DETAIL_BYTES_MAX: usize = 16 << 10;
 
-/// What a change answers.
+/// Response to a change.
 #[derive(Clone)]
 pub enum Answer {
-    /// Nothing but that it is done.
+    /// Empty response.
     Nothing,
-    /// A small JSON body.
+    /// Small JSON body.
     Body(Bytes),
     /// Metadata of a table, with all of its snapshots.
     Table(Arc<Document<TableMetadata>>),
@@ -40,47 +40,47 @@ pub enum Answer {
     View(Arc<Document<ViewMetadata>>),
 }
 
-/// What was answered to an earlier request with the same key.
+/// Recorded response to an earlier request with the same idempotency key.
 pub enum Recalled {
-    /// It succeeded.
+    /// Response of a successful request.
     Answer(Answer),
-    /// It was refused, with this status and body.
+    /// Error response of a rejected request.
     Refusal {
-        /// The status as the API numbers it.
+        /// HTTP status.
         status: u16,
-        /// The error's body.
+        /// Body of the error response, as JSON.
         body: String,
     },
 }
 
-/// What is kept of an answer, to be given again.
+/// Part of a response that is recorded under the idempotency key, so that the response can be repeated.
 #[derive(Clone, Copy)]
 pub(super) enum Record<'a> {
-    /// [`Answer::Nothing`].
+    /// Record of [`Answer::Nothing`].
     Nothing,
-    /// [`Answer::Body`].
+    /// Record of [`Answer::Body`]: the body.
     Body(&'a Bytes),
-    /// [`Answer::Table`] or [`Answer::View`], by the immutable location of the document.
+    /// Record of [`Answer::Table`] or [`Answer::View`]: the immutable location of the metadata document.
     Location(&'a str),
 }
 
-/// What was changed, for the audit trail and for whoever listens.
+/// Description of a change for the audit trail and the events.
 pub struct Change<'a> {
-    /// Action that was done.
+    /// Action that was performed.
     pub action: Action,
-    /// What it was done to: `namespace`, `table`, `view`.
+    /// Kind of the object: `namespace`, `table` or `view`.
     pub kind: &'static str,
-    /// The object's name, for people.
+    /// Human-readable name of the object, without the warehouse.
     pub name: String,
-    /// The object's id.
+    /// Id of the object.
     pub id: uuid::Uuid,
-    /// The warehouse's name.
+    /// Name of the warehouse.
     pub warehouse: &'a str,
-    /// What else there is to say, such as the new metadata location.
+    /// Further details as a JSON object, such as the new metadata location.
     pub detail: Value,
 }
 
-/// A change in the audit trail's words.
+/// Change in the form of an audit entry, with owned strings.
 struct Described {
     audit_id: uuid::Uuid,
     request_id: String,
@@ -124,7 +124,11 @@ impl Described {
 }
 
 impl Catalog {
-    /// Records one change in the audit trail; the database puts it into the outbox with that.
+    /// Records a change in the audit trail. The database adds it to the outbox of events at the same time.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database fails ([`CatalogError::Store`]).
     pub async fn record(
         &self,
         tx: &mut Tx,
@@ -134,7 +138,7 @@ impl Catalog {
         Ok(audit::record(tx, &change.described(request).entry()).await?)
     }
 
-    /// Moves a pointer and records it, when that is all there is to do.
+    /// Swaps the metadata pointer of a table and records the change, for commits that do nothing else.
     pub(super) async fn move_pointer(
         &self,
         request: &Request,
@@ -167,7 +171,7 @@ impl Catalog {
         }
     }
 
-    /// Records the answer under the client's key, if there is one, and commits.
+    /// Records the response under the idempotency key, if there is one, and commits the transaction.
     pub(super) async fn conclude(
         &self,
         mut tx: Tx,
@@ -181,14 +185,22 @@ impl Catalog {
                 Record::Location(location) => (None, Some(location)),
             };
             if !remember(&mut tx, request, SUCCEEDED, body.as_deref(), metadata_location).await? {
-                // Dropping the transaction takes the change back: another request has made it.
+                // Dropping the transaction rolls the change back: a concurrent request with the same key made
+                // it.
                 return Err(CatalogError::Replayed);
             }
         }
         Ok(tx.commit().await?)
     }
 
-    /// What was answered before under the key of `context`.
+    /// Returns the response that was recorded earlier under the idempotency key of `request`, if there is
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the key was used for a different request ([`CatalogError::Unprocessable`]), if the metadata
+    /// file of the response was deleted since ([`CatalogError::AnswerGone`]) or cannot be read, or if the
+    /// database fails.
     pub async fn recall(&self, request: &Request) -> Result<Option<Recalled>, CatalogError> {
         let Some(key) = &request.idempotency else {
             return Ok(None);
@@ -218,12 +230,17 @@ impl Catalog {
         Ok(Some(Recalled::Answer(answer)))
     }
 
-    /// Ties the key of `context` to a request that changes nothing, and may be carried out again as often as it is sent.
+    /// Binds the idempotency key of `request` to a request that changes nothing. The request may be repeated
+    /// and is executed each time.
     ///
-    /// Fails if the key was used for another request.
+    /// # Errors
+    ///
+    /// Fails if the key was used for a different request ([`CatalogError::Unprocessable`]) or if the database
+    /// fails.
     pub async fn claim_key(&self, request: &Request) -> Result<(), CatalogError> {
         loop {
-            // Another request of the same key may come in between; it decides what the key is for.
+            // A concurrent request with the same key may be first; it determines the request that the key is
+            // bound to.
             if self.recall(request).await?.is_some() {
                 return Ok(());
             }
@@ -234,7 +251,7 @@ impl Catalog {
         }
     }
 
-    /// The document at a location, of a table or of a view: what was recorded does not say which.
+    /// Returns the document of a table or view at a location. The record does not contain its kind.
     async fn document_at(&self, location: &str) -> Result<Answer, DocumentError> {
         match self.documents.table(location).await {
             Ok(document) => Ok(Answer::Table(document)),
@@ -246,8 +263,12 @@ impl Catalog {
         }
     }
 
-    /// Keeps a refusal, so that the same key gets it again. Returns `false`, keeping nothing, if another answer
-    /// was recorded under the key meanwhile.
+    /// Records an error response under the idempotency key, so that a repeated request receives the same one.
+    /// Returns `false` without recording it if another response was recorded under the key meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database fails ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
     pub async fn remember_refusal(
         &self,
         request: &Request,
@@ -268,7 +289,7 @@ fn bounded(detail: String) -> String {
     json!({ "omitted": format!("{} bytes, at most {DETAIL_BYTES_MAX} are kept", detail.len()) }).to_string()
 }
 
-/// Returns whether the key was new.
+/// Records a response. Returns `true` if the key was new or the request has none.
 async fn remember(
     tx: &mut Tx,
     request: &Request,

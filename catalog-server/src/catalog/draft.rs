@@ -1,4 +1,5 @@
-//! What a request means for a table as it is now: new metadata, worked out but not written.
+//! Drafts of changes: the new metadata of a table, computed from a request and the current version but not
+//! yet written.
 
 use std::sync::Arc;
 
@@ -29,17 +30,18 @@ use super::objects::name_taken;
 use super::warehouses::Warehouse;
 use super::{Catalog, former, namespaces};
 
-/// The table property by which a table asks to be planned here or there.
+/// Table property that selects scan planning by the client or by the server.
 const MODE: &str = ScanPlanningMode::TABLE_PROPERTY;
 
-/// A change that was worked out and is ready to be written.
+/// Change that was computed and is ready to be written.
 pub(super) enum Draft {
-    /// The updates change nothing.
+    /// No change: the updates have no effect.
     Unchanged(Arc<Document<TableMetadata>>),
-    /// A table that is there gets new metadata.
-    /// With the manifest list of an append that was put on top of others, to be written like the metadata.
+    /// New metadata for an existing table: `found` is its current row, `expired` are the metadata files that
+    /// were removed from the metadata log. `list` is the path and content of the manifest list of a rebased
+    /// append or upsert, which is written together with the metadata file.
     Update { found: Tabular, next: Next, expired: Vec<String>, list: Option<Box<(String, Bytes)>> },
-    /// A table comes into being.
+    /// New table.
     Create { tabular_id: TabularId, namespace_id: NamespaceId, next: Next },
 }
 
@@ -48,15 +50,16 @@ pub(super) struct Next {
     pub(super) identifier: Identifier,
     pub(super) document: Arc<Document<TableMetadata>>,
     pub(super) metadata: Arc<TableMetadata>,
-    /// What goes out of use with it, as the history keeps it.
+    /// Snapshots and schemas that go out of use with it, in the form stored in the history.
     pub(super) superseded: Option<String>,
-    /// What the table owns, and whether that has to be claimed.
+    /// Folders that the table owns. `claims` is `true` if they have to be claimed.
     pub(super) folders: Folders,
     pub(super) claims: bool,
 }
 
 impl Catalog {
-    /// Works out what a commit means for the table as it is now.
+    /// Computes the new metadata of a table from a commit and the current version `row`. `None` means that
+    /// the table does not exist.
     pub(super) async fn draft(
         &self,
         request: &Request,
@@ -154,7 +157,7 @@ impl Catalog {
         Ok(Draft::Create { tabular_id: TabularId(id::ordered()), namespace_id, next })
     }
 
-    /// The metadata of a table that is to be created by a request.
+    /// Validates a request to create a table and computes its metadata.
     pub(super) async fn new_metadata(
         &self,
         request: &Request,
@@ -186,7 +189,7 @@ impl Catalog {
         Ok((namespace, metadata.await?))
     }
 
-    /// The first metadata file of a new table.
+    /// Prepares the first metadata file of a new table.
     pub(super) async fn next(
         &self,
         warehouse: &Warehouse,
@@ -208,13 +211,13 @@ impl Catalog {
             .turns
             .run(size_bytes, move || Document::made(&location, &made.to_bytes(), made.clone()))
             .await;
-        // Of any length: it is recorded once for a table.
+        // Not limited in size, unlike in `former::kept`, because it is recorded once per table.
         let superseded = Some(Superseded::by_creation(&metadata, self.clock.now_ms()).to_json());
         Ok(Next { identifier: identifier.clone(), document, metadata, superseded, folders, claims: true })
     }
 
-    /// A snapshot's manifest list must not lie in another table's folder, or purging that table would break
-    /// this one.
+    /// Checks that no manifest list of a new snapshot is in a folder of another table: purging that table
+    /// would break this one.
     async fn check_new_snapshots(
         &self,
         warehouse: &Warehouse,
@@ -243,7 +246,7 @@ impl Draft {
         }
     }
 
-    /// A file that is written beside the metadata.
+    /// Returns the path and content of a file to be written in addition to the metadata file.
     pub(super) fn list(&self) -> Option<&(String, Bytes)> {
         match self {
             Self::Update { list, .. } => list.as_deref(),
@@ -259,7 +262,7 @@ impl Draft {
     }
 }
 
-/// A mistyped mode would silently have no effect.
+/// Checks the scan planning mode, because an invalid value would have no effect without an error.
 fn check_planning_mode(metadata: &TableMetadata) -> Result<(), CatalogError> {
     match metadata.property(MODE) {
         Some(word) if ScanPlanningMode::parse(word).is_none() => Err(CatalogError::Invalid(format!(
@@ -269,7 +272,7 @@ fn check_planning_mode(metadata: &TableMetadata) -> Result<(), CatalogError> {
     }
 }
 
-/// What a table owns after a change, and whether that is more than before.
+/// Returns the folders that a table owns after a change, and `true` if they include more than before.
 fn folders_after(
     warehouse: &Warehouse,
     base: &TableMetadata,
@@ -277,12 +280,13 @@ fn folders_after(
 ) -> Result<(Folders, bool), CatalogError> {
     let is_same = base.location() == next.location() && base.path_properties().eq(next.path_properties());
     let folders = Folders::by_table(warehouse, next)?;
-    // What a table owned before was claimed before, and stays so.
+    // Folders that the table owned before were claimed then and remain claimed.
     let claims = !is_same && !Folders::by_table(warehouse, base).is_ok_and(|before| before.covers(&folders));
     Ok((folders, claims))
 }
 
-/// The server's choice for a new table: below the namespace's `location`, or below the warehouse's.
+/// Returns the default base location of a new table or view: below the `location` of the namespace or, if it
+/// has none, below that of the warehouse.
 pub(super) fn base_location(
     warehouse: &Warehouse,
     namespace: &NamespaceRow,

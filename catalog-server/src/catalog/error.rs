@@ -1,4 +1,4 @@
-//! Why a use case did not do what was asked.
+//! Errors of the use cases.
 
 use storage::error::StorageError;
 use table_core::commit::CommitError;
@@ -10,102 +10,103 @@ use crate::store::tabulars::TabularKind;
 
 use super::names::{Identifier, Namespace};
 
-/// Longest error in the log, in bytes: with its causes, and without the ellipsis.
+/// Maximum length of a logged error, in bytes: with its causes, without the ellipsis.
 const LOGGED_BYTES_MAX: usize = 8_192;
 
-/// What a caller is told; the API gives each its status and its Iceberg error type.
+/// Error of a use case. The API maps each variant to an HTTP status and an Iceberg error type.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
-    /// The warehouse is not known.
+    /// The warehouse does not exist, or the caller may not know of it.
     #[error("Warehouse does not exist: {0}")]
     NoSuchWarehouse(String),
-    /// The namespace is not known.
+    /// The namespace does not exist, or the caller may not know of it.
     #[error("Namespace does not exist: {0}")]
     NoSuchNamespace(Namespace),
-    /// A namespace of this name is there already.
+    /// A namespace of this name already exists.
     #[error("Namespace already exists: {0}")]
     NamespaceExists(Namespace),
-    /// The namespace still holds something.
+    /// The namespace to be dropped contains tables, views or namespaces.
     #[error("Namespace is not empty: {0}. Drop its tables, views and child namespaces first")]
     NamespaceNotEmpty(Namespace),
-    /// The table is not known.
+    /// The table does not exist, or the caller may not know of it.
     #[error("Table does not exist: {0}")]
     NoSuchTable(Identifier),
-    /// The view is not known.
+    /// The view does not exist, or the caller may not know of it.
     #[error("View does not exist: {0}")]
     NoSuchView(Identifier),
-    /// The plan is not known, or not any more.
+    /// The scan plan does not exist or has expired.
     #[error("Plan does not exist: {0}. It may have expired; plan the scan again")]
     NoSuchPlanId(String),
-    /// The plan task is not known, or not any more.
+    /// The plan task is not valid for the table and the caller, or has expired.
     #[error("Plan task does not exist: {0}")]
     NoSuchPlanTask(String),
-    /// There is no maintenance policy.
+    /// The object itself has no maintenance policy.
     #[error(
         "No maintenance policy is set for the {0} itself; ask for the applicable policy of a table to see what holds"
     )]
     NoSuchPolicy(String),
-    /// The maintenance job is not known, or not any more.
+    /// The maintenance job does not exist or was deleted after its retention time.
     #[error("Maintenance job does not exist: {0}")]
     NoSuchJob(String),
-    /// A worker commits for a job that is another one's by now, or has ended.
+    /// A worker committed for a maintenance job whose lease it no longer has, or that has ended.
     #[error(
         "Nothing was committed: maintenance job {job_id} is not attempt {attempt} any more; stop, and delete what was written for it"
     )]
     JobLost {
-        /// The job.
+        /// Id of the job.
         job_id: uuid::Uuid,
-        /// The attempt that it is not.
+        /// Number of the attempt that the worker committed for.
         attempt: i64,
     },
-    /// Something is in a state in which this cannot be done.
+    /// The state of an object does not permit the operation.
     #[error("{0}")]
     Conflict(String),
-    /// The name is taken.
+    /// The name is in use by another table or view.
     #[error("{text}")]
     NameTaken {
-        /// By what.
+        /// Kind of the object that has the name.
         holder: TabularKind,
-        /// What could not be done because of it.
+        /// Error message.
         text: String,
     },
-    /// The request is not what the protocol describes.
+    /// The request does not have the form that the protocol requires.
     #[error("{0}")]
     Malformed(String),
-    /// The request is understood, and cannot be carried out as it stands.
+    /// The request is well-formed but cannot be executed.
     #[error("{0}")]
     Invalid(String),
-    /// The request contradicts itself, or a key is used for two requests.
+    /// The request contradicts itself, or an idempotency key was used for two different requests.
     #[error("{0}")]
     Unprocessable(String),
-    /// The request is understood but not supported for this object.
+    /// The operation is not supported for the object.
     #[error("{0}")]
     Unsupported(String),
-    /// The caller may not do this here.
+    /// The caller is not authorised for the operation, or the warehouse is a read-only view.
     #[error("{0}")]
     Forbidden(String),
-    /// A requirement does not hold, or the race for the table was lost too often.
+    /// A commit requirement is not met, or concurrent changes were faster too often.
     #[error("{0}")]
     CommitFailed(String),
-    /// Another change came first, so that this one has to be worked out anew.
+    /// A concurrent change was faster, so the change has to be computed again.
     #[error("Commit failed: {0} was changed by others meanwhile; try again")]
     LostRace(Identifier),
-    /// A file that the catalog points to is gone.
+    /// A file that the catalog refers to does not exist.
     #[error("Failed to open input stream for file: {0}")]
     FileMissing(String),
-    /// The database did not say whether the change was made.
+    /// The database did not confirm the commit of the transaction, so the change may or may not have been
+    /// made.
     #[error(
         "the database did not confirm the change, so it may or may not have been made; load the object again \
          to see which ({0})"
     )]
     OutcomeUnknown(#[source] StoreError),
-    /// The request was carried out before, and the file that its answer was made from is gone since.
+    /// The request was executed before, and the metadata file of its recorded response was deleted since.
     #[error(
         "the request with this Idempotency-Key was carried out, but the metadata file it wrote, `{0}`, has been deleted \
          since; load the object to see what it is now"
     )]
     AnswerGone(String),
-    /// The same `Idempotency-Key` was recorded meanwhile; its answer is to be given instead.
+    /// A response was recorded under the same `Idempotency-Key` meanwhile. It must be returned instead.
     #[error("a request with this Idempotency-Key was answered already")]
     Replayed,
     /// The database failed.
@@ -114,19 +115,20 @@ pub enum CatalogError {
     /// The file system failed.
     #[error(transparent)]
     File(StorageError),
-    /// A metadata file cannot be used.
+    /// A metadata file is malformed or cannot be read.
     #[error(transparent)]
     Document(DocumentError),
-    /// A table's files contradict each other.
+    /// The files of a table contradict each other or are damaged.
     #[error("{0}")]
     Damaged(String),
-    /// A defect, or a machine out of order.
+    /// Defect of the server, or failure of its machine.
     #[error("{0}")]
     Internal(String),
 }
 
 impl CatalogError {
-    /// The error of a document that the caller has named: what is wrong with it is wrong with the request.
+    /// Converts the error of a document that was named by the caller: a problem of the document is a problem
+    /// of the request.
     pub(super) fn foreign(error: DocumentError) -> Self {
         let is_callers = match &error {
             DocumentError::Malformed { .. } => true,
@@ -135,8 +137,9 @@ impl CatalogError {
         if is_callers { Self::Invalid(error.to_string()) } else { error.into() }
     }
 
-    /// What went wrong and why, for the log, as long as that may be: clients are not told of the database's inner life, and
-    /// messages quote what clients sent and what stands in their files.
+    /// Returns the error with its causes for the log, truncated to a maximum length because messages quote
+    /// client input and file contents. The causes are not returned to clients, since they disclose internals
+    /// of the database.
     pub fn for_log(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
@@ -152,7 +155,7 @@ impl CatalogError {
         text
     }
 
-    /// Whether a file system does not answer, but may do so later.
+    /// Returns `true` if a file system does not respond at the moment. A retry may succeed.
     pub fn is_file_system_silent(&self) -> bool {
         match self {
             Self::File(error) => error.is_unavailable(),
@@ -161,12 +164,13 @@ impl CatalogError {
         }
     }
 
-    /// Whether a commit is refused for what it says of the table as it is.
+    /// Returns `true` if a commit was rejected because of the current version of the table.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Self::CommitFailed(_) | Self::Invalid(_))
     }
 
-    /// Whether working the change out anew, from its first read, may succeed at once.
+    /// Returns `true` if the change may succeed at once when it is computed again, starting with its first
+    /// read.
     pub(super) fn is_lost_race(&self) -> bool {
         match self {
             Self::LostRace(_) => true,
@@ -230,7 +234,8 @@ impl From<StorageError> for CatalogError {
     }
 }
 
-/// Whether a file cannot be used because of where or what it is, and not because the file system fails.
+/// Returns `true` if a file cannot be used because of its location or kind, and not because the file system
+/// failed.
 fn is_of_request(error: &StorageError) -> bool {
     matches!(
         error,

@@ -1,5 +1,5 @@
-//! Former metadata files of tables that want to be rid of them (`write.metadata.delete-after-commit.enabled`): deleted once nothing
-//! leads to them any more, neither the table's metadata log nor the promise that the catalog of the last days can be read.
+//! Deletion of the former metadata files of tables with `write.metadata.delete-after-commit.enabled`. A file
+//! is deleted once it is neither in the metadata log of the table nor needed for time travel.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,28 +17,32 @@ use super::draft::Next;
 use super::locations::Folders;
 
 const MINUTE_MS: i64 = 60_000;
-/// Files that grew too old between two commits and are deleted with the later one; of a table that is committed to again and again
-/// it is one each time.
+/// Maximum number of files deleted with one commit because they became too old since the previous commit. For
+/// a table with frequent commits, it is one file per commit.
 const OUTDATED_MAX: u32 = 1_000;
 
-/// Longest text that the history keeps with one document, in bytes: branches and tags of three thousand snapshots that go with one
-/// commit. As many of these texts as a page has documents are read at a time, and all of them are kept for ever.
+/// Maximum size of the superseded snapshots and schemas stored with one document, in bytes of JSON. It
+/// suffices for the branches and tags of three thousand snapshots that are removed by one commit. The texts
+/// are read by the page and are stored permanently.
 const SUPERSEDED_BYTES_MAX: usize = 64 << 10;
 
-/// What the history keeps of what goes out of use with a document. If that is very much, nothing: it counts as having gone out of
-/// use at that time, together with all that went before.
+/// Serialises the snapshots and schemas that go out of use with a document for the history. Returns `None` if
+/// the text is too long: the time at which the document was replaced then counts for everything that went out
+/// of use until then.
 pub(super) fn kept(superseded: &Superseded) -> Option<String> {
     Some(superseded.to_json()).filter(|text| text.len() <= SUPERSEDED_BYTES_MAX)
 }
 
 impl Catalog {
-    /// How far back the catalog can be read as it was, in milliseconds.
+    /// Returns the time for which the catalog can be read as of an instant, in milliseconds.
     pub fn time_travel_ms(&self) -> i64 {
         MINUTE_MS * i64::from(self.retention.time_travel_minutes)
     }
 
-    /// Deletes the metadata files that a table is rid of with its next document: those that left the log and are too old for a reader
-    /// of the past, and those that became too old since the last commit and had left the log before. What cannot be found out stays.
+    /// Deletes the metadata files of a table that are no longer needed after a commit: files that were
+    /// removed from the metadata log (`unlogged`) and are too old for time travel, and files that had been
+    /// removed from the log before and became too old since the previous commit. Files for which this cannot
+    /// be determined are retained.
     pub(super) async fn delete_former(&self, found: &Tabular, next: &Next, unlogged: Vec<String>) {
         if !properties::switch(next.metadata.properties(), properties::DELETE_AFTER_COMMIT) {
             return;
@@ -61,7 +65,7 @@ impl Catalog {
         next: &Next,
         unlogged: Vec<String>,
     ) -> Result<Vec<String>, StoreError> {
-        // A table that was registered here brings a log that anybody may have written, in any spelling.
+        // A registered table has a metadata log from an unknown source, with any spelling of locations.
         let logged = next.metadata.metadata_log().iter().map(|entry| file_key(&entry.metadata_file));
         let logged: HashSet<String> = logged.chain([file_key(next.document.location())]).collect();
         let is_left = |location: &String| is_metadata_file(location) && !logged.contains(&file_key(location));
@@ -73,7 +77,8 @@ impl Catalog {
         let promised_ms = self.db.now_ms(self.clock.now_ms()).await? - horizon_ms;
         let mut deletable = Vec::new();
         if !unlogged.is_empty() {
-            // What left the log is no older than the log is long.
+            // Files removed from the log are among the newest pointers: at most as many as the log had
+            // entries.
             let newest = u32::try_from(logged.len() + unlogged.len()).unwrap_or(u32::MAX).saturating_add(1);
             let former = history::list_pointers(&self.db, found.tabular_id, None, newest).await?;
             let until_ms: HashMap<_, _> = former
@@ -81,7 +86,8 @@ impl Catalog {
                 .rev()
                 .map(|former| (file_key(&former.metadata_location), former.valid_to_ms))
                 .collect();
-            // What is not found was replaced before the table came here, perhaps by a table of this catalog that was dropped.
+            // A file without an entry was replaced before the table was registered here, possibly as a table
+            // of this catalog that was dropped later.
             let until = |location: &String| until_ms.get(&file_key(location)).unwrap_or(&found.created_ms);
             deletable = unlogged;
             deletable.retain(|location| *until(location) < promised_ms);
@@ -94,7 +100,8 @@ impl Catalog {
         Ok(deletable)
     }
 
-    /// A metadata log is written by clients; only what lies in the table's own folders is deleted.
+    /// Deletes a former metadata file if it is in the table's own folders: clients write the metadata log, so
+    /// it may name any file.
     async fn delete_former_file(&self, folders: &Folders, location: &str) {
         if let Err(error) = self.own_files(folders).delete(location).await {
             tracing::warn!(location, %error, "an old metadata file stays behind");

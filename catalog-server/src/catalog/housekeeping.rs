@@ -1,4 +1,4 @@
-//! Forgetting what need not be kept: old idempotency keys, published events and scan plans.
+//! Deletion of expired records: idempotency keys, published events and scan plans.
 
 use std::time::Duration;
 
@@ -9,15 +9,16 @@ use crate::store::{idempotency, outbox, plans};
 
 use super::Catalog;
 
-/// How often records are looked through.
+/// Interval between two runs.
 const INTERVAL: Duration = Duration::from_mins(1);
-/// Rows deleted in one transaction, so that nobody waits long for the write lock.
+/// Maximum number of rows deleted in one transaction, so that other writers wait for the write lock only
+/// briefly.
 const BATCH_ROWS: u32 = 1_000;
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
 impl Catalog {
-    /// Forgets old records until `stop`.
+    /// Deletes expired records periodically, until `stop` is cancelled.
     pub async fn run_housekeeping(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             if let Err(error) = self.forget_old_records().await {
@@ -32,7 +33,7 @@ impl Catalog {
 
     async fn forget_old_records(&self) -> Result<(), StoreError> {
         let now_ms = self.db.now_ms(self.clock.now_ms()).await?;
-        // Twice the advertised time: clocks differ, and a client may send its last retry late.
+        // Twice the advertised lifetime, because clocks differ and a client may send its last retry late.
         let keys_before_ms = now_ms - 2 * MINUTE_MS * i64::from(self.retention.idempotency_minutes);
         let events_before_ms = now_ms - DAY_MS * i64::from(self.retention.outbox_days);
         let plans_before_ms = now_ms - self.scans.expiry_ms();

@@ -1,7 +1,8 @@
-//! Where tables may live: inside the warehouse, and inside no other table's location.
+//! Ownership of locations: tables and views are in the warehouse, and not in the folders of another table or
+//! view.
 //!
-//! A table owns its location and every folder that its `write.*.path` properties name. What it once owned it
-//! keeps, since older files still lie there.
+//! A table owns its location and every folder named by its `write.*.path` properties. Folders that it owned
+//! before remain its own, because older files are still in them.
 
 use table_core::location::Location;
 use table_core::metadata::table::TableMetadata;
@@ -18,17 +19,18 @@ use super::error::CatalogError;
 use super::names::{Identifier, Namespace};
 use super::warehouses::Warehouse;
 
-/// Purges that are looked at when the server starts.
+/// Maximum number of purges that are examined when the server starts.
 const TASKS_MAX: u32 = 10_000;
-/// Longest readable part of a default location, in bytes; the UUID behind it makes it unique.
+/// Maximum length of the readable part of a default location, in bytes. The UUID after it makes the location
+/// unique.
 const READABLE_BYTES_MAX: usize = 64;
 
-/// The folders a table or view owns.
+/// Folders owned by a table or view.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Folders(Vec<Location>);
 
 impl Folders {
-    /// What a table with this metadata owns.
+    /// Returns the folders of a table with this metadata.
     pub(super) fn by_table(warehouse: &Warehouse, metadata: &TableMetadata) -> Result<Self, CatalogError> {
         let mut folders = vec![inside(warehouse, "table location", metadata.location())?];
         for path in metadata.path_properties() {
@@ -40,7 +42,7 @@ impl Folders {
         Ok(Self(folders))
     }
 
-    /// What a view with this metadata owns.
+    /// Returns the folders of a view with this metadata.
     pub(super) fn by_view(warehouse: &Warehouse, metadata: &ViewMetadata) -> Result<Self, CatalogError> {
         let mut folders = vec![inside(warehouse, "view location", metadata.location())?];
         if let Some(path) = metadata.property("write.metadata.path") {
@@ -52,40 +54,41 @@ impl Folders {
         Ok(Self(folders))
     }
 
-    /// Whether a file lies in one of the folders.
+    /// Returns `true` if a file or folder is in one of the folders.
     pub fn contains(&self, location: &Location) -> bool {
         self.0.iter().any(|folder| folder.contains(location))
     }
 
-    /// The folders themselves.
+    /// Returns the folders.
     pub fn as_slice(&self) -> &[Location] {
         &self.0
     }
 
-    /// Whether `other` asks for nothing more.
+    /// Returns `true` if all folders of `other` are in these folders.
     pub(super) fn covers(&self, other: &Self) -> bool {
         other.0.iter().all(|folder| self.contains(folder))
     }
 }
 
-/// The folder for the tables of a namespace that has no `location` property, in the warehouse at `base`. Namespaces with
-/// similar names may share one.
+/// Returns the folder for the tables of a namespace without a `location` property, in the warehouse at
+/// `base`. Namespaces with similar names may share a folder.
 pub(super) fn of_namespace(base: &str, namespace: &Namespace) -> String {
     let levels: Vec<_> = namespace.levels().iter().map(|level| readable(level)).collect();
     format!("{}/{}", base.trim_end_matches('/'), levels.join("/"))
 }
 
-/// A folder of its own for a new table or view: readable, and never used before.
+/// Returns the default location of a new table or view: a readable and unique folder.
 pub(super) fn default_location(base: &str, identifier: &Identifier, id: Uuid) -> String {
     own_folder(&of_namespace(base, &identifier.namespace), &identifier.name, id)
 }
 
-/// A folder of its own below `base`.
+/// Returns a unique folder for a table or view below `base`.
 pub(super) fn own_folder(base: &str, name: &str, id: Uuid) -> String {
     format!("{}/{}-{}", base.trim_end_matches('/'), readable(name), id.simple())
 }
 
-/// Checks that `text` is a location strictly inside the warehouse.
+/// Parses a location and checks that it is strictly inside the warehouse. `what` is its name in error
+/// messages.
 pub(super) fn inside(warehouse: &Warehouse, what: &str, text: &str) -> Result<Location, CatalogError> {
     let location =
         Location::parse(text).map_err(|error| CatalogError::Invalid(format!("Invalid {what}: {error}")))?;
@@ -101,7 +104,8 @@ pub(super) fn inside(warehouse: &Warehouse, what: &str, text: &str) -> Result<Lo
 }
 
 impl Catalog {
-    /// Claims folders for an object within its transaction; fails if another one has them.
+    /// Claims folders for a table or view within its transaction. Fails if another table or view owns one of
+    /// them.
     pub(super) async fn claim(
         &self,
         tx: &mut Tx,
@@ -117,8 +121,8 @@ impl Catalog {
         }
     }
 
-    /// Checks, before anything is written there, that nobody but the owner, if there is one yet, holds the folders: they are
-    /// others', and a purge would delete it again.
+    /// Checks, before files are written, that the folders belong to no table or view except `owner` (`None`
+    /// for a new one): a purge of another owner would delete the files again.
     pub(super) async fn check_free(
         &self,
         warehouse: &Warehouse,
@@ -135,7 +139,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// Checks that tables can be made below a location: it is in the warehouse, and no table or view owns it.
+    /// Checks that tables can be created below a location: it is in the warehouse and belongs to no table or
+    /// view.
     pub(super) async fn check_usable(
         &self,
         warehouse: &Warehouse,
@@ -149,21 +154,25 @@ impl Catalog {
         }
     }
 
-    /// Everything a table owns: what its metadata names, and what it owned before.
+    /// Returns all folders of a table: those named by its metadata, and those that it claimed before.
     pub(super) async fn own_folders(
         &self,
         warehouse: &Warehouse,
         owner: TabularId,
         metadata: &TableMetadata,
     ) -> Result<Folders, CatalogError> {
-        // A table that was registered elsewhere before may name what it never claimed here.
+        // A table that was registered in another catalog before may name folders that it never claimed here.
         let mut folders = Folders::by_table(warehouse, metadata).unwrap_or_default();
         folders.0.extend(self.claimed_folders(owner.0).await?.0);
         Ok(folders)
     }
 
-    /// Makes claims right that an older version kept with percent signs decoded, so that they name another folder than the one that
-    /// the table or the purge has.
+    /// Corrects claims that an older version stored with percent-encoded characters decoded, so that they
+    /// name a different folder than the table or the purge has.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database fails ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
     pub async fn respell_claims(&self) -> Result<(), CatalogError> {
         let mut wrong = locations::list_encoded(&self.db).await?;
         for task in cleanup::list(&self.db, None, TASKS_MAX).await? {
@@ -181,14 +190,24 @@ impl Catalog {
         Ok(())
     }
 
-    /// The folders that a table, a view or a purge has claimed.
+    /// Returns the folders claimed by a table, a view or a purge.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database fails ([`CatalogError::Store`]).
     pub async fn claimed_folders(&self, owner: Uuid) -> Result<Folders, CatalogError> {
         let prefixes = locations::list(&self.db, owner).await?;
         Ok(Folders(prefixes.iter().filter_map(|prefix| Location::parse_file(prefix).ok()).collect()))
     }
 
-    /// The largest folder around a file that a table may read although it is not its own: one in the warehouse that no other
-    /// table or view has claimed, nor anything in it. `None` if another one owns the file, or it lies outside of the warehouse.
+    /// Returns the largest folder around a file that the table `reader` may read although it does not own it:
+    /// a folder in the warehouse without any claim of another table or view on it or inside it. If there is
+    /// none, returns the file itself; returns `None` if another table or view owns the file or if it is
+    /// outside of the warehouse.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database fails ([`CatalogError::Store`]).
     pub async fn free_folder(
         &self,
         warehouse: &Warehouse,
@@ -210,11 +229,12 @@ impl Catalog {
                 return Ok(Location::parse_file(&above).ok());
             }
         }
-        // Others own folders beside it: the file alone.
+        // Every folder around the file contains claims of others, so only the file itself can be read.
         Ok(Some(file.clone()))
     }
 
-    /// Checks that a file which is not in `folders` is in the warehouse and in nobody else's folder.
+    /// Checks that a file is in `folders`, or elsewhere in the warehouse and in no folder of another table or
+    /// view.
     pub(super) async fn check_file(
         &self,
         warehouse: &Warehouse,
@@ -235,7 +255,8 @@ impl Catalog {
     }
 }
 
-/// Says nothing of where the other one lies: whoever asks may not be allowed to see it.
+/// Creates the error for a location of another owner. It does not disclose the other location, which the
+/// caller may not be allowed to know.
 fn overlap(location: &str) -> CatalogError {
     CatalogError::Invalid(format!(
         "Invalid location `{location}`: it overlaps with a folder that belongs to another table or view; choose a folder \
@@ -243,7 +264,8 @@ fn overlap(location: &str) -> CatalogError {
     ))
 }
 
-/// Letters, digits, `-`, `.` and `_` mean the same to every client; the rest becomes `_`.
+/// Replaces all characters except ASCII letters, digits, `-` and `_`, which have the same meaning for every
+/// client, by `_`.
 fn readable(name: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let mut readable: String = name.chars().map(|c| if fits(c) { c } else { '_' }).collect();

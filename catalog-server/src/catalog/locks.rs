@@ -1,5 +1,6 @@
-//! Queues of commits, one for each table: whoever comes first goes first, and no metadata file is written in
-//! vain because of a neighbour in the same process. Across processes the swap of the pointer decides.
+//! Queues of commits, one for each table: commits in the same process proceed in order of arrival, so that
+//! none writes a metadata file in vain because of another one. Between processes, the swap of the metadata
+//! pointer decides.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -7,22 +8,22 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::{Mutex as Queue, OwnedMutexGuard};
 use uuid::Uuid;
 
-/// See the module.
+/// Queues of commits by table or view.
 #[derive(Default)]
 pub(super) struct Locks(Mutex<HashMap<Uuid, Weak<Queue<()>>>>);
 
-/// Entries that are swept when there are more than this and twice as many as live ones.
+/// Minimum number of entries in the map before unused ones are removed; they are removed when it is full.
 const SWEEP_ABOVE: usize = 1_024;
 
-/// Turns held until they are dropped.
+/// Positions at the head of one or more queues; released when dropped.
 pub(super) struct Turns {
     _guards: Vec<OwnedMutexGuard<()>>,
-    /// Whether somebody else had a turn first, so that what was read before may be old.
+    /// `true` if another commit was ahead in a queue, so that data read before may be outdated.
     pub(super) waited: bool,
 }
 
 impl Locks {
-    /// Waits for the turn of every id, in the order of ids so that two callers cannot wait for each other.
+    /// Waits for the queue of every id, in the order of the ids, so that no deadlock is possible.
     pub(super) async fn take(&self, mut ids: Vec<Uuid>) -> Turns {
         ids.sort_unstable();
         ids.dedup();
@@ -41,7 +42,7 @@ impl Locks {
     }
 
     fn queue(&self, id: Uuid) -> Arc<Queue<()>> {
-        // The map is whole even if a thread died while holding it: every step below is one insertion or sweep.
+        // A poisoned map is still consistent: every step below is a single insertion or sweep.
         let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = queues.get(&id).and_then(Weak::upgrade) {
             return queue;

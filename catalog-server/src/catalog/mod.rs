@@ -1,10 +1,10 @@
-//! Use cases on warehouses, namespaces, tables and views: what a request means, whoever sent it.
+//! Use cases on warehouses, namespaces, tables and views, independent of the protocol.
 //!
-//! It knows neither HTTP nor SQL. Files are written before a transaction opens; between opening a write
-//! transaction and its commit nothing is awaited but the store.
+//! The module knows neither HTTP nor SQL. Files are written before a transaction is opened; between the start
+//! of a write transaction and its commit, only the database is awaited.
 
-/// Works a change out anew, from its first read, while others are faster. (A function would take an async
-/// closure, whose futures cannot be shown to be `Send` yet.)
+/// Computes a change again, from its first read, while concurrent changes are faster. (A function would need
+/// an async closure, whose futures cannot be shown to be `Send` yet.)
 macro_rules! retrying {
     ($attempt:expr) => {{
         let mut attempts = 0;
@@ -56,10 +56,10 @@ use crate::store::db::Db;
 use crate::store::error::StoreError;
 use crate::work::Turns;
 
-/// How often a change is worked out anew because others were faster.
+/// Maximum number of attempts to compute a change because concurrent changes were faster.
 const ATTEMPTS_MAX: usize = 32;
 
-/// The catalog: every use case is a method of it.
+/// Catalog: every use case is a method of it.
 pub struct Catalog {
     db: Db,
     files: Files,
@@ -75,7 +75,7 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// A catalog over an open database and its files.
+    /// Creates a catalog from an open database and its files.
     pub fn new(
         db: Db,
         files: Files,
@@ -100,12 +100,16 @@ impl Catalog {
         }
     }
 
-    /// Whether the database answers.
+    /// Checks that the database responds.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database cannot be reached.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.db.ping().await
     }
 
-    /// Measures what has no event: sizes of caches and pools.
+    /// Records the metrics that have no event: sizes of caches and of the connection pool.
     pub fn record_gauges(&self) {
         #[expect(clippy::cast_precision_loss, reason = "a measurement")]
         metrics::gauge!("firn_metadata_cache_bytes").set(self.documents.held_bytes() as f64);

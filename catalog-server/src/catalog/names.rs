@@ -1,36 +1,41 @@
-//! Names of namespaces, tables and views, checked once where they come in.
+//! Names of namespaces, tables and views, validated once at the interface.
 
 use std::fmt;
 
 use super::error::CatalogError;
 
-/// Separates the levels of a namespace in URLs and in the database.
+/// Separator of the levels of a namespace in URLs and in the database.
 pub const LEVEL_SEPARATOR: char = '\u{1f}';
-/// Longest name, in bytes of UTF-8.
+/// Maximum length of a name, in bytes of UTF-8.
 const NAME_BYTES_MAX: usize = 512;
-/// Longest namespace, all levels together: PostgreSQL cannot index more than 2,704 bytes.
+/// Maximum length of a namespace path in bytes, because PostgreSQL cannot index more than 2,704 bytes.
 const NAMESPACE_BYTES_MAX: usize = 2_048;
-/// Deepest namespace.
+/// Maximum number of levels of a namespace.
 const LEVELS_MAX: usize = 32;
 
-/// A namespace of one or more levels.
+/// Namespace of one or more levels, validated.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Namespace {
     levels: Vec<String>,
     path: String,
 }
 
-/// A table or a view in a namespace.
+/// Identifier of a table or a view, validated.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identifier {
-    /// Where it is.
+    /// Namespace of the table or view.
     pub namespace: Namespace,
-    /// What it is called.
+    /// Name within the namespace.
     pub name: String,
 }
 
 impl Namespace {
-    /// Checks the levels of a namespace.
+    /// Creates a namespace from its levels, outermost first.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no level or there are too many levels, if a level is empty, too long, `.` or `..`,
+    /// or contains 0x00 or 0x1F, or if all levels together are too long ([`CatalogError::Invalid`]).
     pub fn new(levels: Vec<String>) -> Result<Self, CatalogError> {
         if levels.is_empty() {
             return Err(CatalogError::Invalid(
@@ -62,22 +67,26 @@ impl Namespace {
         Ok(Self { levels, path })
     }
 
-    /// Reads a namespace from a decoded URL segment, its levels separated by 0x1F.
+    /// Parses a namespace from a decoded URL segment, its levels separated by 0x1F.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`Namespace::new`].
     pub fn from_path(path: &str) -> Result<Self, CatalogError> {
         Self::new(path.split(LEVEL_SEPARATOR).map(str::to_owned).collect())
     }
 
-    /// The levels, outermost first.
+    /// Returns the levels, outermost first.
     pub fn levels(&self) -> &[String] {
         &self.levels
     }
 
-    /// The levels joined by 0x1F, as the database keeps them.
+    /// Returns the levels joined by 0x1F, as stored in the database.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The namespace that holds this one, if it is not at the top.
+    /// Returns the path of the parent namespace; `None` for a top-level namespace.
     pub fn parent_path(&self) -> Option<&str> {
         self.path.rsplit_once(LEVEL_SEPARATOR).map(|(parent, _)| parent)
     }
@@ -90,7 +99,11 @@ impl fmt::Display for Namespace {
 }
 
 impl Identifier {
-    /// Checks a name in a namespace.
+    /// Creates an identifier from a namespace and a name.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the name is empty, too long, `.` or `..`, or contains 0x00 ([`CatalogError::Invalid`]).
     pub fn new(namespace: Namespace, name: String) -> Result<Self, CatalogError> {
         check_name("name", &name)?;
         Ok(Self { namespace, name })
@@ -98,7 +111,12 @@ impl Identifier {
 }
 
 impl Identifier {
-    /// The name with its warehouse, as `firn` takes it: levels with a dot or a quote in double quotes.
+    /// Returns the name with its warehouse, in the notation of the `firn` command: levels that contain a dot
+    /// or a quote are in double quotes.
+    ///
+    /// ```text
+    /// main/sales."eu.west".orders
+    /// ```
     pub fn in_warehouse(&self, warehouse: &str) -> String {
         let levels = self.namespace.levels().iter().chain([&self.name]).map(|level| quoted(level));
         format!("{warehouse}/{}", levels.collect::<Vec<_>>().join("."))
@@ -123,7 +141,7 @@ fn check_name(what: &str, name: &str) -> Result<(), CatalogError> {
     } else if name.contains('\0') {
         "it contains the character 0x00".to_owned()
     } else if name == "." || name == ".." {
-        // Clients and proxies resolve these away, so nobody could reach what bears such a name.
+        // Clients and proxies remove such path segments from URLs, so the object could not be addressed.
         format!("`{name}` cannot be part of a URL")
     } else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Namespaces and their properties.
+//! Use cases on namespaces and their properties.
 
 use bytes::Bytes;
 use indexmap::IndexMap;
@@ -21,16 +21,16 @@ use super::locations;
 use super::names::Namespace;
 use super::warehouses::Warehouse;
 
-/// Tries to change properties that others change, too, before giving up.
+/// Maximum number of attempts to change properties that are changed concurrently.
 const ATTEMPTS_MAX: usize = 16;
-/// Largest set of properties of one namespace, in bytes of JSON.
+/// Maximum size of the properties of a namespace, in bytes of JSON.
 const PROPERTIES_BYTES_MAX: usize = 1 << 20;
 
-/// The property that says below which folder the tables of a namespace go. Trino, Sail and dbt create no table in a
-/// namespace that has none.
+/// Property with the folder below which the tables of a namespace are created by default. Trino, Sail and dbt
+/// create no table in a namespace without it.
 const LOCATION: &str = "location";
 
-/// The properties of a namespace.
+/// Properties of a namespace, in order.
 pub type Properties = IndexMap<String, String>;
 
 impl Catalog {
@@ -38,8 +38,9 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// Fails if the namespace does not exist or the caller may not know of it ([`CatalogError::NoSuchNamespace`]), or may not
-    /// do `action` on it ([`CatalogError::Forbidden`]), or if the database fails.
+    /// Fails if the namespace does not exist or the caller may not know of it
+    /// ([`CatalogError::NoSuchNamespace`]), or may not do `action` on it ([`CatalogError::Forbidden`]), or if
+    /// the database fails.
     pub async fn require_namespace(
         &self,
         request: &Request,
@@ -53,7 +54,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Returns a namespace, if there is one of this name. It decides nothing about access.
+    /// Returns a namespace, if it exists. Access is not checked.
     ///
     /// # Errors
     ///
@@ -70,7 +71,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Checks that the caller may do `action` on `parent`, or on the warehouse if there is none.
+    /// Checks that the caller may do `action` on `parent`, or on the warehouse if it is `None`.
     async fn authorize_below(
         &self,
         request: &Request,
@@ -84,7 +85,13 @@ impl Catalog {
         }
     }
 
-    /// Lists the paths of up to `limit` namespaces directly below `parent`, after the path `after`.
+    /// Returns the paths of up to `limit` namespaces directly below `parent`, in order, starting after the
+    /// path `after`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the parent does not exist ([`CatalogError::NoSuchNamespace`]), if the caller may not list its
+    /// namespaces ([`CatalogError::Forbidden`]), or if the database fails.
     pub async fn list_namespaces(
         &self,
         request: &Request,
@@ -105,9 +112,13 @@ impl Catalog {
         Ok(rows.into_iter().map(|row| row.path).collect())
     }
 
-    /// A namespace's properties, with the [`LOCATION`] below which its tables go if no property says that.
+    /// Returns the properties of a namespace. They include `location`; if it is not set, it is the default
+    /// folder for tables of the namespace.
     ///
-    /// Fails if there is no such namespace.
+    /// # Errors
+    ///
+    /// Fails if the namespace does not exist ([`CatalogError::NoSuchNamespace`]), if the caller may not load
+    /// it ([`CatalogError::Forbidden`]), or if the database fails.
     pub async fn load_namespace(
         &self,
         request: &Request,
@@ -120,7 +131,14 @@ impl Catalog {
         Ok(properties)
     }
 
-    /// Creates a namespace, whose parent must exist.
+    /// Creates a namespace. Its parent must exist.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse is a read-only view or the caller may not create namespaces there
+    /// ([`CatalogError::Forbidden`]), if the parent does not exist ([`CatalogError::NoSuchNamespace`]), if
+    /// the namespace already exists ([`CatalogError::NamespaceExists`]), if the properties are too large,
+    /// contain 0x00 or have an unusable location ([`CatalogError::Invalid`]), or if the database fails.
     pub async fn create_namespace(
         &self,
         request: &Request,
@@ -163,7 +181,7 @@ impl Catalog {
         Ok(Answer::Body(body))
     }
 
-    /// Checks that tables could be made below the `location` that is set for a namespace.
+    /// Checks that tables can be created below the `location` property of a namespace, if it is set.
     async fn check_namespace_location(
         &self,
         warehouse: &Warehouse,
@@ -176,6 +194,12 @@ impl Catalog {
     }
 
     /// Drops an empty namespace.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse is a read-only view or the caller may not drop the namespace
+    /// ([`CatalogError::Forbidden`]), if the namespace does not exist ([`CatalogError::NoSuchNamespace`]) or
+    /// is not empty ([`CatalogError::NamespaceNotEmpty`]), or if the database fails.
     pub async fn drop_namespace(
         &self,
         request: &Request,
@@ -197,6 +221,14 @@ impl Catalog {
     }
 
     /// Sets and removes properties of a namespace.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse is a read-only view or the caller may not update the namespace
+    /// ([`CatalogError::Forbidden`]), if the namespace does not exist ([`CatalogError::NoSuchNamespace`]), if
+    /// a property is both set and removed ([`CatalogError::Unprocessable`]), if the properties are too large,
+    /// contain 0x00 or have an unusable location ([`CatalogError::Invalid`]), if concurrent changes were
+    /// faster too often ([`CatalogError::CommitFailed`]), or if the database fails.
     pub async fn update_namespace(
         &self,
         request: &Request,
@@ -264,8 +296,8 @@ fn change<'a>(
     }
 }
 
-/// Adds the location that the server chooses for tables of the namespace, unless the properties name one. It is worked
-/// out, never stored: it follows from the names.
+/// Adds the default location for tables of the namespace, unless the properties have a location. It is
+/// derived from the names and never stored.
 fn report_location(warehouse: &Warehouse, namespace: &Namespace, properties: &mut Properties) {
     if !properties.contains_key(LOCATION) {
         let location = locations::of_namespace(&warehouse.location.to_string(), namespace);
@@ -281,7 +313,7 @@ fn encode(properties: &Properties) -> Result<String, CatalogError> {
             text.len()
         )));
     }
-    // PostgreSQL's text holds any character but this one.
+    // PostgreSQL's text type can store any character but this one.
     if text.contains("\\u0000") {
         return Err(CatalogError::Invalid("a property contains the character 0x00; remove it".to_owned()));
     }

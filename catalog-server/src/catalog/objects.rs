@@ -1,4 +1,4 @@
-//! What tables and views have in common: finding, listing, renaming, dropping.
+//! Use cases that tables and views have in common: find, list, rename, drop.
 
 use serde_json::json;
 
@@ -16,8 +16,8 @@ use super::names::{Identifier, Namespace};
 use super::warehouses::Warehouse;
 
 impl Catalog {
-    /// Returns the table or view of this name, whichever it is. It decides nothing about access: it is for checks whether a
-    /// name is taken.
+    /// Returns the table or view of a name, whichever it is. Access is not checked: the function is for
+    /// checks of names that are in use.
     ///
     /// # Errors
     ///
@@ -34,8 +34,8 @@ impl Catalog {
         })
     }
 
-    /// The error of a creation that failed with `error`: if its name was taken meanwhile, then that, because everything
-    /// else, such as that its folder is another table's, follows from it.
+    /// Returns the error of a creation that failed with `error`: if the name was taken meanwhile, that error,
+    /// because all other problems follow from it, for example that the folder belongs to the other table.
     pub(super) async fn unless_name_taken(
         &self,
         warehouse: &Warehouse,
@@ -56,8 +56,8 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// Fails if the table does not exist or the caller may not know of it ([`CatalogError::NoSuchTable`]), or may not do
-    /// `action` on it ([`CatalogError::Forbidden`]), or if the database fails.
+    /// Fails if the table does not exist or the caller may not know of it ([`CatalogError::NoSuchTable`]), or
+    /// may not do `action` on it ([`CatalogError::Forbidden`]), or if the database fails.
     pub async fn require_table(
         &self,
         request: &Request,
@@ -72,7 +72,7 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// As [`Catalog::require_table`] does, with [`CatalogError::NoSuchView`].
+    /// Fails like [`Catalog::require_table`], with [`CatalogError::NoSuchView`].
     pub async fn require_view(
         &self,
         request: &Request,
@@ -83,11 +83,11 @@ impl Catalog {
         self.require_tabular(request, warehouse, identifier, TabularKind::View, action).await
     }
 
-    /// Returns a table or view, as `kind` says, on which the caller may do `action`.
+    /// Returns a table or view of kind `kind` on which the caller may do `action`.
     ///
     /// # Errors
     ///
-    /// As [`Catalog::require_table`] and [`Catalog::require_view`] do.
+    /// Fails like [`Catalog::require_table`] and [`Catalog::require_view`].
     pub(super) async fn require_tabular(
         &self,
         request: &Request,
@@ -110,8 +110,8 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// Fails with [`CatalogError::Forbidden`] if it may not; with the error that `missing` makes if it may not even know
-    /// that the object exists.
+    /// Fails with [`CatalogError::Forbidden`] if it may not; with the error that `missing` makes if it may
+    /// not even know that the object exists.
     pub fn authorize(
         &self,
         request: &Request,
@@ -130,7 +130,13 @@ impl Catalog {
         }
     }
 
-    /// Lists the names of up to `limit` tables or views of a namespace, after the name `after`.
+    /// Returns the names of up to `limit` tables or views of a namespace, in order, starting after the name
+    /// `after`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the namespace does not exist ([`CatalogError::NoSuchNamespace`]), if the caller may not list
+    /// its contents ([`CatalogError::Forbidden`]), or if the database fails.
     pub async fn list_objects(
         &self,
         request: &Request,
@@ -155,7 +161,14 @@ impl Catalog {
         Ok(entries.into_iter().map(|entry| entry.name).collect())
     }
 
-    /// Gives a table or view another name, in the same namespace or in another one.
+    /// Renames a table or view, within its namespace or to another namespace. A rename to the same name has
+    /// no effect.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse is a read-only view or the caller may not rename the object or create one in
+    /// the target namespace ([`CatalogError::Forbidden`]), if the object or the target namespace does not
+    /// exist, if the new name is in use ([`CatalogError::NameTaken`]), or if the database fails.
     pub async fn rename_object(
         &self,
         request: &Request,
@@ -204,7 +217,7 @@ impl Catalog {
         })
     }
 
-    /// Takes an object out of the catalog within `tx`; what it owned stays claimed.
+    /// Removes a table or view from the catalog within `tx`. Its folders remain claimed.
     pub(super) async fn remove(
         &self,
         tx: &mut Tx,
@@ -222,7 +235,7 @@ impl Catalog {
     }
 }
 
-/// The error that there is no such table or view.
+/// Creates the error for a table or view that does not exist.
 pub(super) fn missing(kind: TabularKind, identifier: &Identifier) -> CatalogError {
     match kind {
         TabularKind::Table => CatalogError::NoSuchTable(identifier.clone()),
@@ -230,7 +243,7 @@ pub(super) fn missing(kind: TabularKind, identifier: &Identifier) -> CatalogErro
     }
 }
 
-/// The error that the name of a new `wanted` is taken by a `holder`.
+/// Creates the error for a new `wanted` whose name is in use by a `holder`.
 pub(super) fn name_taken(wanted: TabularKind, holder: TabularKind, identifier: &Identifier) -> CatalogError {
     let text = match (wanted, holder) {
         (TabularKind::Table, TabularKind::Table) => format!("Table already exists: {identifier}"),
@@ -245,7 +258,7 @@ pub(super) fn name_taken(wanted: TabularKind, holder: TabularKind, identifier: &
     CatalogError::NameTaken { holder, text }
 }
 
-/// What is recorded of a change to a table or view.
+/// Creates the audit description of a change to a table or view.
 pub(super) fn change<'a>(
     action: Action,
     warehouse: &'a Warehouse,

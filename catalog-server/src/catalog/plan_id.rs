@@ -1,7 +1,9 @@
-//! Ids of plans that were complete in their first answer. Nothing is kept of such a plan, so its id says by itself that it
-//! was given here, for this table and this caller: half of it is random, the other half signs that.
+//! Ids of plans that were completed in their first response. Such plans are not stored, so the id itself
+//! proves that it was issued by this catalog for the table and the caller: half of it is random, the other
+//! half is a signature.
 //!
-//! Both kinds of plan ids are UUIDs: these are of version 8, those of submitted plans, which have a row, of version 4.
+//! Both kinds of plan ids are UUIDs: these ids have version 8; those of submitted plans, which have a row in
+//! the database, have version 4.
 
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
@@ -9,24 +11,24 @@ use uuid::Uuid;
 
 use crate::id;
 
-/// Sets these signatures apart from those of plan tasks, which the same key makes.
+/// Prefix that separates these signatures from those of plan tasks, which use the same key.
 const PURPOSE: &[u8] = b"plan-id";
 
-/// A new id for a plan of `caller` on `table`.
+/// Creates an id for a plan of `caller` on `table`.
 pub(super) fn new(key: &[u8], table: Uuid, caller: &str) -> Uuid {
     let (random, _) = id::random().as_u64_pair();
-    // With the bits that mark it in place, so that they are signed as they are.
+    // The version bits are set before signing, so that the signed value equals the one in the id.
     let marked = id::custom(random, 0).as_u64_pair().0;
     signed(key, table, caller, marked)
 }
 
-/// Whether an id is one that [`new`] made for `table` and `caller`.
+/// Returns `true` if an id was created by [`new`] for `table` and `caller` with this key.
 pub(super) fn is_ours(key: &[u8], table: Uuid, caller: &str, plan_id: Uuid) -> bool {
     signed(key, table, caller, plan_id.as_u64_pair().0) == plan_id
 }
 
 fn signed(key: &[u8], table: Uuid, caller: &str, random: u64) -> Uuid {
-    // HMAC takes keys of any length.
+    // HMAC accepts keys of any length.
     #[expect(clippy::expect_used, reason = "cannot fail for HMAC")]
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
     mac.update(PURPOSE);

@@ -1,7 +1,8 @@
-//! Plan tasks: units of planning work that a client carries, so that any replica can do them and none has to remember.
+//! Plan tasks: units of planning work in the form of tokens that the client stores, so that any replica can
+//! execute them without shared state.
 //!
-//! A task says all that is needed to do it. It is signed, so that nobody can change it or make one, and bound to the
-//! table, the caller and a time.
+//! A task contains everything that its execution needs. It is signed, so that clients can neither change nor
+//! forge it, and bound to the table, the caller and an expiry time.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -18,40 +19,42 @@ use table_core::scan::error::ScanError;
 use table_core::scan::request::ScanRequest;
 use uuid::Uuid;
 
-/// Raised when the meaning of a task changes, so that an older one is refused instead of misunderstood.
+/// Version of the task format. It is incremented when the meaning of a task changes, so that older tasks are
+/// rejected instead of misinterpreted.
 const VERSION: u32 = 2;
 const TAG_BYTES: usize = 32;
-/// The weight of a task's scan stands before its content, so that memory can be set aside before that is unpacked.
+/// Size of the weight that precedes the content of a task, so that memory can be reserved before the content
+/// is decompressed.
 const WEIGHT_BYTES: usize = 8;
 
-/// Requests up to this length are worked on without setting memory aside: there are as many as connections at most.
+/// Maximum length of requests that are processed without reserving memory. There are at most as many as
+/// connections.
 const LIGHT_BYTES: usize = 16 << 10;
-/// Memory for each element of a list in a request: the value it becomes, twice for a moment.
+/// Memory for each element of a list in a request, in bytes: the parsed value, temporarily stored twice.
 const ELEMENT_BYTES: usize = 64;
-/// Memory for each text in a request beside its characters: allocations of their own.
+/// Memory for each string in a request in addition to its characters, in bytes: its own allocations.
 const TEXT_BYTES: usize = 40;
 
-/// A scan as it was asked for, of a table as it was.
+/// Request for a scan of one version of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ScanText {
-    /// The metadata file that says what the table was.
+    /// Location of the metadata file, which identifies the version of the table.
     pub(super) metadata_location: String,
-    /// What was asked for: JSON in the client's own words.
+    /// Scan request: the JSON of the client, reduced to the parts that affect the plan.
     pub(super) request: Box<str>,
     key: [u8; 32],
     weight_bytes: usize,
 }
 
 impl ScanText {
-    /// The scan of a request's body, without what has no effect on its plan.
-    ///
-    /// Fails if the body is not a JSON object.
+    /// Creates the scan of a request body, without the parts that have no effect on the plan. Fails if the
+    /// body is not a JSON object.
     pub(super) fn of_request(body: &[u8], metadata_location: &str) -> Result<ScanText, ScanError> {
         let request = ScanRequest::essential(body)?.into_boxed_str();
         Ok(ScanText::new(metadata_location.to_owned(), request))
     }
 
-    /// The scan of a text that [`ScanRequest::essential`] made.
+    /// Creates the scan from a text that [`ScanRequest::essential`] returned.
     pub(super) fn new(metadata_location: String, request: Box<str>) -> ScanText {
         let mut hash = Sha256::new();
         hash.update((metadata_location.len() as u64).to_be_bytes());
@@ -61,18 +64,19 @@ impl ScanText {
         ScanText { metadata_location, request, key: hash.finalize().into(), weight_bytes }
     }
 
-    /// What tells it from every other one.
+    /// Returns the key of the scan in caches: a hash of the metadata location and the request.
     pub(super) fn key(&self) -> &[u8; 32] {
         &self.key
     }
 
-    /// The memory that working on it takes, about; 0 if it is little.
+    /// Returns the approximate memory that processing the scan needs, in bytes; 0 if it is small.
     pub(super) fn weight_bytes(&self) -> usize {
         self.weight_bytes
     }
 }
 
-/// A filter takes far more memory than its text, depending on what it is made of.
+/// Estimates the memory for a request: a parsed filter takes far more memory than its text, depending on its
+/// elements.
 fn weight(request: &[u8]) -> usize {
     if request.len() <= LIGHT_BYTES {
         return 0;
@@ -82,24 +86,24 @@ fn weight(request: &[u8]) -> usize {
     3 * request.len() + ELEMENT_BYTES * elements + TEXT_BYTES * texts
 }
 
-/// A part of a scan to be planned.
+/// Part of a scan to be planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PlanTask {
-    /// The table it is for.
+    /// Id of the table.
     pub(super) table: Uuid,
-    /// Who asked for the scan.
+    /// Id of the caller that requested the scan.
     pub(super) caller: String,
-    /// When it expires, in milliseconds since 1970.
+    /// Expiry time, in milliseconds since 1970.
     pub(super) expires_ms: i64,
-    /// What is to be planned.
+    /// Scan to be planned.
     pub(super) scan: ScanText,
-    /// The manifests to go through, by their number in the scan: from the first to before the second.
+    /// Range of the manifests to read, by their number in the scan (end exclusive).
     pub(super) manifests: (usize, usize),
-    /// Which entries of them.
+    /// Range of the entries to read in each manifest (end exclusive).
     pub(super) entries: (usize, usize),
 }
 
-/// A task as it is written down.
+/// Serialised form of a task.
 #[derive(Deserialize, Serialize)]
 struct Content<'a> {
     version: u32,
@@ -112,7 +116,7 @@ struct Content<'a> {
     entries: (usize, usize),
 }
 
-/// A task that a client sent back, which is known to be one of ours.
+/// Task returned by a client, whose signature was verified.
 pub(super) struct SealedTask {
     weight_bytes: usize,
     content: Vec<u8>,
@@ -130,7 +134,7 @@ impl PlanTask {
         }
     }
 
-    /// The task for some manifests and entries of the scan, as a client carries it.
+    /// Creates the token of a task for a range of manifests and entries of the scan.
     pub(super) fn seal(&self, key: &[u8], manifests: (usize, usize), entries: (usize, usize)) -> String {
         let content = Content {
             version: VERSION,
@@ -145,7 +149,8 @@ impl PlanTask {
         let mut sealed = Vec::new();
         sealed.extend_from_slice(&(self.scan.weight_bytes as u64).to_be_bytes());
         let mut encoder = DeflateEncoder::new(sealed, Compression::fast());
-        // A structure of strings and numbers always serialises, and memory takes all that is written.
+        // Serialisation cannot fail for a structure of strings and numbers, and neither can writing to
+        // memory.
         drop(serde_json::to_writer(&mut encoder, &content));
         let mut sealed = encoder.finish().unwrap_or_default();
         let tag = mac(key, &sealed).finalize().into_bytes();
@@ -155,7 +160,7 @@ impl PlanTask {
 }
 
 impl SealedTask {
-    /// Checks the signature of a task; `None` if it is not one of ours.
+    /// Verifies the signature of a token. Returns `None` if this catalog did not issue it.
     pub(super) fn check(token: &str, key: &[u8]) -> Option<SealedTask> {
         let mut content = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (signed, tag) = content.split_at_checked(content.len().checked_sub(TAG_BYTES)?)?;
@@ -166,12 +171,12 @@ impl SealedTask {
         Some(SealedTask { weight_bytes, content })
     }
 
-    /// As [`ScanText::weight_bytes`].
+    /// Returns the same weight as [`ScanText::weight_bytes`].
     pub(super) fn weight_bytes(&self) -> usize {
         self.weight_bytes
     }
 
-    /// The task; `None` if it was made by another version.
+    /// Decodes the task. Returns `None` if it has another version.
     pub(super) fn open(self) -> Option<PlanTask> {
         let mut json = Vec::new();
         DeflateDecoder::new(self.content.get(WEIGHT_BYTES..)?).read_to_end(&mut json).ok()?;
@@ -189,7 +194,7 @@ impl SealedTask {
 }
 
 fn mac(key: &[u8], content: &[u8]) -> Hmac<Sha256> {
-    // HMAC takes keys of any length.
+    // HMAC accepts keys of any length.
     #[expect(clippy::expect_used, reason = "cannot fail for HMAC")]
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
     mac.update(content);

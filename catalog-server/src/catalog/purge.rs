@@ -1,7 +1,7 @@
-//! Deleting the files of purged tables, from a queue that survives a crash.
+//! Deletion of the files of purged tables, by means of a queue that survives crashes.
 //!
-//! A table's folders are its own, so everything below them goes. They stay claimed until they are empty: nobody
-//! can register or create a table there meanwhile.
+//! A table owns its folders exclusively, so everything below them is deleted. The folders remain claimed
+//! until they are empty, so that no table can be created or registered there meanwhile.
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -19,27 +19,27 @@ use super::error::CatalogError;
 use super::names::Identifier;
 use super::warehouses::Warehouse;
 
-/// Files deleted between two looks at the lease.
+/// Number of files deleted between two renewals of the lease.
 const BATCH_FILES: usize = 1_000;
-/// How long a worker may be silent before another one takes over.
+/// Duration of a lease: another worker takes over after a worker has not renewed its lease for this time.
 const LEASE_MS: i64 = 60_000;
-/// How often the queue is looked at when nobody says that there is work.
+/// Interval between two checks of the queue without a notification.
 const IDLE_MS: u64 = 30_000;
-/// The first wait after a failure; doubled each time, up to an hour.
+/// Delay after the first failure; doubled after each further one, up to about an hour.
 const RETRY_MS: i64 = 1_000;
 
-/// What is to be deleted.
+/// Payload of a purge task.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Purge {
-    /// The table's name when it was dropped, for people.
+    /// Name of the table when it was dropped, for information.
     table: String,
-    /// The folders to empty, for people: those that are claimed for the task count.
+    /// Folders of the table, for information: the folders that are emptied are those claimed by the task.
     prefixes: Vec<String>,
 }
 
 impl Catalog {
-    /// Queues a dropped table's folders for deletion, and passes their claim to the task.
+    /// Queues the folders of a dropped table for deletion and transfers their claims to the task.
     pub(super) async fn enqueue_purge(
         &self,
         tx: &mut Tx,
@@ -57,7 +57,7 @@ impl Catalog {
         Ok(cleanup::enqueue(tx, &task).await?)
     }
 
-    /// Works on the queue until `stop`.
+    /// Processes the queue until `stop` is cancelled.
     pub async fn run_purges(&self, stop: CancellationToken) {
         let worker = id::random().to_string();
         if let Err(error) = self.take_back_leases().await {
@@ -77,7 +77,8 @@ impl Catalog {
         }
     }
 
-    /// On SQLite nobody else can be at work: what is leased was leased by a process that has crashed.
+    /// Releases all leases if the database is SQLite: no other process can be working, so they belong to a
+    /// process that crashed.
     async fn take_back_leases(&self) -> Result<(), StoreError> {
         if self.db.kind() == DbKind::Sqlite {
             let mut tx = self.db.write(self.clock.now_ms()).await?;
@@ -87,7 +88,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Works on one task, if one is due. Returns whether there was one.
+    /// Processes one task, if one is due. Returns `true` if there was one.
     async fn purge_next(&self, worker: &str, stop: &CancellationToken) -> Result<bool, StoreError> {
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         let task = cleanup::lease(&mut tx, worker, LEASE_MS).await?;
@@ -106,7 +107,7 @@ impl Catalog {
                     locations::release(&mut tx, task.task_id).await?;
                 }
             }
-            // Stopped on the way: whoever comes next goes on.
+            // Interrupted: the next worker continues.
             Ok(None) => {
                 cleanup::fail(&mut tx, lease, now_ms, "stopped on the way").await?;
             }
@@ -125,14 +126,14 @@ impl Catalog {
         Ok(true)
     }
 
-    /// Empties the task's folders. Returns how many files went, or `None` if it was stopped on the way.
+    /// Empties the folders of a task. Returns the number of deleted files, or `None` if it was interrupted.
     async fn purge(
         &self,
         task: &Task,
         lease: Lease<'_>,
         stop: &CancellationToken,
     ) -> Result<Option<usize>, CatalogError> {
-        // What is deleted is what the task has claimed, and not what it says.
+        // The claimed folders are authoritative, not those in the payload.
         let folders = self.claimed_folders(task.task_id).await?;
         let files = self.own_files(&folders);
         let mut deleted = 0;

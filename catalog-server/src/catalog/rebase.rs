@@ -1,5 +1,5 @@
-//! Commits that lost only the race for their branch: to rewrites, or to anything on tables that ask for it; see
-//! [`table_core::snapshot::rebase`].
+//! Rebase of appends and upserts whose only conflict is that the branch was changed: by rewrites or, for
+//! tables that allow it, by any commit. See [`table_core::snapshot::rebase`].
 
 use std::sync::Arc;
 
@@ -18,16 +18,18 @@ use super::locations::Folders;
 use super::scan_manifests::TableFiles;
 use super::warehouses::Warehouse;
 
-/// Position delete files of one commit that are looked into: a writer brings one for each partition that it had open.
+/// Maximum number of position delete files of one commit that are read. A writer adds one for each partition
+/// that it had open.
 const LOOKED_INTO_MAX: usize = 100;
-/// Their size each. Those of a sink tell of rows that it was sent twice between two commits.
+/// Maximum size of each of these files, in bytes. The delete files of a sink only contain rows that it
+/// received twice between two commits.
 const DELETE_FILE_BYTES_MAX: usize = 4 << 20;
-/// Their deletes each.
+/// Maximum number of deletes in each of these files.
 const DELETES_MAX: usize = 1_000_000;
 
 impl Catalog {
-    /// The commit on top of what others have committed since, if it is an append that may be put there. If its files cannot be
-    /// looked at, it is refused as it would be otherwise.
+    /// Returns the commit rebased onto the current snapshot, if it is an append or upsert that permits this.
+    /// If the files cannot be read, it returns `None`, and the commit is rejected as usual.
     pub(super) async fn rebase(
         &self,
         warehouse: &Warehouse,
@@ -80,8 +82,8 @@ impl Catalog {
 }
 
 impl Catalog {
-    /// Looks into position delete files of which their manifest does not tell what they are for: whether that is nothing but
-    /// files of the same commit.
+    /// Reads position delete files whose manifest does not state the data files they refer to. Returns `true`
+    /// if they only refer to data files of the same commit.
     async fn delete_from_own_alone(
         &self,
         files: &TableFiles<'_>,

@@ -1,4 +1,4 @@
-//! Metrics reports of engines: checked, and the newest of each table kept.
+//! Metrics reports of engines: they are validated, and the most recent ones of each table are stored.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -14,10 +14,11 @@ use super::error::CatalogError;
 use super::names::Identifier;
 use super::warehouses::Warehouse;
 
-/// Largest report; a scan report of 1,000 projected columns is about 30 KB.
+/// Maximum size of a report, in bytes. A scan report with 1,000 projected columns has about 30 KB.
 const REPORT_BYTES_MAX: usize = 256 << 10;
 
-/// The fields that both kinds of report must have. What stands in them is passed over, however it nests.
+/// Fields of both kinds of reports. Their contents are skipped without parsing, so that nesting does not
+/// matter.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Report {
@@ -26,18 +27,24 @@ struct Report {
     table_name: Option<String>,
     snapshot_id: Option<i64>,
     metrics: Option<Box<RawValue>>,
-    // Of a scan.
+    // Fields of a scan report.
     filter: Option<IgnoredAny>,
     schema_id: Option<i64>,
     projected_field_ids: Option<Vec<i64>>,
     projected_field_names: Option<Vec<String>>,
-    // Of a commit.
+    // Fields of a commit report.
     sequence_number: Option<i64>,
     operation: Option<String>,
 }
 
 impl Catalog {
-    /// Keeps a report about a table.
+    /// Stores a metrics report about a table.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the report is too large or malformed or lacks a required field ([`CatalogError::Invalid`]),
+    /// if the table does not exist ([`CatalogError::NoSuchTable`]), if the caller may not report metrics
+    /// ([`CatalogError::Forbidden`]), or if the database fails.
     pub async fn report_metrics(
         &self,
         request: &Request,
@@ -48,7 +55,8 @@ impl Catalog {
         let body = report.get();
         let (kind, snapshot_id) = check(body)?;
         let found = self.require_table(request, warehouse, identifier, Action::ReportMetrics).await?;
-        // An engine that reads the past reports as ever; there is nothing to keep of a table that is gone.
+        // Engines also report scans of an as-of view. Such reports are accepted but not stored, since the
+        // table may have been dropped.
         if warehouse.at_ms.is_some() {
             return Ok(());
         }
@@ -71,7 +79,7 @@ fn check(body: &str) -> Result<(&'static str, i64), CatalogError> {
         return Err(invalid(format!("it is {} bytes, at most {REPORT_BYTES_MAX} are kept", body.len())));
     }
     let report: Report = serde_json::from_str(body).map_err(|error| invalid(error.to_string()))?;
-    // Java writes `scan-report` and `commit-report`.
+    // Iceberg's Java implementation writes `scan-report` and `commit-report`.
     let (kind, missing) = match report.kind.as_str() {
         "scan-report" => (
             "scan",

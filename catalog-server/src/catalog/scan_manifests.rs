@@ -1,4 +1,5 @@
-//! The manifests that scans read: whose they are, and how much memory they may take beside the cache. Not what is in them.
+//! Access to the manifests that scans read: checks of their location, and limits on the memory that they take
+//! in addition to the cache. Their content is handled elsewhere.
 
 use std::sync::Arc;
 
@@ -15,27 +16,29 @@ use super::error::CatalogError;
 use super::locations::Folders;
 use super::warehouses::Warehouse;
 
-/// The delete manifests of a scan are held together while they are indexed. Three thousand files of equality deletes take about
-/// 2 MiB, so whoever has more than this has made them to take memory.
+/// Maximum memory for the delete manifests of one scan, which are in memory together while they are indexed.
+/// The manifests of three thousand equality delete files take about 2 MiB, so a table that exceeds this limit
+/// was made to exhaust memory.
 const DELETE_MANIFESTS_BYTES_MAX: usize = 512 << 20;
 
-/// Memory for manifests that are read ahead, by all scans together. A manifest of 8 MiB becomes some 30 MiB. What does not fit is
-/// read again when it is its turn.
+/// Maximum memory for manifests that are read ahead, by all scans together. A manifest of 8 MiB takes about
+/// 30 MiB in memory. A manifest that does not fit is read again when it is needed.
 pub(super) const AHEAD_BYTES: usize = 512 << 20;
 
-/// A manifest that was read ahead, with its share of the memory for that.
+/// Manifest that was read ahead, with its share of the memory for reading ahead.
 pub(super) type Ahead = (Arc<Manifest>, Share);
 
-/// Whose manifests are read.
+/// Table whose manifests are read, with its warehouse.
 pub(super) struct TableFiles<'a> {
     pub(super) warehouse: &'a Warehouse,
     pub(super) owner: TabularId,
-    /// What is known to be the table's own.
+    /// Folders known to belong to the table.
     pub(super) folders: Folders,
 }
 
 impl Catalog {
-    /// A manifest of a table. Clients write their locations: what lies in the folder of another table is not read.
+    /// Returns a manifest of a table. Its location was written by a client, so the function fails if it is in
+    /// a folder of another table.
     pub(super) async fn manifest_in(
         &self,
         files: &TableFiles<'_>,
@@ -45,7 +48,7 @@ impl Catalog {
         Ok(self.scans.manifests.manifest(location).await?)
     }
 
-    /// The lines of a manifest list of a table; see [`Catalog::manifest_in`].
+    /// Returns the manifest file entries of a manifest list of a table; see [`Catalog::manifest_in`].
     pub(super) async fn list_in(
         &self,
         files: &TableFiles<'_>,
@@ -56,7 +59,7 @@ impl Catalog {
         Ok(self.scans.manifests.list(location).await?)
     }
 
-    /// The manifests of a snapshot, in the order of its list.
+    /// Returns the manifests of a snapshot, in the order of the manifest list.
     pub(super) async fn manifests_of(
         &self,
         files: &TableFiles<'_>,
@@ -67,7 +70,8 @@ impl Catalog {
         if let Some(location) = snapshot.manifest_list().map_err(damaged)? {
             return Ok(self.list_in(files, &location).await?.to_vec());
         }
-        // Format version 1 may list the manifests in the snapshot itself. Their partition specs stand in their files.
+        // Format version 1 permits a list of manifests in the snapshot itself. Their partition spec ids are
+        // in the manifest files.
         let mut manifests = Vec::new();
         for path in snapshot.manifests().map_err(damaged)?.unwrap_or_default() {
             let spec_id = self.manifest_in(files, &path).await?.spec_id().unwrap_or(0);
@@ -76,7 +80,7 @@ impl Catalog {
         Ok(manifests)
     }
 
-    /// Delete manifests, decoded, and how much memory they take.
+    /// Returns decoded delete manifests and the memory that they take, in bytes.
     pub(super) async fn decoded(
         &self,
         deletes: Vec<ManifestFile>,
@@ -97,7 +101,7 @@ impl Catalog {
         Ok((decoded, bytes))
     }
 
-    /// Manifests in their order, some of them read ahead, as far as there is memory for it.
+    /// Returns a stream of manifests in order. Some are read ahead as far as the memory permits.
     pub(super) fn read_ahead(
         &self,
         listed: Vec<ManifestFile>,
@@ -110,7 +114,8 @@ impl Catalog {
         reading.buffered(self.scans.settings.parallel_manifests)
     }
 
-    /// A manifest that is needed now, with its share of the memory for reading ahead.
+    /// Returns a manifest, which is read unless it was read ahead, with its share of the memory for reading
+    /// ahead.
     pub(super) async fn manifest_of(
         &self,
         ahead: Option<Ahead>,

@@ -1,34 +1,34 @@
-//! The parts that a large scan falls into, by what its manifests say of their files.
+//! Division of large scans into parts, by the file counts of their manifests.
 
 use std::ops::Range;
 
 use table_core::manifest::list::ManifestFile;
 
-/// A manifest whose line does not say how many files it has is taken for this many.
+/// Number of files assumed for a manifest without file counts in its manifest file entry.
 const FILES_UNKNOWN: u64 = 1_000;
 
-/// How many files a manifest may have for a scan.
+/// Returns the number of live files of a manifest, or an estimate if it is unknown.
 pub(super) fn files_of(file: &ManifestFile) -> u64 {
     file.live_files().and_then(|files| u64::try_from(files).ok()).unwrap_or(FILES_UNKNOWN)
 }
 
-/// A part of a scan: a run of the manifests it reads, and which entries of each.
+/// Part of a scan: a range of its manifests, and a range of the entries of each.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part {
-    /// By their place among the manifests of the scan.
+    /// Range of positions among the manifests of the scan.
     pub(super) manifests: Range<usize>,
-    /// Of each of them.
+    /// Range of entries in each manifest.
     pub(super) entries: Range<usize>,
 }
 
 impl Part {
-    /// All entries of some manifests.
+    /// Creates the part with all entries of a range of manifests.
     pub(super) fn of(manifests: Range<usize>) -> Part {
         Part { manifests, entries: 0..usize::MAX }
     }
 }
 
-/// Cuts manifests into runs of about `task_files` files; one that has more is cut itself.
+/// Divides manifests into ranges of about `task_files` files. A manifest with more files is itself divided.
 pub(super) fn split(manifests: &[(usize, ManifestFile)], task_files: u64) -> Vec<Part> {
     let mut parts = Vec::new();
     let (mut start, mut held) = (0, 0);
@@ -45,7 +45,7 @@ pub(super) fn split(manifests: &[(usize, ManifestFile)], task_files: u64) -> Vec
         if start < index {
             parts.push(Part::of(start..index));
         }
-        // Entries count deleted files as well, so the last part is open.
+        // Entries also include deleted files, so the last part has an open end.
         let step = usize::try_from(task_files).unwrap_or(usize::MAX);
         let count = usize::try_from(files.div_ceil(task_files)).unwrap_or(usize::MAX);
         for number in 0..count {

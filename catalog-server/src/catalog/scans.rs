@@ -1,7 +1,8 @@
-//! Planning scans: at once where the table is small, as plan tasks where it is large, later where it takes long.
+//! Server-side scan planning: inline for small tables, as plan tasks for large ones, asynchronous if it takes
+//! long.
 //!
-//! A plan is a pure function of a metadata file and a request, so any replica can work out any part of it, as often as
-//! it is asked to. What is kept in memory is a cache.
+//! A plan is a pure function of a metadata file and a request, so any replica can compute any part of it
+//! repeatedly. The state in memory is only a cache.
 
 use std::collections::HashSet;
 use std::num::NonZero;
@@ -38,88 +39,90 @@ use super::scan_manifests::{AHEAD_BYTES, TableFiles};
 use super::scan_parts::{Part, files_of, split};
 use super::warehouses::Warehouse;
 
-/// The name of the key that plan tasks are signed with.
+/// Name of the key in the database with which plan tasks and plan ids are signed.
 const KEY_NAME: &str = "plan-tasks";
 
-/// Memory for scans whose delete files are indexed, so that the tasks of one plan share the work.
+/// Memory for prepared scans, in bytes. A prepared scan contains the index of the delete files, which the
+/// tasks of one plan share.
 const PREPARED_BYTES: u64 = 64 << 20;
-/// What the cache takes for an entry beside what it holds: its key, counters, and places in queues.
+/// Memory that the cache needs for an entry in addition to its value: key, counters and queue positions.
 const ENTRY_BYTES: usize = 256;
 const PREPARED_IDLE: Duration = Duration::from_mins(2);
 
-/// A client polls again soon enough.
+/// Maximum time that a poll waits for the plan. Afterwards, the client polls again.
 const POLL_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// The requests that the plan tasks of one answer carry, together. If a request is long, its tasks are fewer and larger.
+/// Maximum total size of the requests contained in the plan tasks of one response, in bytes. A long request
+/// leads to fewer and larger tasks.
 const TASKS_TEXT_BYTES: usize = 32 << 20;
 
-/// What planning needs and keeps.
+/// Resources and caches of scan planning.
 pub struct Scans {
     pub(super) manifests: Manifests,
     pub(super) settings: Planning,
     prepared: moka::future::Cache<[u8; 32], Arc<Prepared>>,
     key: tokio::sync::OnceCell<Vec<u8>>,
-    /// Turns at work on requests.
+    /// Slots for work on requests.
     turns: Turns,
-    /// Memory for scans that are being worked on.
+    /// Memory for scans in progress.
     memory: Allowance,
-    /// Turns at indexing deletes and at making a page, which take memory and all of a core.
+    /// Slots for indexing deletes and computing a page, which need memory and a full core.
     pages: Semaphore,
     /// Memory for manifests that are read ahead.
     pub(super) ahead: Allowance,
-    /// Submitted plans that this process works on.
+    /// Ids of the submitted plans that this process is computing.
     running: Mutex<HashSet<Uuid>>,
     finished: tokio::sync::Notify,
 }
 
-/// What a request for a plan is answered.
+/// State of a plan, as returned to the client.
 #[derive(Debug)]
 pub enum Planned {
-    /// The plan, or its first part: JSON with the status in it.
+    /// Completed plan, or its first part.
     Completed {
-        /// The plan.
+        /// Plan as a JSON object that includes the status, without the plan id.
         answer: Vec<u8>,
-        /// Its id, which is to be told with it.
+        /// Id of the plan, to be added to the response.
         plan_id: Uuid,
     },
-    /// It takes longer; to be asked for by this id.
+    /// Plan in progress, with the id by which it is fetched.
     Submitted(Uuid),
-    /// The client has cancelled it.
+    /// Plan that the client cancelled.
     Cancelled,
-    /// It cannot be made.
+    /// Plan that failed.
     Failed(CatalogError),
 }
 
-/// How long a client waits for its plan before it is told where to ask for it.
+/// Time for which a request waits for its plan before the plan continues asynchronously.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// As the server is set up.
+    /// Time from the server's configuration.
     Configured,
-    /// Not at all.
+    /// No time: the plan is always asynchronous.
     None,
 }
 
-/// A scan that is to be planned.
+/// Scan to be planned.
 struct Job {
     warehouse: Warehouse,
     task: PlanTask,
-    /// What is set aside for it as long as it is worked on.
+    /// Memory reserved while the scan is in progress.
     _memory: Share,
 }
 
-/// How far a scan is that is to be planned.
+/// Starting point for preparing a scan.
 enum Start {
-    /// Somebody has prepared it before.
+    /// Scan in the cache that was prepared before.
     Prepared(Arc<Prepared>),
-    /// It is known what it means for the table.
+    /// Scan bound to the table, not prepared yet.
     Bound(Box<(Scan, Source)>),
 }
 
-/// A scan with the manifests it reads.
+/// Scan with its manifests and the index of its delete files.
 struct Prepared {
     scan: Scan,
-    /// Data manifests, each with its number among all manifests of the scan's snapshots. Plan tasks go by these numbers,
-    /// which do not depend on what is pruned, so that replicas of different versions mean the same.
+    /// Data manifests, each with its number among all manifests of the scan's snapshots. Plan tasks refer to
+    /// these numbers. They do not depend on pruning, so replicas of different versions agree on them.
     manifests: Vec<(usize, ManifestFile)>,
     deletes: DeleteIndex,
 }
@@ -132,7 +135,7 @@ impl Prepared {
 }
 
 impl Scans {
-    /// Planning over a cache of manifests.
+    /// Creates the state of scan planning with a cache of manifests.
     pub fn new(manifests: Manifests, settings: Planning, turns: Turns) -> Self {
         let prepared = moka::future::Cache::builder()
             .max_capacity(PREPARED_BYTES)
@@ -140,7 +143,8 @@ impl Scans {
                 u32::try_from(ENTRY_BYTES + prepared.held_bytes()).unwrap_or(u32::MAX)
             })
             .time_to_idle(PREPARED_IDLE)
-            // The tasks of a plan come right after it, however often others came before.
+            // The tasks of a plan are requested right after it, independent of how often other scans were
+            // used.
             .eviction_policy(moka::policy::EvictionPolicy::lru())
             .build();
         Self {
@@ -157,12 +161,12 @@ impl Scans {
         }
     }
 
-    /// Bytes held by the cache of manifests, about.
+    /// Returns the approximate memory used by the cache of manifests, in bytes.
     pub fn held_bytes(&self) -> u64 {
         self.manifests.held_bytes()
     }
 
-    /// Takes on the work on a submitted plan, unless it is under way.
+    /// Marks a submitted plan as in progress. Returns `false` if this process is already computing it.
     fn begin(&self, plan_id: Uuid) -> bool {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(plan_id)
     }
@@ -172,14 +176,20 @@ impl Scans {
         self.finished.notify_waiters();
     }
 
-    /// How long plans are kept, in milliseconds.
+    /// Returns the time after which plans and plan tasks expire, in milliseconds.
     pub fn expiry_ms(&self) -> i64 {
         1000 * i64::from(self.settings.expiry_seconds)
     }
 }
 
 impl Catalog {
-    /// Plans a scan of a table as it is now.
+    /// Plans a scan of the current version of a table. `body` is the JSON of the request.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the table does not exist ([`CatalogError::NoSuchTable`]), if the caller may not plan scans
+    /// ([`CatalogError::Forbidden`]), if the request is invalid ([`CatalogError::Invalid`]), if the files of
+    /// the table are missing, damaged or not in its folders, or if the file system or the database fails.
     pub async fn plan_scan(
         self: &Arc<Self>,
         request: &Request,
@@ -196,7 +206,7 @@ impl Catalog {
         let memory = self.scans.memory.take(scan.weight_bytes()).await;
         let task = PlanTask::new(table.0, caller, expires_ms, scan);
         let job = Arc::new(Job { warehouse: warehouse.clone(), task, _memory: memory });
-        // A mistake in the request is told now, not to whoever polls.
+        // Invalid requests fail here instead of in a later poll.
         let start = self.start(&job).await?;
         let mut work = self.start_plan(job.clone(), start);
 
@@ -227,7 +237,15 @@ impl Catalog {
         Ok(Planned::Submitted(plan_id))
     }
 
-    /// The plan of an id, or how far it is. Another replica's plan is worked out here if that one has gone.
+    /// Returns the plan of an id, or its state. If the replica that was computing it is no longer running,
+    /// the plan is computed here.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the table does not exist ([`CatalogError::NoSuchTable`]), if the caller may not plan scans
+    /// ([`CatalogError::Forbidden`]), if the plan does not exist, has expired or belongs to another table or
+    /// caller ([`CatalogError::NoSuchPlanId`]), or if the database fails. A plan that cannot be computed is
+    /// returned as [`Planned::Failed`].
     pub async fn find_plan(
         self: &Arc<Self>,
         request: &Request,
@@ -279,7 +297,14 @@ impl Catalog {
         }
     }
 
-    /// Cancels a plan. Work on it that is under way ends for nothing.
+    /// Cancels a plan. Work in progress is completed, but its result is discarded. For a plan that was
+    /// completed in its first response it has no effect.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the table does not exist ([`CatalogError::NoSuchTable`]), if the caller may not plan scans
+    /// ([`CatalogError::Forbidden`]), if the plan does not exist, has expired or belongs to another table or
+    /// caller ([`CatalogError::NoSuchPlanId`]), or if the database fails.
     pub async fn cancel_plan(
         &self,
         request: &Request,
@@ -296,7 +321,8 @@ impl Catalog {
         Ok(tx.commit().await?)
     }
 
-    /// Whether an id is that of a plan that was complete in its first answer, so that there is nothing to cancel.
+    /// Returns `true` if the id is that of a plan that was completed in its first response, so that there is
+    /// nothing to cancel.
     async fn was_complete(
         &self,
         request: &Request,
@@ -313,10 +339,10 @@ impl Catalog {
         Ok(plan_id::is_ours(self.plan_key().await?, table, caller, plan_id))
     }
 
-    /// Works out a submitted plan whose replica has gone.
+    /// Computes a submitted plan again, because the replica that was computing it is no longer running.
     async fn plan_again(&self, warehouse: &Warehouse, plan: Plan) -> Result<Vec<u8>, CatalogError> {
         let Some(request) = plans::find_request(&self.db, plan.plan_id).await? else {
-            // It was completed or cancelled meanwhile, so that no answer is kept of it.
+            // The plan was completed or cancelled meanwhile, so the empty answer is not stored.
             return Ok(Vec::new());
         };
         let location = plan.metadata_location;
@@ -333,7 +359,15 @@ impl Catalog {
         self.plan(&job, start).await
     }
 
-    /// The file scan tasks of a plan task.
+    /// Returns the response for a plan task: its file scan tasks, and plan tasks for the rest if it does not
+    /// fit into one page.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the table does not exist ([`CatalogError::NoSuchTable`]), if the caller may not plan scans
+    /// ([`CatalogError::Forbidden`]), if the plan task was not issued for this table and caller, was changed,
+    /// has expired, or its metadata file was deleted ([`CatalogError::NoSuchPlanTask`]), if the files of the
+    /// table are missing, damaged or not in its folders, or if the file system or the database fails.
     pub async fn fetch_scan_tasks(
         self: &Arc<Self>,
         request: &Request,
@@ -409,8 +443,8 @@ impl Catalog {
         AbortOnDropHandle::new(tokio::spawn(async move { catalog.plan(&job, start).await }))
     }
 
-    /// Waits for a submitted plan and keeps its answer. One that fails stays submitted: whoever asks for it finds out
-    /// why.
+    /// Waits for a submitted plan and stores its result. A plan that fails remains submitted: the next poll
+    /// computes it again and returns the error.
     fn finish_plan(
         self: &Arc<Self>,
         plan_id: Uuid,
@@ -436,7 +470,7 @@ impl Catalog {
         Ok(tx.commit().await?)
     }
 
-    /// Makes a plan: all of it, or the tasks it falls into.
+    /// Computes a plan: completely, or as plan tasks if it is large.
     async fn plan(&self, job: &Arc<Job>, start: Start) -> Result<Vec<u8>, CatalogError> {
         const COMPLETED: &str = ",\"status\":\"completed\"";
         let mut turn = None;
@@ -453,7 +487,7 @@ impl Catalog {
         self.answer(job, &prepared, Page::default(), parts, COMPLETED).await
     }
 
-    /// A page as JSON, with the tasks for the parts of the scan that are not in it.
+    /// Serialises a page as JSON, with plan tasks for the remaining parts of the scan.
     async fn answer(
         &self,
         job: &Arc<Job>,
@@ -485,7 +519,7 @@ impl Catalog {
         Ok(answer.await)
     }
 
-    /// The scan of a job as far as it is known: prepared by somebody before, or bound to the table now.
+    /// Returns the starting point of a job: the prepared scan from the cache, or the scan bound to the table.
     async fn start(&self, job: &Arc<Job>) -> Result<Start, CatalogError> {
         if let Some(prepared) = self.scans.prepared.get(job.task.scan.key()).await {
             return Ok(Start::Prepared(prepared));
@@ -493,8 +527,9 @@ impl Catalog {
         Ok(Start::Bound(Box::new(self.bind(job).await?)))
     }
 
-    /// The scan of a job with its delete files indexed; shared by the tasks of one plan. Where there are any, it takes a turn at
-    /// making a page, which the caller keeps for as long as it holds more memory because of them than the cache does.
+    /// Prepares the scan of a job: selects its manifests and indexes its delete files. The tasks of one plan
+    /// share the result. If there are delete files, it acquires a slot (`turn`), which the caller must not
+    /// release while the index takes more memory than the cache accounts for.
     async fn prepare<'a>(
         &'a self,
         job: &Job,
@@ -507,7 +542,7 @@ impl Catalog {
         };
         let prepared = Arc::new(self.prepare_anew(job, scan, source, turn).await?);
         self.scans.prepared.insert(*job.task.scan.key(), prepared.clone()).await;
-        // By itself, the cache makes room only after 64 entries or 300 ms, and one may take megabytes.
+        // The cache only evicts after 64 entries or 300 ms, and one entry may take megabytes.
         self.scans.prepared.run_pending_tasks().await;
         Ok(prepared)
     }
@@ -523,7 +558,8 @@ impl Catalog {
         let owner = TabularId(job.task.table);
         let folders = self.own_folders(&job.warehouse, owner, &metadata).await?;
         let files = TableFiles { warehouse: &job.warehouse, owner, folders };
-        // Snapshots after one another list the same manifests, but whoever lists one twice has its files twice.
+        // Successive snapshots list the same manifests, which are then read once. A manifest that one
+        // snapshot lists twice contributes its files twice.
         let is_of_several = matches!(source, Source::Appends(_));
         let mut listed = match source {
             Source::Nothing => Vec::new(),
@@ -540,7 +576,8 @@ impl Catalog {
         let mut kept = Vec::new();
         for (number, file) in listed.drain(..).enumerate() {
             if scan.wants(&file)? && (!is_of_several || seen.insert(file.path.clone())) {
-                // Before anything of the plan is kept: its tasks read the manifests without asking again.
+                // Checked before anything of the plan is cached: its tasks read the manifests without another
+                // check.
                 self.check_file(files.warehouse, Some(owner), &files.folders, "manifest", &file.path).await?;
                 kept.push((number, file));
             }
@@ -564,7 +601,7 @@ impl Catalog {
         self.scans.pages.acquire().await.map_err(|error| CatalogError::Internal(error.to_string()))
     }
 
-    /// What the request means for the table.
+    /// Parses the request of a job and binds it to the table.
     async fn bind(&self, job: &Arc<Job>) -> Result<(Scan, Source), CatalogError> {
         let document = self.documents.table(&job.task.scan.metadata_location).await?;
         let bytes = document.json().len() + job.task.scan.request.len();
@@ -576,8 +613,8 @@ impl Catalog {
         Ok(bound.await?)
     }
 
-    /// Plans the files of a part when it is its turn, reading ahead a few manifests and holding no more. What did not fit
-    /// into the page is given back.
+    /// Computes a page of a part of a scan, after acquiring a slot. Only a few manifests are read ahead and
+    /// in memory at a time. Returns the parts that did not fit into the page.
     async fn page(
         &self,
         prepared: &Arc<Prepared>,

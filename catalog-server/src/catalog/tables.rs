@@ -1,4 +1,5 @@
-//! Tables: load, drop, purge, register, unregister. Creating and committing are in [`super::commit`].
+//! Use cases on tables: load, drop, purge, register, unregister. Creation and commits are in
+//! [`super::commit`].
 
 use std::sync::Arc;
 
@@ -26,24 +27,24 @@ use super::objects::{change, missing, name_taken};
 use super::warehouses::Warehouse;
 use super::{Catalog, former, write};
 
-/// Version of a table that a caller may load.
+/// Version of a table, on which access was checked.
 #[derive(Debug)]
 pub struct TableVersion {
     metadata_location: String,
 }
 
-/// Table that was loaded.
+/// Loaded table.
 pub struct LoadedTable {
     /// Metadata of the table.
     pub document: Arc<Document<TableMetadata>>,
-    /// Snapshots that the text contains.
+    /// Snapshots included in `json`.
     pub snapshots: Snapshots,
-    /// Text of the metadata, with these snapshots.
+    /// Table metadata as JSON, with these snapshots.
     pub json: Bytes,
 }
 
 impl LoadedTable {
-    /// Returns a loaded table with all of its snapshots.
+    /// Creates a loaded table with all of its snapshots.
     pub fn whole(document: Arc<Document<TableMetadata>>) -> Self {
         let json = document.json();
         Self { document, snapshots: Snapshots::All, json }
@@ -57,12 +58,12 @@ impl TableVersion {
     }
 }
 
-/// Which snapshots a client wants to see.
+/// Selection of the snapshots that a client receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Snapshots {
-    /// All of them.
+    /// All snapshots.
     All,
-    /// Those that branches and tags point to.
+    /// Snapshots referenced by branches and tags.
     Refs,
 }
 
@@ -71,7 +72,7 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// As [`Catalog::require_table`] does.
+    /// Fails like [`Catalog::require_table`].
     pub async fn current_version(
         &self,
         request: &Request,
@@ -103,7 +104,13 @@ impl Catalog {
         Ok(LoadedTable { document, snapshots, json })
     }
 
-    /// Drops a table and leaves its files.
+    /// Drops a table. Its files are retained.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse is a read-only view or the caller may not drop the table
+    /// ([`CatalogError::Forbidden`]), if the table does not exist ([`CatalogError::NoSuchTable`]), or if the
+    /// database fails.
     pub async fn drop_table(
         &self,
         request: &Request,
@@ -114,7 +121,7 @@ impl Catalog {
         Ok(Answer::Nothing)
     }
 
-    /// Drops a table or view, and gives up what it owned.
+    /// Drops a table or view and releases its claims on folders.
     pub(super) async fn take_out(
         &self,
         request: &Request,
@@ -133,7 +140,14 @@ impl Catalog {
         })
     }
 
-    /// Takes a table out of the catalog and answers its last metadata; all files stay.
+    /// Removes a table from the catalog and returns its last metadata. All files are retained.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse is a read-only view or the caller may not unregister the table
+    /// ([`CatalogError::Forbidden`]), if the table does not exist ([`CatalogError::NoSuchTable`]), if
+    /// concurrent commits were faster too often ([`CatalogError::LostRace`]), or if the metadata file cannot
+    /// be read or the database fails.
     pub async fn unregister_table(
         &self,
         request: &Request,
@@ -145,7 +159,7 @@ impl Catalog {
             let found = self.require_table(request, warehouse, identifier, Action::UnregisterTable).await?;
             let document = self.documents.table(&found.metadata_location).await?;
             let mut tx = self.db.write(self.clock.now_ms()).await?;
-            // Only if it is still the version that is answered: a commit after it would be lost.
+            // The version must still be the one that is returned: otherwise, a commit after it would be lost.
             if !tabulars::drop(&mut tx, found.tabular_id, Some(&found.metadata_location)).await? {
                 return Err(CatalogError::LostRace(identifier.clone()));
             }
@@ -158,7 +172,15 @@ impl Catalog {
         })
     }
 
-    /// Takes an existing metadata file into the catalog as a new table.
+    /// Registers a new table from an existing metadata file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse is a read-only view or the caller may not register tables
+    /// ([`CatalogError::Forbidden`]), if the namespace does not exist, if the name is in use
+    /// ([`CatalogError::NameTaken`]), if the metadata file is invalid or one of its locations is outside of
+    /// the warehouse or belongs to another table or view ([`CatalogError::Invalid`]), if the metadata file
+    /// does not exist ([`CatalogError::FileMissing`]), or if the file system or the database fails.
     pub async fn register_table(
         &self,
         request: &Request,
@@ -197,7 +219,12 @@ impl Catalog {
         Ok(Answer::Table(document))
     }
 
-    /// Points a table at another metadata file; creates it if it is not there.
+    /// Replaces the metadata of a table by another metadata file. The table is created if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`Catalog::register_table`], except that an existing table of this name is no error; a view
+    /// of this name is ([`CatalogError::NameTaken`]).
     pub async fn overwrite_table(
         &self,
         request: &Request,
@@ -243,21 +270,21 @@ impl Catalog {
         Ok(Answer::Table(document))
     }
 
-    /// What goes out of use when a table is pointed at other metadata; `None` if the former file cannot be read, which may be
-    /// why.
+    /// Returns the snapshots and schemas that go out of use when the metadata of a table is replaced; `None`
+    /// if the former metadata file cannot be read, which may be the reason for the replacement.
     async fn superseded_by(&self, former: &str, metadata: &TableMetadata) -> Option<String> {
         let former = self.documents.table(former).await.ok()?;
         former::kept(&Superseded::between(former.parsed(), metadata))
     }
 
-    /// Reads a metadata file that somebody else wrote.
+    /// Reads and validates a metadata file that was not written by this catalog.
     async fn read_foreign(
         &self,
         warehouse: &Warehouse,
         owner: Option<TabularId>,
         metadata_location: &str,
     ) -> Result<Arc<Document<TableMetadata>>, CatalogError> {
-        // Before it is read: what is wrong with another table's document is nobody's business.
+        // Checked before reading: the error must not disclose the content of another table's metadata file.
         self.check_file(warehouse, owner, &Folders::default(), "metadata location", metadata_location)
             .await?;
         let document = self.documents.table(metadata_location).await.map_err(CatalogError::foreign)?;
@@ -275,7 +302,7 @@ impl Catalog {
         Ok(document)
     }
 
-    /// Checks that the metadata file and every manifest list lie where the table may have files.
+    /// Checks that the metadata file and every manifest list are in locations where the table may have files.
     async fn check_files(
         &self,
         warehouse: &Warehouse,
@@ -292,7 +319,14 @@ impl Catalog {
         Ok(())
     }
 
-    /// Drops a table and queues its files for deletion.
+    /// Drops a table and queues its files for deletion. If the table has `gc.enabled=false`, its files are
+    /// retained.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse is a read-only view or the caller may not purge the table
+    /// ([`CatalogError::Forbidden`]), if the table does not exist ([`CatalogError::NoSuchTable`]), if its
+    /// metadata file cannot be read, or if the database fails.
     pub async fn purge_table(
         &self,
         request: &Request,
@@ -315,10 +349,11 @@ impl Catalog {
         Ok(Answer::Nothing)
     }
 
-    /// Whether a table's files are its own alone: `gc.enabled=false` says that they may belong to others.
+    /// Returns `true` if the files of a table may be deleted: with `gc.enabled=false` they may belong to
+    /// other tables.
     async fn may_delete_files(&self, metadata_location: &str) -> Result<bool, CatalogError> {
         let document = match self.documents.table(metadata_location).await.map_err(CatalogError::from) {
-            // Somebody has begun to delete the table by hand; its folders are its own all the same.
+            // The table's files were partly deleted by hand. Its folders are still its own.
             Err(CatalogError::FileMissing(_)) => return Ok(true),
             document => document?,
         };

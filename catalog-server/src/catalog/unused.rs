@@ -1,4 +1,5 @@
-//! Metadata files that nobody points to: a server that dies between writing one and moving the table's pointer leaves it behind.
+//! Deletion of unreferenced metadata files, which remain when a server crashes between writing a file and
+//! moving the table's pointer.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,16 +17,16 @@ use super::error::CatalogError;
 use super::names::Identifier;
 use super::warehouses::Warehouse;
 
-/// A younger file may belong to a commit that is still going on, on whichever machine.
+/// Minimum age of the files. A younger file may belong to a commit in progress on any machine.
 const AGE_MIN_MS: i64 = 24 * 60 * 60 * 1_000;
-/// Files of a folder that are looked at.
+/// Maximum number of files of a folder that are examined.
 const LISTED_MAX: usize = 20_000;
-/// Files that are deleted at a time; the next expiry goes on.
+/// Maximum number of files deleted in one run. The next snapshot expiry continues.
 const DELETED_MAX: usize = 1_000;
-/// Metadata files of the past that are read at a time.
+/// Number of former metadata files that are read from the history at a time.
 const PAGE_FILES: u32 = 5_000;
 
-/// Files that may be unused, each under its [`file_key`].
+/// Files that may be unreferenced, by their [`file_key`].
 type Candidates = HashMap<String, Candidate>;
 
 struct Candidate {
@@ -34,12 +35,18 @@ struct Candidate {
 }
 
 impl Catalog {
-    /// Deletes metadata files in a table's own folder that this catalog wrote and nothing names: neither the table, nor its
-    /// metadata log, nor the catalog's history, except where the table wants to be rid of them
-    /// (`write.metadata.delete-after-commit.enabled`) and nobody was led to them for as long as that is promised. Returns how many.
+    /// Deletes unreferenced metadata files in a table's own folder that this catalog wrote. A file is
+    /// unreferenced if it is neither current, nor in the metadata log, nor in the catalog's history. If the
+    /// table has `write.metadata.delete-after-commit.enabled`, files in the history are deleted, too, once
+    /// they are too old for time travel. Returns the number of deleted files.
     ///
-    /// What is in no history may be another catalog's if the table was not created here. If it is older than the table, it is that
-    /// of a table which lay there before, and to which readers of the past may be led.
+    /// A file without an entry in the history is retained if the table was not created in this catalog,
+    /// because it may belong to another catalog; and if it is older than the table, because it may belong to
+    /// a former table at that location, which time travel may still need.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the metadata file cannot be read, or if the file system or the database fails.
     pub async fn remove_unused_metadata(
         &self,
         warehouse: &Warehouse,
@@ -64,7 +71,8 @@ impl Catalog {
         if old.is_empty() {
             return Ok(0);
         }
-        // No commit of this process is half-way, and nobody points the table to a former file meanwhile.
+        // While the queue is locked, no commit of this process is in progress and no registration points the
+        // table to a former file.
         let _turns = self.locks.take(vec![found.tabular_id.0]).await;
         let unused = self.unused_of(warehouse, identifier, found.tabular_id, old).await?;
         let mut deleted = 0;
@@ -76,7 +84,7 @@ impl Catalog {
         Ok(deleted)
     }
 
-    /// Those of some old files of a table that may be deleted.
+    /// Returns those of some old files of a table that may be deleted.
     async fn unused_of(
         &self,
         warehouse: &Warehouse,
@@ -108,8 +116,8 @@ impl Catalog {
         Ok(candidates)
     }
 
-    /// Takes those out of `candidates` that the catalog's history leads to; gives those that it led to until an instant that
-    /// `is_outdated`.
+    /// Removes those files from `candidates` that time travel still needs. Returns those that the history
+    /// contains, but only until an instant that `is_outdated`.
     async fn sort_by_history(
         &self,
         table: TabularId,
@@ -121,7 +129,7 @@ impl Catalog {
             let page = history::list_files(&self.db, table, before, PAGE_FILES).await?;
             let Some((last, ..)) = page.last() else { return Ok(outdated) };
             before = *last;
-            // Newest first: the last time that a file was the table's decides.
+            // In descending order of time: the last time at which a file was current decides.
             for (_, location, until_ms) in page {
                 let file = file_key(&location);
                 if !candidates.contains_key(&file) {
@@ -137,7 +145,8 @@ impl Catalog {
     }
 }
 
-/// Whether a name is one that this catalog gives: `00012-<uuid>.metadata.json`, or `….gz.metadata.json`.
+/// Returns `true` if a file name has the form that this catalog uses: `00012-<uuid>.metadata.json` or
+/// `….gz.metadata.json`.
 fn is_written_here(name: &str) -> bool {
     let Some(stem) = name.strip_suffix(".metadata.json") else { return false };
     let stem = stem.strip_suffix(".gz").unwrap_or(stem);

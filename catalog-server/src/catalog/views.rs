@@ -1,4 +1,4 @@
-//! Views: create, load, replace, drop, register.
+//! Use cases on views: create, load, replace, drop, register.
 
 use std::sync::Arc;
 
@@ -28,22 +28,27 @@ use super::names::Identifier;
 use super::objects::{change, name_taken};
 use super::warehouses::Warehouse;
 
-/// What a client says of a new view.
+/// Definition of a new view, as sent by a client.
 pub struct NewView {
-    /// Where its metadata goes; chosen by the server if `None`.
+    /// Base location of the view, an absolute URI; chosen by the server if `None`.
     pub location: Option<String>,
-    /// The schema of its result as JSON.
+    /// Schema of the view's result as JSON.
     pub schema: Box<RawValue>,
-    /// Its first version as JSON.
+    /// First version of the view as JSON.
     pub version: Box<RawValue>,
-    /// View properties, in order.
+    /// View properties, in the order of the request.
     pub properties: Vec<(String, String)>,
-    /// How long the request is that says so.
+    /// Size of the request body, in bytes.
     pub size_bytes: usize,
 }
 
 impl Catalog {
-    /// Loads a view.
+    /// Loads the metadata of a view.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the view does not exist ([`CatalogError::NoSuchView`]), if the caller may not load it
+    /// ([`CatalogError::Forbidden`]), or if the metadata file cannot be read or the database fails.
     pub async fn load_view(
         &self,
         request: &Request,
@@ -55,6 +60,14 @@ impl Catalog {
     }
 
     /// Creates a view.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse is a read-only view or the caller may not create views
+    /// ([`CatalogError::Forbidden`]), if the namespace does not exist, if the name is in use
+    /// ([`CatalogError::NameTaken`]), if the definition is invalid or the location is outside of the
+    /// warehouse or belongs to another table or view ([`CatalogError::Invalid`]), or if the file system or
+    /// the database fails.
     pub async fn create_view(
         &self,
         request: &Request,
@@ -98,7 +111,15 @@ impl Catalog {
         self.keep_written(document, &folders, inserted).await
     }
 
-    /// Takes an existing metadata file into the catalog as a view.
+    /// Registers a view from an existing metadata file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse is a read-only view or the caller may not register views
+    /// ([`CatalogError::Forbidden`]), if the namespace does not exist, if the name is in use
+    /// ([`CatalogError::NameTaken`]), if the metadata file is invalid or one of its locations is outside of
+    /// the warehouse or belongs to another table or view ([`CatalogError::Invalid`]), if the metadata file
+    /// does not exist ([`CatalogError::FileMissing`]), or if the file system or the database fails.
     pub async fn register_view(
         &self,
         request: &Request,
@@ -141,7 +162,16 @@ impl Catalog {
         Ok(Answer::View(document))
     }
 
-    /// Commits to a view. What a concurrent commit changed is replaced, unless it made another view of it.
+    /// Commits updates to a view. `body` is the JSON of the request. The result of a concurrent commit is
+    /// replaced, unless it violates a requirement of this commit.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse is a read-only view or the caller may not commit to the view
+    /// ([`CatalogError::Forbidden`]), if the view does not exist ([`CatalogError::NoSuchView`]), if the body
+    /// is malformed ([`CatalogError::Malformed`]) or has invalid updates ([`CatalogError::Invalid`]), if a
+    /// requirement is not met ([`CatalogError::CommitFailed`]), if concurrent commits were faster too often
+    /// ([`CatalogError::LostRace`]), or if the file system or the database fails.
     pub async fn commit_view(
         &self,
         request: &Request,
@@ -157,7 +187,7 @@ impl Catalog {
             let found = self.require_view(request, warehouse, identifier, Action::CommitView).await?;
             let turns = self.locks.take(vec![found.tabular_id.0]).await;
             if turns.waited {
-                // What was read before the wait is old by now.
+                // The row that was read before waiting may be outdated.
                 let found = self.require_view(request, warehouse, identifier, Action::CommitView).await?;
                 return self.try_commit_view(request, warehouse, identifier, &commit, found).await;
             }
@@ -249,7 +279,13 @@ impl Catalog {
         })
     }
 
-    /// Drops a view.
+    /// Drops a view. Its files are retained.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse is a read-only view or the caller may not drop the view
+    /// ([`CatalogError::Forbidden`]), if the view does not exist ([`CatalogError::NoSuchView`]), or if the
+    /// database fails.
     pub async fn drop_view(
         &self,
         request: &Request,
@@ -260,7 +296,7 @@ impl Catalog {
         Ok(Answer::Nothing)
     }
 
-    /// A view document that is about to be written, of about so many bytes.
+    /// Creates the document of a view that is to be written. `size_bytes` is its approximate size.
     async fn made_view(
         &self,
         size_bytes: usize,

@@ -1,4 +1,4 @@
-//! Warehouses, and views of them as they were at an instant.
+//! Warehouses, and read-only views of them as of an instant.
 
 use std::sync::{Arc, PoisonError};
 
@@ -15,32 +15,33 @@ use crate::store::warehouses::{self, NewWarehouse, Warehouse as WarehouseRow};
 use super::Catalog;
 use super::error::CatalogError;
 
-/// An instant less than this old may still be written to by a transaction that has begun, or lie in the future
-/// by the database's clock.
+/// Age in milliseconds below which an instant may still be written to by a transaction in progress, or may be
+/// in the future by the clock of the database.
 const SETTLED_AFTER_MS: i64 = 60_000;
 
-/// So many warehouses a new one is compared with; each was configured by hand.
+/// Maximum number of existing warehouses that a new one is compared with. Each was configured by hand.
 const COMPARED_MAX: u32 = 10_000;
 
-/// A warehouse that a request works on.
+/// Warehouse that a request operates on, or a read-only view of it as of an instant.
 #[derive(Clone, Debug)]
 pub struct Warehouse {
-    /// Its id.
+    /// Id of the warehouse.
     pub id: WarehouseId,
-    /// Its name.
+    /// Name of the warehouse.
     pub name: Arc<str>,
-    /// The folder below which all of its tables live.
+    /// Folder that contains all tables of the warehouse.
     pub location: Arc<Location>,
-    /// Where clients are told to plan scans of its tables.
+    /// Scan planning mode that is advertised to clients.
     pub planning: ScanPlanningMode,
-    /// Set for a read-only view of the catalog as it was: the instant of its history.
+    /// Instant of the read-only view, in the time of the catalog's history; `None` for the current state.
     pub at_ms: Option<i64>,
-    /// The instant that the client named for it, in milliseconds since 1970.
+    /// Instant of the read-only view as the client named it, in milliseconds since 1970.
     instant_ms: Option<i64>,
 }
 
 impl Warehouse {
-    /// The path segment by which clients reach it.
+    /// Returns the path segment that identifies the warehouse in URLs: its name, or `name@instant` in
+    /// milliseconds.
     pub fn prefix(&self) -> String {
         match self.instant_ms {
             Some(instant_ms) => format!("{}@{instant_ms}", self.name),
@@ -48,7 +49,11 @@ impl Warehouse {
         }
     }
 
-    /// Refuses changes to a view of the past.
+    /// Rejects changes to a read-only view.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse is a read-only view as of an instant ([`CatalogError::Forbidden`]).
     pub fn require_writable(&self) -> Result<(), CatalogError> {
         match self.at_ms {
             None => Ok(()),
@@ -63,7 +68,13 @@ impl Warehouse {
 }
 
 impl Catalog {
-    /// Creates the configured warehouse if it is not there yet, and makes sure that its folder can be written.
+    /// Creates the configured warehouse if it does not exist, and checks that files can be written in its
+    /// folder.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the configured location is invalid, differs from that of the existing warehouse, or overlaps
+    /// with that of another one ([`CatalogError::Invalid`]), or if the file system or the database fails.
     pub async fn ensure_warehouse(
         &self,
         wanted: &config::Warehouse,
@@ -89,7 +100,7 @@ impl Catalog {
             properties: "{}",
         };
         let mut tx = self.db.write(now_ms).await?;
-        // Another replica may have been faster; its row is as good.
+        // A concurrent replica may have created the warehouse; its row is equivalent.
         warehouses::create(&mut tx, &new).await?;
         tx.commit().await?;
         match warehouses::find(&self.db, &wanted.name).await? {
@@ -98,11 +109,11 @@ impl Catalog {
         }
     }
 
-    /// Checks that no other warehouse has the folder of a new one, a folder around it or one in it: the tables of each claim their
-    /// folders apart from those of the others.
+    /// Checks that the folder of a new warehouse does not overlap with that of another warehouse: tables
+    /// claim their folders separately in each warehouse.
     async fn check_apart(&self, name: &str, location: &Location) -> Result<(), CatalogError> {
         for row in warehouses::list(&self.db, None, COMPARED_MAX).await? {
-            // Another replica may have made this one meanwhile.
+            // A concurrent replica may have created this warehouse meanwhile.
             let is_other = row.name != name;
             if is_other && Location::parse(&row.location).is_ok_and(|other| other.overlaps(location)) {
                 return Err(CatalogError::Invalid(format!(
@@ -115,7 +126,11 @@ impl Catalog {
         Ok(())
     }
 
-    /// Whether the catalog is as good as new.
+    /// Returns `true` if the catalog has no warehouse yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database fails ([`CatalogError::Store`]).
     pub async fn has_no_warehouse(&self) -> Result<bool, CatalogError> {
         Ok(warehouses::list(&self.db, None, 1).await?.is_empty())
     }
@@ -124,8 +139,9 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// Fails if the warehouse does not exist or the caller may not know of it ([`CatalogError::NoSuchWarehouse`]), if the
-    /// instant cannot be read or lies in the future ([`CatalogError::Invalid`]), or if the database fails.
+    /// Fails if the warehouse does not exist or the caller may not know of it
+    /// ([`CatalogError::NoSuchWarehouse`]), if the instant cannot be read or lies in the future
+    /// ([`CatalogError::Invalid`]), or if the database fails.
     pub async fn require_warehouse(
         &self,
         request: &Request,
@@ -152,11 +168,12 @@ impl Catalog {
         self.authorize(request, action, Resource::Warehouse(warehouse.id), missing)
     }
 
-    /// Returns the warehouse that `name` means: its name, or `name@instant`. It decides nothing about access.
+    /// Returns the warehouse of `name` (its name, or `name@instant`). Access is not checked.
     ///
     /// # Errors
     ///
-    /// As [`Catalog::require_warehouse`] does.
+    /// Fails if the warehouse does not exist ([`CatalogError::NoSuchWarehouse`]), if the instant cannot be
+    /// parsed or is in the future ([`CatalogError::Invalid`]), or if the database fails.
     pub async fn find_warehouse(&self, name: &str) -> Result<Warehouse, CatalogError> {
         let Some((base, instant)) = name.split_once('@') else {
             return self.find_live(name).await;
@@ -170,13 +187,15 @@ impl Catalog {
         Ok(Warehouse { at_ms: Some(at_ms), instant_ms: Some(instant_ms), ..warehouse })
     }
 
-    /// Returns the warehouse of a client that names none, on which it may do `action`.
+    /// Returns the only warehouse, for a client that names none, on which the caller may do `action`.
     ///
     /// # Errors
     ///
-    /// As [`Catalog::require_warehouse`] does; also if there is more than one ([`CatalogError::Invalid`]).
+    /// Fails if there is no warehouse ([`CatalogError::NoSuchWarehouse`]), if there is more than one
+    /// ([`CatalogError::Invalid`]), if the caller may not do `action` ([`CatalogError::Forbidden`]), or if
+    /// the database fails.
     pub async fn only_warehouse(&self, request: &Request, action: Action) -> Result<Warehouse, CatalogError> {
-        // Two tell that there is not just one.
+        // Two rows suffice to detect that there is more than one.
         let mut rows = warehouses::list(&self.db, None, 2).await?;
         match rows.len() {
             1 => {
@@ -191,14 +210,14 @@ impl Catalog {
         }
     }
 
-    /// Makes sure that nothing can be written to the instant any more.
+    /// Ensures that nothing can be written to the history at the instant any more.
     async fn require_settled(&self, name: &str, at_ms: i64) -> Result<(), CatalogError> {
         let settled_ms = self.db.settle(self.clock.now_ms()).await?;
         if at_ms < settled_ms {
             return Ok(());
         }
         if at_ms == settled_ms {
-            // A client that asks for right now is worth the millisecond until right now is over.
+            // For the current instant, waiting until the millisecond has passed is acceptable.
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
             if at_ms < self.db.settle(self.clock.now_ms()).await? {
                 return Ok(());
@@ -214,7 +233,7 @@ impl Catalog {
         if let Some(warehouse) = known {
             return Ok(warehouse);
         }
-        // PostgreSQL fails on the one character that no text of its may hold.
+        // PostgreSQL's text type cannot store this character.
         if name.contains('\0') {
             return Err(CatalogError::NoSuchWarehouse(name.to_owned()));
         }
@@ -224,8 +243,8 @@ impl Catalog {
         }
     }
 
-    /// A warehouse's id, name and location never change, so they are read once. The mode counts the first time: the
-    /// configured warehouse is remembered before any other.
+    /// Caches a warehouse. Its id, name and location never change, so they are read once. The first planning
+    /// mode is retained: the configured warehouse is cached before any other one.
     fn remember(&self, row: WarehouseRow, planning: ScanPlanningMode) -> Result<Warehouse, CatalogError> {
         let location = Location::parse(&row.location)
             .map_err(|error| CatalogError::Internal(format!("warehouse `{}`: {error}", row.name)))?;

@@ -1,6 +1,7 @@
-//! Drafts made true: files first, then the pointers in one short transaction.
+//! Execution of drafts: the files are written first, then the pointers are swapped in one short transaction.
 //!
-//! A file is only deleted again when it is certain that no pointer names it; a COMMIT that failed is not certain.
+//! A written file is only deleted again if it is certain that no pointer refers to it. It is not certain
+//! after a COMMIT whose outcome is unknown.
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use super::objects::{change, name_taken};
 use super::warehouses::Warehouse;
 
 impl Catalog {
-    /// Writes the files, swaps the pointers, and keeps the new documents.
+    /// Writes the files of drafts, swaps the pointers, and caches the new documents.
     pub(super) async fn write(
         &self,
         request: &Request,
@@ -67,8 +68,8 @@ impl Catalog {
         }
     }
 
-    /// Writes a new table's file again if a purge of the folder's last owner took it, between the look whether
-    /// the folder is free and the claim. From the claim on nobody else deletes there.
+    /// Writes the file of a new table again if a purge by the former owner of the folder deleted it between
+    /// the check of the folder and the claim. After the claim, no other owner deletes files there.
     async fn restore(&self, drafts: &[Draft]) -> Result<(), CatalogError> {
         for draft in drafts {
             if let Draft::Create { next, .. } = draft
@@ -80,7 +81,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Writes a document's file.
+    /// Writes the file of a document.
     pub(super) async fn write_file<T: Content>(
         &self,
         document: &Document<T>,
@@ -89,13 +90,14 @@ impl Catalog {
         Ok(self.own_files(folders).write_new(document.location(), document.file_content()?).await?)
     }
 
-    /// Deletes a file that was written for nothing; keeps it when nobody knows.
+    /// Deletes a written file after its change failed, unless the outcome is unknown.
     pub(super) async fn discard_file(&self, location: &str, folders: &Folders, because: &CatalogError) {
-        // A file system that does not answer would only be waited for once more; the next expiry finds the file.
+        // If the file system does not respond, another operation would only wait, too; a later snapshot
+        // expiry finds the file.
         if matches!(because, CatalogError::OutcomeUnknown(_)) || because.is_file_system_silent() {
             return;
         }
-        // The file of somebody else that was there before.
+        // The file existed before and belongs to another writer.
         if matches!(because, CatalogError::File(StorageError::AlreadyExists(_))) {
             return;
         }
@@ -187,7 +189,7 @@ impl Catalog {
         self.record(tx, request, commit_change(warehouse, found, next)).await
     }
 
-    /// Puts a new table or view into the catalog within `tx`.
+    /// Inserts a new table or view into the catalog within `tx`, claims its folders and records the change.
     #[expect(clippy::too_many_arguments, reason = "one insertion, told everything it records")]
     pub(super) async fn insert(
         &self,
@@ -218,7 +220,7 @@ impl Catalog {
         self.record(tx, request, change).await
     }
 
-    /// Keeps what was committed in memory, and deletes the metadata files that the table wants to be rid of.
+    /// Caches the committed documents and deletes former metadata files that the tables no longer need.
     async fn keep(&self, drafts: Vec<Draft>) -> Vec<Arc<Document<TableMetadata>>> {
         let mut documents = Vec::with_capacity(drafts.len());
         for draft in drafts {
@@ -239,14 +241,15 @@ impl Catalog {
         documents
     }
 
-    /// The files in the folders of a table or view.
+    /// Returns access to the files in the folders of a table or view.
     pub(super) fn own_files(&self, folders: &Folders) -> OwnFiles {
         self.files.own(folders.as_slice())
     }
 }
 
 impl Origin {
-    /// A commit that required that there is no table lost its requirement, nothing more.
+    /// Converts an error of a commit: if the table already exists, the requirement that it does not exist
+    /// failed.
     pub(super) fn explain(self, error: CatalogError) -> CatalogError {
         match (self, error) {
             (
@@ -272,7 +275,8 @@ impl Next {
     }
 }
 
-/// What a table points to, and what goes out of use with it.
+/// Creates the pointer of a table, with the snapshots and schemas that go out of use with it. Fails if the
+/// metadata has no `table-uuid`.
 pub(super) fn pointer<'a>(
     metadata_location: &'a str,
     metadata: &'a TableMetadata,

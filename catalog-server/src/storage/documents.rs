@@ -1,8 +1,9 @@
-//! Metadata documents by their immutable location: read and parsed once, served as they are.
+//! Cache of metadata documents by their immutable location: each is read and parsed once and served as read.
 //!
-//! A metadata file never changes, so an entry only makes room; a file that did change on disk is read again, and refused
-//! if it cannot be used any more. Old documents are completed as today's readers expect them, and times that are still
-//! to come are brought back to now (`table_core::metadata::completion`).
+//! A metadata file never changes, so entries are only evicted for space. If a file was changed on disk
+//! nevertheless, it is read again, and it is rejected if it is no longer usable. Documents of older writers
+//! are completed to the form that current readers expect, and times in the future are moved back to the
+//! current time (`table_core::metadata::completion`).
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -23,26 +24,27 @@ use crate::clock::Clock;
 use super::turns::Turns;
 use super::{ENTRY_BYTES, Files};
 
-/// What a document takes beside what grows with its text.
+/// Fixed part of the memory of a document, in bytes.
 const DOCUMENT_BYTES: usize = 3 << 9;
-/// Number of copies of the text that a document may hold: the text, the parts of its parsed form, and the text with
-/// fewer snapshots.
+/// Maximum number of copies of the text in a document: the text, the parts of its parsed form, and the text
+/// with fewer snapshots.
 const TEXTS: usize = 3;
-/// Size in bytes of the text up to which a document keeps a derived text.
+/// Size of the text in bytes up to which a document keeps a derived text.
 pub const DERIVED_BYTES_MAX: usize = 64 << 10;
-/// What a column takes once its schema is decoded.
+/// Memory for each column of a decoded schema, in bytes.
 const COLUMN_BYTES: usize = 400;
-/// What a property of the table or view takes beside its text.
+/// Memory for each property of the table or view in addition to its text, in bytes.
 const PROPERTY_BYTES: usize = 200;
-/// What stands in the JSON of every column, field, element and value.
+/// Marker that the JSON of every column, field, element and value contains.
 const COLUMN_MARK: &[u8] = b"required\"";
-/// Documents above this make room for themselves when they are kept.
+/// Size of documents in bytes above which eviction is run when they are inserted.
 const LARGE_BYTES: usize = 1 << 20;
 
-/// Documents above this many bytes, and compressed ones, are decoded in turns (a megabyte takes about 5 ms).
+/// Size in bytes above which documents are decoded in limited concurrency, like all compressed ones (a
+/// megabyte takes about 5 ms).
 const WITHOUT_TURN_BYTES_MAX: usize = 1 << 20;
 
-/// Reads and keeps the documents of tables and views.
+/// Cache of the documents of tables and views.
 pub struct Documents {
     files: Files,
     clock: Clock,
@@ -54,37 +56,40 @@ pub struct Documents {
 
 type Cache<T> = moka::future::Cache<String, Arc<Document<T>>>;
 
-/// A metadata file that was read: its bytes, and what they mean.
+/// Metadata file that was read: its text and its parsed form.
 pub struct Document<T> {
     location: String,
     version: String,
     /// Text of the document.
     json: Bytes,
     parsed: Arc<T>,
-    /// The latest time in the document, in milliseconds since 1970.
+    /// Latest time in the document, in milliseconds since 1970.
     latest_ms: i64,
-    /// Place of the file, which is looked at with every load.
+    /// Resolved place of the file, whose state is checked with every load.
     place: OnceLock<Place>,
-    /// The file's state when it was read or written.
+    /// State of the file when it was read or written.
     stamp: OnceLock<Stamp>,
-    /// Text with only those snapshots that branches and tags refer to.
+    /// Text with only those snapshots that branches and tags refer to; computed on demand.
     refs_only: OnceLock<Bytes>,
     /// Result of [`Document::derived`].
     derived: OnceLock<Bytes>,
     held_bytes: usize,
 }
 
-/// What a document can be about.
+/// Content of a document: table or view metadata.
 pub trait Content: Sized + Send + Sync + 'static {
-    /// Reads a document, with the text to serve in place of it if that is to be another one.
+    /// Parses a document. If a different text has to be served in its place, it is returned, too.
     ///
-    /// Fails if the text is not a document of this kind.
+    /// # Errors
+    ///
+    /// Fails if the text is not a valid document of this kind.
     fn read(json: &[u8], now_ms: i64) -> Result<(Self, Option<Vec<u8>>), MetadataError>;
 
-    /// The latest time in the document, by which its readers judge what comes after.
+    /// Returns the latest time in the document, by which readers validate later times; `i64::MIN` if it is
+    /// irrelevant.
     fn latest_ms(&self) -> i64;
 
-    /// How many properties it has.
+    /// Returns the number of properties.
     fn properties_count(&self) -> usize;
 }
 
@@ -123,26 +128,26 @@ impl Content for ViewMetadata {
     }
 }
 
-/// Why a document could not be had.
+/// Error of loading a document.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DocumentError {
     /// The file could not be read.
     #[error(transparent)]
     File(Arc<StorageError>),
-    /// The file is not a document that can be used.
+    /// The file is not a usable metadata document.
     #[error("the metadata file `{location}` cannot be used: {reason}")]
     Malformed {
-        /// Where the file is.
+        /// Location of the file.
         location: String,
-        /// What is wrong with it.
+        /// Reason why it cannot be used.
         reason: String,
     },
 }
 
 impl Documents {
-    /// Caches documents of at most `cache_bytes` together; files above `limit_bytes` are refused.
+    /// Creates a cache of at most `cache_bytes`. Files larger than `limit_bytes` are rejected.
     pub fn new(files: Files, clock: Clock, cache_bytes: u64, limit_bytes: usize) -> Self {
-        // Tables are what is read and written all day; views are few and small.
+        // Tables get most of the memory: they are read and written constantly, while views are few and small.
         Self {
             files,
             clock,
@@ -153,23 +158,33 @@ impl Documents {
         }
     }
 
-    /// The table document at `location`.
+    /// Returns the table document at `location`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file does not exist, may not be read or is too large ([`DocumentError::File`]), or if it
+    /// is not valid table metadata ([`DocumentError::Malformed`]).
     pub async fn table(&self, location: &str) -> Result<Arc<Document<TableMetadata>>, DocumentError> {
         self.find(&self.tables, location).await
     }
 
-    /// The view document at `location`.
+    /// Returns the view document at `location`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file does not exist, may not be read or is too large ([`DocumentError::File`]), or if it
+    /// is not valid view metadata ([`DocumentError::Malformed`]).
     pub async fn view(&self, location: &str) -> Result<Arc<Document<ViewMetadata>>, DocumentError> {
         self.find(&self.views, location).await
     }
 
-    /// Keeps a table document that was just written.
+    /// Inserts a table document that was just written into the cache.
     pub async fn keep_table(&self, document: Arc<Document<TableMetadata>>) {
         self.note_stamp(&document).await;
         keep(&self.tables, document).await;
     }
 
-    /// Keeps a view document that was just written.
+    /// Inserts a view document that was just written into the cache.
     pub async fn keep_view(&self, document: Arc<Document<ViewMetadata>>) {
         self.note_stamp(&document).await;
         keep(&self.views, document).await;
@@ -192,7 +207,7 @@ impl Documents {
         }
     }
 
-    /// Bytes held by the caches, about.
+    /// Returns the approximate memory used by the caches, in bytes.
     pub fn held_bytes(&self) -> u64 {
         self.tables.weighted_size() + self.views.weighted_size()
     }
@@ -205,7 +220,8 @@ impl Documents {
         let Some(document) = cache.get(location).await else {
             return self.read(cache, location).await;
         };
-        // Somebody who deletes or damages a table's files must hear of it from every load, not only from cold ones.
+        // If the files of a table were deleted or damaged, every load must report it, not only one that
+        // misses the cache.
         let is_current = match self.state(&document).await {
             FileState::Unknown => true,
             FileState::Present(stamp) => *document.stamp.get_or_init(|| stamp) == stamp,
@@ -214,7 +230,7 @@ impl Documents {
                 return Err(DocumentError::File(Arc::new(StorageError::NotFound(location.to_owned()))));
             }
         };
-        // Only if this server's own clock was ahead and has been set back since.
+        // Only possible if the server's own clock was ahead and has been set back since.
         let is_ahead = document.latest_ms.saturating_sub(self.clock.now_ms()) > CLOCK_SKEW_MAX_MS;
         if is_current && !is_ahead {
             return Ok(document);
@@ -229,7 +245,7 @@ impl Documents {
         location: &str,
     ) -> Result<Arc<Document<T>>, DocumentError> {
         metrics::counter!("firn_metadata_cache_misses_total").increment(1);
-        // Requests for the same document wait for one read.
+        // Concurrent requests for the same document share one read.
         let document = cache.try_get_with_by_ref(location, async {
             let before = self.files.state(location).await;
             let bytes = self.files.read(location, self.limit_bytes).await.map_err(Arc::new)?;
@@ -248,14 +264,15 @@ impl Documents {
 async fn keep<T: Content>(cache: &Cache<T>, document: Arc<Document<T>>) {
     let is_large = document.held_bytes > LARGE_BYTES;
     cache.insert(document.location.clone(), document).await;
-    // By itself, the cache makes room only after 64 entries or 300 ms.
+    // The cache only evicts after 64 entries or 300 ms.
     if is_large {
         cache.run_pending_tasks().await;
     }
 }
 
 impl Documents {
-    /// The document in a file, decoded away from the request threads; a large one, or one that may become large, in its turn.
+    /// Decodes a document outside of the request threads. Large and compressed ones are decoded in limited
+    /// concurrency.
     async fn decoded<T: Content>(&self, location: &str, bytes: Bytes) -> Result<Document<T>, DocumentError> {
         let is_light = bytes.len() <= WITHOUT_TURN_BYTES_MAX && !file_name::is_compressed(location, &bytes);
         let _turn = if is_light { None } else { self.turns.take().await };
@@ -277,14 +294,15 @@ impl From<Arc<StorageError>> for DocumentError {
 }
 
 impl Document<TableMetadata> {
-    /// Returns the text with only those snapshots that branches and tags refer to. The first call makes it.
+    /// Returns the text with only those snapshots that branches and tags refer to. It is computed by the
+    /// first call.
     pub fn json_refs_only(&self) -> Bytes {
         self.refs_only.get_or_init(|| self.parsed.to_bytes_refs_only().into()).clone()
     }
 }
 
 impl<T: Content> Document<T> {
-    /// A document that is about to be written to `location`.
+    /// Creates a document that is to be written to `location`.
     pub fn made(location: &str, json: &[u8], metadata: Arc<T>) -> Arc<Self> {
         Arc::new(Self::new(location, json, metadata))
     }
@@ -319,12 +337,12 @@ impl<T: Content> Document<T> {
         }
     }
 
-    /// What the document means.
+    /// Returns the parsed metadata.
     pub fn parsed(&self) -> &Arc<T> {
         &self.parsed
     }
 
-    /// Where the document is.
+    /// Returns the location of the file.
     pub fn location(&self) -> &str {
         &self.location
     }
@@ -345,7 +363,11 @@ impl<T: Content> Document<T> {
         self.json.clone()
     }
 
-    /// What stands in the document's file: compressed if its name says so.
+    /// Returns the content of the document's file: compressed if its name requires it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the text cannot be compressed ([`DocumentError::Malformed`]).
     pub fn file_content(&self) -> Result<Bytes, DocumentError> {
         match file_name::encode(&self.location, &self.json()) {
             Ok(Cow::Borrowed(_)) => Ok(self.json()),
@@ -364,7 +386,8 @@ pub fn version(location: &str) -> String {
 fn cache<T: Content>(bytes: u64) -> Cache<T> {
     moka::future::Cache::builder()
         .max_capacity(bytes)
-        // By how often they were used, the documents of before would keep out the one that every commit brings.
+        // LFU eviction would retain frequently used former documents at the expense of the one that each
+        // commit inserts.
         .eviction_policy(moka::policy::EvictionPolicy::lru())
         .weigher(|key: &String, document: &Arc<Document<T>>| {
             u32::try_from(ENTRY_BYTES + key.len() + document.held_bytes).unwrap_or(u32::MAX)

@@ -1,4 +1,5 @@
-//! Manifests and manifest lists by their immutable location: read once, decoded once, kept while there is room.
+//! Cache of manifests and manifest lists by their immutable location: each is read and decoded once and
+//! cached while there is room.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::documents::DocumentError;
 use super::turns::Turns;
 use super::{ENTRY_BYTES, Files};
 
-/// Reads and keeps manifests and manifest lists.
+/// Cache of decoded manifests and manifest lists.
 pub struct Manifests {
     files: Files,
     limit_bytes: usize,
@@ -24,8 +25,8 @@ type Cache<T> = moka::future::Cache<String, Arc<T>>;
 type Decode<T> = fn(&[u8], usize) -> Result<T, ManifestError>;
 
 impl Manifests {
-    /// Keeps at most `cache_bytes` of what was decoded; files above `limit_bytes`, before or after decompression, are
-    /// refused.
+    /// Creates a cache of at most `cache_bytes` of decoded files. Files larger than `limit_bytes`, before or
+    /// after decompression, are rejected.
     pub fn new(files: Files, cache_bytes: u64, limit_bytes: usize) -> Self {
         let decoded = moka::future::Cache::builder()
             .max_capacity(cache_bytes - cache_bytes / 8)
@@ -42,7 +43,12 @@ impl Manifests {
         Self { files, limit_bytes, decoded, lists, turns: Turns::per_core() }
     }
 
-    /// The manifest at `location`.
+    /// Returns the manifest at `location`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file does not exist, may not be read or is too large ([`DocumentError::File`]), or if it
+    /// is not a valid manifest ([`DocumentError::Malformed`]).
     pub async fn manifest(&self, location: &str) -> Result<Arc<Manifest>, DocumentError> {
         if let Some(manifest) = self.decoded.get(location).await {
             return Ok(manifest);
@@ -51,7 +57,12 @@ impl Manifests {
         self.find(&self.decoded, location, Manifest::decode).await
     }
 
-    /// The manifests of the manifest list at `location`.
+    /// Returns the manifest file entries of the manifest list at `location`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file does not exist, may not be read or is too large ([`DocumentError::File`]), or if it
+    /// is not a valid manifest list ([`DocumentError::Malformed`]).
     pub async fn list(&self, location: &str) -> Result<Arc<Vec<ManifestFile>>, DocumentError> {
         if let Some(list) = self.lists.get(location).await {
             return Ok(list);
@@ -59,7 +70,7 @@ impl Manifests {
         self.find(&self.lists, location, list::decode).await
     }
 
-    /// Bytes held by the caches, about.
+    /// Returns the approximate memory used by the caches, in bytes.
     pub fn held_bytes(&self) -> u64 {
         self.decoded.weighted_size() + self.lists.weighted_size()
     }
@@ -72,7 +83,7 @@ impl Manifests {
     ) -> Result<Arc<T>, DocumentError> {
         let read = cache.try_get_with_by_ref(location, self.read(location, decode));
         let found = read.await.map_err(|error| (*error).clone())?;
-        // By itself, the cache makes room only after 64 entries or 300 ms, and manifests are large and many.
+        // The cache only evicts after 64 entries or 300 ms, and manifests are large and numerous.
         cache.run_pending_tasks().await;
         Ok(found)
     }
@@ -82,7 +93,7 @@ impl Manifests {
         location: &str,
         decode: Decode<T>,
     ) -> Result<Arc<T>, DocumentError> {
-        // Decoding takes up to the limit, however small the file is.
+        // Decoding may take memory up to the limit, even for a small file.
         let _turn = self.turns.take().await;
         let limit_bytes = self.limit_bytes;
         let decoded = self.files.read_as(location, limit_bytes, move |bytes| decode(&bytes, limit_bytes));
@@ -110,7 +121,7 @@ fn held_bytes(list: &Vec<ManifestFile>) -> usize {
 mod tests {
     use super::*;
 
-    /// A manifest without entries.
+    /// Returns a manifest without entries.
     fn empty_manifest() -> Vec<u8> {
         let field = |id: i32, name: &str, kind: &str| {
             format!("{{\"name\":\"{name}\",\"field-id\":{id},\"type\":{kind}}}")
@@ -127,7 +138,7 @@ mod tests {
         ];
         let schema = record("e", &[field(0, "status", "\"int\""), field(2, "d", &record("r2", &file))]);
         let mut header = b"Obj\x01\x02\x16avro.schema".to_vec();
-        // Twice the length, seven bits a byte.
+        // Length as a zigzag varint: doubled, seven bits per byte.
         let length = 2 * u16::try_from(schema.len()).unwrap();
         header.extend([length & 0x7f | 0x80, length >> 7].map(|byte| u8::try_from(byte).unwrap()));
         header.extend_from_slice(schema.as_bytes());

@@ -1,7 +1,7 @@
-//! Files in the warehouses, for the server: reads below their roots, writes and deletions in the folders of one table, and the
-//! cache of metadata documents.
+//! Access to files in the warehouses: reads below their roots, writes and deletions in the folders of one
+//! table, and the caches of metadata.
 //!
-//! Every operation has a deadline, and those of one warehouse take a bounded number of threads.
+//! Every operation has a deadline, and those on one warehouse use a bounded number of threads.
 
 pub mod documents;
 pub mod manifests;
@@ -20,24 +20,26 @@ use storage::scope::{Reads, Scope};
 use storage::threads::{About, Threads};
 use table_core::location::Location;
 
-/// What a cache takes for an entry beside key and value: counters, places in queues, the hash table.
+/// Memory that a cache needs for an entry in addition to key and value, in bytes: counters, queue positions,
+/// hash table.
 const ENTRY_BYTES: usize = 320;
-/// How long the file system may take for one operation on a metadata file.
+/// Maximum duration of one file system operation on a metadata file.
 pub const DEADLINE: Duration = Duration::from_secs(30);
-/// How the names of metadata files end.
+/// Suffix of the names of metadata files.
 const METADATA_SUFFIX: &str = ".metadata.json";
-/// So many folders and files are looked at to find out whether there are tables.
+/// Maximum number of folders and files that are examined to find out if there are tables.
 const LOOKED_AT_MAX: usize = 20_000;
-/// Threads that wait for the file system of one warehouse. As many commits can be synced at once.
+/// Number of threads that wait for the file system of one warehouse: the number of commits that can be synced
+/// concurrently.
 const THREADS_MAX: usize = 128;
 
-/// Reads files below the roots of warehouses. Clones share them.
+/// Read access to the files below the roots of warehouses. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct Files {
     shared: Arc<Shared>,
 }
 
-/// The files of one table or view, which may be written and deleted.
+/// Write access to the files of one table or view.
 #[derive(Clone, Debug)]
 pub struct OwnFiles {
     files: Files,
@@ -54,26 +56,27 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Roots {
     locations: Vec<Location>,
-    /// What may be read: everything below them.
+    /// Scope of permitted reads: everything below the roots.
     scope: Arc<Scope>,
     threads: HashMap<PathBuf, Threads>,
 }
 
 impl Files {
-    /// Files below no root yet. An operation that takes longer than `deadline` is given up.
+    /// Creates the access without any root. An operation that takes longer than `deadline` fails.
     pub fn new(deadline: Duration) -> Files {
         let shared = Shared { local: LocalFiles::default(), deadline, roots: RwLock::default() };
         Files { shared: Arc::new(shared) }
     }
 
-    /// All files that this process may read: for commands that somebody runs with their own rights.
+    /// Creates the access to all files that this process may read, for commands that a user runs with their
+    /// own rights.
     pub fn of_process(deadline: Duration) -> Files {
         let files = Files::new(deadline);
         files.roots_mut().scope = Arc::new(Scope::new(Vec::new(), Vec::new(), Reads::Anywhere));
         files
     }
 
-    /// Lets everything below a warehouse's location be read.
+    /// Permits reads of everything below the location of a warehouse.
     pub fn add_root(&self, root: &Location) {
         let mut roots = self.roots_mut();
         if !roots.locations.contains(root) {
@@ -82,7 +85,12 @@ impl Files {
         }
     }
 
-    /// Makes the folder of a root, and checks that files can be written there.
+    /// Creates the folder of a root and checks that files can be written there.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the location is not in the local file system ([`StorageError::UnsupportedScheme`]), if the
+    /// folder cannot be created or written, or if the deadline passes.
     pub async fn prepare_root(&self, root: &Location) -> Result<(), StorageError> {
         let (local, location) = (self.shared.local.clone(), root.to_string());
         if root.local_path().is_none() {
@@ -97,7 +105,12 @@ impl Files {
         self.threads(root_path(root)).run(about, work).await
     }
 
-    /// Whether metadata files of tables lie below a root, as far as the first some thousand folders and files tell.
+    /// Returns `true` if there are metadata files of tables below a root. Only the first 20,000
+    /// folders and files are examined.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder cannot be read or the deadline passes. A folder that does not exist is no error.
     pub async fn has_tables(&self, root: &Location) -> Result<bool, StorageError> {
         let (local, path) = (self.shared.local.clone(), root_path(root));
         let (location, told) = (root.to_string(), root.to_string());
@@ -113,7 +126,7 @@ impl Files {
         }
     }
 
-    /// Whether a file lies below a root, whatever links lead to either.
+    /// Returns `true` if a file is below a root, after symbolic links in both paths are resolved.
     pub async fn holds(&self, root: &Location, file: Option<&Path>) -> bool {
         let (Some(file), path) = (file.map(Path::to_owned), root_path(root)) else { return false };
         let about = About { action: "look for", location: root.as_str() };
@@ -121,20 +134,30 @@ impl Files {
         self.threads(root_path(root)).run(about, work).await.unwrap_or(false)
     }
 
-    /// The files in some folders, all of them of one owner.
+    /// Returns write access to some folders, all of them of one owner.
     pub fn own(&self, folders: &[Location]) -> OwnFiles {
         let scope = Scope::new(self.roots().locations.clone(), folders.to_vec(), Reads::Own);
         OwnFiles { files: self.clone(), scope }
     }
 
-    /// Reads the file at `location`, of at most `limit_bytes`.
+    /// Reads the file at `location`, which may have at most `limit_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file is not below a root ([`StorageError::NotReadable`]), does not exist
+    /// ([`StorageError::NotFound`]), is too large ([`StorageError::TooLarge`]) or cannot be read, or if the
+    /// deadline passes.
     pub async fn read(&self, location: &str, limit_bytes: usize) -> Result<Bytes, StorageError> {
         let place = self.readable(location)?;
         self.run("read", place, move |local, place| local.read(place, limit_bytes)).await
     }
 
-    /// Reads the file at `location` as [`Files::read`] does and makes something of it, both away from the request threads. The
-    /// deadline is that of the read alone.
+    /// Reads the file at `location` like [`Files::read`] and converts its content with `make`, both outside
+    /// of the request threads. The deadline applies to the read only.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`Files::read`], and if `make` panics.
     pub async fn read_as<T: Send + 'static>(
         &self,
         location: &str,
@@ -146,12 +169,12 @@ impl Files {
         result.map_err(|error| StorageError::io("read", location, std::io::Error::other(error)))
     }
 
-    /// Whether a file that was there is known to be gone.
+    /// Returns `true` if the file is known not to exist any more.
     pub async fn is_gone(&self, location: &str) -> bool {
         self.state(location).await == FileState::Gone
     }
 
-    /// The state of the file at a location; `Unknown` if it may not be read.
+    /// Returns the state of the file at a location; `Unknown` if it may not be read.
     pub async fn state(&self, location: &str) -> FileState {
         match self.readable(location) {
             Ok(place) => self.state_at(&place).await,
@@ -159,10 +182,9 @@ impl Files {
         }
     }
 
-    /// The state of the file at a place.
+    /// Returns the state of the file at a place; `Unknown` if the file system does not respond.
     ///
-    /// As a rule the kernel knows it without asking a disk, which takes a microsecond. It is `Unknown` if the file system
-    /// does not answer.
+    /// Usually the kernel knows the state without disk access, which takes a microsecond.
     pub async fn state_at(&self, place: &Place) -> FileState {
         match self.shared.local.state_in_memory(place) {
             FileState::Unknown => {
@@ -173,9 +195,11 @@ impl Files {
         }
     }
 
-    /// Allows to read the file at a location.
+    /// Returns the place of a file that may be read.
     ///
-    /// Fails with [`StorageError::NotReadable`] if it lies below no root.
+    /// # Errors
+    ///
+    /// Fails if the location is invalid or not below a root ([`StorageError::NotReadable`]).
     pub fn readable(&self, location: &str) -> Result<Place, StorageError> {
         let scope = self.roots().scope.clone();
         scope.read(location)
@@ -193,7 +217,7 @@ impl Files {
         self.threads(place.root().to_owned()).run(about, move || work(&local, &place)).await
     }
 
-    /// The threads for a root.
+    /// Returns the threads for a root.
     fn threads(&self, root: PathBuf) -> Threads {
         if let Some(threads) = self.roots().threads.get(&root) {
             return threads.clone();
@@ -205,7 +229,8 @@ impl Files {
             .iter()
             .any(|known| known.local_path().is_some_and(|path| root.as_os_str() == path))
         {
-            // A folder that is read with somebody's own rights: there is no end of these.
+            // The folder is read with the rights of a user: there is no limit on the number of such folders,
+            // so they share threads.
             return roots
                 .threads
                 .entry(PathBuf::new())
@@ -215,7 +240,7 @@ impl Files {
         roots.threads.entry(root).or_insert_with(|| Threads::new(THREADS_MAX, deadline)).clone()
     }
 
-    /// What a thread that panicked has left is as good as any other.
+    /// Returns the roots. The data remains valid if a thread panicked while it had the lock.
     fn roots(&self) -> std::sync::RwLockReadGuard<'_, Roots> {
         self.shared.roots.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -226,37 +251,61 @@ impl Files {
 }
 
 impl OwnFiles {
-    /// Writes a new file and makes it survive a power cut before it returns.
+    /// Writes a new file durably: it survives a power failure after the function returns.
     ///
-    /// A file that is already there is an error and stays as it was.
+    /// # Errors
+    ///
+    /// Fails if the location is not in the own folders ([`StorageError::NotOwn`]), if the file already
+    /// exists, which then remains unchanged ([`StorageError::AlreadyExists`]), if it cannot be written, or if
+    /// the deadline passes.
     pub async fn write_new(&self, location: &str, content: Bytes) -> Result<(), StorageError> {
         let place = self.scope.write(location)?;
         self.files.run("write", place, move |local, place| local.write_new(place, &content)).await
     }
 
-    /// Deletes a file; one that is already gone is no error.
+    /// Deletes a file. A file that does not exist is no error.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the location is not in the own folders ([`StorageError::NotOwn`]), if the file cannot be
+    /// deleted, or if the deadline passes.
     pub async fn delete(&self, location: &str) -> Result<(), StorageError> {
         let place = self.scope.write(location)?;
         self.files.run("delete", place, LocalFiles::delete).await
     }
 
-    /// Deletes up to `files_max` files below the folder `prefix`, and folders that this empties.
+    /// Deletes up to `files_max` files below the folder `prefix`, and the folders that become empty.
     ///
-    /// Returns how many files went; fewer than `files_max` means that none is left.
+    /// Returns the number of deleted files. If it is less than `files_max`, none is left.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder is not in the own folders ([`StorageError::NotOwn`]), if a file cannot be deleted,
+    /// or if the deadline passes.
     pub async fn delete_below(&self, prefix: &str, files_max: usize) -> Result<usize, StorageError> {
         let place = self.scope.folder(prefix)?;
         self.files.run("delete below", place, move |local, place| local.delete_below(place, files_max)).await
     }
 
-    /// Up to `files_max` files in the folder at `location`, not below it.
+    /// Lists up to `files_max` files in the folder at `location`, without subfolders.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder is not in the own folders ([`StorageError::NotOwn`]), if it cannot be read, or if
+    /// the deadline passes.
     pub async fn list(&self, location: &str, files_max: usize) -> Result<Vec<Listed>, StorageError> {
         let place = self.scope.folder(location)?;
         self.files.run("list", place, move |local, place| local.list(place, files_max)).await
     }
 
-    /// Creates the folders of a new table, where folders are things of their own.
+    /// Creates the `metadata` and `data` folders of a new table.
     ///
-    /// Object stores have none, so some engines (`DuckDB`) expect them to be there already.
+    /// Object stores have no folders, but in file systems some engines (`DuckDB`) expect them to exist.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the table location is not in the own folders ([`StorageError::NotOwn`]), if a folder cannot
+    /// be created, or if the deadline passes.
     pub async fn create_table_folders(&self, table_location: &str) -> Result<(), StorageError> {
         for name in ["metadata", "data"] {
             let place = self.scope.folder(&format!("{}/{name}", table_location.trim_end_matches('/')))?;
@@ -266,7 +315,7 @@ impl OwnFiles {
     }
 }
 
-/// The path of a root.
+/// Returns the path of a root in the local file system.
 fn root_path(root: &Location) -> PathBuf {
     match root.local_path() {
         None | Some("") => PathBuf::from("/"),

@@ -1,11 +1,12 @@
-//! Turns at what takes all of a core and much memory, such as decompressing and decoding a file of somebody else: as many as there
-//! are cores. A small file may say that it is a large one, and whoever has many of them read at once gets no more than that.
+//! Slots for work that needs a full core and much memory, such as decompressing and decoding files of unknown
+//! origin: one slot per core. A small file may expand to a large one, so this limits the memory even if many
+//! such files are requested at once.
 
 use std::num::NonZero;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Hands out turns, in the order in which they are asked for.
+/// Semaphore that grants slots in the order of the requests.
 pub(super) struct Turns(Semaphore);
 
 impl Turns {
@@ -13,9 +14,9 @@ impl Turns {
         Turns(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)))
     }
 
-    /// Waits for a turn, which ends when it is dropped.
+    /// Waits for a slot. It is released when the guard is dropped.
     pub(super) async fn take(&self) -> Option<SemaphorePermit<'_>> {
-        // It is never closed, so there always is a turn.
+        // The semaphore is never closed, so a slot is always granted.
         self.0.acquire().await.ok()
     }
 }

@@ -1,4 +1,4 @@
-//! Maintenance: policies for those who administer tables, jobs for those who watch, leases for workers.
+//! Maintenance endpoints: policies for administrators of tables, jobs for operators, leases for workers.
 
 use axum::Json;
 use axum::extract::State;
@@ -50,7 +50,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(finish_job))
 }
 
-/// The policy of a warehouse, namespace or table itself.
+/// Returns the policy set on a warehouse, namespace or table.
+///
+/// Policies that apply to it by inheritance are not included.
 #[utoipa::path(get, path = "/governance/v1/maintenance/policy", tag = "Maintenance", operation_id = "getMaintenancePolicy",
     params(ScopeName), responses((status = 200, body = PolicyAnswer), CommonErrors))]
 async fn get_policy(
@@ -62,7 +64,9 @@ async fn get_policy(
     Ok(Json(policy_answer(app.schedule.require_policy(&request, &target).await?)))
 }
 
-/// Sets the policy of a warehouse, namespace or table. What it leaves out is inherited.
+/// Sets the policy of a warehouse, namespace or table.
+///
+/// The policy replaces the previous one. Settings that it omits are inherited.
 #[utoipa::path(put, path = "/governance/v1/maintenance/policy", tag = "Maintenance", operation_id = "putMaintenancePolicy",
     params(ScopeName), request_body = Object,
     responses((status = 200, body = PolicyAnswer), CommonErrors, MutationErrors))]
@@ -78,7 +82,9 @@ async fn put_policy(
     Ok(Json(policy_answer(put)))
 }
 
-/// Removes the policy of a warehouse, namespace or table; what it inherits holds again.
+/// Removes the policy of a warehouse, namespace or table.
+///
+/// Its settings are inherited again.
 #[utoipa::path(delete, path = "/governance/v1/maintenance/policy", tag = "Maintenance",
     operation_id = "deleteMaintenancePolicy", params(ScopeName),
     responses((status = 204), CommonErrors, MutationErrors))]
@@ -92,7 +98,9 @@ async fn delete_policy(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What holds for a table, each setting with the policy that makes it.
+/// Returns the effective policy of a table.
+///
+/// Each setting is listed with the policy that it comes from.
 #[utoipa::path(get, path = "/governance/v1/maintenance/applicable-policy", tag = "Maintenance",
     operation_id = "getApplicableMaintenancePolicy", params(ScopeName),
     responses((status = 200, body = ApplicablePolicy), CommonErrors))]
@@ -115,7 +123,10 @@ async fn applicable_policy(
     }))
 }
 
-/// Why a table is maintained as it is: what was found when it was looked at last, and for every action where it stands and why.
+/// Explains the maintenance of a table.
+///
+/// Returns the result of the last evaluation of the table and, for every action, its state and the reason for
+/// it.
 #[utoipa::path(get, path = "/governance/v1/maintenance/explain", tag = "Maintenance", operation_id = "explainMaintenance",
     params(ScopeName), responses((status = 200, body = Explanation), CommonErrors))]
 async fn explain(
@@ -141,7 +152,7 @@ async fn explain(
             table: identifier.name,
         },
         paused: explained.pause.map(paused),
-        // A worker may send what this server does not know.
+        // The result may have a form that this server does not know if a worker of another version sent it.
         evaluation: result.and_then(|result| serde_json::from_str(result).ok()),
         evaluated_ms: explained.evaluation.and_then(|job| job.finished_ms),
         maintained_ms: explained.maintained_ms,
@@ -149,9 +160,11 @@ async fn explain(
     }))
 }
 
-/// Which snapshots and schemas of a table went out of use, and when: snapshots when they stopped being the head of a branch or tag.
-/// Expiry goes by it, so that a snapshot stays for its whole age after it was replaced, and as long as `warehouse@instant` may lead to
-/// it.
+/// Lists the snapshots and schemas of a table that went out of use.
+///
+/// Each is listed with the time at which that happened; for a snapshot, when it stopped being the head of a
+/// branch or tag. Snapshot expiry counts the age of a snapshot from that time, so that it is retained for its
+/// full maximum age after it was replaced, and for as long as `warehouse@instant` may refer to it.
 #[utoipa::path(get, path = "/governance/v1/maintenance/history", tag = "Maintenance", operation_id = "getTableHistory",
     params(HistoryQuery), responses((status = 200, body = TableHistory), CommonErrors))]
 async fn history(
@@ -184,8 +197,10 @@ async fn history(
     }))
 }
 
-/// Leaves a table alone until it is resumed: none of its jobs is handed out to a worker, whoever asked for it. A job that a worker
-/// has goes on; it can be cancelled.
+/// Pauses the maintenance of a table until it is resumed.
+///
+/// None of its jobs is leased to a worker, not even jobs requested by callers. A job that is already running
+/// continues; it can be cancelled.
 #[utoipa::path(post, path = "/governance/v1/maintenance/pause", tag = "Maintenance", operation_id = "pauseMaintenance",
     request_body = PauseRequest, responses((status = 204), CommonErrors, MutationErrors))]
 async fn pause(State(app): State<App>, change: Change) -> Result<StatusCode, ApiError> {
@@ -195,7 +210,9 @@ async fn pause(State(app): State<App>, change: Change) -> Result<StatusCode, Api
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends a pause. Jobs that waited are handed out again, and the table is looked at.
+/// Resumes the maintenance of a table.
+///
+/// Its queued jobs are leased again, and the table is evaluated.
 #[utoipa::path(post, path = "/governance/v1/maintenance/resume", tag = "Maintenance", operation_id = "resumeMaintenance",
     request_body = ResumeRequest, responses((status = 204), CommonErrors, MutationErrors))]
 async fn resume(State(app): State<App>, change: Change) -> Result<StatusCode, ApiError> {
@@ -205,7 +222,9 @@ async fn resume(State(app): State<App>, change: Change) -> Result<StatusCode, Ap
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Jobs, newest first: those under way, those to come, and those that ended.
+/// Lists the maintenance jobs, newest first.
+///
+/// The list includes running, queued and finished jobs.
 #[utoipa::path(get, path = "/governance/v1/maintenance/jobs", tag = "Maintenance", operation_id = "listMaintenanceJobs",
     params(JobQuery), responses((status = 200, body = JobPage), CommonErrors))]
 async fn list_jobs(
@@ -251,8 +270,10 @@ async fn list_jobs(
     Ok(Json(JobPage { jobs: rows.into_iter().map(job).collect(), next_page_token }))
 }
 
-/// Makes a job that is done as soon as a worker is free; if its table is paused, as soon as the pause ends. A job that the catalog
-/// queued by itself for later is done at once instead, and keeps its id.
+/// Queues a job for a table.
+///
+/// It runs as soon as a worker is free; if the table is paused, after the pause has ended. If an automatic
+/// job of the same action is already queued for a later time, that job is run now instead and retains its id.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs", tag = "Maintenance", operation_id = "queueMaintenanceJob",
     request_body = NewJob, responses((status = 200, body = Job), CommonErrors, MutationErrors))]
 async fn queue_job(State(app): State<App>, change: Change) -> Result<Json<Job>, ApiError> {
@@ -270,7 +291,7 @@ async fn queue_job(State(app): State<App>, change: Change) -> Result<Json<Job>, 
     Ok(Json(job(queued)))
 }
 
-/// A job: how far it is, or what came of it.
+/// Returns a job with its progress or its result.
 #[utoipa::path(get, path = "/governance/v1/maintenance/jobs/{job-id}", tag = "Maintenance",
     operation_id = "getMaintenanceJob", params(("job-id" = String, Path)),
     responses((status = 200, body = Job), CommonErrors))]
@@ -282,7 +303,9 @@ async fn get_job(
     Ok(Json(job(app.schedule.require_job(&request, job_id).await?)))
 }
 
-/// Cancels a job, or asks its worker to stop.
+/// Cancels a job.
+///
+/// If the job is running, its worker is asked to stop.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/cancel", tag = "Maintenance",
     operation_id = "cancelMaintenanceJob", params(("job-id" = String, Path)),
     responses((status = 200, body = Job), CommonErrors, MutationErrors))]
@@ -294,7 +317,9 @@ async fn cancel_job(
     Ok(Json(job(app.schedule.cancel_job(&change.request, job_id).await?)))
 }
 
-/// Gives a worker the job that is next, if there is one. Tables that are paused have none.
+/// Leases the next job to a worker, if there is one.
+///
+/// Jobs of paused tables are not leased.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/lease", tag = "Maintenance workers",
     operation_id = "leaseMaintenanceJob", request_body = LeaseRequest,
     responses((status = 200, body = LeaseAnswer), CommonErrors, MutationErrors))]
@@ -336,7 +361,9 @@ async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseA
     }))
 }
 
-/// Says that a worker is still at a job, and how far.
+/// Renews the lease of a job.
+///
+/// The worker may include its progress.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/heartbeat", tag = "Maintenance workers",
     operation_id = "heartbeatMaintenanceJob", params(("job-id" = String, Path)), request_body = Heartbeat,
     responses((status = 200, body = HeartbeatAnswer), CommonErrors, MutationErrors))]
@@ -351,7 +378,9 @@ async fn heartbeat(
     Ok(Json(HeartbeatAnswer { cancel }))
 }
 
-/// Tells which files a worker is about to write, so that nothing is left of it if it dies.
+/// Announces the files that a worker is about to write.
+///
+/// If the worker fails, they are deleted by the worker of the next attempt.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/outputs", tag = "Maintenance workers",
     operation_id = "noteMaintenanceOutputs", params(("job-id" = String, Path)), request_body = Outputs,
     responses((status = 204), CommonErrors, MutationErrors))]
@@ -365,8 +394,11 @@ async fn note_outputs(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends a job. What it found is queued for the same table, unless the same is queued or running already, the table is paused, or its
-/// policy switches it off. What failed before is done later: a minute after the first failure, twice as long after each further one.
+/// Finishes a job.
+///
+/// The work that it found is queued for the same table, unless a job of the same action is already queued or
+/// running, the table is paused, or its policy disables the action. An action that failed before is delayed:
+/// by a minute after the first failure, and by twice as long after each further one.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/finish", tag = "Maintenance workers",
     operation_id = "finishMaintenanceJob", params(("job-id" = String, Path)), request_body = Finish,
     responses((status = 204), CommonErrors, MutationErrors))]
@@ -424,7 +456,8 @@ async fn target(app: &App, request: &Request, scope: ScopeName) -> Result<Target
     })
 }
 
-/// The table that a query names.
+/// Returns the warehouse and the identifier of the table that a query names. Fails if the query names no
+/// table.
 pub(super) async fn require_table(
     app: &App,
     request: &Request,
@@ -451,7 +484,8 @@ pub(super) fn lease(job_id: Uuid, held: &Held) -> JobLease<'_> {
     JobLease { job_id, worker: &held.worker, attempt: held.attempt }
 }
 
-/// A job's result as it is stored. The work is done, so a result that is too long is left out instead of refused.
+/// Serialises the result of a job for storage. A result that is too long is omitted instead of rejected,
+/// because the work is done.
 fn stored_result(result: &Value) -> String {
     let text = result.to_string();
     if text.len() <= RESULT_BYTES_MAX {
@@ -496,7 +530,7 @@ fn job(row: JobRow) -> Job {
     }
 }
 
-/// JSON that was written by this server.
+/// Parses JSON that this server wrote.
 fn parsed(json: &str) -> Value {
     serde_json::from_str(json).unwrap_or_default()
 }

@@ -1,4 +1,5 @@
-//! The governance API: what the catalog does with its tables beyond the Iceberg protocol, one file for each group of endpoints.
+//! Governance API: operations on tables beyond the Iceberg protocol, with one file for each group of
+//! endpoints.
 
 mod maintenance;
 mod ownership;
@@ -9,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::App;
 use super::extract::refuse_keys;
 
-/// Every endpoint of the governance API.
+/// Returns the routes of the governance API.
 pub fn routes() -> OpenApiRouter<App> {
     maintenance::routes().merge(ownership::routes()).route_layer(from_fn(refuse_keys))
 }

@@ -1,4 +1,4 @@
-//! Whose folders are whose: what may be written, deleted and read by whoever maintains a table.
+//! Endpoints for the ownership of folders: what maintenance of a table may write, delete and read.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,8 +17,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(folders)).routes(routes!(readable)).routes(routes!(readable_by_job))
 }
 
-/// Which folders are a table's own: it has claimed them, and nothing else of it may be written or deleted by whoever maintains it.
-/// Jobs of the queue are told with their lease.
+/// Lists the folders that belong to a table.
+///
+/// The table has claimed them. Maintenance of the table may write and delete files only in these folders. For
+/// maintenance jobs, they are part of the lease.
 #[utoipa::path(get, path = "/governance/v1/maintenance/folders", tag = "Maintenance", operation_id = "getTableFolders",
     params(ScopeName), responses((status = 200, body = TableFolders), CommonErrors))]
 async fn folders(
@@ -34,8 +36,10 @@ async fn folders(
     }))
 }
 
-/// Asks whether a file may be read that does not lie in a table's own folders: it may if it is in the warehouse and no other table or
-/// view has claimed the folder it lies in.
+/// Checks that a file outside of a table's own folders may be read.
+///
+/// It may be read if it is in the warehouse and no other table or view has claimed the folder that contains
+/// it.
 #[utoipa::path(get, path = "/governance/v1/maintenance/readable", tag = "Maintenance", operation_id = "getReadableFolder",
     params(ReadableQuery), responses((status = 200, body = ReadableAnswer), CommonErrors))]
 async fn readable(
@@ -50,7 +54,10 @@ async fn readable(
     Ok(Json(ReadableAnswer { folder }))
 }
 
-/// Asks the same for a job.
+/// Checks for a job that a file outside of its table's own folders may be read.
+///
+/// It may be read if it is in the warehouse and no other table or view has claimed the folder that contains
+/// it.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/readable", tag = "Maintenance workers",
     operation_id = "askReadableFolder", params(("job-id" = String, Path)), request_body = ReadableRequest,
     responses((status = 200, body = ReadableAnswer), CommonErrors, MutationErrors))]

@@ -1,4 +1,4 @@
-//! `GET /v1/config`: which warehouse, which endpoints.
+//! Endpoint `GET /v1/config`: the prefix of a warehouse and the supported endpoints.
 
 use std::collections::BTreeMap;
 
@@ -23,13 +23,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ConfigParams {
-    /// The warehouse's name, or `name@instant` for a read-only view of the catalog as it was at that instant
-    /// (RFC 3339, or milliseconds since 1970). May be left away when there is only one warehouse.
+    /// Name of the warehouse, or `name@instant` for a read-only view of the catalog at an instant (RFC 3339,
+    /// or milliseconds since 1970). Optional if there is only one warehouse.
     #[param(example = "main@2026-11-20T10:00:00Z")]
     warehouse: Option<String>,
 }
 
-/// Tells a client the prefix of its warehouse and the endpoints that are served.
+/// Returns the prefix of a warehouse and the supported endpoints.
 #[utoipa::path(get, path = "/v1/config", tag = "Configuration", operation_id = "getConfig",
     params(ConfigParams), responses((status = 200, body = CatalogConfig), CommonErrors))]
 async fn get_config(

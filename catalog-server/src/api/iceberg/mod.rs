@@ -1,4 +1,4 @@
-//! The Iceberg REST catalog protocol, one file for each group of endpoints.
+//! Iceberg REST catalog protocol, with one file for each group of endpoints.
 
 mod config;
 mod namespaces;
@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::App;
 
-/// Every endpoint of the protocol that is served.
+/// Returns the routes of the protocol that are supported.
 pub fn routes() -> OpenApiRouter<App> {
     config::routes()
         .merge(namespaces::routes())

@@ -1,4 +1,4 @@
-//! Namespaces: list, create, load, drop, and their properties.
+//! Namespace endpoints: list, create, load, drop, and update properties.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -30,11 +30,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ParentParams {
-    /// The namespace to list below, its levels separated by 0x1F; the top level if absent.
+    /// Parent namespace, its levels separated by 0x1F. If absent, the top-level namespaces are listed.
     parent: Option<String>,
 }
 
-/// Lists the namespaces directly below one.
+/// Lists the namespaces directly below a parent namespace.
 #[utoipa::path(get, path = "/v1/{prefix}/namespaces", tag = "Namespaces", operation_id = "listNamespaces",
     params(("prefix" = String, Path), ParentParams, PageParams),
     responses((status = 200, body = ListNamespacesResponse), CommonErrors))]
@@ -78,7 +78,9 @@ async fn create_namespace(
     .await
 }
 
-/// Loads a namespace's properties. `location` is among them: as it was set, else as the server chooses it.
+/// Loads the properties of a namespace.
+///
+/// They include `location`: the value that was set or, if none was set, the default that the server chose.
 #[utoipa::path(get, path = "/v1/{prefix}/namespaces/{namespace}", tag = "Namespaces",
     operation_id = "loadNamespaceMetadata",
     params(("prefix" = String, Path), ("namespace" = String, Path)),
@@ -91,7 +93,7 @@ async fn load_namespace(
     Ok(axum::Json(NamespaceResponse { namespace: namespace.levels().to_vec(), properties }))
 }
 
-/// Tells whether a namespace exists.
+/// Checks that a namespace exists.
 #[utoipa::path(head, path = "/v1/{prefix}/namespaces/{namespace}", tag = "Namespaces",
     operation_id = "namespaceExists",
     params(("prefix" = String, Path), ("namespace" = String, Path)),
@@ -104,7 +106,7 @@ async fn namespace_exists(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Drops a namespace, which must be empty.
+/// Drops an empty namespace.
 #[utoipa::path(delete, path = "/v1/{prefix}/namespaces/{namespace}", tag = "Namespaces",
     operation_id = "dropNamespace",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("Idempotency-Key" = Option<String>, Header)),

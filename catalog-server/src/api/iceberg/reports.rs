@@ -1,4 +1,4 @@
-//! Metrics reports that engines send after scans and commits.
+//! Endpoint for metrics reports, which engines send after scans and commits.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,7 +14,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(report_metrics))
 }
 
-/// Takes a scan or commit report; the newest of each table are kept.
+/// Stores a scan or commit report.
+///
+/// Only the most recent reports of each table are retained.
 #[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics", tag = "Tables",
     operation_id = "reportMetrics",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path)),

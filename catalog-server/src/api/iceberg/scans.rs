@@ -1,4 +1,4 @@
-//! Server-side scan planning: submit, poll, cancel, fetch tasks.
+//! Endpoints for server-side scan planning: plan, fetch the result, cancel, fetch scan tasks.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -23,7 +23,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(fetch_scan_tasks))
 }
 
-/// Plans a scan: which files to read, with which deletes.
+/// Plans a scan.
+///
+/// Returns the data files to read and the delete files that apply to them, or the id of a plan that is still
+/// in progress.
 #[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}/plan", tag = "Scans",
     operation_id = "planTableScan",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path),
@@ -43,7 +46,7 @@ async fn plan_table_scan(
     answer(planned)
 }
 
-/// Asks for a plan that was not ready when it was submitted.
+/// Returns a plan that was not completed when it was submitted.
 #[utoipa::path(get, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}/plan/{plan-id}", tag = "Scans",
     operation_id = "fetchPlanningResult",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path),
@@ -56,7 +59,7 @@ async fn fetch_planning_result(
     answer(app.catalog.find_plan(&request, &warehouse, &identifier, &plan_id).await?)
 }
 
-/// Tells that a plan is not wanted any more.
+/// Cancels a plan.
 #[utoipa::path(delete, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}/plan/{plan-id}", tag = "Scans",
     operation_id = "cancelPlanning",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path),
@@ -72,15 +75,15 @@ async fn cancel_planning(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Asks for the file scan tasks of one of a plan's tasks.
+/// Request for the file scan tasks of a plan task.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct FetchScanTasksRequest {
-    /// The plan task, as the plan gave it.
+    /// Plan task, as returned in `plan-tasks`.
     pub plan_task: String,
 }
 
-/// Fetches a part of a plan.
+/// Returns the file scan tasks of a plan task.
 #[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}/tasks", tag = "Scans",
     operation_id = "fetchScanTasks",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path),
@@ -98,13 +101,13 @@ async fn fetch_scan_tasks(
     Ok(json(tasks))
 }
 
-/// RFC 7240, section 4.1.
+/// Returns `true` if the client prefers an asynchronous response (RFC 7240, section 4.1).
 fn prefers_async(headers: &HeaderMap) -> bool {
     let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     preferences.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case("respond-async"))
 }
 
-/// The answer, which is a JSON object, with the id in it.
+/// Returns a response body, which is a JSON object, with the plan id added.
 fn with_plan_id(mut answer: Vec<u8>, plan_id: Uuid) -> Vec<u8> {
     answer.truncate(answer.trim_ascii_end().len() - 1);
     answer.extend_from_slice(format!(",\"plan-id\":\"{plan_id}\"}}").as_bytes());
@@ -120,7 +123,7 @@ fn answer(planned: Planned) -> Result<Response, ApiError> {
         Planned::Cancelled => Ok(json("{\"status\":\"cancelled\"}")),
         Planned::Failed(error) => {
             let error = ApiError::from(error);
-            // Trying again may help where the database or a file system is away for now.
+            // A retry may succeed if the database or a file system is temporarily unavailable.
             if !error.is_final() {
                 return Err(error);
             }

@@ -1,4 +1,4 @@
-//! Tables: list, create, load, commit, drop, register, unregister, rename.
+//! Table endpoints: list, create, load, commit, drop, register, unregister, rename.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -33,7 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(rename_table))
 }
 
-/// Lists the tables in a namespace.
+/// Lists the tables of a namespace.
 #[utoipa::path(get, path = "/v1/{prefix}/namespaces/{namespace}/tables", tag = "Tables",
     operation_id = "listTables",
     params(("prefix" = String, Path), ("namespace" = String, Path), PageParams),
@@ -46,7 +46,7 @@ async fn list_tables(
     list(&app, &at, TabularKind::Table, &page).await
 }
 
-/// Answers a page of tables or of views.
+/// Returns a page of the tables or views of a namespace.
 pub(super) async fn list(
     app: &App,
     at: &AtNamespace,
@@ -71,7 +71,9 @@ pub(super) async fn list(
     Ok(axum::Json(ListTablesResponse { next_page_token, identifiers }))
 }
 
-/// Creates a table, or prepares one that a commit then creates.
+/// Creates or stages a table.
+///
+/// A staged table is created by a later commit with the requirement `assert-create`.
 #[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/tables", tag = "Tables",
     operation_id = "createTable",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
@@ -107,12 +109,12 @@ async fn create_table(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct LoadParams {
-    /// `all` snapshots, or only those that branches and tags point to (`refs`).
+    /// Snapshots to include in the metadata: `all`, or only those referenced by branches and tags (`refs`).
     #[param(example = "all")]
     snapshots: Option<String>,
 }
 
-/// Loads a table's metadata.
+/// Loads the metadata of a table.
 #[utoipa::path(get, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}", tag = "Tables",
     operation_id = "loadTable",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path), LoadParams,
@@ -138,14 +140,15 @@ async fn load_table(
     if let Some(known) = known {
         let etag = load_result::etag(&documents::version(version.metadata_location()), snapshots);
         if load_result::matches(known, &etag) {
-            // A cache may have more than one form of the table; the tag says which one is still right (RFC 9110, 15.4.5).
+            // A cache may contain several representations of the table; the entity tag identifies the one that
+            // is current (RFC 9110, section 15.4.5).
             return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
         }
     }
     Ok(load_result::table(&app.catalog.load_version(&version, snapshots).await?))
 }
 
-/// Tells whether a table exists.
+/// Checks that a table exists.
 #[utoipa::path(head, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}", tag = "Tables",
     operation_id = "tableExists",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path)),
@@ -158,7 +161,7 @@ async fn table_exists(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Commits changes to a table.
+/// Commits updates to a table.
 #[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}", tag = "Tables",
     operation_id = "updateTable",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path),
@@ -182,12 +185,14 @@ async fn commit_table(
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 struct DropParams {
-    /// Whether to delete the table's files, too.
+    /// `true` to delete the files of the table, too.
     #[param(value_type = Option<bool>)]
     purge_requested: Option<String>,
 }
 
-/// Drops a table; with `purgeRequested=true` its files are deleted afterwards.
+/// Drops a table.
+///
+/// With `purgeRequested=true`, its files are deleted afterwards.
 #[utoipa::path(delete, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}", tag = "Tables",
     operation_id = "dropTable",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path), DropParams,
@@ -220,7 +225,7 @@ async fn drop_table(
     .await
 }
 
-/// Takes an existing metadata file into the catalog as a table.
+/// Registers a table from an existing metadata file.
 #[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/register", tag = "Tables",
     operation_id = "registerTable",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
@@ -245,7 +250,9 @@ async fn register_table(
     .await
 }
 
-/// Takes a table out of the catalog and leaves all of its files in place.
+/// Unregisters a table.
+///
+/// The table is removed from the catalog. All of its files are retained.
 #[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}/unregister", tag = "Tables",
     operation_id = "unregisterTable",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path),
@@ -263,7 +270,7 @@ async fn unregister_table(
     .await
 }
 
-/// Gives a table another name, in the same namespace or in another one.
+/// Renames a table, within its namespace or to another namespace.
 #[utoipa::path(post, path = "/v1/{prefix}/tables/rename", tag = "Tables", operation_id = "renameTable",
     params(("prefix" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = RenameTableRequest,

@@ -1,4 +1,4 @@
-//! Commits to several tables at once.
+//! Endpoint for transactions over several tables.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -15,7 +15,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(commit_transaction))
 }
 
-/// Commits changes to several tables, all of them or none.
+/// Commits updates to several tables atomically.
 #[utoipa::path(post, path = "/v1/{prefix}/transactions/commit", tag = "Transactions",
     operation_id = "commitTransaction",
     params(("prefix" = String, Path), ("Idempotency-Key" = Option<String>, Header)),

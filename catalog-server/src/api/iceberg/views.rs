@@ -1,4 +1,4 @@
-//! Views: list, create, load, replace, drop, register, rename.
+//! View endpoints: list, create, load, replace, drop, register, rename.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(rename_view))
 }
 
-/// Lists the views in a namespace.
+/// Lists the views of a namespace.
 #[utoipa::path(get, path = "/v1/{prefix}/namespaces/{namespace}/views", tag = "Views", operation_id = "listViews",
     params(("prefix" = String, Path), ("namespace" = String, Path), PageParams),
     responses((status = 200, body = ListTablesResponse), CommonErrors))]
@@ -68,7 +68,7 @@ async fn create_view(
     .await
 }
 
-/// Loads a view's metadata.
+/// Loads the metadata of a view.
 #[utoipa::path(get, path = "/v1/{prefix}/namespaces/{namespace}/views/{view}", tag = "Views",
     operation_id = "loadView",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("view" = String, Path)),
@@ -80,7 +80,7 @@ async fn load_view(
     Ok(load_result::view(&app.catalog.load_view(&request, &warehouse, &identifier).await?))
 }
 
-/// Tells whether a view exists.
+/// Checks that a view exists.
 #[utoipa::path(head, path = "/v1/{prefix}/namespaces/{namespace}/views/{view}", tag = "Views",
     operation_id = "viewExists",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("view" = String, Path)),
@@ -93,7 +93,7 @@ async fn view_exists(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Commits changes to a view.
+/// Commits updates to a view.
 #[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/views/{view}", tag = "Views",
     operation_id = "replaceView",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("view" = String, Path),
@@ -131,7 +131,7 @@ async fn drop_view(
     .await
 }
 
-/// Takes an existing metadata file into the catalog as a view.
+/// Registers a view from an existing metadata file.
 #[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/register-view", tag = "Views",
     operation_id = "registerView",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
@@ -151,7 +151,7 @@ async fn register_view(
     .await
 }
 
-/// Gives a view another name, in the same namespace or in another one.
+/// Renames a view, within its namespace or to another namespace.
 #[utoipa::path(post, path = "/v1/{prefix}/views/rename", tag = "Views", operation_id = "renameView",
     params(("prefix" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = RenameTableRequest,

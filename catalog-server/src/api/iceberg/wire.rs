@@ -1,6 +1,7 @@
-//! Bodies of requests and responses as the protocol spells them.
+//! Request and response bodies of the Iceberg REST protocol.
 //!
-//! Schemas, specs, updates and whole documents stay raw JSON here: `table-core` reads them without loss.
+//! Schemas, partition specs, sort orders, updates and whole metadata documents remain raw JSON here;
+//! `table-core` parses them without loss.
 
 use std::collections::BTreeMap;
 
@@ -9,297 +10,298 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-/// Names a table or a view.
+/// Identifier of a table or a view.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct TableIdentifier {
-    /// The levels of the namespace, outermost first.
+    /// Levels of the namespace, outermost first.
     pub namespace: Vec<String>,
-    /// The name in the namespace.
+    /// Name of the table or view within its namespace.
     pub name: String,
 }
 
-/// What a client must know before anything else.
+/// Configuration of a client for a warehouse.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct CatalogConfig {
-    /// Applied before the client's own settings.
+    /// Properties that the client's own properties override.
     pub defaults: BTreeMap<String, String>,
-    /// Applied after the client's own settings.
+    /// Properties that override the client's own properties.
     pub overrides: BTreeMap<String, String>,
-    /// What is served, as `VERB /path`.
+    /// Supported endpoints, as `VERB /path`.
     pub endpoints: Vec<String>,
-    /// How long an `Idempotency-Key` is remembered, as an ISO-8601 duration.
+    /// Lifetime of an `Idempotency-Key`, as an ISO 8601 duration.
     #[schema(example = "PT24H")]
     pub idempotency_key_lifetime: String,
 }
 
-/// Asks for a new namespace.
+/// Request to create a namespace.
 #[derive(Deserialize, ToSchema)]
 pub struct CreateNamespaceRequest {
-    /// The levels, outermost first; all but the last must exist.
+    /// Levels of the namespace, outermost first. All but the last must exist.
     pub namespace: Vec<String>,
-    /// Properties to store on it.
+    /// Properties of the namespace.
     #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     pub properties: Option<IndexMap<String, String>>,
 }
 
-/// A namespace and its properties.
+/// Namespace with its properties.
 #[derive(Serialize, ToSchema)]
 pub struct NamespaceResponse {
-    /// The levels, outermost first.
+    /// Levels of the namespace, outermost first.
     pub namespace: Vec<String>,
-    /// Its properties.
+    /// Properties of the namespace.
     #[schema(value_type = BTreeMap<String, String>)]
     pub properties: IndexMap<String, String>,
 }
 
-/// A part of the namespaces below one.
+/// Page of a list of namespaces.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ListNamespacesResponse {
-    /// Send it as `pageToken` to read on; `null` at the end.
+    /// Value of `pageToken` for the next page; `null` on the last page.
     pub next_page_token: Option<String>,
-    /// The namespaces.
+    /// Namespaces, each as its levels from the outermost.
     pub namespaces: Vec<Vec<String>>,
 }
 
-/// A part of the tables or views in a namespace.
+/// Page of a list of tables or views.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ListTablesResponse {
-    /// Send it as `pageToken` to read on; `null` at the end.
+    /// Value of `pageToken` for the next page; `null` on the last page.
     pub next_page_token: Option<String>,
-    /// The tables or views.
+    /// Identifiers of the tables or views.
     pub identifiers: Vec<TableIdentifier>,
 }
 
-/// Changes to a namespace's properties.
+/// Request to update the properties of a namespace.
 #[derive(Deserialize, ToSchema)]
 pub struct UpdateNamespacePropertiesRequest {
-    /// Keys to remove.
+    /// Keys of the properties to remove.
     #[serde(default)]
     pub removals: Option<Vec<String>>,
-    /// Keys to set.
+    /// Properties to set.
     #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     pub updates: Option<IndexMap<String, String>>,
 }
 
-/// What changed on a namespace.
+/// Result of an update of the properties of a namespace.
 #[derive(Serialize, ToSchema)]
 pub struct UpdateNamespacePropertiesResponse {
-    /// Keys that were set.
+    /// Keys of the properties that were set.
     pub updated: Vec<String>,
-    /// Keys that were removed.
+    /// Keys of the properties that were removed.
     pub removed: Vec<String>,
-    /// Keys that were to be removed but were not there.
+    /// Keys in `removals` of properties that did not exist.
     pub missing: Vec<String>,
 }
 
-/// Asks for a new table.
+/// Request to create or stage a table.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct CreateTableRequest {
-    /// The name in the namespace.
+    /// Name of the table within its namespace.
     pub name: String,
-    /// Where its files go; chosen by the server if absent.
+    /// Base location of the table, an absolute URI. If absent, the server chooses it.
     #[serde(default)]
     pub location: Option<String>,
-    /// The schema; its field ids are assigned anew.
+    /// Schema of the table. Its field ids are reassigned.
     #[schema(value_type = Object)]
     pub schema: Box<RawValue>,
-    /// The partition spec; unpartitioned if absent.
+    /// Partition spec of the table; unpartitioned if absent.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub partition_spec: Option<Box<RawValue>>,
-    /// The sort order; unsorted if absent.
+    /// Sort order of the table; unsorted if absent.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub write_order: Option<Box<RawValue>>,
-    /// Whether only to prepare the table; a commit with `assert-create` then creates it.
+    /// `true` to stage the table only, so that a commit with the requirement `assert-create` creates it.
     #[serde(default)]
     pub stage_create: Option<bool>,
-    /// Table properties.
+    /// Properties of the table.
     #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     pub properties: Option<IndexMap<String, String>>,
 }
 
-/// Asks to take an existing metadata file into the catalog.
+/// Request to register a table from an existing metadata file.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct RegisterTableRequest {
-    /// The name in the namespace.
+    /// Name of the table within its namespace.
     pub name: String,
-    /// The metadata file; it must lie in the warehouse.
+    /// Location of the table metadata file, which must be in the warehouse.
     pub metadata_location: String,
-    /// Whether to replace the metadata of a table that is there already.
+    /// `true` to replace the metadata of an existing table.
     #[serde(default)]
     pub overwrite: Option<bool>,
 }
 
-/// A table's metadata, and where it is.
+/// Metadata of a table, with its location and configuration.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct LoadTableResult {
-    /// The metadata file; `null` while a table is only staged.
+    /// Location of the metadata file; `null` for a staged table.
     pub metadata_location: Option<String>,
-    /// The table metadata document.
+    /// Table metadata.
     #[schema(value_type = Object)]
     pub metadata: Box<RawValue>,
-    /// Settings for clients of this table.
+    /// Configuration properties for clients of this table.
     pub config: BTreeMap<String, String>,
 }
 
-/// Asks for a table or a view under another name.
+/// Request to rename a table or a view.
 #[derive(Deserialize, ToSchema)]
 pub struct RenameTableRequest {
-    /// Its name now.
+    /// Current identifier.
     pub source: TableIdentifier,
-    /// Its name then.
+    /// New identifier.
     pub destination: TableIdentifier,
 }
 
-/// Changes to a table, and what must hold for them.
+/// Commit to a table: updates, and the requirements for them.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "documentation; `table-core` reads the body without loss")]
 pub struct CommitTableRequest {
-    /// The table; required in a transaction.
+    /// Identifier of the table; required in a transaction.
     pub identifier: Option<TableIdentifier>,
-    /// What must hold, else nothing changes.
+    /// Requirements that must be met; otherwise, nothing is changed.
     #[schema(value_type = Vec<Object>)]
     pub requirements: Vec<Box<RawValue>>,
-    /// What to change, in order.
+    /// Updates to the table metadata, in order.
     #[schema(value_type = Vec<Object>)]
     pub updates: Vec<Box<RawValue>>,
 }
 
-/// Changes to several tables that are made together or not at all.
+/// Transaction: commits to several tables that are made atomically.
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]
 #[expect(dead_code, reason = "documentation; `table-core` reads the body without loss")]
 pub struct CommitTransactionRequest {
-    /// One entry for each table.
+    /// Commits, one for each table.
     pub table_changes: Vec<CommitTableRequest>,
 }
 
-/// Asks for a new view.
+/// Request to create a view.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct CreateViewRequest {
-    /// The name in the namespace.
+    /// Name of the view within its namespace.
     pub name: String,
-    /// Where its metadata goes; chosen by the server if absent.
+    /// Base location of the view, an absolute URI. If absent, the server chooses it.
     #[serde(default)]
     pub location: Option<String>,
-    /// The schema of the view's result.
+    /// Schema of the result of the view.
     #[schema(value_type = Object)]
     pub schema: Box<RawValue>,
-    /// The view's first version.
+    /// First version of the view.
     #[schema(value_type = Object)]
     pub view_version: Box<RawValue>,
-    /// View properties.
+    /// Properties of the view.
     #[schema(value_type = BTreeMap<String, String>)]
     pub properties: IndexMap<String, String>,
 }
 
-/// Changes to a view, and what must hold for them.
+/// Commit to a view: updates, and the requirements for them.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "documentation; `table-core` reads the body without loss")]
 pub struct CommitViewRequest {
-    /// The view.
+    /// Identifier of the view.
     pub identifier: Option<TableIdentifier>,
-    /// What must hold, else nothing changes.
+    /// Requirements that must be met; otherwise, nothing is changed.
     #[schema(value_type = Option<Vec<Object>>)]
     pub requirements: Option<Vec<Box<RawValue>>>,
-    /// What to change, in order.
+    /// Updates to the view metadata, in order.
     #[schema(value_type = Vec<Object>)]
     pub updates: Vec<Box<RawValue>>,
 }
 
-/// Asks to take an existing view metadata file into the catalog.
+/// Request to register a view from an existing metadata file.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct RegisterViewRequest {
-    /// The name in the namespace.
+    /// Name of the view within its namespace.
     pub name: String,
-    /// The metadata file; it must lie in the warehouse.
+    /// Location of the view metadata file, which must be in the warehouse.
     pub metadata_location: String,
 }
 
-/// A view's metadata, and where it is.
+/// Metadata of a view, with its location and configuration.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct LoadViewResult {
-    /// The metadata file.
+    /// Location of the metadata file.
     pub metadata_location: String,
-    /// The view metadata document.
+    /// View metadata.
     #[schema(value_type = Object)]
     pub metadata: Box<RawValue>,
-    /// Settings for clients of this view.
+    /// Configuration properties for clients of this view.
     pub config: BTreeMap<String, String>,
 }
 
-/// Asks which files a scan has to read.
+/// Request to plan a scan of a table.
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]
 #[expect(dead_code, reason = "documentation; `table-core` reads the body")]
 pub struct PlanTableScanRequest {
-    /// The snapshot to scan; the current one of the main branch if absent.
+    /// Id of the snapshot to scan. If absent, it is the current snapshot of the main branch.
     pub snapshot_id: Option<i64>,
-    /// The columns to be read. Has no effect on the plan.
+    /// Columns to read. It has no effect on the plan.
     pub select: Option<Vec<String>>,
-    /// An expression that rows have to match.
+    /// Filter expression that the rows must match.
     #[schema(value_type = Option<Object>)]
     pub filter: Option<Box<RawValue>>,
-    /// Rows after which the client stops reading.
+    /// Number of rows after which the client stops reading.
     #[schema(minimum = 0)]
     pub min_rows_requested: Option<i64>,
-    /// Whether names have to match in case as well; they do if absent.
+    /// `true` if column names are case-sensitive, which is the default.
     pub case_sensitive: Option<bool>,
-    /// Whether names are those of the schema that the snapshot was written with.
+    /// `true` to resolve column names in the schema of the snapshot instead of the current schema of the
+    /// table.
     pub use_snapshot_schema: Option<bool>,
-    /// For an incremental scan, the snapshot after which it starts.
+    /// Id of the snapshot at which an incremental scan starts (exclusive).
     pub start_snapshot_id: Option<i64>,
-    /// For an incremental scan, the last snapshot of it.
+    /// Id of the snapshot at which an incremental scan ends (inclusive).
     pub end_snapshot_id: Option<i64>,
-    /// Columns whose metrics are wanted.
+    /// Columns whose metrics are to be returned.
     pub stats_fields: Option<Vec<String>>,
 }
 
-/// A scan plan, a part of it, or where it is.
+/// Scan plan, or the state of one.
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]
 #[expect(dead_code, reason = "documentation; `table-core` writes the body")]
 pub struct PlanningResult {
-    /// `completed`, `submitted`, `cancelled` or `failed`.
+    /// State of the plan: `completed`, `submitted`, `cancelled` or `failed`.
     pub status: String,
-    /// The plan's id. A submitted plan is asked for by it; one that is completed may be cancelled, which does nothing.
+    /// Id of the plan, with which a submitted plan is fetched. Cancelling a completed plan has no effect.
     pub plan_id: Option<String>,
-    /// Why the plan failed.
+    /// Error of a failed plan.
     pub error: Option<crate::api::error::ErrorModel>,
-    /// Parts of the plan that are still to be fetched.
+    /// Plan tasks whose file scan tasks are still to be fetched.
     pub plan_tasks: Option<Vec<String>>,
-    /// The files to read.
+    /// File scan tasks: the data files to read.
     #[schema(value_type = Option<Vec<Object>>)]
     pub file_scan_tasks: Option<Vec<Box<RawValue>>>,
-    /// The delete files they refer to.
+    /// Delete files that the file scan tasks refer to.
     #[schema(value_type = Option<Vec<Object>>)]
     pub delete_files: Option<Vec<Box<RawValue>>>,
 }
 
-/// A part of a scan plan.
+/// Part of a scan plan.
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]
 #[expect(dead_code, reason = "documentation; `table-core` writes the body")]
 pub struct FetchScanTasksResult {
-    /// Parts of the plan that are still to be fetched.
+    /// Plan tasks whose file scan tasks are still to be fetched.
     pub plan_tasks: Vec<String>,
-    /// The files to read.
+    /// File scan tasks: the data files to read.
     #[schema(value_type = Vec<Object>)]
     pub file_scan_tasks: Vec<Box<RawValue>>,
-    /// The delete files they refer to.
+    /// Delete files that the file scan tasks refer to.
     #[schema(value_type = Option<Vec<Object>>)]
     pub delete_files: Option<Vec<Box<RawValue>>>,
 }
