@@ -13,6 +13,7 @@ pub mod age;
 pub mod change;
 pub mod cleanup;
 pub mod commit;
+pub mod context;
 pub mod error;
 pub mod expire;
 pub mod plan;
