@@ -8,7 +8,7 @@ use bytes::Bytes;
 use parquet::file::metadata::ParquetMetaData;
 use table_core::file::error::FileError;
 use table_core::file::footer;
-use table_core::file::parquet_reader::FileContext;
+use table_core::file::parquet_reader::context::FileContext;
 use table_core::file::parquet_reader::name_mapping::NAME_MAPPING;
 use table_core::file::parquet_writer::WrittenFile;
 use table_core::file::parquet_writer::options::WriterOptions;

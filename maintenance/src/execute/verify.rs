@@ -3,7 +3,8 @@
 
 use roaring::RoaringTreemap;
 use table_core::file::checksum::RowChecksum;
-use table_core::file::parquet_reader::{FileContext, FileReader};
+use table_core::file::parquet_reader::FileReader;
+use table_core::file::parquet_reader::context::FileContext;
 use table_core::manifest::data_file::DataFile;
 use table_core::metadata::types::StructType;
 

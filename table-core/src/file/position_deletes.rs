@@ -13,7 +13,8 @@ use roaring::RoaringTreemap;
 
 use super::arrow_schema::to_arrow;
 use super::error::FileError;
-use super::parquet_reader::{BATCH_ROWS, FileContext, FileReader};
+use super::parquet_reader::FileReader;
+use super::parquet_reader::context::{BATCH_ROWS, FileContext};
 use super::parquet_writer::options::WriterOptions;
 use super::parquet_writer::{FileWriter, WrittenFile};
 use super::reserved;

@@ -9,7 +9,7 @@ use serde_json::json;
 use table_core::expr::value::Value;
 use table_core::file::error::FileError;
 use table_core::file::footer;
-use table_core::file::parquet_reader::FileContext;
+use table_core::file::parquet_reader::context::FileContext;
 use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::file::reserved;
 use table_core::file::splice::metrics::merge;

@@ -8,10 +8,10 @@ use arrow_schema::{DataType, FieldRef, Fields, SchemaRef};
 use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::schema::types::SchemaDescriptor;
 
-use super::FileContext;
 use super::absent::absent;
 use super::adapt::{Adapt, Source};
 use super::constant::Constant;
+use super::context::FileContext;
 use super::convert::Conversion;
 use super::file_columns::{self, FileColumn, Shape};
 use crate::file::arrow_schema::to_arrow;

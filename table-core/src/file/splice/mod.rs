@@ -34,7 +34,7 @@ use parquet::schema::types::{GroupTypeBuilder, TypePtr};
 
 use super::error::{FileError, guarded};
 use super::pages;
-use super::parquet_reader::FileContext;
+use super::parquet_reader::context::FileContext;
 use super::parquet_reader::row_group::{Chunk, dictionary_of, has_uncounted_bytes, range_of, rows_of};
 use super::parquet_writer::options::WriterOptions;
 use super::parquet_writer::{Output, split_offsets};
