@@ -37,7 +37,8 @@ use super::pages;
 use super::parquet_reader::context::FileContext;
 use super::parquet_reader::row_group::{Chunk, dictionary_of, has_uncounted_bytes, range_of, rows_of};
 use super::parquet_writer::options::WriterOptions;
-use super::parquet_writer::{Output, split_offsets};
+use super::parquet_writer::output::Output;
+use super::parquet_writer::split_offsets;
 use super::reserved;
 
 /// Writer of a file that is assembled from row groups of other files.
