@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use crate::metadata::clock::{CLOCK_SKEW_MAX_MS, TIME_MIN_MS};
 use crate::metadata::error::MetadataError;
-use crate::metadata::incoming::{self, Origin};
+use crate::metadata::incoming;
+use crate::metadata::incoming::origin::Origin;
 use crate::metadata::partition::PartitionSpec;
 use crate::metadata::properties;
 use crate::metadata::schema::Schema;

@@ -4,7 +4,8 @@
 use uuid::Uuid;
 
 use crate::metadata::error::MetadataError;
-use crate::metadata::incoming::{self, Origin};
+use crate::metadata::incoming;
+use crate::metadata::incoming::origin::Origin;
 use crate::metadata::json::{Fields, Object, Raw};
 use crate::metadata::partition::PartitionSpec;
 use crate::metadata::properties::{self, Properties};

@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::metadata::error::MetadataError;
-use crate::metadata::incoming::{self, Origin};
+use crate::metadata::incoming;
+use crate::metadata::incoming::origin::Origin;
 use crate::metadata::json::{Object, Raw};
 use crate::metadata::properties;
 use crate::metadata::schema::Schema;
