@@ -17,8 +17,8 @@ use super::parquet_reader::FileReader;
 use super::parquet_reader::context::{BATCH_ROWS, FileContext};
 use super::parquet_writer::options::WriterOptions;
 use super::parquet_writer::{FileWriter, WrittenFile};
-use super::reserved;
 use crate::metadata::json::Raw;
+use crate::metadata::reserved;
 use crate::metadata::schema::Schema;
 use crate::metadata::types::StructType;
 

@@ -7,7 +7,7 @@ use super::body::{Body, Span};
 use super::list::ManifestFile;
 use super::metrics::{Bounds, Counts, Longs};
 use crate::expr::metrics::FileMetrics;
-use crate::file::reserved;
+use crate::metadata::reserved;
 
 /// Status of an entry: the change to its file in the snapshot that wrote the entry (spec field `status`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use table_core::file::parquet_reader::context::FileContext;
 use table_core::file::parquet_writer::WrittenFile;
 use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::file::position_deletes::PositionDeletes;
-use table_core::file::reserved;
+use table_core::metadata::reserved;
 
 use crate::common::{full, properties, read, refuse, schema, schema_of, write};
 use crate::model::{Cell, Row};

@@ -18,7 +18,7 @@ use table_core::file::error::FileError;
 use table_core::file::parquet_reader::FileReader;
 use table_core::file::parquet_reader::context::FileContext;
 use table_core::file::parquet_reader::name_mapping::NameMapping;
-use table_core::file::reserved;
+use table_core::metadata::reserved;
 use table_core::metadata::types::{Primitive, StructType, Type};
 
 use crate::common::{columns, read, read_with, refuse};

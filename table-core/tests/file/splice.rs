@@ -11,10 +11,10 @@ use table_core::file::error::FileError;
 use table_core::file::footer;
 use table_core::file::parquet_reader::context::FileContext;
 use table_core::file::parquet_writer::options::WriterOptions;
-use table_core::file::reserved;
 use table_core::file::splice::metrics::merge;
 use table_core::file::splice::{Lineage, Splice, SplicedFile, check, is_alike, range};
 use table_core::manifest::data_file::ColumnMetrics;
+use table_core::metadata::reserved;
 use table_core::metadata::schema::Schema;
 use table_core::metadata::types::StructType;
 

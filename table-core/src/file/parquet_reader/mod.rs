@@ -56,7 +56,7 @@ pub struct FileReader {
 
 impl FileReader {
     /// Plans reading the columns `wanted` from a file with this metadata, as returned by [`super::footer`].
-    /// The columns of [`super::reserved`] may be among them.
+    /// The columns of [`crate::metadata::reserved`] may be among them.
     ///
     /// # Errors
     ///

@@ -16,7 +16,7 @@ use super::convert::Conversion;
 use super::file_columns::{self, FileColumn, Shape};
 use crate::file::arrow_schema::to_arrow;
 use crate::file::error::FileError;
-use crate::file::reserved;
+use crate::metadata::reserved;
 use crate::metadata::schema::Field;
 use crate::metadata::types::{Primitive, StructType, Type};
 

@@ -22,7 +22,7 @@ use crate::file::error::FileError;
 use crate::file::parquet_reader::FileReader;
 use crate::file::parquet_reader::context::FileContext;
 use crate::file::parquet_writer::row_groups::append;
-use crate::file::reserved;
+use crate::metadata::reserved;
 use crate::metadata::schema::Field;
 use crate::metadata::types::StructType;
 

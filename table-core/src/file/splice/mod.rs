@@ -39,7 +39,7 @@ use super::parquet_reader::row_group::{Chunk, dictionary_of, has_uncounted_bytes
 use super::parquet_writer::options::WriterOptions;
 use super::parquet_writer::output::Output;
 use super::parquet_writer::split_offsets;
-use super::reserved;
+use crate::metadata::reserved;
 
 /// Writer of a file that is assembled from row groups of other files.
 pub struct Splice<W: Write + Send> {
