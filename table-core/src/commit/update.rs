@@ -15,7 +15,7 @@ use crate::metadata::sort::SortOrder;
 use crate::metadata::statistics::{EncryptionKey, StatisticsFile};
 use crate::metadata::view::ViewVersion;
 
-use super::CommitError;
+use super::error::CommitError;
 
 /// Placeholder id for the schema, partition spec, sort order or view version that was added last in the same
 /// commit.

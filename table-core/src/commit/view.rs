@@ -14,9 +14,10 @@ use crate::metadata::schema::Schema;
 use crate::metadata::schema_index::{IndexedField, SchemaIndex};
 use crate::metadata::view::{Representation, VersionLogEntry, ViewMetadata, ViewVersion};
 
+use super::error::CommitError;
 use super::judge;
 use super::update::{LAST_ADDED, ViewUpdate};
-use super::{CommitError, FORMAT_VERSION_MAX};
+use super::version::FORMAT_VERSION_MAX;
 
 /// Only format version of view metadata that exists (view spec, version 1).
 pub(super) const VIEW_FORMAT_VERSION: i32 = 1;

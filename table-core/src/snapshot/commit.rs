@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::error::SnapshotError;
 use super::output::Output;
-use crate::commit::CommitError;
+use crate::commit::error::CommitError;
 use crate::commit::request::TableCommit;
 use crate::manifest::list::ManifestFile;
 use crate::manifest::list_write::{self, ListHeader, WrittenList};
