@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use table_core::commit::repeat;
 use table_core::commit::request::{TableCommit, TransactionCommit};
 use table_core::commit::requirement::TableRequirement;
 use table_core::metadata::table::TableMetadata;
+use table_core::snapshot::repeat;
 
 use crate::authz::Resource;
 use crate::authz::action::Action;
@@ -230,7 +230,7 @@ impl Catalog {
     }
 
     /// The tables as they are, if the commits were made before and their client has not heard of it; see
-    /// [`table_core::commit::repeat`]. Several are made together, so that one tells of all.
+    /// [`table_core::snapshot::repeat`]. Several are made together, so that one tells of all.
     async fn made_before(
         &self,
         request: &Request,

@@ -16,7 +16,6 @@
 pub mod create;
 pub mod error;
 pub mod foreign;
-pub mod repeat;
 pub mod request;
 pub mod requirement;
 pub mod update;

@@ -18,6 +18,7 @@ pub mod error;
 pub mod expire;
 pub mod plan;
 pub mod rebase;
+pub mod repeat;
 pub mod rewrite;
 pub mod superseded;
 
