@@ -17,5 +17,6 @@ pub mod jobs;
 pub mod once;
 pub mod ownership;
 pub mod queue;
+pub mod settings;
 pub mod table;
 pub mod worker;
