@@ -7,6 +7,7 @@
 pub mod budget;
 pub mod catalog;
 pub mod client;
+pub mod context;
 pub mod daemon;
 pub mod error;
 mod execute;

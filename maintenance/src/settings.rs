@@ -1,8 +1,8 @@
 //! Settings of the workers of a process.
 
 use crate::budget::Budget;
+use crate::context::Outside;
 use crate::files::Files;
-use crate::jobs::Outside;
 
 /// Settings of the workers of a process.
 #[derive(Debug, Clone)]

@@ -21,11 +21,11 @@ use table_core::rewrite::plan::{Group, Input};
 use super::input;
 use super::output::{Locations, data_file};
 use super::verify::unverified;
+use crate::context::Work;
 use crate::error::JobError;
 use crate::files::NewFile;
 use crate::files::source::Source;
 use crate::host::{Progress, Unit};
-use crate::jobs::Work;
 use crate::table;
 
 /// Minimum average size of the row groups of a file, in bytes. Smaller row groups are worth merging, which

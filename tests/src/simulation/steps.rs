@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use maintenance::budget::Budget;
 use maintenance::client::Client;
+use maintenance::context::Outside;
 use maintenance::files::Files;
 use maintenance::files::local::LocalDisk;
-use maintenance::jobs::Outside;
 use maintenance::queue::Queue;
 use maintenance::settings::Settings;
 use maintenance::worker;
