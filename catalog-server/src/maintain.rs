@@ -29,6 +29,8 @@ use table_core::location::{Location, LocationError};
 use table_core::rewrite::policy::Policy;
 use tokio_util::sync::CancellationToken;
 
+use crate::process::{shutdown_signal, start_logging};
+
 /// Maintain tables: merge small files, apply deletes, expire old snapshots.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -143,8 +145,8 @@ impl Maintain {
 
     /// Runs jobs from the queue of a catalog until SIGTERM.
     async fn work(self) -> anyhow::Result<()> {
-        crate::start_logging(&Log::default())?;
-        let shutdown = crate::shutdown_signal()?;
+        start_logging(&Log::default())?;
+        let shutdown = shutdown_signal()?;
         let outside = outside();
         let settings = Settings {
             name: format!(
