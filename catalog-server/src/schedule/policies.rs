@@ -278,7 +278,7 @@ fn missing(target: &Target) -> CatalogError {
     CatalogError::NoSuchPolicy(name.trim_end().to_owned())
 }
 
-fn change<'a>(action: Action, target: &'a Target, scope: Scope, detail: serde_json::Value) -> Change<'a> {
+fn change(action: Action, target: &Target, scope: Scope, detail: serde_json::Value) -> Change<'_> {
     let warehouse = &target.warehouse().name;
     Change { action, kind: target.kind(), name: target.name(), id: scope.id(), warehouse, detail }
 }
