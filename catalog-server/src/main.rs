@@ -1,22 +1,23 @@
 //! The `firn` command: parses the command line, starts logging, and runs the chosen subcommand.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use catalog_server::clock::Clock;
-use catalog_server::config::{Config, Flags, Log, LogFormat};
+use catalog_server::config::{Config, Flags};
 use catalog_server::server::Server;
 use clap::{Args, Parser, Subcommand};
 use inspect::Inspect;
 use jobs::{Explain, Jobs};
 use maintain::Maintain;
-use tokio::signal::unix::{SignalKind, signal};
+use process::{shutdown_signal, start_logging};
 
 mod inspect;
 mod jobs;
 mod maintain;
+mod process;
 mod snippets;
 
 #[global_allocator]
@@ -193,31 +194,4 @@ fn run(serve: Serve) -> anyhow::Result<()> {
     // Blocking threads whose results are no longer awaited would otherwise delay the exit.
     runtime.shutdown_background();
     served
-}
-
-fn start_logging(log: &Log) -> anyhow::Result<()> {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(&log.level)
-        .map_err(|error| anyhow::anyhow!("`log.level` is `{}`: {error}; try `info`", log.level))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match log.format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
-    Ok(())
-}
-
-/// Returns a future that resolves at SIGTERM or SIGINT. The handlers are installed before it returns.
-fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

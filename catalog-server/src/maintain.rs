@@ -14,18 +14,22 @@ use clap::{Args, ValueEnum};
 use maintenance::budget::Budget;
 use maintenance::catalog::Catalog;
 use maintenance::client::{Client, TableName};
-use maintenance::daemon::{self, Settings};
+use maintenance::context::{Outside, Work};
+use maintenance::daemon;
 use maintenance::error::JobError;
 use maintenance::files::Files;
 use maintenance::files::local::LocalDisk;
 use maintenance::host::{Host, Progress};
-use maintenance::jobs::{Outside, Report, Work};
+use maintenance::jobs::Report;
 use maintenance::once::Action;
 use maintenance::ownership::NamedFolders;
+use maintenance::settings::Settings;
 use serde_json::{Value, json};
 use table_core::location::{Location, LocationError};
 use table_core::rewrite::policy::Policy;
 use tokio_util::sync::CancellationToken;
+
+use crate::process::{shutdown_signal, start_logging};
 
 /// Maintain tables: merge small files, apply deletes, expire old snapshots.
 #[derive(Args)]
@@ -141,8 +145,8 @@ impl Maintain {
 
     /// Runs jobs from the queue of a catalog until SIGTERM.
     async fn work(self) -> anyhow::Result<()> {
-        crate::start_logging(&Log::default())?;
-        let shutdown = crate::shutdown_signal()?;
+        start_logging(&Log::default())?;
+        let shutdown = shutdown_signal()?;
         let outside = outside();
         let settings = Settings {
             name: format!(

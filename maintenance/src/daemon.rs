@@ -5,39 +5,15 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::budget::Budget;
 use crate::client::{Client, ClientError};
-use crate::files::Files;
-use crate::jobs::Outside;
 use crate::queue::Queue;
+use crate::settings::Settings;
 use crate::worker;
 
 /// Interval at which an idle worker requests a job.
 const POLL: Duration = Duration::from_secs(1);
 /// Interval at which a worker retries if the catalog does not answer.
 const POLL_UNREACHABLE: Duration = Duration::from_secs(5);
-
-/// Settings of the workers of a process.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Address of the catalog, as engines specify it.
-    pub uri: String,
-    /// Bearer token for the catalog; `None` if it requires none.
-    pub token: Option<String>,
-    /// Name of the worker, shown to users. With several workers, a number is appended.
-    pub name: String,
-    /// Number of workers, each of which carries out one job at a time.
-    pub workers: u32,
-    /// Limits on the resources of each job.
-    pub budget: Budget,
-    /// Nice value of the threads of jobs, from 0 to 19: greater values leave more processor time to other
-    /// processes.
-    pub nice: i32,
-    /// Access to the files of tables.
-    pub files: Files,
-    /// Sources of time and identifiers.
-    pub outside: Outside,
-}
 
 /// Runs the workers until `stop` is cancelled. A job that is running then commits what is done, and is
 /// returned to the queue for another worker.

@@ -7,6 +7,7 @@
 pub mod budget;
 pub mod catalog;
 pub mod client;
+pub mod context;
 pub mod daemon;
 pub mod error;
 mod execute;
@@ -17,5 +18,6 @@ pub mod jobs;
 pub mod once;
 pub mod ownership;
 pub mod queue;
+pub mod settings;
 pub mod table;
 pub mod worker;

@@ -4,8 +4,9 @@
 use openapi::maintenance::Judged;
 use serde_json::Value as Json;
 
+use crate::context::Work;
 use crate::error::JobError;
-use crate::jobs::{Report, Work, compact, evaluate, expire, manifests};
+use crate::jobs::{Report, compact, evaluate, expire, manifests};
 
 /// Action of maintenance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,13 +16,14 @@ use uuid::Uuid;
 
 use crate::catalog::Catalog;
 use crate::client::{Client, ClientError, Fence, TableName};
-use crate::daemon::Settings;
+use crate::context::Work;
 use crate::error::JobError;
 use crate::files::Files;
 use crate::host::{Host, Progress, delete};
-use crate::jobs::{Report, Work, compact, evaluate, expire, manifests};
+use crate::jobs::{Report, compact, evaluate, expire, manifests};
 use crate::ownership;
 use crate::queue::Queue;
+use crate::settings::Settings;
 use crate::table;
 
 /// Number of heartbeats in the duration of a lease.

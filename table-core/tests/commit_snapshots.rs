@@ -6,7 +6,8 @@ mod common;
 
 use common::{BASE_LOCATION, NOW_MS, V1, V2, V3, check, commit, document, refuse, request, table};
 use serde_json::{Value, json};
-use table_core::commit::{CommitError, apply};
+use table_core::commit::apply;
+use table_core::commit::error::CommitError;
 
 /// When the second fixture was made.
 const LAST_MS: i64 = 1_710_000_003_000;

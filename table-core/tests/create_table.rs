@@ -7,8 +7,8 @@ mod common;
 use common::{NOW_MS, assert_reads_back, compare, document};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use table_core::commit::CommitError;
 use table_core::commit::create::{CreateTable, create};
+use table_core::commit::error::CommitError;
 use uuid::Uuid;
 
 fn raw(value: &Value) -> Box<RawValue> {

@@ -9,10 +9,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
+use table_core::commit::apply;
+use table_core::commit::error::CommitError;
 use table_core::commit::foreign::check_table;
 use table_core::commit::request::{TableCommit, ViewCommit};
 use table_core::commit::view::apply_view;
-use table_core::commit::{CommitError, apply};
 use table_core::metadata::table::TableMetadata;
 use table_core::metadata::view::ViewMetadata;
 

@@ -4,7 +4,7 @@
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use table_core::commit::CommitError;
+use table_core::commit::error::CommitError;
 use table_core::commit::request::ViewCommit;
 use table_core::commit::requirement::check_view_requirements;
 use table_core::commit::view::{AppliedView, CreateView, apply_view, create_view};

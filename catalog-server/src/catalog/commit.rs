@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use table_core::commit::repeat;
 use table_core::commit::request::{TableCommit, TransactionCommit};
 use table_core::commit::requirement::TableRequirement;
 use table_core::metadata::table::TableMetadata;
+use table_core::snapshot::repeat;
 
 use crate::authz::Resource;
 use crate::authz::action::Action;
@@ -264,7 +264,7 @@ impl Catalog {
     }
 
     /// Returns the tables as they are if the commits were already made and only the response was lost; see
-    /// [`table_core::commit::repeat`]. The commits of a transaction are made atomically, so that one of them
+    /// [`table_core::snapshot::repeat`]. The commits of a transaction are made atomically, so that one of them
     /// is evidence for all.
     async fn made_before(
         &self,

@@ -1,7 +1,7 @@
 //! Errors of the use cases.
 
 use storage::error::StorageError;
-use table_core::commit::CommitError;
+use table_core::commit::error::CommitError;
 use table_core::scan::error::ScanError;
 
 use crate::storage::documents::DocumentError;

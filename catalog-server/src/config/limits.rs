@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use super::error::ConfigError;
 
 /// Limits on the cost of a single request or connection, and of all together.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use super::error::ConfigError;
 
 /// Terms of job leases, and resources of the embedded workers.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -8,6 +8,7 @@
 //! ```
 
 mod environment;
+pub mod error;
 mod limits;
 mod log;
 mod maintenance;
@@ -20,6 +21,8 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
+
+use error::ConfigError;
 
 pub use limits::{Cache, Limits, Retention};
 pub use log::{Log, LogFormat};
@@ -97,20 +100,6 @@ pub struct Flags {
     /// See [`Config::new_catalog`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_catalog: Option<bool>,
-}
-
-/// Reason for which a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// A value is missing or has the wrong type, or a setting is unknown.
-    #[error(transparent)]
-    Invalid(#[from] Box<figment::Error>),
-    /// The file given as `--config` does not exist.
-    #[error("configuration file `{0}` does not exist; create it or leave `--config` away")]
-    NoFile(PathBuf),
-    /// A value is well-formed but not allowed. The text names the setting.
-    #[error("{0}")]
-    Refused(String),
 }
 
 impl Config {

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, ScanPlanningMode};
+use super::error::ConfigError;
+use super::planning::ScanPlanningMode;
 
 /// Maximum length of the name of a warehouse, in bytes.
 const NAME_BYTES_MAX: usize = 64;

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::Api;
 use crate::api::refusal::{Refusal, count_refused};
 
-use super::Counted;
+use super::counted::Counted;
 use super::pulse::{Deadlines, Overdue, Pulse, Running};
 use super::refusal;
 use super::wire::Wire;

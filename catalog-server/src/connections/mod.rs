@@ -11,6 +11,7 @@
 //! ```
 
 mod connection;
+mod counted;
 mod pulse;
 mod refusal;
 mod wire;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +33,7 @@ use crate::api::refusal::{Refusal, count_refused_connection};
 use crate::config::Limits;
 
 use connection::Connection;
+use counted::Counted;
 use pulse::Deadlines;
 
 /// Divisor of the process's limit of file descriptors: connections may take one part of them. The rest is for
@@ -153,26 +155,6 @@ impl Acceptor {
             tokio::time::sleep(EXHAUSTED_PAUSE).await;
         }
         self.reserve = reserve();
-    }
-}
-
-/// Permit of an open connection, counted in the gauge of open connections until it is dropped.
-struct Counted {
-    _place: OwnedSemaphorePermit,
-    gauge: metrics::Gauge,
-}
-
-impl Counted {
-    fn new(place: OwnedSemaphorePermit) -> Self {
-        let gauge = metrics::gauge!("firn_connections");
-        gauge.increment(1.0);
-        Self { _place: place, gauge }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.gauge.decrement(1.0);
     }
 }
 

@@ -12,44 +12,13 @@ use crate::store::upkeep;
 
 use super::Schedule;
 use super::automatic::{Automatic, EVALUATE, RANK_EVALUATE, Subject};
-use super::jobs::{TABLE_DROPPED, lost};
+use super::outcome::{Finished, Next, TABLE_DROPPED, lost};
 
 /// Action after which unused metadata files are removed.
 const EXPIRE: &str = "expire-snapshots";
 /// Number of evaluations of a table that remain in the history. A table that is written to continuously is
 /// evaluated every minute, which would otherwise fill the history.
 const EVALUATIONS_KEPT: u32 = 20;
-
-/// Outcome of a job, as reported by its worker.
-#[derive(Clone, Debug)]
-pub enum Finished {
-    /// The job is complete.
-    Succeeded {
-        /// Result, as JSON.
-        result: String,
-        /// Actions that are due next.
-        next: Vec<Next>,
-    },
-    /// The job failed: the error, and the result up to then, as JSON.
-    Failed(String, Option<String>),
-    /// The job may be retried: the error, the delay in milliseconds, and the result up to now, as JSON.
-    Retry(String, i64, Option<String>),
-    /// The job was cancelled on request: the result up to then, as JSON.
-    Cancelled(Option<String>),
-}
-
-/// Action that an evaluation found to be due.
-#[derive(Clone, Debug)]
-pub struct Next {
-    /// Action, such as `compact`.
-    pub action: &'static str,
-    /// Reason, for people.
-    pub reason: String,
-    /// Priority: the expected benefit. Jobs with greater values are leased first.
-    pub rank: i64,
-    /// Minimum delay from now, in milliseconds.
-    pub after_ms: i64,
-}
 
 /// Jobs to queue at the end of a job, as far as they can be determined before the transaction.
 struct FollowUp {

@@ -28,7 +28,7 @@ use crate::store::upkeep;
 
 use super::Schedule;
 use super::automatic::{COMPACT, MAINTENANCE};
-use super::finish::Finished;
+use super::outcome::{Finished, TABLE_DROPPED, lost};
 
 /// Member of a worker's progress with a note for the worker that takes the job over.
 const NOTE: &str = "note";
@@ -39,8 +39,6 @@ const EXPIRE_SNAPSHOTS: &str = "expire-snapshots";
 const NOTED_COPY: &str = "expiring";
 /// Prefix of the file name of such a copy.
 const COPY_PREFIX: &str = "expiring-";
-/// Error of a job whose table was dropped.
-pub(super) const TABLE_DROPPED: &str = "its table was dropped";
 /// Priority of jobs requested by callers: they precede all automatic jobs.
 const RANK_BY_HAND: i64 = i64::MAX;
 /// Maximum number of attempts to lease a job: another worker may have leased a job of the same table at the
@@ -503,11 +501,4 @@ fn job_change<'a>(
 /// Returns the lease of a job.
 fn held<'a>(job: &Job, worker: &'a str) -> JobLease<'a> {
     JobLease { job_id: job.job_id, worker, attempt: job.attempt }
-}
-
-pub(super) fn lost(lease: JobLease<'_>) -> CatalogError {
-    CatalogError::Conflict(format!(
-        "job {} is not attempt {} of worker `{}` any more; stop, and delete what was written for it",
-        lease.job_id, lease.attempt, lease.worker
-    ))
 }

@@ -5,6 +5,7 @@ mod automatic;
 pub mod explain;
 pub mod finish;
 pub mod jobs;
+pub mod outcome;
 pub mod ownership;
 pub mod past;
 pub mod policies;

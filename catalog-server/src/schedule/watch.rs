@@ -17,7 +17,7 @@ use crate::store::{jobs, outbox, upkeep};
 
 use super::Schedule;
 use super::automatic::{Automatic, EVALUATE, RANK_EVALUATE, Subject};
-use super::jobs::TABLE_DROPPED;
+use super::outcome::TABLE_DROPPED;
 
 /// Interval between two reads of the outbox.
 const INTERVAL: Duration = Duration::from_secs(1);

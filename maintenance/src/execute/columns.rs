@@ -1,8 +1,8 @@
 //! Columns of a table that are read and written by a rewrite.
 
-use table_core::file::reserved;
 use table_core::metadata::error::MetadataError;
 use table_core::metadata::json::Raw;
+use table_core::metadata::reserved;
 use table_core::metadata::schema::{Field, Schema};
 use table_core::metadata::table::TableMetadata;
 

@@ -19,9 +19,9 @@ use table_core::rewrite::plan::{Delete, Input};
 use table_core::text::count;
 
 use super::input::{OpenFile, open_data, open_delete};
+use crate::context::Work;
 use crate::error::JobError;
 use crate::files::Files;
-use crate::jobs::Work;
 
 const VECTORS: &str = "PUFFIN";
 

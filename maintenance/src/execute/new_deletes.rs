@@ -12,9 +12,9 @@ use table_core::metadata::table::TableMetadata;
 use table_core::snapshot::change::AddedDelete;
 
 use super::output::data_file;
+use crate::context::Work;
 use crate::error::JobError;
 use crate::host::Outputs;
-use crate::jobs::Work;
 
 /// First format version that deletes positions by deletion vectors.
 const VECTORS_VERSION: i32 = 3;

@@ -23,9 +23,9 @@ use super::input::{open_data, types_of};
 use super::output::{Form, Locations, Writer};
 use super::shuffle::Shuffle;
 use super::{columns, splice, verify};
+use crate::context::Work;
 use crate::error::JobError;
 use crate::host::{Outputs, Progress, Unit};
-use crate::jobs::Work;
 
 /// Result of rewriting a group.
 #[derive(Debug, Default)]

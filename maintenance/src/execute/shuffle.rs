@@ -19,8 +19,8 @@ use table_core::metadata::partition::PartitionSpec;
 use table_core::metadata::types::StructType;
 
 use super::spill::{Run, Spill};
+use crate::context::Work;
 use crate::error::JobError;
-use crate::jobs::Work;
 
 /// Maximum number of rows of a batch that is passed on, and of bytes.
 const BATCH_ROWS: usize = 8192;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use parquet::file::metadata::ParquetMetaData;
 use table_core::file::error::FileError;
 use table_core::file::footer;
-use table_core::file::parquet_reader::FileContext;
+use table_core::file::parquet_reader::context::FileContext;
 use table_core::file::parquet_reader::name_mapping::NAME_MAPPING;
 use table_core::file::parquet_writer::WrittenFile;
 use table_core::file::parquet_writer::options::WriterOptions;
@@ -21,11 +21,11 @@ use table_core::rewrite::plan::{Group, Input};
 use super::input;
 use super::output::{Locations, data_file};
 use super::verify::unverified;
+use crate::context::Work;
 use crate::error::JobError;
 use crate::files::NewFile;
 use crate::files::source::Source;
 use crate::host::{Progress, Unit};
-use crate::jobs::Work;
 use crate::table;
 
 /// Minimum average size of the row groups of a file, in bytes. Smaller row groups are worth merging, which

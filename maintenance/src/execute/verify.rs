@@ -3,12 +3,13 @@
 
 use roaring::RoaringTreemap;
 use table_core::file::checksum::RowChecksum;
-use table_core::file::parquet_reader::{FileContext, FileReader};
+use table_core::file::parquet_reader::FileReader;
+use table_core::file::parquet_reader::context::FileContext;
 use table_core::manifest::data_file::DataFile;
 use table_core::metadata::types::StructType;
 
+use crate::context::Work;
 use crate::error::JobError;
-use crate::jobs::Work;
 
 /// Reads the new files. Fails unless the checksum of their rows is `expected`. `again` is an empty checksum
 /// with the same [`table_core::file::checksum::Order`].

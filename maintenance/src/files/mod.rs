@@ -19,7 +19,6 @@ use storage::place::Place;
 use storage::scope::Scope;
 use table_core::location::Location;
 
-use self::source::Source;
 use crate::error::JobError;
 
 /// Storage of files. Every call is one request.
@@ -236,16 +235,6 @@ impl Files {
     pub fn read_range(&self, location: &str, range: Range<u64>) -> Result<Bytes, JobError> {
         let place = self.scope.read(location).map_err(JobError::not_allowed(location))?;
         self.count_read(location, || self.disk.read_range(&place, range))
-    }
-
-    /// Opens a file of a known size for a reader that requests the ranges that it needs. A small file is read
-    /// as a whole immediately.
-    ///
-    /// # Errors
-    ///
-    /// Fails for the same reasons as [`Files::read`] and [`Files::read_range`].
-    pub fn open(&self, location: &str, size_bytes: i64) -> Result<Source, JobError> {
-        Source::open(self.clone(), location, size_bytes)
     }
 
     /// Creates a new file.

@@ -48,8 +48,20 @@ impl Piece {
     }
 }
 
+impl Files {
+    /// Opens a file of a known size for a reader that requests the ranges that it needs. A small file is read
+    /// as a whole immediately.
+    ///
+    /// # Errors
+    ///
+    /// Fails for the same reasons as [`Files::read`] and [`Files::read_range`].
+    pub fn open(&self, location: &str, size_bytes: i64) -> Result<Source, JobError> {
+        Source::open(self.clone(), location, size_bytes)
+    }
+}
+
 impl Source {
-    pub(super) fn open(files: Files, location: &str, size_bytes: i64) -> Result<Source, JobError> {
+    fn open(files: Files, location: &str, size_bytes: i64) -> Result<Source, JobError> {
         let size_bytes = u64::try_from(size_bytes).unwrap_or(0);
         let tail = if size_bytes <= SMALL_BYTES {
             Piece { start: 0, bytes: files.read_at_most(location, WHOLE_BYTES_MAX)? }

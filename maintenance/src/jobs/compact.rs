@@ -24,7 +24,8 @@ use table_core::snapshot::commit::NewSnapshot;
 use table_core::snapshot::error::{Conflict, SnapshotError};
 use table_core::text;
 
-use super::{ATTEMPTS_MAX, Attempt, Report, Work, convert, remap, unreadable};
+use super::{ATTEMPTS_MAX, Attempt, Report, convert, remap, unreadable};
+use crate::context::Work;
 use crate::error::JobError;
 use crate::execute::deletes::Targets;
 use crate::execute::input::{removed, types_of};

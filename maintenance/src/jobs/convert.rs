@@ -21,7 +21,8 @@ use table_core::rewrite::plan::{Conversion, Delete, Input, Plan};
 use table_core::snapshot::change::{Change, DeleteKey, Kind};
 use table_core::text::count;
 
-use super::{ATTEMPTS_MAX, Attempt, Report, Work, unreadable};
+use super::{ATTEMPTS_MAX, Attempt, Report, unreadable};
+use crate::context::Work;
 use crate::error::JobError;
 use crate::execute::deletes::{Targets, deleted_positions};
 use crate::execute::input::removed;

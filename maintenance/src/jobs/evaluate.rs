@@ -12,8 +12,9 @@ use table_core::rewrite::publish::Unpublished;
 use table_core::text::{self, count};
 
 use super::expire::Due;
-use super::{Work, compact, expire, manifests, unreadable};
+use super::{compact, expire, manifests, unreadable};
 use crate::catalog::Table;
+use crate::context::Work;
 use crate::error::JobError;
 use crate::host::Progress;
 use crate::table;

@@ -14,9 +14,10 @@ use table_core::snapshot::cleanup::Cleanup;
 use table_core::snapshot::expire::{self, Expiry};
 use table_core::text;
 
-use super::{ATTEMPTS_MAX, Report, Work};
+use super::{ATTEMPTS_MAX, Report};
 use crate::catalog::Table;
 use crate::client::Committed;
+use crate::context::Work;
 use crate::error::JobError;
 use crate::history::History;
 use crate::host::{Outputs, Progress, Unit, delete};

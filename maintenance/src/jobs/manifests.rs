@@ -10,7 +10,8 @@ use table_core::rewrite::policy::Policy;
 use table_core::snapshot::rewrite::{Clustering, Rewrite};
 use table_core::text::count;
 
-use super::{ATTEMPTS_MAX, Attempt, Report, Work};
+use super::{ATTEMPTS_MAX, Attempt, Report};
+use crate::context::Work;
 use crate::error::JobError;
 use crate::files::Files;
 use crate::host::{Outputs, Progress, Unit};

@@ -1,5 +1,5 @@
 //! Maintenance jobs, one module per action. A job plans, does the work, and commits, independent of its
-//! requester ([`Host`]).
+//! requester ([`Host`](crate::host::Host)).
 //!
 //! A job is a synchronous function that runs on a thread of its own.
 //!
@@ -19,57 +19,25 @@ mod remap;
 pub mod unreadable;
 
 use std::borrow::Cow;
-use std::fmt;
-use std::sync::Arc;
 
 use openapi::maintenance::UnreadableFile;
 use serde_json::Value as Json;
 use table_core::metadata::snapshot::MAIN_BRANCH;
 use table_core::metadata::table::TableMetadata;
-use table_core::rewrite::policy::Policy;
 use table_core::rewrite::publish::Unpublished;
 use table_core::snapshot::change::Change;
-use table_core::snapshot::commit::{Context, NewSnapshot};
+use table_core::snapshot::commit::NewSnapshot;
+use table_core::snapshot::context::Context;
 use table_core::snapshot::plan::Plan;
 use table_core::text::count;
 use uuid::Uuid;
 
-use crate::budget::Budget;
-use crate::catalog::Catalog;
 use crate::client::{ClientError, Committed};
+use crate::context::Work;
 use crate::error::JobError;
 use crate::files::{Files, Usage};
-use crate::host::{Host, Outputs};
+use crate::host::Outputs;
 use crate::table::{Shown, show};
-
-/// Sources of time and identifiers.
-#[derive(Clone)]
-pub struct Outside {
-    /// Function that returns the current time in milliseconds since 1970.
-    pub now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
-    /// Function that returns a new random UUID.
-    pub uuid: Arc<dyn Fn() -> Uuid + Send + Sync>,
-}
-
-/// Input of a job.
-pub struct Work<'a> {
-    /// Table to maintain.
-    pub catalog: &'a Catalog,
-    /// Effective maintenance policy of the table.
-    pub policy: &'a Policy,
-    /// Access to the files of the table.
-    pub files: &'a Files,
-    /// Limits on the resources of the job.
-    pub budget: &'a Budget,
-    /// Sources of time and identifiers.
-    pub outside: &'a Outside,
-    /// Requester of the job.
-    pub host: &'a dyn Host,
-    /// Note that an earlier attempt, or an unfinished earlier job of the same action, has stored.
-    pub note: Option<Json>,
-    /// Files of the table that could not be read before.
-    pub unreadable: Vec<UnreadableFile>,
-}
 
 /// Maximum number of attempts to commit in spite of concurrent commits.
 const ATTEMPTS_MAX: u32 = 16;
@@ -105,12 +73,6 @@ const UNREADABLE_OTHER_BYTES: usize = 150;
 enum Attempt {
     Done,
     Lost,
-}
-
-impl fmt::Debug for Outside {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Outside").finish_non_exhaustive()
-    }
 }
 
 impl Work<'_> {

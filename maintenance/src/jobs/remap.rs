@@ -11,7 +11,7 @@ use table_core::rewrite::plan::Delete;
 use table_core::rewrite::remap::RowMap;
 use table_core::snapshot::error::NewDelete;
 
-use super::Work;
+use crate::context::Work;
 use crate::error::JobError;
 use crate::execute::deletes::{is_vector, positions, vector};
 use crate::execute::new_deletes::{self, NewDeletes};

@@ -13,7 +13,7 @@ use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::live::Live;
 use table_core::text::count;
 
-use super::Work;
+use crate::context::Work;
 use crate::error::JobError;
 use crate::execute::columns;
 use crate::execute::deletes::{Targets, is_vector, vector};

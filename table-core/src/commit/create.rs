@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::metadata::error::MetadataError;
-use crate::metadata::incoming::{self, Origin};
+use crate::metadata::incoming;
+use crate::metadata::incoming::origin::Origin;
 use crate::metadata::json::{Object, Raw, push_array};
 use crate::metadata::partition::PartitionSpec;
 use crate::metadata::properties;
@@ -16,11 +17,9 @@ use crate::metadata::sort::SortOrder;
 use crate::metadata::table::TableMetadata;
 
 use super::builder::Builder;
+use super::error::CommitError;
 use super::update::{LAST_ADDED, TableUpdate};
-use super::{CommitError, FORMAT_VERSION_MAX};
-
-/// Format version of new tables whose request does not choose another.
-pub const FORMAT_VERSION_DEFAULT: i32 = 2;
+use super::version::{FORMAT_VERSION_DEFAULT, supported_version};
 
 /// Prefix of the properties that configure column metrics by column name.
 const METRICS_COLUMN: &str = "write.metadata.metrics.column.";
@@ -92,16 +91,6 @@ fn check_text(request: &CreateTable<'_>) -> Result<(), CommitError> {
     let parts = parts.into_iter().flatten().try_for_each(|part| incoming::limits::check(part.get()));
     let properties = request.properties.iter().try_for_each(|(name, _)| incoming::limits::check_name(name));
     parts.and(properties).map_err(|error| CommitError::malformed(&error))
-}
-
-/// Returns the format version, or refuses one that this crate cannot write.
-pub(crate) fn supported_version(version: i32) -> Result<i32, CommitError> {
-    if (1..=FORMAT_VERSION_MAX).contains(&version) {
-        return Ok(version);
-    }
-    Err(CommitError::invalid(format!(
-        "Unsupported format version: v{version} (supported: v{FORMAT_VERSION_MAX})"
-    )))
 }
 
 fn requested_version(properties: &[(String, String)]) -> Result<i32, CommitError> {

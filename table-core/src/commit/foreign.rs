@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use crate::metadata::clock::{CLOCK_SKEW_MAX_MS, TIME_MIN_MS};
 use crate::metadata::error::MetadataError;
-use crate::metadata::incoming::{self, Origin};
+use crate::metadata::incoming;
+use crate::metadata::incoming::origin::Origin;
 use crate::metadata::partition::PartitionSpec;
 use crate::metadata::properties;
 use crate::metadata::schema::Schema;
@@ -17,9 +18,10 @@ use crate::metadata::types::Type;
 use crate::metadata::view::ViewMetadata;
 
 use super::builder::snapshots::check_ref;
+use super::error::CommitError;
 use super::judge::{self, Unknown};
+use super::version::FORMAT_VERSION_MAX;
 use super::view::{VIEW_FORMAT_VERSION, check_distinct_dialects, check_representations};
-use super::{CommitError, FORMAT_VERSION_MAX};
 
 /// Checks that every reader can load the table metadata, parsed from `json`, and that it can be changed
 /// afterwards.

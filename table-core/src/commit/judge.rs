@@ -10,7 +10,7 @@ use crate::metadata::sort::SortOrder;
 use crate::metadata::transform::Transform;
 use crate::metadata::types::{Primitive, Type};
 
-use super::CommitError;
+use super::error::CommitError;
 
 /// First format version in which a column can have an initial default.
 const VERSION_OF_DEFAULTS: i32 = 3;

@@ -14,11 +14,12 @@
 //! ```
 
 pub mod create;
+pub mod error;
 pub mod foreign;
-pub mod repeat;
 pub mod request;
 pub mod requirement;
 pub mod update;
+pub mod version;
 pub mod view;
 
 mod builder;
@@ -26,57 +27,11 @@ mod judge;
 
 use uuid::Uuid;
 
-use crate::metadata::error::MetadataError;
 use crate::metadata::table::TableMetadata;
 use builder::Builder;
+use error::CommitError;
 use update::TableUpdate;
-
-/// Newest format version whose rules are implemented.
-///
-/// Metadata of later versions is preserved as it is, and changed only where the change does not depend on
-/// those rules.
-pub const FORMAT_VERSION_MAX: i32 = 3;
-
-/// Reason for which a commit is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CommitError {
-    /// The request does not have the form that the specification describes: invalid JSON, an unknown action,
-    /// a missing member.
-    #[error("{0}")]
-    Malformed(String),
-    /// The request is well-formed, but its result would not be a valid table or view.
-    #[error("{0}")]
-    Invalid(String),
-    /// The change requires rules that this version does not implement, such as an unknown type or format
-    /// version.
-    #[error("{0}")]
-    Unsupported(String),
-    /// A requirement is not fulfilled; the client should refresh the metadata before it retries.
-    #[error("Requirement failed: {0}")]
-    RequirementFailed(String),
-    /// The change was computed from older metadata; the same change computed from the current metadata may
-    /// succeed.
-    #[error("{0}")]
-    Stale(String),
-    /// The current metadata is damaged in a part that the change depends on.
-    #[error("the current metadata cannot be changed: {0}")]
-    Metadata(#[from] MetadataError),
-}
-
-impl CommitError {
-    pub(crate) fn invalid(message: impl Into<String>) -> CommitError {
-        CommitError::Invalid(message.into())
-    }
-
-    /// Converts the error of a part of a request that was parsed with the parsers of metadata documents.
-    pub(crate) fn malformed(error: &MetadataError) -> CommitError {
-        CommitError::Malformed(error.to_string())
-    }
-
-    pub(crate) fn invalid_part(error: &MetadataError) -> CommitError {
-        CommitError::Invalid(error.to_string())
-    }
-}
+use version::{FORMAT_VERSION_DEFAULT, supported_version};
 
 /// Result of applying updates to a table.
 #[derive(Debug, Clone)]
@@ -124,7 +79,7 @@ pub fn apply(
 ///
 /// `uuid` becomes the `table-uuid` if the updates assign none; `now_ms` is the server's clock, in
 /// milliseconds since 1970. The format version is that of the first `upgrade-format-version`, else
-/// [`create::FORMAT_VERSION_DEFAULT`].
+/// [`FORMAT_VERSION_DEFAULT`].
 ///
 /// # Errors
 ///
@@ -135,8 +90,8 @@ pub fn build(updates: &[TableUpdate], uuid: Uuid, now_ms: i64) -> Result<TableMe
         TableUpdate::UpgradeFormatVersion { format_version } => Some(*format_version),
         _ => None,
     });
-    let format_version = format_version.unwrap_or(create::FORMAT_VERSION_DEFAULT);
-    let mut builder = Builder::new(create::supported_version(format_version)?, now_ms);
+    let format_version = format_version.unwrap_or(FORMAT_VERSION_DEFAULT);
+    let mut builder = Builder::new(supported_version(format_version)?, now_ms);
     updates.iter().try_for_each(|update| builder.apply(update))?;
     builder.finish_new(uuid)
 }

@@ -4,7 +4,7 @@
 use crate::metadata::incoming;
 use crate::metadata::json::{Fields, Raw};
 
-use super::CommitError;
+use super::error::CommitError;
 use super::requirement::{TableRequirement, ViewRequirement};
 use super::update::{TableUpdate, ViewUpdate};
 

@@ -6,7 +6,7 @@ use crate::metadata::json::Raw;
 use crate::metadata::table::TableMetadata;
 use crate::metadata::view::ViewMetadata;
 
-use super::CommitError;
+use super::error::CommitError;
 
 /// Requirement on a table (`TableRequirement` of the REST specification).
 #[derive(Debug, Clone, PartialEq, Eq)]

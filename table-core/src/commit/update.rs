@@ -4,7 +4,8 @@
 use uuid::Uuid;
 
 use crate::metadata::error::MetadataError;
-use crate::metadata::incoming::{self, Origin};
+use crate::metadata::incoming;
+use crate::metadata::incoming::origin::Origin;
 use crate::metadata::json::{Fields, Object, Raw};
 use crate::metadata::partition::PartitionSpec;
 use crate::metadata::properties::{self, Properties};
@@ -14,7 +15,7 @@ use crate::metadata::sort::SortOrder;
 use crate::metadata::statistics::{EncryptionKey, StatisticsFile};
 use crate::metadata::view::ViewVersion;
 
-use super::CommitError;
+use super::error::CommitError;
 
 /// Placeholder id for the schema, partition spec, sort order or view version that was added last in the same
 /// commit.

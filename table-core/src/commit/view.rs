@@ -6,16 +6,18 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::metadata::error::MetadataError;
-use crate::metadata::incoming::{self, Origin};
+use crate::metadata::incoming;
+use crate::metadata::incoming::origin::Origin;
 use crate::metadata::json::{Object, Raw};
 use crate::metadata::properties;
 use crate::metadata::schema::Schema;
 use crate::metadata::schema_index::{IndexedField, SchemaIndex};
 use crate::metadata::view::{Representation, VersionLogEntry, ViewMetadata, ViewVersion};
 
+use super::error::CommitError;
 use super::judge;
 use super::update::{LAST_ADDED, ViewUpdate};
-use super::{CommitError, FORMAT_VERSION_MAX};
+use super::version::FORMAT_VERSION_MAX;
 
 /// Only format version of view metadata that exists (view spec, version 1).
 pub(super) const VIEW_FORMAT_VERSION: i32 = 1;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::expression::Test;
 use super::value::Value;
-use super::weight::Weight;
 use crate::metadata::transform::Transform;
 use crate::metadata::types::Primitive;
 
@@ -146,15 +145,6 @@ impl<T> Bound<T> {
             Bound::Or(parts) => Bound::or(parts.iter().map(|part| part.rewrite(replace))),
             Bound::Predicate(predicate) => replace(predicate),
         }
-    }
-}
-
-impl RowFilter {
-    /// Returns the memory of the filter beyond its own size, in bytes.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        let mut weight = Weight::default();
-        weight.add_bound(self, Column::heap_bytes);
-        weight.bytes()
     }
 }
 

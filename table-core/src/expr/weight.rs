@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::bound::{Bound, BoundPredicate, Column, PartitionColumn};
+use super::bound::{Bound, BoundPredicate, Column, PartitionColumn, RowFilter};
 use super::expression::Test;
 use super::value::Value;
 use crate::metadata::types::Primitive;
@@ -73,6 +73,15 @@ impl Weight {
 
     fn is_new<T>(&mut self, shared: &Arc<T>) -> bool {
         self.seen.insert(Arc::as_ptr(shared).addr())
+    }
+}
+
+impl RowFilter {
+    /// Returns the memory of the filter beyond its own size, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let mut weight = Weight::default();
+        weight.add_bound(self, Column::heap_bytes);
+        weight.bytes()
     }
 }
 

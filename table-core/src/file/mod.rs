@@ -22,7 +22,6 @@ pub mod partition_path;
 pub mod partition_rows;
 pub mod position_deletes;
 pub mod puffin;
-pub mod reserved;
 mod row_keys;
 mod shapes;
 pub mod sort_rows;

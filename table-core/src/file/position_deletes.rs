@@ -13,11 +13,12 @@ use roaring::RoaringTreemap;
 
 use super::arrow_schema::to_arrow;
 use super::error::FileError;
-use super::parquet_reader::{BATCH_ROWS, FileContext, FileReader};
+use super::parquet_reader::FileReader;
+use super::parquet_reader::context::{BATCH_ROWS, FileContext};
 use super::parquet_writer::options::WriterOptions;
 use super::parquet_writer::{FileWriter, WrittenFile};
-use super::reserved;
 use crate::metadata::json::Raw;
+use crate::metadata::reserved;
 use crate::metadata::schema::Schema;
 use crate::metadata::types::StructType;
 

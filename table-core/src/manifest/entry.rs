@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::avro::Cursor;
-use super::file::Manifest;
+use super::body::{Body, Span};
 use super::list::ManifestFile;
 use super::metrics::{Bounds, Counts, Longs};
 use crate::expr::metrics::FileMetrics;
-use crate::file::reserved;
+use crate::metadata::reserved;
 
 /// Status of an entry: the change to its file in the snapshot that wrote the entry (spec field `status`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +31,6 @@ pub enum Content {
     PositionDeletes,
     /// Equality deletes: values of the columns by which rows are deleted.
     EqualityDeletes,
-}
-
-/// Range of the decompressed bytes of a manifest.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Span {
-    pub(super) start: u32,
-    pub(super) end: u32,
 }
 
 /// Entry as written in the manifest, before inheritance. Compact, because a table has very many entries.
@@ -78,10 +71,10 @@ pub(super) struct Entry {
 /// Values that the entry omits (snapshot id, sequence numbers, first row id) are inherited from the manifest
 /// file entry in the manifest list (specification, "Sequence Number Inheritance", "First Row ID
 /// Inheritance"). The other values are decoded on access, in place; the byte layout was checked by
-/// [`Manifest::decode`].
+/// [`Manifest::decode`](super::file::Manifest::decode).
 #[derive(Clone, Copy)]
 pub struct File<'a> {
-    pub(super) manifest: &'a Manifest,
+    pub(super) body: &'a Body,
     pub(super) entry: &'a Entry,
     pub(super) listed: &'a ManifestFile,
 }
@@ -152,8 +145,8 @@ impl<'a> File<'a> {
         self.listed.spec_id
     }
 
-    /// Returns the index of the file's partition tuple in [`Manifest::partitions`]. Equal tuples may have
-    /// different indexes.
+    /// Returns the index of the file's partition tuple in
+    /// [`Manifest::partitions`](super::file::Manifest::partitions). Equal tuples may have different indexes.
     pub fn partition_number(&self) -> usize {
         self.entry.partition as usize
     }
@@ -217,7 +210,7 @@ impl<'a> File<'a> {
 
     /// Returns the encryption key metadata of the file (spec field `key_metadata`).
     pub fn key_metadata(&self) -> Option<&'a [u8]> {
-        self.entry.key_metadata.map(|span| self.manifest.slice(span))
+        self.entry.key_metadata.map(|span| self.body.slice(span))
     }
 
     /// Returns the offsets at which the file may be split, in bytes (spec field `split_offsets`).
@@ -233,43 +226,43 @@ impl<'a> File<'a> {
 
     /// Returns the size in the file by column, in bytes.
     pub fn column_sizes(&self) -> Option<Counts<'a>> {
-        self.entry.column_sizes.map(|at| Counts::new(self.cursor(at), self.manifest.shapes.column_sizes))
+        self.entry.column_sizes.map(|at| Counts::new(self.cursor(at), self.body.shapes.column_sizes))
     }
 
     /// Returns the number of values by column, nulls and NaNs included.
     pub fn value_counts(&self) -> Option<Counts<'a>> {
-        self.entry.value_counts.map(|at| Counts::new(self.cursor(at), self.manifest.shapes.value_counts))
+        self.entry.value_counts.map(|at| Counts::new(self.cursor(at), self.body.shapes.value_counts))
     }
 
     /// Returns the number of nulls by column.
     pub fn null_value_counts(&self) -> Option<Counts<'a>> {
-        let shape = self.manifest.shapes.null_value_counts;
+        let shape = self.body.shapes.null_value_counts;
         self.entry.null_value_counts.map(|at| Counts::new(self.cursor(at), shape))
     }
 
     /// Returns the number of NaNs by column.
     pub fn nan_value_counts(&self) -> Option<Counts<'a>> {
-        let shape = self.manifest.shapes.nan_value_counts;
+        let shape = self.body.shapes.nan_value_counts;
         self.entry.nan_value_counts.map(|at| Counts::new(self.cursor(at), shape))
     }
 
     /// Returns the lower bounds by column, in binary single-value serialization.
     pub fn lower_bounds(&self) -> Option<Bounds<'a>> {
-        self.entry.lower_bounds.map(|at| Bounds::new(self.cursor(at), self.manifest.shapes.lower_bounds))
+        self.entry.lower_bounds.map(|at| Bounds::new(self.cursor(at), self.body.shapes.lower_bounds))
     }
 
     /// Returns the upper bounds by column, in binary single-value serialization.
     pub fn upper_bounds(&self) -> Option<Bounds<'a>> {
-        self.entry.upper_bounds.map(|at| Bounds::new(self.cursor(at), self.manifest.shapes.upper_bounds))
+        self.entry.upper_bounds.map(|at| Bounds::new(self.cursor(at), self.body.shapes.upper_bounds))
     }
 
     fn text(&self, span: Span) -> &'a str {
         // UTF-8 was checked when the manifest was decoded.
-        std::str::from_utf8(self.manifest.slice(span)).unwrap_or_default()
+        std::str::from_utf8(self.body.slice(span)).unwrap_or_default()
     }
 
     fn cursor(&self, at: u32) -> Cursor<'a> {
-        Cursor::at(&self.manifest.bytes, at as usize)
+        Cursor::at(&self.body.bytes, at as usize)
     }
 }
 

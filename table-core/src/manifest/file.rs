@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use super::avro::{Container, Cursor, make_room};
-use super::entry::{Content, Entry, File, Span, Status};
+use super::body::{Body, Shapes, Span};
+use super::entry::{Content, Entry, File, Status};
 use super::error::{ManifestError, malformed};
 use super::list::ManifestFile;
 use super::metrics::{PairShape, PairValue, skip_bounds, skip_counts};
 use super::partition::{PartitionReader, PartitionTuple, PartitionType};
-use super::shape::{PlainFixed, Shape, ShapeField};
+use super::shape::{PlainFixed, Shape, identify, number};
 
 /// Manifest of a snapshot (specification, "Manifests").
 ///
@@ -16,24 +17,12 @@ use super::shape::{PlainFixed, Shape, ShapeField};
 /// values from it, so entries are accessed through [`Manifest::file`] and [`Manifest::files`], with the
 /// manifest file entry of the snapshot.
 pub struct Manifest {
-    pub(super) bytes: Vec<u8>,
-    pub(super) shapes: Shapes,
+    body: Body,
     entries: Vec<Entry>,
     /// Distinct partition tuples, as written.
     partitions: Vec<Span>,
     partition: Shape,
     spec_id: Option<i32>,
-}
-
-/// Layout of the metrics maps.
-#[derive(Clone, Copy)]
-pub(super) struct Shapes {
-    pub(super) column_sizes: PairShape,
-    pub(super) value_counts: PairShape,
-    pub(super) null_value_counts: PairShape,
-    pub(super) nan_value_counts: PairShape,
-    pub(super) lower_bounds: PairShape,
-    pub(super) upper_bounds: PairShape,
 }
 
 impl Manifest {
@@ -114,8 +103,7 @@ impl Manifest {
         entries.shrink_to_fit();
         bytes.shrink_to_fit();
         Ok(Manifest {
-            bytes,
-            shapes: layout.shapes,
+            body: Body { bytes, shapes: layout.shapes },
             entries,
             partitions: partitions.spans,
             partition: layout.partition,
@@ -136,7 +124,7 @@ impl Manifest {
     /// Returns the files of all entries in order, with values inherited from the manifest file entry
     /// `listed`.
     pub fn files<'a>(&'a self, listed: &'a ManifestFile) -> impl ExactSizeIterator<Item = File<'a>> {
-        self.entries.iter().map(move |entry| File { manifest: self, entry, listed })
+        self.entries.iter().map(move |entry| File { body: &self.body, entry, listed })
     }
 
     /// Returns the id of the partition spec in the header (`partition-spec-id`), if present.
@@ -146,7 +134,7 @@ impl Manifest {
 
     /// Returns the file of the entry with this number, from 0, with values inherited from `listed`.
     pub fn file<'a>(&'a self, number: usize, listed: &'a ManifestFile) -> Option<File<'a>> {
-        self.entries.get(number).map(|entry| File { manifest: self, entry, listed })
+        self.entries.get(number).map(|entry| File { body: &self.body, entry, listed })
     }
 
     /// Returns the manifest file entry with the counts of files and rows that it lacks; manifest lists of
@@ -182,19 +170,15 @@ impl Manifest {
     /// incompatible type ([`ManifestError::Malformed`]).
     pub fn partitions(&self, types: &PartitionType) -> Result<Vec<PartitionTuple>, ManifestError> {
         let reader = PartitionReader::new(&self.partition, types)?;
-        self.partitions.iter().map(|span| reader.read(self.slice(*span))).collect()
+        self.partitions.iter().map(|span| reader.read(self.body.slice(*span))).collect()
     }
 
     /// Returns the memory that the manifest occupies, approximately, in bytes.
     pub fn held_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.body.bytes.capacity()
             + self.entries.capacity() * size_of::<Entry>()
             + self.partitions.capacity() * size_of::<Span>()
             + size_of::<Self>()
-    }
-
-    pub(super) fn slice(&self, span: Span) -> &[u8] {
-        self.bytes.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 }
 
@@ -461,28 +445,6 @@ impl Entry {
             lower_bounds: None,
             upper_bounds: None,
         }
-    }
-}
-
-/// Identifies each field of a record, in the writer's order: by its field id, or by its name if it has none.
-pub(super) fn identify<T: Copy>(
-    fields: &[ShapeField],
-    known: &[(i32, &str, T)],
-    other: T,
-) -> Vec<(T, Shape)> {
-    let meaning = |field: &ShapeField| {
-        known
-            .iter()
-            .find(|(id, name, _)| field.id.map_or(field.name == *name, |given| given == *id))
-            .map_or(other, |(_, _, meaning)| *meaning)
-    };
-    fields.iter().map(|field| (meaning(field), field.shape.clone())).collect()
-}
-
-pub(super) fn number(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<i64, ManifestError> {
-    match shape {
-        Shape::Long => cursor.long(),
-        _ => Err(malformed("its schema has something else where a number belongs")),
     }
 }
 

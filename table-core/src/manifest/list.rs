@@ -2,8 +2,7 @@
 
 use super::avro::{Container, Cursor, make_room};
 use super::error::{ManifestError, malformed};
-use super::file::{identify, number};
-use super::shape::Shape;
+use super::shape::{Shape, identify, number};
 use crate::expr::manifest_evaluator::FieldSummary;
 use crate::expr::weight::ALLOCATION_BYTES;
 

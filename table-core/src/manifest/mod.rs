@@ -30,4 +30,5 @@ pub mod partition_fields;
 pub mod shape;
 pub mod write;
 
+mod body;
 mod schema;

@@ -156,6 +156,28 @@ impl Shape {
     }
 }
 
+/// Identifies each field of a record, in the writer's order: by its field id, or by its name if it has none.
+pub(super) fn identify<T: Copy>(
+    fields: &[ShapeField],
+    known: &[(i32, &str, T)],
+    other: T,
+) -> Vec<(T, Shape)> {
+    let meaning = |field: &ShapeField| {
+        known
+            .iter()
+            .find(|(id, name, _)| field.id.map_or(field.name == *name, |given| given == *id))
+            .map_or(other, |(_, _, meaning)| *meaning)
+    };
+    fields.iter().map(|field| (meaning(field), field.shape.clone())).collect()
+}
+
+pub(super) fn number(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<i64, ManifestError> {
+    match shape {
+        Shape::Long => cursor.long(),
+        _ => Err(malformed("its schema has something else where a number belongs")),
+    }
+}
+
 fn skip_items<'a>(
     cursor: &mut Cursor<'a>,
     skip: impl Fn(&mut Cursor<'a>) -> Result<(), ManifestError>,

@@ -1,4 +1,4 @@
-//! Errors of metadata documents. Errors of a change to a document are [`crate::commit::CommitError`].
+//! Errors of metadata documents. Errors of a change to a document are [`crate::commit::error::CommitError`].
 
 /// Reason for which a metadata document cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -19,6 +19,7 @@ pub mod json;
 pub mod map;
 pub mod partition;
 pub mod properties;
+pub mod reserved;
 pub mod schema;
 pub mod snapshot;
 pub mod sort;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::compact::total;
+use super::cost::total;
 use super::live::LiveFile;
 use super::plan::{Input, Reason};
 

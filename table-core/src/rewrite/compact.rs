@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::candidate::{Candidate, Unit};
 use super::convert;
+use super::cost::{OPEN_FILE_BYTES, total};
 use super::listings::{self, Listings};
 use super::live::{Live, LiveDelete, LiveFile, partition_to_json};
 use super::options::{CompactOptions, OptionsError};
@@ -27,10 +28,6 @@ use super::plan::{Conversion, Delete, Group, Left, Plan, Reason, Tally};
 use super::sizes::Sizes;
 use crate::manifest::entry::Content;
 use crate::manifest::partition::PartitionTuple;
-
-/// Cost of opening a file in a scan, expressed in bytes that could have been read instead: Iceberg's default
-/// of `read.split.open-file-cost`.
-pub(super) const OPEN_FILE_BYTES: i64 = 4 << 20;
 
 /// Average size, in bytes, below which row groups are worth merging.
 const ROW_GROUP_BYTES_MIN: i64 = 8 << 20;
@@ -342,11 +339,6 @@ fn worth(benefit_bytes: i64, cost_bytes: i64) -> Reverse<i128> {
 /// Returns the size of even parts, rounded up.
 fn split_bytes(bytes: i64, parts: i64) -> i64 {
     if parts == 0 { 0 } else { bytes / parts + i64::from(bytes % parts != 0) }
-}
-
-/// Returns a saturating sum: the numbers in a damaged manifest may overflow.
-pub(super) fn total(numbers: impl Iterator<Item = i64>) -> i64 {
-    numbers.fold(0, i64::saturating_add)
 }
 
 fn tally(left: &mut BTreeMap<Left, Tally>, why: Left, file: &LiveFile) {

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::compact::{OPEN_FILE_BYTES, total};
+use super::cost::{OPEN_FILE_BYTES, total};
 use super::live::{Live, LiveDelete, LiveFile};
 use super::plan::{Conversion, Delete, Input, Reason};
 use crate::manifest::entry::Content;

@@ -12,6 +12,7 @@
 mod candidate;
 pub mod compact;
 pub mod convert;
+mod cost;
 pub mod dangling;
 pub mod health;
 pub mod hot;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::commit::Context;
+use super::context::Context;
 use super::error::{Conflict, SnapshotError};
 use crate::manifest::list::ManifestFile;
 use crate::metadata::error::MetadataError;

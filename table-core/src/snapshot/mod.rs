@@ -13,10 +13,12 @@ pub mod age;
 pub mod change;
 pub mod cleanup;
 pub mod commit;
+pub mod context;
 pub mod error;
 pub mod expire;
 pub mod plan;
 pub mod rebase;
+pub mod repeat;
 pub mod rewrite;
 pub mod superseded;
 

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use uuid::Uuid;
 
-use super::commit::Context;
+use super::context::Context;
 use super::error::SnapshotError;
 use crate::manifest::avro_write::Codec;
 use crate::manifest::data_file::DataFile;

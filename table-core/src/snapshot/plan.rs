@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::change::{Change, Kind};
-use super::commit::{self, Context, Draft, NewSnapshot};
+use super::commit::{self, Draft, NewSnapshot};
 use super::conflicts::Conflicts;
+use super::context::Context;
 use super::error::SnapshotError;
 use super::history;
 use super::output::Output;

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::commit::{self, Context, Draft, NewSnapshot};
+use super::commit::{self, Draft, NewSnapshot};
+use super::context::Context;
 use super::error::SnapshotError;
 use super::history;
 use super::output::Output;

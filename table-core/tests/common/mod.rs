@@ -3,8 +3,9 @@
 #![allow(dead_code, reason = "every test binary uses another part")]
 
 use serde_json::{Value, json};
+use table_core::commit::error::CommitError;
 use table_core::commit::request::TableCommit;
-use table_core::commit::{Applied, CommitError, apply, build};
+use table_core::commit::{Applied, apply, build};
 use table_core::metadata::table::TableMetadata;
 use uuid::Uuid;
 

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde_json::{Value as Json, json};
 use table_core::file::error::FileError;
-use table_core::file::parquet_reader::{FileContext, FileReader};
+use table_core::file::parquet_reader::FileReader;
+use table_core::file::parquet_reader::context::FileContext;
 use table_core::file::parquet_writer::modes::MetricsModes;
 use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::file::parquet_writer::{FileWriter, WrittenFile};

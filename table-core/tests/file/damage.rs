@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use serde_json::json;
 use table_core::expr::value::Value;
 use table_core::file::footer;
-use table_core::file::parquet_reader::{FileContext, FileReader};
+use table_core::file::parquet_reader::FileReader;
+use table_core::file::parquet_reader::context::FileContext;
 use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::metadata::types::StructType;
 

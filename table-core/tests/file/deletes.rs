@@ -4,11 +4,12 @@ use bytes::Bytes;
 use roaring::RoaringTreemap;
 use serde_json::json;
 use table_core::expr::value::Value;
-use table_core::file::parquet_reader::{FileContext, FileReader};
+use table_core::file::parquet_reader::FileReader;
+use table_core::file::parquet_reader::context::FileContext;
 use table_core::file::parquet_writer::WrittenFile;
 use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::file::position_deletes::PositionDeletes;
-use table_core::file::reserved;
+use table_core::metadata::reserved;
 
 use crate::common::{full, properties, read, refuse, schema, schema_of, write};
 use crate::model::{Cell, Row};

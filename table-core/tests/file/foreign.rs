@@ -15,9 +15,10 @@ use parquet::schema::types::{GroupTypeBuilder, PrimitiveTypeBuilder};
 use serde_json::{Value as Json, json};
 use table_core::expr::value::Value;
 use table_core::file::error::FileError;
+use table_core::file::parquet_reader::FileReader;
+use table_core::file::parquet_reader::context::FileContext;
 use table_core::file::parquet_reader::name_mapping::NameMapping;
-use table_core::file::parquet_reader::{FileContext, FileReader};
-use table_core::file::reserved;
+use table_core::metadata::reserved;
 use table_core::metadata::types::{Primitive, StructType, Type};
 
 use crate::common::{columns, read, read_with, refuse};

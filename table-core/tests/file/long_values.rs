@@ -11,7 +11,8 @@ use parquet::basic::Encoding;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use serde_json::json;
 use table_core::file::batch_bytes::{bytes_of, pieces};
-use table_core::file::parquet_reader::{FileContext, FileReader};
+use table_core::file::parquet_reader::FileReader;
+use table_core::file::parquet_reader::context::FileContext;
 use table_core::metadata::types::StructType;
 
 use crate::common::columns;

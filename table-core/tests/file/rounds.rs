@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use roaring::RoaringTreemap;
 use table_core::expr::value::Value;
-use table_core::file::parquet_reader::FileContext;
+use table_core::file::parquet_reader::context::FileContext;
 use table_core::file::parquet_writer::options::WriterOptions;
-use table_core::file::reserved;
 use table_core::manifest::data_file::ColumnMetrics;
+use table_core::metadata::reserved;
 use table_core::metadata::schema::Field;
 use table_core::metadata::types::{Primitive, StructType, Type};
 

@@ -9,12 +9,12 @@ use serde_json::json;
 use table_core::expr::value::Value;
 use table_core::file::error::FileError;
 use table_core::file::footer;
-use table_core::file::parquet_reader::FileContext;
+use table_core::file::parquet_reader::context::FileContext;
 use table_core::file::parquet_writer::options::WriterOptions;
-use table_core::file::reserved;
 use table_core::file::splice::metrics::merge;
 use table_core::file::splice::{Lineage, Splice, SplicedFile, check, is_alike, range};
 use table_core::manifest::data_file::ColumnMetrics;
+use table_core::metadata::reserved;
 use table_core::metadata::schema::Schema;
 use table_core::metadata::types::StructType;
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use maintenance::budget::Budget;
 use maintenance::client::Client;
-use maintenance::daemon::Settings;
+use maintenance::context::Outside;
 use maintenance::files::Files;
 use maintenance::files::local::LocalDisk;
-use maintenance::jobs::Outside;
 use maintenance::queue::Queue;
+use maintenance::settings::Settings;
 use maintenance::worker;
 use rand::RngExt as _;
 use serde_json::json;

@@ -24,7 +24,8 @@ use table_core::metadata::json::Raw;
 use table_core::metadata::schema::Schema;
 use table_core::metadata::table::TableMetadata;
 use table_core::snapshot::change::{AddedDelete, Change, Checks, DeleteKey, Kind as ChangeKind};
-use table_core::snapshot::commit::{Context, NewSnapshot};
+use table_core::snapshot::commit::NewSnapshot;
+use table_core::snapshot::context::Context;
 use table_core::snapshot::error::SnapshotError;
 use table_core::snapshot::plan::{Plan, Wanted};
 

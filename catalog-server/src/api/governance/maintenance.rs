@@ -25,7 +25,7 @@ use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouses::Warehouse;
 use crate::request::Request;
-use crate::schedule::finish::{Finished, Next};
+use crate::schedule::outcome::{Finished, Next};
 use crate::schedule::policies::Target;
 use crate::store::jobs::{Job as JobRow, JobLease, JobState};
 use crate::store::policies::{Pause as PauseRow, Policy as PolicyRow};

@@ -12,8 +12,9 @@ use crate::metadata::snapshot::{MetadataLogEntry, Snapshot};
 use crate::metadata::sort::SortOrder;
 use crate::metadata::table::TableMetadata;
 
+use super::super::Applied;
+use super::super::error::CommitError;
 use super::super::judge::{self, Unknown};
-use super::super::{Applied, CommitError};
 use super::Builder;
 
 /// Default of `write.metadata.previous-versions-max`: number of previous metadata files in `metadata-log`.

@@ -12,8 +12,9 @@ use crate::metadata::snapshot::Snapshot;
 use crate::metadata::statistics::StatisticsFile;
 use crate::metadata::table::TableMetadata;
 
+use super::error::CommitError;
 use super::update::TableUpdate;
-use super::{CommitError, FORMAT_VERSION_MAX};
+use super::version::{FORMAT_VERSION_MAX, supported_version};
 
 /// Maximum number of schemas, partition specs and sort orders that one commit may add. Each is compared with
 /// all existing ones; without a limit, one request could occupy a processor for hours. No engine adds more
@@ -200,7 +201,7 @@ impl Builder {
         if version < current {
             return Err(CommitError::invalid(format!("Cannot downgrade v{current} table to v{version}")));
         }
-        let version = super::create::supported_version(version)?;
+        let version = supported_version(version)?;
         if self.next.uuid.is_none() && !self.is_new {
             return Err(CommitError::invalid(format!(
                 "the table has no UUID, which v{version} needs; assign one first with `assign-uuid`"

@@ -9,7 +9,7 @@ use crate::metadata::schema_index::SchemaIndex;
 use crate::metadata::sort::SortOrder;
 use crate::metadata::types::Type;
 
-use super::super::CommitError;
+use super::super::error::CommitError;
 use super::super::judge::{self, Unknown};
 use super::super::update::LAST_ADDED;
 use super::Builder;

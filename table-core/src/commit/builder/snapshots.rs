@@ -7,7 +7,7 @@ use crate::metadata::incoming;
 use crate::metadata::snapshot::{MAIN_BRANCH, NO_SNAPSHOT, RefKind, Snapshot, SnapshotLogEntry, SnapshotRef};
 use crate::metadata::statistics::StatisticsFile;
 
-use super::super::CommitError;
+use super::super::error::CommitError;
 use super::Builder;
 
 impl Builder {

@@ -8,8 +8,8 @@ use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, Record
 use arrow_select::filter::filter_record_batch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use super::FileContext;
 use super::adapt::{Source, misfit};
+use super::context::FileContext;
 use super::plan::{Origin, Plan};
 use super::row_group::RowGroup;
 use crate::file::error::{FileError, guarded};

@@ -18,6 +18,7 @@ mod absent;
 mod adapt;
 pub mod batches;
 mod constant;
+pub mod context;
 mod convert;
 mod delta;
 mod file_columns;
@@ -26,7 +27,6 @@ mod plan;
 pub(crate) mod row_group;
 mod value_sizes;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -35,40 +35,14 @@ use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::ChunkReader;
-use roaring::RoaringTreemap;
 
 use self::batches::Batches;
-use self::name_mapping::NameMapping;
+use self::context::FileContext;
 use self::plan::Plan;
 use self::row_group::{Chunk, RowGroup, rows_of, wide_range_of};
 use super::error::{FileError, guarded};
 use super::footer;
-use crate::expr::value::Value;
 use crate::metadata::types::StructType;
-
-/// Default number of rows of a batch: enough to amortise the work per batch, and few enough to fit long
-/// strings into memory.
-pub const BATCH_ROWS: usize = 8192;
-
-/// Properties of a data file that are known from its manifest entry and from the table.
-#[derive(Debug, Clone)]
-pub struct FileContext {
-    /// Path of the file, the value of `_file`.
-    pub path: String,
-    /// Name mapping of the table, used if the file has no field ids.
-    pub name_mapping: Option<NameMapping>,
-    /// Values of identity partition fields by the field id of their source column, used for columns that the
-    /// file does not contain.
-    pub constants: BTreeMap<i32, Option<Value>>,
-    /// Row id of the first row (`first_row_id`), from which `_row_id` is derived.
-    pub first_row_id: Option<i64>,
-    /// Sequence number of the commit that added the rows, the default of `_last_updated_sequence_number`.
-    pub sequence_number: Option<i64>,
-    /// Positions of deleted rows, which are omitted.
-    pub deleted: RoaringTreemap,
-    /// Maximum number of rows of a batch.
-    pub batch_rows: usize,
-}
 
 /// Plan for reading one Parquet file: its metadata, the requested columns and its [`FileContext`].
 #[derive(Debug, Clone)]
@@ -80,24 +54,9 @@ pub struct FileReader {
     starts: Vec<u64>,
 }
 
-impl FileContext {
-    /// Creates a context that has only a path.
-    pub fn new(path: impl Into<String>) -> FileContext {
-        FileContext {
-            path: path.into(),
-            name_mapping: None,
-            constants: BTreeMap::new(),
-            first_row_id: None,
-            sequence_number: None,
-            deleted: RoaringTreemap::new(),
-            batch_rows: BATCH_ROWS,
-        }
-    }
-}
-
 impl FileReader {
     /// Plans reading the columns `wanted` from a file with this metadata, as returned by [`super::footer`].
-    /// The columns of [`super::reserved`] may be among them.
+    /// The columns of [`crate::metadata::reserved`] may be among them.
     ///
     /// # Errors
     ///

@@ -8,15 +8,15 @@ use arrow_schema::{DataType, FieldRef, Fields, SchemaRef};
 use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::schema::types::SchemaDescriptor;
 
-use super::FileContext;
 use super::absent::absent;
 use super::adapt::{Adapt, Source};
 use super::constant::Constant;
+use super::context::FileContext;
 use super::convert::Conversion;
 use super::file_columns::{self, FileColumn, Shape};
 use crate::file::arrow_schema::to_arrow;
 use crate::file::error::FileError;
-use crate::file::reserved;
+use crate::metadata::reserved;
 use crate::metadata::schema::Field;
 use crate::metadata::types::{Primitive, StructType, Type};
 

@@ -12,11 +12,12 @@ mod bound;
 mod extremes;
 pub mod modes;
 pub mod options;
+pub(crate) mod output;
 pub(crate) mod row_groups;
 mod statistics;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::Write;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -139,30 +140,6 @@ impl<W: Write + Send> FileWriter<W> {
             metrics: self.statistics.finish(metadata.row_groups()),
         };
         Ok((output, file))
-    }
-}
-
-/// Output of the encoder, which can be taken back when the file is finished; the encoder itself does not
-/// return it.
-pub(crate) struct Output<W>(Option<W>);
-
-impl<W> Output<W> {
-    pub(crate) fn new(output: W) -> Output<W> {
-        Output(Some(output))
-    }
-
-    pub(crate) fn take(&mut self) -> Result<W, FileError> {
-        self.0.take().ok_or_else(|| FileError::Io("the file has no output".to_owned()))
-    }
-}
-
-impl<W: Write> Write for Output<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.as_mut().map_or(Ok(0), |output| output.write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.as_mut().map_or(Ok(()), Write::flush)
     }
 }
 

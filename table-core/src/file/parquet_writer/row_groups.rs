@@ -17,7 +17,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter, TrackedWrite};
 use parquet::schema::types::{GroupTypeBuilder, SchemaDescPtr, SchemaDescriptor, TypePtr};
 
-use super::Output;
+use super::output::Output;
 use crate::file::batch_bytes::pieces;
 use crate::file::error::FileError;
 use crate::file::pages::with_checksums;

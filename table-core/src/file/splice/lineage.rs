@@ -19,9 +19,10 @@ use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, Trac
 use parquet::schema::types::{ColumnDescPtr, PrimitiveTypeBuilder, SchemaDescriptor, TypePtr};
 
 use crate::file::error::FileError;
-use crate::file::parquet_reader::{FileContext, FileReader};
+use crate::file::parquet_reader::FileReader;
+use crate::file::parquet_reader::context::FileContext;
 use crate::file::parquet_writer::row_groups::append;
-use crate::file::reserved;
+use crate::metadata::reserved;
 use crate::metadata::schema::Field;
 use crate::metadata::types::StructType;
 

@@ -34,11 +34,12 @@ use parquet::schema::types::{GroupTypeBuilder, TypePtr};
 
 use super::error::{FileError, guarded};
 use super::pages;
-use super::parquet_reader::FileContext;
+use super::parquet_reader::context::FileContext;
 use super::parquet_reader::row_group::{Chunk, dictionary_of, has_uncounted_bytes, range_of, rows_of};
 use super::parquet_writer::options::WriterOptions;
-use super::parquet_writer::{Output, split_offsets};
-use super::reserved;
+use super::parquet_writer::output::Output;
+use super::parquet_writer::split_offsets;
+use crate::metadata::reserved;
 
 /// Writer of a file that is assembled from row groups of other files.
 pub struct Splice<W: Write + Send> {

@@ -11,6 +11,7 @@ mod shape;
 mod type_name;
 
 pub(crate) mod limits;
+pub(crate) mod origin;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -25,18 +26,8 @@ use super::sort::SortOrder;
 use super::statistics::{EncryptionKey, StatisticsFile};
 use super::transform::Transform;
 use super::view::ViewVersion;
+use origin::Origin;
 use shape::{Member, Shape, conform};
-
-/// Origin of a metadata part, which decides if its text may be rewritten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// Part of a request. Its text is normalised where the meaning is clear: `null` for an absent member,
-    /// other spellings of names.
-    Request,
-    /// Part of a document that another writer made and that is stored unchanged, so it must be readable as it
-    /// is.
-    Document,
-}
 
 /// Valid values of `operation` in the summary of a snapshot (specification, "Snapshots").
 const OPERATIONS: [&str; 4] = ["append", "replace", "overwrite", "delete"];

@@ -2,8 +2,8 @@
 
 use serde_json::value::RawValue;
 
-use super::Origin;
 use super::default_value;
+use super::origin::Origin;
 use super::shape::{Member, Shape, conform};
 use super::type_name::{self, TypeName};
 use crate::metadata::error::MetadataError;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::Origin;
+use super::origin::Origin;
 use crate::metadata::error::MetadataError;
 use crate::metadata::json::{Fields, Object, Raw, push_array};
 

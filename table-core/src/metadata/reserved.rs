@@ -2,8 +2,8 @@
 //! position delete files (specification, "Reserved Field IDs"). The values of the metadata columns are
 //! supplied by the reader.
 
-use crate::metadata::schema::Field;
-use crate::metadata::types::{Primitive, Type};
+use super::schema::Field;
+use super::types::{Primitive, Type};
 
 /// Field id of `_file`: the path of the file that contains the row.
 pub const FILE_PATH: i32 = i32::MAX - 1;

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use super::request::TableCommit;
-use super::update::TableUpdate;
+use super::rebase;
+use crate::commit::request::TableCommit;
+use crate::commit::update::TableUpdate;
 use crate::metadata::snapshot::Snapshot;
 use crate::metadata::table::TableMetadata;
-use crate::snapshot::rebase;
 
 /// Returns `true` if the table has all snapshots that a commit adds, each with its own manifest list and
 /// summary.

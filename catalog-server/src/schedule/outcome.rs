@@ -1,0 +1,46 @@
+//! Outcome of a job, as its worker reports it, and errors of jobs that end otherwise.
+
+use crate::catalog::error::CatalogError;
+use crate::store::jobs::JobLease;
+
+/// Error of a job whose table was dropped.
+pub(super) const TABLE_DROPPED: &str = "its table was dropped";
+
+/// Outcome of a job, as reported by its worker.
+#[derive(Clone, Debug)]
+pub enum Finished {
+    /// The job is complete.
+    Succeeded {
+        /// Result, as JSON.
+        result: String,
+        /// Actions that are due next.
+        next: Vec<Next>,
+    },
+    /// The job failed: the error, and the result up to then, as JSON.
+    Failed(String, Option<String>),
+    /// The job may be retried: the error, the delay in milliseconds, and the result up to now, as JSON.
+    Retry(String, i64, Option<String>),
+    /// The job was cancelled on request: the result up to then, as JSON.
+    Cancelled(Option<String>),
+}
+
+/// Action that an evaluation found to be due.
+#[derive(Clone, Debug)]
+pub struct Next {
+    /// Action, such as `compact`.
+    pub action: &'static str,
+    /// Reason, for people.
+    pub reason: String,
+    /// Priority: the expected benefit. Jobs with greater values are leased first.
+    pub rank: i64,
+    /// Minimum delay from now, in milliseconds.
+    pub after_ms: i64,
+}
+
+/// Returns the error of a worker that does not hold the lease of its job any more.
+pub(super) fn lost(lease: JobLease<'_>) -> CatalogError {
+    CatalogError::Conflict(format!(
+        "job {} is not attempt {} of worker `{}` any more; stop, and delete what was written for it",
+        lease.job_id, lease.attempt, lease.worker
+    ))
+}
