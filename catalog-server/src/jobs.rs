@@ -86,6 +86,10 @@ A table is healthy at 100. What takes points is told with its numbers, and for e
 
 impl Jobs {
     /// Prints the list of jobs, once or repeatedly.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the catalog does not answer or refuses the request.
     pub fn run(&self) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -109,6 +113,10 @@ impl Jobs {
 
 impl Explain {
     /// Prints the explanation.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the catalog does not answer or has no such table.
     pub fn run(&self) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let name = TableName::parse(&self.table)?;

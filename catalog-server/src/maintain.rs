@@ -130,6 +130,10 @@ folders such as its `write.data.path`, `--read-folder` those that its files were
 
 impl Maintain {
     /// Runs the command and prints its result.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the arguments are invalid, the catalog does not answer, or a job fails.
     pub fn run(self) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let Some(table) = self.table.clone() else {

@@ -6,6 +6,10 @@ use catalog_server::config::{Log, LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Starts logging to standard error.
+///
+/// # Errors
+///
+/// Fails if `log.level` cannot be parsed.
 pub fn start_logging(log: &Log) -> anyhow::Result<()> {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_new(&log.level)
@@ -22,6 +26,10 @@ pub fn start_logging(log: &Log) -> anyhow::Result<()> {
 }
 
 /// Returns a future that resolves at SIGTERM or SIGINT. The handlers are installed before it returns.
+///
+/// # Errors
+///
+/// Fails if the system does not install a handler.
 pub fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -56,6 +56,10 @@ Files are counted by a scan that the catalog plans, or, if it plans none, from m
 
 impl Inspect {
     /// Requests the table from the catalog and prints the report.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the catalog does not answer or has no such table, or the manifests cannot be read.
     pub fn run(&self) -> anyhow::Result<()> {
         let What::Table(table) = &self.what;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
