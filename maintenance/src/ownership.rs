@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
-use openapi::maintenance::{ReadableAnswer, TableFolders};
+use openapi::maintenance::{ReadableResponse, TableFolders};
 use storage::error::StorageError;
 use storage::scope::{Ask, Asked, Reads, Scope};
 use table_core::location::Location;
@@ -40,7 +40,7 @@ pub(crate) async fn readable(
     file: &str,
 ) -> Result<Option<String>, ClientError> {
     let path = format!("governance/v1/maintenance/readable?{}&location={}", table.query(), encode(file));
-    let ReadableAnswer { folder } = decode(&client.get(&path).await?, "the catalog's answer is no folder")?;
+    let ReadableResponse { folder } = decode(&client.get(&path).await?, "the catalog's answer is no folder")?;
     Ok(folder)
 }
 

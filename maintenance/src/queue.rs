@@ -1,8 +1,8 @@
 //! Client of the catalog's job queue, as used by workers.
 
 use openapi::maintenance::{
-    Explanation, Finish, FinishOutcome, Heartbeat, HeartbeatAnswer, Held, Job, JobPage, LeaseAnswer,
-    LeaseRequest, Outputs, ReadableAnswer, ReadableRequest,
+    Explanation, Finish, FinishOutcome, Heartbeat, HeartbeatResponse, Job, JobPage, LeaseRequest,
+    LeaseResponse, LeaseToken, Outputs, ReadableRequest, ReadableResponse,
 };
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -53,10 +53,10 @@ const NO_QUEUE: &str = "it has no queue of maintenance jobs, which only a Firn o
 ///
 /// ```text
 /// let lease = queue.lease().await?;
-/// let held = queue.held(job.attempt);
-/// queue.announce(job.job_id, &held, &locations).await?;
-/// let cancel = queue.heartbeat(job.job_id, &held, progress).await?;
-/// queue.finish(job.job_id, &held, outcome).await?;
+/// let token = queue.token(job.attempt);
+/// queue.announce(job.job_id, &token, &locations).await?;
+/// let cancel = queue.heartbeat(job.job_id, &token, progress).await?;
+/// queue.finish(job.job_id, &token, outcome).await?;
 /// ```
 #[derive(Clone)]
 pub struct Queue {
@@ -76,7 +76,7 @@ impl Queue {
     ///
     /// Fails with [`ClientError::Unexpected`] if the catalog has no job queue or its response is not a lease,
     /// and with another [`ClientError`] if the catalog cannot be reached or refuses the request.
-    pub async fn lease(&self) -> Result<LeaseAnswer, ClientError> {
+    pub async fn lease(&self) -> Result<LeaseResponse, ClientError> {
         let request = LeaseRequest { worker: self.worker.clone() };
         let answer = self.client.call("governance/v1/maintenance/jobs/lease", &request).await;
         let answer = answer.map_err(|error| match error {
@@ -86,9 +86,9 @@ impl Queue {
         decode(&answer, "the catalog's answer is not a lease")
     }
 
-    /// Returns the lease that the worker presents in requests about a job.
-    pub fn held(&self, attempt: i64) -> Held {
-        Held { worker: self.worker.clone(), attempt }
+    /// Returns the token of a lease, which the worker presents in requests about a job.
+    pub fn token(&self, attempt: i64) -> LeaseToken {
+        LeaseToken { worker: self.worker.clone(), attempt }
     }
 
     /// Extends the lease of a job and reports its progress. Returns `true` if cancellation of the job was
@@ -98,10 +98,10 @@ impl Queue {
     ///
     /// Fails with [`ClientError::Refused`] and status 404 or 409 if the lease is lost, and with another
     /// [`ClientError`] if the catalog cannot be reached or its response is not valid.
-    pub async fn heartbeat(&self, id: Uuid, held: &Held, progress: Json) -> Result<bool, ClientError> {
-        let request = Heartbeat { held: held.clone(), progress: Some(progress) };
+    pub async fn heartbeat(&self, id: Uuid, lease: &LeaseToken, progress: Json) -> Result<bool, ClientError> {
+        let request = Heartbeat { lease: lease.clone(), progress: Some(progress) };
         let answer = self.client.call(&path(id, "heartbeat"), &request).await?;
-        let HeartbeatAnswer { cancel } = decode(&answer, "the catalog's answer is not one to a heartbeat")?;
+        let HeartbeatResponse { cancel } = decode(&answer, "the catalog's answer is not one to a heartbeat")?;
         Ok(cancel)
     }
 
@@ -111,9 +111,14 @@ impl Queue {
     ///
     /// Fails if the catalog cannot be reached or refuses the request, for example because the lease is lost.
     /// Some of the files may have been recorded then.
-    pub async fn announce(&self, id: Uuid, held: &Held, locations: &[String]) -> Result<(), ClientError> {
+    pub async fn announce(
+        &self,
+        id: Uuid,
+        lease: &LeaseToken,
+        locations: &[String],
+    ) -> Result<(), ClientError> {
         for some in locations.chunks(PATHS_MAX) {
-            let request = Outputs { held: held.clone(), add: some.to_vec(), forget: Vec::new() };
+            let request = Outputs { lease: lease.clone(), register: some.to_vec(), release: Vec::new() };
             self.client.call(&path(id, "outputs"), &request).await?;
         }
         Ok(())
@@ -125,9 +130,14 @@ impl Queue {
     ///
     /// Fails if the catalog cannot be reached or refuses the request, for example because the lease is lost.
     /// Some of the files may have been removed from the record then.
-    pub async fn settle(&self, id: Uuid, held: &Held, locations: &[String]) -> Result<(), ClientError> {
+    pub async fn settle(
+        &self,
+        id: Uuid,
+        lease: &LeaseToken,
+        locations: &[String],
+    ) -> Result<(), ClientError> {
         for some in locations.chunks(PATHS_MAX) {
-            let request = Outputs { held: held.clone(), add: Vec::new(), forget: some.to_vec() };
+            let request = Outputs { lease: lease.clone(), register: Vec::new(), release: some.to_vec() };
             self.client.call(&path(id, "outputs"), &request).await?;
         }
         Ok(())
@@ -143,12 +153,12 @@ impl Queue {
     pub async fn readable(
         &self,
         id: Uuid,
-        held: &Held,
+        lease: &LeaseToken,
         location: &str,
     ) -> Result<Option<String>, ClientError> {
-        let request = ReadableRequest { held: held.clone(), location: location.to_owned() };
+        let request = ReadableRequest { lease: lease.clone(), location: location.to_owned() };
         let answer = self.client.call(&path(id, "readable"), &request).await?;
-        let ReadableAnswer { folder } = decode(&answer, "the catalog's answer is no folder")?;
+        let ReadableResponse { folder } = decode(&answer, "the catalog's answer is no folder")?;
         Ok(folder)
     }
 
@@ -157,8 +167,13 @@ impl Queue {
     /// # Errors
     ///
     /// Fails if the catalog cannot be reached or refuses the request, for example because the lease is lost.
-    pub async fn finish(&self, id: Uuid, held: &Held, outcome: FinishOutcome) -> Result<(), ClientError> {
-        let request = Finish { held: held.clone(), outcome };
+    pub async fn finish(
+        &self,
+        id: Uuid,
+        lease: &LeaseToken,
+        outcome: FinishOutcome,
+    ) -> Result<(), ClientError> {
+        let request = Finish { lease: lease.clone(), outcome };
         self.client.call(&path(id, "finish"), &request).await.map(drop)
     }
 }

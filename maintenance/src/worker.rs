@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use openapi::maintenance::{FinishOutcome, Held, Job, LeaseAnswer, TableFolders, UnreadableFile};
+use openapi::maintenance::{FinishOutcome, Job, LeaseResponse, LeaseToken, TableFolders, UnreadableFile};
 use serde_json::{Value as Json, json};
 use storage::scope::Scope;
 use table_core::rewrite::policy::Policy;
@@ -54,7 +54,7 @@ struct Shared {
 pub struct Pulse {
     queue: Queue,
     id: Uuid,
-    held: Held,
+    token: LeaseToken,
     shared: Arc<Shared>,
 }
 
@@ -65,7 +65,7 @@ struct JobHost {
 }
 
 /// Carries out a leased job, sends a heartbeat every few seconds, and reports the outcome to the catalog.
-pub(crate) async fn run(settings: &Settings, queue: &Queue, lease: LeaseAnswer, stop: &CancellationToken) {
+pub(crate) async fn run(settings: &Settings, queue: &Queue, lease: LeaseResponse, stop: &CancellationToken) {
     let lease_ms = lease.lease_ms;
     run_beside(settings, queue, lease, |pulse| async move { keep_alive(&pulse, lease_ms, stop).await }).await;
 }
@@ -75,20 +75,21 @@ pub(crate) async fn run(settings: &Settings, queue: &Queue, lease: LeaseAnswer, 
 pub async fn run_beside<B: Future<Output = ()>>(
     settings: &Settings,
     queue: &Queue,
-    lease: LeaseAnswer,
+    lease: LeaseResponse,
     beside: impl FnOnce(Pulse) -> B,
 ) {
-    let LeaseAnswer { job: Some(job), table: Some(table), leftovers, unreadable, folders, .. } = lease else {
+    let LeaseResponse { job: Some(job), table: Some(table), leftovers, unreadable, folders, .. } = lease
+    else {
         return;
     };
-    let held = queue.held(job.attempt);
+    let token = queue.token(job.attempt);
     let id = job.job_id;
     let name = job.table.clone();
     tracing::info!(job.id = %id, action = job.action, table = name, attempt = job.attempt, "a maintenance job begins");
     let shared = Arc::new(Shared::default());
     *lock(&shared.note) =
         job.progress.as_ref().map(|progress| progress["note"].clone()).filter(|note| !note.is_null());
-    let pulse = Pulse { queue: queue.clone(), id, held: held.clone(), shared };
+    let pulse = Pulse { queue: queue.clone(), id, token: token.clone(), shared };
     let task = Task {
         settings: settings.clone(),
         job,
@@ -108,7 +109,7 @@ pub async fn run_beside<B: Future<Output = ()>>(
     if let Err(error) = thread {
         let error = format!("cannot start a thread: {error}");
         let outcome = FinishOutcome::Retry { error, after_ms: LATER_MS, result: None };
-        return finish(queue, id, &held, outcome).await;
+        return finish(queue, id, &token, outcome).await;
     }
     let outcome = tokio::select! {
         outcome = &mut outcome => outcome,
@@ -121,7 +122,7 @@ pub async fn run_beside<B: Future<Output = ()>>(
         }
         Ended::Told(outcome) => {
             log(id, &name, &outcome);
-            finish(queue, id, &held, outcome).await;
+            finish(queue, id, &token, outcome).await;
         }
     }
 }
@@ -239,9 +240,9 @@ impl Task {
                 "the catalog does not say which folders are the table's own; is it older than this worker?";
             return Err(JobError::Internal(why.to_owned()));
         };
-        let Pulse { queue, id, held, .. } = self.host.pulse.clone();
+        let Pulse { queue, id, token, .. } = self.host.pulse.clone();
         let runtime = self.host.runtime.clone();
-        ownership::told(told, move |file| runtime.block_on(queue.readable(id, &held, file)))
+        ownership::told(told, move |file| runtime.block_on(queue.readable(id, &token, file)))
     }
 
     /// Deletes output files of earlier attempts, except those that have become part of the table.
@@ -278,7 +279,7 @@ impl Pulse {
     /// Fails with [`ClientError::Refused`] and status 404 or 409 if the lease is lost, and with another
     /// [`ClientError`] if the catalog cannot be reached or its response is not valid.
     pub async fn beat(&self) -> Result<(), ClientError> {
-        let beat = self.queue.heartbeat(self.id, &self.held, self.shared.told()).await;
+        let beat = self.queue.heartbeat(self.id, &self.token, self.shared.told()).await;
         if let Err(ClientError::Refused { status: 404 | 409, message }) = &beat {
             lock(&self.shared.lost).get_or_insert_with(|| message.clone());
         }
@@ -319,14 +320,14 @@ impl Host for JobHost {
     }
 
     fn announce(&self, locations: &[String]) -> Result<(), JobError> {
-        self.wait(self.pulse.queue.announce(self.pulse.id, &self.pulse.held, locations))
+        self.wait(self.pulse.queue.announce(self.pulse.id, &self.pulse.token, locations))
     }
 
     fn settle(&self, locations: &[String]) -> Result<(), JobError> {
         if locations.is_empty() {
             return Ok(());
         }
-        self.wait(self.pulse.queue.settle(self.pulse.id, &self.pulse.held, locations))
+        self.wait(self.pulse.queue.settle(self.pulse.id, &self.pulse.token, locations))
     }
 
     fn has_successors(&self) -> bool {
@@ -380,9 +381,9 @@ async fn keep_alive(pulse: &Pulse, lease_ms: i64, stop: &CancellationToken) {
 }
 
 /// Reports the outcome of a job, with a limited number of retries. If all fail, the lease expires.
-async fn finish(queue: &Queue, id: Uuid, held: &Held, outcome: FinishOutcome) {
+async fn finish(queue: &Queue, id: Uuid, lease: &LeaseToken, outcome: FinishOutcome) {
     for _ in 0..FINISH_TRIES {
-        match queue.finish(id, held, outcome.clone()).await {
+        match queue.finish(id, lease, outcome.clone()).await {
             Ok(()) => return,
             Err(ClientError::Refused { status: 400..=499, message }) => {
                 tracing::warn!(job.id = %id, message, "the catalog did not take a job's end");

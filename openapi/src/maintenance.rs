@@ -4,9 +4,9 @@
 //! A worker leases a job, sends heartbeats while it works, and reports the outcome:
 //!
 //! ```text
-//! POST /governance/v1/maintenance/jobs/lease               LeaseRequest  ->  LeaseAnswer
+//! POST /governance/v1/maintenance/jobs/lease               LeaseRequest  ->  LeaseResponse
 //! POST /governance/v1/maintenance/jobs/{job-id}/outputs    Outputs
-//! POST /governance/v1/maintenance/jobs/{job-id}/heartbeat  Heartbeat     ->  HeartbeatAnswer
+//! POST /governance/v1/maintenance/jobs/{job-id}/heartbeat  Heartbeat     ->  HeartbeatResponse
 //! POST /governance/v1/maintenance/jobs/{job-id}/finish     Finish
 //! ```
 
@@ -111,7 +111,7 @@ pub struct FormerDocument {
 /// Maintenance policy that is set on a warehouse, namespace or table, without inherited settings.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub struct PolicyAnswer {
+pub struct PolicyResponse {
     /// Settings of the policy, in groups such as `compact`. Omitted settings are inherited.
     #[schema(value_type = Object)]
     pub policy: Value,
@@ -256,7 +256,7 @@ pub struct Job {
     pub worker: Option<String>,
     /// `true` if cancellation of the job was requested. The worker learns this from the response to its next
     /// heartbeat.
-    pub cancel_wanted: bool,
+    pub cancel_requested: bool,
     /// Progress as last reported by the worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
@@ -331,7 +331,7 @@ pub struct LeaseRequest {
 /// Leased job, with everything that the worker needs to carry it out; without a job if none is due.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub struct LeaseAnswer {
+pub struct LeaseResponse {
     /// Job that is leased to the worker. The lease lasts as long as the worker sends heartbeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<Job>,
@@ -385,7 +385,7 @@ pub struct TableFolders {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ReadableRequest {
     /// Lease of the job.
-    pub held: Held,
+    pub lease: LeaseToken,
     /// Location of the file.
     pub location: String,
 }
@@ -408,7 +408,7 @@ pub struct ReadableQuery {
 /// Permission to read a file outside of the folders of a table.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub struct ReadableAnswer {
+pub struct ReadableResponse {
     /// Location of a folder that contains the file and may be read as a whole, or location of the file
     /// itself; missing if the file must not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -419,7 +419,7 @@ pub struct ReadableAnswer {
 /// job has ended or was leased again since.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub struct Held {
+pub struct LeaseToken {
     /// Name of the worker, as in its request for the lease.
     #[serde(deserialize_with = "text::bounded::<_, WORKER_BYTES_MAX>")]
     pub worker: String,
@@ -432,7 +432,7 @@ pub struct Held {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Heartbeat {
     /// Lease of the job.
-    pub held: Held,
+    pub lease: LeaseToken,
     /// Progress of the job, at most 16 KiB of JSON. If missing, the progress reported before is retained.
     #[serde(
         default,
@@ -446,7 +446,7 @@ pub struct Heartbeat {
 /// Response to a heartbeat.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub struct HeartbeatAnswer {
+pub struct HeartbeatResponse {
     /// `true` if cancellation of the job was requested; the worker should stop.
     pub cancel: bool,
 }
@@ -457,14 +457,14 @@ pub struct HeartbeatAnswer {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Outputs {
     /// Lease of the job.
-    pub held: Held,
+    pub lease: LeaseToken,
     /// Paths of files that are about to be written: at most 10,000 per request.
     #[serde(default, deserialize_with = "text::paths")]
-    pub add: Vec<String>,
+    pub register: Vec<String>,
     /// Paths of files that are settled, because they are part of the table or were deleted: at most 10,000
     /// per request.
     #[serde(default, deserialize_with = "text::paths")]
-    pub forget: Vec<String>,
+    pub release: Vec<String>,
 }
 
 /// End of a job.
@@ -472,7 +472,7 @@ pub struct Outputs {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Finish {
     /// Lease of the job.
-    pub held: Held,
+    pub lease: LeaseToken,
     /// Outcome of the job.
     pub outcome: FinishOutcome,
 }
@@ -533,9 +533,9 @@ pub struct NextJob {
     /// Reason for the job, for users. It is truncated to 1,000 bytes.
     #[serde(deserialize_with = "text::shortened::<_, REASON_BYTES_MAX>")]
     pub reason: String,
-    /// Priority, computed from the benefit of the job relative to its cost. Jobs with a greater rank are
+    /// Priority, computed from the benefit of the job relative to its cost. Jobs with a greater priority are
     /// leased first.
-    pub rank: i64,
+    pub priority: i64,
     /// Minimum delay before the job is leased, in milliseconds from now.
     #[serde(default)]
     pub after_ms: u64,

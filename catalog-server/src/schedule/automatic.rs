@@ -19,7 +19,7 @@ pub(super) const EVALUATE: &str = "evaluate";
 /// Action that rewrites data files.
 pub(super) const COMPACT: &str = "compact";
 /// Priority of evaluations. Actions with a priority above zero precede further evaluations.
-pub(super) const RANK_EVALUATE: i64 = 0;
+pub(super) const PRIORITY_EVALUATE: i64 = 0;
 
 const MINUTE_MS: i64 = 60_000;
 /// Maximum delay of a retry, in milliseconds: an action that fails continually is retried once a day.
@@ -43,7 +43,7 @@ pub(super) struct Automatic<'a> {
     pub(super) subject: &'a Subject,
     pub(super) action: &'a str,
     pub(super) reason: &'a str,
-    pub(super) rank: i64,
+    pub(super) priority: i64,
     pub(super) earliest_ms: i64,
 }
 
@@ -85,7 +85,7 @@ impl Automatic<'_> {
             options,
             reason: self.reason,
             requested_by: MAINTENANCE,
-            rank: self.rank,
+            priority: self.priority,
             due_ms: wanted_ms.max(self.earliest_ms),
         }
     }

@@ -11,7 +11,7 @@ use crate::store::tx::Tx;
 use crate::store::upkeep;
 
 use super::Schedule;
-use super::automatic::{Automatic, EVALUATE, RANK_EVALUATE, Subject};
+use super::automatic::{Automatic, EVALUATE, PRIORITY_EVALUATE, Subject};
 use super::outcome::{Finished, Next, TABLE_DROPPED, lost};
 
 /// Action after which unused metadata files are removed.
@@ -159,9 +159,9 @@ impl Schedule {
             }
             self.earliest_ms(action, &ends)
         };
-        for (Next { action, reason, rank, after_ms }, ends) in next {
+        for (Next { action, reason, priority, after_ms }, ends) in next {
             let earliest_ms = earliest_ms(action, ends);
-            let new = Automatic { subject: &subject, action, reason: &reason, rank, earliest_ms };
+            let new = Automatic { subject: &subject, action, reason: &reason, priority, earliest_ms };
             new.enqueue(tx, at_ms.saturating_add(after_ms)).await?;
         }
         let Some(evaluations) = evaluations else { return Ok(()) };
@@ -172,7 +172,7 @@ impl Schedule {
                 subject: &subject,
                 action: EVALUATE,
                 reason: "it was changed while it was looked at",
-                rank: RANK_EVALUATE,
+                priority: PRIORITY_EVALUATE,
                 earliest_ms: earliest_ms(EVALUATE, evaluations),
             };
             again.enqueue(tx, changed_ms + i64::from(self.settings.debounce_ms)).await?;

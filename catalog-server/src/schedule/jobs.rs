@@ -40,7 +40,7 @@ const NOTED_COPY: &str = "expiring";
 /// Prefix of the file name of such a copy.
 const COPY_PREFIX: &str = "expiring-";
 /// Priority of jobs requested by callers: they precede all automatic jobs.
-const RANK_BY_HAND: i64 = i64::MAX;
+const PRIORITY_REQUESTED: i64 = i64::MAX;
 /// Maximum number of attempts to lease a job: another worker may have leased a job of the same table at the
 /// same time, or the table of the job was dropped.
 const LEASE_TRIES: usize = 8;
@@ -118,7 +118,7 @@ impl Schedule {
             options: &options,
             reason: "asked for",
             requested_by: request.caller.id(),
-            rank: RANK_BY_HAND,
+            priority: PRIORITY_REQUESTED,
             due_ms: 0,
         };
         let mut tx = self.db.write(self.clock.now_ms()).await?;
@@ -384,7 +384,7 @@ impl Schedule {
     /// announced files may be deleted if the worker dies; if too many files are announced and not settled
     /// ([`CatalogError::Conflict`]); or if the database fails ([`CatalogError::Store`],
     /// [`CatalogError::OutcomeUnknown`]).
-    pub async fn note_outputs(
+    pub async fn register_outputs(
         &self,
         request: &Request,
         lease: JobLease<'_>,

@@ -32,7 +32,7 @@ pub struct Next {
     /// Reason, for people.
     pub reason: String,
     /// Priority: the expected benefit. Jobs with greater values are leased first.
-    pub rank: i64,
+    pub priority: i64,
     /// Minimum delay from now, in milliseconds.
     pub after_ms: i64,
 }

@@ -13,7 +13,7 @@ use crate::store::tabulars::TabularKind;
 use crate::store::upkeep::{self, Candidate};
 
 use super::Schedule;
-use super::automatic::{Automatic, EVALUATE, RANK_EVALUATE};
+use super::automatic::{Automatic, EVALUATE, PRIORITY_EVALUATE};
 
 /// Delay of the first sweep, because other work has precedence after a start.
 const FIRST: Duration = Duration::from_mins(1);
@@ -94,7 +94,7 @@ impl Schedule {
                 subject,
                 action: EVALUATE,
                 reason: "it was not looked at for long",
-                rank: RANK_EVALUATE,
+                priority: PRIORITY_EVALUATE,
                 earliest_ms: *earliest_ms,
             };
             new.enqueue(&mut tx, at_ms).await?;

@@ -16,7 +16,7 @@ use crate::store::tabulars::TabularKind;
 use crate::store::{jobs, outbox, upkeep};
 
 use super::Schedule;
-use super::automatic::{Automatic, EVALUATE, RANK_EVALUATE, Subject};
+use super::automatic::{Automatic, EVALUATE, PRIORITY_EVALUATE, Subject};
 use super::outcome::TABLE_DROPPED;
 
 /// Interval between two reads of the outbox.
@@ -144,7 +144,7 @@ impl Schedule {
                         subject,
                         action: EVALUATE,
                         reason: "it was changed",
-                        rank: RANK_EVALUATE,
+                        priority: PRIORITY_EVALUATE,
                         earliest_ms: *earliest_ms,
                     };
                     let wanted_ms = changed_ms + i64::from(self.settings.debounce_ms);

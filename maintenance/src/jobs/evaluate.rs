@@ -22,9 +22,9 @@ use crate::table;
 /// Cost of opening a file for a scan, as the number of bytes that could be read in the same time.
 const OPEN_FILE_BYTES: i64 = 4 << 20;
 /// Factor of ranks, which are thousandths of the benefit relative to the cost.
-const RANK_SCALE: i64 = 1_000;
+const PRIORITY_SCALE: i64 = 1_000;
 /// Rank of expiry. It precedes all other actions, because files that are deleted need not be compacted.
-const RANK_EXPIRE: i64 = 1 << 40;
+const PRIORITY_EXPIRE: i64 = 1 << 40;
 const MINUTE_MS: u64 = 60_000;
 
 /// Plan of a compaction, with the live files of the table.
@@ -77,7 +77,8 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
         points: deduction.points,
         why: deduction.why,
     };
-    let mut next: Vec<NextJob> = found.iter().filter_map(|(judged, rank)| next(judged, *rank)).collect();
+    let mut next: Vec<NextJob> =
+        found.iter().filter_map(|(judged, priority)| next(judged, *priority)).collect();
     let settles = planned.as_ref().filter(|_| contradiction.is_none());
     // The earlier of both times is sufficient, because the next evaluation checks both.
     let again = settles.and_then(|(plan, _)| look_again(plan, work.policy));
@@ -127,8 +128,8 @@ fn wait_for(unpublished: &Unpublished, found: &mut [(Judged, i64)]) {
     }
 }
 
-fn next(judged: &Judged, rank: i64) -> Option<NextJob> {
-    judged.due.then(|| NextJob { action: judged.action, reason: judged.why.clone(), rank, after_ms: 0 })
+fn next(judged: &Judged, priority: i64) -> Option<NextJob> {
+    judged.due.then(|| NextJob { action: judged.action, reason: judged.why.clone(), priority, after_ms: 0 })
 }
 
 /// Returns a job that evaluates the table again when recently written partitions have settled, even without
@@ -138,7 +139,7 @@ fn look_again(plan: &Plan, policy: &Policy) -> Option<NextJob> {
     let minutes = u64::from(policy.compact.settle_minutes.unwrap_or(0));
     let files = count(hot.files.unsigned_abs(), "file was", "files were");
     let reason = format!("{files} in partitions that were being written to");
-    Some(NextJob { action: JobAction::Evaluate, reason, rank: 0, after_ms: minutes * MINUTE_MS })
+    Some(NextJob { action: JobAction::Evaluate, reason, priority: 0, after_ms: minutes * MINUTE_MS })
 }
 
 /// Returns a job that evaluates the table again when unpublished commits do not have to be waited for any
@@ -147,10 +148,10 @@ fn look_again_after(unpublished: &Unpublished, now_ms: i64) -> NextJob {
     let after_ms = unpublished.until_ms.saturating_sub(now_ms);
     let reason = format!("{} waited to be published", unpublished.what);
     let after_ms = u64::try_from(after_ms).unwrap_or(0);
-    NextJob { action: JobAction::Evaluate, reason, rank: 0, after_ms }
+    NextJob { action: JobAction::Evaluate, reason, priority: 0, after_ms }
 }
 
-/// Decides whether expiry is due, and returns its rank. A failure to determine that is reported as the
+/// Decides whether expiry is due, and returns its priority. A failure to determine that is reported as the
 /// reason; it does not prevent decisions about other actions.
 pub fn judge_expiry(
     metadata: &TableMetadata,
@@ -170,7 +171,7 @@ pub fn judge_expiry(
         }
         Err(error) => (false, error.to_string()),
     };
-    (Judged { action: JobAction::ExpireSnapshots, due, why }, RANK_EXPIRE)
+    (Judged { action: JobAction::ExpireSnapshots, due, why }, PRIORITY_EXPIRE)
 }
 
 /// Returns the decision against a compaction, for the reason `why`.
@@ -178,7 +179,7 @@ pub fn no_compaction(why: String) -> (Judged, i64) {
     (Judged { action: JobAction::Compact, due: false, why }, 0)
 }
 
-/// Decides whether compaction is due according to its plan, and returns its rank. `left` are files that could
+/// Decides whether compaction is due according to its plan, and returns its priority. `left` are files that could
 /// not be read.
 pub fn judge_compaction(plan: &Plan, left: &[UnreadableFile]) -> (Judged, i64) {
     let files: usize = plan.groups.iter().map(|group| group.inputs.len()).sum();
@@ -217,8 +218,8 @@ pub fn judge_compaction(plan: &Plan, left: &[UnreadableFile]) -> (Judged, i64) {
         format!("nothing is worth it: {}", told.collect::<Vec<_>>().join(", "))
     };
     let why = std::iter::once(why).chain(unreadable::told(left)).collect::<Vec<_>>().join("; ");
-    let rank = benefit.saturating_mul(RANK_SCALE) / cost.max(1);
-    (Judged { action: JobAction::Compact, due: !due.is_empty(), why }, rank)
+    let priority = benefit.saturating_mul(PRIORITY_SCALE) / cost.max(1);
+    (Judged { action: JobAction::Compact, due: !due.is_empty(), why }, priority)
 }
 
 fn left_alone(why: Left, files: u64) -> String {
@@ -242,7 +243,7 @@ fn left_alone(why: Left, files: u64) -> String {
     count(files, one, many)
 }
 
-/// Decides whether a rewrite of manifests is due according to its plan, and returns its rank.
+/// Decides whether a rewrite of manifests is due according to its plan, and returns its priority.
 pub fn judge_manifests(groups: &[ManifestGroup]) -> (Judged, i64) {
     let manifests: usize = groups.iter().map(|group| group.paths.len()).sum();
     let bytes = groups.iter().map(|group| group.input_bytes).fold(0, i64::saturating_add);
@@ -255,9 +256,9 @@ pub fn judge_manifests(groups: &[ManifestGroup]) -> (Judged, i64) {
         }
     };
     let saved = i64::try_from(manifests).unwrap_or(i64::MAX).saturating_sub(outputs).max(0);
-    let rank =
-        saved.saturating_mul(OPEN_FILE_BYTES).saturating_mul(RANK_SCALE) / bytes.saturating_mul(2).max(1);
-    (Judged { action: JobAction::RewriteManifests, due: manifests > 0, why }, rank)
+    let priority =
+        saved.saturating_mul(OPEN_FILE_BYTES).saturating_mul(PRIORITY_SCALE) / bytes.saturating_mul(2).max(1);
+    (Judged { action: JobAction::RewriteManifests, due: manifests > 0, why }, priority)
 }
 
 fn facts(

@@ -30,7 +30,7 @@ fn folder_bytes(firn: &Firn) -> u64 {
 async fn heartbeats_of_any_size_leave_the_database_small(backend: Backend) {
     let (firn, leased) = leased(backend).await;
     let path = at_job(&leased, "heartbeat");
-    let beat = |doing: String| json!({ "held": held(&leased), "progress": { "doing": doing } });
+    let beat = |doing: String| json!({ "lease": held(&leased), "progress": { "doing": doing } });
     let before = folder_bytes(&firn);
     for _ in 0..25 {
         let message =
@@ -55,9 +55,10 @@ async fn paths_are_bounded_in_length_and_number(backend: Backend) {
         (vec!["\0".to_owned()], "zero"),
         ((0..10_001).map(|number| number.to_string()).collect(), "10000"),
     ] {
-        for body in
-            [json!({ "held": held(&leased), "add": add }), json!({ "held": held(&leased), "forget": add })]
-        {
+        for body in [
+            json!({ "lease": held(&leased), "register": add }),
+            json!({ "lease": held(&leased), "release": add }),
+        ] {
             post(&firn, &path, &body).await.refused(400, "BadRequestException", text);
         }
     }
@@ -71,7 +72,7 @@ async fn what_a_worker_says_at_the_end_is_cut_and_what_it_could_shorten_is_refus
     let id = leased["job"]["job-id"].as_str().unwrap().to_owned();
     let finish = at_job(&leased, "finish");
     let outcome = json!({ "outcome": "retry", "error": format!("\0{long}"), "after-ms": 0 });
-    post(&firn, &finish, &json!({ "held": held(&leased), "outcome": outcome })).await.expect(204);
+    post(&firn, &finish, &json!({ "lease": held(&leased), "outcome": outcome })).await.expect(204);
     let error = get(&firn, &format!("jobs/{id}")).await["error"].as_str().unwrap().to_owned();
     assert!(
         error.starts_with("üü") && error.ends_with("ü…") && error.len() <= 4_096,
@@ -81,15 +82,15 @@ async fn what_a_worker_says_at_the_end_is_cut_and_what_it_could_shorten_is_refus
 
     let again = lease(&firn, "w").await;
     let finish = at_job(&again, "finish");
-    let next = |reason: &str| json!({ "action": "compact", "reason": reason, "rank": 1 });
+    let next = |reason: &str| json!({ "action": "compact", "reason": reason, "priority": 1 });
     let many = json!({ "outcome": "succeeded", "result": {}, "next": vec![next("r"); 101] });
-    post(&firn, &finish, &json!({ "held": held(&again), "outcome": many })).await.refused(
+    post(&firn, &finish, &json!({ "lease": held(&again), "outcome": many })).await.refused(
         400,
         "BadRequestException",
         "at most 100",
     );
     let outcome = json!({ "outcome": "succeeded", "result": { "numbers": long }, "next": [next(&long)] });
-    post(&firn, &finish, &json!({ "held": held(&again), "outcome": outcome })).await.expect(204);
+    post(&firn, &finish, &json!({ "lease": held(&again), "outcome": outcome })).await.expect(204);
     let job = get(&firn, &format!("jobs/{id}")).await;
     assert_eq!(job["state"], "succeeded");
     assert!(job["result"]["omitted"].as_str().unwrap().contains("262144"), "{}", job["result"]);

@@ -273,17 +273,17 @@ pub(crate) async fn governance(client: &Client) -> Vec<Endpoint> {
         // Reports of a worker are accepted only for a job that it has leased. They are recorded in the job,
         // not in the audit log.
         read(10, at("jobs/lease"), 200, Some(json!({ "worker": "w" }))),
-        read(11, format!("{job}/heartbeat"), 409, Some(json!({ "held": held }))),
-        read(12, format!("{job}/outputs"), 409, Some(json!({ "held": held, "add": ["a"] }))),
+        read(11, format!("{job}/heartbeat"), 409, Some(json!({ "lease": held }))),
+        read(12, format!("{job}/outputs"), 409, Some(json!({ "lease": held, "register": ["a"] }))),
         read(
             13,
             format!("{job}/finish"),
             409,
-            Some(json!({ "held": held, "outcome": { "outcome": "cancelled" } })),
+            Some(json!({ "lease": held, "outcome": { "outcome": "cancelled" } })),
         ),
         read(14, at(&format!("explain?{}", scope("one"))), 200, None),
         read(15, at(&format!("history?{}&age-ms=0", scope("one"))), 200, None),
-        read(16, format!("{job}/readable"), 409, Some(json!({ "held": held, "location": "/a" }))),
+        read(16, format!("{job}/readable"), 409, Some(json!({ "lease": held, "location": "/a" }))),
         read(17, at(&format!("folders?{}", scope("one"))), 200, None),
         read(18, at(&format!("readable?{}&location=/a", scope("one"))), 200, None),
     ]

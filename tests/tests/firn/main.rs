@@ -14,6 +14,7 @@ mod durability;
 mod endpoints;
 mod errors;
 mod etag;
+mod former_release;
 mod fuzz;
 mod idempotency;
 mod limits;

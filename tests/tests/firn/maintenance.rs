@@ -145,7 +145,7 @@ async fn a_job_goes_from_hand_to_hand(backend: Backend) {
     assert_eq!((&first["job"]["job-id"], &first["table"]), (&queued["job-id"], &table(&ns, "t")));
     let location = created["metadata"]["location"].as_str().unwrap();
     let (a, b) = (format!("{location}/data/a"), format!("{location}/data/b"));
-    let outputs = json!({ "held": held(&first), "add": [a, b] });
+    let outputs = json!({ "lease": held(&first), "register": [a, b] });
     post(&firn, &at_job(&first, "outputs"), &outputs).await.expect(204);
     // The lease of the first worker expires after a millisecond.
     let mut second = lease(&firn, "two").await;
@@ -156,23 +156,23 @@ async fn a_job_goes_from_hand_to_hand(backend: Backend) {
     assert_eq!(second["leftovers"], json!([a, b]));
     assert_eq!(second["folders"]["own"], json!([location]));
     for (what, body) in [
-        ("heartbeat", json!({ "held": held(&first) })),
-        ("outputs", json!({ "held": held(&first), "add": ["file:///c"] })),
-        ("finish", json!({ "held": held(&first), "outcome": { "outcome": "succeeded", "result": {} } })),
+        ("heartbeat", json!({ "lease": held(&first) })),
+        ("outputs", json!({ "lease": held(&first), "register": ["file:///c"] })),
+        ("finish", json!({ "lease": held(&first), "outcome": { "outcome": "succeeded", "result": {} } })),
     ] {
         let refused = post(&firn, &at_job(&first, what), &body).await;
         refused.refused(409, "ConflictException", "is not attempt 1 of worker `one` any more");
     }
-    let beat = json!({ "held": held(&second), "progress": { "files": 3 } });
+    let beat = json!({ "lease": held(&second), "progress": { "files": 3 } });
     let told = post(&firn, &at_job(&second, "heartbeat"), &beat).await.expect(200).json();
     assert_eq!(told, json!({ "cancel": false }));
     let watched = get(&firn, &format!("jobs/{}", queued["job-id"].as_str().unwrap())).await;
     assert_eq!((&watched["state"], &watched["progress"]), (&json!("running"), &json!({ "files": 3 })));
 
-    let forget = json!({ "held": held(&second), "forget": [a, b] });
+    let forget = json!({ "lease": held(&second), "release": [a, b] });
     post(&firn, &at_job(&second, "outputs"), &forget).await.expect(204);
     let done =
-        json!({ "held": held(&second), "outcome": { "outcome": "succeeded", "result": { "files": 1 } } });
+        json!({ "lease": held(&second), "outcome": { "outcome": "succeeded", "result": { "files": 1 } } });
     post(&firn, &at_job(&second, "finish"), &done).await.expect(204);
     let ended = get(&firn, &format!("jobs?state=succeeded&{}", scope(&ns, "t"))).await;
     assert_eq!(
@@ -199,10 +199,10 @@ async fn a_worker_is_told_of_renames_cancels_and_drops(backend: Backend) {
 
     let id = leased["job"]["job-id"].as_str().unwrap();
     let wanted = post(&firn, &format!("jobs/{id}/cancel"), &json!({})).await.expect(200).json();
-    assert_eq!((&wanted["state"], &wanted["cancel-wanted"]), (&json!("running"), &json!(true)));
-    let beat = post(&firn, &at_job(&leased, "heartbeat"), &json!({ "held": held(&leased) })).await;
+    assert_eq!((&wanted["state"], &wanted["cancel-requested"]), (&json!("running"), &json!(true)));
+    let beat = post(&firn, &at_job(&leased, "heartbeat"), &json!({ "lease": held(&leased) })).await;
     assert_eq!(beat.expect(200).json(), json!({ "cancel": true }));
-    let ended = json!({ "held": held(&leased), "outcome": { "outcome": "cancelled" } });
+    let ended = json!({ "lease": held(&leased), "outcome": { "outcome": "cancelled" } });
     post(&firn, &at_job(&leased, "finish"), &ended).await.expect(204);
     post(&firn, &format!("jobs/{id}/cancel"), &json!({})).await.refused(
         409,
@@ -218,7 +218,7 @@ async fn a_worker_is_told_of_renames_cancels_and_drops(backend: Backend) {
     queue(&firn, &ns, "later", "compact").await;
     let leased = lease(&firn, "w").await;
     let retry = json!({ "outcome": "retry", "error": "no disk left", "after-ms": 3_600_000 });
-    let body = json!({ "held": held(&leased), "outcome": retry });
+    let body = json!({ "lease": held(&leased), "outcome": retry });
     post(&firn, &at_job(&leased, "finish"), &body).await.expect(204);
     assert_eq!(lease(&firn, "w").await["job"], Value::Null);
     let waiting = get(&firn, "jobs?state=queued").await;

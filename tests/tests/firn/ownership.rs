@@ -319,7 +319,7 @@ async fn what_a_worker_tells_is_about_its_table_alone(backend: Backend) {
         "s3://bucket/x".to_owned(),
     ];
     for path in &foreign {
-        let outputs = json!({ "held": held(&leased), "add": [format!("{own}/data/fine"), path] });
+        let outputs = json!({ "lease": held(&leased), "register": [format!("{own}/data/fine"), path] });
         post(&firn, &at_job(&leased, "outputs"), &outputs).await.refused(
             400,
             "IllegalArgumentException",
@@ -327,13 +327,13 @@ async fn what_a_worker_tells_is_about_its_table_alone(backend: Backend) {
         );
         let notes = [json!({ "expiring": path }), json!({ "expiring": { "a": path } }), json!(path)];
         for note in notes {
-            let beat = json!({ "held": held(&leased), "progress": { "note": note } });
+            let beat = json!({ "lease": held(&leased), "progress": { "note": note } });
             let refused = post(&firn, &at_job(&leased, "heartbeat"), &beat).await;
             refused.refused(400, "IllegalArgumentException", "note");
         }
     }
     let readable = async |path: &str| {
-        let question = json!({ "held": held(&leased), "location": path });
+        let question = json!({ "lease": held(&leased), "location": path });
         let told = post(&firn, &at_job(&leased, "readable"), &question).await.expect(200).json();
         assert_eq!(get(&firn, &format!("readable?{scope}&location={path}")).await, told);
         told["folder"].clone()
@@ -342,7 +342,7 @@ async fn what_a_worker_tells_is_about_its_table_alone(backend: Backend) {
     assert_eq!(readable("file:///etc/passwd").await, Value::Null);
     let free = format!("file://{}/free", firn.warehouse().display());
     assert_eq!(readable(&format!("{free}/a/x")).await, json!(free));
-    let fine = json!({ "held": held(&leased), "progress": { "note": { "expiring": format!("{own}/metadata/expiring-1.json") } } });
+    let fine = json!({ "lease": held(&leased), "progress": { "note": { "expiring": format!("{own}/metadata/expiring-1.json") } } });
     post(&firn, &at_job(&leased, "heartbeat"), &fine).await.expect(200);
 
     // Stored as by an earlier version of the server, which did not validate the paths.

@@ -19,7 +19,7 @@ const DELETED: (&str, &str) = ("write.metadata.delete-after-commit.enabled", "tr
 async fn expire(client: &Client, ns: &str) {
     queue(client, ns, "t", "expire-snapshots").await;
     let leased = lease(client, "w").await;
-    let end = json!({ "held": held(&leased), "outcome": { "outcome": "succeeded", "result": {} } });
+    let end = json!({ "lease": held(&leased), "outcome": { "outcome": "succeeded", "result": {} } });
     post(client, &at_job(&leased, "finish"), &end).await.expect(204);
 }
 

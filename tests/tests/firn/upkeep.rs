@@ -52,7 +52,7 @@ async fn lease_next(client: &Client, name: &str, action: &str) -> Value {
 }
 
 async fn finish(client: &Client, leased: &Value, outcome: &Value) {
-    let body = json!({ "held": held(leased), "outcome": outcome });
+    let body = json!({ "lease": held(leased), "outcome": outcome });
     post(client, &at_job(leased, "finish"), &body).await.expect(204);
 }
 
@@ -64,8 +64,8 @@ fn failed() -> Value {
     json!({ "outcome": "failed", "error": "broken\u{0}" })
 }
 
-fn next(action: &str, rank: i64) -> Value {
-    json!({ "action": action, "reason": format!("{action} is worth it"), "rank": rank })
+fn next(action: &str, priority: i64) -> Value {
+    json!({ "action": action, "reason": format!("{action} is worth it"), "priority": priority })
 }
 
 /// Waits until all changes so far have been noticed, which is known from the evaluation of a new table.
@@ -193,7 +193,7 @@ async fn a_refused_worker_queues_nothing(backend: Backend) {
     let ns = fixture::namespace(&firn).await;
     create_table(&firn, &ns, "t").await;
     let leased = lease_next(&firn, "t", "evaluate").await;
-    let body = json!({ "held": { "worker": "w", "attempt": 7 }, "outcome": succeeded(&json!([next("compact", 1)])) });
+    let body = json!({ "lease": { "worker": "w", "attempt": 7 }, "outcome": succeeded(&json!([next("compact", 1)])) });
     post(&firn, &at_job(&leased, "finish"), &body).await.refused(409, "ConflictException", "attempt 7");
     assert_eq!(jobs(&firn, &ns, "t", "compact").await, [] as [Value; 0]);
     // Nor does a job whose table was dropped.

@@ -59,7 +59,7 @@ async fn enqueue(fixture: &Fixture, table: TabularId, clock_ms: i64) {
         options: "{}",
         reason: "a test",
         requested_by: "maintenance",
-        rank: 0,
+        priority: 0,
         due_ms: tx.at_ms() + 10 * SECOND_MS,
     };
     assert!(jobs::queue::enqueue(&mut tx, &new).await.unwrap());

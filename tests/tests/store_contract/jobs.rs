@@ -42,12 +42,12 @@ const EXPIRES_AT_ONCE: LeaseTerms = LeaseTerms { lease_ms: 0, attempts_max: 3 };
 struct Wanted {
     table: TabularId,
     action: &'static str,
-    rank: i64,
+    priority: i64,
     due_ms: i64,
 }
 
 fn compact(table: TabularId) -> Wanted {
-    Wanted { table, action: "compact", rank: 0, due_ms: 0 }
+    Wanted { table, action: "compact", priority: 0, due_ms: 0 }
 }
 
 fn table() -> TabularId {
@@ -65,7 +65,7 @@ async fn enqueue(fixture: &Fixture, wanted: &Wanted) -> Option<Uuid> {
         options: r#"{"target-bytes":1}"#,
         reason: "many small files",
         requested_by: "alice",
-        rank: wanted.rank,
+        priority: wanted.priority,
         due_ms: wanted.due_ms,
     };
     let mut tx = fixture.write().await;
@@ -126,8 +126,8 @@ async fn the_same_work_is_not_queued_twice(fixture: &Fixture) {
 
 async fn most_gain_comes_first_and_nothing_before_it_is_due(fixture: &Fixture) {
     let small = enqueue(fixture, &compact(table())).await.unwrap();
-    let large = enqueue(fixture, &Wanted { rank: 9, ..compact(table()) }).await.unwrap();
-    enqueue(fixture, &Wanted { rank: 99, due_ms: i64::MAX, ..compact(table()) }).await.unwrap();
+    let large = enqueue(fixture, &Wanted { priority: 9, ..compact(table()) }).await.unwrap();
+    enqueue(fixture, &Wanted { priority: 99, due_ms: i64::MAX, ..compact(table()) }).await.unwrap();
     assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, large);
     assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, small);
     assert_eq!(lease(fixture, "w", TERMS).await, None);
@@ -146,7 +146,7 @@ async fn no_two_jobs_of_a_table_run_at_once(fixture: &Fixture) {
 
 async fn a_job_of_a_worker_that_died_is_taken_over(fixture: &Fixture) {
     let job_id = enqueue(fixture, &compact(table())).await.unwrap();
-    enqueue(fixture, &Wanted { rank: 99, due_ms: i64::MAX, ..compact(table()) }).await.unwrap();
+    enqueue(fixture, &Wanted { priority: 99, due_ms: i64::MAX, ..compact(table()) }).await.unwrap();
     let first = lease(fixture, "one", EXPIRES_AT_ONCE).await.unwrap();
     let second = lease(fixture, "two", TERMS).await.unwrap();
     assert_eq!((second.job_id, second.attempt, second.worker.as_deref()), (job_id, 2, Some("two")));
@@ -333,9 +333,9 @@ async fn no_job_is_leased_twice(fixture: &Fixture) {
 
 async fn no_job_of_a_paused_table_is_handed_out(fixture: &Fixture) {
     let (paused, silent) = (table(), table());
-    enqueue(fixture, &Wanted { rank: 9, ..compact(silent) }).await.unwrap();
+    enqueue(fixture, &Wanted { priority: 9, ..compact(silent) }).await.unwrap();
     let abandoned = lease(fixture, "gone", EXPIRES_AT_ONCE).await.unwrap();
-    let waiting = enqueue(fixture, &Wanted { rank: 9, ..compact(paused) }).await.unwrap();
+    let waiting = enqueue(fixture, &Wanted { priority: 9, ..compact(paused) }).await.unwrap();
     let other = enqueue(fixture, &compact(table())).await.unwrap();
     let mut tx = fixture.write().await;
     for table in [paused, silent] {
@@ -368,7 +368,7 @@ async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
         options: "{}",
         reason: "asked for",
         requested_by: "bob",
-        rank: 7,
+        priority: 7,
         due_ms: 1,
     };
     let take_over = async |new: &NewJob<'_>, from| {
@@ -381,7 +381,10 @@ async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
     assert_eq!(take_over(&NewJob { action: "evaluate", ..new }, "alice").await, None);
     assert_eq!(take_over(&new, "alice").await, Some(first));
     let job = lease(fixture, "w", TERMS).await.unwrap();
-    assert_eq!((job.job_id, job.table_name.as_str(), job.rank, job.due_ms), (first, "main/new.name", 7, 1));
+    assert_eq!(
+        (job.job_id, job.table_name.as_str(), job.priority, job.due_ms),
+        (first, "main/new.name", 7, 1)
+    );
     assert_eq!(
         (job.options.as_str(), job.reason.as_str(), job.requested_by.as_str()),
         ("{}", "asked for", "bob")
@@ -486,7 +489,7 @@ async fn only_the_last_successes_are_kept(fixture: &Fixture) {
 
 async fn what_is_queued_for_a_table_can_be_given_up(fixture: &Fixture) {
     let (one, other) = (table(), table());
-    let running = enqueue(fixture, &Wanted { rank: 9, ..compact(one) }).await.unwrap();
+    let running = enqueue(fixture, &Wanted { priority: 9, ..compact(one) }).await.unwrap();
     lease(fixture, "w", TERMS).await.unwrap();
     let queued = enqueue(fixture, &Wanted { action: "evaluate", ..compact(one) }).await.unwrap();
     let of_other = enqueue(fixture, &compact(other)).await.unwrap();
@@ -543,7 +546,7 @@ async fn what_waits_by_itself_is_brought_up_to_date(fixture: &Fixture) {
         options: "{}",
         reason: "even more small files",
         requested_by: "bob",
-        rank: 7,
+        priority: 7,
         due_ms,
     };
     let renew = async |due_ms: i64, requested_by: &str| {

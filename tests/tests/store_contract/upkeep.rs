@@ -39,7 +39,7 @@ async fn enqueue(fixture: &Fixture, tabular_id: TabularId, action: &str) -> bool
         options: "{}",
         reason: "it was changed",
         requested_by: "maintenance",
-        rank: 0,
+        priority: 0,
         due_ms: 0,
     };
     let mut tx = fixture.write().await;

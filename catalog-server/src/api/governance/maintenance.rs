@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use openapi::maintenance::{
     ApplicablePolicy, ApplicableSetting, ExplainedAction, Explanation, Finish, FinishOutcome, FormerDocument,
-    Heartbeat, HeartbeatAnswer, Held, HistoryQuery, Job, JobAction, JobPage, JobQuery, LeaseAnswer,
-    LeaseRequest, NewJob, Outputs, PauseRequest, Paused, PolicyAnswer, ResumeRequest, ScopeName,
-    TableFolders, TableHistory, TableName,
+    Heartbeat, HeartbeatResponse, HistoryQuery, Job, JobAction, JobPage, JobQuery, LeaseRequest,
+    LeaseResponse, LeaseToken, NewJob, Outputs, PauseRequest, Paused, PolicyResponse, ResumeRequest,
+    ScopeName, TableFolders, TableHistory, TableName,
 };
 use openapi::text::{NEXT_MAX, RESULT_BYTES_MAX};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(cancel_job))
         .routes(routes!(lease_job))
         .routes(routes!(heartbeat))
-        .routes(routes!(note_outputs))
+        .routes(routes!(register_outputs))
         .routes(routes!(finish_job))
 }
 
@@ -54,12 +54,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 ///
 /// Policies that apply to it by inheritance are not included.
 #[utoipa::path(get, path = "/governance/v1/maintenance/policy", tag = "Maintenance", operation_id = "getMaintenancePolicy",
-    params(ScopeName), responses((status = 200, body = PolicyAnswer), CommonErrors))]
+    params(ScopeName), responses((status = 200, body = PolicyResponse), CommonErrors))]
 async fn get_policy(
     State(app): State<App>,
     request: Request,
     Params(scope): Params<ScopeName>,
-) -> Result<Json<PolicyAnswer>, ApiError> {
+) -> Result<Json<PolicyResponse>, ApiError> {
     let target = target(&app, &request, scope).await?;
     Ok(Json(policy_answer(app.schedule.require_policy(&request, &target).await?)))
 }
@@ -69,12 +69,12 @@ async fn get_policy(
 /// The policy replaces the previous one. Settings that it omits are inherited.
 #[utoipa::path(put, path = "/governance/v1/maintenance/policy", tag = "Maintenance", operation_id = "putMaintenancePolicy",
     params(ScopeName), request_body = Object,
-    responses((status = 200, body = PolicyAnswer), CommonErrors, MutationErrors))]
+    responses((status = 200, body = PolicyResponse), CommonErrors, MutationErrors))]
 async fn put_policy(
     State(app): State<App>,
     Params(scope): Params<ScopeName>,
     change: Change,
-) -> Result<Json<PolicyAnswer>, ApiError> {
+) -> Result<Json<PolicyResponse>, ApiError> {
     let target = target(&app, &change.request, scope).await?;
     let policy = change.read(Policy::parse).await;
     let policy = policy.map_err(|error| CatalogError::Invalid(error.to_string()))?;
@@ -322,8 +322,8 @@ async fn cancel_job(
 /// Jobs of paused tables are not leased.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/lease", tag = "Maintenance workers",
     operation_id = "leaseMaintenanceJob", request_body = LeaseRequest,
-    responses((status = 200, body = LeaseAnswer), CommonErrors, MutationErrors))]
-async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseAnswer>, ApiError> {
+    responses((status = 200, body = LeaseResponse), CommonErrors, MutationErrors))]
+async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseResponse>, ApiError> {
     let LeaseRequest { worker } = change.json().await?;
     if worker.is_empty() {
         return Err(ApiError::bad_request("a worker's name has at least one byte"));
@@ -331,7 +331,7 @@ async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseA
     let lease_ms = app.schedule.lease_ms();
     let Some(leased) = app.schedule.lease_job(&change.request, &worker).await? else {
         let (leftovers, unreadable) = (Vec::new(), Vec::new());
-        return Ok(Json(LeaseAnswer {
+        return Ok(Json(LeaseResponse {
             job: None,
             table: None,
             lease_ms,
@@ -345,7 +345,7 @@ async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseA
         namespace: leased.table.identifier.namespace.levels().to_vec(),
         table: leased.table.identifier.name,
     };
-    Ok(Json(LeaseAnswer {
+    Ok(Json(LeaseResponse {
         job: Some(job(leased.job)),
         table: Some(table),
         lease_ms,
@@ -366,31 +366,32 @@ async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseA
 /// The worker may include its progress.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/heartbeat", tag = "Maintenance workers",
     operation_id = "heartbeatMaintenanceJob", params(("job-id" = String, Path)), request_body = Heartbeat,
-    responses((status = 200, body = HeartbeatAnswer), CommonErrors, MutationErrors))]
+    responses((status = 200, body = HeartbeatResponse), CommonErrors, MutationErrors))]
 async fn heartbeat(
     State(app): State<App>,
     AtJob(job_id): AtJob,
     change: Change,
-) -> Result<Json<HeartbeatAnswer>, ApiError> {
-    let Heartbeat { held, progress } = change.json().await?;
+) -> Result<Json<HeartbeatResponse>, ApiError> {
+    let Heartbeat { lease, progress } = change.json().await?;
     let progress = progress.map(|progress| progress.to_string());
-    let cancel = app.schedule.heartbeat(&change.request, lease(job_id, &held), progress.as_deref()).await?;
-    Ok(Json(HeartbeatAnswer { cancel }))
+    let cancel =
+        app.schedule.heartbeat(&change.request, job_lease(job_id, &lease), progress.as_deref()).await?;
+    Ok(Json(HeartbeatResponse { cancel }))
 }
 
 /// Announces the files that a worker is about to write.
 ///
 /// If the worker fails, they are deleted by the worker of the next attempt.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/outputs", tag = "Maintenance workers",
-    operation_id = "noteMaintenanceOutputs", params(("job-id" = String, Path)), request_body = Outputs,
+    operation_id = "registerMaintenanceOutputs", params(("job-id" = String, Path)), request_body = Outputs,
     responses((status = 204), CommonErrors, MutationErrors))]
-async fn note_outputs(
+async fn register_outputs(
     State(app): State<App>,
     AtJob(job_id): AtJob,
     change: Change,
 ) -> Result<StatusCode, ApiError> {
-    let Outputs { held, add, forget } = change.json().await?;
-    app.schedule.note_outputs(&change.request, lease(job_id, &held), &add, &forget).await?;
+    let Outputs { lease, register, release } = change.json().await?;
+    app.schedule.register_outputs(&change.request, job_lease(job_id, &lease), &register, &release).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -407,7 +408,7 @@ async fn finish_job(
     AtJob(job_id): AtJob,
     change: Change,
 ) -> Result<StatusCode, ApiError> {
-    let Finish { held, outcome } = change.json().await?;
+    let Finish { lease, outcome } = change.json().await?;
     let finished = match outcome {
         FinishOutcome::Succeeded { result, next } => {
             if next.len() > NEXT_MAX {
@@ -419,7 +420,7 @@ async fn finish_job(
             let next = next.into_iter().map(|next| Next {
                 action: next.action.as_str(),
                 reason: next.reason,
-                rank: next.rank,
+                priority: next.priority,
                 after_ms: i64::try_from(next.after_ms).unwrap_or(i64::MAX),
             });
             Finished::Succeeded { result: stored_result(&result), next: next.collect() }
@@ -431,7 +432,7 @@ async fn finish_job(
         }
         FinishOutcome::Cancelled { result } => Finished::Cancelled(text(result)),
     };
-    app.schedule.finish_job(&change.request, lease(job_id, &held), finished).await?;
+    app.schedule.finish_job(&change.request, job_lease(job_id, &lease), finished).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -480,8 +481,8 @@ async fn find_table(
     Ok((warehouse, Identifier::new(Namespace::new(name.namespace)?, name.table)?))
 }
 
-pub(super) fn lease(job_id: Uuid, held: &Held) -> JobLease<'_> {
-    JobLease { job_id, worker: &held.worker, attempt: held.attempt }
+pub(super) fn job_lease(job_id: Uuid, token: &LeaseToken) -> JobLease<'_> {
+    JobLease { job_id, worker: &token.worker, attempt: token.attempt }
 }
 
 /// Serialises the result of a job for storage. A result that is too long is omitted instead of rejected,
@@ -499,8 +500,8 @@ fn paused(pause: PauseRow) -> Paused {
     Paused { reason: pause.reason, since_ms: pause.since_ms, paused_by: pause.paused_by }
 }
 
-fn policy_answer(row: PolicyRow) -> PolicyAnswer {
-    PolicyAnswer {
+fn policy_answer(row: PolicyRow) -> PolicyResponse {
+    PolicyResponse {
         policy: parsed(&row.document),
         version: row.version,
         updated_ms: row.updated_ms,
@@ -519,7 +520,7 @@ fn job(row: JobRow) -> Job {
         requested_by: row.requested_by,
         attempt: row.attempt,
         worker: row.worker,
-        cancel_wanted: row.cancel_wanted,
+        cancel_requested: row.cancel_requested,
         progress: row.progress.as_deref().map(parsed),
         result: row.result.as_deref().map(parsed),
         error: row.error,

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use openapi::maintenance::{ReadableAnswer, ReadableQuery, ReadableRequest, ScopeName, TableFolders};
+use openapi::maintenance::{ReadableQuery, ReadableRequest, ReadableResponse, ScopeName, TableFolders};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -11,7 +11,7 @@ use crate::api::error::{ApiError, CommonErrors, MutationErrors};
 use crate::api::extract::{AtJob, Change, Params};
 use crate::request::Request;
 
-use super::maintenance::{lease, require_table};
+use super::maintenance::{job_lease, require_table};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(folders)).routes(routes!(readable)).routes(routes!(readable_by_job))
@@ -41,17 +41,17 @@ async fn folders(
 /// It may be read if it is in the warehouse and no other table or view has claimed the folder that contains
 /// it.
 #[utoipa::path(get, path = "/governance/v1/maintenance/readable", tag = "Maintenance", operation_id = "getReadableFolder",
-    params(ReadableQuery), responses((status = 200, body = ReadableAnswer), CommonErrors))]
+    params(ReadableQuery), responses((status = 200, body = ReadableResponse), CommonErrors))]
 async fn readable(
     State(app): State<App>,
     request: Request,
     Params(query): Params<ReadableQuery>,
-) -> Result<Json<ReadableAnswer>, ApiError> {
+) -> Result<Json<ReadableResponse>, ApiError> {
     let ReadableQuery { warehouse, namespace, table, location } = query;
     let scope = ScopeName { warehouse, namespace: Some(namespace), table: Some(table) };
     let (warehouse, identifier) = require_table(&app, &request, scope).await?;
     let folder = app.schedule.readable_by_table(&request, &warehouse, &identifier, &location).await?;
-    Ok(Json(ReadableAnswer { folder }))
+    Ok(Json(ReadableResponse { folder }))
 }
 
 /// Checks for a job that a file outside of its table's own folders may be read.
@@ -60,13 +60,13 @@ async fn readable(
 /// it.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/readable", tag = "Maintenance workers",
     operation_id = "askReadableFolder", params(("job-id" = String, Path)), request_body = ReadableRequest,
-    responses((status = 200, body = ReadableAnswer), CommonErrors, MutationErrors))]
+    responses((status = 200, body = ReadableResponse), CommonErrors, MutationErrors))]
 async fn readable_by_job(
     State(app): State<App>,
     AtJob(job_id): AtJob,
     change: Change,
-) -> Result<Json<ReadableAnswer>, ApiError> {
-    let ReadableRequest { held, location } = change.json().await?;
-    let folder = app.schedule.readable_by_job(&change.request, lease(job_id, &held), &location).await?;
-    Ok(Json(ReadableAnswer { folder }))
+) -> Result<Json<ReadableResponse>, ApiError> {
+    let ReadableRequest { lease, location } = change.json().await?;
+    let folder = app.schedule.readable_by_job(&change.request, job_lease(job_id, &lease), &location).await?;
+    Ok(Json(ReadableResponse { folder }))
 }

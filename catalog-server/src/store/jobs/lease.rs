@@ -36,7 +36,7 @@ macro_rules! next {
                     WHERE other.tabular_id = queued.tabular_id AND other.state = 'running')
                  AND NOT EXISTS (
                     SELECT 1 FROM maintenance_pauses pauses WHERE pauses.tabular_id = queued.tabular_id)
-                 ORDER BY rank DESC, job_id LIMIT 1 ",
+                 ORDER BY priority DESC, job_id LIMIT 1 ",
             $lock,
             "))
              RETURNING ",
@@ -58,11 +58,11 @@ macro_rules! next {
 pub async fn lease(tx: &mut Tx, worker: &str, terms: LeaseTerms) -> Result<Option<Job>, StoreError> {
     const GIVE_UP: &str = "
         UPDATE maintenance_jobs
-        SET state = CASE WHEN cancel_wanted THEN 'cancelled' ELSE 'failed' END,
-            error = CASE WHEN cancel_wanted THEN error
+        SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'failed' END,
+            error = CASE WHEN cancel_requested THEN error
                          ELSE 'its workers died ' || CAST(attempt AS TEXT) || ' times, the last one was ' || worker END,
             finished_ms = $1, lease_until_ms = NULL
-        WHERE state = 'running' AND lease_until_ms <= $1 AND (cancel_wanted OR attempt >= $2)";
+        WHERE state = 'running' AND lease_until_ms <= $1 AND (cancel_requested OR attempt >= $2)";
     const SQL: &str = next!("");
     const SQL_POSTGRES: &str = next!("FOR UPDATE SKIP LOCKED");
 
@@ -109,7 +109,7 @@ pub async fn extend(
     const SQL: &str = "
         UPDATE maintenance_jobs SET lease_until_ms = $4, progress = coalesce(CAST($5 AS TEXT), progress)
         WHERE job_id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
-        RETURNING cancel_wanted";
+        RETURNING cancel_requested";
 
     let until_ms = tx.at_ms() + lease_ms;
     fetch_optional!(

@@ -9,8 +9,8 @@
 /// Columns of [`Job`].
 macro_rules! columns {
     () => {
-        "job_id, warehouse_id, tabular_id, table_name, action, state, options, reason, requested_by, rank, attempt, worker,
-         cancel_wanted, progress, result, error, created_ms, due_ms, lease_until_ms, started_ms, finished_ms"
+        "job_id, warehouse_id, tabular_id, table_name, action, state, options, reason, requested_by, priority, attempt, worker,
+         cancel_requested, progress, result, error, created_ms, due_ms, lease_until_ms, started_ms, finished_ms"
     };
 }
 
@@ -49,13 +49,13 @@ pub struct Job {
     /// Identity of the caller, or the component, that requested the job.
     pub requested_by: String,
     /// Priority: the expected benefit. Jobs with greater values are leased first.
-    pub rank: i64,
+    pub priority: i64,
     /// Number of leases so far.
     pub attempt: i64,
     /// Name of the worker that has leased the job, or did so last.
     pub worker: Option<String>,
     /// `true` if cancellation was requested.
-    pub cancel_wanted: bool,
+    pub cancel_requested: bool,
     /// Progress reported by the worker, as JSON.
     pub progress: Option<String>,
     /// Result of the job, as JSON.
@@ -137,7 +137,7 @@ pub struct NewJob<'a> {
     /// Identity of the caller, or the component, that requests the job.
     pub requested_by: &'a str,
     /// Priority: the expected benefit. Jobs with greater values are leased first.
-    pub rank: i64,
+    pub priority: i64,
     /// Earliest start, in milliseconds since 1970.
     pub due_ms: i64,
 }

@@ -20,7 +20,7 @@ use super::{CancelJob, NewJob};
 pub async fn enqueue(tx: &mut Tx, new: &NewJob<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         INSERT INTO maintenance_jobs (job_id, warehouse_id, tabular_id, table_name, action, state, options, reason,
-                                      requested_by, rank, attempt, cancel_wanted, created_ms, due_ms)
+                                      requested_by, priority, attempt, cancel_requested, created_ms, due_ms)
         VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, $8, $9, 0, FALSE, $10, $11)
         ON CONFLICT (tabular_id, action) WHERE state IN ('queued', 'running') DO NOTHING";
 
@@ -36,7 +36,7 @@ pub async fn enqueue(tx: &mut Tx, new: &NewJob<'_>) -> Result<bool, StoreError> 
 pub async fn enqueue_unless_paused(tx: &mut Tx, new: &NewJob<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         INSERT INTO maintenance_jobs (job_id, warehouse_id, tabular_id, table_name, action, state, options, reason,
-                                      requested_by, rank, attempt, cancel_wanted, created_ms, due_ms)
+                                      requested_by, priority, attempt, cancel_requested, created_ms, due_ms)
         SELECT $1, $2, $3, $4, $5, 'queued', $6, $7, $8, $9, 0, FALSE, $10, $11
         WHERE NOT EXISTS (SELECT 1 FROM maintenance_pauses WHERE tabular_id = $3)
         ON CONFLICT (tabular_id, action) WHERE state IN ('queued', 'running') DO NOTHING";
@@ -57,7 +57,7 @@ async fn insert(tx: &mut Tx, sql: &'static str, new: &NewJob<'_>) -> Result<bool
             .bind(new.options)
             .bind(new.reason)
             .bind(new.requested_by)
-            .bind(new.rank)
+            .bind(new.priority)
             .bind(at_ms)
             .bind(new.due_ms)
     )?;
@@ -78,7 +78,7 @@ pub async fn take_over(
 ) -> Result<Option<Uuid>, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs
-        SET table_name = $4, options = $5, reason = $6, requested_by = $7, rank = $8, due_ms = $9
+        SET table_name = $4, options = $5, reason = $6, requested_by = $7, priority = $8, due_ms = $9
         WHERE tabular_id = $1 AND action = $2 AND requested_by = $3 AND state = 'queued'
         RETURNING job_id";
 
@@ -92,7 +92,7 @@ pub async fn take_over(
             .bind(new.options)
             .bind(new.reason)
             .bind(new.requested_by)
-            .bind(new.rank)
+            .bind(new.priority)
             .bind(new.due_ms)
     )
 }
@@ -191,7 +191,7 @@ pub async fn cancel(tx: &mut Tx, job_id: Uuid) -> Result<CancelJob, StoreError> 
         UPDATE maintenance_jobs
         SET state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
             finished_ms = CASE WHEN state = 'queued' THEN $2 ELSE finished_ms END,
-            cancel_wanted = TRUE
+            cancel_requested = TRUE
         WHERE job_id = $1 AND state IN ('queued', 'running')
         RETURNING state";
     const STATE: &str = "SELECT state FROM maintenance_jobs WHERE job_id = $1";

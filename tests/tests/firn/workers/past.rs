@@ -183,7 +183,9 @@ async fn what_a_dead_worker_had_committed_stays_while_the_catalog_leads_to_it(ba
     let new = new.map(|path| path.display().to_string()).filter(|path| !path.ends_with(".metadata.json"));
     let new: Vec<_> = new.collect();
     assert_eq!(new.len(), 3, "{new:?}");
-    post(&firn, &at_job(&leased, "outputs"), &json!({ "held": held(&leased), "add": new })).await.expect(204);
+    post(&firn, &at_job(&leased, "outputs"), &json!({ "lease": held(&leased), "register": new }))
+        .await
+        .expect(204);
     let at_ms = Clock::system().now_ms();
     of.update(&[point("main", first)]).await;
     of.update(&[json!({ "action": "remove-snapshots", "snapshot-ids": [second] })]).await;

@@ -1,0 +1,92 @@
+//! Upgrade: a database and files of a former release are migrated, and keep working.
+//!
+//! `sqlite.sql` and `postgres.sql` are dumps of a catalog that release 6 of the schema wrote, with `{root}` in place of the
+//! data directory; the metadata files are beside them. The catalog has nested namespaces, a table with two versions, a dropped
+//! table, a view, a maintenance policy, a running job whose cancellation was requested, and a queued job.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+use tests::fixture::{commit, set_property, table_path};
+use tests::process::{Backend, Firn, Setup};
+
+const KEY: &str = "0192aaaa-0000-7000-8000-000000000001";
+
+/// Writes the catalog of the former release.
+async fn restore(backend: Backend, setup: &Setup) {
+    let (dump, files) = match backend {
+        Backend::Sqlite => (include_str!("sqlite.sql"), include_str!("sqlite.files.json")),
+        Backend::Postgres => (include_str!("postgres.sql"), include_str!("postgres.files.json")),
+    };
+    let root = setup.data_dir.to_str().unwrap();
+    let files: BTreeMap<String, String> = serde_json::from_str(files).unwrap();
+    for (path, text) in files {
+        let path = setup.data_dir.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text.replace("{root}", root)).unwrap();
+    }
+    let dump = sqlx::raw_sql(AssertSqlSafe(dump.replace("{root}", root)));
+    match backend {
+        Backend::Sqlite => {
+            let url = format!("{}?mode=rwc", setup.database_url());
+            let mut connection = SqliteConnection::connect(&url).await.unwrap();
+            dump.execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+        }
+        Backend::Postgres => {
+            let mut connection = PgConnection::connect(&setup.database_url()).await.unwrap();
+            dump.execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+        }
+    }
+}
+
+async fn a_catalog_of_the_former_release_goes_on(backend: Backend) {
+    let setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "0");
+    restore(backend, &setup).await;
+    let firn = Firn::start(setup);
+
+    let path = table_path("sales", "orders");
+    let loaded = firn.get(&path).await.expect(200).json();
+    assert_eq!(loaded["metadata"]["properties"]["k"], "1");
+    let listed = firn.get("namespaces/sales/tables").await.expect(200).json();
+    assert_eq!(listed["identifiers"], json!([{ "namespace": ["sales"], "name": "orders" }]));
+    firn.get("namespaces/sales/views/v").await.expect(200);
+    firn.get("namespaces/sales%1Feu").await.expect(200);
+
+    // The recorded response of a commit is returned, and the commit not repeated.
+    let set = |value: &str| commit(&[], &[set_property("k", value)]).to_string();
+    let body = r#"{"requirements": [], "updates": [{"action": "set-properties", "updates": {"k": "1"}}]}"#;
+    let repeated = firn.send("POST", &path, Some(body.to_owned()), &[("idempotency-key", KEY)]).await;
+    assert_eq!(repeated.expect(200).json()["metadata-location"], loaded["metadata-location"]);
+    firn.send("POST", &path, Some(set("2")), &[]).await.expect(200);
+    assert_eq!(firn.get(&path).await.json()["metadata"]["properties"]["k"], "2");
+
+    let at = |rest: &str| format!("/governance/v1/maintenance/{rest}");
+    let policy = at("policy?warehouse=main&namespace=sales&table=orders");
+    let policy = firn.request("GET", &policy, None, &[]).await.expect(200).json();
+    assert_eq!(policy["policy"]["compact"]["inputs-min"], 7);
+    let jobs = firn.request("GET", &at("jobs"), None, &[]).await.expect(200).json();
+    let seen = |job: &serde_json::Value| {
+        (job["action"].clone(), job["state"].clone(), job["cancel-requested"].clone())
+    };
+    let seen: Vec<_> = jobs["jobs"].as_array().unwrap().iter().map(seen).collect();
+    assert_eq!(
+        seen,
+        [
+            (json!("compact"), json!("queued"), json!(false)),
+            (json!("evaluate"), json!("running"), json!(true)),
+        ]
+    );
+    // The lease of the running job has expired long ago, so that another worker takes it over.
+    let lease = json!({ "worker": "other" }).to_string();
+    let leased = firn.request("POST", &at("jobs/lease"), Some(lease), &[]).await.expect(200).json();
+    assert_eq!(
+        (leased["job"]["action"].as_str(), leased["job"]["attempt"].as_i64()),
+        (Some("evaluate"), Some(2))
+    );
+}
+
+tests::on_both_databases!(a_catalog_of_the_former_release_goes_on);
