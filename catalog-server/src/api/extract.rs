@@ -183,7 +183,7 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
 
 /// Extractor of a request that changes something: the request and its body, which is read under limits of
 /// size and time.
-pub struct Change {
+pub struct Mutation {
     /// HTTP method, for example `POST` or `DELETE`.
     pub method: String,
     /// Path and query as received, except that a missing prefix was added.
@@ -199,7 +199,7 @@ pub struct Change {
     _memory: Share,
 }
 
-impl Change {
+impl Mutation {
     /// Parses the body as JSON. Large bodies are parsed outside of the request threads.
     ///
     /// # Errors
@@ -258,7 +258,7 @@ async fn collect(body: Body, limit_bytes: usize, memory: &Allowance) -> Result<(
     Ok((if content.is_empty() { first } else { content.into() }, share))
 }
 
-impl Change {
+impl Mutation {
     /// Rejects a request with an `Idempotency-Key`, for endpoints that do not support it and would repeat the
     /// change.
     ///
@@ -291,7 +291,7 @@ fn keyless() -> ApiError {
     )
 }
 
-impl FromRequest<App> for Change {
+impl FromRequest<App> for Mutation {
     type Rejection = ApiError;
 
     async fn from_request(sent: axum::extract::Request, app: &App) -> Result<Self, ApiError> {

@@ -10,13 +10,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
-use crate::catalog::conclude::{Answer, Recalled};
 use crate::catalog::error::CatalogError;
+use crate::catalog::mutation::{MutationResponse, Replay};
 use crate::catalog::tables::LoadedTable;
 use crate::request::{IdempotencyKey, Request};
 
 use super::error::ApiError;
-use super::extract::Change;
+use super::extract::Mutation;
 use super::{App, json, load_result};
 
 /// Runs `work` for a change and returns its response. The response is recorded under the idempotency key, if
@@ -26,10 +26,10 @@ use super::{App, json, load_result};
 ///
 /// Fails if the idempotency key was used for a different request (422), if `work` fails, or if the database
 /// fails.
-pub async fn run<W, F>(app: &App, change: &Change, work: W) -> Result<Response, ApiError>
+pub async fn run<W, F>(app: &App, change: &Mutation, work: W) -> Result<Response, ApiError>
 where
     W: FnOnce(Request) -> F + Send + 'static,
-    F: Future<Output = Result<Answer, CatalogError>> + Send + 'static,
+    F: Future<Output = Result<MutationResponse, CatalogError>> + Send + 'static,
 {
     let mut request = change.request.clone();
     let Some(key) = change.idempotency_key else {
@@ -66,16 +66,16 @@ where
 /// # Errors
 ///
 /// Fails if the key was used for a different request (422) or if the database fails.
-pub async fn check(app: &App, change: &Change) -> Result<(), ApiError> {
+pub async fn check(app: &App, change: &Mutation) -> Result<(), ApiError> {
     let Some(key) = change.idempotency_key else { return Ok(()) };
     let idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(change).await });
     Ok(app.catalog.claim_key(&Request { idempotency, ..change.request.clone() }).await?)
 }
 
-async fn detached<W, F>(app: &App, request: Request, work: W) -> Result<Answer, CatalogError>
+async fn detached<W, F>(app: &App, request: Request, work: W) -> Result<MutationResponse, CatalogError>
 where
     W: FnOnce(Request) -> F + Send + 'static,
-    F: Future<Output = Result<Answer, CatalogError>> + Send + 'static,
+    F: Future<Output = Result<MutationResponse, CatalogError>> + Send + 'static,
 {
     match app.changes.spawn(work(request)).await {
         Ok(result) => result,
@@ -86,24 +86,24 @@ where
 async fn recall(app: &App, request: &Request) -> Result<Option<Response>, ApiError> {
     match app.catalog.recall(request).await? {
         None => Ok(None),
-        Some(Recalled::Answer(done)) => Ok(Some(answer(&done))),
-        Some(Recalled::Refusal { status, body }) => {
+        Some(Replay::MutationResponse(done)) => Ok(Some(answer(&done))),
+        Some(Replay::Refusal { status, body }) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             Ok(Some((status, json(body)).into_response()))
         }
     }
 }
 
-fn answer(answer: &Answer) -> Response {
+fn answer(answer: &MutationResponse) -> Response {
     match answer {
-        Answer::Nothing => StatusCode::NO_CONTENT.into_response(),
-        Answer::Body(body) => json(body.clone()),
-        Answer::Table(document) => load_result::table(&LoadedTable::whole(document.clone())),
-        Answer::View(document) => load_result::view(document),
+        MutationResponse::Nothing => StatusCode::NO_CONTENT.into_response(),
+        MutationResponse::Body(body) => json(body.clone()),
+        MutationResponse::Table(document) => load_result::table(&LoadedTable::whole(document.clone())),
+        MutationResponse::View(document) => load_result::view(document),
     }
 }
 
-async fn fingerprint(change: &Change) -> String {
+async fn fingerprint(change: &Mutation) -> String {
     let (method, resource) = (change.method.clone(), change.resource.clone());
     let hash = change.read(move |body| {
         let mut hash = Sha256::new();

@@ -21,10 +21,10 @@ use crate::storage::documents::Document;
 use crate::store::ids::TabularId;
 use crate::store::tabulars::{self, Tabular, TabularKind};
 
-use super::conclude::{Answer, Record};
-use super::draft::Draft;
+use super::draft::PreparedCommit;
 use super::error::CatalogError;
 use super::locations::Folders;
+use super::mutation::{IdempotentResult, MutationResponse};
 use super::names::{Identifier, Namespace};
 use super::objects::missing;
 use super::warehouses::Warehouse;
@@ -52,7 +52,7 @@ pub struct NewTable {
 /// Source of a creation or commit, which determines the error if the table already exists and the recorded
 /// response.
 #[derive(Clone, Copy)]
-pub(super) enum Origin {
+pub(super) enum CommitSource {
     /// Request to create a table, `POST …/tables`.
     Request,
     /// Commit to one table, which may require that the table does not exist.
@@ -77,7 +77,7 @@ impl Catalog {
         warehouse: &Warehouse,
         identifier: &Identifier,
         new: NewTable,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         let size_bytes = new.size_bytes;
         let (namespace, metadata) =
             self.new_metadata(request, warehouse, identifier, new, Action::CreateTable).await?;
@@ -89,9 +89,10 @@ impl Catalog {
             }
         };
         self.own_files(&next.folders).create_table_folders(next.metadata.location()).await?;
-        let draft = Draft::Create { tabular_id: TabularId(id::ordered()), namespace_id, next };
-        let mut documents = self.retrying_write(request, warehouse, vec![draft], Origin::Request).await?;
-        Ok(documents.pop().map_or(Answer::Nothing, Answer::Table))
+        let draft = PreparedCommit::Create { tabular_id: TabularId(id::ordered()), namespace_id, next };
+        let mut documents =
+            self.retrying_write(request, warehouse, vec![draft], CommitSource::Request).await?;
+        Ok(documents.pop().map_or(MutationResponse::Nothing, MutationResponse::Table))
     }
 
     /// Stages a table: returns the metadata of a table that a later commit creates. Nothing is stored except
@@ -111,7 +112,7 @@ impl Catalog {
         identifier: &Identifier,
         new: NewTable,
         respond: fn(&TableMetadata) -> Bytes,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         let size_bytes = new.size_bytes;
         let (_, metadata) =
             self.new_metadata(request, warehouse, identifier, new, Action::StageTable).await?;
@@ -123,9 +124,9 @@ impl Catalog {
         let body = self.turns.run(size_bytes, move || respond(&metadata)).await;
         if request.idempotency.is_some() {
             let tx = self.db.write(self.clock.now_ms()).await?;
-            self.conclude(tx, request, Record::Body(&body)).await?;
+            self.conclude(tx, request, IdempotentResult::Body(&body)).await?;
         }
-        Ok(Answer::Body(body))
+        Ok(MutationResponse::Body(body))
     }
 
     /// Commits updates to one table, or creates it if the commit requires that it does not exist. `body` is
@@ -146,7 +147,7 @@ impl Catalog {
         warehouse: &Warehouse,
         identifier: &Identifier,
         body: Bytes,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         let commit = self.turns.run(body.len(), move || TableCommit::parse(&body)).await?;
         if let Some(named) = &commit.identifier
             && (named.namespace != identifier.namespace.levels() || named.name != identifier.name)
@@ -157,9 +158,9 @@ impl Catalog {
             )));
         }
         let mut documents = self
-            .commit(request, warehouse, &[(identifier.clone(), Arc::new(commit))], Origin::Commit)
+            .commit(request, warehouse, &[(identifier.clone(), Arc::new(commit))], CommitSource::Commit)
             .await?;
-        Ok(documents.pop().map_or(Answer::Nothing, Answer::Table))
+        Ok(documents.pop().map_or(MutationResponse::Nothing, MutationResponse::Table))
     }
 
     /// Commits updates to several tables atomically. `body` is the JSON of the request.
@@ -173,7 +174,7 @@ impl Catalog {
         request: &Request,
         warehouse: &Warehouse,
         body: Bytes,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         let transaction = self.turns.run(body.len(), move || TransactionCommit::parse(&body)).await?;
         if transaction.table_changes.len() > TRANSACTION_TABLES_MAX {
             return Err(CatalogError::Invalid(format!(
@@ -192,8 +193,8 @@ impl Catalog {
             }
             commits.push((identifier, Arc::new(commit)));
         }
-        self.commit(request, warehouse, &commits, Origin::Transaction).await?;
-        Ok(Answer::Nothing)
+        self.commit(request, warehouse, &commits, CommitSource::Transaction).await?;
+        Ok(MutationResponse::Nothing)
     }
 
     async fn commit(
@@ -201,7 +202,7 @@ impl Catalog {
         request: &Request,
         warehouse: &Warehouse,
         commits: &[(Identifier, Arc<TableCommit>)],
-        origin: Origin,
+        origin: CommitSource,
     ) -> Result<Vec<Arc<Document<TableMetadata>>>, CatalogError> {
         let result = self.commit_in_turn(request, warehouse, commits, origin).await;
         let outcome = if result.is_ok() { "done" } else { "failed" };
@@ -214,7 +215,7 @@ impl Catalog {
         request: &Request,
         warehouse: &Warehouse,
         commits: &[(Identifier, Arc<TableCommit>)],
-        origin: Origin,
+        origin: CommitSource,
     ) -> Result<Vec<Arc<Document<TableMetadata>>>, CatalogError> {
         warehouse.require_writable()?;
         for attempt in 0..ATTEMPTS_MAX {
@@ -255,7 +256,7 @@ impl Catalog {
         warehouse: &Warehouse,
         commits: &[(Identifier, Arc<TableCommit>)],
         rows: Vec<Option<Tabular>>,
-    ) -> Result<Vec<Draft>, CatalogError> {
+    ) -> Result<Vec<PreparedCommit>, CatalogError> {
         let mut drafts = Vec::with_capacity(commits.len());
         for ((identifier, commit), row) in commits.iter().zip(rows) {
             drafts.push(self.draft(request, warehouse, identifier, commit, row).await?);
@@ -271,7 +272,7 @@ impl Catalog {
         request: &Request,
         warehouse: &Warehouse,
         commits: &[(Identifier, Arc<TableCommit>)],
-    ) -> Result<Option<Vec<Draft>>, CatalogError> {
+    ) -> Result<Option<Vec<PreparedCommit>>, CatalogError> {
         let rows = self.find_all(request, warehouse, commits).await?;
         let mut was_made = false;
         let mut drafts = Vec::with_capacity(commits.len());
@@ -279,7 +280,7 @@ impl Catalog {
             let Some(row) = row.filter(|row| row.kind == TabularKind::Table) else { continue };
             let document = self.documents.table(&row.metadata_location).await?;
             was_made = was_made || repeat::was_made(document.parsed(), commit);
-            drafts.push(Draft::Unchanged(document));
+            drafts.push(PreparedCommit::Unchanged(document));
         }
         Ok(was_made.then_some(drafts))
     }
@@ -319,8 +320,8 @@ impl Catalog {
         &self,
         request: &Request,
         warehouse: &Warehouse,
-        drafts: Vec<Draft>,
-        origin: Origin,
+        drafts: Vec<PreparedCommit>,
+        origin: CommitSource,
     ) -> Result<Vec<Arc<Document<TableMetadata>>>, CatalogError> {
         // A creation has no base version that could be outdated: if it loses against another transaction, the
         // client receives the result of that one when it retries.

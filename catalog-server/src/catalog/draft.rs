@@ -22,7 +22,7 @@ use crate::store::ids::{NamespaceId, TabularId};
 use crate::store::namespaces::Namespace as NamespaceRow;
 use crate::store::tabulars::{Tabular, TabularKind};
 
-use super::commit::{NewTable, Origin, creates};
+use super::commit::{CommitSource, NewTable, creates};
 use super::error::CatalogError;
 use super::locations::{self, Folders};
 use super::names::Identifier;
@@ -34,19 +34,19 @@ use super::{Catalog, former, namespaces};
 const MODE: &str = ScanPlanningMode::TABLE_PROPERTY;
 
 /// Change that was computed and is ready to be written.
-pub(super) enum Draft {
+pub(super) enum PreparedCommit {
     /// No change: the updates have no effect.
     Unchanged(Arc<Document<TableMetadata>>),
     /// New metadata for an existing table: `found` is its current row, `expired` are the metadata files that
     /// were removed from the metadata log. `list` is the path and content of the manifest list of a rebased
     /// append or upsert, which is written together with the metadata file.
-    Update { found: Tabular, next: Next, expired: Vec<String>, list: Option<Box<(String, Bytes)>> },
+    Update { found: Tabular, next: NewMetadata, expired: Vec<String>, list: Option<Box<(String, Bytes)>> },
     /// New table.
-    Create { tabular_id: TabularId, namespace_id: NamespaceId, next: Next },
+    Create { tabular_id: TabularId, namespace_id: NamespaceId, next: NewMetadata },
 }
 
 /// Metadata to be written.
-pub(super) struct Next {
+pub(super) struct NewMetadata {
     pub(super) identifier: Identifier,
     pub(super) document: Arc<Document<TableMetadata>>,
     pub(super) metadata: Arc<TableMetadata>,
@@ -67,7 +67,7 @@ impl Catalog {
         identifier: &Identifier,
         commit: &Arc<TableCommit>,
         row: Option<Tabular>,
-    ) -> Result<Draft, CatalogError> {
+    ) -> Result<PreparedCommit, CatalogError> {
         let Some(found) = row else {
             return self.draft_create(request, warehouse, identifier, commit).await;
         };
@@ -101,7 +101,7 @@ impl Catalog {
         let (applied, json, superseded) = applied.await?;
         let (metadata, expired) = (Arc::new(applied.metadata), applied.expired_metadata_files);
         if !applied.changed {
-            return Ok(Draft::Unchanged(document));
+            return Ok(PreparedCommit::Unchanged(document));
         }
         if metadata.property(MODE) != base.property(MODE) {
             check_planning_mode(&metadata)?;
@@ -118,9 +118,10 @@ impl Catalog {
             id::random(),
         );
         let (made, bytes) = (metadata.clone(), json.len());
-        let document = self.turns.run(bytes, move || Document::made(&location, &json, made)).await;
-        let next = Next { identifier: identifier.clone(), document, metadata, superseded, folders, claims };
-        Ok(Draft::Update { found, next, expired, list })
+        let document = self.turns.run(bytes, move || Document::new_unwritten(&location, &json, made)).await;
+        let next =
+            NewMetadata { identifier: identifier.clone(), document, metadata, superseded, folders, claims };
+        Ok(PreparedCommit::Update { found, next, expired, list })
     }
 
     async fn draft_create(
@@ -129,7 +130,7 @@ impl Catalog {
         warehouse: &Warehouse,
         identifier: &Identifier,
         commit: &Arc<TableCommit>,
-    ) -> Result<Draft, CatalogError> {
+    ) -> Result<PreparedCommit, CatalogError> {
         if !creates(commit) {
             return Err(CatalogError::NoSuchTable(identifier.clone()));
         }
@@ -150,11 +151,11 @@ impl Catalog {
             Ok(next) => next,
             Err(error) => {
                 let error = self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await;
-                return Err(Origin::Commit.explain(error));
+                return Err(CommitSource::Commit.explain(error));
             }
         };
         let namespace_id = namespace.namespace_id;
-        Ok(Draft::Create { tabular_id: TabularId(id::ordered()), namespace_id, next })
+        Ok(PreparedCommit::Create { tabular_id: TabularId(id::ordered()), namespace_id, next })
     }
 
     /// Validates a request to create a table and computes its metadata.
@@ -197,7 +198,7 @@ impl Catalog {
         metadata: TableMetadata,
         size_bytes: usize,
         updates: Option<&[TableUpdate]>,
-    ) -> Result<Next, CatalogError> {
+    ) -> Result<NewMetadata, CatalogError> {
         check_planning_mode(&metadata)?;
         let folders = Folders::by_table(warehouse, &metadata)?;
         self.check_free(warehouse, None, &folders).await?;
@@ -209,11 +210,18 @@ impl Catalog {
         let made = metadata.clone();
         let document = self
             .turns
-            .run(size_bytes, move || Document::made(&location, &made.to_bytes(), made.clone()))
+            .run(size_bytes, move || Document::new_unwritten(&location, &made.to_bytes(), made.clone()))
             .await;
         // Not limited in size, unlike in `former::kept`, because it is recorded once per table.
         let superseded = Some(Superseded::by_creation(&metadata, self.clock.now_ms()).to_json());
-        Ok(Next { identifier: identifier.clone(), document, metadata, superseded, folders, claims: true })
+        Ok(NewMetadata {
+            identifier: identifier.clone(),
+            document,
+            metadata,
+            superseded,
+            folders,
+            claims: true,
+        })
     }
 
     /// Checks that no manifest list of a new snapshot is in a folder of another table: purging that table
@@ -238,8 +246,8 @@ impl Catalog {
     }
 }
 
-impl Draft {
-    pub(super) fn next(&self) -> Option<&Next> {
+impl PreparedCommit {
+    pub(super) fn next(&self) -> Option<&NewMetadata> {
         match self {
             Self::Unchanged(_) => None,
             Self::Update { next, .. } | Self::Create { next, .. } => Some(next),

@@ -13,7 +13,7 @@ use crate::store::history;
 use crate::store::tabulars::Tabular;
 
 use super::Catalog;
-use super::draft::Next;
+use super::draft::NewMetadata;
 use super::locations::Folders;
 
 const MINUTE_MS: i64 = 60_000;
@@ -43,7 +43,7 @@ impl Catalog {
     /// removed from the metadata log (`unlogged`) and are too old for time travel, and files that had been
     /// removed from the log before and became too old since the previous commit. Files for which this cannot
     /// be determined are retained.
-    pub(super) async fn delete_former(&self, found: &Tabular, next: &Next, unlogged: Vec<String>) {
+    pub(super) async fn delete_former(&self, found: &Tabular, next: &NewMetadata, unlogged: Vec<String>) {
         if !properties::switch(next.metadata.properties(), properties::DELETE_AFTER_COMMIT) {
             return;
         }
@@ -62,7 +62,7 @@ impl Catalog {
     async fn list_deletable(
         &self,
         found: &Tabular,
-        next: &Next,
+        next: &NewMetadata,
         unlogged: Vec<String>,
     ) -> Result<Vec<String>, StoreError> {
         // A registered table has a metadata log from an unknown source, with any spelling of locations.

@@ -19,13 +19,13 @@ macro_rules! retrying {
 }
 
 pub mod commit;
-pub mod conclude;
 mod draft;
 pub mod error;
 mod former;
 mod housekeeping;
 pub mod locations;
 mod locks;
+pub mod mutation;
 pub mod names;
 mod namespaces;
 mod objects;

@@ -15,9 +15,9 @@ use crate::store::namespaces::{
 };
 
 use super::Catalog;
-use super::conclude::{Answer, Change, Record};
 use super::error::CatalogError;
 use super::locations;
+use super::mutation::{AuditRecord, IdempotentResult, MutationResponse};
 use super::names::Namespace;
 use super::warehouses::Warehouse;
 
@@ -145,7 +145,7 @@ impl Catalog {
         warehouse: &Warehouse,
         namespace: &Namespace,
         mut properties: Properties,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         warehouse.require_writable()?;
         let parent = namespace.parent_path().map(Namespace::from_path).transpose()?;
         self.authorize_below(request, warehouse, parent.as_ref(), Action::CreateNamespace).await?;
@@ -177,8 +177,8 @@ impl Catalog {
         report_location(warehouse, namespace, &mut properties);
         let body = json!({ "namespace": namespace.levels(), "properties": properties });
         let body = Bytes::from(body.to_string());
-        self.conclude(tx, request, Record::Body(&body)).await?;
-        Ok(Answer::Body(body))
+        self.conclude(tx, request, IdempotentResult::Body(&body)).await?;
+        Ok(MutationResponse::Body(body))
     }
 
     /// Checks that tables can be created below the `location` property of a namespace, if it is set.
@@ -205,7 +205,7 @@ impl Catalog {
         request: &Request,
         warehouse: &Warehouse,
         namespace: &Namespace,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         warehouse.require_writable()?;
         let row = self.require_namespace(request, warehouse, namespace, Action::DropNamespace).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
@@ -216,8 +216,8 @@ impl Catalog {
         }
         let change = change(Action::DropNamespace, warehouse, namespace, row.namespace_id, json!({}));
         self.record(&mut tx, request, change).await?;
-        self.conclude(tx, request, Record::Nothing).await?;
-        Ok(Answer::Nothing)
+        self.conclude(tx, request, IdempotentResult::Nothing).await?;
+        Ok(MutationResponse::Nothing)
     }
 
     /// Sets and removes properties of a namespace.
@@ -236,7 +236,7 @@ impl Catalog {
         namespace: &Namespace,
         removals: Vec<String>,
         updates: Properties,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         warehouse.require_writable()?;
         let removals_bytes: usize = removals.iter().map(String::len).sum();
         if removals_bytes > PROPERTIES_BYTES_MAX {
@@ -270,8 +270,8 @@ impl Catalog {
                 change(Action::UpdateNamespace, warehouse, namespace, row.namespace_id, answer.clone());
             self.record(&mut tx, request, change).await?;
             let body = Bytes::from(answer.to_string());
-            self.conclude(tx, request, Record::Body(&body)).await?;
-            return Ok(Answer::Body(body));
+            self.conclude(tx, request, IdempotentResult::Body(&body)).await?;
+            return Ok(MutationResponse::Body(body));
         }
         Err(CatalogError::CommitFailed(format!(
             "properties of `{namespace}` are changed by others all the time; try again"
@@ -285,8 +285,8 @@ fn change<'a>(
     namespace: &Namespace,
     id: NamespaceId,
     detail: serde_json::Value,
-) -> Change<'a> {
-    Change {
+) -> AuditRecord<'a> {
+    AuditRecord {
         action,
         kind: "namespace",
         name: namespace.to_string(),

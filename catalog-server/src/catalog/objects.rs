@@ -6,12 +6,12 @@ use crate::authz::action::Action;
 use crate::authz::{Decision, Resource};
 use crate::request::Request;
 use crate::store::as_of::{self, PageAsOf};
-use crate::store::tabulars::{self, Place, RenameTabular, Tabular, TabularKind};
+use crate::store::tabulars::{self, NameInNamespace, RenameTabular, Tabular, TabularKind};
 use crate::store::tx::Tx;
 
 use super::Catalog;
-use super::conclude::{Answer, Change, Record};
 use super::error::CatalogError;
+use super::mutation::{AuditRecord, IdempotentResult, MutationResponse};
 use super::names::{Identifier, Namespace};
 use super::warehouses::Warehouse;
 
@@ -176,7 +176,7 @@ impl Catalog {
         kind: TabularKind,
         source: &Identifier,
         destination: &Identifier,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         warehouse.require_writable()?;
         let (rename, create) = match kind {
             TabularKind::Table => (Action::RenameTable, Action::CreateTable),
@@ -187,14 +187,14 @@ impl Catalog {
             if source == destination {
                 if request.idempotency.is_some() {
                     let tx = self.db.write(self.clock.now_ms()).await?;
-                    self.conclude(tx, request, Record::Nothing).await?;
+                    self.conclude(tx, request, IdempotentResult::Nothing).await?;
                 }
-                return Ok(Answer::Nothing);
+                return Ok(MutationResponse::Nothing);
             }
             let target = self.require_namespace(request, warehouse, &destination.namespace, create).await?;
             let mut tx = self.db.write(self.clock.now_ms()).await?;
-            let from = Place { namespace_id: found.namespace_id, name: &found.name };
-            let to = Place { namespace_id: target.namespace_id, name: &destination.name };
+            let from = NameInNamespace { namespace_id: found.namespace_id, name: &found.name };
+            let to = NameInNamespace { namespace_id: target.namespace_id, name: &destination.name };
             match tabulars::rename(&mut tx, found.tabular_id, from, to).await? {
                 RenameTabular::Renamed => {}
                 RenameTabular::Missing => return Err(missing(kind, source)),
@@ -212,8 +212,8 @@ impl Catalog {
             }
             let detail = json!({ "to": destination.to_string() });
             self.record(&mut tx, request, change(rename, warehouse, source, &found, detail)).await?;
-            self.conclude(tx, request, Record::Nothing).await?;
-            Ok(Answer::Nothing)
+            self.conclude(tx, request, IdempotentResult::Nothing).await?;
+            Ok(MutationResponse::Nothing)
         })
     }
 
@@ -265,8 +265,8 @@ pub(super) fn change<'a>(
     identifier: &Identifier,
     found: &Tabular,
     detail: serde_json::Value,
-) -> Change<'a> {
-    Change {
+) -> AuditRecord<'a> {
+    AuditRecord {
         action,
         kind: found.kind.as_str(),
         name: identifier.to_string(),

@@ -17,11 +17,11 @@ use crate::request::Request;
 use crate::storage::documents::Document;
 use crate::store::ids::TabularId;
 use crate::store::locations as store_locations;
-use crate::store::tabulars::{self, NewTabular, Place, TabularKind};
+use crate::store::tabulars::{self, NameInNamespace, NewTabular, TabularKind};
 
-use super::conclude::{Answer, Record};
 use super::error::CatalogError;
 use super::locations::Folders;
+use super::mutation::{IdempotentResult, MutationResponse};
 use super::names::Identifier;
 use super::objects::{change, missing, name_taken};
 use super::warehouses::Warehouse;
@@ -116,9 +116,9 @@ impl Catalog {
         request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         self.take_out(request, warehouse, identifier, TabularKind::Table, Action::DropTable).await?;
-        Ok(Answer::Nothing)
+        Ok(MutationResponse::Nothing)
     }
 
     /// Drops a table or view and releases its claims on folders.
@@ -136,7 +136,7 @@ impl Catalog {
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             self.remove(&mut tx, request, warehouse, identifier, &found, action).await?;
             store_locations::release(&mut tx, found.tabular_id.0).await?;
-            self.conclude(tx, request, Record::Nothing).await
+            self.conclude(tx, request, IdempotentResult::Nothing).await
         })
     }
 
@@ -153,7 +153,7 @@ impl Catalog {
         request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         warehouse.require_writable()?;
         retrying!(async {
             let found = self.require_table(request, warehouse, identifier, Action::UnregisterTable).await?;
@@ -167,8 +167,8 @@ impl Catalog {
             let change = change(Action::UnregisterTable, warehouse, identifier, &found, detail);
             self.record(&mut tx, request, change).await?;
             store_locations::release(&mut tx, found.tabular_id.0).await?;
-            self.conclude(tx, request, Record::Location(&found.metadata_location)).await?;
-            Ok(Answer::Table(document))
+            self.conclude(tx, request, IdempotentResult::Location(&found.metadata_location)).await?;
+            Ok(MutationResponse::Table(document))
         })
     }
 
@@ -187,7 +187,7 @@ impl Catalog {
         warehouse: &Warehouse,
         identifier: &Identifier,
         metadata_location: &str,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         warehouse.require_writable()?;
         let action = Action::RegisterTable;
         let namespace = self.require_namespace(request, warehouse, &identifier.namespace, action).await?;
@@ -208,15 +208,15 @@ impl Catalog {
         }
         let superseded = Superseded::by_registration(&metadata).to_json();
         retrying!(async {
-            let place = Place { namespace_id: namespace.namespace_id, name: &identifier.name };
+            let place = NameInNamespace { namespace_id: namespace.namespace_id, name: &identifier.name };
             let pointer = write::pointer(metadata_location, &metadata, Some(&superseded))?;
             let tabular_id = TabularId(id::ordered());
             let new = NewTabular { tabular_id, kind: TabularKind::Table, place, pointer };
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             self.insert(&mut tx, request, warehouse, identifier, &new, &folders, action).await?;
-            self.conclude(tx, request, Record::Location(metadata_location)).await
+            self.conclude(tx, request, IdempotentResult::Location(metadata_location)).await
         })?;
-        Ok(Answer::Table(document))
+        Ok(MutationResponse::Table(document))
     }
 
     /// Replaces the metadata of a table by another metadata file. The table is created if it does not exist.
@@ -231,7 +231,7 @@ impl Catalog {
         warehouse: &Warehouse,
         identifier: &Identifier,
         metadata_location: &str,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         warehouse.require_writable()?;
         let found = match self.find_object(warehouse, identifier).await? {
             Some(found) if found.kind == TabularKind::Table => {
@@ -265,9 +265,9 @@ impl Catalog {
                 json!({ "metadata-location": metadata_location, "previous": current.metadata_location });
             let change = change(Action::RegisterTable, warehouse, identifier, &found, detail);
             self.record(&mut tx, request, change).await?;
-            self.conclude(tx, request, Record::Location(metadata_location)).await
+            self.conclude(tx, request, IdempotentResult::Location(metadata_location)).await
         })?;
-        Ok(Answer::Table(document))
+        Ok(MutationResponse::Table(document))
     }
 
     /// Returns the snapshots and schemas that go out of use when the metadata of a table is replaced; `None`
@@ -332,7 +332,7 @@ impl Catalog {
         request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         warehouse.require_writable()?;
         let found = self.require_table(request, warehouse, identifier, Action::PurgeTable).await?;
         if !self.may_delete_files(&found.metadata_location).await? {
@@ -343,10 +343,10 @@ impl Catalog {
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             self.remove(&mut tx, request, warehouse, identifier, &found, Action::PurgeTable).await?;
             self.enqueue_purge(&mut tx, warehouse, identifier, found.tabular_id, prefixes.clone()).await?;
-            self.conclude(tx, request, Record::Nothing).await
+            self.conclude(tx, request, IdempotentResult::Nothing).await
         })?;
         self.purge_wanted.notify_one();
-        Ok(Answer::Nothing)
+        Ok(MutationResponse::Nothing)
     }
 
     /// Returns `true` if the files of a table may be deleted: with `gc.enabled=false` they may belong to

@@ -17,13 +17,13 @@ use crate::id;
 use crate::request::Request;
 use crate::storage::documents::Document;
 use crate::store::ids::TabularId;
-use crate::store::tabulars::{self, NewTabular, Place, Pointer, Tabular, TabularKind};
+use crate::store::tabulars::{self, NameInNamespace, NewTabular, Pointer, Tabular, TabularKind};
 
 use super::Catalog;
-use super::conclude::{Answer, Record};
 use super::draft::base_location;
 use super::error::CatalogError;
 use super::locations::Folders;
+use super::mutation::{IdempotentResult, MutationResponse};
 use super::names::Identifier;
 use super::objects::{change, name_taken};
 use super::warehouses::Warehouse;
@@ -74,7 +74,7 @@ impl Catalog {
         warehouse: &Warehouse,
         identifier: &Identifier,
         new: NewView,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         warehouse.require_writable()?;
         let action = Action::CreateView;
         let namespace = self.require_namespace(request, warehouse, &identifier.namespace, action).await?;
@@ -104,7 +104,7 @@ impl Catalog {
         let metadata = Arc::new(metadata);
         let document = self.made_view(size_bytes, &location, &metadata).await;
         self.write_file(&document, &folders).await?;
-        let place = Place { namespace_id: namespace.namespace_id, name: &identifier.name };
+        let place = NameInNamespace { namespace_id: namespace.namespace_id, name: &identifier.name };
         let inserted = self
             .insert_view(request, warehouse, identifier, place, &location, &metadata, &folders, action)
             .await;
@@ -126,7 +126,7 @@ impl Catalog {
         warehouse: &Warehouse,
         identifier: &Identifier,
         metadata_location: &str,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         warehouse.require_writable()?;
         let action = Action::RegisterView;
         let namespace = self.require_namespace(request, warehouse, &identifier.namespace, action).await?;
@@ -147,7 +147,7 @@ impl Catalog {
             CatalogError::Invalid(format!("the metadata file `{metadata_location}` cannot be used: {error}"))
         })?;
         let folders = Folders::by_view(warehouse, metadata)?;
-        let place = Place { namespace_id: namespace.namespace_id, name: &identifier.name };
+        let place = NameInNamespace { namespace_id: namespace.namespace_id, name: &identifier.name };
         self.insert_view(
             request,
             warehouse,
@@ -159,7 +159,7 @@ impl Catalog {
             action,
         )
         .await?;
-        Ok(Answer::View(document))
+        Ok(MutationResponse::View(document))
     }
 
     /// Commits updates to a view. `body` is the JSON of the request. The result of a concurrent commit is
@@ -178,7 +178,7 @@ impl Catalog {
         warehouse: &Warehouse,
         identifier: &Identifier,
         body: Bytes,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         warehouse.require_writable()?;
         let size_bytes = body.len();
         let commit = Arc::new(self.turns.run(size_bytes, move || ViewCommit::parse(&body)).await?);
@@ -202,7 +202,7 @@ impl Catalog {
         identifier: &Identifier,
         (commit, size_bytes): &(Arc<ViewCommit>, usize),
         found: Tabular,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         let document = self.documents.view(&found.metadata_location).await?;
         let base = document.parsed().clone();
         check_view_requirements(&base, &commit.requirements)?;
@@ -212,8 +212,8 @@ impl Catalog {
         let applied = self.turns.run(size_bytes, move || apply_view(&base, &commit.updates, now_ms)).await?;
         if !applied.changed {
             let tx = self.db.write(self.clock.now_ms()).await?;
-            self.conclude(tx, request, Record::Location(&found.metadata_location)).await?;
-            return Ok(Answer::View(document));
+            self.conclude(tx, request, IdempotentResult::Location(&found.metadata_location)).await?;
+            return Ok(MutationResponse::View(document));
         }
         let metadata = applied.metadata;
         let folders = Folders::by_view(warehouse, &metadata)?;
@@ -254,7 +254,7 @@ impl Catalog {
         let detail = json!({ "metadata-location": location, "previous": found.metadata_location });
         let change = change(Action::CommitView, warehouse, identifier, found, detail);
         self.record(&mut tx, request, change).await?;
-        self.conclude(tx, request, Record::Location(location)).await
+        self.conclude(tx, request, IdempotentResult::Location(location)).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "one transaction, told everything it records")]
@@ -263,7 +263,7 @@ impl Catalog {
         request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
-        place: Place<'_>,
+        place: NameInNamespace<'_>,
         location: &str,
         metadata: &ViewMetadata,
         folders: &Folders,
@@ -275,7 +275,7 @@ impl Catalog {
             let new = NewTabular { tabular_id, kind: TabularKind::View, place, pointer };
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             self.insert(&mut tx, request, warehouse, identifier, &new, folders, action).await?;
-            self.conclude(tx, request, Record::Location(location)).await
+            self.conclude(tx, request, IdempotentResult::Location(location)).await
         })
     }
 
@@ -291,9 +291,9 @@ impl Catalog {
         request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         self.take_out(request, warehouse, identifier, TabularKind::View, Action::DropView).await?;
-        Ok(Answer::Nothing)
+        Ok(MutationResponse::Nothing)
     }
 
     /// Creates the document of a view that is to be written. `size_bytes` is its approximate size.
@@ -304,7 +304,7 @@ impl Catalog {
         metadata: &Arc<ViewMetadata>,
     ) -> Arc<Document<ViewMetadata>> {
         let (location, metadata) = (location.to_owned(), metadata.clone());
-        let make = move || Document::made(&location, &metadata.to_bytes(), metadata.clone());
+        let make = move || Document::new_unwritten(&location, &metadata.to_bytes(), metadata.clone());
         self.turns.run(size_bytes, make).await
     }
 
@@ -313,13 +313,13 @@ impl Catalog {
         document: Arc<Document<ViewMetadata>>,
         folders: &Folders,
         outcome: Result<(), CatalogError>,
-    ) -> Result<Answer, CatalogError> {
+    ) -> Result<MutationResponse, CatalogError> {
         if let Err(error) = outcome {
             self.discard_file(document.location(), folders, &error).await;
             return Err(error);
         }
-        self.documents.keep_view(document.clone()).await;
-        Ok(Answer::View(document))
+        self.documents.insert_view(document.clone()).await;
+        Ok(MutationResponse::View(document))
     }
 }
 

@@ -15,15 +15,17 @@ use crate::request::{JobAttempt, Request};
 use crate::storage::OwnFiles;
 use crate::storage::documents::{Content, Document};
 use crate::store::jobs;
-use crate::store::tabulars::{self, CreateTabular, NewTabular, Place, Pointer, Tabular, TabularKind};
+use crate::store::tabulars::{
+    self, CreateTabular, NameInNamespace, NewTabular, Pointer, Tabular, TabularKind,
+};
 use crate::store::tx::Tx;
 
 use super::Catalog;
-use super::commit::Origin;
-use super::conclude::{Change, Record};
-use super::draft::{Draft, Next};
+use super::commit::CommitSource;
+use super::draft::{NewMetadata, PreparedCommit};
 use super::error::CatalogError;
 use super::locations::Folders;
+use super::mutation::{AuditRecord, IdempotentResult};
 use super::names::Identifier;
 use super::objects::{change, name_taken};
 use super::warehouses::Warehouse;
@@ -34,11 +36,14 @@ impl Catalog {
         &self,
         request: &Request,
         warehouse: &Warehouse,
-        drafts: Vec<Draft>,
-        origin: Origin,
+        drafts: Vec<PreparedCommit>,
+        origin: CommitSource,
     ) -> Result<Vec<Arc<Document<TableMetadata>>>, CatalogError> {
         let written = try_join_all(
-            drafts.iter().filter_map(Draft::next).map(|next| self.write_file(&next.document, &next.folders)),
+            drafts
+                .iter()
+                .filter_map(PreparedCommit::next)
+                .map(|next| self.write_file(&next.document, &next.folders)),
         )
         .await;
         let lists = drafts.iter().filter_map(|draft| draft.next().zip(draft.list()));
@@ -70,9 +75,9 @@ impl Catalog {
 
     /// Writes the file of a new table again if a purge by the former owner of the folder deleted it between
     /// the check of the folder and the claim. After the claim, no other owner deletes files there.
-    async fn restore(&self, drafts: &[Draft]) -> Result<(), CatalogError> {
+    async fn restore(&self, drafts: &[PreparedCommit]) -> Result<(), CatalogError> {
         for draft in drafts {
-            if let Draft::Create { next, .. } = draft
+            if let PreparedCommit::Create { next, .. } = draft
                 && self.files.is_gone(next.document.location()).await
             {
                 self.write_file(&next.document, &next.folders).await?;
@@ -110,14 +115,14 @@ impl Catalog {
         &self,
         request: &Request,
         warehouse: &Warehouse,
-        drafts: &[Draft],
-        origin: Origin,
+        drafts: &[PreparedCommit],
+        origin: CommitSource,
     ) -> Result<(), CatalogError> {
-        let is_noop = drafts.iter().all(|draft| matches!(draft, Draft::Unchanged(_)));
+        let is_noop = drafts.iter().all(|draft| matches!(draft, PreparedCommit::Unchanged(_)));
         if is_noop && request.idempotency.is_none() {
             return Ok(());
         }
-        if let ([Draft::Update { found, next, .. }], Origin::Commit) = (drafts, origin)
+        if let ([PreparedCommit::Update { found, next, .. }], CommitSource::Commit) = (drafts, origin)
             && !next.claims
             && request.job.is_none()
         {
@@ -127,22 +132,22 @@ impl Catalog {
         }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         if let Some(JobAttempt { job_id, attempt }) = request.job
-            && !jobs::lease::hold(&mut tx, job_id, attempt).await?
+            && !jobs::lease::fence_attempt(&mut tx, job_id, attempt).await?
         {
             return Err(CatalogError::JobLost { job_id, attempt });
         }
-        let ids: Vec<_> = drafts.iter().filter_map(Draft::updated_id).collect();
+        let ids: Vec<_> = drafts.iter().filter_map(PreparedCommit::updated_id).collect();
         if drafts.len() > 1 {
             tabulars::lock(&mut tx, &ids).await?;
         }
         for draft in drafts {
             match draft {
-                Draft::Unchanged(_) => {}
-                Draft::Update { found, next, .. } => {
+                PreparedCommit::Unchanged(_) => {}
+                PreparedCommit::Update { found, next, .. } => {
                     self.swap_one(&mut tx, request, warehouse, found, next).await?;
                 }
-                Draft::Create { tabular_id, namespace_id, next } => {
-                    let place = Place { namespace_id: *namespace_id, name: &next.identifier.name };
+                PreparedCommit::Create { tabular_id, namespace_id, next } => {
+                    let place = NameInNamespace { namespace_id: *namespace_id, name: &next.identifier.name };
                     let pointer = next.pointer()?;
                     let new =
                         NewTabular { tabular_id: *tabular_id, kind: TabularKind::Table, place, pointer };
@@ -160,13 +165,15 @@ impl Catalog {
             }
         }
         let location = match drafts {
-            [Draft::Unchanged(document)] => document.location(),
-            [Draft::Update { next, .. } | Draft::Create { next, .. }] => next.document.location(),
+            [PreparedCommit::Unchanged(document)] => document.location(),
+            [PreparedCommit::Update { next, .. } | PreparedCommit::Create { next, .. }] => {
+                next.document.location()
+            }
             _ => "",
         };
         let record = match origin {
-            Origin::Request | Origin::Commit => Record::Location(location),
-            Origin::Transaction => Record::Nothing,
+            CommitSource::Request | CommitSource::Commit => IdempotentResult::Location(location),
+            CommitSource::Transaction => IdempotentResult::Nothing,
         };
         self.conclude(tx, request, record).await
     }
@@ -177,7 +184,7 @@ impl Catalog {
         request: &Request,
         warehouse: &Warehouse,
         found: &Tabular,
-        next: &Next,
+        next: &NewMetadata,
     ) -> Result<(), CatalogError> {
         let pointer = next.pointer()?;
         if !tabulars::swap_pointer(tx, found.tabular_id, &found.metadata_location, &pointer).await? {
@@ -209,7 +216,7 @@ impl Catalog {
             }
         }
         self.claim(tx, warehouse, new.tabular_id, folders).await?;
-        let change = Change {
+        let change = AuditRecord {
             action,
             kind: new.kind.as_str(),
             name: identifier.to_string(),
@@ -221,22 +228,22 @@ impl Catalog {
     }
 
     /// Caches the committed documents and deletes former metadata files that the tables no longer need.
-    async fn keep(&self, drafts: Vec<Draft>) -> Vec<Arc<Document<TableMetadata>>> {
+    async fn keep(&self, drafts: Vec<PreparedCommit>) -> Vec<Arc<Document<TableMetadata>>> {
         let mut documents = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let next = match draft {
-                Draft::Unchanged(document) => {
+                PreparedCommit::Unchanged(document) => {
                     documents.push(document);
                     continue;
                 }
-                Draft::Update { next, expired, found, .. } => {
+                PreparedCommit::Update { next, expired, found, .. } => {
                     self.delete_former(&found, &next, expired).await;
                     next
                 }
-                Draft::Create { next, .. } => next,
+                PreparedCommit::Create { next, .. } => next,
             };
             documents.push(next.document.clone());
-            self.documents.keep_table(next.document).await;
+            self.documents.insert_table(next.document).await;
         }
         documents
     }
@@ -247,7 +254,7 @@ impl Catalog {
     }
 }
 
-impl Origin {
+impl CommitSource {
     /// Converts an error of a commit: if the table already exists, the requirement that it does not exist
     /// failed.
     pub(super) fn explain(self, error: CatalogError) -> CatalogError {
@@ -261,7 +268,7 @@ impl Origin {
     }
 }
 
-fn commit_change<'a>(warehouse: &'a Warehouse, found: &Tabular, next: &Next) -> Change<'a> {
+fn commit_change<'a>(warehouse: &'a Warehouse, found: &Tabular, next: &NewMetadata) -> AuditRecord<'a> {
     let detail = json!({
         "metadata-location": next.document.location(), "previous": found.metadata_location,
         "snapshot-id": next.metadata.current_snapshot_id(),
@@ -269,7 +276,7 @@ fn commit_change<'a>(warehouse: &'a Warehouse, found: &Tabular, next: &Next) -> 
     change(Action::CommitTable, warehouse, &next.identifier, found, detail)
 }
 
-impl Next {
+impl NewMetadata {
     fn pointer(&self) -> Result<Pointer<'_>, CatalogError> {
         pointer(self.document.location(), &self.metadata, self.superseded.as_deref())
     }

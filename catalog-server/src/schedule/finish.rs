@@ -5,10 +5,10 @@ use uuid::Uuid;
 
 use crate::catalog::error::CatalogError;
 use crate::request::Request;
+use crate::store::candidates;
 use crate::store::error::StoreError;
 use crate::store::jobs::{self, End, Job, JobLease, JobState, Outcome};
 use crate::store::tx::Tx;
-use crate::store::upkeep;
 
 use super::Schedule;
 use super::automatic::{Automatic, EVALUATE, PRIORITY_EVALUATE, Subject};
@@ -127,7 +127,7 @@ impl Schedule {
         if next.is_empty() && !is_evaluation {
             return Ok(None);
         }
-        let Some(candidate) = upkeep::find(&self.db, job.tabular_id, EVALUATE).await? else {
+        let Some(candidate) = candidates::find(&self.db, job.tabular_id, EVALUATE).await? else {
             return Ok(None);
         };
         let Some(subject) = self.subject(candidate).await? else { return Ok(None) };

@@ -12,19 +12,19 @@ use uuid::Uuid;
 
 use crate::authz::Resource;
 use crate::authz::action::Action;
-use crate::catalog::conclude::Change;
 use crate::catalog::error::CatalogError;
 use crate::catalog::locations::Folders;
+use crate::catalog::mutation::AuditRecord;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouses::Warehouse;
 use crate::id;
 use crate::request::Request;
+use crate::store::candidates;
 use crate::store::error::StoreError;
 use crate::store::ids::TabularId;
 use crate::store::jobs::{self, CancelJob, Job, JobFilter, JobLease, JobState, LeaseTerms, NewJob};
 use crate::store::tabulars;
 use crate::store::tx::Tx;
-use crate::store::upkeep;
 
 use super::Schedule;
 use super::automatic::{COMPACT, MAINTENANCE};
@@ -274,7 +274,7 @@ impl Schedule {
         if job.requested_by != MAINTENANCE {
             return Ok(None);
         }
-        let told = upkeep::find_result(&self.db, job.tabular_id, COMPACT).await?;
+        let told = candidates::find_result(&self.db, job.tabular_id, COMPACT).await?;
         let told = told.and_then(|told| serde_json::from_str::<Value>(&told).ok());
         Ok(told.and_then(|mut told| told.get_mut(UNREADABLE).map(Value::take)))
     }
@@ -492,10 +492,10 @@ fn job_change<'a>(
     table: &'a str,
     tabular_id: TabularId,
     (job_id, what): (Uuid, &str),
-) -> Change<'a> {
+) -> AuditRecord<'a> {
     let (warehouse, name) = table.split_once('/').unwrap_or(("", table));
     let detail = json!({ "job-id": job_id, "action": what });
-    Change { action, kind: "table", name: name.to_owned(), id: tabular_id.0, warehouse, detail }
+    AuditRecord { action, kind: "table", name: name.to_owned(), id: tabular_id.0, warehouse, detail }
 }
 
 /// Returns the lease of a job.

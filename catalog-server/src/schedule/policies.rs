@@ -4,8 +4,8 @@ use serde_json::json;
 use table_core::rewrite::policy::{Policy, Setting};
 
 use crate::authz::action::Action;
-use crate::catalog::conclude::Change;
 use crate::catalog::error::CatalogError;
+use crate::catalog::mutation::AuditRecord;
 use crate::catalog::names::{Identifier, LEVEL_SEPARATOR, Namespace};
 use crate::catalog::warehouses::Warehouse;
 use crate::request::Request;
@@ -278,7 +278,7 @@ fn missing(target: &Target) -> CatalogError {
     CatalogError::NoSuchPolicy(name.trim_end().to_owned())
 }
 
-fn change(action: Action, target: &Target, scope: Scope, detail: serde_json::Value) -> Change<'_> {
+fn change(action: Action, target: &Target, scope: Scope, detail: serde_json::Value) -> AuditRecord<'_> {
     let warehouse = &target.warehouse().name;
-    Change { action, kind: target.kind(), name: target.name(), id: scope.id(), warehouse, detail }
+    AuditRecord { action, kind: target.kind(), name: target.name(), id: scope.id(), warehouse, detail }
 }

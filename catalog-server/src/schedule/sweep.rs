@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::catalog::error::CatalogError;
+use crate::store::candidates::{self, Candidate};
 use crate::store::cursors::{self, Cursor};
 use crate::store::ids::TabularId;
 use crate::store::tabulars::TabularKind;
-use crate::store::upkeep::{self, Candidate};
 
 use super::Schedule;
 use super::automatic::{Automatic, EVALUATE, PRIORITY_EVALUATE};
@@ -71,7 +71,7 @@ impl Schedule {
             tx.commit().await?;
             return Ok(true);
         };
-        let page = upkeep::list(&self.db, EVALUATE, TabularId(from.id), PAGE_TABLES).await?;
+        let page = candidates::list(&self.db, EVALUATE, TabularId(from.id), PAGE_TABLES).await?;
         // After the last table, the sweep starts again with the first one.
         let end = page.last().filter(|_| page.len() == PAGE_TABLES as usize).map(|last| last.tabular_id.0);
         let now_ms = self.db.now_ms(self.clock.now_ms()).await?;

@@ -13,7 +13,7 @@ use crate::store::audit::AuditEntry;
 use crate::store::cursors::{self, Cursor};
 use crate::store::ids::TabularId;
 use crate::store::tabulars::TabularKind;
-use crate::store::{jobs, outbox, upkeep};
+use crate::store::{candidates, jobs, outbox};
 
 use super::Schedule;
 use super::automatic::{Automatic, EVALUATE, PRIORITY_EVALUATE, Subject};
@@ -167,7 +167,7 @@ impl Schedule {
 
     /// Returns the consequence of a change of a table; `None` if nothing is due.
     async fn look_up(&self, tabular_id: TabularId) -> Result<Option<Noticed>, CatalogError> {
-        let Some(candidate) = upkeep::find(&self.db, tabular_id, EVALUATE).await? else {
+        let Some(candidate) = candidates::find(&self.db, tabular_id, EVALUATE).await? else {
             return Ok(Some(Noticed::Gone));
         };
         if candidate.kind != TabularKind::Table {

@@ -179,13 +179,13 @@ impl Documents {
     }
 
     /// Inserts a table document that was just written into the cache.
-    pub async fn keep_table(&self, document: Arc<Document<TableMetadata>>) {
+    pub async fn insert_table(&self, document: Arc<Document<TableMetadata>>) {
         self.note_stamp(&document).await;
         keep(&self.tables, document).await;
     }
 
     /// Inserts a view document that was just written into the cache.
-    pub async fn keep_view(&self, document: Arc<Document<ViewMetadata>>) {
+    pub async fn insert_view(&self, document: Arc<Document<ViewMetadata>>) {
         self.note_stamp(&document).await;
         keep(&self.views, document).await;
     }
@@ -303,7 +303,7 @@ impl Document<TableMetadata> {
 
 impl<T: Content> Document<T> {
     /// Creates a document that is to be written to `location`.
-    pub fn made(location: &str, json: &[u8], metadata: Arc<T>) -> Arc<Self> {
+    pub fn new_unwritten(location: &str, json: &[u8], metadata: Arc<T>) -> Arc<Self> {
         Arc::new(Self::new(location, json, metadata))
     }
 

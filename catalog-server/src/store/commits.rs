@@ -32,7 +32,7 @@ pub struct Commit<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Committed {
     /// The pointer moved, and everything was recorded.
-    Moved,
+    PointerMove,
     /// The compare-and-swap failed: another commit moved the pointer first, or the table was dropped.
     Lost,
     /// A response is recorded under the idempotency key already, and should be returned.
@@ -66,7 +66,7 @@ async fn in_a_transaction(db: &Db, now_ms: i64, commit: &Commit<'_>) -> Result<C
         return Ok(Committed::Answered);
     }
     tx.commit().await?;
-    Ok(Committed::Moved)
+    Ok(Committed::PointerMove)
 }
 
 /// Commits as [`in_a_transaction`] does, in one statement. The statement sees the catalog at its start, but
@@ -120,7 +120,7 @@ async fn in_one_statement(pool: &PgPool, commit: &Commit<'_>) -> Result<Committe
     // The connection is acquired separately, because a failure to do so has certainly changed nothing.
     let mut connection = bounded(pool.acquire()).await?;
     match bounded(statement.fetch_optional(&mut *connection)).await {
-        Ok(Some(_)) => Ok(Committed::Moved),
+        Ok(Some(_)) => Ok(Committed::PointerMove),
         Ok(None) => Ok(Committed::Lost),
         Err(error) if is_taken_key(&error) => Ok(Committed::Answered),
         Err(error) if is_refusal(&error) => Err(StoreError::from(error)),

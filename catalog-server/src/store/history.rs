@@ -10,7 +10,7 @@ use sqlx::{query, query_as, query_scalar};
 use super::db::Db;
 use super::error::StoreError;
 use super::ids::{NamespaceId, TabularId, WarehouseId};
-use super::tabulars::Place;
+use super::tabulars::NameInNamespace;
 use super::tx::Tx;
 
 /// End of the validity of a current state (`valid_to_ms`).
@@ -228,7 +228,7 @@ pub(super) async fn advance_past_path(
 }
 
 /// Moves the time of the transaction past the last release of the name by a table or view.
-pub(super) async fn advance_past_name(tx: &mut Tx, place: Place<'_>) -> Result<(), StoreError> {
+pub(super) async fn advance_past_name(tx: &mut Tx, place: NameInNamespace<'_>) -> Result<(), StoreError> {
     let last = fetch_optional!(
         tx,
         query_scalar::<_, Option<i64>>(LAST_OF_NAME)

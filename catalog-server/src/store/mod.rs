@@ -68,6 +68,7 @@ macro_rules! fetch_all {
 
 pub mod as_of;
 pub mod audit;
+pub mod candidates;
 pub mod cleanup;
 pub mod commits;
 pub mod cursors;
@@ -89,5 +90,4 @@ mod sqlite;
 pub mod tabulars;
 mod timeline;
 pub mod tx;
-pub mod upkeep;
 pub mod warehouses;

@@ -86,7 +86,7 @@ pub async fn create(tx: &mut Tx, new: &NewNamespace<'_>) -> Result<CreateNamespa
         ON CONFLICT (warehouse_id, path) DO NOTHING";
 
     let parent_path = parent_path(new.path);
-    if !parent_path.is_empty() && !keep_path(tx, new.warehouse_id, parent_path).await? {
+    if !parent_path.is_empty() && !lock_path_for_share(tx, new.warehouse_id, parent_path).await? {
         return Ok(CreateNamespace::ParentMissing);
     }
     let at_ms = tx.at_ms();
@@ -211,7 +211,10 @@ pub async fn drop(tx: &mut Tx, namespace_id: NamespaceId) -> Result<DropNamespac
 
 /// Locks a namespace against a drop until the transaction ends, and moves the time of the transaction past
 /// its creation. Returns its warehouse, or `None` if it does not exist.
-pub(super) async fn keep(tx: &mut Tx, namespace_id: NamespaceId) -> Result<Option<WarehouseId>, StoreError> {
+pub(super) async fn lock_for_share(
+    tx: &mut Tx,
+    namespace_id: NamespaceId,
+) -> Result<Option<WarehouseId>, StoreError> {
     const SQL: &str = "SELECT warehouse_id, created_ms FROM namespaces WHERE namespace_id = $1";
     const SQL_POSTGRES: &str =
         "SELECT warehouse_id, created_ms FROM namespaces WHERE namespace_id = $1 FOR KEY SHARE";
@@ -225,7 +228,7 @@ pub(super) async fn keep(tx: &mut Tx, namespace_id: NamespaceId) -> Result<Optio
 }
 
 /// Locks the namespace at `path` in the same way. Returns `true` if it exists.
-async fn keep_path(tx: &mut Tx, warehouse_id: WarehouseId, path: &str) -> Result<bool, StoreError> {
+async fn lock_path_for_share(tx: &mut Tx, warehouse_id: WarehouseId, path: &str) -> Result<bool, StoreError> {
     const SQL: &str = "SELECT created_ms FROM namespaces WHERE warehouse_id = $1 AND path = $2";
     const SQL_POSTGRES: &str =
         "SELECT created_ms FROM namespaces WHERE warehouse_id = $1 AND path = $2 FOR KEY SHARE";

@@ -78,14 +78,14 @@ impl Entry {
 }
 
 /// Table or view that was changed by a transaction.
-pub(super) struct Touched {
+pub(super) struct Invalidation {
     pub(super) tabular_id: TabularId,
     /// New pointer, if nothing else of the table changed.
-    pub(super) moved: Option<Moved>,
+    pub(super) moved: Option<PointerMove>,
 }
 
 /// Move of a metadata pointer, from the previous location to the next pointer.
-pub(super) struct Moved {
+pub(super) struct PointerMove {
     previous: String,
     metadata_location: String,
     table_uuid: Uuid,
@@ -93,7 +93,7 @@ pub(super) struct Moved {
     updated_ms: i64,
 }
 
-impl Moved {
+impl PointerMove {
     pub(super) fn new(previous: &str, next: &Pointer<'_>, updated_ms: i64) -> Self {
         Self {
             previous: previous.to_owned(),
@@ -154,8 +154,8 @@ impl PointerCache {
 
     /// Invalidates or replaces the entries of changed tables. It must be called after COMMIT and before the
     /// commit is acknowledged to the client.
-    pub(super) fn update(&self, touched: &[Touched]) {
-        for Touched { tabular_id, moved } in touched {
+    pub(super) fn update(&self, touched: &[Invalidation]) {
+        for Invalidation { tabular_id, moved } in touched {
             let tick = Tick(self.clock.fetch_add(1, Ordering::SeqCst) + 1);
             let before = Tick(self.slot(*tabular_id).fetch_max(tick.0, Ordering::SeqCst));
             if let Some(moved) = moved {
@@ -166,7 +166,7 @@ impl PointerCache {
 
     /// Replaces the entry that was valid until this commit, which was made at `tick`. Does nothing if another
     /// commit on the table came in between, perhaps one that renamed it.
-    fn replace(&self, tabular_id: TabularId, moved: &Moved, before: Tick, tick: Tick) {
+    fn replace(&self, tabular_id: TabularId, moved: &PointerMove, before: Tick, tick: Tick) {
         let Some(key) = self.names.get(&tabular_id) else {
             return;
         };
@@ -226,18 +226,21 @@ mod tests {
         assert_eq!(pointers.find(&key()), Ok(tabular("v0")));
     }
 
-    fn touched() -> Touched {
-        Touched { tabular_id: tabular("v0").tabular_id, moved: None }
+    fn touched() -> Invalidation {
+        Invalidation { tabular_id: tabular("v0").tabular_id, moved: None }
     }
 
-    fn moved(previous: &str, next: &str) -> Touched {
+    fn moved(previous: &str, next: &str) -> Invalidation {
         let next = Pointer {
             metadata_location: next,
             table_uuid: tabular("v0").table_uuid,
             location: "file:///t",
             superseded: None,
         };
-        Touched { tabular_id: tabular("v0").tabular_id, moved: Some(Moved::new(previous, &next, 0)) }
+        Invalidation {
+            tabular_id: tabular("v0").tabular_id,
+            moved: Some(PointerMove::new(previous, &next, 0)),
+        }
     }
 
     /// Returns a cache with an entry for `v0`.

@@ -6,7 +6,7 @@ use sqlx::{query, query_as, query_scalar};
 use super::db::{Db, DbKind};
 use super::error::StoreError;
 use super::ids::{NamespaceId, TabularId, WarehouseId};
-use super::pointer_cache::{Key, Moved};
+use super::pointer_cache::{Key, PointerMove};
 use super::tx::Tx;
 use super::{history, namespaces};
 
@@ -97,7 +97,7 @@ pub struct Pointer<'a> {
 
 /// Name in a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct NameInNamespace<'a> {
     /// Id of the namespace.
     pub namespace_id: NamespaceId,
     /// Name of the table or view.
@@ -112,7 +112,7 @@ pub struct NewTabular<'a> {
     /// Kind: table or view.
     pub kind: TabularKind,
     /// Namespace and name.
-    pub place: Place<'a>,
+    pub place: NameInNamespace<'a>,
     /// Metadata pointer.
     pub pointer: Pointer<'a>,
 }
@@ -170,7 +170,7 @@ pub async fn create(tx: &mut Tx, new: &NewTabular<'_>) -> Result<CreateTabular, 
         ON CONFLICT (namespace_id, name) DO UPDATE SET name = excluded.name
         RETURNING tabular_id, kind";
 
-    let Some(warehouse_id) = namespaces::keep(tx, new.place.namespace_id).await? else {
+    let Some(warehouse_id) = namespaces::lock_for_share(tx, new.place.namespace_id).await? else {
         return Ok(CreateTabular::NamespaceMissing);
     };
     let at_ms = tx.at_ms();
@@ -335,7 +335,7 @@ pub async fn swap_pointer(
     };
     tx.advance_to(moved_ms);
     if tx.remembers_pointers() {
-        tx.touch_moved(tabular_id, Moved::new(previous, next, moved_ms));
+        tx.touch_moved(tabular_id, PointerMove::new(previous, next, moved_ms));
     }
     Ok(true)
 }
@@ -351,8 +351,8 @@ pub async fn swap_pointer(
 pub async fn rename(
     tx: &mut Tx,
     tabular_id: TabularId,
-    from: Place<'_>,
-    to: Place<'_>,
+    from: NameInNamespace<'_>,
+    to: NameInNamespace<'_>,
 ) -> Result<RenameTabular, StoreError> {
     const HOLDER: &str = "SELECT tabular_id, kind FROM tabulars WHERE namespace_id = $1 AND name = $2";
     const SQL: &str = "
@@ -364,7 +364,7 @@ pub async fn rename(
     let Some(found) = found.filter(|it| it.namespace_id == from.namespace_id && it.name == from.name) else {
         return Ok(RenameTabular::Missing);
     };
-    if namespaces::keep(tx, to.namespace_id).await? != Some(found.warehouse_id) {
+    if namespaces::lock_for_share(tx, to.namespace_id).await? != Some(found.warehouse_id) {
         return Ok(RenameTabular::NamespaceMissing);
     }
     if let Some(holder) =

@@ -5,7 +5,7 @@ use sqlx::{Transaction, query_scalar};
 use super::db::{ConnectionTarget, Db, DbKind, Target, bounded};
 use super::error::StoreError;
 use super::ids::TabularId;
-use super::pointer_cache::{Moved, Touched};
+use super::pointer_cache::{Invalidation, PointerMove};
 
 /// Write transaction; rolled back when dropped.
 ///
@@ -14,7 +14,7 @@ pub struct Tx {
     transaction: Open,
     at_ms: i64,
     /// Tables and views whose cached metadata pointers become outdated at COMMIT.
-    touched: Vec<Touched>,
+    touched: Vec<Invalidation>,
     db: Db,
 }
 
@@ -88,12 +88,12 @@ impl Tx {
 
     /// Reports that the cached entry of a table or view becomes outdated.
     pub(super) fn touch(&mut self, tabular_id: TabularId) {
-        self.touched.push(Touched { tabular_id, moved: None });
+        self.touched.push(Invalidation { tabular_id, moved: None });
     }
 
     /// Reports that the metadata pointer of a table or view moved, and nothing else of it changed.
-    pub(super) fn touch_moved(&mut self, tabular_id: TabularId, moved: Moved) {
-        self.touched.push(Touched { tabular_id, moved: Some(moved) });
+    pub(super) fn touch_moved(&mut self, tabular_id: TabularId, moved: PointerMove) {
+        self.touched.push(Invalidation { tabular_id, moved: Some(moved) });
     }
 
     /// Moves the time of the transaction to `at_ms`, unless it is already later.
@@ -121,7 +121,7 @@ impl Tx {
 async fn commit_sqlite(
     db: Db,
     transaction: Transaction<'static, sqlx::Sqlite>,
-    touched: Vec<Touched>,
+    touched: Vec<Invalidation>,
 ) -> Result<(), StoreError> {
     let committing = tokio::spawn(async move {
         let committed = transaction.commit().await;

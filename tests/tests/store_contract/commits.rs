@@ -77,7 +77,7 @@ async fn events(fixture: &Fixture) -> Vec<audit::AuditEntry> {
 async fn a_commit_is_there_with_all_that_is_recorded_of_it(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
-    assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, Committed::Moved);
+    assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, Committed::PointerMove);
 
     let found = current(fixture).await;
     assert_eq!((found.metadata_location.as_str(), found.kind), ("t/v1", TabularKind::Table));
@@ -106,13 +106,13 @@ async fn a_lost_commit_records_nothing(fixture: &Fixture) {
 async fn a_commit_under_a_used_key_changes_nothing(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
-    assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, Committed::Moved);
+    assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, Committed::PointerMove);
     assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), Some("k")).await, Committed::Answered);
     assert_eq!(current(fixture).await.metadata_location, "t/v1");
     assert_eq!(audited(fixture).await.len(), 1);
     let recorded = idempotency::find(&fixture.db, "alice", "k").await.unwrap().unwrap();
     assert_eq!(recorded.fingerprint, "t/v1");
-    assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), None).await, Committed::Moved);
+    assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), None).await, Committed::PointerMove);
 }
 
 async fn one_of_two_commits_at_once_is_made(fixture: &Fixture) {
@@ -126,8 +126,8 @@ async fn one_of_two_commits_at_once_is_made(fixture: &Fixture) {
             commit(fixture, tabular_id, (&previous, &two), None)
         );
         previous = match both {
-            (Committed::Moved, Committed::Lost) => one,
-            (Committed::Lost, Committed::Moved) => two,
+            (Committed::PointerMove, Committed::Lost) => one,
+            (Committed::Lost, Committed::PointerMove) => two,
             other => panic!("{other:?}"),
         };
         assert_eq!(current(fixture).await.metadata_location, previous);
@@ -151,8 +151,8 @@ async fn one_of_two_commits_under_one_key_is_made(fixture: &Fixture) {
             commit(fixture, second, (&u, &next_u), Some(&key))
         );
         let expected = match both {
-            (Committed::Moved, Committed::Answered) => (next_t, u),
-            (Committed::Answered, Committed::Moved) => (t, next_u),
+            (Committed::PointerMove, Committed::Answered) => (next_t, u),
+            (Committed::Answered, Committed::PointerMove) => (t, next_u),
             other => panic!("{other:?}"),
         };
         assert_eq!((find("t").await, find("u").await), expected);
@@ -172,7 +172,7 @@ async fn time_does_not_run_backwards_for_a_table(fixture: &Fixture) {
             audit: entry(tabular_id, "r"),
             answer: None,
         };
-        assert_eq!(commits::commit(&fixture.db, now_ms, &commit).await.unwrap(), Committed::Moved);
+        assert_eq!(commits::commit(&fixture.db, now_ms, &commit).await.unwrap(), Committed::PointerMove);
         let updated_ms = current(fixture).await.updated_ms;
         assert!(updated_ms >= before_ms, "{updated_ms} after {before_ms}");
         before_ms = updated_ms;
@@ -188,7 +188,7 @@ async fn what_is_settled_stays(fixture: &Fixture) {
         let (committed, settled_ms) = join!(commit(fixture, tabular_id, (&previous, &next), None), async {
             fixture.db.settle(2_000_000).await.unwrap()
         });
-        assert_eq!(committed, Committed::Moved);
+        assert_eq!(committed, Committed::PointerMove);
         let at_ms = settled_ms - 1;
         let read = async || {
             let then = as_of::find_tabular(&fixture.db, fixture.warehouse_id, "a", "t", at_ms).await.unwrap();

@@ -6,7 +6,9 @@ use catalog_server::store::audit::NewAuditEntry;
 use catalog_server::store::db::{Db, DbOptions};
 use catalog_server::store::ids::{NamespaceId, TabularId, WarehouseId};
 use catalog_server::store::namespaces::{self, CreateNamespace, NewNamespace};
-use catalog_server::store::tabulars::{self, CreateTabular, NewTabular, Place, Pointer, TabularKind};
+use catalog_server::store::tabulars::{
+    self, CreateTabular, NameInNamespace, NewTabular, Pointer, TabularKind,
+};
 use catalog_server::store::tx::Tx;
 use catalog_server::store::warehouses::{self, NewWarehouse};
 use tempfile::TempDir;
@@ -126,7 +128,7 @@ pub(crate) async fn create_tabular(
     let new = NewTabular {
         tabular_id,
         kind,
-        place: Place { namespace_id, name },
+        place: NameInNamespace { namespace_id, name },
         pointer: pointer(&metadata_location),
     };
     (tabular_id, tabulars::create(tx, &new).await.unwrap())

@@ -7,7 +7,7 @@ use catalog_server::store::as_of::{self, PageAsOf};
 use catalog_server::store::history;
 use catalog_server::store::ids::NamespaceId;
 use catalog_server::store::namespaces::{self, DropNamespace, Namespace};
-use catalog_server::store::tabulars::{self, Place, RenameTabular, Tabular, TabularKind};
+use catalog_server::store::tabulars::{self, NameInNamespace, RenameTabular, Tabular, TabularKind};
 use catalog_server::store::tx::Tx;
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -88,8 +88,9 @@ async fn change_something(tx: &mut Tx, fixture: &Fixture, random: &mut StdRng, t
             let other =
                 namespaces::find(db, fixture.warehouse_id, PATHS[random.random_range(0..PATHS.len())]);
             let Some(other) = other.await.unwrap() else { return };
-            let from = Place { namespace_id: tabular.namespace_id, name };
-            let to = Place { namespace_id: other.namespace_id, name: NAMES[random.random_range(0..4)] };
+            let from = NameInNamespace { namespace_id: tabular.namespace_id, name };
+            let to =
+                NameInNamespace { namespace_id: other.namespace_id, name: NAMES[random.random_range(0..4)] };
             let renamed = tabulars::rename(tx, tabular.tabular_id, from, to).await.unwrap();
             assert_ne!((renamed, from == to), (RenameTabular::Renamed, true));
         }

@@ -21,6 +21,7 @@ macro_rules! on_both_databases {
     };
 }
 
+mod candidates;
 mod clock;
 mod commits;
 mod connections;
@@ -39,5 +40,4 @@ mod queue;
 mod sweep;
 mod tabulars;
 mod transactions;
-mod upkeep;
 mod warehouses;

@@ -1,7 +1,9 @@
 //! Query plans of the statements whose cost must not grow with the catalog: they must find their rows
 //! directly with the intended index, in its order.
 
-use catalog_server::store::{as_of, audit, history, jobs, locations, namespaces, outbox, tabulars, upkeep};
+use catalog_server::store::{
+    as_of, audit, candidates, history, jobs, locations, namespaces, outbox, tabulars,
+};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
 
 use crate::fixture::Fixture;
@@ -28,7 +30,7 @@ const STATEMENTS: [(&str, &str, &[&str]); 21] = [
     ("jobs::FIND_LAST", jobs::FIND_LAST, &["maintenance_jobs_by_action"]),
     ("jobs::lease::LAST_BEGUN", jobs::lease::LAST_BEGUN, &["maintenance_jobs_by_action"]),
     ("jobs::LIST_ENDS", jobs::LIST_ENDS, &["maintenance_jobs_by_action"]),
-    ("upkeep::LIST", upkeep::LIST, &["maintenance_jobs_open", "maintenance_jobs_by_action"]),
+    ("candidates::LIST", candidates::LIST, &["maintenance_jobs_open", "maintenance_jobs_by_action"]),
 ];
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use catalog_server::store::tabulars::{self, Place, RenameTabular};
+use catalog_server::store::tabulars::{self, NameInNamespace, RenameTabular};
 use tokio::task::JoinSet;
 
 use crate::fixture::{Fixture, pointer};
@@ -71,7 +71,7 @@ async fn a_name_taken_over_leads_to_the_new_table(fixture: &Fixture) {
 
     let mut tx = fixture.write().await;
     assert!(tabulars::drop(&mut tx, first, None).await.unwrap());
-    let place = |name| Place { namespace_id, name };
+    let place = |name| NameInNamespace { namespace_id, name };
     let renamed = tabulars::rename(&mut tx, second, place("u"), place("t")).await.unwrap();
     assert_eq!(renamed, RenameTabular::Renamed);
     assert_eq!((found("t").await, found("u").await), (Some(first), Some(second)));

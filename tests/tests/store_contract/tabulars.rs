@@ -2,7 +2,9 @@
 
 use catalog_server::store::error::StoreError;
 use catalog_server::store::ids::{NamespaceId, TabularId};
-use catalog_server::store::tabulars::{self, CreateTabular, Place, RenameTabular, Tabular, TabularKind};
+use catalog_server::store::tabulars::{
+    self, CreateTabular, NameInNamespace, RenameTabular, Tabular, TabularKind,
+};
 use tokio::join;
 
 use crate::fixture::{Fixture, ODD_NAMES, create_tabular, new_id, pointer};
@@ -47,8 +49,8 @@ async fn swap(fixture: &Fixture, tabular_id: TabularId, previous: &str, next: &s
 async fn rename(
     fixture: &Fixture,
     tabular_id: TabularId,
-    from: Place<'_>,
-    to: Place<'_>,
+    from: NameInNamespace<'_>,
+    to: NameInNamespace<'_>,
 ) -> Result<RenameTabular, StoreError> {
     let mut tx = fixture.write().await;
     let renamed = tabulars::rename(&mut tx, tabular_id, from, to).await?;
@@ -189,8 +191,8 @@ async fn a_rename_says_why_not(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     fixture.tabular(TabularKind::View, namespace_id, "v").await;
-    let place = |name| Place { namespace_id, name };
-    let nowhere = Place { namespace_id: NamespaceId(new_id()), name: "t" };
+    let place = |name| NameInNamespace { namespace_id, name };
+    let nowhere = NameInNamespace { namespace_id: NamespaceId(new_id()), name: "t" };
 
     for (from, to, expected) in [
         (place("t"), place("v"), RenameTabular::NameTaken(TabularKind::View)),
@@ -205,8 +207,8 @@ async fn a_rename_says_why_not(fixture: &Fixture) {
 }
 
 async fn a_rename_keeps_the_id(fixture: &Fixture) {
-    let from = Place { namespace_id: fixture.namespace("a").await, name: "t" };
-    let to = Place { namespace_id: fixture.namespace("b").await, name: "u" };
+    let from = NameInNamespace { namespace_id: fixture.namespace("a").await, name: "t" };
+    let to = NameInNamespace { namespace_id: fixture.namespace("b").await, name: "u" };
     let tabular_id = fixture.table(from.namespace_id, from.name).await;
     assert!(find(fixture, "a", "t").await.is_some());
     assert_eq!(rename(fixture, tabular_id, from, to).await.unwrap(), RenameTabular::Renamed);
@@ -232,7 +234,7 @@ async fn one_of_two_concurrent_renames_to_one_name_wins(fixture: &Fixture) {
         let namespace_id = fixture.namespace(&format!("n{round}")).await;
         let one = fixture.table(namespace_id, "one").await;
         let two = fixture.table(namespace_id, "two").await;
-        let place = |name| Place { namespace_id, name };
+        let place = |name| NameInNamespace { namespace_id, name };
         let outcomes = join!(
             rename(fixture, one, place("one"), place("new")),
             rename(fixture, two, place("two"), place("new"))

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::api::App;
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
-use crate::api::extract::{AtJob, Change, Params};
+use crate::api::extract::{AtJob, Mutation, Params};
 use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
@@ -73,7 +73,7 @@ async fn get_policy(
 async fn put_policy(
     State(app): State<App>,
     Params(scope): Params<ScopeName>,
-    change: Change,
+    change: Mutation,
 ) -> Result<Json<PolicyResponse>, ApiError> {
     let target = target(&app, &change.request, scope).await?;
     let policy = change.read(Policy::parse).await;
@@ -91,7 +91,7 @@ async fn put_policy(
 async fn delete_policy(
     State(app): State<App>,
     Params(scope): Params<ScopeName>,
-    change: Change,
+    change: Mutation,
 ) -> Result<StatusCode, ApiError> {
     let target = target(&app, &change.request, scope).await?;
     app.schedule.delete_policy(&change.request, &target).await?;
@@ -203,7 +203,7 @@ async fn history(
 /// continues; it can be cancelled.
 #[utoipa::path(post, path = "/governance/v1/maintenance/pause", tag = "Maintenance", operation_id = "pauseMaintenance",
     request_body = PauseRequest, responses((status = 204), CommonErrors, MutationErrors))]
-async fn pause(State(app): State<App>, change: Change) -> Result<StatusCode, ApiError> {
+async fn pause(State(app): State<App>, change: Mutation) -> Result<StatusCode, ApiError> {
     let PauseRequest { table, reason } = change.json().await?;
     let (warehouse, identifier) = find_table(&app, &change.request, table).await?;
     app.schedule.pause(&change.request, &warehouse, &identifier, &reason).await?;
@@ -215,7 +215,7 @@ async fn pause(State(app): State<App>, change: Change) -> Result<StatusCode, Api
 /// Its queued jobs are leased again, and the table is evaluated.
 #[utoipa::path(post, path = "/governance/v1/maintenance/resume", tag = "Maintenance", operation_id = "resumeMaintenance",
     request_body = ResumeRequest, responses((status = 204), CommonErrors, MutationErrors))]
-async fn resume(State(app): State<App>, change: Change) -> Result<StatusCode, ApiError> {
+async fn resume(State(app): State<App>, change: Mutation) -> Result<StatusCode, ApiError> {
     let ResumeRequest { table } = change.json().await?;
     let (warehouse, identifier) = find_table(&app, &change.request, table).await?;
     app.schedule.resume(&change.request, &warehouse, &identifier).await?;
@@ -276,7 +276,7 @@ async fn list_jobs(
 /// job of the same action is already queued for a later time, that job is run now instead and retains its id.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs", tag = "Maintenance", operation_id = "queueMaintenanceJob",
     request_body = NewJob, responses((status = 200, body = Job), CommonErrors, MutationErrors))]
-async fn queue_job(State(app): State<App>, change: Change) -> Result<Json<Job>, ApiError> {
+async fn queue_job(State(app): State<App>, change: Mutation) -> Result<Json<Job>, ApiError> {
     let NewJob { table, action, policy } = change.json().await?;
     let once = match policy {
         Some(policy) => Some(
@@ -312,7 +312,7 @@ async fn get_job(
 async fn cancel_job(
     State(app): State<App>,
     AtJob(job_id): AtJob,
-    change: Change,
+    change: Mutation,
 ) -> Result<Json<Job>, ApiError> {
     Ok(Json(job(app.schedule.cancel_job(&change.request, job_id).await?)))
 }
@@ -323,7 +323,7 @@ async fn cancel_job(
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/lease", tag = "Maintenance workers",
     operation_id = "leaseMaintenanceJob", request_body = LeaseRequest,
     responses((status = 200, body = LeaseResponse), CommonErrors, MutationErrors))]
-async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseResponse>, ApiError> {
+async fn lease_job(State(app): State<App>, change: Mutation) -> Result<Json<LeaseResponse>, ApiError> {
     let LeaseRequest { worker } = change.json().await?;
     if worker.is_empty() {
         return Err(ApiError::bad_request("a worker's name has at least one byte"));
@@ -370,7 +370,7 @@ async fn lease_job(State(app): State<App>, change: Change) -> Result<Json<LeaseR
 async fn heartbeat(
     State(app): State<App>,
     AtJob(job_id): AtJob,
-    change: Change,
+    change: Mutation,
 ) -> Result<Json<HeartbeatResponse>, ApiError> {
     let Heartbeat { lease, progress } = change.json().await?;
     let progress = progress.map(|progress| progress.to_string());
@@ -388,7 +388,7 @@ async fn heartbeat(
 async fn register_outputs(
     State(app): State<App>,
     AtJob(job_id): AtJob,
-    change: Change,
+    change: Mutation,
 ) -> Result<StatusCode, ApiError> {
     let Outputs { lease, register, release } = change.json().await?;
     app.schedule.register_outputs(&change.request, job_lease(job_id, &lease), &register, &release).await?;
@@ -406,7 +406,7 @@ async fn register_outputs(
 async fn finish_job(
     State(app): State<App>,
     AtJob(job_id): AtJob,
-    change: Change,
+    change: Mutation,
 ) -> Result<StatusCode, ApiError> {
     let Finish { lease, outcome } = change.json().await?;
     let finished = match outcome {

@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use crate::api::App;
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
-use crate::api::extract::{AtJob, Change, Params};
+use crate::api::extract::{AtJob, Mutation, Params};
 use crate::request::Request;
 
 use super::maintenance::{job_lease, require_table};
@@ -64,7 +64,7 @@ async fn readable(
 async fn readable_by_job(
     State(app): State<App>,
     AtJob(job_id): AtJob,
-    change: Change,
+    change: Mutation,
 ) -> Result<Json<ReadableResponse>, ApiError> {
     let ReadableRequest { lease, location } = change.json().await?;
     let folder = app.schedule.readable_by_job(&change.request, job_lease(job_id, &lease), &location).await?;

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
-use crate::api::extract::{AtNamespace, Change, InWarehouse, Params};
+use crate::api::extract::{AtNamespace, InWarehouse, Mutation, Params};
 use crate::api::page::PageParams;
 use crate::api::{App, idempotent};
 use crate::authz::action::Action;
@@ -66,7 +66,7 @@ async fn list_namespaces(
 async fn create_namespace(
     State(app): State<App>,
     InWarehouse { warehouse, .. }: InWarehouse,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     let body: CreateNamespaceRequest = change.json().await?;
     let namespace = Namespace::new(body.namespace)?;
@@ -114,7 +114,7 @@ async fn namespace_exists(
 async fn drop_namespace(
     State(app): State<App>,
     AtNamespace { warehouse, namespace, .. }: AtNamespace,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
     idempotent::run(&app, &change, async move |request| {
@@ -132,7 +132,7 @@ async fn drop_namespace(
 async fn update_properties(
     State(app): State<App>,
     AtNamespace { warehouse, namespace, .. }: AtNamespace,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     let body: UpdateNamespacePropertiesRequest = change.json().await?;
     let removals = body.removals.unwrap_or_default();

@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use crate::api::App;
 use crate::api::error::{ApiError, CommonErrors};
-use crate::api::extract::{AtObject, Change};
+use crate::api::extract::{AtObject, Mutation};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(report_metrics))
@@ -25,7 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 async fn report_metrics(
     State(app): State<App>,
     AtObject { request, warehouse, identifier }: AtObject,
-    change: Change,
+    change: Mutation,
 ) -> Result<StatusCode, ApiError> {
     change.refuse_key()?;
     let report: Box<RawValue> = change.json().await?;

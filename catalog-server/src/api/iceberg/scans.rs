@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
-use crate::api::extract::{AtObject, AtPlan, Change};
+use crate::api::extract::{AtObject, AtPlan, Mutation};
 use crate::api::{App, idempotent, json};
 use crate::catalog::scans::{Patience, Planned};
 
@@ -38,7 +38,7 @@ async fn plan_table_scan(
     State(app): State<App>,
     AtObject { request, warehouse, identifier }: AtObject,
     headers: HeaderMap,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     idempotent::check(&app, &change).await?;
     let patience = if prefers_async(&headers) { Patience::None } else { Patience::Configured };
@@ -68,7 +68,7 @@ async fn fetch_planning_result(
 async fn cancel_planning(
     State(app): State<App>,
     AtPlan { request, warehouse, identifier, plan_id }: AtPlan,
-    change: Change,
+    change: Mutation,
 ) -> Result<StatusCode, ApiError> {
     idempotent::check(&app, &change).await?;
     app.catalog.cancel_plan(&request, &warehouse, &identifier, &plan_id).await?;
@@ -93,7 +93,7 @@ pub struct FetchScanTasksRequest {
 async fn fetch_scan_tasks(
     State(app): State<App>,
     AtObject { request, warehouse, identifier }: AtObject,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     idempotent::check(&app, &change).await?;
     let body: FetchScanTasksRequest = change.json().await?;

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
-use crate::api::extract::{AtNamespace, AtObject, Change, InWarehouse, Params};
+use crate::api::extract::{AtNamespace, AtObject, InWarehouse, Mutation, Params};
 use crate::api::page::PageParams;
 use crate::api::{App, idempotent, load_result};
 use crate::authz::action::Action;
@@ -82,7 +82,7 @@ pub(super) async fn list(
 async fn create_table(
     State(app): State<App>,
     AtNamespace { warehouse, namespace, .. }: AtNamespace,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     let body: CreateTableRequest = change.json().await?;
     let identifier = Identifier::new(namespace, body.name)?;
@@ -171,7 +171,7 @@ async fn table_exists(
 async fn commit_table(
     State(app): State<App>,
     AtObject { warehouse, identifier, .. }: AtObject,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
     let body = change.body.clone();
@@ -202,7 +202,7 @@ async fn drop_table(
     State(app): State<App>,
     AtObject { warehouse, identifier, .. }: AtObject,
     Params(params): Params<DropParams>,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     // Python clients send `True`.
     let is_purge = match params.purge_requested.unwrap_or_default().to_ascii_lowercase().as_str() {
@@ -234,7 +234,7 @@ async fn drop_table(
 async fn register_table(
     State(app): State<App>,
     AtNamespace { warehouse, namespace, .. }: AtNamespace,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     let body: RegisterTableRequest = change.json().await?;
     let identifier = Identifier::new(namespace, body.name)?;
@@ -261,7 +261,7 @@ async fn register_table(
 async fn unregister_table(
     State(app): State<App>,
     AtObject { warehouse, identifier, .. }: AtObject,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
     idempotent::run(&app, &change, async move |request| {
@@ -278,7 +278,7 @@ async fn unregister_table(
 async fn rename_table(
     State(app): State<App>,
     in_warehouse: InWarehouse,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     rename(&app, in_warehouse, &change, TabularKind::Table).await
 }
@@ -287,7 +287,7 @@ async fn rename_table(
 pub(super) async fn rename(
     app: &App,
     InWarehouse { warehouse, .. }: InWarehouse,
-    change: &Change,
+    change: &Mutation,
     kind: TabularKind,
 ) -> Result<Response, ApiError> {
     let body: RenameTableRequest = change.json().await?;

@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
-use crate::api::extract::{Change, InWarehouse};
+use crate::api::extract::{InWarehouse, Mutation};
 use crate::api::{App, idempotent};
 
 use super::wire::CommitTransactionRequest;
@@ -24,7 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 async fn commit_transaction(
     State(app): State<App>,
     InWarehouse { warehouse, .. }: InWarehouse,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
     let body = change.body.clone();

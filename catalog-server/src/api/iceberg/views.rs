@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
-use crate::api::extract::{AtNamespace, AtObject, Change, InWarehouse, Params};
+use crate::api::extract::{AtNamespace, AtObject, InWarehouse, Mutation, Params};
 use crate::api::page::PageParams;
 use crate::api::{App, idempotent, load_result};
 use crate::authz::action::Action;
@@ -50,7 +50,7 @@ async fn list_views(
 async fn create_view(
     State(app): State<App>,
     AtNamespace { warehouse, namespace, .. }: AtNamespace,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     let body: CreateViewRequest = change.json().await?;
     let identifier = Identifier::new(namespace, body.name)?;
@@ -103,7 +103,7 @@ async fn view_exists(
 async fn replace_view(
     State(app): State<App>,
     AtObject { warehouse, identifier, .. }: AtObject,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
     let body = change.body.clone();
@@ -122,7 +122,7 @@ async fn replace_view(
 async fn drop_view(
     State(app): State<App>,
     AtObject { warehouse, identifier, .. }: AtObject,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
     idempotent::run(&app, &change, async move |request| {
@@ -140,7 +140,7 @@ async fn drop_view(
 async fn register_view(
     State(app): State<App>,
     AtNamespace { warehouse, namespace, .. }: AtNamespace,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     let body: RegisterViewRequest = change.json().await?;
     let identifier = Identifier::new(namespace, body.name)?;
@@ -159,7 +159,7 @@ async fn register_view(
 async fn rename_view(
     State(app): State<App>,
     in_warehouse: InWarehouse,
-    change: Change,
+    change: Mutation,
 ) -> Result<Response, ApiError> {
     rename(&app, in_warehouse, &change, TabularKind::View).await
 }

@@ -197,7 +197,7 @@ pub async fn finish(tx: &mut Tx, lease: JobLease<'_>, outcome: Outcome<'_>) -> R
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
 /// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
-pub async fn hold(tx: &mut Tx, job_id: Uuid, attempt: i64) -> Result<bool, StoreError> {
+pub async fn fence_attempt(tx: &mut Tx, job_id: Uuid, attempt: i64) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs SET attempt = attempt
         WHERE job_id = $1 AND attempt = $2 AND state = 'running'";

@@ -1,10 +1,10 @@
 //! State of automatic maintenance: candidates for evaluation, and cursors.
 
+use catalog_server::store::candidates::{self, Candidate};
 use catalog_server::store::cursors::{self, Cursor};
 use catalog_server::store::ids::TabularId;
 use catalog_server::store::jobs::{self, NewJob};
 use catalog_server::store::tabulars::TabularKind;
-use catalog_server::store::upkeep::{self, Candidate};
 use catalog_server::store::{policies, tabulars};
 use uuid::Uuid;
 
@@ -55,7 +55,7 @@ async fn pause(fixture: &Fixture, tabular_id: TabularId) {
 }
 
 async fn find(fixture: &Fixture, tabular_id: TabularId) -> Candidate {
-    upkeep::find(&fixture.db, tabular_id, "evaluate").await.unwrap().unwrap()
+    candidates::find(&fixture.db, tabular_id, "evaluate").await.unwrap().unwrap()
 }
 
 async fn a_cursor_is_moved_from_where_it_was_read(fixture: &Fixture) {
@@ -130,7 +130,7 @@ async fn a_candidate_tells_what_is_under_way(fixture: &Fixture) {
     let mut tx = fixture.write().await;
     tabulars::drop(&mut tx, table, None).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(upkeep::find(&fixture.db, table, "evaluate").await.unwrap(), None);
+    assert_eq!(candidates::find(&fixture.db, table, "evaluate").await.unwrap(), None);
 }
 
 async fn candidates_are_listed_by_id_in_pages(fixture: &Fixture) {
@@ -144,7 +144,7 @@ async fn candidates_are_listed_by_id_in_pages(fixture: &Fixture) {
     let mut seen: Vec<Candidate> = Vec::new();
     loop {
         let after = seen.last().map_or(TabularId(Uuid::nil()), |last| last.tabular_id);
-        let page = upkeep::list(&fixture.db, "evaluate", after, 2).await.unwrap();
+        let page = candidates::list(&fixture.db, "evaluate", after, 2).await.unwrap();
         if page.is_empty() {
             break;
         }

@@ -29,7 +29,7 @@ const DETAIL_BYTES_MAX: usize = 16 << 10;
 
 /// Response to a change.
 #[derive(Clone)]
-pub enum Answer {
+pub enum MutationResponse {
     /// Empty response.
     Nothing,
     /// Small JSON body.
@@ -41,9 +41,9 @@ pub enum Answer {
 }
 
 /// Recorded response to an earlier request with the same idempotency key.
-pub enum Recalled {
+pub enum Replay {
     /// Response of a successful request.
-    Answer(Answer),
+    MutationResponse(MutationResponse),
     /// Error response of a rejected request.
     Refusal {
         /// HTTP status.
@@ -55,17 +55,18 @@ pub enum Recalled {
 
 /// Part of a response that is recorded under the idempotency key, so that the response can be repeated.
 #[derive(Clone, Copy)]
-pub(super) enum Record<'a> {
-    /// Record of [`Answer::Nothing`].
+pub(super) enum IdempotentResult<'a> {
+    /// Record of [`MutationResponse::Nothing`].
     Nothing,
-    /// Record of [`Answer::Body`]: the body.
+    /// Record of [`MutationResponse::Body`]: the body.
     Body(&'a Bytes),
-    /// Record of [`Answer::Table`] or [`Answer::View`]: the immutable location of the metadata document.
+    /// Record of [`MutationResponse::Table`] or [`MutationResponse::View`]: the immutable location of the metadata
+    /// document.
     Location(&'a str),
 }
 
 /// Description of a change for the audit trail and the events.
-pub struct Change<'a> {
+pub struct AuditRecord<'a> {
     /// Action that was performed.
     pub action: Action,
     /// Kind of the object: `namespace`, `table` or `view`.
@@ -80,7 +81,7 @@ pub struct Change<'a> {
     pub detail: Value,
 }
 
-/// Change in the form of an audit entry, with owned strings.
+/// Audit record in the form of an audit entry, with owned strings.
 struct Described {
     audit_id: uuid::Uuid,
     request_id: String,
@@ -92,7 +93,7 @@ struct Described {
     detail: String,
 }
 
-impl Change<'_> {
+impl AuditRecord<'_> {
     fn described(&self, request: &Request) -> Described {
         Described {
             audit_id: id::ordered(),
@@ -133,7 +134,7 @@ impl Catalog {
         &self,
         tx: &mut Tx,
         request: &Request,
-        change: Change<'_>,
+        change: AuditRecord<'_>,
     ) -> Result<(), CatalogError> {
         Ok(audit::record(tx, &change.described(request).entry()).await?)
     }
@@ -145,7 +146,7 @@ impl Catalog {
         identifier: &Identifier,
         found: &Tabular,
         next: Pointer<'_>,
-        change: Change<'_>,
+        change: AuditRecord<'_>,
     ) -> Result<(), CatalogError> {
         let described = change.described(request);
         let key = request.idempotency.as_ref().map(|key| key.key.to_string());
@@ -165,7 +166,7 @@ impl Catalog {
             answer,
         };
         match commits::commit(&self.db, self.clock.now_ms(), &commit).await? {
-            Committed::Moved => Ok(()),
+            Committed::PointerMove => Ok(()),
             Committed::Lost => Err(CatalogError::LostRace(identifier.clone())),
             Committed::Answered => Err(CatalogError::Replayed),
         }
@@ -176,13 +177,13 @@ impl Catalog {
         &self,
         mut tx: Tx,
         request: &Request,
-        record: Record<'_>,
+        record: IdempotentResult<'_>,
     ) -> Result<(), CatalogError> {
         if request.idempotency.is_some() {
             let (body, metadata_location) = match record {
-                Record::Nothing => (None, None),
-                Record::Body(body) => (Some(String::from_utf8_lossy(body)), None),
-                Record::Location(location) => (None, Some(location)),
+                IdempotentResult::Nothing => (None, None),
+                IdempotentResult::Body(body) => (Some(String::from_utf8_lossy(body)), None),
+                IdempotentResult::Location(location) => (None, Some(location)),
             };
             if !remember(&mut tx, request, SUCCEEDED, body.as_deref(), metadata_location).await? {
                 // Dropping the transaction rolls the change back: a concurrent request with the same key made
@@ -201,7 +202,7 @@ impl Catalog {
     /// Fails if the key was used for a different request ([`CatalogError::Unprocessable`]), if the metadata
     /// file of the response was deleted since ([`CatalogError::AnswerGone`]) or cannot be read, or if the
     /// database fails.
-    pub async fn recall(&self, request: &Request) -> Result<Option<Recalled>, CatalogError> {
+    pub async fn recall(&self, request: &Request) -> Result<Option<Replay>, CatalogError> {
         let Some(key) = &request.idempotency else {
             return Ok(None);
         };
@@ -217,17 +218,17 @@ impl Catalog {
         }
         if found.status != i64::from(SUCCEEDED) {
             let status = u16::try_from(found.status).unwrap_or_default();
-            return Ok(Some(Recalled::Refusal { status, body: found.body.unwrap_or_default() }));
+            return Ok(Some(Replay::Refusal { status, body: found.body.unwrap_or_default() }));
         }
         let answer = match (found.body, found.metadata_location) {
-            (Some(body), _) => Answer::Body(Bytes::from(body)),
+            (Some(body), _) => MutationResponse::Body(Bytes::from(body)),
             (None, Some(location)) => match self.document_at(&location).await.map_err(CatalogError::from) {
                 Err(CatalogError::FileMissing(location)) => return Err(CatalogError::AnswerGone(location)),
                 answer => answer?,
             },
-            (None, None) => Answer::Nothing,
+            (None, None) => MutationResponse::Nothing,
         };
-        Ok(Some(Recalled::Answer(answer)))
+        Ok(Some(Replay::MutationResponse(answer)))
     }
 
     /// Binds the idempotency key of `request` to a request that changes nothing. The request may be repeated
@@ -252,11 +253,11 @@ impl Catalog {
     }
 
     /// Returns the document of a table or view at a location. The record does not contain its kind.
-    async fn document_at(&self, location: &str) -> Result<Answer, DocumentError> {
+    async fn document_at(&self, location: &str) -> Result<MutationResponse, DocumentError> {
         match self.documents.table(location).await {
-            Ok(document) => Ok(Answer::Table(document)),
+            Ok(document) => Ok(MutationResponse::Table(document)),
             Err(of_table @ DocumentError::Malformed { .. }) => match self.documents.view(location).await {
-                Ok(document) => Ok(Answer::View(document)),
+                Ok(document) => Ok(MutationResponse::View(document)),
                 Err(_) => Err(of_table),
             },
             Err(error) => Err(error),
