@@ -79,7 +79,7 @@ pub enum CommonErrors {
     Unavailable(IcebergErrorResponse),
 }
 
-/// Error responses of operations that change the catalog, besides [`CommonErrors`].
+/// Error responses of operations that mutation the catalog, besides [`CommonErrors`].
 #[derive(IntoResponses)]
 pub enum MutationErrors {
     /// The operation is not supported for this object.

@@ -26,16 +26,16 @@ use super::{App, json, load_result};
 ///
 /// Fails if the idempotency key was used for a different request (422), if `work` fails, or if the database
 /// fails.
-pub async fn run<W, F>(app: &App, change: &Mutation, work: W) -> Result<Response, ApiError>
+pub async fn run<W, F>(app: &App, mutation: &Mutation, work: W) -> Result<Response, ApiError>
 where
     W: FnOnce(Request) -> F + Send + 'static,
     F: Future<Output = Result<MutationResponse, CatalogError>> + Send + 'static,
 {
-    let mut request = change.request.clone();
-    let Some(key) = change.idempotency_key else {
+    let mut request = mutation.request.clone();
+    let Some(key) = mutation.idempotency_key else {
         return Ok(answer(&detached(app, request, work).await?));
     };
-    request.idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(change).await });
+    request.idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(mutation).await });
     if let Some(response) = recall(app, &request).await? {
         return Ok(response);
     }
@@ -66,10 +66,10 @@ where
 /// # Errors
 ///
 /// Fails if the key was used for a different request (422) or if the database fails.
-pub async fn check(app: &App, change: &Mutation) -> Result<(), ApiError> {
-    let Some(key) = change.idempotency_key else { return Ok(()) };
-    let idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(change).await });
-    Ok(app.catalog.claim_key(&Request { idempotency, ..change.request.clone() }).await?)
+pub async fn check(app: &App, mutation: &Mutation) -> Result<(), ApiError> {
+    let Some(key) = mutation.idempotency_key else { return Ok(()) };
+    let idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(mutation).await });
+    Ok(app.catalog.claim_key(&Request { idempotency, ..mutation.request.clone() }).await?)
 }
 
 async fn detached<W, F>(app: &App, request: Request, work: W) -> Result<MutationResponse, CatalogError>
@@ -103,9 +103,9 @@ fn answer(answer: &MutationResponse) -> Response {
     }
 }
 
-async fn fingerprint(change: &Mutation) -> String {
-    let (method, resource) = (change.method.clone(), change.resource.clone());
-    let hash = change.read(move |body| {
+async fn fingerprint(mutation: &Mutation) -> String {
+    let (method, resource) = (mutation.method.clone(), mutation.resource.clone());
+    let hash = mutation.read(move |body| {
         let mut hash = Sha256::new();
         for part in [method.as_bytes(), resource.as_bytes(), body] {
             hash.update((part.len() as u64).to_be_bytes());

@@ -73,12 +73,12 @@ async fn get_policy(
 async fn put_policy(
     State(app): State<App>,
     Params(scope): Params<ScopeName>,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Json<PolicyResponse>, ApiError> {
-    let target = target(&app, &change.request, scope).await?;
-    let policy = change.read(Policy::parse).await;
+    let target = target(&app, &mutation.request, scope).await?;
+    let policy = mutation.read(Policy::parse).await;
     let policy = policy.map_err(|error| CatalogError::Invalid(error.to_string()))?;
-    let put = app.schedule.put_policy(&change.request, &target, &policy).await?;
+    let put = app.schedule.put_policy(&mutation.request, &target, &policy).await?;
     Ok(Json(policy_answer(put)))
 }
 
@@ -91,10 +91,10 @@ async fn put_policy(
 async fn delete_policy(
     State(app): State<App>,
     Params(scope): Params<ScopeName>,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<StatusCode, ApiError> {
-    let target = target(&app, &change.request, scope).await?;
-    app.schedule.delete_policy(&change.request, &target).await?;
+    let target = target(&app, &mutation.request, scope).await?;
+    app.schedule.delete_policy(&mutation.request, &target).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -203,10 +203,10 @@ async fn history(
 /// continues; it can be cancelled.
 #[utoipa::path(post, path = "/governance/v1/maintenance/pause", tag = "Maintenance", operation_id = "pauseMaintenance",
     request_body = PauseRequest, responses((status = 204), CommonErrors, MutationErrors))]
-async fn pause(State(app): State<App>, change: Mutation) -> Result<StatusCode, ApiError> {
-    let PauseRequest { table, reason } = change.json().await?;
-    let (warehouse, identifier) = find_table(&app, &change.request, table).await?;
-    app.schedule.pause(&change.request, &warehouse, &identifier, &reason).await?;
+async fn pause(State(app): State<App>, mutation: Mutation) -> Result<StatusCode, ApiError> {
+    let PauseRequest { table, reason } = mutation.json().await?;
+    let (warehouse, identifier) = find_table(&app, &mutation.request, table).await?;
+    app.schedule.pause(&mutation.request, &warehouse, &identifier, &reason).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -215,10 +215,10 @@ async fn pause(State(app): State<App>, change: Mutation) -> Result<StatusCode, A
 /// Its queued jobs are leased again, and the table is evaluated.
 #[utoipa::path(post, path = "/governance/v1/maintenance/resume", tag = "Maintenance", operation_id = "resumeMaintenance",
     request_body = ResumeRequest, responses((status = 204), CommonErrors, MutationErrors))]
-async fn resume(State(app): State<App>, change: Mutation) -> Result<StatusCode, ApiError> {
-    let ResumeRequest { table } = change.json().await?;
-    let (warehouse, identifier) = find_table(&app, &change.request, table).await?;
-    app.schedule.resume(&change.request, &warehouse, &identifier).await?;
+async fn resume(State(app): State<App>, mutation: Mutation) -> Result<StatusCode, ApiError> {
+    let ResumeRequest { table } = mutation.json().await?;
+    let (warehouse, identifier) = find_table(&app, &mutation.request, table).await?;
+    app.schedule.resume(&mutation.request, &warehouse, &identifier).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -276,8 +276,8 @@ async fn list_jobs(
 /// job of the same action is already queued for a later time, that job is run now instead and retains its id.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs", tag = "Maintenance", operation_id = "queueMaintenanceJob",
     request_body = NewJob, responses((status = 200, body = Job), CommonErrors, MutationErrors))]
-async fn queue_job(State(app): State<App>, change: Mutation) -> Result<Json<Job>, ApiError> {
-    let NewJob { table, action, policy } = change.json().await?;
+async fn queue_job(State(app): State<App>, mutation: Mutation) -> Result<Json<Job>, ApiError> {
+    let NewJob { table, action, policy } = mutation.json().await?;
     let once = match policy {
         Some(policy) => Some(
             Policy::parse(policy.to_string().as_bytes())
@@ -285,9 +285,9 @@ async fn queue_job(State(app): State<App>, change: Mutation) -> Result<Json<Job>
         ),
         None => None,
     };
-    let (warehouse, identifier) = find_table(&app, &change.request, table).await?;
+    let (warehouse, identifier) = find_table(&app, &mutation.request, table).await?;
     let queued =
-        app.schedule.queue_job(&change.request, &warehouse, &identifier, action.as_str(), once).await?;
+        app.schedule.queue_job(&mutation.request, &warehouse, &identifier, action.as_str(), once).await?;
     Ok(Json(job(queued)))
 }
 
@@ -312,9 +312,9 @@ async fn get_job(
 async fn cancel_job(
     State(app): State<App>,
     AtJob(job_id): AtJob,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Json<Job>, ApiError> {
-    Ok(Json(job(app.schedule.cancel_job(&change.request, job_id).await?)))
+    Ok(Json(job(app.schedule.cancel_job(&mutation.request, job_id).await?)))
 }
 
 /// Leases the next job to a worker, if there is one.
@@ -323,13 +323,13 @@ async fn cancel_job(
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/lease", tag = "Maintenance workers",
     operation_id = "leaseMaintenanceJob", request_body = LeaseRequest,
     responses((status = 200, body = LeaseResponse), CommonErrors, MutationErrors))]
-async fn lease_job(State(app): State<App>, change: Mutation) -> Result<Json<LeaseResponse>, ApiError> {
-    let LeaseRequest { worker } = change.json().await?;
+async fn lease_job(State(app): State<App>, mutation: Mutation) -> Result<Json<LeaseResponse>, ApiError> {
+    let LeaseRequest { worker } = mutation.json().await?;
     if worker.is_empty() {
         return Err(ApiError::bad_request("a worker's name has at least one byte"));
     }
     let lease_ms = app.schedule.lease_ms();
-    let Some(leased) = app.schedule.lease_job(&change.request, &worker).await? else {
+    let Some(leased) = app.schedule.lease_job(&mutation.request, &worker).await? else {
         let (leftovers, unreadable) = (Vec::new(), Vec::new());
         return Ok(Json(LeaseResponse {
             job: None,
@@ -370,12 +370,12 @@ async fn lease_job(State(app): State<App>, change: Mutation) -> Result<Json<Leas
 async fn heartbeat(
     State(app): State<App>,
     AtJob(job_id): AtJob,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Json<HeartbeatResponse>, ApiError> {
-    let Heartbeat { lease, progress } = change.json().await?;
+    let Heartbeat { lease, progress } = mutation.json().await?;
     let progress = progress.map(|progress| progress.to_string());
     let cancel =
-        app.schedule.heartbeat(&change.request, job_lease(job_id, &lease), progress.as_deref()).await?;
+        app.schedule.heartbeat(&mutation.request, job_lease(job_id, &lease), progress.as_deref()).await?;
     Ok(Json(HeartbeatResponse { cancel }))
 }
 
@@ -388,10 +388,10 @@ async fn heartbeat(
 async fn register_outputs(
     State(app): State<App>,
     AtJob(job_id): AtJob,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<StatusCode, ApiError> {
-    let Outputs { lease, register, release } = change.json().await?;
-    app.schedule.register_outputs(&change.request, job_lease(job_id, &lease), &register, &release).await?;
+    let Outputs { lease, register, release } = mutation.json().await?;
+    app.schedule.register_outputs(&mutation.request, job_lease(job_id, &lease), &register, &release).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -406,9 +406,9 @@ async fn register_outputs(
 async fn finish_job(
     State(app): State<App>,
     AtJob(job_id): AtJob,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<StatusCode, ApiError> {
-    let Finish { lease, outcome } = change.json().await?;
+    let Finish { lease, outcome } = mutation.json().await?;
     let finished = match outcome {
         FinishOutcome::Succeeded { result, next } => {
             if next.len() > NEXT_MAX {
@@ -432,7 +432,7 @@ async fn finish_job(
         }
         FinishOutcome::Cancelled { result } => Finished::Cancelled(text(result)),
     };
-    app.schedule.finish_job(&change.request, job_lease(job_id, &lease), finished).await?;
+    app.schedule.finish_job(&mutation.request, job_lease(job_id, &lease), finished).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -64,9 +64,10 @@ async fn readable(
 async fn readable_by_job(
     State(app): State<App>,
     AtJob(job_id): AtJob,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Json<ReadableResponse>, ApiError> {
-    let ReadableRequest { lease, location } = change.json().await?;
-    let folder = app.schedule.readable_by_job(&change.request, job_lease(job_id, &lease), &location).await?;
+    let ReadableRequest { lease, location } = mutation.json().await?;
+    let folder =
+        app.schedule.readable_by_job(&mutation.request, job_lease(job_id, &lease), &location).await?;
     Ok(Json(ReadableResponse { folder }))
 }

@@ -66,13 +66,13 @@ async fn list_namespaces(
 async fn create_namespace(
     State(app): State<App>,
     InWarehouse { warehouse, .. }: InWarehouse,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
-    let body: CreateNamespaceRequest = change.json().await?;
+    let body: CreateNamespaceRequest = mutation.json().await?;
     let namespace = Namespace::new(body.namespace)?;
     let properties = body.properties.unwrap_or_default();
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |request| {
+    idempotent::run(&app, &mutation, async move |request| {
         catalog.create_namespace(&request, &warehouse, &namespace, properties).await
     })
     .await
@@ -114,10 +114,10 @@ async fn namespace_exists(
 async fn drop_namespace(
     State(app): State<App>,
     AtNamespace { warehouse, namespace, .. }: AtNamespace,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |request| {
+    idempotent::run(&app, &mutation, async move |request| {
         catalog.drop_namespace(&request, &warehouse, &namespace).await
     })
     .await
@@ -132,13 +132,13 @@ async fn drop_namespace(
 async fn update_properties(
     State(app): State<App>,
     AtNamespace { warehouse, namespace, .. }: AtNamespace,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
-    let body: UpdateNamespacePropertiesRequest = change.json().await?;
+    let body: UpdateNamespacePropertiesRequest = mutation.json().await?;
     let removals = body.removals.unwrap_or_default();
     let updates = body.updates.unwrap_or_default();
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |request| {
+    idempotent::run(&app, &mutation, async move |request| {
         catalog.update_namespace(&request, &warehouse, &namespace, removals, updates).await
     })
     .await

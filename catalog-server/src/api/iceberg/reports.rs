@@ -25,10 +25,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 async fn report_metrics(
     State(app): State<App>,
     AtObject { request, warehouse, identifier }: AtObject,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<StatusCode, ApiError> {
-    change.refuse_key()?;
-    let report: Box<RawValue> = change.json().await?;
+    mutation.refuse_key()?;
+    let report: Box<RawValue> = mutation.json().await?;
     app.catalog.report_metrics(&request, &warehouse, &identifier, &report).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -38,11 +38,11 @@ async fn plan_table_scan(
     State(app): State<App>,
     AtObject { request, warehouse, identifier }: AtObject,
     headers: HeaderMap,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
-    idempotent::check(&app, &change).await?;
+    idempotent::check(&app, &mutation).await?;
     let patience = if prefers_async(&headers) { Patience::None } else { Patience::Configured };
-    let planned = app.catalog.plan_scan(&request, &warehouse, &identifier, change.body, patience).await?;
+    let planned = app.catalog.plan_scan(&request, &warehouse, &identifier, mutation.body, patience).await?;
     answer(planned)
 }
 
@@ -68,9 +68,9 @@ async fn fetch_planning_result(
 async fn cancel_planning(
     State(app): State<App>,
     AtPlan { request, warehouse, identifier, plan_id }: AtPlan,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<StatusCode, ApiError> {
-    idempotent::check(&app, &change).await?;
+    idempotent::check(&app, &mutation).await?;
     app.catalog.cancel_plan(&request, &warehouse, &identifier, &plan_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -93,10 +93,10 @@ pub struct FetchScanTasksRequest {
 async fn fetch_scan_tasks(
     State(app): State<App>,
     AtObject { request, warehouse, identifier }: AtObject,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
-    idempotent::check(&app, &change).await?;
-    let body: FetchScanTasksRequest = change.json().await?;
+    idempotent::check(&app, &mutation).await?;
+    let body: FetchScanTasksRequest = mutation.json().await?;
     let tasks = app.catalog.fetch_scan_tasks(&request, &warehouse, &identifier, body.plan_task).await?;
     Ok(json(tasks))
 }

@@ -82,9 +82,9 @@ pub(super) async fn list(
 async fn create_table(
     State(app): State<App>,
     AtNamespace { warehouse, namespace, .. }: AtNamespace,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
-    let body: CreateTableRequest = change.json().await?;
+    let body: CreateTableRequest = mutation.json().await?;
     let identifier = Identifier::new(namespace, body.name)?;
     let is_staged = body.stage_create.unwrap_or_default();
     let new = NewTable {
@@ -93,10 +93,10 @@ async fn create_table(
         partition_spec: body.partition_spec,
         write_order: body.write_order,
         properties: body.properties.unwrap_or_default().into_iter().collect(),
-        size_bytes: change.body.len(),
+        size_bytes: mutation.body.len(),
     };
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |request| {
+    idempotent::run(&app, &mutation, async move |request| {
         if is_staged {
             catalog.stage_table(&request, &warehouse, &identifier, new, load_result::staged_table).await
         } else {
@@ -171,11 +171,11 @@ async fn table_exists(
 async fn commit_table(
     State(app): State<App>,
     AtObject { warehouse, identifier, .. }: AtObject,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
-    let body = change.body.clone();
-    idempotent::run(&app, &change, async move |request| {
+    let body = mutation.body.clone();
+    idempotent::run(&app, &mutation, async move |request| {
         catalog.commit_table(&request, &warehouse, &identifier, body).await
     })
     .await
@@ -202,7 +202,7 @@ async fn drop_table(
     State(app): State<App>,
     AtObject { warehouse, identifier, .. }: AtObject,
     Params(params): Params<DropParams>,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
     // Python clients send `True`.
     let is_purge = match params.purge_requested.unwrap_or_default().to_ascii_lowercase().as_str() {
@@ -215,7 +215,7 @@ async fn drop_table(
         }
     };
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |request| {
+    idempotent::run(&app, &mutation, async move |request| {
         if is_purge {
             catalog.purge_table(&request, &warehouse, &identifier).await
         } else {
@@ -234,12 +234,12 @@ async fn drop_table(
 async fn register_table(
     State(app): State<App>,
     AtNamespace { warehouse, namespace, .. }: AtNamespace,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
-    let body: RegisterTableRequest = change.json().await?;
+    let body: RegisterTableRequest = mutation.json().await?;
     let identifier = Identifier::new(namespace, body.name)?;
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |request| {
+    idempotent::run(&app, &mutation, async move |request| {
         let location = &body.metadata_location;
         if body.overwrite.unwrap_or_default() {
             catalog.overwrite_table(&request, &warehouse, &identifier, location).await
@@ -261,10 +261,10 @@ async fn register_table(
 async fn unregister_table(
     State(app): State<App>,
     AtObject { warehouse, identifier, .. }: AtObject,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |request| {
+    idempotent::run(&app, &mutation, async move |request| {
         catalog.unregister_table(&request, &warehouse, &identifier).await
     })
     .await
@@ -278,23 +278,23 @@ async fn unregister_table(
 async fn rename_table(
     State(app): State<App>,
     in_warehouse: InWarehouse,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
-    rename(&app, in_warehouse, &change, TabularKind::Table).await
+    rename(&app, in_warehouse, &mutation, TabularKind::Table).await
 }
 
 /// Renames a table or a view.
 pub(super) async fn rename(
     app: &App,
     InWarehouse { warehouse, .. }: InWarehouse,
-    change: &Mutation,
+    mutation: &Mutation,
     kind: TabularKind,
 ) -> Result<Response, ApiError> {
-    let body: RenameTableRequest = change.json().await?;
+    let body: RenameTableRequest = mutation.json().await?;
     let source = identifier(body.source)?;
     let destination = identifier(body.destination)?;
     let catalog = app.catalog.clone();
-    idempotent::run(app, change, async move |request| {
+    idempotent::run(app, mutation, async move |request| {
         catalog.rename_object(&request, &warehouse, kind, &source, &destination).await
     })
     .await

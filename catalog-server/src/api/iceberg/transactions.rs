@@ -24,11 +24,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 async fn commit_transaction(
     State(app): State<App>,
     InWarehouse { warehouse, .. }: InWarehouse,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
-    let body = change.body.clone();
-    idempotent::run(&app, &change, async move |request| {
+    let body = mutation.body.clone();
+    idempotent::run(&app, &mutation, async move |request| {
         catalog.commit_transaction(&request, &warehouse, body).await
     })
     .await

@@ -50,19 +50,19 @@ async fn list_views(
 async fn create_view(
     State(app): State<App>,
     AtNamespace { warehouse, namespace, .. }: AtNamespace,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
-    let body: CreateViewRequest = change.json().await?;
+    let body: CreateViewRequest = mutation.json().await?;
     let identifier = Identifier::new(namespace, body.name)?;
     let new = NewView {
         location: body.location,
         schema: body.schema,
         version: body.view_version,
         properties: body.properties.into_iter().collect(),
-        size_bytes: change.body.len(),
+        size_bytes: mutation.body.len(),
     };
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |request| {
+    idempotent::run(&app, &mutation, async move |request| {
         catalog.create_view(&request, &warehouse, &identifier, new).await
     })
     .await
@@ -103,11 +103,11 @@ async fn view_exists(
 async fn replace_view(
     State(app): State<App>,
     AtObject { warehouse, identifier, .. }: AtObject,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
-    let body = change.body.clone();
-    idempotent::run(&app, &change, async move |request| {
+    let body = mutation.body.clone();
+    idempotent::run(&app, &mutation, async move |request| {
         catalog.commit_view(&request, &warehouse, &identifier, body).await
     })
     .await
@@ -122,10 +122,10 @@ async fn replace_view(
 async fn drop_view(
     State(app): State<App>,
     AtObject { warehouse, identifier, .. }: AtObject,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |request| {
+    idempotent::run(&app, &mutation, async move |request| {
         catalog.drop_view(&request, &warehouse, &identifier).await
     })
     .await
@@ -140,12 +140,12 @@ async fn drop_view(
 async fn register_view(
     State(app): State<App>,
     AtNamespace { warehouse, namespace, .. }: AtNamespace,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
-    let body: RegisterViewRequest = change.json().await?;
+    let body: RegisterViewRequest = mutation.json().await?;
     let identifier = Identifier::new(namespace, body.name)?;
     let catalog = app.catalog.clone();
-    idempotent::run(&app, &change, async move |request| {
+    idempotent::run(&app, &mutation, async move |request| {
         catalog.register_view(&request, &warehouse, &identifier, &body.metadata_location).await
     })
     .await
@@ -159,7 +159,7 @@ async fn register_view(
 async fn rename_view(
     State(app): State<App>,
     in_warehouse: InWarehouse,
-    change: Mutation,
+    mutation: Mutation,
 ) -> Result<Response, ApiError> {
-    rename(&app, in_warehouse, &change, TabularKind::View).await
+    rename(&app, in_warehouse, &mutation, TabularKind::View).await
 }
