@@ -8,7 +8,7 @@ use table_core::metadata::table::TableMetadata;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use crate::client::{Client, ClientError, Committed, Fence, TableName};
+use crate::client::{Client, Committed, Fence, TableName};
 use crate::error::JobError;
 use crate::history::History;
 use crate::ownership::{self, NamedFolders};
@@ -68,7 +68,7 @@ impl Catalog {
     /// is not a valid location.
     pub fn scope(&self, named: &NamedFolders) -> Result<Scope, JobError> {
         let told = match self.runtime.block_on(ownership::of(&self.client, &self.name)) {
-            Err(ClientError::Refused { status: 400..=499 | 501, .. }) => {
+            Err(error) if error.is_unsupported() => {
                 return ownership::by_location(&self.load()?.metadata, named);
             }
             told => told?,
@@ -92,7 +92,7 @@ impl Catalog {
         match self.runtime.block_on(History::load(&self.client, &self.name, metadata, age_ms)) {
             Ok(history) if Some(history.table_uuid) != metadata.uuid() => Err(JobError::Replaced),
             Ok(history) => Ok(Some(history)),
-            Err(ClientError::Refused { status: 400..=499, .. }) if self.fence.is_none() => Ok(None),
+            Err(error) if error.is_unsupported() && self.fence.is_none() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

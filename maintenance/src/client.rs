@@ -49,6 +49,13 @@ pub enum ClientError {
     Name(String),
 }
 
+impl ClientError {
+    /// Returns `true` if the catalog has no such endpoint. A catalog that refuses a caller or is overloaded may have it.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Refused { status: 400 | 404 | 405 | 501, .. })
+    }
+}
+
 /// Outcome of a commit.
 #[derive(Debug)]
 pub enum Committed {
@@ -392,6 +399,14 @@ pub(crate) fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_catalog_without_the_endpoint_does_not_support_it() {
+        let refused = |status| ClientError::Refused { status, message: String::new() };
+        assert!([400, 404, 405, 501].map(refused).iter().all(ClientError::is_unsupported));
+        assert!(![401, 403, 408, 429, 500, 503].map(refused).iter().any(ClientError::is_unsupported));
+        assert!(!ClientError::Unreachable(String::new()).is_unsupported());
+    }
 
     #[test]
     fn names_fall_into_levels() {

@@ -1,6 +1,8 @@
 -- Columns, indexes and triggers by the names of the field. Same tables, columns and indexes as ../postgres/0007_job_names.sql.
 ALTER TABLE maintenance_jobs RENAME COLUMN rank TO priority;
 ALTER TABLE maintenance_jobs RENAME COLUMN cancel_wanted TO cancel_requested;
+-- Attempts after which the worker returned the job. They do not count as attempts at which a worker died.
+ALTER TABLE maintenance_jobs ADD COLUMN returned INTEGER NOT NULL DEFAULT 0;
 DROP INDEX maintenance_jobs_by_rank;
 CREATE INDEX maintenance_jobs_by_priority ON maintenance_jobs (priority DESC, job_id) WHERE state = 'queued';
 

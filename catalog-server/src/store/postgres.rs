@@ -136,7 +136,7 @@ fn known_parameters(url: &str) -> String {
     for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
         let name = parameter.split_once('=').map_or(parameter, |(name, _)| name);
         let decoded = percent_decode_str(name).decode_utf8_lossy();
-        if PARAMETERS.contains(&&*decoded) || decoded.starts_with(OPTIONS) {
+        if PARAMETERS.contains(&&*decoded) || is_option(&decoded) {
             known.push(parameter);
         } else if parameter.contains('=') {
             tracing::warn!(parameter = ?decoded, "the database URL has a parameter that means nothing; it is ignored");
@@ -145,6 +145,11 @@ fn known_parameters(url: &str) -> String {
         }
     }
     if known.is_empty() { address.to_owned() } else { format!("{address}?{}", known.join("&")) }
+}
+
+/// Returns `true` for `options` and `options[…]`.
+fn is_option(name: &str) -> bool {
+    name.strip_prefix(OPTIONS).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
 }
 
 async fn require_supported(pool: &PgPool) -> Result<(), StoreError> {

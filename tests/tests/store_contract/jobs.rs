@@ -23,6 +23,7 @@ on_both_databases!(
     progress_is_kept_and_a_wish_to_cancel_is_told,
     a_cancelled_job_that_nobody_works_on_ends,
     a_job_that_is_given_back_waits,
+    a_job_that_is_given_back_often_survives_the_death_of_a_worker,
     ended_jobs_are_listed_and_pruned,
     outputs_of_earlier_attempts_are_told,
     no_job_is_leased_twice,
@@ -236,6 +237,24 @@ async fn a_job_that_is_given_back_waits(fixture: &Fixture) {
     assert_eq!(lease(fixture, "w", TERMS).await, None);
     let job = find(fixture, job_id).await;
     assert_eq!((job.state, job.error.as_deref()), (JobState::Queued, Some("no disk left")));
+}
+
+async fn a_job_that_is_given_back_often_survives_the_death_of_a_worker(fixture: &Fixture) {
+    let job_id = enqueue(fixture, &compact(table())).await.unwrap();
+    for _ in 0..TERMS.attempts_max {
+        let job = lease(fixture, "w", TERMS).await.unwrap();
+        let mut tx = fixture.write().await;
+        assert!(jobs::lease::give_back(&mut tx, held(&job, "w"), 0, ("no disk left", None)).await.unwrap());
+        tx.commit().await.unwrap();
+    }
+    // Each worker has died when the next one asks.
+    for _ in 0..TERMS.attempts_max {
+        assert_eq!(lease(fixture, "w", EXPIRES_AT_ONCE).await.map(|job| job.job_id), Some(job_id));
+    }
+    assert_eq!(lease(fixture, "w", EXPIRES_AT_ONCE).await, None);
+    let job = find(fixture, job_id).await;
+    let error = format!("its workers died {} times, the last one was w", TERMS.attempts_max);
+    assert_eq!((job.state, job.error.as_deref()), (JobState::Failed, Some(error.as_str())));
 }
 
 async fn ended_jobs_are_listed_and_pruned(fixture: &Fixture) {

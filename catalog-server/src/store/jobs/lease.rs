@@ -60,9 +60,9 @@ pub async fn lease(tx: &mut Tx, worker: &str, terms: LeaseTerms) -> Result<Optio
         UPDATE maintenance_jobs
         SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'failed' END,
             error = CASE WHEN cancel_requested THEN error
-                         ELSE 'its workers died ' || CAST(attempt AS TEXT) || ' times, the last one was ' || worker END,
+                         ELSE 'its workers died ' || CAST(attempt - returned AS TEXT) || ' times, the last one was ' || worker END,
             finished_ms = $1, lease_until_ms = NULL
-        WHERE state = 'running' AND lease_until_ms <= $1 AND (cancel_requested OR attempt >= $2)";
+        WHERE state = 'running' AND lease_until_ms <= $1 AND (cancel_requested OR attempt - returned >= $2)";
     const SQL: &str = next!("");
     const SQL_POSTGRES: &str = next!("FOR UPDATE SKIP LOCKED");
 
@@ -139,7 +139,8 @@ pub async fn give_back(
 ) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs
-        SET state = 'queued', due_ms = $4, error = $5, result = CAST($6 AS TEXT), lease_until_ms = NULL
+        SET state = 'queued', due_ms = $4, error = $5, result = CAST($6 AS TEXT), lease_until_ms = NULL,
+            returned = returned + 1
         WHERE job_id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'";
 
     let changed = execute!(
