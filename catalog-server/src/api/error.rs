@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::catalog::error::CatalogError;
+use crate::catalog::names::NameError;
 
 /// Maximum length of an error message, in bytes. Messages quote client input, which may be of any length;
 /// they are returned, recorded under idempotency keys, and logged.
@@ -137,6 +138,12 @@ impl ApiError {
     /// Returns `true` if the same request would fail in the same way if it were repeated.
     pub fn is_final(&self) -> bool {
         self.status.is_client_error() && self.status != StatusCode::REQUEST_TIMEOUT
+    }
+}
+
+impl From<NameError> for ApiError {
+    fn from(error: NameError) -> Self {
+        CatalogError::from(error).into()
     }
 }
 

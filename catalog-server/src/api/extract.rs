@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
-use crate::catalog::warehouses::Warehouse;
+use crate::catalog::warehouse::Warehouse;
 use crate::request::{JobAttempt, Request};
 use crate::work::{Allowance, INLINE_BYTES_MAX, Share, Turns};
 

@@ -1,15 +1,13 @@
 //! Creation of tables and commits to them, to one table or to several atomically.
 //!
 //! The steps are always the same: wait for the tables' queues in this process, compute the new metadata from
-//! the updates ([`super::draft`]), write the new metadata files, and swap the pointers in one short
+//! the updates ([`super::prepare`]), write the new metadata files, and swap the pointers in one short
 //! transaction ([`super::write`]).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 use table_core::commit::request::{TableCommit, TransactionCommit};
-use table_core::commit::requirement::TableRequirement;
 use table_core::metadata::table::TableMetadata;
 use table_core::snapshot::repeat;
 
@@ -21,45 +19,17 @@ use crate::storage::documents::Document;
 use crate::store::ids::TabularId;
 use crate::store::tabulars::{self, Tabular, TabularKind};
 
-use super::draft::PreparedCommit;
 use super::error::CatalogError;
 use super::locations::Folders;
 use super::mutation::{IdempotentResult, MutationResponse};
 use super::names::{Identifier, Namespace};
 use super::objects::missing;
-use super::warehouses::Warehouse;
+use super::prepared::{CommitSource, NewTable, PreparedCommit};
+use super::warehouse::Warehouse;
 use super::{ATTEMPTS_MAX, Catalog};
 
 /// Maximum number of tables in one transaction.
 const TRANSACTION_TABLES_MAX: usize = 1_000;
-
-/// Definition of a new table, as sent by a client.
-pub struct NewTable {
-    /// Base location of the table, an absolute URI; chosen by the server if `None`.
-    pub location: Option<String>,
-    /// Schema as JSON.
-    pub schema: Box<RawValue>,
-    /// Partition spec as JSON; unpartitioned if `None`.
-    pub partition_spec: Option<Box<RawValue>>,
-    /// Sort order as JSON; unsorted if `None`.
-    pub write_order: Option<Box<RawValue>>,
-    /// Table properties, in the order of the request.
-    pub properties: Vec<(String, String)>,
-    /// Size of the request body, in bytes.
-    pub size_bytes: usize,
-}
-
-/// Source of a creation or commit, which determines the error if the table already exists and the recorded
-/// response.
-#[derive(Clone, Copy)]
-pub(super) enum CommitSource {
-    /// Request to create a table, `POST …/tables`.
-    Request,
-    /// Commit to one table, which may require that the table does not exist.
-    Commit,
-    /// Commit to several tables, whose response is empty.
-    Transaction,
-}
 
 impl Catalog {
     /// Creates a table.
@@ -332,9 +302,4 @@ impl Catalog {
             result => result,
         }
     }
-}
-
-/// Returns `true` if a commit creates its table: it has the requirement `assert-create`.
-pub(super) fn creates(commit: &TableCommit) -> bool {
-    commit.requirements.iter().any(|requirement| matches!(requirement, TableRequirement::AssertCreate))
 }

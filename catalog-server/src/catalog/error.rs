@@ -8,7 +8,7 @@ use crate::storage::documents::DocumentError;
 use crate::store::error::StoreError;
 use crate::store::tabulars::TabularKind;
 
-use super::names::{Identifier, Namespace};
+use super::names::{Identifier, NameError, Namespace};
 
 /// Maximum length of a logged error, in bytes: with its causes, without the ellipsis.
 const LOGGED_BYTES_MAX: usize = 8_192;
@@ -177,6 +177,12 @@ impl CatalogError {
             Self::Store(error) => error.is_retryable(),
             _ => false,
         }
+    }
+}
+
+impl From<NameError> for CatalogError {
+    fn from(error: NameError) -> Self {
+        Self::Invalid(error.to_string())
     }
 }
 

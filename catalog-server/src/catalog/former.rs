@@ -13,8 +13,8 @@ use crate::store::history;
 use crate::store::tabulars::Tabular;
 
 use super::Catalog;
-use super::draft::NewMetadata;
 use super::locations::Folders;
+use super::prepared::NewMetadata;
 
 const MINUTE_MS: i64 = 60_000;
 /// Maximum number of files deleted with one commit because they became too old since the previous commit. For

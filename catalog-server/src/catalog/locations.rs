@@ -17,7 +17,7 @@ use crate::store::tx::Tx;
 use super::Catalog;
 use super::error::CatalogError;
 use super::names::{Identifier, Namespace};
-use super::warehouses::Warehouse;
+use super::warehouse::Warehouse;
 
 /// Maximum number of purges that are examined when the server starts.
 const TASKS_MAX: u32 = 10_000;

@@ -19,7 +19,6 @@ macro_rules! retrying {
 }
 
 pub mod commit;
-mod draft;
 pub mod error;
 mod former;
 mod housekeeping;
@@ -31,6 +30,8 @@ mod namespaces;
 mod objects;
 mod plan_id;
 mod plan_task;
+mod prepare;
+pub mod prepared;
 mod purge;
 mod rebase;
 mod reports;
@@ -40,13 +41,14 @@ pub mod scans;
 pub mod tables;
 mod unused;
 pub mod views;
+pub mod warehouse;
 pub mod warehouses;
 mod write;
 
 use std::collections::HashMap;
 use std::sync::RwLock;
 
-use self::warehouses::Warehouse;
+use self::warehouse::Warehouse;
 use crate::authz::Authorizer;
 use crate::clock::Clock;
 use crate::config::Retention;

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::error::CatalogError;
-
 /// Separator of the levels of a namespace in URLs and in the database.
 pub const LEVEL_SEPARATOR: char = '\u{1f}';
 /// Maximum length of a name, in bytes of UTF-8.
@@ -29,21 +27,24 @@ pub struct Identifier {
     pub name: String,
 }
 
+/// Reason why a name is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NameError(String);
+
 impl Namespace {
     /// Creates a namespace from its levels, outermost first.
     ///
     /// # Errors
     ///
     /// Fails if there is no level or there are too many levels, if a level is empty, too long, `.` or `..`,
-    /// or contains 0x00 or 0x1F, or if all levels together are too long ([`CatalogError::Invalid`]).
-    pub fn new(levels: Vec<String>) -> Result<Self, CatalogError> {
+    /// or contains 0x00 or 0x1F, or if all levels together are too long ([`NameError`]).
+    pub fn new(levels: Vec<String>) -> Result<Self, NameError> {
         if levels.is_empty() {
-            return Err(CatalogError::Invalid(
-                "Invalid namespace: it must have at least one level".to_owned(),
-            ));
+            return Err(NameError("Invalid namespace: it must have at least one level".to_owned()));
         }
         if levels.len() > LEVELS_MAX {
-            return Err(CatalogError::Invalid(format!(
+            return Err(NameError(format!(
                 "Invalid namespace: it has {} levels, at most {LEVELS_MAX} are allowed",
                 levels.len()
             )));
@@ -51,7 +52,7 @@ impl Namespace {
         for level in &levels {
             check_name("namespace level", level)?;
             if level.contains(LEVEL_SEPARATOR) {
-                return Err(CatalogError::Invalid(
+                return Err(NameError(
                     "Invalid namespace level: it contains the character 0x1F, which separates levels"
                         .to_owned(),
                 ));
@@ -59,7 +60,7 @@ impl Namespace {
         }
         let path = levels.join("\u{1f}");
         if path.len() > NAMESPACE_BYTES_MAX {
-            return Err(CatalogError::Invalid(format!(
+            return Err(NameError(format!(
                 "Invalid namespace: all levels together are {} bytes, at most {NAMESPACE_BYTES_MAX} are allowed",
                 path.len()
             )));
@@ -72,7 +73,7 @@ impl Namespace {
     /// # Errors
     ///
     /// Fails like [`Namespace::new`].
-    pub fn from_path(path: &str) -> Result<Self, CatalogError> {
+    pub fn from_path(path: &str) -> Result<Self, NameError> {
         Self::new(path.split(LEVEL_SEPARATOR).map(str::to_owned).collect())
     }
 
@@ -103,8 +104,8 @@ impl Identifier {
     ///
     /// # Errors
     ///
-    /// Fails if the name is empty, too long, `.` or `..`, or contains 0x00 ([`CatalogError::Invalid`]).
-    pub fn new(namespace: Namespace, name: String) -> Result<Self, CatalogError> {
+    /// Fails if the name is empty, too long, `.` or `..`, or contains 0x00 ([`NameError`]).
+    pub fn new(namespace: Namespace, name: String) -> Result<Self, NameError> {
         check_name("name", &name)?;
         Ok(Self { namespace, name })
     }
@@ -133,7 +134,7 @@ impl fmt::Display for Identifier {
     }
 }
 
-fn check_name(what: &str, name: &str) -> Result<(), CatalogError> {
+fn check_name(what: &str, name: &str) -> Result<(), NameError> {
     let problem = if name.is_empty() {
         "it is empty".to_owned()
     } else if name.len() > NAME_BYTES_MAX {
@@ -146,14 +147,14 @@ fn check_name(what: &str, name: &str) -> Result<(), CatalogError> {
     } else {
         return Ok(());
     };
-    Err(CatalogError::Invalid(format!("Invalid {what}: {problem}")))
+    Err(NameError(format!("Invalid {what}: {problem}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn levels(levels: &[&str]) -> Result<Namespace, CatalogError> {
+    fn levels(levels: &[&str]) -> Result<Namespace, NameError> {
         Namespace::new(levels.iter().map(|&level| level.to_owned()).collect())
     }
 

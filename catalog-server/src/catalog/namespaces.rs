@@ -19,7 +19,7 @@ use super::error::CatalogError;
 use super::locations;
 use super::mutation::{AuditRecord, IdempotentResult, MutationResponse};
 use super::names::Namespace;
-use super::warehouses::Warehouse;
+use super::warehouse::Warehouse;
 
 /// Maximum number of attempts to change properties that are changed concurrently.
 const ATTEMPTS_MAX: usize = 16;

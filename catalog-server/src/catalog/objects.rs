@@ -13,7 +13,7 @@ use super::Catalog;
 use super::error::CatalogError;
 use super::mutation::{AuditRecord, IdempotentResult, MutationResponse};
 use super::names::{Identifier, Namespace};
-use super::warehouses::Warehouse;
+use super::warehouse::Warehouse;
 
 impl Catalog {
     /// Returns the table or view of a name, whichever it is. Access is not checked: the function is for

@@ -17,7 +17,7 @@ use crate::store::tx::Tx;
 use super::Catalog;
 use super::error::CatalogError;
 use super::names::Identifier;
-use super::warehouses::Warehouse;
+use super::warehouse::Warehouse;
 
 /// Number of files deleted between two renewals of the lease.
 const BATCH_FILES: usize = 1_000;

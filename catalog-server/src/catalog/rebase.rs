@@ -16,7 +16,7 @@ use super::Catalog;
 use super::error::CatalogError;
 use super::locations::Folders;
 use super::scan_manifests::TableFiles;
-use super::warehouses::Warehouse;
+use super::warehouse::Warehouse;
 
 /// Maximum number of position delete files of one commit that are read. A writer adds one for each partition
 /// that it had open.

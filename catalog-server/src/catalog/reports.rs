@@ -12,7 +12,7 @@ use crate::store::reports::{self, NewReport};
 use super::Catalog;
 use super::error::CatalogError;
 use super::names::Identifier;
-use super::warehouses::Warehouse;
+use super::warehouse::Warehouse;
 
 /// Maximum size of a report, in bytes. A scan report with 1,000 projected columns has about 30 KB.
 const REPORT_BYTES_MAX: usize = 256 << 10;

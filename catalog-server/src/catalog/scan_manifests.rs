@@ -14,7 +14,7 @@ use crate::work::Share;
 use super::Catalog;
 use super::error::CatalogError;
 use super::locations::Folders;
-use super::warehouses::Warehouse;
+use super::warehouse::Warehouse;
 
 /// Maximum memory for the delete manifests of one scan, which are in memory together while they are indexed.
 /// The manifests of three thousand equality delete files take about 2 MiB, so a table that exceeds this limit

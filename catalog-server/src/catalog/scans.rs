@@ -37,7 +37,7 @@ use super::plan_id;
 use super::plan_task::{PlanTask, ScanText, SealedTask};
 use super::scan_manifests::{AHEAD_BYTES, TableFiles};
 use super::scan_parts::{Part, files_of, split};
-use super::warehouses::Warehouse;
+use super::warehouse::Warehouse;
 
 /// Name of the key in the database with which plan tasks and plan ids are signed.
 const KEY_NAME: &str = "plan-tasks";

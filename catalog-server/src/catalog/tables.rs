@@ -24,7 +24,7 @@ use super::locations::Folders;
 use super::mutation::{IdempotentResult, MutationResponse};
 use super::names::Identifier;
 use super::objects::{change, missing, name_taken};
-use super::warehouses::Warehouse;
+use super::warehouse::Warehouse;
 use super::{Catalog, former, write};
 
 /// Version of a table, on which access was checked.

@@ -15,7 +15,7 @@ use crate::store::{audit, history};
 use super::Catalog;
 use super::error::CatalogError;
 use super::names::Identifier;
-use super::warehouses::Warehouse;
+use super::warehouse::Warehouse;
 
 /// Minimum age of the files. A younger file may belong to a commit in progress on any machine.
 const AGE_MIN_MS: i64 = 24 * 60 * 60 * 1_000;

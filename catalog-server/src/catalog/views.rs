@@ -20,13 +20,13 @@ use crate::store::ids::TabularId;
 use crate::store::tabulars::{self, NameInNamespace, NewTabular, Pointer, Tabular, TabularKind};
 
 use super::Catalog;
-use super::draft::base_location;
 use super::error::CatalogError;
 use super::locations::Folders;
 use super::mutation::{IdempotentResult, MutationResponse};
 use super::names::Identifier;
 use super::objects::{change, name_taken};
-use super::warehouses::Warehouse;
+use super::prepare::base_location;
+use super::warehouse::Warehouse;
 
 /// Definition of a new view, as sent by a client.
 pub struct NewView {

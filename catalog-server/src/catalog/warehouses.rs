@@ -14,6 +14,7 @@ use crate::store::warehouses::{self, NewWarehouse, Warehouse as WarehouseRow};
 
 use super::Catalog;
 use super::error::CatalogError;
+use super::warehouse::Warehouse;
 
 /// Age in milliseconds below which an instant may still be written to by a transaction in progress, or may be
 /// in the future by the clock of the database.
@@ -21,51 +22,6 @@ const SETTLED_AFTER_MS: i64 = 60_000;
 
 /// Maximum number of existing warehouses that a new one is compared with. Each was configured by hand.
 const COMPARED_MAX: u32 = 10_000;
-
-/// Warehouse that a request operates on, or a read-only view of it as of an instant.
-#[derive(Clone, Debug)]
-pub struct Warehouse {
-    /// Id of the warehouse.
-    pub id: WarehouseId,
-    /// Name of the warehouse.
-    pub name: Arc<str>,
-    /// Folder that contains all tables of the warehouse.
-    pub location: Arc<Location>,
-    /// Scan planning mode that is advertised to clients.
-    pub planning: ScanPlanningMode,
-    /// Instant of the read-only view, in the time of the catalog's history; `None` for the current state.
-    pub at_ms: Option<i64>,
-    /// Instant of the read-only view as the client named it, in milliseconds since 1970.
-    instant_ms: Option<i64>,
-}
-
-impl Warehouse {
-    /// Returns the path segment that identifies the warehouse in URLs: its name, or `name@instant` in
-    /// milliseconds.
-    pub fn prefix(&self) -> String {
-        match self.instant_ms {
-            Some(instant_ms) => format!("{}@{instant_ms}", self.name),
-            None => self.name.to_string(),
-        }
-    }
-
-    /// Rejects changes to a read-only view.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the warehouse is a read-only view as of an instant ([`CatalogError::Forbidden`]).
-    pub fn require_writable(&self) -> Result<(), CatalogError> {
-        match self.at_ms {
-            None => Ok(()),
-            Some(_) => Err(CatalogError::Forbidden(format!(
-                "`{}` is a read-only view of warehouse `{}` at an instant; connect to `{}` to change anything",
-                self.prefix(),
-                self.name,
-                self.name
-            ))),
-        }
-    }
-}
 
 impl Catalog {
     /// Creates the configured warehouse if it does not exist, and checks that files can be written in its

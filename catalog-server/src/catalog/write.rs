@@ -21,14 +21,13 @@ use crate::store::tabulars::{
 use crate::store::tx::Tx;
 
 use super::Catalog;
-use super::commit::CommitSource;
-use super::draft::{NewMetadata, PreparedCommit};
 use super::error::CatalogError;
 use super::locations::Folders;
 use super::mutation::{AuditRecord, IdempotentResult};
 use super::names::Identifier;
 use super::objects::{change, name_taken};
-use super::warehouses::Warehouse;
+use super::prepared::{CommitSource, NewMetadata, PreparedCommit};
+use super::warehouse::Warehouse;
 
 impl Catalog {
     /// Writes the files of drafts, swaps the pointers, and caches the new documents.
@@ -251,20 +250,6 @@ impl Catalog {
     /// Returns access to the files in the folders of a table or view.
     pub(super) fn own_files(&self, folders: &Folders) -> OwnFiles {
         self.files.own(folders.as_slice())
-    }
-}
-
-impl CommitSource {
-    /// Converts an error of a commit: if the table already exists, the requirement that it does not exist
-    /// failed.
-    pub(super) fn explain(self, error: CatalogError) -> CatalogError {
-        match (self, error) {
-            (
-                Self::Commit | Self::Transaction,
-                CatalogError::NameTaken { holder: TabularKind::Table, .. },
-            ) => CatalogError::CommitFailed("Requirement failed: table already exists".to_owned()),
-            (_, error) => error,
-        }
     }
 }
 

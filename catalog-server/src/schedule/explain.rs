@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::Identifier;
-use crate::catalog::warehouses::Warehouse;
+use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
 use crate::store::jobs::{self, End, Job, JobState};
 use crate::store::policies::Pause;

@@ -16,7 +16,7 @@ use crate::catalog::error::CatalogError;
 use crate::catalog::locations::Folders;
 use crate::catalog::mutation::AuditRecord;
 use crate::catalog::names::{Identifier, Namespace};
-use crate::catalog::warehouses::Warehouse;
+use crate::catalog::warehouse::Warehouse;
 use crate::id;
 use crate::request::Request;
 use crate::store::candidates;

@@ -6,7 +6,7 @@ use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
 use crate::catalog::locations::Folders;
 use crate::catalog::names::Identifier;
-use crate::catalog::warehouses::Warehouse;
+use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
 use crate::store::ids::TabularId;
 use crate::store::jobs::JobLease;

@@ -7,7 +7,7 @@ use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
 use crate::catalog::mutation::AuditRecord;
 use crate::catalog::names::{Identifier, LEVEL_SEPARATOR, Namespace};
-use crate::catalog::warehouses::Warehouse;
+use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
 use crate::store::ids::TabularId;
 use crate::store::policies::{self, Pause, Policy as PolicyRow, Scope};

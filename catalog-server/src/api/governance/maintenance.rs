@@ -23,7 +23,7 @@ use crate::api::extract::{AtJob, Mutation, Params};
 use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
-use crate::catalog::warehouses::Warehouse;
+use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
 use crate::schedule::outcome::{Finished, Next};
 use crate::schedule::policies::Target;

@@ -18,44 +18,20 @@ use crate::config::ScanPlanningMode;
 use crate::id;
 use crate::request::Request;
 use crate::storage::documents::Document;
-use crate::store::ids::{NamespaceId, TabularId};
+use crate::store::ids::TabularId;
 use crate::store::namespaces::Namespace as NamespaceRow;
 use crate::store::tabulars::{Tabular, TabularKind};
 
-use super::commit::{CommitSource, NewTable, creates};
 use super::error::CatalogError;
 use super::locations::{self, Folders};
 use super::names::Identifier;
 use super::objects::name_taken;
-use super::warehouses::Warehouse;
+use super::prepared::{CommitSource, NewMetadata, NewTable, PreparedCommit, creates};
+use super::warehouse::Warehouse;
 use super::{Catalog, former, namespaces};
 
 /// Table property that selects scan planning by the client or by the server.
 const MODE: &str = ScanPlanningMode::TABLE_PROPERTY;
-
-/// Change that was computed and is ready to be written.
-pub(super) enum PreparedCommit {
-    /// No change: the updates have no effect.
-    Unchanged(Arc<Document<TableMetadata>>),
-    /// New metadata for an existing table: `found` is its current row, `expired` are the metadata files that
-    /// were removed from the metadata log. `list` is the path and content of the manifest list of a rebased
-    /// append or upsert, which is written together with the metadata file.
-    Update { found: Tabular, next: NewMetadata, expired: Vec<String>, list: Option<Box<(String, Bytes)>> },
-    /// New table.
-    Create { tabular_id: TabularId, namespace_id: NamespaceId, next: NewMetadata },
-}
-
-/// Metadata to be written.
-pub(super) struct NewMetadata {
-    pub(super) identifier: Identifier,
-    pub(super) document: Arc<Document<TableMetadata>>,
-    pub(super) metadata: Arc<TableMetadata>,
-    /// Snapshots and schemas that go out of use with it, in the form stored in the history.
-    pub(super) superseded: Option<String>,
-    /// Folders that the table owns. `claims` is `true` if they have to be claimed.
-    pub(super) folders: Folders,
-    pub(super) claims: bool,
-}
 
 impl Catalog {
     /// Computes the new metadata of a table from a commit and the current version `row`. `None` means that
@@ -243,30 +219,6 @@ impl Catalog {
             }
         }
         Ok(())
-    }
-}
-
-impl PreparedCommit {
-    pub(super) fn next(&self) -> Option<&NewMetadata> {
-        match self {
-            Self::Unchanged(_) => None,
-            Self::Update { next, .. } | Self::Create { next, .. } => Some(next),
-        }
-    }
-
-    /// Returns the path and content of a file to be written in addition to the metadata file.
-    pub(super) fn list(&self) -> Option<&(String, Bytes)> {
-        match self {
-            Self::Update { list, .. } => list.as_deref(),
-            Self::Unchanged(_) | Self::Create { .. } => None,
-        }
-    }
-
-    pub(super) fn updated_id(&self) -> Option<TabularId> {
-        match self {
-            Self::Update { found, .. } => Some(found.tabular_id),
-            Self::Unchanged(_) | Self::Create { .. } => None,
-        }
     }
 }
 
