@@ -80,29 +80,10 @@ impl Server {
         let db = Db::connect(&config.database_url(), &options).await?;
         db.migrate().await?;
 
-        let files = Files::new(DEADLINE);
-        let known = files.clone();
-        let documents = Documents::new(
-            files.clone(),
-            clock.clone(),
-            config.cache.metadata_bytes,
-            config.limits.metadata_bytes,
-        );
-        let manifests =
-            Manifests::new(files.clone(), config.cache.manifest_bytes, config.limits.metadata_bytes);
-        let turns = Turns::new();
-        let scans = Scans::new(manifests, config.planning.clone(), turns.clone());
-        let catalog = Arc::new(Catalog::new(
-            db.clone(),
-            files,
-            documents,
-            scans,
-            turns.clone(),
-            clock.clone(),
-            config.retention.clone(),
-        ));
+        let (files, turns) = (Files::new(DEADLINE), Turns::new());
+        let catalog = Arc::new(catalog(config, &clock, &db, &files, &turns));
         let default_location = default_location(config, &data_dir)?;
-        check_new(config, &db, &known, &catalog, &default_location).await?;
+        check_new(config, &db, &files, &catalog, &default_location).await?;
         let warehouse = catalog.ensure_warehouse(&config.warehouse, &default_location).await?;
 
         catalog.respell_claims().await?;
@@ -202,6 +183,16 @@ impl Server {
         self.db.close().await;
         tracing::info!("stopped");
     }
+}
+
+/// Creates the catalog with its caches, which read through `files` and share `turns`.
+fn catalog(config: &Config, clock: &Clock, db: &Db, files: &Files, turns: &Turns) -> Catalog {
+    let document_bytes = config.limits.metadata_bytes;
+    let documents = Documents::new(files.clone(), clock.clone(), config.cache.metadata_bytes, document_bytes);
+    let manifests = Manifests::new(files.clone(), config.cache.manifest_bytes, document_bytes);
+    let scans = Scans::new(manifests, config.planning.clone(), turns.clone());
+    let (db, files, turns, clock) = (db.clone(), files.clone(), turns.clone(), clock.clone());
+    Catalog::new(db, files, documents, scans, turns, clock, config.retention.clone())
 }
 
 /// Returns the location of the warehouse if none is configured. Fails if clients would parse a part of the

@@ -21,7 +21,7 @@ use table_core::rewrite::plan::{Group, Left, Plan, Reason};
 use table_core::rewrite::policy::Policy;
 use table_core::snapshot::change::{Change, DeleteKey, Kind};
 use table_core::snapshot::commit::NewSnapshot;
-use table_core::snapshot::error::{Conflict, SnapshotError};
+use table_core::snapshot::error::{Conflict, NewDelete, SnapshotError};
 use table_core::text;
 
 use super::{ATTEMPTS_MAX, Attempt, Report, convert, remap, unreadable};
@@ -346,23 +346,9 @@ impl<'a> Compaction<'a> {
             match conflict {
                 Conflict::NewDeletes(found) => {
                     let found = before.into_iter().chain(found).collect();
-                    let rewritten: Vec<&Rewritten> = batch.iter().map(|done| &done.rewritten).collect();
-                    let why = "rows were deleted meanwhile, and their order was not kept";
-                    match remap::translate(self.work, metadata, &rewritten, found, self.outputs) {
-                        // A concurrent delete file cannot be read. The next plan does not contain the groups
-                        // that it applies to.
-                        Err(error) if error.is_of_files() => {
-                            let all = batch.iter().flat_map(|done| &done.group.inputs);
-                            let all: HashSet<String> = all.map(|input| input.path.clone()).collect();
-                            self.drop_groups(batch, &all, &error.to_string());
-                            return Ok(None);
-                        }
-                        Err(error) => return Err(error),
-                        Ok(remap::Outcome::Moved(all)) => moved = all,
-                        Ok(remap::Outcome::Impossible(files)) => {
-                            self.drop_groups(batch, &files, why);
-                            return Ok(None);
-                        }
+                    match self.translate_deletes(metadata, batch, found)? {
+                        Some(all) => moved = all,
+                        None => return Ok(None),
                     }
                 }
                 Conflict::FilesGone(gone) | Conflict::EntriesChanged(gone) => {
@@ -377,15 +363,34 @@ impl<'a> Compaction<'a> {
                     }
                 }
                 other => {
-                    let all: HashSet<String> = batch
-                        .iter()
-                        .flat_map(|done| &done.group.inputs)
-                        .map(|input| input.path.clone())
-                        .collect();
-                    self.drop_groups(batch, &all, &other.to_string());
+                    self.drop_groups(batch, &inputs_of(batch), &other.to_string());
                     return Ok(None);
                 }
             }
+        }
+        Ok(None)
+    }
+
+    /// Translates concurrent position deletes to the new files of a batch. Returns `None` if that is not possible, which then
+    /// was resolved by removing groups from the batch.
+    fn translate_deletes(
+        &mut self,
+        metadata: &TableMetadata,
+        batch: &mut Vec<Done<'a>>,
+        found: Vec<NewDelete>,
+    ) -> Result<Option<remap::Moved>, JobError> {
+        let rewritten: Vec<&Rewritten> = batch.iter().map(|done| &done.rewritten).collect();
+        match remap::translate(self.work, metadata, &rewritten, found, self.outputs) {
+            Ok(remap::Outcome::Moved(all)) => return Ok(Some(all)),
+            Ok(remap::Outcome::Impossible(files)) => {
+                let why = "rows were deleted meanwhile, and their order was not kept";
+                self.drop_groups(batch, &files, why);
+            }
+            // A concurrent delete file cannot be read. The next plan does not contain the groups that it applies to.
+            Err(error) if error.is_of_files() => {
+                self.drop_groups(batch, &inputs_of(batch), &error.to_string());
+            }
+            Err(error) => return Err(error),
         }
         Ok(None)
     }
@@ -488,6 +493,11 @@ impl<'a> Compaction<'a> {
             report.add("groups-copied-undecoded", i64::from(rewritten.is_spliced));
         }
     }
+}
+
+/// Returns the paths of all files that a batch rewrites.
+fn inputs_of(batch: &[Done<'_>]) -> HashSet<String> {
+    batch.iter().flat_map(|done| &done.group.inputs).map(|input| input.path.clone()).collect()
 }
 
 /// Returns the inputs of a batch whose number of manifest entries has changed since they were read.
