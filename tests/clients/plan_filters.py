@@ -182,7 +182,9 @@ class Filters:
         elif transform.startswith("truncate") and column["type"] in ("int", "long"):
             width = int(re.search(r"\d+", transform)[0])
             value = self.value(column)
-            value, operation = value - value % width, self.random.choice(["eq", "lt", "gt-eq", "not-eq"])
+            # As in `value`: Java reads no whole number of more than 64 bits.
+            value = max(-(2**63), value - value % width)
+            operation = self.random.choice(["eq", "lt", "gt-eq", "not-eq"])
         elif transform.startswith("truncate") and column["type"] == "string":
             value, operation = self.value(column)[: int(re.search(r"\d+", transform)[0])], self.random.choice(["eq", "lt", "starts-with"])
         else:

@@ -4,7 +4,6 @@
 import json
 import os
 import random
-import re
 import subprocess
 import time
 from pathlib import Path
@@ -28,10 +27,6 @@ class Broken(Refused):
 # Known errors of Java, and how to recognise them.
 JAVA = {
     "breaks": lambda error, scan: isinstance(error, Broken),
-    # `ExpressionParser` takes whole numbers of at most 64 bits; a filter may compare a column with any number.
-    "reads no number of more than 64 bits": lambda error, scan: bool(
-        re.search(r"Cannot convert JSON to literal: -?[0-9]{19,}$", str(error))
-    ),
     # `Identity.project` ignores the transform of the term: `bucket[4](s) = 1` becomes `s = 1` in a table
     # partitioned by s. This cannot be bound, or prunes the wrong files if both are numbers.
     "takes a transform of a partition's column for the column": lambda error, scan: (

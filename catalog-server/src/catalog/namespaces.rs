@@ -250,11 +250,10 @@ impl Catalog {
                 "property `{key}` is both set and removed; name it in one of `updates` and `removals`"
             )));
         }
-        // Before the location is checked, which tells of folders of others.
-        self.require_namespace(request, warehouse, namespace, Action::UpdateNamespace).await?;
-        self.check_namespace_location(warehouse, &updates).await?;
         for _ in 0..ATTEMPTS_MAX {
             let row = self.require_namespace(request, warehouse, namespace, Action::UpdateNamespace).await?;
+            // After the decision about access, because the error tells of folders of others.
+            self.check_namespace_location(warehouse, &updates).await?;
             let mut properties = decode(namespace, &row.properties)?;
             let (removed, missing): (Vec<_>, Vec<_>) =
                 removals.iter().partition(|key| properties.contains_key(*key));

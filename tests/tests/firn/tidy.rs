@@ -188,6 +188,12 @@ fn modules_to_the_right_do_not_know_those_to_the_left() {
 }
 
 #[test]
+fn handlers_get_objects_only_from_functions_that_decide_about_access() {
+    let words = [".find_warehouse(", ".find_namespace(", ".find_object(", ".find_job("];
+    check_only_in(&["catalog-server/src/api"], &words, &[]);
+}
+
+#[test]
 fn errors_are_handled_and_nothing_is_left_to_do() {
     let words = [".unwrap()", "todo!", "unimplemented!", "dbg!", "println!", "process::exit"];
     check_only_in(&PRODUCT, &words, &["catalog-server/src/main.rs"]);
