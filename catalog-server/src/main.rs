@@ -9,16 +9,14 @@ use catalog_server::clock::Clock;
 use catalog_server::config::{Config, Flags};
 use catalog_server::server::Server;
 use clap::{Args, Parser, Subcommand};
-use inspect::Inspect;
-use jobs::{Explain, Jobs};
-use maintain::Maintain;
+use cli::banner;
+use cli::inspect::Inspect;
+use cli::jobs::{Explain, Jobs};
+use cli::maintain::Maintain;
 use process::{shutdown_signal, start_logging};
 
-mod inspect;
-mod jobs;
-mod maintain;
+mod cli;
 mod process;
-mod snippets;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -185,7 +183,7 @@ fn run(serve: Serve) -> anyhow::Result<()> {
         let shutdown = shutdown_signal()?;
         let address = server.address()?;
         let mut out = std::io::stdout().lock();
-        out.write_all(snippets::banner(address, &config, server.warehouse()).as_bytes())?;
+        out.write_all(banner::banner(address, &config, server.warehouse()).as_bytes())?;
         out.flush()?;
         drop(out);
         server.run(shutdown).await;

@@ -92,8 +92,7 @@ fn http_is_in_the_api_only() {
     ];
     check_only_in(&PRODUCT, &["axum::", "StatusCode", "utoipa"], &allowed);
     // Types of the API are used only by those who send or receive them.
-    let allowed =
-        ["catalog-server/src/api/", "catalog-server/src/jobs.rs", "openapi/src/", "maintenance/src/"];
+    let allowed = ["catalog-server/src/api/", "catalog-server/src/cli/", "openapi/src/", "maintenance/src/"];
     check_only_in(&PRODUCT, &["openapi::"], &allowed);
 }
 
