@@ -33,7 +33,7 @@ use crate::schedule::Schedule;
 use crate::storage::documents::Documents;
 use crate::storage::manifests::Manifests;
 use crate::storage::{DEADLINE, Files};
-use crate::store::db::{Db, DbKind, DbOptions};
+use crate::store::engine::db::{Db, DbKind, DbOptions};
 use crate::work::{Allowance, Turns};
 
 /// Server that has opened its database and warehouse and is bound to its port, but does not answer requests

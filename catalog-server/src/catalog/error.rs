@@ -5,8 +5,8 @@ use table_core::commit::error::CommitError;
 use table_core::scan::error::ScanError;
 
 use crate::storage::documents::DocumentError;
-use crate::store::error::StoreError;
-use crate::store::tabulars::TabularKind;
+use crate::store::catalog::tabulars::TabularKind;
+use crate::store::engine::error::StoreError;
 
 use super::names::{Identifier, NameError, Namespace};
 

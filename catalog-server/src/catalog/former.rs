@@ -8,9 +8,9 @@ use table_core::metadata::file_name::is_metadata_file;
 use table_core::metadata::properties;
 use table_core::snapshot::superseded::Superseded;
 
-use crate::store::error::StoreError;
-use crate::store::history;
-use crate::store::tabulars::Tabular;
+use crate::store::catalog::history;
+use crate::store::catalog::tabulars::Tabular;
+use crate::store::engine::error::StoreError;
 
 use super::Catalog;
 use super::locations::Folders;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::store::error::StoreError;
-use crate::store::{idempotency, outbox, plans};
+use crate::store::catalog::plans;
+use crate::store::engine::error::StoreError;
+use crate::store::events::{idempotency, outbox};
 
 use super::Catalog;
 

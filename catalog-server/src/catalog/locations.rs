@@ -9,10 +9,10 @@ use table_core::metadata::table::TableMetadata;
 use table_core::metadata::view::ViewMetadata;
 use uuid::Uuid;
 
-use crate::store::cleanup;
+use crate::store::catalog::locations::{self, Claim};
+use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
-use crate::store::locations::{self, Claim};
-use crate::store::tx::Tx;
+use crate::store::maintenance::cleanup;
 
 use super::Catalog;
 use super::error::CatalogError;

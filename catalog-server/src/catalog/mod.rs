@@ -54,8 +54,8 @@ use crate::clock::Clock;
 use crate::config::Retention;
 use crate::storage::Files;
 use crate::storage::documents::Documents;
-use crate::store::db::Db;
-use crate::store::error::StoreError;
+use crate::store::engine::db::Db;
+use crate::store::engine::error::StoreError;
 use crate::work::Turns;
 
 /// Maximum number of attempts to compute a change because concurrent changes were faster.

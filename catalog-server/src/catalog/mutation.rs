@@ -11,11 +11,11 @@ use crate::authz::action::Action;
 use crate::id;
 use crate::request::Request;
 use crate::storage::documents::{Document, DocumentError};
-use crate::store::audit::{self, NewAuditEntry};
-use crate::store::commits::{self, Commit, Committed};
-use crate::store::idempotency::{self, NewAnswer};
-use crate::store::tabulars::{Pointer, Tabular};
-use crate::store::tx::Tx;
+use crate::store::catalog::commits::{self, Commit, Committed};
+use crate::store::catalog::tabulars::{Pointer, Tabular};
+use crate::store::engine::tx::Tx;
+use crate::store::events::audit::{self, NewAuditEntry};
+use crate::store::events::idempotency::{self, NewAnswer};
 
 use super::Catalog;
 use super::error::CatalogError;

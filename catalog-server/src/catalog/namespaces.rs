@@ -8,11 +8,11 @@ use crate::authz::Resource;
 use crate::authz::action::Action;
 use crate::id;
 use crate::request::Request;
-use crate::store::as_of::{self, PageAsOf};
-use crate::store::ids::NamespaceId;
-use crate::store::namespaces::{
+use crate::store::catalog::as_of::{self, PageAsOf};
+use crate::store::catalog::namespaces::{
     self, CreateNamespace, DropNamespace, Namespace as NamespaceRow, NewNamespace,
 };
+use crate::store::ids::NamespaceId;
 
 use super::Catalog;
 use super::error::CatalogError;

@@ -5,9 +5,9 @@ use serde_json::json;
 use crate::authz::action::Action;
 use crate::authz::{Decision, Resource};
 use crate::request::Request;
-use crate::store::as_of::{self, PageAsOf};
-use crate::store::tabulars::{self, NameInNamespace, RenameTabular, Tabular, TabularKind};
-use crate::store::tx::Tx;
+use crate::store::catalog::as_of::{self, PageAsOf};
+use crate::store::catalog::tabulars::{self, NameInNamespace, RenameTabular, Tabular, TabularKind};
+use crate::store::engine::tx::Tx;
 
 use super::Catalog;
 use super::error::CatalogError;

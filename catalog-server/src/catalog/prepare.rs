@@ -18,9 +18,9 @@ use crate::config::ScanPlanningMode;
 use crate::id;
 use crate::request::Request;
 use crate::storage::documents::Document;
+use crate::store::catalog::namespaces::Namespace as NamespaceRow;
+use crate::store::catalog::tabulars::{Tabular, TabularKind};
 use crate::store::ids::TabularId;
-use crate::store::namespaces::Namespace as NamespaceRow;
-use crate::store::tabulars::{Tabular, TabularKind};
 
 use super::error::CatalogError;
 use super::locations::{self, Folders};

@@ -9,8 +9,8 @@ use table_core::commit::requirement::TableRequirement;
 use table_core::metadata::table::TableMetadata;
 
 use crate::storage::documents::Document;
+use crate::store::catalog::tabulars::{Tabular, TabularKind};
 use crate::store::ids::{NamespaceId, TabularId};
-use crate::store::tabulars::{Tabular, TabularKind};
 
 use super::error::CatalogError;
 use super::locations::Folders;

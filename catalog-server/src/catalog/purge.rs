@@ -7,12 +7,12 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::id;
-use crate::store::cleanup::{self, Lease, NewTask, Task};
-use crate::store::db::DbKind;
-use crate::store::error::StoreError;
+use crate::store::catalog::locations;
+use crate::store::engine::db::DbKind;
+use crate::store::engine::error::StoreError;
+use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
-use crate::store::locations;
-use crate::store::tx::Tx;
+use crate::store::maintenance::cleanup::{self, Lease, NewTask, Task};
 
 use super::Catalog;
 use super::error::CatalogError;

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::authz::action::Action;
 use crate::id;
 use crate::request::Request;
-use crate::store::reports::{self, NewReport};
+use crate::store::events::reports::{self, NewReport};
 
 use super::Catalog;
 use super::error::CatalogError;

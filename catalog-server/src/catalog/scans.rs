@@ -26,8 +26,8 @@ use crate::config::Planning;
 use crate::id;
 use crate::request::Request;
 use crate::storage::manifests::Manifests;
+use crate::store::catalog::plans::{self, NewPlan, Plan, PlanOutcome};
 use crate::store::ids::TabularId;
-use crate::store::plans::{self, NewPlan, Plan, PlanOutcome};
 use crate::work::{Allowance, Share, Turns};
 
 use super::Catalog;

@@ -15,9 +15,9 @@ use crate::authz::action::Action;
 use crate::id;
 use crate::request::Request;
 use crate::storage::documents::Document;
+use crate::store::catalog::locations as store_locations;
+use crate::store::catalog::tabulars::{self, NameInNamespace, NewTabular, TabularKind};
 use crate::store::ids::TabularId;
-use crate::store::locations as store_locations;
-use crate::store::tabulars::{self, NameInNamespace, NewTabular, TabularKind};
 
 use super::error::CatalogError;
 use super::locations::Folders;

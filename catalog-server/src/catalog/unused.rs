@@ -8,9 +8,10 @@ use table_core::metadata::{file_name, properties};
 use uuid::Uuid;
 
 use crate::authz::action::Action;
+use crate::store::catalog::history;
+use crate::store::catalog::tabulars::TabularKind;
+use crate::store::events::audit;
 use crate::store::ids::TabularId;
-use crate::store::tabulars::TabularKind;
-use crate::store::{audit, history};
 
 use super::Catalog;
 use super::error::CatalogError;

@@ -16,8 +16,8 @@ use crate::authz::action::Action;
 use crate::id;
 use crate::request::Request;
 use crate::storage::documents::Document;
+use crate::store::catalog::tabulars::{self, NameInNamespace, NewTabular, Pointer, Tabular, TabularKind};
 use crate::store::ids::TabularId;
-use crate::store::tabulars::{self, NameInNamespace, NewTabular, Pointer, Tabular, TabularKind};
 
 use super::Catalog;
 use super::error::CatalogError;

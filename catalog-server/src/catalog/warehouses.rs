@@ -9,8 +9,8 @@ use crate::authz::action::Action;
 use crate::config::{self, ScanPlanningMode};
 use crate::id;
 use crate::request::Request;
+use crate::store::catalog::warehouses::{self, NewWarehouse, Warehouse as WarehouseRow};
 use crate::store::ids::WarehouseId;
-use crate::store::warehouses::{self, NewWarehouse, Warehouse as WarehouseRow};
 
 use super::Catalog;
 use super::error::CatalogError;

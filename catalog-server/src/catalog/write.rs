@@ -14,11 +14,11 @@ use crate::authz::action::Action;
 use crate::request::{JobAttempt, Request};
 use crate::storage::OwnFiles;
 use crate::storage::documents::{Content, Document};
-use crate::store::jobs;
-use crate::store::tabulars::{
+use crate::store::catalog::tabulars::{
     self, CreateTabular, NameInNamespace, NewTabular, Pointer, Tabular, TabularKind,
 };
-use crate::store::tx::Tx;
+use crate::store::engine::tx::Tx;
+use crate::store::maintenance::jobs;
 
 use super::Catalog;
 use super::error::CatalogError;

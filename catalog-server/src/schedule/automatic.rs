@@ -3,11 +3,11 @@
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::id;
-use crate::store::candidates::Candidate;
-use crate::store::error::StoreError;
+use crate::store::engine::error::StoreError;
+use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
-use crate::store::jobs::{self, End, JobState, NewJob};
-use crate::store::tx::Tx;
+use crate::store::maintenance::candidates::Candidate;
+use crate::store::maintenance::jobs::{self, End, JobState, NewJob};
 
 use super::Schedule;
 use super::policies::Applicable;

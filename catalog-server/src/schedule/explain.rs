@@ -6,8 +6,8 @@ use crate::catalog::error::CatalogError;
 use crate::catalog::names::Identifier;
 use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
-use crate::store::jobs::{self, End, Job, JobState};
-use crate::store::policies::Pause;
+use crate::store::maintenance::jobs::{self, End, Job, JobState};
+use crate::store::maintenance::policies::Pause;
 
 use super::Schedule;
 use super::automatic::EVALUATE;

@@ -5,10 +5,10 @@ use uuid::Uuid;
 
 use crate::catalog::error::CatalogError;
 use crate::request::Request;
-use crate::store::candidates;
-use crate::store::error::StoreError;
-use crate::store::jobs::{self, End, Job, JobLease, JobState, Outcome};
-use crate::store::tx::Tx;
+use crate::store::engine::error::StoreError;
+use crate::store::engine::tx::Tx;
+use crate::store::maintenance::candidates;
+use crate::store::maintenance::jobs::{self, End, Job, JobLease, JobState, Outcome};
 
 use super::Schedule;
 use super::automatic::{Automatic, EVALUATE, PRIORITY_EVALUATE, Subject};

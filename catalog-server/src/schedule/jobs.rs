@@ -19,12 +19,14 @@ use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouse::Warehouse;
 use crate::id;
 use crate::request::Request;
-use crate::store::candidates;
-use crate::store::error::StoreError;
+use crate::store::catalog::tabulars;
+use crate::store::engine::error::StoreError;
+use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
-use crate::store::jobs::{self, CancelJob, Job, JobFilter, JobLease, JobState, LeaseTerms, NewJob};
-use crate::store::tabulars;
-use crate::store::tx::Tx;
+use crate::store::maintenance::candidates;
+use crate::store::maintenance::jobs::{
+    self, CancelJob, Job, JobFilter, JobLease, JobState, LeaseTerms, NewJob,
+};
 
 use super::Schedule;
 use super::automatic::{COMPACT, MAINTENANCE};

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Maintenance;
-use crate::store::db::Db;
+use crate::store::engine::db::Db;
 
 /// Scheduler of maintenance for the tables of a catalog. Every use case of policies, pauses and jobs is a
 /// method.

@@ -1,7 +1,7 @@
 //! Outcome of a job, as its worker reports it, and errors of jobs that end otherwise.
 
 use crate::catalog::error::CatalogError;
-use crate::store::jobs::JobLease;
+use crate::store::maintenance::jobs::JobLease;
 
 /// Error of a job whose table was dropped.
 pub(super) const TABLE_DROPPED: &str = "its table was dropped";

@@ -9,7 +9,7 @@ use crate::catalog::names::Identifier;
 use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
 use crate::store::ids::TabularId;
-use crate::store::jobs::JobLease;
+use crate::store::maintenance::jobs::JobLease;
 
 use super::Schedule;
 

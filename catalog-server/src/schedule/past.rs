@@ -9,7 +9,7 @@ use crate::catalog::error::CatalogError;
 use crate::catalog::names::Identifier;
 use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
-use crate::store::history;
+use crate::store::catalog::history;
 
 use super::Schedule;
 

@@ -10,7 +10,7 @@ use crate::catalog::names::{Identifier, LEVEL_SEPARATOR, Namespace};
 use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
 use crate::store::ids::TabularId;
-use crate::store::policies::{self, Pause, Policy as PolicyRow, Scope};
+use crate::store::maintenance::policies::{self, Pause, Policy as PolicyRow, Scope};
 
 use super::Schedule;
 

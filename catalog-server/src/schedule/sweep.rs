@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::catalog::error::CatalogError;
-use crate::store::candidates::{self, Candidate};
-use crate::store::cursors::{self, Cursor};
+use crate::store::catalog::tabulars::TabularKind;
+use crate::store::events::cursors::{self, Cursor};
 use crate::store::ids::TabularId;
-use crate::store::tabulars::TabularKind;
+use crate::store::maintenance::candidates::{self, Candidate};
 
 use super::Schedule;
 use super::automatic::{Automatic, EVALUATE, PRIORITY_EVALUATE};

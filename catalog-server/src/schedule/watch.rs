@@ -9,11 +9,12 @@ use uuid::Uuid;
 
 use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
-use crate::store::audit::AuditEntry;
-use crate::store::cursors::{self, Cursor};
+use crate::store::catalog::tabulars::TabularKind;
+use crate::store::events::audit::AuditEntry;
+use crate::store::events::cursors::{self, Cursor};
+use crate::store::events::outbox;
 use crate::store::ids::TabularId;
-use crate::store::tabulars::TabularKind;
-use crate::store::{candidates, jobs, outbox};
+use crate::store::maintenance::{candidates, jobs};
 
 use super::Schedule;
 use super::automatic::{Automatic, EVALUATE, PRIORITY_EVALUATE, Subject};

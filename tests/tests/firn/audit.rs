@@ -1,7 +1,7 @@
 //! Audit log: one entry for each change, and none for requests that change nothing.
 
-use catalog_server::store::audit::{self, AuditEntry, AuditFilter};
-use catalog_server::store::db::{Db, DbOptions};
+use catalog_server::store::engine::db::{Db, DbOptions};
+use catalog_server::store::events::audit::{self, AuditEntry, AuditFilter};
 use serde_json::json;
 use tests::fixture;
 use tests::process::{Backend, Firn};

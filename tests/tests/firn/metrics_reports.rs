@@ -1,8 +1,9 @@
 //! Metrics reports of engines: validated, stored, and limited in number.
 
-use catalog_server::store::db::{Db, DbOptions};
+use catalog_server::store::catalog::{tabulars, warehouses};
+use catalog_server::store::engine::db::{Db, DbOptions};
+use catalog_server::store::events::reports;
 use catalog_server::store::ids::WarehouseId;
-use catalog_server::store::{reports, tabulars, warehouses};
 use serde_json::{Value, json};
 use tests::fixture;
 use tests::process::{self, Backend, Firn, Setup};

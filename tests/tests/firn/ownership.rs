@@ -8,8 +8,8 @@ use std::process::Output;
 use std::time::{Duration, SystemTime};
 
 use catalog_server::clock::Clock;
-use catalog_server::store::db::{Db, DbOptions};
-use catalog_server::store::jobs::{self as rows_of_jobs, JobLease};
+use catalog_server::store::engine::db::{Db, DbOptions};
+use catalog_server::store::maintenance::jobs::{self as rows_of_jobs, JobLease};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use tests::fixture::{

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use catalog_server::clock::Clock;
-use catalog_server::store::db::{Db, DbOptions};
+use catalog_server::store::engine::db::{Db, DbOptions};
 use tests::fixture::{self, commit, local, set_property, table_path};
 use tests::process::{self, Backend, Firn, Setup};
 

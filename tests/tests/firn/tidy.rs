@@ -114,7 +114,7 @@ fn use_cases_do_not_know_the_file_system() {
         "catalog-server/src/connections/",
         "storage/src/",
         "catalog-server/src/storage/",
-        "catalog-server/src/store/sqlite.rs",
+        "catalog-server/src/store/engine/sqlite.rs",
         "catalog-server/src/server.rs",
         "catalog-server/src/main.rs",
         "maintenance/src/files/",
@@ -179,7 +179,7 @@ fn modules_to_the_right_do_not_know_those_to_the_left() {
         ("catalog-server/src/connections", &["crate::server", "crate::catalog", "crate::store"]),
         (
             "catalog-server/src/api",
-            &["crate::server", "crate::connections", "crate::store::db", "crate::store::tx"],
+            &["crate::server", "crate::connections", "crate::store::engine::db", "crate::store::engine::tx"],
         ),
     ] {
         check_only_in(&[folder], left, &[]);

@@ -2,15 +2,15 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use catalog_server::store::audit::NewAuditEntry;
-use catalog_server::store::db::{Db, DbOptions};
-use catalog_server::store::ids::{NamespaceId, TabularId, WarehouseId};
-use catalog_server::store::namespaces::{self, CreateNamespace, NewNamespace};
-use catalog_server::store::tabulars::{
+use catalog_server::store::catalog::namespaces::{self, CreateNamespace, NewNamespace};
+use catalog_server::store::catalog::tabulars::{
     self, CreateTabular, NameInNamespace, NewTabular, Pointer, TabularKind,
 };
-use catalog_server::store::tx::Tx;
-use catalog_server::store::warehouses::{self, NewWarehouse};
+use catalog_server::store::catalog::warehouses::{self, NewWarehouse};
+use catalog_server::store::engine::db::{Db, DbOptions};
+use catalog_server::store::engine::tx::Tx;
+use catalog_server::store::events::audit::NewAuditEntry;
+use catalog_server::store::ids::{NamespaceId, TabularId, WarehouseId};
 use tempfile::TempDir;
 use tests::postgres::Postgres;
 use uuid::Uuid;

@@ -21,23 +21,9 @@ macro_rules! on_both_databases {
     };
 }
 
-mod candidates;
-mod clock;
-mod commits;
-mod connections;
+mod catalog;
+mod engine;
 mod events;
 mod fixture;
-mod history;
-mod idempotency;
-mod jobs;
-mod locations;
-mod namespaces;
-mod plans;
-mod plans_kept;
-mod pointers;
-mod policies;
-mod queue;
-mod sweep;
-mod tabulars;
-mod transactions;
-mod warehouses;
+mod maintenance;
+mod query_plans;

@@ -27,8 +27,8 @@ use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
 use crate::schedule::outcome::{Finished, Next};
 use crate::schedule::policies::Target;
-use crate::store::jobs::{Job as JobRow, JobLease, JobState};
-use crate::store::policies::{Pause as PauseRow, Policy as PolicyRow};
+use crate::store::maintenance::jobs::{Job as JobRow, JobLease, JobState};
+use crate::store::maintenance::policies::{Pause as PauseRow, Policy as PolicyRow};
 
 const PAGE_JOBS: u32 = 100;
 const PAGE_JOBS_MAX: u32 = 1_000;

@@ -1,0 +1,81 @@
+//! Warehouses: the roots of all namespaces. They are created by administrators and seldom changed.
+
+use sqlx::{query, query_as};
+
+use crate::store::engine::db::Db;
+use crate::store::engine::error::StoreError;
+use crate::store::engine::tx::Tx;
+use crate::store::ids::WarehouseId;
+
+/// Warehouse of the catalog.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Warehouse {
+    /// Id of the warehouse.
+    pub warehouse_id: WarehouseId,
+    /// Name by which clients select it; unique.
+    pub name: String,
+    /// Base location of everything in it.
+    pub location: String,
+    /// Properties, as a JSON object.
+    pub properties: String,
+    /// Time of creation, in milliseconds since 1970.
+    pub created_ms: i64,
+}
+
+/// Warehouse to be created.
+#[derive(Clone, Copy, Debug)]
+pub struct NewWarehouse<'a> {
+    /// Id of the warehouse.
+    pub warehouse_id: WarehouseId,
+    /// Name by which clients select it.
+    pub name: &'a str,
+    /// Base location of everything in it.
+    pub location: &'a str,
+    /// Properties, as a JSON object.
+    pub properties: &'a str,
+}
+
+/// Creates a warehouse. Returns `false`, changing nothing, if the name exists already.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
+pub async fn create(tx: &mut Tx, new: &NewWarehouse<'_>) -> Result<bool, StoreError> {
+    const SQL: &str = "
+        INSERT INTO warehouses (warehouse_id, name, location, properties, created_ms)
+        VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (name) DO NOTHING";
+
+    let at_ms = tx.at_ms();
+    let created = execute!(
+        tx,
+        query(SQL).bind(new.warehouse_id).bind(new.name).bind(new.location).bind(new.properties).bind(at_ms)
+    )?;
+    Ok(created == 1)
+}
+
+/// Returns the warehouse with this name.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
+pub async fn find(db: &Db, name: &str) -> Result<Option<Warehouse>, StoreError> {
+    const SQL: &str = "
+        SELECT warehouse_id, name, location, properties, created_ms FROM warehouses WHERE name = $1";
+
+    fetch_optional!(db, query_as::<_, Warehouse>(SQL).bind(name))
+}
+
+/// Returns up to `limit` warehouses in the order of their names, those after `after`.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
+pub async fn list(db: &Db, after: Option<&str>, limit: u32) -> Result<Vec<Warehouse>, StoreError> {
+    const SQL: &str = "
+        SELECT warehouse_id, name, location, properties, created_ms FROM warehouses
+        WHERE name > $1 ORDER BY name LIMIT $2";
+
+    fetch_all!(db, query_as::<_, Warehouse>(SQL).bind(after.unwrap_or("")).bind(i64::from(limit)))
+}

@@ -1,0 +1,205 @@
+//! Commits to a single table: all of their records are written, or none.
+
+use catalog_server::store::catalog::as_of;
+use catalog_server::store::catalog::commits::{self, Commit, Committed};
+use catalog_server::store::catalog::tabulars::{self, TabularKind};
+use catalog_server::store::events::audit::{self, AuditFilter, NewAuditEntry};
+use catalog_server::store::events::idempotency::{self, NewAnswer};
+use catalog_server::store::events::outbox;
+use catalog_server::store::ids::TabularId;
+use tokio::join;
+
+use crate::fixture::{Fixture, new_id, pointer};
+
+on_both_databases!(
+    a_commit_is_there_with_all_that_is_recorded_of_it,
+    a_lost_commit_records_nothing,
+    a_commit_under_a_used_key_changes_nothing,
+    one_of_two_commits_at_once_is_made,
+    one_of_two_commits_under_one_key_is_made,
+    time_does_not_run_backwards_for_a_table,
+    what_is_settled_stays,
+);
+
+fn entry(tabular_id: TabularId, request_id: &str) -> NewAuditEntry<'_> {
+    NewAuditEntry {
+        audit_id: new_id(),
+        request_id,
+        caller: "alice",
+        action: "commit-table",
+        object_kind: "table",
+        object_name: "main/a.t",
+        object_id: Some(tabular_id.0),
+        outcome: "done",
+        detail: "{}",
+    }
+}
+
+fn answer<'a>(key: &'a str, fingerprint: &'a str, metadata_location: &'a str) -> NewAnswer<'a> {
+    NewAnswer {
+        caller: "alice",
+        key,
+        fingerprint,
+        status: 200,
+        body: None,
+        metadata_location: Some(metadata_location),
+    }
+}
+
+async fn commit(
+    fixture: &Fixture,
+    tabular_id: TabularId,
+    (previous, next): (&str, &str),
+    key: Option<&str>,
+) -> Committed {
+    let commit = Commit {
+        tabular_id,
+        previous,
+        next: pointer(next),
+        audit: entry(tabular_id, next),
+        answer: key.map(|key| answer(key, next, next)),
+    };
+    commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap()
+}
+
+async fn current(fixture: &Fixture) -> tabulars::Tabular {
+    tabulars::find(&fixture.db, fixture.warehouse_id, "a", "t").await.unwrap().unwrap()
+}
+
+async fn audited(fixture: &Fixture) -> Vec<audit::AuditEntry> {
+    let filter = AuditFilter { object_id: None, from_ms: 0, before: None };
+    audit::list(&fixture.db, filter, 100).await.unwrap()
+}
+
+async fn events(fixture: &Fixture) -> Vec<audit::AuditEntry> {
+    outbox::list(&fixture.db, None, i64::MAX, 100).await.unwrap()
+}
+
+async fn a_commit_is_there_with_all_that_is_recorded_of_it(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("a").await;
+    let tabular_id = fixture.table(namespace_id, "t").await;
+    assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, Committed::PointerMove);
+
+    let found = current(fixture).await;
+    assert_eq!((found.metadata_location.as_str(), found.kind), ("t/v1", TabularKind::Table));
+    let [line] = &audited(fixture).await[..] else { panic!("one line") };
+    assert_eq!((line.request_id.as_str(), line.at_ms), ("t/v1", found.updated_ms));
+    assert_eq!(events(fixture).await, audited(fixture).await);
+    let recorded = idempotency::find(&fixture.db, "alice", "k").await.unwrap().unwrap();
+    assert_eq!((recorded.fingerprint.as_str(), recorded.created_ms), ("t/v1", found.updated_ms));
+    assert_eq!(recorded.metadata_location.as_deref(), Some("t/v1"));
+    for (at_ms, expected) in [(found.updated_ms - 1, "t/v0"), (found.updated_ms, "t/v1")] {
+        let then = as_of::find_tabular(&fixture.db, fixture.warehouse_id, "a", "t", at_ms).await.unwrap();
+        assert_eq!(then.map(|then| then.metadata_location).as_deref(), Some(expected), "as of {at_ms}");
+    }
+}
+
+async fn a_lost_commit_records_nothing(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("a").await;
+    let tabular_id = fixture.table(namespace_id, "t").await;
+    assert_eq!(commit(fixture, tabular_id, ("t/v7", "t/v8"), Some("k")).await, Committed::Lost);
+    assert_eq!(commit(fixture, TabularId(new_id()), ("t/v0", "t/v1"), Some("k")).await, Committed::Lost);
+    assert_eq!(current(fixture).await.metadata_location, "t/v0");
+    assert_eq!((audited(fixture).await, events(fixture).await), (Vec::new(), Vec::new()));
+    assert_eq!(idempotency::find(&fixture.db, "alice", "k").await.unwrap(), None);
+}
+
+async fn a_commit_under_a_used_key_changes_nothing(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("a").await;
+    let tabular_id = fixture.table(namespace_id, "t").await;
+    assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, Committed::PointerMove);
+    assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), Some("k")).await, Committed::Answered);
+    assert_eq!(current(fixture).await.metadata_location, "t/v1");
+    assert_eq!(audited(fixture).await.len(), 1);
+    let recorded = idempotency::find(&fixture.db, "alice", "k").await.unwrap().unwrap();
+    assert_eq!(recorded.fingerprint, "t/v1");
+    assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), None).await, Committed::PointerMove);
+}
+
+async fn one_of_two_commits_at_once_is_made(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("a").await;
+    let tabular_id = fixture.table(namespace_id, "t").await;
+    let mut previous = "t/v0".to_owned();
+    for round in 0..20 {
+        let (one, two) = (format!("one{round}"), format!("two{round}"));
+        let both = join!(
+            commit(fixture, tabular_id, (&previous, &one), None),
+            commit(fixture, tabular_id, (&previous, &two), None)
+        );
+        previous = match both {
+            (Committed::PointerMove, Committed::Lost) => one,
+            (Committed::Lost, Committed::PointerMove) => two,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(current(fixture).await.metadata_location, previous);
+        assert_eq!(audited(fixture).await.len(), round + 1);
+    }
+}
+
+async fn one_of_two_commits_under_one_key_is_made(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("a").await;
+    let (first, second) = (fixture.table(namespace_id, "t").await, fixture.table(namespace_id, "u").await);
+    for round in 0..20 {
+        let key = format!("k{round}");
+        let find = async |name| {
+            let found = tabulars::find(&fixture.db, fixture.warehouse_id, "a", name).await.unwrap();
+            found.unwrap().metadata_location
+        };
+        let (t, u) = (find("t").await, find("u").await);
+        let (next_t, next_u) = (format!("t/{round}"), format!("u/{round}"));
+        let both = join!(
+            commit(fixture, first, (&t, &next_t), Some(&key)),
+            commit(fixture, second, (&u, &next_u), Some(&key))
+        );
+        let expected = match both {
+            (Committed::PointerMove, Committed::Answered) => (next_t, u),
+            (Committed::Answered, Committed::PointerMove) => (t, next_u),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((find("t").await, find("u").await), expected);
+    }
+}
+
+async fn time_does_not_run_backwards_for_a_table(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("a").await;
+    let tabular_id = fixture.table(namespace_id, "t").await;
+    let mut before_ms = current(fixture).await.updated_ms;
+    for (now_ms, version) in [(5_000_000, 1), (1, 2), (2, 3)] {
+        let (previous, next) = (format!("t/v{}", version - 1), format!("t/v{version}"));
+        let commit = Commit {
+            tabular_id,
+            previous: &previous,
+            next: pointer(&next),
+            audit: entry(tabular_id, "r"),
+            answer: None,
+        };
+        assert_eq!(commits::commit(&fixture.db, now_ms, &commit).await.unwrap(), Committed::PointerMove);
+        let updated_ms = current(fixture).await.updated_ms;
+        assert!(updated_ms >= before_ms, "{updated_ms} after {before_ms}");
+        before_ms = updated_ms;
+    }
+}
+
+/// Settling waits for commits in progress, so that a past state that was read does not change.
+async fn what_is_settled_stays(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("a").await;
+    let tabular_id = fixture.table(namespace_id, "t").await;
+    for round in 0..20 {
+        let (previous, next) = (format!("t/v{round}"), format!("t/v{}", round + 1));
+        let (committed, settled_ms) = join!(commit(fixture, tabular_id, (&previous, &next), None), async {
+            fixture.db.settle(2_000_000).await.unwrap()
+        });
+        assert_eq!(committed, Committed::PointerMove);
+        let at_ms = settled_ms - 1;
+        let read = async || {
+            let then = as_of::find_tabular(&fixture.db, fixture.warehouse_id, "a", "t", at_ms).await.unwrap();
+            then.map(|then| then.metadata_location)
+        };
+        let then = read().await;
+        let history = current(fixture).await;
+        // Commits before the settled instant are visible by now; later commits are not.
+        let expected = history.updated_ms <= at_ms;
+        assert_eq!(then.as_deref() == Some(next.as_str()), expected, "round {round}");
+        assert_eq!(read().await, then);
+    }
+}

@@ -1,0 +1,11 @@
+//! Warehouses, namespaces, tables and views.
+
+mod commits;
+mod history;
+mod locations;
+mod namespaces;
+mod plans;
+mod pointers;
+mod tabulars;
+mod transactions;
+mod warehouses;

@@ -1,0 +1,94 @@
+//! Consistency of metadata pointers: after a commit was acknowledged, every read returns its result, from the
+//! cache or from the database.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use catalog_server::store::catalog::tabulars::{self, NameInNamespace, RenameTabular};
+use tokio::task::JoinSet;
+
+use crate::fixture::{Fixture, pointer};
+
+on_both_databases!(
+    no_reader_sees_less_than_was_answered,
+    a_name_taken_over_leads_to_the_new_table,
+    an_undone_commit_is_never_seen,
+);
+
+const TABLES: usize = 3;
+const ROUNDS: usize = 60;
+
+fn version(metadata_location: &str) -> u64 {
+    metadata_location.rsplit_once('v').unwrap().1.parse().unwrap()
+}
+
+async fn no_reader_sees_less_than_was_answered(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("a").await;
+    let mut tables = Vec::new();
+    for table in 0..TABLES {
+        tables.push(fixture.table(namespace_id, &table.to_string()).await);
+    }
+    let answered: Arc<Vec<AtomicU64>> = Arc::new((0..TABLES).map(|_| AtomicU64::new(0)).collect());
+    let warehouse_id = fixture.warehouse_id;
+    let mut tasks = JoinSet::new();
+    for worker in 0..8 {
+        let (db, answered, tables) = (fixture.db.clone(), answered.clone(), tables.clone());
+        tasks.spawn(async move {
+            for round in 0..ROUNDS {
+                let table = (worker + round) % TABLES;
+                let least = answered[table].load(Ordering::SeqCst);
+                let found =
+                    tabulars::find(&db, warehouse_id, "a", &table.to_string()).await.unwrap().unwrap();
+                let seen = version(&found.metadata_location);
+                assert!(seen >= least, "table {table}: saw version {seen} after {least} was answered");
+
+                let mut tx = db.write(0).await.unwrap();
+                let next = format!("v{}", seen + 1);
+                let (previous, next) = (&found.metadata_location, pointer(&next));
+                if tabulars::swap_pointer(&mut tx, tables[table], previous, &next).await.unwrap() {
+                    tx.commit().await.unwrap();
+                    answered[table].fetch_max(seen + 1, Ordering::SeqCst);
+                }
+            }
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
+    let commits: u64 = answered.iter().map(|version| version.load(Ordering::SeqCst)).sum();
+    assert!(commits > 0);
+}
+
+async fn a_name_taken_over_leads_to_the_new_table(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("a").await;
+    let first = fixture.table(namespace_id, "t").await;
+    let second = fixture.table(namespace_id, "u").await;
+    let found = async |name| {
+        let found = tabulars::find(&fixture.db, fixture.warehouse_id, "a", name).await.unwrap();
+        found.map(|tabular| tabular.tabular_id)
+    };
+    assert_eq!((found("t").await, found("u").await), (Some(first), Some(second)));
+
+    let mut tx = fixture.write().await;
+    assert!(tabulars::drop(&mut tx, first, None).await.unwrap());
+    let place = |name| NameInNamespace { namespace_id, name };
+    let renamed = tabulars::rename(&mut tx, second, place("u"), place("t")).await.unwrap();
+    assert_eq!(renamed, RenameTabular::Renamed);
+    assert_eq!((found("t").await, found("u").await), (Some(first), Some(second)));
+    tx.commit().await.unwrap();
+    assert_eq!((found("t").await, found("u").await), (Some(second), None));
+}
+
+async fn an_undone_commit_is_never_seen(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("a").await;
+    let table = fixture.table(namespace_id, "t").await;
+    let seen = async || {
+        let found = tabulars::find(&fixture.db, fixture.warehouse_id, "a", "t").await.unwrap();
+        found.unwrap().metadata_location
+    };
+    let mut tx = fixture.write().await;
+    assert!(tabulars::swap_pointer(&mut tx, table, "t/v0", &pointer("t/v1")).await.unwrap());
+    assert_eq!(seen().await, "t/v0");
+    tx.rollback().await.unwrap();
+    assert_eq!(seen().await, "t/v0");
+}

@@ -1,0 +1,50 @@
+//! Warehouses.
+
+use catalog_server::store::catalog::warehouses::{self, NewWarehouse};
+use catalog_server::store::ids::WarehouseId;
+
+use crate::fixture::{Fixture, ODD_NAMES, new_id};
+
+on_both_databases!(a_name_is_taken_once, what_was_created_is_found, pages_follow_the_order_of_bytes);
+
+async fn create(fixture: &Fixture, name: &str) -> bool {
+    let mut tx = fixture.write().await;
+    let new = NewWarehouse {
+        warehouse_id: WarehouseId(new_id()),
+        name,
+        location: "s3://bucket/",
+        properties: r#"{"a":"b"}"#,
+    };
+    let created = warehouses::create(&mut tx, &new).await.unwrap();
+    tx.commit().await.unwrap();
+    created
+}
+
+async fn a_name_is_taken_once(fixture: &Fixture) {
+    assert!(create(fixture, "lake").await);
+    assert!(!create(fixture, "lake").await);
+}
+
+async fn what_was_created_is_found(fixture: &Fixture) {
+    create(fixture, "lake").await;
+    let found = warehouses::find(&fixture.db, "lake").await.unwrap().unwrap();
+    assert_eq!(
+        (found.name.as_str(), found.location.as_str(), found.properties.as_str()),
+        ("lake", "s3://bucket/", r#"{"a":"b"}"#)
+    );
+    assert_eq!(warehouses::find(&fixture.db, "LAKE").await.unwrap(), None);
+}
+
+async fn pages_follow_the_order_of_bytes(fixture: &Fixture) {
+    for name in ODD_NAMES.iter().rev() {
+        create(fixture, name).await;
+    }
+    let mut names = Vec::new();
+    while let page = warehouses::list(&fixture.db, names.last().map(String::as_str), 5).await.unwrap()
+        && !page.is_empty()
+    {
+        names.extend(page.into_iter().map(|warehouse| warehouse.name));
+    }
+    names.retain(|name| name != "main");
+    assert_eq!(names, ODD_NAMES);
+}

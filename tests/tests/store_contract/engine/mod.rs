@@ -1,0 +1,4 @@
+//! Connections, and the clock.
+
+mod clock;
+mod connections;

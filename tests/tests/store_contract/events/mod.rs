@@ -1,0 +1,4 @@
+//! Records of requests and changes.
+
+mod idempotency;
+mod records;

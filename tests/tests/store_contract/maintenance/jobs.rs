@@ -1,0 +1,590 @@
+//! Maintenance jobs: the queue, leases, and the outputs that workers leave behind.
+
+use std::collections::BTreeSet;
+
+use catalog_server::store::engine::error::StoreError;
+use catalog_server::store::ids::TabularId;
+use catalog_server::store::maintenance::jobs::{
+    self, CancelJob, End, Job, JobFilter, JobLease, JobState, LeaseTerms, NewJob, Outcome,
+};
+use catalog_server::store::maintenance::policies;
+use tokio::join;
+use uuid::Uuid;
+
+use crate::fixture::{Fixture, new_id};
+
+on_both_databases!(
+    the_same_work_is_not_queued_twice,
+    most_gain_comes_first_and_nothing_before_it_is_due,
+    no_two_jobs_of_a_table_run_at_once,
+    a_job_of_a_worker_that_died_is_taken_over,
+    a_job_that_kills_its_workers_is_given_up,
+    an_earlier_attempt_is_refused,
+    progress_is_kept_and_a_wish_to_cancel_is_told,
+    a_cancelled_job_that_nobody_works_on_ends,
+    a_job_that_is_given_back_waits,
+    a_job_that_is_given_back_often_survives_the_death_of_a_worker,
+    ended_jobs_are_listed_and_pruned,
+    outputs_of_earlier_attempts_are_told,
+    no_job_is_leased_twice,
+    no_job_of_a_paused_table_is_handed_out,
+    what_is_asked_for_takes_over_what_waits_by_itself,
+    the_last_jobs_of_an_action_are_known,
+    a_change_is_kept_with_the_job_that_runs,
+    only_the_last_successes_are_kept,
+    what_is_queued_for_a_table_can_be_given_up,
+    what_a_job_left_unfinished_is_told_to_the_next,
+    what_waits_by_itself_is_brought_up_to_date,
+);
+
+const TERMS: LeaseTerms = LeaseTerms { lease_ms: 60_000, attempts_max: 3 };
+const EXPIRES_AT_ONCE: LeaseTerms = LeaseTerms { lease_ms: 0, attempts_max: 3 };
+
+struct Wanted {
+    table: TabularId,
+    action: &'static str,
+    priority: i64,
+    due_ms: i64,
+}
+
+fn compact(table: TabularId) -> Wanted {
+    Wanted { table, action: "compact", priority: 0, due_ms: 0 }
+}
+
+fn table() -> TabularId {
+    TabularId(new_id())
+}
+
+/// Queues a job; returns its id if it was queued.
+async fn enqueue(fixture: &Fixture, wanted: &Wanted) -> Option<Uuid> {
+    let new = NewJob {
+        job_id: new_id(),
+        warehouse_id: fixture.warehouse_id,
+        tabular_id: wanted.table,
+        table_name: "main.ns.t",
+        action: wanted.action,
+        options: r#"{"target-bytes":1}"#,
+        reason: "many small files",
+        requested_by: "alice",
+        priority: wanted.priority,
+        due_ms: wanted.due_ms,
+    };
+    let mut tx = fixture.write().await;
+    let queued = jobs::queue::enqueue(&mut tx, &new).await.unwrap();
+    tx.commit().await.unwrap();
+    queued.then_some(new.job_id)
+}
+
+async fn lease(fixture: &Fixture, worker: &str, terms: LeaseTerms) -> Option<Job> {
+    let mut tx = fixture.write().await;
+    let job = jobs::lease::lease(&mut tx, worker, terms).await.unwrap();
+    tx.commit().await.unwrap();
+    job
+}
+
+async fn finish(fixture: &Fixture, lease: JobLease<'_>, outcome: Outcome<'_>) -> bool {
+    let mut tx = fixture.write().await;
+    let finished = jobs::lease::finish(&mut tx, lease, outcome).await.unwrap();
+    tx.commit().await.unwrap();
+    finished
+}
+
+async fn cancel(fixture: &Fixture, job_id: Uuid) -> CancelJob {
+    let mut tx = fixture.write().await;
+    let cancelled = jobs::queue::cancel(&mut tx, job_id).await.unwrap();
+    tx.commit().await.unwrap();
+    cancelled
+}
+
+async fn find(fixture: &Fixture, job_id: Uuid) -> Job {
+    jobs::find(&fixture.db, job_id).await.unwrap().unwrap()
+}
+
+fn held<'a>(job: &Job, worker: &'a str) -> JobLease<'a> {
+    JobLease { job_id: job.job_id, worker, attempt: job.attempt }
+}
+
+async fn the_same_work_is_not_queued_twice(fixture: &Fixture) {
+    let table = table();
+    let first = enqueue(fixture, &compact(table)).await.unwrap();
+    assert_eq!(enqueue(fixture, &compact(table)).await, None);
+    assert!(enqueue(fixture, &Wanted { action: "expire-snapshots", ..compact(table) }).await.is_some());
+    assert!(enqueue(fixture, &compact(TabularId(new_id()))).await.is_some());
+
+    let job = find(fixture, first).await;
+    assert_eq!((job.state, job.attempt, job.tabular_id), (JobState::Queued, 0, table));
+    assert_eq!((job.table_name.as_str(), job.action.as_str()), ("main.ns.t", "compact"));
+    assert_eq!((job.options.as_str(), job.reason.as_str()), (r#"{"target-bytes":1}"#, "many small files"));
+    assert_eq!((job.requested_by.as_str(), job.worker), ("alice", None));
+
+    // Neither while it runs; but again after it has ended.
+    let job = lease(fixture, "w", TERMS).await.unwrap();
+    assert_eq!(job.job_id, first);
+    assert_eq!(enqueue(fixture, &compact(table)).await, None);
+    assert!(finish(fixture, held(&job, "w"), Outcome::Succeeded("{}")).await);
+    assert!(enqueue(fixture, &compact(table)).await.is_some());
+}
+
+async fn most_gain_comes_first_and_nothing_before_it_is_due(fixture: &Fixture) {
+    let small = enqueue(fixture, &compact(table())).await.unwrap();
+    let large = enqueue(fixture, &Wanted { priority: 9, ..compact(table()) }).await.unwrap();
+    enqueue(fixture, &Wanted { priority: 99, due_ms: i64::MAX, ..compact(table()) }).await.unwrap();
+    assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, large);
+    assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, small);
+    assert_eq!(lease(fixture, "w", TERMS).await, None);
+}
+
+async fn no_two_jobs_of_a_table_run_at_once(fixture: &Fixture) {
+    let table = table();
+    let first = enqueue(fixture, &compact(table)).await.unwrap();
+    let second = enqueue(fixture, &Wanted { action: "expire-snapshots", ..compact(table) }).await.unwrap();
+    let job = lease(fixture, "one", TERMS).await.unwrap();
+    assert_eq!(job.job_id, first);
+    assert_eq!(lease(fixture, "two", TERMS).await, None);
+    assert!(finish(fixture, held(&job, "one"), Outcome::Failed("broken", None)).await);
+    assert_eq!(lease(fixture, "two", TERMS).await.unwrap().job_id, second);
+}
+
+async fn a_job_of_a_worker_that_died_is_taken_over(fixture: &Fixture) {
+    let job_id = enqueue(fixture, &compact(table())).await.unwrap();
+    enqueue(fixture, &Wanted { priority: 99, due_ms: i64::MAX, ..compact(table()) }).await.unwrap();
+    let first = lease(fixture, "one", EXPIRES_AT_ONCE).await.unwrap();
+    let second = lease(fixture, "two", TERMS).await.unwrap();
+    assert_eq!((second.job_id, second.attempt, second.worker.as_deref()), (job_id, 2, Some("two")));
+    assert_eq!(second.started_ms, first.started_ms);
+}
+
+async fn a_job_that_kills_its_workers_is_given_up(fixture: &Fixture) {
+    let job_id = enqueue(fixture, &compact(table())).await.unwrap();
+    for attempt in 1..=3 {
+        assert_eq!(lease(fixture, "w", EXPIRES_AT_ONCE).await.unwrap().attempt, attempt);
+    }
+    assert_eq!(lease(fixture, "w", EXPIRES_AT_ONCE).await, None);
+    let job = find(fixture, job_id).await;
+    assert_eq!(job.state, JobState::Failed);
+    assert_eq!(job.error.as_deref(), Some("its workers died 3 times, the last one was w"));
+    assert!(job.finished_ms.is_some());
+}
+
+async fn an_earlier_attempt_is_refused(fixture: &Fixture) {
+    let job_id = enqueue(fixture, &compact(table())).await.unwrap();
+    let first = lease(fixture, "w", EXPIRES_AT_ONCE).await.unwrap();
+    // The same worker after a restart: an equal name does not make the earlier attempt valid.
+    let second = lease(fixture, "w", TERMS).await.unwrap();
+    let before = find(fixture, job_id).await;
+
+    let stale = held(&first, "w");
+    let mut tx = fixture.write().await;
+    assert_eq!(jobs::lease::extend(&mut tx, stale, 60_000, Some("{}")).await.unwrap(), None);
+    assert!(!jobs::lease::give_back(&mut tx, stale, 0, ("broken", None)).await.unwrap());
+    assert!(!jobs::lease::finish(&mut tx, stale, Outcome::Succeeded("{}")).await.unwrap());
+    assert!(!jobs::outputs::add_outputs(&mut tx, stale, &["a".to_owned()]).await.unwrap());
+    assert!(!jobs::lease::finish(&mut tx, held(&second, "other"), Outcome::Cancelled(None)).await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(find(fixture, job_id).await, before);
+
+    assert!(finish(fixture, held(&second, "w"), Outcome::Succeeded(r#"{"files":3}"#)).await);
+    let job = find(fixture, job_id).await;
+    assert_eq!((job.state, job.result.as_deref()), (JobState::Succeeded, Some(r#"{"files":3}"#)));
+    // A job can be completed only once.
+    assert!(!finish(fixture, held(&second, "w"), Outcome::Failed("x", None)).await);
+}
+
+async fn progress_is_kept_and_a_wish_to_cancel_is_told(fixture: &Fixture) {
+    let job_id = enqueue(fixture, &compact(table())).await.unwrap();
+    let job = lease(fixture, "w", TERMS).await.unwrap();
+    let lease = held(&job, "w");
+    let extend = async |progress| {
+        let mut tx = fixture.write().await;
+        let told = jobs::lease::extend(&mut tx, lease, 60_000, progress).await.unwrap();
+        tx.commit().await.unwrap();
+        told
+    };
+    assert_eq!(extend(Some(r#"{"done":1}"#)).await, Some(false));
+    assert_eq!(extend(None).await, Some(false));
+    assert_eq!(find(fixture, job_id).await.progress.as_deref(), Some(r#"{"done":1}"#));
+
+    assert_eq!(cancel(fixture, job_id).await, CancelJob::Wanted);
+    assert_eq!(extend(None).await, Some(true));
+    assert!(finish(fixture, lease, Outcome::Cancelled(None)).await);
+    assert_eq!(find(fixture, job_id).await.state, JobState::Cancelled);
+    assert_eq!(cancel(fixture, job_id).await, CancelJob::Over);
+    assert_eq!(cancel(fixture, new_id()).await, CancelJob::Missing);
+}
+
+async fn a_cancelled_job_that_nobody_works_on_ends(fixture: &Fixture) {
+    let queued = enqueue(fixture, &compact(table())).await.unwrap();
+    assert_eq!(cancel(fixture, queued).await, CancelJob::Cancelled);
+    let abandoned = enqueue(fixture, &compact(table())).await.unwrap();
+    lease(fixture, "w", EXPIRES_AT_ONCE).await.unwrap();
+    assert_eq!(cancel(fixture, abandoned).await, CancelJob::Wanted);
+    assert_eq!(lease(fixture, "w", TERMS).await, None);
+    for job_id in [queued, abandoned] {
+        let job = find(fixture, job_id).await;
+        assert_eq!((job.state, job.error), (JobState::Cancelled, None));
+        assert!(job.finished_ms.is_some());
+    }
+}
+
+async fn a_job_that_is_given_back_waits(fixture: &Fixture) {
+    let job_id = enqueue(fixture, &compact(table())).await.unwrap();
+    let job = lease(fixture, "w", TERMS).await.unwrap();
+    let mut tx = fixture.write().await;
+    assert!(
+        jobs::lease::give_back(&mut tx, held(&job, "w"), i64::MAX, ("no disk left", None)).await.unwrap()
+    );
+    tx.commit().await.unwrap();
+    assert_eq!(lease(fixture, "w", TERMS).await, None);
+    let job = find(fixture, job_id).await;
+    assert_eq!((job.state, job.error.as_deref()), (JobState::Queued, Some("no disk left")));
+}
+
+async fn a_job_that_is_given_back_often_survives_the_death_of_a_worker(fixture: &Fixture) {
+    let job_id = enqueue(fixture, &compact(table())).await.unwrap();
+    for _ in 0..TERMS.attempts_max {
+        let job = lease(fixture, "w", TERMS).await.unwrap();
+        let mut tx = fixture.write().await;
+        assert!(jobs::lease::give_back(&mut tx, held(&job, "w"), 0, ("no disk left", None)).await.unwrap());
+        tx.commit().await.unwrap();
+    }
+    // Each worker has died when the next one asks.
+    for _ in 0..TERMS.attempts_max {
+        assert_eq!(lease(fixture, "w", EXPIRES_AT_ONCE).await.map(|job| job.job_id), Some(job_id));
+    }
+    assert_eq!(lease(fixture, "w", EXPIRES_AT_ONCE).await, None);
+    let job = find(fixture, job_id).await;
+    let error = format!("its workers died {} times, the last one was w", TERMS.attempts_max);
+    assert_eq!((job.state, job.error.as_deref()), (JobState::Failed, Some(error.as_str())));
+}
+
+async fn ended_jobs_are_listed_and_pruned(fixture: &Fixture) {
+    let (one, other) = (table(), table());
+    let mut ids = Vec::new();
+    for wanted in [compact(one), compact(other), Wanted { action: "expire-snapshots", ..compact(one) }] {
+        ids.push(enqueue(fixture, &wanted).await.unwrap());
+    }
+    let list = async |filter| {
+        let jobs = jobs::list(&fixture.db, filter, 2).await.unwrap();
+        jobs.iter().map(|job| job.job_id).collect::<Vec<_>>()
+    };
+    let all = JobFilter::default();
+    assert_eq!(list(all).await, [ids[2], ids[1]]);
+    assert_eq!(list(JobFilter { before: Some(ids[1]), ..all }).await, [ids[0]]);
+    assert_eq!(list(JobFilter { tabular_id: Some(one), ..all }).await, [ids[2], ids[0]]);
+    let job = lease(fixture, "w", TERMS).await.unwrap();
+    assert_eq!(list(JobFilter { state: Some(JobState::Running), ..all }).await, [job.job_id]);
+    assert_eq!(
+        list(JobFilter { state: Some(JobState::Queued), tabular_id: Some(other), ..all }).await,
+        [ids[1]]
+    );
+
+    let mut tx = fixture.write().await;
+    assert!(jobs::outputs::add_outputs(&mut tx, held(&job, "w"), &["a".to_owned()]).await.unwrap());
+    assert!(jobs::lease::finish(&mut tx, held(&job, "w"), Outcome::Failed("x", None)).await.unwrap());
+    tx.commit().await.unwrap();
+    // Files of the job may still exist.
+    let prune = async |before_ms| {
+        let mut tx = fixture.write().await;
+        let pruned = jobs::prune::prune(&mut tx, before_ms, 10).await.unwrap();
+        tx.commit().await.unwrap();
+        pruned
+    };
+    assert_eq!(prune(i64::MAX).await, 0);
+    let mut tx = fixture.write().await;
+    jobs::outputs::forget_outputs(&mut tx, job.job_id, &["a".to_owned()]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(prune(0).await, 0);
+    assert_eq!(prune(i64::MAX).await, 1);
+    assert_eq!(jobs::find(&fixture.db, job.job_id).await.unwrap(), None);
+}
+
+async fn outputs_of_earlier_attempts_are_told(fixture: &Fixture) {
+    let job_id = enqueue(fixture, &compact(table())).await.unwrap();
+    let first = lease(fixture, "one", EXPIRES_AT_ONCE).await.unwrap();
+    let add = async |job: &Job, worker, paths: &[&str]| {
+        let paths: Vec<_> = paths.iter().map(|path| (*path).to_owned()).collect();
+        let mut tx = fixture.write().await;
+        assert!(jobs::outputs::add_outputs(&mut tx, held(job, worker), &paths).await.unwrap());
+        tx.commit().await.unwrap();
+    };
+    add(&first, "one", &["b", "a", "😀"]).await;
+    add(&first, "one", &["a"]).await;
+    let second = lease(fixture, "two", TERMS).await.unwrap();
+    add(&second, "two", &["c"]).await;
+    let list =
+        async |after, limit| jobs::outputs::list_outputs(&fixture.db, job_id, 2, after, limit).await.unwrap();
+    assert_eq!(list("", 2).await, ["a", "b"]);
+    assert_eq!(list("b", 2).await, ["😀"]);
+    assert_eq!(
+        jobs::outputs::list_outputs(&fixture.db, job_id, 3, "", 9).await.unwrap(),
+        ["a", "b", "c", "😀"]
+    );
+}
+
+async fn no_job_is_leased_twice(fixture: &Fixture) {
+    let tables: Vec<_> = (0..8).map(|_| table()).collect();
+    for action in ["compact", "expire-snapshots"] {
+        for table in &tables {
+            enqueue(fixture, &Wanted { action, ..compact(*table) }).await.unwrap();
+        }
+    }
+    let drain = async |worker: &'static str| {
+        let mut leased = Vec::new();
+        loop {
+            let mut tx = fixture.write().await;
+            match jobs::lease::lease(&mut tx, worker, TERMS).await {
+                Ok(Some(job)) => {
+                    tx.commit().await.unwrap();
+                    leased.push(job);
+                }
+                Ok(None) => return leased,
+                // Both transactions saw another job of the same table.
+                Err(StoreError::Serialization(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let (one, two) = join!(drain("one"), drain("two"));
+    let leased: Vec<_> = one.iter().chain(&two).collect();
+    let distinct: BTreeSet<_> = leased.iter().map(|job| job.tabular_id).collect();
+    assert_eq!((leased.len(), distinct.len()), (8, 8));
+}
+
+async fn no_job_of_a_paused_table_is_handed_out(fixture: &Fixture) {
+    let (paused, silent) = (table(), table());
+    enqueue(fixture, &Wanted { priority: 9, ..compact(silent) }).await.unwrap();
+    let abandoned = lease(fixture, "gone", EXPIRES_AT_ONCE).await.unwrap();
+    let waiting = enqueue(fixture, &Wanted { priority: 9, ..compact(paused) }).await.unwrap();
+    let other = enqueue(fixture, &compact(table())).await.unwrap();
+    let mut tx = fixture.write().await;
+    for table in [paused, silent] {
+        policies::pause(&mut tx, table, "a migration", "alice").await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    // Neither the waiting job nor the one with an expired lease is leased, though both have precedence.
+    assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, other);
+    assert_eq!(lease(fixture, "w", TERMS).await, None);
+    assert_eq!(find(fixture, waiting).await.state, JobState::Queued);
+
+    let mut tx = fixture.write().await;
+    for table in [paused, silent] {
+        assert!(policies::resume(&mut tx, table).await.unwrap());
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, abandoned.job_id);
+    assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, waiting);
+}
+
+async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
+    let table = table();
+    let first = enqueue(fixture, &Wanted { due_ms: i64::MAX, ..compact(table) }).await.unwrap();
+    let new = NewJob {
+        job_id: new_id(),
+        warehouse_id: fixture.warehouse_id,
+        tabular_id: table,
+        table_name: "main/new.name",
+        action: "compact",
+        options: "{}",
+        reason: "asked for",
+        requested_by: "bob",
+        priority: 7,
+        due_ms: 1,
+    };
+    let take_over = async |new: &NewJob<'_>, from| {
+        let mut tx = fixture.write().await;
+        let taken = jobs::queue::take_over(&mut tx, new, from).await.unwrap();
+        tx.commit().await.unwrap();
+        taken
+    };
+    assert_eq!(take_over(&new, "somebody else").await, None);
+    assert_eq!(take_over(&NewJob { action: "evaluate", ..new }, "alice").await, None);
+    assert_eq!(take_over(&new, "alice").await, Some(first));
+    let job = lease(fixture, "w", TERMS).await.unwrap();
+    assert_eq!(
+        (job.job_id, job.table_name.as_str(), job.priority, job.due_ms),
+        (first, "main/new.name", 7, 1)
+    );
+    assert_eq!(
+        (job.options.as_str(), job.reason.as_str(), job.requested_by.as_str()),
+        ("{}", "asked for", "bob")
+    );
+    // By now the job is leased by a worker.
+    assert_eq!(take_over(&new, "bob").await, None);
+}
+
+async fn the_last_jobs_of_an_action_are_known(fixture: &Fixture) {
+    let (table, other) = (table(), table());
+    let mut ids = Vec::new();
+    for outcome in [Outcome::Succeeded("{}"), Outcome::Cancelled(None), Outcome::Failed("broken", None)] {
+        ids.push(enqueue(fixture, &compact(table)).await.unwrap());
+        let job = lease(fixture, "w", TERMS).await.unwrap();
+        assert!(finish(fixture, held(&job, "w"), outcome).await);
+    }
+    let last = async |table, action, state| {
+        let found = jobs::find_last(&fixture.db, table, action, state).await.unwrap();
+        found.map(|job| job.job_id)
+    };
+    assert_eq!(last(table, "compact", None).await, Some(ids[2]));
+    assert_eq!(last(table, "compact", Some(JobState::Succeeded)).await, Some(ids[0]));
+    assert_eq!(last(table, "compact", Some(JobState::Running)).await, None);
+    assert_eq!(last(table, "evaluate", None).await, None);
+    assert_eq!(last(other, "compact", None).await, None);
+
+    let ends = async |limit| jobs::list_ends(&fixture.db, table, "compact", limit).await.unwrap();
+    let jobs = [find(fixture, ids[2]).await, find(fixture, ids[0]).await];
+    let told = jobs.map(|Job { state, attempt, started_ms, finished_ms, .. }| End {
+        state,
+        attempt,
+        started_ms,
+        finished_ms,
+    });
+    assert_eq!(ends(9).await, told);
+    assert_eq!(ends(1).await, told[..1]);
+    assert_eq!(told[0].state, JobState::Failed);
+
+    let evaluate = enqueue(fixture, &Wanted { action: "evaluate", ..compact(table) }).await.unwrap();
+    let again = enqueue(fixture, &compact(table)).await.unwrap();
+    enqueue(fixture, &compact(other)).await.unwrap();
+    assert_eq!(ends(9).await, told);
+    lease(fixture, "w", TERMS).await.unwrap();
+    let open = jobs::list_open(&fixture.db, table).await.unwrap();
+    let open: BTreeSet<_> = open.iter().map(|job| (job.job_id, job.state.as_str())).collect();
+    assert_eq!(open, BTreeSet::from([(evaluate, "running"), (again, "queued")]));
+}
+
+async fn a_change_is_kept_with_the_job_that_runs(fixture: &Fixture) {
+    let table = table();
+    let note = async |action, changed_ms| {
+        let mut tx = fixture.write().await;
+        let noted = jobs::queue::note_change(&mut tx, table, action, changed_ms).await.unwrap();
+        tx.commit().await.unwrap();
+        noted
+    };
+    let known = async |job_id| {
+        let mut tx = fixture.write().await;
+        jobs::queue::find_change(&mut tx, job_id).await.unwrap()
+    };
+    assert!(!note("compact", 1).await);
+    let job_id = enqueue(fixture, &compact(table)).await.unwrap();
+    assert!(note("compact", 2).await);
+    assert_eq!(known(job_id).await, None);
+    let first = lease(fixture, "w", EXPIRES_AT_ONCE).await.unwrap();
+    assert_eq!(first.job_id, job_id);
+    for changed_ms in [3, 4] {
+        assert!(note("compact", changed_ms).await);
+    }
+    assert!(!note("evaluate", 5).await);
+    assert_eq!(known(job_id).await, Some(3));
+    // A new attempt sees the change.
+    let second = lease(fixture, "w", TERMS).await.unwrap();
+    assert_eq!(known(job_id).await, None);
+    assert!(finish(fixture, held(&second, "w"), Outcome::Cancelled(None)).await);
+    assert!(!note("compact", 6).await);
+}
+
+async fn only_the_last_successes_are_kept(fixture: &Fixture) {
+    let (one, other) = (table(), table());
+    let mut ids = Vec::new();
+    for wanted in [compact(one), Wanted { action: "evaluate", ..compact(one) }, compact(other)] {
+        for outcome in [
+            Outcome::Succeeded("{}"),
+            Outcome::Failed("x", None),
+            Outcome::Succeeded("{}"),
+            Outcome::Succeeded("{}"),
+        ] {
+            ids.push(enqueue(fixture, &wanted).await.unwrap());
+            let job = lease(fixture, "w", TERMS).await.unwrap();
+            assert!(finish(fixture, held(&job, "w"), outcome).await);
+        }
+    }
+    let mut tx = fixture.write().await;
+    jobs::prune::prune_succeeded(&mut tx, one, "compact", 1).await.unwrap();
+    tx.commit().await.unwrap();
+    for (number, job_id) in ids.into_iter().enumerate() {
+        let is_kept = jobs::find(&fixture.db, job_id).await.unwrap().is_some();
+        assert_eq!(is_kept, ![0, 2].contains(&number), "job {number}");
+    }
+}
+
+async fn what_is_queued_for_a_table_can_be_given_up(fixture: &Fixture) {
+    let (one, other) = (table(), table());
+    let running = enqueue(fixture, &Wanted { priority: 9, ..compact(one) }).await.unwrap();
+    lease(fixture, "w", TERMS).await.unwrap();
+    let queued = enqueue(fixture, &Wanted { action: "evaluate", ..compact(one) }).await.unwrap();
+    let of_other = enqueue(fixture, &compact(other)).await.unwrap();
+    let mut tx = fixture.write().await;
+    jobs::queue::fail_queued(&mut tx, one, "its table was dropped").await.unwrap();
+    tx.commit().await.unwrap();
+    let failed = find(fixture, queued).await;
+    assert_eq!((failed.state, failed.error.as_deref()), (JobState::Failed, Some("its table was dropped")));
+    assert!(failed.finished_ms.is_some());
+    assert_eq!(find(fixture, running).await.state, JobState::Running);
+    assert_eq!(find(fixture, of_other).await.state, JobState::Queued);
+}
+
+async fn what_a_job_left_unfinished_is_told_to_the_next(fixture: &Fixture) {
+    const TOLD: &str = r#"{"note":"x"}"#;
+    let table = table();
+    let next = async |outcome: Option<Outcome<'_>>, told: Option<&str>| {
+        enqueue(fixture, &compact(table)).await.unwrap();
+        let job = lease(fixture, "w", TERMS).await.unwrap();
+        let mut tx = fixture.write().await;
+        let unfinished = jobs::lease::find_unfinished(&mut tx, &job).await.unwrap();
+        jobs::lease::extend(&mut tx, held(&job, "w"), 1_000, told).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        match outcome {
+            Some(outcome) => assert!(finish(fixture, held(&job, "w"), outcome).await),
+            None => assert_eq!(cancel(fixture, job.job_id).await, CancelJob::Wanted),
+        }
+        unfinished
+    };
+    assert_eq!(next(Some(Outcome::Failed("x", None)), Some(TOLD)).await, None);
+    // Jobs that never ran do not count, nor do those of other actions or other tables.
+    let queued = enqueue(fixture, &compact(table)).await.unwrap();
+    assert_eq!(cancel(fixture, queued).await, CancelJob::Cancelled);
+    for other in [Wanted { action: "evaluate", ..compact(table) }, compact(self::table())] {
+        enqueue(fixture, &other).await.unwrap();
+        let job = lease(fixture, "w", TERMS).await.unwrap();
+        assert!(finish(fixture, held(&job, "w"), Outcome::Succeeded("{}")).await);
+    }
+    assert_eq!(next(Some(Outcome::Cancelled(None)), Some(TOLD)).await.as_deref(), Some(TOLD));
+    assert_eq!(next(Some(Outcome::Succeeded("{}")), Some(TOLD)).await.as_deref(), Some(TOLD));
+    assert_eq!(next(None, Some(TOLD)).await, None);
+}
+
+async fn what_waits_by_itself_is_brought_up_to_date(fixture: &Fixture) {
+    let table = table();
+    let wanted = Wanted { due_ms: 5_000, ..compact(table) };
+    let job_id = enqueue(fixture, &wanted).await.unwrap();
+    let new = |due_ms| NewJob {
+        job_id: new_id(),
+        warehouse_id: fixture.warehouse_id,
+        tabular_id: table,
+        table_name: "main.ns.t",
+        action: "compact",
+        options: "{}",
+        reason: "even more small files",
+        requested_by: "bob",
+        priority: 7,
+        due_ms,
+    };
+    let renew = async |due_ms: i64, requested_by: &str| {
+        let mut tx = fixture.write().await;
+        jobs::queue::renew(&mut tx, &new(due_ms), requested_by).await.unwrap();
+        tx.commit().await.unwrap();
+        find(fixture, job_id).await
+    };
+    // A job that was requested by another caller is not changed.
+    let job = renew(1_000, "bob").await;
+    assert_eq!((job.reason.as_str(), job.due_ms), ("many small files", 5_000));
+    // The job never becomes due later than before.
+    let job = renew(9_000, "alice").await;
+    assert_eq!(
+        (job.reason.as_str(), job.options.as_str(), job.due_ms, job.requested_by.as_str()),
+        ("even more small files", "{}", 5_000, "alice")
+    );
+    assert_eq!(renew(1_000, "alice").await.due_ms, 1_000);
+    // A leased job is not changed either.
+    lease(fixture, "w", TERMS).await.unwrap();
+    assert_eq!(renew(500, "alice").await.due_ms, 1_000);
+}

@@ -1,0 +1,7 @@
+//! Maintenance of tables.
+
+mod candidates;
+mod jobs;
+mod policies;
+mod queue;
+mod sweep;

@@ -1,0 +1,150 @@
+//! Sweep over all tables: tables that are not written to are evaluated again, in time and only once. A real
+//! sweep takes a day of the clock, so the tests set the times of the jobs back instead.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use catalog_server::catalog::Catalog;
+use catalog_server::catalog::scans::Scans;
+use catalog_server::clock::Clock;
+use catalog_server::config::{Maintenance, Planning, Retention};
+use catalog_server::schedule::Schedule;
+use catalog_server::storage::documents::Documents;
+use catalog_server::storage::manifests::Manifests;
+use catalog_server::storage::{DEADLINE, Files};
+use catalog_server::store::catalog::tabulars::TabularKind;
+use catalog_server::store::maintenance::jobs::{self, Job, JobFilter, JobLease, LeaseTerms, Outcome};
+use catalog_server::store::maintenance::policies;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+
+use crate::fixture::Fixture;
+use catalog_server::work::Turns;
+
+on_both_databases!(
+    tables_that_were_not_looked_at_for_long_are_due,
+    a_sweep_goes_through_all_pages,
+    what_is_paused_or_no_table_is_left_out,
+);
+
+const MINUTE_MS: i64 = 60_000;
+
+fn schedule(fixture: &Fixture) -> Schedule {
+    let clock = Clock::system();
+    let files = Files::new(DEADLINE);
+    let documents = Documents::new(files.clone(), Clock::system(), 1 << 20, 1 << 20);
+    let scans =
+        Scans::new(Manifests::new(files.clone(), 1 << 20, 1 << 20), Planning::default(), Turns::new());
+    let db = fixture.db.clone();
+    let catalog =
+        Catalog::new(db.clone(), files, documents, scans, Turns::new(), clock.clone(), Retention::default());
+    Schedule::new(Arc::new(catalog), db, clock, Maintenance { sweep_minutes: 5, ..Maintenance::default() })
+}
+
+async fn sweep(schedule: &Schedule) {
+    schedule.sweep().await.unwrap();
+}
+
+async fn all_jobs(fixture: &Fixture) -> Vec<Job> {
+    jobs::list(&fixture.db, JobFilter::default(), 10_000).await.unwrap()
+}
+
+/// Completes the next job.
+async fn work(fixture: &Fixture) -> Job {
+    let terms = LeaseTerms { lease_ms: MINUTE_MS, attempts_max: 1 };
+    let now_ms = Clock::system().now_ms();
+    let mut tx = fixture.db.write(now_ms).await.unwrap();
+    let job = jobs::lease::lease(&mut tx, "w", terms).await.unwrap().unwrap();
+    let lease = JobLease { job_id: job.job_id, worker: "w", attempt: job.attempt };
+    assert!(jobs::lease::finish(&mut tx, lease, Outcome::Succeeded("{}")).await.unwrap());
+    tx.commit().await.unwrap();
+    job
+}
+
+/// Sets the times of all jobs back.
+async fn age(fixture: &Fixture, by_ms: i64) {
+    let sql = AssertSqlSafe(format!(
+        "UPDATE maintenance_jobs SET created_ms = created_ms - {by_ms}, started_ms = started_ms - {by_ms},
+         finished_ms = finished_ms - {by_ms}"
+    ));
+    if fixture.url.starts_with("sqlite") {
+        let mut connection = SqliteConnection::connect(&fixture.url).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    } else {
+        let mut connection = PgConnection::connect(&fixture.url).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+}
+
+async fn tables_that_were_not_looked_at_for_long_are_due(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("ns").await;
+    let table = fixture.table(namespace_id, "t").await;
+    let schedule = schedule(fixture);
+    // The table was never evaluated.
+    sweep(&schedule).await;
+    let made = all_jobs(fixture).await;
+    assert_eq!(made.len(), 1);
+    let job = &made[0];
+    assert_eq!(
+        (job.tabular_id, job.action.as_str(), job.table_name.as_str()),
+        (table, "evaluate", "main/ns.t")
+    );
+    assert_eq!(
+        (job.reason.as_str(), job.requested_by.as_str()),
+        ("it was not looked at for long", "maintenance")
+    );
+    // Not while that job is queued, however old it is, nor soon after it.
+    age(fixture, 6 * MINUTE_MS).await;
+    sweep(&schedule).await;
+    work(fixture).await;
+    age(fixture, -2 * MINUTE_MS).await;
+    sweep(&schedule).await;
+    assert_eq!(all_jobs(fixture).await.len(), 1);
+    // But after a long time, and regardless of the result of the previous evaluation.
+    age(fixture, 2 * MINUTE_MS).await;
+    sweep(&schedule).await;
+    sweep(&schedule).await;
+    assert_eq!(all_jobs(fixture).await.len(), 2);
+    assert_ne!(work(fixture).await.job_id, job.job_id);
+}
+
+async fn a_sweep_goes_through_all_pages(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("ns").await;
+    let mut tables = BTreeSet::new();
+    // More than two pages.
+    for number in 0..450 {
+        tables.insert(fixture.table(namespace_id, &format!("t{number}")).await);
+    }
+    let schedule = schedule(fixture);
+    let swept =
+        || async { all_jobs(fixture).await.iter().map(|job| job.tabular_id).collect::<BTreeSet<_>>() };
+    assert!(swept().await.is_empty());
+    sweep(&schedule).await;
+    assert_eq!(swept().await, tables);
+    // The next sweep begins again with the first table.
+    while jobs::list(&fixture.db, JobFilter::default(), 1).await.unwrap()[0].state.as_str() == "queued" {
+        work(fixture).await;
+    }
+    age(fixture, 6 * MINUTE_MS).await;
+    sweep(&schedule).await;
+    assert_eq!(all_jobs(fixture).await.len(), 2 * tables.len());
+}
+
+async fn what_is_paused_or_no_table_is_left_out(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("ns").await;
+    fixture.tabular(TabularKind::View, namespace_id, "v").await;
+    let paused = fixture.table(namespace_id, "paused").await;
+    let other = fixture.table(namespace_id, "other").await;
+    let mut tx = fixture.write().await;
+    policies::pause(&mut tx, paused, "a migration", "alice").await.unwrap();
+    tx.commit().await.unwrap();
+    let schedule = schedule(fixture);
+    sweep(&schedule).await;
+    assert_eq!(all_jobs(fixture).await.iter().map(|job| job.tabular_id).collect::<Vec<_>>(), [other]);
+    let mut tx = fixture.write().await;
+    policies::resume(&mut tx, paused).await.unwrap();
+    tx.commit().await.unwrap();
+    sweep(&schedule).await;
+    assert_eq!(all_jobs(fixture).await[0].tabular_id, paused);
+}
