@@ -33,7 +33,10 @@ use crate::schedule::Schedule;
 use crate::storage::documents::Documents;
 use crate::storage::manifests::Manifests;
 use crate::storage::{DEADLINE, Files};
-use crate::store::engine::db::{Db, DbKind, DbOptions};
+use crate::store::database;
+use crate::store::engine::db::Db;
+use crate::store::engine::options::DbOptions;
+use crate::store::engine::target::DbKind;
 use crate::work::{Allowance, Turns};
 
 /// Server that has opened its database and warehouse and is bound to its port, but does not answer requests
@@ -76,8 +79,12 @@ impl Server {
         let data_dir = std::path::absolute(&config.data_dir)?;
         let prometheus = measure();
 
-        let options = DbOptions { connections: config.database_connections, ..DbOptions::default() };
-        let db = Db::connect(&config.database_url(), &options).await?;
+        let options = DbOptions {
+            connections: config.database_connections,
+            create_directory: folders::create,
+            ..DbOptions::default()
+        };
+        let db = database::open(&config.database_url(), &options).await?;
         db.migrate().await?;
 
         let (files, turns) = (Files::new(DEADLINE), Turns::new());

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use catalog_server::store::engine::db::{Db, DbOptions};
+use catalog_server::store::database;
+use catalog_server::store::engine::db::Db;
+use catalog_server::store::engine::options::DbOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::sync::OnceCell;
 
@@ -113,7 +115,7 @@ impl Postgres {
 
     async fn create_template(&self) -> Result<()> {
         self.execute(&format!("CREATE DATABASE {TEMPLATE}")).await?;
-        let db = Db::connect(&self.url(TEMPLATE), &DbOptions::default()).await?;
+        let db = database::open(&self.url(TEMPLATE), &DbOptions::default()).await?;
         db.migrate().await?;
         db.close().await;
         Ok(())

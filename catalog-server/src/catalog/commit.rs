@@ -16,7 +16,8 @@ use crate::authz::action::Action;
 use crate::id;
 use crate::request::Request;
 use crate::storage::documents::Document;
-use crate::store::catalog::tabulars::{self, Tabular, TabularKind};
+use crate::store::catalog::tabular::{Tabular, TabularKind};
+use crate::store::catalog::tabulars;
 use crate::store::ids::TabularId;
 
 use super::error::CatalogError;

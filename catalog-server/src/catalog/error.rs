@@ -5,7 +5,7 @@ use table_core::commit::error::CommitError;
 use table_core::scan::error::ScanError;
 
 use crate::storage::documents::DocumentError;
-use crate::store::catalog::tabulars::TabularKind;
+use crate::store::catalog::tabular::TabularKind;
 use crate::store::engine::error::StoreError;
 
 use super::names::{Identifier, NameError, Namespace};

@@ -9,7 +9,7 @@ use table_core::metadata::properties;
 use table_core::snapshot::superseded::Superseded;
 
 use crate::store::catalog::history;
-use crate::store::catalog::tabulars::Tabular;
+use crate::store::catalog::tabular::Tabular;
 use crate::store::engine::error::StoreError;
 
 use super::Catalog;

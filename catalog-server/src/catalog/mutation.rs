@@ -12,7 +12,7 @@ use crate::id;
 use crate::request::Request;
 use crate::storage::documents::{Document, DocumentError};
 use crate::store::catalog::commits::{self, Commit, Committed};
-use crate::store::catalog::tabulars::{Pointer, Tabular};
+use crate::store::catalog::tabular::{Pointer, Tabular};
 use crate::store::engine::tx::Tx;
 use crate::store::events::audit::{self, NewAuditEntry};
 use crate::store::events::idempotency::{self, NewAnswer};

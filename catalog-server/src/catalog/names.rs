@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Separator of the levels of a namespace in URLs and in the database.
-pub const LEVEL_SEPARATOR: char = '\u{1f}';
+use crate::store::catalog::names::LEVEL_SEPARATOR;
+
 /// Maximum length of a name, in bytes of UTF-8.
 const NAME_BYTES_MAX: usize = 512;
 /// Maximum length of a namespace path in bytes, because PostgreSQL cannot index more than 2,704 bytes.

@@ -6,7 +6,9 @@ use crate::authz::action::Action;
 use crate::authz::{Decision, Resource};
 use crate::request::Request;
 use crate::store::catalog::as_of::{self, PageAsOf};
-use crate::store::catalog::tabulars::{self, NameInNamespace, RenameTabular, Tabular, TabularKind};
+use crate::store::catalog::names::NameInNamespace;
+use crate::store::catalog::tabular::{RenameTabular, Tabular, TabularKind};
+use crate::store::catalog::tabulars;
 use crate::store::engine::tx::Tx;
 
 use super::Catalog;

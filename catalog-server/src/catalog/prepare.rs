@@ -19,7 +19,7 @@ use crate::id;
 use crate::request::Request;
 use crate::storage::documents::Document;
 use crate::store::catalog::namespaces::Namespace as NamespaceRow;
-use crate::store::catalog::tabulars::{Tabular, TabularKind};
+use crate::store::catalog::tabular::{Tabular, TabularKind};
 use crate::store::ids::TabularId;
 
 use super::error::CatalogError;

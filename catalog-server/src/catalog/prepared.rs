@@ -9,7 +9,7 @@ use table_core::commit::requirement::TableRequirement;
 use table_core::metadata::table::TableMetadata;
 
 use crate::storage::documents::Document;
-use crate::store::catalog::tabulars::{Tabular, TabularKind};
+use crate::store::catalog::tabular::{Tabular, TabularKind};
 use crate::store::ids::{NamespaceId, TabularId};
 
 use super::error::CatalogError;

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::id;
 use crate::store::catalog::locations;
-use crate::store::engine::db::DbKind;
 use crate::store::engine::error::StoreError;
+use crate::store::engine::target::DbKind;
 use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
 use crate::store::maintenance::cleanup::{self, Lease, NewTask, Task};

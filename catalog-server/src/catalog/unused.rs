@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::authz::action::Action;
 use crate::store::catalog::history;
-use crate::store::catalog::tabulars::TabularKind;
+use crate::store::catalog::tabular::TabularKind;
 use crate::store::events::audit;
 use crate::store::ids::TabularId;
 

@@ -16,7 +16,9 @@ use crate::authz::action::Action;
 use crate::id;
 use crate::request::Request;
 use crate::storage::documents::Document;
-use crate::store::catalog::tabulars::{self, NameInNamespace, NewTabular, Pointer, Tabular, TabularKind};
+use crate::store::catalog::names::NameInNamespace;
+use crate::store::catalog::tabular::{NewTabular, Pointer, Tabular, TabularKind};
+use crate::store::catalog::tabulars;
 use crate::store::ids::TabularId;
 
 use super::Catalog;

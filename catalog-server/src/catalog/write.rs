@@ -14,9 +14,9 @@ use crate::authz::action::Action;
 use crate::request::{JobAttempt, Request};
 use crate::storage::OwnFiles;
 use crate::storage::documents::{Content, Document};
-use crate::store::catalog::tabulars::{
-    self, CreateTabular, NameInNamespace, NewTabular, Pointer, Tabular, TabularKind,
-};
+use crate::store::catalog::names::NameInNamespace;
+use crate::store::catalog::tabular::{CreateTabular, NewTabular, Pointer, Tabular, TabularKind};
+use crate::store::catalog::tabulars;
 use crate::store::engine::tx::Tx;
 use crate::store::maintenance::jobs;
 

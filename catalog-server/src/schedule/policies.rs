@@ -6,9 +6,10 @@ use table_core::rewrite::policy::{Policy, Setting};
 use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
 use crate::catalog::mutation::AuditRecord;
-use crate::catalog::names::{Identifier, LEVEL_SEPARATOR, Namespace};
+use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
+use crate::store::catalog::names::LEVEL_SEPARATOR;
 use crate::store::ids::TabularId;
 use crate::store::maintenance::policies::{self, Pause, Policy as PolicyRow, Scope};
 

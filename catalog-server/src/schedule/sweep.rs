@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::catalog::error::CatalogError;
-use crate::store::catalog::tabulars::TabularKind;
+use crate::store::catalog::tabular::TabularKind;
 use crate::store::events::cursors::{self, Cursor};
 use crate::store::ids::TabularId;
 use crate::store::maintenance::candidates::{self, Candidate};

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
-use crate::store::catalog::tabulars::TabularKind;
+use crate::store::catalog::tabular::TabularKind;
 use crate::store::events::audit::AuditEntry;
 use crate::store::events::cursors::{self, Cursor};
 use crate::store::events::outbox;

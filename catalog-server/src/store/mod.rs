@@ -19,7 +19,7 @@
 //! has already aborted it.
 //!
 //! ```text
-//! let db = Db::connect("sqlite:///srv/firn/firn.db", &DbOptions::default()).await?;
+//! let db = database::open("sqlite:///srv/firn/firn.db", &DbOptions::default()).await?;
 //! db.migrate().await?;
 //! let mut tx = db.write(clock.now_ms()).await?;
 //! namespaces::create(&mut tx, &new).await?;
@@ -31,6 +31,7 @@
 pub mod engine;
 
 pub mod catalog;
+pub mod database;
 pub mod events;
 pub mod ids;
 pub mod maintenance;

@@ -1,6 +1,8 @@
 //! Audit log: one entry for each change, and none for requests that change nothing.
 
-use catalog_server::store::engine::db::{Db, DbOptions};
+use catalog_server::store::database;
+use catalog_server::store::engine::db::Db;
+use catalog_server::store::engine::options::DbOptions;
 use catalog_server::store::events::audit::{self, AuditEntry, AuditFilter};
 use serde_json::json;
 use tests::fixture;
@@ -9,7 +11,7 @@ use tests::process::{Backend, Firn};
 use crate::endpoints;
 
 async fn lines(firn: &Firn) -> Vec<AuditEntry> {
-    let db = Db::connect(&firn.setup().database_url(), &DbOptions::default()).await.unwrap();
+    let db = database::open(&firn.setup().database_url(), &DbOptions::default()).await.unwrap();
     let all = AuditFilter { object_id: None, from_ms: 0, before: None };
     let lines = audit::list(&db, all, 10_000).await.unwrap();
     db.close().await;

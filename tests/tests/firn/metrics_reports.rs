@@ -1,7 +1,9 @@
 //! Metrics reports of engines: validated, stored, and limited in number.
 
 use catalog_server::store::catalog::{tabulars, warehouses};
-use catalog_server::store::engine::db::{Db, DbOptions};
+use catalog_server::store::database;
+use catalog_server::store::engine::db::Db;
+use catalog_server::store::engine::options::DbOptions;
 use catalog_server::store::events::reports;
 use catalog_server::store::ids::WarehouseId;
 use serde_json::{Value, json};
@@ -48,7 +50,7 @@ async fn the_newest_reports_of_a_table_are_kept(backend: Backend) {
         firn.post(&path, &sent).await.expect(204);
     }
     firn.stop();
-    let db = Db::connect(&firn.setup().database_url(), &DbOptions::default()).await.unwrap();
+    let db = database::open(&firn.setup().database_url(), &DbOptions::default()).await.unwrap();
     let warehouse: WarehouseId = warehouses::find(&db, "main").await.unwrap().unwrap().warehouse_id;
     let table = tabulars::find(&db, warehouse, &ns, "t").await.unwrap().unwrap();
     let kept = reports::list(&db, table.tabular_id, None, 100).await.unwrap();

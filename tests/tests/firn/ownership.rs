@@ -8,7 +8,9 @@ use std::process::Output;
 use std::time::{Duration, SystemTime};
 
 use catalog_server::clock::Clock;
-use catalog_server::store::engine::db::{Db, DbOptions};
+use catalog_server::store::database;
+use catalog_server::store::engine::db::Db;
+use catalog_server::store::engine::options::DbOptions;
 use catalog_server::store::maintenance::jobs::{self as rows_of_jobs, JobLease};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
@@ -351,7 +353,7 @@ async fn what_a_worker_tells_is_about_its_table_alone(backend: Backend) {
     let job_id = leased["job"]["job-id"].as_str().unwrap().parse().unwrap();
     let attempt = leased["job"]["attempt"].as_i64().unwrap();
     firn.stop();
-    let db = Db::connect(&firn.setup().database_url(), &DbOptions::default()).await.unwrap();
+    let db = database::open(&firn.setup().database_url(), &DbOptions::default()).await.unwrap();
     let mut tx = db.write(Clock::system().now_ms()).await.unwrap();
     let held_row = JobLease { job_id, worker: "one", attempt };
     let mut kept = foreign.to_vec();

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use catalog_server::clock::Clock;
-use catalog_server::store::engine::db::{Db, DbOptions};
+use catalog_server::store::database;
+use catalog_server::store::engine::db::Db;
+use catalog_server::store::engine::options::DbOptions;
 use tests::fixture::{self, commit, local, set_property, table_path};
 use tests::process::{self, Backend, Firn, Setup};
 
@@ -102,7 +104,7 @@ fn a_start_after_the_clock_was_ahead_goes_on_at_once_and_says_so() {
         fixture::create_table(&firn, &ns, "t").await;
         firn.stop();
         // Written as by a server whose clock is a day ahead.
-        let db = Db::connect(&firn.setup().database_url(), &DbOptions::default()).await.unwrap();
+        let db = database::open(&firn.setup().database_url(), &DbOptions::default()).await.unwrap();
         let ahead = db.write(Clock::system().now_ms() + 86_400_000).await.unwrap();
         ahead.commit().await.unwrap();
         db.close().await;

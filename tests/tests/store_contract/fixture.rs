@@ -2,12 +2,14 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use catalog_server::store::catalog::names::NameInNamespace;
 use catalog_server::store::catalog::namespaces::{self, CreateNamespace, NewNamespace};
-use catalog_server::store::catalog::tabulars::{
-    self, CreateTabular, NameInNamespace, NewTabular, Pointer, TabularKind,
-};
+use catalog_server::store::catalog::tabular::{CreateTabular, NewTabular, Pointer, TabularKind};
+use catalog_server::store::catalog::tabulars;
 use catalog_server::store::catalog::warehouses::{self, NewWarehouse};
-use catalog_server::store::engine::db::{Db, DbOptions};
+use catalog_server::store::database;
+use catalog_server::store::engine::db::Db;
+use catalog_server::store::engine::options::DbOptions;
 use catalog_server::store::engine::tx::Tx;
 use catalog_server::store::events::audit::NewAuditEntry;
 use catalog_server::store::ids::{NamespaceId, TabularId, WarehouseId};
@@ -42,7 +44,7 @@ impl Fixture {
     }
 
     async fn open(url: String, directory: Option<TempDir>) -> Self {
-        let db = Db::connect(&url, &DbOptions::default()).await.unwrap();
+        let db = database::open(&url, &DbOptions::default()).await.unwrap();
         db.migrate().await.unwrap();
         let warehouse_id = WarehouseId(new_id());
         let clock_ms = AtomicI64::new(1_000_000);
@@ -60,7 +62,7 @@ impl Fixture {
         let Self { db, url, warehouse_id, clock_ms, _directory: directory } = self;
         db.close().await;
         drop(db);
-        let db = Db::connect(&url, &DbOptions::default()).await.unwrap();
+        let db = database::open(&url, &DbOptions::default()).await.unwrap();
         db.migrate().await.unwrap();
         Self { db, url, warehouse_id, clock_ms, _directory: directory }
     }

@@ -17,7 +17,7 @@ use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::prepared::NewTable;
 use crate::catalog::tables::Snapshots;
 use crate::storage::documents;
-use crate::store::catalog::tabulars::TabularKind;
+use crate::store::catalog::tabular::TabularKind;
 
 use super::wire::{
     CommitTableRequest, CreateTableRequest, ListTablesResponse, LoadTableResult, RegisterTableRequest,

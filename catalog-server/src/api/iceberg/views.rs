@@ -13,7 +13,7 @@ use crate::api::{App, idempotent, load_result};
 use crate::authz::action::Action;
 use crate::catalog::names::Identifier;
 use crate::catalog::views::NewView;
-use crate::store::catalog::tabulars::TabularKind;
+use crate::store::catalog::tabular::TabularKind;
 
 use super::tables::{list, rename};
 use super::wire::{

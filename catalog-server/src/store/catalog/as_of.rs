@@ -10,7 +10,7 @@
 use sqlx::query_as;
 
 use super::namespaces::Namespace;
-use super::tabulars::{Tabular, TabularEntry, TabularKind};
+use super::tabular::{Tabular, TabularEntry, TabularKind};
 use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
 use crate::store::ids::{NamespaceId, WarehouseId};

@@ -5,10 +5,12 @@
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sqlx::{PgPool, query_scalar};
 
-use super::tabulars::{self, Pointer};
-use crate::store::engine::db::{Db, Target, bounded};
+use super::tabular::Pointer;
+use super::tabulars;
+use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
 use crate::store::engine::postgres::WRITERS_LOCK;
+use crate::store::engine::target::{Target, bounded};
 use crate::store::engine::tx::Tx;
 use crate::store::events::audit::{self, NewAuditEntry};
 use crate::store::events::idempotency::{self, NewAnswer};

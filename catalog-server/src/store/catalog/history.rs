@@ -7,7 +7,7 @@
 
 use sqlx::{query, query_as, query_scalar};
 
-use super::tabulars::NameInNamespace;
+use super::names::NameInNamespace;
 use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
 use crate::store::engine::tx::Tx;

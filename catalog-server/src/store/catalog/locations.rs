@@ -12,8 +12,9 @@
 use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
 
-use crate::store::engine::db::{Db, DbKind};
+use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
+use crate::store::engine::target::DbKind;
 use crate::store::engine::tx::Tx;
 use crate::store::ids::WarehouseId;
 

@@ -6,13 +6,12 @@
 use sqlx::{query, query_as, query_scalar};
 
 use super::history;
-use crate::store::engine::db::{Db, DbKind};
+use super::names::LEVEL_SEPARATOR;
+use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
+use crate::store::engine::target::DbKind;
 use crate::store::engine::tx::Tx;
 use crate::store::ids::{NamespaceId, WarehouseId};
-
-/// Separator of the levels in the path of a namespace. No level may contain it or be empty.
-pub const LEVEL_SEPARATOR: char = '\u{1f}';
 
 /// Namespace of a warehouse.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]

@@ -16,12 +16,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use moka::sync::Cache;
 use uuid::Uuid;
 
-use super::tabulars::{Pointer, Tabular};
+use super::tabular::{Pointer, Tabular};
+use crate::store::engine::db::Db;
+use crate::store::engine::tx::Tx;
 use crate::store::ids::{TabularId, WarehouseId};
 
 /// Number of slots for ticks. A table shares its slot with one in 4096 other tables on average; a shared slot
 /// causes unnecessary reads, but no incorrect ones.
 const SLOTS: usize = 4096;
+
+/// Number of tables and views with names of ordinary length that the cache has memory for.
+const ENTRIES: u64 = 100_000;
 
 /// Memory of an entry with names of ordinary length, in bytes: its key, the state of the table, and its
 /// places in two caches.
@@ -40,15 +45,15 @@ pub(in crate::store) struct PointerCache {
 
 /// Key of an entry: warehouse, namespace and name of a table or view.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(in crate::store) struct Key {
-    pub(in crate::store) warehouse_id: WarehouseId,
-    pub(in crate::store) namespace_path: String,
-    pub(in crate::store) name: String,
+pub(super) struct Key {
+    pub(super) warehouse_id: WarehouseId,
+    pub(super) namespace_path: String,
+    pub(super) name: String,
 }
 
 /// Time of the logical clock: number of changes of tables committed so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::store) struct Tick(u64);
+pub(super) struct Tick(u64);
 
 struct Entry {
     tick: Tick,
@@ -78,14 +83,14 @@ impl Entry {
 }
 
 /// Table or view that was changed by a transaction.
-pub(in crate::store) struct Invalidation {
-    pub(in crate::store) tabular_id: TabularId,
+struct Change {
+    tabular_id: TabularId,
     /// New pointer, if nothing else of the table changed.
-    pub(in crate::store) moved: Option<PointerMove>,
+    moved: Option<PointerMove>,
 }
 
 /// Move of a metadata pointer, from the previous location to the next pointer.
-pub(in crate::store) struct PointerMove {
+struct PointerMove {
     previous: String,
     metadata_location: String,
     table_uuid: Uuid,
@@ -94,7 +99,7 @@ pub(in crate::store) struct PointerMove {
 }
 
 impl PointerMove {
-    pub(in crate::store) fn new(previous: &str, next: &Pointer<'_>, updated_ms: i64) -> Self {
+    fn new(previous: &str, next: &Pointer<'_>, updated_ms: i64) -> Self {
         Self {
             previous: previous.to_owned(),
             metadata_location: next.metadata_location.to_owned(),
@@ -117,10 +122,16 @@ impl PointerMove {
     }
 }
 
+impl Default for PointerCache {
+    fn default() -> Self {
+        Self::new(ENTRIES)
+    }
+}
+
 impl PointerCache {
     /// Creates a cache for about `entries` tables with names of ordinary length; fewer if their names are
     /// long.
-    pub(in crate::store) fn new(entries: u64) -> Self {
+    fn new(entries: u64) -> Self {
         Self {
             entries: Cache::builder()
                 .max_capacity(entries.saturating_mul(ENTRY_BYTES))
@@ -136,9 +147,15 @@ impl PointerCache {
         }
     }
 
+    /// Returns the cache of a database. Only SQLite has one, where this process is the only one that moves
+    /// pointers.
+    pub(super) fn of(db: &Db) -> Option<&Self> {
+        db.attachment()
+    }
+
     /// Returns the valid entry of `key`. If there is none, returns the tick with which the result of a read
     /// should be inserted; the database must be read after this call, not before.
-    pub(in crate::store) fn find(&self, key: &Key) -> Result<Tabular, Tick> {
+    pub(super) fn find(&self, key: &Key) -> Result<Tabular, Tick> {
         let tick = Tick(self.clock.load(Ordering::SeqCst));
         match self.entries.get(key) {
             Some(entry) if entry.tick >= self.touched(entry.tabular.tabular_id) => Ok(entry.tabular.clone()),
@@ -147,20 +164,18 @@ impl PointerCache {
     }
 
     /// Inserts the result of a read that began at `tick`.
-    pub(in crate::store) fn remember(&self, key: Key, tick: Tick, tabular: &Tabular) {
+    pub(super) fn remember(&self, key: Key, tick: Tick, tabular: &Tabular) {
         self.names.insert(tabular.tabular_id, key.clone());
         self.entries.insert(key, Arc::new(Entry { tick, tabular: tabular.clone() }));
     }
 
-    /// Invalidates or replaces the entries of changed tables. It must be called after COMMIT and before the
+    /// Invalidates or replaces the entry of a changed table. It must be called after COMMIT and before the
     /// commit is acknowledged to the client.
-    pub(in crate::store) fn update(&self, touched: &[Invalidation]) {
-        for Invalidation { tabular_id, moved } in touched {
-            let tick = Tick(self.clock.fetch_add(1, Ordering::SeqCst) + 1);
-            let before = Tick(self.slot(*tabular_id).fetch_max(tick.0, Ordering::SeqCst));
-            if let Some(moved) = moved {
-                self.replace(*tabular_id, moved, before, tick);
-            }
+    fn update(&self, Change { tabular_id, moved }: &Change) {
+        let tick = Tick(self.clock.fetch_add(1, Ordering::SeqCst) + 1);
+        let before = Tick(self.slot(*tabular_id).fetch_max(tick.0, Ordering::SeqCst));
+        if let Some(moved) = moved {
+            self.replace(*tabular_id, moved, before, tick);
         }
     }
 
@@ -190,12 +205,34 @@ impl PointerCache {
     }
 }
 
+/// Makes the cached entry of a table or view invalid when the transaction is committed.
+pub(super) fn invalidate_after_commit(tx: &mut Tx, tabular_id: TabularId) {
+    update_after_commit(tx, |_| Change { tabular_id, moved: None });
+}
+
+/// Replaces the cached entry of a table or view when the transaction is committed, which moves its pointer
+/// from `previous` to `next` and changes nothing else of it.
+pub(super) fn move_after_commit(tx: &mut Tx, tabular_id: TabularId, previous: &str, next: &Pointer<'_>) {
+    update_after_commit(tx, |updated_ms| Change {
+        tabular_id,
+        moved: Some(PointerMove::new(previous, next, updated_ms)),
+    });
+}
+
+/// Applies the change at [`Tx::at_ms`] to the cache, if there is one, after COMMIT.
+fn update_after_commit(tx: &mut Tx, change: impl FnOnce(i64) -> Change) {
+    if let Some(pointers) = tx.attachment::<PointerCache>() {
+        let change = change(tx.at_ms());
+        tx.after_commit(move || pointers.update(&change));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::store::catalog::tabulars::TabularKind;
+    use crate::store::catalog::tabular::TabularKind;
     use crate::store::ids::NamespaceId;
 
     fn key() -> Key {
@@ -226,21 +263,18 @@ mod tests {
         assert_eq!(pointers.find(&key()), Ok(tabular("v0")));
     }
 
-    fn touched() -> Invalidation {
-        Invalidation { tabular_id: tabular("v0").tabular_id, moved: None }
+    fn touched() -> Change {
+        Change { tabular_id: tabular("v0").tabular_id, moved: None }
     }
 
-    fn moved(previous: &str, next: &str) -> Invalidation {
+    fn moved(previous: &str, next: &str) -> Change {
         let next = Pointer {
             metadata_location: next,
             table_uuid: tabular("v0").table_uuid,
             location: "file:///t",
             superseded: None,
         };
-        Invalidation {
-            tabular_id: tabular("v0").tabular_id,
-            moved: Some(PointerMove::new(previous, &next, 0)),
-        }
+        Change { tabular_id: tabular("v0").tabular_id, moved: Some(PointerMove::new(previous, &next, 0)) }
     }
 
     /// Returns a cache with an entry for `v0`.
@@ -254,7 +288,7 @@ mod tests {
     #[test]
     fn a_change_makes_it_forgotten() {
         let pointers = remembering();
-        pointers.update(&[touched()]);
+        pointers.update(&touched());
         let tick = pointers.find(&key()).unwrap_err();
         pointers.remember(key(), tick, &tabular("v1"));
         assert_eq!(pointers.find(&key()), Ok(tabular("v1")));
@@ -263,31 +297,33 @@ mod tests {
     #[test]
     fn where_a_commit_moves_a_pointer_is_known_without_reading() {
         let pointers = remembering();
-        pointers.update(&[moved("v0", "v1")]);
-        pointers.update(&[moved("v1", "v2")]);
+        pointers.update(&moved("v0", "v1"));
+        pointers.update(&moved("v1", "v2"));
         assert_eq!(pointers.find(&key()), Ok(tabular("v2")));
     }
 
     #[test]
     fn a_move_from_elsewhere_is_not_applied() {
         let pointers = remembering();
-        pointers.update(&[moved("v7", "v8")]);
+        pointers.update(&moved("v7", "v8"));
         assert!(pointers.find(&key()).is_err());
     }
 
     #[test]
     fn a_move_after_a_rename_does_not_revive_the_old_name() {
         let pointers = remembering();
-        pointers.update(&[touched()]);
-        pointers.update(&[moved("v0", "v1")]);
+        pointers.update(&touched());
+        pointers.update(&moved("v0", "v1"));
         assert!(pointers.find(&key()).is_err());
     }
 
     #[test]
     fn a_table_touched_twice_in_one_transaction_is_forgotten() {
         let pointers = remembering();
-        pointers.update(&[moved("v0", "v1"), touched()]);
-        pointers.update(&[touched(), moved("v0", "v1")]);
+        pointers.update(&moved("v0", "v1"));
+        pointers.update(&touched());
+        pointers.update(&touched());
+        pointers.update(&moved("v0", "v1"));
         assert!(pointers.find(&key()).is_err());
     }
 
@@ -295,7 +331,7 @@ mod tests {
     fn a_reader_slower_than_a_commit_is_not_believed() {
         let pointers = PointerCache::new(10);
         let tick = pointers.find(&key()).unwrap_err();
-        pointers.update(&[touched()]);
+        pointers.update(&touched());
         pointers.remember(key(), tick, &tabular("v0"));
         assert!(pointers.find(&key()).is_err());
     }

@@ -1,21 +1,19 @@
 //! Open database: connections, schema migration, and the time of transactions. It contains no statements on
 //! the catalog itself.
 
-use std::future::Future;
+use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool, SqliteConnection, SqlitePool, query_scalar};
+use sqlx::query_scalar;
 
-use super::error::{StoreError, timed_out};
+use super::attachment::Attachment;
+use super::error::StoreError;
+use super::options::DbOptions;
 use super::postgres::Postgres;
+use super::schema::Schema;
 use super::sqlite::Sqlite;
-use super::tx::Tx;
-use crate::store::catalog::pointer_cache::PointerCache;
-
-/// Maximum time that any answer of PostgreSQL is awaited. It is longer than [`DbOptions::statement_timeout`]
-/// plus the wait for a connection, so that it only applies when the server or the network has failed.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+use super::target::{DbKind, PoolTarget, Target};
+use super::tx::{Open, Tx};
 
 /// Open catalog database. Clones share one set of connections.
 ///
@@ -23,41 +21,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Db {
     backend: Arc<Backend>,
-}
-
-/// Kind of database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DbKind {
-    /// SQLite: one file, used by one process.
-    Sqlite,
-    /// PostgreSQL: a server, used by any number of processes.
-    Postgres,
-}
-
-/// Options of the database connections.
-#[derive(Clone, Debug)]
-pub struct DbOptions {
-    /// Maximum number of connections to PostgreSQL, or of reading connections to SQLite, which has one more
-    /// for writing.
-    pub connections: u32,
-    /// Maximum time that a request waits for a free connection before it is refused.
-    pub acquire_timeout: Duration,
-    /// Maximum time that PostgreSQL spends on one statement or waits for one lock; maximum time that SQLite
-    /// waits for another program that has locked the file.
-    pub statement_timeout: Duration,
-    /// Number of tables and views whose metadata pointers are cached in memory (SQLite only).
-    pub pointer_cache_entries: u64,
-}
-
-impl Default for DbOptions {
-    fn default() -> Self {
-        Self {
-            connections: 8,
-            acquire_timeout: Duration::from_secs(5),
-            statement_timeout: Duration::from_secs(10),
-            pointer_cache_entries: 100_000,
-        }
-    }
+    schema: &'static Schema,
+    attachment: Attachment,
 }
 
 /// Utilisation of the connections.
@@ -69,24 +34,15 @@ pub struct PoolStats {
     pub idle: u32,
 }
 
-pub(in crate::store) enum Backend {
+enum Backend {
     Sqlite(Box<Sqlite>),
     Postgres(Postgres),
 }
 
-/// Executor of a statement: a pool or the connection of a transaction, of either database.
-pub(in crate::store) enum Target<S, P> {
-    Sqlite(S),
-    Postgres(P),
-}
-
-pub(in crate::store) type PoolTarget<'a> = Target<&'a SqlitePool, &'a PgPool>;
-pub(in crate::store) type ConnectionTarget<'a> = Target<&'a mut SqliteConnection, &'a mut PgConnection>;
-
 impl Db {
     /// Connects to `sqlite:///path/to/firn.db`, creating the file if it does not exist, or to `postgres://…`.
     ///
-    /// The schema may be missing or outdated until [`Db::migrate`] has run.
+    /// [`Db::migrate`] applies `schema`.
     ///
     /// # Errors
     ///
@@ -95,7 +51,11 @@ impl Db {
     /// [`StoreError::Unsupported`] if the URL is invalid or has another scheme, the directory of the SQLite
     /// file is not usable, PostgreSQL is older than version 15, or its encoding is not UTF-8; and with
     /// [`StoreError::Database`] if the database is not reachable or refuses the connection.
-    pub async fn connect(url: &str, options: &DbOptions) -> Result<Self, StoreError> {
+    pub(in crate::store) async fn connect(
+        url: &str,
+        options: &DbOptions,
+        schema: &'static Schema,
+    ) -> Result<Self, StoreError> {
         let backend = match url.split_once("://") {
             Some(("sqlite", _)) => Backend::Sqlite(Box::new(Sqlite::open(url, options).await?)),
             Some(("postgres" | "postgresql", _)) => Backend::Postgres(Postgres::open(url, options).await?),
@@ -105,7 +65,12 @@ impl Db {
                 ));
             }
         };
-        Ok(Self { backend: Arc::new(backend) })
+        Ok(Self { backend: Arc::new(backend), schema, attachment: Attachment::default() })
+    }
+
+    /// Keeps `value` with the database, for [`Db::attachment`].
+    pub(in crate::store) fn with_attachment<T: Any + Send + Sync>(self, value: T) -> Self {
+        Self { attachment: Attachment::new(value), ..self }
     }
 
     /// Migrates the schema to the current version. Several processes may do so at the same time: one migrates
@@ -118,8 +83,8 @@ impl Db {
     /// this version; and with [`StoreError::Database`] if the database does not answer or fails a statement.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         match &*self.backend {
-            Backend::Sqlite(sqlite) => sqlite.migrate().await,
-            Backend::Postgres(postgres) => postgres.migrate().await,
+            Backend::Sqlite(sqlite) => sqlite.migrate(self.schema).await,
+            Backend::Postgres(postgres) => postgres.migrate(self.schema).await,
         }
     }
 
@@ -137,11 +102,11 @@ impl Db {
         match &*self.backend {
             Backend::Sqlite(sqlite) => {
                 let (transaction, at_ms) = sqlite.begin(now_ms).await?;
-                Ok(Tx::sqlite(self.clone(), transaction, at_ms))
+                Ok(Tx::new(Open::Sqlite(transaction), at_ms, self.attachment.clone()))
             }
             Backend::Postgres(postgres) => {
                 let (transaction, at_ms) = postgres.begin().await?;
-                Ok(Tx::postgres(self.clone(), transaction, at_ms))
+                Ok(Tx::new(Open::Postgres(transaction), at_ms, self.attachment.clone()))
             }
         }
     }
@@ -265,24 +230,9 @@ impl Db {
         }
     }
 
-    /// Returns the cache of metadata pointers. It exists only on SQLite, where this process is the only one
-    /// that moves pointers.
-    pub(in crate::store) fn pointer_cache(&self) -> Option<&PointerCache> {
-        match &*self.backend {
-            Backend::Sqlite(sqlite) => Some(&sqlite.pointers),
-            Backend::Postgres(_) => None,
-        }
-    }
-}
-
-/// Awaits the answer of PostgreSQL for a limited time: a server that disappeared from the network never
-/// answers, and its own timeouts have no effect then.
-pub(in crate::store) async fn bounded<T>(
-    answer: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
-    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
-        Ok(answer) => answer,
-        Err(_) => Err(timed_out()),
+    /// Returns the value that is kept with the database, if it is a `T`. This neither locks nor allocates.
+    pub(in crate::store) fn attachment<T: Any>(&self) -> Option<&T> {
+        self.attachment.get()
     }
 }
 

@@ -6,11 +6,13 @@
 macro_rules! execute {
     ($on:expr, $query:expr) => {
         match $on.target() {
-            $crate::store::engine::db::Target::Sqlite(on) => {
+            $crate::store::engine::target::Target::Sqlite(on) => {
                 $query.execute(on).await.map(|done| done.rows_affected())
             }
-            $crate::store::engine::db::Target::Postgres(on) => {
-                $crate::store::engine::db::bounded($query.execute(on)).await.map(|done| done.rows_affected())
+            $crate::store::engine::target::Target::Postgres(on) => {
+                $crate::store::engine::target::bounded($query.execute(on))
+                    .await
+                    .map(|done| done.rows_affected())
             }
         }
         .map_err($crate::store::engine::error::StoreError::from)
@@ -21,9 +23,9 @@ macro_rules! execute {
 macro_rules! fetch_optional {
     ($on:expr, $query:expr) => {
         match $on.target() {
-            $crate::store::engine::db::Target::Sqlite(on) => $query.fetch_optional(on).await,
-            $crate::store::engine::db::Target::Postgres(on) => {
-                $crate::store::engine::db::bounded($query.fetch_optional(on)).await
+            $crate::store::engine::target::Target::Sqlite(on) => $query.fetch_optional(on).await,
+            $crate::store::engine::target::Target::Postgres(on) => {
+                $crate::store::engine::target::bounded($query.fetch_optional(on)).await
             }
         }
         .map_err($crate::store::engine::error::StoreError::from)
@@ -34,18 +36,22 @@ macro_rules! fetch_optional {
 macro_rules! fetch_all {
     ($on:expr, $query:expr) => {
         match $on.target() {
-            $crate::store::engine::db::Target::Sqlite(on) => $query.fetch_all(on).await,
-            $crate::store::engine::db::Target::Postgres(on) => {
-                $crate::store::engine::db::bounded($query.fetch_all(on)).await
+            $crate::store::engine::target::Target::Sqlite(on) => $query.fetch_all(on).await,
+            $crate::store::engine::target::Target::Postgres(on) => {
+                $crate::store::engine::target::bounded($query.fetch_all(on)).await
             }
         }
         .map_err($crate::store::engine::error::StoreError::from)
     };
 }
 
+mod attachment;
 pub mod db;
 pub mod error;
+pub mod options;
 pub(in crate::store) mod postgres;
+pub(in crate::store) mod schema;
 mod sqlite;
+pub mod target;
 mod timeline;
 pub mod tx;

@@ -4,14 +4,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool, Transaction, query_as, query_scalar};
 
-use super::db::{DbOptions, bounded};
 use super::error::StoreError;
-
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+use super::options::DbOptions;
+use super::schema::Schema;
+use super::target::bounded;
 
 /// Key of the advisory lock that every write transaction takes in shared mode, and settling takes
 /// exclusively.
@@ -52,7 +51,7 @@ const PARAMETERS: [&str; 17] = [
 /// Name of the parameter `options`, and prefix of each `options[name]`.
 const OPTIONS: &str = "options";
 
-pub(in crate::store) struct Postgres {
+pub(super) struct Postgres {
     pub(super) pool: PgPool,
 }
 
@@ -87,14 +86,14 @@ impl Postgres {
 
     /// Migrates over a separate connection without timeouts: a migration may take longer than any statement
     /// of the catalog, and closing the connection releases its lock in all cases.
-    pub(super) async fn migrate(&self) -> Result<(), StoreError> {
+    pub(super) async fn migrate(&self, schema: &Schema) -> Result<(), StoreError> {
         let server = (*self.pool.connect_options()).clone().options([
             ("statement_timeout", "0"),
             ("lock_timeout", "0"),
             ("idle_in_transaction_session_timeout", "0"),
         ]);
         let mut connection = PgConnection::connect_with(&server).await?;
-        let migrated = MIGRATIONS.run(&mut connection).await;
+        let migrated = schema.postgres.run(&mut connection).await;
         if let Err(error) = connection.close().await {
             tracing::debug!(%error, "closing the migration's connection failed");
         }

@@ -4,19 +4,15 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Connection, SqlitePool, Transaction, query, query_as, query_scalar};
 
-use storage::folders;
-
-use super::db::DbOptions;
 use super::error::StoreError;
+use super::options::DbOptions;
+use super::schema::Schema;
 use super::timeline::{Change, Correction, Timeline};
-use crate::store::catalog::history::FOREVER_MS;
-use crate::store::catalog::pointer_cache::PointerCache;
 
 /// Size, in bytes, to which the write-ahead log is truncated once it has been copied into the database.
 /// Otherwise the log would retain the size that the largest transaction needed.
@@ -28,13 +24,10 @@ const RECLAIM_PAGES: i64 = 1_024;
 /// Maximum number of such transactions in a row.
 const RECLAIMS_MAX: usize = 64;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
-
-pub(in crate::store) struct Sqlite {
+pub(super) struct Sqlite {
     pub(super) read: SqlitePool,
     /// Pool of one connection: acquiring it takes the write lock, and its queue is first come, first served.
     pub(super) write: SqlitePool,
-    pub(super) pointers: PointerCache,
     /// Time of transactions. It is advanced under the write lock, so that the order of commits is the order
     /// of their times even if the clock is set back.
     pub(super) timeline: Box<Timeline>,
@@ -50,7 +43,7 @@ impl Sqlite {
             .map_err(|error| StoreError::Unsupported(format!("the database URL is not valid: {error}")))?
             .busy_timeout(options.statement_timeout)
             .foreign_keys(true);
-        let lock = lock_directory(file.get_filename())?;
+        let lock = lock_directory(file.get_filename(), options)?;
 
         let pool = SqlitePoolOptions::new()
             .acquire_timeout(options.acquire_timeout)
@@ -90,37 +83,16 @@ impl Sqlite {
         check_pages(&write, &path, damaged).await?;
         let read = pool.max_connections(options.connections).connect_with(file.read_only(true)).await?;
 
-        Ok(Self {
-            read,
-            write,
-            pointers: PointerCache::new(options.pointer_cache_entries),
-            timeline: Box::default(),
-            path,
-            _lock: lock,
-        })
+        Ok(Self { read, write, timeline: Box::default(), path, _lock: lock })
     }
 
-    pub(super) async fn migrate(&self) -> Result<(), StoreError> {
-        // Each aggregate is answered from an index or a small table, so that the query remains fast with a
-        // long history.
-        const LATEST: &str = "
-            SELECT coalesce(max(at_ms), 0) FROM (
-                SELECT max(max(valid_from_ms), coalesce(max(valid_to_ms) FILTER (WHERE valid_to_ms < $1), 0))
-                    AS at_ms FROM namespace_history
-                UNION ALL
-                SELECT max(max(valid_from_ms), coalesce(max(valid_to_ms) FILTER (WHERE valid_to_ms < $1), 0))
-                    FROM tabular_history
-                UNION ALL
-                SELECT max(max(valid_from_ms), coalesce(max(valid_to_ms) FILTER (WHERE valid_to_ms < $1), 0))
-                    FROM pointer_history
-                UNION ALL SELECT max(at_ms) FROM audit
-                UNION ALL SELECT max(at_ms) FROM maintenance_cursors)";
+    pub(super) async fn migrate(&self, schema: &Schema) -> Result<(), StoreError> {
         const CORRECTIONS: &str =
             "SELECT clock_ms, at_ms, until_ms FROM clock_corrections ORDER BY correction_id";
         const MARK: &str = "SELECT coalesce(max(at_ms), 0) FROM clock_marks";
 
-        MIGRATIONS.run(&self.write).await?;
-        let latest_ms: i64 = query_scalar(LATEST).bind(FOREVER_MS).fetch_one(&self.write).await?;
+        schema.sqlite.run(&self.write).await?;
+        let latest_ms: i64 = query_scalar(schema.latest_ms).fetch_one(&self.write).await?;
         let corrections = query_as::<_, Correction>(CORRECTIONS).fetch_all(&self.write).await?;
         let mark_ms: i64 = query_scalar(MARK).fetch_one(&self.write).await?;
         self.timeline.restore(corrections, latest_ms, mark_ms);
@@ -233,12 +205,12 @@ async fn check_pages(
 
 /// Locks the lock file in the directory of the database, creating the directory if necessary. SQLite itself
 /// would allow two processes to use the file, but each of them would answer from its own cache.
-fn lock_directory(database: &Path) -> Result<File, StoreError> {
+fn lock_directory(database: &Path, options: &DbOptions) -> Result<File, StoreError> {
     let directory = match database.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let opened = folders::create(directory).and_then(|()| {
+    let opened = (options.create_directory)(directory).and_then(|()| {
         File::options().create(true).truncate(false).write(true).open(directory.join("firn.lock"))
     });
     let file = opened.map_err(|error| {

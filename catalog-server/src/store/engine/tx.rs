@@ -1,11 +1,13 @@
-//! Write transaction on either database.
+//! Write transaction on either database. It knows no table.
+
+use std::any::Any;
+use std::sync::Arc;
 
 use sqlx::{Transaction, query_scalar};
 
-use super::db::{ConnectionTarget, Db, DbKind, Target, bounded};
+use super::attachment::Attachment;
 use super::error::StoreError;
-use crate::store::catalog::pointer_cache::{Invalidation, PointerMove};
-use crate::store::ids::TabularId;
+use super::target::{ConnectionTarget, DbKind, Target, bounded};
 
 /// Write transaction; rolled back when dropped.
 ///
@@ -13,31 +15,30 @@ use crate::store::ids::TabularId;
 pub struct Tx {
     transaction: Open,
     at_ms: i64,
-    /// Tables and views whose cached metadata pointers become outdated at COMMIT.
-    touched: Vec<Invalidation>,
-    db: Db,
+    after_commit: Vec<Hook>,
+    attachment: Attachment,
 }
 
-enum Open {
+/// Function that is called after COMMIT.
+type Hook = Box<dyn FnOnce() + Send>;
+
+pub(super) enum Open {
     Sqlite(Transaction<'static, sqlx::Sqlite>),
     Postgres(Transaction<'static, sqlx::Postgres>),
 }
 
-impl Tx {
-    pub(in crate::store) fn sqlite(
-        db: Db,
-        transaction: Transaction<'static, sqlx::Sqlite>,
-        at_ms: i64,
-    ) -> Self {
-        Self { transaction: Open::Sqlite(transaction), at_ms, touched: Vec::new(), db }
+impl Open {
+    async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Postgres(transaction) => bounded(transaction.commit()).await,
+        }
     }
+}
 
-    pub(in crate::store) fn postgres(
-        db: Db,
-        transaction: Transaction<'static, sqlx::Postgres>,
-        at_ms: i64,
-    ) -> Self {
-        Self { transaction: Open::Postgres(transaction), at_ms, touched: Vec::new(), db }
+impl Tx {
+    pub(super) fn new(transaction: Open, at_ms: i64, attachment: Attachment) -> Self {
+        Self { transaction, at_ms, after_commit: Vec::new(), attachment }
     }
 
     /// Returns the time of this transaction in the catalog's history, in milliseconds since 1970.
@@ -58,11 +59,19 @@ impl Tx {
     /// the connection failed before the answer; with [`StoreError::Serialization`] if the database reported
     /// that it has rolled the transaction back in favour of a concurrent one.
     pub async fn commit(self) -> Result<(), StoreError> {
-        match self.transaction {
-            Open::Sqlite(transaction) => commit_sqlite(self.db, transaction, self.touched).await,
-            Open::Postgres(transaction) => {
-                bounded(transaction.commit()).await.map_err(StoreError::from_commit)
+        let Self { transaction, after_commit, .. } = self;
+        // The commit has a task of its own: if the future of the caller is dropped during COMMIT, the hooks
+        // must still be called afterwards.
+        let committing = tokio::spawn(async move {
+            let committed = transaction.commit().await;
+            for hook in after_commit {
+                hook();
             }
+            committed
+        });
+        match committing.await {
+            Ok(committed) => committed.map_err(StoreError::from_commit),
+            Err(_) => Err(StoreError::OutcomeUnknown(sqlx::Error::WorkerCrashed)),
         }
     }
 
@@ -78,8 +87,22 @@ impl Tx {
         }
     }
 
+    /// Calls `hook` after COMMIT, before the caller of [`Tx::commit`] learns the outcome; also if COMMIT
+    /// failed, because its outcome may be unknown. A transaction that is rolled back drops its hooks.
+    pub(in crate::store) fn after_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
+        self.after_commit.push(Box::new(hook));
+    }
+
+    /// Returns the value that is kept with the database, if it is a `T`.
+    pub(in crate::store) fn attachment<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.attachment.shared()
+    }
+
     pub(in crate::store) fn kind(&self) -> DbKind {
-        self.db.kind()
+        match self.transaction {
+            Open::Sqlite(_) => DbKind::Sqlite,
+            Open::Postgres(_) => DbKind::Postgres,
+        }
     }
 
     pub(in crate::store) fn target(&mut self) -> ConnectionTarget<'_> {
@@ -87,21 +110,6 @@ impl Tx {
             Open::Sqlite(transaction) => Target::Sqlite(&mut **transaction),
             Open::Postgres(transaction) => Target::Postgres(&mut **transaction),
         }
-    }
-
-    /// Returns `true` if metadata pointers are cached, so that changes of them have to be reported.
-    pub(in crate::store) fn remembers_pointers(&self) -> bool {
-        self.db.pointer_cache().is_some()
-    }
-
-    /// Reports that the cached entry of a table or view becomes outdated.
-    pub(in crate::store) fn touch(&mut self, tabular_id: TabularId) {
-        self.touched.push(Invalidation { tabular_id, moved: None });
-    }
-
-    /// Reports that the metadata pointer of a table or view moved, and nothing else of it changed.
-    pub(in crate::store) fn touch_moved(&mut self, tabular_id: TabularId, moved: PointerMove) {
-        self.touched.push(Invalidation { tabular_id, moved: Some(moved) });
     }
 
     /// Moves the time of the transaction to `at_ms`, unless it is already later.
@@ -120,26 +128,5 @@ impl Tx {
             self.advance_to(now_ms);
         }
         Ok(())
-    }
-}
-
-/// Commits in a task of its own: if the future of the caller is dropped during COMMIT, the cached entries of
-/// the moved pointers must still be invalidated afterwards. Otherwise readers would receive outdated pointers
-/// from then on.
-async fn commit_sqlite(
-    db: Db,
-    transaction: Transaction<'static, sqlx::Sqlite>,
-    touched: Vec<Invalidation>,
-) -> Result<(), StoreError> {
-    let committing = tokio::spawn(async move {
-        let committed = transaction.commit().await;
-        if let Some(pointers) = db.pointer_cache() {
-            pointers.update(&touched);
-        }
-        committed
-    });
-    match committing.await {
-        Ok(committed) => committed.map_err(StoreError::from_commit),
-        Err(_) => Err(StoreError::OutcomeUnknown(sqlx::Error::WorkerCrashed)),
     }
 }

@@ -3,7 +3,7 @@
 
 use sqlx::{query_as, query_scalar};
 
-use crate::store::catalog::tabulars::TabularKind;
+use crate::store::catalog::tabular::TabularKind;
 use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
 use crate::store::ids::{TabularId, WarehouseId};

@@ -2,7 +2,8 @@
 
 use catalog_server::store::catalog::as_of;
 use catalog_server::store::catalog::commits::{self, Commit, Committed};
-use catalog_server::store::catalog::tabulars::{self, TabularKind};
+use catalog_server::store::catalog::tabular::TabularKind;
+use catalog_server::store::catalog::tabulars;
 use catalog_server::store::events::audit::{self, AuditFilter, NewAuditEntry};
 use catalog_server::store::events::idempotency::{self, NewAnswer};
 use catalog_server::store::events::outbox;
@@ -62,7 +63,7 @@ async fn commit(
     commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap()
 }
 
-async fn current(fixture: &Fixture) -> tabulars::Tabular {
+async fn current(fixture: &Fixture) -> Tabular {
     tabulars::find(&fixture.db, fixture.warehouse_id, "a", "t").await.unwrap().unwrap()
 }
 

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use catalog_server::store::catalog::as_of::{self, PageAsOf};
 use catalog_server::store::catalog::history;
+use catalog_server::store::catalog::names::NameInNamespace;
 use catalog_server::store::catalog::namespaces::{self, DropNamespace, Namespace};
-use catalog_server::store::catalog::tabulars::{self, NameInNamespace, RenameTabular, Tabular, TabularKind};
+use catalog_server::store::catalog::tabular::{RenameTabular, Tabular, TabularKind};
+use catalog_server::store::catalog::tabulars;
 use catalog_server::store::engine::tx::Tx;
 use catalog_server::store::ids::NamespaceId;
 use rand::RngExt;

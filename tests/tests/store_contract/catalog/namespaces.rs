@@ -1,7 +1,7 @@
 //! Namespaces.
 
 use catalog_server::store::catalog::namespaces::{self, CreateNamespace, DropNamespace};
-use catalog_server::store::catalog::tabulars::{CreateTabular, TabularKind};
+use catalog_server::store::catalog::tabular::{CreateTabular, TabularKind};
 use catalog_server::store::ids::NamespaceId;
 use tokio::join;
 

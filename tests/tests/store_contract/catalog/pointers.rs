@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use catalog_server::store::catalog::tabulars::{self, NameInNamespace, RenameTabular};
+use catalog_server::store::catalog::names::NameInNamespace;
+use catalog_server::store::catalog::tabular::RenameTabular;
+use catalog_server::store::catalog::tabulars;
 use tokio::task::JoinSet;
 
 use crate::fixture::{Fixture, pointer};

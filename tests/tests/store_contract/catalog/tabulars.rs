@@ -1,8 +1,8 @@
 //! Tables and views.
 
-use catalog_server::store::catalog::tabulars::{
-    self, CreateTabular, NameInNamespace, RenameTabular, Tabular, TabularKind,
-};
+use catalog_server::store::catalog::names::NameInNamespace;
+use catalog_server::store::catalog::tabular::{CreateTabular, RenameTabular, Tabular, TabularKind};
+use catalog_server::store::catalog::tabulars;
 use catalog_server::store::engine::error::StoreError;
 use catalog_server::store::ids::{NamespaceId, TabularId};
 use tokio::join;
@@ -145,8 +145,7 @@ async fn a_register_may_overwrite_everything_about_a_pointer(fixture: &Fixture) 
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     let table_uuid = new_id();
-    let next =
-        tabulars::Pointer { metadata_location: "x/v9", table_uuid, location: "file:///x", superseded: None };
+    let next = Pointer { metadata_location: "x/v9", table_uuid, location: "file:///x", superseded: None };
     let mut tx = fixture.write().await;
     assert!(tabulars::swap_pointer(&mut tx, tabular_id, "t/v0", &next).await.unwrap());
     tx.commit().await.unwrap();

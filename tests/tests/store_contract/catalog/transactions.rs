@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use catalog_server::store::catalog::as_of::{self, PageAsOf};
-use catalog_server::store::catalog::tabulars::{self, TabularKind};
+use catalog_server::store::catalog::tabular::TabularKind;
+use catalog_server::store::catalog::tabulars;
 use catalog_server::store::catalog::{history, locations, namespaces};
 use catalog_server::store::events::{audit, outbox};
 use catalog_server::store::ids::{NamespaceId, TabularId};

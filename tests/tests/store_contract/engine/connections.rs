@@ -1,8 +1,11 @@
 //! Connections to a database: opening, migrating, and loss of a connection.
 
 use catalog_server::store::catalog::{namespaces, warehouses};
-use catalog_server::store::engine::db::{Db, DbKind, DbOptions};
+use catalog_server::store::database;
+use catalog_server::store::engine::db::Db;
 use catalog_server::store::engine::error::StoreError;
+use catalog_server::store::engine::options::DbOptions;
+use catalog_server::store::engine::target::DbKind;
 use catalog_server::store::events::audit;
 use sqlx::{Connection, PgConnection, SqliteConnection};
 use tests::postgres::Postgres;
@@ -29,7 +32,7 @@ async fn migrating_again_changes_nothing(fixture: &Fixture) {
 }
 
 async fn connect(url: &str) -> Result<Db, StoreError> {
-    Db::connect(url, &DbOptions::default()).await
+    database::open(url, &DbOptions::default()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,7 +141,7 @@ async fn a_stopped_server_is_unavailable() {
     let url = server.create_database().await.unwrap();
     let options =
         DbOptions { acquire_timeout: std::time::Duration::from_millis(300), ..DbOptions::default() };
-    let db = Db::connect(&url, &options).await.unwrap();
+    let db = database::open(&url, &options).await.unwrap();
     db.ping().await.unwrap();
     drop(server);
     for _ in 0..2 {

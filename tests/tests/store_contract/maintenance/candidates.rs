@@ -1,7 +1,7 @@
 //! State of automatic maintenance: candidates for evaluation, and cursors.
 
+use catalog_server::store::catalog::tabular::TabularKind;
 use catalog_server::store::catalog::tabulars;
-use catalog_server::store::catalog::tabulars::TabularKind;
 use catalog_server::store::events::cursors::{self, Cursor};
 use catalog_server::store::ids::TabularId;
 use catalog_server::store::maintenance::candidates::{self, Candidate};

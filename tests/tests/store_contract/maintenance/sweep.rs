@@ -12,7 +12,7 @@ use catalog_server::schedule::Schedule;
 use catalog_server::storage::documents::Documents;
 use catalog_server::storage::manifests::Manifests;
 use catalog_server::storage::{DEADLINE, Files};
-use catalog_server::store::catalog::tabulars::TabularKind;
+use catalog_server::store::catalog::tabular::TabularKind;
 use catalog_server::store::maintenance::jobs::{self, Job, JobFilter, JobLease, LeaseTerms, Outcome};
 use catalog_server::store::maintenance::policies;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};

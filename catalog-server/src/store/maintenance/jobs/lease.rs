@@ -3,8 +3,8 @@
 use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
 
-use crate::store::engine::db::DbKind;
 use crate::store::engine::error::StoreError;
+use crate::store::engine::target::DbKind;
 use crate::store::engine::tx::Tx;
 
 use super::{Job, JobLease, JobState, LeaseTerms, Outcome};
