@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use catalog_server::store::database;
-use catalog_server::store::engine::db::Db;
 use catalog_server::store::engine::options::DbOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::sync::OnceCell;

@@ -1,7 +1,6 @@
 //! Audit log: one entry for each change, and none for requests that change nothing.
 
 use catalog_server::store::database;
-use catalog_server::store::engine::db::Db;
 use catalog_server::store::engine::options::DbOptions;
 use catalog_server::store::events::audit::{self, AuditEntry, AuditFilter};
 use serde_json::json;

@@ -2,7 +2,6 @@
 
 use catalog_server::store::catalog::{tabulars, warehouses};
 use catalog_server::store::database;
-use catalog_server::store::engine::db::Db;
 use catalog_server::store::engine::options::DbOptions;
 use catalog_server::store::events::reports;
 use catalog_server::store::ids::WarehouseId;

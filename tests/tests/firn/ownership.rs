@@ -9,7 +9,6 @@ use std::time::{Duration, SystemTime};
 
 use catalog_server::clock::Clock;
 use catalog_server::store::database;
-use catalog_server::store::engine::db::Db;
 use catalog_server::store::engine::options::DbOptions;
 use catalog_server::store::maintenance::jobs::{self as rows_of_jobs, JobLease};
 use rustix::fs::{CWD, FileType, Mode, mknodat};

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use catalog_server::clock::Clock;
 use catalog_server::store::database;
-use catalog_server::store::engine::db::Db;
 use catalog_server::store::engine::options::DbOptions;
 use tests::fixture::{self, commit, local, set_property, table_path};
 use tests::process::{self, Backend, Firn, Setup};

@@ -11,7 +11,6 @@ use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
 use crate::store::engine::postgres::WRITERS_LOCK;
 use crate::store::engine::target::{Target, bounded};
-use crate::store::engine::tx::Tx;
 use crate::store::events::audit::{self, NewAuditEntry};
 use crate::store::events::idempotency::{self, NewAnswer};
 use crate::store::ids::TabularId;
@@ -46,10 +45,10 @@ pub enum Committed {
 ///
 /// # Errors
 ///
-/// Fails as [`Tx::commit`] does: with [`StoreError::OutcomeUnknown`] if it is not known whether
-/// the commit took effect, and with [`StoreError::Serialization`] if it certainly did not because of a
-/// concurrent transaction. Fails with [`StoreError::Database`] if the database does not answer or fails the
-/// statement before the commit.
+/// Fails as [`Tx::commit`](crate::store::engine::tx::Tx::commit) does: with [`StoreError::OutcomeUnknown`] if
+/// it is not known whether the commit took effect, and with [`StoreError::Serialization`] if it certainly did
+/// not because of a concurrent transaction. Fails with [`StoreError::Database`] if the database does not
+/// answer or fails the statement before the commit.
 pub async fn commit(db: &Db, now_ms: i64, commit: &Commit<'_>) -> Result<Committed, StoreError> {
     match db.target() {
         Target::Sqlite(_) => in_a_transaction(db, now_ms, commit).await,

@@ -2,7 +2,7 @@
 
 use catalog_server::store::catalog::as_of;
 use catalog_server::store::catalog::commits::{self, Commit, Committed};
-use catalog_server::store::catalog::tabular::TabularKind;
+use catalog_server::store::catalog::tabular::{Tabular, TabularKind};
 use catalog_server::store::catalog::tabulars;
 use catalog_server::store::events::audit::{self, AuditFilter, NewAuditEntry};
 use catalog_server::store::events::idempotency::{self, NewAnswer};

@@ -1,7 +1,7 @@
 //! Tables and views.
 
 use catalog_server::store::catalog::names::NameInNamespace;
-use catalog_server::store::catalog::tabular::{CreateTabular, RenameTabular, Tabular, TabularKind};
+use catalog_server::store::catalog::tabular::{CreateTabular, Pointer, RenameTabular, Tabular, TabularKind};
 use catalog_server::store::catalog::tabulars;
 use catalog_server::store::engine::error::StoreError;
 use catalog_server::store::ids::{NamespaceId, TabularId};
