@@ -5,10 +5,10 @@ use super::catalog::pointer_cache::PointerCache;
 use super::engine::db::Db;
 use super::engine::error::StoreError;
 use super::engine::options::DbOptions;
-use super::engine::schema::Schema;
+use super::engine::schema::DbSchema;
 use super::engine::target::DbKind;
 
-static SCHEMA: Schema = Schema {
+static SCHEMA: DbSchema = DbSchema {
     sqlite: sqlx::migrate!("migrations/sqlite"),
     postgres: sqlx::migrate!("migrations/postgres"),
     // Each aggregate is answered from an index or a small table, so that the query remains fast with a long

@@ -10,7 +10,7 @@ use super::attachment::Attachment;
 use super::error::StoreError;
 use super::options::DbOptions;
 use super::postgres::Postgres;
-use super::schema::Schema;
+use super::schema::DbSchema;
 use super::sqlite::Sqlite;
 use super::target::{DbKind, PoolTarget, Target};
 use super::tx::{Open, Tx};
@@ -21,7 +21,7 @@ use super::tx::{Open, Tx};
 #[derive(Clone)]
 pub struct Db {
     backend: Arc<Backend>,
-    schema: &'static Schema,
+    schema: &'static DbSchema,
     attachment: Attachment,
 }
 
@@ -54,7 +54,7 @@ impl Db {
     pub(in crate::store) async fn connect(
         url: &str,
         options: &DbOptions,
-        schema: &'static Schema,
+        schema: &'static DbSchema,
     ) -> Result<Self, StoreError> {
         let backend = match url.split_once("://") {
             Some(("sqlite", _)) => Backend::Sqlite(Box::new(Sqlite::open(url, options).await?)),

@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection, PgPool, Transaction, query_as, query_scalar
 
 use super::error::StoreError;
 use super::options::DbOptions;
-use super::schema::Schema;
+use super::schema::DbSchema;
 use super::target::bounded;
 
 /// Key of the advisory lock that every write transaction takes in shared mode, and settling takes
@@ -86,7 +86,7 @@ impl Postgres {
 
     /// Migrates over a separate connection without timeouts: a migration may take longer than any statement
     /// of the catalog, and closing the connection releases its lock in all cases.
-    pub(super) async fn migrate(&self, schema: &Schema) -> Result<(), StoreError> {
+    pub(super) async fn migrate(&self, schema: &DbSchema) -> Result<(), StoreError> {
         let server = (*self.pool.connect_options()).clone().options([
             ("statement_timeout", "0"),
             ("lock_timeout", "0"),

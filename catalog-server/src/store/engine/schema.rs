@@ -4,7 +4,7 @@
 use sqlx::migrate::Migrator;
 
 /// Schema of a database.
-pub(in crate::store) struct Schema {
+pub(in crate::store) struct DbSchema {
     /// Migrations for SQLite.
     pub(in crate::store) sqlite: Migrator,
     /// Migrations for PostgreSQL.

@@ -11,7 +11,7 @@ use sqlx::{Connection, SqlitePool, Transaction, query, query_as, query_scalar};
 
 use super::error::StoreError;
 use super::options::DbOptions;
-use super::schema::Schema;
+use super::schema::DbSchema;
 use super::timeline::{Change, Correction, Timeline};
 
 /// Size, in bytes, to which the write-ahead log is truncated once it has been copied into the database.
@@ -86,7 +86,7 @@ impl Sqlite {
         Ok(Self { read, write, timeline: Box::default(), path, _lock: lock })
     }
 
-    pub(super) async fn migrate(&self, schema: &Schema) -> Result<(), StoreError> {
+    pub(super) async fn migrate(&self, schema: &DbSchema) -> Result<(), StoreError> {
         const CORRECTIONS: &str =
             "SELECT clock_ms, at_ms, until_ms FROM clock_corrections ORDER BY correction_id";
         const MARK: &str = "SELECT coalesce(max(at_ms), 0) FROM clock_marks";
