@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use openapi::maintenance::UnreadableFile;
 use serde_json::Value as Json;
-use table_core::rewrite::policy::Policy;
+use table_core::rewrite::policy::MaintenancePolicy;
 use uuid::Uuid;
 
 use crate::budget::Budget;
@@ -27,7 +27,7 @@ pub struct Work<'a> {
     /// Table to maintain.
     pub catalog: &'a Catalog,
     /// Effective maintenance policy of the table.
-    pub policy: &'a Policy,
+    pub policy: &'a MaintenancePolicy,
     /// Access to the files of the table.
     pub files: &'a Files,
     /// Limits on the resources of the job.

@@ -15,11 +15,11 @@ use table_core::manifest::partition::PartitionTuple;
 use table_core::metadata::file_name::is_metadata_file;
 use table_core::metadata::snapshot::Snapshot;
 use table_core::metadata::table::TableMetadata;
-use table_core::rewrite::live::{Collector, Live};
+use table_core::rewrite::live::{Collector, LiveFiles};
 use table_core::scan::request::{ScanRequest, SchemaChoice, SnapshotRange};
 use table_core::scan::table_scan::Scan;
 use table_core::snapshot::cleanup;
-use table_core::snapshot::plan::Wanted;
+use table_core::snapshot::plan::Needs;
 
 use crate::error::JobError;
 use crate::files::Files;
@@ -37,12 +37,12 @@ const DELETE_MANIFESTS_BYTES_MAX: usize = 512 << 20;
 ///
 /// Fails if `check` fails, if a manifest or the manifest list cannot be read or decoded, if the delete
 /// manifests require too much memory ([`JobError::Manifest`]), or if the metadata is malformed.
-pub fn live(
+pub fn live_files(
     files: &Files,
     metadata: &TableMetadata,
     snapshot: &Snapshot,
     check: impl Fn() -> Result<(), JobError>,
-) -> Result<Live, JobError> {
+) -> Result<LiveFiles, JobError> {
     let request = ScanRequest {
         range: SnapshotRange::At(snapshot.id()),
         filter: Expression::True,
@@ -52,25 +52,25 @@ pub fn live(
         rows_min: None,
     };
     let (all, _) = Scan::new(metadata, request)?;
-    let lines: Vec<_> =
+    let manifest_files: Vec<_> =
         manifests_of(files, snapshot)?.into_iter().filter(ManifestFile::may_have_live_files).collect();
     let (data, deletes): (Vec<_>, Vec<_>) =
-        lines.into_iter().partition(|line| line.content == ManifestContent::Data);
-    let mut held_bytes = 0_usize;
-    let deletes = deletes.into_iter().map(|line| {
+        manifest_files.into_iter().partition(|manifest_file| manifest_file.content == ManifestContent::Data);
+    let mut memory_bytes = 0_usize;
+    let deletes = deletes.into_iter().map(|manifest_file| {
         check()?;
-        let manifest = manifest(files, &line.path)?;
-        held_bytes = held_bytes.saturating_add(manifest.held_bytes());
-        if held_bytes > DELETE_MANIFESTS_BYTES_MAX {
+        let manifest = manifest(files, &manifest_file.path)?;
+        memory_bytes = memory_bytes.saturating_add(manifest.memory_bytes());
+        if memory_bytes > DELETE_MANIFESTS_BYTES_MAX {
             let reason = ManifestError::TooLarge { limit_bytes: DELETE_MANIFESTS_BYTES_MAX };
-            return Err(JobError::Manifest { location: line.path, reason });
+            return Err(JobError::Manifest { location: manifest_file.path, reason });
         }
-        Ok((Arc::new(manifest), line))
+        Ok((Arc::new(manifest), manifest_file))
     });
     let mut collector = Collector::new(&all, deletes.collect::<Result<_, JobError>>()?)?;
-    for line in data {
+    for manifest_file in data {
         check()?;
-        collector.add(&all, &manifest(files, &line.path)?, &line)?;
+        collector.add(&all, &manifest(files, &manifest_file.path)?, &manifest_file)?;
     }
     Ok(collector.finish())
 }
@@ -101,14 +101,14 @@ pub(crate) fn metrics_of(
     paths: &HashSet<&str>,
 ) -> Result<HashMap<String, ColumnMetrics>, JobError> {
     let mut found = HashMap::with_capacity(paths.len());
-    for line in manifests_of(files, snapshot)? {
-        if line.content != ManifestContent::Data || !line.may_have_live_files() {
+    for manifest_file in manifests_of(files, snapshot)? {
+        if manifest_file.content != ManifestContent::Data || !manifest_file.may_have_live_files() {
             continue;
         }
         if found.len() == paths.len() {
             break;
         }
-        for file in manifest(files, &line.path)?.files(&line).filter(File::is_live) {
+        for file in manifest(files, &manifest_file.path)?.files(&manifest_file).filter(File::is_live) {
             if paths.contains(file.path()) {
                 let metrics = DataFile::read(&file, PartitionTuple::new()).metrics;
                 found.insert(file.path().to_owned(), metrics);
@@ -127,60 +127,63 @@ pub(crate) fn retain_unreferenced(
     served: &[Snapshot],
     locations: &mut HashSet<String>,
 ) -> Result<(), JobError> {
-    let mut seen = HashSet::new();
+    let mut visited = HashSet::new();
     // Engines write the location of the same file in several ways.
-    let mut unnamed: HashMap<String, String> = locations
+    let mut unreferenced: HashMap<String, String> = locations
         .drain()
         .map(|location| (file_key(&location), location))
         .filter(|(key, _)| !is_metadata_file(key))
         .collect();
     for named in cleanup::named_by(metadata) {
-        unnamed.remove(&file_key(named));
+        unreferenced.remove(&file_key(named));
     }
     for snapshot in metadata.snapshots().iter().chain(served) {
-        if unnamed.is_empty() {
+        if unreferenced.is_empty() {
             return Ok(());
         }
         if let Some(list) = snapshot.manifest_list()? {
-            unnamed.remove(&file_key(&list));
+            unreferenced.remove(&file_key(&list));
         }
-        for line in manifests_of(files, snapshot)? {
-            unnamed.remove(&file_key(&line.path));
-            if seen.insert(line.path.clone()) && !unnamed.is_empty() {
-                for file in manifest(files, &line.path)?.files(&line) {
-                    unnamed.remove(&file_key(file.path()));
+        for manifest_file in manifests_of(files, snapshot)? {
+            unreferenced.remove(&file_key(&manifest_file.path));
+            if visited.insert(manifest_file.path.clone()) && !unreferenced.is_empty() {
+                for file in manifest(files, &manifest_file.path)?.files(&manifest_file) {
+                    unreferenced.remove(&file_key(file.path()));
                 }
             }
         }
     }
-    locations.extend(unnamed.into_values());
+    locations.extend(unreferenced.into_values());
     Ok(())
 }
 
-/// Passes to a plan the manifest lists and manifests that it requests, until it requests nothing. `wanted`
-/// returns the requests of the plan, and `give` passes in one of them. An error of reading a file is passed
-/// to `give` as well.
+/// Passes to a plan the manifest lists and manifests that it requests, until it requests nothing. `needs`
+/// returns the requests of the plan, and `supply` passes in one of them. An error of reading a file is passed
+/// to `supply` as well.
 ///
 /// # Errors
 ///
-/// Fails if `give` fails.
-pub fn show<P>(
+/// Fails if `supply` fails.
+pub fn feed<P>(
     files: &Files,
     plan: &mut P,
-    wanted: impl Fn(&P) -> Wanted,
-    mut give: impl FnMut(&mut P, Shown<'_>) -> Result<(), JobError>,
+    needs: impl Fn(&P) -> Needs,
+    mut supply: impl FnMut(&mut P, Fetched<'_>) -> Result<(), JobError>,
 ) -> Result<(), JobError> {
     loop {
-        match wanted(plan) {
-            Wanted::Nothing => return Ok(()),
-            Wanted::Lists(paths) => {
+        match needs(plan) {
+            Needs::Nothing => return Ok(()),
+            Needs::Lists(paths) => {
                 for path in paths {
-                    give(plan, Shown::List(&path, manifest_list(files, &path)))?;
+                    supply(plan, Fetched::List(&path, manifest_list(files, &path)))?;
                 }
             }
-            Wanted::Manifests(lines) => {
-                for line in lines {
-                    give(plan, Shown::Manifest(&line.path, manifest(files, &line.path)))?;
+            Needs::Manifests(manifest_files) => {
+                for manifest_file in manifest_files {
+                    supply(
+                        plan,
+                        Fetched::Manifest(&manifest_file.path, manifest(files, &manifest_file.path)),
+                    )?;
                 }
             }
         }
@@ -188,7 +191,7 @@ pub fn show<P>(
 }
 
 /// Input of a plan: a file with its path, or the error of reading it.
-pub enum Shown<'a> {
+pub enum Fetched<'a> {
     /// Manifest list.
     List(&'a str, Result<Vec<ManifestFile>, JobError>),
     /// Manifest.

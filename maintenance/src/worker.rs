@@ -9,7 +9,7 @@ use std::time::Duration;
 use openapi::maintenance::{FinishOutcome, Job, LeaseResponse, LeaseToken, TableFolders, UnreadableFile};
 use serde_json::{Value as Json, json};
 use storage::scope::Scope;
-use table_core::rewrite::policy::Policy;
+use table_core::rewrite::policy::MaintenancePolicy;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -198,7 +198,7 @@ impl Task {
         let fence = Fence::new(self.job.job_id, self.job.attempt);
         let catalog = Catalog::new(client, self.table.clone(), runtime, Some(fence));
         // Settings from several policies may contradict each other. The actions that use them report it.
-        let policy: Policy = serde_json::from_value(self.job.policy.clone())
+        let policy: MaintenancePolicy = serde_json::from_value(self.job.policy.clone())
             .map_err(|error| JobError::Internal(format!("the job's policy cannot be used: {error}")))?;
         self.clear_up(&catalog, &files)?;
         let note = lock(&self.host.pulse.shared.note).clone();

@@ -11,7 +11,7 @@ use table_core::expr::value::Value;
 use table_core::file::deletion_vector::{BLOB_TYPE, DeletionVector, POSITION_MAX, VectorOf, write};
 use table_core::file::puffin::Footer;
 use table_core::manifest::data_file::DataFile;
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 
 fn hex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
@@ -27,7 +27,8 @@ fn vector(ranges: &str) -> DeletionVector {
     .unwrap()
 }
 
-/// The blob of these bitmaps, each with its key in front; or of whatever else, with the right frame around it.
+/// The blob of these bitmaps, each with its key in front; or of whatever else, with the right frame around
+/// it.
 fn framed(bitmaps: &[u8]) -> Vec<u8> {
     let content = [&[0xD1, 0xD3, 0x39, 0x64], bitmaps].concat();
     let length = i32::try_from(content.len()).unwrap().to_be_bytes();
@@ -135,7 +136,8 @@ fn keys_are_ascending_and_no_greater_than_java_accepts() {
 fn bitmaps_that_contradict_themselves_are_refused() {
     let one = |bitmap: &str| framed(&[&[1, 0, 0, 0, 0, 0, 0, 0][..], &[0; 4], &hex(bitmap)[..]].concat());
     for bitmap in [
-        // No runs; overlapping runs; a run beyond the end; values that descend; containers that descend; a million of them.
+        // No runs; overlapping runs; a run beyond the end; values that descend; containers that descend; a
+        // million of them.
         "3b300000010000000000000000",
         "3b30000001000002000000050003000400",
         "3b3000000100000100ffff0100",
@@ -169,7 +171,7 @@ fn one_file_holds_the_vectors_of_several() {
         assert_eq!((blob.snapshot_id, blob.sequence_number, &blob.compression_codec), (-1, -1, &None));
         assert_eq!(blob.properties["referenced-data-file"], of.data_file);
         assert_eq!(blob.properties["cardinality"], of.vector.cardinality().to_string());
-        assert_eq!((entry.content, entry.format.as_str()), (Content::PositionDeletes, "PUFFIN"));
+        assert_eq!((entry.content, entry.format.as_str()), (FileContent::PositionDeletes, "PUFFIN"));
         assert_eq!(
             (entry.path.as_str(), entry.size_bytes),
             ("s3://b/d.puffin", i64::try_from(file.len()).unwrap())
@@ -177,7 +179,7 @@ fn one_file_holds_the_vectors_of_several() {
         assert_eq!((entry.spec_id, &entry.partition), (of.spec_id, &of.partition));
         assert_eq!(entry.referenced_data_file.as_deref(), Some(of.data_file.as_str()));
         assert_eq!(entry.record_count, i64::try_from(of.vector.cardinality()).unwrap());
-        assert_eq!(DeletionVector::decode_listed(slice(&file, entry), entry).unwrap(), of.vector);
+        assert_eq!(DeletionVector::decode_entry(slice(&file, entry), entry).unwrap(), of.vector);
     }
 }
 
@@ -191,10 +193,10 @@ fn slice<'a>(file: &'a [u8], entry: &DataFile) -> &'a [u8] {
 fn a_vector_that_is_not_the_listed_one_is_refused() {
     let (file, entries) = write("d", "x", &[of("a", "x", "1 2"), of("b", "x", "3")]).unwrap();
     let message =
-        DeletionVector::decode_listed(slice(&file, &entries[1]), &entries[0]).unwrap_err().to_string();
+        DeletionVector::decode_entry(slice(&file, &entries[1]), &entries[0]).unwrap_err().to_string();
     assert!(message.contains("not as long as"), "{message}");
     let other = DataFile { record_count: 3, ..entries[0].clone() };
-    let message = DeletionVector::decode_listed(slice(&file, &other), &other).unwrap_err().to_string();
+    let message = DeletionVector::decode_entry(slice(&file, &other), &other).unwrap_err().to_string();
     assert!(message.contains("holds 2 positions, but the manifest tells of 3"), "{message}");
 }
 

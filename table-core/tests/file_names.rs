@@ -7,7 +7,7 @@ mod common;
 use common::{V2, commit};
 use serde_json::json;
 use table_core::metadata::error::MetadataError;
-use table_core::metadata::file_name::{Codec, decode, encode, first_location, next_location};
+use table_core::metadata::file_name::{MetadataCodec, decode, encode, first_location, next_location};
 use table_core::metadata::properties::Properties;
 use uuid::Uuid;
 
@@ -69,7 +69,7 @@ fn files_are_read_as_they_were_written() {
     let json = br#"{"a": 1}"#.to_vec();
     for name in ["s3://b/x.metadata.json", "x.gz.metadata.json", "x.metadata.json.gz"] {
         let file = encode(name, &json).unwrap();
-        assert_eq!(file != json, Codec::of_file_name(name) == Codec::Gzip);
+        assert_eq!(file != json, MetadataCodec::of_file_name(name) == MetadataCodec::Gzip);
         assert_eq!(decode(name, &file, 8).unwrap(), json);
         assert_eq!(decode(name, &file, 7), Err(MetadataError::TooLarge { limit_bytes: 7 }));
         // Some writers compress without saying so.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use table_core::file::puffin::{Blob, Codec, Footer, PuffinError, Writer, Written};
+use table_core::file::puffin::{Blob, BlobCodec, Footer, PuffinError, PuffinWriter, Written};
 
 const LIMIT_BYTES: usize = 1 << 16;
 
@@ -59,8 +59,8 @@ fn blob<'a>(kind: &'a str, field: i32, content: &'a [u8]) -> Blob<'a> {
     }
 }
 
-fn written(codec: Option<&Codec>) -> Written {
-    let mut writer = Writer::new("Test 1234");
+fn written(codec: Option<&BlobCodec>) -> Written {
+    let mut writer = PuffinWriter::new("Test 1234");
     writer.add(blob("some-blob", 1, TEXTS[0].as_bytes()), codec.cloned()).unwrap();
     writer.add(blob("some-other-blob", 2, TEXTS[1].as_bytes()), codec.cloned()).unwrap();
     writer.finish().unwrap()
@@ -94,7 +94,7 @@ fn we_write_what_java_writes() {
     let ours = written(None);
     assert_eq!(ours.bytes, sample());
     assert_eq!(ours.footer_bytes, 4 + 0xf3 + 12);
-    let empty = Writer::new("x").finish().unwrap();
+    let empty = PuffinWriter::new("x").finish().unwrap();
     assert_eq!(contents(&empty.bytes), Ok(Vec::new()));
 }
 
@@ -121,12 +121,13 @@ fn what_java_compressed_is_read() {
 
 #[test]
 fn what_is_compressed_comes_out_as_it_went_in() {
-    for codec in [Codec::Zstd, Codec::Lz4] {
+    for codec in [BlobCodec::Zstd, BlobCodec::Lz4] {
         let file = written(Some(&codec));
         assert_eq!(file.footer.blobs[0].compression_codec, Some(codec));
         assert_eq!(contents(&file.bytes).unwrap(), TEXTS.map(|text| text.as_bytes().to_vec()));
     }
-    let other = Writer::new("x").add(blob("b", 1, b"x"), Some(Codec::Other("gzip".to_owned()))).cloned();
+    let other =
+        PuffinWriter::new("x").add(blob("b", 1, b"x"), Some(BlobCodec::Other("gzip".to_owned()))).cloned();
     assert!(matches!(other, Err(PuffinError::Unsupported(_))));
 }
 
@@ -139,17 +140,17 @@ fn compressed_blobs_tell_their_size() {
     };
     let size = u8::try_from(TEXTS[1].len()).unwrap();
     // Magic, then a descriptor whose bit 0x20 is "single segment" for zstd, and 0x08 "content size" for LZ4.
-    let zstd = stored(Codec::Zstd);
+    let zstd = stored(BlobCodec::Zstd);
     assert_eq!((zstd[4] & 0x20, zstd[5]), (0x20, size));
-    let lz4 = stored(Codec::Lz4);
+    let lz4 = stored(BlobCodec::Lz4);
     assert_eq!((lz4[4] & 0x08, lz4[6]), (0x08, size));
 }
 
 #[test]
 fn a_compressed_footer_is_read() {
-    let mut writer = Writer::new("x");
+    let mut writer = PuffinWriter::new("x");
     let payload = r#"{"blobs":[],"properties":{"a":"b"}}"#.as_bytes();
-    let blob = writer.add(blob("b", 1, payload), Some(Codec::Lz4)).cloned().unwrap();
+    let blob = writer.add(blob("b", 1, payload), Some(BlobCodec::Lz4)).cloned().unwrap();
     let file = writer.finish().unwrap().bytes;
     let file = with_payload(blob.stored(&file).unwrap(), 1);
     assert_eq!(read(&file).unwrap().properties, BTreeMap::from([("a".to_owned(), "b".to_owned())]));
@@ -158,7 +159,7 @@ fn a_compressed_footer_is_read() {
 
 #[test]
 fn properties_and_what_is_not_known_survive() {
-    let mut writer = Writer::new("x");
+    let mut writer = PuffinWriter::new("x");
     writer.set_property("é", "\"\n");
     let properties = BTreeMap::from([("ndv".to_owned(), "10".to_owned())]);
     writer.add(Blob { properties: properties.clone(), ..blob("b", -5, b"") }, None).unwrap();
@@ -170,7 +171,7 @@ fn properties_and_what_is_not_known_survive() {
     let payload = r#"{"blobs":[{"type":"t","fields":[],"snapshot-id":-1,"sequence-number":-1,"offset":4,"length":0,
         "compression-codec":"snappy","new":[{}]}],"more":1}"#;
     let footer = read(&with_payload(payload.as_bytes(), 0)).unwrap();
-    assert_eq!(footer.blobs[0].compression_codec, Some(Codec::Other("snappy".to_owned())));
+    assert_eq!(footer.blobs[0].compression_codec, Some(BlobCodec::Other("snappy".to_owned())));
     refuse(&with_payload(payload.as_bytes(), 0), "compressed with `snappy`");
 }
 
@@ -205,8 +206,8 @@ fn a_blob_lies_between_the_magic_and_the_footer() {
 #[test]
 fn nothing_is_decompressed_beyond_the_limit() {
     let zeros = vec![0; 1 << 20];
-    for codec in [Codec::Zstd, Codec::Lz4] {
-        let mut writer = Writer::new("x");
+    for codec in [BlobCodec::Zstd, BlobCodec::Lz4] {
+        let mut writer = PuffinWriter::new("x");
         let told = writer.add(blob("zeros", 1, &zeros), Some(codec)).cloned().unwrap();
         let file = writer.finish().unwrap().bytes;
         let stored = told.stored(&file).unwrap();
@@ -217,12 +218,12 @@ fn nothing_is_decompressed_beyond_the_limit() {
 
 #[test]
 fn what_is_compressed_is_whole() {
-    for codec in [Codec::Zstd, Codec::Lz4] {
+    for codec in [BlobCodec::Zstd, BlobCodec::Lz4] {
         let file = written(Some(&codec));
         let blob = &file.footer.blobs[1];
         let stored = blob.stored(&file.bytes).unwrap();
         // Behind the last block, an LZ4 frame has only a mark of four zeros.
-        let end = if codec == Codec::Lz4 { stored.len() - 4 } else { stored.len() };
+        let end = if codec == BlobCodec::Lz4 { stored.len() - 4 } else { stored.len() };
         for length in 0..end {
             assert!(blob.content(&stored[..length], LIMIT_BYTES).is_err(), "{codec:?} {length}");
         }
@@ -234,7 +235,7 @@ proptest! {
 
     #[test]
     fn a_changed_byte_is_refused_or_read(codec in 0..3_usize, at in any::<Index>(), byte in any::<u8>()) {
-        let codecs = [None, Some(Codec::Lz4), Some(Codec::Zstd)];
+        let codecs = [None, Some(BlobCodec::Lz4), Some(BlobCodec::Zstd)];
         let mut file = written(codecs[codec].as_ref()).bytes;
         let at = at.index(file.len());
         file[at] = byte;

@@ -8,7 +8,7 @@ use apache_avro::Reader;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use table_core::manifest::avro::Container;
-use table_core::manifest::avro_write::Codec;
+use table_core::manifest::avro_write::AvroCodec;
 use table_core::manifest::error::ManifestError;
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list::{ManifestContent, ManifestFile, PartitionSummary, decode};
@@ -61,7 +61,7 @@ fn new(path: &str, content: ManifestContent, rows: i64) -> ManifestFile {
 }
 
 fn written(version: i32, lines: Vec<ManifestFile>) -> WrittenList {
-    write(&header(version), lines, Codec::Deflate(6), [3; 16]).unwrap()
+    write(&header(version), lines, AvroCodec::Deflate(6), [3; 16]).unwrap()
 }
 
 fn records(list: &WrittenList) -> Vec<Json> {
@@ -73,7 +73,7 @@ fn a_carried_line_is_written_as_it_was_read() {
     for codec in codecs() {
         let list = write(&header(3), vec![carried("a"), carried("b")], codec, [3; 16]).unwrap();
         assert_eq!(decode(&list.bytes, LIMIT_BYTES).unwrap(), [carried("a"), carried("b")]);
-        assert_eq!(list.lines, [carried("a"), carried("b")]);
+        assert_eq!(list.manifest_files, [carried("a"), carried("b")]);
         assert_eq!(list.assigned_rows, 0);
     }
     let without_row_ids = ManifestFile { first_row_id: None, ..carried("a") };
@@ -95,9 +95,12 @@ fn a_new_manifest_gets_the_sequence_number_of_its_snapshot() {
     let kept = ManifestFile { min_sequence_number: 3, ..new("b", ManifestContent::Data, 5) };
     let list = written(2, vec![new("a", ManifestContent::Deletes, 5), kept]);
     let numbers: Vec<_> =
-        list.lines.iter().map(|line| (line.sequence_number, line.min_sequence_number)).collect();
+        list.manifest_files.iter().map(|line| (line.sequence_number, line.min_sequence_number)).collect();
     assert_eq!(numbers, [(7, 7), (7, 3)]);
-    assert_eq!(decode(&list.bytes, LIMIT_BYTES).unwrap(), list.lines.iter().map(plain).collect::<Vec<_>>());
+    assert_eq!(
+        decode(&list.bytes, LIMIT_BYTES).unwrap(),
+        list.manifest_files.iter().map(plain).collect::<Vec<_>>()
+    );
 }
 
 /// As version 2 has it.
@@ -108,7 +111,7 @@ fn plain(line: &ManifestFile) -> ManifestFile {
 #[test]
 fn a_manifest_of_another_snapshot_must_have_its_sequence_number() {
     let foreign = ManifestFile { added_snapshot_id: 9, ..new("a", ManifestContent::Data, 5) };
-    let refused = write(&header(2), vec![foreign], Codec::Null, [3; 16]);
+    let refused = write(&header(2), vec![foreign], AvroCodec::Null, [3; 16]);
     assert!(matches!(refused, Err(ManifestError::Unwritable(_))));
 }
 
@@ -125,17 +128,17 @@ fn row_ids_are_given_to_data_manifests_without_them_with_room_for_all_their_rows
             new("b", ManifestContent::Data, 1),
         ],
     );
-    let first: Vec<_> = list.lines.iter().map(|line| line.first_row_id).collect();
+    let first: Vec<_> = list.manifest_files.iter().map(|line| line.first_row_id).collect();
     assert_eq!(first, [Some(500), Some(100), None, Some(505), Some(535)]);
     assert_eq!(list.assigned_rows, 36);
-    assert_eq!(decode(&list.bytes, LIMIT_BYTES).unwrap(), list.lines);
+    assert_eq!(decode(&list.bytes, LIMIT_BYTES).unwrap(), list.manifest_files);
 }
 
 #[test]
 fn a_line_without_counts_is_refused_until_its_manifest_was_counted() {
     let embedded = || ManifestFile::embedded("m".to_owned(), 5, 8);
     for version in [2, 3] {
-        let refused = write(&header(version), vec![embedded()], Codec::Null, [3; 16]);
+        let refused = write(&header(version), vec![embedded()], AvroCodec::Null, [3; 16]);
         assert!(matches!(refused, Err(ManifestError::Unwritable(_))), "version {version}");
     }
     assert_eq!(decode(&written(1, vec![embedded()]).bytes, LIMIT_BYTES).unwrap(), [embedded()]);
@@ -149,9 +152,12 @@ fn a_line_without_counts_is_refused_until_its_manifest_was_counted() {
 
 #[test]
 fn deletes_are_refused_in_version_1() {
-    let refused = write(&header(1), vec![new("a", ManifestContent::Deletes, 1)], Codec::Null, [3; 16]);
+    let refused = write(&header(1), vec![new("a", ManifestContent::Deletes, 1)], AvroCodec::Null, [3; 16]);
     assert!(matches!(refused, Err(ManifestError::Unwritable(_))));
-    assert!(matches!(write(&header(4), vec![], Codec::Null, [3; 16]), Err(ManifestError::Unsupported(_))));
+    assert!(matches!(
+        write(&header(4), vec![], AvroCodec::Null, [3; 16]),
+        Err(ManifestError::Unsupported(_))
+    ));
 }
 
 #[test]

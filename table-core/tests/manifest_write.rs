@@ -11,32 +11,33 @@ use serde_json::{Value as Json, json};
 use table_core::expr::decimal::Decimal;
 use table_core::expr::value::Value;
 use table_core::manifest::avro::Container;
-use table_core::manifest::avro_write::Codec;
+use table_core::manifest::avro_write::AvroCodec;
 use table_core::manifest::data_file::DataFile;
-use table_core::manifest::entry::{Content, Status};
+use table_core::manifest::entry::{FileContent, Status};
 use table_core::manifest::error::ManifestError;
 use table_core::manifest::file::Manifest;
 use table_core::manifest::header::ManifestHeader;
 use table_core::manifest::list::{ManifestContent, ManifestFile};
 use table_core::manifest::list_write::{self, ListHeader};
-use table_core::manifest::write::{ManifestWriter, Origin, UNASSIGNED_SEQUENCE_NUMBER, WrittenManifest};
+use table_core::manifest::write::{EntryOrigin, ManifestWriter, UNASSIGNED_SEQUENCE_NUMBER, WrittenManifest};
 use written::{
     LIMIT_BYTES, SNAPSHOT, all_values, codecs, data_file, delete_file, every_type, header, vector, writer,
 };
 
-const ORIGIN: Origin = Origin { snapshot_id: 3, sequence_number: Some(4), file_sequence_number: Some(5) };
+const ORIGIN: EntryOrigin =
+    EntryOrigin { snapshot_id: 3, sequence_number: Some(4), file_sequence_number: Some(5) };
 
 /// What a manifest says when it is read as its line has it, after the commit with this sequence number.
 fn read(
     written: &WrittenManifest,
     header: &ManifestHeader,
     sequence_number: i64,
-) -> Vec<(Status, Origin, DataFile)> {
+) -> Vec<(Status, EntryOrigin, DataFile)> {
     let manifest = Manifest::decode(&written.bytes, LIMIT_BYTES).unwrap();
-    let listed = ManifestFile { sequence_number, ..written.line.clone() };
+    let listed = ManifestFile { sequence_number, ..written.manifest_file.clone() };
     let tuples = manifest.partitions(&header.fields().types()).unwrap();
     let entry = |file: table_core::manifest::entry::File<'_>| {
-        let origin = Origin {
+        let origin = EntryOrigin {
             snapshot_id: file.snapshot_id(),
             sequence_number: file.sequence_number(),
             file_sequence_number: file.file_sequence_number(),
@@ -79,7 +80,7 @@ fn every_partition_type_reads_back_in_every_version() {
             let written = writer.finish().unwrap();
             let found: Vec<_> = read(&written, &header, 6).into_iter().map(|(_, _, file)| file).collect();
             assert_eq!(found, files, "version {version}, {codec:?}");
-            assert_eq!(written.line.length_bytes, i64::try_from(written.bytes.len()).unwrap());
+            assert_eq!(written.manifest_file.length_bytes, i64::try_from(written.bytes.len()).unwrap());
         }
     }
 }
@@ -100,8 +101,8 @@ fn another_library_reads_every_partition_type() {
     }
 }
 
-/// Three files in the partition `f = "fixed", i = 7` of spec 5, written by Java's library 1.11.0. It declares `f` as an Avro
-/// `fixed` and writes it as `bytes`.
+/// Three files in the partition `f = "fixed", i = 7` of spec 5, written by Java's library 1.11.0. It declares
+/// `f` as an Avro `fixed` and writes it as `bytes`.
 const JAVA_FIXED: &[u8] = include_bytes!("../fixtures/manifests/java-1.11-fixed-partition.avro");
 
 #[test]
@@ -114,8 +115,8 @@ fn fixed_partitions_are_read_as_java_writes_them() {
     assert_eq!(manifest.partitions(&types).unwrap(), [expected]);
 }
 
-/// The schemas in the headers of manifests and manifest lists that Java's library 1.11.0 wrote, of versions 1 to 3, for
-/// partitions by all types but `fixed` and by names that Avro does not allow.
+/// The schemas in the headers of manifests and manifest lists that Java's library 1.11.0 wrote, of versions 1
+/// to 3, for partitions by all types but `fixed` and by names that Avro does not allow.
 const JAVA_MANIFESTS: [&str; 3] = [
     include_str!("../fixtures/manifests/java-1.11-v1-data.json"),
     include_str!("../fixtures/manifests/java-1.11-v2-data.json"),
@@ -138,7 +139,7 @@ fn schemas_are_those_of_java_to_the_letter() {
                 continue;
             }
             let header = written::header_of(version, content, &columns);
-            let writer = ManifestWriter::new(&header, "m".to_owned(), SNAPSHOT, Codec::Null, [7; 16]);
+            let writer = ManifestWriter::new(&header, "m".to_owned(), SNAPSHOT, AvroCodec::Null, [7; 16]);
             assert_eq!(schema_text(&writer.finish().unwrap().bytes), manifest.trim(), "version {version}");
         }
         let header = ListHeader {
@@ -148,7 +149,7 @@ fn schemas_are_those_of_java_to_the_letter() {
             sequence_number: 0,
             next_row_id: 0,
         };
-        let bytes = list_write::write(&header, Vec::new(), Codec::Null, [7; 16]).unwrap().bytes;
+        let bytes = list_write::write(&header, Vec::new(), AvroCodec::Null, [7; 16]).unwrap().bytes;
         assert_eq!(schema_text(&bytes), list.trim(), "version {version}");
     }
 }
@@ -162,7 +163,7 @@ fn schema_text(bytes: &[u8]) -> String {
 #[test]
 fn fixed_partitions_are_declared_as_they_are_written() {
     let header = written::header_of(2, ManifestContent::Data, &[("f", "fixed[5]")]);
-    let writer = ManifestWriter::new(&header, "m".to_owned(), SNAPSHOT, Codec::Null, [7; 16]);
+    let writer = ManifestWriter::new(&header, "m".to_owned(), SNAPSHOT, AvroCodec::Null, [7; 16]);
     let bytes = writer.finish().unwrap().bytes;
     let schema = Container::open(&bytes).unwrap().schema.to_string();
     assert!(
@@ -234,11 +235,11 @@ fn an_added_file_inherits_its_numbers() {
         assert_eq!(records[0]["sequence_number"], Json::Null);
         assert_eq!(records[0]["file_sequence_number"], Json::Null);
         assert_eq!(records[0]["snapshot_id"], json!(SNAPSHOT));
-        assert_eq!(written.line.sequence_number, UNASSIGNED_SEQUENCE_NUMBER);
-        assert_eq!(written.line.min_sequence_number, UNASSIGNED_SEQUENCE_NUMBER);
+        assert_eq!(written.manifest_file.sequence_number, UNASSIGNED_SEQUENCE_NUMBER);
+        assert_eq!(written.manifest_file.min_sequence_number, UNASSIGNED_SEQUENCE_NUMBER);
         let (status, origin, _) = read(&written, &header, 6).remove(0);
         let inherited =
-            Origin { snapshot_id: SNAPSHOT, sequence_number: Some(6), file_sequence_number: Some(6) };
+            EntryOrigin { snapshot_id: SNAPSHOT, sequence_number: Some(6), file_sequence_number: Some(6) };
         assert_eq!((status, origin), (Status::Added, inherited));
     }
 }
@@ -249,7 +250,7 @@ fn a_rewritten_file_keeps_the_sequence_number_given() {
     let mut writer = writer(2, ManifestContent::Data);
     writer.added(&data_file("a", all_values(1)), Some(4)).unwrap();
     let written = writer.finish().unwrap();
-    assert_eq!(written.line.min_sequence_number, 4);
+    assert_eq!(written.manifest_file.min_sequence_number, 4);
     let (_, origin, _) = read(&written, &header, 6).remove(0);
     assert_eq!((origin.sequence_number, origin.file_sequence_number), (Some(4), Some(6)));
 }
@@ -261,8 +262,9 @@ fn a_carried_file_keeps_its_origin() {
     let file = DataFile { first_row_id: Some(100), ..data_file("a", all_values(1)) };
     writer.existing(&file, ORIGIN).unwrap();
     let written = writer.finish().unwrap();
-    let line = ManifestFile { first_row_id: Some(900), ..written.line.clone() };
-    let (status, origin, found) = read(&WrittenManifest { line, ..written }, &header, 6).remove(0);
+    let line = ManifestFile { first_row_id: Some(900), ..written.manifest_file.clone() };
+    let (status, origin, found) =
+        read(&WrittenManifest { manifest_file: line, ..written }, &header, 6).remove(0);
     assert_eq!((status, origin, found), (Status::Existing, ORIGIN, file));
 }
 
@@ -273,9 +275,9 @@ fn a_removed_file_keeps_its_numbers_and_names_the_snapshot_that_removes_it() {
     writer.deleted(&data_file("a", all_values(1)), ORIGIN).unwrap();
     let written = writer.finish().unwrap();
     let (status, origin, _) = read(&written, &header, 6).remove(0);
-    assert_eq!((status, origin), (Status::Deleted, Origin { snapshot_id: SNAPSHOT, ..ORIGIN }));
+    assert_eq!((status, origin), (Status::Deleted, EntryOrigin { snapshot_id: SNAPSHOT, ..ORIGIN }));
     // What is gone does not hold deletes back.
-    assert_eq!(written.line.min_sequence_number, UNASSIGNED_SEQUENCE_NUMBER);
+    assert_eq!(written.manifest_file.min_sequence_number, UNASSIGNED_SEQUENCE_NUMBER);
 }
 
 #[test]
@@ -291,8 +293,8 @@ fn a_new_file_gets_no_first_row_id_of_its_own() {
 fn delete_files_of_every_kind_read_back() {
     let header = header(3, ManifestContent::Deletes);
     let files = [
-        delete_file("e", Content::EqualityDeletes),
-        delete_file("p", Content::PositionDeletes),
+        delete_file("e", FileContent::EqualityDeletes),
+        delete_file("p", FileContent::PositionDeletes),
         vector("v", "a"),
     ];
     let mut writer = writer(3, ManifestContent::Deletes);
@@ -309,9 +311,13 @@ fn the_line_counts_files_and_rows_and_sums_up_partitions() {
     let mut writer = writer(2, ManifestContent::Data);
     writer.added(&data_file("a", all_values(3)), None).unwrap();
     writer.existing(&data_file("b", vec![None; every_type().len()]), ORIGIN).unwrap();
-    writer.existing(&data_file("c", all_values(-2)), Origin { sequence_number: Some(2), ..ORIGIN }).unwrap();
-    writer.deleted(&data_file("d", all_values(9)), Origin { sequence_number: Some(1), ..ORIGIN }).unwrap();
-    let line = writer.finish().unwrap().line;
+    writer
+        .existing(&data_file("c", all_values(-2)), EntryOrigin { sequence_number: Some(2), ..ORIGIN })
+        .unwrap();
+    writer
+        .deleted(&data_file("d", all_values(9)), EntryOrigin { sequence_number: Some(1), ..ORIGIN })
+        .unwrap();
+    let line = writer.finish().unwrap().manifest_file;
     assert_eq!((line.added_files, line.existing_files, line.deleted_files), (Some(1), Some(2), Some(1)));
     assert_eq!((line.added_rows, line.existing_rows, line.deleted_rows), (Some(10), Some(20), Some(10)));
     assert_eq!(line.min_sequence_number, 2);
@@ -330,7 +336,7 @@ fn nan_is_told_and_is_no_bound() {
     let mut tuple = vec![None; every_type().len()];
     tuple[place] = Some(Value::Double(f64::NAN));
     writer.added(&data_file("a", tuple), None).unwrap();
-    let summary = writer.finish().unwrap().line.partitions.unwrap().remove(place);
+    let summary = writer.finish().unwrap().manifest_file.partitions.unwrap().remove(place);
     assert_eq!((summary.contains_nan, summary.lower_bound, summary.upper_bound), (Some(true), None, None));
 }
 
@@ -341,7 +347,7 @@ fn names_that_avro_cannot_hold_are_made_to_fit_and_kept_beside() {
         ManifestContent::Data,
         &[("a.b", "int"), ("9 lives", "int"), ("größe", "int"), ("a_x2Eb", "int"), ("ok_1", "int")],
     );
-    let writer = ManifestWriter::new(&header, "m".to_owned(), SNAPSHOT, Codec::Null, [7; 16]);
+    let writer = ManifestWriter::new(&header, "m".to_owned(), SNAPSHOT, AvroCodec::Null, [7; 16]);
     let bytes = writer.finish().unwrap().bytes;
     AvroSchema::parse(&Container::open(&bytes).unwrap().schema).unwrap();
     let schema = Container::open(&bytes).unwrap().schema;
@@ -384,19 +390,19 @@ fn what_does_not_fit_is_refused_and_leaves_no_trace() {
         data_file("b", wrong_type),
         data_file("b", vec![None]),
         DataFile { spec_id: 9, ..good.clone() },
-        DataFile { content: Content::EqualityDeletes, ..good.clone() },
+        DataFile { content: FileContent::EqualityDeletes, ..good.clone() },
         data_file("", all_values(1)),
     ];
     for file in &refused {
         let error = writer.added(file, None).unwrap_err();
         assert!(matches!(error, ManifestError::Unwritable(_)), "{error}");
     }
-    let unknown = Origin { sequence_number: None, ..ORIGIN };
+    let unknown = EntryOrigin { sequence_number: None, ..ORIGIN };
     assert!(matches!(writer.existing(&good, unknown), Err(ManifestError::Unwritable(_))));
     writer.added(&good, None).unwrap();
     let written = writer.finish().unwrap();
     assert_eq!(read(&written, &header(2, ManifestContent::Data), 1).len(), 1);
-    assert_eq!(written.line.added_files, Some(1));
+    assert_eq!(written.manifest_file.added_files, Some(1));
 }
 
 #[test]
@@ -414,7 +420,7 @@ fn deletes_are_refused_in_version_1_and_vectors_in_version_2() {
 #[test]
 fn a_decimal_that_does_not_fit_its_bytes_is_refused() {
     let header = written::header_of(2, ManifestContent::Data, &[("d", "decimal(2, 0)")]);
-    let mut writer = ManifestWriter::new(&header, "m".to_owned(), SNAPSHOT, Codec::Null, [7; 16]);
+    let mut writer = ManifestWriter::new(&header, "m".to_owned(), SNAPSHOT, AvroCodec::Null, [7; 16]);
     let file = |unscaled| data_file("a", vec![Some(Value::Decimal(Decimal { unscaled, scale: 0 }))]);
     writer.added(&file(-99), None).unwrap();
     assert!(matches!(writer.added(&file(1000), None), Err(ManifestError::Unwritable(_))));
@@ -482,8 +488,8 @@ proptest! {
         for (status, file, snapshot_id, number) in entries {
             let known = version > 1;
             let sequence_number = if known { Some(number) } else { Some(0) };
-            let origin = Origin { snapshot_id, sequence_number, file_sequence_number: sequence_number };
-            let own = Origin { snapshot_id: SNAPSHOT, ..origin };
+            let origin = EntryOrigin { snapshot_id, sequence_number, file_sequence_number: sequence_number };
+            let own = EntryOrigin { snapshot_id: SNAPSHOT, ..origin };
             match status {
                 0 => { writer.existing(&file, origin).unwrap(); expected.push((Status::Existing, origin, file)); }
                 1 => {
@@ -491,7 +497,7 @@ proptest! {
                     let inherited = if known { Some(77) } else { Some(0) };
                     expected.push((
                         Status::Added,
-                        Origin { snapshot_id: SNAPSHOT, sequence_number: inherited, file_sequence_number: inherited },
+                        EntryOrigin { snapshot_id: SNAPSHOT, sequence_number: inherited, file_sequence_number: inherited },
                         file,
                     ));
                 }

@@ -7,11 +7,11 @@ mod rewrite_common;
 use proptest::prelude::*;
 use rewrite_common::{files, live, partition, table};
 use serde_json::json;
-use table_core::rewrite::compact::{Planner, Table};
-use table_core::rewrite::live::{Live, LiveFile, partition_from_json, partition_to_json};
+use table_core::rewrite::compact::{PlannedTable, Planner};
+use table_core::rewrite::live::{LiveFile, LiveFiles, partition_from_json, partition_to_json};
 use table_core::rewrite::options::CompactOptions;
-use table_core::rewrite::plan::{Group, Left, Plan, Reason};
-use table_core::rewrite::sizes::Sizes;
+use table_core::rewrite::plan::{CompactionPlan, Group, Reason, SkipReason};
+use table_core::rewrite::size_classes::SizeClasses;
 
 /// Files below 75 are too small, above 180 too large, and a group writes 1000 at most.
 fn policy() -> CompactOptions {
@@ -22,11 +22,11 @@ fn policy() -> CompactOptions {
     }
 }
 
-fn plan(live: &Live, policy: &CompactOptions) -> Plan {
+fn plan(live: &LiveFiles, policy: &CompactOptions) -> CompactionPlan {
     Planner::new(live, &table(), policy).unwrap().plan()
 }
 
-fn shown(plan: &Plan) -> String {
+fn shown(plan: &CompactionPlan) -> String {
     let groups = plan.groups.iter().map(|group| {
         let paths: Vec<_> = group.inputs.iter().map(|input| input.path.as_str()).collect();
         format!("{} > {}", paths.join(" "), group.outputs)
@@ -42,10 +42,10 @@ fn check(files: &str, expected: &str) {
 
 /// Why all of the files are left.
 #[track_caller]
-fn check_left(files: &str, expected: &[(Left, i64)]) {
+fn check_left(files: &str, expected: &[(SkipReason, i64)]) {
     let plan = plan(&live(files), &policy());
     assert_eq!(shown(&plan), "", "{files}");
-    assert_eq!(plan.left.iter().map(|(why, tally)| (*why, tally.files)).collect::<Vec<_>>(), expected);
+    assert_eq!(plan.skipped.iter().map(|(why, tally)| (*why, tally.files)).collect::<Vec<_>>(), expected);
 }
 
 #[test]
@@ -57,20 +57,20 @@ fn small_neighbours_are_written_together() {
 
 #[test]
 fn a_few_small_files_are_left_until_they_make_up_a_whole_one() {
-    check_left("p/a:20 p/b:20 p/c:20 p/d:20", &[(Left::TooLittle, 4)]);
-    check_left("p/a:50 p/b:50", &[(Left::TooLittle, 2)]);
+    check_left("p/a:20 p/b:20 p/c:20 p/d:20", &[(SkipReason::TooLittle, 4)]);
+    check_left("p/a:50 p/b:50", &[(SkipReason::TooLittle, 2)]);
     check("p/a:50 p/b:51", "p/a p/b > 1");
-    check_left("p/a:20 q/b:20 r/c:20 s/d:20 t/e:20 u/f:20", &[(Left::Alone, 6)]);
+    check_left("p/a:20 q/b:20 r/c:20 s/d:20 t/e:20 u/f:20", &[(SkipReason::Alone, 6)]);
 }
 
 #[test]
 fn files_of_the_right_size_are_left() {
-    check_left("p/a:75 p/b:180 p/c:100 p/d:100 p/e:100 p/f:100", &[(Left::Good, 6)]);
+    check_left("p/a:75 p/b:180 p/c:100 p/d:100 p/e:100 p/f:100", &[(SkipReason::Good, 6)]);
 }
 
 #[test]
 fn large_files_are_divided_only_together_with_others() {
-    check_left("p/a:500", &[(Left::Alone, 1)]);
+    check_left("p/a:500", &[(SkipReason::Alone, 1)]);
     check("p/a:200 p/b:200", "p/a p/b > 4");
     check("p/a:190 p/b:10", "p/a p/b > 2");
 }
@@ -78,7 +78,7 @@ fn large_files_are_divided_only_together_with_others() {
 #[test]
 fn a_file_with_many_deletes_is_rewritten_alone() {
     check("p/a:100-30", "p/a > 1");
-    check_left("p/a:100-29", &[(Left::Good, 1)]);
+    check_left("p/a:100-29", &[(SkipReason::Good, 1)]);
     check("p/a:500-30", "p/a > 3");
     // Others that are worth a rewrite go with it.
     check("p/a:100-30 p/b:10 p/c:100", "p/a p/b > 1");
@@ -92,7 +92,7 @@ fn a_file_without_rows_leaves_nothing() {
 
 #[test]
 fn deletes_that_may_be_for_other_files_do_not_count() {
-    check_left("p/a:100~90", &[(Left::Good, 1)]);
+    check_left("p/a:100~90", &[(SkipReason::Good, 1)]);
 }
 
 #[test]
@@ -101,18 +101,18 @@ fn what_cannot_or_must_not_be_rewritten_is_left() {
         let files: Vec<_> = (0..6).map(|number| format!("{name}{number}:10")).collect();
         files.join(" ")
     };
-    check_left(&several("hot/a"), &[(Left::Hot, 6)]);
-    check_left(&several("p/orc-"), &[(Left::Format, 6)]);
-    check_left(&several("p/encrypted-"), &[(Left::Encrypted, 6)]);
+    check_left(&several("hot/a"), &[(SkipReason::ActivePartition, 6)]);
+    check_left(&several("p/orc-"), &[(SkipReason::Format, 6)]);
+    check_left(&several("p/encrypted-"), &[(SkipReason::Encrypted, 6)]);
 }
 
 #[test]
 fn the_others_are_rewritten_without_a_file_that_cannot_be_read() {
     let files = live("p/a:20 p/b:20 p/c:20 p/d:20 p/e:20 p/f:20");
-    let table = Table { unreadable: ["p/b".to_owned()].into(), ..table() };
+    let table = PlannedTable { unreadable: ["p/b".to_owned()].into(), ..table() };
     let plan = Planner::new(&files, &table, &policy()).unwrap().plan();
     assert_eq!(shown(&plan), "p/a p/c p/d p/e p/f > 1");
-    assert_eq!(plan.left[&Left::Unreadable].files, 1);
+    assert_eq!(plan.skipped[&SkipReason::Unreadable].files, 1);
 }
 
 #[test]
@@ -124,14 +124,14 @@ fn files_of_older_specs_are_written_to_the_current_one() {
     assert_eq!((&group.partition, group.keeps_order, plan.output_spec_id), (&None, false, 1));
     assert_eq!((group.inputs[0].spec_id, &group.inputs[0].partition), (0, &vec![json!("old1")]));
     // One of the right size stays where it is.
-    check_left("old1/a:100 old1/b:100", &[(Left::Good, 2)]);
+    check_left("old1/a:100 old1/b:100", &[(SkipReason::Good, 2)]);
 }
 
 #[test]
 fn a_file_is_read_as_often_as_it_is_listed() {
     check("p/a:20 p/b:20 p/a:20 p/c:20 p/d:20", "p/a p/a p/b p/c p/d > 1");
-    check_left("p/a:20 p/a:20", &[(Left::TooLittle, 2)]);
-    check_left("p/a:100 p/a:100", &[(Left::Good, 2)]);
+    check_left("p/a:20 p/a:20", &[(SkipReason::TooLittle, 2)]);
+    check_left("p/a:100 p/a:100", &[(SkipReason::Good, 2)]);
     // Deletes of one entry alone are reason enough.
     let plan = plan(&live("p/a:100 p/a:100-30"), &policy());
     assert_eq!(shown(&plan), "p/a p/a > 2");
@@ -145,7 +145,7 @@ fn a_file_is_read_as_often_as_it_is_listed() {
     assert_eq!(inputs, [12, 14, 14]);
 }
 
-fn plan_of(files: &str) -> Plan {
+fn plan_of(files: &str) -> CompactionPlan {
     plan(&live(files), &policy())
 }
 
@@ -159,15 +159,18 @@ fn entries_of_a_file_go_one_way() {
     // Where one is of another spec, all rows go wherever they belong to.
     let plan = with(&|file| file.spec_id = 0);
     assert_eq!(shown(&plan), "p/b p/c p/d p/e p/f > 1");
-    assert_eq!(plan.left[&Left::TooLittle].files, 2);
+    assert_eq!(plan.skipped[&SkipReason::TooLittle].files, 2);
     // One is in a partition that is being changed.
     let plan = with(&|file| (file.spec_id, file.partition) = (1, partition("hot")));
     assert_eq!(
-        (shown(&plan).as_str(), plan.left[&Left::Contradictory].files),
+        (shown(&plan).as_str(), plan.skipped[&SkipReason::Contradictory].files),
         ("p/b p/c p/d p/e p/f > 1", 2)
     );
     let plan = with(&|file| file.is_encrypted = true);
-    assert_eq!((shown(&plan).as_str(), plan.left[&Left::Encrypted].files), ("p/b p/c p/d p/e p/f > 1", 2));
+    assert_eq!(
+        (shown(&plan).as_str(), plan.skipped[&SkipReason::Encrypted].files),
+        ("p/b p/c p/d p/e p/f > 1", 2)
+    );
 }
 
 #[test]
@@ -227,23 +230,23 @@ fn row_groups_may_be_copied_where_nothing_changes_in_them() {
 
 #[test]
 fn a_small_table_has_smaller_files() {
-    let target = |bytes: i64| CompactOptions::default().sizes(bytes).unwrap().target_bytes();
+    let target = |bytes: i64| CompactOptions::default().size_classes(bytes).unwrap().target_bytes();
     assert_eq!(target((10 << 30) - 1), 128 << 20);
     assert_eq!(target(10 << 30), 512 << 20);
-    assert_eq!(policy().sizes(0).unwrap().target_bytes(), 100);
+    assert_eq!(policy().size_classes(0).unwrap().target_bytes(), 100);
 }
 
 #[test]
 fn a_table_that_shrinks_is_not_divided_again() {
-    let large = CompactOptions::default().sizes(10 << 30).unwrap();
-    let small = CompactOptions::default().sizes(1).unwrap();
+    let large = CompactOptions::default().size_classes(10 << 30).unwrap();
+    let small = CompactOptions::default().size_classes(1).unwrap();
     assert_eq!(large.large_bytes(), small.large_bytes());
 }
 
 #[test]
 fn policies_that_would_never_end_are_refused() {
     let refuse = |policy: CompactOptions, part: &str| {
-        let message = policy.sizes(0).unwrap_err().to_string();
+        let message = policy.size_classes(0).unwrap_err().to_string();
         assert!(message.contains(part), "{message}");
     };
     refuse(CompactOptions { small_ratio: 0.0, ..policy() }, "`small-ratio`");
@@ -260,7 +263,7 @@ fn policies_that_would_never_end_are_refused() {
 fn a_plan_travels_as_json() {
     let plan = plan(&live("p/a:20-50 p/b:20 p/c:100 old1/a:60 old1/b:60"), &policy());
     let text = serde_json::to_string(&plan).unwrap();
-    assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    assert_eq!(serde_json::from_str::<CompactionPlan>(&text).unwrap(), plan);
     let told = serde_json::to_value(&plan).unwrap();
     assert_eq!(told["sizes"], json!({"target-bytes": 100, "small-bytes": 75, "large-bytes": 180}));
     assert_eq!(told["left"], json!({"good": {"files": 1, "bytes": 100}}));
@@ -274,7 +277,7 @@ fn a_plan_travels_as_json() {
     // Sizes that would divide by nothing are refused.
     let mut told = told;
     told["sizes"]["large-bytes"] = json!(0);
-    assert!(serde_json::from_value::<Plan>(told).is_err());
+    assert!(serde_json::from_value::<CompactionPlan>(told).is_err());
     let policy = CompactOptions { delete_ratio: 0.5, ..CompactOptions::default() };
     assert_eq!(serde_json::from_str::<CompactOptions>(r#"{"delete-ratio":0.5}"#).unwrap(), policy);
     assert!(serde_json::from_str::<CompactOptions>(r#"{"delete-raito":0.5}"#).is_err());
@@ -296,7 +299,7 @@ fn partitions_come_back_from_json() {
 // --- It comes to an end -----------------------------------------------------
 
 /// The table after a group was rewritten, into files of these sizes.
-fn commit(live: &mut Live, group: &Group, round: usize, sizes: impl IntoIterator<Item = i64>) {
+fn commit(live: &mut LiveFiles, group: &Group, round: usize, sizes: impl IntoIterator<Item = i64>) {
     let inputs: Vec<_> = group.inputs.iter().map(|input| input.path.as_str()).collect();
     let rows: i64 = live
         .files
@@ -403,7 +406,7 @@ proptest! {
         paths.sort();
         paths.dedup();
         prop_assert_eq!(paths.len(), planned);
-        let left: i64 = plan.left.values().map(|tally| tally.files).sum();
+        let left: i64 = plan.skipped.values().map(|tally| tally.files).sum();
         prop_assert_eq!(planned + usize::try_from(left).unwrap(), live.files.len());
         for group in &plan.groups {
             let places: Vec<_> = group
@@ -427,7 +430,7 @@ proptest! {
             }
         }
         let text = serde_json::to_string(&plan).unwrap();
-        prop_assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+        prop_assert_eq!(serde_json::from_str::<CompactionPlan>(&text).unwrap(), plan);
     }
 
     #[test]
@@ -463,7 +466,7 @@ proptest! {
                 prop_assert!(group.partition.is_none() || entries.all(stays));
             }
         }
-        let left: i64 = first.left.values().map(|tally| tally.files).sum();
+        let left: i64 = first.skipped.values().map(|tally| tally.files).sum();
         prop_assert_eq!(planned + usize::try_from(left).unwrap(), live.files.len());
         for group in &first.groups {
             let parts = group.outputs;
@@ -479,7 +482,7 @@ proptest! {
         bytes in prop_oneof![0..1000_i64, any::<i64>()], target in 1..500_i64, small in 1..500_i64, wider in 0..500_i64,
     ) {
         let small = small.min(target);
-        let sizes = Sizes::new(target, small, (2 * small).max(target) + wider).unwrap();
+        let sizes = SizeClasses::new(target, small, (2 * small).max(target) + wider).unwrap();
         let parts = sizes.parts(bytes);
         prop_assert_eq!(parts == 0, bytes <= 0);
         if parts > 0 {

@@ -6,14 +6,15 @@ mod rewrite_common;
 
 use proptest::prelude::*;
 use rewrite_common::{delete, files, table};
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 use table_core::rewrite::compact::Planner;
-use table_core::rewrite::live::{Live, LiveDelete};
+use table_core::rewrite::live::{LiveDelete, LiveFiles};
 use table_core::rewrite::options::CompactOptions;
-use table_core::rewrite::plan::{Conversion, Plan, Reason};
+use table_core::rewrite::plan::{CompactionPlan, Conversion, Reason};
 
-/// Files of [`files`], and deletes with the files that they are for: `e1:p/a,p/b` by value; `d1:p/a` by position.
-fn live(data: &str, deletes: &str) -> Live {
+/// Files of [`files`], and deletes with the files that they are for: `e1:p/a,p/b` by value; `d1:p/a` by
+/// position.
+fn live(data: &str, deletes: &str) -> LiveFiles {
     let mut live = files(data);
     for word in deletes.split_whitespace() {
         let (name, paths) = word.split_once(':').unwrap();
@@ -29,7 +30,7 @@ fn live(data: &str, deletes: &str) -> Live {
 }
 
 /// Files below 75 are too small; two equality deletes are too many.
-fn plan(live: &Live, min_equality_deletes: usize) -> Plan {
+fn plan(live: &LiveFiles, min_equality_deletes: usize) -> CompactionPlan {
     let options = CompactOptions {
         target_file_size_bytes: Some(100),
         max_file_group_size_bytes: 1000,
@@ -54,7 +55,7 @@ fn check(data: &str, deletes: &str, expected: &[&str]) {
     let found: Vec<_> = plan.conversions.iter().map(shown).collect();
     assert_eq!(found, expected, "{data} with {deletes}");
     let told = serde_json::to_string(&plan).unwrap();
-    assert_eq!(serde_json::from_str::<Plan>(&told).unwrap(), plan);
+    assert_eq!(serde_json::from_str::<CompactionPlan>(&told).unwrap(), plan);
 }
 
 #[test]
@@ -158,7 +159,7 @@ fn conversions_tell_their_numbers() {
 }
 
 /// Files with any deletes; which must not be shared between what lies in different partitions.
-fn any_live() -> impl Strategy<Value = Live> {
+fn any_live() -> impl Strategy<Value = LiveFiles> {
     let data = prop::collection::vec((prop::sample::select(vec!["p", "q", "hot"]), 0..200_i64), 1..20);
     let deletes = prop::collection::vec((0..5_usize, prop::collection::vec(0..20_usize, 1..5)), 0..20);
     (data, deletes).prop_map(|(data, deletes)| {
@@ -198,7 +199,7 @@ proptest! {
             }
         }
         for delete in first.conversions.iter().flat_map(|conversion| &conversion.deletes) {
-            prop_assert_eq!(delete.content, Content::EqualityDeletes);
+            prop_assert_eq!(delete.content, FileContent::EqualityDeletes);
             let is_needed = after.files.iter().any(|file| {
                 file.deletes.iter().any(|number| live.deletes[*number].path == delete.path)
             });

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use rewrite_common::{delete, partition};
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 use table_core::manifest::partition::PartitionTuple;
-use table_core::rewrite::dangling::{Dangling, DataFileKey, Finder, Why};
+use table_core::rewrite::dangling::{Dangling, DanglingReason, DataFileKey, Finder};
 use table_core::rewrite::live::LiveDelete;
 
-/// A name such as `p/a`: in partition `p` of spec 1. Without a slash, it is of spec 0, which has no fields; and in partition
-/// `null`, of spec 1.
+/// A name such as `p/a`: in partition `p` of spec 1. Without a slash, it is of spec 0, which has no fields;
+/// and in partition `null`, of spec 1.
 fn place(name: &str) -> (i32, PartitionTuple) {
     match name.split_once('/') {
         None => (0, Vec::new()),
@@ -23,14 +23,15 @@ fn place(name: &str) -> (i32, PartitionTuple) {
     }
 }
 
-/// Deletes such as `p/d 3 equality`: name, sequence number, kind; `positions` and `vector` may be `of` a data file.
+/// Deletes such as `p/d 3 equality`: name, sequence number, kind; `positions` and `vector` may be `of` a data
+/// file.
 fn deletes(text: &str) -> Vec<LiveDelete> {
     let deletes = text.split(", ").filter(|text| !text.is_empty()).map(|text| {
         let words: Vec<_> = text.split(' ').collect();
         let (spec_id, partition) = place(words[0]);
         let data_file = words.get(4).copied();
         let content =
-            if words[2] == "equality" { Content::EqualityDeletes } else { Content::PositionDeletes };
+            if words[2] == "equality" { FileContent::EqualityDeletes } else { FileContent::PositionDeletes };
         let sequence_number = words[1].parse().unwrap();
         LiveDelete { content, spec_id, partition, sequence_number, ..delete(words[0], data_file, 10) }
     });
@@ -44,7 +45,7 @@ fn find(data: &str, deletes: &[LiveDelete]) -> Vec<Dangling> {
         let (path, sequence_number) = text.split_once(' ').unwrap();
         let (spec_id, partition) = place(path);
         let sequence_number = sequence_number.parse().unwrap();
-        finder.see(DataFileKey { path, spec_id, partition: &partition, sequence_number });
+        finder.add(DataFileKey { path, spec_id, partition: &partition, sequence_number });
     }
     finder.finish()
 }
@@ -116,8 +117,11 @@ fn a_delete_that_is_listed_twice_stays_as_long_as_one_of_its_entries_applies() {
 
 #[test]
 fn it_is_told_why() {
-    let why = |data: &str| find(data, &deletes("p/d 2 equality"))[0].why;
-    assert_eq!((why("q/a 1"), why("p/a 2")), (Why::NoDataFile, Why::NewerDataFiles));
+    let reason = |data: &str| find(data, &deletes("p/d 2 equality"))[0].reason;
+    assert_eq!(
+        (reason("q/a 1"), reason("p/a 2")),
+        (DanglingReason::NoDataFile, DanglingReason::NewerDataFiles)
+    );
     let told = serde_json::to_string(&find("", &deletes("p/d 2 equality"))).unwrap();
     assert_eq!(told, r#"[{"path":"p/d","content-offset":null,"why":"no-data-file"}]"#);
 }
@@ -154,7 +158,7 @@ proptest! {
             let applies = data.iter().enumerate().any(|(number, (place_of, sequence))| {
                 let is_here = place(&path(number)) == (delete.spec_id, delete.partition.clone());
                 match (&delete.content, &delete.data_file) {
-                    (Content::EqualityDeletes, _) => {
+                    (FileContent::EqualityDeletes, _) => {
                         // Java's scans take a spec of nothing but null fields for none.
                         *sequence < delete.sequence_number && (is_here || delete.partition.iter().all(Option::is_none))
                     }

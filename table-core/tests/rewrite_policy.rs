@@ -1,10 +1,10 @@
 //! Maintenance policies: what is taken, what is inherited, and where a setting comes from.
 
 use serde_json::json;
-use table_core::rewrite::policy::{Policy, PolicyError};
+use table_core::rewrite::policy::{MaintenancePolicy, PolicyError};
 
-fn parse(json: &serde_json::Value) -> Result<Policy, PolicyError> {
-    Policy::parse(json.to_string().as_bytes())
+fn parse(json: &serde_json::Value) -> Result<MaintenancePolicy, PolicyError> {
+    MaintenancePolicy::parse(json.to_string().as_bytes())
 }
 
 fn check_refused(json: &serde_json::Value, told: &str) {
@@ -59,19 +59,22 @@ fn impossible_numbers_are_refused_by_name() {
     check_refused(&json!({ "compact": { "target": 1 } }), "unknown field `target`");
     check_refused(&json!([]), "not a maintenance policy");
     check_refused(&json!({ "compact": [] }), "not a maintenance policy");
-    assert!(parse(&serde_json::to_value(Policy::defaults()).unwrap()).is_ok());
+    assert!(parse(&serde_json::to_value(MaintenancePolicy::defaults()).unwrap()).is_ok());
 }
 
 #[test]
 fn the_most_specific_policy_wins_setting_by_setting() {
     let table = parse(&json!({ "compact": { "enabled": false } })).unwrap();
     let namespace = parse(&json!({ "compact": { "enabled": true, "inputs-min": 9 } })).unwrap();
-    let found = table.clone().over(&namespace).over(&Policy::defaults());
+    let found = table.clone().over(&namespace).over(&MaintenancePolicy::defaults());
     assert_eq!((found.compact.enabled, found.compact.inputs_min), (Some(false), Some(9)));
     assert_eq!(found.compact.delete_ratio, Some(0.3));
 
-    let settings =
-        Policy::settings(&[("table", table), ("namespace", namespace), ("default", Policy::defaults())]);
+    let settings = MaintenancePolicy::settings(&[
+        ("table", table),
+        ("namespace", namespace),
+        ("default", MaintenancePolicy::defaults()),
+    ]);
     let of = |name: &str| {
         let setting = settings.iter().find(|setting| setting.name == name).unwrap();
         (setting.value.clone(), setting.source)

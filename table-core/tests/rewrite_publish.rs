@@ -10,8 +10,8 @@ const HOUR_MS: i64 = 3_600_000;
 const WAIT_MS: i64 = 24 * HOUR_MS;
 const NOW_MS: i64 = 100 * HOUR_MS;
 
-/// A table with snapshots such as `1`, `2<1@99`: 2 has the parent 1 and is of hour 99; behind may stand `wap=x` and the operation.
-/// Branches are such as `main:1 audit:2`; a tag begins with `#`.
+/// A table with snapshots such as `1`, `2<1@99`: 2 has the parent 1 and is of hour 99; behind may stand
+/// `wap=x` and the operation. Branches are such as `main:1 audit:2`; a tag begins with `#`.
 fn table(snapshots: &str, refs: &str) -> TableMetadata {
     let snapshots: Vec<Json> = snapshots
         .split(", ")
@@ -58,7 +58,7 @@ fn table(snapshots: &str, refs: &str) -> TableMetadata {
 #[track_caller]
 fn check(snapshots: &str, refs: &str, expected: Option<(&str, i64)>) {
     let found = publish::unpublished(&table(snapshots, refs), WAIT_MS, NOW_MS).unwrap();
-    let found = found.map(|Unpublished { what, until_ms }| (what, until_ms / HOUR_MS));
+    let found = found.map(|Unpublished { description: what, until_ms }| (what, until_ms / HOUR_MS));
     assert_eq!(found.as_ref().map(|(what, hour)| (what.as_str(), *hour)), expected, "{snapshots}; {refs}");
 }
 

@@ -81,8 +81,8 @@ fn deletes_of_several_inputs_are_put_together() {
 
 #[test]
 fn a_rewrite_that_lost_or_doubled_rows_has_no_map() {
-    assert_eq!(map("a:5-1 b:5", "x:10").unwrap_err(), RemapError::RowsDiffer { kept: 9, written: 10 });
-    assert_eq!(map("a:5", "").unwrap_err(), RemapError::RowsDiffer { kept: 5, written: 0 });
+    assert_eq!(map("a:5-1 b:5", "x:10").unwrap_err(), RemapError::RowsDiffer { remaining: 9, written: 10 });
+    assert_eq!(map("a:5", "").unwrap_err(), RemapError::RowsDiffer { remaining: 5, written: 0 });
     let no_row = |path: &str| RemapError::NoRow { path: path.to_owned(), rows: 5, position: 5 };
     assert_eq!(map("a:5-5", "x:5").unwrap_err(), no_row("a"));
     let huge = format!("a:{0} b:{0}", u64::MAX);

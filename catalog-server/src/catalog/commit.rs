@@ -236,8 +236,8 @@ impl Catalog {
     }
 
     /// Returns the tables as they are if the commits were already made and only the response was lost; see
-    /// [`table_core::snapshot::repeat`]. The commits of a transaction are made atomically, so that one of them
-    /// is evidence for all.
+    /// [`table_core::snapshot::repeat`]. The commits of a transaction are made atomically, so that one of
+    /// them is evidence for all.
     async fn made_before(
         &self,
         request: &Request,
@@ -250,7 +250,7 @@ impl Catalog {
         for ((_, commit), row) in commits.iter().zip(rows) {
             let Some(row) = row.filter(|row| row.kind == TabularKind::Table) else { continue };
             let document = self.documents.table(&row.metadata_location).await?;
-            was_made = was_made || repeat::was_made(document.parsed(), commit);
+            was_made = was_made || repeat::was_applied(document.parsed(), commit);
             drafts.push(PreparedCommit::Unchanged(document));
         }
         Ok(was_made.then_some(drafts))

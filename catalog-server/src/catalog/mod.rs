@@ -114,9 +114,9 @@ impl Catalog {
     /// Records the metrics that have no event: sizes of caches and of the connection pool.
     pub fn record_gauges(&self) {
         #[expect(clippy::cast_precision_loss, reason = "a measurement")]
-        metrics::gauge!("firn_metadata_cache_bytes").set(self.documents.held_bytes() as f64);
+        metrics::gauge!("firn_metadata_cache_bytes").set(self.documents.memory_bytes() as f64);
         #[expect(clippy::cast_precision_loss, reason = "a measurement")]
-        metrics::gauge!("firn_manifest_cache_bytes").set(self.scans.held_bytes() as f64);
+        metrics::gauge!("firn_manifest_cache_bytes").set(self.scans.memory_bytes() as f64);
         let pool = self.db.pool_stats();
         metrics::gauge!("firn_database_connections", "state" => "open").set(f64::from(pool.open));
         metrics::gauge!("firn_database_connections", "state" => "idle").set(f64::from(pool.idle));

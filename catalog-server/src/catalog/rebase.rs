@@ -7,7 +7,7 @@ use table_core::commit::request::TableCommit;
 use table_core::file::position_deletes::PositionDeletes;
 use table_core::metadata::table::TableMetadata;
 use table_core::snapshot::error::SnapshotError;
-use table_core::snapshot::rebase::{OwnFiles, Rebase, Rebased};
+use table_core::snapshot::rebase::{AddedFiles, Rebase, Rebased};
 
 use crate::id;
 use crate::store::ids::TabularId;
@@ -69,7 +69,7 @@ impl Catalog {
             manifests.push((self.manifest_in(&files, &line.path).await?, line.clone()));
         }
         let seen: Vec<_> = manifests.iter().map(|(manifest, line)| (&**manifest, line)).collect();
-        let Some(own) = fresh.look(&seen) else { return Ok(None) };
+        let Some(own) = fresh.check_files(&seen) else { return Ok(None) };
         if !self.delete_from_own_alone(&files, own).await? {
             return Ok(None);
         }
@@ -87,7 +87,7 @@ impl Catalog {
     async fn delete_from_own_alone(
         &self,
         files: &TableFiles<'_>,
-        own: OwnFiles,
+        own: AddedFiles,
     ) -> Result<bool, CatalogError> {
         if own.unclear_deletes.len() > LOOKED_INTO_MAX {
             return Ok(false);

@@ -89,7 +89,7 @@ impl Catalog {
         let (mut decoded, mut bytes) = (Vec::new(), 0_usize);
         while let Some((ahead, file)) = reading.try_next().await? {
             let (manifest, _share) = self.manifest_of(ahead, &file).await?;
-            bytes = bytes.saturating_add(manifest.held_bytes());
+            bytes = bytes.saturating_add(manifest.memory_bytes());
             if bytes > DELETE_MANIFESTS_BYTES_MAX {
                 return Err(CatalogError::Invalid(format!(
                     "the manifests of the table's deletes take more than {} MiB of memory; compact the table",
@@ -108,7 +108,7 @@ impl Catalog {
     ) -> impl Stream<Item = Result<(Option<Ahead>, ManifestFile), CatalogError>> {
         let reading = stream::iter(listed).map(move |file| async move {
             let manifest = self.scans.manifests.manifest(&file.path).await?;
-            let share = self.scans.ahead.try_take(manifest.held_bytes());
+            let share = self.scans.ahead.try_take(manifest.memory_bytes());
             Ok((share.map(|share| (manifest, share)), file))
         });
         reading.buffered(self.scans.settings.parallel_manifests)

@@ -13,9 +13,9 @@ use bytes::Bytes;
 use futures::TryStreamExt as _;
 use table_core::manifest::list::{ManifestContent, ManifestFile};
 use table_core::scan::deletes::DeleteIndex;
-use table_core::scan::plan::Page;
+use table_core::scan::plan::ScanPage;
 use table_core::scan::request::ScanRequest;
-use table_core::scan::table_scan::{Scan, Source};
+use table_core::scan::table_scan::{Scan, ScanSource};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
@@ -115,7 +115,7 @@ enum Start {
     /// Scan in the cache that was prepared before.
     Prepared(Arc<Prepared>),
     /// Scan bound to the table, not prepared yet.
-    Bound(Box<(Scan, Source)>),
+    Bound(Box<(Scan, ScanSource)>),
 }
 
 /// Scan with its manifests and the index of its delete files.
@@ -128,9 +128,9 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn held_bytes(&self) -> usize {
-        let manifests = self.manifests.iter().map(|(_, file)| size_of::<usize>() + file.held_bytes());
-        size_of::<Self>() + self.scan.held_bytes() + self.deletes.held_bytes() + manifests.sum::<usize>()
+    fn memory_bytes(&self) -> usize {
+        let manifests = self.manifests.iter().map(|(_, file)| size_of::<usize>() + file.memory_bytes());
+        size_of::<Self>() + self.scan.memory_bytes() + self.deletes.memory_bytes() + manifests.sum::<usize>()
     }
 }
 
@@ -140,7 +140,7 @@ impl Scans {
         let prepared = moka::future::Cache::builder()
             .max_capacity(PREPARED_BYTES)
             .weigher(|_, prepared: &Arc<Prepared>| {
-                u32::try_from(ENTRY_BYTES + prepared.held_bytes()).unwrap_or(u32::MAX)
+                u32::try_from(ENTRY_BYTES + prepared.memory_bytes()).unwrap_or(u32::MAX)
             })
             .time_to_idle(PREPARED_IDLE)
             // The tasks of a plan are requested right after it, independent of how often other scans were
@@ -162,8 +162,8 @@ impl Scans {
     }
 
     /// Returns the approximate memory used by the cache of manifests, in bytes.
-    pub fn held_bytes(&self) -> u64 {
-        self.manifests.held_bytes()
+    pub fn memory_bytes(&self) -> u64 {
+        self.manifests.memory_bytes()
     }
 
     /// Marks a submitted plan as in progress. Returns `false` if this process is already computing it.
@@ -484,7 +484,7 @@ impl Catalog {
         let tasks_max = (TASKS_TEXT_BYTES / job.task.scan.request.len().max(1)).max(1);
         let task_files = files.div_ceil(u64::try_from(tasks_max).unwrap_or(u64::MAX));
         let parts = split(&prepared.manifests, task_files.max(self.scans.settings.task_files));
-        self.answer(job, &prepared, Page::default(), parts, COMPLETED).await
+        self.answer(job, &prepared, ScanPage::default(), parts, COMPLETED).await
     }
 
     /// Serialises a page as JSON, with plan tasks for the remaining parts of the scan.
@@ -492,7 +492,7 @@ impl Catalog {
         &self,
         job: &Arc<Job>,
         prepared: &Prepared,
-        page: Page,
+        page: ScanPage,
         parts: Vec<Part>,
         tail: &'static str,
     ) -> Result<Vec<u8>, CatalogError> {
@@ -551,7 +551,7 @@ impl Catalog {
         &'a self,
         job: &Job,
         scan: Scan,
-        source: Source,
+        source: ScanSource,
         turn: &mut Option<SemaphorePermit<'a>>,
     ) -> Result<Prepared, CatalogError> {
         let metadata = self.documents.table(&job.task.scan.metadata_location).await?.parsed().clone();
@@ -560,11 +560,11 @@ impl Catalog {
         let files = TableFiles { warehouse: &job.warehouse, owner, folders };
         // Successive snapshots list the same manifests, which are then read once. A manifest that one
         // snapshot lists twice contributes its files twice.
-        let is_of_several = matches!(source, Source::Appends(_));
+        let is_of_several = matches!(source, ScanSource::Appends(_));
         let mut listed = match source {
-            Source::Nothing => Vec::new(),
-            Source::Snapshot(snapshot) => self.manifests_of(&files, &snapshot).await?,
-            Source::Appends(snapshots) => {
+            ScanSource::Nothing => Vec::new(),
+            ScanSource::Snapshot(snapshot) => self.manifests_of(&files, &snapshot).await?,
+            ScanSource::Appends(snapshots) => {
                 let mut all = Vec::new();
                 for snapshot in &snapshots {
                     all.extend(self.manifests_of(&files, snapshot).await?);
@@ -575,7 +575,7 @@ impl Catalog {
         let mut seen = HashSet::new();
         let mut kept = Vec::new();
         for (number, file) in listed.drain(..).enumerate() {
-            if scan.wants(&file)? && (!is_of_several || seen.insert(file.path.clone())) {
+            if scan.needs_manifest(&file)? && (!is_of_several || seen.insert(file.path.clone())) {
                 // Checked before anything of the plan is cached: its tasks read the manifests without another
                 // check.
                 self.check_file(files.warehouse, Some(owner), &files.folders, "manifest", &file.path).await?;
@@ -602,7 +602,7 @@ impl Catalog {
     }
 
     /// Parses the request of a job and binds it to the table.
-    async fn bind(&self, job: &Arc<Job>) -> Result<(Scan, Source), CatalogError> {
+    async fn bind(&self, job: &Arc<Job>) -> Result<(Scan, ScanSource), CatalogError> {
         let document = self.documents.table(&job.task.scan.metadata_location).await?;
         let bytes = document.json().len() + job.task.scan.request.len();
         let job = job.clone();
@@ -620,7 +620,7 @@ impl Catalog {
         prepared: &Arc<Prepared>,
         part: Part,
         turn: Option<SemaphorePermit<'_>>,
-    ) -> Result<(Page, Vec<Part>), CatalogError> {
+    ) -> Result<(ScanPage, Vec<Part>), CatalogError> {
         let _turn = match turn {
             Some(turn) => turn,
             None => self.page_turn().await?,
@@ -628,7 +628,7 @@ impl Catalog {
         let listed = prepared.manifests.get(part.manifests.clone()).unwrap_or_default();
         let listed: Vec<_> = listed.iter().map(|(_, file)| file.clone()).collect();
         let mut reading = std::pin::pin!(self.read_ahead(listed));
-        let mut page = Page::default();
+        let mut page = ScanPage::default();
         let mut index = part.manifests.start;
         while let Some((ahead, file)) = reading.try_next().await? {
             let (manifest, _share) = self.manifest_of(ahead, &file).await?;

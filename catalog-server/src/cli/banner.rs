@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use catalog_server::catalog::warehouse::Warehouse;
 use catalog_server::config::Config;
-use table_core::rewrite::policy::Policy;
+use table_core::rewrite::policy::MaintenancePolicy;
 use table_core::text;
 
 /// Returns the banner of a server that listens at `address`.
@@ -72,7 +72,10 @@ fn maintenance(address: SocketAddr, config: &Config, warehouse: &str) -> String 
             )
         }
     };
-    let age = Policy::defaults().expire_snapshots.snapshot_age_max_ms.map_or_else(String::new, text::span);
+    let age = MaintenancePolicy::defaults()
+        .expire_snapshots
+        .snapshot_age_max_ms
+        .map_or_else(String::new, text::span);
     format!(
         "\
 Maintenance  {here}

@@ -26,7 +26,7 @@ use maintenance::ownership::NamedFolders;
 use maintenance::settings::Settings;
 use serde_json::{Value, json};
 use table_core::location::{Location, LocationError};
-use table_core::rewrite::policy::Policy;
+use table_core::rewrite::policy::MaintenancePolicy;
 use tokio_util::sync::CancellationToken;
 
 use crate::process::{shutdown_signal, start_logging};
@@ -189,15 +189,15 @@ impl Maintain {
 
     async fn once(self, table: &str) -> anyhow::Result<Done> {
         let once = match &self.policy {
-            Some(json) => Policy::parse(json.as_bytes()).context("`--policy` cannot be used")?,
-            None => Policy::default(),
+            Some(json) => MaintenancePolicy::parse(json.as_bytes()).context("`--policy` cannot be used")?,
+            None => MaintenancePolicy::default(),
         };
         let mut once = once.with_inherited();
         if self.action.contains(&Job::ExpireSnapshots) {
             // An explicit request to expire snapshots includes those that a table was registered with.
             once.expire_snapshots.inherited.get_or_insert(true);
         }
-        let policy = once.over(&Policy::by_hand()).over(&Policy::defaults());
+        let policy = once.over(&MaintenancePolicy::by_hand()).over(&MaintenancePolicy::defaults());
         let actions: Vec<_> = Action::ALL.into_iter().filter(|action| self.wants(*action, &policy)).collect();
         let name = TableName::parse(table)?;
         let client = Client::connect(&self.uri, self.token.as_deref(), &name.warehouse).await?;
@@ -206,7 +206,7 @@ impl Maintain {
         done.await?
     }
 
-    fn wants(&self, action: Action, policy: &Policy) -> bool {
+    fn wants(&self, action: Action, policy: &MaintenancePolicy) -> bool {
         let (job, is_enabled) = match action {
             Action::ExpireSnapshots => (Job::ExpireSnapshots, policy.expire_snapshots.enabled),
             Action::Compact => (Job::Compact, policy.compact.enabled),
@@ -215,7 +215,12 @@ impl Maintain {
         is_enabled != Some(false) && (self.action.is_empty() || self.action.contains(&job))
     }
 
-    fn do_now(&self, catalog: &Catalog, policy: &Policy, actions: &[Action]) -> anyhow::Result<Done> {
+    fn do_now(
+        &self,
+        catalog: &Catalog,
+        policy: &MaintenancePolicy,
+        actions: &[Action],
+    ) -> anyhow::Result<Done> {
         let outside = outside();
         let named = NamedFolders { own: self.own_folder.clone(), readable: self.read_folder.clone() };
         let files = self.files(&outside).within(catalog.scope(&named)?);

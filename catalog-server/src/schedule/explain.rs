@@ -7,7 +7,7 @@ use crate::catalog::names::Identifier;
 use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
 use crate::store::maintenance::jobs::{self, End, Job, JobState};
-use crate::store::maintenance::policies::Pause;
+use crate::store::maintenance::policies::PauseRow;
 
 use super::Schedule;
 use super::automatic::EVALUATE;
@@ -18,7 +18,7 @@ use super::policies::Applicable;
 #[derive(Debug)]
 pub struct Explained {
     /// Current pause of the table, if it is paused.
-    pub pause: Option<Pause>,
+    pub pause: Option<PauseRow>,
     /// Last evaluation that succeeded; `None` if the table was maintained since.
     pub evaluation: Option<Job>,
     /// Time at which the table was last maintained, in milliseconds since 1970, if it was not evaluated

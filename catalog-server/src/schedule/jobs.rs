@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use table_core::location::{Location, file_key};
 use table_core::metadata::file_name::is_metadata_file;
-use table_core::rewrite::policy::Policy;
+use table_core::rewrite::policy::MaintenancePolicy;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -99,10 +99,10 @@ impl Schedule {
         warehouse: &Warehouse,
         identifier: &Identifier,
         action: &str,
-        once: Option<Policy>,
+        once: Option<MaintenancePolicy>,
     ) -> Result<Job, CatalogError> {
         let table = self.writable_table(request, warehouse, identifier, Action::QueueJob).await?;
-        let mut once = once.unwrap_or_default().over(&Policy::by_hand());
+        let mut once = once.unwrap_or_default().over(&MaintenancePolicy::by_hand());
         if action == EXPIRE_SNAPSHOTS {
             // An explicit request to expire snapshots includes those that the table was registered with.
             once.expire_snapshots.inherited.get_or_insert(true);

@@ -1,7 +1,7 @@
 //! Maintenance policies. They are set for a warehouse, a namespace or a table, and inherited downwards.
 
 use serde_json::json;
-use table_core::rewrite::policy::{Policy, Setting};
+use table_core::rewrite::policy::{MaintenancePolicy, Setting};
 
 use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
@@ -11,13 +11,13 @@ use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
 use crate::store::catalog::names::LEVEL_SEPARATOR;
 use crate::store::ids::TabularId;
-use crate::store::maintenance::policies::{self, Pause, Policy as PolicyRow, Scope};
+use crate::store::maintenance::policies::{self, PauseRow, PolicyRow, MaintenanceScopeId};
 
 use super::Schedule;
 
 /// Object that a policy applies to, by its name.
 #[derive(Clone, Debug)]
-pub enum Target {
+pub enum MaintenanceScope {
     /// All tables of a warehouse.
     Warehouse(Warehouse),
     /// All tables of a namespace and of the namespaces in it.
@@ -32,14 +32,14 @@ pub struct Applicable {
     /// Id of the table.
     pub tabular_id: TabularId,
     /// Merged settings.
-    pub policy: Policy,
+    pub policy: MaintenancePolicy,
     /// Settings with their sources: `this once`, `table`, `namespace a.b`, `warehouse`, `default`.
     pub settings: Vec<Setting<String>>,
     /// Current pause of the table, if it is paused.
-    pub pause: Option<Pause>,
+    pub pause: Option<PauseRow>,
 }
 
-impl Target {
+impl MaintenanceScope {
     fn warehouse(&self) -> &Warehouse {
         match self {
             Self::Warehouse(warehouse) | Self::Namespace(warehouse, _) | Self::Table(warehouse, _) => {
@@ -84,8 +84,8 @@ impl Schedule {
     pub async fn put_policy(
         &self,
         request: &Request,
-        target: &Target,
-        policy: &Policy,
+        target: &MaintenanceScope,
+        policy: &MaintenancePolicy,
     ) -> Result<PolicyRow, CatalogError> {
         target.warehouse().require_writable()?;
         // The document is stored in parsed form, so that equal policies have equal texts. Serialisation
@@ -111,7 +111,7 @@ impl Schedule {
     pub async fn require_policy(
         &self,
         request: &Request,
-        target: &Target,
+        target: &MaintenanceScope,
     ) -> Result<PolicyRow, CatalogError> {
         let found = policies::find(&self.db, self.scope(request, target, Action::LoadPolicy).await?).await?;
         found.ok_or_else(|| missing(target))
@@ -124,7 +124,11 @@ impl Schedule {
     /// Fails if the object does not exist or its warehouse is an as-of view; if it has no policy of its own
     /// ([`CatalogError::NoSuchPolicy`]); or if the database fails ([`CatalogError::Store`],
     /// [`CatalogError::OutcomeUnknown`]).
-    pub async fn delete_policy(&self, request: &Request, target: &Target) -> Result<(), CatalogError> {
+    pub async fn delete_policy(
+        &self,
+        request: &Request,
+        target: &MaintenanceScope,
+    ) -> Result<(), CatalogError> {
         target.warehouse().require_writable()?;
         let scope = self.scope(request, target, Action::DeletePolicy).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
@@ -158,30 +162,30 @@ impl Schedule {
         warehouse: &Warehouse,
         namespace: &Namespace,
         tabular_id: TabularId,
-        once: Option<Policy>,
+        once: Option<MaintenancePolicy>,
     ) -> Result<Applicable, CatalogError> {
-        let mut chain: Vec<(String, Policy)> =
+        let mut chain: Vec<(String, MaintenancePolicy)> =
             once.into_iter().map(|policy| ("this once".to_owned(), policy)).collect();
-        self.extend(&mut chain, "table", Scope::Table(tabular_id)).await?;
+        self.extend(&mut chain, "table", MaintenanceScopeId::Table(tabular_id)).await?;
         let mut path = Some(namespace.path());
         while let Some(levels) = path {
             let namespace = Namespace::from_path(levels)?;
             let found = self.catalog.find_namespace(warehouse, &namespace).await?;
             let found = found.ok_or_else(|| CatalogError::NoSuchNamespace(namespace.clone()))?;
-            let scope = Scope::Namespace(found.namespace_id);
+            let scope = MaintenanceScopeId::Namespace(found.namespace_id);
             self.extend(&mut chain, &format!("namespace {namespace}"), scope).await?;
             path = levels.rsplit_once(LEVEL_SEPARATOR).map(|(parent, _)| parent);
         }
-        self.extend(&mut chain, "warehouse", Scope::Warehouse(warehouse.id)).await?;
+        self.extend(&mut chain, "warehouse", MaintenanceScopeId::Warehouse(warehouse.id)).await?;
         if chain.iter().all(|(_, policy)| policy.expire_snapshots.inherited.is_none()) {
             chain = chain.into_iter().map(|(source, policy)| (source, policy.with_inherited())).collect();
         }
-        chain.push(("default".to_owned(), Policy::defaults()));
-        let policy = chain.iter().fold(Policy::default(), |all, (_, policy)| all.over(policy));
+        chain.push(("default".to_owned(), MaintenancePolicy::defaults()));
+        let policy = chain.iter().fold(MaintenancePolicy::default(), |all, (_, policy)| all.over(policy));
         Ok(Applicable {
             tabular_id,
             policy,
-            settings: Policy::settings(&chain),
+            settings: MaintenancePolicy::settings(&chain),
             pause: policies::find_pause(&self.db, tabular_id).await?,
         })
     }
@@ -199,11 +203,16 @@ impl Schedule {
         identifier: &Identifier,
         reason: &str,
     ) -> Result<(), CatalogError> {
-        let target = Target::Table(warehouse.clone(), identifier.clone());
+        let target = MaintenanceScope::Table(warehouse.clone(), identifier.clone());
         let tabular_id = self.writable_table(request, warehouse, identifier, Action::Pause).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         policies::pause(&mut tx, tabular_id, reason, request.caller.id()).await?;
-        let change = change(Action::Pause, &target, Scope::Table(tabular_id), json!({ "reason": reason }));
+        let change = change(
+            Action::Pause,
+            &target,
+            MaintenanceScopeId::Table(tabular_id),
+            json!({ "reason": reason }),
+        );
         self.catalog.record(&mut tx, request, change).await?;
         Ok(tx.commit().await?)
     }
@@ -220,11 +229,11 @@ impl Schedule {
         warehouse: &Warehouse,
         identifier: &Identifier,
     ) -> Result<(), CatalogError> {
-        let target = Target::Table(warehouse.clone(), identifier.clone());
+        let target = MaintenanceScope::Table(warehouse.clone(), identifier.clone());
         let tabular_id = self.writable_table(request, warehouse, identifier, Action::Resume).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         if policies::resume(&mut tx, tabular_id).await? {
-            let change = change(Action::Resume, &target, Scope::Table(tabular_id), json!({}));
+            let change = change(Action::Resume, &target, MaintenanceScopeId::Table(tabular_id), json!({}));
             self.catalog.record(&mut tx, request, change).await?;
         }
         Ok(tx.commit().await?)
@@ -242,31 +251,36 @@ impl Schedule {
         Ok(self.catalog.require_table(request, warehouse, identifier, action).await?.tabular_id)
     }
 
-    async fn scope(&self, request: &Request, target: &Target, action: Action) -> Result<Scope, CatalogError> {
+    async fn scope(
+        &self,
+        request: &Request,
+        target: &MaintenanceScope,
+        action: Action,
+    ) -> Result<MaintenanceScopeId, CatalogError> {
         Ok(match target {
-            Target::Warehouse(warehouse) => {
+            MaintenanceScope::Warehouse(warehouse) => {
                 self.catalog.authorize_warehouse(request, warehouse, action)?;
-                Scope::Warehouse(warehouse.id)
+                MaintenanceScopeId::Warehouse(warehouse.id)
             }
-            Target::Namespace(warehouse, namespace) => {
+            MaintenanceScope::Namespace(warehouse, namespace) => {
                 let found = self.catalog.require_namespace(request, warehouse, namespace, action).await?;
-                Scope::Namespace(found.namespace_id)
+                MaintenanceScopeId::Namespace(found.namespace_id)
             }
-            Target::Table(warehouse, identifier) => {
+            MaintenanceScope::Table(warehouse, identifier) => {
                 let found = self.catalog.require_table(request, warehouse, identifier, action).await?;
-                Scope::Table(found.tabular_id)
+                MaintenanceScopeId::Table(found.tabular_id)
             }
         })
     }
 
     async fn extend(
         &self,
-        chain: &mut Vec<(String, Policy)>,
+        chain: &mut Vec<(String, MaintenancePolicy)>,
         source: &str,
-        scope: Scope,
+        scope: MaintenanceScopeId,
     ) -> Result<(), CatalogError> {
         if let Some(row) = policies::find(&self.db, scope).await? {
-            let policy = Policy::parse(row.document.as_bytes())
+            let policy = MaintenancePolicy::parse(row.document.as_bytes())
                 .map_err(|error| CatalogError::Internal(format!("the stored policy of {source}: {error}")))?;
             chain.push((source.to_owned(), policy));
         }
@@ -274,12 +288,17 @@ impl Schedule {
     }
 }
 
-fn missing(target: &Target) -> CatalogError {
+fn missing(target: &MaintenanceScope) -> CatalogError {
     let name = format!("{} {}", target.kind(), target.name());
     CatalogError::NoSuchPolicy(name.trim_end().to_owned())
 }
 
-fn change(action: Action, target: &Target, scope: Scope, detail: serde_json::Value) -> AuditRecord<'_> {
+fn change(
+    action: Action,
+    target: &MaintenanceScope,
+    scope: MaintenanceScopeId,
+    detail: serde_json::Value,
+) -> AuditRecord<'_> {
     let warehouse = &target.warehouse().name;
     AuditRecord { action, kind: target.kind(), name: target.name(), id: scope.id(), warehouse, detail }
 }

@@ -73,7 +73,7 @@ pub struct Document<T> {
     refs_only: OnceLock<Bytes>,
     /// Result of [`Document::derived`].
     derived: OnceLock<Bytes>,
-    held_bytes: usize,
+    memory_bytes: usize,
 }
 
 /// Content of a document: table or view metadata.
@@ -208,7 +208,7 @@ impl Documents {
     }
 
     /// Returns the approximate memory used by the caches, in bytes.
-    pub fn held_bytes(&self) -> u64 {
+    pub fn memory_bytes(&self) -> u64 {
         self.tables.weighted_size() + self.views.weighted_size()
     }
 
@@ -262,7 +262,7 @@ impl Documents {
 }
 
 async fn keep<T: Content>(cache: &Cache<T>, document: Arc<Document<T>>) {
-    let is_large = document.held_bytes > LARGE_BYTES;
+    let is_large = document.memory_bytes > LARGE_BYTES;
     cache.insert(document.location.clone(), document).await;
     // The cache only evicts after 64 entries or 300 ms.
     if is_large {
@@ -318,7 +318,7 @@ impl<T: Content> Document<T> {
         let (place, stamp) = (OnceLock::new(), OnceLock::new());
         let (refs_only, derived) = (OnceLock::new(), OnceLock::new());
         let columns = memchr::memmem::find_iter(json, COLUMN_MARK).count();
-        let held_bytes = DOCUMENT_BYTES
+        let memory_bytes = DOCUMENT_BYTES
             + TEXTS * json.len()
             + json.len().min(DERIVED_BYTES_MAX)
             + COLUMN_BYTES * columns
@@ -333,7 +333,7 @@ impl<T: Content> Document<T> {
             stamp,
             refs_only,
             derived,
-            held_bytes,
+            memory_bytes,
         }
     }
 
@@ -347,8 +347,8 @@ impl<T: Content> Document<T> {
         &self.location
     }
 
-    /// Returns what `make` made at the first call, of at most about [`DERIVED_BYTES_MAX`]: a text that follows from the
-    /// document alone.
+    /// Returns what `make` made at the first call, of at most about [`DERIVED_BYTES_MAX`]: a text that
+    /// follows from the document alone.
     pub fn derived(&self, make: impl FnOnce() -> Bytes) -> Bytes {
         self.derived.get_or_init(make).clone()
     }
@@ -377,8 +377,8 @@ impl<T: Content> Document<T> {
     }
 }
 
-/// Returns the version of a table or view whose metadata file is at `location`, in hexadecimal: another one for every
-/// location.
+/// Returns the version of a table or view whose metadata file is at `location`, in hexadecimal: another one
+/// for every location.
 pub fn version(location: &str) -> String {
     format!("{:x}", Sha256::digest(location))
 }
@@ -390,7 +390,7 @@ fn cache<T: Content>(bytes: u64) -> Cache<T> {
         // commit inserts.
         .eviction_policy(moka::policy::EvictionPolicy::lru())
         .weigher(|key: &String, document: &Arc<Document<T>>| {
-            u32::try_from(ENTRY_BYTES + key.len() + document.held_bytes).unwrap_or(u32::MAX)
+            u32::try_from(ENTRY_BYTES + key.len() + document.memory_bytes).unwrap_or(u32::MAX)
         })
         .build()
 }

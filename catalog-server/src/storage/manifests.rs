@@ -31,13 +31,13 @@ impl Manifests {
         let decoded = moka::future::Cache::builder()
             .max_capacity(cache_bytes - cache_bytes / 8)
             .weigher(|key: &String, manifest: &Arc<Manifest>| {
-                u32::try_from(ENTRY_BYTES + key.len() + manifest.held_bytes()).unwrap_or(u32::MAX)
+                u32::try_from(ENTRY_BYTES + key.len() + manifest.memory_bytes()).unwrap_or(u32::MAX)
             })
             .build();
         let lists = moka::future::Cache::builder()
             .max_capacity(cache_bytes / 8)
             .weigher(|key: &String, list: &Arc<Vec<ManifestFile>>| {
-                u32::try_from(ENTRY_BYTES + key.len() + held_bytes(list)).unwrap_or(u32::MAX)
+                u32::try_from(ENTRY_BYTES + key.len() + memory_bytes(list)).unwrap_or(u32::MAX)
             })
             .build();
         Self { files, limit_bytes, decoded, lists, turns: Turns::per_core() }
@@ -71,7 +71,7 @@ impl Manifests {
     }
 
     /// Returns the approximate memory used by the caches, in bytes.
-    pub fn held_bytes(&self) -> u64 {
+    pub fn memory_bytes(&self) -> u64 {
         self.decoded.weighted_size() + self.lists.weighted_size()
     }
 
@@ -112,9 +112,9 @@ impl Manifests {
     }
 }
 
-fn held_bytes(list: &Vec<ManifestFile>) -> usize {
+fn memory_bytes(list: &Vec<ManifestFile>) -> usize {
     let spare = (list.capacity() - list.len()) * size_of::<ManifestFile>();
-    spare + list.iter().map(ManifestFile::held_bytes).sum::<usize>()
+    spare + list.iter().map(ManifestFile::memory_bytes).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -151,7 +151,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let files = Files::of_process(std::time::Duration::from_secs(60));
         let manifests = Manifests::new(files, 8 << 10, 1 << 20);
-        let weight = |path: &str, manifest: &Manifest| ENTRY_BYTES + path.len() + manifest.held_bytes();
+        let weight = |path: &str, manifest: &Manifest| ENTRY_BYTES + path.len() + manifest.memory_bytes();
         let mut read = 0;
         for number in 0..50 {
             let path = folder.path().join(format!("{number}.avro"));

@@ -8,12 +8,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use roaring::RoaringTreemap;
-use table_core::file::deleted_keys::{DeletedKeys, Part};
+use table_core::file::deleted_keys::{DeletedKeys, KeyPart};
 use table_core::file::deletion_vector::DeletionVector;
 use table_core::file::equality_columns;
 use table_core::file::error::FileError;
 use table_core::file::position_deletes::PositionDeletes;
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::plan::{Delete, Input};
 use table_core::text::count;
@@ -68,7 +68,7 @@ fn by_position(
         inputs.entry(&input.path).or_default().push(number);
     }
     for (number, delete) in targets.deletes.iter().enumerate() {
-        if delete.content != Content::PositionDeletes {
+        if delete.content != FileContent::PositionDeletes {
             continue;
         }
         work.host.check()?;
@@ -167,18 +167,18 @@ fn by_value(
     numbers.dedup();
     let mut by_columns: BTreeMap<&[i32], Vec<&Delete>> = BTreeMap::new();
     for delete in numbers.iter().filter_map(|number| targets.deletes.get(*number)) {
-        if delete.content == Content::EqualityDeletes {
+        if delete.content == FileContent::EqualityDeletes {
             by_columns.entry(&delete.equality_ids).or_default().push(delete);
         }
     }
     for (ids, deletes) in by_columns {
         let keys = deletes.iter().map(|delete| u64::try_from(delete.record_count).unwrap_or(0)).sum();
         // The other half is for the rows that are compared.
-        let count = Part::count(keys, work.budget.memory_bytes / 2);
+        let count = KeyPart::count(keys, work.budget.memory_bytes / 2);
         // All parts use the same key, because it determines the part that a value belongs to.
         let hash_key = (work.outside.uuid)().as_u64_pair();
         for number in 0..count {
-            let part = Part { number, count };
+            let part = KeyPart { number, count };
             let found = Pass { work, metadata, inputs: targets.inputs, ids, deletes: &deletes, hash_key }
                 .run(inputs, part)?;
             for (input, positions) in found {
@@ -202,7 +202,7 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    fn run(&self, numbers: &[usize], part: Part) -> Result<Vec<(usize, RoaringTreemap)>, JobError> {
+    fn run(&self, numbers: &[usize], part: KeyPart) -> Result<Vec<(usize, RoaringTreemap)>, JobError> {
         let columns = equality_columns::columns(self.metadata, self.ids)?;
         let mut keys = DeletedKeys::new(self.ids.to_vec(), self.hash_key, part);
         for delete in self.deletes {

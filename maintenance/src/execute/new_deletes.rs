@@ -7,7 +7,7 @@ use table_core::file::deletion_vector::{self, VectorOf};
 use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::file::position_deletes::PositionDeletes;
 use table_core::manifest::data_file::DataFile;
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 use table_core::metadata::table::TableMetadata;
 use table_core::snapshot::change::AddedDelete;
 
@@ -90,7 +90,7 @@ impl Writer<'_> {
         output.finish()?;
         let entry = data_file(location.to_owned(), deleted.spec_id, deleted.partition, file);
         self.written.deletes.push(as_old_as_the_commit(DataFile {
-            content: Content::PositionDeletes,
+            content: FileContent::PositionDeletes,
             referenced_data_file: Some(deleted.data_file),
             ..entry
         }));

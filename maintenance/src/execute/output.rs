@@ -7,7 +7,7 @@ use table_core::file::data_location::DataLocations;
 use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::file::parquet_writer::{FileWriter, WrittenFile};
 use table_core::manifest::data_file::DataFile;
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 use table_core::manifest::partition::PartitionTuple;
 use table_core::metadata::partition::PartitionSpec;
 use table_core::metadata::schema::Schema;
@@ -156,7 +156,7 @@ pub fn data_file(
     written: WrittenFile,
 ) -> DataFile {
     DataFile {
-        content: Content::Data,
+        content: FileContent::Data,
         path: location,
         format: "PARQUET".to_owned(),
         spec_id,

@@ -138,7 +138,7 @@ impl<'a> Rewriter<'a> {
         let targets = Targets { inputs: &group.inputs, deletes: &group.deletes };
         let deleted = deleted_positions(self.work, self.metadata, targets)?;
         let keeps_order = self.order.is_none() && group.keeps_order;
-        let order = if keeps_order { Order::Kept } else { Order::Any };
+        let order = if keeps_order { Order::Retained } else { Order::Any };
         let mut seen = RowChecksum::new(order);
         let mut writer = Writer::new(self.form(group), locations);
         let rewriting = Rewriting { work: self.work, metadata: self.metadata, group, columns: &self.columns };

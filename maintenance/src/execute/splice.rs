@@ -138,7 +138,7 @@ impl Splicing<'_> {
         location: String,
     ) -> Result<Open, JobError> {
         let lineage =
-            if self.metadata.format_version() < LINEAGE_VERSION { Lineage::None } else { Lineage::Kept };
+            if self.metadata.format_version() < LINEAGE_VERSION { Lineage::None } else { Lineage::Retained };
         let file = self.work.files.create(&location)?;
         let splice = Splice::new(file, first, options, lineage).map_err(JobError::file(&location))?;
         Ok(Open { location, splice, bytes: 0, parts: Vec::new(), checksums: Vec::new() })

@@ -12,14 +12,14 @@ use table_core::manifest::list::{ManifestContent, ManifestFile};
 use table_core::metadata::properties;
 use table_core::metadata::snapshot::Snapshot;
 use table_core::metadata::table::TableMetadata;
-use table_core::rewrite::compact::{Planner, Table};
+use table_core::rewrite::active_partitions;
+use table_core::rewrite::compact::{PlannedTable, Planner};
 use table_core::rewrite::dangling::{DataFileKey, Finder};
-use table_core::rewrite::health::Facts;
-use table_core::rewrite::hot;
-use table_core::rewrite::live::{Live, partition_from_json, partition_to_json};
-use table_core::rewrite::plan::{Group, Left, Plan, Reason};
-use table_core::rewrite::policy::Policy;
-use table_core::snapshot::change::{Change, DeleteKey, Kind};
+use table_core::rewrite::health::TableFacts;
+use table_core::rewrite::live::{LiveFiles, partition_from_json, partition_to_json};
+use table_core::rewrite::plan::{CompactionPlan, Group, Reason, SkipReason};
+use table_core::rewrite::policy::MaintenancePolicy;
+use table_core::snapshot::change::{ChangeKind, DeleteKey, FileChange};
 use table_core::snapshot::commit::NewSnapshot;
 use table_core::snapshot::error::{Conflict, NewDelete, SnapshotError};
 use table_core::text;
@@ -57,27 +57,27 @@ const PASSES_MAX: usize = 3;
 /// # Errors
 ///
 /// Fails with [`JobError::Options`] if the settings of the policies contradict each other, and for the
-/// reasons of [`table::live`], for example if a manifest cannot be read.
+/// reasons of [`table::live_files`], for example if a manifest cannot be read.
 pub fn plan(
     work: &Work<'_>,
     metadata: &TableMetadata,
-    policy: &Policy,
+    policy: &MaintenancePolicy,
     unreadable: &[UnreadableFile],
-) -> Result<Option<(Plan, Live)>, JobError> {
+) -> Result<Option<(CompactionPlan, LiveFiles)>, JobError> {
     let now_ms = (work.outside.now_ms)();
     let Some(snapshot) = metadata.current_snapshot() else { return Ok(None) };
-    let live = table::live(work.files, metadata, snapshot, || work.host.check())?;
+    let live = table::live_files(work.files, metadata, snapshot, || work.host.check())?;
     let target_bytes = u64::try_from(properties::number(metadata.properties(), TARGET_BYTES, 0)).ok();
     let options = policy.compact_options(target_bytes.filter(|bytes| *bytes > 0))?;
     let settle_ms = i64::from(policy.compact.settle_minutes.unwrap_or(0)) * MINUTE_MS;
     let lately_ms = now_ms.saturating_sub(settle_ms).saturating_add(1)..=now_ms.saturating_add(settle_ms);
-    let facts = Table {
+    let facts = PlannedTable {
         snapshot_id: snapshot.id(),
         sequence_number: snapshot.sequence_number(),
         bytes: live.files.iter().map(|file| file.size_bytes).fold(0, i64::saturating_add),
         output_spec_id: metadata.default_spec_id(),
         settled_sequence_number: sequence_number_at(metadata, now_ms.saturating_sub(SETTLED_MS)),
-        hot: hot::partitions(metadata, &live, lately_ms)?,
+        active_partitions: active_partitions::partitions(metadata, &live, lately_ms)?,
         unreadable: unreadable.iter().map(|file| file.path.clone()).collect(),
     };
     let plan = Planner::new(&live, &facts, &options)?.plan();
@@ -91,21 +91,21 @@ fn sequence_number_at(metadata: &TableMetadata, at_ms: i64) -> i64 {
 }
 
 /// Adds the counts of a table's files and deletes to `facts`.
-pub fn count(plan: &Plan, live: &Live, facts: &mut Facts) {
+pub fn count(plan: &CompactionPlan, live: &LiveFiles, facts: &mut TableFacts) {
     let number = |number: i64| u64::try_from(number).unwrap_or(0);
     let mut partitions = BTreeSet::new();
     for file in &live.files {
         facts.files += 1;
         facts.bytes += number(file.size_bytes);
         facts.rows += number(file.record_count);
-        if plan.sizes.is_small(file.size_bytes) {
+        if plan.size_classes.is_small(file.size_bytes) {
             facts.small_files += 1;
             partitions.insert((file.spec_id, &file.partition));
         }
     }
     facts.small_files_merged = partitions.len() as u64;
     for delete in &live.deletes {
-        if delete.content == table_core::manifest::entry::Content::EqualityDeletes {
+        if delete.content == table_core::manifest::entry::FileContent::EqualityDeletes {
             facts.equality_delete_files += 1;
         } else {
             facts.deleted_rows += number(delete.record_count);
@@ -175,8 +175,8 @@ pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
 /// Compaction in progress.
 struct Compaction<'a> {
     work: &'a Work<'a>,
-    plan: &'a Plan,
-    live: &'a Live,
+    plan: &'a CompactionPlan,
+    live: &'a LiveFiles,
     outputs: &'a Outputs<'a>,
     report: &'a mut Report,
     /// Id of the schema that new files are written with.
@@ -371,8 +371,8 @@ impl<'a> Compaction<'a> {
         Ok(None)
     }
 
-    /// Translates concurrent position deletes to the new files of a batch. Returns `None` if that is not possible, which then
-    /// was resolved by removing groups from the batch.
+    /// Translates concurrent position deletes to the new files of a batch. Returns `None` if that is not
+    /// possible, which then was resolved by removing groups from the batch.
     fn translate_deletes(
         &mut self,
         metadata: &TableMetadata,
@@ -386,7 +386,8 @@ impl<'a> Compaction<'a> {
                 let why = "rows were deleted meanwhile, and their order was not kept";
                 self.drop_groups(batch, &files, why);
             }
-            // A concurrent delete file cannot be read. The next plan does not contain the groups that it applies to.
+            // A concurrent delete file cannot be read. The next plan does not contain the groups that it
+            // applies to.
             Err(error) if error.is_of_files() => {
                 self.drop_groups(batch, &inputs_of(batch), &error.to_string());
             }
@@ -418,10 +419,10 @@ impl<'a> Compaction<'a> {
         &self,
         metadata: &TableMetadata,
         batch: &[Done<'_>],
-        live: Option<&Live>,
+        live: Option<&LiveFiles>,
         moved: &remap::Moved,
-    ) -> Result<Change, JobError> {
-        let mut change = Change::new(Kind::Replace);
+    ) -> Result<FileChange, JobError> {
+        let mut change = FileChange::new(ChangeKind::Replace);
         let files = batch.iter().flat_map(|done| &done.rewritten.files);
         change.added_data = files.cloned().collect();
         let is_moving = batch.iter().any(|done| done.group.partition.is_none());
@@ -439,7 +440,11 @@ impl<'a> Compaction<'a> {
 
     /// Returns the live files of the current state of the table, to find dangling deletes. `None` if the
     /// table has no deletes, or after so many lost races that a fast commit is more important.
-    fn live_at(&self, metadata: &TableMetadata, attempt: u32) -> Result<Option<Cow<'a, Live>>, JobError> {
+    fn live_at(
+        &self,
+        metadata: &TableMetadata,
+        attempt: u32,
+    ) -> Result<Option<Cow<'a, LiveFiles>>, JobError> {
         let Some(head) = metadata.current_snapshot() else { return Ok(None) };
         if head.id() == self.plan.snapshot_id {
             return Ok(Some(Cow::Borrowed(self.live)));
@@ -451,16 +456,16 @@ impl<'a> Compaction<'a> {
             return Ok(None);
         }
         // Finished groups are committed even if the job has to stop.
-        Ok(Some(Cow::Owned(table::live(self.work.files, metadata, head, || Ok(()))?)))
+        Ok(Some(Cow::Owned(table::live_files(self.work.files, metadata, head, || Ok(()))?)))
     }
 
     /// Returns the deletes that apply to no file any more after the change.
-    fn dangling(&self, live: &Live, change: &Change) -> Vec<DeleteKey> {
+    fn dangling(&self, live: &LiveFiles, change: &FileChange) -> Vec<DeleteKey> {
         let removed: HashSet<&str> = change.removed_data.iter().map(|file| file.path.as_str()).collect();
         let mut finder = Finder::new(&live.deletes);
         let kept = live.files.iter().filter(|file| !removed.contains(file.path.as_str()));
         for file in kept {
-            finder.see(DataFileKey {
+            finder.add(DataFileKey {
                 path: &file.path,
                 spec_id: file.spec_id,
                 partition: &file.partition,
@@ -468,7 +473,7 @@ impl<'a> Compaction<'a> {
             });
         }
         for file in &change.added_data {
-            finder.see(DataFileKey {
+            finder.add(DataFileKey {
                 path: &file.path,
                 spec_id: file.spec_id,
                 partition: &file.partition,
@@ -501,7 +506,7 @@ fn inputs_of(batch: &[Done<'_>]) -> HashSet<String> {
 }
 
 /// Returns the inputs of a batch whose number of manifest entries has changed since they were read.
-fn changed_entries(live: &Live, batch: &[Done<'_>]) -> HashSet<String> {
+fn changed_entries(live: &LiveFiles, batch: &[Done<'_>]) -> HashSet<String> {
     let mut counts: HashMap<&str, i64> = HashMap::new();
     for input in batch.iter().flat_map(|done| &done.group.inputs) {
         *counts.entry(&input.path).or_default() += 1;
@@ -534,7 +539,7 @@ fn paths<'d>(batch: &'d [Done<'_>]) -> impl Iterator<Item = &'d String> {
 }
 
 /// Returns a summary of a plan, for users and programs.
-pub fn summary(plan: &Plan) -> Json {
+pub fn summary(plan: &CompactionPlan) -> Json {
     let groups = plan.groups.iter().map(|group| {
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
         for input in &group.inputs {
@@ -557,9 +562,9 @@ pub fn summary(plan: &Plan) -> Json {
             "input-bytes": conversion.input_bytes,
         })
     });
-    let left: BTreeMap<&Left, _> = plan.left.iter().collect();
+    let skipped: BTreeMap<&SkipReason, _> = plan.skipped.iter().collect();
     json!({
         "snapshot-id": plan.snapshot_id, "groups": groups.collect::<Vec<_>>(),
-        "conversions": conversions.collect::<Vec<_>>(), "dangling-deletes": plan.dangling, "left": left,
+        "conversions": conversions.collect::<Vec<_>>(), "dangling-deletes": plan.dangling, "left": skipped,
     })
 }

@@ -13,12 +13,12 @@ use openapi::maintenance::UnreadableFile;
 use roaring::RoaringTreemap;
 use table_core::file::deletion_vector::{DeletionVector, VectorOf};
 use table_core::manifest::data_file::DataFile;
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::listings::are_alike;
-use table_core::rewrite::live::{Live, LiveDelete, LiveFile};
-use table_core::rewrite::plan::{Conversion, Delete, Input, Plan};
-use table_core::snapshot::change::{Change, DeleteKey, Kind};
+use table_core::rewrite::live::{LiveDelete, LiveFile, LiveFiles};
+use table_core::rewrite::plan::{CompactionPlan, Conversion, Delete, Input};
+use table_core::snapshot::change::{ChangeKind, DeleteKey, FileChange};
 use table_core::text::count;
 
 use super::{ATTEMPTS_MAX, Attempt, Report, unreadable};
@@ -37,7 +37,7 @@ const BATCH_FILES: usize = 10_000;
 pub(super) fn run(
     work: &Work<'_>,
     metadata: &TableMetadata,
-    plan: &Plan,
+    plan: &CompactionPlan,
     outputs: &Outputs<'_>,
     report: &mut Report,
     broken_files: &mut Vec<UnreadableFile>,
@@ -116,7 +116,7 @@ struct Converter<'a> {
 
 /// Conversion on the current state of the table.
 struct New {
-    change: Change,
+    change: FileChange,
     written: NewDeletes,
     /// Number of equality deletes that are replaced by position deletes, and of the rows deleted by them.
     converted: usize,
@@ -167,7 +167,7 @@ impl Converter<'_> {
     /// table, and the delete files written for it; `None` if no delete can be removed.
     fn change(&self, metadata: &TableMetadata, found: &[Found<'_>]) -> Result<Option<New>, JobError> {
         let Some(head) = metadata.current_snapshot() else { return Ok(None) };
-        let live = table::live(self.work.files, metadata, head, || self.work.host.check())?;
+        let live = table::live_files(self.work.files, metadata, head, || self.work.host.check())?;
         let mut files: HashMap<&str, Vec<&LiveFile>> =
             found.iter().map(|found| (found.input.path.as_str(), Vec::new())).collect();
         for file in &live.files {
@@ -191,7 +191,7 @@ impl Converter<'_> {
         let known: HashSet<&DeleteKey> = still.iter().flat_map(|(found, _)| &found.deletes).collect();
         let converted = removable.iter().filter(|delete| known.contains(delete)).count();
         let dangling = removable.len() - converted;
-        let mut change = Change::new(Kind::Replace);
+        let mut change = FileChange::new(ChangeKind::Replace);
         change.removed_deletes = removable.into_iter().collect();
         change.removed_deletes.sort_unstable();
         change.checks.since = Some(head.id());
@@ -225,13 +225,13 @@ impl Converter<'_> {
     fn by_position(
         &self,
         metadata: &TableMetadata,
-        live: &Live,
+        live: &LiveFiles,
         still: &[(&Found<'_>, &LiveFile)],
     ) -> Result<Vec<RoaringTreemap>, JobError> {
         let mut numbers: Vec<usize> =
             still.iter().flat_map(|(_, file)| file.deletes.iter().copied()).collect();
         numbers.retain(|number| {
-            live.deletes.get(*number).is_some_and(|delete| delete.content == Content::PositionDeletes)
+            live.deletes.get(*number).is_some_and(|delete| delete.content == FileContent::PositionDeletes)
         });
         numbers.sort_unstable();
         numbers.dedup();
@@ -250,7 +250,7 @@ impl Found<'_> {
     /// Returns `true` if the equality deletes still apply to a manifest entry of the file. They do not if the
     /// table was rolled back, if they were converted concurrently, or if the file was added again. If they
     /// apply, they delete the same rows.
-    fn still_holds(&self, live: &Live, file: &LiveFile) -> bool {
+    fn still_holds(&self, live: &LiveFiles, file: &LiveFile) -> bool {
         let applied: HashSet<DeleteKey> =
             file.deletes.iter().filter_map(|number| live.deletes.get(*number)).map(key).collect();
         self.deletes.iter().all(|delete| applied.contains(delete))
@@ -260,7 +260,7 @@ impl Found<'_> {
 /// Returns the deletes that are not needed any more once the positions are known that they delete in the
 /// files `still`. A delete file with several manifest entries is among them only if none of its entries is
 /// needed, because a commit removes all of them.
-fn removable(live: &Live, still: &[(&Found<'_>, &LiveFile)]) -> HashSet<DeleteKey> {
+fn removable(live: &LiveFiles, still: &[(&Found<'_>, &LiveFile)]) -> HashSet<DeleteKey> {
     let known: HashMap<&str, HashSet<&DeleteKey>> =
         still.iter().map(|(found, file)| (file.path.as_str(), found.deletes.iter().collect())).collect();
     let keys: Vec<DeleteKey> = live.deletes.iter().map(key).collect();
@@ -277,7 +277,7 @@ fn removable(live: &Live, still: &[(&Found<'_>, &LiveFile)]) -> HashSet<DeleteKe
 }
 
 /// Returns the position deletes that apply to this file and to no other.
-fn of_it_alone<'l>(live: &'l Live, file: &'l LiveFile) -> impl Iterator<Item = &'l LiveDelete> {
+fn of_it_alone<'l>(live: &'l LiveFiles, file: &'l LiveFile) -> impl Iterator<Item = &'l LiveDelete> {
     let deletes = file.deletes.iter().filter_map(|number| live.deletes.get(*number));
     deletes.filter(|delete| delete.data_file.as_deref() == Some(&file.path))
 }

@@ -2,12 +2,12 @@
 
 use openapi::maintenance::{Deduction, Evaluation, JobAction, Judged, NextJob, UnreadableFile};
 use table_core::metadata::table::TableMetadata;
-use table_core::rewrite::health::{Facts, Health};
-use table_core::rewrite::live::Live;
+use table_core::rewrite::health::{TableFacts, TableHealth};
+use table_core::rewrite::live::LiveFiles;
 use table_core::rewrite::manifests::ManifestGroup;
 use table_core::rewrite::options::OptionsError;
-use table_core::rewrite::plan::{Left, Plan};
-use table_core::rewrite::policy::Policy;
+use table_core::rewrite::plan::{CompactionPlan, SkipReason};
+use table_core::rewrite::policy::MaintenancePolicy;
 use table_core::rewrite::publish::Unpublished;
 use table_core::text::{self, count};
 
@@ -28,7 +28,7 @@ const PRIORITY_EXPIRE: i64 = 1 << 40;
 const MINUTE_MS: u64 = 60_000;
 
 /// Plan of a compaction, with the live files of the table.
-type Planned = (Plan, Live);
+type Planned = (CompactionPlan, LiveFiles);
 
 /// Result of an evaluation.
 pub struct Found {
@@ -71,11 +71,11 @@ pub fn run(work: &Work<'_>) -> Result<Found, JobError> {
         wait_for(unpublished, &mut found);
     }
     let facts = facts(work, &metadata, document_bytes, planned.as_ref())?;
-    let health = Health::of(&facts);
-    let deduction = |deduction: table_core::rewrite::health::Deduction| Deduction {
+    let health = TableHealth::of(&facts);
+    let deduction = |deduction: table_core::rewrite::health::HealthDeduction| Deduction {
         fault: name(&deduction.fault),
         points: deduction.points,
-        why: deduction.why,
+        why: deduction.reason,
     };
     let mut next: Vec<NextJob> =
         found.iter().filter_map(|(judged, priority)| next(judged, *priority)).collect();
@@ -112,7 +112,7 @@ fn plan(
         Err(JobError::Options(contradiction)) => contradiction,
         planned => return Ok((planned?, None)),
     };
-    match compact::plan(work, metadata, &Policy::defaults(), unreadable) {
+    match compact::plan(work, metadata, &MaintenancePolicy::defaults(), unreadable) {
         Err(JobError::Options(_)) => Ok((None, Some(contradiction))),
         planned => Ok((planned?, Some(contradiction))),
     }
@@ -134,8 +134,8 @@ fn next(judged: &Judged, priority: i64) -> Option<NextJob> {
 
 /// Returns a job that evaluates the table again when recently written partitions have settled, even without
 /// another commit.
-fn look_again(plan: &Plan, policy: &Policy) -> Option<NextJob> {
-    let hot = plan.left.get(&Left::Hot)?;
+fn look_again(plan: &CompactionPlan, policy: &MaintenancePolicy) -> Option<NextJob> {
+    let hot = plan.skipped.get(&SkipReason::ActivePartition)?;
     let minutes = u64::from(policy.compact.settle_minutes.unwrap_or(0));
     let files = count(hot.files.unsigned_abs(), "file was", "files were");
     let reason = format!("{files} in partitions that were being written to");
@@ -146,7 +146,7 @@ fn look_again(plan: &Plan, policy: &Policy) -> Option<NextJob> {
 /// more, even if they are never published.
 fn look_again_after(unpublished: &Unpublished, now_ms: i64) -> NextJob {
     let after_ms = unpublished.until_ms.saturating_sub(now_ms);
-    let reason = format!("{} waited to be published", unpublished.what);
+    let reason = format!("{} waited to be published", unpublished.description);
     let after_ms = u64::try_from(after_ms).unwrap_or(0);
     NextJob { action: JobAction::Evaluate, reason, priority: 0, after_ms }
 }
@@ -155,7 +155,7 @@ fn look_again_after(unpublished: &Unpublished, now_ms: i64) -> NextJob {
 /// reason; it does not prevent decisions about other actions.
 pub fn judge_expiry(
     metadata: &TableMetadata,
-    policy: &Policy,
+    policy: &MaintenancePolicy,
     found: Result<Due, JobError>,
 ) -> (Judged, i64) {
     let (due, why) = match found {
@@ -179,9 +179,9 @@ pub fn no_compaction(why: String) -> (Judged, i64) {
     (Judged { action: JobAction::Compact, due: false, why }, 0)
 }
 
-/// Decides whether compaction is due according to its plan, and returns its priority. `left` are files that could
-/// not be read.
-pub fn judge_compaction(plan: &Plan, left: &[UnreadableFile]) -> (Judged, i64) {
+/// Decides whether compaction is due according to its plan, and returns its priority. `left` are files that
+/// could not be read.
+pub fn judge_compaction(plan: &CompactionPlan, left: &[UnreadableFile]) -> (Judged, i64) {
     let files: usize = plan.groups.iter().map(|group| group.inputs.len()).sum();
     let groups = plan.groups.iter().map(|group| (group.benefit_bytes, group.cost_bytes));
     let conversions = plan.conversions.iter().map(|found| (found.benefit_bytes, found.cost_bytes));
@@ -211,10 +211,10 @@ pub fn judge_compaction(plan: &Plan, left: &[UnreadableFile]) -> (Judged, i64) {
     }
     let why = if !due.is_empty() {
         due.join("; ")
-    } else if plan.left.is_empty() {
+    } else if plan.skipped.is_empty() {
         "the table has no data files".to_owned()
     } else {
-        let told = plan.left.iter().map(|(why, tally)| left_alone(*why, tally.files.unsigned_abs()));
+        let told = plan.skipped.iter().map(|(why, tally)| left_alone(*why, tally.files.unsigned_abs()));
         format!("nothing is worth it: {}", told.collect::<Vec<_>>().join(", "))
     };
     let why = std::iter::once(why).chain(unreadable::told(left)).collect::<Vec<_>>().join("; ");
@@ -222,21 +222,23 @@ pub fn judge_compaction(plan: &Plan, left: &[UnreadableFile]) -> (Judged, i64) {
     (Judged { action: JobAction::Compact, due: !due.is_empty(), why }, priority)
 }
 
-fn left_alone(why: Left, files: u64) -> String {
+fn left_alone(why: SkipReason, files: u64) -> String {
     let (one, many) = match why {
-        Left::Good => ("file is of the right size", "files are of the right size"),
-        Left::Hot => {
+        SkipReason::Good => ("file is of the right size", "files are of the right size"),
+        SkipReason::ActivePartition => {
             ("file is in a partition that is being changed", "files are in partitions that are being changed")
         }
-        Left::Alone => (
+        SkipReason::Alone => (
             "file has nothing beside it to be merged with",
             "files have nothing beside them to be merged with",
         ),
-        Left::TooLittle => ("file is too little to be worth it yet", "files are too few to be worth it yet"),
-        Left::Format => ("file is not Parquet", "files are not Parquet"),
-        Left::Encrypted => ("file is encrypted", "files are encrypted"),
-        Left::Unreadable => ("file cannot be read", "files cannot be read"),
-        Left::Contradictory => {
+        SkipReason::TooLittle => {
+            ("file is too little to be worth it yet", "files are too few to be worth it yet")
+        }
+        SkipReason::Format => ("file is not Parquet", "files are not Parquet"),
+        SkipReason::Encrypted => ("file is encrypted", "files are encrypted"),
+        SkipReason::Unreadable => ("file cannot be read", "files cannot be read"),
+        SkipReason::Contradictory => {
             ("file is listed in several partitions at once", "files are listed in several partitions at once")
         }
     };
@@ -265,12 +267,12 @@ fn facts(
     work: &Work<'_>,
     metadata: &TableMetadata,
     document_bytes: u64,
-    planned: Option<&(Plan, Live)>,
-) -> Result<Facts, JobError> {
-    let mut facts = Facts {
+    planned: Option<&(CompactionPlan, LiveFiles)>,
+) -> Result<TableFacts, JobError> {
+    let mut facts = TableFacts {
         snapshots: metadata.snapshots().len() as u64,
         metadata_bytes: document_bytes,
-        ..Facts::default()
+        ..TableFacts::default()
     };
     if let Some((plan, live)) = planned {
         compact::count(plan, live, &mut facts);

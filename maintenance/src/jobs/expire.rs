@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use table_core::location::file_key;
 use table_core::metadata::table::TableMetadata;
 use table_core::metadata::{file_name, properties};
-use table_core::rewrite::policy::Policy;
+use table_core::rewrite::policy::MaintenancePolicy;
 use table_core::snapshot::age::AgeSource;
 use table_core::snapshot::cleanup::Cleanup;
 use table_core::snapshot::expire::{self, Expiry};
@@ -21,7 +21,7 @@ use crate::context::Work;
 use crate::error::JobError;
 use crate::history::History;
 use crate::host::{Outputs, Progress, Unit, delete};
-use crate::table::{Shown, show};
+use crate::table::{Fetched, feed};
 
 /// Maximum number of paths in memory.
 const PATHS_MAX: u64 = 1_000_000;
@@ -84,7 +84,7 @@ pub fn plan(work: &Work<'_>, metadata: &TableMetadata) -> Result<Due, JobError> 
 
 /// Returns the time for which a snapshot is retained after it stopped being the head of a branch or tag, in
 /// milliseconds. The property of the table takes precedence over the policy.
-fn age_ms(metadata: &TableMetadata, policy: &Policy) -> u64 {
+fn age_ms(metadata: &TableMetadata, policy: &MaintenancePolicy) -> u64 {
     let own = properties::number(metadata.properties(), SNAPSHOT_AGE_MAX_MS, -1);
     let wanted = policy.expire_snapshots.snapshot_age_max_ms;
     u64::try_from(own).ok().or(wanted).unwrap_or(expire::SNAPSHOT_AGE_MS_DEFAULT.unsigned_abs())
@@ -93,16 +93,16 @@ fn age_ms(metadata: &TableMetadata, policy: &Policy) -> u64 {
 /// Returns the settings of the expiry. Properties of the table take precedence over the policy.
 fn settings(
     metadata: &TableMetadata,
-    policy: &Policy,
+    policy: &MaintenancePolicy,
     history: Option<&History>,
     now_ms: i64,
-) -> expire::Policy {
+) -> expire::ExpirySettings {
     let own = |name: &str| properties::number(metadata.properties(), name, -1) >= 0;
     let wanted = &policy.expire_snapshots;
     let age_ms = i64::try_from(age_ms(metadata, policy)).unwrap_or(i64::MAX);
     let has_own = [SNAPSHOT_AGE_MAX_MS, REF_AGE_MAX_MS, SNAPSHOTS_MIN].into_iter().any(own);
     let keeps_inherited = wanted.inherited != Some(true) && !has_own;
-    expire::Policy {
+    expire::ExpirySettings {
         age_source: match history {
             Some(history) => AgeSource::Catalog(history.last_use.clone()),
             None => AgeSource::Document,
@@ -120,13 +120,13 @@ fn settings(
             .filter(|_| !own(REF_AGE_MAX_MS))
             .and_then(|age| age.try_into().ok()),
         clean_metadata: policy.metadata_log.enabled != Some(false),
-        ..expire::Policy::default()
+        ..expire::ExpirySettings::default()
     }
 }
 
 /// Returns the number of former metadata files that the metadata log should be limited to; `None` if it is
 /// not longer, or if the table sets the limit itself.
-pub fn log_limit(metadata: &TableMetadata, policy: &Policy) -> Option<u32> {
+pub fn log_limit(metadata: &TableMetadata, policy: &MaintenancePolicy) -> Option<u32> {
     let wanted = &policy.metadata_log;
     let limit = wanted.previous_versions_max.filter(|_| wanted.enabled != Some(false))?;
     let is_own = metadata.property(properties::PREVIOUS_VERSIONS_MAX).is_some();
@@ -277,18 +277,18 @@ fn clean_up(
         }
         Ok::<_, JobError>(())
     };
-    show(work.files, &mut cleanup, Cleanup::wanted, |cleanup, shown| {
+    feed(work.files, &mut cleanup, Cleanup::needs, |cleanup, shown| {
         work.host.check()?;
         match shown {
-            Shown::List(path, Ok(lines)) => cleanup.give_list(path, lines),
-            Shown::Manifest(path, Ok(manifest)) => cleanup.give_manifest(path, &manifest),
+            Fetched::List(path, Ok(lines)) => cleanup.supply_list(path, lines),
+            Fetched::Manifest(path, Ok(manifest)) => cleanup.supply_manifest(path, &manifest),
             // A removed manifest that does not exist has been cleaned up already, and one that must not be
             // read is not in the table's own folders. Remaining manifests have to be readable.
-            Shown::List(path, Err(error)) | Shown::Manifest(path, Err(error)) => {
+            Fetched::List(path, Err(error)) | Fetched::Manifest(path, Err(error)) => {
                 if !error.is_missing() && !error.is_not_readable() {
                     return Err(error);
                 }
-                cleanup.give_missing(path)?;
+                cleanup.report_missing(path)?;
             }
         }
         take(cleanup)

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use table_core::metadata::properties;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::manifests::{self, ManifestGroup, ManifestPolicy};
-use table_core::rewrite::policy::Policy;
+use table_core::rewrite::policy::MaintenancePolicy;
 use table_core::snapshot::rewrite::{Clustering, Rewrite};
 use table_core::text::count;
 
@@ -15,7 +15,7 @@ use crate::context::Work;
 use crate::error::JobError;
 use crate::files::Files;
 use crate::host::{Outputs, Progress, Unit};
-use crate::table::{self, Shown, show};
+use crate::table::{self, Fetched, feed};
 
 const TARGET_BYTES: &str = "commit.manifest.target-size-bytes";
 
@@ -27,14 +27,14 @@ const TARGET_BYTES: &str = "commit.manifest.target-size-bytes";
 pub fn plan(
     files: &Files,
     metadata: &TableMetadata,
-    policy: &Policy,
+    policy: &MaintenancePolicy,
 ) -> Result<Vec<ManifestGroup>, JobError> {
     let Some(snapshot) = metadata.current_snapshot() else { return Ok(Vec::new()) };
     Ok(manifests::plan(&table::manifests_of(files, snapshot)?, &settings(metadata, policy)))
 }
 
 /// Returns the settings of the rewrite. The property of the table takes precedence over the policy.
-fn settings(metadata: &TableMetadata, policy: &Policy) -> ManifestPolicy {
+fn settings(metadata: &TableMetadata, policy: &MaintenancePolicy) -> ManifestPolicy {
     let defaults = ManifestPolicy::default();
     let wanted = &policy.rewrite_manifests;
     let bytes = wanted.target_bytes.and_then(|bytes| i64::try_from(bytes).ok());
@@ -76,11 +76,11 @@ pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
         let context = work.context(commit_uuid, attempt);
         let choice = Box::new(|line: &table_core::manifest::list::ManifestFile| chosen.contains(&line.path));
         let mut rewrite = Rewrite::new(&metadata, context, choice, Clustering::ByPartition)?;
-        show(work.files, &mut rewrite, Rewrite::wanted, |rewrite, shown| {
+        feed(work.files, &mut rewrite, Rewrite::needs, |rewrite, shown| {
             work.host.check()?;
             match shown {
-                Shown::List(path, lines) => rewrite.give_list(path, lines?),
-                Shown::Manifest(path, manifest) => rewrite.give_manifest(path, &manifest?)?,
+                Fetched::List(path, lines) => rewrite.supply_list(path, lines?),
+                Fetched::Manifest(path, manifest) => rewrite.supply_manifest(path, &manifest?)?,
             }
             Ok(())
         })?;

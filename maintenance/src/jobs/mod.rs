@@ -25,10 +25,10 @@ use serde_json::Value as Json;
 use table_core::metadata::snapshot::MAIN_BRANCH;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::publish::Unpublished;
-use table_core::snapshot::change::Change;
+use table_core::snapshot::change::FileChange;
 use table_core::snapshot::commit::NewSnapshot;
 use table_core::snapshot::context::Context;
-use table_core::snapshot::plan::Plan;
+use table_core::snapshot::plan::SnapshotPlan;
 use table_core::text::count;
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ use crate::context::Work;
 use crate::error::JobError;
 use crate::files::{Files, Usage};
 use crate::host::Outputs;
-use crate::table::{Shown, show};
+use crate::table::{Fetched, feed};
 
 /// Maximum number of attempts to commit in spite of concurrent commits.
 const ATTEMPTS_MAX: u32 = 16;
@@ -97,14 +97,14 @@ impl Work<'_> {
     fn plan(
         &self,
         metadata: &TableMetadata,
-        change: &Change,
+        change: &FileChange,
         context: Context,
     ) -> Result<NewSnapshot, JobError> {
-        let mut plan = Plan::new(metadata, change, context)?;
-        show(self.files, &mut plan, Plan::wanted, |plan, shown| {
+        let mut plan = SnapshotPlan::new(metadata, change, context)?;
+        feed(self.files, &mut plan, SnapshotPlan::needs, |plan, shown| {
             match shown {
-                Shown::List(path, lines) => plan.give_list(path, lines?)?,
-                Shown::Manifest(path, manifest) => plan.give_manifest(path, &manifest?)?,
+                Fetched::List(path, lines) => plan.supply_list(path, lines?)?,
+                Fetched::Manifest(path, manifest) => plan.supply_manifest(path, &manifest?)?,
             }
             Ok(())
         })?;

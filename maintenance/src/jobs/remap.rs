@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use table_core::file::deletion_vector::{DeletionVector, VectorOf};
 use table_core::manifest::data_file::DataFile;
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::plan::Delete;
 use table_core::rewrite::remap::RowMap;
@@ -50,11 +50,11 @@ pub(super) fn translate(
             maps.push(map.map_err(|error| JobError::Internal(error.to_string()))?);
         }
     }
-    let by_input = |path: &str| maps.iter().find(|map| map.holds(path));
+    let by_input = |path: &str| maps.iter().find(|map| map.contains(path));
     let mut lost = HashSet::new();
     let mut moved: BTreeMap<String, DeletionVector> = BTreeMap::new();
     for new in &found {
-        if new.delete.content == Content::EqualityDeletes {
+        if new.delete.content == FileContent::EqualityDeletes {
             // Equality deletes that also apply to the new files are no conflict. The rows that others delete
             // are not known by position.
             lost.extend(new.data_files.iter().cloned());

@@ -8,9 +8,9 @@ use openapi::maintenance::UnreadableFile;
 use roaring::RoaringTreemap;
 use table_core::file::equality_columns;
 use table_core::file::position_deletes::PositionDeletes;
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 use table_core::metadata::table::TableMetadata;
-use table_core::rewrite::live::Live;
+use table_core::rewrite::live::LiveFiles;
 use table_core::text::count;
 
 use crate::context::Work;
@@ -57,7 +57,7 @@ fn version(work: &Work<'_>, path: &str) -> Result<Option<String>, JobError> {
 }
 
 /// Returns the files that are data files or delete files of a snapshot.
-pub(super) fn of_snapshot(files: Vec<UnreadableFile>, live: &Live) -> Vec<UnreadableFile> {
+pub(super) fn of_snapshot(files: Vec<UnreadableFile>, live: &LiveFiles) -> Vec<UnreadableFile> {
     if files.is_empty() {
         return files;
     }
@@ -96,7 +96,7 @@ pub(super) fn find(
             vector(work.files, delete).map(drop)
         } else {
             let columns = match delete.content {
-                Content::EqualityDeletes => equality_columns::columns(metadata, &delete.equality_ids)?,
+                FileContent::EqualityDeletes => equality_columns::columns(metadata, &delete.equality_ids)?,
                 _ => PositionDeletes::columns(),
             };
             open_delete(work.files, delete, &columns).and_then(|file| read(&file, &delete.path))

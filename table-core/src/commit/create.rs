@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::metadata::error::MetadataError;
 use crate::metadata::incoming;
-use crate::metadata::incoming::origin::Origin;
+use crate::metadata::incoming::origin::PartOrigin;
 use crate::metadata::json::{Object, Raw, push_array};
 use crate::metadata::partition::PartitionSpec;
 use crate::metadata::properties;
@@ -56,7 +56,7 @@ pub struct CreateTable<'a> {
 /// be or name no column ([`CommitError::Invalid`]).
 pub fn create(request: &CreateTable<'_>, uuid: Uuid, now_ms: i64) -> Result<TableMetadata, CommitError> {
     check_text(request)?;
-    let requested = incoming::schema(Raw::from(request.schema), Origin::Request);
+    let requested = incoming::schema(Raw::from(request.schema), PartOrigin::Request);
     let requested = requested.map_err(|error| CommitError::malformed(&error))?;
     let columns = requested.columns().map_err(|error| CommitError::malformed(&error))?;
     let index = SchemaIndex::new(columns).map_err(|error| CommitError::invalid_part(&error))?;
@@ -132,7 +132,7 @@ fn check_properties(properties: &[(String, String)], index: &SchemaIndex<'_>) ->
 }
 
 fn rebound_spec(spec: &RawValue, fresh_ids: &HashMap<i32, i32>) -> Result<PartitionSpec, CommitError> {
-    let spec = incoming::partition_spec(Raw::from(spec), Origin::Request)
+    let spec = incoming::partition_spec(Raw::from(spec), PartOrigin::Request)
         .map_err(|error| CommitError::malformed(&error))?;
     let sources = spec.fields().iter().map(|field| {
         rebound_source(&format!("partition field: {}", field.name), &field.source_ids, fresh_ids)
@@ -141,7 +141,7 @@ fn rebound_spec(spec: &RawValue, fresh_ids: &HashMap<i32, i32>) -> Result<Partit
 }
 
 fn rebound_order(order: &RawValue, fresh_ids: &HashMap<i32, i32>) -> Result<SortOrder, CommitError> {
-    let order = incoming::sort_order(Raw::from(order), Origin::Request)
+    let order = incoming::sort_order(Raw::from(order), PartOrigin::Request)
         .map_err(|error| CommitError::malformed(&error))?;
     let sources =
         order.fields().iter().map(|field| rebound_source("sort field", &field.source_ids, fresh_ids));

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use crate::metadata::clock::{CLOCK_SKEW_MAX_MS, TIME_MIN_MS};
 use crate::metadata::error::MetadataError;
 use crate::metadata::incoming;
-use crate::metadata::incoming::origin::Origin;
+use crate::metadata::incoming::origin::PartOrigin;
 use crate::metadata::partition::PartitionSpec;
 use crate::metadata::properties;
 use crate::metadata::schema::Schema;
@@ -19,7 +19,7 @@ use crate::metadata::view::ViewMetadata;
 
 use super::builder::snapshots::check_ref;
 use super::error::CommitError;
-use super::judge::{self, Unknown};
+use super::validate::{self, Unknown};
 use super::version::FORMAT_VERSION_MAX;
 use super::view::{VIEW_FORMAT_VERSION, check_distinct_dialects, check_representations};
 
@@ -49,11 +49,13 @@ pub fn check_table(metadata: &TableMetadata, json: &[u8]) -> Result<(), CommitEr
     }
     let index = SchemaIndex::new(metadata.current_schema()?.columns()?)?;
     for (number, spec) in metadata.partition_specs().iter().enumerate() {
-        judge::check_distinct_fields(spec)?;
+        validate::check_distinct_fields(spec)?;
         let others = metadata.partition_specs().iter().take(number).flat_map(PartitionSpec::fields);
-        judge::check_field_ids(spec, others)?;
+        validate::check_field_ids(spec, others)?;
     }
-    if let Some((_, reason)) = judge::unusable_fields(metadata.partition_specs(), &index).into_iter().next() {
+    if let Some((_, reason)) =
+        validate::unusable_fields(metadata.partition_specs(), &index).into_iter().next()
+    {
         return Err(CommitError::invalid(reason));
     }
     let (Some(spec), Some(order)) = (metadata.default_spec(), metadata.default_sort_order()) else {
@@ -61,13 +63,13 @@ pub fn check_table(metadata: &TableMetadata, json: &[u8]) -> Result<(), CommitEr
     };
     check_transforms(metadata)?;
     if let Some((name, value)) = properties::impossible(metadata.properties()).next() {
-        return Err(judge::not_a_number(name, value));
+        return Err(validate::not_a_number(name, value));
     }
-    judge::check_spec_sources(spec, &index, Unknown::Carried)?;
-    judge::check_order(order, &index, Unknown::Carried)?;
+    validate::check_spec_sources(spec, &index, Unknown::Carried)?;
+    validate::check_order(order, &index, Unknown::Carried)?;
     for order in metadata.sort_orders() {
-        judge::check_order_id(order)?;
-        judge::check_directions(order)?;
+        validate::check_order_id(order)?;
+        validate::check_directions(order)?;
     }
     check_logs(metadata)
 }
@@ -100,7 +102,7 @@ pub fn check_view(metadata: &ViewMetadata, json: &[u8]) -> Result<(), CommitErro
             ));
         }
         for version in metadata.versions() {
-            incoming::view_version(version.raw().clone(), Origin::Document)?;
+            incoming::view_version(version.raw().clone(), PartOrigin::Document)?;
         }
         Ok(())
     };
@@ -120,13 +122,13 @@ pub fn check_view(metadata: &ViewMetadata, json: &[u8]) -> Result<(), CommitErro
 fn check_parts(metadata: &TableMetadata, json: &[u8]) -> Result<(), MetadataError> {
     check_text(json)?;
     for spec in metadata.partition_specs() {
-        incoming::partition_spec(spec.raw().clone(), Origin::Document)?;
+        incoming::partition_spec(spec.raw().clone(), PartOrigin::Document)?;
     }
     for order in metadata.sort_orders() {
-        incoming::sort_order(order.raw().clone(), Origin::Document)?;
+        incoming::sort_order(order.raw().clone(), PartOrigin::Document)?;
     }
     for snapshot in metadata.snapshots() {
-        incoming::snapshot(snapshot.raw().clone(), Origin::Document)?;
+        incoming::snapshot(snapshot.raw().clone(), PartOrigin::Document)?;
         incoming::check_snapshot(snapshot)?;
         if metadata.format_version() == 1 && snapshot.sequence_number() != 0 {
             let message = format!("the snapshot {} has a `sequence-number`, which v1 has not", snapshot.id());
@@ -138,13 +140,13 @@ fn check_parts(metadata: &TableMetadata, json: &[u8]) -> Result<(), MetadataErro
         }
     }
     for (_, reference) in metadata.refs().iter() {
-        incoming::reference(reference.raw().clone(), Origin::Document)?;
+        incoming::reference(reference.raw().clone(), PartOrigin::Document)?;
     }
     for file in metadata.statistics() {
-        incoming::statistics(file.raw().clone(), Origin::Document)?;
+        incoming::statistics(file.raw().clone(), PartOrigin::Document)?;
     }
     for file in metadata.partition_statistics() {
-        incoming::partition_statistics(file.raw().clone(), Origin::Document)?;
+        incoming::partition_statistics(file.raw().clone(), PartOrigin::Document)?;
     }
     let mut keys = HashSet::new();
     for key in metadata.encryption_keys() {
@@ -152,7 +154,7 @@ fn check_parts(metadata: &TableMetadata, json: &[u8]) -> Result<(), MetadataErro
             let message = format!("the encryption key `{}` occurs twice", key.key_id());
             return Err(MetadataError::inconsistent(message));
         }
-        incoming::encryption_key(key.raw().clone(), Origin::Document)?;
+        incoming::encryption_key(key.raw().clone(), PartOrigin::Document)?;
     }
     Ok(())
 }
@@ -165,7 +167,8 @@ fn check_text(json: &[u8]) -> Result<(), MetadataError> {
 
 fn check_schema(schema: &Schema) -> Result<(), CommitError> {
     let invalid = |error: &MetadataError| CommitError::invalid_part(error);
-    let schema = incoming::schema(schema.raw().clone(), Origin::Document).map_err(|error| invalid(&error))?;
+    let schema =
+        incoming::schema(schema.raw().clone(), PartOrigin::Document).map_err(|error| invalid(&error))?;
     let columns = schema.columns().map_err(|error| invalid(&error))?;
     let index = SchemaIndex::new(columns).map_err(|error| invalid(&error))?;
     for field in index.iter() {
@@ -181,7 +184,7 @@ fn check_schema(schema: &Schema) -> Result<(), CommitError> {
             )));
         }
     }
-    columns.identifier_field_ids.iter().try_for_each(|id| judge::check_identifier(&index, *id))
+    columns.identifier_field_ids.iter().try_for_each(|id| validate::check_identifier(&index, *id))
 }
 
 fn check_transforms(metadata: &TableMetadata) -> Result<(), CommitError> {

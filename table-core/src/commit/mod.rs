@@ -23,7 +23,7 @@ pub mod version;
 pub mod view;
 
 mod builder;
-mod judge;
+mod validate;
 
 use uuid::Uuid;
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::metadata::error::MetadataError;
 use crate::metadata::incoming;
-use crate::metadata::incoming::origin::Origin;
+use crate::metadata::incoming::origin::PartOrigin;
 use crate::metadata::json::{Fields, Object, Raw};
 use crate::metadata::partition::PartitionSpec;
 use crate::metadata::properties::{self, Properties};
@@ -128,17 +128,17 @@ fn read_table_update(raw: &Raw) -> Result<TableUpdate, MetadataError> {
         "add-schema" => TableUpdate::AddSchema { schema: read_schema(&fields)? },
         "set-current-schema" => TableUpdate::SetCurrentSchema { schema_id: fields.required("schema-id")? },
         "add-spec" => TableUpdate::AddSpec {
-            spec: incoming::partition_spec(fields.required_raw("spec")?, Origin::Request)?,
+            spec: incoming::partition_spec(fields.required_raw("spec")?, PartOrigin::Request)?,
         },
         "set-default-spec" => TableUpdate::SetDefaultSpec { spec_id: fields.required("spec-id")? },
         "add-sort-order" => TableUpdate::AddSortOrder {
-            sort_order: incoming::sort_order(fields.required_raw("sort-order")?, Origin::Request)?,
+            sort_order: incoming::sort_order(fields.required_raw("sort-order")?, PartOrigin::Request)?,
         },
         "set-default-sort-order" => {
             TableUpdate::SetDefaultSortOrder { sort_order_id: fields.required("sort-order-id")? }
         }
         "add-snapshot" => TableUpdate::AddSnapshot {
-            snapshot: incoming::snapshot(fields.required_raw("snapshot")?, Origin::Request)?,
+            snapshot: incoming::snapshot(fields.required_raw("snapshot")?, PartOrigin::Request)?,
         },
         "set-snapshot-ref" => TableUpdate::SetSnapshotRef {
             name: fields.required("ref-name")?,
@@ -150,13 +150,13 @@ fn read_table_update(raw: &Raw) -> Result<TableUpdate, MetadataError> {
         "set-properties" => TableUpdate::SetProperties { updates: read_properties(&fields)? },
         "remove-properties" => TableUpdate::RemoveProperties { removals: read_removals(&fields)? },
         "set-statistics" => TableUpdate::SetStatistics {
-            statistics: incoming::statistics(fields.required_raw("statistics")?, Origin::Request)?,
+            statistics: incoming::statistics(fields.required_raw("statistics")?, PartOrigin::Request)?,
         },
         "remove-statistics" => TableUpdate::RemoveStatistics { snapshot_id: fields.required("snapshot-id")? },
         "set-partition-statistics" => TableUpdate::SetPartitionStatistics {
             statistics: incoming::partition_statistics(
                 fields.required_raw("partition-statistics")?,
-                Origin::Request,
+                PartOrigin::Request,
             )?,
         },
         "remove-partition-statistics" => {
@@ -167,7 +167,7 @@ fn read_table_update(raw: &Raw) -> Result<TableUpdate, MetadataError> {
         }
         "remove-schemas" => TableUpdate::RemoveSchemas { schema_ids: fields.required("schema-ids")? },
         "add-encryption-key" => TableUpdate::AddEncryptionKey {
-            key: incoming::encryption_key(fields.required_raw("encryption-key")?, Origin::Request)?,
+            key: incoming::encryption_key(fields.required_raw("encryption-key")?, PartOrigin::Request)?,
         },
         "remove-encryption-key" => TableUpdate::RemoveEncryptionKey { key_id: fields.required("key-id")? },
         other => return Err(MetadataError::malformed(format!("there is no table update `{other}`"))),
@@ -187,7 +187,7 @@ fn read_view_update(raw: &Raw) -> Result<ViewUpdate, MetadataError> {
         "set-properties" => ViewUpdate::SetProperties { updates: read_properties(&fields)? },
         "remove-properties" => ViewUpdate::RemoveProperties { removals: read_removals(&fields)? },
         "add-view-version" => ViewUpdate::AddViewVersion {
-            version: incoming::view_version(fields.required_raw("view-version")?, Origin::Request)?,
+            version: incoming::view_version(fields.required_raw("view-version")?, PartOrigin::Request)?,
         },
         "set-current-view-version" => {
             ViewUpdate::SetCurrentViewVersion { version_id: fields.required("view-version-id")? }
@@ -202,7 +202,7 @@ fn read_uuid(fields: &Fields<'_>) -> Result<Uuid, MetadataError> {
 }
 
 fn read_schema(fields: &Fields<'_>) -> Result<Schema, MetadataError> {
-    incoming::schema(fields.required_raw("schema")?, Origin::Request)
+    incoming::schema(fields.required_raw("schema")?, PartOrigin::Request)
 }
 
 /// Parses the ref of a `set-snapshot-ref`: the members of the update without `action` and `ref-name`.
@@ -215,10 +215,10 @@ fn read_reference(raw: &Raw) -> Result<SnapshotRef, MetadataError> {
             object.remove(retention);
         }
     }
-    let reference = incoming::reference(object.to_raw(), Origin::Request)?;
+    let reference = incoming::reference(object.to_raw(), PartOrigin::Request)?;
     // Some readers accept the type only in lower case.
     object.set("type", Raw::string(reference.kind.as_str()));
-    incoming::reference(object.to_raw(), Origin::Request)
+    incoming::reference(object.to_raw(), PartOrigin::Request)
 }
 
 fn read_properties(fields: &Fields<'_>) -> Result<Properties, MetadataError> {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::metadata::error::MetadataError;
 use crate::metadata::incoming;
-use crate::metadata::incoming::origin::Origin;
+use crate::metadata::incoming::origin::PartOrigin;
 use crate::metadata::json::{Object, Raw};
 use crate::metadata::properties;
 use crate::metadata::schema::Schema;
@@ -15,8 +15,8 @@ use crate::metadata::schema_index::{IndexedField, SchemaIndex};
 use crate::metadata::view::{Representation, VersionLogEntry, ViewMetadata, ViewVersion};
 
 use super::error::CommitError;
-use super::judge;
 use super::update::{LAST_ADDED, ViewUpdate};
+use super::validate;
 use super::version::FORMAT_VERSION_MAX;
 
 /// Only format version of view metadata that exists (view spec, version 1).
@@ -61,7 +61,7 @@ pub struct AppliedView {
 /// contradictory properties ([`CommitError::Invalid`]).
 pub fn create_view(request: &CreateView<'_>, uuid: Uuid, now_ms: i64) -> Result<ViewMetadata, CommitError> {
     check_text(request).map_err(|error| CommitError::malformed(&error))?;
-    let schema = incoming::schema(Raw::from(request.schema), Origin::Request)
+    let schema = incoming::schema(Raw::from(request.schema), PartOrigin::Request)
         .map_err(|error| CommitError::malformed(&error))?;
     let columns = schema.columns().map_err(|error| CommitError::malformed(&error))?;
     SchemaIndex::new(columns).map_err(|error| CommitError::invalid_part(&error))?;
@@ -123,7 +123,7 @@ fn first_version(version: &RawValue) -> Result<ViewVersion, CommitError> {
         Object::parse(version.get(), "view version").map_err(|error| CommitError::malformed(&error))?;
     object.set("version-id", Raw::number(1));
     object.set("schema-id", Raw::number(0));
-    let version = incoming::view_version(object.to_raw(), Origin::Request)
+    let version = incoming::view_version(object.to_raw(), PartOrigin::Request)
         .map_err(|error| CommitError::malformed(&error))?;
     if version.representations().is_empty() {
         return Err(CommitError::invalid("Cannot create view without specifying a query"));
@@ -218,7 +218,7 @@ impl ViewBuilder {
         self.check_understood()?;
         let columns = schema.columns().map_err(|error| CommitError::malformed(&error))?;
         let index = SchemaIndex::new(columns).map_err(|error| CommitError::invalid_part(&error))?;
-        judge::check_schema(columns, &index, FORMAT_VERSION_MAX, |field| self.has_type(field))?;
+        validate::check_schema(columns, &index, FORMAT_VERSION_MAX, |field| self.has_type(field))?;
         let same = self.next.schemas.iter().find(|existing| existing.columns().is_ok_and(|it| it == columns));
         if let Some(existing) = same {
             self.last_added_schema = Some(existing.id());

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::bound::{Bound, Column, RowFilter};
+use super::bound::{Bound, BoundColumn, BoundFilter};
 use super::convert::convert;
-use super::decimal::{Fit, Near};
+use super::decimal::{Fit, Neighbours};
 use super::error::ExpressionError;
 use super::expression::{Expression, Predicate, Reference, Term, Test};
 use super::single_value::example;
@@ -44,7 +44,7 @@ pub fn bind(
     expression: &Expression,
     schema: &StructType,
     names: NameMatching,
-) -> Result<RowFilter, ExpressionError> {
+) -> Result<BoundFilter, ExpressionError> {
     expression.clone().bind(schema, names)
 }
 
@@ -54,7 +54,7 @@ impl Expression {
     /// # Errors
     ///
     /// Fails as [`bind`] does.
-    pub fn bind(self, schema: &StructType, names: NameMatching) -> Result<RowFilter, ExpressionError> {
+    pub fn bind(self, schema: &StructType, names: NameMatching) -> Result<BoundFilter, ExpressionError> {
         Binder { schema, names }.bind(self, Polarity::Positive)
     }
 }
@@ -79,8 +79,8 @@ struct Found<'a> {
 }
 
 impl Binder<'_> {
-    fn bind(&self, expression: Expression, polarity: Polarity) -> Result<RowFilter, ExpressionError> {
-        let all = |parts: Vec<Expression>| -> Result<Vec<RowFilter>, ExpressionError> {
+    fn bind(&self, expression: Expression, polarity: Polarity) -> Result<BoundFilter, ExpressionError> {
+        let all = |parts: Vec<Expression>| -> Result<Vec<BoundFilter>, ExpressionError> {
             parts.into_iter().map(|part| self.bind(part, polarity)).collect()
         };
         Ok(match (expression, polarity) {
@@ -100,7 +100,7 @@ impl Binder<'_> {
         })
     }
 
-    fn predicate(&self, term: &Term, test: Test, polarity: Polarity) -> Result<RowFilter, ExpressionError> {
+    fn predicate(&self, term: &Term, test: Test, polarity: Polarity) -> Result<BoundFilter, ExpressionError> {
         let mut column = self.column(term)?;
         column.is_negated = polarity == Polarity::Negative;
         let test = match polarity {
@@ -124,7 +124,7 @@ impl Binder<'_> {
         }
     }
 
-    fn column(&self, term: &Term) -> Result<Column, ExpressionError> {
+    fn column(&self, term: &Term) -> Result<BoundColumn, ExpressionError> {
         let (found, name) = match &term.reference {
             Reference::Name(name) => self.by_name(name)?,
             Reference::Id(id) => {
@@ -151,7 +151,7 @@ impl Binder<'_> {
                 },
             )?,
         };
-        Ok(Column {
+        Ok(BoundColumn {
             id: found.field.id,
             name,
             transform: term.transform.clone(),
@@ -236,7 +236,7 @@ fn find_id<'a>(parts: &'a StructType, id: i32, path: &mut Vec<&'a str>) -> Optio
     None
 }
 
-fn null_test(column: Column, test: Test) -> RowFilter {
+fn null_test(column: BoundColumn, test: Test) -> BoundFilter {
     let is_null = test == Test::IsNull;
     if !column.nullable {
         return if is_null { Bound::False } else { Bound::True };
@@ -247,7 +247,7 @@ fn null_test(column: Column, test: Test) -> RowFilter {
     Bound::predicate(column, test)
 }
 
-fn prefix_test(column: Column, test: Test) -> Result<RowFilter, ExpressionError> {
+fn prefix_test(column: BoundColumn, test: Test) -> Result<BoundFilter, ExpressionError> {
     let is_text = column.result == Primitive::String && matches!(test.literals(), [Value::String(_)]);
     if is_text {
         return Ok(Bound::predicate(column, test));
@@ -260,9 +260,9 @@ fn prefix_test(column: Column, test: Test) -> Result<RowFilter, ExpressionError>
     )))
 }
 
-fn among(mut column: Column, test: Test) -> Result<RowFilter, ExpressionError> {
+fn among(mut column: BoundColumn, test: Test) -> Result<BoundFilter, ExpressionError> {
     for value in test.literals().iter().filter(|value| matches!(value, Value::Double(_))) {
-        if matches!(fit(&column, value)?, Fit::Near(_)) {
+        if matches!(fit(&column, value)?, Fit::Between(_)) {
             column.written = Some(test.clone());
             break;
         }
@@ -290,12 +290,12 @@ fn anything() -> Test {
 }
 
 /// Returns the values of the type that at least one client converts the literals to.
-fn near(column: &Column, literals: &[Value]) -> Result<Vec<Value>, ExpressionError> {
+fn near(column: &BoundColumn, literals: &[Value]) -> Result<Vec<Value>, ExpressionError> {
     let mut values = Vec::with_capacity(literals.len());
     for literal in literals {
         match fit(column, literal)? {
             Fit::Exact(value) => values.push(value),
-            Fit::Near(near) => values.extend(near.rounded),
+            Fit::Between(near) => values.extend(near.rounded),
             Fit::Above(_) | Fit::AboveMax | Fit::BelowMin => {}
         }
     }
@@ -304,7 +304,7 @@ fn near(column: &Column, literals: &[Value]) -> Result<Vec<Value>, ExpressionErr
 
 /// Returns the test that matches every row that any client matches, independent of its rounding of the
 /// literal.
-fn widest(Near { below, mut rounded }: Near<Value>, test: &Test) -> Test {
+fn widest(Neighbours { below, mut rounded }: Neighbours<Value>, test: &Test) -> Test {
     let first = rounded.first().cloned();
     match test {
         Test::Lt(_) => Test::LtEq(below),
@@ -318,7 +318,7 @@ fn widest(Near { below, mut rounded }: Near<Value>, test: &Test) -> Test {
 
 /// Returns the literals that are values of the type; the others equal no value. Converted in place, because
 /// there may be millions.
-fn exact(column: &Column, values: Arc<Vec<Value>>) -> Result<Vec<Value>, ExpressionError> {
+fn exact(column: &BoundColumn, values: Arc<Vec<Value>>) -> Result<Vec<Value>, ExpressionError> {
     let mut values = Arc::unwrap_or_clone(values);
     let mut refusal = None;
     values.retain_mut(|value| match fit(column, value) {
@@ -335,7 +335,7 @@ fn exact(column: &Column, values: Arc<Vec<Value>>) -> Result<Vec<Value>, Express
     refusal.map_or(Ok(values), Err)
 }
 
-fn fit(column: &Column, value: &Value) -> Result<Fit<Value>, ExpressionError> {
+fn fit(column: &BoundColumn, value: &Value) -> Result<Fit<Value>, ExpressionError> {
     if value.is_nan() {
         return Err(ExpressionError::unsupported(format!(
             "`{}` is compared with NaN; use `is-nan` or `not-nan`",
@@ -353,10 +353,10 @@ fn fit(column: &Column, value: &Value) -> Result<Fit<Value>, ExpressionError> {
     })
 }
 
-fn comparison(mut column: Column, test: Test) -> Result<RowFilter, ExpressionError> {
+fn comparison(mut column: BoundColumn, test: Test) -> Result<BoundFilter, ExpressionError> {
     let [literal] = test.literals() else { return Ok(Bound::True) };
     let test = match (fit(&column, literal)?, test) {
-        (Fit::Near(near), test) => {
+        (Fit::Between(near), test) => {
             let widest = widest(near, &test);
             column.written = Some(test);
             widest

@@ -8,7 +8,7 @@ use super::value::Value;
 use crate::metadata::transform::Transform;
 use crate::metadata::types::Primitive;
 
-/// Bound expression on rows (`T` is [`Column`]) or on partitions (`T` is [`PartitionColumn`]).
+/// Bound expression on rows (`T` is [`BoundColumn`]) or on partitions (`T` is [`PartitionColumn`]).
 ///
 /// [`Bound::and`] and [`Bound::or`] maintain the invariants of the variants.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +26,7 @@ pub enum Bound<T> {
 }
 
 /// Bound expression on rows.
-pub type RowFilter = Bound<Column>;
+pub type BoundFilter = Bound<BoundColumn>;
 
 /// Bound expression on partition tuples.
 pub type PartitionFilter = Bound<PartitionColumn>;
@@ -42,7 +42,7 @@ pub struct BoundPredicate<T> {
 
 /// Column of a schema, or a transform of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Column {
+pub struct BoundColumn {
     /// Field id.
     pub id: i32,
     /// Full name in the schema.
@@ -78,7 +78,7 @@ pub struct PartitionColumn {
     pub source: Primitive,
     /// Type of the term: the result type of the transform.
     pub result: Primitive,
-    /// `true` if the test was negated, as in [`Column::is_negated`].
+    /// `true` if the test was negated, as in [`BoundColumn::is_negated`].
     pub is_negated: bool,
 }
 
@@ -90,37 +90,37 @@ impl<T> Bound<T> {
 
     /// Returns the conjunction of the parts, simplified.
     pub fn and(parts: impl IntoIterator<Item = Bound<T>>) -> Bound<T> {
-        let mut kept = Vec::new();
+        let mut operands = Vec::new();
         for part in parts {
             match part {
                 Bound::True => {}
                 Bound::False => return Bound::False,
-                Bound::And(inner) => kept.extend(inner),
-                Bound::Or(_) | Bound::Predicate(_) => kept.push(part),
+                Bound::And(inner) => operands.extend(inner),
+                Bound::Or(_) | Bound::Predicate(_) => operands.push(part),
             }
         }
-        match kept.len() {
+        match operands.len() {
             0 => Bound::True,
-            1 => kept.pop().unwrap_or(Bound::True),
-            _ => Bound::And(kept),
+            1 => operands.pop().unwrap_or(Bound::True),
+            _ => Bound::And(operands),
         }
     }
 
     /// Returns the disjunction of the parts, simplified.
     pub fn or(parts: impl IntoIterator<Item = Bound<T>>) -> Bound<T> {
-        let mut kept = Vec::new();
+        let mut operands = Vec::new();
         for part in parts {
             match part {
                 Bound::False => {}
                 Bound::True => return Bound::True,
-                Bound::Or(inner) => kept.extend(inner),
-                Bound::And(_) | Bound::Predicate(_) => kept.push(part),
+                Bound::Or(inner) => operands.extend(inner),
+                Bound::And(_) | Bound::Predicate(_) => operands.push(part),
             }
         }
-        match kept.len() {
+        match operands.len() {
             0 => Bound::False,
-            1 => kept.pop().unwrap_or(Bound::False),
-            _ => Bound::Or(kept),
+            1 => operands.pop().unwrap_or(Bound::False),
+            _ => Bound::Or(operands),
         }
     }
 

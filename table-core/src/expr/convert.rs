@@ -3,7 +3,7 @@
 //!
 //! Java rounds down a literal that is not a value of the type; here it is [`Fit::Above`] the value below it,
 //! so that no comparison changes its result. Doubles for `float` columns are rounded to the nearest value, as
-//! in Java, because JSON has no other form of `0.1`. Doubles for decimal columns are [`Fit::Near`] their
+//! in Java, because JSON has no other form of `0.1`. Doubles for decimal columns are [`Fit::Between`] their
 //! neighbours: Java rounds `1.005` up, `PyIceberg` down, and others do not round.
 
 use super::civil::{DAY_NANOS, parse_date, parse_time, parse_timestamp, parse_timestamptz};

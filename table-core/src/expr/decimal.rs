@@ -20,7 +20,7 @@ pub(crate) enum Fit<T> {
     /// The number is greater than this value, and less than the next one of the type.
     Above(T),
     /// The number is between two values, as in [`Fit::Above`], but some clients round it to one of them.
-    Near(Near<T>),
+    Between(Neighbours<T>),
     /// The number is greater than every value of the type.
     AboveMax,
     /// The number is less than every value of the type.
@@ -29,7 +29,7 @@ pub(crate) enum Fit<T> {
 
 /// Number between two values of a type, with the values that clients round it to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Near<T> {
+pub(crate) struct Neighbours<T> {
     /// Greatest value below the number.
     pub(crate) below: T,
     /// Values that the number is rounded to, in ascending order: two if it is in the middle, where clients
@@ -43,8 +43,8 @@ impl<T> Fit<T> {
         match self {
             Fit::Exact(value) => Fit::Exact(to(value)),
             Fit::Above(value) => Fit::Above(to(value)),
-            Fit::Near(Near { below, rounded }) => {
-                Fit::Near(Near { below: to(below), rounded: rounded.into_iter().map(to).collect() })
+            Fit::Between(Neighbours { below, rounded }) => {
+                Fit::Between(Neighbours { below: to(below), rounded: rounded.into_iter().map(to).collect() })
             }
             Fit::AboveMax => Fit::AboveMax,
             Fit::BelowMin => Fit::BelowMin,
@@ -57,7 +57,7 @@ impl Decimal {
     pub fn parse(text: &str, scale: u32) -> Option<Decimal> {
         match Number::parse(text)?.fit(scale) {
             Fit::Exact(unscaled) => Some(Decimal { unscaled, scale }),
-            Fit::Above(_) | Fit::Near(_) | Fit::AboveMax | Fit::BelowMin => None,
+            Fit::Above(_) | Fit::Between(_) | Fit::AboveMax | Fit::BelowMin => None,
         }
     }
 
@@ -246,7 +246,7 @@ impl Number {
             (Ordering::Equal, _) => vec![below, below + 1],
             (Ordering::Greater, false) | (Ordering::Less, true) => vec![below + 1],
         };
-        Fit::Near(Near { below, rounded })
+        Fit::Between(Neighbours { below, rounded })
     }
 
     fn cut(&self, scale: u32) -> Cut {

@@ -1,35 +1,35 @@
 //! Inclusive evaluation of a row filter on the metrics of a file: `false` only if no row matches. As Java's
 //! `InclusiveMetricsEvaluator`, except for the differences described in [`super::metrics`] and `range.rs`.
 
-use super::bound::{Bound, BoundPredicate, Column, RowFilter};
+use super::bound::{Bound, BoundColumn, BoundFilter, BoundPredicate};
 use super::expression::Test;
-use super::metrics::{Ends, Facts, FileMetrics, ask_range};
+use super::metrics::{CountFacts, EncodedBounds, FileMetrics, test_range};
 use super::range::UuidOrder;
 
 /// Returns `true` if a file with these metrics may contain a row that matches the filter.
 ///
 /// Costs a few look-ups for each predicate, and allocates only for terms with a transform.
-pub fn might_match<M: FileMetrics>(filter: &RowFilter, file: &M) -> bool {
+pub fn might_match<M: FileMetrics>(filter: &BoundFilter, file: &M) -> bool {
     match file.record_count() {
         0 => return false,
         // The file was imported without being read, so its other metrics are unknown as well.
         ..0 => return *filter != Bound::False,
         _ => {}
     }
-    let ask = |order| filter.evaluate(&mut |predicate| might_match_predicate(predicate, file, order));
-    ask(UuidOrder::Unsigned) || (filter.compares_uuids() && ask(UuidOrder::Signed))
+    let test = |order| filter.evaluate(&mut |predicate| might_match_predicate(predicate, file, order));
+    test(UuidOrder::Unsigned) || (filter.compares_uuids() && test(UuidOrder::Signed))
 }
 
 fn might_match_predicate<M: FileMetrics>(
-    predicate: &BoundPredicate<Column>,
+    predicate: &BoundPredicate<BoundColumn>,
     file: &M,
     order: UuidOrder,
 ) -> bool {
     let (column, test) = (&predicate.term, &predicate.test);
-    let facts = Facts::of(column, file);
+    let facts = CountFacts::of(column, file);
     let in_range = || {
-        let ends = Ends { lower: file.lower(column.id), upper: file.upper(column.id) };
-        ask_range(&column.transform, &column.source, ends, order, |range| range.might_match(test))
+        let ends = EncodedBounds { lower: file.lower(column.id), upper: file.upper(column.id) };
+        test_range(&column.transform, &column.source, ends, order, |range| range.might_match(test))
     };
     match test {
         Test::IsNull => !facts.no_nulls,

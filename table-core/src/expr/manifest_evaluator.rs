@@ -4,7 +4,7 @@
 
 use super::bound::{BoundPredicate, PartitionColumn, PartitionFilter};
 use super::expression::Test;
-use super::metrics::{Ends, ask_range};
+use super::metrics::{EncodedBounds, test_range};
 use super::range::UuidOrder;
 use crate::metadata::types::Primitive;
 
@@ -27,8 +27,8 @@ pub struct FieldSummary<'a> {
 /// The filter is the inclusive projection onto that spec. Without summaries every answer is `true`, unless
 /// the filter is [`PartitionFilter::False`].
 pub fn might_match(filter: &PartitionFilter, summaries: &[FieldSummary<'_>]) -> bool {
-    let ask = |order| filter.evaluate(&mut |predicate| might_match_predicate(predicate, summaries, order));
-    ask(UuidOrder::Unsigned) || (filter.compares_uuids() && ask(UuidOrder::Signed))
+    let test = |order| filter.evaluate(&mut |predicate| might_match_predicate(predicate, summaries, order));
+    test(UuidOrder::Unsigned) || (filter.compares_uuids() && test(UuidOrder::Signed))
 }
 
 fn might_match_predicate(
@@ -46,8 +46,8 @@ fn might_match_predicate(
     // Without nulls and NaNs, absent bounds are unknown bounds, and do not imply that there are no values.
     let nothing_else = has_no_bounds && (has_nulls || has_nans);
     let in_range = || {
-        let ends = Ends { lower: summary.lower, upper: summary.upper };
-        ask_range(&column.transform, &column.source, ends, order, |range| range.might_match(test))
+        let ends = EncodedBounds { lower: summary.lower, upper: summary.upper };
+        test_range(&column.transform, &column.source, ends, order, |range| range.might_match(test))
     };
     match test {
         Test::IsNull => has_nulls,

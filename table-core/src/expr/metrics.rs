@@ -1,7 +1,7 @@
 //! Metrics of a file, as input of the inclusive and the strict evaluator. The direction in which an uncertain
 //! answer may err is decided there.
 
-use super::bound::Column;
+use super::bound::BoundColumn;
 use super::range::{Range, UuidOrder};
 use super::value::{Value, ValueRef};
 use crate::metadata::transform::Transform;
@@ -30,7 +30,7 @@ pub trait FileMetrics {
 
 /// Facts that certainly follow from the counts of a column. `false` means that a fact is not proven.
 #[expect(clippy::struct_excessive_bools, reason = "four independent facts")]
-pub(crate) struct Facts {
+pub(crate) struct CountFacts {
     /// No row is null.
     pub(crate) no_nulls: bool,
     /// Every row is null.
@@ -43,8 +43,8 @@ pub(crate) struct Facts {
     pub(crate) nothing_else: bool,
 }
 
-impl Facts {
-    pub(crate) fn of(column: &Column, file: &impl FileMetrics) -> Facts {
+impl CountFacts {
+    pub(crate) fn of(column: &BoundColumn, file: &impl FileMetrics) -> CountFacts {
         let known = |count: Option<i64>| count.filter(|count| *count >= 0);
         let values = known(file.value_count(column.id));
         let nulls = known(file.null_count(column.id));
@@ -62,11 +62,17 @@ impl Facts {
         let is_all = |count: Option<i64>| count.is_some_and(|count| count > 0) && count == values;
         let only_nulls = is_all(nulls);
         if !matches!(column.source, Primitive::Float | Primitive::Double) {
-            return Facts { no_nulls, only_nulls, no_nans: true, only_nans: false, nothing_else: only_nulls };
+            return CountFacts {
+                no_nulls,
+                only_nulls,
+                no_nans: true,
+                only_nans: false,
+                nothing_else: only_nulls,
+            };
         }
         let nans = known(file.nan_count(column.id));
         let both = nulls.zip(nans).and_then(|(nulls, nans)| nulls.checked_add(nans));
-        Facts {
+        CountFacts {
             no_nulls,
             only_nulls,
             no_nans: nans == Some(0) || only_nulls,
@@ -78,26 +84,26 @@ impl Facts {
 
 /// Bounds of a range in binary single-value serialization, as far as they are known.
 #[derive(Clone, Copy)]
-pub(crate) struct Ends<'a> {
+pub(crate) struct EncodedBounds<'a> {
     pub(crate) lower: Option<&'a [u8]>,
     pub(crate) upper: Option<&'a [u8]>,
 }
 
 /// Answers a question about the range of a transform's results, given the bounds of the values of a type.
-pub(crate) fn ask_range(
+pub(crate) fn test_range(
     transform: &Transform,
     source: &Primitive,
-    ends: Ends<'_>,
+    ends: EncodedBounds<'_>,
     order: UuidOrder,
-    ask: impl FnOnce(&Range<'_>) -> bool,
+    test: impl FnOnce(&Range<'_>) -> bool,
 ) -> bool {
     let lower = ends.lower.and_then(|bytes| ValueRef::decode(bytes, source));
     let upper = ends.upper.and_then(|bytes| ValueRef::decode(bytes, source));
     if *transform == Transform::Identity {
-        return ask(&Range::new(lower, upper, order));
+        return test(&Range::new(lower, upper, order));
     }
     if !transform.preserves_order() {
-        return ask(&Range::new(None, None, order));
+        return test(&Range::new(None, None, order));
     }
     let transformed = |bound: Option<ValueRef<'_>>| transform.apply(&bound?.to_value()?);
     let (from, to) = (transformed(lower), transformed(upper));
@@ -106,7 +112,7 @@ pub(crate) fn ask_range(
     // result. The bounds have to show that there are no such values, or no others.
     if matches!(source, Primitive::Int | Primitive::Long) && (from.is_none() || (from > lower && to <= upper))
     {
-        return ask(&Range::new(None, None, order));
+        return test(&Range::new(None, None, order));
     }
-    ask(&Range::new(from, to, order))
+    test(&Range::new(from, to, order))
 }

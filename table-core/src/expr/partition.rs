@@ -8,12 +8,12 @@ use crate::metadata::transform::Transform;
 
 /// Partition values of a file, by their position in the partition spec. Each value is of the result type that
 /// its field has for the current type of the source column.
-pub trait PartitionTuple {
+pub trait PartitionValues {
     /// Returns the value at a position; `None` if it is null.
     fn value(&self, position: usize) -> Option<ValueRef<'_>>;
 }
 
-impl PartitionTuple for [Option<Value>] {
+impl PartitionValues for [Option<Value>] {
     fn value(&self, position: usize) -> Option<ValueRef<'_>> {
         self.get(position)?.as_ref().map(Value::as_ref)
     }
@@ -21,7 +21,7 @@ impl PartitionTuple for [Option<Value>] {
 
 /// Returns `true` if the partition may match, under the semantics of NaN of at least one engine. The answer
 /// for a value that is not of the field's type is `true`.
-pub fn might_match<P: PartitionTuple + ?Sized>(filter: &PartitionFilter, tuple: &P) -> bool {
+pub fn might_match<P: PartitionValues + ?Sized>(filter: &PartitionFilter, tuple: &P) -> bool {
     filter.evaluate(&mut |predicate| {
         answer(predicate, tuple).unwrap_or(true) || {
             let PartitionColumn { position, is_negated, .. } = predicate.term;
@@ -32,11 +32,11 @@ pub fn might_match<P: PartitionTuple + ?Sized>(filter: &PartitionFilter, tuple: 
 
 /// Returns `true` if the partition certainly matches. The answer for a value that is not of the field's type
 /// is `false`.
-pub fn must_match<P: PartitionTuple + ?Sized>(filter: &PartitionFilter, tuple: &P) -> bool {
+pub fn must_match<P: PartitionValues + ?Sized>(filter: &PartitionFilter, tuple: &P) -> bool {
     filter.evaluate(&mut |predicate| answer(predicate, tuple).unwrap_or(false))
 }
 
-fn answer<P: PartitionTuple + ?Sized>(
+fn answer<P: PartitionValues + ?Sized>(
     predicate: &BoundPredicate<PartitionColumn>,
     tuple: &P,
 ) -> Option<bool> {

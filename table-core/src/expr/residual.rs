@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::bound::{Bound, BoundPredicate, Column, PartitionColumn, PartitionFilter, RowFilter};
-use super::partition::{PartitionTuple, might_match, must_match};
+use super::bound::{Bound, BoundColumn, BoundFilter, BoundPredicate, PartitionColumn, PartitionFilter};
+use super::partition::{PartitionValues, might_match, must_match};
 use super::project::{inclusive_predicate, strict_predicate};
 use super::weight::Weight;
 use crate::metadata::partition::PartitionSpec;
@@ -24,7 +24,7 @@ enum Projected {
     And(Vec<Projected>),
     Or(Vec<Projected>),
     Predicate {
-        predicate: Arc<BoundPredicate<Column>>,
+        predicate: Arc<BoundPredicate<BoundColumn>>,
         inclusive: PartitionFilter,
         strict: PartitionFilter,
     },
@@ -32,13 +32,13 @@ enum Projected {
 
 impl Residuals {
     /// Projects the predicates of a filter for the files of a partition spec.
-    pub fn new(filter: &RowFilter, spec: &PartitionSpec) -> Residuals {
+    pub fn new(filter: &BoundFilter, spec: &PartitionSpec) -> Residuals {
         Residuals { filter: Projected::new(filter, spec) }
     }
 
     /// Returns the residual filter of a partition, which has the same answer as the filter for every row of
     /// the partition. Predicates that all or none of its rows match are eliminated.
-    pub fn of<P: PartitionTuple + ?Sized>(&self, tuple: &P) -> RowFilter {
+    pub fn of<P: PartitionValues + ?Sized>(&self, tuple: &P) -> BoundFilter {
         self.filter.of(tuple)
     }
 
@@ -55,8 +55,8 @@ impl Residuals {
 }
 
 impl Projected {
-    fn new(filter: &RowFilter, spec: &PartitionSpec) -> Projected {
-        let all = |parts: &[RowFilter]| parts.iter().map(|part| Projected::new(part, spec)).collect();
+    fn new(filter: &BoundFilter, spec: &PartitionSpec) -> Projected {
+        let all = |parts: &[BoundFilter]| parts.iter().map(|part| Projected::new(part, spec)).collect();
         match filter {
             Bound::True => Projected::Constant(true),
             Bound::False => Projected::Constant(false),
@@ -70,7 +70,7 @@ impl Projected {
         }
     }
 
-    fn of<P: PartitionTuple + ?Sized>(&self, tuple: &P) -> RowFilter {
+    fn of<P: PartitionValues + ?Sized>(&self, tuple: &P) -> BoundFilter {
         match self {
             Projected::Constant(true) => Bound::True,
             Projected::Constant(false) => Bound::False,
@@ -108,7 +108,7 @@ impl Projected {
                 }
             }
             Projected::Predicate { predicate, inclusive, strict } => {
-                weight.add_predicate(predicate, Column::heap_bytes);
+                weight.add_predicate(predicate, BoundColumn::heap_bytes);
                 weight.add_bound(inclusive, PartitionColumn::heap_bytes);
                 weight.add_bound(strict, PartitionColumn::heap_bytes);
             }

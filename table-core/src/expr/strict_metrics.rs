@@ -2,25 +2,25 @@
 //! Java's `StrictMetricsEvaluator`, except for the differences described in [`super::metrics`] and
 //! `range.rs`, and that missing counts are never taken for zero.
 
-use super::bound::{Bound, BoundPredicate, Column, RowFilter};
+use super::bound::{Bound, BoundColumn, BoundFilter, BoundPredicate};
 use super::expression::Test;
-use super::metrics::{Ends, Facts, FileMetrics, ask_range};
+use super::metrics::{CountFacts, EncodedBounds, FileMetrics, test_range};
 use super::range::UuidOrder;
 
 /// Returns `true` if every row of a file with these metrics matches the filter; also for a file without rows.
-pub fn must_match<M: FileMetrics>(filter: &RowFilter, file: &M) -> bool {
+pub fn must_match<M: FileMetrics>(filter: &BoundFilter, file: &M) -> bool {
     match file.record_count() {
         0 => return true,
         // The number of rows is unknown, and so are the other metrics.
         ..0 => return *filter == Bound::True,
         _ => {}
     }
-    let ask = |order| filter.evaluate(&mut |predicate| must_match_predicate(predicate, file, order));
-    ask(UuidOrder::Unsigned) && (!filter.compares_uuids() || ask(UuidOrder::Signed))
+    let test = |order| filter.evaluate(&mut |predicate| must_match_predicate(predicate, file, order));
+    test(UuidOrder::Unsigned) && (!filter.compares_uuids() || test(UuidOrder::Signed))
 }
 
 fn must_match_predicate<M: FileMetrics>(
-    predicate: &BoundPredicate<Column>,
+    predicate: &BoundPredicate<BoundColumn>,
     file: &M,
     order: UuidOrder,
 ) -> bool {
@@ -28,10 +28,10 @@ fn must_match_predicate<M: FileMetrics>(
     if column.written.is_some() {
         return false;
     }
-    let facts = Facts::of(column, file);
+    let facts = CountFacts::of(column, file);
     let in_range = || {
-        let ends = Ends { lower: file.lower(column.id), upper: file.upper(column.id) };
-        ask_range(&column.transform, &column.source, ends, order, |range| range.must_match(test))
+        let ends = EncodedBounds { lower: file.lower(column.id), upper: file.upper(column.id) };
+        test_range(&column.transform, &column.source, ends, order, |range| range.must_match(test))
     };
     match test {
         Test::IsNull => facts.only_nulls,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::bound::{Bound, BoundPredicate, Column, PartitionColumn, RowFilter};
+use super::bound::{Bound, BoundColumn, BoundFilter, BoundPredicate, PartitionColumn};
 use super::expression::Test;
 use super::value::Value;
 use crate::metadata::types::Primitive;
@@ -76,11 +76,11 @@ impl Weight {
     }
 }
 
-impl RowFilter {
+impl BoundFilter {
     /// Returns the memory of the filter beyond its own size, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let mut weight = Weight::default();
-        weight.add_bound(self, Column::heap_bytes);
+        weight.add_bound(self, BoundColumn::heap_bytes);
         weight.bytes()
     }
 }
@@ -97,7 +97,7 @@ impl Value {
     }
 }
 
-impl Column {
+impl BoundColumn {
     /// Returns the memory of the column beyond its own size, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let literals = self.written.as_ref().map_or(&[][..], Test::literals);

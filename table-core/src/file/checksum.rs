@@ -20,7 +20,7 @@ use super::error::FileError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Rows in a different order have a different checksum.
-    Kept,
+    Retained,
     /// The checksum depends only on the rows and how often each occurs.
     Any,
 }
@@ -59,7 +59,7 @@ impl RowChecksum {
         }
         for hash in hashes {
             let hash = match self.order {
-                Order::Kept => mix(hash, self.rows),
+                Order::Retained => mix(hash, self.rows),
                 Order::Any => hash,
             };
             self.sum = self.sum.wrapping_add(u128::from(hash));

@@ -28,7 +28,7 @@ pub struct DeletedKeys {
     /// Field ids of the compared columns, all of primitive types and not inside a list or map.
     field_ids: Vec<i32>,
     hasher: SipHasher13,
-    part: Part,
+    part: KeyPart,
     /// Greatest sequence number of a delete, by the fingerprint of the deleted key.
     latest: HashMap<Fingerprint, i64, BuildHasherDefault<Identity>>,
     /// Greatest sequence number of all deletes.
@@ -41,16 +41,16 @@ pub struct DeletedKeys {
 /// The parts from 0 to `count - 1` partition the keys, provided that all use the same `hash_key`: each key is
 /// in exactly one part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
+pub struct KeyPart {
     /// Number of the part, starting at 0.
     pub number: u32,
     /// Number of parts, at least 1.
     pub count: u32,
 }
 
-impl Part {
+impl KeyPart {
     /// The part that contains all keys.
-    pub const WHOLE: Part = Part { number: 0, count: 1 };
+    pub const WHOLE: KeyPart = KeyPart { number: 0, count: 1 };
 
     /// Returns the number of parts that `keys` keys must be divided into for each part to fit into
     /// `memory_bytes`. The result is approximate, but never too small, and at most the number of keys.
@@ -65,7 +65,7 @@ impl Part {
         count
     }
 
-    fn holds(self, fingerprint: Fingerprint) -> bool {
+    fn contains(self, fingerprint: Fingerprint) -> bool {
         let place = (u128::from(fingerprint.part_bits) * u128::from(self.count)) >> u64::BITS;
         place == u128::from(self.number)
     }
@@ -77,7 +77,7 @@ const PLACE_BYTES: u64 = (size_of::<(Fingerprint, i64)>() + 1) as u64;
 impl DeletedKeys {
     /// Creates an empty set for the columns with these field ids. `hash_key` must be random, and the same for
     /// all parts.
-    pub fn new(field_ids: Vec<i32>, hash_key: (u64, u64), part: Part) -> DeletedKeys {
+    pub fn new(field_ids: Vec<i32>, hash_key: (u64, u64), part: KeyPart) -> DeletedKeys {
         let hasher = SipHasher13::new_with_keys(hash_key.0, hash_key.1);
         DeletedKeys { field_ids, hasher, part, latest: HashMap::default(), greatest: i64::MIN }
     }
@@ -121,7 +121,7 @@ impl DeletedKeys {
     /// columns to compare.
     pub fn add(&mut self, batch: &RecordBatch, sequence_number: i64) -> Result<(), FileError> {
         for fingerprint in self.fingerprints(batch)? {
-            if self.part.holds(fingerprint) {
+            if self.part.contains(fingerprint) {
                 let latest = self.latest.entry(fingerprint).or_insert(sequence_number);
                 *latest = (*latest).max(sequence_number);
             }
@@ -132,7 +132,7 @@ impl DeletedKeys {
 
     /// Returns which rows of a batch are deleted, as one bit per row that is never null. `sequence_number` is
     /// the data sequence number of the data file; a row is deleted if a delete of its key has a greater one.
-    /// Rows whose key belongs to another [`Part`] are not marked.
+    /// Rows whose key belongs to another [`KeyPart`] are not marked.
     ///
     /// # Errors
     ///

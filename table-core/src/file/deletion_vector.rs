@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roaring::{RoaringBitmap, RoaringTreemap};
 
-use super::puffin::{Blob, PuffinError, Writer, malformed};
+use super::puffin::{Blob, PuffinError, PuffinWriter, malformed};
 use crate::manifest::data_file::{ColumnMetrics, DataFile};
-use crate::manifest::entry::Content;
+use crate::manifest::entry::FileContent;
 use crate::manifest::partition::PartitionTuple;
 
 /// Blob type of deletion vectors in Puffin files.
@@ -175,16 +175,16 @@ impl DeletionVector {
     ///
     /// Fails with [`PuffinError::Malformed`] if the size or the cardinality differs, and as
     /// [`DeletionVector::decode`] does.
-    pub fn decode_listed(blob: &[u8], listed: &DataFile) -> Result<DeletionVector, PuffinError> {
-        if listed.content_size_bytes.is_some_and(|size| u64::try_from(size) != Ok(blob.len() as u64)) {
+    pub fn decode_entry(blob: &[u8], entry: &DataFile) -> Result<DeletionVector, PuffinError> {
+        if entry.content_size_bytes.is_some_and(|size| u64::try_from(size) != Ok(blob.len() as u64)) {
             return Err(malformed("the deletion vector is not as long as the manifest tells"));
         }
         let vector = DeletionVector::decode(blob)?;
-        if u64::try_from(listed.record_count) != Ok(vector.cardinality()) {
+        if u64::try_from(entry.record_count) != Ok(vector.cardinality()) {
             return Err(malformed(format!(
                 "the deletion vector holds {} positions, but the manifest tells of {}",
                 vector.cardinality(),
-                listed.record_count
+                entry.record_count
             )));
         }
         Ok(vector)
@@ -245,7 +245,7 @@ pub fn write(
     created_by: &str,
     vectors: &[VectorOf],
 ) -> Result<(Vec<u8>, Vec<DataFile>), PuffinError> {
-    let mut writer = Writer::new(created_by);
+    let mut writer = PuffinWriter::new(created_by);
     let mut entries = Vec::with_capacity(vectors.len());
     let mut seen = BTreeSet::new();
     for of in vectors {
@@ -266,7 +266,7 @@ pub fn write(
 }
 
 /// Writes one vector; `size_bytes` of the returned entry is not known yet.
-fn add(writer: &mut Writer, location: &str, of: &VectorOf) -> Result<DataFile, PuffinError> {
+fn add(writer: &mut PuffinWriter, location: &str, of: &VectorOf) -> Result<DataFile, PuffinError> {
     let cardinality = of.vector.cardinality();
     let blob = Blob {
         kind: BLOB_TYPE,
@@ -282,7 +282,7 @@ fn add(writer: &mut Writer, location: &str, of: &VectorOf) -> Result<DataFile, P
     };
     let blob = writer.add(blob, None)?;
     Ok(DataFile {
-        content: Content::PositionDeletes,
+        content: FileContent::PositionDeletes,
         path: location.to_owned(),
         format: "PUFFIN".to_owned(),
         spec_id: of.spec_id,

@@ -14,7 +14,7 @@ use parquet::file::reader::ChunkReader;
 use super::error::{FileError, guarded};
 use super::parquet_reader::row_group::Chunk;
 use super::shapes::{COLUMN_INDEX, FILE_METADATA, OFFSET_INDEX, SCHEMA_ELEMENT, SCHEMA_ELEMENTS};
-use super::thrift::{Shape, Thrift, broken, code, without_odd_fields};
+use super::thrift::{Thrift, ThriftShape, broken, code, without_odd_fields};
 use crate::metadata::types::TYPE_DEPTH_MAX;
 
 /// Length, in bytes, of the end of a file: the length of the metadata and the magic.
@@ -127,7 +127,7 @@ pub fn with_page_index<R: ChunkReader>(
 
 /// Reads and checks the bytes from the first page index to the last.
 fn index_chunk<R: ChunkReader>(metadata: &ParquetMetaData, source: &R) -> Result<Chunk, FileError> {
-    let mut indexes: Vec<(u64, u64, &'static Shape)> = Vec::new();
+    let mut indexes: Vec<(u64, u64, &'static ThriftShape)> = Vec::new();
     for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
         let places = [
             (column.offset_index_offset(), column.offset_index_length(), &OFFSET_INDEX),

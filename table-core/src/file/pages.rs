@@ -20,7 +20,7 @@ pub(crate) enum PageKind {
 
 /// One page of a column chunk.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Page<'a> {
+pub(crate) struct ColumnPage<'a> {
     /// Offset of the header in the bytes of the chunk, followed by the offset of the body.
     pub(crate) start: usize,
     pub(crate) body_start: usize,
@@ -63,7 +63,7 @@ impl<'a> Pages<'a> {
         Pages { bytes, at: 0, values_left: u64::try_from(column.num_values()).unwrap_or(0) }
     }
 
-    fn page(&mut self) -> Result<Page<'a>, FileError> {
+    fn page(&mut self) -> Result<ColumnPage<'a>, FileError> {
         let start = self.at;
         let rest = self.bytes.get(start..).unwrap_or_default();
         let (header, header_bytes) = Header::read(rest)?;
@@ -81,7 +81,7 @@ impl<'a> Pages<'a> {
         if kind == PageKind::Data {
             self.values_left = self.values_left.saturating_sub(values);
         }
-        Ok(Page {
+        Ok(ColumnPage {
             start,
             body_start,
             body,
@@ -96,7 +96,7 @@ impl<'a> Pages<'a> {
 }
 
 impl<'a> Iterator for Pages<'a> {
-    type Item = Result<Page<'a>, FileError>;
+    type Item = Result<ColumnPage<'a>, FileError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         // Bytes after the last value belong to no page.
@@ -111,7 +111,7 @@ impl<'a> Iterator for Pages<'a> {
     }
 }
 
-impl Page<'_> {
+impl ColumnPage<'_> {
     /// Returns the offset of the end of the page in the bytes of the chunk.
     pub(crate) fn end(&self) -> usize {
         self.body_start + self.body.len()
@@ -248,7 +248,7 @@ impl Header {
     }
 }
 
-fn shape_of(kind_id: i16) -> &'static super::thrift::Shape {
+fn shape_of(kind_id: i16) -> &'static super::thrift::ThriftShape {
     match kind_id {
         5 => &super::shapes::DATA_PAGE,
         7 => &super::shapes::DICTIONARY_PAGE,

@@ -74,7 +74,7 @@ pub struct BlobMetadata {
     pub length: u64,
     /// Compression codec; `None` if the blob is not compressed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compression_codec: Option<Codec>,
+    pub compression_codec: Option<BlobCodec>,
     /// Properties of the blob.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, String>,
@@ -84,7 +84,7 @@ pub struct BlobMetadata {
 /// read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Codec {
+pub enum BlobCodec {
     /// One LZ4 frame, which neither Java nor `PyIceberg` can read.
     Lz4,
     /// One Zstandard frame.
@@ -126,11 +126,11 @@ pub struct Written {
 /// Writer of one Puffin file.
 ///
 /// ```text
-/// let mut writer = Writer::new("firn 1.0");
+/// let mut writer = PuffinWriter::new("firn 1.0");
 /// let offset = writer.add(blob, None)?.offset;
 /// let file = writer.finish()?;
 /// ```
-pub struct Writer {
+pub struct PuffinWriter {
     bytes: Vec<u8>,
     footer: Footer,
 }
@@ -208,9 +208,9 @@ impl BlobMetadata {
     pub fn content<'a>(&self, stored: &'a [u8], limit_bytes: usize) -> Result<Cow<'a, [u8]>, PuffinError> {
         match &self.compression_codec {
             None => Ok(Cow::Borrowed(stored)),
-            Some(Codec::Lz4) => unlz4(stored, limit_bytes).map(Cow::Owned),
-            Some(Codec::Zstd) => unzstd(stored, limit_bytes).map(Cow::Owned),
-            Some(Codec::Other(name)) => Err(PuffinError::Unsupported(format!(
+            Some(BlobCodec::Lz4) => unlz4(stored, limit_bytes).map(Cow::Owned),
+            Some(BlobCodec::Zstd) => unzstd(stored, limit_bytes).map(Cow::Owned),
+            Some(BlobCodec::Other(name)) => Err(PuffinError::Unsupported(format!(
                 "its blob `{}` is compressed with `{name}`; lz4, zstd and none can be read",
                 self.kind
             ))),
@@ -218,11 +218,11 @@ impl BlobMetadata {
     }
 }
 
-impl Writer {
+impl PuffinWriter {
     /// Begins a file; `created_by` is the name and version of the application that writes it.
-    pub fn new(created_by: &str) -> Writer {
+    pub fn new(created_by: &str) -> PuffinWriter {
         let properties = BTreeMap::from([("created-by".to_owned(), created_by.to_owned())]);
-        Writer { bytes: MAGIC.to_vec(), footer: Footer { blobs: Vec::new(), properties } }
+        PuffinWriter { bytes: MAGIC.to_vec(), footer: Footer { blobs: Vec::new(), properties } }
     }
 
     /// Sets a property of the file.
@@ -234,14 +234,16 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// Fails with [`PuffinError::Unsupported`] if `codec` is [`Codec::Other`], and with
+    /// Fails with [`PuffinError::Unsupported`] if `codec` is [`BlobCodec::Other`], and with
     /// [`PuffinError::Malformed`] if the content cannot be compressed.
-    pub fn add(&mut self, blob: Blob<'_>, codec: Option<Codec>) -> Result<&BlobMetadata, PuffinError> {
+    pub fn add(&mut self, blob: Blob<'_>, codec: Option<BlobCodec>) -> Result<&BlobMetadata, PuffinError> {
         let stored = match &codec {
             None => Cow::Borrowed(blob.content),
-            Some(Codec::Lz4) => Cow::Owned(lz4(blob.content)?),
-            Some(Codec::Zstd) => Cow::Owned(zstd::bulk::compress(blob.content, ZSTD_LEVEL).map_err(failed)?),
-            Some(Codec::Other(name)) => {
+            Some(BlobCodec::Lz4) => Cow::Owned(lz4(blob.content)?),
+            Some(BlobCodec::Zstd) => {
+                Cow::Owned(zstd::bulk::compress(blob.content, ZSTD_LEVEL).map_err(failed)?)
+            }
+            Some(BlobCodec::Other(name)) => {
                 return Err(PuffinError::Unsupported(format!(
                     "a blob cannot be compressed with `{name}`; use lz4, zstd or none"
                 )));

@@ -48,8 +48,8 @@ impl RowOrder {
             let Some(column) = TransformedColumn::new(columns, &field.source_ids, &field.transform)? else {
                 continue;
             };
-            let held_as = primitive_to_arrow(column.result_type()).unwrap_or(DataType::Null);
-            fields.push(RowField::new_with_options(held_as, options));
+            let data_type = primitive_to_arrow(column.result_type()).unwrap_or(DataType::Null);
+            fields.push(RowField::new_with_options(data_type, options));
             sorted.push(column);
         }
         if fields.is_empty() {
@@ -104,8 +104,8 @@ fn key(column: &TransformedColumn, batch: &RecordBatch) -> Result<ArrayRef, File
     }
     let results = column.results(batch)?;
     let places = UInt32Array::from(results.places);
-    let held_as = primitive_to_arrow(column.result_type()).unwrap_or(DataType::Null);
-    to_array(&results.values, &held_as)
+    let data_type = primitive_to_arrow(column.result_type()).unwrap_or(DataType::Null);
+    to_array(&results.values, &data_type)
         .and_then(|values| take(&values, &places, None))
         .map_err(|error| FileError::shaping(&error))
 }
@@ -126,7 +126,7 @@ fn with_one_nan(array: ArrayRef) -> ArrayRef {
 
 /// Converts the results of a transform to an array; transforms other than identity have only a few result
 /// types.
-fn to_array(values: &[Option<Value>], held_as: &DataType) -> Result<ArrayRef, ArrowError> {
+fn to_array(values: &[Option<Value>], data_type: &DataType) -> Result<ArrayRef, ArrowError> {
     macro_rules! collect {
         ($array:ty, $variant:pat => $value:expr) => {
             <$array>::from_iter(values.iter().map(|value| match value {
@@ -135,7 +135,7 @@ fn to_array(values: &[Option<Value>], held_as: &DataType) -> Result<ArrayRef, Ar
             }))
         };
     }
-    Ok(match held_as {
+    Ok(match data_type {
         DataType::Int32 => Arc::new(collect!(Int32Array, Value::Int(value) => *value)),
         DataType::Int64 => Arc::new(collect!(Int64Array, Value::Long(value) => *value)),
         DataType::Date32 => Arc::new(collect!(Date32Array, Value::Date(value) => *value)),

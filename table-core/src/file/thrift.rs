@@ -18,7 +18,7 @@ const UNKNOWN_DEPTH_MAX: usize = 16;
 
 /// Type of a field in Parquet's definition.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(super) enum ThriftKind {
     Bool,
     Byte,
     I16,
@@ -26,14 +26,14 @@ pub(super) enum Kind {
     I64,
     Double,
     Binary,
-    List(&'static Kind),
-    Struct(&'static Shape),
+    List(&'static ThriftKind),
+    Struct(&'static ThriftShape),
 }
 
 /// Fields of a structure by their ids, in ascending order.
 #[derive(Debug)]
-pub(super) struct Shape {
-    pub(super) fields: &'static [(i16, Kind)],
+pub(super) struct ThriftShape {
+    pub(super) fields: &'static [(i16, ThriftKind)],
     /// Minimum encoded size of the structure, in bytes, if all required fields are present.
     pub(super) bytes_min: usize,
 }
@@ -59,34 +59,34 @@ pub(super) struct Thrift<'a> {
     is_odd: bool,
 }
 
-impl Kind {
+impl ThriftKind {
     /// Returns `true` if a field of this type may have the given type code.
     fn is_coded(&self, field_code: u8) -> bool {
         match self {
-            Kind::Bool => matches!(field_code, code::TRUE | code::FALSE),
-            Kind::Byte => field_code == code::BYTE,
-            Kind::I16 => field_code == code::I16,
-            Kind::I32 => field_code == code::I32,
-            Kind::I64 => field_code == code::I64,
-            Kind::Double => field_code == code::DOUBLE,
-            Kind::Binary => field_code == code::BINARY,
-            Kind::List(_) => field_code == code::LIST,
-            Kind::Struct(_) => field_code == code::STRUCT,
+            ThriftKind::Bool => matches!(field_code, code::TRUE | code::FALSE),
+            ThriftKind::Byte => field_code == code::BYTE,
+            ThriftKind::I16 => field_code == code::I16,
+            ThriftKind::I32 => field_code == code::I32,
+            ThriftKind::I64 => field_code == code::I64,
+            ThriftKind::Double => field_code == code::DOUBLE,
+            ThriftKind::Binary => field_code == code::BINARY,
+            ThriftKind::List(_) => field_code == code::LIST,
+            ThriftKind::Struct(_) => field_code == code::STRUCT,
         }
     }
 
     /// Returns the minimum encoded size of a value, in bytes.
     fn bytes_min(&self) -> usize {
         match self {
-            Kind::Struct(shape) => shape.bytes_min,
-            Kind::Double => 8,
+            ThriftKind::Struct(shape) => shape.bytes_min,
+            ThriftKind::Double => 8,
             _ => 1,
         }
     }
 }
 
-impl Shape {
-    fn kind(&self, id: i16) -> Option<&'static Kind> {
+impl ThriftShape {
+    fn kind(&self, id: i16) -> Option<&'static ThriftKind> {
         let place = self.fields.binary_search_by_key(&id, |(known, _)| *known).ok()?;
         self.fields.get(place).map(|(_, kind)| kind)
     }
@@ -130,7 +130,7 @@ impl<'a> Thrift<'a> {
     }
 
     /// Skips a structure of a known shape.
-    pub(super) fn structure(&mut self, shape: &'static Shape) -> Result<(), FileError> {
+    pub(super) fn structure(&mut self, shape: &'static ThriftShape) -> Result<(), FileError> {
         let mut last = 0;
         while let Some((id, field_code)) = self.field(&mut last)? {
             self.field_of(shape, id, field_code)?;
@@ -141,14 +141,14 @@ impl<'a> Thrift<'a> {
     /// Skips the value of a field in a structure of a known shape.
     pub(super) fn field_of(
         &mut self,
-        shape: &'static Shape,
+        shape: &'static ThriftShape,
         id: i16,
         field_code: u8,
     ) -> Result<(), FileError> {
         match shape.kind(id) {
             None => self.unknown(field_code, 0),
             // The value of a boolean is part of the type code.
-            Some(Kind::Bool) if Kind::Bool.is_coded(field_code) => Ok(()),
+            Some(ThriftKind::Bool) if ThriftKind::Bool.is_coded(field_code) => Ok(()),
             Some(kind) if kind.is_coded(field_code) => self.value(kind),
             Some(_) => {
                 self.is_odd = true;
@@ -157,29 +157,29 @@ impl<'a> Thrift<'a> {
         }
     }
 
-    fn value(&mut self, kind: &'static Kind) -> Result<(), FileError> {
+    fn value(&mut self, kind: &'static ThriftKind) -> Result<(), FileError> {
         match kind {
-            Kind::Bool => match self.byte()? {
+            ThriftKind::Bool => match self.byte()? {
                 0..=2 => Ok(()),
                 _ => Err(broken()),
             },
-            Kind::Byte => self.byte().map(drop),
-            Kind::I16 => i16::try_from(self.zigzag()?).map(drop).map_err(|_| broken()),
-            Kind::I32 => self.i32().map(drop),
-            Kind::I64 => self.varint().map(drop),
-            Kind::Double => self.advance(8).map(drop),
-            Kind::Binary => self.binary().map(drop),
-            Kind::List(element) => {
+            ThriftKind::Byte => self.byte().map(drop),
+            ThriftKind::I16 => i16::try_from(self.zigzag()?).map(drop).map_err(|_| broken()),
+            ThriftKind::I32 => self.i32().map(drop),
+            ThriftKind::I64 => self.varint().map(drop),
+            ThriftKind::Double => self.advance(8).map(drop),
+            ThriftKind::Binary => self.binary().map(drop),
+            ThriftKind::List(element) => {
                 let count = self.list(element)?;
                 (0..count).try_for_each(|_| self.value(element))
             }
-            Kind::Struct(shape) => self.structure(shape),
+            ThriftKind::Struct(shape) => self.structure(shape),
         }
     }
 
     /// Reads the head of a list with elements of this type and returns their number, which is no more than
     /// the remaining bytes can contain.
-    pub(super) fn list(&mut self, element: &'static Kind) -> Result<usize, FileError> {
+    pub(super) fn list(&mut self, element: &'static ThriftKind) -> Result<usize, FileError> {
         let (element_code, count) = self.list_head()?;
         if count == 0 {
             return Ok(0);
@@ -276,14 +276,14 @@ pub(super) fn broken() -> FileError {
 }
 
 /// Copies a structure of a known shape without the fields whose type differs from their definition.
-pub(super) fn without_odd_fields(bytes: &[u8], shape: &'static Shape) -> Result<Vec<u8>, FileError> {
+pub(super) fn without_odd_fields(bytes: &[u8], shape: &'static ThriftShape) -> Result<Vec<u8>, FileError> {
     let mut out = Vec::with_capacity(bytes.len());
     Thrift::new(bytes).copy(shape, &mut out)?;
     Ok(out)
 }
 
 impl Thrift<'_> {
-    fn copy(&mut self, shape: &'static Shape, out: &mut Vec<u8>) -> Result<(), FileError> {
+    fn copy(&mut self, shape: &'static ThriftShape, out: &mut Vec<u8>) -> Result<(), FileError> {
         let (mut last, mut last_copied) = (0, 0);
         while let Some((id, field_code)) = self.field(&mut last)? {
             let kind = shape.kind(id);
@@ -294,8 +294,8 @@ impl Thrift<'_> {
             push_head(out, id, last_copied, field_code);
             last_copied = id;
             match kind {
-                Some(Kind::Struct(shape)) => self.copy(shape, out)?,
-                Some(Kind::List(element @ Kind::Struct(shape))) => {
+                Some(ThriftKind::Struct(shape)) => self.copy(shape, out)?,
+                Some(ThriftKind::List(element @ ThriftKind::Struct(shape))) => {
                     let before = *self;
                     let count = self.list(element)?;
                     out.extend_from_slice(before.until(self));

@@ -29,7 +29,7 @@ pub(super) struct TransformedColumn {
     source_id: i32,
     name: String,
     source: Primitive,
-    held_as: DataType,
+    data_type: DataType,
     transform: Transform,
     result: Primitive,
 }
@@ -77,7 +77,7 @@ impl TransformedColumn {
             source_id,
             name: field.name.clone(),
             source: source.clone(),
-            held_as: primitive_to_arrow(source).ok_or_else(wrong)?,
+            data_type: primitive_to_arrow(source).ok_or_else(wrong)?,
             transform: transform.clone(),
             result,
         }))
@@ -102,9 +102,9 @@ impl TransformedColumn {
                 FileError::unfit(format!("the rows have no column with the id {id} for `{name}`"))
             })?
             .map_err(|error| FileError::shaping(&error))?;
-        if *array.data_type() != self.held_as {
-            let (found, wanted) = (array.data_type(), &self.held_as);
-            let message = format!("the rows hold {found} in `{name}`, where the schema has {wanted}");
+        if *array.data_type() != self.data_type {
+            let (found, expected) = (array.data_type(), &self.data_type);
+            let message = format!("the rows hold {found} in `{name}`, where the schema has {expected}");
             return Err(FileError::unfit(message));
         }
         Ok(array)
@@ -115,7 +115,7 @@ impl TransformedColumn {
     /// Fails if a value that is not null has no result, because its row would be treated as one with a null.
     pub(super) fn results(&self, batch: &RecordBatch) -> Result<Results, FileError> {
         let array = self.source(batch)?;
-        let keys = RowConverter::new(vec![SortField::new(self.held_as.clone())])
+        let keys = RowConverter::new(vec![SortField::new(self.data_type.clone())])
             .and_then(|converter| converter.convert_columns(std::slice::from_ref(&array)))
             .map_err(|error| FileError::shaping(&error))?;
         let mut results = Results { values: Vec::new(), places: Vec::with_capacity(array.len()) };

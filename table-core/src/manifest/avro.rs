@@ -33,7 +33,7 @@ pub struct Container<'a> {
     pub metadata: Vec<(String, &'a [u8])>,
     codec: Codec,
     sync: [u8; SYNC_BYTES],
-    blocks: Cursor<'a>,
+    blocks: AvroCursor<'a>,
 }
 
 enum Codec {
@@ -56,7 +56,7 @@ impl<'a> Container<'a> {
         let Some(rest) = bytes.strip_prefix(MAGIC) else {
             return Err(malformed("it does not begin as an Avro object file does"));
         };
-        let mut cursor = Cursor::new(rest);
+        let mut cursor = AvroCursor::new(rest);
         let mut metadata = Vec::new();
         while let Some(count) = cursor.block_count()? {
             for _ in 0..count {
@@ -242,12 +242,12 @@ fn unsnap(
 
 /// Position in encoded bytes. Every read is bounds-checked.
 #[derive(Clone, Copy)]
-pub struct Cursor<'a> {
+pub struct AvroCursor<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> AvroCursor<'a> {
     /// Returns a cursor at the beginning of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
@@ -329,7 +329,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     ///
-    /// Fails as [`Cursor::long`] does, and if the number does not fit into 32 bits
+    /// Fails as [`AvroCursor::long`] does, and if the number does not fit into 32 bits
     /// ([`ManifestError::Malformed`]).
     pub fn int(&mut self) -> Result<i32, ManifestError> {
         i32::try_from(self.long()?).map_err(|_| malformed("a number does not fit into an int"))
@@ -363,7 +363,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     ///
-    /// Fails as [`Cursor::bytes`] does, and if the value is not UTF-8 ([`ManifestError::Malformed`]).
+    /// Fails as [`AvroCursor::bytes`] does, and if the value is not UTF-8 ([`ManifestError::Malformed`]).
     pub fn string(&mut self) -> Result<&'a str, ManifestError> {
         std::str::from_utf8(self.bytes()?).map_err(|_| malformed("a text is not UTF-8"))
     }
@@ -372,7 +372,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     ///
-    /// Fails as [`Cursor::long`] does ([`ManifestError::Malformed`]).
+    /// Fails as [`AvroCursor::long`] does ([`ManifestError::Malformed`]).
     #[inline]
     pub fn block_count(&mut self) -> Result<Option<u64>, ManifestError> {
         let count = self.long()?;

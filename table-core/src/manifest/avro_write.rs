@@ -13,7 +13,7 @@ const SYNC_BYTES: usize = 16;
 
 /// Compression of the blocks of a container file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Codec {
+pub enum AvroCodec {
     /// No compression.
     Null,
     /// Deflate with a level of 0 to 9; Iceberg's name for it is `gzip`.
@@ -22,24 +22,24 @@ pub enum Codec {
     Zstandard(i32),
 }
 
-impl Codec {
+impl AvroCodec {
     /// Returns the codec of `write.manifest.compression-codec` and its level; as in Java, the default is
     /// `gzip`. `None` for a codec that cannot be written.
-    pub fn of_property(name: Option<&str>, level: Option<i32>) -> Option<Codec> {
+    pub fn of_property(name: Option<&str>, level: Option<i32>) -> Option<AvroCodec> {
         // The default levels are those of Java's library.
         match name.unwrap_or("gzip").to_ascii_lowercase().as_str() {
-            "uncompressed" => Some(Codec::Null),
-            "gzip" => Some(Codec::Deflate(u32::try_from(level.unwrap_or(9)).unwrap_or(9).min(9))),
-            "zstd" => Some(Codec::Zstandard(level.unwrap_or(1).clamp(1, 22))),
+            "uncompressed" => Some(AvroCodec::Null),
+            "gzip" => Some(AvroCodec::Deflate(u32::try_from(level.unwrap_or(9)).unwrap_or(9).min(9))),
+            "zstd" => Some(AvroCodec::Zstandard(level.unwrap_or(1).clamp(1, 22))),
             _ => None,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Codec::Null => "null",
-            Codec::Deflate(_) => "deflate",
-            Codec::Zstandard(_) => "zstandard",
+            AvroCodec::Null => "null",
+            AvroCodec::Deflate(_) => "deflate",
+            AvroCodec::Zstandard(_) => "zstandard",
         }
     }
 }
@@ -134,14 +134,19 @@ pub(super) struct ContainerWriter {
     pub(super) record: Encoder,
     file: Encoder,
     records: i64,
-    codec: Codec,
+    codec: AvroCodec,
     deflate: Option<Compress>,
     sync: [u8; SYNC_BYTES],
 }
 
 impl ContainerWriter {
     /// Writes the header. `sync` ends every block; it should not occur in the file by chance.
-    pub(super) fn new(schema: &str, metadata: &[(&str, &str)], codec: Codec, sync: [u8; SYNC_BYTES]) -> Self {
+    pub(super) fn new(
+        schema: &str,
+        metadata: &[(&str, &str)],
+        codec: AvroCodec,
+        sync: [u8; SYNC_BYTES],
+    ) -> Self {
         let mut file = Encoder { bytes: b"Obj\x01".to_vec() };
         let own = [("avro.schema", schema), ("avro.codec", codec.name())];
         let entries: Vec<_> = own.iter().chain(metadata).collect();
@@ -151,8 +156,8 @@ impl ContainerWriter {
         });
         file.fixed(&sync);
         let deflate = match codec {
-            Codec::Deflate(level) => Some(Compress::new(Compression::new(level), false)),
-            Codec::Null | Codec::Zstandard(_) => None,
+            AvroCodec::Deflate(level) => Some(Compress::new(Compression::new(level), false)),
+            AvroCodec::Null | AvroCodec::Zstandard(_) => None,
         };
         Self { record: Encoder::default(), file, records: 0, codec, deflate, sync }
     }
@@ -180,7 +185,7 @@ impl ContainerWriter {
         self.file.long(self.records);
         let records = &self.record.bytes;
         match (self.codec, &mut self.deflate) {
-            (Codec::Zstandard(level), _) => {
+            (AvroCodec::Zstandard(level), _) => {
                 let compressed = zstd::stream::encode_all(records.as_slice(), level).map_err(|error| {
                     ManifestError::Unwritable(format!("a block cannot be compressed: {error}"))
                 })?;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::{Content, File};
+use super::entry::{File, FileContent};
 use super::partition::PartitionTuple;
 use crate::expr::metrics::FileMetrics;
 
@@ -11,7 +11,7 @@ use crate::expr::metrics::FileMetrics;
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataFile {
     /// Content of the file: data, position deletes or equality deletes.
-    pub content: Content,
+    pub content: FileContent,
     /// URI of the file, as in the manifest (not normalised).
     pub path: String,
     /// File format in upper case, such as `PARQUET`.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::avro::Cursor;
+use super::avro::AvroCursor;
 use super::body::{Body, Span};
 use super::list::ManifestFile;
 use super::metrics::{Bounds, Counts, Longs};
@@ -24,7 +24,7 @@ pub enum Status {
 /// specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Content {
+pub enum FileContent {
     /// Data file: rows.
     Data,
     /// Position deletes: positions of deleted rows, in a position delete file or a deletion vector.
@@ -37,7 +37,7 @@ pub enum Content {
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) status: Status,
-    pub(super) content: Content,
+    pub(super) content: FileContent,
     /// Number of its partition tuple among the distinct tuples of the manifest.
     pub(super) partition: u32,
     pub(super) snapshot_id: Option<i64>,
@@ -76,7 +76,7 @@ pub(super) struct Entry {
 pub struct File<'a> {
     pub(super) body: &'a Body,
     pub(super) entry: &'a Entry,
-    pub(super) listed: &'a ManifestFile,
+    pub(super) manifest_file: &'a ManifestFile,
 }
 
 impl<'a> File<'a> {
@@ -91,7 +91,7 @@ impl<'a> File<'a> {
     }
 
     /// Returns the content of the file: data, position deletes or equality deletes.
-    pub fn content(&self) -> Content {
+    pub fn content(&self) -> FileContent {
         self.entry.content
     }
 
@@ -108,7 +108,7 @@ impl<'a> File<'a> {
     /// Returns the id of the snapshot that added the file, or that removed it if the status is
     /// [`Status::Deleted`].
     pub fn snapshot_id(&self) -> i64 {
-        self.entry.snapshot_id.unwrap_or(self.listed.added_snapshot_id)
+        self.entry.snapshot_id.unwrap_or(self.manifest_file.added_snapshot_id)
     }
 
     /// Returns the data sequence number, which decides the deletes that apply to the file.
@@ -126,14 +126,14 @@ impl<'a> File<'a> {
     /// Returns the sequence number of the manifest if the entry inherits it: added entries do, and all
     /// entries of manifests of format version 1, which has no sequence numbers.
     fn inherited_sequence_number(&self) -> Option<i64> {
-        let sequence_number = self.listed.sequence_number;
+        let sequence_number = self.manifest_file.sequence_number;
         (sequence_number == 0 || self.entry.status == Status::Added).then_some(sequence_number)
     }
 
     /// Returns the row id of the first row in the file (format version 3). As in Java, it is `None` for every
     /// file of a manifest that has no first row id itself.
     pub fn first_row_id(&self) -> Option<i64> {
-        let first = self.listed.first_row_id?;
+        let first = self.manifest_file.first_row_id?;
         match self.entry.first_row_id {
             None if self.is_live() => first.checked_add(self.entry.rows_before),
             known => known,
@@ -142,7 +142,7 @@ impl<'a> File<'a> {
 
     /// Returns the id of the partition spec that the file was written with.
     pub fn spec_id(&self) -> i32 {
-        self.listed.spec_id
+        self.manifest_file.spec_id
     }
 
     /// Returns the index of the file's partition tuple in
@@ -176,7 +176,7 @@ impl<'a> File<'a> {
     /// `referenced_data_file`, or the bounds of the column `file_path` if both are equal. `None` for other
     /// files, and for deletes of several data files.
     pub fn deleted_file(&self) -> Option<&'a str> {
-        if self.content() != Content::PositionDeletes {
+        if self.content() != FileContent::PositionDeletes {
             return None;
         }
         self.referenced_data_file().or_else(|| self.sole_path(reserved::DELETE_FILE_PATH))
@@ -189,7 +189,7 @@ impl<'a> File<'a> {
     /// Bounds of other columns are not used: a delete file may contain the deleted rows as well, and a text
     /// in these may look like a path.
     pub fn sole_data_file(&self) -> Option<&'a str> {
-        let of_positions = self.content() == Content::PositionDeletes;
+        let of_positions = self.content() == FileContent::PositionDeletes;
         self.deleted_file().or_else(|| self.sole_path(reserved::FILE_PATH).filter(|_| of_positions))
     }
 
@@ -261,8 +261,8 @@ impl<'a> File<'a> {
         std::str::from_utf8(self.body.slice(span)).unwrap_or_default()
     }
 
-    fn cursor(&self, at: u32) -> Cursor<'a> {
-        Cursor::at(&self.body.bytes, at as usize)
+    fn cursor(&self, at: u32) -> AvroCursor<'a> {
+        AvroCursor::at(&self.body.bytes, at as usize)
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::avro::{Container, Cursor, make_room};
+use super::avro::{AvroCursor, Container, make_room};
 use super::body::{Body, Shapes, Span};
-use super::entry::{Content, Entry, File, Status};
+use super::entry::{Entry, File, FileContent, Status};
 use super::error::{ManifestError, malformed};
 use super::list::ManifestFile;
 use super::metrics::{PairShape, PairValue, skip_bounds, skip_counts};
 use super::partition::{PartitionReader, PartitionTuple, PartitionType};
-use super::shape::{PlainFixed, Shape, identify, number};
+use super::shape::{AvroShape, PlainFixed, identify, number};
 
 /// Manifest of a snapshot (specification, "Manifests").
 ///
@@ -21,7 +21,7 @@ pub struct Manifest {
     entries: Vec<Entry>,
     /// Distinct partition tuples, as written.
     partitions: Vec<Span>,
-    partition: Shape,
+    partition: AvroShape,
     spec_id: Option<i32>,
 }
 
@@ -54,7 +54,7 @@ impl Manifest {
     ) -> Result<Manifest, ManifestError> {
         let limit_bytes = limit_bytes.min(u32::MAX as usize);
         let mut container = Container::open(file)?;
-        let layout = Layout::of(&Shape::parse_with(&container.schema, plain_fixed)?)?;
+        let layout = Layout::of(&AvroShape::parse_with(&container.schema, plain_fixed)?)?;
         let spec_id = container.metadata.iter().find(|(name, _)| name == "partition-spec-id");
         let spec_id = spec_id.and_then(|(_, id)| std::str::from_utf8(id).ok()?.parse().ok());
         let mut bytes = Vec::new();
@@ -76,7 +76,7 @@ impl Manifest {
                 let count = usize::try_from(count).unwrap_or(usize::MAX);
                 entries.reserve_exact(count.saturating_add(rest(count)).min(room / size_of::<Entry>()));
             }
-            let mut cursor = Cursor::at(&bytes, start);
+            let mut cursor = AvroCursor::at(&bytes, start);
             for _ in 0..count {
                 let before = cursor.position();
                 let mut entry = layout.read_entry(&mut cursor, &bytes, &mut partitions)?;
@@ -91,7 +91,7 @@ impl Manifest {
                 let entries_max = limit_bytes.saturating_sub(bytes.len()) / size_of::<Entry>() + 1;
                 make_room(&mut entries, 1, entries_max);
                 entries.push(entry);
-                let decoded = entries.len() * size_of::<Entry>() + partitions.held_bytes;
+                let decoded = entries.len() * size_of::<Entry>() + partitions.memory_bytes;
                 if bytes.len() + decoded > limit_bytes {
                     return Err(ManifestError::TooLarge { limit_bytes });
                 }
@@ -122,9 +122,9 @@ impl Manifest {
     }
 
     /// Returns the files of all entries in order, with values inherited from the manifest file entry
-    /// `listed`.
-    pub fn files<'a>(&'a self, listed: &'a ManifestFile) -> impl ExactSizeIterator<Item = File<'a>> {
-        self.entries.iter().map(move |entry| File { body: &self.body, entry, listed })
+    /// `manifest_file`.
+    pub fn files<'a>(&'a self, manifest_file: &'a ManifestFile) -> impl ExactSizeIterator<Item = File<'a>> {
+        self.entries.iter().map(move |entry| File { body: &self.body, entry, manifest_file })
     }
 
     /// Returns the id of the partition spec in the header (`partition-spec-id`), if present.
@@ -132,14 +132,14 @@ impl Manifest {
         self.spec_id
     }
 
-    /// Returns the file of the entry with this number, from 0, with values inherited from `listed`.
-    pub fn file<'a>(&'a self, number: usize, listed: &'a ManifestFile) -> Option<File<'a>> {
-        self.entries.get(number).map(|entry| File { body: &self.body, entry, listed })
+    /// Returns the file of the entry with this number, from 0, with values inherited from `manifest_file`.
+    pub fn file<'a>(&'a self, number: usize, manifest_file: &'a ManifestFile) -> Option<File<'a>> {
+        self.entries.get(number).map(|entry| File { body: &self.body, entry, manifest_file })
     }
 
     /// Returns the manifest file entry with the counts of files and rows that it lacks; manifest lists of
     /// format version 1 may omit them.
-    pub fn counted(&self, listed: &ManifestFile) -> ManifestFile {
+    pub fn counted(&self, manifest_file: &ManifestFile) -> ManifestFile {
         let mut counts = [(0_i64, 0_i64); 3];
         for entry in &self.entries {
             let (files, rows) = match entry.status {
@@ -152,13 +152,13 @@ impl Manifest {
         }
         let [added, existing, deleted] = counts;
         ManifestFile {
-            added_files: listed.added_files.or(Some(added.0)),
-            existing_files: listed.existing_files.or(Some(existing.0)),
-            deleted_files: listed.deleted_files.or(Some(deleted.0)),
-            added_rows: listed.added_rows.or(Some(added.1)),
-            existing_rows: listed.existing_rows.or(Some(existing.1)),
-            deleted_rows: listed.deleted_rows.or(Some(deleted.1)),
-            ..listed.clone()
+            added_files: manifest_file.added_files.or(Some(added.0)),
+            existing_files: manifest_file.existing_files.or(Some(existing.0)),
+            deleted_files: manifest_file.deleted_files.or(Some(deleted.0)),
+            added_rows: manifest_file.added_rows.or(Some(added.1)),
+            existing_rows: manifest_file.existing_rows.or(Some(existing.1)),
+            deleted_rows: manifest_file.deleted_rows.or(Some(deleted.1)),
+            ..manifest_file.clone()
         }
     }
 
@@ -174,7 +174,7 @@ impl Manifest {
     }
 
     /// Returns the memory that the manifest occupies, approximately, in bytes.
-    pub fn held_bytes(&self) -> usize {
+    pub fn memory_bytes(&self) -> usize {
         self.body.bytes.capacity()
             + self.entries.capacity() * size_of::<Entry>()
             + self.partitions.capacity() * size_of::<Span>()
@@ -187,7 +187,7 @@ impl Manifest {
 struct Partitions {
     spans: Vec<Span>,
     numbers: HashMap<Vec<u8>, u32>,
-    held_bytes: usize,
+    memory_bytes: usize,
 }
 
 impl Partitions {
@@ -197,7 +197,7 @@ impl Partitions {
             return *number;
         }
         let number = u32::try_from(self.spans.len()).unwrap_or(u32::MAX);
-        self.held_bytes += size_of::<Span>() + size_of::<(Vec<u8>, u32)>() + tuple.len();
+        self.memory_bytes += size_of::<Span>() + size_of::<(Vec<u8>, u32)>() + tuple.len();
         self.spans.push(span);
         self.numbers.insert(tuple.to_vec(), number);
         number
@@ -206,9 +206,9 @@ impl Partitions {
 
 /// Layout of the record of an entry: its fields in the writer's order.
 struct Layout {
-    entry: Vec<(EntryField, Shape)>,
-    file: Vec<(FileField, Shape)>,
-    partition: Shape,
+    entry: Vec<(EntryField, AvroShape)>,
+    file: Vec<(FileField, AvroShape)>,
+    partition: AvroShape,
     shapes: Shapes,
 }
 
@@ -290,15 +290,15 @@ const KEY_IDS: [(FileField, i32, PairValue); 6] = [
 ];
 
 impl Layout {
-    fn of(schema: &Shape) -> Result<Layout, ManifestError> {
+    fn of(schema: &AvroShape) -> Result<Layout, ManifestError> {
         let entry = identify(schema.fields()?, &ENTRY_FIELDS, EntryField::Other);
-        let shape_of = |wanted| entry.iter().find(|(field, _)| *field == wanted).map(|(_, shape)| shape);
+        let shape_of = |id| entry.iter().find(|(field, _)| *field == id).map(|(_, shape)| shape);
         if shape_of(EntryField::Status).is_none() {
             return Err(malformed("its entries have no status"));
         }
         let file = shape_of(EntryField::File).ok_or_else(|| malformed("its entries have no file"))?;
         let file = identify(file.fields()?, &FILE_FIELDS, FileField::Other);
-        let shape_of = |wanted| file.iter().find(|(field, _)| *field == wanted).map(|(_, shape)| shape);
+        let shape_of = |id| file.iter().find(|(field, _)| *field == id).map(|(_, shape)| shape);
         for (field, name) in [
             (FileField::Path, "path"),
             (FileField::Format, "format"),
@@ -308,7 +308,7 @@ impl Layout {
                 return Err(malformed(format!("its files have no {name}")));
             }
         }
-        let partition = shape_of(FileField::Partition).cloned().unwrap_or(Shape::Record([].into()));
+        let partition = shape_of(FileField::Partition).cloned().unwrap_or(AvroShape::Record([].into()));
         let pair = |number: usize| {
             let (field, key_id, value) = KEY_IDS[number];
             shape_of(field).map_or(Ok(PairShape::KeyFirst), |shape| {
@@ -326,9 +326,9 @@ impl Layout {
         };
         for field in [FileField::SplitOffsets, FileField::EqualityIds] {
             let shape = shape_of(field).map(|shape| shape.optional().map_or(shape, |(shape, _)| shape));
-            if shape
-                .is_some_and(|shape| !matches!(shape, Shape::Array(item) if matches!(**item, Shape::Long)))
-            {
+            if shape.is_some_and(
+                |shape| !matches!(shape, AvroShape::Array(item) if matches!(**item, AvroShape::Long)),
+            ) {
                 return Err(malformed(
                     "its schema has a list of offsets or ids in a form that is not Iceberg's",
                 ));
@@ -339,7 +339,7 @@ impl Layout {
 
     fn read_entry(
         &self,
-        cursor: &mut Cursor<'_>,
+        cursor: &mut AvroCursor<'_>,
         bytes: &[u8],
         partitions: &mut Partitions,
     ) -> Result<Entry, ManifestError> {
@@ -364,7 +364,7 @@ impl Layout {
     fn read_file(
         &self,
         entry: &mut Entry,
-        cursor: &mut Cursor<'_>,
+        cursor: &mut AvroCursor<'_>,
         bytes: &[u8],
         partitions: &mut Partitions,
     ) -> Result<(), ManifestError> {
@@ -420,7 +420,7 @@ impl Entry {
     fn empty() -> Entry {
         Entry {
             status: Status::Existing,
-            content: Content::Data,
+            content: FileContent::Data,
             partition: 0,
             snapshot_id: None,
             sequence_number: None,
@@ -448,16 +448,16 @@ impl Entry {
     }
 }
 
-fn text(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Span, ManifestError> {
-    if !matches!(shape, Shape::String) {
+fn text(shape: &AvroShape, cursor: &mut AvroCursor<'_>) -> Result<Span, ManifestError> {
+    if !matches!(shape, AvroShape::String) {
         return Err(malformed("its schema has something else where a text belongs"));
     }
     let length = cursor.string()?.len();
     behind(cursor, length)
 }
 
-fn blob(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Span, ManifestError> {
-    if !matches!(shape, Shape::Bytes) {
+fn blob(shape: &AvroShape, cursor: &mut AvroCursor<'_>) -> Result<Span, ManifestError> {
+    if !matches!(shape, AvroShape::Bytes) {
         return Err(malformed("its schema has something else where bytes belong"));
     }
     let length = cursor.bytes()?.len();
@@ -465,31 +465,31 @@ fn blob(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Span, ManifestError> {
 }
 
 /// Returns the span of the `length` bytes before the cursor.
-fn behind(cursor: &Cursor<'_>, length: usize) -> Result<Span, ManifestError> {
+fn behind(cursor: &AvroCursor<'_>, length: usize) -> Result<Span, ManifestError> {
     let end = cursor.position();
     span(end - length, end)
 }
 
-fn skipped(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Span, ManifestError> {
+fn skipped(shape: &AvroShape, cursor: &mut AvroCursor<'_>) -> Result<Span, ManifestError> {
     let start = cursor.position();
     shape.skip(cursor)?;
     span(start, cursor.position())
 }
 
 /// Skips a value that is decoded later, if at all, and returns its start.
-fn begun(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<u32, ManifestError> {
+fn begun(shape: &AvroShape, cursor: &mut AvroCursor<'_>) -> Result<u32, ManifestError> {
     Ok(skipped(shape, cursor)?.start)
 }
 
 /// Skips a map of counts, whose layout is known, and returns its start.
-fn counts(cursor: &mut Cursor<'_>) -> Result<u32, ManifestError> {
+fn counts(cursor: &mut AvroCursor<'_>) -> Result<u32, ManifestError> {
     let start = cursor.position();
     skip_counts(cursor)?;
     Ok(span(start, cursor.position())?.start)
 }
 
 /// Skips a map of bounds, and returns its start.
-fn bounds(cursor: &mut Cursor<'_>, shape: PairShape) -> Result<u32, ManifestError> {
+fn bounds(cursor: &mut AvroCursor<'_>, shape: PairShape) -> Result<u32, ManifestError> {
     let start = cursor.position();
     skip_bounds(cursor, shape)?;
     Ok(span(start, cursor.position())?.start)
@@ -509,11 +509,11 @@ fn status(number: i64) -> Result<Status, ManifestError> {
     }
 }
 
-fn content(number: i64) -> Result<Content, ManifestError> {
+fn content(number: i64) -> Result<FileContent, ManifestError> {
     match number {
-        0 => Ok(Content::Data),
-        1 => Ok(Content::PositionDeletes),
-        2 => Ok(Content::EqualityDeletes),
+        0 => Ok(FileContent::Data),
+        1 => Ok(FileContent::PositionDeletes),
+        2 => Ok(FileContent::EqualityDeletes),
         _ => Err(ManifestError::Unsupported(format!(
             "it lists a file with content {number}, which is unknown"
         ))),

@@ -1,8 +1,8 @@
 //! Manifest lists: decoding of the manifest file entries of a snapshot.
 
-use super::avro::{Container, Cursor, make_room};
+use super::avro::{AvroCursor, Container, make_room};
 use super::error::{ManifestError, malformed};
-use super::shape::{Shape, identify, number};
+use super::shape::{AvroShape, identify, number};
 use crate::expr::manifest_evaluator::FieldSummary;
 use crate::expr::weight::ALLOCATION_BYTES;
 
@@ -71,7 +71,7 @@ pub struct PartitionSummary {
 
 impl ManifestFile {
     /// Returns the memory that the entry occupies, in bytes.
-    pub fn held_bytes(&self) -> usize {
+    pub fn memory_bytes(&self) -> usize {
         let text = |bytes: Option<&Vec<u8>>| bytes.map_or(0, |bytes| bytes.capacity() + ALLOCATION_BYTES);
         let bounds = |summary: &PartitionSummary| {
             text(summary.lower_bound.as_ref()) + text(summary.upper_bound.as_ref())
@@ -145,7 +145,7 @@ impl ManifestFile {
 /// the codec or the content of a manifest is unknown ([`ManifestError::Unsupported`]).
 pub fn decode(file: &[u8], limit_bytes: usize) -> Result<Vec<ManifestFile>, ManifestError> {
     let mut container = Container::open(file)?;
-    let schema = Shape::parse(&container.schema)?;
+    let schema = AvroShape::parse(&container.schema)?;
     let fields = identify(schema.fields()?, &FIELDS, ListField::Other);
     if !fields.iter().any(|(field, _)| *field == ListField::Path) {
         return Err(malformed("its manifests have no path"));
@@ -157,7 +157,7 @@ pub fn decode(file: &[u8], limit_bytes: usize) -> Result<Vec<ManifestFile>, Mani
         let block = container.next_block(&mut bytes, room.left_bytes);
         let Some(count) = block.map_err(|error| room.in_all(error))? else { break };
         room.take(bytes.len())?;
-        let mut cursor = Cursor::new(&bytes);
+        let mut cursor = AvroCursor::new(&bytes);
         for _ in 0..count {
             let manifest = read(&fields, &mut cursor, &mut room)?;
             make_room(&mut manifests, 1, limit_bytes / size_of::<ManifestFile>());
@@ -253,8 +253,8 @@ impl Room {
 }
 
 fn read(
-    fields: &[(ListField, Shape)],
-    cursor: &mut Cursor<'_>,
+    fields: &[(ListField, AvroShape)],
+    cursor: &mut AvroCursor<'_>,
     room: &mut Room,
 ) -> Result<ManifestFile, ManifestError> {
     let before = cursor.position();
@@ -303,11 +303,11 @@ fn read(
 }
 
 fn summaries(
-    shape: &Shape,
-    cursor: &mut Cursor<'_>,
+    shape: &AvroShape,
+    cursor: &mut AvroCursor<'_>,
     room: &mut Room,
 ) -> Result<Vec<PartitionSummary>, ManifestError> {
-    let Shape::Array(item) = shape else {
+    let AvroShape::Array(item) = shape else {
         return Err(malformed("its schema has something else where partition summaries belong"));
     };
     let fields = identify(item.fields()?, &SUMMARY_FIELDS, SummaryField::Other);
@@ -319,10 +319,10 @@ fn summaries(
             for (field, shape) in &fields {
                 let Some(shape) = shape.enter(cursor)? else { continue };
                 match (field, shape) {
-                    (SummaryField::ContainsNull, Shape::Boolean) => {
+                    (SummaryField::ContainsNull, AvroShape::Boolean) => {
                         summary.contains_null = cursor.boolean()?;
                     }
-                    (SummaryField::ContainsNan, Shape::Boolean) => {
+                    (SummaryField::ContainsNan, AvroShape::Boolean) => {
                         summary.contains_nan = Some(cursor.boolean()?);
                     }
                     (SummaryField::LowerBound, _) => summary.lower_bound = Some(blob(shape, cursor)?),
@@ -340,17 +340,17 @@ fn summaries(
     Ok(summaries)
 }
 
-fn text(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<String, ManifestError> {
+fn text(shape: &AvroShape, cursor: &mut AvroCursor<'_>) -> Result<String, ManifestError> {
     match shape {
-        Shape::String => Ok(cursor.string()?.to_owned()),
+        AvroShape::String => Ok(cursor.string()?.to_owned()),
         _ => Err(malformed("its schema has something else where a text belongs")),
     }
 }
 
-fn blob(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Vec<u8>, ManifestError> {
+fn blob(shape: &AvroShape, cursor: &mut AvroCursor<'_>) -> Result<Vec<u8>, ManifestError> {
     match shape {
-        Shape::Bytes => Ok(cursor.bytes()?.to_vec()),
-        Shape::Fixed(size) => Ok(cursor.take(*size)?.to_vec()),
+        AvroShape::Bytes => Ok(cursor.bytes()?.to_vec()),
+        AvroShape::Fixed(size) => Ok(cursor.take(*size)?.to_vec()),
         _ => Err(malformed("its schema has something else where bytes belong")),
     }
 }

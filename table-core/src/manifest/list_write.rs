@@ -1,7 +1,7 @@
 //! Writer of manifest lists: writes the manifest file entries of a snapshot, and assigns sequence numbers and
 //! row ids to new manifests. Counterpart of [`super::list`].
 
-use super::avro_write::{Codec, ContainerWriter, Encoder};
+use super::avro_write::{AvroCodec, ContainerWriter, Encoder};
 use super::error::{ManifestError, unwritable};
 use super::list::{ManifestContent, ManifestFile, PartitionSummary};
 use super::schema;
@@ -28,7 +28,7 @@ pub struct WrittenList {
     /// Content of the manifest list file.
     pub bytes: Vec<u8>,
     /// Manifest file entries as written, with assigned sequence numbers and first row ids.
-    pub lines: Vec<ManifestFile>,
+    pub manifest_files: Vec<ManifestFile>,
     /// Number of row ids that were assigned to manifests without a first row id: the `added-rows` of the
     /// snapshot in format version 3, whose `first-row-id` is the table's `next-row-id`. 0 in earlier
     /// versions.
@@ -50,8 +50,8 @@ pub struct WrittenList {
 /// row ids ([`ManifestError::Unwritable`]).
 pub fn write(
     header: &ListHeader,
-    lines: Vec<ManifestFile>,
-    codec: Codec,
+    manifest_files: Vec<ManifestFile>,
+    codec: AvroCodec,
     sync: [u8; 16],
 ) -> Result<WrittenList, ManifestError> {
     let version = header.format_version;
@@ -64,15 +64,15 @@ pub fn write(
     let metadata: Vec<_> = metadata.iter().map(|(key, value)| (*key, value.as_str())).collect();
     let mut container = ContainerWriter::new(&schema::list(version).to_string(), &metadata, codec, sync);
     let mut next_row_id = header.next_row_id;
-    let mut written = Vec::with_capacity(lines.len());
-    for mut line in lines {
-        complete(header, &mut line, &mut next_row_id)?;
-        write_line(&mut container.record, version, &line)?;
+    let mut written = Vec::with_capacity(manifest_files.len());
+    for mut manifest_file in manifest_files {
+        complete(header, &mut manifest_file, &mut next_row_id)?;
+        write_manifest_file(&mut container.record, version, &manifest_file)?;
         container.end_record()?;
-        written.push(line);
+        written.push(manifest_file);
     }
     let assigned_rows = next_row_id - header.next_row_id;
-    Ok(WrittenList { bytes: container.finish()?, lines: written, assigned_rows })
+    Ok(WrittenList { bytes: container.finish()?, manifest_files: written, assigned_rows })
 }
 
 fn metadata(header: &ListHeader) -> Vec<(&'static str, String)> {
@@ -92,82 +92,91 @@ fn metadata(header: &ListHeader) -> Vec<(&'static str, String)> {
 /// Assigns the values of an entry that only the commit knows.
 fn complete(
     header: &ListHeader,
-    line: &mut ManifestFile,
+    manifest_file: &mut ManifestFile,
     next_row_id: &mut i64,
 ) -> Result<(), ManifestError> {
     let number = header.sequence_number;
-    for known in [&mut line.sequence_number, &mut line.min_sequence_number] {
+    for known in [&mut manifest_file.sequence_number, &mut manifest_file.min_sequence_number] {
         if *known != UNASSIGNED_SEQUENCE_NUMBER {
             continue;
         }
-        if line.added_snapshot_id != header.snapshot_id {
+        if manifest_file.added_snapshot_id != header.snapshot_id {
             return Err(unwritable(format!(
                 "the manifest `{}` of snapshot {} has no sequence number",
-                line.path, line.added_snapshot_id
+                manifest_file.path, manifest_file.added_snapshot_id
             )));
         }
         *known = number;
     }
-    let is_data = line.content == ManifestContent::Data;
+    let is_data = manifest_file.content == ManifestContent::Data;
     if header.format_version == 1 && !is_data {
         return Err(unwritable(format!(
             "the manifest `{}` lists deletes, which tables of version 1 do not have",
-            line.path
+            manifest_file.path
         )));
     }
-    if header.format_version > 2 && is_data && line.first_row_id.is_none() {
-        line.first_row_id = Some(*next_row_id);
-        let rows = line.existing_rows.zip(line.added_rows).and_then(|(left, right)| left.checked_add(right));
-        let rows = rows.filter(|rows| *rows >= 0).ok_or_else(|| uncounted(line))?;
+    if header.format_version > 2 && is_data && manifest_file.first_row_id.is_none() {
+        manifest_file.first_row_id = Some(*next_row_id);
+        let rows = manifest_file
+            .existing_rows
+            .zip(manifest_file.added_rows)
+            .and_then(|(left, right)| left.checked_add(right));
+        let rows = rows.filter(|rows| *rows >= 0).ok_or_else(|| uncounted(manifest_file))?;
         *next_row_id = next_row_id.checked_add(rows).ok_or_else(|| unwritable("all row ids are used up"))?;
     }
     Ok(())
 }
 
-fn write_line(out: &mut Encoder, version: i32, line: &ManifestFile) -> Result<(), ManifestError> {
-    out.string(&line.path);
-    out.long(line.length_bytes);
-    out.long(i64::from(line.spec_id));
+fn write_manifest_file(
+    out: &mut Encoder,
+    version: i32,
+    manifest_file: &ManifestFile,
+) -> Result<(), ManifestError> {
+    out.string(&manifest_file.path);
+    out.long(manifest_file.length_bytes);
+    out.long(i64::from(manifest_file.spec_id));
     if version == 1 {
-        out.long(line.added_snapshot_id);
-        for count in files(line) {
+        out.long(manifest_file.added_snapshot_id);
+        for count in files(manifest_file) {
             out.optional_long(count);
         }
-        write_summaries(out, line.partitions.as_deref());
-        for count in rows(line) {
+        write_summaries(out, manifest_file.partitions.as_deref());
+        for count in rows(manifest_file) {
             out.optional_long(count);
         }
-        out.optional_bytes(line.key_metadata.as_deref());
+        out.optional_bytes(manifest_file.key_metadata.as_deref());
         return Ok(());
     }
-    out.long(match line.content {
+    out.long(match manifest_file.content {
         ManifestContent::Data => 0,
         ManifestContent::Deletes => 1,
     });
-    out.long(line.sequence_number);
-    out.long(line.min_sequence_number);
-    out.long(line.added_snapshot_id);
-    for count in files(line).into_iter().chain(rows(line)) {
-        out.long(count.ok_or_else(|| uncounted(line))?);
+    out.long(manifest_file.sequence_number);
+    out.long(manifest_file.min_sequence_number);
+    out.long(manifest_file.added_snapshot_id);
+    for count in files(manifest_file).into_iter().chain(rows(manifest_file)) {
+        out.long(count.ok_or_else(|| uncounted(manifest_file))?);
     }
-    write_summaries(out, line.partitions.as_deref());
-    out.optional_bytes(line.key_metadata.as_deref());
+    write_summaries(out, manifest_file.partitions.as_deref());
+    out.optional_bytes(manifest_file.key_metadata.as_deref());
     if version > 2 {
-        out.optional_long(line.first_row_id.filter(|_| line.content == ManifestContent::Data));
+        out.optional_long(
+            manifest_file.first_row_id.filter(|_| manifest_file.content == ManifestContent::Data),
+        );
     }
     Ok(())
 }
 
-fn files(line: &ManifestFile) -> [Option<i64>; 3] {
-    [line.added_files, line.existing_files, line.deleted_files]
+fn files(manifest_file: &ManifestFile) -> [Option<i64>; 3] {
+    [manifest_file.added_files, manifest_file.existing_files, manifest_file.deleted_files]
 }
 
-fn rows(line: &ManifestFile) -> [Option<i64>; 3] {
-    [line.added_rows, line.existing_rows, line.deleted_rows]
+fn rows(manifest_file: &ManifestFile) -> [Option<i64>; 3] {
+    [manifest_file.added_rows, manifest_file.existing_rows, manifest_file.deleted_rows]
 }
 
-fn uncounted(line: &ManifestFile) -> ManifestError {
-    unwritable(format!("the files of the manifest `{}` were never counted", line.path))
+fn uncounted(manifest_file: &ManifestFile) -> ManifestError {
+    unwritable(format!("the files of the manifest `{}` were never counted", manifest_file.path))
 }
 
 fn write_summaries(out: &mut Encoder, summaries: Option<&[PartitionSummary]>) {

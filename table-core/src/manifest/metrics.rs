@@ -1,9 +1,9 @@
 //! Arrays and maps of a manifest entry, decoded in place. Their layout was checked and their bytes were
 //! traversed when the manifest was decoded, so an unreadable item can only be the end.
 
-use super::avro::Cursor;
+use super::avro::AvroCursor;
 use super::error::{ManifestError, malformed};
-use super::shape::Shape;
+use super::shape::AvroShape;
 
 /// Layout of a metrics map: an array of records with a key and a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +25,10 @@ pub(super) enum PairValue {
 
 impl PairShape {
     /// Returns the layout of a map from column ids, and checks that its values are of the kind `value`.
-    pub(super) fn of(shape: &Shape, value: PairValue, key_id: i32) -> Result<PairShape, ManifestError> {
+    pub(super) fn of(shape: &AvroShape, value: PairValue, key_id: i32) -> Result<PairShape, ManifestError> {
         let unexpected = || malformed("its schema has a map of metrics in a form that is not Iceberg's");
-        let Shape::Array(item) = shape else { return Err(unexpected()) };
-        let Shape::Record(fields) = &**item else { return Err(unexpected()) };
+        let AvroShape::Array(item) = shape else { return Err(unexpected()) };
+        let AvroShape::Record(fields) = &**item else { return Err(unexpected()) };
         let [first, second] = &fields[..] else { return Err(unexpected()) };
         let is_key = |id: Option<i32>, name: &str| id.map_or(name == "key", |id| id == key_id);
         let (order, key, held) = if is_key(second.id, &second.name) {
@@ -37,16 +37,15 @@ impl PairShape {
             (PairShape::KeyFirst, &first.shape, &second.shape)
         };
         match (key, held, value) {
-            (Shape::Long, Shape::Long, PairValue::Count) | (Shape::Long, Shape::Bytes, PairValue::Bound) => {
-                Ok(order)
-            }
+            (AvroShape::Long, AvroShape::Long, PairValue::Count)
+            | (AvroShape::Long, AvroShape::Bytes, PairValue::Bound) => Ok(order),
             _ => Err(unexpected()),
         }
     }
 }
 
 /// Skips a map of counts.
-pub(super) fn skip_counts(cursor: &mut Cursor<'_>) -> Result<(), ManifestError> {
+pub(super) fn skip_counts(cursor: &mut AvroCursor<'_>) -> Result<(), ManifestError> {
     while let Some(count) = cursor.block_count()? {
         for _ in 0..count {
             cursor.skip_long()?;
@@ -57,7 +56,7 @@ pub(super) fn skip_counts(cursor: &mut Cursor<'_>) -> Result<(), ManifestError> 
 }
 
 /// Skips a map of bounds.
-pub(super) fn skip_bounds(cursor: &mut Cursor<'_>, shape: PairShape) -> Result<(), ManifestError> {
+pub(super) fn skip_bounds(cursor: &mut AvroCursor<'_>, shape: PairShape) -> Result<(), ManifestError> {
     while let Some(count) = cursor.block_count()? {
         for _ in 0..count {
             match shape {
@@ -96,7 +95,7 @@ pub struct Longs<'a> {
 }
 
 impl<'a> Counts<'a> {
-    pub(super) fn new(cursor: Cursor<'a>, shape: PairShape) -> Self {
+    pub(super) fn new(cursor: AvroCursor<'a>, shape: PairShape) -> Self {
         Self { items: Items::new(cursor), shape }
     }
 
@@ -124,7 +123,7 @@ impl Iterator for Counts<'_> {
 }
 
 impl<'a> Bounds<'a> {
-    pub(super) fn new(cursor: Cursor<'a>, shape: PairShape) -> Self {
+    pub(super) fn new(cursor: AvroCursor<'a>, shape: PairShape) -> Self {
         Self { items: Items::new(cursor), shape }
     }
 
@@ -152,7 +151,7 @@ impl<'a> Iterator for Bounds<'a> {
 }
 
 impl<'a> Longs<'a> {
-    pub(super) fn new(cursor: Cursor<'a>) -> Self {
+    pub(super) fn new(cursor: AvroCursor<'a>) -> Self {
         Self { items: Items::new(cursor) }
     }
 }
@@ -161,25 +160,25 @@ impl Iterator for Longs<'_> {
     type Item = i64;
 
     fn next(&mut self) -> Option<i64> {
-        self.items.next(Cursor::long)
+        self.items.next(AvroCursor::long)
     }
 }
 
 /// Items of an array, block by block.
 #[derive(Clone)]
 struct Items<'a> {
-    cursor: Cursor<'a>,
+    cursor: AvroCursor<'a>,
     left: u64,
     is_over: bool,
 }
 
 impl<'a> Items<'a> {
-    fn new(cursor: Cursor<'a>) -> Self {
+    fn new(cursor: AvroCursor<'a>) -> Self {
         Self { cursor, left: 0, is_over: false }
     }
 
     #[inline]
-    fn next<T>(&mut self, read: impl FnOnce(&mut Cursor<'a>) -> Result<T, ManifestError>) -> Option<T> {
+    fn next<T>(&mut self, read: impl FnOnce(&mut AvroCursor<'a>) -> Result<T, ManifestError>) -> Option<T> {
         if self.is_over {
             return None;
         }

@@ -2,9 +2,9 @@
 
 use uuid::Uuid;
 
-use super::avro::Cursor;
+use super::avro::AvroCursor;
 use super::error::{ManifestError, malformed};
-use super::shape::Shape;
+use super::shape::AvroShape;
 use crate::expr::decimal::Decimal;
 use crate::expr::value::Value;
 use crate::metadata::types::Primitive;
@@ -23,7 +23,7 @@ pub(super) struct PartitionReader<'a> {
 }
 
 struct Step<'a> {
-    shape: &'a Shape,
+    shape: &'a AvroShape,
     /// Index and type of the value in the tuple; `None` if the partition spec has no such field.
     place: Option<(usize, Option<&'a Primitive>)>,
 }
@@ -31,7 +31,7 @@ struct Step<'a> {
 impl<'a> PartitionReader<'a> {
     /// Matches the writer's fields to those of the partition spec: by field id, or by position if a field has
     /// no id.
-    pub(super) fn new(partition: &'a Shape, types: &'a PartitionType) -> Result<Self, ManifestError> {
+    pub(super) fn new(partition: &'a AvroShape, types: &'a PartitionType) -> Result<Self, ManifestError> {
         let fields = partition.fields()?;
         let has_ids = fields.iter().all(|field| field.id.is_some());
         let mut steps = Vec::with_capacity(fields.len());
@@ -56,7 +56,7 @@ impl<'a> PartitionReader<'a> {
     }
 
     pub(super) fn read(&self, tuple: &[u8]) -> Result<PartitionTuple, ManifestError> {
-        let mut cursor = Cursor::new(tuple);
+        let mut cursor = AvroCursor::new(tuple);
         let mut values = vec![None; self.width];
         for step in &self.steps {
             let Some(shape) = step.shape.enter(&mut cursor)? else { continue };
@@ -70,39 +70,41 @@ impl<'a> PartitionReader<'a> {
 }
 
 fn value(
-    shape: &Shape,
+    shape: &AvroShape,
     value_type: Option<&Primitive>,
-    cursor: &mut Cursor<'_>,
+    cursor: &mut AvroCursor<'_>,
 ) -> Result<Value, ManifestError> {
     let Some(value_type) = value_type else { return as_written(shape, cursor) };
     Ok(match (value_type, shape) {
-        (Primitive::Boolean, Shape::Boolean) => Value::Boolean(cursor.boolean()?),
-        (Primitive::Int, Shape::Long) => Value::Int(cursor.int()?),
-        (Primitive::Long, Shape::Long) => Value::Long(cursor.long()?),
-        (Primitive::Float, Shape::Float) => Value::Float(f32::from_le_bytes(array(cursor)?)),
+        (Primitive::Boolean, AvroShape::Boolean) => Value::Boolean(cursor.boolean()?),
+        (Primitive::Int, AvroShape::Long) => Value::Int(cursor.int()?),
+        (Primitive::Long, AvroShape::Long) => Value::Long(cursor.long()?),
+        (Primitive::Float, AvroShape::Float) => Value::Float(f32::from_le_bytes(array(cursor)?)),
         // Written before the column was promoted to `double`.
-        (Primitive::Double, Shape::Float) => Value::Double(f64::from(f32::from_le_bytes(array(cursor)?))),
-        (Primitive::Double, Shape::Double) => Value::Double(f64::from_le_bytes(array(cursor)?)),
-        (Primitive::Decimal { scale, .. }, Shape::Bytes) => Value::Decimal(decimal(cursor.bytes()?, *scale)?),
-        (Primitive::Decimal { scale, .. }, Shape::Fixed(size)) => {
+        (Primitive::Double, AvroShape::Float) => Value::Double(f64::from(f32::from_le_bytes(array(cursor)?))),
+        (Primitive::Double, AvroShape::Double) => Value::Double(f64::from_le_bytes(array(cursor)?)),
+        (Primitive::Decimal { scale, .. }, AvroShape::Bytes) => {
+            Value::Decimal(decimal(cursor.bytes()?, *scale)?)
+        }
+        (Primitive::Decimal { scale, .. }, AvroShape::Fixed(size)) => {
             Value::Decimal(decimal(cursor.take(*size)?, *scale)?)
         }
-        (Primitive::Date, Shape::Long) => Value::Date(cursor.int()?),
-        (Primitive::Time, Shape::Long) => Value::Time(cursor.long()?),
-        (Primitive::Timestamp, Shape::Long) => Value::Timestamp(cursor.long()?),
-        (Primitive::Timestamptz, Shape::Long) => Value::Timestamptz(cursor.long()?),
-        (Primitive::TimestampNs, Shape::Long) => Value::TimestampNs(cursor.long()?),
-        (Primitive::TimestamptzNs, Shape::Long) => Value::TimestamptzNs(cursor.long()?),
-        (Primitive::String, Shape::String) => Value::String(cursor.string()?.to_owned()),
-        (Primitive::Uuid, Shape::Fixed(16)) => Value::Uuid(Uuid::from_bytes(array(cursor)?)),
-        (Primitive::Uuid, Shape::String) => {
+        (Primitive::Date, AvroShape::Long) => Value::Date(cursor.int()?),
+        (Primitive::Time, AvroShape::Long) => Value::Time(cursor.long()?),
+        (Primitive::Timestamp, AvroShape::Long) => Value::Timestamp(cursor.long()?),
+        (Primitive::Timestamptz, AvroShape::Long) => Value::Timestamptz(cursor.long()?),
+        (Primitive::TimestampNs, AvroShape::Long) => Value::TimestampNs(cursor.long()?),
+        (Primitive::TimestamptzNs, AvroShape::Long) => Value::TimestamptzNs(cursor.long()?),
+        (Primitive::String, AvroShape::String) => Value::String(cursor.string()?.to_owned()),
+        (Primitive::Uuid, AvroShape::Fixed(16)) => Value::Uuid(Uuid::from_bytes(array(cursor)?)),
+        (Primitive::Uuid, AvroShape::String) => {
             let text = cursor.string()?;
             Value::Uuid(Uuid::parse_str(text).map_err(|_| malformed(format!("`{text}` is not a UUID")))?)
         }
-        (Primitive::Fixed(_), Shape::Fixed(size)) => Value::Fixed(cursor.take(*size)?.to_vec()),
-        (Primitive::Fixed(_), Shape::Bytes) => Value::Fixed(cursor.bytes()?.to_vec()),
-        (Primitive::Binary, Shape::Bytes) => Value::Binary(cursor.bytes()?.to_vec()),
-        (Primitive::Binary, Shape::Fixed(size)) => Value::Binary(cursor.take(*size)?.to_vec()),
+        (Primitive::Fixed(_), AvroShape::Fixed(size)) => Value::Fixed(cursor.take(*size)?.to_vec()),
+        (Primitive::Fixed(_), AvroShape::Bytes) => Value::Fixed(cursor.bytes()?.to_vec()),
+        (Primitive::Binary, AvroShape::Bytes) => Value::Binary(cursor.bytes()?.to_vec()),
+        (Primitive::Binary, AvroShape::Fixed(size)) => Value::Binary(cursor.take(*size)?.to_vec()),
         (other, _) => {
             return Err(malformed(format!("a partition value of type `{other}` is written as another type")));
         }
@@ -111,20 +113,20 @@ fn value(
 
 /// Reads a value of an unknown type, such as that of an unknown transform, as the type that its writer
 /// declared.
-fn as_written(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Value, ManifestError> {
+fn as_written(shape: &AvroShape, cursor: &mut AvroCursor<'_>) -> Result<Value, ManifestError> {
     Ok(match shape {
-        Shape::Boolean => Value::Boolean(cursor.boolean()?),
-        Shape::Long => Value::Long(cursor.long()?),
-        Shape::Float => Value::Float(f32::from_le_bytes(array(cursor)?)),
-        Shape::Double => Value::Double(f64::from_le_bytes(array(cursor)?)),
-        Shape::String => Value::String(cursor.string()?.to_owned()),
-        Shape::Bytes => Value::Binary(cursor.bytes()?.to_vec()),
-        Shape::Fixed(size) => Value::Fixed(cursor.take(*size)?.to_vec()),
+        AvroShape::Boolean => Value::Boolean(cursor.boolean()?),
+        AvroShape::Long => Value::Long(cursor.long()?),
+        AvroShape::Float => Value::Float(f32::from_le_bytes(array(cursor)?)),
+        AvroShape::Double => Value::Double(f64::from_le_bytes(array(cursor)?)),
+        AvroShape::String => Value::String(cursor.string()?.to_owned()),
+        AvroShape::Bytes => Value::Binary(cursor.bytes()?.to_vec()),
+        AvroShape::Fixed(size) => Value::Fixed(cursor.take(*size)?.to_vec()),
         _ => return Err(malformed("a partition value is not of a primitive type")),
     })
 }
 
-fn array<const N: usize>(cursor: &mut Cursor<'_>) -> Result<[u8; N], ManifestError> {
+fn array<const N: usize>(cursor: &mut AvroCursor<'_>) -> Result<[u8; N], ManifestError> {
     cursor.take(N)?.try_into().map_err(|_| malformed("it ends in the middle of a value"))
 }
 

@@ -119,9 +119,9 @@ impl PartitionFields {
     /// Appends a partition tuple.
     pub(super) fn write(&self, out: &mut Encoder, tuple: &[Option<Value>]) -> Result<(), ManifestError> {
         if tuple.len() != self.fields.len() {
-            let (given, wanted) = (tuple.len(), self.fields.len());
+            let (actual, expected) = (tuple.len(), self.fields.len());
             return Err(unwritable(format!(
-                "a partition has {given} values for the {wanted} fields of its spec"
+                "a partition has {actual} values for the {expected} fields of its spec"
             )));
         }
         for (field, value) in self.fields.iter().zip(tuple) {

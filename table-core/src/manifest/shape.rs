@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::avro::Cursor;
+use super::avro::AvroCursor;
 use super::error::{ManifestError, malformed};
 
 /// Maximum nesting of type declarations; those of Iceberg are four deep.
@@ -23,7 +23,7 @@ const EMPTY_ITEMS_MAX: u64 = 1_000;
 /// Declared type.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names are those of the Avro specification")]
-pub enum Shape {
+pub enum AvroShape {
     Null,
     Boolean,
     /// `int`, `long` and `enum` have the same encoding.
@@ -33,10 +33,10 @@ pub enum Shape {
     Bytes,
     String,
     Fixed(usize),
-    Array(Arc<Shape>),
+    Array(Arc<AvroShape>),
     /// The keys are strings.
-    Map(Arc<Shape>),
-    Union(Arc<[Shape]>),
+    Map(Arc<AvroShape>),
+    Union(Arc<[AvroShape]>),
     Record(Arc<[ShapeField]>),
 }
 
@@ -58,26 +58,26 @@ pub struct ShapeField {
     /// Name of the field in the schema.
     pub name: String,
     /// Type of the field.
-    pub shape: Shape,
+    pub shape: AvroShape,
 }
 
-impl Shape {
+impl AvroShape {
     /// Parses the JSON of an Avro schema.
     ///
     /// # Errors
     ///
     /// Fails if the JSON is not an Avro schema, nests deeper than 32 types, or expands to more than 20,000
     /// parts ([`ManifestError::Malformed`]).
-    pub fn parse(schema: &Value) -> Result<Shape, ManifestError> {
-        Shape::parse_with(schema, PlainFixed::Fixed)
+    pub fn parse(schema: &Value) -> Result<AvroShape, ManifestError> {
+        AvroShape::parse_with(schema, PlainFixed::Fixed)
     }
 
     /// Parses the JSON of an Avro schema, with a choice for the encoding of plain `fixed` types.
     ///
     /// # Errors
     ///
-    /// Fails as [`Shape::parse`] does ([`ManifestError::Malformed`]).
-    pub fn parse_with(schema: &Value, plain_fixed: PlainFixed) -> Result<Shape, ManifestError> {
+    /// Fails as [`AvroShape::parse`] does ([`ManifestError::Malformed`]).
+    pub fn parse_with(schema: &Value, plain_fixed: PlainFixed) -> Result<AvroShape, ManifestError> {
         let mut reader = Declarations { named: HashMap::new(), plain_fixed };
         let (shape, _) = reader.read(schema, DEPTH_MAX)?;
         Ok(shape)
@@ -90,18 +90,18 @@ impl Shape {
     /// Fails if the type is not a record ([`ManifestError::Malformed`]).
     pub fn fields(&self) -> Result<&[ShapeField], ManifestError> {
         match self {
-            Shape::Record(fields) => Ok(fields),
+            AvroShape::Record(fields) => Ok(fields),
             _ => Err(malformed("its schema has something else where a record belongs")),
         }
     }
 
     /// Returns the other type of a union of null and one type, and the index of its null branch; `None` for
     /// other types.
-    pub fn optional(&self) -> Option<(&Shape, i64)> {
+    pub fn optional(&self) -> Option<(&AvroShape, i64)> {
         match self {
-            Shape::Union(branches) => match &branches[..] {
-                [Shape::Null, shape] => Some((shape, 0)),
-                [shape, Shape::Null] => Some((shape, 1)),
+            AvroShape::Union(branches) => match &branches[..] {
+                [AvroShape::Null, shape] => Some((shape, 0)),
+                [shape, AvroShape::Null] => Some((shape, 1)),
                 _ => None,
             },
             _ => None,
@@ -114,15 +114,15 @@ impl Shape {
     /// # Errors
     ///
     /// Fails if the union has no such branch, or the bytes end ([`ManifestError::Malformed`]).
-    pub fn enter<'s>(&'s self, cursor: &mut Cursor<'_>) -> Result<Option<&'s Shape>, ManifestError> {
+    pub fn enter<'s>(&'s self, cursor: &mut AvroCursor<'_>) -> Result<Option<&'s AvroShape>, ManifestError> {
         let branches = match self {
-            Shape::Union(branches) => branches,
-            Shape::Null => return Ok(None),
+            AvroShape::Union(branches) => branches,
+            AvroShape::Null => return Ok(None),
             _ => return Ok(Some(self)),
         };
         let branch = usize::try_from(cursor.long()?).ok().and_then(|branch| branches.get(branch));
         match branch {
-            Some(Shape::Null) => Ok(None),
+            Some(AvroShape::Null) => Ok(None),
             Some(shape) => Ok(Some(shape)),
             None => Err(malformed("a value is of a type its union does not have")),
         }
@@ -133,25 +133,25 @@ impl Shape {
     /// # Errors
     ///
     /// Fails if the bytes end within the value, or the value is damaged ([`ManifestError::Malformed`]).
-    pub fn skip(&self, cursor: &mut Cursor<'_>) -> Result<(), ManifestError> {
+    pub fn skip(&self, cursor: &mut AvroCursor<'_>) -> Result<(), ManifestError> {
         match self {
-            Shape::Null => Ok(()),
-            Shape::Boolean => cursor.take(1).map(drop),
-            Shape::Long => cursor.skip_long(),
-            Shape::Float => cursor.take(4).map(drop),
-            Shape::Double => cursor.take(8).map(drop),
-            Shape::Bytes | Shape::String => cursor.bytes().map(drop),
-            Shape::Fixed(size) => cursor.take(*size).map(drop),
-            Shape::Array(item) => skip_items(cursor, |cursor| item.skip(cursor)),
-            Shape::Map(value) => skip_items(cursor, |cursor| {
+            AvroShape::Null => Ok(()),
+            AvroShape::Boolean => cursor.take(1).map(drop),
+            AvroShape::Long => cursor.skip_long(),
+            AvroShape::Float => cursor.take(4).map(drop),
+            AvroShape::Double => cursor.take(8).map(drop),
+            AvroShape::Bytes | AvroShape::String => cursor.bytes().map(drop),
+            AvroShape::Fixed(size) => cursor.take(*size).map(drop),
+            AvroShape::Array(item) => skip_items(cursor, |cursor| item.skip(cursor)),
+            AvroShape::Map(value) => skip_items(cursor, |cursor| {
                 cursor.bytes()?;
                 value.skip(cursor)
             }),
-            Shape::Union(_) => match self.enter(cursor)? {
+            AvroShape::Union(_) => match self.enter(cursor)? {
                 Some(shape) => shape.skip(cursor),
                 None => Ok(()),
             },
-            Shape::Record(fields) => fields.iter().try_for_each(|field| field.shape.skip(cursor)),
+            AvroShape::Record(fields) => fields.iter().try_for_each(|field| field.shape.skip(cursor)),
         }
     }
 }
@@ -161,7 +161,7 @@ pub(super) fn identify<T: Copy>(
     fields: &[ShapeField],
     known: &[(i32, &str, T)],
     other: T,
-) -> Vec<(T, Shape)> {
+) -> Vec<(T, AvroShape)> {
     let meaning = |field: &ShapeField| {
         known
             .iter()
@@ -171,16 +171,16 @@ pub(super) fn identify<T: Copy>(
     fields.iter().map(|field| (meaning(field), field.shape.clone())).collect()
 }
 
-pub(super) fn number(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<i64, ManifestError> {
+pub(super) fn number(shape: &AvroShape, cursor: &mut AvroCursor<'_>) -> Result<i64, ManifestError> {
     match shape {
-        Shape::Long => cursor.long(),
+        AvroShape::Long => cursor.long(),
         _ => Err(malformed("its schema has something else where a number belongs")),
     }
 }
 
 fn skip_items<'a>(
-    cursor: &mut Cursor<'a>,
-    skip: impl Fn(&mut Cursor<'a>) -> Result<(), ManifestError>,
+    cursor: &mut AvroCursor<'a>,
+    skip: impl Fn(&mut AvroCursor<'a>) -> Result<(), ManifestError>,
 ) -> Result<(), ManifestError> {
     while let Some(count) = cursor.block_count()? {
         let start = cursor.position();
@@ -196,13 +196,13 @@ fn skip_items<'a>(
 
 struct Declarations {
     /// Named types declared so far, with their number of parts.
-    named: HashMap<String, (Shape, usize)>,
+    named: HashMap<String, (AvroShape, usize)>,
     plain_fixed: PlainFixed,
 }
 
 impl Declarations {
     /// Parses a type, and returns it with its number of parts.
-    fn read(&mut self, schema: &Value, depth: usize) -> Result<(Shape, usize), ManifestError> {
+    fn read(&mut self, schema: &Value, depth: usize) -> Result<(AvroShape, usize), ManifestError> {
         if depth == 0 {
             return Err(malformed(format!("its schema nests deeper than {DEPTH_MAX} types")));
         }
@@ -210,7 +210,7 @@ impl Declarations {
             Value::String(name) => self.named(name)?,
             Value::Array(branches) => {
                 let (shapes, parts) = self.read_all(branches, depth - 1)?;
-                (Shape::Union(shapes.into()), parts + 1)
+                (AvroShape::Union(shapes.into()), parts + 1)
             }
             Value::Object(declared) => {
                 let kind =
@@ -219,22 +219,22 @@ impl Declarations {
                     Some("record" | "error") => self.record(schema, depth)?,
                     Some("array") => {
                         let (item, parts) = self.read(part(schema, "items")?, depth - 1)?;
-                        (Shape::Array(Arc::new(item)), parts + 1)
+                        (AvroShape::Array(Arc::new(item)), parts + 1)
                     }
                     Some("map") => {
                         let (value, parts) = self.read(part(schema, "values")?, depth - 1)?;
-                        (Shape::Map(Arc::new(value)), parts + 1)
+                        (AvroShape::Map(Arc::new(value)), parts + 1)
                     }
-                    Some("enum") => self.declare(schema, Shape::Long, 1),
+                    Some("enum") => self.declare(schema, AvroShape::Long, 1),
                     Some("fixed") => {
                         let size = part(schema, "size")?.as_u64().and_then(|size| usize::try_from(size).ok());
                         let size =
                             size.ok_or_else(|| malformed("its schema has a fixed type without a size"))?;
                         let is_plain = declared.get("logicalType").is_none();
                         if is_plain && self.plain_fixed == PlainFixed::Bytes {
-                            self.declare(schema, Shape::Bytes, 1)
+                            self.declare(schema, AvroShape::Bytes, 1)
                         } else {
-                            self.declare(schema, Shape::Fixed(size), 1)
+                            self.declare(schema, AvroShape::Fixed(size), 1)
                         }
                     }
                     _ => self.read(kind, depth - 1)?,
@@ -248,7 +248,11 @@ impl Declarations {
         Ok((shape, parts))
     }
 
-    fn read_all(&mut self, schemas: &[Value], depth: usize) -> Result<(Vec<Shape>, usize), ManifestError> {
+    fn read_all(
+        &mut self,
+        schemas: &[Value],
+        depth: usize,
+    ) -> Result<(Vec<AvroShape>, usize), ManifestError> {
         let mut shapes = Vec::with_capacity(schemas.len());
         let mut total = 0;
         for schema in schemas {
@@ -259,15 +263,15 @@ impl Declarations {
         Ok((shapes, total))
     }
 
-    fn named(&self, name: &str) -> Result<(Shape, usize), ManifestError> {
+    fn named(&self, name: &str) -> Result<(AvroShape, usize), ManifestError> {
         Ok(match name {
-            "null" => (Shape::Null, 1),
-            "boolean" => (Shape::Boolean, 1),
-            "int" | "long" => (Shape::Long, 1),
-            "float" => (Shape::Float, 1),
-            "double" => (Shape::Double, 1),
-            "bytes" => (Shape::Bytes, 1),
-            "string" => (Shape::String, 1),
+            "null" => (AvroShape::Null, 1),
+            "boolean" => (AvroShape::Boolean, 1),
+            "int" | "long" => (AvroShape::Long, 1),
+            "float" => (AvroShape::Float, 1),
+            "double" => (AvroShape::Double, 1),
+            "bytes" => (AvroShape::Bytes, 1),
+            "string" => (AvroShape::String, 1),
             _ => {
                 let found = self.named.get(name).or_else(|| self.named.get(last_part(name)));
                 found.cloned().ok_or_else(|| {
@@ -277,7 +281,7 @@ impl Declarations {
         })
     }
 
-    fn record(&mut self, schema: &Value, depth: usize) -> Result<(Shape, usize), ManifestError> {
+    fn record(&mut self, schema: &Value, depth: usize) -> Result<(AvroShape, usize), ManifestError> {
         let declared = part(schema, "fields")?.as_array();
         let declared =
             declared.ok_or_else(|| malformed("its schema has a record whose fields are no list"))?;
@@ -290,11 +294,11 @@ impl Declarations {
             fields.push(ShapeField { id, name, shape });
             total += parts + 1;
         }
-        Ok(self.declare(schema, Shape::Record(fields.into()), total))
+        Ok(self.declare(schema, AvroShape::Record(fields.into()), total))
     }
 
     /// Registers a type under its name, with and without its namespace.
-    fn declare(&mut self, schema: &Value, shape: Shape, parts: usize) -> (Shape, usize) {
+    fn declare(&mut self, schema: &Value, shape: AvroShape, parts: usize) -> (AvroShape, usize) {
         if let Some(name) = schema.get("name").and_then(Value::as_str) {
             let namespace = schema.get("namespace").and_then(Value::as_str);
             if let Some(namespace) = namespace.filter(|_| !name.contains('.')) {

@@ -1,9 +1,9 @@
 //! Writer of manifests: takes entries, and produces the bytes of the manifest and its manifest file entry for
 //! a manifest list. The selection of entries is up to the caller.
 
-use super::avro_write::{Codec, ContainerWriter, Encoder};
+use super::avro_write::{AvroCodec, ContainerWriter, Encoder};
 use super::data_file::DataFile;
-use super::entry::{Content, Status};
+use super::entry::{FileContent, Status};
 use super::error::{ManifestError, unwritable};
 use super::header::ManifestHeader;
 use super::list::{ManifestContent, ManifestFile};
@@ -31,7 +31,7 @@ pub struct ManifestWriter {
     format_version: i32,
     fields: PartitionFields,
     summaries: Summaries,
-    line: ManifestFile,
+    manifest_file: ManifestFile,
 }
 
 /// Finished manifest, with its manifest file entry.
@@ -42,13 +42,13 @@ pub struct WrittenManifest {
     /// Manifest file entry for the manifest list. Its sequence number is [`UNASSIGNED_SEQUENCE_NUMBER`], and
     /// so is its minimum sequence number if all live files inherit that of the commit; it has no first row
     /// id.
-    pub line: ManifestFile,
+    pub manifest_file: ManifestFile,
 }
 
 /// Snapshot id and sequence numbers of a file that was added before. They are written explicitly, because the
 /// entry of such a file cannot inherit them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin {
+pub struct EntryOrigin {
     /// Id of the snapshot that added the file.
     pub snapshot_id: i64,
     /// Data sequence number of the file.
@@ -64,25 +64,27 @@ impl ManifestWriter {
         header: &ManifestHeader,
         path: String,
         snapshot_id: i64,
-        codec: Codec,
+        codec: AvroCodec,
         sync: [u8; 16],
     ) -> ManifestWriter {
         let schema = schema::entries(header.format_version, &header.fields.declarations()).to_string();
         let metadata = header.metadata();
         let metadata: Vec<_> = metadata.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        let mut line = ManifestFile::embedded(path, header.spec_id, snapshot_id);
-        line.content = header.content;
-        line.sequence_number = UNASSIGNED_SEQUENCE_NUMBER;
-        line.min_sequence_number = UNASSIGNED_SEQUENCE_NUMBER;
+        let mut manifest_file = ManifestFile::embedded(path, header.spec_id, snapshot_id);
+        manifest_file.content = header.content;
+        manifest_file.sequence_number = UNASSIGNED_SEQUENCE_NUMBER;
+        manifest_file.min_sequence_number = UNASSIGNED_SEQUENCE_NUMBER;
         let zero = || Some(0);
-        (line.added_files, line.existing_files, line.deleted_files) = (zero(), zero(), zero());
-        (line.added_rows, line.existing_rows, line.deleted_rows) = (zero(), zero(), zero());
+        (manifest_file.added_files, manifest_file.existing_files, manifest_file.deleted_files) =
+            (zero(), zero(), zero());
+        (manifest_file.added_rows, manifest_file.existing_rows, manifest_file.deleted_rows) =
+            (zero(), zero(), zero());
         ManifestWriter {
             container: ContainerWriter::new(&schema, &metadata, codec, sync),
             format_version: header.format_version,
             fields: header.fields.clone(),
             summaries: Summaries::new(&header.fields),
-            line,
+            manifest_file,
         }
     }
 
@@ -97,8 +99,8 @@ impl ManifestWriter {
     /// deletion vector in format version 2, a partition tuple that does not match the spec; or if a block
     /// cannot be compressed ([`ManifestError::Unwritable`]).
     pub fn added(&mut self, file: &DataFile, sequence_number: Option<i64>) -> Result<(), ManifestError> {
-        let snapshot_id = self.line.added_snapshot_id;
-        let origin = Origin { snapshot_id, sequence_number, file_sequence_number: None };
+        let snapshot_id = self.manifest_file.added_snapshot_id;
+        let origin = EntryOrigin { snapshot_id, sequence_number, file_sequence_number: None };
         self.entry(Status::Added, file, None, origin)
     }
 
@@ -110,7 +112,7 @@ impl ManifestWriter {
     ///
     /// Fails as [`ManifestWriter::added`] does, and if `origin` has no data sequence number and the format
     /// version is above 1 ([`ManifestError::Unwritable`]).
-    pub fn existing(&mut self, file: &DataFile, origin: Origin) -> Result<(), ManifestError> {
+    pub fn existing(&mut self, file: &DataFile, origin: EntryOrigin) -> Result<(), ManifestError> {
         if self.format_version > 1 && origin.sequence_number.is_none() {
             return Err(unwritable(format!("the sequence number of `{}` is not known", file.path)));
         }
@@ -122,8 +124,8 @@ impl ManifestWriter {
     /// # Errors
     ///
     /// Fails as [`ManifestWriter::added`] does ([`ManifestError::Unwritable`]).
-    pub fn deleted(&mut self, file: &DataFile, origin: Origin) -> Result<(), ManifestError> {
-        let origin = Origin { snapshot_id: self.line.added_snapshot_id, ..origin };
+    pub fn deleted(&mut self, file: &DataFile, origin: EntryOrigin) -> Result<(), ManifestError> {
+        let origin = EntryOrigin { snapshot_id: self.manifest_file.added_snapshot_id, ..origin };
         self.entry(Status::Deleted, file, file.first_row_id, origin)
     }
 
@@ -134,7 +136,11 @@ impl ManifestWriter {
 
     /// Returns the number of entries so far.
     pub fn len(&self) -> usize {
-        let counts = [self.line.added_files, self.line.existing_files, self.line.deleted_files];
+        let counts = [
+            self.manifest_file.added_files,
+            self.manifest_file.existing_files,
+            self.manifest_file.deleted_files,
+        ];
         usize::try_from(counts.into_iter().flatten().sum::<i64>()).unwrap_or(usize::MAX)
     }
 
@@ -152,7 +158,10 @@ impl ManifestWriter {
         let bytes = self.container.finish()?;
         let length_bytes = i64::try_from(bytes.len()).map_err(|_| unwritable("it is too large"))?;
         let partitions = Some(self.summaries.finish());
-        Ok(WrittenManifest { bytes, line: ManifestFile { length_bytes, partitions, ..self.line } })
+        Ok(WrittenManifest {
+            bytes,
+            manifest_file: ManifestFile { length_bytes, partitions, ..self.manifest_file },
+        })
     }
 
     fn entry(
@@ -160,7 +169,7 @@ impl ManifestWriter {
         status: Status,
         file: &DataFile,
         first_row_id: Option<i64>,
-        origin: Origin,
+        origin: EntryOrigin,
     ) -> Result<(), ManifestError> {
         self.check(file)?;
         let out = &mut self.container.record;
@@ -182,16 +191,16 @@ impl ManifestWriter {
 
     fn check(&self, file: &DataFile) -> Result<(), ManifestError> {
         let content = match file.content {
-            Content::Data => ManifestContent::Data,
-            Content::PositionDeletes | Content::EqualityDeletes => ManifestContent::Deletes,
+            FileContent::Data => ManifestContent::Data,
+            FileContent::PositionDeletes | FileContent::EqualityDeletes => ManifestContent::Deletes,
         };
-        if content != self.line.content {
+        if content != self.manifest_file.content {
             return Err(unwritable(format!("`{}` belongs into a manifest of other content", file.path)));
         }
-        if file.spec_id != self.line.spec_id {
+        if file.spec_id != self.manifest_file.spec_id {
             return Err(unwritable(format!(
                 "`{}` is of partition spec {}, the manifest of {}",
-                file.path, file.spec_id, self.line.spec_id
+                file.path, file.spec_id, self.manifest_file.spec_id
             )));
         }
         if file.path.is_empty() {
@@ -207,16 +216,16 @@ impl ManifestWriter {
     }
 
     fn count(&mut self, status: Status, file: &DataFile, sequence_number: Option<i64>) {
-        let line = &mut self.line;
+        let manifest_file = &mut self.manifest_file;
         let (files, rows) = match status {
-            Status::Added => (&mut line.added_files, &mut line.added_rows),
-            Status::Existing => (&mut line.existing_files, &mut line.existing_rows),
-            Status::Deleted => (&mut line.deleted_files, &mut line.deleted_rows),
+            Status::Added => (&mut manifest_file.added_files, &mut manifest_file.added_rows),
+            Status::Existing => (&mut manifest_file.existing_files, &mut manifest_file.existing_rows),
+            Status::Deleted => (&mut manifest_file.deleted_files, &mut manifest_file.deleted_rows),
         };
         *files = files.map(|files| files + 1);
         *rows = rows.map(|rows| rows.saturating_add(file.record_count.max(0)));
         if let Some(number) = sequence_number.filter(|_| status != Status::Deleted) {
-            let min = &mut line.min_sequence_number;
+            let min = &mut manifest_file.min_sequence_number;
             *min = if *min == UNASSIGNED_SEQUENCE_NUMBER { number } else { number.min(*min) };
         }
     }
@@ -248,7 +257,7 @@ fn write_file(
     }
     out.optional_long(file.sort_order_id.map(i64::from));
     if format_version > 2 {
-        out.optional_long(first_row_id.filter(|_| file.content == Content::Data));
+        out.optional_long(first_row_id.filter(|_| file.content == FileContent::Data));
     }
     if format_version > 1 {
         out.optional_bytes(file.referenced_data_file.as_deref().map(str::as_bytes));
@@ -290,10 +299,10 @@ fn status_number(status: Status) -> i64 {
     }
 }
 
-fn content_number(content: Content) -> i64 {
+fn content_number(content: FileContent) -> i64 {
     match content {
-        Content::Data => 0,
-        Content::PositionDeletes => 1,
-        Content::EqualityDeletes => 2,
+        FileContent::Data => 0,
+        FileContent::PositionDeletes => 1,
+        FileContent::EqualityDeletes => 2,
     }
 }

@@ -11,30 +11,30 @@ use crate::location::file_key;
 
 /// Compression of a metadata file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Codec {
+pub enum MetadataCodec {
     /// Uncompressed JSON.
     None,
     /// JSON compressed with gzip.
     Gzip,
 }
 
-impl Codec {
+impl MetadataCodec {
     /// Returns the codec of `write.metadata.compression-codec`; an unknown value means uncompressed, which
     /// every reader supports.
-    pub fn of_properties(properties: &Properties) -> Codec {
+    pub fn of_properties(properties: &Properties) -> MetadataCodec {
         match properties.get(properties::METADATA_COMPRESSION) {
-            Some(name) if name.eq_ignore_ascii_case("gzip") => Codec::Gzip,
-            _ => Codec::None,
+            Some(name) if name.eq_ignore_ascii_case("gzip") => MetadataCodec::Gzip,
+            _ => MetadataCodec::None,
         }
     }
 
     /// Returns the codec that a file name indicates. Gzip has the suffix `.gz.metadata.json`, or
     /// `.metadata.json.gz` in files of the first writers.
-    pub fn of_file_name(file_name: &str) -> Codec {
+    pub fn of_file_name(file_name: &str) -> MetadataCodec {
         if file_name.ends_with(".gz.metadata.json") || file_name.ends_with(".metadata.json.gz") {
-            Codec::Gzip
+            MetadataCodec::Gzip
         } else {
-            Codec::None
+            MetadataCodec::None
         }
     }
 }
@@ -66,9 +66,9 @@ pub fn folder(table_location: &str, properties: &Properties) -> String {
 
 fn location(table_location: &str, properties: &Properties, version: u64, file_id: Uuid) -> String {
     let directory = folder(table_location, properties);
-    let extension = match Codec::of_properties(properties) {
-        Codec::None => ".metadata.json",
-        Codec::Gzip => ".gz.metadata.json",
+    let extension = match MetadataCodec::of_properties(properties) {
+        MetadataCodec::None => ".metadata.json",
+        MetadataCodec::Gzip => ".gz.metadata.json",
     };
     format!("{directory}/{version:05}-{file_id}{extension}")
 }
@@ -94,7 +94,7 @@ pub fn is_metadata_file(location: &str) -> bool {
 /// Returns `true` if a metadata file is compressed, so that its JSON may be much larger than the file.
 pub fn is_compressed(file_name: &str, bytes: &[u8]) -> bool {
     // JSON can start with neither byte of the gzip signature.
-    bytes.starts_with(&[0x1f, 0x8b]) || Codec::of_file_name(file_name) == Codec::Gzip
+    bytes.starts_with(&[0x1f, 0x8b]) || MetadataCodec::of_file_name(file_name) == MetadataCodec::Gzip
 }
 
 /// Returns the JSON in a metadata file. `file_name` may be a complete location.
@@ -130,7 +130,7 @@ pub fn decode(file_name: &str, bytes: &[u8], limit_bytes: usize) -> Result<Vec<u
 ///
 /// Fails if compression fails ([`MetadataError::Malformed`]).
 pub fn encode<'a>(file_name: &str, json: &'a [u8]) -> Result<Cow<'a, [u8]>, MetadataError> {
-    if Codec::of_file_name(file_name) == Codec::None {
+    if MetadataCodec::of_file_name(file_name) == MetadataCodec::None {
         return Ok(Cow::Borrowed(json));
     }
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());

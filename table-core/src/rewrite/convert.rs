@@ -4,13 +4,13 @@
 use std::collections::HashSet;
 
 use super::cost::{OPEN_FILE_BYTES, total};
-use super::live::{Live, LiveDelete, LiveFile};
+use super::live::{LiveDelete, LiveFile, LiveFiles};
 use super::plan::{Conversion, Delete, Input, Reason};
-use crate::manifest::entry::Content;
+use crate::manifest::entry::FileContent;
 
 /// Treatment of a data file by a compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Becomes {
+pub enum Treatment {
     /// Rewritten without its deleted rows, so that the equality deletes do not apply to it any more.
     Rewritten,
     /// Not rewritten, so that its equality deletes may be converted to position deletes.
@@ -24,14 +24,18 @@ pub enum Becomes {
 ///
 /// Only deletes that apply to no untouched data file count: others cannot be removed, so that converting them
 /// gains nothing.
-pub fn plan(live: &Live, becomes: impl Fn(&LiveFile) -> Becomes, files_min: usize) -> Vec<Conversion> {
-    let becomes: Vec<_> = live.files.iter().map(becomes).collect();
-    let mut deletes = removable(live, &becomes);
+pub fn plan(
+    live: &LiveFiles,
+    treatments: impl Fn(&LiveFile) -> Treatment,
+    files_min: usize,
+) -> Vec<Conversion> {
+    let treatments: Vec<_> = live.files.iter().map(treatments).collect();
+    let mut deletes = removable(live, &treatments);
     let mut is_taken = vec![false; live.files.len()];
     let mut conversions = Vec::new();
     for first in 0..live.files.len() {
         let mut shared = Shared::default();
-        shared.reach(first, &becomes, &mut is_taken);
+        shared.add_file(first, &treatments, &mut is_taken);
         let mut at = 0;
         while let Some(number) = shared.files.get(at).copied() {
             at += 1;
@@ -41,7 +45,7 @@ pub fn plan(live: &Live, becomes: impl Fn(&LiveFile) -> Becomes, files_min: usiz
             for delete in of_file {
                 // Each delete is expanded only once.
                 for other in deletes.take(*delete) {
-                    shared.reach(other, &becomes, &mut is_taken);
+                    shared.add_file(other, &treatments, &mut is_taken);
                 }
             }
         }
@@ -55,7 +59,7 @@ pub fn plan(live: &Live, becomes: impl Fn(&LiveFile) -> Becomes, files_min: usiz
 /// Returns the deletes that apply to no data file, without duplicates. The deletes found by
 /// [`super::dangling`] are among them; this function also takes into account which values a data file may
 /// contain. A delete with several manifest entries is returned only if none of them applies to a data file.
-pub fn dangling(live: &Live) -> Vec<&LiveDelete> {
+pub fn dangling(live: &LiveFiles) -> Vec<&LiveDelete> {
     let key = |delete: &&LiveDelete| (delete.path.clone(), delete.content_offset);
     let mut is_needed = vec![false; live.deletes.len()];
     for number in live.files.iter().flat_map(|file| &file.deletes) {
@@ -73,8 +77,8 @@ pub fn dangling(live: &Live) -> Vec<&LiveDelete> {
         return unneeded;
     }
     let needed = live.deletes.iter().zip(&is_needed).filter(|(_, is_needed)| **is_needed);
-    let mut seen: HashSet<_> = needed.map(|(delete, _)| key(&delete)).collect();
-    unneeded.into_iter().filter(|delete| seen.insert(key(delete))).collect()
+    let mut returned: HashSet<_> = needed.map(|(delete, _)| key(&delete)).collect();
+    unneeded.into_iter().filter(|delete| returned.insert(key(delete))).collect()
 }
 
 /// Data files that share deletes, directly or indirectly.
@@ -86,8 +90,8 @@ struct Shared {
 }
 
 impl Shared {
-    fn reach(&mut self, file: usize, becomes: &[Becomes], is_taken: &mut [bool]) {
-        if becomes.get(file) == Some(&Becomes::Convertible)
+    fn add_file(&mut self, file: usize, treatments: &[Treatment], is_taken: &mut [bool]) {
+        if treatments.get(file) == Some(&Treatment::Convertible)
             && let Some(is_taken) = is_taken.get_mut(file)
             && !*is_taken
         {
@@ -110,25 +114,25 @@ impl Removable {
     }
 }
 
-fn removable(live: &Live, becomes: &[Becomes]) -> Removable {
+fn removable(live: &LiveFiles, treatments: &[Treatment]) -> Removable {
     let can_be_read = |delete: &LiveDelete| {
-        delete.content == Content::EqualityDeletes && delete.format.eq_ignore_ascii_case("PARQUET")
+        delete.content == FileContent::EqualityDeletes && delete.format.eq_ignore_ascii_case("PARQUET")
     };
     let mut files: Vec<_> = live.deletes.iter().map(|delete| can_be_read(delete).then(Vec::new)).collect();
-    for (number, (file, becomes)) in live.files.iter().zip(becomes).enumerate() {
+    for (number, (file, treatments)) in live.files.iter().zip(treatments).enumerate() {
         for delete in &file.deletes {
             let Some(of_delete) = files.get_mut(*delete) else { continue };
-            match becomes {
-                Becomes::Untouched => *of_delete = None,
-                Becomes::Rewritten => {}
-                Becomes::Convertible => of_delete.iter_mut().for_each(|files| files.push(number)),
+            match treatments {
+                Treatment::Untouched => *of_delete = None,
+                Treatment::Rewritten => {}
+                Treatment::Convertible => of_delete.iter_mut().for_each(|files| files.push(number)),
             }
         }
     }
     Removable(files)
 }
 
-fn conversion(live: &Live, files: &[usize], removable: &Removable) -> Conversion {
+fn conversion(live: &LiveFiles, files: &[usize], removable: &Removable) -> Conversion {
     let mut files = files.to_vec();
     files.sort_unstable();
     let files: Vec<&LiveFile> = files.iter().filter_map(|number| live.files.get(*number)).collect();

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::live::LiveDelete;
-use crate::manifest::entry::Content;
+use crate::manifest::entry::FileContent;
 use crate::manifest::partition::PartitionTuple;
 
 /// Data file that will be live after the commit.
@@ -35,13 +35,13 @@ pub struct Dangling {
     /// Offset of a deletion vector in its file, in which other deletion vectors may remain in use.
     pub content_offset: Option<i64>,
     /// Reason why it can be removed.
-    pub why: Why,
+    pub reason: DanglingReason,
 }
 
 /// Reason why a delete is dangling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Why {
+pub enum DanglingReason {
     /// There is no data file in its scope.
     NoDataFile,
     /// All data files in its scope are newer.
@@ -77,7 +77,7 @@ impl<'a> Finder<'a> {
 
     /// Adds a data file that is live after the commit: an existing one, or one that the commit adds. All of
     /// these have to be added, and none that the commit removes.
-    pub fn see(&mut self, file: DataFileKey<'_>) {
+    pub fn add(&mut self, file: DataFileKey<'_>) {
         let lower = |least: &mut Option<i64>| {
             *least = Some(least.map_or(file.sequence_number, |least| least.min(file.sequence_number)));
         };
@@ -95,33 +95,33 @@ impl<'a> Finder<'a> {
     /// is returned only if none of the entries applies to a data file, because removing it by path removes
     /// all of them.
     pub fn finish(self) -> Vec<Dangling> {
-        let judged: Vec<_> = self.deletes.iter().map(|delete| (delete, self.why(delete))).collect();
+        let assessed: Vec<_> = self.deletes.iter().map(|delete| (delete, self.reason(delete))).collect();
         let needed: HashSet<_> =
-            judged.iter().filter(|(_, why)| why.is_none()).map(|(delete, _)| key(delete)).collect();
-        let mut seen = HashSet::new();
-        let dangling = judged.into_iter().filter_map(|(delete, why)| {
-            let is_unneeded = !needed.contains(&key(delete)) && seen.insert(key(delete));
+            assessed.iter().filter(|(_, reason)| reason.is_none()).map(|(delete, _)| key(delete)).collect();
+        let mut returned = HashSet::new();
+        let dangling = assessed.into_iter().filter_map(|(delete, reason)| {
+            let is_unneeded = !needed.contains(&key(delete)) && returned.insert(key(delete));
             let (path, content_offset) = (delete.path.clone(), delete.content_offset);
-            why.filter(|_| is_unneeded).map(|why| Dangling { path, content_offset, why })
+            reason.filter(|_| is_unneeded).map(|reason| Dangling { path, content_offset, reason })
         });
         dangling.collect()
     }
 
-    fn why(&self, delete: &LiveDelete) -> Option<Why> {
+    fn reason(&self, delete: &LiveDelete) -> Option<DanglingReason> {
         let of_partition = || *self.of_partition.get(&delete.spec_id)?.get(&delete.partition)?;
         let least = match &delete.data_file {
             Some(path) => self.of_file.get(path.as_str()).copied().flatten(),
             None if is_for_all(delete) => self.of_all,
             None => of_partition(),
         };
-        let Some(least) = least else { return Some(Why::NoDataFile) };
+        let Some(least) = least else { return Some(DanglingReason::NoDataFile) };
         let is_for_none = match delete.content {
             // Equality deletes apply to data files of earlier commits only, position deletes also to those of
             // the same commit.
-            Content::EqualityDeletes => delete.sequence_number <= least,
-            Content::PositionDeletes | Content::Data => delete.sequence_number < least,
+            FileContent::EqualityDeletes => delete.sequence_number <= least,
+            FileContent::PositionDeletes | FileContent::Data => delete.sequence_number < least,
         };
-        is_for_none.then_some(Why::NewerDataFiles)
+        is_for_none.then_some(DanglingReason::NewerDataFiles)
     }
 }
 
@@ -136,5 +136,5 @@ fn key(delete: &LiveDelete) -> (&str, Option<i64>) {
 /// partition whose values happen to be null cannot be distinguished from those here, so its deletes may be
 /// retained longer than necessary.
 fn is_for_all(delete: &LiveDelete) -> bool {
-    delete.content == Content::EqualityDeletes && delete.partition.iter().all(Option::is_none)
+    delete.content == FileContent::EqualityDeletes && delete.partition.iter().all(Option::is_none)
 }

@@ -37,7 +37,7 @@ const METADATA_BYTES_FULL: u64 = 11 << 20;
 /// Measurements of a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
-pub struct Facts {
+pub struct TableFacts {
     /// Number of data files.
     pub files: u64,
     /// Size of the data files in bytes.
@@ -84,23 +84,23 @@ pub enum Fault {
 /// Points deducted for a fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Deduction {
+pub struct HealthDeduction {
     /// The fault.
     pub fault: Fault,
     /// Number of points, at least one.
     pub points: u32,
     /// Explanation with the measurements, as a sentence.
-    pub why: String,
+    pub reason: String,
 }
 
 /// Health of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Health {
+pub struct TableHealth {
     /// Score from 0 (worst) to 100 (best).
     pub score: u32,
     /// Deductions, largest first.
-    pub deductions: Vec<Deduction>,
+    pub deductions: Vec<HealthDeduction>,
 }
 
 impl Fault {
@@ -115,10 +115,10 @@ impl Fault {
     }
 }
 
-impl Health {
+impl TableHealth {
     /// Computes the health of a table.
-    pub fn of(facts: &Facts) -> Health {
-        let judged = [
+    pub fn of(facts: &TableFacts) -> TableHealth {
+        let assessed = [
             (Fault::SmallFiles, small_files(facts)),
             (Fault::DeletedRows, deleted_rows(facts)),
             (Fault::EqualityDeletes, equality_deletes(facts)),
@@ -126,61 +126,62 @@ impl Health {
             (Fault::Snapshots, snapshots(facts)),
             (Fault::Metadata, metadata(facts)),
         ];
-        let deductions = judged.into_iter().filter_map(|(fault, (share, why))| {
+        let deductions = assessed.into_iter().filter_map(|(fault, (share, reason))| {
             let points = points(share, fault.points_max());
-            (points > 0).then_some(Deduction { fault, points, why })
+            (points > 0).then_some(HealthDeduction { fault, points, reason })
         });
         let mut deductions: Vec<_> = deductions.collect();
         deductions.sort_by_key(|deduction| std::cmp::Reverse(deduction.points));
-        let lost: u32 = deductions.iter().map(|deduction| deduction.points).sum();
-        Health { score: 100_u32.saturating_sub(lost), deductions }
+        let deducted: u32 = deductions.iter().map(|deduction| deduction.points).sum();
+        TableHealth { score: 100_u32.saturating_sub(deducted), deductions }
     }
 }
 
-fn small_files(facts: &Facts) -> (f64, String) {
+fn small_files(facts: &TableFacts) -> (f64, String) {
     let saved = facts.small_files.saturating_sub(facts.small_files_merged);
     let share = ratio(saved, SAVED_FULL).min(1.0) * ratio(saved, facts.files);
     let average = facts.bytes.checked_div(facts.files).unwrap_or(0);
     let small = part(facts.small_files, facts.files, ("data file", "data files"), ("is small", "are small"));
-    let why =
+    let reason =
         format!("{small}; a rewrite would save {saved} of them (the average file has {} KiB)", average >> 10);
-    (share, why)
+    (share, reason)
 }
 
-fn deleted_rows(facts: &Facts) -> (f64, String) {
+fn deleted_rows(facts: &TableFacts) -> (f64, String) {
     let share = ratio(facts.deleted_rows, facts.rows);
     let deleted = ("is deleted, but still read", "are deleted, but still read");
-    let why = part(facts.deleted_rows, facts.rows, ("row", "rows"), deleted);
-    (share / DELETED_ROWS_FULL, why)
+    let reason = part(facts.deleted_rows, facts.rows, ("row", "rows"), deleted);
+    (share / DELETED_ROWS_FULL, reason)
 }
 
-fn equality_deletes(facts: &Facts) -> (f64, String) {
+fn equality_deletes(facts: &TableFacts) -> (f64, String) {
     let files = facts.equality_delete_files;
-    let why = count(
+    let reason = count(
         files,
         "file deletes rows by value, and is compared with each row that is read",
         "files delete rows by value, and are compared with each row that is read",
     );
-    (ratio(files, SAVED_FULL), why)
+    (ratio(files, SAVED_FULL), reason)
 }
 
-fn manifests(facts: &Facts) -> (f64, String) {
+fn manifests(facts: &TableFacts) -> (f64, String) {
     let needed = facts.manifest_bytes.div_ceil(MANIFEST_BYTES).max(1);
     let saved = facts.manifests.saturating_sub(needed);
     let needed = count(needed, "manifest", "manifests");
     (ratio(saved, SAVED_FULL), format!("{needed} would do for what {} hold", facts.manifests))
 }
 
-fn snapshots(facts: &Facts) -> (f64, String) {
+fn snapshots(facts: &TableFacts) -> (f64, String) {
     let over = facts.snapshots.saturating_sub(SNAPSHOTS_NONE);
-    let why = count(facts.snapshots, "snapshot is kept", "snapshots are kept");
-    (ratio(over, SNAPSHOTS_FULL - SNAPSHOTS_NONE), why)
+    let reason = count(facts.snapshots, "snapshot is kept", "snapshots are kept");
+    (ratio(over, SNAPSHOTS_FULL - SNAPSHOTS_NONE), reason)
 }
 
-fn metadata(facts: &Facts) -> (f64, String) {
+fn metadata(facts: &TableFacts) -> (f64, String) {
     let over = facts.metadata_bytes.saturating_sub(METADATA_BYTES_NONE);
-    let why = format!("the metadata file has {} KiB, which every client loads", facts.metadata_bytes >> 10);
-    (ratio(over, METADATA_BYTES_FULL - METADATA_BYTES_NONE), why)
+    let reason =
+        format!("the metadata file has {} KiB, which every client loads", facts.metadata_bytes >> 10);
+    (ratio(over, METADATA_BYTES_FULL - METADATA_BYTES_NONE), reason)
 }
 
 /// Returns a ratio; 0 if `whole` is 0.

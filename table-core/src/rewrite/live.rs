@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::expr::value::Value;
-use crate::manifest::entry::{Content, File};
+use crate::manifest::entry::{File, FileContent};
 use crate::manifest::file::Manifest;
 use crate::manifest::list::ManifestFile;
 use crate::manifest::partition::{PartitionTuple, PartitionType};
@@ -15,7 +15,7 @@ use crate::scan::table_scan::Scan;
 
 /// Live data files of a snapshot with their deletes.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Live {
+pub struct LiveFiles {
     /// Data files; those that were added to the table together are adjacent.
     pub files: Vec<LiveFile>,
     /// Delete files, which data files refer to by index.
@@ -45,7 +45,7 @@ pub struct LiveFile {
     pub row_groups: usize,
     /// `true` if the file is encrypted.
     pub is_encrypted: bool,
-    /// Deletes that apply to the file, as indexes into [`Live::deletes`].
+    /// Deletes that apply to the file, as indexes into [`LiveFiles::deletes`].
     pub deletes: Vec<usize>,
 }
 
@@ -53,7 +53,7 @@ pub struct LiveFile {
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveDelete {
     /// Content of the file: position deletes or equality deletes.
-    pub content: Content,
+    pub content: FileContent,
     /// Path of the file, which may contain several deletion vectors.
     pub path: String,
     /// File format in upper case; `PUFFIN` for deletion vectors.
@@ -82,7 +82,7 @@ pub struct LiveDelete {
 /// Collector of the live data files of a snapshot, manifest by manifest.
 pub struct Collector {
     index: DeleteIndex,
-    live: Live,
+    live: LiveFiles,
 }
 
 impl Collector {
@@ -94,15 +94,19 @@ impl Collector {
     /// Fails with [`ScanError::Invalid`] if the scan has a filter: files are rewritten as a whole, so deletes
     /// outside of the filter are needed, too. Fails as [`DeleteIndex::build`] does if the deletes cannot be
     /// indexed.
-    pub fn new(all: &Scan, deletes: Vec<(Arc<Manifest>, ManifestFile)>) -> Result<Collector, ScanError> {
-        if !all.is_unfiltered() {
+    pub fn new(
+        unfiltered: &Scan,
+        deletes: Vec<(Arc<Manifest>, ManifestFile)>,
+    ) -> Result<Collector, ScanError> {
+        if !unfiltered.is_unfiltered() {
             return Err(ScanError::Invalid(
                 "deletes are collected without a filter, because files are rewritten as a whole".to_owned(),
             ));
         }
-        let index = DeleteIndex::build_to_rewrite(all, deletes)?;
+        let index = DeleteIndex::build_to_rewrite(unfiltered, deletes)?;
         let (manifests, numbers) = index.manifests();
-        let tuples = manifests.iter().map(|(manifest, listed)| all.tuples(manifest, listed));
+        let tuples =
+            manifests.iter().map(|(manifest, manifest_file)| unfiltered.tuples(manifest, manifest_file));
         let tuples = tuples.collect::<Result<Vec<_>, _>>()?;
         let mut deletes = Vec::with_capacity(index.len());
         for (number, manifest) in numbers.enumerate() {
@@ -110,10 +114,10 @@ impl Collector {
                 deletes.push(LiveDelete::read(&file, tuple_of(&file, tuples.get(manifest)))?);
             }
         }
-        Ok(Collector { index, live: Live { files: Vec::new(), deletes } })
+        Ok(Collector { index, live: LiveFiles { files: Vec::new(), deletes } })
     }
 
-    /// Adds the live files of a data manifest that may contain rows matching the scan `wanted`.
+    /// Adds the live files of a data manifest that may contain rows matching the scan `scan`.
     ///
     /// # Errors
     ///
@@ -122,26 +126,30 @@ impl Collector {
     /// the partition tuples cannot be decoded.
     pub fn add(
         &mut self,
-        wanted: &Scan,
+        scan: &Scan,
         manifest: &Manifest,
-        listed: &ManifestFile,
+        manifest_file: &ManifestFile,
     ) -> Result<(), ScanError> {
-        let spec = wanted.spec(listed)?;
-        let tuples = wanted.tuples(manifest, listed)?;
-        for file in manifest.files(listed).filter(File::is_live) {
+        let spec = scan.spec(manifest_file)?;
+        let tuples = scan.tuples(manifest, manifest_file)?;
+        for file in manifest.files(manifest_file).filter(File::is_live) {
             let partition = tuple_of(&file, Some(&tuples));
-            if !wanted.might_match(&file, spec, &partition) {
+            if !scan.might_match(&file, spec, &partition) {
                 continue;
             }
             let mut deletes = Vec::new();
-            self.index.find(&file, self.index.of_partition(listed.spec_id, &partition), &mut deletes)?;
+            self.index.find(
+                &file,
+                self.index.of_partition(manifest_file.spec_id, &partition),
+                &mut deletes,
+            )?;
             self.live.files.push(LiveFile::read(&file, partition, deletes)?);
         }
         Ok(())
     }
 
     /// Returns all files that were added, oldest first.
-    pub fn finish(mut self) -> Live {
+    pub fn finish(mut self) -> LiveFiles {
         self.live.files.sort_by_key(|file| file.sequence_number);
         self.live
     }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sizes::Sizes;
+use super::size_classes::SizeClasses;
 use crate::manifest::list::{ManifestContent, ManifestFile};
 
 /// Policy of manifest rewrites.
@@ -54,29 +54,37 @@ pub fn plan(manifests: &[ManifestFile], policy: &ManifestPolicy) -> Vec<Manifest
     // The lower limit accounts for the header of a manifest, some kilobytes; the upper limit is larger than
     // any manifest list needs.
     let target = policy.target_size_bytes.clamp(1 << 10, 1 << 40);
-    let Some(sizes) = Sizes::new(target, target / 4 * 3, target + target / 5 * 4) else { return Vec::new() };
+    let Some(size_classes) = SizeClasses::new(target, target / 4 * 3, target + target / 5 * 4) else {
+        return Vec::new();
+    };
     let mut kinds: Vec<_> = manifests.iter().map(|manifest| (manifest.spec_id, manifest.content)).collect();
     kinds.sort_by_key(|(spec_id, content)| (*spec_id, *content == ManifestContent::Deletes));
     kinds.dedup();
     let groups = kinds.into_iter().filter_map(|kind| {
         let of_kind = manifests.iter().filter(|manifest| (manifest.spec_id, manifest.content) == kind);
         let wrong: Vec<_> = of_kind
-            .filter(|manifest| sizes.is_small(manifest.length_bytes) || sizes.is_large(manifest.length_bytes))
+            .filter(|manifest| {
+                size_classes.is_small(manifest.length_bytes) || size_classes.is_large(manifest.length_bytes)
+            })
             .collect();
-        group(&wrong, sizes, policy)
+        group(&wrong, size_classes, policy)
     });
     groups.collect()
 }
 
-fn group(manifests: &[&ManifestFile], sizes: Sizes, policy: &ManifestPolicy) -> Option<ManifestGroup> {
+fn group(
+    manifests: &[&ManifestFile],
+    size_classes: SizeClasses,
+    policy: &ManifestPolicy,
+) -> Option<ManifestGroup> {
     let first = manifests.first()?;
     let input_bytes =
         manifests.iter().map(|manifest| manifest.length_bytes.max(0)).fold(0, i64::saturating_add);
-    let is_enough = manifests.len() >= policy.min_count_to_merge || input_bytes > sizes.target_bytes();
+    let is_enough = manifests.len() >= policy.min_count_to_merge || input_bytes > size_classes.target_bytes();
     if manifests.len() < 2 || !is_enough {
         return None;
     }
-    let outputs = sizes.parts(input_bytes).max(1);
+    let outputs = size_classes.parts(input_bytes).max(1);
     let entries = manifests.iter().try_fold(0_i64, |sum, manifest| sum.checked_add(manifest.live_files()?));
     Some(ManifestGroup {
         spec_id: first.spec_id,

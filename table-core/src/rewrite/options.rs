@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sizes::Sizes;
+use super::size_classes::SizeClasses;
 
 /// Default target size of data files in bytes, Java's default of `write.target-file-size-bytes`.
 const TARGET_BYTES: i64 = 512 << 20;
@@ -67,7 +67,7 @@ impl CompactOptions {
     ///
     /// Fails if `delete_ratio`, `small_ratio` or `large_ratio` is out of range, or if
     /// `max_file_group_size_bytes` is less than twice the target size.
-    pub fn sizes(&self, table_bytes: i64) -> Result<Sizes, OptionsError> {
+    pub fn size_classes(&self, table_bytes: i64) -> Result<SizeClasses, OptionsError> {
         let default_bytes =
             if table_bytes < SMALL_TABLE_BYTES { TARGET_OF_SMALL_TABLE_BYTES } else { TARGET_BYTES };
         let target_bytes = self.target_file_size_bytes.unwrap_or(default_bytes);
@@ -76,17 +76,18 @@ impl CompactOptions {
             return refuse("`delete-ratio` lies above 0 and is at most 1");
         }
         let small_bytes = times(target_bytes, self.small_ratio);
-        let Some(sizes) = Sizes::new(target_bytes, small_bytes, times(largest_bytes, self.large_ratio))
+        let Some(size_classes) =
+            SizeClasses::new(target_bytes, small_bytes, times(largest_bytes, self.large_ratio))
         else {
             return refuse(
                 "`small-ratio` lies above 0 and is at most 1, and `large-ratio` is at least 1 and twice the `small-ratio`: \
                  else there are files that are too small alone and too large together",
             );
         };
-        if self.max_file_group_size_bytes / 2 < sizes.target_bytes() {
+        if self.max_file_group_size_bytes / 2 < size_classes.target_bytes() {
             return refuse("a group (`group-bytes-max`) takes at least twice the target size");
         }
-        Ok(sizes)
+        Ok(size_classes)
     }
 }
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::live::{LiveDelete, LiveFile, partition_to_json};
-use super::sizes::Sizes;
-use crate::manifest::entry::Content;
+use super::size_classes::SizeClasses;
+use crate::manifest::entry::FileContent;
 
 /// Plan to rewrite data files of a snapshot.
 ///
@@ -17,7 +17,7 @@ use crate::manifest::entry::Content;
 /// them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Plan {
+pub struct CompactionPlan {
     /// Id of the snapshot that was planned.
     pub snapshot_id: i64,
     /// Sequence number of that snapshot.
@@ -25,7 +25,8 @@ pub struct Plan {
     /// Id of the partition spec of new files.
     pub output_spec_id: i32,
     /// Limits of the size of a file.
-    pub sizes: Sizes,
+    #[serde(rename = "sizes")]
+    pub size_classes: SizeClasses,
     /// Groups of files to rewrite, in descending order of benefit for their cost.
     pub groups: Vec<Group>,
     /// Conversions of equality deletes to position deletes, in descending order of benefit for their cost.
@@ -35,7 +36,8 @@ pub struct Plan {
     /// Dangling deletes are also removed by every other commit of the plan.
     pub dangling: usize,
     /// Number and size of the files that are not rewritten, by reason.
-    pub left: BTreeMap<Left, Tally>,
+    #[serde(rename = "left")]
+    pub skipped: BTreeMap<SkipReason, FileCount>,
 }
 
 /// Data files that are read together, in this order, and written as fewer files, or as files without deletes.
@@ -116,7 +118,7 @@ pub struct Input {
 #[serde(rename_all = "kebab-case")]
 pub struct Delete {
     /// Content of the file: position deletes or equality deletes.
-    pub content: Content,
+    pub content: FileContent,
     /// Path of the file.
     pub path: String,
     /// File format in upper case; `PUFFIN` for deletion vectors.
@@ -169,12 +171,13 @@ pub enum Reason {
 /// Reason why a file is not rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Left {
+pub enum SkipReason {
     /// File of the right size with few deletes.
     Good,
     /// File in a recently written partition: a rewrite would make the writer's next commit fail, or fail
     /// because of it.
-    Hot,
+    #[serde(rename = "hot")]
+    ActivePartition,
     /// File of the wrong size without another file in its partition to rewrite it with, so that the result
     /// would be the same.
     Alone,
@@ -193,7 +196,7 @@ pub enum Left {
 /// Number and total size of files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Tally {
+pub struct FileCount {
     /// Number of files.
     pub files: i64,
     /// Total size of the files in bytes.

@@ -19,7 +19,7 @@ const GIB: u64 = 1 << 30;
 /// 134217728}}`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
-pub struct Policy {
+pub struct MaintenancePolicy {
     /// Compaction: merging small data files, and applying deletes.
     #[serde(skip_serializing_if = "is_default")]
     pub compact: CompactPolicy,
@@ -37,7 +37,7 @@ pub struct Policy {
     pub write_audit_publish: PublishPolicy,
 }
 
-/// Settings of [`Policy::compact`].
+/// Settings of [`MaintenancePolicy::compact`].
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct CompactPolicy {
@@ -76,7 +76,8 @@ pub struct CompactPolicy {
     pub sort: Option<bool>,
 }
 
-/// Settings of [`Policy::expire_snapshots`]. The table properties `history.expire.*` take precedence.
+/// Settings of [`MaintenancePolicy::expire_snapshots`]. The table properties `history.expire.*` take
+/// precedence.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct ExpirePolicy {
@@ -99,7 +100,7 @@ pub struct ExpirePolicy {
     pub inherited: Option<bool>,
 }
 
-/// Settings of [`Policy::rewrite_manifests`].
+/// Settings of [`MaintenancePolicy::rewrite_manifests`].
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct ManifestsPolicy {
@@ -115,7 +116,7 @@ pub struct ManifestsPolicy {
     pub manifests_min: Option<u32>,
 }
 
-/// Settings of [`Policy::metadata_log`].
+/// Settings of [`MaintenancePolicy::metadata_log`].
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct MetadataLogPolicy {
@@ -128,7 +129,7 @@ pub struct MetadataLogPolicy {
     pub previous_versions_max: Option<u32>,
 }
 
-/// Settings of [`Policy::write_audit_publish`].
+/// Settings of [`MaintenancePolicy::write_audit_publish`].
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct PublishPolicy {
@@ -166,11 +167,11 @@ pub struct Setting<S> {
     pub name: String,
     /// Value of the setting.
     pub value: Value,
-    /// Policy that contains the setting.
+    /// MaintenancePolicy that contains the setting.
     pub source: S,
 }
 
-impl Policy {
+impl MaintenancePolicy {
     /// Parses and validates a policy.
     ///
     /// # Errors
@@ -178,17 +179,17 @@ impl Policy {
     /// Fails with [`PolicyError::Malformed`] if the text is not a policy in JSON, with
     /// [`PolicyError::Impossible`] if a value is out of range, and with [`PolicyError::Contradictory`] if
     /// sizes contradict each other.
-    pub fn parse(json: &[u8]) -> Result<Policy, PolicyError> {
+    pub fn parse(json: &[u8]) -> Result<MaintenancePolicy, PolicyError> {
         let sections: BTreeMap<String, serde_json::Map<String, Value>> = serde_json::from_slice(json)?;
         let sections = sections.into_iter().map(|(name, settings)| (name, Value::Object(settings)));
-        let policy: Policy = serde_json::from_value(Value::Object(sections.collect()))?;
+        let policy: MaintenancePolicy = serde_json::from_value(Value::Object(sections.collect()))?;
         policy.check()?;
         Ok(policy)
     }
 
     /// Returns the default policy. Sizes whose default depends on the table are absent.
-    pub fn defaults() -> Policy {
-        Policy {
+    pub fn defaults() -> MaintenancePolicy {
+        MaintenancePolicy {
             compact: CompactPolicy {
                 enabled: Some(true),
                 target_bytes: None,
@@ -221,16 +222,16 @@ impl Policy {
 
     /// Returns the defaults for maintenance that a user requests explicitly: partitions are rewritten even if
     /// rows in them were changed recently, because the user is waiting.
-    pub fn by_hand() -> Policy {
+    pub fn by_hand() -> MaintenancePolicy {
         let compact = CompactPolicy { settle_minutes: Some(0), ..CompactPolicy::default() };
-        Policy { compact, ..Policy::default() }
+        MaintenancePolicy { compact, ..MaintenancePolicy::default() }
     }
 
     /// Sets [`ExpirePolicy::inherited`] to `true` if it is absent and any other setting of that section was
     /// made: a policy that says how long snapshots are retained applies to all of them, including those that
     /// the table already had.
     #[must_use]
-    pub fn with_inherited(mut self) -> Policy {
+    pub fn with_inherited(mut self) -> MaintenancePolicy {
         let ExpirePolicy { enabled, snapshot_age_max_ms, snapshots_min, ref_age_max_ms, inherited } =
             &mut self.expire_snapshots;
         let is_made = *enabled == Some(true)
@@ -244,8 +245,8 @@ impl Policy {
     }
 
     /// Returns this policy, with missing settings taken from a more general one.
-    pub fn over(self, general: &Policy) -> Policy {
-        Policy {
+    pub fn over(self, general: &MaintenancePolicy) -> MaintenancePolicy {
+        MaintenancePolicy {
             compact: CompactPolicy {
                 enabled: self.compact.enabled.or(general.compact.enabled),
                 target_bytes: self.compact.target_bytes.or(general.compact.target_bytes),
@@ -297,7 +298,7 @@ impl Policy {
 
     /// Returns every setting that is made in a chain of policies, ordered from the most specific to the most
     /// general one, with the policy that makes it; sorted by name.
-    pub fn settings<S: Clone>(chain: &[(S, Policy)]) -> Vec<Setting<S>> {
+    pub fn settings<S: Clone>(chain: &[(S, MaintenancePolicy)]) -> Vec<Setting<S>> {
         let mut found: Vec<Setting<S>> = Vec::new();
         for (source, policy) in chain {
             // Numbers, booleans and strings can always be serialised.
@@ -357,8 +358,8 @@ impl Policy {
                 .map_or(defaults.min_equality_deletes, |count| count as usize),
         };
         // The options have to be valid for small and large tables.
-        options.sizes(0)?;
-        options.sizes(i64::MAX)?;
+        options.size_classes(0)?;
+        options.size_classes(i64::MAX)?;
         Ok(options)
     }
 

@@ -23,7 +23,7 @@ const STAGED: &str = "wap.id";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unpublished {
     /// Description of the commits, such as "the branch `audit`".
-    pub what: String,
+    pub description: String,
     /// Time until which `main` is not rewritten, in milliseconds since 1970.
     pub until_ms: i64,
 }
@@ -51,8 +51,8 @@ pub fn unpublished(
         let is_other_branch = reference.kind == RefKind::Branch && name != MAIN_BRANCH;
         heads.insert(snapshot.id());
         if is_other_branch && is_young(snapshot) && descent.is_below(snapshot) {
-            let what = format!("the branch `{name}`");
-            found.push(Unpublished { what, until_ms: until(snapshot) });
+            let description = format!("the branch `{name}`");
+            found.push(Unpublished { description, until_ms: until(snapshot) });
         }
     }
     for snapshot in metadata.snapshots().iter().filter(|snapshot| is_young(snapshot)) {
@@ -60,8 +60,8 @@ pub fn unpublished(
             && descent.is_below(snapshot)
             && let Some(id) = staged(snapshot)?
         {
-            let what = format!("the staged snapshot {} (`wap.id` {id})", snapshot.id());
-            found.push(Unpublished { what, until_ms: until(snapshot) });
+            let description = format!("the staged snapshot {} (`wap.id` {id})", snapshot.id());
+            found.push(Unpublished { description, until_ms: until(snapshot) });
         }
     }
     Ok(found.into_iter().max_by_key(|unpublished| unpublished.until_ms))
@@ -73,9 +73,9 @@ impl Unpublished {
         let instant =
             Value::Timestamptz(self.until_ms.saturating_div(1000).saturating_mul(1_000_000)).to_json();
         let instant = instant.as_str().unwrap_or_default().replace(".000000+00:00", "Z");
-        let what = &self.what;
+        let description = &self.description;
         format!(
-            "{what} descends from the head of `main` and waits to be published by a fast-forward; `main` is left alone until \
+            "{description} descends from the head of `main` and waits to be published by a fast-forward; `main` is left alone until \
              {instant}, or as `write-audit-publish.wait-max-ms` has it"
         )
     }
@@ -91,7 +91,7 @@ fn staged(snapshot: &Snapshot) -> Result<Option<String>, MetadataError> {
 /// Descendants of one snapshot. Each snapshot is visited only once.
 struct Descent<'a> {
     snapshots: HashMap<i64, &'a Snapshot>,
-    known: HashMap<i64, bool>,
+    is_descendant: HashMap<i64, bool>,
 }
 
 impl<'a> Descent<'a> {
@@ -99,25 +99,25 @@ impl<'a> Descent<'a> {
         let snapshots = metadata.snapshots().iter();
         Descent {
             snapshots: snapshots.map(|snapshot| (snapshot.id(), snapshot)).collect(),
-            known: HashMap::from([(from, true)]),
+            is_descendant: HashMap::from([(from, true)]),
         }
     }
 
     /// Returns `true` if a snapshot is a proper descendant.
     fn is_below(&mut self, snapshot: &Snapshot) -> bool {
-        let mut passed = Vec::new();
+        let mut visited = Vec::new();
         let mut next = snapshot.parent_id();
         let is_below = loop {
             let Some(id) = next else { break false };
-            if let Some(known) = self.known.get(&id) {
-                break *known;
+            if let Some(is_descendant) = self.is_descendant.get(&id) {
+                break *is_descendant;
             }
             // The entry also ends the loop if parents form a cycle.
-            self.known.insert(id, false);
-            passed.push(id);
+            self.is_descendant.insert(id, false);
+            visited.push(id);
             next = self.snapshots.get(&id).and_then(|snapshot| snapshot.parent_id());
         };
-        self.known.extend(passed.into_iter().map(|id| (id, is_below)));
+        self.is_descendant.extend(visited.into_iter().map(|id| (id, is_below)));
         is_below
     }
 }

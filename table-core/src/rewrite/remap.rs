@@ -44,10 +44,10 @@ pub struct RowMap {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RemapError {
     /// The outputs do not have as many rows as remained of the inputs.
-    #[error("{kept} rows were kept of the inputs, but the outputs hold {written}")]
+    #[error("{remaining} rows were kept of the inputs, but the outputs hold {written}")]
     RowsDiffer {
         /// Number of rows of the inputs that were not deleted.
-        kept: u64,
+        remaining: u64,
         /// Number of rows of the outputs.
         written: u64,
     },
@@ -80,13 +80,13 @@ impl RowMap {
     /// position is beyond the end of its input, and with [`RemapError::TooMany`] if the rows cannot be
     /// counted in 64 bits.
     pub fn new(inputs: Vec<InputRows>, outputs: Vec<OutputRows>) -> Result<RowMap, RemapError> {
-        let mut kept = 0_u64;
+        let mut remaining = 0_u64;
         let mut by_path: HashMap<String, Vec<_>> = HashMap::with_capacity(inputs.len());
         for input in inputs {
             input.check(&input.deleted)?;
-            let first = kept;
+            let first = remaining;
             let rows = input.rows - input.deleted.cardinality();
-            kept = kept.checked_add(rows).ok_or(RemapError::TooMany)?;
+            remaining = remaining.checked_add(rows).ok_or(RemapError::TooMany)?;
             by_path.entry(input.path.clone()).or_default().push((first, input));
         }
         let mut written = 0_u64;
@@ -96,14 +96,14 @@ impl RowMap {
             written = written.checked_add(output.rows).ok_or(RemapError::TooMany)?;
             in_order.push((first, output));
         }
-        if kept != written {
-            return Err(RemapError::RowsDiffer { kept, written });
+        if remaining != written {
+            return Err(RemapError::RowsDiffer { remaining, written });
         }
         Ok(RowMap { inputs: by_path, outputs: in_order })
     }
 
     /// Returns `true` if a file is among the inputs.
-    pub fn holds(&self, path: &str) -> bool {
+    pub fn contains(&self, path: &str) -> bool {
         self.inputs.contains_key(path)
     }
 
@@ -140,17 +140,17 @@ impl RowMap {
         moved: &mut BTreeMap<&'m str, DeletionVector>,
     ) -> Result<(), RemapError> {
         input.check(deleted)?;
-        let mut gone = input.deleted.iter().peekable();
-        let mut gone_before = 0;
+        let mut deleted_before = input.deleted.iter().peekable();
+        let mut deleted_rows_before = 0;
         let mut output = self.output_of(first);
         for position in deleted.iter() {
-            while gone.next_if(|gone| *gone < position).is_some() {
-                gone_before += 1;
+            while deleted_before.next_if(|deleted_before| *deleted_before < position).is_some() {
+                deleted_rows_before += 1;
             }
-            if gone.peek() == Some(&position) {
+            if deleted_before.peek() == Some(&position) {
                 continue;
             }
-            let number = first + position - gone_before;
+            let number = first + position - deleted_rows_before;
             // Outputs without rows are skipped, too.
             while self.outputs.get(output + 1).is_some_and(|(first, _)| *first <= number) {
                 output += 1;

@@ -12,7 +12,7 @@ use crate::expr::metrics::FileMetrics;
 use crate::expr::partition;
 use crate::expr::value::{Value, ValueRef};
 use crate::expr::weight::Weight;
-use crate::manifest::entry::{Content, File};
+use crate::manifest::entry::{File, FileContent};
 use crate::manifest::file::Manifest;
 use crate::manifest::list::ManifestFile;
 use crate::manifest::partition::PartitionTuple;
@@ -107,9 +107,9 @@ impl DeleteIndex {
         manifests: Vec<(Arc<Manifest>, ManifestFile)>,
     ) -> Result<DeleteIndex, ScanError> {
         let mut index = self;
-        for (number, (manifest, listed)) in manifests.into_iter().enumerate() {
-            index.manifests.push((Arc::clone(&manifest), listed.clone()));
-            index.add_manifest(scan, number, &manifest, &listed)?;
+        for (number, (manifest, manifest_file)) in manifests.into_iter().enumerate() {
+            index.manifests.push((Arc::clone(&manifest), manifest_file.clone()));
+            index.add_manifest(scan, number, &manifest, &manifest_file)?;
         }
         let files = &index.files;
         let by_sequence =
@@ -125,11 +125,11 @@ impl DeleteIndex {
 
     /// Returns the size of the index in memory, in bytes. Manifests are included, although they may be
     /// shared.
-    pub fn held_bytes(&self) -> usize {
+    pub fn memory_bytes(&self) -> usize {
         let mut weight = Weight::default();
         weight.add(self.manifests.capacity() * size_of::<(Arc<Manifest>, ManifestFile)>());
-        for (manifest, listed) in &self.manifests {
-            weight.add(manifest.held_bytes() + listed.held_bytes());
+        for (manifest, manifest_file) in &self.manifests {
+            weight.add(manifest.memory_bytes() + manifest_file.memory_bytes());
         }
         weight.add(self.files.capacity() * size_of::<Indexed>());
         for file in &self.files {
@@ -176,8 +176,8 @@ impl DeleteIndex {
     /// Returns the manifest entry of a delete file by its number.
     pub(crate) fn file(&self, number: usize) -> Option<File<'_>> {
         let indexed = self.files.get(number)?;
-        let (manifest, listed) = self.manifests.get(indexed.manifest)?;
-        manifest.file(indexed.entry, listed)
+        let (manifest, manifest_file) = self.manifests.get(indexed.manifest)?;
+        manifest.file(indexed.entry, manifest_file)
     }
 
     /// Returns the manifests that the index was built from, and for each delete file, in order, the number of
@@ -253,15 +253,15 @@ impl DeleteIndex {
         scan: &Scan,
         manifest_number: usize,
         manifest: &Manifest,
-        listed: &ManifestFile,
+        manifest_file: &ManifestFile,
     ) -> Result<(), ScanError> {
-        let spec = scan.spec(listed)?;
-        let tuples = scan.tuples(manifest, listed)?;
+        let spec = scan.spec(manifest_file)?;
+        let tuples = scan.tuples(manifest, manifest_file)?;
         let matches: Vec<_> =
             tuples.iter().map(|tuple| partition::might_match(&spec.partitions, tuple.as_slice())).collect();
         let first_partition = self.partitions.len();
-        self.partitions.extend(tuples.iter().map(|tuple| json::partition(tuple, &spec.told)));
-        for (entry, file) in manifest.files(listed).enumerate() {
+        self.partitions.extend(tuples.iter().map(|tuple| json::partition(tuple, &spec.has_sources)));
+        for (entry, file) in manifest.files(manifest_file).enumerate() {
             let partition = file.partition_number();
             if !file.is_live() || !matches.get(partition).is_some_and(|matches| *matches) {
                 continue;
@@ -275,15 +275,15 @@ impl DeleteIndex {
             };
             let tuple = || tuples.get(partition).cloned().unwrap_or_default();
             match file.content() {
-                Content::Data => {
+                FileContent::Data => {
                     return Err(ScanError::Damaged(format!(
                         "the manifest `{}` of delete files lists the data file `{}`",
-                        listed.path,
+                        manifest_file.path,
                         file.path()
                     )));
                 }
-                Content::PositionDeletes => self.add_positions(indexed, &file, tuple),
-                Content::EqualityDeletes => {
+                FileContent::PositionDeletes => self.add_positions(indexed, &file, tuple),
+                FileContent::EqualityDeletes => {
                     self.add_equality(scan, indexed, &file, tuple, spec.is_unpartitioned)
                 }
             }?;

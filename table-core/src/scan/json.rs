@@ -5,17 +5,17 @@
 
 use serde::Serialize;
 
-use crate::manifest::entry::{Content, File};
+use crate::manifest::entry::{File, FileContent};
 use crate::manifest::metrics::{Bounds, Counts};
 use crate::manifest::partition::PartitionTuple;
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Returns the JSON of a partition tuple: values in the order of the spec's fields, with null for fields that
-/// are not `told`.
-pub(super) fn partition(tuple: &PartitionTuple, told: &[bool]) -> String {
-    let values = tuple.iter().zip(told).map(|(value, is_told)| match value {
-        Some(value) if *is_told => value.to_json(),
+/// are not `has_sources`.
+pub(super) fn partition(tuple: &PartitionTuple, has_sources: &[bool]) -> String {
+    let values = tuple.iter().zip(has_sources).map(|(value, has_source)| match value {
+        Some(value) if *has_source => value.to_json(),
         _ => serde_json::Value::Null,
     });
     serde_json::Value::Array(values.collect()).to_string()
@@ -40,9 +40,9 @@ pub(super) fn push_number(out: &mut Vec<u8>, number: impl Serialize) {
 /// Writes a data file or delete file, with the metrics of the columns `stats_ids`.
 pub(super) fn push_file(out: &mut Vec<u8>, file: &File<'_>, partition: &str, stats_ids: &[i32]) {
     out.extend_from_slice(match file.content() {
-        Content::Data => b"{\"content\":\"data\",\"file-path\":".as_slice(),
-        Content::PositionDeletes => b"{\"content\":\"position-deletes\",\"file-path\":",
-        Content::EqualityDeletes => b"{\"content\":\"equality-deletes\",\"file-path\":",
+        FileContent::Data => b"{\"content\":\"data\",\"file-path\":".as_slice(),
+        FileContent::PositionDeletes => b"{\"content\":\"position-deletes\",\"file-path\":",
+        FileContent::EqualityDeletes => b"{\"content\":\"equality-deletes\",\"file-path\":",
     });
     push_string(out, file.path());
     out.extend_from_slice(b",\"file-format\":");
@@ -55,8 +55,8 @@ pub(super) fn push_file(out: &mut Vec<u8>, file: &File<'_>, partition: &str, sta
     push_field(out, "sort-order-id", file.sort_order_id());
     push_list(out, "split-offsets", file.split_offsets());
     match file.content() {
-        Content::Data => push_field(out, "first-row-id", file.first_row_id()),
-        Content::PositionDeletes => {
+        FileContent::Data => push_field(out, "first-row-id", file.first_row_id()),
+        FileContent::PositionDeletes => {
             if let Some(path) = file.referenced_data_file() {
                 out.extend_from_slice(b",\"referenced-data-file\":");
                 push_string(out, path);
@@ -64,13 +64,13 @@ pub(super) fn push_file(out: &mut Vec<u8>, file: &File<'_>, partition: &str, sta
             push_field(out, "content-offset", file.content_offset());
             push_field(out, "content-size-in-bytes", file.content_size_bytes());
         }
-        Content::EqualityDeletes => push_list(out, "equality-ids", file.equality_ids()),
+        FileContent::EqualityDeletes => push_list(out, "equality-ids", file.equality_ids()),
     }
     if let Some(key) = file.key_metadata() {
         out.extend_from_slice(b",\"key-metadata\":");
         push_hex(out, key);
     }
-    if file.content() == Content::Data && !stats_ids.is_empty() {
+    if file.content() == FileContent::Data && !stats_ids.is_empty() {
         push_stats(out, file, stats_ids);
     }
     out.push(b'}');

@@ -3,8 +3,8 @@
 //! of the REST specification.
 //!
 //! [`table_scan::Scan`] is a request bound to a table. It selects the relevant manifests,
-//! [`deletes::DeleteIndex`] indexes the delete files in them, and [`plan::Page`] processes the data manifests
-//! one at a time, so that memory does not grow with the table.
+//! [`deletes::DeleteIndex`] indexes the delete files in them, and [`plan::ScanPage`] processes the data
+//! manifests one at a time, so that memory does not grow with the table.
 //!
 //! ```text
 //! let (scan, source) = Scan::new(&metadata, ScanRequest::parse(body)?)?;

@@ -8,9 +8,9 @@ use super::deletes::{DeleteIndex, PartitionDeletes};
 use super::error::ScanError;
 use super::json;
 use super::table_scan::{Scan, SpecScan};
-use crate::expr::bound::{Bound, RowFilter};
+use crate::expr::bound::{Bound, BoundFilter};
 use crate::expr::{inclusive_metrics, partition};
-use crate::manifest::entry::{Content, File, Status};
+use crate::manifest::entry::{File, FileContent, Status};
 use crate::manifest::file::Manifest;
 use crate::manifest::list::ManifestFile;
 use crate::manifest::partition::PartitionTuple;
@@ -26,7 +26,7 @@ const TASKS: &[u8] = b"{\"file-scan-tasks\":[";
 
 /// Page of a plan: file scan tasks with the delete files they refer to, in the JSON form of the response.
 #[derive(Default)]
-pub struct Page {
+pub struct ScanPage {
     /// Beginning of the JSON object with the tasks, if there are any.
     tasks: Vec<u8>,
     tasks_count: usize,
@@ -42,7 +42,7 @@ struct OfPartition<'a> {
     deletes: Option<&'a PartitionDeletes>,
     partition: String,
     /// Residual filter, to be evaluated on the files' metrics.
-    filter: RowFilter,
+    filter: BoundFilter,
     /// Residual filter as JSON, unless it is so long that it is better serialised again for every file.
     residual: Option<Vec<u8>>,
 }
@@ -54,7 +54,7 @@ const RESIDUAL_HEAP_BYTES: usize = 128 << 10;
 /// one each.
 const RESIDUAL_TEXT_BYTES: usize = 16 << 10;
 
-impl Page {
+impl ScanPage {
     /// Adds the files that a scan needs among some entries of a data manifest. Returns the number of the
     /// first entry that was not processed if the page became full.
     ///
@@ -68,11 +68,11 @@ impl Page {
         scan: &Scan,
         deletes: &DeleteIndex,
         manifest: &Manifest,
-        listed: &ManifestFile,
+        manifest_file: &ManifestFile,
         entries: Range<usize>,
     ) -> Result<Option<usize>, ScanError> {
-        let spec = scan.spec(listed)?;
-        let tuples = scan.tuples(manifest, listed)?;
+        let spec = scan.spec(manifest_file)?;
+        let tuples = scan.tuples(manifest, manifest_file)?;
         // Filled on demand; a manifest has few partitions compared with its files.
         let mut partitions: Vec<Option<Option<OfPartition<'_>>>> = Vec::new();
         partitions.resize_with(tuples.len(), || None);
@@ -83,23 +83,24 @@ impl Page {
             if self.is_full() {
                 return Ok(Some(number));
             }
-            let Some(file) = manifest.file(number, listed) else { break };
-            if !scan.is_wanted(&file) {
+            let Some(file) = manifest.file(number, manifest_file) else { break };
+            if !scan.is_needed(&file) {
                 continue;
             }
             let partition = file.partition_number();
-            let (Some(known), Some(tuple)) = (partitions.get_mut(partition), tuples.get(partition)) else {
+            let (Some(cached), Some(tuple)) = (partitions.get_mut(partition), tuples.get(partition)) else {
                 continue;
             };
-            let known = known.get_or_insert_with(|| spec.judge_partition(deletes, listed.spec_id, tuple));
-            let Some(of_partition) = known else { continue };
+            let cached =
+                cached.get_or_insert_with(|| spec.assess_partition(deletes, manifest_file.spec_id, tuple));
+            let Some(of_partition) = cached else { continue };
             if !inclusive_metrics::might_match(&of_partition.filter, &file) {
                 continue;
             }
-            if file.content() != Content::Data {
+            if file.content() != FileContent::Data {
                 return Err(ScanError::Damaged(format!(
                     "the manifest `{}` of data files lists the delete file `{}`",
-                    listed.path,
+                    manifest_file.path,
                     file.path()
                 )));
             }
@@ -213,7 +214,7 @@ impl Page {
 }
 
 impl Scan {
-    fn is_wanted(&self, file: &File<'_>) -> bool {
+    fn is_needed(&self, file: &File<'_>) -> bool {
         match &self.appended {
             Some(snapshots) => file.status() == Status::Added && snapshots.contains(&file.snapshot_id()),
             None => file.is_live(),
@@ -223,7 +224,7 @@ impl Scan {
 
 impl SpecScan {
     /// Returns the common properties of the files of a partition; `None` if no row of it can match.
-    fn judge_partition<'a>(
+    fn assess_partition<'a>(
         &self,
         deletes: &'a DeleteIndex,
         spec_id: i32,
@@ -242,7 +243,7 @@ impl SpecScan {
         }
         Some(OfPartition {
             deletes: deletes.of_partition(spec_id, tuple),
-            partition: json::partition(tuple, &self.told),
+            partition: json::partition(tuple, &self.has_sources),
             residual: (1..=RESIDUAL_TEXT_BYTES).contains(&text.len()).then_some(text),
             filter: residual,
         })

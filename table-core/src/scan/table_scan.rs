@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::error::ScanError;
 use super::request::{ScanRequest, SchemaChoice, SnapshotRange};
 use crate::expr::bind::NameMatching;
-use crate::expr::bound::{Bound, Column, PartitionColumn, PartitionFilter, RowFilter};
+use crate::expr::bound::{Bound, BoundColumn, BoundFilter, PartitionColumn, PartitionFilter};
 use crate::expr::inclusive_metrics;
 use crate::expr::manifest_evaluator;
 use crate::expr::partition;
@@ -24,7 +24,7 @@ use crate::metadata::types::{Primitive, Type};
 
 /// Scan of a table, which evaluates manifests and files.
 pub struct Scan {
-    pub(super) filter: RowFilter,
+    pub(super) filter: BoundFilter,
     pub(super) specs: HashMap<i32, SpecScan>,
     pub(super) columns: HashMap<i32, ScanColumn>,
     /// Field ids of the columns whose metrics are returned.
@@ -41,7 +41,7 @@ pub(crate) struct SpecScan {
     pub(super) is_unpartitioned: bool,
     /// For each partition field, `true` if clients know its type: Java reads a partition value only if the
     /// source column is in the current schema of the table.
-    pub(super) told: Vec<bool>,
+    pub(super) has_sources: Vec<bool>,
     pub(super) partitions: PartitionFilter,
     pub(super) residuals: Residuals,
 }
@@ -56,7 +56,7 @@ pub(super) struct ScanColumn {
 
 /// Snapshots whose manifests a scan reads.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Source {
+pub enum ScanSource {
     /// No snapshot: the table is empty, or nothing was appended.
     Nothing,
     /// All manifests of this snapshot.
@@ -74,7 +74,7 @@ impl Scan {
     /// between the snapshots of an incremental scan, with [`ScanError::Filter`] if the filter does not match
     /// the schema, and with [`ScanError::Metadata`] or [`ScanError::Damaged`] if the table's metadata is
     /// damaged.
-    pub fn new(metadata: &TableMetadata, request: ScanRequest) -> Result<(Scan, Source), ScanError> {
+    pub fn new(metadata: &TableMetadata, request: ScanRequest) -> Result<(Scan, ScanSource), ScanError> {
         let source = source(metadata, request.range)?;
         let schema = schema(metadata, &source, request.schema)?;
         let columns = schema.columns()?;
@@ -88,21 +88,21 @@ impl Scan {
             .map(|spec| (spec.id(), SpecScan::new(spec, &filter, &columns, &current)))
             .collect();
         let appended = match &source {
-            Source::Appends(snapshots) => Some(snapshots.iter().map(Snapshot::id).collect()),
-            Source::Nothing | Source::Snapshot(_) => None,
+            ScanSource::Appends(snapshots) => Some(snapshots.iter().map(Snapshot::id).collect()),
+            ScanSource::Nothing | ScanSource::Snapshot(_) => None,
         };
         let scan = Scan { filter, specs, columns, stats_ids, appended, rows_min: request.rows_min };
         Ok((scan, source))
     }
 
     /// Returns the size of the scan in memory, in bytes.
-    pub fn held_bytes(&self) -> usize {
+    pub fn memory_bytes(&self) -> usize {
         let mut weight = Weight::default();
-        weight.add_bound(&self.filter, Column::heap_bytes);
+        weight.add_bound(&self.filter, BoundColumn::heap_bytes);
         weight.add(self.specs.capacity() * (size_of::<i32>() + size_of::<SpecScan>() + 1));
         for spec in self.specs.values() {
             weight.add(spec.types.capacity() * size_of::<(i32, Option<Primitive>)>());
-            weight.add(spec.told.capacity());
+            weight.add(spec.has_sources.capacity());
             weight.add_bound(&spec.partitions, PartitionColumn::heap_bytes);
             spec.residuals.weigh(&mut weight);
         }
@@ -117,20 +117,20 @@ impl Scan {
     /// # Errors
     ///
     /// Fails with [`ScanError::Damaged`] if the partition spec of the manifest does not exist.
-    pub fn wants(&self, listed: &ManifestFile) -> Result<bool, ScanError> {
+    pub fn needs_manifest(&self, manifest_file: &ManifestFile) -> Result<bool, ScanError> {
         if let Some(appended) = &self.appended {
             // Appends contain no deletes, and files of another snapshot are listed in the manifests which
             // that snapshot added.
-            return Ok(listed.content == ManifestContent::Data
-                && listed.added_files != Some(0)
-                && appended.contains(&listed.added_snapshot_id)
-                && self.partitions_match(listed)?);
+            return Ok(manifest_file.content == ManifestContent::Data
+                && manifest_file.added_files != Some(0)
+                && appended.contains(&manifest_file.added_snapshot_id)
+                && self.partitions_match(manifest_file)?);
         }
-        Ok(listed.may_have_live_files() && self.partitions_match(listed)?)
+        Ok(manifest_file.may_have_live_files() && self.partitions_match(manifest_file)?)
     }
 
-    fn partitions_match(&self, listed: &ManifestFile) -> Result<bool, ScanError> {
-        Ok(manifest_evaluator::might_match(&self.spec(listed)?.partitions, &listed.summaries()))
+    fn partitions_match(&self, manifest_file: &ManifestFile) -> Result<bool, ScanError> {
+        Ok(manifest_evaluator::might_match(&self.spec(manifest_file)?.partitions, &manifest_file.summaries()))
     }
 
     /// Returns `true` if the scan has no filter and thus matches all rows.
@@ -148,18 +148,18 @@ impl Scan {
     pub(crate) fn tuples(
         &self,
         manifest: &Manifest,
-        listed: &ManifestFile,
+        manifest_file: &ManifestFile,
     ) -> Result<Vec<PartitionTuple>, ScanError> {
         manifest
-            .partitions(&self.spec(listed)?.types)
-            .map_err(|reason| ScanError::Manifest { path: listed.path.clone(), reason })
+            .partitions(&self.spec(manifest_file)?.types)
+            .map_err(|reason| ScanError::Manifest { path: manifest_file.path.clone(), reason })
     }
 
-    pub(crate) fn spec(&self, listed: &ManifestFile) -> Result<&SpecScan, ScanError> {
-        self.specs.get(&listed.spec_id).ok_or_else(|| {
+    pub(crate) fn spec(&self, manifest_file: &ManifestFile) -> Result<&SpecScan, ScanError> {
+        self.specs.get(&manifest_file.spec_id).ok_or_else(|| {
             ScanError::Damaged(format!(
                 "the manifest `{}` is of partition spec {}, which the table does not have",
-                listed.path, listed.spec_id
+                manifest_file.path, manifest_file.spec_id
             ))
         })
     }
@@ -168,7 +168,7 @@ impl Scan {
 impl SpecScan {
     fn new(
         spec: &PartitionSpec,
-        filter: &RowFilter,
+        filter: &BoundFilter,
         columns: &HashMap<i32, ScanColumn>,
         current: &SchemaIndex<'_>,
     ) -> SpecScan {
@@ -183,7 +183,7 @@ impl SpecScan {
                 (field.field_id.unwrap_or(default_id), result)
             })
             .collect();
-        let told = spec
+        let has_sources = spec
             .fields()
             .iter()
             .map(|field| field.source_ids.iter().all(|source_id| current.get(*source_id).is_some()))
@@ -192,22 +192,22 @@ impl SpecScan {
         SpecScan {
             types,
             is_unpartitioned: spec.is_unpartitioned(),
-            told,
+            has_sources,
             partitions: residuals.inclusive(),
             residuals,
         }
     }
 }
 
-fn source(metadata: &TableMetadata, range: SnapshotRange) -> Result<Source, ScanError> {
+fn source(metadata: &TableMetadata, range: SnapshotRange) -> Result<ScanSource, ScanError> {
     match range {
         SnapshotRange::Current => {
-            Ok(metadata.current_snapshot().cloned().map_or(Source::Nothing, Source::Snapshot))
+            Ok(metadata.current_snapshot().cloned().map_or(ScanSource::Nothing, ScanSource::Snapshot))
         }
-        SnapshotRange::At(id) => Ok(Source::Snapshot(require_snapshot(metadata, id)?.clone())),
+        SnapshotRange::At(id) => Ok(ScanSource::Snapshot(require_snapshot(metadata, id)?.clone())),
         SnapshotRange::Appended { after, up_to } => {
             let appends = appends(metadata, after, up_to)?;
-            Ok(if appends.is_empty() { Source::Nothing } else { Source::Appends(appends) })
+            Ok(if appends.is_empty() { ScanSource::Nothing } else { ScanSource::Appends(appends) })
         }
     }
 }
@@ -265,12 +265,12 @@ fn appends(metadata: &TableMetadata, after: Option<i64>, up_to: i64) -> Result<V
 
 fn schema<'a>(
     metadata: &'a TableMetadata,
-    source: &Source,
+    source: &ScanSource,
     choice: SchemaChoice,
 ) -> Result<&'a Schema, ScanError> {
     let written_with = match (choice, source) {
-        (SchemaChoice::Snapshot, Source::Snapshot(snapshot)) => snapshot.schema_id(),
-        (SchemaChoice::Snapshot, Source::Appends(snapshots)) => {
+        (SchemaChoice::Snapshot, ScanSource::Snapshot(snapshot)) => snapshot.schema_id(),
+        (SchemaChoice::Snapshot, ScanSource::Appends(snapshots)) => {
             snapshots.first().and_then(Snapshot::schema_id)
         }
         _ => None,

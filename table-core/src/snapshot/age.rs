@@ -38,16 +38,16 @@ pub struct LastUse {
 pub(super) struct Ages<'a> {
     source: &'a AgeSource,
     /// Times by snapshot id, for [`AgeSource::Document`].
-    left_ms: HashMap<i64, i64>,
+    unused_since_ms: HashMap<i64, i64>,
 }
 
 impl<'a> Ages<'a> {
     pub(super) fn new(metadata: &TableMetadata, source: &'a AgeSource) -> Ages<'a> {
-        let left_ms = match source {
-            AgeSource::Document => left_by_document(metadata),
+        let unused_since_ms = match source {
+            AgeSource::Document => unused_since_by_document(metadata),
             AgeSource::Creation | AgeSource::Catalog(_) => HashMap::new(),
         };
-        Ages { source, left_ms }
+        Ages { source, unused_since_ms }
     }
 
     pub(super) fn source(&self) -> &AgeSource {
@@ -56,12 +56,13 @@ impl<'a> Ages<'a> {
 
     /// Returns the time from which a snapshot's age is measured.
     pub(super) fn of_snapshot(&self, snapshot: &Snapshot) -> i64 {
-        let made_ms = snapshot.timestamp_ms();
+        let created_ms = snapshot.timestamp_ms();
         match self.source {
-            AgeSource::Creation => made_ms,
-            AgeSource::Document => {
-                self.left_ms.get(&snapshot.id()).map_or(made_ms, |left| made_ms.max(*left))
-            }
+            AgeSource::Creation => created_ms,
+            AgeSource::Document => self
+                .unused_since_ms
+                .get(&snapshot.id())
+                .map_or(created_ms, |unused_since| created_ms.max(*unused_since)),
             AgeSource::Catalog(last_use) => {
                 last_use.snapshots.get(&snapshot.id()).copied().unwrap_or(last_use.others_ms)
             }
@@ -80,21 +81,21 @@ impl<'a> Ages<'a> {
     }
 }
 
-fn left_by_document(metadata: &TableMetadata) -> HashMap<i64, i64> {
-    let mut left_ms: HashMap<i64, i64> = HashMap::new();
-    let mut leave = |id: i64, at_ms: i64| {
-        let last_ms = left_ms.entry(id).or_insert(at_ms);
+fn unused_since_by_document(metadata: &TableMetadata) -> HashMap<i64, i64> {
+    let mut unused_since_ms: HashMap<i64, i64> = HashMap::new();
+    let mut set_unused = |id: i64, at_ms: i64| {
+        let last_ms = unused_since_ms.entry(id).or_insert(at_ms);
         *last_ms = at_ms.max(*last_ms);
     };
     for snapshot in metadata.snapshots() {
         if let Some(parent) = snapshot.parent_id() {
-            leave(parent, snapshot.timestamp_ms());
+            set_unused(parent, snapshot.timestamp_ms());
         }
     }
     for pair in metadata.snapshot_log().windows(2) {
         if pair[0].snapshot_id != pair[1].snapshot_id {
-            leave(pair[0].snapshot_id, pair[1].timestamp_ms);
+            set_unused(pair[0].snapshot_id, pair[1].timestamp_ms);
         }
     }
-    left_ms
+    unused_since_ms
 }

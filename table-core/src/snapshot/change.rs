@@ -3,14 +3,14 @@
 use super::error::SnapshotError;
 use crate::expr::expression::Expression;
 use crate::manifest::data_file::DataFile;
-use crate::manifest::entry::{Content, File};
+use crate::manifest::entry::{File, FileContent};
 
 /// File format of deletion vectors.
 const PUFFIN: &str = "PUFFIN";
 
 /// Kind of a change. It determines the snapshot's `operation` and the checks that are always made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ChangeKind {
     /// Addition of data files. Java's `FastAppend`: existing manifests are carried over without reading them.
     Append,
     /// Removal of whole data files. Java's `DeleteFiles`.
@@ -23,11 +23,11 @@ pub enum Kind {
     Replace,
 }
 
-/// Change of a table's files, to be committed as a snapshot by a [`super::plan::Plan`].
+/// Change of a table's files, to be committed as a snapshot by a [`super::plan::SnapshotPlan`].
 #[derive(Debug, Clone)]
-pub struct Change {
+pub struct FileChange {
     /// Kind of the change.
-    pub kind: Kind,
+    pub kind: ChangeKind,
     /// Data files to add, with any of the table's partition specs.
     pub added_data: Vec<DataFile>,
     /// Data sequence number of the added data files; `None` for that of the commit. A rewrite sets it to the
@@ -44,7 +44,7 @@ pub struct Change {
     /// Filter of the data files to remove: those of which all rows match are removed; a file of which only
     /// some rows match makes the change fail.
     pub removed_rows: Option<Expression>,
-    /// `true` if every file to remove must exist, as is always the case for [`Kind::Replace`].
+    /// `true` if every file to remove must exist, as is always the case for [`ChangeKind::Replace`].
     pub must_exist: bool,
     /// Checks for concurrent changes.
     pub checks: Checks,
@@ -94,10 +94,10 @@ pub struct Checks {
     pub translated: Vec<DeleteKey>,
 }
 
-impl Change {
+impl FileChange {
     /// Creates a change without any files.
-    pub fn new(kind: Kind) -> Change {
-        Change {
+    pub fn new(kind: ChangeKind) -> FileChange {
+        FileChange {
             kind,
             added_data: Vec::new(),
             data_sequence_number: None,
@@ -106,7 +106,7 @@ impl Change {
             removed_paths: Vec::new(),
             removed_deletes: Vec::new(),
             removed_rows: None,
-            must_exist: kind == Kind::Replace,
+            must_exist: kind == ChangeKind::Replace,
             checks: Checks::default(),
             properties: Vec::new(),
         }
@@ -117,14 +117,14 @@ impl Change {
         let adds_data = !self.added_data.is_empty();
         let adds_deletes = !self.added_deletes.is_empty();
         match self.kind {
-            Kind::Append => "append",
-            Kind::Delete => "delete",
-            Kind::Replace => "replace",
-            Kind::Overwrite if self.removes_data() && !adds_data => "delete",
-            Kind::Overwrite if adds_data && !self.removes_data() => "append",
-            Kind::RowDelta if adds_data && !adds_deletes && !self.removes_data() => "append",
-            Kind::RowDelta if adds_deletes && !adds_data => "delete",
-            Kind::Overwrite | Kind::RowDelta => "overwrite",
+            ChangeKind::Append => "append",
+            ChangeKind::Delete => "delete",
+            ChangeKind::Replace => "replace",
+            ChangeKind::Overwrite if self.removes_data() && !adds_data => "delete",
+            ChangeKind::Overwrite if adds_data && !self.removes_data() => "append",
+            ChangeKind::RowDelta if adds_data && !adds_deletes && !self.removes_data() => "append",
+            ChangeKind::RowDelta if adds_deletes && !adds_data => "delete",
+            ChangeKind::Overwrite | ChangeKind::RowDelta => "overwrite",
         }
     }
 
@@ -135,7 +135,7 @@ impl Change {
     /// Validates the change for a table of the given format version.
     pub(super) fn check(&self, format_version: i32) -> Result<(), SnapshotError> {
         let refuse = |reason: String| Err(SnapshotError::Invalid(reason));
-        if let Some(file) = self.added_data.iter().find(|file| file.content != Content::Data) {
+        if let Some(file) = self.added_data.iter().find(|file| file.content != FileContent::Data) {
             return refuse(format!("`{}` is no data file", file.path));
         }
         for added in &self.added_deletes {
@@ -149,19 +149,21 @@ impl Change {
         }
         let removes_deletes = !self.removed_deletes.is_empty();
         match self.kind {
-            Kind::Append if self.removes_data() || removes_deletes || !self.added_deletes.is_empty() => {
+            ChangeKind::Append
+                if self.removes_data() || removes_deletes || !self.added_deletes.is_empty() =>
+            {
                 refuse("an append only adds data files".to_owned())
             }
-            Kind::Delete if !self.added_data.is_empty() || !self.added_deletes.is_empty() => {
+            ChangeKind::Delete if !self.added_data.is_empty() || !self.added_deletes.is_empty() => {
                 refuse("a delete only removes files".to_owned())
             }
-            Kind::Replace if !self.removes_data() && !removes_deletes => {
+            ChangeKind::Replace if !self.removes_data() && !removes_deletes => {
                 refuse("a rewrite has to remove files".to_owned())
             }
-            Kind::Replace if !self.removes_data() && !self.added_data.is_empty() => {
+            ChangeKind::Replace if !self.removes_data() && !self.added_data.is_empty() => {
                 refuse("a rewrite that removes no data file cannot add one".to_owned())
             }
-            Kind::Replace
+            ChangeKind::Replace
                 if !removes_deletes
                     && !self.added_deletes.is_empty()
                     && self.checks.translated.is_empty() =>
@@ -214,7 +216,7 @@ impl DeleteKey {
 
 /// Returns the path of the data file of a deletion vector; `None` for any other file.
 pub(super) fn vector_of(file: &DataFile) -> Option<&str> {
-    let is_vector = file.content == Content::PositionDeletes && file.format.eq_ignore_ascii_case(PUFFIN);
+    let is_vector = file.content == FileContent::PositionDeletes && file.format.eq_ignore_ascii_case(PUFFIN);
     file.referenced_data_file.as_deref().filter(|_| is_vector)
 }
 
@@ -222,18 +224,18 @@ fn check_delete(file: &DataFile, format_version: i32) -> Result<(), SnapshotErro
     let is_puffin = file.format.eq_ignore_ascii_case(PUFFIN);
     let refuse = |reason: &str| Err(SnapshotError::Invalid(format!("`{}` {reason}", file.path)));
     match file.content {
-        Content::Data => refuse("is no delete file"),
+        FileContent::Data => refuse("is no delete file"),
         _ if format_version < 2 => refuse("cannot be added: version 1 has no deletes"),
-        Content::EqualityDeletes if file.equality_ids.is_empty() => {
+        FileContent::EqualityDeletes if file.equality_ids.is_empty() => {
             refuse("does not say which columns it compares")
         }
-        Content::PositionDeletes if format_version == 2 && is_puffin => {
+        FileContent::PositionDeletes if format_version == 2 && is_puffin => {
             refuse("is a deletion vector, which version 2 does not have")
         }
-        Content::PositionDeletes if format_version > 2 && !is_puffin => {
+        FileContent::PositionDeletes if format_version > 2 && !is_puffin => {
             refuse("cannot be added: from version 3 on, positions are deleted by deletion vectors")
         }
-        Content::PositionDeletes
+        FileContent::PositionDeletes
             if is_puffin
                 && (file.referenced_data_file.is_none()
                     || file.content_offset.is_none()

@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::error::SnapshotError;
-use super::output::Output;
+use super::output::SnapshotOutput;
 use crate::commit::error::CommitError;
 use crate::commit::request::TableCommit;
 use crate::manifest::list::ManifestFile;
@@ -31,7 +31,7 @@ pub struct NewSnapshot {
 }
 
 /// Properties of a snapshot apart from its manifest list.
-pub(super) struct Draft {
+pub(super) struct SnapshotHeader {
     pub(super) parent_id: Option<i64>,
     pub(super) operation: &'static str,
     pub(super) summary: Vec<(String, String)>,
@@ -39,34 +39,34 @@ pub(super) struct Draft {
 
 /// Writes the manifest list and assembles the commit.
 pub(super) fn finish(
-    mut output: Output<'_>,
-    draft: &Draft,
-    lines: Vec<ManifestFile>,
+    mut output: SnapshotOutput<'_>,
+    snapshot_header: &SnapshotHeader,
+    manifest_files: Vec<ManifestFile>,
 ) -> Result<NewSnapshot, SnapshotError> {
     let metadata = output.metadata;
-    let header = ListHeader {
+    let list_header = ListHeader {
         format_version: metadata.format_version(),
         snapshot_id: output.context.snapshot_id,
-        parent_id: draft.parent_id,
+        parent_id: snapshot_header.parent_id,
         sequence_number: next_sequence_number(&output),
         next_row_id: metadata.next_row_id(),
     };
     let path = output.list_path();
-    let list = list_write::write(&header, lines, output.codec, output.sync(0))
+    let list = list_write::write(&list_header, manifest_files, output.codec, output.sync(0))
         .map_err(SnapshotError::manifest(&path))?;
-    let snapshot = snapshot_json(&output, draft, &header, &list, &path);
+    let snapshot = snapshot_json(&output, snapshot_header, &list_header, &list, &path);
     output.files.push((path, list.bytes));
-    let body = request_json(&output, draft, &snapshot);
+    let body = request_json(&output, snapshot_header, &snapshot);
     let commit = TableCommit::parse(body.as_str().as_bytes()).map_err(|error| match error {
         CommitError::Metadata(error) => SnapshotError::Metadata(error),
         other => SnapshotError::Invalid(other.to_string()),
     })?;
     let snapshot = Snapshot::parse(snapshot)?;
-    Ok(NewSnapshot { files: output.files, snapshot, commit, body, manifests: list.lines })
+    Ok(NewSnapshot { files: output.files, snapshot, commit, body, manifests: list.manifest_files })
 }
 
 /// Returns the sequence number of the next snapshot of the table.
-pub(super) fn next_sequence_number(output: &Output<'_>) -> i64 {
+pub(super) fn next_sequence_number(output: &SnapshotOutput<'_>) -> i64 {
     match output.metadata.format_version() {
         1 => 0,
         _ => output.metadata.last_sequence_number() + 1,
@@ -75,24 +75,24 @@ pub(super) fn next_sequence_number(output: &Output<'_>) -> i64 {
 
 /// Returns the JSON of the snapshot, with its fields in Java's order.
 fn snapshot_json(
-    output: &Output<'_>,
-    draft: &Draft,
-    header: &ListHeader,
+    output: &SnapshotOutput<'_>,
+    snapshot_header: &SnapshotHeader,
+    list_header: &ListHeader,
     list: &WrittenList,
     list_path: &str,
 ) -> Raw {
     let mut snapshot = Object::default();
-    if header.sequence_number > 0 {
-        snapshot.set("sequence-number", Raw::number(header.sequence_number));
+    if list_header.sequence_number > 0 {
+        snapshot.set("sequence-number", Raw::number(list_header.sequence_number));
     }
-    snapshot.set("snapshot-id", Raw::number(header.snapshot_id));
-    if let Some(parent_id) = draft.parent_id {
+    snapshot.set("snapshot-id", Raw::number(list_header.snapshot_id));
+    if let Some(parent_id) = snapshot_header.parent_id {
         snapshot.set("parent-snapshot-id", Raw::number(parent_id));
     }
     snapshot.set("timestamp-ms", Raw::number(output.context.now_ms));
     let mut summary = Object::default();
-    summary.set("operation", Raw::string(draft.operation));
-    for (name, value) in &draft.summary {
+    summary.set("operation", Raw::string(snapshot_header.operation));
+    for (name, value) in &snapshot_header.summary {
         if name != "operation" {
             summary.set(name, Raw::string(value));
         }
@@ -100,14 +100,14 @@ fn snapshot_json(
     snapshot.set("summary", summary.to_raw());
     snapshot.set("manifest-list", Raw::string(list_path));
     snapshot.set("schema-id", Raw::number(i64::from(output.metadata.current_schema_id())));
-    if header.format_version > 2 {
-        snapshot.set("first-row-id", Raw::number(header.next_row_id));
+    if list_header.format_version > 2 {
+        snapshot.set("first-row-id", Raw::number(list_header.next_row_id));
         snapshot.set("added-rows", Raw::number(list.assigned_rows));
     }
     snapshot.to_raw()
 }
 
-fn request_json(output: &Output<'_>, draft: &Draft, snapshot: &Raw) -> Raw {
+fn request_json(output: &SnapshotOutput<'_>, snapshot_header: &SnapshotHeader, snapshot: &Raw) -> Raw {
     let context = &output.context;
     let mut add = Object::default();
     add.set("action", Raw::string("add-snapshot"));
@@ -120,7 +120,7 @@ fn request_json(output: &Output<'_>, draft: &Draft, snapshot: &Raw) -> Raw {
     let mut same_head = Object::default();
     same_head.set("type", Raw::string("assert-ref-snapshot-id"));
     same_head.set("ref", Raw::string(&context.branch));
-    let head = draft.head(output);
+    let head = snapshot_header.head(output);
     same_head.set("snapshot-id", head.map_or_else(|| Raw::joined("null".to_owned()), Raw::number));
     request(output.metadata.uuid(), &[same_head.to_raw()], &[add.to_raw(), point.to_raw()])
 }
@@ -144,9 +144,9 @@ pub(super) fn request(uuid: Option<Uuid>, requirements: &[Raw], updates: &[Raw])
     body.to_raw()
 }
 
-impl Draft {
+impl SnapshotHeader {
     /// Returns the current head of the branch; `None` if the branch is new and begins at the head of `main`.
-    fn head(&self, output: &Output<'_>) -> Option<i64> {
+    fn head(&self, output: &SnapshotOutput<'_>) -> Option<i64> {
         output.metadata.refs().get(&output.context.branch).and(self.parent_id)
     }
 }
@@ -160,15 +160,15 @@ pub(super) fn summary_of(
 
 /// Returns the summary properties that count manifests.
 pub(super) fn manifest_counts(
-    output: &Output<'_>,
-    lines: &[ManifestFile],
+    output: &SnapshotOutput<'_>,
+    manifest_files: &[ManifestFile],
     replaced: usize,
 ) -> [(String, String); 3] {
     let id = output.context.snapshot_id;
-    let created = lines.iter().filter(|line| line.added_snapshot_id == id).count();
+    let created = manifest_files.iter().filter(|manifest_file| manifest_file.added_snapshot_id == id).count();
     let counts = [
         ("manifests-created", created),
-        ("manifests-kept", lines.len() - created),
+        ("manifests-kept", manifest_files.len() - created),
         ("manifests-replaced", replaced),
     ];
     counts.map(|(name, count)| (name.to_owned(), count.to_string()))

@@ -4,15 +4,15 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::change::{Change, DeleteKey, Kind, vector_of};
+use super::change::{ChangeKind, DeleteKey, FileChange, vector_of};
 use super::error::{Conflict, NewDelete, SnapshotError};
-use super::history::{History, operation};
-use super::output::Output;
-use super::removed::Removed;
+use super::history::{SnapshotHistory, operation};
+use super::output::SnapshotOutput;
+use super::removed_entries::RemovedEntries;
 use super::row_match::{PartitionMatch, RowMatch};
 use crate::expr::expression::Expression;
 use crate::manifest::data_file::DataFile;
-use crate::manifest::entry::{Content, File, Status};
+use crate::manifest::entry::{File, FileContent, Status};
 use crate::manifest::file::Manifest;
 use crate::manifest::list::{ManifestContent, ManifestFile};
 use crate::manifest::partition::PartitionTuple;
@@ -23,7 +23,7 @@ use crate::metadata::table::TableMetadata;
 /// Conflicts that are checked.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a check of its own")]
-struct Looks {
+struct ConflictKinds {
     new_data: bool,
     new_deletes: bool,
     data_removed: bool,
@@ -34,21 +34,21 @@ struct Looks {
 
 /// Commits since the change was computed, with the conflicts found in them.
 pub(super) struct Conflicts<'a> {
-    change: &'a Change,
-    looks: Looks,
+    change: &'a FileChange,
+    kinds: ConflictKinds,
     filter: Option<RowMatch>,
     /// Snapshots since the change was computed, by id, with their operations.
     snapshots: HashMap<i64, (&'a Snapshot, Option<String>)>,
     /// Sequence number above which deletes are new.
     since_number: i64,
     /// Data files to remove.
-    files: Removed<'a>,
+    files: RemovedEntries<'a>,
     /// Unpartitioned specs, whose equality deletes apply to the files of all partitions.
     unpartitioned: HashSet<i32>,
     targets: HashSet<&'a str>,
     translated: HashSet<&'a DeleteKey>,
     references: HashSet<&'a str>,
-    gone: Vec<String>,
+    missing: Vec<String>,
     data: Vec<String>,
     delete_files: Vec<String>,
     removed: Vec<String>,
@@ -56,17 +56,18 @@ pub(super) struct Conflicts<'a> {
     vectors: Vec<String>,
 }
 
-impl Looks {
-    fn of(change: &Change) -> Looks {
+impl ConflictKinds {
+    fn of(change: &FileChange) -> ConflictKinds {
         let checks = &change.checks;
-        let removes_known = !change.removed_data.is_empty() || !change.removed_paths.is_empty();
+        let removes_paths = !change.removed_data.is_empty() || !change.removed_paths.is_empty();
         let by_rows = change.removed_rows.is_some();
-        let is_delta = change.kind == Kind::RowDelta;
-        Looks {
+        let is_delta = change.kind == ChangeKind::RowDelta;
+        ConflictKinds {
             new_data: checks.no_new_data,
             new_deletes: checks.no_new_deletes && (is_delta || by_rows),
             data_removed: checks.no_new_deletes && by_rows,
-            deletes_of_removed: removes_known && (change.kind == Kind::Replace || checks.no_new_deletes),
+            deletes_of_removed: removes_paths
+                && (change.kind == ChangeKind::Replace || checks.no_new_deletes),
             references: !checks.referenced_files.is_empty(),
             vectors: change.added_deletes.iter().any(|added| vector_of(&added.file).is_some()),
         }
@@ -85,14 +86,14 @@ impl<'a> Conflicts<'a> {
     /// Determines the snapshots since the change was computed, up to the head of the branch.
     pub(super) fn new(
         metadata: &'a TableMetadata,
-        change: &'a Change,
+        change: &'a FileChange,
         head: Option<&Snapshot>,
     ) -> Result<Conflicts<'a>, SnapshotError> {
         let checks = &change.checks;
-        let looks = Looks::of(change);
+        let kinds = ConflictKinds::of(change);
         let mut snapshots = HashMap::new();
-        if let Some(head) = head.filter(|_| looks.data() || looks.deletes()) {
-            for snapshot in History::new(metadata).since(head.id(), checks.since)? {
+        if let Some(head) = head.filter(|_| kinds.data() || kinds.deletes()) {
+            for snapshot in SnapshotHistory::new(metadata).since(head.id(), checks.since)? {
                 snapshots.insert(snapshot.id(), (snapshot, operation(snapshot)?));
             }
         } else if let (None, Some(since)) = (head, checks.since) {
@@ -104,16 +105,16 @@ impl<'a> Conflicts<'a> {
         let unpartitioned: HashSet<i32> = unpartitioned.map(PartitionSpec::id).collect();
         Ok(Conflicts {
             change,
-            looks,
+            kinds,
             filter,
             snapshots,
             since_number: since.map_or(0, Snapshot::sequence_number),
-            files: Removed::new(change, unpartitioned.iter().copied().collect()),
+            files: RemovedEntries::new(change, unpartitioned.iter().copied().collect()),
             unpartitioned,
             targets: change.added_deletes.iter().filter_map(|added| vector_of(&added.file)).collect(),
             translated: checks.translated.iter().collect(),
             references: checks.referenced_files.iter().map(String::as_str).collect(),
-            gone: Vec::new(),
+            missing: Vec::new(),
             data: Vec::new(),
             delete_files: Vec::new(),
             removed: Vec::new(),
@@ -128,37 +129,38 @@ impl<'a> Conflicts<'a> {
     }
 
     /// Returns `true` if a manifest in the manifest list of the snapshot `listed_by` has to be read.
-    pub(super) fn wants(&self, listed_by: i64, line: &ManifestFile) -> bool {
-        let added_there = line.added_snapshot_id == listed_by && self.snapshots.contains_key(&listed_by);
-        added_there
-            && match line.content {
-                ManifestContent::Data => self.looks.data(),
-                ManifestContent::Deletes => self.looks.deletes(),
+    pub(super) fn needs_manifest(&self, listed_by: i64, manifest_file: &ManifestFile) -> bool {
+        let is_added_by =
+            manifest_file.added_snapshot_id == listed_by && self.snapshots.contains_key(&listed_by);
+        is_added_by
+            && match manifest_file.content {
+                ManifestContent::Data => self.kinds.data(),
+                ManifestContent::Deletes => self.kinds.deletes(),
             }
     }
 
     /// Checks the entries of a manifest for conflicts.
-    pub(super) fn look(
+    pub(super) fn search(
         &mut self,
-        output: &mut Output<'_>,
-        line: &ManifestFile,
+        output: &mut SnapshotOutput<'_>,
+        manifest_file: &ManifestFile,
         manifest: &Manifest,
     ) -> Result<(), SnapshotError> {
-        let types = output.types(line.spec_id)?;
-        let tuples = manifest.partitions(&types).map_err(SnapshotError::manifest(&line.path))?;
+        let types = output.types(manifest_file.spec_id)?;
+        let tuples = manifest.partitions(&types).map_err(SnapshotError::manifest(&manifest_file.path))?;
         let in_partition = |tuple: &PartitionTuple| {
-            self.filter.as_ref().map(|filter| filter.in_partition(line.spec_id, tuple))
+            self.filter.as_ref().map(|filter| filter.in_partition(manifest_file.spec_id, tuple))
         };
         let filters: Vec<_> = tuples.iter().map(in_partition).collect();
         let empty = PartitionTuple::new();
-        for file in manifest.files(line) {
+        for file in manifest.files(manifest_file) {
             let Some((_, operation)) = self.snapshots.get(&file.snapshot_id()) else { continue };
             let operation = operation.clone();
             let tuple = tuples.get(file.partition_number()).unwrap_or(&empty);
             let filter = filters.get(file.partition_number()).and_then(Option::as_ref);
-            match line.content {
-                ManifestContent::Data => self.look_at_data(&file, filter, operation.as_deref()),
-                ManifestContent::Deletes if file.is_live() => self.look_at_delete(&file, tuple, filter),
+            match manifest_file.content {
+                ManifestContent::Data => self.check_data_file(&file, filter, operation.as_deref()),
+                ManifestContent::Deletes if file.is_live() => self.check_delete_file(&file, tuple, filter),
                 ManifestContent::Deletes => {}
             }
         }
@@ -173,7 +175,7 @@ impl<'a> Conflicts<'a> {
             paths.dedup();
             if paths.is_empty() { Ok(()) } else { Err(conflict(paths)) }
         };
-        paths(&self.gone, Conflict::FilesGone)?;
+        paths(&self.missing, Conflict::FilesGone)?;
         paths(&self.data, Conflict::NewData)?;
         if !self.of_removed.is_empty() {
             return Err(Conflict::NewDeletes(self.of_removed.values().cloned().collect()).into());
@@ -184,20 +186,21 @@ impl<'a> Conflicts<'a> {
         Ok(())
     }
 
-    fn look_at_data(&mut self, file: &File<'_>, filter: Option<&PartitionMatch>, operation: Option<&str>) {
+    fn check_data_file(&mut self, file: &File<'_>, filter: Option<&PartitionMatch>, operation: Option<&str>) {
         // An unknown operation may have done anything.
-        let did = |operations: &[&str]| operation.is_none_or(|operation| operations.contains(&operation));
+        let is_any_of =
+            |operations: &[&str]| operation.is_none_or(|operation| operations.contains(&operation));
         let matches = || filter.is_none_or(|filter| filter.might_match(file));
         match file.status() {
-            Status::Added if self.looks.new_data && did(&["append", "overwrite"]) && matches() => {
+            Status::Added if self.kinds.new_data && is_any_of(&["append", "overwrite"]) && matches() => {
                 self.data.push(file.path().to_owned());
             }
-            Status::Deleted if did(&["overwrite", "replace", "delete"]) => {
+            Status::Deleted if is_any_of(&["overwrite", "replace", "delete"]) => {
                 let is_ignored = self.change.checks.ignores_deletions && operation == Some("delete");
                 if self.references.contains(file.path()) && !is_ignored {
-                    self.gone.push(file.path().to_owned());
+                    self.missing.push(file.path().to_owned());
                 }
-                if self.looks.data_removed && matches() {
+                if self.kinds.data_removed && matches() {
                     self.removed.push(file.path().to_owned());
                 }
             }
@@ -205,8 +208,13 @@ impl<'a> Conflicts<'a> {
         }
     }
 
-    fn look_at_delete(&mut self, file: &File<'_>, tuple: &PartitionTuple, filter: Option<&PartitionMatch>) {
-        if self.looks.vectors
+    fn check_delete_file(
+        &mut self,
+        file: &File<'_>,
+        tuple: &PartitionTuple,
+        filter: Option<&PartitionMatch>,
+    ) {
+        if self.kinds.vectors
             && file.format().eq_ignore_ascii_case("puffin")
             && let Some(target) = file.sole_data_file().filter(|path| self.targets.contains(path))
         {
@@ -221,11 +229,11 @@ impl<'a> Conflicts<'a> {
         if !filter.is_none_or(PartitionMatch::is_possible) {
             return;
         }
-        if self.looks.new_deletes {
+        if self.kinds.new_deletes {
             self.delete_files.push(file.path().to_owned());
         }
-        if self.looks.deletes_of_removed && !self.still_applies(file) {
-            self.look_at_removed(file, tuple);
+        if self.kinds.deletes_of_removed && !self.still_applies(file) {
+            self.check_removed_files(file, tuple);
         }
     }
 
@@ -233,16 +241,18 @@ impl<'a> Conflicts<'a> {
     /// files retain a sequence number that is not newer than the snapshot the change was computed from, and
     /// the delete does not end with a partition spec that the rows are moved out of.
     fn still_applies(&self, delete: &File<'_>) -> bool {
-        let keeps_number = self.change.data_sequence_number.is_some_and(|number| number <= self.since_number);
-        let stays = |file: &DataFile| file.spec_id == delete.spec_id();
-        delete.content() == Content::EqualityDeletes
-            && keeps_number
-            && (self.unpartitioned.contains(&delete.spec_id()) || self.change.added_data.iter().all(stays))
+        let retains_number =
+            self.change.data_sequence_number.is_some_and(|number| number <= self.since_number);
+        let is_in_spec = |file: &DataFile| file.spec_id == delete.spec_id();
+        delete.content() == FileContent::EqualityDeletes
+            && retains_number
+            && (self.unpartitioned.contains(&delete.spec_id())
+                || self.change.added_data.iter().all(is_in_spec))
     }
 
-    fn look_at_removed(&mut self, delete: &File<'_>, tuple: &PartitionTuple) {
-        let hit = self.files.hit_by(delete, tuple);
-        if hit.is_empty() {
+    fn check_removed_files(&mut self, delete: &File<'_>, tuple: &PartitionTuple) {
+        let affected = self.files.affected_by(delete, tuple);
+        if affected.is_empty() {
             return;
         }
         // A later commit may carry over what an earlier one added, so that a delete is seen twice; or it has
@@ -252,7 +262,7 @@ impl<'a> Conflicts<'a> {
             delete: DataFile::read(delete, tuple.clone()),
             sequence_number: delete.sequence_number().unwrap_or(self.since_number + 1),
         });
-        found.data_files.extend(hit.into_iter().map(str::to_owned));
+        found.data_files.extend(affected.into_iter().map(str::to_owned));
         found.data_files.sort_unstable();
         found.data_files.dedup();
     }
@@ -260,7 +270,7 @@ impl<'a> Conflicts<'a> {
 
 /// Returns the filter to which the search for conflicts is restricted: that of the caller, or else the filter
 /// of removed rows if the change removes nothing else.
-fn filter_of(change: &Change) -> Option<&Expression> {
+fn filter_of(change: &FileChange) -> Option<&Expression> {
     let only_rows = change.removed_data.is_empty() && change.removed_paths.is_empty();
     let removed = change.removed_rows.as_ref().filter(|_| only_rows);
     change.checks.filter.as_ref().or(removed)

@@ -78,11 +78,11 @@ pub struct NewDelete {
 
 /// Formats the first paths, and the number of others.
 fn some<'p>(paths: impl IntoIterator<Item = &'p String>) -> String {
-    const SHOWN_MAX: usize = 10;
+    const NAMED_MAX: usize = 10;
 
     let paths: Vec<_> = paths.into_iter().map(String::as_str).collect();
-    let shown = paths.get(..SHOWN_MAX).unwrap_or(&paths).join("`, `");
-    match paths.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0) {
+    let shown = paths.get(..NAMED_MAX).unwrap_or(&paths).join("`, `");
+    match paths.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
         Some(more) => format!("`{shown}` and {more} more"),
         None => format!("`{shown}`"),
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::age::{AgeSource, Ages};
 use super::commit::request;
 use super::error::SnapshotError;
-use super::history::History;
+use super::history::SnapshotHistory;
 use super::{sinks, unused};
 use crate::commit::request::TableCommit;
 use crate::metadata::json::{Object, Raw, push_array};
@@ -25,7 +25,7 @@ const REF_AGE_MS_DEFAULT: i64 = i64::MAX;
 
 /// Expiration settings that override or supplement the table's properties.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Policy {
+pub struct ExpirySettings {
     /// Source of the age of snapshots and schemas.
     pub age_source: AgeSource,
     /// Minimum age, in milliseconds, of snapshots that expire, including the heads of removed references, and
@@ -85,8 +85,8 @@ pub struct Expiry {
 /// expire by age alone. Schemas and partition specs may be removed even if no snapshot expires.
 ///
 /// ```text
-/// let policy = Policy { retain_last: Some(10), ..Policy::default() };
-/// if let Some(expiry) = expire::plan(&metadata, now_ms, &policy)? {
+/// let settings = ExpirySettings { retain_last: Some(10), ..ExpirySettings::default() };
+/// if let Some(expiry) = expire::plan(&metadata, now_ms, &settings)? {
 ///     commit(expiry.body);
 /// }
 /// ```
@@ -94,42 +94,47 @@ pub struct Expiry {
 /// # Errors
 ///
 /// Fails with [`SnapshotError::Invalid`] if the table does not permit deleting files (`gc.enabled`), or if a
-/// snapshot in [`Policy::snapshot_ids`] is the head of a reference that is not removed.
-pub fn plan(metadata: &TableMetadata, now_ms: i64, policy: &Policy) -> Result<Option<Expiry>, SnapshotError> {
+/// snapshot in [`ExpirySettings::snapshot_ids`] is the head of a reference that is not removed.
+pub fn plan(
+    metadata: &TableMetadata,
+    now_ms: i64,
+    settings: &ExpirySettings,
+) -> Result<Option<Expiry>, SnapshotError> {
     check_allowed(metadata)?;
-    let retention = Retention::new(metadata, now_ms, policy);
-    let staying = retention.references();
-    let named = |id: i64| staying.iter().find(|(_, reference)| reference.snapshot_id == id);
-    if let Some((id, (name, _))) = policy.snapshot_ids.iter().find_map(|id| Some((id, named(*id)?))) {
+    let retention = Retention::new(metadata, now_ms, settings);
+    let retained_refs = retention.references();
+    let named = |id: i64| retained_refs.iter().find(|(_, reference)| reference.snapshot_id == id);
+    if let Some((id, (name, _))) = settings.snapshot_ids.iter().find_map(|id| Some((id, named(*id)?))) {
         return Err(SnapshotError::Invalid(format!(
             "snapshot {id} cannot expire: `{name}` names it; remove the reference first"
         )));
     }
-    let mut kept = retention.snapshots(&staying);
-    kept.extend(&policy.retained);
-    for id in &policy.snapshot_ids {
-        kept.remove(id);
+    let mut retained = retention.snapshots(&retained_refs);
+    retained.extend(&settings.retained);
+    for id in &settings.snapshot_ids {
+        retained.remove(id);
     }
-    kept.extend(retention.pinned(&staying, &policy.pinned));
+    retained.extend(retention.pinned(&retained_refs, &settings.pinned));
     let all = metadata.snapshots().iter().map(Snapshot::id);
-    let snapshot_ids: Vec<_> = all.filter(|id| !kept.contains(id)).collect();
-    let leaving = metadata.refs().iter().map(|(name, _)| name).filter(|name| !staying.contains_key(name));
-    let references: Vec<_> = leaving.map(str::to_owned).collect();
+    let snapshot_ids: Vec<_> = all.filter(|id| !retained.contains(id)).collect();
+    let removed =
+        metadata.refs().iter().map(|(name, _)| name).filter(|name| !retained_refs.contains_key(name));
+    let references: Vec<_> = removed.map(str::to_owned).collect();
     let (mut schema_ids, mut spec_ids) = (Vec::new(), Vec::new());
-    if policy.clean_metadata {
+    if settings.clean_metadata {
         let is_old = |schema: &Schema| retention.ages.of_schema(schema) < retention.older_than_ms;
-        schema_ids = unused::schemas(metadata, |snapshot| kept.contains(&snapshot.id()), is_old);
+        schema_ids = unused::schemas(metadata, |snapshot| retained.contains(&snapshot.id()), is_old);
         spec_ids =
-            policy.specs_in_use.as_ref().map(|in_use| unused::specs(metadata, in_use)).unwrap_or_default();
+            settings.specs_in_use.as_ref().map(|in_use| unused::specs(metadata, in_use)).unwrap_or_default();
     }
-    let due = Due { snapshot_ids, references, schema_ids, spec_ids };
-    if due.is_empty() {
+    let expired = ExpiredItems { snapshot_ids, references, schema_ids, spec_ids };
+    if expired.is_empty() {
         return Ok(None);
     }
-    let body = due.request(metadata);
+    let body = expired.request(metadata);
     let commit = TableCommit::parse(body.as_str().as_bytes())
         .map_err(|error| SnapshotError::Invalid(error.to_string()))?;
-    let Due { snapshot_ids, references, schema_ids, spec_ids } = due;
+    let ExpiredItems { snapshot_ids, references, schema_ids, spec_ids } = expired;
     Ok(Some(Expiry { snapshot_ids, references, schema_ids, spec_ids, commit, body }))
 }
 
@@ -152,7 +157,7 @@ type References<'a> = BTreeMap<&'a str, &'a SnapshotRef>;
 /// Settings for references that have none of their own.
 struct Retention<'a> {
     metadata: &'a TableMetadata,
-    history: History<'a>,
+    history: SnapshotHistory<'a>,
     ages: Ages<'a>,
     now_ms: i64,
     age_min_ms: i64,
@@ -163,80 +168,80 @@ struct Retention<'a> {
 }
 
 impl<'a> Retention<'a> {
-    fn new(metadata: &'a TableMetadata, now_ms: i64, policy: &'a Policy) -> Retention<'a> {
+    fn new(metadata: &'a TableMetadata, now_ms: i64, settings: &'a ExpirySettings) -> Retention<'a> {
         let number = |name: &str, default: i64| properties::number(metadata.properties(), name, default);
         let age_ms = number("history.expire.max-snapshot-age-ms", SNAPSHOT_AGE_MS_DEFAULT);
         let snapshots_min = number("history.expire.min-snapshots-to-keep", SNAPSHOTS_MIN_DEFAULT);
         let ref_age_ms = number("history.expire.max-ref-age-ms", REF_AGE_MS_DEFAULT);
         Retention {
             metadata,
-            history: History::new(metadata),
-            ages: Ages::new(metadata, &policy.age_source),
+            history: SnapshotHistory::new(metadata),
+            ages: Ages::new(metadata, &settings.age_source),
             now_ms,
-            age_min_ms: policy.age_min_ms,
-            sink_progress_ms: policy.sink_progress_ms,
-            older_than_ms: policy
+            age_min_ms: settings.age_min_ms,
+            sink_progress_ms: settings.sink_progress_ms,
+            older_than_ms: settings
                 .older_than_ms
                 .unwrap_or(now_ms.saturating_sub(age_ms))
-                .min(now_ms.saturating_sub(policy.age_min_ms)),
-            snapshots_min: policy.retain_last.unwrap_or(snapshots_min),
-            ref_age_ms: policy.ref_age_ms.unwrap_or(ref_age_ms),
+                .min(now_ms.saturating_sub(settings.age_min_ms)),
+            snapshots_min: settings.retain_last.unwrap_or(snapshots_min),
+            ref_age_ms: settings.ref_age_ms.unwrap_or(ref_age_ms),
         }
     }
 
     /// Returns the references that are retained.
     fn references(&self) -> References<'a> {
-        let stays = |name: &str, reference: &SnapshotRef| {
+        let is_retained = |name: &str, reference: &SnapshotRef| {
             let is_young = |snapshot: &Snapshot| {
                 let age_ms = self.now_ms.saturating_sub(snapshot.timestamp_ms());
                 age_ms <= reference.max_ref_age_ms.unwrap_or(self.ref_age_ms)
             };
             name == MAIN_BRANCH || self.history.get(reference.snapshot_id).is_some_and(is_young)
         };
-        self.metadata.refs().iter().filter(|(name, reference)| stays(name, reference)).collect()
+        self.metadata.refs().iter().filter(|(name, reference)| is_retained(name, reference)).collect()
     }
 
     /// Returns the ids of the snapshots that are retained, given the retained references.
     fn snapshots(&self, references: &References<'_>) -> HashSet<i64> {
-        let mut kept: HashSet<i64> = references.values().map(|reference| reference.snapshot_id).collect();
+        let mut retained: HashSet<i64> = references.values().map(|reference| reference.snapshot_id).collect();
         if matches!(self.ages.source(), AgeSource::Catalog(_)) {
             // Heads of removed references go out of use by this very commit, so their age begins now.
-            kept.extend(self.metadata.refs().iter().map(|(_, reference)| reference.snapshot_id));
+            retained.extend(self.metadata.refs().iter().map(|(_, reference)| reference.snapshot_id));
         }
-        let mut reached = kept.clone();
+        let mut reached = retained.clone();
         for branch in references.values().filter(|reference| reference.kind == RefKind::Branch) {
-            kept.extend(self.of_branch(branch));
+            retained.extend(self.of_branch(branch));
             if let Some(progress_ms) = self.sink_progress_ms {
                 let since_ms = self.now_ms.saturating_sub(progress_ms);
                 let is_young = |snapshot: &Snapshot| {
                     snapshot.id() == branch.snapshot_id || self.ages.of_snapshot(snapshot) >= since_ms
                 };
-                kept.extend(sinks::needed(&self.history, branch.snapshot_id, is_young));
+                retained.extend(sinks::needed(&self.history, branch.snapshot_id, is_young));
             }
             reached.extend(self.history.ancestors(branch.snapshot_id).map(Snapshot::id));
         }
-        let young = self.metadata.snapshots().iter().filter(|snapshot| {
+        let young_snapshots = self.metadata.snapshots().iter().filter(|snapshot| {
             !reached.contains(&snapshot.id()) && self.ages.of_snapshot(snapshot) >= self.older_than_ms
         });
-        kept.extend(young.map(Snapshot::id));
+        retained.extend(young_snapshots.map(Snapshot::id));
         // A branch with a shorter retention does not shorten the minimum age.
-        let promised_ms = self.now_ms.saturating_sub(self.age_min_ms);
-        let promised = self.metadata.snapshots().iter();
-        let promised =
-            promised.filter(|snapshot| self.age_min_ms > 0 && self.ages.of_snapshot(snapshot) >= promised_ms);
-        kept.extend(promised.map(Snapshot::id));
-        kept
+        let protected_since_ms = self.now_ms.saturating_sub(self.age_min_ms);
+        let protected = self.metadata.snapshots().iter();
+        let protected = protected
+            .filter(|snapshot| self.age_min_ms > 0 && self.ages.of_snapshot(snapshot) >= protected_since_ms);
+        retained.extend(protected.map(Snapshot::id));
+        retained
     }
 
     /// Returns the ids of the pinned snapshots and of those between them and the heads of references.
     fn pinned(&self, references: &References<'_>, pins: &[i64]) -> HashSet<i64> {
-        let mut kept: HashSet<i64> = pins.iter().copied().collect();
+        let mut retained: HashSet<i64> = pins.iter().copied().collect();
         for reference in references.values() {
-            let line: Vec<_> = self.history.ancestors(reference.snapshot_id).map(Snapshot::id).collect();
-            let oldest = line.iter().rposition(|id| pins.contains(id));
-            kept.extend(line.iter().take(oldest.map_or(0, |oldest| oldest + 1)));
+            let ancestors: Vec<_> = self.history.ancestors(reference.snapshot_id).map(Snapshot::id).collect();
+            let oldest = ancestors.iter().rposition(|id| pins.contains(id));
+            retained.extend(ancestors.iter().take(oldest.map_or(0, |oldest| oldest + 1)));
         }
-        kept
+        retained
     }
 
     /// Returns the ids of the newest snapshots of a branch, as many as are always retained, and of older ones
@@ -250,27 +255,27 @@ impl<'a> Retention<'a> {
             .map_or(self.older_than_ms, |age_ms| self.now_ms.saturating_sub(age_ms));
         let least = branch.min_snapshots_to_keep.unwrap_or(self.snapshots_min);
         let least = usize::try_from(least).unwrap_or(0);
-        let stays = |(place, snapshot): &(usize, &Snapshot)| {
+        let is_retained = |(place, snapshot): &(usize, &Snapshot)| {
             *place < least || self.ages.of_snapshot(snapshot) >= older_than_ms
         };
-        let line = self.history.ancestors(branch.snapshot_id).enumerate();
-        let staying: Vec<_> = match self.ages.source() {
-            AgeSource::Creation => line.take_while(stays).collect(),
-            AgeSource::Document | AgeSource::Catalog(_) => line.filter(stays).collect(),
+        let ancestors = self.history.ancestors(branch.snapshot_id).enumerate();
+        let retained: Vec<_> = match self.ages.source() {
+            AgeSource::Creation => ancestors.take_while(is_retained).collect(),
+            AgeSource::Document | AgeSource::Catalog(_) => ancestors.filter(is_retained).collect(),
         };
-        staying.into_iter().map(|(_, snapshot)| snapshot.id()).collect()
+        retained.into_iter().map(|(_, snapshot)| snapshot.id()).collect()
     }
 }
 
 /// Everything that is removed.
-struct Due {
+struct ExpiredItems {
     snapshot_ids: Vec<i64>,
     references: Vec<String>,
     schema_ids: Vec<i32>,
     spec_ids: Vec<i32>,
 }
 
-impl Due {
+impl ExpiredItems {
     fn is_empty(&self) -> bool {
         self.snapshot_ids.is_empty()
             && self.references.is_empty()

@@ -10,14 +10,14 @@ use crate::metadata::snapshot::{MAIN_BRANCH, RefKind, Snapshot};
 use crate::metadata::table::TableMetadata;
 
 /// Snapshots of a table by id.
-pub(super) struct History<'a> {
+pub(super) struct SnapshotHistory<'a> {
     snapshots: HashMap<i64, &'a Snapshot>,
 }
 
-impl<'a> History<'a> {
-    pub(super) fn new(metadata: &'a TableMetadata) -> History<'a> {
+impl<'a> SnapshotHistory<'a> {
+    pub(super) fn new(metadata: &'a TableMetadata) -> SnapshotHistory<'a> {
         let snapshots = metadata.snapshots().iter();
-        History { snapshots: snapshots.map(|snapshot| (snapshot.id(), snapshot)).collect() }
+        SnapshotHistory { snapshots: snapshots.map(|snapshot| (snapshot.id(), snapshot)).collect() }
     }
 
     pub(super) fn get(&self, id: i64) -> Option<&'a Snapshot> {
@@ -26,10 +26,10 @@ impl<'a> History<'a> {
 
     /// Returns a snapshot and its known ancestors, newest first. A cycle ends the iteration.
     pub(super) fn ancestors(&self, id: i64) -> impl Iterator<Item = &'a Snapshot> {
-        let mut seen = HashSet::new();
+        let mut visited = HashSet::new();
         let mut next = self.get(id);
         std::iter::from_fn(move || {
-            let snapshot = next.take().filter(|snapshot| seen.insert(snapshot.id()))?;
+            let snapshot = next.take().filter(|snapshot| visited.insert(snapshot.id()))?;
             next = snapshot.parent_id().and_then(|parent| self.get(parent));
             Some(snapshot)
         })

@@ -5,9 +5,10 @@
 //! in one by one, and it returns bytes to write and a commit to send, or files to delete. Where the
 //! specification leaves the behaviour open, it follows Iceberg's Java library; deviations are documented.
 //!
-//! A [`change::Change`] of files is planned by a [`plan::Plan`]; manifests are rewritten without a change of
-//! files by a [`rewrite::Rewrite`]. [`rebase`] applies an append on top of concurrent commits. [`expire`]
-//! selects the snapshots to remove, and a [`cleanup::Cleanup`] finds the files that only these refer to.
+//! A [`change::FileChange`] of files is planned by a [`plan::SnapshotPlan`]; manifests are rewritten without
+//! a change of files by a [`rewrite::Rewrite`]. [`rebase`] applies an append on top of concurrent commits.
+//! [`expire`] selects the snapshots to remove, and a [`cleanup::Cleanup`] finds the files that only these
+//! refer to.
 
 pub mod age;
 pub mod change;
@@ -26,8 +27,8 @@ mod conflicts;
 mod history;
 mod output;
 mod partitions;
-mod removal;
-mod removed;
+mod remove_files;
+mod removed_entries;
 mod row_match;
 mod sinks;
 mod summary;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::context::Context;
 use super::error::SnapshotError;
-use crate::manifest::avro_write::Codec;
+use crate::manifest::avro_write::AvroCodec;
 use crate::manifest::data_file::DataFile;
 use crate::manifest::header::ManifestHeader;
 use crate::manifest::list::{ManifestContent, ManifestFile};
@@ -21,10 +21,10 @@ use crate::metadata::table::TableMetadata;
 const TARGET_BYTES_DEFAULT: i64 = 8 << 20;
 
 /// Files written for a snapshot.
-pub(super) struct Output<'a> {
+pub(super) struct SnapshotOutput<'a> {
     pub(super) metadata: &'a TableMetadata,
     pub(super) context: Context,
-    pub(super) codec: Codec,
+    pub(super) codec: AvroCodec,
     pub(super) target_bytes: usize,
     folder: String,
     headers: HashMap<(i32, bool), ManifestHeader>,
@@ -33,12 +33,15 @@ pub(super) struct Output<'a> {
     pub(super) files: Vec<(String, Vec<u8>)>,
 }
 
-impl<'a> Output<'a> {
-    pub(super) fn new(metadata: &'a TableMetadata, context: Context) -> Result<Output<'a>, SnapshotError> {
+impl<'a> SnapshotOutput<'a> {
+    pub(super) fn new(
+        metadata: &'a TableMetadata,
+        context: Context,
+    ) -> Result<SnapshotOutput<'a>, SnapshotError> {
         let level =
             metadata.property("write.manifest.compression-level").and_then(|level| level.parse().ok());
         let name = metadata.property("write.manifest.compression-codec");
-        let codec = Codec::of_property(name, level).ok_or_else(|| {
+        let codec = AvroCodec::of_property(name, level).ok_or_else(|| {
             let name = name.unwrap_or_default();
             SnapshotError::invalid(format!(
                 "manifests cannot be compressed with `{name}`; set `write.manifest.compression-codec` to `gzip`, `zstd` or \
@@ -54,7 +57,7 @@ impl<'a> Output<'a> {
             Some(path) => path.trim_end_matches('/').to_owned(),
             None => format!("{}/metadata", metadata.location()),
         };
-        Ok(Output {
+        Ok(SnapshotOutput {
             metadata,
             context,
             codec,
@@ -91,8 +94,8 @@ impl<'a> Output<'a> {
     /// Stores the bytes of a manifest and returns its manifest file entry.
     pub(super) fn finish(&mut self, writer: ManifestWriter) -> Result<ManifestFile, SnapshotError> {
         let written = writer.finish().map_err(SnapshotError::unwritten)?;
-        self.files.push((written.line.path.clone(), written.bytes));
-        Ok(written.line)
+        self.files.push((written.manifest_file.path.clone(), written.bytes));
+        Ok(written.manifest_file)
     }
 
     /// Writes files of one content to new manifests, at least one for each partition spec. Each file is
@@ -105,19 +108,19 @@ impl<'a> Output<'a> {
         let mut spec_ids: Vec<_> = files.iter().map(|(file, _)| file.spec_id).collect();
         spec_ids.sort_unstable();
         spec_ids.dedup();
-        let mut lines = Vec::new();
+        let mut manifest_files = Vec::new();
         for spec_id in spec_ids {
             let mut writer = self.writer(spec_id, content)?;
             for (file, sequence_number) in files.iter().filter(|(file, _)| file.spec_id == spec_id) {
                 if writer.size_bytes() >= self.target_bytes && !writer.is_empty() {
                     let full = std::mem::replace(&mut writer, self.writer(spec_id, content)?);
-                    lines.push(self.finish(full)?);
+                    manifest_files.push(self.finish(full)?);
                 }
                 writer.added(file, *sequence_number).map_err(SnapshotError::unwritten)?;
             }
-            lines.push(self.finish(writer)?);
+            manifest_files.push(self.finish(writer)?);
         }
-        Ok(lines)
+        Ok(manifest_files)
     }
 
     /// Returns the path of the snapshot's manifest list, named as in Java.

@@ -18,8 +18,14 @@ pub(super) fn may_be_same(left: &PartitionTuple, right: &PartitionTuple) -> bool
 }
 
 /// Returns `true` if a manifest may list files of a partition, according to its partition summaries.
-pub(super) fn may_contain(line: &ManifestFile, types: &PartitionType, tuple: &PartitionTuple) -> bool {
-    let Some(summaries) = line.partitions.as_ref().filter(|summaries| summaries.len() == tuple.len()) else {
+pub(super) fn may_contain(
+    manifest_file: &ManifestFile,
+    types: &PartitionType,
+    tuple: &PartitionTuple,
+) -> bool {
+    let Some(summaries) =
+        manifest_file.partitions.as_ref().filter(|summaries| summaries.len() == tuple.len())
+    else {
         return true;
     };
     let fields = summaries.iter().zip(types).zip(tuple);

@@ -17,12 +17,12 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use super::error::SnapshotError;
-use super::history::{History, operation};
+use super::history::{SnapshotHistory, operation};
 use crate::commit::request::TableCommit;
 use crate::commit::requirement::{TableRequirement, check_requirements};
 use crate::commit::update::TableUpdate;
-use crate::manifest::avro_write::Codec;
-use crate::manifest::entry::{Content, File, Status};
+use crate::manifest::avro_write::AvroCodec;
+use crate::manifest::entry::{File, FileContent, Status};
 use crate::manifest::file::Manifest;
 use crate::manifest::list::{ManifestContent, ManifestFile};
 use crate::manifest::list_write::{self, ListHeader, WrittenList};
@@ -56,16 +56,16 @@ pub struct Rebase<'a> {
 }
 
 /// Rebase whose manifest lists were read.
-pub struct Fresh<'a> {
+pub struct PreparedRebase<'a> {
     rebase: Rebase<'a>,
-    head_lines: Vec<ManifestFile>,
+    head_manifest_files: Vec<ManifestFile>,
     /// Manifests that the commit adds, which have to be read next.
     pub manifests: Vec<ManifestFile>,
 }
 
 /// Files of a commit that is rebased.
 #[derive(Debug)]
-pub struct OwnFiles {
+pub struct AddedFiles {
     /// Paths of its data files.
     pub data: HashSet<String>,
     /// Paths of position delete files whose manifest entry does not prove that they apply to one of these
@@ -88,9 +88,9 @@ impl<'a> Rebase<'a> {
     /// concurrent commits, if the commit is not an append or upsert, or if it would be refused for another
     /// reason as well.
     pub fn of(metadata: &'a TableMetadata, commit: &'a TableCommit) -> Option<Rebase<'a>> {
-        let wish = metadata.property(PROPERTY);
-        let is_wanted = wish.is_some_and(|wish| wish.eq_ignore_ascii_case("true"));
-        if wish.is_some_and(|wish| wish.eq_ignore_ascii_case("false")) {
+        let setting = metadata.property(PROPERTY);
+        let is_enabled = setting.is_some_and(|setting| setting.eq_ignore_ascii_case("true"));
+        if setting.is_some_and(|setting| setting.eq_ignore_ascii_case("false")) {
             return None;
         }
         let [TableUpdate::AddSnapshot { snapshot }, TableUpdate::SetSnapshotRef { name, reference }] =
@@ -121,17 +121,17 @@ impl<'a> Rebase<'a> {
         }
         let is_rewrite =
             |snapshot: &&Snapshot| operation(snapshot).is_ok_and(|kind| kind.as_deref() == Some("replace"));
-        let may_delete = match History::new(metadata).since(head.id(), base) {
+        let may_delete = match SnapshotHistory::new(metadata).since(head.id(), base) {
             Ok(missed) => missed.iter().all(is_rewrite),
             // The first snapshots of the branch have expired.
-            Err(_) if is_wanted && is_append && base.is_none() => false,
+            Err(_) if is_enabled && is_append && base.is_none() => false,
             Err(_) => return None,
         };
         let base = match base {
             Some(base) => Some(metadata.snapshot(base)?),
             None => None,
         };
-        let may_append = is_wanted && is_append;
+        let may_append = is_enabled && is_append;
         if !may_append && !may_delete {
             return None;
         }
@@ -168,33 +168,42 @@ impl<'a> Rebase<'a> {
         own: &[ManifestFile],
         head: &[ManifestFile],
         base: &[ManifestFile],
-    ) -> Option<Fresh<'a>> {
-        let known: HashSet<&str> = base.iter().map(|line| line.path.as_str()).collect();
+    ) -> Option<PreparedRebase<'a>> {
+        let base_paths: HashSet<&str> =
+            base.iter().map(|manifest_file| manifest_file.path.as_str()).collect();
         let (carried, manifests): (Vec<_>, Vec<_>) =
-            own.iter().cloned().partition(|line| known.contains(line.path.as_str()));
-        let carried: HashSet<&str> = carried.iter().map(|line| line.path.as_str()).collect();
-        let carries_all =
-            base.iter().all(|line| !line.may_have_live_files() || carried.contains(line.path.as_str()));
+            own.iter().cloned().partition(|manifest_file| base_paths.contains(manifest_file.path.as_str()));
+        let carried: HashSet<&str> =
+            carried.iter().map(|manifest_file| manifest_file.path.as_str()).collect();
+        let carries_all = base.iter().all(|manifest_file| {
+            !manifest_file.may_have_live_files() || carried.contains(manifest_file.path.as_str())
+        });
         let id = self.appended.id();
         // Rewrites move rows to the current default spec, where deletes of another spec would not apply to
         // them.
         let spec_id = self.metadata.default_spec_id();
-        let reaches_all =
-            |line: &ManifestFile| line.content == ManifestContent::Data || line.spec_id == spec_id;
-        let only_adds = |line: &ManifestFile| {
-            line.added_snapshot_id == id && line.existing_files == Some(0) && line.deleted_files == Some(0)
+        let reaches_all = |manifest_file: &ManifestFile| {
+            manifest_file.content == ManifestContent::Data || manifest_file.spec_id == spec_id
         };
-        let may_be = |line: &ManifestFile| line.content == ManifestContent::Data || self.may_delete;
+        let only_adds = |manifest_file: &ManifestFile| {
+            manifest_file.added_snapshot_id == id
+                && manifest_file.existing_files == Some(0)
+                && manifest_file.deleted_files == Some(0)
+        };
+        let may_be =
+            |manifest_file: &ManifestFile| manifest_file.content == ManifestContent::Data || self.may_delete;
         let is_pure = carries_all
             && !manifests.is_empty()
-            && manifests.iter().all(|line| only_adds(line) && reaches_all(line) && may_be(line));
-        is_pure.then(|| Fresh { rebase: self, head_lines: head.to_vec(), manifests })
+            && manifests.iter().all(|manifest_file| {
+                only_adds(manifest_file) && reaches_all(manifest_file) && may_be(manifest_file)
+            });
+        is_pure.then(|| PreparedRebase { rebase: self, head_manifest_files: head.to_vec(), manifests })
     }
 }
 
-impl OwnFiles {
+impl AddedFiles {
     /// Returns `true` if position deletes apply to one of the data files, or possibly do.
-    fn admit(&mut self, deletes: &File<'_>) -> bool {
+    fn accepts(&mut self, deletes: &File<'_>) -> bool {
         match deletes.sole_data_file() {
             Some(path) => self.data.contains(path),
             None if deletes.format().eq_ignore_ascii_case("parquet") => {
@@ -206,24 +215,26 @@ impl OwnFiles {
     }
 }
 
-impl Fresh<'_> {
+impl PreparedRebase<'_> {
     /// Checks the added files. `None` if one of them does not inherit its sequence numbers and row ids from
     /// the commit, or if deletes apply to other files.
-    pub fn look(&self, manifests: &[(&Manifest, &ManifestFile)]) -> Option<OwnFiles> {
-        let of_data = manifests.iter().filter(|(_, line)| line.content == ManifestContent::Data);
-        let data =
-            of_data.flat_map(|(manifest, line)| manifest.files(line).map(|file| file.path().to_owned()));
-        let mut own = OwnFiles { data: data.collect(), unclear_deletes: Vec::new() };
-        for (manifest, line) in manifests {
-            if !takes_all_numbers(manifest, line, &mut own) {
+    pub fn check_files(&self, manifests: &[(&Manifest, &ManifestFile)]) -> Option<AddedFiles> {
+        let of_data =
+            manifests.iter().filter(|(_, manifest_file)| manifest_file.content == ManifestContent::Data);
+        let data = of_data.flat_map(|(manifest, manifest_file)| {
+            manifest.files(manifest_file).map(|file| file.path().to_owned())
+        });
+        let mut own = AddedFiles { data: data.collect(), unclear_deletes: Vec::new() };
+        for (manifest, manifest_file) in manifests {
+            if !inherits_all_numbers(manifest, manifest_file, &mut own) {
                 return None;
             }
         }
         Some(own)
     }
 
-    /// Creates the rebased commit, provided that [`Fresh::look`] permits it. `uuid` makes the name of the
-    /// manifest list unique. `None` if the appended snapshot has no manifest list.
+    /// Creates the rebased commit, provided that [`PreparedRebase::check_files`] permits it. `uuid` makes the
+    /// name of the manifest list unique. `None` if the appended snapshot has no manifest list.
     ///
     /// # Errors
     ///
@@ -244,14 +255,14 @@ impl Fresh<'_> {
             },
             next_row_id: metadata.next_row_id(),
         };
-        let fresh = self.manifests.into_iter().map(|line| ManifestFile {
+        let fresh = self.manifests.into_iter().map(|manifest_file| ManifestFile {
             sequence_number: UNASSIGNED_SEQUENCE_NUMBER,
             min_sequence_number: UNASSIGNED_SEQUENCE_NUMBER,
             first_row_id: None,
-            ..line
+            ..manifest_file
         });
-        let lines = fresh.chain(self.head_lines).collect();
-        let list = list_write::write(&header, lines, Codec::Deflate(6), uuid.into_bytes())
+        let manifest_files = fresh.chain(self.head_manifest_files).collect();
+        let list = list_write::write(&header, manifest_files, AvroCodec::Deflate(6), uuid.into_bytes())
             .map_err(SnapshotError::manifest(&path))?;
         let snapshot = rebased_snapshot(appended, head, &header, &list, &path)?;
         let commit = rebased_commit(self.rebase.commit, &snapshot, head.id());
@@ -275,17 +286,18 @@ fn list_prefix(own: &str, snapshot_id: i64) -> String {
 /// Returns `true` if all files of a manifest are added, inherit their sequence numbers and row ids, and do
 /// not depend on existing files: data files, equality deletes, or position deletes of the new files `own`, as
 /// far as the manifest shows.
-fn takes_all_numbers(manifest: &Manifest, line: &ManifestFile, own: &mut OwnFiles) -> bool {
-    let of_data = line.content == ManifestContent::Data;
-    let far = ManifestFile { sequence_number: INHERITED, first_row_id: Some(INHERITED), ..line.clone() };
+fn inherits_all_numbers(manifest: &Manifest, manifest_file: &ManifestFile, own: &mut AddedFiles) -> bool {
+    let of_data = manifest_file.content == ManifestContent::Data;
+    let inheriting =
+        ManifestFile { sequence_number: INHERITED, first_row_id: Some(INHERITED), ..manifest_file.clone() };
     let mut depends_on_none = |file: &File<'_>| match file.content() {
-        Content::Data => of_data && file.first_row_id().is_some_and(|id| id >= INHERITED),
-        Content::EqualityDeletes => !of_data,
-        Content::PositionDeletes => !of_data && own.admit(file),
+        FileContent::Data => of_data && file.first_row_id().is_some_and(|id| id >= INHERITED),
+        FileContent::EqualityDeletes => !of_data,
+        FileContent::PositionDeletes => !of_data && own.accepts(file),
     };
-    manifest.files(&far).all(|file| {
+    manifest.files(&inheriting).all(|file| {
         file.status() == Status::Added
-            && file.snapshot_id() == line.added_snapshot_id
+            && file.snapshot_id() == manifest_file.added_snapshot_id
             && file.sequence_number() == Some(INHERITED)
             && file.file_sequence_number() == Some(INHERITED)
             && depends_on_none(&file)

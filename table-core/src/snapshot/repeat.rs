@@ -18,22 +18,24 @@ use crate::metadata::table::TableMetadata;
 /// No other writer produces the same ones, so the commit was applied, and as a whole, independent of its
 /// other updates and of later commits. A commit that adds no snapshot cannot be distinguished from another
 /// one; the result is `false` then.
-pub fn was_made(metadata: &TableMetadata, commit: &TableCommit) -> bool {
+pub fn was_applied(metadata: &TableMetadata, commit: &TableCommit) -> bool {
     let added = |update: &TableUpdate| match update {
-        TableUpdate::AddSnapshot { snapshot } => Some(is_there(metadata, snapshot)),
+        TableUpdate::AddSnapshot { snapshot } => Some(has_snapshot(metadata, snapshot)),
         _ => None,
     };
     let mut found = commit.updates.iter().filter_map(added).peekable();
-    found.peek().is_some() && found.all(|is_there| is_there)
+    found.peek().is_some() && found.all(|has_snapshot| has_snapshot)
 }
 
-fn is_there(metadata: &TableMetadata, sent: &Snapshot) -> bool {
-    let Some(there) = metadata.snapshot(sent.id()) else { return false };
-    let has_its_list = match (there.manifest_list(), sent.manifest_list()) {
-        (Ok(Some(there)), Ok(Some(list))) => there == list || rebase::is_list_of(&there, &list, sent.id()),
+fn has_snapshot(metadata: &TableMetadata, sent: &Snapshot) -> bool {
+    let Some(existing) = metadata.snapshot(sent.id()) else { return false };
+    let has_its_list = match (existing.manifest_list(), sent.manifest_list()) {
+        (Ok(Some(existing)), Ok(Some(list))) => {
+            existing == list || rebase::is_list_of(&existing, &list, sent.id())
+        }
         _ => false,
     };
-    has_its_list && summary(there).is_some_and(|there| Some(there) == summary(sent))
+    has_its_list && summary(existing).is_some_and(|existing| Some(existing) == summary(sent))
 }
 
 /// Returns the summary of a snapshot without its totals, which change if the snapshot is rebased onto others.

@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use super::commit::{self, Draft, NewSnapshot};
+use super::commit::{self, NewSnapshot, SnapshotHeader};
 use super::context::Context;
 use super::error::SnapshotError;
 use super::history;
-use super::output::Output;
-use super::plan::Wanted;
-use super::removal::origin_of;
+use super::output::SnapshotOutput;
+use super::plan::Needs;
+use super::remove_files::origin_of;
 use super::summary::Summary;
 use crate::manifest::data_file::DataFile;
 use crate::manifest::entry::File;
@@ -36,15 +36,15 @@ pub enum Clustering {
 /// Content (`true` for delete manifests) and partition spec id of manifests that are merged.
 type Group = (bool, i32);
 
-/// Incremental rewrite of manifests, which is driven like a [`super::plan::Plan`].
+/// Incremental rewrite of manifests, which is driven like a [`super::plan::SnapshotPlan`].
 pub struct Rewrite<'a> {
-    output: Output<'a>,
+    output: SnapshotOutput<'a>,
     parent: Option<&'a Snapshot>,
-    choice: Choice<'a>,
+    is_selected: Choice<'a>,
     clustering: Clustering,
     list: Option<String>,
-    kept: Vec<ManifestFile>,
-    chosen: Vec<ManifestFile>,
+    retained: Vec<ManifestFile>,
+    selected: Vec<ManifestFile>,
     /// Manifests whose partitions have not been counted yet, and those whose entries have not been moved yet;
     /// by path, once per entry in the parent's manifest list.
     uncounted: BTreeMap<String, Vec<ManifestFile>>,
@@ -52,7 +52,7 @@ pub struct Rewrite<'a> {
     /// Number of files of each partition, later replaced by the number of its writer.
     files: BTreeMap<(Group, PartitionTuple), u64>,
     writers: BTreeMap<(Group, u64), ManifestWriter>,
-    lines: Vec<ManifestFile>,
+    manifest_files: Vec<ManifestFile>,
     entries: i64,
 }
 
@@ -68,48 +68,54 @@ impl<'a> Rewrite<'a> {
     pub fn new(
         metadata: &'a TableMetadata,
         context: Context,
-        choice: Choice<'a>,
+        is_selected: Choice<'a>,
         clustering: Clustering,
     ) -> Result<Rewrite<'a>, SnapshotError> {
         let parent = history::parent(metadata, &context)?;
         let mut rewrite = Rewrite {
-            output: Output::new(metadata, context)?,
+            output: SnapshotOutput::new(metadata, context)?,
             parent,
-            choice,
+            is_selected,
             clustering,
             list: parent.map(Snapshot::manifest_list).transpose()?.flatten(),
-            kept: Vec::new(),
-            chosen: Vec::new(),
+            retained: Vec::new(),
+            selected: Vec::new(),
             uncounted: BTreeMap::new(),
             unmoved: BTreeMap::new(),
             files: BTreeMap::new(),
             writers: BTreeMap::new(),
-            lines: Vec::new(),
+            manifest_files: Vec::new(),
             entries: 0,
         };
         if let (None, Some(parent)) = (&rewrite.list, parent) {
-            rewrite.see_lines(history::embedded(parent)?);
+            rewrite.add_manifest_files(history::embedded(parent)?);
         }
         Ok(rewrite)
     }
 
     /// Returns what has to be read next.
-    pub fn wanted(&self) -> Wanted {
-        let lines = |lines: &BTreeMap<String, Vec<ManifestFile>>| {
-            Wanted::Manifests(lines.values().filter_map(|lines| lines.first()).cloned().collect())
+    pub fn needs(&self) -> Needs {
+        let manifest_files = |manifest_files: &BTreeMap<String, Vec<ManifestFile>>| {
+            Needs::Manifests(
+                manifest_files
+                    .values()
+                    .filter_map(|manifest_files| manifest_files.first())
+                    .cloned()
+                    .collect(),
+            )
         };
         match &self.list {
-            Some(list) => Wanted::Lists(vec![list.clone()]),
-            None if !self.uncounted.is_empty() => lines(&self.uncounted),
-            None if !self.unmoved.is_empty() => lines(&self.unmoved),
-            None => Wanted::Nothing,
+            Some(list) => Needs::Lists(vec![list.clone()]),
+            None if !self.uncounted.is_empty() => manifest_files(&self.uncounted),
+            None if !self.unmoved.is_empty() => manifest_files(&self.unmoved),
+            None => Needs::Nothing,
         }
     }
 
     /// Passes in the entries of the manifest list that was requested. Other manifest lists are ignored.
-    pub fn give_list(&mut self, path: &str, lines: Vec<ManifestFile>) {
+    pub fn supply_list(&mut self, path: &str, manifest_files: Vec<ManifestFile>) {
         if self.list.take_if(|list| list == path).is_some() {
-            self.see_lines(lines);
+            self.add_manifest_files(manifest_files);
         }
     }
 
@@ -119,16 +125,16 @@ impl<'a> Rewrite<'a> {
     ///
     /// Fails with [`SnapshotError::Manifest`] if the manifest cannot be decoded or its entries cannot be
     /// written, and with [`SnapshotError::Invalid`] if the table does not have its partition spec.
-    pub fn give_manifest(&mut self, path: &str, manifest: &Manifest) -> Result<(), SnapshotError> {
-        if let Some(lines) = self.uncounted.remove(path) {
-            lines.iter().try_for_each(|line| self.count(line, manifest))?;
+    pub fn supply_manifest(&mut self, path: &str, manifest: &Manifest) -> Result<(), SnapshotError> {
+        if let Some(manifest_files) = self.uncounted.remove(path) {
+            manifest_files.iter().try_for_each(|manifest_file| self.count(manifest_file, manifest))?;
             if self.uncounted.is_empty() {
                 self.number_partitions();
             }
             return Ok(());
         }
-        let lines = self.unmoved.remove(path).unwrap_or_default();
-        lines.iter().try_for_each(|line| self.move_entries(line, manifest))
+        let manifest_files = self.unmoved.remove(path).unwrap_or_default();
+        manifest_files.iter().try_for_each(|manifest_file| self.move_entries(manifest_file, manifest))
     }
 
     /// Assembles the snapshot; `None` if no manifest was selected.
@@ -138,45 +144,47 @@ impl<'a> Rewrite<'a> {
     /// Fails with [`SnapshotError::Invalid`] if input is still missing, or if the new manifests do not have
     /// as many files as those they replace.
     pub fn finish(mut self) -> Result<Option<NewSnapshot>, SnapshotError> {
-        if self.wanted() != Wanted::Nothing {
+        if self.needs() != Needs::Nothing {
             return Err(SnapshotError::invalid("the rewrite has not seen all that it wants"));
         }
-        if self.chosen.is_empty() {
+        if self.selected.is_empty() {
             return Ok(None);
         }
         for writer in std::mem::take(&mut self.writers).into_values() {
-            self.lines.push(self.output.finish(writer)?);
+            self.manifest_files.push(self.output.finish(writer)?);
         }
         self.check_counts()?;
-        let mut lines = std::mem::take(&mut self.lines);
+        let mut manifest_files = std::mem::take(&mut self.manifest_files);
         // Data manifests come first, as in the manifest lists of other operations.
-        lines.extend(std::mem::take(&mut self.kept));
-        lines.sort_by_key(|line| line.content == ManifestContent::Deletes);
+        manifest_files.extend(std::mem::take(&mut self.retained));
+        manifest_files.sort_by_key(|manifest_file| manifest_file.content == ManifestContent::Deletes);
         let previous = commit::summary_of(self.parent)?;
         let mut summary = Summary::default().entries(&[], previous.as_deref());
-        summary.extend(commit::manifest_counts(&self.output, &lines, self.chosen.len()));
+        summary.extend(commit::manifest_counts(&self.output, &manifest_files, self.selected.len()));
         summary.push(("entries-processed".to_owned(), self.entries.to_string()));
-        let draft = Draft { parent_id: self.parent.map(Snapshot::id), operation: "replace", summary };
-        commit::finish(self.output, &draft, lines).map(Some)
+        let header =
+            SnapshotHeader { parent_id: self.parent.map(Snapshot::id), operation: "replace", summary };
+        commit::finish(self.output, &header, manifest_files).map(Some)
     }
 
-    fn see_lines(&mut self, lines: Vec<ManifestFile>) {
-        let choice = &self.choice;
-        let (chosen, kept) = lines.into_iter().partition(|line| choice(line));
-        (self.chosen, self.kept) = (chosen, kept);
-        for line in &self.chosen {
-            self.unmoved.entry(line.path.clone()).or_default().push(line.clone());
+    fn add_manifest_files(&mut self, manifest_files: Vec<ManifestFile>) {
+        let is_selected = &self.is_selected;
+        let (selected, retained) =
+            manifest_files.into_iter().partition(|manifest_file| is_selected(manifest_file));
+        (self.selected, self.retained) = (selected, retained);
+        for manifest_file in &self.selected {
+            self.unmoved.entry(manifest_file.path.clone()).or_default().push(manifest_file.clone());
         }
         if self.clustering == Clustering::ByPartition {
             self.uncounted = self.unmoved.clone();
         }
     }
 
-    fn count(&mut self, line: &ManifestFile, manifest: &Manifest) -> Result<(), SnapshotError> {
-        let tuples = self.tuples(line, manifest)?;
-        for file in manifest.files(line).filter(File::is_live) {
+    fn count(&mut self, manifest_file: &ManifestFile, manifest: &Manifest) -> Result<(), SnapshotError> {
+        let tuples = self.tuples(manifest_file, manifest)?;
+        for file in manifest.files(manifest_file).filter(File::is_live) {
             let tuple = tuples.get(file.partition_number()).cloned().unwrap_or_default();
-            *self.files.entry((group(line), tuple)).or_default() += 1;
+            *self.files.entry((group(manifest_file), tuple)).or_default() += 1;
         }
         Ok(())
     }
@@ -188,8 +196,9 @@ impl<'a> Rewrite<'a> {
         for ((group, _), files) in &self.files {
             *totals.entry(*group).or_default() += files;
         }
-        for line in &self.chosen {
-            *bytes.entry(group(line)).or_default() += u64::try_from(line.length_bytes).unwrap_or(0);
+        for manifest_file in &self.selected {
+            *bytes.entry(group(manifest_file)).or_default() +=
+                u64::try_from(manifest_file.length_bytes).unwrap_or(0);
         }
         let target = u64::try_from(self.output.target_bytes).unwrap_or(u64::MAX);
         let mut before = BTreeMap::<Group, u64>::new();
@@ -202,15 +211,21 @@ impl<'a> Rewrite<'a> {
         }
     }
 
-    fn move_entries(&mut self, line: &ManifestFile, manifest: &Manifest) -> Result<(), SnapshotError> {
-        let tuples = self.tuples(line, manifest)?;
-        for file in manifest.files(line).filter(File::is_live) {
+    fn move_entries(
+        &mut self,
+        manifest_file: &ManifestFile,
+        manifest: &Manifest,
+    ) -> Result<(), SnapshotError> {
+        let tuples = self.tuples(manifest_file, manifest)?;
+        for file in manifest.files(manifest_file).filter(File::is_live) {
             let tuple = tuples.get(file.partition_number()).cloned().unwrap_or_default();
-            let key = (group(line), tuple);
+            let key = (group(manifest_file), tuple);
             let run = self.files.get(&key).copied().unwrap_or(0);
-            let owned = DataFile::read(&file, key.1);
-            let writer = self.writer((key.0, run), line)?;
-            writer.existing(&owned, origin_of(&file)).map_err(SnapshotError::manifest(&line.path))?;
+            let data_file = DataFile::read(&file, key.1);
+            let writer = self.writer((key.0, run), manifest_file)?;
+            writer
+                .existing(&data_file, origin_of(&file))
+                .map_err(SnapshotError::manifest(&manifest_file.path))?;
             self.entries += 1;
         }
         Ok(())
@@ -219,28 +234,31 @@ impl<'a> Rewrite<'a> {
     fn writer(
         &mut self,
         key: (Group, u64),
-        line: &ManifestFile,
+        manifest_file: &ManifestFile,
     ) -> Result<&mut ManifestWriter, SnapshotError> {
         let is_full = |writer: &mut ManifestWriter| writer.size_bytes() >= self.output.target_bytes;
         let full =
             self.writers.get_mut(&key).is_some_and(is_full).then(|| self.writers.remove(&key)).flatten();
         if let Some(full) = full {
-            self.lines.push(self.output.finish(full)?);
+            self.manifest_files.push(self.output.finish(full)?);
         }
         match self.writers.entry(key) {
             std::collections::btree_map::Entry::Occupied(writer) => Ok(writer.into_mut()),
             std::collections::btree_map::Entry::Vacant(place) => {
-                Ok(place.insert(self.output.writer(line.spec_id, line.content)?))
+                Ok(place.insert(self.output.writer(manifest_file.spec_id, manifest_file.content)?))
             }
         }
     }
 
     fn check_counts(&self) -> Result<(), SnapshotError> {
-        let live = |lines: &[ManifestFile]| {
-            lines.iter().map(ManifestFile::live_files).try_fold(0_i64, |sum, live| sum.checked_add(live?))
+        let live = |manifest_files: &[ManifestFile]| {
+            manifest_files
+                .iter()
+                .map(ManifestFile::live_files)
+                .try_fold(0_i64, |sum, live| sum.checked_add(live?))
         };
         // A manifest list of version 1 may lack the file counts.
-        match (live(&self.chosen), live(&self.lines)) {
+        match (live(&self.selected), live(&self.manifest_files)) {
             (Some(before), Some(after)) if before != after => Err(SnapshotError::Invalid(format!(
                 "the manifests replaced have {before} files according to their list, and {after} were found in them"
             ))),
@@ -250,14 +268,14 @@ impl<'a> Rewrite<'a> {
 
     fn tuples(
         &mut self,
-        line: &ManifestFile,
+        manifest_file: &ManifestFile,
         manifest: &Manifest,
     ) -> Result<Vec<PartitionTuple>, SnapshotError> {
-        let types = self.output.types(line.spec_id)?;
-        manifest.partitions(&types).map_err(SnapshotError::manifest(&line.path))
+        let types = self.output.types(manifest_file.spec_id)?;
+        manifest.partitions(&types).map_err(SnapshotError::manifest(&manifest_file.path))
     }
 }
 
-fn group(line: &ManifestFile) -> Group {
-    (line.content == ManifestContent::Deletes, line.spec_id)
+fn group(manifest_file: &ManifestFile) -> Group {
+    (manifest_file.content == ManifestContent::Deletes, manifest_file.spec_id)
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::error::SnapshotError;
 use crate::expr::bind::{NameMatching, bind};
-use crate::expr::bound::{Bound, PartitionFilter, RowFilter};
+use crate::expr::bound::{Bound, BoundFilter, PartitionFilter};
 use crate::expr::expression::Expression;
 use crate::expr::manifest_evaluator;
 use crate::expr::metrics::FileMetrics;
@@ -31,9 +31,9 @@ impl RowMatch {
     }
 
     /// Returns `true` if a manifest may list a file with matching rows.
-    pub(super) fn may_list(&self, line: &ManifestFile) -> bool {
-        let Some((partitions, _)) = self.specs.get(&line.spec_id) else { return true };
-        manifest_evaluator::might_match(partitions, &line.summaries())
+    pub(super) fn may_list(&self, manifest_file: &ManifestFile) -> bool {
+        let Some((partitions, _)) = self.specs.get(&manifest_file.spec_id) else { return true };
+        manifest_evaluator::might_match(partitions, &manifest_file.summaries())
     }
 
     /// Returns the residual filter in a partition, to be computed once for all of its files.
@@ -46,7 +46,7 @@ impl RowMatch {
 /// Row filter in one partition.
 pub(super) struct PartitionMatch {
     /// Residual filter; `None` if the partition spec is unknown.
-    residual: Option<RowFilter>,
+    residual: Option<BoundFilter>,
 }
 
 impl PartitionMatch {

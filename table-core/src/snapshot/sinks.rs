@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::history::History;
+use super::history::SnapshotHistory;
 use crate::metadata::snapshot::Snapshot;
 
 /// Property of `SinkUtil` and `IcebergFilesCommitter` in Iceberg's Flink module.
@@ -20,22 +20,26 @@ const SPARK_QUERY: &str = "spark.sql.streaming.queryId";
 
 /// Returns the ids of the snapshots of a branch that its streaming writers need: for each writer those from
 /// `head` to the newest snapshot with its progress, if that snapshot `is_young`.
-pub(super) fn needed(history: &History<'_>, head: i64, is_young: impl Fn(&Snapshot) -> bool) -> HashSet<i64> {
-    let mut seen: HashSet<String> = HashSet::new();
-    let mut line = Vec::new();
+pub(super) fn needed(
+    history: &SnapshotHistory<'_>,
+    head: i64,
+    is_young: impl Fn(&Snapshot) -> bool,
+) -> HashSet<i64> {
+    let mut found_writers: HashSet<String> = HashSet::new();
+    let mut ancestors = Vec::new();
     let mut needed = 0;
     for snapshot in history.ancestors(head) {
-        line.push(snapshot.id());
+        ancestors.push(snapshot.id());
         let mut is_first = false;
         for writer in writers(snapshot) {
-            is_first |= seen.insert(writer);
+            is_first |= found_writers.insert(writer);
         }
         if is_first && is_young(snapshot) {
-            needed = line.len();
+            needed = ancestors.len();
         }
     }
-    line.truncate(needed);
-    line.into_iter().collect()
+    ancestors.truncate(needed);
+    ancestors.into_iter().collect()
 }
 
 /// Returns the writers whose progress a snapshot contains. A summary that cannot be parsed contains none.

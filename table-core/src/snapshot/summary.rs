@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::change::vector_of;
 use crate::expr::value::Value;
 use crate::manifest::data_file::DataFile;
-use crate::manifest::entry::Content;
+use crate::manifest::entry::FileContent;
 use crate::metadata::partition::PartitionSpec;
 
 /// Counts of added or of removed files.
@@ -37,17 +37,17 @@ pub(super) struct Summary {
 impl Counts {
     fn add(&mut self, file: &DataFile) {
         match file.content {
-            Content::Data => {
+            FileContent::Data => {
                 self.data_files += 1;
                 self.rows += file.record_count;
             }
-            Content::PositionDeletes => {
+            FileContent::PositionDeletes => {
                 let kind =
                     if vector_of(file).is_some() { &mut self.vectors } else { &mut self.position_files };
                 *kind += 1;
                 self.positions += file.record_count;
             }
-            Content::EqualityDeletes => {
+            FileContent::EqualityDeletes => {
                 self.equality_files += 1;
                 self.equalities += file.record_count;
             }

@@ -35,10 +35,10 @@ impl Superseded {
     /// Returns the snapshots and schemas that are in use in `before` or new in `after`, but not in use in
     /// `after`.
     pub fn between(before: &TableMetadata, after: &TableMetadata) -> Superseded {
-        let staying = heads(after);
+        let current_heads = heads(after);
         let mut snapshots: BTreeSet<i64> = heads(before);
         snapshots.extend(added(before, after).map(Snapshot::id));
-        snapshots.retain(|id| !staying.contains(id));
+        snapshots.retain(|id| !current_heads.contains(id));
         let current = after.current_schema_id();
         let known = |id: i32| before.schemas().iter().any(|schema| schema.id() == id);
         let new = after.schemas().iter().map(crate::metadata::schema::Schema::id).filter(|id| !known(*id));

@@ -24,34 +24,34 @@ use crate::metadata::types::Type;
 /// one with the greatest id, so that no id is ever reused.
 pub(super) fn schemas(
     metadata: &TableMetadata,
-    stays: impl Fn(&Snapshot) -> bool,
+    is_retained: impl Fn(&Snapshot) -> bool,
     is_old: impl Fn(&Schema) -> bool,
 ) -> Vec<i32> {
     let mut used: BTreeSet<i32> = metadata
         .snapshots()
         .iter()
-        .filter(|snapshot| stays(snapshot))
+        .filter(|snapshot| is_retained(snapshot))
         .filter_map(Snapshot::schema_id)
         .collect();
     used.insert(metadata.current_schema_id());
     used.extend(metadata.schemas().iter().filter(|schema| !is_old(schema)).map(Schema::id));
     used.extend(metadata.schemas().iter().map(Schema::id).max());
-    let (staying, others): (Vec<&Schema>, Vec<&Schema>) =
+    let (retained, others): (Vec<&Schema>, Vec<&Schema>) =
         metadata.schemas().iter().partition(|schema| used.contains(&schema.id()));
     if others.is_empty() {
         return Vec::new();
     }
-    let mut told = Told::default();
-    for schema in &staying {
-        told.add(schema);
+    let mut content = SchemaContent::default();
+    for schema in &retained {
+        content.add(schema);
     }
     // Of several schemas with the same information, the newest is retained, because it has the current types
     // of the columns.
-    let lost = Lost::new(metadata, &staying);
+    let dropped = DroppedFields::new(metadata, &retained);
     let mut unused: Vec<i32> = others
         .iter()
         .rev()
-        .filter(|schema| !told.add(schema) && !lost.is_last_told_by(schema))
+        .filter(|schema| !content.add(schema) && !dropped.is_last_defined_by(schema))
         .map(|schema| schema.id())
         .collect();
     unused.reverse();
@@ -70,29 +70,29 @@ type Definitions<'a> = HashMap<i32, (i32, &'a Field)>;
 
 /// Fields that the current schema does not have any more. Deletes that compare them need their last
 /// definition; an older schema that is retained may have a narrower type, or another default.
-struct Lost<'a> {
+struct DroppedFields<'a> {
     all: Definitions<'a>,
-    staying: Definitions<'a>,
+    retained: Definitions<'a>,
     current: Definitions<'a>,
 }
 
-impl<'a> Lost<'a> {
-    fn new(metadata: &'a TableMetadata, staying: &[&'a Schema]) -> Lost<'a> {
-        Lost {
+impl<'a> DroppedFields<'a> {
+    fn new(metadata: &'a TableMetadata, retained: &[&'a Schema]) -> DroppedFields<'a> {
+        DroppedFields {
             all: newest(metadata.schemas()),
-            staying: newest(staying.iter().copied()),
+            retained: newest(retained.iter().copied()),
             current: newest(
-                staying.iter().copied().filter(|schema| schema.id() == metadata.current_schema_id()),
+                retained.iter().copied().filter(|schema| schema.id() == metadata.current_schema_id()),
             ),
         }
     }
 
     /// Returns `true` if a schema is the newest with some dropped field, and the retained schemas define the
     /// field differently.
-    fn is_last_told_by(&self, schema: &Schema) -> bool {
+    fn is_last_defined_by(&self, schema: &Schema) -> bool {
         self.all.iter().any(|(id, (last, field))| {
-            let other = self.staying.get(id).filter(|_| !self.current.contains_key(id));
-            *last == schema.id() && other.is_some_and(|(_, other)| !means_the_same(field, other))
+            let other = self.retained.get(id).filter(|_| !self.current.contains_key(id));
+            *last == schema.id() && other.is_some_and(|(_, other)| !is_same_definition(field, other))
         })
     }
 }
@@ -102,31 +102,31 @@ fn newest<'a>(schemas: impl IntoIterator<Item = &'a Schema>) -> Definitions<'a> 
     for schema in schemas {
         let Ok(index) = schema.columns().and_then(SchemaIndex::new) else { continue };
         for field in index.iter() {
-            let (last, known) = newest.entry(field.field.id).or_insert((schema.id(), field.field));
+            let (last, newest_field) = newest.entry(field.field.id).or_insert((schema.id(), field.field));
             if *last < schema.id() {
-                (*last, *known) = (schema.id(), field.field);
+                (*last, *newest_field) = (schema.id(), field.field);
             }
         }
     }
     newest
 }
 
-fn means_the_same(one: &Field, other: &Field) -> bool {
-    let is_of_one_type = match (&one.field_type, &other.field_type) {
+fn is_same_definition(one: &Field, other: &Field) -> bool {
+    let is_same_type = match (&one.field_type, &other.field_type) {
         (Type::Primitive(one), Type::Primitive(other)) => one == other,
         // Children are fields of their own.
         _ => true,
     };
-    is_of_one_type && one.initial_default == other.initial_default
+    is_same_type && one.initial_default == other.initial_default
 }
 
 /// Information in a set of schemas: their fields, and whether one of the schemas allows nulls in a field.
 #[derive(Default)]
-struct Told {
+struct SchemaContent {
     is_nullable: HashMap<i32, bool>,
 }
 
-impl Told {
+impl SchemaContent {
     /// Adds a schema; `false` if it adds no information. A schema that cannot be parsed always counts as new
     /// information.
     fn add(&mut self, schema: &Schema) -> bool {

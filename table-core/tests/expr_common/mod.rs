@@ -1,10 +1,11 @@
-//! A schema, and expressions as short text: `a lt 5`, `bucket[16](id) in [1,2]`, `not a is-null`, `a gt 1 & b eq "x"`.
+//! A schema, and expressions as short text: `a lt 5`, `bucket[16](id) in [1,2]`, `not a is-null`, `a gt 1 & b
+//! eq "x"`.
 
 #![allow(dead_code, reason = "every test binary uses another part")]
 
 use serde_json::{Value as Json, json};
 use table_core::expr::bind::{NameMatching, bind};
-use table_core::expr::bound::{Bound, Column, PartitionFilter, RowFilter};
+use table_core::expr::bound::{Bound, BoundColumn, BoundFilter, PartitionFilter};
 use table_core::expr::error::ExpressionError;
 use table_core::expr::expression::{Expression, Test};
 use table_core::expr::value::Value;
@@ -97,7 +98,7 @@ fn json_of(text: &str) -> Json {
     predicate
 }
 
-pub(crate) fn bound(text: &str) -> Result<RowFilter, ExpressionError> {
+pub(crate) fn bound(text: &str) -> Result<BoundFilter, ExpressionError> {
     bind(&expression(text), &schema().columns().unwrap().root, NameMatching::CaseSensitive)
 }
 
@@ -126,8 +127,8 @@ pub(crate) fn bytes(type_name: &str, json: &Json) -> Vec<u8> {
     Value::from_json(json, &Primitive::parse(type_name)).unwrap().encode()
 }
 
-pub(crate) fn show(filter: &RowFilter) -> String {
-    show_with(filter, &|column: &Column| match column.transform.to_string().as_str() {
+pub(crate) fn show(filter: &BoundFilter) -> String {
+    show_with(filter, &|column: &BoundColumn| match column.transform.to_string().as_str() {
         "identity" => column.name.clone(),
         transform => format!("{transform}({})", column.name),
     })

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value as Json, json};
 use table_core::expr::bind::{NameMatching, bind};
-use table_core::expr::bound::{BoundPredicate, Column, RowFilter};
+use table_core::expr::bound::{BoundColumn, BoundFilter, BoundPredicate};
 use table_core::expr::decimal::Decimal;
 use table_core::expr::expression::{Expression, Predicate, Reference, Term, Test};
 use table_core::expr::value::Value;
@@ -175,7 +175,7 @@ pub(crate) fn make_test(kind: u8, values: Vec<Value>) -> Test {
     }
 }
 
-pub(crate) fn bound(expression: &Expression) -> RowFilter {
+pub(crate) fn bound(expression: &Expression) -> BoundFilter {
     bind(expression, &schema().columns().unwrap().root, NameMatching::CaseSensitive).unwrap()
 }
 
@@ -192,7 +192,7 @@ pub(crate) fn expression_on(position: usize) -> impl Strategy<Value = Expression
     prop_oneof![predicate_on(position).boxed(), nested.boxed()]
 }
 
-pub(crate) fn filter_on(position: usize) -> impl Strategy<Value = RowFilter> {
+pub(crate) fn filter_on(position: usize) -> impl Strategy<Value = BoundFilter> {
     expression_on(position).prop_map(|expression| bound(&expression))
 }
 
@@ -201,12 +201,12 @@ pub(crate) fn any_float_expression() -> impl Strategy<Value = Expression> {
     select(vec![1_usize, 2]).prop_flat_map(expression_on)
 }
 
-pub(crate) fn any_filter() -> impl Strategy<Value = RowFilter> {
+pub(crate) fn any_filter() -> impl Strategy<Value = BoundFilter> {
     any_position().prop_flat_map(filter_on)
 }
 
 /// A filter, and a spec that most likely has something to do with it.
-pub(crate) fn any_filter_and_spec() -> impl Strategy<Value = (RowFilter, Vec<(usize, Transform)>)> {
+pub(crate) fn any_filter_and_spec() -> impl Strategy<Value = (BoundFilter, Vec<(usize, Transform)>)> {
     any_position().prop_flat_map(|position| {
         let field = prop_oneof![3 => field_on(position).boxed(), 1 => any_field().boxed()];
         (filter_on(position), vec(field, 1..3))
@@ -221,18 +221,19 @@ pub(crate) enum Zeros {
 }
 
 /// Whether a row matches, judged without the code under test.
-pub(crate) fn matches(filter: &RowFilter, row: &Row, zeros: Zeros) -> bool {
+pub(crate) fn matches(filter: &BoundFilter, row: &Row, zeros: Zeros) -> bool {
     filter.evaluate(&mut |predicate| row_passes(predicate, row, zeros))
 }
 
-pub(crate) fn row_passes(predicate: &BoundPredicate<Column>, row: &Row, zeros: Zeros) -> bool {
+pub(crate) fn row_passes(predicate: &BoundPredicate<BoundColumn>, row: &Row, zeros: Zeros) -> bool {
     let position = usize::try_from(predicate.term.id - 1).unwrap();
     let value = row[position].as_ref().map(|value| predicate.term.transform.apply(value).unwrap());
     let order = |literal: &Value| value.as_ref().and_then(|value| compare(value, literal, zeros));
     passes(&predicate.test, value.as_ref(), order)
 }
 
-/// Whether a value passes a test, given how it compares with literals: `None` if neither is greater and they are not equal.
+/// Whether a value passes a test, given how it compares with literals: `None` if neither is greater and they
+/// are not equal.
 pub(crate) fn passes(test: &Test, value: Option<&Value>, order: impl Fn(&Value) -> Option<Ordering>) -> bool {
     let begins = |prefix: &Value| match (value, prefix) {
         (Some(Value::String(value)), Value::String(prefix)) => value.starts_with(prefix.as_str()),

@@ -27,7 +27,7 @@ fn checksum(order: Order, batches: &[RecordBatch]) -> RowChecksum {
 }
 
 fn of_arrays(arrays: Vec<(&str, ArrayRef)>) -> u128 {
-    checksum(Order::Kept, &[RecordBatch::try_from_iter(arrays).unwrap()]).finish()
+    checksum(Order::Retained, &[RecordBatch::try_from_iter(arrays).unwrap()]).finish()
 }
 
 fn of_array(array: impl arrow_array::Array + 'static) -> u128 {
@@ -152,7 +152,7 @@ proptest! {
             let before_cut = cut(&before, &columns, &mut maker.random);
             let after_cut = cut(&after, &columns, &mut maker.random);
             let are_equal = |order| checksum(order, &before_cut) == checksum(order, &after_cut);
-            prop_assert_eq!(are_equal(Order::Kept), before == after);
+            prop_assert_eq!(are_equal(Order::Retained), before == after);
             prop_assert_eq!(are_equal(Order::Any), same_rows(&before, &after));
         }
     }
@@ -258,7 +258,7 @@ fn the_order_of_columns_counts() {
 
 #[test]
 fn repeated_rows_do_not_cancel_out() {
-    for order in [Order::Any, Order::Kept] {
+    for order in [Order::Any, Order::Retained] {
         let of = |values: &[i32]| {
             let array: ArrayRef = Arc::new(Int32Array::from(values.to_vec()));
             checksum(order, &[RecordBatch::try_from_iter([("a", array)]).unwrap()]).finish()

@@ -1,10 +1,11 @@
-//! Equality deletes by fingerprint: the same rows are deleted as by comparing values, whatever the number of passes.
+//! Equality deletes by fingerprint: the same rows are deleted as by comparing values, whatever the number of
+//! passes.
 
 use arrow_array::Array;
 use proptest::prelude::*;
 use serde_json::json;
 use table_core::expr::value::Value;
-use table_core::file::deleted_keys::{DeletedKeys, Part};
+use table_core::file::deleted_keys::{DeletedKeys, KeyPart};
 use table_core::metadata::schema::Field;
 use table_core::metadata::types::{StructType, Type};
 
@@ -15,7 +16,7 @@ use crate::random::{Maker, Random};
 const HASH_KEY: (u64, u64) = (0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210);
 
 fn whole(field_ids: Vec<i32>) -> DeletedKeys {
-    DeletedKeys::new(field_ids, HASH_KEY, Part::WHOLE)
+    DeletedKeys::new(field_ids, HASH_KEY, KeyPart::WHOLE)
 }
 
 fn numbers(from: i64, to: i64) -> Vec<Row> {
@@ -52,7 +53,7 @@ proptest! {
             .map(|row| (row, i64::try_from(maker.random.below(5)).unwrap())).collect();
 
         let parts = (0..count).map(|number| {
-            let mut keys = DeletedKeys::new(ids.clone(), HASH_KEY, Part { number, count });
+            let mut keys = DeletedKeys::new(ids.clone(), HASH_KEY, KeyPart { number, count });
             for (row, sequence_number) in &gone {
                 keys.add(&to_batch(std::slice::from_ref(row), &compared), *sequence_number).unwrap();
             }
@@ -169,7 +170,7 @@ fn parts_are_of_one_size_and_within_the_memory_that_was_foretold() {
     for count in [1, 3, 8] {
         let mut total = 0;
         for number in 0..count {
-            let mut keys = DeletedKeys::new(vec![1], HASH_KEY, Part { number, count });
+            let mut keys = DeletedKeys::new(vec![1], HASH_KEY, KeyPart { number, count });
             keys.add(&batch, 1).unwrap();
             let share = 20_000 / usize::try_from(count).unwrap();
             assert!(keys.len().abs_diff(share) < share / 10, "{} of {share}", keys.len());
@@ -196,15 +197,15 @@ fn the_memory_foretold_is_enough_for_any_number_of_keys() {
 
 #[test]
 fn there_are_as_many_parts_as_the_memory_asks_for() {
-    assert_eq!(Part::count(0, 0), 1);
-    assert_eq!(Part::count(5, 0), 5);
-    assert_eq!(Part::count(1000, 1 << 20), 1);
-    assert_eq!(Part::count(u64::MAX, 0), u32::MAX);
+    assert_eq!(KeyPart::count(0, 0), 1);
+    assert_eq!(KeyPart::count(5, 0), 5);
+    assert_eq!(KeyPart::count(1000, 1 << 20), 1);
+    assert_eq!(KeyPart::count(u64::MAX, 0), u32::MAX);
     let mut random = Random(7);
     for _ in 0..200 {
         let keys = random.next() % 10_000_000_000;
         let memory_bytes = (1 << 20) + random.next() % (1 << 32);
-        let count = u64::from(Part::count(keys, memory_bytes));
+        let count = u64::from(KeyPart::count(keys, memory_bytes));
         assert!(DeletedKeys::bytes_of(keys.div_ceil(count)) <= memory_bytes, "{keys} {memory_bytes}");
         // A part more than needed in eight, and the steps of the map.
         assert!(count <= 1 + keys * 86 * 9 / 8 / memory_bytes + keys / 1000, "{keys} {memory_bytes} {count}");
@@ -216,7 +217,7 @@ fn another_key_of_the_hash_makes_other_parts() {
     let columns = one_column();
     let batch = to_batch(&numbers(0, 64), &columns);
     let held = |hash_key| {
-        let mut keys = DeletedKeys::new(vec![1], hash_key, Part { number: 0, count: 2 });
+        let mut keys = DeletedKeys::new(vec![1], hash_key, KeyPart { number: 0, count: 2 });
         keys.add(&batch, 1).unwrap();
         keys.deleted(&batch, 0).unwrap()
     };

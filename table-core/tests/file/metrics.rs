@@ -7,7 +7,7 @@ use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 use serde_json::{Value as Json, json};
 use table_core::expr::value::Value;
-use table_core::file::deleted_keys::{DeletedKeys, Part};
+use table_core::file::deleted_keys::{DeletedKeys, KeyPart};
 use table_core::file::parquet_writer::{FileWriter, WrittenFile};
 use table_core::metadata::json::Raw;
 use table_core::metadata::schema::Schema;
@@ -184,7 +184,7 @@ fn what_is_in_a_null_struct_is_no_value() {
     assert_eq!(metrics.lower_bounds[&2], 1.0_f64.to_le_bytes());
     assert_eq!(metrics.upper_bounds[&2], 2.0_f64.to_le_bytes());
     // Nor does it delete anything, or is deleted by it.
-    let mut deletes = DeletedKeys::new(vec![2], (1, 2), Part::WHOLE);
+    let mut deletes = DeletedKeys::new(vec![2], (1, 2), KeyPart::WHOLE);
     deletes.add(&batch.slice(1, 1), 2).unwrap();
     let gone = deletes.deleted(&batch, 1).unwrap();
     assert_eq!(gone.values().iter().collect::<Vec<_>>(), [false, true, true, false]);

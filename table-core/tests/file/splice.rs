@@ -1,4 +1,5 @@
-//! Files put together from others: the rows of all of them in order, each with its lineage, and metrics that hold.
+//! Files put together from others: the rows of all of them in order, each with its lineage, and metrics that
+//! hold.
 
 use std::sync::Arc;
 
@@ -114,7 +115,7 @@ fn rows_keep_their_lineage() {
     };
     let files =
         [(new, context(Some(100), 5)), (old.clone(), context(Some(200), 6)), (old.clone(), context(None, 7))];
-    let (file, _) = splice(&files, Lineage::Kept).unwrap();
+    let (file, _) = splice(&files, Lineage::Retained).unwrap();
     let columns: StructType = with_lineage().columns().unwrap().root.clone();
     let expected = [
         row(0, Some(100), Some(5)),
@@ -140,7 +141,7 @@ fn files_with_and_without_an_index_of_their_pages_are_kept_apart() {
     let bytes = file.slice(usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap());
     let put_together = |first: &Arc<ParquetMetaData>, second: &Arc<ParquetMetaData>| {
         let options = options(&json!({}), &numbers());
-        let mut output = Splice::new(Vec::new(), first, &options, Lineage::Kept)?;
+        let mut output = Splice::new(Vec::new(), first, &options, Lineage::Retained)?;
         output.append(first, 0, bytes.clone(), &FileContext::new(""))?;
         output.append(second, 0, bytes.clone(), &FileContext::new(""))?;
         output.finish().map(|(bytes, _)| Bytes::from(bytes))

@@ -3,10 +3,10 @@
 #![allow(dead_code, reason = "every test binary uses another part")]
 
 use table_core::expr::value::Value;
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 use table_core::manifest::partition::PartitionTuple;
-use table_core::rewrite::compact::Table;
-use table_core::rewrite::live::{Live, LiveDelete, LiveFile};
+use table_core::rewrite::compact::PlannedTable;
+use table_core::rewrite::live::{LiveDelete, LiveFile, LiveFiles};
 
 /// The partition of a name.
 pub(crate) fn partition(name: &str) -> PartitionTuple {
@@ -14,28 +14,29 @@ pub(crate) fn partition(name: &str) -> PartitionTuple {
 }
 
 /// A table whose partition `hot` is left alone.
-pub(crate) fn table() -> Table {
-    Table {
+pub(crate) fn table() -> PlannedTable {
+    PlannedTable {
         snapshot_id: 7,
         sequence_number: 5,
         bytes: 1000,
         output_spec_id: 1,
         settled_sequence_number: 1,
-        hot: [(1, [partition("hot")].into())].into(),
+        active_partitions: [(1, [partition("hot")].into())].into(),
         unreadable: [].into(),
     }
 }
 
 /// As [`files`], by another name where tests call the files of a plan that.
-pub(crate) fn live(text: &str) -> Live {
+pub(crate) fn live(text: &str) -> LiveFiles {
     files(text)
 }
 
-/// Files such as `p/a:40`: the file `p/a` of partition `p`, with 100 rows in 40 bytes. Behind it may stand `-30`: a deletion
-/// vector of 30 rows; or `~30`: an equality delete file with 30 values. Partitions that begin with `old` are of spec 0, others
-/// of spec 1. A file whose name begins with `orc` is one, and one that begins with `encrypted` is encrypted.
-pub(crate) fn files(text: &str) -> Live {
-    let mut live = Live::default();
+/// Files such as `p/a:40`: the file `p/a` of partition `p`, with 100 rows in 40 bytes. Behind it may stand
+/// `-30`: a deletion vector of 30 rows; or `~30`: an equality delete file with 30 values. Partitions that
+/// begin with `old` are of spec 0, others of spec 1. A file whose name begins with `orc` is one, and one that
+/// begins with `encrypted` is encrypted.
+pub(crate) fn files(text: &str) -> LiveFiles {
+    let mut live = LiveFiles::default();
     for word in text.split_whitespace() {
         let (path, numbers) = word.split_once(':').unwrap();
         let (name, file) = path.split_once('/').unwrap();
@@ -71,8 +72,8 @@ pub(crate) fn files(text: &str) -> Live {
 /// A deletion vector if it is for one file, and an equality delete if not.
 pub(crate) fn delete(path: &str, data_file: Option<&str>, rows: i64) -> LiveDelete {
     let (content, format) = match data_file {
-        Some(_) => (Content::PositionDeletes, "PUFFIN"),
-        None => (Content::EqualityDeletes, "PARQUET"),
+        Some(_) => (FileContent::PositionDeletes, "PUFFIN"),
+        None => (FileContent::EqualityDeletes, "PARQUET"),
     };
     LiveDelete {
         content,

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use table_core::expr::value::Value;
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list::{ManifestContent, ManifestFile};
-use table_core::rewrite::live::{Collector, Live};
+use table_core::rewrite::live::{Collector, LiveFiles};
 use table_core::scan::error::ScanError;
 use table_core::scan::request::ScanRequest;
 use table_core::scan::table_scan::Scan;
@@ -15,8 +15,9 @@ use table_core::scan::table_scan::Scan;
 use crate::table::{LIMIT_BYTES, field, listed, table};
 use crate::writer::{entry, manifest, optional};
 
-/// The files of a table partitioned by `s`, from two data manifests with sequence numbers 3 and 1, and one of deletes.
-fn collect(filter: &Json, all: &Json) -> Result<Live, ScanError> {
+/// The files of a table partitioned by `s`, from two data manifests with sequence numbers 3 and 1, and one of
+/// deletes.
+fn collect(filter: &Json, all: &Json) -> Result<LiveFiles, ScanError> {
     let metadata = table(&[json!([field(2, 1000, "s", "identity")])]);
     let scan =
         |request: &Json| Scan::new(&metadata, ScanRequest::parse(request.to_string().as_bytes()).unwrap());
@@ -69,7 +70,7 @@ fn collect(filter: &Json, all: &Json) -> Result<Live, ScanError> {
 }
 
 /// Files, each with its deletes.
-fn shown(live: &Live) -> String {
+fn shown(live: &LiveFiles) -> String {
     let files = live.files.iter().map(|file| {
         let deletes = file.deletes.iter().map(|number| live.deletes[*number].path.as_str());
         std::iter::once(file.path.as_str()).chain(deletes).collect::<Vec<_>>().join(" ")
@@ -87,7 +88,7 @@ fn live_files_are_collected_with_their_deletes_oldest_first() {
     assert_eq!((new.row_groups, old.row_groups, new.is_encrypted), (2, 0, false));
     assert_eq!(new.partition, [Some(Value::String("x".to_owned()))]);
     let vector = live.deletes.iter().find(|delete| delete.path == "v.puffin").unwrap();
-    assert_eq!((vector.content, vector.format.as_str()), (Content::PositionDeletes, "PUFFIN"));
+    assert_eq!((vector.content, vector.format.as_str()), (FileContent::PositionDeletes, "PUFFIN"));
     assert_eq!(
         (vector.data_file.as_deref(), vector.record_count, vector.sequence_number),
         (Some("old"), 3, 2)
@@ -97,13 +98,14 @@ fn live_files_are_collected_with_their_deletes_oldest_first() {
     let values = live.deletes.iter().find(|delete| delete.path == "e").unwrap();
     assert_eq!(
         (values.content, &values.equality_ids, &values.data_file),
-        (Content::EqualityDeletes, &vec![1], &None)
+        (FileContent::EqualityDeletes, &vec![1], &None)
     );
 }
 
 #[test]
 fn a_filter_chooses_files_but_not_their_deletes() {
-    // A scan leaves out the equality deletes, which are for rows with 8 and 9: but the file is rewritten with these rows too.
+    // A scan leaves out the equality deletes, which are for rows with 8 and 9: but the file is rewritten with
+    // these rows too.
     let filter = json!({"filter": {"type": "eq", "term": "id", "value": 2}});
     assert_eq!(shown(&collect(&filter, &json!({})).unwrap()), "old e v.puffin, new, elsewhere");
     let filter = json!({"filter": {"type": "eq", "term": "id", "value": 20}});

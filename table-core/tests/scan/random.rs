@@ -47,7 +47,7 @@ static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
 fn look_at(bytes: &[u8]) -> Result<(), TestCaseError> {
     drop(list::decode(bytes, LIMIT_BYTES));
     let Ok(manifest) = Manifest::decode(bytes, LIMIT_BYTES) else { return Ok(()) };
-    prop_assert!(manifest.held_bytes() <= LIMIT_BYTES + 4096, "it takes {} bytes", manifest.held_bytes());
+    prop_assert!(manifest.memory_bytes() <= LIMIT_BYTES + 4096, "it takes {} bytes", manifest.memory_bytes());
     let types = vec![(1000, Some(Primitive::String)), (1001, Some(Primitive::Uuid))];
     drop(manifest.partitions(&types));
     drop(manifest.partitions(&Vec::new()));

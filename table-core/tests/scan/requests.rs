@@ -1,11 +1,12 @@
-//! Requests as their clients wrote them: no number loses a bit on the way to the plan and back, no chain is too long.
+//! Requests as their clients wrote them: no number loses a bit on the way to the plan and back, no chain is
+//! too long.
 
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use serde_json::json;
 use table_core::expr::bind::{NameMatching, bind};
-use table_core::expr::bound::{Bound, RowFilter};
+use table_core::expr::bound::{Bound, BoundFilter};
 use table_core::expr::decimal::Decimal;
 use table_core::expr::expression::{Expression, Predicate, Test};
 use table_core::expr::json::EXPRESSION_DEPTH_MAX;
@@ -49,7 +50,7 @@ fn compared(decimal: &str, column: &str, number: &str) -> (Value, String) {
     (value.clone(), told)
 }
 
-fn text(filter: &RowFilter) -> String {
+fn text(filter: &BoundFilter) -> String {
     let mut text = Vec::new();
     filter.push_json(&mut text);
     String::from_utf8(text).unwrap()
@@ -84,7 +85,7 @@ fn the_numbers_that_were_lost() {
 }
 
 /// How a filter on the column `n` of a type is bound, and told.
-fn bound_decimal(kind: &str, test: &str, number: &str) -> (RowFilter, String) {
+fn bound_decimal(kind: &str, test: &str, number: &str) -> (BoundFilter, String) {
     let body = format!(r#"{{"filter":{{"type":"{test}","term":"n","value":{number}}}}}"#);
     let request = ScanRequest::parse(body.as_bytes()).unwrap();
     let bound = bind(&request.filter, &schema(kind).columns().unwrap().root, NameMatching::CaseSensitive);

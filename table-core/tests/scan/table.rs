@@ -8,9 +8,9 @@ use table_core::manifest::list::{ManifestContent, ManifestFile};
 use table_core::metadata::table::TableMetadata;
 use table_core::scan::deletes::DeleteIndex;
 use table_core::scan::error::ScanError;
-use table_core::scan::plan::Page;
+use table_core::scan::plan::ScanPage;
 use table_core::scan::request::ScanRequest;
-use table_core::scan::table_scan::{Scan, Source};
+use table_core::scan::table_scan::{Scan, ScanSource};
 
 /// More than any test needs.
 pub(crate) const LIMIT_BYTES: usize = 1 << 24;
@@ -68,8 +68,8 @@ pub(crate) fn plan(
     let request = ScanRequest::parse(request.to_string().as_bytes())?;
     let (scan, source) = Scan::new(metadata, request)?;
     let (mut data, mut deletes) = (Vec::new(), Vec::new());
-    for (listed, bytes) in manifests.into_iter().filter(|_| source != Source::Nothing) {
-        if !scan.wants(&listed)? {
+    for (listed, bytes) in manifests.into_iter().filter(|_| source != ScanSource::Nothing) {
+        if !scan.needs_manifest(&listed)? {
             continue;
         }
         let manifest = Arc::new(Manifest::decode(&bytes, LIMIT_BYTES).unwrap());
@@ -79,7 +79,7 @@ pub(crate) fn plan(
         }
     }
     let deletes = DeleteIndex::build(&scan, deletes)?;
-    let mut page = Page::default();
+    let mut page = ScanPage::default();
     for (manifest, listed) in &data {
         page.add(&scan, &deletes, manifest, listed, 0..usize::MAX)?;
         if page.is_satisfied(&scan) {

@@ -7,42 +7,43 @@ use table_core::manifest::entry::Status;
 use table_core::manifest::list;
 use table_core::metadata::snapshot::Snapshot;
 use table_core::metadata::table::TableMetadata;
-use table_core::snapshot::change::{Change, Kind};
-use table_core::snapshot::cleanup::{Cleanup, Unreachable, Was};
+use table_core::snapshot::change::{ChangeKind, FileChange};
+use table_core::snapshot::cleanup::{Cleanup, Unreachable, UnreachableKind};
 use table_core::snapshot::error::SnapshotError;
-use table_core::snapshot::expire::{Policy, plan};
-use table_core::snapshot::plan::Wanted;
+use table_core::snapshot::expire::{ExpirySettings, plan};
+use table_core::snapshot::plan::Needs;
 use table_core::snapshot::rewrite::Clustering;
 
 use super::lake::{Lake, append, data, delete, keys, replace, row_delta, vector};
 
 const LIMIT_BYTES: usize = 1 << 26;
 
-/// What is found, in the order in which it is found. Files that the lake does not have are told to be missing.
+/// What is found, in the order in which it is found. Files that the lake does not have are told to be
+/// missing.
 fn find(lake: &Lake, before: &TableMetadata, files_max: u64) -> Result<Vec<Unreachable>, SnapshotError> {
     let mut cleanup = Cleanup::new(before, &lake.metadata, &[], files_max)?;
     let mut found = Vec::new();
     loop {
         found.extend(cleanup.take_found());
-        match cleanup.wanted() {
-            Wanted::Lists(paths) => {
+        match cleanup.needs() {
+            Needs::Lists(paths) => {
                 for path in paths {
                     match lake.files.get(&path) {
-                        Some(bytes) => cleanup.give_list(&path, list::decode(bytes, LIMIT_BYTES).unwrap()),
-                        None => cleanup.give_missing(&path)?,
+                        Some(bytes) => cleanup.supply_list(&path, list::decode(bytes, LIMIT_BYTES).unwrap()),
+                        None => cleanup.report_missing(&path)?,
                     }
                 }
             }
-            Wanted::Manifests(lines) => {
+            Needs::Manifests(lines) => {
                 for line in lines {
                     if lake.files.contains_key(&line.path) {
-                        cleanup.give_manifest(&line.path, &lake.manifest(&line.path));
+                        cleanup.supply_manifest(&line.path, &lake.manifest(&line.path));
                     } else {
-                        cleanup.give_missing(&line.path)?;
+                        cleanup.report_missing(&line.path)?;
                     }
                 }
             }
-            Wanted::Nothing => {
+            Needs::Nothing => {
                 found.extend(cleanup.take_found());
                 return Ok(found);
             }
@@ -50,7 +51,7 @@ fn find(lake: &Lake, before: &TableMetadata, files_max: u64) -> Result<Vec<Unrea
     }
 }
 
-fn expire(lake: &mut Lake, policy: &Policy) -> TableMetadata {
+fn expire(lake: &mut Lake, policy: &ExpirySettings) -> TableMetadata {
     let before = lake.metadata.clone();
     if let Some(expiry) = plan(&before, 9_000_000, policy).unwrap() {
         lake.update(&expiry.commit);
@@ -59,12 +60,12 @@ fn expire(lake: &mut Lake, policy: &Policy) -> TableMetadata {
 }
 
 /// All but the heads.
-fn all() -> Policy {
-    Policy { older_than_ms: Some(i64::MAX), ..Policy::default() }
+fn all() -> ExpirySettings {
+    ExpirySettings { older_than_ms: Some(i64::MAX), ..ExpirySettings::default() }
 }
 
-fn paths(found: &[Unreachable], was: Was) -> Vec<&str> {
-    found.iter().filter(|found| found.was == was).map(|found| found.path.as_str()).collect()
+fn paths(found: &[Unreachable], kind: UnreachableKind) -> Vec<&str> {
+    found.iter().filter(|found| found.kind == kind).map(|found| found.path.as_str()).collect()
 }
 
 #[test]
@@ -75,10 +76,10 @@ fn a_removed_file_goes_with_the_last_snapshot_that_had_it() {
     let manifest = lake.lines(1)[0].path.clone();
     let before = expire(&mut lake, &all());
     let found = find(&lake, &before, 100).unwrap();
-    assert_eq!(paths(&found, Was::File), ["a"]);
-    assert_eq!(paths(&found, Was::Manifest), [manifest]);
-    assert_eq!(paths(&found, Was::ManifestList).len(), 1);
-    assert!(found.is_sorted_by_key(|found| found.was), "files before manifests before lists");
+    assert_eq!(paths(&found, UnreachableKind::File), ["a"]);
+    assert_eq!(paths(&found, UnreachableKind::Manifest), [manifest]);
+    assert_eq!(paths(&found, UnreachableKind::ManifestList).len(), 1);
+    assert!(found.is_sorted_by_key(|found| found.kind), "files before manifests before lists");
 }
 
 #[test]
@@ -90,8 +91,8 @@ fn nothing_goes_that_a_tag_or_branch_needs() {
     lake.point("tag", "tag", 1);
     let before = expire(&mut lake, &all());
     let found = find(&lake, &before, 100).unwrap();
-    assert_eq!(paths(&found, Was::File), [""; 0]);
-    assert_eq!(paths(&found, Was::ManifestList).len(), 1);
+    assert_eq!(paths(&found, UnreachableKind::File), [""; 0]);
+    assert_eq!(paths(&found, UnreachableKind::ManifestList).len(), 1);
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn a_file_that_was_removed_and_added_again_stays() {
     lake.commit(&delete(&["a"]));
     lake.commit(&append(&[data("a", "x")]));
     let before = expire(&mut lake, &all());
-    assert_eq!(paths(&find(&lake, &before, 100).unwrap(), Was::File), [""; 0]);
+    assert_eq!(paths(&find(&lake, &before, 100).unwrap(), UnreachableKind::File), [""; 0]);
 }
 
 #[test]
@@ -113,7 +114,7 @@ fn a_file_that_is_listed_twice_stays_as_long_as_one_of_them() {
     lake.branch = "main";
     lake.commit(&delete(&["a"]));
     let before = expire(&mut lake, &all());
-    assert_eq!(paths(&find(&lake, &before, 100).unwrap(), Was::File), [""; 0]);
+    assert_eq!(paths(&find(&lake, &before, 100).unwrap(), UnreachableKind::File), [""; 0]);
 }
 
 #[test]
@@ -122,13 +123,14 @@ fn a_file_of_several_deletion_vectors_stays_as_long_as_one_of_them() {
     lake.commit(&append(&[data("a", "x"), data("b", "x")]));
     let (of_a, of_b) = (vector("v", 4, "a", "x"), vector("v", 50, "b", "x"));
     lake.commit(&row_delta(&[], &[of_a.clone(), of_b.clone()]));
-    let remove = |file| Change { removed_deletes: keys(&[file]), ..Change::new(Kind::RowDelta) };
+    let remove =
+        |file| FileChange { removed_deletes: keys(&[file]), ..FileChange::new(ChangeKind::RowDelta) };
     lake.commit(&remove(of_a));
     let before = expire(&mut lake, &all());
-    assert_eq!(paths(&find(&lake, &before, 100).unwrap(), Was::File), [""; 0]);
+    assert_eq!(paths(&find(&lake, &before, 100).unwrap(), UnreachableKind::File), [""; 0]);
     lake.commit(&remove(of_b));
     let before = expire(&mut lake, &all());
-    assert_eq!(paths(&find(&lake, &before, 100).unwrap(), Was::File), ["v"]);
+    assert_eq!(paths(&find(&lake, &before, 100).unwrap(), UnreachableKind::File), ["v"]);
 }
 
 #[test]
@@ -139,8 +141,8 @@ fn files_of_a_snapshot_that_was_rolled_back_go() {
     lake.point("main", "branch", 1);
     let before = expire(&mut lake, &all());
     let found = find(&lake, &before, 100).unwrap();
-    assert_eq!(paths(&found, Was::File), ["b"]);
-    assert_eq!(paths(&found, Was::Manifest).len(), 1);
+    assert_eq!(paths(&found, UnreachableKind::File), ["b"]);
+    assert_eq!(paths(&found, UnreachableKind::Manifest).len(), 1);
 }
 
 #[test]
@@ -150,7 +152,7 @@ fn what_was_committed_since_stays() {
     lake.commit(&delete(&["a"]));
     let before = expire(&mut lake, &all());
     lake.commit(&append(&[data("a", "x")]));
-    assert_eq!(paths(&find(&lake, &before, 100).unwrap(), Was::File), [""; 0]);
+    assert_eq!(paths(&find(&lake, &before, 100).unwrap(), UnreachableKind::File), [""; 0]);
 }
 
 #[test]
@@ -168,7 +170,7 @@ fn statistics_go_with_their_snapshots_unless_another_has_the_same_file() {
     document["partition-statistics"] = serde_json::json!([file(2, "p2"), file(3, "p3")]);
     lake.metadata = TableMetadata::parse(document.to_string().as_bytes()).unwrap();
     let before = expire(&mut lake, &all());
-    assert_eq!(paths(&find(&lake, &before, 100).unwrap(), Was::Statistics), ["p2", "s1"]);
+    assert_eq!(paths(&find(&lake, &before, 100).unwrap(), UnreachableKind::Statistics), ["p2", "s1"]);
 }
 
 #[test]
@@ -193,7 +195,7 @@ fn what_manifests_call_a_file_and_the_table_needs_for_something_else_stays() {
         serde_json::json!([{ "timestamp-ms": 1, "metadata-file": "file:///t/former.json" }]);
     lake.metadata = TableMetadata::parse(document.to_string().as_bytes()).unwrap();
     let before = expire(&mut lake, &all());
-    assert_eq!(paths(&find(&lake, &before, 100).unwrap(), Was::File), ["a"]);
+    assert_eq!(paths(&find(&lake, &before, 100).unwrap(), UnreachableKind::File), ["a"]);
 }
 
 #[test]
@@ -201,7 +203,7 @@ fn nothing_is_wanted_if_nothing_is_gone() {
     let mut lake = Lake::new(2);
     lake.commit(&append(&[data("a", "x")]));
     let cleanup = Cleanup::new(&lake.metadata, &lake.metadata, &[], 100).unwrap();
-    assert_eq!(cleanup.wanted(), Wanted::Nothing);
+    assert_eq!(cleanup.needs(), Needs::Nothing);
 }
 
 #[test]
@@ -210,16 +212,16 @@ fn nothing_more_is_wanted_once_every_manifest_is_needed() {
     for path in ["a", "b", "c", "d"] {
         lake.commit(&append(&[data(path, "x")]));
     }
-    let policy = Policy { older_than_ms: Some(3000), ..Policy::default() };
+    let policy = ExpirySettings { older_than_ms: Some(3000), ..ExpirySettings::default() };
     let before = expire(&mut lake, &policy);
     assert_eq!(lake.metadata.snapshots().len(), 2);
     let mut cleanup = Cleanup::new(&before, &lake.metadata, &[], 100).unwrap();
     let mut lists_given = 0;
-    while let Wanted::Lists(paths) = cleanup.wanted() {
-        cleanup.give_list(&paths[0], list::decode(&lake.files[&paths[0]], LIMIT_BYTES).unwrap());
+    while let Needs::Lists(paths) = cleanup.needs() {
+        cleanup.supply_list(&paths[0], list::decode(&lake.files[&paths[0]], LIMIT_BYTES).unwrap());
         lists_given += 1;
     }
-    assert_eq!(cleanup.wanted(), Wanted::Nothing);
+    assert_eq!(cleanup.needs(), Needs::Nothing);
     assert_eq!(lists_given, 3, "two that go, and one of the two that stay");
     assert_eq!(cleanup.take_found().len(), 2);
 }
@@ -233,7 +235,7 @@ fn a_search_that_was_cut_short_is_taken_up_again() {
     lake.commit(&replace(&[data("b", "x")], &[data("d", "x")], 3));
     let before = expire(&mut lake, &all());
     let found = find(&lake, &before, 1).unwrap();
-    let first = found.iter().find(|found| found.was == Was::Manifest).unwrap();
+    let first = found.iter().find(|found| found.kind == UnreachableKind::Manifest).unwrap();
     lake.files.remove(&first.path);
     let again = find(&lake, &before, 1).unwrap();
     let (all, again): (BTreeSet<_>, BTreeSet<_>) = (found.iter().collect(), again.iter().collect());
@@ -268,12 +270,14 @@ fn a_table_that_shares_its_files_loses_none() {
 fn reachable(lake: &Lake, lists: &[(i64, String)]) -> BTreeSet<Unreachable> {
     let mut reachable = BTreeSet::new();
     for (_, path) in lists {
-        reachable.insert(Unreachable { was: Was::ManifestList, path: path.clone() });
+        reachable.insert(Unreachable { kind: UnreachableKind::ManifestList, path: path.clone() });
         for line in list::decode(&lake.files[path], LIMIT_BYTES).unwrap() {
-            reachable.insert(Unreachable { was: Was::Manifest, path: line.path.clone() });
+            reachable.insert(Unreachable { kind: UnreachableKind::Manifest, path: line.path.clone() });
             let manifest = lake.manifest(&line.path);
             let live = manifest.files(&line).filter(|file| file.status() != Status::Deleted);
-            reachable.extend(live.map(|file| Unreachable { was: Was::File, path: file.path().to_owned() }));
+            reachable.extend(
+                live.map(|file| Unreachable { kind: UnreachableKind::File, path: file.path().to_owned() }),
+            );
         }
     }
     reachable
@@ -361,7 +365,7 @@ fn step(lake: &mut Lake, step: &Step, round: usize) -> Result<(), TestCaseError>
         }
         Step::Expire(seed) => {
             let older_than_ms = Some(1000 * i64::from(seed % 20));
-            let before = expire(lake, &Policy { older_than_ms, ..Policy::default() });
+            let before = expire(lake, &ExpirySettings { older_than_ms, ..ExpirySettings::default() });
             check(lake, &before)?;
         }
     }

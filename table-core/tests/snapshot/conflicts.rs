@@ -1,7 +1,7 @@
 //! Which concurrent commits a change goes with.
 
 use table_core::manifest::data_file::DataFile;
-use table_core::snapshot::change::{AddedDelete, Change, Checks, DeleteKey, Kind};
+use table_core::snapshot::change::{AddedDelete, ChangeKind, Checks, DeleteKey, FileChange};
 use table_core::snapshot::error::{Conflict, SnapshotError};
 
 use super::lake::{
@@ -9,26 +9,27 @@ use super::lake::{
     unpartitioned, vector,
 };
 
-/// A table of version 2 or 3 with the files `a` and `b` in the partition `x` and `c` in `y`; and a commit after that.
-fn after(version: i32, commit: &Change) -> Lake {
+/// A table of version 2 or 3 with the files `a` and `b` in the partition `x` and `c` in `y`; and a commit
+/// after that.
+fn after(version: i32, commit: &FileChange) -> Lake {
     let mut lake = Lake::new(version);
     lake.commit(&append(&[data("a", "x"), data("b", "x"), data("c", "y")]));
     lake.commit(commit);
     lake
 }
 
-fn rewrite_a() -> Change {
+fn rewrite_a() -> FileChange {
     replace(&[data("a", "x")], &[data("n", "x")], 1)
 }
 
-fn conflict(lake: &Lake, change: &Change) -> Conflict {
+fn conflict(lake: &Lake, change: &FileChange) -> Conflict {
     match lake.plan(change) {
         Err(SnapshotError::Conflict(conflict)) => conflict,
         other => panic!("a conflict, not {other:?}"),
     }
 }
 
-fn fine(lake: &Lake, change: &Change) {
+fn fine(lake: &Lake, change: &FileChange) {
     lake.plan(change).unwrap();
 }
 
@@ -64,7 +65,7 @@ fn a_new_position_delete_on_an_input_fails_a_rewrite_and_is_told() {
     let of_a = DataFile { referenced_data_file: Some("a".to_owned()), ..positions("p", "x") };
     let lake = after(2, &row_delta(&[], std::slice::from_ref(&of_a)));
     assert_eq!(deleted_from(conflict(&lake, &rewrite_a())), [pair("a", "p")]);
-    let keeps = Change { data_sequence_number: Some(1), ..rewrite_a() };
+    let keeps = FileChange { data_sequence_number: Some(1), ..rewrite_a() };
     assert_eq!(
         deleted_from(conflict(&lake, &keeps)),
         [pair("a", "p")],
@@ -86,8 +87,10 @@ fn a_new_deletion_vector_on_an_input_fails_a_rewrite_and_is_told() {
 #[test]
 fn a_new_delete_is_told_once_even_if_a_later_commit_carried_it_over() {
     let mut lake = after(3, &row_delta(&[], &[vector("v", 4, "a", "x"), vector("v", 50, "b", "x")]));
-    let remove =
-        Change { removed_deletes: keys(&[vector("v", 50, "b", "x")]), ..Change::new(Kind::RowDelta) };
+    let remove = FileChange {
+        removed_deletes: keys(&[vector("v", 50, "b", "x")]),
+        ..FileChange::new(ChangeKind::RowDelta)
+    };
     lake.commit(&remove);
     assert_eq!(deleted_from(conflict(&lake, &rewrite_a())), [pair("a", "v")]);
 }
@@ -103,15 +106,15 @@ fn new_position_deletes_of_other_files_are_fine_for_a_rewrite() {
 fn a_new_equality_delete_is_fine_only_if_new_files_keep_the_starting_number() {
     let lake = after(2, &row_delta(&[], &[equality("e", "x")]));
     assert_eq!(deleted_from(conflict(&lake, &rewrite_a())), [pair("a", "e")]);
-    fine(&lake, &Change { data_sequence_number: Some(1), ..rewrite_a() });
+    fine(&lake, &FileChange { data_sequence_number: Some(1), ..rewrite_a() });
     // A number that is newer than what was seen would hide rows from the delete.
-    let too_new = Change { data_sequence_number: Some(2), ..rewrite_a() };
+    let too_new = FileChange { data_sequence_number: Some(2), ..rewrite_a() };
     assert_eq!(deleted_from(conflict(&lake, &too_new)), [pair("a", "e")]);
 }
 
 #[test]
 fn a_new_equality_delete_does_not_follow_rows_to_another_spec() {
-    let moves = Change {
+    let moves = FileChange {
         data_sequence_number: Some(1),
         ..replace(&[data("a", "x")], &[unpartitioned(data("n", ""))], 1)
     };
@@ -135,7 +138,7 @@ fn a_delete_that_the_rewrite_translated_is_fine() {
         translated: vec![DeleteKey { path: "v".to_owned(), content_offset: Some(4) }],
         ..Checks::default()
     };
-    let change = Change {
+    let change = FileChange {
         added_deletes: added_deletes(&[vector("w", 4, "n", "x")]),
         checks: translated,
         ..rewrite_a()
@@ -155,10 +158,10 @@ fn deletes_that_a_rewrite_saw_are_no_conflict() {
 fn deletes_that_were_seen_and_then_rewritten_with_their_number_are_no_conflict() {
     let mut lake = after(2, &row_delta(&[], &[positions("p", "x"), positions("q", "x")]));
     let merged = AddedDelete { file: positions("pq", "x"), sequence_number: Some(2) };
-    let merge = Change {
+    let merge = FileChange {
         removed_deletes: keys(&[positions("p", "x"), positions("q", "x")]),
         added_deletes: vec![merged],
-        ..Change::new(Kind::Replace)
+        ..FileChange::new(ChangeKind::Replace)
     };
     lake.commit(&merge);
     fine(&lake, &replace(&[data("a", "x")], &[data("n", "x")], 2));
@@ -169,21 +172,22 @@ fn deletes_that_were_seen_and_then_rewritten_with_their_number_are_no_conflict()
 fn deletes_that_a_concurrent_rewrite_added_count() {
     let mut lake = after(3, &row_delta(&[], &[equality("e", "x")]));
     // Equality deletes turned into vectors: an operation that Java does not look at.
-    let converted = Change {
+    let converted = FileChange {
         removed_deletes: keys(&[equality("e", "x")]),
         added_deletes: added_deletes(&[vector("v", 4, "a", "x")]),
         checks: Checks { since: Some(2), ..Checks::default() },
-        ..Change::new(Kind::Replace)
+        ..FileChange::new(ChangeKind::Replace)
     };
     lake.commit(&converted);
-    let change = Change { data_sequence_number: Some(2), ..replace(&[data("a", "x")], &[data("n", "x")], 2) };
+    let change =
+        FileChange { data_sequence_number: Some(2), ..replace(&[data("a", "x")], &[data("n", "x")], 2) };
     assert_eq!(deleted_from(conflict(&lake, &change)), [pair("a", "v")]);
 }
 
 #[test]
 fn new_data_is_a_conflict_only_under_serializable_isolation() {
     let lake = after(2, &append(&[data("d", "x")]));
-    let delta = |checks| Change { checks, ..row_delta(&[data("n", "x")], &[positions("p", "x")]) };
+    let delta = |checks| FileChange { checks, ..row_delta(&[data("n", "x")], &[positions("p", "x")]) };
     fine(&lake, &delta(Checks::snapshot(Some(1), p_is("x"))));
     let found = conflict(&lake, &delta(Checks::serializable(Some(1), p_is("x"))));
     assert_eq!(found, Conflict::NewData(vec!["d".to_owned()]));
@@ -194,7 +198,7 @@ fn new_data_is_a_conflict_only_under_serializable_isolation() {
 #[test]
 fn new_deletes_are_a_conflict_under_both_isolations() {
     let lake = after(2, &row_delta(&[], &[equality("e", "x")]));
-    let delta = |checks| Change { checks, ..row_delta(&[data("n", "x")], &[positions("p", "x")]) };
+    let delta = |checks| FileChange { checks, ..row_delta(&[data("n", "x")], &[positions("p", "x")]) };
     for checks in [Checks::snapshot(Some(1), p_is("x")), Checks::serializable(Some(1), p_is("x"))] {
         assert_eq!(conflict(&lake, &delta(checks)), Conflict::NewDeleteFiles(vec!["e".to_owned()]));
     }
@@ -204,7 +208,7 @@ fn new_deletes_are_a_conflict_under_both_isolations() {
 
 #[test]
 fn a_file_that_new_deletes_refer_to_has_to_be_there() {
-    let delta = |ignores_deletions| Change {
+    let delta = |ignores_deletions| FileChange {
         checks: Checks {
             since: Some(1),
             referenced_files: vec!["a".to_owned()],
@@ -225,7 +229,7 @@ fn a_file_that_new_deletes_refer_to_has_to_be_there() {
 #[test]
 fn two_commits_cannot_give_one_file_a_deletion_vector() {
     let lake = after(3, &row_delta(&[], &[vector("v", 4, "a", "x")]));
-    let delta = |of: &str| Change {
+    let delta = |of: &str| FileChange {
         checks: Checks { since: Some(1), ..Checks::default() },
         ..row_delta(&[], &[vector("w", 4, of, "x")])
     };
@@ -235,11 +239,11 @@ fn two_commits_cannot_give_one_file_a_deletion_vector() {
 
 #[test]
 fn an_overwrite_by_rows_conflicts_with_what_happened_to_such_rows() {
-    let overwrite = |checks| Change {
+    let overwrite = |checks| FileChange {
         removed_rows: p_is("x"),
         added_data: vec![data("n", "x")],
         checks,
-        ..Change::new(Kind::Overwrite)
+        ..FileChange::new(ChangeKind::Overwrite)
     };
     let serializable = || Checks::serializable(Some(1), None);
     let snapshot = || Checks::snapshot(Some(1), None);
@@ -256,17 +260,17 @@ fn an_overwrite_by_rows_conflicts_with_what_happened_to_such_rows() {
 
 #[test]
 fn an_overwrite_of_files_conflicts_with_new_deletes_of_them() {
-    let overwrite = Change {
+    let overwrite = FileChange {
         removed_data: vec![data("a", "x")],
         added_data: vec![data("n", "x")],
         checks: Checks::snapshot(Some(1), None),
         must_exist: true,
-        ..Change::new(Kind::Overwrite)
+        ..FileChange::new(ChangeKind::Overwrite)
     };
     let lake = after(2, &row_delta(&[], &[positions("p", "x")]));
     assert_eq!(deleted_from(conflict(&lake, &overwrite)), [pair("a", "p")]);
     fine(&after(2, &row_delta(&[], &[positions("p", "y")])), &overwrite);
-    let unknown = Change { removed_data: Vec::new(), removed_paths: vec!["a".to_owned()], ..overwrite };
+    let unknown = FileChange { removed_data: Vec::new(), removed_paths: vec!["a".to_owned()], ..overwrite };
     let lake = after(2, &row_delta(&[], &[positions("p", "y")]));
     assert_eq!(deleted_from(conflict(&lake, &unknown)), [pair("a", "p")], "its partition is not known");
 }
@@ -290,7 +294,7 @@ fn a_conflict_names_a_few_files() {
 #[test]
 fn the_start_has_to_be_an_ancestor() {
     let lake = after(2, &append(&[data("d", "x")]));
-    let change = Change { checks: Checks { since: Some(9), ..Checks::default() }, ..rewrite_a() };
+    let change = FileChange { checks: Checks { since: Some(9), ..Checks::default() }, ..rewrite_a() };
     assert_eq!(conflict(&lake, &change), Conflict::HistoryGone { since: 9 });
     let empty = Lake::new(2);
     assert_eq!(conflict(&empty, &rewrite_a()), Conflict::HistoryGone { since: 1 });
@@ -299,7 +303,7 @@ fn the_start_has_to_be_an_ancestor() {
 #[test]
 fn all_of_the_history_counts_where_no_start_is_given() {
     let lake = after(2, &row_delta(&[], &[positions("p", "x")]));
-    let change = Change { checks: Checks::default(), ..rewrite_a() };
+    let change = FileChange { checks: Checks::default(), ..rewrite_a() };
     assert_eq!(deleted_from(conflict(&lake, &change)), [pair("a", "p")]);
 }
 

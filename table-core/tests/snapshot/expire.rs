@@ -6,12 +6,13 @@ use table_core::commit::requirement::check_requirements;
 use table_core::metadata::table::TableMetadata;
 use table_core::snapshot::age::{AgeSource, LastUse};
 use table_core::snapshot::error::SnapshotError;
-use table_core::snapshot::expire::{Policy, plan};
+use table_core::snapshot::expire::{ExpirySettings, plan};
 
 const NOW_MS: i64 = 1_000_000_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// A table whose snapshots are `id<parent@days`, days being their age, and whose references are `name=id` with retention.
+/// A table whose snapshots are `id<parent@days`, days being their age, and whose references are `name=id`
+/// with retention.
 fn table(snapshots: &str, refs: &Json, properties: &Json) -> TableMetadata {
     let snapshots: Vec<_> = snapshots
         .split_whitespace()
@@ -53,7 +54,7 @@ fn with(mut reference: Json, name: &str, value: i64) -> Json {
 }
 
 /// What is due, snapshots before references; committing it leaves the others.
-fn due(metadata: &TableMetadata, policy: &Policy) -> String {
+fn due(metadata: &TableMetadata, policy: &ExpirySettings) -> String {
     let Some(expiry) = plan(metadata, NOW_MS, policy).unwrap() else { return String::new() };
     check_requirements(Some(metadata), &expiry.commit.requirements).unwrap();
     let after = apply(metadata, "m", &expiry.commit.updates, NOW_MS).unwrap().metadata;
@@ -67,12 +68,12 @@ fn due(metadata: &TableMetadata, policy: &Policy) -> String {
     ids.chain(expiry.references).collect::<Vec<_>>().join(" ")
 }
 
-fn check(snapshots: &str, refs: &Json, policy: &Policy, expected: &str) {
+fn check(snapshots: &str, refs: &Json, policy: &ExpirySettings, expected: &str) {
     assert_eq!(due(&table(snapshots, refs, &json!({})), policy), expected, "{snapshots} {refs}");
 }
 
-fn default() -> Policy {
-    Policy::default()
+fn default() -> ExpirySettings {
+    ExpirySettings::default()
 }
 
 #[test]
@@ -84,7 +85,7 @@ fn snapshots_older_than_five_days_are_due() {
 #[test]
 fn the_head_is_never_due() {
     check("1@90 2<1@80", &json!({"main": branch(2)}), &default(), "1");
-    let none = Policy { retain_last: Some(0), ..default() };
+    let none = ExpirySettings { retain_last: Some(0), ..default() };
     check("1@90 2<1@80", &json!({"main": branch(2)}), &none, "1");
 }
 
@@ -95,8 +96,8 @@ fn as_many_as_the_property_says_are_kept() {
     });
     let metadata = table("1@9 2<1@8 3<2@7 4<3@6", &json!({"main": branch(4)}), &properties);
     assert_eq!(due(&metadata, &default()), "1");
-    assert_eq!(due(&metadata, &Policy { retain_last: Some(1), ..default() }), "1 2 3");
-    let old = Policy { older_than_ms: Some(NOW_MS - 8 * DAY_MS), retain_last: Some(1), ..default() };
+    assert_eq!(due(&metadata, &ExpirySettings { retain_last: Some(1), ..default() }), "1 2 3");
+    let old = ExpirySettings { older_than_ms: Some(NOW_MS - 8 * DAY_MS), retain_last: Some(1), ..default() };
     assert_eq!(due(&metadata, &old), "1");
 }
 
@@ -146,9 +147,9 @@ fn the_age_of_references_can_be_said_in_place_of_the_property() {
     let refs = json!({
         "main": branch(3), "tag": tag(1), "branch": branch(2), "kept": with(tag(1), "max-ref-age-ms", 999 * DAY_MS),
     });
-    let young = Policy { ref_age_ms: Some(5 * DAY_MS), ..default() };
+    let young = ExpirySettings { ref_age_ms: Some(5 * DAY_MS), ..default() };
     check("1@9 2<1@8 3<2@1", &refs, &young, "2 tag branch");
-    let never = Policy { ref_age_ms: Some(i64::MAX), ..default() };
+    let never = ExpirySettings { ref_age_ms: Some(i64::MAX), ..default() };
     let properties = json!({"history.expire.max-ref-age-ms": (5 * DAY_MS).to_string()});
     assert_eq!(due(&table("1@9 2<1@8 3<2@1", &refs, &properties), &never), "");
 }
@@ -172,7 +173,7 @@ fn ancestors_of_a_branch_that_are_too_old_for_it_are_due_even_if_young_for_the_t
 
 #[test]
 fn a_snapshot_asked_for_is_due_whatever_its_age() {
-    let ask = |id: i64| Policy { snapshot_ids: vec![id], ..default() };
+    let ask = |id: i64| ExpirySettings { snapshot_ids: vec![id], ..default() };
     let refs = json!({"main": branch(3), "tag": tag(1)});
     check("1@1 2<1@1 3<2@1", &refs, &ask(2), "2");
     check("1@1 2<1@1 3<2@1", &refs, &ask(77), "");
@@ -184,12 +185,12 @@ fn a_snapshot_asked_for_is_due_whatever_its_age() {
 
 #[test]
 fn what_a_running_job_began_from_is_kept_with_all_that_came_since() {
-    let pin = |id: i64| Policy { pinned: vec![id], ..default() };
+    let pin = |id: i64| ExpirySettings { pinned: vec![id], ..default() };
     let refs = json!({"main": branch(4)});
     check("1@9 2<1@8 3<2@7 4<3@1", &refs, &pin(2), "1");
     check("1@9 2<1@8 3<2@7 4<3@1", &refs, &pin(77), "1 2 3");
     check("1@9 2<1@8 3<1@9 4<2@1", &refs, &pin(3), "1 2");
-    let asked = Policy { snapshot_ids: vec![2], ..pin(2) };
+    let asked = ExpirySettings { snapshot_ids: vec![2], ..pin(2) };
     check("1@9 2<1@8 3<2@7 4<3@1", &refs, &asked, "1");
 }
 
@@ -209,8 +210,8 @@ fn the_commit_fails_if_a_branch_was_moved() {
 }
 
 /// By what the document itself tells.
-fn by_document() -> Policy {
-    Policy { age_source: AgeSource::Document, ..default() }
+fn by_document() -> ExpirySettings {
+    ExpirySettings { age_source: AgeSource::Document, ..default() }
 }
 
 #[test]
@@ -241,7 +242,7 @@ fn what_the_catalog_recorded_counts_and_no_timestamp() {
         let snapshots = days.iter().map(|(id, days)| (*id, NOW_MS - days * DAY_MS)).collect();
         let others_ms = NOW_MS - 30 * DAY_MS;
         let last_use = LastUse { snapshots, others_ms, ..LastUse::default() };
-        Policy { age_source: AgeSource::Catalog(last_use), ..default() }
+        ExpirySettings { age_source: AgeSource::Catalog(last_use), ..default() }
     };
     let main = json!({"main": branch(3)});
     check("1@0 2<1@0 3<2@0", &main, &recorded(&[]), "1 2");
@@ -252,17 +253,18 @@ fn what_the_catalog_recorded_counts_and_no_timestamp() {
     // A branch that lets go early does not let go of what everybody is promised.
     let early = json!({"main": with(branch(3), "max-snapshot-age-ms", 1)});
     check("1@90 2<1@90 3<2@90", &early, &recorded(&[(1, 9), (2, 4)]), "1 2");
-    let promised = Policy { age_min_ms: 5 * DAY_MS, ..recorded(&[(1, 9), (2, 4)]) };
+    let promised = ExpirySettings { age_min_ms: 5 * DAY_MS, ..recorded(&[(1, 9), (2, 4)]) };
     check("1@90 2<1@90 3<2@90", &early, &promised, "1");
-    let retained = Policy { retained: [1].into(), ..recorded(&[]) };
+    let retained = ExpirySettings { retained: [1].into(), ..recorded(&[]) };
     check("1@0 2<1@0 3<2@0", &main, &retained, "2");
     // The head of a branch that goes is one until then.
     let leaving = json!({"main": branch(3), "b": with(branch(1), "max-ref-age-ms", 1)});
     check("1@90 2<1@90 3<2@90", &leaving, &recorded(&[]), "2 b");
 }
 
-/// Random tables, and what Java's library 1.11.0 removes from them (`RemoveSnapshots`): snapshots as in [`table`], references,
-/// properties, and the snapshots and references that go. The snapshots are half a day older than they say.
+/// Random tables, and what Java's library 1.11.0 removes from them (`RemoveSnapshots`): snapshots as in
+/// [`table`], references, properties, and the snapshots and references that go. The snapshots are half a day
+/// older than they say.
 const JAVA: &str = include_str!("../../fixtures/snapshots/java-1.11-expire.txt");
 
 #[test]

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use table_core::manifest::data_file::DataFile;
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 use table_core::manifest::list::ManifestContent;
-use table_core::snapshot::change::{Change, Kind};
+use table_core::snapshot::change::{ChangeKind, FileChange};
 use table_core::snapshot::rewrite::Clustering;
 
 use super::lake::{Lake, append, data, delete, equality, p_is, positions, replace, row_delta, vector};
 
-/// What Java's library 1.11.0 made of [`history`] with `newFastAppend`, `newRowDelta`, `newRewrite` (with a data sequence
-/// number), `newDelete`, `newOverwrite` (by row filter) and `rewriteManifests`: each snapshot's sequence number, row ids and
-/// summary, and the live files at the end as `path@sequence number#first row id`.
+/// What Java's library 1.11.0 made of [`history`] with `newFastAppend`, `newRowDelta`, `newRewrite` (with a
+/// data sequence number), `newDelete`, `newOverwrite` (by row filter) and `rewriteManifests`: each snapshot's
+/// sequence number, row ids and summary, and the live files at the end as `path@sequence number#first row
+/// id`.
 const JAVA: &str = include_str!("../../fixtures/snapshots/java-1.11-history.txt");
 
 fn history(version: i32) -> Lake {
@@ -27,12 +28,15 @@ fn history(version: i32) -> Lake {
     if version > 1 {
         lake.commit(&row_delta(&[data("e", "x")], &deletes));
         let rewrite = replace(&[data("a", "x")], &[data("n", "x")], lake.head());
-        lake.commit(&Change { data_sequence_number: Some(1), ..rewrite });
+        lake.commit(&FileChange { data_sequence_number: Some(1), ..rewrite });
     }
     lake.commit(&delete(&["b"]));
     lake.commit(&append(&[data("f", "z")]));
-    let overwrite =
-        Change { removed_rows: p_is("x"), added_data: vec![data("g", "x")], ..Change::new(Kind::Overwrite) };
+    let overwrite = FileChange {
+        removed_rows: p_is("x"),
+        added_data: vec![data("g", "x")],
+        ..FileChange::new(ChangeKind::Overwrite)
+    };
     lake.commit(&overwrite);
     lake.rewrite(|line| line.content == ManifestContent::Data, Clustering::AsRead);
     lake
@@ -54,7 +58,7 @@ fn show(version: i32, lake: &Lake) -> String {
         .iter()
         .map(|entry| {
             let path = format!("{}@{}", entry.file.path, entry.sequence_number.unwrap());
-            let is_data = entry.file.content == Content::Data;
+            let is_data = entry.file.content == FileContent::Data;
             if is_data { format!("{path}#{}", number(entry.file.first_row_id)) } else { path }
         })
         .collect();

@@ -1,4 +1,5 @@
-//! A table whose files are in memory: plans are run against it, and what they write is read with nothing but the readers.
+//! A table whose files are in memory: plans are run against it, and what they write is read with nothing but
+//! the readers.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +10,17 @@ use table_core::commit::requirement::check_requirements;
 use table_core::expr::expression::Expression;
 use table_core::expr::value::Value;
 use table_core::manifest::data_file::{ColumnMetrics, DataFile};
-use table_core::manifest::entry::{Content, Status};
+use table_core::manifest::entry::{FileContent, Status};
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list::{self, ManifestContent, ManifestFile};
 use table_core::manifest::partition::PartitionType;
 use table_core::metadata::table::TableMetadata;
 use table_core::metadata::types::Primitive;
-use table_core::snapshot::change::{AddedDelete, Change, Checks, DeleteKey, Kind};
+use table_core::snapshot::change::{AddedDelete, ChangeKind, Checks, DeleteKey, FileChange};
 use table_core::snapshot::commit::NewSnapshot;
 use table_core::snapshot::context::Context;
 use table_core::snapshot::error::SnapshotError;
-use table_core::snapshot::plan::{Plan, Wanted};
+use table_core::snapshot::plan::{Needs, SnapshotPlan};
 use table_core::snapshot::rewrite::{Clustering, Rewrite};
 use uuid::Uuid;
 
@@ -79,33 +80,33 @@ impl Lake {
     }
 
     /// Plans a change, having every file read that the plan wants.
-    pub(crate) fn plan(&self, change: &Change) -> Result<NewSnapshot, SnapshotError> {
-        let mut plan = Plan::new(&self.metadata, change, self.context())?;
+    pub(crate) fn plan(&self, change: &FileChange) -> Result<NewSnapshot, SnapshotError> {
+        let mut plan = SnapshotPlan::new(&self.metadata, change, self.context())?;
         loop {
-            match plan.wanted() {
-                Wanted::Lists(paths) => {
+            match plan.needs() {
+                Needs::Lists(paths) => {
                     for path in paths {
-                        plan.give_list(&path, list::decode(&self.files[&path], LIMIT_BYTES).unwrap())?;
+                        plan.supply_list(&path, list::decode(&self.files[&path], LIMIT_BYTES).unwrap())?;
                     }
                 }
-                Wanted::Manifests(lines) => {
+                Needs::Manifests(lines) => {
                     for line in lines {
-                        plan.give_manifest(&line.path, &self.manifest(&line.path))?;
+                        plan.supply_manifest(&line.path, &self.manifest(&line.path))?;
                     }
                 }
-                Wanted::Nothing => return plan.finish(),
+                Needs::Nothing => return plan.finish(),
             }
         }
     }
 
     /// Plans and commits a change.
-    pub(crate) fn try_commit(&mut self, change: &Change) -> Result<NewSnapshot, SnapshotError> {
+    pub(crate) fn try_commit(&mut self, change: &FileChange) -> Result<NewSnapshot, SnapshotError> {
         let new = self.plan(change)?;
         self.apply(&new);
         Ok(new)
     }
 
-    pub(crate) fn commit(&mut self, change: &Change) -> NewSnapshot {
+    pub(crate) fn commit(&mut self, change: &FileChange) -> NewSnapshot {
         self.try_commit(change).unwrap()
     }
 
@@ -129,18 +130,18 @@ impl Lake {
         let metadata = self.metadata.clone();
         let mut rewrite = Rewrite::new(&metadata, self.context(), Box::new(choice), clustering).unwrap();
         loop {
-            match rewrite.wanted() {
-                Wanted::Lists(paths) => {
+            match rewrite.needs() {
+                Needs::Lists(paths) => {
                     for path in paths {
-                        rewrite.give_list(&path, list::decode(&self.files[&path], LIMIT_BYTES).unwrap());
+                        rewrite.supply_list(&path, list::decode(&self.files[&path], LIMIT_BYTES).unwrap());
                     }
                 }
-                Wanted::Manifests(lines) => {
+                Needs::Manifests(lines) => {
                     for line in lines {
-                        rewrite.give_manifest(&line.path, &self.manifest(&line.path)).unwrap();
+                        rewrite.supply_manifest(&line.path, &self.manifest(&line.path)).unwrap();
                     }
                 }
-                Wanted::Nothing => break,
+                Needs::Nothing => break,
             }
         }
         let new = rewrite.finish().unwrap()?;
@@ -187,7 +188,7 @@ impl Lake {
             };
             let tuples = manifest.partitions(&types).unwrap();
             for file in manifest.files(&line) {
-                let is_data = file.content() == Content::Data;
+                let is_data = file.content() == FileContent::Data;
                 assert_eq!(is_data, line.content == ManifestContent::Data);
                 if file.is_live() && self.metadata.format_version() > 1 {
                     assert!(file.sequence_number().unwrap() >= line.min_sequence_number, "{}", file.path());
@@ -229,7 +230,7 @@ impl Lake {
 /// A data file of ten rows in a partition of spec 0, whose ids are from 0 to 9.
 pub(crate) fn data(path: &str, partition: &str) -> DataFile {
     DataFile {
-        content: Content::Data,
+        content: FileContent::Data,
         path: path.to_owned(),
         format: "PARQUET".to_owned(),
         spec_id: 0,
@@ -257,7 +258,7 @@ pub(crate) fn data(path: &str, partition: &str) -> DataFile {
 /// An equality delete file of three values.
 pub(crate) fn equality(path: &str, partition: &str) -> DataFile {
     DataFile {
-        content: Content::EqualityDeletes,
+        content: FileContent::EqualityDeletes,
         record_count: 3,
         equality_ids: vec![1],
         metrics: ColumnMetrics::default(),
@@ -267,7 +268,7 @@ pub(crate) fn equality(path: &str, partition: &str) -> DataFile {
 
 /// A position delete file for a whole partition.
 pub(crate) fn positions(path: &str, partition: &str) -> DataFile {
-    DataFile { content: Content::PositionDeletes, equality_ids: Vec::new(), ..equality(path, partition) }
+    DataFile { content: FileContent::PositionDeletes, equality_ids: Vec::new(), ..equality(path, partition) }
 }
 
 /// A deletion vector for a data file, in a file that holds others.
@@ -286,34 +287,34 @@ pub(crate) fn unpartitioned(file: DataFile) -> DataFile {
     DataFile { spec_id: 1, partition: Vec::new(), ..file }
 }
 
-pub(crate) fn append(files: &[DataFile]) -> Change {
-    Change { added_data: files.to_vec(), ..Change::new(Kind::Append) }
+pub(crate) fn append(files: &[DataFile]) -> FileChange {
+    FileChange { added_data: files.to_vec(), ..FileChange::new(ChangeKind::Append) }
 }
 
-pub(crate) fn delete(paths: &[&str]) -> Change {
+pub(crate) fn delete(paths: &[&str]) -> FileChange {
     let removed_paths = paths.iter().map(|path| (*path).to_owned()).collect();
-    Change { removed_paths, ..Change::new(Kind::Delete) }
+    FileChange { removed_paths, ..FileChange::new(ChangeKind::Delete) }
 }
 
 pub(crate) fn added_deletes(files: &[DataFile]) -> Vec<AddedDelete> {
     files.iter().map(|file| AddedDelete { file: file.clone(), sequence_number: None }).collect()
 }
 
-pub(crate) fn row_delta(files: &[DataFile], deletes: &[DataFile]) -> Change {
-    Change {
+pub(crate) fn row_delta(files: &[DataFile], deletes: &[DataFile]) -> FileChange {
+    FileChange {
         added_data: files.to_vec(),
         added_deletes: added_deletes(deletes),
-        ..Change::new(Kind::RowDelta)
+        ..FileChange::new(ChangeKind::RowDelta)
     }
 }
 
 /// A rewrite of files computed from a snapshot.
-pub(crate) fn replace(removed: &[DataFile], added: &[DataFile], since: i64) -> Change {
-    Change {
+pub(crate) fn replace(removed: &[DataFile], added: &[DataFile], since: i64) -> FileChange {
+    FileChange {
         removed_data: removed.to_vec(),
         added_data: added.to_vec(),
         checks: Checks { since: Some(since), ..Checks::default() },
-        ..Change::new(Kind::Replace)
+        ..FileChange::new(ChangeKind::Replace)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Rewriting manifests without changing what the table consists of.
 
-use table_core::manifest::avro_write::Codec;
+use table_core::manifest::avro_write::AvroCodec;
 use table_core::manifest::data_file::DataFile;
 use table_core::manifest::entry::Status;
 use table_core::manifest::list::ManifestContent;
 use table_core::manifest::list_write::{self, ListHeader};
-use table_core::snapshot::change::{Change, Kind};
+use table_core::snapshot::change::{ChangeKind, FileChange};
 use table_core::snapshot::rewrite::Clustering;
 
 use super::lake::{Lake, append, data, delete, equality, replace, row_delta, unpartitioned};
@@ -163,10 +163,11 @@ fn a_concurrent_rewrite_of_manifests_does_not_disturb_a_rewrite_of_files() {
     let change = super::lake::replace(&[data("a", "x")], &[data("n", "x")], 2);
     lake.commit(&change);
     assert_eq!(lake.show(), "b@2 n@4");
-    assert_eq!(Change::new(Kind::Replace).operation(), "replace");
+    assert_eq!(FileChange::new(ChangeKind::Replace).operation(), "replace");
 }
 
-/// A table whose first manifest, of the file `a`, is listed twice, and which has a file `b` of its own manifest.
+/// A table whose first manifest, of the file `a`, is listed twice, and which has a file `b` of its own
+/// manifest.
 fn listed_twice() -> Lake {
     let mut lake = Lake::new(2);
     lake.commit(&append(&[data("a", "x")]));
@@ -180,7 +181,7 @@ fn listed_twice() -> Lake {
         sequence_number: 2,
         next_row_id: 0,
     };
-    let list = list_write::write(&header, lines, Codec::Null, [7; 16]).unwrap();
+    let list = list_write::write(&header, lines, AvroCodec::Null, [7; 16]).unwrap();
     let path = lake.metadata.snapshot(2).unwrap().manifest_list().unwrap().unwrap();
     lake.files.insert(path, list.bytes);
     assert_eq!(lake.show(), "a@1 a@1 b@2");

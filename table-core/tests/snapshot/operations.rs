@@ -3,9 +3,9 @@
 use table_core::manifest::data_file::DataFile;
 use table_core::manifest::entry::Status;
 use table_core::manifest::list::ManifestContent;
-use table_core::snapshot::change::{AddedDelete, Change, Checks, DeleteKey, Kind};
+use table_core::snapshot::change::{AddedDelete, ChangeKind, Checks, DeleteKey, FileChange};
 use table_core::snapshot::error::{Conflict, SnapshotError};
-use table_core::snapshot::plan::{Plan, Wanted};
+use table_core::snapshot::plan::{Needs, SnapshotPlan};
 use table_core::snapshot::rewrite::Clustering;
 
 use super::lake::{
@@ -13,7 +13,7 @@ use super::lake::{
     unpartitioned, vector,
 };
 
-fn refused(lake: &Lake, change: &Change, reason: &str) {
+fn refused(lake: &Lake, change: &FileChange, reason: &str) {
     let error = lake.plan(change).unwrap_err();
     assert!(matches!(error, SnapshotError::Invalid(_)), "{error:?}");
     assert!(error.to_string().contains(reason), "{error}");
@@ -38,11 +38,11 @@ fn an_append_reads_no_manifest() {
     let mut lake = Lake::new(2);
     lake.commit(&append(&[data("a", "x")]));
     let change = append(&[data("b", "x")]);
-    let mut plan = Plan::new(&lake.metadata, &change, lake.context()).unwrap();
-    let Wanted::Lists(lists) = plan.wanted() else { panic!("a list") };
+    let mut plan = SnapshotPlan::new(&lake.metadata, &change, lake.context()).unwrap();
+    let Needs::Lists(lists) = plan.needs() else { panic!("a list") };
     assert_eq!(lists.len(), 1);
-    plan.give_list(&lists[0], lake.lines(1)).unwrap();
-    assert_eq!(plan.wanted(), Wanted::Nothing);
+    plan.supply_list(&lists[0], lake.lines(1)).unwrap();
+    assert_eq!(plan.needs(), Needs::Nothing);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn a_plan_that_has_not_seen_everything_does_not_finish() {
     let mut lake = Lake::new(2);
     lake.commit(&append(&[data("a", "x")]));
     let change = append(&[data("b", "x")]);
-    let plan = Plan::new(&lake.metadata, &change, lake.context()).unwrap();
+    let plan = SnapshotPlan::new(&lake.metadata, &change, lake.context()).unwrap();
     assert!(matches!(plan.finish(), Err(SnapshotError::Invalid(_))));
 }
 
@@ -105,10 +105,10 @@ fn manifests_of_other_partitions_are_not_read() {
     lake.commit(&append(&[data("a", "x")]));
     lake.commit(&append(&[data("b", "y")]));
     let change = replace(&[data("a", "x")], &[data("c", "x")], 2);
-    let mut plan = Plan::new(&lake.metadata, &change, lake.context()).unwrap();
-    let Wanted::Lists(lists) = plan.wanted() else { panic!("lists") };
-    plan.give_list(&lists[0], lake.lines(2)).unwrap();
-    let Wanted::Manifests(manifests) = plan.wanted() else { panic!("manifests") };
+    let mut plan = SnapshotPlan::new(&lake.metadata, &change, lake.context()).unwrap();
+    let Needs::Lists(lists) = plan.needs() else { panic!("lists") };
+    plan.supply_list(&lists[0], lake.lines(2)).unwrap();
+    let Needs::Manifests(manifests) = plan.needs() else { panic!("manifests") };
     assert_eq!(manifests, [lake.lines(1)[0].clone()]);
 }
 
@@ -118,7 +118,7 @@ fn a_file_that_is_not_there_may_be_deleted_unless_it_must_exist() {
     lake.commit(&append(&[data("a", "x")]));
     lake.commit(&delete(&["z"]));
     assert_eq!(lake.show(), "a@1");
-    let strict = Change { must_exist: true, ..delete(&["z", "a"]) };
+    let strict = FileChange { must_exist: true, ..delete(&["z", "a"]) };
     let error = lake.plan(&strict).unwrap_err();
     assert_eq!(error, Conflict::FilesGone(vec!["z".to_owned()]).into());
 }
@@ -127,8 +127,11 @@ fn a_file_that_is_not_there_may_be_deleted_unless_it_must_exist() {
 fn files_are_removed_by_their_rows() {
     let mut lake = Lake::new(2);
     lake.commit(&append(&[data("a", "x"), data("b", "y")]));
-    let change =
-        Change { removed_rows: p_is("x"), added_data: vec![data("c", "x")], ..Change::new(Kind::Overwrite) };
+    let change = FileChange {
+        removed_rows: p_is("x"),
+        added_data: vec![data("c", "x")],
+        ..FileChange::new(ChangeKind::Overwrite)
+    };
     lake.commit(&change);
     assert_eq!(lake.show(), "b@1 c@2");
     assert_eq!(lake.summary("operation").as_deref(), Some("overwrite"));
@@ -139,10 +142,14 @@ fn a_file_of_which_only_some_rows_match_is_not_removed() {
     let mut lake = Lake::new(2);
     lake.commit(&append(&[data("a", "x")]));
     let half = serde_json::json!({"type": "lt", "term": "id", "value": 5});
-    let change = Change { removed_rows: super::lake::filter(&half), ..Change::new(Kind::Delete) };
+    let change =
+        FileChange { removed_rows: super::lake::filter(&half), ..FileChange::new(ChangeKind::Delete) };
     refused(&lake, &change, "cannot be removed as a whole");
     let all = serde_json::json!({"type": "lt", "term": "id", "value": 50});
-    lake.commit(&Change { removed_rows: super::lake::filter(&all), ..Change::new(Kind::Delete) });
+    lake.commit(&FileChange {
+        removed_rows: super::lake::filter(&all),
+        ..FileChange::new(ChangeKind::Delete)
+    });
     assert_eq!(lake.show(), "");
 }
 
@@ -168,12 +175,12 @@ fn one_deletion_vector_of_a_shared_file_is_removed_and_the_others_stay() {
     let (of_a, of_b) = (vector("v", 4, "a", "x"), vector("v", 50, "b", "x"));
     lake.commit(&row_delta(&[], &[of_a.clone(), of_b]));
     let next = vector("w", 4, "a", "x");
-    let change = Change {
+    let change = FileChange {
         added_deletes: added_deletes(&[next]),
         removed_deletes: keys(&[of_a]),
         checks: Checks { since: Some(2), ..Checks::default() },
         must_exist: true,
-        ..Change::new(Kind::RowDelta)
+        ..FileChange::new(ChangeKind::RowDelta)
     };
     lake.commit(&change);
     assert_eq!(lake.show(), "a@1 b@1 v@2 w@3");
@@ -187,8 +194,10 @@ fn a_rewrite_keeps_the_sequence_number_it_is_given() {
     lake.commit(&append(&[data("a", "x"), data("b", "x")]));
     lake.commit(&append(&[data("c", "y")]));
     let merged = table_core::manifest::data_file::DataFile { record_count: 20, ..data("ab", "x") };
-    let change =
-        Change { data_sequence_number: Some(2), ..replace(&[data("a", "x"), data("b", "x")], &[merged], 2) };
+    let change = FileChange {
+        data_sequence_number: Some(2),
+        ..replace(&[data("a", "x"), data("b", "x")], &[merged], 2)
+    };
     lake.commit(&change);
     assert_eq!(lake.show(), "ab@2 c@2");
     assert_eq!(lake.summary("operation").as_deref(), Some("replace"));
@@ -200,7 +209,7 @@ fn a_file_keeps_both_of_its_numbers_wherever_it_is_carried() {
     let mut lake = Lake::new(2);
     lake.commit(&append(&[data("a", "x")]));
     let added = [data("n", "x"), data("m", "x")].map(|file| DataFile { record_count: 5, ..file });
-    lake.commit(&Change { data_sequence_number: Some(1), ..replace(&[data("a", "x")], &added, 1) });
+    lake.commit(&FileChange { data_sequence_number: Some(1), ..replace(&[data("a", "x")], &added, 1) });
     let numbers = |lake: &Lake| {
         let kept = lake.live().into_iter().find(|entry| entry.file.path == "n").unwrap();
         (kept.snapshot_id, kept.sequence_number, kept.file_sequence_number)
@@ -252,7 +261,8 @@ fn deletes_newer_than_the_number_that_new_files_keep_stay() {
     lake.commit(&append(&[data("a", "x")]));
     lake.commit(&row_delta(&[], &[equality("e", "x")]));
     // Computed before the delete: it still has to apply to the new file.
-    let change = Change { data_sequence_number: Some(1), ..replace(&[data("a", "x")], &[data("b", "x")], 1) };
+    let change =
+        FileChange { data_sequence_number: Some(1), ..replace(&[data("a", "x")], &[data("b", "x")], 1) };
     lake.commit(&change);
     assert_eq!(lake.show(), "b@1 e@2");
 }
@@ -264,7 +274,7 @@ fn deletes_of_one_file_go_with_it() {
     lake.commit(&row_delta(&[], &[vector("v", 4, "a", "x"), vector("v", 50, "b", "x")]));
     lake.commit(&replace(&[data("a", "x")], &[data("c", "x")], 2));
     assert_eq!(lake.show(), "b@1 c@3 v@2");
-    let change = Change { removed_rows: p_is("x"), ..Change::new(Kind::Delete) };
+    let change = FileChange { removed_rows: p_is("x"), ..FileChange::new(ChangeKind::Delete) };
     lake.commit(&change);
     assert_eq!(lake.show(), "");
 }
@@ -294,10 +304,10 @@ fn deletes_are_rewritten_with_the_number_they_had() {
     lake.commit(&append(&[data("a", "x")]));
     lake.commit(&row_delta(&[], &[positions("p", "x"), positions("q", "x")]));
     lake.commit(&append(&[data("b", "x")]));
-    let change = Change {
+    let change = FileChange {
         removed_deletes: keys(&[positions("p", "x"), positions("q", "x")]),
         added_deletes: vec![AddedDelete { file: positions("pq", "x"), sequence_number: Some(2) }],
-        ..Change::new(Kind::Replace)
+        ..FileChange::new(ChangeKind::Replace)
     };
     lake.commit(&change);
     assert_eq!(lake.show(), "a@1 b@3 pq@2");
@@ -345,12 +355,12 @@ fn changes_that_make_no_sense_are_refused() {
     lake.commit(&append(&[data("a", "x")]));
     refused(
         &lake,
-        &Change { added_deletes: added_deletes(&[equality("e", "x")]), ..append(&[]) },
+        &FileChange { added_deletes: added_deletes(&[equality("e", "x")]), ..append(&[]) },
         "only adds data",
     );
     refused(&lake, &append(&[equality("e", "x")]), "no data file");
     refused(&lake, &append(&[data("b", "x"), data("b", "x")]), "added twice");
-    refused(&lake, &Change::new(Kind::Replace), "has to remove files");
+    refused(&lake, &FileChange::new(ChangeKind::Replace), "has to remove files");
     refused(&lake, &row_delta(&[], &[vector("v", 4, "a", "x")]), "version 2 does not have");
     refused(&Lake::new(1), &row_delta(&[], &[equality("e", "x")]), "version 1");
     refused(&Lake::new(3), &row_delta(&[], &[positions("p", "x")]), "deletion vectors");
@@ -361,7 +371,7 @@ fn changes_that_make_no_sense_are_refused() {
     let mut other_spec = data("b", "x");
     other_spec.spec_id = 7;
     refused(&lake, &append(&[other_spec]), "no partition spec 7");
-    let of_removed = Change {
+    let of_removed = FileChange {
         removed_paths: vec!["a".to_owned()],
         checks: Checks { referenced_files: vec!["a".to_owned()], ..Checks::default() },
         ..row_delta(&[], &[positions("p", "x")])
@@ -373,9 +383,9 @@ fn changes_that_make_no_sense_are_refused() {
 fn a_missing_delete_file_is_told_by_its_path() {
     let mut lake = Lake::new(2);
     lake.commit(&append(&[data("a", "x")]));
-    let change = Change {
+    let change = FileChange {
         removed_deletes: vec![DeleteKey { path: "gone".to_owned(), content_offset: None }],
-        ..Change::new(Kind::Replace)
+        ..FileChange::new(ChangeKind::Replace)
     };
     assert_eq!(lake.plan(&change).unwrap_err(), Conflict::FilesGone(vec!["gone".to_owned()]).into());
 }

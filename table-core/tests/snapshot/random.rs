@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use table_core::manifest::data_file::DataFile;
 use table_core::manifest::list::ManifestFile;
-use table_core::snapshot::change::{Change, Checks, Kind};
+use table_core::snapshot::change::{ChangeKind, Checks, FileChange};
 use table_core::snapshot::rewrite::Clustering;
 
 use super::lake::{Lake, append, data, equality, replace, row_delta};
@@ -46,7 +46,7 @@ fn chosen(model: &Model, seed: u8) -> Vec<String> {
         .collect()
 }
 
-fn change(lake: &Lake, model: &mut Model, step: &Step, round: usize) -> Option<Change> {
+fn change(lake: &Lake, model: &mut Model, step: &Step, round: usize) -> Option<FileChange> {
     let version = lake.metadata.format_version();
     let next = if version == 1 { 0 } else { lake.metadata.last_sequence_number() + 1 };
     match step {
@@ -60,7 +60,7 @@ fn change(lake: &Lake, model: &mut Model, step: &Step, round: usize) -> Option<C
             for path in &removed_paths {
                 model.remove(path);
             }
-            Some(Change { removed_paths, must_exist: true, ..Change::new(Kind::Delete) })
+            Some(FileChange { removed_paths, must_exist: true, ..FileChange::new(ChangeKind::Delete) })
         }
         Step::Rewrite(seed) => {
             let paths: Vec<_> =
@@ -80,12 +80,12 @@ fn change(lake: &Lake, model: &mut Model, step: &Step, round: usize) -> Option<C
             let number = lake.metadata.last_sequence_number();
             model.insert(output.path.clone(), (if keeps { number } else { next }, partition(*seed)));
             let change = replace(&inputs, &[output], lake.head());
-            Some(Change { data_sequence_number: keeps.then_some(number), ..change })
+            Some(FileChange { data_sequence_number: keeps.then_some(number), ..change })
         }
         Step::Manifests(_) => None,
         Step::Equality(seed) => {
             let checks = Checks { since: None, ..Checks::default() };
-            (version > 1).then(|| Change {
+            (version > 1).then(|| FileChange {
                 checks,
                 ..row_delta(&[], &[equality(&format!("e{round}"), partition(*seed))])
             })
@@ -106,7 +106,8 @@ fn check(lake: &Lake, model: &Model) -> Result<(), TestCaseError> {
     prop_assert_eq!(total("total-data-files"), i64::try_from(files.len()).unwrap());
     prop_assert_eq!(total("total-delete-files"), i64::try_from(deletes.len()).unwrap());
     prop_assert_eq!(total("total-records"), rows);
-    // No delete that still has a file to apply to may be gone: every step makes at most one, numbered by its commit.
+    // No delete that still has a file to apply to may be gone: every step makes at most one, numbered by its
+    // commit.
     let kept: BTreeSet<_> = deletes.iter().map(|entry| entry.sequence_number.unwrap()).collect();
     let least = model.values().map(|(number, _)| *number).min();
     for number in DeletesMade::of(lake) {

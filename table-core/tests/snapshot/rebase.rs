@@ -4,7 +4,7 @@ use serde_json::json;
 use table_core::commit::request::TableCommit;
 use table_core::manifest::data_file::DataFile;
 use table_core::manifest::list;
-use table_core::snapshot::change::{Change, Kind};
+use table_core::snapshot::change::{ChangeKind, FileChange};
 use table_core::snapshot::commit::NewSnapshot;
 use table_core::snapshot::rebase::{PROPERTY, Rebase, Rebased};
 use uuid::Uuid;
@@ -26,7 +26,7 @@ fn lake(version: i32) -> Lake {
 }
 
 /// A change that was planned on the table as it is, but comes late.
-fn stale(lake: &mut Lake, change: &Change) -> NewSnapshot {
+fn stale(lake: &mut Lake, change: &FileChange) -> NewSnapshot {
     let next_id = std::mem::replace(&mut lake.next_id, LATE);
     let planned = lake.plan(change).unwrap();
     lake.next_id = next_id;
@@ -43,18 +43,20 @@ fn rebase(lake: &Lake, commit: &TableCommit) -> Option<Rebased> {
     let lines = fresh.manifests.clone();
     let manifests: Vec<_> = lines.iter().map(|line| (lake.manifest(&line.path), line)).collect();
     let seen: Vec<_> = manifests.iter().map(|(manifest, line)| (manifest, *line)).collect();
-    let own = fresh.look(&seen)?;
-    // Nothing is in the delete files of these tests, so only what the manifests tell counts; and what `OWN_ALONE` says.
+    let own = fresh.check_files(&seen)?;
+    // Nothing is in the delete files of these tests, so only what the manifests tell counts; and what
+    // `OWN_ALONE` says.
     let is_own = own.unclear_deletes.iter().all(|path| path == OWN_ALONE);
     is_own.then(|| fresh.finish(Uuid::from_u128(77)).unwrap())?
 }
 
-/// Commits what was put on top, and gives what a plan made after all others would have come to: it has to be the same.
-fn check(version: i32, first: &[Change], meanwhile: &[Change]) {
+/// Commits what was put on top, and gives what a plan made after all others would have come to: it has to be
+/// the same.
+fn check(version: i32, first: &[FileChange], meanwhile: &[FileChange]) {
     check_change(version, first, &append(&[data("late", "x"), data("later", "y")]), meanwhile);
 }
 
-fn check_change(version: i32, first: &[Change], change: &Change, meanwhile: &[Change]) {
+fn check_change(version: i32, first: &[FileChange], change: &FileChange, meanwhile: &[FileChange]) {
     let mut lake = lake(version);
     for change in first {
         lake.commit(change);
@@ -172,7 +174,7 @@ fn changes_that_depend_on_files_are_not_put_on_top_of_a_rewrite() {
         delete(&["z"]),
         // Of another spec than the one that a rewrite may have brought its rows to.
         row_delta(&[data("late", "x")], &[unpartitioned(equality("e", "x"))]),
-        Change { removed_paths: vec!["z".to_owned()], ..append_as_overwrite() },
+        FileChange { removed_paths: vec!["z".to_owned()], ..append_as_overwrite() },
     ];
     for change in changes {
         let mut lake = Lake::new(2);
@@ -183,8 +185,8 @@ fn changes_that_depend_on_files_are_not_put_on_top_of_a_rewrite() {
     }
 }
 
-fn append_as_overwrite() -> Change {
-    Change { added_data: vec![data("late", "x")], ..Change::new(Kind::Overwrite) }
+fn append_as_overwrite() -> FileChange {
+    FileChange { added_data: vec![data("late", "x")], ..FileChange::new(ChangeKind::Overwrite) }
 }
 
 /// Whether a stale commit is saved.
@@ -212,7 +214,7 @@ fn only_tables_that_ask_for_it_get_it() {
 fn whoever_rewrites_files_is_in_no_appends_way() {
     let rewrite = |from: &str, to: &str| replace(&[data(from, "x")], &[data(to, "x")], 1);
     let others = append(&[data("c", "x")]);
-    let cases: [(Option<&str>, &[Change], bool); 6] = [
+    let cases: [(Option<&str>, &[FileChange], bool); 6] = [
         (None, &[rewrite("a", "b")], true),
         (None, &[rewrite("a", "b"), rewrite("b", "d")], true),
         (None, &[rewrite("a", "b"), others.clone()], false),

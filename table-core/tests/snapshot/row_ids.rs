@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use table_core::snapshot::change::Change;
+use table_core::snapshot::change::FileChange;
 
 use super::lake::{Lake, append, data, delete, equality, replace, row_delta};
 
@@ -29,7 +29,8 @@ fn a_carried_file_keeps_its_row_ids_when_its_manifest_is_rewritten() {
     lake.commit(&append(&[data("a", "x"), data("b", "x"), data("c", "x")]));
     lake.commit(&delete(&["b"]));
     assert_eq!(first_row_ids(&lake), [("a".to_owned(), 0), ("c".to_owned(), 20)].into());
-    // The rewritten manifest takes a range for its carried files too, as with Java, although they have theirs.
+    // The rewritten manifest takes a range for its carried files too, as with Java, although they have
+    // theirs.
     assert_eq!(lake.metadata.next_row_id(), 50);
     lake.commit(&append(&[data("d", "x")]));
     assert_eq!(first_row_ids(&lake)["d"], 50);
@@ -68,7 +69,7 @@ fn a_rewritten_file_gets_a_range_of_its_own() {
     let mut lake = Lake::new(3);
     lake.commit(&append(&[data("a", "x")]));
     let given = table_core::manifest::data_file::DataFile { first_row_id: Some(0), ..data("n", "x") };
-    lake.commit(&Change { data_sequence_number: Some(1), ..replace(&[data("a", "x")], &[given], 1) });
+    lake.commit(&FileChange { data_sequence_number: Some(1), ..replace(&[data("a", "x")], &[given], 1) });
     // Rows that move keep their ids in a column of the file; the file's own range is for rows without.
     assert_eq!(first_row_ids(&lake), [("n".to_owned(), 10)].into());
 }

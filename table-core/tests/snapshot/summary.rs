@@ -1,7 +1,7 @@
 //! What a snapshot's summary says.
 
 use table_core::metadata::table::TableMetadata;
-use table_core::snapshot::change::{Change, Kind};
+use table_core::snapshot::change::{ChangeKind, FileChange};
 
 use super::lake::{Lake, append, data, delete, equality, keys, positions, row_delta, vector};
 
@@ -81,7 +81,7 @@ fn delete_files_are_counted_by_kind() {
         ],
     );
     let removed = keys(&[equality("e", "x"), positions("p", "x")]);
-    lake.commit(&Change { removed_deletes: removed, ..Change::new(Kind::RowDelta) });
+    lake.commit(&FileChange { removed_deletes: removed, ..FileChange::new(ChangeKind::RowDelta) });
     check(
         &lake,
         &[
@@ -140,7 +140,7 @@ fn each_entry_of_a_delete_that_is_listed_twice_counts() {
     lake.commit(&row_delta(&[], &[equality("e", "x")]));
     lake.commit(&row_delta(&[], &[equality("e", "x")]));
     let removed_deletes = keys(&[equality("e", "x")]);
-    lake.commit(&Change { removed_deletes, ..Change::new(Kind::Replace) });
+    lake.commit(&FileChange { removed_deletes, ..FileChange::new(ChangeKind::Replace) });
     check(&lake, &[("removed-delete-files", Some("2")), ("total-delete-files", Some("0"))]);
 }
 
@@ -148,7 +148,7 @@ fn each_entry_of_a_delete_that_is_listed_twice_counts() {
 fn own_properties_are_kept_and_do_not_replace_the_operation() {
     let mut lake = Lake::new(2);
     let properties = vec![("job".to_owned(), "7".to_owned()), ("operation".to_owned(), "x".to_owned())];
-    lake.commit(&Change { properties, ..append(&[data("a", "x")]) });
+    lake.commit(&FileChange { properties, ..append(&[data("a", "x")]) });
     check(&lake, &[("job", Some("7")), ("operation", Some("append"))]);
 }
 

@@ -1,4 +1,5 @@
-//! What goes out of use with a document, and that expiry which goes by it keeps whatever a reader of the past may be led to.
+//! What goes out of use with a document, and that expiry which goes by it keeps whatever a reader of the past
+//! may be led to.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,7 +10,7 @@ use table_core::commit::apply;
 use table_core::commit::request::TableCommit;
 use table_core::metadata::table::TableMetadata;
 use table_core::snapshot::age::{AgeSource, LastUse};
-use table_core::snapshot::expire::{Policy, plan};
+use table_core::snapshot::expire::{ExpirySettings, plan};
 use table_core::snapshot::superseded::Superseded;
 
 const AGE_MS: i64 = 100;
@@ -169,13 +170,13 @@ fn whatever_happened_no_head_of_the_promised_time_is_due() {
                 continue;
             }
             let since_ms = now_ms - AGE_MS;
-            let policy = Policy {
+            let policy = ExpirySettings {
                 age_source: AgeSource::Catalog(past.last_use(since_ms)),
                 // Whatever a table, a branch or a policy says, the promise comes first.
                 older_than_ms: Some(i64::MAX),
                 age_min_ms: AGE_MS,
                 ref_age_ms: Some(random.random_range(0..2_000)),
-                ..Policy::default()
+                ..ExpirySettings::default()
             };
             let Some(expiry) = plan(past.current(), now_ms, &policy).unwrap() else { continue };
             let promised = past.heads_since(since_ms);

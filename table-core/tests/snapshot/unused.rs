@@ -7,13 +7,14 @@ use table_core::commit::apply;
 use table_core::commit::requirement::{TableRequirement, check_requirements};
 use table_core::metadata::schema::Schema;
 use table_core::metadata::table::TableMetadata;
-use table_core::snapshot::expire::{Expiry, Policy, plan};
+use table_core::snapshot::expire::{Expiry, ExpirySettings, plan};
 
 const NOW_MS: i64 = 1_000_000_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// A table whose schemas are lists of field ids, `?` behind those that may be null, and whose snapshots are `id@days#schema`,
-/// days being their age: each the parent of the next, the last one the head of `main`. The last schema is the current one.
+/// A table whose schemas are lists of field ids, `?` behind those that may be null, and whose snapshots are
+/// `id@days#schema`, days being their age: each the parent of the next, the last one the head of `main`. The
+/// last schema is the current one.
 fn document(schemas: &[&str], snapshots: &str) -> Json {
     let fields = |text: &str| -> Json {
         text.split_whitespace()
@@ -58,12 +59,12 @@ fn parse(document: &Json) -> TableMetadata {
     TableMetadata::parse(document.to_string().as_bytes()).unwrap()
 }
 
-fn clean() -> Policy {
-    Policy { clean_metadata: true, ..Policy::default() }
+fn clean() -> ExpirySettings {
+    ExpirySettings { clean_metadata: true, ..ExpirySettings::default() }
 }
 
 /// What is due, checked against what the commit leaves.
-fn due(metadata: &TableMetadata, policy: &Policy) -> Option<Expiry> {
+fn due(metadata: &TableMetadata, policy: &ExpirySettings) -> Option<Expiry> {
     let expiry = plan(metadata, NOW_MS, policy).unwrap()?;
     check_requirements(Some(metadata), &expiry.commit.requirements).unwrap();
     let after = apply(metadata, "m", &expiry.commit.updates, NOW_MS).unwrap().metadata;
@@ -99,7 +100,7 @@ fn schemas_are_due_though_no_snapshot_is() {
     let metadata = parse(&document(&["1", "1 2?", "1 2? 3?"], "1@1#0"));
     let expiry = due(&metadata, &clean()).unwrap();
     assert_eq!((expiry.snapshot_ids.len(), expiry.schema_ids), (0, vec![1]));
-    assert!(plan(&metadata, NOW_MS, &Policy::default()).unwrap().is_none(), "unless nobody asked");
+    assert!(plan(&metadata, NOW_MS, &ExpirySettings::default()).unwrap().is_none(), "unless nobody asked");
 }
 
 #[test]
@@ -168,7 +169,7 @@ fn a_schema_that_cannot_be_read_stays() {
 #[test]
 fn schemas_of_pinned_snapshots_stay() {
     let metadata = parse(&document(&["1", "1 2?", "1 2? 3?"], "1@9#0 2@8#1 3@1#2"));
-    let pinned = Policy { pinned: vec![2], ..clean() };
+    let pinned = ExpirySettings { pinned: vec![2], ..clean() };
     assert_eq!(due(&metadata, &pinned).unwrap().schema_ids, [0]);
 }
 
@@ -187,16 +188,16 @@ fn with_specs() -> Json {
 #[test]
 fn specs_are_due_only_if_somebody_knows_which_are_in_use() {
     let metadata = parse(&with_specs());
-    let known = |ids: &[i32]| Policy { specs_in_use: Some(ids.iter().copied().collect()), ..clean() };
+    let known = |ids: &[i32]| ExpirySettings { specs_in_use: Some(ids.iter().copied().collect()), ..clean() };
     assert!(due(&metadata, &clean()).is_none());
     assert_eq!(due(&metadata, &known(&[])).unwrap().spec_ids, [0, 1]);
     assert_eq!(due(&metadata, &known(&[1])).unwrap().spec_ids, [0]);
     assert!(due(&metadata, &known(&[0, 1, 2])).is_none());
-    assert!(due(&metadata, &Policy { clean_metadata: false, ..known(&[]) }).is_none());
+    assert!(due(&metadata, &ExpirySettings { clean_metadata: false, ..known(&[]) }).is_none());
 }
 
 /// Whether the commit fails on a table that was changed since.
-fn is_refused(before: &Json, policy: &Policy, change: impl FnOnce(&mut Json)) -> bool {
+fn is_refused(before: &Json, policy: &ExpirySettings, change: impl FnOnce(&mut Json)) -> bool {
     let requirements = due(&parse(before), policy).unwrap().commit.requirements;
     let mut after = before.clone();
     change(&mut after);
@@ -232,14 +233,14 @@ fn the_commit_fails_if_what_was_found_unused_may_be_in_use_by_then() {
     };
     assert!(is_refused(&document(&["1", "1 2?"], ""), &clean(), first));
 
-    let unused = Policy { specs_in_use: Some(BTreeSet::new()), ..clean() };
+    let unused = ExpirySettings { specs_in_use: Some(BTreeSet::new()), ..clean() };
     assert!(!is_refused(&with_specs(), &unused, |_| {}));
     assert!(is_refused(&with_specs(), &unused, |table| table["default-spec-id"] = json!(1)));
 }
 
 #[test]
 fn requirements_are_no_stricter_than_what_goes_needs() {
-    let kinds = |metadata: &TableMetadata, policy: &Policy| {
+    let kinds = |metadata: &TableMetadata, policy: &ExpirySettings| {
         let requirements = due(metadata, policy).unwrap().commit.requirements;
         let schema =
             requirements.iter().any(|one| matches!(one, TableRequirement::AssertCurrentSchemaId { .. }));
@@ -247,9 +248,9 @@ fn requirements_are_no_stricter_than_what_goes_needs() {
         (schema, spec)
     };
     let schemas = parse(&document(&["1", "1 2?"], "1@9#1 2@1#1"));
-    assert_eq!(kinds(&schemas, &Policy::default()), (false, false));
+    assert_eq!(kinds(&schemas, &ExpirySettings::default()), (false, false));
     assert_eq!(kinds(&schemas, &clean()), (true, false));
-    let unused = Policy { specs_in_use: Some(BTreeSet::new()), ..clean() };
+    let unused = ExpirySettings { specs_in_use: Some(BTreeSet::new()), ..clean() };
     assert_eq!(kinds(&parse(&with_specs()), &unused), (false, true));
 }
 

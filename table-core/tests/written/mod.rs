@@ -5,9 +5,9 @@
 use serde_json::json;
 use table_core::expr::decimal::Decimal;
 use table_core::expr::value::Value;
-use table_core::manifest::avro_write::Codec;
+use table_core::manifest::avro_write::AvroCodec;
 use table_core::manifest::data_file::{ColumnMetrics, DataFile};
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 use table_core::manifest::header::ManifestHeader;
 use table_core::manifest::list::ManifestContent;
 use table_core::manifest::write::ManifestWriter;
@@ -21,7 +21,8 @@ pub(crate) const LIMIT_BYTES: usize = 1 << 24;
 /// The snapshot that writes.
 pub(crate) const SNAPSHOT: i64 = 11;
 
-/// Columns of every type that partitions can have, by a name that is mostly the type's. Two are decimals of one type.
+/// Columns of every type that partitions can have, by a name that is mostly the type's. Two are decimals of
+/// one type.
 pub(crate) fn every_type() -> Vec<(&'static str, &'static str)> {
     vec![
         ("boolean", "boolean"),
@@ -97,8 +98,8 @@ pub(crate) fn random_values(bytes: &[u8; 24]) -> Vec<Option<Value>> {
         .collect()
 }
 
-pub(crate) fn codecs() -> [Codec; 3] {
-    [Codec::Null, Codec::Deflate(6), Codec::Zstandard(3)]
+pub(crate) fn codecs() -> [AvroCodec; 3] {
+    [AvroCodec::Null, AvroCodec::Deflate(6), AvroCodec::Zstandard(3)]
 }
 
 /// A schema of these columns, its id being 2.
@@ -128,12 +129,12 @@ pub(crate) fn header(version: i32, content: ManifestContent) -> ManifestHeader {
 }
 
 pub(crate) fn writer(version: i32, content: ManifestContent) -> ManifestWriter {
-    ManifestWriter::new(&header(version, content), "m".to_owned(), SNAPSHOT, Codec::Deflate(6), [7; 16])
+    ManifestWriter::new(&header(version, content), "m".to_owned(), SNAPSHOT, AvroCodec::Deflate(6), [7; 16])
 }
 
 pub(crate) fn data_file(path: &str, partition: Vec<Option<Value>>) -> DataFile {
     DataFile {
-        content: Content::Data,
+        content: FileContent::Data,
         path: path.to_owned(),
         format: "PARQUET".to_owned(),
         spec_id: 5,
@@ -159,8 +160,8 @@ pub(crate) fn data_file(path: &str, partition: Vec<Option<Value>>) -> DataFile {
     }
 }
 
-pub(crate) fn delete_file(path: &str, content: Content) -> DataFile {
-    let equality_ids = if content == Content::EqualityDeletes { vec![2, 3] } else { Vec::new() };
+pub(crate) fn delete_file(path: &str, content: FileContent) -> DataFile {
+    let equality_ids = if content == FileContent::EqualityDeletes { vec![2, 3] } else { Vec::new() };
     DataFile { content, equality_ids, ..data_file(path, all_values(1)) }
 }
 
@@ -171,7 +172,7 @@ pub(crate) fn vector(path: &str, of: &str) -> DataFile {
         referenced_data_file: Some(of.to_owned()),
         content_offset: Some(4),
         content_size_bytes: Some(40),
-        ..delete_file(path, Content::PositionDeletes)
+        ..delete_file(path, FileContent::PositionDeletes)
     }
 }
 

@@ -17,17 +17,17 @@ use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::file::parquet_writer::{FileWriter, WrittenFile};
 use table_core::file::position_deletes::PositionDeletes;
 use table_core::manifest::data_file::DataFile;
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list;
 use table_core::metadata::json::Raw;
 use table_core::metadata::schema::Schema;
 use table_core::metadata::table::TableMetadata;
-use table_core::snapshot::change::{AddedDelete, Change, Checks, DeleteKey, Kind as ChangeKind};
+use table_core::snapshot::change::{AddedDelete, ChangeKind, Checks, DeleteKey, FileChange};
 use table_core::snapshot::commit::NewSnapshot;
 use table_core::snapshot::context::Context;
 use table_core::snapshot::error::SnapshotError;
-use table_core::snapshot::plan::{Plan, Wanted};
+use table_core::snapshot::plan::{Needs, SnapshotPlan};
 
 use super::model::{Effect, Kind};
 use super::reader::{Contents, Reader, Row};
@@ -52,7 +52,7 @@ pub(super) enum Write {
 
 /// Change that was computed but not committed yet.
 pub(super) struct Pending {
-    change: Change,
+    change: FileChange,
     effect: Effect,
     /// Locations of the data and delete files that were written for the change.
     files: Vec<String>,
@@ -152,14 +152,14 @@ pub(super) fn discard(pending: &Pending) {
     remove(&pending.files);
 }
 
-type Computed = (Change, Effect);
+type Computed = (FileChange, Effect);
 
 impl Job<'_> {
     fn append(&mut self, next_id: i64) -> Result<Computed, String> {
         let count = self.random.random_range(1..=ROWS_MAX);
         let rows: Vec<_> = (next_id..next_id + count).map(|id| (id, 0)).collect();
         let added_data = self.data_files(&rows)?;
-        let change = Change { added_data, ..Change::new(ChangeKind::Append) };
+        let change = FileChange { added_data, ..FileChange::new(ChangeKind::Append) };
         Ok((change, Effect { added: rows, ..Effect::default() }))
     }
 
@@ -172,7 +172,7 @@ impl Job<'_> {
         for row in &rows {
             by_file.entry(row.file).or_default().push(row.position);
         }
-        let mut change = Change::new(ChangeKind::RowDelta);
+        let mut change = FileChange::new(ChangeKind::RowDelta);
         let deletes = if self.kind.format_version < 3 {
             self.position_files(&by_file)?
         } else {
@@ -196,7 +196,7 @@ impl Job<'_> {
         }
         let keys: Vec<i64> = rows.iter().map(|row| row.id).collect();
         let mut effect = Effect { keys: keys.clone(), ..Effect::default() };
-        let mut change = Change::new(ChangeKind::RowDelta);
+        let mut change = FileChange::new(ChangeKind::RowDelta);
         let mut partitions: BTreeMap<Option<String>, Vec<(i64, i64)>> = BTreeMap::new();
         for id in keys {
             partitions.entry(self.kind.partition(id)).or_default().push((id, 0));
@@ -207,7 +207,7 @@ impl Job<'_> {
         for (partition, keys) in partitions {
             let (location, file) = self.parquet(&schema, &options, &keys, partition.as_deref())?;
             let entry = data_file(&location, partition, file);
-            let file = DataFile { content: Content::EqualityDeletes, equality_ids: vec![1], ..entry };
+            let file = DataFile { content: FileContent::EqualityDeletes, equality_ids: vec![1], ..entry };
             change.added_deletes.push(AddedDelete { file, sequence_number: None });
         }
         if again {
@@ -234,7 +234,7 @@ impl Job<'_> {
             }
         }
         let path = self.contents.data[number].path.clone();
-        let mut change = Change::new(ChangeKind::Overwrite);
+        let mut change = FileChange::new(ChangeKind::Overwrite);
         change.added_data = self.data_files(&added)?;
         change.removed_deletes.extend(
             self.contents
@@ -315,7 +315,7 @@ impl Job<'_> {
             let location = self.location("parquet");
             write_file(&location, &bytes)?;
             let entry = data_file(&location, partition, file);
-            files.push(DataFile { content: Content::PositionDeletes, ..entry });
+            files.push(DataFile { content: FileContent::PositionDeletes, ..entry });
         }
         Ok(files)
     }
@@ -363,34 +363,38 @@ pub(super) fn current(document: &Json) -> Option<&Json> {
     document["snapshots"].as_array()?.iter().find(|snapshot| snapshot["snapshot-id"] == id)
 }
 
-fn plan(metadata: &TableMetadata, change: &Change, context: Context) -> Result<NewSnapshot, SnapshotError> {
-    let mut plan = Plan::new(metadata, change, context)?;
+fn plan(
+    metadata: &TableMetadata,
+    change: &FileChange,
+    context: Context,
+) -> Result<NewSnapshot, SnapshotError> {
+    let mut plan = SnapshotPlan::new(metadata, change, context)?;
     let read = |path: &str| {
         fs::read(local(path)).map_err(|error| SnapshotError::Invalid(format!("`{path}`: {error}")))
     };
     let wrong = |path: &str, reason| SnapshotError::Manifest { path: path.to_owned(), reason };
     loop {
-        match plan.wanted() {
-            Wanted::Lists(paths) => {
+        match plan.needs() {
+            Needs::Lists(paths) => {
                 for path in paths {
                     let lines = list::decode(&read(&path)?, MANIFEST_BYTES_MAX);
-                    plan.give_list(&path, lines.map_err(|reason| wrong(&path, reason))?)?;
+                    plan.supply_list(&path, lines.map_err(|reason| wrong(&path, reason))?)?;
                 }
             }
-            Wanted::Manifests(lines) => {
+            Needs::Manifests(lines) => {
                 for line in lines {
                     let manifest = Manifest::decode(&read(&line.path)?, MANIFEST_BYTES_MAX);
-                    plan.give_manifest(&line.path, &manifest.map_err(|reason| wrong(&line.path, reason))?)?;
+                    plan.supply_manifest(&line.path, &manifest.map_err(|reason| wrong(&line.path, reason))?)?;
                 }
             }
-            Wanted::Nothing => return plan.finish(),
+            Needs::Nothing => return plan.finish(),
         }
     }
 }
 
 fn data_file(location: &str, partition: Option<String>, written: WrittenFile) -> DataFile {
     DataFile {
-        content: Content::Data,
+        content: FileContent::Data,
         path: location.to_owned(),
         format: "PARQUET".to_owned(),
         spec_id: 0,

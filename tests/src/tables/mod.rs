@@ -20,17 +20,17 @@ use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::file::parquet_writer::{FileWriter, WrittenFile};
 use table_core::file::position_deletes::PositionDeletes;
 use table_core::manifest::data_file::{ColumnMetrics, DataFile};
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list;
 use table_core::manifest::partition::PartitionTuple;
 use table_core::metadata::json::Raw;
 use table_core::metadata::schema::Schema;
 use table_core::metadata::table::TableMetadata;
-use table_core::snapshot::change::{AddedDelete, Change, Kind};
+use table_core::snapshot::change::{AddedDelete, ChangeKind, FileChange};
 use table_core::snapshot::commit::NewSnapshot;
 use table_core::snapshot::context::Context;
-use table_core::snapshot::plan::{Plan, Wanted};
+use table_core::snapshot::plan::{Needs, SnapshotPlan};
 
 use self::seen::{Entry, SeenRow};
 use crate::fixture::{self, local};
@@ -140,7 +140,7 @@ impl Table {
     /// files.
     pub async fn append(&self, files: &[Vec<Row>]) -> Vec<String> {
         let metadata = self.metadata().await;
-        let mut change = Change::new(Kind::Append);
+        let mut change = FileChange::new(ChangeKind::Append);
         change.added_data = files.iter().map(|rows| write_rows(&metadata, rows)).collect();
         self.commit(&metadata, &change).await.expect(200);
         change.added_data.into_iter().map(|file| file.path).collect()
@@ -149,7 +149,7 @@ impl Table {
     /// Appends one data file several times, each time in a separate commit, so that the table lists it
     /// repeatedly. Returns its path.
     pub async fn append_repeatedly(&self, rows: &[Row], times: usize) -> String {
-        let mut change = Change::new(Kind::Append);
+        let mut change = FileChange::new(ChangeKind::Append);
         change.added_data = vec![write_rows(&self.metadata().await, rows)];
         for _ in 0..times {
             self.commit(&self.metadata().await, &change).await.expect(200);
@@ -160,7 +160,7 @@ impl Table {
     /// Appends another manifest entry for a data file that the table already lists.
     pub async fn append_entry_of(&self, path: &str) {
         let metadata = self.metadata().await;
-        let mut change = Change::new(Kind::Append);
+        let mut change = FileChange::new(ChangeKind::Append);
         change.added_data = vec![listed(&metadata, path)];
         self.commit(&metadata, &change).await.expect(200);
     }
@@ -169,7 +169,7 @@ impl Table {
     /// snapshot's summary. Returns the snapshot id.
     pub async fn append_from_the_past(&self, rows: &[Row], behind_ms: i64, summary: &[(&str, &str)]) -> i64 {
         let metadata = self.metadata().await;
-        let mut change = Change::new(Kind::Append);
+        let mut change = FileChange::new(ChangeKind::Append);
         change.added_data = vec![write_rows(&metadata, rows)];
         let new = plan(&metadata, &change, Clock::system().now_ms() - behind_ms);
         let mut body: Value = serde_json::from_str(new.body.as_str()).expect("a body");
@@ -201,9 +201,9 @@ impl Table {
         let file = |path: &String| {
             let (metrics, split_offsets) = (ColumnMetrics::default(), Vec::new());
             let written = WrittenFile { record_count, size_bytes, metrics, split_offsets };
-            entry(Content::Data, path.clone(), metadata.default_spec_id(), Vec::new(), written)
+            entry(FileContent::Data, path.clone(), metadata.default_spec_id(), Vec::new(), written)
         };
-        let mut change = Change::new(Kind::Append);
+        let mut change = FileChange::new(ChangeKind::Append);
         change.added_data = paths.iter().map(file).collect();
         self.commit(&metadata, &change).await.expect(200);
     }
@@ -211,7 +211,7 @@ impl Table {
     /// Replaces data files by one new file with these rows, as an overwrite does.
     pub async fn replace(&self, paths: &[String], rows: &[Row]) {
         let metadata = self.metadata().await;
-        let mut change = Change::new(Kind::Overwrite);
+        let mut change = FileChange::new(ChangeKind::Overwrite);
         change.removed_paths = paths.to_vec();
         change.added_data = vec![write_rows(&metadata, rows)];
         self.commit(&metadata, &change).await.expect(200);
@@ -223,7 +223,7 @@ impl Table {
         let metadata = self.metadata().await;
         let entries = self.entries().await;
         let of = |path: &str| entries.iter().find(|entry| entry.path == path).expect("a file of the table");
-        let mut change = Change::new(Kind::RowDelta);
+        let mut change = FileChange::new(ChangeKind::RowDelta);
         for (path, positions) in deleted {
             let file = write_deletes(&metadata, of(path), positions);
             change.added_deletes.push(AddedDelete { file, sequence_number: None });
@@ -237,7 +237,7 @@ impl Table {
     /// Deletes rows of one partition by their ids, with an equality delete file.
     pub async fn delete_ids(&self, ids: &[i64], part: i32) {
         let metadata = self.metadata().await;
-        let mut change = Change::new(Kind::RowDelta);
+        let mut change = FileChange::new(ChangeKind::RowDelta);
         let file = write_ids(&metadata, ids, part);
         change.added_deletes = vec![AddedDelete { file, sequence_number: None }];
         self.commit(&metadata, &change).await.expect(200);
@@ -279,7 +279,7 @@ impl Table {
         TableMetadata::parse(loaded["metadata"].to_string().as_bytes()).expect("metadata")
     }
 
-    async fn commit(&self, metadata: &TableMetadata, change: &Change) -> Reply {
+    async fn commit(&self, metadata: &TableMetadata, change: &FileChange) -> Reply {
         let new = plan(metadata, change, Clock::system().now_ms());
         for (location, content) in &new.files {
             fs::write(local(location), content).expect("a metadata file");
@@ -317,7 +317,7 @@ pub fn partition_field() -> Value {
     json!({ "source-id": 3, "field-id": 1000, "name": "part", "transform": "identity" })
 }
 
-fn plan(metadata: &TableMetadata, change: &Change, now_ms: i64) -> NewSnapshot {
+fn plan(metadata: &TableMetadata, change: &FileChange, now_ms: i64) -> NewSnapshot {
     let context = Context {
         branch: "main".to_owned(),
         snapshot_id: i64::try_from(id::random().as_u128() >> 66).expect("63 bits"),
@@ -325,21 +325,21 @@ fn plan(metadata: &TableMetadata, change: &Change, now_ms: i64) -> NewSnapshot {
         attempt: 1,
         now_ms,
     };
-    let mut plan = Plan::new(metadata, change, context).expect("a plan");
+    let mut plan = SnapshotPlan::new(metadata, change, context).expect("a plan");
     loop {
-        match plan.wanted() {
-            Wanted::Nothing => return plan.finish().expect("a snapshot"),
-            Wanted::Lists(paths) => {
+        match plan.needs() {
+            Needs::Nothing => return plan.finish().expect("a snapshot"),
+            Needs::Lists(paths) => {
                 for path in paths {
                     let lines = list::decode(&read(&path), MANIFEST_BYTES_MAX).expect("a manifest list");
-                    plan.give_list(&path, lines).expect("a list that fits");
+                    plan.supply_list(&path, lines).expect("a list that fits");
                 }
             }
-            Wanted::Manifests(lines) => {
+            Needs::Manifests(lines) => {
                 for line in lines {
                     let manifest =
                         Manifest::decode(&read(&line.path), MANIFEST_BYTES_MAX).expect("a manifest");
-                    plan.give_manifest(&line.path, &manifest).expect("a manifest that fits");
+                    plan.supply_manifest(&line.path, &manifest).expect("a manifest that fits");
                 }
             }
         }
@@ -397,7 +397,7 @@ fn write_rows(metadata: &TableMetadata, rows: &[Row]) -> DataFile {
         RecordBatch::try_new(writer.schema().clone(), columns).expect("rows of the table's first schema");
     writer.write(&batch).expect("rows");
     let (_, written) = writer.finish().expect("a whole file");
-    entry(Content::Data, location, metadata.default_spec_id(), partition, written)
+    entry(FileContent::Data, location, metadata.default_spec_id(), partition, written)
 }
 
 fn write_deletes(metadata: &TableMetadata, target: &Entry, positions: &[u64]) -> DataFile {
@@ -417,7 +417,7 @@ fn write_deletes(metadata: &TableMetadata, target: &Entry, positions: &[u64]) ->
     let file = fs::File::create(local(&location)).expect("a delete file");
     let options = WriterOptions::of_position_deletes(metadata.properties());
     let (_, written) = deletes.write(file, &options).expect("deletes");
-    let written = entry(Content::PositionDeletes, location, spec_id, partition, written);
+    let written = entry(FileContent::PositionDeletes, location, spec_id, partition, written);
     DataFile { referenced_data_file: Some(target.path.clone()), ..written }
 }
 
@@ -435,12 +435,13 @@ fn write_ids(metadata: &TableMetadata, ids: &[i64], part: i32) -> DataFile {
     let batch = RecordBatch::try_new(writer.schema().clone(), vec![column]).expect("ids");
     writer.write(&batch).expect("ids");
     let (_, written) = writer.finish().expect("a whole file");
-    let written = entry(Content::EqualityDeletes, location, metadata.default_spec_id(), partition, written);
+    let written =
+        entry(FileContent::EqualityDeletes, location, metadata.default_spec_id(), partition, written);
     DataFile { equality_ids: vec![1], ..written }
 }
 
 fn entry(
-    content: Content,
+    content: FileContent,
     path: String,
     spec_id: i32,
     partition: PartitionTuple,

@@ -11,9 +11,9 @@ use catalog_server::storage::documents::Documents;
 use catalog_server::storage::{DEADLINE, Files};
 use serde_json::{Value as Json, json};
 use table_core::expr::value::Value;
-use table_core::manifest::avro_write::Codec;
+use table_core::manifest::avro_write::AvroCodec;
 use table_core::manifest::data_file::{ColumnMetrics, DataFile};
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 use table_core::manifest::file::Manifest;
 use table_core::manifest::header::ManifestHeader;
 use table_core::manifest::list::{ManifestContent, ManifestFile};
@@ -88,10 +88,10 @@ fn scans(case: &str) {
     };
     let body = format!(r#"{{"filter":{filter}}}"#);
     let scan = |_| Scan::new(&metadata, ScanRequest::parse(body.as_bytes()).unwrap()).unwrap().0;
-    check(case, 8, scan, Scan::held_bytes);
+    check(case, 8, scan, Scan::memory_bytes);
 }
 
-fn delete_file(number: usize, content: Content) -> DataFile {
+fn delete_file(number: usize, content: FileContent) -> DataFile {
     let bound = |text: String| [(2, text.into_bytes())].into();
     DataFile {
         content,
@@ -107,10 +107,10 @@ fn delete_file(number: usize, content: Content) -> DataFile {
             ..ColumnMetrics::default()
         },
         split_offsets: vec![4],
-        equality_ids: if content == Content::EqualityDeletes { vec![2] } else { Vec::new() },
+        equality_ids: if content == FileContent::EqualityDeletes { vec![2] } else { Vec::new() },
         sort_order_id: None,
         first_row_id: None,
-        referenced_data_file: (content == Content::PositionDeletes)
+        referenced_data_file: (content == FileContent::PositionDeletes)
             .then(|| format!("file:///warehouse/a/table/data/data-file-{number:010}.parquet")),
         content_offset: None,
         content_size_bytes: None,
@@ -118,22 +118,22 @@ fn delete_file(number: usize, content: Content) -> DataFile {
     }
 }
 
-fn manifest_of(metadata: &TableMetadata, content: Content, files: usize) -> (Vec<u8>, ManifestFile) {
+fn manifest_of(metadata: &TableMetadata, content: FileContent, files: usize) -> (Vec<u8>, ManifestFile) {
     let spec = &metadata.partition_specs()[0];
     let header = ManifestHeader::new(2, ManifestContent::Deletes, spec, metadata.schemas().iter()).unwrap();
-    let mut writer = ManifestWriter::new(&header, "file:///m".to_owned(), 1, Codec::Null, [7; 16]);
+    let mut writer = ManifestWriter::new(&header, "file:///m".to_owned(), 1, AvroCodec::Null, [7; 16]);
     for number in 0..files {
         writer.added(&delete_file(number, content), Some(1)).unwrap();
     }
     let written = writer.finish().unwrap();
-    (written.bytes, written.line)
+    (written.bytes, written.manifest_file)
 }
 
-fn manifests(case: &str, content: Content) {
+fn manifests(case: &str, content: FileContent) {
     let metadata = table();
     let (bytes, line) = manifest_of(&metadata, content, 10_000);
     if case.starts_with("manifests") {
-        return check(case, 10, |_| Manifest::decode(&bytes, LIMIT_BYTES).unwrap(), Manifest::held_bytes);
+        return check(case, 10, |_| Manifest::decode(&bytes, LIMIT_BYTES).unwrap(), Manifest::memory_bytes);
     }
     if case.starts_with("lists") {
         let lines = |_| {
@@ -143,14 +143,14 @@ fn manifests(case: &str, content: Content) {
             };
             (0..10_000).map(line).collect::<Vec<_>>()
         };
-        return check(case, 8, lines, |lines| lines.iter().map(ManifestFile::held_bytes).sum());
+        return check(case, 8, lines, |lines| lines.iter().map(ManifestFile::memory_bytes).sum());
     }
     let index = |_| {
         let manifest = Arc::new(Manifest::decode(&bytes, LIMIT_BYTES).unwrap());
         let (scan, _) = Scan::new(&metadata, ScanRequest::parse(b"{}").unwrap()).unwrap();
         DeleteIndex::build(&scan, vec![(manifest, line.clone())]).unwrap()
     };
-    check(case, 8, index, DeleteIndex::held_bytes);
+    check(case, 8, index, DeleteIndex::memory_bytes);
 }
 
 /// Returns table metadata of about a megabyte.
@@ -205,12 +205,12 @@ async fn documents(kind: &str) {
         document.json_refs_only();
     };
     load(&paths[0]).await;
-    let (before, believed_before) = (resident_bytes(), documents.held_bytes());
+    let (before, believed_before) = (resident_bytes(), documents.memory_bytes());
     for path in &paths[1..] {
         load(path).await;
     }
     let real = resident_bytes().saturating_sub(before);
-    let believed = usize::try_from(documents.held_bytes() - believed_before).unwrap();
+    let believed = usize::try_from(documents.memory_bytes() - believed_before).unwrap();
     println!("documents of many {kind}: {believed} believed, {real} real");
     assert!(real <= believed + believed / 4 + SLACK_BYTES, "{kind}: {real} bytes, believed to be {believed}");
     assert!(believed <= 4 * real, "{kind}: {real} bytes, believed to be {believed}");
@@ -237,8 +237,8 @@ fn weigh(case: &str) {
     }
     match case {
         "lists of numbers" | "lists of texts" | "chains" => scans(case),
-        _ if case.contains("position") => manifests(case, Content::PositionDeletes),
-        _ => manifests(case, Content::EqualityDeletes),
+        _ if case.contains("position") => manifests(case, FileContent::PositionDeletes),
+        _ => manifests(case, FileContent::EqualityDeletes),
     }
 }
 

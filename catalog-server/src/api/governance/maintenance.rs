@@ -11,7 +11,7 @@ use openapi::maintenance::{
 };
 use openapi::text::{NEXT_MAX, RESULT_BYTES_MAX};
 use serde_json::{Value, json};
-use table_core::rewrite::policy::Policy;
+use table_core::rewrite::policy::MaintenancePolicy;
 use table_core::snapshot::superseded::Superseded;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -26,9 +26,9 @@ use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
 use crate::schedule::outcome::{Finished, Next};
-use crate::schedule::policies::Target;
+use crate::schedule::policies::MaintenanceScope;
 use crate::store::maintenance::jobs::{Job as JobRow, JobLease, JobState};
-use crate::store::maintenance::policies::{Pause as PauseRow, Policy as PolicyRow};
+use crate::store::maintenance::policies::{PauseRow, PolicyRow};
 
 const PAGE_JOBS: u32 = 100;
 const PAGE_JOBS_MAX: u32 = 1_000;
@@ -76,7 +76,7 @@ async fn put_policy(
     mutation: Mutation,
 ) -> Result<Json<PolicyResponse>, ApiError> {
     let target = target(&app, &mutation.request, scope).await?;
-    let policy = mutation.read(Policy::parse).await;
+    let policy = mutation.read(MaintenancePolicy::parse).await;
     let policy = policy.map_err(|error| CatalogError::Invalid(error.to_string()))?;
     let put = app.schedule.put_policy(&mutation.request, &target, &policy).await?;
     Ok(Json(policy_answer(put)))
@@ -243,8 +243,8 @@ async fn list_jobs(
         (Some(warehouse), Some(namespace), Some(table)) => {
             let scope = ScopeName { warehouse, namespace: Some(namespace), table: Some(table) };
             match target(&app, &request, scope).await? {
-                Target::Table(warehouse, identifier) => Some((warehouse, identifier)),
-                Target::Warehouse(_) | Target::Namespace(..) => None,
+                MaintenanceScope::Table(warehouse, identifier) => Some((warehouse, identifier)),
+                MaintenanceScope::Warehouse(_) | MaintenanceScope::Namespace(..) => None,
             }
         }
         _ => {
@@ -280,7 +280,7 @@ async fn queue_job(State(app): State<App>, mutation: Mutation) -> Result<Json<Jo
     let NewJob { table, action, policy } = mutation.json().await?;
     let once = match policy {
         Some(policy) => Some(
-            Policy::parse(policy.to_string().as_bytes())
+            MaintenancePolicy::parse(policy.to_string().as_bytes())
                 .map_err(|error| ApiError::bad_request(error.to_string()))?,
         ),
         None => None,
@@ -440,14 +440,14 @@ fn text(json: Option<Value>) -> Option<String> {
     json.map(|json| stored_result(&json))
 }
 
-async fn target(app: &App, request: &Request, scope: ScopeName) -> Result<Target, ApiError> {
+async fn target(app: &App, request: &Request, scope: ScopeName) -> Result<MaintenanceScope, ApiError> {
     let name = &scope.warehouse;
     let warehouse = app.catalog.require_warehouse(request, name, Action::UseWarehouse).await?;
     Ok(match (scope.namespace, scope.table) {
-        (None, None) => Target::Warehouse(warehouse),
-        (Some(namespace), None) => Target::Namespace(warehouse, Namespace::from_path(&namespace)?),
+        (None, None) => MaintenanceScope::Warehouse(warehouse),
+        (Some(namespace), None) => MaintenanceScope::Namespace(warehouse, Namespace::from_path(&namespace)?),
         (Some(namespace), Some(table)) => {
-            Target::Table(warehouse, Identifier::new(Namespace::from_path(&namespace)?, table)?)
+            MaintenanceScope::Table(warehouse, Identifier::new(Namespace::from_path(&namespace)?, table)?)
         }
         (None, Some(_)) => {
             return Err(ApiError::bad_request(
@@ -465,8 +465,8 @@ pub(super) async fn require_table(
     scope: ScopeName,
 ) -> Result<(Warehouse, Identifier), ApiError> {
     match target(app, request, scope).await? {
-        Target::Table(warehouse, identifier) => Ok((warehouse, identifier)),
-        Target::Warehouse(_) | Target::Namespace(..) => {
+        MaintenanceScope::Table(warehouse, identifier) => Ok((warehouse, identifier)),
+        MaintenanceScope::Warehouse(_) | MaintenanceScope::Namespace(..) => {
             Err(ApiError::bad_request("Invalid query: `namespace` and `table` are needed"))
         }
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use catalog_server::storage::{DEADLINE, Files};
 use serde::Serialize;
 use serde_json::{Value, json};
-use table_core::manifest::entry::{Content, File};
+use table_core::manifest::entry::{File, FileContent};
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list::{self, ManifestFile};
 use table_core::metadata::partition::PartitionSpec;
@@ -187,7 +187,7 @@ impl FileCounts {
             let sum =
                 Sum { files: 1, records: unsigned(file.record_count()), bytes: unsigned(file.size_bytes()) };
             let kind = match file.content() {
-                Content::Data => {
+                FileContent::Data => {
                     let tuple = tuples.get(file.partition_number());
                     let values = tuple.into_iter().flatten();
                     let values: Value = values
@@ -196,11 +196,11 @@ impl FileCounts {
                     self.add_data(spec_id, &named(metadata, spec_id, &values), sum, false);
                     continue;
                 }
-                Content::EqualityDeletes => "equality-deletes",
-                Content::PositionDeletes if file.format().eq_ignore_ascii_case("puffin") => {
+                FileContent::EqualityDeletes => "equality-deletes",
+                FileContent::PositionDeletes if file.format().eq_ignore_ascii_case("puffin") => {
                     "deletion-vectors"
                 }
-                Content::PositionDeletes => "position-deletes",
+                FileContent::PositionDeletes => "position-deletes",
             };
             self.deletes.entry(kind).or_default().add(sum);
         }

@@ -11,7 +11,7 @@ use crate::store::ids::{NamespaceId, TabularId, WarehouseId};
 /// Object that a policy applies to. A policy is deleted with its object, and does not apply to a new object
 /// with the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum MaintenanceScopeId {
     /// All tables of a warehouse.
     Warehouse(WarehouseId),
     /// All tables of a namespace and of the namespaces in it.
@@ -20,7 +20,7 @@ pub enum Scope {
     Table(TabularId),
 }
 
-impl Scope {
+impl MaintenanceScopeId {
     fn kind(self) -> &'static str {
         match self {
             Self::Warehouse(_) => "warehouse",
@@ -41,7 +41,7 @@ impl Scope {
 
 /// Maintenance policy as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct Policy {
+pub struct PolicyRow {
     /// Settings, as JSON.
     pub document: String,
     /// Number of the version, counted from 1; incremented by every change.
@@ -54,7 +54,7 @@ pub struct Policy {
 
 /// Pause of the maintenance of a table.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct Pause {
+pub struct PauseRow {
     /// Reason of the pause, for people.
     pub reason: String,
     /// Start of the pause, in milliseconds since 1970.
@@ -72,7 +72,7 @@ pub struct Pause {
 pub async fn put(
     tx: &mut Tx,
     warehouse_id: WarehouseId,
-    scope: Scope,
+    scope: MaintenanceScopeId,
     document: &str,
     by: &str,
 ) -> Result<i64, StoreError> {
@@ -86,7 +86,7 @@ pub async fn put(
     let at_ms = tx.at_ms();
     let put = fetch_optional!(
         tx,
-        query_as::<_, Policy>(SQL)
+        query_as::<_, PolicyRow>(SQL)
             .bind(scope.id())
             .bind(warehouse_id)
             .bind(scope.kind())
@@ -102,11 +102,11 @@ pub async fn put(
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
-pub async fn find(db: &Db, scope: Scope) -> Result<Option<Policy>, StoreError> {
+pub async fn find(db: &Db, scope: MaintenanceScopeId) -> Result<Option<PolicyRow>, StoreError> {
     const SQL: &str = "
         SELECT document, version, updated_ms, updated_by FROM maintenance_policies WHERE scope_id = $1";
 
-    fetch_optional!(db, query_as::<_, Policy>(SQL).bind(scope.id()))
+    fetch_optional!(db, query_as::<_, PolicyRow>(SQL).bind(scope.id()))
 }
 
 /// Deletes the policy of a scope. Returns `false` if there was none.
@@ -115,7 +115,7 @@ pub async fn find(db: &Db, scope: Scope) -> Result<Option<Policy>, StoreError> {
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
 /// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
-pub async fn delete(tx: &mut Tx, scope: Scope) -> Result<bool, StoreError> {
+pub async fn delete(tx: &mut Tx, scope: MaintenanceScopeId) -> Result<bool, StoreError> {
     const SQL: &str = "DELETE FROM maintenance_policies WHERE scope_id = $1";
 
     Ok(execute!(tx, query(SQL).bind(scope.id()))? == 1)
@@ -154,8 +154,8 @@ pub async fn resume(tx: &mut Tx, tabular_id: TabularId) -> Result<bool, StoreErr
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
-pub async fn find_pause(db: &Db, tabular_id: TabularId) -> Result<Option<Pause>, StoreError> {
+pub async fn find_pause(db: &Db, tabular_id: TabularId) -> Result<Option<PauseRow>, StoreError> {
     const SQL: &str = "SELECT reason, since_ms, paused_by FROM maintenance_pauses WHERE tabular_id = $1";
 
-    fetch_optional!(db, query_as::<_, Pause>(SQL).bind(tabular_id))
+    fetch_optional!(db, query_as::<_, PauseRow>(SQL).bind(tabular_id))
 }

@@ -14,7 +14,7 @@ use crate::metadata::table::TableMetadata;
 
 use super::super::Applied;
 use super::super::error::CommitError;
-use super::super::judge::{self, Unknown};
+use super::super::validate::{self, Unknown};
 use super::Builder;
 
 /// Default of `write.metadata.previous-versions-max`: number of previous metadata files in `metadata-log`.
@@ -139,14 +139,14 @@ impl Builder {
             let spec = spec.ok_or_else(|| {
                 CommitError::invalid(format!("the default partition spec {id} does not exist"))
             })?;
-            judge::check_spec_sources(spec, &index, unknown(keeps_spec))?;
+            validate::check_spec_sources(spec, &index, unknown(keeps_spec))?;
         }
         if !(keeps_schema && keeps_order) {
             let id = self.next.default_sort_order_id;
             let order = self.next.default_sort_order();
             let order = order
                 .ok_or_else(|| CommitError::invalid(format!("the default sort order {id} does not exist")))?;
-            judge::check_order(order, &index, unknown(keeps_order))?;
+            validate::check_order(order, &index, unknown(keeps_order))?;
         }
         Ok(())
     }
@@ -159,13 +159,13 @@ impl Builder {
         base: Option<&TableMetadata>,
         index: &SchemaIndex<'_>,
     ) -> Result<(), CommitError> {
-        let unusable = judge::unusable_fields(&self.next.partition_specs, index);
+        let unusable = validate::unusable_fields(&self.next.partition_specs, index);
         if unusable.is_empty() {
             return Ok(());
         }
         let before = base.map(|base| {
             let index = SchemaIndex::new(base.current_schema()?.columns()?)?;
-            let unusable = judge::unusable_fields(&base.partition_specs, &index);
+            let unusable = validate::unusable_fields(&base.partition_specs, &index);
             Ok::<HashSet<_>, MetadataError>(unusable.into_iter().map(|(place, _)| place).collect())
         });
         let before = before.and_then(Result::ok).unwrap_or_default();
@@ -180,7 +180,7 @@ impl Builder {
     fn check_numbers(&self, base: Option<&TableMetadata>) -> Result<(), CommitError> {
         let is_new = |(name, value): &(&str, &str)| base.and_then(|base| base.property(name)) != Some(*value);
         let mut impossible = properties::impossible(&self.next.properties).filter(is_new);
-        impossible.next().map_or(Ok(()), |(name, value)| Err(judge::not_a_number(name, value)))
+        impossible.next().map_or(Ok(()), |(name, value)| Err(validate::not_a_number(name, value)))
     }
 
     fn log_previous_file(&mut self, base: &TableMetadata, base_location: &str) {

@@ -10,8 +10,8 @@ use crate::metadata::sort::SortOrder;
 use crate::metadata::types::Type;
 
 use super::super::error::CommitError;
-use super::super::judge::{self, Unknown};
 use super::super::update::LAST_ADDED;
+use super::super::validate::{self, Unknown};
 use super::Builder;
 
 impl Builder {
@@ -30,7 +30,7 @@ impl Builder {
         // Most schemas have only known types, so the current schema is searched for unknown ones on first use
         // only.
         let carried = LazyCell::new(|| self.unknown_types());
-        judge::check_schema(columns, &index, self.next.format_version, |field| {
+        validate::check_schema(columns, &index, self.next.format_version, |field| {
             carried.get(&field.field.id).is_some_and(|known| **known == field.field.field_type)
         })?;
         let highest = index.highest_id();
@@ -107,9 +107,9 @@ impl Builder {
             self.last_added_spec = Some(existing.id());
             return Ok(());
         }
-        self.check_against_current_schema(|index, version| judge::check_new_spec(&spec, index, version))?;
+        self.check_against_current_schema(|index, version| validate::check_new_spec(&spec, index, version))?;
         let known = self.next.partition_specs.iter().flat_map(PartitionSpec::fields);
-        judge::check_field_ids(&spec, known)?;
+        validate::check_field_ids(&spec, known)?;
         let ids =
             self.next.partition_specs.iter().map(PartitionSpec::id).chain(self.removed_specs.iter().copied());
         let id = next_id(ids, 0)?;
@@ -173,12 +173,12 @@ impl Builder {
 
     pub(super) fn add_sort_order(&mut self, order: &SortOrder) -> Result<(), CommitError> {
         self.count_added()?;
-        judge::check_order_id(order)?;
+        validate::check_order_id(order)?;
         if let Some(existing) = self.next.sort_orders.iter().find(|existing| existing.is_same(order)) {
             self.last_added_order = Some(existing.id());
             return Ok(());
         }
-        self.check_against_current_schema(|index, _| judge::check_order(order, index, Unknown::Refused))?;
+        self.check_against_current_schema(|index, _| validate::check_order(order, index, Unknown::Refused))?;
         let id = match order.fields() {
             [] => 0,
             _ => next_id(self.next.sort_orders.iter().map(SortOrder::id), 1)?,

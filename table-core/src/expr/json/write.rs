@@ -1,7 +1,7 @@
 //! Serialisation of expressions, directly to text: a filter may be many megabytes long, and is written for
 //! every file.
 
-use crate::expr::bound::{Bound, RowFilter};
+use crate::expr::bound::{Bound, BoundFilter};
 use crate::expr::expression::{Expression, Reference, Term, Test};
 use crate::expr::value::Value;
 use crate::metadata::transform::Transform;
@@ -17,15 +17,15 @@ impl Expression {
     }
 }
 
-impl RowFilter {
+impl BoundFilter {
     /// Appends the filter as JSON text for a client, with columns by name. Chains are written as balanced
     /// trees, because readers limit the nesting depth.
     pub fn push_json(&self, out: &mut Vec<u8>) {
         match self {
             Bound::True => push_constant(out, true),
             Bound::False => push_constant(out, false),
-            Bound::And(parts) => push_chain(out, "and", parts, true, RowFilter::push_into),
-            Bound::Or(parts) => push_chain(out, "or", parts, false, RowFilter::push_into),
+            Bound::And(parts) => push_chain(out, "and", parts, true, BoundFilter::push_into),
+            Bound::Or(parts) => push_chain(out, "or", parts, false, BoundFilter::push_into),
             Bound::Predicate(predicate) => {
                 let column = &predicate.term;
                 let test = column.written.as_ref().unwrap_or(&predicate.test);
@@ -34,7 +34,7 @@ impl RowFilter {
         }
     }
 
-    fn push_into(out: &mut Vec<u8>, filter: &RowFilter) {
+    fn push_into(out: &mut Vec<u8>, filter: &BoundFilter) {
         filter.push_json(out);
     }
 }

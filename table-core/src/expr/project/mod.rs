@@ -12,7 +12,7 @@ mod zero;
 use neighbour::{Neighbour, Step, neighbour, neighbour_or};
 use zero::{with_both_zeros, without_doubtful_zeros};
 
-use super::bound::{Bound, BoundPredicate, Column, PartitionColumn, PartitionFilter, RowFilter};
+use super::bound::{Bound, BoundColumn, BoundFilter, BoundPredicate, PartitionColumn, PartitionFilter};
 use super::expression::Test;
 use super::transform::first_characters;
 use super::value::Value;
@@ -22,24 +22,27 @@ use crate::metadata::types::Primitive;
 
 /// Returns a filter that the partition of every matching row matches. A partition that does not match it has
 /// no matching row.
-pub fn inclusive(filter: &RowFilter, spec: &PartitionSpec) -> PartitionFilter {
+pub fn inclusive(filter: &BoundFilter, spec: &PartitionSpec) -> PartitionFilter {
     filter.rewrite(&mut |predicate| inclusive_predicate(predicate, spec))
 }
 
 /// Returns a filter that matches a partition only if every row of the partition matches.
-pub fn strict(filter: &RowFilter, spec: &PartitionSpec) -> PartitionFilter {
+pub fn strict(filter: &BoundFilter, spec: &PartitionSpec) -> PartitionFilter {
     filter.rewrite(&mut |predicate| strict_predicate(predicate, spec))
 }
 
 pub(crate) fn inclusive_predicate(
-    predicate: &BoundPredicate<Column>,
+    predicate: &BoundPredicate<BoundColumn>,
     spec: &PartitionSpec,
 ) -> PartitionFilter {
     let fields = targets(&predicate.term, spec);
     Bound::and(fields.map(|target| target.inclusive(&predicate.test).unwrap_or(Bound::True)))
 }
 
-pub(crate) fn strict_predicate(predicate: &BoundPredicate<Column>, spec: &PartitionSpec) -> PartitionFilter {
+pub(crate) fn strict_predicate(
+    predicate: &BoundPredicate<BoundColumn>,
+    spec: &PartitionSpec,
+) -> PartitionFilter {
     if predicate.term.written.is_some() {
         return Bound::False;
     }
@@ -48,7 +51,7 @@ pub(crate) fn strict_predicate(predicate: &BoundPredicate<Column>, spec: &Partit
 }
 
 /// Returns the partition fields that are derived from a term's column.
-fn targets<'a>(column: &'a Column, spec: &'a PartitionSpec) -> impl Iterator<Item = Target<'a>> {
+fn targets<'a>(column: &'a BoundColumn, spec: &'a PartitionSpec) -> impl Iterator<Item = Target<'a>> {
     spec.fields().iter().enumerate().filter_map(|(position, field)| Target::new(column, position, field))
 }
 
@@ -66,7 +69,7 @@ struct Target<'a> {
 impl<'a> Target<'a> {
     /// Returns the target for a partition field; `None` if the field has another source, or allows no
     /// conclusion about the term.
-    fn new(column: &'a Column, position: usize, field: &'a PartitionField) -> Option<Target<'a>> {
+    fn new(column: &'a BoundColumn, position: usize, field: &'a PartitionField) -> Option<Target<'a>> {
         if field.source_ids != [column.id] || field.transform == Transform::Void {
             return None;
         }

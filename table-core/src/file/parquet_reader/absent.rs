@@ -77,8 +77,8 @@ fn of_default(
 }
 
 /// Promotes a value to the current type of a column; `None` if that is not possible.
-fn promote(value: &Value, wanted: &Primitive) -> Option<Value> {
-    let promoted = match (value, wanted) {
+fn promote(value: &Value, requested: &Primitive) -> Option<Value> {
+    let promoted = match (value, requested) {
         (Value::Int(value), Primitive::Long) => Value::Long(i64::from(*value)),
         (Value::Float(value), Primitive::Double) => Value::Double(f64::from(*value)),
         (Value::Date(days), Primitive::Timestamp) => {
@@ -87,10 +87,10 @@ fn promote(value: &Value, wanted: &Primitive) -> Option<Value> {
         (Value::Date(days), Primitive::TimestampNs) => {
             Value::TimestampNs(i64::from(*days).checked_mul(DAY_NANOS)?)
         }
-        (Value::Decimal(Decimal { scale, .. }), Primitive::Decimal { scale: wanted, .. }) => {
-            (scale == wanted).then(|| value.clone())?
+        (Value::Decimal(Decimal { scale, .. }), Primitive::Decimal { scale: requested, .. }) => {
+            (scale == requested).then(|| value.clone())?
         }
         _ => value.clone(),
     };
-    promoted.is_of(wanted).then_some(promoted)
+    promoted.is_of(requested).then_some(promoted)
 }

@@ -9,12 +9,12 @@ use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray};
 use arrow_schema::{ArrowError, DataType, FieldRef, Fields};
 
 use super::constant::Constant;
-use super::convert::Conversion;
+use super::convert::ValueConversion;
 use crate::file::error::FileError;
 
 /// Origin of the values of a column.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum ColumnSource {
     /// Column of the file, by its position among the siblings that are read.
     File(usize, Adapt),
     /// Constant, because the file does not contain the column.
@@ -24,20 +24,20 @@ pub(super) enum Source {
 /// Conversion of a decoded array.
 #[derive(Debug)]
 pub(super) enum Adapt {
-    Leaf(Conversion),
-    Struct(Fields, Vec<Source>),
+    Leaf(ValueConversion),
+    Struct(Fields, Vec<ColumnSource>),
     List(FieldRef, Box<Adapt>),
     /// The Arrow field of the entries, and the conversions of keys and values.
     Map(FieldRef, Box<(Adapt, Adapt)>),
 }
 
-impl Source {
+impl ColumnSource {
     /// Returns the array of the column with `rows` rows; `siblings` are the arrays that were read from the
     /// file.
     pub(super) fn take(&self, siblings: &[ArrayRef], rows: usize) -> Result<ArrayRef, FileError> {
         match self {
-            Source::Constant(constant) => constant.to_array(rows),
-            Source::File(position, adapt) => {
+            ColumnSource::Constant(constant) => constant.to_array(rows),
+            ColumnSource::File(position, adapt) => {
                 let array = siblings.get(*position).ok_or_else(|| unexpected("fewer columns"))?;
                 adapt.apply(array)
             }
@@ -51,7 +51,7 @@ impl Adapt {
             Adapt::Leaf(conversion) => conversion.apply(array.clone()),
             Adapt::Struct(fields, sources) => {
                 let array = array.as_struct_opt().ok_or_else(|| unexpected("no struct"))?;
-                let take = |source: &Source| source.take(array.columns(), array.len());
+                let take = |source: &ColumnSource| source.take(array.columns(), array.len());
                 let parts = sources.iter().map(take).collect::<Result<Vec<_>, _>>()?;
                 let nulls = array.nulls().cloned();
                 into_ref(StructArray::try_new_with_length(fields.clone(), parts, nulls, array.len()))

@@ -8,9 +8,9 @@ use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, Record
 use arrow_select::filter::filter_record_batch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use super::adapt::{Source, misfit};
+use super::adapt::{ColumnSource, misfit};
 use super::context::FileContext;
-use super::plan::{Origin, Plan};
+use super::plan::{ColumnOrigin, ReadPlan};
 use super::row_group::RowGroup;
 use crate::file::error::{FileError, guarded};
 
@@ -20,7 +20,7 @@ const SHRINK: usize = 8;
 
 /// Iterator over the record batches of one row group, none of them empty. It ends after the first error.
 pub struct Batches {
-    pub(super) plan: Arc<Plan>,
+    pub(super) plan: Arc<ReadPlan>,
     pub(super) context: Arc<FileContext>,
     /// `None` after the last row, and after an error.
     pub(super) decoder: Option<ParquetRecordBatchReader>,
@@ -126,24 +126,25 @@ impl Batches {
 
     fn column(
         &self,
-        origin: &Origin,
+        origin: &ColumnOrigin,
         siblings: &[ArrayRef],
         positions: &Int64Array,
     ) -> Result<ArrayRef, FileError> {
         let rows = positions.len();
-        let own =
-            |source: &Option<Source>| source.as_ref().map(|source| source.take(siblings, rows)).transpose();
+        let own = |source: &Option<ColumnSource>| {
+            source.as_ref().map(|source| source.take(siblings, rows)).transpose()
+        };
         Ok(match origin {
-            Origin::Column(source) => source.take(siblings, rows)?,
-            Origin::Path => {
+            ColumnOrigin::Column(source) => source.take(siblings, rows)?,
+            ColumnOrigin::Path => {
                 Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&self.context.path, rows)))
             }
-            Origin::Position => Arc::new(positions.clone()),
-            Origin::RowId(source) => {
+            ColumnOrigin::Position => Arc::new(positions.clone()),
+            ColumnOrigin::RowId(source) => {
                 let first = self.context.first_row_id;
                 fill(own(source)?.as_ref(), rows, |row| first?.checked_add(positions.value(row)))
             }
-            Origin::LastUpdated(source) => {
+            ColumnOrigin::LastUpdated(source) => {
                 fill(own(source)?.as_ref(), rows, |_| self.context.sequence_number)
             }
         })

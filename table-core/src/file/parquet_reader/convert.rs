@@ -20,7 +20,7 @@ const DAY_NANOS: i64 = DAY_MICROS * 1000;
 
 /// Conversion of the values of a column.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Conversion {
+pub(super) enum ValueConversion {
     /// No conversion; the types are equal.
     None,
     /// Cast, which fails for values that are out of range of the target type.
@@ -35,42 +35,43 @@ pub(super) enum Conversion {
     Null(DataType),
 }
 
-impl Conversion {
-    /// Returns the conversion of values of a file to values of type `wanted`; `None` if there is none.
-    pub(super) fn find(leaf: &Leaf, wanted: &Primitive) -> Option<Conversion> {
-        let target = primitive_to_arrow(wanted)?;
-        let held = leaf.data_type.clone();
-        if *wanted == Primitive::Unknown || held == DataType::Null {
-            return Some(Conversion::Null(target));
+impl ValueConversion {
+    /// Returns the conversion of values of a file to values of type `requested`; `None` if there is none.
+    pub(super) fn find(leaf: &Leaf, requested: &Primitive) -> Option<ValueConversion> {
+        let target = primitive_to_arrow(requested)?;
+        let stored = leaf.data_type.clone();
+        if *requested == Primitive::Unknown || stored == DataType::Null {
+            return Some(ValueConversion::Null(target));
         }
-        if held == target {
-            return Some(Conversion::None);
+        if stored == target {
+            return Some(ValueConversion::None);
         }
-        match wanted {
-            Primitive::Int | Primitive::Long => is_whole(&held, wanted).then_some(Conversion::Cast(target)),
-            Primitive::Float => (held == DataType::Float16).then_some(Conversion::Cast(target)),
-            Primitive::Double => {
-                matches!(held, DataType::Float16 | DataType::Float32).then_some(Conversion::Cast(target))
+        match requested {
+            Primitive::Int | Primitive::Long => {
+                is_whole(&stored, requested).then_some(ValueConversion::Cast(target))
             }
+            Primitive::Float => (stored == DataType::Float16).then_some(ValueConversion::Cast(target)),
+            Primitive::Double => matches!(stored, DataType::Float16 | DataType::Float32)
+                .then_some(ValueConversion::Cast(target)),
             Primitive::Decimal { scale, .. } => {
                 let is_scaled = |found: i8| i64::from(found) == i64::from(*scale);
-                match held {
+                match stored {
                     DataType::Decimal128(_, found) | DataType::Decimal256(_, found) if is_scaled(found) => {
-                        Some(Conversion::Cast(target))
+                        Some(ValueConversion::Cast(target))
                     }
                     _ => None,
                 }
             }
-            Primitive::Date => (held == DataType::Int32).then_some(Conversion::Cast(target)),
+            Primitive::Date => (stored == DataType::Int32).then_some(ValueConversion::Cast(target)),
             // The decoder silently overflows for INT96 in nanoseconds after the year 2262.
             Primitive::TimestampNs | Primitive::TimestamptzNs if leaf.is_int96 => None,
             Primitive::Time
             | Primitive::Timestamp
             | Primitive::Timestamptz
             | Primitive::TimestampNs
-            | Primitive::TimestamptzNs => time(&held, wanted, target),
+            | Primitive::TimestamptzNs => time(&stored, requested, target),
             Primitive::String | Primitive::Fixed(_) | Primitive::Uuid | Primitive::Binary => {
-                bytes(&held, target)
+                bytes(&stored, target)
             }
             _ => None,
         }
@@ -79,16 +80,18 @@ impl Conversion {
     /// Converts an array.
     pub(super) fn apply(&self, array: ArrayRef) -> Result<ArrayRef, FileError> {
         let converted = match self {
-            Conversion::None => return Ok(array),
-            Conversion::Cast(target) => cast(&array, target),
-            Conversion::Bytes(target) => {
+            ValueConversion::None => return Ok(array),
+            ValueConversion::Cast(target) => cast(&array, target),
+            ValueConversion::Bytes(target) => {
                 cast(&array, &DataType::Binary).and_then(|bytes| cast(&bytes, target))
             }
-            Conversion::Multiply(factor, target) => scale(&array, target, |value| value.checked_mul(*factor)),
-            Conversion::Divide(divisor, target) => {
+            ValueConversion::Multiply(factor, target) => {
+                scale(&array, target, |value| value.checked_mul(*factor))
+            }
+            ValueConversion::Divide(divisor, target) => {
                 scale(&array, target, |value| value.checked_div_euclid(*divisor))
             }
-            Conversion::Null(target) => Ok(new_null_array(target, array.len())),
+            ValueConversion::Null(target) => Ok(new_null_array(target, array.len())),
         };
         converted.map_err(|error| FileError::malformed(format!("a value cannot be converted: {error}")))
     }
@@ -96,32 +99,32 @@ impl Conversion {
 
 /// Returns `true` if integers of this kind can be read as `int` or `long`. Unsigned values that are out of
 /// range fail in the cast.
-fn is_whole(held: &DataType, wanted: &Primitive) -> bool {
-    match held {
+fn is_whole(stored: &DataType, requested: &Primitive) -> bool {
+    match stored {
         DataType::Int8 | DataType::Int16 | DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => true,
-        DataType::Int32 | DataType::UInt64 => *wanted == Primitive::Long,
+        DataType::Int32 | DataType::UInt64 => *requested == Primitive::Long,
         _ => false,
     }
 }
 
-fn time(held: &DataType, wanted: &Primitive, target: DataType) -> Option<Conversion> {
-    let is_nanos = matches!(wanted, Primitive::TimestampNs | Primitive::TimestamptzNs);
-    let is_zoned = matches!(wanted, Primitive::Timestamptz | Primitive::TimestamptzNs);
-    let per_second = match held {
-        DataType::Int64 => return Some(Conversion::Multiply(1, target)),
-        DataType::Date32 if *wanted != Primitive::Time && !is_zoned => {
+fn time(stored: &DataType, requested: &Primitive, target: DataType) -> Option<ValueConversion> {
+    let is_nanos = matches!(requested, Primitive::TimestampNs | Primitive::TimestamptzNs);
+    let is_zoned = matches!(requested, Primitive::Timestamptz | Primitive::TimestamptzNs);
+    let per_second = match stored {
+        DataType::Int64 => return Some(ValueConversion::Multiply(1, target)),
+        DataType::Date32 if *requested != Primitive::Time && !is_zoned => {
             let units = if is_nanos { DAY_NANOS } else { DAY_MICROS };
-            return Some(Conversion::Multiply(units, target));
+            return Some(ValueConversion::Multiply(units, target));
         }
-        DataType::Time32(unit) | DataType::Time64(unit) if *wanted == Primitive::Time => units(*unit),
-        DataType::Timestamp(unit, _) if *wanted != Primitive::Time => units(*unit),
+        DataType::Time32(unit) | DataType::Time64(unit) if *requested == Primitive::Time => units(*unit),
+        DataType::Timestamp(unit, _) if *requested != Primitive::Time => units(*unit),
         _ => return None,
     };
-    let wanted = if is_nanos { 1_000_000_000 } else { 1_000_000 };
-    Some(if per_second > wanted {
-        Conversion::Divide(per_second / wanted, target)
+    let requested = if is_nanos { 1_000_000_000 } else { 1_000_000 };
+    Some(if per_second > requested {
+        ValueConversion::Divide(per_second / requested, target)
     } else {
-        Conversion::Multiply(wanted / per_second, target)
+        ValueConversion::Multiply(requested / per_second, target)
     })
 }
 
@@ -134,15 +137,15 @@ fn units(unit: TimeUnit) -> i64 {
     }
 }
 
-fn bytes(held: &DataType, target: DataType) -> Option<Conversion> {
-    match held {
+fn bytes(stored: &DataType, target: DataType) -> Option<ValueConversion> {
+    match stored {
         DataType::FixedSizeBinary(_) => Some(match target {
             DataType::FixedSizeBinary(_) => return None,
-            DataType::Binary => Conversion::Cast(target),
-            _ => Conversion::Bytes(target),
+            DataType::Binary => ValueConversion::Cast(target),
+            _ => ValueConversion::Bytes(target),
         }),
-        DataType::Binary => Some(Conversion::Cast(target)),
-        DataType::Utf8 if target == DataType::Binary => Some(Conversion::Cast(target)),
+        DataType::Binary => Some(ValueConversion::Cast(target)),
+        DataType::Utf8 if target == DataType::Binary => Some(ValueConversion::Cast(target)),
         _ => None,
     }
 }

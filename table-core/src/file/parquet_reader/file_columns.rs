@@ -23,13 +23,13 @@ pub(super) struct FileColumn {
     /// Field id that it is matched by; `None` if it is not a column of the table.
     pub(super) id: Option<i32>,
     pub(super) name: String,
-    pub(super) shape: Shape,
+    pub(super) shape: ColumnShape,
     /// Leaf columns that it consists of, by their index in the Parquet schema.
     pub(super) leaves: Range<usize>,
 }
 
 #[derive(Debug)]
-pub(super) enum Shape {
+pub(super) enum ColumnShape {
     Leaf(Leaf),
     Struct(Vec<FileColumn>),
     List(Box<FileColumn>),
@@ -78,19 +78,19 @@ fn column(field: &FieldRef, is_int96: &impl Fn(usize) -> bool, next: &mut usize)
     let start = *next;
     let shape = match field.data_type() {
         DataType::Struct(parts) => {
-            Shape::Struct(parts.iter().map(|part| column(part, is_int96, next)).collect())
+            ColumnShape::Struct(parts.iter().map(|part| column(part, is_int96, next)).collect())
         }
-        DataType::List(element) => Shape::List(Box::new(column(element, is_int96, next))),
+        DataType::List(element) => ColumnShape::List(Box::new(column(element, is_int96, next))),
         DataType::Map(entries, _) => match entries.data_type() {
             DataType::Struct(parts) if parts.len() == 2 => {
                 let key = column(&parts[0], is_int96, next);
-                Shape::Map(Box::new((key, column(&parts[1], is_int96, next))))
+                ColumnShape::Map(Box::new((key, column(&parts[1], is_int96, next))))
             }
-            _ => Shape::Unreadable("a map without keys and values".to_owned()),
+            _ => ColumnShape::Unreadable("a map without keys and values".to_owned()),
         },
         data_type => {
             *next += 1;
-            Shape::Leaf(Leaf { data_type: data_type.clone(), is_int96: is_int96(start) })
+            ColumnShape::Leaf(Leaf { data_type: data_type.clone(), is_int96: is_int96(start) })
         }
     };
     FileColumn { id: field_id(field), name: field.name().clone(), shape, leaves: start..*next }
@@ -103,10 +103,10 @@ fn is_int96(schema: &SchemaDescriptor, leaf: usize) -> bool {
 fn has_id(column: &FileColumn) -> bool {
     column.id.is_some()
         || match &column.shape {
-            Shape::Leaf(_) | Shape::Unreadable(_) => false,
-            Shape::Struct(parts) => parts.iter().any(has_id),
-            Shape::List(element) => has_id(element),
-            Shape::Map(parts) => has_id(&parts.0) || has_id(&parts.1),
+            ColumnShape::Leaf(_) | ColumnShape::Unreadable(_) => false,
+            ColumnShape::Struct(parts) => parts.iter().any(has_id),
+            ColumnShape::List(element) => has_id(element),
+            ColumnShape::Map(parts) => has_id(&parts.0) || has_id(&parts.1),
         }
 }
 
@@ -114,16 +114,16 @@ fn has_id(column: &FileColumn) -> bool {
 /// them as null, but a rewrite must not replace values by null.
 fn refuse_parts(column: &mut FileColumn) {
     match &mut column.shape {
-        Shape::Struct(_) => {
+        ColumnShape::Struct(_) => {
             let reason = "its parts have no field ids, and the table has no `schema.name-mapping.default`";
-            column.shape = Shape::Unreadable(reason.to_owned());
+            column.shape = ColumnShape::Unreadable(reason.to_owned());
         }
-        Shape::List(element) => refuse_parts(element),
-        Shape::Map(parts) => {
+        ColumnShape::List(element) => refuse_parts(element),
+        ColumnShape::Map(parts) => {
             refuse_parts(&mut parts.0);
             refuse_parts(&mut parts.1);
         }
-        Shape::Leaf(_) | Shape::Unreadable(_) => {}
+        ColumnShape::Leaf(_) | ColumnShape::Unreadable(_) => {}
     }
 }
 
@@ -139,10 +139,10 @@ fn assign_as(column: &mut FileColumn, mapping: Option<&NameMapping>, name: &str)
     column.id = found.and_then(|field| field.id);
     let parts = found.map(|field| &field.parts);
     match &mut column.shape {
-        Shape::Leaf(_) | Shape::Unreadable(_) => {}
-        Shape::Struct(fields) => fields.iter_mut().for_each(|field| assign(field, parts)),
-        Shape::List(element) => assign_as(element, parts, "element"),
-        Shape::Map(entry) => {
+        ColumnShape::Leaf(_) | ColumnShape::Unreadable(_) => {}
+        ColumnShape::Struct(fields) => fields.iter_mut().for_each(|field| assign(field, parts)),
+        ColumnShape::List(element) => assign_as(element, parts, "element"),
+        ColumnShape::Map(entry) => {
             assign_as(&mut entry.0, parts, "key");
             assign_as(&mut entry.1, parts, "value");
         }

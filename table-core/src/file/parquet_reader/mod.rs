@@ -38,7 +38,7 @@ use parquet::file::reader::ChunkReader;
 
 use self::batches::Batches;
 use self::context::FileContext;
-use self::plan::Plan;
+use self::plan::ReadPlan;
 use self::row_group::{Chunk, RowGroup, rows_of, wide_range_of};
 use super::error::{FileError, guarded};
 use super::footer;
@@ -48,15 +48,15 @@ use crate::metadata::types::StructType;
 #[derive(Debug, Clone)]
 pub struct FileReader {
     metadata: Arc<ParquetMetaData>,
-    plan: Arc<Plan>,
+    plan: Arc<ReadPlan>,
     context: Arc<FileContext>,
     /// Position of the first row of each row group, followed by the number of rows of the file.
     starts: Vec<u64>,
 }
 
 impl FileReader {
-    /// Plans reading the columns `wanted` from a file with this metadata, as returned by [`super::footer`].
-    /// The columns of [`crate::metadata::reserved`] may be among them.
+    /// Plans reading the columns `requested` from a file with this metadata, as returned by
+    /// [`super::footer`]. The columns of [`crate::metadata::reserved`] may be among them.
     ///
     /// # Errors
     ///
@@ -65,10 +65,10 @@ impl FileReader {
     /// default, and with [`FileError::Malformed`] if the metadata is damaged.
     pub fn new(
         metadata: Arc<ParquetMetaData>,
-        wanted: &StructType,
+        requested: &StructType,
         context: FileContext,
     ) -> Result<FileReader, FileError> {
-        let plan = guarded(|| Plan::new(metadata.file_metadata().schema_descr(), wanted, &context))?;
+        let plan = guarded(|| ReadPlan::new(metadata.file_metadata().schema_descr(), requested, &context))?;
         let mut starts = vec![0_u64];
         for group in metadata.row_groups() {
             let start = starts.last().copied().unwrap_or(0);
@@ -90,10 +90,10 @@ impl FileReader {
     /// Fails as [`footer::read`] and [`FileReader::new`] do.
     pub fn open<R: ChunkReader>(
         source: &R,
-        wanted: &StructType,
+        requested: &StructType,
         context: FileContext,
     ) -> Result<FileReader, FileError> {
-        FileReader::new(Arc::new(footer::read(source)?), wanted, context)
+        FileReader::new(Arc::new(footer::read(source)?), requested, context)
     }
 
     /// Returns the Arrow schema of the rows.

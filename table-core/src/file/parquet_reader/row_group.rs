@@ -114,13 +114,13 @@ impl RowGroup {
         let rows = rows_of(group)?.max(1);
         let (mut row_bytes, mut is_estimate) = (0_u64, false);
         for (leaf, chunk) in chunks {
-            let Some(told) = group.columns().get(leaf) else { continue };
-            let column = Column::new(told, chunk)?;
+            let Some(column_metadata) = group.columns().get(leaf) else { continue };
+            let column = Column::new(column_metadata, chunk)?;
             let sizes = column.value_sizes()?;
-            let per_row = u64::try_from(told.num_values()).unwrap_or(0).div_ceil(rows);
+            let per_row = u64::try_from(column_metadata.num_values()).unwrap_or(0).div_ceil(rows);
             row_bytes = row_bytes.saturating_add(sizes.value_bytes.saturating_mul(per_row));
             // Some rows may have more values than others.
-            is_estimate |= sizes.is_estimate || told.column_descr().max_rep_level() > 0;
+            is_estimate |= sizes.is_estimate || column_metadata.column_descr().max_rep_level() > 0;
             if let Some(place) = columns.get_mut(leaf) {
                 *place = Some(column);
             }
@@ -163,9 +163,9 @@ impl RowGroup {
 impl Column {
     /// Inspects the pages of a column and corrects its metadata. Fails if a page is damaged, or larger than
     /// [`PAGE_BYTES_MAX`].
-    fn new(told: &ColumnChunkMetaData, chunk: Chunk) -> Result<Column, FileError> {
+    fn new(column_metadata: &ColumnChunkMetaData, chunk: Chunk) -> Result<Column, FileError> {
         let mut length = 0;
-        for page in Pages::new(&chunk.bytes, told) {
+        for page in Pages::new(&chunk.bytes, column_metadata) {
             let page = page?;
             if page.uncompressed_bytes > PAGE_BYTES_MAX {
                 let limit = PAGE_BYTES_MAX >> 20;
@@ -174,10 +174,10 @@ impl Column {
             page.verify()?;
             length = page.end();
         }
-        let metadata = told
+        let metadata = column_metadata
             .clone()
             .into_builder()
-            .set_dictionary_page_offset(dictionary_of(told))
+            .set_dictionary_page_offset(dictionary_of(column_metadata))
             .set_total_compressed_size(i64::try_from(length).unwrap_or(i64::MAX))
             .build()
             .map_err(FileError::reading)?;

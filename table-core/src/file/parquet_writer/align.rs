@@ -50,8 +50,10 @@ pub(super) fn align(
 
 fn align_fields(arrays: &[ArrayRef], fields: &[Field], targets: &Fields) -> Result<Vec<ArrayRef>, FileError> {
     if arrays.len() != fields.len() {
-        let (found, wanted) = (arrays.len(), fields.len());
-        return Err(FileError::unfit(format!("the rows have {found} columns where the schema has {wanted}")));
+        let (found, expected) = (arrays.len(), fields.len());
+        return Err(FileError::unfit(format!(
+            "the rows have {found} columns where the schema has {expected}"
+        )));
     }
     let written = arrays.iter().zip(fields).filter(|(_, field)| !is_unwritten(&field.field_type));
     written.zip(targets).map(|((array, field), target)| align_array(array, field, target)).collect()
@@ -59,8 +61,8 @@ fn align_fields(arrays: &[ArrayRef], fields: &[Field], targets: &Fields) -> Resu
 
 fn align_array(array: &ArrayRef, field: &Field, target: &FieldRef) -> Result<ArrayRef, FileError> {
     let wrong = || {
-        let (name, found, wanted) = (&field.name, array.data_type(), target.data_type());
-        FileError::unfit(format!("the rows hold {found} in `{name}`, where the schema has {wanted}"))
+        let (name, found, expected) = (&field.name, array.data_type(), target.data_type());
+        FileError::unfit(format!("the rows hold {found} in `{name}`, where the schema has {expected}"))
     };
     match (&field.field_type, target.data_type()) {
         (Type::Struct(parts), DataType::Struct(targets)) => {
@@ -87,7 +89,7 @@ fn align_array(array: &ArrayRef, field: &Field, target: &FieldRef) -> Result<Arr
             let aligned = MapArray::try_new(entries.clone(), offsets, aligned, nulls, *sorted);
             aligned.map(into_ref).map_err(|error| unfit(field, &error))
         }
-        (_, wanted) if wanted == array.data_type() => {
+        (_, expected) if expected == array.data_type() => {
             check_digits(array, field)?;
             Ok(array.clone())
         }

@@ -6,11 +6,11 @@ use crate::file::error::FileError;
 
 /// Output of the encoder, which can be taken back when the file is finished; the encoder itself does not
 /// return it.
-pub(crate) struct Output<W>(Option<W>);
+pub(crate) struct OutputBuffer<W>(Option<W>);
 
-impl<W> Output<W> {
-    pub(crate) fn new(output: W) -> Output<W> {
-        Output(Some(output))
+impl<W> OutputBuffer<W> {
+    pub(crate) fn new(output: W) -> OutputBuffer<W> {
+        OutputBuffer(Some(output))
     }
 
     pub(crate) fn take(&mut self) -> Result<W, FileError> {
@@ -18,7 +18,7 @@ impl<W> Output<W> {
     }
 }
 
-impl<W: Write> Write for Output<W> {
+impl<W: Write> Write for OutputBuffer<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.as_mut().map_or(Ok(0), |output| output.write(bytes))
     }

@@ -17,7 +17,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter, TrackedWrite};
 use parquet::schema::types::{GroupTypeBuilder, SchemaDescPtr, SchemaDescriptor, TypePtr};
 
-use super::output::Output;
+use super::output::OutputBuffer;
 use crate::file::batch_bytes::pieces;
 use crate::file::error::FileError;
 use crate::file::pages::with_checksums;
@@ -29,7 +29,7 @@ const PIECE_BYTES: u64 = 4 << 20;
 
 /// Writer of the row groups of a file.
 pub(super) struct RowGroups<W: Write + Send> {
-    writer: SerializedFileWriter<Output<W>>,
+    writer: SerializedFileWriter<OutputBuffer<W>>,
     encoders: ArrowRowGroupWriterFactory,
     arrow_schema: SchemaRef,
     /// For each leaf column, a schema with only that column.
@@ -55,7 +55,7 @@ impl<W: Write + Send> RowGroups<W> {
         let root = schema.root_schema_ptr();
         let alone = schema.columns().iter().map(|column| alone(&root, column.path().parts()));
         let alone = alone.collect::<Result<_, _>>()?;
-        let writer = SerializedFileWriter::new(Output::new(output), root, Arc::new(properties))?;
+        let writer = SerializedFileWriter::new(OutputBuffer::new(output), root, Arc::new(properties))?;
         let encoders = ArrowRowGroupWriterFactory::new(&writer, arrow_schema.clone());
         Ok(RowGroups { writer, encoders, arrow_schema, alone, row_group_bytes, open: None })
     }

@@ -55,8 +55,8 @@ pub(super) fn read(
     start: u64,
     context: &FileContext,
 ) -> Result<RowLineage, FileError> {
-    let wanted = StructType { fields: fields().to_vec(), other: Vec::new() };
-    let reader = FileReader::new(metadata.clone(), &wanted, context.clone())?;
+    let requested = StructType { fields: fields().to_vec(), other: Vec::new() };
+    let reader = FileReader::new(metadata.clone(), &requested, context.clone())?;
     let outside = || FileError::malformed("a column is outside its row group");
     let slice = |range: std::ops::Range<u64>| {
         let place = |position: u64| position.checked_sub(start).and_then(|place| usize::try_from(place).ok());

@@ -37,13 +37,13 @@ use super::pages;
 use super::parquet_reader::context::FileContext;
 use super::parquet_reader::row_group::{Chunk, dictionary_of, has_uncounted_bytes, range_of, rows_of};
 use super::parquet_writer::options::WriterOptions;
-use super::parquet_writer::output::Output;
+use super::parquet_writer::output::OutputBuffer;
 use super::parquet_writer::split_offsets;
 use crate::metadata::reserved;
 
 /// Writer of a file that is assembled from row groups of other files.
 pub struct Splice<W: Write + Send> {
-    writer: SerializedFileWriter<Output<W>>,
+    writer: SerializedFileWriter<OutputBuffer<W>>,
     /// Columns that all files have in common, which are all but the row lineage columns.
     columns: Vec<TypePtr>,
     lineage: Lineage,
@@ -57,7 +57,7 @@ pub enum Lineage {
     /// No row lineage: tables before format version 3. Files with these columns are refused.
     None,
     /// Rows retain their row lineage, which is written to the new file.
-    Kept,
+    Retained,
 }
 
 /// Description of a finished file. Its column metrics are those of its parts, combined with
@@ -145,15 +145,15 @@ impl<W: Write + Send> Splice<W> {
     ) -> Result<Splice<W>, FileError> {
         let columns = data_columns(first);
         let mut all = columns.clone();
-        if lineage == Lineage::Kept {
+        if lineage == Lineage::Retained {
             all.extend(lineage::columns().map_err(FileError::writing)?);
         }
         let root = GroupTypeBuilder::new(first.file_metadata().schema().name()).with_fields(all);
         let root = Arc::new(root.build().map_err(FileError::writing)?);
         let is_indexed = is_indexed(first);
         let properties = properties(options, is_indexed);
-        let mut writer =
-            SerializedFileWriter::new(Output::new(output), root, properties).map_err(FileError::writing)?;
+        let mut writer = SerializedFileWriter::new(OutputBuffer::new(output), root, properties)
+            .map_err(FileError::writing)?;
         let entries = first.file_metadata().key_value_metadata().into_iter().flatten();
         for entry in entries.filter(|entry| entry.key == super::parquet_writer::SCHEMA_KEY) {
             writer.append_key_value_metadata(KeyValue::clone(entry));
@@ -205,7 +205,7 @@ impl<W: Write + Send> Splice<W> {
         }
         let lineage = match self.lineage {
             Lineage::None => None,
-            Lineage::Kept => Some(lineage::read(metadata, row_group, &bytes, range.start, context)?),
+            Lineage::Retained => Some(lineage::read(metadata, row_group, &bytes, range.start, context)?),
         };
         let chunk = Chunk { start: range.start, bytes };
         let (schema, properties) = (self.writer.schema_descr().clone(), self.writer.properties().clone());

@@ -26,8 +26,8 @@ use super::sort::SortOrder;
 use super::statistics::{EncryptionKey, StatisticsFile};
 use super::transform::Transform;
 use super::view::ViewVersion;
-use origin::Origin;
-use shape::{Member, Shape, conform};
+use origin::PartOrigin;
+use shape::{JsonShape, Member, conform};
 
 /// Valid values of `operation` in the summary of a snapshot (specification, "Snapshots").
 const OPERATIONS: [&str; 4] = ["append", "replace", "overwrite", "delete"];
@@ -40,112 +40,115 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 const SNAPSHOT: [Member; 11] = [
-    Member::required("snapshot-id", Shape::Long),
-    Member::optional("parent-snapshot-id", Shape::Long),
-    Member::optional("sequence-number", Shape::Long),
-    Member::required("timestamp-ms", Shape::Long),
-    Member::optional("manifest-list", Shape::Text),
-    Member::optional("manifests", Shape::List(&Shape::Text)),
-    Member::optional("summary", Shape::Texts),
-    Member::nullable("schema-id", Shape::Int),
-    Member::nullable("first-row-id", Shape::Long),
-    Member::nullable("added-rows", Shape::Long),
-    Member::nullable("key-id", Shape::Text),
+    Member::required("snapshot-id", JsonShape::Long),
+    Member::optional("parent-snapshot-id", JsonShape::Long),
+    Member::optional("sequence-number", JsonShape::Long),
+    Member::required("timestamp-ms", JsonShape::Long),
+    Member::optional("manifest-list", JsonShape::Text),
+    Member::optional("manifests", JsonShape::List(&JsonShape::Text)),
+    Member::optional("summary", JsonShape::Texts),
+    Member::nullable("schema-id", JsonShape::Int),
+    Member::nullable("first-row-id", JsonShape::Long),
+    Member::nullable("added-rows", JsonShape::Long),
+    Member::nullable("key-id", JsonShape::Text),
 ];
 
 const REFERENCE: [Member; 5] = [
-    Member::required("snapshot-id", Shape::Long),
-    Member::required("type", Shape::Text),
-    Member::nullable("min-snapshots-to-keep", Shape::Int),
-    Member::nullable("max-snapshot-age-ms", Shape::Long),
-    Member::nullable("max-ref-age-ms", Shape::Long),
+    Member::required("snapshot-id", JsonShape::Long),
+    Member::required("type", JsonShape::Text),
+    Member::nullable("min-snapshots-to-keep", JsonShape::Int),
+    Member::nullable("max-snapshot-age-ms", JsonShape::Long),
+    Member::nullable("max-ref-age-ms", JsonShape::Long),
 ];
 
 const BLOB: [Member; 5] = [
-    Member::required("type", Shape::Text),
-    Member::required("snapshot-id", Shape::Long),
-    Member::required("sequence-number", Shape::Long),
-    Member::required("fields", Shape::List(&Shape::Int)),
-    Member::optional("properties", Shape::Texts),
+    Member::required("type", JsonShape::Text),
+    Member::required("snapshot-id", JsonShape::Long),
+    Member::required("sequence-number", JsonShape::Long),
+    Member::required("fields", JsonShape::List(&JsonShape::Int)),
+    Member::optional("properties", JsonShape::Texts),
 ];
 
 const STATISTICS: [Member; 6] = [
-    Member::required("snapshot-id", Shape::Long),
-    Member::required("file-size-in-bytes", Shape::Long),
-    Member::required("statistics-path", Shape::Text),
-    Member::required("file-footer-size-in-bytes", Shape::Long),
-    Member::nullable("key-metadata", Shape::Text),
-    Member::required("blob-metadata", Shape::List(&Shape::Object("blob metadata", &BLOB))),
+    Member::required("snapshot-id", JsonShape::Long),
+    Member::required("file-size-in-bytes", JsonShape::Long),
+    Member::required("statistics-path", JsonShape::Text),
+    Member::required("file-footer-size-in-bytes", JsonShape::Long),
+    Member::nullable("key-metadata", JsonShape::Text),
+    Member::required("blob-metadata", JsonShape::List(&JsonShape::Object("blob metadata", &BLOB))),
 ];
 
 const PARTITION_STATISTICS: [Member; 3] = [
-    Member::required("snapshot-id", Shape::Long),
-    Member::required("statistics-path", Shape::Text),
-    Member::required("file-size-in-bytes", Shape::Long),
+    Member::required("snapshot-id", JsonShape::Long),
+    Member::required("statistics-path", JsonShape::Text),
+    Member::required("file-size-in-bytes", JsonShape::Long),
 ];
 
 const ENCRYPTION_KEY: [Member; 4] = [
-    Member::required("key-id", Shape::Text),
-    Member::required("encrypted-key-metadata", Shape::Text),
-    Member::nullable("encrypted-by-id", Shape::Text),
-    Member::optional("properties", Shape::Texts),
+    Member::required("key-id", JsonShape::Text),
+    Member::required("encrypted-key-metadata", JsonShape::Text),
+    Member::nullable("encrypted-by-id", JsonShape::Text),
+    Member::optional("properties", JsonShape::Texts),
 ];
 
 const PARTITION_FIELD: [Member; 5] = [
-    Member::optional("source-id", Shape::Int),
-    Member::optional("source-ids", Shape::List(&Shape::Int)),
-    Member::optional("field-id", Shape::Int),
-    Member::required("name", Shape::Text),
-    Member::required("transform", Shape::Text),
+    Member::optional("source-id", JsonShape::Int),
+    Member::optional("source-ids", JsonShape::List(&JsonShape::Int)),
+    Member::optional("field-id", JsonShape::Int),
+    Member::required("name", JsonShape::Text),
+    Member::required("transform", JsonShape::Text),
 ];
 
 const PARTITION_SPEC: [Member; 2] = [
-    Member::optional("spec-id", Shape::Int),
-    Member::required("fields", Shape::List(&Shape::Object("partition field", &PARTITION_FIELD))),
+    Member::optional("spec-id", JsonShape::Int),
+    Member::required("fields", JsonShape::List(&JsonShape::Object("partition field", &PARTITION_FIELD))),
 ];
 
 const SORT_FIELD: [Member; 5] = [
-    Member::optional("source-id", Shape::Int),
-    Member::optional("source-ids", Shape::List(&Shape::Int)),
-    Member::required("transform", Shape::Text),
-    Member::required("direction", Shape::Text),
-    Member::required("null-order", Shape::Text),
+    Member::optional("source-id", JsonShape::Int),
+    Member::optional("source-ids", JsonShape::List(&JsonShape::Int)),
+    Member::required("transform", JsonShape::Text),
+    Member::required("direction", JsonShape::Text),
+    Member::required("null-order", JsonShape::Text),
 ];
 
 const SORT_ORDER: [Member; 2] = [
-    Member::optional("order-id", Shape::Int),
-    Member::required("fields", Shape::List(&Shape::Object("sort field", &SORT_FIELD))),
+    Member::optional("order-id", JsonShape::Int),
+    Member::required("fields", JsonShape::List(&JsonShape::Object("sort field", &SORT_FIELD))),
 ];
 
 const REPRESENTATION: [Member; 3] = [
-    Member::required("type", Shape::Text),
-    Member::optional("sql", Shape::Text),
-    Member::optional("dialect", Shape::Text),
+    Member::required("type", JsonShape::Text),
+    Member::optional("sql", JsonShape::Text),
+    Member::optional("dialect", JsonShape::Text),
 ];
 
 const VIEW_VERSION: [Member; 7] = [
-    Member::required("version-id", Shape::Int),
-    Member::required("timestamp-ms", Shape::Long),
-    Member::required("schema-id", Shape::Int),
-    Member::required("summary", Shape::Texts),
-    Member::nullable("default-catalog", Shape::Text),
-    Member::required("default-namespace", Shape::List(&Shape::Text)),
-    Member::required("representations", Shape::List(&Shape::Object("view representation", &REPRESENTATION))),
+    Member::required("version-id", JsonShape::Int),
+    Member::required("timestamp-ms", JsonShape::Long),
+    Member::required("schema-id", JsonShape::Int),
+    Member::required("summary", JsonShape::Texts),
+    Member::nullable("default-catalog", JsonShape::Text),
+    Member::required("default-namespace", JsonShape::List(&JsonShape::Text)),
+    Member::required(
+        "representations",
+        JsonShape::List(&JsonShape::Object("view representation", &REPRESENTATION)),
+    ),
 ];
 
 /// Decodes a new schema: types, defaults, and members that may be `null`.
 ///
 /// The consistency of its fields with each other and with the table is checked where the schema is added.
-pub(crate) fn schema(raw: Raw, origin: Origin) -> Result<Schema, MetadataError> {
+pub(crate) fn schema(raw: Raw, origin: PartOrigin) -> Result<Schema, MetadataError> {
     let schema = Schema::parse(schema::normal(raw, origin)?)?;
     schema.columns()?;
     Ok(schema)
 }
 
 /// Decodes a new partition spec.
-pub(crate) fn partition_spec(raw: Raw, origin: Origin) -> Result<PartitionSpec, MetadataError> {
+pub(crate) fn partition_spec(raw: Raw, origin: PartOrigin) -> Result<PartitionSpec, MetadataError> {
     let raw = conform(raw, "partition spec", &PARTITION_SPEC, origin)?;
-    if origin == Origin::Document {
+    if origin == PartOrigin::Document {
         check_readable(&raw, "partition spec", "spec-id")?;
         return PartitionSpec::parse(raw);
     }
@@ -153,9 +156,9 @@ pub(crate) fn partition_spec(raw: Raw, origin: Origin) -> Result<PartitionSpec, 
 }
 
 /// Decodes a new sort order.
-pub(crate) fn sort_order(raw: Raw, origin: Origin) -> Result<SortOrder, MetadataError> {
+pub(crate) fn sort_order(raw: Raw, origin: PartOrigin) -> Result<SortOrder, MetadataError> {
     let raw = conform(raw, "sort order", &SORT_ORDER, origin)?;
-    if origin == Origin::Document {
+    if origin == PartOrigin::Document {
         check_readable(&raw, "sort order", "order-id")?;
         return SortOrder::parse(raw);
     }
@@ -163,7 +166,7 @@ pub(crate) fn sort_order(raw: Raw, origin: Origin) -> Result<SortOrder, Metadata
 }
 
 /// Decodes a new snapshot.
-pub(crate) fn snapshot(raw: Raw, origin: Origin) -> Result<Snapshot, MetadataError> {
+pub(crate) fn snapshot(raw: Raw, origin: PartOrigin) -> Result<Snapshot, MetadataError> {
     Snapshot::parse(conform(raw, "snapshot", &SNAPSHOT, origin)?)
 }
 
@@ -194,22 +197,22 @@ pub(crate) fn check_snapshot(snapshot: &Snapshot) -> Result<(), MetadataError> {
 }
 
 /// Decodes a new ref.
-pub(crate) fn reference(raw: Raw, origin: Origin) -> Result<SnapshotRef, MetadataError> {
+pub(crate) fn reference(raw: Raw, origin: PartOrigin) -> Result<SnapshotRef, MetadataError> {
     SnapshotRef::parse(conform(raw, "snapshot reference", &REFERENCE, origin)?)
 }
 
 /// Decodes a new statistics file.
-pub(crate) fn statistics(raw: Raw, origin: Origin) -> Result<StatisticsFile, MetadataError> {
+pub(crate) fn statistics(raw: Raw, origin: PartOrigin) -> Result<StatisticsFile, MetadataError> {
     StatisticsFile::parse(conform(raw, "statistics file", &STATISTICS, origin)?)
 }
 
 /// Decodes a new partition statistics file.
-pub(crate) fn partition_statistics(raw: Raw, origin: Origin) -> Result<StatisticsFile, MetadataError> {
+pub(crate) fn partition_statistics(raw: Raw, origin: PartOrigin) -> Result<StatisticsFile, MetadataError> {
     StatisticsFile::parse(conform(raw, "partition statistics file", &PARTITION_STATISTICS, origin)?)
 }
 
 /// Decodes a new encryption key.
-pub(crate) fn encryption_key(raw: Raw, origin: Origin) -> Result<EncryptionKey, MetadataError> {
+pub(crate) fn encryption_key(raw: Raw, origin: PartOrigin) -> Result<EncryptionKey, MetadataError> {
     let raw = conform(raw, "encryption key", &ENCRYPTION_KEY, origin)?;
     let wrapped: String = raw.fields("encryption key")?.required("encrypted-key-metadata")?;
     if let Err(error) = BASE64.decode(wrapped) {
@@ -220,7 +223,7 @@ pub(crate) fn encryption_key(raw: Raw, origin: Origin) -> Result<EncryptionKey, 
 }
 
 /// Decodes a new version of a view.
-pub(crate) fn view_version(raw: Raw, origin: Origin) -> Result<ViewVersion, MetadataError> {
+pub(crate) fn view_version(raw: Raw, origin: PartOrigin) -> Result<ViewVersion, MetadataError> {
     let raw = conform(raw, "view version", &VIEW_VERSION, origin)?;
     let namespace: Vec<String> = raw.fields("view version")?.required("default-namespace")?;
     if namespace.iter().any(|level| level.contains('\0')) {

@@ -2,7 +2,7 @@
 
 /// Origin of a metadata part, which decides if its text may be rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub(crate) enum PartOrigin {
     /// Part of a request. Its text is normalised where the meaning is clear: `null` for an absent member,
     /// other spellings of names.
     Request,

@@ -3,8 +3,8 @@
 use serde_json::value::RawValue;
 
 use super::default_value;
-use super::origin::Origin;
-use super::shape::{Member, Shape, conform};
+use super::origin::PartOrigin;
+use super::shape::{JsonShape, Member, conform};
 use super::type_name::{self, TypeName};
 use crate::metadata::error::MetadataError;
 use crate::metadata::json::{Object, Raw, decode, nesting, push_array};
@@ -12,29 +12,31 @@ use crate::metadata::schema::SCHEMA_NESTING_MAX;
 use crate::metadata::types::{Primitive, TYPE_DEPTH_MAX};
 
 const SCHEMA: [Member; 3] = [
-    Member::required("type", Shape::Text),
-    Member::nullable("schema-id", Shape::Int),
-    Member::nullable("identifier-field-ids", Shape::List(&Shape::Int)),
+    Member::required("type", JsonShape::Text),
+    Member::nullable("schema-id", JsonShape::Int),
+    Member::nullable("identifier-field-ids", JsonShape::List(&JsonShape::Int)),
 ];
 
 /// Members of a field. Defaults are not among them, because `null` means no default in requests, which Java's
 /// parser does not accept.
 const FIELD: [Member; 4] = [
-    Member::required("id", Shape::Int),
-    Member::required("name", Shape::Text),
-    Member::required("required", Shape::Boolean),
-    Member::nullable("doc", Shape::Text),
+    Member::required("id", JsonShape::Int),
+    Member::required("name", JsonShape::Text),
+    Member::required("required", JsonShape::Boolean),
+    Member::nullable("doc", JsonShape::Text),
 ];
 
 const DEFAULTS: [&str; 2] = ["initial-default", "write-default"];
 
-const LIST: [Member; 2] =
-    [Member::required("element-id", Shape::Int), Member::required("element-required", Shape::Boolean)];
+const LIST: [Member; 2] = [
+    Member::required("element-id", JsonShape::Int),
+    Member::required("element-required", JsonShape::Boolean),
+];
 
 const MAP: [Member; 3] = [
-    Member::required("key-id", Shape::Int),
-    Member::required("value-id", Shape::Int),
-    Member::required("value-required", Shape::Boolean),
+    Member::required("key-id", JsonShape::Int),
+    Member::required("value-id", JsonShape::Int),
+    Member::required("value-required", JsonShape::Boolean),
 ];
 
 /// Result of validating a type.
@@ -47,7 +49,7 @@ enum Checked {
 }
 
 /// Validates a schema, and returns its text with types in the spelling that all readers accept.
-pub(super) fn normal(raw: Raw, origin: Origin) -> Result<Raw, MetadataError> {
+pub(super) fn normal(raw: Raw, origin: PartOrigin) -> Result<Raw, MetadataError> {
     if nesting(raw.as_str()) > SCHEMA_NESTING_MAX {
         return Err(MetadataError::malformed(format!("types nest deeper than {TYPE_DEPTH_MAX} levels")));
     }
@@ -56,7 +58,7 @@ pub(super) fn normal(raw: Raw, origin: Origin) -> Result<Raw, MetadataError> {
 }
 
 /// Returns the normalised text of a struct, or `None` if it is normal already.
-fn normal_struct(text: &str, depth: usize, origin: Origin) -> Result<Option<Raw>, MetadataError> {
+fn normal_struct(text: &str, depth: usize, origin: PartOrigin) -> Result<Option<Raw>, MetadataError> {
     let mut object = Object::parse(text, "struct")?;
     let Some(list) = object.get("fields") else {
         return Err(MetadataError::malformed("the schema has no `fields`"));
@@ -78,7 +80,7 @@ fn normal_struct(text: &str, depth: usize, origin: Origin) -> Result<Option<Raw>
     Ok(Some(object.to_raw()))
 }
 
-fn normal_field(raw: Raw, depth: usize, origin: Origin) -> Result<Raw, MetadataError> {
+fn normal_field(raw: Raw, depth: usize, origin: PartOrigin) -> Result<Raw, MetadataError> {
     let raw = conform(raw, "field", &FIELD, origin)?;
     let mut object = Object::parse(raw.as_str(), "field")?;
     let name: String = decode(object.get("name").map_or("null", Raw::as_str), "name")?;
@@ -95,7 +97,7 @@ fn normal_field(raw: Raw, depth: usize, origin: Origin) -> Result<Raw, MetadataE
     for key in DEFAULTS {
         match object.get(key) {
             None => {}
-            Some(default) if default.is_null() && origin == Origin::Document => {
+            Some(default) if default.is_null() && origin == PartOrigin::Document => {
                 let message =
                     format!("`{key}` of the field `{name}` is `null`; it must have a value or be absent");
                 return Err(MetadataError::malformed(message));
@@ -136,7 +138,7 @@ fn normal_type(
     text: &str,
     name: &str,
     depth: usize,
-    origin: Origin,
+    origin: PartOrigin,
 ) -> Result<(Checked, Option<Raw>), MetadataError> {
     if depth > TYPE_DEPTH_MAX {
         return Err(MetadataError::malformed(format!("types nest deeper than {TYPE_DEPTH_MAX} levels")));
@@ -188,7 +190,7 @@ fn normal_parts(
     members: &[Member],
     parts: &[Part],
     depth: usize,
-    origin: Origin,
+    origin: PartOrigin,
 ) -> Result<Option<Raw>, MetadataError> {
     conform(object.to_raw(), "type", members, origin)?;
     let mut is_changed = false;

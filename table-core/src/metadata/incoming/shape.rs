@@ -5,13 +5,13 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::origin::Origin;
+use super::origin::PartOrigin;
 use crate::metadata::error::MetadataError;
 use crate::metadata::json::{Fields, Object, Raw, push_array};
 
 /// Type of a JSON value.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Shape {
+pub(super) enum JsonShape {
     /// `true` or `false`.
     Boolean,
     /// Whole number of 32 bits.
@@ -23,7 +23,7 @@ pub(super) enum Shape {
     /// Object whose values are strings.
     Texts,
     /// Array of values of this shape.
-    List(&'static Shape),
+    List(&'static JsonShape),
     /// Object with these members; the text names it in messages.
     Object(&'static str, &'static [Member]),
 }
@@ -32,7 +32,7 @@ pub(super) enum Shape {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Member {
     name: &'static str,
-    shape: Shape,
+    shape: JsonShape,
     presence: Presence,
 }
 
@@ -46,15 +46,15 @@ enum Presence {
 }
 
 impl Member {
-    pub(super) const fn required(name: &'static str, shape: Shape) -> Member {
+    pub(super) const fn required(name: &'static str, shape: JsonShape) -> Member {
         Member { name, shape, presence: Presence::Required }
     }
 
-    pub(super) const fn optional(name: &'static str, shape: Shape) -> Member {
+    pub(super) const fn optional(name: &'static str, shape: JsonShape) -> Member {
         Member { name, shape, presence: Presence::Optional }
     }
 
-    pub(super) const fn nullable(name: &'static str, shape: Shape) -> Member {
+    pub(super) const fn nullable(name: &'static str, shape: JsonShape) -> Member {
         Member { name, shape, presence: Presence::Nullable }
     }
 }
@@ -67,7 +67,7 @@ pub(super) fn conform(
     raw: Raw,
     what: &'static str,
     members: &[Member],
-    origin: Origin,
+    origin: PartOrigin,
 ) -> Result<Raw, MetadataError> {
     let changed = conform_object(raw.as_str(), what, members, origin)?;
     Ok(changed.unwrap_or(raw))
@@ -77,7 +77,7 @@ fn conform_object(
     text: &str,
     what: &'static str,
     members: &[Member],
-    origin: Origin,
+    origin: PartOrigin,
 ) -> Result<Option<Raw>, MetadataError> {
     let fields = Fields::parse(text, what)?;
     let mut changes: Vec<(&str, Option<Raw>)> = Vec::new();
@@ -87,9 +87,9 @@ fn conform_object(
                 return Err(fields.missing(member.name));
             }
             Some("null") => match (origin, member.presence) {
-                (Origin::Request, _) => changes.push((member.name, None)),
-                (Origin::Document, Presence::Nullable) => {}
-                (Origin::Document, _) => {
+                (PartOrigin::Request, _) => changes.push((member.name, None)),
+                (PartOrigin::Document, Presence::Nullable) => {}
+                (PartOrigin::Document, _) => {
                     let message = format!(
                         "`{}` of the {what} is `null`; it must have a value or be absent",
                         member.name
@@ -119,31 +119,31 @@ fn conform_object(
 
 fn conform_value(
     text: &str,
-    shape: &Shape,
+    shape: &JsonShape,
     fields: &Fields<'_>,
     name: &str,
-    origin: Origin,
+    origin: PartOrigin,
 ) -> Result<Option<Raw>, MetadataError> {
     match shape {
-        Shape::Boolean => fields.required::<bool>(name).map(|_| None),
-        Shape::Int => fields.required::<i32>(name).map(|_| None),
-        Shape::Long => fields.required::<i64>(name).map(|_| None),
+        JsonShape::Boolean => fields.required::<bool>(name).map(|_| None),
+        JsonShape::Int => fields.required::<i32>(name).map(|_| None),
+        JsonShape::Long => fields.required::<i64>(name).map(|_| None),
         // A string with an escape cannot be borrowed from the text.
-        Shape::Text => fields.required::<Cow<'_, str>>(name).map(|_| None),
-        Shape::Texts => check_texts(text, name).map(|()| None),
-        Shape::List(shape) => {
+        JsonShape::Text => fields.required::<Cow<'_, str>>(name).map(|_| None),
+        JsonShape::Texts => check_texts(text, name).map(|()| None),
+        JsonShape::List(shape) => {
             let elements: Vec<&RawValue> = fields.required(name)?;
             conform_list(&elements, shape, name, origin)
         }
-        Shape::Object(what, members) => conform_object(text, what, members, origin),
+        JsonShape::Object(what, members) => conform_object(text, what, members, origin),
     }
 }
 
 fn conform_list(
     elements: &[&RawValue],
-    shape: &Shape,
+    shape: &JsonShape,
     name: &str,
-    origin: Origin,
+    origin: PartOrigin,
 ) -> Result<Option<Raw>, MetadataError> {
     let wrong = |error: serde_json::Error| {
         MetadataError::malformed(format!("an element of `{name}` has a wrong value: {error}"))
@@ -153,16 +153,16 @@ fn conform_list(
     for element in elements {
         let text = element.get();
         let changed = match shape {
-            Shape::Boolean => serde_json::from_str::<bool>(text).map(|_| None).map_err(wrong)?,
-            Shape::Int => serde_json::from_str::<i32>(text).map(|_| None).map_err(wrong)?,
-            Shape::Long => serde_json::from_str::<i64>(text).map(|_| None).map_err(wrong)?,
-            Shape::Text => serde_json::from_str::<Cow<'_, str>>(text).map(|_| None).map_err(wrong)?,
-            Shape::Texts => check_texts(text, name).map(|()| None)?,
-            Shape::List(shape) => {
+            JsonShape::Boolean => serde_json::from_str::<bool>(text).map(|_| None).map_err(wrong)?,
+            JsonShape::Int => serde_json::from_str::<i32>(text).map(|_| None).map_err(wrong)?,
+            JsonShape::Long => serde_json::from_str::<i64>(text).map(|_| None).map_err(wrong)?,
+            JsonShape::Text => serde_json::from_str::<Cow<'_, str>>(text).map(|_| None).map_err(wrong)?,
+            JsonShape::Texts => check_texts(text, name).map(|()| None)?,
+            JsonShape::List(shape) => {
                 let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(wrong)?;
                 conform_list(&elements, shape, name, origin)?
             }
-            Shape::Object(what, members) => conform_object(text, what, members, origin)?,
+            JsonShape::Object(what, members) => conform_object(text, what, members, origin)?,
         };
         is_changed |= changed.is_some();
         conformed.push(changed.unwrap_or_else(|| Raw::from(*element)));

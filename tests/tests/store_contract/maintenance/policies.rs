@@ -1,7 +1,7 @@
 //! Maintenance policies, and paused tables.
 
 use catalog_server::store::ids::TabularId;
-use catalog_server::store::maintenance::policies::{self, Scope};
+use catalog_server::store::maintenance::policies::{self, MaintenanceScopeId};
 
 use crate::fixture::{Fixture, new_id};
 
@@ -11,22 +11,25 @@ on_both_databases!(
     a_pause_lasts_until_it_is_ended,
 );
 
-async fn put(fixture: &Fixture, scope: Scope, document: &str, by: &str) -> i64 {
+async fn put(fixture: &Fixture, scope: MaintenanceScopeId, document: &str, by: &str) -> i64 {
     let mut tx = fixture.write().await;
     let version = policies::put(&mut tx, fixture.warehouse_id, scope, document, by).await.unwrap();
     tx.commit().await.unwrap();
     version
 }
 
-async fn find(fixture: &Fixture, scope: Scope) -> Option<String> {
+async fn find(fixture: &Fixture, scope: MaintenanceScopeId) -> Option<String> {
     policies::find(&fixture.db, scope).await.unwrap().map(|policy| policy.document)
 }
 
 async fn a_policy_is_kept_for_its_scope_alone(fixture: &Fixture) {
     let namespace_id = fixture.namespace("ns").await;
     let table = fixture.table(namespace_id, "t").await;
-    let scopes =
-        [Scope::Warehouse(fixture.warehouse_id), Scope::Namespace(namespace_id), Scope::Table(table)];
+    let scopes = [
+        MaintenanceScopeId::Warehouse(fixture.warehouse_id),
+        MaintenanceScopeId::Namespace(namespace_id),
+        MaintenanceScopeId::Table(table),
+    ];
     for (number, scope) in scopes.into_iter().enumerate() {
         assert_eq!(find(fixture, scope).await, None);
         assert_eq!(put(fixture, scope, &number.to_string(), "alice").await, 1);
@@ -43,7 +46,7 @@ async fn a_policy_is_kept_for_its_scope_alone(fixture: &Fixture) {
 }
 
 async fn every_change_of_a_policy_counts(fixture: &Fixture) {
-    let scope = Scope::Warehouse(fixture.warehouse_id);
+    let scope = MaintenanceScopeId::Warehouse(fixture.warehouse_id);
     assert_eq!(put(fixture, scope, "{}", "alice").await, 1);
     assert_eq!(put(fixture, scope, r#"{"a":1}"#, "bob").await, 2);
     let policy = policies::find(&fixture.db, scope).await.unwrap().unwrap();

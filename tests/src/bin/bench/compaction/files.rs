@@ -15,7 +15,7 @@ use table_core::file::parquet_writer::options::WriterOptions;
 use table_core::file::parquet_writer::{FileWriter, WrittenFile};
 use table_core::file::position_deletes::PositionDeletes;
 use table_core::manifest::data_file::DataFile;
-use table_core::manifest::entry::Content;
+use table_core::manifest::entry::FileContent;
 use table_core::metadata::json::Raw;
 use table_core::metadata::properties::Properties;
 use table_core::metadata::schema::Schema;
@@ -107,7 +107,7 @@ impl Files {
         let (_, written) = deletes.write(File::create(&path)?, &options)?;
         Ok(DataFile {
             referenced_data_file: Some(data.path.clone()),
-            ..describe(Content::PositionDeletes, &path, written)
+            ..describe(FileContent::PositionDeletes, &path, written)
         })
     }
 
@@ -129,7 +129,7 @@ impl Files {
         })?;
         Ok(DataFile {
             equality_ids: Rows::KEYS.map(|(id, _)| id).into(),
-            ..describe(Content::EqualityDeletes, &path, written)
+            ..describe(FileContent::EqualityDeletes, &path, written)
         })
     }
 }
@@ -143,7 +143,7 @@ pub fn write_data(path: &Path, rows: Rows, numbers: Range<u64>) -> anyhow::Resul
     let schema = parse(&rows.schema())?;
     let options = WriterOptions::of_data(&Properties::default(), schema.columns()?, None);
     let written = write(path, &schema, &options, numbers, |part| rows.columns(part))?;
-    Ok(describe(Content::Data, path, written))
+    Ok(describe(FileContent::Data, path, written))
 }
 
 /// Returns the location (URI) of a local file.
@@ -172,7 +172,7 @@ fn parse(schema: &Value) -> anyhow::Result<Schema> {
     Ok(Schema::parse(Raw::parse(&schema.to_string())?)?)
 }
 
-fn describe(content: Content, path: &Path, written: WrittenFile) -> DataFile {
+fn describe(content: FileContent, path: &Path, written: WrittenFile) -> DataFile {
     DataFile {
         content,
         path: location(path),

@@ -4,7 +4,7 @@
 use catalog_server::clock::Clock;
 use serde_json::{Value, json};
 use table_core::commit::apply;
-use table_core::snapshot::change::{Change, Kind};
+use table_core::snapshot::change::{ChangeKind, FileChange};
 use tests::process::Firn;
 
 use super::files::{self, Left};
@@ -31,14 +31,14 @@ pub async fn create(firn: &Firn, name: &str, snapshots: u32) -> anyhow::Result<(
         let path = table.folder.join(format!("data/{snapshot:05}.parquet"));
         let mut change;
         if snapshot % (APPENDS + 1) == 0 {
-            change = Change::new(Kind::Replace);
+            change = FileChange::new(ChangeKind::Replace);
             change.checks.since = metadata.current_snapshot_id();
             let first = next - ROWS * u64::from(APPENDS);
             change.added_data = vec![files::write_data(&path, rows, first..next)?];
             live -= small.len() as u64;
             change.removed_paths = std::mem::take(&mut small);
         } else {
-            change = Change::new(Kind::Append);
+            change = FileChange::new(ChangeKind::Append);
             change.added_data = vec![files::write_data(&path, rows, next..next + ROWS)?];
             next += ROWS;
             small.push(files::location(&path));

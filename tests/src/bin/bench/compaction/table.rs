@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list;
 use table_core::metadata::table::TableMetadata;
-use table_core::snapshot::change::{AddedDelete, Change, Kind};
+use table_core::snapshot::change::{AddedDelete, ChangeKind, FileChange};
 use table_core::snapshot::commit::NewSnapshot;
 use table_core::snapshot::context::Context;
-use table_core::snapshot::plan::{Plan, Wanted};
+use table_core::snapshot::plan::{Needs, SnapshotPlan};
 use tests::fixture;
 use tests::process::Firn;
 use uuid::Uuid;
@@ -66,11 +66,11 @@ impl Table {
     /// Fails if the table cannot be created, or a snapshot cannot be planned, written or committed.
     pub async fn of_files(firn: &Firn, name: &str, rows: Rows, files: &Files) -> anyhow::Result<Table> {
         let (table, metadata) = Table::create(firn, name, rows).await?;
-        let mut append = Change::new(Kind::Append);
+        let mut append = FileChange::new(ChangeKind::Append);
         append.added_data.clone_from(&files.data);
         let metadata = table.commit(firn, &plan(&metadata, &append, 1)?).await?;
         if !files.positions.is_empty() || !files.equality.is_empty() {
-            let mut delta = Change::new(Kind::RowDelta);
+            let mut delta = FileChange::new(ChangeKind::RowDelta);
             let deletes = files.positions.iter().chain(&files.equality);
             delta.added_deletes =
                 deletes.map(|file| AddedDelete { file: file.clone(), sequence_number: None }).collect();
@@ -121,7 +121,7 @@ impl Table {
 /// # Errors
 ///
 /// Fails if the current manifests cannot be read, or the change conflicts with the table.
-pub fn plan(metadata: &TableMetadata, change: &Change, snapshot_id: i64) -> anyhow::Result<NewSnapshot> {
+pub fn plan(metadata: &TableMetadata, change: &FileChange, snapshot_id: i64) -> anyhow::Result<NewSnapshot> {
     let context = Context {
         branch: "main".to_owned(),
         snapshot_id,
@@ -129,19 +129,19 @@ pub fn plan(metadata: &TableMetadata, change: &Change, snapshot_id: i64) -> anyh
         attempt: 1,
         now_ms: Clock::system().now_ms(),
     };
-    let mut plan = Plan::new(metadata, change, context)?;
+    let mut plan = SnapshotPlan::new(metadata, change, context)?;
     loop {
-        match plan.wanted() {
-            Wanted::Nothing => return Ok(plan.finish()?),
-            Wanted::Lists(paths) => {
+        match plan.needs() {
+            Needs::Nothing => return Ok(plan.finish()?),
+            Needs::Lists(paths) => {
                 for path in paths {
-                    plan.give_list(&path, list::decode(&fs::read(fixture::local(&path))?, LIMIT_BYTES)?)?;
+                    plan.supply_list(&path, list::decode(&fs::read(fixture::local(&path))?, LIMIT_BYTES)?)?;
                 }
             }
-            Wanted::Manifests(lines) => {
+            Needs::Manifests(lines) => {
                 for line in lines {
                     let manifest = Manifest::decode(&fs::read(fixture::local(&line.path))?, LIMIT_BYTES)?;
-                    plan.give_manifest(&line.path, &manifest)?;
+                    plan.supply_manifest(&line.path, &manifest)?;
                 }
             }
         }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
 
 use anyhow::anyhow;
-use table_core::manifest::avro::{Container, Cursor};
-use table_core::manifest::shape::Shape;
+use table_core::manifest::avro::{AvroCursor, Container};
+use table_core::manifest::shape::AvroShape;
 use tokio::time::Instant;
 
 /// Maximum size of a decompressed manifest in bytes; more than any manifest has.
@@ -26,9 +26,9 @@ pub fn walk(manifests: &[PathBuf]) -> anyhow::Result<f64> {
         while let Some(path) = manifests.get(next.fetch_add(1, Ordering::Relaxed)) {
             let bytes = fs::read(path)?;
             let mut container = Container::open(&bytes)?;
-            let shape = Shape::parse(&container.schema)?;
+            let shape = AvroShape::parse(&container.schema)?;
             while let Some(count) = container.next_block(&mut records, LIMIT_BYTES)? {
-                let mut cursor = Cursor::new(&records);
+                let mut cursor = AvroCursor::new(&records);
                 for _ in 0..count {
                     shape.skip(&mut cursor)?;
                 }

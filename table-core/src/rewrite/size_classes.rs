@@ -8,44 +8,48 @@ use serde::{Deserialize, Serialize};
 /// Invariants: `0 < small <= target <= large` and `2 * small <= large`, so that any size of at least `small`
 /// can be divided evenly into parts that are neither too small nor too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Told", into = "Told")]
-pub struct Sizes {
+#[serde(try_from = "SizeClassesJson", into = "SizeClassesJson")]
+pub struct SizeClasses {
     target: i64,
     small: i64,
     large: i64,
 }
 
-/// JSON form of [`Sizes`], whose invariants are checked on deserialisation.
+/// JSON form of [`SizeClasses`], whose invariants are checked on deserialisation.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(clippy::struct_field_names, reason = "a size says its unit")]
-struct Told {
+struct SizeClassesJson {
     target_bytes: i64,
     small_bytes: i64,
     large_bytes: i64,
 }
 
-impl TryFrom<Told> for Sizes {
+impl TryFrom<SizeClassesJson> for SizeClasses {
     type Error = &'static str;
 
-    fn try_from(told: Told) -> Result<Sizes, Self::Error> {
-        let sizes = Sizes::new(told.target_bytes, told.small_bytes, told.large_bytes);
-        sizes.ok_or("sizes are told from small to large, and large is at least twice small")
+    fn try_from(json: SizeClassesJson) -> Result<SizeClasses, Self::Error> {
+        let size_classes = SizeClasses::new(json.target_bytes, json.small_bytes, json.large_bytes);
+        size_classes.ok_or("`small-bytes`, `target-bytes` and `large-bytes` must not descend, and `large-bytes` must be at least twice `small-bytes`")
     }
 }
 
-impl From<Sizes> for Told {
-    fn from(sizes: Sizes) -> Told {
-        Told { target_bytes: sizes.target, small_bytes: sizes.small, large_bytes: sizes.large }
+impl From<SizeClasses> for SizeClassesJson {
+    fn from(size_classes: SizeClasses) -> SizeClassesJson {
+        SizeClassesJson {
+            target_bytes: size_classes.target,
+            small_bytes: size_classes.small,
+            large_bytes: size_classes.large,
+        }
     }
 }
 
-impl Sizes {
+impl SizeClasses {
     /// Creates sizes; `None` if the invariants are violated.
-    pub fn new(target_bytes: i64, small_bytes: i64, large_bytes: i64) -> Option<Sizes> {
+    pub fn new(target_bytes: i64, small_bytes: i64, large_bytes: i64) -> Option<SizeClasses> {
         let is_ordered = 0 < small_bytes && small_bytes <= target_bytes && target_bytes <= large_bytes;
         let is_wide = small_bytes.checked_mul(2).is_some_and(|twice| twice <= large_bytes);
-        (is_ordered && is_wide).then_some(Sizes {
+        (is_ordered && is_wide).then_some(SizeClasses {
             target: target_bytes,
             small: small_bytes,
             large: large_bytes,

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::RangeInclusive;
 
-use super::live::Live;
-use crate::manifest::entry::Content;
+use super::live::LiveFiles;
+use crate::manifest::entry::FileContent;
 use crate::manifest::partition::PartitionTuple;
 use crate::metadata::error::MetadataError;
 use crate::metadata::snapshot::Snapshot;
@@ -24,7 +24,7 @@ use crate::metadata::table::TableMetadata;
 /// Fails with a [`MetadataError`] if the summary of a snapshot cannot be parsed.
 pub fn partitions(
     metadata: &TableMetadata,
-    live: &Live,
+    live: &LiveFiles,
     lately_ms: RangeInclusive<i64>,
 ) -> Result<BTreeMap<i32, BTreeSet<PartitionTuple>>, MetadataError> {
     let mut numbers = HashSet::new();
@@ -35,20 +35,20 @@ pub fn partitions(
             numbers.insert(snapshot.sequence_number());
         }
     }
-    let mut hot: BTreeMap<i32, BTreeSet<PartitionTuple>> = BTreeMap::new();
+    let mut active: BTreeMap<i32, BTreeSet<PartitionTuple>> = BTreeMap::new();
     if numbers.is_empty() {
-        return Ok(hot);
+        return Ok(active);
     }
     let files = live.files.iter().map(|file| (file.sequence_number, file.spec_id, &file.partition));
-    let deletes = live.deletes.iter().filter(|delete| delete.content == Content::PositionDeletes);
+    let deletes = live.deletes.iter().filter(|delete| delete.content == FileContent::PositionDeletes);
     let deletes = deletes.map(|delete| (delete.sequence_number, delete.spec_id, &delete.partition));
     for (_, spec_id, partition) in files.chain(deletes).filter(|(number, ..)| numbers.contains(number)) {
-        let of_spec = hot.entry(spec_id).or_default();
+        let of_spec = active.entry(spec_id).or_default();
         if !of_spec.contains(partition) {
             of_spec.insert(partition.clone());
         }
     }
-    Ok(hot)
+    Ok(active)
 }
 
 /// Returns `true` if a commit changed rows of existing files.
