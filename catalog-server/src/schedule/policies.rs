@@ -11,7 +11,7 @@ use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
 use crate::store::catalog::names::LEVEL_SEPARATOR;
 use crate::store::ids::TabularId;
-use crate::store::maintenance::policies::{self, PauseRow, PolicyRow, MaintenanceScopeId};
+use crate::store::maintenance::policies::{self, MaintenanceScopeId, PauseRow, PolicyRow};
 
 use super::Schedule;
 
