@@ -76,7 +76,7 @@ pub(super) struct Entry {
 pub struct File<'a> {
     pub(super) body: &'a Body,
     pub(super) entry: &'a Entry,
-    pub(super) manifest_file: &'a ManifestFile,
+    pub(super) listed_in: &'a ManifestFile,
 }
 
 impl<'a> File<'a> {
@@ -108,7 +108,7 @@ impl<'a> File<'a> {
     /// Returns the id of the snapshot that added the file, or that removed it if the status is
     /// [`Status::Deleted`].
     pub fn snapshot_id(&self) -> i64 {
-        self.entry.snapshot_id.unwrap_or(self.manifest_file.added_snapshot_id)
+        self.entry.snapshot_id.unwrap_or(self.listed_in.added_snapshot_id)
     }
 
     /// Returns the data sequence number, which decides the deletes that apply to the file.
@@ -126,14 +126,14 @@ impl<'a> File<'a> {
     /// Returns the sequence number of the manifest if the entry inherits it: added entries do, and all
     /// entries of manifests of format version 1, which has no sequence numbers.
     fn inherited_sequence_number(&self) -> Option<i64> {
-        let sequence_number = self.manifest_file.sequence_number;
+        let sequence_number = self.listed_in.sequence_number;
         (sequence_number == 0 || self.entry.status == Status::Added).then_some(sequence_number)
     }
 
     /// Returns the row id of the first row in the file (format version 3). As in Java, it is `None` for every
     /// file of a manifest that has no first row id itself.
     pub fn first_row_id(&self) -> Option<i64> {
-        let first = self.manifest_file.first_row_id?;
+        let first = self.listed_in.first_row_id?;
         match self.entry.first_row_id {
             None if self.is_live() => first.checked_add(self.entry.rows_before),
             known => known,
@@ -142,7 +142,7 @@ impl<'a> File<'a> {
 
     /// Returns the id of the partition spec that the file was written with.
     pub fn spec_id(&self) -> i32 {
-        self.manifest_file.spec_id
+        self.listed_in.spec_id
     }
 
     /// Returns the index of the file's partition tuple in

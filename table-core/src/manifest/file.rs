@@ -124,7 +124,7 @@ impl Manifest {
     /// Returns the files of all entries in order, with values inherited from the manifest file entry
     /// `manifest_file`.
     pub fn files<'a>(&'a self, manifest_file: &'a ManifestFile) -> impl ExactSizeIterator<Item = File<'a>> {
-        self.entries.iter().map(move |entry| File { body: &self.body, entry, manifest_file })
+        self.entries.iter().map(move |entry| File { body: &self.body, entry, listed_in: manifest_file })
     }
 
     /// Returns the id of the partition spec in the header (`partition-spec-id`), if present.
@@ -134,7 +134,7 @@ impl Manifest {
 
     /// Returns the file of the entry with this number, from 0, with values inherited from `manifest_file`.
     pub fn file<'a>(&'a self, number: usize, manifest_file: &'a ManifestFile) -> Option<File<'a>> {
-        self.entries.get(number).map(|entry| File { body: &self.body, entry, manifest_file })
+        self.entries.get(number).map(|entry| File { body: &self.body, entry, listed_in: manifest_file })
     }
 
     /// Returns the manifest file entry with the counts of files and rows that it lacks; manifest lists of

@@ -165,7 +165,9 @@ impl<'a> Planner<'a> {
             for bin in self.bins(units) {
                 match self.skip_reason(&bin) {
                     Some(reason) => {
-                        bin.iter().for_each(|candidate| count_skipped(&mut skipped, reason, candidate.file))
+                        for candidate in &bin {
+                            count_skipped(&mut skipped, reason, candidate.file);
+                        }
                     }
                     None => groups.push(self.group(partition, &bin)),
                 }

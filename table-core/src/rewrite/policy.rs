@@ -167,7 +167,7 @@ pub struct Setting<S> {
     pub name: String,
     /// Value of the setting.
     pub value: Value,
-    /// MaintenancePolicy that contains the setting.
+    /// Policy that contains the setting.
     pub source: S,
 }
 
