@@ -37,7 +37,7 @@ use crate::store::database;
 use crate::store::engine::db::Db;
 use crate::store::engine::options::DbOptions;
 use crate::store::engine::target::DbKind;
-use crate::work::{Allowance, Turns};
+use crate::work::{Allowance, CpuSlots};
 
 /// Server that has opened its database and warehouse and is bound to its port, but does not answer requests
 /// yet.
@@ -87,7 +87,7 @@ impl Server {
         let db = database::open(&config.database_url(), &options).await?;
         db.migrate().await?;
 
-        let (files, turns) = (Files::new(DEADLINE), Turns::new());
+        let (files, turns) = (Files::new(DEADLINE), CpuSlots::new());
         let catalog = Arc::new(catalog(config, &clock, &db, &files, &turns));
         let default_location = default_location(config, &data_dir)?;
         check_new(config, &db, &files, &catalog, &default_location).await?;
@@ -193,7 +193,7 @@ impl Server {
 }
 
 /// Creates the catalog with its caches, which read through `files` and share `turns`.
-fn catalog(config: &Config, clock: &Clock, db: &Db, files: &Files, turns: &Turns) -> Catalog {
+fn catalog(config: &Config, clock: &Clock, db: &Db, files: &Files, turns: &CpuSlots) -> Catalog {
     let document_bytes = config.limits.metadata_bytes;
     let documents = Documents::new(files.clone(), clock.clone(), config.cache.metadata_bytes, document_bytes);
     let manifests = Manifests::new(files.clone(), config.cache.manifest_bytes, document_bytes);

@@ -20,9 +20,9 @@ const UNIT_BYTES: usize = 1 << 10;
 
 /// Limit on the number of CPU-bound tasks that run at the same time. Clones share the limit.
 #[derive(Clone)]
-pub struct Turns(Arc<Semaphore>);
+pub struct CpuSlots(Arc<Semaphore>);
 
-impl Turns {
+impl CpuSlots {
     /// Creates a limit of one task per available processor.
     pub fn new() -> Self {
         Self(Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get))))
@@ -59,7 +59,7 @@ impl Turns {
     }
 }
 
-impl Default for Turns {
+impl Default for CpuSlots {
     fn default() -> Self {
         Self::new()
     }
@@ -137,7 +137,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_work_leaves_the_thread_and_small_work_does_not() {
-        let turns = Turns::new();
+        let turns = CpuSlots::new();
         let here = std::thread::current().id();
         let whose = || std::thread::current().id();
         assert_eq!(turns.run(INLINE_BYTES_MAX, whose).await, here);
@@ -146,7 +146,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_is_done_at_once_than_there_are_processors() {
-        let turns = Turns::new();
+        let turns = CpuSlots::new();
         let running = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let works = (0..50).map(|_| {
             let running = running.clone();

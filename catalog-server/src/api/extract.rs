@@ -20,7 +20,7 @@ use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouse::Warehouse;
 use crate::request::{JobAttempt, Request};
-use crate::work::{Allowance, INLINE_BYTES_MAX, Share, Turns};
+use crate::work::{Allowance, INLINE_BYTES_MAX, Share, CpuSlots};
 
 use super::App;
 use super::error::ApiError;
@@ -194,7 +194,7 @@ pub struct Mutation {
     pub idempotency_key: Option<Uuid>,
     /// Request of the use case, including the maintenance job from the `Firn-Job` header.
     pub request: Request,
-    turns: Turns,
+    turns: CpuSlots,
     /// Share of the memory for large bodies, reserved while the request is processed.
     _memory: Share,
 }

@@ -37,7 +37,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{Limits, Retention};
 use crate::schedule::Schedule;
-use crate::work::{Allowance, Turns};
+use crate::work::{Allowance, CpuSlots};
 
 use error::ApiError;
 
@@ -73,7 +73,7 @@ pub struct Parts {
     /// Tasks of changes, which run to completion even if their client disconnects. A shutdown waits for them.
     pub changes: TaskTracker,
     /// Slots for work on large requests.
-    pub turns: Turns,
+    pub turns: CpuSlots,
     /// Memory for the bodies of large requests.
     pub bodies: Allowance,
     /// Name of the warehouse that is used for requests without a prefix.

@@ -56,7 +56,7 @@ use crate::storage::Files;
 use crate::storage::documents::Documents;
 use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
-use crate::work::Turns;
+use crate::work::CpuSlots;
 
 /// Maximum number of attempts to compute a change because concurrent changes were faster.
 const ATTEMPTS_MAX: usize = 32;
@@ -70,7 +70,7 @@ pub struct Catalog {
     clock: Clock,
     retention: Retention,
     scans: scans::Scans,
-    turns: Turns,
+    turns: CpuSlots,
     locks: locks::Locks,
     warehouses: RwLock<HashMap<String, Warehouse>>,
     purge_wanted: tokio::sync::Notify,
@@ -83,7 +83,7 @@ impl Catalog {
         files: Files,
         documents: Documents,
         scans: scans::Scans,
-        turns: Turns,
+        turns: CpuSlots,
         clock: Clock,
         retention: Retention,
     ) -> Self {

@@ -11,7 +11,7 @@ use crate::authz::action::Action;
 use crate::id;
 use crate::request::Request;
 use crate::storage::documents::{Document, DocumentError};
-use crate::store::catalog::commits::{self, Commit, Committed};
+use crate::store::catalog::commits::{self, Commit, CommitOutcome};
 use crate::store::catalog::tabular::{Pointer, Tabular};
 use crate::store::engine::tx::Tx;
 use crate::store::events::audit::{self, NewAuditEntry};
@@ -166,9 +166,9 @@ impl Catalog {
             answer,
         };
         match commits::commit(&self.db, self.clock.now_ms(), &commit).await? {
-            Committed::PointerMove => Ok(()),
-            Committed::Lost => Err(CatalogError::LostRace(identifier.clone())),
-            Committed::Answered => Err(CatalogError::Replayed),
+            CommitOutcome::PointerMove => Ok(()),
+            CommitOutcome::Lost => Err(CatalogError::LostRace(identifier.clone())),
+            CommitOutcome::Answered => Err(CatalogError::Replayed),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::id;
 use crate::request::Request;
 use crate::store::catalog::as_of::{self, PageAsOf};
 use crate::store::catalog::namespaces::{
-    self, CreateNamespace, DropNamespace, Namespace as NamespaceRow, NewNamespace,
+    self, CreateNamespace, DropNamespace, NamespaceRow, NewNamespace,
 };
 use crate::store::ids::NamespaceId;
 

@@ -18,7 +18,7 @@ use crate::config::ScanPlanningMode;
 use crate::id;
 use crate::request::Request;
 use crate::storage::documents::Document;
-use crate::store::catalog::namespaces::Namespace as NamespaceRow;
+use crate::store::catalog::namespaces::NamespaceRow;
 use crate::store::catalog::tabular::{Tabular, TabularKind};
 use crate::store::ids::TabularId;
 

@@ -28,7 +28,7 @@ use crate::request::Request;
 use crate::storage::manifests::Manifests;
 use crate::store::catalog::plans::{self, NewPlan, Plan, PlanOutcome};
 use crate::store::ids::TabularId;
-use crate::work::{Allowance, Share, Turns};
+use crate::work::{Allowance, Share, CpuSlots};
 
 use super::Catalog;
 use super::error::CatalogError;
@@ -63,7 +63,7 @@ pub struct Scans {
     prepared: moka::future::Cache<[u8; 32], Arc<Prepared>>,
     key: tokio::sync::OnceCell<Vec<u8>>,
     /// Slots for work on requests.
-    turns: Turns,
+    turns: CpuSlots,
     /// Memory for scans in progress.
     memory: Allowance,
     /// Slots for indexing deletes and computing a page, which need memory and a full core.
@@ -136,7 +136,7 @@ impl Prepared {
 
 impl Scans {
     /// Creates the state of scan planning with a cache of manifests.
-    pub fn new(manifests: Manifests, settings: Planning, turns: Turns) -> Self {
+    pub fn new(manifests: Manifests, settings: Planning, turns: CpuSlots) -> Self {
         let prepared = moka::future::Cache::builder()
             .max_capacity(PREPARED_BYTES)
             .weigher(|_, prepared: &Arc<Prepared>| {

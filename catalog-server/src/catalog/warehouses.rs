@@ -9,7 +9,7 @@ use crate::authz::action::Action;
 use crate::config::{self, ScanPlanningMode};
 use crate::id;
 use crate::request::Request;
-use crate::store::catalog::warehouses::{self, NewWarehouse, Warehouse as WarehouseRow};
+use crate::store::catalog::warehouses::{self, NewWarehouse, WarehouseRow};
 use crate::store::ids::WarehouseId;
 
 use super::Catalog;

@@ -28,7 +28,7 @@ pub use limits::{Cache, Limits, Retention};
 pub use log::{Log, LogFormat};
 pub use maintenance::Maintenance;
 pub use planning::{Planning, ScanPlanningMode};
-pub use warehouse::{RESERVED_NAMES, Warehouse};
+pub use warehouse::{RESERVED_NAMES, WarehouseConfig};
 
 /// All settings of `firn serve`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -45,8 +45,8 @@ pub struct Config {
     pub database_connections: u32,
     /// `true` if an empty SQLite database is accepted although the folder of the warehouse contains tables.
     pub new_catalog: bool,
-    /// Warehouse that the first start creates.
-    pub warehouse: Warehouse,
+    /// WarehouseConfig that the first start creates.
+    pub warehouse: WarehouseConfig,
     /// Limits on requests and connections.
     pub limits: Limits,
     /// Memory limits of the caches.
@@ -72,7 +72,7 @@ impl Default for Config {
             database_url: None,
             database_connections: 16,
             new_catalog: false,
-            warehouse: Warehouse::default(),
+            warehouse: WarehouseConfig::default(),
             limits: Limits::default(),
             cache: Cache::default(),
             planning: Planning::default(),

@@ -15,7 +15,7 @@ pub const RESERVED_NAMES: [&str; 6] = ["namespaces", "tables", "views", "transac
 /// Warehouse: a name, and the location below which its tables are created.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
-pub struct Warehouse {
+pub struct WarehouseConfig {
     /// Name by which clients select the warehouse: 1 to 64 ASCII letters, digits, `-` or `_`.
     pub name: String,
     /// Location as `file:` URI or absolute path; if absent, a folder in the data directory is used.
@@ -25,13 +25,13 @@ pub struct Warehouse {
     pub scan_planning_mode: ScanPlanningMode,
 }
 
-impl Default for Warehouse {
+impl Default for WarehouseConfig {
     fn default() -> Self {
         Self { name: "main".to_owned(), location: None, scan_planning_mode: ScanPlanningMode::Unset }
     }
 }
 
-impl Warehouse {
+impl WarehouseConfig {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         // The name is a path segment of URLs, where `@` separates it from the instant of an as-of read.
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';

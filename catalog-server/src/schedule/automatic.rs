@@ -7,7 +7,7 @@ use crate::store::engine::error::StoreError;
 use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
 use crate::store::maintenance::candidates::Candidate;
-use crate::store::maintenance::jobs::{self, End, JobState, NewJob};
+use crate::store::maintenance::jobs::{self, End, JobState, NewJobRow};
 
 use super::Schedule;
 use super::policies::Applicable;
@@ -74,9 +74,9 @@ impl Automatic<'_> {
         serde_json::to_string(&self.subject.applicable.policy).unwrap_or_default()
     }
 
-    fn job<'j>(&'j self, options: &'j str, wanted_ms: i64) -> NewJob<'j> {
+    fn job<'j>(&'j self, options: &'j str, wanted_ms: i64) -> NewJobRow<'j> {
         let candidate = &self.subject.candidate;
-        NewJob {
+        NewJobRow {
             job_id: id::ordered(),
             warehouse_id: candidate.warehouse_id,
             tabular_id: candidate.tabular_id,

@@ -6,7 +6,7 @@ use crate::catalog::error::CatalogError;
 use crate::catalog::names::Identifier;
 use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
-use crate::store::maintenance::jobs::{self, End, Job, JobState};
+use crate::store::maintenance::jobs::{self, End, JobRow, JobState};
 use crate::store::maintenance::policies::PauseRow;
 
 use super::Schedule;
@@ -20,17 +20,17 @@ pub struct Explained {
     /// Current pause of the table, if it is paused.
     pub pause: Option<PauseRow>,
     /// Last evaluation that succeeded; `None` if the table was maintained since.
-    pub evaluation: Option<Job>,
+    pub evaluation: Option<JobRow>,
     /// Time at which the table was last maintained, in milliseconds since 1970, if it was not evaluated
     /// since.
     pub maintained_ms: Option<i64>,
     /// Requested actions, in the order requested.
-    pub actions: Vec<ExplainedAction>,
+    pub actions: Vec<ActionExplanation>,
 }
 
 /// State of an action of a table.
 #[derive(Debug)]
-pub struct ExplainedAction {
+pub struct ActionExplanation {
     /// Action, such as `compact`.
     pub action: &'static str,
     /// State of the action.
@@ -38,7 +38,7 @@ pub struct ExplainedAction {
     /// Reason for the state, as a sentence.
     pub why: String,
     /// Job of the action that is queued or running, else the last one.
-    pub job: Option<Job>,
+    pub job: Option<JobRow>,
 }
 
 /// State of an action of a table.
@@ -79,12 +79,12 @@ struct Facts<'a> {
     now_ms: i64,
     sweep_minutes: u32,
     applicable: &'a Applicable,
-    open: &'a [Job],
-    evaluation: Option<&'a Job>,
+    open: &'a [JobRow],
+    evaluation: Option<&'a JobRow>,
     /// Time at which the table was maintained, if that was after the evaluation.
     maintained_ms: Option<i64>,
     /// Last job of the action.
-    last: Option<&'a Job>,
+    last: Option<&'a JobRow>,
     /// Number of failures of the action in a row, up to now.
     failures: usize,
 }
@@ -156,7 +156,7 @@ impl Schedule {
                 failures: failures(&ends),
             };
             let (state, why) = facts.explain();
-            explained.push(ExplainedAction { action, state, why, job });
+            explained.push(ActionExplanation { action, state, why, job });
         }
         let evaluation = evaluation.filter(|_| maintained_ms.is_none());
         Ok(Explained { pause: applicable.pause, evaluation, maintained_ms, actions: explained })
@@ -187,7 +187,7 @@ impl Facts<'_> {
         self.at_rest()
     }
 
-    fn running(&self, job: &Job) -> String {
+    fn running(&self, job: &JobRow) -> String {
         let worker = job.worker.as_deref().unwrap_or("a worker");
         let silent = job.lease_until_ms.is_some_and(|until_ms| until_ms <= self.now_ms);
         let (reason, attempt) = (&job.reason, job.attempt);
@@ -198,7 +198,7 @@ impl Facts<'_> {
         }
     }
 
-    fn queued(&self, job: &Job) -> String {
+    fn queued(&self, job: &JobRow) -> String {
         let mut why = vec![job.reason.clone()];
         if job.due_ms > self.now_ms {
             let after = match self.failures {
@@ -271,12 +271,12 @@ impl Facts<'_> {
 }
 
 /// Returns the time at which a job that changed its table ended, however it ended.
-fn committed_ms(job: &Job) -> Option<i64> {
+fn committed_ms(job: &JobRow) -> Option<i64> {
     job.finished_ms.filter(|_| job.result.as_deref().is_some_and(has_committed))
 }
 
 /// Describes the end of a job in a few words.
-fn ended(job: &Job) -> String {
+fn ended(job: &JobRow) -> String {
     let at = instant(job.finished_ms.unwrap_or(job.created_ms));
     match (job.state, &job.error) {
         (JobState::Succeeded, _) => format!("it was done at {at}"),

@@ -8,7 +8,7 @@ use crate::request::Request;
 use crate::store::engine::error::StoreError;
 use crate::store::engine::tx::Tx;
 use crate::store::maintenance::candidates;
-use crate::store::maintenance::jobs::{self, End, Job, JobLease, JobState, Outcome};
+use crate::store::maintenance::jobs::{self, End, JobRow, JobLease, JobState, JobOutcome};
 
 use super::Schedule;
 use super::automatic::{Automatic, EVALUATE, PRIORITY_EVALUATE, Subject};
@@ -22,7 +22,7 @@ const EVALUATIONS_KEPT: u32 = 20;
 
 /// Jobs to queue at the end of a job, as far as they can be determined before the transaction.
 struct FollowUp {
-    job: Job,
+    job: JobRow,
     subject: Subject,
     /// Actions that are due, each with the ends of its previous jobs.
     next: Vec<(Next, Vec<End>)>,
@@ -68,14 +68,14 @@ impl Schedule {
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         let (done, state) = match &finished {
             Finished::Succeeded { result, .. } => {
-                (jobs::lease::finish(&mut tx, lease, Outcome::Succeeded(result)).await?, JobState::Succeeded)
+                (jobs::lease::finish(&mut tx, lease, JobOutcome::Succeeded(result)).await?, JobState::Succeeded)
             }
             Finished::Failed(error, result) => {
-                let outcome = Outcome::Failed(error, result.as_deref());
+                let outcome = JobOutcome::Failed(error, result.as_deref());
                 (jobs::lease::finish(&mut tx, lease, outcome).await?, JobState::Failed)
             }
             Finished::Cancelled(result) => {
-                let outcome = Outcome::Cancelled(result.as_deref());
+                let outcome = JobOutcome::Cancelled(result.as_deref());
                 (jobs::lease::finish(&mut tx, lease, outcome).await?, JobState::Cancelled)
             }
             Finished::Retry(error, after_ms, result) => {

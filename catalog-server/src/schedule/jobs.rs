@@ -25,7 +25,7 @@ use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
 use crate::store::maintenance::candidates;
 use crate::store::maintenance::jobs::{
-    self, CancelJob, Job, JobFilter, JobLease, JobState, LeaseTerms, NewJob,
+    self, CancelJob, JobRow, JobFilter, JobLease, JobState, LeaseTerms, NewJobRow,
 };
 
 use super::Schedule;
@@ -60,9 +60,9 @@ const LEFTOVERS_MAX: u32 = 100_000;
 #[derive(Debug)]
 pub struct Leased {
     /// Leased job.
-    pub job: Job,
+    pub job: JobRow,
     /// Current full name of the table.
-    pub table: TableName,
+    pub table: QualifiedTable,
     /// Files that previous attempts were about to write, to be deleted by the worker.
     pub leftovers: Vec<String>,
     /// Files of the table that the last compaction could not read, as in its result.
@@ -75,7 +75,7 @@ pub struct Leased {
 
 /// Full name of a table, including its warehouse.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableName {
+pub struct QualifiedTable {
     /// Name of the warehouse.
     pub warehouse: String,
     /// Namespace and name of the table.
@@ -100,7 +100,7 @@ impl Schedule {
         identifier: &Identifier,
         action: &str,
         once: Option<MaintenancePolicy>,
-    ) -> Result<Job, CatalogError> {
+    ) -> Result<JobRow, CatalogError> {
         let table = self.writable_table(request, warehouse, identifier, Action::QueueJob).await?;
         let mut once = once.unwrap_or_default().over(&MaintenancePolicy::by_hand());
         if action == EXPIRE_SNAPSHOTS {
@@ -111,7 +111,7 @@ impl Schedule {
         // Serialisation cannot fail: a policy consists of numbers and names.
         let options = serde_json::to_string(&applicable.policy).unwrap_or_default();
         let table_name = identifier.in_warehouse(&warehouse.name);
-        let new = NewJob {
+        let new = NewJobRow {
             job_id: id::ordered(),
             warehouse_id: warehouse.id,
             tabular_id: applicable.tabular_id,
@@ -145,7 +145,7 @@ impl Schedule {
     ///
     /// Fails if there is no such job ([`CatalogError::NoSuchJob`]) or the database fails
     /// ([`CatalogError::Store`]).
-    pub async fn require_job(&self, request: &Request, job_id: Uuid) -> Result<Job, CatalogError> {
+    pub async fn require_job(&self, request: &Request, job_id: Uuid) -> Result<JobRow, CatalogError> {
         self.require_job_for(request, job_id, Action::LoadJob).await
     }
 
@@ -154,7 +154,7 @@ impl Schedule {
         request: &Request,
         job_id: Uuid,
         action: Action,
-    ) -> Result<Job, CatalogError> {
+    ) -> Result<JobRow, CatalogError> {
         let job = self.find_job(job_id).await?;
         let missing = || CatalogError::NoSuchJob(job_id.to_string());
         self.catalog.authorize(request, action, Resource::Job(job_id), missing)?;
@@ -174,7 +174,7 @@ impl Schedule {
     }
 
     /// Returns a job. It decides nothing about access.
-    pub(super) async fn find_job(&self, job_id: Uuid) -> Result<Job, CatalogError> {
+    pub(super) async fn find_job(&self, job_id: Uuid) -> Result<JobRow, CatalogError> {
         let found = jobs::find(&self.db, job_id).await?;
         let job = found.ok_or_else(|| CatalogError::NoSuchJob(job_id.to_string()))?;
         Ok(self.by_the_clock(job))
@@ -193,7 +193,7 @@ impl Schedule {
         state: Option<JobState>,
         before: Option<Uuid>,
         limit: u32,
-    ) -> Result<Vec<Job>, CatalogError> {
+    ) -> Result<Vec<JobRow>, CatalogError> {
         let tabular_id = if let Some((warehouse, identifier)) = table {
             let found = self.catalog.require_table(request, warehouse, identifier, Action::ListJobs);
             Some(found.await?.tabular_id)
@@ -206,9 +206,9 @@ impl Schedule {
     }
 
     /// Converts the times of a job from catalog time to the clock, for display.
-    pub(super) fn by_the_clock(&self, job: Job) -> Job {
+    pub(super) fn by_the_clock(&self, job: JobRow) -> JobRow {
         let clock_ms = |at_ms| self.db.clock_ms(at_ms);
-        Job {
+        JobRow {
             created_ms: clock_ms(job.created_ms),
             due_ms: clock_ms(job.due_ms),
             lease_until_ms: job.lease_until_ms.map(clock_ms),
@@ -225,7 +225,7 @@ impl Schedule {
     /// Fails if there is no such job ([`CatalogError::NoSuchJob`]); if it has ended
     /// ([`CatalogError::Conflict`]); or if the database fails ([`CatalogError::Store`],
     /// [`CatalogError::OutcomeUnknown`]).
-    pub async fn cancel_job(&self, request: &Request, job_id: Uuid) -> Result<Job, CatalogError> {
+    pub async fn cancel_job(&self, request: &Request, job_id: Uuid) -> Result<JobRow, CatalogError> {
         let job = self.require_job_for(request, job_id, Action::CancelJob).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         match jobs::queue::cancel(&mut tx, job_id).await? {
@@ -272,7 +272,7 @@ impl Schedule {
 
     /// Returns the files that the last compaction of the table could not read, for an automatic job. A job
     /// requested by a caller tries all files again.
-    async fn unreadable(&self, job: &Job) -> Result<Option<Value>, CatalogError> {
+    async fn unreadable(&self, job: &JobRow) -> Result<Option<Value>, CatalogError> {
         if job.requested_by != MAINTENANCE {
             return Ok(None);
         }
@@ -281,7 +281,7 @@ impl Schedule {
         Ok(told.and_then(|mut told| told.get_mut(UNREADABLE).map(Value::take)))
     }
 
-    async fn try_lease(&self, worker: &str) -> Result<Option<Job>, CatalogError> {
+    async fn try_lease(&self, worker: &str) -> Result<Option<JobRow>, CatalogError> {
         let terms = LeaseTerms {
             lease_ms: i64::from(self.settings.lease_ms),
             attempts_max: i64::from(self.settings.attempts_max),
@@ -307,19 +307,19 @@ impl Schedule {
 
     /// Adds the note of the previous job of the same action, if that did not succeed, to a job that was just
     /// leased for the first time.
-    async fn with_note(&self, tx: &mut Tx, job: Job, worker: &str) -> Result<Job, CatalogError> {
+    async fn with_note(&self, tx: &mut Tx, job: JobRow, worker: &str) -> Result<JobRow, CatalogError> {
         let told = jobs::lease::find_unfinished(tx, &job).await?;
         let told = told.and_then(|told| serde_json::from_str::<Value>(&told).ok());
         let Some(note) = told.as_ref().and_then(|told| told.get(NOTE)) else { return Ok(job) };
         let progress = json!({ NOTE: note }).to_string();
         jobs::lease::extend(tx, held(&job, worker), self.lease_ms(), Some(&progress)).await?;
-        Ok(Job { progress: Some(progress), ..job })
+        Ok(JobRow { progress: Some(progress), ..job })
     }
 
     /// Returns the files in the table's own folders that previous attempts were about to write. The records
     /// of other files are deleted: the table may have lost a folder since they were announced, or a server
     /// without this check accepted them.
-    async fn leftovers(&self, job: &Job, folders: &Folders) -> Result<Vec<String>, CatalogError> {
+    async fn leftovers(&self, job: &JobRow, folders: &Folders) -> Result<Vec<String>, CatalogError> {
         let told = jobs::outputs::list_outputs(&self.db, job.job_id, job.attempt, "", LEFTOVERS_MAX).await?;
         let (own, foreign): (Vec<_>, Vec<_>) = told.into_iter().partition(|path| is_output(folders, path));
         if !foreign.is_empty() {
@@ -332,7 +332,7 @@ impl Schedule {
     }
 
     /// Returns the job of a lease. Fails if the job is no longer leased to this attempt.
-    pub(super) async fn require_leased(&self, lease: JobLease<'_>) -> Result<Job, CatalogError> {
+    pub(super) async fn require_leased(&self, lease: JobLease<'_>) -> Result<JobRow, CatalogError> {
         let job = self.find_job(lease.job_id).await?;
         let is_leased = job.state == JobState::Running
             && job.attempt == lease.attempt
@@ -443,10 +443,10 @@ impl Schedule {
         Ok(pruned)
     }
 
-    pub(super) async fn name_of(&self, job: &Job) -> Result<Option<TableName>, CatalogError> {
+    pub(super) async fn name_of(&self, job: &JobRow) -> Result<Option<QualifiedTable>, CatalogError> {
         let Some(name) = tabulars::find_name(&self.db, job.tabular_id).await? else { return Ok(None) };
         let namespace = Namespace::from_path(&name.namespace_path)?;
-        Ok(Some(TableName { warehouse: name.warehouse, identifier: Identifier::new(namespace, name.name)? }))
+        Ok(Some(QualifiedTable { warehouse: name.warehouse, identifier: Identifier::new(namespace, name.name)? }))
     }
 }
 
@@ -478,14 +478,14 @@ fn is_own_note(folders: &Folders, note: &Value) -> bool {
 
 /// Removes the progress of a job if its note names a file that is not the table's own. A server without this
 /// check may have stored it.
-fn without_foreign_note(job: Job, folders: &Folders) -> Job {
+fn without_foreign_note(job: JobRow, folders: &Folders) -> JobRow {
     let is_foreign =
         job.progress.as_deref().and_then(note_in).is_some_and(|note| !is_own_note(folders, &note));
     if !is_foreign {
         return job;
     }
     tracing::warn!(job.id = %job.job_id, "a former job's note names what is not the table's own; it is not passed on");
-    Job { progress: None, ..job }
+    JobRow { progress: None, ..job }
 }
 
 /// Returns the audit record of a change of a job. `table` starts with the name of the warehouse.
@@ -501,6 +501,6 @@ fn job_change<'a>(
 }
 
 /// Returns the lease of a job.
-fn held<'a>(job: &Job, worker: &'a str) -> JobLease<'a> {
+fn held<'a>(job: &JobRow, worker: &'a str) -> JobLease<'a> {
     JobLease { job_id: job.job_id, worker, attempt: job.attempt }
 }

@@ -10,7 +10,7 @@ use super::update::{TableUpdate, ViewUpdate};
 
 /// Name of a table or view in a request, with its namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TableIdentifier {
+pub struct TableIdent {
     /// Levels of the namespace, outermost first.
     pub namespace: Vec<String>,
     /// Name in the namespace.
@@ -21,7 +21,7 @@ pub struct TableIdentifier {
 #[derive(Debug, Clone)]
 pub struct TableCommit {
     /// Identifier of the table, if the body contains it.
-    pub identifier: Option<TableIdentifier>,
+    pub identifier: Option<TableIdent>,
     /// Assertions about the current metadata that must be true for the updates to be applied.
     pub requirements: Vec<TableRequirement>,
     /// Changes, to be applied in order.
@@ -34,14 +34,14 @@ pub struct TableCommit {
 #[derive(Debug, Clone)]
 pub struct TransactionCommit {
     /// Commits, each with the identifier of its table.
-    pub table_changes: Vec<(TableIdentifier, TableCommit)>,
+    pub table_changes: Vec<(TableIdent, TableCommit)>,
 }
 
 /// Commit to one view.
 #[derive(Debug, Clone)]
 pub struct ViewCommit {
     /// Identifier of the view, if the body contains it.
-    pub identifier: Option<TableIdentifier>,
+    pub identifier: Option<TableIdent>,
     /// Assertions about the current metadata that must be true for the updates to be applied.
     pub requirements: Vec<ViewRequirement>,
     /// Changes, to be applied in order.
@@ -133,11 +133,11 @@ fn check_text(body: &[u8]) -> Result<(), CommitError> {
     incoming::limits::check(text).map_err(|error| CommitError::malformed(&error))
 }
 
-fn read_identifier(fields: &Fields<'_>) -> Result<Option<TableIdentifier>, CommitError> {
+fn read_identifier(fields: &Fields<'_>) -> Result<Option<TableIdent>, CommitError> {
     let Some(identifier) = fields.present("identifier") else { return Ok(None) };
     let read = || {
         let fields = Fields::parse(identifier.get(), "identifier")?;
-        Ok(TableIdentifier { namespace: fields.required("namespace")?, name: fields.required("name")? })
+        Ok(TableIdent { namespace: fields.required("namespace")?, name: fields.required("name")? })
     };
     read().map(Some).map_err(|error| CommitError::malformed(&error))
 }

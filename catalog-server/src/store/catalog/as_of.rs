@@ -9,7 +9,7 @@
 
 use sqlx::query_as;
 
-use super::namespaces::Namespace;
+use super::namespaces::NamespaceRow;
 use super::tabular::{Tabular, TabularEntry, TabularKind};
 use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
@@ -77,8 +77,8 @@ pub async fn find_namespace(
     warehouse_id: WarehouseId,
     path: &str,
     at_ms: i64,
-) -> Result<Option<Namespace>, StoreError> {
-    fetch_optional!(db, query_as::<_, Namespace>(FIND_NAMESPACE).bind(warehouse_id).bind(path).bind(at_ms))
+) -> Result<Option<NamespaceRow>, StoreError> {
+    fetch_optional!(db, query_as::<_, NamespaceRow>(FIND_NAMESPACE).bind(warehouse_id).bind(path).bind(at_ms))
 }
 
 /// Returns the namespaces that were directly in `parent_path`, or at the top level, in order of path.
@@ -91,10 +91,10 @@ pub async fn list_children(
     warehouse_id: WarehouseId,
     parent_path: Option<&str>,
     page: PageAsOf<'_>,
-) -> Result<Vec<Namespace>, StoreError> {
+) -> Result<Vec<NamespaceRow>, StoreError> {
     fetch_all!(
         db,
-        query_as::<_, Namespace>(LIST_CHILDREN)
+        query_as::<_, NamespaceRow>(LIST_CHILDREN)
             .bind(warehouse_id)
             .bind(parent_path.unwrap_or(""))
             .bind(page.after.unwrap_or(""))

@@ -32,7 +32,7 @@ pub struct Commit<'a> {
 
 /// Outcome of a commit. Unless the pointer moved, nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Committed {
+pub enum CommitOutcome {
     /// The pointer moved, and everything was recorded.
     PointerMove,
     /// The compare-and-swap failed: another commit moved the pointer first, or the table was dropped.
@@ -49,32 +49,32 @@ pub enum Committed {
 /// it is not known whether the commit took effect, and with [`StoreError::Serialization`] if it certainly did
 /// not because of a concurrent transaction. Fails with [`StoreError::Database`] if the database does not
 /// answer or fails the statement before the commit.
-pub async fn commit(db: &Db, now_ms: i64, commit: &Commit<'_>) -> Result<Committed, StoreError> {
+pub async fn commit(db: &Db, now_ms: i64, commit: &Commit<'_>) -> Result<CommitOutcome, StoreError> {
     match db.target() {
         Target::Sqlite(_) => in_a_transaction(db, now_ms, commit).await,
         Target::Postgres(pool) => in_one_statement(pool, commit).await,
     }
 }
 
-async fn in_a_transaction(db: &Db, now_ms: i64, commit: &Commit<'_>) -> Result<Committed, StoreError> {
+async fn in_a_transaction(db: &Db, now_ms: i64, commit: &Commit<'_>) -> Result<CommitOutcome, StoreError> {
     let mut tx = db.write(now_ms).await?;
     if !tabulars::swap_pointer(&mut tx, commit.tabular_id, commit.previous, &commit.next).await? {
-        return Ok(Committed::Lost);
+        return Ok(CommitOutcome::Lost);
     }
     audit::record(&mut tx, &commit.audit).await?;
     if let Some(answer) = &commit.answer
         && !idempotency::record(&mut tx, answer).await?
     {
-        return Ok(Committed::Answered);
+        return Ok(CommitOutcome::Answered);
     }
     tx.commit().await?;
-    Ok(Committed::PointerMove)
+    Ok(CommitOutcome::PointerMove)
 }
 
 /// Commits as [`in_a_transaction`] does, in one statement. The statement sees the catalog at its start, but
 /// an UPDATE that had to wait for a row lock re-evaluates its condition on the newest version of the row, so
 /// that the pointer is compared with its current value.
-async fn in_one_statement(pool: &PgPool, commit: &Commit<'_>) -> Result<Committed, StoreError> {
+async fn in_one_statement(pool: &PgPool, commit: &Commit<'_>) -> Result<CommitOutcome, StoreError> {
     // The clock is read after the writers' lock is taken, because `settle` waits for this lock.
     const SQL: &str = "
         WITH writer AS MATERIALIZED (
@@ -122,9 +122,9 @@ async fn in_one_statement(pool: &PgPool, commit: &Commit<'_>) -> Result<Committe
     // The connection is acquired separately, because a failure to do so has certainly changed nothing.
     let mut connection = bounded(pool.acquire()).await?;
     match bounded(statement.fetch_optional(&mut *connection)).await {
-        Ok(Some(_)) => Ok(Committed::PointerMove),
-        Ok(None) => Ok(Committed::Lost),
-        Err(error) if is_taken_key(&error) => Ok(Committed::Answered),
+        Ok(Some(_)) => Ok(CommitOutcome::PointerMove),
+        Ok(None) => Ok(CommitOutcome::Lost),
+        Err(error) if is_taken_key(&error) => Ok(CommitOutcome::Answered),
         Err(error) if is_refusal(&error) => Err(StoreError::from(error)),
         Err(error) => Err(StoreError::from_commit(error)),
     }

@@ -15,7 +15,7 @@ use crate::store::ids::{NamespaceId, WarehouseId};
 
 /// Namespace of a warehouse.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct Namespace {
+pub struct NamespaceRow {
     /// Id of the namespace.
     pub namespace_id: NamespaceId,
     /// Warehouse that contains it.
@@ -114,12 +114,12 @@ pub async fn create(tx: &mut Tx, new: &NewNamespace<'_>) -> Result<CreateNamespa
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
-pub async fn find(db: &Db, warehouse_id: WarehouseId, path: &str) -> Result<Option<Namespace>, StoreError> {
+pub async fn find(db: &Db, warehouse_id: WarehouseId, path: &str) -> Result<Option<NamespaceRow>, StoreError> {
     const SQL: &str = "
         SELECT namespace_id, warehouse_id, path, properties, created_ms, updated_ms FROM namespaces
         WHERE warehouse_id = $1 AND path = $2";
 
-    fetch_optional!(db, query_as::<_, Namespace>(SQL).bind(warehouse_id).bind(path))
+    fetch_optional!(db, query_as::<_, NamespaceRow>(SQL).bind(warehouse_id).bind(path))
 }
 
 /// Returns up to `limit` namespaces directly in `parent_path`, or at the top level, in the order of their
@@ -134,10 +134,10 @@ pub async fn list_children(
     parent_path: Option<&str>,
     after: Option<&str>,
     limit: u32,
-) -> Result<Vec<Namespace>, StoreError> {
+) -> Result<Vec<NamespaceRow>, StoreError> {
     fetch_all!(
         db,
-        query_as::<_, Namespace>(LIST_CHILDREN)
+        query_as::<_, NamespaceRow>(LIST_CHILDREN)
             .bind(warehouse_id)
             .bind(parent_path.unwrap_or(""))
             .bind(after.unwrap_or(""))

@@ -9,7 +9,7 @@ use crate::store::ids::WarehouseId;
 
 /// Warehouse of the catalog.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct Warehouse {
+pub struct WarehouseRow {
     /// Id of the warehouse.
     pub warehouse_id: WarehouseId,
     /// Name by which clients select it; unique.
@@ -60,11 +60,11 @@ pub async fn create(tx: &mut Tx, new: &NewWarehouse<'_>) -> Result<bool, StoreEr
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
-pub async fn find(db: &Db, name: &str) -> Result<Option<Warehouse>, StoreError> {
+pub async fn find(db: &Db, name: &str) -> Result<Option<WarehouseRow>, StoreError> {
     const SQL: &str = "
         SELECT warehouse_id, name, location, properties, created_ms FROM warehouses WHERE name = $1";
 
-    fetch_optional!(db, query_as::<_, Warehouse>(SQL).bind(name))
+    fetch_optional!(db, query_as::<_, WarehouseRow>(SQL).bind(name))
 }
 
 /// Returns up to `limit` warehouses in the order of their names, those after `after`.
@@ -72,10 +72,10 @@ pub async fn find(db: &Db, name: &str) -> Result<Option<Warehouse>, StoreError> 
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
-pub async fn list(db: &Db, after: Option<&str>, limit: u32) -> Result<Vec<Warehouse>, StoreError> {
+pub async fn list(db: &Db, after: Option<&str>, limit: u32) -> Result<Vec<WarehouseRow>, StoreError> {
     const SQL: &str = "
         SELECT warehouse_id, name, location, properties, created_ms FROM warehouses
         WHERE name > $1 ORDER BY name LIMIT $2";
 
-    fetch_all!(db, query_as::<_, Warehouse>(SQL).bind(after.unwrap_or("")).bind(i64::from(limit)))
+    fetch_all!(db, query_as::<_, WarehouseRow>(SQL).bind(after.unwrap_or("")).bind(i64::from(limit)))
 }

@@ -14,7 +14,7 @@ const PRUNE_MAX: i64 = 100;
 
 /// Metrics report.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct Report {
+pub struct MetricsReportRow {
     /// Id of the report.
     pub report_id: Uuid,
     /// Time of reception, in milliseconds since 1970.
@@ -88,11 +88,11 @@ pub async fn list(
     tabular_id: TabularId,
     before: Option<Uuid>,
     limit: u32,
-) -> Result<Vec<Report>, StoreError> {
+) -> Result<Vec<MetricsReportRow>, StoreError> {
     const SQL: &str = "
         SELECT report_id, received_ms, kind, snapshot_id, body FROM reports
         WHERE tabular_id = $1 AND report_id < $2 ORDER BY report_id DESC LIMIT $3";
 
     let before = before.unwrap_or(Uuid::max());
-    fetch_all!(db, query_as::<_, Report>(SQL).bind(tabular_id).bind(before).bind(i64::from(limit)))
+    fetch_all!(db, query_as::<_, MetricsReportRow>(SQL).bind(tabular_id).bind(before).bind(i64::from(limit)))
 }

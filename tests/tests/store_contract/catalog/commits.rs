@@ -1,7 +1,7 @@
 //! Commits to a single table: all of their records are written, or none.
 
 use catalog_server::store::catalog::as_of;
-use catalog_server::store::catalog::commits::{self, Commit, Committed};
+use catalog_server::store::catalog::commits::{self, Commit, CommitOutcome};
 use catalog_server::store::catalog::tabular::{Tabular, TabularKind};
 use catalog_server::store::catalog::tabulars;
 use catalog_server::store::events::audit::{self, AuditFilter, NewAuditEntry};
@@ -52,7 +52,7 @@ async fn commit(
     tabular_id: TabularId,
     (previous, next): (&str, &str),
     key: Option<&str>,
-) -> Committed {
+) -> CommitOutcome {
     let commit = Commit {
         tabular_id,
         previous,
@@ -79,7 +79,7 @@ async fn events(fixture: &Fixture) -> Vec<audit::AuditEntry> {
 async fn a_commit_is_there_with_all_that_is_recorded_of_it(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
-    assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, Committed::PointerMove);
+    assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, CommitOutcome::PointerMove);
 
     let found = current(fixture).await;
     assert_eq!((found.metadata_location.as_str(), found.kind), ("t/v1", TabularKind::Table));
@@ -98,8 +98,8 @@ async fn a_commit_is_there_with_all_that_is_recorded_of_it(fixture: &Fixture) {
 async fn a_lost_commit_records_nothing(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
-    assert_eq!(commit(fixture, tabular_id, ("t/v7", "t/v8"), Some("k")).await, Committed::Lost);
-    assert_eq!(commit(fixture, TabularId(new_id()), ("t/v0", "t/v1"), Some("k")).await, Committed::Lost);
+    assert_eq!(commit(fixture, tabular_id, ("t/v7", "t/v8"), Some("k")).await, CommitOutcome::Lost);
+    assert_eq!(commit(fixture, TabularId(new_id()), ("t/v0", "t/v1"), Some("k")).await, CommitOutcome::Lost);
     assert_eq!(current(fixture).await.metadata_location, "t/v0");
     assert_eq!((audited(fixture).await, events(fixture).await), (Vec::new(), Vec::new()));
     assert_eq!(idempotency::find(&fixture.db, "alice", "k").await.unwrap(), None);
@@ -108,13 +108,13 @@ async fn a_lost_commit_records_nothing(fixture: &Fixture) {
 async fn a_commit_under_a_used_key_changes_nothing(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
-    assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, Committed::PointerMove);
-    assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), Some("k")).await, Committed::Answered);
+    assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, CommitOutcome::PointerMove);
+    assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), Some("k")).await, CommitOutcome::Answered);
     assert_eq!(current(fixture).await.metadata_location, "t/v1");
     assert_eq!(audited(fixture).await.len(), 1);
     let recorded = idempotency::find(&fixture.db, "alice", "k").await.unwrap().unwrap();
     assert_eq!(recorded.fingerprint, "t/v1");
-    assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), None).await, Committed::PointerMove);
+    assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), None).await, CommitOutcome::PointerMove);
 }
 
 async fn one_of_two_commits_at_once_is_made(fixture: &Fixture) {
@@ -128,8 +128,8 @@ async fn one_of_two_commits_at_once_is_made(fixture: &Fixture) {
             commit(fixture, tabular_id, (&previous, &two), None)
         );
         previous = match both {
-            (Committed::PointerMove, Committed::Lost) => one,
-            (Committed::Lost, Committed::PointerMove) => two,
+            (CommitOutcome::PointerMove, CommitOutcome::Lost) => one,
+            (CommitOutcome::Lost, CommitOutcome::PointerMove) => two,
             other => panic!("{other:?}"),
         };
         assert_eq!(current(fixture).await.metadata_location, previous);
@@ -153,8 +153,8 @@ async fn one_of_two_commits_under_one_key_is_made(fixture: &Fixture) {
             commit(fixture, second, (&u, &next_u), Some(&key))
         );
         let expected = match both {
-            (Committed::PointerMove, Committed::Answered) => (next_t, u),
-            (Committed::Answered, Committed::PointerMove) => (t, next_u),
+            (CommitOutcome::PointerMove, CommitOutcome::Answered) => (next_t, u),
+            (CommitOutcome::Answered, CommitOutcome::PointerMove) => (t, next_u),
             other => panic!("{other:?}"),
         };
         assert_eq!((find("t").await, find("u").await), expected);
@@ -174,7 +174,7 @@ async fn time_does_not_run_backwards_for_a_table(fixture: &Fixture) {
             audit: entry(tabular_id, "r"),
             answer: None,
         };
-        assert_eq!(commits::commit(&fixture.db, now_ms, &commit).await.unwrap(), Committed::PointerMove);
+        assert_eq!(commits::commit(&fixture.db, now_ms, &commit).await.unwrap(), CommitOutcome::PointerMove);
         let updated_ms = current(fixture).await.updated_ms;
         assert!(updated_ms >= before_ms, "{updated_ms} after {before_ms}");
         before_ms = updated_ms;
@@ -190,7 +190,7 @@ async fn what_is_settled_stays(fixture: &Fixture) {
         let (committed, settled_ms) = join!(commit(fixture, tabular_id, (&previous, &next), None), async {
             fixture.db.settle(2_000_000).await.unwrap()
         });
-        assert_eq!(committed, Committed::PointerMove);
+        assert_eq!(committed, CommitOutcome::PointerMove);
         let at_ms = settled_ms - 1;
         let read = async || {
             let then = as_of::find_tabular(&fixture.db, fixture.warehouse_id, "a", "t", at_ms).await.unwrap();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use catalog_server::store::catalog::as_of::{self, PageAsOf};
 use catalog_server::store::catalog::history;
 use catalog_server::store::catalog::names::NameInNamespace;
-use catalog_server::store::catalog::namespaces::{self, DropNamespace, Namespace};
+use catalog_server::store::catalog::namespaces::{self, DropNamespace, NamespaceRow};
 use catalog_server::store::catalog::tabular::{RenameTabular, Tabular, TabularKind};
 use catalog_server::store::catalog::tabulars;
 use catalog_server::store::engine::tx::Tx;
@@ -29,7 +29,7 @@ const STEPS: usize = 150;
 /// Current state of the catalog, in memory.
 #[derive(Clone, Default)]
 struct Model {
-    namespaces: BTreeMap<String, Namespace>,
+    namespaces: BTreeMap<String, NamespaceRow>,
     tabulars: BTreeMap<(String, String), Tabular>,
 }
 
@@ -139,9 +139,9 @@ async fn check(fixture: &Fixture, at_ms: i64, model: &Model) {
         }
     }
     for parent in [None, Some("a"), Some("a\u{1f}x"), Some("b")] {
-        let mut expected: Vec<&Namespace> = model.namespaces.values().collect();
+        let mut expected: Vec<&NamespaceRow> = model.namespaces.values().collect();
         expected.retain(|it| it.path.rsplit_once('\u{1f}').map(|(parent, _)| parent) == parent);
-        let mut listed: Vec<Namespace> = Vec::new();
+        let mut listed: Vec<NamespaceRow> = Vec::new();
         loop {
             let page = PageAsOf { after: listed.last().map(|it| it.path.as_str()), limit: 1, at_ms };
             let page = as_of::list_children(db, fixture.warehouse_id, parent, page).await.unwrap();

@@ -16,8 +16,8 @@ use catalog_server::store::catalog::{as_of, tabulars};
 use catalog_server::store::engine::db::Db;
 use catalog_server::store::events::audit::{self, NewAuditEntry};
 use catalog_server::store::ids::{TabularId, WarehouseId};
-use catalog_server::store::maintenance::jobs::{self, Job, JobFilter, LeaseTerms, NewJob};
-use catalog_server::work::Turns;
+use catalog_server::store::maintenance::jobs::{self, JobRow, JobFilter, LeaseTerms, NewJobRow};
+use catalog_server::work::CpuSlots;
 
 use crate::fixture::{Fixture, entry, new_id, pointer};
 
@@ -41,7 +41,7 @@ async fn seen(db: &Db, warehouse_id: WarehouseId, clock_ms: i64) -> String {
     as_of::find_tabular(db, warehouse_id, "a", "t", at_ms).await.unwrap().unwrap().metadata_location
 }
 
-async fn lease(db: &Db, clock_ms: i64) -> Option<Job> {
+async fn lease(db: &Db, clock_ms: i64) -> Option<JobRow> {
     let mut tx = db.write(clock_ms).await.unwrap();
     let job = jobs::lease::lease(&mut tx, "w", TERMS).await.unwrap();
     tx.commit().await.unwrap();
@@ -50,7 +50,7 @@ async fn lease(db: &Db, clock_ms: i64) -> Option<Job> {
 
 async fn enqueue(fixture: &Fixture, table: TabularId, clock_ms: i64) {
     let mut tx = fixture.db.write(clock_ms).await.unwrap();
-    let new = NewJob {
+    let new = NewJobRow {
         job_id: new_id(),
         warehouse_id: fixture.warehouse_id,
         tabular_id: table,
@@ -70,9 +70,9 @@ fn schedule(db: &Db, clock: &Clock) -> Schedule {
     let files = Files::new(DEADLINE);
     let documents = Documents::new(files.clone(), clock.clone(), 1 << 20, 1 << 20);
     let scans =
-        Scans::new(Manifests::new(files.clone(), 1 << 20, 1 << 20), Planning::default(), Turns::new());
+        Scans::new(Manifests::new(files.clone(), 1 << 20, 1 << 20), Planning::default(), CpuSlots::new());
     let catalog =
-        Catalog::new(db.clone(), files, documents, scans, Turns::new(), clock.clone(), Retention::default());
+        Catalog::new(db.clone(), files, documents, scans, CpuSlots::new(), clock.clone(), Retention::default());
     Schedule::new(Arc::new(catalog), db.clone(), clock.clone(), Maintenance::default())
 }
 

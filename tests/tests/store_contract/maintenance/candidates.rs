@@ -5,7 +5,7 @@ use catalog_server::store::catalog::tabulars;
 use catalog_server::store::events::cursors::{self, Cursor};
 use catalog_server::store::ids::TabularId;
 use catalog_server::store::maintenance::candidates::{self, Candidate};
-use catalog_server::store::maintenance::jobs::{self, NewJob};
+use catalog_server::store::maintenance::jobs::{self, NewJobRow};
 use catalog_server::store::maintenance::policies;
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ async fn create(fixture: &Fixture, name: &str, start: Cursor) {
 
 /// Queues a job as the catalog does without a request.
 async fn enqueue(fixture: &Fixture, tabular_id: TabularId, action: &str) -> bool {
-    let new = NewJob {
+    let new = NewJobRow {
         job_id: new_id(),
         warehouse_id: fixture.warehouse_id,
         tabular_id,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use catalog_server::store::engine::error::StoreError;
 use catalog_server::store::ids::TabularId;
 use catalog_server::store::maintenance::jobs::{
-    self, CancelJob, End, Job, JobFilter, JobLease, JobState, LeaseTerms, NewJob, Outcome,
+    self, CancelJob, End, JobRow, JobFilter, JobLease, JobState, LeaseTerms, NewJobRow, JobOutcome,
 };
 use catalog_server::store::maintenance::policies;
 use tokio::join;
@@ -57,7 +57,7 @@ fn table() -> TabularId {
 
 /// Queues a job; returns its id if it was queued.
 async fn enqueue(fixture: &Fixture, wanted: &Wanted) -> Option<Uuid> {
-    let new = NewJob {
+    let new = NewJobRow {
         job_id: new_id(),
         warehouse_id: fixture.warehouse_id,
         tabular_id: wanted.table,
@@ -75,14 +75,14 @@ async fn enqueue(fixture: &Fixture, wanted: &Wanted) -> Option<Uuid> {
     queued.then_some(new.job_id)
 }
 
-async fn lease(fixture: &Fixture, worker: &str, terms: LeaseTerms) -> Option<Job> {
+async fn lease(fixture: &Fixture, worker: &str, terms: LeaseTerms) -> Option<JobRow> {
     let mut tx = fixture.write().await;
     let job = jobs::lease::lease(&mut tx, worker, terms).await.unwrap();
     tx.commit().await.unwrap();
     job
 }
 
-async fn finish(fixture: &Fixture, lease: JobLease<'_>, outcome: Outcome<'_>) -> bool {
+async fn finish(fixture: &Fixture, lease: JobLease<'_>, outcome: JobOutcome<'_>) -> bool {
     let mut tx = fixture.write().await;
     let finished = jobs::lease::finish(&mut tx, lease, outcome).await.unwrap();
     tx.commit().await.unwrap();
@@ -96,11 +96,11 @@ async fn cancel(fixture: &Fixture, job_id: Uuid) -> CancelJob {
     cancelled
 }
 
-async fn find(fixture: &Fixture, job_id: Uuid) -> Job {
+async fn find(fixture: &Fixture, job_id: Uuid) -> JobRow {
     jobs::find(&fixture.db, job_id).await.unwrap().unwrap()
 }
 
-fn held<'a>(job: &Job, worker: &'a str) -> JobLease<'a> {
+fn held<'a>(job: &JobRow, worker: &'a str) -> JobLease<'a> {
     JobLease { job_id: job.job_id, worker, attempt: job.attempt }
 }
 
@@ -121,7 +121,7 @@ async fn the_same_work_is_not_queued_twice(fixture: &Fixture) {
     let job = lease(fixture, "w", TERMS).await.unwrap();
     assert_eq!(job.job_id, first);
     assert_eq!(enqueue(fixture, &compact(table)).await, None);
-    assert!(finish(fixture, held(&job, "w"), Outcome::Succeeded("{}")).await);
+    assert!(finish(fixture, held(&job, "w"), JobOutcome::Succeeded("{}")).await);
     assert!(enqueue(fixture, &compact(table)).await.is_some());
 }
 
@@ -141,7 +141,7 @@ async fn no_two_jobs_of_a_table_run_at_once(fixture: &Fixture) {
     let job = lease(fixture, "one", TERMS).await.unwrap();
     assert_eq!(job.job_id, first);
     assert_eq!(lease(fixture, "two", TERMS).await, None);
-    assert!(finish(fixture, held(&job, "one"), Outcome::Failed("broken", None)).await);
+    assert!(finish(fixture, held(&job, "one"), JobOutcome::Failed("broken", None)).await);
     assert_eq!(lease(fixture, "two", TERMS).await.unwrap().job_id, second);
 }
 
@@ -177,17 +177,17 @@ async fn an_earlier_attempt_is_refused(fixture: &Fixture) {
     let mut tx = fixture.write().await;
     assert_eq!(jobs::lease::extend(&mut tx, stale, 60_000, Some("{}")).await.unwrap(), None);
     assert!(!jobs::lease::give_back(&mut tx, stale, 0, ("broken", None)).await.unwrap());
-    assert!(!jobs::lease::finish(&mut tx, stale, Outcome::Succeeded("{}")).await.unwrap());
+    assert!(!jobs::lease::finish(&mut tx, stale, JobOutcome::Succeeded("{}")).await.unwrap());
     assert!(!jobs::outputs::add_outputs(&mut tx, stale, &["a".to_owned()]).await.unwrap());
-    assert!(!jobs::lease::finish(&mut tx, held(&second, "other"), Outcome::Cancelled(None)).await.unwrap());
+    assert!(!jobs::lease::finish(&mut tx, held(&second, "other"), JobOutcome::Cancelled(None)).await.unwrap());
     tx.commit().await.unwrap();
     assert_eq!(find(fixture, job_id).await, before);
 
-    assert!(finish(fixture, held(&second, "w"), Outcome::Succeeded(r#"{"files":3}"#)).await);
+    assert!(finish(fixture, held(&second, "w"), JobOutcome::Succeeded(r#"{"files":3}"#)).await);
     let job = find(fixture, job_id).await;
     assert_eq!((job.state, job.result.as_deref()), (JobState::Succeeded, Some(r#"{"files":3}"#)));
     // A job can be completed only once.
-    assert!(!finish(fixture, held(&second, "w"), Outcome::Failed("x", None)).await);
+    assert!(!finish(fixture, held(&second, "w"), JobOutcome::Failed("x", None)).await);
 }
 
 async fn progress_is_kept_and_a_wish_to_cancel_is_told(fixture: &Fixture) {
@@ -206,7 +206,7 @@ async fn progress_is_kept_and_a_wish_to_cancel_is_told(fixture: &Fixture) {
 
     assert_eq!(cancel(fixture, job_id).await, CancelJob::Wanted);
     assert_eq!(extend(None).await, Some(true));
-    assert!(finish(fixture, lease, Outcome::Cancelled(None)).await);
+    assert!(finish(fixture, lease, JobOutcome::Cancelled(None)).await);
     assert_eq!(find(fixture, job_id).await.state, JobState::Cancelled);
     assert_eq!(cancel(fixture, job_id).await, CancelJob::Over);
     assert_eq!(cancel(fixture, new_id()).await, CancelJob::Missing);
@@ -280,7 +280,7 @@ async fn ended_jobs_are_listed_and_pruned(fixture: &Fixture) {
 
     let mut tx = fixture.write().await;
     assert!(jobs::outputs::add_outputs(&mut tx, held(&job, "w"), &["a".to_owned()]).await.unwrap());
-    assert!(jobs::lease::finish(&mut tx, held(&job, "w"), Outcome::Failed("x", None)).await.unwrap());
+    assert!(jobs::lease::finish(&mut tx, held(&job, "w"), JobOutcome::Failed("x", None)).await.unwrap());
     tx.commit().await.unwrap();
     // Files of the job may still exist.
     let prune = async |before_ms| {
@@ -301,7 +301,7 @@ async fn ended_jobs_are_listed_and_pruned(fixture: &Fixture) {
 async fn outputs_of_earlier_attempts_are_told(fixture: &Fixture) {
     let job_id = enqueue(fixture, &compact(table())).await.unwrap();
     let first = lease(fixture, "one", EXPIRES_AT_ONCE).await.unwrap();
-    let add = async |job: &Job, worker, paths: &[&str]| {
+    let add = async |job: &JobRow, worker, paths: &[&str]| {
         let paths: Vec<_> = paths.iter().map(|path| (*path).to_owned()).collect();
         let mut tx = fixture.write().await;
         assert!(jobs::outputs::add_outputs(&mut tx, held(job, worker), &paths).await.unwrap());
@@ -378,7 +378,7 @@ async fn no_job_of_a_paused_table_is_handed_out(fixture: &Fixture) {
 async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
     let table = table();
     let first = enqueue(fixture, &Wanted { due_ms: i64::MAX, ..compact(table) }).await.unwrap();
-    let new = NewJob {
+    let new = NewJobRow {
         job_id: new_id(),
         warehouse_id: fixture.warehouse_id,
         tabular_id: table,
@@ -390,14 +390,14 @@ async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
         priority: 7,
         due_ms: 1,
     };
-    let take_over = async |new: &NewJob<'_>, from| {
+    let take_over = async |new: &NewJobRow<'_>, from| {
         let mut tx = fixture.write().await;
         let taken = jobs::queue::take_over(&mut tx, new, from).await.unwrap();
         tx.commit().await.unwrap();
         taken
     };
     assert_eq!(take_over(&new, "somebody else").await, None);
-    assert_eq!(take_over(&NewJob { action: "evaluate", ..new }, "alice").await, None);
+    assert_eq!(take_over(&NewJobRow { action: "evaluate", ..new }, "alice").await, None);
     assert_eq!(take_over(&new, "alice").await, Some(first));
     let job = lease(fixture, "w", TERMS).await.unwrap();
     assert_eq!(
@@ -415,7 +415,7 @@ async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
 async fn the_last_jobs_of_an_action_are_known(fixture: &Fixture) {
     let (table, other) = (table(), table());
     let mut ids = Vec::new();
-    for outcome in [Outcome::Succeeded("{}"), Outcome::Cancelled(None), Outcome::Failed("broken", None)] {
+    for outcome in [JobOutcome::Succeeded("{}"), JobOutcome::Cancelled(None), JobOutcome::Failed("broken", None)] {
         ids.push(enqueue(fixture, &compact(table)).await.unwrap());
         let job = lease(fixture, "w", TERMS).await.unwrap();
         assert!(finish(fixture, held(&job, "w"), outcome).await);
@@ -432,7 +432,7 @@ async fn the_last_jobs_of_an_action_are_known(fixture: &Fixture) {
 
     let ends = async |limit| jobs::list_ends(&fixture.db, table, "compact", limit).await.unwrap();
     let jobs = [find(fixture, ids[2]).await, find(fixture, ids[0]).await];
-    let told = jobs.map(|Job { state, attempt, started_ms, finished_ms, .. }| End {
+    let told = jobs.map(|JobRow { state, attempt, started_ms, finished_ms, .. }| End {
         state,
         attempt,
         started_ms,
@@ -478,7 +478,7 @@ async fn a_change_is_kept_with_the_job_that_runs(fixture: &Fixture) {
     // A new attempt sees the change.
     let second = lease(fixture, "w", TERMS).await.unwrap();
     assert_eq!(known(job_id).await, None);
-    assert!(finish(fixture, held(&second, "w"), Outcome::Cancelled(None)).await);
+    assert!(finish(fixture, held(&second, "w"), JobOutcome::Cancelled(None)).await);
     assert!(!note("compact", 6).await);
 }
 
@@ -487,10 +487,10 @@ async fn only_the_last_successes_are_kept(fixture: &Fixture) {
     let mut ids = Vec::new();
     for wanted in [compact(one), Wanted { action: "evaluate", ..compact(one) }, compact(other)] {
         for outcome in [
-            Outcome::Succeeded("{}"),
-            Outcome::Failed("x", None),
-            Outcome::Succeeded("{}"),
-            Outcome::Succeeded("{}"),
+            JobOutcome::Succeeded("{}"),
+            JobOutcome::Failed("x", None),
+            JobOutcome::Succeeded("{}"),
+            JobOutcome::Succeeded("{}"),
         ] {
             ids.push(enqueue(fixture, &wanted).await.unwrap());
             let job = lease(fixture, "w", TERMS).await.unwrap();
@@ -525,7 +525,7 @@ async fn what_is_queued_for_a_table_can_be_given_up(fixture: &Fixture) {
 async fn what_a_job_left_unfinished_is_told_to_the_next(fixture: &Fixture) {
     const TOLD: &str = r#"{"note":"x"}"#;
     let table = table();
-    let next = async |outcome: Option<Outcome<'_>>, told: Option<&str>| {
+    let next = async |outcome: Option<JobOutcome<'_>>, told: Option<&str>| {
         enqueue(fixture, &compact(table)).await.unwrap();
         let job = lease(fixture, "w", TERMS).await.unwrap();
         let mut tx = fixture.write().await;
@@ -538,17 +538,17 @@ async fn what_a_job_left_unfinished_is_told_to_the_next(fixture: &Fixture) {
         }
         unfinished
     };
-    assert_eq!(next(Some(Outcome::Failed("x", None)), Some(TOLD)).await, None);
+    assert_eq!(next(Some(JobOutcome::Failed("x", None)), Some(TOLD)).await, None);
     // Jobs that never ran do not count, nor do those of other actions or other tables.
     let queued = enqueue(fixture, &compact(table)).await.unwrap();
     assert_eq!(cancel(fixture, queued).await, CancelJob::Cancelled);
     for other in [Wanted { action: "evaluate", ..compact(table) }, compact(self::table())] {
         enqueue(fixture, &other).await.unwrap();
         let job = lease(fixture, "w", TERMS).await.unwrap();
-        assert!(finish(fixture, held(&job, "w"), Outcome::Succeeded("{}")).await);
+        assert!(finish(fixture, held(&job, "w"), JobOutcome::Succeeded("{}")).await);
     }
-    assert_eq!(next(Some(Outcome::Cancelled(None)), Some(TOLD)).await.as_deref(), Some(TOLD));
-    assert_eq!(next(Some(Outcome::Succeeded("{}")), Some(TOLD)).await.as_deref(), Some(TOLD));
+    assert_eq!(next(Some(JobOutcome::Cancelled(None)), Some(TOLD)).await.as_deref(), Some(TOLD));
+    assert_eq!(next(Some(JobOutcome::Succeeded("{}")), Some(TOLD)).await.as_deref(), Some(TOLD));
     assert_eq!(next(None, Some(TOLD)).await, None);
 }
 
@@ -556,7 +556,7 @@ async fn what_waits_by_itself_is_brought_up_to_date(fixture: &Fixture) {
     let table = table();
     let wanted = Wanted { due_ms: 5_000, ..compact(table) };
     let job_id = enqueue(fixture, &wanted).await.unwrap();
-    let new = |due_ms| NewJob {
+    let new = |due_ms| NewJobRow {
         job_id: new_id(),
         warehouse_id: fixture.warehouse_id,
         tabular_id: table,

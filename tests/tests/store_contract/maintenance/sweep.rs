@@ -13,12 +13,12 @@ use catalog_server::storage::documents::Documents;
 use catalog_server::storage::manifests::Manifests;
 use catalog_server::storage::{DEADLINE, Files};
 use catalog_server::store::catalog::tabular::TabularKind;
-use catalog_server::store::maintenance::jobs::{self, Job, JobFilter, JobLease, LeaseTerms, Outcome};
+use catalog_server::store::maintenance::jobs::{self, JobRow, JobFilter, JobLease, LeaseTerms, JobOutcome};
 use catalog_server::store::maintenance::policies;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
 use crate::fixture::Fixture;
-use catalog_server::work::Turns;
+use catalog_server::work::CpuSlots;
 
 on_both_databases!(
     tables_that_were_not_looked_at_for_long_are_due,
@@ -33,10 +33,10 @@ fn schedule(fixture: &Fixture) -> Schedule {
     let files = Files::new(DEADLINE);
     let documents = Documents::new(files.clone(), Clock::system(), 1 << 20, 1 << 20);
     let scans =
-        Scans::new(Manifests::new(files.clone(), 1 << 20, 1 << 20), Planning::default(), Turns::new());
+        Scans::new(Manifests::new(files.clone(), 1 << 20, 1 << 20), Planning::default(), CpuSlots::new());
     let db = fixture.db.clone();
     let catalog =
-        Catalog::new(db.clone(), files, documents, scans, Turns::new(), clock.clone(), Retention::default());
+        Catalog::new(db.clone(), files, documents, scans, CpuSlots::new(), clock.clone(), Retention::default());
     Schedule::new(Arc::new(catalog), db, clock, Maintenance { sweep_minutes: 5, ..Maintenance::default() })
 }
 
@@ -44,18 +44,18 @@ async fn sweep(schedule: &Schedule) {
     schedule.sweep().await.unwrap();
 }
 
-async fn all_jobs(fixture: &Fixture) -> Vec<Job> {
+async fn all_jobs(fixture: &Fixture) -> Vec<JobRow> {
     jobs::list(&fixture.db, JobFilter::default(), 10_000).await.unwrap()
 }
 
 /// Completes the next job.
-async fn work(fixture: &Fixture) -> Job {
+async fn work(fixture: &Fixture) -> JobRow {
     let terms = LeaseTerms { lease_ms: MINUTE_MS, attempts_max: 1 };
     let now_ms = Clock::system().now_ms();
     let mut tx = fixture.db.write(now_ms).await.unwrap();
     let job = jobs::lease::lease(&mut tx, "w", terms).await.unwrap().unwrap();
     let lease = JobLease { job_id: job.job_id, worker: "w", attempt: job.attempt };
-    assert!(jobs::lease::finish(&mut tx, lease, Outcome::Succeeded("{}")).await.unwrap());
+    assert!(jobs::lease::finish(&mut tx, lease, JobOutcome::Succeeded("{}")).await.unwrap());
     tx.commit().await.unwrap();
     job
 }

@@ -7,7 +7,7 @@ use crate::store::engine::error::StoreError;
 use crate::store::engine::target::DbKind;
 use crate::store::engine::tx::Tx;
 
-use super::{Job, JobLease, JobState, LeaseTerms, Outcome};
+use super::{JobRow, JobLease, JobState, LeaseTerms, JobOutcome};
 
 /// Statement of [`find_unfinished`].
 pub const LAST_BEGUN: &str = "
@@ -55,7 +55,7 @@ macro_rules! next {
 /// Fails with [`StoreError::Serialization`] if two workers on PostgreSQL were about to lease two jobs of the
 /// same table; with [`StoreError::Database`] if the database does not answer or fails a statement, or if the
 /// job contains a value that this version does not know.
-pub async fn lease(tx: &mut Tx, worker: &str, terms: LeaseTerms) -> Result<Option<Job>, StoreError> {
+pub async fn lease(tx: &mut Tx, worker: &str, terms: LeaseTerms) -> Result<Option<JobRow>, StoreError> {
     const GIVE_UP: &str = "
         UPDATE maintenance_jobs
         SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'failed' END,
@@ -69,7 +69,7 @@ pub async fn lease(tx: &mut Tx, worker: &str, terms: LeaseTerms) -> Result<Optio
     let sql = if tx.kind() == DbKind::Postgres { SQL_POSTGRES } else { SQL };
     let at_ms = tx.at_ms();
     execute!(tx, query(GIVE_UP).bind(at_ms).bind(terms.attempts_max))?;
-    fetch_optional!(tx, query_as::<_, Job>(sql).bind(worker).bind(at_ms).bind(terms.lease_ms))
+    fetch_optional!(tx, query_as::<_, JobRow>(sql).bind(worker).bind(at_ms).bind(terms.lease_ms))
 }
 
 /// Returns the progress reported by the previous job of the same action and table, as JSON, if that job did
@@ -79,7 +79,7 @@ pub async fn lease(tx: &mut Tx, worker: &str, terms: LeaseTerms) -> Result<Optio
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
 /// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
-pub async fn find_unfinished(tx: &mut Tx, job: &Job) -> Result<Option<String>, StoreError> {
+pub async fn find_unfinished(tx: &mut Tx, job: &JobRow) -> Result<Option<String>, StoreError> {
     let last = fetch_optional!(
         tx,
         query_as::<_, (String, Option<String>)>(LAST_BEGUN)
@@ -164,16 +164,16 @@ pub async fn give_back(
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
 /// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
-pub async fn finish(tx: &mut Tx, lease: JobLease<'_>, outcome: Outcome<'_>) -> Result<bool, StoreError> {
+pub async fn finish(tx: &mut Tx, lease: JobLease<'_>, outcome: JobOutcome<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs
         SET state = $4, result = $5, error = CAST($6 AS TEXT), finished_ms = $7, lease_until_ms = NULL
         WHERE job_id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'";
 
     let (state, result, error) = match outcome {
-        Outcome::Succeeded(result) => (JobState::Succeeded, Some(result), None),
-        Outcome::Failed(error, result) => (JobState::Failed, result, Some(error)),
-        Outcome::Cancelled(result) => (JobState::Cancelled, result, None),
+        JobOutcome::Succeeded(result) => (JobState::Succeeded, Some(result), None),
+        JobOutcome::Failed(error, result) => (JobState::Failed, result, Some(error)),
+        JobOutcome::Cancelled(result) => (JobState::Cancelled, result, None),
     };
     let at_ms = tx.at_ms();
     let changed = execute!(

@@ -6,7 +6,7 @@
 //! table runs at a time, and the same action is not queued twice for a table. While a table is paused, none
 //! of its jobs is leased.
 
-/// Columns of [`Job`].
+/// Columns of [`JobRow`].
 macro_rules! columns {
     () => {
         "job_id, warehouse_id, tabular_id, table_name, action, state, options, reason, requested_by, priority, attempt, worker,
@@ -28,7 +28,7 @@ use crate::store::ids::{TabularId, WarehouseId};
 
 /// Maintenance job.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct Job {
+pub struct JobRow {
     /// Id of the job; ascending in the order of creation.
     pub job_id: Uuid,
     /// Warehouse of the table.
@@ -119,7 +119,7 @@ impl JobState {
 
 /// Maintenance job to be created.
 #[derive(Clone, Copy, Debug)]
-pub struct NewJob<'a> {
+pub struct NewJobRow<'a> {
     /// Id of the job; greater than those of earlier jobs.
     pub job_id: Uuid,
     /// Warehouse of the table.
@@ -149,7 +149,7 @@ pub struct JobLease<'a> {
     pub job_id: Uuid,
     /// Name of the worker.
     pub worker: &'a str,
-    /// Value of [`Job::attempt`] in this lease.
+    /// Value of [`JobRow::attempt`] in this lease.
     pub attempt: i64,
 }
 
@@ -164,7 +164,7 @@ pub struct LeaseTerms {
 
 /// Outcome of a job, as reported by its worker.
 #[derive(Clone, Copy, Debug)]
-pub enum Outcome<'a> {
+pub enum JobOutcome<'a> {
     /// The job is complete, with this result as JSON.
     Succeeded(&'a str),
     /// The job failed: the error, and the result up to then, as JSON.
@@ -239,10 +239,10 @@ pub const LIST_ENDS: &str = "
 ///
 /// Fails if the database does not answer or fails the query, or if a row contains a value that this version
 /// does not know ([`StoreError::Database`]).
-pub async fn find(db: &Db, job_id: Uuid) -> Result<Option<Job>, StoreError> {
+pub async fn find(db: &Db, job_id: Uuid) -> Result<Option<JobRow>, StoreError> {
     const SQL: &str = concat!("SELECT ", columns!(), " FROM maintenance_jobs WHERE job_id = $1");
 
-    fetch_optional!(db, query_as::<_, Job>(SQL).bind(job_id))
+    fetch_optional!(db, query_as::<_, JobRow>(SQL).bind(job_id))
 }
 
 /// Returns the queued and running jobs of a table, at most one per action.
@@ -251,8 +251,8 @@ pub async fn find(db: &Db, job_id: Uuid) -> Result<Option<Job>, StoreError> {
 ///
 /// Fails if the database does not answer or fails the query, or if a row contains a value that this version
 /// does not know ([`StoreError::Database`]).
-pub async fn list_open(db: &Db, tabular_id: TabularId) -> Result<Vec<Job>, StoreError> {
-    fetch_all!(db, query_as::<_, Job>(LIST_OPEN).bind(tabular_id))
+pub async fn list_open(db: &Db, tabular_id: TabularId) -> Result<Vec<JobRow>, StoreError> {
+    fetch_all!(db, query_as::<_, JobRow>(LIST_OPEN).bind(tabular_id))
 }
 
 /// Returns the last job of an action of a table, optionally only of those in `state`.
@@ -266,9 +266,9 @@ pub async fn find_last(
     tabular_id: TabularId,
     action: &str,
     state: Option<JobState>,
-) -> Result<Option<Job>, StoreError> {
+) -> Result<Option<JobRow>, StoreError> {
     let state = state.map(JobState::as_str);
-    fetch_optional!(db, query_as::<_, Job>(FIND_LAST).bind(tabular_id).bind(action).bind(state))
+    fetch_optional!(db, query_as::<_, JobRow>(FIND_LAST).bind(tabular_id).bind(action).bind(state))
 }
 
 /// Returns the ends of up to `limit` jobs of an action of a table, newest first, without cancelled jobs.
@@ -292,7 +292,7 @@ pub async fn list_ends(
 ///
 /// Fails if the database does not answer or fails the query, or if a row contains a value that this version
 /// does not know ([`StoreError::Database`]).
-pub async fn list(db: &Db, filter: JobFilter, limit: u32) -> Result<Vec<Job>, StoreError> {
+pub async fn list(db: &Db, filter: JobFilter, limit: u32) -> Result<Vec<JobRow>, StoreError> {
     const SQL: &str = concat!(
         "SELECT ",
         columns!(),
@@ -311,10 +311,10 @@ pub async fn list(db: &Db, filter: JobFilter, limit: u32) -> Result<Vec<Job>, St
     let state = filter.state.map(JobState::as_str);
     let limit = i64::from(limit);
     match filter.tabular_id {
-        None => fetch_all!(db, query_as::<_, Job>(SQL).bind(before).bind(state).bind(limit)),
+        None => fetch_all!(db, query_as::<_, JobRow>(SQL).bind(before).bind(state).bind(limit)),
         Some(tabular_id) => fetch_all!(
             db,
-            query_as::<_, Job>(SQL_OF_TABLE).bind(before).bind(state).bind(limit).bind(tabular_id)
+            query_as::<_, JobRow>(SQL_OF_TABLE).bind(before).bind(state).bind(limit).bind(tabular_id)
         ),
     }
 }

@@ -7,7 +7,7 @@ use crate::store::engine::error::StoreError;
 use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
 
-use super::{CancelJob, NewJob};
+use super::{CancelJob, NewJobRow};
 
 /// Adds a job to the queue, with the time of creation [`Tx::at_ms`].
 ///
@@ -17,7 +17,7 @@ use super::{CancelJob, NewJob};
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
 /// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
-pub async fn enqueue(tx: &mut Tx, new: &NewJob<'_>) -> Result<bool, StoreError> {
+pub async fn enqueue(tx: &mut Tx, new: &NewJobRow<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         INSERT INTO maintenance_jobs (job_id, warehouse_id, tabular_id, table_name, action, state, options, reason,
                                       requested_by, priority, attempt, cancel_requested, created_ms, due_ms)
@@ -33,7 +33,7 @@ pub async fn enqueue(tx: &mut Tx, new: &NewJob<'_>) -> Result<bool, StoreError> 
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
 /// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
-pub async fn enqueue_unless_paused(tx: &mut Tx, new: &NewJob<'_>) -> Result<bool, StoreError> {
+pub async fn enqueue_unless_paused(tx: &mut Tx, new: &NewJobRow<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         INSERT INTO maintenance_jobs (job_id, warehouse_id, tabular_id, table_name, action, state, options, reason,
                                       requested_by, priority, attempt, cancel_requested, created_ms, due_ms)
@@ -44,7 +44,7 @@ pub async fn enqueue_unless_paused(tx: &mut Tx, new: &NewJob<'_>) -> Result<bool
     insert(tx, SQL, new).await
 }
 
-async fn insert(tx: &mut Tx, sql: &'static str, new: &NewJob<'_>) -> Result<bool, StoreError> {
+async fn insert(tx: &mut Tx, sql: &'static str, new: &NewJobRow<'_>) -> Result<bool, StoreError> {
     let at_ms = tx.at_ms();
     let inserted = execute!(
         tx,
@@ -73,7 +73,7 @@ async fn insert(tx: &mut Tx, sql: &'static str, new: &NewJob<'_>) -> Result<bool
 /// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn take_over(
     tx: &mut Tx,
-    new: &NewJob<'_>,
+    new: &NewJobRow<'_>,
     requested_by: &str,
 ) -> Result<Option<Uuid>, StoreError> {
     const SQL: &str = "
@@ -105,7 +105,7 @@ pub async fn take_over(
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
 /// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
-pub async fn renew(tx: &mut Tx, new: &NewJob<'_>, requested_by: &str) -> Result<(), StoreError> {
+pub async fn renew(tx: &mut Tx, new: &NewJobRow<'_>, requested_by: &str) -> Result<(), StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs
         SET options = $4, reason = $5, due_ms = CASE WHEN due_ms > $6 THEN $6 ELSE due_ms END
