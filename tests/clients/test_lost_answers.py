@@ -2,7 +2,7 @@
 
 import harness
 import pyarrow as pa
-from gate import Gate
+from sync_gate import SyncGate
 from keyed import Keyed
 
 COLUMNS = pa.schema([("id", pa.int64())])
@@ -15,7 +15,7 @@ def test_duckdb_sends_a_commit_again_and_keeps_its_files(place, engines):
     place.create("t", COLUMNS, properties={"format-version": "2"})
     place.duckdb("INSERT INTO @t SELECT range FROM range(10)")
     for statement, rows in [("INSERT INTO @t VALUES (10)", range(11)), ("DELETE FROM @t WHERE id < 5", range(5, 11))]:
-        with Gate(harness.URI) as gate:
+        with SyncGate(harness.URI) as gate:
             gated = Keyed(place.name, gate.uri, harness.WAREHOUSE, engines["spark"]())
             gate.after("POST", 1, lambda: False)
             gated.duckdb(statement)

@@ -15,7 +15,7 @@ import duckdb
 import harness
 import keyed
 import pytest
-from gate import Gate
+from sync_gate import SyncGate
 from keyed import ids, row, values
 from pyiceberg.exceptions import CommitFailedException
 
@@ -266,7 +266,7 @@ def interleave(here, writer, version, moment, partitioned="", job=compact):
         changed.append(writer(here, table))
         made.extend(since(here, table, start))
 
-    with Gate(here.uri) as gate:
+    with SyncGate(here.uri) as gate:
         gate.before(*MOMENTS[moment], act)
         report = job(here, table, gate.uri)
         assert not gate.pending(), "the job was over before the writer came"
@@ -314,7 +314,7 @@ def test_deletes_by_value_for_partitions_that_a_compaction_leaves(here, version)
     table, expected, before = prepare(here, version, "PARTITIONED BY (bucket(2, id))")
     done = []
     here.spark(f"ALTER TABLE @{table} DROP PARTITION FIELD bucket(2, id)")
-    with Gate(here.uri) as gate:
+    with SyncGate(here.uri) as gate:
         gate.before(*MOMENTS["work"], lambda: done.append(delete_by_old_partitions(here, table)))
         report = compact(here, table, gate.uri)
     if not done:
@@ -350,7 +350,7 @@ def between(here, writer, version, job):
         # Without retries: a success of the next attempt would say nothing about this one.
         here.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('commit.retry.num-retries' = '0')")
     done = []
-    with Gate(here.uri) as gate:
+    with SyncGate(here.uri) as gate:
         gated = here.beside(gate.uri)
         gate.before("POST", 1, lambda: done.append(job(here, table)))
         try:
@@ -389,7 +389,7 @@ def test_a_job_that_is_killed_changes_no_row(here, action, method, number, when)
     table, expected, before = prepare(here, 3)
     policy = POLICY if action == "compact" else EXPIRE_ALL
     snapshots = {snapshot.snapshot_id for snapshot in here.table(table).metadata.snapshots}
-    with Gate(here.uri) as gate:
+    with SyncGate(here.uri) as gate:
         command, environment = keyed.maintain_command(gate.uri, name_of(here, table), "--action", action, policy=policy)
         job = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         getattr(gate, when)(method, number, functools.partial(kill, job))
@@ -410,7 +410,7 @@ def kill(job):
 @pytest.mark.parametrize("version", [2, 3])
 def test_an_answer_that_is_lost_is_asked_for(here, version):
     table, expected, before = prepare(here, version)
-    with Gate(here.uri) as gate:
+    with SyncGate(here.uri) as gate:
         gate.after("POST", 1, lambda: False)
         report = compact(here, table, gate.uri)
         assert not gate.pending()
@@ -430,7 +430,7 @@ def test_a_writer_between_the_plan_of_an_expiry_and_its_commit(here, writer, ver
         changed.append(writer(here, table))
         here.spark(f"ALTER TABLE @{table} CREATE TAG kept AS OF VERSION {tagged}")
 
-    with Gate(here.uri) as gate:
+    with SyncGate(here.uri) as gate:
         gate.before("POST", 1, act)
         [report] = keyed.maintain(gate.uri, name_of(here, table), policy=EXPIRE_ALL)
         assert not gate.pending()

@@ -10,9 +10,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::keeper;
 use crate::postgres::Postgres;
 use crate::process::signal;
+use crate::reaper;
 
 /// File name of PostgreSQL's Unix socket in its folder.
 const SOCKET: &str = ".s.PGSQL.5432";
@@ -40,7 +40,7 @@ impl Proxy {
     /// Starts a proxy to the server of this URL, which is a result of [`Postgres::url`].
     pub fn to(url: &str) -> Self {
         let target = socket_folder(url).join(SOCKET);
-        let folder = keeper::folder("wire");
+        let folder = reaper::folder("wire");
         let listener = UnixListener::bind(folder.join(SOCKET)).expect("a socket");
         let (state, watching) = watch::channel(Wire::Whole);
         let accepting = tokio::spawn(async move {
@@ -132,7 +132,7 @@ impl Stoppable {
     pub async fn stop(&mut self, how: &str) {
         signal(how, main_pid(&self.folder));
         if let Some(mut child) = self.again.take() {
-            keeper::forget(child.id());
+            reaper::unregister(child.id());
             child.wait().expect("the server's status");
         }
         // The first server process is a child of another process and cannot be waited for: it has ended when
@@ -163,7 +163,7 @@ impl Stoppable {
         command.args(["-c", "listen_addresses=", "-c", "max_connections=400"]).current_dir(&self.folder);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let child = child.expect("the server's process");
-        keeper::keep(child.id());
+        reaper::register(child.id());
         self.again = Some(child);
     }
 }
@@ -171,7 +171,7 @@ impl Stoppable {
 impl Drop for Stoppable {
     fn drop(&mut self) {
         if let Some(mut child) = self.again.take() {
-            keeper::forget(child.id());
+            reaper::unregister(child.id());
             let _ = Command::new("kill").args(["-QUIT", &child.id().to_string()]).status();
             let _ = child.wait();
         }

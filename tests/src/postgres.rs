@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 /// Shell script that runs the server until its standard input ends, which happens when the process that
 /// started it exits for any reason; it then stops the server and removes its directory. It ignores interrupts
 /// from the terminal: these end the tests, which in turn end the script.
-const KEEPER: &str = r#"
+const REAPER: &str = r#"
     trap '' INT TERM HUP
     binaries=$1 directory=$2; shift 2
     "$binaries/postgres" -D "$directory/data" -k "$directory" -c listen_addresses= "$@" \
@@ -35,7 +35,7 @@ const TEMPLATE: &str = "firn_template";
 /// Running PostgreSQL server, stopped and removed when it is dropped or when the process exits.
 pub struct Postgres {
     directory: PathBuf,
-    keeper: Child,
+    reaper: Child,
     template: OnceCell<()>,
     databases: AtomicU32,
 }
@@ -65,13 +65,13 @@ impl Postgres {
             .output()?;
         ensure!(created.status.success(), "initdb failed: {}", String::from_utf8_lossy(&created.stderr));
 
-        let mut keeper = user.command(Path::new("sh"));
-        keeper.args(["-c", KEEPER, "sh"]).arg(&binaries).arg(&directory).args(["-c", "max_connections=400"]);
+        let mut reaper = user.command(Path::new("sh"));
+        reaper.args(["-c", REAPER, "sh"]).arg(&binaries).arg(&directory).args(["-c", "max_connections=400"]);
         for (name, value) in settings {
-            keeper.arg("-c").arg(format!("{name}={value}"));
+            reaper.arg("-c").arg(format!("{name}={value}"));
         }
-        let keeper = keeper.current_dir(&directory).stdin(Stdio::piped()).spawn()?;
-        let server = Self { directory, keeper, template: OnceCell::new(), databases: AtomicU32::new(0) };
+        let reaper = reaper.current_dir(&directory).stdin(Stdio::piped()).spawn()?;
+        let server = Self { directory, reaper, template: OnceCell::new(), databases: AtomicU32::new(0) };
         server.wait_until_ready().await?;
         Ok(server)
     }
@@ -148,8 +148,8 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        if let Err(error) = self.keeper.wait() {
+        drop(self.reaper.stdin.take());
+        if let Err(error) = self.reaper.wait() {
             eprintln!("the PostgreSQL server in {} was not stopped: {error}", self.directory.display());
         }
     }

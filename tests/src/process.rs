@@ -16,8 +16,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
 use crate::http::Client;
-use crate::keeper;
 use crate::postgres::Postgres;
+use crate::reaper;
 
 /// Maximum duration of a start, including migrations on a heavily loaded machine.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -79,7 +79,7 @@ impl FromStr for Backend {
 impl Setup {
     /// Returns the default settings with new data, and no maintenance workers.
     pub async fn new(backend: Backend) -> Self {
-        let folder = keeper::folder(match backend {
+        let folder = reaper::folder(match backend {
             Backend::Sqlite => "sqlite",
             Backend::Postgres => "postgres",
         });
@@ -132,7 +132,7 @@ impl Setup {
         }
         command.envs(&self.env).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let child = command.spawn().expect("the server's process");
-        keeper::keep(child.id());
+        reaper::register(child.id());
         child
     }
 }
@@ -181,7 +181,7 @@ impl Firn {
                 Ok(())
             }
             Ok((None, _)) => {
-                keeper::forget(child.id());
+                reaper::unregister(child.id());
                 let status = child.wait().expect("the server's status");
                 Err(refused(&status.to_string()))
             }
@@ -228,7 +228,7 @@ impl Firn {
     pub fn wait(&mut self) -> ExitStatus {
         let mut running = self.running.take().expect("a running server");
         let status = running.child.wait().expect("the server's status");
-        keeper::forget(running.child.id());
+        reaper::unregister(running.child.id());
         status
     }
 
@@ -347,9 +347,9 @@ pub fn signal(name: &str, pid: u32) {
     assert!(sent.success(), "cannot send {name} to {pid}");
 }
 
-/// Kills a child process that is registered with [`keeper`], and waits for its end.
+/// Kills a child process that is registered with [`reaper`], and waits for its end.
 pub fn end(child: &mut Child) {
-    keeper::forget(child.id());
+    reaper::unregister(child.id());
     // The process may already have ended.
     let _ = child.kill();
     let _ = child.wait();

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
-use crate::keeper;
 use crate::process::{self, binary, clean, signal};
+use crate::reaper;
 
 /// Maximum duration of an orderly shutdown.
 const END_PATIENCE: Duration = Duration::from_secs(60);
@@ -27,7 +27,7 @@ impl Worker {
 
     /// Starts a worker like [`Worker::start`], run by a command such as `prlimit --fsize=…`.
     pub fn start_in(wrapper: &[&str], uri: &str, arguments: &[&str]) -> Self {
-        let log = keeper::folder("worker").join("log");
+        let log = reaper::folder("worker").join("log");
         let binary = binary().to_str().expect("a plain path");
         let mut words = wrapper.iter().copied().chain([binary]);
         let mut command = clean(words.next().expect("at least the binary"));
@@ -35,7 +35,7 @@ impl Worker {
         let output = File::create(&log).expect("a log file");
         command.stdin(Stdio::null()).stdout(output.try_clone().expect("the same file")).stderr(output);
         let child = command.spawn().expect("the worker's process");
-        keeper::keep(child.id());
+        reaper::register(child.id());
         Self { child: Some(child), log }
     }
 
@@ -65,7 +65,7 @@ impl Worker {
     /// Waits until the process has ended by itself; fails the test if it has not ended after 60 seconds.
     pub async fn wait(&mut self) -> ExitStatus {
         let child = self.child.as_mut().expect("a running worker");
-        keeper::forget(child.id());
+        reaper::unregister(child.id());
         for _ in 0..END_PATIENCE.as_millis() / POLL.as_millis() {
             let child = self.child.as_mut().expect("a running worker");
             if let Some(status) = child.try_wait().expect("the worker's status") {

@@ -20,7 +20,7 @@ use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouse::Warehouse;
 use crate::request::{JobAttempt, Request};
-use crate::work::{Allowance, INLINE_BYTES_MAX, Share, CpuSlots};
+use crate::work::{Allowance, CpuSlots, INLINE_BYTES_MAX, Share};
 
 use super::App;
 use super::error::ApiError;

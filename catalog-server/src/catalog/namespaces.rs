@@ -9,9 +9,7 @@ use crate::authz::action::Action;
 use crate::id;
 use crate::request::Request;
 use crate::store::catalog::as_of::{self, PageAsOf};
-use crate::store::catalog::namespaces::{
-    self, CreateNamespace, DropNamespace, NamespaceRow, NewNamespace,
-};
+use crate::store::catalog::namespaces::{self, CreateNamespace, DropNamespace, NamespaceRow, NewNamespace};
 use crate::store::ids::NamespaceId;
 
 use super::Catalog;

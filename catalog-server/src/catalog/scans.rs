@@ -28,7 +28,7 @@ use crate::request::Request;
 use crate::storage::manifests::Manifests;
 use crate::store::catalog::plans::{self, NewPlan, Plan, PlanOutcome};
 use crate::store::ids::TabularId;
-use crate::work::{Allowance, Share, CpuSlots};
+use crate::work::{Allowance, CpuSlots, Share};
 
 use super::Catalog;
 use super::error::CatalogError;

@@ -45,7 +45,7 @@ pub struct Config {
     pub database_connections: u32,
     /// `true` if an empty SQLite database is accepted although the folder of the warehouse contains tables.
     pub new_catalog: bool,
-    /// WarehouseConfig that the first start creates.
+    /// Warehouse that the first start creates.
     pub warehouse: WarehouseConfig,
     /// Limits on requests and connections.
     pub limits: Limits,

@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use crate::api::Api;
 use crate::api::refusal::{Refusal, count_refused};
 
+use super::activity::{ConnectionActivity, Deadlines, InFlight, Overdue};
 use super::counted::Counted;
-use super::pulse::{Deadlines, Overdue, Pulse, Running};
 use super::refusal;
 use super::wire::Wire;
 
@@ -55,20 +55,20 @@ pub(super) struct Connection {
     pub(super) _place: Counted,
 }
 
-/// API whose requests are recorded in the [`Pulse`] of the connection.
+/// API whose requests are recorded in the [`ConnectionActivity`] of the connection.
 #[derive(Clone)]
 struct Watched {
     inner: TowerToHyperService<Api>,
-    pulse: Arc<Pulse>,
+    activity: Arc<ConnectionActivity>,
     further: Arc<Semaphore>,
 }
 
 pin_project! {
-    /// Request in flight; it counts in the pulse until it is answered or dropped.
+    /// Request in flight; it counts in the activity until it is answered or dropped.
     struct Answering {
         #[pin]
         answer: TowerToHyperServiceFuture<Api, Request<Incoming>>,
-        _running: Running,
+        _running: InFlight,
         _place: Option<OwnedSemaphorePermit>,
     }
 }
@@ -92,12 +92,12 @@ impl Service<Request<Incoming>> for Watched {
     type Future = Either<Ready<Result<Self::Response, Self::Error>>, Answering>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let place = self.pulse.is_running().then(|| Arc::clone(&self.further).try_acquire_owned());
+        let place = self.activity.is_running().then(|| Arc::clone(&self.further).try_acquire_owned());
         let Ok(place) = place.transpose() else {
             count_refused(Refusal::Requests);
             return Either::Left(ready(Ok(Refusal::Requests.response())));
         };
-        let running = self.pulse.begin();
+        let running = self.activity.begin();
         Either::Right(Answering { answer: self.inner.call(request), _running: running, _place: place })
     }
 }
@@ -117,24 +117,28 @@ impl Connection {
         }
     }
 
-    fn watched(&self, stream: TcpStream, is_http1: bool) -> (Arc<Pulse>, TokioIo<Wire>, Watched) {
-        let pulse = Arc::new(Pulse::default());
-        let wire = Wire::new(stream, Arc::clone(&pulse), is_http1);
+    fn watched(
+        &self,
+        stream: TcpStream,
+        is_http1: bool,
+    ) -> (Arc<ConnectionActivity>, TokioIo<Wire>, Watched) {
+        let activity = Arc::new(ConnectionActivity::default());
+        let wire = Wire::new(stream, Arc::clone(&activity), is_http1);
         let service = Watched {
             inner: TowerToHyperService::new(self.api.clone()),
-            pulse: Arc::clone(&pulse),
+            activity: Arc::clone(&activity),
             further: Arc::clone(&self.further),
         };
-        (pulse, TokioIo::new(wire), service)
+        (activity, TokioIo::new(wire), service)
     }
 
     async fn serve_http1(self, stream: TcpStream) {
-        let (pulse, io, service) = self.watched(stream, true);
+        let (activity, io, service) = self.watched(stream, true);
         let mut builder = http1::Builder::new();
-        // The pulse enforces the deadlines.
+        // `ConnectionActivity` enforces the deadlines.
         builder.header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
         let mut connection = builder.serve_connection(io, service);
-        let mut watch = std::pin::pin!(pulse.watch(self.deadlines, true));
+        let mut watch = std::pin::pin!(activity.watch(self.deadlines, true));
         let mut is_stopping = false;
         let overdue = loop {
             tokio::select! {
@@ -166,7 +170,7 @@ impl Connection {
     }
 
     async fn serve_http2(self, stream: TcpStream) {
-        let (pulse, io, service) = self.watched(stream, false);
+        let (activity, io, service) = self.watched(stream, false);
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
@@ -174,7 +178,7 @@ impl Connection {
             .max_concurrent_streams(STREAMS_MAX)
             .max_header_list_size(HEADERS_BYTES_MAX);
         let mut connection = std::pin::pin!(builder.serve_connection(io, service));
-        let mut watch = std::pin::pin!(pulse.watch(self.deadlines, false));
+        let mut watch = std::pin::pin!(activity.watch(self.deadlines, false));
         let mut is_stopping = false;
         loop {
             tokio::select! {

@@ -10,9 +10,9 @@
 //! acceptor.run(shutdown_signal, &stop).await;
 //! ```
 
+mod activity;
 mod connection;
 mod counted;
-mod pulse;
 mod refusal;
 mod wire;
 
@@ -32,9 +32,9 @@ use crate::api::Api;
 use crate::api::refusal::{Refusal, count_refused_connection};
 use crate::config::Limits;
 
+use activity::Deadlines;
 use connection::Connection;
 use counted::Counted;
-use pulse::Deadlines;
 
 /// Divisor of the process's limit of file descriptors: connections may take one part of them. The rest is for
 /// the database, the files of tables and the reserve.

@@ -12,16 +12,16 @@ use tokio::net::TcpStream;
 
 use crate::api::refusal::{REQUEST_ID, Refusal, count_refused};
 
-use super::pulse::Pulse;
+use super::activity::ConnectionActivity;
 use super::refusal;
 
 /// Maximum length of a response head that hyper writes on its own, in bytes.
 const BARE_BYTES_MAX: usize = 512;
 
-/// Socket whose traffic is recorded in a [`Pulse`].
+/// Socket whose traffic is recorded in a [`ConnectionActivity`].
 pub(super) struct Wire {
     stream: TcpStream,
-    pulse: Arc<Pulse>,
+    activity: Arc<ConnectionActivity>,
     /// `true` for HTTP/1, where hyper writes its refusals as plain text that can be recognised.
     is_http1: bool,
     /// Rest of the response that is sent in place of hyper's refusal.
@@ -29,8 +29,8 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, pulse: Arc<Pulse>, is_http1: bool) -> Self {
-        Self { stream, pulse, is_http1, instead: Bytes::new() }
+    pub(super) fn new(stream: TcpStream, activity: Arc<ConnectionActivity>, is_http1: bool) -> Self {
+        Self { stream, activity, is_http1, instead: Bytes::new() }
     }
 
     /// Returns the underlying socket.
@@ -40,9 +40,9 @@ impl Wire {
 
     fn counted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
-            Poll::Ready(Ok(bytes)) => self.pulse.wrote(*bytes),
+            Poll::Ready(Ok(bytes)) => self.activity.wrote(*bytes),
             Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.pulse.blocked(),
+            Poll::Pending => self.activity.blocked(),
         }
         written
     }
@@ -68,7 +68,7 @@ impl AsyncRead for Wire {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        self.pulse.read(buffer.filled().len() - before);
+        self.activity.read(buffer.filled().len() - before);
         Poll::Ready(Ok(()))
     }
 }

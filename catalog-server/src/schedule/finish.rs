@@ -8,7 +8,7 @@ use crate::request::Request;
 use crate::store::engine::error::StoreError;
 use crate::store::engine::tx::Tx;
 use crate::store::maintenance::candidates;
-use crate::store::maintenance::jobs::{self, End, JobRow, JobLease, JobState, JobOutcome};
+use crate::store::maintenance::jobs::{self, End, JobLease, JobOutcome, JobRow, JobState};
 
 use super::Schedule;
 use super::automatic::{Automatic, EVALUATE, PRIORITY_EVALUATE, Subject};
@@ -67,9 +67,10 @@ impl Schedule {
         };
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         let (done, state) = match &finished {
-            Finished::Succeeded { result, .. } => {
-                (jobs::lease::finish(&mut tx, lease, JobOutcome::Succeeded(result)).await?, JobState::Succeeded)
-            }
+            Finished::Succeeded { result, .. } => (
+                jobs::lease::finish(&mut tx, lease, JobOutcome::Succeeded(result)).await?,
+                JobState::Succeeded,
+            ),
             Finished::Failed(error, result) => {
                 let outcome = JobOutcome::Failed(error, result.as_deref());
                 (jobs::lease::finish(&mut tx, lease, outcome).await?, JobState::Failed)

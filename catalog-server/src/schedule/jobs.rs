@@ -25,7 +25,7 @@ use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
 use crate::store::maintenance::candidates;
 use crate::store::maintenance::jobs::{
-    self, CancelJob, JobRow, JobFilter, JobLease, JobState, LeaseTerms, NewJobRow,
+    self, CancelJob, JobFilter, JobLease, JobRow, JobState, LeaseTerms, NewJobRow,
 };
 
 use super::Schedule;
@@ -446,7 +446,10 @@ impl Schedule {
     pub(super) async fn name_of(&self, job: &JobRow) -> Result<Option<QualifiedTable>, CatalogError> {
         let Some(name) = tabulars::find_name(&self.db, job.tabular_id).await? else { return Ok(None) };
         let namespace = Namespace::from_path(&name.namespace_path)?;
-        Ok(Some(QualifiedTable { warehouse: name.warehouse, identifier: Identifier::new(namespace, name.name)? }))
+        Ok(Some(QualifiedTable {
+            warehouse: name.warehouse,
+            identifier: Identifier::new(namespace, name.name)?,
+        }))
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::hands::Luck;
+use super::faults::Luck;
 use super::model::Rows;
 use super::reader::{Contents, by_id};
 use super::steps;

@@ -7,7 +7,7 @@
 //! committed (`model`): the product's own code is not used to verify the product.
 
 mod check;
-mod hands;
+mod faults;
 mod model;
 mod reader;
 mod steps;

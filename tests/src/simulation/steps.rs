@@ -14,7 +14,7 @@ use rand::RngExt as _;
 use serde_json::json;
 
 use super::check;
-use super::hands::{Hands, HandsDisk, Luck, SWEPT};
+use super::faults::{FaultyDisk, FaultyWorker, Luck, SWEPT};
 use super::model::Kind;
 use super::world::{Lake, NAMESPACE, World};
 use super::writer::{self, Pending, Write};
@@ -206,7 +206,7 @@ pub(super) async fn ask(world: &World, kind: Kind, action: &str) -> Result<(), S
 /// Lets a worker do the next job, if there is one; returns the number of its operations.
 pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<Option<u32>, String> {
     let name = format!("w{}", world.next_worker());
-    let hands = Hands::new(world, name.clone(), luck);
+    let worker = FaultyWorker::new(world, name.clone(), luck);
     let clock = world.clock.clone();
     let ids = Arc::downgrade(world);
     let outside = Outside {
@@ -237,19 +237,19 @@ pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<Option<u32>, 
         budget: Budget::default(),
         nice: 0,
         files: Files::new(
-            Arc::new(HandsDisk(hands.clone(), LocalDisk::default())),
+            Arc::new(FaultyDisk(worker.clone(), LocalDisk::default())),
             None,
             outside.now_ms.clone(),
         ),
         outside,
     };
     let beside = |pulse| {
-        hands.take(job_id, table.rsplit('.').next().unwrap_or_default(), pulse);
+        worker.take(job_id, table.rsplit('.').next().unwrap_or_default(), pulse);
         std::future::pending()
     };
     tokio::select! {
         biased;
-        () = hands.crashed.cancelled() => {
+        () = worker.crashed.cancelled() => {
             let now = world.job(job_id).await;
             world.note(&format!("  {name} is no more: {now}"));
         }
@@ -260,5 +260,5 @@ pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<Option<u32>, 
     }
     world.check()?;
     check::all(world).await?;
-    Ok(Some(hands.operations()))
+    Ok(Some(worker.operations()))
 }

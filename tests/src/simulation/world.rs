@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::hands::Hands;
+use super::faults::FaultyWorker;
 use super::model::{KINDS, Kind, Table};
 use super::reader::Reader;
 use super::writer::short;
@@ -49,7 +49,7 @@ pub(super) struct World {
     ids: Mutex<StdRng>,
     history: Mutex<Vec<String>>,
     violation: Mutex<Option<String>>,
-    workers: Mutex<HashMap<String, Arc<Hands>>>,
+    workers: Mutex<HashMap<String, Arc<FaultyWorker>>>,
     left_behind: Mutex<BTreeSet<String>>,
     serving: JoinHandle<()>,
 }
@@ -205,8 +205,8 @@ impl World {
     }
 
     /// Registers a worker by its name, which it sends as bearer token.
-    pub(super) fn employ(&self, hands: Arc<Hands>) {
-        lock(&self.workers).insert(hands.name.clone(), hands);
+    pub(super) fn register_worker(&self, worker: Arc<FaultyWorker>) {
+        lock(&self.workers).insert(worker.name.clone(), worker);
     }
 
     /// Returns the number of the next worker.
@@ -292,19 +292,19 @@ async fn serve(listener: TcpListener, router: Router) {
 async fn intercept(State(world): State<std::sync::Weak<World>>, request: Request, next: Next) -> Response {
     let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let name = shown.and_then(|shown| shown.strip_prefix("Bearer ")).unwrap_or_default();
-    let hands = world.upgrade().and_then(|world| lock(&world.workers).get(name).cloned());
-    let Some(hands) = hands else { return next.run(request).await };
+    let worker = world.upgrade().and_then(|world| lock(&world.workers).get(name).cloned());
+    let Some(worker) = worker else { return next.run(request).await };
     let path = request.uri().path();
     let what = match request.method().as_str() {
         "POST" if path.contains("/tables/") => "commit".to_owned(),
         "GET" if path.contains("/tables/") => "load".to_owned(),
         method => format!("{method} {}", path.rsplit('/').next().unwrap_or_default()),
     };
-    if !hands.asks(&what).await {
+    if !worker.accepts_request(&what).await {
         return unavailable();
     }
     let response = next.run(request).await;
-    if hands.is_answered(&what).await { response } else { unavailable() }
+    if worker.is_answered(&what).await { response } else { unavailable() }
 }
 
 fn unavailable() -> Response {

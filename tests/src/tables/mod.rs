@@ -3,7 +3,7 @@
 //!
 //! Rows have the columns `id`, `name` and `part`; a partitioned table is partitioned by `identity(part)`.
 
-pub mod seen;
+pub mod reference_reader;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ use table_core::snapshot::commit::NewSnapshot;
 use table_core::snapshot::context::Context;
 use table_core::snapshot::plan::{Needs, SnapshotPlan};
 
-use self::seen::{Entry, SeenRow};
+use self::reference_reader::{Entry, ReferenceRow};
 use crate::fixture::{self, local};
 use crate::http::{Client, Reply};
 
@@ -251,13 +251,13 @@ impl Table {
     }
 
     /// Returns all rows with their file, position and lineage.
-    pub async fn seen_rows(&self) -> Vec<SeenRow> {
-        seen::rows(&self.load().await["metadata"])
+    pub async fn seen_rows(&self) -> Vec<ReferenceRow> {
+        reference_reader::rows(&self.load().await["metadata"])
     }
 
     /// Returns the live files of the current snapshot.
     pub async fn entries(&self) -> Vec<Entry> {
-        seen::entries(&self.load().await["metadata"])
+        reference_reader::entries(&self.load().await["metadata"])
     }
 
     /// Returns the paths of the live data files of the current snapshot.
@@ -268,7 +268,7 @@ impl Table {
 
     /// Returns the files in the table's folder that its metadata does not refer to.
     pub async fn strays(&self) -> Vec<PathBuf> {
-        let known = seen::known(&self.load().await);
+        let known = reference_reader::known(&self.load().await);
         let mut found = files_below(&self.folder().await);
         found.retain(|path| !known.contains(path));
         found

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use catalog_server::clock::Stopwatch;
 use tests::process::{self, Backend, Firn, Setup, binary, run};
-use tests::{keeper, on_both_databases};
+use tests::{on_both_databases, reaper};
 use tokio::sync::Mutex;
 
 /// Limits the number of concurrent suites: a small machine can run only one or two Java virtual machines at a
@@ -154,12 +154,12 @@ impl Reference {
             TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
         let server = Command::new(program("rck/serve"))
             .arg(free.port().to_string())
-            .arg(keeper::folder("reference"))
+            .arg(reaper::folder("reference"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("the reference server");
-        keeper::keep(server.id());
+        reaper::register(server.id());
         let stopwatch = Stopwatch::start();
         while TcpStream::connect(free).is_err() {
             assert!(stopwatch.elapsed() < Duration::from_mins(1), "the reference server does not start");

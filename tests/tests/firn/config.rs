@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use tests::http::encode;
-use tests::keeper;
 use tests::process::{self, Backend, Firn, Setup, clean};
+use tests::reaper;
 
 use crate::endpoints;
 
@@ -110,7 +110,7 @@ tests::on_sqlite!(variables_that_are_no_settings_do_not_keep_a_server_from_start
 
 /// Returns the message with which `firn serve` refuses to start.
 fn refusal(arguments: &[&str], env: &[(&str, &str)]) -> String {
-    let folder = keeper::folder("refused");
+    let folder = reaper::folder("refused");
     let mut command = clean(process::binary().to_str().unwrap());
     command.current_dir(&folder).args(arguments).envs(env.iter().copied());
     let output = command.output().unwrap();
@@ -160,7 +160,7 @@ fn an_unknown_variable_flag_or_command_is_an_error_that_names_it() {
 
 #[test]
 fn an_unknown_key_in_the_file_is_an_error_that_names_it() {
-    let folder = keeper::folder("config");
+    let folder = reaper::folder("config");
     let file = folder.join("firn.toml");
     for (text, name) in
         [("lisen = 'x'", "lisen"), ("[limits]\nbody-bites = 1", "body-bites"), ("listen = ", "firn.toml")]
@@ -229,7 +229,7 @@ fn a_warehouse_cannot_be_moved_by_its_configuration() {
     process::run(async {
         let mut firn = Firn::new(Backend::Sqlite).await;
         firn.stop();
-        let elsewhere = keeper::folder("elsewhere");
+        let elsewhere = reaper::folder("elsewhere");
         let setup = firn.setup().clone().with("FIRN_WAREHOUSE__LOCATION", elsewhere.to_str().unwrap());
         let Err(said) = Firn::try_start(setup) else { panic!("the warehouse moved") };
         assert!(said.contains("a warehouse cannot move"), "{said}");

@@ -27,7 +27,7 @@ use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
 use crate::schedule::outcome::{Finished, Next};
 use crate::schedule::policies::MaintenanceScope;
-use crate::store::maintenance::jobs::{JobRow, JobLease, JobState};
+use crate::store::maintenance::jobs::{JobLease, JobRow, JobState};
 use crate::store::maintenance::policies::{PauseRow, PolicyRow};
 
 const PAGE_JOBS: u32 = 100;

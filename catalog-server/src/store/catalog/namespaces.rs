@@ -114,7 +114,11 @@ pub async fn create(tx: &mut Tx, new: &NewNamespace<'_>) -> Result<CreateNamespa
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
-pub async fn find(db: &Db, warehouse_id: WarehouseId, path: &str) -> Result<Option<NamespaceRow>, StoreError> {
+pub async fn find(
+    db: &Db,
+    warehouse_id: WarehouseId,
+    path: &str,
+) -> Result<Option<NamespaceRow>, StoreError> {
     const SQL: &str = "
         SELECT namespace_id, warehouse_id, path, properties, created_ms, updated_ms FROM namespaces
         WHERE warehouse_id = $1 AND path = $2";

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::{Value, json};
-use tests::keeper;
 use tests::process::{Backend, binary, clean};
+use tests::reaper;
 use tests::tables::{Form, Row, Table, partition_field, rows};
 use tests::worker::Worker;
 
@@ -69,7 +69,7 @@ async fn check_sorted(of: &Table) -> BTreeMap<String, Vec<Value>> {
 async fn more_rows_than_memory_are_sorted_on_disk(backend: Backend) {
     let firn = catalog(backend, 60_000).await;
     let of = large(&firn).await;
-    let spill = keeper::folder("spill");
+    let spill = reaper::folder("spill");
     let arguments = [&LITTLE[..], &["--spill-dir", spill.to_str().unwrap()]].concat();
     let _worker = Worker::start(firn.root(), &arguments);
     let id = compact(&firn, &of).await;

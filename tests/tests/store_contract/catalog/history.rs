@@ -50,7 +50,7 @@ async fn the_past_is_what_the_present_was(fixture: &Fixture) {
         model = read_present(fixture).await;
         past.insert(at_ms, model.clone());
     }
-    assert!(past.values().any(|model| model.tabulars.len() > 3), "the history is too dull");
+    assert!(past.values().any(|model| model.tabulars.len() > 3), "the history is too quiet");
 
     let first_ms = *past.keys().next().unwrap();
     check(fixture, first_ms - 1, &Model::default()).await;

@@ -16,7 +16,7 @@ use catalog_server::store::catalog::{as_of, tabulars};
 use catalog_server::store::engine::db::Db;
 use catalog_server::store::events::audit::{self, NewAuditEntry};
 use catalog_server::store::ids::{TabularId, WarehouseId};
-use catalog_server::store::maintenance::jobs::{self, JobRow, JobFilter, LeaseTerms, NewJobRow};
+use catalog_server::store::maintenance::jobs::{self, JobFilter, JobRow, LeaseTerms, NewJobRow};
 use catalog_server::work::CpuSlots;
 
 use crate::fixture::{Fixture, entry, new_id, pointer};
@@ -71,8 +71,15 @@ fn schedule(db: &Db, clock: &Clock) -> Schedule {
     let documents = Documents::new(files.clone(), clock.clone(), 1 << 20, 1 << 20);
     let scans =
         Scans::new(Manifests::new(files.clone(), 1 << 20, 1 << 20), Planning::default(), CpuSlots::new());
-    let catalog =
-        Catalog::new(db.clone(), files, documents, scans, CpuSlots::new(), clock.clone(), Retention::default());
+    let catalog = Catalog::new(
+        db.clone(),
+        files,
+        documents,
+        scans,
+        CpuSlots::new(),
+        clock.clone(),
+        Retention::default(),
+    );
     Schedule::new(Arc::new(catalog), db.clone(), clock.clone(), Maintenance::default())
 }
 

@@ -131,7 +131,8 @@ async fn only_the_newest_reports_of_a_table_are_kept(fixture: &Fixture) {
         sent.extend(report(fixture, table, 4).await);
         report(fixture, other, 2).await.unwrap();
     }
-    let ids = |page: &[reports::MetricsReportRow]| page.iter().map(|report| report.report_id).collect::<Vec<_>>();
+    let ids =
+        |page: &[reports::MetricsReportRow]| page.iter().map(|report| report.report_id).collect::<Vec<_>>();
     let first = reports::list(&fixture.db, table, None, 3).await.unwrap();
     let second = reports::list(&fixture.db, table, first.last().map(|it| it.report_id), 3).await.unwrap();
     sent.reverse();

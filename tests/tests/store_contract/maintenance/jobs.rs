@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use catalog_server::store::engine::error::StoreError;
 use catalog_server::store::ids::TabularId;
 use catalog_server::store::maintenance::jobs::{
-    self, CancelJob, End, JobRow, JobFilter, JobLease, JobState, LeaseTerms, NewJobRow, JobOutcome,
+    self, CancelJob, End, JobFilter, JobLease, JobOutcome, JobRow, JobState, LeaseTerms, NewJobRow,
 };
 use catalog_server::store::maintenance::policies;
 use tokio::join;
@@ -179,7 +179,9 @@ async fn an_earlier_attempt_is_refused(fixture: &Fixture) {
     assert!(!jobs::lease::give_back(&mut tx, stale, 0, ("broken", None)).await.unwrap());
     assert!(!jobs::lease::finish(&mut tx, stale, JobOutcome::Succeeded("{}")).await.unwrap());
     assert!(!jobs::outputs::add_outputs(&mut tx, stale, &["a".to_owned()]).await.unwrap());
-    assert!(!jobs::lease::finish(&mut tx, held(&second, "other"), JobOutcome::Cancelled(None)).await.unwrap());
+    assert!(
+        !jobs::lease::finish(&mut tx, held(&second, "other"), JobOutcome::Cancelled(None)).await.unwrap()
+    );
     tx.commit().await.unwrap();
     assert_eq!(find(fixture, job_id).await, before);
 
@@ -415,7 +417,9 @@ async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
 async fn the_last_jobs_of_an_action_are_known(fixture: &Fixture) {
     let (table, other) = (table(), table());
     let mut ids = Vec::new();
-    for outcome in [JobOutcome::Succeeded("{}"), JobOutcome::Cancelled(None), JobOutcome::Failed("broken", None)] {
+    for outcome in
+        [JobOutcome::Succeeded("{}"), JobOutcome::Cancelled(None), JobOutcome::Failed("broken", None)]
+    {
         ids.push(enqueue(fixture, &compact(table)).await.unwrap());
         let job = lease(fixture, "w", TERMS).await.unwrap();
         assert!(finish(fixture, held(&job, "w"), outcome).await);

@@ -13,7 +13,7 @@ use catalog_server::storage::documents::Documents;
 use catalog_server::storage::manifests::Manifests;
 use catalog_server::storage::{DEADLINE, Files};
 use catalog_server::store::catalog::tabular::TabularKind;
-use catalog_server::store::maintenance::jobs::{self, JobRow, JobFilter, JobLease, LeaseTerms, JobOutcome};
+use catalog_server::store::maintenance::jobs::{self, JobFilter, JobLease, JobOutcome, JobRow, LeaseTerms};
 use catalog_server::store::maintenance::policies;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
@@ -35,8 +35,15 @@ fn schedule(fixture: &Fixture) -> Schedule {
     let scans =
         Scans::new(Manifests::new(files.clone(), 1 << 20, 1 << 20), Planning::default(), CpuSlots::new());
     let db = fixture.db.clone();
-    let catalog =
-        Catalog::new(db.clone(), files, documents, scans, CpuSlots::new(), clock.clone(), Retention::default());
+    let catalog = Catalog::new(
+        db.clone(),
+        files,
+        documents,
+        scans,
+        CpuSlots::new(),
+        clock.clone(),
+        Retention::default(),
+    );
     Schedule::new(Arc::new(catalog), db, clock, Maintenance { sweep_minutes: 5, ..Maintenance::default() })
 }
 

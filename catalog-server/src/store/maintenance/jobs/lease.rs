@@ -7,7 +7,7 @@ use crate::store::engine::error::StoreError;
 use crate::store::engine::target::DbKind;
 use crate::store::engine::tx::Tx;
 
-use super::{JobRow, JobLease, JobState, LeaseTerms, JobOutcome};
+use super::{JobLease, JobOutcome, JobRow, JobState, LeaseTerms};
 
 /// Statement of [`find_unfinished`].
 pub const LAST_BEGUN: &str = "

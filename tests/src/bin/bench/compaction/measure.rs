@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
-use tests::keeper;
+use tests::reaper;
 
 /// Messages of allocators when no memory is left.
 const OUT_OF_MEMORY: [&str; 7] = [
@@ -73,9 +73,9 @@ pub fn run(command: &[String], limits: &Limits) -> anyhow::Result<Outcome> {
     measure.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = measure.spawn().context("cannot run clients/bench-measure")?;
     let id = child.id();
-    keeper::keep(id);
+    reaper::register(id);
     let ended = child.wait_with_output()?;
-    keeper::forget(id);
+    reaper::unregister(id);
     let output = String::from_utf8_lossy(&ended.stdout).into_owned();
     let said = format!("{output}{}", String::from_utf8_lossy(&ended.stderr));
     if !ended.status.success() {

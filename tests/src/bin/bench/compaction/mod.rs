@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 use clap::Args;
 use serde_json::json;
-use tests::keeper;
 use tests::process::{Backend, Firn, Setup};
+use tests::reaper;
 
 use self::cases::{Case, SLOW_MS, scaled};
 use self::contenders::{Action, Source, check};
@@ -102,7 +102,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     let setup = Setup::new(Backend::Sqlite).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
     let firn = Firn::start(setup);
     firn.post("namespaces", &json!({ "namespace": [NAMESPACE] })).await.expect(200);
-    let bench = Bench { options, firn, folder: keeper::folder("compaction") };
+    let bench = Bench { options, firn, folder: reaper::folder("compaction") };
     println!(
         "Everything that a contender starts counts; `×` is its cost over Firn's, so that more than 1 is worse."
     );

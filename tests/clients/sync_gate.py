@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 HEADERS = ("accept", "authorization", "content-type", "idempotency-key", "x-iceberg-access-delegation", "if-none-match", "etag")
 
 
-class Gate:
+class SyncGate:
     """Forwards requests to the catalog at `target`, and counts table loads (GET) and commits (POST)."""
 
     def __init__(self, target):

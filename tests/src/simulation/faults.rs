@@ -1,4 +1,4 @@
-//! Fault injection for a worker. Every file operation and every request of a job passes through [`Hands`]. At
+//! Fault injection for a worker. Every file operation and every request of a job passes through [`FaultyWorker`]. At
 //! each of these, the seed decides whether it fails, whether another event happens first, or whether the
 //! worker crashes.
 
@@ -25,12 +25,12 @@ use super::world::World;
 use super::writer::Write as Step;
 
 /// Maximum number of faults and events of one worker.
-const STRIKES_MAX: u32 = 4;
+const FAULTS_MAX: u32 = 4;
 
 /// Frequent operations that matter little.
-const DULL: [&str; 5] = ["read manifest", "read list", "GET config", "POST finish", "delete manifest"];
-/// Factor by which faults and events are rarer at [`DULL`] operations.
-const DULL_RATE: u32 = 6;
+const QUIET: [&str; 5] = ["read manifest", "read list", "GET config", "POST finish", "delete manifest"];
+/// Factor by which faults and events are rarer at [`QUIET`] operations.
+const QUIET_RATE: u32 = 6;
 /// Operations that decide the outcome of a job, with more faults and events: the commit, and the end of
 /// writing the manifest list before it.
 const CRUCIAL: [&str; 2] = ["commit", "end list"];
@@ -81,14 +81,14 @@ pub(super) enum Event {
 pub(super) const SWEPT: [Event; 4] = [Event::Crash, Event::TakenOver, Event::CutOff, Event::Clash];
 
 /// Fault injection for one worker and one job.
-pub(super) struct Hands {
+pub(super) struct FaultyWorker {
     world: Arc<World>,
     pub(super) name: String,
     luck: Luck,
     runtime: Handle,
     /// Cancelled when the worker crashes.
     pub(super) crashed: CancellationToken,
-    strikes: AtomicU32,
+    injected: AtomicU32,
     /// Number of operations so far that change something ([`is_swept`]).
     operations: AtomicU32,
     /// Number of further requests and responses that will be lost.
@@ -101,23 +101,23 @@ pub(super) struct Hands {
     begun_since: Mutex<Option<Vec<String>>>,
 }
 
-impl Hands {
-    pub(super) fn new(world: &Arc<World>, name: String, luck: Luck) -> Arc<Hands> {
-        let hands = Arc::new(Hands {
+impl FaultyWorker {
+    pub(super) fn new(world: &Arc<World>, name: String, luck: Luck) -> Arc<FaultyWorker> {
+        let worker = Arc::new(FaultyWorker {
             world: world.clone(),
             name,
             luck,
             runtime: Handle::current(),
             crashed: CancellationToken::new(),
-            strikes: AtomicU32::new(0),
+            injected: AtomicU32::new(0),
             operations: AtomicU32::new(0),
             outage: AtomicU32::new(0),
             job: Mutex::default(),
             table: Mutex::default(),
             begun_since: Mutex::default(),
         });
-        world.employ(hands.clone());
-        hands
+        world.register_worker(worker.clone());
+        worker
     }
 
     /// Notes the job that the worker has leased.
@@ -127,7 +127,7 @@ impl Hands {
     }
 
     /// Injects faults and events before a request; returns `false` if the request is lost.
-    pub(super) async fn asks(&self, what: &str) -> bool {
+    pub(super) async fn accepts_request(&self, what: &str) -> bool {
         if self.has_crashed() || !is_of_job(what) {
             return !self.has_crashed();
         }
@@ -171,7 +171,7 @@ impl Hands {
     fn fails(&self, what: &str) -> bool {
         let Luck::Bad { faults, .. } = self.luck else { return false };
         // Never at the end of a job: the worker would repeat that request after a second of real time.
-        if faults == 0 || what.ends_with("finish") || !self.strikes(what, faults) {
+        if faults == 0 || what.ends_with("finish") || !self.injects(what, faults) {
             return false;
         }
         self.note(what, "fails");
@@ -181,7 +181,7 @@ impl Hands {
     /// Injects an event before or after an operation.
     async fn meet(&self, what: &str) {
         let event = match self.luck {
-            Luck::Bad { events, .. } if events > 0 && self.strikes(what, events) => {
+            Luck::Bad { events, .. } if events > 0 && self.injects(what, events) => {
                 self.world.with_random(choose)
             }
             Luck::At(number, event)
@@ -269,12 +269,12 @@ impl Hands {
         }
     }
 
-    fn strikes(&self, what: &str, rate: u32) -> bool {
-        let rate = if is_one_of(what, &DULL) { rate * DULL_RATE } else { rate };
+    fn injects(&self, what: &str, rate: u32) -> bool {
+        let rate = if is_one_of(what, &QUIET) { rate * QUIET_RATE } else { rate };
         let rate = if is_one_of(what, &CRUCIAL) { rate.div_ceil(CRUCIAL_RATE) } else { rate };
-        self.strikes.load(Ordering::Relaxed) < STRIKES_MAX
+        self.injected.load(Ordering::Relaxed) < FAULTS_MAX
             && self.world.with_random(|random| random.random_range(0..rate)) == 0
-            && self.strikes.fetch_add(1, Ordering::Relaxed) < STRIKES_MAX
+            && self.injected.fetch_add(1, Ordering::Relaxed) < FAULTS_MAX
     }
 
     fn note(&self, what: &str, event: &str) {
@@ -337,18 +337,18 @@ fn broken() -> io::Error {
 }
 
 /// Local disk with fault injection.
-pub(super) struct HandsDisk(pub(super) Arc<Hands>, pub(super) LocalDisk);
+pub(super) struct FaultyDisk(pub(super) Arc<FaultyWorker>, pub(super) LocalDisk);
 
 /// New file on a disk with fault injection.
-struct HandsUpload {
+struct FaultyUpload {
     file: Box<dyn Upload>,
     /// Number of bytes after which writing fails; `None` for no fault.
     left: Option<usize>,
-    hands: Arc<Hands>,
+    worker: Arc<FaultyWorker>,
     what: String,
 }
 
-impl Disk for HandsDisk {
+impl Disk for FaultyDisk {
     fn read(&self, place: &Place, limit_bytes: usize) -> io::Result<Bytes> {
         self.0.touch(&format!("read {}", kind(place.as_str())))?;
         self.1.read(place, limit_bytes)
@@ -368,7 +368,7 @@ impl Disk for HandsDisk {
         if let Some(begun) = &mut *lock(&self.0.begun_since) {
             begun.push(place.as_str().to_owned());
         }
-        Ok(Box::new(HandsUpload { file, left, hands: self.0.clone(), what: format!("end {what}") }))
+        Ok(Box::new(FaultyUpload { file, left, worker: self.0.clone(), what: format!("end {what}") }))
     }
 
     fn version(&self, place: &Place) -> io::Result<String> {
@@ -387,9 +387,9 @@ impl Disk for HandsDisk {
     }
 }
 
-impl Write for HandsUpload {
+impl Write for FaultyUpload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.hands.has_crashed() {
+        if self.worker.has_crashed() {
             return Err(broken());
         }
         let Some(left) = &mut self.left else { return self.file.write(bytes) };
@@ -406,19 +406,19 @@ impl Write for HandsUpload {
     }
 }
 
-impl Upload for HandsUpload {
+impl Upload for FaultyUpload {
     fn finish(self: Box<Self>) -> io::Result<()> {
         if self.left.is_some() {
             return Err(broken());
         }
         self.file.finish()?;
-        self.hands.touch(&self.what)
+        self.worker.touch(&self.what)
     }
 }
 
-impl fmt::Debug for HandsDisk {
+impl fmt::Debug for FaultyDisk {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("HandsDisk").field(&self.0.name).finish()
+        formatter.debug_tuple("FaultyDisk").field(&self.0.name).finish()
     }
 }
 

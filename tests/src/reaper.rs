@@ -24,7 +24,7 @@ const SCRIPT: &str = r#"
     rm -rf "$1"
 "#;
 
-struct Keeper {
+struct Reaper {
     root: PathBuf,
     shell: Mutex<Child>,
     folders: AtomicU32,
@@ -32,37 +32,37 @@ struct Keeper {
 
 /// Creates a new folder, with `name` as part of its name; it is removed when this process exits.
 pub fn folder(name: &str) -> PathBuf {
-    let keeper = keeper();
-    let number = keeper.folders.fetch_add(1, Ordering::Relaxed);
-    let folder = keeper.root.join(format!("{number}-{name}"));
+    let reaper = reaper();
+    let number = reaper.folders.fetch_add(1, Ordering::Relaxed);
+    let folder = reaper.root.join(format!("{number}-{name}"));
     fs::create_dir(&folder).unwrap_or_else(|error| panic!("cannot create {}: {error}", folder.display()));
     folder
 }
 
 /// Registers a child process, to be ended when this process exits.
-pub fn keep(pid: u32) {
-    tell('+', pid);
+pub fn register(pid: u32) {
+    send('+', pid);
 }
 
 /// Removes a process from the registered ones. It must be called before waiting for the process, while its id
 /// cannot have been reused.
-pub fn forget(pid: u32) {
-    tell('-', pid);
+pub fn unregister(pid: u32) {
+    send('-', pid);
 }
 
-fn tell(sign: char, pid: u32) {
-    let mut shell = keeper().shell.lock().unwrap_or_else(PoisonError::into_inner);
-    let input = shell.stdin.as_mut().expect("the keeper's input is piped");
-    writeln!(input, "{sign} {pid}").expect("the keeper lives as long as we do");
+fn send(sign: char, pid: u32) {
+    let mut shell = reaper().shell.lock().unwrap_or_else(PoisonError::into_inner);
+    let input = shell.stdin.as_mut().expect("the reaper's input is piped");
+    writeln!(input, "{sign} {pid}").expect("the shell of the reaper runs as long as this process");
 }
 
-fn keeper() -> &'static Keeper {
-    static KEEPER: OnceLock<Keeper> = OnceLock::new();
-    KEEPER.get_or_init(|| {
+fn reaper() -> &'static Reaper {
+    static REAPER: OnceLock<Reaper> = OnceLock::new();
+    REAPER.get_or_init(|| {
         let root =
             tempfile::Builder::new().prefix("firn-tests-").tempdir().expect("a temporary folder").keep();
         let shell = start(&root);
-        Keeper { root, shell: Mutex::new(shell), folders: AtomicU32::new(0) }
+        Reaper { root, shell: Mutex::new(shell), folders: AtomicU32::new(0) }
     })
 }
 

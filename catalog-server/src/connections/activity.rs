@@ -10,7 +10,7 @@ use crate::config::Limits;
 /// reading. A modem of 1995 was faster.
 const PROGRESS_BYTES_MIN: u64 = 16 << 10;
 /// Number of checks of the deadlines while the shortest one passes.
-const LOOKS: u32 = 4;
+const CHECKS: u32 = 4;
 
 /// Maximum durations of inactivity of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -35,9 +35,9 @@ pub(super) enum Overdue {
     Stalled,
 }
 
-/// Activity of a connection. It is recorded by the parts of the connection and watched by [`Pulse::watch`].
+/// Activity of a connection. It is recorded by the parts of the connection and watched by [`ConnectionActivity::watch`].
 #[derive(Debug, Default)]
-pub(super) struct Pulse {
+pub(super) struct ConnectionActivity {
     running: AtomicUsize,
     requests: AtomicU64,
     written: AtomicU64,
@@ -46,7 +46,7 @@ pub(super) struct Pulse {
 }
 
 /// Marker of a request in flight, until it is dropped.
-pub(super) struct Running(Arc<Pulse>);
+pub(super) struct InFlight(Arc<ConnectionActivity>);
 
 /// Duration of each kind of inactivity so far, in multiples of the interval between two checks.
 #[derive(Default)]
@@ -68,18 +68,18 @@ impl Deadlines {
         }
     }
 
-    fn look(&self) -> Duration {
-        (self.head.min(self.idle).min(self.stall) / LOOKS).max(Duration::from_millis(1))
+    fn interval(&self) -> Duration {
+        (self.head.min(self.idle).min(self.stall) / CHECKS).max(Duration::from_millis(1))
     }
 }
 
-impl Pulse {
+impl ConnectionActivity {
     /// Records that the head of a request is complete.
-    pub(super) fn begin(self: &Arc<Self>) -> Running {
+    pub(super) fn begin(self: &Arc<Self>) -> InFlight {
         self.running.fetch_add(1, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.is_head_begun.store(false, Ordering::Relaxed);
-        Running(Arc::clone(self))
+        InFlight(Arc::clone(self))
     }
 
     /// Returns `true` if a request is in flight.
@@ -110,20 +110,20 @@ impl Pulse {
     /// `counts_heads` is for protocols in which all bytes between two requests belong to the next one
     /// (HTTP/1, but not HTTP/2).
     pub(super) async fn watch(&self, deadlines: Deadlines, counts_heads: bool) -> Overdue {
-        let look = deadlines.look();
+        let interval = deadlines.interval();
         let mut silence = Silence::default();
         loop {
-            tokio::time::sleep(look).await;
-            if let Some(overdue) = self.judge(&mut silence, look, deadlines, counts_heads) {
+            tokio::time::sleep(interval).await;
+            if let Some(overdue) = self.find_overdue(&mut silence, interval, deadlines, counts_heads) {
                 return overdue;
             }
         }
     }
 
-    fn judge(
+    fn find_overdue(
         &self,
         silence: &mut Silence,
-        look: Duration,
+        interval: Duration,
         deadlines: Deadlines,
         counts_heads: bool,
     ) -> Option<Overdue> {
@@ -133,16 +133,17 @@ impl Pulse {
         let has_moved = written - silence.written >= PROGRESS_BYTES_MIN;
         let is_new = requests != silence.requests;
         (silence.requests, silence.written) = (requests, written);
-        silence.idle = if is_running || is_new || has_moved { Duration::ZERO } else { silence.idle + look };
+        silence.idle =
+            if is_running || is_new || has_moved { Duration::ZERO } else { silence.idle + interval };
         let is_head = counts_heads && !is_running && !is_new && self.is_head_begun.load(Ordering::Relaxed);
-        silence.head = if is_head { silence.head + look } else { Duration::ZERO };
+        silence.head = if is_head { silence.head + interval } else { Duration::ZERO };
         if !self.is_blocked.load(Ordering::Relaxed)
             || written - silence.written_at_stall >= PROGRESS_BYTES_MIN
         {
             silence.stall = Duration::ZERO;
             silence.written_at_stall = written;
         } else {
-            silence.stall += look;
+            silence.stall += interval;
         }
         if silence.stall >= deadlines.stall {
             Some(Overdue::Stalled)
@@ -156,7 +157,7 @@ impl Pulse {
     }
 }
 
-impl Drop for Running {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);
     }
@@ -174,13 +175,14 @@ mod tests {
 
     /// Returns the number of the check (every 10 ms) that finds a deadline passed, if `act` runs before each
     /// check.
-    fn check(act: impl Fn(&Arc<Pulse>, u32), counts_heads: bool) -> (u32, Option<Overdue>) {
-        let (pulse, mut silence) = (Arc::new(Pulse::default()), Silence::default());
-        for look in 1..=40 {
-            act(&pulse, look);
-            let overdue = pulse.judge(&mut silence, Duration::from_millis(10), DEADLINES, counts_heads);
+    fn check(act: impl Fn(&Arc<ConnectionActivity>, u32), counts_heads: bool) -> (u32, Option<Overdue>) {
+        let (activity, mut silence) = (Arc::new(ConnectionActivity::default()), Silence::default());
+        for interval in 1..=40 {
+            act(&activity, interval);
+            let overdue =
+                activity.find_overdue(&mut silence, Duration::from_millis(10), DEADLINES, counts_heads);
             if overdue.is_some() {
-                return (look, overdue);
+                return (interval, overdue);
             }
         }
         (0, None)
@@ -189,17 +191,17 @@ mod tests {
     #[test]
     fn silence_before_a_request_is_shorter_than_after_one() {
         assert_eq!(check(|_, _| {}, true), (4, Some(Overdue::Head)));
-        assert_eq!(check(|pulse, _| pulse.read(1), true), (4, Some(Overdue::Head)));
-        assert_eq!(check(|pulse, _| pulse.read(1), false), (4, Some(Overdue::Head)));
-        let one = |pulse: &Arc<Pulse>, look| {
-            if look == 1 {
-                drop(pulse.begin());
+        assert_eq!(check(|activity, _| activity.read(1), true), (4, Some(Overdue::Head)));
+        assert_eq!(check(|activity, _| activity.read(1), false), (4, Some(Overdue::Head)));
+        let one = |activity: &Arc<ConnectionActivity>, interval| {
+            if interval == 1 {
+                drop(activity.begin());
             }
         };
         assert_eq!(check(one, true), (9, Some(Overdue::Idle)));
-        let begun = |pulse: &Arc<Pulse>, look| {
-            one(pulse, look);
-            pulse.read(usize::from(look == 3));
+        let begun = |activity: &Arc<ConnectionActivity>, interval| {
+            one(activity, interval);
+            activity.read(usize::from(interval == 3));
         };
         assert_eq!(check(begun, true), (6, Some(Overdue::Head)));
         assert_eq!(check(begun, false), (9, Some(Overdue::Idle)));
@@ -207,31 +209,31 @@ mod tests {
 
     #[test]
     fn requests_under_way_and_answers_under_way_are_no_silence() {
-        assert_eq!(check(|pulse, _| drop(pulse.begin()), true), (0, None));
-        let long = |pulse: &Arc<Pulse>, look| {
-            if look == 1 {
-                std::mem::forget(pulse.begin());
+        assert_eq!(check(|activity, _| drop(activity.begin()), true), (0, None));
+        let long = |activity: &Arc<ConnectionActivity>, interval| {
+            if interval == 1 {
+                std::mem::forget(activity.begin());
             }
         };
         assert_eq!(check(long, true), (0, None));
-        let slow = |pulse: &Arc<Pulse>, look| {
-            if look == 1 {
-                drop(pulse.begin());
+        let slow = |activity: &Arc<ConnectionActivity>, interval| {
+            if interval == 1 {
+                drop(activity.begin());
             }
-            pulse.wrote(16 << 10);
-            pulse.blocked();
+            activity.wrote(16 << 10);
+            activity.blocked();
         };
         assert_eq!(check(slow, true), (0, None));
     }
 
     #[test]
     fn a_client_that_reads_next_to_nothing_does_not_read() {
-        let trickle = |pulse: &Arc<Pulse>, look| {
-            if look == 1 {
-                std::mem::forget(pulse.begin());
+        let trickle = |activity: &Arc<ConnectionActivity>, interval| {
+            if interval == 1 {
+                std::mem::forget(activity.begin());
             }
-            pulse.wrote(100);
-            pulse.blocked();
+            activity.wrote(100);
+            activity.blocked();
         };
         assert_eq!(check(trickle, true), (6, Some(Overdue::Stalled)));
     }

@@ -46,7 +46,7 @@ pub struct Entry {
 
 /// Row that is not deleted.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SeenRow {
+pub struct ReferenceRow {
     /// URI of the data file.
     pub path: String,
     /// Position of the row in the file, from 0.
@@ -67,7 +67,7 @@ struct Deletes {
 }
 
 /// Returns the live rows of the current snapshot.
-pub fn rows(metadata: &Value) -> Vec<SeenRow> {
+pub fn rows(metadata: &Value) -> Vec<ReferenceRow> {
     let schema_id = &metadata["current-schema-id"];
     let schemas = metadata["schemas"].as_array().expect("schemas");
     let schema = schemas.iter().find(|schema| schema["schema-id"] == *schema_id).expect("the current schema");
@@ -196,7 +196,7 @@ impl Deletes {
     }
 }
 
-fn rows_of(entry: &Entry, ids: &[i32], deletes: &Deletes) -> Vec<SeenRow> {
+fn rows_of(entry: &Entry, ids: &[i32], deletes: &Deletes) -> Vec<ReferenceRow> {
     let columns = Columns::read(&entry.path);
     assert_eq!(columns.rows, usize::try_from(entry.record_count).expect("a count"), "rows in {}", entry.path);
     let keys = columns.longs(1);
@@ -211,7 +211,7 @@ fn rows_of(entry: &Entry, ids: &[i32], deletes: &Deletes) -> Vec<SeenRow> {
         let row_id = row_ids.get(row).copied().flatten();
         let row_id = row_id.or_else(|| Some(entry.first_row_id? + offset));
         let updated = updated.get(row).copied().flatten().unwrap_or(entry.sequence_number);
-        rows.push(SeenRow {
+        rows.push(ReferenceRow {
             path: entry.path.clone(),
             position,
             values: ids.iter().map(|id| columns.value(*id, row)).collect(),
