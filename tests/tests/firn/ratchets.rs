@@ -56,7 +56,7 @@ fn no_more_functions_and_files_are_long() {
 fn no_more_type_names_have_two_meanings() {
     let names = measures::names(&workspace().product());
     let repeated: Vec<_> = names.repeated.iter().map(|repeated| repeated.name.clone()).collect();
-    check("type names that are declared more than once", &repeated, 18);
+    check("type names that are declared more than once", &repeated, 8);
 }
 
 #[test]
