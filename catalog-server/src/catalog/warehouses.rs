@@ -33,7 +33,7 @@ impl Catalog {
     /// with that of another one ([`CatalogError::Invalid`]), or if the file system or the database fails.
     pub async fn ensure_warehouse(
         &self,
-        wanted: &config::Warehouse,
+        wanted: &config::WarehouseConfig,
         default_location: &str,
     ) -> Result<Warehouse, CatalogError> {
         if let Some(row) = warehouses::find(&self.db, &wanted.name).await? {
@@ -218,7 +218,7 @@ impl Catalog {
     }
 }
 
-fn check_configured(warehouse: &Warehouse, wanted: &config::Warehouse) -> Result<(), CatalogError> {
+fn check_configured(warehouse: &Warehouse, wanted: &config::WarehouseConfig) -> Result<(), CatalogError> {
     let Some(location) = &wanted.location else {
         return Ok(());
     };
