@@ -23,6 +23,9 @@ use crate::reaper;
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// Text of the banner before the server's address.
 const ADDRESS: &str = "  Iceberg REST   ";
+/// Beginnings of the variables by which Cargo describes the package whose test it runs.
+const OF_PACKAGE: [&str; 5] =
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
 /// Beginning of the banner's last line.
 const LAST_LINE: &str = "The catalog as it was";
 
@@ -379,6 +382,15 @@ fn build() -> PathBuf {
     // The whole workspace is built, so that dependencies have the same features as in `cargo test
     // --workspace`.
     command.args(["build", "--quiet", "--workspace", "--bin", "firn", "--message-format=json"]);
+    // Cargo tells a test about its own package. Build scripts, such as that of `ring`, would take it for a change, and
+    // `ring` with everything that depends on it would be built again, by this build and by the next one outside.
+    for (name, _) in std::env::vars_os() {
+        let is_of_package =
+            OF_PACKAGE.iter().any(|prefix| name.to_str().is_some_and(|name| name.starts_with(prefix)));
+        if is_of_package {
+            command.env_remove(name);
+        }
+    }
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
