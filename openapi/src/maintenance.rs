@@ -237,12 +237,13 @@ pub struct Job {
     /// Name of the table when the job was created.
     #[schema(example = "main/nyc.flights")]
     pub table: String,
-    /// Action of the job: `evaluate`, `compact`, `expire-snapshots` or `rewrite-manifests`.
+    /// Action of the job: `evaluate`, `compact`, `expire-snapshots`, `rewrite-manifests`, or `purge`, which
+    /// the server itself runs after a table was dropped with its files.
     pub action: String,
     /// State of the job: `queued`, `running`, `succeeded`, `failed` or `cancelled`.
     pub state: String,
     /// Settings of the job: the effective maintenance policy of the table when the job was queued, overridden
-    /// by the settings of the request.
+    /// by the settings of the request. For a purge, the folders that are emptied.
     #[schema(value_type = Object)]
     pub policy: Value,
     /// Reason for the job, for users.

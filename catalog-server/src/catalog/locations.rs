@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::store::catalog::locations::{self, Claim};
 use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
-use crate::store::maintenance::cleanup;
+use crate::store::maintenance::jobs;
 
 use super::Catalog;
 use super::error::CatalogError;
@@ -20,7 +20,7 @@ use super::names::{Identifier, Namespace};
 use super::warehouse::Warehouse;
 
 /// Maximum number of purges that are examined when the server starts.
-const TASKS_MAX: u32 = 10_000;
+const PURGES_MAX: u32 = 10_000;
 /// Maximum length of the readable part of a default location, in bytes. The UUID after it makes the location
 /// unique.
 const READABLE_BYTES_MAX: usize = 64;
@@ -175,10 +175,10 @@ impl Catalog {
     /// Fails if the database fails ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
     pub async fn respell_claims(&self) -> Result<(), CatalogError> {
         let mut wrong = locations::list_encoded(&self.db).await?;
-        for task in cleanup::list(&self.db, None, TASKS_MAX).await? {
-            let purge = serde_json::from_str::<serde_json::Value>(&task.payload).unwrap_or_default();
+        for job in jobs::list_of_server(&self.db, PURGES_MAX).await? {
+            let purge = serde_json::from_str::<serde_json::Value>(&job.options).unwrap_or_default();
             let prefixes = purge["prefixes"].as_array().into_iter().flatten();
-            wrong.extend(prefixes.filter_map(|prefix| Some((task.task_id, prefix.as_str()?.to_owned()))));
+            wrong.extend(prefixes.filter_map(|prefix| Some((job.job_id, prefix.as_str()?.to_owned()))));
         }
         for (owner, text) in wrong {
             let Ok(location) = Location::parse_file(&text) else { continue };

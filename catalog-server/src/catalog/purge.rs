@@ -1,73 +1,85 @@
-//! Deletion of the files of purged tables, by means of a queue that survives crashes.
+//! Purges: deletion of the files of dropped tables, as jobs that the server itself runs, whether it has
+//! maintenance workers or not.
 //!
 //! A table owns its folders exclusively, so everything below them is deleted. The folders remain claimed
 //! until they are empty, so that no table can be created or registered there meanwhile.
 
-use serde::Serialize;
+use serde_json::{Value, json};
+use table_core::text;
 use tokio_util::sync::CancellationToken;
 
 use crate::id;
+use crate::request::Request;
 use crate::store::catalog::locations;
 use crate::store::engine::error::StoreError;
 use crate::store::engine::target::DbKind;
 use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
-use crate::store::maintenance::cleanup::{self, Lease, NewTask, Task};
+use crate::store::maintenance::jobs::{self, JobLease, JobOutcome, JobRow, NewJobRow, Runner};
 
 use super::Catalog;
 use super::error::CatalogError;
 use super::names::Identifier;
 use super::warehouse::Warehouse;
 
+/// Action of the jobs.
+const PURGE: &str = "purge";
+/// Member of the progress of a job: number of files deleted so far, by all attempts.
+const DELETED: &str = "deleted";
 /// Number of files deleted between two renewals of the lease.
 const BATCH_FILES: usize = 1_000;
-/// Duration of a lease: another worker takes over after a worker has not renewed its lease for this time.
+/// Duration of a lease: another server takes over after a server has not renewed its lease for this time.
 const LEASE_MS: i64 = 60_000;
 /// Interval between two checks of the queue without a notification.
 const IDLE_MS: u64 = 30_000;
 /// Delay after the first failure; doubled after each further one, up to about an hour.
 const RETRY_MS: i64 = 1_000;
 
-/// Payload of a purge task.
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Purge {
-    /// Name of the table when it was dropped, for information.
-    table: String,
-    /// Folders of the table, for information: the folders that are emptied are those claimed by the task.
-    prefixes: Vec<String>,
-}
-
 impl Catalog {
-    /// Queues the folders of a dropped table for deletion and transfers their claims to the task.
+    /// Queues the folders of a dropped table for deletion and transfers their claims to the job.
     pub(super) async fn enqueue_purge(
         &self,
         tx: &mut Tx,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         dropped: TabularId,
-        prefixes: Vec<String>,
     ) -> Result<(), CatalogError> {
-        let task_id = id::ordered();
-        locations::transfer(tx, dropped.0, task_id).await?;
-        let payload = serde_json::to_string(&Purge { table: identifier.to_string(), prefixes })
-            .map_err(|error| CatalogError::Internal(error.to_string()))?;
-        let due_ms = tx.at_ms();
-        let task = NewTask { task_id, warehouse_id: warehouse.id, kind: "purge", payload: &payload, due_ms };
-        Ok(cleanup::enqueue(tx, &task).await?)
+        let job_id = id::ordered();
+        let prefixes = locations::transfer(tx, dropped.0, job_id).await?;
+        // For information: the folders that are emptied are those claimed by the job.
+        let options = json!({ "prefixes": prefixes }).to_string();
+        let new = NewJobRow {
+            job_id,
+            warehouse_id: warehouse.id,
+            tabular_id: dropped,
+            table_name: &identifier.in_warehouse(&warehouse.name),
+            action: PURGE,
+            runner: Runner::Server,
+            options: &options,
+            reason: "the table was dropped with its files",
+            requested_by: request.caller.id(),
+            priority: 0,
+            due_ms: tx.at_ms(),
+        };
+        if jobs::queue::enqueue(tx, &new).await? {
+            Ok(())
+        } else {
+            Err(CatalogError::Internal(format!("a purge of the table {dropped} is queued already")))
+        }
     }
 
-    /// Processes the queue until `stop` is cancelled.
+    /// Runs the purges of the queue until `stop` is cancelled.
     pub async fn run_purges(&self, stop: CancellationToken) {
-        let worker = id::random().to_string();
-        if let Err(error) = self.take_back_leases().await {
-            tracing::warn!(%error, "cannot take back the leases of the last run; they run out by themselves");
+        let server = format!("server-{}", id::random());
+        if let Err(error) = self.requeue_purges().await {
+            tracing::warn!(%error, "cannot take back the leases of the last run; they expire by themselves");
         }
         while !stop.is_cancelled() {
-            match self.purge_next(&worker, &stop).await {
+            match self.purge_next(&server, &stop).await {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "cannot work on the purge queue; trying again"),
+                Err(error) => tracing::warn!(%error, "cannot work on the queued purges; trying again"),
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -77,66 +89,70 @@ impl Catalog {
         }
     }
 
-    /// Releases all leases if the database is SQLite: no other process can be working, so they belong to a
+    /// Ends all leases if the database is SQLite: no other process can be working, so they belong to a
     /// process that crashed.
-    async fn take_back_leases(&self) -> Result<(), StoreError> {
+    async fn requeue_purges(&self) -> Result<(), StoreError> {
         if self.db.kind() == DbKind::Sqlite {
             let mut tx = self.db.write(self.clock.now_ms()).await?;
-            cleanup::take_back_all(&mut tx).await?;
+            jobs::lease::requeue_of_server(&mut tx).await?;
             tx.commit().await?;
         }
         Ok(())
     }
 
-    /// Processes one task, if one is due. Returns `true` if there was one.
-    async fn purge_next(&self, worker: &str, stop: &CancellationToken) -> Result<bool, StoreError> {
+    /// Runs one purge, if one is due. Returns `true` if there was one.
+    async fn purge_next(&self, server: &str, stop: &CancellationToken) -> Result<bool, StoreError> {
         let mut tx = self.db.write(self.clock.now_ms()).await?;
-        let task = cleanup::lease(&mut tx, worker, LEASE_MS).await?;
+        let job = jobs::lease::lease_for_server(&mut tx, server, LEASE_MS).await?;
         tx.commit().await?;
-        let Some(task) = task else {
+        let Some(job) = job else {
             return Ok(false);
         };
-        let lease = Lease { task_id: task.task_id, worker, attempt: task.attempts };
-        let outcome = self.purge(&task, lease, stop).await;
+        let lease =
+            JobLease { runner: Runner::Server, job_id: job.job_id, worker: server, attempt: job.attempt };
+        let outcome = self.purge(&job, lease, stop).await;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         let now_ms = tx.at_ms();
         match outcome {
             Ok(Some(deleted)) => {
-                tracing::info!(task.id = %task.task_id, files = deleted, "purged a table's files");
-                if cleanup::finish(&mut tx, lease).await? {
-                    locations::release(&mut tx, task.task_id).await?;
+                tracing::info!(job.id = %job.job_id, files = deleted, "purged a table's files");
+                let result = json!({ "numbers": { "files-deleted": deleted } }).to_string();
+                if jobs::lease::finish(&mut tx, lease, JobOutcome::Succeeded(&result)).await? {
+                    locations::release(&mut tx, job.job_id).await?;
                 }
             }
-            // Interrupted: the next worker continues.
+            // Interrupted: the next server continues.
             Ok(None) => {
-                cleanup::fail(&mut tx, lease, now_ms, "stopped on the way").await?;
+                let error = "interrupted; it is resumed";
+                jobs::lease::give_back(&mut tx, lease, now_ms, (error, None)).await?;
             }
             Err(error) => {
-                let wait_ms = RETRY_MS << task.attempts.clamp(0, 12);
+                let wait_ms = RETRY_MS << job.attempt.clamp(0, 12);
                 tracing::warn!(
-                    task.id = %task.task_id,
+                    job.id = %job.job_id,
                     error = error.for_log(),
                     retry_ms = wait_ms,
                     "cannot purge a table's files yet"
                 );
-                cleanup::fail(&mut tx, lease, now_ms + wait_ms, &error.to_string()).await?;
+                let due_ms = now_ms + wait_ms;
+                jobs::lease::give_back(&mut tx, lease, due_ms, (&error.to_string(), None)).await?;
             }
         }
         tx.commit().await?;
         Ok(true)
     }
 
-    /// Empties the folders of a task. Returns the number of deleted files, or `None` if it was interrupted.
+    /// Empties the folders of a purge. Returns the number of deleted files, or `None` if it was interrupted.
     async fn purge(
         &self,
-        task: &Task,
-        lease: Lease<'_>,
+        job: &JobRow,
+        lease: JobLease<'_>,
         stop: &CancellationToken,
     ) -> Result<Option<usize>, CatalogError> {
-        // The claimed folders are authoritative, not those in the payload.
-        let folders = self.claimed_folders(task.task_id).await?;
+        // The claimed folders are authoritative, not those in the options.
+        let folders = self.claimed_folders(job.job_id).await?;
         let files = self.own_files(&folders);
-        let mut deleted = 0;
+        let mut deleted = deleted_before(job);
         for folder in folders.as_slice() {
             loop {
                 let batch = files.delete_below(folder.normal(), BATCH_FILES).await?;
@@ -147,14 +163,26 @@ impl Catalog {
                 if stop.is_cancelled() {
                     return Ok(None);
                 }
+                let doing = format!(
+                    "deleted {}",
+                    text::count(u64::try_from(deleted).unwrap_or(u64::MAX), "file", "files")
+                );
+                let progress = json!({ "doing": doing, DELETED: deleted }).to_string();
                 let mut tx = self.db.write(self.clock.now_ms()).await?;
-                let is_ours = cleanup::extend(&mut tx, lease, LEASE_MS, None).await?;
+                let is_ours = jobs::lease::extend(&mut tx, lease, LEASE_MS, Some(&progress)).await?;
                 tx.commit().await?;
-                if !is_ours {
+                if is_ours.is_none() {
                     return Ok(None);
                 }
             }
         }
         Ok(Some(deleted))
     }
+}
+
+/// Returns the number of files that earlier attempts of a purge deleted, as far as they reported it.
+fn deleted_before(job: &JobRow) -> usize {
+    let progress = job.progress.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let deleted = progress.as_ref().and_then(|progress| progress[DELETED].as_u64());
+    deleted.and_then(|deleted| usize::try_from(deleted).ok()).unwrap_or(0)
 }

@@ -340,11 +340,10 @@ impl Catalog {
         if !self.may_delete_files(&found.metadata_location).await? {
             return self.drop_table(request, warehouse, identifier).await;
         }
-        let prefixes = store_locations::list(&self.db, found.tabular_id.0).await?;
         retrying!(async {
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             self.remove(&mut tx, request, warehouse, identifier, &found, Action::PurgeTable).await?;
-            self.enqueue_purge(&mut tx, warehouse, identifier, found.tabular_id, prefixes.clone()).await?;
+            self.enqueue_purge(&mut tx, request, warehouse, identifier, found.tabular_id).await?;
             self.conclude(tx, request, IdempotentResult::Nothing).await
         })?;
         self.purge_wanted.notify_one();

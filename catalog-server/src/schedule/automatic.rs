@@ -7,7 +7,7 @@ use crate::store::engine::error::StoreError;
 use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
 use crate::store::maintenance::candidates::Candidate;
-use crate::store::maintenance::jobs::{self, End, JobState, NewJobRow};
+use crate::store::maintenance::jobs::{self, End, JobState, NewJobRow, Runner};
 
 use super::Schedule;
 use super::policies::Applicable;
@@ -82,6 +82,7 @@ impl Automatic<'_> {
             tabular_id: candidate.tabular_id,
             table_name: &self.subject.table_name,
             action: self.action,
+            runner: Runner::Worker,
             options,
             reason: self.reason,
             requested_by: MAINTENANCE,

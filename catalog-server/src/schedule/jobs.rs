@@ -25,7 +25,7 @@ use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
 use crate::store::maintenance::candidates;
 use crate::store::maintenance::jobs::{
-    self, CancelJob, JobFilter, JobLease, JobRow, JobState, LeaseTerms, NewJobRow,
+    self, CancelJob, JobFilter, JobLease, JobRow, JobState, LeaseTerms, NewJobRow, Runner,
 };
 
 use super::Schedule;
@@ -117,6 +117,7 @@ impl Schedule {
             tabular_id: applicable.tabular_id,
             table_name: &table_name,
             action,
+            runner: Runner::Worker,
             options: &options,
             reason: "asked for",
             requested_by: request.caller.id(),
@@ -222,11 +223,17 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// Fails if there is no such job ([`CatalogError::NoSuchJob`]); if it has ended
-    /// ([`CatalogError::Conflict`]); or if the database fails ([`CatalogError::Store`],
+    /// Fails if there is no such job ([`CatalogError::NoSuchJob`]); if it has ended, or is run by the server
+    /// itself ([`CatalogError::Conflict`]); or if the database fails ([`CatalogError::Store`],
     /// [`CatalogError::OutcomeUnknown`]).
     pub async fn cancel_job(&self, request: &Request, job_id: Uuid) -> Result<JobRow, CatalogError> {
         let job = self.require_job_for(request, job_id, Action::CancelJob).await?;
+        if job.runner == Runner::Server {
+            return Err(CatalogError::Conflict(format!(
+                "job {job_id} cannot be cancelled: the server runs `{}` to the end, because the table is dropped already",
+                job.action
+            )));
+        }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         match jobs::queue::cancel(&mut tx, job_id).await? {
             CancelJob::Cancelled | CancelJob::Wanted => {}
@@ -335,6 +342,7 @@ impl Schedule {
     pub(super) async fn require_leased(&self, lease: JobLease<'_>) -> Result<JobRow, CatalogError> {
         let job = self.find_job(lease.job_id).await?;
         let is_leased = job.state == JobState::Running
+            && job.runner == lease.runner
             && job.attempt == lease.attempt
             && job.worker.as_deref() == Some(lease.worker);
         if is_leased { Ok(job) } else { Err(lost(lease)) }
@@ -505,5 +513,5 @@ fn job_change<'a>(
 
 /// Returns the lease of a job.
 fn held<'a>(job: &JobRow, worker: &'a str) -> JobLease<'a> {
-    JobLease { job_id: job.job_id, worker, attempt: job.attempt }
+    JobLease { runner: Runner::Worker, job_id: job.job_id, worker, attempt: job.attempt }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use catalog_server::clock::Clock;
 use catalog_server::store::database;
 use catalog_server::store::engine::options::DbOptions;
-use catalog_server::store::maintenance::jobs::{self as rows_of_jobs, JobLease};
+use catalog_server::store::maintenance::jobs::{self as rows_of_jobs, JobLease, Runner};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use tests::fixture::{
@@ -354,7 +354,7 @@ async fn what_a_worker_tells_is_about_its_table_alone(backend: Backend) {
     firn.stop();
     let db = database::open(&firn.setup().database_url(), &DbOptions::default()).await.unwrap();
     let mut tx = db.write(Clock::system().now_ms()).await.unwrap();
-    let held_row = JobLease { job_id, worker: "one", attempt };
+    let held_row = JobLease { runner: Runner::Worker, job_id, worker: "one", attempt };
     let mut kept = foreign.to_vec();
     kept.push(format!("{own}/data/left"));
     assert!(rows_of_jobs::outputs::add_outputs(&mut tx, held_row, &kept).await.unwrap());

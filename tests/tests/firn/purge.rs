@@ -192,6 +192,50 @@ async fn a_metadata_file_of_a_folder_being_purged_cannot_be_registered(backend: 
     until_gone(&folder(&created)).await;
 }
 
+/// A purge is a job of the server: it is listed, and runs without maintenance workers, to which it is not
+/// given and which cannot end it.
+async fn a_purge_is_a_job_of_the_server_alone(backend: Backend) {
+    let firn = Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "0"));
+    let ns = fixture::namespace(&firn).await;
+    let created = fixture::create_table(&firn, &ns, "t").await;
+    write_files(&folder(&created), 20_000);
+    let at = |rest: &str| format!("/governance/v1/maintenance/jobs{rest}");
+    purge(&firn, &ns, "t").await;
+
+    let find = async || {
+        let jobs = firn.request("GET", &at(""), None, &[]).await.expect(200).json();
+        jobs["jobs"].as_array().unwrap().iter().find(|job| job["action"] == "purge").unwrap().clone()
+    };
+    let job = find().await;
+    assert_eq!(
+        (&job["table"], &job["requested-by"]),
+        (&json!(format!("main/{ns}.t")), &json!("local-administrator"))
+    );
+    let id = job["job-id"].as_str().unwrap();
+    let cancelled = firn.request("POST", &at(&format!("/{id}/cancel")), Some("{}".to_owned()), &[]).await;
+    cancelled.refused(409, "ConflictException", "cannot be cancelled");
+    let worker = json!({ "worker": "w" }).to_string();
+    let leased = firn.request("POST", &at("/lease"), Some(worker), &[]).await.expect(200).json();
+    assert_eq!(leased["job"], Value::Null);
+
+    // The lease of the server, which the list shows, does not permit a worker to end the job.
+    let job = loop {
+        let job = find().await;
+        let lease = json!({ "worker": job["worker"].as_str().unwrap_or("w"), "attempt": job["attempt"] });
+        let outcome = json!({ "outcome": "failed", "error": "broken" });
+        let body = json!({ "lease": lease, "outcome": outcome }).to_string();
+        let ended = firn.request("POST", &at(&format!("/{id}/finish")), Some(body), &[]).await;
+        ended.refused(409, "ConflictException", "any more");
+        if job["state"] == "succeeded" {
+            break job;
+        }
+        assert!(["queued", "running"].contains(&job["state"].as_str().unwrap()), "{job}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert_eq!(job["result"]["numbers"], json!({ "files-deleted": 20_001 }));
+    assert!(!folder(&created).exists());
+}
+
 async fn old_metadata_files_go_when_the_table_says_so(backend: Backend) {
     let firn = &Firn::start(Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0"));
     let ns = fixture::namespace(firn).await;
@@ -213,5 +257,6 @@ tests::on_both_databases!(
     gc_enabled_false_keeps_the_files,
     what_was_registered_again_is_not_deleted,
     a_metadata_file_of_a_folder_being_purged_cannot_be_registered,
+    a_purge_is_a_job_of_the_server_alone,
     old_metadata_files_go_when_the_table_says_so,
 );

@@ -27,7 +27,7 @@ use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
 use crate::schedule::outcome::{Finished, Next};
 use crate::schedule::policies::MaintenanceScope;
-use crate::store::maintenance::jobs::{JobLease, JobRow, JobState};
+use crate::store::maintenance::jobs::{JobLease, JobRow, JobState, Runner};
 use crate::store::maintenance::policies::{PauseRow, PolicyRow};
 
 const PAGE_JOBS: u32 = 100;
@@ -224,7 +224,8 @@ async fn resume(State(app): State<App>, mutation: Mutation) -> Result<StatusCode
 
 /// Lists the maintenance jobs, newest first.
 ///
-/// The list includes running, queued and finished jobs.
+/// The list includes running, queued and finished jobs, also those that the server itself runs, which are
+/// the purges of dropped tables.
 #[utoipa::path(get, path = "/governance/v1/maintenance/jobs", tag = "Maintenance", operation_id = "listMaintenanceJobs",
     params(JobQuery), responses((status = 200, body = JobPage), CommonErrors))]
 async fn list_jobs(
@@ -305,7 +306,7 @@ async fn get_job(
 
 /// Cancels a job.
 ///
-/// If the job is running, its worker is asked to stop.
+/// If the job is running, its worker is asked to stop. A purge cannot be cancelled.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/cancel", tag = "Maintenance",
     operation_id = "cancelMaintenanceJob", params(("job-id" = String, Path)),
     responses((status = 200, body = Job), CommonErrors, MutationErrors))]
@@ -319,7 +320,7 @@ async fn cancel_job(
 
 /// Leases the next job to a worker, if there is one.
 ///
-/// Jobs of paused tables are not leased.
+/// Jobs of paused tables are not leased, and neither are those that the server itself runs.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/lease", tag = "Maintenance workers",
     operation_id = "leaseMaintenanceJob", request_body = LeaseRequest,
     responses((status = 200, body = LeaseResponse), CommonErrors, MutationErrors))]
@@ -482,7 +483,7 @@ async fn find_table(
 }
 
 pub(super) fn job_lease(job_id: Uuid, token: &LeaseToken) -> JobLease<'_> {
-    JobLease { job_id, worker: &token.worker, attempt: token.attempt }
+    JobLease { runner: Runner::Worker, job_id, worker: &token.worker, attempt: token.attempt }
 }
 
 /// Serialises the result of a job for storage. A result that is too long is omitted instead of rejected,

@@ -102,17 +102,17 @@ pub async fn release(tx: &mut Tx, owner_id: Uuid) -> Result<(), StoreError> {
     execute!(tx, query(SQL).bind(owner_id)).map(drop)
 }
 
-/// Transfers all prefixes of `from` to `to`, so that a purge excludes other owners until the files are
-/// deleted.
+/// Transfers all prefixes of `from` to `to` and returns them, so that a purge excludes other owners until the
+/// files are deleted.
 ///
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
 /// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
-pub async fn transfer(tx: &mut Tx, from: Uuid, to: Uuid) -> Result<(), StoreError> {
-    const SQL: &str = "UPDATE locations SET owner_id = $2 WHERE owner_id = $1";
+pub async fn transfer(tx: &mut Tx, from: Uuid, to: Uuid) -> Result<Vec<String>, StoreError> {
+    const SQL: &str = "UPDATE locations SET owner_id = $2 WHERE owner_id = $1 RETURNING prefix";
 
-    execute!(tx, query(SQL).bind(from).bind(to)).map(drop)
+    fetch_all!(tx, query_scalar::<_, String>(SQL).bind(from).bind(to))
 }
 
 /// Returns the prefix of another owner than `owner_id` that is equal to `prefix` or contains it.

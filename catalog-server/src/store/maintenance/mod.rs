@@ -1,6 +1,5 @@
-//! Maintenance of tables: policies, candidates and the job queue; and the clean-up of dropped tables.
+//! Maintenance of tables: policies, candidates, and the queue of all jobs, also of those that the server runs.
 
 pub mod candidates;
-pub mod cleanup;
 pub mod jobs;
 pub mod policies;

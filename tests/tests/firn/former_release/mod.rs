@@ -2,14 +2,16 @@
 //!
 //! `sqlite.sql` and `postgres.sql` are dumps of a catalog that release 6 of the schema wrote, with `{root}` in place of the
 //! data directory; the metadata files are beside them. The catalog has nested namespaces, a table with two versions, a dropped
-//! table, a view, a maintenance policy, a running job whose cancellation was requested, and a queued job.
+//! table, a view, a maintenance policy, a running job whose cancellation was requested, a queued job, and a purge that was
+//! not begun yet.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
-use tests::fixture::{commit, set_property, table_path};
+use tests::fixture::{commit, set_property, table_at, table_path};
 use tests::process::{Backend, Firn, Setup};
 
 const KEY: &str = "0192aaaa-0000-7000-8000-000000000001";
@@ -77,7 +79,8 @@ async fn a_catalog_of_the_former_release_goes_on(backend: Backend) {
     let seen = |job: &serde_json::Value| {
         (job["action"].clone(), job["state"].clone(), job["cancel-requested"].clone())
     };
-    let seen: Vec<_> = jobs["jobs"].as_array().unwrap().iter().map(seen).collect();
+    let of_workers = jobs["jobs"].as_array().unwrap().iter().filter(|job| job["action"] != "purge");
+    let seen: Vec<_> = of_workers.map(seen).collect();
     assert_eq!(
         seen,
         [
@@ -94,6 +97,30 @@ async fn a_catalog_of_the_former_release_goes_on(backend: Backend) {
     );
     let cancelled = firn.request("GET", &at("jobs?state=cancelled"), None, &[]).await.expect(200).json();
     assert_eq!(cancelled["jobs"][0]["action"], "evaluate");
+    the_purge_is_done(&firn).await;
+}
+
+/// The server runs the purge that was queued, as a job, although it has no maintenance workers.
+async fn the_purge_is_done(firn: &Firn) {
+    let purged = firn.setup().data_dir.join("warehouse/sales/purged-5f0c3a8e1b7d4c6f9e2a4b8d7c1e0f35");
+    let mut tries = 0;
+    let job = loop {
+        let path = "/governance/v1/maintenance/jobs?state=succeeded";
+        let jobs = firn.request("GET", path, None, &[]).await.expect(200).json();
+        let mut jobs = jobs["jobs"].as_array().unwrap().clone().into_iter();
+        match jobs.find(|job| job["action"] == "purge") {
+            Some(job) => break job,
+            None => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+        tries += 1;
+        assert!(tries < 6_000, "the purge was not run");
+    };
+    assert_eq!((job["table"].as_str(), job["attempt"].as_i64()), (Some("main/sales.purged"), Some(1)));
+    assert_eq!(job["result"]["numbers"], json!({ "files-deleted": 1 }));
+    assert!(!purged.exists());
+    // The folder is free again.
+    let location = format!("file://{}", purged.display());
+    firn.post("namespaces/sales/tables", &table_at("purged", &location)).await.expect(200);
 }
 
 tests::on_both_databases!(a_catalog_of_the_former_release_goes_on);

@@ -49,6 +49,7 @@ CREATE TABLE cleanup_tasks (
     leased_by    TEXT,
     last_error   TEXT
 ) STRICT;
+INSERT INTO "cleanup_tasks" VALUES(X'01A22E754C2C73C2910F2A6500000001',X'01A22E754C0177168CABB1597834B2CF','purge','{"table":"sales.purged","prefixes":["file://{root}/warehouse/sales/purged-5f0c3a8e1b7d4c6f9e2a4b8d7c1e0f35/"]}',NULL,1796075768876,1796075768876,0,NULL,NULL);
 CREATE TABLE clock_corrections (
     correction_id INTEGER PRIMARY KEY NOT NULL,
     clock_ms      INTEGER NOT NULL,
@@ -79,6 +80,7 @@ CREATE TABLE locations (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO "locations" VALUES(X'01A22E754C0177168CABB1597834B2CF','file://{root}/warehouse/sales/orders-238c97eb87054ddba2349362ee64be4f/',X'01A22E754C18731EAB9DA40AAD7115DC');
 INSERT INTO "locations" VALUES(X'01A22E754C0177168CABB1597834B2CF','file://{root}/warehouse/sales/v-1a5ddd8c2f194a07a94acfdf1747f389/',X'01A22E754C2A70D098DF7E29967FD99C');
+INSERT INTO "locations" VALUES(X'01A22E754C0177168CABB1597834B2CF','file://{root}/warehouse/sales/purged-5f0c3a8e1b7d4c6f9e2a4b8d7c1e0f35/',X'01A22E754C2C73C2910F2A6500000001');
 CREATE TABLE maintenance_cursors (
     name  TEXT PRIMARY KEY NOT NULL,
     at_ms INTEGER NOT NULL,

@@ -88,7 +88,7 @@ async fn what_is_transferred_stays_claimed(fixture: &Fixture) {
     let (owner, task) = (new_id(), new_id());
     claim(fixture, &["s3://b/t/"], owner).await;
     let mut tx = fixture.write().await;
-    locations::transfer(&mut tx, owner, task).await.unwrap();
+    assert_eq!(locations::transfer(&mut tx, owner, task).await.unwrap(), ["s3://b/t/"]);
     tx.commit().await.unwrap();
     assert_eq!(claim(fixture, &["s3://b/t/x/"], owner).await, overlaps("s3://b/t/", task));
 }

@@ -16,7 +16,7 @@ use catalog_server::store::catalog::{as_of, tabulars};
 use catalog_server::store::engine::db::Db;
 use catalog_server::store::events::audit::{self, NewAuditEntry};
 use catalog_server::store::ids::{TabularId, WarehouseId};
-use catalog_server::store::maintenance::jobs::{self, JobFilter, JobRow, LeaseTerms, NewJobRow};
+use catalog_server::store::maintenance::jobs::{self, JobFilter, JobRow, LeaseTerms, NewJobRow, Runner};
 use catalog_server::work::CpuSlots;
 
 use crate::fixture::{Fixture, entry, new_id, pointer};
@@ -56,6 +56,7 @@ async fn enqueue(fixture: &Fixture, table: TabularId, clock_ms: i64) {
         tabular_id: table,
         table_name: "main/a.t",
         action: "compact",
+        runner: Runner::Worker,
         options: "{}",
         reason: "a test",
         requested_by: "maintenance",

@@ -5,7 +5,7 @@ use catalog_server::store::catalog::tabulars;
 use catalog_server::store::events::cursors::{self, Cursor};
 use catalog_server::store::ids::TabularId;
 use catalog_server::store::maintenance::candidates::{self, Candidate};
-use catalog_server::store::maintenance::jobs::{self, NewJobRow};
+use catalog_server::store::maintenance::jobs::{self, NewJobRow, Runner};
 use catalog_server::store::maintenance::policies;
 use uuid::Uuid;
 
@@ -37,6 +37,7 @@ async fn enqueue(fixture: &Fixture, tabular_id: TabularId, action: &str) -> bool
         tabular_id,
         table_name: "main/ns.t",
         action,
+        runner: Runner::Worker,
         options: "{}",
         reason: "it was changed",
         requested_by: "maintenance",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use catalog_server::store::engine::error::StoreError;
 use catalog_server::store::ids::TabularId;
 use catalog_server::store::maintenance::jobs::{
-    self, CancelJob, End, JobFilter, JobLease, JobOutcome, JobRow, JobState, LeaseTerms, NewJobRow,
+    self, CancelJob, End, JobFilter, JobLease, JobOutcome, JobRow, JobState, LeaseTerms, NewJobRow, Runner,
 };
 use catalog_server::store::maintenance::policies;
 use tokio::join;
@@ -63,6 +63,7 @@ async fn enqueue(fixture: &Fixture, wanted: &Wanted) -> Option<Uuid> {
         tabular_id: wanted.table,
         table_name: "main.ns.t",
         action: wanted.action,
+        runner: Runner::Worker,
         options: r#"{"target-bytes":1}"#,
         reason: "many small files",
         requested_by: "alice",
@@ -101,7 +102,7 @@ async fn find(fixture: &Fixture, job_id: Uuid) -> JobRow {
 }
 
 fn held<'a>(job: &JobRow, worker: &'a str) -> JobLease<'a> {
-    JobLease { job_id: job.job_id, worker, attempt: job.attempt }
+    JobLease { runner: job.runner, job_id: job.job_id, worker, attempt: job.attempt }
 }
 
 async fn the_same_work_is_not_queued_twice(fixture: &Fixture) {
@@ -386,6 +387,7 @@ async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
         tabular_id: table,
         table_name: "main/new.name",
         action: "compact",
+        runner: Runner::Worker,
         options: "{}",
         reason: "asked for",
         requested_by: "bob",
@@ -566,6 +568,7 @@ async fn what_waits_by_itself_is_brought_up_to_date(fixture: &Fixture) {
         tabular_id: table,
         table_name: "main.ns.t",
         action: "compact",
+        runner: Runner::Worker,
         options: "{}",
         reason: "even more small files",
         requested_by: "bob",

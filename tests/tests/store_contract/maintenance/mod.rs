@@ -1,7 +1,7 @@
-//! Maintenance of tables.
+//! Maintenance of tables, and the job queue.
 
 mod candidates;
 mod jobs;
 mod policies;
-mod queue;
+mod server_jobs;
 mod sweep;

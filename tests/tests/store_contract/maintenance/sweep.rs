@@ -13,7 +13,9 @@ use catalog_server::storage::documents::Documents;
 use catalog_server::storage::manifests::Manifests;
 use catalog_server::storage::{DEADLINE, Files};
 use catalog_server::store::catalog::tabular::TabularKind;
-use catalog_server::store::maintenance::jobs::{self, JobFilter, JobLease, JobOutcome, JobRow, LeaseTerms};
+use catalog_server::store::maintenance::jobs::{
+    self, JobFilter, JobLease, JobOutcome, JobRow, LeaseTerms, Runner,
+};
 use catalog_server::store::maintenance::policies;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
@@ -61,7 +63,7 @@ async fn work(fixture: &Fixture) -> JobRow {
     let now_ms = Clock::system().now_ms();
     let mut tx = fixture.db.write(now_ms).await.unwrap();
     let job = jobs::lease::lease(&mut tx, "w", terms).await.unwrap().unwrap();
-    let lease = JobLease { job_id: job.job_id, worker: "w", attempt: job.attempt };
+    let lease = JobLease { runner: Runner::Worker, job_id: job.job_id, worker: "w", attempt: job.attempt };
     assert!(jobs::lease::finish(&mut tx, lease, JobOutcome::Succeeded("{}")).await.unwrap());
     tx.commit().await.unwrap();
     job

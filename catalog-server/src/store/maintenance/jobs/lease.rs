@@ -1,4 +1,4 @@
-//! Leases of maintenance jobs: a worker takes a job, extends its lease, and ends the job or returns it.
+//! Leases of jobs: a worker takes a job, extends its lease, and ends the job or returns it.
 
 use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
@@ -15,28 +15,29 @@ pub const LAST_BEGUN: &str = "
     WHERE tabular_id = $1 AND action = $2 AND job_id < $3 AND started_ms IS NOT NULL AND finished_ms IS NOT NULL
     ORDER BY job_id DESC LIMIT 1";
 
-/// Statement that leases the next job: a running one whose lease has expired, else the queued one with the
-/// highest priority whose table has no running job. Jobs of paused tables are excluded.
+/// Statement that leases the next job of a runner: a running one whose lease has expired, else the queued one
+/// with the highest priority. `$silent` and `$queued` are further conditions on either of them.
 macro_rules! next {
-    ($lock:literal) => {
+    ($runner:literal, $silent:literal, $queued:literal, $lock:literal) => {
         concat!(
             "UPDATE maintenance_jobs
              SET state = 'running', attempt = attempt + 1, worker = $1, lease_until_ms = $2 + $3,
                  started_ms = coalesce(started_ms, $2), changed_ms = NULL
              WHERE job_id = coalesce(
                 (SELECT job_id FROM maintenance_jobs silent
-                 WHERE state = 'running' AND lease_until_ms <= $2 AND NOT EXISTS (
-                    SELECT 1 FROM maintenance_pauses pauses WHERE pauses.tabular_id = silent.tabular_id)
-                 ORDER BY lease_until_ms LIMIT 1 ",
+                 WHERE state = 'running' AND runner = '",
+            $runner,
+            "' AND lease_until_ms <= $2 ",
+            $silent,
+            " ORDER BY lease_until_ms LIMIT 1 ",
             $lock,
             "),
                 (SELECT job_id FROM maintenance_jobs queued
-                 WHERE state = 'queued' AND due_ms <= $2 AND NOT EXISTS (
-                    SELECT 1 FROM maintenance_jobs other
-                    WHERE other.tabular_id = queued.tabular_id AND other.state = 'running')
-                 AND NOT EXISTS (
-                    SELECT 1 FROM maintenance_pauses pauses WHERE pauses.tabular_id = queued.tabular_id)
-                 ORDER BY priority DESC, job_id LIMIT 1 ",
+                 WHERE state = 'queued' AND runner = '",
+            $runner,
+            "' AND due_ms <= $2 ",
+            $queued,
+            " ORDER BY priority DESC, job_id LIMIT 1 ",
             $lock,
             "))
              RETURNING ",
@@ -45,7 +46,25 @@ macro_rules! next {
     };
 }
 
-/// Leases the next job to `worker`, from [`Tx::at_ms`] on.
+/// Statement that leases the next job of a worker. Jobs of paused tables are excluded, and of the queued ones
+/// those whose table has a running job.
+macro_rules! next_of_worker {
+    ($lock:literal) => {
+        next!(
+            "worker",
+            "AND NOT EXISTS (
+                SELECT 1 FROM maintenance_pauses pauses WHERE pauses.tabular_id = silent.tabular_id)",
+            "AND NOT EXISTS (
+                SELECT 1 FROM maintenance_jobs other
+                WHERE other.tabular_id = queued.tabular_id AND other.state = 'running' AND other.runner = 'worker')
+             AND NOT EXISTS (
+                SELECT 1 FROM maintenance_pauses pauses WHERE pauses.tabular_id = queued.tabular_id)",
+            $lock
+        )
+    };
+}
+
+/// Leases the next job of a maintenance worker to `worker`, from [`Tx::at_ms`] on.
 ///
 /// Before that, it ends running jobs whose lease has expired: as failed if they had too many attempts, and as
 /// cancelled if cancellation was requested.
@@ -62,14 +81,52 @@ pub async fn lease(tx: &mut Tx, worker: &str, terms: LeaseTerms) -> Result<Optio
             error = CASE WHEN cancel_requested THEN error
                          ELSE 'its workers died ' || CAST(attempt - returned AS TEXT) || ' times, the last one was ' || worker END,
             finished_ms = $1, lease_until_ms = NULL
-        WHERE state = 'running' AND lease_until_ms <= $1 AND (cancel_requested OR attempt - returned >= $2)";
-    const SQL: &str = next!("");
-    const SQL_POSTGRES: &str = next!("FOR UPDATE SKIP LOCKED");
+        WHERE state = 'running' AND runner = 'worker' AND lease_until_ms <= $1
+            AND (cancel_requested OR attempt - returned >= $2)";
+    const SQL: &str = next_of_worker!("");
+    const SQL_POSTGRES: &str = next_of_worker!("FOR UPDATE SKIP LOCKED");
 
     let sql = if tx.kind() == DbKind::Postgres { SQL_POSTGRES } else { SQL };
     let at_ms = tx.at_ms();
     execute!(tx, query(GIVE_UP).bind(at_ms).bind(terms.attempts_max))?;
     fetch_optional!(tx, query_as::<_, JobRow>(sql).bind(worker).bind(at_ms).bind(terms.lease_ms))
+}
+
+/// Leases the next job of the server to `server`, the name of a process, for `lease_ms` milliseconds from
+/// [`Tx::at_ms`] on. Such a job is never given up, however often the processes that run it die.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement, or if the job contains a value that this
+/// version does not know ([`StoreError::Database`]); or if the transaction conflicts with a concurrent one
+/// ([`StoreError::Serialization`]).
+pub async fn lease_for_server(
+    tx: &mut Tx,
+    server: &str,
+    lease_ms: i64,
+) -> Result<Option<JobRow>, StoreError> {
+    const SQL: &str = next!("server", "", "", "");
+    const SQL_POSTGRES: &str = next!("server", "", "", "FOR UPDATE SKIP LOCKED");
+
+    let sql = if tx.kind() == DbKind::Postgres { SQL_POSTGRES } else { SQL };
+    let at_ms = tx.at_ms();
+    fetch_optional!(tx, query_as::<_, JobRow>(sql).bind(server).bind(at_ms).bind(lease_ms))
+}
+
+/// Returns all running jobs of the server to the queue and returns their number, for the start of a process
+/// that is the only one using the database.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
+/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
+pub async fn requeue_of_server(tx: &mut Tx) -> Result<u64, StoreError> {
+    const SQL: &str = "
+        UPDATE maintenance_jobs SET state = 'queued', due_ms = $1, lease_until_ms = NULL
+        WHERE runner = 'server' AND state = 'running'";
+
+    let at_ms = tx.at_ms();
+    execute!(tx, query(SQL).bind(at_ms))
 }
 
 /// Returns the progress reported by the previous job of the same action and table, as JSON, if that job did
@@ -108,7 +165,7 @@ pub async fn extend(
 ) -> Result<Option<bool>, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs SET lease_until_ms = $4, progress = coalesce(CAST($5 AS TEXT), progress)
-        WHERE job_id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
+        WHERE job_id = $1 AND worker = $2 AND attempt = $3 AND runner = $6 AND state = 'running'
         RETURNING cancel_requested";
 
     let until_ms = tx.at_ms() + lease_ms;
@@ -120,6 +177,7 @@ pub async fn extend(
             .bind(lease.attempt)
             .bind(until_ms)
             .bind(progress)
+            .bind(lease.runner.as_str())
     )
 }
 
@@ -141,7 +199,7 @@ pub async fn give_back(
         UPDATE maintenance_jobs
         SET state = 'queued', due_ms = $4, error = $5, result = CAST($6 AS TEXT), lease_until_ms = NULL,
             returned = returned + 1
-        WHERE job_id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'";
+        WHERE job_id = $1 AND worker = $2 AND attempt = $3 AND runner = $7 AND state = 'running'";
 
     let changed = execute!(
         tx,
@@ -152,6 +210,7 @@ pub async fn give_back(
             .bind(due_ms)
             .bind(error)
             .bind(result)
+            .bind(lease.runner.as_str())
     )?;
     Ok(changed == 1)
 }
@@ -168,7 +227,7 @@ pub async fn finish(tx: &mut Tx, lease: JobLease<'_>, outcome: JobOutcome<'_>) -
     const SQL: &str = "
         UPDATE maintenance_jobs
         SET state = $4, result = $5, error = CAST($6 AS TEXT), finished_ms = $7, lease_until_ms = NULL
-        WHERE job_id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'";
+        WHERE job_id = $1 AND worker = $2 AND attempt = $3 AND runner = $8 AND state = 'running'";
 
     let (state, result, error) = match outcome {
         JobOutcome::Succeeded(result) => (JobState::Succeeded, Some(result), None),
@@ -186,11 +245,12 @@ pub async fn finish(tx: &mut Tx, lease: JobLease<'_>, outcome: JobOutcome<'_>) -
             .bind(result)
             .bind(error)
             .bind(at_ms)
+            .bind(lease.runner.as_str())
     )?;
     Ok(changed == 1)
 }
 
-/// Locks a job, so that no other worker can lease it before the transaction ends.
+/// Locks a job of a maintenance worker, so that no other worker can lease it before the transaction ends.
 ///
 /// Returns `false` if the job is no longer leased to this attempt.
 ///
@@ -201,7 +261,7 @@ pub async fn finish(tx: &mut Tx, lease: JobLease<'_>, outcome: JobOutcome<'_>) -
 pub async fn fence_attempt(tx: &mut Tx, job_id: Uuid, attempt: i64) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs SET attempt = attempt
-        WHERE job_id = $1 AND attempt = $2 AND state = 'running'";
+        WHERE job_id = $1 AND attempt = $2 AND runner = 'worker' AND state = 'running'";
 
     Ok(execute!(tx, query(SQL).bind(job_id).bind(attempt))? == 1)
 }

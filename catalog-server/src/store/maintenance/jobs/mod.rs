@@ -1,16 +1,18 @@
-//! Persistent queue of maintenance jobs, which outlives its workers. A worker leases a job, extends the lease
-//! by heartbeats, and finishes the job. If the worker dies, the lease expires and another worker takes the
-//! job over.
+//! Persistent queue of jobs, which outlives the processes that run them. A worker leases a job, extends the
+//! lease by heartbeats, and finishes the job. If the worker dies, the lease expires and another worker takes
+//! the job over.
 //!
-//! The attempt number is the fencing token: changes by an earlier attempt are refused. At most one job of a
-//! table runs at a time, and the same action is not queued twice for a table. While a table is paused, none
-//! of its jobs is leased.
+//! The attempt number is the fencing token: changes by an earlier attempt are refused. The same action is not
+//! queued twice for a table. Of the jobs of maintenance workers, at most one of a table runs at a time, and
+//! while a table is paused, none of them is leased; jobs that the server itself runs are subject to neither
+//! rule ([`Runner`]).
 
 /// Columns of [`JobRow`].
 macro_rules! columns {
     () => {
-        "job_id, warehouse_id, tabular_id, table_name, action, state, options, reason, requested_by, priority, attempt, worker,
-         cancel_requested, progress, result, error, created_ms, due_ms, lease_until_ms, started_ms, finished_ms"
+        "job_id, warehouse_id, tabular_id, table_name, action, runner, state, options, reason, requested_by, priority,
+         attempt, worker, cancel_requested, progress, result, error, created_ms, due_ms, lease_until_ms, started_ms,
+         finished_ms"
     };
 }
 
@@ -26,7 +28,7 @@ use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
 use crate::store::ids::{TabularId, WarehouseId};
 
-/// Maintenance job.
+/// Job of the queue.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct JobRow {
     /// Id of the job; ascending in the order of creation.
@@ -39,6 +41,9 @@ pub struct JobRow {
     pub table_name: String,
     /// Action, such as `compact`.
     pub action: String,
+    /// Process that runs the job.
+    #[sqlx(try_from = "String")]
+    pub runner: Runner,
     /// State of the job.
     #[sqlx(try_from = "String")]
     pub state: JobState,
@@ -75,7 +80,40 @@ pub struct JobRow {
     pub finished_ms: Option<i64>,
 }
 
-/// State of a maintenance job.
+/// Process that runs a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runner {
+    /// Maintenance worker, which leases jobs through the API.
+    Worker,
+    /// Server, whether it has maintenance workers or not.
+    Server,
+}
+
+/// Error for a runner in the database that this version does not know.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a runner of jobs")]
+pub struct UnknownRunner(String);
+
+impl TryFrom<String> for Runner {
+    type Error = UnknownRunner;
+
+    fn try_from(text: String) -> Result<Self, UnknownRunner> {
+        let known = [Self::Worker, Self::Server].into_iter().find(|runner| runner.as_str() == text);
+        known.ok_or(UnknownRunner(text))
+    }
+}
+
+impl Runner {
+    /// Returns the name of the runner in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// State of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobState {
     /// The job waits for a worker.
@@ -117,7 +155,7 @@ impl JobState {
     }
 }
 
-/// Maintenance job to be created.
+/// Job to be created.
 #[derive(Clone, Copy, Debug)]
 pub struct NewJobRow<'a> {
     /// Id of the job; greater than those of earlier jobs.
@@ -130,6 +168,8 @@ pub struct NewJobRow<'a> {
     pub table_name: &'a str,
     /// Action, such as `compact`.
     pub action: &'a str,
+    /// Process that runs the job.
+    pub runner: Runner,
     /// Options of the action, as JSON.
     pub options: &'a str,
     /// Reason for the job, for people.
@@ -145,6 +185,8 @@ pub struct NewJobRow<'a> {
 /// Lease of a job. It identifies the attempt to the functions that change the job.
 #[derive(Clone, Copy, Debug)]
 pub struct JobLease<'a> {
+    /// Process that the job was leased to.
+    pub runner: Runner,
     /// Id of the job.
     pub job_id: Uuid,
     /// Name of the worker.
@@ -215,7 +257,7 @@ pub struct JobFilter {
 pub const LIST_OPEN: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM maintenance_jobs WHERE tabular_id = $1 AND state IN ('queued', 'running')"
+    " FROM maintenance_jobs WHERE tabular_id = $1 AND state IN ('queued', 'running') ORDER BY action"
 );
 
 /// Statement of [`find_last`].
@@ -245,7 +287,7 @@ pub async fn find(db: &Db, job_id: Uuid) -> Result<Option<JobRow>, StoreError> {
     fetch_optional!(db, query_as::<_, JobRow>(SQL).bind(job_id))
 }
 
-/// Returns the queued and running jobs of a table, at most one per action.
+/// Returns the queued and running jobs of a table in the order of their actions, at most one per action.
 ///
 /// # Errors
 ///
@@ -253,6 +295,22 @@ pub async fn find(db: &Db, job_id: Uuid) -> Result<Option<JobRow>, StoreError> {
 /// does not know ([`StoreError::Database`]).
 pub async fn list_open(db: &Db, tabular_id: TabularId) -> Result<Vec<JobRow>, StoreError> {
     fetch_all!(db, query_as::<_, JobRow>(LIST_OPEN).bind(tabular_id))
+}
+
+/// Returns up to `limit` queued and running jobs of the server, in no particular order.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query, or if a row contains a value that this version
+/// does not know ([`StoreError::Database`]).
+pub async fn list_of_server(db: &Db, limit: u32) -> Result<Vec<JobRow>, StoreError> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM maintenance_jobs WHERE runner = 'server' AND state IN ('queued', 'running') LIMIT $1"
+    );
+
+    fetch_all!(db, query_as::<_, JobRow>(SQL).bind(i64::from(limit)))
 }
 
 /// Returns the last job of an action of a table, optionally only of those in `state`.

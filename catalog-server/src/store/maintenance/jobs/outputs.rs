@@ -20,12 +20,15 @@ use super::JobLease;
 pub async fn add_outputs(tx: &mut Tx, lease: JobLease<'_>, paths: &[String]) -> Result<bool, StoreError> {
     const IS_HELD: &str = "
         UPDATE maintenance_jobs SET attempt = attempt
-        WHERE job_id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'";
+        WHERE job_id = $1 AND worker = $2 AND attempt = $3 AND runner = $4 AND state = 'running'";
     const SQL: &str = "
         INSERT INTO maintenance_outputs (job_id, path, attempt) VALUES ($1, $2, $3)
         ON CONFLICT (job_id, path) DO NOTHING";
 
-    let held = execute!(tx, query(IS_HELD).bind(lease.job_id).bind(lease.worker).bind(lease.attempt))? == 1;
+    let held = execute!(
+        tx,
+        query(IS_HELD).bind(lease.job_id).bind(lease.worker).bind(lease.attempt).bind(lease.runner.as_str())
+    )? == 1;
     if held {
         for path in paths {
             execute!(tx, query(SQL).bind(lease.job_id).bind(path).bind(lease.attempt))?;

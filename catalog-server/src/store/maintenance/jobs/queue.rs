@@ -1,4 +1,4 @@
-//! Queue of maintenance jobs: jobs enter it, change while they wait, and are cancelled.
+//! Queue of jobs: jobs enter it, change while they wait, and are cancelled.
 
 use sqlx::{query, query_scalar};
 use uuid::Uuid;
@@ -20,8 +20,8 @@ use super::{CancelJob, NewJobRow};
 pub async fn enqueue(tx: &mut Tx, new: &NewJobRow<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         INSERT INTO maintenance_jobs (job_id, warehouse_id, tabular_id, table_name, action, state, options, reason,
-                                      requested_by, priority, attempt, cancel_requested, created_ms, due_ms)
-        VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, $8, $9, 0, FALSE, $10, $11)
+                                      requested_by, priority, attempt, cancel_requested, created_ms, due_ms, runner)
+        VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, $8, $9, 0, FALSE, $10, $11, $12)
         ON CONFLICT (tabular_id, action) WHERE state IN ('queued', 'running') DO NOTHING";
 
     insert(tx, SQL, new).await
@@ -36,8 +36,8 @@ pub async fn enqueue(tx: &mut Tx, new: &NewJobRow<'_>) -> Result<bool, StoreErro
 pub async fn enqueue_unless_paused(tx: &mut Tx, new: &NewJobRow<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         INSERT INTO maintenance_jobs (job_id, warehouse_id, tabular_id, table_name, action, state, options, reason,
-                                      requested_by, priority, attempt, cancel_requested, created_ms, due_ms)
-        SELECT $1, $2, $3, $4, $5, 'queued', $6, $7, $8, $9, 0, FALSE, $10, $11
+                                      requested_by, priority, attempt, cancel_requested, created_ms, due_ms, runner)
+        SELECT $1, $2, $3, $4, $5, 'queued', $6, $7, $8, $9, 0, FALSE, $10, $11, $12
         WHERE NOT EXISTS (SELECT 1 FROM maintenance_pauses WHERE tabular_id = $3)
         ON CONFLICT (tabular_id, action) WHERE state IN ('queued', 'running') DO NOTHING";
 
@@ -60,6 +60,7 @@ async fn insert(tx: &mut Tx, sql: &'static str, new: &NewJobRow<'_>) -> Result<b
             .bind(new.priority)
             .bind(at_ms)
             .bind(new.due_ms)
+            .bind(new.runner.as_str())
     )?;
     Ok(inserted == 1)
 }
@@ -124,7 +125,7 @@ pub async fn renew(tx: &mut Tx, new: &NewJobRow<'_>, requested_by: &str) -> Resu
     Ok(())
 }
 
-/// Marks all queued jobs of a table as failed, with the time [`Tx::at_ms`].
+/// Marks the queued jobs of maintenance workers of a table as failed, with the time [`Tx::at_ms`].
 ///
 /// # Errors
 ///
@@ -133,7 +134,7 @@ pub async fn renew(tx: &mut Tx, new: &NewJobRow<'_>, requested_by: &str) -> Resu
 pub async fn fail_queued(tx: &mut Tx, tabular_id: TabularId, error: &str) -> Result<(), StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs SET state = 'failed', error = $2, finished_ms = $3
-        WHERE tabular_id = $1 AND state = 'queued'";
+        WHERE tabular_id = $1 AND runner = 'worker' AND state = 'queued'";
 
     let at_ms = tx.at_ms();
     execute!(tx, query(SQL).bind(tabular_id).bind(error).bind(at_ms)).map(drop)
