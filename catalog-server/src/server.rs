@@ -9,10 +9,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use maintenance::budget::Budget;
-use maintenance::context::Outside;
-use maintenance::daemon;
+use maintenance::context::Environment;
 use maintenance::files::local::LocalDisk;
 use maintenance::settings::Settings;
+use maintenance::worker::daemon;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use storage::folders;
 use table_core::location::Location;
@@ -294,7 +294,7 @@ fn daemon_settings(mut address: SocketAddr, settings: &Maintenance) -> Settings 
         });
     }
     let clock = Clock::system();
-    let outside = Outside { now_ms: Arc::new(move || clock.now_ms()), uuid: Arc::new(id::random) };
+    let environment = Environment { now_ms: Arc::new(move || clock.now_ms()), uuid: Arc::new(id::random) };
     let requests = Some(settings.requests_per_second).filter(|requests| *requests > 0);
     let defaults = Budget::default();
     Settings {
@@ -311,9 +311,9 @@ fn daemon_settings(mut address: SocketAddr, settings: &Maintenance) -> Settings 
         files: maintenance::files::Files::new(
             Arc::new(LocalDisk::default()),
             requests,
-            outside.now_ms.clone(),
+            environment.now_ms.clone(),
         ),
-        outside,
+        environment,
     }
 }
 

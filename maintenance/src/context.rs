@@ -1,4 +1,4 @@
-//! Context of a job: its table, and what it may use.
+//! Context of a job: its table, its limits, and its sources of time and identifiers. It carries nothing out.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use crate::budget::Budget;
 use crate::catalog::Catalog;
+use crate::control::JobControl;
 use crate::files::Files;
-use crate::host::Host;
 
 /// Sources of time and identifiers.
 #[derive(Clone)]
-pub struct Outside {
+pub struct Environment {
     /// Function that returns the current time in milliseconds since 1970.
     pub now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// Function that returns a new random UUID.
@@ -23,7 +23,7 @@ pub struct Outside {
 }
 
 /// Input of a job.
-pub struct Work<'a> {
+pub struct JobContext<'a> {
     /// Table to maintain.
     pub catalog: &'a Catalog,
     /// Effective maintenance policy of the table.
@@ -33,17 +33,17 @@ pub struct Work<'a> {
     /// Limits on the resources of the job.
     pub budget: &'a Budget,
     /// Sources of time and identifiers.
-    pub outside: &'a Outside,
-    /// Requester of the job.
-    pub host: &'a dyn Host,
-    /// Note that an earlier attempt, or an unfinished earlier job of the same action, has stored.
-    pub note: Option<Json>,
+    pub environment: &'a Environment,
+    /// Control of the job by its requester.
+    pub control: &'a dyn JobControl,
+    /// Checkpoint of an earlier attempt, or of an unfinished earlier job of the same action.
+    pub checkpoint: Option<Json>,
     /// Files of the table that could not be read before.
     pub unreadable: Vec<UnreadableFile>,
 }
 
-impl fmt::Debug for Outside {
+impl fmt::Debug for Environment {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Outside").finish_non_exhaustive()
+        formatter.debug_struct("Environment").finish_non_exhaustive()
     }
 }

@@ -2,22 +2,24 @@
 //! commit through an Iceberg REST catalog, with requirements that protect concurrent writers. The crate
 //! depends on the protocol only, not on the implementation of a catalog.
 //!
-//! `once → jobs → { execute, table } → { client, files } → table_core`.
+//! `daemon → worker → jobs → { execute, commit } → { context, control, output_ledger, report, table } →
+//! { catalog, client, files } → table_core`.
 
 pub mod budget;
 pub mod catalog;
 pub mod client;
+pub mod commit;
 pub mod context;
-pub mod daemon;
+pub mod control;
 pub mod error;
 mod execute;
 pub mod files;
 pub mod history;
-pub mod host;
 pub mod jobs;
-pub mod once;
+pub mod output_ledger;
 pub mod ownership;
 pub mod queue;
+pub mod report;
 pub mod settings;
 pub mod table;
 pub mod worker;

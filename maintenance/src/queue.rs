@@ -4,7 +4,6 @@ use openapi::maintenance::{
     Explanation, Finish, FinishOutcome, Heartbeat, HeartbeatResponse, Job, JobPage, LeaseRequest,
     LeaseResponse, LeaseToken, Outputs, ReadableRequest, ReadableResponse,
 };
-use serde_json::Value as Json;
 use uuid::Uuid;
 
 use crate::client::{Client, ClientError, TableName, decode};
@@ -54,8 +53,8 @@ const NO_QUEUE: &str = "it has no queue of maintenance jobs, which only a Firn o
 /// ```text
 /// let lease = queue.lease().await?;
 /// let token = queue.token(job.attempt);
-/// queue.announce(job.job_id, &token, &locations).await?;
-/// let cancel = queue.heartbeat(job.job_id, &token, progress).await?;
+/// queue.register_outputs(job.job_id, &token, &locations).await?;
+/// let cancel = queue.heartbeat(job.job_id, &Heartbeat { lease: token.clone(), progress, result: None }).await?;
 /// queue.finish(job.job_id, &token, outcome).await?;
 /// ```
 #[derive(Clone)]
@@ -98,20 +97,19 @@ impl Queue {
     ///
     /// Fails with [`ClientError::Refused`] and status 404 or 409 if the lease is lost, and with another
     /// [`ClientError`] if the catalog cannot be reached or its response is not valid.
-    pub async fn heartbeat(&self, id: Uuid, lease: &LeaseToken, progress: Json) -> Result<bool, ClientError> {
-        let request = Heartbeat { lease: lease.clone(), progress: Some(progress) };
-        let answer = self.client.call(&path(id, "heartbeat"), &request).await?;
+    pub async fn heartbeat(&self, id: Uuid, request: &Heartbeat) -> Result<bool, ClientError> {
+        let answer = self.client.call(&path(id, "heartbeat"), request).await?;
         let HeartbeatResponse { cancel } = decode(&answer, "the catalog's answer is not one to a heartbeat")?;
         Ok(cancel)
     }
 
-    /// Announces output files that are about to be written.
+    /// Registers output files that are about to be written.
     ///
     /// # Errors
     ///
     /// Fails if the catalog cannot be reached or refuses the request, for example because the lease is lost.
     /// Some of the files may have been recorded then.
-    pub async fn announce(
+    pub async fn register_outputs(
         &self,
         id: Uuid,
         lease: &LeaseToken,
@@ -124,13 +122,13 @@ impl Queue {
         Ok(())
     }
 
-    /// Reports output files that are part of the table or were deleted.
+    /// Releases output files that are part of the table or were deleted.
     ///
     /// # Errors
     ///
     /// Fails if the catalog cannot be reached or refuses the request, for example because the lease is lost.
     /// Some of the files may have been removed from the record then.
-    pub async fn settle(
+    pub async fn release_outputs(
         &self,
         id: Uuid,
         lease: &LeaseToken,

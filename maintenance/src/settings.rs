@@ -1,7 +1,7 @@
 //! Settings of the workers of a process.
 
 use crate::budget::Budget;
-use crate::context::Outside;
+use crate::context::Environment;
 use crate::files::Files;
 
 /// Settings of the workers of a process.
@@ -23,5 +23,5 @@ pub struct Settings {
     /// Access to the files of tables.
     pub files: Files,
     /// Sources of time and identifiers.
-    pub outside: Outside,
+    pub environment: Environment,
 }

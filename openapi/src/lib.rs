@@ -4,5 +4,6 @@
 //! The doc comments of the types become the descriptions in the document that the server returns at
 //! `/openapi.json`.
 
+pub mod action;
 pub mod maintenance;
 pub mod text;

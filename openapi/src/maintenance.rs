@@ -15,6 +15,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::action::JobAction;
 use crate::text::{self, MESSAGE_BYTES_MAX, PROGRESS_BYTES_MAX, REASON_BYTES_MAX, WORKER_BYTES_MAX};
 
 /// Name of a table.
@@ -183,36 +184,6 @@ pub struct ResumeRequest {
     pub table: TableName,
 }
 
-/// Action of a maintenance job.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum JobAction {
-    /// Reads the metadata of the table, rates its health, and determines which other actions are due.
-    Evaluate,
-    /// Merges small data files and applies deletes.
-    Compact,
-    /// Expires old snapshots, and deletes the files that only they referred to.
-    ExpireSnapshots,
-    /// Merges small manifests.
-    RewriteManifests,
-}
-
-impl JobAction {
-    /// All actions.
-    pub const ALL: [JobAction; 4] =
-        [Self::Evaluate, Self::Compact, Self::ExpireSnapshots, Self::RewriteManifests];
-
-    /// Returns the name of the action in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Evaluate => "evaluate",
-            Self::Compact => "compact",
-            Self::ExpireSnapshots => "expire-snapshots",
-            Self::RewriteManifests => "rewrite-manifests",
-        }
-    }
-}
-
 /// Request to queue a job now.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -263,7 +234,8 @@ pub struct Job {
     #[schema(value_type = Object)]
     pub progress: Option<Value>,
     /// Result of the job: an `Evaluation` for `evaluate`, otherwise a report with counts and with the files
-    /// and groups that were skipped.
+    /// and groups that were skipped. A job that is running, or that ended otherwise than successfully, has the
+    /// report of what it has committed, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     pub result: Option<Value>,
@@ -442,6 +414,11 @@ pub struct Heartbeat {
     )]
     #[schema(value_type = Object)]
     pub progress: Option<Value>,
+    /// Report of what the job has done so far, as in the result of the job; a commit whose outcome is not known
+    /// yet is its member `pending`. If missing, the result stored before is retained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub result: Option<Value>,
 }
 
 /// Response to a heartbeat.

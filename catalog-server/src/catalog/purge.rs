@@ -169,7 +169,7 @@ impl Catalog {
                 );
                 let progress = json!({ "doing": doing, DELETED: deleted }).to_string();
                 let mut tx = self.db.write(self.clock.now_ms()).await?;
-                let is_ours = jobs::lease::extend(&mut tx, lease, LEASE_MS, Some(&progress)).await?;
+                let is_ours = jobs::lease::extend(&mut tx, lease, LEASE_MS, (Some(&progress), None)).await?;
                 tx.commit().await?;
                 if is_ours.is_none() {
                     return Ok(None);

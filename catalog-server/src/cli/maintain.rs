@@ -10,20 +10,22 @@ use anyhow::Context as _;
 use catalog_server::clock::Clock;
 use catalog_server::config::Log;
 use catalog_server::id;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use maintenance::budget::Budget;
 use maintenance::catalog::Catalog;
 use maintenance::client::{Client, TableName};
-use maintenance::context::{Outside, Work};
-use maintenance::daemon;
+use maintenance::context::{Environment, JobContext};
+use maintenance::control::{JobControl, Progress};
 use maintenance::error::JobError;
 use maintenance::files::Files;
 use maintenance::files::local::LocalDisk;
-use maintenance::host::{Host, Progress};
-use maintenance::jobs::Report;
-use maintenance::once::Action;
+use maintenance::jobs::registry;
 use maintenance::ownership::NamedFolders;
+use maintenance::report::JobReport;
 use maintenance::settings::Settings;
+use maintenance::worker::daemon;
+use openapi::action::JobAction;
 use serde_json::{Value, json};
 use table_core::location::{Location, LocationError};
 use table_core::rewrite::policy::MaintenancePolicy;
@@ -42,8 +44,8 @@ pub struct Maintain {
     #[arg(long, value_name = "NAME", requires = "once")]
     table: Option<String>,
     /// Only this action; may be repeated. The order is fixed: expire-snapshots is always the first
-    #[arg(long, value_enum, requires = "once")]
-    action: Vec<Job>,
+    #[arg(long, value_parser = action_parser(), requires = "once")]
+    action: Vec<JobAction>,
     /// Print what would be done and why, without changing anything
     #[arg(long, requires = "once")]
     dry_run: bool,
@@ -93,16 +95,6 @@ const STOP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 /// Minimum of `--memory-bytes`: less does not suffice for one batch of rows and its keys.
 const MEMORY_BYTES_MIN: u64 = 16 << 20;
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Job {
-    /// Expire old snapshots, and delete files that only they needed
-    ExpireSnapshots,
-    /// Merge small files, and apply deletes
-    Compact,
-    /// Merge small manifests
-    RewriteManifests,
-}
-
 const EXAMPLES: &str = "\
 Examples:
     firn maintain --uri http://catalog.example:8181 --workers 4
@@ -151,7 +143,7 @@ impl Maintain {
     async fn work(self) -> anyhow::Result<()> {
         start_logging(&Log::default())?;
         let shutdown = shutdown_signal()?;
-        let outside = outside();
+        let environment = environment();
         let settings = Settings {
             name: format!(
                 "{}-{}",
@@ -163,8 +155,8 @@ impl Maintain {
             workers: self.workers,
             budget: self.budget(),
             nice: self.nice,
-            files: self.files(&outside),
-            outside,
+            files: self.files(&environment),
+            environment,
         };
         let stop = CancellationToken::new();
         tracing::info!(uri = self.uri, workers = self.workers, "asking for maintenance jobs");
@@ -193,12 +185,13 @@ impl Maintain {
             None => MaintenancePolicy::default(),
         };
         let mut once = once.with_inherited();
-        if self.action.contains(&Job::ExpireSnapshots) {
+        if self.action.contains(&JobAction::ExpireSnapshots) {
             // An explicit request to expire snapshots includes those that a table was registered with.
             once.expire_snapshots.inherited.get_or_insert(true);
         }
         let policy = once.over(&MaintenancePolicy::by_hand()).over(&MaintenancePolicy::defaults());
-        let actions: Vec<_> = Action::ALL.into_iter().filter(|action| self.wants(*action, &policy)).collect();
+        let actions = JobAction::CHANGES.into_iter().filter(|action| self.includes(*action, &policy));
+        let actions: Vec<_> = actions.collect();
         let name = TableName::parse(table)?;
         let client = Client::connect(&self.uri, self.token.as_deref(), &name.warehouse).await?;
         let catalog = Catalog::new(client, name, tokio::runtime::Handle::current(), None);
@@ -206,46 +199,43 @@ impl Maintain {
         done.await?
     }
 
-    fn wants(&self, action: Action, policy: &MaintenancePolicy) -> bool {
-        let (job, is_enabled) = match action {
-            Action::ExpireSnapshots => (Job::ExpireSnapshots, policy.expire_snapshots.enabled),
-            Action::Compact => (Job::Compact, policy.compact.enabled),
-            Action::RewriteManifests => (Job::RewriteManifests, policy.rewrite_manifests.enabled),
-        };
-        is_enabled != Some(false) && (self.action.is_empty() || self.action.contains(&job))
+    /// Returns `true` if the policy does not disable an action, and the arguments do not exclude it.
+    fn includes(&self, action: JobAction, policy: &MaintenancePolicy) -> bool {
+        let is_requested = self.action.is_empty() || self.action.contains(&action);
+        is_requested && policy.is_enabled(action.as_str()) != Some(false)
     }
 
     fn do_now(
         &self,
         catalog: &Catalog,
         policy: &MaintenancePolicy,
-        actions: &[Action],
+        actions: &[JobAction],
     ) -> anyhow::Result<Done> {
-        let outside = outside();
+        let environment = environment();
         let named = NamedFolders { own: self.own_folder.clone(), readable: self.read_folder.clone() };
-        let files = self.files(&outside).within(catalog.scope(&named)?);
-        let (budget, host) = (self.budget(), Terminal::new(self.json, outside.clone()));
+        let files = self.files(&environment).within(catalog.scope(&named)?);
+        let (budget, terminal) = (self.budget(), Terminal::new(self.json, environment.clone()));
         let mut told = Told { plans: self.dry_run.then(serde_json::Map::new), ..Told::default() };
         for action in actions {
             let files = files.counted_anew();
-            host.begin(*action);
-            let work = Work {
+            terminal.begin(*action);
+            let job = JobContext {
                 catalog,
                 policy,
                 files: &files,
                 budget: &budget,
-                outside: &outside,
-                host: &host,
-                note: None,
+                environment: &environment,
+                control: &terminal,
+                checkpoint: None,
                 unreadable: Vec::new(),
             };
             if self.dry_run {
-                let (judged, json) = action.plan(&work)?;
+                let (judged, json) = registry::plan(*action, &job)?;
                 told.add_plan(*action, if judged.due { "" } else { NOTHING }, &judged.why, json);
                 continue;
             }
-            let mut report = Report::default();
-            let done = action.run(&work, &mut report);
+            let mut report = JobReport::default();
+            let done = registry::run(*action, &job, &mut report);
             report.add_not_own(&files);
             if report.committed {
                 report.add_usage(files.usage());
@@ -269,23 +259,23 @@ impl Maintain {
         }
     }
 
-    fn files(&self, outside: &Outside) -> Files {
-        Files::new(Arc::new(LocalDisk::default()), self.requests_per_second, outside.now_ms.clone())
+    fn files(&self, environment: &Environment) -> Files {
+        Files::new(Arc::new(LocalDisk::default()), self.requests_per_second, environment.now_ms.clone())
     }
 }
 
-fn outside() -> Outside {
+fn environment() -> Environment {
     let clock = Clock::system();
-    Outside { now_ms: Arc::new(move || clock.now_ms()), uuid: Arc::new(id::random) }
+    Environment { now_ms: Arc::new(move || clock.now_ms()), uuid: Arc::new(id::random) }
 }
 
 /// Prefix of the explanation of an action that is not due.
 const NOTHING: &str = "nothing to do: ";
 
-/// Host of a job that was started from a terminal: prints progress to standard error, unless it is quiet.
+/// Control of a job that was started from a terminal: prints progress to standard error, unless it is quiet.
 struct Terminal {
     is_quiet: bool,
-    outside: Outside,
+    environment: Environment,
     action: Cell<&'static str>,
     told: RefCell<String>,
     told_ms: Cell<i64>,
@@ -295,18 +285,24 @@ struct Terminal {
 const TELL_MS: i64 = 1_000;
 
 impl Terminal {
-    fn new(is_quiet: bool, outside: Outside) -> Terminal {
-        Terminal { is_quiet, outside, action: Cell::new(""), told: RefCell::default(), told_ms: Cell::new(0) }
+    fn new(is_quiet: bool, environment: Environment) -> Terminal {
+        Terminal {
+            is_quiet,
+            environment,
+            action: Cell::new(""),
+            told: RefCell::default(),
+            told_ms: Cell::new(0),
+        }
     }
 
-    fn begin(&self, action: Action) {
+    fn begin(&self, action: JobAction) {
         self.action.set(action.as_str());
     }
 }
 
-impl Host for Terminal {
+impl JobControl for Terminal {
     fn progress(&self, progress: Progress) {
-        let now_ms = (self.outside.now_ms)();
+        let now_ms = (self.environment.now_ms)();
         let is_new = *self.told.borrow() != progress.doing;
         if self.is_quiet || (!is_new && now_ms - self.told_ms.get() < TELL_MS) {
             return;
@@ -324,19 +320,23 @@ impl Host for Terminal {
         Ok(())
     }
 
-    fn announce(&self, _: &[String]) -> Result<(), JobError> {
+    fn register_outputs(&self, _: &[String]) -> Result<(), JobError> {
         Ok(())
     }
 
-    fn settle(&self, _: &[String]) -> Result<(), JobError> {
+    fn release_outputs(&self, _: &[String]) -> Result<(), JobError> {
         Ok(())
     }
 
-    fn has_successors(&self) -> bool {
+    fn is_resumable(&self) -> bool {
         false
     }
 
-    fn note(&self, _: &Value) -> Result<(), JobError> {
+    fn save_report(&self, _: &JobReport) -> Result<(), JobError> {
+        Ok(())
+    }
+
+    fn checkpoint(&self, _: &Value) -> Result<(), JobError> {
         Ok(())
     }
 }
@@ -357,12 +357,12 @@ struct Told {
 }
 
 impl Told {
-    fn add_plan(&mut self, action: Action, whether: &str, why: &str, json: Value) {
+    fn add_plan(&mut self, action: JobAction, whether: &str, why: &str, json: Value) {
         self.text += &[action.as_str(), ": ", whether, why, "\n"].concat();
         self.plans.get_or_insert_default().insert(action.as_str().to_owned(), json);
     }
 
-    fn add(&mut self, action: Action, report: &Report, error: Option<&JobError>) {
+    fn add(&mut self, action: JobAction, report: &JobReport, error: Option<&JobError>) {
         self.text += &as_text(action, report, error.is_some());
         let mut json = report.to_json();
         json["action"] = json!(action.as_str());
@@ -381,7 +381,7 @@ impl Told {
     }
 }
 
-fn as_text(action: Action, report: &Report, has_failed: bool) -> String {
+fn as_text(action: JobAction, report: &JobReport, has_failed: bool) -> String {
     let outcome = match (report.committed, has_failed) {
         (true, false) => "done",
         (true, true) => "failed after a part was done",
@@ -391,8 +391,14 @@ fn as_text(action: Action, report: &Report, has_failed: bool) -> String {
     let mut lines = vec![format!("{}: {outcome}", action.as_str())];
     let line = |(name, number): &(String, i64)| format!("    {:<24} {number}", name.replace('-', " "));
     lines.extend(report.numbers.iter().filter(|(_, number)| *number != 0).map(line));
-    lines.extend(report.left().map(|left| format!("    left: {left}")));
+    lines.extend(report.skipped().map(|left| format!("    left: {left}")));
     lines.join("\n") + "\n"
+}
+
+/// Parses the name of an action that changes tables.
+fn action_parser() -> impl TypedValueParser<Value = JobAction> {
+    let value = |action: JobAction| PossibleValue::new(action.as_str()).help(action.summary());
+    PossibleValuesParser::new(JobAction::CHANGES.map(value)).try_map(|name| name.parse::<JobAction>())
 }
 
 /// Parses the value of an option that names a folder.

@@ -1,5 +1,7 @@
 //! Automatic jobs, which no caller requested: their policy, options and earliest start.
 
+use openapi::action::JobAction;
+
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::id;
@@ -14,10 +16,6 @@ use super::policies::Applicable;
 
 /// Requester of automatic jobs, in place of the identity of a caller.
 pub(super) const MAINTENANCE: &str = "maintenance";
-/// Action that evaluates a table and finds out which other actions are due.
-pub(super) const EVALUATE: &str = "evaluate";
-/// Action that rewrites data files.
-pub(super) const COMPACT: &str = "compact";
 /// Priority of evaluations. Actions with a priority above zero precede further evaluations.
 pub(super) const PRIORITY_EVALUATE: i64 = 0;
 
@@ -41,7 +39,7 @@ pub(super) struct Subject {
 /// Automatic job to be queued, and its earliest start.
 pub(super) struct Automatic<'a> {
     pub(super) subject: &'a Subject,
-    pub(super) action: &'a str,
+    pub(super) action: JobAction,
     pub(super) reason: &'a str,
     pub(super) priority: i64,
     pub(super) earliest_ms: i64,
@@ -49,7 +47,7 @@ pub(super) struct Automatic<'a> {
 
 impl Subject {
     /// Returns `true` if a policy disables an action.
-    pub(super) fn is_disabled(&self, action: &str) -> bool {
+    pub(super) fn is_disabled(&self, action: JobAction) -> bool {
         self.applicable.disabled_by(action).is_some()
     }
 }
@@ -81,7 +79,7 @@ impl Automatic<'_> {
             warehouse_id: candidate.warehouse_id,
             tabular_id: candidate.tabular_id,
             table_name: &self.subject.table_name,
-            action: self.action,
+            action: self.action.as_str(),
             runner: Runner::Worker,
             options,
             reason: self.reason,
@@ -116,20 +114,24 @@ impl Schedule {
     }
 
     /// Returns the ends of the last jobs of an action of a table, newest first.
-    pub(super) async fn ends(&self, subject: &Subject, action: &str) -> Result<Vec<End>, StoreError> {
+    pub(super) async fn ends(&self, subject: &Subject, action: JobAction) -> Result<Vec<End>, StoreError> {
         self.ends_of(subject.candidate.tabular_id, action).await
     }
 
     /// Returns the same for a table given by its id.
-    pub(super) async fn ends_of(&self, tabular_id: TabularId, action: &str) -> Result<Vec<End>, StoreError> {
-        jobs::list_ends(&self.db, tabular_id, action, ENDS).await
+    pub(super) async fn ends_of(
+        &self,
+        tabular_id: TabularId,
+        action: JobAction,
+    ) -> Result<Vec<End>, StoreError> {
+        jobs::list_ends(&self.db, tabular_id, action.as_str(), ENDS).await
     }
 
     /// Returns the earliest start of an action whose previous jobs ended with `ends`, newest first: after the
     /// delay of retries, and after the cool-down of evaluations.
-    pub(super) fn earliest_ms(&self, action: &str, ends: &[End]) -> i64 {
+    pub(super) fn earliest_ms(&self, action: JobAction, ends: &[End]) -> i64 {
         let sweep_ms = i64::from(self.settings.sweep_minutes) * MINUTE_MS;
-        let rested_ms = if action == EVALUATE { rested_ms(ends, sweep_ms) } else { 0 };
+        let rested_ms = if action == JobAction::Evaluate { rested_ms(ends, sweep_ms) } else { 0 };
         retry_ms(ends).max(rested_ms)
     }
 }

@@ -1,5 +1,6 @@
 //! Explanation of the maintenance of a table: state and reason of each action. It only reads.
 
+use openapi::action::JobAction;
 use serde::Deserialize;
 
 use crate::catalog::error::CatalogError;
@@ -10,7 +11,6 @@ use crate::store::maintenance::jobs::{self, End, JobRow, JobState};
 use crate::store::maintenance::policies::PauseRow;
 
 use super::Schedule;
-use super::automatic::EVALUATE;
 use super::finish::has_committed;
 use super::policies::Applicable;
 
@@ -24,15 +24,15 @@ pub struct Explained {
     /// Time at which the table was last maintained, in milliseconds since 1970, if it was not evaluated
     /// since.
     pub maintained_ms: Option<i64>,
-    /// Requested actions, in the order requested.
+    /// All actions, in the order of [`JobAction::ALL`].
     pub actions: Vec<ActionExplanation>,
 }
 
 /// State of an action of a table.
 #[derive(Debug)]
 pub struct ActionExplanation {
-    /// Action, such as `compact`.
-    pub action: &'static str,
+    /// Action that the state is about.
+    pub action: JobAction,
     /// State of the action.
     pub state: ActionState,
     /// Reason for the state, as a sentence.
@@ -75,7 +75,7 @@ struct Judged {
 
 /// Facts from which the explanation of an action is derived.
 struct Facts<'a> {
-    action: &'static str,
+    action: JobAction,
     now_ms: i64,
     sweep_minutes: u32,
     applicable: &'a Applicable,
@@ -104,7 +104,7 @@ impl ActionState {
 }
 
 impl Schedule {
-    /// Explains some actions of a table.
+    /// Explains the actions of a table.
     ///
     /// # Errors
     ///
@@ -115,24 +115,25 @@ impl Schedule {
         request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
-        actions: &[&'static str],
     ) -> Result<Explained, CatalogError> {
         let applicable = self.applicable_policy(request, warehouse, identifier).await?;
         let table = applicable.tabular_id;
         let open = jobs::list_open(&self.db, table).await?;
         let open: Vec<_> = open.into_iter().map(|job| self.by_the_clock(job)).collect();
-        let evaluation = jobs::find_last(&self.db, table, EVALUATE, Some(JobState::Succeeded)).await?;
+        let evaluation =
+            jobs::find_last(&self.db, table, JobAction::Evaluate.as_str(), Some(JobState::Succeeded)).await?;
         let evaluation = evaluation.map(|job| self.by_the_clock(job));
         let now_ms = self.db.clock_ms(self.db.now_ms(self.clock.now_ms()).await?);
         let mut jobs_of = Vec::new();
-        for action in actions.iter().copied() {
-            let job = if let Some(job) = open.iter().find(|job| job.action == action) {
+        for action in JobAction::ALL {
+            let job = if let Some(job) = open.iter().find(|job| job.action == action.as_str()) {
                 Some(job.clone())
             } else {
-                let last = jobs::find_last(&self.db, table, action, None).await?;
+                let last = jobs::find_last(&self.db, table, action.as_str(), None).await?;
                 last.map(|job| self.by_the_clock(job))
             };
-            let succeeded = jobs::find_last(&self.db, table, action, Some(JobState::Succeeded)).await?;
+            let succeeded =
+                jobs::find_last(&self.db, table, action.as_str(), Some(JobState::Succeeded)).await?;
             let succeeded = succeeded.map(|job| self.by_the_clock(job));
             jobs_of.push((action, job, succeeded));
         }
@@ -165,7 +166,7 @@ impl Schedule {
 
 impl Facts<'_> {
     fn explain(&self) -> (ActionState, String) {
-        let open = self.open.iter().find(|job| job.action == self.action);
+        let open = self.open.iter().find(|job| job.action == self.action.as_str());
         if let Some(job) = open.filter(|job| job.state == JobState::Running) {
             return (ActionState::Running, self.running(job));
         }
@@ -221,7 +222,7 @@ impl Facts<'_> {
     /// Explains an action that is neither queued nor running, of a table that is not paused, and that no
     /// policy disables.
     fn at_rest(&self) -> (ActionState, String) {
-        if self.action == EVALUATE {
+        if self.action == JobAction::Evaluate {
             return self.at_rest_evaluation();
         }
         let Some(evaluation) = self.evaluation else {
@@ -244,7 +245,8 @@ impl Facts<'_> {
             .as_deref()
             .and_then(|result| serde_json::from_str(result).ok())
             .unwrap_or_default();
-        let Some(judged) = found.actions.into_iter().find(|judged| judged.action == self.action) else {
+        let Some(judged) = found.actions.into_iter().find(|judged| judged.action == self.action.as_str())
+        else {
             let why = format!("nothing was found out about it at {}", instant(evaluated_ms));
             return (ActionState::Unknown, why);
         };

@@ -1,6 +1,7 @@
 //! End of a job, and its consequences: jobs that an evaluation found to be due, and another evaluation of a
 //! table that was changed during its evaluation.
 
+use openapi::action::JobAction;
 use uuid::Uuid;
 
 use crate::catalog::error::CatalogError;
@@ -11,11 +12,9 @@ use crate::store::maintenance::candidates;
 use crate::store::maintenance::jobs::{self, End, JobLease, JobOutcome, JobRow, JobState};
 
 use super::Schedule;
-use super::automatic::{Automatic, EVALUATE, PRIORITY_EVALUATE, Subject};
+use super::automatic::{Automatic, PRIORITY_EVALUATE, Subject};
 use super::outcome::{Finished, Next, TABLE_DROPPED, lost};
 
-/// Action after which unused metadata files are removed.
-const EXPIRE: &str = "expire-snapshots";
 /// Number of evaluations of a table that remain in the history. A table that is written to continuously is
 /// evaluated every minute, which would otherwise fill the history.
 const EVALUATIONS_KEPT: u32 = 20;
@@ -108,7 +107,11 @@ impl Schedule {
     async fn after_success(&self, job_id: Uuid) {
         let removed = async {
             let job = self.find_job(job_id).await?;
-            let name = if job.action == EXPIRE { self.name_of(&job).await? } else { None };
+            let name = if action_of(&job) == Some(JobAction::ExpireSnapshots) {
+                self.name_of(&job).await?
+            } else {
+                None
+            };
             let Some(table) = name else { return Ok(0) };
             let warehouse = self.catalog.find_warehouse(&table.warehouse).await?;
             self.catalog.remove_unused_metadata(&warehouse, &table.identifier).await
@@ -124,11 +127,13 @@ impl Schedule {
     /// table was dropped.
     async fn follow_up(&self, job_id: Uuid, next: &[Next]) -> Result<Option<FollowUp>, CatalogError> {
         let Some(job) = jobs::find(&self.db, job_id).await? else { return Ok(None) };
-        let is_evaluation = job.action == EVALUATE;
+        let is_evaluation = action_of(&job) == Some(JobAction::Evaluate);
         if next.is_empty() && !is_evaluation {
             return Ok(None);
         }
-        let Some(candidate) = candidates::find(&self.db, job.tabular_id, EVALUATE).await? else {
+        let Some(candidate) =
+            candidates::find(&self.db, job.tabular_id, JobAction::Evaluate.as_str()).await?
+        else {
             return Ok(None);
         };
         let Some(subject) = self.subject(candidate).await? else { return Ok(None) };
@@ -140,7 +145,8 @@ impl Schedule {
                 wanted.push((next.clone(), self.ends(&subject, next.action).await?));
             }
         }
-        let evaluations = if is_evaluation { Some(self.ends(&subject, EVALUATE).await?) } else { None };
+        let evaluations =
+            if is_evaluation { Some(self.ends(&subject, JobAction::Evaluate).await?) } else { None };
         Ok(Some(FollowUp { job, subject, next: wanted, evaluations }))
     }
 
@@ -154,8 +160,8 @@ impl Schedule {
         let at_ms = tx.at_ms();
         let (attempt, started_ms) = (job.attempt, job.started_ms);
         let this = End { state, attempt, started_ms, finished_ms: Some(at_ms) };
-        let earliest_ms = |action: &str, mut ends: Vec<End>| {
-            if action == job.action && state != JobState::Cancelled {
+        let earliest_ms = |action: JobAction, mut ends: Vec<End>| {
+            if action_of(&job) == Some(action) && state != JobState::Cancelled {
                 ends.insert(0, this);
             }
             self.earliest_ms(action, &ends)
@@ -166,20 +172,26 @@ impl Schedule {
             new.enqueue(tx, at_ms.saturating_add(after_ms)).await?;
         }
         let Some(evaluations) = evaluations else { return Ok(()) };
-        jobs::prune::prune_succeeded(tx, job.tabular_id, EVALUATE, EVALUATIONS_KEPT).await?;
+        jobs::prune::prune_succeeded(tx, job.tabular_id, JobAction::Evaluate.as_str(), EVALUATIONS_KEPT)
+            .await?;
         // A change during the job queued no other evaluation, because this one was running.
         if let Some(changed_ms) = jobs::queue::find_change(tx, job.job_id).await? {
             let again = Automatic {
                 subject: &subject,
-                action: EVALUATE,
+                action: JobAction::Evaluate,
                 reason: "it was changed while it was looked at",
                 priority: PRIORITY_EVALUATE,
-                earliest_ms: earliest_ms(EVALUATE, evaluations),
+                earliest_ms: earliest_ms(JobAction::Evaluate, evaluations),
             };
             again.enqueue(tx, changed_ms + i64::from(self.settings.debounce_ms)).await?;
         }
         Ok(())
     }
+}
+
+/// Returns the action of a job; `None` if it was queued by a server that knows more actions.
+fn action_of(job: &JobRow) -> Option<JobAction> {
+    job.action.parse().ok()
 }
 
 /// Returns `true` if the result of a job says that it has committed to the table.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use openapi::action::JobAction;
 use serde_json::{Value, json};
 use table_core::location::{Location, file_key};
 use table_core::metadata::file_name::is_metadata_file;
@@ -29,14 +30,13 @@ use crate::store::maintenance::jobs::{
 };
 
 use super::Schedule;
-use super::automatic::{COMPACT, MAINTENANCE};
-use super::outcome::{Finished, TABLE_DROPPED, lost};
+use super::automatic::MAINTENANCE;
+use super::outcome::{Finished, Reported, TABLE_DROPPED, lost};
 
 /// Member of a worker's progress with a note for the worker that takes the job over.
 const NOTE: &str = "note";
 /// Member of the result of a compaction with the files that could not be read.
 const UNREADABLE: &str = "unreadable";
-const EXPIRE_SNAPSHOTS: &str = "expire-snapshots";
 /// Only member that a note may have: the path of a copy of the table's metadata from before an expiry.
 const NOTED_COPY: &str = "expiring";
 /// Prefix of the file name of such a copy.
@@ -98,12 +98,12 @@ impl Schedule {
         request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
-        action: &str,
+        action: JobAction,
         once: Option<MaintenancePolicy>,
     ) -> Result<JobRow, CatalogError> {
         let table = self.writable_table(request, warehouse, identifier, Action::QueueJob).await?;
         let mut once = once.unwrap_or_default().over(&MaintenancePolicy::by_hand());
-        if action == EXPIRE_SNAPSHOTS {
+        if action == JobAction::ExpireSnapshots {
             // An explicit request to expire snapshots includes those that the table was registered with.
             once.expire_snapshots.inherited.get_or_insert(true);
         }
@@ -116,7 +116,7 @@ impl Schedule {
             warehouse_id: warehouse.id,
             tabular_id: applicable.tabular_id,
             table_name: &table_name,
-            action,
+            action: action.as_str(),
             runner: Runner::Worker,
             options: &options,
             reason: "asked for",
@@ -134,7 +134,8 @@ impl Schedule {
                 "a job `{action}` of `{identifier}` is queued or running already"
             )));
         };
-        let change = job_change(Action::QueueJob, new.table_name, applicable.tabular_id, (job_id, action));
+        let change =
+            job_change(Action::QueueJob, new.table_name, applicable.tabular_id, (job_id, action.as_str()));
         self.catalog.record(&mut tx, request, change).await?;
         tx.commit().await?;
         self.find_job(job_id).await
@@ -283,7 +284,7 @@ impl Schedule {
         if job.requested_by != MAINTENANCE {
             return Ok(None);
         }
-        let told = candidates::find_result(&self.db, job.tabular_id, COMPACT).await?;
+        let told = candidates::find_result(&self.db, job.tabular_id, JobAction::Compact.as_str()).await?;
         let told = told.and_then(|told| serde_json::from_str::<Value>(&told).ok());
         Ok(told.and_then(|mut told| told.get_mut(UNREADABLE).map(Value::take)))
     }
@@ -319,7 +320,7 @@ impl Schedule {
         let told = told.and_then(|told| serde_json::from_str::<Value>(&told).ok());
         let Some(note) = told.as_ref().and_then(|told| told.get(NOTE)) else { return Ok(job) };
         let progress = json!({ NOTE: note }).to_string();
-        jobs::lease::extend(tx, held(&job, worker), self.lease_ms(), Some(&progress)).await?;
+        jobs::lease::extend(tx, held(&job, worker), self.lease_ms(), (Some(&progress), None)).await?;
         Ok(JobRow { progress: Some(progress), ..job })
     }
 
@@ -365,10 +366,10 @@ impl Schedule {
         &self,
         request: &Request,
         lease: JobLease<'_>,
-        progress: Option<&str>,
+        reported: &Reported,
     ) -> Result<bool, CatalogError> {
         self.authorize_work(request, lease.job_id)?;
-        if let Some(note) = progress.and_then(note_in) {
+        if let Some(note) = reported.progress.as_deref().and_then(note_in) {
             let job = self.require_leased(lease).await?;
             let folders = self.catalog.claimed_folders(job.tabular_id.0).await?;
             if !is_own_note(&folders, &note) {
@@ -379,7 +380,8 @@ impl Schedule {
             }
         }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
-        let cancel = jobs::lease::extend(&mut tx, lease, self.lease_ms(), progress).await?;
+        let stored = (reported.progress.as_deref(), reported.result.as_deref());
+        let cancel = jobs::lease::extend(&mut tx, lease, self.lease_ms(), stored).await?;
         tx.commit().await?;
         cancel.ok_or_else(|| lost(lease))
     }

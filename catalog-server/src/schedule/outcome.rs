@@ -1,5 +1,7 @@
 //! Outcome of a job, as its worker reports it, and errors of jobs that end otherwise.
 
+use openapi::action::JobAction;
+
 use crate::catalog::error::CatalogError;
 use crate::store::maintenance::jobs::JobLease;
 
@@ -24,11 +26,20 @@ pub enum Finished {
     Cancelled(Option<String>),
 }
 
+/// Report of a worker about a job that is running.
+#[derive(Clone, Debug, Default)]
+pub struct Reported {
+    /// Progress, as JSON; `None` if it did not change.
+    pub progress: Option<String>,
+    /// Result up to now, as JSON; `None` if it did not change.
+    pub result: Option<String>,
+}
+
 /// Action that an evaluation found to be due.
 #[derive(Clone, Debug)]
 pub struct Next {
-    /// Action, such as `compact`.
-    pub action: &'static str,
+    /// Action that is due.
+    pub action: JobAction,
     /// Reason, for people.
     pub reason: String,
     /// Priority: the expected benefit. Jobs with greater values are leased first.

@@ -1,5 +1,6 @@
 //! Maintenance policies. They are set for a warehouse, a namespace or a table, and inherited downwards.
 
+use openapi::action::JobAction;
 use serde_json::json;
 use table_core::rewrite::policy::{MaintenancePolicy, Setting};
 
@@ -67,7 +68,7 @@ impl MaintenanceScope {
 
 impl Applicable {
     /// Returns the source of the policy that disables an action, if one does.
-    pub fn disabled_by(&self, action: &str) -> Option<&str> {
+    pub fn disabled_by(&self, action: JobAction) -> Option<&str> {
         let name = format!("{action}.enabled");
         let setting = self.settings.iter().find(|setting| setting.name == name)?;
         (setting.value == json!(false)).then_some(setting.source.as_str())

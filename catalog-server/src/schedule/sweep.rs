@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use openapi::action::JobAction;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -13,7 +14,7 @@ use crate::store::ids::TabularId;
 use crate::store::maintenance::candidates::{self, Candidate};
 
 use super::Schedule;
-use super::automatic::{Automatic, EVALUATE, PRIORITY_EVALUATE};
+use super::automatic::{Automatic, PRIORITY_EVALUATE};
 
 /// Delay of the first sweep, because other work has precedence after a start.
 const FIRST: Duration = Duration::from_mins(1);
@@ -71,7 +72,8 @@ impl Schedule {
             tx.commit().await?;
             return Ok(true);
         };
-        let page = candidates::list(&self.db, EVALUATE, TabularId(from.id), PAGE_TABLES).await?;
+        let page =
+            candidates::list(&self.db, JobAction::Evaluate.as_str(), TabularId(from.id), PAGE_TABLES).await?;
         // After the last table, the sweep starts again with the first one.
         let end = page.last().filter(|_| page.len() == PAGE_TABLES as usize).map(|last| last.tabular_id.0);
         let now_ms = self.db.now_ms(self.clock.now_ms()).await?;
@@ -79,7 +81,8 @@ impl Schedule {
         let mut subjects = Vec::new();
         for candidate in page.into_iter().filter(|candidate| is_due(candidate, before_ms)) {
             let Some(subject) = self.subject(candidate).await? else { continue };
-            let earliest_ms = self.earliest_ms(EVALUATE, &self.ends(&subject, EVALUATE).await?);
+            let earliest_ms =
+                self.earliest_ms(JobAction::Evaluate, &self.ends(&subject, JobAction::Evaluate).await?);
             subjects.push((subject, earliest_ms));
         }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
@@ -92,7 +95,7 @@ impl Schedule {
         for (subject, earliest_ms) in &subjects {
             let new = Automatic {
                 subject,
-                action: EVALUATE,
+                action: JobAction::Evaluate,
                 reason: "it was not looked at for long",
                 priority: PRIORITY_EVALUATE,
                 earliest_ms: *earliest_ms,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use openapi::action::JobAction;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -17,7 +18,7 @@ use crate::store::ids::TabularId;
 use crate::store::maintenance::{candidates, jobs};
 
 use super::Schedule;
-use super::automatic::{Automatic, EVALUATE, PRIORITY_EVALUATE, Subject};
+use super::automatic::{Automatic, PRIORITY_EVALUATE, Subject};
 use super::outcome::TABLE_DROPPED;
 
 /// Interval between two reads of the outbox.
@@ -130,11 +131,12 @@ impl Schedule {
             // Another replica was faster and processes these events.
             return Ok(false);
         }
+        let evaluate = JobAction::Evaluate.as_str();
         for (tabular_id, changed_ms, noticed) in &found {
             match noticed {
                 Noticed::Gone => jobs::queue::fail_queued(&mut tx, *tabular_id, TABLE_DROPPED).await?,
                 Noticed::Open => {
-                    if !jobs::queue::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await? {
+                    if !jobs::queue::note_change(&mut tx, *tabular_id, evaluate, *changed_ms).await? {
                         // The job has ended meanwhile without having seen the change, so the batch is read
                         // again.
                         return Ok(true);
@@ -143,7 +145,7 @@ impl Schedule {
                 Noticed::Due(subject, earliest_ms) => {
                     let new = Automatic {
                         subject,
-                        action: EVALUATE,
+                        action: JobAction::Evaluate,
                         reason: "it was changed",
                         priority: PRIORITY_EVALUATE,
                         earliest_ms: *earliest_ms,
@@ -152,7 +154,7 @@ impl Schedule {
                     if !new.enqueue(&mut tx, wanted_ms).await? {
                         // A job of the action exists. It may be running, or wait for a reason that has
                         // nothing to do with this change.
-                        if !jobs::queue::note_change(&mut tx, *tabular_id, EVALUATE, *changed_ms).await? {
+                        if !jobs::queue::note_change(&mut tx, *tabular_id, evaluate, *changed_ms).await? {
                             // The job has ended meanwhile without having seen the change, so the batch is
                             // read again.
                             return Ok(true);
@@ -168,7 +170,8 @@ impl Schedule {
 
     /// Returns the consequence of a change of a table; `None` if nothing is due.
     async fn look_up(&self, tabular_id: TabularId) -> Result<Option<Noticed>, CatalogError> {
-        let Some(candidate) = candidates::find(&self.db, tabular_id, EVALUATE).await? else {
+        let Some(candidate) = candidates::find(&self.db, tabular_id, JobAction::Evaluate.as_str()).await?
+        else {
             return Ok(Some(Noticed::Gone));
         };
         if candidate.kind != TabularKind::Table {
@@ -178,7 +181,8 @@ impl Schedule {
             return Ok(candidate.is_open.then_some(Noticed::Open));
         }
         let Some(subject) = self.subject(candidate).await? else { return Ok(None) };
-        let earliest_ms = self.earliest_ms(EVALUATE, &self.ends(&subject, EVALUATE).await?);
+        let earliest_ms =
+            self.earliest_ms(JobAction::Evaluate, &self.ends(&subject, JobAction::Evaluate).await?);
         Ok(Some(Noticed::Due(Box::new(subject), earliest_ms)))
     }
 }

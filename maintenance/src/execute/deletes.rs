@@ -19,7 +19,7 @@ use table_core::rewrite::plan::{Delete, Input};
 use table_core::text::count;
 
 use super::input::{OpenFile, open_data, open_delete};
-use crate::context::Work;
+use crate::context::JobContext;
 use crate::error::JobError;
 use crate::files::Files;
 
@@ -41,14 +41,14 @@ pub struct Targets<'a> {
 /// Fails if the job has to stop, or if a delete file or, for equality deletes, a data file cannot be read or
 /// does not match its manifest entry.
 pub fn deleted_positions(
-    work: &Work<'_>,
+    job: &JobContext<'_>,
     metadata: &TableMetadata,
     targets: Targets<'_>,
 ) -> Result<Vec<RoaringTreemap>, JobError> {
     let mut deleted = vec![RoaringTreemap::new(); targets.inputs.len()];
-    by_position(work, targets, &mut deleted)?;
+    by_position(job, targets, &mut deleted)?;
     for inputs in alike(targets.inputs) {
-        by_value(work, metadata, targets, &inputs, &mut deleted)?;
+        by_value(job, metadata, targets, &inputs, &mut deleted)?;
     }
     // Positions beyond the last row have no effect, however many there are.
     for (positions, input) in deleted.iter_mut().zip(targets.inputs) {
@@ -58,7 +58,7 @@ pub fn deleted_positions(
 }
 
 fn by_position(
-    work: &Work<'_>,
+    job: &JobContext<'_>,
     targets: Targets<'_>,
     deleted: &mut [RoaringTreemap],
 ) -> Result<(), JobError> {
@@ -71,13 +71,13 @@ fn by_position(
         if delete.content != FileContent::PositionDeletes {
             continue;
         }
-        work.host.check()?;
+        job.control.check()?;
         let mut found = BTreeMap::new();
         if is_vector(delete) {
             let target = delete.data_file.clone().unwrap_or_default();
-            found.insert(target, vector(work.files, delete)?.into_positions());
+            found.insert(target, vector(job.files, delete)?.into_positions());
         } else {
-            found = positions(work.files, delete, |path| inputs.contains_key(path))?;
+            found = positions(job.files, delete, |path| inputs.contains_key(path))?;
         }
         for (path, positions) in found {
             // Deletes apply only as planned: a position delete file may contain positions in a data file with
@@ -155,7 +155,7 @@ fn alike(inputs: &[Input]) -> Vec<Vec<usize>> {
 }
 
 fn by_value(
-    work: &Work<'_>,
+    job: &JobContext<'_>,
     metadata: &TableMetadata,
     targets: Targets<'_>,
     inputs: &[usize],
@@ -174,12 +174,12 @@ fn by_value(
     for (ids, deletes) in by_columns {
         let keys = deletes.iter().map(|delete| u64::try_from(delete.record_count).unwrap_or(0)).sum();
         // The other half is for the rows that are compared.
-        let count = KeyPart::count(keys, work.budget.memory_bytes / 2);
+        let count = KeyPart::count(keys, job.budget.memory_bytes / 2);
         // All parts use the same key, because it determines the part that a value belongs to.
-        let hash_key = (work.outside.uuid)().as_u64_pair();
+        let hash_key = (job.environment.uuid)().as_u64_pair();
         for number in 0..count {
             let part = KeyPart { number, count };
-            let found = Pass { work, metadata, inputs: targets.inputs, ids, deletes: &deletes, hash_key }
+            let found = Pass { job, metadata, inputs: targets.inputs, ids, deletes: &deletes, hash_key }
                 .run(inputs, part)?;
             for (input, positions) in found {
                 if let Some(all) = deleted.get_mut(input) {
@@ -193,7 +193,7 @@ fn by_value(
 
 /// Pass over the data files of a partition, for a part of the keys that are deleted on the same columns.
 struct Pass<'a> {
-    work: &'a Work<'a>,
+    job: &'a JobContext<'a>,
     metadata: &'a TableMetadata,
     inputs: &'a [Input],
     ids: &'a [i32],
@@ -206,8 +206,8 @@ impl Pass<'_> {
         let columns = equality_columns::columns(self.metadata, self.ids)?;
         let mut keys = DeletedKeys::new(self.ids.to_vec(), self.hash_key, part);
         for delete in self.deletes {
-            self.work.host.check()?;
-            let file = open_delete(self.work.files, delete, &columns)?;
+            self.job.control.check()?;
+            let file = open_delete(self.job.files, delete, &columns)?;
             for batch in file.reader.read(&file.source) {
                 batch
                     .and_then(|batch| keys.add(&batch, delete.sequence_number))
@@ -219,8 +219,8 @@ impl Pass<'_> {
         for number in numbers {
             let Some(input) = self.inputs.get(*number) else { continue };
             if input.sequence_number < newest {
-                self.work.host.check()?;
-                let file = open_data(self.work.files, self.metadata, input, &columns, RoaringTreemap::new())?;
+                self.job.control.check()?;
+                let file = open_data(self.job.files, self.metadata, input, &columns, RoaringTreemap::new())?;
                 found.push((*number, rows(&file, input, &keys).map_err(JobError::file(&input.path))?));
             }
         }

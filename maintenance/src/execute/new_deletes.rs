@@ -12,9 +12,9 @@ use table_core::metadata::table::TableMetadata;
 use table_core::snapshot::change::AddedDelete;
 
 use super::output::data_file;
-use crate::context::Work;
+use crate::context::JobContext;
 use crate::error::JobError;
-use crate::host::Outputs;
+use crate::output_ledger::OutputLedger;
 
 /// First format version that deletes positions by deletion vectors.
 const VECTORS_VERSION: i32 = 3;
@@ -40,19 +40,19 @@ pub fn are_vectors(metadata: &TableMetadata) -> bool {
 ///
 /// Fails if the files cannot be announced, created or written, or if a deletion vector cannot be encoded.
 pub fn write(
-    work: &Work<'_>,
+    job: &JobContext<'_>,
     metadata: &TableMetadata,
-    outputs: &Outputs<'_>,
+    outputs: &OutputLedger<'_>,
     deleted: Vec<VectorOf>,
 ) -> Result<NewDeletes, JobError> {
     let has_vectors = are_vectors(metadata);
     // All deletion vectors are in one Puffin file, which is in the folder of the first data file.
     let (files, ending) =
         if has_vectors { (deleted.len().min(1), "puffin") } else { (deleted.len(), "parquet") };
-    let mut writer = Writer { work, metadata, written: NewDeletes::default() };
+    let mut writer = Writer { job, metadata, written: NewDeletes::default() };
     let locations = deleted.iter().take(files).map(|of_file| writer.location(of_file, ending));
     let locations: Vec<String> = locations.collect::<Result<_, _>>()?;
-    outputs.announce(&locations)?;
+    outputs.register(&locations)?;
     if has_vectors {
         locations.first().map(|location| writer.vectors(location, &deleted)).transpose()?;
     } else {
@@ -65,7 +65,7 @@ pub fn write(
 }
 
 struct Writer<'a> {
-    work: &'a Work<'a>,
+    job: &'a JobContext<'a>,
     metadata: &'a TableMetadata,
     written: NewDeletes,
 }
@@ -74,7 +74,7 @@ impl Writer<'_> {
     fn vectors(&mut self, location: &str, deleted: &[VectorOf]) -> Result<(), JobError> {
         let broken = |reason| JobError::Vector { location: location.to_owned(), reason };
         let (bytes, entries) = deletion_vector::write(location, CREATED_BY, deleted).map_err(broken)?;
-        self.work.files.write(location, &bytes)?;
+        self.job.files.write(location, &bytes)?;
         self.written.deletes.extend(entries.into_iter().map(as_old_as_the_commit));
         Ok(())
     }
@@ -85,7 +85,7 @@ impl Writer<'_> {
         let positions: RoaringTreemap = deleted.vector.iter().collect();
         let content = PositionDeletes { by_path: [(deleted.data_file.clone(), positions)].into() };
         let options = WriterOptions::of_position_deletes(self.metadata.properties());
-        let output = self.work.files.create(location)?;
+        let output = self.job.files.create(location)?;
         let (output, file) = content.write(output, &options).map_err(JobError::file(location))?;
         output.finish()?;
         let entry = data_file(location.to_owned(), deleted.spec_id, deleted.partition, file);
@@ -104,7 +104,7 @@ impl Writer<'_> {
         let spec = spec.ok_or_else(|| JobError::Internal(format!("there is no spec {}", of.spec_id)))?;
         let locations =
             DataLocations::new(self.metadata).map_err(JobError::file(self.metadata.location()))?;
-        let name = format!("{}-deletes.{ending}", (self.work.outside.uuid)());
+        let name = format!("{}-deletes.{ending}", (self.job.environment.uuid)());
         Ok(locations.file(spec, &of.partition, &name))
     }
 }

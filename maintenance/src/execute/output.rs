@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::error::JobError;
 use crate::files::{Files, NewFile};
-use crate::host::Outputs;
+use crate::output_ledger::OutputLedger;
 
 /// Maximum number of locations that are announced at a time.
 const AHEAD_MAX: i64 = 100;
@@ -25,7 +25,7 @@ const AHEAD_MAX: i64 = 100;
 pub(super) struct Locations<'a> {
     places: DataLocations,
     spec: &'a PartitionSpec,
-    outputs: &'a Outputs<'a>,
+    outputs: &'a OutputLedger<'a>,
     job: Uuid,
     count: u32,
     /// Number of locations to announce at a time: the number of files that a partition is expected to get.
@@ -37,7 +37,7 @@ impl<'a> Locations<'a> {
     pub(super) fn new(
         metadata: &'a TableMetadata,
         spec_id: i32,
-        outputs: &'a Outputs<'a>,
+        outputs: &'a OutputLedger<'a>,
         job: Uuid,
         ahead: i64,
     ) -> Result<Locations<'a>, JobError> {
@@ -60,7 +60,7 @@ impl<'a> Locations<'a> {
             let name = format!("{:05}-{}.parquet", self.count, self.job);
             new.push(self.places.file(self.spec, partition, &name));
         }
-        self.outputs.announce(&new)?;
+        self.outputs.register(&new)?;
         new.reverse();
         let next = new.pop().unwrap_or_default();
         self.told.insert(partition.clone(), new);

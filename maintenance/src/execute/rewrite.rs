@@ -23,9 +23,10 @@ use super::input::{open_data, types_of};
 use super::output::{Form, Locations, Writer};
 use super::shuffle::Shuffle;
 use super::{columns, splice, verify};
-use crate::context::Work;
+use crate::context::JobContext;
+use crate::control::{Progress, Unit};
 use crate::error::JobError;
-use crate::host::{Outputs, Progress, Unit};
+use crate::output_ledger::OutputLedger;
 
 /// Result of rewriting a group.
 #[derive(Debug, Default)]
@@ -46,7 +47,7 @@ pub struct Rewritten {
 
 /// Rewriter with the properties that all groups of a job have in common.
 pub struct Rewriter<'a> {
-    work: &'a Work<'a>,
+    job: &'a JobContext<'a>,
     metadata: &'a TableMetadata,
     spec_id: i32,
     schema: Schema,
@@ -58,7 +59,7 @@ pub struct Rewriter<'a> {
 
 /// Group that is being rewritten.
 pub(super) struct Rewriting<'a> {
-    pub(super) work: &'a Work<'a>,
+    pub(super) job: &'a JobContext<'a>,
     metadata: &'a TableMetadata,
     group: &'a Group,
     columns: &'a StructType,
@@ -88,7 +89,7 @@ impl<'a> Rewriter<'a> {
     ///
     /// Fails with [`JobError::Metadata`] if the table has no valid current schema.
     pub fn new(
-        work: &'a Work<'a>,
+        job: &'a JobContext<'a>,
         metadata: &'a TableMetadata,
         spec_id: i32,
         sorted: bool,
@@ -107,7 +108,7 @@ impl<'a> Rewriter<'a> {
             }
         });
         Ok(Rewriter {
-            work,
+            job,
             metadata,
             spec_id,
             columns,
@@ -124,11 +125,11 @@ impl<'a> Rewriter<'a> {
     /// Fails with [`JobError::Verification`] if the number of rows or their checksum differs between inputs
     /// and outputs, with [`JobError::Budget`] if sorting requires too much disk space, if an input or delete
     /// cannot be read, if an output cannot be announced or written, or if the job has to stop.
-    pub fn rewrite(&self, group: &Group, outputs: &Outputs<'_>) -> Result<Rewritten, JobError> {
-        let job = (self.work.outside.uuid)();
-        let mut locations = Locations::new(self.metadata, self.spec_id, outputs, job, group.outputs)?;
+    pub fn rewrite(&self, group: &Group, outputs: &OutputLedger<'_>) -> Result<Rewritten, JobError> {
+        let rewrite_id = (self.job.environment.uuid)();
+        let mut locations = Locations::new(self.metadata, self.spec_id, outputs, rewrite_id, group.outputs)?;
         if self.order.is_none()
-            && let Some(splicing) = splice::find(self.work, self.metadata, group)?
+            && let Some(splicing) = splice::find(self.job, self.metadata, group)?
         {
             let partition = self.partition(group)?;
             let files = splicing.run(self.spec_id, &partition, &self.options, &mut locations)?;
@@ -136,12 +137,12 @@ impl<'a> Rewriter<'a> {
             return Ok(Rewritten { is_spliced: true, ..finish(group, &deleted, files, true)? });
         }
         let targets = Targets { inputs: &group.inputs, deletes: &group.deletes };
-        let deleted = deleted_positions(self.work, self.metadata, targets)?;
+        let deleted = deleted_positions(self.job, self.metadata, targets)?;
         let keeps_order = self.order.is_none() && group.keeps_order;
         let order = if keeps_order { Order::Retained } else { Order::Any };
         let mut seen = RowChecksum::new(order);
         let mut writer = Writer::new(self.form(group), locations);
-        let rewriting = Rewriting { work: self.work, metadata: self.metadata, group, columns: &self.columns };
+        let rewriting = Rewriting { job: self.job, metadata: self.metadata, group, columns: &self.columns };
         if keeps_order {
             let partition = self.partition(group)?;
             rewriting.each_batch(&deleted, |batch| {
@@ -153,7 +154,7 @@ impl<'a> Rewriter<'a> {
             let to = group.partition.is_some().then(|| self.partition(group)).transpose()?;
             let order_of_rows = self.order.as_ref().map(|(order, _)| order);
             let mut shuffle =
-                Shuffle::new(self.work, &self.columns, spec.filter(|_| to.is_none()), order_of_rows)?;
+                Shuffle::new(self.job, &self.columns, spec.filter(|_| to.is_none()), order_of_rows)?;
             rewriting.each_batch(&deleted, |batch| {
                 seen.add(&batch).map_err(|error| JobError::Internal(error.to_string()))?;
                 shuffle.add(to.as_ref(), &batch)
@@ -162,13 +163,13 @@ impl<'a> Rewriter<'a> {
         }
         let files = writer.finish()?;
         let done = finish(group, &deleted, files, keeps_order)?;
-        verify::check(self.work, &done.files, &self.columns, &seen, RowChecksum::new(order))?;
+        verify::check(self.job, &done.files, &self.columns, &seen, RowChecksum::new(order))?;
         Ok(done)
     }
 
     fn form(&self, group: &Group) -> Form<'_> {
         Form {
-            files: self.work.files,
+            files: self.job.files,
             schema: &self.schema,
             options: &self.options,
             spec_id: self.spec_id,
@@ -204,7 +205,7 @@ impl Rewriting<'_> {
                 return Err(JobError::file(&input.path)(FileError::Malformed(told)));
             }
             bytes_done += u64::try_from(input.size_bytes).unwrap_or(0);
-            self.work.host.progress(Progress {
+            self.job.control.progress(Progress {
                 doing: "rewriting".to_owned(),
                 done: bytes_done,
                 total: u64::try_from(self.group.input_bytes).unwrap_or(0),
@@ -220,10 +221,10 @@ impl Rewriting<'_> {
         deleted: RoaringTreemap,
         take: &mut impl FnMut(RecordBatch) -> Result<(), JobError>,
     ) -> Result<i64, JobError> {
-        let file = open_data(self.work.files, self.metadata, input, self.columns, deleted)?;
+        let file = open_data(self.job.files, self.metadata, input, self.columns, deleted)?;
         let mut left = 0_i64;
         for batch in file.reader.read(&file.source) {
-            self.work.host.check()?;
+            self.job.control.check()?;
             let batch = batch.map_err(JobError::file(&input.path))?;
             left += i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
             take(batch)?;

@@ -19,7 +19,7 @@ use table_core::metadata::partition::PartitionSpec;
 use table_core::metadata::types::StructType;
 
 use super::spill::{Run, Spill};
-use crate::context::Work;
+use crate::context::JobContext;
 use crate::error::JobError;
 
 /// Maximum number of rows of a batch that is passed on, and of bytes.
@@ -55,7 +55,7 @@ impl<'a> Shuffle<'a> {
     /// Creates a shuffle for rows with these columns: into the partitions of `spec` if there is one, and
     /// sorted by `order` if there is one.
     pub(super) fn new(
-        work: &Work<'a>,
+        job: &JobContext<'a>,
         columns: &StructType,
         spec: Option<&PartitionSpec>,
         order: Option<&'a RowOrder>,
@@ -65,10 +65,10 @@ impl<'a> Shuffle<'a> {
         Ok(Shuffle {
             partitioner,
             order,
-            spill: Spill::new(work.budget),
+            spill: Spill::new(job.budget),
             buckets: BTreeMap::new(),
             held_bytes: 0,
-            held_bytes_max: (work.budget.memory_bytes / COPIES).min(HELD_BYTES_MAX),
+            held_bytes_max: (job.budget.memory_bytes / COPIES).min(HELD_BYTES_MAX),
         })
     }
 

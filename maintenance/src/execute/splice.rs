@@ -21,11 +21,11 @@ use table_core::rewrite::plan::{Group, Input};
 use super::input;
 use super::output::{Locations, data_file};
 use super::verify::unverified;
-use crate::context::Work;
+use crate::context::JobContext;
+use crate::control::{Progress, Unit};
 use crate::error::JobError;
 use crate::files::NewFile;
 use crate::files::source::Source;
-use crate::host::{Progress, Unit};
 use crate::table;
 
 /// Minimum average size of the row groups of a file, in bytes. Smaller row groups are worth merging, which
@@ -38,7 +38,7 @@ const INPUTS_MAX: usize = 20_000;
 
 /// Group whose files can be concatenated.
 pub(super) struct Splicing<'a> {
-    work: &'a Work<'a>,
+    job: &'a JobContext<'a>,
     metadata: &'a TableMetadata,
     group: &'a Group,
     footers: Vec<Arc<ParquetMetaData>>,
@@ -56,7 +56,7 @@ struct Open {
 
 /// Returns the group prepared for concatenation; `None` if it has to be decoded.
 pub(super) fn find<'a>(
-    work: &'a Work<'a>,
+    job: &'a JobContext<'a>,
     metadata: &'a TableMetadata,
     group: &'a Group,
 ) -> Result<Option<Splicing<'a>>, JobError> {
@@ -67,8 +67,8 @@ pub(super) fn find<'a>(
     }
     let mut footers: Vec<Arc<ParquetMetaData>> = Vec::with_capacity(group.inputs.len());
     for input in &group.inputs {
-        work.host.check()?;
-        let footer = read_footer(&work.files.open(&input.path, input.size_bytes)?, &input.path)?;
+        job.control.check()?;
+        let footer = read_footer(&job.files.open(&input.path, input.size_bytes)?, &input.path)?;
         let is_small = footer.num_row_groups() > 0
             && input.size_bytes / i64::try_from(footer.num_row_groups()).unwrap_or(1) < ROW_GROUP_BYTES_MIN;
         let fits = splice::check(&footer).is_ok()
@@ -88,8 +88,8 @@ pub(super) fn find<'a>(
         return Ok(None);
     }
     let Some(snapshot) = metadata.current_snapshot() else { return Ok(None) };
-    let metrics = table::metrics_of(work.files, snapshot, &paths)?;
-    Ok(Some(Splicing { work, metadata, group, footers, metrics }))
+    let metrics = table::metrics_of(job.files, snapshot, &paths)?;
+    Ok(Some(Splicing { job, metadata, group, footers, metrics }))
 }
 
 impl Splicing<'_> {
@@ -105,7 +105,7 @@ impl Splicing<'_> {
         let mut done = Vec::new();
         let mut bytes_done = 0_u64;
         for (input, footer) in self.group.inputs.iter().zip(&self.footers) {
-            self.work.host.check()?;
+            self.job.control.check()?;
             if let Some(full) =
                 open.take_if(|open| open.bytes + input.size_bytes / 2 > self.group.split_bytes)
             {
@@ -118,7 +118,7 @@ impl Splicing<'_> {
             self.append(&mut current, input, footer)?;
             open = Some(current);
             bytes_done += u64::try_from(input.size_bytes).unwrap_or(0);
-            self.work.host.progress(Progress {
+            self.job.control.progress(Progress {
                 doing: "copying row groups".to_owned(),
                 done: bytes_done,
                 total: u64::try_from(self.group.input_bytes).unwrap_or(0),
@@ -139,7 +139,7 @@ impl Splicing<'_> {
     ) -> Result<Open, JobError> {
         let lineage =
             if self.metadata.format_version() < LINEAGE_VERSION { Lineage::None } else { Lineage::Retained };
-        let file = self.work.files.create(&location)?;
+        let file = self.job.files.create(&location)?;
         let splice = Splice::new(file, first, options, lineage).map_err(JobError::file(&location))?;
         Ok(Open { location, splice, bytes: 0, parts: Vec::new(), checksums: Vec::new() })
     }
@@ -149,7 +149,7 @@ impl Splicing<'_> {
         let broken = || JobError::file(&input.path);
         // Row groups are read in order: a small file takes one request, and so does each row group of a large
         // one.
-        let source = self.work.files.open(&input.path, input.size_bytes)?;
+        let source = self.job.files.open(&input.path, input.size_bytes)?;
         for row_group in 0..footer.num_row_groups() {
             let range = splice::range(footer, row_group).map_err(broken())?;
             let bytes: Bytes = source.range(range.clone())?;
@@ -190,7 +190,7 @@ impl Splicing<'_> {
     /// Returns the checksums of the column chunks of a new file.
     fn checksums_again(&self, location: &str, size_bytes: i64) -> Result<Vec<u32>, JobError> {
         let broken = || JobError::file(location);
-        let source = self.work.files.open(location, size_bytes)?;
+        let source = self.job.files.open(location, size_bytes)?;
         let footer = read_footer(&source, location)?;
         let mut again = Vec::new();
         for row_group in 0..footer.num_row_groups() {

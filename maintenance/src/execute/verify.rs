@@ -8,21 +8,21 @@ use table_core::file::parquet_reader::context::FileContext;
 use table_core::manifest::data_file::DataFile;
 use table_core::metadata::types::StructType;
 
-use crate::context::Work;
+use crate::context::JobContext;
 use crate::error::JobError;
 
 /// Reads the new files. Fails unless the checksum of their rows is `expected`. `again` is an empty checksum
 /// with the same [`table_core::file::checksum::Order`].
 pub(super) fn check(
-    work: &Work<'_>,
+    job: &JobContext<'_>,
     written: &[DataFile],
     columns: &StructType,
     expected: &RowChecksum,
     mut again: RowChecksum,
 ) -> Result<(), JobError> {
     for file in written {
-        work.host.check()?;
-        read(work, file, columns, &mut again).map_err(|error| unverified(&file.path, &error))?;
+        job.control.check()?;
+        read(job, file, columns, &mut again).map_err(|error| unverified(&file.path, &error))?;
     }
     if *expected == again {
         return Ok(());
@@ -35,12 +35,12 @@ pub(super) fn check(
 }
 
 fn read(
-    work: &Work<'_>,
+    job: &JobContext<'_>,
     file: &DataFile,
     columns: &StructType,
     again: &mut RowChecksum,
 ) -> Result<(), JobError> {
-    let source = work.files.open(&file.path, file.size_bytes)?;
+    let source = job.files.open(&file.path, file.size_bytes)?;
     let mut context = FileContext::new(&*file.path);
     context.deleted = RoaringTreemap::new();
     let reader = FileReader::open(&source, columns, context).map_err(JobError::file(&file.path))?;

@@ -21,13 +21,16 @@ use table_core::rewrite::plan::{CompactionPlan, Conversion, Delete, Input};
 use table_core::snapshot::change::{ChangeKind, DeleteKey, FileChange};
 use table_core::text::count;
 
-use super::{ATTEMPTS_MAX, Attempt, Report, unreadable};
-use crate::context::Work;
+use super::unreadable;
+use crate::commit::{Attempt, SnapshotCommit, commit_until_settled};
+use crate::context::JobContext;
+use crate::control::{Progress, Unit};
 use crate::error::JobError;
 use crate::execute::deletes::{Targets, deleted_positions};
 use crate::execute::input::removed;
 use crate::execute::new_deletes::{self, NewDeletes};
-use crate::host::{Outputs, Progress, Unit};
+use crate::output_ledger::OutputLedger;
+use crate::report::JobReport;
 use crate::table;
 
 /// Number of data files after which the results are committed.
@@ -35,21 +38,21 @@ const BATCH_FILES: usize = 10_000;
 
 /// Carries out the conversions of a plan, and removes dangling deletes.
 pub(super) fn run(
-    work: &Work<'_>,
+    job: &JobContext<'_>,
     metadata: &TableMetadata,
     plan: &CompactionPlan,
-    outputs: &Outputs<'_>,
-    report: &mut Report,
+    outputs: &OutputLedger<'_>,
+    report: &mut JobReport,
     broken_files: &mut Vec<UnreadableFile>,
 ) -> Result<(), JobError> {
     if plan.conversions.is_empty() && plan.dangling == 0 {
         return Ok(());
     }
-    let mut converter = Converter { work, outputs, report };
+    let mut converter = Converter { job, outputs, report };
     let mut found = Vec::new();
     let mut broken = None;
     for (number, conversion) in plan.conversions.iter().enumerate() {
-        work.host.progress(Progress {
+        job.control.progress(Progress {
             doing: format!(
                 "looking up what {}",
                 count(conversion.deletes.len() as u64, "equality delete takes", "equality deletes take")
@@ -59,19 +62,19 @@ pub(super) fn run(
             unit: Unit("conversion", "conversions"),
         });
         let targets = Targets { inputs: &conversion.inputs, deletes: &conversion.deletes };
-        match deleted_positions(work, metadata, targets) {
+        match deleted_positions(job, metadata, targets) {
             Ok(positions) => found.extend(Found::all(conversion, positions)),
             // Other conversions may be possible.
-            Err(error) if error.is_of_files() => match unreadable::find(work, metadata, targets, error) {
+            Err(error) if error.is_of_files() => match unreadable::find(job, metadata, targets, error) {
                 Ok(more) => broken_files.extend(more),
                 Err(error) if error.is_of_files() => {
-                    converter.report.leave(format!("equality deletes: {error}"));
+                    converter.report.skip(format!("equality deletes: {error}"));
                     broken.get_or_insert(error);
                 }
                 Err(error) => return Err(error),
             },
             Err(error @ JobError::Budget { .. }) => {
-                converter.report.leave(format!("equality deletes: {error}"));
+                converter.report.skip(format!("equality deletes: {error}"));
                 broken.get_or_insert(error);
             }
             // An interrupted conversion is not committed but repeated later, because it has only read files.
@@ -109,13 +112,13 @@ impl<'a> Found<'a> {
 }
 
 struct Converter<'a> {
-    work: &'a Work<'a>,
-    outputs: &'a Outputs<'a>,
-    report: &'a mut Report,
+    job: &'a JobContext<'a>,
+    outputs: &'a OutputLedger<'a>,
+    report: &'a mut JobReport,
 }
 
 /// Conversion on the current state of the table.
-struct New {
+struct Conversions {
     change: FileChange,
     written: NewDeletes,
     /// Number of equality deletes that are replaced by position deletes, and of the rows deleted by them.
@@ -126,48 +129,40 @@ struct New {
 }
 
 impl Converter<'_> {
+    /// Commits the results that still apply to the current state of the table.
     fn commit(&mut self, found: &[Found<'_>]) -> Result<(), JobError> {
-        let commit_uuid = (self.work.outside.uuid)();
-        for attempt in 1..=ATTEMPTS_MAX {
-            let metadata = self.work.catalog.load()?.metadata;
-            if let Some(unpublished) = self.work.unpublished(&metadata)? {
-                self.report.leave(format!("equality deletes: {}", unpublished.explain()));
-                return Ok(());
+        let commit_uuid = (self.job.environment.uuid)();
+        let committed = commit_until_settled(self.job, |table, attempt| {
+            let metadata = table.metadata;
+            if let Some(unpublished) = self.job.unpublished(&metadata)? {
+                self.report.skip(format!("equality deletes: {}", unpublished.explain()));
+                return Ok(Attempt::Nothing);
             }
             let Some(new) = self.change(&metadata, found)? else {
                 if !found.is_empty() {
-                    self.report.leave("equality deletes: their files were changed meanwhile");
+                    self.report.skip("equality deletes: their files were changed meanwhile");
                 }
-                return Ok(());
+                return Ok(Attempt::Nothing);
             };
-            let New { change, written, .. } = &new;
-            let snapshot = self.work.plan(&metadata, change, self.work.context(commit_uuid, attempt))?;
-            let committed = self.work.commit(self.outputs, &snapshot).inspect_err(|error| {
-                if matches!(error, JobError::OutcomeUnknown(_)) {
-                    self.outputs.leave(&written.locations);
-                }
-            })?;
-            match committed {
-                Attempt::Done => {
-                    self.outputs.settle(&written.locations);
-                    self.report.committed = true;
-                    self.report.snapshot_ids.push(snapshot.snapshot.id());
-                    self.report.add("equality-deletes-converted", new.converted);
-                    self.report.add("rows-deleted-by-position", new.rows);
-                    self.report.add("dangling-deletes-removed", new.dangling);
-                    return Ok(());
-                }
-                Attempt::Lost => self.outputs.discard(&written.locations),
-            }
-        }
-        Err(JobError::LostRaces(ATTEMPTS_MAX))
+            let context = self.job.snapshot_context(commit_uuid, attempt);
+            let snapshot = self.job.plan_snapshot(&metadata, &new.change, context)?;
+            let counts = new.counts();
+            let commit = SnapshotCommit {
+                snapshot: &snapshot,
+                attempt_files: new.written.locations,
+                result_files: Vec::new(),
+                counts,
+            };
+            self.job.commit_snapshot(self.outputs, self.report, commit)
+        });
+        committed.map(drop)
     }
 
     /// Returns the change that replaces equality deletes by position deletes in the current state of the
     /// table, and the delete files written for it; `None` if no delete can be removed.
-    fn change(&self, metadata: &TableMetadata, found: &[Found<'_>]) -> Result<Option<New>, JobError> {
+    fn change(&self, metadata: &TableMetadata, found: &[Found<'_>]) -> Result<Option<Conversions>, JobError> {
         let Some(head) = metadata.current_snapshot() else { return Ok(None) };
-        let live = table::live_files(self.work.files, metadata, head, || self.work.host.check())?;
+        let live = table::live_files(self.job.files, metadata, head, || self.job.control.check())?;
         let mut files: HashMap<&str, Vec<&LiveFile>> =
             found.iter().map(|found| (found.input.path.as_str(), Vec::new())).collect();
         for file in &live.files {
@@ -216,9 +211,9 @@ impl Converter<'_> {
             let DataFile { path, spec_id, partition, .. } = removed(metadata, found.input)?;
             new.push(VectorOf { data_file: path, spec_id, partition, vector });
         }
-        let written = new_deletes::write(self.work, metadata, self.outputs, new)?;
+        let written = new_deletes::write(self.job, metadata, self.outputs, new)?;
         change.added_deletes.clone_from(&written.deletes);
-        Ok(Some(New { change, written, converted, rows, dangling }))
+        Ok(Some(Conversions { change, written, converted, rows, dangling }))
     }
 
     /// Returns the rows of data files that are deleted by position deletes already.
@@ -242,7 +237,18 @@ impl Converter<'_> {
             Input { deletes: deletes.collect(), ..found.input.clone() }
         });
         let inputs: Vec<Input> = inputs.collect();
-        deleted_positions(self.work, metadata, Targets { inputs: &inputs, deletes: &deletes })
+        deleted_positions(self.job, metadata, Targets { inputs: &inputs, deletes: &deletes })
+    }
+}
+
+impl Conversions {
+    fn counts(&self) -> Vec<(&'static str, i64)> {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        vec![
+            ("equality-deletes-converted", number(self.converted)),
+            ("rows-deleted-by-position", i64::try_from(self.rows).unwrap_or(i64::MAX)),
+            ("dangling-deletes-removed", number(self.dangling)),
+        ]
     }
 }
 

@@ -3,18 +3,23 @@
 use std::collections::HashSet;
 
 use serde_json::{Value as Json, json};
+use table_core::manifest::list::ManifestFile;
 use table_core::metadata::properties;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::manifests::{self, ManifestGroup, ManifestPolicy};
 use table_core::rewrite::policy::MaintenancePolicy;
+use table_core::snapshot::commit::NewSnapshot;
+use table_core::snapshot::context::Context;
 use table_core::snapshot::rewrite::{Clustering, Rewrite};
 use table_core::text::count;
 
-use super::{ATTEMPTS_MAX, Attempt, Report};
-use crate::context::Work;
+use crate::commit::{Attempt, SnapshotCommit, commit_until_settled};
+use crate::context::JobContext;
+use crate::control::{Progress, Unit};
 use crate::error::JobError;
 use crate::files::Files;
-use crate::host::{Outputs, Progress, Unit};
+use crate::output_ledger::OutputLedger;
+use crate::report::JobReport;
 use crate::table::{self, Fetched, feed};
 
 const TARGET_BYTES: &str = "commit.manifest.target-size-bytes";
@@ -52,50 +57,61 @@ fn settings(metadata: &TableMetadata, policy: &MaintenancePolicy) -> ManifestPol
 /// Fails if the table cannot be loaded, if a manifest cannot be read or written, if the job has to stop, if
 /// the commit is refused or its outcome is unknown ([`JobError::OutcomeUnknown`]), or if concurrent commits
 /// prevent every attempt ([`JobError::LostRaces`]).
-pub fn run(work: &Work<'_>, report: &mut Report) -> Result<(), JobError> {
-    let commit_uuid = (work.outside.uuid)();
-    for attempt in 1..=ATTEMPTS_MAX {
-        work.host.check()?;
-        let metadata = work.catalog.load()?.metadata;
-        if let Some(unpublished) = work.unpublished(&metadata)? {
-            report.leave(unpublished.explain());
-            return Ok(());
+pub fn run(job: &JobContext<'_>, report: &mut JobReport) -> Result<(), JobError> {
+    let commit_uuid = (job.environment.uuid)();
+    let outputs = OutputLedger::new(job.control, job.files);
+    let committed = commit_until_settled(job, |table, attempt| {
+        job.control.check()?;
+        let metadata = table.metadata;
+        if let Some(unpublished) = job.unpublished(&metadata)? {
+            report.skip(unpublished.explain());
+            return Ok(Attempt::Nothing);
         }
-        let groups = plan(work.files, &metadata, work.policy)?;
+        let groups = plan(job.files, &metadata, job.policy)?;
         let chosen: HashSet<&String> = groups.iter().flat_map(|group| &group.paths).collect();
         if chosen.is_empty() {
-            return Ok(());
+            return Ok(Attempt::Nothing);
         }
-        work.host.progress(Progress {
-            doing: format!("merging {}", count(chosen.len() as u64, "manifest", "manifests")),
-            done: 0,
-            total: chosen.len() as u64,
-            unit: Unit("manifest", "manifests"),
-        });
-        let outputs = Outputs::new(work.host, work.files);
-        let context = work.context(commit_uuid, attempt);
-        let choice = Box::new(|line: &table_core::manifest::list::ManifestFile| chosen.contains(&line.path));
-        let mut rewrite = Rewrite::new(&metadata, context, choice, Clustering::ByPartition)?;
-        feed(work.files, &mut rewrite, Rewrite::needs, |rewrite, shown| {
-            work.host.check()?;
-            match shown {
-                Fetched::List(path, lines) => rewrite.supply_list(path, lines?),
-                Fetched::Manifest(path, manifest) => rewrite.supply_manifest(path, &manifest?)?,
-            }
-            Ok(())
-        })?;
-        let Some(new) = rewrite.finish()? else { return Ok(()) };
-        let committed = work.commit(&outputs, &new);
-        outputs.discard_all();
-        if let Attempt::Done = committed? {
-            report.committed = true;
-            report.snapshot_ids.push(new.snapshot.id());
-            report.add("manifests-rewritten", chosen.len());
-            report.add("manifests-written", new.files.len().saturating_sub(1));
-            return Ok(());
+        let context = job.snapshot_context(commit_uuid, attempt);
+        let Some(new) = rewrite(job, &metadata, context, &chosen)? else { return Ok(Attempt::Nothing) };
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let counts = vec![
+            ("manifests-rewritten", number(chosen.len())),
+            // The last file is the manifest list.
+            ("manifests-written", number(new.files.len().saturating_sub(1))),
+        ];
+        let commit =
+            SnapshotCommit { snapshot: &new, attempt_files: Vec::new(), result_files: Vec::new(), counts };
+        job.commit_snapshot(&outputs, report, commit)
+    });
+    outputs.delete_all();
+    committed.map(drop)
+}
+
+/// Plans a snapshot in which the chosen manifests are merged; `None` if it would be the same.
+fn rewrite(
+    job: &JobContext<'_>,
+    metadata: &TableMetadata,
+    context: Context,
+    chosen: &HashSet<&String>,
+) -> Result<Option<NewSnapshot>, JobError> {
+    job.control.progress(Progress {
+        doing: format!("merging {}", count(chosen.len() as u64, "manifest", "manifests")),
+        done: 0,
+        total: chosen.len() as u64,
+        unit: Unit("manifest", "manifests"),
+    });
+    let choice = Box::new(|file: &ManifestFile| chosen.contains(&file.path));
+    let mut rewrite = Rewrite::new(metadata, context, choice, Clustering::ByPartition)?;
+    feed(job.files, &mut rewrite, Rewrite::needs, |rewrite, shown| {
+        job.control.check()?;
+        match shown {
+            Fetched::List(path, lines) => rewrite.supply_list(path, lines?),
+            Fetched::Manifest(path, manifest) => rewrite.supply_manifest(path, &manifest?)?,
         }
-    }
-    Err(JobError::LostRaces(ATTEMPTS_MAX))
+        Ok(())
+    })?;
+    Ok(rewrite.finish()?)
 }
 
 /// Returns a summary of a plan, for users and programs.

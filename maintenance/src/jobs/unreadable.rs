@@ -11,9 +11,8 @@ use table_core::file::position_deletes::PositionDeletes;
 use table_core::manifest::entry::FileContent;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::live::LiveFiles;
-use table_core::text::count;
 
-use crate::context::Work;
+use crate::context::JobContext;
 use crate::error::JobError;
 use crate::execute::columns;
 use crate::execute::deletes::{Targets, is_vector, vector};
@@ -27,19 +26,17 @@ pub const UNREADABLE_MAX: usize = 500;
 const RETRY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Maximum length of a stored reason, in bytes.
 const WHY_BYTES_MAX: usize = 300;
-/// Maximum number of files that are named in a text for users.
-const NAMED_MAX: usize = 3;
 
 /// Returns the known files that have not changed since they could not be read.
 ///
 /// Fails if their file system does not answer, because then it is unknown whether they have changed.
-pub(super) fn unchanged(work: &Work<'_>) -> Result<Vec<UnreadableFile>, JobError> {
-    let now_ms = (work.outside.now_ms)();
+pub(super) fn unchanged(job: &JobContext<'_>) -> Result<Vec<UnreadableFile>, JobError> {
+    let now_ms = (job.environment.now_ms)();
     let is_recent = |file: &&UnreadableFile| now_ms.saturating_sub(file.since_ms) < RETRY_MS;
     let mut unchanged = Vec::new();
-    for file in work.unreadable.iter().take(UNREADABLE_MAX).filter(is_recent) {
-        work.host.check()?;
-        if version(work, &file.path)? == file.version {
+    for file in job.unreadable.iter().take(UNREADABLE_MAX).filter(is_recent) {
+        job.control.check()?;
+        if version(job, &file.path)? == file.version {
             unchanged.push(file.clone());
         }
     }
@@ -48,8 +45,8 @@ pub(super) fn unchanged(work: &Work<'_>) -> Result<Vec<UnreadableFile>, JobError
 
 /// Returns the version of a file, which differs from that of a later file of the same name; `None` if the
 /// file does not exist or its version cannot be determined.
-fn version(work: &Work<'_>, path: &str) -> Result<Option<String>, JobError> {
-    match work.files.version(path) {
+fn version(job: &JobContext<'_>, path: &str) -> Result<Option<String>, JobError> {
+    match job.files.version(path) {
         Ok(version) => Ok(Some(version)),
         Err(error) if error.is_passing() => Err(error),
         Err(_) => Ok(None),
@@ -71,7 +68,7 @@ pub(super) fn of_snapshot(files: Vec<UnreadableFile>, live: &LiveFiles) -> Vec<U
 ///
 /// Returns an error that is not about one of the files.
 pub(super) fn find(
-    work: &Work<'_>,
+    job: &JobContext<'_>,
     metadata: &TableMetadata,
     targets: Targets<'_>,
     error: JobError,
@@ -79,27 +76,27 @@ pub(super) fn find(
     let mut found = Vec::new();
     let mut keep = |result: Result<(), JobError>| match result {
         Err(error) if error.is_of_files() && error.location().is_some() => {
-            found.extend(describe(work, &error)?);
+            found.extend(describe(job, &error)?);
             Ok(())
         }
         other => other,
     };
     let rows = columns::rewritten(metadata)?.columns()?.root.clone();
     for input in targets.inputs {
-        work.host.check()?;
-        let open = || open_data(work.files, metadata, input, &rows, RoaringTreemap::new());
+        job.control.check()?;
+        let open = || open_data(job.files, metadata, input, &rows, RoaringTreemap::new());
         keep(open().and_then(|file| read(&file, &input.path)))?;
     }
     for delete in targets.deletes {
-        work.host.check()?;
+        job.control.check()?;
         keep(if is_vector(delete) {
-            vector(work.files, delete).map(drop)
+            vector(job.files, delete).map(drop)
         } else {
             let columns = match delete.content {
                 FileContent::EqualityDeletes => equality_columns::columns(metadata, &delete.equality_ids)?,
                 _ => PositionDeletes::columns(),
             };
-            open_delete(work.files, delete, &columns).and_then(|file| read(&file, &delete.path))
+            open_delete(job.files, delete, &columns).and_then(|file| read(&file, &delete.path))
         })?;
     }
     if found.is_empty() {
@@ -109,7 +106,7 @@ pub(super) fn find(
         if !paths.any(|path| error.location() == Some(path)) {
             return Err(error);
         }
-        found.extend(describe(work, &error)?);
+        found.extend(describe(job, &error)?);
     }
     Ok(found)
 }
@@ -123,7 +120,7 @@ fn read(file: &OpenFile, path: &str) -> Result<(), JobError> {
 /// Returns the description of an unreadable file.
 ///
 /// Fails if its file system does not answer at all, because then the file is not the cause.
-fn describe(work: &Work<'_>, error: &JobError) -> Result<Option<UnreadableFile>, JobError> {
+fn describe(job: &JobContext<'_>, error: &JobError) -> Result<Option<UnreadableFile>, JobError> {
     let Some(path) = error.location().map(str::to_owned) else { return Ok(None) };
     let why = match error {
         JobError::File { reason, .. } => reason.to_string(),
@@ -132,8 +129,8 @@ fn describe(work: &Work<'_>, error: &JobError) -> Result<Option<UnreadableFile>,
         other => other.to_string(),
     };
     let why = openapi::text::shorten(&why, WHY_BYTES_MAX).into_owned();
-    let version = version(work, &path)?;
-    Ok(Some(UnreadableFile { path, version, why, since_ms: (work.outside.now_ms)() }))
+    let version = version(job, &path)?;
+    Ok(Some(UnreadableFile { path, version, why, since_ms: (job.environment.now_ms)() }))
 }
 
 /// Adds the files that are not known yet.
@@ -143,23 +140,4 @@ pub(super) fn add(known: &mut Vec<UnreadableFile>, found: Vec<UnreadableFile>) {
             known.push(file);
         }
     }
-}
-
-/// Returns a text about the files, for users; `None` if there are none.
-pub(super) fn told(files: &[UnreadableFile]) -> Option<String> {
-    let named = files.iter().take(NAMED_MAX).map(|file| format!("`{}` ({})", file.path, file.why));
-    let named = named.collect::<Vec<_>>().join(", ");
-    if files.is_empty() {
-        return None;
-    }
-    let count = count(
-        files.len() as u64,
-        "file cannot be read and stays as it is",
-        "files cannot be read and stay as they are",
-    );
-    Some(if files.len() <= NAMED_MAX {
-        format!("{count}: {named}")
-    } else {
-        format!("{count}, such as {named}; the last compaction names all of them")
-    })
 }

@@ -296,6 +296,13 @@ impl MaintenancePolicy {
         }
     }
 
+    /// Returns the setting `enabled` of a section, such as `compact`; `None` if it is absent, and if there is no
+    /// such section.
+    pub fn is_enabled(&self, section: &str) -> Option<bool> {
+        // Numbers, booleans and strings can always be serialised.
+        serde_json::to_value(self).ok()?.get(section)?.get("enabled")?.as_bool()
+    }
+
     /// Returns every setting that is made in a chain of policies, ordered from the most specific to the most
     /// general one, with the policy that makes it; sorted by name.
     pub fn settings<S: Clone>(chain: &[(S, MaintenancePolicy)]) -> Vec<Setting<S>> {

@@ -1,6 +1,6 @@
 //! Invariants of the simulation. At every moment, each snapshot can be read and contains the rows that
-//! writers committed, and the lineage of a row that no writer changed is unchanged. At the end, no unneeded
-//! file is left.
+//! writers committed, the lineage of a row that no writer changed is unchanged, and the reports of jobs name each
+//! snapshot of maintenance. At the end, no unneeded file is left.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -53,7 +53,10 @@ pub(super) async fn table(world: &World, lake: &mut Lake, number: usize) -> Resu
         if let Some(expected) = &expected {
             compare(&rows, expected).map_err(which)?;
         }
-        table.expected.insert(id, rows.clone());
+        let is_new = table.expected.insert(id, rows.clone()).is_none();
+        if is_new && operation == "replace" {
+            check_reported(world, id).await.map_err(which)?;
+        }
         if head == Some(id) {
             compare(&rows, &table.rows).map_err(which)?;
             check_lineage(&mut table.lineage, &contents).map_err(which)?;
@@ -63,6 +66,21 @@ pub(super) async fn table(world: &World, lake: &mut Lake, number: usize) -> Resu
         return Err(told("there is no snapshot any more".to_owned()));
     }
     Ok(())
+}
+
+/// Checks that the report of a job names a snapshot that maintenance committed, whatever became of the worker.
+async fn check_reported(world: &World, snapshot_id: i64) -> Result<(), String> {
+    let path = "/governance/v1/maintenance/jobs?page-size=1000";
+    let page = world.client.request("GET", path, None, &[]).await.json();
+    let names_it = |job: &Json| {
+        let ids = job["result"]["snapshot-ids"].as_array().into_iter().flatten();
+        ids.chain([&job["result"]["pending"]["added-snapshot-id"]]).any(|id| *id == snapshot_id)
+    };
+    if page["jobs"].as_array().into_iter().flatten().any(names_it) {
+        Ok(())
+    } else {
+        Err("no job reports it".to_owned())
+    }
 }
 
 fn compare(found: &Rows, expected: &Rows) -> Result<(), String> {

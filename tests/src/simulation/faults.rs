@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use maintenance::files::local::LocalDisk;
 use maintenance::files::{Disk, Upload};
-use maintenance::worker::Pulse;
+use maintenance::worker::lease::Lease;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde_json::json;
@@ -93,7 +93,7 @@ pub(super) struct FaultyWorker {
     operations: AtomicU32,
     /// Number of further requests and responses that will be lost.
     outage: AtomicU32,
-    job: Mutex<Option<(Uuid, Pulse)>>,
+    job: Mutex<Option<(Uuid, Lease)>>,
     /// Name of the job's table.
     table: Mutex<String>,
     /// Locations of the files that were begun since another worker may have taken over the job; `None` before
@@ -121,8 +121,8 @@ impl FaultyWorker {
     }
 
     /// Notes the job that the worker has leased.
-    pub(super) fn take(&self, job_id: Uuid, table: &str, pulse: Pulse) {
-        *lock(&self.job) = Some((job_id, pulse));
+    pub(super) fn take(&self, job_id: Uuid, table: &str, lease: Lease) {
+        *lock(&self.job) = Some((job_id, lease));
         table.clone_into(&mut lock(&self.table));
     }
 
@@ -239,16 +239,16 @@ impl FaultyWorker {
                 Ok(())
             }
             Event::Cancel => {
-                let Some((job_id, pulse)) = job else { return Ok(()) };
+                let Some((job_id, lease)) = job else { return Ok(()) };
                 self.world.maintenance(&format!("jobs/{job_id}/cancel"), &json!({})).await;
                 if self.world.below(2) == 0 {
-                    beat(pulse).await;
+                    heartbeat(lease).await;
                 }
                 Ok(())
             }
             Event::Beat => {
-                if let Some((_, pulse)) = job {
-                    beat(pulse).await;
+                if let Some((_, lease)) = job {
+                    heartbeat(lease).await;
                 }
                 Ok(())
             }
@@ -309,9 +309,9 @@ fn is_one_of(what: &str, some: &[&str]) -> bool {
 }
 
 /// Sends a heartbeat, without faults and events.
-async fn beat(pulse: Pulse) {
+async fn heartbeat(lease: Lease) {
     // The job sees the response by itself.
-    let _ = pulse.beat().await;
+    let _ = lease.heartbeat().await;
 }
 
 fn choose(random: &mut StdRng) -> Event {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use maintenance::budget::Budget;
 use maintenance::client::Client;
-use maintenance::context::Outside;
+use maintenance::context::Environment;
 use maintenance::files::Files;
 use maintenance::files::local::LocalDisk;
 use maintenance::queue::Queue;
@@ -209,7 +209,7 @@ pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<Option<u32>, 
     let worker = FaultyWorker::new(world, name.clone(), luck);
     let clock = world.clock.clone();
     let ids = Arc::downgrade(world);
-    let outside = Outside {
+    let environment = Environment {
         now_ms: Arc::new(move || clock.now_ms()),
         uuid: Arc::new(move || ids.upgrade().map(|world| world.uuid()).unwrap_or_default()),
     };
@@ -239,12 +239,12 @@ pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<Option<u32>, 
         files: Files::new(
             Arc::new(FaultyDisk(worker.clone(), LocalDisk::default())),
             None,
-            outside.now_ms.clone(),
+            environment.now_ms.clone(),
         ),
-        outside,
+        environment,
     };
-    let beside = |pulse| {
-        worker.take(job_id, table.rsplit('.').next().unwrap_or_default(), pulse);
+    let heartbeats = |lease| {
+        worker.take(job_id, table.rsplit('.').next().unwrap_or_default(), lease);
         std::future::pending()
     };
     tokio::select! {
@@ -253,7 +253,7 @@ pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<Option<u32>, 
             let now = world.job(job_id).await;
             world.note(&format!("  {name} is no more: {now}"));
         }
-        () = worker::run_beside(&settings, &queue, lease, beside) => {
+        () = worker::run_with(&settings, &queue, lease, heartbeats) => {
             let ended = world.job(job_id).await;
             world.note(&format!("  {name} is done: {ended}"));
         }

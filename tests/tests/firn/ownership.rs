@@ -359,7 +359,9 @@ async fn what_a_worker_tells_is_about_its_table_alone(backend: Backend) {
     kept.push(format!("{own}/data/left"));
     assert!(rows_of_jobs::outputs::add_outputs(&mut tx, held_row, &kept).await.unwrap());
     let forged = json!({ "note": { "expiring": format!("{other}/metadata/expiring-1.json") } }).to_string();
-    assert!(rows_of_jobs::lease::extend(&mut tx, held_row, 1, Some(&forged)).await.unwrap().is_some());
+    assert!(
+        rows_of_jobs::lease::extend(&mut tx, held_row, 1, (Some(&forged), None)).await.unwrap().is_some()
+    );
     tx.commit().await.unwrap();
     db.close().await;
     drop(db);

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use openapi::action::JobAction;
+
 /// Source folders of the product, in contrast to tests.
 const PRODUCT: [&str; 5] =
     ["catalog-server/src", "maintenance/src", "openapi/src", "storage/src", "table-core/src"];
@@ -91,9 +93,25 @@ fn http_is_in_the_api_only() {
         "openapi/src/",
     ];
     check_only_in(&PRODUCT, &["axum::", "StatusCode", "utoipa"], &allowed);
-    // Types of the API are used only by those who send or receive them.
+    // Types of the API are used only by those who send or receive them; the registry of actions also by the
+    // scheduler.
     let allowed = ["catalog-server/src/api/", "catalog-server/src/cli/", "openapi/src/", "maintenance/src/"];
-    check_only_in(&PRODUCT, &["openapi::"], &allowed);
+    let scheduler = "catalog-server/src/schedule";
+    let others = |line: &String| !line.contains("openapi::action::");
+    for source in sources(&PRODUCT) {
+        let is_allowed = allowed.iter().any(|prefix| source.path.starts_with(prefix));
+        let knows_actions = source.path.starts_with(scheduler);
+        let found = source.lines_with("openapi::").filter(|line| !knows_actions || others(line));
+        let wrong: Vec<_> = found.collect();
+        assert!(is_allowed || wrong.is_empty(), "not to be known here:\n{}", wrong.join("\n"));
+    }
+}
+
+#[test]
+fn actions_of_maintenance_are_spelled_in_one_place() {
+    for action in JobAction::ALL {
+        check_only_in(&PRODUCT, &[&format!("\"{action}\"")], &["openapi/src/action.rs"]);
+    }
 }
 
 #[test]

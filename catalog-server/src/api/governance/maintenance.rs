@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use openapi::maintenance::{
     ApplicablePolicy, ApplicableSetting, ExplainedAction, Explanation, Finish, FinishOutcome, FormerDocument,
-    Heartbeat, HeartbeatResponse, HistoryQuery, Job, JobAction, JobPage, JobQuery, LeaseRequest,
-    LeaseResponse, LeaseToken, NewJob, Outputs, PauseRequest, Paused, PolicyResponse, ResumeRequest,
-    ScopeName, TableFolders, TableHistory, TableName,
+    Heartbeat, HeartbeatResponse, HistoryQuery, Job, JobPage, JobQuery, LeaseRequest, LeaseResponse,
+    LeaseToken, NewJob, Outputs, PauseRequest, Paused, PolicyResponse, ResumeRequest, ScopeName,
+    TableFolders, TableHistory, TableName,
 };
 use openapi::text::{NEXT_MAX, RESULT_BYTES_MAX};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouse::Warehouse;
 use crate::request::Request;
-use crate::schedule::outcome::{Finished, Next};
+use crate::schedule::outcome::{Finished, Next, Reported};
 use crate::schedule::policies::MaintenanceScope;
 use crate::store::maintenance::jobs::{JobLease, JobRow, JobState, Runner};
 use crate::store::maintenance::policies::{PauseRow, PolicyRow};
@@ -135,12 +135,10 @@ async fn explain(
     Params(scope): Params<ScopeName>,
 ) -> Result<Json<Explanation>, ApiError> {
     let (warehouse, identifier) = require_table(&app, &request, scope).await?;
-    let words = JobAction::ALL.map(JobAction::as_str);
-    let explained = app.schedule.explain(&request, &warehouse, &identifier, &words).await?;
+    let explained = app.schedule.explain(&request, &warehouse, &identifier).await?;
     let result = explained.evaluation.as_ref().and_then(|job| job.result.as_deref());
-    let actions = JobAction::ALL.into_iter().zip(explained.actions);
-    let actions = actions.map(|(action, explained)| ExplainedAction {
-        action,
+    let actions = explained.actions.into_iter().map(|explained| ExplainedAction {
+        action: explained.action,
         state: explained.state.as_str().to_owned(),
         why: explained.why,
         job: explained.job.map(job),
@@ -287,8 +285,7 @@ async fn queue_job(State(app): State<App>, mutation: Mutation) -> Result<Json<Jo
         None => None,
     };
     let (warehouse, identifier) = find_table(&app, &mutation.request, table).await?;
-    let queued =
-        app.schedule.queue_job(&mutation.request, &warehouse, &identifier, action.as_str(), once).await?;
+    let queued = app.schedule.queue_job(&mutation.request, &warehouse, &identifier, action, once).await?;
     Ok(Json(job(queued)))
 }
 
@@ -364,7 +361,7 @@ async fn lease_job(State(app): State<App>, mutation: Mutation) -> Result<Json<Le
 
 /// Renews the lease of a job.
 ///
-/// The worker may include its progress.
+/// The worker may include its progress, and the report of what it has committed.
 #[utoipa::path(post, path = "/governance/v1/maintenance/jobs/{job-id}/heartbeat", tag = "Maintenance workers",
     operation_id = "heartbeatMaintenanceJob", params(("job-id" = String, Path)), request_body = Heartbeat,
     responses((status = 200, body = HeartbeatResponse), CommonErrors, MutationErrors))]
@@ -373,10 +370,9 @@ async fn heartbeat(
     AtJob(job_id): AtJob,
     mutation: Mutation,
 ) -> Result<Json<HeartbeatResponse>, ApiError> {
-    let Heartbeat { lease, progress } = mutation.json().await?;
-    let progress = progress.map(|progress| progress.to_string());
-    let cancel =
-        app.schedule.heartbeat(&mutation.request, job_lease(job_id, &lease), progress.as_deref()).await?;
+    let Heartbeat { lease, progress, result } = mutation.json().await?;
+    let reported = Reported { progress: progress.map(|progress| progress.to_string()), result: text(result) };
+    let cancel = app.schedule.heartbeat(&mutation.request, job_lease(job_id, &lease), &reported).await?;
     Ok(Json(HeartbeatResponse { cancel }))
 }
 
@@ -419,7 +415,7 @@ async fn finish_job(
                 )));
             }
             let next = next.into_iter().map(|next| Next {
-                action: next.action.as_str(),
+                action: next.action,
                 reason: next.reason,
                 priority: next.priority,
                 after_ms: i64::try_from(next.after_ms).unwrap_or(i64::MAX),

@@ -3,15 +3,16 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::process::{Backend, Firn, Setup};
+use tests::tables::Table;
 use tests::worker::Worker;
 
 use super::{
     FILES, begun, catalog, check_compacted, check_tidy, compact, done, ended, error_of, eventually, job,
     number, scattered,
 };
-use crate::maintenance::post;
+use crate::maintenance::{at_job, held, lease, post};
 
 /// Request rate with which a compaction of eight partitions takes a worker some seconds.
 const SLOW: [&str; 2] = ["--requests-per-second", "12"];
@@ -145,8 +146,50 @@ async fn a_job_that_is_cancelled_ends_soon_and_keeps_what_is_done(backend: Backe
     check_tidy(&of).await;
 }
 
+/// Requests a compaction, and leases it as a worker that stores this report and dies; returns the job's id.
+async fn died_after(firn: &Firn, of: &Table, report: &Value) -> String {
+    let id = compact(firn, of).await;
+    let leased = lease(firn, "dead").await;
+    assert_eq!(leased["job"]["job-id"], json!(id));
+    let heartbeat = json!({ "lease": held(&leased), "result": report });
+    post(firn, &at_job(&leased, "heartbeat"), &heartbeat).await.expect(200);
+    assert_eq!(job(firn, &id).await["result"], *report);
+    id
+}
+
+async fn what_a_dead_worker_had_committed_is_reported_by_the_next(backend: Backend) {
+    let firn = catalog(backend, 1_500).await;
+    let report = |pending: i64| {
+        json!({
+            "committed": true, "snapshot-ids": [5], "numbers": { "files-rewritten": 100 },
+            "pending": { "added-snapshot-id": pending, "numbers": { "files-rewritten": 10 } },
+        })
+    };
+    // The second commit was made, because the table has its snapshot.
+    let (of, rows) = scattered(&firn, 2, 2).await;
+    let second = of.snapshot_id().await;
+    let id = died_after(&firn, &of, &report(second)).await;
+    let mut worker = Worker::start(firn.root(), &[]);
+    let job = done(&firn, &id).await;
+    assert_eq!(number(&job, "files-rewritten"), 100 + 10 + 2 * FILES, "{job}");
+    assert_eq!(job["result"]["snapshot-ids"], json!([5, second, of.snapshot_id().await]), "{job}");
+    assert_eq!((&job["attempt"], &job["result"]["pending"]), (&json!(2), &Value::Null), "{job}");
+    check_compacted(&of, &rows, 2).await;
+    worker.kill();
+
+    // The second commit was not made.
+    let (of, rows) = scattered(&firn, 2, 1).await;
+    let id = died_after(&firn, &of, &report(6)).await;
+    let _worker = Worker::start(firn.root(), &[]);
+    let job = done(&firn, &id).await;
+    assert_eq!(number(&job, "files-rewritten"), 100 + FILES, "{job}");
+    assert_eq!(job["result"]["snapshot-ids"], json!([5, of.snapshot_id().await]), "{job}");
+    check_compacted(&of, &rows, 1).await;
+}
+
 tests::on_both_databases!(
     a_worker_that_is_told_to_end_commits_what_is_done,
+    what_a_dead_worker_had_committed_is_reported_by_the_next,
     what_a_killed_worker_left_is_deleted_by_the_next,
     a_worker_that_was_away_leaves_the_job_to_its_successor,
 );

@@ -23,6 +23,7 @@ on_both_databases!(
     progress_is_kept_and_a_wish_to_cancel_is_told,
     a_cancelled_job_that_nobody_works_on_ends,
     a_job_that_is_given_back_waits,
+    what_a_job_has_committed_is_kept_however_it_ends,
     a_job_that_is_given_back_often_survives_the_death_of_a_worker,
     ended_jobs_are_listed_and_pruned,
     outputs_of_earlier_attempts_are_told,
@@ -176,7 +177,7 @@ async fn an_earlier_attempt_is_refused(fixture: &Fixture) {
 
     let stale = held(&first, "w");
     let mut tx = fixture.write().await;
-    assert_eq!(jobs::lease::extend(&mut tx, stale, 60_000, Some("{}")).await.unwrap(), None);
+    assert_eq!(jobs::lease::extend(&mut tx, stale, 60_000, (Some("{}"), None)).await.unwrap(), None);
     assert!(!jobs::lease::give_back(&mut tx, stale, 0, ("broken", None)).await.unwrap());
     assert!(!jobs::lease::finish(&mut tx, stale, JobOutcome::Succeeded("{}")).await.unwrap());
     assert!(!jobs::outputs::add_outputs(&mut tx, stale, &["a".to_owned()]).await.unwrap());
@@ -199,7 +200,7 @@ async fn progress_is_kept_and_a_wish_to_cancel_is_told(fixture: &Fixture) {
     let lease = held(&job, "w");
     let extend = async |progress| {
         let mut tx = fixture.write().await;
-        let told = jobs::lease::extend(&mut tx, lease, 60_000, progress).await.unwrap();
+        let told = jobs::lease::extend(&mut tx, lease, 60_000, (progress, None)).await.unwrap();
         tx.commit().await.unwrap();
         told
     };
@@ -258,6 +259,38 @@ async fn a_job_that_is_given_back_often_survives_the_death_of_a_worker(fixture: 
     let job = find(fixture, job_id).await;
     let error = format!("its workers died {} times, the last one was w", TERMS.attempts_max);
     assert_eq!((job.state, job.error.as_deref()), (JobState::Failed, Some(error.as_str())));
+}
+
+async fn what_a_job_has_committed_is_kept_however_it_ends(fixture: &Fixture) {
+    const RESULT: &str = r#"{"committed":true}"#;
+    let next = async |terms| {
+        let job_id = enqueue(fixture, &compact(table())).await.unwrap();
+        let job = lease(fixture, "w", terms).await.unwrap();
+        let mut tx = fixture.write().await;
+        let lease_ms = terms.lease_ms;
+        jobs::lease::extend(&mut tx, held(&job, "w"), lease_ms, (None, Some(RESULT))).await.unwrap().unwrap();
+        jobs::lease::extend(&mut tx, held(&job, "w"), lease_ms, (Some("{}"), None)).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        (job_id, job)
+    };
+    let result = async |job_id| find(fixture, job_id).await.result;
+    for outcome in [JobOutcome::Failed("x", None), JobOutcome::Cancelled(None)] {
+        let (job_id, job) = next(TERMS).await;
+        assert!(finish(fixture, held(&job, "w"), outcome).await);
+        assert_eq!(result(job_id).await.as_deref(), Some(RESULT));
+    }
+    let (_, job) = next(TERMS).await;
+    let mut tx = fixture.write().await;
+    assert!(jobs::lease::give_back(&mut tx, held(&job, "w"), 0, ("x", None)).await.unwrap());
+    tx.commit().await.unwrap();
+    let job = lease(fixture, "w", TERMS).await.unwrap();
+    assert_eq!(job.result.as_deref(), Some(RESULT));
+    assert!(finish(fixture, held(&job, "w"), JobOutcome::Succeeded("{}")).await);
+    assert_eq!(result(job.job_id).await.as_deref(), Some("{}"));
+    // A worker that died.
+    let (job_id, _) = next(EXPIRES_AT_ONCE).await;
+    let job = lease(fixture, "other", TERMS).await.unwrap();
+    assert_eq!((job.job_id, job.attempt, job.result.as_deref()), (job_id, 2, Some(RESULT)));
 }
 
 async fn ended_jobs_are_listed_and_pruned(fixture: &Fixture) {
@@ -536,7 +569,7 @@ async fn what_a_job_left_unfinished_is_told_to_the_next(fixture: &Fixture) {
         let job = lease(fixture, "w", TERMS).await.unwrap();
         let mut tx = fixture.write().await;
         let unfinished = jobs::lease::find_unfinished(&mut tx, &job).await.unwrap();
-        jobs::lease::extend(&mut tx, held(&job, "w"), 1_000, told).await.unwrap().unwrap();
+        jobs::lease::extend(&mut tx, held(&job, "w"), 1_000, (told, None)).await.unwrap().unwrap();
         tx.commit().await.unwrap();
         match outcome {
             Some(outcome) => assert!(finish(fixture, held(&job, "w"), outcome).await),

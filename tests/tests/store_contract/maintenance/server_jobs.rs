@@ -107,7 +107,7 @@ async fn a_server_that_lost_its_lease_is_refused(fixture: &Fixture) {
 
     let stale = lease_of(&first, "s");
     let mut tx = fixture.write().await;
-    assert_eq!(jobs::lease::extend(&mut tx, stale, 60_000, Some("{}")).await.unwrap(), None);
+    assert_eq!(jobs::lease::extend(&mut tx, stale, 60_000, (Some("{}"), None)).await.unwrap(), None);
     assert!(!jobs::lease::give_back(&mut tx, stale, 0, ("broken", None)).await.unwrap());
     assert!(!jobs::lease::finish(&mut tx, stale, JobOutcome::Succeeded("{}")).await.unwrap());
     let other = lease_of(&second, "other");
@@ -143,7 +143,8 @@ async fn progress_outlives_the_server(fixture: &Fixture) {
     let job = lease(fixture, "one", 60_000).await.unwrap();
     let extend = async |lease_ms, progress| {
         let mut tx = fixture.write().await;
-        let extended = jobs::lease::extend(&mut tx, lease_of(&job, "one"), lease_ms, progress).await.unwrap();
+        let extended =
+            jobs::lease::extend(&mut tx, lease_of(&job, "one"), lease_ms, (progress, None)).await.unwrap();
         assert_eq!(extended, Some(false));
         tx.commit().await.unwrap();
     };
@@ -218,7 +219,7 @@ async fn a_worker_cannot_change_a_job_of_the_server(fixture: &Fixture) {
     let before = find(fixture, job_id).await;
     let of_worker = JobLease { runner: Runner::Worker, ..lease_of(&job, "s") };
     let mut tx = fixture.write().await;
-    assert_eq!(jobs::lease::extend(&mut tx, of_worker, 0, Some("{}")).await.unwrap(), None);
+    assert_eq!(jobs::lease::extend(&mut tx, of_worker, 0, (Some("{}"), None)).await.unwrap(), None);
     assert!(!jobs::lease::give_back(&mut tx, of_worker, 0, ("broken", None)).await.unwrap());
     assert!(!jobs::lease::finish(&mut tx, of_worker, JobOutcome::Cancelled(None)).await.unwrap());
     assert!(!jobs::outputs::add_outputs(&mut tx, of_worker, &["s3://b/f".to_owned()]).await.unwrap());

@@ -148,7 +148,8 @@ pub async fn find_unfinished(tx: &mut Tx, job: &JobRow) -> Result<Option<String>
     Ok(unfinished.and_then(|(_, progress)| progress))
 }
 
-/// Extends a lease to `lease_ms` milliseconds from [`Tx::at_ms`] on, and stores the progress of the worker.
+/// Extends a lease to `lease_ms` milliseconds from [`Tx::at_ms`] on, and stores the progress of the worker and
+/// the result up to now, as JSON. `None` retains what is stored.
 ///
 /// Returns whether cancellation was requested; `None`, changing nothing, if the job is no longer leased to
 /// this attempt.
@@ -161,10 +162,11 @@ pub async fn extend(
     tx: &mut Tx,
     lease: JobLease<'_>,
     lease_ms: i64,
-    progress: Option<&str>,
+    (progress, result): (Option<&str>, Option<&str>),
 ) -> Result<Option<bool>, StoreError> {
     const SQL: &str = "
-        UPDATE maintenance_jobs SET lease_until_ms = $4, progress = coalesce(CAST($5 AS TEXT), progress)
+        UPDATE maintenance_jobs SET lease_until_ms = $4, progress = coalesce(CAST($5 AS TEXT), progress),
+            result = coalesce(CAST($7 AS TEXT), result)
         WHERE job_id = $1 AND worker = $2 AND attempt = $3 AND runner = $6 AND state = 'running'
         RETURNING cancel_requested";
 
@@ -178,10 +180,12 @@ pub async fn extend(
             .bind(until_ms)
             .bind(progress)
             .bind(lease.runner.as_str())
+            .bind(result)
     )
 }
 
-/// Returns a job to the queue, with its earliest start, the error, and the result up to now.
+/// Returns a job to the queue, with its earliest start, the error, and the result up to now. Without a result,
+/// the stored one is retained.
 ///
 /// Returns `false`, changing nothing, if the job is no longer leased to this attempt.
 ///
@@ -197,8 +201,8 @@ pub async fn give_back(
 ) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs
-        SET state = 'queued', due_ms = $4, error = $5, result = CAST($6 AS TEXT), lease_until_ms = NULL,
-            returned = returned + 1
+        SET state = 'queued', due_ms = $4, error = $5, result = coalesce(CAST($6 AS TEXT), result),
+            lease_until_ms = NULL, returned = returned + 1
         WHERE job_id = $1 AND worker = $2 AND attempt = $3 AND runner = $7 AND state = 'running'";
 
     let changed = execute!(
@@ -215,7 +219,7 @@ pub async fn give_back(
     Ok(changed == 1)
 }
 
-/// Ends a job, with the time [`Tx::at_ms`].
+/// Ends a job, with the time [`Tx::at_ms`]. Without a result, the stored one is retained.
 ///
 /// Returns `false`, changing nothing, if the job is no longer leased to this attempt.
 ///
@@ -226,7 +230,8 @@ pub async fn give_back(
 pub async fn finish(tx: &mut Tx, lease: JobLease<'_>, outcome: JobOutcome<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs
-        SET state = $4, result = $5, error = CAST($6 AS TEXT), finished_ms = $7, lease_until_ms = NULL
+        SET state = $4, result = coalesce(CAST($5 AS TEXT), result), error = CAST($6 AS TEXT),
+            finished_ms = $7, lease_until_ms = NULL
         WHERE job_id = $1 AND worker = $2 AND attempt = $3 AND runner = $8 AND state = 'running'";
 
     let (state, result, error) = match outcome {

@@ -11,12 +11,12 @@ use table_core::rewrite::plan::Delete;
 use table_core::rewrite::remap::RowMap;
 use table_core::snapshot::error::NewDelete;
 
-use crate::context::Work;
+use crate::context::JobContext;
 use crate::error::JobError;
 use crate::execute::deletes::{is_vector, positions, vector};
 use crate::execute::new_deletes::{self, NewDeletes};
 use crate::execute::rewrite::Rewritten;
-use crate::host::Outputs;
+use crate::output_ledger::OutputLedger;
 
 /// Translated deletes.
 #[derive(Default)]
@@ -38,11 +38,11 @@ pub(super) enum Outcome {
 
 /// Translates deletes from the inputs of some groups to their outputs, and writes the new deletes.
 pub(super) fn translate(
-    work: &Work<'_>,
+    job: &JobContext<'_>,
     metadata: &TableMetadata,
     rewritten: &[&Rewritten],
     found: Vec<NewDelete>,
-    outputs: &Outputs<'_>,
+    outputs: &OutputLedger<'_>,
 ) -> Result<Outcome, JobError> {
     let mut maps: Vec<RowMap> = Vec::new();
     for done in rewritten {
@@ -60,7 +60,7 @@ pub(super) fn translate(
             lost.extend(new.data_files.iter().cloned());
             continue;
         }
-        for (path, deleted) in read(work, new)? {
+        for (path, deleted) in read(job, new)? {
             match by_input(&path) {
                 Some(map) => {
                     let to = map.translate(&path, &deleted);
@@ -81,12 +81,12 @@ pub(super) fn translate(
         rewritten.iter().flat_map(|done| &done.files).map(|file| (file.path.as_str(), file)).collect();
     let moved = moved.into_iter().filter(|(_, vector)| !vector.is_empty());
     let moved = moved.filter_map(|(path, vector)| Some(positions_of(files.get(path.as_str())?, vector)));
-    let written = new_deletes::write(work, metadata, outputs, moved.collect())?;
+    let written = new_deletes::write(job, metadata, outputs, moved.collect())?;
     Ok(Outcome::Moved(Moved { found, written }))
 }
 
 /// Reads the positions that a delete contains, by path of the data file.
-fn read(work: &Work<'_>, new: &NewDelete) -> Result<Vec<(String, DeletionVector)>, JobError> {
+fn read(job: &JobContext<'_>, new: &NewDelete) -> Result<Vec<(String, DeletionVector)>, JobError> {
     let file = &new.delete;
     let delete = Delete {
         content: file.content,
@@ -102,10 +102,10 @@ fn read(work: &Work<'_>, new: &NewDelete) -> Result<Vec<(String, DeletionVector)
     };
     if is_vector(&delete) {
         let target = delete.data_file.clone().unwrap_or_default();
-        return Ok(vec![(target, vector(work.files, &delete)?)]);
+        return Ok(vec![(target, vector(job.files, &delete)?)]);
     }
     let wanted: HashSet<&str> = new.data_files.iter().map(String::as_str).collect();
-    let found = positions(work.files, &delete, |path| wanted.contains(path))?;
+    let found = positions(job.files, &delete, |path| wanted.contains(path))?;
     let vectors = found.into_iter().map(|(path, positions)| {
         let vector = DeletionVector::from_sorted(positions.iter());
         Ok((path, vector.map_err(|reason| JobError::Vector { location: delete.path.clone(), reason })?))
