@@ -1,99 +1,43 @@
-//! Access to the files of tables by their location. All reads, writes and deletions of a job are made here,
-//! where they are restricted to the job's permissions, counted, and limited in rate. The storage itself is a
-//! [`Disk`].
+//! Access of a job to the files of its table: restricted to the job's permissions, counted, and limited in rate.
+//! The files themselves are in a store of the `storage` crate.
 
-pub mod local;
-pub mod source;
+pub mod input;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::ops::Range;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
+use storage::error::StorageError;
+use storage::file::FileState;
+use storage::metered::{Metered, Pace, Usage};
 use storage::place::Place;
+use storage::read_ahead::{Concurrency, ReadAhead, ReadRequest};
 use storage::scope::Scope;
+use storage::store::Store;
+use storage::upload::Uploader;
 use table_core::location::Location;
+use tokio::runtime::Handle;
 
 use crate::error::JobError;
 
-/// Storage of files. Every call is one request.
-pub trait Disk: Send + Sync {
-    /// Reads a whole file of at most `limit_bytes`.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the file does not exist, is larger, or cannot be read.
-    fn read(&self, place: &Place, limit_bytes: usize) -> io::Result<Bytes>;
-
-    /// Reads a range of bytes of a file.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the file does not exist, ends before the end of the range, or cannot be read.
-    fn read_range(&self, place: &Place, range: Range<u64>) -> io::Result<Bytes>;
-
-    /// Creates a new file.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the file exists already, or cannot be created.
-    fn create(&self, place: &Place) -> io::Result<Box<dyn Upload>>;
-
-    /// Returns the version of a file, which differs from that of a later file of the same name.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the file does not exist, or if its version cannot be determined.
-    fn version(&self, place: &Place) -> io::Result<String>;
-
-    /// Deletes a file.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the file cannot be deleted. A missing file may be reported as [`ErrorKind::NotFound`].
-    fn delete(&self, place: &Place) -> io::Result<()>;
-}
-
-/// New file that is being written. If it is dropped before [`Upload::finish`], an incomplete file may remain.
-pub trait Upload: Write + Send {
-    /// Completes the file, so that it survives a power failure.
-    ///
-    /// # Errors
-    ///
-    /// Fails if data cannot be written or synced, or if an earlier write failed.
-    fn finish(self: Box<Self>) -> io::Result<()>;
-}
-
-/// Number of requests to a disk, and amount of transferred data.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Usage {
-    /// Number of requests: files and ranges read, files created, deleted, or queried for their version.
-    pub requests: u64,
-    /// Number of bytes read.
-    pub bytes_read: u64,
-    /// Number of bytes written.
-    pub bytes_written: u64,
-}
-
-/// Access of a job to the files of a table. Clones share the counts and the cache.
+/// Access of a job to the files of a table. All calls block the thread of the job. Clones share the counts and the
+/// cache.
 ///
 /// ```text
-/// let files = Files::new(Arc::new(LocalDisk::default()), None, now_ms).within(scope);
+/// let files = JobFiles::new(store, runtime, Concurrency::default(), None).within(scope);
 /// let manifest = files.read_manifest("file:///srv/warehouse/t/metadata/1-m0.avro")?;
 /// files.write("file:///srv/warehouse/t/data/1.parquet", &content)?;
 /// ```
 #[derive(Clone)]
-pub struct Files {
-    disk: Arc<dyn Disk>,
-    counts: Arc<Counts>,
-    pace: Option<Arc<Pace>>,
-    kept: Arc<Mutex<Kept>>,
+pub struct JobFiles {
+    store: Metered,
+    runtime: Handle,
+    concurrency: Concurrency,
+    manifests: Arc<Mutex<ManifestCache>>,
     /// Permissions of the job.
     scope: Scope,
     /// Number of files that were to be deleted but are not in the table's own folders.
@@ -106,64 +50,53 @@ const WHOLE_BYTES_MAX: usize = 1 << 30;
 /// Cache of manifests and manifest lists, which never change. A plan reads them, and the commit soon after it
 /// reads them again.
 #[derive(Default)]
-struct Kept {
+struct ManifestCache {
     by_location: HashMap<String, Bytes>,
     bytes: usize,
 }
 
 /// Maximum size of the cached files, in bytes.
-const KEPT_BYTES_MAX: usize = 64 << 20;
+const CACHED_BYTES_MAX: usize = 64 << 20;
 
-#[derive(Default)]
-struct Counts {
-    requests: AtomicU64,
-    bytes_read: AtomicU64,
-    bytes_written: AtomicU64,
+/// New file that is being written.
+pub struct NewFile {
+    uploader: Uploader,
+    location: String,
 }
 
-/// Rate limit, with requests at regular intervals.
-struct Pace {
-    now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
-    /// Interval between two requests in microseconds; `next_us` is the time of the next request.
-    distance_us: i64,
-    next_us: AtomicI64,
-}
-
-impl Files {
-    /// Creates the access to a disk, with at most `requests_per_second` requests if that is specified. No
-    /// file may be accessed before [`Files::within`] has set the permissions.
+impl JobFiles {
+    /// Creates the access to a store. `runtime` runs the requests, as many at a time as `concurrency` permits,
+    /// and at most as many per second as `pace` does. No file may be accessed before [`JobFiles::within`] has
+    /// set the permissions.
     pub fn new(
-        disk: Arc<dyn Disk>,
-        requests_per_second: Option<u32>,
-        now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
-    ) -> Files {
-        let pace = requests_per_second.map(|requests| {
-            let distance_us = 1_000_000 / i64::from(requests.max(1));
-            Arc::new(Pace { now_ms, distance_us, next_us: AtomicI64::new(0) })
-        });
-        let (counts, kept, not_own) = Default::default();
-        Files { disk, counts, pace, kept, scope: Scope::default(), not_own }
+        store: Arc<dyn Store>,
+        runtime: Handle,
+        concurrency: Concurrency,
+        pace: Option<Pace>,
+    ) -> JobFiles {
+        let (manifests, scope, not_own) = Default::default();
+        JobFiles { store: Metered::new(store, pace), runtime, concurrency, manifests, scope, not_own }
     }
 
-    /// Returns the access to the same disk with the same permissions for another job, with its own counts and
+    /// Returns the access to the same store with the same permissions for another job, with its own counts and
     /// an empty cache.
     #[must_use]
-    pub fn counted_anew(&self) -> Files {
-        Files {
-            disk: self.disk.clone(),
-            counts: Arc::default(),
-            pace: self.pace.clone(),
-            kept: Arc::default(),
+    pub fn counted_anew(&self) -> JobFiles {
+        JobFiles {
+            store: self.store.counted_anew(),
+            runtime: self.runtime.clone(),
+            concurrency: self.concurrency,
+            manifests: Arc::default(),
             scope: self.scope.clone(),
             not_own: Arc::default(),
         }
     }
 
-    /// Returns the access to the same disk with the permissions `scope`, with its own counts and an empty
+    /// Returns the access to the same store with the permissions `scope`, with its own counts and an empty
     /// cache.
     #[must_use]
-    pub fn within(&self, scope: Scope) -> Files {
-        Files { scope, ..self.counted_anew() }
+    pub fn within(&self, scope: Scope) -> JobFiles {
+        JobFiles { scope, ..self.counted_anew() }
     }
 
     /// Returns `true` if a location is in the table's own folders.
@@ -179,11 +112,7 @@ impl Files {
 
     /// Returns the requests made so far.
     pub fn usage(&self) -> Usage {
-        Usage {
-            requests: self.counts.requests.load(Ordering::Relaxed),
-            bytes_read: self.counts.bytes_read.load(Ordering::Relaxed),
-            bytes_written: self.counts.bytes_written.load(Ordering::Relaxed),
-        }
+        self.store.usage()
     }
 
     /// Reads a whole file of at most 1 GiB.
@@ -193,37 +122,74 @@ impl Files {
     /// Fails with [`JobError::NotAllowed`] if the job must not read the file, and with [`JobError::Storage`]
     /// if it does not exist, is larger, or cannot be read.
     pub fn read(&self, location: &str) -> Result<Bytes, JobError> {
-        self.read_at_most(location, WHOLE_BYTES_MAX)
-    }
-
-    /// Reads a whole file of at most `limit_bytes`.
-    ///
-    /// # Errors
-    ///
-    /// Fails for the same reasons as [`Files::read`].
-    pub fn read_at_most(&self, location: &str, limit_bytes: usize) -> Result<Bytes, JobError> {
-        let place = self.scope.read(location).map_err(JobError::not_allowed(location))?;
-        self.count_read(location, || self.disk.read(&place, limit_bytes))
+        let place = self.place(location)?;
+        let read = self.runtime.block_on(self.store.read(&place, WHOLE_BYTES_MAX));
+        read.map_err(storage("read", location))
     }
 
     /// Reads a whole manifest or manifest list, from the cache if it was read before.
     ///
     /// # Errors
     ///
-    /// Fails for the same reasons as [`Files::read`].
+    /// Fails for the same reasons as [`JobFiles::read`].
     pub fn read_manifest(&self, location: &str) -> Result<Bytes, JobError> {
-        // The cache is in a valid state even if a thread panicked while it had the lock.
-        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bytes) = kept().by_location.get(location) {
-            return Ok(bytes.clone());
+        if let Some(bytes) = self.cached(location) {
+            return Ok(bytes);
         }
         let bytes = self.read(location)?;
-        let mut kept = kept();
-        if kept.bytes + bytes.len() <= KEPT_BYTES_MAX {
-            kept.bytes += bytes.len();
-            kept.by_location.insert(location.to_owned(), bytes.clone());
-        }
+        self.cache(location, &bytes);
         Ok(bytes)
+    }
+
+    /// Reads manifests or manifest lists like [`JobFiles::read_manifest`], in the order of `files`, while the
+    /// next ones are on their way. Each of `files` is a location with the expected size in bytes.
+    pub fn read_manifests<'f, F>(
+        &'f self,
+        files: F,
+    ) -> impl Iterator<Item = Result<Bytes, JobError>> + use<'f, F>
+    where
+        F: IntoIterator<Item = (String, i64)>,
+        F::IntoIter: 'f,
+    {
+        let mut cached = VecDeque::new();
+        let mut missing = Vec::new();
+        for (location, size_bytes) in files {
+            let found = self.cached(&location);
+            if found.is_none() {
+                missing.push((location, size_bytes));
+            }
+            cached.push_back(found);
+        }
+        let locations: Vec<String> = missing.iter().map(|(location, _)| location.clone()).collect();
+        let mut reads = self.read_ahead(missing.into_iter()).zip(locations);
+        cached.into_iter().map_while(move |cached| match cached {
+            Some(bytes) => Some(Ok(bytes)),
+            None => {
+                let (read, location) = reads.next()?;
+                Some(read.inspect(|bytes| self.cache(&location, bytes)))
+            }
+        })
+    }
+
+    /// Reads whole files in order, while the next ones are on their way.
+    fn read_ahead<'f>(
+        &'f self,
+        files: impl Iterator<Item = (String, i64)> + 'f,
+    ) -> impl Iterator<Item = Result<Bytes, JobError>> + 'f {
+        let requests = files.map(|(location, size_bytes)| {
+            let place = self.place(&location)?;
+            let expected_bytes = u64::try_from(size_bytes).unwrap_or(0);
+            Ok(ReadRequest { place, range: None, expected_bytes, limit_bytes: WHOLE_BYTES_MAX })
+        });
+        self.send(requests).map(|read| read?.map_err(|error| failed("read", error)))
+    }
+
+    /// Sends requests in order, as many at a time as the limits permit.
+    fn send<I>(&self, requests: I) -> ReadAhead<I>
+    where
+        I: Iterator<Item = Result<ReadRequest, JobError>>,
+    {
+        ReadAhead::new(Arc::new(self.store.clone()), self.runtime.clone(), self.concurrency, requests)
     }
 
     /// Reads a range of bytes of a file.
@@ -233,28 +199,30 @@ impl Files {
     /// Fails with [`JobError::NotAllowed`] if the job must not read the file, and with [`JobError::Storage`]
     /// if it does not exist, ends before the end of the range, or cannot be read.
     pub fn read_range(&self, location: &str, range: Range<u64>) -> Result<Bytes, JobError> {
-        let place = self.scope.read(location).map_err(JobError::not_allowed(location))?;
-        self.count_read(location, || self.disk.read_range(&place, range))
+        let place = self.place(location)?;
+        let read = self.runtime.block_on(self.store.read_range(&place, range));
+        read.map_err(storage("read", location))
     }
 
-    /// Creates a new file.
+    /// Creates a new file. It appears in the store when its first part or its end is written.
     ///
     /// # Errors
     ///
-    /// Fails with [`JobError::NotAllowed`] if the file is not in the table's own folders, and with
-    /// [`JobError::Storage`] if it exists already or cannot be created.
+    /// Fails with [`JobError::NotAllowed`] if the file is not in the table's own folders. That a file exists
+    /// already is an error of writing it.
     pub fn create(&self, location: &str) -> Result<NewFile, JobError> {
         let place = self.scope.write(location).map_err(JobError::not_allowed(location))?;
-        self.ask();
-        let upload = self.disk.create(&place).map_err(JobError::storage("write", location))?;
-        Ok(NewFile { upload, location: location.to_owned(), counts: self.counts.clone() })
+        let store = Arc::new(self.store.clone());
+        let uploader = Uploader::new(store, self.runtime.clone(), self.concurrency, place);
+        Ok(NewFile { uploader, location: location.to_owned() })
     }
 
     /// Writes a whole new file.
     ///
     /// # Errors
     ///
-    /// Fails if the file cannot be created (see [`Files::create`]), written or synced.
+    /// Fails with [`JobError::NotAllowed`] if the file is not in the table's own folders, and with
+    /// [`JobError::Storage`] if it exists already or cannot be written or synced.
     pub fn write(&self, location: &str, content: &[u8]) -> Result<(), JobError> {
         let mut file = self.create(location)?;
         file.write_all(content).map_err(JobError::storage("write", location))?;
@@ -268,9 +236,13 @@ impl Files {
     /// Fails with [`JobError::NotAllowed`] if the job must not read the file, and with [`JobError::Storage`]
     /// if it does not exist or its version cannot be determined.
     pub fn version(&self, location: &str) -> Result<String, JobError> {
-        let place = self.scope.read(location).map_err(JobError::not_allowed(location))?;
-        self.ask();
-        self.disk.version(&place).map_err(JobError::storage("read", location))
+        let place = self.place(location)?;
+        let unknown = match self.runtime.block_on(self.store.state(&place)) {
+            FileState::Present(stamp) => return Ok(stamp.to_string()),
+            FileState::Gone => io::Error::new(io::ErrorKind::NotFound, "no such file"),
+            FileState::Unknown => io::Error::other("its state cannot be determined"),
+        };
+        Err(JobError::storage("read", location)(unknown))
     }
 
     /// Deletes a file. A missing file is not an error.
@@ -284,58 +256,30 @@ impl Files {
             self.not_own.fetch_add(1, Ordering::Relaxed);
             JobError::not_allowed(location)(reason)
         })?;
-        self.ask();
-        match self.disk.delete(&place) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(JobError::storage("delete", location)(error))
-            }
-            _ => Ok(()),
+        self.runtime.block_on(self.store.delete(&place)).map_err(storage("delete", location))
+    }
+
+    /// Returns the place of a file that the job may read. May ask the catalog for the permission.
+    fn place(&self, location: &str) -> Result<Place, JobError> {
+        self.scope.read(location).map_err(JobError::not_allowed(location))
+    }
+
+    fn cached(&self, location: &str) -> Option<Bytes> {
+        self.manifests().by_location.get(location).cloned()
+    }
+
+    fn cache(&self, location: &str, bytes: &Bytes) {
+        let mut manifests = self.manifests();
+        if manifests.bytes + bytes.len() <= CACHED_BYTES_MAX {
+            manifests.bytes += bytes.len();
+            manifests.by_location.insert(location.to_owned(), bytes.clone());
         }
     }
 
-    fn count_read(
-        &self,
-        location: &str,
-        read: impl FnOnce() -> io::Result<Bytes>,
-    ) -> Result<Bytes, JobError> {
-        self.ask();
-        let bytes = read().map_err(JobError::storage("read", location))?;
-        self.counts.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        Ok(bytes)
+    /// Returns the cache, which is in a valid state even if a thread panicked while it had the lock.
+    fn manifests(&self) -> std::sync::MutexGuard<'_, ManifestCache> {
+        self.manifests.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Counts a request, and waits until the rate limit permits it.
-    fn ask(&self) {
-        self.counts.requests.fetch_add(1, Ordering::Relaxed);
-        if let Some(pace) = &self.pace {
-            pace.wait();
-        }
-    }
-}
-
-impl fmt::Debug for Files {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Files").field(&self.usage()).finish()
-    }
-}
-
-impl Pace {
-    fn wait(&self) {
-        let now_us = (self.now_ms)().saturating_mul(1_000);
-        let turn = |next: i64| Some(next.max(now_us).saturating_add(self.distance_us));
-        // The closure always returns a value.
-        let Ok(next) = self.next_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, turn) else { return };
-        // The wait is limited to one interval, in case the clock was set back.
-        let wait_us = (next - now_us).clamp(0, self.distance_us);
-        std::thread::sleep(Duration::from_micros(u64::try_from(wait_us).unwrap_or(0)));
-    }
-}
-
-/// New file that is being written.
-pub struct NewFile {
-    upload: Box<dyn Upload>,
-    location: String,
-    counts: Arc<Counts>,
 }
 
 impl NewFile {
@@ -343,20 +287,30 @@ impl NewFile {
     ///
     /// # Errors
     ///
-    /// Fails with [`JobError::Storage`] if data cannot be written or synced, or if an earlier write failed.
+    /// Fails with [`JobError::Storage`] if the file exists already, if data cannot be written or synced, or if
+    /// an earlier write failed.
     pub fn finish(self) -> Result<(), JobError> {
-        self.upload.finish().map_err(JobError::storage("write", &self.location))
+        self.uploader.finish().map_err(storage("write", &self.location))
     }
 }
 
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.upload.write(bytes)?;
-        self.counts.bytes_written.fetch_add(written as u64, Ordering::Relaxed);
-        Ok(written)
+        self.uploader.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.upload.flush()
+        self.uploader.flush()
     }
+}
+
+impl fmt::Debug for JobFiles {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("JobFiles").field(&self.usage()).finish()
+    }
+}
+
+/// Returns a function that converts an error of a store.
+fn storage(action: &'static str, location: &str) -> impl FnOnce(StorageError) -> JobError {
+    move |error| JobError::storage(action, location)(error.into_io())
 }

@@ -1,22 +1,25 @@
 //! Files on local file systems. Data is synced before a write returns, so that it survives a power failure.
-//! Every call blocks until the file system answers; see [`crate::threads`].
+//! Every call blocks until the file system answers; see [`super::threads`].
 
-use std::collections::{HashSet, VecDeque};
-use std::fmt;
+use std::collections::HashSet;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek as _, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek as _, SeekFrom};
 use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use rustix::fd::OwnedFd;
-use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::folders;
+use super::tree;
+use super::path::{self, LocalPath, SEARCH, open_folder, open_regular, open_root};
 use crate::error::StorageError;
-use crate::folders;
-use crate::place::{self, Place, SEARCH, open_folder, open_regular, open_root};
+use crate::file::{FileState, Listed, Stamp};
+use crate::place::Place;
 
 /// Maximum number of attempts to create a file whose folder is concurrently removed.
 const FOLDER_ATTEMPTS_MAX: usize = 8;
@@ -31,41 +34,6 @@ const DEPTH_MAX: usize = 128;
 pub struct LocalFiles {
     /// Folders whose entry in their parent was synced by this process, by path and inode.
     synced: Arc<Mutex<HashSet<(PathBuf, u64)>>>,
-}
-
-/// State of a file, determined without opening it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileState {
-    /// The file exists.
-    Present(Stamp),
-    /// The file does not exist.
-    Gone,
-    /// The state could not be determined.
-    Unknown,
-}
-
-/// Size and modification time of a file, which change when the file is written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    size_bytes: u64,
-    /// Time of the last modification since 1970: seconds, and nanoseconds of the second.
-    modified: (i64, i64),
-}
-
-impl fmt::Display for Stamp {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, nanoseconds) = self.modified;
-        write!(formatter, "{} bytes of {seconds}.{nanoseconds:09}", self.size_bytes)
-    }
-}
-
-/// File in a listed folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// Name of the file, without its folder.
-    pub name: String,
-    /// Time of the last modification, in milliseconds since 1970.
-    pub modified_ms: i64,
 }
 
 /// New file that is being written. Dropping it leaves the file as it is: incomplete, and possibly not
@@ -87,7 +55,7 @@ impl LocalFiles {
     /// [`StorageError::NotRegular`] if it is a pipe, device or socket, and with [`StorageError::Io`] if the
     /// file cannot be read.
     pub fn read(&self, place: &Place, limit_bytes: usize) -> Result<Bytes, StorageError> {
-        let failed = |error| place::error("read", place, error);
+        let failed = |error| path::error("read", place, error);
         let file = open(place).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         let too_large = || StorageError::TooLarge { location: place.as_str().to_owned(), limit_bytes };
@@ -106,7 +74,7 @@ impl LocalFiles {
     ///
     /// Fails if the file ends before the end of the range, and for the same reasons as [`LocalFiles::read`].
     pub fn read_range(&self, place: &Place, range: Range<u64>) -> Result<Bytes, StorageError> {
-        let failed = |error| place::error("read", place, error);
+        let failed = |error| path::error("read", place, error);
         let mut file = open(place).map_err(failed)?;
         let length = range.end.saturating_sub(range.start);
         // No more memory is reserved than the file has bytes, however long the range is.
@@ -125,7 +93,8 @@ impl LocalFiles {
     #[cfg(target_os = "linux")]
     pub fn state_in_memory(&self, place: &Place) -> FileState {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let found = fs::openat2(fs::CWD, place.path(), flags, Mode::empty(), fs::ResolveFlags::CACHED);
+        let Ok(path) = local(place) else { return FileState::Unknown };
+        let found = fs::openat2(fs::CWD, path.path(), flags, Mode::empty(), fs::ResolveFlags::CACHED);
         let file = match found {
             Ok(file) => file,
             Err(Errno::NOENT | Errno::NOTDIR) => return FileState::Gone,
@@ -137,6 +106,7 @@ impl LocalFiles {
             Ok(found) => FileState::Present(Stamp {
                 size_bytes: found.stx_size,
                 modified: (found.stx_mtime.tv_sec, i64::from(found.stx_mtime.tv_nsec)),
+                entity_tag: None,
             }),
             Err(_) => FileState::Unknown,
         }
@@ -150,13 +120,14 @@ impl LocalFiles {
 
     /// Returns the state of a file; waits for the file system.
     pub fn state(&self, place: &Place) -> FileState {
-        let found = place
-            .open_parent()
+        let found = local(place)
+            .and_then(LocalPath::open_parent)
             .and_then(|(folder, name)| Ok(fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?));
         match found {
             Ok(found) => FileState::Present(Stamp {
                 size_bytes: u64::try_from(found.st_size).unwrap_or(0),
                 modified: (found.st_mtime, i64::try_from(found.st_mtime_nsec).unwrap_or(0)),
+                entity_tag: None,
             }),
             Err(error) if error.kind() == ErrorKind::NotFound => FileState::Gone,
             Err(_) => FileState::Unknown,
@@ -171,11 +142,11 @@ impl LocalFiles {
     /// contains a symbolic link below its root, and with [`StorageError::Io`] if a folder or the file cannot
     /// be created or synced.
     pub fn create(&self, place: &Place) -> Result<NewFile, StorageError> {
-        let failed = |error| place::error("write", place, error);
+        let failed = |error| path::error("write", place, error);
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let (folder, name) = self.durable_parent(place).map_err(failed)?;
+            let (folder, name) = self.durable_parent(local(place).map_err(failed)?).map_err(failed)?;
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             match fs::openat(&folder, name, flags, Mode::from_raw_mode(0o666)) {
                 Ok(file) => return Ok(NewFile { file: File::from(file), folder, place: place.clone() }),
@@ -192,8 +163,8 @@ impl LocalFiles {
     ///
     /// Fails if the file cannot be created (see [`LocalFiles::create`]), written or synced.
     pub fn write_new(&self, place: &Place, content: &[u8]) -> Result<(), StorageError> {
-        let mut file = self.create(place)?;
-        let written = file.append(content).and_then(|()| file.sync());
+        let file = self.create(place)?;
+        let written = file.write_at(0, content).and_then(|()| file.sync());
         if written.is_err() {
             // Nothing refers to the incomplete file, so that a failure to delete it only wastes space.
             drop(self.delete(place));
@@ -209,9 +180,10 @@ impl LocalFiles {
     /// Fails with [`StorageError::Link`] if a folder on the path is a symbolic link, and with
     /// [`StorageError::Io`] if the file cannot be deleted.
     pub fn delete(&self, place: &Place) -> Result<(), StorageError> {
-        let deleted = place.open_parent().and_then(|(folder, name)| Ok(unlink(&folder, name)?));
+        let parent = local(place).and_then(LocalPath::open_parent);
+        let deleted = parent.and_then(|(folder, name)| Ok(unlink(&folder, name)?));
         match deleted {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(place::error("delete", place, error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(path::error("delete", place, error)),
             _ => Ok(()),
         }
     }
@@ -227,12 +199,12 @@ impl LocalFiles {
     /// are nested more deeply than any engine does.
     pub fn delete_below(&self, place: &Place, files_max: usize) -> Result<usize, StorageError> {
         let mut deleted = 0;
-        let done = place
-            .open_parent()
-            .and_then(|(parent, name)| delete_tree(&parent, name, files_max, &mut deleted, DEPTH_MAX));
+        let done = local(place)
+            .and_then(LocalPath::open_parent)
+            .and_then(|(parent, name)| tree::delete_tree(&parent, name, files_max, &mut deleted, DEPTH_MAX));
         match done {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(place::error("delete below", place, error))
+                Err(path::error("delete below", place, error))
             }
             _ => Ok(deleted),
         }
@@ -245,9 +217,10 @@ impl LocalFiles {
     /// Fails with [`StorageError::Link`] if the path contains a symbolic link below its root, and with
     /// [`StorageError::Io`] if a folder cannot be created or synced.
     pub fn create_folder(&self, place: &Place) -> Result<(), StorageError> {
-        let failed = |error| place::error("create the folder", place, error);
-        let root = self.durable_root(place).map_err(failed)?;
-        self.descend(root, place.root(), place.names()).map_err(failed).map(drop)
+        let failed = |error| path::error("create the folder", place, error);
+        let path = local(place).map_err(failed)?;
+        let root = self.durable_root(path).map_err(failed)?;
+        self.descend(root, path.root(), path.names()).map_err(failed).map(drop)
     }
 
     /// Creates a root folder if it does not exist, and checks that files can be written in it.
@@ -256,13 +229,9 @@ impl LocalFiles {
     ///
     /// Fails if the folder cannot be created, synced or opened, or if a probe file cannot be created or
     /// deleted in it.
-    pub fn prepare_root(&self, path: &Path) -> std::io::Result<()> {
-        folders::create(path)?;
-        let root = open_root(path)?;
-        let probe = format!(".firn-probe-{}", std::process::id());
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        fs::openat(&root, probe.as_str(), flags, Mode::from_raw_mode(0o666))?;
-        Ok(unlink(&root, &probe)?)
+    pub fn prepare_root(&self, place: &Place) -> Result<(), StorageError> {
+        let prepared = local(place).and_then(|path| prepare_root(path.path()));
+        prepared.map_err(|error| path::error("create the folder", place, error))
     }
 
     /// Lists up to `files_max` regular files that are directly in a folder. The result is empty if the folder
@@ -273,9 +242,12 @@ impl LocalFiles {
     /// Fails with [`StorageError::Link`] if the path contains a symbolic link below its root, and with
     /// [`StorageError::Io`] if the folder or the state of one of its files cannot be read.
     pub fn list(&self, place: &Place, files_max: usize) -> Result<Vec<Listed>, StorageError> {
-        match list(place, files_max) {
+        let listed = local(place)
+            .and_then(LocalPath::open_as_folder)
+            .and_then(|folder| tree::list(&folder, files_max));
+        match listed {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(place::error("list", place, error)),
+            Err(error) => Err(path::error("list", place, error)),
             Ok(listed) => Ok(listed),
         }
     }
@@ -287,31 +259,14 @@ impl LocalFiles {
     ///
     /// Fails if the root or the type of an entry cannot be read, or if a folder below the root cannot be read
     /// for another reason than that it was removed or that this process lacks the permission.
-    pub fn find_below(&self, root: &Path, suffix: &str, entries_max: usize) -> std::io::Result<bool> {
-        let mut folders = VecDeque::from([root.to_owned()]);
-        let mut seen = 0;
-        while let Some(folder) = folders.pop_front() {
-            let entries = match std::fs::read_dir(&folder) {
-                // A folder that was removed meanwhile, or that belongs to another user, contains no tables of
-                // this server.
-                Err(error) if folder != root && is_not_ours(&error) => continue,
-                entries => entries?,
-            };
-            for entry in entries {
-                let entry = entry?;
-                seen += 1;
-                if seen > entries_max {
-                    return Ok(false);
-                }
-                let kind = entry.file_type()?;
-                if kind.is_dir() {
-                    folders.push_back(entry.path());
-                } else if kind.is_file() && entry.file_name().to_string_lossy().ends_with(suffix) {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
+    pub fn find_below(
+        &self,
+        place: &Place,
+        suffix: &str,
+        entries_max: usize,
+    ) -> Result<bool, StorageError> {
+        let found = local(place).and_then(|path| tree::find_below(path.path(), suffix, entries_max));
+        found.map_err(|error| path::error("look for tables in", place, error))
     }
 
     /// Returns `true` if a file is below a folder after all symbolic links are resolved; `false` if one of
@@ -323,25 +278,25 @@ impl LocalFiles {
 
     /// Opens the folder of a file. Missing folders are created; all folders on the path survive a power
     /// failure from then on.
-    fn durable_parent<'p>(&self, place: &'p Place) -> std::io::Result<(OwnedFd, &'p str)> {
-        let Some((name, above)) = place.names().split_last() else {
+    fn durable_parent<'p>(&self, path: &'p LocalPath) -> std::io::Result<(OwnedFd, &'p str)> {
+        let Some((name, above)) = path.names().split_last() else {
             return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is the root itself"));
         };
-        let root = self.durable_root(place)?;
-        Ok((self.descend(root, place.root(), above)?, name))
+        let root = self.durable_root(path)?;
+        Ok((self.descend(root, path.root(), above)?, name))
     }
 
-    fn durable_root(&self, place: &Place) -> std::io::Result<OwnedFd> {
-        let root = match open_root(place.root()) {
+    fn durable_root(&self, path: &LocalPath) -> std::io::Result<OwnedFd> {
+        let root = match open_root(path.root()) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                folders::create(place.root())?;
-                open_root(place.root())?
+                folders::create(path.root())?;
+                open_root(path.root())?
             }
             opened => opened?,
         };
-        if self.is_news(place.root().to_owned(), &root)? {
-            folders::create(place.root())?;
-            self.remember(place.root().to_owned(), &root)?;
+        if self.is_news(path.root().to_owned(), &root)? {
+            folders::create(path.root())?;
+            self.remember(path.root().to_owned(), &root)?;
         }
         Ok(root)
     }
@@ -403,13 +358,14 @@ impl NewFile {
         &self.place
     }
 
-    /// Appends bytes to the file.
+    /// Writes bytes to the file, from an offset on. Several threads may write at different offsets.
     ///
     /// # Errors
     ///
     /// Fails if the file system refuses the write.
-    pub fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
-        self.file.write_all(bytes).map_err(|error| place::error("write", &self.place, error))
+    pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
+        let written = self.file.write_all_at(bytes, offset);
+        written.map_err(|error| path::error("write", &self.place, error))
     }
 
     /// Syncs the file and its entry in its folder, so that everything written so far survives a power
@@ -422,16 +378,26 @@ impl NewFile {
         self.file
             .sync_all()
             .and_then(|()| sync_folder(&self.folder))
-            .map_err(|error| place::error("write", &self.place, error))
+            .map_err(|error| path::error("write", &self.place, error))
     }
 }
 
-fn is_not_ours(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied)
+fn prepare_root(path: &Path) -> std::io::Result<()> {
+    folders::create(path)?;
+    let root = open_root(path)?;
+    let probe = format!(".firn-probe-{}", std::process::id());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    fs::openat(&root, probe.as_str(), flags, Mode::from_raw_mode(0o666))?;
+    Ok(unlink(&root, &probe)?)
+}
+
+/// Returns the path of a place. Fails for a place of another store, which never gets here.
+fn local(place: &Place) -> std::io::Result<&LocalPath> {
+    place.local().ok_or_else(|| ErrorKind::Unsupported.into())
 }
 
 fn open(place: &Place) -> std::io::Result<File> {
-    let (folder, name) = place.open_parent()?;
+    let (folder, name) = local(place)?.open_parent()?;
     open_regular(&folder, name)
 }
 
@@ -445,80 +411,3 @@ fn unlink(folder: &OwnedFd, name: &str) -> rustix::io::Result<()> {
     fs::unlinkat(folder, name, AtFlags::empty())
 }
 
-fn list(place: &Place, files_max: usize) -> std::io::Result<Vec<Listed>> {
-    let folder = place.open_as_folder()?;
-    let mut listed = Vec::new();
-    for entry in Dir::read_from(&folder)? {
-        let entry = entry?;
-        if listed.len() == files_max {
-            break;
-        }
-        let found = match fs::statat(&folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
-            // The file was removed since the folder was read.
-            Err(Errno::NOENT) => continue,
-            found => found?,
-        };
-        // Names that are not UTF-8 are not written by this server or by any engine.
-        if let Ok(name) = entry.file_name().to_str()
-            && FileType::from_raw_mode(found.st_mode) == FileType::RegularFile
-        {
-            let millis = i64::try_from(found.st_mtime_nsec).unwrap_or(0) / 1_000_000;
-            let modified_ms = found.st_mtime.saturating_mul(1_000).saturating_add(millis);
-            listed.push(Listed { name: name.to_owned(), modified_ms });
-        }
-    }
-    Ok(listed)
-}
-
-/// Deletes a folder and everything in it. Returns `true` if the folder was emptied and removed. Symbolic
-/// links are deleted, never followed.
-fn delete_tree(
-    parent: &OwnedFd,
-    name: impl rustix::path::Arg + Copy,
-    files_max: usize,
-    deleted: &mut usize,
-    depth: usize,
-) -> std::io::Result<bool> {
-    if depth == 0 {
-        return Err(std::io::Error::other("its folders are nested too deeply"));
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let folder = match fs::openat(parent, name, flags, Mode::empty()) {
-        // The name is a file or a symbolic link, not a folder.
-        Err(Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => {
-            if *deleted == files_max {
-                return Ok(false);
-            }
-            match fs::unlinkat(parent, name, AtFlags::empty()) {
-                Err(Errno::NOENT) => {}
-                removed => {
-                    removed?;
-                    *deleted += 1;
-                }
-            }
-            return Ok(true);
-        }
-        folder => folder?,
-    };
-    for entry in Dir::read_from(&folder)? {
-        let entry = entry?;
-        if matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            continue;
-        }
-        match delete_tree(&folder, entry.file_name(), files_max, deleted, depth - 1) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            gone => {
-                if !gone? {
-                    return Ok(false);
-                }
-            }
-        }
-    }
-    match fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
-        // A writer that does not know yet that the table was dropped may have added a file meanwhile; the
-        // next call deletes it.
-        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
-        Err(Errno::NOENT) => Ok(true),
-        removed => Ok(removed.map(|()| true)?),
-    }
-}

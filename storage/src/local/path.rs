@@ -1,4 +1,5 @@
-//! Permitted files and folders, as the root that they are looked up from and the names below it.
+//! Paths on the local file system, as the root that they are looked up from and the names below it. No symbolic
+//! link below the root is followed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,9 +7,9 @@ use std::path::{Path, PathBuf};
 use rustix::fd::OwnedFd;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use table_core::location::Location;
 
 use crate::error::StorageError;
+use crate::place::Place;
 
 /// Flags for opening a folder only to look up names in it, which needs no permission to read the folder.
 #[cfg(target_os = "linux")]
@@ -16,13 +17,12 @@ pub(crate) const SEARCH: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
 pub(crate) const SEARCH: OFlags = OFlags::RDONLY;
 
-/// Location that a [`crate::scope::Scope`] permits to access.
+/// Path that is opened from its root, one name after the other.
 ///
 /// Symbolic links that lead to its root are set up by an operator and are followed; links below the root are
 /// not.
 #[derive(Debug, Clone)]
-pub struct Place {
-    location: Location,
+pub(crate) struct LocalPath {
     root: PathBuf,
     /// Names of the path below the root, from the top.
     names: Vec<String>,
@@ -30,26 +30,14 @@ pub struct Place {
     path: PathBuf,
 }
 
-impl Place {
-    /// Creates a place below a root that contains it. Only a scope may call this.
-    pub(crate) fn below(root: &Location, location: &Location) -> Result<Place, StorageError> {
-        let outside = || StorageError::NotReadable(location.to_string());
-        let unsupported = || StorageError::UnsupportedScheme(location.to_string());
-        let root_path = root.local_path().ok_or_else(unsupported)?;
-        let path = location.local_path().ok_or_else(unsupported)?;
-        if !root.contains(location) {
-            return Err(outside());
-        }
-        let rest = path.strip_prefix(root_path).ok_or_else(outside)?;
+impl LocalPath {
+    /// Splits a path at a root; `None` if the root does not contain it.
+    pub(crate) fn below(root: &str, path: &str) -> Option<LocalPath> {
+        let rest = path.strip_prefix(root)?;
         let names: Vec<_> = rest.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        let root = if root_path.is_empty() { PathBuf::from("/") } else { PathBuf::from(root_path) };
+        let root = if root.is_empty() { PathBuf::from("/") } else { PathBuf::from(root) };
         let path = [root.as_path()].into_iter().chain(names.iter().map(Path::new)).collect();
-        Ok(Place { location: location.clone(), root, names, path })
-    }
-
-    /// Returns the location as it was passed to the scope.
-    pub fn as_str(&self) -> &str {
-        self.location.as_str()
+        Some(LocalPath { root, names, path })
     }
 
     /// Returns the absolute path.
@@ -58,7 +46,7 @@ impl Place {
     }
 
     /// Returns the path of the root.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
@@ -80,7 +68,7 @@ impl Place {
         Ok((folder, last))
     }
 
-    /// Opens the place itself as a folder that can be listed.
+    /// Opens the path itself as a folder that can be listed.
     pub(crate) fn open_as_folder(&self) -> io::Result<OwnedFd> {
         if self.names.is_empty() {
             return Ok(fs::openat(

@@ -6,7 +6,6 @@
 //! them.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -101,26 +100,6 @@ impl Threads {
             }
             Err(_) => Err(self.timed_out(about)),
         }
-    }
-
-    /// Runs an operation on one of the threads, and blocks the current thread until it is finished.
-    ///
-    /// # Errors
-    ///
-    /// Fails for the same reasons as [`Threads::run`].
-    pub fn run_blocking<T: Send + 'static>(
-        &self,
-        about: About<'_>,
-        work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
-    ) -> Result<T, StorageError> {
-        let (tell, told) = std::sync::mpsc::sync_channel(1);
-        let pending = self.submit(about, move || drop(tell.send(work())))?;
-        let answer = told.recv_timeout(self.shared.deadline);
-        if matches!(answer, Err(RecvTimeoutError::Timeout)) {
-            return Err(self.timed_out(about));
-        }
-        pending.end();
-        answer.unwrap_or_else(|_| Err(panicked(about)))
     }
 
     fn submit(
@@ -258,8 +237,8 @@ mod tests {
 
     const ABOUT: About<'_> = About { action: "read", location: "x" };
 
-    #[test]
-    fn what_hangs_is_given_up_and_takes_no_more_threads_than_allowed() {
+    #[tokio::test]
+    async fn what_hangs_is_given_up_and_takes_no_more_threads_than_allowed() {
         let threads = Threads::new(2, Duration::from_millis(50));
         let (release, hang) = mpsc::channel::<()>();
         let hang = Arc::new(Mutex::new(hang));
@@ -271,15 +250,15 @@ mod tests {
             }
         };
         for _ in 0..2 {
-            let given_up = threads.run_blocking(ABOUT, hanging());
+            let given_up = threads.run(ABOUT, hanging()).await;
             assert!(matches!(given_up, Err(StorageError::TimedOut { .. })));
         }
-        assert!(matches!(threads.run_blocking(ABOUT, || Ok(1)), Err(StorageError::Busy { count: 2, .. })));
+        assert!(matches!(threads.run(ABOUT, || Ok(1)).await, Err(StorageError::Busy { count: 2, .. })));
         // Another pool, for another file system, is not affected.
-        assert_eq!(Threads::new(1, Duration::from_secs(60)).run_blocking(ABOUT, || Ok(1)).unwrap(), 1);
+        assert_eq!(Threads::new(1, Duration::from_secs(60)).run(ABOUT, || Ok(1)).await.unwrap(), 1);
         drop(release);
         let mut attempts = 0;
-        while threads.run_blocking(ABOUT, || Ok(1)).is_err() {
+        while threads.run(ABOUT, || Ok(1)).await.is_err() {
             attempts += 1;
             assert!(attempts < 1_000_000, "threads that hung do not work again");
             std::thread::yield_now();
@@ -288,12 +267,12 @@ mod tests {
         assert!(state.threads <= 2, "{state:?}");
     }
 
-    #[test]
-    fn a_panic_is_an_error_of_its_operation_alone() {
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_its_operation_alone() {
         let threads = Threads::new(1, Duration::from_secs(60));
         let panicking = || -> Result<(), StorageError> { std::panic::panic_any("expected") };
-        assert!(matches!(threads.run_blocking(ABOUT, panicking), Err(StorageError::Io { .. })));
-        assert_eq!(threads.run_blocking(ABOUT, || Ok(1)).unwrap(), 1);
+        assert!(matches!(threads.run(ABOUT, panicking).await, Err(StorageError::Io { .. })));
+        assert_eq!(threads.run(ABOUT, || Ok(1)).await.unwrap(), 1);
     }
 
     #[tokio::test]
