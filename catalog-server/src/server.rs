@@ -10,13 +10,17 @@ use anyhow::Context as _;
 use axum::Router;
 use maintenance::budget::Budget;
 use maintenance::context::Environment;
-use maintenance::files::local::LocalDisk;
+use maintenance::files::JobFiles;
 use maintenance::settings::Settings;
 use maintenance::worker::daemon;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use storage::folders;
+use storage::local::folders;
+use storage::metered::Pace;
+use storage::read_ahead::Concurrency;
+use storage::stores::Stores;
 use table_core::location::Location;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,7 +36,7 @@ use crate::id;
 use crate::schedule::Schedule;
 use crate::storage::documents::Documents;
 use crate::storage::manifests::Manifests;
-use crate::storage::{DEADLINE, Files};
+use crate::storage::{WarehouseFiles, local_store};
 use crate::store::database;
 use crate::store::engine::db::Db;
 use crate::store::engine::options::DbOptions;
@@ -55,6 +59,7 @@ pub struct Server {
     catalog: Arc<Catalog>,
     schedule: Arc<Schedule>,
     db: Db,
+    stores: Stores,
     warehouse: Warehouse,
     limits: Limits,
     maintenance: Maintenance,
@@ -87,7 +92,8 @@ impl Server {
         let db = database::open(&config.database_url(), &options).await?;
         db.migrate().await?;
 
-        let (files, turns) = (Files::new(DEADLINE), CpuSlots::new());
+        let stores = Stores::new(local_store());
+        let (files, turns) = (WarehouseFiles::new(stores.clone()), CpuSlots::new());
         let catalog = Arc::new(catalog(config, &clock, &db, &files, &turns));
         let default_location = default_location(config, &data_dir)?;
         check_new(config, &db, &files, &catalog, &default_location).await?;
@@ -126,6 +132,7 @@ impl Server {
             catalog,
             schedule,
             db,
+            stores,
             warehouse,
             limits: config.limits.clone(),
             maintenance: config.maintenance.clone(),
@@ -158,7 +165,8 @@ impl Server {
     /// Serves requests until `signal` resolves, then waits for the requests and background work in flight, up
     /// to [`Limits::drain_ms`] each, and closes the database.
     pub async fn run(self, signal: impl Future<Output = ()>) {
-        let settings = self.address().map(|address| daemon_settings(address, &self.maintenance));
+        let settings =
+            self.address().map(|address| daemon_settings(address, &self.maintenance, &self.stores));
         let background = TaskTracker::new();
         let (purges, housekeeping) = (self.catalog.clone(), self.catalog.clone());
         let (stop_purges, stop_housekeeping) = (self.stop.clone(), self.stop.clone());
@@ -193,7 +201,7 @@ impl Server {
 }
 
 /// Creates the catalog with its caches, which read through `files` and share `turns`.
-fn catalog(config: &Config, clock: &Clock, db: &Db, files: &Files, turns: &CpuSlots) -> Catalog {
+fn catalog(config: &Config, clock: &Clock, db: &Db, files: &WarehouseFiles, turns: &CpuSlots) -> Catalog {
     let document_bytes = config.limits.metadata_bytes;
     let documents = Documents::new(files.clone(), clock.clone(), config.cache.metadata_bytes, document_bytes);
     let manifests = Manifests::new(files.clone(), config.cache.manifest_bytes, document_bytes);
@@ -224,13 +232,13 @@ fn default_location(config: &Config, data_dir: &Path) -> anyhow::Result<String> 
 async fn check_new(
     config: &Config,
     db: &Db,
-    files: &Files,
+    files: &WarehouseFiles,
     catalog: &Catalog,
     default_location: &str,
 ) -> anyhow::Result<()> {
     let location = config.warehouse.location.as_deref().unwrap_or(default_location);
     let Ok(root) = Location::parse(location) else { return Ok(()) };
-    if db.kind() == DbKind::Sqlite && files.holds(&root, db.file()).await {
+    if db.kind() == DbKind::Sqlite && files.contains(&root, db.file()).await {
         anyhow::bail!(
             "the warehouse `{location}` holds the catalog's own database; choose another folder for one of them: \
              a table could be created in its place"
@@ -285,7 +293,7 @@ async fn maintain_until(
 }
 
 /// Returns the settings of the embedded maintenance workers.
-fn daemon_settings(mut address: SocketAddr, settings: &Maintenance) -> Settings {
+fn daemon_settings(mut address: SocketAddr, settings: &Maintenance, stores: &Stores) -> Settings {
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() {
             Ipv4Addr::LOCALHOST.into()
@@ -296,6 +304,8 @@ fn daemon_settings(mut address: SocketAddr, settings: &Maintenance) -> Settings 
     let clock = Clock::system();
     let environment = Environment { now_ms: Arc::new(move || clock.now_ms()), uuid: Arc::new(id::random) };
     let requests = Some(settings.requests_per_second).filter(|requests| *requests > 0);
+    let pace = requests.map(|requests| Pace::new(requests, environment.now_ms.clone()));
+    let stores = stores.with_local(maintenance::files::local_store());
     let defaults = Budget::default();
     Settings {
         uri: format!("http://{address}"),
@@ -308,11 +318,7 @@ fn daemon_settings(mut address: SocketAddr, settings: &Maintenance) -> Settings 
             spill_folder: settings.spill_dir.clone().unwrap_or(defaults.spill_folder),
         },
         nice: i32::try_from(settings.nice).unwrap_or(0),
-        files: maintenance::files::Files::new(
-            Arc::new(LocalDisk::default()),
-            requests,
-            environment.now_ms.clone(),
-        ),
+        files: JobFiles::new(Arc::new(stores), Handle::current(), Concurrency::default(), pace),
         environment,
     }
 }

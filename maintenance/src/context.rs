@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::budget::Budget;
 use crate::catalog::Catalog;
 use crate::control::JobControl;
-use crate::files::Files;
+use crate::files::JobFiles;
 
 /// Sources of time and identifiers.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ pub struct JobContext<'a> {
     /// Effective maintenance policy of the table.
     pub policy: &'a MaintenancePolicy,
     /// Access to the files of the table.
-    pub files: &'a Files,
+    pub files: &'a JobFiles,
     /// Limits on the resources of the job.
     pub budget: &'a Budget,
     /// Sources of time and identifiers.

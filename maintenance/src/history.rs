@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::client::{Client, ClientError, TableName, decode, encode};
 use crate::error::JobError;
-use crate::files::Files;
+use crate::files::JobFiles;
 
 /// History of a table, as recorded by its catalog.
 #[derive(Debug, Clone)]
@@ -88,7 +88,7 @@ impl History {
     /// Fails if a former metadata file exists and cannot be read.
     pub(crate) fn served(
         &self,
-        files: &Files,
+        files: &JobFiles,
         before: &TableMetadata,
         after: &TableMetadata,
     ) -> Result<Vec<Snapshot>, JobError> {

@@ -6,18 +6,18 @@ use std::collections::BTreeSet;
 
 use crate::control::JobControl;
 use crate::error::JobError;
-use crate::files::Files;
+use crate::files::JobFiles;
 
 /// Output files of a job that are neither part of the table nor deleted.
 pub struct OutputLedger<'a> {
     control: &'a dyn JobControl,
-    files: &'a Files,
+    files: &'a JobFiles,
     open: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> OutputLedger<'a> {
     /// Creates an empty ledger.
-    pub fn new(control: &'a dyn JobControl, files: &'a Files) -> OutputLedger<'a> {
+    pub fn new(control: &'a dyn JobControl, files: &'a JobFiles) -> OutputLedger<'a> {
         OutputLedger { control, files, open: RefCell::default() }
     }
 
@@ -86,7 +86,7 @@ impl<'a> OutputLedger<'a> {
 /// # Errors
 ///
 /// Fails if the file system does not answer, so that an attempt to delete more files is useless.
-pub fn delete_file(files: &Files, location: &str) -> Result<bool, JobError> {
+pub fn delete_file(files: &JobFiles, location: &str) -> Result<bool, JobError> {
     match files.delete(location) {
         Ok(()) => Ok(true),
         Err(JobError::NotAllowed { reason: error, .. }) => {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use table_core::metadata::table::TableMetadata;
 use table_core::text::count;
 
-use crate::files::{Files, Usage};
+use crate::files::JobFiles;
 
 /// Report of what a job did, for users and programs.
 #[derive(Debug, Default, Clone)]
@@ -127,7 +127,7 @@ impl JobReport {
     }
 
     /// Adds the number of requests to files, and the amount of transferred data.
-    pub fn add_usage(&mut self, usage: Usage) {
+    pub fn add_usage(&mut self, usage: storage::metered::Usage) {
         self.add("requests", usage.requests);
         self.add("bytes-read", usage.bytes_read);
         self.add("bytes-written", usage.bytes_written);
@@ -158,7 +158,7 @@ impl JobReport {
     }
 
     /// Adds the number of files that were to be deleted but are not in the table's own folders.
-    pub fn add_not_own(&mut self, files: &Files) {
+    pub fn add_not_own(&mut self, files: &JobFiles) {
         if files.not_own() > 0 {
             let files = count(
                 files.not_own(),

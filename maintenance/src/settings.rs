@@ -2,7 +2,7 @@
 
 use crate::budget::Budget;
 use crate::context::Environment;
-use crate::files::Files;
+use crate::files::JobFiles;
 
 /// Settings of the workers of a process.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub struct Settings {
     /// processes.
     pub nice: i32,
     /// Access to the files of tables.
-    pub files: Files,
+    pub files: JobFiles,
     /// Sources of time and identifiers.
     pub environment: Environment,
 }

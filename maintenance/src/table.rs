@@ -22,7 +22,7 @@ use table_core::snapshot::cleanup;
 use table_core::snapshot::plan::Needs;
 
 use crate::error::JobError;
-use crate::files::Files;
+use crate::files::JobFiles;
 
 /// Maximum memory of one decoded manifest, in bytes; the same as in the catalog.
 const MANIFEST_BYTES_MAX: usize = 256 << 20;
@@ -38,7 +38,7 @@ const DELETE_MANIFESTS_BYTES_MAX: usize = 512 << 20;
 /// Fails if `check` fails, if a manifest or the manifest list cannot be read or decoded, if the delete
 /// manifests require too much memory ([`JobError::Manifest`]), or if the metadata is malformed.
 pub fn live_files(
-    files: &Files,
+    files: &JobFiles,
     metadata: &TableMetadata,
     snapshot: &Snapshot,
     check: impl Fn() -> Result<(), JobError>,
@@ -57,20 +57,22 @@ pub fn live_files(
     let (data, deletes): (Vec<_>, Vec<_>) =
         manifest_files.into_iter().partition(|manifest_file| manifest_file.content == ManifestContent::Data);
     let mut memory_bytes = 0_usize;
-    let deletes = deletes.into_iter().map(|manifest_file| {
+    let contents = files.read_manifests(deletes.iter().map(sized));
+    let deletes = deletes.iter().zip(contents).map(|(manifest_file, content)| {
         check()?;
-        let manifest = manifest(files, &manifest_file.path)?;
+        let manifest = decode(&manifest_file.path, &content?)?;
         memory_bytes = memory_bytes.saturating_add(manifest.memory_bytes());
         if memory_bytes > DELETE_MANIFESTS_BYTES_MAX {
             let reason = ManifestError::TooLarge { limit_bytes: DELETE_MANIFESTS_BYTES_MAX };
-            return Err(JobError::Manifest { location: manifest_file.path, reason });
+            return Err(JobError::Manifest { location: manifest_file.path.clone(), reason });
         }
-        Ok((Arc::new(manifest), manifest_file))
+        Ok((Arc::new(manifest), manifest_file.clone()))
     });
     let mut collector = Collector::new(&all, deletes.collect::<Result<_, JobError>>()?)?;
-    for manifest_file in data {
+    let contents = files.read_manifests(data.iter().map(sized));
+    for (manifest_file, content) in data.iter().zip(contents) {
         check()?;
-        collector.add(&all, &manifest(files, &manifest_file.path)?, &manifest_file)?;
+        collector.add(&all, &decode(&manifest_file.path, &content?)?, manifest_file)?;
     }
     Ok(collector.finish())
 }
@@ -81,7 +83,7 @@ pub fn live_files(
 ///
 /// Fails if the manifest list cannot be read or decoded, or if the snapshot is malformed. For a snapshot
 /// without manifest list, fails if one of its manifests cannot be read or decoded.
-pub fn manifests_of(files: &Files, snapshot: &Snapshot) -> Result<Vec<ManifestFile>, JobError> {
+pub fn manifests_of(files: &JobFiles, snapshot: &Snapshot) -> Result<Vec<ManifestFile>, JobError> {
     if let Some(location) = snapshot.manifest_list()? {
         return manifest_list(files, &location);
     }
@@ -96,19 +98,19 @@ pub fn manifests_of(files: &Files, snapshot: &Snapshot) -> Result<Vec<ManifestFi
 
 /// Returns the column metrics of some data files, by path, from the manifests of a snapshot.
 pub(crate) fn metrics_of(
-    files: &Files,
+    files: &JobFiles,
     snapshot: &Snapshot,
     paths: &HashSet<&str>,
 ) -> Result<HashMap<String, ColumnMetrics>, JobError> {
     let mut found = HashMap::with_capacity(paths.len());
-    for manifest_file in manifests_of(files, snapshot)? {
-        if manifest_file.content != ManifestContent::Data || !manifest_file.may_have_live_files() {
-            continue;
-        }
+    let mut manifest_files = manifests_of(files, snapshot)?;
+    manifest_files.retain(|manifest_file| manifest_file.content == ManifestContent::Data && manifest_file.may_have_live_files());
+    let contents = files.read_manifests(manifest_files.iter().map(sized));
+    for (manifest_file, content) in manifest_files.iter().zip(contents) {
         if found.len() == paths.len() {
             break;
         }
-        for file in manifest(files, &manifest_file.path)?.files(&manifest_file).filter(File::is_live) {
+        for file in decode(&manifest_file.path, &content?)?.files(manifest_file).filter(File::is_live) {
             if paths.contains(file.path()) {
                 let metrics = DataFile::read(&file, PartitionTuple::new()).metrics;
                 found.insert(file.path().to_owned(), metrics);
@@ -122,7 +124,7 @@ pub(crate) fn metrics_of(
 /// or of the snapshots `served`, as a manifest list, a manifest, a data file or a delete file. Metadata files
 /// are removed, too, so that they are never deleted.
 pub(crate) fn retain_unreferenced(
-    files: &Files,
+    files: &JobFiles,
     metadata: &TableMetadata,
     served: &[Snapshot],
     locations: &mut HashSet<String>,
@@ -165,7 +167,7 @@ pub(crate) fn retain_unreferenced(
 ///
 /// Fails if `supply` fails.
 pub fn feed<P>(
-    files: &Files,
+    files: &JobFiles,
     plan: &mut P,
     needs: impl Fn(&P) -> Needs,
     mut supply: impl FnMut(&mut P, Fetched<'_>) -> Result<(), JobError>,
@@ -174,16 +176,16 @@ pub fn feed<P>(
         match needs(plan) {
             Needs::Nothing => return Ok(()),
             Needs::Lists(paths) => {
-                for path in paths {
-                    supply(plan, Fetched::List(&path, manifest_list(files, &path)))?;
+                let contents = files.read_manifests(paths.iter().map(|path| (path.clone(), 0)));
+                for (path, content) in paths.iter().zip(contents) {
+                    supply(plan, Fetched::List(path, content.and_then(|content| decode_list(path, &content))))?;
                 }
             }
             Needs::Manifests(manifest_files) => {
-                for manifest_file in manifest_files {
-                    supply(
-                        plan,
-                        Fetched::Manifest(&manifest_file.path, manifest(files, &manifest_file.path)),
-                    )?;
+                let contents = files.read_manifests(manifest_files.iter().map(sized));
+                for (manifest_file, content) in manifest_files.iter().zip(contents) {
+                    let manifest = content.and_then(|content| decode(&manifest_file.path, &content));
+                    supply(plan, Fetched::Manifest(&manifest_file.path, manifest))?;
                 }
             }
         }
@@ -198,12 +200,25 @@ pub enum Fetched<'a> {
     Manifest(&'a str, Result<Manifest, JobError>),
 }
 
-fn manifest_list(files: &Files, location: &str) -> Result<Vec<ManifestFile>, JobError> {
-    list::decode(&files.read_manifest(location)?, MANIFEST_BYTES_MAX)
+fn manifest_list(files: &JobFiles, location: &str) -> Result<Vec<ManifestFile>, JobError> {
+    decode_list(location, &files.read_manifest(location)?)
+}
+
+fn decode_list(location: &str, content: &[u8]) -> Result<Vec<ManifestFile>, JobError> {
+    list::decode(content, MANIFEST_BYTES_MAX)
         .map_err(|reason| JobError::Manifest { location: location.to_owned(), reason })
 }
 
-pub(crate) fn manifest(files: &Files, location: &str) -> Result<Manifest, JobError> {
-    Manifest::decode(&files.read_manifest(location)?, MANIFEST_BYTES_MAX)
+pub(crate) fn manifest(files: &JobFiles, location: &str) -> Result<Manifest, JobError> {
+    decode(location, &files.read_manifest(location)?)
+}
+
+fn decode(location: &str, content: &[u8]) -> Result<Manifest, JobError> {
+    Manifest::decode(content, MANIFEST_BYTES_MAX)
         .map_err(|reason| JobError::Manifest { location: location.to_owned(), reason })
+}
+
+/// Returns the location of a manifest with its size, for reading it ahead.
+fn sized(line: &ManifestFile) -> (String, i64) {
+    (line.path.clone(), line.length_bytes)
 }

@@ -114,6 +114,24 @@ impl StorageError {
         }
     }
 
+    /// Returns the location that the error is about; the error's text for [`StorageError::Location`].
+    pub fn location(&self) -> String {
+        match self {
+            StorageError::NotFound(location)
+            | StorageError::AlreadyExists(location)
+            | StorageError::UnsupportedScheme(location)
+            | StorageError::NotOwn(location)
+            | StorageError::NotReadable(location)
+            | StorageError::NotRegular(location)
+            | StorageError::Link(location)
+            | StorageError::TooLarge { location, .. }
+            | StorageError::TimedOut { location, .. }
+            | StorageError::Busy { location, .. }
+            | StorageError::Io { location, .. } => location.clone(),
+            StorageError::Location(error) => error.to_string(),
+        }
+    }
+
     /// Returns `true` if the file system did not answer, but may do so later.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, StorageError::TimedOut { .. } | StorageError::Busy { .. })

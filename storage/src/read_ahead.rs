@@ -55,13 +55,13 @@ pub struct ReadAhead<I: Iterator> {
     next: Option<I::Item>,
     started: VecDeque<Started>,
     started_bytes: u64,
-    /// Error in place of the next request; returned after the results of all requests before it.
     is_ended: bool,
 }
 
 /// Read in flight.
 struct Started {
     bytes: u64,
+    location: String,
     task: AbortOnDropHandle<Result<Bytes, StorageError>>,
 }
 
@@ -127,10 +127,10 @@ impl<E, I: Iterator<Item = Result<ReadRequest, E>>> ReadAhead<I> {
     }
 
     fn begin(&mut self, request: ReadRequest) {
-        let bytes = request.size_bytes();
+        let (bytes, location) = (request.size_bytes(), request.place.as_str().to_owned());
         self.started_bytes += bytes;
         let task = self.runtime.spawn(request.send(self.store.clone()));
-        self.started.push_back(Started { bytes, task: AbortOnDropHandle::new(task) });
+        self.started.push_back(Started { bytes, location, task: AbortOnDropHandle::new(task) });
     }
 }
 
@@ -140,7 +140,7 @@ impl<E, I: Iterator<Item = Result<ReadRequest, E>>> Iterator for ReadAhead<I> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.start();
-        let Some(Started { bytes, task }) = self.started.pop_front() else {
+        let Some(Started { bytes, location, task }) = self.started.pop_front() else {
             let request = self.next.take().or_else(|| self.advance())?;
             return Some(request.map(|request| self.runtime.block_on(request.send(self.store.clone()))));
         };
@@ -148,9 +148,9 @@ impl<E, I: Iterator<Item = Result<ReadRequest, E>>> Iterator for ReadAhead<I> {
         self.started_bytes -= bytes;
         // The next reads are in flight while the caller works on this one.
         self.start();
-        Some(Ok(read.unwrap_or_else(|error| {
-            Err(StorageError::io("read", "a file", io::Error::other(format!("the read ended early: {error}"))))
-        })))
+        Some(Ok(
+            read.unwrap_or_else(|error| Err(StorageError::io("read", &location, io::Error::other(error))))
+        ))
     }
 }
 

@@ -83,7 +83,9 @@ fn results_come_in_order_within_the_limits() {
     let runtime = Runtime::new().unwrap();
     let store = stores();
     numbered(&runtime, &store, 100);
-    for (reads_max, bytes_max, most) in [(1, 0, 1), (8, 1 << 20, 8), (8, 24, 3), (8, 1, 1), (200, 1 << 20, 100)] {
+    for (reads_max, bytes_max, most) in
+        [(1, 0, 1), (8, 1 << 20, 8), (8, 24, 3), (8, 1, 1), (200, 1 << 20, 100)]
+    {
         let watch = Arc::new(Watch::default());
         let concurrency = Concurrency { reads_max, bytes_max, parts_max: 1 };
         let watched: Arc<dyn Store> = Arc::new(Faulty::new(store.clone(), watch.clone()));

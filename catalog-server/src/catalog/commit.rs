@@ -15,6 +15,7 @@ use crate::authz::Resource;
 use crate::authz::action::Action;
 use crate::id;
 use crate::request::Request;
+use crate::storage::create_table_folders;
 use crate::storage::documents::Document;
 use crate::store::catalog::tabular::{Tabular, TabularKind};
 use crate::store::catalog::tabulars;
@@ -59,7 +60,7 @@ impl Catalog {
                 return Err(self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await);
             }
         };
-        self.own_files(&next.folders).create_table_folders(next.metadata.location()).await?;
+        create_table_folders(&self.own_files(&next.folders), next.metadata.location()).await?;
         let draft = PreparedCommit::Create { tabular_id: TabularId(id::ordered()), namespace_id, next };
         let mut documents =
             self.retrying_write(request, warehouse, vec![draft], CommitSource::Request).await?;
@@ -91,7 +92,7 @@ impl Catalog {
         if let Err(error) = self.check_free(warehouse, None, &folders).await {
             return Err(self.unless_name_taken(warehouse, identifier, TabularKind::Table, error).await);
         }
-        self.own_files(&folders).create_table_folders(metadata.location()).await?;
+        create_table_folders(&self.own_files(&folders), metadata.location()).await?;
         let body = self.turns.run(size_bytes, move || respond(&metadata)).await;
         if request.idempotency.is_some() {
             let tx = self.db.write(self.clock.now_ms()).await?;

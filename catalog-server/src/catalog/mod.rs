@@ -52,7 +52,7 @@ use self::warehouse::Warehouse;
 use crate::authz::Authorizer;
 use crate::clock::Clock;
 use crate::config::Retention;
-use crate::storage::Files;
+use crate::storage::WarehouseFiles;
 use crate::storage::documents::Documents;
 use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
@@ -64,7 +64,7 @@ const ATTEMPTS_MAX: usize = 32;
 /// Catalog: every use case is a method of it.
 pub struct Catalog {
     db: Db,
-    files: Files,
+    files: WarehouseFiles,
     documents: Documents,
     authorizer: Authorizer,
     clock: Clock,
@@ -80,7 +80,7 @@ impl Catalog {
     /// Creates a catalog from an open database and its files.
     pub fn new(
         db: Db,
-        files: Files,
+        files: WarehouseFiles,
         documents: Documents,
         scans: scans::Scans,
         turns: CpuSlots,

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 use serde_json::json;
 use storage::error::StorageError;
+use storage::files::Files;
 use table_core::metadata::table::TableMetadata;
 
 use crate::authz::action::Action;
 use crate::request::{JobAttempt, Request};
-use crate::storage::OwnFiles;
 use crate::storage::documents::{Content, Document};
 use crate::store::catalog::names::NameInNamespace;
 use crate::store::catalog::tabular::{CreateTabular, NewTabular, Pointer, Tabular, TabularKind};
@@ -248,7 +248,7 @@ impl Catalog {
     }
 
     /// Returns access to the files in the folders of a table or view.
-    pub(super) fn own_files(&self, folders: &Folders) -> OwnFiles {
+    pub(super) fn own_files(&self, folders: &Folders) -> Files {
         self.files.own(folders.as_slice())
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use storage::error::StorageError;
-use storage::local::{FileState, Stamp};
+use storage::file::{FileState, Stamp};
 use storage::place::Place;
 use table_core::metadata::clock::CLOCK_SKEW_MAX_MS;
 use table_core::metadata::error::MetadataError;
@@ -22,7 +22,7 @@ use table_core::metadata::view::ViewMetadata;
 use crate::clock::Clock;
 
 use super::turns::Turns;
-use super::{ENTRY_BYTES, Files};
+use super::{ENTRY_BYTES, WarehouseFiles};
 
 /// Fixed part of the memory of a document, in bytes.
 const DOCUMENT_BYTES: usize = 3 << 9;
@@ -46,7 +46,7 @@ const WITHOUT_TURN_BYTES_MAX: usize = 1 << 20;
 
 /// Cache of the documents of tables and views.
 pub struct Documents {
-    files: Files,
+    files: WarehouseFiles,
     clock: Clock,
     limit_bytes: usize,
     turns: Turns,
@@ -146,7 +146,7 @@ pub enum DocumentError {
 
 impl Documents {
     /// Creates a cache of at most `cache_bytes`. Files larger than `limit_bytes` are rejected.
-    pub fn new(files: Files, clock: Clock, cache_bytes: u64, limit_bytes: usize) -> Self {
+    pub fn new(files: WarehouseFiles, clock: Clock, cache_bytes: u64, limit_bytes: usize) -> Self {
         // Tables get most of the memory: they are read and written constantly, while views are few and small.
         Self {
             files,
@@ -224,7 +224,10 @@ impl Documents {
         // misses the cache.
         let is_current = match self.state(&document).await {
             FileState::Unknown => true,
-            FileState::Present(stamp) => *document.stamp.get_or_init(|| stamp) == stamp,
+            FileState::Present(stamp) => match document.stamp.get() {
+                Some(known) => *known == stamp,
+                None => *document.stamp.get_or_init(|| stamp.clone()) == stamp,
+            },
             FileState::Gone => {
                 cache.invalidate(location).await;
                 return Err(DocumentError::File(Arc::new(StorageError::NotFound(location.to_owned()))));

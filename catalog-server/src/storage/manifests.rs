@@ -10,11 +10,11 @@ use table_core::manifest::list::{self, ManifestFile};
 
 use super::documents::DocumentError;
 use super::turns::Turns;
-use super::{ENTRY_BYTES, Files};
+use super::{ENTRY_BYTES, WarehouseFiles};
 
 /// Cache of decoded manifests and manifest lists.
 pub struct Manifests {
-    files: Files,
+    files: WarehouseFiles,
     limit_bytes: usize,
     decoded: Cache<Manifest>,
     lists: Cache<Vec<ManifestFile>>,
@@ -27,7 +27,7 @@ type Decode<T> = fn(&[u8], usize) -> Result<T, ManifestError>;
 impl Manifests {
     /// Creates a cache of at most `cache_bytes` of decoded files. Files larger than `limit_bytes`, before or
     /// after decompression, are rejected.
-    pub fn new(files: Files, cache_bytes: u64, limit_bytes: usize) -> Self {
+    pub fn new(files: WarehouseFiles, cache_bytes: u64, limit_bytes: usize) -> Self {
         let decoded = moka::future::Cache::builder()
             .max_capacity(cache_bytes - cache_bytes / 8)
             .weigher(|key: &String, manifest: &Arc<Manifest>| {
@@ -119,6 +119,9 @@ fn memory_bytes(list: &Vec<ManifestFile>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use storage::stores::Stores;
+
+    use super::super::local_store;
     use super::*;
 
     /// Returns a manifest without entries.
@@ -149,7 +152,9 @@ mod tests {
     #[tokio::test]
     async fn room_is_made_before_the_next_manifest_comes() {
         let folder = tempfile::tempdir().unwrap();
-        let files = Files::of_process(std::time::Duration::from_secs(60));
+        let root = table_core::location::Location::parse(folder.path().to_str().unwrap()).unwrap();
+        let files = WarehouseFiles::new(Stores::new(local_store()));
+        files.add_root(&root);
         let manifests = Manifests::new(files, 8 << 10, 1 << 20);
         let weight = |path: &str, manifest: &Manifest| ENTRY_BYTES + path.len() + manifest.memory_bytes();
         let mut read = 0;

@@ -6,6 +6,7 @@
 //! memory, there are several passes, each for a part of the fingerprints.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use roaring::RoaringTreemap;
 use table_core::file::deleted_keys::{DeletedKeys, KeyPart};
@@ -21,7 +22,8 @@ use table_core::text::count;
 use super::input::{OpenFile, open_data, open_delete};
 use crate::context::JobContext;
 use crate::error::JobError;
-use crate::files::Files;
+use crate::files::JobFiles;
+use crate::files::input::InputFile;
 
 const VECTORS: &str = "PUFFIN";
 
@@ -67,27 +69,30 @@ fn by_position(
     for (number, input) in targets.inputs.iter().enumerate() {
         inputs.entry(&input.path).or_default().push(number);
     }
-    for (number, delete) in targets.deletes.iter().enumerate() {
-        if delete.content != FileContent::PositionDeletes {
-            continue;
-        }
-        job.control.check()?;
-        let mut found = BTreeMap::new();
-        if is_vector(delete) {
-            let target = delete.data_file.clone().unwrap_or_default();
-            found.insert(target, vector(job.files, delete)?.into_positions());
-        } else {
-            found = positions(job.files, delete, |path| inputs.contains_key(path))?;
-        }
-        for (path, positions) in found {
-            // Deletes apply only as planned: a position delete file may contain positions in a data file with
-            // a greater sequence number than its own.
-            for input in inputs.get(path.as_str()).into_iter().flatten() {
-                let applies = targets.inputs.get(*input).is_some_and(|input| input.deletes.contains(&number));
-                if let Some(all) = deleted.get_mut(*input).filter(|_| applies) {
-                    *all |= &positions;
-                }
+    let mut apply = |number: usize, path: &str, positions: &RoaringTreemap| {
+        // Deletes apply only as planned: a position delete file may contain positions in a data file with a
+        // greater sequence number than its own.
+        for input in inputs.get(path).into_iter().flatten() {
+            let applies = targets.inputs.get(*input).is_some_and(|input| input.deletes.contains(&number));
+            if let Some(all) = deleted.get_mut(*input).filter(|_| applies) {
+                *all |= positions;
             }
+        }
+    };
+    let numbered = targets.deletes.iter().enumerate();
+    let by_position = numbered.filter(|(_, delete)| delete.content == FileContent::PositionDeletes);
+    let (vectors, files): (Vec<_>, Vec<_>) = by_position.partition(|(_, delete)| is_vector(delete));
+    let read = read_vectors(job.files, vectors.iter().map(|(_, delete)| *delete));
+    for ((number, delete), vector) in vectors.iter().zip(read) {
+        job.control.check()?;
+        let data_file = delete.data_file.as_deref().unwrap_or_default();
+        apply(*number, data_file, &vector?.into_positions());
+    }
+    let sources = job.files.open_all(files.iter().map(|(_, delete)| (&*delete.path, delete.size_bytes)));
+    for ((number, delete), source) in files.iter().zip(sources) {
+        job.control.check()?;
+        for (path, positions) in positions(source?, delete, |path| inputs.contains_key(path))? {
+            apply(*number, &path, &positions);
         }
     }
     Ok(())
@@ -100,25 +105,40 @@ fn by_position(
 ///
 /// Fails if the file cannot be read, is not a Parquet file, or is malformed.
 pub fn positions(
-    files: &Files,
+    source: InputFile,
     delete: &Delete,
     is_wanted: impl Fn(&str) -> bool,
 ) -> Result<BTreeMap<String, RoaringTreemap>, JobError> {
     let mut read = PositionDeletes::default();
-    let file = open_delete(files, delete, &PositionDeletes::columns())?;
-    for batch in file.reader.read(&file.source) {
-        batch.and_then(|batch| read.add(&batch, &is_wanted)).map_err(JobError::file(&delete.path))?;
+    for batch in open_delete(source, delete, &PositionDeletes::columns())?.rows() {
+        read.add(&batch?, &is_wanted).map_err(JobError::file(&delete.path))?;
     }
     Ok(read.by_path)
 }
 
-/// Reads a deletion vector.
+/// Reads deletion vectors in order, while the next ones are on their way. An item is [`JobError::File`] if the
+/// manifest entry of the vector has no offset and size or another number of rows, [`JobError::Vector`] if the
+/// vector is malformed, and [`JobError::Storage`] if it cannot be read.
+pub fn read_vectors<'f>(
+    files: &'f JobFiles,
+    deletes: impl Iterator<Item = &'f Delete> + Clone + 'f,
+) -> impl Iterator<Item = Result<DeletionVector, JobError>> + 'f {
+    let ranges = deletes.clone().map(|delete| Ok((&*delete.path, range_of(delete)?)));
+    files.read_ranges(ranges).zip(deletes).map(|(blob, delete)| decode(&blob?, delete))
+}
+
+/// Reads one deletion vector.
 ///
 /// # Errors
 ///
-/// Fails with [`JobError::File`] if its manifest entry has no offset and size or another number of rows, with
-/// [`JobError::Vector`] if it is malformed, and with [`JobError::Storage`] if it cannot be read.
-pub fn vector(files: &Files, delete: &Delete) -> Result<DeletionVector, JobError> {
+/// Fails for the same reasons as an item of [`read_vectors`].
+pub fn read_vector(files: &JobFiles, delete: &Delete) -> Result<DeletionVector, JobError> {
+    let internal = || JobError::Internal(format!("`{}` was not read", delete.path));
+    read_vectors(files, std::iter::once(delete)).next().unwrap_or_else(|| Err(internal()))
+}
+
+/// Returns the range of a deletion vector in its Puffin file.
+fn range_of(delete: &Delete) -> Result<Range<u64>, JobError> {
     let place = delete.content_offset.zip(delete.content_size_bytes);
     let place =
         place.and_then(|(offset, length)| Some((u64::try_from(offset).ok()?, u64::try_from(length).ok()?)));
@@ -126,9 +146,12 @@ pub fn vector(files: &Files, delete: &Delete) -> Result<DeletionVector, JobError
         let told = "its manifest does not say where in it the deletion vector is".to_owned();
         return Err(JobError::file(&delete.path)(FileError::Malformed(told)));
     };
-    let blob = files.read_range(&delete.path, offset..offset.saturating_add(length))?;
+    Ok(offset..offset.saturating_add(length))
+}
+
+fn decode(blob: &[u8], delete: &Delete) -> Result<DeletionVector, JobError> {
     let broken = |reason| JobError::Vector { location: delete.path.clone(), reason };
-    let vector = DeletionVector::decode(&blob).map_err(broken)?;
+    let vector = DeletionVector::decode(blob).map_err(broken)?;
     if i64::try_from(vector.cardinality()).ok() != Some(delete.record_count) {
         let rows = count(vector.cardinality(), "row", "rows");
         let said = delete.record_count;
@@ -205,39 +228,34 @@ impl Pass<'_> {
     fn run(&self, numbers: &[usize], part: KeyPart) -> Result<Vec<(usize, RoaringTreemap)>, JobError> {
         let columns = equality_columns::columns(self.metadata, self.ids)?;
         let mut keys = DeletedKeys::new(self.ids.to_vec(), self.hash_key, part);
-        for delete in self.deletes {
+        let files = self.job.files;
+        let sources = files.open_all(self.deletes.iter().map(|delete| (&*delete.path, delete.size_bytes)));
+        for (delete, source) in self.deletes.iter().zip(sources) {
             self.job.control.check()?;
-            let file = open_delete(self.job.files, delete, &columns)?;
-            for batch in file.reader.read(&file.source) {
-                batch
-                    .and_then(|batch| keys.add(&batch, delete.sequence_number))
-                    .map_err(JobError::file(&delete.path))?;
+            for batch in open_delete(source?, delete, &columns)?.rows() {
+                keys.add(&batch?, delete.sequence_number).map_err(JobError::file(&delete.path))?;
             }
         }
         let mut found = Vec::new();
         let newest = self.deletes.iter().map(|delete| delete.sequence_number).max().unwrap_or(0);
-        for number in numbers {
-            let Some(input) = self.inputs.get(*number) else { continue };
-            if input.sequence_number < newest {
-                self.job.control.check()?;
-                let file = open_data(self.job.files, self.metadata, input, &columns, RoaringTreemap::new())?;
-                found.push((*number, rows(&file, input, &keys).map_err(JobError::file(&input.path))?));
-            }
+        let inputs = numbers.iter().filter_map(|number| Some((*number, self.inputs.get(*number)?)));
+        let older: Vec<_> = inputs.filter(|(_, input)| input.sequence_number < newest).collect();
+        let sources = files.open_all(older.iter().map(|(_, input)| (&*input.path, input.size_bytes)));
+        for ((number, input), source) in older.iter().zip(sources) {
+            self.job.control.check()?;
+            let file = open_data(source?, self.metadata, input, &columns, RoaringTreemap::new())?;
+            found.push((*number, rows(&file, input, &keys)?));
         }
         Ok(found)
     }
 }
 
-fn rows(
-    file: &OpenFile,
-    input: &Input,
-    keys: &DeletedKeys,
-) -> Result<RoaringTreemap, table_core::file::error::FileError> {
+fn rows(file: &OpenFile, input: &Input, keys: &DeletedKeys) -> Result<RoaringTreemap, JobError> {
     let mut deleted = RoaringTreemap::new();
     let mut start = 0_u64;
-    for batch in file.reader.read(&file.source) {
+    for batch in file.rows() {
         let batch = batch?;
-        let is_deleted = keys.deleted(&batch, input.sequence_number)?;
+        let is_deleted = keys.deleted(&batch, input.sequence_number).map_err(JobError::file(&input.path))?;
         deleted.extend(is_deleted.values().set_indices().map(|row| start + row as u64));
         start += batch.num_rows() as u64;
     }

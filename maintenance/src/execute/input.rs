@@ -1,11 +1,13 @@
 //! Data files and delete files that are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
+use arrow_array::RecordBatch;
 use roaring::RoaringTreemap;
 use table_core::expr::value::Value;
 use table_core::file::error::FileError;
 use table_core::file::parquet_reader::FileReader;
+use table_core::file::parquet_reader::batches::Batches;
 use table_core::file::parquet_reader::context::FileContext;
 use table_core::file::parquet_reader::name_mapping::{NAME_MAPPING, NameMapping};
 use table_core::file::parquet_writer::WrittenFile;
@@ -21,27 +23,94 @@ use table_core::text::count;
 
 use super::output::data_file;
 use crate::error::JobError;
-use crate::files::Files;
-use crate::files::source::Source;
+use crate::files::input::InputFile;
 
 /// Open file with its reader.
 pub struct OpenFile {
-    /// Bytes of the file.
-    pub source: Source,
-    /// Reader that decodes the rows.
-    pub reader: FileReader,
+    location: String,
+    source: InputFile,
+    reader: FileReader,
 }
 
-/// Opens a data file to read some columns, without the rows at the positions `deleted`.
+/// Rows of a file. While those of one row group are decoded, the bytes of the next one are read.
+pub struct Rows<'f> {
+    file: &'f OpenFile,
+    row_groups: VecDeque<usize>,
+    current: Option<Batches>,
+}
+
+impl OpenFile {
+    /// Plans reading the columns `wanted` from a file.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`JobError::File`] if the file is not valid Parquet, or if its columns do not match.
+    pub fn new(
+        location: &str,
+        source: InputFile,
+        wanted: &StructType,
+        context: FileContext,
+    ) -> Result<OpenFile, JobError> {
+        let reader = FileReader::open(&source, wanted, context).map_err(JobError::file(location))?;
+        Ok(OpenFile { location: location.to_owned(), source, reader })
+    }
+
+    /// Reads the rows. Each item is a batch, or [`JobError::File`] if the file is damaged, or
+    /// [`JobError::Storage`] if it cannot be read.
+    pub fn rows(&self) -> Rows<'_> {
+        Rows { file: self, row_groups: self.reader.row_groups().collect(), current: None }
+    }
+}
+
+impl Rows<'_> {
+    /// Reads the bytes of a row group, and begins to read those of the next one.
+    fn open(&self, row_group: usize) -> Result<Batches, JobError> {
+        let OpenFile { location, source, reader } = self.file;
+        let broken = || JobError::file(location);
+        let ranges = reader.ranges(row_group).map_err(broken())?;
+        if ranges.iter().any(|range| range.end > source.size_bytes()) {
+            let reason = FileError::Malformed("a column is beyond the end of the file".to_owned());
+            return Err(broken()(reason));
+        }
+        let chunks = source.ranges(&ranges)?;
+        // An error of the next row group is reported when its turn comes.
+        if let Some(Ok(next)) = self.row_groups.front().map(|next| reader.ranges(*next)) {
+            source.prefetch(&next);
+        }
+        reader.batches(row_group, chunks).map_err(broken())
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<RecordBatch, JobError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(batch) = self.current.as_mut().and_then(Iterator::next) {
+                return Some(batch.map_err(JobError::file(&self.file.location)));
+            }
+            let row_group = self.row_groups.pop_front()?;
+            match self.open(row_group) {
+                Ok(batches) => self.current = Some(batches),
+                Err(error) => {
+                    self.row_groups.clear();
+                    self.current = None;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+/// Prepares reading some columns of a data file, without the rows at the positions `deleted`.
 ///
 /// # Errors
 ///
 /// Fails with [`JobError::File`] if the file is not valid Parquet, if its columns do not match the table, or
-/// if its number of rows differs from its manifest entry; with [`JobError::Storage`] or
-/// [`JobError::NotAllowed`] if it cannot be read, and with [`JobError::Metadata`] if the table's metadata is
-/// malformed.
+/// if its number of rows differs from its manifest entry; and with [`JobError::Metadata`] if the table's metadata
+/// is malformed.
 pub fn open_data(
-    files: &Files,
+    source: InputFile,
     metadata: &TableMetadata,
     input: &Input,
     wanted: &StructType,
@@ -49,13 +118,12 @@ pub fn open_data(
 ) -> Result<OpenFile, JobError> {
     let mut context = context(metadata, input)?;
     context.deleted = deleted;
-    let source = files.open(&input.path, input.size_bytes)?;
-    let reader = FileReader::open(&source, wanted, context).map_err(JobError::file(&input.path))?;
-    let rows = reader.metadata().file_metadata().num_rows();
+    let file = OpenFile::new(&input.path, source, wanted, context)?;
+    let rows = file.reader.metadata().file_metadata().num_rows();
     if rows != input.record_count {
         return Err(miscounted(input, rows));
     }
-    Ok(OpenFile { source, reader })
+    Ok(file)
 }
 
 /// Returns the error of a file whose number of rows differs from its manifest entry.
@@ -65,22 +133,18 @@ pub(super) fn miscounted(input: &Input, rows: i64) -> JobError {
     JobError::file(&input.path)(FileError::Malformed(told))
 }
 
-/// Opens a delete file to read some columns.
+/// Prepares reading some columns of a delete file.
 ///
 /// # Errors
 ///
-/// Fails with [`JobError::File`] if the file is not a valid Parquet file or its columns do not match, and
-/// with [`JobError::Storage`] or [`JobError::NotAllowed`] if it cannot be read.
-pub fn open_delete(files: &Files, delete: &Delete, wanted: &StructType) -> Result<OpenFile, JobError> {
+/// Fails with [`JobError::File`] if the file is not a valid Parquet file or its columns do not match.
+pub fn open_delete(source: InputFile, delete: &Delete, wanted: &StructType) -> Result<OpenFile, JobError> {
     if !delete.format.eq_ignore_ascii_case("PARQUET") {
         let told =
             format!("deletes of the format {} cannot be read; only Parquet and Puffin can", delete.format);
         return Err(JobError::file(&delete.path)(FileError::Unsupported(told)));
     }
-    let source = files.open(&delete.path, delete.size_bytes)?;
-    let reader = FileReader::open(&source, wanted, FileContext::new(&*delete.path))
-        .map_err(JobError::file(&delete.path))?;
-    Ok(OpenFile { source, reader })
+    OpenFile::new(&delete.path, source, wanted, FileContext::new(&*delete.path))
 }
 
 /// Returns the manifest data of an input that are required to remove it: its path and partition.

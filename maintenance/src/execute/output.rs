@@ -15,7 +15,7 @@ use table_core::metadata::table::TableMetadata;
 use uuid::Uuid;
 
 use crate::error::JobError;
-use crate::files::{Files, NewFile};
+use crate::files::{JobFiles, NewFile};
 use crate::output_ledger::OutputLedger;
 
 /// Maximum number of locations that are announced at a time.
@@ -70,7 +70,7 @@ impl<'a> Locations<'a> {
 
 /// Properties that all new files of a group have in common.
 pub(super) struct Form<'a> {
-    pub(super) files: &'a Files,
+    pub(super) files: &'a JobFiles,
     pub(super) schema: &'a Schema,
     pub(super) options: &'a WriterOptions,
     pub(super) spec_id: i32,

@@ -19,7 +19,7 @@ use table_core::rewrite::remap::{InputRows, OutputRows, RemapError, RowMap};
 use table_core::text::count;
 
 use super::deletes::{Targets, deleted_positions};
-use super::input::{open_data, types_of};
+use super::input::{OpenFile, open_data, types_of};
 use super::output::{Form, Locations, Writer};
 use super::shuffle::Shuffle;
 use super::{columns, splice, verify};
@@ -195,8 +195,11 @@ impl Rewriting<'_> {
         mut take: impl FnMut(RecordBatch) -> Result<(), JobError>,
     ) -> Result<(), JobError> {
         let mut bytes_done = 0_u64;
-        for (input, deleted) in self.group.inputs.iter().zip(deleted) {
-            let left = self.each_batch_of(input, deleted.clone(), &mut take)?;
+        let inputs = &self.group.inputs;
+        let sources = self.job.files.open_all(inputs.iter().map(|input| (&*input.path, input.size_bytes)));
+        for ((input, deleted), source) in inputs.iter().zip(deleted).zip(sources) {
+            let file = open_data(source?, self.metadata, input, self.columns, deleted.clone())?;
+            let left = self.each_batch_of(&file, &mut take)?;
             let expected = input.record_count - rows_of(deleted);
             if left != expected {
                 let expected =
@@ -217,15 +220,13 @@ impl Rewriting<'_> {
 
     fn each_batch_of(
         &self,
-        input: &Input,
-        deleted: RoaringTreemap,
+        file: &OpenFile,
         take: &mut impl FnMut(RecordBatch) -> Result<(), JobError>,
     ) -> Result<i64, JobError> {
-        let file = open_data(self.job.files, self.metadata, input, self.columns, deleted)?;
         let mut left = 0_i64;
-        for batch in file.reader.read(&file.source) {
+        for batch in file.rows() {
             self.job.control.check()?;
-            let batch = batch.map_err(JobError::file(&input.path))?;
+            let batch = batch?;
             left += i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
             take(batch)?;
         }

@@ -2,7 +2,9 @@
 //! deleted with the process.
 
 use std::cell::Cell;
-use std::io::{BufReader, BufWriter, Seek as _, Write as _};
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Seek as _, Write as _};
+use std::path::Path;
 
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
@@ -10,7 +12,6 @@ use arrow_ipc::writer::StreamWriter;
 
 use crate::budget::Budget;
 use crate::error::JobError;
-use crate::files::local::{self, ScratchFile};
 
 /// Disk space for the rows of a job.
 pub(super) struct Spill<'a> {
@@ -19,10 +20,10 @@ pub(super) struct Spill<'a> {
 }
 
 /// Rows on disk, in the order in which they were written.
-pub(super) struct Run(ScratchFile);
+pub(super) struct Run(File);
 
 /// Iterator over the rows of a run, which can be read only once.
-pub(super) struct RunRows(StreamReader<BufReader<ScratchFile>>);
+pub(super) struct RunRows(StreamReader<BufReader<File>>);
 
 impl<'a> Spill<'a> {
     pub(super) fn new(budget: &'a Budget) -> Spill<'a> {
@@ -34,13 +35,13 @@ impl<'a> Spill<'a> {
     pub(super) fn write(&self, batches: impl IntoIterator<Item = RecordBatch>) -> Result<Run, JobError> {
         // Error messages of jobs do not disclose the folders of the machine to their readers.
         let folder = "the folder for temporary files (`spill-dir`)";
-        let refused = |error: std::io::Error| {
+        let refused = |error: io::Error| {
             let folder_here = self.budget.spill_folder.display();
             tracing::warn!(folder = %folder_here, %error, "rows that do not fit into memory cannot be written");
             JobError::storage("write", folder)(error)
         };
-        let failed = |error: &dyn std::fmt::Display| refused(std::io::Error::other(error.to_string()));
-        let file = local::scratch(&self.budget.spill_folder).map_err(refused)?;
+        let failed = |error: &dyn std::fmt::Display| refused(io::Error::other(error.to_string()));
+        let file = temporary_file(&self.budget.spill_folder).map_err(refused)?;
         let mut batches = batches.into_iter().peekable();
         let Some(first) = batches.peek() else { return Ok(Run(file)) };
         let mut writer =
@@ -85,4 +86,11 @@ impl Iterator for RunRows {
         let next = self.0.next()?;
         Some(next.map_err(|error| JobError::Internal(format!("rows on disk cannot be read again: {error}"))))
     }
+}
+
+/// Creates an unnamed temporary file in a folder, and the folder if it does not exist. The file is deleted when it is
+/// closed, also if the process crashes.
+fn temporary_file(folder: &Path) -> io::Result<File> {
+    fs::create_dir_all(folder)?;
+    tempfile::tempfile_in(folder)
 }

@@ -25,7 +25,7 @@ use crate::context::JobContext;
 use crate::control::{Progress, Unit};
 use crate::error::JobError;
 use crate::files::NewFile;
-use crate::files::source::Source;
+use crate::files::input::InputFile;
 use crate::table;
 
 /// Minimum average size of the row groups of a file, in bytes. Smaller row groups are worth merging, which
@@ -66,9 +66,9 @@ pub(super) fn find<'a>(
         return Ok(None);
     }
     let mut footers: Vec<Arc<ParquetMetaData>> = Vec::with_capacity(group.inputs.len());
-    for input in &group.inputs {
+    for (input, source) in group.inputs.iter().zip(open_all(job, group)) {
         job.control.check()?;
-        let footer = read_footer(&job.files.open(&input.path, input.size_bytes)?, &input.path)?;
+        let footer = read_footer(&source?, &input.path)?;
         let is_small = footer.num_row_groups() > 0
             && input.size_bytes / i64::try_from(footer.num_row_groups()).unwrap_or(1) < ROW_GROUP_BYTES_MIN;
         let fits = splice::check(&footer).is_ok()
@@ -104,7 +104,8 @@ impl Splicing<'_> {
         let mut open: Option<Open> = None;
         let mut done = Vec::new();
         let mut bytes_done = 0_u64;
-        for (input, footer) in self.group.inputs.iter().zip(&self.footers) {
+        let sources = open_all(self.job, self.group);
+        for ((input, footer), source) in self.group.inputs.iter().zip(&self.footers).zip(sources) {
             self.job.control.check()?;
             if let Some(full) =
                 open.take_if(|open| open.bytes + input.size_bytes / 2 > self.group.split_bytes)
@@ -115,7 +116,7 @@ impl Splicing<'_> {
                 Some(current) => current,
                 None => self.begin(footer, options, locations.next(partition)?)?,
             };
-            self.append(&mut current, input, footer)?;
+            self.append(&mut current, input, footer, &source?)?;
             open = Some(current);
             bytes_done += u64::try_from(input.size_bytes).unwrap_or(0);
             self.job.control.progress(Progress {
@@ -144,15 +145,22 @@ impl Splicing<'_> {
         Ok(Open { location, splice, bytes: 0, parts: Vec::new(), checksums: Vec::new() })
     }
 
-    fn append(&self, open: &mut Open, input: &Input, footer: &Arc<ParquetMetaData>) -> Result<(), JobError> {
+    fn append(
+        &self,
+        open: &mut Open,
+        input: &Input,
+        footer: &Arc<ParquetMetaData>,
+        source: &InputFile,
+    ) -> Result<(), JobError> {
         let context: FileContext = input::context(self.metadata, input)?;
         let broken = || JobError::file(&input.path);
-        // Row groups are read in order: a small file takes one request, and so does each row group of a large
-        // one.
-        let source = self.job.files.open(&input.path, input.size_bytes)?;
+        // A small file takes one request, and so does each row group of a large one.
         for row_group in 0..footer.num_row_groups() {
             let range = splice::range(footer, row_group).map_err(broken())?;
             let bytes: Bytes = source.range(range.clone())?;
+            if row_group + 1 < footer.num_row_groups() {
+                source.prefetch(&[splice::range(footer, row_group + 1).map_err(broken())?]);
+            }
             let columns = splice::columns(footer, row_group).map_err(broken())?;
             open.checksums.extend(checksums(&bytes, range.start, &columns).map_err(broken())?);
             open.splice.append(footer, row_group, bytes, &context).map_err(broken())?;
@@ -203,8 +211,13 @@ impl Splicing<'_> {
     }
 }
 
+/// Opens the inputs of a group in order.
+fn open_all<'a>(job: &'a JobContext<'a>, group: &'a Group) -> impl Iterator<Item = Result<InputFile, JobError>> {
+    job.files.open_all(group.inputs.iter().map(|input| (&*input.path, input.size_bytes)))
+}
+
 /// Reads the footer of a file, with its page index if it has one.
-fn read_footer(source: &Source, location: &str) -> Result<Arc<ParquetMetaData>, JobError> {
+fn read_footer(source: &InputFile, location: &str) -> Result<Arc<ParquetMetaData>, JobError> {
     let footer = footer::read(source).and_then(|footer| footer::with_page_index(footer, source));
     footer.map(Arc::new).map_err(JobError::file(location))
 }

@@ -1,15 +1,15 @@
 //! Verification of a rewrite: the new files are read again, and the checksum of their rows is compared with
 //! that of the rows that were read.
 
-use roaring::RoaringTreemap;
 use table_core::file::checksum::RowChecksum;
-use table_core::file::parquet_reader::FileReader;
 use table_core::file::parquet_reader::context::FileContext;
 use table_core::manifest::data_file::DataFile;
 use table_core::metadata::types::StructType;
 
+use super::input::OpenFile;
 use crate::context::JobContext;
 use crate::error::JobError;
+use crate::files::input::InputFile;
 
 /// Reads the new files. Fails unless the checksum of their rows is `expected`. `again` is an empty checksum
 /// with the same [`table_core::file::checksum::Order`].
@@ -20,9 +20,12 @@ pub(super) fn check(
     expected: &RowChecksum,
     mut again: RowChecksum,
 ) -> Result<(), JobError> {
-    for file in written {
+    let sources = job.files.open_all(written.iter().map(|file| (&*file.path, file.size_bytes)));
+    for (file, source) in written.iter().zip(sources) {
         job.control.check()?;
-        read(job, file, columns, &mut again).map_err(|error| unverified(&file.path, &error))?;
+        source
+            .and_then(|source| read(source, file, columns, &mut again))
+            .map_err(|error| unverified(&file.path, &error))?;
     }
     if *expected == again {
         return Ok(());
@@ -35,18 +38,13 @@ pub(super) fn check(
 }
 
 fn read(
-    job: &JobContext<'_>,
+    source: InputFile,
     file: &DataFile,
     columns: &StructType,
     again: &mut RowChecksum,
 ) -> Result<(), JobError> {
-    let source = job.files.open(&file.path, file.size_bytes)?;
-    let mut context = FileContext::new(&*file.path);
-    context.deleted = RoaringTreemap::new();
-    let reader = FileReader::open(&source, columns, context).map_err(JobError::file(&file.path))?;
-    for batch in reader.read(&source) {
-        let batch = batch.map_err(JobError::file(&file.path))?;
-        again.add(&batch).map_err(|error| JobError::Internal(error.to_string()))?;
+    for batch in OpenFile::new(&file.path, source, columns, FileContext::new(&*file.path))?.rows() {
+        again.add(&batch?).map_err(|error| JobError::Internal(error.to_string()))?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use storage::place::Place;
 use storage::read_ahead::{ReadAhead, ReadRequest, coalesce};
 
-use super::{JobFiles, storage};
+use super::{JobFiles, failed};
 use crate::error::JobError;
 
 /// Size up to which a file is read as a whole, in bytes.
@@ -45,7 +45,7 @@ trait Reads: Iterator<Item = Result<Bytes, JobError>> + Send {
     fn start(&mut self);
 }
 
-struct FetchReads<I: Iterator>(ReadAhead<I>, String);
+struct FetchReads<I: Iterator>(ReadAhead<I>);
 
 /// Range of bytes of a file.
 #[derive(Clone)]
@@ -103,7 +103,7 @@ impl JobFiles {
             let Some(Opening { request, size_bytes }) = opening else {
                 return Err(JobError::Internal("a file was read that was not opened".to_owned()));
             };
-            let bytes = read.map_err(storage("read", request.place.as_str()))?;
+            let bytes = read.map_err(failed)?;
             let start = request.range.map_or(0, |range| range.start);
             // The actual size of a small file takes precedence over the size in its manifest.
             let size_bytes = if start == 0 { bytes.len() as u64 } else { size_bytes };
@@ -190,7 +190,7 @@ impl InputFile {
             let (place, range) = (place.clone(), Some(range));
             Ok(ReadRequest { place, range, expected_bytes: 0, limit_bytes: 0 })
         });
-        let reads = FetchReads(self.files.send(requests), self.place.as_str().to_owned());
+        let reads = FetchReads(self.files.send(requests));
         Fetch { ranges: ranges.to_vec(), joined, reads: Box::new(reads) }
     }
 
@@ -209,7 +209,7 @@ impl<I: Iterator<Item = Result<ReadRequest, JobError>>> Iterator for FetchReads<
 
     fn next(&mut self) -> Option<Self::Item> {
         let read = self.0.next()?;
-        Some(read.and_then(|read| read.map_err(storage("read", &self.1))))
+        Some(read.and_then(|read| read.map_err(failed)))
     }
 }
 

@@ -9,10 +9,12 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use storage::error::StorageError;
 use storage::file::FileState;
+use storage::local::LocalStore;
 use storage::metered::{Metered, Pace, Usage};
 use storage::place::Place;
 use storage::read_ahead::{Concurrency, ReadAhead, ReadRequest};
@@ -57,6 +59,16 @@ struct ManifestCache {
 
 /// Maximum size of the cached files, in bytes.
 const CACHED_BYTES_MAX: usize = 64 << 20;
+
+/// Maximum duration of one operation on a local file: transferring a part of it, or syncing a large one.
+const DEADLINE: Duration = Duration::from_secs(120);
+/// Maximum number of threads that wait for the file system of one root, for all jobs of this process.
+const THREADS_MAX: usize = 64;
+
+/// Returns the store of local files for jobs, which wait longer than requests do.
+pub fn local_store() -> LocalStore {
+    LocalStore::new(THREADS_MAX, DEADLINE)
+}
 
 /// New file that is being written.
 pub struct NewFile {
@@ -162,12 +174,12 @@ impl JobFiles {
         }
         let locations: Vec<String> = missing.iter().map(|(location, _)| location.clone()).collect();
         let mut reads = self.read_ahead(missing.into_iter()).zip(locations);
-        cached.into_iter().map_while(move |cached| match cached {
-            Some(bytes) => Some(Ok(bytes)),
-            None => {
-                let (read, location) = reads.next()?;
-                Some(read.inspect(|bytes| self.cache(&location, bytes)))
+        cached.into_iter().map_while(move |cached| {
+            if let Some(bytes) = cached {
+                return Some(Ok(bytes));
             }
+            let (read, location) = reads.next()?;
+            Some(read.inspect(|bytes| self.cache(&location, bytes)))
         })
     }
 
@@ -181,7 +193,7 @@ impl JobFiles {
             let expected_bytes = u64::try_from(size_bytes).unwrap_or(0);
             Ok(ReadRequest { place, range: None, expected_bytes, limit_bytes: WHOLE_BYTES_MAX })
         });
-        self.send(requests).map(|read| read?.map_err(|error| failed("read", error)))
+        self.send(requests).map(|read| read?.map_err(failed))
     }
 
     /// Sends requests in order, as many at a time as the limits permit.
@@ -202,6 +214,20 @@ impl JobFiles {
         let place = self.place(location)?;
         let read = self.runtime.block_on(self.store.read_range(&place, range));
         read.map_err(storage("read", location))
+    }
+
+    /// Reads ranges of files in order, while the next ones are on their way. An error among `ranges` is returned
+    /// in its place.
+    pub fn read_ranges<'f>(
+        &'f self,
+        ranges: impl Iterator<Item = Result<(&'f str, Range<u64>), JobError>> + 'f,
+    ) -> impl Iterator<Item = Result<Bytes, JobError>> + 'f {
+        let requests = ranges.map(|range| {
+            let (location, range) = range?;
+            let (place, range) = (self.place(location)?, Some(range));
+            Ok(ReadRequest { place, range, expected_bytes: 0, limit_bytes: 0 })
+        });
+        self.send(requests).map(|read| read?.map_err(failed))
     }
 
     /// Creates a new file. It appears in the store when its first part or its end is written.
@@ -308,6 +334,12 @@ impl fmt::Debug for JobFiles {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_tuple("JobFiles").field(&self.usage()).finish()
     }
+}
+
+/// Converts an error of reading a file.
+fn failed(error: StorageError) -> JobError {
+    let location = error.location();
+    JobError::storage("read", &location)(error.into_io())
 }
 
 /// Returns a function that converts an error of a store.

@@ -17,7 +17,7 @@ use crate::commit::{Attempt, SnapshotCommit, commit_until_settled};
 use crate::context::JobContext;
 use crate::control::{Progress, Unit};
 use crate::error::JobError;
-use crate::files::Files;
+use crate::files::JobFiles;
 use crate::output_ledger::OutputLedger;
 use crate::report::JobReport;
 use crate::table::{self, Fetched, feed};
@@ -30,7 +30,7 @@ const TARGET_BYTES: &str = "commit.manifest.target-size-bytes";
 ///
 /// Fails if the manifest list cannot be read or decoded, or if the current snapshot is malformed.
 pub fn plan(
-    files: &Files,
+    files: &JobFiles,
     metadata: &TableMetadata,
     policy: &MaintenancePolicy,
 ) -> Result<Vec<ManifestGroup>, JobError> {

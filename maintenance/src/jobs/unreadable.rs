@@ -15,7 +15,7 @@ use table_core::rewrite::live::LiveFiles;
 use crate::context::JobContext;
 use crate::error::JobError;
 use crate::execute::columns;
-use crate::execute::deletes::{Targets, is_vector, vector};
+use crate::execute::deletes::{Targets, is_vector, read_vector};
 use crate::execute::input::{OpenFile, open_data, open_delete};
 
 /// Maximum number of files that are remembered. A table with more of them has another problem, and its
@@ -84,19 +84,21 @@ pub(super) fn find(
     let rows = columns::rewritten(metadata)?.columns()?.root.clone();
     for input in targets.inputs {
         job.control.check()?;
-        let open = || open_data(job.files, metadata, input, &rows, RoaringTreemap::new());
-        keep(open().and_then(|file| read(&file, &input.path)))?;
+        let source = job.files.open(&input.path, input.size_bytes);
+        let file = source.and_then(|file| open_data(file, metadata, input, &rows, RoaringTreemap::new()));
+        keep(file.and_then(|file| read(&file)))?;
     }
     for delete in targets.deletes {
         job.control.check()?;
         keep(if is_vector(delete) {
-            vector(job.files, delete).map(drop)
+            read_vector(job.files, delete).map(drop)
         } else {
             let columns = match delete.content {
                 FileContent::EqualityDeletes => equality_columns::columns(metadata, &delete.equality_ids)?,
                 _ => PositionDeletes::columns(),
             };
-            open_delete(job.files, delete, &columns).and_then(|file| read(&file, &delete.path))
+            let source = job.files.open(&delete.path, delete.size_bytes);
+            source.and_then(|file| open_delete(file, delete, &columns)).and_then(|file| read(&file))
         })?;
     }
     if found.is_empty() {
@@ -112,9 +114,9 @@ pub(super) fn find(
 }
 
 /// Reads all rows of a file, and discards them.
-fn read(file: &OpenFile, path: &str) -> Result<(), JobError> {
+fn read(file: &OpenFile) -> Result<(), JobError> {
     let take = |batch: RecordBatch| drop(batch);
-    file.reader.read(&file.source).try_for_each(|batch| batch.map(take)).map_err(JobError::file(path))
+    file.rows().try_for_each(|batch| batch.map(take))
 }
 
 /// Returns the description of an unreadable file.

@@ -15,7 +15,7 @@ use crate::client::{Client, ClientError, Fence, TableName};
 use crate::context::JobContext;
 use crate::control::{JobControl, Progress};
 use crate::error::JobError;
-use crate::files::Files;
+use crate::files::JobFiles;
 use crate::jobs::registry;
 use crate::output_ledger::delete_file;
 use crate::ownership;
@@ -163,7 +163,7 @@ impl LeasedJob {
     }
 
     /// Deletes output files of earlier attempts, except those that have become part of the table.
-    fn clear_up(&self, catalog: &Catalog, files: &Files) -> Result<(), JobError> {
+    fn clear_up(&self, catalog: &Catalog, files: &JobFiles) -> Result<(), JobError> {
         if self.leftovers.is_empty() {
             return Ok(());
         }

@@ -15,8 +15,8 @@ use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::folders;
-use super::tree;
 use super::path::{self, LocalPath, SEARCH, open_folder, open_regular, open_root};
+use super::tree;
 use crate::error::StorageError;
 use crate::file::{FileState, Listed, Stamp};
 use crate::place::Place;
@@ -259,12 +259,7 @@ impl LocalFiles {
     ///
     /// Fails if the root or the type of an entry cannot be read, or if a folder below the root cannot be read
     /// for another reason than that it was removed or that this process lacks the permission.
-    pub fn find_below(
-        &self,
-        place: &Place,
-        suffix: &str,
-        entries_max: usize,
-    ) -> Result<bool, StorageError> {
+    pub fn find_below(&self, place: &Place, suffix: &str, entries_max: usize) -> Result<bool, StorageError> {
         let found = local(place).and_then(|path| tree::find_below(path.path(), suffix, entries_max));
         found.map_err(|error| path::error("look for tables in", place, error))
     }
@@ -410,4 +405,3 @@ fn sync_folder(folder: &OwnedFd) -> std::io::Result<()> {
 fn unlink(folder: &OwnedFd, name: &str) -> rustix::io::Result<()> {
     fs::unlinkat(folder, name, AtFlags::empty())
 }
-

@@ -3,20 +3,18 @@
 //! worker crashes.
 
 use std::fmt;
-use std::io::{self, Write};
-use std::ops::Range;
+use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-use maintenance::files::local::LocalDisk;
-use maintenance::files::{Disk, Upload};
+use async_trait::async_trait;
 use maintenance::worker::lease::Lease;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde_json::json;
+use storage::error::StorageError;
+use storage::faults::{Faults, Operation};
 use storage::place::Place;
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -85,7 +83,6 @@ pub(super) struct FaultyWorker {
     world: Arc<World>,
     pub(super) name: String,
     luck: Luck,
-    runtime: Handle,
     /// Cancelled when the worker crashes.
     pub(super) crashed: CancellationToken,
     injected: AtomicU32,
@@ -107,7 +104,6 @@ impl FaultyWorker {
             world: world.clone(),
             name,
             luck,
-            runtime: Handle::current(),
             crashed: CancellationToken::new(),
             injected: AtomicU32::new(0),
             operations: AtomicU32::new(0),
@@ -281,10 +277,23 @@ impl FaultyWorker {
         self.world.note(&format!("    {}, {what}: {event}", self.name));
     }
 
+    async fn touch_file(&self, operation: Operation, place: &Place) -> io::Result<()> {
+        let action = match operation {
+            Operation::Read => "read",
+            Operation::Create => "create",
+            Operation::State => "look at",
+            Operation::Delete => "delete",
+            Operation::WritePart if self.has_crashed() => return Err(broken()),
+            // Faults of writing are chosen when the file is created.
+            Operation::WritePart | Operation::Finish | Operation::Folder => return Ok(()),
+        };
+        self.touch(&format!("{action} {}", kind(place.as_str()))).await
+    }
+
     /// Injects an event before a file operation; fails if the operation is to fail.
-    fn touch(&self, what: &str) -> io::Result<()> {
+    async fn touch(&self, what: &str) -> io::Result<()> {
         self.end_if_crashed();
-        self.runtime.block_on(self.meet(what));
+        self.meet(what).await;
         self.end_if_crashed();
         if self.fails(what) { Err(broken()) } else { Ok(()) }
     }
@@ -336,89 +345,35 @@ fn broken() -> io::Error {
     io::Error::other("the disk of the simulation fails")
 }
 
-/// Local disk with fault injection.
-pub(super) struct FaultyDisk(pub(super) Arc<FaultyWorker>, pub(super) LocalDisk);
-
-/// New file on a disk with fault injection.
-struct FaultyUpload {
-    file: Box<dyn Upload>,
-    /// Number of bytes after which writing fails; `None` for no fault.
-    left: Option<usize>,
-    worker: Arc<FaultyWorker>,
-    what: String,
-}
-
-impl Disk for FaultyDisk {
-    fn read(&self, place: &Place, limit_bytes: usize) -> io::Result<Bytes> {
-        self.0.touch(&format!("read {}", kind(place.as_str())))?;
-        self.1.read(place, limit_bytes)
+#[async_trait]
+impl Faults for FaultyWorker {
+    async fn before(&self, operation: Operation, place: &Place) -> Result<(), StorageError> {
+        match self.touch_file(operation, place).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                if operation == Operation::Delete {
+                    self.world.left_behind(place.as_str());
+                }
+                Err(StorageError::io("use", place.as_str(), error))
+            }
+        }
     }
 
-    fn read_range(&self, place: &Place, range: Range<u64>) -> io::Result<Bytes> {
-        self.0.touch(&format!("read {}", kind(place.as_str())))?;
-        self.1.read_range(place, range)
-    }
-
-    fn create(&self, place: &Place) -> io::Result<Box<dyn Upload>> {
-        let what = kind(place.as_str());
-        self.0.touch(&format!("create {what}"))?;
-        let torn = self.0.fails(&format!("write {what}"));
-        let left = torn.then(|| self.0.world.below(2_000));
-        let file = self.1.create(place)?;
-        if let Some(begun) = &mut *lock(&self.0.begun_since) {
+    async fn after(&self, operation: Operation, place: &Place) -> Result<(), StorageError> {
+        if operation == Operation::Create
+            && let Some(begun) = &mut *lock(&self.begun_since)
+        {
             begun.push(place.as_str().to_owned());
         }
-        Ok(Box::new(FaultyUpload { file, left, worker: self.0.clone(), what: format!("end {what}") }))
-    }
-
-    fn version(&self, place: &Place) -> io::Result<String> {
-        self.0.touch(&format!("look at {}", kind(place.as_str())))?;
-        self.1.version(place)
-    }
-
-    fn delete(&self, place: &Place) -> io::Result<()> {
-        let what = format!("delete {}", kind(place.as_str()));
-        let touched = self.0.touch(&what);
-        if touched.is_err() {
-            self.0.world.left_behind(place.as_str());
+        if operation != Operation::Finish {
+            return Ok(());
         }
-        touched?;
-        self.1.delete(place)
-    }
-}
-
-impl Write for FaultyUpload {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.worker.has_crashed() {
-            return Err(broken());
-        }
-        let Some(left) = &mut self.left else { return self.file.write(bytes) };
-        if *left == 0 {
-            return Err(broken());
-        }
-        let written = self.file.write(&bytes[..bytes.len().min(*left)])?;
-        *left -= written;
-        Ok(written)
+        let what = format!("end {}", kind(place.as_str()));
+        self.touch(&what).await.map_err(|error| StorageError::io("use", place.as_str(), error))
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Upload for FaultyUpload {
-    fn finish(self: Box<Self>) -> io::Result<()> {
-        if self.left.is_some() {
-            return Err(broken());
-        }
-        self.file.finish()?;
-        self.worker.touch(&self.what)
-    }
-}
-
-impl fmt::Debug for FaultyDisk {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("FaultyDisk").field(&self.0.name).finish()
+    fn torn_after_bytes(&self, place: &Place) -> Option<usize> {
+        self.fails(&format!("write {}", kind(place.as_str()))).then(|| self.world.below(2_000))
     }
 }
 
@@ -432,6 +387,12 @@ fn kind(location: &str) -> &'static str {
         "avro" if name.starts_with("snap-") => "list",
         "avro" => "manifest",
         _ => "metadata",
+    }
+}
+
+impl fmt::Debug for FaultyWorker {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("FaultyWorker").field(&self.name).finish()
     }
 }
 

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use maintenance::budget::Budget;
 use maintenance::client::Client;
 use maintenance::context::Environment;
-use maintenance::files::Files;
-use maintenance::files::local::LocalDisk;
+use maintenance::files::{JobFiles, local_store};
 use maintenance::queue::Queue;
 use maintenance::settings::Settings;
 use maintenance::worker;
 use rand::RngExt as _;
 use serde_json::json;
+use storage::faults::Faulty;
+use storage::read_ahead::Concurrency;
+use storage::stores::Stores;
+use tokio::runtime::Handle;
 
 use super::check;
-use super::faults::{FaultyDisk, FaultyWorker, Luck, SWEPT};
+use super::faults::{FaultyWorker, Luck, SWEPT};
 use super::model::Kind;
 use super::world::{Lake, NAMESPACE, World};
 use super::writer::{self, Pending, Write};
@@ -236,10 +239,12 @@ pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<Option<u32>, 
         workers: 1,
         budget: Budget::default(),
         nice: 0,
-        files: Files::new(
-            Arc::new(FaultyDisk(worker.clone(), LocalDisk::default())),
+        files: JobFiles::new(
+            Arc::new(Faulty::new(Arc::new(Stores::new(local_store())), worker.clone())),
+            Handle::current(),
+            // The order of the operations depends on the seed alone.
+            Concurrency::SEQUENTIAL,
             None,
-            environment.now_ms.clone(),
         ),
         environment,
     };

@@ -1,12 +1,17 @@
 //! Number and size of the files of a snapshot, by partition and by size.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use catalog_server::storage::{DEADLINE, Files};
 use serde::Serialize;
 use serde_json::{Value, json};
+use storage::files::Files;
+use storage::local::LocalStore;
+use storage::scope::{Reads, Scope};
+use storage::stores::Stores;
 use table_core::manifest::entry::{File, FileContent};
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list::{self, ManifestFile};
@@ -18,6 +23,11 @@ use maintenance::client::{Client, TableName};
 /// Upper limits of the classes of the histogram, in bytes: powers of four from 64 KiB, inclusive.
 const CLASSES: [u64; 9] =
     [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20, 256 << 20, 1 << 30, u64::MAX];
+
+/// Maximum duration of reading one file.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Number of threads that read, one file at a time.
+const THREADS_MAX: usize = 1;
 
 /// Maximum size of a manifest list or manifest, in bytes, read or decoded.
 const MANIFEST_BYTES_MAX: usize = 1 << 30;
@@ -244,6 +254,9 @@ fn named(metadata: &TableMetadata, spec_id: i64, values: &Value) -> Value {
 }
 
 async fn read(location: &str) -> anyhow::Result<Bytes> {
-    let reading = Files::of_process(DEADLINE).read(location, MANIFEST_BYTES_MAX).await;
+    // The user reads with their own permissions.
+    let anywhere = Scope::new(Vec::new(), Vec::new(), Reads::Anywhere);
+    let files = Files::new(Arc::new(Stores::new(LocalStore::new(THREADS_MAX, DEADLINE))), anywhere);
+    let reading = files.read(location, MANIFEST_BYTES_MAX).await;
     reading.context("the catalog does not plan scans, so its manifests have to be read from here")
 }

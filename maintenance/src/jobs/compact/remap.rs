@@ -13,7 +13,7 @@ use table_core::snapshot::error::NewDelete;
 
 use crate::context::JobContext;
 use crate::error::JobError;
-use crate::execute::deletes::{is_vector, positions, vector};
+use crate::execute::deletes::{is_vector, positions, read_vector};
 use crate::execute::new_deletes::{self, NewDeletes};
 use crate::execute::rewrite::Rewritten;
 use crate::output_ledger::OutputLedger;
@@ -102,10 +102,11 @@ fn read(job: &JobContext<'_>, new: &NewDelete) -> Result<Vec<(String, DeletionVe
     };
     if is_vector(&delete) {
         let target = delete.data_file.clone().unwrap_or_default();
-        return Ok(vec![(target, vector(job.files, &delete)?)]);
+        return Ok(vec![(target, read_vector(job.files, &delete)?)]);
     }
     let wanted: HashSet<&str> = new.data_files.iter().map(String::as_str).collect();
-    let found = positions(job.files, &delete, |path| wanted.contains(path))?;
+    let found =
+        positions(job.files.open(&delete.path, delete.size_bytes)?, &delete, |path| wanted.contains(path))?;
     let vectors = found.into_iter().map(|(path, positions)| {
         let vector = DeletionVector::from_sorted(positions.iter());
         Ok((path, vector.map_err(|reason| JobError::Vector { location: delete.path.clone(), reason })?))
