@@ -104,7 +104,9 @@ pub(crate) fn metrics_of(
 ) -> Result<HashMap<String, ColumnMetrics>, JobError> {
     let mut found = HashMap::with_capacity(paths.len());
     let mut manifest_files = manifests_of(files, snapshot)?;
-    manifest_files.retain(|manifest_file| manifest_file.content == ManifestContent::Data && manifest_file.may_have_live_files());
+    manifest_files.retain(|manifest_file| {
+        manifest_file.content == ManifestContent::Data && manifest_file.may_have_live_files()
+    });
     let contents = files.read_manifests(manifest_files.iter().map(sized));
     for (manifest_file, content) in manifest_files.iter().zip(contents) {
         if found.len() == paths.len() {
@@ -178,7 +180,10 @@ pub fn feed<P>(
             Needs::Lists(paths) => {
                 let contents = files.read_manifests(paths.iter().map(|path| (path.clone(), 0)));
                 for (path, content) in paths.iter().zip(contents) {
-                    supply(plan, Fetched::List(path, content.and_then(|content| decode_list(path, &content))))?;
+                    supply(
+                        plan,
+                        Fetched::List(path, content.and_then(|content| decode_list(path, &content))),
+                    )?;
                 }
             }
             Needs::Manifests(manifest_files) => {

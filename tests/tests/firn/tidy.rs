@@ -130,14 +130,18 @@ fn ids_are_made_in_one_place() {
 fn use_cases_do_not_know_the_file_system() {
     let allowed = [
         "catalog-server/src/connections/",
-        "storage/src/",
-        "catalog-server/src/storage/",
+        "storage/src/local/",
         "catalog-server/src/store/engine/",
         "catalog-server/src/server.rs",
         "catalog-server/src/main.rs",
-        "maintenance/src/files/",
+        "maintenance/src/execute/spill.rs",
     ];
     check_only_in(&PRODUCT, &["std::fs", "tokio::fs", "File::open", "folders::"], &allowed);
+}
+
+#[test]
+fn object_stores_are_used_in_one_place() {
+    check_only_in(&PRODUCT, &["object_store::"], &["storage/src/objects.rs"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod alone;
 mod command;
 mod convert;
 mod ends;
+mod far;
 mod meanwhile;
 pub(crate) mod past;
 mod publish;

@@ -11,13 +11,14 @@ use catalog_server::config::{Maintenance, Planning, Retention};
 use catalog_server::schedule::Schedule;
 use catalog_server::storage::documents::Documents;
 use catalog_server::storage::manifests::Manifests;
-use catalog_server::storage::{DEADLINE, Files};
+use catalog_server::storage::{WarehouseFiles, local_store};
 use catalog_server::store::catalog::{as_of, tabulars};
 use catalog_server::store::engine::db::Db;
 use catalog_server::store::events::audit::{self, NewAuditEntry};
 use catalog_server::store::ids::{TabularId, WarehouseId};
 use catalog_server::store::maintenance::jobs::{self, JobFilter, JobRow, LeaseTerms, NewJobRow, Runner};
 use catalog_server::work::CpuSlots;
+use storage::stores::Stores;
 
 use crate::fixture::{Fixture, entry, new_id, pointer};
 
@@ -68,7 +69,7 @@ async fn enqueue(fixture: &Fixture, table: TabularId, clock_ms: i64) {
 }
 
 fn schedule(db: &Db, clock: &Clock) -> Schedule {
-    let files = Files::new(DEADLINE);
+    let files = WarehouseFiles::new(Stores::new(local_store()));
     let documents = Documents::new(files.clone(), clock.clone(), 1 << 20, 1 << 20);
     let scans =
         Scans::new(Manifests::new(files.clone(), 1 << 20, 1 << 20), Planning::default(), CpuSlots::new());

@@ -11,13 +11,14 @@ use catalog_server::config::{Maintenance, Planning, Retention};
 use catalog_server::schedule::Schedule;
 use catalog_server::storage::documents::Documents;
 use catalog_server::storage::manifests::Manifests;
-use catalog_server::storage::{DEADLINE, Files};
+use catalog_server::storage::{WarehouseFiles, local_store};
 use catalog_server::store::catalog::tabular::TabularKind;
 use catalog_server::store::maintenance::jobs::{
     self, JobFilter, JobLease, JobOutcome, JobRow, LeaseTerms, Runner,
 };
 use catalog_server::store::maintenance::policies;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+use storage::stores::Stores;
 
 use crate::fixture::Fixture;
 use catalog_server::work::CpuSlots;
@@ -32,7 +33,7 @@ const MINUTE_MS: i64 = 60_000;
 
 fn schedule(fixture: &Fixture) -> Schedule {
     let clock = Clock::system();
-    let files = Files::new(DEADLINE);
+    let files = WarehouseFiles::new(Stores::new(local_store()));
     let documents = Documents::new(files.clone(), Clock::system(), 1 << 20, 1 << 20);
     let scans =
         Scans::new(Manifests::new(files.clone(), 1 << 20, 1 << 20), Planning::default(), CpuSlots::new());

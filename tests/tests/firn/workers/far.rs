@@ -1,0 +1,95 @@
+//! A worker far away from the files, so that each request to the store takes long.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use catalog_server::clock::Clock;
+use catalog_server::id;
+use maintenance::budget::Budget;
+use maintenance::client::Client as MaintenanceClient;
+use maintenance::context::Outside;
+use maintenance::files::{JobFiles, local_store};
+use maintenance::queue::Queue;
+use maintenance::settings::Settings;
+use maintenance::worker;
+use storage::error::StorageError;
+use storage::faults::{Faults, Faulty, Operation};
+use storage::place::Place;
+use storage::read_ahead::Concurrency;
+use storage::stores::Stores;
+use tests::process::Backend;
+use tests::tables::{Form, Row, Table, rows};
+use tokio::runtime::Handle;
+
+use super::{catalog, check_compacted, compact, done};
+
+const LATENCY: Duration = Duration::from_millis(40);
+
+/// Store far away: delays every request, and counts them.
+#[derive(Default)]
+struct Far {
+    requests: AtomicUsize,
+    in_flight: AtomicUsize,
+    in_flight_max: AtomicUsize,
+}
+
+#[async_trait]
+impl Faults for Far {
+    async fn before(&self, _: Operation, _: &Place) -> Result<(), StorageError> {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        self.in_flight_max.fetch_max(now, Ordering::SeqCst);
+        tokio::time::sleep(LATENCY).await;
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Far {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Far").finish_non_exhaustive()
+    }
+}
+
+async fn a_thousand_small_files_are_compacted_with_many_requests_at_a_time(backend: Backend) {
+    let firn = catalog(backend, 60_000).await;
+    let table = Table::create(&firn, &Form::default()).await;
+    let files: Vec<Vec<Row>> = (0..1_000).map(|number| rows(number * 2..number * 2 + 2, 0)).collect();
+    table.append(&files).await;
+    let before = table.rows().await;
+    let id = compact(&firn, &table).await;
+
+    let far = Arc::new(Far::default());
+    let clock = Clock::system();
+    let store = Faulty::new(Arc::new(Stores::new(local_store())), far.clone());
+    let settings = Settings {
+        uri: firn.root().to_owned(),
+        token: None,
+        name: "far".to_owned(),
+        workers: 1,
+        budget: Budget::default(),
+        nice: 0,
+        files: JobFiles::new(Arc::new(store), Handle::current(), Concurrency::default(), None),
+        outside: Outside { now_ms: Arc::new(move || clock.now_ms()), uuid: Arc::new(id::random) },
+    };
+    let queue = Queue::new(MaintenanceClient::new(firn.root(), None).unwrap(), "far".to_owned());
+    let lease = queue.lease().await.unwrap();
+    let begun = Instant::now();
+    worker::run_beside(&settings, &queue, lease, |_| std::future::pending()).await;
+    let took = begun.elapsed();
+
+    done(&firn, &id).await;
+    check_compacted(&table, &before, 1).await;
+    let requests = u32::try_from(far.requests.load(Ordering::SeqCst)).unwrap();
+    let in_flight_max = far.in_flight_max.load(Ordering::SeqCst);
+    assert!(requests >= 1_000, "{requests}");
+    // Bounded, so that the files in memory are.
+    assert!((8..=40).contains(&in_flight_max), "{in_flight_max}");
+    // One after the other takes more than 40 seconds.
+    assert!(took * 4 < LATENCY * requests, "{requests} requests took {took:?}");
+}
+
+tests::on_sqlite!(a_thousand_small_files_are_compacted_with_many_requests_at_a_time,);
