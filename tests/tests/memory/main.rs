@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use catalog_server::clock::Clock;
 use catalog_server::storage::documents::Documents;
-use catalog_server::storage::{DEADLINE, Files};
+use catalog_server::storage::{WarehouseFiles, local_store};
 use serde_json::{Value as Json, json};
+use storage::stores::Stores;
 use table_core::expr::value::Value;
+use table_core::location::Location;
 use table_core::manifest::avro_write::AvroCodec;
 use table_core::manifest::data_file::{ColumnMetrics, DataFile};
 use table_core::manifest::entry::FileContent;
@@ -197,7 +199,9 @@ async fn documents(kind: &str) {
         std::fs::write(&path, &text).unwrap();
         paths.push(path);
     }
-    let documents = Documents::new(Files::of_process(DEADLINE), Clock::system(), 1 << 30, LIMIT_BYTES);
+    let files = WarehouseFiles::new(Stores::new(local_store()));
+    files.add_root(&Location::parse(folder.path().to_str().unwrap()).unwrap());
+    let documents = Documents::new(files, Clock::system(), 1 << 30, LIMIT_BYTES);
     let load = async |path: &String| {
         let document = documents.table(path).await.unwrap();
         // Loads all derived forms that a document may cache.

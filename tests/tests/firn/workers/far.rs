@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use catalog_server::clock::Clock;
@@ -23,6 +23,7 @@ use storage::stores::Stores;
 use tests::process::Backend;
 use tests::tables::{Form, Row, Table, rows};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::{catalog, check_compacted, compact, done};
 
