@@ -212,7 +212,10 @@ impl Splicing<'_> {
 }
 
 /// Opens the inputs of a group in order.
-fn open_all<'a>(job: &'a JobContext<'a>, group: &'a Group) -> impl Iterator<Item = Result<InputFile, JobError>> {
+fn open_all<'a>(
+    job: &'a JobContext<'a>,
+    group: &'a Group,
+) -> impl Iterator<Item = Result<InputFile, JobError>> {
     job.files.open_all(group.inputs.iter().map(|input| (&*input.path, input.size_bytes)))
 }
 

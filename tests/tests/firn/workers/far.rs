@@ -10,7 +10,7 @@ use catalog_server::clock::Clock;
 use catalog_server::id;
 use maintenance::budget::Budget;
 use maintenance::client::Client as MaintenanceClient;
-use maintenance::context::Outside;
+use maintenance::context::Environment;
 use maintenance::files::{JobFiles, local_store};
 use maintenance::queue::Queue;
 use maintenance::settings::Settings;
@@ -74,12 +74,12 @@ async fn a_thousand_small_files_are_compacted_with_many_requests_at_a_time(backe
         budget: Budget::default(),
         nice: 0,
         files: JobFiles::new(Arc::new(store), Handle::current(), Concurrency::default(), None),
-        outside: Outside { now_ms: Arc::new(move || clock.now_ms()), uuid: Arc::new(id::random) },
+        environment: Environment { now_ms: Arc::new(move || clock.now_ms()), uuid: Arc::new(id::random) },
     };
     let queue = Queue::new(MaintenanceClient::new(firn.root(), None).unwrap(), "far".to_owned());
     let lease = queue.lease().await.unwrap();
     let begun = Instant::now();
-    worker::run_beside(&settings, &queue, lease, |_| std::future::pending()).await;
+    worker::run_with(&settings, &queue, lease, |_| std::future::pending()).await;
     let took = begun.elapsed();
 
     done(&firn, &id).await;
