@@ -39,7 +39,7 @@ pub struct LocalFiles {
 /// New file that is being written. Dropping it leaves the file as it is: incomplete, and possibly not
 /// durable.
 #[derive(Debug)]
-pub struct NewFile {
+pub struct NewLocalFile {
     file: File,
     folder: OwnedFd,
     place: Place,
@@ -55,7 +55,7 @@ impl LocalFiles {
     /// [`StorageError::NotRegular`] if it is a pipe, device or socket, and with [`StorageError::Io`] if the
     /// file cannot be read.
     pub fn read(&self, place: &Place, limit_bytes: usize) -> Result<Bytes, StorageError> {
-        let failed = |error| path::error("read", place, error);
+        let failed = |error| convert("read", place, error);
         let file = open(place).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         let too_large = || StorageError::TooLarge { location: place.as_str().to_owned(), limit_bytes };
@@ -74,7 +74,7 @@ impl LocalFiles {
     ///
     /// Fails if the file ends before the end of the range, and for the same reasons as [`LocalFiles::read`].
     pub fn read_range(&self, place: &Place, range: Range<u64>) -> Result<Bytes, StorageError> {
-        let failed = |error| path::error("read", place, error);
+        let failed = |error| convert("read", place, error);
         let mut file = open(place).map_err(failed)?;
         let length = range.end.saturating_sub(range.start);
         // No more memory is reserved than the file has bytes, however long the range is.
@@ -141,15 +141,15 @@ impl LocalFiles {
     /// Fails with [`StorageError::AlreadyExists`] if there is a file, with [`StorageError::Link`] if the path
     /// contains a symbolic link below its root, and with [`StorageError::Io`] if a folder or the file cannot
     /// be created or synced.
-    pub fn create(&self, place: &Place) -> Result<NewFile, StorageError> {
-        let failed = |error| path::error("write", place, error);
+    pub fn create(&self, place: &Place) -> Result<NewLocalFile, StorageError> {
+        let failed = |error| convert("write", place, error);
         let mut attempts = 0;
         loop {
             attempts += 1;
             let (folder, name) = self.durable_parent(local(place).map_err(failed)?).map_err(failed)?;
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             match fs::openat(&folder, name, flags, Mode::from_raw_mode(0o666)) {
-                Ok(file) => return Ok(NewFile { file: File::from(file), folder, place: place.clone() }),
+                Ok(file) => return Ok(NewLocalFile { file: File::from(file), folder, place: place.clone() }),
                 // A concurrent purge may remove the empty folder before the file is created in it.
                 Err(Errno::NOENT) if attempts < FOLDER_ATTEMPTS_MAX => {}
                 Err(error) => return Err(failed(error.into())),
@@ -183,7 +183,7 @@ impl LocalFiles {
         let parent = local(place).and_then(LocalPath::open_parent);
         let deleted = parent.and_then(|(folder, name)| Ok(unlink(&folder, name)?));
         match deleted {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(path::error("delete", place, error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(convert("delete", place, error)),
             _ => Ok(()),
         }
     }
@@ -203,9 +203,7 @@ impl LocalFiles {
             .and_then(LocalPath::open_parent)
             .and_then(|(parent, name)| tree::delete_tree(&parent, name, files_max, &mut deleted, DEPTH_MAX));
         match done {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(path::error("delete below", place, error))
-            }
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(convert("delete below", place, error)),
             _ => Ok(deleted),
         }
     }
@@ -217,7 +215,7 @@ impl LocalFiles {
     /// Fails with [`StorageError::Link`] if the path contains a symbolic link below its root, and with
     /// [`StorageError::Io`] if a folder cannot be created or synced.
     pub fn create_folder(&self, place: &Place) -> Result<(), StorageError> {
-        let failed = |error| path::error("create the folder", place, error);
+        let failed = |error| convert("create the folder", place, error);
         let path = local(place).map_err(failed)?;
         let root = self.durable_root(path).map_err(failed)?;
         self.descend(root, path.root(), path.names()).map_err(failed).map(drop)
@@ -231,7 +229,7 @@ impl LocalFiles {
     /// deleted in it.
     pub fn prepare_root(&self, place: &Place) -> Result<(), StorageError> {
         let prepared = local(place).and_then(|path| prepare_root(path.path()));
-        prepared.map_err(|error| path::error("create the folder", place, error))
+        prepared.map_err(|error| convert("create the folder", place, error))
     }
 
     /// Lists up to `files_max` regular files that are directly in a folder. The result is empty if the folder
@@ -247,7 +245,7 @@ impl LocalFiles {
             .and_then(|folder| tree::list(&folder, files_max));
         match listed {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(path::error("list", place, error)),
+            Err(error) => Err(convert("list", place, error)),
             Ok(listed) => Ok(listed),
         }
     }
@@ -261,7 +259,7 @@ impl LocalFiles {
     /// for another reason than that it was removed or that this process lacks the permission.
     pub fn find_below(&self, place: &Place, suffix: &str, entries_max: usize) -> Result<bool, StorageError> {
         let found = local(place).and_then(|path| tree::find_below(path.path(), suffix, entries_max));
-        found.map_err(|error| path::error("look for tables in", place, error))
+        found.map_err(|error| convert("look for tables in", place, error))
     }
 
     /// Returns `true` if a file is below a folder after all symbolic links are resolved; `false` if one of
@@ -347,7 +345,7 @@ impl LocalFiles {
     }
 }
 
-impl NewFile {
+impl NewLocalFile {
     /// Returns the place of the file.
     pub fn place(&self) -> &Place {
         &self.place
@@ -360,7 +358,7 @@ impl NewFile {
     /// Fails if the file system refuses the write.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
         let written = self.file.write_all_at(bytes, offset);
-        written.map_err(|error| path::error("write", &self.place, error))
+        written.map_err(|error| convert("write", &self.place, error))
     }
 
     /// Syncs the file and its entry in its folder, so that everything written so far survives a power
@@ -373,7 +371,7 @@ impl NewFile {
         self.file
             .sync_all()
             .and_then(|()| sync_folder(&self.folder))
-            .map_err(|error| path::error("write", &self.place, error))
+            .map_err(|error| convert("write", &self.place, error))
     }
 }
 
@@ -384,6 +382,11 @@ fn prepare_root(path: &Path) -> std::io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     fs::openat(&root, probe.as_str(), flags, Mode::from_raw_mode(0o666))?;
     Ok(unlink(&root, &probe)?)
+}
+
+/// Converts an error of the file system to the error of a place.
+fn convert(action: &'static str, place: &Place, error: std::io::Error) -> StorageError {
+    path::error(action, place.as_str(), error)
 }
 
 /// Returns the path of a place. Fails for a place of another store, which never gets here.

@@ -18,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use self::files::{LocalFiles, NewFile};
+use self::files::{LocalFiles, NewLocalFile};
 use self::threads::{About, Threads};
 use crate::error::StorageError;
 use crate::file::{FileState, Listed};
@@ -48,7 +48,7 @@ struct Pools {
 struct LocalUpload {
     store: LocalStore,
     place: Place,
-    file: Arc<NewFile>,
+    file: Arc<NewLocalFile>,
     /// Size of the parts so far, in bytes.
     size_bytes: u64,
 }

@@ -9,7 +9,6 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::StorageError;
-use crate::place::Place;
 
 /// Flags for opening a folder only to look up names in it, which needs no permission to read the folder.
 #[cfg(target_os = "linux")]
@@ -143,9 +142,8 @@ fn not_regular() -> io::Error {
     io::Error::other(NotRegular)
 }
 
-/// Converts an error of the file system to the error of a place.
-pub(crate) fn error(action: &'static str, place: &Place, source: io::Error) -> StorageError {
-    let location = place.as_str();
+/// Converts an error of the file system to the error of a location.
+pub(super) fn error(action: &'static str, location: &str, source: io::Error) -> StorageError {
     match source.get_ref() {
         Some(inner) if inner.is::<Link>() => StorageError::Link(location.to_owned()),
         Some(inner) if inner.is::<NotRegular>() => StorageError::NotRegular(location.to_owned()),
