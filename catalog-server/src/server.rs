@@ -28,7 +28,7 @@ use crate::api::{self, Api};
 use crate::authn::Authenticator;
 use crate::catalog::Catalog;
 use crate::catalog::scans::Scans;
-use crate::catalog::warehouse::Warehouse;
+use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::clock::Clock;
 use crate::config::{Config, Limits, Maintenance};
 use crate::connections::Acceptor;

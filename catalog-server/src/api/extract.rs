@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
-use crate::catalog::warehouse::Warehouse;
+use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::{JobAttempt, Request};
 use crate::work::{Allowance, CpuSlots, INLINE_BYTES_MAX, Share};
 

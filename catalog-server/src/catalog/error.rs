@@ -8,7 +8,7 @@ use crate::storage::documents::DocumentError;
 use crate::store::catalog::tabular::TabularKind;
 use crate::store::engine::error::StoreError;
 
-use super::names::{Identifier, NameError, Namespace};
+use crate::catalog::names::{Identifier, NameError, Namespace};
 
 /// Maximum length of a logged error, in bytes: with its causes, without the ellipsis.
 const LOGGED_BYTES_MAX: usize = 8_192;
@@ -129,7 +129,7 @@ pub enum CatalogError {
 impl CatalogError {
     /// Converts the error of a document that was named by the caller: a problem of the document is a problem
     /// of the request.
-    pub(super) fn foreign(error: DocumentError) -> Self {
+    pub(in crate::catalog) fn foreign(error: DocumentError) -> Self {
         let is_callers = match &error {
             DocumentError::Malformed { .. } => true,
             DocumentError::File(file) => is_of_request(file),
@@ -165,13 +165,13 @@ impl CatalogError {
     }
 
     /// Returns `true` if a commit was rejected because of the current version of the table.
-    pub(super) fn is_refusal(&self) -> bool {
+    pub(in crate::catalog) fn is_refusal(&self) -> bool {
         matches!(self, Self::CommitFailed(_) | Self::Invalid(_))
     }
 
     /// Returns `true` if the change may succeed at once when it is computed again, starting with its first
     /// read.
-    pub(super) fn is_lost_race(&self) -> bool {
+    pub(in crate::catalog) fn is_lost_race(&self) -> bool {
         match self {
             Self::LostRace(_) => true,
             Self::Store(error) => error.is_retryable(),

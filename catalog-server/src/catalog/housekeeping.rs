@@ -8,7 +8,7 @@ use crate::store::catalog::plans;
 use crate::store::engine::error::StoreError;
 use crate::store::events::{idempotency, outbox};
 
-use super::Catalog;
+use crate::catalog::Catalog;
 
 /// Interval between two runs.
 const INTERVAL: Duration = Duration::from_mins(1);

@@ -10,21 +10,21 @@ use uuid::Uuid;
 
 /// Queues of commits by table or view.
 #[derive(Default)]
-pub(super) struct Locks(Mutex<HashMap<Uuid, Weak<Queue<()>>>>);
+pub(in crate::catalog) struct Locks(Mutex<HashMap<Uuid, Weak<Queue<()>>>>);
 
 /// Minimum number of entries in the map before unused ones are removed; they are removed when it is full.
 const SWEEP_ABOVE: usize = 1_024;
 
 /// Positions at the head of one or more queues; released when dropped.
-pub(super) struct Turns {
+pub(in crate::catalog) struct Turns {
     _guards: Vec<OwnedMutexGuard<()>>,
     /// `true` if another commit was ahead in a queue, so that data read before may be outdated.
-    pub(super) waited: bool,
+    pub(in crate::catalog) waited: bool,
 }
 
 impl Locks {
     /// Waits for the queue of every id, in the order of the ids, so that no deadlock is possible.
-    pub(super) async fn take(&self, mut ids: Vec<Uuid>) -> Turns {
+    pub(in crate::catalog) async fn take(&self, mut ids: Vec<Uuid>) -> Turns {
         ids.sort_unstable();
         ids.dedup();
         let mut guards = Vec::with_capacity(ids.len());

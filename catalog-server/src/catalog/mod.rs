@@ -18,37 +18,23 @@ macro_rules! retrying {
     }};
 }
 
-pub mod commit;
 pub mod error;
-mod former;
 mod housekeeping;
-pub mod locations;
 mod locks;
 pub mod mutation;
 pub mod names;
-mod namespaces;
-mod objects;
-mod plan_id;
-mod plan_task;
-mod prepare;
-pub mod prepared;
+pub mod namespaces;
 mod purge;
-mod rebase;
-mod reports;
-mod scan_manifests;
-mod scan_parts;
 pub mod scans;
 pub mod tables;
-mod unused;
+pub mod tabulars;
 pub mod views;
-pub mod warehouse;
 pub mod warehouses;
-mod write;
 
 use std::collections::HashMap;
 use std::sync::RwLock;
 
-use self::warehouse::Warehouse;
+use self::warehouses::warehouse::Warehouse;
 use crate::authz::Authorizer;
 use crate::clock::Clock;
 use crate::config::Retention;

@@ -17,9 +17,9 @@ use crate::store::engine::tx::Tx;
 use crate::store::events::audit::{self, NewAuditEntry};
 use crate::store::events::idempotency::{self, NewAnswer};
 
-use super::Catalog;
-use super::error::CatalogError;
-use super::names::Identifier;
+use crate::catalog::Catalog;
+use crate::catalog::error::CatalogError;
+use crate::catalog::names::Identifier;
 
 /// Status under which a success is recorded. The kind of response follows from the other recorded columns.
 const SUCCEEDED: u16 = 200;
@@ -55,7 +55,7 @@ pub enum Replay {
 
 /// Part of a response that is recorded under the idempotency key, so that the response can be repeated.
 #[derive(Clone, Copy)]
-pub(super) enum IdempotentResult<'a> {
+pub(in crate::catalog) enum IdempotentResult<'a> {
     /// Record of [`MutationResponse::Nothing`].
     Nothing,
     /// Record of [`MutationResponse::Body`]: the body.
@@ -140,7 +140,7 @@ impl Catalog {
     }
 
     /// Swaps the metadata pointer of a table and records the change, for commits that do nothing else.
-    pub(super) async fn move_pointer(
+    pub(in crate::catalog) async fn move_pointer(
         &self,
         request: &Request,
         identifier: &Identifier,
@@ -173,7 +173,7 @@ impl Catalog {
     }
 
     /// Records the response under the idempotency key, if there is one, and commits the transaction.
-    pub(super) async fn conclude(
+    pub(in crate::catalog) async fn conclude(
         &self,
         mut tx: Tx,
         request: &Request,

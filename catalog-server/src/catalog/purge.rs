@@ -17,10 +17,10 @@ use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
 use crate::store::maintenance::jobs::{self, JobLease, JobOutcome, JobRow, NewJobRow, Runner};
 
-use super::Catalog;
-use super::error::CatalogError;
-use super::names::Identifier;
-use super::warehouse::Warehouse;
+use crate::catalog::Catalog;
+use crate::catalog::error::CatalogError;
+use crate::catalog::names::Identifier;
+use crate::catalog::warehouses::warehouse::Warehouse;
 
 /// Action of the jobs.
 const PURGE: &str = "purge";

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use catalog_server::catalog::warehouse::Warehouse;
+use catalog_server::catalog::warehouses::warehouse::Warehouse;
 use catalog_server::config::Config;
 use table_core::rewrite::policy::MaintenancePolicy;
 use table_core::text;

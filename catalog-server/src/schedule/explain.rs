@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::Identifier;
-use crate::catalog::warehouse::Warehouse;
+use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::Request;
 use crate::store::maintenance::jobs::{self, End, JobRow, JobState};
 use crate::store::maintenance::policies::PauseRow;

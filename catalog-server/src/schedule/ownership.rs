@@ -4,9 +4,9 @@ use table_core::location::Location;
 
 use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
-use crate::catalog::locations::Folders;
 use crate::catalog::names::Identifier;
-use crate::catalog::warehouse::Warehouse;
+use crate::catalog::tabulars::locations::Folders;
+use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::Request;
 use crate::store::ids::TabularId;
 use crate::store::maintenance::jobs::JobLease;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::Identifier;
-use crate::catalog::warehouse::Warehouse;
+use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::Request;
 use crate::store::catalog::history;
 

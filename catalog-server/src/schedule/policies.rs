@@ -8,7 +8,7 @@ use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
 use crate::catalog::mutation::AuditRecord;
 use crate::catalog::names::{Identifier, Namespace};
-use crate::catalog::warehouse::Warehouse;
+use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::Request;
 use crate::store::catalog::names::LEVEL_SEPARATOR;
 use crate::store::ids::TabularId;

@@ -23,7 +23,7 @@ use crate::api::extract::{AtJob, Mutation, Params};
 use crate::authz::action::Action;
 use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
-use crate::catalog::warehouse::Warehouse;
+use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::Request;
 use crate::schedule::outcome::{Finished, Next, Reported};
 use crate::schedule::policies::MaintenanceScope;

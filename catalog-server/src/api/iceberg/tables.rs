@@ -14,8 +14,8 @@ use crate::api::page::PageParams;
 use crate::api::{App, idempotent, load_result};
 use crate::authz::action::Action;
 use crate::catalog::names::{Identifier, Namespace};
-use crate::catalog::prepared::NewTable;
 use crate::catalog::tables::Snapshots;
+use crate::catalog::tables::prepared::NewTable;
 use crate::storage::documents;
 use crate::store::catalog::tabular::TabularKind;
 

@@ -21,14 +21,14 @@ use crate::store::catalog::tabular::{NewTabular, Pointer, Tabular, TabularKind};
 use crate::store::catalog::tabulars;
 use crate::store::ids::TabularId;
 
-use super::Catalog;
-use super::error::CatalogError;
-use super::locations::Folders;
-use super::mutation::{IdempotentResult, MutationResponse};
-use super::names::Identifier;
-use super::objects::{change, name_taken};
-use super::prepare::base_location;
-use super::warehouse::Warehouse;
+use crate::catalog::Catalog;
+use crate::catalog::error::CatalogError;
+use crate::catalog::mutation::{IdempotentResult, MutationResponse};
+use crate::catalog::names::Identifier;
+use crate::catalog::tables::prepare::base_location;
+use crate::catalog::tabulars::locations::Folders;
+use crate::catalog::tabulars::{change, name_taken};
+use crate::catalog::warehouses::warehouse::Warehouse;
 
 /// Definition of a new view, as sent by a client.
 pub struct NewView {

@@ -11,10 +11,10 @@ use table_core::metadata::snapshot::Snapshot;
 use crate::store::ids::TabularId;
 use crate::work::Share;
 
-use super::Catalog;
-use super::error::CatalogError;
-use super::locations::Folders;
-use super::warehouse::Warehouse;
+use crate::catalog::Catalog;
+use crate::catalog::error::CatalogError;
+use crate::catalog::tabulars::locations::Folders;
+use crate::catalog::warehouses::warehouse::Warehouse;
 
 /// Maximum memory for the delete manifests of one scan, which are in memory together while they are indexed.
 /// The manifests of three thousand equality delete files take about 2 MiB, so a table that exceeds this limit
@@ -23,23 +23,23 @@ const DELETE_MANIFESTS_BYTES_MAX: usize = 512 << 20;
 
 /// Maximum memory for manifests that are read ahead, by all scans together. A manifest of 8 MiB takes about
 /// 30 MiB in memory. A manifest that does not fit is read again when it is needed.
-pub(super) const AHEAD_BYTES: usize = 512 << 20;
+pub(in crate::catalog) const AHEAD_BYTES: usize = 512 << 20;
 
 /// Manifest that was read ahead, with its share of the memory for reading ahead.
-pub(super) type Ahead = (Arc<Manifest>, Share);
+pub(in crate::catalog) type Ahead = (Arc<Manifest>, Share);
 
 /// Table whose manifests are read, with its warehouse.
-pub(super) struct TableFiles<'a> {
-    pub(super) warehouse: &'a Warehouse,
-    pub(super) owner: TabularId,
+pub(in crate::catalog) struct TableFiles<'a> {
+    pub(in crate::catalog) warehouse: &'a Warehouse,
+    pub(in crate::catalog) owner: TabularId,
     /// Folders known to belong to the table.
-    pub(super) folders: Folders,
+    pub(in crate::catalog) folders: Folders,
 }
 
 impl Catalog {
     /// Returns a manifest of a table. Its location was written by a client, so the function fails if it is in
     /// a folder of another table.
-    pub(super) async fn manifest_in(
+    pub(in crate::catalog) async fn manifest_in(
         &self,
         files: &TableFiles<'_>,
         location: &str,
@@ -49,7 +49,7 @@ impl Catalog {
     }
 
     /// Returns the manifest file entries of a manifest list of a table; see [`Catalog::manifest_in`].
-    pub(super) async fn list_in(
+    pub(in crate::catalog) async fn list_in(
         &self,
         files: &TableFiles<'_>,
         location: &str,
@@ -60,7 +60,7 @@ impl Catalog {
     }
 
     /// Returns the manifests of a snapshot, in the order of the manifest list.
-    pub(super) async fn manifests_of(
+    pub(in crate::catalog) async fn manifests_of(
         &self,
         files: &TableFiles<'_>,
         snapshot: &Snapshot,
@@ -81,7 +81,7 @@ impl Catalog {
     }
 
     /// Returns decoded delete manifests and the memory that they take, in bytes.
-    pub(super) async fn decoded(
+    pub(in crate::catalog) async fn decoded(
         &self,
         deletes: Vec<ManifestFile>,
     ) -> Result<(Vec<(Arc<Manifest>, ManifestFile)>, usize), CatalogError> {
@@ -102,7 +102,7 @@ impl Catalog {
     }
 
     /// Returns a stream of manifests in order. Some are read ahead as far as the memory permits.
-    pub(super) fn read_ahead(
+    pub(in crate::catalog) fn read_ahead(
         &self,
         listed: Vec<ManifestFile>,
     ) -> impl Stream<Item = Result<(Option<Ahead>, ManifestFile), CatalogError>> {
@@ -116,7 +116,7 @@ impl Catalog {
 
     /// Returns a manifest, which is read unless it was read ahead, with its share of the memory for reading
     /// ahead.
-    pub(super) async fn manifest_of(
+    pub(in crate::catalog) async fn manifest_of(
         &self,
         ahead: Option<Ahead>,
         file: &ManifestFile,

@@ -12,9 +12,9 @@ use crate::storage::documents::Document;
 use crate::store::catalog::tabular::{Tabular, TabularKind};
 use crate::store::ids::{NamespaceId, TabularId};
 
-use super::error::CatalogError;
-use super::locations::Folders;
-use super::names::Identifier;
+use crate::catalog::error::CatalogError;
+use crate::catalog::names::Identifier;
+use crate::catalog::tabulars::locations::Folders;
 
 /// Definition of a new table, as sent by a client.
 pub struct NewTable {
@@ -35,7 +35,7 @@ pub struct NewTable {
 /// Source of a creation or commit, which determines the error if the table already exists and the recorded
 /// response.
 #[derive(Clone, Copy)]
-pub(super) enum CommitSource {
+pub(in crate::catalog) enum CommitSource {
     /// Request to create a table, `POST …/tables`.
     Request,
     /// Commit to one table, which may require that the table does not exist.
@@ -45,7 +45,7 @@ pub(super) enum CommitSource {
 }
 
 /// Change that was computed and is ready to be written.
-pub(super) enum PreparedCommit {
+pub(in crate::catalog) enum PreparedCommit {
     /// No change: the updates have no effect.
     Unchanged(Arc<Document<TableMetadata>>),
     /// New metadata for an existing table: `found` is its current row, `expired` are the metadata files that
@@ -57,19 +57,19 @@ pub(super) enum PreparedCommit {
 }
 
 /// Metadata to be written.
-pub(super) struct NewMetadata {
-    pub(super) identifier: Identifier,
-    pub(super) document: Arc<Document<TableMetadata>>,
-    pub(super) metadata: Arc<TableMetadata>,
+pub(in crate::catalog) struct NewMetadata {
+    pub(in crate::catalog) identifier: Identifier,
+    pub(in crate::catalog) document: Arc<Document<TableMetadata>>,
+    pub(in crate::catalog) metadata: Arc<TableMetadata>,
     /// Snapshots and schemas that go out of use with it, in the form stored in the history.
-    pub(super) superseded: Option<String>,
+    pub(in crate::catalog) superseded: Option<String>,
     /// Folders that the table owns. `claims` is `true` if they have to be claimed.
-    pub(super) folders: Folders,
-    pub(super) claims: bool,
+    pub(in crate::catalog) folders: Folders,
+    pub(in crate::catalog) claims: bool,
 }
 
 impl PreparedCommit {
-    pub(super) fn next(&self) -> Option<&NewMetadata> {
+    pub(in crate::catalog) fn next(&self) -> Option<&NewMetadata> {
         match self {
             Self::Unchanged(_) => None,
             Self::Update { next, .. } | Self::Create { next, .. } => Some(next),
@@ -77,14 +77,14 @@ impl PreparedCommit {
     }
 
     /// Returns the path and content of a file to be written in addition to the metadata file.
-    pub(super) fn list(&self) -> Option<&(String, Bytes)> {
+    pub(in crate::catalog) fn list(&self) -> Option<&(String, Bytes)> {
         match self {
             Self::Update { list, .. } => list.as_deref(),
             Self::Unchanged(_) | Self::Create { .. } => None,
         }
     }
 
-    pub(super) fn updated_id(&self) -> Option<TabularId> {
+    pub(in crate::catalog) fn updated_id(&self) -> Option<TabularId> {
         match self {
             Self::Update { found, .. } => Some(found.tabular_id),
             Self::Unchanged(_) | Self::Create { .. } => None,
@@ -95,7 +95,7 @@ impl PreparedCommit {
 impl CommitSource {
     /// Converts an error of a commit: if the table already exists, the requirement that it does not exist
     /// failed.
-    pub(super) fn explain(self, error: CatalogError) -> CatalogError {
+    pub(in crate::catalog) fn explain(self, error: CatalogError) -> CatalogError {
         match (self, error) {
             (
                 Self::Commit | Self::Transaction,
@@ -107,6 +107,6 @@ impl CommitSource {
 }
 
 /// Returns `true` if a commit creates its table: it has the requirement `assert-create`.
-pub(super) fn creates(commit: &TableCommit) -> bool {
+pub(in crate::catalog) fn creates(commit: &TableCommit) -> bool {
     commit.requirements.iter().any(|requirement| matches!(requirement, TableRequirement::AssertCreate))
 }

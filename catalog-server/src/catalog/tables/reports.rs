@@ -9,10 +9,10 @@ use crate::id;
 use crate::request::Request;
 use crate::store::events::reports::{self, NewReport};
 
-use super::Catalog;
-use super::error::CatalogError;
-use super::names::Identifier;
-use super::warehouse::Warehouse;
+use crate::catalog::Catalog;
+use crate::catalog::error::CatalogError;
+use crate::catalog::names::Identifier;
+use crate::catalog::warehouses::warehouse::Warehouse;
 
 /// Maximum size of a report, in bytes. A scan report with 1,000 projected columns has about 30 KB.
 const REPORT_BYTES_MAX: usize = 256 << 10;

@@ -1,5 +1,14 @@
 //! Use cases on tables: load, drop, purge, register, unregister. Creation and commits are in
-//! [`super::commit`].
+//! [`crate::catalog::tables::commit`].
+
+pub mod commit;
+pub mod former;
+pub mod prepare;
+pub mod prepared;
+mod rebase;
+mod reports;
+mod unused;
+mod write;
 
 use std::sync::Arc;
 
@@ -21,13 +30,13 @@ use crate::store::catalog::tabular::{NewTabular, TabularKind};
 use crate::store::catalog::tabulars;
 use crate::store::ids::TabularId;
 
-use super::error::CatalogError;
-use super::locations::Folders;
-use super::mutation::{IdempotentResult, MutationResponse};
-use super::names::Identifier;
-use super::objects::{change, missing, name_taken};
-use super::warehouse::Warehouse;
-use super::{Catalog, former, write};
+use crate::catalog::Catalog;
+use crate::catalog::error::CatalogError;
+use crate::catalog::mutation::{IdempotentResult, MutationResponse};
+use crate::catalog::names::Identifier;
+use crate::catalog::tabulars::locations::Folders;
+use crate::catalog::tabulars::{change, missing, name_taken};
+use crate::catalog::warehouses::warehouse::Warehouse;
 
 /// Version of a table, on which access was checked.
 #[derive(Debug)]
@@ -124,7 +133,7 @@ impl Catalog {
     }
 
     /// Drops a table or view and releases its claims on folders.
-    pub(super) async fn take_out(
+    pub(in crate::catalog) async fn take_out(
         &self,
         request: &Request,
         warehouse: &Warehouse,

@@ -12,11 +12,11 @@ use table_core::snapshot::rebase::{AddedFiles, Rebase, Rebased};
 use crate::id;
 use crate::store::ids::TabularId;
 
-use super::Catalog;
-use super::error::CatalogError;
-use super::locations::Folders;
-use super::scan_manifests::TableFiles;
-use super::warehouse::Warehouse;
+use crate::catalog::Catalog;
+use crate::catalog::error::CatalogError;
+use crate::catalog::scans::manifests::TableFiles;
+use crate::catalog::tabulars::locations::Folders;
+use crate::catalog::warehouses::warehouse::Warehouse;
 
 /// Maximum number of position delete files of one commit that are read. A writer adds one for each partition
 /// that it had open.
@@ -30,7 +30,7 @@ const DELETES_MAX: usize = 1_000_000;
 impl Catalog {
     /// Returns the commit rebased onto the current snapshot, if it is an append or upsert that permits this.
     /// If the files cannot be read, it returns `None`, and the commit is rejected as usual.
-    pub(super) async fn rebase(
+    pub(in crate::catalog) async fn rebase(
         &self,
         warehouse: &Warehouse,
         owner: TabularId,

@@ -14,10 +14,10 @@ use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
 use crate::store::maintenance::jobs;
 
-use super::Catalog;
-use super::error::CatalogError;
-use super::names::{Identifier, Namespace};
-use super::warehouse::Warehouse;
+use crate::catalog::Catalog;
+use crate::catalog::error::CatalogError;
+use crate::catalog::names::{Identifier, Namespace};
+use crate::catalog::warehouses::warehouse::Warehouse;
 
 /// Maximum number of purges that are examined when the server starts.
 const PURGES_MAX: u32 = 10_000;
@@ -31,7 +31,10 @@ pub struct Folders(Vec<Location>);
 
 impl Folders {
     /// Returns the folders of a table with this metadata.
-    pub(super) fn by_table(warehouse: &Warehouse, metadata: &TableMetadata) -> Result<Self, CatalogError> {
+    pub(in crate::catalog) fn by_table(
+        warehouse: &Warehouse,
+        metadata: &TableMetadata,
+    ) -> Result<Self, CatalogError> {
         let mut folders = vec![inside(warehouse, "table location", metadata.location())?];
         for path in metadata.path_properties() {
             let location = inside(warehouse, "property `write.*.path`", path)?;
@@ -43,7 +46,10 @@ impl Folders {
     }
 
     /// Returns the folders of a view with this metadata.
-    pub(super) fn by_view(warehouse: &Warehouse, metadata: &ViewMetadata) -> Result<Self, CatalogError> {
+    pub(in crate::catalog) fn by_view(
+        warehouse: &Warehouse,
+        metadata: &ViewMetadata,
+    ) -> Result<Self, CatalogError> {
         let mut folders = vec![inside(warehouse, "view location", metadata.location())?];
         if let Some(path) = metadata.property("write.metadata.path") {
             let location = inside(warehouse, "property `write.metadata.path`", path)?;
@@ -65,31 +71,35 @@ impl Folders {
     }
 
     /// Returns `true` if all folders of `other` are in these folders.
-    pub(super) fn covers(&self, other: &Self) -> bool {
+    pub(in crate::catalog) fn covers(&self, other: &Self) -> bool {
         other.0.iter().all(|folder| self.contains(folder))
     }
 }
 
 /// Returns the folder for the tables of a namespace without a `location` property, in the warehouse at
 /// `base`. Namespaces with similar names may share a folder.
-pub(super) fn of_namespace(base: &str, namespace: &Namespace) -> String {
+pub(in crate::catalog) fn of_namespace(base: &str, namespace: &Namespace) -> String {
     let levels: Vec<_> = namespace.levels().iter().map(|level| readable(level)).collect();
     format!("{}/{}", base.trim_end_matches('/'), levels.join("/"))
 }
 
 /// Returns the default location of a new table or view: a readable and unique folder.
-pub(super) fn default_location(base: &str, identifier: &Identifier, id: Uuid) -> String {
+pub(in crate::catalog) fn default_location(base: &str, identifier: &Identifier, id: Uuid) -> String {
     own_folder(&of_namespace(base, &identifier.namespace), &identifier.name, id)
 }
 
 /// Returns a unique folder for a table or view below `base`.
-pub(super) fn own_folder(base: &str, name: &str, id: Uuid) -> String {
+pub(in crate::catalog) fn own_folder(base: &str, name: &str, id: Uuid) -> String {
     format!("{}/{}-{}", base.trim_end_matches('/'), readable(name), id.simple())
 }
 
 /// Parses a location and checks that it is strictly inside the warehouse. `what` is its name in error
 /// messages.
-pub(super) fn inside(warehouse: &Warehouse, what: &str, text: &str) -> Result<Location, CatalogError> {
+pub(in crate::catalog) fn inside(
+    warehouse: &Warehouse,
+    what: &str,
+    text: &str,
+) -> Result<Location, CatalogError> {
     let location =
         Location::parse(text).map_err(|error| CatalogError::Invalid(format!("Invalid {what}: {error}")))?;
     let root = &warehouse.location;
@@ -106,7 +116,7 @@ pub(super) fn inside(warehouse: &Warehouse, what: &str, text: &str) -> Result<Lo
 impl Catalog {
     /// Claims folders for a table or view within its transaction. Fails if another table or view owns one of
     /// them.
-    pub(super) async fn claim(
+    pub(in crate::catalog) async fn claim(
         &self,
         tx: &mut Tx,
         warehouse: &Warehouse,
@@ -123,7 +133,7 @@ impl Catalog {
 
     /// Checks, before files are written, that the folders belong to no table or view except `owner` (`None`
     /// for a new one): a purge of another owner would delete the files again.
-    pub(super) async fn check_free(
+    pub(in crate::catalog) async fn check_free(
         &self,
         warehouse: &Warehouse,
         owner: Option<TabularId>,
@@ -141,7 +151,7 @@ impl Catalog {
 
     /// Checks that tables can be created below a location: it is in the warehouse and belongs to no table or
     /// view.
-    pub(super) async fn check_usable(
+    pub(in crate::catalog) async fn check_usable(
         &self,
         warehouse: &Warehouse,
         what: &str,
@@ -155,7 +165,7 @@ impl Catalog {
     }
 
     /// Returns all folders of a table: those named by its metadata, and those that it claimed before.
-    pub(super) async fn own_folders(
+    pub(in crate::catalog) async fn own_folders(
         &self,
         warehouse: &Warehouse,
         owner: TabularId,
@@ -235,7 +245,7 @@ impl Catalog {
 
     /// Checks that a file is in `folders`, or elsewhere in the warehouse and in no folder of another table or
     /// view.
-    pub(super) async fn check_file(
+    pub(in crate::catalog) async fn check_file(
         &self,
         warehouse: &Warehouse,
         owner: Option<TabularId>,

@@ -7,7 +7,7 @@ use table_core::location::Location;
 use crate::config::ScanPlanningMode;
 use crate::store::ids::WarehouseId;
 
-use super::error::CatalogError;
+use crate::catalog::error::CatalogError;
 
 /// Warehouse that a request operates on, or a read-only view of it as of an instant.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Warehouse {
     /// Instant of the read-only view, in the time of the catalog's history; `None` for the current state.
     pub at_ms: Option<i64>,
     /// Instant of the read-only view as the client named it, in milliseconds since 1970.
-    pub(super) instant_ms: Option<i64>,
+    pub(in crate::catalog) instant_ms: Option<i64>,
 }
 
 impl Warehouse {

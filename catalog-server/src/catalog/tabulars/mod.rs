@@ -1,5 +1,7 @@
 //! Use cases that tables and views have in common: find, list, rename, drop.
 
+pub mod locations;
+
 use serde_json::json;
 
 use crate::authz::action::Action;
@@ -11,11 +13,11 @@ use crate::store::catalog::tabular::{RenameTabular, Tabular, TabularKind};
 use crate::store::catalog::tabulars;
 use crate::store::engine::tx::Tx;
 
-use super::Catalog;
-use super::error::CatalogError;
-use super::mutation::{AuditRecord, IdempotentResult, MutationResponse};
-use super::names::{Identifier, Namespace};
-use super::warehouse::Warehouse;
+use crate::catalog::Catalog;
+use crate::catalog::error::CatalogError;
+use crate::catalog::mutation::{AuditRecord, IdempotentResult, MutationResponse};
+use crate::catalog::names::{Identifier, Namespace};
+use crate::catalog::warehouses::warehouse::Warehouse;
 
 impl Catalog {
     /// Returns the table or view of a name, whichever it is. Access is not checked: the function is for
@@ -24,7 +26,7 @@ impl Catalog {
     /// # Errors
     ///
     /// Fails if the database fails.
-    pub(super) async fn find_object(
+    pub(in crate::catalog) async fn find_object(
         &self,
         warehouse: &Warehouse,
         identifier: &Identifier,
@@ -38,7 +40,7 @@ impl Catalog {
 
     /// Returns the error of a creation that failed with `error`: if the name was taken meanwhile, that error,
     /// because all other problems follow from it, for example that the folder belongs to the other table.
-    pub(super) async fn unless_name_taken(
+    pub(in crate::catalog) async fn unless_name_taken(
         &self,
         warehouse: &Warehouse,
         identifier: &Identifier,
@@ -90,7 +92,7 @@ impl Catalog {
     /// # Errors
     ///
     /// Fails like [`Catalog::require_table`] and [`Catalog::require_view`].
-    pub(super) async fn require_tabular(
+    pub(in crate::catalog) async fn require_tabular(
         &self,
         request: &Request,
         warehouse: &Warehouse,
@@ -220,7 +222,7 @@ impl Catalog {
     }
 
     /// Removes a table or view from the catalog within `tx`. Its folders remain claimed.
-    pub(super) async fn remove(
+    pub(in crate::catalog) async fn remove(
         &self,
         tx: &mut Tx,
         request: &Request,
@@ -238,7 +240,7 @@ impl Catalog {
 }
 
 /// Creates the error for a table or view that does not exist.
-pub(super) fn missing(kind: TabularKind, identifier: &Identifier) -> CatalogError {
+pub(in crate::catalog) fn missing(kind: TabularKind, identifier: &Identifier) -> CatalogError {
     match kind {
         TabularKind::Table => CatalogError::NoSuchTable(identifier.clone()),
         TabularKind::View => CatalogError::NoSuchView(identifier.clone()),
@@ -246,7 +248,11 @@ pub(super) fn missing(kind: TabularKind, identifier: &Identifier) -> CatalogErro
 }
 
 /// Creates the error for a new `wanted` whose name is in use by a `holder`.
-pub(super) fn name_taken(wanted: TabularKind, holder: TabularKind, identifier: &Identifier) -> CatalogError {
+pub(in crate::catalog) fn name_taken(
+    wanted: TabularKind,
+    holder: TabularKind,
+    identifier: &Identifier,
+) -> CatalogError {
     let text = match (wanted, holder) {
         (TabularKind::Table, TabularKind::Table) => format!("Table already exists: {identifier}"),
         (TabularKind::View, TabularKind::View) => format!("View already exists: {identifier}"),
@@ -261,7 +267,7 @@ pub(super) fn name_taken(wanted: TabularKind, holder: TabularKind, identifier: &
 }
 
 /// Creates the audit description of a change to a table or view.
-pub(super) fn change<'a>(
+pub(in crate::catalog) fn change<'a>(
     action: Action,
     warehouse: &'a Warehouse,
     identifier: &Identifier,

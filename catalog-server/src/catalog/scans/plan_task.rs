@@ -37,11 +37,11 @@ const TEXT_BYTES: usize = 40;
 
 /// Request for a scan of one version of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ScanText {
+pub(in crate::catalog) struct ScanText {
     /// Location of the metadata file, which identifies the version of the table.
-    pub(super) metadata_location: String,
+    pub(in crate::catalog) metadata_location: String,
     /// Scan request: the JSON of the client, reduced to the parts that affect the plan.
-    pub(super) request: Box<str>,
+    pub(in crate::catalog) request: Box<str>,
     key: [u8; 32],
     weight_bytes: usize,
 }
@@ -49,13 +49,16 @@ pub(super) struct ScanText {
 impl ScanText {
     /// Creates the scan of a request body, without the parts that have no effect on the plan. Fails if the
     /// body is not a JSON object.
-    pub(super) fn of_request(body: &[u8], metadata_location: &str) -> Result<ScanText, ScanError> {
+    pub(in crate::catalog) fn of_request(
+        body: &[u8],
+        metadata_location: &str,
+    ) -> Result<ScanText, ScanError> {
         let request = ScanRequest::essential(body)?.into_boxed_str();
         Ok(ScanText::new(metadata_location.to_owned(), request))
     }
 
     /// Creates the scan from a text that [`ScanRequest::essential`] returned.
-    pub(super) fn new(metadata_location: String, request: Box<str>) -> ScanText {
+    pub(in crate::catalog) fn new(metadata_location: String, request: Box<str>) -> ScanText {
         let mut hash = Sha256::new();
         hash.update((metadata_location.len() as u64).to_be_bytes());
         hash.update(&metadata_location);
@@ -65,12 +68,12 @@ impl ScanText {
     }
 
     /// Returns the key of the scan in caches: a hash of the metadata location and the request.
-    pub(super) fn key(&self) -> &[u8; 32] {
+    pub(in crate::catalog) fn key(&self) -> &[u8; 32] {
         &self.key
     }
 
     /// Returns the approximate memory that processing the scan needs, in bytes; 0 if it is small.
-    pub(super) fn weight_bytes(&self) -> usize {
+    pub(in crate::catalog) fn weight_bytes(&self) -> usize {
         self.weight_bytes
     }
 }
@@ -88,19 +91,19 @@ fn weight(request: &[u8]) -> usize {
 
 /// Part of a scan to be planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PlanTask {
+pub(in crate::catalog) struct PlanTask {
     /// Id of the table.
-    pub(super) table: Uuid,
+    pub(in crate::catalog) table: Uuid,
     /// Id of the caller that requested the scan.
-    pub(super) caller: String,
+    pub(in crate::catalog) caller: String,
     /// Expiry time, in milliseconds since 1970.
-    pub(super) expires_ms: i64,
+    pub(in crate::catalog) expires_ms: i64,
     /// Scan to be planned.
-    pub(super) scan: ScanText,
+    pub(in crate::catalog) scan: ScanText,
     /// Range of the manifests to read, by their number in the scan (end exclusive).
-    pub(super) manifests: (usize, usize),
+    pub(in crate::catalog) manifests: (usize, usize),
     /// Range of the entries to read in each manifest (end exclusive).
-    pub(super) entries: (usize, usize),
+    pub(in crate::catalog) entries: (usize, usize),
 }
 
 /// Serialised form of a task.
@@ -117,13 +120,13 @@ struct Content<'a> {
 }
 
 /// Task returned by a client, whose signature was verified.
-pub(super) struct SealedTask {
+pub(in crate::catalog) struct SealedTask {
     weight_bytes: usize,
     content: Vec<u8>,
 }
 
 impl PlanTask {
-    pub(super) fn new(table: Uuid, caller: &str, expires_ms: i64, scan: ScanText) -> PlanTask {
+    pub(in crate::catalog) fn new(table: Uuid, caller: &str, expires_ms: i64, scan: ScanText) -> PlanTask {
         PlanTask {
             table,
             caller: caller.to_owned(),
@@ -135,7 +138,12 @@ impl PlanTask {
     }
 
     /// Creates the token of a task for a range of manifests and entries of the scan.
-    pub(super) fn seal(&self, key: &[u8], manifests: (usize, usize), entries: (usize, usize)) -> String {
+    pub(in crate::catalog) fn seal(
+        &self,
+        key: &[u8],
+        manifests: (usize, usize),
+        entries: (usize, usize),
+    ) -> String {
         let content = Content {
             version: VERSION,
             table: self.table,
@@ -161,7 +169,7 @@ impl PlanTask {
 
 impl SealedTask {
     /// Verifies the signature of a token. Returns `None` if this catalog did not issue it.
-    pub(super) fn check(token: &str, key: &[u8]) -> Option<SealedTask> {
+    pub(in crate::catalog) fn check(token: &str, key: &[u8]) -> Option<SealedTask> {
         let mut content = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (signed, tag) = content.split_at_checked(content.len().checked_sub(TAG_BYTES)?)?;
         mac(key, signed).verify_slice(tag).ok()?;
@@ -172,12 +180,12 @@ impl SealedTask {
     }
 
     /// Returns the same weight as [`ScanText::weight_bytes`].
-    pub(super) fn weight_bytes(&self) -> usize {
+    pub(in crate::catalog) fn weight_bytes(&self) -> usize {
         self.weight_bytes
     }
 
     /// Decodes the task. Returns `None` if it has another version.
-    pub(super) fn open(self) -> Option<PlanTask> {
+    pub(in crate::catalog) fn open(self) -> Option<PlanTask> {
         let mut json = Vec::new();
         DeflateDecoder::new(self.content.get(WEIGHT_BYTES..)?).read_to_end(&mut json).ok()?;
         drop(self.content);

@@ -1,8 +1,8 @@
 //! Creation of tables and commits to them, to one table or to several atomically.
 //!
 //! The steps are always the same: wait for the tables' queues in this process, compute the new metadata from
-//! the updates ([`super::prepare`]), write the new metadata files, and swap the pointers in one short
-//! transaction ([`super::write`]).
+//! the updates ([`crate::catalog::tables::prepare`]), write the new metadata files, and swap the pointers in one short
+//! transaction ([`crate::catalog::tables::write`]).
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ use crate::store::catalog::tabular::{Tabular, TabularKind};
 use crate::store::catalog::tabulars;
 use crate::store::ids::TabularId;
 
-use super::error::CatalogError;
-use super::locations::Folders;
-use super::mutation::{IdempotentResult, MutationResponse};
-use super::names::{Identifier, Namespace};
-use super::objects::missing;
-use super::prepared::{CommitSource, NewTable, PreparedCommit};
-use super::warehouse::Warehouse;
-use super::{ATTEMPTS_MAX, Catalog};
+use crate::catalog::error::CatalogError;
+use crate::catalog::mutation::{IdempotentResult, MutationResponse};
+use crate::catalog::names::{Identifier, Namespace};
+use crate::catalog::tables::prepared::{CommitSource, NewTable, PreparedCommit};
+use crate::catalog::tabulars::locations::Folders;
+use crate::catalog::tabulars::missing;
+use crate::catalog::warehouses::warehouse::Warehouse;
+use crate::catalog::{ATTEMPTS_MAX, Catalog};
 
 /// Maximum number of tables in one transaction.
 const TRANSACTION_TABLES_MAX: usize = 1_000;

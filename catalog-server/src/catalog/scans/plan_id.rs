@@ -15,7 +15,7 @@ use crate::id;
 const PURPOSE: &[u8] = b"plan-id";
 
 /// Creates an id for a plan of `caller` on `table`.
-pub(super) fn new(key: &[u8], table: Uuid, caller: &str) -> Uuid {
+pub(in crate::catalog) fn new(key: &[u8], table: Uuid, caller: &str) -> Uuid {
     let (random, _) = id::random().as_u64_pair();
     // The version bits are set before signing, so that the signed value equals the one in the id.
     let marked = id::custom(random, 0).as_u64_pair().0;
@@ -23,7 +23,7 @@ pub(super) fn new(key: &[u8], table: Uuid, caller: &str) -> Uuid {
 }
 
 /// Returns `true` if an id was created by [`new`] for `table` and `caller` with this key.
-pub(super) fn is_ours(key: &[u8], table: Uuid, caller: &str, plan_id: Uuid) -> bool {
+pub(in crate::catalog) fn is_ours(key: &[u8], table: Uuid, caller: &str, plan_id: Uuid) -> bool {
     signed(key, table, caller, plan_id.as_u64_pair().0) == plan_id
 }
 

@@ -4,6 +4,11 @@
 //! A plan is a pure function of a metadata file and a request, so any replica can compute any part of it
 //! repeatedly. The state in memory is only a cache.
 
+mod manifests;
+mod parts;
+mod plan_id;
+mod plan_task;
+
 use std::collections::HashSet;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,14 +35,14 @@ use crate::store::catalog::plans::{self, NewPlan, Plan, PlanOutcome};
 use crate::store::ids::TabularId;
 use crate::work::{Allowance, CpuSlots, Share};
 
-use super::Catalog;
-use super::error::CatalogError;
-use super::names::Identifier;
-use super::plan_id;
-use super::plan_task::{PlanTask, ScanText, SealedTask};
-use super::scan_manifests::{AHEAD_BYTES, TableFiles};
-use super::scan_parts::{Part, files_of, split};
-use super::warehouse::Warehouse;
+use crate::catalog::Catalog;
+use crate::catalog::error::CatalogError;
+use crate::catalog::names::Identifier;
+use crate::catalog::scans::manifests::{AHEAD_BYTES, TableFiles};
+use crate::catalog::scans::parts::{Part, files_of, split};
+use crate::catalog::scans::plan_id;
+use crate::catalog::scans::plan_task::{PlanTask, ScanText, SealedTask};
+use crate::catalog::warehouses::warehouse::Warehouse;
 
 /// Name of the key in the database with which plan tasks and plan ids are signed.
 const KEY_NAME: &str = "plan-tasks";
@@ -58,8 +63,8 @@ const TASKS_TEXT_BYTES: usize = 32 << 20;
 
 /// Resources and caches of scan planning.
 pub struct Scans {
-    pub(super) manifests: Manifests,
-    pub(super) settings: Planning,
+    pub(in crate::catalog) manifests: Manifests,
+    pub(in crate::catalog) settings: Planning,
     prepared: moka::future::Cache<[u8; 32], Arc<Prepared>>,
     key: tokio::sync::OnceCell<Vec<u8>>,
     /// Slots for work on requests.
@@ -69,7 +74,7 @@ pub struct Scans {
     /// Slots for indexing deletes and computing a page, which need memory and a full core.
     pages: Semaphore,
     /// Memory for manifests that are read ahead.
-    pub(super) ahead: Allowance,
+    pub(in crate::catalog) ahead: Allowance,
     /// Ids of the submitted plans that this process is computing.
     running: Mutex<HashSet<Uuid>>,
     finished: tokio::sync::Notify,

@@ -22,13 +22,14 @@ use crate::store::catalog::namespaces::NamespaceRow;
 use crate::store::catalog::tabular::{Tabular, TabularKind};
 use crate::store::ids::TabularId;
 
-use super::error::CatalogError;
-use super::locations::{self, Folders};
-use super::names::Identifier;
-use super::objects::name_taken;
-use super::prepared::{CommitSource, NewMetadata, NewTable, PreparedCommit, creates};
-use super::warehouse::Warehouse;
-use super::{Catalog, former, namespaces};
+use crate::catalog::error::CatalogError;
+use crate::catalog::names::Identifier;
+use crate::catalog::tables::former;
+use crate::catalog::tables::prepared::{CommitSource, NewMetadata, NewTable, PreparedCommit, creates};
+use crate::catalog::tabulars::locations::{self, Folders};
+use crate::catalog::tabulars::name_taken;
+use crate::catalog::warehouses::warehouse::Warehouse;
+use crate::catalog::{Catalog, namespaces};
 
 /// Table property that selects scan planning by the client or by the server.
 const MODE: &str = ScanPlanningMode::TABLE_PROPERTY;
@@ -36,7 +37,7 @@ const MODE: &str = ScanPlanningMode::TABLE_PROPERTY;
 impl Catalog {
     /// Computes the new metadata of a table from a commit and the current version `row`. `None` means that
     /// the table does not exist.
-    pub(super) async fn draft(
+    pub(in crate::catalog) async fn draft(
         &self,
         request: &Request,
         warehouse: &Warehouse,
@@ -135,7 +136,7 @@ impl Catalog {
     }
 
     /// Validates a request to create a table and computes its metadata.
-    pub(super) async fn new_metadata(
+    pub(in crate::catalog) async fn new_metadata(
         &self,
         request: &Request,
         warehouse: &Warehouse,
@@ -167,7 +168,7 @@ impl Catalog {
     }
 
     /// Prepares the first metadata file of a new table.
-    pub(super) async fn next(
+    pub(in crate::catalog) async fn next(
         &self,
         warehouse: &Warehouse,
         identifier: &Identifier,
@@ -247,7 +248,7 @@ fn folders_after(
 
 /// Returns the default base location of a new table or view: below the `location` of the namespace or, if it
 /// has none, below that of the warehouse.
-pub(super) fn base_location(
+pub(in crate::catalog) fn base_location(
     warehouse: &Warehouse,
     namespace: &NamespaceRow,
     identifier: &Identifier,

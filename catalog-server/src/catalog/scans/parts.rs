@@ -8,28 +8,28 @@ use table_core::manifest::list::ManifestFile;
 const FILES_UNKNOWN: u64 = 1_000;
 
 /// Returns the number of live files of a manifest, or an estimate if it is unknown.
-pub(super) fn files_of(file: &ManifestFile) -> u64 {
+pub(in crate::catalog) fn files_of(file: &ManifestFile) -> u64 {
     file.live_files().and_then(|files| u64::try_from(files).ok()).unwrap_or(FILES_UNKNOWN)
 }
 
 /// Part of a scan: a range of its manifests, and a range of the entries of each.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(in crate::catalog) struct Part {
     /// Range of positions among the manifests of the scan.
-    pub(super) manifests: Range<usize>,
+    pub(in crate::catalog) manifests: Range<usize>,
     /// Range of entries in each manifest.
-    pub(super) entries: Range<usize>,
+    pub(in crate::catalog) entries: Range<usize>,
 }
 
 impl Part {
     /// Creates the part with all entries of a range of manifests.
-    pub(super) fn of(manifests: Range<usize>) -> Part {
+    pub(in crate::catalog) fn of(manifests: Range<usize>) -> Part {
         Part { manifests, entries: 0..usize::MAX }
     }
 }
 
 /// Divides manifests into ranges of about `task_files` files. A manifest with more files is itself divided.
-pub(super) fn split(manifests: &[(usize, ManifestFile)], task_files: u64) -> Vec<Part> {
+pub(in crate::catalog) fn split(manifests: &[(usize, ManifestFile)], task_files: u64) -> Vec<Part> {
     let mut parts = Vec::new();
     let (mut start, mut held) = (0, 0);
     for (index, (_, file)) in manifests.iter().enumerate() {

@@ -20,18 +20,18 @@ use crate::store::catalog::tabulars;
 use crate::store::engine::tx::Tx;
 use crate::store::maintenance::jobs;
 
-use super::Catalog;
-use super::error::CatalogError;
-use super::locations::Folders;
-use super::mutation::{AuditRecord, IdempotentResult};
-use super::names::Identifier;
-use super::objects::{change, name_taken};
-use super::prepared::{CommitSource, NewMetadata, PreparedCommit};
-use super::warehouse::Warehouse;
+use crate::catalog::Catalog;
+use crate::catalog::error::CatalogError;
+use crate::catalog::mutation::{AuditRecord, IdempotentResult};
+use crate::catalog::names::Identifier;
+use crate::catalog::tables::prepared::{CommitSource, NewMetadata, PreparedCommit};
+use crate::catalog::tabulars::locations::Folders;
+use crate::catalog::tabulars::{change, name_taken};
+use crate::catalog::warehouses::warehouse::Warehouse;
 
 impl Catalog {
     /// Writes the files of drafts, swaps the pointers, and caches the new documents.
-    pub(super) async fn write(
+    pub(in crate::catalog) async fn write(
         &self,
         request: &Request,
         warehouse: &Warehouse,
@@ -86,7 +86,7 @@ impl Catalog {
     }
 
     /// Writes the file of a document.
-    pub(super) async fn write_file<T: Content>(
+    pub(in crate::catalog) async fn write_file<T: Content>(
         &self,
         document: &Document<T>,
         folders: &Folders,
@@ -95,7 +95,12 @@ impl Catalog {
     }
 
     /// Deletes a written file after its change failed, unless the outcome is unknown.
-    pub(super) async fn discard_file(&self, location: &str, folders: &Folders, because: &CatalogError) {
+    pub(in crate::catalog) async fn discard_file(
+        &self,
+        location: &str,
+        folders: &Folders,
+        because: &CatalogError,
+    ) {
         // If the file system does not respond, another operation would only wait, too; a later snapshot
         // expiry finds the file.
         if matches!(because, CatalogError::OutcomeUnknown(_)) || because.is_file_system_silent() {
@@ -197,7 +202,7 @@ impl Catalog {
 
     /// Inserts a new table or view into the catalog within `tx`, claims its folders and records the change.
     #[expect(clippy::too_many_arguments, reason = "one insertion, told everything it records")]
-    pub(super) async fn insert(
+    pub(in crate::catalog) async fn insert(
         &self,
         tx: &mut Tx,
         request: &Request,
@@ -248,7 +253,7 @@ impl Catalog {
     }
 
     /// Returns access to the files in the folders of a table or view.
-    pub(super) fn own_files(&self, folders: &Folders) -> Files {
+    pub(in crate::catalog) fn own_files(&self, folders: &Folders) -> Files {
         self.files.own(folders.as_slice())
     }
 }
@@ -269,7 +274,7 @@ impl NewMetadata {
 
 /// Creates the pointer of a table, with the snapshots and schemas that go out of use with it. Fails if the
 /// metadata has no `table-uuid`.
-pub(super) fn pointer<'a>(
+pub(in crate::catalog) fn pointer<'a>(
     metadata_location: &'a str,
     metadata: &'a TableMetadata,
     superseded: Option<&'a str>,

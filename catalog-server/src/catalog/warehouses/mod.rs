@@ -1,5 +1,7 @@
 //! Warehouses, and read-only views of them as of an instant.
 
+pub mod warehouse;
+
 use std::sync::{Arc, PoisonError};
 
 use table_core::location::Location;
@@ -12,9 +14,9 @@ use crate::request::Request;
 use crate::store::catalog::warehouses::{self, NewWarehouse, WarehouseRow};
 use crate::store::ids::WarehouseId;
 
-use super::Catalog;
-use super::error::CatalogError;
-use super::warehouse::Warehouse;
+use crate::catalog::Catalog;
+use crate::catalog::error::CatalogError;
+use crate::catalog::warehouses::warehouse::Warehouse;
 
 /// Age in milliseconds below which an instant may still be written to by a transaction in progress, or may be
 /// in the future by the clock of the database.

@@ -12,9 +12,9 @@ use crate::store::catalog::history;
 use crate::store::catalog::tabular::Tabular;
 use crate::store::engine::error::StoreError;
 
-use super::Catalog;
-use super::locations::Folders;
-use super::prepared::NewMetadata;
+use crate::catalog::Catalog;
+use crate::catalog::tables::prepared::NewMetadata;
+use crate::catalog::tabulars::locations::Folders;
 
 const MINUTE_MS: i64 = 60_000;
 /// Maximum number of files deleted with one commit because they became too old since the previous commit. For
@@ -29,7 +29,7 @@ const SUPERSEDED_BYTES_MAX: usize = 64 << 10;
 /// Serialises the snapshots and schemas that go out of use with a document for the history. Returns `None` if
 /// the text is too long: the time at which the document was replaced then counts for everything that went out
 /// of use until then.
-pub(super) fn kept(superseded: &Superseded) -> Option<String> {
+pub(in crate::catalog) fn kept(superseded: &Superseded) -> Option<String> {
     Some(superseded.to_json()).filter(|text| text.len() <= SUPERSEDED_BYTES_MAX)
 }
 
@@ -43,7 +43,12 @@ impl Catalog {
     /// removed from the metadata log (`unlogged`) and are too old for time travel, and files that had been
     /// removed from the log before and became too old since the previous commit. Files for which this cannot
     /// be determined are retained.
-    pub(super) async fn delete_former(&self, found: &Tabular, next: &NewMetadata, unlogged: Vec<String>) {
+    pub(in crate::catalog) async fn delete_former(
+        &self,
+        found: &Tabular,
+        next: &NewMetadata,
+        unlogged: Vec<String>,
+    ) {
         if !properties::switch(next.metadata.properties(), properties::DELETE_AFTER_COMMIT) {
             return;
         }

@@ -13,10 +13,10 @@ use crate::store::catalog::tabular::TabularKind;
 use crate::store::events::audit;
 use crate::store::ids::TabularId;
 
-use super::Catalog;
-use super::error::CatalogError;
-use super::names::Identifier;
-use super::warehouse::Warehouse;
+use crate::catalog::Catalog;
+use crate::catalog::error::CatalogError;
+use crate::catalog::names::Identifier;
+use crate::catalog::warehouses::warehouse::Warehouse;
 
 /// Minimum age of the files. A younger file may belong to a commit in progress on any machine.
 const AGE_MIN_MS: i64 = 24 * 60 * 60 * 1_000;

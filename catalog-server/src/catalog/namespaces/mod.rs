@@ -12,12 +12,12 @@ use crate::store::catalog::as_of::{self, PageAsOf};
 use crate::store::catalog::namespaces::{self, CreateNamespace, DropNamespace, NamespaceRow, NewNamespace};
 use crate::store::ids::NamespaceId;
 
-use super::Catalog;
-use super::error::CatalogError;
-use super::locations;
-use super::mutation::{AuditRecord, IdempotentResult, MutationResponse};
-use super::names::Namespace;
-use super::warehouse::Warehouse;
+use crate::catalog::Catalog;
+use crate::catalog::error::CatalogError;
+use crate::catalog::mutation::{AuditRecord, IdempotentResult, MutationResponse};
+use crate::catalog::names::Namespace;
+use crate::catalog::tabulars::locations;
+use crate::catalog::warehouses::warehouse::Warehouse;
 
 /// Maximum number of attempts to change properties that are changed concurrently.
 const ATTEMPTS_MAX: usize = 16;
@@ -319,7 +319,7 @@ fn encode(properties: &Properties) -> Result<String, CatalogError> {
     Ok(text)
 }
 
-pub(super) fn decode(namespace: &Namespace, text: &str) -> Result<Properties, CatalogError> {
+pub(in crate::catalog) fn decode(namespace: &Namespace, text: &str) -> Result<Properties, CatalogError> {
     serde_json::from_str(text)
         .map_err(|error| CatalogError::Internal(format!("stored properties of `{namespace}`: {error}")))
 }
