@@ -12,6 +12,7 @@ use table_core::manifest::error::ManifestError;
 use table_core::manifest::file::Manifest;
 use table_core::manifest::list::{self, ManifestContent, ManifestFile};
 use table_core::manifest::partition::PartitionTuple;
+use table_core::manifest::snapshot_manifests::SnapshotManifests;
 use table_core::metadata::file_name::is_metadata_file;
 use table_core::metadata::snapshot::Snapshot;
 use table_core::metadata::table::TableMetadata;
@@ -84,16 +85,13 @@ pub fn live_files(
 /// Fails if the manifest list cannot be read or decoded, or if the snapshot is malformed. For a snapshot
 /// without manifest list, fails if one of its manifests cannot be read or decoded.
 pub fn manifests_of(files: &JobFiles, snapshot: &Snapshot) -> Result<Vec<ManifestFile>, JobError> {
-    if let Some(location) = snapshot.manifest_list()? {
-        return manifest_list(files, &location);
+    match SnapshotManifests::of(snapshot)? {
+        SnapshotManifests::List(location) => manifest_list(files, &location),
+        SnapshotManifests::Embedded(embedded) => {
+            let entry = |path: &String| Ok(embedded.entry(path, &manifest(files, path)?));
+            embedded.paths.iter().map(entry).collect()
+        }
     }
-    // In format version 1, a snapshot may list its manifests itself. Their partition spec ids are in the
-    // manifests.
-    let embedded = snapshot.manifests()?.unwrap_or_default().into_iter().map(|path| {
-        let spec_id = manifest(files, &path)?.spec_id().unwrap_or(0);
-        Ok(ManifestFile::embedded(path, spec_id, snapshot.id()))
-    });
-    embedded.collect()
 }
 
 /// Returns the column metrics of some data files, by path, from the manifests of a snapshot.

@@ -28,6 +28,7 @@ pub mod metrics;
 pub mod partition;
 pub mod partition_fields;
 pub mod shape;
+pub mod snapshot_manifests;
 pub mod write;
 
 mod body;
