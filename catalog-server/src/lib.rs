@@ -3,7 +3,7 @@
 //! A module may use the modules to its right, never those to its left:
 //!
 //! ```text
-//! server → connections → api → schedule → catalog → { authz, storage, store } → { request, clock, id, work, config }
+//! server → connections → api → schedule → catalog → { authz, storage, store } → { request, clock, id, work, config, planning_mode, retry }
 //!                          api → authn → request
 //! ```
 //!
@@ -15,14 +15,19 @@
 //! server.run(shutdown_signal).await;
 //! ```
 
+#[macro_use]
+mod retry;
+#[macro_use]
+pub mod catalog;
+
 pub mod api;
 pub mod authn;
 pub mod authz;
-pub mod catalog;
 pub mod clock;
 pub mod config;
 pub mod connections;
 pub mod id;
+pub mod planning_mode;
 pub mod request;
 pub mod schedule;
 pub mod server;

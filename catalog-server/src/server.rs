@@ -26,9 +26,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::{self, Api};
 use crate::authn::Authenticator;
-use crate::catalog::Catalog;
-use crate::catalog::scans::Scans;
 use crate::catalog::warehouses::warehouse::Warehouse;
+use crate::catalog::{Catalog, assembly};
 use crate::clock::Clock;
 use crate::config::{Config, Limits, Maintenance};
 use crate::connections::Acceptor;
@@ -94,12 +93,12 @@ impl Server {
 
         let stores = Stores::new(local_store());
         let (files, turns) = (WarehouseFiles::new(stores.clone()), CpuSlots::new());
-        let catalog = Arc::new(catalog(config, &clock, &db, &files, &turns));
+        let catalog = Arc::new(new_catalog(config, &clock, &db, &files, &turns));
         let default_location = default_location(config, &data_dir)?;
         check_new(config, &db, &files, &catalog, &default_location).await?;
-        let warehouse = catalog.ensure_warehouse(&config.warehouse, &default_location).await?;
+        let warehouse = catalog.warehouses.ensure(&config.warehouse, &default_location).await?;
 
-        catalog.respell_claims().await?;
+        catalog.locations.respell_claims().await?;
         let schedule =
             Arc::new(Schedule::new(catalog.clone(), db.clone(), clock.clone(), config.maintenance.clone()));
         // The change feed must exist before the first change is committed.
@@ -168,10 +167,10 @@ impl Server {
         let settings =
             self.address().map(|address| daemon_settings(address, &self.maintenance, &self.stores));
         let background = TaskTracker::new();
-        let (purges, housekeeping) = (self.catalog.clone(), self.catalog.clone());
+        let (purges, housekeeping) = (self.catalog.purges.clone(), self.catalog.housekeeping.clone());
         let (stop_purges, stop_housekeeping) = (self.stop.clone(), self.stop.clone());
-        background.spawn(async move { purges.run_purges(stop_purges).await });
-        background.spawn(async move { housekeeping.run_housekeeping(stop_housekeeping).await });
+        background.spawn(async move { purges.run(stop_purges).await });
+        background.spawn(async move { housekeeping.run(stop_housekeeping).await });
         let (watch, sweep, schedule) = (self.schedule.clone(), self.schedule.clone(), self.schedule);
         let (stop_watch, stop_sweep, stop_schedule) =
             (self.stop.clone(), self.stop.clone(), self.stop.clone());
@@ -201,13 +200,20 @@ impl Server {
 }
 
 /// Creates the catalog with its caches, which read through `files` and share `turns`.
-fn catalog(config: &Config, clock: &Clock, db: &Db, files: &WarehouseFiles, turns: &CpuSlots) -> Catalog {
+fn new_catalog(config: &Config, clock: &Clock, db: &Db, files: &WarehouseFiles, turns: &CpuSlots) -> Catalog {
     let document_bytes = config.limits.metadata_bytes;
     let documents = Documents::new(files.clone(), clock.clone(), config.cache.metadata_bytes, document_bytes);
     let manifests = Manifests::new(files.clone(), config.cache.manifest_bytes, document_bytes);
-    let scans = Scans::new(manifests, config.planning.clone(), turns.clone());
-    let (db, files, turns, clock) = (db.clone(), files.clone(), turns.clone(), clock.clone());
-    Catalog::new(db, files, documents, scans, turns, clock, config.retention.clone())
+    Catalog::new(assembly::CatalogParts {
+        db: db.clone(),
+        clock: clock.clone(),
+        files: files.clone(),
+        documents,
+        manifests,
+        turns: turns.clone(),
+        planning: config.planning.clone(),
+        retention: config.retention.clone(),
+    })
 }
 
 /// Returns the location of the warehouse if none is configured. Fails if clients would parse a part of the
@@ -246,7 +252,7 @@ async fn check_new(
     }
     let is_lost = db.kind() == DbKind::Sqlite
         && !config.new_catalog
-        && catalog.has_no_warehouse().await?
+        && catalog.warehouses.are_empty().await?
         && files.has_tables(&root).await?;
     if is_lost {
         anyhow::bail!(

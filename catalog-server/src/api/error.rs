@@ -1,16 +1,28 @@
 //! Mapping of catalog errors to HTTP: the only module that knows status codes and Iceberg's error types.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use openapi::text::shorten;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use table_core::commit::error::CommitError;
+use table_core::scan::error::ScanError;
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::catalog::error::CatalogError;
+use crate::catalog::access::Forbidden;
+use crate::catalog::backend::{BackendError, with_causes};
+use crate::catalog::locations::error::OwnershipError;
+use crate::catalog::mutations::error::MutationError;
 use crate::catalog::names::NameError;
+use crate::catalog::namespaces::error::NamespaceError;
+use crate::catalog::reports::ReportError;
+use crate::catalog::scans::error::PlanError;
+use crate::catalog::tabulars::error::TabularError;
+use crate::catalog::warehouses::error::WarehouseError;
+use crate::schedule::error::ScheduleError;
 
 /// Maximum length of an error message, in bytes. Messages quote client input, which may be of any length;
 /// they are returned, recorded under idempotency keys, and logged.
@@ -22,6 +34,9 @@ pub struct ApiError {
     status: StatusCode,
     kind: &'static str,
     message: String,
+    /// `true` if a concurrent request with the same idempotency key was executed, so that its recorded
+    /// response is to be returned.
+    is_replayed: bool,
 }
 
 /// Body of every error response.
@@ -106,7 +121,7 @@ impl ApiError {
             Cow::Borrowed(_) => message,
             Cow::Owned(shorter) => shorter,
         };
-        Self { status, kind, message }
+        Self { status, kind, message, is_replayed: false }
     }
 
     /// Creates a 400 `BadRequestException`: the request is malformed.
@@ -117,6 +132,41 @@ impl ApiError {
     /// Creates a 403 `ForbiddenException`: the caller is not authorised for the operation.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "ForbiddenException", message)
+    }
+
+    /// Creates a 400 `IllegalArgumentException`: Iceberg's Java client throws the same exception when it
+    /// validates without a server.
+    fn invalid(error: impl Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "IllegalArgumentException", error.to_string())
+    }
+
+    fn not_found(kind: &'static str, error: impl Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, kind, error.to_string())
+    }
+
+    fn conflict(kind: &'static str, error: impl Display) -> Self {
+        Self::new(StatusCode::CONFLICT, kind, error.to_string())
+    }
+
+    fn unprocessable(error: impl Display) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException", error.to_string())
+    }
+
+    /// Creates a 500 for a failure of the server, and logs it with its causes.
+    fn failed(kind: &'static str, error: &dyn std::error::Error) -> Self {
+        tracing::error!(error = with_causes(error), "request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, kind, error.to_string())
+    }
+
+    /// Creates the error of a defect of the server.
+    pub fn internal(message: impl Into<String>) -> Self {
+        BackendError::Internal(message.into()).into()
+    }
+
+    /// Returns `true` if a concurrent request with the same idempotency key was executed, so that its
+    /// recorded response is to be returned.
+    pub fn is_replayed(&self) -> bool {
+        self.is_replayed
     }
 
     /// Returns the HTTP status.
@@ -143,76 +193,184 @@ impl ApiError {
 
 impl From<NameError> for ApiError {
     fn from(error: NameError) -> Self {
-        CatalogError::from(error).into()
+        Self::invalid(error)
     }
 }
 
-impl From<CatalogError> for ApiError {
-    fn from(error: CatalogError) -> Self {
-        use CatalogError as E;
-        let (status, kind) = match &error {
-            E::NoSuchWarehouse(_) => (StatusCode::NOT_FOUND, "NoSuchWarehouseException"),
-            E::NoSuchNamespace(_) => (StatusCode::NOT_FOUND, "NoSuchNamespaceException"),
-            E::NoSuchTable(_) => (StatusCode::NOT_FOUND, "NoSuchTableException"),
-            E::NoSuchView(_) => (StatusCode::NOT_FOUND, "NoSuchViewException"),
-            E::NoSuchPlanId(_) => (StatusCode::NOT_FOUND, "NoSuchPlanIdException"),
-            E::NoSuchPlanTask(_) => (StatusCode::NOT_FOUND, "NoSuchPlanTaskException"),
-            E::NoSuchPolicy(_) => (StatusCode::NOT_FOUND, "NoSuchPolicyException"),
-            E::NoSuchJob(_) => (StatusCode::NOT_FOUND, "NoSuchJobException"),
+impl From<Forbidden> for ApiError {
+    fn from(error: Forbidden) -> Self {
+        Self::forbidden(error.to_string())
+    }
+}
+
+impl From<WarehouseError> for ApiError {
+    fn from(error: WarehouseError) -> Self {
+        match error {
+            WarehouseError::NoSuchWarehouse(_) => Self::not_found("NoSuchWarehouseException", error),
+            WarehouseError::Invalid(_) => Self::invalid(error),
+            WarehouseError::Forbidden(error) => error.into(),
+            WarehouseError::Backend(error) => error.into(),
+        }
+    }
+}
+
+impl From<OwnershipError> for ApiError {
+    fn from(error: OwnershipError) -> Self {
+        match error {
+            OwnershipError::Invalid(_) => Self::invalid(error),
+            OwnershipError::Backend(error) => error.into(),
+        }
+    }
+}
+
+impl From<NamespaceError> for ApiError {
+    fn from(error: NamespaceError) -> Self {
+        use NamespaceError as E;
+        match error {
+            E::NoSuchNamespace(_) => Self::not_found("NoSuchNamespaceException", error),
+            E::NamespaceExists(_) => Self::conflict("AlreadyExistsException", error),
+            E::NamespaceNotEmpty(_) => Self::conflict("NamespaceNotEmptyException", error),
+            E::ChangedMeanwhile(_) => Self::conflict("CommitFailedException", error),
+            E::Invalid(_) => Self::invalid(error),
+            E::Contradiction(_) => Self::unprocessable(error),
+            E::Name(error) => error.into(),
+            E::Ownership(error) => error.into(),
+            E::Forbidden(error) => error.into(),
+            E::Warehouse(error) => error.into(),
+            E::Mutation(error) => error.into(),
+            E::Backend(error) => error.into(),
+        }
+    }
+}
+
+impl From<TabularError> for ApiError {
+    fn from(error: TabularError) -> Self {
+        use TabularError as E;
+        match error {
+            E::NoSuchTable(_) => Self::not_found("NoSuchTableException", error),
+            E::NoSuchView(_) => Self::not_found("NoSuchViewException", error),
+            E::NameTaken { .. } => Self::conflict("AlreadyExistsException", error),
+            E::CommitFailed(_) | E::LostRace(_) => Self::conflict("CommitFailedException", error),
             // 412 instead of 409, because 409 suggests that a retry may succeed.
-            E::JobLost { .. } => (StatusCode::PRECONDITION_FAILED, "CommitFailedException"),
-            E::Conflict(_) => (StatusCode::CONFLICT, "ConflictException"),
-            E::FileMissing(_) => (StatusCode::NOT_FOUND, "NotFoundException"),
-            E::NamespaceExists(_) | E::NameTaken { .. } => (StatusCode::CONFLICT, "AlreadyExistsException"),
-            E::NamespaceNotEmpty(_) => (StatusCode::CONFLICT, "NamespaceNotEmptyException"),
-            E::CommitFailed(_) | E::LostRace(_) => (StatusCode::CONFLICT, "CommitFailedException"),
-            E::Malformed(_) => (StatusCode::BAD_REQUEST, "BadRequestException"),
-            // Iceberg's Java client throws the same exception when it validates without a server.
-            E::Invalid(_) => (StatusCode::BAD_REQUEST, "IllegalArgumentException"),
-            E::Unprocessable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException"),
-            E::Unsupported(_) => (StatusCode::NOT_ACCEPTABLE, "UnsupportedOperationException"),
-            E::Forbidden(_) => (StatusCode::FORBIDDEN, "ForbiddenException"),
+            E::JobLost { .. } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "CommitFailedException", error.to_string())
+            }
+            E::Invalid(_) => Self::invalid(error),
+            E::Commit(error) => error.into(),
+            E::Name(error) => error.into(),
+            E::Namespace(error) => error.into(),
+            E::Ownership(error) => error.into(),
+            E::Forbidden(error) => error.into(),
+            E::Mutation(error) => error.into(),
+            E::Backend(error) => error.into(),
+        }
+    }
+}
+
+impl From<CommitError> for ApiError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::RequirementFailed(_) | CommitError::Stale(_) => {
+                Self::conflict("CommitFailedException", error)
+            }
+            CommitError::Malformed(_) => Self::bad_request(error.to_string()),
+            CommitError::Invalid(_) | CommitError::Unsupported(_) => Self::invalid(error),
+            CommitError::Metadata(_) => Self::unprocessable(error),
+        }
+    }
+}
+
+impl From<PlanError> for ApiError {
+    fn from(error: PlanError) -> Self {
+        use PlanError as E;
+        match error {
+            E::NoSuchPlanId(_) => Self::not_found("NoSuchPlanIdException", error),
+            E::NoSuchPlanTask(_) => Self::not_found("NoSuchPlanTaskException", error),
+            E::TooManyDeletes(_) | E::Scan(ScanError::Invalid(_) | ScanError::Filter(_)) => {
+                Self::invalid(error)
+            }
+            E::Scan(ScanError::Metadata(_) | ScanError::Manifest { .. } | ScanError::Damaged(_)) => {
+                BackendError::Damaged(error.to_string()).into()
+            }
+            E::Ownership(error) => error.into(),
+            E::Tabular(error) => error.into(),
+            E::Backend(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReportError> for ApiError {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::Invalid(_) => Self::invalid(error),
+            ReportError::Tabular(error) => error.into(),
+            ReportError::Backend(error) => error.into(),
+        }
+    }
+}
+
+impl From<ScheduleError> for ApiError {
+    fn from(error: ScheduleError) -> Self {
+        use ScheduleError as E;
+        match error {
+            E::NoSuchPolicy(_) => Self::not_found("NoSuchPolicyException", error),
+            E::NoSuchJob(_) => Self::not_found("NoSuchJobException", error),
+            E::Conflict(_) => Self::conflict("ConflictException", error),
+            E::Invalid(_) => Self::invalid(error),
+            E::Name(error) => error.into(),
+            E::Forbidden(error) => error.into(),
+            E::Warehouse(error) => error.into(),
+            E::Namespace(error) => error.into(),
+            E::Tabular(error) => error.into(),
+            E::Ownership(error) => error.into(),
+            E::Backend(error) => error.into(),
+        }
+    }
+}
+
+impl From<MutationError> for ApiError {
+    fn from(error: MutationError) -> Self {
+        match error {
+            MutationError::KeyReused(_) => Self::unprocessable(error),
+            MutationError::ResponseGone(_) => Self::failed("CommitStateUnknownException", &error),
+            MutationError::Replayed => {
+                let internal = StatusCode::INTERNAL_SERVER_ERROR;
+                Self { is_replayed: true, ..Self::new(internal, "InternalServerError", error.to_string()) }
+            }
+            MutationError::Backend(error) => error.into(),
+        }
+    }
+}
+
+impl From<BackendError> for ApiError {
+    fn from(error: BackendError) -> Self {
+        use BackendError as E;
+        let unavailable = match &error {
+            E::FileMissing(_) => return Self::not_found("NotFoundException", error),
+            E::UnusableFile(_) => return Self::invalid(error),
             // With any other type, the client would conclude that the commit failed and delete the files that
             // it wrote.
-            E::OutcomeUnknown(_) | E::AnswerGone(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException")
-            }
-            E::Store(error) if error.is_unavailable() => {
-                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
+            E::OutcomeUnknown(_) => return Self::failed("CommitStateUnknownException", &error),
+            E::Store(store) if store.is_unavailable() => {
+                "the catalog's database cannot be reached or is too busy; nothing was changed, try again in a moment"
             }
             _ if error.is_file_system_silent() => {
-                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
+                "the file system of the warehouse does not answer; nothing was changed, try again in a moment"
             }
             E::File(_) | E::Document(_) if is_exhausted(&error) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
-            }
-            E::Store(_) | E::File(_) | E::Document(_) | E::Damaged(_) | E::Internal(_) | E::Replayed => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError")
-            }
-        };
-        if status.is_server_error() {
-            tracing::error!(error = error.for_log(), "request failed");
-        }
-        let message = match (status, &error) {
-            _ if error.is_file_system_silent() => {
-                "the file system of the warehouse does not answer; nothing was changed, try again in a moment".to_owned()
-            }
-            (StatusCode::SERVICE_UNAVAILABLE, E::File(_) | E::Document(_)) => {
                 "the server has as many files open as it may have; try again in a moment, or raise its limit (`ulimit -n`)"
-                    .to_owned()
             }
-            (StatusCode::SERVICE_UNAVAILABLE, _) => {
-                "the catalog's database cannot be reached or is too busy; nothing was changed, try again in a moment"
-                    .to_owned()
+            E::Store(_) | E::File(_) | E::Document(_) | E::Damaged(_) | E::Internal(_) => {
+                return Self::failed("InternalServerError", &error);
             }
-            _ => error.to_string(),
         };
-        Self::new(status, kind, message)
+        tracing::error!(error = with_causes(&error), "request failed");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", unavailable)
     }
 }
 
 /// Returns `true` if the cause is that the process or the system cannot open more files at the moment.
-fn is_exhausted(error: &CatalogError) -> bool {
+fn is_exhausted(error: &BackendError) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         let code = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);

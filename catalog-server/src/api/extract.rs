@@ -16,10 +16,10 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::authz::action::Action;
-use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::{JobAttempt, Request};
+use crate::schedule::error::ScheduleError;
 use crate::work::{Allowance, CpuSlots, INLINE_BYTES_MAX, Share};
 
 use super::App;
@@ -162,7 +162,7 @@ impl FromRequestParts<App> for AtJob {
         let segment = parts.uri.path().split('/').nth(5).unwrap_or_default();
         match Uuid::try_parse(segment) {
             Ok(job_id) => Ok(Self(job_id)),
-            Err(_) => Err(CatalogError::NoSuchJob(decode(segment)?).into()),
+            Err(_) => Err(ScheduleError::NoSuchJob(decode(segment)?).into()),
         }
     }
 }
@@ -390,12 +390,12 @@ fn request(parts: &Parts) -> Result<Request, ApiError> {
         .extensions
         .get::<Request>()
         .cloned()
-        .ok_or_else(|| CatalogError::Internal("the request was not authenticated".to_owned()).into())
+        .ok_or_else(|| ApiError::internal("the request was not authenticated"))
 }
 
 /// Returns the warehouse of the next name of a path. Fails unless the caller may use the warehouse.
 async fn warehouse(app: &App, request: &Request, names: &mut Names<'_>) -> Result<Warehouse, ApiError> {
-    Ok(app.catalog.require_warehouse(request, &names.next()?, Action::UseWarehouse).await?)
+    Ok(app.catalog.warehouses.require(request, &names.next()?, Action::UseWarehouse).await?)
 }
 
 #[cfg(test)]

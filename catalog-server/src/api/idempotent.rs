@@ -10,8 +10,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
-use crate::catalog::error::CatalogError;
-use crate::catalog::mutation::{MutationResponse, Replay};
+use crate::catalog::mutations::MutationResponse;
+use crate::catalog::mutations::idempotency::Replay;
 use crate::catalog::tables::LoadedTable;
 use crate::request::{IdempotencyKey, Request};
 
@@ -26,38 +26,36 @@ use super::{App, json, load_result};
 ///
 /// Fails if the idempotency key was used for a different request (422), if `work` fails, or if the database
 /// fails.
-pub async fn run<W, F>(app: &App, mutation: &Mutation, work: W) -> Result<Response, ApiError>
+pub async fn run<W, F, E>(app: &App, mutation: &Mutation, work: W) -> Result<Response, ApiError>
 where
     W: FnOnce(Request) -> F + Send + 'static,
-    F: Future<Output = Result<MutationResponse, CatalogError>> + Send + 'static,
+    F: Future<Output = Result<MutationResponse, E>> + Send + 'static,
+    E: Into<ApiError> + Send + 'static,
 {
     let mut request = mutation.request.clone();
-    let Some(key) = mutation.idempotency_key else {
-        return Ok(answer(&detached(app, request, work).await?));
+    if let Some(key) = mutation.idempotency_key {
+        request.idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(mutation).await });
+        if let Some(response) = recall(app, &request).await? {
+            return Ok(response);
+        }
+    }
+    let error = match app.changes.spawn(work(request.clone())).await {
+        Ok(Ok(response)) => return Ok(answer(&response)),
+        Ok(Err(error)) => error.into(),
+        Err(error) => ApiError::internal(format!("the server failed in an unexpected way: {error}")),
     };
-    request.idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(mutation).await });
-    if let Some(response) = recall(app, &request).await? {
-        return Ok(response);
+    if error.is_replayed() {
+        let response = recall(app, &request).await?;
+        return response.ok_or_else(|| ApiError::internal("a recorded answer is gone"));
     }
-    match detached(app, request.clone(), work).await {
-        Ok(done) => Ok(answer(&done)),
-        Err(CatalogError::Replayed) => {
-            let response = recall(app, &request).await?;
-            response.ok_or_else(|| CatalogError::Internal("a recorded answer is gone".to_owned()).into())
-        }
-        Err(error) => {
-            let error = ApiError::from(error);
-            if !error.is_final() {
-                return Err(error);
-            }
-            let (status, body) = (error.status().as_u16(), error.body());
-            if app.catalog.remember_refusal(&request, status, &body).await? {
-                return Err(error);
-            }
-            // An identical request was executed concurrently, and this one was rejected because of it.
-            Ok(recall(app, &request).await?.unwrap_or_else(|| error.into_response()))
-        }
+    if request.idempotency.is_none() || !error.is_final() {
+        return Err(error);
     }
+    if app.catalog.responses.record_refusal(&request, error.status().as_u16(), &error.body()).await? {
+        return Err(error);
+    }
+    // An identical request was executed concurrently, and this one was rejected because of it.
+    Ok(recall(app, &request).await?.unwrap_or_else(|| error.into_response()))
 }
 
 /// Checks the idempotency key of a request that changes nothing. The same request may be repeated with the
@@ -69,22 +67,11 @@ where
 pub async fn check(app: &App, mutation: &Mutation) -> Result<(), ApiError> {
     let Some(key) = mutation.idempotency_key else { return Ok(()) };
     let idempotency = Some(IdempotencyKey { key, fingerprint: fingerprint(mutation).await });
-    Ok(app.catalog.claim_key(&Request { idempotency, ..mutation.request.clone() }).await?)
-}
-
-async fn detached<W, F>(app: &App, request: Request, work: W) -> Result<MutationResponse, CatalogError>
-where
-    W: FnOnce(Request) -> F + Send + 'static,
-    F: Future<Output = Result<MutationResponse, CatalogError>> + Send + 'static,
-{
-    match app.changes.spawn(work(request)).await {
-        Ok(result) => result,
-        Err(error) => Err(CatalogError::Internal(format!("the server failed in an unexpected way: {error}"))),
-    }
+    Ok(app.catalog.responses.bind_key(&Request { idempotency, ..mutation.request.clone() }).await?)
 }
 
 async fn recall(app: &App, request: &Request) -> Result<Option<Response>, ApiError> {
-    match app.catalog.recall(request).await? {
+    match app.catalog.responses.find(request).await? {
         None => Ok(None),
         Some(Replay::MutationResponse(done)) => Ok(Some(answer(&done))),
         Some(Replay::Refusal { status, body }) => {

@@ -19,7 +19,7 @@ use table_core::metadata::table::TableMetadata;
 use table_core::metadata::view::ViewMetadata;
 
 use crate::catalog::tables::{LoadedTable, Snapshots};
-use crate::config::ScanPlanningMode;
+use crate::planning_mode::ScanPlanningMode;
 use crate::storage::documents::{Content, DERIVED_BYTES_MAX, Document};
 
 /// Configuration of a client for a table or view: a JSON object.

@@ -5,6 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::catalog::tabulars::NamePage;
+
 use super::error::ApiError;
 
 /// Pagination parameters of a list.
@@ -59,6 +61,11 @@ impl PageParams {
 }
 
 impl Page {
+    /// Returns the page of names to read.
+    pub fn names(&self) -> NamePage<'_> {
+        NamePage { after: self.after.as_deref(), limit: self.fetch_limit() }
+    }
+
     /// Returns the number of entries to read: one more than the page size, to detect whether there is a next
     /// page.
     pub fn fetch_limit(&self) -> u32 {

@@ -8,7 +8,9 @@ use crate::store::catalog::plans;
 use crate::store::engine::error::StoreError;
 use crate::store::events::{idempotency, outbox};
 
-use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::Retention;
+use crate::store::engine::db::Db;
 
 /// Interval between two runs.
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -18,9 +20,18 @@ const BATCH_ROWS: u32 = 1_000;
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
-impl Catalog {
+/// Deletion of expired records of all warehouses.
+pub struct Housekeeping {
+    pub(super) db: Db,
+    pub(super) clock: Clock,
+    pub(super) retention: Retention,
+    /// Time after which scan plans expire, in milliseconds.
+    pub(super) plan_expiry_ms: i64,
+}
+
+impl Housekeeping {
     /// Deletes expired records periodically, until `stop` is cancelled.
-    pub async fn run_housekeeping(&self, stop: CancellationToken) {
+    pub async fn run(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             if let Err(error) = self.forget_old_records().await {
                 tracing::warn!(%error, "cannot delete old records; trying again");
@@ -37,7 +48,7 @@ impl Catalog {
         // Twice the advertised lifetime, because clocks differ and a client may send its last retry late.
         let keys_before_ms = now_ms - 2 * MINUTE_MS * i64::from(self.retention.idempotency_minutes);
         let events_before_ms = now_ms - DAY_MS * i64::from(self.retention.outbox_days);
-        let plans_before_ms = now_ms - self.scans.expiry_ms();
+        let plans_before_ms = now_ms - self.plan_expiry_ms;
         loop {
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             let keys = idempotency::prune(&mut tx, keys_before_ms, BATCH_ROWS).await?;

@@ -10,21 +10,21 @@ use uuid::Uuid;
 
 /// Queues of commits by table or view.
 #[derive(Default)]
-pub(in crate::catalog) struct Locks(Mutex<HashMap<Uuid, Weak<Queue<()>>>>);
+pub(super) struct Locks(Mutex<HashMap<Uuid, Weak<Queue<()>>>>);
 
 /// Minimum number of entries in the map before unused ones are removed; they are removed when it is full.
 const SWEEP_ABOVE: usize = 1_024;
 
 /// Positions at the head of one or more queues; released when dropped.
-pub(in crate::catalog) struct Turns {
+pub(super) struct QueueHeads {
     _guards: Vec<OwnedMutexGuard<()>>,
     /// `true` if another commit was ahead in a queue, so that data read before may be outdated.
-    pub(in crate::catalog) waited: bool,
+    pub(super) waited: bool,
 }
 
 impl Locks {
     /// Waits for the queue of every id, in the order of the ids, so that no deadlock is possible.
-    pub(in crate::catalog) async fn take(&self, mut ids: Vec<Uuid>) -> Turns {
+    pub(super) async fn take(&self, mut ids: Vec<Uuid>) -> QueueHeads {
         ids.sort_unstable();
         ids.dedup();
         let mut guards = Vec::with_capacity(ids.len());
@@ -38,7 +38,7 @@ impl Locks {
                 guards.push(queue.lock_owned().await);
             }
         }
-        Turns { _guards: guards, waited }
+        QueueHeads { _guards: guards, waited }
     }
 
     fn queue(&self, id: Uuid) -> Arc<Queue<()>> {

@@ -1,90 +1,99 @@
-//! Use cases on warehouses, namespaces, tables and views, independent of the protocol.
+//! Use cases on warehouses, namespaces, tables and views, independent of the protocol: a struct for each
+//! subject, with the parts that it needs.
 //!
 //! The module knows neither HTTP nor SQL. Files are written before a transaction is opened; between the start
 //! of a write transaction and its commit, only the database is awaited.
 
-/// Computes a change again, from its first read, while concurrent changes are faster. (A function would need
-/// an async closure, whose futures cannot be shown to be `Send` yet.)
-macro_rules! retrying {
-    ($attempt:expr) => {{
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            match $attempt.await {
-                Err(error) if error.is_lost_race() && attempts < $crate::catalog::ATTEMPTS_MAX => {}
-                result => break result,
-            }
-        }
-    }};
-}
+#[macro_use]
+pub mod backend;
 
-pub mod error;
-mod housekeeping;
+pub mod access;
+pub mod assembly;
+pub mod housekeeping;
+pub mod locations;
 mod locks;
-pub mod mutation;
+mod manifests;
+pub mod mutations;
 pub mod names;
 pub mod namespaces;
-mod purge;
+pub mod purge;
+pub mod reports;
 pub mod scans;
 pub mod tables;
 pub mod tabulars;
 pub mod views;
 pub mod warehouses;
 
-use std::collections::HashMap;
-use std::sync::RwLock;
+use std::sync::Arc;
 
-use self::warehouses::warehouse::Warehouse;
 use crate::authz::Authorizer;
-use crate::clock::Clock;
-use crate::config::Retention;
-use crate::storage::WarehouseFiles;
 use crate::storage::documents::Documents;
+use crate::storage::manifests::Manifests;
 use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
-use crate::work::CpuSlots;
 
-/// Maximum number of attempts to compute a change because concurrent changes were faster.
-const ATTEMPTS_MAX: usize = 32;
+use self::assembly::{CatalogParts, SharedParts};
+use self::housekeeping::Housekeeping;
+use self::locations::LocationClaims;
+use self::mutations::idempotency::RecordedResponses;
+use self::namespaces::Namespaces;
+use self::purge::Purges;
+use self::reports::Reports;
+use self::scans::Scans;
+use self::tables::Tables;
+use self::views::Views;
+use self::warehouses::Warehouses;
 
-/// Catalog: every use case is a method of it.
+/// Catalog: the use cases of each subject.
 pub struct Catalog {
+    /// Warehouses.
+    pub warehouses: Arc<Warehouses>,
+    /// Namespaces.
+    pub namespaces: Arc<Namespaces>,
+    /// Tables, and transactions over several of them.
+    pub tables: Tables,
+    /// Views.
+    pub views: Views,
+    /// Scan planning.
+    pub scans: Arc<Scans>,
+    /// Metrics reports.
+    pub reports: Reports,
+    /// Ownership of folders.
+    pub locations: Arc<LocationClaims>,
+    /// Responses recorded under idempotency keys.
+    pub responses: RecordedResponses,
+    /// Deletion of the files of purged tables.
+    pub purges: Arc<Purges>,
+    /// Deletion of expired records.
+    pub housekeeping: Arc<Housekeeping>,
+    /// Decisions about access.
+    pub authorizer: Arc<Authorizer>,
     db: Db,
-    files: WarehouseFiles,
-    documents: Documents,
-    authorizer: Authorizer,
-    clock: Clock,
-    retention: Retention,
-    scans: scans::Scans,
-    turns: CpuSlots,
-    locks: locks::Locks,
-    warehouses: RwLock<HashMap<String, Warehouse>>,
-    purge_wanted: tokio::sync::Notify,
+    documents: Arc<Documents>,
+    manifests: Arc<Manifests>,
 }
 
 impl Catalog {
-    /// Creates a catalog from an open database and its files.
-    pub fn new(
-        db: Db,
-        files: WarehouseFiles,
-        documents: Documents,
-        scans: scans::Scans,
-        turns: CpuSlots,
-        clock: Clock,
-        retention: Retention,
-    ) -> Self {
+    /// Puts a catalog together.
+    pub fn new(parts: CatalogParts) -> Self {
+        let (db, retention, planning) = (parts.db.clone(), parts.retention.clone(), parts.planning.clone());
+        let shared = SharedParts::new(parts);
+        let scans = Arc::new(shared.scans(planning));
         Self {
-            db,
-            files,
-            documents,
-            authorizer: Authorizer::new(),
-            clock,
-            retention,
+            tables: shared.tables(&retention),
+            views: shared.views(),
+            reports: shared.reports(&retention),
+            responses: shared.responses(),
+            housekeeping: Arc::new(shared.housekeeping(retention, scans.expiry_ms())),
             scans,
-            turns,
-            locks: locks::Locks::default(),
-            warehouses: RwLock::default(),
-            purge_wanted: tokio::sync::Notify::new(),
+            warehouses: shared.warehouses,
+            namespaces: shared.namespaces,
+            locations: shared.locations,
+            purges: shared.purges,
+            authorizer: shared.authorizer,
+            db,
+            documents: shared.documents,
+            manifests: shared.manifests,
         }
     }
 
@@ -97,12 +106,17 @@ impl Catalog {
         self.db.ping().await
     }
 
+    /// Returns the time for which the catalog can be read as of an instant, in milliseconds.
+    pub fn time_travel_ms(&self) -> i64 {
+        self.tables.time_travel_ms
+    }
+
     /// Records the metrics that have no event: sizes of caches and of the connection pool.
     pub fn record_gauges(&self) {
         #[expect(clippy::cast_precision_loss, reason = "a measurement")]
         metrics::gauge!("firn_metadata_cache_bytes").set(self.documents.memory_bytes() as f64);
         #[expect(clippy::cast_precision_loss, reason = "a measurement")]
-        metrics::gauge!("firn_manifest_cache_bytes").set(self.scans.memory_bytes() as f64);
+        metrics::gauge!("firn_manifest_cache_bytes").set(self.manifests.memory_bytes() as f64);
         let pool = self.db.pool_stats();
         metrics::gauge!("firn_database_connections", "state" => "open").set(f64::from(pool.open));
         metrics::gauge!("firn_database_connections", "state" => "idle").set(f64::from(pool.idle));

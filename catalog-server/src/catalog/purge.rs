@@ -4,23 +4,29 @@
 //! A table owns its folders exclusively, so everything below them is deleted. The folders remain claimed
 //! until they are empty, so that no table can be created or registered there meanwhile.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use table_core::text;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
 use crate::id;
 use crate::request::Request;
 use crate::store::catalog::locations;
+use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
 use crate::store::engine::target::DbKind;
 use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
 use crate::store::maintenance::jobs::{self, JobLease, JobOutcome, JobRow, NewJobRow, Runner};
 
-use crate::catalog::Catalog;
-use crate::catalog::error::CatalogError;
-use crate::catalog::names::Identifier;
-use crate::catalog::warehouses::warehouse::Warehouse;
+use super::backend::{BackendError, with_causes};
+use super::locations::LocationClaims;
+use super::locations::error::OwnershipError;
+use super::names::Identifier;
+use super::tabulars::files::MetadataFiles;
+use super::warehouses::warehouse::Warehouse;
 
 /// Action of the jobs.
 const PURGE: &str = "purge";
@@ -35,16 +41,26 @@ const IDLE_MS: u64 = 30_000;
 /// Delay after the first failure; doubled after each further one, up to about an hour.
 const RETRY_MS: i64 = 1_000;
 
-impl Catalog {
+/// Purges of the tables of all warehouses.
+pub struct Purges {
+    pub(super) db: Db,
+    pub(super) clock: Clock,
+    pub(super) locations: Arc<LocationClaims>,
+    pub(super) files: MetadataFiles,
+    /// Notified when a purge was queued.
+    pub(super) queued: tokio::sync::Notify,
+}
+
+impl Purges {
     /// Queues the folders of a dropped table for deletion and transfers their claims to the job.
-    pub(super) async fn enqueue_purge(
+    pub(super) async fn enqueue(
         &self,
         tx: &mut Tx,
         request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         dropped: TabularId,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<(), BackendError> {
         let job_id = id::ordered();
         let prefixes = locations::transfer(tx, dropped.0, job_id).await?;
         // For information: the folders that are emptied are those claimed by the job.
@@ -65,12 +81,17 @@ impl Catalog {
         if jobs::queue::enqueue(tx, &new).await? {
             Ok(())
         } else {
-            Err(CatalogError::Internal(format!("a purge of the table {dropped} is queued already")))
+            Err(BackendError::Internal(format!("a purge of the table {dropped} is queued already")))
         }
     }
 
+    /// Notifies the server that a purge was queued.
+    pub(super) fn wake(&self) {
+        self.queued.notify_one();
+    }
+
     /// Runs the purges of the queue until `stop` is cancelled.
-    pub async fn run_purges(&self, stop: CancellationToken) {
+    pub async fn run(&self, stop: CancellationToken) {
         let server = format!("server-{}", id::random());
         if let Err(error) = self.requeue_purges().await {
             tracing::warn!(%error, "cannot take back the leases of the last run; they expire by themselves");
@@ -83,7 +104,7 @@ impl Catalog {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.purge_wanted.notified() => {}
+                () = self.queued.notified() => {}
                 () = tokio::time::sleep(std::time::Duration::from_millis(IDLE_MS)) => {}
             }
         }
@@ -130,7 +151,7 @@ impl Catalog {
                 let wait_ms = RETRY_MS << job.attempt.clamp(0, 12);
                 tracing::warn!(
                     job.id = %job.job_id,
-                    error = error.for_log(),
+                    error = with_causes(&error),
                     retry_ms = wait_ms,
                     "cannot purge a table's files yet"
                 );
@@ -148,10 +169,10 @@ impl Catalog {
         job: &JobRow,
         lease: JobLease<'_>,
         stop: &CancellationToken,
-    ) -> Result<Option<usize>, CatalogError> {
+    ) -> Result<Option<usize>, OwnershipError> {
         // The claimed folders are authoritative, not those in the options.
-        let folders = self.claimed_folders(job.job_id).await?;
-        let files = self.own_files(&folders);
+        let folders = self.locations.claimed_folders(job.job_id).await?;
+        let files = self.files.own(&folders);
         let mut deleted = deleted_before(job);
         for folder in folders.as_slice() {
             loop {

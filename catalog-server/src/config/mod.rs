@@ -27,7 +27,7 @@ use error::ConfigError;
 pub use limits::{Cache, Limits, Retention};
 pub use log::{Log, LogFormat};
 pub use maintenance::Maintenance;
-pub use planning::{Planning, ScanPlanningMode};
+pub use planning::Planning;
 pub use warehouse::{RESERVED_NAMES, WarehouseConfig};
 
 /// All settings of `firn serve`.

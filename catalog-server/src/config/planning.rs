@@ -4,42 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
 
-/// Place where clients plan their scans, as recommended to them by the catalog (`scan-planning-mode`).
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum ScanPlanningMode {
-    /// No recommendation: each client uses its own setting.
-    #[default]
-    Unset,
-    /// Scans are planned by the client.
-    Client,
-    /// Scans are planned by the server.
-    Server,
-}
-
-impl ScanPlanningMode {
-    /// Table property that overrides the mode for one table.
-    pub const TABLE_PROPERTY: &'static str = "firn.scan-planning-mode";
-
-    /// Returns the value in the REST protocol; `None` for [`ScanPlanningMode::Unset`].
-    pub fn word(self) -> Option<&'static str> {
-        match self {
-            Self::Unset => None,
-            Self::Client => Some("client"),
-            Self::Server => Some("server"),
-        }
-    }
-
-    /// Parses a value of the REST protocol, ignoring case; returns `None` for an unknown value.
-    pub fn parse(word: &str) -> Option<Self> {
-        match word.to_ascii_lowercase().as_str() {
-            "client" => Some(Self::Client),
-            "server" => Some(Self::Server),
-            _ => None,
-        }
-    }
-}
-
 /// Limits of scan plans.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
-use super::planning::ScanPlanningMode;
+use crate::planning_mode::ScanPlanningMode;
 
 /// Maximum length of the name of a warehouse, in bytes.
 const NAME_BYTES_MAX: usize = 64;

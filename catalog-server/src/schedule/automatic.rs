@@ -2,7 +2,7 @@
 
 use openapi::action::JobAction;
 
-use crate::catalog::error::CatalogError;
+use crate::catalog::backend::with_causes;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::id;
 use crate::store::engine::error::StoreError;
@@ -12,6 +12,7 @@ use crate::store::maintenance::candidates::Candidate;
 use crate::store::maintenance::jobs::{self, End, JobState, NewJobRow, Runner};
 
 use super::Schedule;
+use super::error::ScheduleError;
 use super::policies::Applicable;
 
 /// Requester of automatic jobs, in place of the identity of a caller.
@@ -93,20 +94,20 @@ impl Automatic<'_> {
 impl Schedule {
     /// Returns the table with its applicable policy. Returns `None` if that cannot be determined, which must
     /// not prevent the maintenance of other tables.
-    pub(super) async fn subject(&self, candidate: Candidate) -> Result<Option<Subject>, CatalogError> {
+    pub(super) async fn subject(&self, candidate: Candidate) -> Result<Option<Subject>, ScheduleError> {
         match self.try_subject(&candidate).await {
             Ok((table_name, applicable)) => Ok(Some(Subject { candidate, table_name, applicable })),
-            Err(error @ (CatalogError::Store(_) | CatalogError::OutcomeUnknown(_))) => Err(error),
+            Err(error) if error.is_database_failure() => Err(error),
             Err(error) => {
-                let error = error.for_log();
+                let error = with_causes(&error);
                 tracing::warn!(error, table.id = %candidate.tabular_id, "a table cannot be maintained");
                 Ok(None)
             }
         }
     }
 
-    async fn try_subject(&self, candidate: &Candidate) -> Result<(String, Applicable), CatalogError> {
-        let warehouse = self.catalog.find_warehouse(&candidate.warehouse).await?;
+    async fn try_subject(&self, candidate: &Candidate) -> Result<(String, Applicable), ScheduleError> {
+        let warehouse = self.catalog.warehouses.find_unauthorized(&candidate.warehouse).await?;
         let namespace = Namespace::from_path(&candidate.namespace_path)?;
         let applicable = self.applicable_to(&warehouse, &namespace, candidate.tabular_id, None).await?;
         let identifier = Identifier::new(namespace, candidate.name.clone())?;

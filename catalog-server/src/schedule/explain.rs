@@ -3,7 +3,6 @@
 use openapi::action::JobAction;
 use serde::Deserialize;
 
-use crate::catalog::error::CatalogError;
 use crate::catalog::names::Identifier;
 use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::Request;
@@ -11,6 +10,7 @@ use crate::store::maintenance::jobs::{self, End, JobRow, JobState};
 use crate::store::maintenance::policies::PauseRow;
 
 use super::Schedule;
+use super::error::ScheduleError;
 use super::finish::has_committed;
 use super::policies::Applicable;
 
@@ -108,14 +108,14 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// Fails if the table does not exist; if a stored policy cannot be parsed ([`CatalogError::Internal`]);
-    /// or if the database fails ([`CatalogError::Store`]).
+    /// Fails if the table does not exist; if a stored policy cannot be parsed ([`ScheduleError::Backend`]);
+    /// or if the database fails ([`ScheduleError::Backend`]).
     pub async fn explain(
         &self,
         request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
-    ) -> Result<Explained, CatalogError> {
+    ) -> Result<Explained, ScheduleError> {
         let applicable = self.applicable_policy(request, warehouse, identifier).await?;
         let table = applicable.tabular_id;
         let open = jobs::list_open(&self.db, table).await?;

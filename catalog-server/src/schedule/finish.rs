@@ -4,7 +4,7 @@
 use openapi::action::JobAction;
 use uuid::Uuid;
 
-use crate::catalog::error::CatalogError;
+use crate::catalog::backend::with_causes;
 use crate::request::Request;
 use crate::store::engine::error::StoreError;
 use crate::store::engine::tx::Tx;
@@ -13,6 +13,7 @@ use crate::store::maintenance::jobs::{self, End, JobLease, JobOutcome, JobRow, J
 
 use super::Schedule;
 use super::automatic::{Automatic, PRIORITY_EVALUATE, Subject};
+use super::error::ScheduleError;
 use super::outcome::{Finished, Next, TABLE_DROPPED, lost};
 
 /// Number of evaluations of a table that remain in the history. A table that is written to continuously is
@@ -35,21 +36,20 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// Fails if the job does not exist ([`CatalogError::NoSuchJob`]) or is no longer leased to this attempt
-    /// ([`CatalogError::Conflict`]), or if the database fails ([`CatalogError::Store`],
-    /// [`CatalogError::OutcomeUnknown`]).
+    /// Fails if the job does not exist ([`ScheduleError::NoSuchJob`]) or is no longer leased to this attempt
+    /// ([`ScheduleError::Conflict`]), or if the database fails ([`ScheduleError::Backend`]).
     pub async fn finish_job(
         &self,
         request: &Request,
         lease: JobLease<'_>,
         finished: Finished,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<(), ScheduleError> {
         self.authorize_work(request, lease.job_id)?;
         self.end_job(lease, finished).await
     }
 
     /// Ends a job, as [`Schedule::finish_job`] does, for the catalog itself.
-    pub(super) async fn end_job(&self, lease: JobLease<'_>, finished: Finished) -> Result<(), CatalogError> {
+    pub(super) async fn end_job(&self, lease: JobLease<'_>, finished: Finished) -> Result<(), ScheduleError> {
         let finished = match finished {
             // Any failure of a job whose table was dropped is caused by the drop, for example because its
             // folders have no owner any more.
@@ -97,7 +97,7 @@ impl Schedule {
         Ok(())
     }
 
-    async fn is_table_gone(&self, job_id: Uuid) -> Result<bool, CatalogError> {
+    async fn is_table_gone(&self, job_id: Uuid) -> Result<bool, ScheduleError> {
         let job = self.find_job(job_id).await?;
         Ok(self.name_of(&job).await?.is_none())
     }
@@ -113,19 +113,19 @@ impl Schedule {
                 None
             };
             let Some(table) = name else { return Ok(0) };
-            let warehouse = self.catalog.find_warehouse(&table.warehouse).await?;
-            self.catalog.remove_unused_metadata(&warehouse, &table.identifier).await
+            let warehouse = self.catalog.warehouses.find_unauthorized(&table.warehouse).await?;
+            Ok(self.catalog.tables.remove_unused_metadata(&warehouse, &table.identifier).await?)
         };
         if let Err(error) = removed.await {
-            let error: CatalogError = error;
-            let error = error.for_log();
+            let error: ScheduleError = error;
+            let error = with_causes(&error);
             tracing::warn!(job.id = %job_id, error, "cannot look for unused metadata files; the next expiry does");
         }
     }
 
     /// Reads the data that is needed to queue the follow-up jobs. Returns `None` if there are none, or the
     /// table was dropped.
-    async fn follow_up(&self, job_id: Uuid, next: &[Next]) -> Result<Option<FollowUp>, CatalogError> {
+    async fn follow_up(&self, job_id: Uuid, next: &[Next]) -> Result<Option<FollowUp>, ScheduleError> {
         let Some(job) = jobs::find(&self.db, job_id).await? else { return Ok(None) };
         let is_evaluation = action_of(&job) == Some(JobAction::Evaluate);
         if next.is_empty() && !is_evaluation {

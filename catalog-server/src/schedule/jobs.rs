@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 use crate::authz::Resource;
 use crate::authz::action::Action;
-use crate::catalog::error::CatalogError;
-use crate::catalog::mutation::AuditRecord;
+use crate::catalog::access::{Forbidden, authorize};
+use crate::catalog::locations::ownership::Folders;
+use crate::catalog::mutations::audit::{AuditRecord, record};
 use crate::catalog::names::{Identifier, Namespace};
-use crate::catalog::tabulars::locations::Folders;
 use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::id;
 use crate::request::Request;
@@ -31,6 +31,7 @@ use crate::store::maintenance::jobs::{
 
 use super::Schedule;
 use super::automatic::MAINTENANCE;
+use super::error::ScheduleError;
 use super::outcome::{Finished, Reported, TABLE_DROPPED, lost};
 
 /// Member of a worker's progress with a note for the worker that takes the job over.
@@ -91,8 +92,8 @@ impl Schedule {
     /// # Errors
     ///
     /// Fails if the table does not exist or the warehouse is an as-of view; if another job of the action is
-    /// running, or was queued by a caller ([`CatalogError::Conflict`]); or if the database fails
-    /// ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
+    /// running, or was queued by a caller ([`ScheduleError::Conflict`]); or if the database fails
+    /// ([`ScheduleError::Backend`]).
     pub async fn queue_job(
         &self,
         request: &Request,
@@ -100,7 +101,7 @@ impl Schedule {
         identifier: &Identifier,
         action: JobAction,
         once: Option<MaintenancePolicy>,
-    ) -> Result<JobRow, CatalogError> {
+    ) -> Result<JobRow, ScheduleError> {
         let table = self.writable_table(request, warehouse, identifier, Action::QueueJob).await?;
         let mut once = once.unwrap_or_default().over(&MaintenancePolicy::by_hand());
         if action == JobAction::ExpireSnapshots {
@@ -130,13 +131,13 @@ impl Schedule {
         } else if let Some(job_id) = jobs::queue::take_over(&mut tx, &new, MAINTENANCE).await? {
             job_id
         } else {
-            return Err(CatalogError::Conflict(format!(
+            return Err(ScheduleError::Conflict(format!(
                 "a job `{action}` of `{identifier}` is queued or running already"
             )));
         };
         let change =
             job_change(Action::QueueJob, new.table_name, applicable.tabular_id, (job_id, action.as_str()));
-        self.catalog.record(&mut tx, request, change).await?;
+        record(&mut tx, request, change).await?;
         tx.commit().await?;
         self.find_job(job_id).await
     }
@@ -145,9 +146,9 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// Fails if there is no such job ([`CatalogError::NoSuchJob`]) or the database fails
-    /// ([`CatalogError::Store`]).
-    pub async fn require_job(&self, request: &Request, job_id: Uuid) -> Result<JobRow, CatalogError> {
+    /// Fails if there is no such job ([`ScheduleError::NoSuchJob`]) or the database fails
+    /// ([`ScheduleError::Backend`]).
+    pub async fn require_job(&self, request: &Request, job_id: Uuid) -> Result<JobRow, ScheduleError> {
         self.require_job_for(request, job_id, Action::LoadJob).await
     }
 
@@ -156,29 +157,29 @@ impl Schedule {
         request: &Request,
         job_id: Uuid,
         action: Action,
-    ) -> Result<JobRow, CatalogError> {
+    ) -> Result<JobRow, ScheduleError> {
         let job = self.find_job(job_id).await?;
-        let missing = || CatalogError::NoSuchJob(job_id.to_string());
-        self.catalog.authorize(request, action, Resource::Job(job_id), missing)?;
+        let missing = || ScheduleError::NoSuchJob(job_id.to_string());
+        authorize(&self.catalog.authorizer, request, action, Resource::Job(job_id), missing)?;
         Ok(job)
     }
 
     /// Checks that the caller may do `action` on the server as a whole.
-    fn authorize_server(&self, request: &Request, action: Action) -> Result<(), CatalogError> {
-        let missing = || CatalogError::Forbidden(format!("there is nothing to `{}` here", action.as_str()));
-        self.catalog.authorize(request, action, Resource::Server, missing)
+    fn authorize_server(&self, request: &Request, action: Action) -> Result<(), ScheduleError> {
+        let missing = || Forbidden(format!("there is nothing to `{}` here", action.as_str())).into();
+        authorize(&self.catalog.authorizer, request, action, Resource::Server, missing)
     }
 
     /// Checks that the caller may work on a job.
-    pub(super) fn authorize_work(&self, request: &Request, job_id: Uuid) -> Result<(), CatalogError> {
-        let missing = || CatalogError::NoSuchJob(job_id.to_string());
-        self.catalog.authorize(request, Action::WorkOnJob, Resource::Job(job_id), missing)
+    pub(super) fn authorize_work(&self, request: &Request, job_id: Uuid) -> Result<(), ScheduleError> {
+        let missing = || ScheduleError::NoSuchJob(job_id.to_string());
+        authorize(&self.catalog.authorizer, request, Action::WorkOnJob, Resource::Job(job_id), missing)
     }
 
     /// Returns a job. It decides nothing about access.
-    pub(super) async fn find_job(&self, job_id: Uuid) -> Result<JobRow, CatalogError> {
+    pub(super) async fn find_job(&self, job_id: Uuid) -> Result<JobRow, ScheduleError> {
         let found = jobs::find(&self.db, job_id).await?;
-        let job = found.ok_or_else(|| CatalogError::NoSuchJob(job_id.to_string()))?;
+        let job = found.ok_or_else(|| ScheduleError::NoSuchJob(job_id.to_string()))?;
         Ok(self.by_the_clock(job))
     }
 
@@ -187,7 +188,7 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// Fails if the table does not exist or the database fails ([`CatalogError::Store`]).
+    /// Fails if the table does not exist or the database fails ([`ScheduleError::Backend`]).
     pub async fn list_jobs(
         &self,
         request: &Request,
@@ -195,9 +196,9 @@ impl Schedule {
         state: Option<JobState>,
         before: Option<Uuid>,
         limit: u32,
-    ) -> Result<Vec<JobRow>, CatalogError> {
+    ) -> Result<Vec<JobRow>, ScheduleError> {
         let tabular_id = if let Some((warehouse, identifier)) = table {
-            let found = self.catalog.require_table(request, warehouse, identifier, Action::ListJobs);
+            let found = self.catalog.tables.require(request, warehouse, identifier, Action::ListJobs);
             Some(found.await?.tabular_id)
         } else {
             self.authorize_server(request, Action::ListJobs)?;
@@ -224,13 +225,12 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// Fails if there is no such job ([`CatalogError::NoSuchJob`]); if it has ended, or is run by the server
-    /// itself ([`CatalogError::Conflict`]); or if the database fails ([`CatalogError::Store`],
-    /// [`CatalogError::OutcomeUnknown`]).
-    pub async fn cancel_job(&self, request: &Request, job_id: Uuid) -> Result<JobRow, CatalogError> {
+    /// Fails if there is no such job ([`ScheduleError::NoSuchJob`]); if it has ended, or is run by the server
+    /// itself ([`ScheduleError::Conflict`]); or if the database fails ([`ScheduleError::Backend`]).
+    pub async fn cancel_job(&self, request: &Request, job_id: Uuid) -> Result<JobRow, ScheduleError> {
         let job = self.require_job_for(request, job_id, Action::CancelJob).await?;
         if job.runner == Runner::Server {
-            return Err(CatalogError::Conflict(format!(
+            return Err(ScheduleError::Conflict(format!(
                 "job {job_id} cannot be cancelled: the server runs `{}` to the end, because the table is dropped already",
                 job.action
             )));
@@ -239,15 +239,15 @@ impl Schedule {
         match jobs::queue::cancel(&mut tx, job_id).await? {
             CancelJob::Cancelled | CancelJob::Wanted => {}
             CancelJob::Over => {
-                return Err(CatalogError::Conflict(format!(
+                return Err(ScheduleError::Conflict(format!(
                     "job {job_id} has ended: {}",
                     job.state.as_str()
                 )));
             }
-            CancelJob::Missing => return Err(CatalogError::NoSuchJob(job_id.to_string())),
+            CancelJob::Missing => return Err(ScheduleError::NoSuchJob(job_id.to_string())),
         }
         let change = job_change(Action::CancelJob, &job.table_name, job.tabular_id, (job_id, &job.action));
-        self.catalog.record(&mut tx, request, change).await?;
+        record(&mut tx, request, change).await?;
         tx.commit().await?;
         self.find_job(job_id).await
     }
@@ -257,17 +257,17 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// Fails if the database fails ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]), or the
+    /// Fails if the database fails ([`ScheduleError::Backend`]), or the
     /// warehouse of the table cannot be loaded.
-    pub async fn lease_job(&self, request: &Request, worker: &str) -> Result<Option<Leased>, CatalogError> {
+    pub async fn lease_job(&self, request: &Request, worker: &str) -> Result<Option<Leased>, ScheduleError> {
         self.authorize_server(request, Action::LeaseJob)?;
         for _ in 0..LEASE_TRIES {
             let Some(job) = self.try_lease(worker).await? else { return Ok(None) };
             if let Some(table) = self.name_of(&job).await? {
                 let unreadable = self.unreadable(&job).await?;
-                let folders = self.catalog.claimed_folders(job.tabular_id.0).await?;
+                let folders = self.catalog.locations.claimed_folders(job.tabular_id.0).await?;
                 let leftovers = self.leftovers(&job, &folders).await?;
-                let warehouse = self.catalog.find_warehouse(&table.warehouse).await?;
+                let warehouse = self.catalog.warehouses.find_unauthorized(&table.warehouse).await?;
                 let job = without_foreign_note(job, &folders);
                 let warehouse_location = warehouse.location.normal().to_owned();
                 return Ok(Some(Leased { job, table, leftovers, unreadable, warehouse_location, folders }));
@@ -280,7 +280,7 @@ impl Schedule {
 
     /// Returns the files that the last compaction of the table could not read, for an automatic job. A job
     /// requested by a caller tries all files again.
-    async fn unreadable(&self, job: &JobRow) -> Result<Option<Value>, CatalogError> {
+    async fn unreadable(&self, job: &JobRow) -> Result<Option<Value>, ScheduleError> {
         if job.requested_by != MAINTENANCE {
             return Ok(None);
         }
@@ -289,33 +289,25 @@ impl Schedule {
         Ok(told.and_then(|mut told| told.get_mut(UNREADABLE).map(Value::take)))
     }
 
-    async fn try_lease(&self, worker: &str) -> Result<Option<JobRow>, CatalogError> {
+    async fn try_lease(&self, worker: &str) -> Result<Option<JobRow>, ScheduleError> {
         let terms = LeaseTerms {
             lease_ms: i64::from(self.settings.lease_ms),
             attempts_max: i64::from(self.settings.attempts_max),
         };
-        let mut tries = 0;
-        loop {
-            tries += 1;
+        retrying!(ScheduleError, async {
             let mut tx = self.db.write(self.clock.now_ms()).await?;
-            match jobs::lease::lease(&mut tx, worker, terms).await {
-                Ok(job) => {
-                    let job = match job {
-                        Some(job) if job.attempt == 1 => Some(self.with_note(&mut tx, job, worker).await?),
-                        job => job,
-                    };
-                    tx.commit().await?;
-                    return Ok(job);
-                }
-                Err(error) if error.is_retryable() && tries < LEASE_TRIES => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+            let job = match jobs::lease::lease(&mut tx, worker, terms).await? {
+                Some(job) if job.attempt == 1 => Some(self.with_note(&mut tx, job, worker).await?),
+                job => job,
+            };
+            tx.commit().await?;
+            Ok(job)
+        })
     }
 
     /// Adds the note of the previous job of the same action, if that did not succeed, to a job that was just
     /// leased for the first time.
-    async fn with_note(&self, tx: &mut Tx, job: JobRow, worker: &str) -> Result<JobRow, CatalogError> {
+    async fn with_note(&self, tx: &mut Tx, job: JobRow, worker: &str) -> Result<JobRow, ScheduleError> {
         let told = jobs::lease::find_unfinished(tx, &job).await?;
         let told = told.and_then(|told| serde_json::from_str::<Value>(&told).ok());
         let Some(note) = told.as_ref().and_then(|told| told.get(NOTE)) else { return Ok(job) };
@@ -327,7 +319,7 @@ impl Schedule {
     /// Returns the files in the table's own folders that previous attempts were about to write. The records
     /// of other files are deleted: the table may have lost a folder since they were announced, or a server
     /// without this check accepted them.
-    async fn leftovers(&self, job: &JobRow, folders: &Folders) -> Result<Vec<String>, CatalogError> {
+    async fn leftovers(&self, job: &JobRow, folders: &Folders) -> Result<Vec<String>, ScheduleError> {
         let told = jobs::outputs::list_outputs(&self.db, job.job_id, job.attempt, "", LEFTOVERS_MAX).await?;
         let (own, foreign): (Vec<_>, Vec<_>) = told.into_iter().partition(|path| is_output(folders, path));
         if !foreign.is_empty() {
@@ -340,7 +332,7 @@ impl Schedule {
     }
 
     /// Returns the job of a lease. Fails if the job is no longer leased to this attempt.
-    pub(super) async fn require_leased(&self, lease: JobLease<'_>) -> Result<JobRow, CatalogError> {
+    pub(super) async fn require_leased(&self, lease: JobLease<'_>) -> Result<JobRow, ScheduleError> {
         let job = self.find_job(lease.job_id).await?;
         let is_leased = job.state == JobState::Running
             && job.runner == lease.runner
@@ -358,22 +350,22 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// Fails if the job is no longer leased to this attempt ([`CatalogError::Conflict`]); if the progress
-    /// contains a note that names a file outside of the table's own folders ([`CatalogError::Invalid`]),
+    /// Fails if the job is no longer leased to this attempt ([`ScheduleError::Conflict`]); if the progress
+    /// contains a note that names a file outside of the table's own folders ([`ScheduleError::Invalid`]),
     /// because the worker that takes the job over will use it; or if the database fails
-    /// ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
+    /// ([`ScheduleError::Backend`]).
     pub async fn heartbeat(
         &self,
         request: &Request,
         lease: JobLease<'_>,
         reported: &Reported,
-    ) -> Result<bool, CatalogError> {
+    ) -> Result<bool, ScheduleError> {
         self.authorize_work(request, lease.job_id)?;
         if let Some(note) = reported.progress.as_deref().and_then(note_in) {
             let job = self.require_leased(lease).await?;
-            let folders = self.catalog.claimed_folders(job.tabular_id.0).await?;
+            let folders = self.catalog.locations.claimed_folders(job.tabular_id.0).await?;
             if !is_own_note(&folders, &note) {
-                return Err(CatalogError::Invalid(
+                return Err(ScheduleError::Invalid(
                     "Invalid note: it may only name a copy of the table's metadata in a folder that is the table's own"
                         .to_owned(),
                 ));
@@ -391,24 +383,23 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// Fails if the job is no longer leased to this attempt ([`CatalogError::Conflict`]); if a file to add is
-    /// not in the table's own folders, or is named as a metadata file ([`CatalogError::Invalid`]), because
+    /// Fails if the job is no longer leased to this attempt ([`ScheduleError::Conflict`]); if a file to add is
+    /// not in the table's own folders, or is named as a metadata file ([`ScheduleError::Invalid`]), because
     /// announced files may be deleted if the worker dies; if too many files are announced and not settled
-    /// ([`CatalogError::Conflict`]); or if the database fails ([`CatalogError::Store`],
-    /// [`CatalogError::OutcomeUnknown`]).
+    /// ([`ScheduleError::Conflict`]); or if the database fails ([`ScheduleError::Backend`]).
     pub async fn register_outputs(
         &self,
         request: &Request,
         lease: JobLease<'_>,
         add: &[String],
         forget: &[String],
-    ) -> Result<(), CatalogError> {
+    ) -> Result<(), ScheduleError> {
         self.authorize_work(request, lease.job_id)?;
         if !add.is_empty() {
             let job = self.require_leased(lease).await?;
-            let folders = self.catalog.claimed_folders(job.tabular_id.0).await?;
+            let folders = self.catalog.locations.claimed_folders(job.tabular_id.0).await?;
             if let Some(foreign) = add.iter().find(|path| !is_output(&folders, path)) {
-                return Err(CatalogError::Invalid(format!(
+                return Err(ScheduleError::Invalid(format!(
                     "Invalid output `{foreign}`: it does not lie in a folder that is the table's own, or is named as metadata"
                 )));
             }
@@ -420,7 +411,7 @@ impl Schedule {
             return Err(lost(lease));
         }
         if !add.is_empty() && jobs::outputs::count_outputs(&mut tx, lease.job_id).await? > OUTPUTS_MAX {
-            return Err(CatalogError::Conflict(format!(
+            return Err(ScheduleError::Conflict(format!(
                 "job {} has more than {OUTPUTS_MAX} files that are neither committed nor deleted; end it",
                 lease.job_id
             )));
@@ -453,7 +444,7 @@ impl Schedule {
         Ok(pruned)
     }
 
-    pub(super) async fn name_of(&self, job: &JobRow) -> Result<Option<QualifiedTable>, CatalogError> {
+    pub(super) async fn name_of(&self, job: &JobRow) -> Result<Option<QualifiedTable>, ScheduleError> {
         let Some(name) = tabulars::find_name(&self.db, job.tabular_id).await? else { return Ok(None) };
         let namespace = Namespace::from_path(&name.namespace_path)?;
         Ok(Some(QualifiedTable {

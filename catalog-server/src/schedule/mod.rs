@@ -2,6 +2,7 @@
 //! executed by workers, which lease them from here; this module neither reads nor writes the files of tables.
 
 mod automatic;
+pub mod error;
 pub mod explain;
 pub mod finish;
 pub mod jobs;

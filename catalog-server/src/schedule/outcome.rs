@@ -2,8 +2,9 @@
 
 use openapi::action::JobAction;
 
-use crate::catalog::error::CatalogError;
 use crate::store::maintenance::jobs::JobLease;
+
+use super::error::ScheduleError;
 
 /// Error of a job whose table was dropped.
 pub(super) const TABLE_DROPPED: &str = "its table was dropped";
@@ -49,8 +50,8 @@ pub struct Next {
 }
 
 /// Returns the error of a worker that does not hold the lease of its job any more.
-pub(super) fn lost(lease: JobLease<'_>) -> CatalogError {
-    CatalogError::Conflict(format!(
+pub(super) fn lost(lease: JobLease<'_>) -> ScheduleError {
+    ScheduleError::Conflict(format!(
         "job {} is not attempt {} of worker `{}` any more; stop, and delete what was written for it",
         lease.job_id, lease.attempt, lease.worker
     ))

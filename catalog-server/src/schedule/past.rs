@@ -5,13 +5,14 @@ use table_core::snapshot::superseded::Superseded;
 use uuid::Uuid;
 
 use crate::authz::action::Action;
-use crate::catalog::error::CatalogError;
+use crate::catalog::backend::BackendError;
 use crate::catalog::names::Identifier;
 use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::Request;
 use crate::store::catalog::history;
 
 use super::Schedule;
+use super::error::ScheduleError;
 
 /// Number of metadata files that are read for one page. Most of them supersede one snapshot.
 const PAGE_DOCUMENTS: u32 = 2_000;
@@ -44,7 +45,7 @@ impl Schedule {
     /// # Errors
     ///
     /// Fails if the table does not exist; if the recorded history cannot be parsed
-    /// ([`CatalogError::Internal`]); or if the database fails ([`CatalogError::Store`]).
+    /// ([`ScheduleError::Backend`]); or if the database fails ([`ScheduleError::Backend`]).
     pub async fn past(
         &self,
         request: &Request,
@@ -52,9 +53,9 @@ impl Schedule {
         identifier: &Identifier,
         age_ms: i64,
         before: Option<i64>,
-    ) -> Result<Past, CatalogError> {
+    ) -> Result<Past, ScheduleError> {
         let action = Action::LoadHistory;
-        let found = self.catalog.require_table(request, warehouse, identifier, action).await?;
+        let found = self.catalog.tables.require(request, warehouse, identifier, action).await?;
         let table = found.tabular_id;
         let now_ms = self.db.now_ms(self.clock.now_ms()).await?;
         let time_travel_ms = self.catalog.time_travel_ms();
@@ -98,7 +99,8 @@ impl Schedule {
     }
 }
 
-fn parse(json: &str) -> Result<Superseded, CatalogError> {
-    Superseded::parse(json)
-        .map_err(|error| CatalogError::Internal(format!("the history of the table cannot be read: {error}")))
+fn parse(json: &str) -> Result<Superseded, ScheduleError> {
+    Superseded::parse(json).map_err(|error| {
+        BackendError::Internal(format!("the history of the table cannot be read: {error}")).into()
+    })
 }

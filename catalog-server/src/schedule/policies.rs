@@ -5,9 +5,10 @@ use serde_json::json;
 use table_core::rewrite::policy::{MaintenancePolicy, Setting};
 
 use crate::authz::action::Action;
-use crate::catalog::error::CatalogError;
-use crate::catalog::mutation::AuditRecord;
+use crate::catalog::backend::BackendError;
+use crate::catalog::mutations::audit::{AuditRecord, record};
 use crate::catalog::names::{Identifier, Namespace};
+use crate::catalog::namespaces::error::NamespaceError;
 use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::Request;
 use crate::store::catalog::names::LEVEL_SEPARATOR;
@@ -15,6 +16,7 @@ use crate::store::ids::TabularId;
 use crate::store::maintenance::policies::{self, MaintenanceScopeId, PauseRow, PolicyRow};
 
 use super::Schedule;
+use super::error::ScheduleError;
 
 /// Object that a policy applies to, by its name.
 #[derive(Clone, Debug)]
@@ -81,13 +83,13 @@ impl Schedule {
     /// # Errors
     ///
     /// Fails if the object does not exist or its warehouse is an as-of view, or if the database fails
-    /// ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
+    /// ([`ScheduleError::Backend`]).
     pub async fn put_policy(
         &self,
         request: &Request,
         target: &MaintenanceScope,
         policy: &MaintenancePolicy,
-    ) -> Result<PolicyRow, CatalogError> {
+    ) -> Result<PolicyRow, ScheduleError> {
         target.warehouse().require_writable()?;
         // The document is stored in parsed form, so that equal policies have equal texts. Serialisation
         // cannot fail: a policy consists of numbers and names.
@@ -97,7 +99,7 @@ impl Schedule {
         let by = request.caller.id();
         let version = policies::put(&mut tx, target.warehouse().id, scope, &document, by).await?;
         let detail = json!({ "policy": policy, "version": version });
-        self.catalog.record(&mut tx, request, change(Action::PutPolicy, target, scope, detail)).await?;
+        record(&mut tx, request, change(Action::PutPolicy, target, scope, detail)).await?;
         let updated_ms = tx.at_ms();
         tx.commit().await?;
         Ok(PolicyRow { document, version, updated_ms, updated_by: by.to_owned() })
@@ -107,13 +109,13 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// Fails if the object does not exist; if it has no policy of its own ([`CatalogError::NoSuchPolicy`]);
-    /// or if the database fails ([`CatalogError::Store`]).
+    /// Fails if the object does not exist; if it has no policy of its own ([`ScheduleError::NoSuchPolicy`]);
+    /// or if the database fails ([`ScheduleError::Backend`]).
     pub async fn require_policy(
         &self,
         request: &Request,
         target: &MaintenanceScope,
-    ) -> Result<PolicyRow, CatalogError> {
+    ) -> Result<PolicyRow, ScheduleError> {
         let found = policies::find(&self.db, self.scope(request, target, Action::LoadPolicy).await?).await?;
         found.ok_or_else(|| missing(target))
     }
@@ -123,20 +125,19 @@ impl Schedule {
     /// # Errors
     ///
     /// Fails if the object does not exist or its warehouse is an as-of view; if it has no policy of its own
-    /// ([`CatalogError::NoSuchPolicy`]); or if the database fails ([`CatalogError::Store`],
-    /// [`CatalogError::OutcomeUnknown`]).
+    /// ([`ScheduleError::NoSuchPolicy`]); or if the database fails ([`ScheduleError::Backend`]).
     pub async fn delete_policy(
         &self,
         request: &Request,
         target: &MaintenanceScope,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<(), ScheduleError> {
         target.warehouse().require_writable()?;
         let scope = self.scope(request, target, Action::DeletePolicy).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         if !policies::delete(&mut tx, scope).await? {
             return Err(missing(target));
         }
-        self.catalog.record(&mut tx, request, change(Action::DeletePolicy, target, scope, json!({}))).await?;
+        record(&mut tx, request, change(Action::DeletePolicy, target, scope, json!({}))).await?;
         Ok(tx.commit().await?)
     }
 
@@ -144,16 +145,16 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// Fails if the table does not exist; if a stored policy cannot be parsed ([`CatalogError::Internal`]);
-    /// or if the database fails ([`CatalogError::Store`]).
+    /// Fails if the table does not exist; if a stored policy cannot be parsed ([`ScheduleError::Backend`]);
+    /// or if the database fails ([`ScheduleError::Backend`]).
     pub async fn applicable_policy(
         &self,
         request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
-    ) -> Result<Applicable, CatalogError> {
+    ) -> Result<Applicable, ScheduleError> {
         let action = Action::ExplainMaintenance;
-        let found = self.catalog.require_table(request, warehouse, identifier, action).await?;
+        let found = self.catalog.tables.require(request, warehouse, identifier, action).await?;
         self.applicable_to(warehouse, &identifier.namespace, found.tabular_id, None).await
     }
 
@@ -164,15 +165,15 @@ impl Schedule {
         namespace: &Namespace,
         tabular_id: TabularId,
         once: Option<MaintenancePolicy>,
-    ) -> Result<Applicable, CatalogError> {
+    ) -> Result<Applicable, ScheduleError> {
         let mut chain: Vec<(String, MaintenancePolicy)> =
             once.into_iter().map(|policy| ("this once".to_owned(), policy)).collect();
         self.extend(&mut chain, "table", MaintenanceScopeId::Table(tabular_id)).await?;
         let mut path = Some(namespace.path());
         while let Some(levels) = path {
             let namespace = Namespace::from_path(levels)?;
-            let found = self.catalog.find_namespace(warehouse, &namespace).await?;
-            let found = found.ok_or_else(|| CatalogError::NoSuchNamespace(namespace.clone()))?;
+            let found = self.catalog.namespaces.find_unauthorized(warehouse, &namespace).await?;
+            let found = found.ok_or_else(|| NamespaceError::NoSuchNamespace(namespace.clone()))?;
             let scope = MaintenanceScopeId::Namespace(found.namespace_id);
             self.extend(&mut chain, &format!("namespace {namespace}"), scope).await?;
             path = levels.rsplit_once(LEVEL_SEPARATOR).map(|(parent, _)| parent);
@@ -196,14 +197,14 @@ impl Schedule {
     /// # Errors
     ///
     /// Fails if the table does not exist or its warehouse is an as-of view, or if the database fails
-    /// ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
+    /// ([`ScheduleError::Backend`]).
     pub async fn pause(
         &self,
         request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         reason: &str,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<(), ScheduleError> {
         let target = MaintenanceScope::Table(warehouse.clone(), identifier.clone());
         let tabular_id = self.writable_table(request, warehouse, identifier, Action::Pause).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
@@ -214,7 +215,7 @@ impl Schedule {
             MaintenanceScopeId::Table(tabular_id),
             json!({ "reason": reason }),
         );
-        self.catalog.record(&mut tx, request, change).await?;
+        record(&mut tx, request, change).await?;
         Ok(tx.commit().await?)
     }
 
@@ -223,19 +224,19 @@ impl Schedule {
     /// # Errors
     ///
     /// Fails if the table does not exist or its warehouse is an as-of view, or if the database fails
-    /// ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
+    /// ([`ScheduleError::Backend`]).
     pub async fn resume(
         &self,
         request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<(), ScheduleError> {
         let target = MaintenanceScope::Table(warehouse.clone(), identifier.clone());
         let tabular_id = self.writable_table(request, warehouse, identifier, Action::Resume).await?;
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         if policies::resume(&mut tx, tabular_id).await? {
             let change = change(Action::Resume, &target, MaintenanceScopeId::Table(tabular_id), json!({}));
-            self.catalog.record(&mut tx, request, change).await?;
+            record(&mut tx, request, change).await?;
         }
         Ok(tx.commit().await?)
     }
@@ -247,9 +248,9 @@ impl Schedule {
         warehouse: &Warehouse,
         identifier: &Identifier,
         action: Action,
-    ) -> Result<TabularId, CatalogError> {
+    ) -> Result<TabularId, ScheduleError> {
         warehouse.require_writable()?;
-        Ok(self.catalog.require_table(request, warehouse, identifier, action).await?.tabular_id)
+        Ok(self.catalog.tables.require(request, warehouse, identifier, action).await?.tabular_id)
     }
 
     async fn scope(
@@ -257,18 +258,18 @@ impl Schedule {
         request: &Request,
         target: &MaintenanceScope,
         action: Action,
-    ) -> Result<MaintenanceScopeId, CatalogError> {
+    ) -> Result<MaintenanceScopeId, ScheduleError> {
         Ok(match target {
             MaintenanceScope::Warehouse(warehouse) => {
-                self.catalog.authorize_warehouse(request, warehouse, action)?;
+                self.catalog.warehouses.authorize(request, warehouse, action)?;
                 MaintenanceScopeId::Warehouse(warehouse.id)
             }
             MaintenanceScope::Namespace(warehouse, namespace) => {
-                let found = self.catalog.require_namespace(request, warehouse, namespace, action).await?;
+                let found = self.catalog.namespaces.require(request, warehouse, namespace, action).await?;
                 MaintenanceScopeId::Namespace(found.namespace_id)
             }
             MaintenanceScope::Table(warehouse, identifier) => {
-                let found = self.catalog.require_table(request, warehouse, identifier, action).await?;
+                let found = self.catalog.tables.require(request, warehouse, identifier, action).await?;
                 MaintenanceScopeId::Table(found.tabular_id)
             }
         })
@@ -279,19 +280,19 @@ impl Schedule {
         chain: &mut Vec<(String, MaintenancePolicy)>,
         source: &str,
         scope: MaintenanceScopeId,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<(), ScheduleError> {
         if let Some(row) = policies::find(&self.db, scope).await? {
             let policy = MaintenancePolicy::parse(row.document.as_bytes())
-                .map_err(|error| CatalogError::Internal(format!("the stored policy of {source}: {error}")))?;
+                .map_err(|error| BackendError::Internal(format!("the stored policy of {source}: {error}")))?;
             chain.push((source.to_owned(), policy));
         }
         Ok(())
     }
 }
 
-fn missing(target: &MaintenanceScope) -> CatalogError {
+fn missing(target: &MaintenanceScope) -> ScheduleError {
     let name = format!("{} {}", target.kind(), target.name());
-    CatalogError::NoSuchPolicy(name.trim_end().to_owned())
+    ScheduleError::NoSuchPolicy(name.trim_end().to_owned())
 }
 
 fn change(

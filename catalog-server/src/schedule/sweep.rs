@@ -7,7 +7,6 @@ use openapi::action::JobAction;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::catalog::error::CatalogError;
 use crate::store::catalog::tabular::TabularKind;
 use crate::store::events::cursors::{self, Cursor};
 use crate::store::ids::TabularId;
@@ -15,6 +14,7 @@ use crate::store::maintenance::candidates::{self, Candidate};
 
 use super::Schedule;
 use super::automatic::{Automatic, PRIORITY_EVALUATE};
+use super::error::ScheduleError;
 
 /// Delay of the first sweep, because other work has precedence after a start.
 const FIRST: Duration = Duration::from_mins(1);
@@ -53,8 +53,8 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// Fails if the database fails ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
-    pub async fn sweep(&self) -> Result<(), CatalogError> {
+    /// Fails if the database fails ([`ScheduleError::Backend`]).
+    pub async fn sweep(&self) -> Result<(), ScheduleError> {
         for _ in 0..PAGES {
             if !self.sweep_page().await? {
                 break;
@@ -64,7 +64,7 @@ impl Schedule {
     }
 
     /// Processes one page. Returns `true` if there are more tables.
-    async fn sweep_page(&self) -> Result<bool, CatalogError> {
+    async fn sweep_page(&self) -> Result<bool, ScheduleError> {
         let Some(from) = cursors::find(&self.db, TABLES).await? else {
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             let start = Cursor { at_ms: tx.at_ms(), id: Uuid::nil() };

@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::authz::action::Action;
-use crate::catalog::error::CatalogError;
 use crate::store::catalog::tabular::TabularKind;
 use crate::store::events::audit::AuditEntry;
 use crate::store::events::cursors::{self, Cursor};
@@ -19,6 +18,7 @@ use crate::store::maintenance::{candidates, jobs};
 
 use super::Schedule;
 use super::automatic::{Automatic, PRIORITY_EVALUATE, Subject};
+use super::error::ScheduleError;
 use super::outcome::TABLE_DROPPED;
 
 /// Interval between two reads of the outbox.
@@ -60,8 +60,8 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// Fails if the database fails ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
-    pub async fn begin_watch(&self) -> Result<(), CatalogError> {
+    /// Fails if the database fails ([`ScheduleError::Backend`]).
+    pub async fn begin_watch(&self) -> Result<(), ScheduleError> {
         if cursors::find(&self.db, CHANGES).await?.is_some() {
             return Ok(());
         }
@@ -100,8 +100,8 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// Fails if the database fails ([`CatalogError::Store`], [`CatalogError::OutcomeUnknown`]).
-    pub async fn notice_changes(&self) -> Result<bool, CatalogError> {
+    /// Fails if the database fails ([`ScheduleError::Backend`]).
+    pub async fn notice_changes(&self) -> Result<bool, ScheduleError> {
         let Some(from) = cursors::find(&self.db, CHANGES).await? else {
             self.begin_watch().await?;
             return Ok(true);
@@ -169,7 +169,7 @@ impl Schedule {
     }
 
     /// Returns the consequence of a change of a table; `None` if nothing is due.
-    async fn look_up(&self, tabular_id: TabularId) -> Result<Option<Noticed>, CatalogError> {
+    async fn look_up(&self, tabular_id: TabularId) -> Result<Option<Noticed>, ScheduleError> {
         let Some(candidate) = candidates::find(&self.db, tabular_id, JobAction::Evaluate.as_str()).await?
         else {
             return Ok(Some(Noticed::Gone));

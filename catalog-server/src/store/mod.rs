@@ -6,7 +6,7 @@
 //!
 //! [`engine::db::Db`] is the open database. A function that reads with one statement takes `&Db`; one that
 //! writes takes `&mut Tx`, a write transaction begun by [`engine::db::Db::write`]; only the function of
-//! [`catalog::commits`] is a whole transaction by itself. Every function that changes a namespace, a table or
+//! [`commits`] is a whole transaction by itself. Every function that changes a namespace, a table or
 //! a view also writes its history, so that a past instant can be read through [`catalog::as_of`].
 //!
 //! One SQL text runs on both databases: `$1` placeholders, `ON CONFLICT`, `RETURNING`, keyset pages. Where
@@ -31,6 +31,7 @@
 pub mod engine;
 
 pub mod catalog;
+pub mod commits;
 pub mod database;
 pub mod events;
 pub mod ids;

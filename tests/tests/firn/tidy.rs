@@ -254,7 +254,7 @@ fn the_engine_of_the_store_knows_no_table_of_a_subject() {
 
 #[test]
 fn handlers_get_objects_only_from_functions_that_decide_about_access() {
-    let words = [".find_warehouse(", ".find_namespace(", ".find_object(", ".find_job("];
+    let words = [".find_unauthorized(", ".find_job("];
     check_only_in(&["catalog-server/src/api"], &words, &[]);
 }
 

@@ -21,10 +21,10 @@ use crate::api::App;
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
 use crate::api::extract::{AtJob, Mutation, Params};
 use crate::authz::action::Action;
-use crate::catalog::error::CatalogError;
 use crate::catalog::names::{Identifier, Namespace};
 use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::Request;
+use crate::schedule::error::ScheduleError;
 use crate::schedule::outcome::{Finished, Next, Reported};
 use crate::schedule::policies::MaintenanceScope;
 use crate::store::maintenance::jobs::{JobLease, JobRow, JobState, Runner};
@@ -77,7 +77,7 @@ async fn put_policy(
 ) -> Result<Json<PolicyResponse>, ApiError> {
     let target = target(&app, &mutation.request, scope).await?;
     let policy = mutation.read(MaintenancePolicy::parse).await;
-    let policy = policy.map_err(|error| CatalogError::Invalid(error.to_string()))?;
+    let policy = policy.map_err(|error| ScheduleError::Invalid(error.to_string()))?;
     let put = app.schedule.put_policy(&mutation.request, &target, &policy).await?;
     Ok(Json(policy_answer(put)))
 }
@@ -439,7 +439,7 @@ fn text(json: Option<Value>) -> Option<String> {
 
 async fn target(app: &App, request: &Request, scope: ScopeName) -> Result<MaintenanceScope, ApiError> {
     let name = &scope.warehouse;
-    let warehouse = app.catalog.require_warehouse(request, name, Action::UseWarehouse).await?;
+    let warehouse = app.catalog.warehouses.require(request, name, Action::UseWarehouse).await?;
     Ok(match (scope.namespace, scope.table) {
         (None, None) => MaintenanceScope::Warehouse(warehouse),
         (Some(namespace), None) => MaintenanceScope::Namespace(warehouse, Namespace::from_path(&namespace)?),
@@ -474,7 +474,7 @@ async fn find_table(
     request: &Request,
     name: TableName,
 ) -> Result<(Warehouse, Identifier), ApiError> {
-    let warehouse = app.catalog.require_warehouse(request, &name.warehouse, Action::UseWarehouse).await?;
+    let warehouse = app.catalog.warehouses.require(request, &name.warehouse, Action::UseWarehouse).await?;
     Ok((warehouse, Identifier::new(Namespace::new(name.namespace)?, name.table)?))
 }
 

@@ -38,8 +38,8 @@ async fn get_config(
     Params(params): Params<ConfigParams>,
 ) -> Result<axum::Json<CatalogConfig>, ApiError> {
     let warehouse = match params.warehouse.as_deref() {
-        None | Some("") => app.catalog.only_warehouse(&request, Action::LoadConfig).await?,
-        Some(name) => app.catalog.require_warehouse(&request, name, Action::LoadConfig).await?,
+        None | Some("") => app.catalog.warehouses.require_only(&request, Action::LoadConfig).await?,
+        Some(name) => app.catalog.warehouses.require(&request, name, Action::LoadConfig).await?,
     };
     let mode = warehouse.planning.word();
     Ok(axum::Json(CatalogConfig {

@@ -5,6 +5,7 @@ mod namespaces;
 mod reports;
 mod scans;
 mod tables;
+mod tabulars;
 mod transactions;
 mod views;
 mod wire;

@@ -51,7 +51,8 @@ async fn list_namespaces(
     let page = page.decode(app.limits.page_entries)?;
     let mut paths = app
         .catalog
-        .list_namespaces(&request, &warehouse, parent.as_ref(), page.after.as_deref(), page.fetch_limit())
+        .namespaces
+        .list(&request, &warehouse, parent.as_ref(), page.after.as_deref(), page.fetch_limit())
         .await?;
     let next_page_token = page.cut(&mut paths, String::as_str);
     let namespaces = paths.iter().map(|path| path.split('\u{1f}').map(str::to_owned).collect()).collect();
@@ -73,7 +74,7 @@ async fn create_namespace(
     let properties = body.properties.unwrap_or_default();
     let catalog = app.catalog.clone();
     idempotent::run(&app, &mutation, async move |request| {
-        catalog.create_namespace(&request, &warehouse, &namespace, properties).await
+        catalog.namespaces.create(&request, &warehouse, &namespace, properties).await
     })
     .await
 }
@@ -89,7 +90,7 @@ async fn load_namespace(
     State(app): State<App>,
     AtNamespace { request, warehouse, namespace }: AtNamespace,
 ) -> Result<axum::Json<NamespaceResponse>, ApiError> {
-    let properties = app.catalog.load_namespace(&request, &warehouse, &namespace).await?;
+    let properties = app.catalog.namespaces.load(&request, &warehouse, &namespace).await?;
     Ok(axum::Json(NamespaceResponse { namespace: namespace.levels().to_vec(), properties }))
 }
 
@@ -102,7 +103,7 @@ async fn namespace_exists(
     State(app): State<App>,
     AtNamespace { request, warehouse, namespace }: AtNamespace,
 ) -> Result<StatusCode, ApiError> {
-    app.catalog.require_namespace(&request, &warehouse, &namespace, Action::LoadNamespace).await?;
+    app.catalog.namespaces.require(&request, &warehouse, &namespace, Action::LoadNamespace).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -118,7 +119,7 @@ async fn drop_namespace(
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
     idempotent::run(&app, &mutation, async move |request| {
-        catalog.drop_namespace(&request, &warehouse, &namespace).await
+        catalog.namespaces.drop_namespace(&request, &warehouse, &namespace).await
     })
     .await
 }
@@ -139,7 +140,7 @@ async fn update_properties(
     let updates = body.updates.unwrap_or_default();
     let catalog = app.catalog.clone();
     idempotent::run(&app, &mutation, async move |request| {
-        catalog.update_namespace(&request, &warehouse, &namespace, removals, updates).await
+        catalog.namespaces.update(&request, &warehouse, &namespace, removals, updates).await
     })
     .await
 }

@@ -29,6 +29,6 @@ async fn report_metrics(
 ) -> Result<StatusCode, ApiError> {
     mutation.refuse_key()?;
     let report: Box<RawValue> = mutation.json().await?;
-    app.catalog.report_metrics(&request, &warehouse, &identifier, &report).await?;
+    app.catalog.reports.store(&request, &warehouse, &identifier, &report).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
 use crate::api::extract::{AtObject, AtPlan, Mutation};
 use crate::api::{App, idempotent, json};
-use crate::catalog::scans::{Patience, Planned};
+use crate::catalog::scans::plan::{Patience, Planned};
 
 use super::wire::{FetchScanTasksResult, PlanTableScanRequest, PlanningResult};
 
@@ -42,7 +42,7 @@ async fn plan_table_scan(
 ) -> Result<Response, ApiError> {
     idempotent::check(&app, &mutation).await?;
     let patience = if prefers_async(&headers) { Patience::None } else { Patience::Configured };
-    let planned = app.catalog.plan_scan(&request, &warehouse, &identifier, mutation.body, patience).await?;
+    let planned = app.catalog.scans.plan(&request, &warehouse, &identifier, mutation.body, patience).await?;
     answer(planned)
 }
 
@@ -56,7 +56,7 @@ async fn fetch_planning_result(
     State(app): State<App>,
     AtPlan { request, warehouse, identifier, plan_id }: AtPlan,
 ) -> Result<Response, ApiError> {
-    answer(app.catalog.find_plan(&request, &warehouse, &identifier, &plan_id).await?)
+    answer(app.catalog.scans.find(&request, &warehouse, &identifier, &plan_id).await?)
 }
 
 /// Cancels a plan.
@@ -71,7 +71,7 @@ async fn cancel_planning(
     mutation: Mutation,
 ) -> Result<StatusCode, ApiError> {
     idempotent::check(&app, &mutation).await?;
-    app.catalog.cancel_plan(&request, &warehouse, &identifier, &plan_id).await?;
+    app.catalog.scans.cancel(&request, &warehouse, &identifier, &plan_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -97,7 +97,7 @@ async fn fetch_scan_tasks(
 ) -> Result<Response, ApiError> {
     idempotent::check(&app, &mutation).await?;
     let body: FetchScanTasksRequest = mutation.json().await?;
-    let tasks = app.catalog.fetch_scan_tasks(&request, &warehouse, &identifier, body.plan_task).await?;
+    let tasks = app.catalog.scans.fetch_tasks(&request, &warehouse, &identifier, body.plan_task).await?;
     Ok(json(tasks))
 }
 

@@ -13,15 +13,17 @@ use crate::api::extract::{AtNamespace, AtObject, InWarehouse, Mutation, Params};
 use crate::api::page::PageParams;
 use crate::api::{App, idempotent, load_result};
 use crate::authz::action::Action;
-use crate::catalog::names::{Identifier, Namespace};
+use crate::catalog::names::Identifier;
 use crate::catalog::tables::Snapshots;
-use crate::catalog::tables::prepared::NewTable;
+use crate::catalog::tables::change::TableChange;
+use crate::catalog::tables::create::NewTable;
+use crate::catalog::tables::prepared::CommitSource;
 use crate::storage::documents;
-use crate::store::catalog::tabular::TabularKind;
 
+use super::tabulars::{self, Rename};
 use super::wire::{
     CommitTableRequest, CreateTableRequest, ListTablesResponse, LoadTableResult, RegisterTableRequest,
-    RenameTableRequest, TableIdentifier,
+    RenameTableRequest,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -43,32 +45,9 @@ async fn list_tables(
     at: AtNamespace,
     Params(page): Params<PageParams>,
 ) -> Result<axum::Json<ListTablesResponse>, ApiError> {
-    list(&app, &at, TabularKind::Table, &page).await
-}
-
-/// Returns a page of the tables or views of a namespace.
-pub(super) async fn list(
-    app: &App,
-    at: &AtNamespace,
-    kind: TabularKind,
-    page: &PageParams,
-) -> Result<axum::Json<ListTablesResponse>, ApiError> {
     let page = page.decode(app.limits.page_entries)?;
-    let mut names = app
-        .catalog
-        .list_objects(
-            &at.request,
-            &at.warehouse,
-            &at.namespace,
-            kind,
-            page.after.as_deref(),
-            page.fetch_limit(),
-        )
-        .await?;
-    let next_page_token = page.cut(&mut names, String::as_str);
-    let in_namespace = |name| TableIdentifier { namespace: at.namespace.levels().to_vec(), name };
-    let identifiers = names.into_iter().map(in_namespace).collect();
-    Ok(axum::Json(ListTablesResponse { next_page_token, identifiers }))
+    let names = app.catalog.tables.list(&at.request, &at.warehouse, &at.namespace, page.names()).await?;
+    Ok(tabulars::page(&at, &page, names))
 }
 
 /// Creates or stages a table.
@@ -98,9 +77,9 @@ async fn create_table(
     let catalog = app.catalog.clone();
     idempotent::run(&app, &mutation, async move |request| {
         if is_staged {
-            catalog.stage_table(&request, &warehouse, &identifier, new, load_result::staged_table).await
+            catalog.tables.stage(&request, &warehouse, &identifier, new, load_result::staged_table).await
         } else {
-            catalog.create_table(&request, &warehouse, &identifier, new).await
+            catalog.tables.create(&request, &warehouse, &identifier, new).await
         }
     })
     .await
@@ -136,16 +115,17 @@ async fn load_table(
         }
     };
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let version = app.catalog.current_version(&request, &warehouse, &identifier).await?;
+    let tables = &app.catalog.tables;
+    let version = tables.require(&request, &warehouse, &identifier, Action::LoadTable).await?;
     if let Some(known) = known {
-        let etag = load_result::etag(&documents::version(version.metadata_location()), snapshots);
+        let etag = load_result::etag(&documents::version(&version.metadata_location), snapshots);
         if load_result::matches(known, &etag) {
             // A cache may contain several representations of the table; the entity tag identifies the one that
             // is current (RFC 9110, section 15.4.5).
             return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
         }
     }
-    Ok(load_result::table(&app.catalog.load_version(&version, snapshots).await?))
+    Ok(load_result::table(&tables.load(&version, snapshots).await?))
 }
 
 /// Checks that a table exists.
@@ -157,7 +137,7 @@ async fn table_exists(
     State(app): State<App>,
     AtObject { request, warehouse, identifier }: AtObject,
 ) -> Result<StatusCode, ApiError> {
-    app.catalog.require_table(&request, &warehouse, &identifier, Action::LoadTable).await?;
+    app.catalog.tables.require(&request, &warehouse, &identifier, Action::LoadTable).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -174,9 +154,10 @@ async fn commit_table(
     mutation: Mutation,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
-    let body = mutation.body.clone();
+    let (turns, body) = (app.turns.clone(), mutation.body.clone());
     idempotent::run(&app, &mutation, async move |request| {
-        catalog.commit_table(&request, &warehouse, &identifier, body).await
+        let change = turns.run(body.len(), move || TableChange::of_table(identifier, &body)).await?;
+        catalog.tables.commit(&request, &warehouse, &[change], CommitSource::Table).await
     })
     .await
 }
@@ -217,9 +198,9 @@ async fn drop_table(
     let catalog = app.catalog.clone();
     idempotent::run(&app, &mutation, async move |request| {
         if is_purge {
-            catalog.purge_table(&request, &warehouse, &identifier).await
+            catalog.tables.purge_table(&request, &warehouse, &identifier).await
         } else {
-            catalog.drop_table(&request, &warehouse, &identifier).await
+            catalog.tables.drop_table(&request, &warehouse, &identifier).await
         }
     })
     .await
@@ -242,9 +223,9 @@ async fn register_table(
     idempotent::run(&app, &mutation, async move |request| {
         let location = &body.metadata_location;
         if body.overwrite.unwrap_or_default() {
-            catalog.overwrite_table(&request, &warehouse, &identifier, location).await
+            catalog.tables.overwrite(&request, &warehouse, &identifier, location).await
         } else {
-            catalog.register_table(&request, &warehouse, &identifier, location).await
+            catalog.tables.register(&request, &warehouse, &identifier, location).await
         }
     })
     .await
@@ -265,7 +246,7 @@ async fn unregister_table(
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
     idempotent::run(&app, &mutation, async move |request| {
-        catalog.unregister_table(&request, &warehouse, &identifier).await
+        catalog.tables.unregister(&request, &warehouse, &identifier).await
     })
     .await
 }
@@ -277,29 +258,13 @@ async fn unregister_table(
     responses((status = 204), CommonErrors, MutationErrors))]
 async fn rename_table(
     State(app): State<App>,
-    in_warehouse: InWarehouse,
+    InWarehouse { warehouse, .. }: InWarehouse,
     mutation: Mutation,
 ) -> Result<Response, ApiError> {
-    rename(&app, in_warehouse, &mutation, TabularKind::Table).await
-}
-
-/// Renames a table or a view.
-pub(super) async fn rename(
-    app: &App,
-    InWarehouse { warehouse, .. }: InWarehouse,
-    mutation: &Mutation,
-    kind: TabularKind,
-) -> Result<Response, ApiError> {
-    let body: RenameTableRequest = mutation.json().await?;
-    let source = identifier(body.source)?;
-    let destination = identifier(body.destination)?;
+    let Rename { source, destination } = Rename::of(&mutation).await?;
     let catalog = app.catalog.clone();
-    idempotent::run(app, mutation, async move |request| {
-        catalog.rename_object(&request, &warehouse, kind, &source, &destination).await
+    idempotent::run(&app, &mutation, async move |request| {
+        catalog.tables.rename(&request, &warehouse, &source, &destination).await
     })
     .await
-}
-
-fn identifier(wire: TableIdentifier) -> Result<Identifier, ApiError> {
-    Ok(Identifier::new(Namespace::new(wire.namespace)?, wire.name)?)
 }

@@ -9,6 +9,9 @@ use crate::api::error::{ApiError, CommonErrors, MutationErrors};
 use crate::api::extract::{InWarehouse, Mutation};
 use crate::api::{App, idempotent};
 
+use crate::catalog::tables::change::TableChange;
+use crate::catalog::tables::prepared::CommitSource;
+
 use super::wire::CommitTransactionRequest;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -27,9 +30,10 @@ async fn commit_transaction(
     mutation: Mutation,
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
-    let body = mutation.body.clone();
+    let (turns, body) = (app.turns.clone(), mutation.body.clone());
     idempotent::run(&app, &mutation, async move |request| {
-        catalog.commit_transaction(&request, &warehouse, body).await
+        let changes = turns.run(body.len(), move || TableChange::of_transaction(&body)).await?;
+        catalog.tables.commit(&request, &warehouse, &changes, CommitSource::Transaction).await
     })
     .await
 }

@@ -12,10 +12,9 @@ use crate::api::page::PageParams;
 use crate::api::{App, idempotent, load_result};
 use crate::authz::action::Action;
 use crate::catalog::names::Identifier;
-use crate::catalog::views::NewView;
-use crate::store::catalog::tabular::TabularKind;
+use crate::catalog::views::create::NewView;
 
-use super::tables::{list, rename};
+use super::tabulars::{self, Rename};
 use super::wire::{
     CommitViewRequest, CreateViewRequest, ListTablesResponse, LoadViewResult, RegisterViewRequest,
     RenameTableRequest,
@@ -38,7 +37,9 @@ async fn list_views(
     at: AtNamespace,
     Params(page): Params<PageParams>,
 ) -> Result<axum::Json<ListTablesResponse>, ApiError> {
-    list(&app, &at, TabularKind::View, &page).await
+    let page = page.decode(app.limits.page_entries)?;
+    let names = app.catalog.views.list(&at.request, &at.warehouse, &at.namespace, page.names()).await?;
+    Ok(tabulars::page(&at, &page, names))
 }
 
 /// Creates a view.
@@ -63,7 +64,7 @@ async fn create_view(
     };
     let catalog = app.catalog.clone();
     idempotent::run(&app, &mutation, async move |request| {
-        catalog.create_view(&request, &warehouse, &identifier, new).await
+        catalog.views.create(&request, &warehouse, &identifier, new).await
     })
     .await
 }
@@ -77,7 +78,7 @@ async fn load_view(
     State(app): State<App>,
     AtObject { request, warehouse, identifier }: AtObject,
 ) -> Result<Response, ApiError> {
-    Ok(load_result::view(&app.catalog.load_view(&request, &warehouse, &identifier).await?))
+    Ok(load_result::view(&app.catalog.views.load(&request, &warehouse, &identifier).await?))
 }
 
 /// Checks that a view exists.
@@ -89,7 +90,7 @@ async fn view_exists(
     State(app): State<App>,
     AtObject { request, warehouse, identifier }: AtObject,
 ) -> Result<StatusCode, ApiError> {
-    app.catalog.require_view(&request, &warehouse, &identifier, Action::LoadView).await?;
+    app.catalog.views.require(&request, &warehouse, &identifier, Action::LoadView).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -108,7 +109,7 @@ async fn replace_view(
     let catalog = app.catalog.clone();
     let body = mutation.body.clone();
     idempotent::run(&app, &mutation, async move |request| {
-        catalog.commit_view(&request, &warehouse, &identifier, body).await
+        catalog.views.commit(&request, &warehouse, &identifier, body).await
     })
     .await
 }
@@ -126,7 +127,7 @@ async fn drop_view(
 ) -> Result<Response, ApiError> {
     let catalog = app.catalog.clone();
     idempotent::run(&app, &mutation, async move |request| {
-        catalog.drop_view(&request, &warehouse, &identifier).await
+        catalog.views.drop_view(&request, &warehouse, &identifier).await
     })
     .await
 }
@@ -146,7 +147,7 @@ async fn register_view(
     let identifier = Identifier::new(namespace, body.name)?;
     let catalog = app.catalog.clone();
     idempotent::run(&app, &mutation, async move |request| {
-        catalog.register_view(&request, &warehouse, &identifier, &body.metadata_location).await
+        catalog.views.register(&request, &warehouse, &identifier, &body.metadata_location).await
     })
     .await
 }
@@ -158,8 +159,13 @@ async fn register_view(
     responses((status = 204), CommonErrors, MutationErrors))]
 async fn rename_view(
     State(app): State<App>,
-    in_warehouse: InWarehouse,
+    InWarehouse { warehouse, .. }: InWarehouse,
     mutation: Mutation,
 ) -> Result<Response, ApiError> {
-    rename(&app, in_warehouse, &mutation, TabularKind::View).await
+    let Rename { source, destination } = Rename::of(&mutation).await?;
+    let catalog = app.catalog.clone();
+    idempotent::run(&app, &mutation, async move |request| {
+        catalog.views.rename(&request, &warehouse, &source, &destination).await
+    })
+    .await
 }

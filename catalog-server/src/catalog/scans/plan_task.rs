@@ -14,10 +14,10 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use table_core::scan::error::ScanError;
-use table_core::scan::request::ScanRequest;
+use sha2::Sha256;
 use uuid::Uuid;
+
+use super::scan_text::ScanText;
 
 /// Version of the task format. It is incremented when the meaning of a task changes, so that older tasks are
 /// rejected instead of misinterpreted.
@@ -27,70 +27,8 @@ const TAG_BYTES: usize = 32;
 /// is decompressed.
 const WEIGHT_BYTES: usize = 8;
 
-/// Maximum length of requests that are processed without reserving memory. There are at most as many as
-/// connections.
-const LIGHT_BYTES: usize = 16 << 10;
-/// Memory for each element of a list in a request, in bytes: the parsed value, temporarily stored twice.
-const ELEMENT_BYTES: usize = 64;
-/// Memory for each string in a request in addition to its characters, in bytes: its own allocations.
-const TEXT_BYTES: usize = 40;
-
-/// Request for a scan of one version of a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::catalog) struct ScanText {
-    /// Location of the metadata file, which identifies the version of the table.
-    pub(in crate::catalog) metadata_location: String,
-    /// Scan request: the JSON of the client, reduced to the parts that affect the plan.
-    pub(in crate::catalog) request: Box<str>,
-    key: [u8; 32],
-    weight_bytes: usize,
-}
-
-impl ScanText {
-    /// Creates the scan of a request body, without the parts that have no effect on the plan. Fails if the
-    /// body is not a JSON object.
-    pub(in crate::catalog) fn of_request(
-        body: &[u8],
-        metadata_location: &str,
-    ) -> Result<ScanText, ScanError> {
-        let request = ScanRequest::essential(body)?.into_boxed_str();
-        Ok(ScanText::new(metadata_location.to_owned(), request))
-    }
-
-    /// Creates the scan from a text that [`ScanRequest::essential`] returned.
-    pub(in crate::catalog) fn new(metadata_location: String, request: Box<str>) -> ScanText {
-        let mut hash = Sha256::new();
-        hash.update((metadata_location.len() as u64).to_be_bytes());
-        hash.update(&metadata_location);
-        hash.update(&*request);
-        let weight_bytes = weight(request.as_bytes());
-        ScanText { metadata_location, request, key: hash.finalize().into(), weight_bytes }
-    }
-
-    /// Returns the key of the scan in caches: a hash of the metadata location and the request.
-    pub(in crate::catalog) fn key(&self) -> &[u8; 32] {
-        &self.key
-    }
-
-    /// Returns the approximate memory that processing the scan needs, in bytes; 0 if it is small.
-    pub(in crate::catalog) fn weight_bytes(&self) -> usize {
-        self.weight_bytes
-    }
-}
-
-/// Estimates the memory for a request: a parsed filter takes far more memory than its text, depending on its
-/// elements.
-fn weight(request: &[u8]) -> usize {
-    if request.len() <= LIGHT_BYTES {
-        return 0;
-    }
-    let elements = memchr::memchr_iter(b',', request).count();
-    let texts = memchr::memchr_iter(b'"', request).count() / 2;
-    3 * request.len() + ELEMENT_BYTES * elements + TEXT_BYTES * texts
-}
-
 /// Part of a scan to be planned.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in crate::catalog) struct PlanTask {
     /// Id of the table.
     pub(in crate::catalog) table: Uuid,
@@ -125,18 +63,19 @@ pub(in crate::catalog) struct SealedTask {
     content: Vec<u8>,
 }
 
-impl PlanTask {
-    pub(in crate::catalog) fn new(table: Uuid, caller: &str, expires_ms: i64, scan: ScanText) -> PlanTask {
-        PlanTask {
-            table,
-            caller: caller.to_owned(),
-            expires_ms,
-            scan,
-            manifests: (0, 0),
-            entries: (0, usize::MAX),
-        }
-    }
+/// Common content of all plan tasks of one scan.
+pub(super) struct TaskSource<'a> {
+    /// Id of the table.
+    pub(super) table: Uuid,
+    /// Id of the caller that requested the scan.
+    pub(super) caller: &'a str,
+    /// Expiry time, in milliseconds since 1970.
+    pub(super) expires_ms: i64,
+    /// Scan to be planned.
+    pub(super) scan: &'a ScanText,
+}
 
+impl TaskSource<'_> {
     /// Creates the token of a task for a range of manifests and entries of the scan.
     pub(in crate::catalog) fn seal(
         &self,
@@ -147,15 +86,15 @@ impl PlanTask {
         let content = Content {
             version: VERSION,
             table: self.table,
-            caller: Cow::Borrowed(&self.caller),
+            caller: Cow::Borrowed(self.caller),
             expires_ms: self.expires_ms,
             metadata_location: Cow::Borrowed(&self.scan.metadata_location),
-            request: Cow::Borrowed(&self.scan.request),
+            request: Cow::Borrowed(self.scan.request.text()),
             manifests,
             entries,
         };
         let mut sealed = Vec::new();
-        sealed.extend_from_slice(&(self.scan.weight_bytes as u64).to_be_bytes());
+        sealed.extend_from_slice(&(self.scan.weight_bytes() as u64).to_be_bytes());
         let mut encoder = DeflateEncoder::new(sealed, Compression::fast());
         // Serialisation cannot fail for a structure of strings and numbers, and neither can writing to
         // memory.
@@ -190,11 +129,14 @@ impl SealedTask {
         DeflateDecoder::new(self.content.get(WEIGHT_BYTES..)?).read_to_end(&mut json).ok()?;
         drop(self.content);
         let task: Content<'_> = serde_json::from_slice(&json).ok()?;
-        (task.version == VERSION).then(|| PlanTask {
+        if task.version != VERSION {
+            return None;
+        }
+        Some(PlanTask {
             table: task.table,
             caller: task.caller.into_owned(),
             expires_ms: task.expires_ms,
-            scan: ScanText::new(task.metadata_location.into_owned(), task.request.into()),
+            scan: ScanText::read(task.metadata_location.into_owned(), task.request.as_bytes()).ok()?,
             manifests: task.manifests,
             entries: task.entries,
         })
@@ -213,13 +155,13 @@ fn mac(key: &[u8], content: &[u8]) -> Hmac<Sha256> {
 mod tests {
     use super::*;
 
-    fn task() -> PlanTask {
-        let scan = ScanText::new("file:///t/1.metadata.json".to_owned(), "{\"filter\":true}".into());
-        PlanTask::new(Uuid::from_u128(1), "alice", 5, scan)
+    fn scan() -> ScanText {
+        ScanText::read("file:///t/1.metadata.json".to_owned(), b"{\"filter\":true}").unwrap()
     }
 
     fn sealed() -> String {
-        task().seal(b"key", (2, 3), (4, 5))
+        let source = TaskSource { table: Uuid::from_u128(1), caller: "alice", expires_ms: 5, scan: &scan() };
+        source.seal(b"key", (2, 3), (4, 5))
     }
 
     fn open(token: &str, key: &[u8]) -> Option<PlanTask> {
@@ -228,7 +170,14 @@ mod tests {
 
     #[test]
     fn what_was_sealed_opens() {
-        let expected = PlanTask { manifests: (2, 3), entries: (4, 5), ..task() };
+        let expected = PlanTask {
+            table: Uuid::from_u128(1),
+            caller: "alice".to_owned(),
+            expires_ms: 5,
+            scan: scan(),
+            manifests: (2, 3),
+            entries: (4, 5),
+        };
         assert_eq!(open(&sealed(), b"key"), Some(expected));
     }
 
@@ -245,16 +194,5 @@ mod tests {
         for text in ["", "A", "!", &sealed[..sealed.len() - 1], &sealed[1..]] {
             assert_eq!(open(text, b"key"), None, "{text}");
         }
-    }
-
-    #[test]
-    fn the_weight_of_a_scan_grows_with_what_its_text_becomes() {
-        let scan = |request: String| ScanText::new(String::new(), request.into());
-        assert_eq!(scan("1,".repeat(100)).weight_bytes(), 0);
-        let numbers = scan("1,".repeat(1 << 20));
-        assert!(numbers.weight_bytes() > 64 << 20);
-        let texts = scan("\"a\",".repeat(1 << 20));
-        assert!(texts.weight_bytes() > 100 << 20);
-        assert!(scan(" ".repeat(1 << 20)).weight_bytes() < 4 << 20);
     }
 }

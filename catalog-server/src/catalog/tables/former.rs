@@ -12,11 +12,11 @@ use crate::store::catalog::history;
 use crate::store::catalog::tabular::Tabular;
 use crate::store::engine::error::StoreError;
 
-use crate::catalog::Catalog;
-use crate::catalog::tables::prepared::NewMetadata;
-use crate::catalog::tabulars::locations::Folders;
+use crate::catalog::locations::ownership::Folders;
 
-const MINUTE_MS: i64 = 60_000;
+use super::Tables;
+use super::prepared::NewMetadata;
+
 /// Maximum number of files deleted with one commit because they became too old since the previous commit. For
 /// a table with frequent commits, it is one file per commit.
 const OUTDATED_MAX: u32 = 1_000;
@@ -29,26 +29,16 @@ const SUPERSEDED_BYTES_MAX: usize = 64 << 10;
 /// Serialises the snapshots and schemas that go out of use with a document for the history. Returns `None` if
 /// the text is too long: the time at which the document was replaced then counts for everything that went out
 /// of use until then.
-pub(in crate::catalog) fn kept(superseded: &Superseded) -> Option<String> {
+pub(super) fn kept(superseded: &Superseded) -> Option<String> {
     Some(superseded.to_json()).filter(|text| text.len() <= SUPERSEDED_BYTES_MAX)
 }
 
-impl Catalog {
-    /// Returns the time for which the catalog can be read as of an instant, in milliseconds.
-    pub fn time_travel_ms(&self) -> i64 {
-        MINUTE_MS * i64::from(self.retention.time_travel_minutes)
-    }
-
+impl Tables {
     /// Deletes the metadata files of a table that are no longer needed after a commit: files that were
     /// removed from the metadata log (`unlogged`) and are too old for time travel, and files that had been
     /// removed from the log before and became too old since the previous commit. Files for which this cannot
     /// be determined are retained.
-    pub(in crate::catalog) async fn delete_former(
-        &self,
-        found: &Tabular,
-        next: &NewMetadata,
-        unlogged: Vec<String>,
-    ) {
+    pub(super) async fn delete_former(&self, found: &Tabular, next: &NewMetadata, unlogged: Vec<String>) {
         if !properties::switch(next.metadata.properties(), properties::DELETE_AFTER_COMMIT) {
             return;
         }
@@ -75,7 +65,7 @@ impl Catalog {
         let logged: HashSet<String> = logged.chain([file_key(next.document.location())]).collect();
         let is_left = |location: &String| is_metadata_file(location) && !logged.contains(&file_key(location));
         let unlogged: Vec<String> = unlogged.into_iter().filter(is_left).collect();
-        let horizon_ms = self.time_travel_ms();
+        let horizon_ms = self.time_travel_ms;
         if horizon_ms == 0 {
             return Ok(unlogged);
         }
@@ -108,7 +98,7 @@ impl Catalog {
     /// Deletes a former metadata file if it is in the table's own folders: clients write the metadata log, so
     /// it may name any file.
     async fn delete_former_file(&self, folders: &Folders, location: &str) {
-        if let Err(error) = self.own_files(folders).delete(location).await {
+        if let Err(error) = self.files.own(folders).delete(location).await {
             tracing::warn!(location, %error, "an old metadata file stays behind");
         }
     }

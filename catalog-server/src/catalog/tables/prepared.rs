@@ -1,51 +1,33 @@
-//! Prepared changes of tables: metadata that was computed and is ready to be written.
+//! Prepared commits: metadata that was computed and is ready to be written, and the pointers to it.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
-use table_core::commit::request::TableCommit;
-use table_core::commit::requirement::TableRequirement;
+use serde_json::json;
 use table_core::metadata::table::TableMetadata;
+use uuid::Uuid;
 
+use crate::authz::action::Action;
+use crate::catalog::locations::ownership::Folders;
+use crate::catalog::mutations::idempotency::IdempotentResult;
+use crate::catalog::names::Identifier;
+use crate::catalog::tabulars::error::TabularError;
+use crate::catalog::tabulars::transaction::{NewPointer, PointerTarget};
 use crate::storage::documents::Document;
-use crate::store::catalog::tabular::{Tabular, TabularKind};
+use crate::store::catalog::tabular::{Pointer, Tabular, TabularKind};
 use crate::store::ids::{NamespaceId, TabularId};
 
-use crate::catalog::error::CatalogError;
-use crate::catalog::names::Identifier;
-use crate::catalog::tabulars::locations::Folders;
-
-/// Definition of a new table, as sent by a client.
-pub struct NewTable {
-    /// Base location of the table, an absolute URI; chosen by the server if `None`.
-    pub location: Option<String>,
-    /// Schema as JSON.
-    pub schema: Box<RawValue>,
-    /// Partition spec as JSON; unpartitioned if `None`.
-    pub partition_spec: Option<Box<RawValue>>,
-    /// Sort order as JSON; unsorted if `None`.
-    pub write_order: Option<Box<RawValue>>,
-    /// Table properties, in the order of the request.
-    pub properties: Vec<(String, String)>,
-    /// Size of the request body, in bytes.
-    pub size_bytes: usize,
-}
-
-/// Source of a creation or commit, which determines the error if the table already exists and the recorded
-/// response.
+/// Source of a commit, which determines the error if the table already exists and the recorded response.
 #[derive(Clone, Copy)]
-pub(in crate::catalog) enum CommitSource {
-    /// Request to create a table, `POST …/tables`.
-    Request,
+pub enum CommitSource {
     /// Commit to one table, which may require that the table does not exist.
-    Commit,
+    Table,
     /// Commit to several tables, whose response is empty.
     Transaction,
 }
 
 /// Change that was computed and is ready to be written.
-pub(in crate::catalog) enum PreparedCommit {
+pub(super) enum PreparedCommit {
     /// No change: the updates have no effect.
     Unchanged(Arc<Document<TableMetadata>>),
     /// New metadata for an existing table: `found` is its current row, `expired` are the metadata files that
@@ -57,56 +39,97 @@ pub(in crate::catalog) enum PreparedCommit {
 }
 
 /// Metadata to be written.
-pub(in crate::catalog) struct NewMetadata {
-    pub(in crate::catalog) identifier: Identifier,
-    pub(in crate::catalog) document: Arc<Document<TableMetadata>>,
-    pub(in crate::catalog) metadata: Arc<TableMetadata>,
+pub(super) struct NewMetadata {
+    pub(super) identifier: Identifier,
+    pub(super) document: Arc<Document<TableMetadata>>,
+    pub(super) metadata: Arc<TableMetadata>,
+    pub(super) table_uuid: Uuid,
     /// Snapshots and schemas that go out of use with it, in the form stored in the history.
-    pub(in crate::catalog) superseded: Option<String>,
+    pub(super) superseded: Option<String>,
     /// Folders that the table owns. `claims` is `true` if they have to be claimed.
-    pub(in crate::catalog) folders: Folders,
-    pub(in crate::catalog) claims: bool,
+    pub(super) folders: Folders,
+    pub(super) claims: bool,
 }
 
 impl PreparedCommit {
-    pub(in crate::catalog) fn next(&self) -> Option<&NewMetadata> {
+    /// Returns the metadata to be written, if there is any.
+    pub(super) fn next(&self) -> Option<&NewMetadata> {
         match self {
             Self::Unchanged(_) => None,
             Self::Update { next, .. } | Self::Create { next, .. } => Some(next),
         }
     }
 
+    /// Returns the document of the table after the commit.
+    pub(super) fn document(&self) -> &Arc<Document<TableMetadata>> {
+        match self {
+            Self::Unchanged(document) => document,
+            Self::Update { next, .. } | Self::Create { next, .. } => &next.document,
+        }
+    }
+
     /// Returns the path and content of a file to be written in addition to the metadata file.
-    pub(in crate::catalog) fn list(&self) -> Option<&(String, Bytes)> {
+    pub(super) fn list(&self) -> Option<&(String, Bytes)> {
         match self {
             Self::Update { list, .. } => list.as_deref(),
             Self::Unchanged(_) | Self::Create { .. } => None,
         }
     }
 
-    pub(in crate::catalog) fn updated_id(&self) -> Option<TabularId> {
-        match self {
-            Self::Update { found, .. } => Some(found.tabular_id),
-            Self::Unchanged(_) | Self::Create { .. } => None,
-        }
+    /// Returns the new pointer of the table, unless nothing changes.
+    pub(super) fn pointer(&self) -> Option<NewPointer<'_>> {
+        let (next, target, action, detail) = match self {
+            Self::Unchanged(_) => return None,
+            Self::Update { found, next, .. } => {
+                let detail = json!({
+                    "metadata-location": next.document.location(), "previous": found.metadata_location,
+                    "snapshot-id": next.metadata.current_snapshot_id(),
+                });
+                (next, PointerTarget::Existing(found), Action::CommitTable, detail)
+            }
+            Self::Create { tabular_id, namespace_id, next } => {
+                let (tabular_id, namespace_id) = (*tabular_id, *namespace_id);
+                let target = PointerTarget::New { tabular_id, kind: TabularKind::Table, namespace_id };
+                (next, target, Action::CreateTable, json!({ "metadata-location": next.document.location() }))
+            }
+        };
+        let pointer = Pointer {
+            metadata_location: next.document.location(),
+            table_uuid: next.table_uuid,
+            location: next.metadata.location(),
+            superseded: next.superseded.as_deref(),
+        };
+        let claims = next.claims.then_some(&next.folders);
+        Some(NewPointer { identifier: &next.identifier, target, pointer, claims, action, detail })
     }
 }
 
 impl CommitSource {
-    /// Converts an error of a commit: if the table already exists, the requirement that it does not exist
-    /// failed.
-    pub(in crate::catalog) fn explain(self, error: CatalogError) -> CatalogError {
-        match (self, error) {
-            (
-                Self::Commit | Self::Transaction,
-                CatalogError::NameTaken { holder: TabularKind::Table, .. },
-            ) => CatalogError::CommitFailed("Requirement failed: table already exists".to_owned()),
-            (_, error) => error,
+    /// Returns the part of the response that is recorded.
+    pub(super) fn result(self, prepared: &[PreparedCommit]) -> IdempotentResult<'_> {
+        match (self, prepared) {
+            (Self::Table, [prepared]) => IdempotentResult::Location(prepared.document().location()),
+            (Self::Table | Self::Transaction, _) => IdempotentResult::Nothing,
         }
     }
 }
 
-/// Returns `true` if a commit creates its table: it has the requirement `assert-create`.
-pub(in crate::catalog) fn creates(commit: &TableCommit) -> bool {
-    commit.requirements.iter().any(|requirement| matches!(requirement, TableRequirement::AssertCreate))
+/// Converts the error of a commit that creates a table: if the table already exists, the requirement that it
+/// does not exist failed.
+pub(super) fn explain(error: TabularError) -> TabularError {
+    match error {
+        TabularError::NameTaken { holder: TabularKind::Table, .. } => {
+            TabularError::CommitFailed("Requirement failed: table already exists".to_owned())
+        }
+        error => error,
+    }
+}
+
+/// Returns the `table-uuid` of metadata. Fails if it has none.
+pub(super) fn require_uuid(metadata_location: &str, metadata: &TableMetadata) -> Result<Uuid, TabularError> {
+    metadata.uuid().ok_or_else(|| {
+        TabularError::Invalid(format!(
+            "the metadata `{metadata_location}` has no `table-uuid`; rewrite it with a current engine first"
+        ))
+    })
 }

@@ -13,10 +13,11 @@ use crate::store::catalog::tabular::TabularKind;
 use crate::store::events::audit;
 use crate::store::ids::TabularId;
 
-use crate::catalog::Catalog;
-use crate::catalog::error::CatalogError;
 use crate::catalog::names::Identifier;
+use crate::catalog::tabulars::error::TabularError;
 use crate::catalog::warehouses::warehouse::Warehouse;
+
+use super::Tables;
 
 /// Minimum age of the files. A younger file may belong to a commit in progress on any machine.
 const AGE_MIN_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -35,7 +36,7 @@ struct Candidate {
     modified_ms: i64,
 }
 
-impl Catalog {
+impl Tables {
     /// Deletes unreferenced metadata files in a table's own folder that this catalog wrote. A file is
     /// unreferenced if it is neither current, nor in the metadata log, nor in the catalog's history. If the
     /// table has `write.metadata.delete-after-commit.enabled`, files in the history are deleted, too, once
@@ -52,15 +53,15 @@ impl Catalog {
         &self,
         warehouse: &Warehouse,
         identifier: &Identifier,
-    ) -> Result<usize, CatalogError> {
-        let found = self.find_object(warehouse, identifier).await?;
+    ) -> Result<usize, TabularError> {
+        let found = self.tabulars.find_unauthorized(warehouse, identifier).await?;
         let Some(found) = found.filter(|found| found.kind == TabularKind::Table) else { return Ok(0) };
         let metadata = self.documents.table(&found.metadata_location).await?.parsed().clone();
         if !properties::allows_deletion(metadata.properties()) {
             return Ok(0);
         }
         let folder = file_name::folder(metadata.location(), metadata.properties());
-        let files = self.own_files(&self.claimed_folders(found.tabular_id.0).await?);
+        let files = self.files.own(&self.locations.claimed_folders(found.tabular_id.0).await?);
         let oldest_ms = self.clock.now_ms() - AGE_MIN_MS;
         let listed = files.list(&folder, LISTED_MAX).await?.into_iter();
         let old = listed.filter(|file| file.modified_ms <= oldest_ms && is_written_here(&file.name));
@@ -92,8 +93,8 @@ impl Catalog {
         identifier: &Identifier,
         table: TabularId,
         mut candidates: Candidates,
-    ) -> Result<Candidates, CatalogError> {
-        let found = self.find_object(warehouse, identifier).await?;
+    ) -> Result<Candidates, TabularError> {
+        let found = self.tabulars.find_unauthorized(warehouse, identifier).await?;
         let Some(found) = found.filter(|found| found.tabular_id == table) else {
             return Ok(Candidates::new());
         };
@@ -102,7 +103,7 @@ impl Catalog {
         for entry in metadata.metadata_log() {
             candidates.remove(&file_key(&entry.metadata_file));
         }
-        let promised_ms = self.db.now_ms(self.clock.now_ms()).await? - self.time_travel_ms();
+        let promised_ms = self.db.now_ms(self.clock.now_ms()).await? - self.time_travel_ms;
         let is_outdated = |until_ms| {
             until_ms < promised_ms
                 && properties::switch(metadata.properties(), properties::DELETE_AFTER_COMMIT)
@@ -124,7 +125,7 @@ impl Catalog {
         table: TabularId,
         candidates: &mut Candidates,
         is_outdated: impl Fn(i64) -> bool,
-    ) -> Result<HashSet<String>, CatalogError> {
+    ) -> Result<HashSet<String>, TabularError> {
         let (mut outdated, mut before) = (HashSet::new(), i64::MAX);
         loop {
             let page = history::list_files(&self.db, table, before, PAGE_FILES).await?;

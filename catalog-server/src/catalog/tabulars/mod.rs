@@ -1,41 +1,120 @@
-//! Use cases that tables and views have in common: find, list, rename, drop.
+//! Use cases that tables and views share: lookup, listing, renaming, dropping, and the transaction that
+//! changes their metadata pointers. The content of their metadata is the matter of tables and views.
 
-pub mod locations;
+pub mod drop;
+pub mod error;
+pub mod files;
+mod rename;
+pub mod transaction;
 
-use serde_json::json;
+use std::sync::Arc;
 
 use crate::authz::action::Action;
-use crate::authz::{Decision, Resource};
+use crate::authz::{Authorizer, Resource};
+use crate::clock::Clock;
 use crate::request::Request;
 use crate::store::catalog::as_of::{self, PageAsOf};
-use crate::store::catalog::names::NameInNamespace;
-use crate::store::catalog::tabular::{RenameTabular, Tabular, TabularKind};
+use crate::store::catalog::tabular::{Tabular, TabularKind};
 use crate::store::catalog::tabulars;
-use crate::store::engine::tx::Tx;
+use crate::store::commits;
+use crate::store::engine::db::Db;
 
-use crate::catalog::Catalog;
-use crate::catalog::error::CatalogError;
-use crate::catalog::mutation::{AuditRecord, IdempotentResult, MutationResponse};
-use crate::catalog::names::{Identifier, Namespace};
-use crate::catalog::warehouses::warehouse::Warehouse;
+use super::access::authorize;
+use super::mutations::audit::AuditRecord;
+use super::mutations::idempotency::IdempotentResult;
+use super::names::{Identifier, Namespace};
+use super::namespaces::Namespaces;
+use super::warehouses::warehouse::Warehouse;
 
-impl Catalog {
-    /// Returns the table or view of a name, whichever it is. Access is not checked: the function is for
-    /// checks of names that are in use.
+use self::error::{TabularError, missing, name_taken};
+use self::transaction::{NewPointer, Transaction};
+
+/// Tables and views of all warehouses, as far as they have the same use cases.
+pub struct Tabulars {
+    pub(in crate::catalog) db: Db,
+    pub(in crate::catalog) clock: Clock,
+    pub(in crate::catalog) authorizer: Arc<Authorizer>,
+    pub(in crate::catalog) namespaces: Arc<Namespaces>,
+}
+
+/// Page of names, in their order.
+#[derive(Clone, Copy, Debug)]
+pub struct NamePage<'a> {
+    /// Name after which the page starts (exclusive); `None` for the first page.
+    pub after: Option<&'a str>,
+    /// Maximum number of names.
+    pub limit: u32,
+}
+
+impl Tabulars {
+    /// Returns a table or view of kind `kind` on which the caller may do `action`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the table or view does not exist or the caller may not know of it
+    /// ([`TabularError::NoSuchTable`], [`TabularError::NoSuchView`]), or may not do `action` on it
+    /// ([`TabularError::Forbidden`]), or if the database fails.
+    pub(in crate::catalog) async fn require(
+        &self,
+        request: &Request,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        kind: TabularKind,
+        action: Action,
+    ) -> Result<Tabular, TabularError> {
+        let (path, name) = (identifier.namespace.path(), &identifier.name);
+        let found = match warehouse.at_ms {
+            None => tabulars::find(&self.db, warehouse.id, path, name).await?,
+            Some(at_ms) => as_of::find_tabular(&self.db, warehouse.id, path, name, at_ms).await?,
+        };
+        let missing = || missing(kind, identifier);
+        let found = found.filter(|found| found.kind == kind).ok_or_else(missing)?;
+        self.authorize(request, &found, action, missing)?;
+        Ok(found)
+    }
+
+    /// Checks that the caller may do `action` on a table or view.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it may not ([`TabularError::Forbidden`]); with the error that `missing` makes if it may not
+    /// even know that the table or view exists.
+    pub(in crate::catalog) fn authorize(
+        &self,
+        request: &Request,
+        found: &Tabular,
+        action: Action,
+        missing: impl FnOnce() -> TabularError,
+    ) -> Result<(), TabularError> {
+        authorize(&self.authorizer, request, action, Resource::Tabular(found.tabular_id), missing)
+    }
+
+    /// Returns the current table or view of a name, whichever it is. Access is not checked: the function is
+    /// for checks of names that are in use.
     ///
     /// # Errors
     ///
     /// Fails if the database fails.
-    pub(in crate::catalog) async fn find_object(
+    pub(in crate::catalog) async fn find_unauthorized(
         &self,
         warehouse: &Warehouse,
         identifier: &Identifier,
-    ) -> Result<Option<Tabular>, CatalogError> {
+    ) -> Result<Option<Tabular>, TabularError> {
         let (path, name) = (identifier.namespace.path(), &identifier.name);
-        Ok(match warehouse.at_ms {
-            None => tabulars::find(&self.db, warehouse.id, path, name).await?,
-            Some(at_ms) => as_of::find_tabular(&self.db, warehouse.id, path, name, at_ms).await?,
-        })
+        Ok(tabulars::find(&self.db, warehouse.id, path, name).await?)
+    }
+
+    /// Checks that a name is free for a new object of kind `kind`.
+    pub(in crate::catalog) async fn check_name(
+        &self,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        kind: TabularKind,
+    ) -> Result<(), TabularError> {
+        match self.find_unauthorized(warehouse, identifier).await? {
+            Some(found) => Err(name_taken(kind, found.kind, identifier)),
+            None => Ok(()),
+        }
     }
 
     /// Returns the error of a creation that failed with `error`: if the name was taken meanwhile, that error,
@@ -45,93 +124,27 @@ impl Catalog {
         warehouse: &Warehouse,
         identifier: &Identifier,
         kind: TabularKind,
-        error: CatalogError,
-    ) -> CatalogError {
-        if !matches!(error, CatalogError::Invalid(_)) {
+        error: TabularError,
+    ) -> TabularError {
+        if !error.is_invalid() {
             return error;
         }
-        match self.find_object(warehouse, identifier).await {
+        match self.find_unauthorized(warehouse, identifier).await {
             Ok(Some(found)) => name_taken(kind, found.kind, identifier),
             Ok(None) | Err(_) => error,
         }
     }
 
-    /// Returns a table on which the caller may do `action`.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the table does not exist or the caller may not know of it ([`CatalogError::NoSuchTable`]), or
-    /// may not do `action` on it ([`CatalogError::Forbidden`]), or if the database fails.
-    pub async fn require_table(
+    /// Moves and creates metadata pointers in one transaction, and records the response as `result`.
+    pub(in crate::catalog) async fn commit<'a>(
         &self,
-        request: &Request,
+        request: &'a Request,
         warehouse: &Warehouse,
-        identifier: &Identifier,
-        action: Action,
-    ) -> Result<Tabular, CatalogError> {
-        self.require_tabular(request, warehouse, identifier, TabularKind::Table, action).await
-    }
-
-    /// Returns a view on which the caller may do `action`.
-    ///
-    /// # Errors
-    ///
-    /// Fails like [`Catalog::require_table`], with [`CatalogError::NoSuchView`].
-    pub async fn require_view(
-        &self,
-        request: &Request,
-        warehouse: &Warehouse,
-        identifier: &Identifier,
-        action: Action,
-    ) -> Result<Tabular, CatalogError> {
-        self.require_tabular(request, warehouse, identifier, TabularKind::View, action).await
-    }
-
-    /// Returns a table or view of kind `kind` on which the caller may do `action`.
-    ///
-    /// # Errors
-    ///
-    /// Fails like [`Catalog::require_table`] and [`Catalog::require_view`].
-    pub(in crate::catalog) async fn require_tabular(
-        &self,
-        request: &Request,
-        warehouse: &Warehouse,
-        identifier: &Identifier,
-        kind: TabularKind,
-        action: Action,
-    ) -> Result<Tabular, CatalogError> {
-        match self.find_object(warehouse, identifier).await? {
-            Some(found) if found.kind == kind => {
-                let resource = Resource::Tabular(found.tabular_id);
-                self.authorize(request, action, resource, || missing(kind, identifier))?;
-                Ok(found)
-            }
-            _ => Err(missing(kind, identifier)),
-        }
-    }
-
-    /// Checks that the caller may do `action` on an object that was loaded.
-    ///
-    /// # Errors
-    ///
-    /// Fails with [`CatalogError::Forbidden`] if it may not; with the error that `missing` makes if it may
-    /// not even know that the object exists.
-    pub fn authorize(
-        &self,
-        request: &Request,
-        action: Action,
-        resource: Resource,
-        missing: impl FnOnce() -> CatalogError,
-    ) -> Result<(), CatalogError> {
-        match self.authorizer.check(&request.caller, action, resource) {
-            Decision::Allowed => Ok(()),
-            Decision::Forbidden => Err(CatalogError::Forbidden(format!(
-                "`{}` has no right to `{}` here; ask an administrator for a grant",
-                request.caller.id(),
-                action.as_str()
-            ))),
-            Decision::Invisible => Err(missing()),
-        }
+        pointers: Vec<NewPointer<'a>>,
+        result: IdempotentResult<'a>,
+    ) -> Result<(), TabularError> {
+        let transaction = Transaction::new(request, warehouse, pointers, result);
+        transaction.check(commits::commit(&self.db, self.clock.now_ms(), &transaction.rows()).await?)
     }
 
     /// Returns the names of up to `limit` tables or views of a namespace, in order, starting after the name
@@ -139,131 +152,30 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// Fails if the namespace does not exist ([`CatalogError::NoSuchNamespace`]), if the caller may not list
-    /// its contents ([`CatalogError::Forbidden`]), or if the database fails.
-    pub async fn list_objects(
+    /// Fails if the namespace does not exist ([`TabularError::Namespace`]), if the caller may not list
+    /// its contents ([`TabularError::Forbidden`]), or if the database fails.
+    pub(in crate::catalog) async fn list(
         &self,
         request: &Request,
         warehouse: &Warehouse,
         namespace: &Namespace,
         kind: TabularKind,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<String>, CatalogError> {
+        page: NamePage<'_>,
+    ) -> Result<Vec<String>, TabularError> {
         let action = match kind {
             TabularKind::Table => Action::ListTables,
             TabularKind::View => Action::ListViews,
         };
-        let namespace = self.require_namespace(request, warehouse, namespace, action).await?.namespace_id;
+        let namespace = self.namespaces.require(request, warehouse, namespace, action).await?.namespace_id;
         let entries = match warehouse.at_ms {
-            None => tabulars::list(&self.db, namespace, kind, after, limit).await?,
+            None => tabulars::list(&self.db, namespace, kind, page.after, page.limit).await?,
             Some(at_ms) => {
-                let page = PageAsOf { after, limit, at_ms };
+                let page = PageAsOf { after: page.after, limit: page.limit, at_ms };
                 as_of::list_tabulars(&self.db, namespace, kind, page).await?
             }
         };
         Ok(entries.into_iter().map(|entry| entry.name).collect())
     }
-
-    /// Renames a table or view, within its namespace or to another namespace. A rename to the same name has
-    /// no effect.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the warehouse is a read-only view or the caller may not rename the object or create one in
-    /// the target namespace ([`CatalogError::Forbidden`]), if the object or the target namespace does not
-    /// exist, if the new name is in use ([`CatalogError::NameTaken`]), or if the database fails.
-    pub async fn rename_object(
-        &self,
-        request: &Request,
-        warehouse: &Warehouse,
-        kind: TabularKind,
-        source: &Identifier,
-        destination: &Identifier,
-    ) -> Result<MutationResponse, CatalogError> {
-        warehouse.require_writable()?;
-        let (rename, create) = match kind {
-            TabularKind::Table => (Action::RenameTable, Action::CreateTable),
-            TabularKind::View => (Action::RenameView, Action::CreateView),
-        };
-        retrying!(async {
-            let found = self.require_tabular(request, warehouse, source, kind, rename).await?;
-            if source == destination {
-                if request.idempotency.is_some() {
-                    let tx = self.db.write(self.clock.now_ms()).await?;
-                    self.conclude(tx, request, IdempotentResult::Nothing).await?;
-                }
-                return Ok(MutationResponse::Nothing);
-            }
-            let target = self.require_namespace(request, warehouse, &destination.namespace, create).await?;
-            let mut tx = self.db.write(self.clock.now_ms()).await?;
-            let from = NameInNamespace { namespace_id: found.namespace_id, name: &found.name };
-            let to = NameInNamespace { namespace_id: target.namespace_id, name: &destination.name };
-            match tabulars::rename(&mut tx, found.tabular_id, from, to).await? {
-                RenameTabular::Renamed => {}
-                RenameTabular::Missing => return Err(missing(kind, source)),
-                RenameTabular::NamespaceMissing => {
-                    return Err(CatalogError::NoSuchNamespace(destination.namespace.clone()));
-                }
-                RenameTabular::NameTaken(holder) => {
-                    let what = match holder {
-                        TabularKind::Table => "Table",
-                        TabularKind::View => "View",
-                    };
-                    let text = format!("Cannot rename {source} to {destination}. {what} already exists");
-                    return Err(CatalogError::NameTaken { holder, text });
-                }
-            }
-            let detail = json!({ "to": destination.to_string() });
-            self.record(&mut tx, request, change(rename, warehouse, source, &found, detail)).await?;
-            self.conclude(tx, request, IdempotentResult::Nothing).await?;
-            Ok(MutationResponse::Nothing)
-        })
-    }
-
-    /// Removes a table or view from the catalog within `tx`. Its folders remain claimed.
-    pub(in crate::catalog) async fn remove(
-        &self,
-        tx: &mut Tx,
-        request: &Request,
-        warehouse: &Warehouse,
-        identifier: &Identifier,
-        found: &Tabular,
-        action: Action,
-    ) -> Result<(), CatalogError> {
-        if !tabulars::drop(tx, found.tabular_id, None).await? {
-            return Err(missing(found.kind, identifier));
-        }
-        let detail = json!({ "metadata-location": found.metadata_location });
-        self.record(tx, request, change(action, warehouse, identifier, found, detail)).await
-    }
-}
-
-/// Creates the error for a table or view that does not exist.
-pub(in crate::catalog) fn missing(kind: TabularKind, identifier: &Identifier) -> CatalogError {
-    match kind {
-        TabularKind::Table => CatalogError::NoSuchTable(identifier.clone()),
-        TabularKind::View => CatalogError::NoSuchView(identifier.clone()),
-    }
-}
-
-/// Creates the error for a new `wanted` whose name is in use by a `holder`.
-pub(in crate::catalog) fn name_taken(
-    wanted: TabularKind,
-    holder: TabularKind,
-    identifier: &Identifier,
-) -> CatalogError {
-    let text = match (wanted, holder) {
-        (TabularKind::Table, TabularKind::Table) => format!("Table already exists: {identifier}"),
-        (TabularKind::View, TabularKind::View) => format!("View already exists: {identifier}"),
-        (TabularKind::Table, TabularKind::View) => {
-            format!("View with same name already exists: {identifier}")
-        }
-        (TabularKind::View, TabularKind::Table) => {
-            format!("Table with same name already exists: {identifier}")
-        }
-    };
-    CatalogError::NameTaken { holder, text }
 }
 
 /// Creates the audit description of a change to a table or view.

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use table_core::location::Location;
 
-use crate::config::ScanPlanningMode;
+use crate::catalog::access::Forbidden;
+use crate::planning_mode::ScanPlanningMode;
 use crate::store::ids::WarehouseId;
-
-use crate::catalog::error::CatalogError;
 
 /// Warehouse that a request operates on, or a read-only view of it as of an instant.
 #[derive(Clone, Debug)]
@@ -40,11 +39,11 @@ impl Warehouse {
     ///
     /// # Errors
     ///
-    /// Fails if the warehouse is a read-only view as of an instant ([`CatalogError::Forbidden`]).
-    pub fn require_writable(&self) -> Result<(), CatalogError> {
+    /// Fails if the warehouse is a read-only view as of an instant ([`Forbidden`]).
+    pub fn require_writable(&self) -> Result<(), Forbidden> {
         match self.at_ms {
             None => Ok(()),
-            Some(_) => Err(CatalogError::Forbidden(format!(
+            Some(_) => Err(Forbidden(format!(
                 "`{}` is a read-only view of warehouse `{}` at an instant; connect to `{}` to change anything",
                 self.prefix(),
                 self.name,

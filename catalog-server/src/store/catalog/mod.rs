@@ -2,7 +2,6 @@
 //! knows no maintenance.
 
 pub mod as_of;
-pub mod commits;
 pub mod history;
 pub mod locations;
 pub mod names;

@@ -1,13 +1,16 @@
-//! Commits to a single table: all of their records are written, or none.
+//! Commits to tables: all of their changes and records are written, or none.
 
+use catalog_server::request::JobAttempt;
 use catalog_server::store::catalog::as_of;
-use catalog_server::store::catalog::commits::{self, Commit, CommitOutcome};
-use catalog_server::store::catalog::tabular::{Tabular, TabularKind};
+use catalog_server::store::catalog::locations;
+use catalog_server::store::catalog::names::NameInNamespace;
+use catalog_server::store::catalog::tabular::{NewTabular, Tabular, TabularKind};
 use catalog_server::store::catalog::tabulars;
+use catalog_server::store::commits::{self, Commit, CommitOutcome, PointerChange, TabularChange};
 use catalog_server::store::events::audit::{self, AuditFilter, NewAuditEntry};
 use catalog_server::store::events::idempotency::{self, NewAnswer};
 use catalog_server::store::events::outbox;
-use catalog_server::store::ids::TabularId;
+use catalog_server::store::ids::{NamespaceId, TabularId};
 use tokio::join;
 
 use crate::fixture::{Fixture, new_id, pointer};
@@ -20,6 +23,10 @@ on_both_databases!(
     one_of_two_commits_under_one_key_is_made,
     time_does_not_run_backwards_for_a_table,
     what_is_settled_stays,
+    several_tables_are_committed_together_or_not_at_all,
+    a_new_table_is_committed_with_its_folders,
+    a_commit_of_a_job_without_its_lease_changes_nothing,
+    a_commit_without_changes_records_its_answer,
 );
 
 fn entry(tabular_id: TabularId, request_id: &str) -> NewAuditEntry<'_> {
@@ -47,19 +54,37 @@ fn answer<'a>(key: &'a str, fingerprint: &'a str, metadata_location: &'a str) ->
     }
 }
 
+/// Commit that moves the pointers of tables: id, current and next location of the metadata file.
+fn moves<'a>(fixture: &Fixture, tables: &[(TabularId, &'a str, &'a str)]) -> Commit<'a> {
+    let change = |(tabular_id, previous, next): (TabularId, &'a str, &'a str)| TabularChange {
+        pointer: PointerChange::Move { tabular_id, previous, next: pointer(next) },
+        claims: Vec::new(),
+        audit: entry(tabular_id, next),
+    };
+    let changes = tables.iter().copied().map(change).collect();
+    Commit { warehouse_id: fixture.warehouse_id, job: None, changes, answer: None }
+}
+
+/// Change that creates a table with a folder.
+fn creation<'a>(namespace_id: NamespaceId, name: &'a str, folder: &'a str) -> TabularChange<'a> {
+    let tabular_id = TabularId(new_id());
+    let place = NameInNamespace { namespace_id, name };
+    let new = NewTabular { tabular_id, kind: TabularKind::Table, place, pointer: pointer(name) };
+    TabularChange {
+        pointer: PointerChange::Create(new),
+        claims: vec![folder],
+        audit: entry(tabular_id, name),
+    }
+}
+
 async fn commit(
     fixture: &Fixture,
     tabular_id: TabularId,
     (previous, next): (&str, &str),
     key: Option<&str>,
 ) -> CommitOutcome {
-    let commit = Commit {
-        tabular_id,
-        previous,
-        next: pointer(next),
-        audit: entry(tabular_id, next),
-        answer: key.map(|key| answer(key, next, next)),
-    };
+    let answer = key.map(|key| answer(key, next, next));
+    let commit = Commit { answer, ..moves(fixture, &[(tabular_id, previous, next)]) };
     commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap()
 }
 
@@ -79,7 +104,7 @@ async fn events(fixture: &Fixture) -> Vec<audit::AuditEntry> {
 async fn a_commit_is_there_with_all_that_is_recorded_of_it(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
-    assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, CommitOutcome::PointerMove);
+    assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, CommitOutcome::Done);
 
     let found = current(fixture).await;
     assert_eq!((found.metadata_location.as_str(), found.kind), ("t/v1", TabularKind::Table));
@@ -98,8 +123,14 @@ async fn a_commit_is_there_with_all_that_is_recorded_of_it(fixture: &Fixture) {
 async fn a_lost_commit_records_nothing(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
-    assert_eq!(commit(fixture, tabular_id, ("t/v7", "t/v8"), Some("k")).await, CommitOutcome::Lost);
-    assert_eq!(commit(fixture, TabularId(new_id()), ("t/v0", "t/v1"), Some("k")).await, CommitOutcome::Lost);
+    assert_eq!(
+        commit(fixture, tabular_id, ("t/v7", "t/v8"), Some("k")).await,
+        CommitOutcome::Lost { index: 0 }
+    );
+    assert_eq!(
+        commit(fixture, TabularId(new_id()), ("t/v0", "t/v1"), Some("k")).await,
+        CommitOutcome::Lost { index: 0 }
+    );
     assert_eq!(current(fixture).await.metadata_location, "t/v0");
     assert_eq!((audited(fixture).await, events(fixture).await), (Vec::new(), Vec::new()));
     assert_eq!(idempotency::find(&fixture.db, "alice", "k").await.unwrap(), None);
@@ -108,13 +139,13 @@ async fn a_lost_commit_records_nothing(fixture: &Fixture) {
 async fn a_commit_under_a_used_key_changes_nothing(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
-    assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, CommitOutcome::PointerMove);
+    assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, CommitOutcome::Done);
     assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), Some("k")).await, CommitOutcome::Answered);
     assert_eq!(current(fixture).await.metadata_location, "t/v1");
     assert_eq!(audited(fixture).await.len(), 1);
     let recorded = idempotency::find(&fixture.db, "alice", "k").await.unwrap().unwrap();
     assert_eq!(recorded.fingerprint, "t/v1");
-    assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), None).await, CommitOutcome::PointerMove);
+    assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), None).await, CommitOutcome::Done);
 }
 
 async fn one_of_two_commits_at_once_is_made(fixture: &Fixture) {
@@ -128,8 +159,8 @@ async fn one_of_two_commits_at_once_is_made(fixture: &Fixture) {
             commit(fixture, tabular_id, (&previous, &two), None)
         );
         previous = match both {
-            (CommitOutcome::PointerMove, CommitOutcome::Lost) => one,
-            (CommitOutcome::Lost, CommitOutcome::PointerMove) => two,
+            (CommitOutcome::Done, CommitOutcome::Lost { index: 0 }) => one,
+            (CommitOutcome::Lost { index: 0 }, CommitOutcome::Done) => two,
             other => panic!("{other:?}"),
         };
         assert_eq!(current(fixture).await.metadata_location, previous);
@@ -153,8 +184,8 @@ async fn one_of_two_commits_under_one_key_is_made(fixture: &Fixture) {
             commit(fixture, second, (&u, &next_u), Some(&key))
         );
         let expected = match both {
-            (CommitOutcome::PointerMove, CommitOutcome::Answered) => (next_t, u),
-            (CommitOutcome::Answered, CommitOutcome::PointerMove) => (t, next_u),
+            (CommitOutcome::Done, CommitOutcome::Answered) => (next_t, u),
+            (CommitOutcome::Answered, CommitOutcome::Done) => (t, next_u),
             other => panic!("{other:?}"),
         };
         assert_eq!((find("t").await, find("u").await), expected);
@@ -167,14 +198,8 @@ async fn time_does_not_run_backwards_for_a_table(fixture: &Fixture) {
     let mut before_ms = current(fixture).await.updated_ms;
     for (now_ms, version) in [(5_000_000, 1), (1, 2), (2, 3)] {
         let (previous, next) = (format!("t/v{}", version - 1), format!("t/v{version}"));
-        let commit = Commit {
-            tabular_id,
-            previous: &previous,
-            next: pointer(&next),
-            audit: entry(tabular_id, "r"),
-            answer: None,
-        };
-        assert_eq!(commits::commit(&fixture.db, now_ms, &commit).await.unwrap(), CommitOutcome::PointerMove);
+        let commit = moves(fixture, &[(tabular_id, &previous, &next)]);
+        assert_eq!(commits::commit(&fixture.db, now_ms, &commit).await.unwrap(), CommitOutcome::Done);
         let updated_ms = current(fixture).await.updated_ms;
         assert!(updated_ms >= before_ms, "{updated_ms} after {before_ms}");
         before_ms = updated_ms;
@@ -190,7 +215,7 @@ async fn what_is_settled_stays(fixture: &Fixture) {
         let (committed, settled_ms) = join!(commit(fixture, tabular_id, (&previous, &next), None), async {
             fixture.db.settle(2_000_000).await.unwrap()
         });
-        assert_eq!(committed, CommitOutcome::PointerMove);
+        assert_eq!(committed, CommitOutcome::Done);
         let at_ms = settled_ms - 1;
         let read = async || {
             let then = as_of::find_tabular(&fixture.db, fixture.warehouse_id, "a", "t", at_ms).await.unwrap();
@@ -203,4 +228,62 @@ async fn what_is_settled_stays(fixture: &Fixture) {
         assert_eq!(then.as_deref() == Some(next.as_str()), expected, "round {round}");
         assert_eq!(read().await, then);
     }
+}
+
+async fn several_tables_are_committed_together_or_not_at_all(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("a").await;
+    let (t, u) = (fixture.table(namespace_id, "t").await, fixture.table(namespace_id, "u").await);
+    let locations = async || {
+        let mut found = Vec::new();
+        for name in ["t", "u"] {
+            let row = tabulars::find(&fixture.db, fixture.warehouse_id, "a", name).await.unwrap();
+            found.push(row.unwrap().metadata_location);
+        }
+        found
+    };
+    let outdated = moves(fixture, &[(t, "t/v0", "t/v1"), (u, "u/v7", "u/v8")]);
+    let outcome = commits::commit(&fixture.db, 2_000_000, &outdated).await.unwrap();
+    assert_eq!(outcome, CommitOutcome::Lost { index: 1 });
+    assert_eq!((locations().await, audited(fixture).await.len()), (vec!["t/v0".into(), "u/v0".into()], 0));
+    let both = moves(fixture, &[(t, "t/v0", "t/v1"), (u, "u/v0", "u/v1")]);
+    assert_eq!(commits::commit(&fixture.db, 2_000_000, &both).await.unwrap(), CommitOutcome::Done);
+    assert_eq!((locations().await, audited(fixture).await.len()), (vec!["t/v1".into(), "u/v1".into()], 2));
+}
+
+async fn a_new_table_is_committed_with_its_folders(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("a").await;
+    let create = async |changes: Vec<TabularChange<'_>>| {
+        let commit = Commit { changes, ..moves(fixture, &[]) };
+        commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap()
+    };
+    assert_eq!(create(vec![creation(namespace_id, "t", "file:///w/t/")]).await, CommitOutcome::Done);
+    let tabular_id = current(fixture).await.tabular_id;
+    assert_eq!(locations::list(&fixture.db, tabular_id.0).await.unwrap(), ["file:///w/t/"]);
+
+    let taken = create(vec![creation(namespace_id, "t", "file:///w/u/")]).await;
+    assert_eq!(taken, CommitOutcome::NameTaken { index: 0, holder: TabularKind::Table });
+    let within =
+        vec![creation(namespace_id, "u", "file:///w/u/"), creation(namespace_id, "v", "file:///w/t/inside/")];
+    assert_eq!(create(within).await, CommitOutcome::Overlaps { index: 1 });
+    let unknown = create(vec![creation(NamespaceId(new_id()), "u", "file:///w/u/")]).await;
+    assert_eq!(unknown, CommitOutcome::NamespaceMissing { index: 0 });
+    assert_eq!(tabulars::find(&fixture.db, fixture.warehouse_id, "a", "u").await.unwrap(), None);
+    assert_eq!(audited(fixture).await.len(), 1);
+}
+
+async fn a_commit_of_a_job_without_its_lease_changes_nothing(fixture: &Fixture) {
+    let namespace_id = fixture.namespace("a").await;
+    let tabular_id = fixture.table(namespace_id, "t").await;
+    let job = Some(JobAttempt { job_id: new_id(), attempt: 1 });
+    let commit = Commit { job, ..moves(fixture, &[(tabular_id, "t/v0", "t/v1")]) };
+    assert_eq!(commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap(), CommitOutcome::JobLost);
+    assert_eq!(current(fixture).await.metadata_location, "t/v0");
+}
+
+async fn a_commit_without_changes_records_its_answer(fixture: &Fixture) {
+    let commit = Commit { answer: Some(answer("k", "f", "t/v0")), ..moves(fixture, &[]) };
+    assert_eq!(commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap(), CommitOutcome::Done);
+    assert_eq!(commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap(), CommitOutcome::Answered);
+    let recorded = idempotency::find(&fixture.db, "alice", "k").await.unwrap().unwrap();
+    assert_eq!(recorded.fingerprint, "f");
 }

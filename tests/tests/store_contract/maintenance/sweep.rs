@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use catalog_server::catalog::Catalog;
-use catalog_server::catalog::scans::Scans;
+use catalog_server::catalog::assembly::CatalogParts;
 use catalog_server::clock::Clock;
 use catalog_server::config::{Maintenance, Planning, Retention};
 use catalog_server::schedule::Schedule;
@@ -35,18 +35,17 @@ fn schedule(fixture: &Fixture) -> Schedule {
     let clock = Clock::system();
     let files = WarehouseFiles::new(Stores::new(local_store()));
     let documents = Documents::new(files.clone(), Clock::system(), 1 << 20, 1 << 20);
-    let scans =
-        Scans::new(Manifests::new(files.clone(), 1 << 20, 1 << 20), Planning::default(), CpuSlots::new());
     let db = fixture.db.clone();
-    let catalog = Catalog::new(
-        db.clone(),
+    let catalog = Catalog::new(CatalogParts {
+        db: db.clone(),
+        clock: clock.clone(),
+        manifests: Manifests::new(files.clone(), 1 << 20, 1 << 20),
         files,
         documents,
-        scans,
-        CpuSlots::new(),
-        clock.clone(),
-        Retention::default(),
-    );
+        turns: CpuSlots::new(),
+        planning: Planning::default(),
+        retention: Retention::default(),
+    });
     Schedule::new(Arc::new(catalog), db, clock, Maintenance { sweep_minutes: 5, ..Maintenance::default() })
 }
 

@@ -1,18 +1,24 @@
 //! Metrics reports of engines: they are validated, and the most recent ones of each table are stored.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::authz::action::Action;
+use crate::clock::Clock;
 use crate::id;
 use crate::request::Request;
+use crate::store::catalog::tabular::TabularKind;
+use crate::store::engine::db::Db;
 use crate::store::events::reports::{self, NewReport};
 
-use crate::catalog::Catalog;
-use crate::catalog::error::CatalogError;
-use crate::catalog::names::Identifier;
-use crate::catalog::warehouses::warehouse::Warehouse;
+use super::backend::BackendError;
+use super::names::Identifier;
+use super::tabulars::Tabulars;
+use super::tabulars::error::TabularError;
+use super::warehouses::warehouse::Warehouse;
 
 /// Maximum size of a report, in bytes. A scan report with 1,000 projected columns has about 30 KB.
 const REPORT_BYTES_MAX: usize = 256 << 10;
@@ -37,24 +43,50 @@ struct Report {
     operation: Option<String>,
 }
 
-impl Catalog {
+/// Metrics reports of the tables of all warehouses.
+pub struct Reports {
+    pub(super) db: Db,
+    pub(super) clock: Clock,
+    pub(super) tabulars: Arc<Tabulars>,
+    /// Maximum number of reports of a table that are stored.
+    pub(super) per_table: u32,
+}
+
+/// Error of storing a metrics report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The report is too large or malformed, or lacks a required field.
+    #[error("Invalid metrics report: {0}")]
+    Invalid(String),
+    /// The table does not exist, or the caller may not report metrics about it.
+    #[error(transparent)]
+    Tabular(#[from] TabularError),
+    /// The database failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+from_backend!(ReportError);
+
+impl Reports {
     /// Stores a metrics report about a table.
     ///
     /// # Errors
     ///
-    /// Fails if the report is too large or malformed or lacks a required field ([`CatalogError::Invalid`]),
-    /// if the table does not exist ([`CatalogError::NoSuchTable`]), if the caller may not report metrics
-    /// ([`CatalogError::Forbidden`]), or if the database fails.
-    pub async fn report_metrics(
+    /// Fails if the report is too large or malformed or lacks a required field ([`ReportError::Invalid`]),
+    /// if the table does not exist ([`ReportError::Tabular`]), if the caller may not report metrics
+    /// ([`ReportError::Tabular`]), or if the database fails.
+    pub async fn store(
         &self,
         request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
         report: &RawValue,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<(), ReportError> {
         let body = report.get();
-        let (kind, snapshot_id) = check(body)?;
-        let found = self.require_table(request, warehouse, identifier, Action::ReportMetrics).await?;
+        let (report_kind, snapshot_id) = check(body)?;
+        let (kind, action) = (TabularKind::Table, Action::ReportMetrics);
+        let found = self.tabulars.require(request, warehouse, identifier, kind, action).await?;
         // Engines also report scans of an as-of view. Such reports are accepted but not stored, since the
         // table may have been dropped.
         if warehouse.at_ms.is_some() {
@@ -64,17 +96,17 @@ impl Catalog {
         let new = NewReport {
             report_id: id::ordered(),
             tabular_id: found.tabular_id,
-            kind,
+            kind: report_kind,
             snapshot_id: Some(snapshot_id),
             body,
         };
-        reports::insert(&mut tx, &new, self.retention.reports_per_table).await?;
+        reports::insert(&mut tx, &new, self.per_table).await?;
         Ok(tx.commit().await?)
     }
 }
 
-fn check(body: &str) -> Result<(&'static str, i64), CatalogError> {
-    let invalid = |problem: String| CatalogError::Invalid(format!("Invalid metrics report: {problem}"));
+fn check(body: &str) -> Result<(&'static str, i64), ReportError> {
+    let invalid = ReportError::Invalid;
     if body.len() > REPORT_BYTES_MAX {
         return Err(invalid(format!("it is {} bytes, at most {REPORT_BYTES_MAX} are kept", body.len())));
     }

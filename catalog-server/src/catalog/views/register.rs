@@ -1,0 +1,69 @@
+//! Registration of views whose metadata was not written by this catalog.
+
+use table_core::commit::foreign;
+
+use crate::authz::action::Action;
+use crate::catalog::backend::BackendError;
+use crate::catalog::locations::ownership::Folders;
+use crate::catalog::mutations::MutationResponse;
+use crate::catalog::mutations::idempotency::IdempotentResult;
+use crate::catalog::names::Identifier;
+use crate::catalog::tabulars::error::TabularError;
+use crate::catalog::tabulars::transaction::NewPointer;
+use crate::catalog::warehouses::warehouse::Warehouse;
+use crate::request::Request;
+use crate::store::catalog::tabular::TabularKind;
+
+use super::create::new_view;
+use super::{Views, pointer};
+
+impl Views {
+    /// Registers a view from an existing metadata file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the warehouse is a read-only view or the caller may not register views
+    /// ([`TabularError::Forbidden`]), if the namespace does not exist, if the name is in use
+    /// ([`TabularError::NameTaken`]), if the metadata file is invalid or one of its locations is outside of
+    /// the warehouse or belongs to another table or view ([`TabularError::Invalid`]), if the metadata file
+    /// does not exist ([`BackendError::FileMissing`]), or if the file system or the database fails.
+    pub async fn register(
+        &self,
+        request: &Request,
+        warehouse: &Warehouse,
+        identifier: &Identifier,
+        metadata_location: &str,
+    ) -> Result<MutationResponse, TabularError> {
+        warehouse.require_writable()?;
+        let action = Action::RegisterView;
+        let namespace = self.namespaces.require(request, warehouse, &identifier.namespace, action).await?;
+        self.tabulars.check_name(warehouse, identifier, TabularKind::View).await?;
+        let checked = self
+            .locations
+            .check_file(warehouse, None, &Folders::default(), "metadata location", metadata_location)
+            .await;
+        if let Err(error) = checked {
+            return Err(self
+                .tabulars
+                .unless_name_taken(warehouse, identifier, TabularKind::View, error.into())
+                .await);
+        }
+        let document =
+            self.documents.view(metadata_location).await.map_err(BackendError::of_named_document)?;
+        let metadata = document.parsed();
+        let (checked, json) = (metadata.clone(), document.json());
+        let check = move || foreign::check_view(&checked, &json);
+        self.turns.run(document.json().len(), check).await.map_err(|error| {
+            TabularError::Invalid(format!("the metadata file `{metadata_location}` cannot be used: {error}"))
+        })?;
+        let folders = Folders::by_view(warehouse, metadata)?;
+        retrying!(TabularError, async {
+            let pointer = pointer(metadata_location, metadata);
+            let new = new_view(identifier, namespace.namespace_id, pointer, &folders);
+            let new = NewPointer { action, ..new };
+            let result = IdempotentResult::Location(metadata_location);
+            self.tabulars.commit(request, warehouse, vec![new], result).await
+        })?;
+        Ok(MutationResponse::View(document))
+    }
+}

@@ -1,0 +1,23 @@
+//! Errors of the use cases on warehouses.
+
+use crate::catalog::access::Forbidden;
+use crate::catalog::backend::BackendError;
+
+/// Error of a use case on a warehouse.
+#[derive(Debug, thiserror::Error)]
+pub enum WarehouseError {
+    /// The warehouse does not exist, or the caller may not know of it.
+    #[error("Warehouse does not exist: {0}")]
+    NoSuchWarehouse(String),
+    /// The name, the instant or the configured location cannot be used.
+    #[error("{0}")]
+    Invalid(String),
+    /// The caller may not do the operation.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The database or the file system failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+from_backend!(WarehouseError);
