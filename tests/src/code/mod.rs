@@ -6,6 +6,7 @@
 
 pub mod circles;
 pub mod docs;
+pub mod frames;
 pub mod functions;
 pub mod imports;
 pub mod items;

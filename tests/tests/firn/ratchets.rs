@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use tests::code::Workspace;
+use tests::code::frames::{self, Frame};
 use tests::code::measures::{self, Finding};
 use tests::code::source::Source;
 
@@ -40,7 +41,7 @@ fn no_more_folders_are_wide() {
     check(
         "folders with more than 15 files",
         &lines(&measures::sizes(&workspace.product()).wide_folders.offenders),
-        7,
+        6,
     );
 }
 
@@ -49,14 +50,14 @@ fn no_more_functions_and_files_are_long() {
     let workspace = workspace();
     let sizes = measures::sizes(&workspace.product());
     check("functions of more than 70 lines", &lines(&sizes.long_functions.offenders), 0);
-    check("files of more than 500 lines", &lines(&sizes.long_files.offenders), 5);
+    check("files of more than 500 lines", &lines(&sizes.long_files.offenders), 4);
 }
 
 #[test]
 fn no_more_type_names_have_two_meanings() {
     let names = measures::names(&workspace().product());
     let repeated: Vec<_> = names.repeated.iter().map(|repeated| repeated.name.clone()).collect();
-    check("type names that are declared more than once", &repeated, 4);
+    check("type names that are declared more than once", &repeated, 3);
 }
 
 #[test]
@@ -65,4 +66,84 @@ fn public_functions_say_when_they_fail_and_docs_name_their_subject() {
     let docs = measures::docs(&workspace.product());
     check("public functions without a section on errors", &lines(&docs.without_errors.offenders), 0);
     check("docs that begin with a question word", &lines(&docs.questions.offenders), 0);
+}
+
+const TABLES_API: &str = "catalog-server/src/api/iceberg/tables.rs";
+const IDEMPOTENT: &str = "catalog-server/src/api/idempotent.rs";
+const COMMITS: &str = "catalog-server/src/store/commits.rs";
+const TABULAR_ROWS: &str = "catalog-server/src/store/catalog/tabulars.rs";
+
+/// Use cases with the functions between their handler and their statement, both included.
+const USE_CASES: [(&str, usize, &[Frame]); 5] = [
+    (
+        "load a table",
+        5,
+        &[
+            (TABLES_API, "load_table"),
+            ("catalog-server/src/catalog/tables/mod.rs", "require"),
+            ("catalog-server/src/catalog/tabulars/mod.rs", "require"),
+            (TABULAR_ROWS, "find"),
+            (TABULAR_ROWS, "read"),
+        ],
+    ),
+    (
+        "commit to a table",
+        5,
+        &[
+            (TABLES_API, "commit_table"),
+            (IDEMPOTENT, "run"),
+            ("catalog-server/src/catalog/tables/commit.rs", "commit"),
+            (COMMITS, "commit"),
+            (COMMITS, "in_one_statement"),
+        ],
+    ),
+    (
+        "commit to several tables",
+        6,
+        &[
+            ("catalog-server/src/api/iceberg/transactions.rs", "commit_transaction"),
+            (IDEMPOTENT, "run"),
+            ("catalog-server/src/catalog/tables/commit.rs", "commit"),
+            (COMMITS, "commit"),
+            (COMMITS, "change_in"),
+            (TABULAR_ROWS, "swap_pointer"),
+        ],
+    ),
+    (
+        "create a table",
+        7,
+        &[
+            (TABLES_API, "create_table"),
+            (IDEMPOTENT, "run"),
+            ("catalog-server/src/catalog/tables/create.rs", "create"),
+            ("catalog-server/src/catalog/tabulars/mod.rs", "commit"),
+            (COMMITS, "commit"),
+            (COMMITS, "change_in"),
+            (TABULAR_ROWS, "create"),
+        ],
+    ),
+    (
+        "lease a job",
+        4,
+        &[
+            ("catalog-server/src/api/governance/maintenance.rs", "lease_job"),
+            ("catalog-server/src/schedule/jobs.rs", "lease_job"),
+            ("catalog-server/src/schedule/jobs.rs", "try_lease"),
+            ("catalog-server/src/store/maintenance/jobs/lease.rs", "lease"),
+        ],
+    ),
+];
+
+#[test]
+fn use_cases_reach_their_statement_in_few_functions() {
+    let workspace = workspace();
+    let sources = workspace.product();
+    for (use_case, most, chain) in USE_CASES {
+        assert_eq!(frames::problems(&sources, chain), Vec::<String>::new(), "{use_case}");
+        assert!(
+            chain.len() <= most,
+            "{use_case} takes {} functions, at most {most} are allowed",
+            chain.len()
+        );
+    }
 }
