@@ -25,6 +25,15 @@ pub fn start_logging(log: &Log) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Starts logging to standard error with the default level and format.
+///
+/// # Errors
+///
+/// Fails for the reason of [`start_logging`].
+pub fn start_default_logging() -> anyhow::Result<()> {
+    start_logging(&Log::default())
+}
+
 /// Returns a future that resolves at SIGTERM or SIGINT. The handlers are installed before it returns.
 ///
 /// # Errors

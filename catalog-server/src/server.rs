@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use maintenance::budget::Budget;
+use maintenance::client::address::{CatalogAddress, Route};
 use maintenance::context::Environment;
 use maintenance::files::JobFiles;
 use maintenance::settings::Settings;
@@ -314,8 +315,8 @@ fn daemon_settings(mut address: SocketAddr, settings: &Maintenance, stores: &Sto
     let stores = stores.with_local(maintenance::files::local_store());
     let defaults = Budget::default();
     Settings {
-        uri: format!("http://{address}"),
-        token: None,
+        // A proxy does not lead back to this process.
+        catalog: CatalogAddress { route: Route::Direct, ..CatalogAddress::new(format!("http://{address}")) },
         name: format!("embedded-{}", id::random()),
         workers: settings.workers,
         budget: Budget {

@@ -8,7 +8,9 @@ use table_core::metadata::table::TableMetadata;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use crate::client::{Client, Committed, Fence, TableName};
+use crate::client::fence::Fence;
+use crate::client::table_name::TableName;
+use crate::client::{Client, Committed};
 use crate::error::JobError;
 use crate::history::History;
 use crate::ownership::{self, NamedFolders};

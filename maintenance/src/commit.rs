@@ -11,7 +11,8 @@ use table_core::snapshot::plan::SnapshotPlan;
 use uuid::Uuid;
 
 use crate::catalog::Table;
-use crate::client::{ClientError, Committed, Loaded};
+use crate::client::error::ClientError;
+use crate::client::{Committed, Loaded};
 use crate::context::JobContext;
 use crate::error::JobError;
 use crate::output_ledger::OutputLedger;

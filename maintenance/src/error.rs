@@ -9,7 +9,7 @@ use table_core::rewrite::options::OptionsError;
 use table_core::scan::error::ScanError;
 use table_core::snapshot::error::SnapshotError;
 
-use crate::client::ClientError;
+use crate::client::error::ClientError;
 
 /// Reason for which a job failed.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,9 @@ use table_core::metadata::table::TableMetadata;
 use table_core::snapshot::age::LastUse;
 use uuid::Uuid;
 
-use crate::client::{Client, ClientError, TableName, decode, encode};
+use crate::client::error::ClientError;
+use crate::client::table_name::{TableName, encode};
+use crate::client::{Client, decode};
 use crate::error::JobError;
 use crate::files::JobFiles;
 

@@ -11,7 +11,9 @@ use storage::scope::{Ask, Asked, Reads, Scope};
 use table_core::location::Location;
 use table_core::metadata::table::TableMetadata;
 
-use crate::client::{Client, ClientError, TableName, decode, encode};
+use crate::client::error::ClientError;
+use crate::client::table_name::{TableName, encode};
+use crate::client::{Client, decode};
 use crate::error::JobError;
 
 /// Folders that the user names for a table whose catalog reports no folders.

@@ -6,7 +6,9 @@ use openapi::maintenance::{
 };
 use uuid::Uuid;
 
-use crate::client::{Client, ClientError, TableName, decode};
+use crate::client::error::ClientError;
+use crate::client::table_name::TableName;
+use crate::client::{Client, decode};
 
 /// Returns the newest `count` jobs, optionally only those of one table or in one state.
 ///

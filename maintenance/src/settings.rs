@@ -1,16 +1,15 @@
 //! Settings of the workers of a process.
 
 use crate::budget::Budget;
+use crate::client::address::CatalogAddress;
 use crate::context::Environment;
 use crate::files::JobFiles;
 
 /// Settings of the workers of a process.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Address of the catalog, as engines specify it.
-    pub uri: String,
-    /// Bearer token for the catalog; `None` if it requires none.
-    pub token: Option<String>,
+    /// Address of the catalog.
+    pub catalog: CatalogAddress,
     /// Name of the worker, shown to users. With several workers, a number is appended.
     pub name: String,
     /// Number of workers, each of which carries out one job at a time.

@@ -2,7 +2,7 @@
 //! by the methods of [`Reply`] that say so.
 
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -198,7 +198,13 @@ pub fn encode(name: &str) -> String {
 fn connections() -> &'static reqwest::Client {
     static CONNECTIONS: OnceLock<reqwest::Client> = OnceLock::new();
     CONNECTIONS.get_or_init(|| {
-        let builder = reqwest::Client::builder().timeout(PATIENCE).no_proxy();
+        // Servers are reached without TLS, but the client looks for a provider of cryptography unless it gets one.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider);
+        let tls = tls.with_safe_default_protocol_versions().expect("versions of TLS");
+        let tls = tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+        let builder = reqwest::Client::builder().tls_backend_preconfigured(tls);
+        let builder = builder.timeout(PATIENCE).no_proxy().no_gzip();
         builder.build().expect("a client")
     })
 }

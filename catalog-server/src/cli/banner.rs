@@ -1,22 +1,34 @@
 //! Banner that the server prints when it is ready: its addresses, and commands to paste for connecting with
 //! common engines.
 
+use std::fmt;
 use std::net::SocketAddr;
 
-use catalog_server::catalog::warehouses::warehouse::Warehouse;
-use catalog_server::config::Config;
 use table_core::rewrite::policy::MaintenancePolicy;
 use table_core::text;
 
-/// Returns the banner of a server that listens at `address`.
-pub fn banner(address: SocketAddr, config: &Config, warehouse: &Warehouse) -> String {
-    let database = match &config.database_url {
-        Some(url) if url.starts_with("postgres") => "PostgreSQL".to_owned(),
-        _ => config.database_url(),
-    };
-    let (name, location) = (&warehouse.name, &warehouse.location);
-    format!(
-        "\
+/// Banner of a server.
+pub struct StartBanner {
+    /// Address at which the server listens.
+    pub address: SocketAddr,
+    /// Kind or URL of the database, without credentials.
+    pub database: String,
+    /// Name of the default warehouse.
+    pub warehouse: String,
+    /// Location of the default warehouse.
+    pub location: String,
+    /// Number of maintenance workers in the server.
+    pub workers: u32,
+    /// Minutes for which the catalog can be read as it was; 0 if it cannot.
+    pub time_travel_minutes: u32,
+}
+
+impl fmt::Display for StartBanner {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let StartBanner { address, database, warehouse: name, location, .. } = self;
+        write!(
+            out,
+            "\
 Firn {version} is ready.
 
   Iceberg REST   http://{address}
@@ -52,18 +64,20 @@ Spark
 {maintenance}
 The catalog as it was at an instant, read-only: warehouse '{name}@2026-11-20T10:00:00Z'
 ",
-        version = env!("CARGO_PKG_VERSION"),
-        maintenance = maintenance(address, config, name),
-    )
+            version = env!("CARGO_PKG_VERSION"),
+            maintenance = maintenance(self),
+        )
+    }
 }
 
 /// Returns the section on maintenance: its default behaviour, and how to change it.
-fn maintenance(address: SocketAddr, config: &Config, warehouse: &str) -> String {
-    let here = match config.maintenance.workers {
+fn maintenance(banner: &StartBanner) -> String {
+    let StartBanner { address, warehouse, .. } = banner;
+    let here = match banner.workers {
         0 => format!("no worker here; elsewhere: firn maintain --uri http://{address}"),
         workers => format!("{} here", text::count(workers, "worker", "workers")),
     };
-    let horizon = match config.retention.time_travel_minutes {
+    let horizon = match banner.time_travel_minutes {
         0 => String::new(),
         minutes => {
             let horizon = text::span(u64::from(minutes) * 60_000);

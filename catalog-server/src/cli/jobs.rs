@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use catalog_server::clock::Clock;
 use clap::Args;
-use maintenance::client::{Client, TableName};
+use maintenance::client::Client;
+use maintenance::client::table_name::TableName;
 use maintenance::queue;
 use openapi::maintenance::{Explanation, Job};
 use serde_json::Value;
 use table_core::text;
+
+use super::catalog::CatalogArguments;
+use super::table::{TextColumn, TextTable};
 
 /// Interval between two refreshes of `--watch`.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -41,7 +45,7 @@ pub struct Jobs {
     #[arg(long, conflicts_with = "watch")]
     json: bool,
     #[command(flatten)]
-    catalog: CatalogAddress,
+    catalog: CatalogArguments,
 }
 
 /// Show the health of a table, and why each maintenance action is or is not due
@@ -55,18 +59,7 @@ pub struct Explain {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    catalog: CatalogAddress,
-}
-
-/// Address and credentials of the catalog.
-#[derive(Args)]
-struct CatalogAddress {
-    /// URL of the catalog: the `uri` that engines use
-    #[arg(long, env = "FIRN_URI", value_name = "URL", default_value = "http://127.0.0.1:8181")]
-    uri: String,
-    /// Bearer token, if the catalog requires one
-    #[arg(long, env = "FIRN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    catalog: CatalogArguments,
 }
 
 const JOBS_EXAMPLES: &str = "\
@@ -94,7 +87,7 @@ impl Jobs {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let table = self.table.as_deref().map(TableName::parse).transpose()?;
-            let client = self.catalog.client()?;
+            let client = Client::new(&self.catalog.address())?;
             loop {
                 let jobs =
                     queue::list_jobs(&client, table.as_ref(), self.state.as_deref(), self.count).await?;
@@ -120,7 +113,7 @@ impl Explain {
     pub fn run(&self) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let name = TableName::parse(&self.table)?;
-        let client = self.catalog.client()?;
+        let client = Client::new(&self.catalog.address())?;
         let explanation = runtime.block_on(queue::explain(&client, &name))?;
         let text = if self.json {
             serde_json::to_string_pretty(&explanation)? + "\n"
@@ -132,28 +125,19 @@ impl Explain {
     }
 }
 
-impl CatalogAddress {
-    fn client(&self) -> anyhow::Result<Client> {
-        Ok(Client::new(&self.uri, self.token.as_deref())?)
-    }
-}
-
 fn list(jobs: &[Job]) -> String {
     if jobs.is_empty() {
         return "no jobs\n".to_owned();
     }
     let now_ms = Clock::system().now_ms();
-    let mut rows = vec![["TABLE", "ACTION", "STATE", "WHEN", "HOW FAR"].map(str::to_owned)];
-    rows.extend(jobs.iter().map(|job| {
+    let mut rows = TextTable::new(0, [TextColumn::LEFT; 5]);
+    rows.push(["TABLE", "ACTION", "STATE", "WHEN", "HOW FAR"].map(str::to_owned));
+    for job in jobs {
         let since_ms = job.finished_ms.or(job.started_ms).unwrap_or(job.created_ms);
-        [table_name(&job.table), job.action.clone(), job.state.clone(), ago(now_ms - since_ms), how_far(job)]
-    }));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let (table, action, state, when) = (width(0), width(1), width(2), width(3));
-    let lines = rows.iter().map(|[of, what, is, since, far]| {
-        format!("{of:table$}  {what:action$}  {is:state$}  {since:when$}  {far}").trim_end().to_owned() + "\n"
-    });
-    lines.collect()
+        let (name, when) = (table_name(&job.table), ago(now_ms - since_ms));
+        rows.push([name, job.action.clone(), job.state.clone(), when, how_far(job)]);
+    }
+    rows.to_string()
 }
 
 /// Formats the name of a table as `--table` accepts it. The catalog returns it with a slash after the
@@ -221,10 +205,11 @@ fn explained(name: &str, explanation: &Explanation) -> String {
     if let Some(paused) = &explanation.paused {
         lines.push(format!("paused by {}: {}", paused.paused_by, paused.reason));
     }
+    let mut actions = TextTable::new(0, [TextColumn::LEFT; 3]);
     for action in &explanation.actions {
-        lines.push(format!("{:<18} {:<9} {}", action.action.as_str(), action.state, action.why));
+        actions.push([action.action.as_str().to_owned(), action.state.clone(), action.why.clone()]);
     }
-    lines.join("\n") + "\n"
+    lines.join("\n") + "\n" + &actions.to_string()
 }
 
 fn ago(ms: i64) -> String {

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use catalog_server::clock::Clock;
-use catalog_server::config::Log;
 use catalog_server::id;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use maintenance::budget::Budget;
 use maintenance::catalog::Catalog;
-use maintenance::client::{Client, TableName};
+use maintenance::client::Client;
+use maintenance::client::table_name::TableName;
 use maintenance::context::{Environment, JobContext};
 use maintenance::control::{JobControl, Progress};
 use maintenance::error::JobError;
@@ -33,7 +33,8 @@ use table_core::location::{Location, LocationError};
 use table_core::rewrite::policy::MaintenancePolicy;
 use tokio_util::sync::CancellationToken;
 
-use crate::process::{shutdown_signal, start_logging};
+use super::catalog::CatalogArguments;
+use crate::process::{shutdown_signal, start_default_logging};
 
 /// Maintain tables: merge small files, apply deletes, expire old snapshots.
 #[derive(Args)]
@@ -64,12 +65,8 @@ pub struct Maintain {
     /// repeated
     #[arg(long, value_name = "DIR", requires = "once", value_parser = folder)]
     read_folder: Vec<Location>,
-    /// URL of the catalog: the `uri` that engines use
-    #[arg(long, env = "FIRN_URI", value_name = "URL", default_value = "http://127.0.0.1:8181")]
-    uri: String,
-    /// Bearer token, if the catalog requires one
-    #[arg(long, env = "FIRN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    catalog: CatalogArguments,
     /// Number of jobs to run at the same time
     #[arg(long, value_name = "COUNT", default_value_t = 1, conflicts_with = "once",
         value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -143,7 +140,7 @@ impl Maintain {
 
     /// Runs jobs from the queue of a catalog until SIGTERM.
     async fn work(self) -> anyhow::Result<()> {
-        start_logging(&Log::default())?;
+        start_default_logging()?;
         let shutdown = shutdown_signal()?;
         let environment = environment();
         let settings = Settings {
@@ -152,8 +149,7 @@ impl Maintain {
                 std::env::var("HOSTNAME").unwrap_or_else(|_| "worker".to_owned()),
                 id::random()
             ),
-            uri: self.uri.clone(),
-            token: self.token.clone(),
+            catalog: self.catalog.address(),
             workers: self.workers,
             budget: self.budget(),
             nice: self.nice,
@@ -161,7 +157,11 @@ impl Maintain {
             environment,
         };
         let stop = CancellationToken::new();
-        tracing::info!(uri = self.uri, workers = self.workers, "asking for maintenance jobs");
+        tracing::info!(
+            uri = self.catalog.address().uri,
+            workers = self.workers,
+            "asking for maintenance jobs"
+        );
         let mut daemon = std::pin::pin!(daemon::run(settings, stop.clone()));
         tokio::select! {
             // The workers ended before the signal: they could not start.
@@ -195,7 +195,7 @@ impl Maintain {
         let actions = JobAction::CHANGES.into_iter().filter(|action| self.includes(*action, &policy));
         let actions: Vec<_> = actions.collect();
         let name = TableName::parse(table)?;
-        let client = Client::connect(&self.uri, self.token.as_deref(), &name.warehouse).await?;
+        let client = Client::connect(&self.catalog.address(), &name.warehouse).await?;
         let catalog = Catalog::new(client, name, tokio::runtime::Handle::current(), None);
         let done = tokio::task::spawn_blocking(move || self.do_now(&catalog, &policy, &actions));
         done.await?

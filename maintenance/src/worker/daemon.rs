@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::client::{Client, ClientError};
+use crate::client::Client;
+use crate::client::error::ClientError;
 use crate::queue::Queue;
 use crate::settings::Settings;
 use crate::worker;
@@ -20,11 +21,11 @@ const POLL_UNREACHABLE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 ///
-/// Fails if `settings.uri` is not the address of a catalog, or if TLS cannot be set up.
+/// Fails for the reasons of [`Client::new`].
 pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), ClientError> {
     let workers = TaskTracker::new();
     for number in 1..=settings.workers {
-        let client = Client::new(&settings.uri, settings.token.as_deref())?;
+        let client = Client::new(&settings.catalog)?;
         let name =
             if settings.workers == 1 { settings.name.clone() } else { format!("{}-{number}", settings.name) };
         let queue = Queue::new(client, name);

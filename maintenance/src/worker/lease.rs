@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::client::ClientError;
+use crate::client::error::ClientError;
 use crate::control::{JobControl, Progress};
 use crate::error::JobError;
 use crate::queue::Queue;

@@ -11,7 +11,10 @@ use tokio::runtime::Handle;
 
 use super::lease::{Lease, LeaseControl};
 use crate::catalog::Catalog;
-use crate::client::{Client, ClientError, Fence, TableName};
+use crate::client::Client;
+use crate::client::error::ClientError;
+use crate::client::fence::Fence;
+use crate::client::table_name::TableName;
 use crate::context::JobContext;
 use crate::control::{JobControl, Progress};
 use crate::error::JobError;
@@ -110,10 +113,10 @@ impl LeasedJob {
                 format!("this worker does not know the action `{name}`; is it older than the catalog?");
             return Ok(FinishOutcome::Failed { error, result: None });
         };
-        let Settings { files, budget, environment, uri, token, .. } = &self.settings;
+        let Settings { files, budget, environment, catalog, .. } = &self.settings;
         let files = files.within(self.scope()?);
         let runtime = self.runtime.clone();
-        let client = Client::new(uri, token.as_deref())?;
+        let client = Client::new(catalog)?;
         let client = runtime.block_on(client.of_warehouse(&self.table.warehouse))?;
         let fence = Fence::new(self.job.job_id, self.job.attempt);
         let catalog = Catalog::new(client, self.table.clone(), runtime, Some(fence));

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use self::lease::{Lease, LeaseControl};
 use self::leased_job::{JobEnd, LATER_MS, LeasedJob};
-use crate::client::TableName;
+use crate::client::table_name::TableName;
 use crate::queue::Queue;
 use crate::settings::Settings;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use maintenance::budget::Budget;
 use maintenance::client::Client;
+use maintenance::client::address::CatalogAddress;
 use maintenance::context::Environment;
 use maintenance::files::{JobFiles, local_store};
 use maintenance::queue::Queue;
@@ -216,8 +217,8 @@ pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<Option<u32>, 
         now_ms: Arc::new(move || clock.now_ms()),
         uuid: Arc::new(move || ids.upgrade().map(|world| world.uuid()).unwrap_or_default()),
     };
-    let root = world.client.root().to_owned();
-    let client = Client::new(&root, Some(&name)).map_err(|error| error.to_string())?;
+    let address = CatalogAddress { token: Some(name.clone()), ..CatalogAddress::new(world.client.root()) };
+    let client = Client::new(&address).map_err(|error| error.to_string())?;
     let queue = Queue::new(client, name.clone());
     world.outlast_waits().await;
     let lease = queue.lease().await.map_err(|error| format!("no lease: {error}"))?;
@@ -233,8 +234,7 @@ pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<Option<u32>, 
         lease.leftovers.len()
     ));
     let settings = Settings {
-        uri: root,
-        token: Some(name.clone()),
+        catalog: address,
         name: name.clone(),
         workers: 1,
         budget: Budget::default(),

@@ -22,6 +22,7 @@ mod locations;
 mod maintenance;
 mod metrics_reports;
 mod namespaces;
+mod network;
 mod openapi;
 mod operations;
 mod outages;

@@ -18,6 +18,10 @@ struct Source {
 
 impl Source {
     fn product(&self) -> &str {
+        // A file with unit tests only, which its parent declares as `#[cfg(test)] mod tests`.
+        if self.path.ends_with("/tests.rs") {
+            return "";
+        }
         self.text.split("#[cfg(test)]").next().unwrap_or_default()
     }
 
@@ -163,6 +167,29 @@ fn maintenance_knows_catalogs_by_their_protocol_only() {
     check_only_in(&["maintenance/src"], &["catalog_server", "axum", "sqlx"], &[]);
     let manifest = fs::read_to_string(root().join("maintenance/Cargo.toml")).unwrap();
     assert!(!manifest.contains("catalog-server"));
+}
+
+#[test]
+fn commands_are_clients_that_know_nothing_of_the_server() {
+    let may_use = [
+        "catalog_server::clock::Clock;",
+        "catalog_server::id;",
+        // Until the files of a table are read by the crate `storage`.
+        "catalog_server::storage::{DEADLINE, Files};",
+    ];
+    let mut found = 0;
+    for source in sources(&["catalog-server/src/cli"]) {
+        for line in source.lines_with("catalog_server") {
+            let is_allowed = may_use.iter().any(|path| line.ends_with(&format!(": use {path}")));
+            assert!(is_allowed, "a command may use the server only over HTTP: {line}");
+            found += 1;
+        }
+        for line in source.lines_with("crate::") {
+            let is_allowed = ["crate::cli::", "crate::process::"].iter().any(|path| line.contains(path));
+            assert!(is_allowed, "a command may use other parts of the binary only to log: {line}");
+        }
+    }
+    assert!(found > 0, "no command uses the clock: the rule checks nothing");
 }
 
 #[test]

@@ -18,7 +18,8 @@ use table_core::manifest::list::{self, ManifestFile};
 use table_core::metadata::partition::PartitionSpec;
 use table_core::metadata::table::TableMetadata;
 
-use maintenance::client::{Client, TableName};
+use maintenance::client::Client;
+use maintenance::client::table_name::TableName;
 
 /// Upper limits of the classes of the histogram, in bytes: powers of four from 64 KiB, inclusive.
 const CLASSES: [u64; 9] =

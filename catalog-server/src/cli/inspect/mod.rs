@@ -10,7 +10,10 @@ use std::io::Write as _;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use maintenance::client::{Client, TableName};
+use maintenance::client::Client;
+use maintenance::client::table_name::TableName;
+
+use super::catalog::CatalogArguments;
 
 /// Show the contents of any Iceberg REST catalog
 #[derive(Args)]
@@ -31,12 +34,8 @@ enum What {
 struct Table {
     /// The table as `warehouse.namespace.table`; put a name that contains dots in double quotes
     name: String,
-    /// URL of the catalog: the `uri` that engines use
-    #[arg(long, env = "FIRN_URI", value_name = "URL", default_value = "http://127.0.0.1:8181")]
-    uri: String,
-    /// Bearer token, if the catalog requires one
-    #[arg(long, env = "FIRN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    catalog: CatalogArguments,
     /// Count the files of this snapshot instead of the current one
     #[arg(long, value_name = "ID")]
     snapshot_id: Option<i64>,
@@ -74,7 +73,7 @@ impl Inspect {
 impl Table {
     async fn ask(&self) -> anyhow::Result<report::TableReport> {
         let name = TableName::parse(&self.name)?;
-        let client = Client::connect(&self.uri, self.token.as_deref(), &name.warehouse).await?;
+        let client = Client::connect(&self.catalog.address(), &name.warehouse).await?;
         let loaded = client.load(&name).await?;
         let metadata = table_core::metadata::table::TableMetadata::parse(loaded.metadata.get().as_bytes())
             .with_context(|| format!("the metadata of `{}` cannot be read", self.name))?;

@@ -7,6 +7,7 @@ use table_core::text::count;
 
 use super::files::FileCounts;
 use super::report::TableReport;
+use crate::cli::table::{TextColumn, TextTable};
 
 /// Maximum number of snapshots, and of partitions, that are shown; the JSON contains all of them.
 const SHOWN_MAX: usize = 20;
@@ -40,18 +41,15 @@ fn head(out: &mut String, report: &TableReport) -> std::fmt::Result {
     writeln!(out, "  changed   {}", instant(report.last_updated_ms))?;
     let Some(schema) = report.current_schema() else { return Ok(()) };
     writeln!(out, "\nSchema {} ({} in all)", schema.schema_id, report.schemas.len())?;
-    let name_width = schema.columns.iter().map(|column| column.name.chars().count()).max().unwrap_or(0);
-    let type_width = schema.columns.iter().map(|column| column.r#type.chars().count()).max().unwrap_or(0);
+    let left = TextColumn::LEFT;
+    let mut columns = TextTable::new(2, [TextColumn::RIGHT.at_least(4), left, left, left.at_least(8), left]);
     for column in &schema.columns {
         let nullable = if column.required { "required" } else { "" };
-        let doc = column.doc.as_deref().unwrap_or("");
-        let line = format!(
-            "  {:>4}  {:name_width$}  {:type_width$}  {nullable:8}  {doc}",
-            column.id, column.name, column.r#type
-        );
-        writeln!(out, "{}", line.trim_end())?;
+        let doc = column.doc.clone().unwrap_or_default();
+        let (name, r#type) = (column.name.clone(), column.r#type.clone());
+        columns.push([column.id.to_string(), name, r#type, nullable.to_owned(), doc]);
     }
-    Ok(())
+    write!(out, "{columns}")
 }
 
 fn layout(out: &mut String, report: &TableReport) -> std::fmt::Result {
@@ -78,18 +76,17 @@ fn snapshots(out: &mut String, report: &TableReport) -> std::fmt::Result {
     if !report.refs.is_empty() {
         writeln!(out, "\nBranches and tags")?;
     }
+    let mut refs = TextTable::new(2, [TextColumn::LEFT; 3]);
     for target in &report.refs {
-        writeln!(out, "  {:6}  {}  -> {}", target.r#type, target.name, target.snapshot_id)?;
+        let to = format!("-> {}", target.snapshot_id);
+        refs.push([target.r#type.clone(), target.name.clone(), to]);
     }
+    write!(out, "{refs}")?;
     writeln!(out, "\nSnapshots ({} in all, newest first)", report.snapshots.len())?;
+    let mut rows = TextTable::new(2, [TextColumn::LEFT; 4]);
     for snapshot in report.snapshots.iter().rev().take(SHOWN_MAX) {
         let said = |key: &str| snapshot.summary.get(key).map(text).filter(|value| value != "0");
-        let mut line = format!(
-            "  {}  {:19}  {:9}",
-            instant(snapshot.timestamp_ms),
-            snapshot.snapshot_id,
-            said("operation").unwrap_or_default()
-        );
+        let mut changes = Vec::new();
         for (key, word) in [
             ("added-data-files", "+files"),
             ("deleted-data-files", "-files"),
@@ -98,11 +95,13 @@ fn snapshots(out: &mut String, report: &TableReport) -> std::fmt::Result {
             ("deleted-records", "-rows"),
         ] {
             if let Some(value) = said(key) {
-                write!(line, "  {word} {value}")?;
+                changes.push(format!("{word} {value}"));
             }
         }
-        writeln!(out, "{}", line.trim_end())?;
+        let (at, id) = (instant(snapshot.timestamp_ms), snapshot.snapshot_id.to_string());
+        rows.push([at, id, said("operation").unwrap_or_default(), changes.join("  ")]);
     }
+    write!(out, "{rows}")?;
     if report.snapshots.len() > SHOWN_MAX {
         let older = (report.snapshots.len() - SHOWN_MAX) as u64;
         writeln!(out, "  … {}; `--json` lists them", count(older, "older one", "older ones"))?;
@@ -138,12 +137,15 @@ fn counts(out: &mut String, report: &TableReport, files: &FileCounts) -> std::fm
 
     writeln!(out, "\nData files by size")?;
     let most = files.histogram.iter().map(|class| class.files).max().unwrap_or(0).max(1);
+    let columns = [TextColumn::RIGHT.at_least(10), TextColumn::RIGHT.at_least(8), TextColumn::LEFT];
+    let mut classes = TextTable::new(2, columns);
     for class in &files.histogram {
         let end = class.up_to_bytes.map_or_else(|| "larger".to_owned(), |end| format!("≤ {}", size(end)));
         let width = (class.files * BAR_WIDTH).div_ceil(most);
         let bar = "█".repeat(usize::try_from(width).unwrap_or(0));
-        writeln!(out, "{}", format!("  {end:>10}  {:>8}  {bar}", class.files).trim_end())?;
+        classes.push([end, class.files.to_string(), bar]);
     }
+    write!(out, "{classes}")?;
 
     writeln!(out, "\nPartitions ({} in all, largest first)", files.partitions.len())?;
     for partition in files.partitions.iter().take(SHOWN_MAX) {
