@@ -10,7 +10,7 @@ use serde_json::json;
 use tests::fixture;
 use tests::process::Backend;
 
-use crate::lake::{Lake, Row, rows, scan, scan_rows, schema};
+use crate::lake::{Lake, NEW_LEVEL, Row, rows, scan, scan_rows, schema};
 
 async fn columns_are_added_and_deleted_between_appends(backend: Backend) {
     let lake = Lake::new(backend).await;
@@ -48,11 +48,17 @@ async fn a_required_column_has_its_default_in_older_files(backend: Backend) {
     let update = transaction.update_schema().add_column(level);
     let table = update.apply(transaction).unwrap().commit(&lake.catalog).await.unwrap();
     let loaded = lake.load(&table).await;
-    let batches = scan(&loaded, None, None).await;
+    // Known disagreement: the crate reads the current snapshot with the schema that it was written with, Java with the
+    // current one of the table.
+    assert!(scan(&loaded, None, None).await.iter().all(|batch| batch.column_by_name("level").is_none()));
+    let table = lake.append(&loaded, &rows(10..13)).await;
+    let batches = scan(&table, None, None).await;
     let levels = batches.iter().flat_map(|batch| {
         batch.column_by_name("level").unwrap().as_primitive::<Int32Type>().values().to_vec()
     });
-    assert_eq!(levels.collect::<Vec<_>>(), vec![7; 10]);
+    let mut levels: Vec<_> = levels.collect();
+    levels.sort_unstable();
+    assert_eq!(levels, [[7; 10].as_slice(), &[NEW_LEVEL; 3]].concat());
 }
 
 async fn files_of_two_partition_specs_are_scanned_together(backend: Backend) {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_array::{
+    ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use futures::TryStreamExt as _;
 use iceberg::arrow::{RecordBatchPartitionSplitter, schema_to_arrow_schema};
 use iceberg::expr::Predicate;
@@ -29,6 +31,9 @@ use iceberg_catalog_rest::{
 use parquet::file::properties::WriterProperties;
 use tests::fixture;
 use tests::process::{Backend, Firn};
+
+/// Value of the column `level` in new rows, if the table has it.
+pub const NEW_LEVEL: i32 = 8;
 
 /// Server with a catalog of the crate on it, and a namespace.
 pub struct Lake {
@@ -135,6 +140,7 @@ pub fn batch(table: &Table, rows: &[Row]) -> RecordBatch {
             "id" => Arc::new(rows.iter().map(|row| Some(row.id)).collect::<Int64Array>()) as ArrayRef,
             "name" => Arc::new(rows.iter().map(|row| row.name.clone()).collect::<StringArray>()),
             "at" => Arc::new(rows.iter().map(|row| Some(row.at)).collect::<TimestampMicrosecondArray>()),
+            "level" => Arc::new(Int32Array::from(vec![NEW_LEVEL; rows.len()])),
             "amount" => Arc::new(rows.iter().map(|row| row.amount).collect::<Float64Array>()),
             _ => return None,
         })

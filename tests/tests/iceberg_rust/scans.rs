@@ -86,8 +86,13 @@ async fn filters_find_the_same_rows_and_files_in_partitions_and_without(backend:
             let expected: Vec<_> = rows(0..60).into_iter().filter(selects).collect();
             let found = scan_rows(&table, None, Some(predicate.clone())).await;
             assert_eq!(found, expected, "{predicate}");
-            let planned = planned_by_firn(&lake, &filter).await;
-            assert_eq!(planned, planned_by_the_crate(&table, predicate.clone()).await, "{predicate}");
+            let ours = planned_by_firn(&lake, &filter).await;
+            let theirs = planned_by_the_crate(&table, predicate.clone()).await;
+            // Known disagreement: for `in`, the crate compares the set with each bound on its own, and plans files
+            // between two of its values.
+            let is_looser = filter["type"] == "in";
+            assert_eq!(ours == theirs, !is_looser, "{predicate}: {ours:?}, {theirs:?}");
+            assert!(ours.is_subset(&theirs), "{predicate}: {ours:?}, {theirs:?}");
         }
         let some = table.scan().select(["name"]).build().unwrap().to_arrow().await.unwrap();
         let some: Vec<_> = some.try_collect().await.unwrap();
