@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray as _;
+use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{
     ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -197,7 +197,7 @@ pub async fn scan_rows(table: &Table, snapshot_id: Option<i64>, filter: Option<P
         let ids = column("id").unwrap().as_primitive::<Int64Type>();
         let names = column("name").unwrap().as_string::<i32>();
         let at = column("at").unwrap().as_primitive::<TimestampMicrosecondType>();
-        let amounts = column("amount").map(|amounts| amounts.as_primitive::<Float64Type>());
+        let amounts = column("amount").map(AsArray::as_primitive::<Float64Type>);
         for (number, id) in ids.values().iter().enumerate() {
             rows.push(Row {
                 id: *id,

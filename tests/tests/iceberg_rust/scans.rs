@@ -15,8 +15,10 @@ use tests::process::{Backend, binary, clean};
 
 use crate::lake::{Lake, Row, connect, rows, scan, scan_rows};
 
-/// Filters as the crate and as the REST protocol express them, and the rows that they select.
-fn filters() -> Vec<(Predicate, Value, fn(&Row) -> bool)> {
+/// Filter as the crate and as the REST protocol express it, and the rows that it selects.
+type FilterCase = (Predicate, Value, fn(&Row) -> bool);
+
+fn filters() -> Vec<FilterCase> {
     let compared =
         |kind: &str, term: &str, value: Value| json!({ "type": kind, "term": term, "value": value });
     let in_ids = [3, 17, 58];
@@ -77,6 +79,7 @@ async fn planned_by_firn(lake: &Lake, filter: &Value) -> BTreeSet<String> {
 
 async fn filters_find_the_same_rows_and_files_in_partitions_and_without(backend: Backend) {
     for spec in [None, Some(partitioned())] {
+        let is_partitioned = spec.is_some();
         let lake = Lake::new(backend).await;
         let table = lake.create("t", spec).await;
         let table = lake.append(&table, &rows(0..30)).await;
@@ -89,8 +92,8 @@ async fn filters_find_the_same_rows_and_files_in_partitions_and_without(backend:
             let ours = planned_by_firn(&lake, &filter).await;
             let theirs = planned_by_the_crate(&table, predicate.clone()).await;
             // Known disagreement: for `in`, the crate compares the set with each bound on its own, and plans files
-            // between two of its values.
-            let is_looser = filter["type"] == "in";
+            // between two of its values, of which only the partitioned table has some.
+            let is_looser = is_partitioned && filter["type"] == "in";
             assert_eq!(ours == theirs, !is_looser, "{predicate}: {ours:?}, {theirs:?}");
             assert!(ours.is_subset(&theirs), "{predicate}: {ours:?}, {theirs:?}");
         }

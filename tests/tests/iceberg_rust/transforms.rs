@@ -49,9 +49,9 @@ fn ours(transform: &Transform, value: &Value) -> Outcome {
     transform.apply(value).map_or(Outcome::Null, |result| Outcome::Value(result.encode()))
 }
 
-fn theirs(transform: &iceberg::spec::Transform, value: &Value, of: &BothTypes) -> Outcome {
+fn theirs(transform: iceberg::spec::Transform, value: &Value, of: &BothTypes) -> Outcome {
     caught(|| {
-        let function = create_transform_function(transform).unwrap();
+        let function = create_transform_function(&transform).unwrap();
         match function.transform_literal(&datum(value, of)) {
             Ok(Some(result)) => Outcome::Value(result.to_bytes().unwrap().to_vec()),
             Ok(None) => Outcome::Null,
@@ -99,7 +99,7 @@ fn transforms_have_the_same_results() {
             }
             let what = format!("{} of {}", name.split('[').next().unwrap_or(name), kind(&of.ours));
             for value in &values {
-                let (ours, theirs) = (ours(&our_transform, value), theirs(&their_transform, value, &of));
+                let (ours, theirs) = (ours(&our_transform, value), theirs(their_transform, value, &of));
                 disagreements.compare(&what, &(name, value), &ours, &theirs);
             }
         }

@@ -10,6 +10,7 @@ use catalog_server::clock::Clock;
 use catalog_server::id;
 use maintenance::budget::Budget;
 use maintenance::client::Client as MaintenanceClient;
+use maintenance::client::address::CatalogAddress;
 use maintenance::context::Environment;
 use maintenance::files::{JobFiles, local_store};
 use maintenance::queue::Queue;
@@ -66,9 +67,9 @@ async fn a_thousand_small_files_are_compacted_with_many_requests_at_a_time(backe
     let far = Arc::new(Far::default());
     let clock = Clock::system();
     let store = Faulty::new(Arc::new(Stores::new(local_store())), far.clone());
+    let address = CatalogAddress::new(firn.root());
     let settings = Settings {
-        uri: firn.root().to_owned(),
-        token: None,
+        catalog: address.clone(),
         name: "far".to_owned(),
         workers: 1,
         budget: Budget::default(),
@@ -76,7 +77,7 @@ async fn a_thousand_small_files_are_compacted_with_many_requests_at_a_time(backe
         files: JobFiles::new(Arc::new(store), Handle::current(), Concurrency::default(), None),
         environment: Environment { now_ms: Arc::new(move || clock.now_ms()), uuid: Arc::new(id::random) },
     };
-    let queue = Queue::new(MaintenanceClient::new(firn.root(), None).unwrap(), "far".to_owned());
+    let queue = Queue::new(MaintenanceClient::new(&address).unwrap(), "far".to_owned());
     let lease = queue.lease().await.unwrap();
     let begun = Instant::now();
     worker::run_with(&settings, &queue, lease, |_| std::future::pending()).await;
