@@ -462,15 +462,24 @@ public final class PlanOracle {
     return names;
   }
 
+  /**
+   * Lists distinct values of a column, in the order of their JSON: rows come in the order in which the files are planned,
+   * which differs between runs, and filters that are drawn from the values must not.
+   */
   private static void values(Rows all, int id, ArrayNode values) throws JsonProcessingException {
     Type type = all.schema.findType(id);
     org.apache.iceberg.Accessor<StructLike> accessor = all.schema.accessorForField(id);
-    TreeSet<String> seen = new TreeSet<>();
+    TreeSet<String> distinct = new TreeSet<>();
     for (StructLike row : all.values) {
       Object value = accessor.get(row);
-      if (value != null && seen.size() < VALUES_MAX && seen.add(SingleValueParser.toJson(type, value))) {
-        values.add(JSON.readTree(SingleValueParser.toJson(type, value)));
+      if (value != null) {
+        distinct.add(SingleValueParser.toJson(type, value));
       }
+    }
+    List<String> sorted = new ArrayList<>(distinct);
+    int count = Math.min(VALUES_MAX, sorted.size());
+    for (int number = 0; number < count; number += 1) {
+      values.add(JSON.readTree(sorted.get(number * sorted.size() / count)));
     }
   }
 
