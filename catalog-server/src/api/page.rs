@@ -72,14 +72,14 @@ impl Page {
         self.limit.map_or(u32::MAX, |limit| limit.saturating_add(1))
     }
 
-    /// Truncates `entries` to the page size. Returns the token of the next page, if there is one.
-    pub fn cut<T>(&self, entries: &mut Vec<T>, key: impl Fn(&T) -> &str) -> Option<String> {
-        let limit = usize::try_from(self.limit?).unwrap_or(usize::MAX);
-        if entries.len() <= limit {
-            return None;
+    /// Returns the keys of the page, of which one more was read than the page has, and the token of the next
+    /// page, if there is one.
+    pub fn cut<'a>(&self, keys: &'a [String]) -> (&'a [String], Option<String>) {
+        let limit = self.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        match keys.get(..limit) {
+            Some(page) if keys.len() > limit => (page, page.last().map(|key| encode(key))),
+            _ => (keys, None),
         }
-        entries.truncate(limit);
-        entries.last().map(|entry| encode(key(entry)))
     }
 }
 
@@ -118,8 +118,9 @@ mod tests {
     #[test]
     fn the_last_page_has_no_token() {
         let page = Page { after: None, limit: Some(2) };
-        let mut entries = vec!["a", "b", "c"];
-        assert_eq!(page.cut(&mut entries, |entry| entry), Some(encode("b")));
-        assert_eq!(page.cut(&mut entries, |entry| entry), None);
+        let keys = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!(page.cut(&keys), (&keys[..2], Some(encode("b"))));
+        assert_eq!(page.cut(&keys[1..]), (&keys[1..], None));
+        assert_eq!(Page { after: None, limit: None }.cut(&keys), (&keys[..], None));
     }
 }

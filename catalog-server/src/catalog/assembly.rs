@@ -25,6 +25,7 @@ use super::scans::{ScanParts, Scans};
 use super::tables::Tables;
 use super::tabulars::Tabulars;
 use super::tabulars::files::MetadataFiles;
+use super::tabulars::page_cache::NamePages;
 use super::views::Views;
 use super::warehouses::Warehouses;
 
@@ -102,6 +103,7 @@ impl SharedParts {
             clock: at,
             authorizer: authorizer.clone(),
             namespaces: namespaces.clone(),
+            pages: NamePages::new(),
         });
 
         let (of, at) = db_and_clock();
@@ -151,7 +153,6 @@ impl SharedParts {
         Views {
             db: self.db.clone(),
             clock: self.clock.clone(),
-            namespaces: self.namespaces.clone(),
             tabulars: self.tabulars.clone(),
             locations: self.locations.clone(),
             locks: self.locks.clone(),

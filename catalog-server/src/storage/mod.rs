@@ -183,8 +183,12 @@ impl WarehouseFiles {
 ///
 /// Fails if the table location is not in the own folders ([`StorageError::NotOwn`]), if a folder cannot be
 /// created, or if the deadline passes.
-pub async fn create_table_folders(files: &Files, table_location: &str) -> Result<(), StorageError> {
-    for name in ["metadata", "data"] {
+pub async fn create_table_folders(
+    files: &Files,
+    table_location: &str,
+    names: &[&str],
+) -> Result<(), StorageError> {
+    for name in names {
         files.create_folder(&format!("{}/{name}", table_location.trim_end_matches('/'))).await?;
     }
     Ok(())

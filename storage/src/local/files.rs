@@ -43,6 +43,18 @@ pub struct NewLocalFile {
     file: File,
     folder: OwnedFd,
     place: Place,
+    files: LocalFiles,
+    /// Folders above the file whose entries are not known to be durable.
+    unsynced: Vec<Unsynced>,
+}
+
+/// Folder whose entry in its parent is not known to be durable.
+#[derive(Debug)]
+struct Unsynced {
+    parent: OwnedFd,
+    path: PathBuf,
+    inode: u64,
+    is_created: bool,
 }
 
 impl LocalFiles {
@@ -146,10 +158,13 @@ impl LocalFiles {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let (folder, name) = self.durable_parent(local(place).map_err(failed)?).map_err(failed)?;
+            let (folder, name, unsynced) = self.open_parent(local(place).map_err(failed)?).map_err(failed)?;
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             match fs::openat(&folder, name, flags, Mode::from_raw_mode(0o666)) {
-                Ok(file) => return Ok(NewLocalFile { file: File::from(file), folder, place: place.clone() }),
+                Ok(file) => {
+                    let (file, place, files) = (File::from(file), place.clone(), self.clone());
+                    return Ok(NewLocalFile { file, folder, place, files, unsynced });
+                }
                 // A concurrent purge may remove the empty folder before the file is created in it.
                 Err(Errno::NOENT) if attempts < FOLDER_ATTEMPTS_MAX => {}
                 Err(error) => return Err(failed(error.into())),
@@ -218,7 +233,8 @@ impl LocalFiles {
         let failed = |error| convert("create the folder", place, error);
         let path = local(place).map_err(failed)?;
         let root = self.durable_root(path).map_err(failed)?;
-        self.descend(root, path.root(), path.names()).map_err(failed).map(drop)
+        let (_, unsynced) = self.descend(root, path.root(), path.names()).map_err(failed)?;
+        self.sync_entries(&unsynced).map_err(failed)
     }
 
     /// Creates a root folder if it does not exist, and checks that files can be written in it.
@@ -269,14 +285,15 @@ impl LocalFiles {
         matches!((folder, file), (Ok(folder), Ok(file)) if file.starts_with(&folder))
     }
 
-    /// Opens the folder of a file. Missing folders are created; all folders on the path survive a power
-    /// failure from then on.
-    fn durable_parent<'p>(&self, path: &'p LocalPath) -> std::io::Result<(OwnedFd, &'p str)> {
+    /// Opens the folder of a file. Missing folders are created. Also returns the folders on the path that may
+    /// not survive a power failure before [`LocalFiles::sync_entries`].
+    fn open_parent<'p>(&self, path: &'p LocalPath) -> std::io::Result<(OwnedFd, &'p str, Vec<Unsynced>)> {
         let Some((name, above)) = path.names().split_last() else {
             return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is the root itself"));
         };
         let root = self.durable_root(path)?;
-        Ok((self.descend(root, path.root(), above)?, name))
+        let (folder, unsynced) = self.descend(root, path.root(), above)?;
+        Ok((folder, name, unsynced))
     }
 
     fn durable_root(&self, path: &LocalPath) -> std::io::Result<OwnedFd> {
@@ -287,61 +304,77 @@ impl LocalFiles {
             }
             opened => opened?,
         };
-        if self.is_news(path.root().to_owned(), &root)? {
+        let inode = fs::fstat(&root)?.st_ino;
+        if self.is_news(path.root(), inode) {
             folders::create(path.root())?;
-            self.remember(path.root().to_owned(), &root)?;
+            self.remember(path.root().to_owned(), inode);
         }
         Ok(root)
     }
 
-    fn descend(&self, root: OwnedFd, path: &Path, names: &[String]) -> std::io::Result<OwnedFd> {
+    fn descend(
+        &self,
+        root: OwnedFd,
+        path: &Path,
+        names: &[String],
+    ) -> std::io::Result<(OwnedFd, Vec<Unsynced>)> {
         let mut folder = root;
         let mut path = path.to_owned();
+        let mut unsynced = Vec::new();
         for name in names {
             path.push(name);
-            let next = match open_folder(&folder, name, SEARCH) {
+            let (next, is_created) = match open_folder(&folder, name, SEARCH) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     match fs::mkdirat(&folder, name.as_str(), Mode::from_raw_mode(0o777)) {
                         Err(error) if error != Errno::EXIST => return Err(error.into()),
                         _ => {}
                     }
-                    sync_folder(&folder)?;
-                    open_folder(&folder, name, SEARCH)?
+                    (open_folder(&folder, name, SEARCH)?, true)
                 }
-                opened => {
-                    let next = opened?;
-                    // Another process may have created the folder without syncing its entry. A parent that
-                    // this process is not permitted to open means that this process did not create the
-                    // folder.
-                    if self.is_news(path.clone(), &next)? {
-                        sync_folder(&folder).or_else(|error| match error.kind() {
-                            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Ok(()),
-                            _ => Err(error),
-                        })?;
-                    }
-                    next
-                }
+                opened => (opened?, false),
             };
-            self.remember(path.clone(), &next)?;
-            folder = next;
+            let inode = fs::fstat(&next)?.st_ino;
+            let parent = std::mem::replace(&mut folder, next);
+            // Another process may have created the folder without syncing its entry.
+            if is_created || self.is_news(&path, inode) {
+                unsynced.push(Unsynced { parent, path: path.clone(), inode, is_created });
+            }
         }
-        Ok(folder)
+        Ok((folder, unsynced))
     }
 
-    fn is_news(&self, path: PathBuf, folder: &OwnedFd) -> std::io::Result<bool> {
-        let inode = fs::fstat(folder)?.st_ino;
+    /// Syncs the entries of folders, so that they survive a power failure. They are synced together, and after
+    /// the content below them, because the first sync usually writes all of them and the others find nothing
+    /// left to write.
+    fn sync_entries(&self, unsynced: &[Unsynced]) -> std::io::Result<()> {
+        for Unsynced { parent, path, inode, is_created } in unsynced.iter().rev() {
+            match sync_folder(parent) {
+                // A parent that this process is not permitted to open means that this process did not create
+                // the folder.
+                Err(error)
+                    if !is_created
+                        && matches!(
+                            error.kind(),
+                            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+                        ) => {}
+                synced => synced?,
+            }
+            self.remember(path.clone(), *inode);
+        }
+        Ok(())
+    }
+
+    fn is_news(&self, path: &Path, inode: u64) -> bool {
         // The set is in a valid state even if a thread panicked while it had the lock.
-        Ok(!self.synced.lock().unwrap_or_else(PoisonError::into_inner).contains(&(path, inode)))
+        !self.synced.lock().unwrap_or_else(PoisonError::into_inner).contains(&(path.to_owned(), inode))
     }
 
-    fn remember(&self, path: PathBuf, folder: &OwnedFd) -> std::io::Result<()> {
-        let inode = fs::fstat(folder)?.st_ino;
+    fn remember(&self, path: PathBuf, inode: u64) {
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         if synced.len() >= SYNCED_MAX {
             synced.clear();
         }
         synced.insert((path, inode));
-        Ok(())
     }
 }
 
@@ -361,8 +394,8 @@ impl NewLocalFile {
         written.map_err(|error| convert("write", &self.place, error))
     }
 
-    /// Syncs the file and its entry in its folder, so that everything written so far survives a power
-    /// failure.
+    /// Syncs the file, its entry in its folder, and those of the folders above it, so that everything written
+    /// so far survives a power failure.
     ///
     /// # Errors
     ///
@@ -371,6 +404,7 @@ impl NewLocalFile {
         self.file
             .sync_all()
             .and_then(|()| sync_folder(&self.folder))
+            .and_then(|()| self.files.sync_entries(&self.unsynced))
             .map_err(|error| convert("write", &self.place, error))
     }
 }

@@ -49,12 +49,12 @@ async fn list_namespaces(
         Some(path) => Some(Namespace::from_path(path)?),
     };
     let page = page.decode(app.limits.page_entries)?;
-    let mut paths = app
+    let paths = app
         .catalog
         .namespaces
         .list(&request, &warehouse, parent.as_ref(), page.after.as_deref(), page.fetch_limit())
         .await?;
-    let next_page_token = page.cut(&mut paths, String::as_str);
+    let (paths, next_page_token) = page.cut(&paths);
     let namespaces = paths.iter().map(|path| path.split('\u{1f}').map(str::to_owned).collect()).collect();
     Ok(axum::Json(ListNamespacesResponse { next_page_token, namespaces }))
 }

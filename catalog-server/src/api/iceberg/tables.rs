@@ -44,10 +44,10 @@ async fn list_tables(
     State(app): State<App>,
     at: AtNamespace,
     Params(page): Params<PageParams>,
-) -> Result<axum::Json<ListTablesResponse>, ApiError> {
+) -> Result<Response, ApiError> {
     let page = page.decode(app.limits.page_entries)?;
     let names = app.catalog.tables.list(&at.request, &at.warehouse, &at.namespace, page.names()).await?;
-    Ok(tabulars::page(&at, &page, names))
+    tabulars::page(&at, &page, &names)
 }
 
 /// Creates or stages a table.

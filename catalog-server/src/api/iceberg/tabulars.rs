@@ -1,11 +1,14 @@
 //! Parts that the endpoints of tables and views share: pages of names, and the request to rename.
 
+use axum::response::{IntoResponse, Response};
+use serde_json::value::to_raw_value;
+
 use crate::api::error::ApiError;
 use crate::api::extract::{AtNamespace, Mutation};
 use crate::api::page::Page;
 use crate::catalog::names::{Identifier, Namespace};
 
-use super::wire::{ListTablesResponse, RenameTableRequest, TableIdentifier};
+use super::wire::{ListTablesResponse, ListedIdentifier, RenameTableRequest, TableIdentifier};
 
 /// Request to rename a table or view.
 pub(super) struct Rename {
@@ -28,11 +31,17 @@ impl Rename {
 }
 
 /// Returns the response with a page of names, of which one more was read than the page has.
-pub(super) fn page(at: &AtNamespace, page: &Page, mut names: Vec<String>) -> axum::Json<ListTablesResponse> {
-    let next_page_token = page.cut(&mut names, String::as_str);
-    let in_namespace = |name| TableIdentifier { namespace: at.namespace.levels().to_vec(), name };
-    let identifiers = names.into_iter().map(in_namespace).collect();
-    axum::Json(ListTablesResponse { next_page_token, identifiers })
+///
+/// # Errors
+///
+/// Fails if the namespace cannot be written as JSON, which does not happen.
+pub(super) fn page(at: &AtNamespace, page: &Page, names: &[String]) -> Result<Response, ApiError> {
+    let (names, next_page_token) = page.cut(names);
+    // Written once, and not with each of the names.
+    let namespace =
+        to_raw_value(at.namespace.levels()).map_err(|error| ApiError::internal(error.to_string()))?;
+    let identifiers = names.iter().map(|name| ListedIdentifier { namespace: &namespace, name }).collect();
+    Ok(axum::Json(ListTablesResponse { next_page_token, identifiers }).into_response())
 }
 
 fn identifier(wire: TableIdentifier) -> Result<Identifier, ApiError> {

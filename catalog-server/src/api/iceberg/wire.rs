@@ -68,11 +68,21 @@ pub struct ListNamespacesResponse {
 /// Page of a list of tables or views.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub struct ListTablesResponse {
+pub struct ListTablesResponse<'a> {
     /// Value of `pageToken` for the next page; `null` on the last page.
     pub next_page_token: Option<String>,
     /// Identifiers of the tables or views.
-    pub identifiers: Vec<TableIdentifier>,
+    #[schema(value_type = Vec<TableIdentifier>)]
+    pub identifiers: Vec<ListedIdentifier<'a>>,
+}
+
+/// Identifier of a table or view in a list, all of which are in the same namespace.
+#[derive(Serialize)]
+pub struct ListedIdentifier<'a> {
+    /// Levels of the namespace, as JSON.
+    pub namespace: &'a RawValue,
+    /// Name of the table or view within its namespace.
+    pub name: &'a str,
 }
 
 /// Request to update the properties of a namespace.

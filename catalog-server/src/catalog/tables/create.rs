@@ -74,10 +74,14 @@ impl Tables {
                 return Err(self.tabulars.unless_name_taken(warehouse, identifier, kind, error).await);
             }
         };
-        create_table_folders(&self.files.own(&next.folders), next.metadata.location()).await?;
+        let (files, metadata) = (self.files.own(&next.folders), next.metadata.clone());
         let tabular_id = TabularId(id::ordered());
         let prepared = vec![PreparedCommit::Create { tabular_id, namespace_id, next }];
-        let committed = match self.write_files(&prepared).await {
+        let (written, created) = tokio::join!(
+            self.write_files(&prepared),
+            create_table_folders(&files, metadata.location(), &["data"])
+        );
+        let committed = match written.and(created.map_err(TabularError::from)) {
             Ok(()) => {
                 let pointers = prepared.iter().filter_map(PreparedCommit::pointer).collect();
                 let result = CommitSource::Table.result(&prepared);
@@ -123,7 +127,7 @@ impl Tables {
             let kind = TabularKind::Table;
             return Err(self.tabulars.unless_name_taken(warehouse, identifier, kind, error.into()).await);
         }
-        create_table_folders(&self.files.own(&folders), metadata.location()).await?;
+        create_table_folders(&self.files.own(&folders), metadata.location(), &["metadata", "data"]).await?;
         let body = self.turns.run(size_bytes, move || respond(&metadata)).await;
         if request.idempotency.is_some() {
             let tx = self.db.write(self.clock.now_ms()).await?;
@@ -142,8 +146,10 @@ impl Tables {
         action: Action,
     ) -> Result<(NamespaceId, TableMetadata), TabularError> {
         warehouse.require_writable()?;
-        let namespace = self.namespaces.require(request, warehouse, &identifier.namespace, action).await?;
-        self.tabulars.check_name(warehouse, identifier, TabularKind::Table).await?;
+        let namespace = self
+            .tabulars
+            .require_free_name(request, warehouse, identifier, (TabularKind::Table, action))
+            .await?;
         let location = match new.location {
             Some(location) => location,
             None => base_location(warehouse, &namespace, identifier)?,

@@ -151,7 +151,7 @@ impl Tables {
         warehouse: &Warehouse,
         namespace: &Namespace,
         page: NamePage<'_>,
-    ) -> Result<Vec<String>, TabularError> {
+    ) -> Result<Arc<[String]>, TabularError> {
         self.tabulars.list(request, warehouse, namespace, TabularKind::Table, page).await
     }
 

@@ -45,8 +45,10 @@ impl Tables {
     ) -> Result<MutationResponse, TabularError> {
         warehouse.require_writable()?;
         let action = Action::RegisterTable;
-        let namespace = self.namespaces.require(request, warehouse, &identifier.namespace, action).await?;
-        self.tabulars.check_name(warehouse, identifier, TabularKind::Table).await?;
+        let namespace = self
+            .tabulars
+            .require_free_name(request, warehouse, identifier, (TabularKind::Table, action))
+            .await?;
         let foreign = self.read_foreign(warehouse, None, metadata_location).await;
         let document = match foreign {
             Err(error) if error.is_invalid() => {

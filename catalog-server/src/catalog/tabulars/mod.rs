@@ -4,6 +4,7 @@
 pub mod drop;
 pub mod error;
 pub mod files;
+pub mod page_cache;
 mod rename;
 pub mod transaction;
 
@@ -14,6 +15,7 @@ use crate::authz::{Authorizer, Resource};
 use crate::clock::Clock;
 use crate::request::Request;
 use crate::store::catalog::as_of::{self, PageAsOf};
+use crate::store::catalog::namespaces::{self, NamespaceRow};
 use crate::store::catalog::tabular::{Tabular, TabularKind};
 use crate::store::catalog::tabulars;
 use crate::store::commits;
@@ -24,9 +26,11 @@ use super::mutations::audit::AuditRecord;
 use super::mutations::idempotency::IdempotentResult;
 use super::names::{Identifier, Namespace};
 use super::namespaces::Namespaces;
+use super::namespaces::error::NamespaceError;
 use super::warehouses::warehouse::Warehouse;
 
 use self::error::{TabularError, missing, name_taken};
+use self::page_cache::NamePages;
 use self::transaction::{NewPointer, Transaction};
 
 /// Tables and views of all warehouses, as far as they have the same use cases.
@@ -35,6 +39,7 @@ pub struct Tabulars {
     pub(in crate::catalog) clock: Clock,
     pub(in crate::catalog) authorizer: Arc<Authorizer>,
     pub(in crate::catalog) namespaces: Arc<Namespaces>,
+    pub(in crate::catalog) pages: NamePages,
 }
 
 /// Page of names, in their order.
@@ -104,16 +109,29 @@ impl Tabulars {
         Ok(tabulars::find(&self.db, warehouse.id, path, name).await?)
     }
 
-    /// Checks that a name is free for a new object of kind `kind`.
-    pub(in crate::catalog) async fn check_name(
+    /// Returns the namespace of a new object of kind `kind`, in which the caller may do `action`, and in which
+    /// the name is free.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the namespace does not exist or the caller may not do `action` on it
+    /// ([`TabularError::Namespace`]), if the name is in use ([`TabularError::NameTaken`]), or if the database
+    /// fails.
+    pub(in crate::catalog) async fn require_free_name(
         &self,
+        request: &Request,
         warehouse: &Warehouse,
         identifier: &Identifier,
-        kind: TabularKind,
-    ) -> Result<(), TabularError> {
-        match self.find_unauthorized(warehouse, identifier).await? {
-            Some(found) => Err(name_taken(kind, found.kind, identifier)),
-            None => Ok(()),
+        (kind, action): (TabularKind, Action),
+    ) -> Result<NamespaceRow, TabularError> {
+        let (path, name) = (identifier.namespace.path(), &identifier.name);
+        let missing = || NamespaceError::NoSuchNamespace(identifier.namespace.clone());
+        let found = namespaces::find_with_name(&self.db, warehouse.id, path, name).await?;
+        let (namespace, holder) = found.ok_or_else(missing)?;
+        authorize(&self.authorizer, request, action, Resource::Namespace(namespace.namespace_id), missing)?;
+        match holder {
+            Some(holder) => Err(name_taken(kind, holder, identifier)),
+            None => Ok(namespace),
         }
     }
 
@@ -161,20 +179,24 @@ impl Tabulars {
         namespace: &Namespace,
         kind: TabularKind,
         page: NamePage<'_>,
-    ) -> Result<Vec<String>, TabularError> {
+    ) -> Result<Arc<[String]>, TabularError> {
         let action = match kind {
             TabularKind::Table => Action::ListTables,
             TabularKind::View => Action::ListViews,
         };
-        let namespace = self.namespaces.require(request, warehouse, namespace, action).await?.namespace_id;
-        let entries = match warehouse.at_ms {
-            None => tabulars::list(&self.db, namespace, kind, page.after, page.limit).await?,
-            Some(at_ms) => {
-                let page = PageAsOf { after: page.after, limit: page.limit, at_ms };
-                as_of::list_tabulars(&self.db, namespace, kind, page).await?
-            }
-        };
-        Ok(entries.into_iter().map(|entry| entry.name).collect())
+        let namespace = self.namespaces.require(request, warehouse, namespace, action).await?;
+        let (namespace_id, version) = (namespace.namespace_id, namespace.names_version);
+        if let Some(at_ms) = warehouse.at_ms {
+            let page = PageAsOf { after: page.after, limit: page.limit, at_ms };
+            return Ok(as_of::list_tabulars(&self.db, namespace_id, kind, page).await?.into());
+        }
+        if let Some(names) = self.pages.find(namespace_id, kind, page, version) {
+            return Ok(names);
+        }
+        let names = tabulars::list(&self.db, namespace_id, kind, page.after, page.limit).await?;
+        let names: Arc<[String]> = names.into();
+        self.pages.insert(namespace_id, kind, page, (version, names.clone()));
+        Ok(names)
     }
 }
 

@@ -56,8 +56,10 @@ impl Views {
     ) -> Result<MutationResponse, TabularError> {
         warehouse.require_writable()?;
         let action = Action::CreateView;
-        let namespace = self.namespaces.require(request, warehouse, &identifier.namespace, action).await?;
-        self.tabulars.check_name(warehouse, identifier, TabularKind::View).await?;
+        let namespace = self
+            .tabulars
+            .require_free_name(request, warehouse, identifier, (TabularKind::View, action))
+            .await?;
         let location = match new.location {
             Some(location) => location,
             None => base_location(warehouse, &namespace, identifier)?,

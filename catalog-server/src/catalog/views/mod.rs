@@ -21,7 +21,6 @@ use super::locations::ownership::Folders;
 use super::locks::Locks;
 use super::mutations::MutationResponse;
 use super::names::{Identifier, Namespace};
-use super::namespaces::Namespaces;
 use super::tabulars::error::TabularError;
 use super::tabulars::files::MetadataFiles;
 use super::tabulars::{NamePage, Tabulars};
@@ -31,7 +30,6 @@ use super::warehouses::warehouse::Warehouse;
 pub struct Views {
     pub(super) db: Db,
     pub(super) clock: Clock,
-    pub(super) namespaces: Arc<Namespaces>,
     pub(super) tabulars: Arc<Tabulars>,
     pub(super) locations: Arc<LocationClaims>,
     pub(super) locks: Arc<Locks>,
@@ -89,7 +87,7 @@ impl Views {
         warehouse: &Warehouse,
         namespace: &Namespace,
         page: NamePage<'_>,
-    ) -> Result<Vec<String>, TabularError> {
+    ) -> Result<Arc<[String]>, TabularError> {
         self.tabulars.list(request, warehouse, namespace, TabularKind::View, page).await
     }
 

@@ -36,8 +36,10 @@ impl Views {
     ) -> Result<MutationResponse, TabularError> {
         warehouse.require_writable()?;
         let action = Action::RegisterView;
-        let namespace = self.namespaces.require(request, warehouse, &identifier.namespace, action).await?;
-        self.tabulars.check_name(warehouse, identifier, TabularKind::View).await?;
+        let namespace = self
+            .tabulars
+            .require_free_name(request, warehouse, identifier, (TabularKind::View, action))
+            .await?;
         let checked = self
             .locations
             .check_file(warehouse, None, &Folders::default(), "metadata location", metadata_location)

@@ -7,10 +7,10 @@
 //! The states of one name do not overlap, so the only one that can be valid at an instant is the first one
 //! that ends after it. States that ended in the millisecond in which they began were never valid.
 
-use sqlx::query_as;
+use sqlx::{query_as, query_scalar};
 
 use super::namespaces::NamespaceRow;
-use super::tabular::{Tabular, TabularEntry, TabularKind};
+use super::tabular::{Tabular, TabularKind};
 use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
 use crate::store::ids::{NamespaceId, WarehouseId};
@@ -52,7 +52,7 @@ pub const FIND_TABULAR: &str = "
 
 /// Statement of [`list_tabulars`].
 pub const LIST_TABULARS: &str = "
-    SELECT tabular_id, name FROM tabular_history
+    SELECT name FROM tabular_history
     WHERE namespace_id = $1 AND kind = $2 AND name > $3 AND valid_to_ms > $4 AND valid_from_ms <= $4
     ORDER BY name LIMIT $5";
 
@@ -133,10 +133,10 @@ pub async fn list_tabulars(
     namespace_id: NamespaceId,
     kind: TabularKind,
     page: PageAsOf<'_>,
-) -> Result<Vec<TabularEntry>, StoreError> {
+) -> Result<Vec<String>, StoreError> {
     fetch_all!(
         db,
-        query_as::<_, TabularEntry>(LIST_TABULARS)
+        query_scalar::<_, String>(LIST_TABULARS)
             .bind(namespace_id)
             .bind(kind.as_str())
             .bind(page.after.unwrap_or(""))

@@ -56,6 +56,13 @@ pub const LIST_REPLACED: &str = "
 pub const FIND_FIRST: &str = "
     SELECT superseded FROM pointer_history WHERE tabular_id = $1 ORDER BY history_id LIMIT 1";
 
+/// Statement that ends the validity of the current pointer of a table or view. It names the value of
+/// [`FOREVER_MS`], because only then PostgreSQL uses the index of current pointers.
+pub const CLOSE_POINTER: &str = "
+    UPDATE pointer_history SET valid_to_ms = CASE WHEN valid_from_ms > $2 THEN valid_from_ms ELSE $2 END
+    WHERE tabular_id = $1 AND valid_to_ms = 9223372036854775807
+    RETURNING valid_to_ms";
+
 /// Statement for the time at which the last namespace at a path was dropped.
 pub const LAST_AT_PATH: &str = "
     SELECT MAX(valid_to_ms) FROM namespace_history
@@ -200,15 +207,8 @@ pub(super) async fn close_name(tx: &mut Tx, tabular_id: TabularId) -> Result<(),
 }
 
 pub(super) async fn close_pointer(tx: &mut Tx, tabular_id: TabularId) -> Result<(), StoreError> {
-    const SQL: &str = "
-        UPDATE pointer_history
-        SET valid_to_ms = CASE WHEN valid_from_ms > $2 THEN valid_from_ms ELSE $2 END
-        WHERE tabular_id = $1 AND valid_to_ms = $3
-        RETURNING valid_to_ms";
-
     let at_ms = tx.at_ms();
-    let closed =
-        fetch_optional!(tx, query_scalar::<_, i64>(SQL).bind(tabular_id).bind(at_ms).bind(FOREVER_MS))?;
+    let closed = fetch_optional!(tx, query_scalar::<_, i64>(CLOSE_POINTER).bind(tabular_id).bind(at_ms))?;
     tx.advance_to(closed.unwrap_or(at_ms));
     Ok(())
 }

@@ -5,16 +5,16 @@
 //! Prefixes are normalised and end with `/`, so that `orders/` is not a prefix of `orders2/`.
 //!
 //! On PostgreSQL, two concurrent transactions could each claim one of two nested prefixes without seeing the
-//! other. Therefore a claim first takes an exclusive advisory lock on the hash of its prefix, and a shared
-//! one on that of each ancestor, until the transaction ends. Of two nested claims, one then waits for the
-//! other; claims of siblings do not conflict.
+//! other. Therefore a claim is a function of the schema, `claim_locations`, which first takes an exclusive
+//! advisory lock on the hash of its prefix, and a shared one on that of each ancestor, until the transaction
+//! ends. Of two nested claims, one then waits for the other; claims of siblings do not conflict.
 
 use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
 
 use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
-use crate::store::engine::target::DbKind;
+use crate::store::engine::target::{DbKind, Target, bounded};
 use crate::store::engine::tx::Tx;
 use crate::store::ids::WarehouseId;
 
@@ -61,6 +61,22 @@ pub const HOLDING_POSTGRES: &str = r#"
     WHERE warehouse_id = $1 AND owner_id <> $2
         AND prefix COLLATE "C" IN (SELECT json_array_elements_text($3::json)) LIMIT 1"#;
 
+/// Prefixes to be claimed, with what is compared with the claims of other owners.
+pub(in crate::store) struct Claims<'a> {
+    pub(in crate::store) prefixes: &'a [&'a str],
+    /// Prefixes that contain one of `prefixes`.
+    pub(in crate::store) ancestors: Vec<&'a str>,
+    /// Smallest string for each prefix that is greater than all strings that start with it.
+    pub(in crate::store) ends: Vec<String>,
+}
+
+impl<'a> Claims<'a> {
+    pub(in crate::store) fn new(prefixes: &'a [&'a str]) -> Self {
+        let ancestors = prefixes.iter().flat_map(|prefix| ancestors(prefix)).collect();
+        Self { prefixes, ancestors, ends: prefixes.iter().map(|prefix| successor(prefix)).collect() }
+    }
+}
+
 /// Claims `prefixes` for `owner_id`, which may own some of them already. The cost does not depend on the
 /// number of siblings of a prefix.
 ///
@@ -77,9 +93,18 @@ pub async fn claim(
     const INSERT: &str = "
         INSERT INTO locations (warehouse_id, prefix, owner_id) VALUES ($1, $2, $3)
         ON CONFLICT (warehouse_id, prefix) DO NOTHING";
+    const CLAIM_POSTGRES: &str = "SELECT prefix, owner_id FROM claim_locations($1, $2, $3, $4, $5)";
 
-    if tx.kind() == DbKind::Postgres {
-        lock_paths(tx, warehouse_id, prefixes).await?;
+    if let Target::Postgres(on) = tx.target() {
+        let claims = Claims::new(prefixes);
+        let statement = query_as::<_, (String, Uuid)>(CLAIM_POSTGRES)
+            .bind(warehouse_id)
+            .bind(owner_id)
+            .bind(claims.prefixes)
+            .bind(claims.ancestors)
+            .bind(claims.ends);
+        let overlap = bounded(statement.fetch_optional(on)).await?;
+        return Ok(overlap.map_or(Claim::Claimed, |(prefix, owner_id)| Claim::Overlaps { prefix, owner_id }));
     }
     for prefix in prefixes {
         if let Some((prefix, owner_id)) = find_overlap(tx, warehouse_id, prefix, owner_id).await? {
@@ -199,39 +224,19 @@ pub async fn list(db: &Db, owner_id: Uuid) -> Result<Vec<String>, StoreError> {
     fetch_all!(db, query_scalar::<_, String>(SQL).bind(owner_id))
 }
 
-/// Takes an exclusive lock per prefix and a shared one per ancestor, in the order of their hashes, so that
-/// two claims cannot deadlock.
-async fn lock_paths(tx: &mut Tx, warehouse_id: WarehouseId, prefixes: &[&str]) -> Result<(), StoreError> {
-    const SQL: &str = "
-        SELECT CASE WHEN own THEN pg_advisory_xact_lock(hash) ELSE pg_advisory_xact_lock_shared(hash) END
-        FROM (
-            SELECT hashtextextended($1 || e.prefix, 0) AS hash, bool_or(e.own) AS own
-            FROM (
-                SELECT json_array_elements_text($2::json) AS prefix, true AS own
-                UNION ALL
-                SELECT json_array_elements_text($3::json), false
-            ) AS e
-            GROUP BY 1 ORDER BY 1
-        ) AS locks";
-
-    let above: Vec<&str> = prefixes.iter().flat_map(|prefix| ancestors(prefix)).collect();
-    let (own, above) = (to_json(prefixes), to_json(&above));
-    execute!(tx, query(SQL).bind(warehouse_id.to_string()).bind(&own).bind(&above)).map(drop)
-}
-
+/// Returns a claim of another owner that overlaps with a prefix, on SQLite.
 async fn find_overlap(
     tx: &mut Tx,
     warehouse_id: WarehouseId,
     prefix: &str,
     owner_id: Uuid,
 ) -> Result<Option<(String, Uuid)>, StoreError> {
-    let sql = if tx.kind() == DbKind::Postgres { OVERLAPPING_POSTGRES } else { OVERLAPPING };
     let above: Vec<&str> = ancestors(prefix).collect();
     let above = to_json(&above);
     let end = successor(prefix);
     fetch_optional!(
         tx,
-        query_as::<_, (String, Uuid)>(sql)
+        query_as::<_, (String, Uuid)>(OVERLAPPING)
             .bind(warehouse_id)
             .bind(owner_id)
             .bind(&above)

@@ -7,6 +7,7 @@ use sqlx::{query, query_as, query_scalar};
 
 use super::history;
 use super::names::LEVEL_SEPARATOR;
+use super::tabular::TabularKind;
 use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
 use crate::store::engine::target::DbKind;
@@ -28,6 +29,10 @@ pub struct NamespaceRow {
     pub created_ms: i64,
     /// Time of creation or of the last change of the properties, in milliseconds since 1970.
     pub updated_ms: i64,
+    /// Version of the names of its tables and views: a page of names that was read at the same version is
+    /// still current. Only [`find`] returns it; otherwise it is 0.
+    #[sqlx(default)]
+    pub names_version: i64,
 }
 
 /// Namespace to be created.
@@ -120,10 +125,43 @@ pub async fn find(
     path: &str,
 ) -> Result<Option<NamespaceRow>, StoreError> {
     const SQL: &str = "
-        SELECT namespace_id, warehouse_id, path, properties, created_ms, updated_ms FROM namespaces
-        WHERE warehouse_id = $1 AND path = $2";
+        SELECT namespace_id, warehouse_id, path, properties, created_ms, updated_ms,
+               (SELECT CAST(COALESCE(SUM(v.version), 0) AS BIGINT) FROM namespace_versions v
+                WHERE v.namespace_id = n.namespace_id) AS names_version
+        FROM namespaces n WHERE warehouse_id = $1 AND path = $2";
 
     fetch_optional!(db, query_as::<_, NamespaceRow>(SQL).bind(warehouse_id).bind(path))
+}
+
+/// Returns the namespace at `path`, and the kind of the table or view `name` in it, if there is one.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the query, or if a row contains a value that this version
+/// does not know ([`StoreError::Database`]).
+pub async fn find_with_name(
+    db: &Db,
+    warehouse_id: WarehouseId,
+    path: &str,
+    name: &str,
+) -> Result<Option<(NamespaceRow, Option<TabularKind>)>, StoreError> {
+    const SQL: &str = "
+        SELECT n.namespace_id, n.warehouse_id, n.path, n.properties, n.created_ms, n.updated_ms, t.kind AS holder
+        FROM namespaces n LEFT JOIN tabulars t ON t.namespace_id = n.namespace_id AND t.name = $3
+        WHERE n.warehouse_id = $1 AND n.path = $2";
+
+    let found = fetch_optional!(db, query_as::<_, WithName>(SQL).bind(warehouse_id).bind(path).bind(name))?;
+    let Some(WithName { namespace, holder }) = found else { return Ok(None) };
+    let holder =
+        holder.map(TabularKind::try_from).transpose().map_err(|error| sqlx::Error::Decode(error.into()))?;
+    Ok(Some((namespace, holder)))
+}
+
+#[derive(sqlx::FromRow)]
+struct WithName {
+    #[sqlx(flatten)]
+    namespace: NamespaceRow,
+    holder: Option<String>,
 }
 
 /// Returns up to `limit` namespaces directly in `parent_path`, or at the top level, in the order of their
@@ -192,6 +230,7 @@ pub async fn drop(tx: &mut Tx, namespace_id: NamespaceId) -> Result<DropNamespac
         SELECT 1 WHERE EXISTS (SELECT 1 FROM tabulars WHERE namespace_id = $1)
             OR EXISTS (SELECT 1 FROM namespaces WHERE warehouse_id = $2 AND parent_path = $3)";
     const DELETE: &str = "DELETE FROM namespaces WHERE namespace_id = $1";
+    const DELETE_VERSIONS: &str = "DELETE FROM namespace_versions WHERE namespace_id = $1";
 
     let lock = if tx.kind() == DbKind::Postgres { LOCK_POSTGRES } else { LOCK };
     let found = fetch_optional!(tx, query_as::<_, (WarehouseId, String)>(lock).bind(namespace_id))?;
@@ -208,6 +247,7 @@ pub async fn drop(tx: &mut Tx, namespace_id: NamespaceId) -> Result<DropNamespac
         return Ok(DropNamespace::NotEmpty);
     }
     execute!(tx, query(DELETE).bind(namespace_id))?;
+    execute!(tx, query(DELETE_VERSIONS).bind(namespace_id))?;
     history::close_namespace(tx, namespace_id).await?;
     Ok(DropNamespace::Dropped)
 }

@@ -65,15 +65,6 @@ pub struct Tabular {
     pub updated_ms: i64,
 }
 
-/// Entry of a listing.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct TabularEntry {
-    /// Id of the table or view.
-    pub tabular_id: TabularId,
-    /// Name in the namespace.
-    pub name: String,
-}
-
 /// Metadata pointer of a table or view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pointer<'a> {

@@ -1,4 +1,4 @@
-//! Measurements of the catalog: loads, commits, pages of tables, start and memory.
+//! Measurements of the catalog: loads, commits, creations, pages of tables, start and memory.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::floor::{Floor, Kind};
 use super::load;
 use super::report::{Line, heading, median, print};
-use super::{Options, commits, pages};
+use super::{Options, commits, creation, pages};
 
 /// Number of connections that load tables concurrently.
 const CONNECTIONS: usize = 16;
@@ -38,8 +38,11 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
         if options.wants("commit") {
             commits::run(options, backend, &firn, &floor_url).await?;
         }
+        if options.wants("creation") {
+            creation::run(options, backend, &firn, &floor_url).await?;
+        }
         if options.wants("page") {
-            pages::run(options, backend, &firn).await?;
+            pages::run(options, backend, &firn, &floor_url).await?;
         }
         if options.wants("start") {
             start_and_memory(firn).await?;

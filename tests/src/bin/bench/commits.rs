@@ -19,7 +19,7 @@ use super::report::{Line, median, print};
 use super::{Options, load};
 
 /// Number of concurrent writers.
-const WRITERS: usize = 8;
+pub const WRITERS: usize = 8;
 const DOCUMENT_BYTES: usize = 10_000;
 
 /// Database of the reference.
@@ -29,23 +29,19 @@ enum Pool {
     Postgres(PgPool),
 }
 
+/// Loop of writing a file and committing its location.
+pub struct Reference {
+    pool: Pool,
+    folder: PathBuf,
+}
+
 /// Measures commits of one writer, of several writers, and on a table with a long history.
 ///
 /// # Errors
 ///
 /// Fails if the reference's database or files cannot be written, or a request fails.
 pub async fn run(options: &Options, backend: Backend, firn: &Firn, floor_url: &str) -> anyhow::Result<()> {
-    let pool = match backend {
-        Backend::Sqlite => {
-            let settings = SqliteConnectOptions::from_str(floor_url)?.synchronous(SqliteSynchronous::Full);
-            // SQLite permits one writer at a time; with a pool of one connection, writers queue instead of
-            // failing.
-            Pool::Sqlite(SqlitePoolOptions::new().max_connections(1).connect_with(settings).await?)
-        }
-        Backend::Postgres => Pool::Postgres(PgPool::connect(floor_url).await?),
-    };
-    let folder = firn.setup().data_dir.join("floor-files");
-    fs::create_dir_all(&folder)?;
+    let reference = Reference::open(backend, firn, floor_url).await?;
     for number in 0..WRITERS {
         create_sized(firn, &format!("t{number}"), DOCUMENT_BYTES).await;
     }
@@ -53,7 +49,7 @@ pub async fn run(options: &Options, backend: Backend, firn: &Firn, floor_url: &s
     for (name, writers) in [("commit, alone", 1), ("commit, 8 writers on 8 tables", WRITERS)] {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..options.turns {
-            theirs.push(floor_rate(&pool, &folder, writers, options.turn()).await?);
+            theirs.push(reference.rate(writers, options.turn()).await?);
             ours.push(firn_rate(firn, writers, options.turn(), |writer| format!("t{writer}")).await?);
         }
         let rate = median(ours);
@@ -67,7 +63,39 @@ pub async fn run(options: &Options, backend: Backend, firn: &Firn, floor_url: &s
         ours.push(firn_rate(firn, WRITERS, options.turn(), |_| "t0".to_owned()).await?);
     }
     print(&Line::rate("commit, 8 writers on 1 table, against alone", median(ours), alone_rate, 0.8));
-    history(options, firn, &folder).await
+    history(options, firn, &reference.folder).await
+}
+
+impl Reference {
+    /// Opens the database and the folder of the reference.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database cannot be opened or the folder cannot be created.
+    pub async fn open(backend: Backend, firn: &Firn, floor_url: &str) -> anyhow::Result<Self> {
+        let pool = match backend {
+            Backend::Sqlite => {
+                let settings =
+                    SqliteConnectOptions::from_str(floor_url)?.synchronous(SqliteSynchronous::Full);
+                // SQLite permits one writer at a time; with a pool of one connection, writers queue instead of
+                // failing.
+                Pool::Sqlite(SqlitePoolOptions::new().max_connections(1).connect_with(settings).await?)
+            }
+            Backend::Postgres => Pool::Postgres(PgPool::connect(floor_url).await?),
+        };
+        let folder = firn.setup().data_dir.join("floor-files");
+        fs::create_dir_all(&folder)?;
+        Ok(Self { pool, folder })
+    }
+
+    /// Returns the number of commits that so many loops make per second.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a file or the database cannot be written.
+    pub async fn rate(&self, writers: usize, duration: Duration) -> anyhow::Result<f64> {
+        floor_rate(&self.pool, &self.folder, writers, duration).await
+    }
 }
 
 async fn firn_rate(

@@ -8,6 +8,7 @@
 mod catalog;
 mod commits;
 mod compaction;
+mod creation;
 mod floor;
 mod load;
 mod pages;
@@ -28,7 +29,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Loads, commits, pages, memory and start of the catalog
+    /// Loads, commits, creations, pages, memory and start of the catalog
     Catalog(Options),
     /// Scan planning for a large table: time compared with Iceberg's libraries, and memory
     Planning(planning::Options),

@@ -1,23 +1,28 @@
-//! Measurement of pages of tables: a page of a large namespace against a page of a small one.
+//! Measurement of pages of tables: a page of a large namespace against a page of a small one, and pages for
+//! several clients.
 
 use serde_json::json;
 use sqlx::{PgPool, SqlitePool};
 use tests::process::{Backend, Firn};
 use tokio::time::Instant;
 
+use super::floor::{Floor, Kind};
 use super::report::{Line, median, print};
-use super::{Options, load};
+use super::{Options, creation, load};
 
 const PAGE: u32 = 1_000;
+/// Number of clients that read pages concurrently.
+const CLIENTS: usize = 8;
 /// Number of pages read in each turn.
 const READS: u32 = 20;
 
-/// Measures the first page of a large namespace, and a page from its middle.
+/// Measures the first page of a large namespace, and a page from its middle; then pages that several clients
+/// read while nothing changes, and while tables are created.
 ///
 /// # Errors
 ///
-/// Fails if the database cannot be filled, or a request fails.
-pub async fn run(options: &Options, backend: Backend, firn: &Firn) -> anyhow::Result<()> {
+/// Fails if the database cannot be filled, the reference server cannot be started, or a request fails.
+pub async fn run(options: &Options, backend: Backend, firn: &Firn, floor_url: &str) -> anyhow::Result<()> {
     for (namespace, count) in [("few", PAGE), ("many", options.tables)] {
         firn.post("namespaces", &json!({ "namespace": [namespace] })).await.expect(200);
         fill(backend, &firn.setup().database_url(), namespace, count).await?;
@@ -43,6 +48,48 @@ pub async fn run(options: &Options, backend: Backend, firn: &Firn) -> anyhow::Re
         let line = format!("page of {PAGE}, {name} of {}, against of {PAGE}", options.tables);
         print(&Line::cost(&line, median(ours), median(theirs), "ms", 2.0));
     }
+    for (name, namespace, aim) in [("unchanged", "few", 0.1), ("changing", "changing", 0.02)] {
+        if namespace == "changing" {
+            firn.post("namespaces", &json!({ "namespace": [namespace] })).await.expect(200);
+            fill(backend, &firn.setup().database_url(), namespace, PAGE).await?;
+        }
+        let page = format!("/v1/main/namespaces/{namespace}/tables?pageSize={PAGE}&pageToken=");
+        rates(options, firn, floor_url, (name, &page, aim)).await?;
+    }
+    Ok(())
+}
+
+/// Measures pages for several clients. The page of a namespace called `changing` is read by all of them but one,
+/// which creates tables meanwhile.
+async fn rates(
+    options: &Options,
+    firn: &Firn,
+    floor_url: &str,
+    (name, path, aim): (&str, &str, f64),
+) -> anyhow::Result<()> {
+    let address = load::address(firn.root())?;
+    let (_, bytes) = load::Connection::open(address).await?.send(&load::get(path)).await?;
+    let floor = Floor::start(Kind::Bare, bytes, floor_url)?;
+    let floor_request = load::get("/v1/main/namespaces/bench/tables/t0");
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..options.turns {
+        let request = floor_request.clone();
+        theirs.push(load::rate(floor.address, CLIENTS, options.turn(), move |_, _| request.clone()).await?);
+        let request = load::get(path);
+        let pages = load::rate(address, CLIENTS, options.turn(), move |_, _| request.clone());
+        let creations = async {
+            if name == "changing" {
+                creation::rate(firn, "changing", 1, options.turn()).await
+            } else {
+                Ok(0.0)
+            }
+        };
+        let (pages, created) = tokio::join!(pages, creations);
+        created?;
+        ours.push(pages?);
+    }
+    let line = format!("page of {PAGE}, {CLIENTS} clients, {name}, against bare handler");
+    print(&Line::rate(&line, median(ours), median(theirs), aim));
     Ok(())
 }
 

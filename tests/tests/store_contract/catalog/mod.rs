@@ -1,6 +1,7 @@
 //! Warehouses, namespaces, tables and views.
 
 mod commits;
+mod creations;
 mod history;
 mod locations;
 mod namespaces;

@@ -110,7 +110,7 @@ async fn list(fixture: &Fixture, namespace_id: NamespaceId, kind: TabularKind) -
         if page.is_empty() {
             return names;
         }
-        names.extend(page.into_iter().map(|entry| entry.name));
+        names.extend(page);
     }
 }
 
@@ -124,11 +124,10 @@ async fn pages_follow_the_order_of_bytes(fixture: &Fixture) {
 
 async fn a_listing_holds_one_kind(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
-    let view_id = fixture.tabular(TabularKind::View, namespace_id, "v").await;
+    fixture.tabular(TabularKind::View, namespace_id, "v").await;
     fixture.table(namespace_id, "t").await;
     let views = tabulars::list(&fixture.db, namespace_id, TabularKind::View, None, 9).await.unwrap();
-    assert_eq!(views.len(), 1);
-    assert_eq!((views[0].tabular_id, views[0].name.as_str()), (view_id, "v"));
+    assert_eq!(views, ["v"]);
     assert_eq!(list(fixture, namespace_id, TabularKind::Table).await, ["t"]);
 }
 

@@ -45,7 +45,7 @@ async fn a_dropped_transaction_leaves_nothing(fixture: &Fixture) {
         let found: Vec<_> = page.iter().map(|it| (it.path.as_str(), it.properties.as_str())).collect();
         assert_eq!(found, [("after", "{}"), ("kept", "{}")]);
     }
-    assert_eq!(tabulars::list(db, kept, TabularKind::View, None, 9).await.unwrap(), []);
+    assert_eq!(tabulars::list(db, kept, TabularKind::View, None, 9).await.unwrap(), Vec::<String>::new());
     assert_eq!(history::list_pointers(db, table, None, 9).await.unwrap().len(), 1);
     assert_eq!(locations::list(db, table.0).await.unwrap(), Vec::<String>::new());
     assert_eq!(outbox::list(db, None, i64::MAX, 9).await.unwrap(), []);

@@ -1,18 +1,15 @@
 //! Commit of new metadata pointers: compare-and-swap of each, or creation; claims on folders, history, audit
-//! records, events and the idempotency key, all in one transaction. On PostgreSQL the most frequent commit, to
-//! one table without new folders, is a single statement, which saves the round trips of a transaction with
-//! several statements.
+//! records, events and the idempotency key, all in one transaction. On PostgreSQL the most frequent commits are
+//! a single statement; see [`one_statement`].
 
-use sqlx::postgres::{PgDatabaseError, PgSeverity};
-use sqlx::{PgPool, query_scalar};
+mod one_statement;
 
 use super::catalog::locations::{self, Claim};
 use super::catalog::tabular::{CreateTabular, NewTabular, Pointer, TabularKind};
 use super::catalog::tabulars;
 use super::engine::db::Db;
 use super::engine::error::StoreError;
-use super::engine::postgres::WRITERS_LOCK;
-use super::engine::target::{Target, bounded};
+use super::engine::target::Target;
 use super::engine::tx::Tx;
 use super::events::audit::{self, NewAuditEntry};
 use super::events::idempotency::{self, NewAnswer};
@@ -117,13 +114,9 @@ pub async fn commit(db: &Db, now_ms: i64, commit: &Commit<'_>) -> Result<CommitO
         return Ok(CommitOutcome::Done);
     }
     if let Target::Postgres(pool) = db.target()
-        && let [TabularChange { pointer: PointerChange::Move { tabular_id, previous, next }, claims, audit }] =
-            commit.changes.as_slice()
-        && claims.is_empty()
-        && commit.job.is_none()
+        && let Some(outcome) = one_statement::commit(pool, commit).await?
     {
-        let moved = (*tabular_id, *previous, next);
-        return in_one_statement(pool, moved, audit, commit.answer.as_ref()).await;
+        return Ok(outcome);
     }
     let mut tx = db.write(now_ms).await?;
     if let Some(JobAttempt { job_id, attempt }) = commit.job
@@ -180,80 +173,4 @@ async fn change_in(
     }
     audit::record(tx, &change.audit).await?;
     Ok(None)
-}
-
-/// Moves one pointer and records it, in one statement. The statement sees the catalog at its start, but
-/// an UPDATE that had to wait for a row lock re-evaluates its condition on the newest version of the row, so
-/// that the pointer is compared with its current value.
-async fn in_one_statement(
-    pool: &PgPool,
-    (tabular_id, previous, next): (TabularId, &str, &Pointer<'_>),
-    audit: &NewAuditEntry<'_>,
-    answer: Option<&NewAnswer<'_>>,
-) -> Result<CommitOutcome, StoreError> {
-    // The clock is read after the writers' lock is taken, because `settle` waits for this lock.
-    const SQL: &str = "
-        WITH writer AS MATERIALIZED (
-            SELECT pg_advisory_xact_lock_shared($1),
-                   floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS at_ms
-        ), moved AS (
-            UPDATE tabulars SET metadata_location = $4, table_uuid = $5, location = $6, superseded = $22,
-                                updated_ms = greatest(updated_ms, writer.at_ms)
-            FROM writer WHERE tabular_id = $2 AND metadata_location = $3
-            RETURNING updated_ms
-        ), audited AS (
-            INSERT INTO audit (audit_id, at_ms, request_id, caller, action, object_kind, object_name, object_id,
-                               outcome, detail)
-            SELECT $7, updated_ms, $8, $9, $10, $11, $12, $13, $14, $15 FROM moved
-        ), answered AS (
-            INSERT INTO idempotency (caller, key, fingerprint, status, body, metadata_location, created_ms)
-            SELECT $16, $17, $18, $19, $20, $21, updated_ms FROM moved WHERE $16 IS NOT NULL
-        )
-        SELECT updated_ms FROM moved";
-
-    let statement = query_scalar::<_, i64>(SQL)
-        .bind(WRITERS_LOCK)
-        .bind(tabular_id)
-        .bind(previous)
-        .bind(next.metadata_location)
-        .bind(next.table_uuid)
-        .bind(next.location)
-        .bind(audit.audit_id)
-        .bind(audit.request_id)
-        .bind(audit.caller)
-        .bind(audit.action)
-        .bind(audit.object_kind)
-        .bind(audit.object_name)
-        .bind(audit.object_id)
-        .bind(audit.outcome)
-        .bind(audit.detail)
-        .bind(answer.map(|answer| answer.caller))
-        .bind(answer.map(|answer| answer.key))
-        .bind(answer.map(|answer| answer.fingerprint))
-        .bind(answer.map(|answer| i64::from(answer.status)))
-        .bind(answer.and_then(|answer| answer.body))
-        .bind(answer.and_then(|answer| answer.metadata_location))
-        .bind(next.superseded);
-    // The connection is acquired separately, because a failure to do so has certainly changed nothing.
-    let mut connection = bounded(pool.acquire()).await?;
-    match bounded(statement.fetch_optional(&mut *connection)).await {
-        Ok(Some(_)) => Ok(CommitOutcome::Done),
-        Ok(None) => Ok(CommitOutcome::Lost { index: 0 }),
-        Err(error) if is_taken_key(&error) => Ok(CommitOutcome::Answered),
-        Err(error) if is_refusal(&error) => Err(StoreError::from(error)),
-        Err(error) => Err(StoreError::from_commit(error)),
-    }
-}
-
-fn is_taken_key(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) == Some("idempotency_pkey")
-}
-
-/// Returns `true` if the server reported that it has rolled back the statement. A FATAL error, such as a
-/// shutdown, may also close the connection between the commit of the statement and its answer.
-fn is_refusal(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
-        .is_some_and(|error| matches!(error.severity(), PgSeverity::Error))
 }
