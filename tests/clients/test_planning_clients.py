@@ -45,9 +45,18 @@ def planned_by_the_server(request):
 
 # --- Spark ------------------------------------------------------------------
 
-# Types that Spark does not have, and two columns whose names differ only by case, which Spark does not
-# distinguish.
-BEYOND_SPARK = ("identity_in_duckdb_time", "nanoseconds", "decimals_and_times", "odd_names")
+# By name of the table: why Spark cannot read it.
+BEYOND_SPARK = {
+    "identity_in_duckdb_time": "Spark has no type for a time of day",
+    "decimals_and_times": "Spark has no type for a time of day",
+    "nanoseconds": "Spark has no type for nanoseconds",
+    "odd_names": "Spark does not distinguish two columns whose names differ only by case",
+}
+# By name of the table: why Java's client cannot read its plan.
+BEYOND_JAVA = {
+    "identity_float": "Java's client cannot read a partition value that is NaN or infinite",
+    "identity_double": "Java's client cannot read a partition value that is NaN or infinite",
+}
 
 
 @pytest.fixture(scope="session")
@@ -78,19 +87,18 @@ def check_spark(planning, spark_planned, sql, may_lose=False):
     assert not missing and not extra, f"seed {plans.SEED}, {sql}: planned by the server, Spark does not read {missing}, but {extra}"
 
 
+def spark_table(name):
+    if name in BEYOND_JAVA:
+        return pytest.param(name, marks=pytest.mark.xfail(reason=BEYOND_JAVA[name], strict=True))
+    return plan_tables.reference_gap(name) if name in plan_tables.REFERENCE_GAPS else name
+
+
 def spark_tables():
-    """Java's client cannot read partition values that are not finite; the reference server supports one
-    vector per file.
-    """
-    gaps = {"deletion_vectors", "deletion_vectors_of_duckdb", "upgraded_from_v1_to_v3", "void_after_dropping_a_field_of_v1",
-            "dropped_partition_source", "nested_lists_and_maps"}  # fmt: skip
-    for name in plan_tables.TABLES:
-        if name in ("identity_float", "identity_double"):
-            yield pytest.param(name, marks=pytest.mark.xfail(reason="Java: a partition value that is not finite", strict=True))
-        elif name in gaps:
-            yield pytest.param(name, marks=pytest.mark.xfail(REFERENCE, reason="reference server", strict=False))
-        elif name not in BEYOND_SPARK:
-            yield name
+    """Returns parameters for all tables except those in BEYOND_SPARK."""
+    names = [name for name in plan_tables.TABLES if name not in BEYOND_SPARK]
+    assert plan_tables.TABLES.keys() - set(names) == BEYOND_SPARK.keys(), "a table that is left out does not exist"
+    assert set(names) >= {*BEYOND_JAVA, *plan_tables.REFERENCE_GAPS}
+    return [spark_table(name) for name in names]
 
 
 @pytest.mark.parametrize("name", spark_tables())

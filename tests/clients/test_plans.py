@@ -15,13 +15,11 @@ pytestmark = pytest.mark.timeout(900)
 
 
 def tables(*gaps, names=plan_tables.TABLES):
-    """Returns names of tables; those in `gaps` fail on Iceberg's reference server.
-
-    It treats all deletion vectors of a Puffin file as one, and cannot write the value of a partition field
-    whose column was dropped.
+    """Returns names of tables. With those in `gaps`, a test may fail on Iceberg's reference server;
+    `plan_tables.REFERENCE_GAPS` has the reason for each.
     """
-    gap = pytest.mark.xfail(harness.REFERENCE, reason="reference server: see `tables`", strict=False)
-    return [pytest.param(name, marks=gap) if name in gaps else name for name in names]
+    assert plan_tables.TABLES.keys() >= {*gaps, *names}
+    return [plan_tables.reference_gap(name) if name in gaps else name for name in names]
 
 
 VECTORS = ("deletion_vectors", "deletion_vectors_of_duckdb", "upgraded_from_v1_to_v3")

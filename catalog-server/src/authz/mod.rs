@@ -1,8 +1,8 @@
 //! Authorization: decides whether a caller may do an action on an object.
 //!
-//! [`decide`] is a pure function, and the only one that decides. The use cases call it through [`Authorizer::check`],
-//! in the functions that load an object (`require_table`, `require_namespace`, …), so that no use case gets an
-//! object without a decision.
+//! [`decide`] is a pure function, and the only one that decides. The use cases call it through
+//! [`Authorizer::check`], in the functions that load an object (`Tables::require`, `Namespaces::require`, …) or
+//! where they find one that may not exist yet, so that no use case gets an object without a decision.
 
 pub mod action;
 

@@ -38,7 +38,7 @@ const BATCH_FILES: usize = 1_000;
 const LEASE_MS: i64 = 60_000;
 /// Interval between two checks of the queue without a notification.
 const IDLE_MS: u64 = 30_000;
-/// Delay after the first failure; doubled after each further one, up to about an hour.
+/// Delay after a failure, doubled with each attempt: two seconds after the first one, and at most 4,096.
 const RETRY_MS: i64 = 1_000;
 
 /// Purges of the tables of all warehouses.
