@@ -229,12 +229,6 @@ impl Schedule {
     /// itself ([`ScheduleError::Conflict`]); or if the database fails ([`ScheduleError::Backend`]).
     pub async fn cancel_job(&self, request: &Request, job_id: Uuid) -> Result<JobRow, ScheduleError> {
         let job = self.require_job_for(request, job_id, Action::CancelJob).await?;
-        if job.runner == Runner::Server {
-            return Err(ScheduleError::Conflict(format!(
-                "job {job_id} cannot be cancelled: the server runs `{}` to the end, because the table is dropped already",
-                job.action
-            )));
-        }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         match jobs::queue::cancel(&mut tx, job_id).await? {
             CancelJob::Cancelled | CancelJob::Wanted => {}
@@ -242,6 +236,12 @@ impl Schedule {
                 return Err(ScheduleError::Conflict(format!(
                     "job {job_id} has ended: {}",
                     job.state.as_str()
+                )));
+            }
+            CancelJob::OfServer => {
+                return Err(ScheduleError::Conflict(format!(
+                    "job {job_id} cannot be cancelled: the server runs `{}` to the end, because the table is dropped already",
+                    job.action
                 )));
             }
             CancelJob::Missing => return Err(ScheduleError::NoSuchJob(job_id.to_string())),
