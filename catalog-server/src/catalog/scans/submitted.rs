@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use table_core::scan::request::UnparsedRequest;
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -155,8 +156,8 @@ impl Scans {
             return Ok(Vec::new());
         };
         let location = plan.metadata_location;
-        let text =
-            self.turns.run(request.len(), move || ScanText::read(location, request.as_bytes())).await?;
+        let request = UnparsedRequest::from_text(request.into_boxed_str());
+        let text = self.turns.run(request.text().len(), move || ScanText::new(location, request)).await;
         let memory = self.memory.take(text.weight_bytes()).await;
         let scan = Arc::new(TableScan {
             warehouse: warehouse.clone(),
