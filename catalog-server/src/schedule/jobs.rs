@@ -294,7 +294,7 @@ impl Schedule {
             lease_ms: i64::from(self.settings.lease_ms),
             attempts_max: i64::from(self.settings.attempts_max),
         };
-        retrying!(ScheduleError, async {
+        retrying!(ScheduleError, LEASE_TRIES, async {
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             let job = match jobs::lease::lease(&mut tx, worker, terms).await? {
                 Some(job) if job.attempt == 1 => Some(self.with_note(&mut tx, job, worker).await?),

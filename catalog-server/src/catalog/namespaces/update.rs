@@ -16,6 +16,9 @@ use super::error::NamespaceError;
 use super::properties::{PROPERTIES_BYTES_MAX, Properties, decode, encode};
 use super::{Namespaces, change};
 
+/// Maximum number of attempts to change the properties of a namespace because concurrent changes were faster.
+const ATTEMPTS_MAX: usize = 16;
+
 impl Namespaces {
     /// Sets and removes properties of a namespace.
     ///
@@ -45,7 +48,7 @@ impl Namespaces {
         if let Some(key) = removals.iter().find(|key| updates.contains_key(*key)) {
             return Err(NamespaceError::Contradiction(key.clone()));
         }
-        retrying!(NamespaceError, async {
+        retrying!(NamespaceError, ATTEMPTS_MAX, async {
             let row = self.require(request, warehouse, namespace, Action::UpdateNamespace).await?;
             // After the decision about access, because the error tells of folders of others.
             self.check_location(warehouse, &updates).await?;

@@ -13,11 +13,11 @@ use table_core::snapshot::repeat;
 use crate::authz::action::Action;
 use crate::catalog::locks::QueueHeads;
 use crate::catalog::mutations::MutationResponse;
+use crate::catalog::tabulars::ATTEMPTS_MAX;
 use crate::catalog::tabulars::error::{TabularError, missing};
 use crate::catalog::tabulars::transaction::Transaction;
 use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::Request;
-use crate::retry::ATTEMPTS_MAX;
 use crate::storage::documents::Document;
 use crate::store::catalog::tabular::{Tabular, TabularKind};
 use crate::store::catalog::tabulars;
@@ -47,7 +47,7 @@ impl Tables {
         changes: &[TableChange],
         source: CommitSource,
     ) -> Result<MutationResponse, TabularError> {
-        let result = retrying!(TabularError, async {
+        let result = retrying!(TabularError, ATTEMPTS_MAX, async {
             warehouse.require_writable()?;
             let (rows, _turn) = self.find_in_turn(request, warehouse, changes).await?;
             let prepared = match self.prepare_all(request, warehouse, changes, rows).await {

@@ -9,6 +9,7 @@ use crate::catalog::mutations::MutationResponse;
 use crate::catalog::mutations::audit::record;
 use crate::catalog::mutations::idempotency::{IdempotentResult, conclude};
 use crate::catalog::names::Identifier;
+use crate::catalog::tabulars::ATTEMPTS_MAX;
 use crate::catalog::tabulars::change;
 use crate::catalog::tabulars::drop::remove;
 use crate::catalog::tabulars::error::TabularError;
@@ -57,7 +58,7 @@ impl Tables {
         if !self.may_delete_files(&found.metadata_location).await? {
             return self.drop_table(request, warehouse, identifier).await;
         }
-        retrying!(TabularError, async {
+        retrying!(TabularError, ATTEMPTS_MAX, async {
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             remove(&mut tx, &found, identifier).await?;
             let detail = json!({ "metadata-location": found.metadata_location });

@@ -13,6 +13,7 @@ use crate::catalog::locations::ownership::Folders;
 use crate::catalog::mutations::MutationResponse;
 use crate::catalog::mutations::idempotency::IdempotentResult;
 use crate::catalog::names::Identifier;
+use crate::catalog::tabulars::ATTEMPTS_MAX;
 use crate::catalog::tabulars::error::{TabularError, missing, name_taken};
 use crate::catalog::tabulars::transaction::{NewPointer, PointerTarget};
 use crate::catalog::warehouses::warehouse::Warehouse;
@@ -66,7 +67,7 @@ impl Tables {
                 .await);
         }
         let superseded = Superseded::by_registration(&metadata).to_json();
-        retrying!(TabularError, async {
+        retrying!(TabularError, ATTEMPTS_MAX, async {
             let new = NewPointer {
                 identifier,
                 target: PointerTarget::New {
@@ -113,7 +114,7 @@ impl Tables {
         let folders = Folders::by_table(warehouse, &metadata)?;
         self.check_files(warehouse, Some(found.tabular_id), &folders, metadata_location, &metadata).await?;
         let _turns = self.locks.take(vec![found.tabular_id.0]).await;
-        retrying!(TabularError, async {
+        retrying!(TabularError, ATTEMPTS_MAX, async {
             let Some(current) = self.tabulars.find_unauthorized(warehouse, identifier).await? else {
                 return Err(missing(kind, identifier));
             };

@@ -14,7 +14,7 @@ use crate::store::catalog::tabulars;
 use crate::store::engine::tx::Tx;
 
 use super::error::{TabularError, missing};
-use super::{Tabulars, change};
+use super::{ATTEMPTS_MAX, Tabulars, change};
 
 impl Tabulars {
     /// Drops a table or view and releases its claims on folders. Its files are retained.
@@ -33,7 +33,7 @@ impl Tabulars {
         action: Action,
     ) -> Result<(), TabularError> {
         warehouse.require_writable()?;
-        retrying!(TabularError, async {
+        retrying!(TabularError, ATTEMPTS_MAX, async {
             let found = self.require(request, warehouse, identifier, kind, action).await?;
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             remove(&mut tx, &found, identifier).await?;

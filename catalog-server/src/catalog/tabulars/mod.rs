@@ -29,6 +29,9 @@ use super::warehouses::warehouse::Warehouse;
 use self::error::{TabularError, missing, name_taken};
 use self::transaction::{NewPointer, Transaction};
 
+/// Maximum number of attempts to change a table or view because concurrent changes were faster.
+pub(in crate::catalog) const ATTEMPTS_MAX: usize = 32;
+
 /// Tables and views of all warehouses, as far as they have the same use cases.
 pub struct Tabulars {
     pub(in crate::catalog) db: Db,

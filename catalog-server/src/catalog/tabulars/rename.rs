@@ -15,7 +15,7 @@ use crate::store::catalog::tabular::{RenameTabular, TabularKind};
 use crate::store::catalog::tabulars;
 
 use super::error::{TabularError, missing};
-use super::{Tabulars, change};
+use super::{ATTEMPTS_MAX, Tabulars, change};
 
 impl Tabulars {
     /// Renames a table or view, within its namespace or to another namespace. A rename to the same name has
@@ -39,7 +39,7 @@ impl Tabulars {
             TabularKind::Table => (Action::RenameTable, Action::CreateTable),
             TabularKind::View => (Action::RenameView, Action::CreateView),
         };
-        retrying!(TabularError, async {
+        retrying!(TabularError, ATTEMPTS_MAX, async {
             let found = self.require(request, warehouse, source, kind, rename).await?;
             if source == destination {
                 if request.idempotency.is_some() {

@@ -14,6 +14,7 @@ use crate::catalog::locations::ownership::Folders;
 use crate::catalog::mutations::MutationResponse;
 use crate::catalog::mutations::idempotency::{IdempotentResult, conclude};
 use crate::catalog::names::Identifier;
+use crate::catalog::tabulars::ATTEMPTS_MAX;
 use crate::catalog::tabulars::error::TabularError;
 use crate::catalog::tabulars::transaction::{NewPointer, PointerTarget};
 use crate::catalog::warehouses::warehouse::Warehouse;
@@ -45,7 +46,7 @@ impl Views {
         let size_bytes = body.len();
         let commit = Arc::new(self.turns.run(size_bytes, move || ViewCommit::parse(&body)).await?);
         let commit = (commit, size_bytes);
-        retrying!(TabularError, async {
+        retrying!(TabularError, ATTEMPTS_MAX, async {
             let found = self
                 .tabulars
                 .require(request, warehouse, identifier, TabularKind::View, Action::CommitView)

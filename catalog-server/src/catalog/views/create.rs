@@ -13,6 +13,7 @@ use crate::catalog::mutations::MutationResponse;
 use crate::catalog::mutations::idempotency::IdempotentResult;
 use crate::catalog::names::Identifier;
 use crate::catalog::namespaces::properties::base_location;
+use crate::catalog::tabulars::ATTEMPTS_MAX;
 use crate::catalog::tabulars::error::TabularError;
 use crate::catalog::tabulars::transaction::{NewPointer, PointerTarget};
 use crate::catalog::warehouses::warehouse::Warehouse;
@@ -84,7 +85,7 @@ impl Views {
         let metadata = Arc::new(metadata);
         let document = self.new_document(size_bytes, &location, &metadata).await;
         self.files.write(&document, &folders).await?;
-        let committed = retrying!(TabularError, async {
+        let committed = retrying!(TabularError, ATTEMPTS_MAX, async {
             let new = new_view(identifier, namespace.namespace_id, pointer(&location, &metadata), &folders);
             let new = NewPointer { action, ..new };
             self.tabulars.commit(request, warehouse, vec![new], IdempotentResult::Location(&location)).await

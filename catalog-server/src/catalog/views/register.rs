@@ -8,6 +8,7 @@ use crate::catalog::locations::ownership::Folders;
 use crate::catalog::mutations::MutationResponse;
 use crate::catalog::mutations::idempotency::IdempotentResult;
 use crate::catalog::names::Identifier;
+use crate::catalog::tabulars::ATTEMPTS_MAX;
 use crate::catalog::tabulars::error::TabularError;
 use crate::catalog::tabulars::transaction::NewPointer;
 use crate::catalog::warehouses::warehouse::Warehouse;
@@ -57,7 +58,7 @@ impl Views {
             TabularError::Invalid(format!("the metadata file `{metadata_location}` cannot be used: {error}"))
         })?;
         let folders = Folders::by_view(warehouse, metadata)?;
-        retrying!(TabularError, async {
+        retrying!(TabularError, ATTEMPTS_MAX, async {
             let pointer = pointer(metadata_location, metadata);
             let new = new_view(identifier, namespace.namespace_id, pointer, &folders);
             let new = NewPointer { action, ..new };
