@@ -25,10 +25,13 @@ impl Namespaces {
     /// # Errors
     ///
     /// Fails if the warehouse is a read-only view or the caller may not update the namespace
-    /// ([`NamespaceError::Forbidden`]), if the namespace does not exist ([`NamespaceError::NoSuchNamespace`]), if
-    /// a property is both set and removed ([`NamespaceError::Contradiction`]), if the properties are too large,
-    /// contain 0x00 or have an unusable location ([`NamespaceError::Invalid`]), if concurrent changes were
-    /// faster too often ([`NamespaceError::ChangedMeanwhile`]), or if the database fails.
+    /// ([`NamespaceError::Forbidden`]); if the namespace does not exist
+    /// ([`NamespaceError::NoSuchNamespace`]); if a property is both set and removed
+    /// ([`NamespaceError::Contradiction`]); if the properties are too large or contain 0x00
+    /// ([`NamespaceError::Invalid`]) or have an unusable location ([`NamespaceError::Ownership`]); if
+    /// concurrent changes were faster too often ([`NamespaceError::ChangedMeanwhile`]); if a response was
+    /// recorded under its idempotency key meanwhile ([`NamespaceError::Mutation`]); or if the database fails
+    /// ([`NamespaceError::Backend`]).
     pub async fn update(
         &self,
         request: &Request,

@@ -52,10 +52,10 @@ impl Scans {
     ///
     /// # Errors
     ///
-    /// Fails if the table does not exist ([`PlanError::Tabular`]), if the caller may not plan scans
-    /// ([`PlanError::Tabular`]), if the plan does not exist, has expired or belongs to another table or
-    /// caller ([`PlanError::NoSuchPlanId`]), or if the database fails. A plan that cannot be computed is
-    /// returned as [`Planned::Failed`].
+    /// Fails if the table does not exist or the caller may not plan scans of it ([`PlanError::Tabular`]); if
+    /// the plan does not exist, has expired or belongs to another table or caller
+    /// ([`PlanError::NoSuchPlanId`]); or if the database fails ([`PlanError::Backend`]). A plan that cannot
+    /// be computed is returned as [`Planned::Failed`].
     pub async fn find(
         self: &Arc<Self>,
         request: &Request,
@@ -112,9 +112,9 @@ impl Scans {
     ///
     /// # Errors
     ///
-    /// Fails if the table does not exist ([`PlanError::Tabular`]), if the caller may not plan scans
-    /// ([`PlanError::Tabular`]), if the plan does not exist, has expired or belongs to another table or
-    /// caller ([`PlanError::NoSuchPlanId`]), or if the database fails.
+    /// Fails if the table does not exist or the caller may not plan scans of it ([`PlanError::Tabular`]); if
+    /// the plan does not exist, has expired or belongs to another table or caller
+    /// ([`PlanError::NoSuchPlanId`]); or if the database fails ([`PlanError::Backend`]).
     pub async fn cancel(
         &self,
         request: &Request,

@@ -33,13 +33,18 @@ impl Tables {
     ///
     /// # Errors
     ///
-    /// Fails if the updates are invalid ([`TabularError::Commit`], [`TabularError::Invalid`]); if the warehouse
-    /// is a read-only view or the caller may not commit ([`TabularError::Forbidden`]); if a table does not
-    /// exist ([`TabularError::NoSuchTable`]); if a requirement is not met ([`TabularError::Commit`]) or
-    /// concurrent commits were faster too often ([`TabularError::CommitFailed`]); if the lease of the
-    /// maintenance job was lost ([`TabularError::JobLost`]); or if the file system or the database fails. After
-    /// [`BackendError::OutcomeUnknown`](crate::catalog::backend::BackendError::OutcomeUnknown) the commit may
-    /// have been made.
+    /// Fails if the updates are invalid ([`TabularError::Commit`], [`TabularError::Invalid`]) or name
+    /// locations outside of the warehouse or of another table or view ([`TabularError::Ownership`]); if the
+    /// warehouse is a read-only view or the caller may not commit ([`TabularError::Forbidden`]), or may not
+    /// create a table that does not exist ([`TabularError::Namespace`]); if a table does not exist
+    /// ([`TabularError::NoSuchTable`]), or is to be created and the name is in use by a view
+    /// ([`TabularError::NameTaken`]); if a requirement is not met ([`TabularError::Commit`]); if a snapshot
+    /// is outdated, a table to be created was created meanwhile, or concurrent commits were faster too often
+    /// ([`TabularError::CommitFailed`]); if the lease of the maintenance job was lost
+    /// ([`TabularError::JobLost`]); if a response was recorded under its idempotency key meanwhile
+    /// ([`TabularError::Mutation`]); or if the file system or the database fails ([`TabularError::Backend`]).
+    /// After [`BackendError::OutcomeUnknown`](crate::catalog::backend::BackendError::OutcomeUnknown) the
+    /// commit may have been made.
     pub async fn commit(
         &self,
         request: &Request,

@@ -25,8 +25,9 @@ impl Tables {
     /// # Errors
     ///
     /// Fails if the warehouse is a read-only view or the caller may not drop the table
-    /// ([`TabularError::Forbidden`]), if the table does not exist ([`TabularError::NoSuchTable`]), or if the
-    /// database fails.
+    /// ([`TabularError::Forbidden`]); if the table does not exist ([`TabularError::NoSuchTable`]); if a
+    /// response was recorded under its idempotency key meanwhile ([`TabularError::Mutation`]); or if the
+    /// database fails ([`TabularError::Backend`]).
     pub async fn drop_table(
         &self,
         request: &Request,
@@ -44,8 +45,9 @@ impl Tables {
     /// # Errors
     ///
     /// Fails if the warehouse is a read-only view or the caller may not purge the table
-    /// ([`TabularError::Forbidden`]), if the table does not exist ([`TabularError::NoSuchTable`]), if its
-    /// metadata file cannot be read, or if the database fails.
+    /// ([`TabularError::Forbidden`]); if the table does not exist ([`TabularError::NoSuchTable`]); if a
+    /// response was recorded under its idempotency key meanwhile ([`TabularError::Mutation`]); or if its
+    /// metadata file cannot be read or the database fails ([`TabularError::Backend`]).
     pub async fn purge_table(
         &self,
         request: &Request,

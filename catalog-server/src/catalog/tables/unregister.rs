@@ -24,9 +24,10 @@ impl Tables {
     /// # Errors
     ///
     /// Fails if the warehouse is a read-only view or the caller may not unregister the table
-    /// ([`TabularError::Forbidden`]), if the table does not exist ([`TabularError::NoSuchTable`]), if
-    /// concurrent commits were faster too often ([`TabularError::LostRace`]), or if the metadata file cannot
-    /// be read or the database fails.
+    /// ([`TabularError::Forbidden`]); if the table does not exist ([`TabularError::NoSuchTable`]); if
+    /// concurrent commits were faster too often ([`TabularError::LostRace`]); if a response was recorded
+    /// under its idempotency key meanwhile ([`TabularError::Mutation`]); or if the metadata file cannot be
+    /// read or the database fails ([`TabularError::Backend`]).
     pub async fn unregister(
         &self,
         request: &Request,

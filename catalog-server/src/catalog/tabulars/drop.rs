@@ -22,8 +22,9 @@ impl Tabulars {
     /// # Errors
     ///
     /// Fails if the warehouse is a read-only view or the caller may not drop the object
-    /// ([`TabularError::Forbidden`]), if it does not exist ([`TabularError::NoSuchTable`],
-    /// [`TabularError::NoSuchView`]), or if the database fails.
+    /// ([`TabularError::Forbidden`]); if it does not exist ([`TabularError::NoSuchTable`],
+    /// [`TabularError::NoSuchView`]); if a response was recorded under its idempotency key meanwhile
+    /// ([`TabularError::Mutation`]); or if the database fails ([`TabularError::Backend`]).
     pub(in crate::catalog) async fn drop_tabular(
         &self,
         request: &Request,

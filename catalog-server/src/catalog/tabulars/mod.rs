@@ -1,6 +1,7 @@
 //! Use cases that tables and views share: lookup, listing, renaming, dropping, and the transaction that
 //! changes their metadata pointers. The content of their metadata is the matter of tables and views.
 
+pub mod create;
 pub mod drop;
 pub mod error;
 pub mod files;
@@ -56,7 +57,7 @@ impl Tabulars {
     ///
     /// Fails if the table or view does not exist or the caller may not know of it
     /// ([`TabularError::NoSuchTable`], [`TabularError::NoSuchView`]), or may not do `action` on it
-    /// ([`TabularError::Forbidden`]), or if the database fails.
+    /// ([`TabularError::Forbidden`]), or if the database fails ([`TabularError::Backend`]).
     pub(in crate::catalog) async fn require(
         &self,
         request: &Request,
@@ -97,7 +98,7 @@ impl Tabulars {
     ///
     /// # Errors
     ///
-    /// Fails if the database fails.
+    /// Fails if the database fails ([`TabularError::Backend`]).
     pub(in crate::catalog) async fn find_unauthorized(
         &self,
         warehouse: &Warehouse,
@@ -155,8 +156,9 @@ impl Tabulars {
     ///
     /// # Errors
     ///
-    /// Fails if the namespace does not exist ([`TabularError::Namespace`]), if the caller may not list
-    /// its contents ([`TabularError::Forbidden`]), or if the database fails.
+    /// Fails if the namespace does not exist, if the caller may not list its contents, or if the database
+    /// fails while it is looked up ([`TabularError::Namespace`]); or if the database fails
+    /// ([`TabularError::Backend`]).
     pub(in crate::catalog) async fn list(
         &self,
         request: &Request,

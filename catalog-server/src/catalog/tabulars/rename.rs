@@ -23,9 +23,12 @@ impl Tabulars {
     ///
     /// # Errors
     ///
-    /// Fails if the warehouse is a read-only view or the caller may not rename the object or create one in
-    /// the target namespace ([`TabularError::Forbidden`]), if the object or the target namespace does not
-    /// exist, if the new name is in use ([`TabularError::NameTaken`]), or if the database fails.
+    /// Fails if the warehouse is a read-only view or the caller may not rename the object
+    /// ([`TabularError::Forbidden`]); if the object does not exist ([`TabularError::NoSuchTable`],
+    /// [`TabularError::NoSuchView`]); if the target namespace does not exist or the caller may not create a
+    /// object in it ([`TabularError::Namespace`]); if the new name is in use ([`TabularError::NameTaken`]);
+    /// if a response was recorded under its idempotency key meanwhile ([`TabularError::Mutation`]); or if the
+    /// database fails ([`TabularError::Backend`]).
     pub(in crate::catalog) async fn rename(
         &self,
         request: &Request,

@@ -31,10 +31,13 @@ impl Views {
     /// # Errors
     ///
     /// Fails if the warehouse is a read-only view or the caller may not commit to the view
-    /// ([`TabularError::Forbidden`]), if the view does not exist ([`TabularError::NoSuchView`]), if the body
-    /// is malformed ([`TabularError::Commit`]) or has invalid updates ([`TabularError::Invalid`]), if a
-    /// requirement is not met ([`TabularError::CommitFailed`]), if concurrent commits were faster too often
-    /// ([`TabularError::LostRace`]), or if the file system or the database fails.
+    /// ([`TabularError::Forbidden`]); if the view does not exist ([`TabularError::NoSuchView`]); if the body
+    /// is malformed, has invalid updates, or a requirement that is not met ([`TabularError::Commit`]); if the
+    /// view would have a location outside of the warehouse or of another table or view
+    /// ([`TabularError::Ownership`]); if concurrent commits were faster too often
+    /// ([`TabularError::LostRace`]); if the lease of the maintenance job was lost
+    /// ([`TabularError::JobLost`]); if a response was recorded under its idempotency key meanwhile
+    /// ([`TabularError::Mutation`]); or if the file system or the database fails ([`TabularError::Backend`]).
     pub async fn commit(
         &self,
         request: &Request,
