@@ -126,9 +126,9 @@ const USE_CASES: [(&str, usize, &[Frame]); 5] = [
         "lease a job",
         4,
         &[
-            ("catalog-server/src/api/governance/maintenance.rs", "lease_job"),
-            ("catalog-server/src/schedule/jobs.rs", "lease_job"),
-            ("catalog-server/src/schedule/jobs.rs", "try_lease"),
+            ("catalog-server/src/api/governance/workers.rs", "lease_job"),
+            ("catalog-server/src/schedule/leases.rs", "lease_job"),
+            ("catalog-server/src/schedule/leases.rs", "try_lease"),
             ("catalog-server/src/store/maintenance/jobs/lease.rs", "lease"),
         ],
     ),

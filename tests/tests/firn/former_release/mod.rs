@@ -76,9 +76,7 @@ async fn a_catalog_of_the_former_release_goes_on(backend: Backend) {
     let policy = firn.request("GET", &policy, None, &[]).await.expect(200).json();
     assert_eq!(policy["policy"]["compact"]["inputs-min"], 7);
     let jobs = firn.request("GET", &at("jobs"), None, &[]).await.expect(200).json();
-    let seen = |job: &Value| {
-        (job["action"].clone(), job["state"].clone(), job["cancel-requested"].clone())
-    };
+    let seen = |job: &Value| (job["action"].clone(), job["state"].clone(), job["cancel-requested"].clone());
     let of_workers = jobs["jobs"].as_array().unwrap().iter().filter(|job| job["action"] != "purge");
     let seen: Vec<_> = of_workers.map(seen).collect();
     assert_eq!(
