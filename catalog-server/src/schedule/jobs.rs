@@ -32,6 +32,7 @@ const PRIORITY_REQUESTED: i64 = i64::MAX;
 const FORGOTTEN_MAX: u64 = 1_000;
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
 /// Full name of a table, including its warehouse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QualifiedTable {
@@ -127,7 +128,7 @@ impl Schedule {
     }
 
     /// Checks that the caller may do `action` on the server as a whole.
-    fn authorize_server(&self, request: &Request, action: Action) -> Result<(), ScheduleError> {
+    pub(super) fn authorize_server(&self, request: &Request, action: Action) -> Result<(), ScheduleError> {
         let missing = || Forbidden(format!("there is nothing to `{}` here", action.as_str())).into();
         authorize(&self.catalog.authorizer, request, action, Resource::Server, missing)
     }

@@ -114,13 +114,8 @@ impl Schedule {
         let told = told.and_then(|told| serde_json::from_str::<Value>(&told).ok());
         let Some(note) = told.as_ref().and_then(|told| told.get(NOTE)) else { return Ok(job) };
         let progress = json!({ NOTE: note }).to_string();
-        jobs::lease::extend(
-            tx,
-            WorkerLease::of(&job, worker).stored(),
-            self.lease_ms(),
-            (Some(&progress), None),
-        )
-        .await?;
+        let lease = WorkerLease::of(&job, worker).stored();
+        jobs::lease::extend(tx, lease, self.lease_ms(), (Some(&progress), None)).await?;
         Ok(JobRow { progress: Some(progress), ..job })
     }
 
