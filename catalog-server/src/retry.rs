@@ -39,11 +39,11 @@ mod tests {
     async fn run(lost: usize, result: Result<(), Race>) -> (Result<(), Race>, usize) {
         let attempts = Cell::new(0);
         let result = Cell::new(Some(result));
-        let last = retrying!(Race, 3, async {
+        let outcome = retrying!(Race, 3, async {
             attempts.set(attempts.get() + 1);
             if attempts.get() > lost { result.take().unwrap() } else { Err(Race::Lost) }
         });
-        (last, attempts.get())
+        (outcome, attempts.get())
     }
 
     #[tokio::test]
