@@ -17,7 +17,8 @@ pub struct Request {
     ///
     /// Access is decided by it. Changes are recorded with the time of their transaction, which may be later.
     pub time_ms: i64,
-    /// Maintenance job for which a worker sends the request. Nothing is done unless this attempt still holds the lease.
+    /// Maintenance job for which a worker sends the request. No metadata pointer is moved or created unless this
+    /// attempt still holds the lease; other use cases ignore it.
     pub job: Option<JobAttempt>,
     /// Idempotency key of the client, if it sent one and the endpoint supports it.
     pub idempotency: Option<IdempotencyKey>,

@@ -73,9 +73,9 @@ impl Reports {
     ///
     /// # Errors
     ///
-    /// Fails if the report is too large or malformed or lacks a required field ([`ReportError::Invalid`]),
-    /// if the table does not exist ([`ReportError::Tabular`]), if the caller may not report metrics
-    /// ([`ReportError::Tabular`]), or if the database fails.
+    /// Fails if the report is too large or malformed or lacks a required field ([`ReportError::Invalid`]); if
+    /// the table does not exist, the caller may not report metrics about it, or the database fails while it
+    /// is looked up ([`ReportError::Tabular`]); or if the report cannot be stored ([`ReportError::Backend`]).
     pub async fn store(
         &self,
         request: &Request,

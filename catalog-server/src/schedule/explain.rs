@@ -6,21 +6,21 @@ use serde::Deserialize;
 use crate::catalog::names::Identifier;
 use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::Request;
-use crate::store::maintenance::jobs::{self, End, JobRow, JobState};
-use crate::store::maintenance::policies::PauseRow;
+use crate::store::maintenance::jobs::{self, End, JobState};
 
 use super::Schedule;
 use super::error::ScheduleError;
 use super::finish::has_committed;
-use super::policies::Applicable;
+use super::job::MaintenanceJob;
+use super::policies::{Applicable, TablePause};
 
 /// Explanation of the maintenance of a table.
 #[derive(Debug)]
 pub struct Explained {
     /// Current pause of the table, if it is paused.
-    pub pause: Option<PauseRow>,
+    pub pause: Option<TablePause>,
     /// Last evaluation that succeeded; `None` if the table was maintained since.
-    pub evaluation: Option<JobRow>,
+    pub evaluation: Option<MaintenanceJob>,
     /// Time at which the table was last maintained, in milliseconds since 1970, if it was not evaluated
     /// since.
     pub maintained_ms: Option<i64>,
@@ -38,7 +38,7 @@ pub struct ActionExplanation {
     /// Reason for the state, as a sentence.
     pub why: String,
     /// Job of the action that is queued or running, else the last one.
-    pub job: Option<JobRow>,
+    pub job: Option<MaintenanceJob>,
 }
 
 /// State of an action of a table.
@@ -79,12 +79,12 @@ struct Facts<'a> {
     now_ms: i64,
     sweep_minutes: u32,
     applicable: &'a Applicable,
-    open: &'a [JobRow],
-    evaluation: Option<&'a JobRow>,
+    open: &'a [MaintenanceJob],
+    evaluation: Option<&'a MaintenanceJob>,
     /// Time at which the table was maintained, if that was after the evaluation.
     maintained_ms: Option<i64>,
     /// Last job of the action.
-    last: Option<&'a JobRow>,
+    last: Option<&'a MaintenanceJob>,
     /// Number of failures of the action in a row, up to now.
     failures: usize,
 }
@@ -119,10 +119,10 @@ impl Schedule {
         let applicable = self.applicable_policy(request, warehouse, identifier).await?;
         let table = applicable.tabular_id;
         let open = jobs::list_open(&self.db, table).await?;
-        let open: Vec<_> = open.into_iter().map(|job| self.by_the_clock(job)).collect();
+        let open: Vec<_> = open.into_iter().map(|job| MaintenanceJob::new(&self.db, job)).collect();
         let evaluation =
             jobs::find_last(&self.db, table, JobAction::Evaluate.as_str(), Some(JobState::Succeeded)).await?;
-        let evaluation = evaluation.map(|job| self.by_the_clock(job));
+        let evaluation = evaluation.map(|job| MaintenanceJob::new(&self.db, job));
         let now_ms = self.db.clock_ms(self.db.now_ms(self.clock.now_ms()).await?);
         let mut jobs_of = Vec::new();
         for action in JobAction::ALL {
@@ -130,11 +130,11 @@ impl Schedule {
                 Some(job.clone())
             } else {
                 let last = jobs::find_last(&self.db, table, action.as_str(), None).await?;
-                last.map(|job| self.by_the_clock(job))
+                last.map(|job| MaintenanceJob::new(&self.db, job))
             };
             let succeeded =
                 jobs::find_last(&self.db, table, action.as_str(), Some(JobState::Succeeded)).await?;
-            let succeeded = succeeded.map(|job| self.by_the_clock(job));
+            let succeeded = succeeded.map(|job| MaintenanceJob::new(&self.db, job));
             jobs_of.push((action, job, succeeded));
         }
         let evaluated_ms = evaluation.as_ref().and_then(|job| job.finished_ms);
@@ -188,7 +188,7 @@ impl Facts<'_> {
         self.at_rest()
     }
 
-    fn running(&self, job: &JobRow) -> String {
+    fn running(&self, job: &MaintenanceJob) -> String {
         let worker = job.worker.as_deref().unwrap_or("a worker");
         let silent = job.lease_until_ms.is_some_and(|until_ms| until_ms <= self.now_ms);
         let (reason, attempt) = (&job.reason, job.attempt);
@@ -199,7 +199,7 @@ impl Facts<'_> {
         }
     }
 
-    fn queued(&self, job: &JobRow) -> String {
+    fn queued(&self, job: &MaintenanceJob) -> String {
         let mut why = vec![job.reason.clone()];
         if job.due_ms > self.now_ms {
             let after = match self.failures {
@@ -273,12 +273,12 @@ impl Facts<'_> {
 }
 
 /// Returns the time at which a job that changed its table ended, however it ended.
-fn committed_ms(job: &JobRow) -> Option<i64> {
+fn committed_ms(job: &MaintenanceJob) -> Option<i64> {
     job.finished_ms.filter(|_| job.result.as_deref().is_some_and(has_committed))
 }
 
 /// Describes the end of a job in a few words.
-fn ended(job: &JobRow) -> String {
+fn ended(job: &MaintenanceJob) -> String {
     let at = instant(job.finished_ms.unwrap_or(job.created_ms));
     match (job.state, &job.error) {
         (JobState::Succeeded, _) => format!("it was done at {at}"),

@@ -9,12 +9,13 @@ use crate::request::Request;
 use crate::store::engine::error::StoreError;
 use crate::store::engine::tx::Tx;
 use crate::store::maintenance::candidates;
-use crate::store::maintenance::jobs::{self, End, JobLease, JobOutcome, JobRow, JobState};
+use crate::store::maintenance::jobs::{self, End, JobOutcome, JobRow, JobState};
 
 use super::Schedule;
 use super::automatic::{Automatic, PRIORITY_EVALUATE, Subject};
 use super::error::ScheduleError;
-use super::outcome::{Finished, Next, TABLE_DROPPED, lost};
+use super::job::WorkerLease;
+use super::outcome::{Finished, Next, TABLE_DROPPED};
 
 /// Number of evaluations of a table that remain in the history. A table that is written to continuously is
 /// evaluated every minute, which would otherwise fill the history.
@@ -41,7 +42,7 @@ impl Schedule {
     pub async fn finish_job(
         &self,
         request: &Request,
-        lease: JobLease<'_>,
+        lease: WorkerLease<'_>,
         finished: Finished,
     ) -> Result<(), ScheduleError> {
         self.authorize_work(request, lease.job_id)?;
@@ -49,7 +50,11 @@ impl Schedule {
     }
 
     /// Ends a job, as [`Schedule::finish_job`] does, for the catalog itself.
-    pub(super) async fn end_job(&self, lease: JobLease<'_>, finished: Finished) -> Result<(), ScheduleError> {
+    pub(super) async fn end_job(
+        &self,
+        lease: WorkerLease<'_>,
+        finished: Finished,
+    ) -> Result<(), ScheduleError> {
         let finished = match finished {
             // Any failure of a job whose table was dropped is caused by the drop, for example because its
             // folders have no owner any more.
@@ -67,25 +72,26 @@ impl Schedule {
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         let (done, state) = match &finished {
             Finished::Succeeded { result, .. } => (
-                jobs::lease::finish(&mut tx, lease, JobOutcome::Succeeded(result)).await?,
+                jobs::lease::finish(&mut tx, lease.stored(), JobOutcome::Succeeded(result)).await?,
                 JobState::Succeeded,
             ),
             Finished::Failed(error, result) => {
                 let outcome = JobOutcome::Failed(error, result.as_deref());
-                (jobs::lease::finish(&mut tx, lease, outcome).await?, JobState::Failed)
+                (jobs::lease::finish(&mut tx, lease.stored(), outcome).await?, JobState::Failed)
             }
             Finished::Cancelled(result) => {
                 let outcome = JobOutcome::Cancelled(result.as_deref());
-                (jobs::lease::finish(&mut tx, lease, outcome).await?, JobState::Cancelled)
+                (jobs::lease::finish(&mut tx, lease.stored(), outcome).await?, JobState::Cancelled)
             }
             Finished::Retry(error, after_ms, result) => {
                 let due_ms = tx.at_ms().saturating_add((*after_ms).max(0));
-                let given_back = jobs::lease::give_back(&mut tx, lease, due_ms, (error, result.as_deref()));
+                let given_back =
+                    jobs::lease::give_back(&mut tx, lease.stored(), due_ms, (error, result.as_deref()));
                 (given_back.await?, JobState::Queued)
             }
         };
         if !done {
-            return Err(lost(lease));
+            return Err(lease.lost());
         }
         if let Some(follow_up) = follow_up {
             self.queue_follow_up(&mut tx, follow_up, state).await?;

@@ -1,10 +1,6 @@
-//! Outcome of a job, as its worker reports it, and errors of jobs that end otherwise.
+//! Outcome of a job, as its worker reports it.
 
 use openapi::action::JobAction;
-
-use crate::store::maintenance::jobs::JobLease;
-
-use super::error::ScheduleError;
 
 /// Error of a job whose table was dropped.
 pub(super) const TABLE_DROPPED: &str = "its table was dropped";
@@ -47,12 +43,4 @@ pub struct Next {
     pub priority: i64,
     /// Minimum delay from now, in milliseconds.
     pub after_ms: i64,
-}
-
-/// Returns the error of a worker that does not hold the lease of its job any more.
-pub(super) fn lost(lease: JobLease<'_>) -> ScheduleError {
-    ScheduleError::Conflict(format!(
-        "job {} is not attempt {} of worker `{}` any more; stop, and delete what was written for it",
-        lease.job_id, lease.attempt, lease.worker
-    ))
 }

@@ -8,10 +8,10 @@ use crate::catalog::names::Identifier;
 use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::Request;
 use crate::store::ids::TabularId;
-use crate::store::maintenance::jobs::JobLease;
 
 use super::Schedule;
 use super::error::ScheduleError;
+use super::job::WorkerLease;
 
 impl Schedule {
     /// Returns the folders that belong to a table alone.
@@ -57,7 +57,7 @@ impl Schedule {
     pub async fn readable_by_job(
         &self,
         request: &Request,
-        lease: JobLease<'_>,
+        lease: WorkerLease<'_>,
         file: &str,
     ) -> Result<Option<String>, ScheduleError> {
         self.authorize_work(request, lease.job_id)?;

@@ -29,6 +29,30 @@ pub enum MaintenanceScope {
     Table(Warehouse, Identifier),
 }
 
+/// Policy that is set for an object itself.
+#[derive(Clone, Debug)]
+pub struct OwnPolicy {
+    /// Settings, as JSON.
+    pub document: String,
+    /// Number of the version, counted from 1; incremented by every change.
+    pub version: i64,
+    /// Time of the last change, in milliseconds since 1970.
+    pub updated_ms: i64,
+    /// Identity of the caller that made it.
+    pub updated_by: String,
+}
+
+/// Pause of the maintenance of a table.
+#[derive(Clone, Debug)]
+pub struct TablePause {
+    /// Reason of the pause, for people.
+    pub reason: String,
+    /// Start of the pause, in milliseconds since 1970.
+    pub since_ms: i64,
+    /// Identity of the caller that paused the table.
+    pub paused_by: String,
+}
+
 /// Policy that applies to a table, merged from its own and the inherited ones.
 #[derive(Debug)]
 pub struct Applicable {
@@ -39,7 +63,7 @@ pub struct Applicable {
     /// Settings with their sources: `this once`, `table`, `namespace a.b`, `warehouse`, `default`.
     pub settings: Vec<Setting<String>>,
     /// Current pause of the table, if it is paused.
-    pub pause: Option<PauseRow>,
+    pub pause: Option<TablePause>,
 }
 
 impl MaintenanceScope {
@@ -68,6 +92,18 @@ impl MaintenanceScope {
     }
 }
 
+impl From<PolicyRow> for OwnPolicy {
+    fn from(PolicyRow { document, version, updated_ms, updated_by }: PolicyRow) -> Self {
+        Self { document, version, updated_ms, updated_by }
+    }
+}
+
+impl From<PauseRow> for TablePause {
+    fn from(PauseRow { reason, since_ms, paused_by }: PauseRow) -> Self {
+        Self { reason, since_ms, paused_by }
+    }
+}
+
 impl Applicable {
     /// Returns the source of the policy that disables an action, if one does.
     pub fn disabled_by(&self, action: JobAction) -> Option<&str> {
@@ -89,7 +125,7 @@ impl Schedule {
         request: &Request,
         target: &MaintenanceScope,
         policy: &MaintenancePolicy,
-    ) -> Result<PolicyRow, ScheduleError> {
+    ) -> Result<OwnPolicy, ScheduleError> {
         target.warehouse().require_writable()?;
         // The document is stored in parsed form, so that equal policies have equal texts. Serialisation
         // cannot fail: a policy consists of numbers and names.
@@ -102,7 +138,7 @@ impl Schedule {
         record(&mut tx, request, change(Action::PutPolicy, target, scope, detail)).await?;
         let updated_ms = tx.at_ms();
         tx.commit().await?;
-        Ok(PolicyRow { document, version, updated_ms, updated_by: by.to_owned() })
+        Ok(OwnPolicy { document, version, updated_ms, updated_by: by.to_owned() })
     }
 
     /// Returns the policy of the object itself, without what it inherits.
@@ -115,9 +151,9 @@ impl Schedule {
         &self,
         request: &Request,
         target: &MaintenanceScope,
-    ) -> Result<PolicyRow, ScheduleError> {
+    ) -> Result<OwnPolicy, ScheduleError> {
         let found = policies::find(&self.db, self.scope(request, target, Action::LoadPolicy).await?).await?;
-        found.ok_or_else(|| missing(target))
+        found.map(OwnPolicy::from).ok_or_else(|| missing(target))
     }
 
     /// Deletes the policy of an object, so that the inherited settings apply again.
@@ -188,7 +224,7 @@ impl Schedule {
             tabular_id,
             policy,
             settings: MaintenancePolicy::settings(&chain),
-            pause: policies::find_pause(&self.db, tabular_id).await?,
+            pause: policies::find_pause(&self.db, tabular_id).await?.map(TablePause::from),
         })
     }
 

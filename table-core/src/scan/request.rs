@@ -1,11 +1,9 @@
 //! Scan requests of clients: `PlanTableScanRequest` of the REST specification.
 
-use std::ops::Range;
-
 use super::error::ScanError;
 use crate::expr::bind::NameMatching;
 use crate::expr::expression::Expression;
-use crate::metadata::json::Fields;
+use crate::metadata::json::{Fields, push_object};
 
 /// Scan request that has not been validated against a table yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,34 +61,70 @@ const FIELDS: [&str; 8] = [
     "min-rows-requested",
 ];
 
-/// Scan request whose filter is not parsed yet: the filter may take far more memory than its text.
-#[derive(Debug, Clone, PartialEq)]
-pub struct UnparsedRequest {
-    text: Box<str>,
-    /// Position of the filter in `text`.
-    filter: Option<Range<usize>>,
-    /// Request without its filter.
-    unfiltered: ScanRequest,
-}
+/// Scan request as text. Nothing of it is decoded yet, because its values may take far more memory than their
+/// text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnparsedRequest(Box<str>);
 
 impl UnparsedRequest {
-    /// Reads the body of a request, except for its filter.
+    /// Reads the body of a request, and retains the fields that have an effect on its plan, with every value as
+    /// the client wrote it.
     ///
     /// # Errors
     ///
-    /// Fails with [`ScanError::Invalid`] if the body is not a JSON object, or if a field other than the filter
-    /// is malformed.
+    /// Fails with [`ScanError::Invalid`] if the body is not a JSON object, or if a removed field is malformed.
+    /// The remaining fields are validated by [`UnparsedRequest::parse`].
     pub fn read(body: &[u8]) -> Result<UnparsedRequest, ScanError> {
         let fields = fields(body)?;
         names(&fields, "select")?;
+        let present = FIELDS.iter().filter_map(|name| Some((*name, fields.present(name)?.get())));
+        let mut text = String::new();
+        push_object(&mut text, present);
+        Ok(UnparsedRequest(text.into_boxed_str()))
+    }
+
+    /// Creates the request from a text that [`UnparsedRequest::text`] returned.
+    pub fn from_text(text: Box<str>) -> UnparsedRequest {
+        UnparsedRequest(text)
+    }
+
+    /// Returns the request as JSON.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// Parses the request.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`ScanRequest::parse`] does.
+    pub fn parse(&self) -> Result<ScanRequest, ScanError> {
+        ScanRequest::parse(self.0.as_bytes())
+    }
+}
+
+impl ScanRequest {
+    /// Parses the body of a request. The filter is passed to the expression parser as the client wrote it.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`ScanError::Invalid`] if the body is not a scan request, and with [`ScanError::Filter`] if
+    /// its filter is not an expression.
+    pub fn parse(body: &[u8]) -> Result<ScanRequest, ScanError> {
+        let fields = fields(body)?;
+        names(&fields, "select")?;
         let range = range(&fields)?;
+        let filter = match fields.present("filter") {
+            None => Expression::True,
+            Some(filter) => Expression::parse(filter.get())?,
+        };
         let rows_min = number(&fields, "min-rows-requested")?;
         if rows_min.is_some_and(|rows| rows < 0) {
             return Err(invalid("`min-rows-requested` has to be 0 or more"));
         }
-        let unfiltered = ScanRequest {
+        Ok(ScanRequest {
             range,
-            filter: Expression::True,
+            filter,
             names: if flag(&fields, "case-sensitive", true)? {
                 NameMatching::CaseSensitive
             } else {
@@ -103,61 +137,8 @@ impl UnparsedRequest {
             },
             stats_fields: names(&fields, "stats-fields")?,
             rows_min,
-        };
-        let (text, filter) = reduced(&fields);
-        Ok(UnparsedRequest { text, filter, unfiltered })
-    }
-
-    /// Returns the request as JSON, reduced to the fields that have an effect on its plan, with every value as
-    /// the client wrote it.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Parses the filter, as the client wrote it.
-    ///
-    /// # Errors
-    ///
-    /// Fails with [`ScanError::Filter`] if the filter is not an expression.
-    pub fn parse(&self) -> Result<ScanRequest, ScanError> {
-        let filter = self.filter.clone().and_then(|range| self.text.get(range));
-        Ok(ScanRequest {
-            filter: filter.map_or(Ok(Expression::True), Expression::parse)?,
-            ..self.unfiltered.clone()
         })
     }
-}
-
-impl ScanRequest {
-    /// Parses the body of a request, with its filter.
-    ///
-    /// # Errors
-    ///
-    /// Fails with [`ScanError::Invalid`] if the body is not a scan request, and with [`ScanError::Filter`] if
-    /// its filter is not an expression.
-    pub fn parse(body: &[u8]) -> Result<ScanRequest, ScanError> {
-        UnparsedRequest::read(body)?.parse()
-    }
-}
-
-/// Returns the fields of a request that have an effect as a JSON object, and the position of the filter in it.
-fn reduced(fields: &Fields<'_>) -> (Box<str>, Option<Range<usize>>) {
-    let mut text = String::from("{");
-    let mut filter = None;
-    let present = FIELDS.iter().filter_map(|name| Some((*name, fields.present(name)?.get())));
-    for (number, (name, value)) in present.enumerate() {
-        if number > 0 {
-            text.push(',');
-        }
-        text.extend(["\"", name, "\":"]);
-        let start = text.len();
-        text.push_str(value);
-        if name == "filter" {
-            filter = Some(start..text.len());
-        }
-    }
-    text.push('}');
-    (text.into_boxed_str(), filter)
 }
 
 fn invalid(reason: impl std::fmt::Display) -> ScanError {

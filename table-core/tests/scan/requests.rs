@@ -14,6 +14,7 @@ use table_core::expr::value::Value;
 use table_core::metadata::json::Raw;
 use table_core::metadata::schema::Schema;
 use table_core::metadata::types::Type;
+use table_core::scan::error::ScanError;
 use table_core::scan::request::{ScanRequest, UnparsedRequest};
 
 /// Columns `d` (double), `f` (float), `l` (long) and `n` of this type.
@@ -150,6 +151,29 @@ fn what_is_left_out_of_a_request_is_checked_before() {
         UnparsedRequest::read(br#"{"select":["id"],"filter":null,"snapshot-id": 7 }"#).unwrap().text(),
         r#"{"snapshot-id":7}"#
     );
+}
+
+#[test]
+fn what_is_kept_of_a_request_is_decoded_only_when_it_is_parsed() {
+    for kept in [
+        r#"{"snapshot-id":"x"}"#,
+        r#"{"filter":{}}"#,
+        r#"{"case-sensitive":1}"#,
+        r#"{"stats-fields":[1]}"#,
+        r#"{"min-rows-requested":-1}"#,
+    ] {
+        let unparsed = UnparsedRequest::read(kept.as_bytes()).unwrap();
+        assert_eq!(unparsed.text(), kept);
+        assert_eq!(UnparsedRequest::from_text(kept.into()), unparsed);
+        let refused = unparsed.parse().unwrap_err();
+        assert_eq!(refused.to_string(), ScanRequest::parse(kept.as_bytes()).unwrap_err().to_string());
+    }
+}
+
+#[test]
+fn the_filter_is_checked_before_what_follows_it() {
+    let error = ScanRequest::parse(br#"{"min-rows-requested":-1,"filter":{}}"#).unwrap_err();
+    assert!(matches!(error, ScanError::Filter(_)), "{error}");
 }
 
 #[test]

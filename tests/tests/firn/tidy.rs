@@ -252,10 +252,7 @@ fn modules_to_the_right_do_not_know_those_to_the_left() {
             &["crate::api", "crate::server", "crate::catalog", "crate::store", "crate::storage"],
         ),
         ("catalog-server/src/connections", &["crate::server", "crate::catalog", "crate::store"]),
-        (
-            "catalog-server/src/api",
-            &["crate::server", "crate::connections", "crate::store::engine::db", "crate::store::engine::tx"],
-        ),
+        ("catalog-server/src/api", &["crate::server", "crate::connections", "crate::store"]),
     ] {
         check_only_in(&[folder], left, &[]);
     }
@@ -295,6 +292,17 @@ fn the_engine_of_the_store_knows_no_table_of_a_subject() {
 fn handlers_get_objects_only_from_functions_that_decide_about_access() {
     let words = [".find_unauthorized(", ".find_job("];
     check_only_in(&["catalog-server/src/api"], &words, &[]);
+}
+
+#[test]
+fn handlers_see_domain_types_and_never_rows_of_the_store() {
+    for source in sources(&["catalog-server/src/api"]) {
+        for line in source.lines_with("Row") {
+            let row =
+                line.split(|c: char| !c.is_alphanumeric() && c != '_').find(|word| word.ends_with("Row"));
+            assert_eq!(row, None, "a handler sees a row: {line}");
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
 use crate::fixture::Fixture;
 
 /// Statements with the indexes that they must use. `unique` means the unique constraint of the table.
-const STATEMENTS: [(&str, &str, &[&str]); 20] = [
+const STATEMENTS: [(&str, &str, &[&str]); 21] = [
     ("namespaces::LIST_CHILDREN", namespaces::LIST_CHILDREN, &["namespaces_by_parent"]),
     ("tabulars::FIND", tabulars::FIND, &["unique", "unique"]),
     ("history::LIST_POINTERS", history::LIST_POINTERS, &["pointer_history_by_order"]),
@@ -27,6 +27,7 @@ const STATEMENTS: [(&str, &str, &[&str]); 20] = [
     ("outbox::LIST", outbox::LIST, &["primary", "primary"]),
     ("jobs::LIST_OPEN", jobs::LIST_OPEN, &["maintenance_jobs_open"]),
     ("jobs::FIND_LAST", jobs::FIND_LAST, &["maintenance_jobs_by_action"]),
+    ("jobs::lease::NEXT_OF_SERVER", jobs::lease::NEXT_OF_SERVER, &["maintenance_jobs_by_due"]),
     ("jobs::lease::LAST_BEGUN", jobs::lease::LAST_BEGUN, &["maintenance_jobs_by_action"]),
     ("jobs::LIST_ENDS", jobs::LIST_ENDS, &["maintenance_jobs_by_action"]),
     ("candidates::LIST", candidates::LIST, &["maintenance_jobs_open", "maintenance_jobs_by_action"]),

@@ -1,8 +1,13 @@
 //! Governance API: operations on tables beyond the Iceberg protocol, with one file for each group of
 //! endpoints.
 
-mod maintenance;
+mod explain;
+mod jobs;
 mod ownership;
+mod pauses;
+mod policies;
+mod scope;
+mod workers;
 
 use axum::middleware::from_fn;
 use utoipa_axum::router::OpenApiRouter;
@@ -12,5 +17,11 @@ use super::extract::refuse_keys;
 
 /// Returns the routes of the governance API.
 pub fn routes() -> OpenApiRouter<App> {
-    maintenance::routes().merge(ownership::routes()).route_layer(from_fn(refuse_keys))
+    policies::routes()
+        .merge(explain::routes())
+        .merge(pauses::routes())
+        .merge(jobs::routes())
+        .merge(workers::routes())
+        .merge(ownership::routes())
+        .route_layer(from_fn(refuse_keys))
 }

@@ -11,7 +11,8 @@ use crate::api::error::{ApiError, CommonErrors, MutationErrors};
 use crate::api::extract::{AtJob, Mutation, Params};
 use crate::request::Request;
 
-use super::maintenance::{job_lease, require_table};
+use super::scope::require_table;
+use super::workers::job_lease;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(folders)).routes(routes!(readable)).routes(routes!(readable_by_job))

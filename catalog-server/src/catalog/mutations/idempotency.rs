@@ -95,8 +95,8 @@ impl<'a> RecordedResponse<'a> {
 ///
 /// # Errors
 ///
-/// Fails with [`MutationError::Replayed`] if a response was recorded under the key meanwhile, and if the
-/// database fails.
+/// Fails if a response was recorded under the key meanwhile ([`MutationError::Replayed`]), or if the database
+/// fails ([`MutationError::Backend`]).
 pub(in crate::catalog) async fn conclude(
     mut tx: Tx,
     request: &Request,
@@ -125,8 +125,8 @@ impl RecordedResponses {
     /// # Errors
     ///
     /// Fails if the key was used for a different request ([`MutationError::KeyReused`]), if the metadata file
-    /// of the response was deleted since ([`MutationError::ResponseGone`]) or cannot be read, or if the
-    /// database fails.
+    /// of the response was deleted since ([`MutationError::ResponseGone`]), or if it cannot be read or the
+    /// database fails ([`MutationError::Backend`]).
     pub async fn find(&self, request: &Request) -> Result<Option<Replay>, MutationError> {
         let Some(key) = &request.idempotency else {
             return Ok(None);
@@ -163,8 +163,9 @@ impl RecordedResponses {
     ///
     /// # Errors
     ///
-    /// Fails if the key was used for a different request ([`MutationError::KeyReused`]) or if the database
-    /// fails.
+    /// Fails if the key was used for a different request ([`MutationError::KeyReused`]), if the metadata file
+    /// of the response recorded under it was deleted since ([`MutationError::ResponseGone`]), or if that file
+    /// cannot be read or the database fails ([`MutationError::Backend`]).
     pub async fn bind_key(&self, request: &Request) -> Result<(), MutationError> {
         loop {
             // A concurrent request with the same key may be first; it determines the request that the key is

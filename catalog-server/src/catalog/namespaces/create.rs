@@ -23,10 +23,13 @@ impl Namespaces {
     ///
     /// # Errors
     ///
-    /// Fails if the warehouse is a read-only view or the caller may not create namespaces there
-    /// ([`NamespaceError::Forbidden`]), if the parent does not exist ([`NamespaceError::NoSuchNamespace`]), if
-    /// the namespace already exists ([`NamespaceError::NamespaceExists`]), if the properties are too large,
-    /// contain 0x00 or have an unusable location ([`NamespaceError::Invalid`]), or if the database fails.
+    /// Fails if the warehouse is a read-only view ([`NamespaceError::Forbidden`]); if the caller may not
+    /// create namespaces there ([`NamespaceError::Warehouse`]) or below the parent
+    /// ([`NamespaceError::Forbidden`]); if the parent does not exist ([`NamespaceError::NoSuchNamespace`]);
+    /// if the namespace already exists ([`NamespaceError::NamespaceExists`]); if the properties are too large
+    /// or contain 0x00 ([`NamespaceError::Invalid`]) or have an unusable location
+    /// ([`NamespaceError::Ownership`]); if a response was recorded under its idempotency key meanwhile
+    /// ([`NamespaceError::Mutation`]); or if the database fails ([`NamespaceError::Backend`]).
     pub async fn create(
         &self,
         request: &Request,

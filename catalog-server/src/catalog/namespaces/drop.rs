@@ -20,8 +20,10 @@ impl Namespaces {
     /// # Errors
     ///
     /// Fails if the warehouse is a read-only view or the caller may not drop the namespace
-    /// ([`NamespaceError::Forbidden`]), if the namespace does not exist ([`NamespaceError::NoSuchNamespace`]) or
-    /// is not empty ([`NamespaceError::NamespaceNotEmpty`]), or if the database fails.
+    /// ([`NamespaceError::Forbidden`]); if the namespace does not exist ([`NamespaceError::NoSuchNamespace`])
+    /// or is not empty ([`NamespaceError::NamespaceNotEmpty`]); if a response was recorded under its
+    /// idempotency key meanwhile ([`NamespaceError::Mutation`]); or if the database fails
+    /// ([`NamespaceError::Backend`]).
     pub async fn drop_namespace(
         &self,
         request: &Request,

@@ -44,8 +44,8 @@ impl Namespaces {
     /// # Errors
     ///
     /// Fails if the namespace does not exist or the caller may not know of it
-    /// ([`NamespaceError::NoSuchNamespace`]), or may not do `action` on it ([`NamespaceError::Forbidden`]), or if
-    /// the database fails.
+    /// ([`NamespaceError::NoSuchNamespace`]), or may not do `action` on it ([`NamespaceError::Forbidden`]),
+    /// or if the database fails ([`NamespaceError::Backend`]).
     pub async fn require(
         &self,
         request: &Request,
@@ -63,7 +63,7 @@ impl Namespaces {
     ///
     /// # Errors
     ///
-    /// Fails if the database fails.
+    /// Fails if the database fails ([`NamespaceError::Backend`]).
     pub async fn find_unauthorized(
         &self,
         warehouse: &Warehouse,
@@ -95,8 +95,9 @@ impl Namespaces {
     ///
     /// # Errors
     ///
-    /// Fails if the parent does not exist ([`NamespaceError::NoSuchNamespace`]), if the caller may not list its
-    /// namespaces ([`NamespaceError::Forbidden`]), or if the database fails.
+    /// Fails if the parent does not exist ([`NamespaceError::NoSuchNamespace`]); if the caller may not list
+    /// the namespaces of the parent ([`NamespaceError::Forbidden`]) or of the warehouse
+    /// ([`NamespaceError::Warehouse`]); or if the database fails ([`NamespaceError::Backend`]).
     pub async fn list(
         &self,
         request: &Request,
@@ -122,8 +123,9 @@ impl Namespaces {
     ///
     /// # Errors
     ///
-    /// Fails if the namespace does not exist ([`NamespaceError::NoSuchNamespace`]), if the caller may not load
-    /// it ([`NamespaceError::Forbidden`]), or if the database fails.
+    /// Fails if the namespace does not exist ([`NamespaceError::NoSuchNamespace`]), if the caller may not
+    /// load it ([`NamespaceError::Forbidden`]), or if the database fails or its properties are damaged
+    /// ([`NamespaceError::Backend`]).
     pub async fn load(
         &self,
         request: &Request,

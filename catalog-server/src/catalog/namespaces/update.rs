@@ -16,16 +16,22 @@ use super::error::NamespaceError;
 use super::properties::{PROPERTIES_BYTES_MAX, Properties, decode, encode};
 use super::{Namespaces, change};
 
+/// Maximum number of attempts to change the properties of a namespace because concurrent changes were faster.
+const ATTEMPTS_MAX: usize = 16;
+
 impl Namespaces {
     /// Sets and removes properties of a namespace.
     ///
     /// # Errors
     ///
     /// Fails if the warehouse is a read-only view or the caller may not update the namespace
-    /// ([`NamespaceError::Forbidden`]), if the namespace does not exist ([`NamespaceError::NoSuchNamespace`]), if
-    /// a property is both set and removed ([`NamespaceError::Contradiction`]), if the properties are too large,
-    /// contain 0x00 or have an unusable location ([`NamespaceError::Invalid`]), if concurrent changes were
-    /// faster too often ([`NamespaceError::ChangedMeanwhile`]), or if the database fails.
+    /// ([`NamespaceError::Forbidden`]); if the namespace does not exist
+    /// ([`NamespaceError::NoSuchNamespace`]); if a property is both set and removed
+    /// ([`NamespaceError::Contradiction`]); if the properties are too large or contain 0x00
+    /// ([`NamespaceError::Invalid`]) or have an unusable location ([`NamespaceError::Ownership`]); if
+    /// concurrent changes were faster too often ([`NamespaceError::ChangedMeanwhile`]); if a response was
+    /// recorded under its idempotency key meanwhile ([`NamespaceError::Mutation`]); or if the database fails
+    /// ([`NamespaceError::Backend`]).
     pub async fn update(
         &self,
         request: &Request,
@@ -45,7 +51,7 @@ impl Namespaces {
         if let Some(key) = removals.iter().find(|key| updates.contains_key(*key)) {
             return Err(NamespaceError::Contradiction(key.clone()));
         }
-        retrying!(NamespaceError, async {
+        retrying!(NamespaceError, ATTEMPTS_MAX, async {
             let row = self.require(request, warehouse, namespace, Action::UpdateNamespace).await?;
             // After the decision about access, because the error tells of folders of others.
             self.check_location(warehouse, &updates).await?;

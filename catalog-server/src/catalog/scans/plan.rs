@@ -55,9 +55,11 @@ impl Scans {
     ///
     /// # Errors
     ///
-    /// Fails if the table does not exist ([`PlanError::Tabular`]), if the caller may not plan scans
-    /// ([`PlanError::Tabular`]), if the request is invalid ([`PlanError::Scan`]), if the files of
-    /// the table are missing, damaged or not in its folders, or if the file system or the database fails.
+    /// Fails if the table does not exist or the caller may not plan scans of it ([`PlanError::Tabular`]); if
+    /// the request is invalid ([`PlanError::Scan`]); if the manifests of its deletes take too much memory
+    /// ([`PlanError::TooManyDeletes`]); if one of its manifests is outside of the warehouse or in a folder of
+    /// another table ([`PlanError::Ownership`]); or if one of its files is missing or damaged, or the file
+    /// system or the database fails ([`PlanError::Scan`], [`PlanError::Ownership`], [`PlanError::Backend`]).
     pub async fn plan(
         self: &Arc<Self>,
         request: &Request,

@@ -15,6 +15,7 @@ use flate2::write::DeflateEncoder;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+use table_core::scan::request::UnparsedRequest;
 use uuid::Uuid;
 
 use super::scan_text::ScanText;
@@ -28,7 +29,7 @@ const TAG_BYTES: usize = 32;
 const WEIGHT_BYTES: usize = 8;
 
 /// Part of a scan to be planned.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::catalog) struct PlanTask {
     /// Id of the table.
     pub(in crate::catalog) table: Uuid,
@@ -136,7 +137,10 @@ impl SealedTask {
             table: task.table,
             caller: task.caller.into_owned(),
             expires_ms: task.expires_ms,
-            scan: ScanText::read(task.metadata_location.into_owned(), task.request.as_bytes()).ok()?,
+            scan: ScanText::new(
+                task.metadata_location.into_owned(),
+                UnparsedRequest::from_text(task.request.into()),
+            ),
             manifests: task.manifests,
             entries: task.entries,
         })

@@ -100,7 +100,7 @@ impl Scans {
         Ok(Prepared { scan, manifests, deletes })
     }
 
-    /// Parses the filter of a scan and binds the scan to the table.
+    /// Parses the request of a scan and binds the scan to the table.
     async fn bind(&self, scan: &Arc<TableScan>) -> Result<(Scan, ScanSource), PlanError> {
         let document = self.documents.table(&scan.text.metadata_location).await?;
         let bytes = document.json().len() + scan.text.request.text().len();

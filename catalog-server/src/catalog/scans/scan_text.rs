@@ -14,7 +14,7 @@ const ELEMENT_BYTES: usize = 64;
 const TEXT_BYTES: usize = 40;
 
 /// Request for a scan of one version of a table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ScanText {
     /// Location of the metadata file, which identifies the version of the table.
     pub(super) metadata_location: String,
@@ -26,15 +26,19 @@ pub(super) struct ScanText {
 
 impl ScanText {
     /// Creates the scan of a request body, without the parts that have no effect on the plan. Fails if the
-    /// body is not a scan request; its filter is not parsed.
+    /// body is not a JSON object; the values of its fields are not decoded.
     pub(super) fn read(metadata_location: String, body: &[u8]) -> Result<ScanText, ScanError> {
-        let request = UnparsedRequest::read(body)?;
+        Ok(ScanText::new(metadata_location, UnparsedRequest::read(body)?))
+    }
+
+    /// Creates the scan of a request.
+    pub(super) fn new(metadata_location: String, request: UnparsedRequest) -> ScanText {
         let mut hash = Sha256::new();
         hash.update((metadata_location.len() as u64).to_be_bytes());
         hash.update(&metadata_location);
         hash.update(request.text());
         let weight_bytes = weight(request.text().as_bytes());
-        Ok(ScanText { metadata_location, request, key: hash.finalize().into(), weight_bytes })
+        ScanText { metadata_location, request, key: hash.finalize().into(), weight_bytes }
     }
 
     /// Returns the key of the scan in caches: a hash of the metadata location and the request.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use table_core::scan::request::UnparsedRequest;
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -51,10 +52,10 @@ impl Scans {
     ///
     /// # Errors
     ///
-    /// Fails if the table does not exist ([`PlanError::Tabular`]), if the caller may not plan scans
-    /// ([`PlanError::Tabular`]), if the plan does not exist, has expired or belongs to another table or
-    /// caller ([`PlanError::NoSuchPlanId`]), or if the database fails. A plan that cannot be computed is
-    /// returned as [`Planned::Failed`].
+    /// Fails if the table does not exist or the caller may not plan scans of it ([`PlanError::Tabular`]); if
+    /// the plan does not exist, has expired or belongs to another table or caller
+    /// ([`PlanError::NoSuchPlanId`]); or if the database fails ([`PlanError::Backend`]). A plan that cannot
+    /// be computed is returned as [`Planned::Failed`].
     pub async fn find(
         self: &Arc<Self>,
         request: &Request,
@@ -111,9 +112,9 @@ impl Scans {
     ///
     /// # Errors
     ///
-    /// Fails if the table does not exist ([`PlanError::Tabular`]), if the caller may not plan scans
-    /// ([`PlanError::Tabular`]), if the plan does not exist, has expired or belongs to another table or
-    /// caller ([`PlanError::NoSuchPlanId`]), or if the database fails.
+    /// Fails if the table does not exist or the caller may not plan scans of it ([`PlanError::Tabular`]); if
+    /// the plan does not exist, has expired or belongs to another table or caller
+    /// ([`PlanError::NoSuchPlanId`]); or if the database fails ([`PlanError::Backend`]).
     pub async fn cancel(
         &self,
         request: &Request,
@@ -155,8 +156,8 @@ impl Scans {
             return Ok(Vec::new());
         };
         let location = plan.metadata_location;
-        let text =
-            self.turns.run(request.len(), move || ScanText::read(location, request.as_bytes())).await?;
+        let request = UnparsedRequest::from_text(request.into_boxed_str());
+        let text = self.turns.run(request.text().len(), move || ScanText::new(location, request)).await;
         let memory = self.memory.take(text.weight_bytes()).await;
         let scan = Arc::new(TableScan {
             warehouse: warehouse.clone(),

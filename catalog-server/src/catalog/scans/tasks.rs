@@ -22,10 +22,12 @@ impl Scans {
     ///
     /// # Errors
     ///
-    /// Fails if the table does not exist ([`PlanError::Tabular`]), if the caller may not plan scans
-    /// ([`PlanError::Tabular`]), if the plan task was not issued for this table and caller, was changed,
-    /// has expired, or its metadata file was deleted ([`PlanError::NoSuchPlanTask`]), if the files of the
-    /// table are missing, damaged or not in its folders, or if the file system or the database fails.
+    /// Fails if the table does not exist or the caller may not plan scans of it ([`PlanError::Tabular`]); if
+    /// the plan task was not issued for this table and caller, was changed, has expired, or its metadata file
+    /// was deleted ([`PlanError::NoSuchPlanTask`]); if the manifests of its deletes take too much memory
+    /// ([`PlanError::TooManyDeletes`]); if one of its manifests is outside of the warehouse or in a folder of
+    /// another table ([`PlanError::Ownership`]); or if one of its files is missing or damaged, or the file
+    /// system or the database fails ([`PlanError::Scan`], [`PlanError::Ownership`], [`PlanError::Backend`]).
     pub async fn fetch_tasks(
         self: &Arc<Self>,
         request: &Request,

@@ -13,11 +13,11 @@ use table_core::snapshot::repeat;
 use crate::authz::action::Action;
 use crate::catalog::locks::QueueHeads;
 use crate::catalog::mutations::MutationResponse;
+use crate::catalog::tabulars::ATTEMPTS_MAX;
 use crate::catalog::tabulars::error::{TabularError, missing};
 use crate::catalog::tabulars::transaction::Transaction;
 use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::Request;
-use crate::retry::ATTEMPTS_MAX;
 use crate::storage::documents::Document;
 use crate::store::catalog::tabular::{Tabular, TabularKind};
 use crate::store::catalog::tabulars;
@@ -33,13 +33,18 @@ impl Tables {
     ///
     /// # Errors
     ///
-    /// Fails if the updates are invalid ([`TabularError::Commit`], [`TabularError::Invalid`]); if the warehouse
-    /// is a read-only view or the caller may not commit ([`TabularError::Forbidden`]); if a table does not
-    /// exist ([`TabularError::NoSuchTable`]); if a requirement is not met ([`TabularError::Commit`]) or
-    /// concurrent commits were faster too often ([`TabularError::CommitFailed`]); if the lease of the
-    /// maintenance job was lost ([`TabularError::JobLost`]); or if the file system or the database fails. After
-    /// [`BackendError::OutcomeUnknown`](crate::catalog::backend::BackendError::OutcomeUnknown) the commit may
-    /// have been made.
+    /// Fails if the updates are invalid ([`TabularError::Commit`], [`TabularError::Invalid`]) or name
+    /// locations outside of the warehouse or of another table or view ([`TabularError::Ownership`]); if the
+    /// warehouse is a read-only view or the caller may not commit ([`TabularError::Forbidden`]), or may not
+    /// create a table that does not exist ([`TabularError::Namespace`]); if a table does not exist
+    /// ([`TabularError::NoSuchTable`]), or is to be created and the name is in use by a view
+    /// ([`TabularError::NameTaken`]); if a requirement is not met ([`TabularError::Commit`]); if a snapshot
+    /// is outdated, a table to be created was created meanwhile, or concurrent commits were faster too often
+    /// ([`TabularError::CommitFailed`]); if the lease of the maintenance job was lost
+    /// ([`TabularError::JobLost`]); if a response was recorded under its idempotency key meanwhile
+    /// ([`TabularError::Mutation`]); or if the file system or the database fails ([`TabularError::Backend`]).
+    /// After [`BackendError::OutcomeUnknown`](crate::catalog::backend::BackendError::OutcomeUnknown) the
+    /// commit may have been made.
     pub async fn commit(
         &self,
         request: &Request,
@@ -47,7 +52,7 @@ impl Tables {
         changes: &[TableChange],
         source: CommitSource,
     ) -> Result<MutationResponse, TabularError> {
-        let result = retrying!(TabularError, async {
+        let result = retrying!(TabularError, ATTEMPTS_MAX, async {
             warehouse.require_writable()?;
             let (rows, _turn) = self.find_in_turn(request, warehouse, changes).await?;
             let prepared = match self.prepare_all(request, warehouse, changes, rows).await {

@@ -51,12 +51,15 @@ impl Tables {
     ///
     /// # Errors
     ///
-    /// Fails if the warehouse is a read-only view or the caller may not create tables
-    /// ([`TabularError::Forbidden`]), if the namespace does not exist, if the name is in use
-    /// ([`TabularError::NameTaken`]), if the definition is invalid ([`TabularError::Commit`]) or the location
-    /// is outside of the warehouse or belongs to another table or view ([`TabularError::Ownership`]), if a
-    /// concurrent transaction was faster ([`TabularError::CommitFailed`]), or if the file system or the
-    /// database fails.
+    /// Fails if the warehouse is a read-only view ([`TabularError::Forbidden`]); if the namespace does not
+    /// exist or the caller may not create tables in it ([`TabularError::Namespace`]); if the name is in use
+    /// ([`TabularError::NameTaken`]); if the definition is invalid ([`TabularError::Commit`],
+    /// [`TabularError::Invalid`]); if the location, that of the namespace or a `write.*.path` is outside of
+    /// the warehouse or belongs to another table or view ([`TabularError::Ownership`],
+    /// [`TabularError::Namespace`]); if a concurrent transaction was faster ([`TabularError::CommitFailed`]);
+    /// if the lease of the maintenance job was lost ([`TabularError::JobLost`]); if a response was recorded
+    /// under its idempotency key meanwhile ([`TabularError::Mutation`]); or if the file system or the
+    /// database fails ([`TabularError::Backend`]).
     pub async fn create(
         &self,
         request: &Request,
@@ -107,11 +110,13 @@ impl Tables {
     ///
     /// # Errors
     ///
-    /// Fails if the warehouse is a read-only view or the caller may not stage tables
-    /// ([`TabularError::Forbidden`]), if the namespace does not exist, if the name is in use
-    /// ([`TabularError::NameTaken`]), if the definition is invalid ([`TabularError::Commit`]) or the location
-    /// is outside of the warehouse or belongs to another table or view ([`TabularError::Ownership`]), or if
-    /// the file system or the database fails.
+    /// Fails if the warehouse is a read-only view ([`TabularError::Forbidden`]); if the namespace does not
+    /// exist or the caller may not stage tables in it ([`TabularError::Namespace`]); if the name is in use
+    /// ([`TabularError::NameTaken`]); if the definition is invalid ([`TabularError::Commit`]); if the
+    /// location, that of the namespace or a `write.*.path` is outside of the warehouse or belongs to another
+    /// table or view ([`TabularError::Ownership`], [`TabularError::Namespace`]); if a response was recorded
+    /// under its idempotency key meanwhile ([`TabularError::Mutation`]); or if the file system or the
+    /// database fails ([`TabularError::Backend`]).
     pub async fn stage(
         &self,
         request: &Request,

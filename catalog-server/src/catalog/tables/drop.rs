@@ -9,6 +9,7 @@ use crate::catalog::mutations::MutationResponse;
 use crate::catalog::mutations::audit::record;
 use crate::catalog::mutations::idempotency::{IdempotentResult, conclude};
 use crate::catalog::names::Identifier;
+use crate::catalog::tabulars::ATTEMPTS_MAX;
 use crate::catalog::tabulars::change;
 use crate::catalog::tabulars::drop::remove;
 use crate::catalog::tabulars::error::TabularError;
@@ -24,8 +25,9 @@ impl Tables {
     /// # Errors
     ///
     /// Fails if the warehouse is a read-only view or the caller may not drop the table
-    /// ([`TabularError::Forbidden`]), if the table does not exist ([`TabularError::NoSuchTable`]), or if the
-    /// database fails.
+    /// ([`TabularError::Forbidden`]); if the table does not exist ([`TabularError::NoSuchTable`]); if a
+    /// response was recorded under its idempotency key meanwhile ([`TabularError::Mutation`]); or if the
+    /// database fails ([`TabularError::Backend`]).
     pub async fn drop_table(
         &self,
         request: &Request,
@@ -43,8 +45,9 @@ impl Tables {
     /// # Errors
     ///
     /// Fails if the warehouse is a read-only view or the caller may not purge the table
-    /// ([`TabularError::Forbidden`]), if the table does not exist ([`TabularError::NoSuchTable`]), if its
-    /// metadata file cannot be read, or if the database fails.
+    /// ([`TabularError::Forbidden`]); if the table does not exist ([`TabularError::NoSuchTable`]); if a
+    /// response was recorded under its idempotency key meanwhile ([`TabularError::Mutation`]); or if its
+    /// metadata file cannot be read or the database fails ([`TabularError::Backend`]).
     pub async fn purge_table(
         &self,
         request: &Request,
@@ -57,7 +60,7 @@ impl Tables {
         if !self.may_delete_files(&found.metadata_location).await? {
             return self.drop_table(request, warehouse, identifier).await;
         }
-        retrying!(TabularError, async {
+        retrying!(TabularError, ATTEMPTS_MAX, async {
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             remove(&mut tx, &found, identifier).await?;
             let detail = json!({ "metadata-location": found.metadata_location });

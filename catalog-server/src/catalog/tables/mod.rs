@@ -101,7 +101,8 @@ impl Tables {
     /// # Errors
     ///
     /// Fails if the table does not exist or the caller may not know of it ([`TabularError::NoSuchTable`]), or
-    /// may not do `action` on it ([`TabularError::Forbidden`]), or if the database fails.
+    /// may not do `action` on it ([`TabularError::Forbidden`]), or if the database fails
+    /// ([`TabularError::Backend`]).
     pub async fn require(
         &self,
         request: &Request,
@@ -122,7 +123,7 @@ impl Tables {
     ///
     /// # Errors
     ///
-    /// Fails if the metadata file cannot be read or decoded.
+    /// Fails if the metadata file cannot be read or decoded ([`TabularError::Backend`]).
     pub async fn load(
         &self,
         version: &TableVersion,
@@ -143,8 +144,9 @@ impl Tables {
     ///
     /// # Errors
     ///
-    /// Fails if the namespace does not exist ([`TabularError::Namespace`]), if the caller may not list its
-    /// contents ([`TabularError::Namespace`]), or if the database fails.
+    /// Fails if the namespace does not exist, if the caller may not list its contents, or if the database
+    /// fails while it is looked up ([`TabularError::Namespace`]); or if the database fails
+    /// ([`TabularError::Backend`]).
     pub async fn list(
         &self,
         request: &Request,
@@ -160,9 +162,12 @@ impl Tables {
     ///
     /// # Errors
     ///
-    /// Fails if the warehouse is a read-only view or the caller may not rename the table or create one in the
-    /// target namespace ([`TabularError::Forbidden`]), if the table or the target namespace does not exist, if
-    /// the new name is in use ([`TabularError::NameTaken`]), or if the database fails.
+    /// Fails if the warehouse is a read-only view or the caller may not rename the table
+    /// ([`TabularError::Forbidden`]); if the table does not exist ([`TabularError::NoSuchTable`]); if the
+    /// target namespace does not exist or the caller may not create a table in it
+    /// ([`TabularError::Namespace`]); if the new name is in use ([`TabularError::NameTaken`]); if a response
+    /// was recorded under its idempotency key meanwhile ([`TabularError::Mutation`]); or if the database
+    /// fails ([`TabularError::Backend`]).
     pub async fn rename(
         &self,
         request: &Request,

@@ -13,10 +13,11 @@ use crate::catalog::locations::ownership::Folders;
 use crate::catalog::mutations::MutationResponse;
 use crate::catalog::mutations::idempotency::IdempotentResult;
 use crate::catalog::names::Identifier;
+use crate::catalog::tabulars::ATTEMPTS_MAX;
+use crate::catalog::tabulars::create::NewObject;
 use crate::catalog::tabulars::error::{TabularError, missing, name_taken};
 use crate::catalog::tabulars::transaction::{NewPointer, PointerTarget};
 use crate::catalog::warehouses::warehouse::Warehouse;
-use crate::id;
 use crate::request::Request;
 use crate::storage::documents::Document;
 use crate::store::catalog::tabular::{Pointer, TabularKind};
@@ -31,11 +32,15 @@ impl Tables {
     ///
     /// # Errors
     ///
-    /// Fails if the warehouse is a read-only view or the caller may not register tables
-    /// ([`TabularError::Forbidden`]), if the namespace does not exist, if the name is in use
-    /// ([`TabularError::NameTaken`]), if the metadata file is invalid or one of its locations is outside of
-    /// the warehouse or belongs to another table or view ([`TabularError::Invalid`]), if the metadata file
-    /// does not exist ([`BackendError::FileMissing`]), or if the file system or the database fails.
+    /// Fails if the warehouse is a read-only view ([`TabularError::Forbidden`]); if the namespace does not
+    /// exist or the caller may not register tables in it ([`TabularError::Namespace`]); if the name is in use
+    /// ([`TabularError::NameTaken`]); if the metadata file is malformed, too large or not usable
+    /// ([`TabularError::Invalid`], [`BackendError::UnusableFile`]) or does not exist
+    /// ([`BackendError::FileMissing`]); if one of its locations is outside of the warehouse or belongs to
+    /// another table or view ([`TabularError::Ownership`]); if concurrent changes were faster too often
+    /// ([`TabularError::LostRace`], [`TabularError::Backend`]); if the lease of the maintenance job was lost
+    /// ([`TabularError::JobLost`]); if a response was recorded under its idempotency key meanwhile
+    /// ([`TabularError::Mutation`]); or if the file system or the database fails ([`TabularError::Backend`]).
     pub async fn register(
         &self,
         request: &Request,
@@ -68,22 +73,15 @@ impl Tables {
                 .await);
         }
         let superseded = Superseded::by_registration(&metadata).to_json();
-        retrying!(TabularError, async {
-            let new = NewPointer {
-                identifier,
-                target: PointerTarget::New {
-                    tabular_id: TabularId(id::ordered()),
-                    kind: TabularKind::Table,
-                    namespace_id: namespace.namespace_id,
-                },
-                pointer: pointer(metadata_location, &metadata, Some(&superseded))?,
-                claims: Some(&folders),
-                action,
-                detail: json!({ "metadata-location": metadata_location }),
-            };
-            let result = IdempotentResult::Location(metadata_location);
-            self.tabulars.commit(request, warehouse, vec![new], result).await
-        })?;
+        let new = NewObject {
+            identifier,
+            kind: TabularKind::Table,
+            namespace_id: namespace.namespace_id,
+            pointer: pointer(metadata_location, &metadata, Some(&superseded))?,
+            folders: &folders,
+            action,
+        };
+        self.tabulars.create(request, warehouse, &new).await?;
         Ok(MutationResponse::Table(document))
     }
 
@@ -91,8 +89,10 @@ impl Tables {
     ///
     /// # Errors
     ///
-    /// Fails like [`Tables::register`], except that an existing table of this name is no error; a view
-    /// of this name is ([`TabularError::NameTaken`]).
+    /// Fails like [`Tables::register`], except that an existing table of this name is no error; a view of
+    /// this name is ([`TabularError::NameTaken`]). Fails, too, if the caller may not register over the
+    /// existing table ([`TabularError::Forbidden`]), or must not know of it or it was dropped meanwhile
+    /// ([`TabularError::NoSuchTable`]).
     pub async fn overwrite(
         &self,
         request: &Request,
@@ -115,7 +115,7 @@ impl Tables {
         let folders = Folders::by_table(warehouse, &metadata)?;
         self.check_files(warehouse, Some(found.tabular_id), &folders, metadata_location, &metadata).await?;
         let _turns = self.locks.take(vec![found.tabular_id.0]).await;
-        retrying!(TabularError, async {
+        retrying!(TabularError, ATTEMPTS_MAX, async {
             let Some(current) = self.tabulars.find_unauthorized(warehouse, identifier).await? else {
                 return Err(missing(kind, identifier));
             };

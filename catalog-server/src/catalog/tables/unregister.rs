@@ -7,6 +7,7 @@ use crate::catalog::mutations::MutationResponse;
 use crate::catalog::mutations::audit::record;
 use crate::catalog::mutations::idempotency::{IdempotentResult, conclude};
 use crate::catalog::names::Identifier;
+use crate::catalog::tabulars::ATTEMPTS_MAX;
 use crate::catalog::tabulars::change;
 use crate::catalog::tabulars::error::TabularError;
 use crate::catalog::warehouses::warehouse::Warehouse;
@@ -23,9 +24,10 @@ impl Tables {
     /// # Errors
     ///
     /// Fails if the warehouse is a read-only view or the caller may not unregister the table
-    /// ([`TabularError::Forbidden`]), if the table does not exist ([`TabularError::NoSuchTable`]), if
-    /// concurrent commits were faster too often ([`TabularError::LostRace`]), or if the metadata file cannot
-    /// be read or the database fails.
+    /// ([`TabularError::Forbidden`]); if the table does not exist ([`TabularError::NoSuchTable`]); if
+    /// concurrent commits were faster too often ([`TabularError::LostRace`]); if a response was recorded
+    /// under its idempotency key meanwhile ([`TabularError::Mutation`]); or if the metadata file cannot be
+    /// read or the database fails ([`TabularError::Backend`]).
     pub async fn unregister(
         &self,
         request: &Request,
@@ -34,7 +36,7 @@ impl Tables {
     ) -> Result<MutationResponse, TabularError> {
         warehouse.require_writable()?;
         let (kind, action) = (TabularKind::Table, Action::UnregisterTable);
-        retrying!(TabularError, async {
+        retrying!(TabularError, ATTEMPTS_MAX, async {
             let found = self.tabulars.require(request, warehouse, identifier, kind, action).await?;
             let document = self.documents.table(&found.metadata_location).await?;
             let mut tx = self.db.write(self.clock.now_ms()).await?;

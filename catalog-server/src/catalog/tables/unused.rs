@@ -48,7 +48,8 @@ impl Tables {
     ///
     /// # Errors
     ///
-    /// Fails if the metadata file cannot be read, or if the file system or the database fails.
+    /// Fails if the metadata file cannot be read, or if the file system or the database fails
+    /// ([`TabularError::Backend`], [`TabularError::Ownership`]).
     pub async fn remove_unused_metadata(
         &self,
         warehouse: &Warehouse,

@@ -14,7 +14,7 @@ use crate::store::catalog::tabulars;
 use crate::store::engine::tx::Tx;
 
 use super::error::{TabularError, missing};
-use super::{Tabulars, change};
+use super::{ATTEMPTS_MAX, Tabulars, change};
 
 impl Tabulars {
     /// Drops a table or view and releases its claims on folders. Its files are retained.
@@ -22,8 +22,9 @@ impl Tabulars {
     /// # Errors
     ///
     /// Fails if the warehouse is a read-only view or the caller may not drop the object
-    /// ([`TabularError::Forbidden`]), if it does not exist ([`TabularError::NoSuchTable`],
-    /// [`TabularError::NoSuchView`]), or if the database fails.
+    /// ([`TabularError::Forbidden`]); if it does not exist ([`TabularError::NoSuchTable`],
+    /// [`TabularError::NoSuchView`]); if a response was recorded under its idempotency key meanwhile
+    /// ([`TabularError::Mutation`]); or if the database fails ([`TabularError::Backend`]).
     pub(in crate::catalog) async fn drop_tabular(
         &self,
         request: &Request,
@@ -33,7 +34,7 @@ impl Tabulars {
         action: Action,
     ) -> Result<(), TabularError> {
         warehouse.require_writable()?;
-        retrying!(TabularError, async {
+        retrying!(TabularError, ATTEMPTS_MAX, async {
             let found = self.require(request, warehouse, identifier, kind, action).await?;
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             remove(&mut tx, &found, identifier).await?;

@@ -1,6 +1,7 @@
 //! Use cases that tables and views share: lookup, listing, renaming, dropping, and the transaction that
 //! changes their metadata pointers. The content of their metadata is the matter of tables and views.
 
+pub mod create;
 pub mod drop;
 pub mod error;
 pub mod files;
@@ -33,6 +34,9 @@ use self::error::{TabularError, missing, name_taken};
 use self::page_cache::NamePages;
 use self::transaction::{NewPointer, Transaction};
 
+/// Maximum number of attempts to change a table or view because concurrent changes were faster.
+pub(in crate::catalog) const ATTEMPTS_MAX: usize = 32;
+
 /// Tables and views of all warehouses, as far as they have the same use cases.
 pub struct Tabulars {
     pub(in crate::catalog) db: Db,
@@ -58,7 +62,7 @@ impl Tabulars {
     ///
     /// Fails if the table or view does not exist or the caller may not know of it
     /// ([`TabularError::NoSuchTable`], [`TabularError::NoSuchView`]), or may not do `action` on it
-    /// ([`TabularError::Forbidden`]), or if the database fails.
+    /// ([`TabularError::Forbidden`]), or if the database fails ([`TabularError::Backend`]).
     pub(in crate::catalog) async fn require(
         &self,
         request: &Request,
@@ -99,7 +103,7 @@ impl Tabulars {
     ///
     /// # Errors
     ///
-    /// Fails if the database fails.
+    /// Fails if the database fails ([`TabularError::Backend`]).
     pub(in crate::catalog) async fn find_unauthorized(
         &self,
         warehouse: &Warehouse,
@@ -170,8 +174,9 @@ impl Tabulars {
     ///
     /// # Errors
     ///
-    /// Fails if the namespace does not exist ([`TabularError::Namespace`]), if the caller may not list
-    /// its contents ([`TabularError::Forbidden`]), or if the database fails.
+    /// Fails if the namespace does not exist, if the caller may not list its contents, or if the database
+    /// fails while it is looked up ([`TabularError::Namespace`]); or if the database fails
+    /// ([`TabularError::Backend`]).
     pub(in crate::catalog) async fn list(
         &self,
         request: &Request,

@@ -15,7 +15,7 @@ use crate::store::catalog::tabular::{RenameTabular, TabularKind};
 use crate::store::catalog::tabulars;
 
 use super::error::{TabularError, missing};
-use super::{Tabulars, change};
+use super::{ATTEMPTS_MAX, Tabulars, change};
 
 impl Tabulars {
     /// Renames a table or view, within its namespace or to another namespace. A rename to the same name has
@@ -23,9 +23,12 @@ impl Tabulars {
     ///
     /// # Errors
     ///
-    /// Fails if the warehouse is a read-only view or the caller may not rename the object or create one in
-    /// the target namespace ([`TabularError::Forbidden`]), if the object or the target namespace does not
-    /// exist, if the new name is in use ([`TabularError::NameTaken`]), or if the database fails.
+    /// Fails if the warehouse is a read-only view or the caller may not rename the object
+    /// ([`TabularError::Forbidden`]); if the object does not exist ([`TabularError::NoSuchTable`],
+    /// [`TabularError::NoSuchView`]); if the target namespace does not exist or the caller may not create a
+    /// object in it ([`TabularError::Namespace`]); if the new name is in use ([`TabularError::NameTaken`]);
+    /// if a response was recorded under its idempotency key meanwhile ([`TabularError::Mutation`]); or if the
+    /// database fails ([`TabularError::Backend`]).
     pub(in crate::catalog) async fn rename(
         &self,
         request: &Request,
@@ -39,7 +42,7 @@ impl Tabulars {
             TabularKind::Table => (Action::RenameTable, Action::CreateTable),
             TabularKind::View => (Action::RenameView, Action::CreateView),
         };
-        retrying!(TabularError, async {
+        retrying!(TabularError, ATTEMPTS_MAX, async {
             let found = self.require(request, warehouse, source, kind, rename).await?;
             if source == destination {
                 if request.idempotency.is_some() {

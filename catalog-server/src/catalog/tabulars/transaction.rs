@@ -111,14 +111,14 @@ impl<'a> Transaction<'a> {
         pointers: Vec<NewPointer<'a>>,
         result: IdempotentResult<'a>,
     ) -> Self {
-        let change = |new: NewPointer<'a>| {
+        let change = |mut new: NewPointer<'a>| {
             let record = AuditRecord {
                 action: new.action,
                 kind: new.target.kind().as_str(),
                 name: new.identifier.to_string(),
                 id: new.target.id().0,
                 warehouse: &warehouse.name,
-                detail: new.detail.clone(),
+                detail: std::mem::take(&mut new.detail),
             };
             let prefixes = new.claims.map(Folders::prefixes).unwrap_or_default();
             RecordedChange { audit: record.of(request), prefixes, new }

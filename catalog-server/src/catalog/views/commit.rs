@@ -14,6 +14,7 @@ use crate::catalog::locations::ownership::Folders;
 use crate::catalog::mutations::MutationResponse;
 use crate::catalog::mutations::idempotency::{IdempotentResult, conclude};
 use crate::catalog::names::Identifier;
+use crate::catalog::tabulars::ATTEMPTS_MAX;
 use crate::catalog::tabulars::error::TabularError;
 use crate::catalog::tabulars::transaction::{NewPointer, PointerTarget};
 use crate::catalog::warehouses::warehouse::Warehouse;
@@ -30,10 +31,13 @@ impl Views {
     /// # Errors
     ///
     /// Fails if the warehouse is a read-only view or the caller may not commit to the view
-    /// ([`TabularError::Forbidden`]), if the view does not exist ([`TabularError::NoSuchView`]), if the body
-    /// is malformed ([`TabularError::Commit`]) or has invalid updates ([`TabularError::Invalid`]), if a
-    /// requirement is not met ([`TabularError::CommitFailed`]), if concurrent commits were faster too often
-    /// ([`TabularError::LostRace`]), or if the file system or the database fails.
+    /// ([`TabularError::Forbidden`]); if the view does not exist ([`TabularError::NoSuchView`]); if the body
+    /// is malformed, has invalid updates, or a requirement that is not met ([`TabularError::Commit`]); if the
+    /// view would have a location outside of the warehouse or of another table or view
+    /// ([`TabularError::Ownership`]); if concurrent commits were faster too often
+    /// ([`TabularError::LostRace`]); if the lease of the maintenance job was lost
+    /// ([`TabularError::JobLost`]); if a response was recorded under its idempotency key meanwhile
+    /// ([`TabularError::Mutation`]); or if the file system or the database fails ([`TabularError::Backend`]).
     pub async fn commit(
         &self,
         request: &Request,
@@ -45,7 +49,7 @@ impl Views {
         let size_bytes = body.len();
         let commit = Arc::new(self.turns.run(size_bytes, move || ViewCommit::parse(&body)).await?);
         let commit = (commit, size_bytes);
-        retrying!(TabularError, async {
+        retrying!(TabularError, ATTEMPTS_MAX, async {
             let found = self
                 .tabulars
                 .require(request, warehouse, identifier, TabularKind::View, Action::CommitView)

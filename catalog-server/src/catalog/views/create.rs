@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
 use serde_json::value::RawValue;
 use table_core::commit::view::{CreateView, create_view};
 use table_core::metadata::file_name;
@@ -10,16 +9,14 @@ use table_core::metadata::file_name;
 use crate::authz::action::Action;
 use crate::catalog::locations::ownership::Folders;
 use crate::catalog::mutations::MutationResponse;
-use crate::catalog::mutations::idempotency::IdempotentResult;
 use crate::catalog::names::Identifier;
 use crate::catalog::namespaces::properties::base_location;
+use crate::catalog::tabulars::create::NewObject;
 use crate::catalog::tabulars::error::TabularError;
-use crate::catalog::tabulars::transaction::{NewPointer, PointerTarget};
 use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::id;
 use crate::request::Request;
-use crate::store::catalog::tabular::{Pointer, TabularKind};
-use crate::store::ids::{NamespaceId, TabularId};
+use crate::store::catalog::tabular::TabularKind;
 
 use super::{Views, pointer};
 
@@ -42,11 +39,14 @@ impl Views {
     ///
     /// # Errors
     ///
-    /// Fails if the warehouse is a read-only view or the caller may not create views
-    /// ([`TabularError::Forbidden`]), if the namespace does not exist, if the name is in use
-    /// ([`TabularError::NameTaken`]), if the definition is invalid or the location is outside of the
-    /// warehouse or belongs to another table or view ([`TabularError::Invalid`]), or if the file system or
-    /// the database fails.
+    /// Fails if the warehouse is a read-only view ([`TabularError::Forbidden`]); if the namespace does not
+    /// exist or the caller may not create views in it ([`TabularError::Namespace`]); if the name is in use
+    /// ([`TabularError::NameTaken`]); if the definition is invalid ([`TabularError::Commit`]); if the
+    /// location, that of the namespace or a `write.metadata.path` is outside of the warehouse or belongs to
+    /// another table or view ([`TabularError::Ownership`], [`TabularError::Namespace`]); if concurrent
+    /// changes were faster too often ([`TabularError::Backend`]); if the lease of the maintenance job was
+    /// lost ([`TabularError::JobLost`]); if a response was recorded under its idempotency key meanwhile
+    /// ([`TabularError::Mutation`]); or if the file system or the database fails ([`TabularError::Backend`]).
     pub async fn create(
         &self,
         request: &Request,
@@ -86,29 +86,15 @@ impl Views {
         let metadata = Arc::new(metadata);
         let document = self.new_document(size_bytes, &location, &metadata).await;
         self.files.write(&document, &folders).await?;
-        let committed = retrying!(TabularError, async {
-            let new = new_view(identifier, namespace.namespace_id, pointer(&location, &metadata), &folders);
-            let new = NewPointer { action, ..new };
-            self.tabulars.commit(request, warehouse, vec![new], IdempotentResult::Location(&location)).await
-        });
-        self.finish(document, &folders, committed).await
-    }
-}
-
-/// Returns the pointer of a new view, with the action of a creation.
-pub(super) fn new_view<'a>(
-    identifier: &'a Identifier,
-    namespace_id: NamespaceId,
-    pointer: Pointer<'a>,
-    folders: &'a Folders,
-) -> NewPointer<'a> {
-    let tabular_id = TabularId(id::ordered());
-    NewPointer {
-        identifier,
-        target: PointerTarget::New { tabular_id, kind: TabularKind::View, namespace_id },
-        pointer,
-        claims: Some(folders),
-        action: Action::CreateView,
-        detail: json!({ "metadata-location": pointer.metadata_location }),
+        let new = NewObject {
+            identifier,
+            kind: TabularKind::View,
+            namespace_id: namespace.namespace_id,
+            pointer: pointer(&location, &metadata),
+            folders: &folders,
+            action,
+        };
+        let created = self.tabulars.create(request, warehouse, &new).await;
+        self.finish(document, &folders, created).await
     }
 }

@@ -44,7 +44,8 @@ impl Views {
     /// # Errors
     ///
     /// Fails if the view does not exist or the caller may not know of it ([`TabularError::NoSuchView`]), or
-    /// may not do `action` on it ([`TabularError::Forbidden`]), or if the database fails.
+    /// may not do `action` on it ([`TabularError::Forbidden`]), or if the database fails
+    /// ([`TabularError::Backend`]).
     pub async fn require(
         &self,
         request: &Request,
@@ -61,7 +62,8 @@ impl Views {
     /// # Errors
     ///
     /// Fails if the view does not exist ([`TabularError::NoSuchView`]), if the caller may not load it
-    /// ([`TabularError::Forbidden`]), or if the metadata file cannot be read or the database fails.
+    /// ([`TabularError::Forbidden`]), or if the metadata file cannot be read or the database fails
+    /// ([`TabularError::Backend`]).
     pub async fn load(
         &self,
         request: &Request,
@@ -79,8 +81,9 @@ impl Views {
     ///
     /// # Errors
     ///
-    /// Fails if the namespace does not exist or the caller may not list its contents
-    /// ([`TabularError::Namespace`]), or if the database fails.
+    /// Fails if the namespace does not exist, if the caller may not list its contents, or if the database
+    /// fails while it is looked up ([`TabularError::Namespace`]); or if the database fails
+    /// ([`TabularError::Backend`]).
     pub async fn list(
         &self,
         request: &Request,
@@ -95,9 +98,12 @@ impl Views {
     ///
     /// # Errors
     ///
-    /// Fails if the warehouse is a read-only view or the caller may not rename the view or create one in the
-    /// target namespace ([`TabularError::Forbidden`]), if the view or the target namespace does not exist, if
-    /// the new name is in use ([`TabularError::NameTaken`]), or if the database fails.
+    /// Fails if the warehouse is a read-only view or the caller may not rename the view
+    /// ([`TabularError::Forbidden`]); if the view does not exist ([`TabularError::NoSuchView`]); if the
+    /// target namespace does not exist or the caller may not create a view in it
+    /// ([`TabularError::Namespace`]); if the new name is in use ([`TabularError::NameTaken`]); if a response
+    /// was recorded under its idempotency key meanwhile ([`TabularError::Mutation`]); or if the database
+    /// fails ([`TabularError::Backend`]).
     pub async fn rename(
         &self,
         request: &Request,
@@ -113,8 +119,9 @@ impl Views {
     /// # Errors
     ///
     /// Fails if the warehouse is a read-only view or the caller may not drop the view
-    /// ([`TabularError::Forbidden`]), if the view does not exist ([`TabularError::NoSuchView`]), or if the
-    /// database fails.
+    /// ([`TabularError::Forbidden`]); if the view does not exist ([`TabularError::NoSuchView`]); if a
+    /// response was recorded under its idempotency key meanwhile ([`TabularError::Mutation`]); or if the
+    /// database fails ([`TabularError::Backend`]).
     pub async fn drop_view(
         &self,
         request: &Request,

@@ -6,15 +6,13 @@ use crate::authz::action::Action;
 use crate::catalog::backend::BackendError;
 use crate::catalog::locations::ownership::Folders;
 use crate::catalog::mutations::MutationResponse;
-use crate::catalog::mutations::idempotency::IdempotentResult;
 use crate::catalog::names::Identifier;
+use crate::catalog::tabulars::create::NewObject;
 use crate::catalog::tabulars::error::TabularError;
-use crate::catalog::tabulars::transaction::NewPointer;
 use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::Request;
 use crate::store::catalog::tabular::TabularKind;
 
-use super::create::new_view;
 use super::{Views, pointer};
 
 impl Views {
@@ -22,11 +20,15 @@ impl Views {
     ///
     /// # Errors
     ///
-    /// Fails if the warehouse is a read-only view or the caller may not register views
-    /// ([`TabularError::Forbidden`]), if the namespace does not exist, if the name is in use
-    /// ([`TabularError::NameTaken`]), if the metadata file is invalid or one of its locations is outside of
-    /// the warehouse or belongs to another table or view ([`TabularError::Invalid`]), if the metadata file
-    /// does not exist ([`BackendError::FileMissing`]), or if the file system or the database fails.
+    /// Fails if the warehouse is a read-only view ([`TabularError::Forbidden`]); if the namespace does not
+    /// exist or the caller may not register views in it ([`TabularError::Namespace`]); if the name is in use
+    /// ([`TabularError::NameTaken`]); if the metadata file is malformed, too large or not usable
+    /// ([`TabularError::Invalid`], [`BackendError::UnusableFile`]) or does not exist
+    /// ([`BackendError::FileMissing`]); if one of its locations is outside of the warehouse or belongs to
+    /// another table or view ([`TabularError::Ownership`]); if concurrent changes were faster too often
+    /// ([`TabularError::LostRace`], [`TabularError::Backend`]); if the lease of the maintenance job was lost
+    /// ([`TabularError::JobLost`]); if a response was recorded under its idempotency key meanwhile
+    /// ([`TabularError::Mutation`]); or if the file system or the database fails ([`TabularError::Backend`]).
     pub async fn register(
         &self,
         request: &Request,
@@ -59,13 +61,15 @@ impl Views {
             TabularError::Invalid(format!("the metadata file `{metadata_location}` cannot be used: {error}"))
         })?;
         let folders = Folders::by_view(warehouse, metadata)?;
-        retrying!(TabularError, async {
-            let pointer = pointer(metadata_location, metadata);
-            let new = new_view(identifier, namespace.namespace_id, pointer, &folders);
-            let new = NewPointer { action, ..new };
-            let result = IdempotentResult::Location(metadata_location);
-            self.tabulars.commit(request, warehouse, vec![new], result).await
-        })?;
+        let new = NewObject {
+            identifier,
+            kind: TabularKind::View,
+            namespace_id: namespace.namespace_id,
+            pointer: pointer(metadata_location, metadata),
+            folders: &folders,
+            action,
+        };
+        self.tabulars.create(request, warehouse, &new).await?;
         Ok(MutationResponse::View(document))
     }
 }

@@ -22,7 +22,8 @@ impl Warehouses {
     /// # Errors
     ///
     /// Fails if the configured location is invalid, differs from that of the existing warehouse, or overlaps
-    /// with that of another one ([`WarehouseError::Invalid`]), or if the file system or the database fails.
+    /// with that of another one ([`WarehouseError::Invalid`]), or if the file system or the database fails
+    /// ([`WarehouseError::Backend`]).
     pub async fn ensure(
         &self,
         wanted: &config::WarehouseConfig,

@@ -19,7 +19,8 @@ impl Warehouses {
     /// # Errors
     ///
     /// Fails if the warehouse does not exist ([`WarehouseError::NoSuchWarehouse`]), if the instant cannot be
-    /// parsed or is in the future ([`WarehouseError::Invalid`]), or if the database fails.
+    /// parsed or is in the future ([`WarehouseError::Invalid`]), or if the database fails
+    /// ([`WarehouseError::Backend`]).
     pub async fn find_unauthorized(&self, name: &str) -> Result<Warehouse, WarehouseError> {
         let Some((base, instant)) = name.split_once('@') else {
             return self.find_live(name).await;

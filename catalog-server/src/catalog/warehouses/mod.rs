@@ -49,8 +49,9 @@ impl Warehouses {
     /// # Errors
     ///
     /// Fails if the warehouse does not exist or the caller may not know of it
-    /// ([`WarehouseError::NoSuchWarehouse`]), if the instant cannot be read or lies in the future
-    /// ([`WarehouseError::Invalid`]), or if the database fails.
+    /// ([`WarehouseError::NoSuchWarehouse`]), or may not do `action` on it ([`WarehouseError::Forbidden`]);
+    /// if the instant cannot be read or lies in the future ([`WarehouseError::Invalid`]); or if the database
+    /// fails ([`WarehouseError::Backend`]).
     pub async fn require(
         &self,
         request: &Request,
@@ -66,7 +67,8 @@ impl Warehouses {
     ///
     /// # Errors
     ///
-    /// Fails if it may not ([`WarehouseError::Forbidden`], [`WarehouseError::NoSuchWarehouse`]).
+    /// Fails if it may not ([`WarehouseError::Forbidden`]), or may not even know of the warehouse
+    /// ([`WarehouseError::NoSuchWarehouse`]).
     pub fn authorize(
         &self,
         request: &Request,
@@ -81,9 +83,10 @@ impl Warehouses {
     ///
     /// # Errors
     ///
-    /// Fails if there is no warehouse ([`WarehouseError::NoSuchWarehouse`]), if there is more than one
-    /// ([`WarehouseError::Invalid`]), if the caller may not do `action` ([`WarehouseError::Forbidden`]), or if
-    /// the database fails.
+    /// Fails if there is no warehouse, or the caller may not know of it
+    /// ([`WarehouseError::NoSuchWarehouse`]); if there is more than one ([`WarehouseError::Invalid`]); if the
+    /// caller may not do `action` ([`WarehouseError::Forbidden`]); or if the database fails
+    /// ([`WarehouseError::Backend`]).
     pub async fn require_only(&self, request: &Request, action: Action) -> Result<Warehouse, WarehouseError> {
         // Two rows suffice to detect that there is more than one.
         let mut rows = warehouses::list(&self.db, None, 2).await?;

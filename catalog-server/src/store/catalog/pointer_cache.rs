@@ -7,7 +7,8 @@
 //! was in effect. This needs no locks, and no order between readers and commits.
 //!
 //! A commit that only moved a pointer replaces the entry that was valid until then, so that the next commit
-//! or load does not have to read what this process has just written.
+//! or load does not have to read what this process has just written. A commit whose outcome is unknown only
+//! makes entries invalid.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -87,6 +88,14 @@ struct Change {
     tabular_id: TabularId,
     /// New pointer, if nothing else of the table changed.
     moved: Option<PointerMove>,
+}
+
+impl Change {
+    /// Returns what is known of the change after COMMIT: if that failed, the transaction may have taken effect
+    /// or not, so that the new pointer is not known.
+    fn after(self, committed: bool) -> Self {
+        Self { moved: self.moved.filter(|_| committed), ..self }
+    }
 }
 
 /// Move of a metadata pointer, from the previous location to the next pointer.
@@ -205,13 +214,14 @@ impl PointerCache {
     }
 }
 
-/// Makes the cached entry of a table or view invalid when the transaction is committed.
+/// Makes the cached entry of a table or view invalid when the transaction is committed, whether COMMIT succeeds
+/// or not.
 pub(super) fn invalidate_after_commit(tx: &mut Tx, tabular_id: TabularId) {
     update_after_commit(tx, |_| Change { tabular_id, moved: None });
 }
 
 /// Replaces the cached entry of a table or view when the transaction is committed, which moves its pointer
-/// from `previous` to `next` and changes nothing else of it.
+/// from `previous` to `next` and changes nothing else of it. If COMMIT fails, the entry becomes invalid.
 pub(super) fn move_after_commit(tx: &mut Tx, tabular_id: TabularId, previous: &str, next: &Pointer<'_>) {
     update_after_commit(tx, |updated_ms| Change {
         tabular_id,
@@ -219,11 +229,11 @@ pub(super) fn move_after_commit(tx: &mut Tx, tabular_id: TabularId, previous: &s
     });
 }
 
-/// Applies the change at [`Tx::at_ms`] to the cache, if there is one, after COMMIT.
+/// Applies what is known of the change at [`Tx::at_ms`] to the cache, if there is one, after COMMIT.
 fn update_after_commit(tx: &mut Tx, change: impl FnOnce(i64) -> Change) {
     if let Some(pointers) = tx.attachment::<PointerCache>() {
         let change = change(tx.at_ms());
-        tx.after_commit(move || pointers.update(&change));
+        tx.after_commit(move |committed| pointers.update(&change.after(committed)));
     }
 }
 
@@ -300,6 +310,18 @@ mod tests {
         pointers.update(&moved("v0", "v1"));
         pointers.update(&moved("v1", "v2"));
         assert_eq!(pointers.find(&key()), Ok(tabular("v2")));
+    }
+
+    #[test]
+    fn a_move_whose_outcome_is_unknown_makes_the_table_forgotten() {
+        let pointers = remembering();
+        pointers.update(&moved("v0", "v1").after(false));
+        assert!(pointers.find(&key()).is_err());
+        // What is read afterwards is believed again.
+        let tick = pointers.find(&key()).unwrap_err();
+        pointers.remember(key(), tick, &tabular("v0"));
+        pointers.update(&moved("v0", "v1").after(true));
+        assert_eq!(pointers.find(&key()), Ok(tabular("v1")));
     }
 
     #[test]

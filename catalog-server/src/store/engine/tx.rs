@@ -19,8 +19,8 @@ pub struct Tx {
     attachment: Attachment,
 }
 
-/// Function that is called after COMMIT.
-type Hook = Box<dyn FnOnce() + Send>;
+/// Function that is called after COMMIT, with `true` if it is certain that the transaction took effect.
+type Hook = Box<dyn FnOnce(bool) + Send>;
 
 pub(super) enum Open {
     Sqlite(Transaction<'static, sqlx::Sqlite>),
@@ -65,7 +65,7 @@ impl Tx {
         let committing = tokio::spawn(async move {
             let committed = transaction.commit().await;
             for hook in after_commit {
-                hook();
+                hook(committed.is_ok());
             }
             committed
         });
@@ -87,9 +87,10 @@ impl Tx {
         }
     }
 
-    /// Calls `hook` after COMMIT, before the caller of [`Tx::commit`] learns the outcome; also if COMMIT
-    /// failed, because its outcome may be unknown. A transaction that is rolled back drops its hooks.
-    pub(in crate::store) fn after_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
+    /// Calls `hook` after COMMIT, before the caller of [`Tx::commit`] learns the outcome: with `true` if COMMIT
+    /// succeeded; with `false` if it failed, because then the transaction may have taken effect or not. A
+    /// transaction that is rolled back drops its hooks.
+    pub(in crate::store) fn after_commit(&mut self, hook: impl FnOnce(bool) + Send + 'static) {
         self.after_commit.push(Box::new(hook));
     }
 

@@ -2,14 +2,14 @@
 //!
 //! `sqlite.sql` and `postgres.sql` are dumps of a catalog that release 6 of the schema wrote, with `{root}` in place of the
 //! data directory; the metadata files are beside them. The catalog has nested namespaces, a table with two versions, a dropped
-//! table, a view, a maintenance policy, a running job whose cancellation was requested, a queued job, and a purge that was
-//! not begun yet.
+//! table, a view, a maintenance policy, a running job whose cancellation was requested, a queued job, a purge that was not
+//! begun yet, and one that a server had leased until the year 2100 when it ended.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tests::fixture::{commit, set_property, table_at, table_path};
 use tests::process::{Backend, Firn, Setup};
@@ -76,9 +76,7 @@ async fn a_catalog_of_the_former_release_goes_on(backend: Backend) {
     let policy = firn.request("GET", &policy, None, &[]).await.expect(200).json();
     assert_eq!(policy["policy"]["compact"]["inputs-min"], 7);
     let jobs = firn.request("GET", &at("jobs"), None, &[]).await.expect(200).json();
-    let seen = |job: &serde_json::Value| {
-        (job["action"].clone(), job["state"].clone(), job["cancel-requested"].clone())
-    };
+    let seen = |job: &Value| (job["action"].clone(), job["state"].clone(), job["cancel-requested"].clone());
     let of_workers = jobs["jobs"].as_array().unwrap().iter().filter(|job| job["action"] != "purge");
     let seen: Vec<_> = of_workers.map(seen).collect();
     assert_eq!(
@@ -97,30 +95,34 @@ async fn a_catalog_of_the_former_release_goes_on(backend: Backend) {
     );
     let cancelled = firn.request("GET", &at("jobs?state=cancelled"), None, &[]).await.expect(200).json();
     assert_eq!(cancelled["jobs"][0]["action"], "evaluate");
-    the_purge_is_done(&firn).await;
+    let purged = purge_of(&firn, "sales.purged", "purged-5f0c3a8e1b7d4c6f9e2a4b8d7c1e0f35").await;
+    assert_eq!(purged, (1, json!({ "files-deleted": 1 })));
+    let interrupted =
+        purge_of(&firn, "sales.interrupted", "interrupted-7d1e4b9a2c8f4e06b35d9a1c6e0f7284").await;
+    assert_eq!(interrupted, (2, json!({ "files-deleted": 7 })));
 }
 
-/// The server runs the purge that was queued, as a job, although it has no maintenance workers.
-async fn the_purge_is_done(firn: &Firn) {
-    let purged = firn.setup().data_dir.join("warehouse/sales/purged-5f0c3a8e1b7d4c6f9e2a4b8d7c1e0f35");
+/// Waits until the server has run the purge of a dropped table as a job, although it has no maintenance workers.
+/// Returns the attempt and the numbers of the job; by then the folder is deleted, and free again.
+async fn purge_of(firn: &Firn, table: &str, folder: &str) -> (i64, Value) {
+    let path = "/governance/v1/maintenance/jobs?state=succeeded";
     let mut tries = 0;
     let job = loop {
-        let path = "/governance/v1/maintenance/jobs?state=succeeded";
         let jobs = firn.request("GET", path, None, &[]).await.expect(200).json();
         let mut jobs = jobs["jobs"].as_array().unwrap().clone().into_iter();
-        match jobs.find(|job| job["action"] == "purge") {
+        match jobs.find(|job| job["action"] == "purge" && job["table"] == format!("main/{table}")) {
             Some(job) => break job,
             None => tokio::time::sleep(Duration::from_millis(10)).await,
         }
         tries += 1;
-        assert!(tries < 6_000, "the purge was not run");
+        assert!(tries < 6_000, "the purge of {table} was not run");
     };
-    assert_eq!((job["table"].as_str(), job["attempt"].as_i64()), (Some("main/sales.purged"), Some(1)));
-    assert_eq!(job["result"]["numbers"], json!({ "files-deleted": 1 }));
-    assert!(!purged.exists());
-    // The folder is free again.
-    let location = format!("file://{}", purged.display());
-    firn.post("namespaces/sales/tables", &table_at("purged", &location)).await.expect(200);
+    let folder = firn.setup().data_dir.join("warehouse/sales").join(folder);
+    assert!(!folder.exists());
+    let name = table.strip_prefix("sales.").unwrap();
+    let location = format!("file://{}", folder.display());
+    firn.post("namespaces/sales/tables", &table_at(name, &location)).await.expect(200);
+    (job["attempt"].as_i64().unwrap(), job["result"]["numbers"].clone())
 }
 
 tests::on_both_databases!(a_catalog_of_the_former_release_goes_on);

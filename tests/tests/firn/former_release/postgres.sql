@@ -479,6 +479,7 @@ INSERT INTO public.audit VALUES ('01a22e75-5e10-7742-a263-7337d0776b8e', 1796075
 --
 
 INSERT INTO public.cleanup_tasks VALUES ('01a22e75-5d38-76db-b628-3d9c00000001', '01a22e75-5ceb-7066-830c-b0b04a10a623', 'purge', '{"table":"sales.purged","prefixes":["file://{root}/warehouse/sales/purged-5f0c3a8e1b7d4c6f9e2a4b8d7c1e0f35/"]}', NULL, 1796075773240, 1796075773240, 0, NULL, NULL);
+INSERT INTO public.cleanup_tasks VALUES ('01a22e75-5d38-76db-b628-3d9c00000002', '01a22e75-5ceb-7066-830c-b0b04a10a623', 'purge', '{"table":"sales.interrupted","prefixes":["file://{root}/warehouse/sales/interrupted-7d1e4b9a2c8f4e06b35d9a1c6e0f7284/"]}', NULL, 1796075773240, 4102444800000, 1, 'server-1b9d3a52-0c47-4b0e-9a3f-5d2c8e7f6a10', NULL);
 
 
 
@@ -508,6 +509,7 @@ INSERT INTO public.idempotency VALUES ('local-administrator', '0192aaaa-0000-700
 INSERT INTO public.locations VALUES ('01a22e75-5ceb-7066-830c-b0b04a10a623', 'file://{root}/warehouse/sales/orders-c806a382d2994106891f0f475a60fdcc/', '01a22e75-5d12-764f-967c-5dfafdf64902');
 INSERT INTO public.locations VALUES ('01a22e75-5ceb-7066-830c-b0b04a10a623', 'file://{root}/warehouse/sales/v-05db6bec022646e788435add32e82191/', '01a22e75-5d2f-7721-bbad-2a81bec6ca8c');
 INSERT INTO public.locations VALUES ('01a22e75-5ceb-7066-830c-b0b04a10a623', 'file://{root}/warehouse/sales/purged-5f0c3a8e1b7d4c6f9e2a4b8d7c1e0f35/', '01a22e75-5d38-76db-b628-3d9c00000001');
+INSERT INTO public.locations VALUES ('01a22e75-5ceb-7066-830c-b0b04a10a623', 'file://{root}/warehouse/sales/interrupted-7d1e4b9a2c8f4e06b35d9a1c6e0f7284/', '01a22e75-5d38-76db-b628-3d9c00000002');
 
 
 --

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use catalog_server::store::engine::error::StoreError;
 use catalog_server::store::ids::TabularId;
 use catalog_server::store::maintenance::jobs::{
-    self, JobFilter, JobLease, JobOutcome, JobRow, JobState, LeaseTerms, NewJobRow, Runner,
+    self, CancelJob, JobFilter, JobLease, JobOutcome, JobRow, JobState, LeaseTerms, NewJobRow, Runner,
 };
 use catalog_server::store::maintenance::policies;
 use tokio::join;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 use crate::fixture::{Fixture, new_id};
 
 on_both_databases!(
-    due_jobs_come_in_the_order_of_their_creation,
+    the_longest_due_job_comes_first,
     a_leased_job_comes_back_when_its_lease_ends,
     a_server_that_lost_its_lease_is_refused,
     a_failed_job_waits_and_says_why,
@@ -24,6 +25,8 @@ on_both_databases!(
     a_worker_cannot_change_a_job_of_the_server,
     neither_a_pause_nor_a_running_job_delays_a_job_of_the_server,
     jobs_of_the_server_are_never_given_up,
+    a_job_of_the_server_cannot_be_cancelled,
+    a_job_of_the_server_ends_with_success_only,
 );
 
 const TERMS: LeaseTerms = LeaseTerms { lease_ms: 0, attempts_max: 1 };
@@ -75,19 +78,26 @@ fn lease_of<'a>(job: &JobRow, worker: &'a str) -> JobLease<'a> {
     JobLease { runner: Runner::Server, job_id: job.job_id, worker, attempt: job.attempt }
 }
 
-async fn due_jobs_come_in_the_order_of_their_creation(fixture: &Fixture) {
-    let first = enqueue(fixture, 2).await;
-    let second = enqueue(fixture, 1).await;
+async fn the_longest_due_job_comes_first(fixture: &Fixture) {
+    let second = enqueue(fixture, 2).await;
+    let first = enqueue(fixture, 1).await;
+    let third = enqueue(fixture, 2).await;
     let later = enqueue(fixture, i64::MAX).await;
     let listed = jobs::list_of_server(&fixture.db, 9).await.unwrap();
     let listed: BTreeSet<_> = listed.iter().map(|job| job.job_id).collect();
-    assert_eq!(listed, BTreeSet::from([first, second, later]));
+    assert_eq!(listed, BTreeSet::from([first, second, third, later]));
     assert_eq!(jobs::list_of_server(&fixture.db, 2).await.unwrap().len(), 2);
 
     let job = lease(fixture, "s", 60_000).await.unwrap();
     assert_eq!((job.job_id, job.attempt, job.worker.as_deref()), (first, 1, Some("s")));
     assert_eq!((job.action.as_str(), job.options.as_str()), ("purge", r#"["s3://b/t/"]"#));
-    assert_eq!(lease(fixture, "s", 60_000).await.unwrap().job_id, second);
+    // A job that is given back waits behind those that have been due for longer.
+    let mut tx = fixture.write().await;
+    assert!(jobs::lease::give_back(&mut tx, lease_of(&job, "s"), 3, ("access denied", None)).await.unwrap());
+    tx.commit().await.unwrap();
+    for expected in [second, third, first] {
+        assert_eq!(lease(fixture, "s", 60_000).await.unwrap().job_id, expected);
+    }
     assert_eq!(lease(fixture, "s", 60_000).await, None);
 }
 
@@ -248,5 +258,37 @@ async fn jobs_of_the_server_are_never_given_up(fixture: &Fixture) {
         assert_eq!((job.job_id, job.attempt), (job_id, attempt));
         // A worker that looks for work ends jobs whose workers died too often.
         assert_eq!(lease_to_worker(fixture).await, None);
+    }
+}
+
+async fn a_job_of_the_server_cannot_be_cancelled(fixture: &Fixture) {
+    let job_id = enqueue(fixture, 1).await;
+    let cancel = async || {
+        let before = find(fixture, job_id).await;
+        let mut tx = fixture.write().await;
+        assert_eq!(jobs::queue::cancel(&mut tx, job_id).await.unwrap(), CancelJob::OfServer);
+        tx.commit().await.unwrap();
+        assert_eq!(find(fixture, job_id).await, before);
+    };
+    cancel().await;
+    let job = lease(fixture, "s", 60_000).await.unwrap();
+    cancel().await;
+    let mut tx = fixture.write().await;
+    let succeeded = JobOutcome::Succeeded("{}");
+    assert!(jobs::lease::finish(&mut tx, lease_of(&job, "s"), succeeded).await.unwrap());
+    tx.commit().await.unwrap();
+    cancel().await;
+}
+
+async fn a_job_of_the_server_ends_with_success_only(fixture: &Fixture) {
+    let job_id = enqueue(fixture, 1).await;
+    let job = lease(fixture, "s", 60_000).await.unwrap();
+    let before = find(fixture, job_id).await;
+    for outcome in [JobOutcome::Failed("access denied", None), JobOutcome::Cancelled(None)] {
+        let mut tx = fixture.write().await;
+        let refused = jobs::lease::finish(&mut tx, lease_of(&job, "s"), outcome).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Database(_)), "{outcome:?}: {refused}");
+        drop(tx);
+        assert_eq!(find(fixture, job_id).await, before, "{outcome:?}");
     }
 }

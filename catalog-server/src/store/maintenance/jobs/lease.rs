@@ -15,10 +15,10 @@ pub const LAST_BEGUN: &str = "
     WHERE tabular_id = $1 AND action = $2 AND job_id < $3 AND started_ms IS NOT NULL AND finished_ms IS NOT NULL
     ORDER BY job_id DESC LIMIT 1";
 
-/// Statement that leases the next job of a runner: a running one whose lease has expired, else the queued one
-/// with the highest priority. `$silent` and `$queued` are further conditions on either of them.
+/// Statement that leases the next job of a runner: a running one whose lease has expired, else the first queued
+/// one in `$order`. `$silent` and `$queued` are further conditions on either of them.
 macro_rules! next {
-    ($runner:literal, $silent:literal, $queued:literal, $lock:literal) => {
+    ($runner:literal, $silent:literal, $queued:literal, $order:literal, $lock:literal) => {
         concat!(
             "UPDATE maintenance_jobs
              SET state = 'running', attempt = attempt + 1, worker = $1, lease_until_ms = $2 + $3,
@@ -37,7 +37,9 @@ macro_rules! next {
             $runner,
             "' AND due_ms <= $2 ",
             $queued,
-            " ORDER BY priority DESC, job_id LIMIT 1 ",
+            " ORDER BY ",
+            $order,
+            " LIMIT 1 ",
             $lock,
             "))
              RETURNING ",
@@ -59,10 +61,14 @@ macro_rules! next_of_worker {
                 WHERE other.tabular_id = queued.tabular_id AND other.state = 'running' AND other.runner = 'worker')
              AND NOT EXISTS (
                 SELECT 1 FROM maintenance_pauses pauses WHERE pauses.tabular_id = queued.tabular_id)",
+            "priority DESC, job_id",
             $lock
         )
     };
 }
+
+/// Statement of [`lease_for_server`].
+pub const NEXT_OF_SERVER: &str = next!("server", "", "", "due_ms, job_id", "");
 
 /// Leases the next job of a maintenance worker to `worker`, from [`Tx::at_ms`] on.
 ///
@@ -93,7 +99,9 @@ pub async fn lease(tx: &mut Tx, worker: &str, terms: LeaseTerms) -> Result<Optio
 }
 
 /// Leases the next job of the server to `server`, the name of a process, for `lease_ms` milliseconds from
-/// [`Tx::at_ms`] on. Such a job is never given up, however often the processes that run it die.
+/// [`Tx::at_ms`] on. Of the queued jobs, the one that has been due for the longest time is leased first, so that
+/// one that fails again and again does not delay the others. Such a job is never given up, however often the
+/// processes that run it die.
 ///
 /// # Errors
 ///
@@ -105,10 +113,9 @@ pub async fn lease_for_server(
     server: &str,
     lease_ms: i64,
 ) -> Result<Option<JobRow>, StoreError> {
-    const SQL: &str = next!("server", "", "", "");
-    const SQL_POSTGRES: &str = next!("server", "", "", "FOR UPDATE SKIP LOCKED");
+    const SQL_POSTGRES: &str = next!("server", "", "", "due_ms, job_id", "FOR UPDATE SKIP LOCKED");
 
-    let sql = if tx.kind() == DbKind::Postgres { SQL_POSTGRES } else { SQL };
+    let sql = if tx.kind() == DbKind::Postgres { SQL_POSTGRES } else { NEXT_OF_SERVER };
     let at_ms = tx.at_ms();
     fetch_optional!(tx, query_as::<_, JobRow>(sql).bind(server).bind(at_ms).bind(lease_ms))
 }
@@ -219,14 +226,15 @@ pub async fn give_back(
     Ok(changed == 1)
 }
 
-/// Ends a job, with the time [`Tx::at_ms`]. Without a result, the stored one is retained.
+/// Ends a job, with the time [`Tx::at_ms`]. Without a result, the stored one is retained. A job of the server
+/// can only succeed.
 ///
 /// Returns `false`, changing nothing, if the job is no longer leased to this attempt.
 ///
 /// # Errors
 ///
-/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]), or if the
-/// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
+/// Fails if the database does not answer, or fails the statement, as it does if a job of the server is to end
+/// otherwise than with success ([`StoreError::Database`]); or if the transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn finish(tx: &mut Tx, lease: JobLease<'_>, outcome: JobOutcome<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
         UPDATE maintenance_jobs

@@ -238,6 +238,8 @@ pub enum CancelJob {
     Wanted,
     /// The job had ended already.
     Over,
+    /// The server itself runs the job, or ran it; such a job cannot be cancelled.
+    OfServer,
     /// The job does not exist.
     Missing,
 }

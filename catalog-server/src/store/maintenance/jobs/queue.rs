@@ -7,7 +7,7 @@ use crate::store::engine::error::StoreError;
 use crate::store::engine::tx::Tx;
 use crate::store::ids::TabularId;
 
-use super::{CancelJob, NewJobRow};
+use super::{CancelJob, NewJobRow, Runner};
 
 /// Adds a job to the queue, with the time of creation [`Tx::at_ms`].
 ///
@@ -181,7 +181,8 @@ pub async fn find_change(tx: &mut Tx, job_id: Uuid) -> Result<Option<i64>, Store
     Ok(fetch_optional!(tx, query_scalar::<_, Option<i64>>(SQL).bind(job_id))?.flatten())
 }
 
-/// Cancels a queued job, or requests the cancellation of a running one.
+/// Cancels a queued job of a maintenance worker, or requests the cancellation of a running one. Jobs that the
+/// server itself runs cannot be cancelled.
 ///
 /// # Errors
 ///
@@ -193,9 +194,9 @@ pub async fn cancel(tx: &mut Tx, job_id: Uuid) -> Result<CancelJob, StoreError> 
         SET state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
             finished_ms = CASE WHEN state = 'queued' THEN $2 ELSE finished_ms END,
             cancel_requested = TRUE
-        WHERE job_id = $1 AND state IN ('queued', 'running')
+        WHERE job_id = $1 AND runner = 'worker' AND state IN ('queued', 'running')
         RETURNING state";
-    const STATE: &str = "SELECT state FROM maintenance_jobs WHERE job_id = $1";
+    const RUNNER: &str = "SELECT runner FROM maintenance_jobs WHERE job_id = $1";
 
     let at_ms = tx.at_ms();
     let state = fetch_optional!(tx, query_scalar::<_, String>(SQL).bind(job_id).bind(at_ms))?;
@@ -203,8 +204,12 @@ pub async fn cancel(tx: &mut Tx, job_id: Uuid) -> Result<CancelJob, StoreError> 
         Some("cancelled") => Ok(CancelJob::Cancelled),
         Some(_) => Ok(CancelJob::Wanted),
         None => {
-            let known = fetch_optional!(tx, query_scalar::<_, String>(STATE).bind(job_id))?.is_some();
-            Ok(if known { CancelJob::Over } else { CancelJob::Missing })
+            let runner = fetch_optional!(tx, query_scalar::<_, String>(RUNNER).bind(job_id))?;
+            Ok(match runner {
+                None => CancelJob::Missing,
+                Some(runner) if runner == Runner::Server.as_str() => CancelJob::OfServer,
+                Some(_) => CancelJob::Over,
+            })
         }
     }
 }
