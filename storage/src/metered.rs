@@ -147,7 +147,7 @@ impl Store for Metered {
         self.store.part_bytes(place)
     }
 
-    async fn state(&self, place: &Place) -> FileState {
+    async fn state(&self, place: &Place) -> Result<FileState, StorageError> {
         self.request().await;
         self.store.state(place).await
     }

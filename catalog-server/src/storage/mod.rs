@@ -154,7 +154,7 @@ impl WarehouseFiles {
     /// Usually the kernel knows the state of a local file without disk access, which takes a microsecond.
     pub async fn state_at(&self, place: &Place) -> FileState {
         match self.shared.stores.state_in_memory(place) {
-            FileState::Unknown => self.shared.stores.state(place).await,
+            FileState::Unknown => self.shared.stores.state(place).await.unwrap_or(FileState::Unknown),
             known => known,
         }
     }

@@ -263,7 +263,8 @@ impl JobFiles {
     /// if it does not exist or its version cannot be determined.
     pub fn version(&self, location: &str) -> Result<String, JobError> {
         let place = self.place(location)?;
-        let unknown = match self.runtime.block_on(self.store.state(&place)) {
+        let state = self.runtime.block_on(self.store.state(&place));
+        let unknown = match state.map_err(storage("read", location))? {
             FileState::Present(stamp) => return Ok(stamp.to_string()),
             FileState::Gone => io::Error::new(io::ErrorKind::NotFound, "no such file"),
             FileState::Unknown => io::Error::other("its state cannot be determined"),
