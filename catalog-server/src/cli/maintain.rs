@@ -340,6 +340,8 @@ impl JobControl for Terminal {
         Ok(())
     }
 
+    fn correct_report(&self, _: &JobReport) {}
+
     fn checkpoint(&self, _: &Value) -> Result<(), JobError> {
         Ok(())
     }
