@@ -32,7 +32,8 @@ pub struct OpenFile {
     reader: FileReader,
 }
 
-/// Rows of a file. While those of one row group are decoded, the bytes of the next one are read.
+/// Rows of a file. While those of one row group are decoded, the bytes of the next one are read as far as the limits
+/// of reads in flight permit; the rest of them is read after the former row group was dropped.
 pub struct Rows<'f> {
     file: &'f OpenFile,
     row_groups: VecDeque<usize>,
@@ -89,12 +90,13 @@ impl Iterator for Rows<'_> {
             if let Some(batch) = self.current.as_mut().and_then(Iterator::next) {
                 return Some(batch.map_err(JobError::file(&self.file.location)));
             }
+            // Two row groups must not be in memory at the same time.
+            self.current = None;
             let row_group = self.row_groups.pop_front()?;
             match self.open(row_group) {
                 Ok(batches) => self.current = Some(batches),
                 Err(error) => {
                     self.row_groups.clear();
-                    self.current = None;
                     return Some(Err(error));
                 }
             }
