@@ -200,6 +200,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn a_warehouse_is_not_in_the_memory_of_the_server() {
+        let files = WarehouseFiles::new(Stores::new(local_store()));
+        let refused = files.prepare_root(&Location::parse("memory://w").unwrap()).await;
+        assert!(matches!(refused, Err(StorageError::UnsupportedScheme(_))));
+    }
+
+    #[tokio::test]
     async fn nothing_is_read_outside_of_the_roots_or_written_outside_of_own_folders() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("secret"), "x").unwrap();
