@@ -149,9 +149,9 @@ impl JobContext<'_> {
     /// Sends a commit and adds it to the report. Returns the response of the catalog; `None` if it did not
     /// arrive, but the table shows that the commit was made.
     ///
-    /// The report is stored before and after the commit, so that a worker that continues the job knows what was
-    /// committed, even if this one dies while it waits for the response. If the commit is not made, the stored report
-    /// is corrected.
+    /// The report is stored before and after the commit, so that a worker that continues the job knows what
+    /// was committed, even if this one dies while it waits for the response. If the commit is not made, the
+    /// stored report is corrected.
     pub(crate) fn commit(
         &self,
         outputs: &OutputLedger<'_>,
@@ -279,7 +279,8 @@ mod tests {
         }
     }
 
-    /// Makes a commit that the catalog answers with `status`. Returns the outcome, and what the requester was told.
+    /// Makes a commit that the catalog answers with `status`. Returns the outcome, and what the requester was
+    /// told.
     fn commit(status: &str, control: &Requester) -> (String, String) {
         let runtime = Runtime::new().unwrap();
         let handle = runtime.handle().clone();

@@ -87,8 +87,8 @@ impl StorageError {
         }
     }
 
-    /// Converts the error of a task that ended without a result, as it does when the process ends. It is an error
-    /// that passes ([`is_passing`]).
+    /// Converts the error of a task that ended without a result, as it does when the process ends. It is an
+    /// error that passes ([`is_passing`]).
     pub(crate) fn unfinished(action: &'static str, location: &str, error: JoinError) -> StorageError {
         StorageError::io(action, location, io::Error::new(io::ErrorKind::ResourceBusy, error))
     }

@@ -56,8 +56,8 @@ pub trait Faults: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Returns the size of the parts of new files, in bytes; `None` for that of the store. With small parts, faults
-    /// also occur in the middle of small files.
+    /// Returns the size of the parts of new files, in bytes; `None` for that of the store. With small parts,
+    /// faults also occur in the middle of small files.
     fn part_bytes(&self) -> Option<usize> {
         None
     }

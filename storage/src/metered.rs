@@ -31,8 +31,8 @@ pub struct Pace {
     now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// Interval between two requests in microseconds.
     interval_us: i64,
-    /// Time of the next request in microseconds. The request whose turn it is holds the lock while it waits, and the
-    /// others queue for the lock, in the order in which they came.
+    /// Time of the next request in microseconds. The request whose turn it is holds the lock while it waits,
+    /// and the others queue for the lock, in the order in which they came.
     next_us: Arc<Mutex<i64>>,
 }
 
@@ -113,8 +113,8 @@ impl Pace {
     }
 }
 
-/// Maximum time in microseconds by which the intervals after a late request are shorter. Without it, each timer that
-/// fires late, by a millisecond or two, would lower the rate.
+/// Maximum time in microseconds by which the intervals after a late request are shorter. Without it, each
+/// timer that fires late, by a millisecond or two, would lower the rate.
 const LATE_US: i64 = 5_000;
 
 impl std::fmt::Debug for Pace {

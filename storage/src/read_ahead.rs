@@ -17,8 +17,8 @@ use crate::store::Store;
 const GAP_BYTES_MAX: u64 = 512 << 10;
 /// Maximum size of several ranges that are read with one request, in bytes. A single range may be longer.
 const COALESCED_BYTES_MAX: u64 = 8 << 20;
-/// Maximum size of a whole file that is read ahead although a smaller one is expected, in bytes. The expected size
-/// is from a manifest, which a client wrote, and a file may be much larger.
+/// Maximum size of a whole file that is read ahead although a smaller one is expected, in bytes. The expected
+/// size is from a manifest, which a client wrote, and a file may be much larger.
 const UNEXPECTED_BYTES_MAX: u64 = 1 << 20;
 
 /// Limits on the requests of one caller that are in flight at the same time.
@@ -40,17 +40,17 @@ pub struct ReadRequest {
     pub place: Place,
     /// Range of bytes to read; the whole file if `None`.
     pub range: Option<Range<u64>>,
-    /// Size of the file as far as it is known, in bytes. A file that turns out to be larger than this and than 1
-    /// MiB is not read ahead, but alone when its turn comes. Not used for a range.
+    /// Size of the file as far as it is known, in bytes. A file that turns out to be larger than this and
+    /// than 1 MiB is not read ahead, but alone when its turn comes. Not used for a range.
     pub expected_bytes: u64,
     /// Maximum size of the file in bytes. Not used for a range.
     pub limit_bytes: usize,
 }
 
-/// Iterator over the results of reads, in the order of the requests. Each request is an item of `requests`, or the
-/// error that takes its place in the results. When it is dropped, the reads in flight continue to their end, and
-/// their results are discarded: a store of local files counts a read that is cancelled as one that the file system
-/// does not answer.
+/// Iterator over the results of reads, in the order of the requests. Each request is an item of `requests`,
+/// or the error that takes its place in the results. When it is dropped, the reads in flight continue to
+/// their end, and their results are discarded: a store of local files counts a read that is cancelled as one
+/// that the file system does not answer.
 pub struct ReadAhead<I: Iterator> {
     store: Arc<dyn Store>,
     runtime: Handle,

@@ -13,8 +13,8 @@ use crate::objects::MemoryStore;
 use crate::place::Place;
 use crate::store::{Store, Upload};
 
-/// Stores by scheme: `file:` locations are local files. In tests, `memory:` locations are in the memory of the
-/// process. Clones share their content.
+/// Stores by scheme: `file:` locations are local files. In tests, `memory:` locations are in the memory of
+/// the process. Clones share their content.
 #[derive(Debug, Clone)]
 pub struct Stores {
     local: LocalStore,

@@ -14,9 +14,9 @@ use crate::read_ahead::Concurrency;
 use crate::store::{Store, Upload};
 
 /// New file that is being written. A file that is smaller than a part is written with one request when it is
-/// finished. If the writer is dropped before [`Uploader::finish`], an incomplete file may remain, and the parts in
-/// flight continue to their end: a store of local files counts a write that is cancelled as one that the file system
-/// does not answer.
+/// finished. If the writer is dropped before [`Uploader::finish`], an incomplete file may remain, and the
+/// parts in flight continue to their end: a store of local files counts a write that is cancelled as one that
+/// the file system does not answer.
 pub struct Uploader {
     store: Arc<dyn Store>,
     runtime: Handle,

@@ -1,6 +1,6 @@
-//! Proxy for a catalog, from the environment: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as curl
-//! reads them. The library would read them too, but without an error for a proxy that it cannot use. A value that is no
-//! address is ignored, here as there.
+//! Proxy for a catalog, from the environment: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as
+//! curl reads them. The library would read them too, but without an error for a proxy that it cannot use. A
+//! value that is no address is ignored, here as there.
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Proxy, Url};

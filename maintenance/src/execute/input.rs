@@ -32,8 +32,8 @@ pub struct OpenFile {
     reader: FileReader,
 }
 
-/// Rows of a file. While those of one row group are decoded, the bytes of the next one are read as far as the limits
-/// of reads in flight permit; the rest of them is read after the former row group was dropped.
+/// Rows of a file. While those of one row group are decoded, the bytes of the next one are read as far as the
+/// limits of reads in flight permit; the rest of them is read after the former row group was dropped.
 pub struct Rows<'f> {
     file: &'f OpenFile,
     row_groups: VecDeque<usize>,

@@ -66,7 +66,8 @@ pub(super) fn find<'a>(
         return Ok(None);
     }
     let mut footers: Vec<Arc<ParquetMetaData>> = Vec::with_capacity(group.inputs.len());
-    // Most groups have to be decoded, as their first file shows. The others are read ahead only if it does not.
+    // Most groups have to be decoded, as their first file shows. The others are read ahead only if it does
+    // not.
     let (first, others) = group.inputs.split_at(group.inputs.len().min(1));
     for (input, source) in group.inputs.iter().zip(open_all(job, first).chain(open_all(job, others))) {
         job.control.check()?;

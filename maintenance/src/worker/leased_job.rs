@@ -72,8 +72,8 @@ impl LeasedJob {
     pub(crate) fn run(self) -> JobEnd {
         let mut report = self.job.result.as_ref().map(JobReport::resume).unwrap_or_default();
         let done = self.execute(&mut report);
-        // Changes that a job has committed are reported however it ends. A report that is stored may contain a commit
-        // that was not made, and is replaced.
+        // Changes that a job has committed are reported however it ends. A report that is stored may contain
+        // a commit that was not made, and is replaced.
         let result = || (!report.is_empty() || self.lease.has_report()).then(|| report.to_json());
         match done {
             Ok(outcome) => JobEnd::Outcome(outcome),

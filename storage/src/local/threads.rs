@@ -80,8 +80,9 @@ impl Threads {
     }
 
     /// Runs an operation on one of the threads, and waits for it without blocking the current thread. The
-    /// operation is also abandoned if the future is dropped. It counts as unanswered then, so that a caller who
-    /// does not need the result any more should rather let the future come to its end on a task of its own.
+    /// operation is also abandoned if the future is dropped. It counts as unanswered then, so that a caller
+    /// who does not need the result any more should rather let the future come to its end on a task of its
+    /// own.
     ///
     /// # Errors
     ///

@@ -101,7 +101,8 @@ pub(super) struct FaultyWorker {
     /// Locations of the files that were begun since another worker may have taken over the job; `None` before
     /// that.
     begun_since: Mutex<Option<Vec<String>>>,
-    /// Number of parts of the file that is being written after which the worker crashes, at its end at the latest.
+    /// Number of parts of the file that is being written after which the worker crashes, at its end at the
+    /// latest.
     crash_after_parts: Mutex<Option<usize>>,
 }
 
@@ -297,8 +298,8 @@ impl FaultyWorker {
             Operation::State => "look at",
             Operation::Delete => "delete",
             Operation::WritePart if self.has_crashed() => return Err(broken()),
-            // Faults of writing are chosen when the file is created: the number of its parts depends on how well
-            // random names can be compressed.
+            // Faults of writing are chosen when the file is created: the number of its parts depends on how
+            // well random names can be compressed.
             Operation::WritePart => {
                 self.crash_between_parts().await;
                 return Ok(());
