@@ -149,8 +149,9 @@ impl JobContext<'_> {
     /// Sends a commit and adds it to the report. Returns the response of the catalog; `None` if it did not
     /// arrive, but the table shows that the commit was made.
     ///
-    /// The report is stored before and after the commit, so that a worker that continues the job knows what was
-    /// committed, even if this one dies while it waits for the response.
+    /// The report is stored before and after the commit, so that a worker that continues the job knows what
+    /// was committed, even if this one dies while it waits for the response. If the commit is not made, the
+    /// stored report is corrected.
     pub(crate) fn commit(
         &self,
         outputs: &OutputLedger<'_>,
@@ -158,7 +159,11 @@ impl JobContext<'_> {
         commit: JobCommit,
     ) -> Result<Attempt<Option<Loaded>>, JobError> {
         report.begin_commit(commit.record);
-        self.control.save_report(report).inspect_err(|_| report.abort_commit())?;
+        if let Err(error) = self.control.save_report(report) {
+            // The report may have been stored nevertheless, if only the response was lost.
+            self.abort_commit(report);
+            return Err(error);
+        }
         let response = match self.catalog.commit(&commit.body) {
             Ok(Committed::Done(response)) => Some(response),
             Ok(Committed::Unknown(error)) => {
@@ -171,12 +176,12 @@ impl JobContext<'_> {
                 None
             }
             Ok(Committed::Lost(_)) => {
-                report.abort_commit();
+                self.abort_commit(report);
                 outputs.delete(&commit.attempt_files);
                 return Ok(Attempt::Lost);
             }
             Err(error) => {
-                report.abort_commit();
+                self.abort_commit(report);
                 return Err(match error {
                     JobError::Catalog(ClientError::Refused { status: 412, message }) => {
                         JobError::LeaseLost(message)
@@ -192,10 +197,139 @@ impl JobContext<'_> {
         }
         Ok(Attempt::Committed(response))
     }
+
+    /// Removes a commit that was not made from the report, also from the one that is stored.
+    fn abort_commit(&self, report: &mut JobReport) {
+        report.abort_commit();
+        self.control.correct_report(report);
+    }
 }
 
 /// Returns a positive snapshot id that is unlikely to exist in the table.
 fn snapshot_id(uuid: Uuid) -> i64 {
     let (high, low) = uuid.as_u64_pair();
     i64::try_from((high ^ low) & (i64::MAX as u64)).unwrap_or(1).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::sync::Arc;
+
+    use storage::read_ahead::Concurrency;
+    use storage::stores::Stores;
+    use table_core::rewrite::policy::MaintenancePolicy;
+    use tokio::runtime::Runtime;
+
+    use super::*;
+    use crate::budget::Budget;
+    use crate::catalog::Catalog;
+    use crate::client::Client;
+    use crate::client::address::CatalogAddress;
+    use crate::client::table_name::TableName;
+    use crate::client::tests::{answering, response};
+    use crate::context::Environment;
+    use crate::control::{JobControl, Progress};
+    use crate::files::{JobFiles, local_store};
+
+    /// Requester that remembers whether the reports that it was given contain a pending commit.
+    #[derive(Default)]
+    struct Requester {
+        is_away: bool,
+        log: RefCell<Vec<String>>,
+    }
+
+    impl Requester {
+        fn note(&self, what: &str, report: &JobReport) {
+            let pending = if report.has_pending_commit() { ", pending" } else { "" };
+            self.log.borrow_mut().push(format!("{what}{pending}"));
+        }
+    }
+
+    impl JobControl for Requester {
+        fn progress(&self, _: Progress) {}
+
+        fn check(&self) -> Result<(), JobError> {
+            Ok(())
+        }
+
+        fn register_outputs(&self, _: &[String]) -> Result<(), JobError> {
+            Ok(())
+        }
+
+        fn release_outputs(&self, _: &[String]) -> Result<(), JobError> {
+            Ok(())
+        }
+
+        fn is_resumable(&self) -> bool {
+            true
+        }
+
+        fn save_report(&self, report: &JobReport) -> Result<(), JobError> {
+            self.note("saved", report);
+            if self.is_away { Err(JobError::LeaseLost(String::new())) } else { Ok(()) }
+        }
+
+        fn correct_report(&self, report: &JobReport) {
+            self.note("corrected", report);
+        }
+
+        fn checkpoint(&self, _: &serde_json::Value) -> Result<(), JobError> {
+            Ok(())
+        }
+    }
+
+    /// Makes a commit that the catalog answers with `status`. Returns the outcome, and what the requester was
+    /// told.
+    fn commit(status: &str, control: &Requester) -> (String, String) {
+        let runtime = Runtime::new().unwrap();
+        let handle = runtime.handle().clone();
+        let (address, _requests) = answering(response(status, "", b"{\"metadata\":{}}"));
+        let client = Client::new(&CatalogAddress::new(format!("http://{address}"))).unwrap();
+        let catalog = Catalog::new(client, TableName::parse("main.a.t").unwrap(), handle.clone(), None);
+        let stores = Arc::new(Stores::new(local_store()));
+        let files = JobFiles::new(stores, handle, Concurrency::SEQUENTIAL, None);
+        let job = JobContext {
+            catalog: &catalog,
+            policy: &MaintenancePolicy::default(),
+            files: &files,
+            budget: &Budget::default(),
+            environment: &Environment { now_ms: Arc::new(|| 0), uuid: Arc::new(Uuid::nil) },
+            control,
+            checkpoint: None,
+            unreadable: Vec::new(),
+        };
+        let commit = JobCommit {
+            body: "{}".to_owned(),
+            attempt_files: Vec::new(),
+            result_files: Vec::new(),
+            record: CommitRecord::new(Some(Evidence::Added(7)), &[("files-rewritten", 2)]),
+        };
+        let mut report = JobReport::default();
+        let outcome = match job.commit(&OutputLedger::new(control, &files), &mut report, commit) {
+            Ok(Attempt::Committed(_)) => "committed".to_owned(),
+            Ok(Attempt::Lost) => "lost".to_owned(),
+            Ok(_) => "other".to_owned(),
+            Err(JobError::OutcomeUnknown(_)) => "unknown".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        (outcome, control.log.take().join("; "))
+    }
+
+    #[test]
+    fn a_stored_report_has_no_commit_that_was_not_made() {
+        for (status, outcome, told) in [
+            ("200 OK", "committed", "saved, pending; saved"),
+            ("409 Conflict", "lost", "saved, pending; corrected"),
+            ("403 Forbidden", "without a reason (403)", "saved, pending; corrected"),
+            ("412 Precondition Failed", "taken over", "saved, pending; corrected"),
+            ("503 Service Unavailable", "unknown", "saved, pending"),
+        ] {
+            let found = commit(status, &Requester::default());
+            assert!(found.0.contains(outcome) && found.1 == told, "{status}: {found:?}");
+        }
+        // Although the requester did not answer, it may have stored the report.
+        let found = commit("200 OK", &Requester { is_away: true, ..Requester::default() });
+        assert!(found.0.contains("taken over") && found.1 == "saved, pending; corrected", "{found:?}");
+    }
 }

@@ -82,6 +82,11 @@ pub trait JobControl {
     /// Fails if the report cannot be stored.
     fn save_report(&self, report: &JobReport) -> Result<(), JobError>;
 
+    /// Replaces a report that was stored before, because it contains a commit that was not made, or the
+    /// outcome of one that was not known. The report is stored with the next heartbeat, or at the end of the
+    /// job. If none was stored, there is nothing to correct.
+    fn correct_report(&self, report: &JobReport);
+
     /// Stores a JSON object durably for the worker that continues the job if it is interrupted. It replaces
     /// the previous one.
     ///

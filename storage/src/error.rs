@@ -4,6 +4,7 @@ use std::io;
 
 use rustix::io::Errno;
 use table_core::location::LocationError;
+use tokio::task::JoinError;
 
 /// Error of an operation on a file, or of the permission to do it.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +87,12 @@ impl StorageError {
         }
     }
 
+    /// Converts the error of a task that ended without a result, as it does when the process ends. It is an
+    /// error that passes ([`is_passing`]).
+    pub(crate) fn unfinished(action: &'static str, location: &str, error: JoinError) -> StorageError {
+        StorageError::io(action, location, io::Error::new(io::ErrorKind::ResourceBusy, error))
+    }
+
     /// Converts the error to an [`io::Error`] whose message does not contain the location, for callers that
     /// add it themselves.
     pub fn into_io(self) -> io::Error {
@@ -153,6 +160,14 @@ pub fn is_passing(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_not_finished_may_be_tried_again() {
+        let task = tokio::spawn(std::future::pending::<()>());
+        task.abort();
+        let unfinished = StorageError::unfinished("read", "x", task.await.unwrap_err());
+        assert!(is_passing(&unfinished.into_io()));
+    }
 
     #[test]
     fn what_is_about_the_file_does_not_pass() {

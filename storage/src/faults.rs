@@ -55,6 +55,12 @@ pub trait Faults: fmt::Debug + Send + Sync {
     fn torn_after_bytes(&self, _place: &Place) -> Option<usize> {
         None
     }
+
+    /// Returns the size of the parts of new files, in bytes; `None` for that of the store. With small parts,
+    /// faults also occur in the middle of small files.
+    fn part_bytes(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// Store with faults.
@@ -141,14 +147,11 @@ impl Store for Faulty {
     }
 
     fn part_bytes(&self, place: &Place) -> usize {
-        self.store.part_bytes(place)
+        self.faults.part_bytes().unwrap_or_else(|| self.store.part_bytes(place))
     }
 
-    async fn state(&self, place: &Place) -> FileState {
-        match self.faults.before(Operation::State, place).await {
-            Ok(()) => self.store.state(place).await,
-            Err(_) => FileState::Unknown,
-        }
+    async fn state(&self, place: &Place) -> Result<FileState, StorageError> {
+        self.meet(Operation::State, place, self.store.state(place)).await
     }
 
     fn state_in_memory(&self, place: &Place) -> FileState {

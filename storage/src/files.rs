@@ -65,10 +65,10 @@ impl Files {
     }
 
     /// Returns the state of a file; [`FileState::Unknown`] if the scope does not permit to read it, or if the
-    /// store does not answer.
+    /// store does not answer or cannot tell.
     pub async fn state(&self, location: &str) -> FileState {
         match self.scope.read(location) {
-            Ok(place) => self.store.state(&place).await,
+            Ok(place) => self.store.state(&place).await.unwrap_or(FileState::Unknown),
             Err(_) => FileState::Unknown,
         }
     }

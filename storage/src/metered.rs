@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::Mutex;
 
 use crate::error::StorageError;
 use crate::file::{FileState, Listed};
@@ -28,9 +29,11 @@ pub struct Usage {
 #[derive(Clone)]
 pub struct Pace {
     now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
-    /// Interval between two requests in microseconds; `next_us` is the time of the next request.
+    /// Interval between two requests in microseconds.
     interval_us: i64,
-    next_us: Arc<AtomicI64>,
+    /// Time of the next request in microseconds. The request whose turn it is holds the lock while it waits,
+    /// and the others queue for the lock, in the order in which they came.
+    next_us: Arc<Mutex<i64>>,
 }
 
 /// Store whose requests are counted, and limited in rate. Clones share the counts.
@@ -98,18 +101,21 @@ impl Pace {
     }
 
     async fn wait(&self) {
+        let mut next_us = self.next_us.lock().await;
         let now_us = (self.now_ms)().saturating_mul(1_000);
-        let turn = |next: i64| Some(next.max(now_us).saturating_add(self.interval_us));
-        // The closure always returns a value.
-        let Ok(next) = self.next_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, turn) else { return };
-        // As many turns may be taken as requests are in flight. Beyond that the clock was set back.
-        let wait_us = (next - now_us).clamp(0, self.interval_us.saturating_mul(TURNS_MAX));
-        tokio::time::sleep(Duration::from_micros(u64::try_from(wait_us).unwrap_or(0))).await;
+        // A turn that is more than one interval away is from before the clock was set back.
+        let latest_us = now_us.saturating_add(self.interval_us);
+        let turn_us = (*next_us).clamp(now_us.saturating_sub(LATE_US), latest_us);
+        if let Ok(wait_us @ 1..) = u64::try_from(turn_us.saturating_sub(now_us)) {
+            tokio::time::sleep(Duration::from_micros(wait_us)).await;
+        }
+        *next_us = turn_us.saturating_add(self.interval_us);
     }
 }
 
-/// Maximum number of intervals that a request waits.
-const TURNS_MAX: i64 = 64;
+/// Maximum time in microseconds by which the intervals after a late request are shorter. Without it, each
+/// timer that fires late, by a millisecond or two, would lower the rate.
+const LATE_US: i64 = 5_000;
 
 impl std::fmt::Debug for Pace {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -147,7 +153,7 @@ impl Store for Metered {
         self.store.part_bytes(place)
     }
 
-    async fn state(&self, place: &Place) -> FileState {
+    async fn state(&self, place: &Place) -> Result<FileState, StorageError> {
         self.request().await;
         self.store.state(place).await
     }
@@ -210,5 +216,53 @@ impl Upload for MeteredUpload {
 
     async fn abort(&mut self) {
         self.upload.abort().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicI64;
+    use std::time::Instant;
+
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_millis(20);
+
+    /// Returns a limit of one request per [`INTERVAL`], and its clock.
+    fn pace(start_ms: i64) -> (Pace, Arc<AtomicI64>) {
+        let clock = Arc::new(AtomicI64::new(start_ms));
+        let read = clock.clone();
+        (Pace::new(50, Arc::new(move || read.load(Ordering::Relaxed))), clock)
+    }
+
+    /// Returns the time that this number of requests takes, all of which are made at the same time.
+    async fn time_of(pace: &Pace, requests: usize) -> Duration {
+        let begun = Instant::now();
+        futures::future::join_all((0..requests).map(|_| pace.wait())).await;
+        begun.elapsed()
+    }
+
+    #[tokio::test]
+    async fn requests_keep_their_distance_also_after_the_clock_was_set_back() {
+        let hour_ms = 3_600_000;
+        let (pace, clock) = pace(10 * hour_ms);
+        // The first request does not wait, and the second one for the rest of an interval.
+        assert!(time_of(&pace, 1).await < INTERVAL * 50);
+        for now_ms in [10 * hour_ms, 9 * hour_ms, 0, 20 * hour_ms] {
+            clock.store(now_ms, Ordering::Relaxed);
+            time_of(&pace, 1).await;
+            // The clock stands still, so that each request takes place in the interval after the last one.
+            let took = time_of(&pace, 5).await;
+            assert!(took >= INTERVAL * 4 && took < INTERVAL * 100, "{now_ms}: {took:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_given_up_does_not_delay_the_others() {
+        let (pace, _clock) = pace(0);
+        pace.wait().await;
+        let given_up = (0..1_000).map(|_| tokio::time::timeout(Duration::ZERO, pace.wait()));
+        assert!(futures::future::join_all(given_up).await.iter().filter(|end| end.is_ok()).count() < 3);
+        assert!(time_of(&pace, 2).await < INTERVAL * 100);
     }
 }

@@ -113,12 +113,12 @@ impl Store for MemoryStore {
         PART_BYTES
     }
 
-    async fn state(&self, place: &Place) -> FileState {
-        let Ok(Object { bucket, key }) = self.object(place) else { return FileState::Unknown };
+    async fn state(&self, place: &Place) -> Result<FileState, StorageError> {
+        let Object { bucket, key } = self.object(place)?;
         match bucket.head(&key).await {
-            Ok(found) => FileState::Present(stamp(&found)),
-            Err(Error::NotFound { .. }) => FileState::Gone,
-            Err(_) => FileState::Unknown,
+            Ok(found) => Ok(FileState::Present(stamp(&found))),
+            Err(Error::NotFound { .. }) => Ok(FileState::Gone),
+            Err(error) => Err(failed("look for", place)(error)),
         }
     }
 

@@ -2,13 +2,12 @@
 //! object store takes as long as the transfer of some megabytes, so that one after the other would mostly wait.
 
 use std::collections::VecDeque;
-use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::task::JoinHandle;
 
 use crate::error::StorageError;
 use crate::place::Place;
@@ -18,6 +17,9 @@ use crate::store::Store;
 const GAP_BYTES_MAX: u64 = 512 << 10;
 /// Maximum size of several ranges that are read with one request, in bytes. A single range may be longer.
 const COALESCED_BYTES_MAX: u64 = 8 << 20;
+/// Maximum size of a whole file that is read ahead although a smaller one is expected, in bytes. The expected
+/// size is from a manifest, which a client wrote, and a file may be much larger.
+const UNEXPECTED_BYTES_MAX: u64 = 1 << 20;
 
 /// Limits on the requests of one caller that are in flight at the same time.
 #[derive(Debug, Clone, Copy)]
@@ -38,14 +40,17 @@ pub struct ReadRequest {
     pub place: Place,
     /// Range of bytes to read; the whole file if `None`.
     pub range: Option<Range<u64>>,
-    /// Size of the file as far as it is known, in bytes. Not used for a range.
+    /// Size of the file as far as it is known, in bytes. A file that turns out to be larger than this and
+    /// than 1 MiB is not read ahead, but alone when its turn comes. Not used for a range.
     pub expected_bytes: u64,
     /// Maximum size of the file in bytes. Not used for a range.
     pub limit_bytes: usize,
 }
 
-/// Iterator over the results of reads, in the order of the requests. Each request is an item of `requests`, or the
-/// error that takes its place in the results. Dropping it cancels the reads in flight.
+/// Iterator over the results of reads, in the order of the requests. Each request is an item of `requests`,
+/// or the error that takes its place in the results. When it is dropped, the reads in flight continue to
+/// their end, and their results are discarded: a store of local files counts a read that is cancelled as one
+/// that the file system does not answer.
 pub struct ReadAhead<I: Iterator> {
     store: Arc<dyn Store>,
     runtime: Handle,
@@ -60,9 +65,8 @@ pub struct ReadAhead<I: Iterator> {
 
 /// Read in flight.
 struct Started {
-    bytes: u64,
-    location: String,
-    task: AbortOnDropHandle<Result<Bytes, StorageError>>,
+    request: ReadRequest,
+    task: JoinHandle<Result<Bytes, StorageError>>,
 }
 
 impl Concurrency {
@@ -82,6 +86,12 @@ impl ReadRequest {
             Some(range) => range.end.saturating_sub(range.start),
             None => self.expected_bytes,
         }
+    }
+
+    /// Returns the same request with the limit of a file that is read ahead.
+    fn ahead(&self) -> ReadRequest {
+        let bytes_max = usize::try_from(self.expected_bytes.max(UNEXPECTED_BYTES_MAX)).unwrap_or(usize::MAX);
+        ReadRequest { limit_bytes: self.limit_bytes.min(bytes_max), ..self.clone() }
     }
 
     async fn send(self, store: Arc<dyn Store>) -> Result<Bytes, StorageError> {
@@ -127,10 +137,21 @@ impl<E, I: Iterator<Item = Result<ReadRequest, E>>> ReadAhead<I> {
     }
 
     fn begin(&mut self, request: ReadRequest) {
-        let (bytes, location) = (request.size_bytes(), request.place.as_str().to_owned());
-        self.started_bytes += bytes;
-        let task = self.runtime.spawn(request.send(self.store.clone()));
-        self.started.push_back(Started { bytes, location, task: AbortOnDropHandle::new(task) });
+        self.started_bytes += request.size_bytes();
+        let task = self.runtime.spawn(request.ahead().send(self.store.clone()));
+        self.started.push_back(Started { request, task });
+    }
+
+    /// Waits for a read. A file that is larger than expected is read again, with the limit of its request.
+    fn finish(&self, Started { request, task }: Started) -> Result<Bytes, StorageError> {
+        let location = request.place.as_str();
+        let read = self.runtime.block_on(task);
+        match read.unwrap_or_else(|error| Err(StorageError::unfinished("read", location, error))) {
+            Err(StorageError::TooLarge { limit_bytes, .. }) if limit_bytes < request.limit_bytes => {
+                self.runtime.block_on(request.send(self.store.clone()))
+            }
+            read => read,
+        }
     }
 }
 
@@ -140,17 +161,16 @@ impl<E, I: Iterator<Item = Result<ReadRequest, E>>> Iterator for ReadAhead<I> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.start();
-        let Some(Started { bytes, location, task }) = self.started.pop_front() else {
+        let Some(started) = self.started.pop_front() else {
             let request = self.next.take().or_else(|| self.advance())?;
             return Some(request.map(|request| self.runtime.block_on(request.send(self.store.clone()))));
         };
-        let read = self.runtime.block_on(task);
+        let bytes = started.request.size_bytes();
+        let read = self.finish(started);
         self.started_bytes -= bytes;
         // The next reads are in flight while the caller works on this one.
         self.start();
-        Some(Ok(
-            read.unwrap_or_else(|error| Err(StorageError::io("read", &location, io::Error::other(error))))
-        ))
+        Some(Ok(read))
     }
 }
 

@@ -20,7 +20,8 @@ pub type Ask = dyn Fn(&Location) -> Result<Option<Location>, StorageError> + Sen
 /// ```text
 /// let scope = Scope::new(vec![warehouse], vec![table_folder], Reads::BelowRoots);
 /// let place = scope.read("file:///srv/warehouse/t/data/1.parquet")?;
-/// let bytes = files.read(&place, limit_bytes)?;
+/// let bytes = store.read(&place, limit_bytes).await?;
+/// scope.write("file:///srv/warehouse/other/1.parquet")  ->  StorageError::NotOwn
 /// ```
 #[derive(Clone, Default)]
 pub struct Scope {

@@ -50,10 +50,15 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Returns the size of the parts of a new file, in bytes. A smaller file is written with one request.
     fn part_bytes(&self, place: &Place) -> usize;
 
-    /// Returns the state of a file; [`FileState::Unknown`] if the store does not answer.
-    async fn state(&self, place: &Place) -> FileState;
+    /// Returns the state of a file, which is not [`FileState::Unknown`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if the store does not answer, or cannot tell.
+    async fn state(&self, place: &Place) -> Result<FileState, StorageError>;
 
-    /// Returns the state of a file if it is known without waiting for a disk or the network.
+    /// Returns the state of a file if it is known without waiting for a disk or the network, and otherwise
+    /// [`FileState::Unknown`].
     fn state_in_memory(&self, place: &Place) -> FileState;
 
     /// Deletes a file. A missing file is not an error.

@@ -13,18 +13,25 @@ use crate::objects::MemoryStore;
 use crate::place::Place;
 use crate::store::{Store, Upload};
 
-/// Stores by scheme: `file:` locations are local files, `memory:` locations are in the memory of the process.
-/// Clones share their content.
+/// Stores by scheme: `file:` locations are local files. In tests, `memory:` locations are in the memory of
+/// the process. Clones share their content.
 #[derive(Debug, Clone)]
 pub struct Stores {
     local: LocalStore,
-    memory: MemoryStore,
+    /// `None` in a real process, whose tables would be lost with it.
+    memory: Option<MemoryStore>,
 }
 
 impl Stores {
-    /// Creates the stores of a process.
+    /// Creates the stores of a process. A location that is not a local file is refused.
     pub fn new(local: LocalStore) -> Stores {
-        Stores { local, memory: MemoryStore::default() }
+        Stores { local, memory: None }
+    }
+
+    /// Returns the same stores with an empty store in memory in addition, for tests.
+    #[must_use]
+    pub fn with_memory(self) -> Stores {
+        Stores { memory: Some(MemoryStore::default()), ..self }
     }
 
     /// Returns the same stores with other threads and another deadline for local files.
@@ -39,7 +46,11 @@ impl Stores {
     }
 
     fn of(&self, place: &Place) -> &dyn Store {
-        if place.local().is_some() { &self.local } else { &self.memory }
+        match &self.memory {
+            Some(memory) if place.local().is_none() => memory,
+            // The store of local files refuses all other places.
+            _ => &self.local,
+        }
     }
 }
 
@@ -65,7 +76,7 @@ impl Store for Stores {
         self.of(place).part_bytes(place)
     }
 
-    async fn state(&self, place: &Place) -> FileState {
+    async fn state(&self, place: &Place) -> Result<FileState, StorageError> {
         self.of(place).state(place).await
     }
 

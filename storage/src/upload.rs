@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use tokio::runtime::Handle;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::task::JoinHandle;
 
 use crate::error::StorageError;
 use crate::place::Place;
@@ -14,17 +14,20 @@ use crate::read_ahead::Concurrency;
 use crate::store::{Store, Upload};
 
 /// New file that is being written. A file that is smaller than a part is written with one request when it is
-/// finished. If the writer is dropped before [`Uploader::finish`], an incomplete file may remain.
+/// finished. If the writer is dropped before [`Uploader::finish`], an incomplete file may remain, and the
+/// parts in flight continue to their end: a store of local files counts a write that is cancelled as one that
+/// the file system does not answer.
 pub struct Uploader {
     store: Arc<dyn Store>,
     runtime: Handle,
     place: Place,
     parts_max: usize,
     part_bytes: usize,
+    /// Part that is being filled, in addition to those in flight.
     buffer: BytesMut,
     /// `None` before the first part.
     upload: Option<Box<dyn Upload>>,
-    parts: VecDeque<AbortOnDropHandle<Result<(), StorageError>>>,
+    parts: VecDeque<JoinHandle<Result<(), StorageError>>>,
     has_failed: bool,
 }
 
@@ -51,14 +54,7 @@ impl Uploader {
         if self.upload.is_none() {
             return self.runtime.block_on(self.store.write_new(&self.place, rest));
         }
-        let finished = self.end(rest);
-        if finished.is_err()
-            && let Some(mut upload) = self.upload.take()
-        {
-            self.parts.clear();
-            self.runtime.block_on(upload.abort());
-        }
-        finished
+        self.end(rest).inspect_err(|_| self.give_up())
     }
 
     fn end(&mut self, rest: Bytes) -> Result<(), StorageError> {
@@ -74,7 +70,23 @@ impl Uploader {
         }
     }
 
+    /// Gives up the file, after the parts in flight have ended: a part must not arrive after the end.
+    fn give_up(&mut self) {
+        for part in std::mem::take(&mut self.parts) {
+            // The file has failed already, whatever becomes of its other parts.
+            drop(self.wait(part));
+        }
+        if let Some(mut upload) = self.upload.take() {
+            self.runtime.block_on(upload.abort());
+        }
+    }
+
     fn write_part(&mut self, part: Bytes) -> Result<(), StorageError> {
+        while self.parts.len() >= self.parts_max
+            && let Some(oldest) = self.parts.pop_front()
+        {
+            self.wait(oldest)?;
+        }
         let upload = match &mut self.upload {
             Some(upload) => upload,
             None => self.upload.insert(self.runtime.block_on(self.store.create(&self.place))?),
@@ -83,18 +95,13 @@ impl Uploader {
         if self.parts_max <= 1 {
             return self.runtime.block_on(written);
         }
-        self.parts.push_back(AbortOnDropHandle::new(self.runtime.spawn(written)));
-        while self.parts.len() > self.parts_max
-            && let Some(part) = self.parts.pop_front()
-        {
-            self.wait(part)?;
-        }
+        self.parts.push_back(self.runtime.spawn(written));
         Ok(())
     }
 
-    fn wait(&self, part: AbortOnDropHandle<Result<(), StorageError>>) -> Result<(), StorageError> {
-        let ended = |error| StorageError::io("write", self.place.as_str(), io::Error::other(error));
-        self.runtime.block_on(part).unwrap_or_else(|error| Err(ended(error)))
+    fn wait(&self, part: JoinHandle<Result<(), StorageError>>) -> Result<(), StorageError> {
+        let unfinished = |error| StorageError::unfinished("write", self.place.as_str(), error);
+        self.runtime.block_on(part).unwrap_or_else(|error| Err(unfinished(error)))
     }
 
     fn broken(&self) -> StorageError {
@@ -114,10 +121,7 @@ impl Write for Uploader {
             let part = self.buffer.split().freeze();
             if let Err(error) = self.write_part(part) {
                 self.has_failed = true;
-                self.parts.clear();
-                if let Some(mut upload) = self.upload.take() {
-                    self.runtime.block_on(upload.abort());
-                }
+                self.give_up();
                 return Err(error.into_io());
             }
         }

@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use storage::error::StorageError;
 use storage::faults::{Faults, Faulty, Operation, injected};
 use storage::local::LocalStore;
+use storage::metered::Metered;
 use storage::place::Place;
 use storage::read_ahead::{Concurrency, ReadAhead, ReadRequest, coalesce};
 use storage::scope::{Reads, Scope};
@@ -30,6 +31,7 @@ struct Watch {
     most: AtomicUsize,
     all: AtomicUsize,
     failing: Option<(Operation, &'static str)>,
+    part_bytes: Option<usize>,
 }
 
 #[async_trait]
@@ -47,6 +49,10 @@ impl Faults for Watch {
             _ => Ok(()),
         }
     }
+
+    fn part_bytes(&self) -> Option<usize> {
+        self.part_bytes
+    }
 }
 
 impl fmt::Debug for Watch {
@@ -56,7 +62,7 @@ impl fmt::Debug for Watch {
 }
 
 fn stores() -> Arc<dyn Store> {
-    Arc::new(Stores::new(LocalStore::new(8, Duration::from_secs(60))))
+    Arc::new(Stores::new(LocalStore::new(8, Duration::from_secs(60))).with_memory())
 }
 
 fn place(name: &str) -> Place {
@@ -126,7 +132,49 @@ fn errors_keep_their_place() {
 }
 
 #[test]
-fn a_dropped_iterator_cancels_its_reads() {
+fn a_file_that_is_larger_than_expected_is_read_alone() {
+    let runtime = Runtime::new().unwrap();
+    let store = stores();
+    for (size_bytes, expected_bytes, limit_bytes, reads) in [
+        (1 << 20, 8, 4 << 20, 4),
+        ((1 << 20) + 1, 8, 4 << 20, 8),
+        (3 << 20, 8, 4 << 20, 8),
+        (3 << 20, 3 << 20, 4 << 20, 4),
+        (3 << 20, 8, 2 << 20, 8),
+        (3 << 20, 8, 1 << 20, 4),
+    ] {
+        let requests = |part: &str| {
+            let part = format!("{part}/{size_bytes}-{expected_bytes}-{limit_bytes}");
+            (0..4).map(move |number| {
+                let place = place(&format!("{part}/{number}"));
+                Ok::<_, String>(ReadRequest { place, range: None, expected_bytes, limit_bytes })
+            })
+        };
+        for request in requests("large") {
+            runtime.block_on(store.write_new(&request.unwrap().place, vec![7; size_bytes].into())).unwrap();
+        }
+        let metered = Metered::new(store.clone(), None);
+        let concurrency = Concurrency { reads_max: 4, bytes_max: 32 << 20, parts_max: 1 };
+        let watched = Arc::new(metered.clone());
+        let ahead = ReadAhead::new(watched, runtime.handle().clone(), concurrency, requests("large"));
+        for read in ahead {
+            match read.unwrap() {
+                Ok(bytes) => assert_eq!(bytes.len(), size_bytes),
+                Err(StorageError::TooLarge { limit_bytes: limit, .. }) => {
+                    assert!(limit == limit_bytes && size_bytes > limit_bytes, "{limit}");
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        // Nothing large was transferred in vain.
+        let transferred = if size_bytes <= limit_bytes { 4 * size_bytes as u64 } else { 0 };
+        let usage = metered.usage();
+        assert_eq!((usage.requests, usage.bytes_read), (reads, transferred), "{size_bytes}");
+    }
+}
+
+#[test]
+fn the_reads_of_a_dropped_iterator_come_to_their_end() {
     let runtime = Runtime::new().unwrap();
     let store = stores();
     numbered(&runtime, &store, 9);
@@ -135,13 +183,45 @@ fn a_dropped_iterator_cancels_its_reads() {
     let mut ahead = ReadAhead::new(watched, runtime.handle().clone(), Concurrency::default(), requests(9));
     ahead.next().unwrap().unwrap().unwrap();
     drop(ahead);
-    assert!(Arc::strong_count(&watch) >= 1);
     let mut attempts = 0;
     while Arc::strong_count(&watch) > 1 {
         attempts += 1;
-        assert!(attempts < 10_000, "reads go on without anybody waiting for them");
+        assert!(attempts < 10_000, "reads have no end");
         std::thread::sleep(Duration::from_millis(1));
     }
+    assert_eq!((watch.all.load(Ordering::SeqCst), watch.now.load(Ordering::SeqCst)), (9, 0));
+}
+
+#[test]
+fn a_dropped_iterator_or_file_leaves_its_disk_in_use() {
+    let runtime = Runtime::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let at = format!("file://{}", folder.path().display());
+    let scope = Scope::new(Vec::new(), vec![Location::parse(&at).unwrap()], Reads::Own);
+    let local = |name: &str| scope.write(&format!("{at}/{name}")).unwrap();
+    // One cancelled operation is enough for the only thread to be missed.
+    let store: Arc<dyn Store> = Arc::new(LocalStore::new(1, Duration::from_secs(60)));
+    let requests = || {
+        (0..32).map(|number| {
+            let place = local(&number.to_string());
+            Ok::<_, String>(ReadRequest { place, range: None, expected_bytes: 8, limit_bytes: 9 })
+        })
+    };
+    for request in requests() {
+        runtime.block_on(store.write_new(&request.unwrap().place, "content".into())).unwrap();
+    }
+    let handle = runtime.handle().clone();
+    let mut ahead = ReadAhead::new(store.clone(), handle.clone(), Concurrency::default(), requests());
+    ahead.next().unwrap().unwrap().unwrap();
+    drop(ahead);
+    assert_eq!(runtime.block_on(store.read(&local("5"), 9)).unwrap(), "content");
+    let small_parts = Watch { part_bytes: Some(1), ..Watch::default() };
+    let faulty = Arc::new(Faulty::new(store.clone(), Arc::new(small_parts)));
+    let concurrency = Concurrency { parts_max: 32, ..Concurrency::SEQUENTIAL };
+    let mut upload = Uploader::new(faulty, handle, concurrency, local("new"));
+    upload.write_all(&[7; 32]).unwrap();
+    drop(upload);
+    assert_eq!(runtime.block_on(store.read(&local("5"), 9)).unwrap(), "content");
 }
 
 #[test]
@@ -165,6 +245,24 @@ fn a_file_is_written_in_parts_or_at_once() {
             let expected = if requests == 1 { 1 } else { 5 };
             assert_eq!(watch.all.load(Ordering::SeqCst), expected, "{name}");
         }
+    }
+}
+
+#[test]
+fn parts_in_flight_are_limited() {
+    let runtime = Runtime::new().unwrap();
+    for parts_max in [1, 2, 3] {
+        let watch = Arc::new(Watch { part_bytes: Some(10), ..Watch::default() });
+        let store = stores();
+        let watched: Arc<dyn Store> = Arc::new(Faulty::new(store.clone(), watch.clone()));
+        let concurrency = Concurrency { parts_max, ..Concurrency::SEQUENTIAL };
+        let mut upload = Uploader::new(watched, runtime.handle().clone(), concurrency, place("parts"));
+        upload.write_all(&[7; 95]).unwrap();
+        upload.finish().unwrap();
+        assert_eq!(runtime.block_on(store.read(&place("parts"), 99)).unwrap(), [7; 95].as_slice());
+        assert_eq!(watch.all.load(Ordering::SeqCst), 12);
+        let seen = watch.most.load(Ordering::SeqCst);
+        assert!(seen <= parts_max && (seen > 1) == (parts_max > 1), "{seen} at once, at most {parts_max}");
     }
 }
 

@@ -64,13 +64,13 @@ fn a_file_is_written_once_read_in_parts_and_deleted_as_often_as_wanted() {
     assert_eq!(warehouse.files.read_range(&place, 1..4).unwrap(), "ell");
     assert!(warehouse.files.read_range(&place, 3..6).is_err());
     assert!(matches!(warehouse.files.read(&place, 4), Err(StorageError::TooLarge { .. })));
-    let state = warehouse.files.state(&place);
+    let state = warehouse.files.state(&place).unwrap();
     assert!(matches!(state, FileState::Present(_)));
     // The kernel has the state of a file that was just read in its caches, where it can be queried at all.
     assert!([state, FileState::Unknown].contains(&warehouse.files.state_in_memory(&place)));
     warehouse.delete("t/a/b/x").unwrap();
     warehouse.delete("t/a/b/x").unwrap();
-    assert_eq!(warehouse.files.state(&place), FileState::Gone);
+    assert_eq!(warehouse.files.state(&place).unwrap(), FileState::Gone);
     assert!(!matches!(warehouse.files.state_in_memory(&place), FileState::Present(_)));
     assert!(matches!(warehouse.read("t/a/b/x"), Err(StorageError::NotFound(_))));
 }
@@ -104,6 +104,8 @@ fn no_link_below_the_root_is_followed() {
     for name in ["t/inside/data/x", "t/outside/secret", "t/file", "t/relative/x", "ns/secret"] {
         assert!(matches!(warehouse.read(name), Err(StorageError::Link(_))), "{name} is read");
     }
+    let behind = warehouse.scope().read(&warehouse.location("t/outside/secret")).unwrap();
+    assert!(matches!(warehouse.files.state(&behind), Err(StorageError::Link(_))));
     for name in ["t/inside/data/new", "t/outside/new", "t/relative/new", "t/inside/new/x"] {
         assert!(matches!(warehouse.write(name, b""), Err(StorageError::Link(_))), "{name} is written");
     }

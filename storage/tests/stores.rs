@@ -5,13 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use storage::error::StorageError;
-use storage::faults::{Faulty, Latency};
+use storage::error::{StorageError, is_passing};
+use storage::faults::{Faults, Faulty, Latency, Operation};
 use storage::file::FileState;
 use storage::files::Files;
 use storage::local::LocalStore;
 use storage::metered::{Metered, Usage};
+use storage::place::Place;
 use storage::scope::{Reads, Scope};
 use storage::store::Store;
 use storage::stores::Stores;
@@ -27,10 +29,21 @@ struct Case {
     _folder: TempDir,
 }
 
+/// Store that does not answer.
+#[derive(Debug)]
+struct Silent;
+
+#[async_trait]
+impl Faults for Silent {
+    async fn before(&self, _: Operation, place: &Place) -> Result<(), StorageError> {
+        Err(StorageError::TimedOut { action: "use", location: place.as_str().to_owned(), seconds: 1 })
+    }
+}
+
 impl Case {
     fn new(name: &'static str) -> Case {
         let folder = tempfile::tempdir().unwrap();
-        let stores = Stores::new(LocalStore::new(8, Duration::from_secs(60)));
+        let stores = Stores::new(LocalStore::new(8, Duration::from_secs(60))).with_memory();
         let root = match name {
             "memory" => "memory://w".to_owned(),
             _ => format!("file://{}", folder.path().display()),
@@ -72,6 +85,46 @@ async fn a_file_is_written_once_read_in_parts_and_deleted_as_often_as_asked() {
         files.delete(&at).await.unwrap();
         assert_eq!(files.state(&at).await, FileState::Gone, "{name}");
         assert!(matches!(files.read(&at, 9).await, Err(StorageError::NotFound(_))), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_real_process_has_no_files_in_memory() {
+    let stores = Stores::new(LocalStore::new(8, Duration::from_secs(60)));
+    let root = Location::parse("memory://w").unwrap();
+    let scope = Scope::new(Vec::new(), vec![root], Reads::Own);
+    let (folder, file) = (scope.folder("memory://w").unwrap(), scope.write("memory://w/x").unwrap());
+    let refused = [
+        stores.prepare_root(&folder).await.err(),
+        stores.create_folder(&folder).await.err(),
+        stores.list(&folder, 9).await.err(),
+        stores.find_below(&folder, "x", 9).await.err(),
+        stores.delete_below(&folder, 9).await.err(),
+        stores.read(&file, 9).await.err(),
+        stores.read_range(&file, 0..1).await.err(),
+        stores.write_new(&file, Bytes::from_static(b"x")).await.err(),
+        stores.create(&file).await.err(),
+        stores.state(&file).await.err(),
+        stores.delete(&file).await.err(),
+    ];
+    for error in refused {
+        assert!(matches!(error, Some(StorageError::UnsupportedScheme(_))), "{error:?}");
+    }
+    assert_eq!(stores.state_in_memory(&file), FileState::Unknown);
+    assert!(stores.with_memory().write_new(&file, Bytes::from_static(b"x")).await.is_ok());
+}
+
+#[tokio::test]
+async fn it_is_an_error_that_passes_if_a_store_does_not_answer() {
+    for case in Case::all() {
+        let at = case.at("t/x");
+        let silent: Arc<dyn Store> = Arc::new(Faulty::new(case.store, Arc::new(Silent)));
+        let store = Arc::new(Metered::new(silent, None));
+        let scope = case.files.scope().clone();
+        let error = store.state(&scope.read(&at).unwrap()).await.unwrap_err();
+        assert!(error.is_unavailable() && is_passing(&error.into_io()), "{}", case.name);
+        // For callers that cannot do it later, the state is unknown.
+        assert_eq!(Files::new(store, scope).state(&at).await, FileState::Unknown, "{}", case.name);
     }
 }
 

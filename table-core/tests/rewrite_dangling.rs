@@ -123,7 +123,7 @@ fn it_is_told_why() {
         (DanglingReason::NoDataFile, DanglingReason::NewerDataFiles)
     );
     let told = serde_json::to_string(&find("", &deletes("p/d 2 equality"))).unwrap();
-    assert_eq!(told, r#"[{"path":"p/d","content-offset":null,"why":"no-data-file"}]"#);
+    assert_eq!(told, r#"[{"path":"p/d","content-offset":null,"reason":"no-data-file"}]"#);
 }
 
 fn any_place() -> impl Strategy<Value = &'static str> {

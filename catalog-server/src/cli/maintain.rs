@@ -108,7 +108,7 @@ the next one.
 
 Snapshots stay as long as the table's `history.expire.*` properties say, else for five days, counted from when they stopped being the
 head of a branch; in a Firn also as long as the catalog can be read as it was, and what a table was registered with until somebody
-sets a policy, a `history.expire.*` property, or asks for `--action expire-snapshots`. JobFiles are made as large as
+sets a policy, a `history.expire.*` property, or asks for `--action expire-snapshots`. Files are made as large as
 `write.target-file-size-bytes` says, and sorted if the table has a sort order. The command reads and writes tables on local
 files only. It is safe beside writers: rows that they delete meanwhile stay deleted, and what cannot be done because of them is
 left for the next time. Workers leave partitions alone in which rows were changed in the last minutes; `--once` does not,
@@ -116,7 +116,7 @@ unless `compact.settle-minutes` says so.
 
 A Firn says which folders are the table's own: files are written and deleted there only, and read there and where no other table
 is. Of other catalogs the table's location alone is its own, whatever its properties and manifests name: `--own-folder` adds
-folders such as its `write.data.path`, `--read-folder` those that its files were imported from. JobFiles elsewhere stay as they are.
+folders such as its `write.data.path`, `--read-folder` those that its files were imported from. Files elsewhere stay as they are.
 ";
 
 impl Maintain {
@@ -339,6 +339,8 @@ impl JobControl for Terminal {
     fn save_report(&self, _: &JobReport) -> Result<(), JobError> {
         Ok(())
     }
+
+    fn correct_report(&self, _: &JobReport) {}
 
     fn checkpoint(&self, _: &Value) -> Result<(), JobError> {
         Ok(())

@@ -154,7 +154,7 @@ impl WarehouseFiles {
     /// Usually the kernel knows the state of a local file without disk access, which takes a microsecond.
     pub async fn state_at(&self, place: &Place) -> FileState {
         match self.shared.stores.state_in_memory(place) {
-            FileState::Unknown => self.shared.stores.state(place).await,
+            FileState::Unknown => self.shared.stores.state(place).await.unwrap_or(FileState::Unknown),
             known => known,
         }
     }
@@ -202,6 +202,13 @@ fn root_place(root: &Location) -> Result<Place, StorageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_warehouse_is_not_in_the_memory_of_the_server() {
+        let files = WarehouseFiles::new(Stores::new(local_store()));
+        let refused = files.prepare_root(&Location::parse("memory://w").unwrap()).await;
+        assert!(matches!(refused, Err(StorageError::UnsupportedScheme(_))));
+    }
 
     #[tokio::test]
     async fn nothing_is_read_outside_of_the_roots_or_written_outside_of_own_folders() {

@@ -105,6 +105,7 @@ mod tests {
         check("http://127.0.0.1:8181", Ok("http://127.0.0.1:8181/"));
         check("https://catalog.example/iceberg/v1/", Ok("https://catalog.example/iceberg"));
         check("http://[::1]:8181/", Ok("http://[::1]:8181/"));
+        check("http://[fe80::1]:8181/", Ok("http://[fe80::1]:8181/"));
         for uri in ["", "localhost:8181", "ftp://a", "http://", "http:a", "https:///"] {
             check(uri, Err("is not a catalog's address"));
         }
@@ -125,6 +126,7 @@ mod tests {
             "http://[::ffff:169.254.169.254]",
             "http://[64:ff9b::a9fe:a9fe]",
             "http://[fd00:ec2::254]",
+            "http://[fe80::a9fe:a9fe]",
             "http://METADATA.google.internal.",
             "https://metadata",
             "http://100.100.100.200",

@@ -227,4 +227,4 @@ fn unexpected(what: &str) -> ClientError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

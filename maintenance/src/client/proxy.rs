@@ -1,5 +1,6 @@
-//! Proxy for a catalog, from the environment: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as curl
-//! reads them. The library would read them too, but without an error for a proxy that it cannot use.
+//! Proxy for a catalog, from the environment: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as
+//! curl reads them. The library would read them too, but without an error for a proxy that it cannot use. A
+//! value that is no address is ignored, here as there.
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Proxy, Url};
@@ -21,7 +22,7 @@ pub struct ChosenProxy {
 ///
 /// # Errors
 ///
-/// Fails with [`ClientError::Name`] if the proxy speaks another protocol than HTTP, or is the metadata service
+/// Fails with [`ClientError::Name`] if the proxy speaks SOCKS, or is the metadata service
 /// of a cloud.
 pub fn choose(url: &Url, route: Route, environment: &Matcher) -> Result<Option<ChosenProxy>, ClientError> {
     if route == Route::Direct || is_loopback(url) {
@@ -73,6 +74,14 @@ mod tests {
         for uri in ["http://localhost:8181", "http://127.0.0.7", "http://[::1]:8181"] {
             assert!(!chosen(uri, Route::Environment, proxy).unwrap(), "{uri}");
         }
+    }
+
+    #[test]
+    fn a_value_that_is_no_address_of_a_proxy_is_ignored() {
+        for proxy in ["", "no address", "ftp://proxy.example", "/proxy"] {
+            assert!(!chosen("https://catalog.example", Route::Environment, proxy).unwrap(), "{proxy}");
+        }
+        assert!(chosen("https://catalog.example", Route::Environment, "proxy.example:3128").unwrap());
     }
 
     #[test]

@@ -42,5 +42,7 @@ mod tests {
         assert_eq!(allowed("a.example", found(&["192.0.2.1", "2001:db8::1"])).unwrap().len(), 2);
         assert!(allowed("a.example", found(&["192.0.2.1", "169.254.169.254"])).is_err());
         assert!(allowed("a.example", found(&["::ffff:169.254.169.254"])).is_err());
+        assert!(allowed("a.example", found(&["fe80::a9fe:a9fe"])).is_err());
+        assert_eq!(allowed("a.example", found(&["fe80::1"])).unwrap().len(), 1);
     }
 }

@@ -33,8 +33,8 @@ fn serve(answer: impl Fn(&mut TcpStream) -> String + Send + 'static) -> (String,
     (address, requests)
 }
 
-/// Starts a server that answers every request with these bytes.
-fn answering(answer: impl Into<Vec<u8>>) -> (String, Receiver<String>) {
+/// Starts a server that answers every request with these bytes. Returns its address, and what it was sent.
+pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> (String, Receiver<String>) {
     let answer = answer.into();
     serve(move |stream| {
         let request = read_request(stream);
@@ -43,14 +43,16 @@ fn answering(answer: impl Into<Vec<u8>>) -> (String, Receiver<String>) {
     })
 }
 
-/// Reads a request with its body, which ends with a brace.
+/// Reads a request with its body.
 fn read_request(stream: &mut impl Read) -> String {
     let mut request = Vec::new();
     let mut byte = [0];
     loop {
         let is_complete =
             String::from_utf8_lossy(&request).split_once("\r\n\r\n").is_some_and(|(head, body)| {
-                !head.to_ascii_lowercase().contains("content-length: 2") || body.len() == 2
+                let head = head.to_ascii_lowercase();
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                body.len() >= length.map_or(0, |length| length.parse().unwrap())
             });
         if is_complete || stream.read(&mut byte).unwrap() == 0 {
             return String::from_utf8(request).unwrap();
@@ -59,7 +61,8 @@ fn read_request(stream: &mut impl Read) -> String {
     }
 }
 
-fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+/// Returns a response whose connection is not used again.
+pub(crate) fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n");
     [head.as_bytes(), body].concat()

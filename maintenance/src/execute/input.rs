@@ -32,7 +32,8 @@ pub struct OpenFile {
     reader: FileReader,
 }
 
-/// Rows of a file. While those of one row group are decoded, the bytes of the next one are read.
+/// Rows of a file. While those of one row group are decoded, the bytes of the next one are read as far as the
+/// limits of reads in flight permit; the rest of them is read after the former row group was dropped.
 pub struct Rows<'f> {
     file: &'f OpenFile,
     row_groups: VecDeque<usize>,
@@ -89,12 +90,13 @@ impl Iterator for Rows<'_> {
             if let Some(batch) = self.current.as_mut().and_then(Iterator::next) {
                 return Some(batch.map_err(JobError::file(&self.file.location)));
             }
+            // Two row groups must not be in memory at the same time.
+            self.current = None;
             let row_group = self.row_groups.pop_front()?;
             match self.open(row_group) {
                 Ok(batches) => self.current = Some(batches),
                 Err(error) => {
                     self.row_groups.clear();
-                    self.current = None;
                     return Some(Err(error));
                 }
             }
@@ -199,4 +201,159 @@ fn constants(metadata: &TableMetadata, input: &Input) -> Result<BTreeMap<i32, Op
         (field.transform == Transform::Identity).then_some((source, value))
     });
     Ok(identities.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::Bytes;
+    use parquet::data_type::Int64Type;
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+    use storage::error::StorageError;
+    use storage::file::{FileState, Listed};
+    use storage::place::Place;
+    use storage::read_ahead::Concurrency;
+    use storage::scope::{Reads, Scope};
+    use storage::store::{Store, Upload};
+    use table_core::location::Location;
+    use table_core::metadata::reserved;
+    use tokio::runtime::Runtime;
+
+    use super::*;
+    use crate::files::JobFiles;
+
+    const ROWS: i64 = 400_000;
+    const ROW_GROUPS: i64 = 4;
+
+    /// Bytes that were read, and are counted until they are dropped.
+    struct Held {
+        bytes: Vec<u8>,
+        now: Arc<AtomicUsize>,
+    }
+
+    impl AsRef<[u8]> for Held {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.now.fetch_sub(self.bytes.len(), Ordering::SeqCst);
+        }
+    }
+
+    /// Store of one file, which counts the bytes that its readers hold.
+    #[derive(Debug, Default)]
+    struct OneFile {
+        content: Vec<u8>,
+        now: Arc<AtomicUsize>,
+        most: AtomicUsize,
+    }
+
+    fn refused<T>(place: &Place) -> Result<T, StorageError> {
+        Err(StorageError::UnsupportedScheme(place.as_str().to_owned()))
+    }
+
+    #[async_trait::async_trait]
+    impl Store for OneFile {
+        async fn read(&self, place: &Place, _: usize) -> Result<Bytes, StorageError> {
+            refused(place)
+        }
+
+        async fn read_range(&self, _: &Place, range: Range<u64>) -> Result<Bytes, StorageError> {
+            let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+            let bytes = self.content[range].to_vec();
+            self.most
+                .fetch_max(self.now.fetch_add(bytes.len(), Ordering::SeqCst) + bytes.len(), Ordering::SeqCst);
+            Ok(Bytes::from_owner(Held { bytes, now: self.now.clone() }))
+        }
+
+        async fn write_new(&self, place: &Place, _: Bytes) -> Result<(), StorageError> {
+            refused(place)
+        }
+
+        async fn create(&self, place: &Place) -> Result<Box<dyn Upload>, StorageError> {
+            refused(place)
+        }
+
+        fn part_bytes(&self, _: &Place) -> usize {
+            1
+        }
+
+        async fn state(&self, place: &Place) -> Result<FileState, StorageError> {
+            refused(place)
+        }
+
+        fn state_in_memory(&self, _: &Place) -> FileState {
+            FileState::Unknown
+        }
+
+        async fn delete(&self, place: &Place) -> Result<(), StorageError> {
+            refused(place)
+        }
+
+        async fn delete_below(&self, place: &Place, _: usize) -> Result<usize, StorageError> {
+            refused(place)
+        }
+
+        async fn list(&self, place: &Place, _: usize) -> Result<Vec<Listed>, StorageError> {
+            refused(place)
+        }
+
+        async fn create_folder(&self, place: &Place) -> Result<(), StorageError> {
+            refused(place)
+        }
+
+        async fn prepare_root(&self, place: &Place) -> Result<(), StorageError> {
+            refused(place)
+        }
+
+        async fn find_below(&self, place: &Place, _: &str, _: usize) -> Result<bool, StorageError> {
+            refused(place)
+        }
+    }
+
+    /// Returns a Parquet file of numbers in ascending order, with row groups of about 3 MiB.
+    fn numbers() -> Vec<u8> {
+        let schema = parse_message_type("message m { required int64 pos = 2147483545; }").unwrap();
+        let properties = WriterProperties::builder().set_dictionary_enabled(false).build();
+        let mut writer =
+            SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties)).unwrap();
+        for row_group in 0..ROW_GROUPS {
+            let values: Vec<i64> = (row_group * ROWS..(row_group + 1) * ROWS).collect();
+            let mut columns = writer.next_row_group().unwrap();
+            let mut column = columns.next_column().unwrap().unwrap();
+            column.typed::<Int64Type>().write_batch(&values, None, None).unwrap();
+            column.close().unwrap();
+            columns.close().unwrap();
+        }
+        writer.into_inner().unwrap()
+    }
+
+    #[test]
+    fn one_row_group_is_in_memory_at_a_time() {
+        let runtime = Runtime::new().unwrap();
+        let store = Arc::new(OneFile { content: numbers(), ..OneFile::default() });
+        let own = Location::parse("memory://w").unwrap();
+        let files = JobFiles::new(store.clone(), runtime.handle().clone(), Concurrency::SEQUENTIAL, None)
+            .within(Scope::new(Vec::new(), vec![own], Reads::Own));
+        let size_bytes = i64::try_from(store.content.len()).unwrap();
+        let input = files.open("memory://w/x", size_bytes).unwrap();
+        let wanted = StructType { fields: vec![reserved::delete_position()], other: Vec::new() };
+        let file = OpenFile::new("memory://w/x", input, &wanted, FileContext::new("memory://w/x")).unwrap();
+        let rows: usize = file.rows().map(|batch| batch.unwrap().num_rows()).sum();
+        assert_eq!(i64::try_from(rows).unwrap(), ROWS * ROW_GROUPS);
+        // The tail of the file is in memory, too.
+        let row_group_bytes = store.content.len() / usize::try_from(ROW_GROUPS).unwrap();
+        let most = store.most.load(Ordering::SeqCst);
+        assert!(most > row_group_bytes && most < row_group_bytes * 3 / 2, "{most} of {row_group_bytes}");
+        drop(file);
+        assert_eq!(store.now.load(Ordering::SeqCst), 0);
+    }
 }

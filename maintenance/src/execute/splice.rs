@@ -66,7 +66,10 @@ pub(super) fn find<'a>(
         return Ok(None);
     }
     let mut footers: Vec<Arc<ParquetMetaData>> = Vec::with_capacity(group.inputs.len());
-    for (input, source) in group.inputs.iter().zip(open_all(job, group)) {
+    // Most groups have to be decoded, as their first file shows. The others are read ahead only if it does
+    // not.
+    let (first, others) = group.inputs.split_at(group.inputs.len().min(1));
+    for (input, source) in group.inputs.iter().zip(open_all(job, first).chain(open_all(job, others))) {
         job.control.check()?;
         let footer = read_footer(&source?, &input.path)?;
         let is_small = footer.num_row_groups() > 0
@@ -104,7 +107,7 @@ impl Splicing<'_> {
         let mut open: Option<Open> = None;
         let mut done = Vec::new();
         let mut bytes_done = 0_u64;
-        let sources = open_all(self.job, self.group);
+        let sources = open_all(self.job, &self.group.inputs);
         for ((input, footer), source) in self.group.inputs.iter().zip(&self.footers).zip(sources) {
             self.job.control.check()?;
             if let Some(full) =
@@ -211,12 +214,12 @@ impl Splicing<'_> {
     }
 }
 
-/// Opens the inputs of a group in order.
+/// Opens inputs in order.
 fn open_all<'a>(
     job: &'a JobContext<'a>,
-    group: &'a Group,
+    inputs: &'a [Input],
 ) -> impl Iterator<Item = Result<InputFile, JobError>> {
-    job.files.open_all(group.inputs.iter().map(|input| (&*input.path, input.size_bytes)))
+    job.files.open_all(inputs.iter().map(|input| (&*input.path, input.size_bytes)))
 }
 
 /// Reads the footer of a file, with its page index if it has one.

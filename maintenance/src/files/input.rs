@@ -174,10 +174,15 @@ impl InputFile {
     }
 
     /// Begins to read ranges of bytes, for the next call of [`InputFile::ranges`] with the same ranges. Does
-    /// nothing for a file that is in memory.
+    /// nothing for a file that is in memory, or if the first range is larger than the reads in flight may be
+    /// together: it would double the memory of a caller who still has as much of the file.
     pub fn prefetch(&self, ranges: &[Range<u64>]) {
-        if !ranges.iter().all(|range| self.tail.slice(range).is_some()) {
-            let mut fetch = self.fetch(ranges);
+        if ranges.iter().all(|range| self.tail.slice(range).is_some()) {
+            return;
+        }
+        let mut fetch = self.fetch(ranges);
+        let first_bytes = fetch.joined.first().map_or(0, |first| first.end - first.start);
+        if first_bytes <= self.files.concurrency.bytes_max {
             fetch.reads.start();
             *self.announced() = Some(fetch);
         }
@@ -241,4 +246,159 @@ impl ChunkReader for InputFile {
 
 fn external(error: &JobError) -> ParquetError {
     ParquetError::General(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use storage::read_ahead::Concurrency;
+    use tokio::runtime::Runtime;
+
+    use super::super::tests::in_memory;
+    use super::*;
+
+    const LARGE: usize = 20 << 20;
+
+    fn content() -> Vec<u8> {
+        (0..LARGE).map(|byte| (byte % 251) as u8).collect()
+    }
+
+    /// Returns the access to a file `memory://w/large` of 20 MiB, with counts of 0.
+    fn with_large_file(runtime: &Runtime, concurrency: Concurrency) -> JobFiles {
+        let files = in_memory(runtime, concurrency);
+        files.write("memory://w/large", &content()).unwrap();
+        files.counted_anew()
+    }
+
+    fn large(files: &JobFiles) -> InputFile {
+        files.open("memory://w/large", 20 << 20).unwrap()
+    }
+
+    #[test]
+    fn neighbours_are_read_with_one_request() {
+        let runtime = Runtime::new().unwrap();
+        let content = content();
+        let files = with_large_file(&runtime, Concurrency::default());
+        let input = large(&files);
+        let check = |ranges: &[(usize, usize)], requests: u64| {
+            let asked: Vec<_> = ranges.iter().map(|(start, end)| *start as u64..*end as u64).collect();
+            for (bytes, (start, end)) in input.ranges(&asked).unwrap().iter().zip(ranges) {
+                assert!(*bytes == content[*start..*end], "{start}..{end}");
+            }
+            assert_eq!(files.usage().requests, requests, "{ranges:?}");
+        };
+        // The tail is in memory.
+        check(&[(LARGE - 100, LARGE), (LARGE - 50, LARGE - 20)], 1);
+        check(&[(100, 200), (5_000, 6_000), (100_000, 100_000), (200, 300)], 2);
+        // In descending order, one inside of another, and one far away.
+        check(&[(9 << 20, 10 << 20), (4_000, 5_000), (4_100, 4_200), (0, 100)], 4);
+        assert_eq!(input.get_bytes(7, 5).unwrap(), content[7..12]);
+        for beyond in [LARGE as u64 - 50..LARGE as u64 + 50, 1 << 40..(1 << 40) + 1] {
+            let error = input.range(beyond).unwrap_err();
+            assert!(matches!(error, JobError::Storage { .. }), "{error}");
+        }
+        assert_eq!(input.size_bytes(), LARGE as u64);
+    }
+
+    #[test]
+    fn a_small_file_is_read_once_whatever_its_manifest_says_of_its_size() {
+        let runtime = Runtime::new().unwrap();
+        let files = in_memory(&runtime, Concurrency::default());
+        files.write("memory://w/small", b"small").unwrap();
+        for size_bytes in [5, 3, 0, -1, 1_000] {
+            let files = files.counted_anew();
+            let input = files.open("memory://w/small", size_bytes).unwrap();
+            assert_eq!(input.get_bytes(1, 3).unwrap(), "mal");
+            assert!(input.get_bytes(3, 3).is_err());
+            assert_eq!((input.size_bytes(), input.len()), (5, 5));
+        }
+        assert!(files.open("memory://w/small", 9 << 20).is_err());
+        assert!(files.open("memory://w/none", 5).err().unwrap().is_missing());
+        assert!(files.open("memory://other/x", 5).err().unwrap().is_not_readable());
+    }
+
+    #[test]
+    fn files_are_opened_in_order_with_errors_in_their_place() {
+        let runtime = Runtime::new().unwrap();
+        for concurrency in [Concurrency::SEQUENTIAL, Concurrency::default()] {
+            let files = with_large_file(&runtime, concurrency);
+            let at: Vec<_> = (0..40).map(|number| format!("memory://w/{number}")).collect();
+            for (number, at) in at.iter().enumerate().filter(|(number, _)| *number != 3) {
+                files.write(at, number.to_string().as_bytes()).unwrap();
+            }
+            let files = files.counted_anew();
+            let wanted = at.iter().map(|at| (at.as_str(), 2));
+            let wanted = wanted.chain([("memory://w/large", 20 << 20), ("memory://other/x", 1)]);
+            let found: Vec<_> = files
+                .open_all(wanted)
+                .map(|input| match input {
+                    Ok(input) if input.size_bytes() == LARGE as u64 => "large".to_owned(),
+                    Ok(input) => {
+                        let bytes = input.range(0..input.size_bytes()).unwrap();
+                        String::from_utf8_lossy(&bytes).into_owned()
+                    }
+                    Err(error) if error.is_missing() => "missing".to_owned(),
+                    Err(error) => {
+                        assert!(error.is_not_readable(), "{error}");
+                        "not readable".to_owned()
+                    }
+                })
+                .collect();
+            let number = |number: usize| if number == 3 { "missing".to_owned() } else { number.to_string() };
+            let expected = (0..40).map(number).chain(["large".to_owned(), "not readable".to_owned()]);
+            assert_eq!(found, expected.collect::<Vec<_>>());
+            assert_eq!(files.usage().requests, 41);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_opened_is_not_read() {
+        let runtime = Runtime::new().unwrap();
+        let files = with_large_file(&runtime, Concurrency::default());
+        drop(files.open_all([("memory://w/large", 20 << 20)]));
+        assert_eq!(files.usage().requests, 0);
+    }
+
+    #[test]
+    fn announced_ranges_are_read_once() {
+        let runtime = Runtime::new().unwrap();
+        let content = content();
+        for concurrency in [Concurrency::SEQUENTIAL, Concurrency::default()] {
+            let files = with_large_file(&runtime, concurrency);
+            let input = large(&files);
+            let announced = [0..1_000, 9 << 20..10 << 20];
+            input.prefetch(&announced);
+            let bytes = input.ranges(&announced).unwrap();
+            assert!(bytes[0] == content[..1_000] && bytes[1] == content[9 << 20..10 << 20]);
+            assert_eq!(files.usage().requests, 3);
+            // Other ranges than the announced ones are read nevertheless.
+            input.prefetch(&[0..10]);
+            assert!(input.range(500..600).unwrap() == content[500..600]);
+            // What is in memory is not announced.
+            let before = files.usage().requests;
+            input.prefetch(&[LARGE as u64 - 10..LARGE as u64]);
+            assert!(input.announced().is_none());
+            assert_eq!(files.usage().requests, before);
+        }
+    }
+
+    #[test]
+    fn a_range_that_is_larger_than_all_reads_in_flight_is_not_begun() {
+        let runtime = Runtime::new().unwrap();
+        let concurrency = Concurrency { bytes_max: 1 << 20, ..Concurrency::default() };
+        let files = with_large_file(&runtime, concurrency);
+        let input = large(&files);
+        for (ranges, is_begun) in [
+            (vec![0..1 << 20, 5 << 20..9 << 20], true),
+            (vec![0..(1 << 20) + 1, 5 << 20..6 << 20], false),
+            // Joined, they are larger.
+            (vec![0..1 << 20, 1 << 20..2 << 20], false),
+        ] {
+            input.prefetch(&ranges);
+            assert_eq!(input.announced().is_some(), is_begun, "{ranges:?}");
+            let read = input.ranges(&ranges).unwrap();
+            assert!(
+                read.iter().zip(&ranges).all(|(bytes, range)| bytes.len() as u64 == range.end - range.start)
+            );
+        }
+    }
 }

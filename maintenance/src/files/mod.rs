@@ -263,7 +263,8 @@ impl JobFiles {
     /// if it does not exist or its version cannot be determined.
     pub fn version(&self, location: &str) -> Result<String, JobError> {
         let place = self.place(location)?;
-        let unknown = match self.runtime.block_on(self.store.state(&place)) {
+        let state = self.runtime.block_on(self.store.state(&place));
+        let unknown = match state.map_err(storage("read", location))? {
             FileState::Present(stamp) => return Ok(stamp.to_string()),
             FileState::Gone => io::Error::new(io::ErrorKind::NotFound, "no such file"),
             FileState::Unknown => io::Error::other("its state cannot be determined"),
@@ -345,4 +346,171 @@ fn failed(error: StorageError) -> JobError {
 /// Returns a function that converts an error of a store.
 fn storage(action: &'static str, location: &str) -> impl FnOnce(StorageError) -> JobError {
     move |error| JobError::storage(action, location)(error.into_io())
+}
+
+#[cfg(test)]
+mod tests {
+    use storage::faults::{Faults, Faulty, Operation};
+    use storage::scope::Reads;
+    use storage::stores::Stores;
+    use tokio::runtime::Runtime;
+
+    use super::*;
+
+    /// Delay of every operation, so that many are in flight at the same time; counts them.
+    #[derive(Debug, Default)]
+    struct Watch {
+        now: AtomicU64,
+        most: AtomicU64,
+    }
+
+    #[async_trait::async_trait]
+    impl Faults for Watch {
+        async fn before(&self, _: Operation, _: &Place) -> Result<(), StorageError> {
+            self.most.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    /// Store that does not answer.
+    #[derive(Debug)]
+    struct Silent;
+
+    #[async_trait::async_trait]
+    impl Faults for Silent {
+        async fn before(&self, _: Operation, place: &Place) -> Result<(), StorageError> {
+            Err(StorageError::TimedOut { action: "use", location: place.as_str().to_owned(), seconds: 1 })
+        }
+    }
+
+    /// Returns files in memory, below `memory://w`.
+    pub(super) fn in_memory(runtime: &Runtime, concurrency: Concurrency) -> JobFiles {
+        of_store(Arc::new(Stores::new(local_store()).with_memory()), runtime, concurrency)
+    }
+
+    fn of_store(store: Arc<dyn Store>, runtime: &Runtime, concurrency: Concurrency) -> JobFiles {
+        let own = Location::parse("memory://w").unwrap();
+        let scope = Scope::new(Vec::new(), vec![own], Reads::Own);
+        JobFiles::new(store, runtime.handle().clone(), concurrency, None).within(scope)
+    }
+
+    fn on_disk(runtime: &Runtime, folder: &tempfile::TempDir) -> JobFiles {
+        let own = Location::parse(folder.path().to_str().unwrap()).unwrap();
+        let scope = Scope::new(Vec::new(), vec![own], Reads::Own);
+        let stores = Arc::new(Stores::new(local_store()));
+        JobFiles::new(stores, runtime.handle().clone(), Concurrency::default(), None).within(scope)
+    }
+
+    #[test]
+    fn a_file_is_written_once_read_in_parts_and_deleted_as_often_as_wanted() {
+        let runtime = Runtime::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let location = format!("file://{}/x/y", folder.path().display());
+        let files = on_disk(&runtime, &folder);
+        files.write(&location, b"hello").unwrap();
+        assert!(files.write(&location, b"other").is_err());
+        assert_eq!(files.read(&location).unwrap(), "hello");
+        assert_eq!(files.read_range(&location, 1..4).unwrap(), "ell");
+        assert!(files.read_range(&location, 3..6).is_err());
+        assert_eq!(files.usage(), Usage { requests: 5, bytes_read: 8, bytes_written: 5 });
+        let version = files.version(&location).unwrap();
+        files.delete(&location).unwrap();
+        files.delete(&location).unwrap();
+        assert!(files.read(&location).unwrap_err().is_missing());
+        assert!(files.version(&location).unwrap_err().is_missing());
+        files.write(&location, b"hello, too").unwrap();
+        assert_ne!(files.version(&location).unwrap(), version);
+
+        let other = format!("file://{}-other/x", folder.path().display());
+        let not_allowed = [
+            files.write(&other, b"").unwrap_err(),
+            files.delete(&other).unwrap_err(),
+            files.read(&other).unwrap_err(),
+            files.version(&other).unwrap_err(),
+        ];
+        assert!(
+            not_allowed.iter().all(|error| matches!(error, JobError::NotAllowed { .. })),
+            "{not_allowed:?}"
+        );
+        assert!(files.owns(&location) && !files.owns(&other));
+        assert_eq!(files.not_own(), 1);
+    }
+
+    #[test]
+    fn a_large_file_is_handed_over_in_parts() {
+        let runtime = Runtime::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let location = format!("{}/large", folder.path().display());
+        let files = on_disk(&runtime, &folder);
+        let content: Vec<u8> = (0..5_u32 << 20).map(|byte| (byte % 251) as u8).collect();
+        let mut file = files.create(&location).unwrap();
+        for part in content.chunks(100_001) {
+            file.write_all(part).unwrap();
+        }
+        file.finish().unwrap();
+        assert!(files.read(&location).unwrap() == content);
+    }
+
+    #[test]
+    fn a_disk_that_does_not_answer_is_no_fault_of_the_file() {
+        let runtime = Runtime::new().unwrap();
+        let stores = Arc::new(Stores::new(local_store()).with_memory());
+        let silent = Arc::new(Faulty::new(stores, Arc::new(Silent)));
+        let files = of_store(silent, &runtime, Concurrency::default());
+        let location = "memory://w/x";
+        let mut ahead = files.read_ranges(std::iter::once(Ok((location, 0..1))));
+        let errors = [
+            files.version(location).unwrap_err(),
+            files.read(location).unwrap_err(),
+            files.open(location, 1).err().unwrap(),
+            ahead.next().unwrap().unwrap_err(),
+        ];
+        assert!(errors.iter().all(|error| error.is_passing() && !error.is_of_files()), "{errors:?}");
+        assert!(errors.iter().all(|error| error.location().is_some_and(|at| at.ends_with("/x"))));
+    }
+
+    #[test]
+    fn manifests_come_in_order_and_from_the_cache_if_they_are_in_it() {
+        let runtime = Runtime::new().unwrap();
+        let watch = Arc::new(Watch::default());
+        let stores = Arc::new(Stores::new(local_store()).with_memory());
+        let faulty = Arc::new(Faulty::new(stores, watch.clone()));
+        let files = of_store(faulty, &runtime, Concurrency::default());
+        let at = |number: u32| format!("memory://w/{number}.avro");
+        for number in 0..20 {
+            files.write(&at(number), number.to_string().as_bytes()).unwrap();
+        }
+        let files = files.counted_anew();
+        files.read_manifest(&at(3)).unwrap();
+        // A size in a manifest list may be wrong.
+        let all = || (0..20).map(|number| (at(number), i64::from(number) - 5));
+        for requests in [20, 20] {
+            for (number, read) in files.read_manifests(all()).enumerate() {
+                assert_eq!(read.unwrap(), number.to_string());
+            }
+            assert_eq!(files.usage().requests, requests);
+        }
+        assert!(watch.most.load(Ordering::SeqCst) > 1);
+        // Other jobs have a cache and counts of their own.
+        let other = files.counted_anew();
+        other.read_manifest(&at(3)).unwrap();
+        assert_eq!((other.usage().requests, files.usage().requests), (1, 20));
+    }
+
+    #[test]
+    fn a_missing_manifest_is_an_error_in_its_place() {
+        let runtime = Runtime::new().unwrap();
+        let files = in_memory(&runtime, Concurrency::default());
+        files.write("memory://w/0.avro", b"0").unwrap();
+        files.write("memory://w/2.avro", b"2").unwrap();
+        let wanted = ["memory://w/0.avro", "memory://w/1.avro", "memory://w/2.avro", "memory://other/3.avro"];
+        let mut read = files.read_manifests(wanted.map(|location| (location.to_owned(), 1)));
+        assert_eq!(read.next().unwrap().unwrap(), "0");
+        assert!(read.next().unwrap().unwrap_err().is_missing());
+        assert_eq!(read.next().unwrap().unwrap(), "2");
+        assert!(read.next().unwrap().unwrap_err().is_not_readable());
+        assert!(read.next().is_none());
+    }
 }

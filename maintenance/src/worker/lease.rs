@@ -49,6 +49,8 @@ struct LeaseState {
     checkpoint: Mutex<Option<Json>>,
     /// Report that was not sent yet, as JSON.
     unsent_report: Mutex<Option<Json>>,
+    /// `true` if the catalog may have a report, of this attempt or an earlier one.
+    has_report: AtomicBool,
     is_cancelled: AtomicBool,
     is_stopped: AtomicBool,
     lost: Mutex<Option<String>>,
@@ -57,7 +59,7 @@ struct LeaseState {
 impl Lease {
     /// Creates the lease of a job that `queue` has returned.
     pub(crate) fn new(queue: &Queue, job: &Job) -> Lease {
-        let state = LeaseState::default();
+        let state = LeaseState { has_report: job.result.is_some().into(), ..LeaseState::default() };
         let checkpoint = job.progress.as_ref().map(|progress| progress[CHECKPOINT].clone());
         *lock(&state.checkpoint) = checkpoint.filter(|checkpoint| !checkpoint.is_null());
         let token = queue.token(job.attempt);
@@ -151,6 +153,11 @@ impl Lease {
         self.queue.readable(self.job_id, &self.token, location).await
     }
 
+    /// Returns `true` if the catalog may have a report of the job, of this attempt or an earlier one.
+    pub(crate) fn has_report(&self) -> bool {
+        self.state.has_report.load(Ordering::Relaxed)
+    }
+
     /// Returns the checkpoint that was stored last, by this attempt or before it.
     pub(crate) fn last_checkpoint(&self) -> Option<Json> {
         lock(&self.state.checkpoint).clone()
@@ -212,8 +219,15 @@ impl JobControl for LeaseControl {
     }
 
     fn save_report(&self, report: &JobReport) -> Result<(), JobError> {
+        self.lease.state.has_report.store(true, Ordering::Relaxed);
         *lock(&self.lease.state.unsent_report) = Some(report.to_json());
         self.wait(self.lease.heartbeat())
+    }
+
+    fn correct_report(&self, report: &JobReport) {
+        if self.lease.has_report() {
+            *lock(&self.lease.state.unsent_report) = Some(report.to_json());
+        }
     }
 
     fn checkpoint(&self, checkpoint: &Json) -> Result<(), JobError> {
@@ -236,4 +250,97 @@ impl LeaseState {
 /// Locks a mutex. Its value is in a valid state even if a thread panicked while it had the lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::mpsc::Receiver;
+
+    use tokio::runtime::Runtime;
+
+    use super::*;
+    use crate::client::Client;
+    use crate::client::address::CatalogAddress;
+    use crate::client::tests::{answering, response};
+    use crate::report::{CommitRecord, Evidence};
+
+    /// Returns a job of which an earlier attempt has stored a result, if there is one.
+    pub(in crate::worker) fn job(result: Option<&Json>) -> Job {
+        let mut job = json!({
+            "job-id": Uuid::nil(), "table": "main/a.t", "action": "compact", "state": "running", "policy": {},
+            "reason": "asked for", "requested-by": "me", "attempt": 2, "cancel-requested": false,
+            "created-ms": 0, "due-ms": 0,
+        });
+        if let Some(result) = result {
+            job["result"] = result.clone();
+        }
+        serde_json::from_value(job).unwrap()
+    }
+
+    /// Returns the queue of a catalog that answers every request with `status`, and the requests.
+    pub(in crate::worker) fn queue(status: &str) -> (Queue, Receiver<String>) {
+        let (address, requests) = answering(response(status, "", b"{\"cancel\":false}"));
+        let client = Client::new(&CatalogAddress::new(format!("http://{address}"))).unwrap();
+        (Queue::new(client, "me".to_owned()), requests)
+    }
+
+    /// Returns the report in the next heartbeat.
+    fn sent(requests: &Receiver<String>) -> Json {
+        let request = requests.recv().unwrap();
+        let (_, body) = request.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str::<Json>(body).unwrap()["result"].take()
+    }
+
+    fn pending() -> JobReport {
+        let mut report = JobReport::default();
+        report.begin_commit(CommitRecord::new(Some(Evidence::Added(7)), &[]));
+        report
+    }
+
+    #[test]
+    fn a_stored_report_is_corrected_with_the_next_heartbeat() {
+        let runtime = Runtime::new().unwrap();
+        let (queue, requests) = queue("200 OK");
+        let lease = Lease::new(&queue, &job(None));
+        let control = LeaseControl::new(lease.clone(), runtime.handle().clone());
+        let beat = || {
+            runtime.block_on(lease.heartbeat()).unwrap();
+            sent(&requests)
+        };
+        let mut report = JobReport::default();
+        control.correct_report(&report);
+        assert!(!lease.has_report() && beat().is_null());
+        report = pending();
+        control.save_report(&report).unwrap();
+        assert!(lease.has_report() && sent(&requests)["pending"].is_object());
+        report.abort_commit();
+        control.correct_report(&report);
+        assert_eq!(beat(), report.to_json());
+        assert!(beat().is_null());
+    }
+
+    #[test]
+    fn a_report_of_an_earlier_attempt_is_corrected() {
+        let runtime = Runtime::new().unwrap();
+        let (queue, requests) = queue("200 OK");
+        let lease = Lease::new(&queue, &job(Some(&pending().to_json())));
+        assert!(lease.has_report());
+        LeaseControl::new(lease.clone(), runtime.handle().clone()).correct_report(&JobReport::default());
+        runtime.block_on(lease.heartbeat()).unwrap();
+        assert_eq!(sent(&requests), JobReport::default().to_json());
+    }
+
+    #[test]
+    fn a_report_that_did_not_get_through_gives_way_to_its_correction() {
+        let runtime = Runtime::new().unwrap();
+        let (queue, requests) = queue("503 Service Unavailable");
+        let lease = Lease::new(&queue, &job(None));
+        let control = LeaseControl::new(lease.clone(), runtime.handle().clone());
+        assert!(control.save_report(&pending()).is_err());
+        // The catalog may have stored it.
+        assert!(lease.has_report() && sent(&requests)["pending"].is_object());
+        control.correct_report(&JobReport::default());
+        assert!(runtime.block_on(lease.heartbeat()).is_err());
+        assert_eq!(sent(&requests), JobReport::default().to_json());
+    }
 }

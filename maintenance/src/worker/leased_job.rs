@@ -72,8 +72,9 @@ impl LeasedJob {
     pub(crate) fn run(self) -> JobEnd {
         let mut report = self.job.result.as_ref().map(JobReport::resume).unwrap_or_default();
         let done = self.execute(&mut report);
-        // Changes that a job has committed are reported however it ends.
-        let result = || (!report.is_empty()).then(|| report.to_json());
+        // Changes that a job has committed are reported however it ends. A report that is stored may contain
+        // a commit that was not made, and is replaced.
+        let result = || (!report.is_empty() || self.lease.has_report()).then(|| report.to_json());
         match done {
             Ok(outcome) => JobEnd::Outcome(outcome),
             Err(JobError::LeaseLost(why)) => JobEnd::LeaseLost(why),
@@ -130,6 +131,7 @@ impl LeasedJob {
             } else {
                 report.abort_commit();
             }
+            self.control.correct_report(report);
         }
         self.clear_up(&catalog, &files)?;
         let context = JobContext {
@@ -187,5 +189,66 @@ impl LeasedJob {
             }
         }
         self.control.release_outputs(&released)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+    use storage::read_ahead::Concurrency;
+    use storage::stores::Stores;
+    use tokio::runtime::Runtime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::budget::Budget;
+    use crate::client::address::CatalogAddress;
+    use crate::context::Environment;
+    use crate::files::local_store;
+    use crate::worker::lease::tests::{job, queue};
+
+    /// Runs a job that fails before it does anything. Returns the report that it ends with.
+    fn failing(earlier: Option<&serde_json::Value>) -> Option<serde_json::Value> {
+        let runtime = Runtime::new().unwrap();
+        let handle = runtime.handle().clone();
+        let (queue, _requests) = queue("200 OK");
+        let stores = Arc::new(Stores::new(local_store()));
+        let job = job(earlier);
+        let lease = Lease::new(&queue, &job);
+        let leased = LeasedJob {
+            settings: Settings {
+                catalog: CatalogAddress::default(),
+                name: "me".to_owned(),
+                workers: 1,
+                budget: Budget::default(),
+                nice: 0,
+                files: JobFiles::new(stores, handle.clone(), Concurrency::SEQUENTIAL, None),
+                environment: Environment { now_ms: Arc::new(|| 0), uuid: Arc::new(Uuid::nil) },
+            },
+            job,
+            table: TableName::parse("main.a.t").unwrap(),
+            leftovers: Vec::new(),
+            unreadable: Vec::new(),
+            folders: None,
+            lease: lease.clone(),
+            control: LeaseControl::new(lease, handle.clone()),
+            runtime: handle,
+        };
+        match leased.run() {
+            JobEnd::Outcome(FinishOutcome::Failed { result, .. }) => result,
+            _ => panic!("a job without folders does not fail"),
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_job_replaces_the_report_that_is_stored() {
+        assert_eq!(failing(None), None);
+        // Nothing is known of a commit that was begun: it stays in the report.
+        let pending = json!({ "pending": { "added-snapshot-id": 7, "numbers": {} } });
+        assert_eq!(failing(Some(&pending)).unwrap()["pending"], pending["pending"]);
+        let told = failing(Some(&json!({ "committed": false }))).unwrap();
+        assert_eq!(told, JobReport::default().to_json());
     }
 }

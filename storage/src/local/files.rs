@@ -131,18 +131,23 @@ impl LocalFiles {
     }
 
     /// Returns the state of a file; waits for the file system.
-    pub fn state(&self, place: &Place) -> FileState {
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`StorageError::Link`] if the path contains a symbolic link below its root, and with
+    /// [`StorageError::Io`] if a folder cannot be searched.
+    pub fn state(&self, place: &Place) -> Result<FileState, StorageError> {
         let found = local(place)
             .and_then(LocalPath::open_parent)
             .and_then(|(folder, name)| Ok(fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?));
         match found {
-            Ok(found) => FileState::Present(Stamp {
+            Ok(found) => Ok(FileState::Present(Stamp {
                 size_bytes: u64::try_from(found.st_size).unwrap_or(0),
                 modified: (found.st_mtime, i64::try_from(found.st_mtime_nsec).unwrap_or(0)),
                 entity_tag: None,
-            }),
-            Err(error) if error.kind() == ErrorKind::NotFound => FileState::Gone,
-            Err(_) => FileState::Unknown,
+            })),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(FileState::Gone),
+            Err(error) => Err(convert("look for", place, error)),
         }
     }
 

@@ -124,9 +124,8 @@ impl Store for LocalStore {
         PART_BYTES
     }
 
-    async fn state(&self, place: &Place) -> FileState {
-        let state = self.run("look for", place, |files, place| Ok(files.state(place))).await;
-        state.unwrap_or(FileState::Unknown)
+    async fn state(&self, place: &Place) -> Result<FileState, StorageError> {
+        self.run("look for", place, LocalFiles::state).await
     }
 
     fn state_in_memory(&self, place: &Place) -> FileState {

@@ -18,8 +18,10 @@ const IDLE: Duration = Duration::from_secs(10);
 ///
 /// ```text
 /// let threads = Threads::new(64, Duration::from_secs(120));
-/// let about = About { action: "read", location: "file:///srv/warehouse/t/1.parquet" };
-/// let bytes = threads.run(about, move || files.read(&place, limit_bytes)).await?;
+/// let place = scope.read("file:///srv/warehouse/t/1.parquet")?;
+/// let (local_files, of_work) = (LocalFiles::default(), place.clone());
+/// let about = About { action: "read", location: place.as_str() };
+/// let bytes = threads.run(about, move || local_files.read(&of_work, limit_bytes)).await?;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Threads {
@@ -78,7 +80,9 @@ impl Threads {
     }
 
     /// Runs an operation on one of the threads, and waits for it without blocking the current thread. The
-    /// operation is also abandoned if the future is dropped.
+    /// operation is also abandoned if the future is dropped. It counts as unanswered then, so that a caller
+    /// who does not need the result any more should rather let the future come to its end on a task of its
+    /// own.
     ///
     /// # Errors
     ///

@@ -25,6 +25,11 @@ use super::writer::Write as Step;
 /// Maximum number of faults and events of one worker.
 const FAULTS_MAX: u32 = 4;
 
+/// Size of the parts of a new file in bytes: so small that a worker may crash between two parts of any file.
+const PART_BYTES: usize = 400;
+/// Maximum number of parts of a file before a crash in it.
+const PARTS_MAX: usize = 4;
+
 /// Frequent operations that matter little.
 const QUIET: [&str; 5] = ["read manifest", "read list", "GET config", "POST finish", "delete manifest"];
 /// Factor by which faults and events are rarer at [`QUIET`] operations.
@@ -67,7 +72,7 @@ pub(super) enum Event {
     Cancel,
     /// Heartbeat of the worker.
     Beat,
-    /// Crash of the worker.
+    /// Crash of the worker. At the creation of a file, it may also occur while the file is written.
     Crash,
     /// Deletion of rows in some of the table's files, and overwrite of others, by writers.
     Clash,
@@ -96,6 +101,9 @@ pub(super) struct FaultyWorker {
     /// Locations of the files that were begun since another worker may have taken over the job; `None` before
     /// that.
     begun_since: Mutex<Option<Vec<String>>>,
+    /// Number of parts of the file that is being written after which the worker crashes, at its end at the
+    /// latest.
+    crash_after_parts: Mutex<Option<usize>>,
 }
 
 impl FaultyWorker {
@@ -111,6 +119,7 @@ impl FaultyWorker {
             job: Mutex::default(),
             table: Mutex::default(),
             begun_since: Mutex::default(),
+            crash_after_parts: Mutex::default(),
         });
         world.register_worker(worker.clone());
         worker
@@ -187,6 +196,11 @@ impl FaultyWorker {
             }
             _ => return,
         };
+        if event == Event::Crash && what.starts_with("create ") && self.world.below(2) == 0 {
+            *lock(&self.crash_after_parts) = Some(self.world.below(PARTS_MAX));
+            self.note(what, "Crash while it is written");
+            return;
+        }
         self.note(what, &format!("{event:?}"));
         if let Err(violation) = Box::pin(self.happen(event)).await {
             self.world.violated(violation);
@@ -284,8 +298,17 @@ impl FaultyWorker {
             Operation::State => "look at",
             Operation::Delete => "delete",
             Operation::WritePart if self.has_crashed() => return Err(broken()),
-            // Faults of writing are chosen when the file is created.
-            Operation::WritePart | Operation::Finish | Operation::Folder => return Ok(()),
+            // Faults of writing are chosen when the file is created: the number of its parts depends on how
+            // well random names can be compressed.
+            Operation::WritePart => {
+                self.crash_between_parts().await;
+                return Ok(());
+            }
+            Operation::Finish => {
+                self.crash_at_end().await;
+                return Ok(());
+            }
+            Operation::Folder => return Ok(()),
         };
         self.touch(&format!("{action} {}", kind(place.as_str()))).await
     }
@@ -296,6 +319,31 @@ impl FaultyWorker {
         self.meet(what).await;
         self.end_if_crashed();
         if self.fails(what) { Err(broken()) } else { Ok(()) }
+    }
+
+    /// Counts a part of the file that is being written, and crashes before the chosen one.
+    async fn crash_between_parts(&self) {
+        let is_now = match &mut *lock(&self.crash_after_parts) {
+            Some(0) => true,
+            Some(parts) => {
+                *parts -= 1;
+                false
+            }
+            None => false,
+        };
+        if is_now {
+            self.crash_at_end().await;
+        }
+    }
+
+    /// Crashes if a crash was chosen for the file that is being written.
+    async fn crash_at_end(&self) {
+        if lock(&self.crash_after_parts).take().is_some() {
+            if let Err(violation) = Box::pin(self.happen(Event::Crash)).await {
+                self.world.violated(violation);
+            }
+            self.end_if_crashed();
+        }
     }
 
     /// Ends the thread of a crashed worker, which must not do anything any more, not even clean up.
@@ -368,12 +416,21 @@ impl Faults for FaultyWorker {
         if operation != Operation::Finish {
             return Ok(());
         }
+        // A small file has no parts.
+        self.crash_at_end().await;
         let what = format!("end {}", kind(place.as_str()));
         self.touch(&what).await.map_err(|error| StorageError::io("use", place.as_str(), error))
     }
 
     fn torn_after_bytes(&self, place: &Place) -> Option<usize> {
+        if lock(&self.crash_after_parts).is_some() {
+            return None;
+        }
         self.fails(&format!("write {}", kind(place.as_str()))).then(|| self.world.below(2_000))
+    }
+
+    fn part_bytes(&self) -> Option<usize> {
+        Some(PART_BYTES)
     }
 }
 
