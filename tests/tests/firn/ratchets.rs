@@ -70,7 +70,8 @@ fn public_functions_say_when_they_fail_and_docs_name_their_subject() {
 
 const TABLES_API: &str = "catalog-server/src/api/iceberg/tables.rs";
 const IDEMPOTENT: &str = "catalog-server/src/api/idempotent.rs";
-const COMMITS: &str = "catalog-server/src/store/commits.rs";
+const COMMITS: &str = "catalog-server/src/store/commits/mod.rs";
+const ONE_STATEMENT: &str = "catalog-server/src/store/commits/one_statement.rs";
 const TABULAR_ROWS: &str = "catalog-server/src/store/catalog/tabulars.rs";
 
 /// Use cases with the functions between their handler and their statement, both included.
@@ -94,7 +95,7 @@ const USE_CASES: [(&str, usize, &[Frame]); 5] = [
             (IDEMPOTENT, "run"),
             ("catalog-server/src/catalog/tables/commit.rs", "commit"),
             (COMMITS, "commit"),
-            (COMMITS, "in_one_statement"),
+            (ONE_STATEMENT, "commit"),
         ],
     ),
     (
@@ -111,15 +112,14 @@ const USE_CASES: [(&str, usize, &[Frame]); 5] = [
     ),
     (
         "create a table",
-        7,
+        6,
         &[
             (TABLES_API, "create_table"),
             (IDEMPOTENT, "run"),
             ("catalog-server/src/catalog/tables/create.rs", "create"),
             ("catalog-server/src/catalog/tabulars/mod.rs", "commit"),
             (COMMITS, "commit"),
-            (COMMITS, "change_in"),
-            (TABULAR_ROWS, "create"),
+            (ONE_STATEMENT, "commit"),
         ],
     ),
     (

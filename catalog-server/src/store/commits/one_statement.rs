@@ -8,17 +8,16 @@
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgArguments, PgDatabaseError, PgSeverity};
 use sqlx::query::QueryAs;
-use sqlx::{FromRow, PgPool, Postgres, query_as};
+use sqlx::{PgPool, Postgres, query_as};
 
-use super::{Commit, CommitOutcome, PointerChange, TabularChange};
+use super::{Commit, CommitOutcome, PointerChange};
 use crate::store::catalog::locations::Claims;
-use crate::store::catalog::tabular::{NewTabular, Pointer, TabularKind};
+use crate::store::catalog::tabular::{Pointer, TabularKind};
 use crate::store::engine::error::StoreError;
 use crate::store::engine::postgres::WRITERS_LOCK;
 use crate::store::engine::target::bounded;
 use crate::store::events::audit::NewAuditEntry;
 use crate::store::events::idempotency::NewAnswer;
-use crate::store::ids::{TabularId, WarehouseId};
 
 /// Statement of a move. The clock is read after the writers' lock is taken, because `settle` waits for this lock.
 const MOVE: &str = "
@@ -28,7 +27,7 @@ const MOVE: &str = "
         UPDATE tabulars SET metadata_location = $19, table_uuid = $20, location = $21, superseded = $22,
                             updated_ms = greatest(updated_ms, writer.at_ms)
         FROM writer WHERE tabular_id = $17 AND metadata_location = $18
-        RETURNING updated_ms AS at_ms
+        RETURNING kind, updated_ms AS at_ms
     ), audited AS (
         INSERT INTO audit (audit_id, at_ms, request_id, caller, action, object_kind, object_name, object_id, outcome,
                            detail)
@@ -37,7 +36,7 @@ const MOVE: &str = "
         INSERT INTO idempotency (caller, key, fingerprint, status, body, metadata_location, created_ms)
         SELECT $11, $12, $13, $14, $15, $16, at_ms FROM moved WHERE $11 IS NOT NULL
     )
-    SELECT at_ms FROM moved";
+    SELECT true, kind FROM moved";
 
 /// Statement of a creation. It returns no row if the namespace does not exist. On a conflict the update changes
 /// nothing, but it locks and returns the row that has the name.
@@ -73,36 +72,57 @@ const CREATE: &str = "
 /// Fails as [`super::commit`] does.
 pub(super) async fn commit(pool: &PgPool, commit: &Commit<'_>) -> Result<Option<CommitOutcome>, StoreError> {
     let ([change], None) = (commit.changes.as_slice(), commit.job) else { return Ok(None) };
-    let answer = commit.answer.as_ref();
-    match &change.pointer {
-        PointerChange::Move { tabular_id, previous, next } if change.claims.is_empty() => {
-            let statement = records(query_as::<_, (i64,)>(MOVE), &change.audit, answer);
-            moved(pool, statement, (*tabular_id, previous, next)).await.map(Some)
+    let claims = Claims::new(&change.claims);
+    let (statement, nothing) = match &change.pointer {
+        PointerChange::Move { .. } if !change.claims.is_empty() => return Ok(None),
+        PointerChange::Move { tabular_id, previous, next } => {
+            let statement = with_records(MOVE, &change.audit, commit.answer.as_ref());
+            let statement = statement.bind(tabular_id).bind(previous);
+            (with_pointer(statement, next), CommitOutcome::Lost { index: 0 })
         }
-        PointerChange::Move { .. } => Ok(None),
         PointerChange::Create(new) => {
-            let statement = records(query_as::<_, Holder>(CREATE), &change.audit, answer);
-            created(pool, statement, commit.warehouse_id, (new, change)).await.map(Some)
+            let statement = with_records(CREATE, &change.audit, commit.answer.as_ref());
+            let statement = statement
+                .bind(new.tabular_id)
+                .bind(new.place.namespace_id)
+                .bind(new.kind.as_str())
+                .bind(new.place.name);
+            let statement = with_pointer(statement, &new.pointer)
+                .bind(commit.warehouse_id)
+                .bind(claims.prefixes)
+                .bind(claims.ancestors)
+                .bind(claims.ends);
+            (statement, CommitOutcome::NamespaceMissing { index: 0 })
         }
+    };
+    // The connection is acquired separately, because a failure to do so has certainly changed nothing.
+    let mut connection = bounded(pool.acquire()).await?;
+    match bounded(statement.fetch_optional(&mut *connection)).await {
+        Ok(None) => Ok(Some(nothing)),
+        Ok(Some((true, _))) => Ok(Some(CommitOutcome::Done)),
+        Ok(Some((false, holder))) => match TabularKind::try_from(holder) {
+            Ok(holder) => Ok(Some(CommitOutcome::NameTaken { index: 0, holder })),
+            Err(error) => Err(sqlx::Error::Decode(error.into()).into()),
+        },
+        Err(error) => match error.as_database_error().and_then(DatabaseError::constraint) {
+            Some("idempotency_pkey") => Ok(Some(CommitOutcome::Answered)),
+            Some("locations_overlap") => Ok(Some(CommitOutcome::Overlaps { index: 0 })),
+            _ if is_refusal(&error) => Err(StoreError::from(error)),
+            _ => Err(StoreError::from_commit(error)),
+        },
     }
 }
 
-#[derive(FromRow)]
-struct Holder {
-    is_new: bool,
-    #[sqlx(try_from = "String")]
-    kind: TabularKind,
-}
-
-type Statement<'q, O> = QueryAs<'q, Postgres, O, PgArguments>;
+/// Statement that returns no row, or whether the change was made and the kind of the object that has the name.
+type Statement<'q> = QueryAs<'q, Postgres, (bool, String), PgArguments>;
 
 /// Binds the lock of writers, the audit record and the response: the parameters 1 to 16.
-fn records<'q, O>(
-    statement: Statement<'q, O>,
+fn with_records<'q>(
+    sql: &'static str,
     audit: &NewAuditEntry<'q>,
     answer: Option<&NewAnswer<'q>>,
-) -> Statement<'q, O> {
-    statement
+) -> Statement<'q> {
+    query_as(sql)
         .bind(WRITERS_LOCK)
         .bind(audit.audit_id)
         .bind(audit.request_id)
@@ -121,79 +141,12 @@ fn records<'q, O>(
         .bind(answer.and_then(|answer| answer.metadata_location))
 }
 
-async fn moved<'q>(
-    pool: &PgPool,
-    statement: Statement<'q, (i64,)>,
-    (tabular_id, previous, next): (TabularId, &'q str, &Pointer<'q>),
-) -> Result<CommitOutcome, StoreError> {
-    let statement = statement
-        .bind(tabular_id)
-        .bind(previous)
-        .bind(next.metadata_location)
-        .bind(next.table_uuid)
-        .bind(next.location)
-        .bind(next.superseded);
-    Ok(match execute(pool, statement).await? {
-        Executed::Row(_) => CommitOutcome::Done,
-        Executed::Nothing => CommitOutcome::Lost { index: 0 },
-        Executed::Refused(outcome) => outcome,
-    })
-}
-
-async fn created<'q>(
-    pool: &PgPool,
-    statement: Statement<'q, Holder>,
-    warehouse_id: WarehouseId,
-    (new, change): (&NewTabular<'q>, &'q TabularChange<'q>),
-) -> Result<CommitOutcome, StoreError> {
-    let claims = Claims::new(&change.claims);
-    let statement = statement
-        .bind(new.tabular_id)
-        .bind(new.place.namespace_id)
-        .bind(new.kind.as_str())
-        .bind(new.place.name)
-        .bind(new.pointer.metadata_location)
-        .bind(new.pointer.table_uuid)
-        .bind(new.pointer.location)
-        .bind(new.pointer.superseded)
-        .bind(warehouse_id)
-        .bind(claims.prefixes)
-        .bind(claims.ancestors)
-        .bind(claims.ends);
-    Ok(match execute(pool, statement).await? {
-        Executed::Row(Holder { is_new: true, .. }) => CommitOutcome::Done,
-        Executed::Row(Holder { kind: holder, .. }) => CommitOutcome::NameTaken { index: 0, holder },
-        Executed::Nothing => CommitOutcome::NamespaceMissing { index: 0 },
-        Executed::Refused(outcome) => outcome,
-    })
-}
-
-enum Executed<O> {
-    Row(O),
-    Nothing,
-    Refused(CommitOutcome),
-}
-
-async fn execute<O>(pool: &PgPool, statement: Statement<'_, O>) -> Result<Executed<O>, StoreError>
-where
-    O: Send + Unpin + for<'r> FromRow<'r, sqlx::postgres::PgRow>,
-{
-    // The connection is acquired separately, because a failure to do so has certainly changed nothing.
-    let mut connection = bounded(pool.acquire()).await?;
-    match bounded(statement.fetch_optional(&mut *connection)).await {
-        Ok(Some(row)) => Ok(Executed::Row(row)),
-        Ok(None) => Ok(Executed::Nothing),
-        Err(error) => match constraint(&error) {
-            Some("idempotency_pkey") => Ok(Executed::Refused(CommitOutcome::Answered)),
-            Some("locations_overlap") => Ok(Executed::Refused(CommitOutcome::Overlaps { index: 0 })),
-            _ if is_refusal(&error) => Err(StoreError::from(error)),
-            _ => Err(StoreError::from_commit(error)),
-        },
-    }
-}
-
-fn constraint(error: &sqlx::Error) -> Option<&str> {
-    error.as_database_error().and_then(DatabaseError::constraint)
+fn with_pointer<'q>(statement: Statement<'q>, pointer: &Pointer<'q>) -> Statement<'q> {
+    statement
+        .bind(pointer.metadata_location)
+        .bind(pointer.table_uuid)
+        .bind(pointer.location)
+        .bind(pointer.superseded)
 }
 
 /// Returns `true` if the server reported that it has rolled back the statement. A FATAL error, such as a
