@@ -9,7 +9,7 @@ const NAMES: [&str; 5] =
 /// Addresses outside of the link-local networks: of Alibaba, Azure and Oracle.
 const ADDRESSES: [Ipv4Addr; 3] =
     [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
-/// Addresses of AWS (instances, tasks), Google and Scaleway, and the link-local one of OpenStack.
+/// Addresses of AWS (instances, tasks), Google and Scaleway, and the link-local one of `OpenStack`.
 const ADDRESSES_V6: [Ipv6Addr; 5] = [
     Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),

@@ -259,7 +259,7 @@ mod tests {
     const LARGE: usize = 20 << 20;
 
     fn content() -> Vec<u8> {
-        (0..LARGE).map(|byte| (byte % 251) as u8).collect()
+        (0..=250).cycle().take(LARGE).collect()
     }
 
     /// Returns the access to a file `memory://w/large` of 20 MiB, with counts of 0.
@@ -371,11 +371,11 @@ mod tests {
             assert!(bytes[0] == content[..1_000] && bytes[1] == content[9 << 20..10 << 20]);
             assert_eq!(files.usage().requests, 3);
             // Other ranges than the announced ones are read nevertheless.
-            input.prefetch(&[0..10]);
+            input.prefetch(std::slice::from_ref(&(0..10)));
             assert!(input.range(500..600).unwrap() == content[500..600]);
             // What is in memory is not announced.
             let before = files.usage().requests;
-            input.prefetch(&[LARGE as u64 - 10..LARGE as u64]);
+            input.prefetch(std::slice::from_ref(&(LARGE as u64 - 10..LARGE as u64)));
             assert!(input.announced().is_none());
             assert_eq!(files.usage().requests, before);
         }
