@@ -12,6 +12,7 @@ import plan_tables
 import plans
 import pyarrow as pa
 import pytest
+import test_rewrites
 from harness import REFERENCE, arrow_rows, exact_rows
 from pydantic import ValidationError
 from pyiceberg.catalog.rest import RestCatalog
@@ -120,6 +121,19 @@ def test_spark_finds_nan_above_every_number(planning, spark_planned, planned_by_
     for condition in ("d > 5.0D", "NOT (d <= 5.0D)", "d >= 5.0D"):
         found = arrow_rows(spark_planned.spark(f"SELECT id FROM @all_null_and_all_nan WHERE {condition}"))
         assert sorted(row[0] for row in found) == [1, 2, 3, 7], condition
+
+
+def test_spark_finds_nan_above_every_number_after_a_compaction(planning, spark_planned, planned_by_the_server):
+    """The statistics of a column with NaN would make Java skip the whole file."""
+    planning.place.spark("CREATE TABLE @compacted_nan (id BIGINT, d DOUBLE, s STRUCT<f: FLOAT>)")
+    for start in (1, 4):
+        values = ", ".join(f"({number}, {number}, struct({number}))" for number in range(start, start + 3))
+        planning.place.spark(f"INSERT INTO @compacted_nan VALUES {values}, ({start + 10}, double('NaN'), struct(float('NaN')))")
+    if not REFERENCE:
+        assert test_rewrites.compact(planning.place, "compacted_nan")["committed"]
+    for condition in ("d > 7.0D", "s.f > 7.0F"):
+        found = arrow_rows(spark_planned.spark(f"SELECT id FROM @compacted_nan WHERE {condition}"))
+        assert sorted(row[0] for row in found) == [11, 14], condition
 
 
 AGGREGATED = ("v2_primitives", "three_specs", "evolved_schema", "position_deletes", "equality_deletes", "many_small_manifests")

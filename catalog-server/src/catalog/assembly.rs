@@ -25,7 +25,7 @@ use super::scans::{ScanParts, Scans};
 use super::tables::Tables;
 use super::tabulars::Tabulars;
 use super::tabulars::files::MetadataFiles;
-use super::tabulars::page_cache::NamePages;
+use super::tabulars::pages::NamePages;
 use super::views::Views;
 use super::warehouses::Warehouses;
 

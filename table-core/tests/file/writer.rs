@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Decimal128Array, Int32Array, RecordBatch};
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 use parquet::schema::printer::print_schema;
 use serde_json::json;
 use table_core::expr::value::Value;
@@ -122,6 +122,38 @@ fn properties_say_how_files_are_written() {
     assert!(found.num_row_groups() > 1 || found.row_group(0).num_rows() == 1000);
     assert!(found.row_group(0).column(0).bloom_filter_offset().is_some());
     assert!(found.row_group(0).column(1).bloom_filter_offset().is_none());
+}
+
+/// Statistics without NaN would make engines lose rows that consider it to be greater than every number.
+#[test]
+fn columns_with_nan_have_no_statistics() {
+    let schema = schema(&json!([
+        {"id": 1, "name": "d", "required": false, "type": "double"},
+        {"id": 2, "name": "e", "required": false, "type": "double"},
+        {"id": 3, "name": "l", "required": false, "type":
+            {"type": "list", "element-id": 4, "element-required": false, "element": "float"}},
+        {"id": 5, "name": "s", "required": false, "type": {"type": "struct", "fields": [
+            {"id": 6, "name": "i", "required": false, "type": "int"},
+            {"id": 7, "name": "f", "required": false, "type": "float"}]}},
+    ]));
+    let number = |value: f64| Cell::Value(Value::Double(value));
+    let row = |d: f64, f: f32| {
+        let list = Cell::List(vec![Cell::Value(Value::Float(f))]);
+        let parts = [(6, Cell::Value(Value::Int(1))), (7, Cell::Value(Value::Float(1.0)))];
+        Row::from([(1, number(d)), (2, number(1.0)), (3, list), (5, Cell::Struct(parts.into()))])
+    };
+    let with_statistics = |rows: &[Row]| -> Vec<String> {
+        let metadata = metadata(&schema, &json!({}), rows);
+        let [group] = metadata.row_groups() else { panic!("one row group") };
+        let with_both = |column: &ColumnChunkMetaData| {
+            assert_eq!(column.statistics().is_some(), column.column_index_offset().is_some());
+            column.statistics().is_some().then(|| column.column_path().string())
+        };
+        group.columns().iter().filter_map(with_both).collect()
+    };
+    let all = ["d", "e", "l.list.element", "s.i", "s.f"];
+    assert_eq!(with_statistics(&[row(1.0, 1.0), row(2.0, 2.0)]), all);
+    assert_eq!(with_statistics(&[row(f64::NAN, 1.0), row(2.0, f32::NAN)]), ["e", "s.i", "s.f"]);
 }
 
 #[test]

@@ -21,9 +21,10 @@ use super::locations::ownership::Folders;
 use super::locks::Locks;
 use super::mutations::MutationResponse;
 use super::names::{Identifier, Namespace};
+use super::tabulars::Tabulars;
 use super::tabulars::error::TabularError;
 use super::tabulars::files::MetadataFiles;
-use super::tabulars::{NamePage, Tabulars};
+use super::tabulars::pages::NamePage;
 use super::warehouses::warehouse::Warehouse;
 
 /// Views of all warehouses.

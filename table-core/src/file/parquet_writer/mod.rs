@@ -11,6 +11,7 @@ mod align;
 mod bound;
 mod extremes;
 pub mod modes;
+mod nan;
 pub mod options;
 pub(crate) mod output;
 pub(crate) mod row_groups;

@@ -1,5 +1,5 @@
 //! Row groups of a file that is written. The encoder produces pages without checksums, so each encoded column
-//! is intercepted, its pages get checksums, and then it is written.
+//! is intercepted, its pages get checksums, and then it is written. Columns that contain NaN get no statistics.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter, TrackedWrite};
 use parquet::schema::types::{GroupTypeBuilder, SchemaDescPtr, SchemaDescriptor, TypePtr};
 
+use super::nan;
 use super::output::OutputBuffer;
 use crate::file::batch_bytes::pieces;
 use crate::file::error::FileError;
@@ -41,6 +42,8 @@ pub(super) struct RowGroups<W: Write + Send> {
 /// Row group that rows are currently added to.
 struct Open {
     columns: Vec<ArrowColumnWriter>,
+    /// For each column, whether it contains NaN.
+    has_nan: Vec<bool>,
     rows: usize,
 }
 
@@ -118,7 +121,8 @@ impl<W: Write + Send> RowGroups<W> {
             none => {
                 let number = self.writer.flushed_row_groups().len();
                 let columns = self.encoders.create_column_writers(number)?;
-                none.insert(Open { columns, rows: 0 })
+                let has_nan = vec![false; columns.len()];
+                none.insert(Open { columns, has_nan, rows: 0 })
             }
         };
         let mut columns = open.columns.iter_mut();
@@ -128,6 +132,8 @@ impl<W: Write + Send> RowGroups<W> {
                 columns.next().ok_or_else(missing)?.write(&leaf)?;
             }
         }
+        let mut has_nan = open.has_nan.iter_mut();
+        batch.columns().iter().for_each(|array| nan::find(array, &mut has_nan));
         open.rows += batch.num_rows();
         Ok(())
     }
@@ -136,9 +142,12 @@ impl<W: Write + Send> RowGroups<W> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let properties = self.writer.properties().clone();
         let mut output = self.writer.next_row_group().map_err(FileError::writing)?;
-        for (column, alone) in open.columns.into_iter().zip(&self.alone) {
+        for ((column, has_nan), alone) in open.columns.into_iter().zip(open.has_nan).zip(&self.alone) {
             let chunk = column.close().map_err(FileError::writing)?;
-            let (bytes, close) = taken(chunk, alone, &properties).map_err(FileError::writing)?;
+            let (bytes, mut close) = taken(chunk, alone, &properties).map_err(FileError::writing)?;
+            if has_nan {
+                nan::remove_statistics(&mut close);
+            }
             append(&mut output, &bytes, close)?;
         }
         output.close().map_err(FileError::writing)?;
