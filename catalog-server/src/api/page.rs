@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::catalog::tabulars::NamePage;
+use crate::catalog::tabulars::page_cache::NamePage;
 
 use super::error::ApiError;
 

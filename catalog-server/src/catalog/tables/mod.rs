@@ -37,7 +37,8 @@ use super::namespaces::Namespaces;
 use super::purge::Purges;
 use super::tabulars::error::TabularError;
 use super::tabulars::files::MetadataFiles;
-use super::tabulars::{NamePage, Tabulars};
+use super::tabulars::Tabulars;
+use super::tabulars::page_cache::NamePage;
 use super::warehouses::warehouse::Warehouse;
 
 /// Tables of all warehouses.

@@ -31,7 +31,7 @@ use super::namespaces::error::NamespaceError;
 use super::warehouses::warehouse::Warehouse;
 
 use self::error::{TabularError, missing, name_taken};
-use self::page_cache::NamePages;
+use self::page_cache::{NamePage, NamePages};
 use self::transaction::{NewPointer, Transaction};
 
 /// Maximum number of attempts to change a table or view because concurrent changes were faster.
@@ -44,15 +44,6 @@ pub struct Tabulars {
     pub(in crate::catalog) authorizer: Arc<Authorizer>,
     pub(in crate::catalog) namespaces: Arc<Namespaces>,
     pub(in crate::catalog) pages: NamePages,
-}
-
-/// Page of names, in their order.
-#[derive(Clone, Copy, Debug)]
-pub struct NamePage<'a> {
-    /// Name after which the page starts (exclusive); `None` for the first page.
-    pub after: Option<&'a str>,
-    /// Maximum number of names.
-    pub limit: u32,
 }
 
 impl Tabulars {

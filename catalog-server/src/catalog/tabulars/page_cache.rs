@@ -1,11 +1,9 @@
-//! Cache of pages of names. A page is current as long as the version of the names in its namespace is the same.
+//! Pages of names, and a cache of them. A page is current as long as the version of the names in its namespace is the same.
 
 use std::sync::Arc;
 
 use crate::store::catalog::tabular::TabularKind;
 use crate::store::ids::NamespaceId;
-
-use super::NamePage;
 
 /// Memory for cached pages, in bytes.
 const PAGES_BYTES: u64 = 16 << 20;
@@ -13,6 +11,15 @@ const PAGES_BYTES: u64 = 16 << 20;
 const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Memory that the cache needs for an entry in addition to its names: key, counters and queue positions.
 const ENTRY_BYTES: usize = 512;
+
+/// Page of names, in their order.
+#[derive(Clone, Copy, Debug)]
+pub struct NamePage<'a> {
+    /// Name after which the page starts (exclusive); `None` for the first page.
+    pub after: Option<&'a str>,
+    /// Maximum number of names.
+    pub limit: u32,
+}
 
 /// Pages that were read recently.
 pub(in crate::catalog) struct NamePages(moka::sync::Cache<Key, Page>);

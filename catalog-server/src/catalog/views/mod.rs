@@ -23,7 +23,8 @@ use super::mutations::MutationResponse;
 use super::names::{Identifier, Namespace};
 use super::tabulars::error::TabularError;
 use super::tabulars::files::MetadataFiles;
-use super::tabulars::{NamePage, Tabulars};
+use super::tabulars::Tabulars;
+use super::tabulars::page_cache::NamePage;
 use super::warehouses::warehouse::Warehouse;
 
 /// Views of all warehouses.
