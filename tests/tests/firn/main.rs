@@ -10,6 +10,7 @@ mod authorization;
 mod bounds;
 mod config;
 mod connections;
+mod dependencies;
 mod durability;
 mod endpoints;
 mod errors;

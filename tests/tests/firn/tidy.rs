@@ -1,4 +1,5 @@
-//! Rules for the sources themselves: dependencies between modules, and forbidden words.
+//! Rules for the sources themselves: words that are forbidden, or allowed in one place only. The suite
+//! `dependencies` checks which modules and crates use each other.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -111,21 +112,6 @@ fn http_is_in_the_api_only() {
         "openapi/src/",
     ];
     check_only_in(&PRODUCT, &["axum::", "StatusCode", "utoipa"], &allowed);
-    // Types of the API are used only by those who send or receive them; the registry of actions also by the
-    // scheduler.
-    let scheduler = "catalog-server/src/schedule/";
-    let allowed =
-        ["catalog-server/src/api/", "catalog-server/src/cli/", "openapi/src/", "maintenance/src/", scheduler];
-    check_only_in(&PRODUCT, &["openapi::"], &allowed);
-    for source in sources(&[scheduler]) {
-        for line in source.lines_with("openapi::") {
-            let rest = line.replace("openapi::action::", "");
-            assert!(
-                !rest.contains("openapi::"),
-                "the scheduler may know the registry of actions only: {line}"
-            );
-        }
-    }
 }
 
 #[test]
@@ -174,88 +160,14 @@ fn table_core_knows_neither_network_nor_database_nor_time() {
     );
     let manifest = fs::read_to_string(root().join("table-core/Cargo.toml")).unwrap();
     let product = manifest.split("[dev-dependencies]").next().unwrap();
-    for name in ["axum", "sqlx", "tokio", "catalog-server"] {
+    for name in ["axum", "sqlx", "tokio"] {
         assert!(!product.lines().any(|line| line.starts_with(name)), "table-core depends on {name}");
     }
 }
 
 #[test]
 fn maintenance_knows_catalogs_by_their_protocol_only() {
-    check_only_in(&["maintenance/src"], &["catalog_server", "axum", "sqlx"], &[]);
-    let manifest = fs::read_to_string(root().join("maintenance/Cargo.toml")).unwrap();
-    assert!(!manifest.contains("catalog-server"));
-}
-
-#[test]
-fn commands_are_clients_that_know_nothing_of_the_server() {
-    let may_use = ["catalog_server::clock::Clock;", "catalog_server::id;"];
-    let mut found = 0;
-    for source in sources(&["catalog-server/src/cli"]) {
-        for line in source.lines_with("catalog_server") {
-            let is_allowed = may_use.iter().any(|path| line.ends_with(&format!(": use {path}")));
-            assert!(is_allowed, "a command may use the server only over HTTP: {line}");
-            found += 1;
-        }
-        for line in source.lines_with("crate::") {
-            let is_allowed = ["crate::cli::", "crate::process::"].iter().any(|path| line.contains(path));
-            assert!(is_allowed, "a command may use other parts of the binary only to log: {line}");
-        }
-    }
-    assert!(found > 0, "no command uses the clock: the rule checks nothing");
-}
-
-#[test]
-fn modules_to_the_right_do_not_know_those_to_the_left() {
-    for (folder, left) in [
-        ("catalog-server/src/catalog", &["crate::api", "crate::server", "crate::schedule"][..]),
-        ("catalog-server/src/schedule", &["crate::api", "crate::server", "crate::authn"]),
-        (
-            "catalog-server/src/authz",
-            &[
-                "crate::api",
-                "crate::authn",
-                "crate::server",
-                "crate::schedule",
-                "crate::catalog",
-                "crate::storage",
-            ],
-        ),
-        (
-            "catalog-server/src/authn",
-            &[
-                "crate::api",
-                "crate::authz",
-                "crate::server",
-                "crate::schedule",
-                "crate::catalog",
-                "crate::store",
-            ],
-        ),
-        ("catalog-server/src/storage", &["crate::api", "crate::server", "crate::catalog", "crate::store"]),
-        ("catalog-server/src/store", &["crate::api", "crate::server", "crate::catalog", "storage::"]),
-        (
-            "catalog-server/src/store/engine",
-            &[
-                "store::catalog",
-                "store::database",
-                "store::events",
-                "store::ids",
-                "store::maintenance",
-                "super::super",
-            ],
-        ),
-        ("catalog-server/src/store/events", &["store::catalog", "store::database", "store::maintenance"]),
-        ("catalog-server/src/store/catalog", &["store::database", "store::maintenance"]),
-        ("catalog-server/src/store/maintenance", &["store::database"]),
-        (
-            "catalog-server/src/config",
-            &["crate::api", "crate::server", "crate::catalog", "crate::store", "crate::storage"],
-        ),
-        ("catalog-server/src/connections", &["crate::server", "crate::catalog", "crate::store"]),
-        ("catalog-server/src/api", &["crate::server", "crate::connections", "crate::store"]),
-    ] {
-        check_only_in(&[folder], left, &[]);
-    }
+    check_only_in(&["maintenance/src"], &["axum", "sqlx"], &[]);
 }
 
 /// Returns the names of the tables in the migrations.

@@ -35,9 +35,9 @@ use super::mutations::MutationResponse;
 use super::names::{Identifier, Namespace};
 use super::namespaces::Namespaces;
 use super::purge::Purges;
+use super::tabulars::Tabulars;
 use super::tabulars::error::TabularError;
 use super::tabulars::files::MetadataFiles;
-use super::tabulars::Tabulars;
 use super::tabulars::page_cache::NamePage;
 use super::warehouses::warehouse::Warehouse;
 

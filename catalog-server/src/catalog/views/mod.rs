@@ -21,9 +21,9 @@ use super::locations::ownership::Folders;
 use super::locks::Locks;
 use super::mutations::MutationResponse;
 use super::names::{Identifier, Namespace};
+use super::tabulars::Tabulars;
 use super::tabulars::error::TabularError;
 use super::tabulars::files::MetadataFiles;
-use super::tabulars::Tabulars;
 use super::tabulars::page_cache::NamePage;
 use super::warehouses::warehouse::Warehouse;
 
