@@ -134,6 +134,67 @@ fn ids_are_made_in_one_place() {
 }
 
 #[test]
+fn random_numbers_are_made_in_one_place() {
+    // The hashes of the pointer cache must not be known to clients, whose names it contains.
+    let hashes = "catalog-server/src/store/catalog/pointer_cache.rs";
+    check_only_in(&PRODUCT, &["RandomState"], &[hashes]);
+    for folder in PRODUCT {
+        let manifest = root().join(folder.trim_end_matches("/src")).join("Cargo.toml");
+        let manifest = fs::read_to_string(manifest).unwrap();
+        let product = manifest.split("[dev-dependencies]").next().unwrap();
+        for name in ["rand", "getrandom", "fastrand"] {
+            let depends = product.lines().any(|line| line.split(['.', ' ', '=']).next() == Some(name));
+            assert!(!depends, "{folder} depends on `{name}`");
+        }
+    }
+}
+
+#[test]
+fn the_decoder_of_parquet_gets_only_what_was_validated() {
+    let file = |name: &str| format!("table-core/src/file/{name}");
+    let (footer, row_group) = (file("footer.rs"), file("parquet_reader/row_group.rs"));
+    // What decodes metadata: the first file validates it with `thrift.rs`, the second with `pages.rs`.
+    check_only_in(&PRODUCT, &["ParquetMetaDataReader"], &[&footer]);
+    check_only_in(&PRODUCT, &["SerializedPageReader"], &[&row_group]);
+    let others = [
+        "SerializedFileReader",
+        "ParquetRecordBatchReaderBuilder",
+        "ArrowReaderBuilder",
+        "ArrowReaderMetadata",
+        "ParquetRecordBatchReader::try_new(",
+        "ParquetMetaDataPushDecoder",
+        "parquet_thrift",
+        "parquet::thrift",
+        "parquet::format",
+    ];
+    check_only_in(&PRODUCT, &others, &[]);
+    for (path, validates) in
+        [(&footer, "super::thrift::"), (&file("pages.rs"), "super::thrift::"), (&row_group, "pages::Pages")]
+    {
+        let source = sources(&["table-core/src/file"]).into_iter().find(|source| source.path == *path);
+        assert!(source.unwrap().lines_with(validates).next().is_some(), "{path} does not use `{validates}`");
+    }
+}
+
+#[test]
+fn no_state_belongs_to_the_process() {
+    check_only_in(&PRODUCT, &["thread_local!", "lazy_static!", "static mut "], &[]);
+    // Tables of the Thrift format, the schema of the database, and the allocator.
+    let allowed = [
+        "table-core/src/file/shapes.rs",
+        "catalog-server/src/store/database.rs",
+        "catalog-server/src/main.rs",
+    ];
+    for source in sources(&PRODUCT) {
+        for line in source.lines_with("static ") {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let is_item = words.iter().skip(1).find(|word| !word.starts_with("pub")) == Some(&"static");
+            assert!(!is_item || allowed.contains(&source.path.as_str()), "is it immutable? {line}");
+        }
+    }
+}
+
+#[test]
 fn use_cases_do_not_know_the_file_system() {
     let allowed = [
         "catalog-server/src/connections/",
@@ -206,6 +267,41 @@ fn handlers_get_objects_only_from_functions_that_decide_about_access() {
     check_only_in(&["catalog-server/src/api"], &words, &[]);
 }
 
+/// Functions of `catalog` and `schedule` that a handler may call without a request: they return nothing of the
+/// catalog, or take an object that access was checked on.
+const WITHOUT_REQUEST: [&str; 5] =
+    ["catalog.clone", "catalog.ping", "catalog.record_gauges", "catalog.tables.load", "schedule.lease_ms"];
+
+/// Paths in code without white space that start with `subject`, and what follows each.
+fn paths<'a>(code: &'a str, subject: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let starts = code.match_indices(subject).filter(move |(at, _)| !code[..*at].ends_with(is_word));
+    starts.map(move |(at, _)| {
+        let end = code[at..].find(|letter| !is_word(letter) && letter != '.').unwrap_or_default();
+        code[at..].split_at(end)
+    })
+}
+
+#[test]
+fn handlers_pass_the_request_to_every_use_case() {
+    let requests = ["request", "&request", "&at.request", "&mutation.request", "&Request{"];
+    let mut unused = BTreeSet::from(WITHOUT_REQUEST);
+    for source in sources(&["catalog-server/src/api"]) {
+        let lines = source.product().lines().filter(|line| !line.trim_start().starts_with("//"));
+        // rustfmt breaks the chains of long calls.
+        let code: String = lines.flat_map(str::split_whitespace).collect();
+        for (path, rest) in ["catalog.", "schedule."].iter().flat_map(|subject| paths(&code, subject)) {
+            let call = rest.strip_prefix('(').and_then(|rest| rest.split_inclusive([',', ')', '{']).next());
+            let first = call.expect(path).trim_end_matches([',', ')']);
+            let may_not = WITHOUT_REQUEST.contains(&path);
+            let passes = requests.contains(&first);
+            assert!(passes != may_not, "{}: `{path}` gets `{first}` instead of the request", source.path);
+            unused.remove(path);
+        }
+    }
+    assert!(unused.is_empty(), "no handler calls {unused:?}");
+}
+
 #[test]
 fn handlers_see_domain_types_and_never_rows_of_the_store() {
     for source in sources(&["catalog-server/src/api"]) {
@@ -221,6 +317,23 @@ fn handlers_see_domain_types_and_never_rows_of_the_store() {
 fn errors_are_handled_and_nothing_is_left_to_do() {
     let words = [".unwrap()", "todo!", "unimplemented!", "dbg!", "println!", "process::exit"];
     check_only_in(&PRODUCT, &words, &["catalog-server/src/main.rs"]);
+}
+
+#[test]
+fn nothing_panics_on_purpose() {
+    // A key of any length suits HMAC.
+    let keyed =
+        ["catalog-server/src/catalog/scans/plan_id.rs", "catalog-server/src/catalog/scans/plan_task.rs"];
+    check_only_in(&PRODUCT, &[".expect("], &keyed);
+    let words = ["panic!(", "unreachable!", ".unwrap_err()", ".expect_err(", "unwrap_unchecked"];
+    check_only_in(&PRODUCT, &words, &[]);
+    for source in sources(&PRODUCT) {
+        for word in ["assert!(", "assert_eq!(", "assert_ne!("] {
+            for line in source.lines_with(word) {
+                assert!(line.contains(&format!("debug_{word}")), "a check that may panic: {line}");
+            }
+        }
+    }
 }
 
 #[test]
