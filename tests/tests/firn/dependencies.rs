@@ -81,12 +81,27 @@ const USED_BY_TESTS: [(&str, &[&str]); 11] = [
     ("catalog_server::catalog", &["tests/tests/store_contract/"]),
     (
         "catalog_server::config",
-        &["tests/src/simulation/", "tests/tests/firn/workers/past.rs", "tests/tests/store_contract/"],
+        &[
+            "tests/src/simulation/",
+            "tests/tests/firn/memory_warehouse.rs",
+            "tests/tests/firn/workers/past.rs",
+            "tests/tests/store_contract/",
+        ],
     ),
     ("catalog_server::request", &["tests/tests/store_contract/"]),
     ("catalog_server::schedule", &["tests/tests/store_contract/"]),
-    ("catalog_server::server", &["tests/src/simulation/", "tests/tests/firn/workers/past.rs"]),
-    ("catalog_server::storage", &["tests/tests/memory/", "tests/tests/store_contract/"]),
+    (
+        "catalog_server::server",
+        &[
+            "tests/src/simulation/",
+            "tests/tests/firn/memory_warehouse.rs",
+            "tests/tests/firn/workers/past.rs",
+        ],
+    ),
+    (
+        "catalog_server::storage",
+        &["tests/tests/firn/memory_warehouse.rs", "tests/tests/memory/", "tests/tests/store_contract/"],
+    ),
     (
         "catalog_server::store",
         &[
@@ -105,6 +120,7 @@ const USED_BY_TESTS: [(&str, &[&str]); 11] = [
         "storage",
         &[
             "tests/src/simulation/",
+            "tests/tests/firn/memory_warehouse.rs",
             "tests/tests/firn/workers/far.rs",
             "tests/tests/memory/",
             "tests/tests/store_contract/",
@@ -118,6 +134,7 @@ const USED_BY_TESTS: [(&str, &[&str]); 11] = [
             "tests/src/simulation/",
             "tests/src/tables/",
             "tests/src/torture/",
+            "tests/tests/firn/memory_warehouse.rs",
             "tests/tests/firn/scan_requests.rs",
             "tests/tests/iceberg_rust/",
             "tests/tests/memory/",

@@ -21,6 +21,7 @@ mod idempotency;
 mod limits;
 mod locations;
 mod maintenance;
+mod memory_warehouse;
 mod metrics_reports;
 mod namespaces;
 mod network;

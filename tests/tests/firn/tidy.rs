@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use openapi::action::JobAction;
+use tests::code::{Workspace, scan};
 
 /// Folders of all crates.
 const CRATES: [&str; 6] = ["catalog-server", "maintenance", "openapi", "storage", "table-core", "tests"];
@@ -259,6 +260,62 @@ fn the_engine_of_the_store_knows_no_table_of_a_subject() {
         }
     }
     assert!(own > 0, "the engine knows no table at all: the rule checks nothing");
+}
+
+/// End of the block that contains `at`.
+fn block_end(code: &str, at: usize) -> usize {
+    let mut depth = 0_usize;
+    for (length, letter) in code[at..].char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth == 0 => return at + length,
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    code.len()
+}
+
+/// Text of the statement or expression that ends at `end`.
+fn statement(code: &str, end: usize) -> &str {
+    let mut depth = 0_usize;
+    for (at, letter) in code[..end].char_indices().rev() {
+        match letter {
+            '(' | '[' | '{' | '}' | ';' if depth == 0 => return &code[at + 1..end],
+            '(' | '[' | '{' => depth -= 1,
+            ')' | ']' | '}' => depth += 1,
+            _ => {}
+        }
+    }
+    &code[..end]
+}
+
+#[test]
+fn in_a_transaction_only_functions_that_take_it_are_awaited() {
+    let (mut transactions, workspace) = (0, Workspace::read(&root()).unwrap());
+    for source in workspace.product() {
+        if !["catalog", "schedule"]
+            .iter()
+            .any(|folder| source.path.starts_with(&format!("catalog-server/src/{folder}/")))
+        {
+            continue;
+        }
+        let code = source.code.as_str();
+        for (begin, _) in code.match_indices("tx = self.db.write(") {
+            let begin = begin + code[begin..].find(';').unwrap();
+            // Up to the last commit before the next transaction, or without one to the end of the block.
+            let next = code[begin..].find("tx = self.db.write(").map_or(code.len(), |length| begin + length);
+            let block = block_end(code, begin).min(next);
+            let end = code[begin..block].rfind("tx.commit()").map_or(block, |length| begin + length);
+            for (at, _) in code[begin..end].match_indices(".await") {
+                let awaited = statement(code, begin + at);
+                let line = source.line_of(begin + at);
+                assert!(scan::words(awaited, "tx").next().is_some(), "{}:{line}: {awaited}", source.path);
+            }
+            transactions += 1;
+        }
+    }
+    assert!(transactions > 0, "no transaction begins: the rule checks nothing");
 }
 
 #[test]
