@@ -222,7 +222,8 @@ impl Upload for MeteredUpload {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicI64;
-    use std::time::Instant;
+
+    use tokio::time::Instant;
 
     use super::*;
 

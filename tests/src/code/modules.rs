@@ -73,7 +73,7 @@ pub fn crate_uses<'a>(sources: impl IntoIterator<Item = &'a Source>, name: &str)
         let paths = imports::used_paths(&source.code);
         let imports_module = |path: &UsedPath| {
             let is_name = path.segments.len() > 1 && path.segments.last().is_some_and(|last| last == name);
-            path.place == Place::Use && is_name && path.segments[0] != ""
+            path.place == Place::Use && is_name && !path.segments[0].is_empty()
         };
         let is_module = declared_modules(&source.code).contains(name) || paths.iter().any(imports_module);
         for path in paths {

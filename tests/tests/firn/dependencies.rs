@@ -346,8 +346,8 @@ fn tests_use_crates_only_where_they_test_or_drive_their_parts() {
             let listed = USED_BY_TESTS.iter().find(|(listed, _)| *listed == path);
             let prefixes = listed.map_or(&[][..], |(_, prefixes)| prefixes);
             let prefix = prefixes.iter().find(|prefix| used.from.starts_with(**prefix));
-            let user = prefix.map_or(used.from.clone(), |prefix| (*prefix).to_owned());
-            uses.entry((path, user)).or_default().push(format!("{}:{}", used.from, used.line));
+            let place = prefix.map_or(used.from.clone(), |prefix| (*prefix).to_owned());
+            uses.entry((path, place)).or_default().push(format!("{}:{}", used.from, used.line));
         }
     }
     let is_free = |path: &str| {
