@@ -1,11 +1,6 @@
 //! Firn catalog server: an Apache Iceberg REST catalog over SQLite or PostgreSQL.
 //!
-//! A module may use the modules to its right, never those to its left:
-//!
-//! ```text
-//! server → connections → api → schedule → catalog → { authz, storage, store } → { request, clock, id, work, config, planning_mode, retry }
-//!                          api → authn → request
-//! ```
+//! `ARCHITECTURE.md` shows which modules a module may use.
 //!
 //! [`server::Server`] is the entry point:
 //!

@@ -69,7 +69,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens and migrates the database, prepares the warehouse, and binds the port.
+    /// Opens and migrates the database, prepares the warehouse, and binds the port. Files are in the local file
+    /// system.
+    ///
+    /// # Errors
+    ///
+    /// Fails for the reasons of [`Server::open_with`].
+    pub async fn open(config: &Config, clock: Clock) -> anyhow::Result<Self> {
+        Self::open_with(config, clock, Stores::new(local_store())).await
+    }
+
+    /// Opens a server whose warehouse is in one of `stores`.
     ///
     /// # Errors
     ///
@@ -78,7 +88,7 @@ impl Server {
     /// if the warehouse contains the SQLite file itself; if the database is an empty SQLite file although the
     /// warehouse contains tables, unless [`Config::new_catalog`] is set; if the warehouse cannot be created;
     /// or if the port cannot be bound.
-    pub async fn open(config: &Config, clock: Clock) -> anyhow::Result<Self> {
+    pub async fn open_with(config: &Config, clock: Clock, stores: Stores) -> anyhow::Result<Self> {
         folders::create(&config.data_dir)
             .with_context(|| format!("cannot create the data directory `{}`", config.data_dir.display()))?;
         let data_dir = std::path::absolute(&config.data_dir)?;
@@ -92,7 +102,6 @@ impl Server {
         let db = database::open(&config.database_url(), &options).await?;
         db.migrate().await?;
 
-        let stores = Stores::new(local_store());
         let (files, turns) = (WarehouseFiles::new(stores.clone()), CpuSlots::new());
         let catalog = Arc::new(new_catalog(config, &clock, &db, &files, &turns));
         let default_location = default_location(config, &data_dir)?;

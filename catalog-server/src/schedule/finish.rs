@@ -85,9 +85,8 @@ impl Schedule {
             }
             Finished::Retry(error, after_ms, result) => {
                 let due_ms = tx.at_ms().saturating_add((*after_ms).max(0));
-                let given_back =
-                    jobs::lease::give_back(&mut tx, lease.stored(), due_ms, (error, result.as_deref()));
-                (given_back.await?, JobState::Queued)
+                let left = (error.as_str(), result.as_deref());
+                (jobs::lease::give_back(&mut tx, lease.stored(), due_ms, left).await?, JobState::Queued)
             }
         };
         if !done {

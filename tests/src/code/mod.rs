@@ -12,6 +12,7 @@ pub mod imports;
 pub mod items;
 pub mod measures;
 pub mod modules;
+pub mod parts;
 pub mod scan;
 pub mod source;
 pub mod stats;

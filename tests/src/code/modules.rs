@@ -22,6 +22,17 @@ pub struct Import {
     pub line: usize,
 }
 
+/// Use of another crate by a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrateUse {
+    /// Path of the file that uses it.
+    pub from: String,
+    /// Segments of the path behind the name of the crate.
+    pub path: Vec<String>,
+    /// Line, counted from 1.
+    pub line: usize,
+}
+
 /// Path of a module from its crate's root, without `crate`.
 type ModulePath = Vec<String>;
 
@@ -50,6 +61,32 @@ pub fn imports<'a>(sources: impl IntoIterator<Item = &'a Source>) -> Vec<Import>
     let import =
         |((from, to), line): ((&str, &str), usize)| Import { from: from.to_owned(), to: to.to_owned(), line };
     lines.into_iter().map(import).collect()
+}
+
+/// Uses of the crate `name` (as in paths, with `_`) by some files, in their order.
+///
+/// In a file that declares a module of this name, or imports one, the name stands for the module. A path with
+/// `::` before the name is found only in `use`.
+pub fn crate_uses<'a>(sources: impl IntoIterator<Item = &'a Source>, name: &str) -> Vec<CrateUse> {
+    let mut found = Vec::new();
+    for source in sources {
+        let paths = imports::used_paths(&source.code);
+        let imports_module = |path: &UsedPath| {
+            let is_name = path.segments.len() > 1 && path.segments.last().is_some_and(|last| last == name);
+            path.place == Place::Use && is_name && !path.segments[0].is_empty()
+        };
+        let is_module = declared_modules(&source.code).contains(name) || paths.iter().any(imports_module);
+        for path in paths {
+            let inside = match path.segments.as_slice() {
+                [first, rest @ ..] if first == name && !is_module => rest,
+                [first, second, rest @ ..] if first.is_empty() && second == name => rest,
+                _ => continue,
+            };
+            let line = source.line_of(path.at);
+            found.push(CrateUse { from: source.path.clone(), path: inside.to_vec(), line });
+        }
+    }
+    found
 }
 
 /// Returns whether a file is the root of a crate.
@@ -209,6 +246,19 @@ mod tests {
             ],
             &["a/src/b.rs 1 a/src/lib.rs", "a/src/c.rs 1 a/src/main.rs"],
         );
+    }
+
+    #[test]
+    fn a_name_is_that_of_a_crate_unless_a_module_has_it() {
+        let uses = |text: &str| -> Vec<String> {
+            let source = Source::product("a/src/b.rs", text);
+            crate_uses([&source], "other").into_iter().map(|used| used.path.join("::")).collect()
+        };
+        assert_eq!(uses("use other::{a::B, c};\nfn f() { other::d::e() }"), ["a::B", "c", "d::e"]);
+        assert_eq!(uses("use crate::others::A;\nuse a::other::B;\nuse ::other::C;"), ["C"]);
+        assert!(uses("mod other;\nuse other::A;").is_empty());
+        assert!(uses("use super::other;\nfn f() { other::a() }").is_empty());
+        assert!(uses("// other::a\nconst A: &str = \"other::a\";").is_empty());
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! Rules for the sources themselves: dependencies between modules, and forbidden words.
+//! Rules for the sources themselves: words that are forbidden, or allowed in one place only. The suite
+//! `dependencies` checks which modules and crates use each other.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use openapi::action::JobAction;
+use tests::code::{Workspace, scan};
 
 /// Folders of all crates.
 const CRATES: [&str; 6] = ["catalog-server", "maintenance", "openapi", "storage", "table-core", "tests"];
@@ -111,21 +113,6 @@ fn http_is_in_the_api_only() {
         "openapi/src/",
     ];
     check_only_in(&PRODUCT, &["axum::", "StatusCode", "utoipa"], &allowed);
-    // Types of the API are used only by those who send or receive them; the registry of actions also by the
-    // scheduler.
-    let scheduler = "catalog-server/src/schedule/";
-    let allowed =
-        ["catalog-server/src/api/", "catalog-server/src/cli/", "openapi/src/", "maintenance/src/", scheduler];
-    check_only_in(&PRODUCT, &["openapi::"], &allowed);
-    for source in sources(&[scheduler]) {
-        for line in source.lines_with("openapi::") {
-            let rest = line.replace("openapi::action::", "");
-            assert!(
-                !rest.contains("openapi::"),
-                "the scheduler may know the registry of actions only: {line}"
-            );
-        }
-    }
 }
 
 #[test]
@@ -145,6 +132,67 @@ fn the_clock_is_read_in_one_place() {
 fn ids_are_made_in_one_place() {
     let words = ["new_v4", "now_v7", "new_v7", "new_v1"];
     check_only_in(&PRODUCT, &words, &["catalog-server/src/id.rs"]);
+}
+
+#[test]
+fn random_numbers_are_made_in_one_place() {
+    // The hashes of the pointer cache must not be known to clients, whose names it contains.
+    let hashes = "catalog-server/src/store/catalog/pointer_cache.rs";
+    check_only_in(&PRODUCT, &["RandomState"], &[hashes]);
+    for folder in PRODUCT {
+        let manifest = root().join(folder.trim_end_matches("/src")).join("Cargo.toml");
+        let manifest = fs::read_to_string(manifest).unwrap();
+        let product = manifest.split("[dev-dependencies]").next().unwrap();
+        for name in ["rand", "getrandom", "fastrand"] {
+            let depends = product.lines().any(|line| line.split(['.', ' ', '=']).next() == Some(name));
+            assert!(!depends, "{folder} depends on `{name}`");
+        }
+    }
+}
+
+#[test]
+fn the_decoder_of_parquet_gets_only_what_was_validated() {
+    let file = |name: &str| format!("table-core/src/file/{name}");
+    let (footer, row_group) = (file("footer.rs"), file("parquet_reader/row_group.rs"));
+    // What decodes metadata: the first file validates it with `thrift.rs`, the second with `pages.rs`.
+    check_only_in(&PRODUCT, &["ParquetMetaDataReader"], &[&footer]);
+    check_only_in(&PRODUCT, &["SerializedPageReader"], &[&row_group]);
+    let others = [
+        "SerializedFileReader",
+        "ParquetRecordBatchReaderBuilder",
+        "ArrowReaderBuilder",
+        "ArrowReaderMetadata",
+        "ParquetRecordBatchReader::try_new(",
+        "ParquetMetaDataPushDecoder",
+        "parquet_thrift",
+        "parquet::thrift",
+        "parquet::format",
+    ];
+    check_only_in(&PRODUCT, &others, &[]);
+    for (path, validates) in
+        [(&footer, "super::thrift::"), (&file("pages.rs"), "super::thrift::"), (&row_group, "pages::Pages")]
+    {
+        let source = sources(&["table-core/src/file"]).into_iter().find(|source| source.path == *path);
+        assert!(source.unwrap().lines_with(validates).next().is_some(), "{path} does not use `{validates}`");
+    }
+}
+
+#[test]
+fn no_state_belongs_to_the_process() {
+    check_only_in(&PRODUCT, &["thread_local!", "lazy_static!", "static mut "], &[]);
+    // Tables of the Thrift format, the schema of the database, and the allocator.
+    let allowed = [
+        "table-core/src/file/shapes.rs",
+        "catalog-server/src/store/database.rs",
+        "catalog-server/src/main.rs",
+    ];
+    for source in sources(&PRODUCT) {
+        for line in source.lines_with("static ") {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let is_item = words.iter().skip(1).find(|word| !word.starts_with("pub")) == Some(&"static");
+            assert!(!is_item || allowed.contains(&source.path.as_str()), "is it immutable? {line}");
+        }
+    }
 }
 
 #[test]
@@ -174,88 +222,14 @@ fn table_core_knows_neither_network_nor_database_nor_time() {
     );
     let manifest = fs::read_to_string(root().join("table-core/Cargo.toml")).unwrap();
     let product = manifest.split("[dev-dependencies]").next().unwrap();
-    for name in ["axum", "sqlx", "tokio", "catalog-server"] {
+    for name in ["axum", "sqlx", "tokio"] {
         assert!(!product.lines().any(|line| line.starts_with(name)), "table-core depends on {name}");
     }
 }
 
 #[test]
 fn maintenance_knows_catalogs_by_their_protocol_only() {
-    check_only_in(&["maintenance/src"], &["catalog_server", "axum", "sqlx"], &[]);
-    let manifest = fs::read_to_string(root().join("maintenance/Cargo.toml")).unwrap();
-    assert!(!manifest.contains("catalog-server"));
-}
-
-#[test]
-fn commands_are_clients_that_know_nothing_of_the_server() {
-    let may_use = ["catalog_server::clock::Clock;", "catalog_server::id;"];
-    let mut found = 0;
-    for source in sources(&["catalog-server/src/cli"]) {
-        for line in source.lines_with("catalog_server") {
-            let is_allowed = may_use.iter().any(|path| line.ends_with(&format!(": use {path}")));
-            assert!(is_allowed, "a command may use the server only over HTTP: {line}");
-            found += 1;
-        }
-        for line in source.lines_with("crate::") {
-            let is_allowed = ["crate::cli::", "crate::process::"].iter().any(|path| line.contains(path));
-            assert!(is_allowed, "a command may use other parts of the binary only to log: {line}");
-        }
-    }
-    assert!(found > 0, "no command uses the clock: the rule checks nothing");
-}
-
-#[test]
-fn modules_to_the_right_do_not_know_those_to_the_left() {
-    for (folder, left) in [
-        ("catalog-server/src/catalog", &["crate::api", "crate::server", "crate::schedule"][..]),
-        ("catalog-server/src/schedule", &["crate::api", "crate::server", "crate::authn"]),
-        (
-            "catalog-server/src/authz",
-            &[
-                "crate::api",
-                "crate::authn",
-                "crate::server",
-                "crate::schedule",
-                "crate::catalog",
-                "crate::storage",
-            ],
-        ),
-        (
-            "catalog-server/src/authn",
-            &[
-                "crate::api",
-                "crate::authz",
-                "crate::server",
-                "crate::schedule",
-                "crate::catalog",
-                "crate::store",
-            ],
-        ),
-        ("catalog-server/src/storage", &["crate::api", "crate::server", "crate::catalog", "crate::store"]),
-        ("catalog-server/src/store", &["crate::api", "crate::server", "crate::catalog", "storage::"]),
-        (
-            "catalog-server/src/store/engine",
-            &[
-                "store::catalog",
-                "store::database",
-                "store::events",
-                "store::ids",
-                "store::maintenance",
-                "super::super",
-            ],
-        ),
-        ("catalog-server/src/store/events", &["store::catalog", "store::database", "store::maintenance"]),
-        ("catalog-server/src/store/catalog", &["store::database", "store::maintenance"]),
-        ("catalog-server/src/store/maintenance", &["store::database"]),
-        (
-            "catalog-server/src/config",
-            &["crate::api", "crate::server", "crate::catalog", "crate::store", "crate::storage"],
-        ),
-        ("catalog-server/src/connections", &["crate::server", "crate::catalog", "crate::store"]),
-        ("catalog-server/src/api", &["crate::server", "crate::connections", "crate::store"]),
-    ] {
-        check_only_in(&[folder], left, &[]);
-    }
+    check_only_in(&["maintenance/src"], &["axum", "sqlx"], &[]);
 }
 
 /// Returns the names of the tables in the migrations.
@@ -288,10 +262,101 @@ fn the_engine_of_the_store_knows_no_table_of_a_subject() {
     assert!(own > 0, "the engine knows no table at all: the rule checks nothing");
 }
 
+/// End of the block that contains `at`.
+fn block_end(code: &str, at: usize) -> usize {
+    let mut depth = 0_usize;
+    for (length, letter) in code[at..].char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth == 0 => return at + length,
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    code.len()
+}
+
+/// Text of the statement or expression that ends at `end`.
+fn statement(code: &str, end: usize) -> &str {
+    let mut depth = 0_usize;
+    for (at, letter) in code[..end].char_indices().rev() {
+        match letter {
+            '(' | '[' | '{' | '}' | ';' if depth == 0 => return &code[at + 1..end],
+            '(' | '[' | '{' => depth -= 1,
+            ')' | ']' | '}' => depth += 1,
+            _ => {}
+        }
+    }
+    &code[..end]
+}
+
+#[test]
+fn in_a_transaction_only_functions_that_take_it_are_awaited() {
+    let (mut transactions, workspace) = (0, Workspace::read(&root()).unwrap());
+    for source in workspace.product() {
+        if !["catalog", "schedule"]
+            .iter()
+            .any(|folder| source.path.starts_with(&format!("catalog-server/src/{folder}/")))
+        {
+            continue;
+        }
+        let code = source.code.as_str();
+        for (begin, _) in code.match_indices("tx = self.db.write(") {
+            let begin = begin + code[begin..].find(';').unwrap();
+            // Up to the last commit before the next transaction, or without one to the end of the block.
+            let next = code[begin..].find("tx = self.db.write(").map_or(code.len(), |length| begin + length);
+            let block = block_end(code, begin).min(next);
+            let end = code[begin..block].rfind("tx.commit()").map_or(block, |length| begin + length);
+            for (at, _) in code[begin..end].match_indices(".await") {
+                let awaited = statement(code, begin + at);
+                let line = source.line_of(begin + at);
+                assert!(scan::words(awaited, "tx").next().is_some(), "{}:{line}: {awaited}", source.path);
+            }
+            transactions += 1;
+        }
+    }
+    assert!(transactions > 0, "no transaction begins: the rule checks nothing");
+}
+
 #[test]
 fn handlers_get_objects_only_from_functions_that_decide_about_access() {
     let words = [".find_unauthorized(", ".find_job("];
     check_only_in(&["catalog-server/src/api"], &words, &[]);
+}
+
+/// Functions of `catalog` and `schedule` that a handler may call without a request: they return nothing of the
+/// catalog, or take an object that access was checked on.
+const WITHOUT_REQUEST: [&str; 5] =
+    ["catalog.clone", "catalog.ping", "catalog.record_gauges", "catalog.tables.load", "schedule.lease_ms"];
+
+/// Paths in code without white space that start with `subject`, and what follows each.
+fn paths<'a>(code: &'a str, subject: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let starts = code.match_indices(subject).filter(move |(at, _)| !code[..*at].ends_with(is_word));
+    starts.map(move |(at, _)| {
+        let end = code[at..].find(|letter| !is_word(letter) && letter != '.').unwrap_or_default();
+        code[at..].split_at(end)
+    })
+}
+
+#[test]
+fn handlers_pass_the_request_to_every_use_case() {
+    let requests = ["request", "&request", "&at.request", "&mutation.request", "&Request{"];
+    let mut unused = BTreeSet::from(WITHOUT_REQUEST);
+    for source in sources(&["catalog-server/src/api"]) {
+        let lines = source.product().lines().filter(|line| !line.trim_start().starts_with("//"));
+        // rustfmt breaks the chains of long calls.
+        let code: String = lines.flat_map(str::split_whitespace).collect();
+        for (path, rest) in ["catalog.", "schedule."].iter().flat_map(|subject| paths(&code, subject)) {
+            let call = rest.strip_prefix('(').and_then(|rest| rest.split_inclusive([',', ')', '{']).next());
+            let first = call.expect(path).trim_end_matches([',', ')']);
+            let may_not = WITHOUT_REQUEST.contains(&path);
+            let passes = requests.contains(&first);
+            assert!(passes != may_not, "{}: `{path}` gets `{first}` instead of the request", source.path);
+            unused.remove(path);
+        }
+    }
+    assert!(unused.is_empty(), "no handler calls {unused:?}");
 }
 
 #[test]
@@ -309,6 +374,23 @@ fn handlers_see_domain_types_and_never_rows_of_the_store() {
 fn errors_are_handled_and_nothing_is_left_to_do() {
     let words = [".unwrap()", "todo!", "unimplemented!", "dbg!", "println!", "process::exit"];
     check_only_in(&PRODUCT, &words, &["catalog-server/src/main.rs"]);
+}
+
+#[test]
+fn nothing_panics_on_purpose() {
+    // A key of any length suits HMAC.
+    let keyed =
+        ["catalog-server/src/catalog/scans/plan_id.rs", "catalog-server/src/catalog/scans/plan_task.rs"];
+    check_only_in(&PRODUCT, &[".expect("], &keyed);
+    let words = ["panic!(", "unreachable!", ".unwrap_err()", ".expect_err(", "unwrap_unchecked"];
+    check_only_in(&PRODUCT, &words, &[]);
+    for source in sources(&PRODUCT) {
+        for word in ["assert!(", "assert_eq!(", "assert_ne!("] {
+            for line in source.lines_with(word) {
+                assert!(line.contains(&format!("debug_{word}")), "a check that may panic: {line}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -115,8 +115,7 @@ async fn load_table(
         }
     };
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let tables = &app.catalog.tables;
-    let version = tables.require(&request, &warehouse, &identifier, Action::LoadTable).await?;
+    let version = app.catalog.tables.require(&request, &warehouse, &identifier, Action::LoadTable).await?;
     if let Some(known) = known {
         let etag = load_result::etag(&documents::version(&version.metadata_location), snapshots);
         if load_result::matches(known, &etag) {
@@ -125,7 +124,7 @@ async fn load_table(
             return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
         }
     }
-    Ok(load_result::table(&tables.load(&version, snapshots).await?))
+    Ok(load_result::table(&app.catalog.tables.load(&version, snapshots).await?))
 }
 
 /// Checks that a table exists.
