@@ -64,6 +64,22 @@ impl Files {
         self.store.write_new(&self.scope.write(location)?, content).await
     }
 
+    /// Writes a whole new file durably, and creates folders.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the scope does not permit it, and for the reasons of [`Store::write_new_with_folders`].
+    pub async fn write_new_with_folders(
+        &self,
+        location: &str,
+        content: Bytes,
+        folders: &[String],
+    ) -> Result<(), StorageError> {
+        let folders =
+            folders.iter().map(|folder| self.scope.folder(folder)).collect::<Result<Vec<_>, _>>()?;
+        self.store.write_new_with_folders(&self.scope.write(location)?, content, &folders).await
+    }
+
     /// Returns the state of a file; [`FileState::Unknown`] if the scope does not permit to read it, or if the
     /// store does not answer or cannot tell.
     pub async fn state(&self, location: &str) -> FileState {

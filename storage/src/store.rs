@@ -40,6 +40,25 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Fails with [`StorageError::AlreadyExists`] if there is a file, which is not changed.
     async fn write_new(&self, place: &Place, content: Bytes) -> Result<(), StorageError>;
 
+    /// Writes a whole new file, as [`Store::write_new`] does, and creates folders beside it, where the store has
+    /// folders. They survive a power failure as well, and together cost little more than the file.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`StorageError::AlreadyExists`] if there is a file, which is not changed, and if a folder
+    /// cannot be created.
+    async fn write_new_with_folders(
+        &self,
+        place: &Place,
+        content: Bytes,
+        folders: &[Place],
+    ) -> Result<(), StorageError> {
+        for folder in folders {
+            self.create_folder(folder).await?;
+        }
+        self.write_new(place, content).await
+    }
+
     /// Begins a new file that is written in parts.
     ///
     /// # Errors

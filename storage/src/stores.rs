@@ -68,6 +68,15 @@ impl Store for Stores {
         self.of(place).write_new(place, content).await
     }
 
+    async fn write_new_with_folders(
+        &self,
+        place: &Place,
+        content: Bytes,
+        folders: &[Place],
+    ) -> Result<(), StorageError> {
+        self.of(place).write_new_with_folders(place, content, folders).await
+    }
+
     async fn create(&self, place: &Place) -> Result<Box<dyn Upload>, StorageError> {
         self.of(place).create(place).await
     }

@@ -41,7 +41,7 @@ impl Warehouse {
     }
 
     fn write(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
-        self.files.write_new(&self.scope().write(&self.location(name))?, content)
+        self.files.write_new(&self.scope().write(&self.location(name))?, content, &[])
     }
 
     fn read(&self, name: &str) -> Result<Vec<u8>, StorageError> {
@@ -212,7 +212,7 @@ proptest! {
         let text = spelled(&format!("{root}/{file}"), file_spelling);
         let allowed = scope.write(&text);
         if let Ok(place) = &allowed {
-            warehouse.files.write_new(place, b"x").unwrap();
+            warehouse.files.write_new(place, b"x", &[]).unwrap();
         }
         let meant = Path::new(&root).join(&own);
         let written = found(warehouse.folder.path());

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a case fails where what it counts on does not hold")]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,6 +180,26 @@ async fn nothing_outside_of_the_scope_is_reached() {
             assert!(matches!(files.read(outside, 9).await, Err(StorageError::NotReadable(_))), "{name}");
         }
         assert!(matches!(files.read("../x", 9).await, Err(StorageError::Location(_))), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn folders_are_created_with_a_file() {
+    for case in Case::all() {
+        let (name, files) = (case.name, &case.files);
+        let content = || Bytes::from_static(b"x");
+        let folders = [case.at("t/new/data"), case.at("t/new/other/deep")];
+        files.write_new_with_folders(&case.at("t/new/metadata/a"), content(), &folders).await.unwrap();
+        assert_eq!(files.read(&case.at("t/new/metadata/a"), 9).await.unwrap(), content(), "{name}");
+        for folder in &folders {
+            let is_local = folder.strip_prefix("file://");
+            assert!(is_local.is_none_or(|path| Path::new(path).is_dir()), "{name}: {folder}");
+        }
+        let again = files.write_new_with_folders(&case.at("t/new/metadata/a"), content(), &folders).await;
+        assert!(matches!(again, Err(StorageError::AlreadyExists(_))), "{name}: {again:?}");
+        let elsewhere = [case.at("u/data")];
+        let outside = files.write_new_with_folders(&case.at("t/new/metadata/b"), content(), &elsewhere).await;
+        assert!(matches!(outside, Err(StorageError::NotOwn(_))), "{name}: {outside:?}");
     }
 }
 

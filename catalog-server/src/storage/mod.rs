@@ -183,15 +183,14 @@ impl WarehouseFiles {
 ///
 /// Fails if the table location is not in the own folders ([`StorageError::NotOwn`]), if a folder cannot be
 /// created, or if the deadline passes.
-pub async fn create_table_folders(
-    files: &Files,
-    table_location: &str,
-    names: &[&str],
-) -> Result<(), StorageError> {
-    for name in names {
-        files.create_folder(&format!("{}/{name}", table_location.trim_end_matches('/'))).await?;
-    }
-    Ok(())
+pub async fn create_table_folders(files: &Files, table_location: &str) -> Result<(), StorageError> {
+    files.create_folder(&format!("{}/metadata", table_location.trim_end_matches('/'))).await?;
+    files.create_folder(&data_folder(table_location)).await
+}
+
+/// Returns the location of the data folder of a table.
+pub fn data_folder(table_location: &str) -> String {
+    format!("{}/data", table_location.trim_end_matches('/'))
 }
 
 /// Returns the place of the root of a warehouse, which the operator has named.

@@ -52,6 +52,7 @@ pub struct NewLocalFile {
 #[derive(Debug)]
 struct Unsynced {
     parent: OwnedFd,
+    parent_inode: u64,
     path: PathBuf,
     inode: u64,
     is_created: bool,
@@ -177,13 +178,19 @@ impl LocalFiles {
         }
     }
 
-    /// Writes a whole new file and syncs it. If that fails, the incomplete file is deleted.
+    /// Writes a whole new file and syncs it, together with folders that are created. If that fails, the
+    /// incomplete file is deleted.
     ///
     /// # Errors
     ///
-    /// Fails if the file cannot be created (see [`LocalFiles::create`]), written or synced.
-    pub fn write_new(&self, place: &Place, content: &[u8]) -> Result<(), StorageError> {
-        let file = self.create(place)?;
+    /// Fails if a folder or the file cannot be created (see [`LocalFiles::create`]), written or synced.
+    pub fn write_new(&self, place: &Place, content: &[u8], folders: &[Place]) -> Result<(), StorageError> {
+        let mut beside = Vec::new();
+        for folder in folders {
+            beside.extend(self.make_folder(folder)?);
+        }
+        let mut file = self.create(place)?;
+        file.unsynced.extend(beside);
         let written = file.write_at(0, content).and_then(|()| file.sync());
         if written.is_err() {
             // Nothing refers to the incomplete file, so that a failure to delete it only wastes space.
@@ -235,11 +242,8 @@ impl LocalFiles {
     /// Fails with [`StorageError::Link`] if the path contains a symbolic link below its root, and with
     /// [`StorageError::Io`] if a folder cannot be created or synced.
     pub fn create_folder(&self, place: &Place) -> Result<(), StorageError> {
-        let failed = |error| convert("create the folder", place, error);
-        let path = local(place).map_err(failed)?;
-        let root = self.durable_root(path).map_err(failed)?;
-        let (_, unsynced) = self.descend(root, path.root(), path.names()).map_err(failed)?;
-        self.sync_entries(&unsynced).map_err(failed)
+        let unsynced = self.make_folder(place)?;
+        self.sync_entries(&unsynced).map_err(|error| convert("create the folder", place, error))
     }
 
     /// Creates a root folder if it does not exist, and checks that files can be written in it.
@@ -290,6 +294,15 @@ impl LocalFiles {
         matches!((folder, file), (Ok(folder), Ok(file)) if file.starts_with(&folder))
     }
 
+    /// Creates a folder. Returns the folders on its path that may not survive a power failure yet.
+    fn make_folder(&self, place: &Place) -> Result<Vec<Unsynced>, StorageError> {
+        let failed = |error| convert("create the folder", place, error);
+        let path = local(place).map_err(failed)?;
+        let root = self.durable_root(path).map_err(failed)?;
+        let (_, unsynced) = self.descend(root, path.root(), path.names()).map_err(failed)?;
+        Ok(unsynced)
+    }
+
     /// Opens the folder of a file. Missing folders are created. Also returns the folders on the path that may
     /// not survive a power failure before [`LocalFiles::sync_entries`].
     fn open_parent<'p>(&self, path: &'p LocalPath) -> std::io::Result<(OwnedFd, &'p str, Vec<Unsynced>)> {
@@ -324,6 +337,7 @@ impl LocalFiles {
         names: &[String],
     ) -> std::io::Result<(OwnedFd, Vec<Unsynced>)> {
         let mut folder = root;
+        let mut folder_inode = fs::fstat(&folder)?.st_ino;
         let mut path = path.to_owned();
         let mut unsynced = Vec::new();
         for name in names {
@@ -340,9 +354,10 @@ impl LocalFiles {
             };
             let inode = fs::fstat(&next)?.st_ino;
             let parent = std::mem::replace(&mut folder, next);
+            let parent_inode = std::mem::replace(&mut folder_inode, inode);
             // Another process may have created the folder without syncing its entry.
             if is_created || self.is_news(&path, inode) {
-                unsynced.push(Unsynced { parent, path: path.clone(), inode, is_created });
+                unsynced.push(Unsynced { parent, parent_inode, path: path.clone(), inode, is_created });
             }
         }
         Ok((folder, unsynced))
@@ -352,8 +367,11 @@ impl LocalFiles {
     /// the content below them, because the first sync usually writes all of them and the others find nothing
     /// left to write.
     fn sync_entries(&self, unsynced: &[Unsynced]) -> std::io::Result<()> {
-        for Unsynced { parent, path, inode, is_created } in unsynced.iter().rev() {
-            match sync_folder(parent) {
+        let mut synced = Vec::with_capacity(unsynced.len());
+        for Unsynced { parent, parent_inode, path, inode, is_created } in unsynced.iter().rev() {
+            let result = if synced.contains(parent_inode) { Ok(()) } else { sync_folder(parent) };
+            synced.push(*parent_inode);
+            match result {
                 // A parent that this process is not permitted to open means that this process did not create
                 // the folder.
                 Err(error)

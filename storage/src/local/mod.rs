@@ -112,7 +112,17 @@ impl Store for LocalStore {
     }
 
     async fn write_new(&self, place: &Place, content: Bytes) -> Result<(), StorageError> {
-        self.run("write", place, move |files, place| files.write_new(place, &content)).await
+        self.write_new_with_folders(place, content, &[]).await
+    }
+
+    async fn write_new_with_folders(
+        &self,
+        place: &Place,
+        content: Bytes,
+        folders: &[Place],
+    ) -> Result<(), StorageError> {
+        let folders = folders.to_vec();
+        self.run("write", place, move |files, place| files.write_new(place, &content, &folders)).await
     }
 
     async fn create(&self, place: &Place) -> Result<Box<dyn Upload>, StorageError> {

@@ -162,8 +162,11 @@ impl Tables {
 
     /// Writes the metadata files and manifest lists of prepared commits.
     pub(super) async fn write_files(&self, prepared: &[PreparedCommit]) -> Result<(), TabularError> {
-        let new = prepared.iter().filter_map(PreparedCommit::next);
-        let written = try_join_all(new.map(|next| self.files.write(&next.document, &next.folders))).await;
+        let written = try_join_all(prepared.iter().filter_map(|prepared| {
+            let next = prepared.next()?;
+            Some(self.files.write_with_folders(&next.document, &next.folders, prepared.new_folders()))
+        }))
+        .await;
         let lists = prepared.iter().filter_map(|prepared| prepared.next().zip(prepared.list()));
         let listed = try_join_all(lists.map(async |(next, (path, content))| {
             self.files.own(&next.folders).write_new(path, content.clone()).await

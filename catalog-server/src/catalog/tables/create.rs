@@ -77,14 +77,9 @@ impl Tables {
                 return Err(self.tabulars.unless_name_taken(warehouse, identifier, kind, error).await);
             }
         };
-        let (files, metadata) = (self.files.own(&next.folders), next.metadata.clone());
         let tabular_id = TabularId(id::ordered());
         let prepared = vec![PreparedCommit::Create { tabular_id, namespace_id, next }];
-        let (written, created) = tokio::join!(
-            self.write_files(&prepared),
-            create_table_folders(&files, metadata.location(), &["data"])
-        );
-        let committed = match written.and(created.map_err(TabularError::from)) {
+        let committed = match self.write_files(&prepared).await {
             Ok(()) => {
                 let pointers = prepared.iter().filter_map(PreparedCommit::pointer).collect();
                 let result = CommitSource::Table.result(&prepared);
@@ -132,7 +127,7 @@ impl Tables {
             let kind = TabularKind::Table;
             return Err(self.tabulars.unless_name_taken(warehouse, identifier, kind, error.into()).await);
         }
-        create_table_folders(&self.files.own(&folders), metadata.location(), &["metadata", "data"]).await?;
+        create_table_folders(&self.files.own(&folders), metadata.location()).await?;
         let body = self.turns.run(size_bytes, move || respond(&metadata)).await;
         if request.idempotency.is_some() {
             let tx = self.db.write(self.clock.now_ms()).await?;

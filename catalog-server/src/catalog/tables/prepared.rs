@@ -13,6 +13,7 @@ use crate::catalog::mutations::idempotency::IdempotentResult;
 use crate::catalog::names::Identifier;
 use crate::catalog::tabulars::error::TabularError;
 use crate::catalog::tabulars::transaction::{NewPointer, PointerTarget};
+use crate::storage::data_folder;
 use crate::storage::documents::Document;
 use crate::store::catalog::tabular::{Pointer, Tabular, TabularKind};
 use crate::store::ids::{NamespaceId, TabularId};
@@ -57,6 +58,14 @@ impl PreparedCommit {
         match self {
             Self::Unchanged(_) => None,
             Self::Update { next, .. } | Self::Create { next, .. } => Some(next),
+        }
+    }
+
+    /// Returns the locations of the folders that some engines expect a new table to have.
+    pub(super) fn new_folders(&self) -> Vec<String> {
+        match self {
+            Self::Create { next, .. } => vec![data_folder(next.metadata.location())],
+            Self::Unchanged(_) | Self::Update { .. } => Vec::new(),
         }
     }
 

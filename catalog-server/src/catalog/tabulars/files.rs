@@ -33,6 +33,17 @@ impl MetadataFiles {
         Ok(self.own(folders).write_new(document.location(), document.file_content()?).await?)
     }
 
+    /// Writes the file of a document, and creates the folders of its table or view.
+    pub(in crate::catalog) async fn write_with_folders<T: Content>(
+        &self,
+        document: &Arc<Document<T>>,
+        folders: &Folders,
+        created: Vec<String>,
+    ) -> Result<(), BackendError> {
+        let (location, content) = (document.location(), document.file_content()?);
+        Ok(self.own(folders).write_new_with_folders(location, content, &created).await?)
+    }
+
     /// Deletes a written file after its change failed, unless the change may have been made.
     pub(in crate::catalog) async fn discard(
         &self,
