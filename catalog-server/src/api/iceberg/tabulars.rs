@@ -1,12 +1,15 @@
 //! Parts that the endpoints of tables and views share: pages of names, and the request to rename.
 
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use bytes::Bytes;
 use serde_json::value::to_raw_value;
 
 use crate::api::error::ApiError;
 use crate::api::extract::{AtNamespace, Mutation};
+use crate::api::json;
 use crate::api::page::Page;
 use crate::catalog::names::{Identifier, Namespace};
+use crate::catalog::tabulars::pages::ListedNames;
 
 use super::wire::{ListTablesResponse, ListedIdentifier, RenameTableRequest, TableIdentifier};
 
@@ -35,13 +38,15 @@ impl Rename {
 /// # Errors
 ///
 /// Fails if the namespace cannot be written as JSON, which does not happen.
-pub(super) fn page(at: &AtNamespace, page: &Page, names: &[String]) -> Result<Response, ApiError> {
-    let (names, next_page_token) = page.cut(names);
-    // Written once, and not with each of the names.
-    let namespace =
-        to_raw_value(at.namespace.levels()).map_err(|error| ApiError::internal(error.to_string()))?;
-    let identifiers = names.iter().map(|name| ListedIdentifier { namespace: &namespace, name }).collect();
-    Ok(axum::Json(ListTablesResponse { next_page_token, identifiers }).into_response())
+pub(super) fn page(at: &AtNamespace, page: &Page, listed: &ListedNames) -> Result<Response, ApiError> {
+    let body = listed.derived(|| {
+        let (names, next_page_token) = page.cut(listed.names());
+        // Written once, and not with each of the names.
+        let namespace = to_raw_value(at.namespace.levels())?;
+        let identifiers = names.iter().map(|name| ListedIdentifier { namespace: &namespace, name }).collect();
+        serde_json::to_vec(&ListTablesResponse { next_page_token, identifiers }).map(Bytes::from)
+    });
+    Ok(json(body.map_err(|error| ApiError::internal(error.to_string()))?))
 }
 
 fn identifier(wire: TableIdentifier) -> Result<Identifier, ApiError> {

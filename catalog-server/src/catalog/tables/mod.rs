@@ -38,7 +38,7 @@ use super::purge::Purges;
 use super::tabulars::Tabulars;
 use super::tabulars::error::TabularError;
 use super::tabulars::files::MetadataFiles;
-use super::tabulars::pages::NamePage;
+use super::tabulars::pages::{ListedNames, NamePage};
 use super::warehouses::warehouse::Warehouse;
 
 /// Tables of all warehouses.
@@ -154,7 +154,7 @@ impl Tables {
         warehouse: &Warehouse,
         namespace: &Namespace,
         page: NamePage<'_>,
-    ) -> Result<Arc<[String]>, TabularError> {
+    ) -> Result<Arc<ListedNames>, TabularError> {
         self.tabulars.list(request, warehouse, namespace, TabularKind::Table, page).await
     }
 

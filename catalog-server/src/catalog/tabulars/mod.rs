@@ -31,7 +31,7 @@ use super::namespaces::error::NamespaceError;
 use super::warehouses::warehouse::Warehouse;
 
 use self::error::{TabularError, missing, name_taken};
-use self::pages::{NamePage, NamePages};
+use self::pages::{ListedNames, NamePage, NamePages};
 use self::transaction::{NewPointer, Transaction};
 
 /// Maximum number of attempts to change a table or view because concurrent changes were faster.
@@ -175,7 +175,7 @@ impl Tabulars {
         namespace: &Namespace,
         kind: TabularKind,
         page: NamePage<'_>,
-    ) -> Result<Arc<[String]>, TabularError> {
+    ) -> Result<Arc<ListedNames>, TabularError> {
         let action = match kind {
             TabularKind::Table => Action::ListTables,
             TabularKind::View => Action::ListViews,
@@ -184,13 +184,14 @@ impl Tabulars {
         let (namespace_id, version) = (namespace.namespace_id, namespace.names_version);
         if let Some(at_ms) = warehouse.at_ms {
             let page = PageAsOf { after: page.after, limit: page.limit, at_ms };
-            return Ok(as_of::list_tabulars(&self.db, namespace_id, kind, page).await?.into());
+            let names = as_of::list_tabulars(&self.db, namespace_id, kind, page).await?;
+            return Ok(Arc::new(ListedNames::new(names)));
         }
         if let Some(names) = self.pages.find(namespace_id, kind, page, version) {
             return Ok(names);
         }
         let names = tabulars::list(&self.db, namespace_id, kind, page.after, page.limit).await?;
-        let names: Arc<[String]> = names.into();
+        let names = Arc::new(ListedNames::new(names));
         self.pages.insert(namespace_id, kind, page, (version, names.clone()));
         Ok(names)
     }

@@ -24,7 +24,7 @@ use super::names::{Identifier, Namespace};
 use super::tabulars::Tabulars;
 use super::tabulars::error::TabularError;
 use super::tabulars::files::MetadataFiles;
-use super::tabulars::pages::NamePage;
+use super::tabulars::pages::{ListedNames, NamePage};
 use super::warehouses::warehouse::Warehouse;
 
 /// Views of all warehouses.
@@ -91,7 +91,7 @@ impl Views {
         warehouse: &Warehouse,
         namespace: &Namespace,
         page: NamePage<'_>,
-    ) -> Result<Arc<[String]>, TabularError> {
+    ) -> Result<Arc<ListedNames>, TabularError> {
         self.tabulars.list(request, warehouse, namespace, TabularKind::View, page).await
     }
 
