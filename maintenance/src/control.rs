@@ -12,7 +12,7 @@ use crate::report::JobReport;
 #[serde(rename_all = "kebab-case")]
 pub struct Progress {
     /// Current activity, for users.
-    pub doing: String,
+    pub activity: String,
     /// Number of units that are done.
     pub done: u64,
     /// Total number of units; 0 if it is unknown.

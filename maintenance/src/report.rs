@@ -134,14 +134,15 @@ impl JobReport {
     }
 
     /// Adds a description of something that was skipped. Beyond a limit, only their number is counted.
-    pub fn skip(&mut self, why: impl Into<String>) {
-        let why = why.into();
-        let is_full = self.skipped.len() >= SKIPPED_MAX || self.skipped_bytes + why.len() > SKIPPED_BYTES_MAX;
+    pub fn skip(&mut self, reason: impl Into<String>) {
+        let reason = reason.into();
+        let is_full =
+            self.skipped.len() >= SKIPPED_MAX || self.skipped_bytes + reason.len() > SKIPPED_BYTES_MAX;
         if is_full {
             self.omitted += 1;
         } else {
-            self.skipped_bytes += why.len();
-            self.skipped.push(why);
+            self.skipped_bytes += reason.len();
+            self.skipped.push(reason);
         }
     }
 
@@ -151,7 +152,7 @@ impl JobReport {
         self.skipped.splice(0..0, describe_unreadable(&files));
         let mut bytes = 0;
         let fits = |file: &UnreadableFile| {
-            bytes += file.path.len() + file.why.len() + UNREADABLE_OTHER_BYTES;
+            bytes += file.path.len() + file.reason.len() + UNREADABLE_OTHER_BYTES;
             bytes <= UNREADABLE_BYTES_MAX
         };
         self.unreadable = files.into_iter().take_while(fits).collect();
@@ -184,7 +185,7 @@ impl JobReport {
     pub fn to_json(&self) -> Json {
         let mut json = json!({
             "committed": self.committed, "snapshot-ids": self.snapshot_ids,
-            "numbers": counts_json(&self.numbers), "left": self.skipped().collect::<Vec<_>>(),
+            "numbers": counts_json(&self.numbers), "skipped": self.skipped().collect::<Vec<_>>(),
         });
         if let Some(pending) = &self.pending {
             json["pending"] = pending.to_json();
@@ -232,7 +233,8 @@ fn counts(json: &Json) -> impl Iterator<Item = (String, i64)> {
 
 /// Returns a text about files that cannot be read, for users; `None` if there are none.
 pub fn describe_unreadable(files: &[UnreadableFile]) -> Option<String> {
-    let named = files.iter().take(UNREADABLE_NAMED_MAX).map(|file| format!("`{}` ({})", file.path, file.why));
+    let named =
+        files.iter().take(UNREADABLE_NAMED_MAX).map(|file| format!("`{}` ({})", file.path, file.reason));
     let named = named.collect::<Vec<_>>().join(", ");
     if files.is_empty() {
         return None;

@@ -338,7 +338,8 @@ pub struct UnreadableFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Error of reading the file.
-    pub why: String,
+    #[serde(alias = "why")]
+    pub reason: String,
     /// Time at which the file could not be read, in milliseconds since 1970.
     pub since_ms: i64,
 }
@@ -546,7 +547,8 @@ pub struct Deduction {
     /// Number of points deducted.
     pub points: u32,
     /// Explanation for users, with the measurements.
-    pub why: String,
+    #[serde(alias = "why")]
+    pub reason: String,
 }
 
 /// Decision whether an action is due for a table.
@@ -558,7 +560,8 @@ pub struct Judged {
     /// `true` if the action is due.
     pub due: bool,
     /// Reason for which the action is due or not, for users.
-    pub why: String,
+    #[serde(alias = "why")]
+    pub reason: String,
 }
 
 /// Explanation of the state of a table's maintenance.
@@ -594,7 +597,8 @@ pub struct ExplainedAction {
     /// (the table was not evaluated yet, or not since its last maintenance).
     pub state: String,
     /// Reason for the state, for users, in one sentence.
-    pub why: String,
+    #[serde(alias = "why")]
+    pub reason: String,
     /// Queued or running job of the action, otherwise the last one; missing if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Job>,

@@ -184,11 +184,11 @@ impl Purges {
                 if stop.is_cancelled() {
                     return Ok(None);
                 }
-                let doing = format!(
+                let activity = format!(
                     "deleted {}",
                     text::count(u64::try_from(deleted).unwrap_or(u64::MAX), "file", "files")
                 );
-                let progress = json!({ "doing": doing, DELETED: deleted }).to_string();
+                let progress = json!({ "activity": activity, DELETED: deleted }).to_string();
                 let mut tx = self.db.write(self.clock.now_ms()).await?;
                 let is_ours = jobs::lease::extend(&mut tx, lease, LEASE_MS, (Some(&progress), None)).await?;
                 tx.commit().await?;

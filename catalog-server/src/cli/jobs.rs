@@ -168,9 +168,11 @@ fn how_far(job: &Job) -> String {
         (None, Some(progress)) => {
             let (done, total) =
                 (progress["done"].as_u64().unwrap_or(0), progress["total"].as_u64().unwrap_or(0));
-            let doing = progress["doing"].as_str().unwrap_or_default();
+            // A worker of the former release stored it as `doing`.
+            let activity = progress.get("activity").or_else(|| progress.get("doing"));
+            let activity = activity.and_then(Value::as_str).unwrap_or_default();
             let percent = (done.saturating_mul(100)).checked_div(total);
-            percent.map_or_else(|| doing.to_owned(), |percent| format!("{doing}: {percent} %"))
+            percent.map_or_else(|| activity.to_owned(), |percent| format!("{activity}: {percent} %"))
         }
         (None, None) => job.reason.clone(),
     }
@@ -191,7 +193,10 @@ fn explained(name: &str, explanation: &Explanation) -> String {
             let ago = ago(Clock::system().now_ms() - at_ms);
             lines.push(format!("{name}: health {} of 100, looked at {ago}", evaluation.health));
             lines.extend(
-                evaluation.deductions.iter().map(|taken| format!("    -{:<3} {}", taken.points, taken.why)),
+                evaluation
+                    .deductions
+                    .iter()
+                    .map(|taken| format!("    -{:<3} {}", taken.points, taken.reason)),
             );
         }
         _ => lines.push(match explanation.maintained_ms {
@@ -207,7 +212,7 @@ fn explained(name: &str, explanation: &Explanation) -> String {
     }
     let mut actions = TextTable::new(0, [TextColumn::LEFT; 3]);
     for action in &explanation.actions {
-        actions.push([action.action.as_str().to_owned(), action.state.clone(), action.why.clone()]);
+        actions.push([action.action.as_str().to_owned(), action.state.clone(), action.reason.clone()]);
     }
     lines.join("\n") + "\n" + &actions.to_string()
 }

@@ -233,7 +233,7 @@ impl Maintain {
             };
             if self.dry_run {
                 let (judged, json) = registry::plan(*action, &job)?;
-                told.add_plan(*action, if judged.due { "" } else { NOTHING }, &judged.why, json);
+                told.add_plan(*action, if judged.due { "" } else { NOTHING }, &judged.reason, json);
                 continue;
             }
             let mut report = JobReport::default();
@@ -307,7 +307,7 @@ impl Terminal {
 impl JobControl for Terminal {
     fn progress(&self, progress: Progress) {
         let now_ms = (self.environment.now_ms)();
-        let is_new = *self.told.borrow() != progress.doing;
+        let is_new = *self.told.borrow() != progress.activity;
         if self.is_quiet || (!is_new && now_ms - self.told_ms.get() < TELL_MS) {
             return;
         }
@@ -315,9 +315,9 @@ impl JobControl for Terminal {
             far if far.is_empty() => far,
             far => format!(" ({far})"),
         };
-        drop(writeln!(std::io::stderr(), "{}: {}{how_far}", self.action.get(), progress.doing));
+        drop(writeln!(std::io::stderr(), "{}: {}{how_far}", self.action.get(), progress.activity));
         self.told_ms.set(now_ms);
-        *self.told.borrow_mut() = progress.doing;
+        *self.told.borrow_mut() = progress.activity;
     }
 
     fn check(&self) -> Result<(), JobError> {
@@ -363,8 +363,8 @@ struct Told {
 }
 
 impl Told {
-    fn add_plan(&mut self, action: JobAction, whether: &str, why: &str, json: Value) {
-        self.text += &[action.as_str(), ": ", whether, why, "\n"].concat();
+    fn add_plan(&mut self, action: JobAction, prefix: &str, reason: &str, json: Value) {
+        self.text += &[action.as_str(), ": ", prefix, reason, "\n"].concat();
         self.plans.get_or_insert_default().insert(action.as_str().to_owned(), json);
     }
 

@@ -36,7 +36,7 @@ pub struct ActionExplanation {
     /// State of the action.
     pub state: ActionState,
     /// Reason for the state, as a sentence.
-    pub why: String,
+    pub reason: String,
     /// Job of the action that is queued or running, else the last one.
     pub job: Option<MaintenanceJob>,
 }
@@ -70,7 +70,8 @@ struct Found {
 struct Judged {
     action: String,
     due: bool,
-    why: String,
+    #[serde(alias = "why")]
+    reason: String,
 }
 
 /// Facts from which the explanation of an action is derived.
@@ -156,8 +157,8 @@ impl Schedule {
                 last: job.as_ref(),
                 failures: failures(&ends),
             };
-            let (state, why) = facts.explain();
-            explained.push(ActionExplanation { action, state, why, job });
+            let (state, reason) = facts.explain();
+            explained.push(ActionExplanation { action, state, reason, job });
         }
         let evaluation = evaluation.filter(|_| maintained_ms.is_none());
         Ok(Explained { pause: applicable.pause, evaluation, maintained_ms, actions: explained })
@@ -172,18 +173,18 @@ impl Facts<'_> {
         }
         if let Some(pause) = &self.applicable.pause {
             let waiting = if open.is_some() { "; what is queued waits" } else { "" };
-            let why = format!("`{}` paused the table: {}{waiting}", pause.paused_by, pause.reason);
-            return (ActionState::Paused, why);
+            let reason = format!("`{}` paused the table: {}{waiting}", pause.paused_by, pause.reason);
+            return (ActionState::Paused, reason);
         }
         if let Some(job) = open {
             return (ActionState::Queued, self.queued(job));
         }
         if let Some(source) = self.applicable.disabled_by(self.action) {
-            let why = match source {
+            let reason = match source {
                 "default" => "it is switched off by default".to_owned(),
                 source => format!("the policy of {} switches it off", scope(source)),
             };
-            return (ActionState::Disabled, why);
+            return (ActionState::Disabled, reason);
         }
         self.at_rest()
     }
@@ -200,23 +201,23 @@ impl Facts<'_> {
     }
 
     fn queued(&self, job: &MaintenanceJob) -> String {
-        let mut why = vec![job.reason.clone()];
+        let mut reason = vec![job.reason.clone()];
         if job.due_ms > self.now_ms {
             let after = match self.failures {
                 0 => String::new(),
                 1 => ", after a failure".to_owned(),
                 count => format!(", after {count} failures in a row"),
             };
-            why.push(format!("it waits until {}{after}", instant(job.due_ms)));
+            reason.push(format!("it waits until {}{after}", instant(job.due_ms)));
         } else if let Some(other) = self.open.iter().find(|other| other.state == JobState::Running) {
-            why.push(format!("it waits for the job `{}` of the same table", other.action));
+            reason.push(format!("it waits for the job `{}` of the same table", other.action));
         } else {
-            why.push("it waits for a worker".to_owned());
+            reason.push("it waits for a worker".to_owned());
         }
         if let Some(error) = &job.error {
-            why.push(format!("the last attempt ended: {error}"));
+            reason.push(format!("the last attempt ended: {error}"));
         }
-        why.join("; ")
+        reason.join("; ")
     }
 
     /// Explains an action that is neither queued nor running, of a table that is not paused, and that no
@@ -247,16 +248,16 @@ impl Facts<'_> {
             .unwrap_or_default();
         let Some(judged) = found.actions.into_iter().find(|judged| judged.action == self.action.as_str())
         else {
-            let why = format!("nothing was found out about it at {}", instant(evaluated_ms));
-            return (ActionState::Unknown, why);
+            let reason = format!("nothing was found out about it at {}", instant(evaluated_ms));
+            return (ActionState::Unknown, reason);
         };
         let since = self.last.filter(|job| job.finished_ms.is_some_and(|ended_ms| ended_ms >= evaluated_ms));
         match since {
-            _ if !judged.due => (ActionState::NotDue, judged.why),
-            Some(job) => (ActionState::NotDue, format!("{}; {} since then", judged.why, ended(job))),
+            _ if !judged.due => (ActionState::NotDue, judged.reason),
+            Some(job) => (ActionState::NotDue, format!("{}; {} since then", judged.reason, ended(job))),
             None => {
-                let why = format!("{}; it was not queued then, and the next look decides", judged.why);
-                (ActionState::Unknown, why)
+                let reason = format!("{}; it was not queued then, and the next look decides", judged.reason);
+                (ActionState::Unknown, reason)
             }
         }
     }
@@ -266,9 +267,9 @@ impl Facts<'_> {
             return (ActionState::Unknown, "the table was not looked at yet".to_owned());
         };
         let next_ms = last.created_ms + i64::from(self.sweep_minutes) * 60_000;
-        let why =
+        let reason =
             format!("{}; it is looked at again after its next change, or {}", ended(last), instant(next_ms));
-        (ActionState::NotDue, why)
+        (ActionState::NotDue, reason)
     }
 }
 

@@ -209,7 +209,7 @@ impl Rewriting<'_> {
             }
             bytes_done += u64::try_from(input.size_bytes).unwrap_or(0);
             self.job.control.progress(Progress {
-                doing: "rewriting".to_owned(),
+                activity: "rewriting".to_owned(),
                 done: bytes_done,
                 total: u64::try_from(self.group.input_bytes).unwrap_or(0),
                 unit: Unit("byte", "bytes"),

@@ -123,7 +123,7 @@ impl Splicing<'_> {
             open = Some(current);
             bytes_done += u64::try_from(input.size_bytes).unwrap_or(0);
             self.job.control.progress(Progress {
-                doing: "copying row groups".to_owned(),
+                activity: "copying row groups".to_owned(),
                 done: bytes_done,
                 total: u64::try_from(self.group.input_bytes).unwrap_or(0),
                 unit: Unit("byte", "bytes"),

@@ -53,7 +53,7 @@ pub(super) fn run(
     let mut broken = None;
     for (number, conversion) in plan.conversions.iter().enumerate() {
         job.control.progress(Progress {
-            doing: format!(
+            activity: format!(
                 "looking up what {}",
                 count(conversion.deletes.len() as u64, "equality delete takes", "equality deletes take")
             ),

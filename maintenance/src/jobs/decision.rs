@@ -29,27 +29,27 @@ pub struct DueDecision {
 }
 
 impl DueDecision {
-    fn new(action: JobAction, due: bool, why: String, priority: i64) -> DueDecision {
-        DueDecision { judged: Judged { action, due, why }, priority }
+    fn new(action: JobAction, due: bool, reason: String, priority: i64) -> DueDecision {
+        DueDecision { judged: Judged { action, due, reason }, priority }
     }
 
     /// Returns the decision against an action, for the reason `why`.
-    pub fn not_due(action: JobAction, why: String) -> DueDecision {
-        DueDecision::new(action, false, why, 0)
+    pub fn not_due(action: JobAction, reason: String) -> DueDecision {
+        DueDecision::new(action, false, reason, 0)
     }
 
     /// Postpones an action that adds snapshots to `main`, because of commits that wait to be published.
     pub fn postpone(&mut self, unpublished: &Unpublished) {
         if self.judged.due && self.judged.action.adds_snapshots() {
             self.judged.due = false;
-            self.judged.why = format!("{}; {}", unpublished.explain(), self.judged.why);
+            self.judged.reason = format!("{}; {}", unpublished.explain(), self.judged.reason);
         }
     }
 
     /// Returns the job that carries out the action; `None` if the action is not due.
     pub fn job(&self) -> Option<NextJob> {
-        let Judged { action, due, why } = &self.judged;
-        due.then(|| NextJob { action: *action, reason: why.clone(), priority: self.priority, after_ms: 0 })
+        let Judged { action, due, reason } = &self.judged;
+        due.then(|| NextJob { action: *action, reason: reason.clone(), priority: self.priority, after_ms: 0 })
     }
 }
 
@@ -60,7 +60,7 @@ pub fn decide_expiry(
     policy: &MaintenancePolicy,
     found: Result<Due, JobError>,
 ) -> DueDecision {
-    let (due, why) = match found {
+    let (due, reason) = match found {
         Ok(Due { refusal: Some(refusal), .. }) => (false, refusal),
         Ok(found) => {
             let log = planning::log_limit(metadata, policy).map(|_| {
@@ -69,11 +69,11 @@ pub fn decide_expiry(
                 format!("it names {files}, more than wanted")
             });
             let due = found.expiry.is_some() || log.is_some();
-            (due, planning::why(metadata, &found, log))
+            (due, planning::explain(metadata, &found, log))
         }
         Err(error) => (false, error.to_string()),
     };
-    DueDecision::new(JobAction::ExpireSnapshots, due, why, PRIORITY_EXPIRE)
+    DueDecision::new(JobAction::ExpireSnapshots, due, reason, PRIORITY_EXPIRE)
 }
 
 /// Decides whether compaction is due according to its plan, and returns its priority. `left` are files that could
@@ -106,30 +106,30 @@ pub fn decide_compaction(plan: &CompactionPlan, left: &[UnreadableFile]) -> DueD
         let deletes = count(plan.dangling as u64, "delete file that applies", "delete files that apply");
         due.push(format!("{deletes} to nothing would be removed"));
     }
-    let why = if !due.is_empty() {
+    let reason = if !due.is_empty() {
         due.join("; ")
     } else if plan.skipped.is_empty() {
         "the table has no data files".to_owned()
     } else {
-        let told = plan.skipped.iter().map(|(why, tally)| left_alone(*why, tally.files.unsigned_abs()));
+        let told = plan.skipped.iter().map(|(reason, tally)| left_alone(*reason, tally.files.unsigned_abs()));
         format!("nothing is worth it: {}", told.collect::<Vec<_>>().join(", "))
     };
-    let why = std::iter::once(why).chain(describe_unreadable(left)).collect::<Vec<_>>().join("; ");
+    let reason = std::iter::once(reason).chain(describe_unreadable(left)).collect::<Vec<_>>().join("; ");
     let priority = benefit.saturating_mul(PRIORITY_SCALE) / cost.max(1);
-    DueDecision::new(JobAction::Compact, !due.is_empty(), why, priority)
+    DueDecision::new(JobAction::Compact, !due.is_empty(), reason, priority)
 }
 
-fn left_alone(why: SkipReason, files: u64) -> String {
-    let (one, many) = match why {
-        SkipReason::Good => ("file is of the right size", "files are of the right size"),
+fn left_alone(reason: SkipReason, files: u64) -> String {
+    let (one, many) = match reason {
+        SkipReason::WellSized => ("file is of the right size", "files are of the right size"),
         SkipReason::ActivePartition => {
             ("file is in a partition that is being changed", "files are in partitions that are being changed")
         }
-        SkipReason::Alone => (
+        SkipReason::Single => (
             "file has nothing beside it to be merged with",
             "files have nothing beside them to be merged with",
         ),
-        SkipReason::TooLittle => {
+        SkipReason::BelowMinimum => {
             ("file is too little to be worth it yet", "files are too few to be worth it yet")
         }
         SkipReason::Format => ("file is not Parquet", "files are not Parquet"),
@@ -147,7 +147,7 @@ pub fn decide_manifests(groups: &[ManifestGroup]) -> DueDecision {
     let manifests: usize = groups.iter().map(|group| group.paths.len()).sum();
     let bytes = groups.iter().map(|group| group.input_bytes).fold(0, i64::saturating_add);
     let outputs: i64 = groups.iter().map(|group| group.outputs).sum();
-    let why = match manifests {
+    let reason = match manifests {
         0 => "manifests are few, or of the right size".to_owned(),
         manifests => {
             let manifests = count(manifests as u64, "manifest", "manifests");
@@ -157,5 +157,5 @@ pub fn decide_manifests(groups: &[ManifestGroup]) -> DueDecision {
     let saved = i64::try_from(manifests).unwrap_or(i64::MAX).saturating_sub(outputs).max(0);
     let priority =
         saved.saturating_mul(OPEN_FILE_BYTES).saturating_mul(PRIORITY_SCALE) / bytes.saturating_mul(2).max(1);
-    DueDecision::new(JobAction::RewriteManifests, manifests > 0, why, priority)
+    DueDecision::new(JobAction::RewriteManifests, manifests > 0, reason, priority)
 }

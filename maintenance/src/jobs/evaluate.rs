@@ -42,7 +42,7 @@ pub struct EvaluationResult {
 /// the job has to stop. Contradictory settings and an expiry that cannot be planned do not fail the
 /// evaluation but are reported in it.
 pub fn run(job: &JobContext<'_>) -> Result<EvaluationResult, JobError> {
-    job.control.progress(Progress { doing: "reading manifests".to_owned(), ..Progress::default() });
+    job.control.progress(Progress { activity: "reading manifests".to_owned(), ..Progress::default() });
     let Table { metadata, document_bytes, .. } = job.catalog.load()?;
     let now_ms = (job.environment.now_ms)();
     let mut left = unreadable::unchanged(job)?;
@@ -80,7 +80,7 @@ pub fn run(job: &JobContext<'_>) -> Result<EvaluationResult, JobError> {
     let deduction = |deduction: table_core::rewrite::health::HealthDeduction| Deduction {
         fault: name(&deduction.fault),
         points: deduction.points,
-        why: deduction.reason,
+        reason: deduction.reason,
     };
     let mut next: Vec<NextJob> = decisions.iter().filter_map(DueDecision::job).collect();
     let settles = planned.as_ref().filter(|_| contradiction.is_none());

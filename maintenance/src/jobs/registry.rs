@@ -44,16 +44,16 @@ pub fn plan(action: JobAction, job: &JobContext<'_>) -> Result<(Judged, Json), J
     if action.adds_snapshots()
         && let Some(unpublished) = job.unpublished(&metadata)?
     {
-        let why = unpublished.explain();
-        let json = json!({ "left": [&why] });
-        return Ok((DueDecision::not_due(action, why).judged, json));
+        let reason = unpublished.explain();
+        let json = json!({ "skipped": [&reason] });
+        return Ok((DueDecision::not_due(action, reason).judged, json));
     }
     let (decision, json) = match action {
         JobAction::Evaluate => {
             // An evaluation changes nothing, so that its result is its plan.
             let json = json!(evaluate::run(job)?.evaluation);
-            let why = "an evaluation is due whenever it is requested".to_owned();
-            return Ok((Judged { action, due: true, why }, json));
+            let reason = "an evaluation is due whenever it is requested".to_owned();
+            return Ok((Judged { action, due: true, reason }, json));
         }
         JobAction::ExpireSnapshots => {
             let due = expire::planning::plan(job, &metadata)?;

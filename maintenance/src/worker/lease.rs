@@ -118,8 +118,8 @@ impl Lease {
                 Ok(()) => failures = 0,
                 Err(ClientError::Refused { status: 404 | 409, .. }) => return,
                 Err(error) if failures >= HEARTBEATS => {
-                    let why = format!("the catalog did not hear of it for {lease:?}: {error}");
-                    *lock(&self.state.lost) = Some(why);
+                    let reason = format!("the catalog did not hear of it for {lease:?}: {error}");
+                    *lock(&self.state.lost) = Some(reason);
                     return;
                 }
                 Err(error) => {
@@ -189,8 +189,8 @@ impl JobControl for LeaseControl {
 
     fn check(&self) -> Result<(), JobError> {
         let state = &self.lease.state;
-        if let Some(why) = &*lock(&state.lost) {
-            return Err(JobError::LeaseLost(why.clone()));
+        if let Some(reason) = &*lock(&state.lost) {
+            return Err(JobError::LeaseLost(reason.clone()));
         }
         if state.is_cancelled.load(Ordering::Relaxed) {
             return Err(JobError::Cancelled);

@@ -45,8 +45,8 @@ pub(crate) enum JobEnd {
 
 impl JobEnd {
     /// Returns the end of a job that failed with the error `why` and changed nothing.
-    pub(crate) fn failed(why: &str) -> JobEnd {
-        JobEnd::Outcome(FinishOutcome::Failed { error: why.to_owned(), result: None })
+    pub(crate) fn failed(reason: &str) -> JobEnd {
+        JobEnd::Outcome(FinishOutcome::Failed { error: reason.to_owned(), result: None })
     }
 }
 
@@ -77,7 +77,7 @@ impl LeasedJob {
         let result = || (!report.is_empty() || self.lease.has_report()).then(|| report.to_json());
         match done {
             Ok(outcome) => JobEnd::Outcome(outcome),
-            Err(JobError::LeaseLost(why)) => JobEnd::LeaseLost(why),
+            Err(JobError::LeaseLost(reason)) => JobEnd::LeaseLost(reason),
             Err(JobError::Cancelled) => JobEnd::Outcome(FinishOutcome::Cancelled { result: result() }),
             Err(error) => JobEnd::Outcome(match self.retry_ms(&error) {
                 Some(after_ms) => {
@@ -159,9 +159,9 @@ impl LeasedJob {
     /// Returns the permissions of the job. Without folders in the lease, the job fails.
     fn scope(&self) -> Result<Scope, JobError> {
         let Some(folders) = &self.folders else {
-            let why =
+            let reason =
                 "the catalog does not say which folders are the table's own; is it older than this worker?";
-            return Err(JobError::Internal(why.to_owned()));
+            return Err(JobError::Internal(reason.to_owned()));
         };
         let (lease, runtime) = (self.lease.clone(), self.runtime.clone());
         ownership::told(folders, move |file| runtime.block_on(lease.readable(file)))
@@ -173,7 +173,7 @@ impl LeasedJob {
             return Ok(());
         }
         self.control.progress(Progress {
-            doing: "clearing up after a former attempt".to_owned(),
+            activity: "clearing up after a former attempt".to_owned(),
             ..Progress::default()
         });
         let mut unneeded: HashSet<String> = self.leftovers.iter().cloned().collect();

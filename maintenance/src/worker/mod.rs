@@ -65,8 +65,8 @@ pub async fn run_with<H: Future<Output = ()>>(
         () = heartbeats(lease.clone()) => end.await,
     };
     match end.unwrap_or_else(|_| JobEnd::failed("the job ended in an unexpected way")) {
-        JobEnd::LeaseLost(why) => {
-            tracing::warn!(job.id = %job_id, table = name, why, "a maintenance job went to another worker");
+        JobEnd::LeaseLost(reason) => {
+            tracing::warn!(job.id = %job_id, table = name, reason, "a maintenance job went to another worker");
         }
         JobEnd::Outcome(outcome) => {
             log(job_id, &name, &outcome);

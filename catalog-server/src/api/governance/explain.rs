@@ -39,7 +39,7 @@ async fn explain(
     let actions = explained.actions.into_iter().map(|explained| ExplainedAction {
         action: explained.action,
         state: explained.state.as_str().to_owned(),
-        why: explained.why,
+        reason: explained.reason,
         job: explained.job.map(job),
     });
     Ok(Json(Explanation {

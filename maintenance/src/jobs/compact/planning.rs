@@ -109,7 +109,7 @@ pub fn summary(plan: &CompactionPlan) -> Json {
     let skipped: BTreeMap<&SkipReason, _> = plan.skipped.iter().collect();
     json!({
         "snapshot-id": plan.snapshot_id, "groups": groups.collect::<Vec<_>>(),
-        "conversions": conversions.collect::<Vec<_>>(), "dangling-deletes": plan.dangling, "left": skipped,
+        "conversions": conversions.collect::<Vec<_>>(), "dangling-deletes": plan.dangling, "skipped": skipped,
     })
 }
 

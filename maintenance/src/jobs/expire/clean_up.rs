@@ -89,9 +89,9 @@ pub(super) fn clean_up(
             report.add("files-deleted", is_deleted);
         }
         if !found.is_empty() {
-            let doing = "deleting files that only old snapshots needed".to_owned();
+            let activity = "deleting files that only old snapshots needed".to_owned();
             let unit = Unit("file deleted", "files deleted");
-            job.control.progress(Progress { doing, done: deleted, total: 0, unit });
+            job.control.progress(Progress { activity, done: deleted, total: 0, unit });
         }
         Ok::<_, JobError>(())
     };

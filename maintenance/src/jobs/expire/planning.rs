@@ -135,7 +135,7 @@ pub fn describe(due: &Expiry) -> String {
 
 /// Returns the reason for which an expiry is due or not, for users. `log` describes a necessary change of the
 /// metadata log.
-pub fn why(metadata: &TableMetadata, found: &Due, log: Option<String>) -> String {
+pub fn explain(metadata: &TableMetadata, found: &Due, log: Option<String>) -> String {
     let mut parts: Vec<String> = Vec::new();
     match &found.expiry {
         Some(due) => {
