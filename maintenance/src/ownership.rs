@@ -30,7 +30,7 @@ pub struct NamedFolders {
 /// Fails with [`ClientError::Refused`] if the catalog does not record them.
 pub(crate) async fn of(client: &Client, table: &TableName) -> Result<TableFolders, ClientError> {
     let answer = client.get(&format!("governance/v1/maintenance/folders?{}", table.query())).await?;
-    decode(&answer, "the catalog's answer is not a table's folders")
+    decode(&answer, "the response of the catalog is not a list of folders")
 }
 
 /// Requests permission to read a file that is outside of the table's own folders. Returns a folder that
@@ -42,7 +42,8 @@ pub(crate) async fn readable(
     file: &str,
 ) -> Result<Option<String>, ClientError> {
     let path = format!("governance/v1/maintenance/readable?{}&location={}", table.query(), encode(file));
-    let ReadableResponse { folder } = decode(&client.get(&path).await?, "the catalog's answer is no folder")?;
+    let ReadableResponse { folder } =
+        decode(&client.get(&path).await?, "the response of the catalog is not a folder")?;
     Ok(folder)
 }
 

@@ -163,8 +163,8 @@ impl JobReport {
         if files.not_own() > 0 {
             let files = count(
                 files.not_own(),
-                "file is not the table's own and stays",
-                "files are not the table's own and stay",
+                "file outside of the table's folders is not deleted",
+                "files outside of the table's folders are not deleted",
             );
             self.skipped.push(files);
         }
@@ -172,7 +172,7 @@ impl JobReport {
 
     /// Returns the descriptions of what was skipped and why.
     pub fn skipped(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        let omitted = (self.omitted > 0).then(|| format!("{} more, for such reasons", self.omitted));
+        let omitted = (self.omitted > 0).then(|| format!("{} more for similar reasons", self.omitted));
         self.skipped.iter().map(|skipped| Cow::Borrowed(skipped.as_str())).chain(omitted.map(Cow::Owned))
     }
 
@@ -241,8 +241,8 @@ pub fn describe_unreadable(files: &[UnreadableFile]) -> Option<String> {
     }
     let count = count(
         files.len() as u64,
-        "file cannot be read and stays as it is",
-        "files cannot be read and stay as they are",
+        "file cannot be read and is skipped",
+        "files cannot be read and are skipped",
     );
     Some(if files.len() <= UNREADABLE_NAMED_MAX {
         format!("{count}: {named}")

@@ -74,7 +74,8 @@ const EXPLAIN_EXAMPLES: &str = "\
 Example:
     firn explain --table main.nyc.flights
 
-A table is healthy at 100. What takes points is told with its numbers, and for every action why it is or is not to be done.
+A healthy table has 100 points. Each fault that reduces them is listed with its measurements, and each action with the reason
+for which it is or is not due.
 ";
 
 impl Jobs {
@@ -131,7 +132,7 @@ fn list(jobs: &[Job]) -> String {
     }
     let now_ms = Clock::system().now_ms();
     let mut rows = TextTable::new(0, [TextColumn::LEFT; 5]);
-    rows.push(["TABLE", "ACTION", "STATE", "WHEN", "HOW FAR"].map(str::to_owned));
+    rows.push(["TABLE", "ACTION", "STATE", "WHEN", "PROGRESS"].map(str::to_owned));
     for job in jobs {
         let since_ms = job.finished_ms.or(job.started_ms).unwrap_or(job.created_ms);
         let (name, when) = (table_name(&job.table), ago(now_ms - since_ms));
@@ -191,7 +192,7 @@ fn explained(name: &str, explanation: &Explanation) -> String {
     match (&explanation.evaluation, explanation.evaluated_ms) {
         (Some(evaluation), Some(at_ms)) => {
             let ago = ago(Clock::system().now_ms() - at_ms);
-            lines.push(format!("{name}: health {} of 100, looked at {ago}", evaluation.health));
+            lines.push(format!("{name}: health {} of 100, evaluated {ago}", evaluation.health));
             lines.extend(
                 evaluation
                     .deductions
@@ -202,9 +203,9 @@ fn explained(name: &str, explanation: &Explanation) -> String {
         _ => lines.push(match explanation.maintained_ms {
             Some(at_ms) => {
                 let ago = ago(Clock::system().now_ms() - at_ms);
-                format!("{name}: maintained {ago}, and not looked at since")
+                format!("{name}: maintained {ago}, and not evaluated since")
             }
-            None => format!("{name}: not looked at yet"),
+            None => format!("{name}: not evaluated yet"),
         }),
     }
     if let Some(paused) = &explanation.paused {

@@ -40,7 +40,7 @@ use crate::process::{shutdown_signal, start_default_logging};
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Maintain {
-    /// Do what is due for one table, and exit
+    /// Run the actions that are due for one table, and exit
     #[arg(long, requires = "table")]
     once: bool,
     /// The table as `warehouse.namespace.table`; put a name that contains dots in double quotes
@@ -102,21 +102,21 @@ Examples:
     firn maintain --once --table main.nyc.flights --action compact --policy '{\"compact\": {\"inputs-min\": 2}}'
     firn maintain --once --table prod.sales.orders --uri https://catalog.example/iceberg --token \"$TOKEN\"
 
-Without `--once` it is a worker: it takes jobs from the queue of a Firn catalog until it is stopped. As many may run on as many
-machines as wanted; each has to reach the tables' files. SIGTERM lets a worker commit what it has done, and leaves the rest to
-the next one.
+Without `--once` the command is a worker: it takes jobs from the queue of a Firn catalog until it is stopped. Any number of
+workers may run on any number of machines, if they can access the tables' files. On SIGTERM, a worker commits what it has
+finished, and another worker continues its jobs.
 
-Snapshots stay as long as the table's `history.expire.*` properties say, else for five days, counted from when they stopped being the
-head of a branch; in a Firn also as long as the catalog can be read as it was, and what a table was registered with until somebody
-sets a policy, a `history.expire.*` property, or asks for `--action expire-snapshots`. Files are made as large as
-`write.target-file-size-bytes` says, and sorted if the table has a sort order. The command reads and writes tables on local
-files only. It is safe beside writers: rows that they delete meanwhile stay deleted, and what cannot be done because of them is
-left for the next time. Workers leave partitions alone in which rows were changed in the last minutes; `--once` does not,
-unless `compact.settle-minutes` says so.
+A snapshot is retained for as long as the `history.expire.*` properties of the table say, by default for five days after it
+stopped being the head of a branch. A Firn catalog also retains snapshots for time travel, and those that a table was
+registered with until a policy or a `history.expire.*` property is set, or `--action expire-snapshots` is used. The size of new
+files is `write.target-file-size-bytes`, and they are sorted if the table has a sort order. Tables must be on local files. The
+command is safe beside writers: rows that they delete meanwhile remain deleted, and files that they change are skipped until
+the next run. Workers skip partitions in which rows were changed in the last minutes; `--once` does so only if
+`compact.settle-minutes` is set.
 
-A Firn says which folders are the table's own: files are written and deleted there only, and read there and where no other table
-is. Of other catalogs the table's location alone is its own, whatever its properties and manifests name: `--own-folder` adds
-folders such as its `write.data.path`, `--read-folder` those that its files were imported from. Files elsewhere stay as they are.
+A Firn catalog reports the folders of the table: files are written and deleted only there, and not read from folders of other
+tables. For other catalogs this is only the location of the table: `--own-folder` adds folders such as `write.data.path`, and
+`--read-folder` those from which files were imported. Files elsewhere are neither read nor deleted.
 ";
 
 impl Maintain {
@@ -160,7 +160,7 @@ impl Maintain {
         tracing::info!(
             uri = self.catalog.address().uri,
             workers = self.workers,
-            "asking for maintenance jobs"
+            "waiting for maintenance jobs"
         );
         let mut daemon = std::pin::pin!(daemon::run(settings, stop.clone()));
         tokio::select! {
@@ -168,14 +168,14 @@ impl Maintain {
             done = &mut daemon => return Ok(done?),
             () = shutdown => {}
         }
-        tracing::info!("shutting down: finishing what can be committed");
+        tracing::info!("shutting down: committing finished groups");
         stop.cancel();
         // A job may be blocked by a file system that does not answer; another worker takes it over once its
         // lease expires.
         if let Ok(done) = tokio::time::timeout(STOP_PATIENCE, daemon).await {
             done?;
         } else {
-            tracing::warn!("a job did not stop in time; another worker goes on with it");
+            tracing::warn!("a job did not stop in time; another worker continues it");
         }
         tracing::info!("stopped");
         Ok(())
@@ -390,14 +390,14 @@ impl Told {
 fn as_text(action: JobAction, report: &JobReport, has_failed: bool) -> String {
     let outcome = match (report.committed, has_failed) {
         (true, false) => "done",
-        (true, true) => "failed after a part was done",
+        (true, true) => "partly done, then failed",
         (false, false) => "nothing to do",
         (false, true) => "failed, nothing was done",
     };
     let mut lines = vec![format!("{}: {outcome}", action.as_str())];
     let line = |(name, number): &(String, i64)| format!("    {:<24} {number}", name.replace('-', " "));
     lines.extend(report.numbers.iter().filter(|(_, number)| *number != 0).map(line));
-    lines.extend(report.skipped().map(|left| format!("    left: {left}")));
+    lines.extend(report.skipped().map(|skipped| format!("    skipped: {skipped}")));
     lines.join("\n") + "\n"
 }
 

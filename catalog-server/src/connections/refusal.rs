@@ -64,7 +64,7 @@ pub(super) fn answer_at_once(stream: TcpStream, refusal: Refusal) {
         Ok(())
     });
     if let Err(error) = told {
-        tracing::debug!(%error, "cannot tell a client why it is refused");
+        tracing::debug!(%error, "cannot send the reason of a refusal to the client");
     }
 }
 

@@ -172,7 +172,7 @@ impl Facts<'_> {
             return (ActionState::Running, self.running(job));
         }
         if let Some(pause) = &self.applicable.pause {
-            let waiting = if open.is_some() { "; what is queued waits" } else { "" };
+            let waiting = if open.is_some() { "; its queued job waits" } else { "" };
             let reason = format!("`{}` paused the table: {}{waiting}", pause.paused_by, pause.reason);
             return (ActionState::Paused, reason);
         }
@@ -181,8 +181,8 @@ impl Facts<'_> {
         }
         if let Some(source) = self.applicable.disabled_by(self.action) {
             let reason = match source {
-                "default" => "it is switched off by default".to_owned(),
-                source => format!("the policy of {} switches it off", scope(source)),
+                "default" => "it is disabled by default".to_owned(),
+                source => format!("it is disabled by the policy of {}", scope(source)),
             };
             return (ActionState::Disabled, reason);
         }
@@ -194,9 +194,9 @@ impl Facts<'_> {
         let silent = job.lease_until_ms.is_some_and(|until_ms| until_ms <= self.now_ms);
         let (reason, attempt) = (&job.reason, job.attempt);
         if silent {
-            format!("{reason}; worker `{worker}` has fallen silent, and the next one takes over")
+            format!("{reason}; worker `{worker}` sends no heartbeats, and another worker takes over")
         } else {
-            format!("{reason}; worker `{worker}` is at it, attempt {attempt}")
+            format!("{reason}; worker `{worker}` is running it, attempt {attempt}")
         }
     }
 
@@ -227,7 +227,7 @@ impl Facts<'_> {
             return self.at_rest_evaluation();
         }
         let Some(evaluation) = self.evaluation else {
-            return (ActionState::Unknown, "the table was not looked at yet".to_owned());
+            return (ActionState::Unknown, "the table was not evaluated yet".to_owned());
         };
         if let Some(maintained_ms) = self.maintained_ms {
             let since = self.last.filter(|job| committed_ms(job).is_some_and(|at_ms| at_ms <= maintained_ms));
@@ -237,7 +237,7 @@ impl Facts<'_> {
             let at = instant(maintained_ms);
             return (
                 ActionState::Unknown,
-                format!("the table was maintained at {at}, and not looked at since"),
+                format!("the table was maintained at {at}, and not evaluated since"),
             );
         }
         let evaluated_ms = evaluation.finished_ms.unwrap_or_default();
@@ -248,7 +248,7 @@ impl Facts<'_> {
             .unwrap_or_default();
         let Some(judged) = found.actions.into_iter().find(|judged| judged.action == self.action.as_str())
         else {
-            let reason = format!("nothing was found out about it at {}", instant(evaluated_ms));
+            let reason = format!("the evaluation at {} did not consider it", instant(evaluated_ms));
             return (ActionState::Unknown, reason);
         };
         let since = self.last.filter(|job| job.finished_ms.is_some_and(|ended_ms| ended_ms >= evaluated_ms));
@@ -256,7 +256,8 @@ impl Facts<'_> {
             _ if !judged.due => (ActionState::NotDue, judged.reason),
             Some(job) => (ActionState::NotDue, format!("{}; {} since then", judged.reason, ended(job))),
             None => {
-                let reason = format!("{}; it was not queued then, and the next look decides", judged.reason);
+                let reason =
+                    format!("{}; it was not queued then, and the next evaluation decides", judged.reason);
                 (ActionState::Unknown, reason)
             }
         }
@@ -264,11 +265,14 @@ impl Facts<'_> {
 
     fn at_rest_evaluation(&self) -> (ActionState, String) {
         let Some(last) = self.last else {
-            return (ActionState::Unknown, "the table was not looked at yet".to_owned());
+            return (ActionState::Unknown, "the table was not evaluated yet".to_owned());
         };
         let next_ms = last.created_ms + i64::from(self.sweep_minutes) * 60_000;
-        let reason =
-            format!("{}; it is looked at again after its next change, or {}", ended(last), instant(next_ms));
+        let reason = format!(
+            "{}; the table is evaluated again after its next change, or at {}",
+            ended(last),
+            instant(next_ms)
+        );
         (ActionState::NotDue, reason)
     }
 }

@@ -125,7 +125,7 @@ impl Schedule {
         if let Err(error) = removed.await {
             let error: ScheduleError = error;
             let error = with_causes(&error);
-            tracing::warn!(job.id = %job_id, error, "cannot look for unused metadata files; the next expiry does");
+            tracing::warn!(job.id = %job_id, error, "cannot find unused metadata files; the next expiry tries again");
         }
     }
 
@@ -185,7 +185,7 @@ impl Schedule {
             let again = Automatic {
                 subject: &subject,
                 action: JobAction::Evaluate,
-                reason: "it was changed while it was looked at",
+                reason: "the table was changed during its evaluation",
                 priority: PRIORITY_EVALUATE,
                 earliest_ms: earliest_ms(JobAction::Evaluate, evaluations),
             };

@@ -126,7 +126,7 @@ impl Schedule {
         let told = jobs::outputs::list_outputs(&self.db, job.job_id, job.attempt, "", LEFTOVERS_MAX).await?;
         let (own, foreign): (Vec<_>, Vec<_>) = told.into_iter().partition(|path| is_output(folders, path));
         if !foreign.is_empty() {
-            tracing::warn!(job.id = %job.job_id, count = foreign.len(), "files that are not the table's own stay as they are");
+            tracing::warn!(job.id = %job.job_id, count = foreign.len(), "output files outside of the table's folders are not deleted");
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             jobs::outputs::forget_outputs(&mut tx, job.job_id, &foreign).await?;
             tx.commit().await?;
@@ -165,7 +165,7 @@ impl Schedule {
             let folders = self.catalog.locations.claimed_folders(job.tabular_id.0).await?;
             if !is_own_note(&folders, &note) {
                 return Err(ScheduleError::Invalid(
-                    "Invalid note: it may only name a copy of the table's metadata in a folder that is the table's own"
+                    "Invalid note: it may only name a copy of the table's metadata in a folder of the table"
                         .to_owned(),
                 ));
             }
@@ -199,7 +199,7 @@ impl Schedule {
             let folders = self.catalog.locations.claimed_folders(job.tabular_id.0).await?;
             if let Some(foreign) = add.iter().find(|path| !is_output(&folders, path)) {
                 return Err(ScheduleError::Invalid(format!(
-                    "Invalid output `{foreign}`: it does not lie in a folder that is the table's own, or is named as metadata"
+                    "Invalid output `{foreign}`: it is not in a folder of the table, or has the name of a metadata file"
                 )));
             }
         }
@@ -211,7 +211,7 @@ impl Schedule {
         }
         if !add.is_empty() && jobs::outputs::count_outputs(&mut tx, lease.job_id).await? > OUTPUTS_MAX {
             return Err(ScheduleError::Conflict(format!(
-                "job {} has more than {OUTPUTS_MAX} files that are neither committed nor deleted; end it",
+                "job {} has more than {OUTPUTS_MAX} files that are neither committed nor deleted; finish the job",
                 lease.job_id
             )));
         }
@@ -254,6 +254,6 @@ fn without_foreign_note(job: JobRow, folders: &Folders) -> JobRow {
     if !is_foreign {
         return job;
     }
-    tracing::warn!(job.id = %job.job_id, "a former job's note names what is not the table's own; it is not passed on");
+    tracing::warn!(job.id = %job.job_id, "the note of an earlier job names a file outside of the table's folders; it is ignored");
     JobRow { progress: None, ..job }
 }

@@ -33,11 +33,12 @@ pub fn choose(url: &Url, route: Route, environment: &Matcher) -> Result<Option<C
     let at = chosen.uri();
     let told = || format!("the proxy `{at}` of the environment");
     if !matches!(at.scheme_str(), Some("http" | "https")) {
-        let hint = "use an HTTP proxy, or except the catalog's host by `NO_PROXY`";
-        return Err(ClientError::Name(format!("{} speaks no HTTP; {hint}", told())));
+        let hint = "use an HTTP proxy, or exclude the catalog's host with `NO_PROXY`";
+        return Err(ClientError::Name(format!("{} is not an HTTP proxy; {hint}", told())));
     }
     if metadata_service::is_host(at.host().unwrap_or_default()) {
-        let error = format!("{} belongs to the metadata service of a cloud, which is never asked", told());
+        let error =
+            format!("{} is the address of a cloud's metadata service, to which requests are refused", told());
         return Err(ClientError::Name(error));
     }
     let proxy = Proxy::all(at.to_string())

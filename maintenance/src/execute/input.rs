@@ -131,7 +131,7 @@ pub fn open_data(
 /// Returns the error of a file whose number of rows differs from its manifest entry.
 pub(super) fn miscounted(input: &Input, rows: i64) -> JobError {
     let rows = count(rows.unsigned_abs(), "row", "rows");
-    let told = format!("it holds {rows}, but its manifest says {}", input.record_count);
+    let told = format!("it has {rows}, but its manifest entry says {}", input.record_count);
     JobError::file(&input.path)(FileError::Malformed(told))
 }
 

@@ -101,7 +101,7 @@ impl JobFiles {
             let read = read?;
             let opening = openings.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some(Opening { request, size_bytes }) = opening else {
-                return Err(JobError::Internal("a file was read that was not opened".to_owned()));
+                return Err(JobError::Internal("a file was read without being opened".to_owned()));
             };
             let bytes = read.map_err(failed)?;
             let start = request.range.map_or(0, |range| range.start);

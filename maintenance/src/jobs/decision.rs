@@ -66,7 +66,7 @@ pub fn decide_expiry(
             let log = planning::log_limit(metadata, policy).map(|_| {
                 let named = metadata.metadata_log().len() as u64;
                 let files = count(named, "former metadata file", "former metadata files");
-                format!("it names {files}, more than wanted")
+                format!("the metadata log has {files}, more than its limit")
             });
             let due = found.expiry.is_some() || log.is_some();
             (due, planning::explain(metadata, &found, log))
@@ -98,9 +98,8 @@ pub fn decide_compaction(plan: &CompactionPlan, left: &[UnreadableFile]) -> DueD
         due.push(format!("{files}{groups} would become about {outputs}"));
     }
     if deletes > 0 {
-        let deletes =
-            count(deletes as u64, "file of equality deletes takes", "files of equality deletes take");
-        due.push(format!("what {deletes} would be deleted by position"));
+        let deletes = count(deletes as u64, "equality delete file", "equality delete files");
+        due.push(format!("{deletes} would be converted to position deletes"));
     }
     if plan.dangling > 0 {
         let deletes = count(plan.dangling as u64, "delete file that applies", "delete files that apply");
@@ -112,7 +111,7 @@ pub fn decide_compaction(plan: &CompactionPlan, left: &[UnreadableFile]) -> DueD
         "the table has no data files".to_owned()
     } else {
         let told = plan.skipped.iter().map(|(reason, tally)| left_alone(*reason, tally.files.unsigned_abs()));
-        format!("nothing is worth it: {}", told.collect::<Vec<_>>().join(", "))
+        format!("no rewrite is worth its cost: {}", told.collect::<Vec<_>>().join(", "))
     };
     let reason = std::iter::once(reason).chain(describe_unreadable(left)).collect::<Vec<_>>().join("; ");
     let priority = benefit.saturating_mul(PRIORITY_SCALE) / cost.max(1);
@@ -126,11 +125,11 @@ fn left_alone(reason: SkipReason, files: u64) -> String {
             ("file is in a partition that is being changed", "files are in partitions that are being changed")
         }
         SkipReason::Single => (
-            "file has nothing beside it to be merged with",
-            "files have nothing beside them to be merged with",
+            "file has no other file in its partition to be merged with",
+            "files have no other file in their partition to be merged with",
         ),
         SkipReason::BelowMinimum => {
-            ("file is too little to be worth it yet", "files are too few to be worth it yet")
+            ("file is not enough for a rewrite yet", "files are not enough for a rewrite yet")
         }
         SkipReason::Format => ("file is not Parquet", "files are not Parquet"),
         SkipReason::Encrypted => ("file is encrypted", "files are encrypted"),
@@ -148,7 +147,7 @@ pub fn decide_manifests(groups: &[ManifestGroup]) -> DueDecision {
     let bytes = groups.iter().map(|group| group.input_bytes).fold(0, i64::saturating_add);
     let outputs: i64 = groups.iter().map(|group| group.outputs).sum();
     let reason = match manifests {
-        0 => "manifests are few, or of the right size".to_owned(),
+        0 => "the manifests are few, or of the right size".to_owned(),
         manifests => {
             let manifests = count(manifests as u64, "manifest", "manifests");
             format!("{manifests} would become about {outputs}")

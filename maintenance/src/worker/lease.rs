@@ -118,13 +118,13 @@ impl Lease {
                 Ok(()) => failures = 0,
                 Err(ClientError::Refused { status: 404 | 409, .. }) => return,
                 Err(error) if failures >= HEARTBEATS => {
-                    let reason = format!("the catalog did not hear of it for {lease:?}: {error}");
+                    let reason = format!("no heartbeat reached the catalog for {lease:?}: {error}");
                     *lock(&self.state.lost) = Some(reason);
                     return;
                 }
                 Err(error) => {
                     failures += 1;
-                    tracing::debug!(job.id = %self.job_id, %error, "a heartbeat did not get through");
+                    tracing::debug!(job.id = %self.job_id, %error, "a heartbeat failed; trying again");
                 }
             }
         }
@@ -136,7 +136,7 @@ impl Lease {
             match self.queue.finish(self.job_id, &self.token, outcome.clone()).await {
                 Ok(()) => return,
                 Err(ClientError::Refused { status: 400..=499, message }) => {
-                    tracing::warn!(job.id = %self.job_id, message, "the catalog did not take a job's end");
+                    tracing::warn!(job.id = %self.job_id, message, "the catalog refused the end of a job");
                     return;
                 }
                 Err(error) => {
@@ -145,7 +145,7 @@ impl Lease {
                 }
             }
         }
-        tracing::warn!(job.id = %self.job_id, "cannot report the end of a job; another worker will look at it");
+        tracing::warn!(job.id = %self.job_id, "cannot report the end of a job; another worker takes it over");
     }
 
     /// Requests permission to read a file outside of the table's own folders, as [`Queue::readable`] does.
@@ -268,7 +268,7 @@ pub(super) mod tests {
     pub(in crate::worker) fn job(result: Option<&Json>) -> Job {
         let mut job = json!({
             "job-id": Uuid::nil(), "table": "main/a.t", "action": "compact", "state": "running", "policy": {},
-            "reason": "asked for", "requested-by": "me", "attempt": 2, "cancel-requested": false,
+            "reason": "requested", "requested-by": "me", "attempt": 2, "cancel-requested": false,
             "created-ms": 0, "due-ms": 0,
         });
         if let Some(result) = result {

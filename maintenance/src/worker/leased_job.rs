@@ -160,7 +160,7 @@ impl LeasedJob {
     fn scope(&self) -> Result<Scope, JobError> {
         let Some(folders) = &self.folders else {
             let reason =
-                "the catalog does not say which folders are the table's own; is it older than this worker?";
+                "the catalog does not report the folders of the table; is it older than this worker?";
             return Err(JobError::Internal(reason.to_owned()));
         };
         let (lease, runtime) = (self.lease.clone(), self.runtime.clone());
@@ -173,7 +173,7 @@ impl LeasedJob {
             return Ok(());
         }
         self.control.progress(Progress {
-            activity: "clearing up after a former attempt".to_owned(),
+            activity: "deleting files of an earlier attempt".to_owned(),
             ..Progress::default()
         });
         let mut unneeded: HashSet<String> = self.leftovers.iter().cloned().collect();

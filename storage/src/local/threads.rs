@@ -221,11 +221,7 @@ impl std::fmt::Debug for State {
 }
 
 fn panicked(about: About<'_>) -> StorageError {
-    StorageError::io(
-        about.action,
-        about.location,
-        std::io::Error::other("the operation ended in an unexpected way"),
-    )
+    StorageError::io(about.action, about.location, std::io::Error::other("the operation failed unexpectedly"))
 }
 
 /// Locks a mutex. Its value is in a valid state even if a thread panicked while it had the lock.

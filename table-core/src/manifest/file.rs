@@ -81,7 +81,7 @@ impl Manifest {
                 let before = cursor.position();
                 let mut entry = layout.read_entry(&mut cursor, &bytes, &mut partitions)?;
                 if cursor.position() == before {
-                    return Err(malformed("its entries hold nothing"));
+                    return Err(malformed("its entries have no fields"));
                 }
                 entry.rows_before = rows_before;
                 if entry.first_row_id.is_none() && entry.status != Status::Deleted {
@@ -97,7 +97,7 @@ impl Manifest {
                 }
             }
             if !cursor.is_at_end() {
-                return Err(malformed("a block holds more than its entries"));
+                return Err(malformed("a block has more data than its entries"));
             }
         }
         entries.shrink_to_fit();
@@ -450,7 +450,7 @@ impl Entry {
 
 fn text(shape: &AvroShape, cursor: &mut AvroCursor<'_>) -> Result<Span, ManifestError> {
     if !matches!(shape, AvroShape::String) {
-        return Err(malformed("its schema has something else where a text belongs"));
+        return Err(malformed("its schema has another type than string for a string"));
     }
     let length = cursor.string()?.len();
     behind(cursor, length)
@@ -458,7 +458,7 @@ fn text(shape: &AvroShape, cursor: &mut AvroCursor<'_>) -> Result<Span, Manifest
 
 fn blob(shape: &AvroShape, cursor: &mut AvroCursor<'_>) -> Result<Span, ManifestError> {
     if !matches!(shape, AvroShape::Bytes) {
-        return Err(malformed("its schema has something else where bytes belong"));
+        return Err(malformed("its schema has another type than bytes for bytes"));
     }
     let length = cursor.bytes()?.len();
     behind(cursor, length)

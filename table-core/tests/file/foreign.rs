@@ -172,7 +172,7 @@ fn unsigned_and_short_numbers_are_read_unless_they_are_too_large() {
     refuse(read_as("int32 c (UINT_32) = 1", Values::Int32(vec![-1]), "int"), "convert");
     check("int64 c (UINT_64) = 1", Values::Int64(vec![7]), "long", &json!([7]));
     refuse(read_as("int64 c (UINT_64) = 1", Values::Int64(vec![-1]), "long"), "convert");
-    refuse(read_as("int64 c = 1", Values::Int64(vec![1]), "int"), "the file holds Int64 in `c`");
+    refuse(read_as("int64 c = 1", Values::Int64(vec![1]), "int"), "the file has Int64 in `c`");
     check("float c = 1", Values::Float(vec![0.1]), "double", &json!([f64::from(0.1_f32)]));
 }
 

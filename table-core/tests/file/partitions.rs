@@ -196,7 +196,7 @@ fn what_is_not_known_is_refused() {
     let refused = |transform: &str, id: i32, reason: &str| {
         refuse(Partitioner::new(&columns, &spec(&[(transform, id)])), reason);
     };
-    refused("zorder", 1, "the transform `zorder` is not known");
+    refused("zorder", 1, "the transform `zorder` is unknown");
     refused("identity", 9, "no column 9");
     refused("identity", 3, "no column 3");
     refused("identity", 2, "`identity` of `l`, which is of type `list`, is not supported");

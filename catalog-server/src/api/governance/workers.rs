@@ -124,7 +124,7 @@ async fn finish_job(
         FinishOutcome::Succeeded { result, next } => {
             if next.len() > NEXT_MAX {
                 return Err(ApiError::bad_request(format!(
-                    "a job found {} pieces of work, at most {NEXT_MAX} are queued",
+                    "an evaluation returned {} follow-up jobs, at most {NEXT_MAX} are queued",
                     next.len()
                 )));
             }

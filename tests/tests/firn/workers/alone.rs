@@ -206,7 +206,7 @@ async fn policies_that_contradict_each_other_say_so(backend: Backend) {
         async |at: &str, policy: Value| call(&firn, "PUT", &format!("policy?{at}"), Some(&policy)).await;
     let of_table = scope(&of.namespace, "t");
     let impossible = put(&of_table, json!({ "compact": { "large-ratio": 1.2, "small-ratio": 0.9 } })).await;
-    impossible.refused(400, "IllegalArgumentException", "`large-ratio` is at least 1 and twice");
+    impossible.refused(400, "IllegalArgumentException", "`large-ratio` at least 1 and at least twice");
     // Each of the policies is valid alone.
     let of_namespace = format!("warehouse=main&namespace={}", of.namespace);
     put(&of_namespace, json!({ "compact": { "target-bytes": 1 << 30 } })).await.expect(200);

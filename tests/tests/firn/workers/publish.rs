@@ -43,7 +43,7 @@ async fn main_is_left_alone_while_a_branch_waits_to_be_fast_forwarded(backend: B
     let job = done(&firn, &id).await;
     assert_eq!((&job["result"]["committed"], of.snapshot_id().await), (&json!(false), main), "{job}");
     let left = job["result"]["skipped"].to_string();
-    assert!(left.contains("the branch `audit`") && left.contains("is left alone until 20"), "{job}");
+    assert!(left.contains("the branch `audit`") && left.contains("is not rewritten until 20"), "{job}");
     let manifests = json!({ "rewrite-manifests": { "manifests-min": 2 } });
     let job = run(&firn, &of, "rewrite-manifests", &manifests).await;
     assert_eq!((&job["result"]["committed"], of.snapshot_id().await), (&json!(false), main), "{job}");
