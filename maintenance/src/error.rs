@@ -111,7 +111,7 @@ pub enum JobError {
     },
     /// Folders were named for a table although its catalog reports the folders of the table.
     #[error("the catalog reports the folders of the table; remove `--own-folder` and `--read-folder`")]
-    FoldersTold,
+    FoldersReported,
     /// A thread of this process ended unexpectedly, or a value of its own is not valid.
     #[error("unexpected failure: {0}")]
     Internal(String),

@@ -49,7 +49,7 @@ pub(crate) async fn readable(
 
 /// Returns the permissions that correspond to the folders reported by a catalog. `ask` requests permission
 /// for files outside of the table's own folders.
-pub(crate) fn told(
+pub(crate) fn scope(
     folders: &TableFolders,
     ask: impl Fn(&str) -> Result<Option<String>, ClientError> + Send + Sync + 'static,
 ) -> Result<Scope, JobError> {

@@ -535,7 +535,7 @@ pub struct Evaluation {
     #[schema(value_type = Object)]
     pub facts: Value,
     /// Possible actions, each with the decision whether it is due.
-    pub actions: Vec<Judged>,
+    pub actions: Vec<ActionDecision>,
 }
 
 /// Points deducted from the health of a table for a fault.
@@ -554,7 +554,7 @@ pub struct Deduction {
 /// Decision whether an action is due for a table.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub struct Judged {
+pub struct ActionDecision {
     /// Possible action.
     pub action: JobAction,
     /// `true` if the action is due.

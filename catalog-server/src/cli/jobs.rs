@@ -136,7 +136,7 @@ fn list(jobs: &[Job]) -> String {
     for job in jobs {
         let since_ms = job.finished_ms.or(job.started_ms).unwrap_or(job.created_ms);
         let (name, when) = (table_name(&job.table), ago(now_ms - since_ms));
-        rows.push([name, job.action.clone(), job.state.clone(), when, how_far(job)]);
+        rows.push([name, job.action.clone(), job.state.clone(), when, status(job)]);
     }
     rows.to_string()
 }
@@ -153,7 +153,7 @@ fn table_name(table: &str) -> String {
 }
 
 /// Returns the progress of a job, its result, or its error.
-fn how_far(job: &Job) -> String {
+fn status(job: &Job) -> String {
     // The error of a running job is that of an earlier attempt.
     if let Some(error) = job.error.as_ref().filter(|_| job.state != "running") {
         let done = job.result.as_ref().filter(|result| result["committed"] == true);
@@ -183,8 +183,8 @@ fn how_far(job: &Job) -> String {
 fn numbers(numbers: &Value) -> String {
     const SHOWN: usize = 4;
     let all = numbers.as_object().into_iter().flatten().filter(|(_, number)| **number != 0).take(SHOWN);
-    let told: Vec<_> = all.map(|(name, number)| format!("{} {number}", name.replace('-', " "))).collect();
-    if told.is_empty() { "nothing to do".to_owned() } else { told.join(", ") }
+    let counts: Vec<_> = all.map(|(name, number)| format!("{} {number}", name.replace('-', " "))).collect();
+    if counts.is_empty() { "nothing to do".to_owned() } else { counts.join(", ") }
 }
 
 fn explained(name: &str, explanation: &Explanation) -> String {

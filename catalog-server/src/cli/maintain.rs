@@ -132,9 +132,9 @@ impl Maintain {
             runtime.shutdown_background();
             return worked;
         };
-        let Done { told, failure } = runtime.block_on(self.once(&table))?;
+        let Done { output, failure } = runtime.block_on(self.once(&table))?;
         // If the reader of the pipe has closed it early, as `head` does, that is not a failure.
-        drop(std::io::stdout().write_all(told.as_bytes()));
+        drop(std::io::stdout().write_all(output.as_bytes()));
         failure.map_or(Ok(()), Err)
     }
 
@@ -217,9 +217,10 @@ impl Maintain {
         let named = NamedFolders { own: self.own_folder.clone(), readable: self.read_folder.clone() };
         let files = self.files(&environment).within(catalog.scope(&named)?);
         let (budget, terminal) = (self.budget(), Terminal::new(self.json, environment.clone()));
-        let mut told = Told { plans: self.dry_run.then(serde_json::Map::new), ..Told::default() };
+        let mut output =
+            OnceOutput { plans: self.dry_run.then(serde_json::Map::new), ..OnceOutput::default() };
         for action in actions {
-            let files = files.counted_anew();
+            let files = files.with_new_counts();
             terminal.begin(*action);
             let job = JobContext {
                 catalog,
@@ -232,8 +233,8 @@ impl Maintain {
                 unreadable: Vec::new(),
             };
             if self.dry_run {
-                let (judged, json) = registry::plan(*action, &job)?;
-                told.add_plan(*action, if judged.due { "" } else { NOTHING }, &judged.reason, json);
+                let (decision, json) = registry::plan(*action, &job)?;
+                output.add_plan(*action, if decision.due { "" } else { NOT_DUE }, &decision.reason, json);
                 continue;
             }
             let mut report = JobReport::default();
@@ -242,14 +243,14 @@ impl Maintain {
             if report.committed {
                 report.add_usage(files.usage());
             }
-            told.add(*action, &report, done.as_ref().err());
+            output.add(*action, &report, done.as_ref().err());
             if let Err(error) = done {
                 let failure = anyhow::Error::new(error).context(format!("{}: failed", action.as_str()));
                 // The results of the actions before the failure are printed, too.
-                return Ok(Done { told: told.finish(self.json)?, failure: Some(failure) });
+                return Ok(Done { output: output.finish(self.json)?, failure: Some(failure) });
             }
         }
-        Ok(Done { told: told.finish(self.json)?, failure: None })
+        Ok(Done { output: output.finish(self.json)?, failure: None })
     }
 
     fn budget(&self) -> Budget {
@@ -274,19 +275,19 @@ fn environment() -> Environment {
 }
 
 /// Prefix of the explanation of an action that is not due.
-const NOTHING: &str = "nothing to do: ";
+const NOT_DUE: &str = "nothing to do: ";
 
 /// Control of a job that was started from a terminal: prints progress to standard error, unless it is quiet.
 struct Terminal {
     is_quiet: bool,
     environment: Environment,
     action: Cell<&'static str>,
-    told: RefCell<String>,
-    told_ms: Cell<i64>,
+    activity: RefCell<String>,
+    printed_ms: Cell<i64>,
 }
 
 /// Minimum time, in milliseconds, between two progress messages about the same step.
-const TELL_MS: i64 = 1_000;
+const PROGRESS_INTERVAL_MS: i64 = 1_000;
 
 impl Terminal {
     fn new(is_quiet: bool, environment: Environment) -> Terminal {
@@ -294,8 +295,8 @@ impl Terminal {
             is_quiet,
             environment,
             action: Cell::new(""),
-            told: RefCell::default(),
-            told_ms: Cell::new(0),
+            activity: RefCell::default(),
+            printed_ms: Cell::new(0),
         }
     }
 
@@ -307,17 +308,17 @@ impl Terminal {
 impl JobControl for Terminal {
     fn progress(&self, progress: Progress) {
         let now_ms = (self.environment.now_ms)();
-        let is_new = *self.told.borrow() != progress.activity;
-        if self.is_quiet || (!is_new && now_ms - self.told_ms.get() < TELL_MS) {
+        let is_new = *self.activity.borrow() != progress.activity;
+        if self.is_quiet || (!is_new && now_ms - self.printed_ms.get() < PROGRESS_INTERVAL_MS) {
             return;
         }
-        let how_far = match progress.how_far() {
-            far if far.is_empty() => far,
-            far => format!(" ({far})"),
+        let counts = match progress.describe() {
+            counts if counts.is_empty() => counts,
+            counts => format!(" ({counts})"),
         };
-        drop(writeln!(std::io::stderr(), "{}: {}{how_far}", self.action.get(), progress.activity));
-        self.told_ms.set(now_ms);
-        *self.told.borrow_mut() = progress.activity;
+        drop(writeln!(std::io::stderr(), "{}: {}{counts}", self.action.get(), progress.activity));
+        self.printed_ms.set(now_ms);
+        *self.activity.borrow_mut() = progress.activity;
     }
 
     fn check(&self) -> Result<(), JobError> {
@@ -349,20 +350,20 @@ impl JobControl for Terminal {
 
 /// Output of `--once`, and the error of the action that failed, if one did.
 struct Done {
-    told: String,
+    output: String,
     failure: Option<anyhow::Error>,
 }
 
 /// Output on all actions, as text and as JSON.
 #[derive(Default)]
-struct Told {
+struct OnceOutput {
     text: String,
     reports: Vec<Value>,
     /// Plans by action, in a dry run.
     plans: Option<serde_json::Map<String, Value>>,
 }
 
-impl Told {
+impl OnceOutput {
     fn add_plan(&mut self, action: JobAction, prefix: &str, reason: &str, json: Value) {
         self.text += &[action.as_str(), ": ", prefix, reason, "\n"].concat();
         self.plans.get_or_insert_default().insert(action.as_str().to_owned(), json);

@@ -60,22 +60,22 @@ pub enum ActionState {
 
 /// Part of the result of an evaluation that describes the actions.
 #[derive(Default, Deserialize)]
-struct Found {
+struct StoredEvaluation {
     #[serde(default)]
-    actions: Vec<Judged>,
+    actions: Vec<StoredDecision>,
 }
 
 /// Finding of an evaluation about an action.
 #[derive(Deserialize)]
-struct Judged {
+struct StoredDecision {
     action: String,
     due: bool,
     #[serde(alias = "why")]
     reason: String,
 }
 
-/// Facts from which the explanation of an action is derived.
-struct Facts<'a> {
+/// ActionFacts from which the explanation of an action is derived.
+struct ActionFacts<'a> {
     action: JobAction,
     now_ms: i64,
     sweep_minutes: u32,
@@ -146,7 +146,7 @@ impl Schedule {
         let mut explained = Vec::new();
         for (action, job, _) in jobs_of {
             let ends = self.ends_of(table, action).await?;
-            let facts = Facts {
+            let facts = ActionFacts {
                 action,
                 now_ms,
                 sweep_minutes: self.settings.sweep_minutes,
@@ -165,7 +165,7 @@ impl Schedule {
     }
 }
 
-impl Facts<'_> {
+impl ActionFacts<'_> {
     fn explain(&self) -> (ActionState, String) {
         let open = self.open.iter().find(|job| job.action == self.action.as_str());
         if let Some(job) = open.filter(|job| job.state == JobState::Running) {
@@ -241,23 +241,24 @@ impl Facts<'_> {
             );
         }
         let evaluated_ms = evaluation.finished_ms.unwrap_or_default();
-        let found: Found = evaluation
+        let stored: StoredEvaluation = evaluation
             .result
             .as_deref()
             .and_then(|result| serde_json::from_str(result).ok())
             .unwrap_or_default();
-        let Some(judged) = found.actions.into_iter().find(|judged| judged.action == self.action.as_str())
+        let Some(decision) =
+            stored.actions.into_iter().find(|decision| decision.action == self.action.as_str())
         else {
             let reason = format!("the evaluation at {} did not consider it", instant(evaluated_ms));
             return (ActionState::Unknown, reason);
         };
         let since = self.last.filter(|job| job.finished_ms.is_some_and(|ended_ms| ended_ms >= evaluated_ms));
         match since {
-            _ if !judged.due => (ActionState::NotDue, judged.reason),
-            Some(job) => (ActionState::NotDue, format!("{}; {} since then", judged.reason, ended(job))),
+            _ if !decision.due => (ActionState::NotDue, decision.reason),
+            Some(job) => (ActionState::NotDue, format!("{}; {} since then", decision.reason, ended(job))),
             None => {
                 let reason =
-                    format!("{}; it was not queued then, and the next evaluation decides", judged.reason);
+                    format!("{}; it was not queued then, and the next evaluation decides", decision.reason);
                 (ActionState::Unknown, reason)
             }
         }

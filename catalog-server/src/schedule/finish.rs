@@ -203,9 +203,9 @@ fn action_of(job: &JobRow) -> Option<JobAction> {
 /// Returns `true` if the result of a job says that it has committed to the table.
 pub(super) fn has_committed(result: &str) -> bool {
     #[derive(serde::Deserialize)]
-    struct Told {
+    struct CommittedResult {
         #[serde(default)]
         committed: bool,
     }
-    serde_json::from_str::<Told>(result).is_ok_and(|told| told.committed)
+    serde_json::from_str::<CommittedResult>(result).is_ok_and(|result| result.committed)
 }

@@ -164,8 +164,8 @@ impl Client {
             let id = id.to_owned();
             polls += 1;
             if polls > POLLS_MAX {
-                let told = format!("the catalog has not finished the plan after {POLLS_MAX} seconds");
-                return Err(ClientError::Unexpected(told));
+                let message = format!("the catalog has not finished the plan after {POLLS_MAX} seconds");
+                return Err(ClientError::Unexpected(message));
             }
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             let path = self.path(name, &format!("/plan/{}", encode(&id)))?;

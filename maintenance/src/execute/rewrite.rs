@@ -204,8 +204,8 @@ impl Rewriting<'_> {
             if left != expected {
                 let expected =
                     count(expected.unsigned_abs(), "row that is not deleted", "rows that are not deleted");
-                let told = format!("{expected} were expected, but {left} were read");
-                return Err(JobError::file(&input.path)(FileError::Malformed(told)));
+                let message = format!("{expected} were expected, but {left} were read");
+                return Err(JobError::file(&input.path)(FileError::Malformed(message)));
             }
             bytes_done += u64::try_from(input.size_bytes).unwrap_or(0);
             self.job.control.progress(Progress {

@@ -181,8 +181,8 @@ impl Splicing<'_> {
         file.finish()?;
         let again = self.checksums_again(&location, spliced.size_bytes);
         if again.map_err(|error| unverified(&location, &error))? != expected {
-            let told = format!("the columns of `{location}` are not those that were copied");
-            return Err(JobError::Verification(told));
+            let message = format!("the columns of `{location}` are not those that were copied");
+            return Err(JobError::Verification(message));
         }
         let schema = self.metadata.current_schema()?.columns()?;
         let parts: Vec<&ColumnMetrics> = parts.iter().collect();

@@ -1,7 +1,7 @@
 //! Decisions whether actions are due for a table, from their plans. Nothing is read or planned here.
 
 use openapi::action::JobAction;
-use openapi::maintenance::{Judged, NextJob, UnreadableFile};
+use openapi::maintenance::{ActionDecision, NextJob, UnreadableFile};
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::manifests::ManifestGroup;
 use table_core::rewrite::plan::{CompactionPlan, SkipReason};
@@ -23,14 +23,14 @@ const PRIORITY_EXPIRE: i64 = 1 << 40;
 /// Decision whether an action is due, and the priority of a job of it.
 pub struct DueDecision {
     /// Decision, with a reason for users.
-    pub judged: Judged,
+    pub decision: ActionDecision,
     /// Priority of a job: its benefit relative to its cost.
     pub priority: i64,
 }
 
 impl DueDecision {
     fn new(action: JobAction, due: bool, reason: String, priority: i64) -> DueDecision {
-        DueDecision { judged: Judged { action, due, reason }, priority }
+        DueDecision { decision: ActionDecision { action, due, reason }, priority }
     }
 
     /// Returns the decision against an action, for the reason `why`.
@@ -40,15 +40,15 @@ impl DueDecision {
 
     /// Postpones an action that adds snapshots to `main`, because of commits that wait to be published.
     pub fn postpone(&mut self, unpublished: &Unpublished) {
-        if self.judged.due && self.judged.action.adds_snapshots() {
-            self.judged.due = false;
-            self.judged.reason = format!("{}; {}", unpublished.explain(), self.judged.reason);
+        if self.decision.due && self.decision.action.adds_snapshots() {
+            self.decision.due = false;
+            self.decision.reason = format!("{}; {}", unpublished.explain(), self.decision.reason);
         }
     }
 
     /// Returns the job that carries out the action; `None` if the action is not due.
     pub fn job(&self) -> Option<NextJob> {
-        let Judged { action, due, reason } = &self.judged;
+        let ActionDecision { action, due, reason } = &self.decision;
         due.then(|| NextJob { action: *action, reason: reason.clone(), priority: self.priority, after_ms: 0 })
     }
 }
@@ -76,15 +76,15 @@ pub fn decide_expiry(
     DueDecision::new(JobAction::ExpireSnapshots, due, reason, PRIORITY_EXPIRE)
 }
 
-/// Decides whether compaction is due according to its plan, and returns its priority. `left` are files that could
+/// Decides whether compaction is due according to its plan, and returns its priority. `unreadable` are files that could
 /// not be read.
-pub fn decide_compaction(plan: &CompactionPlan, left: &[UnreadableFile]) -> DueDecision {
+pub fn decide_compaction(plan: &CompactionPlan, unreadable: &[UnreadableFile]) -> DueDecision {
     let files: usize = plan.groups.iter().map(|group| group.inputs.len()).sum();
     let groups = plan.groups.iter().map(|group| (group.benefit_bytes, group.cost_bytes));
     let conversions = plan.conversions.iter().map(|found| (found.benefit_bytes, found.cost_bytes));
     let (benefit, cost) =
-        groups.chain(conversions).fold((0_i64, 0_i64), |(benefit, cost), (more, for_it)| {
-            (benefit.saturating_add(more), cost.saturating_add(for_it))
+        groups.chain(conversions).fold((0_i64, 0_i64), |(benefit, cost), (saved, spent)| {
+            (benefit.saturating_add(saved), cost.saturating_add(spent))
         });
     let deletes: usize = plan.conversions.iter().map(|conversion| conversion.deletes.len()).sum();
     let mut due = Vec::new();
@@ -110,15 +110,17 @@ pub fn decide_compaction(plan: &CompactionPlan, left: &[UnreadableFile]) -> DueD
     } else if plan.skipped.is_empty() {
         "the table has no data files".to_owned()
     } else {
-        let told = plan.skipped.iter().map(|(reason, tally)| left_alone(*reason, tally.files.unsigned_abs()));
-        format!("no rewrite is worth its cost: {}", told.collect::<Vec<_>>().join(", "))
+        let skipped =
+            plan.skipped.iter().map(|(reason, tally)| describe_skipped(*reason, tally.files.unsigned_abs()));
+        format!("no rewrite is worth its cost: {}", skipped.collect::<Vec<_>>().join(", "))
     };
-    let reason = std::iter::once(reason).chain(describe_unreadable(left)).collect::<Vec<_>>().join("; ");
+    let reason =
+        std::iter::once(reason).chain(describe_unreadable(unreadable)).collect::<Vec<_>>().join("; ");
     let priority = benefit.saturating_mul(PRIORITY_SCALE) / cost.max(1);
     DueDecision::new(JobAction::Compact, !due.is_empty(), reason, priority)
 }
 
-fn left_alone(reason: SkipReason, files: u64) -> String {
+fn describe_skipped(reason: SkipReason, files: u64) -> String {
     let (one, many) = match reason {
         SkipReason::WellSized => ("file is of the right size", "files are of the right size"),
         SkipReason::ActivePartition => {

@@ -164,7 +164,7 @@ impl LeasedJob {
             return Err(JobError::Internal(reason.to_owned()));
         };
         let (lease, runtime) = (self.lease.clone(), self.runtime.clone());
-        ownership::told(folders, move |file| runtime.block_on(lease.readable(file)))
+        ownership::scope(folders, move |file| runtime.block_on(lease.readable(file)))
     }
 
     /// Deletes output files of earlier attempts, except those that have become part of the table.

@@ -95,9 +95,9 @@ impl Threads {
         about: About<'_>,
         work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let pending = self.submit(about, move || drop(tell.send(work())))?;
-        match tokio::time::timeout(self.shared.deadline, told).await {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let pending = self.submit(about, move || drop(sender.send(work())))?;
+        match tokio::time::timeout(self.shared.deadline, receiver).await {
             Ok(answer) => {
                 pending.end();
                 answer.unwrap_or_else(|_| Err(panicked(about)))
