@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
-use openapi::maintenance::{ReadableResponse, TableFolders};
+use openapi::worker::{ReadableResponse, TableFolders};
 use storage::error::StorageError;
 use storage::scope::{Ask, Asked, Reads, Scope};
 use table_core::location::Location;

@@ -1,8 +1,9 @@
 //! Client of the catalog's job queue, as used by workers.
 
-use openapi::maintenance::{
-    Explanation, Finish, FinishOutcome, Heartbeat, HeartbeatResponse, Job, JobPage, LeaseRequest,
-    LeaseResponse, LeaseToken, Outputs, ReadableRequest, ReadableResponse,
+use openapi::maintenance::{Explanation, Job, JobPage};
+use openapi::worker::{
+    Finish, FinishOutcome, Heartbeat, HeartbeatResponse, LeaseRequest, LeaseResponse, LeaseToken, Outputs,
+    ReadableRequest, ReadableResponse,
 };
 use uuid::Uuid;
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use openapi::maintenance::UnreadableFile;
+use openapi::worker::UnreadableFile;
 use serde_json::{Map, Value as Json, json};
 use table_core::metadata::table::TableMetadata;
 use table_core::text::count;

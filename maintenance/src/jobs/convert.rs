@@ -9,7 +9,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use openapi::maintenance::UnreadableFile;
+use openapi::worker::UnreadableFile;
 use roaring::RoaringTreemap;
 use table_core::file::deletion_vector::{DeletionVector, VectorOf};
 use table_core::manifest::data_file::DataFile;

@@ -1,7 +1,8 @@
 //! Decisions whether actions are due for a table, from their plans. Nothing is read or planned here.
 
 use openapi::action::JobAction;
-use openapi::maintenance::{ActionDecision, NextJob, UnreadableFile};
+use openapi::maintenance::ActionDecision;
+use openapi::worker::{NextJob, UnreadableFile};
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::manifests::ManifestGroup;
 use table_core::rewrite::plan::{CompactionPlan, SkipReason};

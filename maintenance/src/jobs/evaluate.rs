@@ -1,7 +1,8 @@
 //! Evaluation of a table: its health, and the actions that are worth their cost. The table is not changed.
 
 use openapi::action::JobAction;
-use openapi::maintenance::{Deduction, Evaluation, NextJob, UnreadableFile};
+use openapi::maintenance::{Deduction, Evaluation};
+use openapi::worker::{NextJob, UnreadableFile};
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::health::{TableFacts, TableHealth};
 use table_core::rewrite::live::LiveFiles;

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use arrow_array::RecordBatch;
-use openapi::maintenance::UnreadableFile;
+use openapi::worker::UnreadableFile;
 use roaring::RoaringTreemap;
 use table_core::file::equality_columns;
 use table_core::file::position_deletes::PositionDeletes;

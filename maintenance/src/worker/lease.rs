@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use openapi::maintenance::{FinishOutcome, Heartbeat, Job, LeaseToken};
+use openapi::maintenance::Job;
+use openapi::worker::{FinishOutcome, Heartbeat, LeaseToken};
 use serde_json::{Value as Json, json};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;

@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 
 use openapi::action::JobAction;
-use openapi::maintenance::{FinishOutcome, Job, TableFolders, UnreadableFile};
+use openapi::maintenance::Job;
+use openapi::worker::{FinishOutcome, TableFolders, UnreadableFile};
 use storage::scope::Scope;
 use table_core::rewrite::policy::MaintenancePolicy;
 use tokio::runtime::Handle;

@@ -5,7 +5,7 @@ pub mod daemon;
 pub mod lease;
 mod leased_job;
 
-use openapi::maintenance::{FinishOutcome, LeaseResponse};
+use openapi::worker::{FinishOutcome, LeaseResponse};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;

@@ -7,7 +7,7 @@ mod batch_commit;
 pub mod planning;
 mod remap;
 
-use openapi::maintenance::UnreadableFile;
+use openapi::worker::UnreadableFile;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::live::LiveFiles;
 use table_core::rewrite::plan::{CompactionPlan, Group};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use openapi::maintenance::UnreadableFile;
+use openapi::worker::UnreadableFile;
 use serde_json::{Value as Json, json};
 use table_core::manifest::entry::FileContent;
 use table_core::metadata::properties;
