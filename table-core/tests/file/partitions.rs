@@ -216,7 +216,7 @@ fn rows_that_do_not_fit_are_refused() {
         RecordBatch::try_new(to_arrow(columns).unwrap(), vec![array]).unwrap()
     };
     let ints = batch(&int, Arc::new(Int32Array::from(vec![1])));
-    refuse(split(&long, &[("identity", 1)], &ints), "hold Int32 in `a`, where the schema has Int64");
+    refuse(split(&long, &[("identity", 1)], &ints), "have Int32 in `a`, where the schema has Int64");
     let longs = batch(&other, Arc::new(Int64Array::from(vec![1])));
     refuse(split(&long, &[("identity", 1)], &longs), "no column with the id 1 for `a`");
 }
