@@ -201,7 +201,7 @@ impl Server {
         };
         if tokio::time::timeout(patience, rest).await.is_err() {
             tracing::warn!(
-                "some work did not finish in time and is cut off; it is resumed at the next start"
+                "some background work did not finish in time and was aborted; it is resumed at the next start"
             );
         }
         self.db.close().await;
@@ -234,7 +234,7 @@ fn default_location(config: &Config, data_dir: &Path) -> anyhow::Result<String> 
         && (data_dir.to_str().is_none() || Location::parse(&location).is_err())
     {
         anyhow::bail!(
-            "the data directory `{}` cannot hold a warehouse: clients would take a part of its path for something else; \
+            "the data directory `{}` cannot contain a warehouse: clients would misinterpret its path; \
              choose one without `?`, `#`, backslashes and control characters, plain or encoded, or set `warehouse.location`",
             data_dir.display()
         );
@@ -256,8 +256,8 @@ async fn check_new(
     let Ok(root) = Location::parse(location) else { return Ok(()) };
     if db.kind() == DbKind::Sqlite && files.contains(&root, db.file()).await {
         anyhow::bail!(
-            "the warehouse `{location}` holds the catalog's own database; choose another folder for one of them: \
-             a table could be created in its place"
+            "the warehouse `{location}` contains the catalog's database, which a \
+             table could overwrite; choose another folder for one of them"
         );
     }
     let is_lost = db.kind() == DbKind::Sqlite
@@ -266,8 +266,8 @@ async fn check_new(
         && files.has_tables(&root).await?;
     if is_lost {
         anyhow::bail!(
-            "the database holds no catalog, but there are tables in the warehouse `{location}`: was the SQLite file lost? \
-             Restore a backup of it, or begin an empty catalog with `--new-catalog` and register the tables"
+            "the database is empty, but there are tables in the warehouse \
+             `{location}`: was the SQLite file lost? Restore a backup of it, or start with an empty catalog with `--new-catalog` and register the tables"
         );
     }
     Ok(())
@@ -277,7 +277,7 @@ async fn check_new(
 /// a second server in the same process records nothing.
 fn measure() -> PrometheusHandle {
     PrometheusBuilder::new().install_recorder().unwrap_or_else(|error| {
-        tracing::warn!(%error, "another server of this process measures; this one does not");
+        tracing::warn!(%error, "metrics are already recorded by another server in this process; this one records none");
         PrometheusBuilder::new().build_recorder().handle()
     })
 }
@@ -294,7 +294,7 @@ async fn maintain_until(
     let workers = match settings {
         Ok(settings) => tokio::spawn(daemon::run(settings, stop.clone())),
         Err(error) => {
-            tracing::error!(%error, "this server does no maintenance");
+            tracing::error!(%error, "maintenance cannot be started in this server");
             return signal.await;
         }
     };
@@ -302,9 +302,9 @@ async fn maintain_until(
     stop.cancel();
     match tokio::time::timeout(patience, workers).await {
         Ok(Ok(Ok(()))) => {}
-        Ok(Ok(Err(error))) => tracing::error!(%error, "this server did no maintenance"),
-        Ok(Err(error)) => tracing::error!(%error, "maintenance ended in an unexpected way"),
-        Err(_) => tracing::warn!("maintenance did not stop in time; another worker goes on with it"),
+        Ok(Ok(Err(error))) => tracing::error!(%error, "maintenance stopped in this server"),
+        Ok(Err(error)) => tracing::error!(%error, "maintenance failed unexpectedly"),
+        Err(_) => tracing::warn!("a maintenance job did not stop in time; another worker continues it"),
     }
 }
 

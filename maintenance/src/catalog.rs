@@ -65,21 +65,21 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// Fails with [`JobError::FoldersTold`] if `named` is not empty although the catalog reports folders,
+    /// Fails with [`JobError::FoldersReported`] if `named` is not empty although the catalog reports folders,
     /// with [`JobError::Catalog`] if the catalog does not answer, and with [`JobError::Folders`] if a folder
     /// is not a valid location.
     pub fn scope(&self, named: &NamedFolders) -> Result<Scope, JobError> {
-        let told = match self.runtime.block_on(ownership::of(&self.client, &self.name)) {
+        let folders = match self.runtime.block_on(ownership::of(&self.client, &self.name)) {
             Err(error) if error.is_unsupported() => {
                 return ownership::by_location(&self.load()?.metadata, named);
             }
-            told => told?,
+            folders => folders?,
         };
         if !named.own.is_empty() || !named.readable.is_empty() {
-            return Err(JobError::FoldersTold);
+            return Err(JobError::FoldersReported);
         }
         let (client, name, runtime) = (self.client.clone(), self.name.clone(), self.runtime.clone());
-        ownership::told(&told, move |file| runtime.block_on(ownership::readable(&client, &name, file)))
+        ownership::scope(&folders, move |file| runtime.block_on(ownership::readable(&client, &name, file)))
     }
 
     /// Returns the history of the table for the last `age_ms` milliseconds, or for the period in which the

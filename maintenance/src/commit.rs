@@ -193,7 +193,7 @@ impl JobContext<'_> {
         outputs.committed(commit.attempt_files.iter().chain(&commit.result_files));
         report.end_commit();
         if let Err(error) = self.control.save_report(report) {
-            tracing::debug!(%error, "cannot store the report after a commit; the next heartbeat does");
+            tracing::debug!(%error, "cannot store the report after a commit; it is sent with the next heartbeat");
         }
         Ok(Attempt::Committed(response))
     }

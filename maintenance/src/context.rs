@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use openapi::maintenance::UnreadableFile;
+use openapi::worker::UnreadableFile;
 use serde_json::Value as Json;
 use table_core::rewrite::policy::MaintenancePolicy;
 use uuid::Uuid;

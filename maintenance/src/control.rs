@@ -12,7 +12,7 @@ use crate::report::JobReport;
 #[serde(rename_all = "kebab-case")]
 pub struct Progress {
     /// Current activity, for users.
-    pub doing: String,
+    pub activity: String,
     /// Number of units that are done.
     pub done: u64,
     /// Total number of units; 0 if it is unknown.
@@ -33,7 +33,7 @@ impl Serialize for Unit {
 
 impl Progress {
     /// Returns the progress as a short text, such as `1 of 3 groups`; empty if nothing is counted.
-    pub fn how_far(&self) -> String {
+    pub fn describe(&self) -> String {
         let Unit(one, many) = self.unit;
         match (self.done, self.total) {
             (0, 0) => String::new(),
@@ -101,9 +101,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_far_it_is_agrees_with_its_noun() {
+    fn the_description_of_progress_agrees_with_its_unit() {
         let far = |done, total| {
-            Progress { done, total, unit: Unit("group", "groups"), ..Progress::default() }.how_far()
+            Progress { done, total, unit: Unit("group", "groups"), ..Progress::default() }.describe()
         };
         assert_eq!([far(0, 0), far(1, 0), far(2, 0)], ["", "1 group", "2 groups"]);
         assert_eq!([far(0, 1), far(1, 1), far(1, 3)], ["0 of 1 group", "1 of 1 group", "1 of 3 groups"]);

@@ -78,29 +78,27 @@ pub enum JobError {
     #[error("{0}; nothing was committed")]
     Verification(String),
     /// Concurrent commits prevented every attempt. The value is the number of attempts.
-    #[error("others were faster {0} times; nothing was committed")]
+    #[error("conflicting commits were made {0} times in a row; nothing was committed, try again")]
     LostRaces(u32),
     /// Unknown outcome of a commit, which may or may not have been made.
     #[error(
-        "it is not known whether the catalog made the commit ({0}); no file was deleted, look at the table"
+        "the outcome of the commit is unknown ({0}); its files were not deleted, load the table to see whether it was made"
     )]
     OutcomeUnknown(ClientError),
     /// The name of the table belongs to another table now.
-    #[error("the table was dropped or renamed, and its name is another table's now")]
+    #[error("the table was dropped or renamed, and another table has its name now")]
     Replaced,
     /// Cancellation of the job was requested.
     #[error("the job was cancelled")]
     Cancelled,
     /// The worker is shutting down.
-    #[error("the worker is shutting down; the job goes on elsewhere")]
+    #[error("the worker is shutting down; another worker continues the job")]
     Stopped,
     /// The lease of the job was lost; another worker may have leased it.
     #[error("the job was taken over by another worker: {0}")]
     LeaseLost(String),
     /// The job would exceed its budget.
-    #[error(
-        "{what} would take {wanted_bytes} bytes, but the budget allows {allowed_bytes}; raise `{setting}`"
-    )]
+    #[error("{what} requires {wanted_bytes} bytes, but the budget allows {allowed_bytes}; raise `{setting}`")]
     Budget {
         /// Description of what needs the resource.
         what: String,
@@ -112,12 +110,10 @@ pub enum JobError {
         setting: &'static str,
     },
     /// Folders were named for a table although its catalog reports the folders of the table.
-    #[error(
-        "the catalog says which folders are the table's own and what else may be read; leave away those that you name"
-    )]
-    FoldersTold,
+    #[error("the catalog reports the folders of the table; remove `--own-folder` and `--read-folder`")]
+    FoldersReported,
     /// A thread of this process ended unexpectedly, or a value of its own is not valid.
-    #[error("the work ended in an unexpected way: {0}")]
+    #[error("unexpected failure: {0}")]
     Internal(String),
 }
 

@@ -48,7 +48,7 @@ impl History {
         let path = format!("governance/v1/maintenance/history?{}&age-ms={age_ms}", table.query());
         let load = async |path: &str| {
             let page = client.get(path).await?;
-            decode::<TableHistory>(&page, "the catalog's answer is not a table's history")
+            decode::<TableHistory>(&page, "the response of the catalog is not the history of a table")
         };
         let mut page = load(&path).await?;
         let mut history = History {

@@ -56,7 +56,7 @@ impl<'a> OutputLedger<'a> {
                 Ok(true) => deleted.push(location),
                 Ok(false) => remaining.push(location),
                 Err(error) => {
-                    tracing::warn!(%error, "files that are not needed stay behind");
+                    tracing::warn!(%error, "cannot delete unused output files");
                     remaining.push(location);
                     break;
                 }
@@ -76,7 +76,7 @@ impl<'a> OutputLedger<'a> {
     fn release(&self, locations: &[String]) {
         self.unknown(locations);
         if let Err(error) = self.control.release_outputs(locations) {
-            tracing::warn!(%error, "cannot release output files; the next worker looks them up in the table");
+            tracing::warn!(%error, "cannot release output files; the next worker checks whether they are part of the table");
         }
     }
 }
@@ -91,12 +91,12 @@ pub fn delete_file(files: &JobFiles, location: &str) -> Result<bool, JobError> {
         Ok(()) => Ok(true),
         Err(JobError::NotAllowed { reason: error, .. }) => {
             // Such files are counted, and reported at the end.
-            tracing::debug!(location, %error, "a file stays that is not the table's own");
+            tracing::debug!(location, %error, "a file outside of the table's folders is not deleted");
             Ok(false)
         }
         Err(error) if error.is_passing() => Err(error),
         Err(error) => {
-            tracing::warn!(location, %error, "a file that is not needed stays behind");
+            tracing::warn!(location, %error, "cannot delete an unused output file");
             Ok(false)
         }
     }

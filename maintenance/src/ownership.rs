@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
-use openapi::maintenance::{ReadableResponse, TableFolders};
+use openapi::worker::{ReadableResponse, TableFolders};
 use storage::error::StorageError;
 use storage::scope::{Ask, Asked, Reads, Scope};
 use table_core::location::Location;
@@ -30,7 +30,7 @@ pub struct NamedFolders {
 /// Fails with [`ClientError::Refused`] if the catalog does not record them.
 pub(crate) async fn of(client: &Client, table: &TableName) -> Result<TableFolders, ClientError> {
     let answer = client.get(&format!("governance/v1/maintenance/folders?{}", table.query())).await?;
-    decode(&answer, "the catalog's answer is not a table's folders")
+    decode(&answer, "the response of the catalog is not a list of folders")
 }
 
 /// Requests permission to read a file that is outside of the table's own folders. Returns a folder that
@@ -42,13 +42,14 @@ pub(crate) async fn readable(
     file: &str,
 ) -> Result<Option<String>, ClientError> {
     let path = format!("governance/v1/maintenance/readable?{}&location={}", table.query(), encode(file));
-    let ReadableResponse { folder } = decode(&client.get(&path).await?, "the catalog's answer is no folder")?;
+    let ReadableResponse { folder } =
+        decode(&client.get(&path).await?, "the response of the catalog is not a folder")?;
     Ok(folder)
 }
 
 /// Returns the permissions that correspond to the folders reported by a catalog. `ask` requests permission
 /// for files outside of the table's own folders.
-pub(crate) fn told(
+pub(crate) fn scope(
     folders: &TableFolders,
     ask: impl Fn(&str) -> Result<Option<String>, ClientError> + Send + Sync + 'static,
 ) -> Result<Scope, JobError> {

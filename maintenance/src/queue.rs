@@ -1,8 +1,9 @@
 //! Client of the catalog's job queue, as used by workers.
 
-use openapi::maintenance::{
-    Explanation, Finish, FinishOutcome, Heartbeat, HeartbeatResponse, Job, JobPage, LeaseRequest,
-    LeaseResponse, LeaseToken, Outputs, ReadableRequest, ReadableResponse,
+use openapi::maintenance::{Explanation, Job, JobPage};
+use openapi::worker::{
+    Finish, FinishOutcome, Heartbeat, HeartbeatResponse, LeaseRequest, LeaseResponse, LeaseToken, Outputs,
+    ReadableRequest, ReadableResponse,
 };
 use uuid::Uuid;
 
@@ -29,7 +30,8 @@ pub async fn list_jobs(
     if let Some(state) = state {
         path = format!("{path}&state={state}");
     }
-    let JobPage { jobs, .. } = decode(&client.get(&path).await?, "the catalog's answer is no list of jobs")?;
+    let JobPage { jobs, .. } =
+        decode(&client.get(&path).await?, "the response of the catalog is not a list of jobs")?;
     Ok(jobs)
 }
 
@@ -41,14 +43,14 @@ pub async fn list_jobs(
 /// explanation.
 pub async fn explain(client: &Client, table: &TableName) -> Result<Explanation, ClientError> {
     let answer = client.get(&format!("governance/v1/maintenance/explain?{}", table.query())).await?;
-    decode(&answer, "the catalog's answer is no explanation")
+    decode(&answer, "the response of the catalog is not an explanation")
 }
 
 /// Maximum number of paths per request.
 const PATHS_MAX: usize = 5_000;
 
-const NO_QUEUE: &str = "it has no queue of maintenance jobs, which only a Firn of this age has; tables of other catalogs are \
-                        maintained one by one, with `--once`";
+const NO_QUEUE: &str = "the catalog has no queue of maintenance jobs; use a Firn catalog of \
+                        this release, or maintain single tables of other catalogs with `--once`";
 
 /// Job queue of a catalog.
 ///
@@ -84,7 +86,7 @@ impl Queue {
             ClientError::Refused { status: 404 | 405, .. } => ClientError::Unexpected(NO_QUEUE.to_owned()),
             other => other,
         })?;
-        decode(&answer, "the catalog's answer is not a lease")
+        decode(&answer, "the response of the catalog is not a lease")
     }
 
     /// Returns the token of a lease, which the worker presents in requests about a job.
@@ -101,7 +103,8 @@ impl Queue {
     /// [`ClientError`] if the catalog cannot be reached or its response is not valid.
     pub async fn heartbeat(&self, id: Uuid, request: &Heartbeat) -> Result<bool, ClientError> {
         let answer = self.client.call(&path(id, "heartbeat"), request).await?;
-        let HeartbeatResponse { cancel } = decode(&answer, "the catalog's answer is not one to a heartbeat")?;
+        let HeartbeatResponse { cancel } =
+            decode(&answer, "the response of the catalog does not answer a heartbeat")?;
         Ok(cancel)
     }
 
@@ -158,7 +161,7 @@ impl Queue {
     ) -> Result<Option<String>, ClientError> {
         let request = ReadableRequest { lease: lease.clone(), location: location.to_owned() };
         let answer = self.client.call(&path(id, "readable"), &request).await?;
-        let ReadableResponse { folder } = decode(&answer, "the catalog's answer is no folder")?;
+        let ReadableResponse { folder } = decode(&answer, "the response of the catalog is not a folder")?;
         Ok(folder)
     }
 

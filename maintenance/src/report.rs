@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use openapi::maintenance::UnreadableFile;
+use openapi::worker::UnreadableFile;
 use serde_json::{Map, Value as Json, json};
 use table_core::metadata::table::TableMetadata;
 use table_core::text::count;
@@ -134,14 +134,15 @@ impl JobReport {
     }
 
     /// Adds a description of something that was skipped. Beyond a limit, only their number is counted.
-    pub fn skip(&mut self, why: impl Into<String>) {
-        let why = why.into();
-        let is_full = self.skipped.len() >= SKIPPED_MAX || self.skipped_bytes + why.len() > SKIPPED_BYTES_MAX;
+    pub fn skip(&mut self, reason: impl Into<String>) {
+        let reason = reason.into();
+        let is_full =
+            self.skipped.len() >= SKIPPED_MAX || self.skipped_bytes + reason.len() > SKIPPED_BYTES_MAX;
         if is_full {
             self.omitted += 1;
         } else {
-            self.skipped_bytes += why.len();
-            self.skipped.push(why);
+            self.skipped_bytes += reason.len();
+            self.skipped.push(reason);
         }
     }
 
@@ -151,7 +152,7 @@ impl JobReport {
         self.skipped.splice(0..0, describe_unreadable(&files));
         let mut bytes = 0;
         let fits = |file: &UnreadableFile| {
-            bytes += file.path.len() + file.why.len() + UNREADABLE_OTHER_BYTES;
+            bytes += file.path.len() + file.reason.len() + UNREADABLE_OTHER_BYTES;
             bytes <= UNREADABLE_BYTES_MAX
         };
         self.unreadable = files.into_iter().take_while(fits).collect();
@@ -162,8 +163,8 @@ impl JobReport {
         if files.not_own() > 0 {
             let files = count(
                 files.not_own(),
-                "file is not the table's own and stays",
-                "files are not the table's own and stay",
+                "file outside of the table's folders is not deleted",
+                "files outside of the table's folders are not deleted",
             );
             self.skipped.push(files);
         }
@@ -171,7 +172,7 @@ impl JobReport {
 
     /// Returns the descriptions of what was skipped and why.
     pub fn skipped(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        let omitted = (self.omitted > 0).then(|| format!("{} more, for such reasons", self.omitted));
+        let omitted = (self.omitted > 0).then(|| format!("{} more for similar reasons", self.omitted));
         self.skipped.iter().map(|skipped| Cow::Borrowed(skipped.as_str())).chain(omitted.map(Cow::Owned))
     }
 
@@ -184,7 +185,7 @@ impl JobReport {
     pub fn to_json(&self) -> Json {
         let mut json = json!({
             "committed": self.committed, "snapshot-ids": self.snapshot_ids,
-            "numbers": counts_json(&self.numbers), "left": self.skipped().collect::<Vec<_>>(),
+            "numbers": counts_json(&self.numbers), "skipped": self.skipped().collect::<Vec<_>>(),
         });
         if let Some(pending) = &self.pending {
             json["pending"] = pending.to_json();
@@ -232,15 +233,16 @@ fn counts(json: &Json) -> impl Iterator<Item = (String, i64)> {
 
 /// Returns a text about files that cannot be read, for users; `None` if there are none.
 pub fn describe_unreadable(files: &[UnreadableFile]) -> Option<String> {
-    let named = files.iter().take(UNREADABLE_NAMED_MAX).map(|file| format!("`{}` ({})", file.path, file.why));
+    let named =
+        files.iter().take(UNREADABLE_NAMED_MAX).map(|file| format!("`{}` ({})", file.path, file.reason));
     let named = named.collect::<Vec<_>>().join(", ");
     if files.is_empty() {
         return None;
     }
     let count = count(
         files.len() as u64,
-        "file cannot be read and stays as it is",
-        "files cannot be read and stay as they are",
+        "file cannot be read and is skipped",
+        "files cannot be read and are skipped",
     );
     Some(if files.len() <= UNREADABLE_NAMED_MAX {
         format!("{count}: {named}")

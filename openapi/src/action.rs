@@ -50,7 +50,7 @@ impl JobAction {
     /// Returns a short description of the action, as in the help of the command line.
     pub fn summary(self) -> &'static str {
         match self {
-            Self::Evaluate => "Rate the health of the table, and find out which other actions are due",
+            Self::Evaluate => "Evaluate the health of the table, and which other actions are due",
             Self::Compact => "Merge small files, and apply deletes",
             Self::ExpireSnapshots => "Expire old snapshots, and delete files that only they needed",
             Self::RewriteManifests => "Merge small manifests",

@@ -7,3 +7,4 @@
 pub mod action;
 pub mod maintenance;
 pub mod text;
+pub mod worker;

@@ -81,7 +81,7 @@ pub fn paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
     let paths = Vec::<String>::deserialize(deserializer)?;
     if paths.len() > PATHS_MAX {
         return Err(D::Error::custom(format!(
-            "{} paths where at most {PATHS_MAX} are taken at once",
+            "{} paths where at most {PATHS_MAX} are accepted",
             paths.len()
         )));
     }

@@ -13,7 +13,7 @@ pub enum StorageError {
     #[error("no file at `{0}`")]
     NotFound(String),
     /// A new file cannot be created because one exists at this location.
-    #[error("a file is already at `{0}`")]
+    #[error("file `{0}` already exists")]
     AlreadyExists(String),
     /// The file is larger than the caller's limit.
     #[error("`{location}` is larger than {limit_bytes} bytes; raise `limits.metadata-bytes` to read it")]
@@ -30,16 +30,16 @@ pub enum StorageError {
     #[error(transparent)]
     Location(#[from] LocationError),
     /// The scope does not permit writing or deleting at this location.
-    #[error("`{0}` is not the table's own and stays")]
+    #[error("`{0}` is outside of the table's own folders and is not deleted")]
     NotOwn(String),
     /// The scope does not permit reading at this location.
-    #[error("`{0}` is not the table's own, and not free for all tables of its warehouse: it is not read")]
+    #[error("`{0}` is in a folder of another table and is not read")]
     NotReadable(String),
     /// The file is not a regular file but a folder, pipe, device or socket.
     #[error("`{0}` is not a regular file")]
     NotRegular(String),
     /// The path to this location contains a symbolic link below the root.
-    #[error("a link leads to `{0}`; links below a warehouse's or table's folder are not followed")]
+    #[error("`{0}` is behind a symbolic link; links below a warehouse's or table's folder are not followed")]
     Link(String),
     /// The file system did not answer before the deadline.
     #[error("cannot {action} `{location}`: the file system did not answer within {seconds} s")]
@@ -53,7 +53,7 @@ pub enum StorageError {
     },
     /// Too many earlier operations on the file system have not returned yet.
     #[error(
-        "cannot {action} `{location}`: {count} earlier operations on its file system are not answered yet; is a mount dead?"
+        "cannot {action} `{location}`: {count} earlier operations on its file system have not finished; is a mount unresponsive?"
     )]
     Busy {
         /// Attempted operation, as a verb, such as `read`.
@@ -99,7 +99,7 @@ impl StorageError {
         match self {
             StorageError::NotFound(_) => io::Error::new(io::ErrorKind::NotFound, "no such file"),
             StorageError::AlreadyExists(_) => {
-                io::Error::new(io::ErrorKind::AlreadyExists, "there is a file already")
+                io::Error::new(io::ErrorKind::AlreadyExists, "a file already exists there")
             }
             StorageError::Io { source, .. } => source,
             StorageError::TooLarge { limit_bytes, .. } => {
@@ -107,7 +107,7 @@ impl StorageError {
             }
             StorageError::NotRegular(_) => io::Error::other("it is not a regular file"),
             StorageError::Link(_) => io::Error::other(
-                "a link leads there; links below a warehouse's or table's folder are not followed",
+                "it is behind a symbolic link; links below a warehouse's or table's folder are not followed",
             ),
             StorageError::TimedOut { seconds, .. } => io::Error::new(
                 io::ErrorKind::TimedOut,
@@ -115,7 +115,7 @@ impl StorageError {
             ),
             StorageError::Busy { count, .. } => io::Error::new(
                 io::ErrorKind::ResourceBusy,
-                format!("{count} earlier operations are not answered yet; is a mount dead?"),
+                format!("{count} earlier operations have not finished; is a mount unresponsive?"),
             ),
             other => io::Error::other(other.to_string()),
         }

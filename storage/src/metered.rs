@@ -64,7 +64,7 @@ impl Metered {
 
     /// Returns the same store, with the same rate limit, and with all counts at 0.
     #[must_use]
-    pub fn counted_anew(&self) -> Metered {
+    pub fn with_new_counts(&self) -> Metered {
         Metered::new(self.store.clone(), self.pace.clone())
     }
 

@@ -198,7 +198,7 @@ impl Upload for ObjectUpload {
 
     async fn abort(&mut self) {
         if let Err(error) = self.upload.abort().await {
-            tracing::warn!(location = self.location, %error, "cannot give up an incomplete upload");
+            tracing::warn!(location = self.location, %error, "cannot abort an incomplete upload");
         }
     }
 }

@@ -234,6 +234,6 @@ async fn requests_and_bytes_are_counted() {
         files.read_range(&at, 1..4).await.unwrap();
         files.delete(&at).await.unwrap();
         assert_eq!(metered.usage(), Usage { requests: 5, bytes_read: 8, bytes_written: 5 }, "{}", case.name);
-        assert_eq!(metered.counted_anew().usage(), Usage::default());
+        assert_eq!(metered.with_new_counts().usage(), Usage::default());
     }
 }

@@ -166,7 +166,7 @@ fn normalize(text: &str, strictness: Strictness) -> Result<String, &'static str>
         let path = file_path(rest)?;
         return Ok(format!("file://{}", normal_path(path, strictness, EmptySegments::of_local(strictness))?));
     }
-    let rest = rest.strip_prefix("//").ok_or("there is no `//` after the scheme")?;
+    let rest = rest.strip_prefix("//").ok_or("`//` is missing after the scheme")?;
     let (authority, path) = match rest.split_once('/') {
         Some((authority, path)) => (authority, path),
         None => (rest, ""),
@@ -205,7 +205,7 @@ fn file_path(rest: &str) -> Result<&str, &'static str> {
         }
         let (host, path) = after.split_once('/').ok_or("it has no path")?;
         if !host.eq_ignore_ascii_case("localhost") {
-            return Err("it names a host; local files have none");
+            return Err("it has a host, which local files do not have");
         }
         return Ok(path);
     }
@@ -214,7 +214,7 @@ fn file_path(rest: &str) -> Result<&str, &'static str> {
 
 fn normal_authority(scheme: &str, authority: &str) -> Result<String, &'static str> {
     if authority.is_empty() {
-        return Err("it names no bucket");
+        return Err("it has no bucket");
     }
     if authority.contains('%') || authority.chars().any(char::is_whitespace) {
         return Err("its bucket contains an encoded character or a space");

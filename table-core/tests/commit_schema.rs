@@ -117,7 +117,7 @@ fn unknown_types_are_carried_but_not_added() {
         with_column(schema.clone(), json!({"id": 8, "name": "new", "required": false, "type": "int"}));
     check(V3, &add_and_use(&known), &[("/current-schema-id", json!(1)), ("/last-column-id", json!(8))]);
     let unknown = with_column(schema, json!({"id": 8, "name": "new", "required": false, "type": "tensor"}));
-    refuse(V3, &add_and_use(&unknown), "which this server does not know");
+    refuse(V3, &add_and_use(&unknown), "which this server does not support");
 }
 
 #[test]
@@ -252,8 +252,8 @@ fn partition_fields_must_fit_their_columns() {
     refuse(V2, &spec(9, "p", "identity"), "cannot use identity on `pickings.value.element`");
     refuse(V2, &spec(2, "id", "bucket[4]"), "the name of a column it is not made from");
     refuse(V2, &spec(2, "", "bucket[4]"), "empty name");
-    refuse(V2, &spec(2, "p", "bucket[0]"), "cannot judge");
-    refuse(V2, &spec(2, "p", "zorder"), "cannot judge");
+    refuse(V2, &spec(2, "p", "bucket[0]"), "cannot validate");
+    refuse(V2, &spec(2, "p", "zorder"), "cannot validate");
     assert!(commit(V2, &spec(4, "place.lat", "identity")).is_ok());
     assert!(commit(V2, &spec(99, "gone", "void")).is_ok());
     assert!(commit(V2, &spec(99, "id", "void")).is_ok());
@@ -281,8 +281,8 @@ fn sort_orders_are_numbered_from_one_and_never_twice() {
         ],
     );
     check(V2, &order(0, json!([])), &[("/default-sort-order-id", json!(0)), ("/sort-orders/2", Value::Null)]);
-    refuse(V2, &order(3, json!([])), "the sort order id 0 means unsorted");
-    refuse(V2, &order(0, by(2, "asc")), "the sort order id 0 means unsorted");
+    refuse(V2, &order(3, json!([])), "the sort order id 0 is reserved");
+    refuse(V2, &order(0, by(2, "asc")), "the sort order id 0 is reserved");
     refuse(V2, &order(3, by(2, "up")), "must be `asc` or `desc`");
     refuse(V2, &order(3, by(99, "asc")), "Cannot find source column for sort field");
     refuse(V2, &json!([{"action": "set-default-sort-order", "sort-order-id": 9}]), "unknown order: 9");

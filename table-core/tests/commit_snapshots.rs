@@ -148,7 +148,7 @@ fn impossible_snapshots_are_refused() {
     refuse(V1, &json!([add(&snapshot(50, 4))]), "Sequence number must be 0 in v1");
     let mut orphan = snapshot(50, 4);
     orphan["parent-snapshot-id"] = json!(50);
-    refuse(V2, &json!([add(&orphan)]), "names itself");
+    refuse(V2, &json!([add(&orphan)]), "is its own parent");
     let mut bare = snapshot(50, 4);
     bare.as_object_mut().unwrap().remove("manifest-list");
     refuse(V2, &json!([add(&bare)]), "no `manifest-list`");
@@ -324,7 +324,7 @@ fn encryption_keys_come_and_go() {
 #[test]
 fn later_versions_take_only_changes_that_mean_the_same_everywhere() {
     let v4 = V3.replace("\"format-version\": 3", "\"format-version\": 4");
-    refuse(&v4, &json!([add(&snapshot(50, 3))]), "knows the rules up to version 3");
+    refuse(&v4, &json!([add(&snapshot(50, 3))]), "supports versions up to 3");
     refuse(&v4, &json!([{"action": "add-spec", "spec": {"fields": []}}]), "it has the format version 4");
     check(
         &v4,

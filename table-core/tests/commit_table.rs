@@ -252,7 +252,7 @@ fn requests_that_cannot_be_read_name_the_place() {
     for (body, expected) in [
         ("{", "the request cannot be read"),
         ("[]", "an object"),
-        (r#"{"updates": [{"action": "fly"}]}"#, "`updates` [0]: there is no table update `fly`"),
+        (r#"{"updates": [{"action": "fly"}]}"#, "`updates` [0]: unknown table update `fly`"),
         (r#"{"updates": [{}]}"#, "`updates` [0]: the update has no `action`"),
         (r#"{"updates": [{"action": "set-location"}]}"#, "the update `set-location` has no `location`"),
         (
@@ -280,7 +280,7 @@ fn requests_that_cannot_be_read_name_the_place() {
         (r#"{"updates": 7}"#, "`updates` of the request"),
         (
             r#"{"requirements": [{"type": "assert-luck"}]}"#,
-            "`requirements` [0]: there is no table requirement `assert-luck`",
+            "`requirements` [0]: unknown table requirement `assert-luck`",
         ),
         (r#"{"requirements": [{"type": "assert-table-uuid"}]}"#, "no `uuid`"),
         (
@@ -338,7 +338,7 @@ fn documents_that_contradict_themselves_are_refused() {
             "\"last-sequence-number\": 2",
             "above the table's last sequence number 2",
         ),
-        ("\"format-version\": 2", "\"format-version\": 0", "there is no format version 0"),
+        ("\"format-version\": 2", "\"format-version\": 0", "unknown format version 0"),
         ("\"format-version\": 2", "\"format-version\": 3", "has no `next-row-id`"),
         ("\"table-uuid\": \"0", "\"table-uuid\": \"z", "is not a UUID"),
         ("\"table-uuid\"", "\"uuid\"", "has no `table-uuid`"),

@@ -109,14 +109,14 @@ fn what_is_damaged_is_refused() {
         blob[at] ^= 1;
         blob
     };
-    refuse(&changed(3), "its length is not the one that is told");
-    refuse(&changed(4), "it does not begin as one does");
+    refuse(&changed(3), "its length differs from the length that it states");
+    refuse(&changed(4), "its magic number is wrong");
     refuse(&changed(30), "its checksum is wrong");
     refuse(&changed(good.len() - 1), "its checksum is wrong");
     refuse(&[&good[..], &[0]].concat(), "its length");
-    refuse(&framed(&[1, 0, 0, 0, 0, 0, 0, 0]), "fewer bitmaps than it tells");
-    refuse(&framed(&[0xff; 8]), "fewer bitmaps than it tells");
-    refuse(&framed(&[0; 9]), "more than its bitmaps");
+    refuse(&framed(&[1, 0, 0, 0, 0, 0, 0, 0]), "fewer bitmaps than it states");
+    refuse(&framed(&[0xff; 8]), "fewer bitmaps than it states");
+    refuse(&framed(&[0; 9]), "more data than its bitmaps");
 }
 
 #[test]
@@ -194,10 +194,10 @@ fn a_vector_that_is_not_the_listed_one_is_refused() {
     let (file, entries) = write("d", "x", &[of("a", "x", "1 2"), of("b", "x", "3")]).unwrap();
     let message =
         DeletionVector::decode_entry(slice(&file, &entries[1]), &entries[0]).unwrap_err().to_string();
-    assert!(message.contains("not as long as"), "{message}");
+    assert!(message.contains("differs from the manifest entry"), "{message}");
     let other = DataFile { record_count: 3, ..entries[0].clone() };
     let message = DeletionVector::decode_entry(slice(&file, &other), &other).unwrap_err().to_string();
-    assert!(message.contains("holds 2 positions, but the manifest tells of 3"), "{message}");
+    assert!(message.contains("has 2 positions, but the manifest entry has 3"), "{message}");
 }
 
 #[test]

@@ -178,19 +178,19 @@ fn properties_and_what_is_not_known_survive() {
 #[test]
 fn what_is_no_puffin_file_is_refused() {
     refuse(b"", "too short");
-    refuse(b"PFA1PFA1PFA2", "does not end as a Puffin file does");
-    refuse(&with_payload(b"{}", 2), "flags that are not known");
+    refuse(b"PFA1PFA1PFA2", "does not end like a Puffin file");
+    refuse(&with_payload(b"{}", 2), "unknown flags");
     refuse(&with_payload(b"{}", 0), "missing field `blobs`");
-    refuse(&with_payload(b"PFA1", 1), "does not tell its size");
+    refuse(&with_payload(b"PFA1", 1), "does not contain its size");
     refuse(&with_payload(b"PFA1\x48PFA1PFA1PFA1", 1), "damaged");
     let mut file = sample();
     let at = file.len() - 9;
     file[at] = 0xff;
     refuse(&file, "negative size");
     file[at] = 0x7f;
-    refuse(&file, "cut short");
+    refuse(&file, "truncated");
     // A footer alone has no magic in front of it.
-    refuse(&with_payload(b"{\"blobs\":[]}", 0)[4..], "cut short");
+    refuse(&with_payload(b"{\"blobs\":[]}", 0)[4..], "truncated");
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn a_blob_lies_between_the_magic_and_the_footer() {
         let payload = format!(
             r#"{{"blobs":[{{"type":"t","fields":[],"snapshot-id":1,"sequence-number":1,"offset":{offset},"length":{length}}}]}}"#
         );
-        refuse(&with_payload(payload.as_bytes(), 0), "lies outside of the file");
+        refuse(&with_payload(payload.as_bytes(), 0), "is outside of the file");
     }
 }
 

@@ -41,7 +41,7 @@ fn what_could_be_understood_in_two_ways_is_refused() {
         ("x/y", "!relative"),
         ("file:x", "!relative"),
         ("1s3://b/x", "!scheme"),
-        ("s3:/b/x", "!no `//`"),
+        ("s3:/b/x", "!`//` is missing"),
         ("s3:///x", "!no bucket"),
         ("s3://b//x", "!`//` inside"),
         ("s3://b/x//", "!`//` inside"),

@@ -57,20 +57,20 @@ fn small_neighbours_are_written_together() {
 
 #[test]
 fn a_few_small_files_are_left_until_they_make_up_a_whole_one() {
-    check_left("p/a:20 p/b:20 p/c:20 p/d:20", &[(SkipReason::TooLittle, 4)]);
-    check_left("p/a:50 p/b:50", &[(SkipReason::TooLittle, 2)]);
+    check_left("p/a:20 p/b:20 p/c:20 p/d:20", &[(SkipReason::BelowMinimum, 4)]);
+    check_left("p/a:50 p/b:50", &[(SkipReason::BelowMinimum, 2)]);
     check("p/a:50 p/b:51", "p/a p/b > 1");
-    check_left("p/a:20 q/b:20 r/c:20 s/d:20 t/e:20 u/f:20", &[(SkipReason::Alone, 6)]);
+    check_left("p/a:20 q/b:20 r/c:20 s/d:20 t/e:20 u/f:20", &[(SkipReason::Single, 6)]);
 }
 
 #[test]
 fn files_of_the_right_size_are_left() {
-    check_left("p/a:75 p/b:180 p/c:100 p/d:100 p/e:100 p/f:100", &[(SkipReason::Good, 6)]);
+    check_left("p/a:75 p/b:180 p/c:100 p/d:100 p/e:100 p/f:100", &[(SkipReason::WellSized, 6)]);
 }
 
 #[test]
 fn large_files_are_divided_only_together_with_others() {
-    check_left("p/a:500", &[(SkipReason::Alone, 1)]);
+    check_left("p/a:500", &[(SkipReason::Single, 1)]);
     check("p/a:200 p/b:200", "p/a p/b > 4");
     check("p/a:190 p/b:10", "p/a p/b > 2");
 }
@@ -78,7 +78,7 @@ fn large_files_are_divided_only_together_with_others() {
 #[test]
 fn a_file_with_many_deletes_is_rewritten_alone() {
     check("p/a:100-30", "p/a > 1");
-    check_left("p/a:100-29", &[(SkipReason::Good, 1)]);
+    check_left("p/a:100-29", &[(SkipReason::WellSized, 1)]);
     check("p/a:500-30", "p/a > 3");
     // Others that are worth a rewrite go with it.
     check("p/a:100-30 p/b:10 p/c:100", "p/a p/b > 1");
@@ -92,7 +92,7 @@ fn a_file_without_rows_leaves_nothing() {
 
 #[test]
 fn deletes_that_may_be_for_other_files_do_not_count() {
-    check_left("p/a:100~90", &[(SkipReason::Good, 1)]);
+    check_left("p/a:100~90", &[(SkipReason::WellSized, 1)]);
 }
 
 #[test]
@@ -124,14 +124,14 @@ fn files_of_older_specs_are_written_to_the_current_one() {
     assert_eq!((&group.partition, group.keeps_order, plan.output_spec_id), (&None, false, 1));
     assert_eq!((group.inputs[0].spec_id, &group.inputs[0].partition), (0, &vec![json!("old1")]));
     // One of the right size stays where it is.
-    check_left("old1/a:100 old1/b:100", &[(SkipReason::Good, 2)]);
+    check_left("old1/a:100 old1/b:100", &[(SkipReason::WellSized, 2)]);
 }
 
 #[test]
 fn a_file_is_read_as_often_as_it_is_listed() {
     check("p/a:20 p/b:20 p/a:20 p/c:20 p/d:20", "p/a p/a p/b p/c p/d > 1");
-    check_left("p/a:20 p/a:20", &[(SkipReason::TooLittle, 2)]);
-    check_left("p/a:100 p/a:100", &[(SkipReason::Good, 2)]);
+    check_left("p/a:20 p/a:20", &[(SkipReason::BelowMinimum, 2)]);
+    check_left("p/a:100 p/a:100", &[(SkipReason::WellSized, 2)]);
     // Deletes of one entry alone are reason enough.
     let plan = plan(&live("p/a:100 p/a:100-30"), &policy());
     assert_eq!(shown(&plan), "p/a p/a > 2");
@@ -159,7 +159,7 @@ fn entries_of_a_file_go_one_way() {
     // Where one is of another spec, all rows go wherever they belong to.
     let plan = with(&|file| file.spec_id = 0);
     assert_eq!(shown(&plan), "p/b p/c p/d p/e p/f > 1");
-    assert_eq!(plan.skipped[&SkipReason::TooLittle].files, 2);
+    assert_eq!(plan.skipped[&SkipReason::BelowMinimum].files, 2);
     // One is in a partition that is being changed.
     let plan = with(&|file| (file.spec_id, file.partition) = (1, partition("hot")));
     assert_eq!(
@@ -265,8 +265,8 @@ fn a_plan_travels_as_json() {
     let text = serde_json::to_string(&plan).unwrap();
     assert_eq!(serde_json::from_str::<CompactionPlan>(&text).unwrap(), plan);
     let told = serde_json::to_value(&plan).unwrap();
-    assert_eq!(told["sizes"], json!({"target-bytes": 100, "small-bytes": 75, "large-bytes": 180}));
-    assert_eq!(told["left"], json!({"good": {"files": 1, "bytes": 100}}));
+    assert_eq!(told["size-classes"], json!({"target-bytes": 100, "small-bytes": 75, "large-bytes": 180}));
+    assert_eq!(told["skipped"], json!({"well-sized": {"files": 1, "bytes": 100}}));
     let with_deletes =
         told["groups"].as_array().unwrap().iter().find(|group| group["deletes"] != json!([])).unwrap();
     assert_eq!(
@@ -276,7 +276,7 @@ fn a_plan_travels_as_json() {
     assert_eq!(with_deletes["deletes"][0]["content"], "position-deletes");
     // Sizes that would divide by nothing are refused.
     let mut told = told;
-    told["sizes"]["large-bytes"] = json!(0);
+    told["size-classes"]["large-bytes"] = json!(0);
     assert!(serde_json::from_value::<CompactionPlan>(told).is_err());
     let policy = CompactOptions { delete_ratio: 0.5, ..CompactOptions::default() };
     assert_eq!(serde_json::from_str::<CompactOptions>(r#"{"delete-ratio":0.5}"#).unwrap(), policy);

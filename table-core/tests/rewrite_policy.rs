@@ -29,7 +29,7 @@ fn a_policy_is_written_as_it_was_read() {
 fn impossible_numbers_are_refused_by_name() {
     check_refused(
         &json!({ "compact": { "target-bytes": 5 } }),
-        "`compact.target-bytes` is 5, but has to be from 1 MiB",
+        "`compact.target-bytes` is 5, but must be from 1 MiB",
     );
     check_refused(&json!({ "compact": { "target-bytes": -5 } }), "invalid value");
     check_refused(&json!({ "compact": { "small-ratio": 1.0 } }), "`compact.small-ratio` is 1");

@@ -48,7 +48,7 @@ STRICTER = {
     "cannot be read by all clients": "decimals without digits",
     "its name is empty": "nobody could name such a reference",
     "`key-metadata` of the statistics": "the specification has a string, Java's parser does not look",
-    "names itself as its parent": "no history ends there",
+    "is its own parent": "no history ends there",
     "of the table metadata has a wrong value": "lists are arrays; Java's parser takes what is none for an empty log",
     "is not a UUID": "Java's parser takes any text",
     "has the id of": "the partitions of such a table cannot be listed, in Java either",

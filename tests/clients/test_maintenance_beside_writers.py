@@ -74,7 +74,7 @@ class Beside:
             assert done.returncode == 0, done.stderr
             [report] = json.loads(done.stdout)
             self.counts["compactions"] += len(report["snapshot-ids"])
-            self.counts["groups left"] += len(report["left"])
+            self.counts["groups left"] += len(report["skipped"])
 
     def guarded(self, work):
         try:

@@ -42,7 +42,7 @@ def test_people_see_what_a_worker_does(place, version):
     name = f"{harness.WAREHOUSE}.{place.name}.t"
     queue(place, "t", "evaluate")
     assert "evaluate" in firn("jobs", "--table", name) and "queued" in firn("jobs", "--table", name)
-    assert "not looked at yet" in firn("explain", "--table", name)
+    assert "not evaluated yet" in firn("explain", "--table", name)
 
     worker = subprocess.Popen([BINARY, "maintain", "--uri", harness.URI], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     try:
@@ -62,7 +62,7 @@ def test_people_see_what_a_worker_does(place, version):
     assert "6 files would become about 1" in compacted["reason"]
     # The evaluation from before the compaction is not shown after it.
     text = firn("explain", "--table", name)
-    assert "maintained" in text and "not looked at since" in text and "small" not in text and "rewrite-manifests" in text
+    assert "maintained" in text and "not evaluated since" in text and "small" not in text and "rewrite-manifests" in text
     printed = firn("jobs", "--table", name).splitlines()[1].split("  ")[0]
     assert printed == name
     assert harness.exact_rows(harness.arrow_rows(place.spark("SELECT * FROM @t"))) == rows
@@ -71,7 +71,7 @@ def test_people_see_what_a_worker_does(place, version):
 
 @pytest.mark.parametrize("words, told", [
     (["explain", "--table", "{place}.none"], "Table does not exist"),
-    (["jobs", "--table", "none"], "is not a table's name"),
+    (["jobs", "--table", "none"], "is not a table name"),
     (["jobs", "--state", "asleep"], "asleep"),
     (["jobs", "--count", "0"], "--count"),
 ])  # fmt: skip

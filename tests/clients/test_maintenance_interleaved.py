@@ -276,14 +276,14 @@ def interleave(here, writer, version, moment, partitioned="", job=compact):
             del expected[key]
     check(here, table, expected, before)
     if writer in APPLY_STILL:
-        assert report["committed"] and not report["left"], report
+        assert report["committed"] and not report["skipped"], report
     elif writer in (MUST_NOT if job is compact else MUST_NOT_CONVERT):
         assert not report["committed"], report
     if report["committed"]:
         # One commit for each partition, all of them after the writer's.
         assert made and since(here, table, start) == [*made, *map(int, report["snapshot-ids"])]
     else:
-        assert report["left"], report
+        assert report["skipped"], report
     # Remaining work is done the next time, and no row changes.
     job(here, table)
     check(here, table, expected, before)
@@ -319,7 +319,7 @@ def test_deletes_by_value_for_partitions_that_a_compaction_leaves(here, version)
         report = compact(here, table, gate.uri)
     if not done:
         # The compaction had nothing to commit.
-        assert report["left"] and not report["committed"]
+        assert report["skipped"] and not report["committed"]
         delete_by_old_partitions(here, table)
     expected = {key: row for key, row in expected.items() if key not in KEYS}
     check(here, table, expected, before)

@@ -122,7 +122,7 @@ def test_old_snapshots_go_with_what_only_they_needed(place):
 
 @pytest.mark.parametrize("flags, told", [
     (["--table", "{place}.none"], "Table does not exist"),
-    (["--table", "none"], "is not a table's name"),
+    (["--table", "none"], "is not a table name"),
     (["--table", "{place}.t", "--policy", '{{"compact": {{"inputs-min": 0}}}}'], "`compact.inputs-min` is 0"),
     (["--table", "{place}.t", "--uri", "http://127.0.0.1:9"], "is it running?"),
 ])  # fmt: skip

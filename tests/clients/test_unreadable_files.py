@@ -88,7 +88,7 @@ def test_one_bad_file_is_left_out_and_every_page_has_a_checksum(table):
     append(table, range(110, 120))
     report = compact(table)
     assert [local(file["path"]) for file in report["unreadable"]] == [one], report
-    assert "checksum" in report["unreadable"][0]["why"], report
+    assert "checksum" in report["unreadable"][0]["reason"], report
 
 
 def test_nulls_alone_and_long_texts_are_compacted(table):

@@ -303,7 +303,7 @@ class Once:
         self.seconds = time.monotonic() - started
         for report in json.loads(out):
             counts[f"{report['action']}, commits"] += len(report["snapshot-ids"]) or int(report["committed"])
-            counts[f"{report['action']}, groups left"] += len(report["left"])
+            counts[f"{report['action']}, groups left"] += len(report["skipped"])
 
     def finish(self):
         """Completes the remaining maintenance, without kills."""

@@ -27,7 +27,7 @@ const ADDRESS: &str = "  Iceberg REST   ";
 const OF_PACKAGE: [&str; 5] =
     ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
 /// Beginning of the banner's last line.
-const LAST_LINE: &str = "The catalog as it was";
+const LAST_LINE: &str = "Read-only catalog as of";
 
 /// Database of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

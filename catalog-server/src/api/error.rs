@@ -358,7 +358,7 @@ impl From<BackendError> for ApiError {
                 "the file system of the warehouse does not answer; nothing was changed, try again in a moment"
             }
             E::File(_) | E::Document(_) if is_exhausted(&error) => {
-                "the server has as many files open as it may have; try again in a moment, or raise its limit (`ulimit -n`)"
+                "the server has reached its limit of open files; try again in a moment, or raise it (`ulimit -n`)"
             }
             E::Store(_) | E::File(_) | E::Document(_) | E::Damaged(_) | E::Internal(_) => {
                 return Self::failed("InternalServerError", &error);

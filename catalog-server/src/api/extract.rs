@@ -104,7 +104,7 @@ fn decode(segment: &str) -> Result<String, ApiError> {
     match percent_decode_str(&spaced).decode_utf8() {
         Ok(name) => Ok(name.into_owned()),
         Err(_) => {
-            Err(ApiError::bad_request(format!("Invalid path: `{segment}` is not UTF-8 once it is decoded")))
+            Err(ApiError::bad_request(format!("Invalid path: `{segment}` is not UTF-8 after decoding")))
         }
     }
 }
@@ -287,7 +287,7 @@ pub async fn refuse_keys(request: axum::extract::Request, next: Next) -> Result<
 
 fn keyless() -> ApiError {
     ApiError::bad_request(
-        "this endpoint takes no Idempotency-Key: repeating the request does what it says once more; leave the header away",
+        "this endpoint does not support Idempotency-Key: a repeated request is carried out again; remove the header",
     )
 }
 
@@ -307,7 +307,7 @@ impl FromRequest<App> for Mutation {
                     StatusCode::PAYLOAD_TOO_LARGE,
                     "BadRequestException",
                     format!(
-                        "the request body exceeds {limit_bytes} bytes; raise `limits.body-bytes` if it is meant"
+                        "the request body exceeds {limit_bytes} bytes; raise `limits.body-bytes` to permit it"
                     ),
                 ));
             }
@@ -315,7 +315,7 @@ impl FromRequest<App> for Mutation {
                 return Err(ApiError::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "ServiceUnavailableException",
-                    "the server is busy with the large requests of others; nothing was changed, try again in a moment, or \
+                    "the server is busy with large requests; nothing was changed, try again in a moment, or \
                      raise `limits.bodies-bytes`",
                 ));
             }

@@ -42,7 +42,7 @@ where
     let error = match app.changes.spawn(work(request.clone())).await {
         Ok(Ok(response)) => return Ok(answer(&response)),
         Ok(Err(error)) => error.into(),
-        Err(error) => ApiError::internal(format!("the server failed in an unexpected way: {error}")),
+        Err(error) => ApiError::internal(format!("the server failed unexpectedly: {error}")),
     };
     if error.is_replayed() {
         let response = recall(app, &request).await?;

@@ -64,8 +64,7 @@ async fn run(app: &App, method: &Method, request_id: Uuid, request: Request, nex
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => {
             tracing::error!(request.id = %request_id, "a request handler panicked; this is a defect of the server");
-            let message =
-                format!("the server failed in an unexpected way; its log has request id {request_id}");
+            let message = format!("the server failed unexpectedly; its log has request id {request_id}");
             ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message).into_response()
         }
         Err(_elapsed) => timed_out(method, limit).into_response(),
@@ -77,8 +76,9 @@ fn timed_out(method: &Method, limit: Duration) -> ApiError {
     if method.is_safe() {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", message)
     } else {
-        let message =
-            format!("{message}; its change may or may not have been made, load the object to see which");
+        let message = format!(
+            "{message}; the outcome of its change is unknown, load the object to see whether it was made"
+        );
         ApiError::new(StatusCode::GATEWAY_TIMEOUT, "CommitStateUnknownException", message)
     }
 }
@@ -100,16 +100,14 @@ fn guard(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError
     let foreign = hosts.into_iter().flatten().find(|host| !is_local(host));
     if let Some(host) = foreign.or(if hosts == [None, None] { Some("") } else { None }) {
         return Err(ApiError::forbidden(format!(
-            "this server only answers requests for the local machine, not for host `{host}`"
+            "this server accepts only requests to the local machine, not to host `{host}`"
         )));
     }
     if let Some(origin) = headers.get(header::ORIGIN) {
         let origin = origin.to_str().unwrap_or_default();
         let host = origin.split_once("://").map_or("", |(_, host)| host);
         if !is_local(host) {
-            return Err(ApiError::forbidden(format!(
-                "pages of `{origin}` may not use the catalog on this machine"
-            )));
+            return Err(ApiError::forbidden(format!("requests from web pages of `{origin}` are refused")));
         }
     }
     if headers_bytes(headers) > HEADERS_BYTES_MAX {
@@ -143,7 +141,9 @@ fn encoded(encoding: &HeaderValue) -> ApiError {
     ApiError::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "BadRequestException",
-        format!("request bodies are not taken as `Content-Encoding: {encoding}`; send them uncompressed"),
+        format!(
+            "request bodies with `Content-Encoding: {encoding}` are not supported; send them uncompressed"
+        ),
     )
 }
 

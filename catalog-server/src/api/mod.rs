@@ -173,7 +173,7 @@ async fn unknown_route(uri: axum::http::Uri) -> ApiError {
     let hint = if uri.path().starts_with("/v1/") || uri.path() == "/v1" {
         "ask `GET /v1/config` for the prefix and the endpoints"
     } else {
-        "Iceberg REST is served below `/v1/`; `/openapi.json` lists everything"
+        "Iceberg REST is served below `/v1/`; `/openapi.json` lists all endpoints"
     };
     ApiError::new(
         StatusCode::NOT_FOUND,
@@ -186,6 +186,6 @@ async fn unknown_method(method: Method, uri: axum::http::Uri) -> ApiError {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "UnsupportedOperationException",
-        format!("{method} is not supported on {}; `/openapi.json` lists what is", uri.path()),
+        format!("{method} is not supported on {}; `/openapi.json` lists the supported methods", uri.path()),
     )
 }

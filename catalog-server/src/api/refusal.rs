@@ -89,22 +89,21 @@ impl Refusal {
                 "the request cannot be understood as HTTP; check its request line and its headers"
             }
             Self::HeadTimeout => {
-                "the request's headers did not arrive in time; `limits.header-ms` says how long they may take"
+                "the request's headers did not arrive in time; `limits.header-ms` limits the time"
             }
             Self::TargetTooLong => "the request's path and query together exceed 65,534 bytes",
             Self::HeadTooLarge => {
                 "the request's headers exceed 64 KiB together, or there are more than 100 of them"
             }
             Self::Connections => {
-                "the server has as many connections as it may have; try again in a moment, or raise \
+                "the server has reached its limit of connections; try again in a moment, or raise \
                  `limits.connections`"
             }
             Self::Requests => {
-                "the server works on as many requests over HTTP/2 as it may; try again in a moment, or use HTTP/1.1"
+                "the server has reached its limit of concurrent requests over HTTP/2; try again in a moment, or use HTTP/1.1"
             }
             Self::Descriptors => {
-                "the server has no file descriptor left for this connection; try again in a moment, or raise the \
-                 server's limit of open files"
+                "the server has no file descriptor left for this connection; try again in a moment, or raise its limit of open files (`ulimit -n`)"
             }
         }
     }

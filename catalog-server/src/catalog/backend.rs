@@ -15,8 +15,8 @@ pub enum BackendError {
     /// The database did not confirm the commit of the transaction, so the change may or may not have been
     /// made.
     #[error(
-        "the database did not confirm the change, so it may or may not have been made; load the object again \
-         to see which ({0})"
+        "the database did not confirm the change, so its outcome is unknown; \
+         load the object again to see whether it was made ({0})"
     )]
     OutcomeUnknown(#[source] StoreError),
     /// The database failed.

@@ -94,7 +94,7 @@ impl Purges {
     pub async fn run(&self, stop: CancellationToken) {
         let server = format!("server-{}", id::random());
         if let Err(error) = self.requeue_purges().await {
-            tracing::warn!(%error, "cannot take back the leases of the last run; they expire by themselves");
+            tracing::warn!(%error, "cannot release the leases of the last run; they expire");
         }
         while !stop.is_cancelled() {
             match self.purge_next(&server, &stop).await {
@@ -144,7 +144,7 @@ impl Purges {
             }
             // Interrupted: the next server continues.
             Ok(None) => {
-                let error = "interrupted; it is resumed";
+                let error = "interrupted; it will be resumed";
                 jobs::lease::give_back(&mut tx, lease, now_ms, (error, None)).await?;
             }
             Err(error) => {
@@ -153,7 +153,7 @@ impl Purges {
                     job.id = %job.job_id,
                     error = with_causes(&error),
                     retry_ms = wait_ms,
-                    "cannot purge a table's files yet"
+                    "cannot purge the files of a table; trying again"
                 );
                 let due_ms = now_ms + wait_ms;
                 jobs::lease::give_back(&mut tx, lease, due_ms, (&error.to_string(), None)).await?;
@@ -184,11 +184,11 @@ impl Purges {
                 if stop.is_cancelled() {
                     return Ok(None);
                 }
-                let doing = format!(
+                let activity = format!(
                     "deleted {}",
                     text::count(u64::try_from(deleted).unwrap_or(u64::MAX), "file", "files")
                 );
-                let progress = json!({ "doing": doing, DELETED: deleted }).to_string();
+                let progress = json!({ "activity": activity, DELETED: deleted }).to_string();
                 let mut tx = self.db.write(self.clock.now_ms()).await?;
                 let is_ours = jobs::lease::extend(&mut tx, lease, LEASE_MS, (Some(&progress), None)).await?;
                 tx.commit().await?;

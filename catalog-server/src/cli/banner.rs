@@ -62,7 +62,7 @@ Spark
       --conf spark.sql.catalog.firn.uri=http://{address}
 
 {maintenance}
-The catalog as it was at an instant, read-only: warehouse '{name}@2026-11-20T10:00:00Z'
+Read-only catalog as of an instant: warehouse '{name}@2026-11-20T10:00:00Z'
 ",
             version = env!("CARGO_PKG_VERSION"),
             maintenance = maintenance(self),
@@ -74,15 +74,15 @@ The catalog as it was at an instant, read-only: warehouse '{name}@2026-11-20T10:
 fn maintenance(banner: &StartBanner) -> String {
     let StartBanner { address, warehouse, .. } = banner;
     let here = match banner.workers {
-        0 => format!("no worker here; elsewhere: firn maintain --uri http://{address}"),
-        workers => format!("{} here", text::count(workers, "worker", "workers")),
+        0 => format!("no worker in this server; start one with: firn maintain --uri http://{address}"),
+        workers => format!("{} in this server", text::count(workers, "worker", "workers")),
     };
     let horizon = match banner.time_travel_minutes {
         0 => String::new(),
         minutes => {
             let horizon = text::span(u64::from(minutes) * 60_000);
             format!(
-                "\n    What the catalog of the last {horizon} leads to is not deleted (retention.time-travel-minutes)."
+                "\n    Snapshots of the last {horizon} are retained for time travel (retention.time-travel-minutes)."
             )
         }
     };
@@ -95,12 +95,13 @@ fn maintenance(banner: &StartBanner) -> String {
 Maintenance  {here}
 
     Small files are merged and deletes applied. A snapshot, and files that only it needs, are deleted {age} after it stopped
-    being the head of a branch; those that a table is registered with stay until somebody says how long.{horizon}
-    Why, for one table: firn explain --uri http://{address} --table {warehouse}.demo.numbers
-    Off for everything: curl -X PUT 'http://{address}/governance/v1/maintenance/policy?warehouse={warehouse}' \\
+    being the head of a branch; those that a table was registered with are retained
+    until a policy sets their age.{horizon}
+    Explanation for a table: firn explain --uri http://{address} --table {warehouse}.demo.numbers
+    Disable all actions: curl -X PUT 'http://{address}/governance/v1/maintenance/policy?warehouse={warehouse}' \\
       -H 'content-type: application/json' -d '{{\"compact\":{{\"enabled\":false}},\"expire-snapshots\":{{\"enabled\":false}},\
 \"rewrite-manifests\":{{\"enabled\":false}}}}'
-    No worker in this server: FIRN_MAINTENANCE__WORKERS=0
+    Disable workers: FIRN_MAINTENANCE__WORKERS=0
 "
     )
 }

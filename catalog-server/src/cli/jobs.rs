@@ -74,7 +74,8 @@ const EXPLAIN_EXAMPLES: &str = "\
 Example:
     firn explain --table main.nyc.flights
 
-A table is healthy at 100. What takes points is told with its numbers, and for every action why it is or is not to be done.
+A healthy table has 100 points. Each fault that reduces them is listed with its measurements, and each action with the reason
+for which it is or is not due.
 ";
 
 impl Jobs {
@@ -131,11 +132,11 @@ fn list(jobs: &[Job]) -> String {
     }
     let now_ms = Clock::system().now_ms();
     let mut rows = TextTable::new(0, [TextColumn::LEFT; 5]);
-    rows.push(["TABLE", "ACTION", "STATE", "WHEN", "HOW FAR"].map(str::to_owned));
+    rows.push(["TABLE", "ACTION", "STATE", "WHEN", "PROGRESS"].map(str::to_owned));
     for job in jobs {
         let since_ms = job.finished_ms.or(job.started_ms).unwrap_or(job.created_ms);
         let (name, when) = (table_name(&job.table), ago(now_ms - since_ms));
-        rows.push([name, job.action.clone(), job.state.clone(), when, how_far(job)]);
+        rows.push([name, job.action.clone(), job.state.clone(), when, status(job)]);
     }
     rows.to_string()
 }
@@ -152,7 +153,7 @@ fn table_name(table: &str) -> String {
 }
 
 /// Returns the progress of a job, its result, or its error.
-fn how_far(job: &Job) -> String {
+fn status(job: &Job) -> String {
     // The error of a running job is that of an earlier attempt.
     if let Some(error) = job.error.as_ref().filter(|_| job.state != "running") {
         let done = job.result.as_ref().filter(|result| result["committed"] == true);
@@ -168,9 +169,11 @@ fn how_far(job: &Job) -> String {
         (None, Some(progress)) => {
             let (done, total) =
                 (progress["done"].as_u64().unwrap_or(0), progress["total"].as_u64().unwrap_or(0));
-            let doing = progress["doing"].as_str().unwrap_or_default();
+            // A worker of the former release stored it as `doing`.
+            let activity = progress.get("activity").or_else(|| progress.get("doing"));
+            let activity = activity.and_then(Value::as_str).unwrap_or_default();
             let percent = (done.saturating_mul(100)).checked_div(total);
-            percent.map_or_else(|| doing.to_owned(), |percent| format!("{doing}: {percent} %"))
+            percent.map_or_else(|| activity.to_owned(), |percent| format!("{activity}: {percent} %"))
         }
         (None, None) => job.reason.clone(),
     }
@@ -180,8 +183,8 @@ fn how_far(job: &Job) -> String {
 fn numbers(numbers: &Value) -> String {
     const SHOWN: usize = 4;
     let all = numbers.as_object().into_iter().flatten().filter(|(_, number)| **number != 0).take(SHOWN);
-    let told: Vec<_> = all.map(|(name, number)| format!("{} {number}", name.replace('-', " "))).collect();
-    if told.is_empty() { "nothing to do".to_owned() } else { told.join(", ") }
+    let counts: Vec<_> = all.map(|(name, number)| format!("{} {number}", name.replace('-', " "))).collect();
+    if counts.is_empty() { "nothing to do".to_owned() } else { counts.join(", ") }
 }
 
 fn explained(name: &str, explanation: &Explanation) -> String {
@@ -189,17 +192,20 @@ fn explained(name: &str, explanation: &Explanation) -> String {
     match (&explanation.evaluation, explanation.evaluated_ms) {
         (Some(evaluation), Some(at_ms)) => {
             let ago = ago(Clock::system().now_ms() - at_ms);
-            lines.push(format!("{name}: health {} of 100, looked at {ago}", evaluation.health));
+            lines.push(format!("{name}: health {} of 100, evaluated {ago}", evaluation.health));
             lines.extend(
-                evaluation.deductions.iter().map(|taken| format!("    -{:<3} {}", taken.points, taken.why)),
+                evaluation
+                    .deductions
+                    .iter()
+                    .map(|taken| format!("    -{:<3} {}", taken.points, taken.reason)),
             );
         }
         _ => lines.push(match explanation.maintained_ms {
             Some(at_ms) => {
                 let ago = ago(Clock::system().now_ms() - at_ms);
-                format!("{name}: maintained {ago}, and not looked at since")
+                format!("{name}: maintained {ago}, and not evaluated since")
             }
-            None => format!("{name}: not looked at yet"),
+            None => format!("{name}: not evaluated yet"),
         }),
     }
     if let Some(paused) = &explanation.paused {
@@ -207,7 +213,7 @@ fn explained(name: &str, explanation: &Explanation) -> String {
     }
     let mut actions = TextTable::new(0, [TextColumn::LEFT; 3]);
     for action in &explanation.actions {
-        actions.push([action.action.as_str().to_owned(), action.state.clone(), action.why.clone()]);
+        actions.push([action.action.as_str().to_owned(), action.state.clone(), action.reason.clone()]);
     }
     lines.join("\n") + "\n" + &actions.to_string()
 }

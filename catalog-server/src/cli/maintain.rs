@@ -40,7 +40,7 @@ use crate::process::{shutdown_signal, start_default_logging};
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Maintain {
-    /// Do what is due for one table, and exit
+    /// Run the actions that are due for one table, and exit
     #[arg(long, requires = "table")]
     once: bool,
     /// The table as `warehouse.namespace.table`; put a name that contains dots in double quotes
@@ -102,21 +102,21 @@ Examples:
     firn maintain --once --table main.nyc.flights --action compact --policy '{\"compact\": {\"inputs-min\": 2}}'
     firn maintain --once --table prod.sales.orders --uri https://catalog.example/iceberg --token \"$TOKEN\"
 
-Without `--once` it is a worker: it takes jobs from the queue of a Firn catalog until it is stopped. As many may run on as many
-machines as wanted; each has to reach the tables' files. SIGTERM lets a worker commit what it has done, and leaves the rest to
-the next one.
+Without `--once` the command is a worker: it takes jobs from the queue of a Firn catalog until it is stopped. Any number of
+workers may run on any number of machines, if they can access the tables' files. On SIGTERM, a worker commits what it has
+finished, and another worker continues its jobs.
 
-Snapshots stay as long as the table's `history.expire.*` properties say, else for five days, counted from when they stopped being the
-head of a branch; in a Firn also as long as the catalog can be read as it was, and what a table was registered with until somebody
-sets a policy, a `history.expire.*` property, or asks for `--action expire-snapshots`. Files are made as large as
-`write.target-file-size-bytes` says, and sorted if the table has a sort order. The command reads and writes tables on local
-files only. It is safe beside writers: rows that they delete meanwhile stay deleted, and what cannot be done because of them is
-left for the next time. Workers leave partitions alone in which rows were changed in the last minutes; `--once` does not,
-unless `compact.settle-minutes` says so.
+A snapshot is retained for as long as the `history.expire.*` properties of the table say, by default for five days after it
+stopped being the head of a branch. A Firn catalog also retains snapshots for time travel, and those that a table was
+registered with until a policy or a `history.expire.*` property is set, or `--action expire-snapshots` is used. The size of new
+files is `write.target-file-size-bytes`, and they are sorted if the table has a sort order. Tables must be on local files. The
+command is safe beside writers: rows that they delete meanwhile remain deleted, and files that they change are skipped until
+the next run. Workers skip partitions in which rows were changed in the last minutes; `--once` does so only if
+`compact.settle-minutes` is set.
 
-A Firn says which folders are the table's own: files are written and deleted there only, and read there and where no other table
-is. Of other catalogs the table's location alone is its own, whatever its properties and manifests name: `--own-folder` adds
-folders such as its `write.data.path`, `--read-folder` those that its files were imported from. Files elsewhere stay as they are.
+A Firn catalog reports the folders of the table: files are written and deleted only there, and not read from folders of other
+tables. For other catalogs this is only the location of the table: `--own-folder` adds folders such as `write.data.path`, and
+`--read-folder` those from which files were imported. Files elsewhere are neither read nor deleted.
 ";
 
 impl Maintain {
@@ -132,9 +132,9 @@ impl Maintain {
             runtime.shutdown_background();
             return worked;
         };
-        let Done { told, failure } = runtime.block_on(self.once(&table))?;
+        let Done { output, failure } = runtime.block_on(self.once(&table))?;
         // If the reader of the pipe has closed it early, as `head` does, that is not a failure.
-        drop(std::io::stdout().write_all(told.as_bytes()));
+        drop(std::io::stdout().write_all(output.as_bytes()));
         failure.map_or(Ok(()), Err)
     }
 
@@ -160,7 +160,7 @@ impl Maintain {
         tracing::info!(
             uri = self.catalog.address().uri,
             workers = self.workers,
-            "asking for maintenance jobs"
+            "waiting for maintenance jobs"
         );
         let mut daemon = std::pin::pin!(daemon::run(settings, stop.clone()));
         tokio::select! {
@@ -168,14 +168,14 @@ impl Maintain {
             done = &mut daemon => return Ok(done?),
             () = shutdown => {}
         }
-        tracing::info!("shutting down: finishing what can be committed");
+        tracing::info!("shutting down: committing finished groups");
         stop.cancel();
         // A job may be blocked by a file system that does not answer; another worker takes it over once its
         // lease expires.
         if let Ok(done) = tokio::time::timeout(STOP_PATIENCE, daemon).await {
             done?;
         } else {
-            tracing::warn!("a job did not stop in time; another worker goes on with it");
+            tracing::warn!("a job did not stop in time; another worker continues it");
         }
         tracing::info!("stopped");
         Ok(())
@@ -217,9 +217,10 @@ impl Maintain {
         let named = NamedFolders { own: self.own_folder.clone(), readable: self.read_folder.clone() };
         let files = self.files(&environment).within(catalog.scope(&named)?);
         let (budget, terminal) = (self.budget(), Terminal::new(self.json, environment.clone()));
-        let mut told = Told { plans: self.dry_run.then(serde_json::Map::new), ..Told::default() };
+        let mut output =
+            OnceOutput { plans: self.dry_run.then(serde_json::Map::new), ..OnceOutput::default() };
         for action in actions {
-            let files = files.counted_anew();
+            let files = files.with_new_counts();
             terminal.begin(*action);
             let job = JobContext {
                 catalog,
@@ -232,8 +233,8 @@ impl Maintain {
                 unreadable: Vec::new(),
             };
             if self.dry_run {
-                let (judged, json) = registry::plan(*action, &job)?;
-                told.add_plan(*action, if judged.due { "" } else { NOTHING }, &judged.why, json);
+                let (decision, json) = registry::plan(*action, &job)?;
+                output.add_plan(*action, if decision.due { "" } else { NOT_DUE }, &decision.reason, json);
                 continue;
             }
             let mut report = JobReport::default();
@@ -242,14 +243,14 @@ impl Maintain {
             if report.committed {
                 report.add_usage(files.usage());
             }
-            told.add(*action, &report, done.as_ref().err());
+            output.add(*action, &report, done.as_ref().err());
             if let Err(error) = done {
                 let failure = anyhow::Error::new(error).context(format!("{}: failed", action.as_str()));
                 // The results of the actions before the failure are printed, too.
-                return Ok(Done { told: told.finish(self.json)?, failure: Some(failure) });
+                return Ok(Done { output: output.finish(self.json)?, failure: Some(failure) });
             }
         }
-        Ok(Done { told: told.finish(self.json)?, failure: None })
+        Ok(Done { output: output.finish(self.json)?, failure: None })
     }
 
     fn budget(&self) -> Budget {
@@ -274,19 +275,19 @@ fn environment() -> Environment {
 }
 
 /// Prefix of the explanation of an action that is not due.
-const NOTHING: &str = "nothing to do: ";
+const NOT_DUE: &str = "nothing to do: ";
 
 /// Control of a job that was started from a terminal: prints progress to standard error, unless it is quiet.
 struct Terminal {
     is_quiet: bool,
     environment: Environment,
     action: Cell<&'static str>,
-    told: RefCell<String>,
-    told_ms: Cell<i64>,
+    activity: RefCell<String>,
+    printed_ms: Cell<i64>,
 }
 
 /// Minimum time, in milliseconds, between two progress messages about the same step.
-const TELL_MS: i64 = 1_000;
+const PROGRESS_INTERVAL_MS: i64 = 1_000;
 
 impl Terminal {
     fn new(is_quiet: bool, environment: Environment) -> Terminal {
@@ -294,8 +295,8 @@ impl Terminal {
             is_quiet,
             environment,
             action: Cell::new(""),
-            told: RefCell::default(),
-            told_ms: Cell::new(0),
+            activity: RefCell::default(),
+            printed_ms: Cell::new(0),
         }
     }
 
@@ -307,17 +308,17 @@ impl Terminal {
 impl JobControl for Terminal {
     fn progress(&self, progress: Progress) {
         let now_ms = (self.environment.now_ms)();
-        let is_new = *self.told.borrow() != progress.doing;
-        if self.is_quiet || (!is_new && now_ms - self.told_ms.get() < TELL_MS) {
+        let is_new = *self.activity.borrow() != progress.activity;
+        if self.is_quiet || (!is_new && now_ms - self.printed_ms.get() < PROGRESS_INTERVAL_MS) {
             return;
         }
-        let how_far = match progress.how_far() {
-            far if far.is_empty() => far,
-            far => format!(" ({far})"),
+        let counts = match progress.describe() {
+            counts if counts.is_empty() => counts,
+            counts => format!(" ({counts})"),
         };
-        drop(writeln!(std::io::stderr(), "{}: {}{how_far}", self.action.get(), progress.doing));
-        self.told_ms.set(now_ms);
-        *self.told.borrow_mut() = progress.doing;
+        drop(writeln!(std::io::stderr(), "{}: {}{counts}", self.action.get(), progress.activity));
+        self.printed_ms.set(now_ms);
+        *self.activity.borrow_mut() = progress.activity;
     }
 
     fn check(&self) -> Result<(), JobError> {
@@ -349,22 +350,22 @@ impl JobControl for Terminal {
 
 /// Output of `--once`, and the error of the action that failed, if one did.
 struct Done {
-    told: String,
+    output: String,
     failure: Option<anyhow::Error>,
 }
 
 /// Output on all actions, as text and as JSON.
 #[derive(Default)]
-struct Told {
+struct OnceOutput {
     text: String,
     reports: Vec<Value>,
     /// Plans by action, in a dry run.
     plans: Option<serde_json::Map<String, Value>>,
 }
 
-impl Told {
-    fn add_plan(&mut self, action: JobAction, whether: &str, why: &str, json: Value) {
-        self.text += &[action.as_str(), ": ", whether, why, "\n"].concat();
+impl OnceOutput {
+    fn add_plan(&mut self, action: JobAction, prefix: &str, reason: &str, json: Value) {
+        self.text += &[action.as_str(), ": ", prefix, reason, "\n"].concat();
         self.plans.get_or_insert_default().insert(action.as_str().to_owned(), json);
     }
 
@@ -390,14 +391,14 @@ impl Told {
 fn as_text(action: JobAction, report: &JobReport, has_failed: bool) -> String {
     let outcome = match (report.committed, has_failed) {
         (true, false) => "done",
-        (true, true) => "failed after a part was done",
+        (true, true) => "partly done, then failed",
         (false, false) => "nothing to do",
         (false, true) => "failed, nothing was done",
     };
     let mut lines = vec![format!("{}: {outcome}", action.as_str())];
     let line = |(name, number): &(String, i64)| format!("    {:<24} {number}", name.replace('-', " "));
     lines.extend(report.numbers.iter().filter(|(_, number)| *number != 0).map(line));
-    lines.extend(report.skipped().map(|left| format!("    left: {left}")));
+    lines.extend(report.skipped().map(|skipped| format!("    skipped: {skipped}")));
     lines.join("\n") + "\n"
 }
 

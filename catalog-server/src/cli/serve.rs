@@ -41,12 +41,12 @@ A file with every default:
     listen = \"127.0.0.1:8181\"
     # database-url = \"postgres://firn:secret@db.example/firn\"
     database-connections = 16
-    new-catalog = false                      # begin an empty catalog although the warehouse's folder holds tables
+    new-catalog = false                      # begin an empty catalog although the warehouse's folder contains tables
 
     [warehouse]
     name = \"main\"
     # location = \"file:///srv/warehouse\"     # a folder in the data directory if absent
-    scan-planning-mode = \"unset\"             # where clients plan scans: \"client\", \"server\", or as they like
+    scan-planning-mode = \"unset\"             # where clients plan scans: \"client\", \"server\", or either
 
     [limits]
     body-bytes = 33554432                    # largest request

@@ -50,7 +50,7 @@ fn sort(known: &BTreeSet<String>, set: impl Iterator<Item = String>) -> (BTreeSe
                 format!("; did you mean `{PREFIX}{variable}`?")
             });
             ignored.push(format!(
-                "`{PREFIX}{variable}` is no setting and is ignored{}",
+                "`{PREFIX}{variable}` is not a setting and is ignored{}",
                 hint.unwrap_or_default()
             ));
         }
@@ -143,10 +143,10 @@ mod tests {
         assert_eq!(
             ignored,
             [
-                "`FIRN_BINARY` is no setting and is ignored",
-                "`FIRN_LISTN` is no setting and is ignored; did you mean `FIRN_LISTEN`?",
-                "`FIRN_LOG` is no setting and is ignored; did you mean `FIRN_LOG__FORMAT`?",
-                "`FIRN_TESTS__KEEP` is no setting and is ignored",
+                "`FIRN_BINARY` is not a setting and is ignored",
+                "`FIRN_LISTN` is not a setting and is ignored; did you mean `FIRN_LISTEN`?",
+                "`FIRN_LOG` is not a setting and is ignored; did you mean `FIRN_LOG__FORMAT`?",
+                "`FIRN_TESTS__KEEP` is not a setting and is ignored",
             ]
         );
     }

@@ -9,7 +9,7 @@ pub enum ConfigError {
     #[error(transparent)]
     Invalid(#[from] Box<figment::Error>),
     /// The file given as `--config` does not exist.
-    #[error("configuration file `{0}` does not exist; create it or leave `--config` away")]
+    #[error("configuration file `{0}` does not exist; create it or remove `--config`")]
     NoFile(PathBuf),
     /// A value is well-formed but not allowed. The text names the setting.
     #[error("{0}")]

@@ -75,8 +75,8 @@ impl Maintenance {
             return Err(ConfigError::Refused(format!("`{name}` must be at least 1")));
         }
         if self.memory_bytes < MEMORY_BYTES_MIN {
-            let told = format!("`maintenance.memory-bytes` must be at least {MEMORY_BYTES_MIN}");
-            return Err(ConfigError::Refused(told));
+            let message = format!("`maintenance.memory-bytes` must be at least {MEMORY_BYTES_MIN}");
+            return Err(ConfigError::Refused(message));
         }
         if self.nice > NICE_MAX {
             return Err(ConfigError::Refused(format!("`maintenance.nice` must be at most {NICE_MAX}")));

@@ -149,8 +149,8 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         if !is_loopback(self.listen.ip()) {
             return Err(ConfigError::Refused(format!(
-                "refusing to listen on `{}`: nothing authenticates callers yet, so anyone who reaches this \
-                 address would own the catalog; listen on 127.0.0.1 or [::1] and put an authenticating proxy \
+                "refusing to listen on `{}`: nothing authenticates callers yet, so everyone who can reach this address would have full access to the \
+                 catalog; listen on 127.0.0.1 or [::1] and put an authenticating proxy \
                  on the same machine in front",
                 self.listen
             )));

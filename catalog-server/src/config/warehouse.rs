@@ -43,7 +43,7 @@ impl WarehouseConfig {
         }
         if RESERVED_NAMES.contains(&self.name.as_str()) {
             return Err(ConfigError::Refused(format!(
-                "warehouse name `{}` is a word of the protocol's paths; choose another one",
+                "warehouse name `{}` is reserved by the protocol; choose another one",
                 self.name
             )));
         }

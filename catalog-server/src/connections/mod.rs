@@ -105,7 +105,7 @@ impl Acceptor {
         drop(self.listener);
         self.connections.close();
         if tokio::time::timeout(self.drain, self.connections.wait()).await.is_err() {
-            tracing::warn!("some requests did not finish in time");
+            tracing::warn!("some requests did not finish in time and were aborted");
         }
     }
 
@@ -114,7 +114,7 @@ impl Acceptor {
             return self.refuse(stream);
         };
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot switch off Nagle's algorithm");
+            tracing::debug!(%error, "cannot disable Nagle's algorithm");
         }
         let connection = Connection {
             api: self.api.clone(),
@@ -129,7 +129,7 @@ impl Acceptor {
     /// Refuses a connection because there are too many, without reading its request.
     fn refuse(&self, stream: TcpStream) {
         count_refused_connection(Refusal::Connections);
-        tracing::debug!("a connection was refused: `limits.connections` are open");
+        tracing::debug!("a connection was refused: the limit `limits.connections` is reached");
         let Ok(permit) = Arc::clone(&self.refused).try_acquire_owned() else {
             return refusal::answer_at_once(stream, Refusal::Connections);
         };
@@ -145,7 +145,7 @@ impl Acceptor {
     /// and again. Therefore one descriptor is reserved: it is closed, which frees a descriptor to accept the
     /// connection, and reopened once the connection has been refused.
     async fn refuse_with_reserve(&mut self, error: &io::Error) {
-        tracing::warn!(%error, "a connection is refused: no file descriptor is left; raise the process' limit (`ulimit -n`)");
+        tracing::warn!(%error, "a connection was refused: no file descriptor is left; raise the limit of open files (`ulimit -n`)");
         drop(self.reserve.take());
         let accepted = tokio::time::timeout(EXHAUSTED_PAUSE, self.listener.accept()).await;
         if let Ok(Ok((stream, _))) = accepted {

@@ -35,12 +35,12 @@ pub(super) async fn answer<S>(mut stream: S, refusal: Refusal, patience: Duratio
 where
     S: AsyncReadExt + AsyncWriteExt + Unpin,
 {
-    let told = async {
+    let sent = async {
         stream.write_all(&response(refusal)).await?;
         stream.shutdown().await
     };
     // In the other case the client has disconnected or does not read.
-    if let Ok(Ok(())) = tokio::time::timeout(patience, told).await {
+    if let Ok(Ok(())) = tokio::time::timeout(patience, sent).await {
         linger(stream, patience).await;
     }
 }
@@ -50,7 +50,7 @@ where
 /// A client that sends more data afterwards may lose the response, if its operating system discards received
 /// data when a connection is reset. Linux does not.
 pub(super) fn answer_at_once(stream: TcpStream, refusal: Refusal) {
-    let told = stream.into_std().and_then(|mut stream| {
+    let sent = stream.into_std().and_then(|mut stream| {
         // The send buffer of a new connection has room for it.
         stream.write_all(&response(refusal))?;
         stream.shutdown(Shutdown::Write)?;
@@ -63,8 +63,8 @@ pub(super) fn answer_at_once(stream: TcpStream, refusal: Refusal) {
         }
         Ok(())
     });
-    if let Err(error) = told {
-        tracing::debug!(%error, "cannot tell a client why it is refused");
+    if let Err(error) = sent {
+        tracing::debug!(%error, "cannot send the reason of a refusal to the client");
     }
 }
 

@@ -100,7 +100,7 @@ impl Schedule {
             Err(error) if error.is_database_failure() => Err(error),
             Err(error) => {
                 let error = with_causes(&error);
-                tracing::warn!(error, table.id = %candidate.tabular_id, "a table cannot be maintained");
+                tracing::warn!(error, table.id = %candidate.tabular_id, "a table cannot be scheduled for maintenance");
                 Ok(None)
             }
         }

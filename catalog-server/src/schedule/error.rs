@@ -13,7 +13,7 @@ use crate::catalog::warehouses::error::WarehouseError;
 pub enum ScheduleError {
     /// The object itself has no maintenance policy.
     #[error(
-        "No maintenance policy is set for the {0} itself; ask for the applicable policy of a table to see what holds"
+        "No maintenance policy is set for the {0} itself; the applicable policy of a table shows its effective settings"
     )]
     NoSuchPolicy(String),
     /// The maintenance job does not exist or was deleted after its retention time.

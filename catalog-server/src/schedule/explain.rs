@@ -36,7 +36,7 @@ pub struct ActionExplanation {
     /// State of the action.
     pub state: ActionState,
     /// Reason for the state, as a sentence.
-    pub why: String,
+    pub reason: String,
     /// Job of the action that is queued or running, else the last one.
     pub job: Option<MaintenanceJob>,
 }
@@ -60,21 +60,22 @@ pub enum ActionState {
 
 /// Part of the result of an evaluation that describes the actions.
 #[derive(Default, Deserialize)]
-struct Found {
+struct StoredEvaluation {
     #[serde(default)]
-    actions: Vec<Judged>,
+    actions: Vec<StoredDecision>,
 }
 
 /// Finding of an evaluation about an action.
 #[derive(Deserialize)]
-struct Judged {
+struct StoredDecision {
     action: String,
     due: bool,
-    why: String,
+    #[serde(alias = "why")]
+    reason: String,
 }
 
-/// Facts from which the explanation of an action is derived.
-struct Facts<'a> {
+/// ActionFacts from which the explanation of an action is derived.
+struct ActionFacts<'a> {
     action: JobAction,
     now_ms: i64,
     sweep_minutes: u32,
@@ -145,7 +146,7 @@ impl Schedule {
         let mut explained = Vec::new();
         for (action, job, _) in jobs_of {
             let ends = self.ends_of(table, action).await?;
-            let facts = Facts {
+            let facts = ActionFacts {
                 action,
                 now_ms,
                 sweep_minutes: self.settings.sweep_minutes,
@@ -156,34 +157,34 @@ impl Schedule {
                 last: job.as_ref(),
                 failures: failures(&ends),
             };
-            let (state, why) = facts.explain();
-            explained.push(ActionExplanation { action, state, why, job });
+            let (state, reason) = facts.explain();
+            explained.push(ActionExplanation { action, state, reason, job });
         }
         let evaluation = evaluation.filter(|_| maintained_ms.is_none());
         Ok(Explained { pause: applicable.pause, evaluation, maintained_ms, actions: explained })
     }
 }
 
-impl Facts<'_> {
+impl ActionFacts<'_> {
     fn explain(&self) -> (ActionState, String) {
         let open = self.open.iter().find(|job| job.action == self.action.as_str());
         if let Some(job) = open.filter(|job| job.state == JobState::Running) {
             return (ActionState::Running, self.running(job));
         }
         if let Some(pause) = &self.applicable.pause {
-            let waiting = if open.is_some() { "; what is queued waits" } else { "" };
-            let why = format!("`{}` paused the table: {}{waiting}", pause.paused_by, pause.reason);
-            return (ActionState::Paused, why);
+            let waiting = if open.is_some() { "; its queued job waits" } else { "" };
+            let reason = format!("`{}` paused the table: {}{waiting}", pause.paused_by, pause.reason);
+            return (ActionState::Paused, reason);
         }
         if let Some(job) = open {
             return (ActionState::Queued, self.queued(job));
         }
         if let Some(source) = self.applicable.disabled_by(self.action) {
-            let why = match source {
-                "default" => "it is switched off by default".to_owned(),
-                source => format!("the policy of {} switches it off", scope(source)),
+            let reason = match source {
+                "default" => "it is disabled by default".to_owned(),
+                source => format!("it is disabled by the policy of {}", scope(source)),
             };
-            return (ActionState::Disabled, why);
+            return (ActionState::Disabled, reason);
         }
         self.at_rest()
     }
@@ -193,30 +194,30 @@ impl Facts<'_> {
         let silent = job.lease_until_ms.is_some_and(|until_ms| until_ms <= self.now_ms);
         let (reason, attempt) = (&job.reason, job.attempt);
         if silent {
-            format!("{reason}; worker `{worker}` has fallen silent, and the next one takes over")
+            format!("{reason}; worker `{worker}` sends no heartbeats, and another worker takes over")
         } else {
-            format!("{reason}; worker `{worker}` is at it, attempt {attempt}")
+            format!("{reason}; worker `{worker}` is running it, attempt {attempt}")
         }
     }
 
     fn queued(&self, job: &MaintenanceJob) -> String {
-        let mut why = vec![job.reason.clone()];
+        let mut reason = vec![job.reason.clone()];
         if job.due_ms > self.now_ms {
             let after = match self.failures {
                 0 => String::new(),
                 1 => ", after a failure".to_owned(),
                 count => format!(", after {count} failures in a row"),
             };
-            why.push(format!("it waits until {}{after}", instant(job.due_ms)));
+            reason.push(format!("it waits until {}{after}", instant(job.due_ms)));
         } else if let Some(other) = self.open.iter().find(|other| other.state == JobState::Running) {
-            why.push(format!("it waits for the job `{}` of the same table", other.action));
+            reason.push(format!("it waits for the job `{}` of the same table", other.action));
         } else {
-            why.push("it waits for a worker".to_owned());
+            reason.push("it waits for a worker".to_owned());
         }
         if let Some(error) = &job.error {
-            why.push(format!("the last attempt ended: {error}"));
+            reason.push(format!("the last attempt ended: {error}"));
         }
-        why.join("; ")
+        reason.join("; ")
     }
 
     /// Explains an action that is neither queued nor running, of a table that is not paused, and that no
@@ -226,7 +227,7 @@ impl Facts<'_> {
             return self.at_rest_evaluation();
         }
         let Some(evaluation) = self.evaluation else {
-            return (ActionState::Unknown, "the table was not looked at yet".to_owned());
+            return (ActionState::Unknown, "the table was not evaluated yet".to_owned());
         };
         if let Some(maintained_ms) = self.maintained_ms {
             let since = self.last.filter(|job| committed_ms(job).is_some_and(|at_ms| at_ms <= maintained_ms));
@@ -236,39 +237,44 @@ impl Facts<'_> {
             let at = instant(maintained_ms);
             return (
                 ActionState::Unknown,
-                format!("the table was maintained at {at}, and not looked at since"),
+                format!("the table was maintained at {at}, and not evaluated since"),
             );
         }
         let evaluated_ms = evaluation.finished_ms.unwrap_or_default();
-        let found: Found = evaluation
+        let stored: StoredEvaluation = evaluation
             .result
             .as_deref()
             .and_then(|result| serde_json::from_str(result).ok())
             .unwrap_or_default();
-        let Some(judged) = found.actions.into_iter().find(|judged| judged.action == self.action.as_str())
+        let Some(decision) =
+            stored.actions.into_iter().find(|decision| decision.action == self.action.as_str())
         else {
-            let why = format!("nothing was found out about it at {}", instant(evaluated_ms));
-            return (ActionState::Unknown, why);
+            let reason = format!("the evaluation at {} did not consider it", instant(evaluated_ms));
+            return (ActionState::Unknown, reason);
         };
         let since = self.last.filter(|job| job.finished_ms.is_some_and(|ended_ms| ended_ms >= evaluated_ms));
         match since {
-            _ if !judged.due => (ActionState::NotDue, judged.why),
-            Some(job) => (ActionState::NotDue, format!("{}; {} since then", judged.why, ended(job))),
+            _ if !decision.due => (ActionState::NotDue, decision.reason),
+            Some(job) => (ActionState::NotDue, format!("{}; {} since then", decision.reason, ended(job))),
             None => {
-                let why = format!("{}; it was not queued then, and the next look decides", judged.why);
-                (ActionState::Unknown, why)
+                let reason =
+                    format!("{}; it was not queued then, and the next evaluation decides", decision.reason);
+                (ActionState::Unknown, reason)
             }
         }
     }
 
     fn at_rest_evaluation(&self) -> (ActionState, String) {
         let Some(last) = self.last else {
-            return (ActionState::Unknown, "the table was not looked at yet".to_owned());
+            return (ActionState::Unknown, "the table was not evaluated yet".to_owned());
         };
         let next_ms = last.created_ms + i64::from(self.sweep_minutes) * 60_000;
-        let why =
-            format!("{}; it is looked at again after its next change, or {}", ended(last), instant(next_ms));
-        (ActionState::NotDue, why)
+        let reason = format!(
+            "{}; the table is evaluated again after its next change, or at {}",
+            ended(last),
+            instant(next_ms)
+        );
+        (ActionState::NotDue, reason)
     }
 }
 

@@ -124,7 +124,7 @@ impl Schedule {
         if let Err(error) = removed.await {
             let error: ScheduleError = error;
             let error = with_causes(&error);
-            tracing::warn!(job.id = %job_id, error, "cannot look for unused metadata files; the next expiry does");
+            tracing::warn!(job.id = %job_id, error, "cannot find unused metadata files; the next expiry tries again");
         }
     }
 
@@ -184,7 +184,7 @@ impl Schedule {
             let again = Automatic {
                 subject: &subject,
                 action: JobAction::Evaluate,
-                reason: "it was changed while it was looked at",
+                reason: "the table was changed during its evaluation",
                 priority: PRIORITY_EVALUATE,
                 earliest_ms: earliest_ms(JobAction::Evaluate, evaluations),
             };
@@ -202,9 +202,9 @@ fn action_of(job: &JobRow) -> Option<JobAction> {
 /// Returns `true` if the result of a job says that it has committed to the table.
 pub(super) fn has_committed(result: &str) -> bool {
     #[derive(serde::Deserialize)]
-    struct Told {
+    struct CommittedResult {
         #[serde(default)]
         committed: bool,
     }
-    serde_json::from_str::<Told>(result).is_ok_and(|told| told.committed)
+    serde_json::from_str::<CommittedResult>(result).is_ok_and(|result| result.committed)
 }

@@ -110,7 +110,7 @@ impl<'a> WorkerLease<'a> {
     /// Returns the error of a worker that does not hold the lease of its job any more.
     pub(super) fn lost(&self) -> ScheduleError {
         ScheduleError::Conflict(format!(
-            "job {} is not attempt {} of worker `{}` any more; stop, and delete what was written for it",
+            "job {} is not attempt {} of worker `{}` any more; stop, and delete the files that were written for it",
             self.job_id, self.attempt, self.worker
         ))
     }

@@ -79,7 +79,7 @@ impl Schedule {
             action: action.as_str(),
             runner: Runner::Worker,
             options: &options,
-            reason: "asked for",
+            reason: "requested",
             requested_by: request.caller.id(),
             priority: PRIORITY_REQUESTED,
             due_ms: 0,
@@ -129,7 +129,7 @@ impl Schedule {
 
     /// Checks that the caller may do `action` on the server as a whole.
     pub(super) fn authorize_server(&self, request: &Request, action: Action) -> Result<(), ScheduleError> {
-        let missing = || Forbidden(format!("there is nothing to `{}` here", action.as_str())).into();
+        let missing = || Forbidden(format!("no permission to `{}`", action.as_str())).into();
         authorize(&self.catalog.authorizer, request, action, Resource::Server, missing)
     }
 
@@ -191,7 +191,7 @@ impl Schedule {
             }
             CancelJob::OfServer => {
                 return Err(ScheduleError::Conflict(format!(
-                    "job {job_id} cannot be cancelled: the server runs `{}` to the end, because the table is dropped already",
+                    "job {job_id} cannot be cancelled: a `{}` always runs to its end, because the table was dropped",
                     job.action
                 )));
             }

@@ -86,9 +86,9 @@ impl Schedule {
         if job.requested_by != MAINTENANCE {
             return Ok(None);
         }
-        let told = candidates::find_result(&self.db, job.tabular_id, JobAction::Compact.as_str()).await?;
-        let told = told.and_then(|told| serde_json::from_str::<Value>(&told).ok());
-        Ok(told.and_then(|mut told| told.get_mut(UNREADABLE).map(Value::take)))
+        let result = candidates::find_result(&self.db, job.tabular_id, JobAction::Compact.as_str()).await?;
+        let result = result.and_then(|result| serde_json::from_str::<Value>(&result).ok());
+        Ok(result.and_then(|mut result| result.get_mut(UNREADABLE).map(Value::take)))
     }
 
     async fn try_lease(&self, worker: &str) -> Result<Option<JobRow>, ScheduleError> {
@@ -110,9 +110,9 @@ impl Schedule {
     /// Adds the note of the previous job of the same action, if that did not succeed, to a job that was just
     /// leased for the first time.
     async fn with_note(&self, tx: &mut Tx, job: JobRow, worker: &str) -> Result<JobRow, ScheduleError> {
-        let told = jobs::lease::find_unfinished(tx, &job).await?;
-        let told = told.and_then(|told| serde_json::from_str::<Value>(&told).ok());
-        let Some(note) = told.as_ref().and_then(|told| told.get(NOTE)) else { return Ok(job) };
+        let progress = jobs::lease::find_unfinished(tx, &job).await?;
+        let progress = progress.and_then(|progress| serde_json::from_str::<Value>(&progress).ok());
+        let Some(note) = progress.as_ref().and_then(|progress| progress.get(NOTE)) else { return Ok(job) };
         let progress = json!({ NOTE: note }).to_string();
         let lease = WorkerLease::of(&job, worker).stored();
         jobs::lease::extend(tx, lease, self.lease_ms(), (Some(&progress), None)).await?;
@@ -123,10 +123,10 @@ impl Schedule {
     /// of other files are deleted: the table may have lost a folder since they were announced, or a server
     /// without this check accepted them.
     async fn leftovers(&self, job: &JobRow, folders: &Folders) -> Result<Vec<String>, ScheduleError> {
-        let told = jobs::outputs::list_outputs(&self.db, job.job_id, job.attempt, "", LEFTOVERS_MAX).await?;
-        let (own, foreign): (Vec<_>, Vec<_>) = told.into_iter().partition(|path| is_output(folders, path));
+        let paths = jobs::outputs::list_outputs(&self.db, job.job_id, job.attempt, "", LEFTOVERS_MAX).await?;
+        let (own, foreign): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| is_output(folders, path));
         if !foreign.is_empty() {
-            tracing::warn!(job.id = %job.job_id, count = foreign.len(), "files that are not the table's own stay as they are");
+            tracing::warn!(job.id = %job.job_id, count = foreign.len(), "output files outside of the table's folders are not deleted");
             let mut tx = self.db.write(self.clock.now_ms()).await?;
             jobs::outputs::forget_outputs(&mut tx, job.job_id, &foreign).await?;
             tx.commit().await?;
@@ -165,7 +165,7 @@ impl Schedule {
             let folders = self.catalog.locations.claimed_folders(job.tabular_id.0).await?;
             if !is_own_note(&folders, &note) {
                 return Err(ScheduleError::Invalid(
-                    "Invalid note: it may only name a copy of the table's metadata in a folder that is the table's own"
+                    "Invalid note: it may only name a copy of the table's metadata in a folder of the table"
                         .to_owned(),
                 ));
             }
@@ -199,7 +199,7 @@ impl Schedule {
             let folders = self.catalog.locations.claimed_folders(job.tabular_id.0).await?;
             if let Some(foreign) = add.iter().find(|path| !is_output(&folders, path)) {
                 return Err(ScheduleError::Invalid(format!(
-                    "Invalid output `{foreign}`: it does not lie in a folder that is the table's own, or is named as metadata"
+                    "Invalid output `{foreign}`: it is not in a folder of the table, or has the name of a metadata file"
                 )));
             }
         }
@@ -211,7 +211,7 @@ impl Schedule {
         }
         if !add.is_empty() && jobs::outputs::count_outputs(&mut tx, lease.job_id).await? > OUTPUTS_MAX {
             return Err(ScheduleError::Conflict(format!(
-                "job {} has more than {OUTPUTS_MAX} files that are neither committed nor deleted; end it",
+                "job {} has more than {OUTPUTS_MAX} files that are neither committed nor deleted; finish the job",
                 lease.job_id
             )));
         }
@@ -254,6 +254,6 @@ fn without_foreign_note(job: JobRow, folders: &Folders) -> JobRow {
     if !is_foreign {
         return job;
     }
-    tracing::warn!(job.id = %job.job_id, "a former job's note names what is not the table's own; it is not passed on");
+    tracing::warn!(job.id = %job.job_id, "the note of an earlier job names a file outside of the table's folders; it is ignored");
     JobRow { progress: None, ..job }
 }

@@ -42,7 +42,7 @@ impl Schedule {
                 swept = self.sweep() => swept,
             };
             if let Err(error) = swept {
-                tracing::warn!(%error, "cannot find out which tables are due; trying again");
+                tracing::warn!(%error, "cannot determine which tables are due; trying again");
             }
         }
     }
@@ -96,7 +96,7 @@ impl Schedule {
             let new = Automatic {
                 subject,
                 action: JobAction::Evaluate,
-                reason: "it was not looked at for long",
+                reason: "the table was not evaluated for a long time",
                 priority: PRIORITY_EVALUATE,
                 earliest_ms: *earliest_ms,
             };

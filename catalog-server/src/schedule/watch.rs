@@ -84,7 +84,7 @@ impl Schedule {
                 }
                 Err(error) if is_failing => tracing::debug!(%error, "changes still cannot be read"),
                 Err(error) => {
-                    tracing::warn!(%error, "cannot find out which tables were changed; trying again");
+                    tracing::warn!(%error, "cannot determine which tables were changed; trying again");
                     is_failing = true;
                 }
             }
@@ -146,7 +146,7 @@ impl Schedule {
                     let new = Automatic {
                         subject,
                         action: JobAction::Evaluate,
-                        reason: "it was changed",
+                        reason: "the table was changed",
                         priority: PRIORITY_EVALUATE,
                         earliest_ms: *earliest_ms,
                     };

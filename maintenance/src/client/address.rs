@@ -63,15 +63,12 @@ impl CatalogAddress {
             )));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(ClientError::Name(format!(
-                "`{}` has parts after its path; leave them away",
-                self.uri
-            )));
+            return Err(ClientError::Name(format!("`{}` has parts after its path; remove them", self.uri)));
         }
         if metadata_service::is_host(host) {
             return Err(ClientError::Name(format!(
-                "`{host}` belongs to the metadata service of a cloud, which is never asked; write the address \
-                 of a catalog"
+                "`{host}` is the address of a cloud's metadata service, to which requests are \
+                 refused; use the address of a catalog"
             )));
         }
         Ok(url)
@@ -110,7 +107,7 @@ mod tests {
             check(uri, Err("is not a catalog's address"));
         }
         check("http://user:secret@catalog.example", Err("use a token"));
-        check("http://catalog.example/?a=b", Err("leave them away"));
+        check("http://catalog.example/?a=b", Err("remove them"));
         let told = CatalogAddress::new("http://user:secret@catalog.example").parse().unwrap_err().to_string();
         assert!(!told.contains("secret"), "{told}");
     }

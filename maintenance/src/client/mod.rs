@@ -117,7 +117,7 @@ impl Client {
     /// such table, or if its response is not a table.
     pub async fn load(&self, name: &TableName) -> Result<Loaded, ClientError> {
         let answer = self.transport.send(Method::GET, &self.path(name, "")?, None, None).await?;
-        decode(&answer, "the catalog's answer is not a table")
+        decode(&answer, "the response of the catalog is not a table")
     }
 
     /// Sends a commit of a table. A lost race is not an error but [`Committed::Lost`].
@@ -134,7 +134,7 @@ impl Client {
         fence: Option<&Fence>,
     ) -> Result<Committed, ClientError> {
         match self.transport.send(Method::POST, &self.path(name, "")?, Some(body), fence).await {
-            Ok(answer) => match decode(&answer, "the catalog's answer is not a table") {
+            Ok(answer) => match decode(&answer, "the response of the catalog is not a table") {
                 Ok(loaded) => Ok(Committed::Done(loaded)),
                 Err(error) => Ok(Committed::Unknown(error)),
             },
@@ -164,8 +164,8 @@ impl Client {
             let id = id.to_owned();
             polls += 1;
             if polls > POLLS_MAX {
-                let told = format!("the catalog has not finished the plan after {POLLS_MAX} seconds");
-                return Err(ClientError::Unexpected(told));
+                let message = format!("the catalog has not finished the plan after {POLLS_MAX} seconds");
+                return Err(ClientError::Unexpected(message));
             }
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             let path = self.path(name, &format!("/plan/{}", encode(&id)))?;
@@ -199,7 +199,7 @@ impl Client {
     async fn post(&self, name: &TableName, rest: &str, body: &Value) -> Result<Value, ClientError> {
         let answer =
             self.transport.send(Method::POST, &self.path(name, rest)?, Some(body.to_string()), None).await?;
-        decode(&answer, "the catalog's answer is not JSON")
+        decode(&answer, "the response of the catalog is not JSON")
     }
 
     fn path(&self, name: &TableName, rest: &str) -> Result<String, ClientError> {

@@ -31,17 +31,18 @@ pub fn choose(url: &Url, route: Route, environment: &Matcher) -> Result<Option<C
     let uri = url.as_str().parse().map_err(|_| ClientError::Name(format!("`{url}` is not an address")))?;
     let Some(chosen) = environment.intercept(&uri) else { return Ok(None) };
     let at = chosen.uri();
-    let told = || format!("the proxy `{at}` of the environment");
+    let name = || format!("the proxy `{at}` of the environment");
     if !matches!(at.scheme_str(), Some("http" | "https")) {
-        let hint = "use an HTTP proxy, or except the catalog's host by `NO_PROXY`";
-        return Err(ClientError::Name(format!("{} speaks no HTTP; {hint}", told())));
+        let hint = "use an HTTP proxy, or exclude the catalog's host with `NO_PROXY`";
+        return Err(ClientError::Name(format!("{} is not an HTTP proxy; {hint}", name())));
     }
     if metadata_service::is_host(at.host().unwrap_or_default()) {
-        let error = format!("{} belongs to the metadata service of a cloud, which is never asked", told());
+        let error =
+            format!("{} is the address of a cloud's metadata service, to which requests are refused", name());
         return Err(ClientError::Name(error));
     }
     let proxy = Proxy::all(at.to_string())
-        .map_err(|error| ClientError::Name(format!("{} cannot be used: {error}", told())))?;
+        .map_err(|error| ClientError::Name(format!("{} cannot be used: {error}", name())))?;
     let proxy = match chosen.basic_auth() {
         Some(credentials) => proxy.custom_http_auth(credentials.clone()),
         None => proxy,

@@ -26,7 +26,9 @@ fn allowed(host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, String
     match found.iter().find(|address| metadata_service::is_address(address.ip())) {
         Some(address) => {
             let address = address.ip();
-            Err(format!("`{host}` leads to `{address}`, where a metadata service of a cloud may be"))
+            Err(format!(
+                "`{host}` resolves to `{address}`, which may be a metadata service of a cloud; requests to it are refused"
+            ))
         }
         None => Ok(found),
     }

@@ -47,11 +47,11 @@ impl TableName {
             }
         }
         if quoted {
-            return Err(ClientError::Name(format!("`{text}` has a double quote without its end")));
+            return Err(ClientError::Name(format!("`{text}` has an unterminated double quote")));
         }
         if levels.len() < 3 || levels.iter().any(String::is_empty) {
             return Err(ClientError::Name(format!(
-                "`{text}` is not a table's name; write `warehouse.namespace.table`, as in `main.sales.orders`"
+                "`{text}` is not a table name; write `warehouse.namespace.table`, as in `main.sales.orders`"
             )));
         }
         let table = levels.pop().unwrap_or_default();

@@ -113,7 +113,7 @@ async fn a_response_beyond_the_limit_is_an_error_also_if_it_was_compressed() {
         match client.load(&name()).await {
             Ok(loaded) => assert!(expected && loaded.metadata.get().len() > 100_000),
             Err(ClientError::Unexpected(error)) => {
-                assert!(!expected && error.contains("more than"), "{error}");
+                assert!(!expected && error.contains("exceeds the limit"), "{error}");
             }
             Err(error) => panic!("{error}"),
         }

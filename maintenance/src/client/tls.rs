@@ -48,17 +48,17 @@ fn builder(
 }
 
 fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
-    let told = |error: &dyn std::fmt::Display| {
+    let refuse = |error: &dyn std::fmt::Display| {
         ClientError::Name(format!("cannot use the certificates in `{}`: {error}", file.display()))
     };
-    let found = CertificateDer::pem_file_iter(file).map_err(|error| told(&error))?;
-    let found = found.collect::<Result<Vec<_>, _>>().map_err(|error| told(&error))?;
+    let found = CertificateDer::pem_file_iter(file).map_err(|error| refuse(&error))?;
+    let found = found.collect::<Result<Vec<_>, _>>().map_err(|error| refuse(&error))?;
     if found.is_empty() {
-        return Err(told(&"it contains none; write them as PEM"));
+        return Err(refuse(&"it contains none; write them as PEM"));
     }
     let mut store = RootCertStore::empty();
     for authority in &found {
-        store.add(authority.clone()).map_err(|error| told(&error))?;
+        store.add(authority.clone()).map_err(|error| refuse(&error))?;
     }
     Ok(found)
 }

@@ -139,8 +139,7 @@ impl Transport {
             let body = self.body(response, self.limits.response_bytes).await?;
             return body.ok_or_else(|| {
                 let most = self.limits.response_bytes;
-                let error =
-                    format!("the answer of `{}` has more than {most} bytes; none of it is used", self.root);
+                let error = format!("the response of `{}` exceeds the limit of {most} bytes", self.root);
                 ClientError::Unexpected(error)
             });
         }

@@ -143,8 +143,8 @@ fn range_of(delete: &Delete) -> Result<Range<u64>, JobError> {
     let place =
         place.and_then(|(offset, length)| Some((u64::try_from(offset).ok()?, u64::try_from(length).ok()?)));
     let Some((offset, length)) = place else {
-        let told = "its manifest does not say where in it the deletion vector is".to_owned();
-        return Err(JobError::file(&delete.path)(FileError::Malformed(told)));
+        let message = "its manifest does not contain the offset and length of the deletion vector".to_owned();
+        return Err(JobError::file(&delete.path)(FileError::Malformed(message)));
     };
     Ok(offset..offset.saturating_add(length))
 }
@@ -155,8 +155,8 @@ fn decode(blob: &[u8], delete: &Delete) -> Result<DeletionVector, JobError> {
     if i64::try_from(vector.cardinality()).ok() != Some(delete.record_count) {
         let rows = count(vector.cardinality(), "row", "rows");
         let said = delete.record_count;
-        let told = format!("a deletion vector in it deletes {rows}, but its manifest says {said}");
-        return Err(JobError::file(&delete.path)(FileError::Malformed(told)));
+        let message = format!("its deletion vector has {rows}, but its manifest entry says {said}");
+        return Err(JobError::file(&delete.path)(FileError::Malformed(message)));
     }
     Ok(vector)
 }

@@ -131,8 +131,8 @@ pub fn open_data(
 /// Returns the error of a file whose number of rows differs from its manifest entry.
 pub(super) fn miscounted(input: &Input, rows: i64) -> JobError {
     let rows = count(rows.unsigned_abs(), "row", "rows");
-    let told = format!("it holds {rows}, but its manifest says {}", input.record_count);
-    JobError::file(&input.path)(FileError::Malformed(told))
+    let message = format!("it has {rows}, but its manifest entry says {}", input.record_count);
+    JobError::file(&input.path)(FileError::Malformed(message))
 }
 
 /// Prepares reading some columns of a delete file.
@@ -142,9 +142,9 @@ pub(super) fn miscounted(input: &Input, rows: i64) -> JobError {
 /// Fails with [`JobError::File`] if the file is not a valid Parquet file or its columns do not match.
 pub fn open_delete(source: InputFile, delete: &Delete, wanted: &StructType) -> Result<OpenFile, JobError> {
     if !delete.format.eq_ignore_ascii_case("PARQUET") {
-        let told =
+        let message =
             format!("deletes of the format {} cannot be read; only Parquet and Puffin can", delete.format);
-        return Err(JobError::file(&delete.path)(FileError::Unsupported(told)));
+        return Err(JobError::file(&delete.path)(FileError::Unsupported(message)));
     }
     OpenFile::new(&delete.path, source, wanted, FileContext::new(&*delete.path))
 }

@@ -101,7 +101,8 @@ impl Writer<'_> {
     fn location(&self, of: &VectorOf, ending: &str) -> Result<String, JobError> {
         let specs = self.metadata.partition_specs();
         let spec = specs.iter().find(|spec| spec.id() == of.spec_id);
-        let spec = spec.ok_or_else(|| JobError::Internal(format!("there is no spec {}", of.spec_id)))?;
+        let spec = spec
+            .ok_or_else(|| JobError::Internal(format!("the table has no partition spec {}", of.spec_id)))?;
         let locations =
             DataLocations::new(self.metadata).map_err(JobError::file(self.metadata.location()))?;
         let name = format!("{}-deletes.{ending}", (self.job.environment.uuid)());

@@ -30,7 +30,7 @@ pub(super) struct Locations<'a> {
     count: u32,
     /// Number of locations to announce at a time: the number of files that a partition is expected to get.
     ahead: i64,
-    told: BTreeMap<PartitionTuple, Vec<String>>,
+    registered: BTreeMap<PartitionTuple, Vec<String>>,
 }
 
 impl<'a> Locations<'a> {
@@ -46,13 +46,13 @@ impl<'a> Locations<'a> {
             spec.ok_or_else(|| JobError::Internal(format!("the table has no partition spec {spec_id}")))?;
         let places = DataLocations::new(metadata).map_err(JobError::file(metadata.location()))?;
         let ahead = ahead.clamp(1, AHEAD_MAX);
-        Ok(Locations { places, spec, outputs, job, count: 0, ahead, told: BTreeMap::new() })
+        Ok(Locations { places, spec, outputs, job, count: 0, ahead, registered: BTreeMap::new() })
     }
 
     /// Returns the location of the next file of a partition.
     pub(super) fn next(&mut self, partition: &PartitionTuple) -> Result<String, JobError> {
-        if let Some(told) = self.told.get_mut(partition).and_then(Vec::pop) {
-            return Ok(told);
+        if let Some(registered) = self.registered.get_mut(partition).and_then(Vec::pop) {
+            return Ok(registered);
         }
         let mut new = Vec::new();
         for _ in 0..self.ahead {
@@ -63,7 +63,7 @@ impl<'a> Locations<'a> {
         self.outputs.register(&new)?;
         new.reverse();
         let next = new.pop().unwrap_or_default();
-        self.told.insert(partition.clone(), new);
+        self.registered.insert(partition.clone(), new);
         Ok(next)
     }
 }

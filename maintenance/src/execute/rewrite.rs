@@ -103,7 +103,7 @@ impl<'a> Rewriter<'a> {
             Ok(rows) => Some((rows, order.id())),
             // A rewrite without sorting is better than none.
             Err(error) => {
-                tracing::warn!(%error, "the table's sort order cannot be followed; rows stay in their order");
+                tracing::warn!(%error, "rows cannot be sorted by the table's sort order; their order is kept");
                 None
             }
         });
@@ -204,12 +204,12 @@ impl Rewriting<'_> {
             if left != expected {
                 let expected =
                     count(expected.unsigned_abs(), "row that is not deleted", "rows that are not deleted");
-                let told = format!("it should have {expected}, but {left} were read");
-                return Err(JobError::file(&input.path)(FileError::Malformed(told)));
+                let message = format!("{expected} were expected, but {left} were read");
+                return Err(JobError::file(&input.path)(FileError::Malformed(message)));
             }
             bytes_done += u64::try_from(input.size_bytes).unwrap_or(0);
             self.job.control.progress(Progress {
-                doing: "rewriting".to_owned(),
+                activity: "rewriting".to_owned(),
                 done: bytes_done,
                 total: u64::try_from(self.group.input_bytes).unwrap_or(0),
                 unit: Unit("byte", "bytes"),

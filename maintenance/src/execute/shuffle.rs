@@ -142,7 +142,7 @@ impl<'a> Shuffle<'a> {
         let all = concat_batches(&first.schema(), batches).map_err(|error| arrow(&error))?;
         let keys = order.keys(&all).map_err(|error| internal(&error))?;
         let count = u32::try_from(all.num_rows())
-            .map_err(|_| JobError::Internal("there are too many rows to be sorted at once".to_owned()))?;
+            .map_err(|_| JobError::Internal("too many rows to sort at once".to_owned()))?;
         let mut rows: Vec<u32> = (0..count).collect();
         rows.sort_by(|one, other| keys.row(*one as usize).cmp(&keys.row(*other as usize)));
         let chunks = rows.chunks(BATCH_ROWS).map(|chunk| {

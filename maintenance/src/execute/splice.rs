@@ -123,7 +123,7 @@ impl Splicing<'_> {
             open = Some(current);
             bytes_done += u64::try_from(input.size_bytes).unwrap_or(0);
             self.job.control.progress(Progress {
-                doing: "copying row groups".to_owned(),
+                activity: "copying row groups".to_owned(),
                 done: bytes_done,
                 total: u64::try_from(self.group.input_bytes).unwrap_or(0),
                 unit: Unit("byte", "bytes"),
@@ -181,8 +181,8 @@ impl Splicing<'_> {
         file.finish()?;
         let again = self.checksums_again(&location, spliced.size_bytes);
         if again.map_err(|error| unverified(&location, &error))? != expected {
-            let told = format!("the columns of `{location}` are not those that were copied");
-            return Err(JobError::Verification(told));
+            let message = format!("the columns of `{location}` are not those that were copied");
+            return Err(JobError::Verification(message));
         }
         let schema = self.metadata.current_schema()?.columns()?;
         let parts: Vec<&ColumnMetrics> = parts.iter().collect();

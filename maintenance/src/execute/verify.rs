@@ -32,7 +32,7 @@ pub(super) fn check(
     }
     let paths: Vec<_> = written.iter().map(|file| file.path.as_str()).collect();
     Err(JobError::Verification(format!(
-        "the rows of the new files are not those that were read: {}",
+        "the new files do not contain the rows that were read: {}",
         paths.join(", ")
     )))
 }

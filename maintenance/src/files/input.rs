@@ -101,7 +101,7 @@ impl JobFiles {
             let read = read?;
             let opening = openings.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some(Opening { request, size_bytes }) = opening else {
-                return Err(JobError::Internal("a file was read that was not opened".to_owned()));
+                return Err(JobError::Internal("a file was read without being opened".to_owned()));
             };
             let bytes = read.map_err(failed)?;
             let start = request.range.map_or(0, |range| range.start);
@@ -266,7 +266,7 @@ mod tests {
     fn with_large_file(runtime: &Runtime, concurrency: Concurrency) -> JobFiles {
         let files = in_memory(runtime, concurrency);
         files.write("memory://w/large", &content()).unwrap();
-        files.counted_anew()
+        files.with_new_counts()
     }
 
     fn large(files: &JobFiles) -> InputFile {
@@ -305,7 +305,7 @@ mod tests {
         let files = in_memory(&runtime, Concurrency::default());
         files.write("memory://w/small", b"small").unwrap();
         for size_bytes in [5, 3, 0, -1, 1_000] {
-            let files = files.counted_anew();
+            let files = files.with_new_counts();
             let input = files.open("memory://w/small", size_bytes).unwrap();
             assert_eq!(input.get_bytes(1, 3).unwrap(), "mal");
             assert!(input.get_bytes(3, 3).is_err());
@@ -325,7 +325,7 @@ mod tests {
             for (number, at) in at.iter().enumerate().filter(|(number, _)| *number != 3) {
                 files.write(at, number.to_string().as_bytes()).unwrap();
             }
-            let files = files.counted_anew();
+            let files = files.with_new_counts();
             let wanted = at.iter().map(|at| (at.as_str(), 2));
             let wanted = wanted.chain([("memory://w/large", 20 << 20), ("memory://other/x", 1)]);
             let found: Vec<_> = files

@@ -93,9 +93,9 @@ impl JobFiles {
     /// Returns the access to the same store with the same permissions for another job, with its own counts and
     /// an empty cache.
     #[must_use]
-    pub fn counted_anew(&self) -> JobFiles {
+    pub fn with_new_counts(&self) -> JobFiles {
         JobFiles {
-            store: self.store.counted_anew(),
+            store: self.store.with_new_counts(),
             runtime: self.runtime.clone(),
             concurrency: self.concurrency,
             manifests: Arc::default(),
@@ -108,7 +108,7 @@ impl JobFiles {
     /// cache.
     #[must_use]
     pub fn within(&self, scope: Scope) -> JobFiles {
-        JobFiles { scope, ..self.counted_anew() }
+        JobFiles { scope, ..self.with_new_counts() }
     }
 
     /// Returns `true` if a location is in the table's own folders.
@@ -482,7 +482,7 @@ mod tests {
         for number in 0..20 {
             files.write(&at(number), number.to_string().as_bytes()).unwrap();
         }
-        let files = files.counted_anew();
+        let files = files.with_new_counts();
         files.read_manifest(&at(3)).unwrap();
         // A size in a manifest list may be wrong.
         let all = || (0..20).map(|number| (at(number), i64::from(number) - 5));
@@ -494,7 +494,7 @@ mod tests {
         }
         assert!(watch.most.load(Ordering::SeqCst) > 1);
         // Other jobs have a cache and counts of their own.
-        let other = files.counted_anew();
+        let other = files.with_new_counts();
         other.read_manifest(&at(3)).unwrap();
         assert_eq!((other.usage().requests, files.usage().requests), (1, 20));
     }

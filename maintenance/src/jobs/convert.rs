@@ -9,7 +9,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use openapi::maintenance::UnreadableFile;
+use openapi::worker::UnreadableFile;
 use roaring::RoaringTreemap;
 use table_core::file::deletion_vector::{DeletionVector, VectorOf};
 use table_core::manifest::data_file::DataFile;
@@ -53,7 +53,7 @@ pub(super) fn run(
     let mut broken = None;
     for (number, conversion) in plan.conversions.iter().enumerate() {
         job.control.progress(Progress {
-            doing: format!(
+            activity: format!(
                 "looking up what {}",
                 count(conversion.deletes.len() as u64, "equality delete takes", "equality deletes take")
             ),

@@ -1,7 +1,8 @@
 //! Evaluation of a table: its health, and the actions that are worth their cost. The table is not changed.
 
 use openapi::action::JobAction;
-use openapi::maintenance::{Deduction, Evaluation, NextJob, UnreadableFile};
+use openapi::maintenance::{Deduction, Evaluation};
+use openapi::worker::{NextJob, UnreadableFile};
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::health::{TableFacts, TableHealth};
 use table_core::rewrite::live::LiveFiles;
@@ -42,13 +43,13 @@ pub struct EvaluationResult {
 /// the job has to stop. Contradictory settings and an expiry that cannot be planned do not fail the
 /// evaluation but are reported in it.
 pub fn run(job: &JobContext<'_>) -> Result<EvaluationResult, JobError> {
-    job.control.progress(Progress { doing: "reading manifests".to_owned(), ..Progress::default() });
+    job.control.progress(Progress { activity: "reading manifests".to_owned(), ..Progress::default() });
     let Table { metadata, document_bytes, .. } = job.catalog.load()?;
     let now_ms = (job.environment.now_ms)();
-    let mut left = unreadable::unchanged(job)?;
-    let (planned, contradiction) = plan(job, &metadata, &left)?;
+    let mut unreadable = unreadable::unchanged(job)?;
+    let (planned, contradiction) = plan(job, &metadata, &unreadable)?;
     if let Some((_, live)) = &planned {
-        left = unreadable::of_snapshot(left, live);
+        unreadable = unreadable::of_snapshot(unreadable, live);
     }
     let mut decisions = Vec::new();
     for action in JobAction::CHANGES {
@@ -61,7 +62,7 @@ pub fn run(job: &JobContext<'_>) -> Result<EvaluationResult, JobError> {
             },
             JobAction::Compact => match (&planned, &contradiction) {
                 (_, Some(error)) => DueDecision::not_due(action, error.to_string()),
-                (Some((plan, _)), None) => decide_compaction(plan, &left),
+                (Some((plan, _)), None) => decide_compaction(plan, &unreadable),
                 (None, None) => DueDecision::not_due(action, NO_SNAPSHOT.to_owned()),
             },
             JobAction::RewriteManifests => {
@@ -80,16 +81,16 @@ pub fn run(job: &JobContext<'_>) -> Result<EvaluationResult, JobError> {
     let deduction = |deduction: table_core::rewrite::health::HealthDeduction| Deduction {
         fault: name(&deduction.fault),
         points: deduction.points,
-        why: deduction.reason,
+        reason: deduction.reason,
     };
     let mut next: Vec<NextJob> = decisions.iter().filter_map(DueDecision::job).collect();
     let settles = planned.as_ref().filter(|_| contradiction.is_none());
     // The earlier of both times is sufficient, because the next evaluation checks both.
-    let again = settles.and_then(|(plan, _)| look_again(plan, job.policy));
+    let again = settles.and_then(|(plan, _)| evaluate_when_settled(plan, job.policy));
     next.extend(
         again
             .into_iter()
-            .chain(unpublished.map(|it| look_again_after(&it, now_ms)))
+            .chain(unpublished.map(|it| evaluate_when_published(&it, now_ms)))
             .min_by_key(|job| job.after_ms),
     );
     Ok(EvaluationResult {
@@ -98,7 +99,7 @@ pub fn run(job: &JobContext<'_>) -> Result<EvaluationResult, JobError> {
             health: health.score,
             deductions: health.deductions.into_iter().map(deduction).collect(),
             facts: serde_json::to_value(facts).unwrap_or_default(),
-            actions: decisions.into_iter().map(|decision| decision.judged).collect(),
+            actions: decisions.into_iter().map(|decision| decision.decision).collect(),
         },
         next,
     })
@@ -124,17 +125,17 @@ fn plan(
 
 /// Returns a job that evaluates the table again when recently written partitions have settled, even without
 /// another commit.
-fn look_again(plan: &CompactionPlan, policy: &MaintenancePolicy) -> Option<NextJob> {
-    let hot = plan.skipped.get(&SkipReason::ActivePartition)?;
+fn evaluate_when_settled(plan: &CompactionPlan, policy: &MaintenancePolicy) -> Option<NextJob> {
+    let active = plan.skipped.get(&SkipReason::ActivePartition)?;
     let minutes = u64::from(policy.compact.settle_minutes.unwrap_or(0));
-    let files = count(hot.files.unsigned_abs(), "file was", "files were");
+    let files = count(active.files.unsigned_abs(), "file was", "files were");
     let reason = format!("{files} in partitions that were being written to");
     Some(NextJob { action: JobAction::Evaluate, reason, priority: 0, after_ms: minutes * MINUTE_MS })
 }
 
 /// Returns a job that evaluates the table again when unpublished commits do not have to be waited for any
 /// more, even if they are never published.
-fn look_again_after(unpublished: &Unpublished, now_ms: i64) -> NextJob {
+fn evaluate_when_published(unpublished: &Unpublished, now_ms: i64) -> NextJob {
     let after_ms = unpublished.until_ms.saturating_sub(now_ms);
     let reason = format!("{} waited to be published", unpublished.description);
     let after_ms = u64::try_from(after_ms).unwrap_or(0);
@@ -156,9 +157,9 @@ fn facts(
         compact::planning::count_files(plan, live, &mut facts);
     }
     if let Some(snapshot) = metadata.current_snapshot() {
-        let lines = table::manifests_of(job.files, snapshot)?;
-        facts.manifests = lines.len() as u64;
-        let bytes = lines.iter().map(|line| u64::try_from(line.length_bytes).unwrap_or(0));
+        let manifests = table::manifests_of(job.files, snapshot)?;
+        facts.manifests = manifests.len() as u64;
+        let bytes = manifests.iter().map(|manifest| u64::try_from(manifest.length_bytes).unwrap_or(0));
         facts.manifest_bytes = bytes.sum();
     }
     Ok(facts)

@@ -96,7 +96,7 @@ fn rewrite(
     chosen: &HashSet<&String>,
 ) -> Result<Option<NewSnapshot>, JobError> {
     job.control.progress(Progress {
-        doing: format!("merging {}", count(chosen.len() as u64, "manifest", "manifests")),
+        activity: format!("merging {}", count(chosen.len() as u64, "manifest", "manifests")),
         done: 0,
         total: chosen.len() as u64,
         unit: Unit("manifest", "manifests"),

@@ -1,7 +1,7 @@
 //! Functions that carry out and plan the actions of maintenance. Their names are in [`openapi::action`].
 
 use openapi::action::JobAction;
-use openapi::maintenance::Judged;
+use openapi::maintenance::ActionDecision;
 use serde_json::{Value as Json, json};
 
 use super::decision::{DueDecision, decide_compaction, decide_expiry, decide_manifests};
@@ -39,21 +39,21 @@ pub fn run(
 ///
 /// Fails if the table cannot be loaded, or for the reasons of [`evaluate::run`], [`expire::planning::plan`],
 /// [`compact::planning::plan`] or [`manifests::plan`].
-pub fn plan(action: JobAction, job: &JobContext<'_>) -> Result<(Judged, Json), JobError> {
+pub fn plan(action: JobAction, job: &JobContext<'_>) -> Result<(ActionDecision, Json), JobError> {
     let metadata = job.catalog.load()?.metadata;
     if action.adds_snapshots()
         && let Some(unpublished) = job.unpublished(&metadata)?
     {
-        let why = unpublished.explain();
-        let json = json!({ "left": [&why] });
-        return Ok((DueDecision::not_due(action, why).judged, json));
+        let reason = unpublished.explain();
+        let json = json!({ "skipped": [&reason] });
+        return Ok((DueDecision::not_due(action, reason).decision, json));
     }
     let (decision, json) = match action {
         JobAction::Evaluate => {
             // An evaluation changes nothing, so that its result is its plan.
             let json = json!(evaluate::run(job)?.evaluation);
-            let why = "an evaluation is due whenever it is requested".to_owned();
-            return Ok((Judged { action, due: true, why }, json));
+            let reason = "an evaluation is due whenever it is requested".to_owned();
+            return Ok((ActionDecision { action, due: true, reason }, json));
         }
         JobAction::ExpireSnapshots => {
             let due = expire::planning::plan(job, &metadata)?;
@@ -69,7 +69,7 @@ pub fn plan(action: JobAction, job: &JobContext<'_>) -> Result<(Judged, Json), J
             (decide_manifests(&groups), manifests::summary(&groups))
         }
     };
-    Ok((decision.judged, json))
+    Ok((decision.decision, json))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use arrow_array::RecordBatch;
-use openapi::maintenance::UnreadableFile;
+use openapi::worker::UnreadableFile;
 use roaring::RoaringTreemap;
 use table_core::file::equality_columns;
 use table_core::file::position_deletes::PositionDeletes;
@@ -25,7 +25,7 @@ pub const UNREADABLE_MAX: usize = 500;
 /// be able to read it.
 const RETRY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Maximum length of a stored reason, in bytes.
-const WHY_BYTES_MAX: usize = 300;
+const REASON_BYTES_MAX: usize = 300;
 
 /// Returns the known files that have not changed since they could not be read.
 ///
@@ -124,15 +124,15 @@ fn read(file: &OpenFile) -> Result<(), JobError> {
 /// Fails if its file system does not answer at all, because then the file is not the cause.
 fn describe(job: &JobContext<'_>, error: &JobError) -> Result<Option<UnreadableFile>, JobError> {
     let Some(path) = error.location().map(str::to_owned) else { return Ok(None) };
-    let why = match error {
+    let reason = match error {
         JobError::File { reason, .. } => reason.to_string(),
         JobError::Vector { reason, .. } => reason.to_string(),
         JobError::Storage { source, .. } => source.to_string(),
         other => other.to_string(),
     };
-    let why = openapi::text::shorten(&why, WHY_BYTES_MAX).into_owned();
+    let reason = openapi::text::shorten(&reason, REASON_BYTES_MAX).into_owned();
     let version = version(job, &path)?;
-    Ok(Some(UnreadableFile { path, version, why, since_ms: (job.environment.now_ms)() }))
+    Ok(Some(UnreadableFile { path, version, reason, since_ms: (job.environment.now_ms)() }))
 }
 
 /// Adds the files that are not known yet.

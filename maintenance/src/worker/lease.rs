@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use openapi::maintenance::{FinishOutcome, Heartbeat, Job, LeaseToken};
+use openapi::maintenance::Job;
+use openapi::worker::{FinishOutcome, Heartbeat, LeaseToken};
 use serde_json::{Value as Json, json};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -118,13 +119,13 @@ impl Lease {
                 Ok(()) => failures = 0,
                 Err(ClientError::Refused { status: 404 | 409, .. }) => return,
                 Err(error) if failures >= HEARTBEATS => {
-                    let why = format!("the catalog did not hear of it for {lease:?}: {error}");
-                    *lock(&self.state.lost) = Some(why);
+                    let reason = format!("no heartbeat reached the catalog for {lease:?}: {error}");
+                    *lock(&self.state.lost) = Some(reason);
                     return;
                 }
                 Err(error) => {
                     failures += 1;
-                    tracing::debug!(job.id = %self.job_id, %error, "a heartbeat did not get through");
+                    tracing::debug!(job.id = %self.job_id, %error, "a heartbeat failed; trying again");
                 }
             }
         }
@@ -136,7 +137,7 @@ impl Lease {
             match self.queue.finish(self.job_id, &self.token, outcome.clone()).await {
                 Ok(()) => return,
                 Err(ClientError::Refused { status: 400..=499, message }) => {
-                    tracing::warn!(job.id = %self.job_id, message, "the catalog did not take a job's end");
+                    tracing::warn!(job.id = %self.job_id, message, "the catalog refused the end of a job");
                     return;
                 }
                 Err(error) => {
@@ -145,7 +146,7 @@ impl Lease {
                 }
             }
         }
-        tracing::warn!(job.id = %self.job_id, "cannot report the end of a job; another worker will look at it");
+        tracing::warn!(job.id = %self.job_id, "cannot report the end of a job; another worker takes it over");
     }
 
     /// Requests permission to read a file outside of the table's own folders, as [`Queue::readable`] does.
@@ -189,8 +190,8 @@ impl JobControl for LeaseControl {
 
     fn check(&self) -> Result<(), JobError> {
         let state = &self.lease.state;
-        if let Some(why) = &*lock(&state.lost) {
-            return Err(JobError::LeaseLost(why.clone()));
+        if let Some(reason) = &*lock(&state.lost) {
+            return Err(JobError::LeaseLost(reason.clone()));
         }
         if state.is_cancelled.load(Ordering::Relaxed) {
             return Err(JobError::Cancelled);
@@ -268,7 +269,7 @@ pub(super) mod tests {
     pub(in crate::worker) fn job(result: Option<&Json>) -> Job {
         let mut job = json!({
             "job-id": Uuid::nil(), "table": "main/a.t", "action": "compact", "state": "running", "policy": {},
-            "reason": "asked for", "requested-by": "me", "attempt": 2, "cancel-requested": false,
+            "reason": "requested", "requested-by": "me", "attempt": 2, "cancel-requested": false,
             "created-ms": 0, "due-ms": 0,
         });
         if let Some(result) = result {

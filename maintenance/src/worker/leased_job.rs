@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 
 use openapi::action::JobAction;
-use openapi::maintenance::{FinishOutcome, Job, TableFolders, UnreadableFile};
+use openapi::maintenance::Job;
+use openapi::worker::{FinishOutcome, TableFolders, UnreadableFile};
 use storage::scope::Scope;
 use table_core::rewrite::policy::MaintenancePolicy;
 use tokio::runtime::Handle;
@@ -45,8 +46,8 @@ pub(crate) enum JobEnd {
 
 impl JobEnd {
     /// Returns the end of a job that failed with the error `why` and changed nothing.
-    pub(crate) fn failed(why: &str) -> JobEnd {
-        JobEnd::Outcome(FinishOutcome::Failed { error: why.to_owned(), result: None })
+    pub(crate) fn failed(reason: &str) -> JobEnd {
+        JobEnd::Outcome(FinishOutcome::Failed { error: reason.to_owned(), result: None })
     }
 }
 
@@ -77,7 +78,7 @@ impl LeasedJob {
         let result = || (!report.is_empty() || self.lease.has_report()).then(|| report.to_json());
         match done {
             Ok(outcome) => JobEnd::Outcome(outcome),
-            Err(JobError::LeaseLost(why)) => JobEnd::LeaseLost(why),
+            Err(JobError::LeaseLost(reason)) => JobEnd::LeaseLost(reason),
             Err(JobError::Cancelled) => JobEnd::Outcome(FinishOutcome::Cancelled { result: result() }),
             Err(error) => JobEnd::Outcome(match self.retry_ms(&error) {
                 Some(after_ms) => {
@@ -159,12 +160,12 @@ impl LeasedJob {
     /// Returns the permissions of the job. Without folders in the lease, the job fails.
     fn scope(&self) -> Result<Scope, JobError> {
         let Some(folders) = &self.folders else {
-            let why =
-                "the catalog does not say which folders are the table's own; is it older than this worker?";
-            return Err(JobError::Internal(why.to_owned()));
+            let reason =
+                "the catalog does not report the folders of the table; is it older than this worker?";
+            return Err(JobError::Internal(reason.to_owned()));
         };
         let (lease, runtime) = (self.lease.clone(), self.runtime.clone());
-        ownership::told(folders, move |file| runtime.block_on(lease.readable(file)))
+        ownership::scope(folders, move |file| runtime.block_on(lease.readable(file)))
     }
 
     /// Deletes output files of earlier attempts, except those that have become part of the table.
@@ -173,7 +174,7 @@ impl LeasedJob {
             return Ok(());
         }
         self.control.progress(Progress {
-            doing: "clearing up after a former attempt".to_owned(),
+            activity: "deleting files of an earlier attempt".to_owned(),
             ..Progress::default()
         });
         let mut unneeded: HashSet<String> = self.leftovers.iter().cloned().collect();

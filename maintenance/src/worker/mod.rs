@@ -5,7 +5,7 @@ pub mod daemon;
 pub mod lease;
 mod leased_job;
 
-use openapi::maintenance::{FinishOutcome, LeaseResponse};
+use openapi::worker::{FinishOutcome, LeaseResponse};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -64,9 +64,9 @@ pub async fn run_with<H: Future<Output = ()>>(
         end = &mut end => end,
         () = heartbeats(lease.clone()) => end.await,
     };
-    match end.unwrap_or_else(|_| JobEnd::failed("the job ended in an unexpected way")) {
-        JobEnd::LeaseLost(why) => {
-            tracing::warn!(job.id = %job_id, table = name, why, "a maintenance job went to another worker");
+    match end.unwrap_or_else(|_| JobEnd::failed("the job failed unexpectedly")) {
+        JobEnd::LeaseLost(reason) => {
+            tracing::warn!(job.id = %job_id, table = name, reason, "a maintenance job was taken over by another worker");
         }
         JobEnd::Outcome(outcome) => {
             log(job_id, &name, &outcome);
@@ -78,13 +78,13 @@ pub async fn run_with<H: Future<Output = ()>>(
 fn log(job_id: Uuid, table: &str, outcome: &FinishOutcome) {
     match outcome {
         FinishOutcome::Succeeded { .. } => {
-            tracing::info!(job.id = %job_id, table, "a maintenance job is done");
+            tracing::info!(job.id = %job_id, table, "a maintenance job succeeded");
         }
         FinishOutcome::Failed { error, .. } => {
             tracing::warn!(job.id = %job_id, table, error, "a maintenance job failed");
         }
         FinishOutcome::Retry { error, .. } => {
-            tracing::info!(job.id = %job_id, table, error, "a maintenance job is put off");
+            tracing::info!(job.id = %job_id, table, error, "a maintenance job is postponed");
         }
         FinishOutcome::Cancelled { .. } => {
             tracing::info!(job.id = %job_id, table, "a maintenance job was cancelled");

@@ -95,9 +95,9 @@ impl Threads {
         about: About<'_>,
         work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let pending = self.submit(about, move || drop(tell.send(work())))?;
-        match tokio::time::timeout(self.shared.deadline, told).await {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let pending = self.submit(about, move || drop(sender.send(work())))?;
+        match tokio::time::timeout(self.shared.deadline, receiver).await {
             Ok(answer) => {
                 pending.end();
                 answer.unwrap_or_else(|_| Err(panicked(about)))
@@ -221,11 +221,7 @@ impl std::fmt::Debug for State {
 }
 
 fn panicked(about: About<'_>) -> StorageError {
-    StorageError::io(
-        about.action,
-        about.location,
-        std::io::Error::other("the operation ended in an unexpected way"),
-    )
+    StorageError::io(about.action, about.location, std::io::Error::other("the operation failed unexpectedly"))
 }
 
 /// Locks a mutex. Its value is in a valid state even if a thread panicked while it had the lock.

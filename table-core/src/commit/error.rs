@@ -24,7 +24,7 @@ pub enum CommitError {
     #[error("{0}")]
     Stale(String),
     /// The current metadata is damaged in a part that the change depends on.
-    #[error("the current metadata cannot be changed: {0}")]
+    #[error("the current metadata is not supported: {0}")]
     Metadata(#[from] MetadataError),
 }
 

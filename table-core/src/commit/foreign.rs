@@ -131,7 +131,8 @@ fn check_parts(metadata: &TableMetadata, json: &[u8]) -> Result<(), MetadataErro
         incoming::snapshot(snapshot.raw().clone(), PartOrigin::Document)?;
         incoming::check_snapshot(snapshot)?;
         if metadata.format_version() == 1 && snapshot.sequence_number() != 0 {
-            let message = format!("the snapshot {} has a `sequence-number`, which v1 has not", snapshot.id());
+            let message =
+                format!("the snapshot {} has a `sequence-number`, which v1 does not have", snapshot.id());
             return Err(MetadataError::inconsistent(message));
         }
         if snapshot.manifest_list()?.is_none() && snapshot.manifests()?.is_none() {
@@ -179,7 +180,7 @@ fn check_schema(schema: &Schema) -> Result<(), CommitError> {
         };
         if !is_known {
             return Err(CommitError::Unsupported(format!(
-                "the column `{}` has the type `{}`, which this server does not know",
+                "the column `{}` has the type `{}`, which this server does not support",
                 field.full_name, field.field.field_type
             )));
         }

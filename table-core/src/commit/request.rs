@@ -149,7 +149,7 @@ fn require_lists(fields: &Fields<'_>) -> Result<(), CommitError> {
         return Ok(());
     }
     Err(CommitError::Malformed(
-        "the request has neither `requirements` nor `updates`; a commit says in them what it expects and what it changes"
+        "the request has neither `requirements` nor `updates`; a commit needs at least one of them"
             .to_owned(),
     ))
 }

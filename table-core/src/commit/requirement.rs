@@ -112,7 +112,7 @@ fn read_table_requirement(raw: &Raw) -> Result<TableRequirement, MetadataError> 
         "assert-default-sort-order-id" => TableRequirement::AssertDefaultSortOrderId {
             default_sort_order_id: fields.required("default-sort-order-id")?,
         },
-        other => return Err(MetadataError::malformed(format!("there is no table requirement `{other}`"))),
+        other => return Err(MetadataError::malformed(format!("unknown table requirement `{other}`"))),
     })
 }
 
@@ -121,7 +121,7 @@ fn read_view_requirement(raw: &Raw) -> Result<ViewRequirement, MetadataError> {
     let kind: String = fields.required("type")?;
     match kind.as_str() {
         "assert-view-uuid" => Ok(ViewRequirement::AssertViewUuid { uuid: fields.required("uuid")? }),
-        other => Err(MetadataError::malformed(format!("there is no view requirement `{other}`"))),
+        other => Err(MetadataError::malformed(format!("unknown view requirement `{other}`"))),
     }
 }
 
@@ -140,7 +140,7 @@ pub fn check_requirements(
         let other = requirements.iter().find(|requirement| **requirement != TableRequirement::AssertCreate);
         return other.map_or(Ok(()), |other| {
             Err(CommitError::invalid(format!(
-                "Invalid create requirements: [{other:?}]; a table that does not exist can only be required not to"
+                "Invalid create requirements: [{other:?}]; the only requirement of a table that does not exist is `assert-create`"
             )))
         });
     };

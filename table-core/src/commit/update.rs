@@ -170,7 +170,7 @@ fn read_table_update(raw: &Raw) -> Result<TableUpdate, MetadataError> {
             key: incoming::encryption_key(fields.required_raw("encryption-key")?, PartOrigin::Request)?,
         },
         "remove-encryption-key" => TableUpdate::RemoveEncryptionKey { key_id: fields.required("key-id")? },
-        other => return Err(MetadataError::malformed(format!("there is no table update `{other}`"))),
+        other => return Err(MetadataError::malformed(format!("unknown table update `{other}`"))),
     })
 }
 
@@ -192,7 +192,7 @@ fn read_view_update(raw: &Raw) -> Result<ViewUpdate, MetadataError> {
         "set-current-view-version" => {
             ViewUpdate::SetCurrentViewVersion { version_id: fields.required("view-version-id")? }
         }
-        other => return Err(MetadataError::malformed(format!("there is no view update `{other}`"))),
+        other => return Err(MetadataError::malformed(format!("unknown view update `{other}`"))),
     })
 }
 

@@ -59,7 +59,7 @@ fn check_field(
     };
     if unknown && !is_carried(field) {
         return Err(CommitError::Unsupported(format!(
-            "the column `{name}` has the type `{field_type}`, which this server does not know"
+            "the column `{name}` has the type `{field_type}`, which this server does not support"
         )));
     }
     if let Some(default) =
@@ -211,8 +211,7 @@ pub(crate) fn unusable_fields<'s>(
         let place = (spec.id(), name.as_str());
         if clashes_with_column(field, index) {
             let reason = format!(
-                "the column `{name}` has the name of a field of the partition spec {} that is not made from it, with which \
-                 Java's clients could not load the table; choose another name",
+                "the column `{name}` has the name of a field of the partition spec {} that is not made from it, so that Java clients could not load the table; choose another name",
                 spec.id()
             );
             unusable.push((place, reason));
@@ -243,7 +242,7 @@ pub(crate) fn check_order_id(order: &SortOrder) -> Result<(), CommitError> {
     if order.fields().is_empty() == (order.id() == 0) {
         return Ok(());
     }
-    let message = "the sort order id 0 means unsorted: orders without fields have it, and no others";
+    let message = "the sort order id 0 is reserved for the unsorted order, which has no fields";
     Err(CommitError::invalid(message))
 }
 
@@ -314,16 +313,16 @@ fn check_source(
         }
         if accepted.is_none() && unknown == Unknown::Refused {
             return Err(CommitError::Unsupported(format!(
-                "{what}: this server cannot judge {transform} on `{name}`"
+                "{what}: this server cannot validate {transform} on `{name}`"
             )));
         }
     }
     match source_ids {
         [_] => Ok(()),
         [_, _, ..] if unknown == Unknown::Carried => Ok(()),
-        [] => Err(CommitError::invalid(format!("{what}: there is no source column"))),
+        [] => Err(CommitError::invalid(format!("{what}: the source column is missing"))),
         _ => Err(CommitError::Unsupported(format!(
-            "{what}: this server cannot judge {transform} on several columns"
+            "{what}: this server cannot validate {transform} on several columns"
         ))),
     }
 }

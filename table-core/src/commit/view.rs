@@ -300,7 +300,7 @@ impl ViewBuilder {
             return Ok(());
         }
         Err(CommitError::Unsupported(format!(
-            "this view has the format version {version}, and this server knows the rules of version {VIEW_FORMAT_VERSION}"
+            "this view has the format version {version}, and this server supports version {VIEW_FORMAT_VERSION}"
         )))
     }
 

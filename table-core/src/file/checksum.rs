@@ -158,7 +158,7 @@ fn hashes_of(array: &ArrayRef) -> Result<Vec<u64>, FileError> {
             let entries: ArrayRef = std::sync::Arc::new(array.entries().clone());
             lists(array.offsets(), array.nulls(), &entries)?
         }
-        other => return Err(FileError::unsupported(format!("there is no checksum of {other}"))),
+        other => return Err(FileError::unsupported(format!("checksums of {other} are not supported"))),
     };
     if let Some(nulls) = array.nulls() {
         for (row, hash) in hashes.iter_mut().enumerate() {

@@ -67,7 +67,7 @@ impl DataLocations {
     pub fn new(metadata: &TableMetadata) -> Result<DataLocations, FileError> {
         if let Some(class) = metadata.property(LOCATION_PROVIDER) {
             let message = format!(
-                "only the class `{class}` knows where files of the table go; remove the property `{LOCATION_PROVIDER}`"
+                "the locations of data files are determined by the class `{class}`, which is not supported; remove the property `{LOCATION_PROVIDER}`"
             );
             return Err(FileError::unsupported(message));
         }

@@ -45,7 +45,7 @@ impl DeletionVector {
         let positions = positions.into_iter().map_while(|position| {
             if position > POSITION_MAX {
                 checked =
-                    Err(malformed(format!("no row has position {position}: {POSITION_MAX} is the last")));
+                    Err(malformed(format!("the position {position} exceeds the maximum of {POSITION_MAX}")));
                 return None;
             }
             if position < next {
@@ -68,7 +68,7 @@ impl DeletionVector {
     /// Fails with [`PuffinError::Malformed`] if the position is greater than [`POSITION_MAX`].
     pub fn insert(&mut self, position: u64) -> Result<(), PuffinError> {
         if position > POSITION_MAX {
-            return Err(malformed(format!("no row has position {position}: {POSITION_MAX} is the last")));
+            return Err(malformed(format!("the position {position} exceeds the maximum of {POSITION_MAX}")));
         }
         self.positions.insert(position);
         Ok(())
@@ -150,16 +150,16 @@ impl DeletionVector {
     pub fn decode(blob: &[u8]) -> Result<DeletionVector, PuffinError> {
         let damaged = |what: &str| malformed(format!("the deletion vector is damaged: {what}"));
         let Some((length, rest)) = blob.split_first_chunk::<LENGTH_BYTES>() else {
-            return Err(damaged("it is cut short"));
+            return Err(damaged("it is truncated"));
         };
         let Some((content, checksum)) = rest.split_last_chunk::<CHECKSUM_BYTES>() else {
-            return Err(damaged("it is cut short"));
+            return Err(damaged("it is truncated"));
         };
         if usize::try_from(i32::from_be_bytes(*length)) != Ok(content.len()) {
-            return Err(damaged("its length is not the one that is told"));
+            return Err(damaged("its length differs from the length that it states"));
         }
         let Some(bitmaps) = content.strip_prefix(&MAGIC) else {
-            return Err(damaged("it does not begin as one does"));
+            return Err(damaged("its magic number is wrong"));
         };
         if crc32fast::hash(content) != u32::from_be_bytes(*checksum) {
             return Err(damaged("its checksum is wrong"));
@@ -177,12 +177,12 @@ impl DeletionVector {
     /// [`DeletionVector::decode`] does.
     pub fn decode_entry(blob: &[u8], entry: &DataFile) -> Result<DeletionVector, PuffinError> {
         if entry.content_size_bytes.is_some_and(|size| u64::try_from(size) != Ok(blob.len() as u64)) {
-            return Err(malformed("the deletion vector is not as long as the manifest tells"));
+            return Err(malformed("the length of the deletion vector differs from the manifest entry"));
         }
         let vector = DeletionVector::decode(blob)?;
         if u64::try_from(entry.record_count) != Ok(vector.cardinality()) {
             return Err(malformed(format!(
-                "the deletion vector holds {} positions, but the manifest tells of {}",
+                "the deletion vector has {} positions, but the manifest entry has {}",
                 vector.cardinality(),
                 entry.record_count
             )));
@@ -194,13 +194,13 @@ impl DeletionVector {
 /// Decodes the 64-bit extension of the Roaring format: 32-bit bitmaps in ascending order of their keys.
 fn bitmaps_of(bytes: &[u8]) -> Result<RoaringTreemap, String> {
     let Some((count, mut rest)) = bytes.split_first_chunk::<8>() else {
-        return Err("it is cut short".to_owned());
+        return Err("it is truncated".to_owned());
     };
     let mut bitmaps = BTreeMap::new();
     let mut last_key = None;
     for _ in 0..u64::from_le_bytes(*count) {
         let Some((key, bitmap)) = rest.split_first_chunk::<4>() else {
-            return Err("it has fewer bitmaps than it tells".to_owned());
+            return Err("it has fewer bitmaps than it states".to_owned());
         };
         let key = u32::from_le_bytes(*key);
         if key > KEY_MAX || last_key.is_some_and(|last| last >= key) {
@@ -215,7 +215,7 @@ fn bitmaps_of(bytes: &[u8]) -> Result<RoaringTreemap, String> {
         }
     }
     if !rest.is_empty() {
-        return Err("it holds more than its bitmaps".to_owned());
+        return Err("it has more data than its bitmaps".to_owned());
     }
     Ok(RoaringTreemap::from_bitmaps(bitmaps))
 }
@@ -251,9 +251,7 @@ pub fn write(
     for of in vectors {
         if of.vector.is_empty() || !seen.insert(&of.data_file) {
             let path = &of.data_file;
-            return Err(malformed(format!(
-                "a data file has one deletion vector that is not empty: `{path}`"
-            )));
+            return Err(malformed(format!("the deletion vector for `{path}` is empty, or a second one")));
         }
         entries.push(add(&mut writer, location, of)?);
     }

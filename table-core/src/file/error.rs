@@ -41,9 +41,7 @@ impl FileError {
     pub(crate) fn reading(error: ParquetError) -> FileError {
         match error {
             ParquetError::External(error) => FileError::Io(format!("the file cannot be read: {error}")),
-            ParquetError::NYI(what) => {
-                FileError::Unsupported(format!("the file uses what cannot be read: {what}"))
-            }
+            ParquetError::NYI(what) => FileError::Unsupported(format!("the file is not supported: {what}")),
             other => FileError::Malformed(format!("the file cannot be decoded: {other}")),
         }
     }

@@ -58,7 +58,7 @@ pub fn length(tail: [u8; TAIL_BYTES]) -> Result<usize, FileError> {
         b"PAR1" => usize::try_from(u32::from_le_bytes([a, b, c, d]))
             .map_err(|_| FileError::malformed("the metadata of the file is too long")),
         b"PARE" => Err(FileError::unsupported("the file is encrypted, which cannot be read")),
-        _ => Err(FileError::malformed("the file does not end as a Parquet file does")),
+        _ => Err(FileError::malformed("the file does not end like a Parquet file")),
     }
 }
 

@@ -121,7 +121,7 @@ impl ColumnPage<'_> {
     pub(crate) fn verify(&self) -> Result<(), FileError> {
         match self.checksum {
             Some(checksum) if checksum != crc32fast::hash(self.body) => {
-                Err(FileError::malformed("a page is damaged: its content is not that of its checksum"))
+                Err(FileError::malformed("a page is damaged: its checksum is wrong"))
             }
             _ => Ok(()),
         }

@@ -73,7 +73,7 @@ fn field_to_parquet(field: &Field, name: &str) -> Result<ParquetType, FileError>
         }
         Type::List(list) => list_to_parquet(list, name)?,
         Type::Map(map) => map_to_parquet(map, name)?,
-        Type::Other(_) => return Err(FileError::unsupported(format!("the type of `{name}` is not known"))),
+        Type::Other(_) => return Err(FileError::unsupported(format!("the type of `{name}` is unknown"))),
     };
     group.with_repetition(repetition).with_id(Some(field.id)).build().map_err(|error| unbuildable(&error))
 }

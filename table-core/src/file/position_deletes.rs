@@ -72,8 +72,9 @@ impl PositionDeletes {
             let batch = batch?;
             rows += batch.num_rows();
             let paths = batch.columns().first().and_then(|paths| paths.as_string_opt::<i32>());
-            let paths =
-                paths.ok_or_else(|| FileError::unfit("the rows are not those of a position delete file"))?;
+            let paths = paths.ok_or_else(|| {
+                FileError::unfit("the rows do not have the columns of a position delete file")
+            })?;
             if rows > rows_max || !paths.iter().all(|path| path.is_some_and(&is_one)) {
                 return Ok(false);
             }
@@ -89,7 +90,7 @@ impl PositionDeletes {
     /// Fails with [`FileError::Unfit`] if the batch has other columns, and with [`FileError::Malformed`] if a
     /// position is negative.
     pub fn add(&mut self, batch: &RecordBatch, is_wanted: impl Fn(&str) -> bool) -> Result<(), FileError> {
-        let wrong = || FileError::unfit("the rows are not those of a position delete file");
+        let wrong = || FileError::unfit("the rows do not have the columns of a position delete file");
         let [paths, positions] = batch.columns() else { return Err(wrong()) };
         let paths = paths.as_string_opt::<i32>().ok_or_else(wrong)?;
         let positions = positions.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;

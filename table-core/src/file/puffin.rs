@@ -161,11 +161,11 @@ impl Footer {
         let blobs_end = file_bytes.checked_sub(footer_bytes as u64);
         let blobs_end = blobs_end.filter(|end| *end >= MAGIC.len() as u64);
         let (Some(blobs_end), Some(start)) = (blobs_end, end.len().checked_sub(footer_bytes)) else {
-            return Err(malformed("its footer is cut short"));
+            return Err(malformed("its footer is truncated"));
         };
         let footer = end.get(start..end.len() - TRAILER_BYTES).unwrap_or_default();
         let Some(payload) = footer.strip_prefix(&MAGIC) else {
-            return Err(malformed("its footer does not begin as one does"));
+            return Err(malformed("the magic number of its footer is wrong"));
         };
         let payload = match is_compressed {
             true => Cow::Owned(unlz4(payload, limit_bytes)?),
@@ -173,11 +173,11 @@ impl Footer {
             false => Cow::Borrowed(payload),
         };
         let footer: Footer = serde_json::from_slice(&payload)
-            .map_err(|error| malformed(format!("its footer is not what it should be: {error}")))?;
+            .map_err(|error| malformed(format!("its footer is malformed: {error}")))?;
         for blob in &footer.blobs {
             let end = blob.offset.checked_add(blob.length);
             if blob.offset < MAGIC.len() as u64 || end.is_none_or(|end| end > blobs_end) {
-                return Err(malformed(format!("its blob `{}` lies outside of the file", blob.kind)));
+                return Err(malformed(format!("its blob `{}` is outside of the file", blob.kind)));
             }
         }
         Ok(footer)
@@ -195,7 +195,7 @@ impl BlobMetadata {
         let length = usize::try_from(self.length).ok();
         let end = start.zip(length).and_then(|(start, length)| start.checked_add(length));
         let stored = start.zip(end).and_then(|(start, end)| file.get(start..end));
-        stored.ok_or_else(|| malformed(format!("its blob `{}` is cut short", self.kind)))
+        stored.ok_or_else(|| malformed(format!("its blob `{}` is truncated", self.kind)))
     }
 
     /// Returns the uncompressed content of the blob, given its stored bytes.
@@ -260,7 +260,7 @@ impl PuffinWriter {
             properties: blob.properties,
         });
         self.bytes.extend_from_slice(&stored);
-        self.footer.blobs.last().ok_or_else(|| malformed("a blob that was written is not there"))
+        self.footer.blobs.last().ok_or_else(|| malformed("a written blob is missing"))
     }
 
     /// Writes the footer and returns the file. The payload is not compressed, because neither Java nor
@@ -292,10 +292,10 @@ fn trailer(end: &[u8]) -> Result<(usize, bool), PuffinError> {
         return Err(malformed("it is too short to be a Puffin file"));
     };
     if [*m0, *m1, *m2, *m3] != MAGIC {
-        return Err(malformed("it does not end as a Puffin file does"));
+        return Err(malformed("it does not end like a Puffin file"));
     }
     if flags & !PAYLOAD_IS_COMPRESSED != 0 || *rest != [0; 3] {
-        return Err(PuffinError::Unsupported("its footer has flags that are not known".to_owned()));
+        return Err(PuffinError::Unsupported("its footer has unknown flags".to_owned()));
     }
     let payload_bytes = usize::try_from(i32::from_le_bytes([*p0, *p1, *p2, *p3]));
     let payload_bytes = payload_bytes.map_err(|_| malformed("its footer has a negative size"))?;
@@ -308,19 +308,19 @@ fn unlz4(stored: &[u8], limit_bytes: usize) -> Result<Vec<u8>, PuffinError> {
         [_, _, _, _, flags, _, s0, s1, s2, s3, s4, s5, s6, s7, ..] if flags & LZ4_HAS_SIZE != 0 => {
             u64::from_le_bytes([*s0, *s1, *s2, *s3, *s4, *s5, *s6, *s7])
         }
-        _ => return Err(malformed("what is compressed in it does not tell its size")),
+        _ => return Err(malformed("its compressed data does not contain its size")),
     };
     let content = read_all(FrameDecoder::new(stored), limit_bytes)?;
     // The decoder treats an end of input between two blocks as the end of the frame.
     if content.len() as u64 != size {
-        return Err(malformed("what is compressed in it is cut short"));
+        return Err(malformed("its compressed data is truncated"));
     }
     Ok(content)
 }
 
 fn unzstd(stored: &[u8], limit_bytes: usize) -> Result<Vec<u8>, PuffinError> {
     if stored.is_empty() {
-        return Err(malformed("what is compressed in it is cut short"));
+        return Err(malformed("its compressed data is truncated"));
     }
     let mut decoder = zstd::stream::read::Decoder::with_buffer(stored).map_err(failed)?.single_frame();
     // The decoder allocates a window of the size that the frame header asks for.
@@ -345,5 +345,5 @@ fn lz4(content: &[u8]) -> Result<Vec<u8>, PuffinError> {
 
 #[expect(clippy::needless_pass_by_value, reason = "used as a function that maps an error")]
 fn failed(error: std::io::Error) -> PuffinError {
-    malformed(format!("what is compressed in it is damaged: {error}"))
+    malformed(format!("its compressed data is damaged: {error}"))
 }

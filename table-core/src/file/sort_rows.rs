@@ -82,8 +82,7 @@ impl RowOrder {
 }
 
 fn options(field: &SortField) -> Result<SortOptions, FileError> {
-    let unknown =
-        |text: &str| FileError::unsupported(format!("a sort field is `{text}`, which is not known"));
+    let unknown = |text: &str| FileError::unsupported(format!("the sort field `{text}` is unknown"));
     let descending = match field.direction.as_str() {
         "asc" => false,
         "desc" => true,
@@ -146,7 +145,7 @@ fn to_array(values: &[Option<Value>], data_type: &DataType) -> Result<ArrayRef, 
                 .with_precision_and_scale(*precision, *scale)?,
         ),
         other => {
-            return Err(ArrowError::NotYetImplemented(format!("no transform gives {other}")));
+            return Err(ArrowError::NotYetImplemented(format!("no transform results in {other}")));
         }
     })
 }

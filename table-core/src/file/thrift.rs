@@ -272,7 +272,7 @@ impl<'a> Thrift<'a> {
 
 /// Returns the error for bytes that do not match Parquet's definition.
 pub(super) fn broken() -> FileError {
-    FileError::malformed("the metadata of the file is damaged: it is not what Parquet's definition says")
+    FileError::malformed("the metadata of the file is damaged: it does not conform to the Parquet format")
 }
 
 /// Copies a structure of a known shape without the fields whose type differs from their definition.

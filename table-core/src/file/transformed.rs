@@ -56,7 +56,7 @@ impl TransformedColumn {
             return Ok(None);
         }
         if let Transform::Other(name) = transform {
-            return Err(FileError::unsupported(format!("the transform `{name}` is not known")));
+            return Err(FileError::unsupported(format!("the transform `{name}` is unknown")));
         }
         let [source_id] = *source_ids else {
             let count = source_ids.len();
@@ -104,7 +104,7 @@ impl TransformedColumn {
             .map_err(|error| FileError::shaping(&error))?;
         if *array.data_type() != self.data_type {
             let (found, expected) = (array.data_type(), &self.data_type);
-            let message = format!("the rows hold {found} in `{name}`, where the schema has {expected}");
+            let message = format!("the rows have {found} in `{name}`, where the schema has {expected}");
             return Err(FileError::unfit(message));
         }
         Ok(array)

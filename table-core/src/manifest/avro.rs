@@ -54,7 +54,7 @@ impl<'a> Container<'a> {
     /// not one of null, deflate, snappy and zstandard ([`ManifestError::Unsupported`]).
     pub fn open(bytes: &'a [u8]) -> Result<Container<'a>, ManifestError> {
         let Some(rest) = bytes.strip_prefix(MAGIC) else {
-            return Err(malformed("it does not begin as an Avro object file does"));
+            return Err(malformed("it does not begin like an Avro object container file"));
         };
         let mut cursor = AvroCursor::new(rest);
         let mut metadata = Vec::new();
@@ -68,7 +68,7 @@ impl<'a> Container<'a> {
             }
         }
         let sync =
-            *cursor.take(SYNC_BYTES)?.first_chunk().ok_or_else(|| malformed("its header is cut short"))?;
+            *cursor.take(SYNC_BYTES)?.first_chunk().ok_or_else(|| malformed("its header is truncated"))?;
         let find = |key: &str| metadata.iter().find(|(name, _)| name == key).map(|(_, value)| *value);
         let schema = find("avro.schema").ok_or_else(|| malformed("its header has no schema"))?;
         if schema.len() > SCHEMA_BYTES_MAX {
@@ -223,7 +223,7 @@ fn unsnap(
 ) -> Result<(), ManifestError> {
     let failed = |error: snap::Error| malformed(format!("a block does not decompress: {error}"));
     let Some((compressed, checksum)) = block.split_last_chunk::<4>() else {
-        return Err(malformed("a block is cut short"));
+        return Err(malformed("a block is truncated"));
     };
     let length = snap::raw::decompress_len(compressed).map_err(failed)?;
     if length > room {
@@ -276,7 +276,7 @@ impl<'a> AvroCursor<'a> {
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], ManifestError> {
         let end = self.at.checked_add(count).filter(|end| *end <= self.bytes.len());
         let Some(taken) = end.and_then(|end| self.bytes.get(self.at..end)) else {
-            return Err(malformed("it ends in the middle of a value"));
+            return Err(malformed("it ends within a value"));
         };
         self.at += count;
         Ok(taken)
@@ -298,7 +298,7 @@ impl<'a> AvroCursor<'a> {
         let mut encoded = 0_u64;
         for shift in (0..64).step_by(7) {
             let Some(byte) = self.bytes.get(self.at) else {
-                return Err(malformed("it ends in the middle of a number"));
+                return Err(malformed("it ends within a number"));
             };
             self.at += 1;
             encoded |= u64::from(byte & 0x7f) << shift;
@@ -319,7 +319,7 @@ impl<'a> AvroCursor<'a> {
     pub fn skip_long(&mut self) -> Result<(), ManifestError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let Some(last) = rest.iter().take(LONG_BYTES_MAX).position(|byte| byte & 0x80 == 0) else {
-            return Err(malformed("a number has no end"));
+            return Err(malformed("a number is not terminated"));
         };
         self.at += last + 1;
         Ok(())

@@ -46,7 +46,7 @@ impl ManifestHeader {
             return Err(ManifestError::Unsupported("tables of format version 1 have no deletes".to_owned()));
         }
         let of_table = |error: MetadataError| unwritable(error.to_string());
-        let schema = schemas.clone().next().ok_or_else(|| unwritable("there is no schema"))?;
+        let schema = schemas.clone().next().ok_or_else(|| unwritable("the schema is missing"))?;
         Ok(ManifestHeader {
             format_version,
             spec_id: spec.id(),

@@ -164,7 +164,7 @@ pub fn decode(file: &[u8], limit_bytes: usize) -> Result<Vec<ManifestFile>, Mani
             manifests.push(manifest);
         }
         if !cursor.is_at_end() {
-            return Err(malformed("a block holds more than its manifests"));
+            return Err(malformed("a block has more data than its manifests"));
         }
         room.left_bytes += bytes.len();
         bytes.clear();
@@ -308,7 +308,7 @@ fn summaries(
     room: &mut Room,
 ) -> Result<Vec<PartitionSummary>, ManifestError> {
     let AvroShape::Array(item) = shape else {
-        return Err(malformed("its schema has something else where partition summaries belong"));
+        return Err(malformed("its schema has another type for partition summaries"));
     };
     let fields = identify(item.fields()?, &SUMMARY_FIELDS, SummaryField::Other);
     let mut summaries = Vec::new();
@@ -331,7 +331,7 @@ fn summaries(
                 }
             }
             if cursor.position() == before {
-                return Err(malformed("its partition summaries hold nothing"));
+                return Err(malformed("its partition summaries have no fields"));
             }
             room.take(size_of::<PartitionSummary>())?;
             summaries.push(summary);
@@ -343,7 +343,7 @@ fn summaries(
 fn text(shape: &AvroShape, cursor: &mut AvroCursor<'_>) -> Result<String, ManifestError> {
     match shape {
         AvroShape::String => Ok(cursor.string()?.to_owned()),
-        _ => Err(malformed("its schema has something else where a text belongs")),
+        _ => Err(malformed("its schema has another type than string for a string")),
     }
 }
 
@@ -351,6 +351,6 @@ fn blob(shape: &AvroShape, cursor: &mut AvroCursor<'_>) -> Result<Vec<u8>, Manif
     match shape {
         AvroShape::Bytes => Ok(cursor.bytes()?.to_vec()),
         AvroShape::Fixed(size) => Ok(cursor.take(*size)?.to_vec()),
-        _ => Err(malformed("its schema has something else where bytes belong")),
+        _ => Err(malformed("its schema has another type than bytes for bytes")),
     }
 }

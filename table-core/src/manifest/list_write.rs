@@ -176,7 +176,7 @@ fn rows(manifest_file: &ManifestFile) -> [Option<i64>; 3] {
 }
 
 fn uncounted(manifest_file: &ManifestFile) -> ManifestError {
-    unwritable(format!("the files of the manifest `{}` were never counted", manifest_file.path))
+    unwritable(format!("the manifest `{}` has no file counts", manifest_file.path))
 }
 
 fn write_summaries(out: &mut Encoder, summaries: Option<&[PartitionSummary]>) {

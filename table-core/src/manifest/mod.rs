@@ -19,6 +19,7 @@ pub mod avro;
 pub mod avro_write;
 pub mod data_file;
 pub mod entry;
+mod entry_layout;
 pub mod error;
 pub mod file;
 pub mod header;

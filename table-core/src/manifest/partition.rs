@@ -49,7 +49,7 @@ impl<'a> PartitionReader<'a> {
         if let Some(missing) = (0..width).find(|place| !found(*place)) {
             let id = types[missing].0;
             return Err(malformed(format!(
-                "its files do not tell partition field {id} of their partition spec"
+                "its entries have no value for partition field {id} of their partition spec"
             )));
         }
         Ok(Self { steps, width })
@@ -127,7 +127,7 @@ fn as_written(shape: &AvroShape, cursor: &mut AvroCursor<'_>) -> Result<Value, M
 }
 
 fn array<const N: usize>(cursor: &mut AvroCursor<'_>) -> Result<[u8; N], ManifestError> {
-    cursor.take(N)?.try_into().map_err(|_| malformed("it ends in the middle of a value"))
+    cursor.take(N)?.try_into().map_err(|_| malformed("it ends within a value"))
 }
 
 /// Reads a decimal in big-endian two's complement, of any length that fits.

@@ -128,7 +128,7 @@ impl PartitionFields {
             let Some(value_type) = &field.value_type else {
                 if value.is_some() {
                     return Err(unwritable(format!(
-                        "the type of partition field `{}` is not known",
+                        "the type of partition field `{}` is unknown",
                         field.name
                     )));
                 }

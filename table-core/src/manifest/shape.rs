@@ -91,7 +91,7 @@ impl AvroShape {
     pub fn fields(&self) -> Result<&[ShapeField], ManifestError> {
         match self {
             AvroShape::Record(fields) => Ok(fields),
-            _ => Err(malformed("its schema has something else where a record belongs")),
+            _ => Err(malformed("its schema has another type than a record for a record")),
         }
     }
 
@@ -174,7 +174,7 @@ pub(super) fn identify<T: Copy>(
 pub(super) fn number(shape: &AvroShape, cursor: &mut AvroCursor<'_>) -> Result<i64, ManifestError> {
     match shape {
         AvroShape::Long => cursor.long(),
-        _ => Err(malformed("its schema has something else where a number belongs")),
+        _ => Err(malformed("its schema has another type than a number for a number")),
     }
 }
 
@@ -187,7 +187,7 @@ fn skip_items<'a>(
         for number in 0..count {
             skip(cursor)?;
             if number >= EMPTY_ITEMS_MAX && cursor.position() == start {
-                return Err(malformed("an array has too many items that hold nothing"));
+                return Err(malformed("an array has too many empty items"));
             }
         }
     }

@@ -114,7 +114,7 @@ impl ManifestWriter {
     /// version is above 1 ([`ManifestError::Unwritable`]).
     pub fn existing(&mut self, file: &DataFile, origin: EntryOrigin) -> Result<(), ManifestError> {
         if self.format_version > 1 && origin.sequence_number.is_none() {
-            return Err(unwritable(format!("the sequence number of `{}` is not known", file.path)));
+            return Err(unwritable(format!("the sequence number of `{}` is unknown", file.path)));
         }
         self.entry(Status::Existing, file, file.first_row_id, origin)
     }
@@ -195,11 +195,14 @@ impl ManifestWriter {
             FileContent::PositionDeletes | FileContent::EqualityDeletes => ManifestContent::Deletes,
         };
         if content != self.manifest_file.content {
-            return Err(unwritable(format!("`{}` belongs into a manifest of other content", file.path)));
+            return Err(unwritable(format!(
+                "the content of `{}` differs from that of the manifest",
+                file.path
+            )));
         }
         if file.spec_id != self.manifest_file.spec_id {
             return Err(unwritable(format!(
-                "`{}` is of partition spec {}, the manifest of {}",
+                "`{}` is of partition spec {}, but the manifest of {}",
                 file.path, file.spec_id, self.manifest_file.spec_id
             )));
         }
@@ -208,7 +211,7 @@ impl ManifestWriter {
         }
         if self.format_version == 2 && file.content_offset.is_some() {
             return Err(unwritable(format!(
-                "`{}` has a deletion vector, which tables have from version 3 on",
+                "`{}` has a deletion vector, which requires format version 3",
                 file.path
             )));
         }

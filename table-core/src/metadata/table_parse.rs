@@ -48,7 +48,7 @@ impl TableMetadata {
         let fields = Fields::parse(text, "table metadata")?;
         let format_version: i32 = fields.required("format-version")?;
         if format_version < 1 {
-            return Err(MetadataError::malformed(format!("there is no format version {format_version}")));
+            return Err(MetadataError::malformed(format!("unknown format version {format_version}")));
         }
 
         let (current_schema_id, schemas) = read_schemas(&fields, format_version)?;

@@ -82,7 +82,7 @@ impl<'a> Planner<'a> {
     ///
     /// Fails with the reason for leaving the file as it is: [`SkipReason::Format`],
     /// [`SkipReason::Encrypted`], [`SkipReason::Unreadable`], [`SkipReason::ActivePartition`] or
-    /// [`SkipReason::Good`].
+    /// [`SkipReason::WellSized`].
     pub fn assess(&self, file: &LiveFile) -> Result<Reason, SkipReason> {
         if file.format != "PARQUET" {
             return Err(SkipReason::Format);
@@ -112,7 +112,7 @@ impl<'a> Planner<'a> {
         if self.size_classes.is_large(file.size_bytes) {
             return Ok(Reason::Large { limit_bytes: self.size_classes.large_bytes() });
         }
-        Err(SkipReason::Good)
+        Err(SkipReason::WellSized)
     }
 
     fn is_unreadable(&self, file: &LiveFile) -> bool {
@@ -217,20 +217,20 @@ impl<'a> Planner<'a> {
             return Err(SkipReason::Contradictory);
         }
         let assessed: Vec<_> = entries.iter().map(|entry| self.assess(entry)).collect();
-        let forbids = |assessed: &&Result<Reason, SkipReason>| matches!(assessed, Err(reason) if *reason != SkipReason::Good);
+        let forbids = |assessed: &&Result<Reason, SkipReason>| matches!(assessed, Err(reason) if *reason != SkipReason::WellSized);
         if let Some(Err(reason)) = assessed.iter().find(forbids) {
             return Err(*reason);
         }
         let is_for_deletes = |reason: &&Reason| matches!(reason, Reason::Deletes { .. });
         let mut reasons = assessed.iter().flatten();
         let reason =
-            reasons.clone().find(is_for_deletes).or_else(|| reasons.next()).ok_or(SkipReason::Good)?;
+            reasons.clone().find(is_for_deletes).or_else(|| reasons.next()).ok_or(SkipReason::WellSized)?;
         let mut candidates = entries.iter().zip(&assessed).map(|(file, assessed)| RewriteCandidate {
             file,
             reason: assessed.unwrap_or(*reason),
             output_bytes: self.output_bytes(file),
         });
-        let first = candidates.next().ok_or(SkipReason::Good)?;
+        let first = candidates.next().ok_or(SkipReason::WellSized)?;
         let partition =
             entries.iter().all(|entry| self.is_in_output_spec(entry)).then_some(&first.file.partition);
         Ok((partition, RewriteUnit { repetitions: candidates.collect(), first }))
@@ -289,12 +289,12 @@ impl<'a> Planner<'a> {
             return None;
         }
         if bin.len() < 2 {
-            return Some(SkipReason::Alone);
+            return Some(SkipReason::Single);
         }
         let output_bytes = total(bin.iter().map(|candidate| candidate.output_bytes));
         let is_enough =
             bin.len() >= self.options.min_input_files || output_bytes > self.size_classes.target_bytes();
-        (!is_enough).then_some(SkipReason::TooLittle)
+        (!is_enough).then_some(SkipReason::BelowMinimum)
     }
 
     fn group(&self, partition: Option<&PartitionTuple>, bin: &[RewriteCandidate<'_>]) -> Group {

@@ -168,12 +168,12 @@ fn manifests(facts: &TableFacts) -> (f64, String) {
     let needed = facts.manifest_bytes.div_ceil(MANIFEST_BYTES).max(1);
     let saved = facts.manifests.saturating_sub(needed);
     let needed = count(needed, "manifest", "manifests");
-    (ratio(saved, SAVED_FULL), format!("{needed} would do for what {} hold", facts.manifests))
+    (ratio(saved, SAVED_FULL), format!("{needed} would suffice instead of {}", facts.manifests))
 }
 
 fn snapshots(facts: &TableFacts) -> (f64, String) {
     let over = facts.snapshots.saturating_sub(SNAPSHOTS_NONE);
-    let reason = count(facts.snapshots, "snapshot is kept", "snapshots are kept");
+    let reason = count(facts.snapshots, "snapshot is retained", "snapshots are retained");
     (ratio(over, SNAPSHOTS_FULL - SNAPSHOTS_NONE), reason)
 }
 

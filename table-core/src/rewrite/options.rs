@@ -40,7 +40,7 @@ pub struct CompactOptions {
 
 /// Error of options that contradict each other.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("this cannot be followed: {0}")]
+#[error("the options are invalid: {0}")]
 pub struct OptionsError(String);
 
 impl Default for CompactOptions {
@@ -73,19 +73,19 @@ impl CompactOptions {
         let target_bytes = self.target_file_size_bytes.unwrap_or(default_bytes);
         let largest_bytes = self.target_file_size_bytes.unwrap_or(TARGET_BYTES);
         if !(self.delete_ratio > 0.0 && self.delete_ratio <= 1.0) {
-            return refuse("`delete-ratio` lies above 0 and is at most 1");
+            return refuse("`delete-ratio` must be greater than 0 and at most 1");
         }
         let small_bytes = times(target_bytes, self.small_ratio);
         let Some(size_classes) =
             SizeClasses::new(target_bytes, small_bytes, times(largest_bytes, self.large_ratio))
         else {
             return refuse(
-                "`small-ratio` lies above 0 and is at most 1, and `large-ratio` is at least 1 and twice the `small-ratio`: \
-                 else there are files that are too small alone and too large together",
+                "`small-ratio` must be greater than 0 and at most 1, and `large-ratio` \
+                 at least 1 and at least twice the `small-ratio`",
             );
         };
         if self.max_file_group_size_bytes / 2 < size_classes.target_bytes() {
-            return refuse("a group (`group-bytes-max`) takes at least twice the target size");
+            return refuse("`group-bytes-max` must be at least twice the target size");
         }
         Ok(size_classes)
     }

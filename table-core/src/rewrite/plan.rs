@@ -25,7 +25,6 @@ pub struct CompactionPlan {
     /// Id of the partition spec of new files.
     pub output_spec_id: i32,
     /// Limits of the size of a file.
-    #[serde(rename = "sizes")]
     pub size_classes: SizeClasses,
     /// Groups of files to rewrite, in descending order of benefit for their cost.
     pub groups: Vec<Group>,
@@ -36,7 +35,6 @@ pub struct CompactionPlan {
     /// Dangling deletes are also removed by every other commit of the plan.
     pub dangling: usize,
     /// Number and size of the files that are not rewritten, by reason.
-    #[serde(rename = "left")]
     pub skipped: BTreeMap<SkipReason, FileCount>,
 }
 
@@ -173,16 +171,15 @@ pub enum Reason {
 #[serde(rename_all = "kebab-case")]
 pub enum SkipReason {
     /// File of the right size with few deletes.
-    Good,
+    WellSized,
     /// File in a recently written partition: a rewrite would make the writer's next commit fail, or fail
     /// because of it.
-    #[serde(rename = "hot")]
     ActivePartition,
     /// File of the wrong size without another file in its partition to rewrite it with, so that the result
     /// would be the same.
-    Alone,
+    Single,
     /// File of the wrong size in a partition with too little to rewrite yet.
-    TooLittle,
+    BelowMinimum,
     /// File in another format than Parquet.
     Format,
     /// Encrypted file.

@@ -149,7 +149,7 @@ pub enum PolicyError {
     #[error(transparent)]
     Contradictory(#[from] OptionsError),
     /// Value that is out of range.
-    #[error("`{name}` is {value}, but has to be {wanted}")]
+    #[error("`{name}` is {value}, but must be {wanted}")]
     Impossible {
         /// Name of the setting, such as `compact.target-bytes`.
         name: &'static str,

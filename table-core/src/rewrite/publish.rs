@@ -75,8 +75,8 @@ impl Unpublished {
         let instant = instant.as_str().unwrap_or_default().replace(".000000+00:00", "Z");
         let description = &self.description;
         format!(
-            "{description} descends from the head of `main` and waits to be published by a fast-forward; `main` is left alone until \
-             {instant}, or as `write-audit-publish.wait-max-ms` has it"
+            "{description} descends from the head of `main` and waits to be published by a fast-forward; `main` is not rewritten until {instant} \
+             (`write-audit-publish.wait-max-ms`)"
         )
     }
 }

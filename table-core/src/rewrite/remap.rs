@@ -44,7 +44,7 @@ pub struct RowMap {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RemapError {
     /// The outputs do not have as many rows as remained of the inputs.
-    #[error("{remaining} rows were kept of the inputs, but the outputs hold {written}")]
+    #[error("{remaining} rows of the inputs were retained, but the outputs have {written}")]
     RowsDiffer {
         /// Number of rows of the inputs that were not deleted.
         remaining: u64,
@@ -55,7 +55,7 @@ pub enum RemapError {
     #[error("the file `{0}` was not rewritten")]
     Unknown(String),
     /// A position is not in the file.
-    #[error("the file `{path}` has {rows} rows, none at position {position}")]
+    #[error("the file `{path}` has {rows} rows and no position {position}")]
     NoRow {
         /// Path of the file.
         path: String,
@@ -65,7 +65,7 @@ pub enum RemapError {
         position: u64,
     },
     /// There are more rows than can be counted, or more than a deletion vector has positions.
-    #[error("there are too many rows to be mapped")]
+    #[error("too many rows to map")]
     TooMany,
 }
 

@@ -225,8 +225,7 @@ impl DeleteIndex {
             let vector_number = self.files[*vector].sequence_number;
             if vector_number < sequence_number {
                 return Err(ScanError::Damaged(format!(
-                    "the deletion vector of `{}` has sequence number {vector_number}, and is so older than the file \
-                     with {sequence_number}",
+                    "the deletion vector of `{}` has sequence number {vector_number}, which is less than {sequence_number} of the file",
                     file.path()
                 )));
             }
@@ -305,7 +304,7 @@ impl DeleteIndex {
         if file.format().eq_ignore_ascii_case("puffin") {
             let path = of_one.ok_or_else(|| {
                 ScanError::Damaged(format!(
-                    "the deletion vector in `{}` does not say which file it is for",
+                    "the deletion vector in `{}` does not name its data file",
                     file.path()
                 ))
             })?;
@@ -345,7 +344,7 @@ impl DeleteIndex {
             file.equality_ids().into_iter().flatten().filter_map(|id| i32::try_from(id).ok()).collect();
         if ids.is_empty() {
             return Err(ScanError::Damaged(format!(
-                "the equality delete file `{}` does not say which columns it compares",
+                "the equality delete file `{}` does not name the columns that it compares",
                 file.path()
             )));
         }

@@ -120,7 +120,7 @@ impl ScanRequest {
         };
         let rows_min = number(&fields, "min-rows-requested")?;
         if rows_min.is_some_and(|rows| rows < 0) {
-            return Err(invalid("`min-rows-requested` has to be 0 or more"));
+            return Err(invalid("`min-rows-requested` must be 0 or more"));
         }
         Ok(ScanRequest {
             range,
@@ -154,18 +154,18 @@ fn number(fields: &Fields<'_>, name: &str) -> Result<Option<i64>, ScanError> {
     let shown =
         || fields.present(name).map(|value| crate::expr::transform::first_characters(value.get(), 60));
     fields.optional(name).map_err(|_| {
-        invalid(format!("`{name}` has to be a whole number, not `{}`", shown().unwrap_or_default()))
+        invalid(format!("`{name}` must be a whole number, not `{}`", shown().unwrap_or_default()))
     })
 }
 
 fn flag(fields: &Fields<'_>, name: &str, default: bool) -> Result<bool, ScanError> {
-    let flag = fields.optional(name).map_err(|_| invalid(format!("`{name}` has to be true or false")))?;
+    let flag = fields.optional(name).map_err(|_| invalid(format!("`{name}` must be true or false")))?;
     Ok(flag.unwrap_or(default))
 }
 
 fn names(fields: &Fields<'_>, name: &str) -> Result<Vec<String>, ScanError> {
     let names = fields.optional(name);
-    let names = names.map_err(|_| invalid(format!("`{name}` has to be a list of column names")))?;
+    let names = names.map_err(|_| invalid(format!("`{name}` must be a list of column names")))?;
     Ok(names.unwrap_or_default())
 }
 
@@ -176,11 +176,12 @@ fn range(fields: &Fields<'_>) -> Result<SnapshotRange, ScanError> {
         (Some(id), None, None) => Ok(SnapshotRange::At(id)),
         (None, after, Some(up_to)) => Ok(SnapshotRange::Appended { after, up_to }),
         (None, Some(_), None) => Err(ScanError::Invalid(
-            "`start-snapshot-id` needs an `end-snapshot-id`: the last snapshot of the incremental scan".to_owned(),
+            "`start-snapshot-id` needs an `end-snapshot-id`: the last snapshot of the incremental scan"
+                .to_owned(),
         )),
         (Some(_), _, _) => Err(ScanError::Invalid(
-            "`snapshot-id` asks for one point in time, `start-snapshot-id` and `end-snapshot-id` for what was \
-             appended between two; send one or the other"
+            "`snapshot-id` requests a single snapshot, `start-snapshot-id` and \
+             `end-snapshot-id` an incremental scan; send one or the other"
                 .to_owned(),
         )),
     }

@@ -215,7 +215,7 @@ fn source(metadata: &TableMetadata, range: SnapshotRange) -> Result<ScanSource, 
 fn require_snapshot(metadata: &TableMetadata, id: i64) -> Result<&Snapshot, ScanError> {
     metadata.snapshot(id).ok_or_else(|| {
         ScanError::Invalid(format!(
-            "the table has no snapshot {id}; it may have expired: load the table again to see those it has"
+            "the table has no snapshot {id}; it may have expired: load the table again to see its snapshots"
         ))
     })
 }
@@ -226,7 +226,7 @@ fn appends(metadata: &TableMetadata, after: Option<i64>, up_to: i64) -> Result<V
     if after == Some(up_to) {
         return Err(ScanError::Invalid(format!(
             "`start-snapshot-id` and `end-snapshot-id` are both {up_to}, so there is nothing between them; the start is \
-             not part of the scan: send the parent of the first snapshot that is wanted"
+             not part of the scan: send the parent of the first snapshot to scan"
         )));
     }
     let mut found = Vec::new();

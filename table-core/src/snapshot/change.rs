@@ -136,7 +136,7 @@ impl FileChange {
     pub(super) fn check(&self, format_version: i32) -> Result<(), SnapshotError> {
         let refuse = |reason: String| Err(SnapshotError::Invalid(reason));
         if let Some(file) = self.added_data.iter().find(|file| file.content != FileContent::Data) {
-            return refuse(format!("`{}` is no data file", file.path));
+            return refuse(format!("`{}` is not a data file", file.path));
         }
         for added in &self.added_deletes {
             check_delete(&added.file, format_version)?;
@@ -158,7 +158,7 @@ impl FileChange {
                 refuse("a delete only removes files".to_owned())
             }
             ChangeKind::Replace if !self.removes_data() && !removes_deletes => {
-                refuse("a rewrite has to remove files".to_owned())
+                refuse("a rewrite must remove files".to_owned())
             }
             ChangeKind::Replace if !self.removes_data() && !self.added_data.is_empty() => {
                 refuse("a rewrite that removes no data file cannot add one".to_owned())
@@ -224,10 +224,10 @@ fn check_delete(file: &DataFile, format_version: i32) -> Result<(), SnapshotErro
     let is_puffin = file.format.eq_ignore_ascii_case(PUFFIN);
     let refuse = |reason: &str| Err(SnapshotError::Invalid(format!("`{}` {reason}", file.path)));
     match file.content {
-        FileContent::Data => refuse("is no delete file"),
+        FileContent::Data => refuse("is not a delete file"),
         _ if format_version < 2 => refuse("cannot be added: version 1 has no deletes"),
         FileContent::EqualityDeletes if file.equality_ids.is_empty() => {
-            refuse("does not say which columns it compares")
+            refuse("does not name the columns that it compares")
         }
         FileContent::PositionDeletes if format_version == 2 && is_puffin => {
             refuse("is a deletion vector, which version 2 does not have")
@@ -241,7 +241,7 @@ fn check_delete(file: &DataFile, format_version: i32) -> Result<(), SnapshotErro
                     || file.content_offset.is_none()
                     || file.content_size_bytes.is_none()) =>
         {
-            refuse("does not say which data file its deletion vector is for, or where it is")
+            refuse("does not name the data file, offset or length of its deletion vector")
         }
         _ => Ok(()),
     }

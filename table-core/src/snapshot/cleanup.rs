@@ -226,7 +226,9 @@ impl Cleanup {
     /// not yet taken may be deleted.
     pub fn report_missing(&mut self, path: &str) -> Result<(), SnapshotError> {
         if self.remaining_lists.contains(path) || self.unchecked_manifests.contains_key(path) {
-            return Err(SnapshotError::Invalid(format!("`{path}` is missing, which a snapshot still needs")));
+            return Err(SnapshotError::Invalid(format!(
+                "`{path}` is missing, but a snapshot still needs it"
+            )));
         }
         self.removed_lists.remove(path);
         if self.unread_manifests.remove(path).is_some() {

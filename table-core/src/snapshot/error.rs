@@ -34,30 +34,30 @@ pub enum SnapshotError {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Conflict {
     /// Files that the change removes or refers to do not exist any more.
-    #[error("files are gone that the change is about: {}", some(.0))]
+    #[error("files of the change were removed concurrently: {}", some(.0))]
     FilesGone(Vec<String>),
     /// Files that a rewrite removes have another number of manifest entries than when it read them.
-    #[error("files are listed more or less often than before: {}", some(.0))]
+    #[error("files are listed a different number of times than before: {}", some(.0))]
     EntriesChanged(Vec<String>),
     /// Rows were deleted from files that the change removes; the files replacing them would restore these
     /// rows.
-    #[error("rows were deleted since from files that the change removes: {}", some(.0.iter().flat_map(|found| &found.data_files)))]
+    #[error("rows of files that the change removes were deleted concurrently: {}", some(.0.iter().flat_map(|found| &found.data_files)))]
     NewDeletes(Vec<NewDelete>),
     /// Data files were added that may contain rows which the change should have read.
-    #[error("data files were added since that the change did not see: {}", some(.0))]
+    #[error("data files were added concurrently that conflict with the change: {}", some(.0))]
     NewData(Vec<String>),
     /// Delete files were added that may delete rows which the change is about.
-    #[error("delete files were added since that the change did not see: {}", some(.0))]
+    #[error("delete files were added concurrently that conflict with the change: {}", some(.0))]
     NewDeleteFiles(Vec<String>),
     /// Data files were removed that may have contained rows which the change is about.
-    #[error("data files were removed since that the change is about: {}", some(.0))]
+    #[error("data files of the change were removed concurrently: {}", some(.0))]
     DataRemoved(Vec<String>),
     /// Data files for which the change adds deletion vectors got other deletion vectors.
-    #[error("data files got other deletion vectors since: {}", some(.0))]
+    #[error("deletion vectors of data files were changed concurrently: {}", some(.0))]
     NewVectors(Vec<String>),
     /// The snapshot that the change was computed from is not an ancestor of the branch's head, or the history
     /// between them has expired.
-    #[error("snapshot {since} is not known to be an ancestor of the branch")]
+    #[error("snapshot {since} is not an ancestor of the branch, or has expired")]
     HistoryGone {
         /// Id of the snapshot that the change was computed from.
         since: i64,

@@ -106,7 +106,7 @@ pub fn plan(
     let named = |id: i64| retained_refs.iter().find(|(_, reference)| reference.snapshot_id == id);
     if let Some((id, (name, _))) = settings.snapshot_ids.iter().find_map(|id| Some((id, named(*id)?))) {
         return Err(SnapshotError::Invalid(format!(
-            "snapshot {id} cannot expire: `{name}` names it; remove the reference first"
+            "snapshot {id} cannot expire: `{name}` refers to it; remove the reference first"
         )));
     }
     let mut retained = retention.snapshots(&retained_refs);
@@ -148,7 +148,7 @@ pub fn check_allowed(metadata: &TableMetadata) -> Result<(), SnapshotError> {
         return Ok(());
     }
     Err(SnapshotError::invalid(
-        "snapshots of this table do not expire: its property `gc.enabled` is not `true`, because other tables may have its files",
+        "snapshots of this table cannot expire: `gc.enabled` is not `true`, so that other tables may share its files",
     ))
 }
 

@@ -49,7 +49,7 @@ impl<'a> SnapshotHistory<'a> {
         Err(match since {
             Some(since) => Conflict::HistoryGone { since }.into(),
             None => SnapshotError::invalid(
-                "the history of the branch has no beginning any more; say from which snapshot the change was computed",
+                "the history of the branch is incomplete; name the snapshot that the change was computed from",
             ),
         })
     }
@@ -68,11 +68,13 @@ pub(super) fn parent<'a>(
 ) -> Result<Option<&'a Snapshot>, SnapshotError> {
     if metadata.snapshot(context.snapshot_id).is_some() || context.snapshot_id <= 0 {
         let id = context.snapshot_id;
-        return Err(SnapshotError::Invalid(format!("the snapshot id {id} is taken, or not positive")));
+        return Err(SnapshotError::Invalid(format!(
+            "the snapshot id {id} already exists, or is not positive"
+        )));
     }
     match metadata.refs().get(&context.branch) {
         Some(reference) if reference.kind == RefKind::Tag => {
-            Err(SnapshotError::Invalid(format!("`{}` is a tag, which does not move", context.branch)))
+            Err(SnapshotError::Invalid(format!("`{}` is a tag, which cannot be moved", context.branch)))
         }
         Some(reference) => match metadata.snapshot(reference.snapshot_id) {
             Some(head) => Ok(Some(head)),

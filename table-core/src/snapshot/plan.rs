@@ -182,7 +182,7 @@ impl<'a> SnapshotPlan<'a> {
     /// if an added file cannot be written to a manifest, or if input is still missing.
     pub fn finish(mut self) -> Result<NewSnapshot, SnapshotError> {
         if self.needs() != Needs::Nothing {
-            return Err(SnapshotError::invalid("the plan has not seen all that it wants"));
+            return Err(SnapshotError::invalid("the plan was not supplied with all manifests that it needs"));
         }
         self.drop_empty();
         self.conflicts.check()?;

@@ -195,7 +195,7 @@ impl FileRemoval {
             return Ok(true);
         }
         Err(SnapshotError::Invalid(format!(
-            "some rows of `{}` match the filter and others may not, so that the file cannot be removed as a whole",
+            "only some rows of `{}` match the filter, so that the file cannot be removed as a whole",
             file.path()
         )))
     }

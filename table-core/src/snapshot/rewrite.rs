@@ -145,7 +145,9 @@ impl<'a> Rewrite<'a> {
     /// as many files as those they replace.
     pub fn finish(mut self) -> Result<Option<NewSnapshot>, SnapshotError> {
         if self.needs() != Needs::Nothing {
-            return Err(SnapshotError::invalid("the rewrite has not seen all that it wants"));
+            return Err(SnapshotError::invalid(
+                "the rewrite was not supplied with all manifests that it needs",
+            ));
         }
         if self.selected.is_empty() {
             return Ok(None);
@@ -260,7 +262,7 @@ impl<'a> Rewrite<'a> {
         // A manifest list of version 1 may lack the file counts.
         match (live(&self.selected), live(&self.manifest_files)) {
             (Some(before), Some(after)) if before != after => Err(SnapshotError::Invalid(format!(
-                "the manifests replaced have {before} files according to their list, and {after} were found in them"
+                "the manifests replaced have {before} files according to their list, but {after} were found in them"
             ))),
             _ => Ok(()),
         }

@@ -195,7 +195,7 @@ fn columns_that_nest_deeper_than_the_stack_are_refused() {
     refuse(footer::decode(&[]), "damaged");
     refuse(footer::decode(&[0]), "no schema");
     refuse(footer::length(*b"\x01\0\0\0PARE"), "encrypted");
-    refuse(footer::length(*b"\x01\0\0\0PAR2"), "does not end as");
+    refuse(footer::length(*b"\x01\0\0\0PAR2"), "does not end like");
 }
 
 #[test]

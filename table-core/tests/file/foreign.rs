@@ -157,9 +157,9 @@ fn times_of_any_unit_are_read() {
     check("int32 c (DATE) = 1", Values::Int32(vec![-1]), "timestamp", &json!(["1969-12-31T00:00:00.000000"]));
     check("int64 c = 1", longs(1), "timestamp", &json!(["1970-01-01T00:00:00.000001"]));
     let late = read_as("int64 c (TIMESTAMP(MILLIS,true)) = 1", longs(i64::MAX), "timestamptz");
-    refuse(late, "beyond");
+    refuse(late, "is out of range");
     let date = Values::Int32(vec![1]);
-    refuse(read_as("int32 c (DATE) = 1", date, "timestamptz"), "holds Date32");
+    refuse(read_as("int32 c (DATE) = 1", date, "timestamptz"), "has Date32");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn unsigned_and_short_numbers_are_read_unless_they_are_too_large() {
     refuse(read_as("int32 c (UINT_32) = 1", Values::Int32(vec![-1]), "int"), "convert");
     check("int64 c (UINT_64) = 1", Values::Int64(vec![7]), "long", &json!([7]));
     refuse(read_as("int64 c (UINT_64) = 1", Values::Int64(vec![-1]), "long"), "convert");
-    refuse(read_as("int64 c = 1", Values::Int64(vec![1]), "int"), "the file holds Int64 in `c`");
+    refuse(read_as("int64 c = 1", Values::Int64(vec![1]), "int"), "the file has Int64 in `c`");
     check("float c = 1", Values::Float(vec![0.1]), "double", &json!([f64::from(0.1_f32)]));
 }
 

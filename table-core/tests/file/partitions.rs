@@ -196,7 +196,7 @@ fn what_is_not_known_is_refused() {
     let refused = |transform: &str, id: i32, reason: &str| {
         refuse(Partitioner::new(&columns, &spec(&[(transform, id)])), reason);
     };
-    refused("zorder", 1, "the transform `zorder` is not known");
+    refused("zorder", 1, "the transform `zorder` is unknown");
     refused("identity", 9, "no column 9");
     refused("identity", 3, "no column 3");
     refused("identity", 2, "`identity` of `l`, which is of type `list`, is not supported");
@@ -216,7 +216,7 @@ fn rows_that_do_not_fit_are_refused() {
         RecordBatch::try_new(to_arrow(columns).unwrap(), vec![array]).unwrap()
     };
     let ints = batch(&int, Arc::new(Int32Array::from(vec![1])));
-    refuse(split(&long, &[("identity", 1)], &ints), "hold Int32 in `a`, where the schema has Int64");
+    refuse(split(&long, &[("identity", 1)], &ints), "have Int32 in `a`, where the schema has Int64");
     let longs = batch(&other, Arc::new(Int64Array::from(vec![1])));
     refuse(split(&long, &[("identity", 1)], &longs), "no column with the id 1 for `a`");
 }

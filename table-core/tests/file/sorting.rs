@@ -138,8 +138,8 @@ fn an_order_that_is_not_known_is_refused() {
     let columns = columns(&json!([{"id": 1, "name": "i", "required": true, "type": "int"}]));
     let refused =
         |field: Json, reason: &str| refuse(RowOrder::new(&columns, &order(&json!([field]))), reason);
-    refused(field("identity", 1, "up", "nulls-first"), "a sort field is `up`, which is not known");
-    refused(field("identity", 1, "asc", "nulls-away"), "a sort field is `nulls-away`, which is not known");
-    refused(field("zorder", 1, "asc", "nulls-first"), "the transform `zorder` is not known");
+    refused(field("identity", 1, "up", "nulls-first"), "the sort field `up` is unknown");
+    refused(field("identity", 1, "asc", "nulls-away"), "the sort field `nulls-away` is unknown");
+    refused(field("zorder", 1, "asc", "nulls-first"), "the transform `zorder` is unknown");
     refused(field("identity", 2, "asc", "nulls-first"), "no column 2");
 }

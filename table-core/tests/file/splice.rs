@@ -172,7 +172,7 @@ fn what_would_lose_something_is_refused() {
         output.append(&metadata(&file), 0, file.clone(), &FileContext::new("")),
         "not those of the row group",
     );
-    refuse(output.append(&metadata(&file), 1, file, &FileContext::new("")), "no such row group");
+    refuse(output.append(&metadata(&file), 1, file, &FileContext::new("")), "row group does not exist");
 }
 
 #[test]

@@ -234,7 +234,7 @@ fn rows_that_do_not_fit_are_refused() {
     write(vec![int(Some(1)), decimal(9999)]).unwrap();
     refuse(write(vec![int(None), decimal(1)]), "non-nullable");
     refuse(write(vec![int(Some(1)), decimal(10_000)]), "`d`");
-    refuse(write(vec![int(Some(1)), int(Some(1))]), "hold Int32 in `d`");
+    refuse(write(vec![int(Some(1)), int(Some(1))]), "have Int32 in `d`");
     refuse(write(vec![int(Some(1))]), "1 columns where the schema has 2");
 }
 

@@ -207,7 +207,7 @@ fn a_delete_that_is_listed_twice_is_for_what_either_entry_is_for() {
 fn deletion_vectors_that_make_no_sense_are_damage() {
     refuse("a 1, v 2 vector of a, w 3 vector of a", "`a` has two deletion vectors");
     refuse("a 3, v 2 vector of a", "the deletion vector of `a` has sequence number 2");
-    refuse("a 1, v 2 vector", "does not say which file it is for");
+    refuse("a 1, v 2 vector", "does not name its data file");
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn what_was_removed_is_gone() {
 fn files_that_cannot_be_placed_are_damage() {
     refuse("a ?, e 2 equality", "`a` was carried over without its sequence number");
     refuse("a 1, e ? equality", "`e` was carried over without its sequence number");
-    refuse("a 1, e 2 equality plain", "`e` does not say which columns it compares");
+    refuse("a 1, e 2 equality plain", "`e` does not name the columns that it compares");
     // Nobody asks for the number where there are no deletes.
     check("a ?", "a");
 }

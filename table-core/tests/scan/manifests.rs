@@ -137,12 +137,12 @@ fn what_cannot_be_read_is_refused() {
     let [null, deflate, snappy, zstandard] =
         codecs().map(|codec| write(&manifest_schema(&[]), &[entry(json!({}))], codec));
     refuse(&replaced(&snappy, "snappy", "xyzppy"), "compressed with `xyzppy`");
-    refuse(&[], "does not begin as an Avro object file");
-    refuse(b"PAR1", "does not begin as an Avro object file");
+    refuse(&[], "does not begin like an Avro object container file");
+    refuse(b"PAR1", "does not begin like an Avro object container file");
     refuse(&replaced(&null, "\"field-id\":100", "\"field-id\":199"), "its files have no path");
     refuse(&replaced(&null, "avro.schema", "avro.scheme"), "its header has no schema");
     for whole in [&null, &deflate, &snappy, &zstandard] {
-        refuse(&whole[..whole.len() - 1], "ends in the middle of a value");
+        refuse(&whole[..whole.len() - 1], "ends within a value");
     }
     let mut wrong = snappy.clone();
     let at = wrong.len() - 17;

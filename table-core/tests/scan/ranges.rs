@@ -57,7 +57,7 @@ fn an_incremental_scan_starts_from_an_ancestor() {
     );
     refuse(
         &json!({"start-snapshot-id": 3, "end-snapshot-id": 3}),
-        "send the parent of the first snapshot that is wanted",
+        "send the parent of the first snapshot to scan",
     );
     refuse(&json!({"start-snapshot-id": 1, "end-snapshot-id": 9}), "the table has no snapshot 9");
     refuse(&json!({"start-snapshot-id": 1}), "needs an `end-snapshot-id`");

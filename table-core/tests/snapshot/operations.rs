@@ -358,9 +358,9 @@ fn changes_that_make_no_sense_are_refused() {
         &FileChange { added_deletes: added_deletes(&[equality("e", "x")]), ..append(&[]) },
         "only adds data",
     );
-    refused(&lake, &append(&[equality("e", "x")]), "no data file");
+    refused(&lake, &append(&[equality("e", "x")]), "not a data file");
     refused(&lake, &append(&[data("b", "x"), data("b", "x")]), "added twice");
-    refused(&lake, &FileChange::new(ChangeKind::Replace), "has to remove files");
+    refused(&lake, &FileChange::new(ChangeKind::Replace), "must remove files");
     refused(&lake, &row_delta(&[], &[vector("v", 4, "a", "x")]), "version 2 does not have");
     refused(&Lake::new(1), &row_delta(&[], &[equality("e", "x")]), "version 1");
     refused(&Lake::new(3), &row_delta(&[], &[positions("p", "x")]), "deletion vectors");

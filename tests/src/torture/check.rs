@@ -91,7 +91,7 @@ async fn read(client: &Client, path: &str) -> Result<Option<Value>, String> {
         Ok(reply) if reply.status == 200 => Ok(Some(reply.json())),
         Ok(reply) if reply.status == 503 => Ok(None),
         // The instant may be slightly ahead of the clock of the database.
-        Ok(reply) if reply.status == 400 && reply.text().contains("lies in the future") => Ok(None),
+        Ok(reply) if reply.status == 400 && reply.text().contains("is in the future") => Ok(None),
         Ok(reply) => Err(format!("{path} was answered {}: {}", reply.status, reply.text())),
         Err(_) => Ok(None),
     }

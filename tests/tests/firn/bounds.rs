@@ -30,7 +30,7 @@ fn folder_bytes(firn: &Firn) -> u64 {
 async fn heartbeats_of_any_size_leave_the_database_small(backend: Backend) {
     let (firn, leased) = leased(backend).await;
     let path = at_job(&leased, "heartbeat");
-    let beat = |doing: String| json!({ "lease": held(&leased), "progress": { "doing": doing } });
+    let beat = |activity: String| json!({ "lease": held(&leased), "progress": { "activity": activity } });
     let before = folder_bytes(&firn);
     for _ in 0..25 {
         let message =
@@ -43,7 +43,7 @@ async fn heartbeats_of_any_size_leave_the_database_small(backend: Backend) {
     let grown = folder_bytes(&firn).saturating_sub(before);
     assert!(grown < 16 * MB as u64, "{grown} bytes more after 25 refused heartbeats and 200 others");
     let job = get(&firn, &format!("jobs/{}", leased["job"]["job-id"].as_str().unwrap())).await;
-    assert_eq!(job["progress"]["doing"].as_str().unwrap().len(), 16_000);
+    assert_eq!(job["progress"]["activity"].as_str().unwrap().len(), 16_000);
 }
 
 async fn paths_are_bounded_in_length_and_number(backend: Backend) {

@@ -126,9 +126,12 @@ async fn variables_that_are_no_settings_do_not_keep_a_server_from_starting(backe
     let firn = Firn::start(setup);
     firn.request("GET", "/health/ready", None, &[]).await.expect(200);
     let log = firn.setup().log();
-    assert!(log.contains("`FIRN_BINARY` is no setting and is ignored"), "{log}");
-    assert!(log.contains("`FIRN_LISEN` is no setting and is ignored; did you mean `FIRN_LISTEN`?"), "{log}");
-    assert_eq!(log.matches("is no setting").count(), 2, "{log}");
+    assert!(log.contains("`FIRN_BINARY` is not a setting and is ignored"), "{log}");
+    assert!(
+        log.contains("`FIRN_LISEN` is not a setting and is ignored; did you mean `FIRN_LISTEN`?"),
+        "{log}"
+    );
+    assert_eq!(log.matches("is not a setting").count(), 2, "{log}");
     // The banner informs about automatic changes of tables, and how to prevent them.
     let banner = firn.banner();
     for told in

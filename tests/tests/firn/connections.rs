@@ -250,7 +250,7 @@ fn a_process_without_descriptors_answers_503_and_survives() {
         let head = "HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n";
         let body = format!("POST /v1/main/{path} {head}Content-Length: {}\r\n\r\n{change}", change.len());
         open[0].write_all(body.as_bytes()).unwrap();
-        check_refusal(&rest(&mut open[0]), 503, "files open");
+        check_refusal(&rest(&mut open[0]), 503, "limit of open files");
         open.clear();
         limit("1024:4096");
         // Connections that waited in the listen queue are accepted and found to be closed; then everything

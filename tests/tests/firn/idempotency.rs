@@ -238,7 +238,7 @@ async fn where_no_key_is_known_it_is_refused(backend: Backend) {
         firn.request(method, &path, body, &headers).await.refused(
             400,
             "BadRequestException",
-            "takes no Idempotency-Key",
+            "does not support Idempotency-Key",
         );
     }
     let path = format!("{}/metrics", table_path(&ns, "t"));
@@ -246,7 +246,7 @@ async fn where_no_key_is_known_it_is_refused(backend: Backend) {
     firn.send("POST", &path, report.clone(), &headers).await.refused(
         400,
         "BadRequestException",
-        "no Idempotency-Key",
+        "does not support Idempotency-Key",
     );
     firn.send("POST", &path, report, &[]).await.expect(204);
 }

@@ -102,10 +102,7 @@ async fn bad_policies_are_refused_by_name(backend: Backend) {
     create_table(firn, &ns, "t").await;
     let path = format!("policy?{}", scope(&ns, "t"));
     for (policy, told) in [
-        (
-            json!({ "compact": { "target-bytes": 1 } }),
-            "`compact.target-bytes` is 1, but has to be from 1 MiB",
-        ),
+        (json!({ "compact": { "target-bytes": 1 } }), "`compact.target-bytes` is 1, but must be from 1 MiB"),
         (json!({ "compact": { "taget-bytes": 1 } }), "unknown field `taget-bytes`"),
         (json!([1]), "not a maintenance policy"),
     ] {

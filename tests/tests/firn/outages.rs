@@ -156,7 +156,7 @@ async fn lose_the_answer(word: &'static str, is_transaction: bool) {
     let headers = [("idempotency-key", key.as_str())];
     proxy.set(Wire::CutAfter(word));
     let reply = firn.send("POST", &target, Some(body.to_string()), &headers).await;
-    reply.refused(500, "CommitStateUnknownException", "may or may not have been made");
+    reply.refused(500, "CommitStateUnknownException", "its outcome is unknown");
     proxy.set(Wire::Whole);
     until_ready(&firn).await;
     // The commit was carried out: its metadata file was not deleted, and a request with the same key gets the

@@ -178,7 +178,11 @@ async fn what_is_not_a_plan_of_this_table_is_404(backend: Backend) {
     }
     let planned = plan(&firn, &path, &json!({})).await;
     let token = planned["plan-tasks"][0].as_str().unwrap();
-    fetch(&firn, &other, &json!(token)).await.refused(404, "NoSuchPlanTaskException", "not one of table");
+    fetch(&firn, &other, &json!(token)).await.refused(
+        404,
+        "NoSuchPlanTaskException",
+        "for another table than",
+    );
     let middle = token.len() / 2;
     let changed = if &token[middle..=middle] == "A" { "B" } else { "A" };
     let tampered = format!("{}{changed}{}", &token[..middle], &token[middle + 1..]);
@@ -194,7 +198,11 @@ async fn what_is_not_a_plan_of_this_table_is_404(backend: Backend) {
     firn.delete(&path).await.expect(204);
     let (tables, name) = path.rsplit_once('/').unwrap();
     firn.post(tables, &fixture::table(name)).await.expect(200);
-    fetch(&firn, &path, &json!(token)).await.refused(404, "NoSuchPlanTaskException", "not one of table");
+    fetch(&firn, &path, &json!(token)).await.refused(
+        404,
+        "NoSuchPlanTaskException",
+        "for another table than",
+    );
 }
 
 async fn bad_requests_are_refused_with_a_hint(backend: Backend) {
@@ -207,12 +215,12 @@ async fn bad_requests_are_refused_with_a_hint(backend: Backend) {
         (json!({ "filter": { "type": "like", "term": "id", "value": "x" } }), "no operation"),
         (json!({ "filter": 7 }), "filter"),
         (json!({ "snapshot-id": 99 }), "no snapshot 99"),
-        (json!({ "snapshot-id": "x" }), "`snapshot-id` has to be a whole number"),
+        (json!({ "snapshot-id": "x" }), "`snapshot-id` must be a whole number"),
         (json!({ "snapshot-id": 1, "end-snapshot-id": 1 }), "send one or the other"),
         (json!({ "start-snapshot-id": 1 }), "needs an `end-snapshot-id`"),
         (json!({ "start-snapshot-id": 98, "end-snapshot-id": 1 }), "not an ancestor"),
         (json!({ "stats-fields": ["nope"] }), "nope"),
-        (json!({ "select": "id" }), "`select` has to be a list"),
+        (json!({ "select": "id" }), "`select` must be a list"),
         (json!({ "case-sensitive": "no" }), "true or false"),
         (json!({ "min-rows-requested": -1 }), "0 or more"),
         (json!([]), "not a scan"),
@@ -256,7 +264,7 @@ async fn damaged_files_are_told_and_harm_nobody(backend: Backend) {
     });
     cut.await.refused(500, "InternalServerError", "it is damaged");
     let other = broken("list_replaced", |list| std::fs::write(list, "no Avro at all").unwrap()).await;
-    other.refused(500, "InternalServerError", "does not begin as an Avro object file does");
+    other.refused(500, "InternalServerError", "does not begin like an Avro object container file");
     // A manifest list may contain any path, but only files of the warehouse are read.
     create_table(firn, &ns, "outside").await;
     let path = table_path(&ns, "outside");

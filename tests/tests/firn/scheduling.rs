@@ -92,7 +92,10 @@ async fn a_changed_table_is_looked_at_once_however_often_it_was_changed(backend:
     assert_eq!(made.len(), 1, "{made:?}");
     let job = &made[0];
     assert_eq!((&job["state"], &job["requested-by"]), (&json!("queued"), &json!("maintenance")));
-    assert_eq!((&job["reason"], &job["table"]), (&json!("it was changed"), &json!(format!("main/{ns}.t"))));
+    assert_eq!(
+        (&job["reason"], &job["table"]),
+        (&json!("the table was changed"), &json!(format!("main/{ns}.t")))
+    );
     assert_eq!(job["policy"]["compact"]["inputs-min"], 5);
     // The job is due when the debounce interval has passed since the first change.
     let (due_ms, made_ms) = (job["due-ms"].as_i64().unwrap(), job["created-ms"].as_i64().unwrap());
@@ -104,7 +107,7 @@ async fn a_changed_table_is_looked_at_once_however_often_it_was_changed(backend:
 
     // A request makes the same job due at once.
     let asked = queue(&firn, &ns, "t", "evaluate").await;
-    assert_eq!((&asked["job-id"], &asked["reason"]), (&job["job-id"], &json!("asked for")));
+    assert_eq!((&asked["job-id"], &asked["reason"]), (&job["job-id"], &json!("requested")));
     assert_eq!(asked["requested-by"], "local-administrator");
     lease_next(&firn, "t", "evaluate").await;
     let again = post(&firn, "jobs", &json!({ "table": table(&ns, "t"), "action": "evaluate" })).await;
@@ -122,7 +125,7 @@ async fn a_change_while_a_table_is_looked_at_is_not_lost(backend: Backend) {
     finish(&firn, &first, &succeeded(&json!([]))).await;
     let [again, ended] = <[Value; 2]>::try_from(jobs(&firn, &ns, "t", "evaluate").await).unwrap();
     assert_eq!((&again["state"], &ended["state"]), (&json!("queued"), &json!("succeeded")));
-    assert_eq!(again["reason"], "it was changed while it was looked at");
+    assert_eq!(again["reason"], "the table was changed during its evaluation");
     // The evaluation of a table may take at most a twentieth of a worker's time.
     let ms = |name: &str| ended[name].as_i64().unwrap();
     let rested_ms = ms("finished-ms") + 20 * (ms("finished-ms") - ms("started-ms"));
@@ -273,8 +276,9 @@ async fn explained(client: &Client, ns: &str) -> BTreeMap<String, (String, Strin
     assert_eq!(explanation["table"], table(ns, "t"));
     let actions = explanation["actions"].as_array().unwrap().iter();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let entry =
-        |it: &Value| (text(&it["action"]), (text(&it["state"]), text(&it["why"]), it.get("job").is_some()));
+    let entry = |it: &Value| {
+        (text(&it["action"]), (text(&it["state"]), text(&it["reason"]), it.get("job").is_some()))
+    };
     let found: BTreeMap<_, _> = actions.map(entry).collect();
     assert_eq!(found.len(), 4, "{explanation}");
     found
@@ -286,35 +290,36 @@ fn check(
     found: &BTreeMap<String, (String, String, bool)>,
     action: &str,
     state: &str,
-    why: &str,
+    reason: &str,
     has_job: bool,
 ) {
     let told = &found[action];
     assert_eq!((told.0.as_str(), told.2), (state, has_job), "{action}: {told:?}");
-    assert!(told.1.contains(why), "{action}: {told:?}");
+    assert!(told.1.contains(reason), "{action}: {told:?}");
 }
 
 async fn every_state_is_explained(backend: Backend) {
     let firn = eager(backend).await;
     let ns = fixture::namespace(&firn).await;
     create_table(&firn, &ns, "t").await;
-    check(&explained(&firn, &ns).await, "compact", "unknown", "was not looked at yet", false);
+    check(&explained(&firn, &ns).await, "compact", "unknown", "was not evaluated yet", false);
     noticed(&firn, &ns).await;
     let found = explained(&firn, &ns).await;
-    check(&found, "evaluate", "queued", "it was changed; it waits for a worker", true);
+    check(&found, "evaluate", "queued", "the table was changed; it waits for a worker", true);
 
     let evaluation = lease_next(&firn, "t", "evaluate").await;
     queue(&firn, &ns, "t", "compact").await;
     let found = explained(&firn, &ns).await;
-    check(&found, "evaluate", "running", "worker `w` is at it, attempt 1", true);
+    check(&found, "evaluate", "running", "worker `w` is running it, attempt 1", true);
     check(&found, "compact", "queued", "it waits for the job `evaluate` of the same table", true);
-    check(&found, "expire-snapshots", "unknown", "was not looked at yet", false);
+    check(&found, "expire-snapshots", "unknown", "was not evaluated yet", false);
 
+    // `why` is what the former release called a `reason`; its results may still be stored.
     let result = json!({
         "snapshot-id": 3, "health": 60, "facts": { "files": 900 },
         "deductions": [{ "fault": "small-files", "points": 40, "why": "900 files of 1 KiB" }],
         "actions": [
-            { "action": "compact", "due": false, "why": "too few files" },
+            { "action": "compact", "due": false, "reason": "too few files" },
             { "action": "expire-snapshots", "due": true, "why": "3 snapshots are old" },
         ],
     });
@@ -323,11 +328,12 @@ async fn every_state_is_explained(backend: Backend) {
     let compaction = lease_next(&firn, "t", "compact").await;
     finish(&firn, &compaction, &succeeded(&json!([]))).await;
     let found = explained(&firn, &ns).await;
-    check(&found, "evaluate", "not-due", "it is looked at again after its next change, or 2", true);
+    check(&found, "evaluate", "not-due", "the table is evaluated again after its next change, or at 2", true);
     check(&found, "compact", "not-due", "too few files", true);
     check(&found, "expire-snapshots", "queued", "expire-snapshots is worth it; it waits for a worker", true);
-    check(&found, "rewrite-manifests", "unknown", "nothing was found out about it", false);
+    check(&found, "rewrite-manifests", "unknown", "did not consider it", false);
     let explanation = get(&firn, &format!("explain?{}", scope(&ns, "t"))).await;
+    let result: Value = serde_json::from_str(&result.to_string().replace(r#""why""#, r#""reason""#)).unwrap();
     assert_eq!(explanation["evaluation"], result);
     let ended = jobs(&firn, &ns, "t", "evaluate").await;
     assert_eq!(explanation["evaluated-ms"], ended[0]["finished-ms"]);
@@ -350,14 +356,14 @@ async fn every_state_is_explained(backend: Backend) {
     let path = format!("policy?warehouse=main&namespace={ns}");
     call(&firn, "PUT", &path, Some(&json!({ "compact": { "enabled": false } }))).await.expect(200);
     let found = explained(&firn, &ns).await;
-    check(&found, "compact", "disabled", &format!("the policy of namespace `{ns}` switches it off"), true);
+    check(&found, "compact", "disabled", &format!("it is disabled by the policy of namespace `{ns}`"), true);
 
     post(&firn, "pause", &json!({ "table": table(&ns, "t"), "reason": "a migration" })).await.expect(204);
     let found = explained(&firn, &ns).await;
     for (action, has_job) in [("evaluate", true), ("compact", true), ("rewrite-manifests", false)] {
         check(&found, action, "paused", "`local-administrator` paused the table: a migration", has_job);
     }
-    check(&found, "expire-snapshots", "paused", "a migration; what is queued waits", true);
+    check(&found, "expire-snapshots", "paused", "a migration; its queued job waits", true);
     let explanation = get(&firn, &format!("explain?{}", scope(&ns, "t"))).await;
     assert_eq!(explanation["paused"]["reason"], "a migration");
 

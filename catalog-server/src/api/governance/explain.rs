@@ -39,7 +39,7 @@ async fn explain(
     let actions = explained.actions.into_iter().map(|explained| ExplainedAction {
         action: explained.action,
         state: explained.state.as_str().to_owned(),
-        why: explained.why,
+        reason: explained.reason,
         job: explained.job.map(job),
     });
     Ok(Json(Explanation {
@@ -70,8 +70,9 @@ async fn history(
     Params(query): Params<HistoryQuery>,
 ) -> Result<Json<TableHistory>, ApiError> {
     let before = query.page_token.as_deref().map(str::parse::<i64>).transpose();
-    let before =
-        before.map_err(|_| ApiError::bad_request("Invalid `page-token`: it was not given out here"))?;
+    let before = before.map_err(|_| {
+        ApiError::bad_request("Invalid `page-token`: send the `next-page-token` of an earlier page unchanged")
+    })?;
     let scope =
         ScopeName { warehouse: query.warehouse, namespace: Some(query.namespace), table: Some(query.table) };
     let (warehouse, identifier) = require_table(&app, &request, scope).await?;

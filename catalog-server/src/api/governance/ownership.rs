@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use openapi::maintenance::{ReadableQuery, ReadableRequest, ReadableResponse, ScopeName, TableFolders};
+use openapi::maintenance::ScopeName;
+use openapi::worker::{ReadableQuery, ReadableRequest, ReadableResponse, TableFolders};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 

@@ -26,7 +26,7 @@ pub(super) async fn target(
         }
         (None, Some(_)) => {
             return Err(ApiError::bad_request(
-                "Invalid query: `table` needs `namespace`, its levels joined by %1F",
+                "Invalid query: `table` needs `namespace`, its levels separated by %1F",
             ));
         }
     })

@@ -3,11 +3,12 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use openapi::maintenance::{
-    Finish, FinishOutcome, Heartbeat, HeartbeatResponse, LeaseRequest, LeaseResponse, LeaseToken, Outputs,
-    TableFolders, TableName,
-};
+use openapi::maintenance::TableName;
 use openapi::text::{NEXT_MAX, RESULT_BYTES_MAX};
+use openapi::worker::{
+    Finish, FinishOutcome, Heartbeat, HeartbeatResponse, LeaseRequest, LeaseResponse, LeaseToken, Outputs,
+    TableFolders,
+};
 use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -124,7 +125,7 @@ async fn finish_job(
         FinishOutcome::Succeeded { result, next } => {
             if next.len() > NEXT_MAX {
                 return Err(ApiError::bad_request(format!(
-                    "a job found {} pieces of work, at most {NEXT_MAX} are queued",
+                    "an evaluation returned {} follow-up jobs, at most {NEXT_MAX} are queued",
                     next.len()
                 )));
             }

@@ -30,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(post, path = "/v1/{prefix}/namespaces/{namespace}/tables/{table}/plan", tag = "Scans",
     operation_id = "planTableScan",
     params(("prefix" = String, Path), ("namespace" = String, Path), ("table" = String, Path),
-        ("Prefer" = Option<String>, Header, description = "`respond-async` to be told at once where to ask for the plan"),
+        ("Prefer" = Option<String>, Header, description = "`respond-async` to get the id of the plan immediately"),
         ("Idempotency-Key" = Option<String>, Header)),
     request_body = PlanTableScanRequest,
     responses((status = 200, body = PlanningResult), CommonErrors, MutationErrors))]

@@ -19,7 +19,6 @@ from_backend!(OwnershipError);
 /// caller may not be allowed to know.
 pub(in crate::catalog) fn overlap(location: &str) -> OwnershipError {
     OwnershipError::Invalid(format!(
-        "Invalid location `{location}`: it overlaps with a folder that belongs to another table or view; choose a folder \
-         of its own, or leave the location away"
+        "Invalid location `{location}`: it overlaps with a folder that belongs to another table or view; choose another folder, or omit the location"
     ))
 }

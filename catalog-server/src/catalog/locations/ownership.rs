@@ -90,8 +90,7 @@ pub(in crate::catalog) fn inside(
     let root = &warehouse.location;
     if !root.contains(&location) || root.normal() == location.normal() {
         return Err(OwnershipError::Invalid(format!(
-            "Invalid {what} `{text}`: it must lie inside the warehouse `{}` at `{root}`; leave it away to let the \
-             server choose",
+            "Invalid {what} `{text}`: it must be inside the warehouse `{}` at `{root}`; omit it to let the server choose",
             warehouse.name
         )));
     }

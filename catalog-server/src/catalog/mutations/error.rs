@@ -10,8 +10,7 @@ pub enum MutationError {
     KeyReused(String),
     /// The request was executed before, and the metadata file of its recorded response was deleted since.
     #[error(
-        "the request with this Idempotency-Key was carried out, but the metadata file it wrote, `{0}`, has been deleted \
-         since; load the object to see what it is now"
+        "the request with this Idempotency-Key was carried out, but the metadata file it wrote, `{0}`, has been deleted since; load the object to see its current state"
     )]
     ResponseGone(String),
     /// A response was recorded under the same `Idempotency-Key` meanwhile. It must be returned instead.

@@ -137,7 +137,7 @@ impl RecordedResponses {
         };
         if found.fingerprint != key.fingerprint {
             return Err(MutationError::KeyReused(format!(
-                "Idempotency-Key {} was used for another request; make a new key for every new operation",
+                "Idempotency-Key {} was used for another request; use a new key for every new operation",
                 key.key
             )));
         }

@@ -23,10 +23,10 @@ pub enum NamespaceError {
     #[error("{0}")]
     Invalid(String),
     /// A property is both set and removed.
-    #[error("property `{0}` is both set and removed; name it in one of `updates` and `removals`")]
+    #[error("property `{0}` is both set and removed; list it in only one of `updates` and `removals`")]
     Contradiction(String),
     /// Others changed the properties meanwhile.
-    #[error("properties of `{0}` are changed by others all the time; try again")]
+    #[error("properties of `{0}` were changed concurrently too many times; try again")]
     ChangedMeanwhile(Namespace),
     /// The name of a parent cannot be used.
     #[error(transparent)]

@@ -37,6 +37,6 @@ from_backend!(PlanError);
 impl PlanError {
     /// Creates the error of planning work that panicked or was aborted.
     pub(super) fn unexpected(error: &tokio::task::JoinError) -> Self {
-        BackendError::Internal(format!("planning ended in an unexpected way: {error}")).into()
+        BackendError::Internal(format!("planning failed unexpectedly: {error}")).into()
     }
 }

@@ -206,7 +206,7 @@ impl Scans {
                 Ok(Err(error)) | Err(error) => Err(error),
             };
             if let Err(error) = &kept {
-                tracing::info!(plan.id = %plan_id, error = with_causes(error), "a submitted plan could not be made");
+                tracing::info!(plan.id = %plan_id, error = with_causes(error), "a submitted plan failed");
             }
             scans.running.end(plan_id);
             kept

@@ -37,7 +37,7 @@ impl Scans {
     ) -> Result<Vec<u8>, PlanError> {
         let found = self.require_table(request, warehouse, identifier).await?;
         let foreign =
-            || PlanError::NoSuchPlanTask("it was not made here, or was changed on the way".to_owned());
+            || PlanError::NoSuchPlanTask("it was not issued by this catalog, or was modified".to_owned());
         let key = self.plan_key().await?.to_vec();
         let sealed = self.turns.run(token.len(), move || SealedTask::check(&token, &key)).await;
         let sealed = sealed.ok_or_else(foreign)?;
@@ -45,7 +45,7 @@ impl Scans {
         let memory = self.memory.take(weight_bytes).await;
         let task = self.turns.run(weight_bytes, move || sealed.open()).await.ok_or_else(foreign)?;
         if task.table != found.tabular_id.0 || task.caller != request.caller.id() {
-            return Err(PlanError::NoSuchPlanTask(format!("it is not one of table `{identifier}`")));
+            return Err(PlanError::NoSuchPlanTask(format!("it is for another table than `{identifier}`")));
         }
         if task.expires_ms < request.time_ms {
             return Err(PlanError::NoSuchPlanTask("it has expired; plan the scan again".to_owned()));
@@ -63,7 +63,7 @@ impl Scans {
                 if location == scan.text.metadata_location =>
             {
                 return Err(PlanError::NoSuchPlanTask(format!(
-                    "the metadata file it was planned on, `{location}`, is gone; plan the scan again"
+                    "the metadata file it was planned on, `{location}`, was deleted; plan the scan again"
                 )));
             }
             prepared => prepared?,

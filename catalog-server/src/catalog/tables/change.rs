@@ -34,7 +34,7 @@ impl TableChange {
             && (named.namespace != identifier.namespace.levels() || named.name != identifier.name)
         {
             return Err(TabularError::Invalid(format!(
-                "the body names table `{}`, the path names `{identifier}`; send the commit to the table it is for",
+                "the body names table `{}`, the path names `{identifier}`; send the commit to the path of its table",
                 named.name
             )));
         }
@@ -62,7 +62,7 @@ impl TableChange {
             let identifier = Identifier::new(Namespace::new(named.namespace)?, named.name)?;
             if !seen.insert(identifier.clone()) {
                 return Err(TabularError::Invalid(format!(
-                    "table `{identifier}` appears twice in the transaction; put its updates into one change"
+                    "table `{identifier}` appears twice in the transaction; combine its updates into one change"
                 )));
             }
             changes.push(Self { identifier, commit: Arc::new(commit) });

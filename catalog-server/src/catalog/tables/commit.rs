@@ -228,14 +228,14 @@ impl Tables {
 fn count_lost_race(error: &TabularError) {
     if error.is_lost_race() {
         metrics::counter!("firn_commit_races_lost_total").increment(1);
-        tracing::debug!(%error, "lost the race for a table");
+        tracing::debug!(%error, "a concurrent commit was faster; trying again");
     }
 }
 
 fn lost_too_often(changes: &[TableChange]) -> TabularError {
     let names: Vec<_> = changes.iter().map(|change| change.identifier.to_string()).collect();
     TabularError::CommitFailed(format!(
-        "Commit failed: others were faster {ATTEMPTS_MAX} times in a row on {}; try again",
+        "Commit failed: {ATTEMPTS_MAX} times in a row, a concurrent commit to {} was faster; try again",
         names.join(", ")
     ))
 }

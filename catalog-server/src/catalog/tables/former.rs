@@ -45,7 +45,7 @@ impl Tables {
         let deletable = match self.list_deletable(found, next, unlogged).await {
             Ok(deletable) => deletable,
             Err(error) => {
-                tracing::warn!(%error, table.id = %found.tabular_id, "old metadata files stay behind");
+                tracing::warn!(%error, table.id = %found.tabular_id, "cannot delete old metadata files");
                 return;
             }
         };
@@ -99,7 +99,7 @@ impl Tables {
     /// it may name any file.
     async fn delete_former_file(&self, folders: &Folders, location: &str) {
         if let Err(error) = self.files.own(folders).delete(location).await {
-            tracing::warn!(location, %error, "an old metadata file stays behind");
+            tracing::warn!(location, %error, "cannot delete an old metadata file");
         }
     }
 }

@@ -42,7 +42,7 @@ impl Tables {
         match self.try_rebase(warehouse, owner, base, commit).await {
             Ok(rebased) => rebased,
             Err(error) => {
-                tracing::warn!(error = with_causes(&error), "an append cannot be put on top of others");
+                tracing::warn!(error = with_causes(&error), "cannot rebase an append");
                 None
             }
         }

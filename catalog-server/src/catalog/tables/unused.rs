@@ -81,7 +81,7 @@ impl Tables {
         let mut deleted = 0;
         for Candidate { location, .. } in unused.values().take(DELETED_MAX) {
             files.delete(location).await?;
-            tracing::info!(location, "deleted a metadata file that nothing names");
+            tracing::info!(location, "deleted an unreferenced metadata file");
             deleted += 1;
         }
         Ok(deleted)

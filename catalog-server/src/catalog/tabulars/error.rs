@@ -39,11 +39,11 @@ pub enum TabularError {
     #[error("{0}")]
     CommitFailed(String),
     /// A concurrent change was faster, so the change has to be computed again.
-    #[error("Commit failed: {0} was changed by others meanwhile; try again")]
+    #[error("Commit failed: {0} was changed concurrently; try again")]
     LostRace(Identifier),
     /// A worker committed for a maintenance job whose lease it no longer has, or that has ended.
     #[error(
-        "Nothing was committed: maintenance job {job_id} is not attempt {attempt} any more; stop, and delete what was written for it"
+        "Nothing was committed: maintenance job {job_id} is not attempt {attempt} any more; stop, and delete the files that were written for it"
     )]
     JobLost {
         /// Id of the job.

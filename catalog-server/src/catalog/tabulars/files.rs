@@ -55,7 +55,7 @@ impl MetadataFiles {
             return;
         }
         if let Err(error) = self.own(folders).delete(location).await {
-            tracing::warn!(location, %error, "an unused metadata file stays behind");
+            tracing::warn!(location, %error, "cannot delete an unused metadata file");
         }
     }
 }

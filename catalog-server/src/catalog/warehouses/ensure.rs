@@ -69,8 +69,7 @@ impl Warehouses {
             let is_other = row.name != name;
             if is_other && Location::parse(&row.location).is_ok_and(|other| other.overlaps(location)) {
                 return Err(WarehouseError::Invalid(format!(
-                    "the folder `{location}` of the new warehouse overlaps with that of warehouse `{}` at `{}`; set \
-                     `warehouse.location` to a folder of its own",
+                    "the folder `{location}` of the new warehouse overlaps with that of warehouse `{}` at `{}`; set `warehouse.location` to another folder",
                     row.name, row.location
                 )));
             }
@@ -88,7 +87,7 @@ fn check_configured(warehouse: &Warehouse, wanted: &config::WarehouseConfig) -> 
         return Ok(());
     }
     Err(WarehouseError::Invalid(format!(
-        "warehouse `{}` lives at `{}`, but the configuration says `{location}`; a warehouse cannot move: \
+        "warehouse `{}` is at `{}`, but the configuration says `{location}`; a warehouse cannot move: \
          restore the old location or configure a new warehouse name",
         warehouse.name, warehouse.location
     )))

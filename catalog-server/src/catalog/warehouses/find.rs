@@ -47,9 +47,7 @@ impl Warehouses {
                 return Ok(());
             }
         }
-        Err(WarehouseError::Invalid(format!(
-            "Invalid warehouse `{name}`: the instant lies in the future; nobody knows the catalog of then"
-        )))
+        Err(WarehouseError::Invalid(format!("Invalid warehouse `{name}`: the instant is in the future")))
     }
 
     async fn find_live(&self, name: &str) -> Result<Warehouse, WarehouseError> {

@@ -98,7 +98,7 @@ impl Warehouses {
             }
             0 => Err(WarehouseError::NoSuchWarehouse("(none was created yet)".to_owned())),
             _ => Err(WarehouseError::Invalid(
-                "there is more than one warehouse; name one of them by the `warehouse` parameter".to_owned(),
+                "there is more than one warehouse; select one with the `warehouse` parameter".to_owned(),
             )),
         }
     }

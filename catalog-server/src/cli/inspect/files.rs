@@ -171,7 +171,7 @@ impl FileCounts {
 
     /// Counts the files from the manifests, for a catalog that plans no scans. They have to be local files.
     async fn add_local(&mut self, metadata: &TableMetadata, snapshot_id: i64) -> anyhow::Result<()> {
-        let snapshot = metadata.snapshot(snapshot_id).context("the snapshot is gone")?;
+        let snapshot = metadata.snapshot(snapshot_id).context("the snapshot does not exist any more")?;
         let location = snapshot.manifest_list()?.context("the snapshot has no manifest list")?;
         for listed in list::decode(&read(&location).await?, MANIFEST_BYTES_MAX)? {
             let manifest = Manifest::decode(&read(&listed.path).await?, MANIFEST_BYTES_MAX)
@@ -259,5 +259,5 @@ async fn read(location: &str) -> anyhow::Result<Bytes> {
     let anywhere = Scope::new(Vec::new(), Vec::new(), Reads::Anywhere);
     let files = Files::new(Arc::new(Stores::new(LocalStore::new(THREADS_MAX, DEADLINE))), anywhere);
     let reading = files.read(location, MANIFEST_BYTES_MAX).await;
-    reading.context("the catalog does not plan scans, so its manifests have to be read from here")
+    reading.context("the catalog does not plan scans, so its manifests are read locally")
 }

@@ -81,7 +81,7 @@ impl Table {
             && metadata.snapshot(id).is_none()
         {
             anyhow::bail!(
-                "`{}` has no snapshot {id}; leave `--snapshot-id` away to see those it has",
+                "`{}` has no snapshot {id}; remove `--snapshot-id` to see the snapshots of the table",
                 self.name
             );
         }

@@ -39,7 +39,7 @@ pub enum PlanOutcome {
 
 /// Error for a state in the database that this version does not know.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not what can become of a plan")]
+#[error("`{0}` is not a state of a plan")]
 pub struct UnknownOutcome(String);
 
 impl TryFrom<String> for PlanOutcome {

@@ -14,12 +14,12 @@ pub enum StoreError {
 
     /// The transaction was rolled back in favour of a concurrent one and changed nothing. Running it again,
     /// from its first read, may succeed.
-    #[error("the transaction gave way to a concurrent one; run it again")]
+    #[error("the transaction conflicts with a concurrent one; run it again")]
     Serialization(#[source] sqlx::Error),
 
     /// COMMIT failed, and it is not known whether it took effect. Nothing that the transaction may refer to
     /// may be deleted.
-    #[error("the commit was not answered; it may or may not have taken effect")]
+    #[error("the commit was not confirmed; its outcome is unknown")]
     OutcomeUnknown(#[source] sqlx::Error),
 
     /// The schema could not be migrated to the current version.
@@ -27,7 +27,7 @@ pub enum StoreError {
     Migration(#[source] MigrateError),
 
     /// The database was migrated by a newer version of Firn.
-    #[error("a newer firn has migrated this database (to version {version}); upgrade this one")]
+    #[error("a newer release of firn has migrated this database (to version {version}); upgrade this server")]
     NewerSchema {
         /// Number of the migration that this version does not know.
         version: i64,
@@ -42,7 +42,7 @@ pub enum StoreError {
 
     /// The SQLite file is damaged, or not a database.
     #[error(
-        "the database file `{}` is damaged ({reason}); restore a backup of it, and leave the warehouse's files as they are",
+        "the database file `{}` is damaged ({reason}); restore a backup of it, and do not change the files of the warehouse",
         path.display()
     )]
     Damaged {

@@ -95,7 +95,7 @@ impl Postgres {
         let mut connection = PgConnection::connect_with(&server).await?;
         let migrated = schema.postgres.run(&mut connection).await;
         if let Err(error) = connection.close().await {
-            tracing::debug!(%error, "closing the migration's connection failed");
+            tracing::debug!(%error, "cannot close the connection of the migration");
         }
         Ok(migrated?)
     }
@@ -138,7 +138,7 @@ fn known_parameters(url: &str) -> String {
         if PARAMETERS.contains(&&*decoded) || is_option(&decoded) {
             known.push(parameter);
         } else if parameter.contains('=') {
-            tracing::warn!(parameter = ?decoded, "the database URL has a parameter that means nothing; it is ignored");
+            tracing::warn!(parameter = ?decoded, "the database URL has an unknown parameter; it is ignored");
         } else {
             tracing::warn!("the database URL has a parameter without a value; it is ignored");
         }

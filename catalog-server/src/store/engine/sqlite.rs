@@ -171,11 +171,10 @@ impl Sqlite {
             if lead_ms > 0 {
                 tracing::warn!(
                     lead_ms,
-                    "the system's clock is behind the catalog's latest change: it was ahead before, or was set back; the \
-                     catalog goes on from its latest change, and `warehouse@instant` means the clock's time from now on"
+                    "the system's clock is behind the catalog's latest change: it was ahead before, or was set back; the catalog continues from the time of its latest change"
                 );
             } else {
-                tracing::info!("the system's clock is as late as the catalog's latest change again");
+                tracing::info!("the system's clock has caught up with the catalog's latest change");
             }
         }
         Ok(())

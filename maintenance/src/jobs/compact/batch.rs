@@ -63,24 +63,29 @@ impl<'a> Batch<'a> {
 
     /// Removes the groups with any of some input files, deletes their outputs, and leaves them for the next
     /// compaction. Returns `true` if there were any.
-    pub(super) fn drop_groups(&mut self, files: &HashSet<String>, why: &str, report: &mut JobReport) -> bool {
+    pub(super) fn drop_groups(
+        &mut self,
+        files: &HashSet<String>,
+        reason: &str,
+        report: &mut JobReport,
+    ) -> bool {
         let has_any =
             |done: &RewrittenGroup<'_>| done.group.inputs.iter().any(|input| files.contains(&input.path));
         let (dropped, remaining): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.groups).into_iter().partition(has_any);
         self.groups = remaining;
         for done in &dropped {
-            report.skip(format!("group {}: {why}", done.number + 1));
+            report.skip(format!("group {}: {reason}", done.number + 1));
         }
         self.outputs.delete(dropped.iter().flat_map(|done| &done.rewritten.files).map(|file| &file.path));
         !dropped.is_empty()
     }
 
     /// Removes all groups, as [`Batch::drop_groups`] does.
-    pub(super) fn drop_all(&mut self, why: &str, report: &mut JobReport) -> bool {
+    pub(super) fn drop_all(&mut self, reason: &str, report: &mut JobReport) -> bool {
         let inputs = self.groups.iter().flat_map(|done| &done.group.inputs);
         let files = inputs.map(|input| input.path.clone()).collect();
-        self.drop_groups(&files, why, report)
+        self.drop_groups(&files, reason, report)
     }
 
     /// Returns the inputs whose number of manifest entries has changed since they were read.

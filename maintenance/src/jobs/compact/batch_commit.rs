@@ -147,8 +147,8 @@ impl BatchCommit<'_> {
         match remap::translate(self.job, metadata, &rewritten, found, self.outputs) {
             Ok(remap::Outcome::Moved(all)) => return Ok(Some(all)),
             Ok(remap::Outcome::Impossible(files)) => {
-                let why = "rows were deleted meanwhile, and their order was not kept";
-                batch.drop_groups(&files, why, report);
+                let reason = "rows were deleted meanwhile, and their order was not kept";
+                batch.drop_groups(&files, reason, report);
             }
             // A concurrent delete file cannot be read. The next plan does not contain the groups that it
             // applies to.

@@ -7,7 +7,7 @@ mod batch_commit;
 pub mod planning;
 mod remap;
 
-use openapi::maintenance::UnreadableFile;
+use openapi::worker::UnreadableFile;
 use table_core::metadata::table::TableMetadata;
 use table_core::rewrite::live::LiveFiles;
 use table_core::rewrite::plan::{CompactionPlan, Group};
@@ -73,7 +73,7 @@ fn run_passes(
     skipped: &mut Vec<UnreadableFile>,
 ) -> Result<(), JobError> {
     for _ in 0..PASSES_MAX {
-        job.control.progress(Progress { doing: "planning".to_owned(), ..Progress::default() });
+        job.control.progress(Progress { activity: "planning".to_owned(), ..Progress::default() });
         let metadata = job.catalog.load()?.metadata;
         if let Some(unpublished) = job.unpublished(&metadata)? {
             report.skip(unpublished.explain());
@@ -148,7 +148,7 @@ impl<'a> Compaction<'a> {
         let total = self.plan.groups.len();
         let files = count(group.inputs.len() as u64, "file", "files");
         self.job.control.progress(Progress {
-            doing: format!("group {} of {total}: {files}", number + 1),
+            activity: format!("group {} of {total}: {files}", number + 1),
             done: number as u64,
             total: total as u64,
             unit: Unit("group", "groups"),

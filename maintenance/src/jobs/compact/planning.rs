@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use openapi::maintenance::UnreadableFile;
+use openapi::worker::UnreadableFile;
 use serde_json::{Value as Json, json};
 use table_core::manifest::entry::FileContent;
 use table_core::metadata::properties;
@@ -109,7 +109,7 @@ pub fn summary(plan: &CompactionPlan) -> Json {
     let skipped: BTreeMap<&SkipReason, _> = plan.skipped.iter().collect();
     json!({
         "snapshot-id": plan.snapshot_id, "groups": groups.collect::<Vec<_>>(),
-        "conversions": conversions.collect::<Vec<_>>(), "dangling-deletes": plan.dangling, "left": skipped,
+        "conversions": conversions.collect::<Vec<_>>(), "dangling-deletes": plan.dangling, "skipped": skipped,
     })
 }
 

@@ -51,8 +51,9 @@ pub(super) fn take_up(job: &JobContext<'_>, copy: &str, report: &mut JobReport) 
     let key = file_key(copy);
     let is_copy = key.rsplit('/').next().is_some_and(|name| name.starts_with(COPY_PREFIX));
     if !is_copy || file_name::is_metadata_file(&key) || !job.files.owns(copy) {
-        report
-            .skip("a former job's checkpoint names a document that is not the table's own; it was not used");
+        report.skip(
+            "the checkpoint of an earlier job names a file outside of the table's folders; it is ignored",
+        );
         return Ok(());
     }
     let document = match job.files.read(copy) {
@@ -89,9 +90,9 @@ pub(super) fn clean_up(
             report.add("files-deleted", is_deleted);
         }
         if !found.is_empty() {
-            let doing = "deleting files that only old snapshots needed".to_owned();
+            let activity = "deleting files that only expired snapshots needed".to_owned();
             let unit = Unit("file deleted", "files deleted");
-            job.control.progress(Progress { doing, done: deleted, total: 0, unit });
+            job.control.progress(Progress { activity, done: deleted, total: 0, unit });
         }
         Ok::<_, JobError>(())
     };

@@ -60,7 +60,7 @@ fn expire(job: &JobContext<'_>, outputs: &OutputLedger<'_>, report: &mut JobRepo
         found.refusal.into_iter().for_each(|refusal| report.skip(refusal));
         let Some(due) = found.expiry else { return Ok(Attempt::Nothing) };
         job.control.progress(Progress {
-            doing: format!("forgetting {}", describe(&due)),
+            activity: format!("forgetting {}", describe(&due)),
             unit: Unit("file deleted", "files deleted"),
             ..Progress::default()
         });

@@ -135,17 +135,20 @@ pub fn describe(due: &Expiry) -> String {
 
 /// Returns the reason for which an expiry is due or not, for users. `log` describes a necessary change of the
 /// metadata log.
-pub fn why(metadata: &TableMetadata, found: &Due, log: Option<String>) -> String {
+pub fn explain(metadata: &TableMetadata, found: &Due, log: Option<String>) -> String {
     let mut parts: Vec<String> = Vec::new();
     match &found.expiry {
         Some(due) => {
-            parts.push(format!("{} would go, older than they are to stay or used by nothing", describe(due)));
+            parts.push(format!(
+                "{} would be removed, because they are older than their maximum age or unused",
+                describe(due)
+            ));
         }
         None if log.is_none() => {
             let all = metadata.snapshots().len() as u64;
             parts.push(match all {
                 0 => "the table has no snapshots".to_owned(),
-                1 => "the only snapshot stays".to_owned(),
+                1 => "the only snapshot is retained".to_owned(),
                 all => format!("none of {all} snapshots is due"),
             });
         }
@@ -153,18 +156,21 @@ pub fn why(metadata: &TableMetadata, found: &Due, log: Option<String>) -> String
     }
     parts.extend(log);
     let age = text::span(found.age_ms);
-    parts.push(format!("a snapshot stays {age} after it stopped being the head of a branch or tag"));
+    parts
+        .push(format!("a snapshot is retained for {age} after it stopped being the head of a branch or tag"));
     if let Some(history) = found.history.as_ref().filter(|history| history.time_travel_ms > 0) {
         let horizon = text::span(history.time_travel_ms.unsigned_abs());
-        parts.push(format!("the catalog can be read as it was for {horizon}, whatever goes"));
+        parts.push(format!("snapshots of the last {horizon} are retained for time travel"));
     }
     if found.inherited > 0 {
         let came = text::count(
             found.inherited as u64,
-            "snapshot that the table came with stays",
-            "snapshots that the table came with stay",
+            "snapshot that the table was registered with is retained",
+            "snapshots that the table was registered with are retained",
         );
-        parts.push(format!("{came} until a policy or the table's `history.expire.*` says how long"));
+        parts.push(format!(
+            "{came} until a policy or a `history.expire.*` property of the table sets their age"
+        ));
     }
     parts.join("; ")
 }

@@ -175,8 +175,8 @@ impl Builder {
             return Ok(());
         }
         Err(CommitError::Unsupported(format!(
-            "`{}` is not possible on this table: it has the format version {version}, and this server knows the rules \
-             up to version {FORMAT_VERSION_MAX}",
+            "`{}` is not supported for this table: it has the format version {version}, \
+             and this server supports versions up to {FORMAT_VERSION_MAX}",
             update.action()
         )))
     }

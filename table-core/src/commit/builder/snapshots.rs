@@ -31,7 +31,7 @@ impl Builder {
         }
         self.check_clock(snapshot)?;
         if snapshot.parent_id() == Some(id) {
-            return Err(CommitError::invalid(format!("the snapshot {id} names itself as its parent")));
+            return Err(CommitError::invalid(format!("the snapshot {id} is its own parent")));
         }
         let has_list = snapshot.manifest_list().map_err(|error| CommitError::malformed(&error))?.is_some();
         let has_manifests =
@@ -216,7 +216,7 @@ fn settle_files(files: &mut Vec<StatisticsFile>, mut changes: BTreeMap<i64, Opti
 
 pub(in crate::commit) fn check_ref(name: &str, reference: &SnapshotRef) -> Result<(), CommitError> {
     let refuse =
-        |reason: &str| Err(CommitError::invalid(format!("the reference `{name}` is not possible: {reason}")));
+        |reason: &str| Err(CommitError::invalid(format!("the reference `{name}` is invalid: {reason}")));
     if name.is_empty() {
         return refuse("its name is empty");
     }

@@ -70,7 +70,7 @@ fn of_default(
             Ok(Constant::Struct(targets.clone(), parts.collect::<Result<_, _>>()?))
         }
         _ => {
-            let message = format!("the default of `{}` is not one that its type may have", field.name);
+            let message = format!("the default of `{}` is not a valid value of its type", field.name);
             Err(FileError::unsupported(message))
         }
     }

@@ -85,5 +85,5 @@ pub(super) fn misfit(error: &ArrowError) -> FileError {
 }
 
 fn unexpected(what: &str) -> FileError {
-    FileError::malformed(format!("the decoder gave {what} where its schema has one"))
+    FileError::malformed(format!("the decoder returned {what} where its schema has one"))
 }

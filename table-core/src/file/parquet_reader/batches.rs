@@ -71,15 +71,15 @@ impl Batches {
             self.decoder = None;
             return match self.end - self.position {
                 0 => Ok(None),
-                lacking => {
-                    Err(FileError::malformed(format!("the file lacks {lacking} of the rows it tells of")))
-                }
+                lacking => Err(FileError::malformed(format!(
+                    "the file has {lacking} rows less than its metadata says"
+                ))),
             };
         };
         let start = self.position;
         self.position += batch.num_rows() as u64;
         if self.position > self.end {
-            return Err(FileError::malformed("the file has more rows than it tells of"));
+            return Err(FileError::malformed("the file has more rows than its metadata says"));
         }
         Ok(Some((batch, start)))
     }

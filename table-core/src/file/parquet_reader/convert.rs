@@ -168,7 +168,7 @@ fn scale(
     let numbers: &Int64Array = numbers
         .as_primitive_opt::<Int64Type>()
         .ok_or_else(|| ArrowError::CastError(format!("{} is no time", array.data_type())))?;
-    let beyond = |value| ArrowError::ComputeError(format!("the time {value} is beyond those of {target}"));
+    let beyond = |value| ArrowError::ComputeError(format!("the time {value} is out of range for {target}"));
     let scaled: Int64Array = numbers.try_unary(|value| convert(value).ok_or_else(|| beyond(value)))?;
     cast(&(Arc::new(scaled) as ArrayRef), target)
 }

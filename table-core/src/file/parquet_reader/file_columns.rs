@@ -58,7 +58,7 @@ pub(super) fn read(
     let fields = arrow.iter();
     let mut columns: Vec<FileColumn> = fields.map(|field| column(field, &int96, &mut next)).collect();
     if next != schema.num_columns() {
-        return Err(FileError::malformed("the columns of the file cannot be told from each other"));
+        return Err(FileError::malformed("the columns of the file cannot be distinguished"));
     }
     if !columns.iter().any(has_id) {
         match mapping {

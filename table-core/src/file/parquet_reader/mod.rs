@@ -72,7 +72,8 @@ impl FileReader {
         let mut starts = vec![0_u64];
         for group in metadata.row_groups() {
             let start = starts.last().copied().unwrap_or(0);
-            let too_many = || FileError::malformed("the file tells of more rows than there can be");
+            let too_many =
+                || FileError::malformed("the metadata of the file has an impossible number of rows");
             starts.push(start.checked_add(rows_of(group)?).ok_or_else(too_many)?);
             for leaf in &plan.leaves {
                 let column = group.columns().get(*leaf);

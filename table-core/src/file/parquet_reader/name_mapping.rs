@@ -62,7 +62,7 @@ impl NameMapping {
                 if let Some(other) = mapping.by_name.insert(name.clone(), mapping.fields.len())
                     && other != mapping.fields.len()
                 {
-                    let message = format!("the name mapping has `{name}` for two columns");
+                    let message = format!("the name mapping maps `{name}` to two columns");
                     return Err(MetadataError::malformed(message));
                 }
             }

@@ -240,10 +240,10 @@ fn mismatch(column: &FileColumn, field: &Field) -> FileError {
         ColumnShape::Struct(_) => "a struct".to_owned(),
         ColumnShape::List(_) => "a list".to_owned(),
         ColumnShape::Map(_) => "a map".to_owned(),
-        ColumnShape::Unreadable(reason) => format!("what cannot be read ({reason})"),
+        ColumnShape::Unreadable(reason) => format!("an unsupported type ({reason})"),
     };
     let (name, requested) = (&field.name, &field.field_type);
     FileError::unsupported(format!(
-        "the file holds {stored} in `{name}`, which is of type `{requested}` in the table"
+        "the file has {stored} in `{name}`, which is of type `{requested}` in the table"
     ))
 }

@@ -57,7 +57,7 @@ pub(crate) struct Chunk {
 /// Returns the byte range of a column chunk in its file. It is validated, because the metadata may contain
 /// any value.
 pub(crate) fn range_of(column: &ColumnChunkMetaData) -> Result<std::ops::Range<u64>, FileError> {
-    let wrong = || FileError::malformed("the metadata of the file names impossible positions");
+    let wrong = || FileError::malformed("the metadata of the file has impossible offsets");
     let start = dictionary_of(column).unwrap_or_else(|| column.data_page_offset());
     let start = u64::try_from(start).map_err(|_| wrong())?;
     let length = u64::try_from(column.compressed_size()).map_err(|_| wrong())?;

@@ -62,7 +62,7 @@ fn align_fields(arrays: &[ArrayRef], fields: &[Field], targets: &Fields) -> Resu
 fn align_array(array: &ArrayRef, field: &Field, target: &FieldRef) -> Result<ArrayRef, FileError> {
     let wrong = || {
         let (name, found, expected) = (&field.name, array.data_type(), target.data_type());
-        FileError::unfit(format!("the rows hold {found} in `{name}`, where the schema has {expected}"))
+        FileError::unfit(format!("the rows have {found} in `{name}`, where the schema has {expected}"))
     };
     match (&field.field_type, target.data_type()) {
         (Type::Struct(parts), DataType::Struct(targets)) => {

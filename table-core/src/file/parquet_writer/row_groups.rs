@@ -198,7 +198,7 @@ fn alone(root: &TypePtr, path: &[String]) -> Result<SchemaDescPtr, ParquetError>
 
 fn only(group: &TypePtr, path: &[String]) -> Result<TypePtr, ParquetError> {
     let Some((name, rest)) = path.split_first() else { return Ok(group.clone()) };
-    let missing = || ParquetError::General(format!("there is no column `{name}`"));
+    let missing = || ParquetError::General(format!("the column `{name}` is missing"));
     let part = group.get_fields().iter().find(|part| part.name() == name).ok_or_else(missing)?;
     let info = group.get_basic_info();
     let mut builder = GroupTypeBuilder::new(group.name())

@@ -87,7 +87,7 @@ pub fn is_alike(left: &ParquetMetaData, right: &ParquetMetaData) -> bool {
 /// exactly, if the file has bloom filters, or if its columns are in other files.
 pub fn check(metadata: &ParquetMetaData) -> Result<(), FileError> {
     if has_uncounted_bytes(metadata) {
-        return Err(FileError::unsupported("the file does not tell where its columns end"));
+        return Err(FileError::unsupported("the metadata of the file has no sizes of column chunks"));
     }
     let columns = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
     for column in columns {
@@ -95,10 +95,12 @@ pub fn check(metadata: &ParquetMetaData) -> Result<(), FileError> {
             return Err(FileError::unsupported("the bloom filters of the file would be lost"));
         }
         if column.file_path().is_some() {
-            return Err(FileError::unsupported("the columns of the file are in other files"));
+            return Err(FileError::unsupported("columns in other files are not supported"));
         }
         if column.dictionary_page_offset() != dictionary_of(column) {
-            return Err(FileError::unsupported("the file does not tell where its dictionaries are"));
+            return Err(FileError::unsupported(
+                "the metadata of the file has no offsets of dictionary pages",
+            ));
         }
     }
     Ok(())
@@ -112,7 +114,7 @@ pub fn check(metadata: &ParquetMetaData) -> Result<(), FileError> {
 /// positions.
 pub fn range(metadata: &ParquetMetaData, row_group: usize) -> Result<Range<u64>, FileError> {
     let group = metadata.row_groups().get(row_group);
-    let columns = group.ok_or_else(|| FileError::malformed("there is no such row group"))?.columns();
+    let columns = group.ok_or_else(|| FileError::malformed("the row group does not exist"))?.columns();
     let ranges = columns.iter().map(range_of).collect::<Result<Vec<_>, _>>()?;
     let start = ranges.iter().map(|range| range.start).min().unwrap_or(0);
     Ok(start..ranges.iter().map(|range| range.end).max().unwrap_or(0))
@@ -127,7 +129,7 @@ pub fn range(metadata: &ParquetMetaData, row_group: usize) -> Result<Range<u64>,
 /// positions.
 pub fn columns(metadata: &ParquetMetaData, row_group: usize) -> Result<Vec<Range<u64>>, FileError> {
     let group = metadata.row_groups().get(row_group);
-    let group = group.ok_or_else(|| FileError::malformed("there is no such row group"))?;
+    let group = group.ok_or_else(|| FileError::malformed("the row group does not exist"))?;
     leaves(metadata).filter_map(|leaf| group.columns().get(leaf)).map(range_of).collect()
 }
 
@@ -193,7 +195,7 @@ impl<W: Write + Send> Splice<W> {
             return Err(FileError::malformed("the bytes are not those of the row group"));
         }
         if data_columns(metadata) != self.columns || !context.deleted.is_empty() {
-            return Err(FileError::unsupported("only whole files with the same columns are put together"));
+            return Err(FileError::unsupported("only whole files with the same columns can be combined"));
         }
         if self.is_indexed && !is_indexed(metadata) {
             return Err(FileError::unsupported("the file has no index of its pages, unlike the first one"));

@@ -16,7 +16,7 @@ const STRING_BYTES_MAX: usize = 20_000_000;
 /// Fails with the first part that is too long or nested too deeply.
 pub(crate) fn check(text: &str) -> Result<(), MetadataError> {
     let refuse =
-        |reason: String| Err(MetadataError::malformed(format!("{reason}; Java's clients could not read it")));
+        |reason: String| Err(MetadataError::malformed(format!("{reason}; Java clients could not read it")));
     let bytes = text.as_bytes();
     let (mut at, mut depth) = (0, 0_usize);
     while let Some(byte) = bytes.get(at) {
@@ -63,7 +63,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), MetadataError> {
         return Ok(());
     }
     Err(MetadataError::malformed(format!(
-        "a name is longer than {NAME_BYTES_MAX} bytes; Java's clients could not read it"
+        "a name is longer than {NAME_BYTES_MAX} bytes; Java clients could not read it"
     )))
 }
 

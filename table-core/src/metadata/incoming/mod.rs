@@ -247,7 +247,7 @@ fn check_readable(raw: &Raw, what: &'static str, id: &str) -> Result<(), Metadat
     }
     if with_id != 0 && with_id != elements.len() {
         return Err(MetadataError::malformed(format!(
-            "some fields of the {what} have a `field-id`, and some have not"
+            "some fields of the {what} have a `field-id`, and others do not"
         )));
     }
     Ok(())

@@ -105,7 +105,7 @@ async fn a_partition_whose_rows_are_changed_is_left_alone_for_a_while(backend: B
     let explained = looked_at(&firn, &of).await;
     assert_eq!(in_part(1).await.len(), 4);
     assert_eq!(of.rows().await, before);
-    let why = action(&explained, "compact")["why"].as_str().unwrap();
+    let why = action(&explained, "compact")["reason"].as_str().unwrap();
     assert!(why.contains("being changed"), "{why}");
     // The next evaluation is scheduled for the time when the partition may have settled.
     let looks = jobs(&firn, &of, "evaluate").await;
@@ -179,7 +179,7 @@ async fn a_file_that_cannot_be_read_is_remembered_until_it_changes(backend: Back
     let explained = looked_at(&firn, &of).await;
     let compaction = action(&explained, "compact");
     assert_eq!(compaction["state"], "not-due", "{compaction}");
-    let why = compaction["why"].as_str().unwrap_or_default().to_owned() + &explained.to_string();
+    let why = compaction["reason"].as_str().unwrap_or_default().to_owned() + &explained.to_string();
     assert!(why.contains(&bad) && why.contains("1 file cannot be read"), "{explained}");
 
     // The file is not tried again while it is unchanged: five more files are merged without it.
@@ -206,7 +206,7 @@ async fn policies_that_contradict_each_other_say_so(backend: Backend) {
         async |at: &str, policy: Value| call(&firn, "PUT", &format!("policy?{at}"), Some(&policy)).await;
     let of_table = scope(&of.namespace, "t");
     let impossible = put(&of_table, json!({ "compact": { "large-ratio": 1.2, "small-ratio": 0.9 } })).await;
-    impossible.refused(400, "IllegalArgumentException", "`large-ratio` is at least 1 and twice");
+    impossible.refused(400, "IllegalArgumentException", "`large-ratio` at least 1 and at least twice");
     // Each of the policies is valid alone.
     let of_namespace = format!("warehouse=main&namespace={}", of.namespace);
     put(&of_namespace, json!({ "compact": { "target-bytes": 1 << 30 } })).await.expect(200);
@@ -216,7 +216,10 @@ async fn policies_that_contradict_each_other_say_so(backend: Backend) {
     let explained = looked_at(&firn, &of).await;
     let compaction = action(&explained, "compact");
     assert_eq!(compaction["state"], "not-due", "{compaction}");
-    assert!(compaction["why"].as_str().unwrap().contains("at least twice the target size"), "{compaction}");
+    assert!(
+        compaction["reason"].as_str().unwrap().contains("at least twice the target size"),
+        "{compaction}"
+    );
     // Actions that do not depend on the contradiction are evaluated nevertheless.
     assert_eq!(action(&explained, "expire-snapshots")["state"], "not-due", "{explained}");
     assert_eq!(of.data_files().await.len(), 6);

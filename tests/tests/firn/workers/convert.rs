@@ -93,9 +93,9 @@ async fn begin(firn: &Firn, of: &Table) -> (String, Worker) {
     let worker = Worker::start(firn.root(), &SLOW);
     eventually("a look at the deletes", async || {
         let job = super::job(firn, &id).await;
-        job["progress"]["doing"]
+        job["progress"]["activity"]
             .as_str()
-            .is_some_and(|doing| doing.contains("equality deletes"))
+            .is_some_and(|activity| activity.contains("equality deletes"))
             .then_some(())
     })
     .await;
@@ -132,7 +132,7 @@ async fn a_table_that_was_set_back_meanwhile_gets_its_rows_back(backend: Backend
         json!({ "action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": before });
     of.update(&[back]).await;
     let job = done(&firn, &id).await;
-    assert!(job["result"]["left"].to_string().contains("were changed meanwhile"), "{job}");
+    assert!(job["result"]["skipped"].to_string().contains("were changed meanwhile"), "{job}");
     assert_eq!((of.snapshot_id().await, of.rows().await), (before, rows));
     check_tidy(&of).await;
 }

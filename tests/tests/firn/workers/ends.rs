@@ -113,7 +113,7 @@ async fn a_worker_that_was_away_leaves_the_job_to_its_successor(backend: Backend
 
     away.signal("CONT");
     eventually("the end of the first attempt", async || {
-        away.log().contains("went to another worker").then_some(())
+        away.log().contains("was taken over by another worker").then_some(())
     })
     .await;
     assert_eq!(of.snapshot_id().await, committed);

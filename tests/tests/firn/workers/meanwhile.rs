@@ -57,7 +57,7 @@ async fn evolve(of: &Table, change: impl FnOnce(&mut Vec<Value>)) {
 
 /// Compacts a table of which one file cannot be read. The other files of its partition are merged, and the
 /// job reports the file.
-async fn one_is_left_out(backend: Backend, spoil: impl Fn(&std::path::Path), why: &str) {
+async fn one_is_left_out(backend: Backend, spoil: impl Fn(&std::path::Path), reason: &str) {
     let firn = catalog(backend, 3_000).await;
     let (of, rows) = scattered(&firn, 2, PARTS).await;
     let bad = of.entries().await.into_iter().find(|entry| entry.partition == [1]).unwrap().path;
@@ -68,8 +68,8 @@ async fn one_is_left_out(backend: Backend, spoil: impl Fn(&std::path::Path), why
     let ended = done(&firn, &id).await;
     let unreadable = &ended["result"]["unreadable"];
     assert_eq!((unreadable[0]["path"].as_str(), unreadable[1].is_null()), (Some(&*bad), true), "{ended}");
-    assert!(unreadable[0]["why"].as_str().unwrap().contains(why), "{ended}");
-    let left = ended["result"]["left"].to_string();
+    assert!(unreadable[0]["reason"].as_str().unwrap().contains(reason), "{ended}");
+    let left = ended["result"]["skipped"].to_string();
     assert!(left.contains(&bad) && left.contains("1 file cannot be read"), "{left}");
     check_tidy(&of).await;
     // One file for each of three partitions, and the unreadable file.
@@ -199,7 +199,7 @@ async fn a_writer_that_replaces_files_of_a_group_comes_first(backend: Backend) {
     rows.extend((500..510).map(|id| vec![json!(id), json!(format!("row {id}")), json!(1)]));
     let job = done(&firn, &id).await;
     assert!(
-        job["result"]["left"].to_string().contains("replaced, removed or added again meanwhile"),
+        job["result"]["skipped"].to_string().contains("replaced, removed or added again meanwhile"),
         "{job}"
     );
     check_compacted(&of, &rows, 3).await;
@@ -235,7 +235,7 @@ async fn a_rollback_is_not_undone(backend: Backend) {
     of.update(&[back]).await;
     let job = done(&firn, &id).await;
     assert_eq!((&job["result"]["committed"], of.snapshot_id().await), (&json!(false), first), "{job}");
-    let left = job["result"]["left"].to_string();
+    let left = job["result"]["skipped"].to_string();
     assert!(left.contains("ancestor of the branch"), "{job}");
     assert_eq!(current_snapshot(&of.load().await["metadata"]), Some(first));
     assert_eq!(of.rows().await, rows);

@@ -42,8 +42,8 @@ async fn main_is_left_alone_while_a_branch_waits_to_be_fast_forwarded(backend: B
     let id = compact(&firn, &of).await;
     let job = done(&firn, &id).await;
     assert_eq!((&job["result"]["committed"], of.snapshot_id().await), (&json!(false), main), "{job}");
-    let left = job["result"]["left"].to_string();
-    assert!(left.contains("the branch `audit`") && left.contains("is left alone until 20"), "{job}");
+    let left = job["result"]["skipped"].to_string();
+    assert!(left.contains("the branch `audit`") && left.contains("is not rewritten until 20"), "{job}");
     let manifests = json!({ "rewrite-manifests": { "manifests-min": 2 } });
     let job = run(&firn, &of, "rewrite-manifests", &manifests).await;
     assert_eq!((&job["result"]["committed"], of.snapshot_id().await), (&json!(false), main), "{job}");
@@ -55,7 +55,7 @@ async fn main_is_left_alone_while_a_branch_waits_to_be_fast_forwarded(backend: B
     let why = actions.iter().find(|action| action["action"] == "compact").unwrap();
     assert_eq!(why["state"], "not-due", "{explained}");
     assert!(
-        why["why"].as_str().unwrap().contains("the branch `audit` descends from the head of `main`"),
+        why["reason"].as_str().unwrap().contains("the branch `audit` descends from the head of `main`"),
         "{why}"
     );
     let again = actions.iter().find(|action| action["action"] == "evaluate").unwrap();

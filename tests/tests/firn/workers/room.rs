@@ -148,7 +148,7 @@ async fn a_group_that_needs_too_much_room_stops_no_other_and_what_was_done_is_to
         "{failed}"
     );
     assert_eq!((number(&failed, "files-rewritten"), number(&failed, "files-written")), (3, 1));
-    let left = failed["result"]["left"].to_string();
+    let left = failed["result"]["skipped"].to_string();
     assert!(left.contains("group") && left.contains("spill-bytes"), "{left}");
     check_tidy(&of).await;
     // The explanation shows that the evaluation is outdated.

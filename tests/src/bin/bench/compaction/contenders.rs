@@ -70,8 +70,8 @@ pub fn firn(
     if let Outcome::Done(cost) = &outcome {
         let reports: Value = serde_json::from_str(&cost.output)?;
         ensure!(reports[0]["committed"] == true, "nothing was committed: {reports}");
-        let left = reports[0]["left"].as_array().is_some_and(|left| !left.is_empty());
-        ensure!(!left, "something was left: {reports}");
+        let skipped = reports[0]["skipped"].as_array().is_some_and(|skipped| !skipped.is_empty());
+        ensure!(!skipped, "something was skipped: {reports}");
     }
     Ok(outcome)
 }
