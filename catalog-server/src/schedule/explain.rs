@@ -74,7 +74,7 @@ struct StoredDecision {
     reason: String,
 }
 
-/// ActionFacts from which the explanation of an action is derived.
+/// Facts from which the explanation of an action is derived.
 struct ActionFacts<'a> {
     action: JobAction,
     now_ms: i64,
