@@ -10,6 +10,7 @@ use sqlx::{query, query_as, query_scalar};
 use super::names::NameInNamespace;
 use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
+use crate::store::engine::target::DbKind;
 use crate::store::engine::tx::Tx;
 use crate::store::ids::{NamespaceId, TabularId, WarehouseId};
 
@@ -156,22 +157,42 @@ pub(super) async fn open_namespace(tx: &mut Tx, namespace_id: NamespaceId) -> Re
     execute!(tx, query(SQL).bind(namespace_id).bind(at_ms).bind(FOREVER_MS)).map(drop)
 }
 
+/// Opens the history of a new table or view, after the last use of its name.
+pub(super) async fn open_tabular(tx: &mut Tx, tabular_id: TabularId) -> Result<(), StoreError> {
+    // SQLite executes several statements at once, and no other transaction can write meanwhile.
+    const SQL: &str = "
+        INSERT INTO tabular_history (tabular_id, warehouse_id, namespace_id, kind, name, created_ms,
+                                     valid_from_ms, valid_to_ms)
+        SELECT t.tabular_id, t.warehouse_id, t.namespace_id, t.kind, t.name, t.created_ms,
+               MAX(t.created_ms, COALESCE((
+                   SELECT MAX(h.valid_to_ms) FROM tabular_history h
+                   WHERE h.namespace_id = t.namespace_id AND h.name = t.name
+                       AND h.valid_to_ms < 9223372036854775807
+               ), 0)), 9223372036854775807
+        FROM tabulars t WHERE t.tabular_id = $1;
+        INSERT INTO pointer_history (tabular_id, metadata_location, table_uuid, location, superseded,
+                                     valid_from_ms, valid_to_ms)
+        SELECT t.tabular_id, t.metadata_location, t.table_uuid, t.location, t.superseded, h.valid_from_ms,
+               h.valid_to_ms
+        FROM tabulars t
+        JOIN tabular_history h ON h.tabular_id = t.tabular_id AND h.valid_to_ms = 9223372036854775807
+        WHERE t.tabular_id = $1;
+        SELECT valid_from_ms FROM tabular_history
+        WHERE tabular_id = $1 AND valid_to_ms = 9223372036854775807";
+    const SQL_POSTGRES: &str = "SELECT open_tabular(t) FROM tabulars t WHERE t.tabular_id = $1";
+
+    let sql = if tx.kind() == DbKind::Postgres { SQL_POSTGRES } else { SQL };
+    let from_ms = fetch_optional!(tx, query_scalar::<_, i64>(sql).bind(tabular_id))?;
+    tx.advance_to(from_ms.unwrap_or(0));
+    Ok(())
+}
+
+/// Opens the history of the present name of a table or view.
 pub(super) async fn open_name(tx: &mut Tx, tabular_id: TabularId) -> Result<(), StoreError> {
     const SQL: &str = "
         INSERT INTO tabular_history (tabular_id, warehouse_id, namespace_id, kind, name, created_ms,
                                      valid_from_ms, valid_to_ms)
         SELECT tabular_id, warehouse_id, namespace_id, kind, name, created_ms, $2, $3
-        FROM tabulars WHERE tabular_id = $1";
-
-    let at_ms = tx.at_ms();
-    execute!(tx, query(SQL).bind(tabular_id).bind(at_ms).bind(FOREVER_MS)).map(drop)
-}
-
-pub(super) async fn open_pointer(tx: &mut Tx, tabular_id: TabularId) -> Result<(), StoreError> {
-    const SQL: &str = "
-        INSERT INTO pointer_history (tabular_id, metadata_location, table_uuid, location, superseded,
-                                     valid_from_ms, valid_to_ms)
-        SELECT tabular_id, metadata_location, table_uuid, location, superseded, $2, $3
         FROM tabulars WHERE tabular_id = $1";
 
     let at_ms = tx.at_ms();

@@ -51,6 +51,19 @@ pub const OVERLAPPING_POSTGRES: &str = r#"
     WHERE warehouse_id = $1 AND owner_id <> $2 AND prefix >= $4 AND prefix < $5
     LIMIT 1"#;
 
+/// Statements that claim prefixes on SQLite, and return a claim of another owner that overlaps with one of them.
+/// No other transaction can write meanwhile.
+const CLAIM: &str = "
+    INSERT INTO locations (warehouse_id, prefix, owner_id) SELECT $1, value, $2 FROM json_each($4) WHERE true
+    ON CONFLICT (warehouse_id, prefix) DO NOTHING;
+    SELECT prefix, owner_id FROM locations
+    WHERE warehouse_id = $1 AND owner_id <> $2 AND prefix IN (SELECT value FROM json_each($3))
+    UNION ALL
+    SELECT l.prefix, l.owner_id FROM json_each($4) p CROSS JOIN locations l
+    WHERE l.warehouse_id = $1 AND l.owner_id <> $2 AND l.prefix >= p.value
+        AND l.prefix < substr(p.value, 1, length(p.value) - 1) || '0'
+    LIMIT 1";
+
 /// Statement for the other owners of some prefixes.
 pub const HOLDING: &str = "
     SELECT prefix FROM locations
@@ -90,9 +103,6 @@ pub async fn claim(
     prefixes: &[&str],
     owner_id: Uuid,
 ) -> Result<Claim, StoreError> {
-    const INSERT: &str = "
-        INSERT INTO locations (warehouse_id, prefix, owner_id) VALUES ($1, $2, $3)
-        ON CONFLICT (warehouse_id, prefix) DO NOTHING";
     const CLAIM_POSTGRES: &str = "SELECT prefix, owner_id FROM claim_locations($1, $2, $3, $4, $5)";
 
     if let Target::Postgres(on) = tx.target() {
@@ -106,13 +116,16 @@ pub async fn claim(
         let overlap = bounded(statement.fetch_optional(on)).await?;
         return Ok(overlap.map_or(Claim::Claimed, |(prefix, owner_id)| Claim::Overlaps { prefix, owner_id }));
     }
-    for prefix in prefixes {
-        if let Some((prefix, owner_id)) = find_overlap(tx, warehouse_id, prefix, owner_id).await? {
-            return Ok(Claim::Overlaps { prefix, owner_id });
-        }
-        execute!(tx, query(INSERT).bind(warehouse_id).bind(*prefix).bind(owner_id))?;
-    }
-    Ok(Claim::Claimed)
+    let (ancestors, prefixes) = (to_json(&Claims::new(prefixes).ancestors), to_json(prefixes));
+    let overlap = fetch_optional!(
+        tx,
+        query_as::<_, (String, Uuid)>(CLAIM)
+            .bind(warehouse_id)
+            .bind(owner_id)
+            .bind(&ancestors)
+            .bind(&prefixes)
+    )?;
+    Ok(overlap.map_or(Claim::Claimed, |(prefix, owner_id)| Claim::Overlaps { prefix, owner_id }))
 }
 
 /// Releases all prefixes of an owner.
@@ -222,27 +235,6 @@ pub async fn list(db: &Db, owner_id: Uuid) -> Result<Vec<String>, StoreError> {
     const SQL: &str = "SELECT prefix FROM locations WHERE owner_id = $1 ORDER BY prefix";
 
     fetch_all!(db, query_scalar::<_, String>(SQL).bind(owner_id))
-}
-
-/// Returns a claim of another owner that overlaps with a prefix, on SQLite.
-async fn find_overlap(
-    tx: &mut Tx,
-    warehouse_id: WarehouseId,
-    prefix: &str,
-    owner_id: Uuid,
-) -> Result<Option<(String, Uuid)>, StoreError> {
-    let above: Vec<&str> = ancestors(prefix).collect();
-    let above = to_json(&above);
-    let end = successor(prefix);
-    fetch_optional!(
-        tx,
-        query_as::<_, (String, Uuid)>(OVERLAPPING)
-            .bind(warehouse_id)
-            .bind(owner_id)
-            .bind(&above)
-            .bind(prefix)
-            .bind(&end)
-    )
 }
 
 /// Returns the prefixes that contain `prefix`, without itself.

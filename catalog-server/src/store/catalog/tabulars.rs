@@ -72,9 +72,7 @@ pub async fn create(tx: &mut Tx, new: &NewTabular<'_>) -> Result<CreateTabular, 
         return Ok(CreateTabular::NameTaken(holder.kind));
     }
     // This must follow the insert, which may have waited for the transaction that released the name.
-    history::advance_past_name(tx, new.place).await?;
-    history::open_name(tx, new.tabular_id).await?;
-    history::open_pointer(tx, new.tabular_id).await?;
+    history::open_tabular(tx, new.tabular_id).await?;
     Ok(CreateTabular::Created)
 }
 

@@ -101,7 +101,7 @@ async fn tables_that_were_not_looked_at_for_long_are_due(fixture: &Fixture) {
     );
     assert_eq!(
         (job.reason.as_str(), job.requested_by.as_str()),
-        ("it was not looked at for long", "maintenance")
+        ("the table was not evaluated for a long time", "maintenance")
     );
     // Not while that job is queued, however old it is, nor soon after it.
     age(fixture, 6 * MINUTE_MS).await;
