@@ -44,7 +44,7 @@ TYPES = [
 STRICTER = {
     "`operation` is": "the specification has four operations, and PyIceberg reads no others",
     "not an acceptable location|inside the warehouse|overlaps": "files lie where tables of a warehouse may have them",
-    "cannot judge|does not know": "transforms and types that nobody knows are carried, not made",
+    "cannot validate|does not support": "transforms and types that nobody knows are carried, not made",
     "cannot be read by all clients": "decimals without digits",
     "its name is empty": "nobody could name such a reference",
     "`key-metadata` of the statistics": "the specification has a string, Java's parser does not look",
