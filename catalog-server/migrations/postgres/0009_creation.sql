@@ -58,13 +58,18 @@ BEGIN
         GROUP BY 1 ORDER BY 1
     ) AS l;
     RETURN QUERY
-        SELECT o.* FROM locations o
-        WHERE o.warehouse_id = claiming_warehouse AND o.owner_id <> claiming_owner
-            AND o.prefix COLLATE "C" = ANY (ancestors)
+        -- One look-up for each prefix, whatever the statistics are: LIMIT keeps it from being joined otherwise.
+        SELECT o.* FROM unnest(ancestors) AS a(prefix), LATERAL (
+            SELECT l.* FROM locations l
+            WHERE l.warehouse_id = claiming_warehouse AND l.prefix = a.prefix COLLATE "C" LIMIT 1
+        ) AS o WHERE o.owner_id <> claiming_owner
         UNION ALL
-        SELECT o.* FROM unnest(prefixes, ends) AS r(first, last)
-        JOIN locations o ON o.warehouse_id = claiming_warehouse AND o.owner_id <> claiming_owner
-            AND o.prefix >= r.first COLLATE "C" AND o.prefix < r.last COLLATE "C"
+        SELECT o.* FROM unnest(prefixes, ends) AS r(first, last), LATERAL (
+            SELECT l.* FROM locations l
+            WHERE l.warehouse_id = claiming_warehouse AND l.owner_id <> claiming_owner
+                AND l.prefix >= r.first COLLATE "C" AND l.prefix < r.last COLLATE "C"
+            ORDER BY l.prefix LIMIT 1
+        ) AS o
         LIMIT 1;
     IF NOT FOUND THEN
         INSERT INTO locations (warehouse_id, prefix, owner_id)

@@ -43,9 +43,10 @@ pub const OVERLAPPING: &str = "
     LIMIT 1";
 /// Statement [`OVERLAPPING`] for PostgreSQL.
 pub const OVERLAPPING_POSTGRES: &str = r#"
-    SELECT prefix, owner_id FROM locations
-    WHERE warehouse_id = $1 AND owner_id <> $2
-        AND prefix COLLATE "C" IN (SELECT json_array_elements_text($3::json))
+    SELECT o.prefix, o.owner_id FROM json_array_elements_text($3::json) AS a(prefix), LATERAL (
+        SELECT l.prefix, l.owner_id FROM locations l
+        WHERE l.warehouse_id = $1 AND l.prefix = a.prefix COLLATE "C" LIMIT 1
+    ) AS o WHERE o.owner_id <> $2
     UNION ALL
     SELECT prefix, owner_id FROM locations
     WHERE warehouse_id = $1 AND owner_id <> $2 AND prefix >= $4 AND prefix < $5
@@ -68,11 +69,13 @@ const CLAIM: &str = "
 pub const HOLDING: &str = "
     SELECT prefix FROM locations
     WHERE warehouse_id = $1 AND owner_id <> $2 AND prefix IN (SELECT value FROM json_each($3)) LIMIT 1";
-/// Statement [`HOLDING`] for PostgreSQL.
+/// Statement [`HOLDING`] for PostgreSQL. It makes one look-up for each prefix, whatever the statistics are: the
+/// inner LIMIT keeps it from being joined otherwise.
 pub const HOLDING_POSTGRES: &str = r#"
-    SELECT prefix FROM locations
-    WHERE warehouse_id = $1 AND owner_id <> $2
-        AND prefix COLLATE "C" IN (SELECT json_array_elements_text($3::json)) LIMIT 1"#;
+    SELECT o.prefix FROM json_array_elements_text($3::json) AS a(prefix), LATERAL (
+        SELECT l.prefix, l.owner_id FROM locations l
+        WHERE l.warehouse_id = $1 AND l.prefix = a.prefix COLLATE "C" LIMIT 1
+    ) AS o WHERE o.owner_id <> $2 LIMIT 1"#;
 
 /// Prefixes to be claimed, with what is compared with the claims of other owners.
 pub(in crate::store) struct Claims<'a> {

@@ -24,6 +24,12 @@ const FRESH: Duration = Duration::from_secs(1);
 /// aborts it, which releases the locks of a process that hangs.
 const IDLE_IN_TRANSACTION_MS: &str = "60000";
 
+/// Setting that makes PostgreSQL use an index wherever there is one. A connection keeps the plan of a statement until
+/// the statistics are renewed; a scan that was chosen for a small table would become slower with every row.
+const NO_SCANS: (&str, &str) = ("enable_seqscan", "off");
+/// Setting against the compilation of queries, which [`NO_SCANS`] would cause where there is no index.
+const NO_COMPILATION: (&str, &str) = ("jit", "off");
+
 /// Query for the clock of the server in milliseconds since 1970.
 const NOW_MS: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
@@ -65,6 +71,8 @@ impl Postgres {
                 ("statement_timeout", timeout_ms.as_str()),
                 ("lock_timeout", timeout_ms.as_str()),
                 ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS),
+                NO_SCANS,
+                NO_COMPILATION,
             ]);
         let pool = PgPoolOptions::new()
             .max_connections(options.connections)
