@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use tests::fixture::{self, ODD_NAMES, tables, views};
 use tests::http::{Client, encode};
-use tests::process::{self, Backend};
+use tests::process::{self, Backend, Firn, Setup};
 
 /// Reads a list to its end, and returns the entries of each page.
 async fn read(client: &Client, list: &str, field: &str, size: usize) -> Vec<Vec<Value>> {
@@ -124,3 +124,31 @@ tests::on_both_databases!(
     a_token_that_we_did_not_give_is_400,
     a_token_outlives_the_entry_it_stands_on,
 );
+
+/// Pages are cached, so each replica has to notice what the other one changes.
+#[test]
+fn every_replica_lists_what_another_one_changed() {
+    process::run(async {
+        let setup = Setup::new(Backend::Postgres).await;
+        let (first, second) = (Firn::start(setup.clone()), Firn::start(setup));
+        let ns = fixture::namespace(&first).await;
+        let list = tables(&ns);
+        let check = async |expected: &[&str]| {
+            // Twice, because the second answer comes from the cache.
+            for client in [&first, &second, &first, &second] {
+                assert_eq!(names(&read(client, &list, "identifiers", 10).await), expected);
+            }
+        };
+        check(&[]).await;
+        fixture::create_table(&first, &ns, "a").await;
+        check(&["a"]).await;
+        fixture::create_table(&second, &ns, "b").await;
+        check(&["a", "b"]).await;
+        let name = |name: &str| json!({ "namespace": [ns], "name": name });
+        let rename = json!({ "source": name("a"), "destination": name("c") });
+        first.post("tables/rename", &rename).await.expect(204);
+        check(&["b", "c"]).await;
+        second.delete(&format!("{list}/b")).await.expect(204);
+        check(&["c"]).await;
+    });
+}
