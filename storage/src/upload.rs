@@ -115,6 +115,10 @@ impl Write for Uploader {
         if self.has_failed {
             return Err(self.broken().into_io());
         }
+        if self.upload.is_some() && self.buffer.is_empty() {
+            // Without it, the buffer of each part would be copied several times while it grows.
+            self.buffer.reserve(self.part_bytes);
+        }
         let size = bytes.len().min(self.part_bytes - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..size]);
         if self.buffer.len() == self.part_bytes {

@@ -2,6 +2,7 @@
 //! any row. The bytes of every column chunk in the new file are compared with the original by checksum.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -107,8 +108,8 @@ impl Splicing<'_> {
         let mut open: Option<Open> = None;
         let mut done = Vec::new();
         let mut bytes_done = 0_u64;
-        let sources = open_all(self.job, &self.group.inputs);
-        for ((input, footer), source) in self.group.inputs.iter().zip(&self.footers).zip(sources) {
+        let mut row_groups = self.row_groups();
+        for (input, footer) in self.group.inputs.iter().zip(&self.footers) {
             self.job.control.check()?;
             if let Some(full) =
                 open.take_if(|open| open.bytes + input.size_bytes / 2 > self.group.split_bytes)
@@ -119,7 +120,7 @@ impl Splicing<'_> {
                 Some(current) => current,
                 None => self.begin(footer, options, locations.next(partition)?)?,
             };
-            self.append(&mut current, input, footer, &source?)?;
+            self.append(&mut current, input, footer, &mut row_groups)?;
             open = Some(current);
             bytes_done += u64::try_from(input.size_bytes).unwrap_or(0);
             self.job.control.progress(Progress {
@@ -148,22 +149,25 @@ impl Splicing<'_> {
         Ok(Open { location, splice, bytes: 0, parts: Vec::new(), checksums: Vec::new() })
     }
 
+    /// Reads the row groups of all inputs in order, while the next ones are on their way.
+    fn row_groups(&self) -> impl Iterator<Item = Result<Bytes, JobError>> {
+        let files = self.group.inputs.iter().zip(&self.footers);
+        self.job.files.read_ranges(files.flat_map(|(input, footer)| ranges(&input.path, footer)))
+    }
+
+    /// Appends the row groups of an input. Their bytes are the next ones of `row_groups`.
     fn append(
         &self,
         open: &mut Open,
         input: &Input,
         footer: &Arc<ParquetMetaData>,
-        source: &InputFile,
+        row_groups: &mut impl Iterator<Item = Result<Bytes, JobError>>,
     ) -> Result<(), JobError> {
         let context: FileContext = input::context(self.metadata, input)?;
         let broken = || JobError::file(&input.path);
-        // A small file takes one request, and so does each row group of a large one.
         for row_group in 0..footer.num_row_groups() {
+            let bytes = next(row_groups)?;
             let range = splice::range(footer, row_group).map_err(broken())?;
-            let bytes: Bytes = source.range(range.clone())?;
-            if row_group + 1 < footer.num_row_groups() {
-                source.prefetch(&[splice::range(footer, row_group + 1).map_err(broken())?]);
-            }
             let columns = splice::columns(footer, row_group).map_err(broken())?;
             open.checksums.extend(checksums(&bytes, range.start, &columns).map_err(broken())?);
             open.splice.append(footer, row_group, bytes, &context).map_err(broken())?;
@@ -203,11 +207,12 @@ impl Splicing<'_> {
         let broken = || JobError::file(location);
         let source = self.job.files.open(location, size_bytes)?;
         let footer = read_footer(&source, location)?;
+        let mut row_groups = self.job.files.read_ranges(ranges(location, &footer));
         let mut again = Vec::new();
         for row_group in 0..footer.num_row_groups() {
+            let bytes = next(&mut row_groups)?;
             let range = splice::range(&footer, row_group).map_err(broken())?;
             let columns = splice::columns(&footer, row_group).map_err(broken())?;
-            let bytes = source.range(range.clone())?;
             again.extend(checksums(&bytes, range.start, &columns).map_err(broken())?);
         }
         Ok(again)
@@ -222,6 +227,23 @@ fn open_all<'a>(
     job.files.open_all(inputs.iter().map(|input| (&*input.path, input.size_bytes)))
 }
 
+/// Returns the ranges of the row groups of a file.
+fn ranges<'a>(
+    location: &'a str,
+    footer: &'a ParquetMetaData,
+) -> impl Iterator<Item = Result<(&'a str, Range<u64>), JobError>> {
+    (0..footer.num_row_groups()).map(move |row_group| {
+        let range = splice::range(footer, row_group).map_err(JobError::file(location))?;
+        Ok((location, range))
+    })
+}
+
+/// Returns the next row group, of as many as were asked for.
+fn next(row_groups: &mut impl Iterator<Item = Result<Bytes, JobError>>) -> Result<Bytes, JobError> {
+    let ended = || Err(JobError::Internal("a row group was not read".to_owned()));
+    row_groups.next().unwrap_or_else(ended)
+}
+
 /// Reads the footer of a file, with its page index if it has one.
 fn read_footer(source: &InputFile, location: &str) -> Result<Arc<ParquetMetaData>, JobError> {
     let footer = footer::read(source).and_then(|footer| footer::with_page_index(footer, source));
@@ -229,10 +251,10 @@ fn read_footer(source: &InputFile, location: &str) -> Result<Arc<ParquetMetaData
 }
 
 /// Returns the checksum of each column chunk of a row group. `start` is the offset of `bytes` in the file.
-fn checksums(bytes: &Bytes, start: u64, columns: &[std::ops::Range<u64>]) -> Result<Vec<u32>, FileError> {
+fn checksums(bytes: &Bytes, start: u64, columns: &[Range<u64>]) -> Result<Vec<u32>, FileError> {
     let outside = || FileError::Malformed("a column is outside its row group".to_owned());
     let place = |position: u64| position.checked_sub(start).and_then(|place| usize::try_from(place).ok());
-    let checksum = |range: &std::ops::Range<u64>| {
+    let checksum = |range: &Range<u64>| {
         let (start, end) = place(range.start).zip(place(range.end)).ok_or_else(outside)?;
         Ok(crc32fast::hash(bytes.get(start..end).ok_or_else(outside)?))
     };

@@ -6,8 +6,9 @@
 //! them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use crate::error::StorageError;
 
@@ -42,14 +43,15 @@ struct Shared {
     threads_max: usize,
     deadline: Duration,
     state: Mutex<State>,
-    work: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     queue: VecDeque<Work>,
     threads: usize,
-    idle: usize,
+    /// Threads without work. The one that had work last gets the next, so that few threads do most of the work: an
+    /// allocator keeps memory for each thread that allocated the result of a read.
+    idle: Vec<Thread>,
     /// Number of operations that were abandoned by their callers but have not returned.
     given_up: usize,
 }
@@ -68,15 +70,8 @@ impl Threads {
     /// Creates a pool of at most `threads_max` threads, at least one. An operation is abandoned after
     /// `deadline`.
     pub fn new(threads_max: usize, deadline: Duration) -> Threads {
-        let state = Mutex::default();
-        Threads {
-            shared: Arc::new(Shared {
-                threads_max: threads_max.max(1),
-                deadline,
-                state,
-                work: Condvar::new(),
-            }),
-        }
+        let shared = Shared { threads_max: threads_max.max(1), deadline, state: Mutex::default() };
+        Threads { shared: Arc::new(shared) }
     }
 
     /// Runs an operation on one of the threads, and waits for it without blocking the current thread. The
@@ -131,9 +126,12 @@ impl Threads {
             }
         });
         state.queue.push_back(work);
-        if state.idle >= state.queue.len() || state.threads >= self.shared.threads_max {
+        if let Some(idle) = state.idle.pop() {
             drop(state);
-            self.shared.work.notify_one();
+            idle.unpark();
+            return Ok(pending);
+        }
+        if state.threads >= self.shared.threads_max {
             return Ok(pending);
         }
         state.threads += 1;
@@ -189,22 +187,29 @@ impl Shared {
 
     /// Runs operations until there has been no work for [`IDLE`].
     fn serve(&self) {
-        let mut state = self.lock();
+        let this = std::thread::current();
+        let mut idle_since = Instant::now();
         loop {
+            let mut state = self.lock();
+            // This thread is not in the list if it was chosen for an operation.
+            let position = state.idle.iter().position(|idle| idle.id() == this.id());
+            if let Some(position) = position {
+                state.idle.remove(position);
+            }
             if let Some(work) = state.queue.pop_front() {
                 drop(state);
                 work();
-                state = self.lock();
+                idle_since = Instant::now();
                 continue;
             }
-            state.idle += 1;
-            let waited = self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
-            state = waited.0;
-            state.idle -= 1;
-            if waited.1.timed_out() && state.queue.is_empty() {
+            let rest = IDLE.saturating_sub(idle_since.elapsed());
+            if rest.is_zero() {
                 state.threads -= 1;
                 return;
             }
+            state.idle.push(this.clone());
+            drop(state);
+            std::thread::park_timeout(rest);
         }
     }
 }
