@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use catalog_server::store::engine::error::StoreError;
 use catalog_server::store::ids::TabularId;
 use catalog_server::store::maintenance::jobs::{
-    self, CancelJob, End, JobFilter, JobLease, JobOutcome, JobRow, JobState, LeaseTerms, NewJobRow, Runner,
+    self, CancelJob, FinishedJob, JobFilter, JobLease, JobOutcome, JobRow, JobState, LeaseTerms, NewJobRow,
+    Runner,
 };
 use catalog_server::store::maintenance::policies;
 use tokio::join;
@@ -469,9 +470,9 @@ async fn the_last_jobs_of_an_action_are_known(fixture: &Fixture) {
     assert_eq!(last(table, "evaluate", None).await, None);
     assert_eq!(last(other, "compact", None).await, None);
 
-    let ends = async |limit| jobs::list_ends(&fixture.db, table, "compact", limit).await.unwrap();
+    let ends = async |limit| jobs::list_finished(&fixture.db, table, "compact", limit).await.unwrap();
     let jobs = [find(fixture, ids[2]).await, find(fixture, ids[0]).await];
-    let told = jobs.map(|JobRow { state, attempt, started_ms, finished_ms, .. }| End {
+    let told = jobs.map(|JobRow { state, attempt, started_ms, finished_ms, .. }| FinishedJob {
         state,
         attempt,
         started_ms,
