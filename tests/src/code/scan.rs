@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn brackets_close_where_they_should() {
+    fn closing_brackets_are_found() {
         assert_eq!(closing("a(b[c]{d})e", 1), Some(9));
         assert_eq!(closing("a(b", 1), None);
         assert_eq!(find_outside("fn f(x: [u8; 2]) -> T {", 0, b"{;"), Some(22));

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_attribute_in_texts_and_comments_is_none() {
+    fn attributes_in_texts_and_comments_are_ignored() {
         let text = "// #[cfg(test)]\nfn a() { \"#[cfg(test)]\" }\n#[cfg(unix)]\nmod b {}";
         check(text, text);
     }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_cut_out_of_tests() {
+    fn test_files_are_not_cut() {
         let source = Source::test("a/b.rs", "#[cfg(test)]\nmod tests {}");
         assert_eq!((source.lines, source.test_lines), (2, 0));
         assert_eq!((source.folder(), source.stem()), ("a", "b"));

@@ -18,7 +18,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 on_both_databases!(
     icebergs_compatibility_kit_passes,
     pyicebergs_own_catalog_tests_pass,
-    engines_read_what_the_others_wrote,
+    engines_read_tables_of_each_other,
 );
 
 async fn icebergs_compatibility_kit_passes(backend: Backend) {
@@ -38,7 +38,7 @@ async fn pyicebergs_own_catalog_tests_pass(backend: Backend) {
     pass(&firn, "clients/run-pyiceberg", &[firn.root()]);
 }
 
-async fn engines_read_what_the_others_wrote(backend: Backend) {
+async fn engines_read_tables_of_each_other(backend: Backend) {
     let _turn = ONE_AT_A_TIME.lock().await;
     // The suite expires snapshots a moment after they were replaced; the retention for time travel would
     // protect them.
@@ -52,7 +52,7 @@ async fn engines_read_what_the_others_wrote(backend: Backend) {
     pass_as(&firn, "clients/run", suite);
 }
 
-/// `engines_read_what_the_others_wrote` has already compared each table with more filters, with plans that
+/// `engines_read_tables_of_each_other` has already compared each table with more filters, with plans that
 /// are completed at once. Creating the tables takes most of the time, so asynchronous and paged plans share
 /// one run.
 #[test]

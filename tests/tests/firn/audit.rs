@@ -17,7 +17,7 @@ async fn lines(firn: &Firn) -> Vec<AuditEntry> {
     lines
 }
 
-async fn every_change_leaves_exactly_one_line(backend: Backend) {
+async fn every_change_has_exactly_one_audit_entry(backend: Backend) {
     let mut firn = Firn::new(backend).await;
     let mut endpoints = endpoints::all(&firn).await;
     endpoints.extend(endpoints::governance(&firn).await);
@@ -42,7 +42,7 @@ async fn every_change_leaves_exactly_one_line(backend: Backend) {
     }
 }
 
-async fn a_transaction_leaves_one_line_for_each_table(backend: Backend) {
+async fn a_transaction_has_one_audit_entry_for_each_table(backend: Backend) {
     let mut firn = Firn::new(backend).await;
     let ns = fixture::namespace(&firn).await;
     fixture::create_table(&firn, &ns, "a").await;
@@ -60,7 +60,7 @@ async fn a_transaction_leaves_one_line_for_each_table(backend: Backend) {
     assert_eq!(names, [&format!("main/{ns}.a"), &format!("main/{ns}.b")]);
 }
 
-async fn what_is_refused_or_repeated_leaves_no_line(backend: Backend) {
+async fn refused_and_repeated_requests_have_no_audit_entry(backend: Backend) {
     let mut firn = Firn::new(backend).await;
     let ns = fixture::namespace(&firn).await;
     fixture::create_table(&firn, &ns, "t").await;
@@ -79,7 +79,7 @@ async fn what_is_refused_or_repeated_leaves_no_line(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    every_change_leaves_exactly_one_line,
-    a_transaction_leaves_one_line_for_each_table,
-    what_is_refused_or_repeated_leaves_no_line,
+    every_change_has_exactly_one_audit_entry,
+    a_transaction_has_one_audit_entry_for_each_table,
+    refused_and_repeated_requests_have_no_audit_entry,
 );

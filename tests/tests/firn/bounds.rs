@@ -66,7 +66,7 @@ async fn paths_are_bounded_in_length_and_number(backend: Backend) {
     assert_eq!(location, "t");
 }
 
-async fn what_a_worker_says_at_the_end_is_cut_and_what_it_could_shorten_is_refused(backend: Backend) {
+async fn long_errors_and_results_of_workers_are_truncated_and_long_lists_refused(backend: Backend) {
     let long = "ü".repeat(MB);
     let (firn, leased) = leased(backend).await;
     let id = leased["job"]["job-id"].as_str().unwrap().to_owned();
@@ -98,7 +98,7 @@ async fn what_a_worker_says_at_the_end_is_cut_and_what_it_could_shorten_is_refus
     assert!(jobs.to_string().len() < 100_000);
 }
 
-async fn reasons_names_and_policies_are_refused_with_their_bound(backend: Backend) {
+async fn too_long_reasons_names_and_policies_are_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
@@ -134,7 +134,7 @@ async fn reasons_names_and_policies_are_refused_with_their_bound(backend: Backen
     firn.check_no_panic();
 }
 
-async fn no_message_gives_back_all_that_was_sent(backend: Backend) {
+async fn error_messages_do_not_repeat_long_input(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
@@ -171,7 +171,7 @@ async fn no_message_gives_back_all_that_was_sent(backend: Backend) {
 tests::on_both_databases!(
     heartbeats_of_any_size_leave_the_database_small,
     paths_are_bounded_in_length_and_number,
-    what_a_worker_says_at_the_end_is_cut_and_what_it_could_shorten_is_refused,
-    reasons_names_and_policies_are_refused_with_their_bound,
-    no_message_gives_back_all_that_was_sent,
+    long_errors_and_results_of_workers_are_truncated_and_long_lists_refused,
+    too_long_reasons_names_and_policies_are_refused,
+    error_messages_do_not_repeat_long_input,
 );

@@ -7,7 +7,7 @@ use tests::reaper;
 
 use crate::endpoints;
 
-async fn the_only_warehouse_need_not_be_named(backend: Backend) {
+async fn the_only_warehouse_is_the_default(backend: Backend) {
     let firn = process::shared(backend).await;
     let unnamed = firn.request("GET", "/v1/config", None, &[]).await.expect(200).json();
     for path in ["/v1/config?warehouse=main", "/v1/config?warehouse=", "/v1/config?warehouse=main&unknown=1"]
@@ -18,7 +18,7 @@ async fn the_only_warehouse_need_not_be_named(backend: Backend) {
     assert_eq!(unnamed["idempotency-key-lifetime"], "PT1440M");
 }
 
-async fn it_advertises_what_is_served_and_nothing_else(backend: Backend) {
+async fn the_configuration_lists_exactly_the_served_endpoints(backend: Backend) {
     let firn = process::shared(backend).await;
     let config = firn.request("GET", "/v1/config", None, &[]).await.expect(200).json();
     let mut advertised: Vec<_> =
@@ -100,13 +100,13 @@ async fn every_endpoint_serves_the_default_warehouse_without_a_prefix(backend: B
 
 tests::on_both_databases!(
     every_endpoint_serves_the_default_warehouse_without_a_prefix,
-    the_only_warehouse_need_not_be_named,
-    it_advertises_what_is_served_and_nothing_else,
+    the_only_warehouse_is_the_default,
+    the_configuration_lists_exactly_the_served_endpoints,
     an_unknown_warehouse_is_404,
     an_instant_is_part_of_the_prefix,
 );
 
-tests::on_sqlite!(variables_that_are_no_settings_do_not_keep_a_server_from_starting);
+tests::on_sqlite!(unrelated_variables_do_not_prevent_a_start);
 
 /// Returns the message with which `firn serve` refuses to start.
 fn refusal(arguments: &[&str], env: &[(&str, &str)]) -> String {
@@ -119,7 +119,7 @@ fn refusal(arguments: &[&str], env: &[(&str, &str)]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-async fn variables_that_are_no_settings_do_not_keep_a_server_from_starting(backend: Backend) {
+async fn unrelated_variables_do_not_prevent_a_start(backend: Backend) {
     let others = ["FIRN_BINARY", "FIRN_PORT_8181_TCP_ADDR", "FIRN_SERVICE_HOST", "FIRN_LISEN", "FIRN_URI"];
     let setup =
         others.into_iter().fold(Setup::new(backend).await, |setup, name| setup.with(name, "tcp://10.0.0.1"));
@@ -218,7 +218,7 @@ fn later_sources_override_earlier_ones() {
 }
 
 #[test]
-fn a_second_server_on_the_same_data_is_refused_and_the_first_goes_on() {
+fn a_second_server_on_the_same_data_is_refused_and_the_first_continues() {
     process::run(async {
         let firn = Firn::new(Backend::Sqlite).await;
         let Err(said) = Firn::try_start(firn.setup().clone()) else { panic!("a second server started") };
@@ -257,7 +257,7 @@ fn no_warehouse_lies_in_another() {
 }
 
 #[test]
-fn help_teaches_every_setting() {
+fn the_help_describes_every_setting() {
     let output = clean(process::binary().to_str().unwrap()).args(["serve", "--help"]).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     for name in [

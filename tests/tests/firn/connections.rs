@@ -128,7 +128,7 @@ async fn server(settings: &[(&str, &str)]) -> Firn {
 }
 
 #[test]
-fn connections_that_say_nothing_or_half_of_it_are_closed() {
+fn connections_without_a_complete_request_are_closed() {
     process::run(async {
         let firn = server(&[("HEADER_MS", "400")]).await;
         let mut silent = Vec::new();
@@ -180,7 +180,7 @@ fn a_connection_may_idle_between_requests_but_not_for_ever() {
 }
 
 #[test]
-fn beyond_the_limit_a_connection_is_told_503_and_those_before_go_on() {
+fn connections_above_the_limit_get_503_and_earlier_ones_continue() {
     process::run(async {
         let firn = server(&[("CONNECTIONS", "20")]).await;
         let request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -209,7 +209,7 @@ fn beyond_the_limit_a_connection_is_told_503_and_those_before_go_on() {
 }
 
 #[test]
-fn whoever_is_refused_in_the_middle_of_a_body_reads_why() {
+fn a_refusal_in_the_middle_of_a_body_reaches_the_client() {
     process::run(async {
         for (setting, status, told) in
             [("BODIES_BYTES", 503, "limits.bodies-bytes"), ("BODY_BYTES", 413, "limits.body-bytes")]
@@ -264,7 +264,7 @@ fn a_process_without_descriptors_answers_503_and_survives() {
 }
 
 #[test]
-fn a_client_that_does_not_read_its_answers_is_dropped() {
+fn a_client_that_does_not_read_responses_is_disconnected() {
     process::run(async {
         let firn = server(&[("STALL_MS", "800")]).await;
         let ns = fixture::namespace(&firn).await;
@@ -283,7 +283,7 @@ fn a_client_that_does_not_read_its_answers_is_dropped() {
 }
 
 #[test]
-fn what_never_becomes_a_request_is_refused_in_the_protocols_form_and_counted() {
+fn malformed_requests_are_refused_in_the_protocols_form_and_counted() {
     process::run(async {
         let firn = server(&[]).await;
         let long = "x".repeat(1 << 20);
@@ -399,7 +399,7 @@ fn oversized_headers_over_http_2_have_a_body_too() {
 }
 
 #[test]
-fn made_up_methods_and_paths_make_no_series() {
+fn unknown_methods_and_paths_create_no_time_series() {
     process::run(async {
         let firn = server(&[]).await;
         let before = metrics(&firn).await.len();
@@ -429,7 +429,7 @@ fn made_up_methods_and_paths_make_no_series() {
 }
 
 #[test]
-fn bodies_are_taken_uncompressed_and_tokens_are_not_issued() {
+fn compressed_bodies_and_token_requests_are_refused() {
     process::run(async {
         let firn = process::shared(Backend::Sqlite).await;
         let name = fixture::unique("plain");

@@ -3,7 +3,7 @@
 use tests::fixture;
 use tests::process::{self, Backend};
 
-async fn what_is_not_served_is_an_error_in_the_protocols_form(backend: Backend) {
+async fn unknown_endpoints_are_errors_in_the_protocols_form(backend: Backend) {
     let firn = process::shared(backend).await;
     for (method, path) in [
         ("GET", "/"),
@@ -34,7 +34,7 @@ async fn what_is_not_served_is_an_error_in_the_protocols_form(backend: Backend) 
     assert!(head.body.is_empty());
 }
 
-async fn a_missing_namespace_is_told_from_a_missing_table(backend: Backend) {
+async fn a_missing_namespace_and_a_missing_table_are_different_errors(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     firn.get(&fixture::tables("none")).await.refused(
@@ -73,7 +73,7 @@ async fn a_missing_namespace_is_told_from_a_missing_table(backend: Backend) {
     assert_eq!(firn.head(&fixture::view_path(&ns, "t")).await, 404);
 }
 
-async fn a_malformed_body_is_400_and_says_where(backend: Backend) {
+async fn a_malformed_body_is_400_with_a_position(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     fixture::create_table(firn, &ns, "t").await;
@@ -136,7 +136,7 @@ async fn a_broken_metadata_file_fails_one_table_only(backend: Backend) {
     firn.check_no_panic();
 }
 
-async fn every_answer_has_a_request_id(backend: Backend) {
+async fn every_response_has_a_request_id(backend: Backend) {
     let firn = process::shared(backend).await;
     for path in ["/v1/config", "/v1/main/namespaces/none", "/nowhere", "/health/live"] {
         let reply = firn.request("GET", path, None, &[]).await;
@@ -147,10 +147,10 @@ async fn every_answer_has_a_request_id(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    what_is_not_served_is_an_error_in_the_protocols_form,
-    a_missing_namespace_is_told_from_a_missing_table,
-    a_malformed_body_is_400_and_says_where,
+    unknown_endpoints_are_errors_in_the_protocols_form,
+    a_missing_namespace_and_a_missing_table_are_different_errors,
+    a_malformed_body_is_400_with_a_position,
     a_missing_metadata_file_is_404_not_found,
     a_broken_metadata_file_fails_one_table_only,
-    every_answer_has_a_request_id,
+    every_response_has_a_request_id,
 );

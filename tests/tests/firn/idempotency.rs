@@ -21,7 +21,7 @@ fn is_change(endpoint: &Endpoint) -> bool {
     !endpoint.is_read() && !endpoint.route.ends_with("/metrics")
 }
 
-async fn every_change_is_answered_the_same_again_even_after_a_crash(backend: Backend) {
+async fn a_repeated_change_gets_the_same_response_even_after_a_crash(backend: Backend) {
     let mut firn = Firn::new(backend).await;
     let endpoints = endpoints::all(&firn).await;
     let mut done = Vec::new();
@@ -79,7 +79,7 @@ async fn the_same_key_with_another_body_or_query_is_422(backend: Backend) {
     assert_eq!(firn.head(&path).await, 204);
 }
 
-async fn a_success_whose_file_is_gone_is_never_answered_as_a_failure(backend: Backend) {
+async fn a_repeated_success_with_a_missing_file_is_not_reported_as_a_failure(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     fixture::create_table(firn, &ns, "t").await;
@@ -96,7 +96,7 @@ async fn a_success_whose_file_is_gone_is_never_answered_as_a_failure(backend: Ba
     again.refused(500, "CommitStateUnknownException", "was carried out");
 }
 
-async fn a_rename_to_the_same_name_uses_up_its_key(backend: Backend) {
+async fn a_rename_to_the_same_name_records_its_key(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     fixture::create_table(firn, &ns, "t").await;
@@ -113,7 +113,7 @@ async fn a_rename_to_the_same_name_uses_up_its_key(backend: Backend) {
     other.refused(422, "UnprocessableEntityException", "Idempotency-Key");
 }
 
-async fn a_refusal_is_remembered(backend: Backend) {
+async fn a_refusal_is_recorded_under_its_key(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let key = key();
@@ -204,7 +204,7 @@ fn without_id(reply: &Reply) -> Option<Value> {
     Some(answer)
 }
 
-async fn a_key_of_a_read_is_for_that_read_only(backend: Backend) {
+async fn a_key_of_a_read_is_refused_for_another_request(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     fixture::create_table(firn, &ns, "t").await;
@@ -225,7 +225,7 @@ async fn a_key_of_a_read_is_for_that_read_only(backend: Backend) {
     }
 }
 
-async fn where_no_key_is_known_it_is_refused(backend: Backend) {
+async fn endpoints_without_idempotency_refuse_a_key(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     fixture::create_table(firn, &ns, "t").await;
@@ -252,14 +252,14 @@ async fn where_no_key_is_known_it_is_refused(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_key_of_a_read_is_for_that_read_only,
-    where_no_key_is_known_it_is_refused,
-    every_change_is_answered_the_same_again_even_after_a_crash,
+    a_key_of_a_read_is_refused_for_another_request,
+    endpoints_without_idempotency_refuse_a_key,
+    a_repeated_change_gets_the_same_response_even_after_a_crash,
     a_key_used_for_another_request_is_422,
     the_same_key_with_another_body_or_query_is_422,
-    a_refusal_is_remembered,
-    a_rename_to_the_same_name_uses_up_its_key,
-    a_success_whose_file_is_gone_is_never_answered_as_a_failure,
+    a_refusal_is_recorded_under_its_key,
+    a_rename_to_the_same_name_records_its_key,
+    a_repeated_success_with_a_missing_file_is_not_reported_as_a_failure,
     concurrent_duplicates_have_one_effect,
     a_malformed_key_is_400,
 );

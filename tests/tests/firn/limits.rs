@@ -39,7 +39,7 @@ async fn a_body_over_the_limit_is_413(backend: Backend) {
     assert!(grown < 256 << 20, "{grown} bytes more after refusing three bodies of 64 MB");
 }
 
-async fn ten_thousand_columns_are_a_table_like_any_other(backend: Backend) {
+async fn a_table_may_have_ten_thousand_columns(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let column =
@@ -110,13 +110,13 @@ async fn nested_types_of_sensible_depth_work(backend: Backend) {
 
 tests::on_both_databases!(
     a_body_over_the_limit_is_413,
-    ten_thousand_columns_are_a_table_like_any_other,
+    a_table_may_have_ten_thousand_columns,
     deep_json_is_refused_and_does_not_crash,
     nested_types_of_sensible_depth_work,
 );
 
 #[test]
-fn slow_headers_are_cut_off() {
+fn a_connection_with_slow_headers_is_closed() {
     process::run(async {
         let firn = Firn::start(Setup::new(Backend::Sqlite).await.with("FIRN_LIMITS__HEADER_MS", "300"));
         let answer = raw(&firn, b"GET /v1/config HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");

@@ -90,7 +90,7 @@ async fn a_location_outside_the_warehouse_is_refused_everywhere(backend: Backend
     assert!(!firn.setup().data_dir.join("x").exists());
 }
 
-async fn two_tables_never_share_a_folder_however_it_is_spelled(backend: Backend) {
+async fn two_tables_never_share_a_folder_in_any_spelling(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let orders = place(firn, "orders");
@@ -161,7 +161,7 @@ async fn a_manifest_list_in_another_tables_folder_is_refused(backend: Backend) {
     firn.post(&table_path(&ns, "mine"), &commit(&[], &append(&mine["metadata"], 6, "x"))).await.expect(200);
 }
 
-async fn a_table_may_move_and_keeps_what_it_owned(backend: Backend) {
+async fn a_moved_table_keeps_its_previous_folder(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let (old, new) = (place(firn, "old"), place(firn, "new"));
@@ -198,7 +198,7 @@ async fn path_properties_are_claimed_like_locations(backend: Backend) {
     refused(&create_at(firn, &ns, "other", &metadata).await, &metadata);
 }
 
-async fn a_default_location_is_new_whatever_the_name_was_before(backend: Backend) {
+async fn a_default_location_is_new_even_for_a_reused_name(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let mut seen = Vec::new();
@@ -210,7 +210,7 @@ async fn a_default_location_is_new_whatever_the_name_was_before(backend: Backend
     assert!(seen[0] != seen[1] && seen[1] != seen[2] && seen[0] != seen[2], "{seen:?}");
 }
 
-async fn a_namespace_location_is_where_its_tables_go(backend: Backend) {
+async fn tables_are_created_below_the_namespace_location(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::unique("located");
     let location = place(firn, "base");
@@ -258,12 +258,12 @@ async fn concurrent_creations_on_one_folder_leave_one_owner(backend: Backend) {
 
 tests::on_both_databases!(
     a_location_outside_the_warehouse_is_refused_everywhere,
-    two_tables_never_share_a_folder_however_it_is_spelled,
+    two_tables_never_share_a_folder_in_any_spelling,
     sibling_prefixes_are_different_folders,
     a_manifest_list_in_another_tables_folder_is_refused,
-    a_table_may_move_and_keeps_what_it_owned,
+    a_moved_table_keeps_its_previous_folder,
     path_properties_are_claimed_like_locations,
-    a_default_location_is_new_whatever_the_name_was_before,
-    a_namespace_location_is_where_its_tables_go,
+    a_default_location_is_new_even_for_a_reused_name,
+    tables_are_created_below_the_namespace_location,
     concurrent_creations_on_one_folder_leave_one_owner,
 );

@@ -43,7 +43,7 @@ pub(crate) fn at_job(leased: &Value, what: &str) -> String {
     format!("jobs/{}/{what}", leased["job"]["job-id"].as_str().unwrap())
 }
 
-async fn the_most_specific_policy_holds_and_says_so(backend: Backend) {
+async fn the_most_specific_policy_applies_and_is_named_as_the_source(backend: Backend) {
     let firn = Firn::new(backend).await;
     let ns = fixture::namespace(&firn).await;
     let child = format!("{ns}\u{1f}child");
@@ -96,7 +96,7 @@ async fn the_most_specific_policy_holds_and_says_so(backend: Backend) {
     assert_eq!(sources().await[0], (json!(false), "warehouse".to_owned()));
 }
 
-async fn bad_policies_are_refused_by_name(backend: Backend) {
+async fn invalid_policies_are_refused_with_the_name_of_the_setting(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
@@ -126,7 +126,7 @@ async fn bad_policies_are_refused_by_name(backend: Backend) {
     post(firn, "jobs", &unknown).await.refused(400, "BadRequestException", "unknown variant `polish`");
 }
 
-async fn a_job_goes_from_hand_to_hand(backend: Backend) {
+async fn a_job_with_an_expired_lease_passes_to_another_worker(backend: Backend) {
     let firn = Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__LEASE_MS", "1"));
     let ns = fixture::namespace(&firn).await;
     let created = create_table(&firn, &ns, "t").await;
@@ -179,7 +179,7 @@ async fn a_job_goes_from_hand_to_hand(backend: Backend) {
     queue(&firn, &ns, "t", "compact").await;
 }
 
-async fn a_worker_is_told_of_renames_cancels_and_drops(backend: Backend) {
+async fn a_worker_learns_of_renames_cancellations_and_drops(backend: Backend) {
     let firn = Firn::new(backend).await;
     let ns = fixture::namespace(&firn).await;
     for name in ["renamed", "dropped", "cancelled", "later"] {
@@ -251,7 +251,7 @@ async fn jobs_are_listed_in_pages(backend: Backend) {
     call(&firn, "GET", "jobs?page-token=x", None).await.refused(400, "BadRequestException", "page-token");
 }
 
-async fn a_paused_table_says_why(backend: Backend) {
+async fn the_reason_of_a_pause_is_returned(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
@@ -269,10 +269,10 @@ async fn a_paused_table_says_why(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    the_most_specific_policy_holds_and_says_so,
-    bad_policies_are_refused_by_name,
-    a_job_goes_from_hand_to_hand,
-    a_worker_is_told_of_renames_cancels_and_drops,
+    the_most_specific_policy_applies_and_is_named_as_the_source,
+    invalid_policies_are_refused_with_the_name_of_the_setting,
+    a_job_with_an_expired_lease_passes_to_another_worker,
+    a_worker_learns_of_renames_cancellations_and_drops,
     jobs_are_listed_in_pages,
-    a_paused_table_says_why,
+    the_reason_of_a_pause_is_returned,
 );

@@ -16,7 +16,7 @@ async fn children(client: &Client, parent: &str) -> BTreeSet<Vec<String>> {
     serde_json::from_value(listed["namespaces"].clone()).unwrap()
 }
 
-async fn what_was_created_is_listed_loaded_and_dropped(backend: Backend) {
+async fn a_created_namespace_is_listed_loaded_and_dropped(backend: Backend) {
     let firn = process::shared(backend).await;
     let name = unique("ns");
     let body = json!({ "namespace": [name], "properties": { "owner": "ada", "": "", "ü": "数" } });
@@ -42,7 +42,7 @@ async fn what_was_created_is_listed_loaded_and_dropped(backend: Backend) {
     );
 }
 
-async fn any_name_goes_through_every_endpoint(backend: Backend) {
+async fn any_name_works_on_every_endpoint(backend: Backend) {
     let firn = process::shared(backend).await;
     let root = unique("odd");
     create(firn, &[&root]).await.expect(200);
@@ -72,7 +72,7 @@ async fn any_name_goes_through_every_endpoint(backend: Backend) {
     assert!(children(firn, &encode(&root)).await.is_empty());
 }
 
-async fn levels_nest_and_a_parent_must_exist(backend: Backend) {
+async fn a_nested_namespace_requires_its_parent(backend: Backend) {
     let firn = process::shared(backend).await;
     let root = unique("nest");
     create(firn, &[&root, "a"]).await.refused(
@@ -90,7 +90,7 @@ async fn levels_nest_and_a_parent_must_exist(backend: Backend) {
     firn.get(&namespace_path(&format!("{root}.a"))).await.refused(404, "NoSuchNamespaceException", "");
 }
 
-async fn a_name_is_given_once(backend: Backend) {
+async fn a_name_is_unique(backend: Backend) {
     let firn = process::shared(backend).await;
     let name = unique("once");
     let creations = (0..8).map(|_| {
@@ -110,7 +110,7 @@ async fn a_name_is_given_once(backend: Backend) {
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
 }
 
-async fn of_two_clients_that_drop_one_namespace_one_does(backend: Backend) {
+async fn of_two_concurrent_drops_of_a_namespace_one_succeeds(backend: Backend) {
     let firn = process::shared(backend).await;
     let path = namespace_path(&fixture::namespace(firn).await);
     let (first, second) = tokio::join!(firn.delete(&path), firn.delete(&path));
@@ -119,7 +119,7 @@ async fn of_two_clients_that_drop_one_namespace_one_does(backend: Backend) {
     assert_eq!(statuses, [204, 404]);
 }
 
-async fn a_namespace_that_holds_something_stays(backend: Backend) {
+async fn a_namespace_that_is_not_empty_cannot_be_dropped(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let path = namespace_path(&ns);
@@ -136,7 +136,7 @@ async fn a_namespace_that_holds_something_stays(backend: Backend) {
     firn.delete(&path).await.expect(204);
 }
 
-async fn a_drop_and_a_creation_at_once_leave_no_table_without_its_namespace(backend: Backend) {
+async fn a_concurrent_drop_and_creation_leave_no_table_without_namespace(backend: Backend) {
     let firn = process::shared(backend).await;
     for _ in 0..15 {
         let ns = fixture::namespace(firn).await;
@@ -161,7 +161,7 @@ async fn a_drop_and_a_creation_at_once_leave_no_table_without_its_namespace(back
     }
 }
 
-async fn properties_are_set_and_removed_and_the_rest_stays(backend: Backend) {
+async fn properties_are_set_and_removed_and_others_are_unchanged(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let path = format!("{}/properties", namespace_path(&ns));
@@ -207,7 +207,7 @@ async fn concurrent_property_changes_lose_nothing(backend: Backend) {
     assert!(!accepted.is_empty());
 }
 
-async fn what_cannot_be_a_namespace_is_refused(backend: Backend) {
+async fn invalid_namespaces_are_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let long = "x".repeat(513);
     let many = vec!["x"; 33];
@@ -267,7 +267,7 @@ async fn every_namespace_has_a_location_that_its_tables_may_use(backend: Backend
     }
 }
 
-async fn a_location_that_was_chosen_is_no_property(backend: Backend) {
+async fn a_default_location_cannot_be_removed(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let path = namespace_path(&ns);
@@ -285,7 +285,7 @@ async fn a_location_that_was_chosen_is_no_property(backend: Backend) {
     assert_eq!(firn.get(&path).await.json()["properties"]["location"], chosen);
 }
 
-async fn what_is_sent_to_a_namespace_is_bounded(backend: Backend) {
+async fn properties_of_namespaces_are_limited_in_size(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let path = format!("{}/properties", namespace_path(&ns));
@@ -305,16 +305,16 @@ async fn what_is_sent_to_a_namespace_is_bounded(backend: Backend) {
 
 tests::on_both_databases!(
     every_namespace_has_a_location_that_its_tables_may_use,
-    a_location_that_was_chosen_is_no_property,
-    what_is_sent_to_a_namespace_is_bounded,
-    what_was_created_is_listed_loaded_and_dropped,
-    any_name_goes_through_every_endpoint,
-    levels_nest_and_a_parent_must_exist,
-    a_name_is_given_once,
-    of_two_clients_that_drop_one_namespace_one_does,
-    a_namespace_that_holds_something_stays,
-    a_drop_and_a_creation_at_once_leave_no_table_without_its_namespace,
-    properties_are_set_and_removed_and_the_rest_stays,
+    a_default_location_cannot_be_removed,
+    properties_of_namespaces_are_limited_in_size,
+    a_created_namespace_is_listed_loaded_and_dropped,
+    any_name_works_on_every_endpoint,
+    a_nested_namespace_requires_its_parent,
+    a_name_is_unique,
+    of_two_concurrent_drops_of_a_namespace_one_succeeds,
+    a_namespace_that_is_not_empty_cannot_be_dropped,
+    a_concurrent_drop_and_creation_leave_no_table_without_namespace,
+    properties_are_set_and_removed_and_others_are_unchanged,
     concurrent_property_changes_lose_nothing,
-    what_cannot_be_a_namespace_is_refused,
+    invalid_namespaces_are_refused,
 );

@@ -75,7 +75,7 @@ async fn check_all_there(firn: &Firn, path: &str, writers: Vec<tokio::task::Join
 }
 
 #[test]
-fn postgresql_stopped_and_started_under_load_costs_nothing_but_time() {
+fn restarts_of_postgresql_under_load_lose_no_commit() {
     process::run(async {
         let server = Arc::new(Postgres::start(&[]).await.unwrap());
         let url = server.create_database().await.unwrap();
@@ -107,7 +107,7 @@ fn postgresql_stopped_and_started_under_load_costs_nothing_but_time() {
 }
 
 #[test]
-fn a_cut_wire_is_unavailable_and_heals() {
+fn a_cut_connection_is_unavailable_and_recovers() {
     process::run(async {
         let direct = Setup::new(Backend::Postgres).await;
         let proxy = Proxy::to(&direct.database_url());
@@ -177,13 +177,13 @@ async fn lose_the_answer(word: &'static str, is_transaction: bool) {
 }
 
 #[test]
-fn a_commit_whose_answer_is_lost_is_of_unknown_outcome_and_keeps_its_file() {
+fn a_commit_with_a_lost_response_has_an_unknown_outcome_and_keeps_its_file() {
     // A commit to a single table is one statement, which contains this name of the recorded action.
     process::run(lose_the_answer("commit-table", false));
 }
 
 #[test]
-fn a_transaction_whose_answer_is_lost_is_of_unknown_outcome_and_keeps_its_files() {
+fn a_transaction_with_a_lost_response_has_an_unknown_outcome_and_keeps_its_files() {
     process::run(lose_the_answer("COMMIT\0", true));
 }
 
@@ -202,7 +202,7 @@ fn with_small_disk(setup: &mut Setup) {
 }
 
 #[test]
-fn a_full_disk_is_a_clear_error_and_nothing_is_half_done() {
+fn a_full_disk_is_a_clear_error_and_leaves_no_partial_change() {
     process::run(async {
         let mut setup = Setup::new(Backend::Sqlite).await;
         with_small_disk(&mut setup);

@@ -38,7 +38,7 @@ fn told(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-async fn expiry_deletes_only_what_is_the_tables_own(backend: Backend) {
+async fn expiry_deletes_only_files_of_the_table(backend: Backend) {
     // Without retention for time travel, files of expired snapshots may be deleted at once.
     let setup = Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
     let firn = Firn::start(setup);
@@ -97,7 +97,7 @@ async fn expiry_deletes_only_what_is_the_tables_own(backend: Backend) {
     assert_eq!(other.rows().await.len(), 10);
 }
 
-async fn a_workers_job_reads_and_deletes_what_its_table_may(backend: Backend) {
+async fn a_job_reads_and_deletes_only_files_that_its_table_may(backend: Backend) {
     let firn = Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1"));
     let (of, other) =
         (Table::create(&firn, &Form::default()).await, Table::create(&firn, &Form::default()).await);
@@ -225,7 +225,7 @@ impl Thief {
     }
 }
 
-async fn by_hand_nothing_of_others_is_copied_or_deleted(backend: Backend) {
+async fn maintain_once_neither_copies_nor_deletes_files_of_other_tables(backend: Backend) {
     let setup = Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
     let firn = Firn::start(setup);
     let thief = Thief::new(&firn).await;
@@ -251,7 +251,7 @@ async fn by_hand_nothing_of_others_is_copied_or_deleted(backend: Backend) {
     }
 }
 
-async fn by_a_worker_nothing_of_others_is_copied_or_deleted(backend: Backend) {
+async fn a_worker_neither_copies_nor_deletes_files_of_other_tables(backend: Backend) {
     let setup = Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
     let firn = Firn::start(setup.with("FIRN_MAINTENANCE__WORKERS", "1"));
     let thief = Thief::new(&firn).await;
@@ -266,7 +266,7 @@ async fn by_a_worker_nothing_of_others_is_copied_or_deleted(backend: Backend) {
     assert_eq!(thief.of.rows().await.len(), 30);
 }
 
-async fn a_registered_documents_log_does_not_delete_other_files(backend: Backend) {
+async fn the_log_of_a_registered_metadata_file_deletes_no_other_files(backend: Backend) {
     let setup = Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
     let firn = Firn::start(setup);
     let of = Table::create(&firn, &Form::default()).await;
@@ -298,7 +298,7 @@ async fn a_registered_documents_log_does_not_delete_other_files(backend: Backend
     assert_eq!(of.rows().await.len(), 10);
 }
 
-async fn what_a_worker_tells_is_about_its_table_alone(backend: Backend) {
+async fn a_worker_cannot_report_files_of_other_tables(backend: Backend) {
     let mut firn = Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__LEASE_MS", "1"));
     let ns = fixture::namespace(&firn).await;
     let location = |created: &Value| created["metadata"]["location"].as_str().unwrap().to_owned();
@@ -378,7 +378,7 @@ async fn what_a_worker_tells_is_about_its_table_alone(backend: Backend) {
     assert!(!second["job"].to_string().contains("expiring-1"), "{second}");
 }
 
-async fn percent_signs_stand_for_themselves(backend: Backend) {
+async fn percent_signs_are_literal(backend: Backend) {
     let firn = Firn::new(backend).await;
     let ns = fixture::namespace(&firn).await;
     let root = firn.warehouse().display().to_string();
@@ -434,7 +434,7 @@ async fn links_inside_a_warehouse_are_not_followed(backend: Backend) {
     assert_eq!(firn.get(&table_path(&ns, "victim")).await.expect(200).json()["metadata"], victim["metadata"]);
 }
 
-async fn errors_do_not_tell_where_others_lie(backend: Backend) {
+async fn errors_do_not_reveal_locations_of_other_tables(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let other = fixture::create_table(firn, &ns, "other").await;
@@ -445,7 +445,7 @@ async fn errors_do_not_tell_where_others_lie(backend: Backend) {
     assert!(message.contains("another table") && !message.contains(theirs), "{message}");
 }
 
-async fn nothing_is_written_where_others_are_before_that_is_refused(backend: Backend) {
+async fn a_refused_location_is_not_written_to(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let other = fixture::create_table(firn, &ns, "other").await;
@@ -475,14 +475,14 @@ async fn nothing_is_written_where_others_are_before_that_is_refused(backend: Bac
 }
 
 tests::on_both_databases!(
-    expiry_deletes_only_what_is_the_tables_own,
-    a_workers_job_reads_and_deletes_what_its_table_may,
-    by_hand_nothing_of_others_is_copied_or_deleted,
-    by_a_worker_nothing_of_others_is_copied_or_deleted,
-    a_registered_documents_log_does_not_delete_other_files,
-    what_a_worker_tells_is_about_its_table_alone,
-    percent_signs_stand_for_themselves,
+    expiry_deletes_only_files_of_the_table,
+    a_job_reads_and_deletes_only_files_that_its_table_may,
+    maintain_once_neither_copies_nor_deletes_files_of_other_tables,
+    a_worker_neither_copies_nor_deletes_files_of_other_tables,
+    the_log_of_a_registered_metadata_file_deletes_no_other_files,
+    a_worker_cannot_report_files_of_other_tables,
+    percent_signs_are_literal,
     links_inside_a_warehouse_are_not_followed,
-    errors_do_not_tell_where_others_lie,
-    nothing_is_written_where_others_are_before_that_is_refused,
+    errors_do_not_reveal_locations_of_other_tables,
+    a_refused_location_is_not_written_to,
 );

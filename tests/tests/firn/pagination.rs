@@ -55,7 +55,7 @@ async fn pages_together_are_the_whole_list(backend: Backend) {
     assert_eq!(whole["next-page-token"], Value::Null);
 }
 
-async fn every_entry_comes_once_while_others_are_added_and_dropped(backend: Backend) {
+async fn every_entry_is_listed_once_while_others_are_added_and_dropped(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let old: BTreeSet<_> = (0..40).map(|number| format!("m{:02}", number * 2)).collect();
@@ -88,7 +88,7 @@ async fn every_entry_comes_once_while_others_are_added_and_dropped(backend: Back
     writer.await.unwrap();
 }
 
-async fn a_token_that_we_did_not_give_is_400(backend: Backend) {
+async fn an_invalid_page_token_is_400(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     for list in [tables(&ns), views(&ns), "namespaces".to_owned()] {
@@ -105,7 +105,7 @@ async fn a_token_that_we_did_not_give_is_400(backend: Backend) {
     }
 }
 
-async fn a_token_outlives_the_entry_it_stands_on(backend: Backend) {
+async fn a_page_token_remains_valid_after_its_entry_is_dropped(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     for name in ["a", "b", "c", "d"] {
@@ -120,14 +120,14 @@ async fn a_token_outlives_the_entry_it_stands_on(backend: Backend) {
 
 tests::on_both_databases!(
     pages_together_are_the_whole_list,
-    every_entry_comes_once_while_others_are_added_and_dropped,
-    a_token_that_we_did_not_give_is_400,
-    a_token_outlives_the_entry_it_stands_on,
+    every_entry_is_listed_once_while_others_are_added_and_dropped,
+    an_invalid_page_token_is_400,
+    a_page_token_remains_valid_after_its_entry_is_dropped,
 );
 
 /// Pages are cached, so each replica has to notice what the other one changes.
 #[test]
-fn every_replica_lists_what_another_one_changed() {
+fn every_replica_lists_changes_of_the_others() {
     process::run(async {
         let setup = Setup::new(Backend::Postgres).await;
         let (first, second) = (Firn::start(setup.clone()), Firn::start(setup));

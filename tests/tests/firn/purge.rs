@@ -41,7 +41,7 @@ async fn purge(firn: &Firn, ns: &str, name: &str) {
     firn.delete(&format!("{}?purgeRequested=true", table_path(ns, name))).await.expect(204);
 }
 
-async fn a_purged_tables_files_go_and_a_dropped_ones_stay(backend: Backend) {
+async fn files_of_a_purged_table_are_deleted_and_those_of_a_dropped_table_remain(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let (purged, dropped) =
@@ -62,7 +62,7 @@ async fn a_purged_tables_files_go_and_a_dropped_ones_stay(backend: Backend) {
     assert_eq!(files(&folder(&dropped)), 11);
 }
 
-async fn odd_locations_are_purged_too(backend: Backend) {
+async fn unusual_locations_are_purged(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     for (number, part) in ["a b", "a%20b", "ü", "100%25", "%E6%95%B0", "'quoted'"].iter().enumerate() {
@@ -75,7 +75,7 @@ async fn odd_locations_are_purged_too(backend: Backend) {
     }
 }
 
-async fn a_purge_goes_on_after_a_crash(backend: Backend) {
+async fn a_purge_continues_after_a_crash(backend: Backend) {
     let mut firn = Firn::new(backend).await;
     let ns = fixture::namespace(&firn).await;
     let neighbour = fixture::create_table(&firn, &ns, "neighbour").await;
@@ -156,7 +156,7 @@ async fn gc_enabled_false_keeps_the_files(backend: Backend) {
     assert_eq!(files(&folder(&created)), 2);
 }
 
-async fn what_was_registered_again_is_not_deleted(backend: Backend) {
+async fn files_of_a_table_registered_again_are_not_deleted(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let created = fixture::create_table(firn, &ns, "t").await;
@@ -236,7 +236,7 @@ async fn a_purge_is_a_job_of_the_server_alone(backend: Backend) {
     assert!(!folder(&created).exists());
 }
 
-async fn old_metadata_files_go_when_the_table_says_so(backend: Backend) {
+async fn old_metadata_files_are_deleted_if_the_table_requests_it(backend: Backend) {
     let firn = &Firn::start(Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0"));
     let ns = fixture::namespace(firn).await;
     let properties = json!({ "write.metadata.delete-after-commit.enabled": "true", "write.metadata.previous-versions-max": "2" });
@@ -250,13 +250,13 @@ async fn old_metadata_files_go_when_the_table_says_so(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_purged_tables_files_go_and_a_dropped_ones_stay,
-    odd_locations_are_purged_too,
-    a_purge_goes_on_after_a_crash,
+    files_of_a_purged_table_are_deleted_and_those_of_a_dropped_table_remain,
+    unusual_locations_are_purged,
+    a_purge_continues_after_a_crash,
     a_folder_is_free_again_once_it_is_empty,
     gc_enabled_false_keeps_the_files,
-    what_was_registered_again_is_not_deleted,
+    files_of_a_table_registered_again_are_not_deleted,
     a_metadata_file_of_a_folder_being_purged_cannot_be_registered,
     a_purge_is_a_job_of_the_server_alone,
-    old_metadata_files_go_when_the_table_says_so,
+    old_metadata_files_are_deleted_if_the_table_requests_it,
 );

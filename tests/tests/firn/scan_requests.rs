@@ -153,7 +153,7 @@ async fn nan_may_be_greater_than_everything(backend: Backend) {
     }
 }
 
-async fn a_complete_plan_has_an_id_to_be_cancelled_by(backend: Backend) {
+async fn a_complete_plan_has_an_id_and_can_be_cancelled(backend: Backend) {
     let firn = process::shared(backend).await;
     let (path, other) = (table(firn, Vec::new()).await, table(firn, Vec::new()).await);
     let planned = plan(firn, &path, "true").await.expect(200).json();
@@ -184,7 +184,7 @@ tests::on_both_databases!(
     every_number_finds_its_file,
     filters_may_be_long_and_deep,
     nan_may_be_greater_than_everything,
-    a_complete_plan_has_an_id_to_be_cancelled_by,
+    a_complete_plan_has_an_id_and_can_be_cancelled,
 );
 
 /// Returns a filter with this number of values of seven digits.
@@ -224,7 +224,7 @@ async fn futures_of(firn: &Firn, path: &str, filters: &[String]) -> Vec<Reply> {
 }
 
 #[test]
-fn requests_are_answered_beside_long_filters() {
+fn long_filters_do_not_delay_other_requests() {
     process::run(async {
         let firn = Firn::start(Setup::new(Backend::Sqlite).await);
         let path = table(&firn, vec![only(3, &Single::Long(1))]).await;
@@ -252,7 +252,7 @@ fn requests_are_answered_beside_long_filters() {
 }
 
 #[test]
-fn bodies_beyond_the_memory_for_them_are_refused_and_others_are_not() {
+fn bodies_above_the_memory_limit_are_refused_and_smaller_ones_accepted() {
     process::run(async {
         let setup = Setup::new(Backend::Sqlite).await.with("FIRN_LIMITS__BODIES_BYTES", "1048576");
         let firn = Firn::start(setup);

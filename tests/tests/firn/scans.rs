@@ -52,7 +52,7 @@ fn names(answer: &Value) -> Vec<String> {
     tasks.map(|task| path(task).rsplit_once('/').unwrap().1.to_owned()).collect()
 }
 
-async fn a_small_plan_is_one_answer(backend: Backend) {
+async fn a_small_plan_is_one_response(backend: Backend) {
     let firn = process::shared(backend).await;
     let path = table(firn, &[2, 1]).await;
     let planned = plan(firn, &path, &json!({ "filter": { "type": "gt", "term": "id", "value": 15 } })).await;
@@ -73,7 +73,7 @@ async fn a_small_plan_is_one_answer(backend: Backend) {
     assert_eq!(names(&few), ["0-0.parquet", "0-1.parquet"]);
 }
 
-async fn a_large_plan_is_cut_into_tasks(backend: Backend) {
+async fn a_large_plan_is_split_into_tasks(backend: Backend) {
     let firn = Firn::start(cutting(backend).await);
     // Small manifests in a row, a large one that is split itself, and another small one.
     let path = table(&firn, &[4, 5, 3, 25, 2]).await;
@@ -96,7 +96,7 @@ async fn a_large_plan_is_cut_into_tasks(backend: Backend) {
 
 /// Each task repeats the filter, so twenty files with a filter of two megabytes are split into several
 /// responses.
-async fn a_long_filter_makes_no_huge_answer(backend: Backend) {
+async fn a_long_filter_creates_no_huge_response(backend: Backend) {
     let firn = process::shared(backend).await;
     let path = table(firn, &[12, 8]).await;
     let names_wanted: Vec<_> = (0..20_000).map(|number| format!("{number:0100}")).collect();
@@ -118,7 +118,7 @@ async fn a_long_filter_makes_no_huge_answer(backend: Backend) {
     assert_eq!(seen.len(), 20);
 }
 
-async fn a_submitted_plan_is_asked_for(backend: Backend) {
+async fn a_submitted_plan_can_be_polled(backend: Backend) {
     let firn = process::shared(backend).await;
     let path = table(firn, &[3]).await;
     let id = submit(firn, &path).await;
@@ -133,7 +133,7 @@ async fn a_submitted_plan_is_asked_for(backend: Backend) {
     assert_eq!(answer, json!({ "status": "cancelled" }));
 }
 
-async fn a_submitted_plan_that_fails_says_why(backend: Backend) {
+async fn a_submitted_plan_that_fails_reports_its_error(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
@@ -165,7 +165,7 @@ async fn plans_and_plan_tasks_expire(backend: Backend) {
     fetch(&firn, &path, &plan(&firn, &path, &json!({})).await["plan-tasks"][0]).await.expect(200);
 }
 
-async fn what_is_not_a_plan_of_this_table_is_404(backend: Backend) {
+async fn an_unknown_plan_or_plan_task_is_404(backend: Backend) {
     let firn = Firn::start(cutting(backend).await);
     let (path, other) = (table(&firn, &[11]).await, table(&firn, &[11]).await);
     let id = submit(&firn, &path).await;
@@ -242,7 +242,7 @@ async fn bad_requests_are_refused_with_a_hint(backend: Backend) {
     assert_eq!(names(&found).len(), 1);
 }
 
-async fn damaged_files_are_told_and_harm_nobody(backend: Backend) {
+async fn damaged_files_are_reported_and_affect_no_other_table(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let broken = async |name: &str, damage: fn(&str)| {
@@ -314,7 +314,7 @@ fn replace_entries(manifest: &str, block: &[u8]) {
     std::fs::write(manifest, [&new[..], block, &sync].concat()).unwrap();
 }
 
-async fn manifests_that_decompress_to_very_much_wait_for_their_turn(backend: Backend) {
+async fn manifests_of_huge_decompressed_size_are_read_one_at_a_time(backend: Backend) {
     const BOMBS: usize = 12;
     // Plans are synchronous, without a time limit.
     let setup = Setup::new(backend).await.with("FIRN_PLANNING__SUBMIT_AFTER_MS", "600000");
@@ -368,7 +368,7 @@ async fn a_manifest_that_is_listed_twice_has_its_files_twice(backend: Backend) {
     assert_eq!(names(&plan(firn, &path, &appended).await).len(), 3);
 }
 
-async fn clients_are_told_where_to_plan(backend: Backend) {
+async fn responses_contain_the_scan_planning_mode(backend: Backend) {
     let firn = process::shared(backend).await;
     let path = table(firn, &[1]).await;
     let config = async || firn.get(&path).await.expect(200).json()["config"].clone();
@@ -389,7 +389,7 @@ async fn clients_are_told_where_to_plan(backend: Backend) {
     assert_eq!(asked(&firn).await["defaults"], json!({ "scan-planning-mode": "server" }));
 }
 
-async fn a_plan_is_of_the_table_as_it_was(backend: Backend) {
+async fn a_plan_is_not_affected_by_later_commits(backend: Backend) {
     let firn = Firn::start(cutting(backend).await);
     let path = table(&firn, &[11]).await;
     let planned = plan(&firn, &path, &json!({})).await;
@@ -406,23 +406,23 @@ async fn a_plan_is_of_the_table_as_it_was(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_small_plan_is_one_answer,
-    a_large_plan_is_cut_into_tasks,
-    a_long_filter_makes_no_huge_answer,
-    a_submitted_plan_is_asked_for,
-    a_submitted_plan_that_fails_says_why,
+    a_small_plan_is_one_response,
+    a_large_plan_is_split_into_tasks,
+    a_long_filter_creates_no_huge_response,
+    a_submitted_plan_can_be_polled,
+    a_submitted_plan_that_fails_reports_its_error,
     plans_and_plan_tasks_expire,
-    what_is_not_a_plan_of_this_table_is_404,
+    an_unknown_plan_or_plan_task_is_404,
     bad_requests_are_refused_with_a_hint,
-    damaged_files_are_told_and_harm_nobody,
-    manifests_that_decompress_to_very_much_wait_for_their_turn,
+    damaged_files_are_reported_and_affect_no_other_table,
+    manifests_of_huge_decompressed_size_are_read_one_at_a_time,
     a_manifest_that_is_listed_twice_has_its_files_twice,
-    clients_are_told_where_to_plan,
-    a_plan_is_of_the_table_as_it_was,
+    responses_contain_the_scan_planning_mode,
+    a_plan_is_not_affected_by_later_commits,
 );
 
 #[test]
-fn any_replica_goes_on_with_a_plan_when_another_one_dies() {
+fn any_replica_continues_the_plan_of_a_killed_replica() {
     process::run(async {
         let setup = cutting(Backend::Postgres).await;
         let mut first = Firn::start(setup.clone());

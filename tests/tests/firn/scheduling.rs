@@ -79,7 +79,7 @@ async fn noticed(client: &Client, ns: &str) {
     post(client, &format!("jobs/{id}/cancel"), &json!({})).await.expect(200);
 }
 
-async fn a_changed_table_is_looked_at_once_however_often_it_was_changed(backend: Backend) {
+async fn several_changes_of_a_table_queue_one_evaluation(backend: Backend) {
     let firn = Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__DEBOUNCE_MS", "3600000"));
     let ns = fixture::namespace(&firn).await;
     let created = create_table(&firn, &ns, "t").await;
@@ -114,7 +114,7 @@ async fn a_changed_table_is_looked_at_once_however_often_it_was_changed(backend:
     again.refused(409, "ConflictException", "queued or running already");
 }
 
-async fn a_change_while_a_table_is_looked_at_is_not_lost(backend: Backend) {
+async fn a_change_during_an_evaluation_queues_another_evaluation(backend: Backend) {
     let firn = eager(backend).await;
     let ns = fixture::namespace(&firn).await;
     create_table(&firn, &ns, "t").await;
@@ -140,7 +140,7 @@ async fn a_change_while_a_table_is_looked_at_is_not_lost(backend: Backend) {
     assert_eq!(jobs(&firn, &ns, "t", "evaluate").await.len(), 2);
 }
 
-async fn what_was_found_is_queued_once_and_as_policies_say(backend: Backend) {
+async fn due_actions_are_queued_once_unless_a_policy_disables_them(backend: Backend) {
     let firn = eager(backend).await;
     let ns = fixture::namespace(&firn).await;
     let policy = json!({ "rewrite-manifests": { "enabled": false }, "compact": { "inputs-min": 9 } });
@@ -177,7 +177,7 @@ async fn what_was_found_is_queued_once_and_as_policies_say(backend: Backend) {
     assert_eq!(jobs(&firn, &ns, "t", "expire-snapshots").await.len(), 2);
 }
 
-async fn greater_gains_come_first(backend: Backend) {
+async fn jobs_with_a_higher_priority_come_first(backend: Backend) {
     let firn = eager(backend).await;
     let ns = fixture::namespace(&firn).await;
     let mut evaluations = Vec::new();
@@ -191,7 +191,7 @@ async fn greater_gains_come_first(backend: Backend) {
     lease_next(&firn, "small", "compact").await;
 }
 
-async fn a_refused_worker_queues_nothing(backend: Backend) {
+async fn a_refused_report_queues_no_job(backend: Backend) {
     let firn = eager(backend).await;
     let ns = fixture::namespace(&firn).await;
     create_table(&firn, &ns, "t").await;
@@ -205,7 +205,7 @@ async fn a_refused_worker_queues_nothing(backend: Backend) {
     assert_eq!(get(&firn, "jobs?state=queued").await["jobs"], json!([]));
 }
 
-async fn a_paused_table_is_left_alone_until_it_is_resumed(backend: Backend) {
+async fn a_paused_table_gets_no_jobs_until_it_is_resumed(backend: Backend) {
     let firn = eager(backend).await;
     let ns = fixture::namespace(&firn).await;
     create_table(&firn, &ns, "t").await;
@@ -230,7 +230,7 @@ async fn a_paused_table_is_left_alone_until_it_is_resumed(backend: Backend) {
     assert_eq!(jobs(&firn, &ns, "t", "evaluate").await.len(), 2);
 }
 
-async fn jobs_of_a_dropped_table_are_given_up(backend: Backend) {
+async fn queued_jobs_of_a_dropped_table_fail(backend: Backend) {
     let firn = eager(backend).await;
     let ns = fixture::namespace(&firn).await;
     create_table(&firn, &ns, "t").await;
@@ -246,7 +246,7 @@ async fn jobs_of_a_dropped_table_are_given_up(backend: Backend) {
     assert_eq!((&ended["state"], &ended["error"]), (&json!("failed"), &json!("its table was dropped")));
 }
 
-async fn what_fails_again_and_again_is_tried_ever_later(backend: Backend) {
+async fn repeated_failures_delay_the_next_attempt(backend: Backend) {
     let firn = eager(backend).await;
     let ns = fixture::namespace(&firn).await;
     create_table(&firn, &ns, "t").await;
@@ -373,19 +373,19 @@ async fn every_state_is_explained(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_changed_table_is_looked_at_once_however_often_it_was_changed,
-    a_change_while_a_table_is_looked_at_is_not_lost,
-    what_was_found_is_queued_once_and_as_policies_say,
-    greater_gains_come_first,
-    a_refused_worker_queues_nothing,
-    a_paused_table_is_left_alone_until_it_is_resumed,
-    jobs_of_a_dropped_table_are_given_up,
-    what_fails_again_and_again_is_tried_ever_later,
+    several_changes_of_a_table_queue_one_evaluation,
+    a_change_during_an_evaluation_queues_another_evaluation,
+    due_actions_are_queued_once_unless_a_policy_disables_them,
+    jobs_with_a_higher_priority_come_first,
+    a_refused_report_queues_no_job,
+    a_paused_table_gets_no_jobs_until_it_is_resumed,
+    queued_jobs_of_a_dropped_table_fail,
+    repeated_failures_delay_the_next_attempt,
     every_state_is_explained,
 );
 
 #[test]
-fn replicas_notice_a_change_once_between_them() {
+fn replicas_process_each_change_once() {
     tests::process::run(async {
         let one = eager(Backend::Postgres).await;
         let mut setup = Setup::new(Backend::Postgres).await.with("FIRN_MAINTENANCE__DEBOUNCE_MS", "0");

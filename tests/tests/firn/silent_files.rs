@@ -34,7 +34,7 @@ async fn at_once<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| panic!("{what} waits for a file"))
 }
 
-async fn what_is_no_file_holds_nobody_up(backend: Backend) {
+async fn special_files_do_not_block_other_requests(backend: Backend) {
     let mut firn = Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1"));
     let ns = fixture::namespace(&firn).await;
     fixture::create_table(&firn, &ns, "beside").await;
@@ -91,4 +91,4 @@ async fn what_is_no_file_holds_nobody_up(backend: Backend) {
     at_once("the end", stopped).await.unwrap();
 }
 
-tests::on_both_databases!(what_is_no_file_holds_nobody_up);
+tests::on_both_databases!(special_files_do_not_block_other_requests);

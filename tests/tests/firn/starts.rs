@@ -10,7 +10,7 @@ use tests::fixture::{self, commit, local, set_property, table_path};
 use tests::process::{self, Backend, Firn, Setup};
 
 #[test]
-fn a_data_directory_may_be_called_anything_or_is_refused() {
+fn unusual_names_of_data_directories_work_or_are_refused() {
     process::run(async {
         for name in ["100%", "x%41", "a b", "dätä", "a%3Fb", "q?x", "h#x"] {
             let mut setup = Setup::new(Backend::Sqlite).await;
@@ -45,7 +45,7 @@ fn a_data_directory_may_be_called_anything_or_is_refused() {
 }
 
 #[test]
-fn a_lost_database_beside_tables_is_noticed() {
+fn a_lost_database_is_detected_by_the_files_of_tables() {
     process::run(async {
         let mut firn = Firn::new(Backend::Sqlite).await;
         let ns = fixture::namespace(&firn).await;
@@ -96,7 +96,7 @@ fn the_database_does_not_lie_in_the_warehouse() {
 }
 
 #[test]
-fn a_start_after_the_clock_was_ahead_goes_on_at_once_and_says_so() {
+fn a_start_after_the_clock_was_ahead_succeeds_with_a_warning() {
     process::run(async {
         let mut firn = Firn::new(Backend::Sqlite).await;
         let ns = fixture::namespace(&firn).await;

@@ -162,8 +162,8 @@ async fn next_instant(clock: &Clock) -> i64 {
     now
 }
 
-async fn every_instant_of_a_random_history_stays_as_it_was(backend: Backend) {
-    let mut random = fixture::random("every_instant_of_a_random_history_stays_as_it_was");
+async fn every_past_instant_of_a_random_history_is_unchanged(backend: Backend) {
+    let mut random = fixture::random("every_past_instant_of_a_random_history_is_unchanged");
     let mut firn = Firn::new(backend).await;
     let clock = Clock::system();
     let mut model = Model::new();
@@ -200,7 +200,7 @@ async fn the_future_is_refused(backend: Backend) {
     }
 }
 
-async fn right_now_can_be_asked_for_and_does_not_change(backend: Backend) {
+async fn the_current_instant_can_be_read_and_does_not_change(backend: Backend) {
     let firn = tests::process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let clock = Clock::system();
@@ -214,7 +214,7 @@ async fn right_now_can_be_asked_for_and_does_not_change(backend: Backend) {
     }
 }
 
-async fn a_purged_tables_past_says_that_its_file_is_gone(backend: Backend) {
+async fn past_states_of_a_purged_table_report_the_missing_file(backend: Backend) {
     let firn = Firn::new(backend).await;
     let ns = fixture::namespace(&firn).await;
     let created = fixture::create_table(&firn, &ns, "t").await;
@@ -263,9 +263,9 @@ async fn pages_of_the_past_are_consistent(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    every_instant_of_a_random_history_stays_as_it_was,
+    every_past_instant_of_a_random_history_is_unchanged,
     the_future_is_refused,
-    right_now_can_be_asked_for_and_does_not_change,
-    a_purged_tables_past_says_that_its_file_is_gone,
+    the_current_instant_can_be_read_and_does_not_change,
+    past_states_of_a_purged_table_report_the_missing_file,
     pages_of_the_past_are_consistent,
 );

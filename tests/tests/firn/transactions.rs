@@ -98,7 +98,7 @@ async fn staged_tables_are_created_with_the_rest(backend: Backend) {
     assert_eq!((firn.head(&table_path(&ns, "x")).await, firn.head(&table_path(&ns, "y")).await), (404, 404));
 }
 
-async fn readers_never_see_half_a_transaction_and_writers_never_deadlock(backend: Backend) {
+async fn transactions_are_never_partially_visible_and_never_deadlock(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     for name in ["a", "b"] {
@@ -190,7 +190,7 @@ async fn too_many_tables_are_refused(backend: Backend) {
 tests::on_both_databases!(
     all_tables_change_or_none,
     staged_tables_are_created_with_the_rest,
-    readers_never_see_half_a_transaction_and_writers_never_deadlock,
+    transactions_are_never_partially_visible_and_never_deadlock,
     requirements_hold_for_the_state_that_is_replaced,
     too_many_tables_are_refused,
 );

@@ -36,7 +36,7 @@ fn in_folder(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).collect()
 }
 
-async fn metadata_files_that_a_crash_left_go_with_an_expiry(backend: Backend) {
+async fn an_expiry_deletes_metadata_files_left_by_a_crash(backend: Backend) {
     let firn = Timed::start(backend, |_| {}).await;
     let ns = fixture::namespace(&firn.client).await;
     let created = fixture::create_table(&firn.client, &ns, "t").await;
@@ -73,7 +73,7 @@ async fn metadata_files_that_a_crash_left_go_with_an_expiry(backend: Backend) {
     }
 }
 
-async fn former_metadata_files_that_should_have_gone_go_with_an_expiry(backend: Backend) {
+async fn an_expiry_deletes_previous_metadata_files_outside_of_the_log(backend: Backend) {
     let firn = Timed::start(backend, |config| config.retention.time_travel_minutes = 0).await;
     let ns = fixture::namespace(&firn.client).await;
     let created = fixture::create_table(&firn.client, &ns, "t").await;
@@ -90,7 +90,7 @@ async fn former_metadata_files_that_should_have_gone_go_with_an_expiry(backend: 
     firn.client.get(&table_path(&ns, "t")).await.expect(200);
 }
 
-async fn a_dropped_tables_past_outlasts_the_table_that_comes_to_its_place(backend: Backend) {
+async fn past_states_of_a_dropped_table_survive_its_successor(backend: Backend) {
     let firn = Timed::start(backend, |_| {}).await;
     let (client, ns) = (&firn.client, fixture::namespace(&firn.client).await);
     let location = format!(
@@ -129,9 +129,9 @@ async fn a_dropped_tables_past_outlasts_the_table_that_comes_to_its_place(backen
 }
 
 tests::on_both_databases!(
-    metadata_files_that_a_crash_left_go_with_an_expiry,
-    former_metadata_files_that_should_have_gone_go_with_an_expiry,
+    an_expiry_deletes_metadata_files_left_by_a_crash,
+    an_expiry_deletes_previous_metadata_files_outside_of_the_log,
 );
 
 // Only on SQLite: a test cannot set the clock of a PostgreSQL server.
-tests::on_sqlite!(a_dropped_tables_past_outlasts_the_table_that_comes_to_its_place);
+tests::on_sqlite!(past_states_of_a_dropped_table_survive_its_successor);

@@ -14,7 +14,7 @@ fn replace(requirements: &[serde_json::Value], id: i32, sql: &str) -> serde_json
     )
 }
 
-async fn a_view_lives_its_life(backend: Backend) {
+async fn a_view_is_created_replaced_and_dropped(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let created = firn.post(&views(&ns), &view("v", "select 1")).await.expect(200).json();
@@ -43,7 +43,7 @@ async fn a_view_lives_its_life(backend: Backend) {
     assert_eq!(again["metadata"], replaced["metadata"]);
 }
 
-async fn any_name_goes_through_every_endpoint(backend: Backend) {
+async fn any_name_works_on_every_endpoint(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     for name in ODD_NAMES {
@@ -101,7 +101,7 @@ async fn concurrent_replacements_all_succeed(backend: Backend) {
     assert_eq!(versions.len(), 9, "a replacement was lost");
 }
 
-async fn what_is_not_a_view_is_refused(backend: Backend) {
+async fn invalid_views_are_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let table = fixture::create_table(firn, &ns, "t").await;
@@ -128,9 +128,9 @@ async fn what_is_not_a_view_is_refused(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_view_lives_its_life,
-    any_name_goes_through_every_endpoint,
+    a_view_is_created_replaced_and_dropped,
+    any_name_works_on_every_endpoint,
     names_clash_with_javas_words,
     concurrent_replacements_all_succeed,
-    what_is_not_a_view_is_refused,
+    invalid_views_are_refused,
 );

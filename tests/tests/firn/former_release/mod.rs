@@ -50,7 +50,7 @@ async fn restore(backend: Backend, setup: &Setup) {
     }
 }
 
-async fn a_catalog_of_the_former_release_goes_on(backend: Backend) {
+async fn a_catalog_of_the_former_release_keeps_working(backend: Backend) {
     let setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "0");
     restore(backend, &setup).await;
     let firn = Firn::start(setup);
@@ -125,4 +125,4 @@ async fn purge_of(firn: &Firn, table: &str, folder: &str) -> (i64, Value) {
     (job["attempt"].as_i64().unwrap(), job["result"]["numbers"].clone())
 }
 
-tests::on_both_databases!(a_catalog_of_the_former_release_goes_on);
+tests::on_both_databases!(a_catalog_of_the_former_release_keeps_working);

@@ -80,7 +80,7 @@ async fn each_requirement_is_checked_with_javas_words(backend: Backend) {
     firn.post(&path, &commit(&holding, &[set_property("a", "b")])).await.expect(200);
 }
 
-async fn a_refused_update_leaves_everything_as_it_was(backend: Backend) {
+async fn a_refused_update_changes_nothing(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let created = create_table(firn, &ns, "t").await;
@@ -117,7 +117,7 @@ async fn a_refused_update_leaves_everything_as_it_was(backend: Backend) {
     }
 }
 
-async fn what_is_no_commit_is_refused(backend: Backend) {
+async fn malformed_commits_are_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
@@ -155,7 +155,7 @@ async fn a_commit_that_changes_nothing_writes_nothing(backend: Backend) {
 
 /// Repetition of a commit by a client that has not received the response; if it were refused, the client
 /// would delete the files of the commit.
-async fn a_commit_that_was_made_is_answered_when_it_is_sent_again(backend: Backend) {
+async fn a_repeated_commit_is_answered_as_a_success(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let path = table_path(&ns, "t");
@@ -191,7 +191,7 @@ async fn a_commit_that_was_made_is_answered_when_it_is_sent_again(backend: Backe
     assert_eq!(firn.get(&path).await.expect(200).json(), later);
 }
 
-async fn the_document_of_the_last_commit_is_in_memory(backend: Backend) {
+async fn the_metadata_of_the_last_commit_is_cached(backend: Backend) {
     let firn = Firn::start(Setup::new(backend).await.with("FIRN_CACHE__METADATA_BYTES", "16777216"));
     let ns = fixture::namespace(&firn).await;
     let path = table_path(&ns, "t");
@@ -313,11 +313,11 @@ async fn evolution_branches_and_upgrades_work_step_by_step(backend: Backend) {
 
 tests::on_both_databases!(
     each_requirement_is_checked_with_javas_words,
-    a_refused_update_leaves_everything_as_it_was,
-    a_commit_that_was_made_is_answered_when_it_is_sent_again,
-    the_document_of_the_last_commit_is_in_memory,
+    a_refused_update_changes_nothing,
+    a_repeated_commit_is_answered_as_a_success,
+    the_metadata_of_the_last_commit_is_cached,
     a_commit_that_changes_nothing_writes_nothing,
-    what_is_no_commit_is_refused,
+    malformed_commits_are_refused,
     concurrent_commits_whose_requirements_hold_all_succeed,
     of_concurrent_appends_to_one_snapshot_one_succeeds,
     the_body_must_name_the_table_of_the_path,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tests::fixture::{self, ODD_NAMES, commit, create_table, creation, schema, table, table_path, tables};
 use tests::process::{self, Backend};
 
-async fn a_new_table_is_whole(backend: Backend) {
+async fn a_new_table_is_complete(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let body = json!({
@@ -35,7 +35,7 @@ async fn a_new_table_is_whole(backend: Backend) {
     assert_eq!(firn.get(&table_path(&ns, "t")).await.expect(200).json(), created);
 }
 
-async fn any_name_goes_through_every_endpoint(backend: Backend) {
+async fn any_name_works_on_every_endpoint(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::unique("odd / % ü");
     firn.post("namespaces", &json!({ "namespace": [ns] })).await.expect(200);
@@ -65,7 +65,7 @@ async fn any_name_goes_through_every_endpoint(backend: Backend) {
     }
 }
 
-async fn a_name_is_shared_by_tables_and_views(backend: Backend) {
+async fn tables_and_views_of_a_namespace_have_different_names(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
@@ -88,7 +88,7 @@ async fn a_name_is_shared_by_tables_and_views(backend: Backend) {
     );
 }
 
-async fn of_concurrent_creations_one_wins_and_no_file_is_left(backend: Backend) {
+async fn of_concurrent_creations_one_succeeds_and_leaves_no_unused_file(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let location = format!("file://{}/{}", firn.warehouse().display(), fixture::unique("race"));
@@ -139,7 +139,7 @@ async fn a_staged_table_exists_once_it_is_committed(backend: Backend) {
     );
 }
 
-async fn what_no_engine_could_read_is_refused(backend: Backend) {
+async fn tables_that_no_engine_could_read_are_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let field =
@@ -191,7 +191,7 @@ fn check_refused(reply: &tests::http::Reply) {
     assert!(error["message"].as_str().unwrap().len() > 15, "{error}");
 }
 
-async fn version_3_types_are_for_version_3(backend: Backend) {
+async fn types_of_version_3_require_version_3(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     for (number, kind) in
@@ -211,11 +211,11 @@ async fn version_3_types_are_for_version_3(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_new_table_is_whole,
-    any_name_goes_through_every_endpoint,
-    a_name_is_shared_by_tables_and_views,
-    of_concurrent_creations_one_wins_and_no_file_is_left,
+    a_new_table_is_complete,
+    any_name_works_on_every_endpoint,
+    tables_and_views_of_a_namespace_have_different_names,
+    of_concurrent_creations_one_succeeds_and_leaves_no_unused_file,
     a_staged_table_exists_once_it_is_committed,
-    what_no_engine_could_read_is_refused,
-    version_3_types_are_for_version_3,
+    tables_that_no_engine_could_read_are_refused,
+    types_of_version_3_require_version_3,
 );

@@ -38,7 +38,7 @@ async fn register(firn: &Firn, ns: &str, name: &str, file: &str) -> Value {
     firn.post(&format!("{}/register", namespace_path(ns)), &body).await.expect(200).json()
 }
 
-async fn old_documents_are_served_and_written_with_the_newer_fields(backend: Backend) {
+async fn metadata_of_old_versions_is_served_and_written_with_newer_fields(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let file = place(firn, bare());
@@ -96,7 +96,7 @@ async fn a_damaged_metadata_file_is_an_error_on_every_load(backend: Backend) {
     firn.check_no_panic();
 }
 
-async fn clocks_of_clients_bind_nobody_else(backend: Backend) {
+async fn timestamps_of_clients_are_limited_and_do_not_affect_later_commits(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let created = create_table(firn, &ns, "t").await;
@@ -136,7 +136,7 @@ async fn clocks_of_clients_bind_nobody_else(backend: Backend) {
 }
 
 /// Metadata with timestamps in the future: registered, or written by a server whose clock was ahead.
-async fn a_document_from_the_future_is_brought_back_to_now(backend: Backend) {
+async fn timestamps_in_the_future_are_replaced_by_the_current_time(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let now_ms = create_table(firn, &ns, "clock").await["metadata"]["last-updated-ms"].as_i64().unwrap();
@@ -158,7 +158,7 @@ async fn a_document_from_the_future_is_brought_back_to_now(backend: Backend) {
     }
 }
 
-async fn losers_of_a_creation_with_a_location_learn_that_the_table_is_there(backend: Backend) {
+async fn concurrent_creations_with_one_location_are_conflicts(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     for round in 0..8 {
@@ -188,7 +188,7 @@ async fn losers_of_a_creation_with_a_location_learn_that_the_table_is_there(back
     }
 }
 
-async fn a_namespace_location_is_one_that_its_tables_can_use(backend: Backend) {
+async fn a_namespace_location_must_be_usable_by_its_tables(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let owned = create_table(firn, &ns, "t").await["metadata"]["location"].as_str().unwrap().to_owned();
@@ -213,10 +213,10 @@ async fn a_namespace_location_is_one_that_its_tables_can_use(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    old_documents_are_served_and_written_with_the_newer_fields,
+    metadata_of_old_versions_is_served_and_written_with_newer_fields,
     a_damaged_metadata_file_is_an_error_on_every_load,
-    clocks_of_clients_bind_nobody_else,
-    a_document_from_the_future_is_brought_back_to_now,
-    losers_of_a_creation_with_a_location_learn_that_the_table_is_there,
-    a_namespace_location_is_one_that_its_tables_can_use,
+    timestamps_of_clients_are_limited_and_do_not_affect_later_commits,
+    timestamps_in_the_future_are_replaced_by_the_current_time,
+    concurrent_creations_with_one_location_are_conflicts,
+    a_namespace_location_must_be_usable_by_its_tables,
 );

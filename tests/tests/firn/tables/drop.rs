@@ -3,7 +3,7 @@
 use tests::fixture::{self, create_table, table_path};
 use tests::process::{self, Backend};
 
-async fn a_dropped_table_is_gone_and_its_name_free(backend: Backend) {
+async fn a_dropped_table_is_gone_and_its_name_can_be_reused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let path = table_path(&ns, "t");
@@ -71,7 +71,7 @@ async fn of_concurrent_drops_one_succeeds(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_dropped_table_is_gone_and_its_name_free,
+    a_dropped_table_is_gone_and_its_name_can_be_reused,
     a_view_is_not_dropped_as_a_table,
     of_concurrent_drops_one_succeeds,
 );

@@ -70,7 +70,7 @@ async fn unknown_fields_survive_registration_and_commits(backend: Backend) {
     }
 }
 
-async fn a_load_answers_the_location_and_the_document(backend: Backend) {
+async fn a_load_returns_the_location_and_the_metadata(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     fixture::create_table(firn, &ns, "t").await;
@@ -83,5 +83,5 @@ async fn a_load_answers_the_location_and_the_document(backend: Backend) {
 
 tests::on_both_databases!(
     unknown_fields_survive_registration_and_commits,
-    a_load_answers_the_location_and_the_document,
+    a_load_returns_the_location_and_the_metadata,
 );

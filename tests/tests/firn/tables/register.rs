@@ -12,7 +12,7 @@ async fn register(firn: &Firn, ns: &str, name: &str, file: &str, overwrite: bool
     firn.post(&format!("{}/register", namespace_path(ns)), &body).await
 }
 
-async fn a_registered_table_is_a_table_like_any_other(backend: Backend) {
+async fn a_registered_table_can_be_used_like_any_other(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let file = place(firn, fixtures().remove(0));
@@ -33,7 +33,7 @@ async fn a_registered_table_is_a_table_like_any_other(backend: Backend) {
     firn.post(&table_path(&ns, "t"), &commit(&[], &[set_property("a", "b")])).await.expect(200);
 }
 
-async fn overwrite_takes_a_table_back_to_a_file(backend: Backend) {
+async fn overwrite_resets_a_table_to_a_metadata_file(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let created = create_table(firn, &ns, "t").await;
@@ -53,7 +53,7 @@ async fn overwrite_takes_a_table_back_to_a_file(backend: Backend) {
     );
 }
 
-async fn what_is_not_metadata_is_refused(backend: Backend) {
+async fn files_without_valid_metadata_are_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let folder = firn.warehouse().join(fixture::unique("broken"));
@@ -101,7 +101,7 @@ async fn what_is_not_metadata_is_refused(backend: Backend) {
     firn.check_no_panic();
 }
 
-async fn a_document_of_elsewhere_is_refused(backend: Backend) {
+async fn metadata_with_locations_outside_of_the_table_is_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let victim = create_table(firn, &ns, "victim").await;
@@ -151,7 +151,7 @@ fn unreadable() -> Vec<(&'static str, serde_json::Value)> {
     ]
 }
 
-async fn a_document_that_java_could_not_load_is_refused(backend: Backend) {
+async fn metadata_that_java_could_not_load_is_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let document = fixtures().into_iter().find(|document| document["format-version"] == 2).unwrap();
@@ -175,9 +175,9 @@ async fn a_document_that_java_could_not_load_is_refused(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_document_that_java_could_not_load_is_refused,
-    a_registered_table_is_a_table_like_any_other,
-    overwrite_takes_a_table_back_to_a_file,
-    what_is_not_metadata_is_refused,
-    a_document_of_elsewhere_is_refused,
+    metadata_that_java_could_not_load_is_refused,
+    a_registered_table_can_be_used_like_any_other,
+    overwrite_resets_a_table_to_a_metadata_file,
+    files_without_valid_metadata_are_refused,
+    metadata_with_locations_outside_of_the_table_is_refused,
 );

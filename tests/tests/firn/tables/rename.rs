@@ -19,7 +19,7 @@ async fn a_renamed_table_is_the_same_table(backend: Backend) {
     firn.delete(&fixture::namespace_path(&from)).await.expect(204);
 }
 
-async fn what_cannot_be_renamed_is_told_apart(backend: Backend) {
+async fn refused_renames_have_different_errors(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "a").await;
@@ -82,7 +82,7 @@ async fn concurrent_renames_lose_no_table(backend: Backend) {
     assert_eq!(listed["identifiers"].as_array().unwrap().len(), 1);
 }
 
-async fn a_commit_during_a_rename_is_kept_or_refused_never_lost(backend: Backend) {
+async fn a_commit_during_a_rename_is_kept_or_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t0").await;
@@ -105,8 +105,8 @@ async fn a_commit_during_a_rename_is_kept_or_refused_never_lost(backend: Backend
 }
 
 tests::on_both_databases!(
-    a_commit_during_a_rename_is_kept_or_refused_never_lost,
+    a_commit_during_a_rename_is_kept_or_refused,
     a_renamed_table_is_the_same_table,
-    what_cannot_be_renamed_is_told_apart,
+    refused_renames_have_different_errors,
     concurrent_renames_lose_no_table,
 );

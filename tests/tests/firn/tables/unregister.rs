@@ -4,7 +4,7 @@ use serde_json::json;
 use tests::fixture::{self, commit, create_table, local, set_property, table_path};
 use tests::process::{self, Backend};
 
-async fn it_answers_the_last_metadata_and_leaves_every_file(backend: Backend) {
+async fn unregistering_returns_the_metadata_and_keeps_every_file(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
@@ -32,6 +32,6 @@ async fn a_view_is_not_unregistered_as_a_table(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    it_answers_the_last_metadata_and_leaves_every_file,
+    unregistering_returns_the_metadata_and_keeps_every_file,
     a_view_is_not_unregistered_as_a_table
 );

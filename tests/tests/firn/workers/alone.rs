@@ -28,7 +28,7 @@ fn action<'a>(explained: &'a Value, name: &str) -> &'a Value {
     explained["actions"].as_array().unwrap().iter().find(|action| action["action"] == name).unwrap()
 }
 
-async fn a_table_of_small_files_is_compacted_without_anybody_asking(backend: Backend) {
+async fn a_table_of_small_files_is_compacted_automatically(backend: Backend) {
     let firn = eager(backend).await;
     let of = Table::create(&firn, &Form::default()).await;
     let files: Vec<_> = (0..6).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
@@ -86,7 +86,7 @@ async fn row_ids_survive_the_servers_own_worker(backend: Backend) {
     check_tidy(&of).await;
 }
 
-async fn a_partition_whose_rows_are_changed_is_left_alone_for_a_while(backend: Backend) {
+async fn a_partition_with_recent_changes_is_compacted_later(backend: Backend) {
     let firn = eager(backend).await;
     let (of, _) = scattered(&firn, 2, 2).await;
     let policy = json!({ "compact": { "inputs-min": 3, "enabled": false } });
@@ -120,7 +120,7 @@ async fn a_partition_whose_rows_are_changed_is_left_alone_for_a_while(backend: B
     check_compacted(&of, &before, 2).await;
 }
 
-async fn a_change_is_noticed_while_a_partition_is_left_alone(backend: Backend) {
+async fn a_change_is_detected_while_a_partition_settles(backend: Backend) {
     let firn = eager(backend).await;
     let (of, _) = scattered(&firn, 2, 1).await;
     let target = of.data_files().await.remove(0);
@@ -161,7 +161,7 @@ async fn a_paused_table_waits_while_others_are_maintained(backend: Backend) {
     check_compacted(&paused, &before, 1).await;
 }
 
-async fn a_file_that_cannot_be_read_is_remembered_until_it_changes(backend: Backend) {
+async fn an_unreadable_file_is_skipped_until_it_changes(backend: Backend) {
     let firn = eager(backend).await;
     let of = Table::create(&firn, &Form::default()).await;
     let name = json!({ "table": table(&of.namespace, &of.name) });
@@ -199,7 +199,7 @@ async fn a_file_that_cannot_be_read_is_remembered_until_it_changes(backend: Back
     assert_eq!((&after[..before.len()], after.len()), (&before[..], 160));
 }
 
-async fn policies_that_contradict_each_other_say_so(backend: Backend) {
+async fn contradictory_policies_are_reported(backend: Backend) {
     let firn = eager(backend).await;
     let of = Table::create(&firn, &Form::default()).await;
     let put =
@@ -226,14 +226,14 @@ async fn policies_that_contradict_each_other_say_so(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_table_of_small_files_is_compacted_without_anybody_asking,
-    a_change_is_noticed_while_a_partition_is_left_alone,
-    a_file_that_cannot_be_read_is_remembered_until_it_changes,
+    a_table_of_small_files_is_compacted_automatically,
+    a_change_is_detected_while_a_partition_settles,
+    an_unreadable_file_is_skipped_until_it_changes,
 );
 
 tests::on_sqlite!(
     row_ids_survive_the_servers_own_worker,
-    a_partition_whose_rows_are_changed_is_left_alone_for_a_while,
+    a_partition_with_recent_changes_is_compacted_later,
     a_paused_table_waits_while_others_are_maintained,
-    policies_that_contradict_each_other_say_so,
+    contradictory_policies_are_reported,
 );

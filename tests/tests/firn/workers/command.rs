@@ -27,7 +27,7 @@ fn refused(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn help_says_what_it_does_and_how() {
+fn the_help_describes_options_and_examples() {
     let output = maintain(&["--help"]);
     assert!(output.status.success());
     // The help is wrapped to the width of the terminal.
@@ -90,7 +90,7 @@ async fn a_worker_waits_for_its_catalog(backend: Backend) {
     assert!(worker.stop().await.success());
 }
 
-async fn a_catalog_without_a_queue_is_told_apart(_: Backend) {
+async fn a_catalog_without_a_queue_has_its_own_warning(_: Backend) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -126,7 +126,7 @@ fn listed(arguments: &[&str]) -> Vec<Vec<String>> {
     text.lines().skip(1).map(columns).collect()
 }
 
-async fn jobs_takes_the_names_that_it_prints(backend: Backend) {
+async fn jobs_accepts_the_names_that_it_prints(backend: Backend) {
     let firn = Firn::start(Setup::new(backend).await);
     let uri = firn.root().to_owned();
     for (namespace, name) in [("plain", "t"), ("a.b", "t"), ("a", "b.t"), ("c/d", "x \"y\".z")] {
@@ -143,7 +143,7 @@ async fn jobs_takes_the_names_that_it_prints(backend: Backend) {
 }
 
 tests::on_sqlite!(
-    jobs_takes_the_names_that_it_prints,
+    jobs_accepts_the_names_that_it_prints,
     a_worker_waits_for_its_catalog,
-    a_catalog_without_a_queue_is_told_apart
+    a_catalog_without_a_queue_has_its_own_warning
 );

@@ -51,7 +51,7 @@ async fn count(of: &Table, content: i64, part: i32) -> usize {
     entries.filter(|entry| entry.content == content && entry.partition == [part]).count()
 }
 
-async fn deletes_by_value_become_positions_of(format_version: i32, backend: Backend) {
+async fn check_conversion(format_version: i32, backend: Backend) {
     let firn = catalog(backend, 3_000).await;
     let (of, rows) = deleted_from(&firn, format_version).await;
     let (files, lineage) = (of.data_files().await, of.seen_rows().await);
@@ -79,12 +79,12 @@ async fn deletes_by_value_become_positions_of(format_version: i32, backend: Back
     assert_eq!(job["result"]["committed"], false, "{job}");
 }
 
-async fn deletes_by_value_become_position_deletes(backend: Backend) {
-    deletes_by_value_become_positions_of(2, backend).await;
+async fn equality_deletes_are_converted_to_position_deletes(backend: Backend) {
+    check_conversion(2, backend).await;
 }
 
-async fn deletes_by_value_become_vectors(backend: Backend) {
-    deletes_by_value_become_positions_of(3, backend).await;
+async fn equality_deletes_are_converted_to_deletion_vectors(backend: Backend) {
+    check_conversion(3, backend).await;
 }
 
 /// Starts a conversion, and waits until its worker reports that it reads equality deletes.
@@ -102,7 +102,7 @@ async fn begin(firn: &Firn, of: &Table) -> (String, Worker) {
     (id, worker)
 }
 
-async fn what_is_deleted_meanwhile_stays_deleted(backend: Backend) {
+async fn concurrent_deletes_are_preserved(backend: Backend) {
     for format_version in [2, 3] {
         let firn = catalog(backend, 3_000).await;
         let (of, _) = deleted_from(&firn, format_version).await;
@@ -121,7 +121,7 @@ async fn what_is_deleted_meanwhile_stays_deleted(backend: Backend) {
     }
 }
 
-async fn a_table_that_was_set_back_meanwhile_gets_its_rows_back(backend: Backend) {
+async fn a_concurrent_rollback_restores_the_deleted_rows(backend: Backend) {
     let firn = catalog(backend, 3_000).await;
     let (of, _) = scattered(&firn, 3, 2).await;
     let (before, rows) = (of.snapshot_id().await, of.rows().await);
@@ -137,7 +137,7 @@ async fn a_table_that_was_set_back_meanwhile_gets_its_rows_back(backend: Backend
     check_tidy(&of).await;
 }
 
-async fn a_missing_delete_file_is_told(backend: Backend) {
+async fn a_missing_delete_file_is_reported(backend: Backend) {
     let firn = catalog(backend, 3_000).await;
     let (of, _) = deleted_from(&firn, 2).await;
     let mut entries = of.entries().await.into_iter();
@@ -151,11 +151,11 @@ async fn a_missing_delete_file_is_told(backend: Backend) {
     assert!(of.entries().await.iter().any(|entry| entry.path == lost), "{ended}");
 }
 
-tests::on_both_databases!(deletes_by_value_become_vectors);
+tests::on_both_databases!(equality_deletes_are_converted_to_deletion_vectors);
 
 tests::on_sqlite!(
-    deletes_by_value_become_position_deletes,
-    what_is_deleted_meanwhile_stays_deleted,
-    a_table_that_was_set_back_meanwhile_gets_its_rows_back,
-    a_missing_delete_file_is_told,
+    equality_deletes_are_converted_to_position_deletes,
+    concurrent_deletes_are_preserved,
+    a_concurrent_rollback_restores_the_deleted_rows,
+    a_missing_delete_file_is_reported,
 );

@@ -18,7 +18,7 @@ use crate::maintenance::{at_job, held, lease, post};
 const SLOW: [&str; 2] = ["--requests-per-second", "12"];
 const PARTS: i32 = 8;
 
-async fn a_worker_that_is_told_to_end_commits_what_is_done(backend: Backend) {
+async fn a_worker_that_is_stopped_commits_completed_groups(backend: Backend) {
     let firn = catalog(backend, 60_000).await;
     let (of, rows) = scattered(&firn, 2, PARTS).await;
     let id = compact(&firn, &of).await;
@@ -48,7 +48,7 @@ async fn a_worker_that_is_told_to_end_commits_what_is_done(backend: Backend) {
     check_compacted(&of, &rows, 8).await;
 }
 
-async fn a_server_that_is_told_to_end_leaves_its_job_to_the_next(backend: Backend) {
+async fn a_server_that_is_stopped_returns_its_job_to_the_queue(backend: Backend) {
     let setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1");
     let mut firn = Firn::start(setup.with("FIRN_MAINTENANCE__REQUESTS_PER_SECOND", "12"));
     let (of, rows) = scattered(&firn, 2, PARTS).await;
@@ -68,7 +68,7 @@ async fn a_server_that_is_told_to_end_leaves_its_job_to_the_next(backend: Backen
     firn.check_no_panic();
 }
 
-async fn what_a_killed_worker_left_is_deleted_by_the_next(backend: Backend) {
+async fn leftover_files_of_a_killed_worker_are_deleted_by_the_next(backend: Backend) {
     let firn = catalog(backend, 1_500).await;
     let (of, rows) = scattered(&firn, 2, PARTS).await;
     let id = compact(&firn, &of).await;
@@ -83,7 +83,7 @@ async fn what_a_killed_worker_left_is_deleted_by_the_next(backend: Backend) {
     check_compacted(&of, &rows, 8).await;
 }
 
-async fn a_server_that_was_killed_goes_on_with_its_job(backend: Backend) {
+async fn a_killed_server_continues_its_job_after_a_restart(backend: Backend) {
     let setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1");
     let setup = setup.with("FIRN_MAINTENANCE__LEASE_MS", "1500");
     let mut firn = Firn::start(setup.with("FIRN_MAINTENANCE__REQUESTS_PER_SECOND", "12"));
@@ -98,7 +98,7 @@ async fn a_server_that_was_killed_goes_on_with_its_job(backend: Backend) {
     check_compacted(&of, &rows, 8).await;
 }
 
-async fn a_worker_that_was_away_leaves_the_job_to_its_successor(backend: Backend) {
+async fn a_suspended_worker_loses_its_job_to_another_worker(backend: Backend) {
     let firn = catalog(backend, 1_500).await;
     let (of, rows) = scattered(&firn, 2, PARTS).await;
     let id = compact(&firn, &of).await;
@@ -128,7 +128,7 @@ async fn a_worker_that_was_away_leaves_the_job_to_its_successor(backend: Backend
     assert!(!away.log().contains("panicked"), "{}", away.log());
 }
 
-async fn a_job_that_is_cancelled_ends_soon_and_keeps_what_is_done(backend: Backend) {
+async fn a_cancelled_job_ends_soon_and_keeps_completed_groups(backend: Backend) {
     let firn = catalog(backend, 3_000).await;
     let (of, rows) = scattered(&firn, 2, PARTS).await;
     let id = compact(&firn, &of).await;
@@ -157,7 +157,7 @@ async fn died_after(firn: &Firn, of: &Table, report: &Value) -> String {
     id
 }
 
-async fn what_a_dead_worker_had_committed_is_reported_by_the_next(backend: Backend) {
+async fn commits_of_a_dead_worker_are_reported_by_the_next(backend: Backend) {
     let firn = catalog(backend, 1_500).await;
     let report = |pending: i64| {
         json!({
@@ -188,14 +188,14 @@ async fn what_a_dead_worker_had_committed_is_reported_by_the_next(backend: Backe
 }
 
 tests::on_both_databases!(
-    a_worker_that_is_told_to_end_commits_what_is_done,
-    what_a_dead_worker_had_committed_is_reported_by_the_next,
-    what_a_killed_worker_left_is_deleted_by_the_next,
-    a_worker_that_was_away_leaves_the_job_to_its_successor,
+    a_worker_that_is_stopped_commits_completed_groups,
+    commits_of_a_dead_worker_are_reported_by_the_next,
+    leftover_files_of_a_killed_worker_are_deleted_by_the_next,
+    a_suspended_worker_loses_its_job_to_another_worker,
 );
 
 tests::on_sqlite!(
-    a_server_that_is_told_to_end_leaves_its_job_to_the_next,
-    a_server_that_was_killed_goes_on_with_its_job,
-    a_job_that_is_cancelled_ends_soon_and_keeps_what_is_done,
+    a_server_that_is_stopped_returns_its_job_to_the_queue,
+    a_killed_server_continues_its_job_after_a_restart,
+    a_cancelled_job_ends_soon_and_keeps_completed_groups,
 );

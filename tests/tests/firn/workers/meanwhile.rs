@@ -82,11 +82,11 @@ async fn one_is_left_out(backend: Backend, spoil: impl Fn(&std::path::Path), rea
     check_compacted(&of, &rows, 3).await;
 }
 
-async fn a_missing_file_is_left_out(backend: Backend) {
+async fn a_missing_file_is_skipped(backend: Backend) {
     one_is_left_out(backend, |file| fs::remove_file(file).unwrap(), "no such file").await;
 }
 
-async fn a_truncated_file_is_left_out(backend: Backend) {
+async fn a_truncated_file_is_skipped(backend: Backend) {
     let cut = |file: &std::path::Path| {
         let content = fs::read(file).unwrap();
         fs::write(file, &content[..content.len() / 2]).unwrap();
@@ -94,7 +94,7 @@ async fn a_truncated_file_is_left_out(backend: Backend) {
     one_is_left_out(backend, cut, "").await;
 }
 
-async fn a_file_with_a_damaged_page_is_left_out(backend: Backend) {
+async fn a_file_with_a_damaged_page_is_skipped(backend: Backend) {
     let damage = |file: &std::path::Path| {
         let mut content = fs::read(file).unwrap();
         // In the first pages.
@@ -120,7 +120,7 @@ async fn a_dropped_table_ends_its_job(backend: Backend) {
     assert!(!worker.log().contains("panicked"), "{}", worker.log());
 }
 
-async fn a_purged_table_leaves_nothing_behind(backend: Backend) {
+async fn a_table_purged_during_a_job_leaves_no_files(backend: Backend) {
     let Begun { firn, of, id, worker, .. } = begin(backend, 2).await;
     let folder = of.folder().await;
     firn.delete(&format!("{}?purgeRequested=true", of.path())).await.expect(204);
@@ -143,7 +143,7 @@ async fn a_renamed_table_is_compacted_under_its_new_name(backend: Backend) {
     assert_eq!(loaded["metadata-location"], namesake["metadata-location"]);
 }
 
-async fn a_column_that_is_added_meanwhile_is_empty_in_old_rows(backend: Backend) {
+async fn a_column_added_concurrently_is_null_in_old_rows(backend: Backend) {
     let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
     let column = json!({ "id": 4, "name": "more", "required": false, "type": "string" });
     evolve(&of, |fields| fields.push(column)).await;
@@ -151,28 +151,28 @@ async fn a_column_that_is_added_meanwhile_is_empty_in_old_rows(backend: Backend)
     check_compacted(&of, &with_columns(&rows, |row| row.push(Value::Null)), 3).await;
 }
 
-async fn a_column_that_is_dropped_meanwhile_is_gone(backend: Backend) {
+async fn a_column_dropped_concurrently_is_removed(backend: Backend) {
     let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
     evolve(&of, |fields| drop(fields.remove(1))).await;
     done(&firn, &id).await;
     check_compacted(&of, &with_columns(&rows, |row| drop(row.remove(1))), 3).await;
 }
 
-async fn a_column_that_is_renamed_meanwhile_keeps_its_values(backend: Backend) {
+async fn a_column_renamed_concurrently_keeps_its_values(backend: Backend) {
     let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
     evolve(&of, |fields| fields[1]["name"] = json!("title")).await;
     done(&firn, &id).await;
     check_compacted(&of, &rows, 3).await;
 }
 
-async fn a_column_that_is_promoted_meanwhile_keeps_its_values(backend: Backend) {
+async fn a_column_promoted_concurrently_keeps_its_values(backend: Backend) {
     let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
     evolve(&of, |fields| fields[2]["type"] = json!("long")).await;
     done(&firn, &id).await;
     check_compacted(&of, &rows, 3).await;
 }
 
-async fn a_partition_spec_that_changes_meanwhile_is_for_what_comes_later(backend: Backend) {
+async fn a_concurrent_change_of_the_partition_spec_does_not_affect_the_job(backend: Backend) {
     let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
     let field = json!({ "source-id": 1, "field-id": 1001, "name": "bucket", "transform": "bucket[4]" });
     of.update(&[
@@ -185,7 +185,7 @@ async fn a_partition_spec_that_changes_meanwhile_is_for_what_comes_later(backend
     check_compacted(&of, &rows, 3).await;
 }
 
-async fn a_writer_that_replaces_files_of_a_group_comes_first(backend: Backend) {
+async fn a_concurrent_overwrite_takes_precedence(backend: Backend) {
     let Begun { firn, of, mut rows, id, worker: _worker } = begin(backend, 2).await;
     let replaced: Vec<_> = of
         .entries()
@@ -205,7 +205,7 @@ async fn a_writer_that_replaces_files_of_a_group_comes_first(backend: Backend) {
     check_compacted(&of, &rows, 3).await;
 }
 
-async fn rows_that_are_deleted_meanwhile_stay_deleted(backend: Backend) {
+async fn rows_deleted_concurrently_stay_deleted(backend: Backend) {
     for format_version in [2, 3] {
         let Begun { firn, of, mut rows, id, worker: _worker } = begin(backend, format_version).await;
         let target = of.data_files().await;
@@ -246,19 +246,19 @@ async fn a_rollback_is_not_undone(backend: Backend) {
 tests::on_both_databases!(
     a_dropped_table_ends_its_job,
     a_renamed_table_is_compacted_under_its_new_name,
-    a_writer_that_replaces_files_of_a_group_comes_first,
+    a_concurrent_overwrite_takes_precedence,
 );
 
 tests::on_sqlite!(
-    a_missing_file_is_left_out,
-    a_truncated_file_is_left_out,
-    a_file_with_a_damaged_page_is_left_out,
-    a_purged_table_leaves_nothing_behind,
-    a_column_that_is_added_meanwhile_is_empty_in_old_rows,
-    a_column_that_is_dropped_meanwhile_is_gone,
-    a_column_that_is_renamed_meanwhile_keeps_its_values,
-    a_column_that_is_promoted_meanwhile_keeps_its_values,
-    a_partition_spec_that_changes_meanwhile_is_for_what_comes_later,
-    rows_that_are_deleted_meanwhile_stay_deleted,
+    a_missing_file_is_skipped,
+    a_truncated_file_is_skipped,
+    a_file_with_a_damaged_page_is_skipped,
+    a_table_purged_during_a_job_leaves_no_files,
+    a_column_added_concurrently_is_null_in_old_rows,
+    a_column_dropped_concurrently_is_removed,
+    a_column_renamed_concurrently_keeps_its_values,
+    a_column_promoted_concurrently_keeps_its_values,
+    a_concurrent_change_of_the_partition_spec_does_not_affect_the_job,
+    rows_deleted_concurrently_stay_deleted,
     a_rollback_is_not_undone,
 );

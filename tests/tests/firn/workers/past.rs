@@ -126,7 +126,7 @@ async fn appended_to(firn: &Timed) -> (Table, Vec<i64>) {
     (of, ids)
 }
 
-async fn what_the_catalog_led_to_within_the_horizon_can_be_read(backend: Backend) {
+async fn snapshots_referenced_within_the_retention_can_be_read(backend: Backend) {
     let firn = Timed::start(backend, |_| {}).await;
     let (of, ids) = appended_to(&firn).await;
     of.update(&[point("short", ids[0])]).await;
@@ -153,7 +153,7 @@ async fn what_the_catalog_led_to_within_the_horizon_can_be_read(backend: Backend
     assert_eq!(of.rows().await, kept);
 }
 
-async fn files_of_a_snapshot_that_a_client_removed_stay_while_the_catalog_leads_to_it(backend: Backend) {
+async fn files_of_a_snapshot_removed_by_a_client_stay_during_the_retention(backend: Backend) {
     let firn = Timed::start(backend, |_| {}).await;
     let (of, ids) = appended_to(&firn).await;
     firn.day(100);
@@ -168,7 +168,7 @@ async fn files_of_a_snapshot_that_a_client_removed_stay_while_the_catalog_leads_
     assert_eq!(firn.at(&of, 100).rows().await, kept);
 }
 
-async fn what_a_dead_worker_had_committed_stays_while_the_catalog_leads_to_it(backend: Backend) {
+async fn files_committed_by_a_dead_worker_stay_during_the_retention(backend: Backend) {
     let firn = super::catalog(backend, 1_500).await;
     let of = Table::create(&firn, &Form::default()).await;
     of.append(&[rows(0..10, 0)]).await;
@@ -195,7 +195,7 @@ async fn what_a_dead_worker_had_committed_stays_while_the_catalog_leads_to_it(ba
     assert_eq!(past.rows().await, kept);
 }
 
-async fn metadata_files_are_deleted_once_nobody_is_led_to_them(backend: Backend) {
+async fn metadata_files_are_deleted_after_the_retention(backend: Backend) {
     let firn = Timed::start(backend, |_| {}).await;
     let of = Table::create(&firn.client, &Form::default()).await;
     let set = |name: &str, value: &str| fixture::set_property(name, value);
@@ -220,7 +220,7 @@ async fn metadata_files_are_deleted_once_nobody_is_led_to_them(backend: Backend)
     assert_eq!(firn.at(&of, 299).load().await["metadata"]["properties"]["day"], "30");
 }
 
-async fn what_a_table_was_registered_with_stays_until_somebody_says_how_long(backend: Backend) {
+async fn registered_snapshots_are_kept_until_a_policy_expires_them(backend: Backend) {
     let firn = Timed::start(backend, |_| {}).await;
     let of = Table::create(&firn.client, &Form::default()).await;
     for number in 0..3 {
@@ -258,7 +258,7 @@ fn renamed(name: &str) -> Value {
     schema
 }
 
-async fn a_schema_can_be_gone_back_to(backend: Backend) {
+async fn a_previous_schema_can_be_restored_for_a_while(backend: Backend) {
     let firn = Timed::start(backend, |config| config.retention.time_travel_minutes = 0).await;
     let of = Table::create(&firn.client, &Form::default()).await;
     for name in ["m", "n", "o"] {
@@ -286,7 +286,7 @@ async fn a_schema_can_be_gone_back_to(backend: Backend) {
     firn.client.post(&of.path(), &never).await.refused(400, "IllegalArgumentException", "unknown schema: 9");
 }
 
-async fn how_far_a_streaming_writer_was_is_known_for_a_week(backend: Backend) {
+async fn snapshots_of_streaming_writers_are_kept_for_a_week(backend: Backend) {
     let firn = Timed::start(backend, |config| config.retention.time_travel_minutes = 0).await;
     let summaries = [
         &[("flink.job-id", "j"), ("flink.operator-id", "o"), ("flink.max-committed-checkpoint-id", "7")][..],
@@ -317,7 +317,7 @@ async fn how_far_a_streaming_writer_was_is_known_for_a_week(backend: Backend) {
     }
 }
 
-async fn a_table_whose_files_may_not_be_deleted_is_compacted_all_the_same(backend: Backend) {
+async fn a_table_without_garbage_collection_is_compacted(backend: Backend) {
     let firn = Timed::start(backend, |_| {}).await;
     let (of, before) = super::scattered(&firn.client, 2, 1).await;
     of.update(&[fixture::set_property("gc.enabled", "FALSE")]).await;
@@ -337,16 +337,16 @@ async fn a_table_whose_files_may_not_be_deleted_is_compacted_all_the_same(backen
 
 tests::on_both_databases!(
     a_snapshot_that_was_replaced_by_mistake_stays_for_its_age,
-    what_a_dead_worker_had_committed_stays_while_the_catalog_leads_to_it,
+    files_committed_by_a_dead_worker_stay_during_the_retention,
 );
 
 // Only on SQLite: a test cannot set the clock of a PostgreSQL server.
 tests::on_sqlite!(
-    what_the_catalog_led_to_within_the_horizon_can_be_read,
-    files_of_a_snapshot_that_a_client_removed_stay_while_the_catalog_leads_to_it,
-    metadata_files_are_deleted_once_nobody_is_led_to_them,
-    what_a_table_was_registered_with_stays_until_somebody_says_how_long,
-    a_schema_can_be_gone_back_to,
-    how_far_a_streaming_writer_was_is_known_for_a_week,
-    a_table_whose_files_may_not_be_deleted_is_compacted_all_the_same,
+    snapshots_referenced_within_the_retention_can_be_read,
+    files_of_a_snapshot_removed_by_a_client_stay_during_the_retention,
+    metadata_files_are_deleted_after_the_retention,
+    registered_snapshots_are_kept_until_a_policy_expires_them,
+    a_previous_schema_can_be_restored_for_a_while,
+    snapshots_of_streaming_writers_are_kept_for_a_week,
+    a_table_without_garbage_collection_is_compacted,
 );

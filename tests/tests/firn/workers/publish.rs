@@ -34,7 +34,7 @@ async fn run(firn: &Firn, of: &Table, action: &str, policy: &Value) -> Value {
     done(firn, job["job-id"].as_str().unwrap()).await
 }
 
-async fn main_is_left_alone_while_a_branch_waits_to_be_fast_forwarded(backend: Backend) {
+async fn main_is_not_rewritten_while_a_branch_waits_to_be_published(backend: Backend) {
     let firn = catalog(backend, 3_000).await;
     let (of, ahead) = audited(&firn).await;
     let main = of.snapshot_id().await;
@@ -69,7 +69,7 @@ async fn main_is_left_alone_while_a_branch_waits_to_be_fast_forwarded(backend: B
     check_tidy(&of).await;
 }
 
-async fn the_wait_is_as_long_as_the_policy_says(backend: Backend) {
+async fn the_policy_limits_the_waiting_time(backend: Backend) {
     let firn = catalog(backend, 3_000).await;
     let (of, _) = audited(&firn).await;
     let _worker = Worker::start(firn.root(), &[]);
@@ -81,7 +81,7 @@ async fn the_wait_is_as_long_as_the_policy_says(backend: Backend) {
     assert_eq!(job["result"]["committed"], true, "{job}");
 }
 
-async fn branches_that_cannot_be_fast_forwarded_to_hold_nothing_up(backend: Backend) {
+async fn branches_that_cannot_be_published_do_not_delay_maintenance(backend: Backend) {
     let firn = catalog(backend, 3_000).await;
     let (of, ahead) = audited(&firn).await;
     let main = of.snapshot_id().await;
@@ -95,9 +95,9 @@ async fn branches_that_cannot_be_fast_forwarded_to_hold_nothing_up(backend: Back
     assert_eq!((&job["result"]["committed"], of.rows().await), (&json!(true), rows), "{job}");
 }
 
-tests::on_both_databases!(main_is_left_alone_while_a_branch_waits_to_be_fast_forwarded);
+tests::on_both_databases!(main_is_not_rewritten_while_a_branch_waits_to_be_published);
 
 tests::on_sqlite!(
-    the_wait_is_as_long_as_the_policy_says,
-    branches_that_cannot_be_fast_forwarded_to_hold_nothing_up,
+    the_policy_limits_the_waiting_time,
+    branches_that_cannot_be_published_do_not_delay_maintenance,
 );

@@ -50,7 +50,7 @@ async fn rows_that_were_deleted_from_a_repeated_file_stay_deleted(backend: Backe
     }
 }
 
-async fn deletes_by_value_take_rows_from_each_entry(backend: Backend) {
+async fn equality_deletes_apply_to_each_entry(backend: Backend) {
     for (policy, becomes_one) in [(json!({ "inputs-min": 2 }), true), (conversion(), false)] {
         let firn = catalog(backend, 3_000).await;
         let of = unpartitioned(&firn, 3).await;
@@ -102,7 +102,7 @@ async fn a_file_whose_entries_differ_in_their_deletes_is_not_converted(backend: 
     assert_eq!((of.rows().await, of.entries().await.len()), (before, 1));
 }
 
-async fn what_is_deleted_meanwhile_is_deleted_from_each_entry(backend: Backend) {
+async fn concurrent_deletes_apply_to_each_entry(backend: Backend) {
     for format_version in [2, 3] {
         let firn = catalog(backend, 3_000).await;
         let of = unpartitioned(&firn, format_version).await;
@@ -122,7 +122,7 @@ async fn what_is_deleted_meanwhile_is_deleted_from_each_entry(backend: Backend) 
     }
 }
 
-async fn a_file_that_is_added_once_more_meanwhile_keeps_all_its_rows(backend: Backend) {
+async fn a_file_added_again_concurrently_keeps_all_its_rows(backend: Backend) {
     let firn = catalog(backend, 3_000).await;
     let of = unpartitioned(&firn, 2).await;
     let repeated = of.append_repeatedly(&rows(0..9, 0), 2).await;
@@ -141,8 +141,8 @@ async fn a_file_that_is_added_once_more_meanwhile_keeps_all_its_rows(backend: Ba
 tests::on_both_databases!(rows_that_were_deleted_from_a_repeated_file_stay_deleted);
 
 tests::on_sqlite!(
-    deletes_by_value_take_rows_from_each_entry,
+    equality_deletes_apply_to_each_entry,
     a_file_whose_entries_differ_in_their_deletes_is_not_converted,
-    what_is_deleted_meanwhile_is_deleted_from_each_entry,
-    a_file_that_is_added_once_more_meanwhile_keeps_all_its_rows,
+    concurrent_deletes_apply_to_each_entry,
+    a_file_added_again_concurrently_keeps_all_its_rows,
 );

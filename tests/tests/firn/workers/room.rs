@@ -93,7 +93,7 @@ async fn more_rows_than_memory_are_sorted_on_disk(backend: Backend) {
     check_tidy(&of).await;
 }
 
-async fn too_little_room_for_sorting_names_the_setting(backend: Backend) {
+async fn too_little_space_for_sorting_is_an_error_with_the_setting(backend: Backend) {
     let firn = catalog(backend, 60_000).await;
     let of = large(&firn).await;
     let before = of.data_files().await;
@@ -129,7 +129,7 @@ async fn uneven(client: &tests::http::Client) -> Table {
     of
 }
 
-async fn a_group_that_needs_too_much_room_stops_no_other_and_what_was_done_is_told(backend: Backend) {
+async fn a_group_that_exceeds_the_limits_does_not_prevent_others(backend: Backend) {
     let firn = catalog(backend, 60_000).await;
     let of = uneven(&firn).await;
     let arguments = [&LITTLE[..], &["--spill-bytes", "1000000"]].concat();
@@ -212,7 +212,7 @@ async fn a_full_disk_fails_a_job_and_leaves_nothing(backend: Backend) {
 
 tests::on_sqlite!(
     more_rows_than_memory_are_sorted_on_disk,
-    too_little_room_for_sorting_names_the_setting,
-    a_group_that_needs_too_much_room_stops_no_other_and_what_was_done_is_told,
+    too_little_space_for_sorting_is_an_error_with_the_setting,
+    a_group_that_exceeds_the_limits_does_not_prevent_others,
     a_full_disk_fails_a_job_and_leaves_nothing,
 );

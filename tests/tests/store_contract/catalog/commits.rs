@@ -16,17 +16,17 @@ use tokio::join;
 use crate::fixture::{Fixture, new_id, pointer};
 
 on_both_databases!(
-    a_commit_is_there_with_all_that_is_recorded_of_it,
+    a_commit_is_written_with_all_of_its_records,
     a_lost_commit_records_nothing,
     a_commit_under_a_used_key_changes_nothing,
-    one_of_two_commits_at_once_is_made,
-    one_of_two_commits_under_one_key_is_made,
-    time_does_not_run_backwards_for_a_table,
-    what_is_settled_stays,
-    several_tables_are_committed_together_or_not_at_all,
+    one_of_two_concurrent_commits_succeeds,
+    one_of_two_commits_under_one_key_succeeds,
+    the_time_of_a_table_never_decreases,
+    a_settled_past_does_not_change,
+    several_tables_are_committed_atomically,
     a_new_table_is_committed_with_its_folders,
     a_commit_of_a_job_without_its_lease_changes_nothing,
-    a_commit_without_changes_records_its_answer,
+    a_commit_without_changes_records_its_response,
 );
 
 fn entry(tabular_id: TabularId, request_id: &str) -> NewAuditEntry<'_> {
@@ -101,7 +101,7 @@ async fn events(fixture: &Fixture) -> Vec<audit::AuditEntry> {
     outbox::list(&fixture.db, None, i64::MAX, 100).await.unwrap()
 }
 
-async fn a_commit_is_there_with_all_that_is_recorded_of_it(fixture: &Fixture) {
+async fn a_commit_is_written_with_all_of_its_records(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, CommitOutcome::Done);
@@ -148,7 +148,7 @@ async fn a_commit_under_a_used_key_changes_nothing(fixture: &Fixture) {
     assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), None).await, CommitOutcome::Done);
 }
 
-async fn one_of_two_commits_at_once_is_made(fixture: &Fixture) {
+async fn one_of_two_concurrent_commits_succeeds(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     let mut previous = "t/v0".to_owned();
@@ -168,7 +168,7 @@ async fn one_of_two_commits_at_once_is_made(fixture: &Fixture) {
     }
 }
 
-async fn one_of_two_commits_under_one_key_is_made(fixture: &Fixture) {
+async fn one_of_two_commits_under_one_key_succeeds(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let (first, second) = (fixture.table(namespace_id, "t").await, fixture.table(namespace_id, "u").await);
     for round in 0..20 {
@@ -192,7 +192,7 @@ async fn one_of_two_commits_under_one_key_is_made(fixture: &Fixture) {
     }
 }
 
-async fn time_does_not_run_backwards_for_a_table(fixture: &Fixture) {
+async fn the_time_of_a_table_never_decreases(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     let mut before_ms = current(fixture).await.updated_ms;
@@ -207,7 +207,7 @@ async fn time_does_not_run_backwards_for_a_table(fixture: &Fixture) {
 }
 
 /// Settling waits for commits in progress, so that a past state that was read does not change.
-async fn what_is_settled_stays(fixture: &Fixture) {
+async fn a_settled_past_does_not_change(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     for round in 0..20 {
@@ -230,7 +230,7 @@ async fn what_is_settled_stays(fixture: &Fixture) {
     }
 }
 
-async fn several_tables_are_committed_together_or_not_at_all(fixture: &Fixture) {
+async fn several_tables_are_committed_atomically(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let (t, u) = (fixture.table(namespace_id, "t").await, fixture.table(namespace_id, "u").await);
     let locations = async || {
@@ -280,7 +280,7 @@ async fn a_commit_of_a_job_without_its_lease_changes_nothing(fixture: &Fixture) 
     assert_eq!(current(fixture).await.metadata_location, "t/v0");
 }
 
-async fn a_commit_without_changes_records_its_answer(fixture: &Fixture) {
+async fn a_commit_without_changes_records_its_response(fixture: &Fixture) {
     let commit = Commit { answer: Some(answer("k", "f", "t/v0")), ..moves(fixture, &[]) };
     assert_eq!(commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap(), CommitOutcome::Done);
     assert_eq!(commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap(), CommitOutcome::Answered);

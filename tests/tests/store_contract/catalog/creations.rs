@@ -17,13 +17,13 @@ use tokio::join;
 use crate::fixture::{Fixture, new_id, pointer};
 
 on_both_databases!(
-    a_creation_is_there_with_all_that_is_recorded_of_it,
+    a_creation_is_written_with_all_of_its_records,
     a_creation_under_a_used_key_changes_nothing,
     a_refused_creation_changes_nothing,
-    one_of_two_creations_of_a_name_is_made,
-    one_of_two_creations_in_nested_folders_is_made,
-    a_name_that_is_released_meanwhile_has_one_table_at_a_time,
-    a_name_is_taken_after_it_was_released_even_if_the_clock_was_set_back,
+    one_of_two_creations_of_a_name_succeeds,
+    one_of_two_creations_in_nested_folders_succeeds,
+    a_name_released_concurrently_has_one_table_at_a_time,
+    a_released_name_can_be_reused_even_if_the_clock_was_set_back,
     a_namespace_is_not_dropped_with_a_table_in_it,
     the_names_of_a_namespace_have_a_version,
 );
@@ -80,7 +80,7 @@ async fn version(fixture: &Fixture, path: &str) -> i64 {
     namespaces::find(&fixture.db, fixture.warehouse_id, path).await.unwrap().unwrap().names_version
 }
 
-async fn a_creation_is_there_with_all_that_is_recorded_of_it(fixture: &Fixture) {
+async fn a_creation_is_written_with_all_of_its_records(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let place = NameInNamespace { namespace_id, name: "t" };
     assert_eq!(create(fixture, place, "file:///w/t/", Some("k")).await, CommitOutcome::Done);
@@ -139,7 +139,7 @@ async fn a_refused_creation_changes_nothing(fixture: &Fixture) {
     assert_eq!(create(fixture, place("u"), "file:///w/u/", Some("k")).await, CommitOutcome::Done);
 }
 
-async fn one_of_two_creations_of_a_name_is_made(fixture: &Fixture) {
+async fn one_of_two_creations_of_a_name_succeeds(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     for round in 0..20 {
         let name = format!("t{round}");
@@ -155,7 +155,7 @@ async fn one_of_two_creations_of_a_name_is_made(fixture: &Fixture) {
     }
 }
 
-async fn one_of_two_creations_in_nested_folders_is_made(fixture: &Fixture) {
+async fn one_of_two_creations_in_nested_folders_succeeds(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     for round in 0..20 {
         let (outer, inner) = (format!("outer{round}"), format!("inner{round}"));
@@ -171,7 +171,7 @@ async fn one_of_two_creations_in_nested_folders_is_made(fixture: &Fixture) {
     }
 }
 
-async fn a_name_that_is_released_meanwhile_has_one_table_at_a_time(fixture: &Fixture) {
+async fn a_name_released_concurrently_has_one_table_at_a_time(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let place = NameInNamespace { namespace_id, name: "t" };
     let start_ms = fixture.db.now_ms(NOW_MS).await.unwrap();
@@ -199,7 +199,7 @@ async fn a_name_that_is_released_meanwhile_has_one_table_at_a_time(fixture: &Fix
     }
 }
 
-async fn a_name_is_taken_after_it_was_released_even_if_the_clock_was_set_back(fixture: &Fixture) {
+async fn a_released_name_can_be_reused_even_if_the_clock_was_set_back(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     let mut tx = fixture.write().await;

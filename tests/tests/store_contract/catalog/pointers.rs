@@ -12,9 +12,9 @@ use tokio::task::JoinSet;
 use crate::fixture::{Fixture, pointer};
 
 on_both_databases!(
-    no_reader_sees_less_than_was_answered,
-    a_name_taken_over_leads_to_the_new_table,
-    an_undone_commit_is_never_seen,
+    no_reader_gets_a_version_before_the_acknowledged_one,
+    a_reused_name_refers_to_the_new_table,
+    a_rolled_back_commit_is_never_visible,
 );
 
 const TABLES: usize = 3;
@@ -24,7 +24,7 @@ fn version(metadata_location: &str) -> u64 {
     metadata_location.rsplit_once('v').unwrap().1.parse().unwrap()
 }
 
-async fn no_reader_sees_less_than_was_answered(fixture: &Fixture) {
+async fn no_reader_gets_a_version_before_the_acknowledged_one(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let mut tables = Vec::new();
     for table in 0..TABLES {
@@ -61,7 +61,7 @@ async fn no_reader_sees_less_than_was_answered(fixture: &Fixture) {
     assert!(commits > 0);
 }
 
-async fn a_name_taken_over_leads_to_the_new_table(fixture: &Fixture) {
+async fn a_reused_name_refers_to_the_new_table(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let first = fixture.table(namespace_id, "t").await;
     let second = fixture.table(namespace_id, "u").await;
@@ -81,7 +81,7 @@ async fn a_name_taken_over_leads_to_the_new_table(fixture: &Fixture) {
     assert_eq!((found("t").await, found("u").await), (Some(second), None));
 }
 
-async fn an_undone_commit_is_never_seen(fixture: &Fixture) {
+async fn a_rolled_back_commit_is_never_visible(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let table = fixture.table(namespace_id, "t").await;
     let seen = async || {

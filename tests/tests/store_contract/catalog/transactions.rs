@@ -16,8 +16,8 @@ use crate::fixture::{Fixture, create_namespace, create_tabular, entry, new_id, p
 on_both_databases!(
     a_dropped_transaction_leaves_nothing,
     time_never_goes_back,
-    settling_waits_for_the_writers_before_it,
-    what_was_read_of_the_settled_past_stays,
+    settling_waits_for_earlier_writers,
+    a_read_of_the_settled_past_can_be_repeated,
 );
 
 /// Time after all others that are used, in milliseconds; one less than the time that means "for ever".
@@ -67,7 +67,7 @@ async fn time_never_goes_back(fixture: &Fixture) {
     }
 }
 
-async fn settling_waits_for_the_writers_before_it(fixture: &Fixture) {
+async fn settling_waits_for_earlier_writers(fixture: &Fixture) {
     let tx = fixture.write().await;
     let at_ms = tx.at_ms();
     let mut settling = Box::pin(fixture.db.settle(0));
@@ -76,7 +76,7 @@ async fn settling_waits_for_the_writers_before_it(fixture: &Fixture) {
     assert!(settling.await.unwrap() >= at_ms);
 }
 
-async fn what_was_read_of_the_settled_past_stays(fixture: &Fixture) {
+async fn a_read_of_the_settled_past_can_be_repeated(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let mut writers = JoinSet::new();
     for writer in 0..3 {
@@ -111,7 +111,7 @@ async fn what_was_read_of_the_settled_past_stays(fixture: &Fixture) {
 /// Two transactions on one table, of which the later one was begun first: on PostgreSQL, the one that was
 /// begun first changes the table last.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_that_waited_does_not_write_into_the_past() {
+async fn a_transaction_that_waited_gets_a_later_time() {
     let fixture = Fixture::postgres().await;
     let namespace_id = fixture.namespace("a").await;
     let table: TabularId = fixture.table(namespace_id, "t").await;

@@ -85,7 +85,7 @@ fn schedule(db: &Db, clock: &Clock) -> Schedule {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_was_ahead_for_a_day_stops_neither_time_travel_nor_the_queue() {
+async fn a_clock_that_was_ahead_blocks_neither_time_travel_nor_the_queue() {
     let mut fixture = Fixture::sqlite().await;
     let table = fixture.table(fixture.namespace("a").await, "t").await;
     commit(&fixture.db, table, START_MS, "t/v0", "t/v1").await;
@@ -131,7 +131,7 @@ async fn a_clock_that_was_ahead_for_a_day_stops_neither_time_travel_nor_the_queu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_was_set_back_takes_no_history_away() {
+async fn a_clock_that_was_set_back_hides_no_history() {
     let fixture = Fixture::sqlite().await;
     let table = fixture.table(fixture.namespace("a").await, "t").await;
     let db = &fixture.db;

@@ -15,28 +15,28 @@ use uuid::Uuid;
 use crate::fixture::{Fixture, new_id};
 
 on_both_databases!(
-    the_same_work_is_not_queued_twice,
-    most_gain_comes_first_and_nothing_before_it_is_due,
+    the_same_action_is_not_queued_twice,
+    due_jobs_are_leased_in_the_order_of_their_priority,
     no_two_jobs_of_a_table_run_at_once,
     a_job_of_a_worker_that_died_is_taken_over,
-    a_job_that_kills_its_workers_is_given_up,
+    a_job_whose_workers_die_repeatedly_fails,
     an_earlier_attempt_is_refused,
-    progress_is_kept_and_a_wish_to_cancel_is_told,
-    a_cancelled_job_that_nobody_works_on_ends,
-    a_job_that_is_given_back_waits,
-    what_a_job_has_committed_is_kept_however_it_ends,
-    a_job_that_is_given_back_often_survives_the_death_of_a_worker,
+    heartbeats_store_progress_and_return_cancellations,
+    a_cancelled_job_without_a_worker_ends,
+    a_returned_job_waits,
+    the_result_of_a_job_is_kept_after_any_end,
+    returns_of_a_job_do_not_count_as_deaths_of_workers,
     ended_jobs_are_listed_and_pruned,
-    outputs_of_earlier_attempts_are_told,
+    outputs_of_earlier_attempts_are_listed,
     no_job_is_leased_twice,
-    no_job_of_a_paused_table_is_handed_out,
-    what_is_asked_for_takes_over_what_waits_by_itself,
-    the_last_jobs_of_an_action_are_known,
-    a_change_is_kept_with_the_job_that_runs,
-    only_the_last_successes_are_kept,
-    what_is_queued_for_a_table_can_be_given_up,
-    what_a_job_left_unfinished_is_told_to_the_next,
-    what_waits_by_itself_is_brought_up_to_date,
+    no_job_of_a_paused_table_is_leased,
+    a_requested_job_replaces_a_queued_automatic_job,
+    the_last_jobs_of_an_action_are_found,
+    a_change_is_recorded_with_the_running_job,
+    only_the_last_succeeded_jobs_are_kept,
+    queued_jobs_of_a_table_can_be_failed,
+    progress_of_an_unfinished_job_is_passed_to_the_next,
+    a_queued_automatic_job_is_updated,
 );
 
 const TERMS: LeaseTerms = LeaseTerms { lease_ms: 60_000, attempts_max: 3 };
@@ -107,7 +107,7 @@ fn held<'a>(job: &JobRow, worker: &'a str) -> JobLease<'a> {
     JobLease { runner: job.runner, job_id: job.job_id, worker, attempt: job.attempt }
 }
 
-async fn the_same_work_is_not_queued_twice(fixture: &Fixture) {
+async fn the_same_action_is_not_queued_twice(fixture: &Fixture) {
     let table = table();
     let first = enqueue(fixture, &compact(table)).await.unwrap();
     assert_eq!(enqueue(fixture, &compact(table)).await, None);
@@ -128,7 +128,7 @@ async fn the_same_work_is_not_queued_twice(fixture: &Fixture) {
     assert!(enqueue(fixture, &compact(table)).await.is_some());
 }
 
-async fn most_gain_comes_first_and_nothing_before_it_is_due(fixture: &Fixture) {
+async fn due_jobs_are_leased_in_the_order_of_their_priority(fixture: &Fixture) {
     let small = enqueue(fixture, &compact(table())).await.unwrap();
     let large = enqueue(fixture, &Wanted { priority: 9, ..compact(table()) }).await.unwrap();
     enqueue(fixture, &Wanted { priority: 99, due_ms: i64::MAX, ..compact(table()) }).await.unwrap();
@@ -157,7 +157,7 @@ async fn a_job_of_a_worker_that_died_is_taken_over(fixture: &Fixture) {
     assert_eq!(second.started_ms, first.started_ms);
 }
 
-async fn a_job_that_kills_its_workers_is_given_up(fixture: &Fixture) {
+async fn a_job_whose_workers_die_repeatedly_fails(fixture: &Fixture) {
     let job_id = enqueue(fixture, &compact(table())).await.unwrap();
     for attempt in 1..=3 {
         assert_eq!(lease(fixture, "w", EXPIRES_AT_ONCE).await.unwrap().attempt, attempt);
@@ -195,7 +195,7 @@ async fn an_earlier_attempt_is_refused(fixture: &Fixture) {
     assert!(!finish(fixture, held(&second, "w"), JobOutcome::Failed("x", None)).await);
 }
 
-async fn progress_is_kept_and_a_wish_to_cancel_is_told(fixture: &Fixture) {
+async fn heartbeats_store_progress_and_return_cancellations(fixture: &Fixture) {
     let job_id = enqueue(fixture, &compact(table())).await.unwrap();
     let job = lease(fixture, "w", TERMS).await.unwrap();
     let lease = held(&job, "w");
@@ -217,7 +217,7 @@ async fn progress_is_kept_and_a_wish_to_cancel_is_told(fixture: &Fixture) {
     assert_eq!(cancel(fixture, new_id()).await, CancelJob::Missing);
 }
 
-async fn a_cancelled_job_that_nobody_works_on_ends(fixture: &Fixture) {
+async fn a_cancelled_job_without_a_worker_ends(fixture: &Fixture) {
     let queued = enqueue(fixture, &compact(table())).await.unwrap();
     assert_eq!(cancel(fixture, queued).await, CancelJob::Cancelled);
     let abandoned = enqueue(fixture, &compact(table())).await.unwrap();
@@ -231,7 +231,7 @@ async fn a_cancelled_job_that_nobody_works_on_ends(fixture: &Fixture) {
     }
 }
 
-async fn a_job_that_is_given_back_waits(fixture: &Fixture) {
+async fn a_returned_job_waits(fixture: &Fixture) {
     let job_id = enqueue(fixture, &compact(table())).await.unwrap();
     let job = lease(fixture, "w", TERMS).await.unwrap();
     let mut tx = fixture.write().await;
@@ -244,7 +244,7 @@ async fn a_job_that_is_given_back_waits(fixture: &Fixture) {
     assert_eq!((job.state, job.error.as_deref()), (JobState::Queued, Some("no disk left")));
 }
 
-async fn a_job_that_is_given_back_often_survives_the_death_of_a_worker(fixture: &Fixture) {
+async fn returns_of_a_job_do_not_count_as_deaths_of_workers(fixture: &Fixture) {
     let job_id = enqueue(fixture, &compact(table())).await.unwrap();
     for _ in 0..TERMS.attempts_max {
         let job = lease(fixture, "w", TERMS).await.unwrap();
@@ -262,7 +262,7 @@ async fn a_job_that_is_given_back_often_survives_the_death_of_a_worker(fixture: 
     assert_eq!((job.state, job.error.as_deref()), (JobState::Failed, Some(error.as_str())));
 }
 
-async fn what_a_job_has_committed_is_kept_however_it_ends(fixture: &Fixture) {
+async fn the_result_of_a_job_is_kept_after_any_end(fixture: &Fixture) {
     const RESULT: &str = r#"{"committed":true}"#;
     let next = async |terms| {
         let job_id = enqueue(fixture, &compact(table())).await.unwrap();
@@ -335,7 +335,7 @@ async fn ended_jobs_are_listed_and_pruned(fixture: &Fixture) {
     assert_eq!(jobs::find(&fixture.db, job.job_id).await.unwrap(), None);
 }
 
-async fn outputs_of_earlier_attempts_are_told(fixture: &Fixture) {
+async fn outputs_of_earlier_attempts_are_listed(fixture: &Fixture) {
     let job_id = enqueue(fixture, &compact(table())).await.unwrap();
     let first = lease(fixture, "one", EXPIRES_AT_ONCE).await.unwrap();
     let add = async |job: &JobRow, worker, paths: &[&str]| {
@@ -387,7 +387,7 @@ async fn no_job_is_leased_twice(fixture: &Fixture) {
     assert_eq!((leased.len(), distinct.len()), (8, 8));
 }
 
-async fn no_job_of_a_paused_table_is_handed_out(fixture: &Fixture) {
+async fn no_job_of_a_paused_table_is_leased(fixture: &Fixture) {
     let (paused, silent) = (table(), table());
     enqueue(fixture, &Wanted { priority: 9, ..compact(silent) }).await.unwrap();
     let abandoned = lease(fixture, "gone", EXPIRES_AT_ONCE).await.unwrap();
@@ -412,7 +412,7 @@ async fn no_job_of_a_paused_table_is_handed_out(fixture: &Fixture) {
     assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, waiting);
 }
 
-async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
+async fn a_requested_job_replaces_a_queued_automatic_job(fixture: &Fixture) {
     let table = table();
     let first = enqueue(fixture, &Wanted { due_ms: i64::MAX, ..compact(table) }).await.unwrap();
     let new = NewJobRow {
@@ -450,7 +450,7 @@ async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
     assert_eq!(take_over(&new, "bob").await, None);
 }
 
-async fn the_last_jobs_of_an_action_are_known(fixture: &Fixture) {
+async fn the_last_jobs_of_an_action_are_found(fixture: &Fixture) {
     let (table, other) = (table(), table());
     let mut ids = Vec::new();
     for outcome in
@@ -492,7 +492,7 @@ async fn the_last_jobs_of_an_action_are_known(fixture: &Fixture) {
     assert_eq!(open, BTreeSet::from([(evaluate, "running"), (again, "queued")]));
 }
 
-async fn a_change_is_kept_with_the_job_that_runs(fixture: &Fixture) {
+async fn a_change_is_recorded_with_the_running_job(fixture: &Fixture) {
     let table = table();
     let note = async |action, changed_ms| {
         let mut tx = fixture.write().await;
@@ -522,7 +522,7 @@ async fn a_change_is_kept_with_the_job_that_runs(fixture: &Fixture) {
     assert!(!note("compact", 6).await);
 }
 
-async fn only_the_last_successes_are_kept(fixture: &Fixture) {
+async fn only_the_last_succeeded_jobs_are_kept(fixture: &Fixture) {
     let (one, other) = (table(), table());
     let mut ids = Vec::new();
     for wanted in [compact(one), Wanted { action: "evaluate", ..compact(one) }, compact(other)] {
@@ -546,7 +546,7 @@ async fn only_the_last_successes_are_kept(fixture: &Fixture) {
     }
 }
 
-async fn what_is_queued_for_a_table_can_be_given_up(fixture: &Fixture) {
+async fn queued_jobs_of_a_table_can_be_failed(fixture: &Fixture) {
     let (one, other) = (table(), table());
     let running = enqueue(fixture, &Wanted { priority: 9, ..compact(one) }).await.unwrap();
     lease(fixture, "w", TERMS).await.unwrap();
@@ -562,7 +562,7 @@ async fn what_is_queued_for_a_table_can_be_given_up(fixture: &Fixture) {
     assert_eq!(find(fixture, of_other).await.state, JobState::Queued);
 }
 
-async fn what_a_job_left_unfinished_is_told_to_the_next(fixture: &Fixture) {
+async fn progress_of_an_unfinished_job_is_passed_to_the_next(fixture: &Fixture) {
     const TOLD: &str = r#"{"note":"x"}"#;
     let table = table();
     let next = async |outcome: Option<JobOutcome<'_>>, told: Option<&str>| {
@@ -592,7 +592,7 @@ async fn what_a_job_left_unfinished_is_told_to_the_next(fixture: &Fixture) {
     assert_eq!(next(None, Some(TOLD)).await, None);
 }
 
-async fn what_waits_by_itself_is_brought_up_to_date(fixture: &Fixture) {
+async fn a_queued_automatic_job_is_updated(fixture: &Fixture) {
     let table = table();
     let wanted = Wanted { due_ms: 5_000, ..compact(table) };
     let job_id = enqueue(fixture, &wanted).await.unwrap();

@@ -24,9 +24,9 @@ use crate::fixture::Fixture;
 use catalog_server::work::CpuSlots;
 
 on_both_databases!(
-    tables_that_were_not_looked_at_for_long_are_due,
-    a_sweep_goes_through_all_pages,
-    what_is_paused_or_no_table_is_left_out,
+    tables_without_a_recent_evaluation_are_due,
+    a_sweep_covers_all_pages,
+    paused_tables_and_views_are_skipped,
 );
 
 const MINUTE_MS: i64 = 60_000;
@@ -86,7 +86,7 @@ async fn age(fixture: &Fixture, by_ms: i64) {
     }
 }
 
-async fn tables_that_were_not_looked_at_for_long_are_due(fixture: &Fixture) {
+async fn tables_without_a_recent_evaluation_are_due(fixture: &Fixture) {
     let namespace_id = fixture.namespace("ns").await;
     let table = fixture.table(namespace_id, "t").await;
     let schedule = schedule(fixture);
@@ -118,7 +118,7 @@ async fn tables_that_were_not_looked_at_for_long_are_due(fixture: &Fixture) {
     assert_ne!(work(fixture).await.job_id, job.job_id);
 }
 
-async fn a_sweep_goes_through_all_pages(fixture: &Fixture) {
+async fn a_sweep_covers_all_pages(fixture: &Fixture) {
     let namespace_id = fixture.namespace("ns").await;
     let mut tables = BTreeSet::new();
     // More than two pages.
@@ -140,7 +140,7 @@ async fn a_sweep_goes_through_all_pages(fixture: &Fixture) {
     assert_eq!(all_jobs(fixture).await.len(), 2 * tables.len());
 }
 
-async fn what_is_paused_or_no_table_is_left_out(fixture: &Fixture) {
+async fn paused_tables_and_views_are_skipped(fixture: &Fixture) {
     let namespace_id = fixture.namespace("ns").await;
     fixture.tabular(TabularKind::View, namespace_id, "v").await;
     let paused = fixture.table(namespace_id, "paused").await;
