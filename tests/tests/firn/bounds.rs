@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tests::fixture::{self, create_table};
 use tests::process::{self, Backend, Firn};
 
-use crate::maintenance::{at_job, call, get, held, lease, post, queue, table};
+use crate::maintenance::{call, get, job_path, lease, lease_of, post, queue, table_identifier};
 
 const MB: usize = 1 << 20;
 
@@ -29,8 +29,8 @@ fn folder_bytes(firn: &Firn) -> u64 {
 
 async fn heartbeats_of_any_size_leave_the_database_small(backend: Backend) {
     let (firn, leased) = leased(backend).await;
-    let path = at_job(&leased, "heartbeat");
-    let beat = |activity: String| json!({ "lease": held(&leased), "progress": { "activity": activity } });
+    let path = job_path(&leased, "heartbeat");
+    let beat = |activity: String| json!({ "lease": lease_of(&leased), "progress": { "activity": activity } });
     let before = folder_bytes(&firn);
     for _ in 0..25 {
         let message =
@@ -48,7 +48,7 @@ async fn heartbeats_of_any_size_leave_the_database_small(backend: Backend) {
 
 async fn paths_are_bounded_in_length_and_number(backend: Backend) {
     let (firn, leased) = leased(backend).await;
-    let path = at_job(&leased, "outputs");
+    let path = job_path(&leased, "outputs");
     for (add, text) in [
         (vec!["x".repeat(3_000)], "2048"),
         (vec!["y".repeat(2 * MB)], "2048"),
@@ -56,10 +56,10 @@ async fn paths_are_bounded_in_length_and_number(backend: Backend) {
         ((0..10_001).map(|number| number.to_string()).collect(), "10000"),
     ] {
         for body in [
-            json!({ "lease": held(&leased), "register": add }),
-            json!({ "lease": held(&leased), "release": add }),
+            json!({ "lease": lease_of(&leased), "register": add }),
+            json!({ "lease": lease_of(&leased), "release": add }),
         ] {
-            post(&firn, &path, &body).await.refused(400, "BadRequestException", text);
+            post(&firn, &path, &body).await.expect_error(400, "BadRequestException", text);
         }
     }
     let location = leased["table"]["table"].as_str().unwrap();
@@ -70,9 +70,9 @@ async fn long_errors_and_results_of_workers_are_truncated_and_long_lists_refused
     let long = "ü".repeat(MB);
     let (firn, leased) = leased(backend).await;
     let id = leased["job"]["job-id"].as_str().unwrap().to_owned();
-    let finish = at_job(&leased, "finish");
+    let finish = job_path(&leased, "finish");
     let outcome = json!({ "outcome": "retry", "error": format!("\0{long}"), "after-ms": 0 });
-    post(&firn, &finish, &json!({ "lease": held(&leased), "outcome": outcome })).await.expect(204);
+    post(&firn, &finish, &json!({ "lease": lease_of(&leased), "outcome": outcome })).await.expect(204);
     let error = get(&firn, &format!("jobs/{id}")).await["error"].as_str().unwrap().to_owned();
     assert!(
         error.starts_with("üü") && error.ends_with("ü…") && error.len() <= 4_096,
@@ -81,16 +81,16 @@ async fn long_errors_and_results_of_workers_are_truncated_and_long_lists_refused
     );
 
     let again = lease(&firn, "w").await;
-    let finish = at_job(&again, "finish");
+    let finish = job_path(&again, "finish");
     let next = |reason: &str| json!({ "action": "compact", "reason": reason, "priority": 1 });
     let many = json!({ "outcome": "succeeded", "result": {}, "next": vec![next("r"); 101] });
-    post(&firn, &finish, &json!({ "lease": held(&again), "outcome": many })).await.refused(
+    post(&firn, &finish, &json!({ "lease": lease_of(&again), "outcome": many })).await.expect_error(
         400,
         "BadRequestException",
         "at most 100",
     );
     let outcome = json!({ "outcome": "succeeded", "result": { "numbers": long }, "next": [next(&long)] });
-    post(&firn, &finish, &json!({ "lease": held(&again), "outcome": outcome })).await.expect(204);
+    post(&firn, &finish, &json!({ "lease": lease_of(&again), "outcome": outcome })).await.expect(204);
     let job = get(&firn, &format!("jobs/{id}")).await;
     assert_eq!(job["state"], "succeeded");
     assert!(job["result"]["omitted"].as_str().unwrap().contains("262144"), "{}", job["result"]);
@@ -103,7 +103,7 @@ async fn too_long_reasons_names_and_policies_are_refused(backend: Backend) {
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
     let long = "x".repeat(MB);
-    let names = table(&ns, "t");
+    let names = table_identifier(&ns, "t");
     for (path, body, text) in [
         ("pause", json!({ "table": names, "reason": long }), "1000"),
         ("pause", json!({ "table": names, "reason": "a\0b" }), "0x00"),
@@ -112,7 +112,7 @@ async fn too_long_reasons_names_and_policies_are_refused(backend: Backend) {
         ("jobs/lease", json!({ "worker": "\0" }), "0x00"),
         ("jobs", json!({ "table": names, "action": "compact", "policy": { &long: {} } }), ""),
         ("jobs", json!({ "table": names, "action": long }), ""),
-        ("jobs", json!({ "table": table(&ns, &long), "action": "compact" }), "512"),
+        ("jobs", json!({ "table": table_identifier(&ns, &long), "action": "compact" }), "512"),
     ] {
         let reply = post(firn, path, &body).await;
         assert_eq!(reply.status, 400, "{path}: {}", reply.text());

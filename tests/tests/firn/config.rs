@@ -34,8 +34,8 @@ async fn an_unknown_warehouse_is_404(backend: Backend) {
     for name in ["other", "MAIN", "main ", "😀", "../main", "main%2F", "\u{0}"] {
         let path = format!("/v1/config?warehouse={}", encode(name));
         let reply = firn.request("GET", &path, None, &[]).await;
-        reply.refused(404, "NoSuchWarehouseException", "Warehouse does not exist: ");
-        firn.at(name).get("namespaces").await.refused(404, "NoSuchWarehouseException", "does not exist");
+        reply.expect_error(404, "NoSuchWarehouseException", "Warehouse does not exist: ");
+        firn.at(name).get("namespaces").await.expect_error(404, "NoSuchWarehouseException", "does not exist");
     }
 }
 
@@ -64,7 +64,7 @@ async fn an_instant_is_part_of_the_prefix(backend: Backend) {
     ] {
         let path = format!("/v1/config?warehouse=main@{instant}");
         let reply = firn.request("GET", &path, None, &[]).await;
-        reply.refused(400, "IllegalArgumentException", "Invalid");
+        reply.expect_error(400, "IllegalArgumentException", "Invalid");
     }
 }
 
@@ -88,14 +88,18 @@ async fn every_endpoint_serves_the_default_warehouse_without_a_prefix(backend: B
     let odd = serde_json::json!({ "namespace": ["namespaces"] });
     firn.post("namespaces", &odd).await.expect(200);
     firn.request("GET", "/v1/namespaces/namespaces?x=%2F", None, &[]).await.expect(200);
-    firn.request("GET", "/v1/namespaces/nowhere", None, &[]).await.refused(
+    firn.request("GET", "/v1/namespaces/nowhere", None, &[]).await.expect_error(
         404,
         "NoSuchNamespaceException",
         "nowhere",
     );
-    firn.request("GET", "/v1/nowhere", None, &[]).await.refused(404, "NotFoundException", "no such route");
+    firn.request("GET", "/v1/nowhere", None, &[]).await.expect_error(
+        404,
+        "NotFoundException",
+        "no such route",
+    );
     let foreign = firn.request("GET", "/v1/namespaces", None, &[("host", "evil.example")]).await;
-    foreign.refused(403, "ForbiddenException", "evil.example");
+    foreign.expect_error(403, "ForbiddenException", "evil.example");
 }
 
 tests::on_both_databases!(
@@ -213,7 +217,7 @@ fn later_sources_override_earlier_ones() {
         assert_eq!(page["namespaces"].as_array().unwrap().len(), 2);
         let long = "x".repeat(1000);
         let reply = firn.post("namespaces", &serde_json::json!({ "namespace": [long] })).await;
-        reply.refused(413, "BadRequestException", "1000 bytes");
+        reply.expect_error(413, "BadRequestException", "1000 bytes");
     });
 }
 

@@ -437,13 +437,13 @@ fn compressed_bodies_and_token_requests_are_refused() {
         for encoding in ["gzip", "zstd", "br", "gzip, identity"] {
             let headers = [("content-encoding", encoding)];
             let reply = firn.send("POST", "namespaces", Some(body.clone()), &headers).await;
-            reply.refused(415, "BadRequestException", encoding);
+            reply.expect_error(415, "BadRequestException", encoding);
         }
         firn.send("POST", "namespaces", Some(body), &[("content-encoding", "identity")]).await.expect(200);
         let form = "grant_type=client_credentials&client_id=a&client_secret=b&scope=catalog".to_owned();
         let headers = [("content-type", "application/x-www-form-urlencoded")];
         let reply = firn.request("POST", "/v1/oauth/tokens", Some(form), &headers).await;
-        reply.refused(406, "UnsupportedOperationException", "`credential`");
+        reply.expect_error(406, "UnsupportedOperationException", "`credential`");
         assert!(!reply.text().contains("client_secret"));
     });
 }

@@ -84,7 +84,7 @@ const USED_BY_TESTS: [(&str, &[&str]); 11] = [
         &[
             "tests/src/simulation/",
             "tests/tests/firn/memory_warehouse.rs",
-            "tests/tests/firn/workers/past.rs",
+            "tests/tests/firn/workers/retention.rs",
             "tests/tests/store_contract/",
         ],
     ),
@@ -95,7 +95,7 @@ const USED_BY_TESTS: [(&str, &[&str]); 11] = [
         &[
             "tests/src/simulation/",
             "tests/tests/firn/memory_warehouse.rs",
-            "tests/tests/firn/workers/past.rs",
+            "tests/tests/firn/workers/retention.rs",
         ],
     ),
     (
@@ -115,13 +115,13 @@ const USED_BY_TESTS: [(&str, &[&str]); 11] = [
         ],
     ),
     ("catalog_server::work", &["tests/tests/store_contract/"]),
-    ("maintenance", &["tests/src/simulation/", "tests/tests/firn/workers/far.rs"]),
+    ("maintenance", &["tests/src/simulation/", "tests/tests/firn/workers/slow_store.rs"]),
     (
         "storage",
         &[
             "tests/src/simulation/",
             "tests/tests/firn/memory_warehouse.rs",
-            "tests/tests/firn/workers/far.rs",
+            "tests/tests/firn/workers/slow_store.rs",
             "tests/tests/memory/",
             "tests/tests/store_contract/",
         ],

@@ -11,10 +11,10 @@ use tests::fixture::{
 use tests::http::{Client, Reply};
 use tests::power_cut::Recording;
 use tests::process::{Backend, Firn, Setup};
-use tests::tables::{Form, Table, partition_field, rows};
+use tests::tables::{Table, TableOptions, partition_field, rows};
 
-use crate::maintenance::{post, table as table_name};
-use crate::workers::{compact, done};
+use crate::maintenance::{post, table_identifier};
+use crate::workers::{request_compaction, wait_for_success};
 
 /// Names of all tables and views that the changes affect.
 const OBJECTS: [&str; 7] = ["t", "staged", "renamed", "dropped", "v", "w", "other"];
@@ -161,13 +161,15 @@ async fn what_maintenance_committed_survives_a_power_cut(backend: Backend) {
     let recording = Recording::of(&mut setup);
     let mut firn = Firn::start(setup);
     let server = firn.pid();
-    let (parted, hashed) =
-        (Table::create(&firn, &Form::default()).await, Table::create(&firn, &Form::default()).await);
+    let (parted, hashed) = (
+        Table::create(&firn, &TableOptions::default()).await,
+        Table::create(&firn, &TableOptions::default()).await,
+    );
     hashed.update(&[set_property("write.object-storage.enabled", "true")]).await;
     let mut expected = Vec::new();
-    for of in [&parted, &hashed] {
-        of.append(&[rows(0..10, 1), rows(10..20, 2), rows(20..30, 3)]).await;
-        expected.push(of.rows().await);
+    for table in [&parted, &hashed] {
+        table.append(&[rows(0..10, 1), rows(10..20, 2), rows(20..30, 3)]).await;
+        expected.push(table.rows().await);
     }
     let spec = json!({ "spec-id": 1, "fields": [partition_field()] });
     let moved = [
@@ -175,15 +177,15 @@ async fn what_maintenance_committed_survives_a_power_cut(backend: Backend) {
         json!({ "action": "set-default-spec", "spec-id": -1 }),
     ];
     parted.update(&moved).await;
-    for of in [&parted, &hashed] {
-        let id = compact(&firn, of).await;
-        done(&firn, &id).await;
+    for table in [&parted, &hashed] {
+        let id = request_compaction(&firn, table).await;
+        wait_for_success(&firn, &id).await;
     }
     let age = set_property("history.expire.max-snapshot-age-ms", "1");
     parted.update(&[age, set_property("history.expire.min-snapshots-to-keep", "1")]).await;
-    let new = json!({ "table": table_name(&parted.namespace, "t"), "action": "expire-snapshots" });
+    let new = json!({ "table": table_identifier(&parted.namespace, "t"), "action": "expire-snapshots" });
     let job = post(&firn, "jobs", &new).await.expect(200).json();
-    done(&firn, job["job-id"].as_str().unwrap()).await;
+    wait_for_success(&firn, job["job-id"].as_str().unwrap()).await;
     let before = [parted.data_files().await, hashed.data_files().await];
     assert!(before[0].iter().all(|path| path.contains("part=")), "{before:?}");
     firn.kill();
@@ -192,10 +194,10 @@ async fn what_maintenance_committed_survives_a_power_cut(backend: Backend) {
         setup.wrapper.clear();
         setup.env.insert("FIRN_MAINTENANCE__WORKERS".to_owned(), "0".to_owned());
     });
-    for ((of, expected), files) in [&parted, &hashed].into_iter().zip(expected).zip(before) {
-        let of = of.over(&firn, "t");
-        assert_eq!(of.data_files().await, files);
-        assert_eq!(of.rows().await, expected);
+    for ((table, expected), files) in [&parted, &hashed].into_iter().zip(expected).zip(before) {
+        let table = table.with_client(&firn, "t");
+        assert_eq!(table.data_files().await, files);
+        assert_eq!(table.rows().await, expected);
     }
 }
 

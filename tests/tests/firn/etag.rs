@@ -42,7 +42,7 @@ async fn a_commit_changes_the_tag_and_returns_the_new_one(backend: Backend) {
     // A rename does not change the metadata.
     firn.post("tables/rename", &fixture::rename(&ns, "t", "u")).await.expect(204);
     load(firn, &table_path(&ns, "u"), &second).await.expect(304);
-    load(firn, &path, &second).await.refused(404, "NoSuchTableException", "Table does not exist");
+    load(firn, &path, &second).await.expect_error(404, "NoSuchTableException", "Table does not exist");
 }
 
 async fn the_refs_mode_has_its_own_tag(backend: Backend) {
@@ -66,7 +66,11 @@ async fn the_refs_mode_has_its_own_tag(backend: Backend) {
     load(firn, &path, some.header("etag")).await.expect(200);
     load(firn, &refs, some.header("etag")).await.expect(304);
     assert_eq!(firn.get(&format!("{path}?snapshots=all")).await.expect(200).body, all.body);
-    firn.get(&format!("{path}?snapshots=some")).await.refused(400, "BadRequestException", "`all` or `refs`");
+    firn.get(&format!("{path}?snapshots=some")).await.expect_error(
+        400,
+        "BadRequestException",
+        "`all` or `refs`",
+    );
     // The modes differ only in the snapshots.
     let (mut all, mut some) = (all.json(), some.json());
     for body in [&mut all, &mut some] {

@@ -55,7 +55,7 @@ async fn a_key_used_for_another_request_is_422(backend: Backend) {
     for endpoint in all.iter().filter(|endpoint| is_change(endpoint)) {
         let reply = send(&firn, endpoint, &used).await;
         assert_eq!(reply.status, 422, "{}: {}", endpoint.route, reply.text());
-        reply.refused(422, "UnprocessableEntityException", "Idempotency-Key");
+        reply.expect_error(422, "UnprocessableEntityException", "Idempotency-Key");
     }
     // None of the refused requests was carried out: with other keys all of them succeed.
     for endpoint in all.iter().filter(|endpoint| is_change(endpoint)) {
@@ -73,7 +73,7 @@ async fn the_same_key_with_another_body_or_query_is_422(backend: Backend) {
     firn.send("DELETE", &path, None, &headers).await.expect(204);
     fixture::create_table(firn, &ns, "t").await;
     let other = firn.send("DELETE", &format!("{path}?purgeRequested=true"), None, &headers).await;
-    other.refused(422, "UnprocessableEntityException", "Idempotency-Key");
+    other.expect_error(422, "UnprocessableEntityException", "Idempotency-Key");
     // The first request again: it is answered from the record, and the new table is not dropped.
     firn.send("DELETE", &path, None, &headers).await.expect(204);
     assert_eq!(firn.head(&path).await, 204);
@@ -93,7 +93,7 @@ async fn a_repeated_success_with_a_missing_file_is_not_reported_as_a_failure(bac
     std::fs::remove_file(location.trim_start_matches("file://")).unwrap();
     // After a status of 404 the client would delete the files that it has committed.
     let again = firn.send("POST", &path, Some(body), &headers).await;
-    again.refused(500, "CommitStateUnknownException", "was carried out");
+    again.expect_error(500, "CommitStateUnknownException", "was carried out");
 }
 
 async fn a_rename_to_the_same_name_records_its_key(backend: Backend) {
@@ -110,7 +110,7 @@ async fn a_rename_to_the_same_name_records_its_key(backend: Backend) {
     firn.send("POST", "tables/rename", rename("t"), &headers).await.expect(204);
     firn.send("POST", "tables/rename", rename("t"), &headers).await.expect(204);
     let other = firn.send("POST", "tables/rename", rename("u"), &headers).await;
-    other.refused(422, "UnprocessableEntityException", "Idempotency-Key");
+    other.expect_error(422, "UnprocessableEntityException", "Idempotency-Key");
 }
 
 async fn a_refusal_is_recorded_under_its_key(backend: Backend) {
@@ -121,7 +121,7 @@ async fn a_refusal_is_recorded_under_its_key(backend: Backend) {
     let path = table_path(&ns, "t");
     let body = commit(&[], &[set_property("a", "b")]).to_string();
     let first = firn.send("POST", &path, Some(body.clone()), &headers).await;
-    first.refused(404, "NoSuchTableException", "Table does not exist");
+    first.expect_error(404, "NoSuchTableException", "Table does not exist");
     fixture::create_table(firn, &ns, "t").await;
     let again = firn.send("POST", &path, Some(body), &headers).await;
     assert_eq!((again.status, again.body), (404, first.body));
@@ -189,7 +189,11 @@ async fn a_malformed_key_is_400(backend: Backend) {
     let all = endpoints::all(firn).await;
     for endpoint in all.iter().filter(|endpoint| is_change(endpoint)) {
         for key in ["", "x", "123e4567-e89b-12d3-a456-42661417400", "123e4567-e89b-12d3-a456-4266141740000"] {
-            send(firn, endpoint, key).await.refused(400, "BadRequestException", "Invalid Idempotency-Key");
+            send(firn, endpoint, key).await.expect_error(
+                400,
+                "BadRequestException",
+                "Invalid Idempotency-Key",
+            );
         }
     }
     for endpoint in all.iter().filter(|endpoint| is_change(endpoint)) {
@@ -221,7 +225,7 @@ async fn a_key_of_a_read_is_refused_for_another_request(backend: Backend) {
         let again = firn.send(method, &path, text(body), &headers).await;
         assert_eq!((first.status, without_id(&first)), (again.status, without_id(&again)), "{method} {path}");
         let reply = firn.send(method, &path, text(other), &headers).await;
-        reply.refused(422, "UnprocessableEntityException", "Idempotency-Key");
+        reply.expect_error(422, "UnprocessableEntityException", "Idempotency-Key");
     }
 }
 
@@ -235,7 +239,7 @@ async fn endpoints_without_idempotency_refuse_a_key(backend: Backend) {
         let (method, path) = route.split_once(' ').unwrap();
         let path = path.replace("{job-id}", &key);
         let body = (method != "GET").then(|| "{}".to_owned());
-        firn.request(method, &path, body, &headers).await.refused(
+        firn.request(method, &path, body, &headers).await.expect_error(
             400,
             "BadRequestException",
             "does not support Idempotency-Key",
@@ -243,7 +247,7 @@ async fn endpoints_without_idempotency_refuse_a_key(backend: Backend) {
     }
     let path = format!("{}/metrics", table_path(&ns, "t"));
     let report = Some(endpoints::report().to_string());
-    firn.send("POST", &path, report.clone(), &headers).await.refused(
+    firn.send("POST", &path, report.clone(), &headers).await.expect_error(
         400,
         "BadRequestException",
         "does not support Idempotency-Key",

@@ -27,7 +27,7 @@ async fn a_body_over_the_limit_is_413(backend: Backend) {
     let body = commit(&[], &[set_property("k", &"x".repeat(64 << 20))]).to_string();
     for path in [table_path(&ns, "t"), "namespaces".to_owned(), format!("{}/metrics", table_path(&ns, "t"))] {
         match tests::http::try_send("POST", &firn.url(&path), Some(body.clone()), &[]).await {
-            Ok(reply) => reply.refused(413, "BadRequestException", "limits.body-bytes"),
+            Ok(reply) => reply.expect_error(413, "BadRequestException", "limits.body-bytes"),
             // Closed while the body was still being sent: the response may get lost, but the request must not
             // be carried out.
             Err(error) => assert!(error.is_request() || error.is_body(), "{error:?}"),

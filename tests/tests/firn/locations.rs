@@ -155,7 +155,7 @@ async fn a_manifest_list_in_another_tables_folder_is_refused(backend: Backend) {
     let mut updates = append(&mine["metadata"], 5, "x");
     updates[0]["snapshot"]["manifest-list"] = json!(elsewhere);
     let reply = firn.post(&table_path(&ns, "mine"), &commit(&[], &updates)).await;
-    reply.refused(400, "IllegalArgumentException", "belongs to another table");
+    reply.expect_error(400, "IllegalArgumentException", "belongs to another table");
     assert_eq!(firn.get(&table_path(&ns, "mine")).await.json(), mine);
     // The manifest list is accepted in the table's own folder, and in an unused folder of the warehouse.
     firn.post(&table_path(&ns, "mine"), &commit(&[], &append(&mine["metadata"], 6, "x"))).await.expect(200);

@@ -29,13 +29,17 @@ async fn a_report_is_checked(backend: Backend) {
         for field in whole.as_object().unwrap().keys() {
             let mut part = whole.clone();
             part.as_object_mut().unwrap().remove(field);
-            firn.post(&path, &part).await.refused(400, "IllegalArgumentException", "Invalid metrics report");
+            firn.post(&path, &part).await.expect_error(
+                400,
+                "IllegalArgumentException",
+                "Invalid metrics report",
+            );
         }
     }
     let big = json!({ "report-type": "scan-report", "x": "x".repeat(300 << 10) });
-    firn.post(&path, &big).await.refused(400, "IllegalArgumentException", "at most");
+    firn.post(&path, &big).await.expect_error(400, "IllegalArgumentException", "at most");
     let missing = firn.post(&format!("{}/metrics", fixture::table_path(&ns, "none")), &report()).await;
-    missing.refused(404, "NoSuchTableException", "Table does not exist");
+    missing.expect_error(404, "NoSuchTableException", "Table does not exist");
 }
 
 async fn the_newest_reports_of_a_table_are_kept(backend: Backend) {

@@ -30,12 +30,12 @@ async fn a_created_namespace_is_listed_loaded_and_dropped(backend: Backend) {
     assert!(dropped.body.is_empty());
     assert_eq!(firn.head(&path).await, 404);
     assert!(!children(firn, "").await.contains(&vec![name.clone()]));
-    firn.get(&path).await.refused(
+    firn.get(&path).await.expect_error(
         404,
         "NoSuchNamespaceException",
         &format!("Namespace does not exist: {name}"),
     );
-    firn.delete(&path).await.refused(
+    firn.delete(&path).await.expect_error(
         404,
         "NoSuchNamespaceException",
         &format!("Namespace does not exist: {name}"),
@@ -64,7 +64,7 @@ async fn any_name_works_on_every_endpoint(backend: Backend) {
             children(firn, &parent).await,
             [vec![root.clone(), name.to_owned(), name.to_owned()]].into()
         );
-        firn.delete(&path).await.refused(409, "NamespaceNotEmptyException", "not empty");
+        firn.delete(&path).await.expect_error(409, "NamespaceNotEmptyException", "not empty");
         firn.delete(&format!("{path}%1F{}", encode(name))).await.expect(204);
         assert_eq!(firn.head(&path).await, 204);
         firn.delete(&path).await.expect(204);
@@ -75,7 +75,7 @@ async fn any_name_works_on_every_endpoint(backend: Backend) {
 async fn a_nested_namespace_requires_its_parent(backend: Backend) {
     let firn = process::shared(backend).await;
     let root = unique("nest");
-    create(firn, &[&root, "a"]).await.refused(
+    create(firn, &[&root, "a"]).await.expect_error(
         404,
         "NoSuchNamespaceException",
         &format!("Namespace does not exist: {root}"),
@@ -85,9 +85,9 @@ async fn a_nested_namespace_requires_its_parent(backend: Backend) {
     create(firn, &[&root, "a", "b"]).await.expect(200);
     assert_eq!(children(firn, &root).await.len(), 1);
     let missing = firn.get("namespaces?parent=no_such_parent").await;
-    missing.refused(404, "NoSuchNamespaceException", "Namespace does not exist: no_such_parent");
+    missing.expect_error(404, "NoSuchNamespaceException", "Namespace does not exist: no_such_parent");
     // `a.b` as a single level is not the same as `a`, `b`.
-    firn.get(&namespace_path(&format!("{root}.a"))).await.refused(404, "NoSuchNamespaceException", "");
+    firn.get(&namespace_path(&format!("{root}.a"))).await.expect_error(404, "NoSuchNamespaceException", "");
 }
 
 async fn a_name_is_unique(backend: Backend) {
@@ -103,7 +103,7 @@ async fn a_name_is_unique(backend: Backend) {
     for creation in creations {
         let reply = creation.await.unwrap();
         if reply.status != 200 {
-            reply.refused(409, "AlreadyExistsException", &format!("Namespace already exists: {name}"));
+            reply.expect_error(409, "AlreadyExistsException", &format!("Namespace already exists: {name}"));
         }
         statuses.push(reply.status);
     }
@@ -124,14 +124,14 @@ async fn a_namespace_that_is_not_empty_cannot_be_dropped(backend: Backend) {
     let ns = fixture::namespace(firn).await;
     let path = namespace_path(&ns);
     fixture::create_table(firn, &ns, "t").await;
-    firn.delete(&path).await.refused(
+    firn.delete(&path).await.expect_error(
         409,
         "NamespaceNotEmptyException",
         &format!("Namespace is not empty: {ns}"),
     );
     firn.delete(&fixture::table_path(&ns, "t")).await.expect(204);
     firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
-    firn.delete(&path).await.refused(409, "NamespaceNotEmptyException", "");
+    firn.delete(&path).await.expect_error(409, "NamespaceNotEmptyException", "");
     firn.delete(&fixture::view_path(&ns, "v")).await.expect(204);
     firn.delete(&path).await.expect(204);
 }
@@ -150,12 +150,12 @@ async fn a_concurrent_drop_and_creation_leave_no_table_without_namespace(backend
             match reply.status {
                 200 => {}
                 409 => drop(reply.error_message(409, "CommitFailedException")),
-                _ => reply.refused(404, "NoSuchNamespaceException", "Namespace does not exist"),
+                _ => reply.expect_error(404, "NoSuchNamespaceException", "Namespace does not exist"),
             }
         }
         match dropped.status {
             204 => assert!(!is_held, "a table was created in a namespace that is gone"),
-            _ => dropped.refused(409, "NamespaceNotEmptyException", "not empty"),
+            _ => dropped.expect_error(409, "NamespaceNotEmptyException", "not empty"),
         }
         assert_eq!(firn.head(&path).await, if dropped.status == 204 { 404 } else { 204 });
     }
@@ -172,10 +172,10 @@ async fn properties_are_set_and_removed_and_others_are_unchanged(backend: Backen
     let loaded = firn.get(&namespace_path(&ns)).await.json();
     assert_eq!(without_location(loaded.clone())["properties"], json!({ "b": "2", "c": "3" }));
     let both = firn.post(&path, &json!({ "removals": ["b"], "updates": { "b": "4" } })).await;
-    both.refused(422, "UnprocessableEntityException", "`b` is both set and removed");
+    both.expect_error(422, "UnprocessableEntityException", "`b` is both set and removed");
     assert_eq!(firn.get(&namespace_path(&ns)).await.json(), loaded);
     let missing = firn.post("namespaces/no_such_namespace/properties", &json!({ "updates": {} })).await;
-    missing.refused(404, "NoSuchNamespaceException", "Namespace does not exist: no_such_namespace");
+    missing.expect_error(404, "NoSuchNamespaceException", "Namespace does not exist: no_such_namespace");
 }
 
 async fn concurrent_property_changes_lose_nothing(backend: Backend) {
@@ -198,7 +198,7 @@ async fn concurrent_property_changes_lose_nothing(backend: Backend) {
         let reply = change.await.unwrap();
         match reply.status {
             200 => drop(accepted.insert(format!("k{number}"))),
-            _ => reply.refused(409, "CommitFailedException", "try again"),
+            _ => reply.expect_error(409, "CommitFailedException", "try again"),
         }
     }
     let loaded = without_location(firn.get(&namespace_path(&ns)).await.json());
@@ -212,7 +212,7 @@ async fn invalid_namespaces_are_refused(backend: Backend) {
     let long = "x".repeat(513);
     let many = vec!["x"; 33];
     for levels in [&[][..], &[""], &["a", ""], &["."], &[".."], &["a\u{1f}b"], &["\0"], &[&long], &many] {
-        create(firn, levels).await.refused(400, "IllegalArgumentException", "Invalid namespace");
+        create(firn, levels).await.expect_error(400, "IllegalArgumentException", "Invalid namespace");
     }
     for body in [
         Value::Null,
@@ -223,12 +223,16 @@ async fn invalid_namespaces_are_refused(backend: Backend) {
         json!({ "namespace": ["a"], "properties": { "a": 1 } }),
         json!({ "namespace": ["a"], "properties": [] }),
     ] {
-        firn.post("namespaces", &body).await.refused(400, "BadRequestException", "Malformed request body");
+        firn.post("namespaces", &body).await.expect_error(
+            400,
+            "BadRequestException",
+            "Malformed request body",
+        );
     }
     for path in ["namespaces/", "namespaces/%1F", "namespaces/a%1F", "namespaces/%00"] {
         assert!(matches!(firn.get(path).await.status, 400 | 404), "{path}");
     }
-    firn.get("namespaces/%FF").await.refused(400, "BadRequestException", "Invalid path");
+    firn.get("namespaces/%FF").await.expect_error(400, "BadRequestException", "Invalid path");
 }
 
 /// Trino, Sail and dbt request the namespace's location, and create tables below it.

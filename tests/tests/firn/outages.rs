@@ -122,7 +122,7 @@ fn a_cut_connection_is_unavailable_and_recovers() {
         for _ in 0..5 {
             proxy.set(Wire::Cut);
             check_answer(&firn.get(&path).await);
-            firn.get("namespaces").await.refused(503, "ServiceUnavailableException", "database");
+            firn.get("namespaces").await.expect_error(503, "ServiceUnavailableException", "database");
             proxy.set(Wire::Whole);
             until_ready(&firn).await;
             firn.get(&path).await.expect(200);
@@ -156,7 +156,7 @@ async fn lose_the_answer(word: &'static str, is_transaction: bool) {
     let headers = [("idempotency-key", key.as_str())];
     proxy.set(Wire::CutAfter(word));
     let reply = firn.send("POST", &target, Some(body.to_string()), &headers).await;
-    reply.refused(500, "CommitStateUnknownException", "its outcome is unknown");
+    reply.expect_error(500, "CommitStateUnknownException", "its outcome is unknown");
     proxy.set(Wire::Whole);
     until_ready(&firn).await;
     // The commit was carried out: its metadata file was not deleted, and a request with the same key gets the
@@ -260,7 +260,7 @@ fn a_file_that_may_not_grow_is_a_clear_error() {
         let path = table_path(&ns, "t");
         let before = firn.get(&path).await.expect(200).json();
         let reply = firn.post(&path, &commit(&[], &[set_property("big", &"x".repeat(1 << 20))])).await;
-        reply.refused(500, "InternalServerError", "cannot write");
+        reply.expect_error(500, "InternalServerError", "cannot write");
         assert_eq!(firn.get(&path).await.json(), before);
         let metadata =
             format!("{}/metadata", fixture::local(before["metadata"]["location"].as_str().unwrap()));

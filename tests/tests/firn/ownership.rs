@@ -17,21 +17,21 @@ use tests::fixture::{
     self, commit, local, set_property, table_at, table_path, tables, view, view_path, views,
 };
 use tests::process::{self, Backend, Firn, Setup, binary, clean};
-use tests::tables::{Form, Table, files_below, rows};
+use tests::tables::{Table, TableOptions, files_below, rows};
 
-use crate::maintenance::{at_job, get, held, lease, post, queue, scope};
+use crate::maintenance::{get, job_path, lease, lease_of, post, queue, scope};
 
-fn maintain(firn: &Firn, of: &Table, arguments: &[&str]) -> Output {
+fn maintain(firn: &Firn, table: &Table, arguments: &[&str]) -> Output {
     let mut command = clean(binary().to_str().unwrap());
-    let name = format!("main.{}.{}", of.namespace, of.name);
+    let name = format!("main.{}.{}", table.namespace, table.name);
     command.args(["maintain", "--once", "--json", "--uri", firn.root(), "--table", &name]).args(arguments);
     command.output().unwrap()
 }
 
 /// Sets the properties so that an expiry retains only the newest snapshot.
-async fn expire_at_once(of: &Table) {
+async fn expire_at_once(table: &Table) {
     let age = set_property("history.expire.max-snapshot-age-ms", "1");
-    of.update(&[age, set_property("history.expire.min-snapshots-to-keep", "1")]).await;
+    table.update(&[age, set_property("history.expire.min-snapshots-to-keep", "1")]).await;
 }
 
 fn told(output: &Output) -> String {
@@ -42,20 +42,22 @@ async fn expiry_deletes_only_files_of_the_table(backend: Backend) {
     // Without retention for time travel, files of expired snapshots may be deleted at once.
     let setup = Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
     let firn = Firn::start(setup);
-    let (of, other) =
-        (Table::create(&firn, &Form::default()).await, Table::create(&firn, &Form::default()).await);
-    expire_at_once(&of).await;
-    let first = of.append(&[rows(0..10, 0)]).await;
+    let (table, other) = (
+        Table::create(&firn, &TableOptions::default()).await,
+        Table::create(&firn, &TableOptions::default()).await,
+    );
+    expire_at_once(&table).await;
+    let first = table.append(&[rows(0..10, 0)]).await;
     let theirs = other.append(&[rows(0..10, 0)]).await;
     let imported = firn.warehouse().join("imported/x.parquet");
     fs::create_dir_all(imported.parent().unwrap()).unwrap();
     fs::copy(local(&theirs[0]), &imported).unwrap();
     let imported = imported.to_str().unwrap().to_owned();
-    of.adopt(&imported, 10).await;
+    table.add_existing_file(&imported, 10).await;
     let their_metadata = other.load().await["metadata-location"].as_str().unwrap().to_owned();
     let user_file = firn.setup().data_dir.with_extension("keep");
     fs::write(&user_file, "mine").unwrap();
-    let own_metadata = of.load().await["metadata-location"].clone();
+    let own_metadata = table.load().await["metadata-location"].clone();
     let mut precious = vec![
         PathBuf::from(local(&theirs[0])),
         PathBuf::from(local(&their_metadata)),
@@ -67,17 +69,17 @@ async fn expiry_deletes_only_files_of_the_table(backend: Backend) {
     precious.extend(database.exists().then_some(database));
     let mut accepted = 0;
     for path in &precious {
-        let snapshot_id = of.snapshot_id().await;
+        let snapshot_id = table.snapshot_id().await;
         let named = json!({
             "snapshot-id": snapshot_id, "statistics-path": path, "file-size-in-bytes": 10,
             "file-footer-size-in-bytes": 5, "blob-metadata": [],
         });
         // A refusal is acceptable, too.
         let set = json!({ "action": "set-statistics", "snapshot-id": snapshot_id, "statistics": named });
-        accepted += usize::from(firn.post(&of.path(), &commit(&[], &[set])).await.status == 200);
+        accepted += usize::from(firn.post(&table.path(), &commit(&[], &[set])).await.status == 200);
         // A new snapshot, so that the previous one is expired, with all files that only it needs.
-        of.append(&[rows(100..110, 0)]).await;
-        let output = maintain(&firn, &of, &["--action", "expire-snapshots"]);
+        table.append(&[rows(100..110, 0)]).await;
+        let output = maintain(&firn, &table, &["--action", "expire-snapshots"]);
         assert!(output.status.success(), "{}", told(&output));
         for path in &precious {
             assert!(path.exists(), "{} is gone after {}", path.display(), told(&output));
@@ -85,9 +87,9 @@ async fn expiry_deletes_only_files_of_the_table(backend: Backend) {
     }
     assert!(accepted > 0, "no statistics file was ever named");
     // The imported file is no longer part of the table, but must not be deleted.
-    of.replace(std::slice::from_ref(&imported), &rows(200..210, 0)).await;
-    of.append(&[rows(300..310, 0)]).await;
-    let output = maintain(&firn, &of, &["--action", "expire-snapshots"]);
+    table.replace(std::slice::from_ref(&imported), &rows(200..210, 0)).await;
+    table.append(&[rows(300..310, 0)]).await;
+    let output = maintain(&firn, &table, &["--action", "expire-snapshots"]);
     assert!(
         told(&output).contains("file outside of the table's folders is not deleted"),
         "{}",
@@ -99,25 +101,27 @@ async fn expiry_deletes_only_files_of_the_table(backend: Backend) {
 
 async fn a_job_reads_and_deletes_only_files_that_its_table_may(backend: Backend) {
     let firn = Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1"));
-    let (of, other) =
-        (Table::create(&firn, &Form::default()).await, Table::create(&firn, &Form::default()).await);
+    let (table, other) = (
+        Table::create(&firn, &TableOptions::default()).await,
+        Table::create(&firn, &TableOptions::default()).await,
+    );
     let theirs = other.append(&[rows(1_000..1_010, 0)]).await;
     let imported = firn.warehouse().join("imported/y.parquet");
     fs::create_dir_all(imported.parent().unwrap()).unwrap();
     fs::copy(local(&theirs[0]), &imported).unwrap();
-    of.append(&[rows(0..10, 0), rows(10..20, 0)]).await;
-    of.adopt(imported.to_str().unwrap(), 10).await;
-    let id = super::workers::compact(&firn, &of).await;
-    let job = super::workers::done(&firn, &id).await;
-    assert_eq!(of.data_files().await.len(), 1, "{job}");
-    assert_eq!(of.rows().await.len(), 30);
+    table.append(&[rows(0..10, 0), rows(10..20, 0)]).await;
+    table.add_existing_file(imported.to_str().unwrap(), 10).await;
+    let id = super::workers::request_compaction(&firn, &table).await;
+    let job = super::workers::wait_for_success(&firn, &id).await;
+    assert_eq!(table.data_files().await.len(), 1, "{job}");
+    assert_eq!(table.rows().await.len(), 30);
     assert!(imported.exists());
     // A file of another table is not rewritten, and its rows are not copied.
-    of.append(&[rows(20..30, 0), rows(30..40, 0)]).await;
-    of.adopt(&theirs[0], 10).await;
-    let id = super::workers::compact(&firn, &of).await;
-    let job = super::workers::ended(&firn, &id).await;
-    assert!(of.data_files().await.contains(&theirs[0]), "another table's rows were copied: {job}");
+    table.append(&[rows(20..30, 0), rows(30..40, 0)]).await;
+    table.add_existing_file(&theirs[0], 10).await;
+    let id = super::workers::request_compaction(&firn, &table).await;
+    let job = super::workers::wait_for_end(&firn, &id).await;
+    assert!(table.data_files().await.contains(&theirs[0]), "another table's rows were copied: {job}");
     assert!(job.to_string().contains("is in a folder of another table"), "{job}");
     assert!(Path::new(local(&theirs[0])).exists());
 }
@@ -163,7 +167,7 @@ fn ways_to(file: &Path, own: &Path) -> Vec<String> {
 /// Table of ten rows in two files that also lists a data file of another table, in all spellings, and
 /// metadata files.
 struct Thief {
-    of: Table,
+    table: Table,
     other: Table,
     named: Vec<String>,
     /// Files that must neither be read nor deleted, with their content.
@@ -172,13 +176,15 @@ struct Thief {
 
 impl Thief {
     async fn new(firn: &Firn) -> Self {
-        let (of, other) =
-            (Table::create(firn, &Form::default()).await, Table::create(firn, &Form::default()).await);
-        expire_at_once(&of).await;
+        let (table, other) = (
+            Table::create(firn, &TableOptions::default()).await,
+            Table::create(firn, &TableOptions::default()).await,
+        );
+        expire_at_once(&table).await;
         let theirs = PathBuf::from(local(&other.append(&[rows(1_000..1_010, 0)]).await[0]));
-        of.append(&[rows(0..5, 0), rows(5..10, 0)]).await;
-        let mut named = ways_to(&theirs, &of.folder().await);
-        let metadata: Vec<_> = files_below(&of.folder().await.join("metadata"))
+        table.append(&[rows(0..5, 0), rows(5..10, 0)]).await;
+        let mut named = ways_to(&theirs, &table.folder().await);
+        let metadata: Vec<_> = files_below(&table.folder().await.join("metadata"))
             .into_iter()
             .chain(files_below(&other.folder().await))
             .filter(|path| path.to_string_lossy().ends_with(".metadata.json"))
@@ -188,18 +194,18 @@ impl Thief {
             [format!("file://{path}"), format!("file:{path}/"), format!("/{path}")]
         }));
         let bytes = fs::metadata(&theirs).unwrap().len();
-        of.list_files(&named, 10, bytes).await;
+        table.add_file_entries(&named, 10, bytes).await;
         let mut precious: Vec<_> = files_below(&other.folder().await);
         precious.extend(metadata);
         precious.push(PathBuf::from("/etc/passwd"));
         let precious = precious.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
-        Self { of, other, named, precious }
+        Self { table, other, named, precious }
     }
 
     /// Asserts that its own two files were merged, and that the foreign paths that it lists are unchanged and
     /// were not copied. `told` is the output of the compaction.
     async fn check_compacted(&self, numbers: &Value, told: &str) {
-        let files = self.of.data_files().await;
+        let files = self.table.data_files().await;
         let own: Vec<_> = files.iter().filter(|path| !self.named.contains(path)).collect();
         assert_eq!((own.len(), files.len()), (1, self.named.len() + 1), "{own:?}: {told}");
         assert_eq!(
@@ -213,8 +219,8 @@ impl Thief {
 
     /// Removes the foreign paths from the table, so that the next expiry considers them unneeded.
     async fn let_go(&self) {
-        self.of.replace(&self.named, &rows(200..210, 0)).await;
-        self.of.append(&[rows(300..310, 0)]).await;
+        self.table.replace(&self.named, &rows(200..210, 0)).await;
+        self.table.append(&[rows(300..310, 0)]).await;
     }
 
     async fn check_whole(&self, told: &str) {
@@ -229,20 +235,23 @@ async fn maintain_once_neither_copies_nor_deletes_files_of_other_tables(backend:
     let setup = Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
     let firn = Firn::start(setup);
     let thief = Thief::new(&firn).await;
-    let compacted =
-        maintain(&firn, &thief.of, &["--action", "compact", "--policy", r#"{"compact":{"inputs-min":2}}"#]);
+    let compacted = maintain(
+        &firn,
+        &thief.table,
+        &["--action", "compact", "--policy", r#"{"compact":{"inputs-min":2}}"#],
+    );
     assert!(compacted.status.success(), "{}", told(&compacted));
     let report: Value = serde_json::from_slice(&compacted.stdout).unwrap();
     thief.check_compacted(&report[0]["numbers"], &told(&compacted)).await;
     thief.let_go().await;
-    let expired = maintain(&firn, &thief.of, &["--action", "expire-snapshots"]);
+    let expired = maintain(&firn, &thief.table, &["--action", "expire-snapshots"]);
     assert!(expired.status.success() && told(&expired).contains("\"committed\": true"), "{}", told(&expired));
     thief.check_whole(&told(&expired)).await;
-    assert_eq!(thief.of.rows().await.len(), 30);
+    assert_eq!(thief.table.rows().await.len(), 30);
     // The folders are determined by the catalog and cannot be overridden.
     let other = thief.other.folder().await;
     for flag in ["--own-folder", "--read-folder"] {
-        let refused = maintain(&firn, &thief.of, &[flag, other.to_str().unwrap()]);
+        let refused = maintain(&firn, &thief.table, &[flag, other.to_str().unwrap()]);
         assert!(
             !refused.status.success() && told(&refused).contains("the catalog reports"),
             "{}",
@@ -255,27 +264,27 @@ async fn a_worker_neither_copies_nor_deletes_files_of_other_tables(backend: Back
     let setup = Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
     let firn = Firn::start(setup.with("FIRN_MAINTENANCE__WORKERS", "1"));
     let thief = Thief::new(&firn).await;
-    let id = super::workers::compact(&firn, &thief.of).await;
-    let job = super::workers::done(&firn, &id).await;
+    let id = super::workers::request_compaction(&firn, &thief.table).await;
+    let job = super::workers::wait_for_success(&firn, &id).await;
     thief.check_compacted(&job["result"]["numbers"], &job.to_string()).await;
     thief.let_go().await;
-    let queued = queue(&firn, &thief.of.namespace, &thief.of.name, "expire-snapshots").await;
-    let job = super::workers::done(&firn, queued["job-id"].as_str().unwrap()).await;
+    let queued = queue(&firn, &thief.table.namespace, &thief.table.name, "expire-snapshots").await;
+    let job = super::workers::wait_for_success(&firn, queued["job-id"].as_str().unwrap()).await;
     assert_eq!(job["result"]["committed"], true, "{job}");
     thief.check_whole(&job.to_string()).await;
-    assert_eq!(thief.of.rows().await.len(), 30);
+    assert_eq!(thief.table.rows().await.len(), 30);
 }
 
 async fn the_log_of_a_registered_metadata_file_deletes_no_other_files(backend: Backend) {
     let setup = Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
     let firn = Firn::start(setup);
-    let of = Table::create(&firn, &Form::default()).await;
-    let mut named = of.append(&[rows(0..10, 0)]).await;
-    let current = of.load().await["metadata-location"].as_str().unwrap().to_owned();
+    let table = Table::create(&firn, &TableOptions::default()).await;
+    let mut named = table.append(&[rows(0..10, 0)]).await;
+    let current = table.load().await["metadata-location"].as_str().unwrap().to_owned();
     let mut document: Value = serde_json::from_slice(&fs::read(local(&current)).unwrap()).unwrap();
-    let manifests = files_below(&of.folder().await.join("metadata"));
+    let manifests = files_below(&table.folder().await.join("metadata"));
     named.extend(manifests.iter().map(|path| format!("file:{}", path.display())));
-    let place = of.folder().await.join("metadata/00007-odd.metadata.json");
+    let place = table.folder().await.join("metadata/00007-odd.metadata.json");
     // The metadata file itself, in another spelling.
     named.push(format!("FILE:{}/", place.display()));
     let log = named
@@ -286,16 +295,16 @@ async fn the_log_of_a_registered_metadata_file_deletes_no_other_files(backend: B
         document["properties"][format!("write.metadata.{name}")] = value.into();
     }
     fs::write(&place, document.to_string()).unwrap();
-    firn.delete(&of.path()).await.expect(204);
+    firn.delete(&table.path()).await.expect(204);
     let register = json!({ "name": "t", "metadata-location": format!("file://{}", place.display()) });
-    firn.post(&format!("namespaces/{}/register", of.namespace), &register).await.expect(200);
-    of.update(&[set_property("number", "1")]).await;
+    firn.post(&format!("namespaces/{}/register", table.namespace), &register).await.expect(200);
+    table.update(&[set_property("number", "1")]).await;
     assert!(place.exists(), "the log names it still");
-    of.update(&[set_property("number", "2")]).await;
+    table.update(&[set_property("number", "2")]).await;
     for path in manifests.iter().filter(|path| !path.to_string_lossy().ends_with(".metadata.json")) {
         assert!(path.exists(), "{} was deleted", path.display());
     }
-    assert_eq!(of.rows().await.len(), 10);
+    assert_eq!(table.rows().await.len(), 10);
 }
 
 async fn a_worker_cannot_report_files_of_other_tables(backend: Backend) {
@@ -326,22 +335,22 @@ async fn a_worker_cannot_report_files_of_other_tables(backend: Backend) {
         "s3://bucket/x".to_owned(),
     ];
     for path in &foreign {
-        let outputs = json!({ "lease": held(&leased), "register": [format!("{own}/data/fine"), path] });
-        post(&firn, &at_job(&leased, "outputs"), &outputs).await.refused(
+        let outputs = json!({ "lease": lease_of(&leased), "register": [format!("{own}/data/fine"), path] });
+        post(&firn, &job_path(&leased, "outputs"), &outputs).await.expect_error(
             400,
             "IllegalArgumentException",
             "nvalid output",
         );
         let notes = [json!({ "expiring": path }), json!({ "expiring": { "a": path } }), json!(path)];
         for note in notes {
-            let beat = json!({ "lease": held(&leased), "progress": { "note": note } });
-            let refused = post(&firn, &at_job(&leased, "heartbeat"), &beat).await;
-            refused.refused(400, "IllegalArgumentException", "note");
+            let beat = json!({ "lease": lease_of(&leased), "progress": { "note": note } });
+            let refused = post(&firn, &job_path(&leased, "heartbeat"), &beat).await;
+            refused.expect_error(400, "IllegalArgumentException", "note");
         }
     }
     let readable = async |path: &str| {
-        let question = json!({ "lease": held(&leased), "location": path });
-        let told = post(&firn, &at_job(&leased, "readable"), &question).await.expect(200).json();
+        let question = json!({ "lease": lease_of(&leased), "location": path });
+        let told = post(&firn, &job_path(&leased, "readable"), &question).await.expect(200).json();
         assert_eq!(get(&firn, &format!("readable?{scope}&location={path}")).await, told);
         told["folder"].clone()
     };
@@ -349,8 +358,8 @@ async fn a_worker_cannot_report_files_of_other_tables(backend: Backend) {
     assert_eq!(readable("file:///etc/passwd").await, Value::Null);
     let free = format!("file://{}/free", firn.warehouse().display());
     assert_eq!(readable(&format!("{free}/a/x")).await, json!(free));
-    let fine = json!({ "lease": held(&leased), "progress": { "note": { "expiring": format!("{own}/metadata/expiring-1.json") } } });
-    post(&firn, &at_job(&leased, "heartbeat"), &fine).await.expect(200);
+    let fine = json!({ "lease": lease_of(&leased), "progress": { "note": { "expiring": format!("{own}/metadata/expiring-1.json") } } });
+    post(&firn, &job_path(&leased, "heartbeat"), &fine).await.expect(200);
 
     // Stored as by an earlier version of the server, which did not validate the paths.
     let job_id = leased["job"]["job-id"].as_str().unwrap().parse().unwrap();
@@ -383,7 +392,7 @@ async fn percent_signs_are_literal(backend: Backend) {
     let ns = fixture::namespace(&firn).await;
     let root = firn.warehouse().display().to_string();
     let beside = format!("file://{}", root.replacen("warehouse", "warehous%65", 1));
-    firn.post(&tables(&ns), &table_at("beside", &format!("{beside}/a"))).await.refused(
+    firn.post(&tables(&ns), &table_at("beside", &format!("{beside}/a"))).await.expect_error(
         400,
         "IllegalArgumentException",
         "inside the warehouse",
@@ -414,7 +423,7 @@ async fn links_inside_a_warehouse_are_not_followed(backend: Backend) {
     symlink(&folder, root.join("in")).unwrap();
     for link in ["out", "in"] {
         let location = format!("file://{}/{link}/t", root.display());
-        firn.post(&tables(&ns), &table_at("new", &location)).await.refused(
+        firn.post(&tables(&ns), &table_at("new", &location)).await.expect_error(
             400,
             "IllegalArgumentException",
             "link",
@@ -469,7 +478,7 @@ async fn a_refused_location_is_not_written_to(backend: Backend) {
         (view_path(&ns, "v"), commit(&[], &[move_there])),
     ] {
         let reply = firn.post(&path, &body).await;
-        reply.refused(400, "IllegalArgumentException", "belongs to another table");
+        reply.expect_error(400, "IllegalArgumentException", "belongs to another table");
         assert_eq!(folder.metadata().unwrap().modified().unwrap(), written, "{path}: {body}");
     }
 }

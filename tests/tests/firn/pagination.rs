@@ -94,11 +94,11 @@ async fn an_invalid_page_token_is_400(backend: Backend) {
     for list in [tables(&ns), views(&ns), "namespaces".to_owned()] {
         for token in ["AQA", "x", "!!!!", "AAAA", "%00", "eyJhIjoxfQ", "Av_-", "%F0%9F%98%80"] {
             let reply = firn.get(&format!("{list}?pageToken={token}&pageSize=2")).await;
-            reply.refused(400, "BadRequestException", "Invalid pageToken");
+            reply.expect_error(400, "BadRequestException", "Invalid pageToken");
         }
         for size in ["0", "-1", "x", "1.5", "99999999999999999999999"] {
             let reply = firn.get(&format!("{list}?pageSize={size}")).await;
-            reply.refused(400, "BadRequestException", "Invalid pageSize");
+            reply.expect_error(400, "BadRequestException", "Invalid pageSize");
         }
         firn.get(&format!("{list}?pageSize=4294967296")).await.expect(200);
         firn.get(&format!("{list}?pageSize=&pageToken=")).await.expect(200);

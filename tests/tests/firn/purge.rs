@@ -101,7 +101,7 @@ async fn a_purge_continues_after_a_crash(backend: Backend) {
                     let is_empty = files(&folder(&created).join("data")) == 0;
                     assert!(is_empty, "a folder was given away before it was empty");
                 } else {
-                    reply.refused(400, "IllegalArgumentException", "belongs to another table");
+                    reply.expect_error(400, "IllegalArgumentException", "belongs to another table");
                 }
             }
         }
@@ -133,7 +133,7 @@ async fn a_folder_is_free_again_once_it_is_empty(backend: Backend) {
             let reply = firn.post(&tables(&ns), &table_at("t", &location)).await;
             match reply.status {
                 200 => break reply.json(),
-                _ => reply.refused(400, "IllegalArgumentException", "belongs to another table"),
+                _ => reply.expect_error(400, "IllegalArgumentException", "belongs to another table"),
             }
             tokio::task::yield_now().await;
         };
@@ -186,8 +186,8 @@ async fn a_metadata_file_of_a_folder_being_purged_cannot_be_registered(backend: 
     let body = json!({ "name": "u", "metadata-location": created["metadata-location"] });
     let reply = firn.post(&format!("{}/register", namespace_path(&ns)), &body).await;
     match reply.status {
-        400 => reply.refused(400, "IllegalArgumentException", "belongs to another table"),
-        _ => reply.refused(404, "NotFoundException", "Failed to open"),
+        400 => reply.expect_error(400, "IllegalArgumentException", "belongs to another table"),
+        _ => reply.expect_error(404, "NotFoundException", "Failed to open"),
     }
     until_gone(&folder(&created)).await;
 }
@@ -213,7 +213,7 @@ async fn a_purge_is_a_job_of_the_server_alone(backend: Backend) {
     );
     let id = job["job-id"].as_str().unwrap();
     let cancelled = firn.request("POST", &at(&format!("/{id}/cancel")), Some("{}".to_owned()), &[]).await;
-    cancelled.refused(409, "ConflictException", "cannot be cancelled");
+    cancelled.expect_error(409, "ConflictException", "cannot be cancelled");
     let worker = json!({ "worker": "w" }).to_string();
     let leased = firn.request("POST", &at("/lease"), Some(worker), &[]).await.expect(200).json();
     assert_eq!(leased["job"], Value::Null);
@@ -225,7 +225,7 @@ async fn a_purge_is_a_job_of_the_server_alone(backend: Backend) {
         let outcome = json!({ "outcome": "failed", "error": "broken" });
         let body = json!({ "lease": lease, "outcome": outcome }).to_string();
         let ended = firn.request("POST", &at(&format!("/{id}/finish")), Some(body), &[]).await;
-        ended.refused(409, "ConflictException", "any more");
+        ended.expect_error(409, "ConflictException", "any more");
         if job["state"] == "succeeded" {
             break job;
         }

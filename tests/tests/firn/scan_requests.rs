@@ -164,10 +164,14 @@ async fn a_complete_plan_has_an_id_and_can_be_cancelled(backend: Backend) {
         firn.delete(&format!("{path}/plan/{id}")).await.expect(204);
     }
     // The response contains the complete plan.
-    firn.get(&format!("{path}/plan/{id}")).await.refused(404, "NoSuchPlanIdException", "plan the scan again");
-    firn.delete(&format!("{other}/plan/{id}")).await.refused(404, "NoSuchPlanIdException", id);
+    firn.get(&format!("{path}/plan/{id}")).await.expect_error(
+        404,
+        "NoSuchPlanIdException",
+        "plan the scan again",
+    );
+    firn.delete(&format!("{other}/plan/{id}")).await.expect_error(404, "NoSuchPlanIdException", id);
     let changed = id.replace(|digit: char| digit.is_ascii_digit() && digit != '8', "7");
-    firn.delete(&format!("{path}/plan/{changed}")).await.refused(
+    firn.delete(&format!("{path}/plan/{changed}")).await.expect_error(
         404,
         "NoSuchPlanIdException",
         "plan the scan",
@@ -258,7 +262,7 @@ fn bodies_above_the_memory_limit_are_refused_and_smaller_ones_accepted() {
         let firn = Firn::start(setup);
         let path = table(&firn, vec![only(3, &Single::Long(1))]).await;
         let refused = plan(&firn, &path, &numbers(0, 500_000)).await;
-        refused.refused(503, "ServiceUnavailableException", "limits.bodies-bytes");
+        refused.expect_error(503, "ServiceUnavailableException", "limits.bodies-bytes");
         for _ in 0..3 {
             plan(&firn, &path, &numbers(0, 50_000)).await.expect(200);
         }

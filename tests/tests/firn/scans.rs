@@ -158,9 +158,13 @@ async fn plans_and_plan_tasks_expire(backend: Backend) {
     firn.get(&submitted).await.expect(200);
 
     while firn.get(&submitted).await.status == 200 {}
-    firn.get(&submitted).await.refused(404, "NoSuchPlanIdException", &id);
-    firn.delete(&submitted).await.refused(404, "NoSuchPlanIdException", &id);
-    fetch(&firn, &path, task).await.refused(404, "NoSuchPlanTaskException", "expired; plan the scan again");
+    firn.get(&submitted).await.expect_error(404, "NoSuchPlanIdException", &id);
+    firn.delete(&submitted).await.expect_error(404, "NoSuchPlanIdException", &id);
+    fetch(&firn, &path, task).await.expect_error(
+        404,
+        "NoSuchPlanTaskException",
+        "expired; plan the scan again",
+    );
     // A new plan is not affected.
     fetch(&firn, &path, &plan(&firn, &path, &json!({})).await["plan-tasks"][0]).await.expect(200);
 }
@@ -173,12 +177,12 @@ async fn an_unknown_plan_or_plan_task_is_404(backend: Backend) {
     for (path, id) in [(&other, &id), (&path, &unknown), (&path, &"x".to_owned())] {
         for method in ["GET", "DELETE"] {
             let reply = firn.send(method, &format!("{path}/plan/{id}"), None, &[]).await;
-            reply.refused(404, "NoSuchPlanIdException", "plan the scan again");
+            reply.expect_error(404, "NoSuchPlanIdException", "plan the scan again");
         }
     }
     let planned = plan(&firn, &path, &json!({})).await;
     let token = planned["plan-tasks"][0].as_str().unwrap();
-    fetch(&firn, &other, &json!(token)).await.refused(
+    fetch(&firn, &other, &json!(token)).await.expect_error(
         404,
         "NoSuchPlanTaskException",
         "for another table than",
@@ -187,7 +191,7 @@ async fn an_unknown_plan_or_plan_task_is_404(backend: Backend) {
     let changed = if &token[middle..=middle] == "A" { "B" } else { "A" };
     let tampered = format!("{}{changed}{}", &token[..middle], &token[middle + 1..]);
     for token in [tampered.as_str(), "", "x", &token[1..], &format!("{token}A")] {
-        fetch(&firn, &path, &json!(token)).await.refused(
+        fetch(&firn, &path, &json!(token)).await.expect_error(
             404,
             "NoSuchPlanTaskException",
             "Plan task does not exist",
@@ -198,7 +202,7 @@ async fn an_unknown_plan_or_plan_task_is_404(backend: Backend) {
     firn.delete(&path).await.expect(204);
     let (tables, name) = path.rsplit_once('/').unwrap();
     firn.post(tables, &fixture::table(name)).await.expect(200);
-    fetch(&firn, &path, &json!(token)).await.refused(
+    fetch(&firn, &path, &json!(token)).await.expect_error(
         404,
         "NoSuchPlanTaskException",
         "for another table than",
@@ -226,12 +230,16 @@ async fn bad_requests_are_refused_with_a_hint(backend: Backend) {
         (json!([]), "not a scan"),
     ] {
         let reply = firn.post(&format!("{path}/plan"), &request).await;
-        reply.refused(400, "IllegalArgumentException", told);
+        reply.expect_error(400, "IllegalArgumentException", told);
         // Also refused at once for clients that would fetch the plan later.
-        request_later(firn, &path, &request).await.refused(400, "IllegalArgumentException", told);
+        request_later(firn, &path, &request).await.expect_error(400, "IllegalArgumentException", told);
     }
     let nothing = path.replace("/tables/t", "/tables/nothing");
-    firn.post(&format!("{nothing}/plan"), &json!({})).await.refused(404, "NoSuchTableException", "nothing");
+    firn.post(&format!("{nothing}/plan"), &json!({})).await.expect_error(
+        404,
+        "NoSuchTableException",
+        "nothing",
+    );
     let found = plan(
         firn,
         &path,
@@ -253,18 +261,18 @@ async fn damaged_files_are_reported_and_affect_no_other_table(backend: Backend) 
         firn.post(&format!("{path}/plan"), &json!({})).await
     };
     let gone = broken("list_gone", |list| std::fs::remove_file(list).unwrap()).await;
-    gone.refused(404, "NotFoundException", "snap-1.avro");
+    gone.expect_error(404, "NotFoundException", "snap-1.avro");
     let gone =
         broken("manifest_gone", |list| std::fs::remove_file(list.replace("snap-1", "1-m0")).unwrap()).await;
-    gone.refused(404, "NotFoundException", "1-m0.avro");
+    gone.expect_error(404, "NotFoundException", "1-m0.avro");
     let cut = broken("manifest_cut", |list| {
         let path = list.replace("snap-1", "1-m0");
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(path, &bytes[..bytes.len() - 100]).unwrap();
     });
-    cut.await.refused(500, "InternalServerError", "it is damaged");
+    cut.await.expect_error(500, "InternalServerError", "it is damaged");
     let other = broken("list_replaced", |list| std::fs::write(list, "no Avro at all").unwrap()).await;
-    other.refused(500, "InternalServerError", "does not begin like an Avro object container file");
+    other.expect_error(500, "InternalServerError", "does not begin like an Avro object container file");
     // A manifest list may contain any path, but only files of the warehouse are read.
     create_table(firn, &ns, "outside").await;
     let path = table_path(&ns, "outside");
@@ -278,7 +286,7 @@ async fn damaged_files_are_reported_and_affect_no_other_table(backend: Backend) 
     bytes[position..position + inside.len()].copy_from_slice(outside.as_bytes());
     std::fs::write(list, bytes).unwrap();
     let reply = firn.post(&format!("{path}/plan"), &json!({})).await;
-    reply.refused(400, "IllegalArgumentException", "manifest");
+    reply.expect_error(400, "IllegalArgumentException", "manifest");
     firn.check_no_panic();
     firn.request("GET", "/health/ready", None, &[]).await.expect(200);
 }
@@ -333,7 +341,7 @@ async fn manifests_of_huge_decompressed_size_are_read_one_at_a_time(backend: Bac
     let request = json!({});
     let plans = paths.iter().map(async |path| firn.post(&format!("{path}/plan"), &request).await);
     for reply in futures::future::join_all(plans).await {
-        reply.refused(500, "InternalServerError", "is larger than");
+        reply.expect_error(500, "InternalServerError", "is larger than");
     }
     // A turn takes at most the limit for a manifest, and an eighth of that from which its buffer grew. The
     // allocator may retain the memory of the previous turn for up to a second.
@@ -376,7 +384,7 @@ async fn responses_contain_the_scan_planning_mode(backend: Backend) {
     let set = async |mode: &str| {
         firn.post(&path, &commit(&[], &[set_property("firn.scan-planning-mode", mode)])).await
     };
-    set("sometimes").await.refused(400, "IllegalArgumentException", "set it to `client` or `server`");
+    set("sometimes").await.expect_error(400, "IllegalArgumentException", "set it to `client` or `server`");
     for mode in ["server", "client"] {
         let committed = set(mode).await.expect(200).json();
         assert_eq!(committed["config"], json!({ "scan-planning-mode": mode }));

@@ -9,7 +9,7 @@ use tests::fixture::{self, create_table, set_property};
 use tests::http::Client;
 use tests::process::{Backend, Firn, Setup};
 
-use crate::maintenance::{at_job, call, get, held, lease, post, queue, scope, table};
+use crate::maintenance::{call, get, job_path, lease, lease_of, post, queue, scope, table_identifier};
 
 /// Starts a server that evaluates tables milliseconds after they were changed.
 async fn eager(backend: Backend) -> Firn {
@@ -52,8 +52,8 @@ async fn lease_next(client: &Client, name: &str, action: &str) -> Value {
 }
 
 async fn finish(client: &Client, leased: &Value, outcome: &Value) {
-    let body = json!({ "lease": held(leased), "outcome": outcome });
-    post(client, &at_job(leased, "finish"), &body).await.expect(204);
+    let body = json!({ "lease": lease_of(leased), "outcome": outcome });
+    post(client, &job_path(leased, "finish"), &body).await.expect(204);
 }
 
 fn succeeded(next: &Value) -> Value {
@@ -110,8 +110,9 @@ async fn several_changes_of_a_table_queue_one_evaluation(backend: Backend) {
     assert_eq!((&asked["job-id"], &asked["reason"]), (&job["job-id"], &json!("requested")));
     assert_eq!(asked["requested-by"], "local-administrator");
     lease_next(&firn, "t", "evaluate").await;
-    let again = post(&firn, "jobs", &json!({ "table": table(&ns, "t"), "action": "evaluate" })).await;
-    again.refused(409, "ConflictException", "queued or running already");
+    let again =
+        post(&firn, "jobs", &json!({ "table": table_identifier(&ns, "t"), "action": "evaluate" })).await;
+    again.expect_error(409, "ConflictException", "queued or running already");
 }
 
 async fn a_change_during_an_evaluation_queues_another_evaluation(backend: Backend) {
@@ -197,7 +198,11 @@ async fn a_refused_report_queues_no_job(backend: Backend) {
     create_table(&firn, &ns, "t").await;
     let leased = lease_next(&firn, "t", "evaluate").await;
     let body = json!({ "lease": { "worker": "w", "attempt": 7 }, "outcome": succeeded(&json!([next("compact", 1)])) });
-    post(&firn, &at_job(&leased, "finish"), &body).await.refused(409, "ConflictException", "attempt 7");
+    post(&firn, &job_path(&leased, "finish"), &body).await.expect_error(
+        409,
+        "ConflictException",
+        "attempt 7",
+    );
     assert_eq!(jobs(&firn, &ns, "t", "compact").await, [] as [Value; 0]);
     // Nor does a job whose table was dropped.
     firn.delete(&fixture::table_path(&ns, "t")).await.expect(204);
@@ -210,7 +215,9 @@ async fn a_paused_table_gets_no_jobs_until_it_is_resumed(backend: Backend) {
     let ns = fixture::namespace(&firn).await;
     create_table(&firn, &ns, "t").await;
     let leased = lease_next(&firn, "t", "evaluate").await;
-    post(&firn, "pause", &json!({ "table": table(&ns, "t"), "reason": "a migration" })).await.expect(204);
+    post(&firn, "pause", &json!({ "table": table_identifier(&ns, "t"), "reason": "a migration" }))
+        .await
+        .expect(204);
     // A worker may complete its job, but no job follows from it.
     change(&firn, &ns, "t").await;
     noticed(&firn, &ns).await;
@@ -223,7 +230,7 @@ async fn a_paused_table_gets_no_jobs_until_it_is_resumed(backend: Backend) {
     queue(&firn, &ns, "t", "expire-snapshots").await;
     assert_eq!(lease(&firn, "w").await["job"], Value::Null);
 
-    post(&firn, "resume", &json!({ "table": table(&ns, "t") })).await.expect(204);
+    post(&firn, "resume", &json!({ "table": table_identifier(&ns, "t") })).await.expect(204);
     let asked = lease_next(&firn, "t", "expire-snapshots").await;
     finish(&firn, &asked, &succeeded(&json!([]))).await;
     noticed(&firn, &ns).await;
@@ -273,7 +280,7 @@ async fn repeated_failures_delay_the_next_attempt(backend: Backend) {
 /// Returns the state and reason of each action, and whether there is a job.
 async fn explained(client: &Client, ns: &str) -> BTreeMap<String, (String, String, bool)> {
     let explanation = get(client, &format!("explain?{}", scope(ns, "t"))).await;
-    assert_eq!(explanation["table"], table(ns, "t"));
+    assert_eq!(explanation["table"], table_identifier(ns, "t"));
     let actions = explanation["actions"].as_array().unwrap().iter();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let entry = |it: &Value| {
@@ -358,7 +365,9 @@ async fn every_state_is_explained(backend: Backend) {
     let found = explained(&firn, &ns).await;
     check(&found, "compact", "disabled", &format!("it is disabled by the policy of namespace `{ns}`"), true);
 
-    post(&firn, "pause", &json!({ "table": table(&ns, "t"), "reason": "a migration" })).await.expect(204);
+    post(&firn, "pause", &json!({ "table": table_identifier(&ns, "t"), "reason": "a migration" }))
+        .await
+        .expect(204);
     let found = explained(&firn, &ns).await;
     for (action, has_job) in [("evaluate", true), ("compact", true), ("rewrite-manifests", false)] {
         check(&found, action, "paused", "`local-administrator` paused the table: a migration", has_job);

@@ -47,7 +47,7 @@ async fn every_endpoint_refuses_a_page_of_another_site(backend: Backend) {
     }
     for path in OPERATOR {
         let reply = firn.request("GET", path, None, &[("host", "evil.example")]).await;
-        reply.refused(403, "ForbiddenException", "local machine");
+        reply.expect_error(403, "ForbiddenException", "local machine");
     }
     // None of the refused requests was carried out: all of them still succeed.
     for endpoint in &all {
@@ -69,7 +69,7 @@ async fn every_change_is_refused_on_the_past(backend: Backend) {
             assert_eq!(reply.status, endpoint.status, "{}: {}", endpoint.route, reply.text());
         } else {
             assert_eq!(reply.status, 403, "{}: {}", endpoint.route, reply.text());
-            reply.refused(403, "ForbiddenException", "read-only view of warehouse `main`");
+            reply.expect_error(403, "ForbiddenException", "read-only view of warehouse `main`");
         }
     }
     for endpoint in &all {

@@ -9,9 +9,9 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use tests::fixture::{self, commit, local, set_property, table_path};
 use tests::process::{Backend, Firn, Setup};
-use tests::tables::{Form, Table, rows};
+use tests::tables::{Table, TableOptions, rows};
 
-use crate::workers::{compact, ended};
+use crate::workers::{request_compaction, wait_for_end};
 
 /// Timeout of operations that must not wait for a file; they take a fraction of it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,8 +40,8 @@ async fn special_files_do_not_block_other_requests(backend: Backend) {
     fixture::create_table(&firn, &ns, "beside").await;
     let beside = table_path(&ns, "beside");
     for (number, spoil) in [to_pipe as fn(&str), to_endless].into_iter().enumerate() {
-        let of = Table::create(&firn, &Form::default()).await;
-        let files = of.append(&[rows(0..10, 0), rows(10..20, 0), rows(20..30, 0)]).await;
+        let table = Table::create(&firn, &TableOptions::default()).await;
+        let files = table.append(&[rows(0..10, 0), rows(10..20, 0), rows(20..30, 0)]).await;
 
         // A metadata file that is registered.
         let location = format!("file://{}/odd/{number}.metadata.json", firn.warehouse().display());
@@ -49,22 +49,26 @@ async fn special_files_do_not_block_other_requests(backend: Backend) {
         spoil(&location);
         let odd = json!({ "name": "odd", "metadata-location": location });
         let path = format!("{}/register", fixture::namespace_path(&ns));
-        at_once("a registration", firn.post(&path, &odd)).await.refused(400, "IllegalArgumentException", "");
+        at_once("a registration", firn.post(&path, &odd)).await.expect_error(
+            400,
+            "IllegalArgumentException",
+            "",
+        );
 
         // A data file: the job reports it, and ends.
         spoil(&files[0]);
-        let id = compact(&firn, &of).await;
-        let job = at_once("a compaction", ended(&firn, &id)).await;
+        let id = request_compaction(&firn, &table).await;
+        let job = at_once("a compaction", wait_for_end(&firn, &id)).await;
         assert!(job.to_string().contains(&files[0]), "{job}");
 
         // The manifest list, after the other files were merged. No request blocks a thread, however many
         // requests there are.
-        let metadata = of.load().await["metadata"].take();
+        let metadata = table.load().await["metadata"].take();
         let is_current = |snapshot: &&Value| snapshot["snapshot-id"] == metadata["current-snapshot-id"];
         let snapshot = metadata["snapshots"].as_array().unwrap().iter().find(is_current).unwrap();
         spoil(snapshot["manifest-list"].as_str().unwrap());
         let plans = (0..200).map(|_| {
-            let (client, path) = ((*firn).clone(), format!("{}/plan", of.path()));
+            let (client, path) = ((*firn).clone(), format!("{}/plan", table.path()));
             tokio::spawn(async move { client.post(&path, &json!({})).await })
         });
         let plans = plans.collect::<Vec<_>>();
@@ -81,10 +85,10 @@ async fn special_files_do_not_block_other_requests(backend: Backend) {
                 at_once("a commit beside it", firn.post(&beside, &update)).await.expect(200);
             }
         }
-        let id = compact(&firn, &of).await;
+        let id = request_compaction(&firn, &table).await;
         let cancel = format!("/governance/v1/maintenance/jobs/{id}/cancel");
         drop(at_once("a cancel", firn.request("POST", &cancel, Some("{}".to_owned()), &[])).await);
-        at_once("a cancelled job", ended(&firn, &id)).await;
+        at_once("a cancelled job", wait_for_end(&firn, &id)).await;
     }
     at_once("readiness", firn.request("GET", "/health/ready", None, &[])).await.expect(200);
     let stopped = tokio::task::spawn_blocking(move || firn.stop());

@@ -190,9 +190,9 @@ async fn the_future_is_refused(backend: Backend) {
     let soon = Clock::system().now_ms() + 3_600_000;
     for instant in [soon.to_string(), "9000-12-31T00:00:00Z".to_owned()] {
         let reply = firn.at(&format!("main@{instant}")).get("namespaces").await;
-        reply.refused(400, "IllegalArgumentException", "is in the future");
+        reply.expect_error(400, "IllegalArgumentException", "is in the future");
         let path = format!("/v1/config?warehouse=main@{instant}");
-        firn.request("GET", &path, None, &[]).await.refused(
+        firn.request("GET", &path, None, &[]).await.expect_error(
             400,
             "IllegalArgumentException",
             "is in the future",

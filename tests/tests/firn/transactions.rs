@@ -94,7 +94,7 @@ async fn staged_tables_are_created_with_the_rest(backend: Backend) {
         ],
     )
     .await;
-    reply.refused(400, "IllegalArgumentException", "nvalid location");
+    reply.expect_error(400, "IllegalArgumentException", "nvalid location");
     assert_eq!((firn.head(&table_path(&ns, "x")).await, firn.head(&table_path(&ns, "y")).await), (404, 404));
 }
 
@@ -165,7 +165,7 @@ async fn requirements_hold_for_the_state_that_is_replaced(backend: Backend) {
         let reply = attempt.await.unwrap();
         match reply.status {
             204 => done += 1,
-            _ => reply.refused(
+            _ => reply.expect_error(
                 409,
                 "CommitFailedException",
                 "Requirement failed: branch main was created concurrently",
@@ -184,7 +184,7 @@ async fn requirements_hold_for_the_state_that_is_replaced(backend: Backend) {
 async fn too_many_tables_are_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let changes: Vec<_> = (0..1_001).map(|number| change("ns", &format!("t{number}"), &[], &[])).collect();
-    transact(firn, &changes).await.refused(400, "IllegalArgumentException", "at most 1000");
+    transact(firn, &changes).await.expect_error(400, "IllegalArgumentException", "at most 1000");
 }
 
 tests::on_both_databases!(

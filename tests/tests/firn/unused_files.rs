@@ -9,8 +9,8 @@ use tests::fixture::{self, commit, local, set_property, table_at, table_path, ta
 use tests::http::Client;
 use tests::process::Backend;
 
-use crate::maintenance::{at_job, held, lease, post, queue};
-use crate::workers::past::Timed;
+use crate::maintenance::{job_path, lease, lease_of, post, queue};
+use crate::workers::retention::Timed;
 
 const LOG_OF_ONE: (&str, &str) = ("write.metadata.previous-versions-max", "1");
 const DELETED: (&str, &str) = ("write.metadata.delete-after-commit.enabled", "true");
@@ -19,8 +19,8 @@ const DELETED: (&str, &str) = ("write.metadata.delete-after-commit.enabled", "tr
 async fn expire(client: &Client, ns: &str) {
     queue(client, ns, "t", "expire-snapshots").await;
     let leased = lease(client, "w").await;
-    let end = json!({ "lease": held(&leased), "outcome": { "outcome": "succeeded", "result": {} } });
-    post(client, &at_job(&leased, "finish"), &end).await.expect(204);
+    let end = json!({ "lease": lease_of(&leased), "outcome": { "outcome": "succeeded", "result": {} } });
+    post(client, &job_path(&leased, "finish"), &end).await.expect(204);
 }
 
 async fn set(client: &Client, ns: &str, properties: &[(&str, &str)]) -> Value {

@@ -29,7 +29,11 @@ async fn a_view_is_created_replaced_and_dropped(backend: Backend) {
     let other = "00000000-0000-4000-8000-000000000000";
     let other_uuid = json!({ "type": "assert-view-uuid", "uuid": other });
     let refused = firn.post(&path, &replace(&[other_uuid], 3, "select 3")).await;
-    refused.refused(409, "CommitFailedException", "Requirement failed: view UUID does not match: expected ");
+    refused.expect_error(
+        409,
+        "CommitFailedException",
+        "Requirement failed: view UUID does not match: expected ",
+    );
     assert_eq!(firn.get(&path).await.json(), replaced);
     let listed = firn.get(&views(&ns)).await.expect(200).json();
     assert_eq!(listed["identifiers"], json!([{ "namespace": [ns], "name": "v" }]));
@@ -37,7 +41,7 @@ async fn a_view_is_created_replaced_and_dropped(backend: Backend) {
     assert_eq!(firn.get(&view_path(&ns, "w")).await.json(), replaced);
     firn.delete(&view_path(&ns, "w")).await.expect(204);
     let missing = format!("View does not exist: {ns}.w");
-    firn.delete(&view_path(&ns, "w")).await.refused(404, "NoSuchViewException", &missing);
+    firn.delete(&view_path(&ns, "w")).await.expect_error(404, "NoSuchViewException", &missing);
     let body = json!({ "name": "again", "metadata-location": replaced["metadata-location"] });
     let again = firn.post(&format!("{}/register-view", namespace_path(&ns)), &body).await.expect(200).json();
     assert_eq!(again["metadata"], replaced["metadata"]);
@@ -64,21 +68,21 @@ async fn names_clash_with_javas_words(backend: Backend) {
         firn.post(&views(&ns), &view(name, "select 1")).await.expect(200);
     }
     let reply = firn.post(&views(&ns), &view("v", "select 1")).await;
-    reply.refused(409, "AlreadyExistsException", &format!("View already exists: {ns}.v"));
+    reply.expect_error(409, "AlreadyExistsException", &format!("View already exists: {ns}.v"));
     let reply = firn.post("views/rename", &rename(&ns, "v", "w")).await;
-    reply.refused(
+    reply.expect_error(
         409,
         "AlreadyExistsException",
         &format!("Cannot rename {ns}.v to {ns}.w. View already exists"),
     );
     let reply = firn.post("views/rename", &rename(&ns, "v", "t")).await;
-    reply.refused(
+    reply.expect_error(
         409,
         "AlreadyExistsException",
         &format!("Cannot rename {ns}.v to {ns}.t. Table already exists"),
     );
     let reply = firn.post("views/rename", &rename(&ns, "t", "x")).await;
-    reply.refused(404, "NoSuchViewException", &format!("View does not exist: {ns}.t"));
+    reply.expect_error(404, "NoSuchViewException", &format!("View does not exist: {ns}.t"));
 }
 
 async fn concurrent_replacements_all_succeed(backend: Backend) {

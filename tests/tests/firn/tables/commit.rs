@@ -126,13 +126,13 @@ async fn malformed_commits_are_refused(backend: Backend) {
     for body in [json!({}), json!({ "properties": { "a": "b" } }), json!({ "updates": null })] {
         for path in [table_path(&ns, "t"), fixture::view_path(&ns, "v")] {
             let reply = firn.post(&path, &body).await;
-            reply.refused(400, "BadRequestException", "neither `requirements` nor `updates`");
+            reply.expect_error(400, "BadRequestException", "neither `requirements` nor `updates`");
         }
         let mut change = body.clone();
         change["identifier"] = json!({ "namespace": [ns], "name": "t" });
         let transaction = json!({ "table-changes": [change] });
         let reply = firn.post("transactions/commit", &transaction).await;
-        reply.refused(400, "BadRequestException", "neither `requirements` nor `updates`");
+        reply.expect_error(400, "BadRequestException", "neither `requirements` nor `updates`");
     }
     for body in [json!({ "requirements": [] }), json!({ "updates": [] })] {
         firn.post(&table_path(&ns, "t"), &body).await.expect(200);
@@ -265,7 +265,7 @@ async fn of_concurrent_appends_to_one_snapshot_one_succeeds(backend: Backend) {
             let reply = attempt.await.unwrap();
             match reply.status {
                 200 => winners += 1,
-                _ => reply.refused(409, "CommitFailedException", "Requirement failed: branch main"),
+                _ => reply.expect_error(409, "CommitFailedException", "Requirement failed: branch main"),
             }
         }
         assert_eq!(winners, 1);
@@ -282,7 +282,7 @@ async fn the_body_must_name_the_table_of_the_path(backend: Backend) {
     let set = [set_property("a", "b")];
     firn.post(&table_path(&ns, "t"), &fixture::change(&ns, "t", &[], &set)).await.expect(200);
     let reply = firn.post(&table_path(&ns, "t"), &fixture::change(&ns, "u", &[], &set)).await;
-    reply.refused(400, "IllegalArgumentException", "the body names table `u`");
+    reply.expect_error(400, "IllegalArgumentException", "the body names table `u`");
 }
 
 async fn evolution_branches_and_upgrades_work_step_by_step(backend: Backend) {

@@ -47,7 +47,7 @@ async fn any_name_works_on_every_endpoint(backend: Backend) {
         firn.post(&path, &commit(&[], &[fixture::set_property(name, name)])).await.expect(200);
         let listed = firn.get(&tables(&ns)).await.expect(200).json();
         assert_eq!(listed["identifiers"], json!([{ "namespace": [ns], "name": name }]));
-        firn.post(&tables(&ns), &table(name)).await.refused(
+        firn.post(&tables(&ns), &table(name)).await.expect_error(
             409,
             "AlreadyExistsException",
             &format!("Table already exists: {ns}.{name}"),
@@ -71,17 +71,17 @@ async fn tables_and_views_of_a_namespace_have_different_names(backend: Backend) 
     create_table(firn, &ns, "t").await;
     firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
     let taken = |name: &str| format!("already exists: {ns}.{name}");
-    firn.post(&tables(&ns), &table("t")).await.refused(
+    firn.post(&tables(&ns), &table("t")).await.expect_error(
         409,
         "AlreadyExistsException",
         &format!("Table {}", taken("t")),
     );
     let by_view = format!("View with same name {}", taken("v"));
-    firn.post(&tables(&ns), &table("v")).await.refused(409, "AlreadyExistsException", &by_view);
+    firn.post(&tables(&ns), &table("v")).await.expect_error(409, "AlreadyExistsException", &by_view);
     let staged = json!({ "name": "t", "schema": schema(), "stage-create": true });
-    firn.post(&tables(&ns), &staged).await.refused(409, "AlreadyExistsException", &taken("t"));
+    firn.post(&tables(&ns), &staged).await.expect_error(409, "AlreadyExistsException", &taken("t"));
     let by_table = format!("Table with same name {}", taken("t"));
-    firn.post(&fixture::views(&ns), &fixture::view("t", "select 1")).await.refused(
+    firn.post(&fixture::views(&ns), &fixture::view("t", "select 1")).await.expect_error(
         409,
         "AlreadyExistsException",
         &by_table,
@@ -106,7 +106,7 @@ async fn of_concurrent_creations_one_succeeds_and_leaves_no_unused_file(backend:
         match reply.status {
             200 => winners.push(reply.json()["metadata-location"].as_str().unwrap().to_owned()),
             // Either of the two conflicts may be detected first.
-            400 => reply.refused(400, "IllegalArgumentException", "belongs to another table"),
+            400 => reply.expect_error(400, "IllegalArgumentException", "belongs to another table"),
             _ => assert_eq!(reply.status, 409, "{}", reply.text()),
         }
     }
@@ -131,8 +131,8 @@ async fn a_staged_table_exists_once_it_is_committed(backend: Backend) {
     assert_eq!(created["metadata"]["table-uuid"], staged["metadata"]["table-uuid"]);
     assert_eq!(created["metadata"]["location"], staged["metadata"]["location"]);
     let again = firn.post(&path, &commit(&assert_create, &updates)).await;
-    again.refused(409, "CommitFailedException", "Requirement failed: table already exists");
-    firn.post(&table_path(&ns, "none"), &commit(&[], &updates)).await.refused(
+    again.expect_error(409, "CommitFailedException", "Requirement failed: table already exists");
+    firn.post(&table_path(&ns, "none"), &commit(&[], &updates)).await.expect_error(
         404,
         "NoSuchTableException",
         "Table does not exist",

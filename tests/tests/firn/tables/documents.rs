@@ -108,7 +108,7 @@ async fn timestamps_of_clients_are_limited_and_do_not_affect_later_commits(backe
     };
     let path = table_path(&ns, "t");
     for ahead_ms in [86_400_000, 120_000, i64::MAX - now_ms] {
-        firn.post(&path, &at(1, &created["metadata"], now_ms + ahead_ms)).await.refused(
+        firn.post(&path, &at(1, &created["metadata"], now_ms + ahead_ms)).await.expect_error(
             400,
             "IllegalArgumentException",
             "set the clock of the client",
@@ -116,7 +116,7 @@ async fn timestamps_of_clients_are_limited_and_do_not_affect_later_commits(backe
     }
     // Java computes with differences of timestamps, and would not be able to make another commit.
     let long_ago = firn.post(&path, &at(1, &created["metadata"], i64::MIN)).await;
-    long_ago.refused(400, "IllegalArgumentException", "too long ago for readers");
+    long_ago.expect_error(400, "IllegalArgumentException", "too long ago for readers");
     // Ahead by as much as clocks may differ, and behind by any amount.
     let mut metadata = created["metadata"].clone();
     for (id, timestamp_ms) in [(2, now_ms + 30_000), (3, now_ms - 1_000_000), (4, i64::MIN / 1_000)] {
@@ -199,10 +199,10 @@ async fn a_namespace_location_must_be_usable_by_its_tables(backend: Backend) {
     {
         let properties = json!({ "location": location });
         let body = json!({ "namespace": [fixture::unique("n")], "properties": properties });
-        firn.post("namespaces", &body).await.refused(400, "IllegalArgumentException", "nvalid");
+        firn.post("namespaces", &body).await.expect_error(400, "IllegalArgumentException", "nvalid");
         let update = json!({ "updates": properties, "removals": [] });
         let path = format!("{}/properties", namespace_path(&ns));
-        firn.post(&path, &update).await.refused(400, "IllegalArgumentException", "nvalid");
+        firn.post(&path, &update).await.expect_error(400, "IllegalArgumentException", "nvalid");
     }
     let location = format!("{root}/{}", fixture::unique("own"));
     let name = fixture::unique("n");

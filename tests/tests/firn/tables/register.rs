@@ -19,13 +19,13 @@ async fn a_registered_table_can_be_used_like_any_other(backend: Backend) {
     let registered = register(firn, &ns, "t", &file, false).await.expect(200).json();
     assert_eq!(registered["metadata-location"], json!(file));
     assert_eq!(firn.get(&table_path(&ns, "t")).await.expect(200).json(), registered);
-    register(firn, &ns, "t", &file, false).await.refused(
+    register(firn, &ns, "t", &file, false).await.expect_error(
         409,
         "AlreadyExistsException",
         "Table already exists",
     );
     // A second name for the same files: two tables would own one folder.
-    register(firn, &ns, "u", &file, false).await.refused(
+    register(firn, &ns, "u", &file, false).await.expect_error(
         400,
         "IllegalArgumentException",
         "belongs to another table",
@@ -46,7 +46,7 @@ async fn overwrite_resets_a_table_to_a_metadata_file(backend: Backend) {
     register(firn, &ns, "new", &file, true).await.expect(200);
     firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
     let other = place(firn, fixtures().remove(1));
-    register(firn, &ns, "v", &other, true).await.refused(
+    register(firn, &ns, "v", &other, true).await.expect_error(
         409,
         "AlreadyExistsException",
         "View with same name already exists",
@@ -59,13 +59,13 @@ async fn files_without_valid_metadata_are_refused(backend: Backend) {
     let folder = firn.warehouse().join(fixture::unique("broken"));
     std::fs::create_dir_all(folder.join("sub")).unwrap();
     let missing = format!("file://{}/none.metadata.json", folder.display());
-    register(firn, &ns, "t", &missing, false).await.refused(
+    register(firn, &ns, "t", &missing, false).await.expect_error(
         404,
         "NotFoundException",
         "Failed to open input stream for file",
     );
     let is_folder = format!("file://{}/sub", folder.display());
-    register(firn, &ns, "t", &is_folder, false).await.refused(
+    register(firn, &ns, "t", &is_folder, false).await.expect_error(
         404,
         "NotFoundException",
         "Failed to open input stream",
@@ -112,7 +112,7 @@ async fn metadata_with_locations_outside_of_the_table_is_refused(backend: Backen
             serde_json::from_slice(&std::fs::read(local(&file)).unwrap()).unwrap();
         document[field] = json!(value);
         std::fs::write(local(&file), document.to_string()).unwrap();
-        register(firn, &ns, "t", &file, false).await.refused(400, "IllegalArgumentException", "nvalid");
+        register(firn, &ns, "t", &file, false).await.expect_error(400, "IllegalArgumentException", "nvalid");
     }
     for (key, value) in [("write.data.path", "file:///etc"), ("write.metadata.path", theirs)] {
         let file = place(firn, fixtures().remove(0));
@@ -120,12 +120,12 @@ async fn metadata_with_locations_outside_of_the_table_is_refused(backend: Backen
             serde_json::from_slice(&std::fs::read(local(&file)).unwrap()).unwrap();
         document["properties"][key] = json!(value);
         std::fs::write(local(&file), document.to_string()).unwrap();
-        register(firn, &ns, "t", &file, false).await.refused(400, "IllegalArgumentException", "nvalid");
+        register(firn, &ns, "t", &file, false).await.expect_error(400, "IllegalArgumentException", "nvalid");
     }
     let mut document = fixtures().into_iter().find(|document| document["format-version"] == 2).unwrap();
     document["snapshots"][0]["manifest-list"] = json!(format!("{theirs}/metadata/snap-1.avro"));
     let file = place(firn, document);
-    register(firn, &ns, "t", &file, false).await.refused(
+    register(firn, &ns, "t", &file, false).await.expect_error(
         400,
         "IllegalArgumentException",
         "belongs to another table",
@@ -164,7 +164,7 @@ async fn metadata_that_java_could_not_load_is_refused(backend: Backend) {
             _ => parent[key] = value,
         }
         let file = place(firn, broken);
-        register(firn, &ns, "t", &file, false).await.refused(
+        register(firn, &ns, "t", &file, false).await.expect_error(
             400,
             "IllegalArgumentException",
             "cannot be used",

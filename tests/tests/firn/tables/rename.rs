@@ -30,26 +30,26 @@ async fn refused_renames_have_different_errors(backend: Backend) {
         "source": { "namespace": [ns], "name": from }, "destination": { "namespace": [namespace], "name": to } })
     };
     let refused = firn.post("tables/rename", &rename(&ns, "a", "b")).await;
-    refused.refused(
+    refused.expect_error(
         409,
         "AlreadyExistsException",
         &format!("Cannot rename {ns}.a to {ns}.b. Table already exists"),
     );
     let refused = firn.post("tables/rename", &rename(&ns, "a", "v")).await;
-    refused.refused(
+    refused.expect_error(
         409,
         "AlreadyExistsException",
         &format!("Cannot rename {ns}.a to {ns}.v. View already exists"),
     );
     let refused = firn.post("tables/rename", &rename(&ns, "none", "c")).await;
-    refused.refused(404, "NoSuchTableException", &format!("Table does not exist: {ns}.none"));
+    refused.expect_error(404, "NoSuchTableException", &format!("Table does not exist: {ns}.none"));
     let refused = firn.post("tables/rename", &move_to("a", "none", "a")).await;
-    refused.refused(404, "NoSuchNamespaceException", "Namespace does not exist: none");
+    refused.expect_error(404, "NoSuchNamespaceException", "Namespace does not exist: none");
     let refused = firn.post("tables/rename", &rename(&ns, "v", "w")).await;
-    refused.refused(404, "NoSuchTableException", "Table does not exist");
+    refused.expect_error(404, "NoSuchTableException", "Table does not exist");
     firn.post("tables/rename", &rename(&ns, "a", "a")).await.expect(204);
     for name in ["", ".", "..", "\0"] {
-        firn.post("tables/rename", &rename(&ns, "a", name)).await.refused(
+        firn.post("tables/rename", &rename(&ns, "a", name)).await.expect_error(
             400,
             "IllegalArgumentException",
             "Invalid name",
@@ -98,7 +98,7 @@ async fn a_commit_during_a_rename_is_kept_or_refused(backend: Backend) {
         if committed.status == 200 {
             assert!(is_there, "an acknowledged commit is lost");
         } else {
-            committed.refused(404, "NoSuchTableException", "Table does not exist");
+            committed.expect_error(404, "NoSuchTableException", "Table does not exist");
             assert!(!is_there, "a refused commit is there");
         }
     }

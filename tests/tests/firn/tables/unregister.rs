@@ -19,7 +19,7 @@ async fn unregistering_returns_the_metadata_and_keeps_every_file(backend: Backen
     let body = json!({ "name": "u", "metadata-location": last["metadata-location"] });
     firn.post(&format!("{}/register", fixture::namespace_path(&ns)), &body).await.expect(200);
     let again = firn.send("POST", &format!("{path}/unregister"), None, &[]).await;
-    again.refused(404, "NoSuchTableException", "Table does not exist");
+    again.expect_error(404, "NoSuchTableException", "Table does not exist");
 }
 
 async fn a_view_is_not_unregistered_as_a_table(backend: Backend) {
@@ -27,7 +27,7 @@ async fn a_view_is_not_unregistered_as_a_table(backend: Backend) {
     let ns = fixture::namespace(firn).await;
     firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
     let reply = firn.send("POST", &format!("{}/unregister", table_path(&ns, "v")), None, &[]).await;
-    reply.refused(404, "NoSuchTableException", "Table does not exist");
+    reply.expect_error(404, "NoSuchTableException", "Table does not exist");
     assert_eq!(firn.head(&fixture::view_path(&ns, "v")).await, 204);
 }
 

@@ -10,9 +10,9 @@ use tests::fixture;
 use tests::process::{Backend, Firn, Setup, binary, clean};
 use tests::worker::Worker;
 
-use crate::maintenance::{post, table};
+use crate::maintenance::{post, table_identifier};
 
-use super::{check_compacted, compact, done, eventually, scattered};
+use super::{check_compacted, create_fragmented_table, eventually, request_compaction, wait_for_success};
 
 fn maintain(arguments: &[&str]) -> Output {
     let mut command = clean(binary().to_str().unwrap());
@@ -77,16 +77,16 @@ async fn a_worker_waits_for_its_catalog(backend: Backend) {
     assert_eq!(worker.log().matches("WARN").count(), 1, "{}", worker.log());
 
     let mut firn = Firn::start(Setup { port, ..Setup::new(backend).await });
-    let (of, rows) = scattered(&firn, 2, 1).await;
-    let id = compact(&firn, &of).await;
-    done(&firn, &id).await;
-    check_compacted(&of, &rows, 1).await;
+    let (table, rows) = create_fragmented_table(&firn, 2, 1).await;
+    let id = request_compaction(&firn, &table).await;
+    wait_for_success(&firn, &id).await;
+    check_compacted(&table, &rows, 1).await;
     // The worker also continues after a restart of the server.
     firn.restart();
-    let (of, rows) = scattered(&firn, 2, 1).await;
-    let id = compact(&firn, &of).await;
-    done(&firn, &id).await;
-    check_compacted(&of, &rows, 1).await;
+    let (table, rows) = create_fragmented_table(&firn, 2, 1).await;
+    let id = request_compaction(&firn, &table).await;
+    wait_for_success(&firn, &id).await;
+    check_compacted(&table, &rows, 1).await;
     assert!(worker.stop().await.success());
 }
 
@@ -132,7 +132,7 @@ async fn jobs_accepts_the_names_that_it_prints(backend: Backend) {
     for (namespace, name) in [("plain", "t"), ("a.b", "t"), ("a", "b.t"), ("c/d", "x \"y\".z")] {
         firn.post("namespaces", &json!({ "namespace": [namespace] })).await.expect(200);
         fixture::create_table(&firn, namespace, name).await;
-        let new = json!({ "table": table(namespace, name), "action": "compact" });
+        let new = json!({ "table": table_identifier(namespace, name), "action": "compact" });
         post(&firn, "jobs", &new).await.expect(200);
         let all = listed(&["--uri", &uri]);
         let printed = &all[0][0];

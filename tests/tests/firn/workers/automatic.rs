@@ -3,10 +3,13 @@
 use serde_json::{Value, json};
 use tests::fixture::local;
 use tests::process::{Backend, Firn, Setup};
-use tests::tables::{Form, Table, rows};
+use tests::tables::{Table, TableOptions, rows};
 
-use super::{check_compacted, check_tidy, compact, done, eventually, job, jobs, number, scattered};
-use crate::maintenance::{call, get, post, scope, table};
+use super::{
+    check_compacted, check_no_unreferenced_files, create_fragmented_table, eventually, job, job_number, jobs,
+    request_compaction, wait_for_success,
+};
+use crate::maintenance::{call, get, post, scope, table_identifier};
 
 /// Starts a server that maintains its tables milliseconds after they were changed.
 async fn eager(backend: Backend) -> Firn {
@@ -15,10 +18,10 @@ async fn eager(backend: Backend) -> Firn {
 }
 
 /// Waits until the current snapshot of a table has been evaluated; returns the explanation.
-async fn looked_at(firn: &Firn, of: &Table) -> Value {
-    let snapshot_id = of.snapshot_id().await;
+async fn looked_at(firn: &Firn, table: &Table) -> Value {
+    let snapshot_id = table.snapshot_id().await;
     eventually("an evaluation", async || {
-        let explained = get(firn, &format!("explain?{}", scope(&of.namespace, &of.name))).await;
+        let explained = get(firn, &format!("explain?{}", scope(&table.namespace, &table.name))).await;
         (explained["evaluation"]["snapshot-id"] == snapshot_id).then_some(explained)
     })
     .await
@@ -30,14 +33,14 @@ fn action<'a>(explained: &'a Value, name: &str) -> &'a Value {
 
 async fn a_table_of_small_files_is_compacted_automatically(backend: Backend) {
     let firn = eager(backend).await;
-    let of = Table::create(&firn, &Form::default()).await;
+    let table = Table::create(&firn, &TableOptions::default()).await;
     let files: Vec<_> = (0..6).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
-    of.append(&files).await;
-    let (before, first) = (of.rows().await, of.snapshot_id().await);
-    eventually("one file", async || (of.data_files().await.len() == 1).then_some(())).await;
-    check_compacted(&of, &before, 1).await;
+    table.append(&files).await;
+    let (before, first) = (table.rows().await, table.snapshot_id().await);
+    eventually("one file", async || (table.data_files().await.len() == 1).then_some(())).await;
+    check_compacted(&table, &before, 1).await;
 
-    let explained = looked_at(&firn, &of).await;
+    let explained = looked_at(&firn, &table).await;
     let compaction = action(&explained, "compact");
     assert_eq!(compaction["state"], "not-due", "{compaction}");
     assert_eq!(explained["evaluation"]["facts"]["files"], 1, "{explained}");
@@ -47,15 +50,15 @@ async fn a_table_of_small_files_is_compacted_automatically(backend: Backend) {
         (&json!("succeeded"), &json!("maintenance"))
     );
     let told = ["files-rewritten", "files-written", "rows-written", "deleted-rows-removed"];
-    assert_eq!(told.map(|name| number(compaction, name)), [6, 1, 60, 0]);
+    assert_eq!(told.map(|name| job_number(compaction, name)), [6, 1, 60, 0]);
     // A manifest list, a manifest and six files are read, and some files are written.
-    assert!(number(compaction, "requests") > 10, "{compaction}");
+    assert!(job_number(compaction, "requests") > 10, "{compaction}");
     for name in ["bytes-before", "bytes-after", "bytes-read", "bytes-written"] {
-        assert!(number(compaction, name) > 0, "{name}: {compaction}");
+        assert!(job_number(compaction, name) > 0, "{name}: {compaction}");
     }
-    assert_eq!(compaction["result"]["snapshot-ids"], json!([of.snapshot_id().await]));
+    assert_eq!(compaction["result"]["snapshot-ids"], json!([table.snapshot_id().await]));
 
-    let looks = jobs(&firn, &of, "evaluate").await;
+    let looks = jobs(&firn, &table, "evaluate").await;
     let look = looks.iter().find(|look| look["result"]["snapshot-id"] == first).expect("a look before");
     let (health, was) = (&explained["evaluation"]["health"], &look["result"]["health"]);
     assert!(health.as_i64() > was.as_i64(), "{was} before, {health} after");
@@ -63,17 +66,21 @@ async fn a_table_of_small_files_is_compacted_automatically(backend: Backend) {
 
 async fn row_ids_survive_the_servers_own_worker(backend: Backend) {
     let firn = eager(backend).await;
-    let of = Table::create(&firn, &Form { format_version: 3, ..Form::default() }).await;
+    let table = Table::create(&firn, &TableOptions { format_version: 3, ..TableOptions::default() }).await;
     let policy = json!({ "compact": { "settle-minutes": 0, "enabled": false } });
-    let path = format!("policy?{}", scope(&of.namespace, "t"));
+    let path = format!("policy?{}", scope(&table.namespace, "t"));
     call(&firn, "PUT", &path, Some(&policy)).await.expect(200);
     let files: Vec<_> = (0..5).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
-    let paths = of.append(&files).await;
+    let paths = table.append(&files).await;
     // Rows 0 and 1 are deleted, and other rows are added, with new row ids.
-    of.update_rows(&[(paths[0].clone(), vec![0, 1])], &rows(100..102, 0)).await;
+    table.update_rows(&[(paths[0].clone(), vec![0, 1])], &rows(100..102, 0)).await;
     let lineage = async || {
-        let mut seen: Vec<_> =
-            of.seen_rows().await.into_iter().map(|row| (row.values[0].as_i64(), row.lineage)).collect();
+        let mut seen: Vec<_> = table
+            .reference_rows()
+            .await
+            .into_iter()
+            .map(|row| (row.values[0].as_i64(), row.lineage))
+            .collect();
         seen.sort_unstable();
         seen
     };
@@ -81,139 +88,140 @@ async fn row_ids_survive_the_servers_own_worker(backend: Backend) {
     assert!(before.iter().all(|(_, (row_id, _))| row_id.is_some()), "{before:?}");
     assert_eq!(before.len(), 50);
     call(&firn, "PUT", &path, Some(&json!({ "compact": { "settle-minutes": 0 } }))).await.expect(200);
-    eventually("one file", async || (of.entries().await.len() == 1).then_some(())).await;
+    eventually("one file", async || (table.entries().await.len() == 1).then_some(())).await;
     assert_eq!(lineage().await, before);
-    check_tidy(&of).await;
+    check_no_unreferenced_files(&table).await;
 }
 
 async fn a_partition_with_recent_changes_is_compacted_later(backend: Backend) {
     let firn = eager(backend).await;
-    let (of, _) = scattered(&firn, 2, 2).await;
+    let (table, _) = create_fragmented_table(&firn, 2, 2).await;
     let policy = json!({ "compact": { "inputs-min": 3, "enabled": false } });
-    let path = format!("policy?{}", scope(&of.namespace, "t"));
+    let path = format!("policy?{}", scope(&table.namespace, "t"));
     call(&firn, "PUT", &path, Some(&policy)).await.expect(200);
     let in_part = async |part: i32| {
-        let entries = of.entries().await.into_iter();
+        let entries = table.entries().await.into_iter();
         entries.filter(|entry| entry.partition == [part] && entry.content == 0).collect::<Vec<_>>()
     };
     let target = in_part(1).await.remove(0).path;
-    of.update_rows(&[(target, vec![0])], &rows(500..501, 1)).await;
-    let before = of.rows().await;
+    table.update_rows(&[(target, vec![0])], &rows(500..501, 1)).await;
+    let before = table.rows().await;
     call(&firn, "PUT", &path, Some(&json!({ "compact": { "inputs-min": 3 } }))).await.expect(200);
     // Partitions that were only appended to are compacted.
     eventually("one file", async || (in_part(0).await.len() == 1).then_some(())).await;
-    let explained = looked_at(&firn, &of).await;
+    let explained = looked_at(&firn, &table).await;
     assert_eq!(in_part(1).await.len(), 4);
-    assert_eq!(of.rows().await, before);
+    assert_eq!(table.rows().await, before);
     let why = action(&explained, "compact")["reason"].as_str().unwrap();
     assert!(why.contains("being changed"), "{why}");
     // The next evaluation is scheduled for the time when the partition may have settled.
-    let looks = jobs(&firn, &of, "evaluate").await;
+    let looks = jobs(&firn, &table, "evaluate").await;
     let again = looks.iter().find(|look| look["state"] == "queued").expect("another look");
     let wait_ms = again["due-ms"].as_i64().unwrap() - again["created-ms"].as_i64().unwrap();
     assert!((590_000..=610_000).contains(&wait_ms), "{again}");
     assert!(again["reason"].as_str().unwrap().contains("being written to"), "{again}");
     // A requested job does not wait for partitions to settle.
-    let asked = compact(&firn, &of).await;
-    let asked = done(&firn, &asked).await;
+    let asked = request_compaction(&firn, &table).await;
+    let asked = wait_for_success(&firn, &asked).await;
     assert_eq!(asked["policy"]["compact"]["settle-minutes"], 0);
-    check_compacted(&of, &before, 2).await;
+    check_compacted(&table, &before, 2).await;
 }
 
 async fn a_change_is_detected_while_a_partition_settles(backend: Backend) {
     let firn = eager(backend).await;
-    let (of, _) = scattered(&firn, 2, 1).await;
-    let target = of.data_files().await.remove(0);
-    of.update_rows(&[(target, vec![0])], &[]).await;
-    looked_at(&firn, &of).await;
+    let (table, _) = create_fragmented_table(&firn, 2, 1).await;
+    let target = table.data_files().await.remove(0);
+    table.update_rows(&[(target, vec![0])], &[]).await;
+    looked_at(&firn, &table).await;
     eventually("a look in ten minutes", async || {
-        let look = jobs(&firn, &of, "evaluate").await.into_iter().find(|look| look["state"] == "queued")?;
+        let look =
+            jobs(&firn, &table, "evaluate").await.into_iter().find(|look| look["state"] == "queued")?;
         look["reason"].as_str()?.contains("being written to").then_some(())
     })
     .await;
     // Another partition is not affected.
     let files: Vec<_> = (100..105).map(|file| rows(file * 10..file * 10 + 10, 7)).collect();
-    of.append(&files).await;
-    let before = of.rows().await;
+    table.append(&files).await;
+    let before = table.rows().await;
     eventually("one file", async || {
-        let entries = of.entries().await;
+        let entries = table.entries().await;
         (entries.iter().filter(|entry| entry.partition == [7]).count() == 1).then_some(())
     })
     .await;
-    assert_eq!(of.rows().await, before);
+    assert_eq!(table.rows().await, before);
 }
 
 async fn a_paused_table_waits_while_others_are_maintained(backend: Backend) {
     let setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1");
     let firn = Firn::start(setup);
-    let (paused, before) = scattered(&firn, 2, 1).await;
-    let (other, others) = scattered(&firn, 2, 1).await;
-    let pause = json!({ "table": table(&paused.namespace, "t"), "reason": "a migration" });
+    let (paused, before) = create_fragmented_table(&firn, 2, 1).await;
+    let (other, others) = create_fragmented_table(&firn, 2, 1).await;
+    let pause = json!({ "table": table_identifier(&paused.namespace, "t"), "reason": "a migration" });
     post(&firn, "pause", &pause).await.expect(204);
-    let waiting = compact(&firn, &paused).await;
-    let second = compact(&firn, &other).await;
-    done(&firn, &second).await;
+    let waiting = request_compaction(&firn, &paused).await;
+    let second = request_compaction(&firn, &other).await;
+    wait_for_success(&firn, &second).await;
     check_compacted(&other, &others, 1).await;
     assert_eq!(job(&firn, &waiting).await["state"], "queued");
     assert_eq!(paused.data_files().await.len(), 3);
-    post(&firn, "resume", &json!({ "table": table(&paused.namespace, "t") })).await.expect(204);
-    done(&firn, &waiting).await;
+    post(&firn, "resume", &json!({ "table": table_identifier(&paused.namespace, "t") })).await.expect(204);
+    wait_for_success(&firn, &waiting).await;
     check_compacted(&paused, &before, 1).await;
 }
 
 async fn an_unreadable_file_is_skipped_until_it_changes(backend: Backend) {
     let firn = eager(backend).await;
-    let of = Table::create(&firn, &Form::default()).await;
-    let name = json!({ "table": table(&of.namespace, &of.name) });
+    let table = Table::create(&firn, &TableOptions::default()).await;
+    let name = json!({ "table": table_identifier(&table.namespace, &table.name) });
     let pause = json!({ "table": name["table"], "reason": "a damage" });
     post(&firn, "pause", &pause).await.expect(204);
     let files: Vec<_> = (0..6).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
-    of.append(&files).await;
-    let before = of.rows().await;
-    let bad = of.data_files().await.remove(2);
+    table.append(&files).await;
+    let before = table.rows().await;
+    let bad = table.data_files().await.remove(2);
     let content = std::fs::read(local(&bad)).unwrap();
     std::fs::write(local(&bad), &content[..content.len() / 2]).unwrap();
     post(&firn, "resume", &name).await.expect(204);
     // The other five files are merged.
-    eventually("two files", async || (of.data_files().await.len() == 2).then_some(())).await;
-    let explained = looked_at(&firn, &of).await;
+    eventually("two files", async || (table.data_files().await.len() == 2).then_some(())).await;
+    let explained = looked_at(&firn, &table).await;
     let compaction = action(&explained, "compact");
     assert_eq!(compaction["state"], "not-due", "{compaction}");
     let why = compaction["reason"].as_str().unwrap_or_default().to_owned() + &explained.to_string();
     assert!(why.contains(&bad) && why.contains("1 file cannot be read"), "{explained}");
 
     // The file is not tried again while it is unchanged: five more files are merged without it.
-    let compactions = jobs(&firn, &of, "compact").await.len();
+    let compactions = jobs(&firn, &table, "compact").await.len();
     let more: Vec<_> = (6..11).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
-    of.append(&more).await;
-    eventually("two files", async || (of.data_files().await.len() == 2).then_some(())).await;
-    assert!(of.data_files().await.contains(&bad));
-    assert_eq!(jobs(&firn, &of, "compact").await.len(), compactions + 1);
+    table.append(&more).await;
+    eventually("two files", async || (table.data_files().await.len() == 2).then_some(())).await;
+    assert!(table.data_files().await.contains(&bad));
+    assert_eq!(jobs(&firn, &table, "compact").await.len(), compactions + 1);
 
     // Once it is readable again, it is merged with the others.
     std::fs::write(local(&bad), content).unwrap();
     let more: Vec<_> = (11..16).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
-    of.append(&more).await;
-    eventually("one file", async || (of.data_files().await.len() == 1).then_some(())).await;
-    let after = of.rows().await;
+    table.append(&more).await;
+    eventually("one file", async || (table.data_files().await.len() == 1).then_some(())).await;
+    let after = table.rows().await;
     assert_eq!((&after[..before.len()], after.len()), (&before[..], 160));
 }
 
 async fn contradictory_policies_are_reported(backend: Backend) {
     let firn = eager(backend).await;
-    let of = Table::create(&firn, &Form::default()).await;
+    let table = Table::create(&firn, &TableOptions::default()).await;
     let put =
         async |at: &str, policy: Value| call(&firn, "PUT", &format!("policy?{at}"), Some(&policy)).await;
-    let of_table = scope(&of.namespace, "t");
+    let of_table = scope(&table.namespace, "t");
     let impossible = put(&of_table, json!({ "compact": { "large-ratio": 1.2, "small-ratio": 0.9 } })).await;
-    impossible.refused(400, "IllegalArgumentException", "`large-ratio` at least 1 and at least twice");
+    impossible.expect_error(400, "IllegalArgumentException", "`large-ratio` at least 1 and at least twice");
     // Each of the policies is valid alone.
-    let of_namespace = format!("warehouse=main&namespace={}", of.namespace);
+    let of_namespace = format!("warehouse=main&namespace={}", table.namespace);
     put(&of_namespace, json!({ "compact": { "target-bytes": 1 << 30 } })).await.expect(200);
     put(&of_table, json!({ "compact": { "group-bytes-max": 1 << 30 } })).await.expect(200);
     let files: Vec<_> = (0..6).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
-    of.append(&files).await;
-    let explained = looked_at(&firn, &of).await;
+    table.append(&files).await;
+    let explained = looked_at(&firn, &table).await;
     let compaction = action(&explained, "compact");
     assert_eq!(compaction["state"], "not-due", "{compaction}");
     assert!(
@@ -222,7 +230,7 @@ async fn contradictory_policies_are_reported(backend: Backend) {
     );
     // Actions that do not depend on the contradiction are evaluated nevertheless.
     assert_eq!(action(&explained, "expire-snapshots")["state"], "not-due", "{explained}");
-    assert_eq!(of.data_files().await.len(), 6);
+    assert_eq!(table.data_files().await.len(), 6);
 }
 
 tests::on_both_databases!(

@@ -10,8 +10,8 @@ use tests::tables::{Table, files_below, schema};
 use tests::worker::Worker;
 
 use super::{
-    begun, catalog, check_compacted, check_tidy, compact, done, ended, error_of, eventually, job, jobs,
-    scattered,
+    check_compacted, check_no_unreferenced_files, create_fragmented_table, eventually, job, job_error, jobs,
+    request_compaction, start_server, wait_for_end, wait_for_new_files, wait_for_success,
 };
 
 /// Request rate with which two groups take a worker more than a second.
@@ -21,20 +21,20 @@ const PARTS: i32 = 3;
 /// Table with a running compaction, of which one group is completed.
 struct Begun {
     firn: Firn,
-    of: Table,
+    table: Table,
     rows: Vec<Vec<Value>>,
     id: String,
     worker: Worker,
 }
 
 async fn begin(backend: Backend, format_version: i32) -> Begun {
-    let firn = catalog(backend, 3_000).await;
-    let (of, rows) = scattered(&firn, format_version, PARTS).await;
-    let id = compact(&firn, &of).await;
+    let firn = start_server(backend, 3_000).await;
+    let (table, rows) = create_fragmented_table(&firn, format_version, PARTS).await;
+    let id = request_compaction(&firn, &table).await;
     let worker = Worker::start(firn.root(), &SLOW);
-    begun(&of, 2).await;
+    wait_for_new_files(&table, 2).await;
     assert_eq!(job(&firn, &id).await["state"], "running");
-    Begun { firn, of, rows, id, worker }
+    Begun { firn, table, rows, id, worker }
 }
 
 /// Returns rows of which columns were removed or added.
@@ -45,41 +45,42 @@ fn with_columns(rows: &[Vec<Value>], change: impl Fn(&mut Vec<Value>)) -> Vec<Ve
 }
 
 /// Replaces the schema of a table.
-async fn evolve(of: &Table, change: impl FnOnce(&mut Vec<Value>)) {
+async fn evolve(table: &Table, change: impl FnOnce(&mut Vec<Value>)) {
     let mut new = schema();
     change(new["fields"].as_array_mut().unwrap());
-    of.update(&[
-        json!({ "action": "add-schema", "schema": new, "last-column-id": 4 }),
-        json!({ "action": "set-current-schema", "schema-id": -1 }),
-    ])
-    .await;
+    table
+        .update(&[
+            json!({ "action": "add-schema", "schema": new, "last-column-id": 4 }),
+            json!({ "action": "set-current-schema", "schema-id": -1 }),
+        ])
+        .await;
 }
 
 /// Compacts a table of which one file cannot be read. The other files of its partition are merged, and the
 /// job reports the file.
 async fn one_is_left_out(backend: Backend, spoil: impl Fn(&std::path::Path), reason: &str) {
-    let firn = catalog(backend, 3_000).await;
-    let (of, rows) = scattered(&firn, 2, PARTS).await;
-    let bad = of.entries().await.into_iter().find(|entry| entry.partition == [1]).unwrap().path;
+    let firn = start_server(backend, 3_000).await;
+    let (table, rows) = create_fragmented_table(&firn, 2, PARTS).await;
+    let bad = table.entries().await.into_iter().find(|entry| entry.partition == [1]).unwrap().path;
     let content = fs::read(local(&bad)).unwrap();
     spoil(std::path::Path::new(local(&bad)));
-    let id = compact(&firn, &of).await;
+    let id = request_compaction(&firn, &table).await;
     let _worker = Worker::start(firn.root(), &[]);
-    let ended = done(&firn, &id).await;
+    let ended = wait_for_success(&firn, &id).await;
     let unreadable = &ended["result"]["unreadable"];
     assert_eq!((unreadable[0]["path"].as_str(), unreadable[1].is_null()), (Some(&*bad), true), "{ended}");
     assert!(unreadable[0]["reason"].as_str().unwrap().contains(reason), "{ended}");
     let left = ended["result"]["skipped"].to_string();
     assert!(left.contains(&bad) && left.contains("1 file cannot be read"), "{left}");
-    check_tidy(&of).await;
+    check_no_unreferenced_files(&table).await;
     // One file for each of three partitions, and the unreadable file.
-    assert_eq!(of.data_files().await.len(), 4);
-    assert!(of.data_files().await.contains(&bad));
+    assert_eq!(table.data_files().await.len(), 4);
+    assert!(table.data_files().await.contains(&bad));
     fs::write(local(&bad), content).unwrap();
-    assert_eq!(of.rows().await, rows);
+    assert_eq!(table.rows().await, rows);
     // A requested compaction tries all files.
-    done(&firn, &compact(&firn, &of).await).await;
-    check_compacted(&of, &rows, 3).await;
+    wait_for_success(&firn, &request_compaction(&firn, &table).await).await;
+    check_compacted(&table, &rows, 3).await;
 }
 
 async fn a_missing_file_is_skipped(backend: Backend) {
@@ -105,142 +106,143 @@ async fn a_file_with_a_damaged_page_is_skipped(backend: Backend) {
 }
 
 async fn a_dropped_table_ends_its_job(backend: Backend) {
-    let Begun { firn, of, rows, id, worker } = begin(backend, 2).await;
-    let folder = of.folder().await;
-    let location = of.load().await["metadata-location"].clone();
-    firn.delete(&of.path()).await.expect(204);
-    let failed = ended(&firn, &id).await;
+    let Begun { firn, table, rows, id, worker } = begin(backend, 2).await;
+    let folder = table.folder().await;
+    let location = table.load().await["metadata-location"].clone();
+    firn.delete(&table.path()).await.expect(204);
+    let failed = wait_for_end(&firn, &id).await;
     assert_eq!((&failed["state"], &failed["error"]), (&json!("failed"), &json!("its table was dropped")));
     // The dropped table can be registered again, unchanged.
     let register = json!({ "name": "t", "metadata-location": location });
-    firn.post(&format!("namespaces/{}/register", of.namespace), &register).await.expect(200);
-    assert_eq!(of.rows().await, rows);
-    assert_eq!(of.folder().await, folder);
-    check_tidy(&of).await;
+    firn.post(&format!("namespaces/{}/register", table.namespace), &register).await.expect(200);
+    assert_eq!(table.rows().await, rows);
+    assert_eq!(table.folder().await, folder);
+    check_no_unreferenced_files(&table).await;
     assert!(!worker.log().contains("panicked"), "{}", worker.log());
 }
 
 async fn a_table_purged_during_a_job_leaves_no_files(backend: Backend) {
-    let Begun { firn, of, id, worker, .. } = begin(backend, 2).await;
-    let folder = of.folder().await;
-    firn.delete(&format!("{}?purgeRequested=true", of.path())).await.expect(204);
-    let failed = ended(&firn, &id).await;
+    let Begun { firn, table, id, worker, .. } = begin(backend, 2).await;
+    let folder = table.folder().await;
+    firn.delete(&format!("{}?purgeRequested=true", table.path())).await.expect(204);
+    let failed = wait_for_end(&firn, &id).await;
     assert_eq!(failed["state"], "failed", "{failed}");
-    assert!(error_of(&failed).contains("dropped"), "{failed}");
+    assert!(job_error(&failed).contains("dropped"), "{failed}");
     eventually("an empty folder", async || files_below(&folder).is_empty().then_some(())).await;
     assert!(!worker.log().contains("panicked"), "{}", worker.log());
 }
 
 async fn a_renamed_table_is_compacted_under_its_new_name(backend: Backend) {
-    let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
-    firn.post("tables/rename", &fixture::rename(&of.namespace, "t", "renamed")).await.expect(204);
+    let Begun { firn, table, rows, id, worker: _worker } = begin(backend, 2).await;
+    firn.post("tables/rename", &fixture::rename(&table.namespace, "t", "renamed")).await.expect(204);
     // Another table gets the old name; the job does not affect it.
-    let namesake = fixture::create_table(&firn, &of.namespace, "t").await;
-    let of = of.over(&firn, "renamed");
-    done(&firn, &id).await;
-    check_compacted(&of, &rows, 3).await;
-    let loaded = firn.get(&fixture::table_path(&of.namespace, "t")).await.expect(200).json();
+    let namesake = fixture::create_table(&firn, &table.namespace, "t").await;
+    let table = table.with_client(&firn, "renamed");
+    wait_for_success(&firn, &id).await;
+    check_compacted(&table, &rows, 3).await;
+    let loaded = firn.get(&fixture::table_path(&table.namespace, "t")).await.expect(200).json();
     assert_eq!(loaded["metadata-location"], namesake["metadata-location"]);
 }
 
 async fn a_column_added_concurrently_is_null_in_old_rows(backend: Backend) {
-    let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
+    let Begun { firn, table, rows, id, worker: _worker } = begin(backend, 2).await;
     let column = json!({ "id": 4, "name": "more", "required": false, "type": "string" });
-    evolve(&of, |fields| fields.push(column)).await;
-    done(&firn, &id).await;
-    check_compacted(&of, &with_columns(&rows, |row| row.push(Value::Null)), 3).await;
+    evolve(&table, |fields| fields.push(column)).await;
+    wait_for_success(&firn, &id).await;
+    check_compacted(&table, &with_columns(&rows, |row| row.push(Value::Null)), 3).await;
 }
 
 async fn a_column_dropped_concurrently_is_removed(backend: Backend) {
-    let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
-    evolve(&of, |fields| drop(fields.remove(1))).await;
-    done(&firn, &id).await;
-    check_compacted(&of, &with_columns(&rows, |row| drop(row.remove(1))), 3).await;
+    let Begun { firn, table, rows, id, worker: _worker } = begin(backend, 2).await;
+    evolve(&table, |fields| drop(fields.remove(1))).await;
+    wait_for_success(&firn, &id).await;
+    check_compacted(&table, &with_columns(&rows, |row| drop(row.remove(1))), 3).await;
 }
 
 async fn a_column_renamed_concurrently_keeps_its_values(backend: Backend) {
-    let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
-    evolve(&of, |fields| fields[1]["name"] = json!("title")).await;
-    done(&firn, &id).await;
-    check_compacted(&of, &rows, 3).await;
+    let Begun { firn, table, rows, id, worker: _worker } = begin(backend, 2).await;
+    evolve(&table, |fields| fields[1]["name"] = json!("title")).await;
+    wait_for_success(&firn, &id).await;
+    check_compacted(&table, &rows, 3).await;
 }
 
 async fn a_column_promoted_concurrently_keeps_its_values(backend: Backend) {
-    let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
-    evolve(&of, |fields| fields[2]["type"] = json!("long")).await;
-    done(&firn, &id).await;
-    check_compacted(&of, &rows, 3).await;
+    let Begun { firn, table, rows, id, worker: _worker } = begin(backend, 2).await;
+    evolve(&table, |fields| fields[2]["type"] = json!("long")).await;
+    wait_for_success(&firn, &id).await;
+    check_compacted(&table, &rows, 3).await;
 }
 
 async fn a_concurrent_change_of_the_partition_spec_does_not_affect_the_job(backend: Backend) {
-    let Begun { firn, of, rows, id, worker: _worker } = begin(backend, 2).await;
+    let Begun { firn, table, rows, id, worker: _worker } = begin(backend, 2).await;
     let field = json!({ "source-id": 1, "field-id": 1001, "name": "bucket", "transform": "bucket[4]" });
-    of.update(&[
-        json!({ "action": "add-spec", "spec": { "spec-id": 1, "fields": [field] } }),
-        json!({ "action": "set-default-spec", "spec-id": -1 }),
-    ])
-    .await;
-    done(&firn, &id).await;
-    assert_eq!(of.entries().await.iter().map(|entry| entry.spec_id).collect::<Vec<_>>(), [0, 0, 0]);
-    check_compacted(&of, &rows, 3).await;
+    table
+        .update(&[
+            json!({ "action": "add-spec", "spec": { "spec-id": 1, "fields": [field] } }),
+            json!({ "action": "set-default-spec", "spec-id": -1 }),
+        ])
+        .await;
+    wait_for_success(&firn, &id).await;
+    assert_eq!(table.entries().await.iter().map(|entry| entry.spec_id).collect::<Vec<_>>(), [0, 0, 0]);
+    check_compacted(&table, &rows, 3).await;
 }
 
 async fn a_concurrent_overwrite_takes_precedence(backend: Backend) {
-    let Begun { firn, of, mut rows, id, worker: _worker } = begin(backend, 2).await;
-    let replaced: Vec<_> = of
+    let Begun { firn, table, mut rows, id, worker: _worker } = begin(backend, 2).await;
+    let replaced: Vec<_> = table
         .entries()
         .await
         .into_iter()
         .filter(|entry| entry.partition == [1])
         .map(|entry| entry.path)
         .collect();
-    of.replace(&replaced, &tests::tables::rows(500..510, 1)).await;
+    table.replace(&replaced, &tests::tables::rows(500..510, 1)).await;
     rows.retain(|row| row[2] != 1);
     rows.extend((500..510).map(|id| vec![json!(id), json!(format!("row {id}")), json!(1)]));
-    let job = done(&firn, &id).await;
+    let job = wait_for_success(&firn, &id).await;
     assert!(
         job["result"]["skipped"].to_string().contains("replaced, removed or added again meanwhile"),
         "{job}"
     );
-    check_compacted(&of, &rows, 3).await;
+    check_compacted(&table, &rows, 3).await;
 }
 
 async fn rows_deleted_concurrently_stay_deleted(backend: Backend) {
     for format_version in [2, 3] {
-        let Begun { firn, of, mut rows, id, worker: _worker } = begin(backend, format_version).await;
-        let target = of.data_files().await;
+        let Begun { firn, table, mut rows, id, worker: _worker } = begin(backend, format_version).await;
+        let target = table.data_files().await;
         let deleted = [(target[1].clone(), vec![3]), (target[8].clone(), vec![0, 9])];
-        of.update_rows(&deleted, &tests::tables::rows(500..501, 1)).await;
-        of.delete_ids(&[45], 1).await;
-        let after = of.rows().await;
+        table.update_rows(&deleted, &tests::tables::rows(500..501, 1)).await;
+        table.delete_ids(&[45], 1).await;
+        let after = table.rows().await;
         assert_eq!(after.len(), rows.len() - 4 + 1);
         rows.clone_from(&after);
-        done(&firn, &id).await;
-        assert_eq!(of.rows().await, rows);
-        assert!(of.data_files().await.len() < 10);
-        check_tidy(&of).await;
+        wait_for_success(&firn, &id).await;
+        assert_eq!(table.rows().await, rows);
+        assert!(table.data_files().await.len() < 10);
+        check_no_unreferenced_files(&table).await;
     }
 }
 
 async fn a_rollback_is_not_undone(backend: Backend) {
-    let firn = catalog(backend, 3_000).await;
-    let (of, rows) = scattered(&firn, 2, PARTS).await;
-    let first = of.snapshot_id().await;
-    of.append(&[tests::tables::rows(900..910, 0)]).await;
-    let id = compact(&firn, &of).await;
+    let firn = start_server(backend, 3_000).await;
+    let (table, rows) = create_fragmented_table(&firn, 2, PARTS).await;
+    let first = table.snapshot_id().await;
+    table.append(&[tests::tables::rows(900..910, 0)]).await;
+    let id = request_compaction(&firn, &table).await;
     let _worker = Worker::start(firn.root(), &SLOW);
-    begun(&of, 2).await;
+    wait_for_new_files(&table, 2).await;
     let back =
         json!({ "action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": first });
-    of.update(&[back]).await;
-    let job = done(&firn, &id).await;
-    assert_eq!((&job["result"]["committed"], of.snapshot_id().await), (&json!(false), first), "{job}");
+    table.update(&[back]).await;
+    let job = wait_for_success(&firn, &id).await;
+    assert_eq!((&job["result"]["committed"], table.snapshot_id().await), (&json!(false), first), "{job}");
     let left = job["result"]["skipped"].to_string();
     assert!(left.contains("ancestor of the branch"), "{job}");
-    assert_eq!(current_snapshot(&of.load().await["metadata"]), Some(first));
-    assert_eq!(of.rows().await, rows);
-    check_tidy(&of).await;
-    assert_eq!(jobs(&firn, &of, "compact").await.len(), 1);
+    assert_eq!(current_snapshot(&table.load().await["metadata"]), Some(first));
+    assert_eq!(table.rows().await, rows);
+    check_no_unreferenced_files(&table).await;
+    assert_eq!(jobs(&firn, &table, "compact").await.len(), 1);
 }
 
 tests::on_both_databases!(

@@ -22,11 +22,11 @@ use storage::place::Place;
 use storage::read_ahead::Concurrency;
 use storage::stores::Stores;
 use tests::process::Backend;
-use tests::tables::{Form, Row, Table, rows};
+use tests::tables::{Row, Table, TableOptions, rows};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::{catalog, check_compacted, compact, done};
+use super::{check_compacted, request_compaction, start_server, wait_for_success};
 
 const LATENCY: Duration = Duration::from_millis(40);
 
@@ -57,12 +57,12 @@ impl fmt::Debug for Far {
 }
 
 async fn a_thousand_small_files_are_compacted_with_many_requests_at_a_time(backend: Backend) {
-    let firn = catalog(backend, 60_000).await;
-    let table = Table::create(&firn, &Form::default()).await;
+    let firn = start_server(backend, 60_000).await;
+    let table = Table::create(&firn, &TableOptions::default()).await;
     let files: Vec<Vec<Row>> = (0..1_000).map(|number| rows(number * 2..number * 2 + 2, 0)).collect();
     table.append(&files).await;
     let before = table.rows().await;
-    let id = compact(&firn, &table).await;
+    let id = request_compaction(&firn, &table).await;
 
     let far = Arc::new(Far::default());
     let clock = Clock::system();
@@ -83,7 +83,7 @@ async fn a_thousand_small_files_are_compacted_with_many_requests_at_a_time(backe
     worker::run_with(&settings, &queue, lease, |_| std::future::pending()).await;
     let took = begun.elapsed();
 
-    done(&firn, &id).await;
+    wait_for_success(&firn, &id).await;
     check_compacted(&table, &before, 1).await;
     let requests = u32::try_from(far.requests.load(Ordering::SeqCst)).unwrap();
     let in_flight_max = far.in_flight_max.load(Ordering::SeqCst);
