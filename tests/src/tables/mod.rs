@@ -84,22 +84,22 @@ pub fn rows(ids: std::ops::Range<i64>, part: i32) -> Vec<Row> {
 
 impl Table {
     /// Creates a table in a new namespace.
-    pub async fn create(client: &Client, form: &TableOptions) -> Self {
+    pub async fn create(client: &Client, options: &TableOptions) -> Self {
         let namespace = fixture::namespace(client).await;
-        let spec = if form.is_partitioned {
+        let spec = if options.is_partitioned {
             json!({ "spec-id": 0, "fields": [partition_field()] })
         } else {
             json!({ "spec-id": 0, "fields": [] })
         };
         let field = json!({ "source-id": 1, "transform": "identity", "direction": "asc", "null-order": "nulls-first" });
-        let order = if form.is_sorted {
+        let order = if options.is_sorted {
             json!({ "order-id": 1, "fields": [field] })
         } else {
             json!({ "order-id": 0, "fields": [] })
         };
         let body = json!({
             "name": "t", "schema": schema(), "partition-spec": spec, "write-order": order,
-            "properties": { "format-version": form.format_version.to_string() },
+            "properties": { "format-version": options.format_version.to_string() },
         });
         client.post(&fixture::tables(&namespace), &body).await.expect(200);
         Self { client: client.clone(), namespace, name: "t".to_owned() }

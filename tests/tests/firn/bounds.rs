@@ -11,7 +11,7 @@ use crate::maintenance::{call, get, job_path, lease, lease_of, post, queue, tabl
 const MB: usize = 1 << 20;
 
 /// Starts a server with a job that is leased by a worker; returns the lease as well.
-async fn leased(backend: Backend) -> (Firn, Value) {
+async fn lease_job(backend: Backend) -> (Firn, Value) {
     let firn = Firn::new(backend).await;
     let ns = fixture::namespace(&firn).await;
     create_table(&firn, &ns, "t").await;
@@ -28,17 +28,19 @@ fn folder_bytes(firn: &Firn) -> u64 {
 }
 
 async fn heartbeats_of_any_size_leave_the_database_small(backend: Backend) {
-    let (firn, leased) = leased(backend).await;
+    let (firn, leased) = lease_job(backend).await;
     let path = job_path(&leased, "heartbeat");
-    let beat = |activity: String| json!({ "lease": lease_of(&leased), "progress": { "activity": activity } });
+    let heartbeat =
+        |activity: String| json!({ "lease": lease_of(&leased), "progress": { "activity": activity } });
     let before = folder_bytes(&firn);
     for _ in 0..25 {
-        let message =
-            post(&firn, &path, &beat("x".repeat(2 * MB))).await.error_message(400, "BadRequestException");
+        let message = post(&firn, &path, &heartbeat("x".repeat(2 * MB)))
+            .await
+            .error_message(400, "BadRequestException");
         assert!(message.contains("16384") && message.len() < 1_000, "{message}");
     }
     for _ in 0..200 {
-        post(&firn, &path, &beat("y".repeat(16_000))).await.expect(200);
+        post(&firn, &path, &heartbeat("y".repeat(16_000))).await.expect(200);
     }
     let grown = folder_bytes(&firn).saturating_sub(before);
     assert!(grown < 16 * MB as u64, "{grown} bytes more after 25 refused heartbeats and 200 others");
@@ -47,7 +49,7 @@ async fn heartbeats_of_any_size_leave_the_database_small(backend: Backend) {
 }
 
 async fn paths_are_bounded_in_length_and_number(backend: Backend) {
-    let (firn, leased) = leased(backend).await;
+    let (firn, leased) = lease_job(backend).await;
     let path = job_path(&leased, "outputs");
     for (add, text) in [
         (vec!["x".repeat(3_000)], "2048"),
@@ -68,7 +70,7 @@ async fn paths_are_bounded_in_length_and_number(backend: Backend) {
 
 async fn long_errors_and_results_of_workers_are_truncated_and_long_lists_refused(backend: Backend) {
     let long = "ü".repeat(MB);
-    let (firn, leased) = leased(backend).await;
+    let (firn, leased) = lease_job(backend).await;
     let id = leased["job"]["job-id"].as_str().unwrap().to_owned();
     let finish = job_path(&leased, "finish");
     let outcome = json!({ "outcome": "retry", "error": format!("\0{long}"), "after-ms": 0 });
@@ -80,17 +82,17 @@ async fn long_errors_and_results_of_workers_are_truncated_and_long_lists_refused
         error.len()
     );
 
-    let again = lease(&firn, "w").await;
-    let finish = job_path(&again, "finish");
+    let second = lease(&firn, "w").await;
+    let finish = job_path(&second, "finish");
     let next = |reason: &str| json!({ "action": "compact", "reason": reason, "priority": 1 });
     let many = json!({ "outcome": "succeeded", "result": {}, "next": vec![next("r"); 101] });
-    post(&firn, &finish, &json!({ "lease": lease_of(&again), "outcome": many })).await.expect_error(
+    post(&firn, &finish, &json!({ "lease": lease_of(&second), "outcome": many })).await.expect_error(
         400,
         "BadRequestException",
         "at most 100",
     );
     let outcome = json!({ "outcome": "succeeded", "result": { "numbers": long }, "next": [next(&long)] });
-    post(&firn, &finish, &json!({ "lease": lease_of(&again), "outcome": outcome })).await.expect(204);
+    post(&firn, &finish, &json!({ "lease": lease_of(&second), "outcome": outcome })).await.expect(204);
     let job = get(&firn, &format!("jobs/{id}")).await;
     assert_eq!(job["state"], "succeeded");
     assert!(job["result"]["omitted"].as_str().unwrap().contains("262144"), "{}", job["result"]);

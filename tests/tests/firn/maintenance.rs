@@ -102,12 +102,12 @@ async fn invalid_policies_are_refused_with_the_name_of_the_setting(backend: Back
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
     let path = format!("policy?{}", scope(&ns, "t"));
-    for (policy, told) in [
+    for (policy, text) in [
         (json!({ "compact": { "target-bytes": 1 } }), "`compact.target-bytes` is 1, but must be from 1 MiB"),
         (json!({ "compact": { "taget-bytes": 1 } }), "unknown field `taget-bytes`"),
         (json!([1]), "not a maintenance policy"),
     ] {
-        call(firn, "PUT", &path, Some(&policy)).await.expect_error(400, "IllegalArgumentException", told);
+        call(firn, "PUT", &path, Some(&policy)).await.expect_error(400, "IllegalArgumentException", text);
     }
     call(firn, "GET", &path, None).await.expect(404);
     for (scope, status, kind) in [
@@ -162,14 +162,14 @@ async fn a_job_with_an_expired_lease_passes_to_another_worker(backend: Backend) 
         let refused = post(&firn, &job_path(&first, what), &body).await;
         refused.expect_error(409, "ConflictException", "is not attempt 1 of worker `one` any more");
     }
-    let beat = json!({ "lease": lease_of(&second), "progress": { "files": 3 } });
-    let told = post(&firn, &job_path(&second, "heartbeat"), &beat).await.expect(200).json();
-    assert_eq!(told, json!({ "cancel": false }));
-    let watched = get(&firn, &format!("jobs/{}", queued["job-id"].as_str().unwrap())).await;
-    assert_eq!((&watched["state"], &watched["progress"]), (&json!("running"), &json!({ "files": 3 })));
+    let heartbeat = json!({ "lease": lease_of(&second), "progress": { "files": 3 } });
+    let response = post(&firn, &job_path(&second, "heartbeat"), &heartbeat).await.expect(200).json();
+    assert_eq!(response, json!({ "cancel": false }));
+    let job = get(&firn, &format!("jobs/{}", queued["job-id"].as_str().unwrap())).await;
+    assert_eq!((&job["state"], &job["progress"]), (&json!("running"), &json!({ "files": 3 })));
 
-    let forget = json!({ "lease": lease_of(&second), "release": [a, b] });
-    post(&firn, &job_path(&second, "outputs"), &forget).await.expect(204);
+    let release = json!({ "lease": lease_of(&second), "release": [a, b] });
+    post(&firn, &job_path(&second, "outputs"), &release).await.expect(204);
     let done = json!({ "lease": lease_of(&second), "outcome": { "outcome": "succeeded", "result": { "files": 1 } } });
     post(&firn, &job_path(&second, "finish"), &done).await.expect(204);
     let ended = get(&firn, &format!("jobs?state=succeeded&{}", scope(&ns, "t"))).await;
@@ -196,10 +196,11 @@ async fn a_worker_learns_of_renames_cancellations_and_drops(backend: Backend) {
     assert_eq!(dropped["jobs"][0]["error"], "its table was dropped");
 
     let id = leased["job"]["job-id"].as_str().unwrap();
-    let wanted = post(&firn, &format!("jobs/{id}/cancel"), &json!({})).await.expect(200).json();
-    assert_eq!((&wanted["state"], &wanted["cancel-requested"]), (&json!("running"), &json!(true)));
-    let beat = post(&firn, &job_path(&leased, "heartbeat"), &json!({ "lease": lease_of(&leased) })).await;
-    assert_eq!(beat.expect(200).json(), json!({ "cancel": true }));
+    let cancelled = post(&firn, &format!("jobs/{id}/cancel"), &json!({})).await.expect(200).json();
+    assert_eq!((&cancelled["state"], &cancelled["cancel-requested"]), (&json!("running"), &json!(true)));
+    let heartbeat =
+        post(&firn, &job_path(&leased, "heartbeat"), &json!({ "lease": lease_of(&leased) })).await;
+    assert_eq!(heartbeat.expect(200).json(), json!({ "cancel": true }));
     let ended = json!({ "lease": lease_of(&leased), "outcome": { "outcome": "cancelled" } });
     post(&firn, &job_path(&leased, "finish"), &ended).await.expect(204);
     post(&firn, &format!("jobs/{id}/cancel"), &json!({})).await.expect_error(
@@ -238,17 +239,17 @@ async fn jobs_are_listed_in_pages(backend: Backend) {
         create_table(&firn, &ns, &format!("t{number}")).await;
         ids.insert(0, queue(&firn, &ns, &format!("t{number}"), "evaluate").await["job-id"].clone());
     }
-    let mut seen = Vec::new();
+    let mut listed = Vec::new();
     let mut token = String::new();
     loop {
         let page = get(&firn, &format!("jobs?page-size=2&page-token={token}")).await;
-        seen.extend(page["jobs"].as_array().unwrap().iter().map(|job| job["job-id"].clone()));
+        listed.extend(page["jobs"].as_array().unwrap().iter().map(|job| job["job-id"].clone()));
         match page["next-page-token"].as_str() {
             Some(next) => next.clone_into(&mut token),
             None => break,
         }
     }
-    assert_eq!(seen, ids);
+    assert_eq!(listed, ids);
     call(&firn, "GET", "jobs?page-token=x", None).await.expect_error(
         400,
         "BadRequestException",
@@ -265,8 +266,11 @@ async fn the_reason_of_a_pause_is_returned(backend: Backend) {
     assert_eq!(paused().await, Value::Null);
     let pause = json!({ "table": table_identifier(&ns, "t"), "reason": "a migration" });
     post(firn, "pause", &pause).await.expect(204);
-    let told = paused().await;
-    assert_eq!((&told["reason"], &told["paused-by"]), (&json!("a migration"), &json!("local-administrator")));
+    let found = paused().await;
+    assert_eq!(
+        (&found["reason"], &found["paused-by"]),
+        (&json!("a migration"), &json!("local-administrator"))
+    );
     post(firn, "resume", &json!({ "table": table_identifier(&ns, "t") })).await.expect(204);
     assert_eq!(paused().await, Value::Null);
     let missing = json!({ "table": table_identifier(&ns, "none"), "reason": "x" });

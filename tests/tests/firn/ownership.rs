@@ -34,7 +34,7 @@ async fn expire_at_once(table: &Table) {
     table.update(&[age, set_property("history.expire.min-snapshots-to-keep", "1")]).await;
 }
 
-fn told(output: &Output) -> String {
+fn output_text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
@@ -48,52 +48,52 @@ async fn expiry_deletes_only_files_of_the_table(backend: Backend) {
     );
     expire_at_once(&table).await;
     let first = table.append(&[rows(0..10, 0)]).await;
-    let theirs = other.append(&[rows(0..10, 0)]).await;
+    let other_files = other.append(&[rows(0..10, 0)]).await;
     let imported = firn.warehouse().join("imported/x.parquet");
     fs::create_dir_all(imported.parent().unwrap()).unwrap();
-    fs::copy(local(&theirs[0]), &imported).unwrap();
+    fs::copy(local(&other_files[0]), &imported).unwrap();
     let imported = imported.to_str().unwrap().to_owned();
     table.add_existing_file(&imported, 10).await;
-    let their_metadata = other.load().await["metadata-location"].as_str().unwrap().to_owned();
+    let other_metadata = other.load().await["metadata-location"].as_str().unwrap().to_owned();
     let user_file = firn.setup().data_dir.with_extension("keep");
     fs::write(&user_file, "mine").unwrap();
     let own_metadata = table.load().await["metadata-location"].clone();
-    let mut precious = vec![
-        PathBuf::from(local(&theirs[0])),
-        PathBuf::from(local(&their_metadata)),
+    let mut protected = vec![
+        PathBuf::from(local(&other_files[0])),
+        PathBuf::from(local(&other_metadata)),
         PathBuf::from(&imported),
         PathBuf::from(local(&first[0])),
         user_file.clone(),
     ];
     let database = firn.setup().data_dir.join("firn.db");
-    precious.extend(database.exists().then_some(database));
+    protected.extend(database.exists().then_some(database));
     let mut accepted = 0;
-    for path in &precious {
+    for path in &protected {
         let snapshot_id = table.snapshot_id().await;
-        let named = json!({
+        let statistics = json!({
             "snapshot-id": snapshot_id, "statistics-path": path, "file-size-in-bytes": 10,
             "file-footer-size-in-bytes": 5, "blob-metadata": [],
         });
         // A refusal is acceptable, too.
-        let set = json!({ "action": "set-statistics", "snapshot-id": snapshot_id, "statistics": named });
+        let set = json!({ "action": "set-statistics", "snapshot-id": snapshot_id, "statistics": statistics });
         accepted += usize::from(firn.post(&table.path(), &commit(&[], &[set])).await.status == 200);
         // A new snapshot, so that the previous one is expired, with all files that only it needs.
         table.append(&[rows(100..110, 0)]).await;
         let output = maintain(&firn, &table, &["--action", "expire-snapshots"]);
-        assert!(output.status.success(), "{}", told(&output));
-        for path in &precious {
-            assert!(path.exists(), "{} is gone after {}", path.display(), told(&output));
+        assert!(output.status.success(), "{}", output_text(&output));
+        for path in &protected {
+            assert!(path.exists(), "{} is gone after {}", path.display(), output_text(&output));
         }
     }
-    assert!(accepted > 0, "no statistics file was ever named");
+    assert!(accepted > 0, "every statistics file was refused");
     // The imported file is no longer part of the table, but must not be deleted.
     table.replace(std::slice::from_ref(&imported), &rows(200..210, 0)).await;
     table.append(&[rows(300..310, 0)]).await;
     let output = maintain(&firn, &table, &["--action", "expire-snapshots"]);
     assert!(
-        told(&output).contains("file outside of the table's folders is not deleted"),
+        output_text(&output).contains("file outside of the table's folders is not deleted"),
         "{}",
-        told(&output)
+        output_text(&output)
     );
     assert!(Path::new(&imported).exists() && Path::new(local(own_metadata.as_str().unwrap())).exists());
     assert_eq!(other.rows().await.len(), 10);
@@ -105,10 +105,10 @@ async fn a_job_reads_and_deletes_only_files_that_its_table_may(backend: Backend)
         Table::create(&firn, &TableOptions::default()).await,
         Table::create(&firn, &TableOptions::default()).await,
     );
-    let theirs = other.append(&[rows(1_000..1_010, 0)]).await;
+    let other_files = other.append(&[rows(1_000..1_010, 0)]).await;
     let imported = firn.warehouse().join("imported/y.parquet");
     fs::create_dir_all(imported.parent().unwrap()).unwrap();
-    fs::copy(local(&theirs[0]), &imported).unwrap();
+    fs::copy(local(&other_files[0]), &imported).unwrap();
     table.append(&[rows(0..10, 0), rows(10..20, 0)]).await;
     table.add_existing_file(imported.to_str().unwrap(), 10).await;
     let id = super::workers::request_compaction(&firn, &table).await;
@@ -118,24 +118,24 @@ async fn a_job_reads_and_deletes_only_files_that_its_table_may(backend: Backend)
     assert!(imported.exists());
     // A file of another table is not rewritten, and its rows are not copied.
     table.append(&[rows(20..30, 0), rows(30..40, 0)]).await;
-    table.add_existing_file(&theirs[0], 10).await;
+    table.add_existing_file(&other_files[0], 10).await;
     let id = super::workers::request_compaction(&firn, &table).await;
     let job = super::workers::wait_for_end(&firn, &id).await;
-    assert!(table.data_files().await.contains(&theirs[0]), "another table's rows were copied: {job}");
+    assert!(table.data_files().await.contains(&other_files[0]), "another table's rows were copied: {job}");
     assert!(job.to_string().contains("is in a folder of another table"), "{job}");
-    assert!(Path::new(local(&theirs[0])).exists());
+    assert!(Path::new(local(&other_files[0])).exists());
 }
 
 /// Returns all spellings with which a manifest of a table in the folder `own` could name a file that belongs
 /// to another table, and paths that are not data files.
-fn ways_to(file: &Path, own: &Path) -> Vec<String> {
+fn spellings(file: &Path, own: &Path) -> Vec<String> {
     let (path, data) = (file.display().to_string(), own.join("data"));
     let (folder, name) = path.rsplit_once('/').unwrap();
     fs::create_dir_all(&data).unwrap();
     symlink(file, data.join("link")).unwrap();
     symlink(folder, data.join("folder")).unwrap();
-    let made = mknodat(CWD, data.join("pipe"), FileType::Fifo, Mode::from_raw_mode(0o600), 0);
-    made.unwrap();
+    let created = mknodat(CWD, data.join("pipe"), FileType::Fifo, Mode::from_raw_mode(0o600), 0);
+    created.unwrap();
     let up = "../".repeat(data.components().count());
     let (data, encoded) = (data.display(), path.replacen("/data/", "/d%61ta/", 1));
     assert_ne!(encoded, path);
@@ -166,66 +166,66 @@ fn ways_to(file: &Path, own: &Path) -> Vec<String> {
 
 /// Table of ten rows in two files that also lists a data file of another table, in all spellings, and
 /// metadata files.
-struct Thief {
+struct TableWithForeignPaths {
     table: Table,
     other: Table,
-    named: Vec<String>,
+    foreign_paths: Vec<String>,
     /// Files that must neither be read nor deleted, with their content.
-    precious: Vec<(PathBuf, Vec<u8>)>,
+    protected: Vec<(PathBuf, Vec<u8>)>,
 }
 
-impl Thief {
+impl TableWithForeignPaths {
     async fn new(firn: &Firn) -> Self {
         let (table, other) = (
             Table::create(firn, &TableOptions::default()).await,
             Table::create(firn, &TableOptions::default()).await,
         );
         expire_at_once(&table).await;
-        let theirs = PathBuf::from(local(&other.append(&[rows(1_000..1_010, 0)]).await[0]));
+        let other_file = PathBuf::from(local(&other.append(&[rows(1_000..1_010, 0)]).await[0]));
         table.append(&[rows(0..5, 0), rows(5..10, 0)]).await;
-        let mut named = ways_to(&theirs, &table.folder().await);
+        let mut foreign_paths = spellings(&other_file, &table.folder().await);
         let metadata: Vec<_> = files_below(&table.folder().await.join("metadata"))
             .into_iter()
             .chain(files_below(&other.folder().await))
             .filter(|path| path.to_string_lossy().ends_with(".metadata.json"))
             .collect();
-        named.extend(metadata.iter().flat_map(|path| {
+        foreign_paths.extend(metadata.iter().flat_map(|path| {
             let path = path.display();
             [format!("file://{path}"), format!("file:{path}/"), format!("/{path}")]
         }));
-        let bytes = fs::metadata(&theirs).unwrap().len();
-        table.add_file_entries(&named, 10, bytes).await;
-        let mut precious: Vec<_> = files_below(&other.folder().await);
-        precious.extend(metadata);
-        precious.push(PathBuf::from("/etc/passwd"));
-        let precious = precious.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
-        Self { table, other, named, precious }
+        let bytes = fs::metadata(&other_file).unwrap().len();
+        table.add_file_entries(&foreign_paths, 10, bytes).await;
+        let mut protected: Vec<_> = files_below(&other.folder().await);
+        protected.extend(metadata);
+        protected.push(PathBuf::from("/etc/passwd"));
+        let protected = protected.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+        Self { table, other, foreign_paths, protected }
     }
 
     /// Asserts that its own two files were merged, and that the foreign paths that it lists are unchanged and
-    /// were not copied. `told` is the output of the compaction.
-    async fn check_compacted(&self, numbers: &Value, told: &str) {
+    /// were not copied. `text` is the output of the compaction.
+    async fn check_compacted(&self, numbers: &Value, text: &str) {
         let files = self.table.data_files().await;
-        let own: Vec<_> = files.iter().filter(|path| !self.named.contains(path)).collect();
-        assert_eq!((own.len(), files.len()), (1, self.named.len() + 1), "{own:?}: {told}");
+        let own: Vec<_> = files.iter().filter(|path| !self.foreign_paths.contains(path)).collect();
+        assert_eq!((own.len(), files.len()), (1, self.foreign_paths.len() + 1), "{own:?}: {text}");
         assert_eq!(
             (&numbers["files-rewritten"], &numbers["rows-written"]),
             (&json!(2), &json!(10)),
-            "{told}"
+            "{text}"
         );
-        assert!(told.contains("cannot be read and are skipped"), "{told}");
-        self.check_whole(told).await;
+        assert!(text.contains("cannot be read and are skipped"), "{text}");
+        self.check_protected(text).await;
     }
 
     /// Removes the foreign paths from the table, so that the next expiry considers them unneeded.
-    async fn let_go(&self) {
-        self.table.replace(&self.named, &rows(200..210, 0)).await;
+    async fn remove_foreign_paths(&self) {
+        self.table.replace(&self.foreign_paths, &rows(200..210, 0)).await;
         self.table.append(&[rows(300..310, 0)]).await;
     }
 
-    async fn check_whole(&self, told: &str) {
-        for (path, content) in &self.precious {
-            assert!(fs::read(path).ok().as_ref() == Some(content), "{} after {told}", path.display());
+    async fn check_protected(&self, text: &str) {
+        for (path, content) in &self.protected {
+            assert!(fs::read(path).ok().as_ref() == Some(content), "{} after {text}", path.display());
         }
         assert_eq!(self.other.rows().await.len(), 10);
     }
@@ -234,28 +234,32 @@ impl Thief {
 async fn maintain_once_neither_copies_nor_deletes_files_of_other_tables(backend: Backend) {
     let setup = Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
     let firn = Firn::start(setup);
-    let thief = Thief::new(&firn).await;
+    let intruder = TableWithForeignPaths::new(&firn).await;
     let compacted = maintain(
         &firn,
-        &thief.table,
+        &intruder.table,
         &["--action", "compact", "--policy", r#"{"compact":{"inputs-min":2}}"#],
     );
-    assert!(compacted.status.success(), "{}", told(&compacted));
+    assert!(compacted.status.success(), "{}", output_text(&compacted));
     let report: Value = serde_json::from_slice(&compacted.stdout).unwrap();
-    thief.check_compacted(&report[0]["numbers"], &told(&compacted)).await;
-    thief.let_go().await;
-    let expired = maintain(&firn, &thief.table, &["--action", "expire-snapshots"]);
-    assert!(expired.status.success() && told(&expired).contains("\"committed\": true"), "{}", told(&expired));
-    thief.check_whole(&told(&expired)).await;
-    assert_eq!(thief.table.rows().await.len(), 30);
+    intruder.check_compacted(&report[0]["numbers"], &output_text(&compacted)).await;
+    intruder.remove_foreign_paths().await;
+    let expired = maintain(&firn, &intruder.table, &["--action", "expire-snapshots"]);
+    assert!(
+        expired.status.success() && output_text(&expired).contains("\"committed\": true"),
+        "{}",
+        output_text(&expired)
+    );
+    intruder.check_protected(&output_text(&expired)).await;
+    assert_eq!(intruder.table.rows().await.len(), 30);
     // The folders are determined by the catalog and cannot be overridden.
-    let other = thief.other.folder().await;
+    let other = intruder.other.folder().await;
     for flag in ["--own-folder", "--read-folder"] {
-        let refused = maintain(&firn, &thief.table, &[flag, other.to_str().unwrap()]);
+        let refused = maintain(&firn, &intruder.table, &[flag, other.to_str().unwrap()]);
         assert!(
-            !refused.status.success() && told(&refused).contains("the catalog reports"),
+            !refused.status.success() && output_text(&refused).contains("the catalog reports"),
             "{}",
-            told(&refused)
+            output_text(&refused)
         );
     }
 }
@@ -263,43 +267,43 @@ async fn maintain_once_neither_copies_nor_deletes_files_of_other_tables(backend:
 async fn a_worker_neither_copies_nor_deletes_files_of_other_tables(backend: Backend) {
     let setup = Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
     let firn = Firn::start(setup.with("FIRN_MAINTENANCE__WORKERS", "1"));
-    let thief = Thief::new(&firn).await;
-    let id = super::workers::request_compaction(&firn, &thief.table).await;
+    let intruder = TableWithForeignPaths::new(&firn).await;
+    let id = super::workers::request_compaction(&firn, &intruder.table).await;
     let job = super::workers::wait_for_success(&firn, &id).await;
-    thief.check_compacted(&job["result"]["numbers"], &job.to_string()).await;
-    thief.let_go().await;
-    let queued = queue(&firn, &thief.table.namespace, &thief.table.name, "expire-snapshots").await;
+    intruder.check_compacted(&job["result"]["numbers"], &job.to_string()).await;
+    intruder.remove_foreign_paths().await;
+    let queued = queue(&firn, &intruder.table.namespace, &intruder.table.name, "expire-snapshots").await;
     let job = super::workers::wait_for_success(&firn, queued["job-id"].as_str().unwrap()).await;
     assert_eq!(job["result"]["committed"], true, "{job}");
-    thief.check_whole(&job.to_string()).await;
-    assert_eq!(thief.table.rows().await.len(), 30);
+    intruder.check_protected(&job.to_string()).await;
+    assert_eq!(intruder.table.rows().await.len(), 30);
 }
 
 async fn the_log_of_a_registered_metadata_file_deletes_no_other_files(backend: Backend) {
     let setup = Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
     let firn = Firn::start(setup);
     let table = Table::create(&firn, &TableOptions::default()).await;
-    let mut named = table.append(&[rows(0..10, 0)]).await;
+    let mut log_paths = table.append(&[rows(0..10, 0)]).await;
     let current = table.load().await["metadata-location"].as_str().unwrap().to_owned();
     let mut document: Value = serde_json::from_slice(&fs::read(local(&current)).unwrap()).unwrap();
     let manifests = files_below(&table.folder().await.join("metadata"));
-    named.extend(manifests.iter().map(|path| format!("file:{}", path.display())));
-    let place = table.folder().await.join("metadata/00007-odd.metadata.json");
+    log_paths.extend(manifests.iter().map(|path| format!("file:{}", path.display())));
+    let metadata_file = table.folder().await.join("metadata/00007-odd.metadata.json");
     // The metadata file itself, in another spelling.
-    named.push(format!("FILE:{}/", place.display()));
-    let log = named
+    log_paths.push(format!("FILE:{}/", metadata_file.display()));
+    let log = log_paths
         .iter()
         .map(|path| json!({ "timestamp-ms": document["last-updated-ms"], "metadata-file": path }));
     document["metadata-log"] = log.collect();
     for (name, value) in [("delete-after-commit.enabled", "true"), ("previous-versions-max", "1")] {
         document["properties"][format!("write.metadata.{name}")] = value.into();
     }
-    fs::write(&place, document.to_string()).unwrap();
+    fs::write(&metadata_file, document.to_string()).unwrap();
     firn.delete(&table.path()).await.expect(204);
-    let register = json!({ "name": "t", "metadata-location": format!("file://{}", place.display()) });
+    let register = json!({ "name": "t", "metadata-location": format!("file://{}", metadata_file.display()) });
     firn.post(&format!("namespaces/{}/register", table.namespace), &register).await.expect(200);
     table.update(&[set_property("number", "1")]).await;
-    assert!(place.exists(), "the log names it still");
+    assert!(metadata_file.exists(), "the log still contains it");
     table.update(&[set_property("number", "2")]).await;
     for path in manifests.iter().filter(|path| !path.to_string_lossy().ends_with(".metadata.json")) {
         assert!(path.exists(), "{} was deleted", path.display());
@@ -343,23 +347,23 @@ async fn a_worker_cannot_report_files_of_other_tables(backend: Backend) {
         );
         let notes = [json!({ "expiring": path }), json!({ "expiring": { "a": path } }), json!(path)];
         for note in notes {
-            let beat = json!({ "lease": lease_of(&leased), "progress": { "note": note } });
-            let refused = post(&firn, &job_path(&leased, "heartbeat"), &beat).await;
+            let heartbeat = json!({ "lease": lease_of(&leased), "progress": { "note": note } });
+            let refused = post(&firn, &job_path(&leased, "heartbeat"), &heartbeat).await;
             refused.expect_error(400, "IllegalArgumentException", "note");
         }
     }
     let readable = async |path: &str| {
-        let question = json!({ "lease": lease_of(&leased), "location": path });
-        let told = post(&firn, &job_path(&leased, "readable"), &question).await.expect(200).json();
-        assert_eq!(get(&firn, &format!("readable?{scope}&location={path}")).await, told);
-        told["folder"].clone()
+        let request = json!({ "lease": lease_of(&leased), "location": path });
+        let response = post(&firn, &job_path(&leased, "readable"), &request).await.expect(200).json();
+        assert_eq!(get(&firn, &format!("readable?{scope}&location={path}")).await, response);
+        response["folder"].clone()
     };
     assert_eq!(readable(&format!("{other}/data/x")).await, Value::Null);
     assert_eq!(readable("file:///etc/passwd").await, Value::Null);
-    let free = format!("file://{}/free", firn.warehouse().display());
-    assert_eq!(readable(&format!("{free}/a/x")).await, json!(free));
-    let fine = json!({ "lease": lease_of(&leased), "progress": { "note": { "expiring": format!("{own}/metadata/expiring-1.json") } } });
-    post(&firn, &job_path(&leased, "heartbeat"), &fine).await.expect(200);
+    let free_folder = format!("file://{}/free", firn.warehouse().display());
+    assert_eq!(readable(&format!("{free_folder}/a/x")).await, json!(free_folder));
+    let heartbeat = json!({ "lease": lease_of(&leased), "progress": { "note": { "expiring": format!("{own}/metadata/expiring-1.json") } } });
+    post(&firn, &job_path(&leased, "heartbeat"), &heartbeat).await.expect(200);
 
     // Stored as by an earlier version of the server, which did not validate the paths.
     let job_id = leased["job"]["job-id"].as_str().unwrap().parse().unwrap();
@@ -367,13 +371,13 @@ async fn a_worker_cannot_report_files_of_other_tables(backend: Backend) {
     firn.stop();
     let db = database::open(&firn.setup().database_url(), &DbOptions::default()).await.unwrap();
     let mut tx = db.write(Clock::system().now_ms()).await.unwrap();
-    let held_row = JobLease { runner: Runner::Worker, job_id, worker: "one", attempt };
-    let mut kept = foreign.to_vec();
-    kept.push(format!("{own}/data/left"));
-    assert!(rows_of_jobs::outputs::add_outputs(&mut tx, held_row, &kept).await.unwrap());
+    let lease_row = JobLease { runner: Runner::Worker, job_id, worker: "one", attempt };
+    let mut outputs = foreign.to_vec();
+    outputs.push(format!("{own}/data/left"));
+    assert!(rows_of_jobs::outputs::add_outputs(&mut tx, lease_row, &outputs).await.unwrap());
     let forged = json!({ "note": { "expiring": format!("{other}/metadata/expiring-1.json") } }).to_string();
     assert!(
-        rows_of_jobs::lease::extend(&mut tx, held_row, 1, (Some(&forged), None)).await.unwrap().is_some()
+        rows_of_jobs::lease::extend(&mut tx, lease_row, 1, (Some(&forged), None)).await.unwrap().is_some()
     );
     tx.commit().await.unwrap();
     db.close().await;
@@ -391,8 +395,8 @@ async fn percent_signs_are_literal(backend: Backend) {
     let firn = Firn::new(backend).await;
     let ns = fixture::namespace(&firn).await;
     let root = firn.warehouse().display().to_string();
-    let beside = format!("file://{}", root.replacen("warehouse", "warehous%65", 1));
-    firn.post(&tables(&ns), &table_at("beside", &format!("{beside}/a"))).await.expect_error(
+    let sibling = format!("file://{}", root.replacen("warehouse", "warehous%65", 1));
+    firn.post(&tables(&ns), &table_at("beside", &format!("{sibling}/a"))).await.expect_error(
         400,
         "IllegalArgumentException",
         "inside the warehouse",
@@ -429,8 +433,8 @@ async fn links_inside_a_warehouse_are_not_followed(backend: Backend) {
             "link",
         );
         let name = victim["metadata-location"].as_str().unwrap().rsplit('/').next().unwrap();
-        let through = json!({ "name": "new", "metadata-location": format!("file://{}/{link}/metadata/{name}", root.display()) });
-        let registered = firn.post(&format!("{}/register", fixture::namespace_path(&ns)), &through).await;
+        let request = json!({ "name": "new", "metadata-location": format!("file://{}/{link}/metadata/{name}", root.display()) });
+        let registered = firn.post(&format!("{}/register", fixture::namespace_path(&ns)), &request).await;
         assert!(matches!(registered.status, 400 | 404), "{}", registered.text());
     }
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "something was written through a link");
@@ -447,35 +451,38 @@ async fn errors_do_not_reveal_locations_of_other_tables(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let other = fixture::create_table(firn, &ns, "other").await;
-    let theirs = other["metadata"]["location"].as_str().unwrap();
-    let above = theirs.rsplit_once('/').unwrap().0;
-    let reply = firn.post(&tables(&ns), &table_at("new", above)).await;
+    let other_location = other["metadata"]["location"].as_str().unwrap();
+    let parent = other_location.rsplit_once('/').unwrap().0;
+    let reply = firn.post(&tables(&ns), &table_at("new", parent)).await;
     let message = reply.error_message(400, "IllegalArgumentException");
-    assert!(message.contains("another table") && !message.contains(theirs), "{message}");
+    assert!(message.contains("another table") && !message.contains(other_location), "{message}");
 }
 
 async fn a_refused_location_is_not_written_to(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let other = fixture::create_table(firn, &ns, "other").await;
-    let theirs = other["metadata"]["location"].as_str().unwrap();
+    let other_location = other["metadata"]["location"].as_str().unwrap();
     fixture::create_table(firn, &ns, "t").await;
     firn.post(&views(&ns), &view("v", "select 1")).await.expect(200);
     // The modification time of a folder changes when a file is created in it or deleted from it.
-    let folder = fs::File::open(Path::new(local(theirs)).join("metadata")).unwrap();
+    let folder = fs::File::open(Path::new(local(other_location)).join("metadata")).unwrap();
     let written = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
     folder.set_modified(written).unwrap();
-    let mut view_there = view("w", "select 1");
-    view_there["location"] = json!(theirs);
-    let move_there = json!({ "action": "set-location", "location": theirs });
-    let metadata_there = set_property("write.metadata.path", &format!("{theirs}/metadata"));
+    let mut view_at_location = view("w", "select 1");
+    view_at_location["location"] = json!(other_location);
+    let set_location = json!({ "action": "set-location", "location": other_location });
+    let set_metadata_path = set_property("write.metadata.path", &format!("{other_location}/metadata"));
     for (path, body) in [
-        (tables(&ns), table_at("new", theirs)),
-        (views(&ns), view_there),
-        (table_path(&ns, "new"), commit(&[json!({ "type": "assert-create" })], &fixture::creation(theirs))),
-        (table_path(&ns, "t"), commit(&[], std::slice::from_ref(&move_there))),
-        (table_path(&ns, "t"), commit(&[], &[metadata_there])),
-        (view_path(&ns, "v"), commit(&[], &[move_there])),
+        (tables(&ns), table_at("new", other_location)),
+        (views(&ns), view_at_location),
+        (
+            table_path(&ns, "new"),
+            commit(&[json!({ "type": "assert-create" })], &fixture::creation(other_location)),
+        ),
+        (table_path(&ns, "t"), commit(&[], std::slice::from_ref(&set_location))),
+        (table_path(&ns, "t"), commit(&[], &[set_metadata_path])),
+        (view_path(&ns, "v"), commit(&[], &[set_location])),
     ] {
         let reply = firn.post(&path, &body).await;
         reply.expect_error(400, "IllegalArgumentException", "belongs to another table");

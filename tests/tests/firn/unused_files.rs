@@ -10,7 +10,7 @@ use tests::http::Client;
 use tests::process::Backend;
 
 use crate::maintenance::{job_path, lease, lease_of, post, queue};
-use crate::workers::retention::Timed;
+use crate::workers::retention::ClockedServer;
 
 const LOG_OF_ONE: (&str, &str) = ("write.metadata.previous-versions-max", "1");
 const DELETED: (&str, &str) = ("write.metadata.delete-after-commit.enabled", "true");
@@ -37,7 +37,7 @@ fn in_folder(folder: &Path) -> Vec<PathBuf> {
 }
 
 async fn an_expiry_deletes_metadata_files_left_by_a_crash(backend: Backend) {
-    let firn = Timed::start(backend, |_| {}).await;
+    let firn = ClockedServer::start(backend, |_| {}).await;
     let ns = fixture::namespace(&firn.client).await;
     let created = fixture::create_table(&firn.client, &ns, "t").await;
     for round in 0..3 {
@@ -74,7 +74,7 @@ async fn an_expiry_deletes_metadata_files_left_by_a_crash(backend: Backend) {
 }
 
 async fn an_expiry_deletes_previous_metadata_files_outside_of_the_log(backend: Backend) {
-    let firn = Timed::start(backend, |config| config.retention.time_travel_minutes = 0).await;
+    let firn = ClockedServer::start(backend, |config| config.retention.time_travel_minutes = 0).await;
     let ns = fixture::namespace(&firn.client).await;
     let created = fixture::create_table(&firn.client, &ns, "t").await;
     for round in 0..5 {
@@ -91,7 +91,7 @@ async fn an_expiry_deletes_previous_metadata_files_outside_of_the_log(backend: B
 }
 
 async fn past_states_of_a_dropped_table_survive_its_successor(backend: Backend) {
-    let firn = Timed::start(backend, |_| {}).await;
+    let firn = ClockedServer::start(backend, |_| {}).await;
     let (client, ns) = (&firn.client, fixture::namespace(&firn.client).await);
     let location = format!(
         "{}/place",

@@ -1,4 +1,4 @@
-//! Automatic maintenance by the server's own worker, and the tables and files that it leaves alone.
+//! Automatic maintenance by the server's own worker, and the tables and files that it skips.
 
 use serde_json::{Value, json};
 use tests::fixture::local;
@@ -12,13 +12,13 @@ use super::{
 use crate::maintenance::{call, get, post, scope, table_identifier};
 
 /// Starts a server that maintains its tables milliseconds after they were changed.
-async fn eager(backend: Backend) -> Firn {
+async fn start_eager_server(backend: Backend) -> Firn {
     let setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1");
     Firn::start(setup.with("FIRN_MAINTENANCE__DEBOUNCE_MS", "50"))
 }
 
 /// Waits until the current snapshot of a table has been evaluated; returns the explanation.
-async fn looked_at(firn: &Firn, table: &Table) -> Value {
+async fn wait_for_evaluation(firn: &Firn, table: &Table) -> Value {
     let snapshot_id = table.snapshot_id().await;
     eventually("an evaluation", async || {
         let explained = get(firn, &format!("explain?{}", scope(&table.namespace, &table.name))).await;
@@ -32,7 +32,7 @@ fn action<'a>(explained: &'a Value, name: &str) -> &'a Value {
 }
 
 async fn a_table_of_small_files_is_compacted_automatically(backend: Backend) {
-    let firn = eager(backend).await;
+    let firn = start_eager_server(backend).await;
     let table = Table::create(&firn, &TableOptions::default()).await;
     let files: Vec<_> = (0..6).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
     table.append(&files).await;
@@ -40,7 +40,7 @@ async fn a_table_of_small_files_is_compacted_automatically(backend: Backend) {
     eventually("one file", async || (table.data_files().await.len() == 1).then_some(())).await;
     check_compacted(&table, &before, 1).await;
 
-    let explained = looked_at(&firn, &table).await;
+    let explained = wait_for_evaluation(&firn, &table).await;
     let compaction = action(&explained, "compact");
     assert_eq!(compaction["state"], "not-due", "{compaction}");
     assert_eq!(explained["evaluation"]["facts"]["files"], 1, "{explained}");
@@ -49,8 +49,8 @@ async fn a_table_of_small_files_is_compacted_automatically(backend: Backend) {
         (&compaction["state"], &compaction["requested-by"]),
         (&json!("succeeded"), &json!("maintenance"))
     );
-    let told = ["files-rewritten", "files-written", "rows-written", "deleted-rows-removed"];
-    assert_eq!(told.map(|name| job_number(compaction, name)), [6, 1, 60, 0]);
+    let names = ["files-rewritten", "files-written", "rows-written", "deleted-rows-removed"];
+    assert_eq!(names.map(|name| job_number(compaction, name)), [6, 1, 60, 0]);
     // A manifest list, a manifest and six files are read, and some files are written.
     assert!(job_number(compaction, "requests") > 10, "{compaction}");
     for name in ["bytes-before", "bytes-after", "bytes-read", "bytes-written"] {
@@ -58,14 +58,17 @@ async fn a_table_of_small_files_is_compacted_automatically(backend: Backend) {
     }
     assert_eq!(compaction["result"]["snapshot-ids"], json!([table.snapshot_id().await]));
 
-    let looks = jobs(&firn, &table, "evaluate").await;
-    let look = looks.iter().find(|look| look["result"]["snapshot-id"] == first).expect("a look before");
-    let (health, was) = (&explained["evaluation"]["health"], &look["result"]["health"]);
-    assert!(health.as_i64() > was.as_i64(), "{was} before, {health} after");
+    let evaluations = jobs(&firn, &table, "evaluate").await;
+    let evaluation = evaluations
+        .iter()
+        .find(|evaluation| evaluation["result"]["snapshot-id"] == first)
+        .expect("an earlier evaluation");
+    let (health, health_before) = (&explained["evaluation"]["health"], &evaluation["result"]["health"]);
+    assert!(health.as_i64() > health_before.as_i64(), "{health_before} before, {health} after");
 }
 
 async fn row_ids_survive_the_servers_own_worker(backend: Backend) {
-    let firn = eager(backend).await;
+    let firn = start_eager_server(backend).await;
     let table = Table::create(&firn, &TableOptions { format_version: 3, ..TableOptions::default() }).await;
     let policy = json!({ "compact": { "settle-minutes": 0, "enabled": false } });
     let path = format!("policy?{}", scope(&table.namespace, "t"));
@@ -75,14 +78,14 @@ async fn row_ids_survive_the_servers_own_worker(backend: Backend) {
     // Rows 0 and 1 are deleted, and other rows are added, with new row ids.
     table.update_rows(&[(paths[0].clone(), vec![0, 1])], &rows(100..102, 0)).await;
     let lineage = async || {
-        let mut seen: Vec<_> = table
+        let mut lineage_of_rows: Vec<_> = table
             .reference_rows()
             .await
             .into_iter()
             .map(|row| (row.values[0].as_i64(), row.lineage))
             .collect();
-        seen.sort_unstable();
-        seen
+        lineage_of_rows.sort_unstable();
+        lineage_of_rows
     };
     let before = lineage().await;
     assert!(before.iter().all(|(_, (row_id, _))| row_id.is_some()), "{before:?}");
@@ -94,7 +97,7 @@ async fn row_ids_survive_the_servers_own_worker(backend: Backend) {
 }
 
 async fn a_partition_with_recent_changes_is_compacted_later(backend: Backend) {
-    let firn = eager(backend).await;
+    let firn = start_eager_server(backend).await;
     let (table, _) = create_fragmented_table(&firn, 2, 2).await;
     let policy = json!({ "compact": { "inputs-min": 3, "enabled": false } });
     let path = format!("policy?{}", scope(&table.namespace, "t"));
@@ -109,34 +112,37 @@ async fn a_partition_with_recent_changes_is_compacted_later(backend: Backend) {
     call(&firn, "PUT", &path, Some(&json!({ "compact": { "inputs-min": 3 } }))).await.expect(200);
     // Partitions that were only appended to are compacted.
     eventually("one file", async || (in_part(0).await.len() == 1).then_some(())).await;
-    let explained = looked_at(&firn, &table).await;
+    let explained = wait_for_evaluation(&firn, &table).await;
     assert_eq!(in_part(1).await.len(), 4);
     assert_eq!(table.rows().await, before);
-    let why = action(&explained, "compact")["reason"].as_str().unwrap();
-    assert!(why.contains("being changed"), "{why}");
+    let reason = action(&explained, "compact")["reason"].as_str().unwrap();
+    assert!(reason.contains("being changed"), "{reason}");
     // The next evaluation is scheduled for the time when the partition may have settled.
-    let looks = jobs(&firn, &table, "evaluate").await;
-    let again = looks.iter().find(|look| look["state"] == "queued").expect("another look");
-    let wait_ms = again["due-ms"].as_i64().unwrap() - again["created-ms"].as_i64().unwrap();
-    assert!((590_000..=610_000).contains(&wait_ms), "{again}");
-    assert!(again["reason"].as_str().unwrap().contains("being written to"), "{again}");
+    let evaluations = jobs(&firn, &table, "evaluate").await;
+    let next =
+        evaluations.iter().find(|evaluation| evaluation["state"] == "queued").expect("another evaluation");
+    let wait_ms = next["due-ms"].as_i64().unwrap() - next["created-ms"].as_i64().unwrap();
+    assert!((590_000..=610_000).contains(&wait_ms), "{next}");
+    assert!(next["reason"].as_str().unwrap().contains("being written to"), "{next}");
     // A requested job does not wait for partitions to settle.
-    let asked = request_compaction(&firn, &table).await;
-    let asked = wait_for_success(&firn, &asked).await;
-    assert_eq!(asked["policy"]["compact"]["settle-minutes"], 0);
+    let requested = request_compaction(&firn, &table).await;
+    let requested = wait_for_success(&firn, &requested).await;
+    assert_eq!(requested["policy"]["compact"]["settle-minutes"], 0);
     check_compacted(&table, &before, 2).await;
 }
 
 async fn a_change_is_detected_while_a_partition_settles(backend: Backend) {
-    let firn = eager(backend).await;
+    let firn = start_eager_server(backend).await;
     let (table, _) = create_fragmented_table(&firn, 2, 1).await;
     let target = table.data_files().await.remove(0);
     table.update_rows(&[(target, vec![0])], &[]).await;
-    looked_at(&firn, &table).await;
-    eventually("a look in ten minutes", async || {
-        let look =
-            jobs(&firn, &table, "evaluate").await.into_iter().find(|look| look["state"] == "queued")?;
-        look["reason"].as_str()?.contains("being written to").then_some(())
+    wait_for_evaluation(&firn, &table).await;
+    eventually("an evaluation in ten minutes", async || {
+        let evaluation = jobs(&firn, &table, "evaluate")
+            .await
+            .into_iter()
+            .find(|evaluation| evaluation["state"] == "queued")?;
+        evaluation["reason"].as_str()?.contains("being written to").then_some(())
     })
     .await;
     // Another partition is not affected.
@@ -155,13 +161,13 @@ async fn a_paused_table_waits_while_others_are_maintained(backend: Backend) {
     let setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1");
     let firn = Firn::start(setup);
     let (paused, before) = create_fragmented_table(&firn, 2, 1).await;
-    let (other, others) = create_fragmented_table(&firn, 2, 1).await;
+    let (other, other_rows) = create_fragmented_table(&firn, 2, 1).await;
     let pause = json!({ "table": table_identifier(&paused.namespace, "t"), "reason": "a migration" });
     post(&firn, "pause", &pause).await.expect(204);
     let waiting = request_compaction(&firn, &paused).await;
     let second = request_compaction(&firn, &other).await;
     wait_for_success(&firn, &second).await;
-    check_compacted(&other, &others, 1).await;
+    check_compacted(&other, &other_rows, 1).await;
     assert_eq!(job(&firn, &waiting).await["state"], "queued");
     assert_eq!(paused.data_files().await.len(), 3);
     post(&firn, "resume", &json!({ "table": table_identifier(&paused.namespace, "t") })).await.expect(204);
@@ -170,7 +176,7 @@ async fn a_paused_table_waits_while_others_are_maintained(backend: Backend) {
 }
 
 async fn an_unreadable_file_is_skipped_until_it_changes(backend: Backend) {
-    let firn = eager(backend).await;
+    let firn = start_eager_server(backend).await;
     let table = Table::create(&firn, &TableOptions::default()).await;
     let name = json!({ "table": table_identifier(&table.namespace, &table.name) });
     let pause = json!({ "table": name["table"], "reason": "a damage" });
@@ -178,28 +184,28 @@ async fn an_unreadable_file_is_skipped_until_it_changes(backend: Backend) {
     let files: Vec<_> = (0..6).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
     table.append(&files).await;
     let before = table.rows().await;
-    let bad = table.data_files().await.remove(2);
-    let content = std::fs::read(local(&bad)).unwrap();
-    std::fs::write(local(&bad), &content[..content.len() / 2]).unwrap();
+    let damaged = table.data_files().await.remove(2);
+    let content = std::fs::read(local(&damaged)).unwrap();
+    std::fs::write(local(&damaged), &content[..content.len() / 2]).unwrap();
     post(&firn, "resume", &name).await.expect(204);
     // The other five files are merged.
     eventually("two files", async || (table.data_files().await.len() == 2).then_some(())).await;
-    let explained = looked_at(&firn, &table).await;
+    let explained = wait_for_evaluation(&firn, &table).await;
     let compaction = action(&explained, "compact");
     assert_eq!(compaction["state"], "not-due", "{compaction}");
-    let why = compaction["reason"].as_str().unwrap_or_default().to_owned() + &explained.to_string();
-    assert!(why.contains(&bad) && why.contains("1 file cannot be read"), "{explained}");
+    let reason = compaction["reason"].as_str().unwrap_or_default().to_owned() + &explained.to_string();
+    assert!(reason.contains(&damaged) && reason.contains("1 file cannot be read"), "{explained}");
 
     // The file is not tried again while it is unchanged: five more files are merged without it.
     let compactions = jobs(&firn, &table, "compact").await.len();
     let more: Vec<_> = (6..11).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
     table.append(&more).await;
     eventually("two files", async || (table.data_files().await.len() == 2).then_some(())).await;
-    assert!(table.data_files().await.contains(&bad));
+    assert!(table.data_files().await.contains(&damaged));
     assert_eq!(jobs(&firn, &table, "compact").await.len(), compactions + 1);
 
     // Once it is readable again, it is merged with the others.
-    std::fs::write(local(&bad), content).unwrap();
+    std::fs::write(local(&damaged), content).unwrap();
     let more: Vec<_> = (11..16).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
     table.append(&more).await;
     eventually("one file", async || (table.data_files().await.len() == 1).then_some(())).await;
@@ -208,7 +214,7 @@ async fn an_unreadable_file_is_skipped_until_it_changes(backend: Backend) {
 }
 
 async fn contradictory_policies_are_reported(backend: Backend) {
-    let firn = eager(backend).await;
+    let firn = start_eager_server(backend).await;
     let table = Table::create(&firn, &TableOptions::default()).await;
     let put =
         async |at: &str, policy: Value| call(&firn, "PUT", &format!("policy?{at}"), Some(&policy)).await;
@@ -221,7 +227,7 @@ async fn contradictory_policies_are_reported(backend: Backend) {
     put(&of_table, json!({ "compact": { "group-bytes-max": 1 << 30 } })).await.expect(200);
     let files: Vec<_> = (0..6).map(|file| rows(file * 10..file * 10 + 10, 0)).collect();
     table.append(&files).await;
-    let explained = looked_at(&firn, &table).await;
+    let explained = wait_for_evaluation(&firn, &table).await;
     let compaction = action(&explained, "compact");
     assert_eq!(compaction["state"], "not-due", "{compaction}");
     assert!(

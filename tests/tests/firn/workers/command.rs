@@ -20,7 +20,7 @@ fn maintain(arguments: &[&str]) -> Output {
 }
 
 /// Returns the message with which `firn maintain` refuses arguments.
-fn refused(arguments: &[&str]) -> String {
+fn error_message(arguments: &[&str]) -> String {
     let output = maintain(arguments);
     assert!(!output.status.success(), "{arguments:?} were taken");
     String::from_utf8(output.stderr).unwrap()
@@ -33,16 +33,16 @@ fn the_help_describes_options_and_examples() {
     // The help is wrapped to the width of the terminal.
     let help = String::from_utf8(output.stdout).unwrap();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    for told in
+    for text in
         ["takes jobs from the queue", "--workers", "--memory-bytes", "--spill-dir", "SIGTERM", "Examples"]
     {
-        assert!(help.contains(told), "no `{told}` in {help}");
+        assert!(help.contains(text), "no `{text}` in {help}");
     }
 }
 
 #[test]
 fn wrong_arguments_are_refused_by_name() {
-    for (arguments, told) in [
+    for (arguments, text) in [
         (&["--workers", "0"][..], "--workers"),
         (&["--workers", "2", "--once", "--table", "main.a.t"], "--workers"),
         (&["--memory-bytes", "1000"], "16777216"),
@@ -55,9 +55,9 @@ fn wrong_arguments_are_refused_by_name() {
         (&["--once", "--table", "main.a.t", "--policy", "{\"compact\": 1}"], "--policy"),
         (&["--uri", "not a url"], "not a url"),
     ] {
-        let said = refused(arguments);
-        assert!(said.contains(told), "{arguments:?}: no `{told}` in {said}");
-        assert!(!said.contains("panicked"), "{said}");
+        let message = error_message(arguments);
+        assert!(message.contains(text), "{arguments:?}: no `{text}` in {message}");
+        assert!(!message.contains("panicked"), "{message}");
     }
 }
 
@@ -115,7 +115,7 @@ fn answer_404(mut stream: std::net::TcpStream) {
 }
 
 /// Returns the columns of each line that `firn jobs` prints; they are separated by two spaces.
-fn listed(arguments: &[&str]) -> Vec<Vec<String>> {
+fn list_jobs(arguments: &[&str]) -> Vec<Vec<String>> {
     let mut command = clean(binary().to_str().unwrap());
     let output = command.arg("jobs").args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -134,9 +134,9 @@ async fn jobs_accepts_the_names_that_it_prints(backend: Backend) {
         fixture::create_table(&firn, namespace, name).await;
         let new = json!({ "table": table_identifier(namespace, name), "action": "compact" });
         post(&firn, "jobs", &new).await.expect(200);
-        let all = listed(&["--uri", &uri]);
+        let all = list_jobs(&["--uri", &uri]);
         let printed = &all[0][0];
-        let of_table = listed(&["--uri", &uri, "--table", printed]);
+        let of_table = list_jobs(&["--uri", &uri, "--table", printed]);
         assert_eq!(of_table.len(), 1, "{printed}: {of_table:?}");
         assert_eq!(&of_table[0][0], printed);
     }

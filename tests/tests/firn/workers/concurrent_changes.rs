@@ -19,7 +19,7 @@ const SLOW: [&str; 2] = ["--requests-per-second", "8"];
 const PARTS: i32 = 3;
 
 /// Table with a running compaction, of which one group is completed.
-struct Begun {
+struct RunningCompaction {
     firn: Firn,
     table: Table,
     rows: Vec<Vec<Value>>,
@@ -27,14 +27,14 @@ struct Begun {
     worker: Worker,
 }
 
-async fn begin(backend: Backend, format_version: i32) -> Begun {
+async fn start_compaction(backend: Backend, format_version: i32) -> RunningCompaction {
     let firn = start_server(backend, 3_000).await;
     let (table, rows) = create_fragmented_table(&firn, format_version, PARTS).await;
     let id = request_compaction(&firn, &table).await;
     let worker = Worker::start(firn.root(), &SLOW);
     wait_for_new_files(&table, 2).await;
     assert_eq!(job(&firn, &id).await["state"], "running");
-    Begun { firn, table, rows, id, worker }
+    RunningCompaction { firn, table, rows, id, worker }
 }
 
 /// Returns rows of which columns were removed or added.
@@ -45,7 +45,7 @@ fn with_columns(rows: &[Vec<Value>], change: impl Fn(&mut Vec<Value>)) -> Vec<Ve
 }
 
 /// Replaces the schema of a table.
-async fn evolve(table: &Table, change: impl FnOnce(&mut Vec<Value>)) {
+async fn change_schema(table: &Table, change: impl FnOnce(&mut Vec<Value>)) {
     let mut new = schema();
     change(new["fields"].as_array_mut().unwrap());
     table
@@ -58,25 +58,25 @@ async fn evolve(table: &Table, change: impl FnOnce(&mut Vec<Value>)) {
 
 /// Compacts a table of which one file cannot be read. The other files of its partition are merged, and the
 /// job reports the file.
-async fn one_is_left_out(backend: Backend, spoil: impl Fn(&std::path::Path), reason: &str) {
+async fn check_unreadable_file(backend: Backend, damage_file: impl Fn(&std::path::Path), reason: &str) {
     let firn = start_server(backend, 3_000).await;
     let (table, rows) = create_fragmented_table(&firn, 2, PARTS).await;
-    let bad = table.entries().await.into_iter().find(|entry| entry.partition == [1]).unwrap().path;
-    let content = fs::read(local(&bad)).unwrap();
-    spoil(std::path::Path::new(local(&bad)));
+    let damaged = table.entries().await.into_iter().find(|entry| entry.partition == [1]).unwrap().path;
+    let content = fs::read(local(&damaged)).unwrap();
+    damage_file(std::path::Path::new(local(&damaged)));
     let id = request_compaction(&firn, &table).await;
     let _worker = Worker::start(firn.root(), &[]);
     let ended = wait_for_success(&firn, &id).await;
     let unreadable = &ended["result"]["unreadable"];
-    assert_eq!((unreadable[0]["path"].as_str(), unreadable[1].is_null()), (Some(&*bad), true), "{ended}");
+    assert_eq!((unreadable[0]["path"].as_str(), unreadable[1].is_null()), (Some(&*damaged), true), "{ended}");
     assert!(unreadable[0]["reason"].as_str().unwrap().contains(reason), "{ended}");
-    let left = ended["result"]["skipped"].to_string();
-    assert!(left.contains(&bad) && left.contains("1 file cannot be read"), "{left}");
+    let skipped = ended["result"]["skipped"].to_string();
+    assert!(skipped.contains(&damaged) && skipped.contains("1 file cannot be read"), "{skipped}");
     check_no_unreferenced_files(&table).await;
     // One file for each of three partitions, and the unreadable file.
     assert_eq!(table.data_files().await.len(), 4);
-    assert!(table.data_files().await.contains(&bad));
-    fs::write(local(&bad), content).unwrap();
+    assert!(table.data_files().await.contains(&damaged));
+    fs::write(local(&damaged), content).unwrap();
     assert_eq!(table.rows().await, rows);
     // A requested compaction tries all files.
     wait_for_success(&firn, &request_compaction(&firn, &table).await).await;
@@ -84,7 +84,7 @@ async fn one_is_left_out(backend: Backend, spoil: impl Fn(&std::path::Path), rea
 }
 
 async fn a_missing_file_is_skipped(backend: Backend) {
-    one_is_left_out(backend, |file| fs::remove_file(file).unwrap(), "no such file").await;
+    check_unreadable_file(backend, |file| fs::remove_file(file).unwrap(), "no such file").await;
 }
 
 async fn a_truncated_file_is_skipped(backend: Backend) {
@@ -92,7 +92,7 @@ async fn a_truncated_file_is_skipped(backend: Backend) {
         let content = fs::read(file).unwrap();
         fs::write(file, &content[..content.len() / 2]).unwrap();
     };
-    one_is_left_out(backend, cut, "").await;
+    check_unreadable_file(backend, cut, "").await;
 }
 
 async fn a_file_with_a_damaged_page_is_skipped(backend: Backend) {
@@ -102,11 +102,11 @@ async fn a_file_with_a_damaged_page_is_skipped(backend: Backend) {
         content[30..90].iter_mut().for_each(|byte| *byte ^= 0x40);
         fs::write(file, content).unwrap();
     };
-    one_is_left_out(backend, damage, "").await;
+    check_unreadable_file(backend, damage, "").await;
 }
 
 async fn a_dropped_table_ends_its_job(backend: Backend) {
-    let Begun { firn, table, rows, id, worker } = begin(backend, 2).await;
+    let RunningCompaction { firn, table, rows, id, worker } = start_compaction(backend, 2).await;
     let folder = table.folder().await;
     let location = table.load().await["metadata-location"].clone();
     firn.delete(&table.path()).await.expect(204);
@@ -122,7 +122,7 @@ async fn a_dropped_table_ends_its_job(backend: Backend) {
 }
 
 async fn a_table_purged_during_a_job_leaves_no_files(backend: Backend) {
-    let Begun { firn, table, id, worker, .. } = begin(backend, 2).await;
+    let RunningCompaction { firn, table, id, worker, .. } = start_compaction(backend, 2).await;
     let folder = table.folder().await;
     firn.delete(&format!("{}?purgeRequested=true", table.path())).await.expect(204);
     let failed = wait_for_end(&firn, &id).await;
@@ -133,7 +133,7 @@ async fn a_table_purged_during_a_job_leaves_no_files(backend: Backend) {
 }
 
 async fn a_renamed_table_is_compacted_under_its_new_name(backend: Backend) {
-    let Begun { firn, table, rows, id, worker: _worker } = begin(backend, 2).await;
+    let RunningCompaction { firn, table, rows, id, worker: _worker } = start_compaction(backend, 2).await;
     firn.post("tables/rename", &fixture::rename(&table.namespace, "t", "renamed")).await.expect(204);
     // Another table gets the old name; the job does not affect it.
     let namesake = fixture::create_table(&firn, &table.namespace, "t").await;
@@ -145,36 +145,36 @@ async fn a_renamed_table_is_compacted_under_its_new_name(backend: Backend) {
 }
 
 async fn a_column_added_concurrently_is_null_in_old_rows(backend: Backend) {
-    let Begun { firn, table, rows, id, worker: _worker } = begin(backend, 2).await;
+    let RunningCompaction { firn, table, rows, id, worker: _worker } = start_compaction(backend, 2).await;
     let column = json!({ "id": 4, "name": "more", "required": false, "type": "string" });
-    evolve(&table, |fields| fields.push(column)).await;
+    change_schema(&table, |fields| fields.push(column)).await;
     wait_for_success(&firn, &id).await;
     check_compacted(&table, &with_columns(&rows, |row| row.push(Value::Null)), 3).await;
 }
 
 async fn a_column_dropped_concurrently_is_removed(backend: Backend) {
-    let Begun { firn, table, rows, id, worker: _worker } = begin(backend, 2).await;
-    evolve(&table, |fields| drop(fields.remove(1))).await;
+    let RunningCompaction { firn, table, rows, id, worker: _worker } = start_compaction(backend, 2).await;
+    change_schema(&table, |fields| drop(fields.remove(1))).await;
     wait_for_success(&firn, &id).await;
     check_compacted(&table, &with_columns(&rows, |row| drop(row.remove(1))), 3).await;
 }
 
 async fn a_column_renamed_concurrently_keeps_its_values(backend: Backend) {
-    let Begun { firn, table, rows, id, worker: _worker } = begin(backend, 2).await;
-    evolve(&table, |fields| fields[1]["name"] = json!("title")).await;
+    let RunningCompaction { firn, table, rows, id, worker: _worker } = start_compaction(backend, 2).await;
+    change_schema(&table, |fields| fields[1]["name"] = json!("title")).await;
     wait_for_success(&firn, &id).await;
     check_compacted(&table, &rows, 3).await;
 }
 
 async fn a_column_promoted_concurrently_keeps_its_values(backend: Backend) {
-    let Begun { firn, table, rows, id, worker: _worker } = begin(backend, 2).await;
-    evolve(&table, |fields| fields[2]["type"] = json!("long")).await;
+    let RunningCompaction { firn, table, rows, id, worker: _worker } = start_compaction(backend, 2).await;
+    change_schema(&table, |fields| fields[2]["type"] = json!("long")).await;
     wait_for_success(&firn, &id).await;
     check_compacted(&table, &rows, 3).await;
 }
 
 async fn a_concurrent_change_of_the_partition_spec_does_not_affect_the_job(backend: Backend) {
-    let Begun { firn, table, rows, id, worker: _worker } = begin(backend, 2).await;
+    let RunningCompaction { firn, table, rows, id, worker: _worker } = start_compaction(backend, 2).await;
     let field = json!({ "source-id": 1, "field-id": 1001, "name": "bucket", "transform": "bucket[4]" });
     table
         .update(&[
@@ -188,7 +188,7 @@ async fn a_concurrent_change_of_the_partition_spec_does_not_affect_the_job(backe
 }
 
 async fn a_concurrent_overwrite_takes_precedence(backend: Backend) {
-    let Begun { firn, table, mut rows, id, worker: _worker } = begin(backend, 2).await;
+    let RunningCompaction { firn, table, mut rows, id, worker: _worker } = start_compaction(backend, 2).await;
     let replaced: Vec<_> = table
         .entries()
         .await
@@ -209,7 +209,8 @@ async fn a_concurrent_overwrite_takes_precedence(backend: Backend) {
 
 async fn rows_deleted_concurrently_stay_deleted(backend: Backend) {
     for format_version in [2, 3] {
-        let Begun { firn, table, mut rows, id, worker: _worker } = begin(backend, format_version).await;
+        let RunningCompaction { firn, table, mut rows, id, worker: _worker } =
+            start_compaction(backend, format_version).await;
         let target = table.data_files().await;
         let deleted = [(target[1].clone(), vec![3]), (target[8].clone(), vec![0, 9])];
         table.update_rows(&deleted, &tests::tables::rows(500..501, 1)).await;
@@ -232,13 +233,13 @@ async fn a_rollback_is_not_undone(backend: Backend) {
     let id = request_compaction(&firn, &table).await;
     let _worker = Worker::start(firn.root(), &SLOW);
     wait_for_new_files(&table, 2).await;
-    let back =
+    let rollback =
         json!({ "action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": first });
-    table.update(&[back]).await;
+    table.update(&[rollback]).await;
     let job = wait_for_success(&firn, &id).await;
     assert_eq!((&job["result"]["committed"], table.snapshot_id().await), (&json!(false), first), "{job}");
-    let left = job["result"]["skipped"].to_string();
-    assert!(left.contains("ancestor of the branch"), "{job}");
+    let skipped = job["result"]["skipped"].to_string();
+    assert!(skipped.contains("ancestor of the branch"), "{job}");
     assert_eq!(current_snapshot(&table.load().await["metadata"]), Some(first));
     assert_eq!(table.rows().await, rows);
     check_no_unreferenced_files(&table).await;

@@ -12,17 +12,20 @@ use super::{
 };
 use crate::maintenance::table_identifier;
 
-const POSITIONS: i64 = 1;
-const VALUES: i64 = 2;
+const POSITION_DELETES: i64 = 1;
+const EQUALITY_DELETES: i64 = 2;
 /// Request rate with which a job takes a worker some seconds.
 const SLOW: [&str; 2] = ["--requests-per-second", "8"];
 
 /// Creates a table with two partitions and all kinds of deletes; returns its rows as well.
-async fn deleted_from(firn: &Firn, format_version: i32) -> (Table, Vec<Vec<Value>>) {
+async fn create_table_with_deletes(firn: &Firn, format_version: i32) -> (Table, Vec<Vec<Value>>) {
     let (table, _) = create_fragmented_table(firn, format_version, 2).await;
     // The ids of the second partition begin at 30. Row 2 is deleted twice.
     table
-        .update_rows(&[(path_of(&table, 2).await, vec![2]), (path_of(&table, 10).await, vec![0])], &[])
+        .update_rows(
+            &[(file_of_row(&table, 2).await, vec![2]), (file_of_row(&table, 10).await, vec![0])],
+            &[],
+        )
         .await;
     for first in [0, 2, 4] {
         table.delete_ids(&[first, first + 11], 0).await;
@@ -37,8 +40,8 @@ async fn deleted_from(firn: &Firn, format_version: i32) -> (Table, Vec<Vec<Value
 }
 
 /// Returns the data file that contains a row.
-async fn path_of(table: &Table, row: i64) -> String {
-    table.reference_rows().await.into_iter().find(|seen| seen.values[0] == row).expect("the row").path
+async fn file_of_row(table: &Table, row: i64) -> String {
+    table.reference_rows().await.into_iter().find(|found| found.values[0] == row).expect("the row").path
 }
 
 /// Requests a compaction with a policy under which no file is worth a rewrite, but two equality deletes are
@@ -58,7 +61,7 @@ async fn count(table: &Table, content: i64, part: i32) -> usize {
 
 async fn check_conversion(format_version: i32, backend: Backend) {
     let firn = start_server(backend, 3_000).await;
-    let (table, rows) = deleted_from(&firn, format_version).await;
+    let (table, rows) = create_table_with_deletes(&firn, format_version).await;
     let (files, lineage) = (table.data_files().await, table.reference_rows().await);
     let id = convert(&firn, &table).await;
     let _worker = Worker::start(firn.root(), &[]);
@@ -66,14 +69,14 @@ async fn check_conversion(format_version: i32, backend: Backend) {
     assert_eq!(table.rows().await, rows);
     assert_eq!(table.reference_rows().await.len(), lineage.len());
     for row in table.reference_rows().await {
-        assert!(lineage.contains(&row), "{row:?} is another one");
+        assert!(lineage.contains(&row), "{row:?} differs");
     }
     assert_eq!(table.data_files().await, files);
     // A single equality delete is below the limit of the policy.
-    assert_eq!((count(&table, VALUES, 0).await, count(&table, VALUES, 1).await), (0, 1));
+    assert_eq!((count(&table, EQUALITY_DELETES, 0).await, count(&table, EQUALITY_DELETES, 1).await), (0, 1));
     // From format version 3 on, a data file has one deletion vector; before, each conversion adds a position
     // delete file.
-    let positions = count(&table, POSITIONS, 0).await;
+    let positions = count(&table, POSITION_DELETES, 0).await;
     assert_eq!(positions, if format_version == 3 { 3 } else { 5 });
     assert_eq!(job_number(&job, "rows-deleted-by-position"), 7);
     assert_eq!(job_number(&job, "equality-deletes-converted"), 4);
@@ -93,10 +96,10 @@ async fn equality_deletes_are_converted_to_deletion_vectors(backend: Backend) {
 }
 
 /// Starts a conversion, and waits until its worker reports that it reads equality deletes.
-async fn begin(firn: &Firn, table: &Table) -> (String, Worker) {
+async fn start_conversion(firn: &Firn, table: &Table) -> (String, Worker) {
     let id = convert(firn, table).await;
     let worker = Worker::start(firn.root(), &SLOW);
-    eventually("a look at the deletes", async || {
+    eventually("the activity of reading equality deletes", async || {
         let job = super::job(firn, &id).await;
         job["progress"]["activity"]
             .as_str()
@@ -110,9 +113,9 @@ async fn begin(firn: &Firn, table: &Table) -> (String, Worker) {
 async fn concurrent_deletes_are_preserved(backend: Backend) {
     for format_version in [2, 3] {
         let firn = start_server(backend, 3_000).await;
-        let (table, _) = deleted_from(&firn, format_version).await;
-        let (changed, replaced) = (path_of(&table, 25).await, path_of(&table, 7).await);
-        let (id, _worker) = begin(&firn, &table).await;
+        let (table, _) = create_table_with_deletes(&firn, format_version).await;
+        let (changed, replaced) = (file_of_row(&table, 25).await, file_of_row(&table, 7).await);
+        let (id, _worker) = start_conversion(&firn, &table).await;
         table.delete_ids(&[14, 16], 0).await;
         table.update_rows(&[(changed, vec![7])], &[]).await;
         table.replace(&[replaced], &rows(100..105, 0)).await;
@@ -121,7 +124,7 @@ async fn concurrent_deletes_are_preserved(backend: Backend) {
         wait_for_success(&firn, &id).await;
         assert_eq!(table.rows().await, rows, "version {format_version}");
         // The job does not convert the delete that was added meanwhile.
-        assert_eq!(count(&table, VALUES, 0).await, 1);
+        assert_eq!(count(&table, EQUALITY_DELETES, 0).await, 1);
         check_no_unreferenced_files(&table).await;
     }
 }
@@ -132,10 +135,10 @@ async fn a_concurrent_rollback_restores_the_deleted_rows(backend: Backend) {
     let (before, rows) = (table.snapshot_id().await, table.rows().await);
     table.delete_ids(&[1], 0).await;
     table.delete_ids(&[2], 0).await;
-    let (id, _worker) = begin(&firn, &table).await;
-    let back =
+    let (id, _worker) = start_conversion(&firn, &table).await;
+    let rollback =
         json!({ "action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": before });
-    table.update(&[back]).await;
+    table.update(&[rollback]).await;
     let job = wait_for_success(&firn, &id).await;
     assert!(job["result"]["skipped"].to_string().contains("were changed meanwhile"), "{job}");
     assert_eq!((table.snapshot_id().await, table.rows().await), (before, rows));
@@ -144,16 +147,17 @@ async fn a_concurrent_rollback_restores_the_deleted_rows(backend: Backend) {
 
 async fn a_missing_delete_file_is_reported(backend: Backend) {
     let firn = start_server(backend, 3_000).await;
-    let (table, _) = deleted_from(&firn, 2).await;
+    let (table, _) = create_table_with_deletes(&firn, 2).await;
     let mut entries = table.entries().await.into_iter();
-    let lost = entries.rfind(|entry| entry.content == VALUES && entry.partition == [0]).unwrap().path;
-    std::fs::remove_file(tests::fixture::local(&lost)).unwrap();
+    let missing =
+        entries.rfind(|entry| entry.content == EQUALITY_DELETES && entry.partition == [0]).unwrap().path;
+    std::fs::remove_file(tests::fixture::local(&missing)).unwrap();
     let id = convert(&firn, &table).await;
     let _worker = Worker::start(firn.root(), &[]);
     let ended = wait_for_success(&firn, &id).await;
-    assert_eq!(ended["result"]["unreadable"][0]["path"], lost, "{ended}");
+    assert_eq!(ended["result"]["unreadable"][0]["path"], missing, "{ended}");
     // Deletes that depend on the missing file are not changed.
-    assert!(table.entries().await.iter().any(|entry| entry.path == lost), "{ended}");
+    assert!(table.entries().await.iter().any(|entry| entry.path == missing), "{ended}");
 }
 
 tests::on_both_databases!(equality_deletes_are_converted_to_deletion_vectors);

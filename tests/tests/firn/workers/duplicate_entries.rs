@@ -15,12 +15,12 @@ use crate::maintenance::table_identifier;
 /// Request rate with which reading the manifests again for the commit takes a worker seconds.
 const SLOW: [&str; 2] = ["--requests-per-second", "3"];
 
-async fn unpartitioned(firn: &Firn, format_version: i32) -> Table {
+async fn create_unpartitioned_table(firn: &Firn, format_version: i32) -> Table {
     Table::create(firn, &TableOptions { format_version, ..TableOptions::default() }).await
 }
 
 /// Returns a total from the summary of the current snapshot.
-async fn total(table: &Table, name: &str) -> String {
+async fn summary_value(table: &Table, name: &str) -> String {
     let metadata = table.load().await["metadata"].clone();
     let current = &metadata["current-snapshot-id"];
     let snapshots = metadata["snapshots"].as_array().unwrap();
@@ -31,7 +31,7 @@ async fn total(table: &Table, name: &str) -> String {
 async fn rows_that_were_deleted_from_a_repeated_file_stay_deleted(backend: Backend) {
     for format_version in [2, 3] {
         let firn = start_server(backend, 3_000).await;
-        let table = unpartitioned(&firn, format_version).await;
+        let table = create_unpartitioned_table(&firn, format_version).await;
         let files: Vec<_> = (0..4).map(|file| rows(file * 3..file * 3 + 3, 0)).collect();
         let paths = table.append(&files).await;
         let repeated = table.append_repeatedly(&rows(100..103, 0), 2).await;
@@ -47,17 +47,17 @@ async fn rows_that_were_deleted_from_a_repeated_file_stay_deleted(backend: Backe
         assert_eq!((job_number(&job, "files-rewritten"), job_number(&job, "deleted-rows-removed")), (6, 10));
         for (name, count) in [("total-records", "8"), ("total-data-files", "1"), ("total-delete-files", "0")]
         {
-            assert_eq!(total(&table, name).await, count, "{name} of version {format_version}");
+            assert_eq!(summary_value(&table, name).await, count, "{name} of version {format_version}");
         }
         check_no_unreferenced_files(&table).await;
     }
 }
 
 async fn equality_deletes_apply_to_each_entry(backend: Backend) {
-    for (policy, becomes_one) in [(json!({ "inputs-min": 2 }), true), (conversion(), false)] {
+    for (policy, becomes_one) in [(json!({ "inputs-min": 2 }), true), (conversion_policy(), false)] {
         let firn = start_server(backend, 3_000).await;
-        let table = unpartitioned(&firn, 3).await;
-        let again = table.append_repeatedly(&rows(0..4, 0), 2).await;
+        let table = create_unpartitioned_table(&firn, 3).await;
+        let duplicated = table.append_repeatedly(&rows(0..4, 0), 2).await;
         table.delete_ids(&[0, 10], 0).await;
         let other = table.append_repeatedly(&rows(10..14, 0), 1).await;
         table.delete_ids(&[1, 11], 0).await;
@@ -66,7 +66,7 @@ async fn equality_deletes_apply_to_each_entry(backend: Backend) {
         let before = table.rows().await;
         assert_eq!(before.len(), 2 * 2 + 3 + 3);
         let paths = table.data_files().await;
-        assert!([&again, &other, &repeated].iter().all(|path| paths.contains(path)));
+        assert!([&duplicated, &other, &repeated].iter().all(|path| paths.contains(path)));
         let new = json!({ "table": table_identifier(&table.namespace, &table.name), "action": "compact", "policy": { "compact": policy } });
         let id = post(&firn, "jobs", &new).await.expect(200).json()["job-id"].as_str().unwrap().to_owned();
         let _worker = Worker::start(firn.root(), &[]);
@@ -78,7 +78,7 @@ async fn equality_deletes_apply_to_each_entry(backend: Backend) {
     }
 }
 
-fn conversion() -> Value {
+fn conversion_policy() -> Value {
     json!({ "inputs-min": 100, "delete-ratio": 1, "equality-deletes-min": 1 })
 }
 
@@ -86,7 +86,7 @@ fn conversion() -> Value {
 /// express.
 async fn a_file_whose_entries_differ_in_their_deletes_is_not_converted(backend: Backend) {
     let firn = start_server(backend, 3_000).await;
-    let table = unpartitioned(&firn, 2).await;
+    let table = create_unpartitioned_table(&firn, 2).await;
     table.append(&[rows(10..14, 0)]).await;
     let file = rows(0..4, 0);
     let repeated = table.append_repeatedly(&file, 1).await;
@@ -94,7 +94,7 @@ async fn a_file_whose_entries_differ_in_their_deletes_is_not_converted(backend: 
     table.append_duplicate_entry(&repeated).await;
     let before = table.rows().await;
     assert_eq!(before.len(), 3 + 3 + 4);
-    let new = json!({ "table": table_identifier(&table.namespace, &table.name), "action": "compact", "policy": { "compact": conversion() } });
+    let new = json!({ "table": table_identifier(&table.namespace, &table.name), "action": "compact", "policy": { "compact": conversion_policy() } });
     let id = post(&firn, "jobs", &new).await.expect(200).json()["job-id"].as_str().unwrap().to_owned();
     let _worker = Worker::start(firn.root(), &[]);
     wait_for_success(&firn, &id).await;
@@ -108,7 +108,7 @@ async fn a_file_whose_entries_differ_in_their_deletes_is_not_converted(backend: 
 async fn concurrent_deletes_apply_to_each_entry(backend: Backend) {
     for format_version in [2, 3] {
         let firn = start_server(backend, 3_000).await;
-        let table = unpartitioned(&firn, format_version).await;
+        let table = create_unpartitioned_table(&firn, format_version).await;
         let repeated = table.append_repeatedly(&rows(0..9, 0), 3).await;
         table.append(&[rows(20..29, 0), rows(30..39, 0)]).await;
         let id = request_compaction(&firn, &table).await;
@@ -127,7 +127,7 @@ async fn concurrent_deletes_apply_to_each_entry(backend: Backend) {
 
 async fn a_file_added_again_concurrently_keeps_all_its_rows(backend: Backend) {
     let firn = start_server(backend, 3_000).await;
-    let table = unpartitioned(&firn, 2).await;
+    let table = create_unpartitioned_table(&firn, 2).await;
     let repeated = table.append_repeatedly(&rows(0..9, 0), 2).await;
     table.append(&[rows(20..29, 0)]).await;
     let id = request_compaction(&firn, &table).await;

@@ -54,10 +54,10 @@ async fn a_server_that_is_stopped_returns_its_job_to_the_queue(backend: Backend)
     let (table, rows) = create_fragmented_table(&firn, 2, PARTS).await;
     let id = request_compaction(&firn, &table).await;
     wait_for_new_files(&table, 3).await;
-    let began_ms = catalog_server::clock::Clock::system().now_ms();
+    let start_ms = catalog_server::clock::Clock::system().now_ms();
     firn.stop();
-    let took_ms = catalog_server::clock::Clock::system().now_ms() - began_ms;
-    assert!(took_ms < 20_000, "it took {took_ms} ms");
+    let duration_ms = catalog_server::clock::Clock::system().now_ms() - start_ms;
+    assert!(duration_ms < 20_000, "it took {duration_ms} ms");
 
     firn.restart_with(|setup| {
         setup.env.insert("FIRN_MAINTENANCE__REQUESTS_PER_SECOND".to_owned(), "0".to_owned());
@@ -102,18 +102,18 @@ async fn a_suspended_worker_loses_its_job_to_another_worker(backend: Backend) {
     let firn = start_server(backend, 1_500).await;
     let (table, rows) = create_fragmented_table(&firn, 2, PARTS).await;
     let id = request_compaction(&firn, &table).await;
-    let mut away = Worker::start(firn.root(), &SLOW);
+    let mut suspended = Worker::start(firn.root(), &SLOW);
     wait_for_new_files(&table, 3).await;
-    away.signal("STOP");
+    suspended.signal("STOP");
     let mut successor = Worker::start(firn.root(), &[]);
     assert_eq!(wait_for_success(&firn, &id).await["attempt"], 2);
     successor.kill();
     check_compacted(&table, &rows, 8).await;
     let committed = table.snapshot_id().await;
 
-    away.signal("CONT");
+    suspended.signal("CONT");
     eventually("the end of the first attempt", async || {
-        away.log().contains("was taken over by another worker").then_some(())
+        suspended.log().contains("was taken over by another worker").then_some(())
     })
     .await;
     assert_eq!(table.snapshot_id().await, committed);
@@ -124,8 +124,8 @@ async fn a_suspended_worker_loses_its_job_to_another_worker(backend: Backend) {
     let id = request_compaction(&firn, &other).await;
     wait_for_success(&firn, &id).await;
     check_compacted(&other, &rows, 1).await;
-    assert!(away.stop().await.success());
-    assert!(!away.log().contains("panicked"), "{}", away.log());
+    assert!(suspended.stop().await.success());
+    assert!(!suspended.log().contains("panicked"), "{}", suspended.log());
 }
 
 async fn a_cancelled_job_ends_soon_and_keeps_completed_groups(backend: Backend) {
@@ -148,7 +148,7 @@ async fn a_cancelled_job_ends_soon_and_keeps_completed_groups(backend: Backend) 
 }
 
 /// Requests a compaction, and leases it as a worker that stores this report and dies; returns the job's id.
-async fn died_after(firn: &Firn, table: &Table, report: &Value) -> String {
+async fn lease_as_dying_worker(firn: &Firn, table: &Table, report: &Value) -> String {
     let id = request_compaction(firn, table).await;
     let leased = lease(firn, "dead").await;
     assert_eq!(leased["job"]["job-id"], json!(id));
@@ -169,7 +169,7 @@ async fn commits_of_a_dead_worker_are_reported_by_the_next(backend: Backend) {
     // The second commit was made, because the table has its snapshot.
     let (table, rows) = create_fragmented_table(&firn, 2, 2).await;
     let second = table.snapshot_id().await;
-    let id = died_after(&firn, &table, &report(second)).await;
+    let id = lease_as_dying_worker(&firn, &table, &report(second)).await;
     let mut worker = Worker::start(firn.root(), &[]);
     let job = wait_for_success(&firn, &id).await;
     assert_eq!(job_number(&job, "files-rewritten"), 100 + 10 + 2 * FILES, "{job}");
@@ -180,7 +180,7 @@ async fn commits_of_a_dead_worker_are_reported_by_the_next(backend: Backend) {
 
     // The second commit was not made.
     let (table, rows) = create_fragmented_table(&firn, 2, 1).await;
-    let id = died_after(&firn, &table, &report(6)).await;
+    let id = lease_as_dying_worker(&firn, &table, &report(6)).await;
     let _worker = Worker::start(firn.root(), &[]);
     let job = wait_for_success(&firn, &id).await;
     assert_eq!(job_number(&job, "files-rewritten"), 100 + FILES, "{job}");

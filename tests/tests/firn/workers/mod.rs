@@ -27,15 +27,15 @@ use crate::maintenance::{get, post, scope, table_identifier};
 const FILES: i64 = 3;
 const ROWS: i64 = 10;
 
-/// Polls until `ask` returns a value.
-pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+/// Polls until `poll` returns a value.
+pub(crate) async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..3_000 {
-        if let Some(told) = ask().await {
-            return told;
+        if let Some(value) = poll().await {
+            return value;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("{what} did not come about within a minute");
+    panic!("timeout after a minute: {what}");
 }
 
 /// Creates a table with small files in this number of partitions; returns its rows as well.
@@ -44,8 +44,8 @@ async fn create_fragmented_table(
     format_version: i32,
     parts: i32,
 ) -> (Table, Vec<Vec<Value>>) {
-    let form = TableOptions { format_version, is_partitioned: true, ..TableOptions::default() };
-    let table = Table::create(client, &form).await;
+    let options = TableOptions { format_version, is_partitioned: true, ..TableOptions::default() };
+    let table = Table::create(client, &options).await;
     let file = |part: i32, file: i64| {
         let first = (i64::from(part) * FILES + file) * ROWS;
         rows(first..first + ROWS, part)
@@ -110,8 +110,8 @@ async fn check_compacted(table: &Table, rows: &[Vec<Value>], files: usize) {
 
 /// Asserts that the table's folder contains no unreferenced files.
 async fn check_no_unreferenced_files(table: &Table) {
-    let strays = table.unreferenced_files().await;
-    assert!(strays.is_empty(), "{strays:?}");
+    let files = table.unreferenced_files().await;
+    assert!(files.is_empty(), "{files:?}");
 }
 
 /// Returns the error that is recorded in a job.

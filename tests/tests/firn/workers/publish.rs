@@ -15,19 +15,19 @@ use crate::maintenance::{get, scope, table_identifier};
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Sets branches to snapshots.
-async fn point(table: &Table, branches: &[(&str, i64)]) {
+async fn set_branches(table: &Table, branches: &[(&str, i64)]) {
     let update = |(name, id): &(&str, i64)| json!({ "action": "set-snapshot-ref", "ref-name": name, "type": "branch", "snapshot-id": id });
     table.update(&branches.iter().map(update).collect::<Vec<_>>()).await;
 }
 
 /// Creates a table whose branch `audit` is one commit ahead of `main`; returns the snapshot id of that commit
 /// as well.
-async fn audited(firn: &Firn) -> (Table, i64) {
+async fn create_table_with_audit_branch(firn: &Firn) -> (Table, i64) {
     let (table, _) = create_fragmented_table(firn, 2, 2).await;
     let main = table.snapshot_id().await;
     table.append(&[rows(900..905, 0)]).await;
     let ahead = table.snapshot_id().await;
-    point(&table, &[("audit", ahead), ("main", main)]).await;
+    set_branches(&table, &[("audit", ahead), ("main", main)]).await;
     (table, ahead)
 }
 
@@ -39,32 +39,35 @@ async fn run(firn: &Firn, table: &Table, action: &str, policy: &Value) -> Value 
 
 async fn main_is_not_rewritten_while_a_branch_waits_to_be_published(backend: Backend) {
     let firn = start_server(backend, 3_000).await;
-    let (table, ahead) = audited(&firn).await;
+    let (table, ahead) = create_table_with_audit_branch(&firn).await;
     let main = table.snapshot_id().await;
     let _worker = Worker::start(firn.root(), &[]);
     let id = request_compaction(&firn, &table).await;
     let job = wait_for_success(&firn, &id).await;
     assert_eq!((&job["result"]["committed"], table.snapshot_id().await), (&json!(false), main), "{job}");
-    let left = job["result"]["skipped"].to_string();
-    assert!(left.contains("the branch `audit`") && left.contains("is not rewritten until 20"), "{job}");
+    let skipped = job["result"]["skipped"].to_string();
+    assert!(skipped.contains("the branch `audit`") && skipped.contains("is not rewritten until 20"), "{job}");
     let manifests = json!({ "rewrite-manifests": { "manifests-min": 2 } });
     let job = run(&firn, &table, "rewrite-manifests", &manifests).await;
     assert_eq!((&job["result"]["committed"], table.snapshot_id().await), (&json!(false), main), "{job}");
     // The explanation contains the reason and the end of the wait.
-    let small = json!({ "compact": { "inputs-min": 2 } });
-    run(&firn, &table, "evaluate", &small).await;
+    let policy = json!({ "compact": { "inputs-min": 2 } });
+    run(&firn, &table, "evaluate", &policy).await;
     let explained = get(&firn, &format!("explain?{}", scope(&table.namespace, &table.name))).await;
     let actions = explained["actions"].as_array().unwrap();
-    let why = actions.iter().find(|action| action["action"] == "compact").unwrap();
-    assert_eq!(why["state"], "not-due", "{explained}");
+    let compaction = actions.iter().find(|action| action["action"] == "compact").unwrap();
+    assert_eq!(compaction["state"], "not-due", "{explained}");
     assert!(
-        why["reason"].as_str().unwrap().contains("the branch `audit` descends from the head of `main`"),
-        "{why}"
+        compaction["reason"]
+            .as_str()
+            .unwrap()
+            .contains("the branch `audit` descends from the head of `main`"),
+        "{compaction}"
     );
-    let again = actions.iter().find(|action| action["action"] == "evaluate").unwrap();
-    assert_eq!(again["state"], "queued", "{explained}");
+    let evaluation = actions.iter().find(|action| action["action"] == "evaluate").unwrap();
+    assert_eq!(evaluation["state"], "queued", "{explained}");
     // The fast-forward is still possible, and ends the wait.
-    point(&table, &[("main", ahead)]).await;
+    set_branches(&table, &[("main", ahead)]).await;
     let rows = table.rows().await;
     let id = request_compaction(&firn, &table).await;
     let job = wait_for_success(&firn, &id).await;
@@ -74,7 +77,7 @@ async fn main_is_not_rewritten_while_a_branch_waits_to_be_published(backend: Bac
 
 async fn the_policy_limits_the_waiting_time(backend: Backend) {
     let firn = start_server(backend, 3_000).await;
-    let (table, _) = audited(&firn).await;
+    let (table, _) = create_table_with_audit_branch(&firn).await;
     let _worker = Worker::start(firn.root(), &[]);
     let policy =
         |wait: i64| json!({ "compact": { "inputs-min": 2 }, "write-audit-publish": { "wait-max-ms": wait } });
@@ -86,11 +89,11 @@ async fn the_policy_limits_the_waiting_time(backend: Backend) {
 
 async fn branches_that_cannot_be_published_do_not_delay_maintenance(backend: Backend) {
     let firn = start_server(backend, 3_000).await;
-    let (table, ahead) = audited(&firn).await;
+    let (table, ahead) = create_table_with_audit_branch(&firn).await;
     let main = table.snapshot_id().await;
     // One branch is behind `main`, one is on the same snapshot, and one has diverged.
     table.append(&[rows(910..915, 0)]).await;
-    point(&table, &[("behind", main), ("level", table.snapshot_id().await), ("audit", ahead)]).await;
+    set_branches(&table, &[("behind", main), ("level", table.snapshot_id().await), ("audit", ahead)]).await;
     let rows = table.rows().await;
     let _worker = Worker::start(firn.root(), &[]);
     let id = request_compaction(&firn, &table).await;

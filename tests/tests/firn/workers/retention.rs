@@ -21,13 +21,13 @@ const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
 /// Server in this process with a clock that the test sets.
-pub(crate) struct Timed {
+pub(crate) struct ClockedServer {
     pub(crate) client: Client,
     clock: Clock,
     start_ms: i64,
 }
 
-impl Timed {
+impl ClockedServer {
     pub(crate) async fn start(backend: Backend, change: impl FnOnce(&mut Config)) -> Self {
         let setup = Setup::new(backend).await;
         let mut config = Config {
@@ -96,7 +96,7 @@ async fn schemas(table: &Table) -> Vec<i64> {
     all.iter().map(|schema| schema["schema-id"].as_i64().unwrap()).collect()
 }
 
-fn point(name: &str, snapshot_id: i64) -> Value {
+fn set_branch(name: &str, snapshot_id: i64) -> Value {
     json!({ "action": "set-snapshot-ref", "ref-name": name, "type": "branch", "snapshot-id": snapshot_id })
 }
 
@@ -104,20 +104,20 @@ async fn a_snapshot_that_was_replaced_by_mistake_stays_for_its_age(backend: Back
     let setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "1");
     let firn = Firn::start(setup);
     let table = Table::create(&firn, &TableOptions::default()).await;
-    let good = table.append_backdated(&rows(0..20, 0), 10 * DAY_MS, &[]).await;
-    let (kept, files) = (table.rows().await, table.data_files().await);
+    let good_snapshot_id = table.append_backdated(&rows(0..20, 0), 10 * DAY_MS, &[]).await;
+    let (rows_before, files) = (table.rows().await, table.data_files().await);
     table.replace(&files, &rows(90..91, 0)).await;
     let new =
         json!({ "table": table_identifier(&table.namespace, &table.name), "action": "expire-snapshots" });
     let id = post(&firn, "jobs", &new).await.expect(200).json()["job-id"].as_str().unwrap().to_owned();
     let job = wait_for_success(&firn, &id).await;
     assert_eq!(job["result"]["committed"], false, "{job}");
-    table.update(&[point("main", good)]).await;
-    assert_eq!(table.rows().await, kept);
+    table.update(&[set_branch("main", good_snapshot_id)]).await;
+    assert_eq!(table.rows().await, rows_before);
 }
 
 /// Creates a table with three appends, and returns their snapshot ids.
-async fn appended_to(firn: &Timed) -> (Table, Vec<i64>) {
+async fn create_table_with_appends(firn: &ClockedServer) -> (Table, Vec<i64>) {
     let table = Table::create(&firn.client, &TableOptions::default()).await;
     let mut ids = Vec::new();
     for number in 0..3 {
@@ -128,14 +128,14 @@ async fn appended_to(firn: &Timed) -> (Table, Vec<i64>) {
 }
 
 async fn snapshots_referenced_within_the_retention_can_be_read(backend: Backend) {
-    let firn = Timed::start(backend, |_| {}).await;
-    let (table, ids) = appended_to(&firn).await;
-    table.update(&[point("short", ids[0])]).await;
-    table.update(&[point("long", ids[1])]).await;
+    let firn = ClockedServer::start(backend, |_| {}).await;
+    let (table, ids) = create_table_with_appends(&firn).await;
+    table.update(&[set_branch("short", ids[0])]).await;
+    table.update(&[set_branch("long", ids[1])]).await;
     firn.day(20);
     table.update(&[json!({ "action": "remove-snapshot-ref", "ref-name": "short" })]).await;
     firn.day(100);
-    let kept = table.rows().await;
+    let rows_before = table.rows().await;
     firn.day(101);
     table.replace(&table.data_files().await, &rows(90..91, 0)).await;
     firn.day(300);
@@ -147,18 +147,21 @@ async fn snapshots_referenced_within_the_retention_can_be_read(backend: Backend)
     // referenced since.
     let report = firn.expire(&table).await;
     assert_eq!(report["numbers"]["snapshots-expired"], 1, "{report}");
-    let left = snapshots(&table).await;
-    assert!(!left.contains(&ids[0]) && ids[1..].iter().all(|id| left.contains(id)), "{left:?}");
-    assert_eq!(firn.at(&table, 100).rows().await, kept);
-    table.update(&[point("main", ids[2])]).await;
-    assert_eq!(table.rows().await, kept);
+    let remaining = snapshots(&table).await;
+    assert!(
+        !remaining.contains(&ids[0]) && ids[1..].iter().all(|id| remaining.contains(id)),
+        "{remaining:?}"
+    );
+    assert_eq!(firn.at(&table, 100).rows().await, rows_before);
+    table.update(&[set_branch("main", ids[2])]).await;
+    assert_eq!(table.rows().await, rows_before);
 }
 
 async fn files_of_a_snapshot_removed_by_a_client_stay_during_the_retention(backend: Backend) {
-    let firn = Timed::start(backend, |_| {}).await;
-    let (table, ids) = appended_to(&firn).await;
+    let firn = ClockedServer::start(backend, |_| {}).await;
+    let (table, ids) = create_table_with_appends(&firn).await;
     firn.day(100);
-    let kept = table.rows().await;
+    let rows_before = table.rows().await;
     firn.day(101);
     table.replace(&table.data_files().await, &rows(90..91, 0)).await;
     // PyIceberg expires snapshots in this way, without deleting files.
@@ -166,7 +169,7 @@ async fn files_of_a_snapshot_removed_by_a_client_stay_during_the_retention(backe
     firn.day(530);
     let report = firn.expire(&table).await;
     assert_eq!(report["numbers"]["snapshots-expired"], 2, "{report}");
-    assert_eq!(firn.at(&table, 100).rows().await, kept);
+    assert_eq!(firn.at(&table, 100).rows().await, rows_before);
 }
 
 async fn files_committed_by_a_dead_worker_stay_during_the_retention(backend: Backend) {
@@ -176,7 +179,7 @@ async fn files_committed_by_a_dead_worker_stay_during_the_retention(backend: Bac
     let first = table.snapshot_id().await;
     let before = files_below(&table.folder().await);
     table.append(&[rows(10..20, 0)]).await;
-    let (kept, second) = (table.rows().await, table.snapshot_id().await);
+    let (rows_before, second) = (table.rows().await, table.snapshot_id().await);
     // Simulates a worker that made this commit and died before it reported the outcome.
     let id = request_compaction(&firn, &table).await;
     let leased = lease(&firn, "dead").await;
@@ -188,16 +191,16 @@ async fn files_committed_by_a_dead_worker_stay_during_the_retention(backend: Bac
         .await
         .expect(204);
     let at_ms = Clock::system().now_ms();
-    table.update(&[point("main", first)]).await;
+    table.update(&[set_branch("main", first)]).await;
     table.update(&[json!({ "action": "remove-snapshots", "snapshot-ids": [second] })]).await;
     let worker = Worker::start(firn.root(), &[]);
     assert_eq!(wait_for_success(&firn, &id).await["attempt"], 2, "{}", worker.log());
     let past = table.with_client(&firn.at(&format!("main@{at_ms}")), &table.name);
-    assert_eq!(past.rows().await, kept);
+    assert_eq!(past.rows().await, rows_before);
 }
 
 async fn metadata_files_are_deleted_after_the_retention(backend: Backend) {
-    let firn = Timed::start(backend, |_| {}).await;
+    let firn = ClockedServer::start(backend, |_| {}).await;
     let table = Table::create(&firn.client, &TableOptions::default()).await;
     let set = |name: &str, value: &str| fixture::set_property(name, value);
     table
@@ -223,7 +226,7 @@ async fn metadata_files_are_deleted_after_the_retention(backend: Backend) {
 }
 
 async fn registered_snapshots_are_kept_until_a_policy_expires_them(backend: Backend) {
-    let firn = Timed::start(backend, |_| {}).await;
+    let firn = ClockedServer::start(backend, |_| {}).await;
     let table = Table::create(&firn.client, &TableOptions::default()).await;
     for number in 0..3 {
         table.append(&[rows(number * 10..number * 10 + 10, 0)]).await;
@@ -239,8 +242,8 @@ async fn registered_snapshots_are_kept_until_a_policy_expires_them(backend: Back
     firn.day(10_000);
     let reports = firn.maintain(&table, &[]).await;
     assert_eq!(reports[0]["numbers"]["snapshots-expired"], 1, "{reports:?}");
-    let left = snapshots(&table).await;
-    assert!(inherited.is_subset(&left) && !left.contains(&own), "{left:?}");
+    let remaining = snapshots(&table).await;
+    assert!(inherited.is_subset(&remaining) && !remaining.contains(&own), "{remaining:?}");
 
     let path = format!("policy?warehouse=main&namespace={}", table.namespace);
     let policy = json!({ "expire-snapshots": { "snapshots-min": 1 } });
@@ -261,7 +264,7 @@ fn renamed(name: &str) -> Value {
 }
 
 async fn a_previous_schema_can_be_restored_for_a_while(backend: Backend) {
-    let firn = Timed::start(backend, |config| config.retention.time_travel_minutes = 0).await;
+    let firn = ClockedServer::start(backend, |config| config.retention.time_travel_minutes = 0).await;
     let table = Table::create(&firn.client, &TableOptions::default()).await;
     for name in ["m", "n", "o"] {
         table
@@ -279,14 +282,14 @@ async fn a_previous_schema_can_be_restored_for_a_while(backend: Backend) {
     firn.maintain(&table, &["--action", "expire-snapshots"]).await;
     // The current schema is retained, and the one with the highest id, so that no id is reused.
     assert_eq!(schemas(&table).await, [2, 3]);
-    let back = fixture::commit(&[], &[json!({ "action": "set-current-schema", "schema-id": 1 })]);
-    firn.client.post(&table.path(), &back).await.expect_error(
+    let commit_previous = fixture::commit(&[], &[json!({ "action": "set-current-schema", "schema-id": 1 })]);
+    firn.client.post(&table.path(), &commit_previous).await.expect_error(
         409,
         "CommitFailedException",
         "refresh and commit again",
     );
-    let never = fixture::commit(&[], &[json!({ "action": "set-current-schema", "schema-id": 9 })]);
-    firn.client.post(&table.path(), &never).await.expect_error(
+    let commit_unknown = fixture::commit(&[], &[json!({ "action": "set-current-schema", "schema-id": 9 })]);
+    firn.client.post(&table.path(), &commit_unknown).await.expect_error(
         400,
         "IllegalArgumentException",
         "unknown schema: 9",
@@ -294,7 +297,7 @@ async fn a_previous_schema_can_be_restored_for_a_while(backend: Backend) {
 }
 
 async fn snapshots_of_streaming_writers_are_kept_for_a_week(backend: Backend) {
-    let firn = Timed::start(backend, |config| config.retention.time_travel_minutes = 0).await;
+    let firn = ClockedServer::start(backend, |config| config.retention.time_travel_minutes = 0).await;
     let summaries = [
         &[("flink.job-id", "j"), ("flink.operator-id", "o"), ("flink.max-committed-checkpoint-id", "7")][..],
         &[("kafka.connect.offsets.control.group", "{}"), ("kafka.connect.commit-id", "c")],
@@ -305,8 +308,8 @@ async fn snapshots_of_streaming_writers_are_kept_for_a_week(backend: Backend) {
         let table = Table::create(&firn.client, &TableOptions::default()).await;
         let mut ids = Vec::new();
         for number in 0..5 {
-            let told = if number == 1 || number == 2 { summary } else { &[] };
-            ids.push(table.append_backdated(&rows(number * 10..number * 10 + 10, 0), 0, told).await);
+            let summary = if number == 1 || number == 2 { summary } else { &[] };
+            ids.push(table.append_backdated(&rows(number * 10..number * 10 + 10, 0), 0, summary).await);
         }
         tables.push((table, ids));
     }
@@ -325,7 +328,7 @@ async fn snapshots_of_streaming_writers_are_kept_for_a_week(backend: Backend) {
 }
 
 async fn a_table_without_garbage_collection_is_compacted(backend: Backend) {
-    let firn = Timed::start(backend, |_| {}).await;
+    let firn = ClockedServer::start(backend, |_| {}).await;
     let (table, before) = super::create_fragmented_table(&firn.client, 2, 1).await;
     table.update(&[fixture::set_property("gc.enabled", "FALSE")]).await;
     let policy = r#"{"compact": {"inputs-min": 2}}"#;
