@@ -138,10 +138,10 @@ async fn unrelated_variables_do_not_prevent_a_start(backend: Backend) {
     assert_eq!(log.matches("is not a setting").count(), 2, "{log}");
     // The banner informs about automatic changes of tables, and how to prevent them.
     let banner = firn.banner();
-    for told in
+    for expected in
         ["deleted 5 days after", "retention.time-travel-minutes", "FIRN_MAINTENANCE__WORKERS=0", "enabled"]
     {
-        assert!(banner.contains(told), "no `{told}` in {banner}");
+        assert!(banner.contains(expected), "no `{expected}` in {banner}");
     }
 }
 
@@ -159,9 +159,9 @@ fn an_unknown_variable_flag_or_command_is_an_error_that_names_it() {
         (&["serve"], &[("FIRN_LIMITS__PAGE_ENTRIES", "0")], "page-entries"),
         (&["serve"], &[("FIRN_LOG__LEVEL", "in=fo=x")], "log.level"),
     ] {
-        let said = refusal(arguments, env);
-        assert!(said.to_lowercase().contains(name), "{arguments:?} {env:?}: {said}");
-        assert!(!said.contains("panicked"), "{said}");
+        let message = refusal(arguments, env);
+        assert!(message.to_lowercase().contains(name), "{arguments:?} {env:?}: {message}");
+        assert!(!message.contains("panicked"), "{message}");
     }
 }
 
@@ -173,31 +173,34 @@ fn an_unknown_key_in_the_file_is_an_error_that_names_it() {
         [("lisen = 'x'", "lisen"), ("[limits]\nbody-bites = 1", "body-bites"), ("listen = ", "firn.toml")]
     {
         std::fs::write(&file, text).unwrap();
-        let said = refusal(&["serve", "--config", file.to_str().unwrap()], &[]);
-        assert!(said.contains(name), "{text}: {said}");
+        let message = refusal(&["serve", "--config", file.to_str().unwrap()], &[]);
+        assert!(message.contains(name), "{text}: {message}");
     }
 }
 
 #[test]
 fn listening_beyond_the_machine_is_refused_with_a_hint() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80"] {
-        let said = refusal(&["serve", "--listen", address], &[]);
-        assert!(said.contains(address) && said.contains("refusing to listen"), "{said}");
-        assert!(said.contains("authenticat") && said.contains("127.0.0.1"), "no hint: {said}");
+        let message = refusal(&["serve", "--listen", address], &[]);
+        assert!(message.contains(address) && message.contains("refusing to listen"), "{message}");
+        assert!(message.contains("authenticat") && message.contains("127.0.0.1"), "no hint: {message}");
     }
 }
 
 #[test]
 fn a_database_that_cannot_be_used_is_named_without_its_password() {
-    let said = refusal(&["serve", "--database-url", "mysql://u:geheim@h/d", "--data-dir", "."], &[]);
-    assert!(said.contains("sqlite://") && said.contains("postgres://"), "{said}");
-    assert!(!said.contains("geheim"), "{said}");
-    let said =
+    let message = refusal(&["serve", "--database-url", "mysql://u:geheim@h/d", "--data-dir", "."], &[]);
+    assert!(message.contains("sqlite://") && message.contains("postgres://"), "{message}");
+    assert!(!message.contains("geheim"), "{message}");
+    let message =
         refusal(&["serve", "--database-url", "postgres://u:geheim@127.0.0.1:1/d", "--data-dir", "."], &[]);
-    assert!(!said.contains("geheim") && !said.contains("panicked"), "{said}");
+    assert!(!message.contains("geheim") && !message.contains("panicked"), "{message}");
     let url = "postgres://127.0.0.1:1/d?passwrod=geheim&geheim&x%67=geheim&sslmode=disable";
-    let said = refusal(&["serve", "--database-url", url, "--data-dir", "."], &[]);
-    assert!(said.contains("passwrod") && said.contains("xg") && !said.contains("geheim"), "{said}");
+    let message = refusal(&["serve", "--database-url", url, "--data-dir", "."], &[]);
+    assert!(
+        message.contains("passwrod") && message.contains("xg") && !message.contains("geheim"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -225,8 +228,8 @@ fn later_sources_override_earlier_ones() {
 fn a_second_server_on_the_same_data_is_refused_and_the_first_continues() {
     process::run(async {
         let firn = Firn::new(Backend::Sqlite).await;
-        let Err(said) = Firn::try_start(firn.setup().clone()) else { panic!("a second server started") };
-        assert!(said.contains("another firn uses the data directory"), "{said}");
+        let Err(message) = Firn::try_start(firn.setup().clone()) else { panic!("a second server started") };
+        assert!(message.contains("another firn uses the data directory"), "{message}");
         firn.get("namespaces").await.expect(200);
     });
 }
@@ -238,8 +241,8 @@ fn a_warehouse_cannot_be_moved_by_its_configuration() {
         firn.stop();
         let elsewhere = reaper::folder("elsewhere");
         let setup = firn.setup().clone().with("FIRN_WAREHOUSE__LOCATION", elsewhere.to_str().unwrap());
-        let Err(said) = Firn::try_start(setup) else { panic!("the warehouse moved") };
-        assert!(said.contains("a warehouse cannot move"), "{said}");
+        let Err(message) = Firn::try_start(setup) else { panic!("the warehouse moved") };
+        assert!(message.contains("a warehouse cannot move"), "{message}");
     });
 }
 
@@ -253,8 +256,8 @@ fn no_warehouse_lies_in_another() {
         let inside = named.clone().with("FIRN_WAREHOUSE__LOCATION", &format!("file:{root}/a"));
         // Without a location, it would have the same one as `main`.
         for setup in [named.clone(), inside] {
-            let Err(said) = Firn::try_start(setup) else { panic!("two warehouses share a folder") };
-            assert!(said.contains("overlaps with that of warehouse `main`"), "{said}");
+            let Err(message) = Firn::try_start(setup) else { panic!("two warehouses share a folder") };
+            assert!(message.contains("overlaps with that of warehouse `main`"), "{message}");
         }
         Firn::start(named.with("FIRN_WAREHOUSE__LOCATION", &format!("{root}2")));
     });

@@ -24,23 +24,23 @@ fn is_change(endpoint: &Endpoint) -> bool {
 async fn a_repeated_change_gets_the_same_response_even_after_a_crash(backend: Backend) {
     let mut firn = Firn::new(backend).await;
     let endpoints = endpoints::all(&firn).await;
-    let mut done = Vec::new();
+    let mut sent = Vec::new();
     for endpoint in endpoints.into_iter().filter(is_change) {
         let key = key();
         let first = send(&firn, &endpoint, &key).await;
         assert_eq!(first.status, endpoint.status, "{}: {}", endpoint.route, first.text());
-        done.push((endpoint, key, first));
+        sent.push((endpoint, key, first));
     }
     for round in 0..2 {
-        for (endpoint, key, first) in &done {
-            let again = send(&firn, endpoint, key).await;
+        for (endpoint, key, first) in &sent {
+            let repeated = send(&firn, endpoint, key).await;
             assert_eq!(
-                (again.status, again.text()),
+                (repeated.status, repeated.text()),
                 (first.status, first.text()),
                 "{} round {round}",
                 endpoint.route
             );
-            assert_eq!(again.header("etag"), first.header("etag"), "{}", endpoint.route);
+            assert_eq!(repeated.header("etag"), first.header("etag"), "{}", endpoint.route);
         }
         firn.restart();
     }
@@ -87,13 +87,13 @@ async fn a_repeated_success_with_a_missing_file_is_not_reported_as_a_failure(bac
     let headers = [("idempotency-key", key.as_str())];
     let path = table_path(&ns, "t");
     let body = commit(&[], &[set_property("a", "1")]).to_string();
-    let done = firn.send("POST", &path, Some(body.clone()), &headers).await.expect(200).json();
+    let sent = firn.send("POST", &path, Some(body.clone()), &headers).await.expect(200).json();
     firn.post(&path, &commit(&[], &[set_property("a", "2")])).await.expect(200);
-    let location = done["metadata-location"].as_str().unwrap();
+    let location = sent["metadata-location"].as_str().unwrap();
     std::fs::remove_file(location.trim_start_matches("file://")).unwrap();
     // After a status of 404 the client would delete the files that it has committed.
-    let again = firn.send("POST", &path, Some(body), &headers).await;
-    again.expect_error(500, "CommitStateUnknownException", "was carried out");
+    let repeated = firn.send("POST", &path, Some(body), &headers).await;
+    repeated.expect_error(500, "CommitStateUnknownException", "was carried out");
 }
 
 async fn a_rename_to_the_same_name_records_its_key(backend: Backend) {
@@ -123,8 +123,8 @@ async fn a_refusal_is_recorded_under_its_key(backend: Backend) {
     let first = firn.send("POST", &path, Some(body.clone()), &headers).await;
     first.expect_error(404, "NoSuchTableException", "Table does not exist");
     fixture::create_table(firn, &ns, "t").await;
-    let again = firn.send("POST", &path, Some(body), &headers).await;
-    assert_eq!((again.status, again.body), (404, first.body));
+    let repeated = firn.send("POST", &path, Some(body), &headers).await;
+    assert_eq!((repeated.status, repeated.body), (404, first.body));
 }
 
 async fn concurrent_duplicates_have_one_effect(backend: Backend) {
@@ -222,8 +222,12 @@ async fn a_key_of_a_read_is_refused_for_another_request(backend: Backend) {
         let (key, text) = (key(), |body: Option<&str>| body.map(str::to_owned));
         let headers = [("idempotency-key", key.as_str())];
         let first = firn.send(method, &path, text(body), &headers).await;
-        let again = firn.send(method, &path, text(body), &headers).await;
-        assert_eq!((first.status, without_id(&first)), (again.status, without_id(&again)), "{method} {path}");
+        let repeated = firn.send(method, &path, text(body), &headers).await;
+        assert_eq!(
+            (first.status, without_id(&first)),
+            (repeated.status, without_id(&repeated)),
+            "{method} {path}"
+        );
         let reply = firn.send(method, &path, text(other), &headers).await;
         reply.expect_error(422, "UnprocessableEntityException", "Idempotency-Key");
     }

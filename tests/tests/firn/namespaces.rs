@@ -166,9 +166,9 @@ async fn properties_are_set_and_removed_and_others_are_unchanged(backend: Backen
     let ns = fixture::namespace(firn).await;
     let path = format!("{}/properties", namespace_path(&ns));
     firn.post(&path, &json!({ "updates": { "a": "1", "b": "2" } })).await.expect(200);
-    let answer =
+    let response =
         firn.post(&path, &json!({ "removals": ["a", "z"], "updates": { "c": "3" } })).await.expect(200);
-    assert_eq!(answer.json(), json!({ "updated": ["c"], "removed": ["a"], "missing": ["z"] }));
+    assert_eq!(response.json(), json!({ "updated": ["c"], "removed": ["a"], "missing": ["z"] }));
     let loaded = firn.get(&namespace_path(&ns)).await.json();
     assert_eq!(without_location(loaded.clone())["properties"], json!({ "b": "2", "c": "3" }));
     let both = firn.post(&path, &json!({ "removals": ["b"], "updates": { "b": "4" } })).await;
@@ -256,8 +256,8 @@ async fn every_namespace_has_a_location_that_its_tables_may_use(backend: Backend
         let tables = format!("{path}/tables");
         let mut staged = fixture::table_at("t", &at);
         staged["stage-create"] = json!(true);
-        let answer = firn.post(&tables, &staged).await.expect(200).json();
-        assert_eq!(answer["metadata"]["location"], json!(at));
+        let response = firn.post(&tables, &staged).await.expect(200).json();
+        assert_eq!(response["metadata"]["location"], json!(at));
         let requirement = json!({ "type": "assert-create" });
         let commit = fixture::commit(&[requirement], &fixture::creation(&at));
         firn.post(&format!("{tables}/t"), &commit).await.expect(200);
@@ -265,9 +265,12 @@ async fn every_namespace_has_a_location_that_its_tables_may_use(backend: Backend
         // is below it, too.
         let plain = format!("{location}/plain");
         firn.post(&tables, &fixture::table_at("plain", &plain)).await.expect(200);
-        let chosen = firn.post(&tables, &fixture::table("chosen")).await.expect(200).json();
-        let chosen = chosen["metadata"]["location"].as_str().unwrap().to_owned();
-        assert!(chosen.starts_with(&format!("{location}/")), "{chosen} is not in {location}");
+        let default_location = firn.post(&tables, &fixture::table("chosen")).await.expect(200).json();
+        let default_location = default_location["metadata"]["location"].as_str().unwrap().to_owned();
+        assert!(
+            default_location.starts_with(&format!("{location}/")),
+            "{default_location} is not in {location}"
+        );
     }
 }
 
@@ -276,17 +279,17 @@ async fn a_default_location_cannot_be_removed(backend: Backend) {
     let ns = fixture::namespace(firn).await;
     let path = namespace_path(&ns);
     let properties = format!("{path}/properties");
-    let chosen = firn.get(&path).await.expect(200).json()["properties"]["location"].clone();
+    let default_location = firn.get(&path).await.expect(200).json()["properties"]["location"].clone();
     let change = json!({ "removals": ["location"], "updates": { "a": "1" } });
-    let answer = firn.post(&properties, &change).await.expect(200).json();
-    assert_eq!(answer, json!({ "updated": ["a"], "removed": [], "missing": ["location"] }));
-    assert_eq!(firn.get(&path).await.json()["properties"], json!({ "a": "1", "location": chosen }));
-    let own = format!("{}/elsewhere", chosen.as_str().unwrap());
+    let response = firn.post(&properties, &change).await.expect(200).json();
+    assert_eq!(response, json!({ "updated": ["a"], "removed": [], "missing": ["location"] }));
+    assert_eq!(firn.get(&path).await.json()["properties"], json!({ "a": "1", "location": default_location }));
+    let own = format!("{}/elsewhere", default_location.as_str().unwrap());
     firn.post(&properties, &json!({ "updates": { "location": own } })).await.expect(200);
     assert_eq!(firn.get(&path).await.json()["properties"]["location"], json!(own));
-    let answer = firn.post(&properties, &json!({ "removals": ["location"] })).await.expect(200).json();
-    assert_eq!(answer["removed"], json!(["location"]));
-    assert_eq!(firn.get(&path).await.json()["properties"]["location"], chosen);
+    let response = firn.post(&properties, &json!({ "removals": ["location"] })).await.expect(200).json();
+    assert_eq!(response["removed"], json!(["location"]));
+    assert_eq!(firn.get(&path).await.json()["properties"]["location"], default_location);
 }
 
 async fn properties_of_namespaces_are_limited_in_size(backend: Backend) {

@@ -13,7 +13,7 @@ use tests::process::{self, Backend, Firn, Setup};
 
 /// Asserts that a response during an outage is a success, an error that asks to retry, or one that reports an
 /// unknown outcome.
-fn check_answer(reply: &Reply) {
+fn check_response(reply: &Reply) {
     match reply.status {
         200 | 204 => {}
         503 => drop(reply.error_message(503, "ServiceUnavailableException")),
@@ -23,7 +23,7 @@ fn check_answer(reply: &Reply) {
 }
 
 /// Waits until the server reports that it is ready again.
-async fn until_ready(firn: &Firn) {
+async fn wait_until_ready(firn: &Firn) {
     for _ in 0..3_000 {
         if firn.request("GET", "/health/ready", None, &[]).await.status == 200 {
             return;
@@ -34,7 +34,7 @@ async fn until_ready(firn: &Firn) {
 }
 
 /// Starts writers whose commits have no requirements. Each returns the markers of its acknowledged commits.
-fn write_until(
+fn start_writers(
     stop: &Arc<AtomicBool>,
     firn: &Firn,
     path: &str,
@@ -48,11 +48,11 @@ fn write_until(
             while !stop.load(Ordering::SeqCst) {
                 let marker = format!("w{writer}-{round}");
                 let reply = client.post(&path, &commit(&[], &[set_property(&marker, "x")])).await;
-                check_answer(&reply);
+                check_response(&reply);
                 if reply.status == 200 {
                     done.push(marker);
                 }
-                check_answer(&client.get(&path).await);
+                check_response(&client.get(&path).await);
                 round += 1;
             }
             done
@@ -61,7 +61,7 @@ fn write_until(
     (0..writers).map(spawn).collect()
 }
 
-async fn check_all_there(firn: &Firn, path: &str, writers: Vec<tokio::task::JoinHandle<Vec<String>>>) {
+async fn check_all_visible(firn: &Firn, path: &str, writers: Vec<tokio::task::JoinHandle<Vec<String>>>) {
     let properties = async { firn.get(path).await.expect(200).json()["metadata"]["properties"].clone() };
     let mut done = Vec::new();
     for writer in writers {
@@ -87,21 +87,21 @@ fn restarts_of_postgresql_under_load_lose_no_commit() {
         create_table(&firn, &ns, "t").await;
         let path = table_path(&ns, "t");
         let stop = Arc::new(AtomicBool::new(false));
-        let writers = write_until(&stop, &firn, &path, 4);
-        for how in ["INT", "QUIT", "INT"] {
-            stoppable.stop(how).await;
+        let writers = start_writers(&stop, &firn, &path, 4);
+        for signal in ["INT", "QUIT", "INT"] {
+            stoppable.stop(signal).await;
             let ready = firn.request("GET", "/health/ready", None, &[]).await;
             assert_eq!(ready.status, 503, "{}", ready.text());
             firn.request("GET", "/health/live", None, &[]).await.expect(200);
             let reply = firn.post(&path, &commit(&[], &[set_property("while", "away")])).await;
-            check_answer(&reply);
+            check_response(&reply);
             assert!(reply.status >= 500);
             stoppable.start();
-            until_ready(&firn).await;
-            firn.post(&path, &commit(&[], &[set_property("back", how)])).await.expect(200);
+            wait_until_ready(&firn).await;
+            firn.post(&path, &commit(&[], &[set_property("back", signal)])).await.expect(200);
         }
         stop.store(true, Ordering::SeqCst);
-        check_all_there(&firn, &path, writers).await;
+        check_all_visible(&firn, &path, writers).await;
         drop(firn);
     });
 }
@@ -118,23 +118,23 @@ fn a_cut_connection_is_unavailable_and_recovers() {
         create_table(&firn, &ns, "t").await;
         let path = table_path(&ns, "t");
         let stop = Arc::new(AtomicBool::new(false));
-        let writers = write_until(&stop, &firn, &path, 4);
+        let writers = start_writers(&stop, &firn, &path, 4);
         for _ in 0..5 {
             proxy.set(Wire::Cut);
-            check_answer(&firn.get(&path).await);
+            check_response(&firn.get(&path).await);
             firn.get("namespaces").await.expect_error(503, "ServiceUnavailableException", "database");
             proxy.set(Wire::Whole);
-            until_ready(&firn).await;
+            wait_until_ready(&firn).await;
             firn.get(&path).await.expect(200);
         }
         stop.store(true, Ordering::SeqCst);
-        check_all_there(&firn, &path, writers).await;
+        check_all_visible(&firn, &path, writers).await;
     });
 }
 
 /// Commits the property `k`; the connection to the database is cut after the server has sent `word`, so that
 /// the response of the database is lost.
-async fn lose_the_answer(word: &'static str, is_transaction: bool) {
+async fn check_lost_response(word: &'static str, is_transaction: bool) {
     let direct = Setup::new(Backend::Postgres).await;
     let proxy = Proxy::to(&direct.database_url());
     let mut setup = direct.clone();
@@ -158,15 +158,15 @@ async fn lose_the_answer(word: &'static str, is_transaction: bool) {
     let reply = firn.send("POST", &target, Some(body.to_string()), &headers).await;
     reply.expect_error(500, "CommitStateUnknownException", "its outcome is unknown");
     proxy.set(Wire::Whole);
-    until_ready(&firn).await;
+    wait_until_ready(&firn).await;
     // The commit was carried out: its metadata file was not deleted, and a request with the same key gets the
     // response that was lost.
-    let again = firn.send("POST", &target, Some(body.to_string()), &headers).await;
+    let repeated = firn.send("POST", &target, Some(body.to_string()), &headers).await;
     let loaded = firn.get(&path).await.expect(200).json();
     if is_transaction {
-        again.expect(204);
+        repeated.expect(204);
     } else {
-        assert_eq!(again.expect(200).json(), loaded);
+        assert_eq!(repeated.expect(200).json(), loaded);
     }
     assert_eq!(loaded["metadata"]["properties"]["k"], "v");
     let log = loaded["metadata"]["metadata-log"].as_array().unwrap();
@@ -179,12 +179,12 @@ async fn lose_the_answer(word: &'static str, is_transaction: bool) {
 #[test]
 fn a_commit_with_a_lost_response_has_an_unknown_outcome_and_keeps_its_file() {
     // A commit to a single table is one statement, which contains this name of the recorded action.
-    process::run(lose_the_answer("commit-table", false));
+    process::run(check_lost_response("commit-table", false));
 }
 
 #[test]
 fn a_transaction_with_a_lost_response_has_an_unknown_outcome_and_keeps_its_files() {
-    process::run(lose_the_answer("COMMIT\0", true));
+    process::run(check_lost_response("COMMIT\0", true));
 }
 
 /// Sets a command that runs the server with a small disk of its own at the data directory.

@@ -27,7 +27,7 @@ fn write_files(folder: &Path, count: usize) {
 }
 
 /// Waits until the folder is deleted. The purge runs after its request was answered.
-async fn until_gone(folder: &Path) {
+async fn wait_until_deleted(folder: &Path) {
     for _ in 0..6_000 {
         if !folder.exists() {
             return;
@@ -57,8 +57,8 @@ async fn files_of_a_purged_table_are_deleted_and_those_of_a_dropped_table_remain
     purge(firn, &ns, "p").await;
     firn.delete(&table_path(&ns, "d")).await.expect(204);
     assert_eq!(firn.head(&table_path(&ns, "p")).await, 404);
-    until_gone(&folder(&purged)).await;
-    until_gone(Path::new(local(&data))).await;
+    wait_until_deleted(&folder(&purged)).await;
+    wait_until_deleted(Path::new(local(&data))).await;
     assert_eq!(files(&folder(&dropped)), 11);
 }
 
@@ -71,7 +71,7 @@ async fn unusual_locations_are_purged(backend: Backend) {
         let created = firn.post(&tables(&ns), &table_at(&name, &location)).await.expect(200).json();
         write_files(&folder(&created), 2);
         purge(firn, &ns, &name).await;
-        until_gone(&folder(&created)).await;
+        wait_until_deleted(&folder(&created)).await;
     }
 }
 
@@ -109,12 +109,12 @@ async fn a_purge_continues_after_a_crash(backend: Backend) {
     }
     assert!(crashes > 0, "the purge was over before it could be interrupted");
     // The lease of the crashed worker expires after a minute.
-    until_data_gone(&folder(&created)).await;
+    wait_until_data_deleted(&folder(&created)).await;
     assert_eq!(files(&folder(&neighbour)), 1);
     firn.get(&table_path(&ns, "neighbour")).await.expect(200);
 }
 
-async fn until_data_gone(folder: &Path) {
+async fn wait_until_data_deleted(folder: &Path) {
     for _ in 0..18_000 {
         if files(&folder.join("data")) == 0 {
             return;
@@ -152,7 +152,7 @@ async fn gc_enabled_false_keeps_the_files(backend: Backend) {
     // A later purge is finished; by then, this one would be finished as well.
     let other = fixture::create_table(firn, &ns, "other").await;
     purge(firn, &ns, "other").await;
-    until_gone(&folder(&other)).await;
+    wait_until_deleted(&folder(&other)).await;
     assert_eq!(files(&folder(&created)), 2);
 }
 
@@ -161,18 +161,18 @@ async fn files_of_a_table_registered_again_are_not_deleted(backend: Backend) {
     let ns = fixture::namespace(firn).await;
     let created = fixture::create_table(firn, &ns, "t").await;
     write_files(&folder(&created), 5);
-    let out = firn
+    let unregistered = firn
         .send("POST", &format!("{}/unregister", table_path(&ns, "t")), None, &[])
         .await
         .expect(200)
         .json();
-    assert_eq!(out["metadata-location"], created["metadata-location"]);
+    assert_eq!(unregistered["metadata-location"], created["metadata-location"]);
     assert_eq!(files(&folder(&created)), 6);
     let body = json!({ "name": "u", "metadata-location": created["metadata-location"] });
     firn.post(&format!("{}/register", namespace_path(&ns)), &body).await.expect(200);
     let other = fixture::create_table(firn, &ns, "other").await;
     purge(firn, &ns, "other").await;
-    until_gone(&folder(&other)).await;
+    wait_until_deleted(&folder(&other)).await;
     assert_eq!(files(&folder(&created)), 6);
     firn.get(&table_path(&ns, "u")).await.expect(200);
 }
@@ -189,7 +189,7 @@ async fn a_metadata_file_of_a_folder_being_purged_cannot_be_registered(backend: 
         400 => reply.expect_error(400, "IllegalArgumentException", "belongs to another table"),
         _ => reply.expect_error(404, "NotFoundException", "Failed to open"),
     }
-    until_gone(&folder(&created)).await;
+    wait_until_deleted(&folder(&created)).await;
 }
 
 /// A purge is a job of the server: it is listed, and runs without maintenance workers, to which it is not

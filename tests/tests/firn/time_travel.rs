@@ -167,20 +167,20 @@ async fn every_past_instant_of_a_random_history_is_unchanged(backend: Backend) {
     let mut firn = Firn::new(backend).await;
     let clock = Clock::system();
     let mut model = Model::new();
-    let mut remembered = vec![(next_instant(&clock).await, model.clone())];
+    let mut instants = vec![(next_instant(&clock).await, model.clone())];
     for number in 0..150 {
         step(&firn, &mut model, &mut random, number).await;
         // The change was acknowledged, so it happened at this instant at the latest.
         let at = clock.now_ms();
         next_instant(&clock).await;
-        remembered.push((at, model.clone()));
+        instants.push((at, model.clone()));
         if number % 50 == 49 {
             assert_eq!(read(&firn).await, model, "the model has gone astray at step {number}");
             firn.restart();
         }
     }
-    for (at, then) in remembered.iter().step_by(3) {
-        assert_eq!(&read(&firn.at(&format!("main@{at}"))).await, then, "at {at}");
+    for (at, expected) in instants.iter().step_by(3) {
+        assert_eq!(&read(&firn.at(&format!("main@{at}"))).await, expected, "at {at}");
     }
     assert_eq!(read(&firn.at("main@1")).await, Model::new());
 }

@@ -70,17 +70,17 @@ async fn tables_and_views_of_a_namespace_have_different_names(backend: Backend) 
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
     firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
-    let taken = |name: &str| format!("already exists: {ns}.{name}");
+    let already_exists = |name: &str| format!("already exists: {ns}.{name}");
     firn.post(&tables(&ns), &table("t")).await.expect_error(
         409,
         "AlreadyExistsException",
-        &format!("Table {}", taken("t")),
+        &format!("Table {}", already_exists("t")),
     );
-    let by_view = format!("View with same name {}", taken("v"));
+    let by_view = format!("View with same name {}", already_exists("v"));
     firn.post(&tables(&ns), &table("v")).await.expect_error(409, "AlreadyExistsException", &by_view);
     let staged = json!({ "name": "t", "schema": schema(), "stage-create": true });
-    firn.post(&tables(&ns), &staged).await.expect_error(409, "AlreadyExistsException", &taken("t"));
-    let by_table = format!("Table with same name {}", taken("t"));
+    firn.post(&tables(&ns), &staged).await.expect_error(409, "AlreadyExistsException", &already_exists("t"));
+    let by_table = format!("Table with same name {}", already_exists("t"));
     firn.post(&fixture::views(&ns), &fixture::view("t", "select 1")).await.expect_error(
         409,
         "AlreadyExistsException",

@@ -9,7 +9,7 @@ use tests::http::Reply;
 use tests::process::{self, Backend, Firn};
 use tokio::task::JoinSet;
 
-use super::load::{fixtures, place};
+use super::load::{fixtures, write_metadata_file};
 
 /// Fields that Java's library writes in format version 1 in addition to those of the first writers.
 const NEWER_FIELDS: [&str; 9] = [
@@ -25,7 +25,7 @@ const NEWER_FIELDS: [&str; 9] = [
 ];
 
 /// Returns metadata as written in 2019: a single schema, and a partition spec whose fields have no ids.
-fn bare() -> Value {
+fn metadata_of_2019() -> Value {
     let mut document = fixtures().into_iter().find(|document| document["format-version"] == 1).unwrap();
     for field in document["partition-spec"].as_array_mut().unwrap() {
         field.as_object_mut().unwrap().remove("field-id");
@@ -41,7 +41,7 @@ async fn register(firn: &Firn, ns: &str, name: &str, file: &str) -> Value {
 async fn metadata_of_old_versions_is_served_and_written_with_newer_fields(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
-    let file = place(firn, bare());
+    let file = write_metadata_file(firn, metadata_of_2019());
     let mut stored: Value = serde_json::from_slice(&std::fs::read(local(&file)).unwrap()).unwrap();
     stored.as_object_mut().unwrap().remove("table-uuid");
     std::fs::write(local(&file), stored.to_string()).unwrap();
@@ -146,7 +146,7 @@ async fn timestamps_in_the_future_are_replaced_by_the_current_time(backend: Back
     let log = document["snapshot-log"].as_array_mut().unwrap();
     log.last_mut().unwrap()["timestamp-ms"] = json!(future_ms);
     let before = log[0].clone();
-    let file = place(firn, document);
+    let file = write_metadata_file(firn, document);
     let served = register(firn, &ns, "t", &file).await["metadata"].clone();
     let changed =
         firn.post(&table_path(&ns, "t"), &commit(&[], &[set_property("a", "b")])).await.expect(200).json();
@@ -168,15 +168,15 @@ async fn concurrent_creations_with_one_location_are_conflicts(backend: Backend) 
         );
         let create = fixture::table_at(&name, &location);
         let transaction = commit(&[json!({ "type": "assert-create" })], &fixture::creation(&location));
-        let mut rivals = JoinSet::new();
+        let mut requests = JoinSet::new();
         for number in 0..8 {
             let (path, body) = match number % 2 {
                 0 => (tables(&ns), create.clone()),
                 _ => (table_path(&ns, &name), transaction.clone()),
             };
-            rivals.spawn(async move { firn.post(&path, &body).await });
+            requests.spawn(async move { firn.post(&path, &body).await });
         }
-        let replies = rivals.join_all().await;
+        let replies = requests.join_all().await;
         let mut statuses: Vec<_> = replies.iter().map(|reply| reply.status).collect();
         statuses.sort_unstable();
         assert_eq!(

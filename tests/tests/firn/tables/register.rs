@@ -5,7 +5,7 @@ use tests::fixture::{self, commit, create_table, local, namespace_path, set_prop
 use tests::http::Reply;
 use tests::process::{self, Backend, Firn};
 
-use super::load::{fixtures, place};
+use super::load::{fixtures, write_metadata_file};
 
 async fn register(firn: &Firn, ns: &str, name: &str, file: &str, overwrite: bool) -> Reply {
     let body = json!({ "name": name, "metadata-location": file, "overwrite": overwrite });
@@ -15,7 +15,7 @@ async fn register(firn: &Firn, ns: &str, name: &str, file: &str, overwrite: bool
 async fn a_registered_table_can_be_used_like_any_other(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
-    let file = place(firn, fixtures().remove(0));
+    let file = write_metadata_file(firn, fixtures().remove(0));
     let registered = register(firn, &ns, "t", &file, false).await.expect(200).json();
     assert_eq!(registered["metadata-location"], json!(file));
     assert_eq!(firn.get(&table_path(&ns, "t")).await.expect(200).json(), registered);
@@ -42,10 +42,10 @@ async fn overwrite_resets_a_table_to_a_metadata_file(backend: Backend) {
     register(firn, &ns, "t", &first, true).await.expect(200);
     assert_eq!(firn.get(&table_path(&ns, "t")).await.expect(200).json(), created);
     // If there is no table of this name, the request is an ordinary registration.
-    let file = place(firn, fixtures().remove(0));
+    let file = write_metadata_file(firn, fixtures().remove(0));
     register(firn, &ns, "new", &file, true).await.expect(200);
     firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
-    let other = place(firn, fixtures().remove(1));
+    let other = write_metadata_file(firn, fixtures().remove(1));
     register(firn, &ns, "v", &other, true).await.expect_error(
         409,
         "AlreadyExistsException",
@@ -105,17 +105,17 @@ async fn metadata_with_locations_outside_of_the_table_is_refused(backend: Backen
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let victim = create_table(firn, &ns, "victim").await;
-    let theirs = victim["metadata"]["location"].as_str().unwrap();
-    for (field, value) in [("location", "file:///etc"), ("location", theirs)] {
-        let file = place(firn, fixtures().remove(0));
+    let other_location = victim["metadata"]["location"].as_str().unwrap();
+    for (field, value) in [("location", "file:///etc"), ("location", other_location)] {
+        let file = write_metadata_file(firn, fixtures().remove(0));
         let mut document: serde_json::Value =
             serde_json::from_slice(&std::fs::read(local(&file)).unwrap()).unwrap();
         document[field] = json!(value);
         std::fs::write(local(&file), document.to_string()).unwrap();
         register(firn, &ns, "t", &file, false).await.expect_error(400, "IllegalArgumentException", "nvalid");
     }
-    for (key, value) in [("write.data.path", "file:///etc"), ("write.metadata.path", theirs)] {
-        let file = place(firn, fixtures().remove(0));
+    for (key, value) in [("write.data.path", "file:///etc"), ("write.metadata.path", other_location)] {
+        let file = write_metadata_file(firn, fixtures().remove(0));
         let mut document: serde_json::Value =
             serde_json::from_slice(&std::fs::read(local(&file)).unwrap()).unwrap();
         document["properties"][key] = json!(value);
@@ -123,8 +123,8 @@ async fn metadata_with_locations_outside_of_the_table_is_refused(backend: Backen
         register(firn, &ns, "t", &file, false).await.expect_error(400, "IllegalArgumentException", "nvalid");
     }
     let mut document = fixtures().into_iter().find(|document| document["format-version"] == 2).unwrap();
-    document["snapshots"][0]["manifest-list"] = json!(format!("{theirs}/metadata/snap-1.avro"));
-    let file = place(firn, document);
+    document["snapshots"][0]["manifest-list"] = json!(format!("{other_location}/metadata/snap-1.avro"));
+    let file = write_metadata_file(firn, document);
     register(firn, &ns, "t", &file, false).await.expect_error(
         400,
         "IllegalArgumentException",
@@ -163,14 +163,14 @@ async fn metadata_that_java_could_not_load_is_refused(backend: Backend) {
             Ok(index) if parent.is_array() => parent[index] = value,
             _ => parent[key] = value,
         }
-        let file = place(firn, broken);
+        let file = write_metadata_file(firn, broken);
         register(firn, &ns, "t", &file, false).await.expect_error(
             400,
             "IllegalArgumentException",
             "cannot be used",
         );
     }
-    let file = place(firn, document);
+    let file = write_metadata_file(firn, document);
     register(firn, &ns, "t", &file, false).await.expect(200);
 }
 

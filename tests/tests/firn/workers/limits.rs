@@ -41,7 +41,7 @@ fn unsorted_rows(file: i64) -> Vec<Row> {
 /// Creates a sorted table with more rows than fit in the minimum memory.
 async fn create_unsorted_table(client: &tests::http::Client) -> Table {
     let table = Table::create(client, &TableOptions { is_sorted: true, ..TableOptions::default() }).await;
-    let files: Vec<_> = (0..SMALL_FILES).map(unsorted).collect();
+    let files: Vec<_> = (0..SMALL_FILES).map(unsorted_rows).collect();
     table.append(&files).await;
     table
 }

@@ -55,7 +55,7 @@ fn answer<'a>(key: &'a str, fingerprint: &'a str, metadata_location: &'a str) ->
 }
 
 /// Commit that moves the pointers of tables: id, current and next location of the metadata file.
-fn moves<'a>(fixture: &Fixture, tables: &[(TabularId, &'a str, &'a str)]) -> Commit<'a> {
+fn pointer_moves<'a>(fixture: &Fixture, tables: &[(TabularId, &'a str, &'a str)]) -> Commit<'a> {
     let change = |(tabular_id, previous, next): (TabularId, &'a str, &'a str)| TabularChange {
         pointer: PointerChange::Move { tabular_id, previous, next: pointer(next) },
         claims: Vec::new(),
@@ -92,7 +92,7 @@ async fn current(fixture: &Fixture) -> Tabular {
     tabulars::find(&fixture.db, fixture.warehouse_id, "a", "t").await.unwrap().unwrap()
 }
 
-async fn audited(fixture: &Fixture) -> Vec<audit::AuditEntry> {
+async fn list_audit_entries(fixture: &Fixture) -> Vec<audit::AuditEntry> {
     let filter = AuditFilter { object_id: None, from_ms: 0, before: None };
     audit::list(&fixture.db, filter, 100).await.unwrap()
 }
@@ -108,9 +108,9 @@ async fn a_commit_is_written_with_all_of_its_records(fixture: &Fixture) {
 
     let found = current(fixture).await;
     assert_eq!((found.metadata_location.as_str(), found.kind), ("t/v1", TabularKind::Table));
-    let [line] = &audited(fixture).await[..] else { panic!("one line") };
-    assert_eq!((line.request_id.as_str(), line.at_ms), ("t/v1", found.updated_ms));
-    assert_eq!(events(fixture).await, audited(fixture).await);
+    let [audit_entry] = &list_audit_entries(fixture).await[..] else { panic!("one entry") };
+    assert_eq!((audit_entry.request_id.as_str(), audit_entry.at_ms), ("t/v1", found.updated_ms));
+    assert_eq!(events(fixture).await, list_audit_entries(fixture).await);
     let recorded = idempotency::find(&fixture.db, "alice", "k").await.unwrap().unwrap();
     assert_eq!((recorded.fingerprint.as_str(), recorded.created_ms), ("t/v1", found.updated_ms));
     assert_eq!(recorded.metadata_location.as_deref(), Some("t/v1"));
@@ -132,7 +132,7 @@ async fn a_lost_commit_records_nothing(fixture: &Fixture) {
         CommitOutcome::Lost { index: 0 }
     );
     assert_eq!(current(fixture).await.metadata_location, "t/v0");
-    assert_eq!((audited(fixture).await, events(fixture).await), (Vec::new(), Vec::new()));
+    assert_eq!((list_audit_entries(fixture).await, events(fixture).await), (Vec::new(), Vec::new()));
     assert_eq!(idempotency::find(&fixture.db, "alice", "k").await.unwrap(), None);
 }
 
@@ -142,7 +142,7 @@ async fn a_commit_under_a_used_key_changes_nothing(fixture: &Fixture) {
     assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, CommitOutcome::Done);
     assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), Some("k")).await, CommitOutcome::Answered);
     assert_eq!(current(fixture).await.metadata_location, "t/v1");
-    assert_eq!(audited(fixture).await.len(), 1);
+    assert_eq!(list_audit_entries(fixture).await.len(), 1);
     let recorded = idempotency::find(&fixture.db, "alice", "k").await.unwrap().unwrap();
     assert_eq!(recorded.fingerprint, "t/v1");
     assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), None).await, CommitOutcome::Done);
@@ -164,7 +164,7 @@ async fn one_of_two_concurrent_commits_succeeds(fixture: &Fixture) {
             other => panic!("{other:?}"),
         };
         assert_eq!(current(fixture).await.metadata_location, previous);
-        assert_eq!(audited(fixture).await.len(), round + 1);
+        assert_eq!(list_audit_entries(fixture).await.len(), round + 1);
     }
 }
 
@@ -198,7 +198,7 @@ async fn the_time_of_a_table_never_decreases(fixture: &Fixture) {
     let mut before_ms = current(fixture).await.updated_ms;
     for (now_ms, version) in [(5_000_000, 1), (1, 2), (2, 3)] {
         let (previous, next) = (format!("t/v{}", version - 1), format!("t/v{version}"));
-        let commit = moves(fixture, &[(tabular_id, &previous, &next)]);
+        let commit = pointer_moves(fixture, &[(tabular_id, &previous, &next)]);
         assert_eq!(commits::commit(&fixture.db, now_ms, &commit).await.unwrap(), CommitOutcome::Done);
         let updated_ms = current(fixture).await.updated_ms;
         assert!(updated_ms >= before_ms, "{updated_ms} after {before_ms}");
@@ -241,13 +241,19 @@ async fn several_tables_are_committed_atomically(fixture: &Fixture) {
         }
         found
     };
-    let outdated = moves(fixture, &[(t, "t/v0", "t/v1"), (u, "u/v7", "u/v8")]);
+    let outdated = pointer_moves(fixture, &[(t, "t/v0", "t/v1"), (u, "u/v7", "u/v8")]);
     let outcome = commits::commit(&fixture.db, 2_000_000, &outdated).await.unwrap();
     assert_eq!(outcome, CommitOutcome::Lost { index: 1 });
-    assert_eq!((locations().await, audited(fixture).await.len()), (vec!["t/v0".into(), "u/v0".into()], 0));
-    let both = moves(fixture, &[(t, "t/v0", "t/v1"), (u, "u/v0", "u/v1")]);
+    assert_eq!(
+        (locations().await, list_audit_entries(fixture).await.len()),
+        (vec!["t/v0".into(), "u/v0".into()], 0)
+    );
+    let both = pointer_moves(fixture, &[(t, "t/v0", "t/v1"), (u, "u/v0", "u/v1")]);
     assert_eq!(commits::commit(&fixture.db, 2_000_000, &both).await.unwrap(), CommitOutcome::Done);
-    assert_eq!((locations().await, audited(fixture).await.len()), (vec!["t/v1".into(), "u/v1".into()], 2));
+    assert_eq!(
+        (locations().await, list_audit_entries(fixture).await.len()),
+        (vec!["t/v1".into(), "u/v1".into()], 2)
+    );
 }
 
 async fn a_new_table_is_committed_with_its_folders(fixture: &Fixture) {
@@ -260,15 +266,15 @@ async fn a_new_table_is_committed_with_its_folders(fixture: &Fixture) {
     let tabular_id = current(fixture).await.tabular_id;
     assert_eq!(locations::list(&fixture.db, tabular_id.0).await.unwrap(), ["file:///w/t/"]);
 
-    let taken = create(vec![creation(namespace_id, "t", "file:///w/u/")]).await;
-    assert_eq!(taken, CommitOutcome::NameTaken { index: 0, holder: TabularKind::Table });
+    let name_taken = create(vec![creation(namespace_id, "t", "file:///w/u/")]).await;
+    assert_eq!(name_taken, CommitOutcome::NameTaken { index: 0, holder: TabularKind::Table });
     let within =
         vec![creation(namespace_id, "u", "file:///w/u/"), creation(namespace_id, "v", "file:///w/t/inside/")];
     assert_eq!(create(within).await, CommitOutcome::Overlaps { index: 1 });
     let unknown = create(vec![creation(NamespaceId(new_id()), "u", "file:///w/u/")]).await;
     assert_eq!(unknown, CommitOutcome::NamespaceMissing { index: 0 });
     assert_eq!(tabulars::find(&fixture.db, fixture.warehouse_id, "a", "u").await.unwrap(), None);
-    assert_eq!(audited(fixture).await.len(), 1);
+    assert_eq!(list_audit_entries(fixture).await.len(), 1);
 }
 
 async fn a_commit_of_a_job_without_its_lease_changes_nothing(fixture: &Fixture) {

@@ -229,14 +229,14 @@ async fn states_within_a_millisecond_are_listed_but_never_valid(fixture: &Fixtur
     let at_ms = tx.at_ms();
     tx.commit().await.unwrap();
 
-    let seen = async |name, at_ms| {
-        let seen = as_of::find_tabular(&fixture.db, fixture.warehouse_id, "a", name, at_ms).await.unwrap();
-        seen.map(|tabular| tabular.metadata_location)
+    let location_at = async |name, at_ms| {
+        let tabular = as_of::find_tabular(&fixture.db, fixture.warehouse_id, "a", name, at_ms).await.unwrap();
+        tabular.map(|tabular| tabular.metadata_location)
     };
-    assert_eq!(seen("older", at_ms - 1).await.as_deref(), Some("older/v0"));
-    assert_eq!(seen("older", at_ms).await.as_deref(), Some("older/v2"));
-    assert_eq!(seen("t", at_ms).await.as_deref(), Some("t/v1"));
-    assert_eq!(seen("t", at_ms - 1).await, None);
-    assert_eq!(seen("gone", at_ms).await, None);
+    assert_eq!(location_at("older", at_ms - 1).await.as_deref(), Some("older/v0"));
+    assert_eq!(location_at("older", at_ms).await.as_deref(), Some("older/v2"));
+    assert_eq!(location_at("t", at_ms).await.as_deref(), Some("t/v1"));
+    assert_eq!(location_at("t", at_ms - 1).await, None);
+    assert_eq!(location_at("gone", at_ms).await, None);
     assert_eq!(history::list_pointers(&fixture.db, table, None, 9).await.unwrap().len(), 2);
 }

@@ -63,8 +63,8 @@ async fn an_owner_may_nest_its_own_prefixes(fixture: &Fixture) {
     let owner = new_id();
     assert_eq!(claim(fixture, &["s3://b/t/", "s3://b/t/data/", "s3://b/x/"], owner).await, Claim::Claimed);
     assert_eq!(claim(fixture, &["s3://b/t/", "s3://b/"], owner).await, Claim::Claimed);
-    let held = locations::list(&fixture.db, owner).await.unwrap();
-    assert_eq!(held, ["s3://b/", "s3://b/t/", "s3://b/t/data/", "s3://b/x/"]);
+    let claimed = locations::list(&fixture.db, owner).await.unwrap();
+    assert_eq!(claimed, ["s3://b/", "s3://b/t/", "s3://b/t/data/", "s3://b/x/"]);
 }
 
 async fn a_refused_claim_leaves_nothing(fixture: &Fixture) {

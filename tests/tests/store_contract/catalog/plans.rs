@@ -36,9 +36,9 @@ async fn find(fixture: &Fixture, plan_id: Uuid) -> Option<Plan> {
 
 async fn complete(fixture: &Fixture, plan_id: Uuid, answer: &str) -> bool {
     let mut tx = fixture.write().await;
-    let kept = plans::complete(&mut tx, plan_id, answer).await.unwrap();
+    let is_stored = plans::complete(&mut tx, plan_id, answer).await.unwrap();
     tx.commit().await.unwrap();
-    kept
+    is_stored
 }
 
 async fn cancel(fixture: &Fixture, plan_id: Uuid) {

@@ -93,10 +93,10 @@ async fn several_tabulars_are_found_in_the_requested_order(fixture: &Fixture) {
             fixture.table(namespace_id, name).await;
         }
     }
-    let mut wanted: Vec<(&str, &str)> = ODD_NAMES.iter().rev().map(|name| ("a", *name)).collect();
-    wanted.extend([("b", "😀"), ("b", "missing"), ("b", "😀"), ("c", "a")]);
-    let found = tabulars::find_many(&fixture.db, fixture.warehouse_id, &wanted).await.unwrap();
-    for ((path, name), found) in wanted.iter().zip(&found) {
+    let mut requested: Vec<(&str, &str)> = ODD_NAMES.iter().rev().map(|name| ("a", *name)).collect();
+    requested.extend([("b", "😀"), ("b", "missing"), ("b", "😀"), ("c", "a")]);
+    let found = tabulars::find_many(&fixture.db, fixture.warehouse_id, &requested).await.unwrap();
+    for ((path, name), found) in requested.iter().zip(&found) {
         assert_eq!(*found, find(fixture, path, name).await, "{path} {name}");
     }
     assert_eq!(found.iter().flatten().count(), ODD_NAMES.len() + 2);

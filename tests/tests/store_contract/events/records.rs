@@ -76,14 +76,14 @@ async fn emit(fixture: &Fixture, outcome: &str) -> (i64, Uuid) {
 }
 
 async fn list_events(fixture: &Fixture, until_ms: i64) -> Vec<(i64, Uuid)> {
-    let mut seen: Vec<(i64, Uuid)> = Vec::new();
+    let mut listed: Vec<(i64, Uuid)> = Vec::new();
     loop {
-        let page = outbox::list(&fixture.db, seen.last().copied(), until_ms, 2).await.unwrap();
+        let page = outbox::list(&fixture.db, listed.last().copied(), until_ms, 2).await.unwrap();
         if page.is_empty() {
-            return seen;
+            return listed;
         }
         assert!(page.iter().all(|event| event.action == "createTable" && event.outcome == "done"));
-        seen.extend(page.iter().map(|event| (event.at_ms, event.audit_id)));
+        listed.extend(page.iter().map(|event| (event.at_ms, event.audit_id)));
     }
 }
 

@@ -143,17 +143,17 @@ async fn candidates_are_listed_by_id_in_pages(fixture: &Fixture) {
         tables.push(fixture.table(namespace_id, &format!("t{number}")).await);
     }
     enqueue(fixture, tables[3], "evaluate").await;
-    let mut seen: Vec<Candidate> = Vec::new();
+    let mut listed: Vec<Candidate> = Vec::new();
     loop {
-        let after = seen.last().map_or(TabularId(Uuid::nil()), |last| last.tabular_id);
+        let after = listed.last().map_or(TabularId(Uuid::nil()), |last| last.tabular_id);
         let page = candidates::list(&fixture.db, "evaluate", after, 2).await.unwrap();
         if page.is_empty() {
             break;
         }
-        seen.extend(page);
+        listed.extend(page);
     }
-    assert_eq!(seen.iter().map(|candidate| candidate.tabular_id).collect::<Vec<_>>(), tables);
-    for candidate in seen {
+    assert_eq!(listed.iter().map(|candidate| candidate.tabular_id).collect::<Vec<_>>(), tables);
+    for candidate in listed {
         assert_eq!(find(fixture, candidate.tabular_id).await, candidate);
         assert_eq!(candidate.is_open, candidate.tabular_id == tables[3]);
     }
