@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::fixture::{self, change, commit, create_table, set_property, table_path};
 use tests::http::Reply;
-use tests::outage::{Proxy, Stoppable, Wire};
+use tests::outage::{Proxy, ProxyMode, StoppableServer};
 use tests::postgres::Postgres;
 use tests::process::{self, Backend, Firn, Setup};
 
@@ -79,7 +79,7 @@ fn restarts_of_postgresql_under_load_lose_no_commit() {
     process::run(async {
         let server = Arc::new(Postgres::start(&[]).await.unwrap());
         let url = server.create_database().await.unwrap();
-        let mut stoppable = Stoppable::new(server, &url);
+        let mut stoppable = StoppableServer::new(server, &url);
         let mut setup = Setup::new(Backend::Sqlite).await;
         setup.database_url = Some(url);
         let firn = Firn::start(setup);
@@ -110,7 +110,7 @@ fn restarts_of_postgresql_under_load_lose_no_commit() {
 fn a_cut_connection_is_unavailable_and_recovers() {
     process::run(async {
         let direct = Setup::new(Backend::Postgres).await;
-        let proxy = Proxy::to(&direct.database_url());
+        let proxy = Proxy::start(&direct.database_url());
         let mut setup = direct.clone();
         setup.database_url = Some(proxy.url(&direct.database_url()));
         let firn = Firn::start(setup);
@@ -120,10 +120,10 @@ fn a_cut_connection_is_unavailable_and_recovers() {
         let stop = Arc::new(AtomicBool::new(false));
         let writers = start_writers(&stop, &firn, &path, 4);
         for _ in 0..5 {
-            proxy.set(Wire::Cut);
+            proxy.set(ProxyMode::Cut);
             check_response(&firn.get(&path).await);
             firn.get("namespaces").await.expect_error(503, "ServiceUnavailableException", "database");
-            proxy.set(Wire::Whole);
+            proxy.set(ProxyMode::Forward);
             wait_until_ready(&firn).await;
             firn.get(&path).await.expect(200);
         }
@@ -136,7 +136,7 @@ fn a_cut_connection_is_unavailable_and_recovers() {
 /// the response of the database is lost.
 async fn check_lost_response(word: &'static str, is_transaction: bool) {
     let direct = Setup::new(Backend::Postgres).await;
-    let proxy = Proxy::to(&direct.database_url());
+    let proxy = Proxy::start(&direct.database_url());
     let mut setup = direct.clone();
     setup.database_url = Some(proxy.url(&direct.database_url()));
     let firn = Firn::start(setup);
@@ -154,10 +154,10 @@ async fn check_lost_response(word: &'static str, is_transaction: bool) {
     };
     let key = catalog_server::id::random().to_string();
     let headers = [("idempotency-key", key.as_str())];
-    proxy.set(Wire::CutAfter(word));
+    proxy.set(ProxyMode::CutAfter(word));
     let reply = firn.send("POST", &target, Some(body.to_string()), &headers).await;
     reply.expect_error(500, "CommitStateUnknownException", "its outcome is unknown");
-    proxy.set(Wire::Whole);
+    proxy.set(ProxyMode::Forward);
     wait_until_ready(&firn).await;
     // The commit was carried out: its metadata file was not deleted, and a request with the same key gets the
     // response that was lost.

@@ -13,7 +13,7 @@ async fn acknowledged_changes_survive_kills_exactly_once(backend: Backend) {
     let options = Options { backend, writers: 16, kills: 10, time, seed, replicas: 2, instants: 10 };
     match torture::run(&options).await {
         Ok(report) => eprintln!("{report}"),
-        Err(violation) => panic!("a promise was broken: {violation}"),
+        Err(violation) => panic!("a guarantee was violated: {violation}"),
     }
 }
 
