@@ -82,7 +82,7 @@ fn inspect_and_maintain_work_with_another_catalog() {
         suite.args([&reference.root, "rck", "test_inspect.py"]).env("FIRN_REFERENCE", "1");
         pass_suite("clients/run-inspect", suite);
         let mut suite = Command::new(program("clients/run"));
-        let tests = "small_files_become_one or old_snapshots_go";
+        let tests = "small_files_become_one or old_snapshots_are_expired";
         suite.args([&reference.root, "rck", "test_rewrites.py", "-k", tests]).env("FIRN_REFERENCE", "1");
         pass_suite("clients/run-maintain", suite);
     });
