@@ -156,8 +156,8 @@ fn retry_ms(finished_jobs: &[FinishedJob]) -> i64 {
     last_ms.saturating_add((MINUTE_MS << doublings).min(RETRY_MAX_MS))
 }
 
-/// Returns the end of the cool-down of an evaluation: [`COOLDOWN_FACTOR`] times its duration after its end, but
-/// at most `longest_ms`.
+/// Returns the end of the cool-down of an evaluation: [`COOLDOWN_FACTOR`] times its duration after its end,
+/// but at most `longest_ms`.
 fn cooldown_until_ms(finished_jobs: &[FinishedJob], longest_ms: i64) -> i64 {
     // After several attempts, the duration of the last one is not known.
     let Some(&FinishedJob {

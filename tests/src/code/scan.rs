@@ -171,11 +171,11 @@ pub fn closing(code: &str, open: usize) -> Option<usize> {
 
 /// Offset of the first of some bytes at or after `at` in masked text, outside of the parentheses and square
 /// brackets that open on the way.
-pub fn find_outside(code: &str, at: usize, wanted: &[u8]) -> Option<usize> {
+pub fn find_outside(code: &str, at: usize, searched: &[u8]) -> Option<usize> {
     let bytes = code.as_bytes();
     let mut at = at;
     while let Some(byte) = bytes.get(at) {
-        if wanted.contains(byte) {
+        if searched.contains(byte) {
             return Some(at);
         }
         at = if matches!(byte, b'(' | b'[') { closing(code, at)? + 1 } else { at + 1 };

@@ -97,8 +97,8 @@ fn item_end(code: &str, at: usize) -> Option<usize> {
     if !ITEMS.contains(&keyword) {
         return None;
     }
-    let wanted: &[u8] = if ENDED_BY_SEMICOLON.contains(&keyword) { b";" } else { b"{;" };
-    let end = scan::find_outside(code, start, wanted)?;
+    let end_bytes: &[u8] = if ENDED_BY_SEMICOLON.contains(&keyword) { b";" } else { b"{;" };
+    let end = scan::find_outside(code, start, end_bytes)?;
     if code.as_bytes()[end] == b'{' { Some(scan::closing(code, end)? + 1) } else { Some(end + 1) }
 }
 

@@ -44,8 +44,8 @@ impl Recording {
         Self { root: setup.data_dir.clone(), file }
     }
 
-    /// Replaces the data directory by the files that a power cut just before each of the responses `responses`
-    /// would have left, and calls `inspect` each time. Responses are counted from 1 over all responses of the
+    /// Replaces the data directory by the files that a power cut just before each of these responses would
+    /// have left, and calls `inspect` each time. Responses are counted from 1 over all responses of the
     /// server. The server must have ended; `inspect` may start it again if it also ends it.
     pub async fn replay(&self, server: u32, responses: &[usize], mut inspect: impl AsyncFnMut(usize)) {
         let text = self.read(server).await;
@@ -89,6 +89,6 @@ impl Recording {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("`strace` did not see the server's end: may it trace processes here?");
+        panic!("`strace` did not record the end of the server; it may not be permitted to trace processes");
     }
 }

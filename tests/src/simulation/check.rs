@@ -1,4 +1,4 @@
-//! Invariants of the simulation. At every moment, each snapshot can be read and contains the rows that
+//! Invariants of the simulation. At every step, each snapshot can be read and contains the rows that
 //! writers committed, the lineage of a row that no writer changed is unchanged, and the reports of jobs name each
 //! snapshot of maintenance. At the end, no unneeded file is left.
 

@@ -175,8 +175,8 @@ async fn maintain(world: &Arc<World>) -> Result<(), String> {
     run_next_job(world, fault_plan).await.map(drop)
 }
 
-/// Injects each event of [`SWEEP_EVENTS`] at each operation of a job, or with a `stride` at every second, third, …
-/// operation; each time in a new job.
+/// Injects each event of [`SWEEP_EVENTS`] at each operation of a job, or with a `stride` at every second,
+/// third, … operation; each time in a new job.
 pub(super) async fn sweep(world: &Arc<World>, kind: Kind, action: &str, stride: usize) -> Result<(), String> {
     for event in SWEEP_EVENTS {
         for number in (0_u32..).step_by(stride) {

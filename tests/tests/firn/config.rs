@@ -119,7 +119,7 @@ fn refusal(arguments: &[&str], env: &[(&str, &str)]) -> String {
     command.current_dir(&folder).args(arguments).envs(env.iter().copied());
     let output = command.output().unwrap();
     assert!(!output.status.success(), "{arguments:?} {env:?} was accepted");
-    assert!(std::fs::read_dir(&folder).unwrap().next().is_none(), "a refused start left something behind");
+    assert!(std::fs::read_dir(&folder).unwrap().next().is_none(), "a refused start left files");
     String::from_utf8(output.stderr).unwrap()
 }
 

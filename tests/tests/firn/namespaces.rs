@@ -154,7 +154,7 @@ async fn a_concurrent_drop_and_creation_leave_no_table_without_namespace(backend
             }
         }
         match dropped.status {
-            204 => assert!(!is_held, "a table was created in a namespace that is gone"),
+            204 => assert!(!is_held, "a table was created in a namespace that was dropped"),
             _ => dropped.expect_error(409, "NamespaceNotEmptyException", "not empty"),
         }
         assert_eq!(firn.head(&path).await, if dropped.status == 204 { 404 } else { 204 });

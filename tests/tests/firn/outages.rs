@@ -237,7 +237,7 @@ fn a_full_disk_is_a_clear_error_and_leaves_no_partial_change() {
         let metadata =
             format!("{}/metadata", fixture::local(before["metadata"]["location"].as_str().unwrap()));
         let inside = format!("/proc/{}/root{metadata}", firn.pid());
-        assert_eq!(std::fs::read_dir(inside).unwrap().count(), 1, "half a file stays behind");
+        assert_eq!(std::fs::read_dir(inside).unwrap().count(), 1, "a partial file remains");
         drop(written);
         std::fs::remove_file(&filler).unwrap();
         let done = firn.post(&path, &commit(&[], &[big])).await.expect(200).json();
@@ -264,7 +264,7 @@ fn a_file_that_may_not_grow_is_a_clear_error() {
         assert_eq!(firn.get(&path).await.json(), before);
         let metadata =
             format!("{}/metadata", fixture::local(before["metadata"]["location"].as_str().unwrap()));
-        assert_eq!(std::fs::read_dir(metadata).unwrap().count(), 1, "half a file stays behind");
+        assert_eq!(std::fs::read_dir(metadata).unwrap().count(), 1, "a partial file remains");
         firn.post(&path, &commit(&[], &[set_property("small", "x")])).await.expect(200);
     });
 }

@@ -99,7 +99,7 @@ async fn a_purge_continues_after_a_crash(backend: Backend) {
                 let reply = firn.post(&tables(&ns), &table_at("squatter", location)).await;
                 if reply.status == 200 {
                     let is_empty = files(&folder(&created).join("data")) == 0;
-                    assert!(is_empty, "a folder was given away before it was empty");
+                    assert!(is_empty, "a folder was reused before it was empty");
                 } else {
                     reply.expect_error(400, "IllegalArgumentException", "belongs to another table");
                 }

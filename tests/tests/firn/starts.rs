@@ -18,7 +18,7 @@ fn unusual_names_of_data_directories_work_or_are_refused() {
             let folder = setup.data_dir.clone();
             let started = Firn::try_start(setup);
             if name.contains(['?', '#']) || name.contains("%3F") {
-                let message = started.err().expect("clients would look for another folder");
+                let message = started.err().expect("a refusal: clients would use another folder");
                 assert!(
                     message.contains("cannot contain a warehouse") && message.contains("warehouse.location"),
                     "{message}"
@@ -70,7 +70,8 @@ fn a_lost_database_is_detected_by_the_files_of_tables() {
             if let Some(content) = content {
                 fs::write(&file, content).unwrap();
             }
-            let message = Firn::try_start(setup.clone()).err().unwrap_or_else(|| panic!("{what}: it serves"));
+            let message =
+                Firn::try_start(setup.clone()).err().unwrap_or_else(|| panic!("{what}: the server started"));
             assert!(message.contains(expected) && message.contains("backup"), "{what}: {message}");
             assert!(!message.contains("panicked"), "{message}");
         }

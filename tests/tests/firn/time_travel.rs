@@ -175,7 +175,7 @@ async fn every_past_instant_of_a_random_history_is_unchanged(backend: Backend) {
         next_instant(&clock).await;
         instants.push((at, model.clone()));
         if number % 50 == 49 {
-            assert_eq!(read(&firn).await, model, "the model has gone astray at step {number}");
+            assert_eq!(read(&firn).await, model, "the model differs at step {number}");
             firn.restart();
         }
     }

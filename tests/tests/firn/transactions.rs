@@ -129,7 +129,7 @@ async fn transactions_are_never_partially_visible_and_never_deadlock(backend: Ba
         // `b` is read after `a`, so it can be newer, but never older.
         let a = firn.get(&table_path(&ns, "a")).await.expect(200).json();
         let b = firn.get(&table_path(&ns, "b")).await.expect(200).json();
-        assert!(count(&b) >= count(&a), "a transaction was half visible");
+        assert!(count(&b) >= count(&a), "a transaction was partially visible");
     }
     for writer in writers {
         writer.await.unwrap();

@@ -64,11 +64,11 @@ async fn an_expiry_deletes_metadata_files_left_by_a_crash(backend: Backend) {
     for word in ["false", "FALSE", "no"] {
         set_properties(&firn.client, &ns, &[("gc.enabled", word)]).await;
         expire(&firn.client, &ns).await;
-        assert!(before.iter().all(|file| file.exists()), "`gc.enabled={word}` kept no files");
+        assert!(before.iter().all(|file| file.exists()), "files were deleted despite `gc.enabled={word}`");
     }
     set_properties(&firn.client, &ns, &[("gc.enabled", "true")]).await;
     expire(&firn.client, &ns).await;
-    assert!(!folder.join(&unused).exists(), "a file that nothing names is still there");
+    assert!(!folder.join(&unused).exists(), "an unreferenced file was not deleted");
     for file in before.iter().filter(|file| !file.ends_with(&unused)) {
         assert!(file.exists(), "{} is gone", file.display());
     }
@@ -84,10 +84,10 @@ async fn an_expiry_deletes_previous_metadata_files_outside_of_the_log(backend: B
     let count = || list_files(metadata_file(&created).parent().unwrap()).len();
     firn.day(150);
     expire(&firn.client, &ns).await;
-    assert_eq!(count(), 6, "the table did not ask for its former files to go");
+    assert_eq!(count(), 6, "the table does not request the deletion of previous files");
     set_properties(&firn.client, &ns, &[DELETE_AFTER_COMMIT]).await;
     expire(&firn.client, &ns).await;
-    assert_eq!(count(), 2, "the current file and the one in the log stay");
+    assert_eq!(count(), 2, "the current file and the one in the log remain");
     firn.client.get(&table_path(&ns, "t")).await.expect(200);
 }
 

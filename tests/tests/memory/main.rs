@@ -1,7 +1,7 @@
 //! Comparison of the weights in caches with the memory that is actually used. Each case runs in its own
 //! process, because freed memory that is reused from the allocator would not be measured.
 
-#![expect(clippy::unwrap_used, reason = "a case fails where what it counts on does not hold")]
+#![expect(clippy::unwrap_used, reason = "a case fails if one of its assumptions is wrong")]
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -241,7 +241,7 @@ async fn concurrent_commits_whose_requirements_hold_all_succeed(backend: Backend
     assert_eq!(written, 48);
     let log = body["metadata"]["metadata-log"].as_array().unwrap();
     assert_eq!(log.len(), 48, "a version is missing from the log");
-    assert_eq!(files.len(), 49, "a lost race left a file behind");
+    assert_eq!(files.len(), 49, "a refused request left a file");
 }
 
 async fn of_concurrent_appends_to_one_snapshot_one_succeeds(backend: Backend) {

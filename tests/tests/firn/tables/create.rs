@@ -112,7 +112,7 @@ async fn of_concurrent_creations_one_succeeds_and_leaves_no_unused_file(backend:
     }
     assert_eq!(winners.len(), 1);
     let folder = std::path::Path::new(fixture::local(&winners[0])).parent().unwrap();
-    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "files of the losers stay behind");
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "files of refused requests remain");
 }
 
 async fn a_staged_table_exists_once_it_is_committed(backend: Backend) {

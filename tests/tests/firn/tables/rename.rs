@@ -99,7 +99,7 @@ async fn a_commit_during_a_rename_is_kept_or_refused(backend: Backend) {
             assert!(is_there, "an acknowledged commit is lost");
         } else {
             committed.expect_error(404, "NoSuchTableException", "Table does not exist");
-            assert!(!is_there, "a refused commit is there");
+            assert!(!is_there, "a refused commit is visible");
         }
     }
 }

@@ -46,8 +46,8 @@ async fn create_unsorted_table(client: &tests::http::Client) -> Table {
     table
 }
 
-/// Asserts that all rows of [`create_unsorted_table`] exist and that each file is sorted; returns the values of `part` in
-/// each file.
+/// Asserts that all rows of [`create_unsorted_table`] exist and that each file is sorted; returns the values of
+/// `part` in each file.
 async fn check_sorted(table: &Table) -> BTreeMap<String, Vec<Value>> {
     let mut is_found = vec![false; usize::try_from(SMALL_FILES * ROWS_EACH).unwrap()];
     let mut files: BTreeMap<String, (i64, Vec<Value>)> = BTreeMap::new();
@@ -122,8 +122,8 @@ async fn too_little_space_for_sorting_is_an_error_with_the_setting(backend: Back
     }
 }
 
-/// Creates a table with one partition that needs more memory than [`MINIMUM_MEMORY`] to be sorted, and one that does
-/// not.
+/// Creates a table with one partition that needs more memory than [`MINIMUM_MEMORY`] to be sorted, and one
+/// that does not.
 async fn create_table_with_large_partition(client: &tests::http::Client) -> Table {
     let table = Table::create(
         client,

@@ -50,7 +50,7 @@ async fn past_states_equal_the_states_that_were_current(fixture: &Fixture) {
         model = read_present(fixture).await;
         past.insert(at_ms, model.clone());
     }
-    assert!(past.values().any(|model| model.tabulars.len() > 3), "the history is too quiet");
+    assert!(past.values().any(|model| model.tabulars.len() > 3), "the history contains too few changes");
 
     let first_ms = *past.keys().next().unwrap();
     check(fixture, first_ms - 1, &Model::default()).await;

@@ -65,7 +65,7 @@ async fn a_result_is_stored_once(fixture: &Fixture) {
     let plan = find(fixture, plan_id).await.unwrap();
     let answer = plans::find_answer(&fixture.db, plan.plan_id).await.unwrap();
     assert_eq!((plan.outcome, answer.as_deref()), (PlanOutcome::Completed, Some("one")));
-    assert_eq!(plans::find_request(&fixture.db, plan_id).await.unwrap(), None, "it is not made again");
+    assert_eq!(plans::find_request(&fixture.db, plan_id).await.unwrap(), None, "the request is deleted");
     assert!(!complete(fixture, new_id(), "x").await);
 }
 

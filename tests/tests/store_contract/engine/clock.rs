@@ -126,7 +126,7 @@ async fn a_clock_that_was_ahead_blocks_neither_time_travel_nor_the_queue() {
         lease(db, leased_ms).await.map(|job| (job.action, job.attempt)),
         Some(("compact".to_owned(), 1))
     );
-    let again = lease(db, leased_ms + TERMS.lease_ms).await.expect("it is anybody's again");
+    let again = lease(db, leased_ms + TERMS.lease_ms).await.expect("the job of the expired lease");
     assert_eq!((again.action.as_str(), again.attempt), ("compact", 2));
 }
 

@@ -431,7 +431,7 @@ async fn a_requested_job_replaces_a_queued_automatic_job(fixture: &Fixture) {
         action: "compact",
         runner: Runner::Worker,
         options: "{}",
-        reason: "asked for",
+        reason: "requested",
         requested_by: "bob",
         priority: 7,
         due_ms: 1,
@@ -442,7 +442,7 @@ async fn a_requested_job_replaces_a_queued_automatic_job(fixture: &Fixture) {
         tx.commit().await.unwrap();
         job_id
     };
-    assert_eq!(take_over(&new, "somebody else").await, None);
+    assert_eq!(take_over(&new, "another caller").await, None);
     assert_eq!(take_over(&NewJobRow { action: "evaluate", ..new }, "alice").await, None);
     assert_eq!(take_over(&new, "alice").await, Some(first));
     let job = lease(fixture, "w", TERMS).await.unwrap();
@@ -452,7 +452,7 @@ async fn a_requested_job_replaces_a_queued_automatic_job(fixture: &Fixture) {
     );
     assert_eq!(
         (job.options.as_str(), job.reason.as_str(), job.requested_by.as_str()),
-        ("{}", "asked for", "bob")
+        ("{}", "requested", "bob")
     );
     // By now the job is leased by a worker.
     assert_eq!(take_over(&new, "bob").await, None);

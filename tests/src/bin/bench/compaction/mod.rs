@@ -125,11 +125,11 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
 
 impl Bench {
     fn is_selected(&self, id: &str) -> bool {
-        self.options.only.is_empty() || self.options.only.iter().any(|wanted| wanted == id)
+        self.options.only.is_empty() || self.options.only.iter().any(|name| name == id)
     }
 
     fn is_against(&self, name: &str) -> bool {
-        self.options.against.iter().any(|wanted| wanted == name)
+        self.options.against.iter().any(|reference| reference == name)
     }
 
     fn limits(&self, is_memory_limited: bool) -> Limits {
