@@ -43,9 +43,9 @@ const CRUCIAL_RATE: u32 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FaultPlan {
     /// No faults and no events.
-    Good,
+    None,
     /// Random faults and events, each with a rate: one in so many operations; 0 for none.
-    Bad {
+    Random {
         /// Rate at which requests and file operations fail.
         faults: u32,
         /// Rate of [`Event`]s, such as commits of writers, jumps of the clock, and crashes.

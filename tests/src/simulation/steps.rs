@@ -254,7 +254,7 @@ pub(super) async fn run_next_job(world: &Arc<World>, fault_plan: FaultPlan) -> R
         environment,
     };
     let heartbeats = |lease| {
-        worker.take(job_id, table.rsplit('.').next().unwrap_or_default(), lease);
+        worker.set_job(job_id, table.rsplit('.').next().unwrap_or_default(), lease);
         std::future::pending()
     };
     tokio::select! {

@@ -219,7 +219,7 @@ impl World {
         let path = format!("/governance/v1/maintenance/jobs/{job_id}");
         let job = self.client.request("GET", &path, None, &[]).await.json();
         let state = job["state"].as_str().unwrap_or_default();
-        let error = job["error"].as_str().map(short).unwrap_or_default();
+        let error = job["error"].as_str().map(message_beginning).unwrap_or_default();
         // The numbers of bytes are left out: they depend on how well random names can be compressed.
         let numbers = job["result"]["numbers"].as_object().into_iter().flatten();
         let numbers = numbers.filter(|(name, _)| !name.starts_with("bytes"));
