@@ -202,15 +202,7 @@ async fn a_full_disk_fails_a_job_and_leaves_nothing(backend: Backend) {
         (file * 2_000..(file + 1) * 2_000).map(row).collect::<Vec<_>>()
     };
     let small = |file: i64| rows(100_000 + file * 10..100_010 + file * 10, 0);
-    table
-        .append(&[
-            small(0),
-            small(1),
-            create_unsorted_table(0),
-            create_unsorted_table(1),
-            create_unsorted_table(2),
-        ])
-        .await;
+    table.append(&[small(0), small(1), large(0), large(1), large(2)]).await;
     let before = table.rows().await;
     let worker = Worker::start_in(&with_files_up_to("80000"), firn.root(), &[]);
     let id = request_compaction(&firn, &table).await;

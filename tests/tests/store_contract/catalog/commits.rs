@@ -84,7 +84,7 @@ async fn commit(
     key: Option<&str>,
 ) -> CommitOutcome {
     let answer = key.map(|key| answer(key, next, next));
-    let commit = Commit { answer, ..moves(fixture, &[(tabular_id, previous, next)]) };
+    let commit = Commit { answer, ..pointer_moves(fixture, &[(tabular_id, previous, next)]) };
     commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap()
 }
 
@@ -259,7 +259,7 @@ async fn several_tables_are_committed_atomically(fixture: &Fixture) {
 async fn a_new_table_is_committed_with_its_folders(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let create = async |changes: Vec<TabularChange<'_>>| {
-        let commit = Commit { changes, ..moves(fixture, &[]) };
+        let commit = Commit { changes, ..pointer_moves(fixture, &[]) };
         commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap()
     };
     assert_eq!(create(vec![creation(namespace_id, "t", "file:///w/t/")]).await, CommitOutcome::Done);
@@ -281,13 +281,13 @@ async fn a_commit_of_a_job_without_its_lease_changes_nothing(fixture: &Fixture) 
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     let job = Some(JobAttempt { job_id: new_id(), attempt: 1 });
-    let commit = Commit { job, ..moves(fixture, &[(tabular_id, "t/v0", "t/v1")]) };
+    let commit = Commit { job, ..pointer_moves(fixture, &[(tabular_id, "t/v0", "t/v1")]) };
     assert_eq!(commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap(), CommitOutcome::JobLost);
     assert_eq!(current(fixture).await.metadata_location, "t/v0");
 }
 
 async fn a_commit_without_changes_records_its_response(fixture: &Fixture) {
-    let commit = Commit { answer: Some(answer("k", "f", "t/v0")), ..moves(fixture, &[]) };
+    let commit = Commit { answer: Some(answer("k", "f", "t/v0")), ..pointer_moves(fixture, &[]) };
     assert_eq!(commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap(), CommitOutcome::Done);
     assert_eq!(commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap(), CommitOutcome::Answered);
     let recorded = idempotency::find(&fixture.db, "alice", "k").await.unwrap().unwrap();
